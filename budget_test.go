@@ -21,7 +21,7 @@ const (
 	testFuncLines = 140
 )
 
-// generated lists the files that a program writes; nobody reads them line by line.
+// generated lists the files that a program writes; no one reads them line by line.
 var generated = []string{}
 
 // source is one parsed Go file.

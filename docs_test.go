@@ -13,7 +13,7 @@ import (
 // fenced is a code block of a document.
 type fenced struct {
 	line int    // where it begins
-	info string // what stands behind the fence: "go", "sh"
+	info string // what follows the fence: "go", "sh"
 	text string
 }
 

@@ -264,7 +264,7 @@ func TestGuardKeepsCheck(t *testing.T) {
 	if c != nil || id != nil || err == nil || w.Code != 418 || asked != 0 {
 		t.Errorf("%v, %v, %v: %d, asked %d times", c, id, err, w.Code, asked)
 	}
-	// What is no handshake is not worth a question.
+	// What is not a handshake is not worth a question.
 	if _, _, err := g.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil); err == nil || asked != 0 {
 		t.Errorf("%v, asked %d times", err, asked)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whatever stands in the fields of a request, only the right password and the right key let somebody in, and nothing of
+// Whatever is in the fields of a request, only the right password and the right key let somebody in, and nothing of
 // what was sent is in the error.
 func FuzzAuthorization(f *testing.F) {
 	basic := newBasic(f, BasicOptions{Failures: 1 << 30}, "ann:"+cheapHash(f, "pass")+"\n")
@@ -48,7 +48,7 @@ func FuzzAuthorization(f *testing.F) {
 	})
 }
 
-// Whatever stands in a password file: a line is refused, or its hash is one that a server can afford.
+// Whatever is in a password file: a line is refused, or its hash is one that a server can afford.
 func FuzzPasswordFile(f *testing.F) {
 	f.Add("ann:$2y$05$" + strings.Repeat("a", 53))
 	f.Add("ann:" + cheapHash(f, "x") + ` {"roles":["a"]}`)

@@ -291,7 +291,7 @@ func (h *gatedHash) verify(string) bool {
 }
 
 // Many clients concurrently: as many hashes as may be are computed at once, the same password once, and who waits too long is
-// told when to come back.
+// notified when to come back.
 func TestBasicConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Concurrent: 2, Wait: time.Second}, "x:"+cheapHash(t, "x")+"\n")

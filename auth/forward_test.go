@@ -60,7 +60,7 @@ func withSession(session string) *http.Request {
 	return r
 }
 
-// What the service is told: what was chosen, and where the client really wants to go; nothing that a client could make up.
+// What the service gets: what was chosen, and where the client really wants to go; nothing that a client could make up.
 func TestForwardQuestion(t *testing.T) {
 	var got http.Header
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -301,7 +301,7 @@ func TestForwardAsksOnce(t *testing.T) {
 	})
 }
 
-// After some failures in a row nobody asks for a while; then one does.
+// After some failures in a row no one asks for a while; then one does.
 func TestForwardBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, status := 0, 500

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// Whatever stands in a request: a source returns a token that is really there, whole, or says why not.
+// Whatever is in a request: a source returns a token that is really there, whole, or says why not.
 func FuzzSources(f *testing.F) {
 	f.Add("Bearer abc.def.ghi", "chat, handfast.token.abc", "sid=abc", "https://app.example.com", "t=abc")
 	f.Add("bearer  a=", "handfast.token.a,handfast.token.b", "sid=a; sid=b", "null", "t=%41&t=b")

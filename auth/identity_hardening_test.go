@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An Authenticator of somebody else's may be wrong: nobody, an expired identity and one without a name stay out.
+// An Authenticator of somebody else's may be wrong: no one, an expired identity and one without a name stay out.
 func TestGuardDistrustsIdentities(t *testing.T) {
 	rules, err := NewRules(Rule{Effect: Allow, If: "true"})
 	if err != nil {
@@ -39,7 +39,7 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 	}
 }
 
-// A chain of which nobody shows a credential passes on, however it is wrapped; one that is shown something does not.
+// A chain of which no one shows a credential passes on, however it is wrapped; one that is shown something does not.
 func TestChainWrappedInChain(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	none := says{err: ErrNoCredentials, challenge: "Basic"}

@@ -154,7 +154,7 @@ func TestRFC8725_3_1_AlgorithmConfusion(t *testing.T) {
 	if id, err := narrow.Verify(t.Context(), signed(t, "RS256", k.rsa, "", nil)); err == nil {
 		t.Errorf("RS256 with a key for PS256: %v", id)
 	}
-	// A key in the token itself, or where it says (RFC 7515 §4.1.2, §4.1.3), is nobody's key.
+	// A key in the token itself, or where it says (RFC 7515 §4.1.2, §4.1.3), is no one's key.
 	for _, h := range []string{`"jwk":` + string(jwk), `"jku":"http://127.0.0.1:1/"`, `"x5u":"http://127.0.0.1:1/"`} {
 		token := forged(`{"alg":"RS256",`+h+`}`, body, func(s string) []byte {
 			sum := sha256.Sum256([]byte(s))
@@ -263,7 +263,7 @@ func TestJWTIdentity(t *testing.T) {
 	}
 }
 
-// What is no token of this issuer is left to others; all of it is refused in the end, in bounded time and memory.
+// What is not a token of this issuer is left to others; all of it is refused in the end, in bounded time and memory.
 func TestJWTMalformed(t *testing.T) {
 	k := testKeys()
 	j := newJWT(t, JWTOptions{Keys: keysOf(t, pemOf(t, k.ed.Public())), Issuer: "me"})

@@ -216,7 +216,7 @@ func TestKeyIDs(t *testing.T) {
 	}
 }
 
-// A file is read again when it has changed, by whatever means; what cannot be used changes nothing, and is told once.
+// A file is read again when it has changed, by whatever means; what cannot be used changes nothing, and is reported once.
 func TestKeyFileReload(t *testing.T) {
 	k := testKeys()
 	dir := t.TempDir()

@@ -103,7 +103,7 @@ func TestLiveExpiryLate(t *testing.T) {
 	})
 }
 
-// A Live that warns nobody has no warnings scheduled.
+// A Live that warns no one has no warnings scheduled.
 func TestLiveExpiryUnwarned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live Live

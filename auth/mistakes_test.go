@@ -26,7 +26,7 @@ func TestFetchWithAnotherDefaultTransport(t *testing.T) {
 	}
 }
 
-// Options that would keep everybody out, or let the client say who it is, are told when they are set.
+// Options that would keep everybody out, or let the client say who it is, are reported when they are set.
 func TestOptionsThatCannotBeMeant(t *testing.T) {
 	_, entry, err := NewAPIKey("a")
 	if err != nil {
@@ -52,7 +52,7 @@ func TestOptionsThatCannotBeMeant(t *testing.T) {
 	}
 }
 
-// Two names, or two credentials under one name, are nobody's: which one counts would be a matter of luck.
+// Two names, or two credentials under one name, are no one's: which one counts would be a matter of luck.
 func TestForwardTwoSubjects(t *testing.T) {
 	f := newForward(t, ForwardOptions{Always: true, Transport: authService(func(*http.Request) (*http.Response, error) {
 		return answer(200, "", "X-Auth-Request-User: ann", "X-Auth-Request-User: root"), nil

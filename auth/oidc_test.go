@@ -161,7 +161,7 @@ func TestOIDC(t *testing.T) {
 	}
 }
 
-// However many tokens name keys that nobody knows: one fetch more.
+// However many tokens name keys that no one knows: one fetch more.
 func TestOIDCUnknownKeyIDs(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
@@ -246,7 +246,7 @@ func TestOIDCOutage(t *testing.T) {
 	}
 }
 
-// Keys that have aged are fetched while tokens go on; keys of a server that nobody asked for long are fetched first.
+// Keys that have aged are fetched while tokens go on; keys of a server that no one asked for long are fetched first.
 func TestOIDCAge(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))

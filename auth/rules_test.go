@@ -178,7 +178,7 @@ func TestRulesMistakes(t *testing.T) {
 	}
 }
 
-// All mistakes are told at once.
+// All mistakes are reported together.
 func TestRulesAllMistakes(t *testing.T) {
 	_, err := NewRules(allow("usr == 1"), allow("true"), Rule{Name: "x", If: "user =="})
 	want := "auth: rule 1, line 1, column 1: unknown name usr\nauth: rule 3 (x), line 1, column 7: unexpected token EOF"

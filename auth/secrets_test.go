@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// What nobody is to guess differs every time.
+// What no one is to guess differs every time.
 func TestSecretsDiffer(t *testing.T) {
 	tickets := newTickets(t, TicketOptions{})
 	for name, secret := range map[string]func() (string, error){

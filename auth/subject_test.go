@@ -58,7 +58,7 @@ func TestRevocationAndTheFuture(t *testing.T) {
 	})
 }
 
-// Names that look alike in a log, or that a decoder has fixed, are nobody's.
+// Names that look alike in a log, or that a decoder has fixed, are no one's.
 func TestSubjectsThatDeceive(t *testing.T) {
 	k := testKeys()
 	j := newJWT(t, JWTOptions{Keys: keysOf(t, pemOf(t, k.ed.Public()))})

@@ -16,7 +16,7 @@ var errNotBase64 = errors.New("the token in the list of subprotocols is not base
 //
 //	new WebSocket(url, ["chat", "handfast.token." + jwt])
 //
-// is Subprotocol("handfast.token."). The entry that begins with the prefix is no protocol, and the server must not choose
+// is Subprotocol("handfast.token."). The entry that begins with the prefix is not a protocol, and the server must not choose
 // it: it is not among [websocket.AcceptOptions.Subprotocols], and so it is never sent back. Hence a page has to offer a real
 // protocol along with it, which the server then chooses: when it is left without an answer, a browser that has offered
 // something gives up the connection (RFC 6455 §4.1). Programs are not that strict.

@@ -191,7 +191,7 @@ func TestTicketsRefuse(t *testing.T) {
 	}
 	_, err = down.For("echo").Authenticate(withTicket(ticket, ""))
 	wantRefusal(t, err, 503, "", ticket)
-	// What others have written into a shared store lets nobody in.
+	// What others have written into a shared store lets no one in.
 	for _, record := range []string{"", "null", "{}", `{"sub":""}`, `{"sub":"ann"}`, `{"sub":7}`, "\x00"} {
 		if err := tickets.o.Store.Put(t.Context(), tickets.key(ticket), []byte(record), time.Minute); err != nil {
 			t.Fatal(err)

@@ -67,7 +67,7 @@ func prepared(f format, data []byte) *websocket.Prepared {
 	return p
 }
 
-// data returns what others have published as clients see it: in JSON, text that is no JSON is a string, and what is no text is
+// data returns what others have published as clients see it: in JSON, text that is not JSON is a string, and what is not text is
 // a string in base64.
 func (f format) data(data []byte, isBinary bool) protocol.Raw {
 	switch {
@@ -119,7 +119,7 @@ func (f format) delta(p, previous *hub.Publication) *protocol.Publication {
 	return q
 }
 
-// publications returns what a client gets in the reply to a request for a subscription; nil if that is none.
+// publications returns what a client gets in the reply to a request for a subscription; nil if that is not one.
 func (f format) publications(ps []*hub.Publication, r *request) []*protocol.Publication {
 	all := make([]*protocol.Publication, len(ps))
 	bases := map[string]*hub.Publication{} // by key; of a stream, it is all one

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An event for the clients of another protocol does not arrive, and is no base of a delta.
+// An event for the clients of another protocol does not arrive, and is not a base of a delta.
 func TestInternalEvent(t *testing.T) {
 	s := newServer(t)
 	p := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON)

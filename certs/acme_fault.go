@@ -124,7 +124,7 @@ func (a *acmeSource) explain(host string, err error) *Error {
 	if !errors.As(err, &told) && last != nil {
 		err = last
 	}
-	if errors.As(err, &told) && told.ProblemType == "" { // it is no ACME server that answers
+	if errors.As(err, &told) && told.ProblemType == "" { // it is not an ACME server that answers
 		err = fmt.Errorf("the answer is %d %s", told.StatusCode, http.StatusText(told.StatusCode))
 	} else if told != nil {
 		return &Error{host, fmt.Errorf("the CA refused: %s", clip(told.Detail)), problemHint(told.ProblemType)}

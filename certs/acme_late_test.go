@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A certificate that nobody renews is reported once a day, with what the CA said.
+// A certificate that no one renews is reported once a day, with what the CA said.
 func TestACMELateRenewal(t *testing.T) {
 	ca := newIssuer(t)
 	start := time.Now()

@@ -240,7 +240,7 @@ func TestLeafEndsWithItsCA(t *testing.T) {
 	}
 }
 
-// A certificate that nobody renews is reported when it is late, with what the CA said.
+// A certificate that no one renews is reported when it is late, with what the CA said.
 func TestACMEKeepReportsWhatIsLate(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -23,7 +23,7 @@ func badCA(t *testing.T, handler http.HandlerFunc) (directory, root string) {
 	return s.URL + "/directory", root
 }
 
-// A CA that fails is told about in words that say what to do.
+// A failing CA is reported in words that say what to do.
 func TestACMEFailures(t *testing.T) {
 	dead := httptest.NewTLSServer(http.NotFoundHandler())
 	dead.Close()
@@ -37,7 +37,7 @@ func TestACMEFailures(t *testing.T) {
 	const isProblem = "application/problem+json"
 	for _, tt := range []struct {
 		name    string
-		handler http.HandlerFunc // nil: nobody listens
+		handler http.HandlerFunc // nil: no one listens
 		noRoot  bool
 		want    string
 		hint    string

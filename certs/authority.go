@@ -99,7 +99,7 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 	if err != nil {
 		return &Error{parent, fmt.Errorf("cannot store a key there: %w", cause(err)), hint}
 	}
-	_ = os.Remove(dir) // an empty directory stands in the way on some systems; one that is not empty stays
+	_ = os.Remove(dir) // an empty directory is in the way on some systems; one that is not empty stays
 	if err := os.Rename(tmp, dir); err != nil {
 		if _, there := os.Stat(filepath.Join(dir, caFile)); there == nil {
 			return nil // another process was faster

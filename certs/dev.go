@@ -172,7 +172,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// usableHost returns a machine's name the way it stands in a certificate, and nothing when it cannot stand there.
+// usableHost returns a machine's name the way it is in a certificate, and nothing when it cannot stand there.
 func usableHost(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host == "localhost" || len(host) > 253 || net.ParseIP(host) != nil {

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// Error says what stands in the way, and what to do about it.
+// Error says what is in the way, and what to do about it.
 type Error struct {
 	Path string // the file or directory; for ACME the host that the certificate is for; or which of the options
 	Err  error  // what is wrong with it

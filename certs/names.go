@@ -11,7 +11,7 @@ import (
 
 // nameIndex finds the certificates for a host. Those that were added first come first.
 type nameIndex struct {
-	first *tls.Certificate              // the default; nil: there is no certificate
+	first *tls.Certificate              // the default; nil if there is no certificate
 	exact map[string][]*tls.Certificate // names, and addresses in their usual form
 	wild  map[string][]*tls.Certificate // "*.example.com" as "example.com"
 }

@@ -13,7 +13,7 @@ type Options struct {
 	// Files are certificates in files. The first one is for clients that name no host, or one that no certificate is for.
 	Files []Pair
 
-	// ACME gets certificates from a CA; nil: no. Its certificates are for its hosts and never a default.
+	// ACME gets certificates from a CA; nil means no. Its certificates are for its hosts and never a default.
 	ACME *ACME
 
 	// Dev is the development certificate, from [OpenDev]; nil means none. It is the default where there are no Files.

@@ -217,7 +217,7 @@ func TestReloadBroken(t *testing.T) {
 	}
 }
 
-// A file system that tells nobody about changes is looked at now and then.
+// A file system that tells no one about changes is looked at now and then.
 func TestReloadPolls(t *testing.T) {
 	ca := newIssuer(t)
 	one, two := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})

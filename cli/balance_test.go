@@ -211,7 +211,7 @@ func TestBalanceUsage(t *testing.T) {
 	}
 }
 
-// What is no balancer does not pass for one without servers, and a token is sent.
+// What is not a balancer does not pass for one without servers, and a token is sent.
 func TestBalanceAdminAnswers(t *testing.T) {
 	var status int
 	var text, token string

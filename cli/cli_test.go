@@ -173,7 +173,7 @@ func TestWrongFiles(t *testing.T) {
 	}
 }
 
-// Every command has a help with an example, and asking for it is no error.
+// Every command has a help with an example, and asking for it is not an error.
 func TestHelp(t *testing.T) {
 	sys := &System{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }}
 	calls := [][]string{nil, {"help"}, {"help", "serve"}, {"help", "cert", "show"}}

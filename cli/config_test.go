@@ -246,7 +246,7 @@ func TestConfigCompletion(t *testing.T) {
 	}
 }
 
-// Every command has a help with an example, and asking for it is no error.
+// Every command has a help with an example, and asking for it is not an error.
 func TestConfigHelp(t *testing.T) {
 	for _, args := range [][]string{{"config", "--help"}, {"config", "check", "--help"}, {"config", "default", "--help"}, {"config", "doc", "--help"},
 		{"config", "show", "--help"}, {"config", "test", "--help"}} {

@@ -22,7 +22,7 @@ type dialing struct {
 	raw     string // the URL to dial
 	shown   string // the same without what may be secret
 	opts    *websocket.DialOptions
-	notes   io.Writer        // for what is no message
+	notes   io.Writer        // for what is not a message
 	signals <-chan os.Signal // the process's, and with a console Ctrl-C, which makes none there
 
 	in      *feed
@@ -77,7 +77,7 @@ type noteWriter struct{ d *dialing }
 
 func (w noteWriter) Write(p []byte) (int, error) { return w.d.notes.Write(p) }
 
-// note shows the user a line that is no message.
+// note shows the user a line that is not a message.
 func (d *dialing) note(text string) {
 	if d.console != nil && d.notes == io.Writer(d.console) {
 		fmt.Fprintln(d.console, d.paint.dim(visible.Text(text)))

@@ -40,7 +40,7 @@ const (
 	keyInterrupt
 	keySuspend
 	keyClear
-	keyBell // it is no key of ours, or has nothing to do
+	keyBell // it is not a key of ours, or has nothing to do
 )
 
 // event is a key, with the line for keyEnter.

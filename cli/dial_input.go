@@ -96,7 +96,7 @@ func canonical() int {
 type lines struct {
 	r    *bufio.Reader
 	end  byte
-	most int // a terminal passes on no more of a line; 0: this is no terminal
+	most int // a terminal passes on no more of a line; 0: this is not a terminal
 	line []byte
 	n    int // the number of lines so far
 }

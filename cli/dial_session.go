@@ -49,7 +49,7 @@ type session struct {
 	in      *feed
 	out     output
 	w       io.Writer        // where out writes
-	say     func(string)     // tells the user something that is no message; nil means nothing but errors
+	say     func(string)     // tells the user something that is not a message; nil means nothing but errors
 	leave   func()           // at the end of the input: gives the terminal back, so that Ctrl-C makes a signal; may be nil
 	wait    time.Duration    // to go on reading after the end of the input; 0: until the server is quiet
 	keep    bool             // another session follows when this one is lost, with the same terminal
@@ -229,7 +229,7 @@ func (s *session) close() error {
 	return s.verdict(unanswered)
 }
 
-// verdict says whether the end was a good one. unanswered is what came of our own close.
+// verdict says whether the end was a good one. unanswered is the outcome of our own close.
 func (s *session) verdict(unanswered error) error {
 	var out *outputError
 	if errors.As(s.why, &out) {

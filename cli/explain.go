@@ -275,7 +275,7 @@ func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain
 	return func(r *explain.Report) error { return r.WriteSummary(w) }
 }
 
-// writeReport writes a report as Markdown to a file; "" is none.
+// writeReport writes a report as Markdown to a file; "" means none.
 func writeReport(path string, r *explain.Report) error {
 	if path == "" {
 		return nil

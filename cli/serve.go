@@ -26,7 +26,7 @@ type serveFlags struct {
 	hub     hubFlags
 	balance *balanceFlags // nil if it is not a balancer
 
-	given func(flag string) bool // whether it stands on the command line
+	given func(flag string) bool // whether it is on the command line
 }
 
 const serveHelp = `Runs a server. Without --config it serves a page with a chat at /, channels at /channels,

@@ -21,7 +21,7 @@ import (
 // served is a server that runs in this process.
 type served struct {
 	signals chan os.Signal
-	banner  map[string]string // what stands behind a word of the banner
+	banner  map[string]string // what follows a word of the banner
 	code    chan int
 	stderr  buffer
 }

@@ -91,7 +91,7 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			select {
 			case <-s.ready:
 			case <-s.over:
-				over = true // but what came before is to be given out
+				over = true // but earlier messages are delivered first
 			case <-ctx.Done():
 				yield(Event{}, ctx.Err())
 				return

@@ -9,7 +9,7 @@ import (
 // jwt is a method for documents that need one.
 const jwtMethod = "auth: {users: {jwt: {secret: 0123456789012345678901234567890123456789}}}\n"
 
-// What is wrong is told with line, column, path, what was expected and what may have been meant.
+// Problems are reported with line, column, path, what was expected and what may have been meant.
 func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		name, document string

@@ -38,7 +38,7 @@ type Sources struct {
 	Settings func(*Config) ([]Setting, error)
 
 	// Check may find more that is wrong, such as rules that do not compile, to be reported along with the rest. It is called
-	// even when there are problems already, with what could be read; not when the file is no YAML. nil means nothing more.
+	// even when there are problems already, with what could be read; not when the file is not YAML. nil means nothing more.
 	Check func(*Config) []*Problem
 
 	// Try is like Check, and is called only when nothing is wrong so far: it may make what the configuration describes. nil means

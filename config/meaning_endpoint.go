@@ -88,8 +88,8 @@ func (k *checker) rule(r *Rule, path string) {
 	}
 }
 
-// ambient notices an endpoint that admits any page where the browser itself says who its user is. Cookies are no
-// concern here: their method has a list of origins of its own.
+// ambient notices an endpoint that admits any page where the browser itself says who its user is. Cookies do not matter here:
+// their method has a list of origins of its own.
 func (k *checker) ambient(e *Endpoint, path string) {
 	if !e.Origins.Any {
 		return

@@ -164,7 +164,7 @@ func (a Address) Host() string {
 	return host
 }
 
-// Path names a file or a directory. [Load] makes it absolute: what stands in a file is relative to that file's
+// Path names a file or a directory. [Load] makes it absolute: what is in a file is relative to that file's
 // directory, what comes from elsewhere is relative to the working directory.
 type Path string
 

@@ -126,7 +126,7 @@ func TestWatchNothing(t *testing.T) {
 	bounded.Receive(t, changes) // the directory is there
 }
 
-// What changes between the load and the watch is no different from what changes after it.
+// What changes between the load and the watch is not different from what changes after it.
 func TestWatchSeesWhatChangedBefore(t *testing.T) {
 	dir := t.TempDir()
 	file, secret := filepath.Join(dir, "handfast.yaml"), filepath.Join(dir, "token")

@@ -46,9 +46,9 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// forServer calls do for the targets that are asked for, with the server that is. At least one must know the server, or the answer is
-// 404. may is called for all of them before: an error of one that is not [proxy.ErrUnknown] is the answer, and nothing has changed. nil: there
-// is nothing to ask.
+// forServer calls do for the requested targets with the requested server. At least one must know the server; otherwise the
+// answer is 404. may is called for all of them first: an error other than [proxy.ErrUnknown] is the answer, and nothing
+// changes. It may be nil.
 func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {

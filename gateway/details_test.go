@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A mistake in a rule is shown where it stands in the file, whatever comes before the condition.
+// A mistake in a rule is shown where it is in the file, whatever comes before the condition.
 func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	for _, tt := range []struct{ rule, want string }{
 		{`{when: 'user == ===', do: allow}`, ":9:25:"},

@@ -72,7 +72,7 @@ func engineState(cfg *config.Config, log *slog.Logger) func(error) {
 	}
 }
 
-// newEngine makes the engine that a configuration names. An engine whose servers cannot be reached is no error: it goes on
+// newEngine makes the engine that a configuration names. An engine whose servers cannot be reached is not an error: it goes on
 // trying, and the server is not ready meanwhile. One that has more to close than the end of [hub.Engine.Run] closes is an
 // [io.Closer].
 func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {

@@ -137,7 +137,7 @@ func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// plainHost returns what a Host header names, without the port and without brackets, and whether that can stand in a URL:
+// plainHost returns what a Host header names, without the port and without brackets, and whether that can be in a URL:
 // what a client sends comes back in a Location.
 func plainHost(header string) (host string, ok bool) {
 	if strings.HasPrefix(header, "[") { // RFC 3986 §3.2.2: an address of IPv6, and no zone, which means nothing elsewhere

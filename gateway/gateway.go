@@ -179,7 +179,7 @@ func (s *Server) Console() bool { return s.site.Load().cfg.Console }
 func (s *Server) Dev() *certs.Dev { return s.site.Load().dev }
 
 // Serve answers until ctx ends, and then drains; it returns when no connection is left. It is called once. A drain that
-// was cut short, by its time or by [Server.Close], is no error.
+// was cut short, by its time or by [Server.Close], is not an error.
 func (s *Server) Serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	running, stop := context.WithCancel(context.Background())

@@ -32,7 +32,7 @@ var inherited = sync.OnceValue(func() *inheritance {
 	return inherit(firstInherited, n)
 })
 
-// inherit takes n descriptors over. Those that are no listening sockets are left alone.
+// inherit takes n descriptors over. Those that are not listening sockets are left alone.
 func inherit(first, n int) *inheritance {
 	h := &inheritance{}
 	for fd := first; fd < first+n; fd++ {

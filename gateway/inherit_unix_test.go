@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Sockets that were passed are taken by the address that they listen on, once; what is no listening socket is left out.
+// Sockets that were passed are taken by the address that they listen on, once; what is not a listening socket is left out.
 func TestInherit(t *testing.T) {
 	one, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

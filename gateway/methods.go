@@ -47,7 +47,7 @@ func newMethods(cfg *config.Config, store auth.Store, fault func(error), old *si
 	return m, nil
 }
 
-// get returns the method that stands at a place of the configuration.
+// get returns the method that is at a place of the configuration.
 func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 	if have := m.byKey[path]; have != nil {
 		return have, nil

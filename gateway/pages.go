@@ -79,7 +79,7 @@ type pageAt struct {
 	lasting context.Context //nolint:containedctx // it is a request's
 }
 
-// page puts the endpoint's limits and its check of origins before the pages of its target, and what came of a request into
+// page puts the endpoint's limits and its check of origins before the pages of its target, and the outcome of a request into
 // the audit log.
 func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -121,7 +121,7 @@ func (e *endpoint) badOrigin(n *site, r *http.Request) *wshandshake.Violation {
 	return opening.CheckOrigin(wshandshake.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies})
 }
 
-// audited answers a request, and writes into the audit log what came of it.
+// audited answers a request, and writes into the audit log the outcome of it.
 func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	v := viaOf(r)
 	status := &statusWriter{ResponseWriter: w, status: http.StatusOK}

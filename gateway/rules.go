@@ -19,7 +19,7 @@ func Rules(cfg *config.Config, i int) (*auth.Rules, error) {
 	return newRules(cfg, endpointPath(i, "rules"), cfg.Endpoints[i].Rules)
 }
 
-// newRules compiles rules that stand at a place of the configuration.
+// newRules compiles rules that are at a place of the configuration.
 func newRules(cfg *config.Config, path string, rules []config.Rule) (*auth.Rules, error) {
 	var compiled []auth.Rule
 	for _, r := range rules {

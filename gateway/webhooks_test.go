@@ -61,8 +61,8 @@ func (h *hooked) got() []string {
 	return slices.Clone(h.events)
 }
 
-// What happens in the channels of an application is posted to its webhooks, signed, also after a failure; other applications are
-// no concern of theirs.
+// What happens in the channels of an application is posted to its webhooks, signed, also after a failure; other applications
+// are not affected.
 func TestWebhooks(t *testing.T) {
 	all, some := receiveHooks(t, "main-secret"), receiveHooks(t, "own-secret")
 	all.fail = 1

@@ -36,7 +36,7 @@ type Engine interface {
 	Run(ctx context.Context, s Sink) error
 
 	// Subscribe has publications of channels delivered, and members and changes of keys with them. When it returns, everything
-	// published from then on will be delivered. To be subscribed already is no error.
+	// published from then on will be delivered. To be subscribed already is not an error.
 	Subscribe(ctx context.Context, channels ...string) error
 
 	// Unsubscribe ends that. What is under way may still be delivered.
@@ -173,7 +173,7 @@ type Entry struct {
 	// Version orders the entries of one client in one channel: the largest counts.
 	Version uint64
 
-	// Gone says that the connection is no member any more.
+	// Gone says that the connection is not a member any more.
 	Gone bool
 }
 

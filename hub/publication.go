@@ -79,7 +79,7 @@ func SplitChannel(channel string) (app, name string) {
 	return app, name
 }
 
-// InternalPrefix begins the names of events that one protocol sends to its own clients. They are no part of the stream, and the
+// InternalPrefix begins the names of events that one protocol sends to its own clients. They are not part of the stream, and the
 // codecs of other protocols leave them out.
 const InternalPrefix = "pusher_internal:"
 

@@ -239,7 +239,7 @@ func (r *roster) find(serial uint64) (int, bool) {
 }
 
 // page returns how many members there are, and up to limit of them and as many bytes from a cursor on. The user self is among them,
-// announced or not; "" is none.
+// announced or not; "" means none.
 func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count
 	me := r.users[self]

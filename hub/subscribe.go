@@ -333,7 +333,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	return true, nil
 }
 
-// self returns the user that the subscription is a member as, "" if it is none.
+// self returns the user that the subscription is a member as, "" if it is not one.
 func (a *admission) self() string {
 	if a.x.flags&isMember == 0 {
 		return ""

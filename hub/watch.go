@@ -34,8 +34,8 @@ type watching struct {
 	news  []Change       // of connections, to be announced
 }
 
-// Watch follows who is in a channel with presence, on all nodes, until stop is called or the hub is closed. It is no subscription:
-// nothing is allowed or counted. After stop, no function of w is called; w must not call it.
+// Watch follows who is in a channel with presence, on all nodes, until stop is called or the hub is closed. It is not a
+// subscription: nothing is allowed or counted. After stop, no function of w is called; w must not call it.
 func (t *tenancy) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
 	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
 	if err != nil {

@@ -47,7 +47,7 @@ type Namespace struct {
 
 // channels is a collector of what the hub counts.
 type channels struct {
-	get func() *Channels // nil, or returns nil: there are no channels
+	get func() *Channels // nil, or returns nil, if there are no channels
 
 	publications, deliveries, rejected, recoveries, slow, dropped, refilled, gaps, ended, members *prometheus.Desc
 

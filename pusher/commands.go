@@ -275,7 +275,7 @@ func (s *session) signIn(ctx context.Context, r *request) error {
 	return s.watch(ctx, u.Watchlist)
 }
 
-// identified has a client that is no user yet become one.
+// identified has a client that is not a user yet become one.
 func (s *session) identified(ctx context.Context, user string) error {
 	if s.user != "" || s.client.Identified == nil {
 		return nil

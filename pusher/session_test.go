@@ -620,7 +620,7 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
-// A failure behind the hub is no fault of the client, and shows nothing.
+// A failure behind the hub is not a fault of the client, and shows nothing.
 func TestFailure(t *testing.T) {
 	s := newServer(t)
 	n := open(s, &outbox{})

@@ -3,7 +3,7 @@ package streams
 import "context"
 
 // Create creates a stream of a content type, for the program that has the server. A stream that exists already with that type, and is
-// open, is no error; one that is closed, or has another type, is ErrConflict.
+// open, is not an error; one that is closed, or has another type, is ErrConflict.
 func (s *Server) Create(ctx context.Context, name, contentType string) error {
 	return s.with(ctx, name, func(ctx context.Context, x *stream) error {
 		_, err := x.create(ctx, &addition{kind: contentType}, lifetime{})

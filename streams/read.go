@@ -274,7 +274,7 @@ func (l *live) begin(ctx context.Context) error {
 	if err := x.follow(ctx); err != nil {
 		return err
 	}
-	if err := x.refresh(ctx); err != nil { // what came before it was followed
+	if err := x.refresh(ctx); err != nil { // for changes from before it was followed
 		x.drop()
 		return err
 	}

@@ -29,7 +29,7 @@ type record struct {
 	Closed  *closing    `json:"closed,omitempty"`
 	Deleted bool        `json:"deleted,omitempty"`
 	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, of which some may be gone
-	Fork    *origin     `json:"fork,omitempty"`    // nil if it is no fork
+	Fork    *origin     `json:"fork,omitempty"`    // nil if it is not a fork
 	Filling bool        `json:"filling,omitempty"` // it is a fork, not all of which is copied
 	State   *checkpoint `json:"state,omitempty"`
 }

@@ -43,7 +43,8 @@ func newCaller(t *testing.T, a application) *webhook.Caller {
 	return c
 }
 
-// The application gets who calls what, signed, and its answer is the caller's; what is no answer is an error without a secret.
+// The application gets who calls what, signed, and its answer is the caller's; what is not an answer is an error without a
+// secret.
 func TestCaller(t *testing.T) {
 	for _, tt := range []struct {
 		data   string // of the call

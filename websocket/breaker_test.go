@@ -82,7 +82,7 @@ func TestTheLargestMaxMessage(t *testing.T) {
 	}
 }
 
-// TestPingBesidePing: whoever listens for its own pong leaves nobody behind who waits for one.
+// TestPingBesidePing: whoever listens for its own pong leaves no one behind who waits for one.
 func TestPingBesidePing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})

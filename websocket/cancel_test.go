@@ -149,7 +149,7 @@ func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 			c, _ := link(t, protocol.RoleClient, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			wrote := make(chan error, 1)
-			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // nobody reads it
+			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // no one reads it
 			bounded.Until(t, func() bool {
 				c.mu.Lock()
 				defer c.mu.Unlock()

@@ -138,7 +138,7 @@ func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 // would reset it.
 const afterClose = time.Second
 
-// violated ends the connection for a rule that the peer broke: the peer is told, and then the stream is closed
+// violated ends the connection for a rule that the peer broke: the peer is notified, and then the stream is closed
 // (RFC 6455 §7.1.7). The caller holds the read turn.
 func (in *inbox) violated(ctx context.Context, err error) error {
 	var v *protocol.Violation
@@ -268,7 +268,7 @@ func (in *inbox) broke(err error) *CloseError {
 
 // writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie
 // unread and explain it: then the connection has ended with that. Messages that lie unread can still be read. Writes that
-// had joined the one that failed, left and those in the queue, are told the same. The caller holds the out turn, and not
+// had joined the one that failed, left and those in the queue, get the same error. The caller holds the out turn, and not
 // the read turn.
 func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	defer func() { tell(left, err) }()

@@ -377,7 +377,8 @@ func BenchmarkEchoCompressed(b *testing.B) {
 	}
 }
 
-// TestRFC7692_7_2_GivenUpMessages: what a Writer took of a message of which nothing has gone out is no context of the next one.
+// TestRFC7692_7_2_GivenUpMessages: what a Writer took of a message of which nothing has gone out is not a context of the next
+// one.
 func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 	a, b := tcpConns(t, nil)
 	compressLater(a, handshake.Deflate{}, &Compression{})

@@ -457,7 +457,7 @@ func TestDial_Cancel(t *testing.T) {
 			return func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				t.Cleanup(func() { theirs.Close() })
-				go cancel() // nobody reads
+				go cancel() // no one reads
 				return ours, nil
 			}
 		}},

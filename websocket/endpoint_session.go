@@ -205,7 +205,7 @@ func (h *Handshake) complete() {
 	var r http.Request
 	if err := opening.Request(&r, l.head); err == nil {
 		h.fromRequest(&r)
-	} else { // a target that is no URI; Check lets none through that net/http would not
+	} else { // a target that is not a URI; Check lets none through that net/http would not
 		h.Header = http.Header{}
 	}
 	l.head, l.nc = "", nil

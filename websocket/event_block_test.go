@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evBlocking is a handler whose connections wait when they are told "wait", until the channel yields.
+// evBlocking is a handler whose connections wait when they receive "wait", until the channel yields.
 func evBlocking(declared bool) (evHandler, chan string, chan struct{}) {
 	waits, release := make(chan string, 1000), make(chan struct{})
 	return evHandler{Message: func(c *eventConn, m Message) {

@@ -50,7 +50,7 @@ func pooled(n int) *buffer {
 	return f
 }
 
-// free gives f back; nil is none.
+// free gives f back; nil means none.
 func (f *buffer) free() {
 	if f != nil && f.class >= 0 {
 		pools[f.class].Put(f)

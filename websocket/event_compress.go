@@ -30,7 +30,7 @@ func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
 func (c *eventOutbox) putCompressed(m Message) error {
 	z := c.zip()
 	if c.kind.opts.queue.full == QueueDropOldest {
-		z.out.Forget() // the peer may not get what came before
+		z.out.Forget() // the peer may not get the earlier messages
 	}
 	text := m.Type == Text
 	f := borrow(len(m.Data))

@@ -187,8 +187,8 @@ func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// evBare is a kernel whose descriptors are no sockets any more once they have been read: no net.Conn can be made of them, as when
-// the process is out of descriptors.
+// evBare is a kernel whose descriptors are not sockets any more once they have been read: no net.Conn can be made of them, as
+// when the process is out of descriptors.
 type evBare struct{ loop.Kernel }
 
 func (k evBare) Read(fd int, p []byte) (int, error) {

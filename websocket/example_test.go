@@ -84,7 +84,7 @@ func (r *room) join(ctx context.Context, c *websocket.Conn) {
 	r.mu.Unlock()
 }
 
-// broadcast frames m once for all. SendPrepared waits for nobody: a member who reads too slowly is closed with 1013.
+// broadcast frames m once for all. SendPrepared waits for no one: a member who reads too slowly is closed with 1013.
 func (r *room) broadcast(m websocket.Message) {
 	p, err := websocket.Prepare(m)
 	if err != nil {

@@ -283,7 +283,7 @@ func TestClientHandshakeCases(t *testing.T) {
 	}
 }
 
-// run dials a server that answers the case's bytes, and returns what is wrong with what came of it, "" for nothing.
+// run dials a server that answers the case's bytes, and returns the difference from the expected outcome, "" for none.
 func (c clientCase) run(t *testing.T) string {
 	opts := &DialOptions{Subprotocols: []string{"chat", "superchat"}, MaxRedirects: -1}
 	if c.Offer != nil {

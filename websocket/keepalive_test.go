@@ -146,7 +146,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestPingMakesWayForARead: a Ping that reads, because nobody did, loses no message and blocks no Read.
+// TestPingMakesWayForARead: a Ping that reads, because no one did, loses no message and blocks no Read.
 func TestPingMakesWayForARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)

@@ -18,7 +18,7 @@ func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 		c := overStream(near, protocol.RoleServer, nil)
 		defer c.CloseNow()
 		first := make(chan error, 1)
-		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // nobody reads
+		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // no one reads
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		second := make(chan error, 1)

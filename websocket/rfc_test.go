@@ -361,7 +361,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 	})
 }
 
-// A TCP connection that is lost fails the WebSocket connection: 1006, and everything that waits is told (§7.2.1, §7.1.5).
+// A TCP connection that is lost fails the WebSocket connection: 1006, and everything that waits is notified (§7.2.1, §7.1.5).
 func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -379,7 +379,7 @@ func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 	})
 }
 
-// 1005, 1006 and 1015 are never set in a close frame, nor are codes that nobody may use (§7.4.1, §7.4.2).
+// 1005, 1006 and 1015 are never set in a close frame, nor are codes that no one may use (§7.4.1, §7.4.2).
 func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)

@@ -170,8 +170,8 @@ func (c *Conn) Send(m Message) error {
 	return c.sendBehind(m)
 }
 
-// sendCopy is Send for a message that is large, or to be compressed. It is no part of Send for the sake of the frame of that, as what
-// follows are: see writesAtOnce.
+// sendCopy is Send for a message that is large, or to be compressed. It is not a part of Send for the sake of the frame of that,
+// as what follows are: see writesAtOnce.
 //
 //go:noinline
 func sendCopy(c *Conn, m Message) error { return c.SendPrepared(newPrepared(m)) }

@@ -248,7 +248,7 @@ func TestWritesJoin(t *testing.T) {
 	})
 }
 
-// TestJoinedWritesFailWithTheOneThatFails: nobody is left waiting.
+// TestJoinedWritesFailWithTheOneThatFails: no one is left waiting.
 func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})

@@ -72,7 +72,7 @@ func servers(f testing.TB) (behind, own feed) {
 }
 
 // strict matches what a Server refuses although net/http takes it: a line that does not end with CR LF, a folded one, a
-// field without a name, and a target that is no path.
+// field without a name, and a target that is not a path.
 var strict = regexp.MustCompile(`(?:^|[^\r])\n|\n[ \t:]|^\S+ [^/]`)
 
 // differ returns how the two ways in differ on data, "" when they do not, or when the Server may be stricter.
@@ -92,7 +92,7 @@ func differ(data []byte, behind, own feed) string {
 	return ""
 }
 
-// variants are lines that may stand in a head, rightly or not. Two of them are tried together.
+// variants are lines that may be in a head, rightly or not. Two of them are tried together.
 var variants = strings.Split(strings.NewReplacer("<NUL>", "\x00", "<s>", "\u017f", "<TAB>", "\t").Replace(`Host: server.example.com
 Host: evil.example.net
 Host:

@@ -52,7 +52,7 @@ func groupOf(a net.Addr) netip.Addr {
 	}
 	addr := t.AddrPort().Addr().Unmap().WithZone("")
 	if addr.Is6() {
-		p, _ := addr.Prefix(64) // it is no IPv4 address
+		p, _ := addr.Prefix(64) // it is not an IPv4 address
 		return p.Addr()
 	}
 	return addr

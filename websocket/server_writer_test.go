@@ -205,7 +205,7 @@ var pages = map[string]page{
 	},
 }
 
-// otherwise names the page that an answer is like where net/http has another one: with chunks for a length that is no number,
+// otherwise names the page that an answer is like where net/http has another one: with chunks for a length that is not a number,
 // without framing for a transfer coding of the handler's, and with a field in the head that was announced for the trailer.
 var otherwise = map[string]string{
 	"a length that is none": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",

@@ -263,7 +263,7 @@ func TestSoak(t *testing.T) {
 							}
 						})
 					}
-					looks.Go(func() { // as keepalive does, and more often; nobody is given up here for being slow
+					looks.Go(func() { // as keepalive does, and more often; no one is given up here for being slow
 						tick := time.NewTicker(50 * time.Microsecond)
 						defer tick.Stop()
 						for c.ended() == nil {

@@ -76,7 +76,7 @@ func TestViewKeepsItsMessage(t *testing.T) {
 			c, peer := pair(t, protocol.RoleServer, nil)
 			go func() {
 				peer.send(append(peer.frame(frame.Text, true, strings.Repeat("1", 50)), peer.frame(frame.Pong, true, "unasked")...))
-				_, ping := peer.next() // its answer comes behind much that nobody asked for
+				_, ping := peer.next() // its answer comes behind much that no one asked for
 				for range 300 {
 					peer.send(peer.frame(frame.Pong, true, strings.Repeat("x", 100)))
 				}

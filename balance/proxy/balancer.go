@@ -83,7 +83,7 @@ type Rebalance struct {
 type Hooks struct {
 	Changed  func(Change)   // something has happened to a server
 	Tried    func(Attempt)  // a handshake with a server is over
-	Troubled func(*Failure) // a server has failed a request that is no handshake, or cut the response
+	Troubled func(*Failure) // a server has failed a request that is not a handshake, or cut the response
 }
 
 // Attempt is a handshake with a server, as it has ended.

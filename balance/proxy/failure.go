@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// Stage is a step of [Dialer.Open], or of a request that is no handshake.
+// Stage is a step of [Dialer.Open], or of a request that is not a handshake.
 type Stage string
 
 // The stages, in their order.
@@ -19,7 +19,7 @@ const (
 	StageTLS       Stage = "tls"       // the TLS handshake with it
 	StageHandshake Stage = "handshake" // the request did not reach it, or the answer was not complete in time
 	StageAnswer    Stage = "answer"    // the answer is not one of a WebSocket server
-	StageResponse  Stage = "response"  // to a request that is no handshake: there is none, not in time or not a whole one
+	StageResponse  Stage = "response"  // to a request that is not a handshake: there is none, not in time or not a whole one
 )
 
 // Failure says which upstream failed at what. Its text holds no credential of the client or the upstream.

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Servers that accept a connection and go away immediately, as one that drains may, are no servers to go on at: the client is
+// Servers that accept a connection and go away immediately, as one that drains may, are not servers to go on at: the client is
 // closed when it has waited for long enough, and they get few handshakes meanwhile.
 func TestHoldFlapping(t *testing.T) {
 	for name, end := range map[string]func(c *websocket.Conn){

@@ -271,7 +271,7 @@ func TestTunnelPingsNoFullSide(t *testing.T) {
 	})
 }
 
-// Only pongs are no news, however they are cut.
+// Only pongs are not news, however they are cut.
 func TestFlowKnowsPongs(t *testing.T) {
 	text, pong := packed(frame.Text, true, []byte("hello")), packed(frame.Pong, true, []byte("x"))
 	for _, tt := range []struct {

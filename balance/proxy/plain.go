@@ -37,7 +37,7 @@ func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 	p.ServeHTTP(side, r.Request)
 }
 
-// troubled reports a failure of a server with a request that is no handshake.
+// troubled reports a failure of a server with a request that is not a handshake.
 func (b *Balancer) troubled(err error) {
 	f, ok := errors.AsType[*Failure](err)
 	if ok && f.Stage != StageRequest && b.hooks.Troubled != nil {

@@ -13,8 +13,8 @@ import (
 // there are none: a download, and a stream of events, last as long as they want.
 const stall = 30 * time.Second
 
-// clientSide is the client's side of a request that is no handshake. In place of the deadlines of the http.Server, which are for
-// whole requests and responses, each step has one.
+// clientSide is the client's side of a request that is not a handshake. In place of the deadlines of the http.Server, which are
+// for whole requests and responses, each step has one.
 type clientSide struct {
 	http.ResponseWriter
 	control *http.ResponseController

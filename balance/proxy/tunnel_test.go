@@ -240,7 +240,7 @@ func TestTunnelShutIsBounded(t *testing.T) {
 	})
 }
 
-// Where the bytes are no frames, they pass all the same, and no frame is put in between.
+// Where the bytes are not frames, they pass all the same, and no frame is put in between.
 func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})

@@ -189,7 +189,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// What fails is told in words that help, and nothing is served.
+// Failures are reported in words that help, and nothing is served.
 func TestFailures(t *testing.T) {
 	const key = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQ"
 	for _, tt := range []struct {

@@ -101,7 +101,7 @@ func waitFor(t *testing.T, addr string) {
 	})
 }
 
-// freePort returns a port that nobody listens on.
+// freePort returns a port that no one listens on.
 func freePort(t *testing.T) int {
 	t.Helper()
 	port, err := strconv.Atoi(house.FreePort(t))

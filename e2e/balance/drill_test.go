@@ -99,7 +99,7 @@ func TestDrill(t *testing.T) {
 	}
 }
 
-// run runs the trial and records what came of it.
+// run runs the trial and records the outcome of it.
 func (x trial) run(t *testing.T, f form) {
 	r := result{name: x.name, bar: x.bar, clients: f.clients}
 	if x.storm {

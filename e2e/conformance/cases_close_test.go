@@ -156,7 +156,7 @@ func afterCloseCases() []testCase {
 
 // hastyEndCases end TCP without a closing handshake, or before all is read.
 func hastyEndCases() []testCase {
-	// gone ends TCP after these bytes. The code 1006 stands for that and is never sent: there is nobody to send it to.
+	// gone ends TCP after these bytes. The code 1006 stands for that and is never sent: there is no one to send it to.
 	gone := func(id, title string, sent func(p *peer)) testCase {
 		return testCase{id: id, title: title, clause: "§7.1.5", script: func(p *peer) {
 			sent(p)

@@ -113,7 +113,7 @@ func roundTrips(id string, f frame) testCase {
 	}}
 }
 
-// limitCases go up to what is accepted and past it. A length counts as soon as it is told: the payload never comes.
+// limitCases go up to what is accepted and past it. A length counts as soon as it is announced: the payload never comes.
 func limitCases() []testCase {
 	thousand := strings.Repeat("x", 1000)
 	limited := func(c testCase, n int64) testCase { c.app.limit = n; return c }

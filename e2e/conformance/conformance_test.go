@@ -71,7 +71,7 @@ func playCase(t *testing.T, table *table, c testCase, s subject) {
 	table.record(c.id, s, true)
 }
 
-// TestCaseNumbers sees to it that no two cases share a number, and that each stands in its family.
+// TestCaseNumbers sees to it that no two cases share a number, and that each is in its family.
 func TestCaseNumbers(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range families() {

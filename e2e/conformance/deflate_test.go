@@ -141,7 +141,7 @@ func newInflator(bits int, noTakeover bool) *inflator {
 	return &inflator{window: 1 << bits, takeover: !noTakeover, r: flate.NewReader(nil)}
 }
 
-// checkAtMost bounds how much of a connection is held against its window: it is slow, and the rest is no different.
+// checkAtMost bounds how much of a connection is held against its window: it is slow, and the rest is not different.
 const checkAtMost = 48 << 10
 
 // inflate inflates one message.

@@ -200,7 +200,7 @@ func (p *peer) end() {
 	p.finish(kindEnd)
 }
 
-// endAnyhow is end where the peer has sent bytes that nobody has to read, so that TCP may be reset as well.
+// endAnyhow is end where the peer has sent bytes that no one has to read, so that TCP may be reset as well.
 func (p *peer) endAnyhow() {
 	p.finish(kindEnd, kindReset)
 }

@@ -23,7 +23,7 @@ type shared struct {
 	houses map[setup]*house
 }
 
-// setup is what a server is told for all its connections.
+// setup is the configuration of a server for all its connections.
 type setup struct {
 	limit         int64
 	compress, tls bool

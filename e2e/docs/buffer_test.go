@@ -11,7 +11,7 @@ import (
 type buffer struct {
 	mu      sync.Mutex
 	b       bytes.Buffer
-	changed chan struct{} // nil: nobody is told
+	changed chan struct{} // nil if there is no listener
 }
 
 func (b *buffer) Write(p []byte) (int, error) {

@@ -79,7 +79,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	}
 }
 
-// nginx tells the client's address in X-Forwarded-For, and nobody but nginx may.
+// nginx tells the client's address in X-Forwarded-For, and no one but nginx may.
 func TestBehindNginx(t *testing.T) {
 	s := serve(t, `
 listen: [{address: "127.0.0.1:0", tls: off}]

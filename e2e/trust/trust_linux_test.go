@@ -224,7 +224,7 @@ func TestTrustWithoutRights(t *testing.T) {
 	refused(t, u, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
 }
 
-// refused makes sure that a user who may not change the system's store is told so.
+// refused makes sure that a user who may not change the system's store gets that as the reason.
 func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	t.Helper()
 	run := func(args ...string) house.Result {

@@ -35,7 +35,7 @@ type inward struct {
 // route is what is done with the messages of a subject.
 type route struct {
 	channel string
-	take    func(*nats.Msg) // instead, of what is no channel
+	take    func(*nats.Msg) // instead, of what is not a channel
 }
 
 func (in *inward) init(e *Engine) { in.engine, in.seed = e, maphash.MakeSeed() }
@@ -71,7 +71,7 @@ func (in *inward) followLocked(subject string, r *route) (*nats.Subscription, er
 	return in.nc.ChanSubscribe(subject, in.lanes[maphash.String(in.seed, subject)%lanes])
 }
 
-// follow subscribes to what is no channel.
+// follow subscribes to what is not a channel.
 func (in *inward) follow(subject string, take func(*nats.Msg)) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()

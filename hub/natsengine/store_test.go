@@ -106,7 +106,7 @@ func TestPublishIsRepeated(t *testing.T) {
 	}
 }
 
-// What was sent again is stored once, also if a sequence is expected; to the caller it is no duplicate.
+// What was sent again is stored once, also if a sequence is expected; to the caller it is not a duplicate.
 func TestRepetitionIsStoredOnce(t *testing.T) {
 	e := newEngine(t, Options{Server: start(t, Embedded{Dir: t.TempDir()})})
 	h := hub.New(hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 10}}})

@@ -154,7 +154,7 @@ func TestAppendPanicsOnANegativeLength(t *testing.T) {
 	Append(nil, Header{Length: -1})
 }
 
-// Append writes what a Header can hold: bits that are no opcode and no reserved bit do not leak into others.
+// Append writes what a Header can hold: bits that are neither an opcode nor reserved bit do not leak into others.
 func TestAppendKeepsToItsBits(t *testing.T) {
 	if got := Append(nil, Header{RSV: 0xff, Opcode: 0xff, Key: [4]byte{1, 2, 3, 4}}); !bytes.Equal(got, []byte{0x7f, 0}) {
 		t.Errorf("got %x", got)

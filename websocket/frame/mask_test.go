@@ -21,7 +21,7 @@ func turned(key [4]byte, n int) [4]byte {
 	return [4]byte{key[n%4], key[(n+1)%4], key[(n+2)%4], key[(n+3)%4]}
 }
 
-// pattern is n bytes that are no two the same within any stretch a word or a block long.
+// pattern is n bytes, no two of which are the same within any stretch a word or a block long.
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

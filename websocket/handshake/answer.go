@@ -59,7 +59,7 @@ func appendFields(dst []byte, h http.Header) []byte {
 }
 
 // CheckFields reports the first field of h that must not be added to a handshake's head, on either side: one of which the
-// handshake itself is made, one that would announce content, or one that is no field at all, so that it could end the
+// handshake itself is made, one that would announce content, or one that is not a field at all, so that it could end the
 // line, or the head, early.
 func CheckFields(h http.Header) error {
 	for name, values := range h {

@@ -22,7 +22,7 @@ const (
 	MinWindowBits = 8
 	MaxWindowBits = 15
 
-	// AnyWindowBits stands in an offer for client_max_window_bits without a value: "I know it, choose".
+	// AnyWindowBits is in an offer for client_max_window_bits without a value: "I know it, choose".
 	AnyWindowBits = 255
 )
 
@@ -163,7 +163,7 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	return a, nil
 }
 
-// Extension returns d as it stands in a header, in an offer or an answer.
+// Extension returns d as it is in a header, in an offer or an answer.
 func (d Deflate) Extension() Extension {
 	e := Extension{Name: DeflateName}
 	if d.ServerNoTakeover {

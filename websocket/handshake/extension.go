@@ -126,7 +126,7 @@ func (s *scanner) value() (string, error) {
 	return v, nil
 }
 
-// String returns e as it stands in a header.
+// String returns e as it is in a header.
 func (e Extension) String() string {
 	var b strings.Builder
 	b.WriteString(e.Name)

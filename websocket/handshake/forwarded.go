@@ -81,7 +81,7 @@ func xForwarded(o *Opening) []hop {
 	return hops
 }
 
-// lastElements returns the nearest elements of a list, as many as proxies ever stand in a row.
+// lastElements returns the nearest elements of a list, as many as proxies ever are in a row.
 func lastElements(lines []string) []string {
 	const most = 32
 	var list []string

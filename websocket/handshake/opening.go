@@ -12,7 +12,7 @@ import (
 // breaks the rules. An Opening may be used again for another request, and then needs no new room for what it parses.
 type Opening struct {
 	Method       string // of the request line
-	Target       string // as it stands in the request line
+	Target       string // as it is in the request line
 	Major, Minor int    // of the HTTP version
 	Host         string // value of the Host header; "" means there is none
 	HostLines    int    // of the Host header, where they were counted; 0 is as good as 1

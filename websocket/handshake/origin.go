@@ -124,7 +124,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 }
 
 // PrintableOrigin returns of an Origin header field what may be shown and logged: without user information, query and
-// fragment. An origin has none of them (RFC 6454 §7.1), but what a client that is no browser sends there may be a secret.
+// fragment. An origin has none of them (RFC 6454 §7.1), but what a client that is not a browser sends there may be a secret.
 func PrintableOrigin(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		s = s[:i+1] + "..."

@@ -111,7 +111,7 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 	}
 }
 
-// What keeps a page out is told with its origin: it is what the operator has to allow. Nothing of it reaches the reply raw.
+// What rejects a page is reported with its origin: it is what the operator has to allow. Nothing of it reaches the reply raw.
 func TestRFC6455_10_2_OriginNamed(t *testing.T) {
 	long := "https://" + strings.Repeat("a", 300)
 	for origin, want := range map[string]string{

@@ -53,7 +53,7 @@ func CheckSubprotocols(list []string) error {
 	return nil
 }
 
-// ValidHost reports whether s may stand in a Host header.
+// ValidHost reports whether s may be in a Host header.
 func ValidHost(s string) bool {
 	_, ok := parseAuthority(s)
 	return ok

@@ -94,7 +94,7 @@ func hostName(host string) (string, bool) {
 	return header.Lower(host), ok && validName(host)
 }
 
-// requestURI returns path and query as they stand in the request line. What url.Parse lets through in a query, and a
+// requestURI returns path and query as they are in the request line. What url.Parse lets through in a query, and a
 // request line does not, is escaped: RFC 6455 §11.1.1, characters "MUST be converted ... using their percent-encoded form".
 func requestURI(u *url.URL) string {
 	uri := u.RequestURI()

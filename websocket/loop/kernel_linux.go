@@ -35,7 +35,7 @@ type epoll struct {
 	look  func(uintptr) bool // poll, as conn takes it
 	n     int                // what the last poll returned
 	errno syscall.Errno
-	until time.Duration // file's read deadline; 0 is none
+	until time.Duration // file's read deadline; 0 means none
 }
 
 // NewKernel returns the system's.
@@ -146,7 +146,8 @@ func (k *epoll) park(timeout time.Duration) error {
 	return nil
 }
 
-// parked returns the deadline of a wait that begins at now, where the one before had until, and whether it has to be set. 0 is none.
+// parked returns the deadline of a wait that begins at now, where the one before had until, and whether it has to be set. 0 means
+// none.
 func parked(until, now, timeout time.Duration) (time.Duration, bool) {
 	switch {
 	case until == 0 || until > now: // there is none, or it is yet to come

@@ -518,8 +518,8 @@ func TestEventsOfEpoll(t *testing.T) {
 	}
 }
 
-// A descriptor that Go's poller or epoll does not take is no kernel's, and is closed: a loop on it would fail in each wait, without
-// end.
+// A descriptor that Go's poller or epoll does not take is not a kernel's, and is closed: a loop on it would fail in each wait,
+// without end.
 func TestDescriptorsThatAreNoKernels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

@@ -345,7 +345,7 @@ const (
 
 var recordPool = sync.Pool{New: func() any { return &records{b: make([]byte, 0, minRecords)} }}
 
-// free gives r back; nil is none.
+// free gives r back; nil means none.
 func (r *records) free() {
 	if r != nil && cap(r.b) >= minRecords && cap(r.b) <= maxRecords {
 		r.b, r.sent = r.b[:0], 0

@@ -15,7 +15,7 @@ const (
 // ticks returns how many ticks d is, 1 at least.
 func ticks(d time.Duration) uint32 { return uint32(max(1, (d+tick-1)/tick)) }
 
-// wheel chains the descriptors of a bucket by their slots; 0 is none, so what is stored is one more. The loop's mu guards
+// wheel chains the descriptors of a bucket by their slots; 0 means none, so what is stored is one more. The loop's mu guards
 // it, and the chain's links in each FD.
 type wheel struct {
 	heads [buckets]uint32

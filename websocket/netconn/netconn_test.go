@@ -102,7 +102,7 @@ func TestReads(t *testing.T) {
 	}
 }
 
-// A stream that breaks off is no io.EOF.
+// A stream that breaks off is not an io.EOF.
 func TestBrokenOff(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	a := netconn.New(client, websocket.Binary)

@@ -36,7 +36,7 @@ type ownClose struct {
 type outcome struct {
 	events    []string   // messages, pings, pongs and the close frame, in order
 	violation *Violation // nil means none
-	partial   []byte     // what came of a message that did not end; after a violation as much of it as was told
+	partial   []byte     // the data of a message that did not end; after a violation the reported part of it
 	begun     string     // the type of that message; empty when there is none
 	out       []byte     // what the Machine wants sent, and our close frames
 	within    string     // Machine.Within at the end
@@ -45,7 +45,7 @@ type outcome struct {
 }
 
 // text is all of the outcome that every cut has in common. What was told of an unfinished message before a violation
-// is not: the piece that holds the bad byte is told or not, as a whole.
+// is not: the piece that holds the bad byte is reported or not, as a whole.
 func (o outcome) text() string {
 	var sb strings.Builder
 	for _, ev := range o.events {

@@ -120,7 +120,7 @@ func FuzzMachineOracle(f *testing.F) {
 	})
 }
 
-// FuzzWhole: wherever a Machine stands in a stream, what Whole takes is what Step would have made of the same bytes, and what
+// FuzzWhole: wherever a Machine is in a stream, what Whole takes is what Step would have made of the same bytes, and what
 // it does not take it leaves as it was.
 func FuzzWhole(f *testing.F) {
 	eachTranscript(f, func(c *transcript) {

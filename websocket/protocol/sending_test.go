@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// The writing half, clause by clause. The reading half, and what it has sent in answer, stand in the transcripts.
+// The writing half, clause by clause. The reading half, and what it has sent in answer, are in the transcripts.
 
 // frames decodes what a Machine wrote, with the decoder of the transcripts.
 func frames(t *testing.T, b []byte) []wireFrame {

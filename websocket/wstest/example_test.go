@@ -47,7 +47,8 @@ func ExamplePipe() {
 	// websocket: closed by the peer with 1000 normal closure ("done")
 }
 
-// A Peer does what it is told, right or wrong. This one sends a ping with more payload than a control frame may have.
+// A Peer does exactly what the test specifies, valid or not. This one sends a ping with more payload than a control frame may
+// have.
 func ExamplePeer() {
 	p, c := wstest.PipePeer(nil, protocol.RoleClient, nil)
 	defer p.Close()

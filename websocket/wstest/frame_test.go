@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// The bytes of RFC 6455 §5.7, and of frames that nobody should send.
+// The bytes of RFC 6455 §5.7, and of frames that no one should send.
 func TestFrameOnTheWire(t *testing.T) {
 	tests := []struct {
 		role  protocol.Role

@@ -19,12 +19,12 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// misbehaviours are what a Peer can do wrong, and the close code with which a Conn must end; 0 if it is no violation.
+// misbehaviours are what a Peer can do wrong, and the close code with which a Conn must end; 0 if it is not a violation.
 var misbehaviours = []struct {
 	clause string
 	do     func(*wstest.Peer) error
 	want   websocket.Code
-	tells  string // what must stand in the error
+	tells  string // what must be in the error
 }{
 	{"5.1 masked as the role must not", sends(wstest.Frame{Opcode: frame.Text, WrongMask: true}), 1002, "§5.1"},
 	{"5.2 RSV1 without an extension", sends(wstest.Frame{Opcode: frame.Text, RSV: frame.RSV1}), 1002, "§5.2"},
@@ -197,7 +197,7 @@ func TestPeerReportsMalformedLengths(t *testing.T) {
 	}
 }
 
-// A Peer that is told nothing stalls: it answers no ping, and keepalive finds that out.
+// A Peer without instructions stalls: it answers no ping, and keepalive finds that out.
 func TestPeerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := &wstest.Options{}
@@ -236,7 +236,7 @@ func TestPeerDripsInTime(t *testing.T) {
 	}
 }
 
-// A drip ends when nobody takes it.
+// A drip ends when no one takes it.
 func TestPeerDripIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)

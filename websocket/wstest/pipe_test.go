@@ -19,7 +19,7 @@ func TestPipeBothWays(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	for _, tt := range []struct{ from, to *websocket.Conn }{{client, server}, {server, client}} {
 		sent := websocket.Message{Type: websocket.Text, Data: []byte("hand")}
-		if err := tt.from.Write(bounded.Context(t), sent); err != nil { // nobody reads yet
+		if err := tt.from.Write(bounded.Context(t), sent); err != nil { // no one reads yet
 			t.Fatal(err)
 		}
 		got, err := tt.to.Read(bounded.Context(t))
@@ -45,7 +45,7 @@ func TestPipeClosingHandshake(t *testing.T) {
 	}
 }
 
-// Both ends send more than the buffers hold, and both read: nobody waits forever.
+// Both ends send more than the buffers hold, and both read: no one waits forever.
 func TestPipeLargeMessagesBothWays(t *testing.T) {
 	opts := &wstest.Options{Buffer: 100}
 	client, server := wstest.Pipe(t, opts)

@@ -239,7 +239,7 @@ func (s *stream) SetDeadline(t time.Time) error {
 	return s.SetWriteDeadline(t)
 }
 
-// failed says what failed, as package net does. io.EOF is no failure.
+// failed says what failed, as package net does. io.EOF is not a failure.
 func (s *stream) failed(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err

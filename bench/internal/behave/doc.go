@@ -7,7 +7,7 @@ package behave
 const (
 	AnswerUpgrade     = "101" // as RFC 6455 has it
 	AnswerWrongKey    = "key" // 101 with the wrong Sec-WebSocket-Accept
-	AnswerPage        = "200" // a page, as if the request were no handshake
+	AnswerPage        = "200" // a page, as if the request were not handshake
 	AnswerUnavailable = "503"
 )
 

@@ -100,7 +100,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	}
 	for round := range o.Rounds {
 		for k := range cells {
-			i := (k + round) % len(cells) // nobody always follows the same one
+			i := (k + round) % len(cells) // no one always follows the same one
 			if servers[i] == nil || cells[i].Err != nil {
 				continue
 			}

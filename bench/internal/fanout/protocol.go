@@ -30,7 +30,7 @@ type Protocol struct {
 	Publish   func(id int, channel, data string) string
 	Published string
 
-	// Pong returns the answer to a message that is a ping, nil if it is none.
+	// Pong returns the answer to a message that is a ping, nil if it is not one.
 	Pong func(message []byte) []byte
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	Fragments int           // frames of Size bytes that a message is sent in; 0 means 1
 	Flight    int           // messages that go out together; 0 means 1
 	Compress  string        // one of the compressions
-	Raw       bool          // the server is no WebSocket server: it sends back what it gets, without a handshake
+	Raw       bool          // the server is not a WebSocket server: it sends back what it gets, without a handshake
 	TLS       bool          // over TLS; the certificate is not looked at
 	NoOrigin  bool          // the handshake is not of a browser: a server behind a balancer does not see that the page has TLS
 	Warm      time.Duration // what goes before the measuring

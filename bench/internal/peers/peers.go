@@ -28,7 +28,7 @@ type Config struct {
 	TLS       *tls.Config // nil: without
 }
 
-// maxMessage is the size that every library is told to take, beyond the largest that is sent.
+// maxMessage is the size that every library is configured to accept, beyond the largest that is sent.
 const maxMessage = 32 << 20
 
 // Peer is one server.

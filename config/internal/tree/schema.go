@@ -177,7 +177,7 @@ func isLeaf(t reflect.Type) bool {
 	return isScalar(t)
 }
 
-// unionOf returns v as a Union, and nil when it is none.
+// unionOf returns v as a Union, and nil when it is not one.
 func unionOf(v reflect.Value) Union {
 	if v.CanAddr() {
 		u, _ := v.Addr().Interface().(Union)

@@ -26,7 +26,7 @@ func (t *Tree) find(path string, f func(node)) (found bool) {
 	visit(node{value: t.root}, func(n node) bool {
 		rest, within := strings.CutPrefix(path, n.path)
 		switch {
-		case path == n.path && path != "": // the root is no value that one sets
+		case path == n.path && path != "": // the root is not a value that one sets
 			found = true
 			f(n)
 			return false

@@ -136,7 +136,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// What is no YAML, or more than a configuration has a use for, is one problem at its place.
+// What is not YAML, or more than a configuration has a use for, is one problem at its place.
 func TestNoYAML(t *testing.T) {
 	for document, want := range map[string]string{
 		"a: [1\n":                        "f.yaml:1:4: not valid YAML: sequence end token ']' not found; expected a YAML document",

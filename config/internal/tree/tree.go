@@ -112,7 +112,7 @@ func (t *Tree) Files() []string { return slices.Clone(t.files) }
 func (t *Tree) Sums() map[string][sha256.Size]byte { return maps.Clone(t.sums) }
 
 // File sets what the YAML document in a file gives. The problem that it returns, nil for none, is one that says everything:
-// the file cannot be read, or is no YAML. The other problems are noted.
+// the file cannot be read, or is not YAML. The other problems are noted.
 func (t *Tree) File(name string) *Problem {
 	text, err := readFile(name, MaxFile, pipePatience)
 	if err != nil {

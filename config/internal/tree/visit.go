@@ -60,7 +60,7 @@ func Each(root any, f func(path string, p any)) {
 	}, nil)
 }
 
-// settled returns what a pointer leads to, and the parts of a Union that is no word; else v itself. It is not valid for a
+// settled returns what a pointer leads to, and the parts of a Union that is not a word; else v itself. It is not valid for a
 // nil pointer.
 func settled(v reflect.Value) reflect.Value {
 	for v.IsValid() {

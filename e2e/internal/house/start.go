@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// lifetime bounds what runs until it is told to end.
+// lifetime bounds what runs until it is asked to end.
 const lifetime = 4 * Patience
 
 // Output keeps what is written to it, for any goroutine to read meanwhile. The zero value is ready.
@@ -87,7 +87,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 
 // Server is a "handfast serve" that runs.
 type Server struct {
-	Banner map[string][]string // what stands behind the first word of a line: "page", "echo", "CA", "try"
+	Banner map[string][]string // what follows the first word of a line: "page", "echo", "CA", "try"
 	Lines  []string            // the banner, as it was printed
 	Stdout Output              // what came after it
 	Log    Output              // its standard error
@@ -158,7 +158,7 @@ func (s *Server) readBanner(r *bufio.Reader) bool {
 	}
 }
 
-// First returns what stands behind a word where the banner has it first, "" when it has it nowhere.
+// First returns what follows a word where the banner has it first, "" when it has it nowhere.
 func (s *Server) First(word string) string {
 	if all := s.Banner[word]; len(all) > 0 {
 		return all[0]

@@ -48,7 +48,7 @@ func Main(s Site) {
 	}
 }
 
-// Run serves s until ctx ends. It calls ready when it listens. Pages that do not leave are cut, which is no error.
+// Run serves s until ctx ends. It calls ready when it listens. Pages that do not leave are cut, which is not an error.
 func Run(ctx context.Context, s Site, ready func(url string)) error {
 	l, err := net.Listen("tcp", s.Listen)
 	if err != nil {

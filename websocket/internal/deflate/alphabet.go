@@ -25,7 +25,7 @@ const (
 // tail is what RFC 7692 §7.2.1 cuts off a message and §7.2.2 puts back.
 var tail = [4]byte{0x00, 0x00, 0xFF, 0xFF}
 
-// preOrder is the order in which the lengths of the code length codes stand in a header (RFC 1951 §3.2.7).
+// preOrder is the order in which the lengths of the code length codes are in a header (RFC 1951 §3.2.7).
 var preOrder = [numPre]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
 // lengthBase and lengthExtra belong to symbol firstLength+i: the least match length, and the bits that add to it.

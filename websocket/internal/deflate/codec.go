@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Codec is an implementation of DEFLATE, with its pools. The zero value is no codec: both constructors are needed. A
+// Codec is an implementation of DEFLATE, with its pools. The zero value is not a codec: both constructors are needed. A
 // Codec is shared by all connections and must not be copied.
 //
 // This is the seam by which another implementation can stand in for our own. What RFC 7692 asks for around DEFLATE

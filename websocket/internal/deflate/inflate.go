@@ -33,7 +33,7 @@ type inflater struct {
 	base int
 	w    int
 
-	older, newer []byte // what came before out[base]
+	older, newer []byte // the data before out[base]
 	window       int    // how far back a match may reach
 
 	state state

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// tchar marks the bytes that may stand in a token (RFC 7230 §3.2.6).
+// tchar marks the bytes that may be in a token (RFC 7230 §3.2.6).
 var tchar = func() (t [256]bool) {
 	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = true
@@ -18,7 +18,7 @@ var tchar = func() (t [256]bool) {
 	return t
 }()
 
-// IsTokenByte reports whether c may stand in a token.
+// IsTokenByte reports whether c may be in a token.
 func IsTokenByte(c byte) bool { return tchar[c] }
 
 // IsToken reports whether s is a token: at least one byte, none of them a delimiter, a space or beyond ASCII.

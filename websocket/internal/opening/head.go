@@ -185,7 +185,7 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 func hex(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // validTarget lets through what net/url parses: no space or control byte, and in a path no percent sign without two
-// digits behind it. A target that is no path is judged when its authority is looked for.
+// digits behind it. A target that is not a path is judged when its authority is looked for.
 func validTarget(s string) bool {
 	path := true
 	for i := range len(s) {

@@ -227,7 +227,7 @@ func TestRFC9112_HeadersThatCheckRefuses(t *testing.T) {
 	}
 }
 
-// Why a request that is no upgrade is no handshake is told with what was parsed of it.
+// Why a request that is not an upgrade is not a handshake is reported with what was parsed of it.
 func TestHead_OtherIsNoHandshake(t *testing.T) {
 	for head, want := range map[string]int{
 		"POST / HTTP/1.1\r\n":                                      http.StatusMethodNotAllowed,

@@ -14,7 +14,7 @@ import (
 // Opening are pieces of it; the Opening itself is h's, and is valid until the next Reset. Its TLS and RemoteAddr are the
 // caller's to set.
 //
-// After Other it holds what was parsed so far: enough for Check to say why this is no handshake.
+// After Other it holds what was parsed so far: enough for Check to say why this is not a handshake.
 func (h *Head) Opening(text string) *handshake.Opening {
 	o := &h.opening
 	o.Reset()

@@ -156,7 +156,7 @@ func (r *room) join(s websocket.Sender) websocket.Receiver {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for other := range r.members {
-			other.sender.SendPrepared(p) //nolint:errcheck // a member that has left is told so by Closed
+			other.sender.SendPrepared(p) //nolint:errcheck // a member that has left learns that from Closed
 		}
 		return nil
 	}

@@ -26,7 +26,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
-		_, _ = io.Copy(rwc, far) // how it ended, the other side is told by the end
+		_, _ = io.Copy(rwc, far) // how it ended, the other side is notified by the end
 		b.shut()
 		far.Close()
 		b.mu.Lock()

@@ -25,7 +25,7 @@ type poller struct {
 	outErr  error
 }
 
-// newPoller returns nil when rwc is no socket of ours to poll. Only the types whose Read is the bare system call are:
+// newPoller returns nil when rwc is not a socket of ours to poll. Only the types whose Read is the bare system call are:
 // something that embeds one may have a Read of its own.
 func newPoller(rwc io.ReadWriteCloser) *poller {
 	var sc syscall.Conn

@@ -157,7 +157,7 @@ func TestTryWrite(t *testing.T) {
 	}
 }
 
-// TestIsTimeout: a deadline of ours is told from a peer that TCP has given up.
+// TestIsTimeout: a deadline of ours is distinguished from a peer that TCP has given up.
 func TestIsTimeout(t *testing.T) {
 	s, _ := sockets(t)
 	s.SetReadDeadline(time.Now().Add(-time.Second))

@@ -158,7 +158,7 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 	far.Write([]byte("x"))
 	bounded.Receive(t, notified)
 
-	// A deadline that passes is no news of what was notified before.
+	// A deadline that passes is not news of what was notified before.
 	watches.mu.Lock()
 	watches.epoll.SetReadDeadline(time.Unix(1, 0))
 	watches.mu.Unlock()
