@@ -19,12 +19,6 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// adminTokenVariable is the environment variable with the token of an admin listener.
-const adminTokenVariable = "HANDFAST_ADMIN_TOKEN"
-
-// adminTimeout bounds one question to an admin listener.
-const adminTimeout = 10 * time.Second
-
 // balanced is the state of a running balancer.
 type balanced struct{ gateway.Balance }
 
@@ -157,31 +151,11 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	if f.endpoint != "" {
 		q.Set("endpoint", f.endpoint)
 	}
-	bounded, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(bounded, method, "http://"+f.admin+path+"?"+q.Encode(), nil)
+	status, text, err := askAdmin(ctx, sys, adminTimeout, f.admin, "balancer", method, path+"?"+q.Encode())
 	if err != nil {
 		return nil, err
 	}
-	if token := sys.Getenv(adminTokenVariable); token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if err != nil {
-		return nil, &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", f.admin, unwrapURL(err)), "is the balancer running? --admin sets the address of its admin listener"}
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	if err != nil {
-		return nil, err
-	}
-	if token := r.Header.Get("Authorization"); token != "" && resp.StatusCode == http.StatusUnauthorized {
-		return nil, &hinted{fmt.Errorf("the admin listener at %s does not accept the token of %s", f.admin, adminTokenVariable), "set it to admin.token of the balancer"}
-	}
-	return f.answer(resp.StatusCode, text)
+	return f.answer(status, text)
 }
 
 // answer reads the answer of an admin listener.
@@ -189,8 +163,6 @@ func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	switch status {
 	case http.StatusOK:
-	case http.StatusUnauthorized:
-		return nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", f.admin), "set " + adminTokenVariable}
 	case http.StatusBadRequest:
 		return nil, &hinted{fmt.Errorf("the balancer rejected the request: %s", line), "--admin names the balancer's admin listener, which speaks HTTP without TLS; --endpoint names one of its endpoints"}
 	case http.StatusNotFound:
@@ -210,14 +182,6 @@ func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 		return nil, &hinted{fmt.Errorf("the server of the admin listener at %s is not a balancer", f.admin), "--admin names the balancer's admin listener"}
 	}
 	return b, nil
-}
-
-// unwrapURL returns the cause of an error of net/http, without the URL.
-func unwrapURL(err error) error {
-	if e, ok := err.(*url.Error); ok { //nolint:errorlint // it is what http.Client.Do returns
-		return e.Err
-	}
-	return err
 }
 
 // show prints the servers.

@@ -52,7 +52,7 @@ func newRoot(sys *System) *cobra.Command {
 	root.SetErr(sys.Stderr)
 	root.AddCommand(graceful(newServe(sys)), graceful(newDial(sys)), graceful(newExplain(sys)),
 		graceful(newSubscribe(sys)), graceful(newPublish(sys)), graceful(newBalance(sys)),
-		newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
+		newReload(sys), newCert(sys), newToken(sys), newConfig(sys), newVersion(sys))
 	root.SetFlagErrorFunc(flagError)
 	addVersionFlag(root, sys)
 	finish(root)

@@ -138,23 +138,12 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// checkedProblem is a problem for programs.
-type checkedProblem struct {
-	Source string `json:"source,omitempty"` // a file, an environment variable
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
-	*config.Problem
-}
-
 // checkedJSON writes what was found for programs.
 func checkedJSON(w io.Writer, file string, err error) error {
 	result := struct {
-		OK       bool             `json:"ok"`
-		Problems []checkedProblem `json:"problems"`
-	}{OK: err == nil, Problems: []checkedProblem{}}
-	for _, p := range problemsOf(err) {
-		result.Problems = append(result.Problems, checkedProblem{p.Pos.File, p.Pos.Line, p.Pos.Column, p})
-	}
+		OK       bool              `json:"ok"`
+		Problems []*config.Problem `json:"problems"`
+	}{OK: err == nil, Problems: append([]*config.Problem{}, problemsOf(err)...)}
 	if err := json.NewEncoder(w).Encode(result); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
@@ -37,13 +38,14 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	defer takeStdLog(log)()
 	warnReadable(log, cfg, f.config)
 	log.Info(observe.EventStarting, "version", thisBuild().Version) // before all that may take long
-	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), terminal: terminal(sys.Stderr)}
+	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), asked: make(chan chan gateway.Reloaded),
+		terminal: terminal(sys.Stderr), last: gateway.Reloaded{Since: time.Now()}}
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)
 	defer signal.Stop(hups)
 	r.watch(ctx)
 	defer func() { r.unwatch() }()
-	r.server, err = gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr})
+	r.server, err = gateway.Open(ctx, gateway.Options{Config: cfg, Log: log, Stdout: sys.Stdout, Stderr: sys.Stderr, Reload: r.ask})
 	if err != nil {
 		return tellProblems(sys.Stderr, err)
 	}
@@ -57,8 +59,10 @@ type reloader struct {
 	flags   *serveFlags
 	server  *gateway.Server
 	log     *slog.Logger
-	cfg     *config.Config // in use
-	changed chan struct{}  // one of its files has changed
+	cfg     *config.Config             // in use
+	changed chan struct{}              // one of its files has changed
+	asked   chan chan gateway.Reloaded // an operator asks for a reload, and gets the result there
+	last    gateway.Reloaded           // the last reload that has changed something
 
 	terminal *os.File // where the log goes; nil: to no terminal
 
@@ -85,11 +89,9 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 				stop()
 				continue
 			}
-			r.skip()
-			r.reload(ctx)
-			if err := r.server.Reread(); err != nil {
-				r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
-			}
+			r.reread(ctx)
+		case result := <-r.asked:
+			result <- r.reread(ctx)
 		case <-r.changed:
 			r.reload(ctx)
 		case <-sys.Signals:
@@ -102,28 +104,63 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 	}
 }
 
+// ask has the goroutine of run reload for the admin listener, and returns the result.
+func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
+	result := make(chan gateway.Reloaded, 1)
+	select {
+	case r.asked <- result:
+		select {
+		case done := <-result:
+			return done
+		case <-ctx.Done():
+		}
+	case <-ctx.Done():
+	}
+	return gateway.Reloaded{Error: "the reload has not ended in time", Hint: "the server's log says how it ended"}
+}
+
+// reread reads everything again at a request: the configuration, and what it names.
+func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
+	r.skip()
+	result := r.reload(ctx)
+	if err := r.server.Reread(); err != nil {
+		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
+		if result.Error == "" && len(result.Problems) == 0 {
+			result.Error, result.Hint = err.Error(), nextStep(err)
+		}
+	}
+	return result
+}
+
 // reload reads the configuration again. When something is wrong with it nothing changes.
-func (r *reloader) reload(ctx context.Context) {
+func (r *reloader) reload(ctx context.Context) gateway.Reloaded {
+	result := r.last
 	cfg, err := r.flags.load()
+	var changes []config.Change
+	if err == nil {
+		if changes = config.Diff(r.cfg, cfg); len(changes) == 0 {
+			r.log.Info(observe.EventUnchanged, observe.KeyFile, r.flags.config)
+			r.follow(ctx, cfg)
+			return result
+		}
+		err = r.server.Reload(ctx, cfg)
+	}
 	if err != nil {
-		r.tell(err)
-		return
-	}
-	changes := config.Diff(r.cfg, cfg)
-	if len(changes) == 0 {
-		r.log.Info(observe.EventUnchanged, observe.KeyFile, r.flags.config)
-		r.follow(ctx, cfg)
-		return
-	}
-	if err := r.server.Reload(ctx, cfg); err != nil {
-		r.tell(err)
-		return
+		hint := r.tell(err)
+		if result.Problems = problemsOf(err); result.Problems == nil {
+			result.Error, result.Hint = err.Error(), hint
+		}
+		return result
 	}
 	for _, c := range changes {
 		r.log.Info(observe.EventChanged, observe.KeySetting, c.Path, "old", c.Old, "new", c.New)
 	}
 	r.log.Info(observe.EventReloaded, observe.KeyFile, r.flags.config)
+	r.last = gateway.Reloaded{Since: time.Now(), Changes: changes, NextStart: gateway.NextStart(r.cfg, cfg)}
 	r.follow(ctx, cfg)
+	result = r.last
+	result.Changed = true
+	return result
 }
 
 // follow takes a configuration as the one in use, and watches its files.
@@ -147,8 +184,8 @@ func (r *reloader) skip() {
 	}
 }
 
-// tell logs why a configuration is not used, and what to do.
-func (r *reloader) tell(err error) {
+// tell logs why a configuration is not used, and returns what to do, which it logs, too.
+func (r *reloader) tell(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, err)
@@ -156,11 +193,12 @@ func (r *reloader) tell(err error) {
 	for _, p := range problems {
 		r.log.Error(observe.EventNotLoaded, observe.KeyError, p)
 	}
-	hint := nextStep(err)
+	hint = nextStep(err)
 	if hint == "" && r.flags.config != "" {
-		hint = "correct and save it; handfast config check " + r.flags.config + " shows what is wrong"
+		hint = "correct and save it; handfast config check " + shellQuote(r.flags.config) + " shows what is wrong"
 	}
 	r.log.Warn(observe.EventKept, observe.KeyFile, r.flags.config, observe.KeyHint, hint)
+	return hint
 }
 
 // watch sends on changed when a file of the configuration has changed.

@@ -39,7 +39,7 @@ const (
 )
 
 // openAdmin binds the admin listener; nil when there is none.
-func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListener, error) {
+func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(context.Context) Reloaded) (*adminListener, error) {
 	if cfg.Address.Off() {
 		return nil, nil
 	}
@@ -62,7 +62,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin) (*adminListene
 		}
 	}
 	op := &operator{rec: s.rec, conns: s.conns, store: s.store.Store, ready: s.readiness, hub: &s.hub, started: time.Now(),
-		site: s.site.Load}
+		site: s.site.Load, reload: reload}
 	a.server = &websocket.Server{
 		HTTP: &http.Server{
 			Handler: op.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
@@ -99,6 +99,8 @@ type operator struct {
 	ready func() error // why the server takes no clients; nil if it does
 	hub   *sharedHub
 
+	reload func(context.Context) Reloaded // nil if the program has none
+
 	started time.Time
 	site    func() *site // in use
 }
@@ -124,6 +126,7 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	mux.HandleFunc("POST /revocations", s.revokeByOperator)
 	mux.HandleFunc("GET /handshakes", s.listHandshakes)
 	mux.HandleFunc("GET /info", s.showInfo)
+	mux.HandleFunc("POST /reload", s.reloadConfig)
 	mux.HandleFunc("GET /balance", s.listServers)
 	mux.HandleFunc("POST /balance/servers", s.addServer)
 	mux.HandleFunc("DELETE /balance/servers", s.removeServer)
@@ -164,6 +167,7 @@ POST   /connections/close   the same as DELETE, for forms
 POST   /revocations         revoke a user or a credential on all nodes: user= credential=
 GET    /handshakes          the last rejected handshakes and the reasons: ?format=text
 GET    /info                the version and the numbers of this node
+POST   /reload              read the configuration again, and report what changed, or why it is not used
 GET    /balance             servers of the balancers of all endpoints: ?endpoint=
 POST   /balance/servers     add one: server= weight= capacity= endpoint=
 DELETE /balance/servers     remove an added one: ?server= &endpoint=

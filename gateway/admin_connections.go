@@ -168,11 +168,15 @@ func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
 	}{append([]refusals.Refusal{}, list...)})
 }
 
-func writeJSON(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, v any) { answerJSON(w, http.StatusOK, v) }
+
+// answerJSON is writeJSON with another status.
+func answerJSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	_ = enc.Encode(v) // the client is gone

@@ -58,6 +58,23 @@ func TestAdminPages(t *testing.T) {
 	}
 }
 
+// A server whose program does not reload says so; a request of a page, and GET, reload nothing.
+func TestAdminReload(t *testing.T) {
+	r := run(t, parse(t, users, key))
+	for _, tt := range []struct {
+		method, origin string
+		status         int
+	}{{"POST", "", 501}, {"POST", "https://attacker.example", 403}, {"GET", "", 405}} {
+		h := http.Header{}
+		if tt.origin != "" {
+			h.Set("Origin", tt.origin)
+		}
+		if resp, body := page(t, tt.method, r.AdminURL()+"/reload", h); resp.StatusCode != tt.status {
+			t.Errorf("%s from %q: %d %s", tt.method, tt.origin, resp.StatusCode, body)
+		}
+	}
+}
+
 func TestAdminCloses(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	alice, bob := as(token("alice", time.Hour, nil)), as(token("bob", time.Hour, nil))

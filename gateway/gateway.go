@@ -25,6 +25,10 @@ type Options struct {
 	// Log gets what happens; nil means nothing is logged. What the configuration says about the log is for the caller.
 	Log *slog.Logger
 
+	// Reload, if not nil, reads the configuration again for the admin listener's POST /reload, calls [Server.Reload] if it has changed,
+	// and reports the result. It must return when its context ends.
+	Reload func(context.Context) Reloaded
+
 	// Stdout and Stderr are where the audit log goes when the configuration says so; nil: nowhere.
 	Stdout, Stderr io.Writer
 }
@@ -121,7 +125,7 @@ func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, tar
 	if err = s.in.bind(ctx, site); err != nil {
 		return err
 	}
-	s.admin, err = s.openAdmin(ctx, cfg.Admin)
+	s.admin, err = s.openAdmin(ctx, cfg.Admin, opts.Reload)
 	return err
 }
 

@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway/internal/registry"
@@ -84,6 +86,13 @@ func (s *Server) dropEndpoints(old, next *site) {
 
 // logUnchangeable names the settings that wait for the next start.
 func (s *Server) logUnchangeable(old, cfg *config.Config) {
+	for _, name := range NextStart(old, cfg) {
+		s.rec.log.Warn("this setting takes effect with the next start", observe.KeySetting, name)
+	}
+}
+
+// NextStart returns the keys of the settings that differ and that [Server.Reload] does not change: they take effect with the next start.
+func NextStart(old, cfg *config.Config) (keys []string) {
 	for _, part := range []struct {
 		name string
 		a, b any
@@ -92,7 +101,41 @@ func (s *Server) logUnchangeable(old, cfg *config.Config) {
 		{"hub", old.Hub, cfg.Hub}, {"webhooks", old.Webhooks, cfg.Webhooks}, {"log", old.Log, cfg.Log}, {"audit", old.Audit, cfg.Audit},
 	} {
 		if !reflect.DeepEqual(part.a, part.b) {
-			s.rec.log.Warn("this setting takes effect with the next start", observe.KeySetting, part.name)
+			keys = append(keys, part.name)
 		}
 	}
+	return keys
+}
+
+// Reloaded is the result of reading the configuration again. It is the answer to POST /reload of the admin listener, and holds no secret.
+type Reloaded struct {
+	Changed   bool              `json:"changed"`              // another configuration is in force now
+	Since     time.Time         `json:"since"`                // when the one in force was loaded
+	Changes   []config.Change   `json:"changes"`              // in which it differs from the one before; empty after a start
+	NextStart []string          `json:"next_start,omitempty"` // the keys of those that take effect with the next start
+	Problems  []*config.Problem `json:"problems,omitempty"`   // why the configuration that was read is not used
+	Error     string            `json:"error,omitempty"`      // the same, for an error that is not about a key
+	Hint      string            `json:"hint,omitempty"`       // the next step after an Error
+}
+
+// reloadTime bounds a reload by the admin listener.
+const reloadTime = 30 * time.Second
+
+// reloadConfig reads the configuration again. The status is 422 if it is not used.
+func (s *operator) reloadConfig(w http.ResponseWriter, r *http.Request) {
+	if s.reload == nil {
+		plain(w, http.StatusNotImplemented, "the program of this server does not reload its configuration\n")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), reloadTime)
+	defer cancel()
+	answer := s.reload(ctx)
+	if answer.Changes == nil {
+		answer.Changes = []config.Change{}
+	}
+	status := http.StatusOK
+	if answer.Error != "" || len(answer.Problems) > 0 {
+		status = http.StatusUnprocessableEntity
+	}
+	answerJSON(w, status, answer)
 }

@@ -9,9 +9,9 @@ import (
 
 // Change is one difference between two configurations.
 type Change struct {
-	Path string // "limits.connections", "endpoints[chat].rules": what has a name is found by it, not by its place
-	Old  string // as it would be in a file, secrets as [redacted]; "" when it is new, or empty
-	New  string // the same; "" when it is gone, or empty
+	Path string `json:"setting"`       // "limits.connections", "endpoints[chat].rules": what has a name is found by it, not by its place
+	Old  string `json:"old,omitempty"` // as it would be in a file, secrets as [redacted]; "" when it is new, or empty
+	New  string `json:"new,omitempty"` // the same; "" when it is gone, or empty
 }
 
 // String is "limits.connections: 10 → 20".

@@ -13,9 +13,9 @@ import (
 
 // Pos is where a value was given.
 type Pos struct {
-	File   string // a file; or what else gave it, in words: "environment variable HANDFAST_LOG_LEVEL", "--listen"
-	Line   int    // counted from 1; 0 if not in a file
-	Column int    // in characters, counted from 1
+	File   string `json:"source,omitempty"` // a file; or what else gave it, in words: "environment variable HANDFAST_LOG_LEVEL", "--listen"
+	Line   int    `json:"line,omitempty"`   // counted from 1; 0 if not in a file
+	Column int    `json:"column,omitempty"` // in characters, counted from 1
 }
 
 // String is "handfast.yaml:12:5", or the words.
@@ -28,7 +28,7 @@ func (p Pos) String() string {
 
 // Problem is one thing that is wrong with a configuration.
 type Problem struct {
-	Pos  Pos    `json:"-"`                  // where; zero when a default is to blame
+	Pos         // where; zero when a default is to blame
 	Path string `json:"path,omitempty"`     // of the value: "endpoints[0].rules[1].when"
 	Text string `json:"problem"`            // what is wrong: `"5 min" is not a duration`
 	Want string `json:"expected,omitempty"` // what was expected there; may be empty

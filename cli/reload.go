@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/visible"
+)
+
+// defaultAdmin is where the documents have the admin listener of serve, which has none unless it is told to.
+const defaultAdmin = "127.0.0.1:9090"
+
+func newReload(sys *System) *cobra.Command {
+	var admin string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have a running server read its configuration again, and say what changed",
+		Long: `Asks the admin listener of a running "handfast serve" or "handfast balance" to read its
+configuration again, with all files that it names, as SIGHUP does, and waits for the result.
+Connections of endpoints that it still has go on. The server does the same when a file has
+changed; if it was faster, this prints what changed then.
+
+The exit code is 0 when the configuration that the server read is in force, and 1 when it is
+not: with a mistake in it nothing changes, and the mistake is printed with file, line and column.
+A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
+		Example: `  handfast reload
+  handfast reload --admin 127.0.0.1:9091        a balancer
+  handfast reload --json`,
+		Args: cobra.NoArgs,
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			if err := checkListen("--admin", admin); err != nil {
+				return err
+			}
+			return reload(cmd.Context(), sys, admin, asJSON)
+		}),
+	}
+	cmd.Flags().StringVar(&admin, "admin", defaultAdmin, "`host:port` of the server's admin listener")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the server's answer, a JSON object")
+	complete(cmd, map[string][]string{"admin": {defaultAdmin, defaultBalanceAdmin}})
+	return cmd
+}
+
+// reloadWait is how long a server may take; it gives up itself before.
+const reloadWait = 40 * time.Second
+
+// reload asks a server, and prints its answer.
+func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
+	status, text, err := askAdmin(ctx, sys, reloadWait, admin, "server", http.MethodPost, "/reload")
+	if err != nil {
+		return err
+	}
+	var got gateway.Reloaded
+	switch {
+	case status == http.StatusOK || status == http.StatusUnprocessableEntity:
+		if err = json.Unmarshal(text, &got); err == nil {
+			break
+		}
+		fallthrough
+	default:
+		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		return &hinted{fmt.Errorf("%s answers with the status %d: %s", admin, status, line), "--admin names the admin listener of handfast serve or balance"}
+	}
+	failed := status != http.StatusOK
+	if asJSON {
+		if err := writeJSON(sys.Stdout, got); err != nil {
+			return err
+		}
+		if failed {
+			return errQuiet
+		}
+		return nil
+	}
+	if failed {
+		fmt.Fprintln(sys.Stderr, "handfast: not reloaded: the old configuration stays in force")
+		if len(got.Problems) > 0 {
+			return tellProblems(sys.Stderr, &config.Error{Problems: got.Problems})
+		}
+		return &hinted{errors.New(got.Error), got.Hint}
+	}
+	for _, c := range got.Changes {
+		fmt.Fprintln(sys.Stdout, visible.Text(c.String()))
+	}
+	for _, key := range got.NextStart {
+		fmt.Fprintf(sys.Stdout, "%s: what has changed there takes effect with the next start\n", visible.Text(key))
+	}
+	since := got.Since.Local().Format(time.DateTime)
+	switch {
+	case got.Changed:
+		fmt.Fprintf(sys.Stdout, "reloaded: %s\n", count(len(got.Changes), "change"))
+	case len(got.Changes) > 0:
+		fmt.Fprintf(sys.Stdout, "unchanged: the server had reloaded already, at %s: %s\n", since, count(len(got.Changes), "change"))
+	default:
+		fmt.Fprintf(sys.Stdout, "unchanged: the configuration is that of the start, at %s\n", since)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// reload prints what has changed since the configuration before, or why the new one is not used, with file, line and column. The
+// watch on the file may be faster than the command, which prints the same change then.
+func TestReload(t *testing.T) {
+	const text = "log: {level: debug}\nlimits: {connections: 10}\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\n"
+	file := write(t, "handfast.yaml", text)
+	s := startServer(t, "serve", "--config", file, "--listen", "127.0.0.1:0", "--tls", "off", "--admin", "127.0.0.1:0")
+	defer func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	}()
+	admin := strings.Trim(strings.TrimPrefix(s.banner["admin"], "http:"), "/")
+	ask := func(args ...string) result {
+		return runCommand(t, append([]string{"reload", "--admin", admin}, args...)...)
+	}
+	if got := ask(); got.code != exitOK || !strings.HasPrefix(got.stdout, "unchanged: the configuration is that of the start, at ") {
+		t.Errorf("%+v", got)
+	}
+
+	write(t, file, strings.Replace(text, "10}", "10, connections_per_address: x}", 1))
+	got := ask()
+	if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, "the old configuration stays in force") ||
+		!strings.Contains(got.stderr, file+":2:52: limits.connections_per_address: ") || !strings.Contains(got.stderr, "expected:  a whole number") {
+		t.Errorf("%+v", got)
+	}
+	got = ask("--json")
+	var answer gateway.Reloaded
+	if err := json.Unmarshal([]byte(got.stdout), &answer); err != nil || got.code != exitFailed || len(answer.Problems) != 1 || answer.Problems[0].Line != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+
+	write(t, file, strings.Replace(text, "10}", "20}\nhttp: {head_timeout: 9s}", 1))
+	got = ask()
+	if got.code != exitOK || !strings.Contains(got.stdout, "limits.connections: 10 → 20\n") ||
+		!strings.Contains(got.stdout, "http: what has changed there takes effect with the next start\n") || !strings.HasSuffix(got.stdout, ": 2 changes\n") {
+		t.Errorf("%+v", got)
+	}
+	got = ask("--json")
+	answer = gateway.Reloaded{}
+	if err := json.Unmarshal([]byte(got.stdout), &answer); err != nil || got.code != exitOK || answer.Changed || len(answer.Changes) != 2 || len(answer.NextStart) != 1 {
+		t.Errorf("again: %+v, %v", got, err)
+	}
+	if got = ask(); got.code != exitOK || !strings.Contains(got.stdout, "unchanged: the server had reloaded already") {
+		t.Errorf("again: %+v", got)
+	}
+
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if got = ask(); got.code != exitFailed || !strings.Contains(got.stderr, file+": ") {
+		t.Errorf("without the file: %+v", got)
+	}
+	write(t, file, text) // for the end
+}
+
+// A balancer made of flags reloads, too: its flags and what they name stay.
+func TestReloadBalancer(t *testing.T) {
+	s := startServer(t, "balance", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--admin", "127.0.0.1:0")
+	defer func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	}()
+	admin := strings.Trim(strings.TrimPrefix(s.banner["admin"], "http:"), "/")
+	if got := runCommand(t, "reload", "--admin", admin); got.code != exitOK || !strings.HasPrefix(got.stdout, "unchanged: ") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What is not the admin listener of a server, and one that refuses, is an error with a next step.
+func TestReloadErrors(t *testing.T) {
+	state(t)
+	status := http.StatusNotFound
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.URL.Path != "/reload" {
+			t.Errorf("%s %s", r.Method, r.URL)
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte("no such page\x1b[31m\nsecond line\n"))
+	}))
+	t.Cleanup(s.Close)
+	addr := strings.TrimPrefix(s.URL, "http://")
+	for _, tt := range []struct {
+		status int
+		addr   string
+		code   int
+		want   []string
+	}{
+		{http.StatusNotFound, addr, exitFailed, []string{"status 404: no such page", "next step: --admin names the admin listener"}},
+		{http.StatusOK, addr, exitFailed, []string{"status 200", "--admin names"}},
+		{http.StatusUnprocessableEntity, addr, exitFailed, []string{"status 422", "--admin names"}},
+		{http.StatusUnauthorized, addr, exitFailed, []string{"requires a token", "set HANDFAST_ADMIN_TOKEN"}},
+		{0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "is the server running?"}},
+		{0, "nowhere", exitUsage, []string{"--admin", "host:port"}},
+		{0, "off", exitUsage, []string{"--admin", "host:port"}},
+		{0, "", exitUsage, []string{"--admin is empty"}},
+	} {
+		status = tt.status
+		got := runCommand(t, "reload", "--admin", tt.addr)
+		for _, want := range tt.want {
+			if got.code != tt.code || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "\x1b") {
+				t.Errorf("%d %s: %+v", tt.status, tt.addr, got)
+			}
+		}
+	}
+}
