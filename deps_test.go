@@ -56,7 +56,7 @@ var rules = []rule{
 	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/bounded", "websocket/internal/leak", "websocket/internal/looptest"}},
 	{pkg: "websocket/internal/looptest", std: anyStd, own: []string{"websocket/loop"}},
 
-	// The library, and what stands on its public API.
+	// The library, and the packages on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
 		"websocket/internal/prepared", "websocket/loop", "websocket/protocol", "websocket/internal/transport",
@@ -171,7 +171,7 @@ var rules = []rule{
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "github.com/goccy/go-yaml", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
-	// What these tests share: the binary and whoever runs it, and a browser.
+	// Shared by these tests: the binary and its user, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The CA of its tests is a real one; the module is never published.

@@ -75,8 +75,8 @@ func (in *testsIn) read(path string) error {
 // namedTest matches a test, with its subtest, as documents name it.
 var namedTest = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9_]*)(?:/([^`]+))?`")
 
-// has reports whether there is a test of that name in dirs, or anywhere if those are none. A subtest must be a text of the directory
-// or of the suite that it runs, or two of them together.
+// has reports whether there is a test of that name in dirs, or anywhere if dirs is empty. A subtest must be a text of the
+// directory or of the suite that it runs, or two of them together.
 func has(all map[string]*testsIn, dirs []string, test, sub string) bool {
 	for dir, in := range all {
 		if !in.tests[test] || len(dirs) > 0 && !slices.Contains(dirs, dir) {

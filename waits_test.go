@@ -13,7 +13,7 @@ import (
 var blocking = []string{"Dial", "DialContext", "DialPeer", "HandshakeContext", "Messages", "Ping", "Read", "Reader",
 	"Shutdown", "View", "Write", "WriteUncompressed", "Writer"}
 
-// TestWaitsHaveABound holds that no test waits longer than a bound of its own. The context of a test is no such bound: it
+// TestWaitsHaveABound holds that no test waits longer than a bound of its own. The context of a test is not such a bound: it
 // is done only after the test's function has returned, so a wait for it ends with go test's timeout, which takes the
 // whole package with it. In a bubble of testing/synctest a wait that cannot end is an error in itself.
 func TestWaitsHaveABound(t *testing.T) {

@@ -224,7 +224,7 @@ func TestGuardAdmit(t *testing.T) {
 	}
 }
 
-// What is set up wrongly, or breaks the contract, keeps clients out.
+// A wrong setup or a violation of the contract rejects clients.
 func TestGuardFailsClosed(t *testing.T) {
 	odd := errors.New("odd")
 	none, err := NewRules(Rule{Effect: Allow, If: "false"})
@@ -270,7 +270,7 @@ func TestGuardKeepsCheck(t *testing.T) {
 	}
 }
 
-// Whoever has a decision in a test of the configuration can print it.
+// A test of the configuration can print its decision.
 func TestDecisionAsJSON(t *testing.T) {
 	r, err := NewRules(Rule{Name: "admins", Effect: Allow, If: `"admin" in claims.roles`})
 	if err != nil {

@@ -39,7 +39,7 @@ func TestAPIKeys(t *testing.T) {
 	for _, tt := range []struct {
 		name, path string
 		fields     []string
-		status     int // 0: let in; -1 means no credentials
+		status     int // 0 means admitted, -1 no credentials
 	}{
 		{"header", "/", []string{"X-API-Key", key}, 0},
 		{"scheme", "/", []string{"Authorization", "apikey " + key}, 0},

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whatever is in the fields of a request, only the right password and the right key let somebody in, and nothing of
+// Whatever is in the fields of a request, only the right password and the right key admit a client, and nothing of
 // what was sent is in the error.
 func FuzzAuthorization(f *testing.F) {
 	basic := newBasic(f, BasicOptions{Failures: 1 << 30}, "ann:"+cheapHash(f, "pass")+"\n")
@@ -37,7 +37,7 @@ func FuzzAuthorization(f *testing.F) {
 				continue
 			}
 			if _, ok := errors.AsType[*Error](err); !ok {
-				t.Fatalf("an error that is no refusal: %v", err)
+				t.Fatalf("an error that is not a refusal: %v", err)
 			}
 			for _, secret := range []string{authorization, field, more, password} {
 				if len(secret) > 40 && strings.Contains(err.Error(), secret) {

@@ -74,7 +74,7 @@ func TestRFC7617_2_Basic(t *testing.T) {
 		name   string
 		fields []string
 		user   string
-		status int // 0: let in; -1 means no credentials
+		status int // 0 means admitted, -1 no credentials
 	}{
 		{"bcrypt", []string{basic("ann:" + secret)}, "ann", 0},
 		{"argon2id", []string{"bAsIc " + basic("bob:" + unicode)[6:]}, "bob", 0},
@@ -318,7 +318,7 @@ func TestBasicConcurrency(t *testing.T) {
 		close(h.open)
 		wg.Wait()
 		if in.Load() != 200 || busy.Load() != 800 || h.most.Load() != 2 {
-			t.Errorf("%d came in, %d were told to wait, %d hashes at once; want 200, 800 and 2", in.Load(), busy.Load(), h.most.Load())
+			t.Errorf("%d admitted, %d asked to wait, %d concurrent hashes; want 200, 800 and 2", in.Load(), busy.Load(), h.most.Load())
 		}
 		if n := b.failures.order.Len(); n != 0 {
 			t.Errorf("%d counters of failures, though no password was wrong", n)

@@ -116,7 +116,7 @@ func TestCertificates(t *testing.T) {
 		{"no names, the common name is not looked at", verify, &plain, CertificateOptions{}, "", 403},
 		{"the common name, since it is asked for", verify, &plain, CertificateOptions{Names: []CertificateName{CertificateURI, CertificateCommonName}}, "old-device", 0},
 		{"a name that stands for a subject", verify, &all, CertificateOptions{Subjects: map[string]string{"b.example.com": "billing"}}, "billing", 0},
-		{"names that stand for nobody", verify, &all, CertificateOptions{Subjects: map[string]string{}}, "", 403},
+		{"names mapped to no subject", verify, &all, CertificateOptions{Subjects: map[string]string{}}, "", 403},
 		{"no certificate", verify, nil, CertificateOptions{}, "", -1},
 		{"received, not verified", &tls.Config{ClientAuth: tls.RequireAnyClientCert}, &foreign, CertificateOptions{}, "", -1},
 	} {

@@ -48,7 +48,7 @@ func TestChain(t *testing.T) {
 		challenges []string
 	}{
 		{"the first that knows", []Authenticator{none, quiet, knows, wrong}, "alice", 200, nil},
-		{"nobody knows", []Authenticator{none, quiet, says{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
+		{"no method knows", []Authenticator{none, quiet, says{err: ErrNoCredentials, challenge: "Basic"}, none}, "", 401, []string{`Bearer realm="x"`, "Basic"}},
 		{"a wrong credential ends it", []Authenticator{none, wrong, knows}, "", 401, nil},
 		{"one that cannot be judged ends it", []Authenticator{busy, knows}, "", 503, nil},
 		{"another's token is left to the other", []Authenticator{other, knows}, "alice", 200, nil},

@@ -97,7 +97,7 @@ func TestForwardQuestion(t *testing.T) {
 		name    string
 		options ForwardOptions
 		request *http.Request
-		want    map[string]string // besides about; nil means the service is not asked
+		want    map[string]string // in addition to about; nil means that the service is not asked
 	}{
 		{"cookie", ForwardOptions{}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x"}},
 		{"one cookie of several", ForwardOptions{Cookies: []string{"session"}}, withSession("x"), map[string]string{"Cookie": "session=x"}},
@@ -168,13 +168,13 @@ func TestForwardAnswers(t *testing.T) {
 					t.Errorf("identity %+v", id)
 				}
 			}},
-		{name: "yes to nobody", answer: answer(200, "welcome"), status: 503},
-		{name: "yes to nobody, who has a name here", answer: answer(200, "welcome"), options: ForwardOptions{DefaultSubject: "guest"}, subject: "guest"},
-		{name: "a name that is none", answer: answer(200, "", "Remote-User: a\x01b"), status: 503},
+		{name: "approval without a user", answer: answer(200, "welcome"), status: 503},
+		{name: "approval without a user, with a default", answer: answer(200, "welcome"), options: ForwardOptions{DefaultSubject: "guest"}, subject: "guest"},
+		{name: "an invalid name", answer: answer(200, "", "Remote-User: a\x01b"), status: 503},
 		{name: "an endless name", answer: answer(200, "", "Remote-User: "+strings.Repeat("x", 2000)), status: 503},
 		{name: "expired", answer: answer(200, `{"subject":"dora","expires":1}`, "Content-Type: application/json"), status: 401},
 		{name: "broken JSON", answer: answer(200, `{"subject":"`+forwardSecret, "Content-Type: application/json", "Remote-User: x"), status: 503},
-		{name: "a time that is none", answer: answer(200, `{"subject":"x","expires":-1}`, "Content-Type: application/json"), status: 503},
+		{name: "an invalid time", answer: answer(200, `{"subject":"x","expires":-1}`, "Content-Type: application/json"), status: 503},
 		{name: "endless JSON", answer: answer(200, `{"subject":"x"}`+strings.Repeat(" ", 100_000), "Content-Type: application/json"), status: 503},
 		{name: "401", answer: answer(401, forwardSecret, "WWW-Authenticate: Bearer realm=\"x\""), status: 401,
 			check: func(t *testing.T, _ *Identity, err error) { wantRefusal(t, err, 401, `Bearer realm="x"`) }},
@@ -388,7 +388,7 @@ func TestForwardStalled(t *testing.T) {
 		_, err := f.Authenticate(withSession("later"))
 		wantRefusal(t, err, 503, "")
 		if took := time.Since(begin); took != 0 {
-			t.Errorf("while nobody is asked the answer takes %v", took)
+			t.Errorf("while the service is not asked the answer takes %v", took)
 		}
 	})
 }
@@ -430,7 +430,7 @@ func TestForwardStalledServer(t *testing.T) {
 		t.Errorf("%d MiB more for 1000 handshakes", grown>>20)
 	}
 	wg.Wait()
-	// The others found no place, and whoever came after the first failures a service that is not asked any more.
+	// The others found no place, and later ones a service that is no longer asked.
 	if n := asked.Load(); n > 64+5 {
 		t.Errorf("%d questions, want 64", n)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Whatever somebody sends who has no key: it is refused as the contract says, and what is said about it holds nothing of it
+// Whatever a client without a key sends is rejected according to the contract, and the error contains nothing of it
 // but names. Whatever claims the issuer signs: an identity has a subject, and an end.
 func FuzzJWT(f *testing.F) {
 	k := testKeys()

@@ -33,7 +33,7 @@ func TestBcryptLongPassword(t *testing.T) {
 	}
 }
 
-// Opening a pipe waits for somebody to write into it, and whoever waits would hold up every handshake.
+// Opening a pipe waits for a writer, which would block every handshake.
 func TestStoreFileIsARegularFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "passwords")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
@@ -133,7 +133,7 @@ func TestKeyFileChangedTwiceInOneTick(t *testing.T) {
 	look()
 	look()
 	if told != 1 {
-		t.Errorf("a broken file is told %d times, want once", told)
+		t.Errorf("a broken file is reported %d times, want once", told)
 	}
 	other := append([]byte{}, k.secret...)
 	other[0] ^= 1

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An Authenticator of somebody else's may be wrong: no one, an expired identity and one without a name stay out.
+// A third-party Authenticator may be wrong: a nil identity, an expired one and one without a name are rejected.
 func TestGuardDistrustsIdentities(t *testing.T) {
 	rules, err := NewRules(Rule{Effect: Allow, If: "true"})
 	if err != nil {
@@ -24,7 +24,7 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 		id     *Identity
 		status int
 	}{
-		{"nobody", nil, 403},
+		{"no identity", nil, 403},
 		{"no subject", &Identity{Method: "own"}, 403},
 		{"expired", &Identity{Subject: "ann", Expires: time.Now().Add(-time.Second)}, 401},
 	} {

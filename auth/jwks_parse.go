@@ -34,7 +34,7 @@ type keyOwner bool
 
 const (
 	ownKeys    keyOwner = false // this server's: every key must be usable, and a secret may be among them
-	issuerKeys keyOwner = true  // an issuer's: it publishes what it likes, and a secret that is published is none
+	issuerKeys keyOwner = true  // an issuer's: it may publish any keys, and a published secret is not a secret
 )
 
 // parseJWKs reads a JWK or a JWK set.

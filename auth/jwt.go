@@ -23,7 +23,7 @@ type JWTOptions struct {
 
 	// Algorithms are those that are taken, of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384,
 	// ES512 and EdDSA. nil means all of them: whatever a token says, a key serves only for the algorithms of its type.
-	// "none" is none. The slice is copied.
+	// "none" is not one of them. The slice is copied.
 	Algorithms []string
 
 	// Issuer is what iss must be. "" means the issuer of Keys if they come from [OIDC], and otherwise any.

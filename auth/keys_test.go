@@ -188,7 +188,7 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-// An issuer may publish more than is understood here: that is ignored, and a secret that is published is none.
+// An issuer may publish more than is understood here: that is ignored, and a published secret is not a secret.
 func TestRFC7517_5_IgnoredKeys(t *testing.T) {
 	k := testKeys()
 	set, err := parseJWKs(jwksOf(t, jwkOf(t, k.secret, "kid", "a"), jwkOf(t, &k.weak.PublicKey, "kid", "b"),
@@ -277,7 +277,7 @@ func TestKeyFileReload(t *testing.T) {
 		t.Errorf("told %v", failed)
 	}
 	write("other", jwksOf(t, jwkOf(t, &k.p256.PublicKey)), 3)
-	want("mended", "ES256")
+	want("fixed", "ES256")
 	if err := os.Remove(link); err != nil {
 		t.Fatal(err)
 	}

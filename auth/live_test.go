@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// who admits whoever says a name, as issued at a time.
+// who admits every client that sends a name, as issued at a time.
 type who struct{ issued time.Time }
 
 func (w who) Authenticate(r *http.Request) (*Identity, error) {
@@ -94,7 +94,7 @@ func TestLiveClocks(t *testing.T) {
 		{"issued long after", -time.Hour, -time.Minute, false},
 		{"the other clock is behind", -3 * time.Second, -2 * time.Second, true},
 		{"the other clock is ahead", 3 * time.Second, -time.Second, true},
-		{"issued after, and the revocation is no news", -10 * time.Second, -2 * time.Second, false},
+		{"issued after, and the revocation is not new", -10 * time.Second, -2 * time.Second, false},
 	} {
 		var live Live
 		ann := admitted(t, &live, Identity{Subject: "ann", Issued: now.Add(tt.issued)})

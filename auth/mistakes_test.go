@@ -26,7 +26,7 @@ func TestFetchWithAnotherDefaultTransport(t *testing.T) {
 	}
 }
 
-// Options that would keep everybody out, or let the client say who it is, are reported when they are set.
+// Options that would reject every client, or let the client choose its identity, are reported when they are set.
 func TestOptionsThatCannotBeMeant(t *testing.T) {
 	_, entry, err := NewAPIKey("a")
 	if err != nil {

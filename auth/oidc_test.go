@@ -364,7 +364,7 @@ func TestOIDCDiscovery(t *testing.T) {
 				return true
 			}
 		}, "1 MiB"},
-		{"redirects for ever", func() {
+		{"endless redirects", func() {
 			i.gate = func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/x", 302); return true }
 		}, "too many redirects"},
 		{"redirected to http", func() {

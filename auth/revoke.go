@@ -76,7 +76,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // Logout is an endpoint that ends the sessions of its caller: it revokes all credentials of the caller's subject
-// that were issued until now, so that every node closes the connections that stand on them. It answers POST with 204.
+// that were issued until now, so that every node closes the connections that use them. It answers POST with 204.
 // Its fields are not changed while it serves.
 type Logout struct {
 	// Authenticator says who calls. It must not be nil, and should be one of [RefuseRevoked], so that a credential that was

@@ -35,12 +35,12 @@ func TestRefuseRevoked(t *testing.T) {
 		name   string
 		next   fixed
 		store  Store
-		status int // 0: let in
+		status int // 0 means admitted
 	}{
 		{"issued before", fixed{id: ann}, store, 401},
 		{"issued later", fixed{id: fresh}, store, 0},
 		{"another", fixed{id: &Identity{Subject: "bob"}}, store, 0},
-		{"nobody", fixed{id: anonymousIdentity}, brokenStore{}, 0},
+		{"anonymous", fixed{id: anonymousIdentity}, brokenStore{}, 0},
 		{"the store is down", fixed{id: fresh}, brokenStore{}, 503},
 		{"not known in the first place", fixed{err: Forbidden(errBroken)}, brokenStore{}, 403},
 	} {
@@ -173,6 +173,6 @@ func TestLogout(t *testing.T) {
 	}
 	l = &Logout{Authenticator: Anonymous(), Store: store}
 	if resp := post(t, l, "POST", "", ""); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("logout of nobody: %d, want 401", resp.StatusCode)
+		t.Errorf("logout without a user: %d, want 401", resp.StatusCode)
 	}
 }

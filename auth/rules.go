@@ -50,7 +50,7 @@ type Rule struct {
 	// endsWith, contains and matches are false. Any other use of it fails, and a condition that fails denies; claims.level ??
 	// 0 has a value in any case. "true" applies to everything. "" is an error.
 	//
-	// A beginning is not a name: channel startsWith "team-" + user lets ann into team-annabel as well. Compare the whole, or put
+	// A prefix is not a name: channel startsWith "team-" + user also admits ann to team-annabel. Compare the whole, or put
 	// what ends the name behind it: channel startsWith "team-" + user + "/".
 	//
 	// When a client connects, the rules are asked with an empty channel: a rule against some channels names the action too.

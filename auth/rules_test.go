@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// alice is somebody with claims as a token's JSON gives them.
+// alice is an identity with claims as decoded from a token.
 func alice(t testing.TB, claims string) *Identity {
 	t.Helper()
 	var c tokenClaims
@@ -201,10 +201,10 @@ func TestRulesDenied(t *testing.T) {
 	const want = `auth: "alice" may not publish to the channel "news" at the endpoint "chat": ` +
 		`rule 1 (quiet), deny: action == "publish"`
 	if err.Error() != want || strings.Contains(e.Reason, "quiet") {
-		t.Errorf("%v\nwant %s; the client is told %q", err, want, e.Reason)
+		t.Errorf("%v\nwant %s; the client gets %q", err, want, e.Reason)
 	}
 	if _, err := r.Authorize(nil, connect); err == nil {
-		t.Error("nobody may connect")
+		t.Error("no client may connect")
 	}
 }
 
@@ -221,7 +221,7 @@ func TestRulesBounds(t *testing.T) {
 	}
 }
 
-// One decision leaves nothing behind for the next, which may be about somebody else.
+// One decision does not affect the next, which may be about another identity.
 func TestRulesForget(t *testing.T) {
 	r, err := NewRules(allow(`"admin" in claims.roles`), allow(`len(map(claims.list ?? [], # + 1)) > 0`))
 	if err != nil {

@@ -119,7 +119,7 @@ func TestSignerBounds(t *testing.T) {
 		t.Error("a token of any size is made")
 	}
 	if _, err := s.Sign(&Identity{Subject: "a", Claims: map[string]any{"big": func() {}}}, "b"); err == nil {
-		t.Error("a claim that is no JSON is signed")
+		t.Error("a claim that is not JSON is signed")
 	}
 }
 

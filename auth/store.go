@@ -8,7 +8,7 @@ import (
 
 // Store is what the nodes of one service know together: tickets that are still to be redeemed, and what was revoked.
 // [NewMemoryStore] is one for a single node; the package redisstore has one that nodes share. It may be called by multiple
-// goroutines concurrently. An error means that the Store does not know; its callers then keep clients out.
+// goroutines concurrently. An error means that the Store does not know; its callers then reject clients.
 type Store interface {
 	// Put keeps value under key for ttl, or until it is taken. It does not hold on to value.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error

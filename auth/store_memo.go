@@ -15,7 +15,7 @@ import (
 // digest stands for a credential where one has to be remembered: a hash with a key that only this process has.
 type digest [sha256.Size]byte
 
-// memo remembers answers to questions that are dear, for a short time and a bounded number of them; the one that was not
+// memo caches answers to expensive questions, for a short time and in bounded number; the one that was not
 // asked for longest goes first. A question that is being answered is not asked twice: other callers with it wait.
 type memo[V any] struct {
 	key [32]byte

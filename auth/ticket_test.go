@@ -46,7 +46,7 @@ func TestTickets(t *testing.T) {
 		binding TicketBinding
 		options TicketOptions
 		request func(ticket string) *http.Request
-		status  int // 0: let in; -1 means no credentials
+		status  int // 0 means admitted, -1 no credentials
 	}{
 		{"redeemed", TicketBinding{Origin: ticketOrigin}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},
 		{"origins know no case", TicketBinding{Origin: "HTTPS://App.example"}, TicketOptions{}, func(k string) *http.Request { return withTicket(k, ticketOrigin) }, 0},
@@ -260,7 +260,7 @@ func TestTicketEndpoint(t *testing.T) {
 	}
 	e.Authenticator = Anonymous()
 	if resp := post(t, e, "POST", "", ""); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a ticket for nobody: %d", resp.StatusCode)
+		t.Errorf("a ticket without a user: %d", resp.StatusCode)
 	}
 }
 

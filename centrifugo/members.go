@@ -178,8 +178,8 @@ func (f *followed) forget(channel string) {
 	delete(f.stops, channel)
 }
 
-// membership returns changes of members as those of a collection. Users that are none, since their connections have not authenticated, are
-// left out.
+// membership returns changes of members as those of a collection. Connections that have not authenticated, and so have no user,
+// are left out.
 func (f format) membership(kind int32, cs []hub.Change) (ps []*protocol.Publication) {
 	for _, c := range cs {
 		var p *protocol.Publication

@@ -113,16 +113,16 @@ func TestACMETakesWhatIsInTheCache(t *testing.T) {
 	})
 }
 
-// Somebody who asks for another attempt gets it when autocert makes one, and not sooner.
+// A request for another attempt succeeds when autocert makes one, and not sooner.
 func TestACMEPauseIsCutShort(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		rest       time.Duration
-		asked      []time.Duration // when somebody asks
+		asked      []time.Duration // the times of the requests
 		want       time.Duration
 		closedThen bool
 	}{
-		{"nobody asks", acmeRest, nil, 10 * time.Minute, false},
+		{"no requests", acmeRest, nil, 10 * time.Minute, false},
 		{"during the rest", acmeRest, []time.Duration{10 * time.Second}, acmeRest, false},
 		{"during the rest, twice", acmeRest, []time.Duration{10 * time.Second, 20 * time.Second}, acmeRest, false},
 		{"after the rest", acmeRest, []time.Duration{2 * time.Minute}, 2 * time.Minute, false},

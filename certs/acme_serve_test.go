@@ -120,7 +120,7 @@ func TestLeafOf(t *testing.T) {
 	}
 	pair.Certificate = [][]byte{{0}}
 	if _, err := leafOf(&pair); err == nil {
-		t.Error("what is no certificate is taken")
+		t.Error("a file that is not a certificate is accepted")
 	}
 }
 

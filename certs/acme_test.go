@@ -37,12 +37,12 @@ func TestACMEFailures(t *testing.T) {
 	const isProblem = "application/problem+json"
 	for _, tt := range []struct {
 		name    string
-		handler http.HandlerFunc // nil: no one listens
+		handler http.HandlerFunc // nil means no listener
 		noRoot  bool
 		want    string
 		hint    string
 	}{
-		{"nobody listens", nil, true, "connection refused", "check the URL"},
+		{"no listener", nil, true, "connection refused", "check the URL"},
 		{"unknown authority", reply(200, "text/plain", ""), true, "an unknown authority", "as the root of the CA"},
 		{"not a CA", reply(404, "text/html", "<html>"), false, "404", "check the URL"},
 		{"a page", reply(200, "text/html", "<html>"), false, "invalid character", "check the URL"},

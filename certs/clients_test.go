@@ -125,7 +125,7 @@ func TestClientCAsReload(t *testing.T) {
 		mustDial(t, addr, client(two))
 		write(t, bundle, append(two.pem(), one.pem()...))
 		if e := reported.wait(t); e.Kind != EventLoaded {
-			t.Errorf("mended: %v", e)
+			t.Errorf("fixed: %v", e)
 		}
 		mustDial(t, addr, client(one))
 		p.Close()

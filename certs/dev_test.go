@@ -363,7 +363,7 @@ func TestOpenDevErrors(t *testing.T) {
 		{"CA is broken", caFile, "broken certificate", write(caFile,
 			"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n", 0o600)},
 		{"CA is missing", caFile, "no such file", remove(caFile)},
-		{"CA is no CA", keyFile, "not the key of", copyFrom(caFile, leafFile)},
+		{"CA is not a CA", keyFile, "not the key of", copyFrom(caFile, leafFile)},
 		{"key is missing", keyFile, "not exist", remove(keyFile)},
 		{"key is text", keyFile, "no PEM block", write(keyFile, "hello", 0o600)},
 		{"key is broken", keyFile, "no private key", write(keyFile,

@@ -79,7 +79,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no cache", acme(func(a *ACME) { a.Cache = "" }), "ACME", "no cache"},
 		{"cache is a file", acme(func(a *ACME) { a.Cache = text }), text, "not a directory"},
 		{"cache is open", acme(func(a *ACME) { a.Cache = open }), open, "0755"},
-		{"email", acme(func(a *ACME) { a.Email = "somebody" }), "ACME email", "is not an email address"},
+		{"email", acme(func(a *ACME) { a.Email = "someone" }), "ACME email", "is not an email address"},
 		{"two emails", acme(func(a *ACME) { a.Email = "a@example.com b@example.com" }), "ACME email", "is not an email address"},
 		{"an email with two signs", acme(func(a *ACME) { a.Email = "a@b@example.com" }), "ACME email", "is not an email address"},
 		{"an email with its name", acme(func(a *ACME) { a.Email = "Ann <a@example.com>" }), "ACME email", "is not an email address"},

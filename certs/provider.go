@@ -24,7 +24,7 @@ import (
 // may be called concurrently by any number of goroutines.
 type Provider struct {
 	opts  Options
-	acme  *acmeSource // nil: no ACME
+	acme  *acmeSource // nil means no ACME
 	state atomic.Pointer[state]
 
 	loading sync.Mutex // guards what follows and the order of events; state is stored with it held

@@ -155,7 +155,7 @@ func TestReloadBroken(t *testing.T) {
 		spoil func(p place)
 		path  string
 		want  string
-		mend  func(p place)
+		fix   func(p place)
 		kind  EventKind
 		leaf  *x509.Certificate
 	}{
@@ -200,12 +200,12 @@ func TestReloadBroken(t *testing.T) {
 			if got := mustDial(t, addr, client).ConnectionState().PeerCertificates[0]; !got.Equal(old.leaf) {
 				t.Errorf("served: %v", got.SerialNumber)
 			}
-			tt.mend(at)
+			tt.fix(at)
 			for e = reported.wait(t); e.Kind == EventFailed; {
 				e = reported.wait(t)
 			}
 			if e.Kind != tt.kind || !e.New.Equal(tt.leaf) {
-				t.Errorf("mended: %v", e)
+				t.Errorf("fixed: %v", e)
 			}
 			if got := mustDial(t, addr, client).ConnectionState().PeerCertificates[0]; !got.Equal(tt.leaf) {
 				t.Errorf("served: %v", got.SerialNumber)

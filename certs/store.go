@@ -49,7 +49,7 @@ func readPrivate(path, hint string) ([]byte, error) {
 	if err != nil {
 		return nil, &Error{path, cause(err), "check who owns it"}
 	}
-	// Windows has no such bits; there the directory below the user's profile keeps others out.
+	// Windows has no such bits; there the directory below the user's profile is private.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		err := fmt.Errorf("other users can read this key: its mode is %#o", info.Mode().Perm())
 		return nil, &Error{path, err, hint}

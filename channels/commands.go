@@ -52,7 +52,7 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 		return s.recover(answer, r)
 	})
 	if errors.Is(err, hub.ErrMore) {
-		return nil // the client was told
+		return nil // the client was notified
 	}
 	return err
 }

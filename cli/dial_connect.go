@@ -28,7 +28,7 @@ type dialing struct {
 	in      *feed
 	out     output
 	w       io.Writer
-	console *console // nil: there is no person at a terminal
+	console *console // nil if there is no terminal
 	paint   paint
 }
 

@@ -58,7 +58,7 @@ func TestDialLines(t *testing.T) {
 		{"CR LF", "a\r\nb\r\n", "a\nb\n"},
 		{"a CR elsewhere", "a\rb\r\r\n", "a\rb\r\n"},
 		{"a long one", long + "\n", long + "\n"},
-		{"steering characters are no business of a pipe", "\x1b[31m\n", "\x1b[31m\n"},
+		{"control characters pass through a pipe", "\x1b[31m\n", "\x1b[31m\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := runWith(t, strings.NewReader(tt.in), nil, "dial", url)

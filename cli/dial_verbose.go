@@ -48,7 +48,7 @@ func traceTo(w io.Writer, secrets []string) func(*handshake.Request, *handshake.
 			text = strings.ReplaceAll(text, visible.Text(secret), redact.Mark)
 			text = strings.ReplaceAll(text, url.QueryEscape(secret), redact.Mark)
 		}
-		_, _ = io.WriteString(w, text) // standard error takes no more: that is no reason to fail
+		_, _ = io.WriteString(w, text) // a failure of standard error is ignored
 	}
 }
 

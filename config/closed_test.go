@@ -44,7 +44,7 @@ func TestEndpointsBesideTheFile(t *testing.T) {
 	}
 }
 
-// Without a file the default serves everybody, but not where somebody said otherwise, or wanted to.
+// Without a file the default serves every client, unless a variable says otherwise, or tries to.
 func TestDefaultEndpointWithoutFile(t *testing.T) {
 	const missing = "endpoints: required"
 	for _, tt := range []struct {

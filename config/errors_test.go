@@ -97,7 +97,7 @@ func TestProblems(t *testing.T) {
 		{"acme", "listen: [{address: ':1', tls: acme}]\n", []string{"listen[0].tls.acme.hosts: required with mode acme", "listen[0].tls.acme.accept_terms: the authority issues certificates only"}},
 		{"acme host", "listen: [{address: ':1', tls: {acme: {hosts: ['*.x.org'], accept_terms: true}}}]\n", []string{"listen[0].tls.acme.hosts[0]: \"*.x.org\" is not a name"}},
 		{"client authorities", "listen: [{address: ':1', tls: {client_auth: required}}]\n", []string{"listen[0].tls.client_cas: required"}},
-		{"certificate that nobody asks for", "auth: {c: {certificate: {}}}\n", []string{"auth.c.certificate: no listener requests client certificates"}},
+		{"certificate that no listener requests", "auth: {c: {certificate: {}}}\n", []string{"auth.c.certificate: no listener requests client certificates"}},
 		{"redirect", "listen: [{address: ':1', redirect_https: true}]\n", []string{"listen[0].redirect_https: this listener has TLS"}},
 		{"same address", "listen: [{address: ':1'}, {address: ':1'}]\n", []string{"listen[1].address: listen[0] has the same address"}},
 		{"admin", "admin: {address: ':9090'}\n", nil},

@@ -2,7 +2,7 @@ package config
 
 import "github.com/handfast/handfast/config/internal/tree"
 
-// Config is everything that a server does. [Default] and [Load] make one; the zero value is none.
+// Config is the configuration of a server. [Default] and [Load] return one; the zero value is not valid.
 //
 // It is not changed once it has been made. A reload makes another, and [Diff] says what is different.
 type Config struct {

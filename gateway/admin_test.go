@@ -93,7 +93,7 @@ func TestAdminCloses(t *testing.T) {
 		{"by endpoint", "DELETE", "/connections?endpoint=chat", 1008, "closed by an operator", 200, true},
 		{"by id", "DELETE", "/connections/ID", 1008, "closed by an operator", 200, false},
 		{"all", "DELETE", "/connections?all=true", 1008, "closed by an operator", 200, true},
-		{"nobody", "DELETE", "/connections?user=carol", 0, "", 200, false},
+		{"no match", "DELETE", "/connections?user=carol", 0, "", 200, false},
 		{"no such id", "DELETE", "/connections/NONE", 0, "", 404, false},
 		{"all by mistake", "DELETE", "/connections", 0, "", 400, false},
 		{"no code", "DELETE", "/connections?all=true&code=1006", 0, "", 400, false},

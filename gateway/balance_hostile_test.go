@@ -20,7 +20,7 @@ type recorded struct {
 	streams chan behindGot
 }
 
-// behindGot is one connection of a recorded server: the request, and what came behind it before and after the answer.
+// behindGot is one connection of a recorded server: the request, and the data after it, before and after the answer.
 type behindGot struct {
 	request       *http.Request
 	body          string

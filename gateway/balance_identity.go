@@ -15,7 +15,7 @@ import (
 type identities struct {
 	user     string       // the field with the subject; "" for none
 	field    string       // the field with the token
-	signer   *auth.Signer // nil: there is no token
+	signer   *auth.Signer // nil if there is no token
 	audience string       // of tokens; "" for the server
 }
 

@@ -86,7 +86,7 @@ func TestBalanceReloadsTLS(t *testing.T) {
 	}
 	put([]byte("no certificate"))
 	if err := r.Reload(t.Context(), r.with(t, text("inner.example"))); err == nil || !strings.Contains(err.Error(), "ca.pem holds no certificate") {
-		t.Errorf("a CA that is none: %v", err)
+		t.Errorf("an invalid CA: %v", err)
 	}
 	echoed(t, first)
 	if second, _ := r.greeting(t, "/", nil); second != nil {

@@ -42,7 +42,7 @@ func (a *admission) call(n *site, event string, next http.Handler) http.Handler 
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r.WithContext(context.WithValue(ctx, callerKey{}, c)))
 		if c.id == nil || status.status >= http.StatusBadRequest {
-			return // a preflight, or a refusal, of which callFailed was told
+			return // a preflight, or a refusal, which callFailed has reported
 		}
 		a.rec.audit.log(event, observe.KeyUser, c.id.Subject, observe.KeyMethod, c.id.Method, observe.KeyAddr, v.client.String(),
 			observe.KeyOrigin, r.Header.Get("Origin"), observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)

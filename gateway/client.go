@@ -78,7 +78,7 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 		nc.Close()
 		t.done(err)
 	} else {
-		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if it was told to go meanwhile
+		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if it was to be closed meanwhile
 	}
 	t.over()
 }

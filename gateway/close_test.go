@@ -62,7 +62,7 @@ func TestCloseWithoutServe(t *testing.T) {
 	}
 }
 
-// The store is the one that the configuration names; a URL that is none is named without its password.
+// The store is the one that the configuration names; an invalid URL is named without its password.
 func TestStoreOpen(t *testing.T) {
 	var s store
 	if err := s.open(config.Store{}, nil); err != nil {

@@ -62,7 +62,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	}
 	all.Wait()
 	if took := time.Since(began); took < 5*time.Second+900*time.Millisecond {
-		t.Errorf("all were told within %v", took)
+		t.Errorf("all were notified within %v", took)
 	}
 	if err := bounded.Receive(t, stopped); err != nil {
 		t.Error(err)

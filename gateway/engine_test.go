@@ -64,7 +64,7 @@ func TestCheckEngine(t *testing.T) {
 		{"nats", &config.NATSEngine{}, ""},
 		{"nats elsewhere", &config.NATSEngine{URL: url, CA: ca, Credentials: node}, ""},
 		{"no authority", &config.NATSEngine{URL: url, CA: none}, "nats.ca"},
-		{"an authority that is none", &config.NATSEngine{URL: url, CA: noPEM}, "nats.ca"},
+		{"an invalid authority", &config.NATSEngine{URL: url, CA: noPEM}, "nats.ca"},
 		{"no credentials", &config.NATSEngine{URL: url, Credentials: none}, "nats.credentials"},
 		{"a cluster", cluster(node, "", ca), ""},
 		{"a cluster with a key", cluster(node, node, ca), ""},

@@ -65,7 +65,7 @@ func (f *flood) tell() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.timer == nil {
-		return // it was told at the end of the server
+		return // it was reported at the end of the server
 	}
 	f.timer.Stop()
 	f.timer = nil

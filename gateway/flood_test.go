@@ -28,7 +28,7 @@ func TestFlood(t *testing.T) {
 			}
 		}
 		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
-			t.Errorf("%d were told, and %s", told, out.String())
+			t.Errorf("%d were reported, and %s", told, out.String())
 		}
 		<-time.After(floodWindow) // by the clock of the bubble
 		synctest.Wait()

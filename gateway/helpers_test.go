@@ -157,7 +157,7 @@ func page(t *testing.T, method, url string, header http.Header) (*http.Response,
 	return resp, string(body)
 }
 
-// has waits until a text is in what was told.
+// has waits until a text is in the log.
 func has(t *testing.T, o *output, parts ...string) {
 	t.Helper()
 	bounded.Until(t, func() bool {

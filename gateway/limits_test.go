@@ -222,7 +222,7 @@ endpoints:
 	echoed(t, before)
 	all.Wait()
 	if n := statuses[503].Load(); n != 1000 {
-		t.Errorf("%d of 1000 were told to come again", n)
+		t.Errorf("%d of 1000 were asked to reconnect", n)
 	}
 	if n := asked.Load(); n > 200 {
 		t.Errorf("the service was asked %d times", n)

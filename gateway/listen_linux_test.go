@@ -48,7 +48,7 @@ func TestConnectionsInheritKeepAlive(t *testing.T) {
 	}
 }
 
-// noSocket is the connection of a descriptor that is none.
+// noSocket is a connection without a descriptor.
 type noSocket struct{ syscall.RawConn }
 
 func (noSocket) Control(f func(fd uintptr)) error {
@@ -56,7 +56,7 @@ func (noSocket) Control(f func(fd uintptr)) error {
 	return nil
 }
 
-// A socket that cannot be set up is none to listen on.
+// A socket that cannot be set up is not listened on.
 func TestKeepAliveFails(t *testing.T) {
 	var config net.ListenConfig
 	keptAlive(&config)

@@ -92,14 +92,14 @@ endpoints:
 		})
 	}
 	for name, header := range map[string]http.Header{
-		"none":                 nil,
-		"a wrong API key":      {"X-Api-Key": {apiKey + "x"}},
-		"a wrong password":     {"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("paul:wrong"))}},
-		"a session not known":  {"X-Session": {secret("a-session-that-nobody-knows")}},
-		"a cookie from nobody": {"Cookie": {"session=" + jwt("carl")}},
+		"none":                       nil,
+		"a wrong API key":            {"X-Api-Key": {apiKey + "x"}},
+		"a wrong password":           {"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("paul:wrong"))}},
+		"a session not known":        {"X-Session": {secret("a-session-that-nobody-knows")}},
+		"a cookie without an origin": {"Cookie": {"session=" + jwt("carl")}},
 	} {
 		e := r.refuse(t, "/all", &websocket.DialOptions{Header: header})
-		if e.Status != 401 && (e.Status != 403 || name != "a cookie from nobody") {
+		if e.Status != 401 && (e.Status != 403 || name != "a cookie without an origin") {
 			t.Errorf("%s: %d", name, e.Status)
 		}
 	}

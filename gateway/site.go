@@ -32,7 +32,7 @@ type site struct {
 type listener struct {
 	cfg      config.Listen
 	key      string         // the same for the same address in another configuration
-	certs    *certSource    // nil: no TLS
+	certs    *certSource    // nil means no TLS
 	redirect http.Handler   // nil means requests are served
 	hsts     string         // "": none
 	from     []netip.Prefix // balancers, whose connections begin with a PROXY header

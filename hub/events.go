@@ -13,7 +13,7 @@ const (
 	EventUnsubscribed                       // its subscription has ended before the session
 	EventPublished                          // a publication was accepted
 	EventMemberAdded                        // the first connection of a user is a member of a channel
-	EventMemberRemoved                      // the last one is none any more
+	EventMemberRemoved                      // the last one has left
 	EventOccupied                           // a channel has a subscriber, the first on all nodes
 	EventVacated                            // it has had none for three seconds, on all nodes
 	EventCacheMiss                          // a client has subscribed to a cache channel without an event; of package pusher

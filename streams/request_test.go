@@ -59,7 +59,7 @@ func TestParseProducer(t *testing.T) {
 		}
 	}
 	if _, err := parseProducer(http.Header{headerProducer: {"p"}}); err == nil {
-		t.Error("an ID alone is no producer")
+		t.Error("an ID alone is not a producer")
 	}
 }
 

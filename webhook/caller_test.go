@@ -172,7 +172,7 @@ func TestCallerTurns(t *testing.T) {
 		synctest.Wait()
 		mu.Lock()
 		if asked != 64 {
-			t.Errorf("%d calls at once", asked)
+			t.Errorf("%d concurrent calls", asked)
 		}
 		mu.Unlock()
 		all.Wait()

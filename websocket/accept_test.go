@@ -228,7 +228,7 @@ func TestAccept_CheckLast(t *testing.T) {
 		sampleRequest + "Sec-WebSocket-Extensions: ;\r\n",
 	} {
 		if c, _, _, err := accept(t, bad, opts); c != nil || err == nil {
-			t.Errorf("%q is let in", bad)
+			t.Errorf("%q is admitted", bad)
 		}
 	}
 }

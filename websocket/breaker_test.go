@@ -56,7 +56,7 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 	}
 }
 
-// TestReaderAfterAReadThatSawOnlyAHeader: a compressed message is inflated whoever takes it up.
+// TestReaderAfterAReadThatSawOnlyAHeader: a compressed message is inflated by any kind of read.
 func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	f := rsv1(peer.frame(frame.Text, true, helloZipped))
@@ -82,7 +82,7 @@ func TestTheLargestMaxMessage(t *testing.T) {
 	}
 }
 
-// TestPingBesidePing: whoever listens for its own pong leaves no one behind who waits for one.
+// TestPingBesidePing: a Ping that gets its own pong wakes the others that wait for one.
 func TestPingBesidePing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})

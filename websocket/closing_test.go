@@ -245,7 +245,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 		waits := make(chan error, 4)
 		ctx := c.Context()
 		go func() { _, err := c.Read(bounded.Context(t)); waits <- err }()
-		go func() { waits <- c.Write(context.Background(), Message{Text, []byte("nobody reads")}) }()
+		go func() { waits <- c.Write(context.Background(), Message{Text, []byte("not read")}) }()
 		go func() { _, err := c.Ping(context.Background()); waits <- err }()
 		go func() { <-ctx.Done(); waits <- context.Cause(ctx) }()
 		synctest.Wait()

@@ -129,7 +129,7 @@ func speaksOfTLS(body []byte) bool {
 	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
 }
 
-// readHead reads the head of an answer, and returns with it what came behind in the same read.
+// readHead reads the head of an answer, and returns with it the rest of the same read.
 func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	var head handshake.Head
 	buf := make([]byte, 4096)

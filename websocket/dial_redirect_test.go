@@ -44,7 +44,7 @@ func TestDial_Redirects(t *testing.T) {
 	location := "/elsewhere"
 	addr := serve(t, redirecting(304, &location))
 	if e := failure(t, "ws://"+addr, nil); e.Status != 304 {
-		t.Errorf("304 is no redirect: %v", e)
+		t.Errorf("304 is not a redirect: %v", e)
 	}
 }
 

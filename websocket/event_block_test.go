@@ -98,12 +98,12 @@ func TestEventOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	}
 }
 
-// A connection's messages come in order and one at a time, whoever the loop belongs to.
+// A connection's messages arrive in order and one at a time, whoever owns the loop.
 func TestEventOrderWhileLoopsChangeHands(t *testing.T) {
 	var inside atomic.Int32
 	h := evHandler{Message: func(c *eventConn, m Message) {
 		if inside.Add(1) != 1 {
-			t.Error("two calls at once")
+			t.Error("two concurrent calls")
 		}
 		if m.Data[0]%3 == 0 {
 			c.Block()

@@ -55,7 +55,7 @@ func TestBufferGrows(t *testing.T) {
 	}
 }
 
-// A buffer whose bytes are all gone begins anew, and one that append has moved is none of the pool's.
+// A buffer whose bytes are all gone begins anew, and one that append has moved does not return to the pool.
 func TestBufferEndsAndMoves(t *testing.T) {
 	f := borrow(4)
 	f.b = append(f.b, "text"...)

@@ -91,6 +91,6 @@ func TestEventChaos(t *testing.T) {
 	clients.Wait()
 	s.Shutdown(evBounded(t))
 	if opened.Load() != 30 || closed.Load() != 30 || torn.Load() != 0 {
-		t.Errorf("%d opened, %d closed, %d calls at once", opened.Load(), closed.Load(), torn.Load())
+		t.Errorf("%d opened, %d closed, %d concurrent calls", opened.Load(), closed.Load(), torn.Load())
 	}
 }

@@ -35,7 +35,7 @@ func TestEventRefusals(t *testing.T) {
 				t.Errorf("got %q, %v", b, err)
 			}
 			if _, err := http.ReadResponse(evNewReader(b), nil); err != nil {
-				t.Errorf("the reply is no HTTP: %v", err)
+				t.Errorf("the reply is not HTTP: %v", err)
 			}
 		})
 	}

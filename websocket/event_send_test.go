@@ -29,7 +29,7 @@ func evPrepare(t testing.TB, text string) *Prepared {
 	return p
 }
 
-// A connection gets the messages of one Send in one system call, whoever calls it, and in what order they were sent.
+// A connection gets the messages of one Send in one system call and in order, from any caller.
 func TestEventSendIsOneWriteForEach(t *testing.T) {
 	long := strings.Repeat("long ", 10<<10)
 	for name, texts := range map[string][]string{

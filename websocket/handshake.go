@@ -18,7 +18,7 @@ type Handshake struct {
 	Subprotocol string               // "": none
 	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "" means none
 	RemoteAddr  string               // of the peer, or of the last proxy on the way, as net.Conn tells it
-	TLS         *tls.ConnectionState // nil: no TLS at this end
+	TLS         *tls.ConnectionState // nil means no TLS at this end
 
 	late *lateHandshake // what is not filled in yet; nil means nothing
 }

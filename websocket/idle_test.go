@@ -13,9 +13,9 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestIdleConnectionIsSmall holds what a connection that waits costs in heap, besides its net.Conn (0.3 KB) and the stack
-// of the goroutine that reads: no read buffer, no write buffer, nothing of the handshake. About 0.6 KB of what is measured
-// is the goroutine itself, its closure and its buffer.
+// TestIdleConnectionIsSmall holds what a connection that waits costs in heap, in addition to its net.Conn (0.3 KB) and the
+// stack of the goroutine that reads: no read buffer, no write buffer, nothing of the handshake. About 0.6 KB of what is
+// measured is the goroutine itself, its closure and its buffer.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	const n, most = 500, 2200
 	servers, peers := make([]net.Conn, n), make([]raw, n)

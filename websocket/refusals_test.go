@@ -55,7 +55,7 @@ func refusals() []aRefusal {
 		{name: "two keys", request: with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), status: 400},
 		{name: "without a version", request: without("Sec-WebSocket-Version"), status: 426},
 		{name: "version 8", request: strings.Replace(sampleRequest, "13", "8", 1) + "\r\n", status: 426},
-		{name: "a subprotocol that is no token", request: with("Sec-WebSocket-Protocol: a b"), status: 400},
+		{name: "a subprotocol that is not a token", request: with("Sec-WebSocket-Protocol: a b"), status: 400},
 		{name: "extensions that break the grammar", request: with("Sec-WebSocket-Extensions: ;"), status: 400},
 		{name: "an origin", request: with("Origin: http://evil.example.net"), status: 403},
 		{name: "two origins", request: with("Origin: http://server.example.com\r\nOrigin: http://server.example.com"), status: 403},

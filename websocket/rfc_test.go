@@ -509,7 +509,7 @@ func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 	for name, b := range map[string][]byte{"client": wiretap.out.Bytes(), "server": wiretap.in.Bytes()} {
 		for n := 0; len(b) > 0; n++ { // RFC 8446 §5.1: type, version 3.x, length
 			if len(b) < 5 || b[0] < 20 || b[0] > 23 || b[1] != 3 {
-				t.Fatalf("%s: behind %d records comes %.20q, which is no TLS", name, n, b)
+				t.Fatalf("%s: behind %d records comes %.20q, which is not TLS", name, n, b)
 			}
 			b = b[min(len(b), 5+(int(b[3])<<8|int(b[4]))):]
 		}

@@ -67,7 +67,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// TestSendAndWriteFromManyGoroutines: every message is whole, whoever sends it and however.
+// TestSendAndWriteFromManyGoroutines: every message is whole, with any sender and method.
 func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	client, server := zipped(t, handshake.Deflate{}, nil)
 	shared := prepare(t, strings.Repeat("shared ", 100))

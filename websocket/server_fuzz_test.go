@@ -80,7 +80,7 @@ func differ(data []byte, behind, own feed) string {
 	theirs, ours := behind.put(data, 0), own.put(data, 0)
 	if ours.status == "101" {
 		if theirs.reply != ours.reply {
-			return "let in, where net/http says " + theirs.reply + "\nand the Server " + ours.reply
+			return "admitted, where net/http replies " + theirs.reply + "\nand the Server " + ours.reply
 		}
 		return ""
 	}

@@ -101,7 +101,7 @@ func TestServer_ListenFails(t *testing.T) {
 	for _, files := range [][2]string{{none, none}, {none, ""}, {"", none}} {
 		l := &failing{}
 		if err := s.ServeTLS(l, files[0], files[1]); err == nil || !l.closed {
-			t.Errorf("files that are none: %v, the listener is closed: %v", err, l.closed)
+			t.Errorf("invalid files: %v, the listener is closed: %v", err, l.closed)
 		}
 	}
 	l := &failing{}

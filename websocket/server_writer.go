@@ -226,7 +226,7 @@ func (w *responder) appendHead(dst []byte) []byte {
 	for _, name := range w.trailers() {
 		h.Del(name)
 	}
-	h.Write(b) //nolint:errcheck // into memory; a name with TrailerPrefix is none that it writes
+	h.Write(b) //nolint:errcheck // into memory; it does not write names with TrailerPrefix
 	b.WriteString(extra + "\r\n")
 	return b.Bytes()
 }

@@ -99,7 +99,7 @@ var pages = map[string]page{
 		copies(w, r, 10)
 		writes(w, r, 1)
 	},
-	"a length that is none":     with(0, 10, "Content-Length", "ten"),
+	"an invalid length":         with(0, 10, "Content-Length", "ten"),
 	"a negative length":         with(0, 10, "Content-Length", "-1"),
 	"a length of a large body":  with(0, 10_000, "Content-Length", "10000"),
 	"a large body":              with(0, 10_000),
@@ -135,7 +135,7 @@ var pages = map[string]page{
 		w.Header().Del("Transfer-Encoding")
 		writes(w, report, 10)
 	},
-	"statuses that are none": func(w http.ResponseWriter, report func(...any)) {
+	"invalid statuses": func(w http.ResponseWriter, report func(...any)) {
 		for _, status := range []int{99, 1000, 0, -1} {
 			func() {
 				defer func() { report(status, recover() != nil) }()
@@ -208,7 +208,7 @@ var pages = map[string]page{
 // otherwise names the page that an answer is like where net/http has another one: with chunks for a length that is not a number,
 // without framing for a transfer coding of the handler's, and with a field in the head that was announced for the trailer.
 var otherwise = map[string]string{
-	"a length that is none": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",
+	"an invalid length": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",
 	"trailers set early": "trailers",
 }
 

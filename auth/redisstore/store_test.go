@@ -54,7 +54,7 @@ func wantRevocation(t testing.TB, seen <-chan auth.Revocation, subject string) {
 				return
 			}
 		case <-ctx.Done():
-			t.Fatalf("nobody told of the revocation of %s", subject)
+			t.Fatalf("no report of the revocation of %s", subject)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestStores(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Run("a value is taken once", func(t *testing.T) { testTakenOnce(t, tt.a, tt.b) })
 			t.Run("what is revoked", func(t *testing.T) { testRevoked(t, tt.a, tt.b) })
-			t.Run("everybody is told", func(t *testing.T) { testTold(t, tt.a, tt.b) })
+			t.Run("every node is notified", func(t *testing.T) { testTold(t, tt.a, tt.b) })
 		})
 	}
 }
@@ -124,7 +124,7 @@ func testRevoked(t *testing.T, a, b auth.Store) {
 		}
 	}
 	if err := a.Revoke(ctx, auth.Revocation{}); err == nil {
-		t.Error("Revoke of nobody: no error")
+		t.Error("Revoke without a subject: no error")
 	}
 	before, after := at.Add(-time.Minute), at.Add(time.Minute)
 	for _, tt := range []struct {
@@ -216,7 +216,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// A service starts while Redis is away: it keeps clients out, and lets them in when Redis has come.
+// A service that starts without Redis rejects clients, and admits them when Redis is available.
 func TestRedisComesLater(t *testing.T) {
 	redis := startRedis(t, false)
 	redis.Stop()

@@ -113,7 +113,7 @@ func TestAdmissionByPriority(t *testing.T) {
 	}
 }
 
-// The admission of handshakes is none of pages: they pass while it is limited, and it counts and measures none of them.
+// The admission of handshakes does not apply to pages: they pass while it is limited, and are neither counted nor measured.
 func TestPagesPassTheAdmission(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

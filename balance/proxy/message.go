@@ -51,7 +51,7 @@ type relay struct {
 	server  *serving
 	ending  bool
 	leaving *goodbye    // the first close frame of the client or the server, which has been passed on; nil if there is none
-	timer   *time.Timer // nil: there are no limits
+	timer   *time.Timer // nil if there are no limits
 	late    *time.Timer // since a close frame has been passed on
 }
 

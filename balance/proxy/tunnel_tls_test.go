@@ -34,7 +34,7 @@ func (r *rig) peers(s side) (from, to net.Conn) {
 	return r.server, r.client
 }
 
-// A stream without close_notify has not ended, it is cut: what is missing is not known. What came before is passed on.
+// A stream without close_notify has not ended, it is cut: what is missing is not known. The data before it is passed on.
 func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})

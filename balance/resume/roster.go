@@ -71,7 +71,8 @@ func (s *channels) forget(x *subscription) {
 	x.members = nil
 }
 
-// caughtUp returns what has changed in a channel since the client was told, as the server would have said it, and notes it.
+// caughtUp returns the changes of a channel since the last report to the client, as the server would have sent them, and
+// records them.
 func (s *channels) caughtUp(channel string, x *subscription, now roster) ([]Message, error) {
 	var out []Message
 	tell := func(kind, user, data string) error {

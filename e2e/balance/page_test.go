@@ -50,7 +50,7 @@ func TestPageOfServers(t *testing.T) {
 	for i := range f.servers {
 		shows("a server with its connections", i, "ready", live[i])
 	}
-	house.Until(t, "the page says who is admitted", func() bool {
+	house.Until(t, "the page shows the admission", func() bool {
 		return strings.Contains(b.Eval(`document.querySelector(".handshakes").innerText`), "All are admitted; 0 were refused.")
 	})
 

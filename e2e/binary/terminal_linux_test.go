@@ -49,7 +49,7 @@ func onScreen(u *house.User, args ...string) *screen {
 	return s
 }
 
-// expect waits until the program has written something, and forgets what came up to there.
+// expect waits until the program has written something, and discards the output up to it.
 func (s *screen) expect(text string) {
 	s.t.Helper()
 	if err := s.master.SetReadDeadline(time.Now().Add(house.Patience)); err != nil {

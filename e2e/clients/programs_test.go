@@ -82,7 +82,7 @@ func TestCurl(t *testing.T) {
 		fields           []string
 	}{
 		{"no credential", "/chat", head + version, "401", []string{refused, body}},
-		{"a token that is none", "/chat", head + version + "-H 'Authorization: Bearer x' ", "401", []string{refused, body}},
+		{"an invalid token", "/chat", head + version + "-H 'Authorization: Bearer x' ", "401", []string{refused, body}},
 		{"another scheme", "/chat", head + version + "-u alice:secret ", "401", []string{refused, body}},
 		{"a good token", "/chat", head + version + bearer, "101", []string{"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}},
 		{"a token among the subprotocols, which is not looked at here", "/chat",

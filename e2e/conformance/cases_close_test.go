@@ -37,7 +37,7 @@ func echoedCode(id string, code int, reason string) testCase {
 }
 
 func refusedCode(id string, code int) testCase {
-	return rejected(id, fmt.Sprintf("a close frame with code %d, which nobody may send", code), "§7.4", 1002,
+	return rejected(id, fmt.Sprintf("a close frame with code %d, which must not be sent", code), "§7.4", 1002,
 		closing(code, ""))
 }
 
@@ -120,7 +120,7 @@ func afterCloseCases() []testCase {
 		{"a close frame of 126 bytes, the header alone", frames(closingWith("").declaring(126)), []int{1002}},
 		{"a reason that ends within a code point", frames(closing(1000, "abc\xce")), []int{1002, 1007}},
 		{"a reason that is an overlong NUL", frames(closing(1000, "\xc0\x80")), []int{1002, 1007}},
-		{"a code that nobody may send, with a reason", frames(closing(1006, "abnormal")), []int{1002}},
+		{"a code that must not be sent, with a reason", frames(closing(1006, "abnormal")), []int{1002}},
 		{"a close frame without a code, its length in 16 bits", frames(closingWith("").inForm(16)), []int{1002}},
 	} {
 		cases = append(cases, testCase{id: id(), title: f.title, clause: "§5.5.1", script: func(p *peer) {

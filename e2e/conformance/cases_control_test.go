@@ -27,8 +27,8 @@ func pingCases() []testCase {
 			p.want(pongBack(full))
 			p.close()
 		}},
-		answered("2.7", "a pong that nobody asked for", "§5.5.3", frames(pong(""))),
-		answered("2.8", "a pong with payload that nobody asked for", "§5.5.3", frames(pong("unsolicited"))),
+		answered("2.7", "an unsolicited pong", "§5.5.3", frames(pong(""))),
+		answered("2.8", "an unsolicited pong with payload", "§5.5.3", frames(pong("unsolicited"))),
 		answered("2.9", "such a pong, then a ping", "§5.5.3", frames(pong("unsolicited"), ping("asked")), pongBack("asked")),
 		answered("2.10", "ten pings", "§5.5.2", ten, back...),
 		{id: "2.11", title: "ten pings, one byte a write", clause: "§5.5.2", script: func(p *peer) {

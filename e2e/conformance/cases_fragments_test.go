@@ -129,7 +129,7 @@ func moreFragmentCases() []testCase {
 				p.want(binaryBack([]byte(strings.Repeat("x", 22))))
 				p.close()
 			}},
-		answered("5.h.11", "a pong between fragments", "§5.4", frames(begin(opText, "a"), pong("nobody asked"), last("b")),
+		answered("5.h.11", "a pong between fragments", "§5.4", frames(begin(opText, "a"), pong("unsolicited"), last("b")),
 			textBack("ab")),
 		answered("5.h.12", "a binary message of one byte a fragment", "§5.4", bytesOf,
 			binaryBack([]byte("a binary message, one byte a fragment"))),

@@ -116,7 +116,7 @@ func echoView(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// echoStream uses Reader and Writer. The message is read to its end first: whoever streams what is not all here may
+// echoStream uses Reader and Writer. The message is read to its end first: a server that streams an incomplete message may
 // send the beginning of a message that turns out to be invalid.
 func echoStream(ctx context.Context, c *websocket.Conn) error {
 	var buf bytes.Buffer

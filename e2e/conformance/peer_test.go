@@ -97,7 +97,7 @@ func (p *peer) sendChopped(size int, frames ...frame) {
 	outgoing.Put(b)
 }
 
-// outgoing lends the peers what they make their frames in: the race detector makes new memory dear.
+// outgoing lends the peers what they make their frames in: the race detector makes new memory expensive.
 var outgoing sync.Pool
 
 func (p *peer) appendFrame(dst []byte, f frame) []byte {

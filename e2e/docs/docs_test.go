@@ -163,7 +163,7 @@ func (r *reader) follow(b block, want string) int {
 		r.part(b)
 		return 0
 	case kind == "sh" || kind == "text" && rest != "":
-		r.t.Errorf("line %d: nobody knows what a block marked %q is", b.line, b.info)
+		r.t.Errorf("line %d: unknown kind of block %q", b.line, b.info)
 	case rest != "":
 		r.save(b, rest)
 		return 0

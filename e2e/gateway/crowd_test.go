@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// 5,000 clients that send a byte now and then, half of them to the listener with TLS: whoever comes meanwhile gets in,
+// 5,000 clients that send a byte now and then, half of them to the listener with TLS: new clients are admitted meanwhile,
 // and the server does not hold more of them than it may.
 func TestSlowClients(t *testing.T) {
 	s := serve(t, `

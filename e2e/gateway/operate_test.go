@@ -66,7 +66,7 @@ func TestAdmin(t *testing.T) {
 	s.logged(t, `msg="handshake refused"`, "status=401", "endpoint=chat")
 }
 
-// A credential ends, and the connection with it; the client was told before.
+// A credential ends, and the connection with it; the client was notified before.
 func TestExpiry(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
 	// The skew that is allowed to the issuer's clock counts for the end, too: at first two seconds are left. That is too late

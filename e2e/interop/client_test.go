@@ -121,7 +121,7 @@ func compareServed(t *testing.T, v variant, got []line) {
 	for _, g := range got {
 		w, ok := want[g.Check]
 		if !ok {
-			t.Errorf("the peer reports %v, which nobody asked for or which came twice", g)
+			t.Errorf("the peer reports %v, which was not requested or which came twice", g)
 			continue
 		}
 		delete(want, g.Check)

@@ -11,5 +11,5 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// user is somebody with a home directory.
+// user is a user with a home directory.
 type user struct{ *house.User }

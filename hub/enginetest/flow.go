@@ -58,7 +58,7 @@ func flow(s *suite, fault string) {
 	close(f.over)
 	readers.Wait()
 	if n := f.gaps.Load(); n > 0 && !(s.Forgets && fault != "") {
-		s.Errorf("%d subscribers were told of a gap", n)
+		s.Errorf("%d subscribers were notified of a gap", n)
 	}
 	s.Logf("%d published, %d read, %d recoveries, %d gaps, %v", f.published.Load(), f.seen.Load(), f.recoveries.Load(), f.gaps.Load(), f.hubs[0].Stats()[1])
 }

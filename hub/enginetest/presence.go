@@ -109,13 +109,13 @@ func presence(s *suite) {
 	s.untilMembers(a, "room:1", "cem")
 	watcher := s.client(a, "watcher")
 	if r := watcher.Subscribe(s, "room:1", hub.SubscribeOptions{Changes: true, Members: 10}); r.Users != 1 || len(r.Members) != 1 || r.Members[0].User != "cem" {
-		s.Errorf("one who is no member sees %+v", r)
+		s.Errorf("a non-member sees %+v", r)
 	}
 	cem.Session.Leave()
 	s.wantChanges(watcher, "-cem")
 	plain := s.client(a, "")
 	if err := plain.Session.Update(bounded.Context(s), "room:1", nil); !errors.Is(err, hub.ErrNotSubscribed) {
-		s.Errorf("an update of one who is no member: %v", err)
+		s.Errorf("an update of a non-member: %v", err)
 	}
 }
 

@@ -163,7 +163,7 @@ func snapshot(ctx context.Context, e *Engine, s *store, epoch, channel, cursor s
 		}
 		to = last.seq
 	} else if n, _ := fmt.Sscanf(cursor, "%d-%d-%d", &from, &to, &top.Offset); n != 3 {
-		return nil, "", top, fmt.Errorf("natsengine: %q is no cursor", cursor)
+		return nil, "", top, fmt.Errorf("natsengine: %q is not a cursor", cursor)
 	}
 	top.Epoch = epoch
 	room, now := hub.NewRoom(0), time.Now()

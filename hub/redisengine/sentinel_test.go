@@ -87,7 +87,7 @@ func TestSentinel(t *testing.T) {
 	c.Want(t, "one", "two")
 }
 
-// A name that no sentinel knows is no reason to give up: it may be about to.
+// An unknown name is not a reason to give up: a sentinel may learn it.
 func TestSentinelKnowsNothing(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, redistest.Start(t, ""), "shop")
 	_, told := node(t, Options{URL: "redis://" + sentinel.Addr() + "?master_set=other"})

@@ -65,7 +65,7 @@ func TestRate(t *testing.T) {
 		t.Error("it filled beyond its size")
 	}
 	if ok, wait := l.Allow(a, later, 0, 0); !ok || wait != 0 {
-		t.Error("a rate of 0 is none")
+		t.Error("a rate of 0 limits")
 	}
 	var none Rate
 	if ok, _ := none.Allow(a, now, 0, 1); !ok || len(none.full) != 0 {

@@ -64,7 +64,7 @@ func appendFields(dst []byte, h http.Header) []byte {
 func CheckFields(h http.Header) error {
 	for name, values := range h {
 		if !header.IsToken(name) {
-			return errors.New("a header name that is no token")
+			return errors.New("a header name that is not a token")
 		}
 		if Reserved(name) {
 			return errors.New("the header " + name + " belongs to the handshake and cannot be set")

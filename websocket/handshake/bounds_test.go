@@ -63,7 +63,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	}
 }
 
-// A byte beside the digits is none, whatever number the sum would come to.
+// A byte beside the digits is not a digit, whatever the sum would be.
 func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
 	for line, ok := range map[string]bool{
 		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,

@@ -121,7 +121,7 @@ func (s *scanner) value() (string, error) {
 		return "", errors.New("a quoted value without its end")
 	}
 	if !header.IsToken(v) { // RFC 6455 §4.3, §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
-		return "", errors.New("a quoted value that is no token")
+		return "", errors.New("a quoted value that is not a token")
 	}
 	return v, nil
 }

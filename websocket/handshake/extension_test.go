@@ -91,7 +91,7 @@ func FuzzParseExtensions(f *testing.F) {
 		}
 		for _, e := range list {
 			if !header.IsToken(e.Name) {
-				t.Errorf("the name %q is no token", e.Name)
+				t.Errorf("the name %q is not a token", e.Name)
 			}
 			for _, p := range e.Params {
 				if !header.IsToken(p.Name) || p.Value != "" && (!header.IsToken(p.Value) || !p.HasValue) {

@@ -94,7 +94,7 @@ func lastElements(lines []string) []string {
 	return list
 }
 
-// aligned returns the element of list that stands at i when list is moved to the end of n places, and "" without one.
+// aligned returns the element at i of list, right-aligned in n places, and "" without one.
 func aligned(list []string, i, n int) string {
 	if i -= n - len(list); i >= 0 {
 		return list[i]

@@ -82,7 +82,7 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 		{"allowed", host, false, []string{"https://app.example.com"}, []string{"https://x", "https://app.example.com"}, 0},
 		{"allowed, port spelled out", host, false, []string{"https://app.example.com"}, []string{"https://APP.example.com:443"}, 0},
 		{"allowed is one scheme", host, false, []string{"http://app.example.com"}, []string{"https://app.example.com"}, 403},
-		{"allowed is no suffix", host, false, []string{"https://a.app.example.com"}, []string{"https://app.example.com"}, 403},
+		{"allowed is not a suffix", host, false, []string{"https://a.app.example.com"}, []string{"https://app.example.com"}, 403},
 		{"extension", host, false, []string{"chrome-extension://abc"}, []string{"chrome-extension://abc"}, 0},
 		{"bad entry", host, false, []string{"https://a"}, []string{"https://*.a"}, 500},
 		{"bad entry behind a good one", host, false, []string{"https://a"}, []string{"https://a", "a"}, 0},
@@ -173,7 +173,7 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 			t.Errorf("%s: may connect: %v", tt.name, got)
 		}
 		if CheckOrigin(r, OriginPolicy{}) == nil {
-			t.Errorf("%s: nobody is trusted, and yet the header counts", tt.name)
+			t.Errorf("%s: no proxy is trusted, and yet the header counts", tt.name)
 		}
 	}
 	r := &http.Request{Host: "10.0.0.9:8080", RemoteAddr: "10.0.0.1:5", Header: http.Header{
@@ -184,7 +184,7 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 	}
 	r.Header["X-Forwarded-Host"] = []string{"a/b"}
 	if CheckOrigin(r, OriginPolicy{Proxies: proxies}) == nil {
-		t.Error("a forwarded host that is none counts")
+		t.Error("an invalid forwarded host counts")
 	}
 }
 

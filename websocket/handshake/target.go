@@ -52,7 +52,7 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 	case "wss", "https":
 		t.Secure, t.Port = true, "443"
 	default:
-		return nil, badURL("the URL's scheme is none of ws, wss, http and https", "begin it with ws:// or wss://")
+		return nil, badURL("the URL's scheme is not ws, wss, http or https", "begin it with ws:// or wss://")
 	}
 	var ok bool
 	if t.Name, ok = hostName(u.Hostname()); !ok {

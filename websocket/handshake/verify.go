@@ -85,7 +85,7 @@ func verifyStatus(a *Response, _ *Request) *Violation {
 }
 
 // verifyVersion: RFC 9110 §15.2, "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx
-// response to an HTTP/1.0 client": an answer in that version is none of a server that speaks WebSocket.
+// response to an HTTP/1.0 client": an answer in that version is not from a WebSocket server.
 func verifyVersion(a *Response, _ *Request) *Violation {
 	if a.Minor > 0 {
 		return nil

@@ -70,7 +70,7 @@ func TestUnsentCountsWhatThePeerHasNotTaken(t *testing.T) {
 		t.Errorf("%d bytes of %d, and the peer has read nothing", n, sent)
 	}
 	if n := k.Unsent(-1); n != -1 {
-		t.Errorf("%d bytes of a descriptor that is none", n)
+		t.Errorf("%d bytes of an invalid descriptor", n)
 	}
 	k.Close(fd)
 }
@@ -96,7 +96,7 @@ func TestWritevOfTwoPieces(t *testing.T) {
 	}
 	k.Close(fd)
 	if _, err := k.Writev(-1, [2][]byte{[]byte("a"), nil}); err == nil || errors.Is(err, ErrAgain) {
-		t.Errorf("a descriptor that is none: %v", err)
+		t.Errorf("an invalid descriptor: %v", err)
 	}
 }
 
@@ -394,16 +394,16 @@ func TestUnixSockets(t *testing.T) {
 		t.Errorf("all is read: %v", err)
 	}
 	if n, err := k.Read(far, nil); n != 0 || err == io.EOF { //nolint:errorlint // it is never wrapped
-		t.Errorf("no room is no end: %d, %v", n, err)
+		t.Errorf("no room is not an end: %d, %v", n, err)
 	}
 	for _, fd := range []int{own, far, listener} {
 		k.Close(fd)
 	}
 	if _, err := k.Read(-1, b); err == nil || errors.Is(err, ErrAgain) {
-		t.Errorf("a descriptor that is none: %v", err)
+		t.Errorf("an invalid descriptor: %v", err)
 	}
 	if _, err := k.Accept(-1); err == nil || errors.Is(err, ErrAgain) || errors.Is(err, ErrNoDescriptors) {
-		t.Errorf("a listener that is none: %v", err)
+		t.Errorf("an invalid listener: %v", err)
 	}
 }
 
@@ -416,7 +416,7 @@ func TestAddressesOfADescriptor(t *testing.T) {
 	}
 	k.Close(fd)
 	if p := k.Peer(-1); p != nil {
-		t.Errorf("a descriptor that is none: %v", p)
+		t.Errorf("an invalid descriptor: %v", p)
 	}
 }
 

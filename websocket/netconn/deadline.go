@@ -13,7 +13,7 @@ type deadline struct {
 	mu     sync.Mutex
 	ctx    context.Context // its cause is os.ErrDeadlineExceeded or net.ErrClosed
 	cancel context.CancelCauseFunc
-	timer  *time.Timer // nil: there is no time limit
+	timer  *time.Timer // nil if there is no time limit
 	closed bool
 }
 

@@ -55,7 +55,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// Messages are at most 32 KiB, so that any peer accepts them, and an empty write is none.
+// Messages are at most 32 KiB, so that any peer accepts them, and an empty write sends none.
 func TestMessages(t *testing.T) {
 	client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
 	a := netconn.New(client, websocket.Binary)

@@ -44,7 +44,7 @@ type outcome struct {
 	inMessage bool       // Machine.InMessage at the end; false when the stream is over
 }
 
-// text is all of the outcome that every cut has in common. What was told of an unfinished message before a violation
+// text is all of the outcome that every cut has in common. The reported part of an unfinished message before a violation
 // is not: the piece that holds the bad byte is reported or not, as a whole.
 func (o outcome) text() string {
 	var sb strings.Builder
@@ -130,7 +130,7 @@ func (d *driver) feed(b []byte) {
 			return
 		}
 		d.observe(ev)
-		for i := range buf[:n] { // the bytes are the driver's again: whoever still looks at them shall be seen
+		for i := range buf[:n] { // the bytes are the driver's again: later reads of them are to be noticed
 			buf[i] = 0xA5
 		}
 		buf = buf[n:]

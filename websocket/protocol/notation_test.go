@@ -200,7 +200,7 @@ func writeFrames(sb *strings.Builder, b []byte) {
 	for len(b) > 0 {
 		f, rest, err := nextFrame(b)
 		if err != nil {
-			fmt.Fprintf(sb, "out, and it is no frame (%v): % x\n", err, b)
+			fmt.Fprintf(sb, "out, and it is not a frame (%v): % x\n", err, b)
 			return
 		}
 		wire := b[:len(b)-len(rest)]

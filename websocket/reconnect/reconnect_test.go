@@ -112,7 +112,7 @@ func TestRunEnds(t *testing.T) {
 		{"a write that fails after 1008", []any{closes(1008)}, func(ctx context.Context, c *websocket.Conn) error {
 			return errors.Join(errBroken, ignore(read(ctx, c)))
 		}, nil, 1, func(err error) bool { return is(errBroken)(err) && hasCode(1008)(err) }},
-		{"a write that fails, nobody knows why", []any{stays, closes(1000)}, first(errBroken, read), nil, 2, isNil},
+		{"a write that fails for an unknown reason", []any{stays, closes(1000)}, first(errBroken, read), nil, 2, isNil},
 		{"a timeout in handle", []any{stays, closes(1000)}, func(ctx context.Context, c *websocket.Conn) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
@@ -181,7 +181,7 @@ func onConnect(err error) func(context.Context, *websocket.Conn, reconnect.Sessi
 	return func(context.Context, *websocket.Conn, reconnect.Session) error { return err }
 }
 
-// The waits are what OnRetry was told, each within the bound of its attempt.
+// The waits are those reported to OnRetry, each within the bound of its attempt.
 func TestRunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plays := slices.Repeat([]any{errRefused}, 8)
@@ -205,7 +205,7 @@ func TestRunWaits(t *testing.T) {
 				t.Errorf("delay %d is %v, want less than %v", i+1, d, bound)
 			}
 			if waited := s.dials[i+1].Sub(s.dials[i]); waited != d {
-				t.Errorf("dial %d came after %v, and %v were told", i+2, waited, d)
+				t.Errorf("dial %d came after %v, and %v were reported", i+2, waited, d)
 			}
 			bound = min(2*bound, 30*time.Second)
 		}
@@ -345,7 +345,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 					t.Errorf("the last failure is lost: %v", err)
 				}
 				if strings.Contains(err.Error(), "before that") != (tt.last != nil) {
-					t.Errorf("what ended it and what failed before are told apart: %v", err)
+					t.Errorf("the final and the earlier error are distinguished: %v", err)
 				}
 				// 5 seconds more for a closing handshake that the peer does not answer.
 				if took := time.Since(begun); took < time.Minute || took > 65*time.Second {

@@ -139,9 +139,9 @@ func TestJudgeRealFailures(t *testing.T) {
 		name, url string
 		want      reconnect.Verdict
 	}{
-		{"a certificate that nobody trusts", overTLS.URL, reconnect.Stop},
+		{"a certificate that is not trusted", overTLS.URL, reconnect.Stop},
 		{"TLS to a port without", strings.Replace(plain.URL, "http:", "wss:", 1), reconnect.Stop},
-		{"nobody there", gone.URL, reconnect.Soon},
+		{"no listener", gone.URL, reconnect.Soon},
 		{"no answer", mute.URL, reconnect.Soon},
 		{"another protocol", chatters.URL, reconnect.Stop},
 		{"no URL", "ws://[", reconnect.Stop},

@@ -118,7 +118,7 @@ func TestDialPeerFails(t *testing.T) {
 		want string
 	}{
 		{"refused", t.Context, refuses.URL, "404"},
-		{"nobody there", t.Context, gone.URL, "refused"},
+		{"no listener", t.Context, gone.URL, "refused"},
 		{"canceled while waiting", func() context.Context { return canceled }, arrived.URL, "context canceled"},
 		{"no port", func() context.Context { return ended }, "ws://127.0.0.1", "127.0.0.1:80"},
 		{"wss", t.Context, "wss://localhost", `"wss"`},

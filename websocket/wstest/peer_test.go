@@ -41,7 +41,7 @@ var misbehaviours = []struct {
 	{"5.5 control frame too long", sends(wstest.Frame{Opcode: frame.Ping, Payload: make([]byte, 126)}), 1002, "§5.5"},
 	{"8.1 text that is not UTF-8", sends(wstest.TextFrame("\xff")), 1007, "§8.1"},
 	{"7.4 code not to be sent", sends(wstest.CloseFrame(websocket.CodeAbnormal, "")), 1002, "§7.4"},
-	{"7.4 code of nobody", sends(wstest.CloseFrame(65535, "")), 1002, "§7.4"},
+	{"7.4 invalid code", sends(wstest.CloseFrame(65535, "")), 1002, "§7.4"},
 	{"5.5.1 half a code", sends(wstest.Frame{Opcode: frame.Close, Payload: []byte{3}}), 1002, "§5.5.1"},
 	{"8.1 reason that is not UTF-8", sends(wstest.CloseFrame(1000, "\xff")), 1007, "§8.1"},
 	{"10.4 announces more than accepted", sends(wstest.Frame{Opcode: frame.Binary, Length: 1 << 40}), 1009, "§10.4"},

@@ -163,7 +163,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		}
 		var ne net.Error
 		if _, err := near.Read(make([]byte, 1)); !errors.As(err, &ne) || !ne.Timeout() {
-			t.Errorf("%v is no timeout", err)
+			t.Errorf("%v is not a timeout", err)
 		}
 		check(t, near.SetReadDeadline(time.Time{}))
 		write(t, far, "late")

@@ -23,7 +23,7 @@ func main() {
 	flag.IntVar(&c.Fragments, "fragments", 1, "frames of a message, each of so many bytes")
 	flag.IntVar(&c.Flight, "flight", 1, "messages that go out together")
 	flag.StringVar(&c.Compress, "compress", "", "each or takeover")
-	flag.BoolVar(&c.Raw, "raw", false, "the server is no WebSocket server and sends back what it gets")
+	flag.BoolVar(&c.Raw, "raw", false, "the server is not a WebSocket server and echoes its input")
 	flag.BoolVar(&c.TLS, "tls", false, "over TLS")
 	flag.BoolVar(&c.NoOrigin, "no-origin", false, "the handshake has no Origin")
 	flag.DurationVar(&c.Warm, "warm", 200*time.Millisecond, "how long to warm up")
@@ -32,7 +32,7 @@ func main() {
 	flag.Parse()
 	r, err := load.Run(c, func() {
 		fmt.Fprintln(os.Stdout, "ready")
-		_, _ = io.Copy(io.Discard, os.Stdin) // until whoever started this has seen enough
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent closes it
 	})
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(r)

@@ -80,7 +80,7 @@ func (s *Server) Stop() error {
 	}
 	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // it has ended, if that fails
 	defer late.Stop()
-	_ = s.cmd.Wait() // how it says that it was told to end differs
+	_ = s.cmd.Wait() // its exit status after a signal differs
 	return nil
 }
 

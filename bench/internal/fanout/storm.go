@@ -24,7 +24,7 @@ type Storm struct {
 	Twice   int           // publications that a client got again
 }
 
-// Least returns the lesser of the times of two storms, and the sums of what went wrong. The zero Storm is none.
+// Least returns the lesser of the times of two storms, and the sums of what went wrong. The zero Storm means no storm.
 func (r Storm) Least(o Storm) Storm {
 	if r.CPU == 0 {
 		return o

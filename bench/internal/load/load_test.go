@@ -95,7 +95,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// A compressed script can be played forever: whoever has seen it so far can inflate what follows.
+// A compressed script can be played forever: a client that has seen it so far can inflate the rest.
 func TestCompressedScript(t *testing.T) {
 	for _, mode := range []string{CompressEach, CompressTakeover} {
 		c := newConn(t, Config{Mode: ModeEcho, Size: 1 << 10, Compress: mode})

@@ -116,7 +116,7 @@ func (l *looper) patience() int {
 }
 
 // again begins the first broadcast anew. A server may take a connection in after its 101 has come here, so that the first one
-// does not reach those who came last; after a second without a delivery all of them are in.
+// does not reach the last ones; after a second without a delivery all of them are in.
 func (l *looper) again() error {
 	l.entering = false
 	return l.trigger()

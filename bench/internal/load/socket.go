@@ -23,7 +23,7 @@ func connect(c *Config) (int, error) {
 func loopback(addr string) (*syscall.SockaddrInet4, error) {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil || !a.Addr().Is4() || !a.Addr().IsLoopback() {
-		return nil, fmt.Errorf("load: %s is no address on the IPv4 loopback interface", addr)
+		return nil, fmt.Errorf("load: %s is not an address on the IPv4 loopback interface", addr)
 	}
 	return &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, nil
 }

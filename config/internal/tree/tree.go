@@ -58,7 +58,7 @@ func (t *Tree) wrong(p *Problem) {
 	}
 }
 
-// Unknown is Wrong for a word that is none of those known: it says which one may have been meant.
+// Unknown is Wrong for an unknown word: it suggests a similar known one.
 func (t *Tree) Unknown(path, text, word string, known []string) {
 	t.wrong(t.Problem(path, text, OneOf(known)).meant(Nearest(word, known)))
 }

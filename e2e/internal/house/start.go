@@ -57,7 +57,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // how it says that it was told to end differs
+		_ = cmd.Wait() // its exit status after a signal differs
 	}()
 	u.T.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended
@@ -89,7 +89,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 type Server struct {
 	Banner map[string][]string // what follows the first word of a line: "page", "echo", "CA", "try"
 	Lines  []string            // the banner, as it was printed
-	Stdout Output              // what came after it
+	Stdout Output              // the output after it
 	Log    Output              // its standard error
 
 	u      *User

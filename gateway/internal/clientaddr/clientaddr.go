@@ -49,7 +49,7 @@ func Trusted(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// walk goes back from the last hop to the first one that is no trusted proxy. An entry that is not an address ends the walk:
+// walk goes back from the last hop to the first one that is not a trusted proxy. An entry that is not an address ends the walk:
 // what is before it cannot be judged.
 func walk(peer netip.Addr, trusted []netip.Prefix, hops []string) netip.Addr {
 	for i, hop := range slices.Backward(hops) {

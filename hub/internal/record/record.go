@@ -168,7 +168,7 @@ func appendTime(b []byte, tag byte, t time.Time) []byte {
 
 func readTime(v []byte, to *time.Time) error {
 	s, n := binary.Varint(v)
-	ns, m := binary.Uvarint(v[max(0, n):]) // what is not a number is none here, either
+	ns, m := binary.Uvarint(v[max(0, n):]) // an invalid number is rejected here, too
 	if m <= 0 || n+m != len(v) || ns >= uint64(time.Second) {
 		return ErrBad
 	}

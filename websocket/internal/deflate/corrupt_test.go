@@ -66,7 +66,7 @@ func TestInflate_Corrupt(t *testing.T) {
 	}
 }
 
-// packed turns bits in the order in which they stand on the wire into bytes. Spaces are for the reader.
+// packed turns bits in wire order into bytes. Spaces are for the reader.
 func packed(s string) []byte {
 	var out []byte
 	n := 0

@@ -28,7 +28,7 @@ func (d *Decompressor) codec() *Codec {
 // Append inflates the payload of one message and appends what it holds to dst. The two must not overlap; compressed is
 // the caller's again on return, and up to its capacity dst may have been written to. It stops with ErrTooBig where the
 // message turns out to be longer than limit bytes, having used memory for no more than twice as much and time for no
-// more than limit and compressed together ask for. A negative limit is none, 0 allows only an empty message.
+// more than limit and compressed together ask for. A negative limit means none, 0 allows only an empty message.
 //
 // A payload that cannot be inflated is a *CorruptError. After any error dst is returned as it was, and the connection
 // has to be failed.

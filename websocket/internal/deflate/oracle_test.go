@@ -11,7 +11,7 @@ import (
 
 // zlibJS holds our codec to zlib, as Node carries it. It reads requests and writes one answer each. To inflate, all
 // payloads of a connection go through one inflater with exactly the given window, 64 bytes of output at a time, since
-// zlib can reach back into the output of one call besides.
+// zlib can also refer to the output of one call.
 const zlibJS = `
 const zlib = require('zlib');
 const tail = Buffer.from([0, 0, 255, 255]);

@@ -21,7 +21,7 @@ func (e entry) take() uint    { return uint(e & 31) }
 func (e entry) word() uint    { return uint(e>>8) & 15 }
 func (e entry) value() uint32 { return uint32(e >> 16) }
 
-// at returns the entry's base plus the extra bits that stand behind the word in acc.
+// at returns the entry's base plus the extra bits that follow the word in acc.
 func (e entry) at(acc uint64) int {
 	return int(e.value()) + int(acc&(1<<e.take()-1)>>e.word())
 }
@@ -50,7 +50,7 @@ var fixedTables = func() *tables {
 		five[i] = 5
 	}
 	if !fill(t.lit[:], litRoot, lengths[:], &litMeaning) || !fill(t.dist[:], distRoot, five[:], &distMeaning) {
-		panic("deflate: the fixed codes are no prefix codes")
+		panic("deflate: the fixed codes are not prefix codes")
 	}
 	return t
 }()

@@ -70,7 +70,7 @@ func TestHasToken(t *testing.T) {
 		{[]string{"Upgrade-Insecure"}, false},
 		{[]string{"Upgrade/1"}, false},
 		{[]string{"h2c/1, upgrade"}, true},
-		{[]string{`"a, upgrade, b"`}, false}, // a quoted string is no token, and nothing in it counts
+		{[]string{`"a, upgrade, b"`}, false}, // a quoted string is not a token, and nothing in it counts
 		{[]string{"upgrade;q=1"}, false},
 		{[]string{"upgrade, a/"}, false},
 		{[]string{"upgrade\v"}, false}, // no other white space
@@ -126,7 +126,7 @@ func FuzzTokenList(f *testing.F) {
 		var list []string
 		for e := range Elements(lines) {
 			if !IsToken(e) || !Contains(joined, e) || !HasToken(lines, e) {
-				t.Errorf("%q: the element %q is no token, or not found", s, e)
+				t.Errorf("%q: the element %q is not a token, or not found", s, e)
 			}
 			list = append(list, e)
 		}

@@ -36,7 +36,7 @@ func FuzzHead_Cuts(f *testing.F) {
 		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(data)))
 		if err != nil {
 			if v := o.Check(); v == nil {
-				t.Fatalf("net/http refuses what Check lets in: %v", err)
+				t.Fatalf("net/http rejects what Check admits: %v", err)
 			}
 			return
 		}

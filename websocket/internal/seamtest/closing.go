@@ -162,7 +162,7 @@ func abort(t *testing.T, d Driver) {
 func nilReceiver(t *testing.T, d Driver) {
 	var s websocket.Sender
 	c := join(t, d, nil, func(to websocket.Sender) websocket.Receiver { s = to; return nil })
-	send(t, c, "nobody hears this")
+	send(t, c, "not received")
 	if err := s.SendPrepared(prepared(t, "news")); err != nil {
 		t.Fatal(err)
 	}
