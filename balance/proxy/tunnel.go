@@ -325,9 +325,11 @@ func (t *Tunnel) finish(s side) bool {
 	return true
 }
 
-// finishedBoth reports whether neither side has anything to send or to get, except for what is queued.
+// finishedBoth reports whether neither side has anything to send or to get, except for what is queued. What an upstream sends when the
+// client's connection has failed goes nowhere.
 func (t *Tunnel) finishedBoth() bool {
-	return t.quiet(client) && t.quiet(upstream) && !t.flows[client].due() && !t.flows[upstream].due()
+	gone := t.heard[client] && t.deaf[client]
+	return (gone || t.quiet(client) && t.quiet(upstream)) && !t.flows[client].due() && !t.flows[upstream].due()
 }
 
 // look enforces the limits on time, and returns when to look again, 0 for never.

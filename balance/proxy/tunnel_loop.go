@@ -392,23 +392,21 @@ func (e *loopEnd) closeWrite() {
 
 // settle passes on the ends of streams, ends the tunnel when it is time, and sets the timer.
 func (l *looped) settle(now time.Duration) {
-	queued := false
 	for s := range l.ends {
-		e := &l.ends[s]
-		if !e.queued() && l.finish(side(s)) {
+		if e := &l.ends[s]; !e.queued() && l.finish(side(s)) {
 			e.closeWrite()
 		}
-		if e.queued() {
-			queued = true
-		} else if e.half {
+	}
+	if l.finishedBoth() && !l.waits(client) && !l.waits(upstream) {
+		l.over = true
+	}
+	for s := range l.ends {
+		if e := &l.ends[s]; e.half && !e.queued() && !l.over { // otherwise closing it does
 			e.half = false
 			e.fd.Lock()
 			e.fd.CloseWrite()
 			e.fd.Unlock()
 		}
-	}
-	if l.finishedBoth() && !queued {
-		l.over = true
 	}
 	if next := l.look(now); next != 0 && (l.timer == 0 || next < l.timer) {
 		l.timer = next

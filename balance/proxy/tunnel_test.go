@@ -374,3 +374,22 @@ func soakCheck(t *testing.T, sent, got []byte, masked bool) {
 		t.Errorf("at the end there is %+v, %v", h, err)
 	}
 }
+
+// A client whose connection has failed ends the tunnel; one that has only ended its stream gets what the upstream still sends.
+func TestTunnelOfALostClient(t *testing.T) {
+	errReset := errors.New("connection reset")
+	for _, c := range []struct {
+		s    side
+		err  error
+		want bool
+	}{
+		{client, errReset, true},
+		{client, io.EOF, false},
+		{upstream, errReset, false}, // the client is to get what has arrived
+	} {
+		var l Tunnel
+		if l.ended(c.s, c.err, time.Second); l.finishedBoth() != c.want {
+			t.Errorf("the %v ends with %v: finished %v, want %v", c.s, c.err, !c.want, c.want)
+		}
+	}
+}
