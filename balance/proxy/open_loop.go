@@ -42,6 +42,9 @@ type dialing struct {
 // heads has buffers for requests.
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
+// watches has timers that are stopped, for watchAfter.
+var watches = sync.Pool{New: func() any { return time.NewTimer(watchAfter) }}
+
 // open is [Dialer.Open]. Where the connection can be on the event loop it is from the beginning, which saves the connection of package
 // net: the upstream has an address without a name, and no TLS. Such a Link has no Conn, and is for the Carrier's tunnel.
 func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error) {
@@ -126,10 +129,12 @@ func (o *dialing) overdue(e *loopEnd) bool {
 // wait waits until the upstream has answered or failed. If ctx has ended before, the connection is closed and ended true, unless it has
 // just left the loop: then it is the caller's.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
-	soon := time.NewTimer(watchAfter)
+	soon := watches.Get().(*time.Timer)
+	soon.Reset(watchAfter)
 	select {
 	case <-o.done:
 		soon.Stop()
+		watches.Put(soon)
 		return false
 	case <-soon.C:
 	}

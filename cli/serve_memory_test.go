@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const mib = 1 << 20
+
+// Memory is given back after a burst, when the process is calm, once for what a collection does not change, and once a minute at most.
+func TestMemoryIsGivenBack(t *testing.T) {
+	type look struct {
+		live, held, fresh uint64 // MiB; fresh is what was allocated since the look before
+		want              bool
+	}
+	repeated := func(n int, l look) (list []look) {
+		for range n {
+			list = append(list, l)
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name  string
+		looks []look
+	}{
+		{"a small heap", repeated(40, look{2, 3, 0, false})},
+		{"a burst", append(repeated(5, look{11, 24, 20, false}), look{11, 24, 0, false}, look{11, 24, 0, true})},
+		{"connections that go on", repeated(40, look{11, 24, 2, false})},
+		{"a few bytes all the time", append([]look{{64, 128, 1, false}, {64, 128, 1, true}}, repeated(11, look{64, 128, 1, false})...)},
+		{"a minute later", append([]look{{64, 128, 1, false}, {64, 128, 1, true}, {64, 66, 1, false}}, append(repeated(10, look{64, 128, 1, false}), look{64, 128, 1, true})...)},
+		{"gaps between objects", append([]look{{64, 128, 0, false}, {64, 128, 0, true}}, repeated(40, look{64, 128, 0, false})...)},
+		{"gaps, and then less that lives", append(append([]look{{64, 128, 0, false}, {64, 128, 0, true}}, repeated(20, look{64, 128, 0, false})...), look{16, 128, 0, true})},
+	} {
+		var m memory
+		var at heapState
+		for i, l := range c.looks {
+			at = heapState{at.allocated + l.fresh*mib, l.live * mib, l.held * mib}
+			got := m.look(at)
+			if got != l.want {
+				t.Errorf("%s, look %d: %v, want %v", c.name, i+1, got, l.want)
+			}
+			if !got {
+				continue
+			}
+			if i+1 < len(c.looks) {
+				at.held = c.looks[i+1].held * mib
+			}
+			m.gaveBack(at)
+		}
+	}
+}
+
+// giveBack looks every five seconds, and ends with its context.
+func TestGiveBackEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		at, freed := heapState{live: 10 * mib, held: 40 * mib}, 0
+		var all sync.WaitGroup
+		all.Go(func() {
+			giveBack(ctx, func() heapState { return at }, func() { freed++; at.held = 11 * mib })
+		})
+		time.Sleep(memoryCalm*memoryEvery + time.Second)
+		synctest.Wait()
+		if freed != 1 {
+			t.Errorf("memory was given back %d times, want once", freed)
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// What the runtime reports is enough to see a heap that has become too large, and that it is not afterwards.
+func TestReadHeap(t *testing.T) {
+	before := readHeap()
+	room := make([]byte, 64*mib)
+	for i := range room {
+		room[i] = 1
+	}
+	with := readHeap()
+	runtime.KeepAlive(room)
+	debug.FreeOSMemory()
+	after := readHeap()
+	if with.allocated < before.allocated+64*mib || after.live == 0 {
+		t.Errorf("allocated %d before and %d after 64 MiB; live %d", before.allocated, with.allocated, after.live)
+	}
+	if after.held+48*mib > with.held {
+		t.Errorf("%d bytes are held after 64 MiB were given back, %d before", after.held, with.held)
+	}
+}
