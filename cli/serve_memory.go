@@ -9,7 +9,7 @@ import (
 const (
 	memoryEvery  = 5 * time.Second // how often the heap is looked at
 	memoryCalm   = 2               // looks without much allocation before memory is given back
-	memoryPauses = 12              // looks from one time to the next at least
+	memoryPauses = 4               // looks from one time to the next at least
 	memoryLeast  = 1 << 20         // what is worth a collection
 )
 
@@ -25,7 +25,7 @@ func (h heapState) spare() uint64 { return h.held - min(h.held, h.live) }
 
 // memory decides when a server gives memory back. After a burst of handshakes the heap is up to twice as large as what lives in it, and
 // it stays so: the runtime keeps that as room for the next objects, which a server whose connections wait does not need. A collection
-// costs as much as what is live, so there is one a minute at most, and none while so much is allocated that the runtime has its own soon.
+// costs as much as what is live, so there is one in 20 seconds at most, and none while so much is allocated that the runtime has its own soon.
 type memory struct {
 	last   heapState
 	calm   int    // looks since the last one at which much had been allocated

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -74,7 +75,10 @@ type reloader struct {
 // run returns when the server has ended.
 func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) error {
 	serving, stop := context.WithCancel(ctx)
+	var calm sync.WaitGroup
+	defer calm.Wait()
 	defer stop()
+	calm.Go(func() { giveBack(serving, readHeap, debug.FreeOSMemory) })
 	served := make(chan error, 1)
 	go func() { served <- r.server.Serve(serving) }()
 	for signals := 0; ; {
