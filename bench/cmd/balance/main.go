@@ -47,6 +47,7 @@ type bench struct {
 	rounds   int
 	long     time.Duration
 	idle     int
+	settle   time.Duration
 	tls      bool
 	progress io.Writer
 }
@@ -71,6 +72,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.IntVar(&b.rounds, "rounds", 3, "rounds of each balancer, of which the cheapest counts")
 	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
 	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 leaves them out")
+	f.DurationVar(&b.settle, "settle", 20*time.Second, "how long idle connections wait before the memory is measured")
 	f.BoolVar(&b.tls, "tls", false, "clients have TLS, which ends at the balancer")
 	other := f.String("other", "", "another handfast to compare, by its program: one of an earlier commit, say")
 	only := f.String("balancers", "", "regular expression of the balancers, out of all that there are")
@@ -200,16 +202,16 @@ func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error
 		fmt.Fprintf(out, " %s |", c.name)
 	}
 	fmt.Fprintf(out, " idle, KiB |\n|---|%s---|\n", strings.Repeat("---|", len(columns)))
-	for _, x := range all {
+	idle, err := b.waiting(ctx, all)
+	if err != nil {
+		return fmt.Errorf("idle: %w", err)
+	}
+	for i, x := range all {
 		fmt.Fprintf(out, "| %s |", x.version)
 		for _, c := range columns {
 			fmt.Fprintf(out, " %.1f |", best[[2]string{x.name, c.name}])
 		}
-		idle, err := b.waiting(ctx, x)
-		if err != nil {
-			return fmt.Errorf("%s, idle: %w", x.name, err)
-		}
-		fmt.Fprintf(out, " %.1f |\n", idle)
+		fmt.Fprintf(out, " %.2f |\n", idle[i])
 	}
 	return nil
 }
@@ -229,25 +231,43 @@ func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Resu
 	return r, json.Unmarshal([]byte(line), &r)
 }
 
-// waiting returns the memory of a connection that waits, in KiB.
-func (b *bench) waiting(ctx context.Context, x *balancer) (float64, error) {
+// waiting returns the memory of a connection that waits, in KiB, for each balancer: what b.idle connections add where half as many wait
+// already, so that what is free for the first of them does not hide the cost of the others. All balancers have theirs in the same time,
+// and the same time before each look: handfast gives memory back when it has been calm for a while. Twice that must be less than
+// the 50 seconds after which the server gives up clients that answer no ping, as these.
+func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error) {
+	each := make([]float64, len(all))
 	if b.idle == 0 {
-		return 0, nil
+		return each, nil
 	}
-	before, err := load.Resident(x.cmd.Process.Pid)
-	if err != nil {
-		return 0, err
+	for _, step := range []struct {
+		conns int
+		sign  float64
+	}{{b.idle / 2, -1}, {b.idle, 1}} {
+		for _, x := range all {
+			p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls), "-mode", load.ModeIdle, "-conns", strconv.Itoa(step.conns), "-size", "16")
+			if err != nil {
+				return nil, err
+			}
+			defer p.end()
+			if _, err := bufio.NewReader(p.out).ReadString('\n'); err != nil {
+				return nil, fmt.Errorf("%s: the load says nothing: %w: %s", x.name, err, p.log)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(b.settle):
+		}
+		for i, x := range all {
+			resident, err := load.Resident(x.cmd.Process.Pid)
+			if err != nil {
+				return nil, err
+			}
+			each[i] += step.sign * float64(resident) / float64(b.idle) / 1024
+		}
 	}
-	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls), "-mode", load.ModeIdle, "-conns", strconv.Itoa(b.idle), "-size", "16")
-	if err != nil {
-		return 0, err
-	}
-	defer p.end()
-	if _, err := bufio.NewReader(p.out).ReadString('\n'); err != nil {
-		return 0, fmt.Errorf("the load says nothing: %w: %s", err, p.log)
-	}
-	after, err := load.Resident(x.cmd.Process.Pid)
-	return float64(after-before) / float64(b.idle) / 1024, err
+	return each, nil
 }
 
 // process is a program that runs, on one processor.
