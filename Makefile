@@ -61,9 +61,10 @@ cover: ## the share of statements that the tests run
 mutate: ## changes to the code that tests do not see: make mutate OF=./websocket/loop, MUTATE='-n 60 -seed 2'
 	go run ./internal/mutate $(MUTATE) $(OF)
 
-docs: ## write the generated documents again: docs/rfc.md, docs/diagnoses.md, docs/config.md, docs/metrics.md
+docs: ## write the generated documents again: docs/rfc.md, docs/diagnoses.md, docs/config.md, docs/metrics.md, recordings
 	go run ./internal/rfctable/gen
 	go generate ./explain ./config ./observe
+	go test ./e2e/binary -run TestRecordings -rewrite
 
 setup: ## install what the tests need: Debian packages, Node modules, Go modules
 	tools/setup.sh
