@@ -86,7 +86,7 @@ type Compression struct {
 	// Whether compression is negotiated with clients.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
 
-	// Whether a message may refer to earlier ones, which makes messages smaller and takes up to 36 KiB per connection.
+	// Whether a message may refer to earlier ones, which makes messages smaller and takes up to 8 KiB per connection, or 36 KiB with some clients.
 	Takeover bool `yaml:"takeover" default:"false"`
 
 	// Smaller messages are sent uncompressed.

@@ -18,7 +18,8 @@ import (
 
 // Compression asks for permessage-deflate (RFC 7692). The zero value requests the best compression that the peer allows. An
 // idle connection holds neither a compressor nor a decompressor; with context takeover it keeps their state: up to 4 KiB of the
-// sent data and up to a window of the received data.
+// sent data and up to a window of the received data. At a server that window is 4 KiB, too, for clients that let the server
+// choose it, as browsers do; otherwise it is up to 32 KiB.
 //
 // Compressing a secret together with data that an attacker chooses reveals their similarity in the length of the frame (the
 // BREACH attack). Send such messages with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
@@ -28,7 +29,8 @@ type Compression struct {
 	ServerNoTakeover, ClientNoTakeover bool
 
 	// ServerWindowBits limits the window of the server's compressor, as a power of two, 9 to 15; 0 means 15. ClientWindowBits is
-	// the same for the client's. A smaller window saves memory on the receiving side.
+	// the same for the client's, except that 0 means 12 for a server with context takeover. A smaller window saves memory on the
+	// receiving side. Clients that do not offer a smaller window keep theirs of 15.
 	ServerWindowBits, ClientWindowBits int
 
 	// Threshold is the size in bytes below which a message is not compressed. 0 means 128, since shorter messages rarely shrink. A

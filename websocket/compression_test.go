@@ -300,13 +300,14 @@ func TestCompressionIsNegotiated(t *testing.T) {
 		server, client *Compression
 		agreed         string
 	}{
-		{"both", &Compression{}, &Compression{}, "permessage-deflate"},
+		{"both", &Compression{}, &Compression{}, "permessage-deflate; client_max_window_bits=12"},
 		{"server alone", &Compression{}, nil, ""},
 		{"client alone", nil, &Compression{}, ""},
 		{"the server's windows", &Compression{ServerWindowBits: 10, ClientWindowBits: 11}, &Compression{},
 			"permessage-deflate; server_max_window_bits=10; client_max_window_bits=11"},
 		{"the client's windows", &Compression{}, &Compression{ServerWindowBits: 12, ClientWindowBits: 9},
-			"permessage-deflate; server_max_window_bits=12"},
+			"permessage-deflate; server_max_window_bits=12; client_max_window_bits=9"},
+		{"the largest windows", &Compression{ServerWindowBits: 15, ClientWindowBits: 15}, &Compression{}, "permessage-deflate"},
 		{"no takeover", &Compression{ServerNoTakeover: true}, &Compression{ClientNoTakeover: true},
 			"permessage-deflate; server_no_context_takeover; client_no_context_takeover"},
 	}

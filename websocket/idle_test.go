@@ -64,7 +64,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 }
 
 // TestCompressionKeepsOnlyItsContext holds what permessage-deflate adds to a connection that waits: at most 40 KB with
-// takeover at 15 bits in both directions, after as much as fills the windows has gone through, and 2 KB without.
+// takeover at 15 bits in both directions, after as much as fills the windows has gone through, 10 KB at 12 bits, and 2 KB without.
 func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -72,6 +72,7 @@ func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 		most   int64
 	}{
 		{"takeover", handshake.Deflate{}, 40_000},
+		{"takeover with windows of 12 bits", handshake.Deflate{ServerBits: 12, ClientBits: 12}, 10_000},
 		{"no takeover", handshake.Deflate{ServerNoTakeover: true, ClientNoTakeover: true}, 2_000},
 	}
 	for _, tt := range tests {

@@ -98,6 +98,10 @@ func extensionName(s string) string {
 	return name
 }
 
+// repeat is the period of a binary pattern, in the peers, too: more than a window of 12 bits, so that a compressor that does not
+// keep to the window that was agreed on reaches further back.
+const repeat = 8209
+
 // pattern makes the payload of an echo.
 func pattern(t websocket.Type, size int) []byte {
 	data := make([]byte, size)
@@ -105,7 +109,7 @@ func pattern(t websocket.Type, size int) []byte {
 		if t == websocket.Text {
 			data[i] = byte('a' + i%26)
 		} else {
-			data[i] = byte((i*31 + 7) % 251)
+			data[i] = byte((i % repeat * (i % repeat) >> 3) % 251)
 		}
 	}
 	return data

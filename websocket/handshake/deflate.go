@@ -22,6 +22,8 @@ const (
 	MinWindowBits = 8
 	MaxWindowBits = 15
 
+	takeoverBits = 12 // see DeflatePolicy
+
 	// AnyWindowBits is in an offer for client_max_window_bits without a value: "I know it, choose".
 	AnyWindowBits = 255
 )
@@ -39,7 +41,8 @@ type DeflatePolicy struct {
 	ServerNoTakeover bool // ask for it, or as a server do it, whatever the peer says
 	ClientNoTakeover bool // likewise for the client's compressor
 
-	// MaxServerBits and MaxClientBits are the largest windows wanted, 9 to 15. 0 means 15.
+	// MaxServerBits and MaxClientBits are the largest windows wanted, 9 to 15. 0 means 15, but for a server's MaxClientBits 12 where
+	// the client takes context over: the server has to remember that much of each connection (docs/decisions/0003-takeover-windows.md).
 	MaxServerBits, MaxClientBits uint8
 
 	// MinBits is the smallest window that the own compressor can keep to. 0 means 9: zlib and those like it cannot do 8
@@ -47,12 +50,12 @@ type DeflatePolicy struct {
 	MinBits uint8
 }
 
-// NewDeflatePolicy is the policy of the codec here, which can keep to any window. The bits are 9 to 15, or 0 for 15: a
+// NewDeflatePolicy is the policy of the codec here, which can keep to any window. The bits are 9 to 15, or 0 for the default: a
 // user who asks for 8 would get 9 from most peers.
 func NewDeflatePolicy(serverNoTakeover, clientNoTakeover bool, serverBits, clientBits int) (DeflatePolicy, error) {
 	for _, bits := range [...]int{serverBits, clientBits} {
 		if bits != 0 && (bits < MinWindowBits+1 || bits > MaxWindowBits) {
-			return DeflatePolicy{}, fmt.Errorf("a compression window of %d bits: it must be 9 to 15, or 0 for 15", bits)
+			return DeflatePolicy{}, fmt.Errorf("a compression window of %d bits: it must be 9 to 15, or 0 for the default", bits)
 		}
 	}
 	return DeflatePolicy{
@@ -113,10 +116,16 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 		}
 	}
 	// RFC 7692 §7.1.2.2: client_max_window_bits may be answered only when it was offered, with a value not above the
-	// offered one. A client that offers a value keeps to it unasked, so it is answered only to make the window smaller.
-	// Never with 8: Firefox hangs on that.
-	if want := max(WindowBits(p.MaxClientBits), MinWindowBits+1); offer.ClientBits != 0 && want < WindowBits(offer.ClientBits) {
-		a.ClientBits = want
+	// offered one. A client that offers a value keeps to it unasked: with takeover it is answered all the same, since both sides
+	// remember that much. Never with 8: Firefox hangs on that.
+	want := max(WindowBits(p.MaxClientBits), MinWindowBits+1)
+	if p.MaxClientBits == 0 && !a.ClientNoTakeover {
+		want = takeoverBits
+	}
+	if most := WindowBits(offer.ClientBits); offer.ClientBits != 0 && (want < most || !a.ClientNoTakeover) {
+		if bits := min(want, most); bits > MinWindowBits && bits < MaxWindowBits {
+			a.ClientBits = bits
+		}
 	}
 	return a, true
 }

@@ -29,12 +29,20 @@ func TestRFC7692_7_1_Negotiate(t *testing.T) {
 		want   string // "": declined
 	}{
 		{pmd, DeflatePolicy{}, pmd},
-		{pmd + "; client_max_window_bits", DeflatePolicy{}, pmd},
+		{pmd, DeflatePolicy{}, pmd},
+		{pmd + "; client_max_window_bits", DeflatePolicy{}, pmd + "; client_max_window_bits=12"},
 		{pmd + "; client_max_window_bits=8", DeflatePolicy{}, pmd},
-		{pmd + "; client_max_window_bits=15", DeflatePolicy{}, pmd},
+		{pmd + "; client_max_window_bits=15", DeflatePolicy{}, pmd + "; client_max_window_bits=12"},
+		{pmd + "; client_max_window_bits", DeflatePolicy{ServerNoTakeover: true}, pmd + "; server_no_context_takeover; client_max_window_bits=12"},
+		{pmd + "; client_max_window_bits", DeflatePolicy{ClientNoTakeover: true}, pmd + "; client_no_context_takeover"},
+		{pmd + "; client_no_context_takeover; client_max_window_bits", DeflatePolicy{}, pmd + "; client_no_context_takeover"},
+		{pmd + "; client_max_window_bits", DeflatePolicy{MaxClientBits: 15}, pmd},
+		{pmd + "; client_max_window_bits=15", DeflatePolicy{MaxClientBits: 15}, pmd},
 		{pmd + "; client_max_window_bits", DeflatePolicy{MaxClientBits: 10}, pmd + "; client_max_window_bits=10"},
 		{pmd + "; client_max_window_bits=12", DeflatePolicy{MaxClientBits: 10}, pmd + "; client_max_window_bits=10"},
-		{pmd + "; client_max_window_bits=9", DeflatePolicy{MaxClientBits: 10}, pmd},
+		{pmd + "; client_max_window_bits=9", DeflatePolicy{MaxClientBits: 10}, pmd + "; client_max_window_bits=9"},
+		{pmd + "; client_max_window_bits=9", DeflatePolicy{}, pmd + "; client_max_window_bits=9"},
+		{pmd + "; client_max_window_bits=8", DeflatePolicy{MaxClientBits: 10}, pmd},
 		{pmd + "; client_max_window_bits", DeflatePolicy{MaxClientBits: 8}, pmd + "; client_max_window_bits=9"}, // Firefox hangs on 8
 		{pmd, DeflatePolicy{MaxClientBits: 10}, pmd},                                                            // not offered
 		{pmd + "; server_max_window_bits=10", DeflatePolicy{}, pmd + "; server_max_window_bits=10"},

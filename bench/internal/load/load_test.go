@@ -131,6 +131,10 @@ func TestHandshakeAnswers(t *testing.T) {
 		{name: "refused", answer: "HTTP/1.1 403 Forbidden\r\n\r\n", fails: true},
 		{name: "declined", compress: CompressEach, answer: good + acceptKey + "\r\n\r\n", lacks: true},
 		{name: "takeover", compress: CompressTakeover, answer: good + acceptKey + "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"},
+		{name: "a window that is large enough", compress: CompressTakeover,
+			answer: good + acceptKey + "\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12\r\n\r\n"},
+		{name: "a window that is too small", compress: CompressTakeover, lacks: true,
+			answer: good + acceptKey + "\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=11\r\n\r\n"},
 		{name: "no takeover", compress: CompressTakeover, lacks: true,
 			answer: good + acceptKey + "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n"},
 	} {

@@ -73,19 +73,20 @@ func compressedScript(c *Config) (*script, error) {
 	if c.Compress == CompressTakeover {
 		turns, s.loop = 2, cycle
 	}
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, 6)
-	if err != nil {
-		return nil, err
-	}
+	var past []byte
 	for i := range turns * cycle {
 		payload, err := document(uint64(i%cycle), c.Size)
 		if err != nil {
 			return nil, err
 		}
-		b.Reset()
-		if c.Compress == CompressEach {
-			w.Reset(&b)
+		var b bytes.Buffer
+		w, err := flate.NewWriterDict(&b, 6, past)
+		if err != nil {
+			return nil, err
+		}
+		if c.Compress == CompressTakeover {
+			past = append(past, payload...) // no match is further away than a window of windowBits, which some servers ask for
+			past = past[max(0, len(past)+c.Size-1<<windowBits):]
 		}
 		if _, err := w.Write(payload); err != nil {
 			return nil, err
@@ -98,6 +99,9 @@ func compressedScript(c *Config) (*script, error) {
 	}
 	return s, nil
 }
+
+// windowBits is the window that is enough for the compressed messages.
+const windowBits = 12
 
 const flushTail = "\x00\x00\xff\xff"
 

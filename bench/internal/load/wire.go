@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -115,8 +116,10 @@ func compressionAgreed(c *Config, head string) error {
 		return fmt.Errorf("%w: permessage-deflate", ErrNotSupported)
 	case c.Compress == CompressTakeover && has("no_context_takeover"):
 		return fmt.Errorf("%w: context takeover", ErrNotSupported)
-	case has("client_max_window_bits") && !has("client_max_window_bits=15"):
-		return fmt.Errorf("%w: a client's window of 15 bits", ErrNotSupported)
+	case has("client_max_window_bits") && !slices.ContainsFunc([]string{"12", "13", "14", "15"}, func(bits string) bool {
+		return has("client_max_window_bits=" + bits)
+	}):
+		return fmt.Errorf("%w: a client's window of %d bits", ErrNotSupported, windowBits)
 	case c.Compress == CompressEach && !(has("server_no_context_takeover") && has("client_no_context_takeover")):
 		return fmt.Errorf("%w: messages compressed each by itself", ErrNotSupported)
 	}

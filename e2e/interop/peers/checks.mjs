@@ -9,7 +9,7 @@ export const offered = ["handfast.v0", "handfast.v1", "handfast.v2"];
 export function pattern(type, size) {
   const bytes = new Uint8Array(size);
   for (let i = 0; i < size; i++) {
-    bytes[i] = type === "text" ? 97 + (i % 26) : (i * 31 + 7) % 251;
+    bytes[i] = type === "text" ? 97 + (i % 26) : ((i % 8209) ** 2 >> 3) % 251;
   }
   return bytes;
 }

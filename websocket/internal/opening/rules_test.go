@@ -139,7 +139,7 @@ func TestRules_AdmitInOrder(t *testing.T) {
 	}
 	const offers = "Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 	terms, f := right.Admit(heard(t, offers), nil)
-	if want := "permessage-deflate; server_max_window_bits=10"; f != nil || terms.Subprotocol != "b" || !terms.Compressed || terms.Extensions() != want {
+	if want := "permessage-deflate; server_max_window_bits=10; client_max_window_bits=12"; f != nil || terms.Subprotocol != "b" || !terms.Compressed || terms.Extensions() != want {
 		t.Errorf("agreed on %+v (%s), %v", terms, terms.Extensions(), f)
 	}
 	right.Deflate.On = false

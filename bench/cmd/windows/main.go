@@ -1,0 +1,95 @@
+// Command windows measures what smaller windows of permessage-deflate with context takeover (RFC 7692) cost in bytes, and prints it
+// as a markdown table: JSON messages as zlib compresses them, which is in browsers, Node and Python, and as our own server does. It needs
+// Node.js.
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+)
+
+func main() {
+	text := flag.String("text", "../docs/rfc6455.txt", "an English text, of which chat messages are made")
+	node := flag.String("node", "node", "the program of Node.js")
+	flag.Parse()
+	if err := run(*text, *node, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+const (
+	leastBits = 9
+	mostBits  = 15
+	total     = 256 << 10 // bytes of all messages of one size together
+)
+
+func run(textFile, node string, out io.Writer) error {
+	text, err := os.ReadFile(textFile)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, "| messages | compressor |")
+	for bits := leastBits; bits <= mostBits; bits++ {
+		fmt.Fprintf(out, " %d bits |", bits)
+	}
+	fmt.Fprint(out, "\n|---|---|", string(bytes.Repeat([]byte("---:|"), mostBits-leastBits+1)), "\n")
+	for _, s := range shapes(text) {
+		for _, size := range []int{200, 500, 1 << 10, 2 << 10, 4 << 10, 8 << 10} {
+			var messages [][]byte
+			for i := range max(total/size, 32) {
+				messages = append(messages, s.make(uint64(i), size))
+			}
+			zlib, err := zlibSizes(node, messages)
+			if err != nil {
+				return err
+			}
+			ours, err := ourSizes(messages)
+			if err != nil {
+				return err
+			}
+			row(out, s.name+", "+strconv.Itoa(size)+" B", "zlib", messages, zlib)
+			row(out, "", "ours", messages, ours)
+		}
+	}
+	return nil
+}
+
+// row prints the percentages of the bytes that are left with each window.
+func row(out io.Writer, name, compressor string, messages [][]byte, sizes []int) {
+	fmt.Fprintf(out, "| %s | %s |", name, compressor)
+	for _, n := range sizes {
+		fmt.Fprintf(out, " %.1f |", 100*float64(n)/float64(len(bytes.Join(messages, nil))))
+	}
+	fmt.Fprintln(out)
+}
+
+//go:embed zlib.mjs
+var zlibScript string
+
+// zlibSizes returns how many bytes zlib makes of messages, each of them flushed, at its usual level and with its usual memory, for each
+// number of bits.
+func zlibSizes(node string, messages [][]byte) ([]int, error) {
+	ctx := context.Background()
+	cmd := exec.CommandContext(ctx, node, "--input-type=module", "-e", zlibScript, strconv.Itoa(leastBits), strconv.Itoa(mostBits))
+	in, err := json.Marshal(messages)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), os.Stderr
+	answer, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("windows: %s: %w", node, err)
+	}
+	var sizes []int
+	err = json.Unmarshal(answer, &sizes)
+	return sizes, err
+}
