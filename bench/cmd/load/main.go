@@ -22,6 +22,7 @@ func main() {
 	flag.IntVar(&c.Size, "size", 128, "bytes of a payload")
 	flag.IntVar(&c.Fragments, "fragments", 1, "frames of a message, each of so many bytes")
 	flag.IntVar(&c.Flight, "flight", 1, "messages that go out together")
+	flag.IntVar(&c.Messages, "messages", 1, "idle: messages of each connection before it is held")
 	flag.StringVar(&c.Compress, "compress", "", "each or takeover")
 	flag.BoolVar(&c.Raw, "raw", false, "the server is not a WebSocket server and echoes its input")
 	flag.BoolVar(&c.TLS, "tls", false, "over TLS")

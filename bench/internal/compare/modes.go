@@ -94,15 +94,20 @@ var compressions = map[string]string{
 	peers.CompressTakeover: "compressed with takeover",
 }
 
-// idleModes are those of memory: the connections of all have had one echo.
+// idleModes are those of memory. "After traffic" is after 48 echoes of 1 KiB, which fill what a server keeps; otherwise it is one echo.
 func idleModes() []Mode {
 	all := []Mode{{Name: "idle", Quick: true, load: load.Config{Mode: load.ModeIdle, Conns: 5000, Size: 128}}}
+	all = append(all, Mode{Name: "idle after traffic", load: load.Config{Mode: load.ModeIdle, Conns: 2000, Size: 1 << 10, Messages: traffic}})
 	for _, z := range []string{peers.CompressEach, peers.CompressTakeover} {
 		c := load.Config{Mode: load.ModeIdle, Conns: 1500, Size: 1 << 10, Compress: z}
 		all = append(all, Mode{Name: "idle, " + compressions[z], peer: peers.Config{Compress: z}, load: c})
+		c.Messages = traffic
+		all = append(all, Mode{Name: "idle after traffic, " + compressions[z], peer: peers.Config{Compress: z}, load: c})
 	}
 	return append(all, Mode{Name: "idle, TLS", tls: true, load: load.Config{Mode: load.ModeIdle, Conns: 1500, Size: 128, TLS: true}})
 }
+
+const traffic = 48 // messages of a connection
 
 func bytesName(n int) string {
 	if n >= 1<<10 {

@@ -13,14 +13,14 @@ const (
 	ModeUpgrade   = "upgrade"   // open a connection, shake hands, break off; over and over
 	ModeEcho      = "echo"      // send Flight messages, wait for their echoes; over and over, on all connections
 	ModeBroadcast = "broadcast" // one message makes the server send Flight messages to all connections
-	ModeIdle      = "idle"      // one echo on each connection, then hold them until told otherwise
+	ModeIdle      = "idle"      // Messages echoes on each connection, then hold them until told otherwise
 )
 
 // What a compressed connection agrees on.
 const (
 	CompressNone     = ""         // no compression
 	CompressEach     = "each"     // every message by itself: no context takeover, in both directions
-	CompressTakeover = "takeover" // with context takeover, windows of 15 bits, in both directions
+	CompressTakeover = "takeover" // with context takeover, windows of 12 bits or more, in both directions
 )
 
 // Config says what to do to which server.
@@ -31,6 +31,7 @@ type Config struct {
 	Size      int           // payload bytes of a message
 	Fragments int           // frames of Size bytes that a message is sent in; 0 means 1
 	Flight    int           // messages that go out together; 0 means 1
+	Messages  int           // ModeIdle: how many each connection sends, one after the other, before it is held; 0 means 1
 	Compress  string        // one of the compressions
 	Raw       bool          // the server is not a WebSocket server: it sends back what it gets, without a handshake
 	TLS       bool          // over TLS; the certificate is not looked at
@@ -63,7 +64,7 @@ func (r Result) CPUPerOp() time.Duration {
 var ErrNotSupported = errors.New("load: the server does not do this")
 
 func (c *Config) check() error {
-	c.Fragments, c.Flight, c.Conns = max(c.Fragments, 1), max(c.Flight, 1), max(c.Conns, 1)
+	c.Fragments, c.Flight, c.Conns, c.Messages = max(c.Fragments, 1), max(c.Flight, 1), max(c.Conns, 1), max(c.Messages, 1)
 	switch {
 	case c.Mode == ModeBroadcast && c.Flight > 255:
 		return errors.New("load: at most 255 messages at a time")
@@ -78,7 +79,7 @@ func (c *Config) check() error {
 }
 
 // Run does what c says, and returns when it is done or something went wrong: an answer that is not the right one, a
-// connection that ended. In ModeIdle it calls ready when all connections have had their echo, and ends when that
+// connection that ended. In ModeIdle it calls ready when all connections have had their echoes, and ends when that
 // returns.
 func Run(c Config, ready func()) (Result, error) {
 	if err := c.check(); err != nil {

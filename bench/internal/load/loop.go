@@ -211,21 +211,31 @@ func idle(c *Config, s *script, ready func()) (Result, error) {
 		return Result{}, err
 	}
 	defer closeAll(conns)
-	var buf [64 << 10]byte
-	for _, cn := range conns {
-		if _, err := writeSocket(cn.fd, cn.next()); err != nil {
-			return Result{}, err
-		}
-		for !cn.done() {
-			n, err := readSocket(cn.fd, buf[:])
-			if err != nil {
-				return Result{}, fmt.Errorf("load: no echo came: %w", err)
-			}
-			if _, err := cn.feed(buf[:n]); err != nil {
+	for range c.Messages { // all connections in turn, as they share a server
+		for _, cn := range conns {
+			if err := cn.exchange(); err != nil {
 				return Result{}, err
 			}
 		}
 	}
 	ready()
-	return Result{Ops: int64(len(conns)), Answer: meanAnswer(conns)}, nil
+	return Result{Ops: int64(len(conns) * c.Messages), Answer: meanAnswer(conns)}, nil
+}
+
+// exchange sends the next messages on a socket that blocks, and waits for their echoes.
+func (c *conn) exchange() error {
+	if _, err := writeSocket(c.fd, c.next()); err != nil {
+		return err
+	}
+	var buf [64 << 10]byte
+	for !c.done() {
+		n, err := readSocket(c.fd, buf[:])
+		if err != nil {
+			return fmt.Errorf("load: no echo came: %w", err)
+		}
+		if _, err := c.feed(buf[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
