@@ -180,7 +180,7 @@ var rules = []rule{
 	// So is the module with the Go SDK of Centrifugo.
 	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "internal/redistest", "github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go"}},
 	// Peers and load generators of all kinds: nothing of it is published.
-	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "bench/..."},
+	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/protocol", "bench/..."},
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
 			"github.com/valyala/fasthttp", "golang.org/x/net", "golang.org/x/sys"},
