@@ -67,7 +67,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 		{"api-key", c.apiKey, &out.APIKey},
 		{"token-subprotocol", c.subprotocol, &out.SubprotocolToken},
 	} {
-		if err := readCredential(sys, f.flag, f.given, f.value); err != nil {
+		if err := readCredential(sys, "--"+f.flag, f.given, f.value); err != nil {
 			return out, err
 		}
 		if strings.ContainsFunc(*f.value, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }) {
@@ -91,7 +91,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 			return out, usagef("write --query-token name=value", "--query-token takes a name and a value")
 		}
 		var value string
-		if err := readCredential(sys, "query-token", given, &value); err != nil {
+		if err := readCredential(sys, "--query-token", given, &value); err != nil {
 			return out, err
 		}
 		out.Query.Add(name, value)
@@ -103,7 +103,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 const maxCredential = 64 << 10
 
 // readCredential takes a secret as it was given: itself, @FILE or env:NAME. Errors do not repeat it.
-func readCredential(sys *System, flag, given string, into *string) error {
+func readCredential(sys *System, what, given string, into *string) error {
 	name, fromEnv := strings.CutPrefix(given, "env:")
 	path, fromFile := strings.CutPrefix(given, "@")
 	switch {
@@ -111,7 +111,7 @@ func readCredential(sys *System, flag, given string, into *string) error {
 		return nil
 	case fromEnv:
 		if *into = sys.Getenv(name); *into == "" {
-			return usagef("", "--%s env:%s: that variable is not set, or empty", flag, name)
+			return usagef("", "%s env:%s: that variable is not set, or empty", what, name)
 		}
 		return nil
 	case !fromFile:
@@ -123,15 +123,15 @@ func readCredential(sys *System, flag, given string, into *string) error {
 		if e, ok := errors.AsType[*fs.PathError](err); ok {
 			err = e.Err
 		}
-		return usagef("", "--%s @%s: %v", flag, path, err)
+		return usagef("", "%s @%s: %v", what, path, err)
 	}
 	defer file.Close()
 	b, err := io.ReadAll(io.LimitReader(file, maxCredential))
 	if err != nil {
-		return usagef("", "--%s @%s: it cannot be read", flag, path)
+		return usagef("", "%s @%s: it cannot be read", what, path)
 	}
 	if *into = strings.TrimRight(string(b), "\r\n"); *into == "" {
-		return usagef("", "--%s @%s: the file is empty", flag, path)
+		return usagef("", "%s @%s: the file is empty", what, path)
 	}
 	return nil
 }

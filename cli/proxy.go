@@ -20,7 +20,7 @@ import (
 // "", which means what the environment has, and for "none". Errors do not repeat it: it may hold a password.
 func parseProxy(sys *System, given string, schemes ...string) (*url.URL, error) {
 	var raw string
-	if err := readCredential(sys, "proxy", given, &raw); err != nil {
+	if err := readCredential(sys, "--proxy", given, &raw); err != nil {
 		return nil, err
 	}
 	if raw == "" || raw == "none" {

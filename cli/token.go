@@ -19,10 +19,11 @@ func newToken(sys *System) *cobra.Command {
 		Example: `  handfast token jwt --secret-file secret --sub alice --expires 1h
   handfast token apikey ci
   handfast token password alice >>passwords
-  handfast token show <token`,
+  handfast token show <token
+  handfast token check --config handfast.yaml @token`,
 		RunE: group,
 	}
-	cmd.AddCommand(newTokenJWT(sys), newTokenShow(sys), newTokenAPIKey(sys), newTokenPassword(sys))
+	cmd.AddCommand(newTokenJWT(sys), newTokenShow(sys), newTokenCheck(sys), newTokenAPIKey(sys), newTokenPassword(sys))
 	return cmd
 }
 

@@ -29,17 +29,11 @@ func Check(cfg *config.Config) []*config.Problem {
 		_, err := webhookOptions(cfg, i)
 		found(fmt.Sprintf("webhooks[%d]", i), err)
 	}
-	dry := *cfg // without what outlives the check
-	dry.Listen, dry.Webhooks, dry.Store = nil, nil, config.Store{}
-	dry.Hub.Engine = config.Engine{Kind: "memory", Settings: &config.MemoryEngine{}}
-	s := newServer(&dry, Options{})
+	s, filled := unserved(cfg)
 	defer func() {
 		s.Close()
 		s.finish()
 	}()
-	s.dev.once.Do(func() { s.dev.text = config.NewSecret("use another secret: the application dev has its own") })
-	filled := s.dev.fill(&dry, s.rec)
-	s.store.Store = auth.NewMemoryStore(auth.MemoryStoreOptions{})
 	methods := &methods{cfg: filled, store: s.store.Store, fault: func(error) {}, byKey: map[string]*method{}}
 	for path, m := range filled.Methods() {
 		_, err := methods.get(path, m)
@@ -49,13 +43,31 @@ func Check(cfg *config.Config) []*config.Problem {
 	if len(problems) > 0 {
 		return problems
 	}
+	found("", s.prepare(filled))
+	return problems
+}
+
+// unserved returns a server for a configuration that is only looked at, with the configuration of its site. It has nothing that
+// outlives it or waits for another server: no addresses, no webhooks, no store and no engine but those in memory.
+func unserved(cfg *config.Config) (*Server, *config.Config) {
+	dry := *cfg
+	dry.Listen, dry.Webhooks, dry.Store = nil, nil, config.Store{}
+	dry.Hub.Engine = config.Engine{Kind: "memory", Settings: &config.MemoryEngine{}}
+	s := newServer(&dry, Options{})
+	s.dev.once.Do(func() { s.dev.text = config.NewSecret("use another secret: the application dev has its own") })
+	s.store.Store = auth.NewMemoryStore(auth.MemoryStoreOptions{})
+	return s, s.dev.fill(&dry, s.rec)
+}
+
+// prepare makes the site of a server that is [unserved].
+func (s *Server) prepare(filled *config.Config) error {
 	targets := s.targets()
 	targets["balance"] = checkedBalance
 	site, err := s.builder(targets).newSite(filled, nil)
-	if found("", err); err == nil {
+	if err == nil {
 		s.site.Store(site) // the end of the server closes it
 	}
-	return problems
+	return err
 }
 
 // checkedBalance checks the settings of a balancer and makes a target that reaches no server.

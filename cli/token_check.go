@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/handfast/handfast/gateway"
+	"github.com/handfast/handfast/internal/chain"
+	"github.com/handfast/handfast/internal/visible"
+)
+
+// tokenCheckFlags is what the command line says about a token and who judges it.
+type tokenCheckFlags struct {
+	config   string
+	endpoint string
+	json     bool
+}
+
+func newTokenCheck(sys *System) *cobra.Command {
+	var f tokenCheckFlags
+	cmd := &cobra.Command{
+		Use:   "check [TOKEN|@FILE|env:NAME|-]",
+		Short: "Say what a server's configuration says of a token",
+		Long: `Asks every endpoint of a configuration, or one, whether a client with this token or API key is
+admitted, with the code of the server and without one. It prints who it is about, where in the
+request the endpoint takes it, when it ends and its claims, or why it is refused: more than a
+server tells its clients. The token itself is never printed.
+
+Without an argument, and with -, the token is read from standard input. Other users of the
+machine can see an argument: use @FILE. Keys behind a URL are fetched, and services that
+authenticate clients are asked, as the server does. Tickets are used up by their check and are
+not asked for, and neither is what was revoked, which the store of a running server knows.
+
+The exit code is 0 when an endpoint accepts the token, 1 when none does, and 2 when the
+configuration or the command line is wrong.`,
+		Example: `  handfast token check --config handfast.yaml @token
+  handfast token check --config handfast.yaml --endpoint /chat --json <token`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("", "one token at a time")
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd.Context(), sys, args)
+		}),
+	}
+	cmd.Flags().StringVar(&f.config, "config", "", "the configuration: a YAML `file`; without the flag the one that HANDFAST_CONFIG names")
+	cmd.Flags().StringVar(&f.endpoint, "endpoint", "", "ask this endpoint only: its `name` or its path")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print a JSON object")
+	complete(cmd, map[string][]string{"endpoint": {}})
+	return cmd
+}
+
+func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) error {
+	cfg, err := loadConfig(sys, f.config)
+	if err != nil {
+		_ = tellProblems(sys.Stderr, err)
+		return errMisused
+	}
+	var token string
+	switch {
+	case len(args) > 0 && args[0] == "":
+		return usagef("", "the token is empty")
+	case len(args) > 0 && args[0] != "-":
+		err = readCredential(sys, "TOKEN", args[0], &token)
+	default:
+		token, err = readSecret(sys, "token")
+	}
+	if err != nil {
+		return &usageError{err.Error(), nextStep(err)}
+	}
+	token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bearer "))
+	if token == "" {
+		return usagef("", "the token is empty")
+	}
+	verdicts, err := gateway.CheckToken(ctx, cfg, f.endpoint, token)
+	if err != nil {
+		_ = tellProblems(sys.Stderr, err)
+		return errMisused
+	}
+	if len(verdicts) == 0 {
+		var names []string
+		for _, e := range cfg.Endpoints {
+			names = append(names, e.Name)
+		}
+		return usagef("write one of "+strings.Join(names, ", "), "the configuration has no endpoint %q", f.endpoint)
+	}
+	accepted := false
+	for _, v := range verdicts {
+		accepted = accepted || v.Accepted
+	}
+	if f.json {
+		err = writeJSON(sys.Stdout, map[string]any{"accepted": accepted, "endpoints": verdicts})
+	} else {
+		for _, v := range verdicts {
+			showVerdict(newPaint(sys, sys.Stdout), sys.Stdout, v, time.Now())
+		}
+	}
+	if err == nil && !accepted {
+		return errQuiet
+	}
+	return err
+}
+
+// showVerdict prints what an endpoint says of a token.
+func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
+	name := v.Path
+	if strings.Trim(v.Endpoint, "/") != strings.Trim(v.Path, "/") {
+		name += " (" + v.Endpoint + ")"
+	}
+	verdict := p.green("accepted")
+	switch {
+	case v.Accepted:
+	case v.Status == 0:
+		verdict = "takes no token"
+	default:
+		verdict = p.with("31", fmt.Sprintf("refused with %d", v.Status))
+	}
+	fmt.Fprintf(w, "%s: %s\n", p.bold(visible.Text(name)), verdict)
+	line := rows(p, w)
+	row := func(name, value string) {
+		if value != "" {
+			line(name, visible.Text(value))
+		}
+	}
+	row("why", v.Reason)
+	row("sent as", v.SentAs)
+	row("user", v.User)
+	row("method", v.Method)
+	row("credential", v.ID)
+	if v.User != "" {
+		ends := "never"
+		if !v.Expires.IsZero() {
+			ends = v.Expires.Local().Format(time.DateTime)
+			if left := v.Expires.Sub(now); left > time.Minute {
+				ends += ", in " + chain.Long(left)
+			}
+		}
+		row("ends", ends)
+	}
+	if v.Rule != "" && v.Rule != v.Reason {
+		row("rule", v.Rule)
+	}
+	if len(v.Claims) > 0 {
+		if b, err := json.Marshal(v.Claims); err == nil { // they were JSON
+			row("claims", string(b))
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/redact"
+)
+
+// TokenVerdict is what an endpoint of a configuration says of a token. It does not hold the token.
+type TokenVerdict struct {
+	Endpoint string         `json:"endpoint"` // its name
+	Path     string         `json:"path"`
+	Accepted bool           `json:"accepted"`             // a client that sends it so is admitted
+	SentAs   string         `json:"sent_as,omitempty"`    // where in the request the endpoint takes it: "Authorization: Bearer TOKEN"
+	Status   int            `json:"status,omitempty"`     // of the reply, if it is not accepted
+	Reason   string         `json:"reason,omitempty"`     // why not, for the operator
+	Rule     string         `json:"rule,omitempty"`       // that decided, if the rules were asked
+	Method   string         `json:"method,omitempty"`     // that accepted it, such as "jwt"
+	User     string         `json:"user,omitempty"`       // whom it is about
+	ID       string         `json:"credential,omitempty"` // by which it can be revoked
+	Claims   map[string]any `json:"claims,omitempty"`     // as rules see them
+	Issued   time.Time      `json:"issued,omitzero"`
+	Expires  time.Time      `json:"expires,omitzero"` // zero if it does not end
+}
+
+// place is where in a request a token may be.
+type place struct {
+	shown string
+	put   func(r *http.Request, token string)
+}
+
+func inHeader(name, prefix string) place {
+	return place{name + ": " + prefix + "TOKEN", func(r *http.Request, token string) { r.Header.Set(name, prefix+token) }}
+}
+
+func inQuery(name string) place {
+	return place{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
+}
+
+// placesOf returns where a method looks for tokens; none for methods that take other credentials.
+func placesOf(m *config.Method) (places []place) {
+	switch {
+	case m.JWT != nil:
+		for _, from := range m.JWT.From {
+			places = append(places, placeFrom(from))
+		}
+	case m.APIKey != nil:
+		if m.APIKey.Header != "" {
+			places = append(places, inHeader(m.APIKey.Header, ""))
+		}
+		if m.APIKey.Bearer {
+			places = append(places, inHeader("Authorization", "Bearer "))
+		}
+		if m.APIKey.Query != "" {
+			places = append(places, inQuery(m.APIKey.Query))
+		}
+	case m.Cookie != nil:
+		at := inHeader("Cookie", m.Cookie.Name+"=")
+		places = append(places, place{at.shown, func(r *http.Request, token string) {
+			at.put(r, token)
+			r.Header.Set("Origin", string(m.Cookie.Origins[0])) // required: without one no origin may use it
+		}})
+	case m.Forward != nil:
+		places = append(places, inHeader("Authorization", "Bearer "))
+	}
+	return places
+}
+
+// placeFrom returns the place of a source of tokens.
+func placeFrom(from config.TokenSource) place {
+	const offered = "Sec-WebSocket-Protocol"
+	switch from.Kind {
+	case "header":
+		return inHeader(from.Name, "")
+	case "query":
+		return inQuery(from.Name)
+	case "subprotocol":
+		if from.Name == "" {
+			return inHeader(offered, plainPrefix)
+		}
+		return inHeader(offered, from.Name)
+	case "kubernetes":
+		return place{offered + ": " + redact.KubernetesPrefix + "TOKEN in base64url", func(r *http.Request, token string) {
+			r.Header.Set(offered, redact.KubernetesPrefix+base64.RawURLEncoding.EncodeToString([]byte(token)))
+		}}
+	}
+	return inHeader("Authorization", "Bearer ")
+}
+
+// CheckToken asks the endpoints of a configuration what they say of a token, as a server would with a handshake, in the order of the
+// configuration; name is that of one endpoint, or its path, "" for all. What was revoked is known to the store of a server only, and
+// not asked for. Methods that need another service ask it.
+func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]TokenVerdict, error) {
+	s, filled := unserved(cfg)
+	defer func() {
+		s.Close()
+		s.finish()
+	}()
+	if err := s.prepare(filled); err != nil {
+		return nil, err
+	}
+	var verdicts []TokenVerdict
+	for _, e := range s.site.Load().endpoints {
+		plain := strings.Trim(name, "/") // as a server's banner shows it
+		if name == "" || name == e.cfg.Name || name == e.cfg.Path || plain != "" && plain == strings.Trim(e.cfg.Name, "/") {
+			verdicts = append(verdicts, e.judge(ctx, filled, token))
+		}
+	}
+	return verdicts, nil
+}
+
+// judge says what an endpoint says of a token: of the places where its methods look, the first where it is accepted counts, and then the
+// first where it is known.
+func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
+	best := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, Reason: "no method of this endpoint takes a token"}
+	if e.asksNone {
+		best.Reason += ": clients without a credential are admitted"
+	}
+	asked := map[string]bool{}
+	for _, ref := range e.cfg.Auth {
+		m := ref.Method
+		if m == nil {
+			m = cfg.Auth[ref.Name]
+		}
+		if m == nil {
+			continue // anonymous
+		}
+		for _, at := range placesOf(m) {
+			if asked[at.shown] {
+				continue
+			}
+			asked[at.shown] = true
+			v := e.try(ctx, at, token)
+			if v.Accepted {
+				return v
+			}
+			if best.SentAs == "" || best.User == "" && v.User != "" {
+				best = v
+			}
+		}
+	}
+	return best
+}
+
+// try asks the endpoint with a token in one place.
+func (e *endpoint) try(ctx context.Context, at place, token string) TokenVerdict {
+	v := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, SentAs: at.shown}
+	ctx, cancel := context.WithTimeout(ctx, authTimeout)
+	defer cancel()
+	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	r := &http.Request{
+		Method: http.MethodGet, URL: &url.URL{Path: e.cfg.Path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Host: "localhost", RemoteAddr: netip.AddrPortFrom(local, 0).String(),
+	}
+	at.put(r, token)
+	id, err := e.ask(r.WithContext(context.WithValue(ctx, viaKey{}, &via{client: local, site: e.adm.site()})))
+	if err == nil && id.Method == config.Anonymous {
+		err = auth.Unauthorized(errors.New("it is not one of the credentials that this endpoint knows; the client is admitted without one"), "")
+	}
+	if err == nil {
+		v.Method, v.User, v.ID, v.Claims, v.Issued, v.Expires = id.Method, id.Subject, id.ID, id.Claims, id.Issued, id.Expires
+		var d auth.Decision
+		d, err = e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: e.cfg.Name})
+		v.Rule = d.Reason
+	}
+	if err == nil {
+		v.Accepted = true
+		return v
+	}
+	v.Status = http.StatusUnauthorized
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		v.Status = refused.Status
+	}
+	v.Reason = strings.ReplaceAll(strings.TrimPrefix(err.Error(), "auth: "), token, redact.Mark)
+	return v
+}
