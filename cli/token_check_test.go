@@ -42,6 +42,7 @@ endpoints:
 	write(t, at("good"), "Bearer "+good+"\n")
 	write(t, at("forged"), good[:strings.LastIndex(good, ".")+1]+strings.Repeat("A", 43))
 	write(t, at("key"), key)
+	write(t, at("old"), runCommand(t, "token", "jwt", "--secret-file", at("secret"), "--sub", "alice", "--expires=-1h").stdout)
 	for _, tt := range []struct {
 		endpoint, token string
 		code            int
@@ -52,6 +53,7 @@ endpoints:
 		{"chat", good, exitOK, []string{"/chat: accepted\n"}},
 		{"other", "@" + at("good"), exitFailed, []string{"/admin (other): refused with 403\n", "no rule applies", "user         alice\n"}},
 		{"/admin", "@" + at("forged"), exitFailed, []string{"/admin (other): refused with 401\n", "signature"}},
+		{"/chat", "@" + at("old"), exitFailed, []string{"/chat: refused with 401\n", "expired"}},
 		{"/sub", "@" + at("good"), exitOK, []string{"/sub: accepted\n"}},
 		{"/sub", "@" + at("key"), exitFailed, []string{"/sub: refused with 401\n"}},
 		{"/keys", "@" + at("key"), exitOK, []string{"/keys: accepted\n", "sent as      X-API-Key: TOKEN\n", "user         builder\n", "ends         never\n"}},

@@ -68,7 +68,7 @@ tokens from the service that authenticates them.`,
 	flags.StringVar(&f.sub, "sub", "", "the `user` that the token identifies")
 	flags.StringVar(&f.issuer, "iss", "", "the `issuer`")
 	flags.StringArrayVar(&f.audience, "aud", nil, "an `audience`; may be repeated")
-	flags.DurationVar(&f.expires, "expires", time.Hour, "how long it is valid")
+	flags.DurationVar(&f.expires, "expires", time.Hour, "how long it is valid; negative: it has expired")
 	flags.StringArrayVar(&f.claims, "claim", nil, "a further claim, `name=value`; the value may be JSON; may be repeated")
 	complete(cmd, map[string][]string{"kid": {}, "sub": {}, "iss": {}, "aud": {}, "claim": {}, "expires": {"5m", "1h", "24h"}})
 	return cmd
@@ -84,13 +84,13 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 		return "", usagef("", "give one of --secret-file and --key")
 	case f.sub == "":
 		return "", usagef("", "--sub is missing: the user of the token")
-	case f.expires <= 0:
-		return "", usagef("", "--expires must be positive")
+	case f.expires == 0:
+		return "", usagef("write a time such as 1h; a negative one makes a token that has expired", "--expires cannot be 0")
 	}
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails, says its documentation
 	claims := jwt.MapClaims{
-		"sub": f.sub, "iat": now.Unix(), "exp": now.Add(f.expires).Unix(), "jti": hex.EncodeToString(id),
+		"sub": f.sub, "iat": now.Add(2 * min(f.expires, 0)).Unix(), "exp": now.Add(f.expires).Unix(), "jti": hex.EncodeToString(id),
 	}
 	if f.issuer != "" {
 		claims["iss"] = f.issuer

@@ -122,7 +122,7 @@ func TestTokenErrors(t *testing.T) {
 		{"token jwt --sub a", "", 2, "--secret-file and --key"},
 		{"token jwt --secret-file x --key y --sub a", "", 2, "--secret-file and --key"},
 		{"token jwt --secret-file " + short, "", 2, "--sub"},
-		{"token jwt --secret-file " + short + " --sub a --expires -1s", "", 2, "must be positive"},
+		{"token jwt --secret-file " + short + " --sub a --expires 0", "", 2, "--expires cannot be 0"},
 		{"token jwt --secret-file " + short + " --sub a --claim x", "", 2, "name=value"},
 		{"token jwt --secret-file " + short + " --sub a --claim exp=1", "", 2, "cannot be set"},
 		{"token jwt --secret-file " + short + " --sub a", "", 2, "needs 32"},
