@@ -140,6 +140,10 @@ func TestDeadlines(t *testing.T) {
 			t.Errorf("%d bytes were sent: the message that had begun is one", sent)
 		}
 		timesOut(t, "write", func() error { _, err := a.Write([]byte("x")); return err }) // it has passed
+		a.SetWriteDeadline(time.Now().Add(time.Second))
+		if n, err := a.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes were sent behind a message that is on its way: %v", n, err)
+		}
 		a.SetDeadline(time.Time{})
 		wrote := make(chan error, 1)
 		go func() { _, err := a.Write([]byte("end")); wrote <- err }()
