@@ -30,8 +30,8 @@ type Guard struct {
 
 var errNoAuthenticator = errors.New("a Guard without an Authenticator")
 
-// Admit returns who sends a request, if it may connect. The error picks the reply of a handshake, as [Refusal] does, so that
-// it can be returned from [websocket.AcceptOptions.Check] as it is.
+// Admit returns who sends a request, if it may connect. The error sets the reply of a handshake, as [Refusal] does, so that
+// it can be returned from [websocket.AcceptOptions.Check] unchanged.
 func (g *Guard) Admit(r *http.Request) (*Identity, error) {
 	id, err := g.admit(r)
 	if err != nil {
@@ -122,9 +122,8 @@ func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.A
 	return c, id, nil
 }
 
-// Refusal returns an error for [websocket.AcceptOptions.Check] that picks the reply which err, an [*Error], asks for. Its
-// text is that of err, for the log; errors.As finds err and a [*websocket.Reject] in it. Any other error keeps the client out
-// with 403.
+// Refusal returns an error for [websocket.AcceptOptions.Check] with the reply of err, an [*Error]. Its text is that of err, for
+// the log; it wraps err and a [*websocket.Reject]. Any other error rejects the client with 403.
 func Refusal(err error) error {
 	e := asError(err, "")
 	return &refusal{err: e, reject: &websocket.Reject{Status: e.Status, Header: replyHeader(e), Reason: e.Reason}}

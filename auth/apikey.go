@@ -34,28 +34,28 @@ type APIKey struct {
 	Subject string         // "": the ID
 	Claims  map[string]any // may be nil
 	Issued  time.Time      // zero if not said
-	Expires time.Time      // zero: never
+	Expires time.Time      // zero means never
 }
 
-// APIKeyOptions says where API keys come from and which are accepted.
+// APIKeyOptions are the options of NewAPIKeys.
 type APIKeyOptions struct {
 	// Header is the field that carries the key; "": X-API-Key. "Authorization: ApiKey KEY" works as well.
 	Header string
 
-	// Bearer accepts "Authorization: Bearer KEY" too, if the token begins as an API key does. Other tokens are left to
-	// the next in a chain.
+	// Bearer also accepts "Authorization: Bearer KEY", if the token has the form of an API key. Other tokens are left to the next
+	// method in a chain.
 	Bearer bool
 
 	// Query is the name of a query parameter that carries the key; "" means none. URLs end up in the logs of every proxy:
 	// prefer a header, or a ticket.
 	Query string
 
-	// Keys are accepted, and so are those of File, one a line: the ID, the hash and perhaps a JSON object with "subject",
-	// "claims", "issued" and "expires". File is read again when it has changed.
+	// Keys are the accepted keys. File has further ones, one per line: the ID, the hash and optionally a JSON object with
+	// "subject", "claims", "issued" and "expires". File is read again when it has changed.
 	Keys []APIKey
 	File string
 
-	// OnError is called, if it is not nil, when File has changed and cannot be used; the keys stay as they were.
+	// OnError, if not nil, is called when File has changed and cannot be used; the keys then do not change.
 	OnError func(error)
 }
 
@@ -77,8 +77,8 @@ var (
 	errAPIKeyExpired = errors.New("the API key has expired")
 )
 
-// NewAPIKeys returns an Authenticator that accepts the keys of o. It is an error if there is no source of keys, or one
-// that cannot be used; problems of the file come with its name and the line.
+// NewAPIKeys returns an Authenticator that accepts the keys of o. It returns an error if there is no source of keys, or if one
+// cannot be used; errors in the file have its name and the line.
 func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	if o.Header == "" {
 		o.Header = "X-API-Key"
@@ -104,7 +104,7 @@ func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	return a, nil
 }
 
-// Reload reads the file of keys now. On an error the keys stay as they were.
+// Reload reads the file of keys. On an error the keys do not change.
 func (a *APIKeys) Reload() error {
 	if a.file == nil {
 		return nil
@@ -253,8 +253,8 @@ func (k APIKey) String() string {
 	return line
 }
 
-// NewAPIKey makes a key for id, issued now: the key for its user, which cannot be had again, and the entry to keep, whose
-// Subject, Claims and Expires may be filled in. id is 1 to 64 letters, digits, dots and dashes.
+// NewAPIKey returns a new key for id, issued now: the key for its user, which cannot be recovered later, and the entry to
+// store, whose Subject, Claims and Expires may be filled in. id is 1 to 64 letters, digits, dots and dashes.
 func NewAPIKey(id string) (key string, entry APIKey, err error) {
 	if !validAPIKeyID(id) {
 		return "", APIKey{}, fmt.Errorf("auth: the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)

@@ -27,23 +27,21 @@ type Identity struct {
 	Issued, Expires time.Time
 }
 
-// ErrNoCredentials says that a request carries no credential of the kind that an Authenticator looks at, so that the next
-// one in a chain is asked.
+// ErrNoCredentials indicates that a request has no credential for an Authenticator, so that the next one in a chain is tried.
 var ErrNoCredentials = errors.New("auth: no credentials")
 
-// Authenticator finds out who sends a request. It may be called by multiple goroutines concurrently.
+// Authenticator authenticates requests. It may be called by multiple goroutines concurrently.
 //
 // The error is ErrNoCredentials, or an [*Error] that keeps the client out. An *Error whose cause is ErrNoCredentials says both:
 // there is a credential, but of a kind that another method may know (see [Chain]).
 //
 // What holds goroutines or connections also has a Close() error, to be called when no request uses it any more.
 type Authenticator interface {
-	// Authenticate returns who sends r. It neither reads the body nor changes r. What it waits for ends with r's context,
-	// and within a bound of its own.
+	// Authenticate returns the identity of the sender of r. It neither reads the body nor modifies r. Its waits end with r's
+	// context, and after a time limit of its own.
 	Authenticate(r *http.Request) (*Identity, error)
 
-	// Challenge is the value of the WWW-Authenticate field that asks for this method (RFC 9110 §11.6.1), "" if HTTP has
-	// none for it.
+	// Challenge returns the value of the WWW-Authenticate field for this method (RFC 9110 §11.6.1), or "" if HTTP has none.
 	Challenge() string
 }
 
@@ -67,7 +65,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Action is what an identity wants to do.
+// Action is a requested action of an identity.
 type Action struct {
 	Do       string // "connect", or what is done to a channel: "subscribe", "publish", "presence", "history"
 	Endpoint string // the endpoint's name

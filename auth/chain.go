@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Chain asks one method after the other, in this order, until one knows the client or rejects it. A method that answers
-// ErrNoCredentials, alone or as the cause of an [*Error], passes the request on to the next. When none knows the client
-// the answer is 401 with the challenges of all methods.
+// Chain tries the methods in order, until one authenticates or rejects the client. A method that returns [ErrNoCredentials],
+// alone or wrapped in an [*Error], passes the request on to the next. If none authenticates the client, the answer is 401 with
+// the challenges of all methods.
 //
-// The subjects of all methods are one space of names: "ann" of a password file is "ann" of an issuer's tokens to a revocation,
-// and to rules that do not look at method. Chain issuers together only if none of them names the users of another.
+// The subjects of all methods share one namespace: "ann" of a password file is "ann" of an issuer's tokens to a revocation, and
+// to rules that do not look at method. Chain issuers together only if none of them names the users of another.
 //
 // Put methods whose credentials a client sends on purpose (a header, a ticket) before those that a browser adds by itself (a
 // cookie, a certificate). [Anonymous] goes last, if it is wanted at all. An empty Chain admits no client. The slice is not
@@ -82,9 +82,8 @@ func (c *chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Anonymous lets everyone in, as the subject "anonymous" of the method "anonymous". It is the last of a [Chain]: clients
-// without credentials come in there, and rules decide what they may do; a client whose credential does not hold is rejected
-// all the same.
+// Anonymous admits every client, as the subject "anonymous" of the method "anonymous". It is the last of a [Chain]: it admits
+// clients without credentials, and rules decide what they may do; a client with an invalid credential is still rejected.
 func Anonymous() Authenticator { return anonymous{} }
 
 type anonymous struct{}
@@ -92,7 +91,7 @@ type anonymous struct{}
 // anonymousIdentity is shared: an Identity is not changed.
 var anonymousIdentity = &Identity{Subject: "anonymous", Method: "anonymous"}
 
-// isAnonymous reports whether id is one that anybody gets.
+// isAnonymous reports whether id is one that any client gets.
 func isAnonymous(id *Identity) bool { return id != nil && id.Method == anonymousIdentity.Method }
 
 // Authenticate implements [Authenticator].

@@ -1,5 +1,5 @@
-// Package auth says who a client is, and what it may do. An [Authenticator] finds an [Identity] in a request, [Rules]
-// say what it may do; a [Guard] puts both before an endpoint, and [Chain] asks several methods in turn.
+// Package auth authenticates and authorizes clients. An [Authenticator] finds an [Identity] in a request, and [Rules] decide
+// what the identity may do; a [Guard] puts both in front of an endpoint, and [Chain] tries several methods in turn.
 //
 //	keys, err := auth.OIDC("https://id.example.com/realm", auth.FetchOptions{})
 //	tokens, err := auth.NewJWT(auth.JWTOptions{Keys: keys, Audience: []string{"chat"}})
@@ -10,10 +10,10 @@
 //
 // # Choosing a method
 //
-// The constructor of WebSocket in a browser takes a URL and a list of subprotocols, and nothing else: no page can set a
-// header. What is left to it is a cookie, the subprotocol list, the URL and a client certificate. And a browser tells the
-// page nothing about a handshake that fails: neither the status nor the body, only that the connection was closed with 1006.
-// A page that wants to know why asks by fetch.
+// The constructor of WebSocket in a browser takes only a URL and a list of subprotocols: a page cannot set a header. It is left
+// with a cookie, the subprotocol list, the URL and a client certificate. The browser gives the page no details of a failed
+// handshake, neither the status nor the body, only that the connection was closed with 1006. To find the reason, a page can use
+// fetch.
 //
 //	who connects                                      take
 //	a service, a command                              [Bearer] with a [JWT], or an API key
@@ -23,41 +23,41 @@
 //	                                                  exact origins of the pages
 //	a page on another site, or one that cannot        a ticket: the page gets it by fetch, and it is good for one
 //	set subprotocols                                  connection within a minute
-//	one for whom another service decides              forward auth
-//	anybody                                           [Anonymous], last in the chain, and rules about what it may do
+//	clients checked by another service              forward auth
+//	any client                                           [Anonymous], last in the chain, and rules about what it may do
 //
-// A token in the URL ([Query]) is the last resort: URLs are written into logs. A ticket has the same way without the harm.
+// A token in the URL ([Query]) is the last resort, since URLs are written to logs. A ticket is sent in the same way without
+// that risk.
 //
 // # Cookies and foreign pages
 //
-// A browser adds its cookies to every WebSocket, whichever page opens it, and the same-origin policy does not hold for
-// WebSockets: without a look at the Origin field, any page could connect as its visitor and read all that comes
-// (cross-site WebSocket hijacking, CWE-1385). [Cookie] and [SessionCookie] therefore take a list of origins, compare them whole,
-// and answer 403 to a request that has the cookie and comes from elsewhere. Credentials that a page must know in order to
-// send them have no such weakness.
+// A browser adds its cookies to every WebSocket handshake of any page, and the same-origin policy does not apply to WebSockets:
+// without a check of the Origin field, any page could connect as its visitor and read all messages (cross-site WebSocket
+// hijacking, CWE-1385). [Cookie] and [SessionCookie] therefore require a list of origins, compare them exactly, and answer 403
+// to a request with the cookie from any other origin. Credentials that a page must know to send them do not have this weakness.
 //
 // # Tokens among the subprotocols
 //
-// A page that offers ["chat", "handfast.token.<jwt>"] is answered "chat". The entry with the token is never sent back, and
-// a page that offers nothing else is answered without a protocol, which a browser takes for a failure: always offer a real
-// protocol along. Proxies seldom log this field, but some do.
+// A page that offers ["chat", "handfast.token.<jwt>"] gets the answer "chat". The entry with the token is never sent back, and
+// a page that offers nothing else gets an answer without a protocol, which a browser treats as a failure: always offer a real
+// protocol as well. Proxies rarely log this field, but some do.
 //
 // # Answers
 //
-// A client that is rejected hears 401 with WWW-Authenticate when it should show another credential, 403 when it would not
-// help, 429 with Retry-After when it asks too often, and 503 with Retry-After while its credential cannot be judged. It never
-// hears which part of a credential was wrong. The [Error] tells the server's log, and holds no credential.
+// A rejected client gets 401 with WWW-Authenticate if another credential may help, 403 if not, 429 with Retry-After after too
+// many requests, and 503 with Retry-After while its credential cannot be checked. The reply never states which part of a
+// credential is wrong. The [Error] is for the server's log, and holds no credential.
 //
 // # The end of a credential
 //
-// A connection outlives the moment at which its token was checked. A [Live] closes sessions with [CodeExpired] when
-// [Identity.Expires] has come, and when what they are on is revoked: a subject, or one credential by [Identity.ID]. It works
-// behind a [Guard], or directly, with [Live.Admit] and [Session.Open], on anything that can be shut. [RefuseRevoked] refuses
-// what was revoked before, and [Logout] revokes; all of them share a [Store].
+// A connection outlives the check of its token. A [Live] closes sessions with [CodeExpired] at [Identity.Expires], and when
+// their subject, or their credential by [Identity.ID], is revoked. It works behind a Guard, or directly, with [Live.Admit] and
+// [Session.Open], on anything that can be shut. [RefuseRevoked] rejects revoked credentials, and [Logout] revokes; all of them
+// share a [Store].
 //
 // # Rules
 //
 // Rules are expressions that are compiled and checked when they are loaded: an unknown name or a wrong type is an error with
-// its line and column. The first rule whose condition is true decides; where none is, the answer is no. What a credential
-// does not say makes no condition true by accident, and a condition that fails denies: see [Rule].
+// its line and column. The first rule whose condition is true decides; without one, the action is denied. A missing claim never
+// makes a condition true by accident, and a condition that fails denies: see [Rule].
 package auth

@@ -33,7 +33,7 @@ type ForwardOptions struct {
 	// Always asks about requests without credentials, too: for services that look at the address or the URI.
 	Always bool
 
-	// RawQuery sends the service the query of the URI as it is. Otherwise parameters that are secrets by name or form are
+	// RawQuery sends the service the query of the URI unchanged. Otherwise parameters that are secrets by name or form are
 	// replaced: token, access_token, ticket, key and the like. Secrets are further names of such parameters.
 	RawQuery bool
 	Secrets  []string

@@ -28,7 +28,7 @@ type FetchOptions struct {
 	Timeout time.Duration
 
 	// AllowHTTP allows http:// to hosts other than this one. An attacker on the path can then put its own keys in place of
-	// the issuer's, and be anybody.
+	// the issuer's, and be any client.
 	AllowHTTP bool
 
 	// Transport carries the requests: for a CA of one's own, a proxy, a client certificate. nil means one that follows the
@@ -64,7 +64,7 @@ type RemoteKeys struct {
 
 	mu     sync.Mutex
 	keys   keySet
-	loaded time.Time // when keys came; zero: never
+	loaded time.Time // when keys came; zero means never
 	next   time.Time // no fetch before
 	fails  int       // in a row
 	err    error     // of the last fetch

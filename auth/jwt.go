@@ -14,7 +14,7 @@ import (
 
 // JWTOptions says which tokens hold, and where they stand. Only Keys is required.
 type JWTOptions struct {
-	// Keys are what signatures are verified with. A JWT that is closed closes them, too.
+	// Keys are what signatures are verified with. A JWT that is closed closes them too.
 	Keys KeySource
 
 	// Sources are the places where a token may stand; the first that has one counts. Put those that a browser fills by
@@ -170,7 +170,7 @@ func (j *JWT) Close() error {
 }
 
 // Verify returns whose token this is: for a token that comes by another way than in a request, such as a message by which a
-// client stays when its first token ends. ctx bounds a wait for keys, which has its own bound, too. The error is an [*Error];
+// client stays when its first token ends. ctx bounds a wait for keys, which has its own bound too. The error is an [*Error];
 // neither it nor its text holds any part of the token but the name of its key and what it says of itself.
 func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 	if len(token) > maxToken {
@@ -208,7 +208,7 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 // keysFor returns the keys that a token may be signed with, before its signature is looked at: what it says only narrows
 // the choice.
 func (j *JWT) keysFor(ctx context.Context, t *jwt.Token, claims *tokenClaims) (any, error) {
-	// RFC 7515 §4.1.11: what is critical has to be understood, and no extension is.
+	// RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
 	if _, ok := t.Header["crit"]; ok {
 		return nil, errors.New("the token has critical extensions, which are not supported")
 	}

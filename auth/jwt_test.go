@@ -205,7 +205,7 @@ func TestJWTClaims(t *testing.T) {
 		{"an audience of numbers", JWTOptions{Audience: []string{"chat"}}, claims{"aud": []any{"chat", 1}}, "aud is not a list"},
 		{"an audience that is an object", JWTOptions{Audience: []string{"chat"}}, claims{"aud": claims{}}, "aud is neither"},
 		{"an audience, and none configured", JWTOptions{}, claims{"aud": "mail"}, "this service has none"},
-		{"for anybody", JWTOptions{AnyAudience: true}, claims{"aud": "mail"}, ""},
+		{"for any client", JWTOptions{AnyAudience: true}, claims{"aud": "mail"}, ""},
 		{"no subject", JWTOptions{}, claims{"sub": nil}, "no claim sub"},
 		{"an empty subject", JWTOptions{}, claims{"sub": ""}, "not a name"},
 		{"a long subject", JWTOptions{}, claims{"sub": strings.Repeat("a", 513)}, "not a name"},

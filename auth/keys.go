@@ -22,7 +22,7 @@ type KeySource interface {
 	find(ctx context.Context, kid string) ([]*key, error)
 }
 
-// errUnknownKey says that a source has no key of that name, and is up.
+// errUnknownKey indicates that a source has no key of that name, and is up.
 var errUnknownKey = errors.New("no key has the id that the token names")
 
 // key is one key. What it may be used for hangs on its type, never on what a token says: otherwise the text of a public RSA

@@ -9,10 +9,10 @@ import (
 )
 
 // CodeExpired is the close code of a session whose credential has expired or was revoked: 4401, after HTTP's 401. The client
-// comes back with a new credential.
+// reconnects with a new credential.
 const CodeExpired websocket.Code = 4401
 
-// The reasons of such a close.
+// The close reasons for CodeExpired.
 const (
 	ReasonExpired = "token expired"
 	ReasonRevoked = "credential revoked"

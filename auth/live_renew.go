@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Errors of [Session.Renew], in addition to that of a credential that was revoked.
+// Errors of [Session.Renew], in addition to [ErrRevoked].
 var (
-	// ErrOtherSubject says that the new credential is another subject's.
+	// ErrOtherSubject indicates that the new credential belongs to another subject.
 	ErrOtherSubject = errors.New("auth: the credential belongs to another subject")
 
-	// ErrSessionClosed says that the session was closed by this server.
+	// ErrSessionClosed indicates that the session was closed by this server.
 	ErrSessionClosed = errors.New("auth: the session is closed")
 )
 

@@ -43,7 +43,7 @@ func TestTicketsPerSubject(t *testing.T) {
 	})
 }
 
-// A ticket is for one connection, not for further tickets, and an identity that anybody gets is for none.
+// A ticket is for one connection, not for further tickets, and an identity that any client gets is for none.
 func TestTicketsForTickets(t *testing.T) {
 	tickets := newTickets(t, TicketOptions{})
 	for _, tt := range []struct {

@@ -41,9 +41,9 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 	return id, nil
 }
 
-// CheckRevoked returns nil if store reports that the credential of id is not revoked. The error is an [*Error]: 401 because of
-// [ErrRevoked], with a challenge, or 503 while store does not answer. It is for credentials that no [Authenticator] of [RefuseRevoked]
-// has checked.
+// CheckRevoked returns nil if store reports that the credential of id is not revoked. The error is an [*Error]: 401 for
+// [ErrRevoked], with a challenge, or 503 if store does not answer. It is for credentials that no [Authenticator] of
+// [RefuseRevoked] has checked.
 func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge string) error {
 	if id == anonymousIdentity { // there is no credential that could be revoked
 		return nil

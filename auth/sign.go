@@ -18,7 +18,7 @@ import (
 
 // SignerOptions say how a [Signer] makes tokens. One of Secret and PrivateKey is required.
 type SignerOptions struct {
-	// Secret is shared with those who verify the tokens, for HS256: 32 bytes or more. They can issue such tokens, too. The slice is
+	// Secret is shared with those who verify the tokens, for HS256: 32 bytes or more. They can issue such tokens too. The slice is
 	// copied.
 	Secret []byte
 

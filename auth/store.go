@@ -38,12 +38,12 @@ type Revocation struct {
 	At      time.Time `json:"at"`                // what was issued later is not covered; the zero time stands for now
 }
 
-// RevocationTTL is how long a Store keeps a revocation by default. No credential should live longer: one that
-// does holds again when its revocation is forgotten. An API key, a password, a certificate, a token without exp are therefore
-// taken back where they are kept (the file, the authority); a revocation closes what is open until then.
+// RevocationTTL is how long a Store keeps a revocation by default. Credentials should not be valid for longer, since a longer
+// one is accepted again when its revocation is removed. An API key, a password, a certificate and a token without exp must
+// therefore also be removed at their source (the file, the authority); a revocation closes the open connections.
 const RevocationTTL = 24 * time.Hour
 
-// ErrStoreFull says that a [MemoryStore] holds as much as it may.
+// ErrStoreFull indicates that a MemoryStore is full.
 var ErrStoreFull = errors.New("the store is full")
 
 var errRevokesNothing = errors.New("a revocation needs a subject or an ID")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// digest stands for a credential where one has to be remembered: a hash with a key that only this process has.
+// digest stands for a credential where one must be remembered: a hash with a key that only this process has.
 type digest [sha256.Size]byte
 
 // memo caches answers to expensive questions, for a short time and in bounded number; the one that was not

@@ -15,7 +15,7 @@ import (
 )
 
 // A ticket is "hft_" and 256 random bits. What it stands for is in the Store, under a hash of it: a ticket in a URL says
-// nothing about its user, is as short as can be, and no key has to be shared among nodes; the Store is needed anyway, to
+// nothing about its user, is as short as can be, and no key must be shared among nodes; the Store is needed anyway, to
 // redeem it once.
 const (
 	ticketPrefix  = "hft_"
@@ -35,7 +35,7 @@ type TicketOptions struct {
 	Store Store
 
 	// Name keeps tickets apart that are in one Store and are issued to different callers: those of another name do not hold
-	// here. It is the same on all nodes. "" is a name, too.
+	// here. It is the same on all nodes. "" is a name too.
 	Name string
 
 	// TTL is how long a ticket can be redeemed; 0 means 30 s; at most 60 s.
@@ -160,7 +160,7 @@ type ticketGate struct {
 func (g *ticketGate) Challenge() string { return "" }
 
 // Authenticate implements [Authenticator]. The Identity has the ID and the times of the credential for which the ticket
-// was issued, so that what ends that credential ends connections made with its tickets, too.
+// was issued, so that what ends that credential ends connections made with its tickets too.
 func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	o := g.t.o
 	if !strings.Contains(r.URL.RawQuery, "=") {

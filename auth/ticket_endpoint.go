@@ -71,7 +71,7 @@ func (e *TicketEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	// Not even an error is of use to anybody here: the client has gone.
+	// Not even an error is of use to any client here: the client has gone.
 	_ = json.NewEncoder(w).Encode(struct {
 		Ticket    string `json:"ticket"`
 		ExpiresIn int    `json:"expires_in"`

@@ -14,7 +14,7 @@ const defaultBound = 1.25
 //
 // The construction is rendezvous hashing (Thaler and Ravishankar, 1998) with weights (Schindelhauer and Schomaker, 2005): each
 // upstream has a score for the key, and the best score wins. A ring of virtual nodes would answer sooner for a thousand
-// upstreams, but has to be rebuilt when one comes or goes, and fits weights only as closely as it has nodes.
+// upstreams, but must be rebuilt when one comes or goes, and fits weights only as closely as it has nodes.
 //
 // bound keeps a popular key from overloading one upstream (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded
 // Loads", 2018): no upstream gets a connection that would raise its load above bound times the average for its weight, rounded

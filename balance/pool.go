@@ -44,8 +44,8 @@ type Pool struct {
 	some  []*Upstream // scratch: ready without those that were tried
 	slow  []*Upstream // in slow start, serving
 
-	stale   bool      // ready has to be built again
-	next    time.Time // when it has to be built again in any case; zero means never
+	stale   bool      // ready must be built again
+	next    time.Time // when it must be built again in any case; zero means never
 	refusal *Unavailable
 
 	released time.Time     // the last release

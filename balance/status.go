@@ -21,7 +21,7 @@ type Status struct {
 	Failures int       `json:"failures,omitempty"`   // outcomes in a row that were failures
 }
 
-// Status returns what is known of every upstream at now, sorted by ID, of removed ones that have connections left, too. The
+// Status returns what is known of every upstream at now, sorted by ID, of removed ones that have connections left too. The
 // caller owns the slice.
 func (p *Pool) Status(now time.Time) []Status {
 	p.mu.Lock()

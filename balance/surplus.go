@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Rebalance says how even the load has to be, and how much may move for that.
+// Rebalance says how even the load must be, and how much may move for that.
 type Rebalance struct {
 	// Spread bounds the load of each upstream, as a multiple of the average for its weight, rounded up to a whole connection. Zero
 	// means 1.1; less than 1 is taken as 1. With the policy [Hash] it should not be less than the bound of that: a connection whose key

@@ -70,7 +70,7 @@ type answer struct {
 	Result any      `json:"result,omitempty"`
 }
 
-// errNotJSON says that a body is not what a method takes.
+// errNotJSON indicates that a body is not what a method takes.
 var errNotJSON = &failure{Code: errBadRequest.Code, Message: errBadRequest.Message}
 
 // method carries out a call of the API.

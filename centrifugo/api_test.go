@@ -9,7 +9,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// connected dials and returns the ID of the connection, too.
+// connected dials and returns the ID of the connection too.
 func connected(t *testing.T, url string) (*peer, string) {
 	t.Helper()
 	p := dial(t, url, asJSON)

@@ -76,7 +76,7 @@ func TestKeyDeltas(t *testing.T) {
 	}
 }
 
-// A filter by tags is for the state of a keyed collection, too. Removals pass it.
+// A filter by tags is for the state of a keyed collection too. Removals pass it.
 func TestKeysFiltered(t *testing.T) {
 	s := newServer(t)
 	publish := func(q hub.Publication) {

@@ -107,7 +107,8 @@ const (
 	maxRPCCode = 1999
 )
 
-// RPCError is an error that a caller gets as it is. Codes of applications are 400 to 1999; with another one the caller gets error 100.
+// RPCError is an error that a caller gets unchanged. Codes of applications are 400 to 1999; with another one the caller gets
+// error 100.
 type RPCError struct {
 	// Code and Message are the error.
 	Code    uint32

@@ -108,7 +108,7 @@ func (s *session) receive(data []byte) error {
 	return nil
 }
 
-// errNoCommand says that what was received is not a command.
+// errNoCommand indicates that what was received is not a command.
 var errNoCommand = errors.New("centrifugo: not a command")
 
 // decode reads the first command of a message and returns what follows it.

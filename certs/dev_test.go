@@ -280,7 +280,7 @@ func TestFurtherHosts(t *testing.T) {
 	}
 }
 
-// An older CA, which may not sign for a name, stays as it is; the error says what to do, and it works.
+// An older CA, which may not sign for a name, stays unchanged; the error says what to do, and it works.
 func TestFurtherHostsOfOlderCA(t *testing.T) {
 	dir := stateDir(t)
 	old := open(t, dir, "box")

@@ -121,7 +121,7 @@ func TestACMECacheIsPrivate(t *testing.T) {
 	}
 }
 
-// A problem of a kind has a next step of its own (RFC 8555 §6.7), and an unknown one has one, too.
+// A problem of a kind has a next step of its own (RFC 8555 §6.7), and an unknown one has one too.
 func TestRFC8555_6_7_Hints(t *testing.T) {
 	seen := map[string]string{}
 	for _, kind := range []string{"connection", "dns", "caa", "unauthorized", "rateLimited", "externalAccountRequired",

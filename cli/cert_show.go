@@ -132,7 +132,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	return err
 }
 
-// targetOf decides whether an argument is a file or the address of a server. A URL is one, too.
+// targetOf decides whether an argument is a file or the address of a server. A URL is one too.
 func targetOf(s string) (isFile bool, address string, err error) {
 	if _, err := os.Stat(s); err == nil {
 		return true, "", nil
@@ -176,7 +176,7 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 	return shown, nil
 }
 
-// readChain reads the certificates in a file, in PEM, or one in DER, and whether there is a private key in it, too.
+// readChain reads the certificates in a file, in PEM, or one in DER, and whether there is a private key in it too.
 func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 	fail := func(err error, hint string) ([]*x509.Certificate, bool, error) {
 		return nil, false, &certs.Error{Path: path, Err: err, Hint: hint}

@@ -46,7 +46,7 @@ func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.Can
 	return context.WithTimeoutCause(ctx, f.timeout, errNoAnswer)
 }
 
-// errNoAnswer says that --timeout is over.
+// errNoAnswer indicates that --timeout is over.
 var errNoAnswer = errors.New("the server has not answered in time")
 
 // late returns the error of a wait that was bound.

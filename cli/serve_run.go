@@ -188,7 +188,7 @@ func (r *reloader) skip() {
 	}
 }
 
-// tell logs why a configuration is not used, and returns what to do, which it logs, too.
+// tell logs why a configuration is not used, and returns what to do, which it logs too.
 func (r *reloader) tell(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {

@@ -37,7 +37,7 @@ func (p paint) with(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// shellQuote writes a word so that a POSIX shell takes it as it is.
+// shellQuote writes a word so that a POSIX shell takes it unchanged.
 func shellQuote(s string) string {
 	safe := func(r rune) bool {
 		return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:,@%", r))

@@ -150,7 +150,7 @@ type channelPage struct {
 type member struct {
 	User   string `json:"user,omitempty"`
 	Client string `json:"client"`
-	Data   any    `json:"data,omitempty"` // JSON as it is, other bytes as a string
+	Data   any    `json:"data,omitempty"` // JSON unchanged, other bytes as a string
 }
 
 // How much of a history is read to count it.

@@ -103,7 +103,7 @@ func filterOf(q url.Values) (registry.Filter, error) {
 	return f, nil
 }
 
-// closeConnections closes those that are asked for. All of them have to be asked for in so many words.
+// closeConnections closes those that are asked for. All of them must be asked for in so many words.
 func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {

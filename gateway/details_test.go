@@ -35,7 +35,7 @@ func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	}
 }
 
-// Methods that no endpoint uses have to be right, too, all of them.
+// Methods that no endpoint uses must be right, too, all of them.
 func TestUnusedMethodsAreMade(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("nothing that anybody wants\n"), 0o600); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Readiness goes first; then, for a while, all goes on as before; then new handshakes are refused while the old
+// Readiness goes first; then, for a while, all continues; then new handshakes are refused while the old
 // connections are asked to leave, one after the other.
 func TestDrain(t *testing.T) {
 	cfg := parse(t, `

@@ -127,7 +127,7 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
-	// The TLS handshake of a balancer's client is the client's, too.
+	// The TLS handshake of a balancer's client is the client's too.
 	nc = tls.Client(send(t, to, "127.0.0.9", fromV2), &tls.Config{ServerName: "localhost"})
 	if err := nc.HandshakeContext(bounded.Context(t)); err == nil {
 		t.Error("it trusts the certificate")

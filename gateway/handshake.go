@@ -176,7 +176,7 @@ func (h *handshake) guard(call func()) (ok bool) {
 	return true
 }
 
-// targetRefusal turns an error of Target.Open into one that picks the reply.
+// targetRefusal turns an error of Target.Open into one that sets the reply.
 func targetRefusal(err error) error {
 	if _, ok := errors.AsType[*websocket.Reject](err); ok {
 		return err
@@ -196,5 +196,5 @@ type targetError struct {
 // Error says what was wrong, for the operator.
 func (e *targetError) Error() string { return "target: " + e.err.Error() }
 
-// Unwrap returns the cause, and what picks the reply.
+// Unwrap returns the cause, and what sets the reply.
 func (e *targetError) Unwrap() []error { return []error{e.err, e.reject} }

@@ -69,7 +69,7 @@ func (h *inheritance) take(network, addr string) net.Listener {
 	return l
 }
 
-// has reports whether a listener's socket was passed, so that others may have it, too.
+// has reports whether a listener's socket was passed, so that others may have it too.
 func (h *inheritance) has(l net.Listener) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

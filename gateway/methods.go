@@ -38,7 +38,7 @@ func newMethods(cfg *config.Config, store auth.Store, fault func(error), old *si
 	if old != nil {
 		m.old = old.methods
 	}
-	// Methods that no endpoint uses have to be right, too.
+	// Methods that no endpoint uses must be right too.
 	for _, name := range slices.Sorted(maps.Keys(cfg.Auth)) {
 		if _, err := m.get("auth."+name, cfg.Auth[name]); err != nil {
 			return m, err

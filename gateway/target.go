@@ -17,7 +17,7 @@ import (
 // outlives every other reload. Close is called once, when the configuration has it no more and its last client has left.
 type Target interface {
 	// Open is called for a client that the endpoint would admit, before the 101: it chooses a subprotocol, reaches an
-	// upstream, or refuses. A [*websocket.Reject] among the errors picks the reply; any other error is answered with 503
+	// upstream, or refuses. A [*websocket.Reject] among the errors sets the reply; any other error is answered with 503
 	// and logged. ctx ends when the client has gone, or has waited too long.
 	Open(ctx context.Context, r *Request) (*Opened, error)
 
@@ -29,8 +29,8 @@ type Target interface {
 // their origin and audited as the handshakes of the endpoint are. They are not authenticated: that is for the Target.
 type Pages interface {
 	// Register adds handlers to mux. It is called once for every configuration that has the Target. A page of the server
-	// itself, or of an endpoint before this one in the configuration, wins over a page with the same path. A request has to
-	// be answered within 30 seconds.
+	// itself, or of an endpoint before this one in the configuration, wins over a page with the same path. A request must be
+	// answered within 30 seconds.
 	Register(mux *http.ServeMux)
 }
 

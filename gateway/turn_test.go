@@ -101,7 +101,7 @@ func (s *stuck) Revoked(context.Context, *auth.Identity) (bool, error) {
 	return false, nil
 }
 
-// limits.auth_calls bounds how many handshakes of an endpoint wait for a store on another machine, too.
+// limits.auth_calls bounds how many handshakes of an endpoint wait for a store on another machine too.
 func TestAuthCallsOfTheStore(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

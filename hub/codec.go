@@ -33,8 +33,7 @@ type PositionedCodec interface {
 	Lost(channel string, at Position) (*websocket.Prepared, error)
 }
 
-// NoBase is the previous publication of [Codec] for receivers that have asked for deltas and have nothing that p could be a
-// difference to.
+// NoBase is the previous publication of Codec for receivers that have asked for deltas and do not have a base for one.
 var NoBase = new(Publication)
 
 // EndReason is the reason for which the hub, or a server that commands it, ends a subscription or a connection.
@@ -63,22 +62,22 @@ type Member struct {
 	Data []byte
 }
 
-// ChangeKind says what a Change is.
+// ChangeKind is the kind of a Change.
 type ChangeKind uint8
 
 // The kinds of changes.
 const (
-	Joined  ChangeKind = iota // the first connection of the user is there
-	Updated                   // the member's data is another
-	Left                      // the last connection of the user is gone
+	Joined  ChangeKind = iota // the first connection of the user was opened
+	Updated                   // the member's data has changed
+	Left                      // the last connection of the user was closed
 )
 
-// Change is a change in the roster of a channel. A member's own connections do not get their join, and the connection that
-// made an update does not get that.
+// Change is a change in the roster of a channel. A member's own connections do not get their join, and a connection does not
+// get its own update.
 type Change struct {
-	// Kind is what has happened.
+	// Kind is the kind of the change.
 	Kind ChangeKind
 
-	// Member is whom it has happened to.
+	// Member is the changed member.
 	Member
 }

@@ -8,19 +8,19 @@ import (
 
 // Errors of engines and of recovery.
 var (
-	// ErrNewEpoch says that the stream that a position belongs to is lost.
+	// ErrNewEpoch indicates that the stream of a position is lost.
 	ErrNewEpoch = errors.New("hub: the stream has begun anew since that position")
 
-	// ErrTooOld says that some of what was published since a position is no longer kept.
+	// ErrTooOld indicates that some publications since a position are no longer kept.
 	ErrTooOld = errors.New("hub: the history does not reach back to that position")
 
-	// ErrConflict says that PublishOptions.Expect does not hold.
+	// ErrConflict indicates that PublishOptions.Expect does not match.
 	ErrConflict = errors.New("hub: the channel has another last offset than expected")
 
-	// ErrLeaseEnded says that a lease has ended. It stays so: the node takes another one.
+	// ErrLeaseEnded indicates that a lease has ended permanently: the node needs a new one.
 	ErrLeaseEnded = errors.New("hub: the lease has ended")
 
-	// ErrUnsupported says that the engine lacks what is asked for.
+	// ErrUnsupported indicates that the engine does not support the operation.
 	ErrUnsupported = errors.New("hub: the engine does not support this")
 )
 
@@ -70,8 +70,8 @@ type Sink interface {
 	Gap(channels ...string)
 }
 
-// Idempotency is how long every engine remembers the ID of a publication: for that time after the first publication with an ID,
-// another one in the same channel is a Duplicate.
+// Idempotency is how long every engine remembers the ID of a publication: within that time another publication with the same ID
+// in the channel is a Duplicate.
 const Idempotency = 5 * time.Minute
 
 // PublishOptions says what is kept of a publication.
@@ -113,10 +113,10 @@ type History interface {
 	Trim(ctx context.Context, channel string, through uint64) error
 }
 
-// Batch is implemented by engines whose answer takes long compared with what a publication costs them.
+// Batch is implemented by engines with a high latency compared with the cost of a publication.
 type Batch interface {
-	// PublishAll publishes ps, which have no IDs or keys, in one step: all of them, each directly behind the one before, or none. o.Expect
-	// is about the first. It returns the position of the last; with ErrConflict that of the channel. Otherwise it is as Publish.
+	// PublishAll publishes ps, which have no IDs or keys, atomically and consecutively: all or none. o.Expect applies to the
+	// first. It returns the position of the last; with ErrConflict that of the channel. Otherwise it behaves as Publish.
 	PublishAll(ctx context.Context, channel string, ps []*Publication, o PublishOptions) (last Position, err error)
 }
 
@@ -231,7 +231,7 @@ type Broadcast interface {
 	Broadcast(ctx context.Context, c Command) error
 }
 
-// PositionKept is how long an engine remembers the position of a device at least, unless it has no room for as many.
+// PositionKept is the minimum time for which an engine remembers the position of a device, unless it has no room.
 const PositionKept = 30 * 24 * time.Hour
 
 // Positions is implemented by engines that remember how far a device has read a channel.

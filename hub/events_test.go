@@ -116,7 +116,7 @@ func TestEventsOfOneNode(t *testing.T) {
 	})
 }
 
-// A second node finds a channel as it is, and one of both reports each change.
+// A second node finds a channel unchanged, and one of both reports each change.
 func TestEventsOfTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal

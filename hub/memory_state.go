@@ -12,7 +12,7 @@ import (
 // memoryKey is the latest publication of a key.
 type memoryKey struct {
 	p       *Publication
-	expires time.Time // zero: never
+	expires time.Time // zero means never
 }
 
 // expiry is when a key is to be removed, unless it was set again.

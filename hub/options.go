@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// What is allowed or denied: the actions that Client.Allow is asked about.
+// The actions for Client.Allow.
 const (
 	ActionSubscribe = "subscribe"
 	ActionPublish   = "publish"
@@ -15,36 +15,36 @@ const (
 	ActionHistory   = "history"
 )
 
-// Errors of sessions. Those of Client.Allow are passed on as they are.
+// Errors of sessions. Those of Client.Allow are passed on unchanged.
 var (
-	// ErrClosed says that the hub or the session has ended.
+	// ErrClosed indicates that the hub or the session has ended.
 	ErrClosed = errors.New("hub: closed")
 
-	// ErrSubscribed says that the session has subscribed to the channel already.
+	// ErrSubscribed indicates that the session has subscribed to the channel already.
 	ErrSubscribed = errors.New("hub: already subscribed")
 
-	// ErrNotSubscribed says that the session has not subscribed to the channel.
+	// ErrNotSubscribed indicates that the session has not subscribed to the channel.
 	ErrNotSubscribed = errors.New("hub: not subscribed")
 
-	// ErrTooMany says that a limit on subscriptions or subscribers is reached.
+	// ErrTooMany indicates that a limit on subscriptions or subscribers is reached.
 	ErrTooMany = errors.New("hub: too many subscriptions")
 
-	// ErrTooFast says that the session publishes faster than the namespace allows.
+	// ErrTooFast indicates that the session publishes faster than the namespace allows.
 	ErrTooFast = errors.New("hub: too many publications")
 
-	// ErrTooBig says that a publication is larger than the namespace allows, its tags and names included.
+	// ErrTooBig indicates that a publication is larger than the namespace allows, its tags and names included.
 	ErrTooBig = errors.New("hub: the publication is too big")
 
-	// ErrMore says that a subscriber has missed more than one answer has.
-	ErrMore = errors.New("hub: more was missed than fits into one answer")
+	// ErrMore indicates that a subscriber missed more than fits into one answer.
+	ErrMore = errors.New("hub: the missed publications do not fit into one answer")
 
-	// ErrNoPresence says that the channel does not keep who is there.
+	// ErrNoPresence indicates that the channel has no presence.
 	ErrNoPresence = errors.New("hub: the channel has no presence")
 
-	// ErrBadChannel says that a channel's name is empty, or too long.
+	// ErrBadChannel indicates that a channel's name is empty, or too long.
 	ErrBadChannel = errors.New("hub: not a valid channel name")
 
-	// ErrNotYours says that a channel is another user's.
+	// ErrNotYours indicates that a channel belongs to another user.
 	ErrNotYours = errors.New("hub: the channel of another user")
 )
 
@@ -107,7 +107,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Client is who joins the hub: one connection.
+// Client is one connection to the hub.
 type Client struct {
 	// App is the application. Its ID has no slash.
 	App string
@@ -118,12 +118,12 @@ type Client struct {
 	// User is the authenticated user; "" if there is none.
 	User string
 
-	// Data is what others see of the client: Info of its publications, and its data as a member. It is shared with them and must not
-	// be modified any more. May be nil.
+	// Data is public data of the client: Info of its publications, and its data as a member. It is shared and must not be
+	// modified. May be nil.
 	Data []byte
 
-	// Out sends to the client. It is required. Its queue must have the policy websocket.QueueDropNewest: with another one, a slow client may
-	// lose messages that the hub believes it has.
+	// Out sends to the client. It is required. Its queue must have the policy websocket.QueueDropNewest: with another one, a slow
+	// client may lose messages without the hub noticing.
 	Out websocket.Sender
 
 	// Codec is the protocol that the client speaks. It is required.

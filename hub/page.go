@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// PageBytes is how many bytes a page of publications, entries or members has, unless its reader asks for another number. A page ends
-// before the item that it has no room for, and its answer says how to go on. Its first item comes however large it is.
+// PageBytes is the default size in bytes of a page of publications, entries or members. A page ends before the first item that
+// does not fit, and its answer has the start of the next page. The first item is included regardless of its size.
 const PageBytes = 256 << 10
 
 // Room is what a page still has room for.
@@ -35,7 +35,7 @@ func (r *Room) Take(n int) bool {
 	return true
 }
 
-// Cut returns the first of items, as many as a page of so many bytes has room for, and whether these are all.
+// Cut returns the first items that fit into a page of the given size, and reports whether these are all.
 func Cut[T any](items []T, bytes int, size func(*T) int) ([]T, bool) {
 	room := NewRoom(bytes)
 	i := slices.IndexFunc(items, func(x T) bool { return !room.Take(size(&x)) })

@@ -70,7 +70,7 @@ func (p *Publication) Expired(now time.Time) bool {
 	return !p.Expires.IsZero() && !now.Before(p.Expires)
 }
 
-// ChannelOf returns what an [Engine] calls the channel of an application. The application's ID has no slash.
+// ChannelOf returns the name of an application's channel in an [Engine]. The application's ID must not contain a slash.
 func ChannelOf(app, name string) string { return app + "/" + name }
 
 // SplitChannel returns the application and the name of an engine's channel. Without a slash, all of it is the application.
@@ -89,6 +89,5 @@ func (p *Publication) internal() bool { return strings.HasPrefix(p.Event, Intern
 // userPrefix begins the names of channels that belong to one user.
 const userPrefix = "#user:"
 
-// UserChannel returns the name of the channel that only the connections of a user may subscribe to, and that what is published
-// to a user is published to.
+// UserChannel returns the name of the private channel of a user, to which only the user's connections may subscribe.
 func UserChannel(user string) string { return userPrefix + user }

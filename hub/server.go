@@ -200,7 +200,7 @@ func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int
 	return cs, more, err
 }
 
-// Ack remembers that a device has read a channel up to a position: everything before it counts as read, too.
+// Ack remembers that a device has read a channel up to a position: everything before it counts as read too.
 func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error {
 	ps, ok := h.engine.(Positions)
 	if !ok {

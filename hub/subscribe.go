@@ -143,7 +143,7 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	return a.fromHistory(ctx, reply)
 }
 
-// fromHistory finishes with what the history has. Those that wait for their turn get to know of it, too.
+// fromHistory finishes with what the history has. Those that wait for their turn get to know of it too.
 func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
 	since := *a.o.Since
 	a.at = since.Offset
@@ -258,7 +258,7 @@ func (ch *channel) wide(n int) {
 	ch.mu.Unlock()
 }
 
-// fromWindow finishes with what the node remembers, if that is enough and the history would have it, too.
+// fromWindow finishes with what the node remembers, if that is enough and the history would have it too.
 func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
 	ch, since, now := a.ch, *a.o.Since, time.Now()
 	ch.mu.Lock()

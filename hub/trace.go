@@ -38,9 +38,8 @@ type Trace struct {
 // traceKey is the key of a trace ID in a context.
 type traceKey struct{}
 
-// WithTraceparent returns ctx with the trace ID of a W3C traceparent header, for [Hub.Publish]: what is published with that
-// context has the trace ID. ctx is returned as it is if the header is not valid or says that the caller does not record the
-// trace.
+// WithTraceparent returns ctx with the trace ID of a W3C traceparent header, for [Hub.Publish]: publications with that context
+// have the trace ID. It returns ctx unchanged if the header is not valid or the caller does not record the trace.
 func WithTraceparent(ctx context.Context, header string) context.Context {
 	if id := parseTraceparent(header); id != "" {
 		return context.WithValue(ctx, traceKey{}, id)

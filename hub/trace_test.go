@@ -43,7 +43,7 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-// A namespace has a share of its publications traced. What could not be published is reported, too.
+// A namespace has a share of its publications traced. What could not be published is reported too.
 func TestTracedNamespace(t *testing.T) {
 	var reports []hub.Trace
 	o := rules(hub.Namespace{History: 10, Trace: 1})

@@ -131,7 +131,7 @@ func (r *roster) unwatch(x *watcher) {
 	}
 }
 
-// entered notes an entry of a connection: another one, or with again one that is there already.
+// entered notes an entry of a connection: another one, or with again one that already exists.
 func (w *watching) entered(e Entry, user string, again bool) {
 	if w.conns == nil {
 		return

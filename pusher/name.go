@@ -67,8 +67,8 @@ func wireName(name string) string {
 
 // Namespaces returns the rules of a hub's channels with what this protocol requires added to them: presence for channels whose
 // names begin with presence- and of those that watchlists need, and the last publication, for 30 minutes, of those that are cache channels. Everything else in a
-// rule stays as it is, and its name, so that the channels are counted with those of the rule that they would have otherwise. all is
-// not modified.
+// rule stays unchanged, and its name, so that the channels are counted with those of the rule that they would have otherwise. all
+// is not modified.
 func Namespaces(all []hub.Namespace) []hub.Namespace {
 	out := append([]hub.Namespace(nil), all...)
 	apps := map[string]bool{"": true}

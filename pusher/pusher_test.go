@@ -31,7 +31,7 @@ func testApps() []App {
 }
 
 // drivers are what runs the connections of a test: a goroutine for each with Conn.Run, and the event loop where the system
-// has one. They return the URL of a server that has the API, too.
+// has one. They return the URL of a server that has the API too.
 var drivers = map[string]func(t *testing.T, s *Server) string{
 	"run": func(t *testing.T, s *Server) string {
 		mux := http.NewServeMux()

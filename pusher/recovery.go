@@ -67,7 +67,7 @@ var (
 	errBusy          = closing{CodeReconnect, "You have missed more than can be sent in one go: come back for the rest."}
 )
 
-// recover subscribes behind the client's position. Of a cache channel, errUnrecoverable says that it has to be subscribed to as if
+// recover subscribes behind the client's position. Of a cache channel, errUnrecoverable says that it must be subscribed to as if
 // there were none; of others, that is done.
 func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	err := s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error {

@@ -62,7 +62,7 @@ func (s *session) allow(action, channel string) error {
 	return nil
 }
 
-// closing is an error that closes the connection: the client gets it as a pusher:error, too.
+// closing is an error that closes the connection: the client gets it as a pusher:error too.
 type closing struct {
 	code websocket.Code
 	why  string

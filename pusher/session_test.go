@@ -329,7 +329,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// What other protocols publish arrives as an event, too.
+// What other protocols publish arrives as an event too.
 func TestFromOtherProtocols(t *testing.T) {
 	for _, tt := range []struct {
 		p    hub.Publication

@@ -6,8 +6,8 @@
 //
 // The stream NAME is the channel NAME: each message of the stream is a publication, so what is appended arrives at the
 // subscribers of the channel, whatever protocol they speak, and what is published in the channel is part of the stream. An element
-// of a JSON stream is the data of a publication as it is; text is published as a JSON string, and anything else as binary data. A
-// channel with a history is a stream of JSON messages to those who read it, although it was never created.
+// of a JSON stream is the data of a publication unchanged; text is published as a JSON string, and anything else as binary data.
+// A channel with a history is a stream of JSON messages to those who read it, although it was never created.
 //
 // What the hub does not know of a stream, such as its content type, is in a record: the last publication of a channel with the same
 // name, of an application that has no clients. The sequence numbers of producers and the end of the stream are tags of the

@@ -326,7 +326,7 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 }
 
 // pour publishes what a fork begins with, some messages at a time, each time within engineTime, and notes in the record that it goes on:
-// rec is the one that it has written last. It returns the position of the last copy, with an error, too.
+// rec is the one that it has written last. It returns the position of the last copy, with an error too.
 func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication) (hub.Position, error) {
 	at := hub.Position{Epoch: s.epoch, Offset: s.top}
 	ctx, cancel := context.WithTimeout(ctx, pourTime)

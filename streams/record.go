@@ -100,7 +100,7 @@ func (s *Server) readRecord(ctx context.Context, name string, known stored) (sto
 	return r, nil
 }
 
-// errChanged says that another node has changed a record meanwhile.
+// errChanged indicates that another node has changed a record meanwhile.
 var errChanged = errors.New("streams: the record has changed")
 
 // writeRecord replaces a record, unless it is another one than old by now.

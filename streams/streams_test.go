@@ -487,7 +487,7 @@ func TestDenied(t *testing.T) {
 	n.must(405, "PATCH", "s", "")
 }
 
-// A TTL is counted from the last read or write, and a stream ends without a request, too.
+// A TTL is counted from the last read or write, and a stream ends without a request too.
 func TestTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]

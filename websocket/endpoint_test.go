@@ -131,7 +131,7 @@ func TestEndpoint_Admit(t *testing.T) {
 	}
 }
 
-// A panic costs one connection, which is closed, and is reported; an end is reported, too.
+// A panic costs one connection, which is closed, and is reported; an end is reported too.
 func TestEndpoint_PanicsAndEnds(t *testing.T) {
 	for name, e := range map[string]*Endpoint{
 		"Serve":   {Serve: func(*Conn) { panic("oh") }},

@@ -64,7 +64,7 @@ func (c *eventLink) ends() *ending {
 	return c.end
 }
 
-// fail has c end with e as soon as its holder sees it; a reason that is there already stays. The caller holds the lock.
+// fail has c end with e as soon as its holder sees it; a reason that already exists stays. The caller holds the lock.
 func (c *eventLink) fail(e *CloseError) {
 	if end := c.ends(); end.now == nil {
 		end.now = e

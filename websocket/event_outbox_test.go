@@ -129,7 +129,7 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 	}
 }
 
-// A large message goes to the kernel from where it lies; what is left of it is a part of a frame, too.
+// A large message goes to the kernel from where it lies; what is left of it is a part of a frame too.
 func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	const size = together + 100
 	for _, before := range []int{0, 2} { // frames of 100 bytes

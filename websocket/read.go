@@ -436,7 +436,7 @@ func typeOf(text bool) Type {
 	return Binary
 }
 
-// interrupted says that ctx ended a call, when err is errCtx; any other error it returns as it is.
+// interrupted says that ctx ended a call, when err is errCtx; any other error it returns unchanged.
 func interrupted(what string, ctx context.Context, err error) error {
 	if err != errCtx {
 		return err

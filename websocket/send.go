@@ -217,7 +217,7 @@ func (o *outbox) entryFor(p *Prepared) entry {
 	e := entry{frame: fs.Plain(), head: fs.Head()}
 	if z := o.c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
 		// A message that is being compressed right now counts on what went before it: then this one goes plain, which
-		// leaves the peer's window as it is. Otherwise the next to be compressed starts afresh.
+		// leaves the peer's window unchanged. Otherwise the next to be compressed starts afresh.
 		if f := fs.Compressed(z.bits); len(f) < len(e.frame) {
 			e.frame, e.head = f, frame.Size(f[1])
 		}

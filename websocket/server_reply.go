@@ -39,7 +39,7 @@ func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 	}
 }
 
-// linger tells the peer that nothing more will come, and reads until it has ended its side, too. The deadline is the
+// linger tells the peer that nothing more will come, and reads until it has ended its side too. The deadline is the
 // caller's.
 func linger(nc net.Conn, room []byte) {
 	half, ok := nc.(interface{ CloseWrite() error })

@@ -233,7 +233,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 	})
 }
 
-// Refused gets the connection's context, and a request that HTTP refuses by itself is reported, too.
+// Refused gets the connection's context, and a request that HTTP refuses by itself is reported too.
 func TestServer_RefusedByHTTP(t *testing.T) {
 	type key struct{}
 	type report struct {

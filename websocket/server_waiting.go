@@ -58,7 +58,7 @@ func groupOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// add puts m into the set. It returns a copy of the connection that has to be cut because there are now more than most, which is
+// add puts m into the set. It returns a copy of the connection that must be cut because there are now more than most, which is
 // empty when there is none.
 func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	key := groupOf(m.remote)

@@ -96,7 +96,7 @@ func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	}
 }
 
-// drop lets go of the context, and leaves the registration to other if that watches it, too.
+// drop lets go of the context, and leaves the registration to other if that watches it too.
 func (w *watch) drop(other *watch) {
 	if w.stop != nil {
 		if other.done == w.done {

@@ -21,7 +21,7 @@ import (
 )
 
 // A user asks one node for a ticket and shows it to all: one lets the user in. What Redis holds meanwhile does not help
-// anybody who can read it.
+// any client who can read it.
 func TestTicketsAcrossNodes(t *testing.T) {
 	redis := startRedis(t, false)
 	key, entry, err := auth.NewAPIKey("ann")

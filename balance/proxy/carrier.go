@@ -50,7 +50,7 @@ type TunnelOptions struct {
 	Lifetime time.Duration
 
 	// Lost returns the close frame for the client when the upstream's stream has ended without one, between two frames: the client
-	// learns that it should come back. What the client still sends is discarded. nil means that the client's stream ends, too. It
+	// learns that it should come back. What the client still sends is discarded. nil means that the client's stream ends too. It
 	// must not block, and not call the Tunnel.
 	Lost func() (websocket.Code, string)
 

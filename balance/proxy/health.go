@@ -29,7 +29,7 @@ type Health struct {
 	Timeout time.Duration // of one; 0 means 2 s
 }
 
-// errDraining says that a server wants no new clients.
+// errDraining indicates that a server wants no new clients.
 var errDraining = errors.New("it accepts no new clients")
 
 // watch checks a server until ctx ends.

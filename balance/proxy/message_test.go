@@ -371,7 +371,7 @@ func TestMessageLate(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// The limits on time count for messages, too.
+// The limits on time count for messages too.
 func TestMessageLimits(t *testing.T) {
 	for _, tt := range []struct {
 		o      TunnelOptions

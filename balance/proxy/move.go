@@ -14,7 +14,7 @@ import (
 const (
 	jitter = 0.5 // of the pace at which clients are moved
 
-	// lookAgain is how often the mover looks whether clients have to be moved when nothing has woken it. The share of a server in
+	// lookAgain is how often the mover looks whether clients must be moved when nothing has woken it. The share of a server in
 	// slow start grows meanwhile.
 	lookAgain = time.Second
 

@@ -231,7 +231,7 @@ func TestSlowPage(t *testing.T) {
 }
 
 // An invalid response counts, and the client gets an error about a response instead of a WebSocket. One that is cut is
-// reported, too.
+// reported too.
 func TestBrokenPage(t *testing.T) {
 	for name, whole := range map[string]bool{"no response": false, "a response that is cut": true} {
 		t.Run(name, func(t *testing.T) {

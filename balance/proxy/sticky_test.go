@@ -113,7 +113,7 @@ func replaced(t *testing.T, h http.Header, sticky *Sticky, id string) {
 	}
 }
 
-// A client that comes back with its cookie gets no second one.
+// A client that returns with its cookie gets no second one.
 func TestCookieThatHolds(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	sticky := NewSticky("hf", []byte("k1"))

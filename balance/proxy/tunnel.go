@@ -29,7 +29,7 @@ const (
 	halfOpen = time.Minute
 )
 
-// ErrUnanswered says that the closing handshake was not completed in time.
+// ErrUnanswered indicates that the closing handshake was not completed in time.
 var ErrUnanswered = errors.New("the close frame was not answered in time")
 
 // side is one of the two peers of a tunnel.

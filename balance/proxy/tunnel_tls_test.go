@@ -96,7 +96,8 @@ func TestTunnelBeginsWithWhatTLSHasRead(t *testing.T) {
 	})
 }
 
-// Thousands of records, of a byte each, come in a few reads of the socket: none is forgotten, also when the other side has to be waited for.
+// Thousands of records, of a byte each, come in a few reads of the socket: none is forgotten, also when the other side must be
+// waited for.
 func TestTunnelOfSmallRecords(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})

@@ -56,7 +56,7 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	return s.out[:], done, nil
 }
 
-// errStrange says that something is not a reply.
+// errStrange indicates that something is not a reply.
 var errStrange = errors.New("resume: not a reply")
 
 // part deals with one reply or push. If the client does not get it, own is what it gets instead.

@@ -29,7 +29,7 @@ func (o *object) next() (name, value []byte, ok bool) {
 	return name, value, ok && !o.bad
 }
 
-// name returns the name of the next member. The value has to be taken or entered.
+// name returns the name of the next member. The value must be taken or entered.
 func (o *object) name() (name []byte, ok bool) {
 	if o.bad {
 		return nil, false

@@ -75,22 +75,22 @@ func (o Options) withDefaults() Options {
 
 // Errors of sessions. Others wrap them.
 var (
-	// ErrUnknown says that the connection had a message that the session does not understand.
+	// ErrUnknown indicates that the connection had a message that the session does not understand.
 	ErrUnknown = errors.New("resume: the message does not conform to the protocol")
 
-	// ErrTooMuch says that the connection has more subscriptions, commands or bytes than Options allows.
+	// ErrTooMuch indicates that the connection has more subscriptions, commands or bytes than Options allows.
 	ErrTooMuch = errors.New("resume: there is too much state to keep")
 
-	// ErrUnanswered says that a command has no reply, and must not be sent twice.
+	// ErrUnanswered indicates that a command has no reply, and must not be sent twice.
 	ErrUnanswered = errors.New("resume: a command that must not be repeated has no reply yet")
 
-	// ErrState says that there is a subscription that cannot be recovered exactly.
+	// ErrState indicates that there is a subscription that cannot be recovered exactly.
 	ErrState = errors.New("resume: a subscription cannot be recovered exactly")
 
-	// ErrGap says that the new server does not have what was missed.
+	// ErrGap indicates that the new server does not have what was missed.
 	ErrGap = errors.New("resume: the new server does not have the missed messages")
 
-	// ErrRefused says that the new server refused what the previous one had accepted, or takes the client for another one.
+	// ErrRefused indicates that the new server refused what the previous one had accepted, or takes the client for another one.
 	ErrRefused = errors.New("resume: the new server refused what the previous one had accepted")
 )
 

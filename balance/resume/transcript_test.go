@@ -11,7 +11,7 @@ import (
 )
 
 // A transcript is what a client and its servers say. Its first line is "session SUBPROTOCOL PATH"; those of centrifuge-json are
-// played in Protobuf, too. A message may have several parts, with " | " between them. Then
+// played in Protobuf too. A message may have several parts, with " | " between them. Then
 //
 //	c> is sent by the client,
 //	s< is what the server gets,

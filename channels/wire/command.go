@@ -294,7 +294,7 @@ func dataBytes(data json.RawMessage, binary bool) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// JSON returns the data of a publication as a message has it: JSON as it is, other text as a string, and anything else, or what
+// JSON returns the data of a publication as a message has it: JSON unchanged, other text as a string, and anything else, or what
 // is binary, in base64, which inBase64 reports.
 func JSON(data []byte, binary bool) (value json.RawMessage, inBase64 bool) {
 	switch {

@@ -11,7 +11,7 @@
 //		})
 //	}
 //
-// A [Client] with a [Codec] is of use to other tests of hubs, too.
+// A [Client] with a [Codec] is of use to other tests of hubs too.
 package enginetest
 
 import (

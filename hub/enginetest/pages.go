@@ -174,7 +174,7 @@ func (s *suite) recoverPages(h *hub.Hub, channel string) {
 	}
 }
 
-// Pages of connections have a bound, too.
+// Pages of connections have a bound too.
 func entryPages(s *suite) {
 	e, ok := s.Node(s).(hub.Presence)
 	if !ok {

@@ -20,7 +20,7 @@
 // then a channel knows where it was. When everything in it is that old, its last offset is forgotten, and a client that comes
 // back to it then learns that its position is of another epoch. A position before the first publication of a channel can be
 // recovered from while that first one is kept. One case is not noticed: everything that a client missed has been forgotten, and
-// the position it comes back with is that of an empty channel.
+// the position it returns with is that of an empty channel.
 //
 // # Idempotency
 //

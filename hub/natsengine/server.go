@@ -176,7 +176,7 @@ func (e *Embedded) options() (*server.Options, error) {
 	return o, nil
 }
 
-// anyPort returns a port that is free. It has to be known before the server listens.
+// anyPort returns a port that is free. It must be known before the server listens.
 func anyPort(host string) (int, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

@@ -17,7 +17,7 @@ type Kernel interface {
 	Wait(events []Event, timeout time.Duration) (int, error)
 	// Wake ends a Wait that is under way, or else the next.
 	Wake()
-	// Arm says which events of fd are wanted from now on; token comes back with them. first is set in fd's first call.
+	// Arm says which events of fd are wanted from now on; token returns with them. first is set in fd's first call.
 	Arm(fd int, token uint64, want Events, first bool) error
 	// Disarm has the kernel forget fd, which stays open and need not have been armed.
 	Disarm(fd int)
@@ -45,7 +45,7 @@ type Kernel interface {
 	Release()
 }
 
-// ErrAgain says that a call would have to wait.
+// ErrAgain indicates that a call would have to wait.
 var ErrAgain = errors.New("loop: not ready")
 
 // ErrNoDescriptors is returned by a [Kernel]'s Accept when the process or the system has no descriptor left.

@@ -125,7 +125,7 @@ func (k *epoll) poll() bool {
 	return k.n != 0
 }
 
-// park polls until something is ready, for timeout at most. A deadline that is due earlier than it has to be stays: Wait
+// park polls until something is ready, for timeout at most. A deadline that is due earlier than it must be stays: Wait
 // may return early, and most deadlines move away before they are due.
 func (k *epoll) park(timeout time.Duration) error {
 	until, set := parked(k.until, k.Now(), timeout)
@@ -146,7 +146,7 @@ func (k *epoll) park(timeout time.Duration) error {
 	return nil
 }
 
-// parked returns the deadline of a wait that begins at now, where the one before had until, and whether it has to be set. 0 means
+// parked returns the deadline of a wait that begins at now, where the one before had until, and whether it must be set. 0 means
 // none.
 func parked(until, now, timeout time.Duration) (time.Duration, bool) {
 	switch {

@@ -100,7 +100,7 @@ func TestWritevOfTwoPieces(t *testing.T) {
 	}
 }
 
-// A wake ends one Wait, and is not an event; one before the Wait counts, too.
+// A wake ends one Wait, and is not an event; one before the Wait counts too.
 func TestWakeEndsOneWait(t *testing.T) {
 	k := kernel(t)
 	events := make([]Event, 4)

@@ -525,7 +525,7 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 	}
 }
 
-// What is taken is closed where it came from, and what is discarded for its peer, too.
+// What is taken is closed where it came from, and what is discarded for its peer too.
 func TestTakeMovesTheSocket(t *testing.T) {
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {

@@ -70,7 +70,7 @@ func Manual(k Kernel) *Loops {
 	return ls
 }
 
-// Turn drives the loop of Manual for one round: all that has to be done, and one wait. It returns false when the loop has ended
+// Turn drives the loop of Manual for one round: all that must be done, and one wait. It returns false when the loop has ended
 // or was lost.
 func (ls *Loops) Turn() bool { return ls.loops[0].driver.Load().turn() }
 

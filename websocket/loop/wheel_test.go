@@ -55,7 +55,7 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 	}
 }
 
-// The first look finds what is due then; what is not on the wheel leaves it as it is.
+// The first look finds what is due then; what is not on the wheel leaves it unchanged.
 func TestTheFirstTick(t *testing.T) {
 	l := newLoop(new(Loops), still{})
 	on, off := new(FD), new(FD)

@@ -126,7 +126,7 @@ func TestRFC6455_5_4_Fragments(t *testing.T) {
 	}
 }
 
-// §5.4: "Control frames MAY be injected in the middle of a fragmented message": they leave the message as it is.
+// §5.4: "Control frames MAY be injected in the middle of a fragmented message": they leave the message unchanged.
 func TestRFC6455_5_4_ControlFramesInsideAMessageOfOurs(t *testing.T) {
 	m := Machine{}
 	if _, err := m.BeginFrame(true, false, false, 1, testKey); err != nil {

@@ -256,7 +256,7 @@ func TestNetPipeReadsNothing(t *testing.T) {
 	}
 }
 
-// A write takes what there is room for until its deadline, in the smallest buffer, too.
+// A write takes what there is room for until its deadline, in the smallest buffer too.
 func TestNetPipeHoldsWhatItsBufferHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, size := range []int{1, 2} {

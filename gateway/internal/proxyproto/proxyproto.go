@@ -33,7 +33,7 @@ const (
 	fixed     = 16 // bytes of version 2 before the addresses
 )
 
-// ErrMissing says that the first bytes are not a header of the PROXY protocol.
+// ErrMissing indicates that the first bytes are not a header of the PROXY protocol.
 var ErrMissing = errors.New("proxyproto: the connection does not begin with a PROXY header")
 
 // Read reads one header from r, and not a byte behind it. It waits as long as r does: give r a deadline. The errors of r

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// ErrBad says that bytes are not a record of the kind that is expected.
+// ErrBad indicates that bytes are not a record of the kind that is expected.
 var ErrBad = errors.New("record: not a valid record")
 
 // The kinds of records: the first byte of each.

@@ -47,7 +47,7 @@ type Decoder interface {
 	Reset(src io.Reader, window int, older, newer []byte)
 
 	// Read returns io.EOF at the end of the message and ErrTruncated when there are bytes missing. An error of src is
-	// returned as it is; our own decoder can be asked again after it.
+	// returned unchanged; our own decoder can be asked again after it.
 	Read(p []byte) (int, error)
 }
 

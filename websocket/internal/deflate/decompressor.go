@@ -31,7 +31,7 @@ func (d *Decompressor) codec() *Codec {
 // more than limit and compressed together ask for. A negative limit means none, 0 allows only an empty message.
 //
 // A payload that cannot be inflated is a *CorruptError. After any error dst is returned as it was, and the connection
-// has to be failed.
+// must be failed.
 func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, error) {
 	if d.lost {
 		return dst, errLost

@@ -2,7 +2,7 @@ package deflate
 
 import "errors"
 
-// ErrTooBig says that a message inflates to more than its limit. Inflation has stopped there.
+// ErrTooBig indicates that a message inflates to more than its limit. Inflation has stopped there.
 var ErrTooBig = errors.New("deflate: message is larger than the limit")
 
 // errLost answers calls on a direction whose context was lost: the message before was not inflated to its end.

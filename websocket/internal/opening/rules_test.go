@@ -148,7 +148,7 @@ func TestRules_AdmitInOrder(t *testing.T) {
 	}
 }
 
-// Each answer is named as it would be without being kept, the second time, too.
+// Each answer is named as it would be without being kept, the second time too.
 func TestTerms_Extensions(t *testing.T) {
 	for range 2 {
 		for i := range 4 * 9 * 9 {
