@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -33,7 +34,13 @@ func checkEmpty(cmd *cobra.Command) (err error) {
 }
 
 // flagError turns an error about a flag into one that says what was expected.
-func flagError(_ *cobra.Command, err error) error {
+func flagError(cmd *cobra.Command, err error) error {
+	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if near := nearFlags(cmd, missing.GetSpecifiedName()); near != "" {
+			return usagef("did you mean "+near+"?", "%v", err)
+		}
+		return err
+	}
 	e, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err
@@ -44,10 +51,30 @@ func flagError(_ *cobra.Command, err error) error {
 		if _, own := f.Value.(*watchTime); !own {
 			return usagef("write a number and a unit, such as 30s or 1m", "--%s %s is not a duration", f.Name, value)
 		}
+	case "int", "int64", "uint", "uint64":
+		return usagef("write digits, without a unit", "--%s %s is not a whole number, or too large", f.Name, value)
 	case "bool":
 		return usagef("write --"+f.Name+" alone", "--%s %s is neither true nor false", f.Name, value)
 	}
 	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
+}
+
+// nearFlags returns the flags of a command whose names are near to one that it does not have: "--config, or --confirm".
+func nearFlags(cmd *cobra.Command, name string) string {
+	names := cobra.Command{SuggestionsMinimumDistance: 2} // which knows how near two names are
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+		}
+	})
+	near := names.SuggestionsFor(name)
+	if len(name) < 3 || len(near) > 3 {
+		return ""
+	}
+	for i, n := range near {
+		near[i] = "--" + n
+	}
+	return strings.Join(near, ", or ")
 }
 
 // readNamed reads the file that a flag names. An error is one of usage.

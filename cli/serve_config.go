@@ -171,6 +171,9 @@ func tellProblems(w io.Writer, err error) error {
 				hint = "handfast config doc " + key[0] + " lists the keys"
 			}
 		}
+		if hint == "" && p.Path == "" && unreadable(p, p.File) { // nothing in it was found wrong
+			hint = "give the path of a YAML file that this user can read"
+		}
 		if hint != "" {
 			fmt.Fprintln(w, "  next step: "+visible.Text(hint))
 		}

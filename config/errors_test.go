@@ -161,3 +161,30 @@ func TestProblemsHoldNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// Files as editors on other systems write them, and values that people try: each mistake has its place and says what was expected.
+func TestWrongFiles(t *testing.T) {
+	const rest = "endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n"
+	for text, want := range map[string]string{
+		"endpoints:\n\t- path: /x\n":                              "f:2:1: not valid YAML: a tab where only spaces are allowed",
+		"listen:\r\n  - address: a:0\r\n    tlss: off\r\n" + rest: "f:3:5: listen[0].tlss: there is no such key; did you mean tls?",
+		"\xef\xbb\xbfconsolee: true\n" + rest:                     "f:1:1: consolee: there is no such key; did you mean console?",
+		"\xff\xfee\x00n\x00":                                      "f:1:1: the file is UTF-16",
+		"e\x00n\x00":                                              "f:1:2: not UTF-8 text",
+		"limits: {connections: 99999999999999999999}\n" + rest:    `f:1:23: limits.connections: "99999999999999999999": too large`,
+		"limits: {connections: -5}\n" + rest:                      "f:1:23: limits.connections: -5 is less than 0; expected 0 or more",
+		"drain: {timeout: 5min}\n" + rest:                         `f:1:18: drain.timeout: "5min": not a duration; expected a duration with its unit`,
+		"drain: {timeout: 5}\n" + rest:                            `f:1:18: drain.timeout: "5": the unit is missing`,
+		"http: {max_head: 5mb}\n" + rest:                          `f:1:18: http.max_head: "5mb": not a size; expected a size, such as 512, 64KiB or 1MiB`,
+		"limits: {}\nlimits: {}\n" + rest:                         "f:2:1: limits: the key is repeated; it is also in line 1",
+		"listen: [{address: ''}]\n" + rest:                        `f:1:20: listen[0].address: "": not an address with a port; expected host:port`,
+		"":                                                        "f:1:1: endpoints: required",
+		"a: b: c\n":                                               "f:1:4: not valid YAML",
+		rest + "---\n" + rest:                                     "f:2:1: a second document begins here",
+	} {
+		_, err := Parse("f", []byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v\nwant %s", text, err, want)
+		}
+	}
+}

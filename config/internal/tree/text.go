@@ -25,6 +25,9 @@ func setText(v reflect.Value, text string) error {
 		v.SetBool(isTrue(text))
 	case reflect.Int:
 		n, err := strconv.ParseInt(text, 10, 64)
+		if errors.Is(err, strconv.ErrRange) {
+			return errors.New("too large or too small")
+		}
 		if err != nil {
 			return errors.New("not a whole number")
 		}
