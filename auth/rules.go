@@ -198,12 +198,15 @@ func (r *Rules) decide(e *evaluator) Decision {
 // evaluator is what it takes to evaluate a condition: a machine, and the names that the condition sees. It is reused, so that
 // a decision costs little.
 type evaluator struct {
-	vm  vm.VM
-	env map[string]any
+	vm     vm.VM
+	env    map[string]any
+	budget budget
 }
 
 var evaluators = sync.Pool{New: func() any {
-	return &evaluator{vm: vm.VM{MemoryBudget: ruleMemory}, env: make(map[string]any, 8)}
+	e := &evaluator{vm: vm.VM{MemoryBudget: ruleMemory}}
+	e.env = e.budget.functions()
+	return e
 }}
 
 // noClaims stands for the claims of who has none.
@@ -223,7 +226,7 @@ func (e *evaluator) set(id *Identity, a Action) {
 
 // clear lets go of who was asked about.
 func (e *evaluator) clear() {
-	clear(e.env)
+	e.set(&Identity{}, Action{})
 	stack := e.vm.Stack[:cap(e.vm.Stack)]
 	clear(stack)
 	e.vm = vm.VM{MemoryBudget: ruleMemory, Stack: stack[:0]}
@@ -231,6 +234,7 @@ func (e *evaluator) clear() {
 
 // run evaluates one condition. A panic of the machine has become an error in it.
 func (e *evaluator) run(p *vm.Program) (bool, error) {
+	e.budget.left = ruleBudget
 	v, err := e.vm.Run(p, e.env)
 	if err != nil {
 		if at, ok := errors.AsType[*file.Error](err); ok { // without the line of the condition, which is known

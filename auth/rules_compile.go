@@ -2,6 +2,8 @@ package auth
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr"
@@ -36,7 +38,9 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 		return nil, &RuleError{Message: "the condition is longer than 8 KiB"}
 	}
 	var bounds ruleBounds
-	options := []expr.Option{expr.Env(ruleEnv), expr.AsBool(), expr.WarnOnAny(), expr.MaxNodes(ruleNodes),
+	env := (&budget{}).functions()
+	maps.Copy(env, ruleEnv)
+	options := []expr.Option{expr.Env(env), expr.AsBool(), expr.WarnOnAny(), expr.MaxNodes(ruleNodes),
 		expr.Patch(&bounds), expr.DisableAllBuiltins()}
 	for _, name := range ruleFunctions {
 		options = append(options, expr.EnableBuiltin(name))
@@ -63,7 +67,10 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 
 // ruleBounds goes through the tree of a condition. It refuses what could take long, and makes every step into a claim
 // optional: what is below nothing is nothing.
-type ruleBounds struct{ err *file.Error }
+type ruleBounds struct {
+	err      *file.Error
+	patterns int // instructions of all of them
+}
 
 // Visit implements [ast.Visitor]; what is below a node is visited before it.
 func (b *ruleBounds) Visit(node *ast.Node) {
@@ -76,15 +83,15 @@ func (b *ruleBounds) Visit(node *ast.Node) {
 		if ast.Walk(node, &loops); loops.n > 1 {
 			b.refuse(n, "nested loops are not allowed: they could take too long")
 		}
-	case *ast.BinaryNode:
-		if _, constant := n.Right.(*ast.StringNode); n.Operator == "matches" && !constant {
-			b.refuse(n, "the pattern of matches must be a literal, so that it is compiled once")
+		if !slices.Contains(ruleFunctions, n.Name) { // such as reduce, which no option of the language leaves out
+			b.refuse(n, "there is no function "+n.Name)
 		}
 	case *ast.VariableDeclaratorNode: // let a = user + user; let b = a + a; ...
 		b.refuse(n, "let is not allowed")
 	case *ast.CallNode:
 		b.refuse(n, "there is no such function")
 	}
+	b.spend(node)
 }
 
 // refuse notes the first mistake.
