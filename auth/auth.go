@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -25,6 +26,19 @@ type Identity struct {
 	// Issued and Expires bound the credential. The zero time means that it does not say; a connection whose Expires has
 	// come is closed.
 	Issued, Expires time.Time
+
+	// Again is how the service that has said so is asked again while a connection is open. nil: it is not. A [Guard] does not ask.
+	Again *Again
+}
+
+// Again is how to find out whether an identity still holds.
+type Again struct {
+	// Every is how long a session goes on before it is asked about, at the latest, and Grace how long it may go on after that without an
+	// answer.
+	Every, Grace time.Duration
+
+	// Ask returns the identity as it is now. The errors are those of [Authenticator.Authenticate]. It keeps the credential.
+	Ask func(ctx context.Context) (*Identity, error)
 }
 
 // ErrNoCredentials indicates that a request has no credential for an Authenticator, so that the next one in a chain is tried.

@@ -59,6 +59,9 @@ type ForwardOptions struct {
 	// Lifetime ends identities for which the service returns no expiry; 0 means that they do not expire.
 	Lifetime time.Duration
 
+	// Recheck and RecheckGrace are the Every and the Grace of [Identity.Again]; without a Recheck there is none.
+	Recheck, RecheckGrace time.Duration
+
 	// TTL is how long a yes is remembered when the answer has no Cache-Control; 0 means 10 s; less: not at all. MaxTTL bounds
 	// what the answer says; 0 means one minute. DenyTTL is how long a no is; 0 means 1 s; less: not at all.
 	TTL, MaxTTL, DenyTTL time.Duration
@@ -196,10 +199,21 @@ func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	if !ok && !f.o.Always {
 		return nil, ErrNoCredentials
 	}
+	return f.answer(r.Context(), question)
+}
+
+// answer returns what the service says to a question, which it keeps for [Identity.Again].
+func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, error) {
 	// Everything that is sent to the service belongs to the question: its answer may depend on any of it.
-	answer, err := f.memo.ask(r.Context(), f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
+	answer, err := f.memo.ask(ctx, f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
 		// Others wait for this answer: it does not end with the request that happened to be first.
-		return f.ask(context.WithoutCancel(r.Context()), question)
+		a, ttl, err := f.ask(context.WithoutCancel(ctx), question)
+		if a.id != nil && f.o.Recheck > 0 {
+			a.id.Again = &Again{Every: f.o.Recheck, Grace: f.o.RecheckGrace, Ask: func(ctx context.Context) (*Identity, error) {
+				return f.answer(ctx, question)
+			}}
+		}
+		return a, ttl, err
 	})
 	switch refusal, ok := errors.AsType[*Error](err); {
 	case ok:

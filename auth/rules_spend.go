@@ -51,7 +51,7 @@ func (b *budget) functions() map[string]any {
 	}
 }
 
-// times takes the size of a text so many times. What is no text stays what it is: the language says what becomes of that.
+// times takes the size of a text so many times. Other values cost nothing here.
 func (b *budget) times(v any, n int) {
 	if s, ok := v.(string); ok {
 		b.take(n * len(s))

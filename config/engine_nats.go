@@ -97,13 +97,13 @@ func (k *checker) natsCluster(c *NATSCluster, path string) {
 		k.Wrong(path+".listen", `"off" is not an address`, tree.Expected[Address]())
 	}
 	far := c.Listen
-	if c.Listen.loopback() {
+	if c.Listen.Loopback() {
 		far = ""
 	}
 	for _, a := range c.Join {
 		if a.Host() == "" || strings.HasSuffix(string(a), ":0") {
 			k.Wrong(path+".join", tree.Quote(string(a))+" is not the address of a node", "host:port, such as 10.0.0.7:6222")
-		} else if !a.loopback() {
+		} else if !a.Loopback() {
 			far = a
 		}
 	}
@@ -126,8 +126,8 @@ func requiredBeside(far Address, why, key string) string {
 	return why
 }
 
-// loopback reports whether only this machine can reach an address.
-func (a Address) loopback() bool {
+// Loopback reports whether only this machine can reach an address.
+func (a Address) Loopback() bool {
 	ip, err := netip.ParseAddr(a.Host())
 	return a.Host() == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -132,8 +132,10 @@ type Limits struct {
 	// How many WebSockets may be open; further ones are answered with 503. The first rejection is logged.
 	Connections int `yaml:"connections" default:"10000" min:"0"`
 
-	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64.
-	ConnectionsPerAddress int `yaml:"connections_per_address" default:"0" min:"0"`
+	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64, a client
+	// behind trusted proxies by its own address, and the proxies themselves have no bound. Loopback addresses have one only where
+	// this key is given.
+	ConnectionsPerAddress int `yaml:"connections_per_address" default:"1000" min:"0"`
 
 	// How many handshakes one address may make per second on average; more are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
@@ -147,6 +149,9 @@ type Limits struct {
 	// with 503. Clients that use other methods are not affected.
 	AuthCalls int `yaml:"auth_calls" default:"256" min:"0"`
 }
+
+// CountsLoopback reports whether limits.connections_per_address was given, so that it bounds programs of this machine, too.
+func (c *Config) CountsLoopback() bool { return c.tree().Given("limits.connections_per_address") }
 
 // Handshakes is the memory of what was refused.
 type Handshakes struct {

@@ -41,6 +41,10 @@ type Endpoint struct {
 	// a connection after 30 to 60 seconds of silence.
 	PingInterval Duration `yaml:"ping_interval" default:"25s" min:"100ms" max:"1h"`
 
+	// How long an open connection may go without a message in either direction; then it is closed with 1000. Pings do not count. 0
+	// means forever: in many applications clients only listen, and pings find the ones that are gone.
+	IdleTimeout Duration `yaml:"idle_timeout" default:"0s" min:"0s" max:"168h" example:"30m"`
+
 	// The limits of the endpoint, in addition to the server's.
 	Limits EndpointLimits `yaml:"limits"`
 
@@ -106,7 +110,21 @@ type EndpointLimits struct {
 
 	// How many handshakes one address may make per second on average; more are answered with 429.
 	HandshakesPerSecond float64 `yaml:"handshakes_per_second" default:"0" min:"0"`
+
+	// How many messages a client may send per second on average; a client that sends more is closed with 1008. 0 means no limit.
+	MessagesPerSecond float64 `yaml:"messages_per_second" default:"0" min:"0" max:"1000000"`
+
+	// How many bytes of messages, after decompression, a client may send per second on average; a client that sends more is closed
+	// with 1008. At least a tenth of max_message. 0 means no limit.
+	BytesPerSecond Bytes `yaml:"bytes_per_second" default:"0" min:"0" max:"1GiB" example:"64KiB"`
+
+	// The time for which a client may save up these two rates and then send in one burst. A single message of max_message is always
+	// accepted after a pause.
+	Burst Duration `yaml:"burst" default:"2s" min:"100ms" max:"10m"`
 }
+
+// Sending reports whether what a client sends is limited.
+func (l *EndpointLimits) Sending() bool { return l.MessagesPerSecond > 0 || l.BytesPerSecond > 0 }
 
 // Expiry is the handling of connections whose credential expires or is revoked.
 type Expiry struct {

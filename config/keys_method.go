@@ -208,6 +208,29 @@ type Forward struct {
 
 	// The certificate authority of the service, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
+
+	// How often the service is asked about open connections again, at least: each at a random time in the second half of this
+	// interval. When the service rejects the session, or names another user, the connection is closed with 4401. 0 means never.
+	Recheck Duration `yaml:"recheck" default:"30m" min:"0s" max:"24h"`
+
+	// How long a connection stays open while the service does not answer; it is then closed with 4401.
+	RecheckGrace Duration `yaml:"recheck_grace" default:"1h" min:"0s" max:"24h"`
+}
+
+// Rechecks reports whether a method of an endpoint has sessions that are asked about again.
+func (c *Config) Rechecks(ref AuthRef) bool {
+	m := ref.Method
+	if m == nil {
+		m = c.Auth[ref.Name]
+	}
+	if m == nil {
+		return false
+	}
+	f := m.Forward
+	if m.Cookie != nil {
+		f = m.Cookie.Forward
+	}
+	return f != nil && f.Recheck > 0
 }
 
 // ForwardClaim is a header of the answer that becomes a claim.

@@ -112,6 +112,12 @@ func (k *checker) listen(l *Listen, path string) {
 	if l.Address == "off" {
 		k.Wrong(path+".address", `"off" is not an address`, tree.Expected[Address]())
 	}
+	for i, host := range l.Hosts.List {
+		if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
+			k.Wrong(fmt.Sprintf("%s.hosts[%d]", path, i), tree.Quote(host)+" is not a host",
+				"a name in lower case or an IP address, without a port and brackets, such as ws.example.com")
+		}
+	}
 	secure := l.TLS.Mode != TLSOff
 	if l.RedirectHTTPS && secure {
 		k.Wrong(path+".redirect_https", "this listener has TLS", "tls: off on this listener")
@@ -206,7 +212,7 @@ func (k *checker) admin(a *Admin) {
 		return
 	}
 	// Without a host the admin listener is on loopback.
-	if a.Address.Host() != "" && !a.Address.loopback() && a.Token.Empty() {
+	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() {
 		k.Wrong("admin.token", fmt.Sprintf("required, since other machines may reach %s", a.Address),
 			"a secret, as in the environment variable HANDFAST_ADMIN_TOKEN, or a loopback address such as 127.0.0.1:9090")
 	}

@@ -71,10 +71,40 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		}
 		seen[s] = true
 	}
+	k.sending(e, path)
 	if set, ok := e.Target.Settings.(checked); ok {
 		set.check(k, e, path)
 	}
 	k.ambient(e, path)
+}
+
+// sending checks the bounds on what clients send, and on their silence: where messages are not seen there are none.
+func (k *checker) sending(e *Endpoint, path string) {
+	unseen, instead := "", ""
+	if b, ok := e.Target.Settings.(*Balance); ok && !b.Messages.Carried() && b.Hold.Mode == "off" {
+		unseen, instead = "the target carries bytes and sees no messages", "messages: true of the target balance, or 0"
+	} else if e.Target.Kind == "streams" {
+		unseen, instead = "clients of streams send requests, not messages", "0; limits.handshakes_per_second bounds requests"
+	}
+	limits := path + ".limits"
+	for key, set := range map[string]bool{"messages_per_second": e.Limits.MessagesPerSecond > 0, "bytes_per_second": e.Limits.BytesPerSecond > 0} {
+		if set && unseen != "" {
+			k.Wrong(limits+"."+key, unseen, instead)
+		}
+	}
+	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/10 && unseen == "" {
+		k.Wrong(limits+".bytes_per_second", fmt.Sprintf("one message of max_message, %v, would take more than 10 seconds of it", e.MaxMessage),
+			fmt.Sprintf("%v or more, or a smaller max_message", (e.MaxMessage+9)/10))
+	}
+	switch {
+	case e.IdleTimeout == 0:
+	case e.Target.Kind == "balance":
+		k.Wrong(path+".idle_timeout", "the target balance has a bound of its own", "timeouts.idle of the target, or 0")
+	case unseen != "":
+		k.Wrong(path+".idle_timeout", unseen, "0")
+	case e.Target.Kind == "pusher" || e.Target.Kind == "centrifugo":
+		k.Wrong(path+".idle_timeout", "the pings of this protocol are messages, so that no connection is idle", "0")
+	}
 }
 
 func (k *checker) rule(r *Rule, path string) {

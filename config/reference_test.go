@@ -117,7 +117,7 @@ func TestDoc(t *testing.T) {
 	for _, tt := range []struct{ key, want, not string }{
 		{"", "endpoints[].expiry", ""},
 		{"endpoints", "  max_message  (size, 1 to 1GiB, default 1MiB)", "pending_handshakes"},
-		{"endpoints[].limits", "  connections_per_identity  (whole number, default 0)", "max_message"},
+		{"endpoints[].limits", "  connections_per_identity  (whole number, default 0)", "ping_interval"},
 		{"listen.tls.mode", "listen[].tls.mode  (dev, files, acme or off)", "min_version"},
 		{"auth.users.jwt.secret", "auth.*.jwt.secret  (secret", "skew"}, // a name of the user's
 		{"auth.jwt", "  secret  (secret, or secret_file)", "X-API-Key"},

@@ -300,17 +300,11 @@ type Rebalance struct {
 	First string `yaml:"first" enum:"newest|oldest" default:"newest"`
 }
 
-// Messages are rules for messages. max_message, ping_interval and compression of the endpoint apply too where messages are
-// forwarded.
+// Messages are rules for messages. max_message, ping_interval, compression and the limits on what clients send of the endpoint apply
+// too where messages are forwarded.
 type Messages struct {
-	// Whether messages are forwarded. per_second and types imply it.
+	// Whether messages are forwarded. types implies it.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
-
-	// How many messages a client may send per second on average; a client that sends more is closed with 1008. 0 means no limit.
-	PerSecond float64 `yaml:"per_second" default:"0" min:"0" max:"1000000"`
-
-	// How many messages it may send in a burst. 0 means as many as per second.
-	Burst int `yaml:"burst" default:"0" min:"0" max:"1000000"`
 
 	// The types that a client may send; another type closes the connection with 1003. Empty means both.
 	Types []string `yaml:"types" enum:"text|binary"`
@@ -320,7 +314,7 @@ type Messages struct {
 }
 
 // Carried reports whether the rules ask for messages to be carried.
-func (m *Messages) Carried() bool { return m.Enabled || m.PerSecond > 0 || len(m.Types) > 0 }
+func (m *Messages) Carried() bool { return m.Enabled || len(m.Types) > 0 }
 
 // Hold keeps clients connected while servers come and go: a connection continues on another server, between two messages. It
 // implies that messages are forwarded.

@@ -33,6 +33,29 @@ func (o *Origins) SetWord(word string) bool {
 // Parts returns the list.
 func (o *Origins) Parts() any { return &o.List }
 
+// Hosts are the hosts of requests that a listener answers. In the file: a list of host names and IP addresses, or the word any.
+type Hosts struct {
+	Any  bool     // all
+	List []string // in lower case, without ports and brackets
+}
+
+// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+func (Hosts) Describe() (label, want string) {
+	return "any, or a list of hosts", "a list of host names and addresses without ports, or any"
+}
+
+// Word returns the word any.
+func (h Hosts) Word() (string, bool) { return "any", h.Any }
+
+// SetWord takes the word any.
+func (h *Hosts) SetWord(word string) bool {
+	*h = Hosts{Any: word == "any"}
+	return h.Any
+}
+
+// Parts returns the list.
+func (h *Hosts) Parts() any { return &h.List }
+
 // AuthRef is a method in an endpoint's auth: the name of one, or one in place. In the file it is a word, or a mapping as
 // under auth.
 type AuthRef struct {

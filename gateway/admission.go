@@ -22,6 +22,7 @@ type admission struct {
 	site     func() *site
 	rate     limit.Rate // of handshakes, by address
 	arrivals limit.Rate // of connections, by address
+	upkeeps  *upkeeps
 }
 
 // arrivals is how many connections an address may open for each handshake that it may make. Most clients need one; those

@@ -185,7 +185,7 @@ func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 
 // messageRules are the rules for messages, and how often servers are sent a ping.
 func messageRules(m config.Messages, ping config.Duration) proxy.Messages {
-	rules := proxy.Messages{PerSecond: m.PerSecond, Burst: m.Burst, MaxFromServer: int64(m.MaxFromServer), Ping: time.Duration(ping)}
+	rules := proxy.Messages{MaxFromServer: int64(m.MaxFromServer), Ping: time.Duration(ping)}
 	if len(m.Types) == 1 {
 		rules.Only = map[string]websocket.Type{"text": websocket.Text, "binary": websocket.Binary}[m.Types[0]]
 	}

@@ -154,7 +154,7 @@ func TestBalanceHostileRequests(t *testing.T) {
 		"h2c":                      {"GET / HTTP/1.1\r\nHost: front.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", 200, "", ""},
 		"h2c and WebSocket":        {"GET / HTTP/1.1\r\n" + strings.Replace(upgradeHead, "Upgrade: websocket", "Upgrade: websocket, h2c\r\nHTTP2-Settings: AAMAAABk", 1) + "\r\n", 101, "", ""},
 		"HTTP/2 with knowledge":    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "", ""},
-		"a line end in the path":   {"GET /a%0d%0aX-User:%20mallory HTTP/1.1\r\n" + upgradeHead + "\r\n", 101, "/v1/a%0d%0aX-User:%20mallory", ""},
+		"a line end in the path":   {"GET /a%0d%0aX-User:%20mallory HTTP/1.1\r\n" + upgradeHead + "\r\n", 400, "", ""},
 		"a line end in the query":  {"GET /?a=%0d%0aX-User:%20mallory HTTP/1.1\r\n" + upgradeHead + "\r\n", 101, "/v1/?a=%0d%0aX-User:%20mallory", ""},
 		"above the prefix":         {"GET /%2e%2e/admin HTTP/1.1\r\n" + upgradeHead + "\r\n", 400, "", ""},
 		"a subprotocol":            {"GET / HTTP/1.1\r\n" + upgradeHead + "Sec-WebSocket-Protocol: a\tb\r\n\r\n", 400, "", ""},

@@ -129,7 +129,7 @@ func TestBalanceResets(t *testing.T) {
 				t.Setenv("XDG_STATE_HOME", t.TempDir())
 				text := strings.Replace(balancing(nil, "retries: 0"), "to: []", "to: ['"+up.id+"']", 1)
 				if secure {
-					text = "listen: [{address: '127.0.0.1:0', tls: dev}]" + text
+					text = "listen: [{address: '127.0.0.1:0', hosts: any, tls: dev}]" + text
 				}
 				r := run(t, parse(t, text))
 				base, err := url.Parse(r.URLs()[0])

@@ -86,6 +86,9 @@ func (b *builder) newListeners(n, old *site) error {
 			n.dev = c.dev
 		}
 	}
+	for _, l := range n.listen {
+		l.hosts = n.hostsOf(l)
+	}
 	sources := n.sources()
 	for _, l := range n.listen {
 		if l.certs != nil {

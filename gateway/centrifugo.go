@@ -179,7 +179,8 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 			p.e.refuseRequest(w, r, err)
 			return
 		}
-		k := &admitted{client{p.e, h.entry}, r.URL.Path, h.rule}
+		client := t.client(h.request(r, id))
+		k := &admitted{h.client(), r.URL.Path, h.rule}
 		h.entered = false // k has its place
 		k.begin()
 		ctx, cancel := context.WithCancelCause(p.lasting)
@@ -195,7 +196,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 			p.e.refuseRequest(w, r, errReplaced) // it was closed meanwhile
 			return
 		}
-		serve(w, r.WithContext(ctx), t.client(h.request(r, id)))
+		serve(w, r.WithContext(ctx), client)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 type client struct {
 	e     *endpoint
 	entry *registry.Entry
+	up    *upkeep // nil if nothing is to be done
 }
 
 // admitted is a client that has its 101, or gets it now.
@@ -28,14 +29,24 @@ type admitted struct {
 func (k *admitted) begin() {
 	k.e.rec.opened(k)
 	k.e.metrics.Open.Inc()
+	k.up.begin()
 }
 
 // end gives back all that it holds, and records how the connection ended. It is called last, once. See recorder.closed.
 func (k *client) end(how *websocket.CloseError, err error, decision ...any) {
-	k.e.rec.closed(k.entry, k.e.metrics, how, err, decision...)
+	k.e.rec.closed(k.entry, k.e.metrics, how, err, append(k.up.end(), decision...)...)
 	k.e.metrics.Open.Dec()
 	k.e.target.release()
 	k.e.adm.conns.Leave(k.entry)
+}
+
+// received counts a message of the client. See [Request.Received].
+func (k *client) received(bytes int64) error {
+	k.entry.In.Add(bytes)
+	if k.up == nil {
+		return nil
+	}
+	return k.up.received(bytes)
 }
 
 // serve is the goroutine of a connection that the target serves by itself.

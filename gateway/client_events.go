@@ -84,9 +84,8 @@ func (c *eventClient) SendPrepared(ps ...*websocket.Prepared) error {
 
 // Message implements [websocket.Receiver].
 func (c *eventClient) Message(m websocket.Message) error {
-	c.entry.In.Add(int64(len(m.Data)))
-	if c.to == nil {
-		return nil
+	if err := c.received(int64(len(m.Data))); err != nil || c.to == nil {
+		return err
 	}
 	c.err = c.guard(func() error { return c.to.Message(m) })
 	return c.err

@@ -87,7 +87,7 @@ func TestACMEChallengesOnRedirect(t *testing.T) {
 	r := run(t, parse(t, `
 listen:
 	- {address: "127.0.0.1:0", tls: {acme: {hosts: [ws.example.com], directory: "https://127.0.0.1:1/directory", accept_terms: true}}}
-	- {address: "127.0.0.1:0", tls: off, redirect_https: true}
+	- {address: "127.0.0.1:0", hosts: any, tls: off, redirect_https: true}
 endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 `))
 	for path, want := range map[string]int{"/.well-known/acme-challenge/x": 404, "/": 301} {

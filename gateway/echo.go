@@ -21,7 +21,9 @@ func (echo) Open(_ context.Context, r *Request) (*Opened, error) {
 			if err != nil {
 				return err
 			}
-			received(n)
+			if err := received(n); err != nil {
+				return err
+			}
 			sent(n)
 			if err := w.Close(); err != nil {
 				return err

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,16 +22,20 @@ import (
 // endpoint is a path, a policy and a target. It serves handshakes. It is not changed once it is made.
 type endpoint struct {
 	*lasting
-	adm       *admission
-	rec       *recorder
-	cfg       config.Endpoint
-	auth      *asked
-	rules     *auth.Rules
-	asksNone  bool // clients without a credential come in, and no others: there is nothing to ask
-	ws        websocket.Endpoint
-	bounds    registry.Bounds
-	perSecond float64 // handshakes of one address
-	target    *liveTarget
+	adm      *admission
+	rec      *recorder
+	cfg      config.Endpoint
+	auth     *asked
+	rules    *auth.Rules
+	asksNone bool // clients without a credential come in, and no others: there is nothing to ask
+	ws       websocket.Endpoint
+	bounds   registry.Bounds
+
+	countsLoopback bool           // bounds.PerAddress is for loopback addresses, too
+	perSecond      float64        // handshakes of one address
+	sending        *sendingBounds // nil if there are no limits
+	rechecks       bool           // there are sessions that are asked about again
+	target         *liveTarget
 }
 
 // newEndpoint makes the site's endpoint i. What lasts comes from old, which may be nil.
@@ -37,11 +43,14 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	cfg, limits := n.cfg.Endpoints[i], n.cfg.Limits
 	e := &endpoint{
 		adm: b.adm, rec: b.rec, cfg: cfg, lasting: old.lasting(cfg.Name), perSecond: cfg.Limits.HandshakesPerSecond,
+		countsLoopback: n.cfg.CountsLoopback(),
 		bounds: registry.Bounds{
 			Total: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Endpoint: cfg.Limits.Connections,
 			EndpointPerAddress: cfg.Limits.ConnectionsPerAddress, EndpointPerUser: cfg.Limits.ConnectionsPerIdentity,
 		},
 	}
+	e.sending = newSendingBounds(&cfg)
+	e.rechecks = slices.ContainsFunc(cfg.Auth, func(ref config.AuthRef) bool { return n.cfg.Rechecks(ref) })
 	e.ws.Admit, e.ws.Refused = e.admit, e.refused
 	e.ws.Accept = websocket.AcceptOptions{
 		Origins: cfg.Origins.Strings(), AnyOrigin: cfg.Origins.Any, TrustedProxies: n.proxies, Subprotocols: cfg.Subprotocols,
@@ -66,6 +75,18 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	}
 	e.target, err = b.target(n, old, i) // last: it is held from here on
 	return e, err
+}
+
+// boundsFor returns the bounds for a client: proxies have none by address, since they have those of many clients, and neither have programs of
+// this machine unless the configuration says so.
+func (e *endpoint) boundsFor(client netip.Addr) registry.Bounds {
+	b := e.bounds
+	if e.adm.isProxy(client) {
+		b.PerAddress, b.EndpointPerAddress = 0, 0
+	} else if client.IsLoopback() && !e.countsLoopback {
+		b.PerAddress = 0
+	}
+	return b
 }
 
 // compression turns the configuration of compression into the library's.
@@ -111,7 +132,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	}
 	o := h.opened
 	e.rec.ended(h.via, refusals.Outcome{Status: http.StatusSwitchingProtocols})
-	k := &admitted{client{e, h.entry}, strings.Clone(r.URL.Path), h.rule} // which holds nothing of the request, nor its site
+	k := &admitted{h.client(), strings.Clone(r.URL.Path), h.rule} // which holds nothing of the request, nor its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull || o.HalfClose {
 		conn := e.ws.Accept.Conn

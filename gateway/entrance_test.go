@@ -23,7 +23,7 @@ import (
 const (
 	balanced = `
 listen:
-	- {address: "127.0.0.1:0", tls: off, proxy_protocol: {from: [127.0.0.9]}}
+	- {address: "127.0.0.1:0", hosts: any, tls: off, proxy_protocol: {from: [127.0.0.9]}}
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `

@@ -75,6 +75,7 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	}
 	listen := site.listenerOf(v.peer)
 	switch {
+	case s.refusesTarget(w, r, site, listen):
 	case listen == nil: // the listener was taken out of the configuration while the request was on its way
 		site.ServeHTTP(w, r)
 	case listen.redirect != nil:

@@ -60,7 +60,7 @@ endpoints:
 func TestClientBehindBalancer(t *testing.T) {
 	r := run(t, parse(t, `
 listen:
-	- {address: "127.0.0.1:0", tls: off, proxy_protocol: {from: [127.0.0.9]}}
+	- {address: "127.0.0.1:0", hosts: any, tls: off, proxy_protocol: {from: [127.0.0.9]}}
 trusted_proxies: [10.0.0.0/8]
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
@@ -136,7 +136,7 @@ func TestRedirectAndHSTS(t *testing.T) {
 	r := run(t, parse(t, `
 listen:
 	- {address: "127.0.0.1:0", tls: dev, hsts: 24h}
-	- {address: "127.0.0.1:0", tls: off, redirect_https: true}
+	- {address: "127.0.0.1:0", hosts: any, tls: off, redirect_https: true}
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
@@ -149,7 +149,7 @@ endpoints:
 	}
 	plain := r.in.bound[1].url
 	for _, tt := range []struct{ method, host, path, want string }{
-		{"GET", "app.example.com", "/a%2Fb?x=1", "301 https://app.example.com:" + port + "/a%2Fb?x=1"},
+		{"GET", "app.example.com", "/a%20b?x=1", "301 https://app.example.com:" + port + "/a%20b?x=1"},
 		{"HEAD", "app.example.com:8080", "/", "301 https://app.example.com:" + port + "/"},
 		{"POST", "[::1]:8080", "/", "308 https://[::1]:" + port + "/"},
 		{"GET", "evil.example/path?", "/", "400 "},

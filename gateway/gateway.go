@@ -95,7 +95,7 @@ func newServer(cfg *config.Config, opts Options) *Server {
 		Endpoints: s.traffic, Channels: s.hub.counts, Upstreams: s.upstreams, Admissions: s.admissions,
 	})
 	s.live.Expiring, s.live.Revoked = warn, s.rec.revoked
-	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load}
+	s.adm = &admission{rec: s.rec, conns: s.conns, site: s.site.Load, upkeeps: newUpkeeps()}
 	s.in = newEntrance(s.rec, s.adm, cfg.HTTP)
 	return s
 }
@@ -188,6 +188,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	running, stop := context.WithCancel(context.Background())
 	background.Go(func() { s.live.Run(running) })
+	background.Go(func() { s.adm.upkeeps.run(running) })
 	s.start()
 	var err error
 	select {

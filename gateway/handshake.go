@@ -33,6 +33,7 @@ type handshake struct {
 	entry   *registry.Entry
 	entered bool    // it has a place, which drop or the connection gives back
 	rule    string  // that decided
+	up      *upkeep // nil if nothing is to be done
 	opened  *Opened // what the target says; nil if it was not asked, or has refused
 }
 
@@ -158,12 +159,17 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
 	e, who := h.e, new(atomic.Pointer[auth.Identity]) // until a renewal
 	who.Store(id)
+	h.up = e.newUpkeep(h.entry, who)
+	k := h.client()
 	return &Request{
-		Request: r, Client: h.via.client, Identity: id, Received: h.entry.In.Add, Sent: h.entry.Out.Add,
+		Request: r, Client: h.via.client, Identity: id, Received: k.received, Sent: h.entry.Out.Add,
 		Expires: h.entry.Identity.Expires, Renew: e.renewal(h.entry, h.via.client, who),
 		Allow: e.allow(h.entry, who), CheckRevoked: e.checkRevoked, Become: e.become(h.entry, who),
 	}
 }
+
+// client is the client from its 101 on.
+func (h *handshake) client() client { return client{h.e, h.entry, h.up} }
 
 // guard calls a function of the target. It reports false after a panic, which is recorded, unless it is to be quiet as in net/http.
 func (h *handshake) guard(call func()) (ok bool) {

@@ -78,7 +78,7 @@ func TestLogsAreNotForged(t *testing.T) {
 		t.Fatal(err)
 	}
 	has(t, &r.log, "msg=closed", "code=4000")
-	has(t, &r.audited, `"refused"`, "chat", `"status":404`)
+	has(t, &r.audited, `"refused"`, "chat", `"status":400`)
 	has(t, &r.audited, `"refused"`, "origin")
 	_, text := page(t, "GET", r.AdminURL()+"/handshakes?format=text", nil)
 	for name, told := range map[string]string{"log": r.log.String(), "audit": r.audited.String(), "/handshakes": text} {

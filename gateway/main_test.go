@@ -48,6 +48,7 @@ func plainConfig(addrs ...string) *config.Config {
 	cfg := config.Default()
 	cfg.Apps[0].Secret = config.NewSecret(devTestSecret)
 	listen := cfg.Listen[0]
+	listen.Hosts.Any = true
 	listen.TLS = config.TLS{Mode: config.TLSOff, ClientAuth: config.ClientAuthOff}
 	cfg.Listen = nil
 	for _, addr := range addrs {
@@ -58,12 +59,12 @@ func plainConfig(addrs ...string) *config.Config {
 }
 
 // parse makes a configuration of YAML, in which tabs may stand for two spaces. Without a listener it has one on 127.0.0.1
-// without TLS; without an admin listener, one there.
+// without TLS and for any host; without an admin listener, one there.
 func parse(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
 	text = fmt.Sprintf(strings.ReplaceAll(text, "\t", "  "), args...)
 	if !strings.Contains("\n"+text, "\nlisten:") {
-		text = "listen: [{address: \"127.0.0.1:0\", tls: off}]\n" + text
+		text = "listen: [{address: \"127.0.0.1:0\", hosts: any, tls: off}]\n" + text
 	}
 	if !strings.Contains("\n"+text, "\nadmin:") {
 		text = "admin: {address: \"127.0.0.1:0\"}\n" + text

@@ -12,6 +12,7 @@ func (m *methods) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, erro
 	o := auth.ForwardOptions{
 		URL: cfg.URL, Credentials: cfg.Headers, SubjectHeaders: []string{cfg.UserHeader}, Address: clientAddress,
 		Timeout: time.Duration(cfg.Timeout), TTL: time.Duration(cfg.Cache), InFlight: cfg.Concurrency,
+		Recheck: time.Duration(cfg.Recheck), RecheckGrace: time.Duration(cfg.RecheckGrace),
 	}
 	for _, c := range cfg.Claims {
 		o.Claims = append(o.Claims, auth.ForwardClaim{Header: c.Header, Claim: c.Claim, List: c.List})

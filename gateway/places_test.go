@@ -103,7 +103,7 @@ endpoints:
 		{"target is closed", "carol", roomy, nil, 503, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e.bounds = tt.bounds
+			e.bounds, e.countsLoopback = tt.bounds, true
 			if tt.there != nil {
 				if err := errors.Join(r.conns.Enter(tt.there, roomy), r.conns.Identify(tt.there, roomy)); err != nil {
 					t.Fatal(err)

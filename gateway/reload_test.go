@@ -17,7 +17,7 @@ import (
 // with parses a configuration whose listener has the address of one that is running.
 func (r *running) with(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
-	return parse(t, "listen: [{address: \"127.0.0.1:0\", tls: off}]\n"+text, args...)
+	return parse(t, "listen: [{address: \"127.0.0.1:0\", hosts: any, tls: off}]\n"+text, args...)
 }
 
 func TestReloadEndpoints(t *testing.T) {
@@ -83,7 +83,7 @@ func TestReloadFails(t *testing.T) {
 	url := r.URLs()
 	for want, text := range map[string]string{
 		"rules[0].when":        "endpoints: [{path: /other, target: echo, auth: [anonymous], rules: [{when: 'user ==', do: allow}]}]",
-		"address":              "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"" + taken.Addr().String() + "\", tls: off}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
+		"address":              "listen: [{address: \"127.0.0.1:0\", hosts: any, tls: off}, {address: \"" + taken.Addr().String() + "\", tls: off}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
 		"holds no certificate": "listen: [{address: \"127.0.0.1:0\", tls: {files: [{cert: " + broken + ", key: " + broken + "}]}}]\nendpoints: [{path: /other, target: echo, auth: [anonymous]}]",
 		"auth.p":               "auth: {p: {basic: {file: " + broken + "}}}\nendpoints: [{path: /other, target: echo, auth: [p]}]",
 	} {
@@ -106,14 +106,14 @@ func TestReloadFails(t *testing.T) {
 func TestReloadListeners(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
-	r := run(t, parse(t, "listen: [{address: \"127.0.0.1:0\", tls: off}, {address: \"127.0.0.2:0\", tls: off}]"+endpoints))
+	r := run(t, parse(t, "listen: [{address: \"127.0.0.1:0\", hosts: any, tls: off}, {address: \"127.0.0.2:0\", hosts: any, tls: off}]"+endpoints))
 	first, second := r.URLs()[0], r.URLs()[1]
 	c, err := websocket.Dial(bounded.Context(t), second+"/open", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.3:0\", tls: dev}, {address: \"127.0.0.1:0\", tls: off}]"+endpoints)); err != nil {
+	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.3:0\", tls: dev}, {address: \"127.0.0.1:0\", hosts: any, tls: off}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}
 	urls := r.URLs()
@@ -130,7 +130,7 @@ func TestReloadListeners(t *testing.T) {
 	}
 	nc.Close()
 	// A new address is served like the first ones, although it was added later.
-	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.4:0\", tls: off}, {address: \"127.0.0.1:0\", tls: off}]"+endpoints)); err != nil {
+	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.4:0\", hosts: any, tls: off}, {address: \"127.0.0.1:0\", hosts: any, tls: off}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}
 	echoed(t, r.open(t, "/open", nil))

@@ -96,7 +96,7 @@ func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
 // take is enter for a request that has passed the limit on handshakes.
 func (h *handshake) take(r *http.Request) (*auth.Identity, error) {
 	e := h.e
-	if err := e.adm.conns.Enter(h.entry, e.bounds); err != nil {
+	if err := e.adm.conns.Enter(h.entry, e.boundsFor(h.entry.Addr)); err != nil {
 		if errors.Is(err, registry.ErrFull) {
 			e.rec.full(e.bounds.Total)
 		}

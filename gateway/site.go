@@ -35,6 +35,7 @@ type listener struct {
 	certs    *certSource    // nil means no TLS
 	redirect http.Handler   // nil means requests are served
 	hsts     string         // "": none
+	hosts    *hosts         // that requests may be for; nil: any
 	from     []netip.Prefix // balancers, whose connections begin with a PROXY header
 }
 

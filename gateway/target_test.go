@@ -242,7 +242,7 @@ func (u *upstream) Open(ctx context.Context, r *Request) (*Opened, error) {
 			defer up.CloseNow()
 			var back sync.WaitGroup
 			back.Go(func() { pass(ctx, up, c, sent) })
-			pass(ctx, c, up, received)
+			pass(ctx, c, up, func(n int64) { _ = received(n) })
 			back.Wait()
 			return nil
 		},

@@ -45,9 +45,9 @@ func TestForwardedOnEveryPath(t *testing.T) {
 	}}
 	const config = `
 listen:
-	- {address: "127.0.0.1:0", tls: off}
+	- {address: "127.0.0.1:0", hosts: any, tls: off}
 	- {address: "127.0.0.1:0", tls: dev}
-	- {address: "127.0.0.1:0", tls: off, redirect_https: true}
+	- {address: "127.0.0.1:0", hosts: any, tls: off, redirect_https: true}
 trusted_proxies: [127.0.0.9]
 auth:
 	users: {jwt: {secret: "%s"}}

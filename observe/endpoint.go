@@ -20,6 +20,7 @@ type Endpoint struct {
 	codes   []int                  // with labels of their own
 	closed  *prometheus.CounterVec // by code
 	refused *prometheus.CounterVec // handshakes, by stage and status
+	limited *prometheus.CounterVec // connections, by the limit
 }
 
 // Traffic is what has gone through an endpoint's connections until now, those that are open included.
@@ -42,6 +43,7 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 		Opened:  prometheus.NewCounter(counter("connections_opened_total", "WebSockets that were opened.")),
 		closed:  prometheus.NewCounterVec(counter("connections_closed_total", "WebSockets that have ended, by close code."), []string{"code"}),
 		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Handshakes that were refused."), []string{"stage", "status"}),
+		limited: prometheus.NewCounterVec(counter("connections_limited_total", "WebSockets that were closed since their client sent more than the endpoint allows, by the setting."), []string{"limit"}),
 		Panics:  prometheus.NewCounter(counter("target_panics_total", "Panics in what an endpoint does with a client.")),
 		Lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "connection_duration_seconds", Help: "How long WebSockets were open.", ConstLabels: label,
@@ -59,6 +61,9 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 
 // Closed counts a connection that has ended with a close code.
 func (e *Endpoint) Closed(code int) { e.closed.WithLabelValues(Code(code, e.codes...)).Inc() }
+
+// Limited counts a connection that was closed because of a limit on what its client sends.
+func (e *Endpoint) Limited(limit string) { e.limited.WithLabelValues(limit).Inc() }
 
 // Refused counts a handshake that was refused at a stage, with a status; 0 when there was no answer.
 func (e *Endpoint) Refused(stage string, status int) {
@@ -89,6 +94,7 @@ func (c *endpoints) Collect(ch chan<- prometheus.Metric) {
 		e := t.Endpoint
 		e.closed.Collect(ch)
 		e.refused.Collect(ch)
+		e.limited.Collect(ch)
 		if e.Open == nil {
 			continue
 		}

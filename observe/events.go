@@ -48,7 +48,7 @@ const (
 // The events of the audit log.
 const (
 	AuditConnected    = "connected"     // a client was admitted: id, user, method, addr, origin, endpoint, path, decision, rule
-	AuditDisconnected = "disconnected"  // its connection has ended: id, user, method, addr, origin, endpoint, server, code, reason, by, duration, messages_in, messages_out, bytes_in, bytes_out
+	AuditDisconnected = "disconnected"  // its connection has ended: id, user, method, addr, origin, endpoint, server, limit, code, reason, by, duration, messages_in, messages_out, bytes_in, bytes_out
 	AuditRefused      = "refused"       // a client was refused: stage, status, reason, addr, via, endpoint, path, origin, user, method, clause, rule, decision
 	AuditClosing      = "closing"       // connections were closed by an operator or a revocation: user, endpoint, id, reason, code, connections
 	AuditTicket       = "ticket issued" // a ticket was issued: user, method, addr, origin, path, status
@@ -79,6 +79,7 @@ const (
 	KeyStage       = "stage"        // of the handshake at which it was refused
 	KeyStatus      = "status"       // of the reply
 	KeyClause      = "clause"       // of the specification that was broken
+	KeyLimit       = "limit"        // the setting of which the client has sent more
 	KeyReason      = "reason"       // in words; of a close frame
 	KeyHint        = "hint"         // the next step
 	KeyCode        = "code"         // of the close frame

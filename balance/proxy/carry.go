@@ -60,10 +60,10 @@ func (c *Conn) turnAway(client net.Conn) {
 }
 
 // Serve carries the messages of the client, who has got the 101 without extensions of the server's, until both sides are closed. It
-// returns how the connection to the client ended. received and sent are called with the size of each message, and may be nil. The
-// client's connection must not be read by anything else. With HalfClose among its options it gets what the server sends behind its close frame;
+// returns how the connection to the client ended. received and sent are called with the size of each message, and may be nil; an error
+// of received ends the connection, with its code and reason if it is a [*websocket.CloseError], and with 1008 otherwise. The client's connection must not be read by anything else. With HalfClose among its options it gets what the server sends behind its close frame;
 // without, it is answered before that.
-func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) (how *websocket.CloseError) {
+func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, sent func(bytes int64)) (how *websocket.CloseError) {
 	b, link, limits := c.balancer, c.link, c.set.Tunnel.jittered()
 	c.link, c.set = nil, nil
 	if !b.enter() {
@@ -74,8 +74,8 @@ func (c *Conn) Serve(client *websocket.Conn, received, sent func(bytes int64)) (
 	}
 	defer b.wg.Done()
 	r := &relay{
-		conn: c, client: client, limits: limits, rules: rules{Messages: c.messages}, hold: c.hold,
-		tell: [2]func(int64){received, sent}, gate: make(chan struct{}, 1), began: time.Now(),
+		conn: c, client: client, limits: limits, rules: c.messages, hold: c.hold, received: received, sent: sent,
+		gate: make(chan struct{}, 1), began: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	defer r.cancel()

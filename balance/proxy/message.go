@@ -33,9 +33,11 @@ type relay struct {
 	conn   *Conn
 	client *websocket.Conn
 	limits TunnelOptions
-	rules  rules
-	hold   *hold          // nil means the connection ends when that to the server does
-	tell   [2]func(int64) // gets the size of each message, by the side that it comes from; each may be nil
+	rules  *Messages
+	hold   *hold // nil means the connection ends when that to the server does
+
+	received func(int64) error // see Conn.Serve
+	sent     func(int64)
 
 	ctx    context.Context // ends when the connection is about to
 	cancel context.CancelFunc
@@ -146,7 +148,7 @@ func (r *relay) fromClient() {
 			return
 		}
 		r.count(client, m)
-		if bad := r.rules.check(m, time.Now()); bad.code != 0 {
+		if bad := r.rules.check(m, r.received); bad.code != 0 {
 			r.end(bad, clientBad)
 		} else {
 			r.toServer(m)
@@ -446,8 +448,8 @@ func (r *relay) count(from side, m websocket.Message) {
 	r.passed[from].messages.Add(1)
 	r.passed[from].bytes.Add(int64(len(m.Data)))
 	r.active.Store(int64(time.Since(r.began)))
-	if r.tell[from] != nil {
-		r.tell[from](int64(len(m.Data)))
+	if from == upstream && r.sent != nil {
+		r.sent(int64(len(m.Data)))
 	}
 }
 

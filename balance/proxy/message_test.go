@@ -119,7 +119,13 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { k.CloseNow() })
-	go func() { k.ended <- c.Serve(front, nil, nil) }()
+	unwanted := func(bytes int64) error { // as a limit does, for messages of this size
+		if bytes == 4711 {
+			return &websocket.CloseError{Code: websocket.CodePolicy, Reason: "refused"}
+		}
+		return nil
+	}
+	go func() { k.ended <- c.Serve(front, unwanted, nil) }()
 	return k
 }
 
@@ -197,15 +203,13 @@ func TestMessageRules(t *testing.T) {
 		send  []websocket.Message // of which the last one breaks the rule, if there is one
 		code  websocket.Code      // 0 means none is broken
 	}{
-		"none":             {Messages{}, 0, []websocket.Message{{Type: text, Data: make([]byte, 1<<20)}, {Type: binary}}, 0},
-		"text":             {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: text}}, 0},
-		"not text":         {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: binary}}, websocket.CodeUnsupportedData},
-		"not binary":       {Messages{Only: binary}, 0, []websocket.Message{{Type: binary}, {Type: text}}, websocket.CodeUnsupportedData},
-		"as large as may":  {Messages{}, 100, []websocket.Message{{Type: text, Data: make([]byte, 100)}}, 0},
-		"too large":        {Messages{}, 100, []websocket.Message{{Type: text, Data: make([]byte, 101)}}, websocket.CodeTooBig},
-		"a burst":          {Messages{PerSecond: 1e-3, Burst: 3}, 0, []websocket.Message{{Type: text}, {Type: text}, {Type: text}}, 0},
-		"beyond the burst": {Messages{PerSecond: 1e-3, Burst: 2}, 0, []websocket.Message{{Type: text}, {Type: text}, {Type: text}}, websocket.CodePolicy},
-		"no burst":         {Messages{PerSecond: 1e-3}, 0, []websocket.Message{{Type: text}, {Type: text}}, websocket.CodePolicy},
+		"none":            {Messages{}, 0, []websocket.Message{{Type: text, Data: make([]byte, 1<<20)}, {Type: binary}}, 0},
+		"text":            {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: text}}, 0},
+		"not text":        {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: binary}}, websocket.CodeUnsupportedData},
+		"not binary":      {Messages{Only: binary}, 0, []websocket.Message{{Type: binary}, {Type: text}}, websocket.CodeUnsupportedData},
+		"as large as may": {Messages{}, 100, []websocket.Message{{Type: text, Data: make([]byte, 100)}}, 0},
+		"too large":       {Messages{}, 100, []websocket.Message{{Type: text, Data: make([]byte, 101)}}, websocket.CodeTooBig},
+		"one too many":    {Messages{}, 0, []websocket.Message{{Type: text}, {Type: text}, {Type: text, Data: make([]byte, 4711)}}, websocket.CodePolicy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var heard atomic.Int64

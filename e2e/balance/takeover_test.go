@@ -41,7 +41,7 @@ func TestTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer late.Close()
-	fmt.Fprint(late, "GET /echo HTTP/1.1\r\nHost: late\r\n")
+	fmt.Fprint(late, "GET /echo HTTP/1.1\r\nHost: localhost\r\n")
 	c := gather(t, "ws://"+l.Addr().String()+"/echo", 50, 10*time.Millisecond)
 	_ = balancer()
 	old.Signal(syscall.SIGTERM)

@@ -73,16 +73,23 @@ func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wa
 		return true, 0
 	}
 	cost := time.Duration(float64(time.Second) / perSecond)
+	wait = b.Take(now, cost, cost*time.Duration(max(burst, 1)))
+	return wait == 0, wait
+}
+
+// Take takes what is worth cost, a time in which the bucket fills by as much, from a bucket that holds what is worth most. When there is
+// less in it, nothing is taken, and the result is how long it takes until there is enough.
+func (b *Bucket) Take(now time.Time, cost, most time.Duration) (wait time.Duration) {
 	at, full := int64(now.Sub(start)), b.full
 	if full == 0 || full < at {
 		full = at
 	}
 	full += int64(cost)
-	if over := time.Duration(full-at) - cost*time.Duration(max(burst, 1)); over > 0 {
-		return false, over
+	if over := time.Duration(full-at) - most; over > 0 {
+		return over
 	}
 	b.full = full
-	return true, 0
+	return 0
 }
 
 // makeRoom forgets buckets that are full, and if it finds none the fullest of those that it has looked at. A map is gone

@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+)
+
+// schedule does something about connections again and again, each at its own times, on one goroutine and with one timer for all of them. Its
+// methods other than run may be called from any goroutine. Make it with newSchedule.
+type schedule struct {
+	do    func(ctx context.Context, t *task) (next time.Duration) // from now on; 0: never again
+	turns chan struct{}                                           // bounds how many do run concurrently, each on a goroutine of its own; nil: do is run in place, and is short
+	wake  chan struct{}                                           // the first task is another one
+
+	mu    sync.Mutex
+	tasks taskHeap
+}
+
+// task is one connection's place in a schedule. The zero value is in none.
+type task struct {
+	of    *upkeep
+	due   time.Time
+	index int  // in the heap, plus one
+	over  bool // it was removed
+}
+
+// newSchedule makes a schedule that does so many things concurrently; 0 means one after the other.
+func newSchedule(concurrently int, do func(context.Context, *task) time.Duration) *schedule {
+	s := &schedule{do: do, wake: make(chan struct{}, 1)}
+	if concurrently > 0 {
+		s.turns = make(chan struct{}, concurrently)
+	}
+	return s
+}
+
+// add has t done after a while.
+func (s *schedule) add(t *task, after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.over || t.index > 0 {
+		return
+	}
+	t.due = time.Now().Add(after)
+	heap.Push(&s.tasks, t)
+	if t.index == 1 {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// remove has t done no more. It may be under way still.
+func (s *schedule) remove(t *task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.over = true
+	if t.index > 0 {
+		heap.Remove(&s.tasks, t.index-1)
+	}
+}
+
+// next takes the first task if it is due, and otherwise returns how long it is until then.
+func (s *schedule) next() (t *task, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tasks) == 0 {
+		return nil, time.Hour
+	}
+	if wait = time.Until(s.tasks[0].due); wait > 0 {
+		return nil, wait
+	}
+	return heap.Pop(&s.tasks).(*task), 0
+}
+
+// run does what is due, until ctx ends and what it has begun is over.
+func (s *schedule) run(ctx context.Context) {
+	var under sync.WaitGroup
+	defer under.Wait()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		t, wait := s.next()
+		if t == nil {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-s.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if s.turns == nil {
+			s.once(ctx, t)
+			continue
+		}
+		select {
+		case s.turns <- struct{}{}:
+			under.Go(func() {
+				defer func() { <-s.turns }()
+				s.once(ctx, t)
+			})
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *schedule) once(ctx context.Context, t *task) {
+	if next := s.do(ctx, t); next > 0 {
+		s.add(t, next)
+	}
+}
+
+// taskHeap is tasks, the one that is due first in front.
+type taskHeap []*task
+
+func (h taskHeap) Len() int           { return len(h) }
+func (h taskHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h taskHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i+1, j+1
+}
+
+// Push implements [heap.Interface].
+func (h *taskHeap) Push(x any) {
+	t := x.(*task)
+	*h = append(*h, t)
+	t.index = len(*h)
+}
+
+// Pop implements [heap.Interface].
+func (h *taskHeap) Pop() any {
+	last := len(*h) - 1
+	t := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	t.index = 0
+	return t
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/limit"
+	"github.com/handfast/handfast/websocket"
+)
+
+// sendingBounds are the bounds of an endpoint on what one client sends.
+type sendingBounds struct {
+	message, messages time.Duration // what a message costs, and what may come in one go; 0: no bound
+	perSecond, most   float64       // bytes; 0: no bound
+	tooMany, tooMuch  *websocket.CloseError
+}
+
+// newSendingBounds returns the bounds of an endpoint, nil for none.
+func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
+	l := &cfg.Limits
+	if !l.Sending() {
+		return nil
+	}
+	b := &sendingBounds{
+		tooMany: &websocket.CloseError{Code: websocket.CodePolicy, Reason: fmt.Sprintf("more than %g messages a second", l.MessagesPerSecond)},
+		tooMuch: &websocket.CloseError{Code: websocket.CodePolicy, Reason: fmt.Sprintf("more than %v a second", l.BytesPerSecond)},
+	}
+	if l.MessagesPerSecond > 0 {
+		b.message = time.Duration(float64(time.Second) / l.MessagesPerSecond)
+		b.messages = max(time.Duration(l.Burst), b.message)
+	}
+	if l.BytesPerSecond > 0 {
+		b.perSecond = float64(l.BytesPerSecond)
+		b.most = max(time.Duration(l.Burst).Seconds()*b.perSecond, float64(cfg.MaxMessage))
+	}
+	return b
+}
+
+// sending is what one client has sent of late. One goroutine uses it.
+type sending struct {
+	*sendingBounds // nil if there are no limits
+
+	messageBucket, byteBucket limit.Bucket
+}
+
+// take counts a message, and returns what to close the client with when it is one too many.
+func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
+	if s.sendingBounds == nil {
+		return nil
+	}
+	if s.message > 0 && s.messageBucket.Take(now, s.message, s.messages) > 0 {
+		return s.tooMany
+	}
+	if s.perSecond > 0 && s.byteBucket.Take(now, s.worth(float64(bytes)), s.worth(s.most)) > 0 {
+		return s.tooMuch
+	}
+	return nil
+}
+
+// worth returns the time in which so many bytes may be sent.
+func (b *sendingBounds) worth(bytes float64) time.Duration {
+	return time.Duration(bytes / b.perSecond * float64(time.Second))
+}
