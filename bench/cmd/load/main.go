@@ -17,11 +17,13 @@ import (
 func main() {
 	var c load.Config
 	flag.StringVar(&c.Addr, "addr", "", "the server, host:port on the loopback interface")
-	flag.StringVar(&c.Mode, "mode", load.ModeEcho, "upgrade, echo, broadcast or idle (until the end of standard input)")
+	flag.StringVar(&c.Mode, "mode", load.ModeEcho, "upgrade, echo, broadcast, still or idle (until the end of standard input)")
 	flag.IntVar(&c.Conns, "conns", 100, "connections")
 	flag.IntVar(&c.Size, "size", 128, "bytes of a payload")
 	flag.IntVar(&c.Fragments, "fragments", 1, "frames of a message, each of so many bytes")
 	flag.IntVar(&c.Flight, "flight", 1, "messages that go out together")
+	flag.IntVar(&c.Busy, "busy", 0, "echo: connections that have messages in flight; 0: all")
+	flag.IntVar(&c.Rate, "rate", 0, "echo: messages a second; 0: as fast as they are answered")
 	flag.IntVar(&c.Messages, "messages", 1, "idle: messages of each connection before it is held")
 	flag.StringVar(&c.Compress, "compress", "", "each or takeover")
 	flag.BoolVar(&c.Raw, "raw", false, "the server is not a WebSocket server and echoes its input")

@@ -5,6 +5,7 @@ package compare
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/handfast/handfast/bench/internal/load"
 	"github.com/handfast/handfast/bench/internal/peers"
@@ -18,10 +19,20 @@ type Mode struct {
 	load load.Config // without the address, the process and the times
 	peer peers.Config
 	tls  bool
+	late bool // the row is the 99th percentile of the time to an answer, not a cost
 }
 
 // memory reports whether the row is KiB of memory a connection, not time.
 func (m Mode) memory() bool { return m.load.Mode == load.ModeIdle }
+
+// cost returns what the row is of.
+func (m Mode) cost(r load.Result) float64 {
+	us := float64(time.Microsecond)
+	if m.late {
+		return float64(r.P99) / us
+	}
+	return float64(r.CPU) / us / float64(max(r.Ops, 1))
+}
 
 // flags are those of the peer command.
 func (m Mode) flags() []string {
@@ -40,7 +51,7 @@ func (m Mode) flags() []string {
 
 // Tiny returns the mode with a few connections, to see that it works.
 func (m Mode) Tiny() Mode {
-	m.load.Conns = min(m.load.Conns, 3)
+	m.load.Conns, m.load.For = min(m.load.Conns, 3), 0
 	return m
 }
 
@@ -63,6 +74,10 @@ func Modes() []Mode {
 	add(false, "echo 16 B, 100 connections", load.Config{Conns: 100, Size: 16})
 	add(true, "echo 128 B, 100 connections", load.Config{Conns: 100, Size: 128})
 	add(true, "echo 128 B, 1,000 connections", load.Config{Conns: 1000, Size: 128})
+	add(false, "echo 128 B, 10,000 connections, 1 % busy", load.Config{Conns: 10_000, Size: 128, Busy: 100})
+	add(false, "p99 of echo 128 B, 10,000 a second, 1,000 connections", load.Config{Conns: 1000, Size: 128, Rate: 10_000})
+	all[len(all)-1].late = true
+	all = append(all, Mode{Name: "10,000 still connections, a second", load: load.Config{Mode: load.ModeStill, Conns: 10_000, Size: 128, For: 3 * time.Second}})
 	add(true, "echo 128 B, 16 in flight", load.Config{Conns: 100, Size: 128, Flight: 16})
 	add(false, "echo 1 KiB", load.Config{Conns: 100, Size: 1 << 10})
 	add(true, "echo 16 KiB", load.Config{Conns: 100, Size: 16 << 10})

@@ -124,7 +124,7 @@ func (b *Bench) begin(ctx context.Context, c load.Config, s *server) (*process, 
 	args := []string{
 		"-addr", s.addr, "-mode", c.Mode, "-conns", strconv.Itoa(c.Conns), "-size", strconv.Itoa(c.Size),
 		"-fragments", strconv.Itoa(c.Fragments), "-flight", strconv.Itoa(c.Flight), "-compress", c.Compress,
-		"-messages", strconv.Itoa(c.Messages),
+		"-messages", strconv.Itoa(c.Messages), "-busy", strconv.Itoa(c.Busy), "-rate", strconv.Itoa(c.Rate),
 		"-raw=" + strconv.FormatBool(c.Raw), "-tls=" + strconv.FormatBool(c.TLS),
 		"-warm", c.Warm.String(), "-for", c.For.String(), "-pid", strconv.Itoa(s.cmd.Process.Pid),
 	}

@@ -3,6 +3,7 @@
 package compare
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -105,14 +106,14 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 				continue
 			}
 			c := m.load
-			c.Warm, c.For, c.Raw = o.Warm, o.For, o.Servers[i].Raw
+			c.Warm, c.For, c.Raw = o.Warm, cmp.Or(c.For, o.For), o.Servers[i].Raw
 			r, err := b.round(ctx, c, servers[i])
 			if err != nil {
 				cells[i].Err = err
 				continue
 			}
 			cells[i].results = append(cells[i].results, r)
-			cells[i].costs = append(cells[i].costs, float64(r.CPU)/float64(time.Microsecond)/float64(max(r.Ops, 1)))
+			cells[i].costs = append(cells[i].costs, m.cost(r))
 		}
 	}
 	return ctx.Err()

@@ -13,6 +13,7 @@ const (
 	ModeUpgrade   = "upgrade"   // open a connection, shake hands, break off; over and over
 	ModeEcho      = "echo"      // send Flight messages, wait for their echoes; over and over, on all connections
 	ModeBroadcast = "broadcast" // one message makes the server send Flight messages to all connections
+	ModeStill     = "still"     // one echo on each connection, and then nothing: an operation is a second
 	ModeIdle      = "idle"      // Messages echoes on each connection, then hold them until told otherwise
 )
 
@@ -31,6 +32,8 @@ type Config struct {
 	Size      int           // payload bytes of a message
 	Fragments int           // frames of Size bytes that a message is sent in; 0 means 1
 	Flight    int           // messages that go out together; 0 means 1
+	Busy      int           // ModeEcho: how many connections have a message in flight, the others wait for their turn; 0 means all
+	Rate      int           // ModeEcho: messages a second, each on the next connection that is free; 0 means as fast as they are answered
 	Messages  int           // ModeIdle: how many each connection sends, one after the other, before it is held; 0 means 1
 	Compress  string        // one of the compressions
 	Raw       bool          // the server is not a WebSocket server: it sends back what it gets, without a handshake
@@ -70,7 +73,7 @@ func (c *Config) check() error {
 		return errors.New("load: at most 255 messages at a time")
 	case c.Mode == ModeBroadcast && c.Size < triggerBytes:
 		return fmt.Errorf("load: a broadcast message has at least %d bytes", triggerBytes)
-	case c.Raw && (c.Mode != ModeEcho && c.Mode != ModeIdle || c.Compress != CompressNone):
+	case c.Raw && (c.Mode != ModeEcho && c.Mode != ModeIdle && c.Mode != ModeStill || c.Compress != CompressNone):
 		return fmt.Errorf("%w: a raw server only echoes", ErrNotSupported)
 	case c.Compress != CompressNone && (c.Fragments > 1 || c.Flight > 1 || c.Mode == ModeBroadcast):
 		return errors.New("load: compressed messages go one at a time, in one piece")
@@ -96,6 +99,8 @@ func Run(c Config, ready func()) (Result, error) {
 		return upgrade(&c)
 	case c.Mode == ModeIdle:
 		return idle(&c, s, ready)
+	case c.Mode == ModeStill && !c.TLS:
+		return still(&c, s)
 	case c.Mode == ModeEcho && c.TLS:
 		return echoTLS(&c, s)
 	case c.TLS:

@@ -3,6 +3,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -17,6 +18,10 @@ type looper struct {
 	meter *meter
 	ops   int64
 	due   int // deliveries of the broadcast under way that have not come yet
+
+	free  []*conn // ModeEcho: those without a message in flight, the one that has waited longest first
+	began time.Time
+	begun int64 // messages, where they have a rate
 
 	entering bool // no broadcast has reached all yet
 	events   [512]syscall.EpollEvent
@@ -40,6 +45,9 @@ func loop(c *Config, s *script) (Result, error) {
 		return Result{}, err
 	}
 	for {
+		if err := l.pace(); err != nil {
+			return Result{}, err
+		}
 		n, err := syscall.EpollWait(l.epoll, l.events[:], l.patience())
 		if err == syscall.EINTR {
 			continue
@@ -50,7 +58,7 @@ func loop(c *Config, s *script) (Result, error) {
 			}
 			continue
 		}
-		if err != nil || n == 0 {
+		if err != nil || n == 0 && l.patience() > 0 {
 			return Result{}, fmt.Errorf("load: no answer came: %w", errors.Join(err, errSilent))
 		}
 		for _, ev := range l.events[:n] {
@@ -99,18 +107,50 @@ func (l *looper) begin() error {
 		l.entering = true
 		return l.trigger()
 	}
-	for _, c := range l.conns {
-		if err := l.send(c); err != nil {
+	l.free = append(l.free, l.conns...)
+	l.began = time.Now()
+	if l.c.Rate > 0 {
+		return nil
+	}
+	for range cmp.Or(min(l.c.Busy, len(l.conns)), len(l.conns)) {
+		if err := l.sendFree(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// sendFree begins the next step of the connection that has waited longest.
+func (l *looper) sendFree() error {
+	c := l.free[0]
+	l.free = l.free[1:]
+	return l.send(c)
+}
+
+// pace sends what is due where messages have a rate. The time of a message that finds no connection free runs from when it was due.
+func (l *looper) pace() error {
+	if l.c.Rate == 0 {
+		return nil
+	}
+	due := int64(time.Since(l.began).Seconds() * float64(l.c.Rate))
+	for l.begun < due && len(l.free) > 0 {
+		c := l.free[0]
+		if err := l.sendFree(); err != nil {
+			return err
+		}
+		c.sent = l.began.Add(time.Duration(l.begun) * time.Second / time.Duration(l.c.Rate))
+		l.begun++
+	}
+	return nil
+}
+
 // patience returns how many milliseconds to wait for the next event.
 func (l *looper) patience() int {
-	if l.entering {
+	switch {
+	case l.entering:
 		return 1000
+	case l.c.Rate > 0 && len(l.free) > 0:
+		return 0 // the next message is due sooner than it could wait for
 	}
 	return patience * 1000
 }
@@ -186,7 +226,11 @@ func (l *looper) handle(c *conn, events uint32) error {
 		return nil
 	}
 	l.meter.times.add(time.Since(c.sent))
-	return l.send(c)
+	l.free = append(l.free, c)
+	if l.c.Rate > 0 {
+		return nil
+	}
+	return l.sendFree()
 }
 
 func (l *looper) delivered(n int) error {
@@ -199,6 +243,25 @@ func (l *looper) delivered(n int) error {
 	l.entering = false
 	l.meter.times.add(time.Since(l.conns[0].sent))
 	return l.trigger()
+}
+
+// still is ModeStill over plain sockets.
+func still(c *Config, s *script) (Result, error) {
+	conns, err := openAll(c, s)
+	if err != nil {
+		return Result{}, err
+	}
+	defer closeAll(conns)
+	for _, cn := range conns {
+		if err := cn.exchange(); err != nil {
+			return Result{}, err
+		}
+	}
+	m := newMeter(c)
+	time.Sleep(c.Warm)
+	m.over(time.Now(), 0)
+	time.Sleep(c.For)
+	return m.result(max(1, int64(c.For/time.Second))), nil
 }
 
 // idle is ModeIdle over plain sockets and over TLS.
