@@ -51,7 +51,7 @@ func (m Mode) flags() []string {
 
 // Tiny returns the mode with a few connections, to see that it works.
 func (m Mode) Tiny() Mode {
-	m.load.Conns, m.load.For = min(m.load.Conns, 3), 0
+	m.load.Conns, m.load.Warm, m.load.For = min(m.load.Conns, 3), 0, 0
 	return m
 }
 
@@ -77,7 +77,7 @@ func Modes() []Mode {
 	add(false, "echo 128 B, 10,000 connections, 1 % busy", load.Config{Conns: 10_000, Size: 128, Busy: 100})
 	add(false, "p99 of echo 128 B, 10,000 a second, 1,000 connections", load.Config{Conns: 1000, Size: 128, Rate: 10_000})
 	all[len(all)-1].late = true
-	all = append(all, Mode{Name: "10,000 still connections, a second", load: load.Config{Mode: load.ModeStill, Conns: 10_000, Size: 128, For: 3 * time.Second}})
+	all = append(all, Mode{Name: "10,000 still connections, a second", load: load.Config{Mode: load.ModeStill, Conns: 10_000, Size: 128, Warm: 2 * time.Second, For: 3 * time.Second}})
 	add(true, "echo 128 B, 16 in flight", load.Config{Conns: 100, Size: 128, Flight: 16})
 	add(false, "echo 1 KiB", load.Config{Conns: 100, Size: 1 << 10})
 	add(true, "echo 16 KiB", load.Config{Conns: 100, Size: 16 << 10})

@@ -106,7 +106,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 				continue
 			}
 			c := m.load
-			c.Warm, c.For, c.Raw = o.Warm, cmp.Or(c.For, o.For), o.Servers[i].Raw
+			c.Warm, c.For, c.Raw = cmp.Or(c.Warm, o.Warm), cmp.Or(c.For, o.For), o.Servers[i].Raw
 			r, err := b.round(ctx, c, servers[i])
 			if err != nil {
 				cells[i].Err = err
