@@ -56,9 +56,9 @@ type Session struct {
 
 	live   *Live
 	links  [kinds]link
-	warned bool                  // or not to be warned
 	lead   time.Duration         // Warn, or less after a renewal
-	index  int                   // in the heap, plus one
+	index  int32                 // in the heap, plus one
+	warned bool                  // or not to be warned
 	handle Handle                // nil until it is open
 	told   *websocket.CloseError // what the session was closed with by this server
 }

@@ -12,13 +12,13 @@ func (h expiryHeap) Len() int           { return len(h) }
 func (h expiryHeap) Less(i, j int) bool { return h[i].due().Before(h[j].due()) }
 func (h expiryHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i+1, j+1
+	h[i].index, h[j].index = int32(i+1), int32(j+1)
 }
 
 func (h *expiryHeap) Push(x any) {
 	s := x.(*Session)
 	*h = append(*h, s)
-	s.index = len(*h)
+	s.index = int32(len(*h))
 }
 
 func (h *expiryHeap) Pop() any {
@@ -55,7 +55,7 @@ func (l *Live) schedule(s *Session, now time.Time) {
 // unschedule takes s out. mu is held.
 func (l *Live) unschedule(s *Session) {
 	if s.index > 0 {
-		heap.Remove(&l.expiring, s.index-1)
+		heap.Remove(&l.expiring, int(s.index-1))
 	}
 }
 

@@ -77,7 +77,7 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 	k.begin()
 	t := &tunneled{client: k.client}
 	if k.e.rec.audit != nil && k.entry.Server != nil {
-		t.decision = k.decision()
+		t.told = k
 	}
 	t.left.Store(2)
 	var h auth.Handle
@@ -97,10 +97,10 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 // tunneled is a client whose bytes the target carries.
 type tunneled struct {
 	client
-	how      error        // why the tunnel has ended
-	decision []any        // for the audit log; nil if it has been told, or there is none
-	ended    atomic.Bool  // done was called
-	left     atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
+	how   error        // why the tunnel has ended
+	told  *admitted    // by the audit log in the end; nil if it has been, or there is none
+	ended atomic.Bool  // done was called
+	left  atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
 }
 
 // done is called when the tunnel has ended.
@@ -114,6 +114,10 @@ func (t *tunneled) done(err error) {
 func (t *tunneled) over() {
 	if t.left.Add(-1) == 0 {
 		closed, _ := errors.AsType[*websocket.CloseError](t.how)
-		t.end(closed, t.how, t.decision...)
+		if t.told != nil {
+			t.end(closed, t.how, t.told.decision()...)
+			return
+		}
+		t.end(closed, t.how)
 	}
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,11 +11,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/handfast/handfast/internal/bounded"
+	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// subscriber opens a connection without a client library and without package net, whose memory would count, subscribes to three
-// channels, and reads all answers. It returns the descriptor.
-func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
+// knock opens a connection without a client library and without package net, whose memory would count, sends request, and reads until the
+// answer has last in it. It returns the descriptor.
+func knock(t *testing.T, addr netip.AddrPort, request []byte, last string, buf []byte) (fd int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -26,19 +30,11 @@ func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
 	if err := syscall.Connect(fd, &syscall.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	fmt.Fprintf(&out, "GET /channels HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: handfast.v1.json\r\n\r\n", addr)
-	for k := range 3 {
-		text := fmt.Sprintf(`{"type":"subscribe","id":%d,"channel":"c%d"}`, k+1, (i+k)%100)
-		out.Write([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) // masked with zeros
-		out.WriteString(text)
-	}
-	if _, err := syscall.Write(fd, out.Bytes()); err != nil {
+	if _, err := syscall.Write(fd, request); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
-	for !strings.Contains(string(buf[:n]), `"id":3`) {
+	for !strings.Contains(string(buf[:n]), last) {
 		k, err := syscall.Read(fd, buf[n:])
 		if err == syscall.EINTR { // a read with a time limit is not restarted
 			continue
@@ -51,12 +47,86 @@ func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
 	return fd
 }
 
+// knocking returns an opening handshake with the key of RFC 6455 §1.3.
+func knocking(path, more string) []byte {
+	return []byte("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + more + "\r\n")
+}
+
+// subscriber opens a connection, subscribes to three channels, and reads all answers. It returns the descriptor.
+func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
+	t.Helper()
+	out := knocking("/channels", "Sec-WebSocket-Protocol: handfast.v1.json\r\n")
+	for k := range 3 {
+		text := fmt.Sprintf(`{"type":"subscribe","id":%d,"channel":"c%d"}`, k+1, (i+k)%100)
+		out = append(out, 0x81, 0x80|byte(len(text)), 0, 0, 0, 0) // masked with zeros
+		out = append(out, text...)
+	}
+	return knock(t, addr, out, `"id":3`, buf)
+}
+
+// accepting is a server of WebSockets that stay silent, on bare descriptors, which it closes in the end. It returns its address.
+func accepting(t *testing.T) string {
+	l, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = errors.Join(syscall.Bind(l, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(l, 128))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the listener
+		defer close(ended)
+		var open []int
+		request := make([]byte, 4096)
+		for {
+			fd, _, err := syscall.Accept(l)
+			if err != nil {
+				break
+			}
+			open = append(open, fd)
+			n, _ := syscall.Read(fd, request)
+			_, key, _ := bytes.Cut(request[:n], []byte("Sec-WebSocket-Key: "))
+			answer := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
+			answer = append(wshandshake.AppendAccept(answer, string(key[:24])), "\r\n\r\n"...)
+			_, _ = syscall.Write(fd, answer) // the client notices
+		}
+		for _, fd := range append(open, l) {
+			syscall.Close(fd)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = syscall.Shutdown(l, syscall.SHUT_RDWR) // which ends Accept
+		bounded.Receive(t, ended)
+	})
+	return fmt.Sprintf("ws://127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
+}
+
 // A client that waits with three subscriptions costs the whole server less than 2 KiB of heap, and no goroutine: nothing of its
 // request is kept.
 func TestIdleClient(t *testing.T) {
 	s, _ := start(t, Options{
 		Config: plainConfig("127.0.0.1:0"), Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
+	idle(t, s, 1750, func(addr netip.AddrPort, i int, buf []byte) int { return subscriber(t, addr, i, buf) })
+}
+
+// A client that waits behind the balancer costs 1.3 KiB of heap, and no goroutine.
+func TestIdleTunnel(t *testing.T) {
+	cfg := parse(t, strings.Replace(balancing(nil, ""), "[]", "["+accepting(t)+"]", 1))
+	s, _ := start(t, Options{Config: cfg, Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	idle(t, s, 1330, func(addr netip.AddrPort, _ int, buf []byte) int {
+		return knock(t, addr, knocking("/", ""), "\r\n\r\n", buf)
+	})
+}
+
+// idle fails the test if a client that open opens, which waits from then on, costs more heap than most, or a goroutine.
+func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i int, buf []byte) (fd int)) {
+	t.Helper()
 	addr := netip.MustParseAddrPort(strings.TrimPrefix(s.URLs()[0], "http://"))
 	heap := func() int64 {
 		runtime.GC()
@@ -65,7 +135,7 @@ func TestIdleClient(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
-	const n, most = 2000, 1750
+	const n = 2000
 	buf, fds := make([]byte, 4096), make([]int, 0, n+100)
 	t.Cleanup(func() {
 		for _, fd := range fds {
@@ -73,11 +143,11 @@ func TestIdleClient(t *testing.T) {
 		}
 	})
 	for i := range 100 { // the channels, the loops and the tables are there
-		fds = append(fds, subscriber(t, addr, i, buf))
+		fds = append(fds, open(addr, i, buf))
 	}
 	before, goroutines := heap(), runtime.NumGoroutine()
 	for i := range n {
-		fds = append(fds, subscriber(t, addr, i, buf))
+		fds = append(fds, open(addr, i, buf))
 	}
 	if got := runtime.NumGoroutine(); got > goroutines+20 {
 		t.Errorf("%d goroutines, %d before", got, goroutines)

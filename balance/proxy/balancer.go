@@ -104,6 +104,7 @@ type Balancer struct {
 	set     atomic.Pointer[Settings]
 	queue   queue
 	members members
+	path    atomic.Pointer[string] // of the last connection
 
 	ctx    context.Context // of the goroutines
 	stop   context.CancelFunc
