@@ -28,7 +28,10 @@ func TestMemoryIsGivenBack(t *testing.T) {
 		name  string
 		looks []look
 	}{
-		{"a small heap", repeated(40, look{2, 3, 0, false})},
+		{"a small heap", repeated(40, look{4, 5, 0, false})},
+		{"less than a quarter", append([]look{{64, 78, 0, false}}, repeated(40, look{64, 78, 0, false})...)},
+		{"less than a quarter, behind a burst", []look{{64, 78, 40, false}, {64, 78, 0, false}, {64, 78, 0, true}}},
+
 		{"a burst", append(repeated(5, look{11, 24, 20, false}), look{11, 24, 0, false}, look{11, 24, 0, true})},
 		{"connections that go on", repeated(40, look{11, 24, 2, false})},
 		{"a few bytes all the time", append([]look{{64, 128, 1, false}, {64, 128, 1, true}}, repeated(3, look{64, 128, 1, false})...)},
