@@ -104,7 +104,7 @@ type Balancer struct {
 	set     atomic.Pointer[Settings]
 	queue   queue
 	members members
-	path    atomic.Pointer[string] // of the last connection
+	last    lastPath
 
 	ctx    context.Context // of the goroutines
 	stop   context.CancelFunc

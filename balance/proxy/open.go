@@ -337,19 +337,22 @@ func (k *Link) stays() bool {
 	return stay != "" && stay != "0"
 }
 
-// kept returns a path to keep: the one before, if it is the same, since most clients ask for one.
-func (b *Balancer) kept(path string) string {
-	if last := b.path.Load(); last != nil && *last == path {
+// lastPath is the path of the last connection. Most clients ask for the same one, of which a single copy is kept.
+type lastPath struct{ atomic.Pointer[string] }
+
+// keep returns a copy of path.
+func (l *lastPath) keep(path string) string {
+	if last := l.Load(); last != nil && *last == path {
 		return *last
 	}
 	path = strings.Clone(path)
-	b.path.Store(&path)
+	l.Store(&path)
 	return path
 }
 
 // opened returns the connection behind a handshake that has succeeded at u.
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
-	c := &Conn{balancer: b, link: link, set: s, path: b.kept(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
+	c := &Conn{balancer: b, link: link, set: s, path: b.last.keep(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
 	c.server.Store(u)
 	c.stays.Store(link.stays())
 	s.Sticky.set(link.Header, r, u.ID())
