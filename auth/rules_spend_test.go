@@ -70,7 +70,7 @@ func TestHostileRules(t *testing.T) {
 			}
 		}
 		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+		if n := after.TotalAlloc - before.TotalAlloc; n > 128<<20 { // with what is garbage by now; the race detector has regexp allocate more
 			t.Errorf("%.80s: %d MiB were allocated", tt.condition, n>>20)
 		}
 	}

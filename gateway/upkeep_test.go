@@ -101,6 +101,7 @@ func TestIdleTimeout(t *testing.T) {
 			in.entry.In.Add(0)
 			out.entry.Out.Add(1)
 		}
+		synctest.Wait()
 		if silent.after < time.Minute || silent.after > 75*time.Second || silent.code != websocket.CodeNormal || silent.reason != "idle for 1m" {
 			t.Errorf("closed after %v with %d %q", silent.after, silent.code, silent.reason)
 		}
@@ -109,6 +110,7 @@ func TestIdleTimeout(t *testing.T) {
 		}
 		out.end() // it has ended by itself
 		<-time.After(time.Hour)
+		synctest.Wait()
 		if hears.code != websocket.CodeNormal || sends.code != 0 {
 			t.Errorf("afterwards: %d, and %d for one that has ended", hears.code, sends.code)
 		}
@@ -160,6 +162,7 @@ func TestRecheck(t *testing.T) {
 				}
 				_, h := k.open(&auth.Identity{Subject: "ann", Method: "forward", Issued: time.Now(), Again: again})
 				<-time.After(24 * time.Hour)
+				synctest.Wait()
 				if tt.max == 0 {
 					if h.code != 0 || asked < 24 {
 						t.Errorf("closed after %v with %q; asked %d times", h.after, h.reason, asked)
