@@ -27,7 +27,7 @@ const (
 	severalServers     = 6
 	severalConnections = 3000
 	severalLifetime    = 5 * time.Minute
-	severalPast        = 300 // connections of the first server that no balancer carries
+	severalPast        = 300 // connections of the first server without a balancer
 )
 
 // severalParts is the part of the clients that comes to each balancer, added up.

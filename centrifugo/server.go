@@ -43,8 +43,7 @@ type Server struct {
 	// call: clients get error 108.
 	RPC func(ctx context.Context, c Caller, method string, data []byte) ([]byte, error)
 
-	// Message is called for what a client sends without waiting for an answer. nil means that there is nothing that takes it: the
-	// client is closed with 3508.
+	// Message is called for messages that a client sends without waiting for an answer. If nil, such a client is closed with 3508.
 	Message func(ctx context.Context, c Caller, data []byte)
 
 	recent [2]recent.Cache[protocol.Publication] // by format

@@ -162,7 +162,7 @@ func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
 	return ctx.Err()
 }
 
-// A command for a connection on another node is a 503 if that cannot be reached, at the latest when the bound of a command is over.
+// A command for a connection on an unreachable node is answered with 503, at the latest at the time limit of commands.
 func TestEmulationUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []bool{false, true} {

@@ -24,7 +24,7 @@ func newReload(sys *System) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Have a running server read its configuration again, and say what changed",
+		Short: "Reload the configuration of a running server, and print the changes",
 		Long: `Asks the admin listener of a running "handfast serve" or "handfast balance" to read its
 configuration again, with all files that it names, as SIGHUP does, and waits for the result.
 Connections of endpoints that it still has go on. The server does the same when a file has
@@ -68,7 +68,7 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 		fallthrough
 	default:
 		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-		return &hinted{fmt.Errorf("%s answers with the status %d: %s", admin, status, line), "--admin names the admin listener of handfast serve or balance"}
+		return &hinted{fmt.Errorf("%s answered with status %d: %s", admin, status, line), "--admin names the admin listener of handfast serve or balance"}
 	}
 	failed := status != http.StatusOK
 	if asJSON {
@@ -91,7 +91,7 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 		fmt.Fprintln(sys.Stdout, visible.Text(c.String()))
 	}
 	for _, key := range got.NextStart {
-		fmt.Fprintf(sys.Stdout, "%s: what has changed there takes effect with the next start\n", visible.Text(key))
+		fmt.Fprintf(sys.Stdout, "%s: the change takes effect with the next start\n", visible.Text(key))
 	}
 	since := got.Since.Local().Format(time.DateTime)
 	switch {

@@ -82,7 +82,7 @@ type Subscription struct {
 
 	mu       sync.Mutex
 	queue    []received
-	position Position // behind the last event that has arrived
+	position Position // after the last received event
 	read     Position // behind the last event that the user has got
 	known    bool     // the position is
 	answered bool

@@ -190,7 +190,7 @@ func TestPositions(t *testing.T) {
 		{"endpoints[0].rules[1].when", 56, 16},
 		{"endpoints[0].expiry.warn", 47, 5}, // a default: where the endpoint begins
 		{"endpoints[1].auth[0].jwt", 64, 12},
-		{"handshakes.keep", 2, 1}, // nothing of it is there: the document
+		{"handshakes.keep", 2, 1}, // for a missing value: the document
 	} {
 		if p := c.Pos(tt.path); p.Line != tt.line || p.Column != tt.column || filepath.Base(p.File) != "handfast.yaml" {
 			t.Errorf("%s: %v, want %d:%d", tt.path, p, tt.line, tt.column)

@@ -24,7 +24,7 @@ func (s Secret) Empty() bool { return s.text == "" }
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Secret) Describe() (label, want string) { return "secret", "a secret" }
 
-// Hidden keeps it from being shown, and lets it be in a file of its own.
+// Hidden marks it as secret, which hides its value and allows a separate file for it.
 func (Secret) Hidden() {}
 
 // UnmarshalText takes the text as it is.

@@ -163,7 +163,7 @@ func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value an
 func (s *recorder) full(bound int) {
 	if s.fullAt.Swap(int64(bound)) != int64(bound) {
 		s.log.Warn(observe.EventFull, observe.KeySetting, "limits.connections", observe.KeyCount, bound,
-			observe.KeyHint, "raise limits.connections in the configuration file, or set HANDFAST_LIMITS_CONNECTIONS; 0 means no bound")
+			observe.KeyHint, "raise limits.connections in the configuration file, or set HANDFAST_LIMITS_CONNECTIONS; 0 means no limit")
 	}
 }
 

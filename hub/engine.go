@@ -122,7 +122,7 @@ type Batch interface {
 
 // HistoryQuery says what to read of a history.
 type HistoryQuery struct {
-	// Since is the position behind which to begin. nil means the beginning of what is kept; with Reverse, the end.
+	// Since is the position after which to start. nil means the start of the history, or with Reverse its end.
 	Since *Position
 
 	// Limit is the most publications to return. 0 means none: only where the channel is. A negative value means all.

@@ -303,7 +303,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 			}
 			return false, nil
 		}
-		x.last = max(ch.last, a.at) // beyond the channel's: what this node has not got yet
+		x.last = max(ch.last, a.at) // beyond the channel's: publications that this node has not received yet
 		if missed, all = x.deliverable(append(a.ps, rest...), a.bytes()); !all {
 			a.r.Position = Position{Epoch: ch.epoch, Offset: missed[len(missed)-1].Offset}
 			ch.mu.Unlock()

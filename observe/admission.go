@@ -30,11 +30,11 @@ func newAdmissions(get func() []Admission) *admissions {
 	}
 	return &admissions{
 		get:       get,
-		limited:   desc("limited", "1 while handshakes with servers are admitted at a rate, since more clients come than the servers can take."),
-		rate:      desc("rate", "Handshakes that are admitted in a second, while the admission is limited."),
-		underway:  desc("underway", "Handshakes that are with a server."),
-		waiting:   desc("waiting", "Handshakes that wait for a server with room."),
-		handshake: desc("handshakes_total", "Handshakes that were admitted, or refused with a time to come back, by whether they resume a session.", "priority", "outcome"),
+		limited:   desc("limited", "1 while the rate of handshakes with servers is limited, since the servers cannot accept all clients."),
+		rate:      desc("rate", "Handshakes admitted per second while the admission is limited."),
+		underway:  desc("underway", "Handshakes in progress with a server."),
+		waiting:   desc("waiting", "Handshakes waiting for a server with room."),
+		handshake: desc("handshakes_total", "Handshakes admitted, or rejected with Retry-After, by whether they resume a session.", "priority", "outcome"),
 	}
 }
 

@@ -63,25 +63,25 @@ func newChannels(get func() *Channels) *channels {
 	}
 	return &channels{
 		get:          get,
-		publications: of("channel_publications_total", "Messages that were published on this node."),
-		deliveries:   of("channel_deliveries_total", "Messages times the subscribers of this node that they were sent to."),
-		rejected:     of("channel_publications_rejected_total", "Messages of clients that were too big or too many."),
-		recoveries:   of("channel_recoveries_total", "Subscriptions that asked for what they had missed, and got it or not.", "outcome"),
-		slow:         of("channel_slow_total", "Times that a subscriber had no room for more."),
-		dropped:      of("channel_messages_dropped_total", "Messages that a subscriber or the node has lost for good."),
-		refilled:     of("channel_messages_refilled_total", "Messages that were read from the history, since the engine or a subscriber had lost them."),
-		gaps:         of("channel_gaps_total", "Times that the engine had lost messages that could not be read again."),
+		publications: of("channel_publications_total", "Messages published on this node."),
+		deliveries:   of("channel_deliveries_total", "Deliveries of messages to subscribers of this node."),
+		rejected:     of("channel_publications_rejected_total", "Messages of clients rejected for their size or rate."),
+		recoveries:   of("channel_recoveries_total", "Subscriptions that asked for missed messages, by outcome.", "outcome"),
+		slow:         of("channel_slow_total", "Times that the queue of a subscriber was full."),
+		dropped:      of("channel_messages_dropped_total", "Messages permanently lost by a subscriber or the node."),
+		refilled:     of("channel_messages_refilled_total", "Messages read from the history after the engine or a subscriber lost them."),
+		gaps:         of("channel_gaps_total", "Times that the engine lost messages that could not be read again."),
 		ended:        of("channel_subscriptions_insufficient_total", "Subscriptions that ended because of lost messages."),
 		members:      of("channel_members_total", "Members whose join or leave was announced.", "change"),
 
 		clients:       desc("channel_clients", "Clients of channels on this node."),
 		open:          desc("channels", "Channels on this node."),
 		subscriptions: desc("channel_subscriptions", "Subscriptions on this node."),
-		ready:         desc("engine_ready", "1 if the last canary through the engine came back."),
-		lag:           desc("engine_lag_seconds", "How long the last canary took through the engine."),
-		events: desc("webhook_events_total", "Events that a webhook has sent, given up (failed), or dropped since its queue was full.",
+		ready:         desc("engine_ready", "1 if the last canary through the engine was received."),
+		lag:           desc("engine_lag_seconds", "Latency of the last canary through the engine."),
+		events: desc("webhook_events_total", "Events of a webhook that were sent, given up (failed), or dropped because of a full queue.",
 			"app", "webhook", "outcome"),
-		waiting: desc("webhook_queue_events", "Events that wait to be sent.", "app", "webhook"),
+		waiting: desc("webhook_queue_events", "Events waiting to be sent.", "app", "webhook"),
 	}
 }
 

@@ -40,17 +40,17 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 	e := &Endpoint{
 		name:    name,
 		codes:   codes,
-		Opened:  prometheus.NewCounter(counter("connections_opened_total", "WebSockets that were opened.")),
+		Opened:  prometheus.NewCounter(counter("connections_opened_total", "Opened WebSockets.")),
 		closed:  prometheus.NewCounterVec(counter("connections_closed_total", "WebSockets that have ended, by close code."), []string{"code"}),
-		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Handshakes that were refused."), []string{"stage", "status"}),
+		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Rejected handshakes."), []string{"stage", "status"}),
 		limited: prometheus.NewCounterVec(counter("connections_limited_total", "WebSockets that were closed since their client sent more than the endpoint allows, by the setting."), []string{"limit"}),
-		Panics:  prometheus.NewCounter(counter("target_panics_total", "Panics in what an endpoint does with a client.")),
+		Panics:  prometheus.NewCounter(counter("target_panics_total", "Panics while an endpoint served a client.")),
 		Lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Name: "connection_duration_seconds", Help: "How long WebSockets were open.", ConstLabels: label,
+			Namespace: namespace, Name: "connection_duration_seconds", Help: "Lifetimes of WebSockets.", ConstLabels: label,
 			Buckets: []float64{.1, 1, 10, 60, 300, 1800, 7200, 43200},
 		}),
 	}
-	open := opts("connections", "WebSockets that are open.")
+	open := opts("connections", "Open WebSockets.")
 	open.ConstLabels = label
 	e.Open = prometheus.NewGauge(open)
 	if name == "" {

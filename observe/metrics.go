@@ -45,11 +45,11 @@ type Live struct {
 // NewMetrics makes metrics that are all zero.
 func NewMetrics(live Live) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
-	m.Auth = histograms(m, "auth_duration_seconds", "How long it took to find out who a client is.",
+	m.Auth = histograms(m, "auth_duration_seconds", "Duration of authentications.",
 		[]float64{.0001, .001, .01, .05, .1, .5, 1, 5}, "method", "outcome")
-	m.Reloads = counters(m, "config_reloads_total", "Times that the configuration was read again.", "outcome")
+	m.Reloads = counters(m, "config_reloads_total", "Reloads of the configuration.", "outcome")
 	m.TLS = counters(m, "tls_handshakes_total", "Handshakes of WebSockets over TLS, by whether the TLS session was new or resumed.", "session")
-	m.servers = histograms(m, "server_handshake_duration_seconds", "How long handshakes with servers took that clients are carried to.",
+	m.servers = histograms(m, "server_handshake_duration_seconds", "Duration of handshakes with servers of the balancer.",
 		[]float64{.001, .005, .025, .1, .5, 1, 5}, "endpoint", "server", "outcome")
 	m.Cut = counter(m, "handshakes_cut_total", "Connections that were cut in their handshake, to make room for others.")
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed since their credential was revoked.")
@@ -117,10 +117,10 @@ func newLive(l Live) *live {
 	c := &live{
 		Live:    l,
 		pending: prometheus.NewDesc(namespace+"_handshakes_pending", "Connections in their handshake.", nil, nil),
-		auth:    prometheus.NewDesc(namespace+"_auth_calls", "Credentials that are being looked at.", nil, nil),
-		cert: prometheus.NewDesc(namespace+"_certificate_expiry_timestamp_seconds", "When a certificate ends.",
+		auth:    prometheus.NewDesc(namespace+"_auth_calls", "Credentials being checked.", nil, nil),
+		cert: prometheus.NewDesc(namespace+"_certificate_expiry_timestamp_seconds", "Expiry of a certificate.",
 			[]string{"certificate"}, nil),
-		build: prometheus.NewDesc(namespace+"_build_info", "1, with what this program is.", []string{"version", "go"}, nil),
+		build: prometheus.NewDesc(namespace+"_build_info", "1, with the version of this program as labels.", []string{"version", "go"}, nil),
 	}
 	return c
 }

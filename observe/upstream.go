@@ -39,14 +39,14 @@ func newUpstreams(get func() []Upstream) *upstreams {
 	}
 	return &upstreams{
 		get:   get,
-		open:  desc("server_connections", "Connections that are carried to a server."),
-		load:  desc("server_load", "Connections of a server, as far as it has said how many it has."),
-		state: desc("server_state", "1 for the state that a server is in.", "state"),
+		open:  desc("server_connections", "Connections forwarded to a server."),
+		load:  desc("server_load", "Connections of a server, as reported by it."),
+		state: desc("server_state", "1 for the current state of a server.", "state"),
 
-		messages: desc("server_messages_total", "Messages that were carried to a server (in) and from it (out).", "direction"),
-		bytes:    desc("server_bytes_total", "Bytes that were carried to a server (in) and from it (out).", "direction"),
-		resumed:  desc("server_resumed_total", "Connections that went on at a server after another one, without a close."),
-		closed:   desc("server_connections_closed_total", "Connections to a server that have ended, by close code.", "code"),
+		messages: desc("server_messages_total", "Messages forwarded to a server (in) and from it (out).", "direction"),
+		bytes:    desc("server_bytes_total", "Bytes forwarded to a server (in) and from it (out).", "direction"),
+		resumed:  desc("server_resumed_total", "Connections resumed on a server after another one, without a close."),
+		closed:   desc("server_connections_closed_total", "Ended connections to a server, by close code.", "code"),
 	}
 }
 

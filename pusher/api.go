@@ -63,7 +63,7 @@ func respond(w http.ResponseWriter, v any, err error) {
 		_, _ = w.Write(encode(v)) // the caller may have gone
 		return
 	}
-	failed := apiError{http.StatusServiceUnavailable, "The server cannot do this now: try again later."}
+	failed := apiError{http.StatusServiceUnavailable, "Temporarily unavailable: try again later."}
 	errors.As(err, &failed)
 	http.Error(w, failed.why, failed.status)
 }

@@ -68,10 +68,10 @@ func (c *call) checkQuery(q query) error {
 		}
 	}
 	if v, _ := q.get("auth_version"); v != "1.0" {
-		return no("The auth_version is not supported: 1.0 is.")
+		return no("The auth_version is not supported; only 1.0 is.")
 	}
 	if key, _ := q.get("auth_key"); key != c.app.Key {
-		return no("The auth_key is not that of the application.")
+		return no("The auth_key does not belong to the application.")
 	}
 	// The path is signed as the caller has written it, or without its escapes.
 	signature, _ := q.get("auth_signature")

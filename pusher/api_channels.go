@@ -74,7 +74,7 @@ func (c *call) channels() (any, error) {
 			after = o.Channel
 			name := wireName(o.Channel)
 			if !room.Take(len(name)) {
-				return nil, badRequest("There are too many channels for one answer: use a longer filter_by_prefix.")
+				return nil, badRequest("Too many channels for one answer: use a longer filter_by_prefix.")
 			}
 			if all[name], err = c.state(name, a, o.Subscribers); err != nil {
 				return nil, err

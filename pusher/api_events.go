@@ -43,7 +43,7 @@ func parseInfo(text string) (a attributes, err error) {
 		case "cache":
 			a.cache = true
 		default:
-			return a, badRequest("info has an unknown attribute: there are user_count, subscription_count and, for one channel, cache.")
+			return a, badRequest("info has an unknown attribute; want user_count, subscription_count or, for one channel, cache.")
 		}
 	}
 	return a, nil
@@ -136,7 +136,7 @@ func (c *call) check(e *triggered) (attributes, error) {
 	case e.Name == "" || len(e.Name) > maxName:
 		return none, badRequest("The name of an event has 1 to %d bytes.", maxName)
 	case reserved(e.Name):
-		return none, badRequest("Names that begin with pusher: or pusher_internal: are the protocol's own.")
+		return none, badRequest("Names that begin with pusher: or pusher_internal: are reserved for the protocol.")
 	case len(e.Data) == 0 || string(e.Data) == "null":
 		return none, badRequest("The event has no data.")
 	case len(e.Channels) == 0 || len(e.Channels) > maxChannels:
@@ -149,7 +149,7 @@ func (c *call) check(e *triggered) (attributes, error) {
 			return none, badRequest("%q is not a valid name of a channel: it has 1 to %d letters, digits and _-=@,.; .", cut(name), maxName)
 		}
 		if isEncrypted(name) && len(e.Channels) > 1 {
-			return none, badRequest("An event for an encrypted channel is for that one only.")
+			return none, badRequest("An event for an encrypted channel must be for that channel only.")
 		}
 	}
 	e.Data = unwrap(e.Data)

@@ -77,13 +77,13 @@ func (codec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return 
 func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.Code, reason string) {
 	switch why {
 	case hub.EndSlow, hub.EndInsufficient:
-		return nil, CodeOverCapacity, "You do not read what you get."
+		return nil, CodeOverCapacity, "You read too slowly."
 	case hub.EndReconnect:
-		return nil, CodeReconnect, "Come back."
+		return nil, CodeReconnect, "Connect again."
 	case hub.EndShutdown:
 		return nil, CodeOverCapacity, "The server is stopping."
 	}
-	reason = "The application has ended the connection."
+	reason = "The application has closed the connection."
 	m, _ = prepare(failure(int(CodeUnauthorized), reason, "")) // the close frame says the same
 	return m, CodeUnauthorized, reason
 }

@@ -76,7 +76,7 @@ func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
 	switch {
 	case r.ChannelData != "":
 		if o.User, o.Data, err = parseMember(r.ChannelData); err != nil {
-			no.why = "The channel_data of a presence channel is an object with user_id, a string or a number, and user_info if you like."
+			no.why = "The channel_data of a presence channel is an object with user_id, a string or a number, and optional user_info."
 			return o, no
 		}
 	case s.user == "":
@@ -117,19 +117,19 @@ func (s *session) subscriptionFault(channel string, err error) error {
 	if end, ok := errors.AsType[closing](err); ok {
 		return end
 	}
-	f := fault{kind: "ServerError", code: 503, channel: channel, why: "The server cannot do this now: try again later."}
+	f := fault{kind: "ServerError", code: 503, channel: channel, why: "Temporarily unavailable: try again later."}
 	var no denied
 	switch {
 	case errors.As(err, &no):
 		f.kind, f.code, f.why = "AuthError", 403, "This is not allowed."
 	case errors.Is(err, hub.ErrNotYours):
-		f.kind, f.code, f.why = "AuthError", 401, "The channel belongs to another user: sign in as that one first."
+		f.kind, f.code, f.why = "AuthError", 401, "The channel belongs to another user: sign in as that user first."
 	case errors.Is(err, hub.ErrTooMany):
 		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The limit on subscriptions is reached."
 	case errors.Is(err, errLarge):
-		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "What the members of the channel show is too large: make user_info smaller."
+		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The data of the channel's members is too large: make user_info smaller."
 	case errors.Is(err, errFull):
-		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The channel has "+strconv.Itoa(s.server.maxMembers())+" members, as many as it may have."
+		f.kind, f.code, f.why = "LimitReached", int(CodeOverQuota), "The channel has "+strconv.Itoa(s.server.maxMembers())+" members, which is its maximum."
 	}
 	return f
 }
@@ -182,7 +182,7 @@ func rosterOf(r *hub.Recovered) *roster {
 // cacheTries is how often a subscription begins again because of what is published meanwhile.
 const cacheTries = 10
 
-var errOutrun = errors.New("pusher: more was published than the cache has")
+var errOutrun = errors.New("pusher: the cache does not have all publications")
 
 // subscribeCached subscribes to a cache channel: its last event follows the answer.
 func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
@@ -313,7 +313,7 @@ func (s *session) publish(ctx context.Context, now time.Time, c *command) error 
 	}
 	if ok, _ := s.events.Allow(now, clientEventsPerSecond, clientEventsPerSecond); !ok {
 		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - more than " +
-			strconv.Itoa(clientEventsPerSecond) + " a second"}
+			strconv.Itoa(clientEventsPerSecond) + " per second"}
 	}
 	p := &hub.Publication{Event: c.Event, Data: bytes.Clone(unwrap(c.Data)), NotTo: s.id}
 	var o *hub.PublishOptions
@@ -326,9 +326,9 @@ func (s *session) publish(ctx context.Context, now time.Time, c *command) error 
 	case errors.As(err, &no):
 		return rejected("not allowed")
 	case errors.Is(err, hub.ErrTooFast):
-		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - too many a second"}
+		return fault{code: int(CodeTooManyEvents), channel: c.Channel, why: "Client event rejected - too many per second"}
 	case errors.Is(err, hub.ErrTooBig):
-		return rejected("the data is too big")
+		return rejected("the data is too large")
 	}
 	return err
 }

@@ -53,7 +53,7 @@ func (p *pulse) tick() {
 	case wait <= 0:
 		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: encode(&event{Event: "pusher:ping", Data: struct{}{}})})
 		if errors.Is(err, websocket.ErrQueueFull) {
-			_ = s.out.Shut(CodeIdle, "You neither send nor read.")
+			_ = s.out.Shut(CodeIdle, "You neither send nor read messages.")
 			return
 		}
 		p.asked, wait = heard, s.server.pongTimeout()

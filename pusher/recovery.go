@@ -64,7 +64,7 @@ func (s *session) replyTo(ctx context.Context, r *request, o *hub.SubscribeOptio
 
 var (
 	errUnrecoverable = errors.New("pusher: the position cannot be recovered from")
-	errBusy          = closing{CodeReconnect, "You have missed more than can be sent in one go: come back for the rest."}
+	errBusy          = closing{CodeReconnect, "You have missed more than can be sent at one time: reconnect for the rest."}
 )
 
 // recover subscribes behind the client's position. Of a cache channel, errUnrecoverable says that it must be subscribed to as if

@@ -124,7 +124,7 @@ func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
 		app, code, why := s.accept(&c)
 		if code == 0 && !s.take(app) {
-			code, why = CodeOverQuota, "The application has as many connections as it may have."
+			code, why = CodeOverQuota, "The application has reached its limit of connections."
 		}
 		if code != 0 {
 			refuse(out, code, why)
@@ -158,7 +158,7 @@ func (s *Server) accept(c *Client) (app App, code websocket.Code, why string) {
 	case c.Protocol == "":
 		return App{}, CodeNoProtocol, "The query has no protocol version."
 	case err != nil || protocol < 5 || protocol > 7:
-		return App{}, CodeBadProtocol, "The protocol version is not supported: 5, 6 and 7 are."
+		return App{}, CodeBadProtocol, "The protocol version is not supported; 5, 6 and 7 are."
 	case c.Version != "" && !version.MatchString(c.Version):
 		return App{}, CodeBadVersion, "The version of the client is not of the form 1.2.3."
 	}

@@ -83,15 +83,15 @@ func (s *session) Message(m websocket.Message) error {
 	if failed != nil {
 		var f fault
 		if !errors.As(failed, &f) {
-			f = fault{why: "The server cannot do this now: try again later."}
+			f = fault{why: "Temporarily unavailable: try again later."}
 		}
 		s.reply(f.event())
 		if ok, _ := s.faults.Allow(now, faultsPerSecond, maxFaults); !ok {
-			return &websocket.CloseError{Code: CodeOverCapacity, Reason: "Too many of your messages are in error."}
+			return &websocket.CloseError{Code: CodeOverCapacity, Reason: "Too many of your messages are invalid."}
 		}
 	}
 	if s.replies.Slow() {
-		return &websocket.CloseError{Code: CodeOverCapacity, Reason: "You do not read what you get."}
+		return &websocket.CloseError{Code: CodeOverCapacity, Reason: "You read too slowly."}
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func TestAuthenticate(t *testing.T) {
 		{"no query", "POST", path, body, 0, 401, "auth_key is missing"},
 		{"no signature", "POST", path + "?" + q, body, 0, 401, "auth_signature is missing"},
 		{"another version", "POST", path + "?" + strings.Replace(q, "1.0", "2.0", 1) + sig, body, 0, 401, "auth_version"},
-		{"another key", "POST", "/apps/other/events?" + q + sig, body, 0, 401, "auth_key is not that"},
+		{"another key", "POST", "/apps/other/events?" + q + sig, body, 0, 401, "auth_key does not belong"},
 		{"unknown application", "POST", "/apps/4/events?" + q + sig, body, 0, 404, "no application"},
 		{"disabled", "GET", "/apps/off/x?" + signedQuery(testApps()[1], "GET", "/apps/off/x", "", "", at), "", 0, 403, "disabled"},
 		{"long query", "GET", path + "?" + strings.Repeat("a", 5000), "", 0, 400, "longer than"},

@@ -86,7 +86,7 @@ func TestWatchlistWithoutEngine(t *testing.T) {
 	t.Cleanup(func() { s.Hub.Close() })
 	c, id := named(t, drivers["loop"](t, s))
 	signIn(t, c, id, watchlistOf("ann", "bob"))
-	wantRead(t, c, `{"event":"pusher:error","data":{"code":null,"message":"The server cannot do this now: try again later."}}`)
+	wantRead(t, c, `{"event":"pusher:error","data":{"code":null,"message":"Temporarily unavailable: try again later."}}`)
 }
 
 // full is a connection whose queue has room as long as the test says.

@@ -68,7 +68,7 @@ func (s *stream) add(ctx context.Context, a *addition) (*outcome, error) {
 
 var (
 	errNoStream = &problem{status: http.StatusNotFound, text: "there is no such stream"}
-	errBusy     = &problem{status: http.StatusServiceUnavailable, text: "too many append to this stream", header: http.Header{"Retry-After": {"1"}}}
+	errBusy     = &problem{status: http.StatusServiceUnavailable, text: "too many concurrent appends to this stream", header: http.Header{"Retry-After": {"1"}}}
 )
 
 // head returns what every answer about the stream says.
@@ -149,7 +149,7 @@ func (s *stream) judgeProducer(a *addition) (*outcome, error) {
 		return o, nil
 	}
 	if a.by.Seq != last.Seq+1 {
-		p := s.conflict("a number of the producer is missing")
+		p := s.conflict("a producer number is missing")
 		p.header.Set(headerExpected, strconv.FormatInt(last.Seq+1, 10))
 		p.header.Set(headerReceived, strconv.FormatInt(a.by.Seq, 10))
 		return nil, p

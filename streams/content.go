@@ -34,7 +34,7 @@ func kindOf(contentType string) kind {
 // maxMessages is how many messages one request may append.
 const maxMessages = 10_000
 
-var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "this is too big for the stream"}
+var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "this is too large for the stream"}
 
 // split returns the publications of a body, each with at most size bytes of data. empty allows an empty array.
 func (k kind) split(body []byte, size int, empty bool) ([]*hub.Publication, error) {
@@ -74,7 +74,7 @@ func splitJSON(body []byte, size int, empty bool) ([]*hub.Publication, error) {
 			return nil, bad("the body is not valid JSON")
 		}
 		if len(elements) == 0 && !empty {
-			return nil, bad("an empty array has nothing to append")
+			return nil, bad("an empty array: there is nothing to append")
 		}
 	}
 	if len(elements) > maxMessages {

@@ -31,7 +31,7 @@ type chunk struct {
 }
 
 // errGone is the answer to an offset of messages that are not kept any more.
-var errGone = &problem{status: http.StatusGone, text: "what follows this offset is not kept any more: begin with offset=-1"}
+var errGone = &problem{status: http.StatusGone, text: "the messages after this offset are no longer kept: start with offset=-1"}
 
 // locate turns what a request asks for into an offset. The caller has locked and refreshed the stream.
 func (s *stream) locate(r *reading) (uint64, error) {

@@ -134,7 +134,7 @@ func parseLifetime(h http.Header) (l lifetime, err error) {
 	case hasExpires:
 		t, err := time.Parse(time.RFC3339, expires[0])
 		if err != nil {
-			return l, bad("%s is not a time as in RFC 3339", headerExpires)
+			return l, bad("%s is not a time in RFC 3339 format", headerExpires)
 		}
 		l.Expires = t.UTC()
 	}
@@ -208,7 +208,7 @@ func parseReading(q url.Values) (r reading, err error) {
 	offsets, given := q["offset"]
 	switch {
 	case !given && r.mode != readNow:
-		return r, bad("a live read needs an offset")
+		return r, bad("a live read requires an offset")
 	case !given:
 		r.start = true
 		return r, nil
@@ -223,7 +223,7 @@ func parseReading(q url.Values) (r reading, err error) {
 	default:
 		var ok bool
 		if r.offset, r.tag, ok = parseOffset(offsets[0]); !ok {
-			return r, bad("this is not an offset of a stream")
+			return r, bad("not an offset of a stream")
 		}
 	}
 	return r, nil

@@ -215,7 +215,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Cl
 		Preflight(w)
 		return nil
 	}
-	return &problem{status: http.StatusMethodNotAllowed, text: "a stream has no such method", header: http.Header{"Allow": {methods}}}
+	return &problem{status: http.StatusMethodNotAllowed, text: "streams do not support this method", header: http.Header{"Allow": {methods}}}
 }
 
 // validName reports whether a stream may have the name.
@@ -245,7 +245,7 @@ func fail(w http.ResponseWriter, err error) {
 	h := w.Header()
 	p, ok := errors.AsType[*problem](err)
 	if !ok {
-		p = &problem{status: http.StatusServiceUnavailable, text: "the server cannot do this now", header: http.Header{"Retry-After": {"1"}}}
+		p = &problem{status: http.StatusServiceUnavailable, text: "temporarily unavailable", header: http.Header{"Retry-After": {"1"}}}
 		if _, no := errors.AsType[denied](err); no {
 			p = &problem{status: http.StatusForbidden, text: "this is not allowed"}
 		}
@@ -274,7 +274,7 @@ func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*ad
 	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) //nolint:errcheck // then it has another bound
 	if a.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
 		if _, big := errors.AsType[*http.MaxBytesError](err); big {
-			return nil, &problem{status: http.StatusRequestEntityTooLarge, text: "the body is too big"}
+			return nil, &problem{status: http.StatusRequestEntityTooLarge, text: "the body is too large"}
 		}
 		return nil, bad("the body cannot be read")
 	}

@@ -206,7 +206,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 			return s.check(ctx)
 		}
 	}
-	return errors.New("streams: it is published faster than it can be read")
+	return errors.New("streams: messages are published faster than they can be read")
 }
 
 // since returns where to read on; nil means the beginning.

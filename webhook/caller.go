@@ -66,7 +66,7 @@ const (
 )
 
 // errCallPause is what calls get while the receiver has a rest.
-var errCallPause = errors.New("webhook: the receiver of calls has failed again and again, and is not called for a while")
+var errCallPause = errors.New("webhook: the receiver of calls has failed repeatedly and is not called for now")
 
 // Caller carries out the calls of clients: each is a request to the application, and its answer is the client's. A call is not
 // repeated. After five failures in a row calls fail for five seconds without a request. Make it with [NewCaller]. Its methods may be
@@ -172,7 +172,7 @@ func (c *Caller) post(ctx context.Context, call Call) (answer callAnswer, alive 
 		return answer, true, fmt.Errorf("webhook: the answer to a call is larger than %d bytes", maxResult)
 	}
 	if err := json.Unmarshal(got, &answer); err != nil {
-		return answer, true, errors.New("webhook: the answer to a call is not JSON of the form that is expected")
+		return answer, true, errors.New("webhook: the answer to a call is not valid JSON of the expected form")
 	}
 	return answer, true, nil
 }

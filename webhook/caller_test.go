@@ -59,7 +59,7 @@ func TestCaller(t *testing.T) {
 		{"\xff\x00", `,"b64data":"/wA="}`, 200, `{"result":{"b64data":"AAE="}}`, "\x00\x01", ""},
 		{"", `}`, 200, `{"error":{"code":404,"message":"no such thing","temporary":true}}`, "", "404: no such thing"},
 		{"", `}`, 200, `{}`, "", `webhook: the answer to a call has neither "result" nor "error"`},
-		{"", `}`, 200, `hello`, "", "webhook: the answer to a call is not JSON of the form that is expected"},
+		{"", `}`, 200, `hello`, "", "webhook: the answer to a call is not valid JSON of the expected form"},
 		{"", `}`, 200, `{"result":{"data":"` + strings.Repeat("x", 1<<20) + `"}}`, "", "webhook: the answer to a call is larger than 1048576 bytes"},
 		{"", `}`, 302, ``, "", "webhook: a call was answered with 302"},
 		{"", `}`, 500, `{"result":{}}`, "", "webhook: a call was answered with 500"},

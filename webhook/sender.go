@@ -289,10 +289,10 @@ func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
 	case code/100 == 2:
 		return false, nil
 	case code/100 == 5, code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
-		return true, fmt.Errorf("webhook: the receiver has answered %d", code)
+		return true, fmt.Errorf("webhook: the receiver answered with %d", code)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return false, fmt.Errorf("webhook: the receiver has refused with %d: it may verify the signature with another secret than the application's", code)
+		return false, fmt.Errorf("webhook: the receiver answered with %d: it may verify the signature with a secret other than the application's", code)
 	default: // the same request would not be accepted later either; redirects are not followed
-		return false, fmt.Errorf("webhook: the receiver has refused with %d", code)
+		return false, fmt.Errorf("webhook: the receiver answered with %d", code)
 	}
 }

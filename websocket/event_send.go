@@ -48,7 +48,7 @@ func (c *eventOutbox) Send(m Message) error {
 	return c.put(m.Type == Text, false, m.Data)
 }
 
-// writable says why a message that takes n bytes cannot be written, if so. The caller holds the lock.
+// writable returns an error if a message of n bytes cannot be written. The caller holds the lock.
 func (c *eventOutbox) writable(n int) error {
 	if c.end == nil && !c.stuck {
 		return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// Resolver is what [Discover] asks. A [*net.Resolver] is one.
+// Resolver looks up names for [Discover]. [*net.Resolver] implements it.
 type Resolver interface {
 	// LookupNetIP and LookupSRV are those of net.Resolver.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)

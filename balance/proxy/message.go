@@ -111,7 +111,7 @@ func (r *relay) run() *websocket.CloseError {
 	defer r.CloseNow() //nolint:errcheck // it returns nil, and has something to do after a panic only
 	r.fromClient()
 	all.Wait()
-	if panicked != nil { // on the caller's goroutine, which may recover: it costs one client
+	if panicked != nil { // on the caller's goroutine, which may recover, so that it affects only one client
 		panic(panicked)
 	}
 	<-r.client.Context().Done() // which Shut bounds

@@ -180,7 +180,7 @@ func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r 
 	case !r.Recoverable:
 		x.inexact = "a channel without a history"
 	case r.Id != 0:
-		x.inexact = "a channel with a number"
+		x.inexact = "a channel that is sent as a number"
 	case q != nil && q.JoinLeave:
 		x.inexact = "joins and leaves"
 	}

@@ -34,7 +34,7 @@ func plainServer(t *testing.T) (*nats.Conn, *mux) {
 	return nc, m
 }
 
-// A server that was stopped and has come back to its cluster says for a moment that there is no leader. That is waited for.
+// A server that rejoins its cluster after a stop reports for a moment that there is no leader. The test waits for the leader.
 func TestTemporarilyUnavailable(t *testing.T) {
 	nc, m := plainServer(t)
 	s := &store{mux: m, log: "LOG", state: "STATE", leader: true}

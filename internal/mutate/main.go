@@ -52,7 +52,7 @@ type total struct {
 	Package    string
 	Seed       uint64
 	Places     int // how many mutants the package has
-	Mutants    int // how many were tested, the equivalent ones aside
+	Mutants    int // how many were tested, except for equivalent ones
 	Caught     int
 	TimedOut   int // how many of those caught by nothing but the time limit
 	Equivalent int

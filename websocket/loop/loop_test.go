@@ -426,7 +426,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// Left is what remains until what After has set is due.
+// Left returns the time until the deadline of After.
 func TestLeft(t *testing.T) {
 	k, ls, all := stage(t, nil)
 	k.Client("")

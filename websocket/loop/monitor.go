@@ -11,7 +11,7 @@ const (
 	patient = 10 * time.Millisecond
 	hasty   = 500 * time.Microsecond
 
-	calmDown = 50 // looks without a find, until it is patient again
+	calmDown = 50 // checks without a result, until it waits longer again
 )
 
 // monitor watches the drivers, and takes the loop from one whose handler does not return. While all connections wait,

@@ -28,9 +28,8 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	return p, text, n
 }
 
-// place returns where the payload of the frame that b begins with is in b: between start and end. The end is 0 when
-// the frame is not whole in b, when its length has 64 bits, and when it breaks a rule about lengths or masks. b has 6 bytes
-// at least.
+// place returns the start and the end of the payload of the first frame in b. The end is 0 if the frame is incomplete, if its
+// length has 64 bits, or if it violates a rule about lengths or masks. b has 6 bytes at least.
 func (m *Machine) place(b []byte) (start, end int) {
 	start, size := 2, int(b[1]&0x7f)
 	if size == 126 {

@@ -55,7 +55,7 @@ type storm struct {
 // comer is one client of a storm.
 type comer struct {
 	subscribe []byte // what it subscribes with
-	position  string // the one behind its subscription
+	position  string // the one after its subscription
 	stage     stage
 	seen      []int // the numbers of the publications that it has got
 }

@@ -112,7 +112,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// A struct of which one key is set may be missing, but not empty; what is wrong in it is said once.
+// A struct of which one key is set may be missing, but not empty; its problems are reported once.
 func TestOnly(t *testing.T) {
 	for document, want := range map[string]string{
 		"":                             "",
