@@ -62,15 +62,13 @@ func TestMemoryIsGivenBack(t *testing.T) {
 func TestGiveBackEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		at, freed := heapState{live: 10 * mib, held: 40 * mib}, 0
+		at, freed, began := heapState{live: 10 * mib, held: 40 * mib}, make(chan time.Time, 2), time.Now()
 		var all sync.WaitGroup
 		all.Go(func() {
-			giveBack(ctx, func() heapState { return at }, func() { freed++; at.held = 11 * mib })
+			giveBack(ctx, func() heapState { return at }, func() { freed <- time.Now(); at.held = 11 * mib })
 		})
-		time.Sleep(memoryCalm*memoryEvery + time.Second)
-		synctest.Wait()
-		if freed != 1 {
-			t.Errorf("memory was given back %d times, want once", freed)
+		if took := (<-freed).Sub(began); took != memoryCalm*memoryEvery {
+			t.Errorf("memory was given back after %v, want %v", took, memoryCalm*memoryEvery)
 		}
 		cancel()
 		all.Wait()
