@@ -27,7 +27,7 @@ type Identity struct {
 	// come is closed.
 	Issued, Expires time.Time
 
-	// Again is how the service that has said so is asked again while a connection is open. nil: it is not. A [Guard] does not ask.
+	// Again asks the same service again while a connection is open. nil means that it is not asked again. A [Guard] does not ask.
 	Again *Again
 }
 

@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 }
 
 // A flag with a value that cannot be used ends every command with the exit code of usage, also when the value is the name of
-// a file, and when only the check of the whole configuration finds out. A mistake in a file or in the environment is none of
+// a file, and when only the check of the whole configuration finds out. A mistake in a file or in the environment is not one of
 // the command line.
 func TestExitCodeOfFlags(t *testing.T) {
 	state(t)

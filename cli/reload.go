@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// defaultAdmin is where the documents have the admin listener of serve, which has none unless it is told to.
+// defaultAdmin is the address of the admin listener in the documents; serve has no admin listener by default.
 const defaultAdmin = "127.0.0.1:9090"
 
 func newReload(sys *System) *cobra.Command {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	told := suite.String()
 	suite.secrets.Range(func(key, _ any) bool {
 		if i := strings.Index(told, key.(string)); i >= 0 {
-			fmt.Fprintf(os.Stderr, "FAIL: a secret was told: %.300q\n", told[max(0, i-200):i+50])
+			fmt.Fprintf(os.Stderr, "FAIL: a secret was logged: %.300q\n", told[max(0, i-200):i+50])
 			code = 1
 		}
 		return true

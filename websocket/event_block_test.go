@@ -98,7 +98,7 @@ func TestEventOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	}
 }
 
-// A connection's messages arrive in order and one at a time, whoever owns the loop.
+// A connection's messages arrive in order and one at a time, on any loop.
 func TestEventOrderWhileLoopsChangeHands(t *testing.T) {
 	var inside atomic.Int32
 	h := evHandler{Message: func(c *eventConn, m Message) {

@@ -14,7 +14,7 @@ import (
 type source struct {
 	server   *Server
 	listener net.Listener
-	tls      func(context.Context, net.Conn) *tls.Config // nil: no TLS
+	tls      func(context.Context, net.Conn) *tls.Config // nil means no TLS
 	base     context.Context                             // of all requests
 
 	conns chan net.Conn

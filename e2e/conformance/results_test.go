@@ -89,7 +89,7 @@ func (t *table) compare(test *testing.T) {
 	want := strings.Split(string(committed), "\n")
 	for i, line := range strings.Split(got, "\n") {
 		if i >= len(want) || line != want[i] {
-			test.Fatalf("line %d of %s is not what came out (-rewrite writes the file anew):\n%s", i+1, resultsFile, line)
+			test.Fatalf("line %d of %s differs from the results (-rewrite writes the file anew):\n%s", i+1, resultsFile, line)
 		}
 	}
 	if len(want) > strings.Count(got, "\n")+1 {

@@ -145,7 +145,7 @@ func TestParse(t *testing.T) {
 
 6455-5.4-7 MUST NOT proxies
   > they MUST NOT
-  why this is no proxy
+  why this is not a proxy
 `
 	got, err := Parse(strings.NewReader(text))
 	if err != nil {

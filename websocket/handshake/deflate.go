@@ -41,8 +41,9 @@ type DeflatePolicy struct {
 	ServerNoTakeover bool // ask for it, or as a server do it, whatever the peer says
 	ClientNoTakeover bool // likewise for the client's compressor
 
-	// MaxServerBits and MaxClientBits are the largest windows wanted, 9 to 15. 0 means 15, but for a server's MaxClientBits 12 where
-	// the client takes context over: the server has to remember that much of each connection (docs/decisions/0003-takeover-windows.md).
+	// MaxServerBits and MaxClientBits are the largest windows wanted, 9 to 15. 0 means 15, except that a server's MaxClientBits is
+	// 12 where the client takes context over: the server has to remember that much of each connection
+	// (docs/decisions/0003-takeover-windows.md).
 	MaxServerBits, MaxClientBits uint8
 
 	// MinBits is the smallest window that the own compressor can keep to. 0 means 9: zlib and those like it cannot do 8

@@ -38,7 +38,7 @@ func (s *Stream) Watch(notify func()) *Watch {
 	return &Watch{raw: p.raw, notify: notify}
 }
 
-// socket returns the socket below s, nil when there is none of ours.
+// socket returns the socket below s, nil if there is no socket of ours.
 func (s *Stream) socket() *poller {
 	if t, ok := s.rwc.(*tls.Conn); ok {
 		return newPoller(t.NetConn())
