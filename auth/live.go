@@ -273,7 +273,7 @@ const (
 // link is a session's place among those of the same key.
 type link struct{ next, prev *Session }
 
-// key returns what s is found by, "" for nothing.
+// key returns the lookup key of s, "" for none.
 func (k kind) key(s *Session) string {
 	if k == bySubject {
 		return s.Identity.Subject

@@ -325,7 +325,7 @@ func limitedStorm(o StormOptions) *Storm {
 	return s
 }
 
-// While the upstreams follow, everything is admitted, at whatever rate. When they do not, what they did is the rate from then on.
+// While the upstreams follow, everything is admitted, at whatever rate. When they do not, their last rate becomes the limit.
 func TestStormIsOpen(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	server := slowServer{each: 50 * time.Microsecond}

@@ -45,7 +45,7 @@ func (s *chainShown) badFile(list []*x509.Certificate) bool {
 	})
 }
 
-// chainHint is the next step when something is wrong with certificates, the last of which is last.
+// chainHint returns the next step for a problem of a chain whose last certificate is last.
 func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	switch kind {
 	case chain.Expired:

@@ -27,7 +27,7 @@ func newToken(sys *System) *cobra.Command {
 	return cmd
 }
 
-// newTokenAPIKey prints the key where a pipe can take it, and what goes into the configuration beside it.
+// newTokenAPIKey prints the key on standard output, and the entry for the configuration on standard error.
 func newTokenAPIKey(sys *System) *cobra.Command {
 	var user string
 	cmd := &cobra.Command{

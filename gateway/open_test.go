@@ -211,7 +211,7 @@ func TestTraced(t *testing.T) {
 	}
 }
 
-// Why a handshake failed is said by the error that knows most.
+// The most specific error has the reason of a failed handshake.
 func TestReasonOf(t *testing.T) {
 	cause := errors.New("the cause")
 	for want, err := range map[string]*websocket.HandshakeError{

@@ -173,7 +173,7 @@ func (w *responder) put(p []byte) error {
 	return w.err
 }
 
-// flush sends the head if that is due, and what is there of the body.
+// flush sends the head if it has not been sent, and the buffered part of the body.
 func (w *responder) flush() error {
 	var b []byte
 	if !w.begun {

@@ -132,7 +132,7 @@ func (o *outbox) uncut() {
 	}
 }
 
-// boundWrites sets the deadline for all that is written from here on. A write that is interrupted stays so. The caller
+// boundWrites sets the deadline for later writes. An interrupted write is not resumed. The caller
 // holds mu.
 func (o *outbox) boundWrites(deadline time.Time) {
 	o.writeBy = deadline

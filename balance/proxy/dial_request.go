@@ -259,7 +259,7 @@ func (d *Dialer) target(u *url.URL) (string, error) {
 	return path, nil
 }
 
-// encoded are the ways to write what is special in a path.
+// encoded are the encodings of special characters in a path.
 var encoded = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%3b", ";", "%3B", ";", "%25", "%")
 
 // dotted reports whether a path has a segment that leads elsewhere, for any server that decodes it up to three times, takes a backslash for

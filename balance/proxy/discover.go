@@ -109,8 +109,8 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 // MaxWeight is the largest weight of a server that an operator or a file names. SRV records have larger ones.
 const MaxWeight = 1000
 
-// ParseServers reads a list of servers: one URL a line, with weight=N and capacity=N behind it where they are not the default. Empty
-// lines and what follows a # are skipped. parse makes an ID of a URL. The error names the line.
+// ParseServers reads a list of servers: one URL a line, followed by weight=N and capacity=N where they differ from the default.
+// Empty lines and comments after a # are skipped. parse returns the ID of a URL. The error names the line.
 func ParseServers(text string, parse func(string) (string, error)) (list []balance.Spec, err error) {
 	n := 0
 	for line := range strings.Lines(text) {

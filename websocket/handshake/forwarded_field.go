@@ -16,8 +16,8 @@ type hop struct {
 	Host  string // the Host header
 }
 
-// parseForwarded reads the lines of a Forwarded header, farthest hop first. An error says how they break the grammar,
-// and quotes nothing.
+// parseForwarded reads the lines of a Forwarded header, farthest hop first. An error describes the violation of the grammar,
+// without quoting.
 func parseForwarded(lines []string) ([]hop, error) {
 	var hops []hop
 	for _, line := range lines {

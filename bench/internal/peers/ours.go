@@ -75,7 +75,8 @@ func oursEcho(c *websocket.Conn) {
 // queueLimit is where copying a message costs more than a write of its own.
 const queueLimit = 4 << 10
 
-// oursQueueEcho need not know when the kernel has an answer, so that those to messages that came together go together.
+// oursQueueEcho need not know when the kernel has an answer, so that answers to messages that arrive together are sent
+// together.
 func oursQueueEcho(c *websocket.Conn) {
 	defer c.CloseNow()
 	ctx := context.Background()
