@@ -262,9 +262,10 @@ func TestAuditFields(t *testing.T) {
 		}
 	}
 	elsewhere := map[string]string{ // written by what the function calls
-		"AuditConnected": "KeyPath KeyDecision KeyRule",
-		"AuditTicket":    "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",
-		"AuditLogout":    "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",
+		"AuditConnected":    "KeyPath KeyDecision KeyRule",
+		"AuditDisconnected": "KeyLimit",
+		"AuditTicket":       "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",
+		"AuditLogout":       "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",
 	}
 	for _, c := range constants(t, "Audit") {
 		_, fields, ok := strings.Cut(c.meaning, ": ")
