@@ -33,7 +33,7 @@ Every metric of ` + "`handfast`" + `, every event and field of its log, and ever
 Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in the text form of Prometheus:
 
 ` + "```yaml" + `
-admin: {address: "127.0.0.1:9100"}
+admin: {address: "127.0.0.1:9090"}
 ` + "```" + `
 
 A counter counts since the start of the process. Series of a part that is not configured (channels, webhooks, servers behind the balancer) do not
@@ -64,9 +64,10 @@ var labels = map[string]string{
 	"direction":   "`in`: from clients, `out`: to clients; at a server `in`: to it, `out`: from it",
 	"endpoint":    "the endpoint's name; empty for handshakes that reached none",
 	"go":          "the version of Go",
+	"limit":       "the setting of which the client sent more: `messages_per_second`, `bytes_per_second`",
 	"method":      "the method's name in the configuration, `none` without an identity",
 	"namespace":   "of channels: its name",
-	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
+	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of a session that was asked about again `refused`, `unknown`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
 	"priority":    "`new`, `resuming`",
 	"server":      "the server's address",
 	"session":     "`new`, `resumed`",
@@ -82,6 +83,7 @@ func everything() *Metrics {
 	chat := NewEndpoint("chat")
 	chat.Closed(1000)
 	chat.Refused("check", 401)
+	chat.Limited("messages_per_second")
 	one := func() float64 { return 1 }
 	m := NewMetrics(Live{
 		Pending: one, AuthCalls: one, Certificates: func() map[string]float64 { return map[string]float64{"a.pem": 1} },
@@ -97,6 +99,7 @@ func everything() *Metrics {
 	m.Auth.WithLabelValues("jwt", "known").Observe(1)
 	m.Reloads.WithLabelValues("done").Inc()
 	m.TLS.WithLabelValues("new").Inc()
+	m.Rechecks.WithLabelValues("refused").Inc()
 	m.Tried("chat", "a:1", "ok", time.Second)
 	return m
 }
@@ -200,6 +203,13 @@ func TestReference(t *testing.T) {
 	}
 }
 
+// descriptionOf returns the only description of a collector.
+func descriptionOf(c prometheus.Collector) *prometheus.Desc {
+	ch := make(chan *prometheus.Desc, 1)
+	c.Describe(ch)
+	return <-ch
+}
+
 // Every metric that a collector describes is in the reference.
 func TestEveryMetricHasASeries(t *testing.T) {
 	families, err := everything().registry.Gather()
@@ -210,6 +220,12 @@ func TestEveryMetricHasASeries(t *testing.T) {
 	for _, f := range families {
 		shown[f.GetName()] = true
 	}
+	check := func(d *prometheus.Desc) {
+		_, name, _ := strings.Cut(d.String(), `fqName: "`)
+		if name, _, _ = strings.Cut(name, `"`); !shown[name] {
+			t.Errorf("%s has no series", name)
+		}
+	}
 	found := 0
 	for _, c := range []any{newChannels(nil), newUpstreams(nil), newAdmissions(nil), newEndpoints(nil), newLive(Live{})} {
 		v := reflect.ValueOf(c).Elem()
@@ -218,13 +234,26 @@ func TestEveryMetricHasASeries(t *testing.T) {
 				continue
 			}
 			found++
-			_, name, _ := strings.Cut((*prometheus.Desc)(v.Field(i).UnsafePointer()).String(), `fqName: "`)
-			if name, _, _ = strings.Cut(name, `"`); !shown[name] {
-				t.Errorf("%s has no series", name)
-			}
+			check((*prometheus.Desc)(v.Field(i).UnsafePointer()))
 		}
 	}
-	if found < 30 {
+	for _, c := range []any{NewMetrics(Live{}), NewEndpoint("chat")} { // those with labels have no series before the first event
+		v := reflect.ValueOf(c).Elem()
+		for i := range v.NumField() {
+			var desc *prometheus.Desc
+			switch field := v.Field(i); field.Type() {
+			case reflect.TypeFor[*prometheus.CounterVec]():
+				desc = descriptionOf((*prometheus.CounterVec)(field.UnsafePointer()))
+			case reflect.TypeFor[*prometheus.HistogramVec]():
+				desc = descriptionOf((*prometheus.HistogramVec)(field.UnsafePointer()))
+			default:
+				continue
+			}
+			found++
+			check(desc)
+		}
+	}
+	if found < 36 {
 		t.Errorf("%d metrics are described", found)
 	}
 }
