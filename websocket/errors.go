@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // ErrConcurrentRead is returned by a read that begins while another goroutine is reading, or in a View.
@@ -22,10 +24,11 @@ type CloseError struct {
 	Err    error  // the cause: a *protocol.Violation or an I/O error; nil if the closing handshake is complete
 }
 
-// Error returns which end closed, the code and reason, and the cause.
+// Error returns which end closed, the code and reason, and the cause. When the peer violated the protocol, the cause is what it did,
+// and the close frame came from this end.
 func (e *CloseError) Error() string {
 	s := "websocket: closed"
-	if e.ByPeer {
+	if v := (*protocol.Violation)(nil); e.ByPeer && !errors.As(e.Err, &v) {
 		s += " by the peer"
 	}
 	if e.Code != 0 {

@@ -113,6 +113,22 @@ func TestErrorsOfAnEnd(t *testing.T) {
 	}
 }
 
+// A peer that has violated the protocol has not closed: the end that says so is this one.
+func TestErrorOfAViolation(t *testing.T) {
+	tooBig := &protocol.Violation{Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message of more bytes than are accepted here"}
+	for _, tt := range []struct {
+		e    *CloseError
+		want string
+	}{
+		{violation(tooBig), "websocket: closed with 1009 message too big: a message of more bytes than are accepted here (RFC 6455 §10.4)"},
+		{&CloseError{Code: CodeTooBig, Reason: "too long", ByPeer: true}, `websocket: closed by the peer with 1009 message too big ("too long")`},
+	} {
+		if got := tt.e.Error(); got != tt.want || !tt.e.ByPeer {
+			t.Errorf("%+v: %s\nwant %s", tt.e, got, tt.want)
+		}
+	}
+}
+
 // A connection that breaks off ended as was begun before, or as the write that failed says, or as the read does.
 func TestErrorsOfABreak(t *testing.T) {
 	reset, pipe := errors.New("reset"), errors.New("broken pipe")
