@@ -89,6 +89,12 @@ func (c *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// settle waits a moment for the first bytes that are kept, so that what is shown does not depend on how they arrive.
+func (l *link) settle() {
+	l.bound(time.Now().Add(patience))
+	io.CopyN(io.Discard, l.Conn, int64(seenBytes-len(l.seen))) //nolint:errcheck // what has arrived is what there is to show
+}
+
 // bound is SetDeadline, whose error shows at the next read or write.
 func (l *link) bound(d time.Time) { _ = l.SetDeadline(d) }
 

@@ -21,6 +21,8 @@ const (
 	maxShown     = 80      // lines of one head that are shown
 	maxLine      = 1 << 10 // bytes of a line that are shown
 	bodyPatience = time.Second
+	// patience is the wait for more of what is wrong already. With it the report does not depend on how the network cuts the bytes.
+	patience = 250 * time.Millisecond
 )
 
 // head is an answer's head as far as it came, and what is wrong with it. The rules are handshake's; this keeps the lines.
@@ -50,7 +52,8 @@ type headProblem struct {
 	fault  Fault
 	clause string
 	detail string
-	err    error // of the connection, when that ended it
+	note   string // of the line that is wrong
+	err    error  // of the connection, when that ended it
 }
 
 // readHead reads an answer's head: no more than its bounds allow, and not behind it than one read may bring.
@@ -58,7 +61,7 @@ func readHead(c net.Conn, deadline time.Time) *head {
 	h := &head{}
 	c.SetReadDeadline(deadline)
 	chunk := make([]byte, 4096)
-	for {
+	for known := false; ; {
 		n, err := c.Read(chunk)
 		used, done := h.feed(chunk[:n])
 		switch {
@@ -68,45 +71,58 @@ func readHead(c net.Conn, deadline time.Time) *head {
 		case err != nil:
 			h.ended(err)
 			return h
+		case !known && (h.problem != nil || h.foreign() && tells(h.cur)):
+			known = true
+			c.SetReadDeadline(earlier(deadline, time.Now().Add(patience)))
 		}
 	}
 }
 
-// feed takes bytes from b, all of them until the head ends, and returns how many, and whether there is no more to be read.
-func (h *head) feed(b []byte) (used int, done bool) {
-	if first := append(h.cur[:len(h.cur):len(h.cur)], b...); len(h.lines) == 0 && len(b) > 0 && !mayBeHTTP(first) {
-		if h.cur = first; !tells(first) {
-			return len(b), false
-		}
-		h.problem = notHTTP(first)
-		h.lines = append(h.lines, headLine{text: string(first), note: h.problem.detail})
-		return len(b), true
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
 	}
+	return a
+}
+
+// feed takes bytes from b, all of them until the head ends, and returns how many, and whether there is no more to be read.
+// It takes them one by one, so that the lines do not depend on how the bytes arrive.
+func (h *head) feed(b []byte) (used int, done bool) {
 	for used < len(b) && !done {
-		part := b[used:]
-		if end := bytes.IndexByte(part, '\n'); end >= 0 {
-			part = part[:end+1]
-		}
-		used += len(part)
-		done = h.take(part)
+		used++
+		done = h.take(b[used-1 : used])
 	}
 	return used, done
 }
 
-// take takes a line, or a part of one that goes on, and reports whether it ended the head that counts.
-func (h *head) take(part []byte) bool {
-	h.cur = append(h.cur, part...)
-	r, _, v := h.in.Feed(part)
-	if v == nil && !bytes.HasSuffix(part, []byte("\n")) {
+// foreign reports whether what has arrived is not the beginning of an answer in HTTP/1.
+func (h *head) foreign() bool { return len(h.lines) == 0 && !mayBeHTTP(h.cur) }
+
+// take takes a byte, and reports whether it ended the head that counts, or what is shown of one that is wrong.
+func (h *head) take(c []byte) bool {
+	h.cur = append(h.cur, c...)
+	switch {
+	case h.problem != nil: // the line that is wrong is read to its end, to be shown
+		return h.shown()
+	case h.foreign():
+		if len(h.cur) < bannerSize(h.cur) {
+			return false
+		}
+		h.notHTTP()
+		return true
+	}
+	r, _, v := h.in.Feed(c)
+	if v != nil {
+		h.broken(v)
+		return h.shown()
+	}
+	if c[0] != '\n' {
 		return false
 	}
-	raw := h.cur
+	line := strings.TrimRight(string(h.cur), "\r\n")
 	h.cur = nil
-	line := strings.TrimRight(string(raw), "\r\n")
 	switch {
-	case v != nil:
-		h.lines = append(h.lines, headLine{text: strings.TrimSuffix(string(raw), "\n")})
-		h.broken(v, raw)
 	case h.status == 0:
 		h.lines = append(h.lines, headLine{text: line})
 		h.proto, h.reason = line[:len("HTTP/1.1")], strings.TrimSpace(line[len("HTTP/1.1 101"):])
@@ -120,7 +136,22 @@ func (h *head) take(part []byte) bool {
 		h.lines = append(h.lines, headLine{note: "an interim answer: the one that counts follows"})
 		h.proto, h.status, h.reason, h.fields = "", 0, "", nil
 	}
-	return r != nil || v != nil
+	return r != nil
+}
+
+// shown reports whether all is there that is shown of the line that is wrong, and keeps it then.
+func (h *head) shown() bool {
+	if h.problem.fault != FaultHeadTooLarge && !bytes.HasSuffix(h.cur, []byte("\n")) && len(h.cur) < 2*maxLine {
+		return false
+	}
+	h.keepWrong()
+	return true
+}
+
+// keepWrong keeps the line that is wrong, as far as it has arrived.
+func (h *head) keepWrong() {
+	h.lines = append(h.lines, headLine{text: strings.TrimSuffix(string(h.cur), "\n"), note: h.problem.note})
+	h.cur = nil
 }
 
 // field keeps a line of the head that is in order: a field, or more of the one before it.
@@ -137,8 +168,8 @@ func (h *head) field(line string) headLine {
 
 const bareLF = "it ends in a bare LF instead of CR LF"
 
-// broken notes which rule the line read last breaks.
-func (h *head) broken(v *handshake.Violation, raw []byte) {
+// broken notes which rule the line under way breaks.
+func (h *head) broken(v *handshake.Violation) {
 	p := &headProblem{fault: FaultHeadBroken, clause: v.Section, detail: v.Detail}
 	h.problem = p
 	switch v.Section {
@@ -149,19 +180,26 @@ func (h *head) broken(v *handshake.Violation, raw []byte) {
 		p.fault = FaultHeadEndless
 		return
 	case "RFC 9112 §2.2":
-		if bytes.HasSuffix(raw, []byte("\n")) && bytes.IndexByte(raw, '\r') < 0 {
+		if bytes.HasSuffix(h.cur, []byte("\n")) && bytes.IndexByte(h.cur, '\r') < 0 {
 			p.detail = bareLF + ", which some clients let pass and others do not"
 		}
 	}
-	n := len(h.lines)
-	h.lines[n-1].note = p.detail
-	p.detail = fmt.Sprintf("line %d of the answer: %s", n, p.detail)
+	p.note = p.detail
+	p.detail = fmt.Sprintf("line %d of the answer: %s", len(h.lines)+1, p.detail)
 }
 
 // ended notes that the connection ended, or was silent, before the head was whole.
 func (h *head) ended(err error) {
+	if h.problem != nil {
+		h.keepWrong()
+		return
+	}
 	left := h.cur
 	some := len(h.lines) > 0 || len(left) > 0
+	if h.foreign() && (tells(left) || !isReset(err)) {
+		h.notHTTP()
+		return
+	}
 	if len(left) > 0 {
 		h.lines = append(h.lines, headLine{text: string(left), note: "it has no end"})
 	}
@@ -172,9 +210,6 @@ func (h *head) ended(err error) {
 		if !some {
 			p.detail = "the connection was broken off (RST) without an answer"
 		}
-	case len(h.lines) == 1 && len(left) > 0 && !mayBeHTTP(left):
-		p = notHTTP(left)
-		h.lines[0].note = p.detail
 	case some && isTimeout(err):
 		p.fault, p.clause, p.detail = FaultHeadEndless, "RFC 9112 §2.1", "the head of the answer began, and its empty line did not come in time"
 	case some && isEOF(err):
@@ -199,6 +234,24 @@ func mayBeHTTP(b []byte) bool {
 // frame, in which a line end would say nothing, or of a TLS record.
 func tells(b []byte) bool {
 	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || len(b) > 0 && b[0] != 0 && bytes.IndexByte(b, '\n') >= 0
+}
+
+// bannerSize returns how much is read of an answer that does not begin as HTTP/1 does: of a binary one a header, and of any other
+// twice what is shown, so that no secret is cut where the shown part ends.
+func bannerSize(b []byte) int {
+	switch b[0] {
+	case 0:
+		return len("\x00\x00\x00\x04\x00\x00\x00\x00\x00") // the header of an HTTP/2 frame
+	case 0x15, 0x16:
+		return len("\x15\x03\x01\x00\x02\x02\x46") // a TLS alert
+	}
+	return 2 * maxLine
+}
+
+// notHTTP notes that the answer is not HTTP/1.
+func (h *head) notHTTP() {
+	h.problem = notHTTP(h.cur)
+	h.lines = append(h.lines, headLine{text: string(h.cur), note: h.problem.detail})
 }
 
 // notHTTP says what an answer is that does not begin as HTTP/1 does.

@@ -33,6 +33,8 @@ type inbound struct {
 	m        *protocol.Machine
 	buf      []byte    // what has come and was not looked at
 	inflater *inflater // nil: no compression was agreed on
+	deadline time.Time // of the call of next under way
+	failed   error     // of a read behind which there was something to look at first
 	heard    time.Time // when the last bytes came
 	frames   int       // that came whole
 	data     int       // of these, that end a message
@@ -66,6 +68,7 @@ type incoming struct {
 // next returns the next frame. The error is a *broken, or the connection's. A frame that breaks a rule comes with it, as
 // far as it is known.
 func (in *inbound) next(deadline time.Time) (*incoming, error) {
+	in.deadline = deadline
 	in.conn.SetReadDeadline(deadline)
 	for {
 		f, err := in.take()
@@ -80,6 +83,10 @@ func (in *inbound) next(deadline time.Time) (*incoming, error) {
 
 // fill reads once.
 func (in *inbound) fill() error {
+	if err := in.failed; err != nil {
+		in.failed = nil
+		return err
+	}
 	chunk := make([]byte, readChunk)
 	n, err := in.conn.Read(chunk)
 	in.buf = append(in.buf, chunk[:n]...)
@@ -90,34 +97,47 @@ func (in *inbound) fill() error {
 	return err
 }
 
+// settle waits a moment for n bytes to look at, so that the verdict on what is wrong does not depend on how the bytes arrive.
+func (in *inbound) settle(n int) {
+	if len(in.buf) >= n || in.failed != nil {
+		return
+	}
+	in.conn.SetReadDeadline(earlier(in.deadline, time.Now().Add(patience)))
+	for len(in.buf) < n {
+		if err := in.fill(); err != nil {
+			if !isTimeout(err) {
+				in.failed = err
+			}
+			break
+		}
+	}
+	in.conn.SetReadDeadline(in.deadline)
+}
+
 // take goes on with what has come. It returns neither a frame nor an error when that is not enough.
 func (in *inbound) take() (*incoming, error) {
 	if in.frame == nil {
+		if in.frames == 0 && in.isGarbage() {
+			in.settle(shownOfWrong)
+			return &incoming{}, &broken{FaultGarbage, "RFC 6455 §5.2", "what follows the 101 are no frames", 1002}
+		}
 		h, n, err := frame.Parse(in.buf)
 		if n == 0 && err == nil {
-			if len(in.buf) > 0 && in.frames == 0 && looksLikeText(in.buf) {
-				return &incoming{}, garbage()
-			}
 			return nil, nil
 		}
 		f := &incoming{Header: h}
-		unknown := h.RSV&(frame.RSV2|frame.RSV3) != 0 || h.Opcode.Reserved()
-		if in.frames == 0 && (unknown && !isWhole(h, n, in.buf) || looksLikeText(in.buf)) {
-			return f, garbage()
-		}
-		raw := in.buf
 		in.frame, in.left = f, h.Length
 		if n == 0 { // a length that is encoded wrongly: the Machine says so
-			n = len(in.buf)
-		}
-		if err := in.step(n); err != nil {
-			if p := in.last; p != nil && p.Opcode == frame.Text && p.Fin && !p.compressed {
-				if better := miscounted(p.payload, raw); better != nil {
-					err = better
-				}
+			if n = 10; in.buf[1]&0x7f == 126 {
+				n = 4
 			}
-			f.payload = slices.Clone(in.buf[:min(int64(len(in.buf)), h.Length, keepPayload)])
-			frame.Mask(f.payload, h.Key)
+		}
+		header := in.buf[:n:n]
+		if err := in.step(n); err != nil {
+			if p := in.last; p != nil {
+				err = in.recount(p, header, err)
+			}
+			in.keepWrong(f)
 			return f, err
 		}
 		if !h.Opcode.Control() {
@@ -136,13 +156,12 @@ func (in *inbound) take() (*incoming, error) {
 		f.payload = append(f.payload, in.buf[:min(n, keepPayload-len(f.payload))]...)
 		in.left -= int64(n)
 		if err := in.step(n); err != nil {
+			if in.left == 0 {
+				err = in.recount(f, nil, err)
+			}
+			in.keepWrong(f)
 			if f.Opcode == frame.Close && len(f.payload) > 1 { // shown, whatever is wrong with it
 				f.code = int(binary.BigEndian.Uint16(f.payload))
-			}
-			if f.Opcode == frame.Text && f.Fin && !f.compressed && in.left == 0 {
-				if better := miscounted(f.payload, in.buf); better != nil {
-					err = better
-				}
 			}
 			return f, err
 		}
@@ -245,19 +264,75 @@ func (in *inbound) violation(err error) error {
 	return &broken{fault, v.Section, v.Detail, int(v.Code)}
 }
 
-// garbage says that what follows the handshake are no frames at all.
-func garbage() error {
-	return &broken{FaultGarbage, "RFC 6455 §5.2", "what follows the 101 are no frames", 1002}
+// isGarbage reports whether what follows the handshake are no frames at all.
+func (in *inbound) isGarbage() bool {
+	if len(in.buf) == 0 {
+		return false
+	}
+	if isText(in.buf[0]) {
+		if in.settle(textSample); looksLikeText(in.buf) {
+			return true
+		}
+	}
+	in.settle(2)
+	h, n, err := frame.Parse(in.buf)
+	if n == 0 && err == nil || h.RSV&(frame.RSV2|frame.RSV3) == 0 && !h.Opcode.Reserved() {
+		return false
+	}
+	const after = 14 // the header of the next frame
+	if err != nil || h.Length > shownOfWrong-after-int64(n) {
+		return true
+	}
+	whole := n + int(h.Length) + after
+	in.settle(whole)
+	return !isWhole(h, n, in.buf[:min(whole, len(in.buf))])
 }
+
+// shownOfWrong is how many bytes are read of what breaks a rule: more than is shown, so that no secret is cut where that ends.
+const shownOfWrong = 4 << 10
+
+// keepWrong keeps the start of the payload of a frame that breaks a rule.
+func (in *inbound) keepWrong(f *incoming) {
+	want := int(min(f.Length, shownOfWrong))
+	if room := want - len(f.payload); room > 0 {
+		in.settle(room)
+		more := slices.Clone(in.buf[:min(room, len(in.buf))])
+		if f.Masked {
+			frame.Mask(more, f.Key)
+		}
+		f.payload = append(f.payload, more...)
+	}
+	f.payload = f.payload[:min(want, len(f.payload))]
+}
+
+// recount returns the reason why err was met, if f is a text whose length was counted wrongly: what follows it begins with header,
+// which has been read, and is its rest.
+func (in *inbound) recount(f *incoming, header []byte, err error) error {
+	if f.Opcode != frame.Text || !f.Fin || f.compressed || !slices.ContainsFunc(f.payload, func(c byte) bool { return c >= 0x80 }) {
+		return err
+	}
+	const enough = maxMiscounted + 14 // and a header behind it
+	in.settle(enough)
+	rest := slices.Concat(header, in.buf)
+	if better := miscounted(f.payload, rest[:min(len(rest), enough)]); better != nil {
+		return better
+	}
+	return err
+}
+
+// textSample is how many bytes have to read like text.
+const textSample = 8
 
 // looksLikeText reports whether the bytes behind the handshake read like text. A frame's header and the start of its payload
 // hardly ever do.
 func looksLikeText(b []byte) bool {
-	const sample = 8
-	if len(b) < sample/2 {
+	if len(b) < textSample/2 {
 		return false
 	}
-	return !slices.ContainsFunc(b[:min(len(b), sample)], func(c byte) bool {
-		return (c < ' ' || c >= 0x7f) && c != '\r' && c != '\n' && c != '\t'
-	})
+	return !slices.ContainsFunc(b[:min(len(b), textSample)], func(c byte) bool { return !isText(c) })
+}
+
+// isText reports whether c is of a text in ASCII.
+func isText(c byte) bool {
+	return ' ' <= c && c < 0x7f || c == '\r' || c == '\n' || c == '\t'
 }

@@ -314,7 +314,7 @@ func (s *session) describe(f *incoming, rule *broken) Frame {
 	if rule != nil {
 		out.Error = rule.detail
 		if rule.fault == FaultGarbage {
-			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.in.buf, true)}
+			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.in.buf[:min(len(s.in.buf), shownOfWrong)], true)}
 		}
 	}
 	switch {

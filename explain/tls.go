@@ -119,6 +119,9 @@ func (t *dialer) tlsStep(l *link) bool {
 		return true
 	}
 	s.OK = false
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		l.settle()
+	}
 	fault, clause, detail := t.judgeTLS(sec, l, err)
 	t.end(s, detail)
 	if t.stopped(StageTLS) {

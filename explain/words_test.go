@@ -300,7 +300,7 @@ func TestCheckRequest(t *testing.T) {
 		{Options{Credentials: Credentials{Bearer: "to\nken"}}, "Authorization", "RFC 9110 §5.5"},
 		{Options{Credentials: Credentials{APIKey: "x", APIKeyHeader: "Host"}}, "cannot be Host", clauseClient},
 		{Options{Credentials: Credentials{APIKey: "x", APIKeyHeader: "Upgrade"}}, "Upgrade", clauseClient},
-		{Options{Credentials: Credentials{APIKey: "x", APIKeyHeader: "a b"}}, "no token", "RFC 9110 §5.5"},
+		{Options{Credentials: Credentials{APIKey: "x", APIKeyHeader: "a b"}}, "not a token", "RFC 9110 §5.5"},
 		{Options{Header: http.Header{"Sec-Websocket-Key": {"x"}}}, "", clauseClient},
 		{Options{Subprotocols: []string{"a", "a"}}, "a", clauseClient + " (10)"},
 		{Options{Origin: "https://a\r\nX: y"}, "Origin", "RFC 9110 §5.5"},

@@ -25,9 +25,9 @@ func probing(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 }
 
 var openFaults = []Fault{
-	{ID: explain.FaultGarbage, Name: "a page after the 101", start: sends("<!doctype html>\n<p>Welcome\n")},
+	{ID: explain.FaultGarbage, Name: "a page after the 101", start: stops("<!doctype html>\n<p>Welcome\n")},
 	{ID: explain.FaultGarbage, Name: "another answer after the 101",
-		start: sends("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},
+		start: stops("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},
 	{ID: explain.FaultMasked, Name: "masked frames", start: sends("\x81\x82\x01\x02\x03\x04ik")},
 	{ID: explain.FaultFrame, Name: "a length in characters", start: sends("\x81\x05gr\xc3\xbc\xc3\x9fe\x81\x02hi")},
 	{ID: explain.FaultFrame, Name: "a length in characters, cut between two", start: sends("\x81\x04\xc3\xa9tat\x81\x02hi")},
