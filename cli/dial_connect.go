@@ -301,5 +301,7 @@ func (e *handshakeFailure) Error() string {
 	}
 	return "no WebSocket at " + where + ": " + strings.TrimPrefix(e.err.Err.Error(), "websocket: ")
 }
-func (e *handshakeFailure) Unwrap() error    { return e.err }
-func (e *handshakeFailure) NextStep() string { return handshakeStep(e.err, e.sent) }
+func (e *handshakeFailure) Unwrap() error { return e.err }
+func (e *handshakeFailure) NextStep() string {
+	return strings.TrimPrefix(handshakeStep(e.err, e.sent)+"; handfast explain shows each step of the handshake", "; ")
+}

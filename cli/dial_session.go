@@ -13,6 +13,7 @@ import (
 
 	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
+	"github.com/handfast/handfast/websocket/protocol"
 )
 
 // input gives what to send, message by message, and io.EOF at its end. The data is good until the next call.
@@ -257,7 +258,11 @@ func (s *session) verdict(unanswered error) error {
 	case e.Code == websocket.CodeTooBig:
 		return &hinted{fmt.Errorf("the connection is over: %w", e.Err), "messages of more than 16 MiB need --binary"}
 	}
-	return fmt.Errorf("the connection is over: %w", e.Err)
+	err := fmt.Errorf("the connection is over: %w", e.Err)
+	if _, ok := errors.AsType[*protocol.Violation](e.Err); ok {
+		return &hinted{err, "the server violates the protocol; handfast explain shows its frames, and what to correct"}
+	}
+	return err
 }
 
 func closedByServer(e *websocket.CloseError) string {

@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -49,6 +53,38 @@ func TestRefusedStep(t *testing.T) {
 		}
 		if got.code != exitFailed || strings.Contains(step, tt.not) || strings.Contains(got.stderr, "hush") {
 			t.Errorf("%d %q: exit %d, %q", tt.status, tt.args, got.code, got.stderr)
+		}
+	}
+}
+
+// A failure that the server's owner has to correct leads to explain: a handshake, and a server that violates the protocol.
+func TestStepsLeadToExplain(t *testing.T) {
+	state(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/masked" {
+			http.NotFound(w, r)
+			return
+		}
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"+
+			"\x81\x81\x00\x00\x00\x00a", base64.StdEncoding.EncodeToString(sum[:]))
+		io.Copy(io.Discard, c) // until the client has closed
+	}))
+	t.Cleanup(s.Close)
+	for path, want := range map[string]string{
+		"/nothing": "404 Not Found",
+		"/masked":  "a masked frame from a server (RFC 6455 §5.1)\n  next step: the server violates the protocol",
+	} {
+		got := runCommand(t, "dial", "ws"+strings.TrimPrefix(s.URL, "http")+path)
+		_, step, _ := strings.Cut(got.stderr, "next step: ")
+		if got.code != exitFailed || !strings.Contains(got.stderr, want) || !strings.Contains(step, "; handfast explain shows ") {
+			t.Errorf("%s: exit %d, %q", path, got.code, got.stderr)
 		}
 	}
 }

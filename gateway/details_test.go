@@ -22,6 +22,7 @@ import (
 func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	for _, tt := range []struct{ rule, want string }{
 		{`{when: 'user == ===', do: allow}`, ":9:25:"},
+		{`{when: 'user = "a"', do: allow}`, ":9:22: endpoints[0].rules[0].when: the rule cannot be used: unexpected token Operator(\"=\"); did you mean ==?"},
 		{`{when: 'user == ===', do: allow, actions: [connect]}`, ":9:25:"},
 		{`{when: 'user == ===', do: allow, channels: [a]}`, ":9:25:"},
 		{"\n\t\t\t\twhen: |\n\t\t\t\t\tuser == \"a\" or\n\t\t\t\t\tuser == ===\n\t\t\t\tdo: allow\n\t\t\t\tactions: [connect]", ":12:19:"},

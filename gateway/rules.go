@@ -43,6 +43,9 @@ func newRules(cfg *config.Config, path string, rules []config.Rule) (*auth.Rules
 		}
 		at := fmt.Sprintf("%s[%d].when", path, e.Rule)
 		text := "the rule cannot be used: " + strings.TrimSpace(e.Message)
+		if strings.HasSuffix(text, `unexpected token Operator("=")`) {
+			text += "; did you mean ==?"
+		}
 		if line < 1 {
 			problems = append(problems, cfg.Problem(at, text, "a condition in the language of expr"))
 			continue
