@@ -95,7 +95,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	return c, nil
 }
 
-// rules returns what o says about opening handshakes.
+// rules returns the rules of o for opening handshakes.
 func (o *AcceptOptions) rules() opening.Rules {
 	return opening.Rules{
 		Origin:       handshake.OriginPolicy{Any: o.AnyOrigin, Allowed: o.Origins, Proxies: o.TrustedProxies},
@@ -116,7 +116,8 @@ func (o *ConnOptions) deflate() opening.Deflate {
 	}
 }
 
-// asker returns the question to the application, nil without one. request returns the request as check wants it.
+// asker returns the application's decision on a request, nil if there is none. request returns the request in the form that check
+// takes.
 func asker(check func(*http.Request) error, request func() (*http.Request, error)) func() *opening.Refusal {
 	if check == nil {
 		return nil
@@ -130,7 +131,7 @@ func asker(check func(*http.Request) error, request func() (*http.Request, error
 	}
 }
 
-// denied returns the refusal that an error of the application's asks for, nil for none.
+// denied returns the refusal for an error that the application returned, nil if it returned none.
 func denied(err error) *opening.Refusal {
 	if err == nil {
 		return nil
@@ -141,8 +142,8 @@ func denied(err error) *opening.Refusal {
 	return opening.Denied(err)
 }
 
-// passedOn returns the fields that middleware has set for the response, without those that speak of its content or of the
-// connection: a 101 has none, and the connection is the handshake's.
+// passedOn returns the fields that middleware has set for the response, without those that describe its content or the connection:
+// a 101 response has no content, and the handshake decides about the connection.
 func passedOn(h http.Header) http.Header {
 	if len(h) == 0 {
 		return nil
@@ -157,14 +158,15 @@ func passedOn(h http.Header) http.Header {
 	return out
 }
 
-// hijacked is a connection that was taken over from the server, with the 101 that its client is to get.
+// hijacked is a connection that was taken over from the server, with the 101 response for its client.
 type hijacked struct {
 	nc     net.Conn
 	answer []byte
-	early  []byte // a copy of what the client has sent behind its request
+	early  []byte // a copy of what the client has sent after its request
 }
 
-// takeOver takes the connection over from the server. The 101 has the fields of both headers. On failure the reply has been written.
+// takeOver takes the connection over from the server. The 101 response has the fields of both headers. On failure the reply has
+// been written.
 func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *opening.Terms, a, b http.Header) (n hijacked, fail *HandshakeError) {
 	if b != nil {
 		a = merged(a, b)
@@ -178,9 +180,10 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 	return hijacked{nc, t.AppendAnswer(room, o, passedOn(w.Header()), a), early}, nil
 }
 
-// send sends the 101.
+// send sends the 101 response.
 func (n *hijacked) send() *HandshakeError {
-	// The server's timeouts for the request would end the connection. The client gets a bound for taking the 101.
+	// The server's timeouts for the request would end the connection. The time in which the client must receive the response is
+	// bounded instead.
 	err := n.nc.SetDeadline(time.Now().Add(acceptTimeout))
 	if err == nil {
 		_, err = n.nc.Write(n.answer)
@@ -207,8 +210,8 @@ func merged(a, b http.Header) http.Header {
 	return both
 }
 
-// hijack takes the connection over, with the deadlines that it has. It returns room for an answer, and a copy of the bytes that the
-// server has read already.
+// hijack takes the connection over, with its deadlines. It returns room for an answer, and a copy of the bytes that the server has
+// already read.
 func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) {
 	for {
 		switch t := w.(type) {
@@ -222,7 +225,7 @@ func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) 
 			}
 			if n := brw.Reader.Buffered(); n > 0 {
 				early = make([]byte, n)
-				_, err = brw.Read(early) // cannot block: n bytes are there
+				_, err = brw.Read(early) // cannot block: n bytes are buffered
 			}
 			return nc, brw.AvailableBuffer(), early, err
 		case interface{ Unwrap() http.ResponseWriter }:

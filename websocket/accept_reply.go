@@ -8,10 +8,10 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// maxBody is how much of a failed answer's body an error holds.
+// maxBody is the maximum size of the body of a failed answer that an error holds.
 const maxBody = 1024
 
-// refuse writes the reply to a client that is refused, and returns the error of the handshake.
+// refuse writes the reply to a rejected client, and returns the error of the handshake.
 func refuse(w http.ResponseWriter, r *http.Request, f *opening.Refusal) *HandshakeError {
 	body := f.Reply(w.Header(), r.ProtoMajor, time.Now())
 	w.WriteHeader(f.Status)

@@ -24,7 +24,7 @@ func (c *Conn) Close(code Code, reason string) error {
 		defer c.mu.Unlock()
 		return afterHandshake(c.closeErr)
 	}
-	if e := c.closing; e != nil { // another Close, or the answer to the peer's close frame, is on its way
+	if e := c.closing; e != nil { // another Close, or the answer to the peer's close frame, is under way
 		c.mu.Unlock()
 		return c.awaitEnd(deadline, e)
 	}
@@ -36,7 +36,7 @@ func (c *Conn) Close(code Code, reason string) error {
 	return c.finishClose(deadline, e)
 }
 
-// beginClose sends our close frame, behind what waits to be sent; from here on nothing more can be. The caller holds mu.
+// beginClose sends our close frame after the queued messages; nothing can be sent after it. The caller holds mu.
 func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseError, error) {
 	ctl, err := c.m.AppendClose(c.ctl, uint16(code), reason, maskKey)
 	if err != nil {
@@ -56,13 +56,13 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	c.mu.Lock()
-	c.wakeReadLocked() // a Ping makes way
+	c.wakeReadLocked() // a Ping gives the turn up
 	if c.asked != nil {
 		c.mu.Unlock()
 		c.finishAlone(e, afterClose)
 		return c.awaitEnd(deadline, e)
 	}
-	err := c.wait(ctx, &c.read) // behind a Read that is under way: the close frame may come to it
+	err := c.wait(ctx, &c.read) // after a Read that is under way, which may receive the close frame
 	c.mu.Unlock()
 	if err == nil {
 		c.discard(ctx)
@@ -106,21 +106,22 @@ func (in *inbox) discard(ctx context.Context) {
 	}
 }
 
-// closed completes the closing handshake when the peer's close frame has come. The caller holds the read turn.
+// closed completes the closing handshake after the peer's close frame has arrived. The caller holds the read turn.
 func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	if in.halves {
-		in.win = nil // nothing behind it counts, and the connection may go on for a while
+		in.win = nil // data after a close frame is ignored, and the connection may last for a while
 		if began := in.closedHalf(e); began != nil {
-			_ = in.finish(ctx, began, afterClose) // and what the peer says is returned
+			_ = in.finish(ctx, began, afterClose) // e is returned: it has the code and the reason of the peer
 		}
 		return e
 	}
-	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
+	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the answer
 	return in.finish(ctx, e, afterClose)
 }
 
-// closedHalf notes the peer's close frame, and returns how the closing handshake began that is complete with it, nil if ours is to come.
+// closedHalf records the peer's close frame. If our close frame was sent earlier, the closing handshake is complete, and closedHalf
+// returns how it began; otherwise nil.
 func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c := in.c
 	c.mu.Lock()
@@ -128,18 +129,18 @@ func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c.asked = e
 	c.batch.Store(false)
 	c.m.WithholdClose()
-	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // to pings before it
+	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // to earlier pings
 	c.flush()
 	return c.closing
 }
 
-// afterClose bounds the wait for the end of TCP when both close frames have been exchanged. RFC 6455 §7.1.1: the server closes
-// first, and a client waits for that; a server reads on until the client has closed, because closing a socket with bytes unread
-// would reset it.
+// afterClose bounds the wait for the end of the TCP connection after both close frames were exchanged. RFC 6455 §7.1.1: the server
+// closes first, and a client waits for that. A server reads until the client has closed, because closing a socket with unread bytes
+// would reset the connection.
 const afterClose = time.Second
 
-// violated ends the connection for a rule that the peer broke: the peer is notified, and then the stream is closed
-// (RFC 6455 §7.1.7). The caller holds the read turn.
+// violated ends the connection because the peer broke a rule: it sends a close frame, and then closes the stream (RFC 6455 §7.1.7).
+// The caller holds the read turn.
 func (in *inbox) violated(ctx context.Context, err error) error {
 	var v *protocol.Violation
 	if !errors.As(err, &v) {
@@ -150,16 +151,16 @@ func (in *inbox) violated(ctx context.Context, err error) error {
 	return in.finish(ctx, e, in.c.opts.closeTimeout)
 }
 
-// closes records how the connection is about to end, unless a closing handshake is under way: then it returns how that
-// began. From here on nothing more can be read or accepted to be written. What was accepted before, and what the protocol wants
-// sent behind it, is on its way when closes returns.
+// closes records how the connection is about to end, unless a closing handshake is under way: then it returns how that began.
+// Afterwards nothing more can be read, and no further write is accepted. Messages that were accepted before, and the frames that
+// the protocol requires after them, are being sent when closes returns.
 func (c *Conn) closes(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.batch.Store(false) // what follows is not looked at
 	if c.closing == nil {
 		c.closing = e
-		c.leftQueue() // those that wait for room do so in vain
+		c.leftQueue() // there will be no room for these
 	}
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
@@ -167,8 +168,8 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 	return c.closing
 }
 
-// finish ends the connection when all that is to be sent is with the kernel and the peer has closed its direction or lingering is
-// over. When ctx ends first the rest is left to a goroutine. The caller holds the read turn.
+// finish ends the connection when everything was passed to the kernel, and the peer has closed its direction or lingering is over.
+// If ctx ends first, a goroutine does the rest. The caller holds the read turn.
 func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
 	switch err := in.c.sent(ctx); {
 	case err == errCtx: //nolint:errorlint // it is never wrapped
@@ -180,7 +181,7 @@ func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Durat
 	return in.c.end(in.c.outcome(e))
 }
 
-// finishAlone is finish for those who do not hold the read turn.
+// finishAlone is finish for callers that do not hold the read turn.
 func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.opts.closeTimeout)
 	defer cancel()
@@ -196,8 +197,8 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 	c.end(c.outcome(e))
 }
 
-// outcome returns how a connection ends that was about to end with e: with e itself when our close frame is with the kernel and the
-// peer's is not waited for any longer.
+// outcome returns how a connection ends that was about to end with e: e itself if the kernel has our close frame and the wait for
+// the peer's is over.
 func (o *outbox) outcome(e *CloseError) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -207,8 +208,8 @@ func (o *outbox) outcome(e *CloseError) *CloseError {
 	return e.incomplete(o.werr, o.out.held || o.moreToWrite(), o.c.opts.closeTimeout)
 }
 
-// sent waits until all that is to be sent is with the kernel. The error is errCtx, or that the connection has ended or writing
-// has failed.
+// sent waits until the kernel has everything that is to be sent. It returns errCtx, or the error that ended the connection or the
+// writing.
 func (o *outbox) sent(ctx context.Context) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -225,8 +226,8 @@ func (o *outbox) sent(ctx context.Context) error {
 	}
 }
 
-// linger lets the peer read what was sent: closing a socket with bytes unread would reset it and could destroy them on
-// their way. The caller holds the read turn.
+// linger gives the peer time to read what was sent: closing a socket with unread bytes would reset the connection and could destroy
+// data in transit. The caller holds the read turn.
 func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) {
 	if !in.c.m.Client && in.c.stream.CloseWrite() != nil && e.Err == nil {
 		return // a client waits for the end of the whole stream
@@ -249,10 +250,8 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 	}
 }
 
-// broke says how the connection ends after a read that failed: end has to follow. It does not do that itself, so that the
-// goroutine's stack has not grown by its frame when the stream is closed. The caller holds the read turn.
-//
-//go:noinline
+// broke returns how the connection ends after a failed read; the caller then calls end. broke does not call it, so that its frame
+// is not on the stack when the stream is closed. The caller holds the read turn.
 func (in *inbox) broke(err error) *CloseError {
 	in.c.mu.Lock()
 	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
@@ -266,10 +265,9 @@ func (in *inbox) broke(err error) *CloseError {
 	return brokenOff(begun, werr, in.c.m.Within(), err)
 }
 
-// writeBroke sees to a write that failed, after which nothing can be written any more. The peer's close frame may lie
-// unread and explain it: then the connection has ended with that. Messages that lie unread can still be read. Writes that
-// had joined the one that failed, left and those in the queue, get the same error. The caller holds the out turn, and not
-// the read turn.
+// writeBroke handles a failed write, after which nothing can be written. An unread close frame of the peer may explain the failure:
+// then the connection has ended with that. Unread messages can still be read. Other writes that were part of the failed one, or
+// that were queued, get the same error. The caller holds the out turn, and not the read turn.
 func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	defer func() { tell(left, err) }()
 	if transport.IsTimeout(werr) || errors.Is(werr, context.Canceled) || errors.Is(werr, context.DeadlineExceeded) {
@@ -299,8 +297,8 @@ func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	return werr
 }
 
-// cutShort is how the connection ends when a write was interrupted: as it was about to, if a close frame had been made
-// or had come.
+// cutShort returns how the connection ends when a write was interrupted: as it was about to, if a close frame was made or has
+// arrived.
 func (o *outbox) cutShort(werr error) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()

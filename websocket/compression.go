@@ -41,12 +41,12 @@ type Compression struct {
 
 const defaultThreshold = 128
 
-// policy turns c into what the handshake negotiates by.
+// policy returns the policy for the handshake.
 func (c *Compression) policy() (handshake.DeflatePolicy, error) {
 	return handshake.NewDeflatePolicy(c.ServerNoTakeover, c.ClientNoTakeover, c.ServerWindowBits, c.ClientWindowBits)
 }
 
-// offerCompression returns what a client that wants c offers.
+// offerCompression returns the offer of a client with the options c.
 func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	if c == nil {
 		return nil, nil
@@ -58,12 +58,12 @@ func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	return []handshake.Extension{handshake.OfferDeflate(policy).Extension()}, nil
 }
 
-// verifyCompression returns what the server's answer agrees on; ok is false when it declined.
+// verifyCompression returns the parameters in the server's answer; ok is false if the server declined.
 func verifyCompression(answer []handshake.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
 	if c == nil || len(answer) == 0 {
 		return agreed, false, nil
 	}
-	policy, _ := c.policy() // it was in order when the offer was made
+	policy, _ := c.policy() // it was valid when the offer was made
 	agreed, err := handshake.VerifyDeflate(answer[0], handshake.OfferDeflate(policy), policy.MinBits)
 	if err != nil {
 		return agreed, false, &HandshakeError{
@@ -74,7 +74,7 @@ func verifyCompression(answer []handshake.Extension, c *Compression) (agreed han
 	return agreed, true, nil
 }
 
-// agreedOn returns d when compression was agreed on, nil otherwise.
+// agreedOn returns d if compression was negotiated, nil otherwise.
 func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
 	if compressed {
 		return d
@@ -82,7 +82,7 @@ func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
 	return nil
 }
 
-// agreedElsewhere returns what extensions, as in a server's answer, agrees on; nil when that is nothing. The offer is not known.
+// agreedElsewhere returns the parameters in extensions, which is a server's answer; nil if there are none. The offer is not known.
 func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, error) {
 	if extensions == "" {
 		return nil, nil
@@ -103,7 +103,7 @@ func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, 
 	return &agreed, nil
 }
 
-// compress turns on what the handshake agreed on. It is called before the Conn is used.
+// compress enables the negotiated compression. It is called before the Conn is used.
 func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	server := deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
 	client := deflate.Window{Bits: handshake.WindowBits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
@@ -120,21 +120,21 @@ func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	c.m.Compressed = true
 }
 
-// compression is what a connection with permessage-deflate has more. in belongs to the holder of the read turn, out to
-// the holder of the message turn.
+// compression is the additional state of a connection with permessage-deflate. The holder of the read turn owns in, the holder of
+// the message turn owns out.
 type compression struct {
 	c         *Conn
 	threshold int
 	out       deflate.Compressor
 	in        deflate.Decompressor
-	message   *deflate.Reader // of a message that came in more than one piece and is not at its end; nil otherwise
+	message   *deflate.Reader // of a fragmented message that was not read to its end; nil otherwise
 	ctx       context.Context // that interrupts message
-	ended     bool            // message's last frame was taken
-	bits      uint8           // of out's window
-	stale     bool            // SendPrepared has sent what out does not know of; guarded by mu
+	ended     bool            // the last frame of message was received
+	bits      uint8           // of the window of out
+	stale     bool            // SendPrepared has sent data that out has not compressed; guarded by mu
 }
 
-// Read yields the payload of the message under way to its inflater.
+// Read returns the payload of the current message to its inflater.
 func (z *compression) Read(p []byte) (int, error) {
 	if z.ended {
 		return 0, io.EOF
@@ -156,14 +156,14 @@ func (z *compression) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// begin makes ev the first piece of a message that is inflated as it arrives.
+// begin starts a message, with ev as its first piece, that is inflated as it arrives.
 func (z *compression) begin(ev protocol.Event) {
 	z.c.cur, z.c.pending = ev, true
 	z.ended = false
 	z.message = z.in.Reader(z, z.limit())
 }
 
-// inflate reads more of the message under way into p; io.EOF is its end.
+// inflate reads more of the current message into p; io.EOF means its end.
 func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
 	z.ctx = ctx
 	n, err := z.message.Read(p)
@@ -180,12 +180,12 @@ func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
 	return 0, z.failed(ctx, err)
 }
 
-// isInterruption reports whether err says no more than that ctx ended.
+// isInterruption reports whether err means only that ctx ended.
 func isInterruption(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// appendWhole inflates a message that came in one piece.
+// appendWhole inflates a message that arrived in one piece.
 func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.Event) ([]byte, error) {
 	base := len(dst)
 	dst, err := z.in.Append(dst, ev.Payload, z.limit())
@@ -198,7 +198,7 @@ func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.E
 	return dst, nil
 }
 
-// appendRest inflates the message under way to its end.
+// appendRest inflates the current message to its end.
 func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error) {
 	for {
 		if c := z.c; len(dst) == cap(dst) && c.viewing {
@@ -216,7 +216,7 @@ func (z *compression) appendRest(ctx context.Context, dst []byte) ([]byte, error
 	}
 }
 
-// skip inflates the rest of the message under way into nothing: with takeover, the next may refer to it.
+// skip inflates and discards the rest of the current message: with takeover, the next message may refer to it.
 func (z *compression) skip(ctx context.Context) error {
 	buf := transport.Borrow()
 	defer transport.Return(buf)
@@ -230,8 +230,7 @@ func (z *compression) skip(ctx context.Context) error {
 
 func (z *compression) limit() int64 { return max(z.c.opts.limits.MaxMessage, -1) }
 
-// failed fails the connection for a message that cannot be inflated or is too large; other errors, of reading,
-// it returns as they are.
+// failed fails the connection if a message cannot be inflated or is too large. Read errors are returned unchanged.
 func (z *compression) failed(ctx context.Context, err error) error {
 	if errors.Is(err, deflate.ErrTooBig) {
 		return z.c.violated(ctx, z.c.m.InflatesTooBig())
@@ -245,8 +244,8 @@ func (z *compression) failed(ctx context.Context, err error) error {
 // WriteUncompressed is Write without compression, for a message that contains a secret. See [Compression].
 func (c *Conn) WriteUncompressed(ctx context.Context, m Message) error { return c.write(ctx, m, true) }
 
-// refresh has the next message start afresh if SendPrepared has sent what the compressor does not know of. The caller holds the
-// message turn.
+// refresh makes the next message start with an empty window if SendPrepared has sent data that the compressor has not seen. The
+// caller holds the message turn.
 func (z *compression) refresh() {
 	z.c.mu.Lock()
 	stale := z.stale
@@ -263,7 +262,7 @@ var deflated = sync.Pool{New: func() any { return new([]byte) }}
 // keepDeflated bounds what stays in the pool.
 const keepDeflated = 1 << 20
 
-// write sends m compressed, or as it is when that is shorter.
+// write sends m compressed, or uncompressed if that is shorter.
 func (z *compression) write(ctx context.Context, m Message) error {
 	if err := z.c.beginMessage(ctx); err != nil {
 		return err
@@ -277,7 +276,7 @@ func (z *compression) write(ctx context.Context, m Message) error {
 	}
 	defer deflated.Put(buf)
 	if len(out) >= len(m.Data) {
-		z.out.Forget() // the peer will not see what was compressed
+		z.out.Forget() // the peer will not receive the compressed data
 		return z.c.writeFrame(ctx, outgoing{t: m.Type, fin: true, p: m.Data})
 	}
 	err := z.c.writeFrame(ctx, outgoing{t: m.Type, compressed: true, fin: true, p: out})
@@ -287,7 +286,7 @@ func (z *compression) write(ctx context.Context, m Message) error {
 	return err
 }
 
-// prepare has p compressed, if z will send it so, before a lock is held that others wait for. z may be nil.
+// prepare compresses p, if z will send it so, before the caller takes a lock that other goroutines wait for. z may be nil.
 func (z *compression) prepare(p *Prepared) {
 	if z == nil {
 		return
@@ -297,8 +296,8 @@ func (z *compression) prepare(p *Prepared) {
 	}
 }
 
-// sharedSent notes that the peer will see a compressed message that this connection's compressor does not know of, if e is one. z may
-// be nil. The caller holds mu.
+// sharedSent records that the peer will receive a compressed message that this connection's compressor has not seen, if e is one. z
+// may be nil. The caller holds mu.
 func (z *compression) sharedSent(e entry) {
 	if z != nil && e.frame[0]&frame.RSV1 != 0 {
 		z.stale = true

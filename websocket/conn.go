@@ -28,20 +28,20 @@ type Conn struct {
 	stream transport.Stream
 	opts   connSettings
 	zip    *compression     // nil unless permessage-deflate was agreed on
-	m      protocol.Machine // its reading half belongs to the holder of read, its writing half to mu
+	m      protocol.Machine // the holder of read owns its reading half, mu guards its writing half
 
 	inbox
 	outbox
 
 	mu       sync.Mutex
-	closeErr *CloseError // how it has ended
-	closing  *CloseError // how it is about to end, once a close frame is made or has come, or a rule was broken
-	asked    *CloseError // with HalfClose: the peer's close frame, which our own answers; it may come behind that
+	closeErr *CloseError // how the connection has ended
+	closing  *CloseError // how the connection is about to end, after a close frame was made or has arrived, or a rule was broken
+	asked    *CloseError // with HalfClose: the peer's close frame, which ours answers; it may arrive after ours
 	pings    pings
 	alive    keepalive
-	life     *life         // made when first asked for
-	member   *member       // leaves its roster at the end; nil means the connection is in none, or leaves by other means
-	done     chan struct{} // closed when the connection has ended; made when first waited for
+	life     *life         // created on the first use
+	member   *member       // removes the connection from its roster at the end; nil if there is no roster, or if it is removed in another way
+	done     chan struct{} // closed when the connection has ended; created on the first wait
 }
 
 // life is the context that ends with the connection.
@@ -110,7 +110,7 @@ func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *Co
 	return newConn(rwc, role, opts, hs, agreed, nil), nil
 }
 
-// newConn is NewConn where the terms of compression are known, and with bytes that the peer sent early: they become the Conn's. agreed
+// newConn is NewConn with known parameters of the compression, and with early bytes of the peer, which the Conn then owns. agreed
 // is nil without compression.
 func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) *Conn {
 	c := new(Conn)
@@ -118,7 +118,7 @@ func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *
 	return c
 }
 
-// init is newConn for a Conn that is in something larger.
+// init is newConn for a Conn that is part of a larger struct.
 func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
 	c.hs = hs
@@ -151,8 +151,8 @@ func (c *Conn) Context() context.Context {
 	return c.life.ctx
 }
 
-// end ends the connection, if it has not ended yet: nothing waits on it any longer, and every call on it from here on
-// returns how it ended. In good order the stream is closed so, too; otherwise at once.
+// end ends the connection, unless it has already ended: every wait on it ends, and every later call on it returns how it ended.
+// After a clean end the stream is closed cleanly, too; otherwise immediately.
 func (c *Conn) end(e *CloseError) *CloseError {
 	c.mu.Lock()
 	if c.closeErr != nil {
@@ -194,7 +194,7 @@ func (c *Conn) endedChan() <-chan struct{} {
 	return c.done
 }
 
-// ended returns how the connection ended, nil while it has not.
+// ended returns how the connection ended, nil if it has not.
 func (c *Conn) ended() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

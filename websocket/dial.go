@@ -105,7 +105,7 @@ func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	return c, nil
 }
 
-// shownURL returns t's URL without what may be secret in it.
+// shownURL returns t's URL without the parts that may be secret.
 func shownURL(t *handshake.Target) string {
 	scheme := "ws://"
 	if t.Secure {
@@ -122,7 +122,7 @@ func maxRedirects(n int) int {
 	return max(n, 0)
 }
 
-// dialContext adds the bound on the whole handshake to ctx.
+// dialContext adds the time limit of the whole handshake to ctx.
 func dialContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout <= 0 {
 		if _, ok := ctx.Deadline(); ok {
@@ -133,10 +133,10 @@ func dialContext(ctx context.Context, timeout time.Duration) (context.Context, c
 	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the handshake took longer than %v", timeout))
 }
 
-// ended makes a failure that the end of ctx has caused tell that, and not how it came about.
+// ended replaces the error of a failure that the end of ctx caused by the error of ctx.
 func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		<-ctx.Done() // the deadline that a connection took from ctx can be noticed a moment before ctx has
+		<-ctx.Done() // the deadline that a connection took from ctx can pass a moment before that of ctx
 	}
 	err := ctx.Err()
 	if err == nil {
@@ -152,28 +152,27 @@ func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 	return e
 }
 
-// dialer is the part of a Dial that goes through its redirects.
+// dialer is the state of a Dial that follows redirects.
 type dialer struct {
 	opts       *DialOptions
-	extensions []handshake.Extension // to offer
-	header     http.Header           // for the request, without Host
+	extensions []handshake.Extension // offered
+	header     http.Header           // of the request, without Host
 	host       string                // the Host header; "" means the target's
-	dropped    bool                  // a redirect has led to another origin, and something of header was left behind
+	dropped    bool                  // a redirect has led to another origin, and some fields of header were left out
 }
 
-// attempt opens a connection to t and goes through one handshake. When the server sends it elsewhere, and that may be
-// followed, there is neither a connection nor a failure but the next target.
+// attempt connects to t and runs one handshake. For a redirect that may be followed it returns the next target, and neither a
+// connection nor a failure.
 func (d *dialer) attempt(ctx context.Context, t *handshake.Target, follow bool) (*Conn, *handshake.Target, *HandshakeError) {
 	nc, fail := d.connect(ctx, t)
 	if fail != nil {
 		return nil, nil, fail
 	}
-	// Closing is what interrupts every connection, whatever dialer it came from. Nothing is lost by it: a handshake that
-	// was interrupted is of no use.
+	// Closing interrupts every connection, whatever dialer it is from. Nothing is lost: an interrupted handshake cannot be used.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	ex := &exchange{d: d, t: t, nc: nc}
 	c, next, fail := ex.run(follow)
-	if !stop() && fail == nil { // the connection is closed already
+	if !stop() && fail == nil { // the connection is already closed
 		fail = &HandshakeError{Stage: handshake.StageStatus}
 	}
 	if fail != nil || next != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// connect opens the stream that the handshake with t goes over: TCP, a tunnel through a proxy, TLS, as they are needed.
+// connect opens the stream for the handshake with t: TCP, a tunnel through a proxy, and TLS, as needed.
 func (d *dialer) connect(ctx context.Context, t *handshake.Target) (net.Conn, *HandshakeError) {
 	proxy, fail := d.proxy(t)
 	if fail != nil {
@@ -35,7 +35,7 @@ func (d *dialer) connect(ctx context.Context, t *handshake.Target) (net.Conn, *H
 	return secure(ctx, nc, d.tlsConfig(t.Name))
 }
 
-// tcp opens a connection, and tells a name that is not known from an address that is not reached.
+// tcp opens a TCP connection. Its errors distinguish an unknown name from an unreachable address.
 func (d *dialer) tcp(ctx context.Context, host, port string) (net.Conn, *HandshakeError) {
 	dial := d.opts.DialContext
 	if dial == nil {
@@ -55,7 +55,7 @@ func (d *dialer) tcp(ctx context.Context, host, port string) (net.Conn, *Handsha
 	return nil, e
 }
 
-// secure does the TLS handshake over nc, which it closes on failure.
+// secure does the TLS handshake on nc, which it closes on failure.
 func secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, *HandshakeError) {
 	c := tls.Client(nc, cfg)
 	if err := c.HandshakeContext(ctx); err != nil {
@@ -70,7 +70,7 @@ func secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, *Hands
 	return c, nil
 }
 
-// tlsConfig returns the caller's configuration made fit for HTTP/1.1 with host.
+// tlsConfig returns the caller's configuration, adapted to HTTP/1.1 with host.
 func (d *dialer) tlsConfig(host string) *tls.Config {
 	cfg := d.opts.TLS.Clone()
 	if cfg == nil {
@@ -82,13 +82,13 @@ func (d *dialer) tlsConfig(host string) *tls.Config {
 	other := func(p string) bool { return p == "h2" || p == "h3" }
 	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), other)
 	if len(cfg.NextProtos) == 0 {
-		cfg.NextProtos = []string{"http/1.1"} // else a server may take the connection for HTTP/2
+		cfg.NextProtos = []string{"http/1.1"} // otherwise a server may take the connection for HTTP/2
 	}
 	return cfg
 }
 
-// proxy returns the proxy that requests for t go through, nil for none. It is asked about the http form of a ws URL: no
-// proxy setting knows ws.
+// proxy returns the proxy for requests to t, nil for none. It is asked for the http form of a ws URL, since proxy settings do not
+// know ws.
 func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 	find := d.opts.Proxy
 	if find == nil {
@@ -97,7 +97,7 @@ func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 	u := *t.URL
 	proxy, err := find(&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{}})
 	if err != nil {
-		if d.opts.Proxy == nil { // its text quotes the setting, and that may hold a password
+		if d.opts.Proxy == nil { // its text quotes the setting, which may contain a password
 			err = errors.New("the proxy setting in the environment is not a URL")
 		}
 		return nil, &HandshakeError{

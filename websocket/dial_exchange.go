@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// bodyPatience bounds the wait for the body of an answer that is a failure already.
+// bodyPatience bounds the wait for the body of an answer that is already a failure.
 const bodyPatience = time.Second
 
 // exchange is one request and its answer.
@@ -27,8 +27,8 @@ type exchange struct {
 	nc net.Conn
 }
 
-// run sends the request and judges the answer. On success it returns how to make the Conn, which must wait until the
-// context can no longer close the connection; for a redirect to follow, the next target.
+// run sends the request and checks the answer. On success it returns a function that makes the Conn, which must wait until the
+// context can no longer close the connection; for a redirect, it returns the next target.
 func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
 	req := x.d.request(x.t)
 	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
@@ -86,7 +86,7 @@ func (x *exchange) trace(req *handshake.Request, answer *handshake.Response) {
 	}
 }
 
-// redirect returns where the answer leads.
+// redirect returns the target of the answer's redirect.
 func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *HandshakeError) {
 	next, v := x.t.Resolve(r.Header["Location"][0])
 	if v != nil {
@@ -106,7 +106,7 @@ func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *Handshak
 	return next, nil
 }
 
-// refused makes the error for an answer that breaks a rule, or is not 101.
+// refused returns the error for an answer that breaks a rule, or has a status other than 101.
 func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Violation) *HandshakeError {
 	e := violated(v)
 	e.Status, e.Header = r.Status, r.Header
@@ -123,13 +123,13 @@ func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Viol
 	return e
 }
 
-// speaksOfTLS recognizes what servers answer to plain HTTP on their TLS port, each in its own words.
+// speaksOfTLS recognizes the answers of common servers to plain HTTP on their TLS port.
 func speaksOfTLS(body []byte) bool {
 	s := strings.ToUpper(string(body))
 	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
 }
 
-// readHead reads the head of an answer, and returns with it the rest of the same read.
+// readHead reads the head of an answer, and returns it with the rest of the same read.
 func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	var head handshake.Head
 	buf := make([]byte, 4096)
@@ -155,7 +155,7 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	}
 }
 
-// readBody returns the start of an answer's body: no more than an error holds, and no longer than it is worth waiting for.
+// readBody returns the start of an answer's body: at most as much as an error holds, within bodyPatience.
 func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	if r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || r.Status < 200 {
 		return nil
@@ -172,11 +172,11 @@ func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	return b
 }
 
-// lost makes the error for a connection that failed before the answer was there.
+// lost returns the error for a connection that failed before the answer arrived.
 func lost(stage handshake.Stage, err error) *HandshakeError {
 	e := &HandshakeError{Stage: stage, Err: err}
 	if alert, ok := remoteAlert(err); ok {
-		// In TLS 1.3 a server looks at the client's certificate when the client has finished its part already.
+		// In TLS 1.3 a server checks the client's certificate after the client has finished its part of the handshake.
 		e.Stage, e.Section, e.Hint = handshake.StageTLS, "RFC 6455 §4.1", alertHint(alert)
 	}
 	return e

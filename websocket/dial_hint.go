@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// timeoutHint tells what a wait that was too long most often means.
+// timeoutHint returns the most likely cause of a timeout.
 func timeoutHint(s handshake.Stage) string {
 	switch s {
 	case handshake.StageDNS:
@@ -27,7 +27,7 @@ func timeoutHint(s handshake.Stage) string {
 	}
 }
 
-// tlsHint tells the next step after a TLS handshake failed.
+// tlsHint returns the next step after a failed TLS handshake.
 func tlsHint(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return handshake.HintClientRootCAs
@@ -47,8 +47,8 @@ func tlsHint(err error) string {
 	return ""
 }
 
-// remoteAlert returns the alert by which the server ended the TLS connection. crypto/tls keeps the type to itself, so that
-// its text has to do.
+// remoteAlert returns the alert with which the server ended the TLS connection. crypto/tls does not export its type, so it is
+// recognized by its text.
 func remoteAlert(err error) (string, bool) {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "remote error" || op.Err == nil {
@@ -57,7 +57,7 @@ func remoteAlert(err error) (string, bool) {
 	return op.Err.Error(), true
 }
 
-// alertHint tells the next step after the server ended the TLS handshake with an alert (RFC 8446 §6).
+// alertHint returns the next step after the server ended the TLS handshake with an alert (RFC 8446 §6).
 func alertHint(alert string) string {
 	switch {
 	case strings.Contains(alert, "protocol version"):
@@ -66,12 +66,12 @@ func alertHint(alert string) string {
 		return "the server does not speak HTTP/1.1 on this port, which WebSocket needs: enable it there"
 	case strings.Contains(alert, "unrecognized name"):
 		return "the server has no certificate for this host name"
-	default: // the certificate alerts, and handshake_failure, which many send in their stead
+	default: // the certificate alerts, and handshake_failure, which many servers send instead
 		return handshake.HintClientCertificate
 	}
 }
 
-// proxyHint tells the next step after a proxy refused a tunnel.
+// proxyHint returns the next step after a proxy refused a tunnel.
 func proxyHint(r *handshake.Response) string {
 	switch r.Status {
 	case http.StatusForbidden, http.StatusMethodNotAllowed:

@@ -1,4 +1,4 @@
 package websocket
 
-// tcpHint returns "": Plan 9 has no numbers for what goes wrong in its network.
+// tcpHint returns "": Plan 9 has no error numbers for network failures.
 func tcpHint(error) string { return "" }

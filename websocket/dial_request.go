@@ -8,10 +8,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// userAgent is what the client calls itself: RFC 9110 §10.1.5, it "SHOULD send a User-Agent".
+// userAgent is the client's User-Agent: RFC 9110 §10.1.5, it "SHOULD send a User-Agent".
 const userAgent = "handfast"
 
-// newDialer checks what of the options goes into the request.
+// newDialer checks the options that are part of the request.
 func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError) {
 	if err := handshake.CheckSubprotocols(opts.Subprotocols); err != nil {
 		return nil, &HandshakeError{
@@ -50,15 +50,15 @@ func badHeader(err error) *HandshakeError {
 	}
 }
 
-// authorize sends the user information of t's URL along (RFC 7617), unless the caller set the header.
+// authorize adds the user information of t's URL as an Authorization header (RFC 7617), unless the caller set that header.
 func (d *dialer) authorize(t *handshake.Target) {
 	if t.Auth != "" && len(d.header["Authorization"]) == 0 {
 		d.header["Authorization"] = []string{t.Auth}
 	}
 }
 
-// follow makes d ready for a redirect. To another origin goes only what cannot hold a secret, and once left out it stays
-// out: the way back may have been chosen by another party.
+// follow prepares d for a redirect. Only fields that cannot contain a secret are sent to another origin. Omitted fields stay
+// omitted: another party may have chosen the way back.
 func (d *dialer) follow(from, to *handshake.Target) {
 	if !to.SameOrigin(from) {
 		kept := make(http.Header, 4)

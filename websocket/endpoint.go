@@ -37,11 +37,11 @@ type Endpoint struct {
 	Hooks
 
 	roster roster
-	loops  lazyLoops // for connections that did not come through a Server
+	loops  lazyLoops // of connections that did not arrive through a Server
 
 	mu      sync.Mutex
 	kinds   map[kindKey]*eventKind // of connections on event loops
-	servers map[*Server]struct{}   // through which such connections came
+	servers map[*Server]struct{}   // through which connections arrived
 }
 
 // Admission is the outcome of [Endpoint.Admit] for one connection.
@@ -95,14 +95,14 @@ var (
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
 )
 
-// fault is the refusal for a mistake in the Endpoint's fields.
+// fault is the refusal for a configuration error in the Endpoint's fields.
 func fault(err error, hint string) *opening.Refusal {
 	return opening.Faulty(handshake.StageStatus, err, hint, "")
 }
 
 var errGoingAway = &Reject{Status: http.StatusServiceUnavailable, Reason: "The server is shutting down; try again."}
 
-// service is how one client of an Endpoint is served.
+// service holds how one client of an Endpoint is served.
 type service struct {
 	rules  opening.Rules
 	terms  opening.Terms
@@ -111,10 +111,10 @@ type service struct {
 	serve  func(*Conn)
 	open   func(Sender) Receiver
 	tunnel func(net.Conn, []byte)
-	own    bool // open is the Admission's
+	own    bool // open is from the Admission
 }
 
-// judge decides about a request. request returns it as Admit wants it, and is not called unless there is an Admit.
+// judge decides about a request. request returns it in the form that Admit takes, and is called only if there is an Admit.
 func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http.Request, error), t *trail) *opening.Refusal {
 	*x = service{rules: e.Accept.rules(), conn: &e.Accept.Conn, serve: e.Serve, open: e.Open}
 	var subprotocol, extensions string
@@ -183,7 +183,7 @@ func (x *service) apply(a *Admission) {
 	x.header = a.Header
 }
 
-// check reports a mistake of the application in how a client is to be served.
+// check returns an error for a mistake of the application in how a client is to be served.
 func (x *service) check() *opening.Refusal {
 	ways := 0
 	for _, set := range [...]bool{x.serve != nil, x.open != nil, x.tunnel != nil} {

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// lazyLoops is event loops that start with the first connection. Its zero value is ready for use.
+// lazyLoops are event loops that start with the first connection. The zero value is ready for use.
 type lazyLoops struct {
 	mu      sync.RWMutex
 	ls      *eventLoops
-	stopped bool // or there is no event loop on this system
+	stopped bool // or this system has no event loop
 }
 
-// get starts n loops, unless there are loops already. It returns nil when there are none and will be none.
+// get starts n loops, unless they are already running. It returns nil if there are none and none can be started.
 func (z *lazyLoops) get(n int) *eventLoops {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -24,7 +24,7 @@ func (z *lazyLoops) get(n int) *eventLoops {
 	return z.ls
 }
 
-// use calls f with the loops, which do not stop meanwhile. It returns false when there are none.
+// use calls f with the loops, which do not stop during the call. It returns false if there are none.
 func (z *lazyLoops) use(n int, f func(*eventLoops) bool) bool {
 	if z.get(n) == nil {
 		return false
@@ -34,7 +34,7 @@ func (z *lazyLoops) use(n int, f func(*eventLoops) bool) bool {
 	return !z.stopped && f(z.ls)
 }
 
-// stop has the loops end with their last connection, and waits for that if wait is set.
+// stop makes the loops end with their last connection, and waits for that if wait is set.
 func (z *lazyLoops) stop(wait bool) {
 	z.mu.Lock()
 	if !z.stopped && z.ls != nil {
@@ -58,8 +58,8 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 	}
 }
 
-// events serves nc on an event loop, if there is one that can drive it. It reports whether there is: then all that follows is the
-// loop's. answer is what the client is to get first; nil if it has its 101.
+// events serves nc on an event loop, and reports whether there is one that can: then the loop owns the connection. answer is sent
+// to the client first; nil if it has already received its 101 response.
 func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 	loops, n := &t.endpoint.loops, 0
 	if t.server != nil {
@@ -77,25 +77,25 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 			k.count(-1)
 			return false
 		}
-		if k.closes() { // it has come too late for a Shutdown to see it
+		if k.closes() { // it arrived too late for a Shutdown to see it
 			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
 		}
 		return true
 	})
 }
 
-// kindKey is what the connections of an Endpoint have in common that share an eventKind.
+// kindKey is what connections of an Endpoint that share an eventKind have in common.
 type kindKey struct {
 	server *Server // nil means another server
 	conn   ConnOptions
-	// An Admission's, unless it is one of the Endpoint's.
+	// Those of an Admission, unless it is one of the Endpoint's own.
 	subprotocol string
 }
 
-// maxKinds is how many kinds an Endpoint keeps. Its Admissions have few different options.
+// maxKinds is how many kinds an Endpoint keeps. Most Endpoints have few different Admission options.
 const maxKinds = 64
 
-// kindFor returns how x is served with events. Connections with equal options share it.
+// kindFor returns the kind of the connections that are served like x with events. Connections with equal options share it.
 func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,9 +131,9 @@ func newEventKind(t trail, x *service) *eventKind {
 	return k
 }
 
-// rosters returns what the connections of a kind are counted in from the beginning.
+// rosters returns the rosters that count the connections of a kind from their beginning.
 func (k *eventKind) rosters() (both [2]*roster) {
-	if k.endpoint != nil && k.front == nil { // with a front the request comes first
+	if k.endpoint != nil && k.front == nil { // with a front, the request is read first
 		both[0] = &k.endpoint.roster
 	}
 	if k.server != nil {
@@ -142,7 +142,7 @@ func (k *eventKind) rosters() (both [2]*roster) {
 	return both
 }
 
-// count counts connections in, and with a negative n out.
+// count adds n connections, or removes them if n is negative.
 func (k *eventKind) count(n int) {
 	for _, r := range k.rosters() {
 		if r == nil {
@@ -168,8 +168,8 @@ func (k *eventKind) closes() bool {
 	return false
 }
 
-// eachEvent calls f for the Endpoint's connections on event loops, its own and those of the Servers that it came by. Those that
-// have sent no request yet are the Server's.
+// eachEvent calls f for the Endpoint's connections on event loops, its own and those of the Servers that they arrived through. A
+// connection without a request yet belongs to the Server.
 func (e *Endpoint) eachEvent(f func(Sender)) {
 	e.mu.Lock()
 	loops := []*lazyLoops{&e.loops}

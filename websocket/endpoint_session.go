@@ -16,9 +16,9 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// trail is the path that a connection came by: it finds the hooks that apply. An Endpoint's come before its Server's.
+// trail is the path on which a connection arrived: it finds the hooks that apply. An Endpoint's take precedence over its Server's.
 type trail struct {
-	endpoint *Endpoint // nil means a handler of another kind
+	endpoint *Endpoint // nil means another kind of handler
 	server   *Server   // nil means another server
 }
 
@@ -29,7 +29,7 @@ func (t *trail) refused(ctx context.Context, remote string, r *http.Request, e *
 		t.guard(func() { t.endpoint.Refused(ctx, remote, r, e) })
 	case t.server != nil && t.server.Refused != nil:
 		t.guard(func() { t.server.Refused(ctx, remote, r, e) })
-	case e.Status == http.StatusInternalServerError && e.Stage != handshake.StageCheck: // a mistake of the program's
+	case e.Status == http.StatusInternalServerError && e.Stage != handshake.StageCheck: // caused by a mistake in the program
 		t.printf("websocket: the handshake of %s was refused: %v", remote, e)
 	}
 }
@@ -43,7 +43,7 @@ func (t *trail) ended(remote func() string, e *CloseError) {
 	}
 }
 
-// guard calls a hook, so that a panic in it ends nothing but the call.
+// guard calls a hook: a panic in the hook ends only this call.
 func (t *trail) guard(hook func()) {
 	defer func() {
 		if v := recover(); v != nil && !aborts(v) {
@@ -53,7 +53,7 @@ func (t *trail) guard(hook func()) {
 	hook()
 }
 
-// pass hands a connection to a Tunnel. A panic in that, or runtime.Goexit, costs the connection.
+// pass gives a connection to a Tunnel. A panic in it, or runtime.Goexit, closes the connection.
 func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
 	returned := false
 	defer func() {
@@ -69,7 +69,8 @@ func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
 	returned = true
 }
 
-// panicked reports a panic, unless it is to be quiet as in net/http. It is called by the deferred function that has recovered from it.
+// panicked reports a panic, except for http.ErrAbortHandler, as net/http does. The deferred function that has recovered from it
+// calls panicked.
 func (t *trail) panicked(value any) {
 	if !aborts(value) {
 		t.panickedAt(value, debug.Stack())
@@ -87,7 +88,7 @@ func (t *trail) panickedAt(value any, stack []byte) {
 	}
 }
 
-// report writes what no hook takes, as net/http does.
+// report writes an event without a hook to the log, as net/http does.
 func (t *trail) report(value any, stack []byte) {
 	t.printf("websocket: panic: %v\n%s", value, stack)
 }
@@ -100,7 +101,7 @@ func (t *trail) printf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }
 
-// session is a connection of an Endpoint. All of it is one allocation.
+// session is a connection of an Endpoint, in one allocation.
 type session struct {
 	trail
 	member
@@ -113,7 +114,7 @@ type session struct {
 	returned bool // from Serve
 }
 
-// start makes the Conn and serves it on a fresh goroutine.
+// start makes the Conn and serves it on a new goroutine.
 func (s *session) start(nc net.Conn, x *service, early []byte) {
 	c := &s.own
 	c.init(nc, protocol.RoleServer, x.conn, &s.hs, agreedOn(x.terms.Compressed, &x.terms.Deflate), early)
@@ -124,8 +125,8 @@ func (s *session) start(nc net.Conn, x *service, early []byte) {
 	go s.run()
 }
 
-// run is the goroutine of a session. It has no frame to spare: with more than 2 KiB of stack a waiting connection would cost
-// twice as much. What has to follow is deferred, because of runtime.Goexit in Serve or a Receiver.
+// run is the goroutine of a session. Its frame must stay small: with a stack of more than 2 KiB a waiting connection would take
+// twice as much memory. The final steps are deferred, because Serve or a Receiver may call runtime.Goexit.
 func (s *session) run() {
 	if s.open != nil {
 		s.events()
@@ -178,14 +179,14 @@ func (s *session) remote() string {
 	return s.own.RemoteAddr().String()
 }
 
-// lateHandshake is what the rest of a Handshake is made of when it is asked for: most handlers never do, and a parsed
-// header costs more memory than the connection itself.
+// lateHandshake is what a Handshake is completed from on request. Most handlers never need it, and a parsed header takes more
+// memory than the connection itself.
 type lateHandshake struct {
-	head string // as it was received; "" when the Handshake is whole
+	head string // as received; "" if the Handshake is complete
 	nc   net.Conn
 }
 
-// whole returns h with all its fields. mu serializes concurrent calls.
+// whole returns h with all of its fields. mu serializes concurrent calls.
 func (h *Handshake) whole(mu *sync.Mutex) *Handshake {
 	if h.late != nil {
 		mu.Lock()
@@ -205,7 +206,7 @@ func (h *Handshake) complete() {
 	var r http.Request
 	if err := opening.Request(&r, l.head); err == nil {
 		h.fromRequest(&r)
-	} else { // a target that is not a URI; Check lets none through that net/http would not
+	} else { // a target that is not a URI; Check rejects what net/http would reject
 		h.Header = http.Header{}
 	}
 	l.head, l.nc = "", nil
@@ -215,7 +216,7 @@ func (h *Handshake) fromRequest(r *http.Request) {
 	h.Proto, h.URL, h.Header = r.Proto, r.URL, r.Header
 }
 
-// tlsState returns nil when nc is without TLS.
+// tlsState returns nil if nc is not a TLS connection.
 func tlsState(nc net.Conn) *tls.ConnectionState {
 	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := t.ConnectionState()

@@ -9,18 +9,18 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// How connections end: what the drivers of a connection say about it, once for all of them.
+// How connections end: what the drivers report about it, in one place for all of them.
 
 // reasonSlow is the reason of the close frame to a peer whose queue is full.
 const reasonSlow = "reads too slowly"
 
-// violation is how a connection ends whose peer broke a rule.
+// violation returns how a connection ends after its peer broke a rule.
 func violation(v *protocol.Violation) *CloseError {
 	return &CloseError{Code: Code(v.Code), ByPeer: true, Err: v}
 }
 
-// brokenOff is how a connection ends after a read that failed with err. begun is how it was about to end, nil when it was not;
-// werr is why a write had failed before; where is where in the peer's frames the stream ended.
+// brokenOff returns how a connection ends after a read failed with err. begun is how it was about to end, nil if it was not; werr
+// is the error of an earlier write; where is the position in the peer's frames at which the stream ended.
 func brokenOff(begun *CloseError, werr error, where string, err error) *CloseError {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -36,7 +36,7 @@ func brokenOff(begun *CloseError, werr error, where string, err error) *CloseErr
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: err}
 }
 
-// because returns e with err as what went wrong, unless there is nothing to add.
+// because returns e with the cause err, unless there is nothing to add.
 func (e *CloseError) because(err error) *CloseError {
 	if err == nil || e.Err != nil {
 		return e
@@ -46,8 +46,8 @@ func (e *CloseError) because(err error) *CloseError {
 	return &with
 }
 
-// incomplete returns e with why the closing handshake is not complete: werr if a write has failed, otherwise that within the timeout
-// our close frame could not be sent, if unsent, or that the peer has not answered it.
+// incomplete returns e with the reason why the closing handshake is not complete: werr if a write failed; otherwise, if unsent,
+// that our close frame could not be sent within the timeout, or that the peer has not answered it.
 func (e *CloseError) incomplete(werr error, unsent bool, timeout time.Duration) *CloseError {
 	switch {
 	case werr != nil:
@@ -62,7 +62,7 @@ func errCloseCode(code Code, err error) error {
 	return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 }
 
-// closeFor returns how to close a connection because of an error of the application, and what to report as the cause.
+// closeFor returns how to close a connection after an error of the application, and the cause to report.
 func closeFor(err error) (code Code, reason string, cause error) {
 	e, ok := errors.AsType[*CloseError](err)
 	if !ok {

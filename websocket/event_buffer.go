@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// buffer is a piece of pooled memory: bytes in b, of which the first r are gone already. One that is given back must not
-// be looked at any more.
+// buffer is a piece of pooled memory: bytes in b, of which the first r have been sent. A buffer that was given back must not be
+// used.
 type buffer struct {
 	b     []byte
 	r     int
-	cut   int // of what waits to be sent: how much at the beginning belongs to a frame that the kernel has a part of
+	cut   int // of a send queue: how many bytes at the beginning belong to a frame that the kernel has partly taken
 	class int8
 }
 
-// The sizes of pooled buffers: powers of two. What is larger belongs to the garbage collector.
+// The sizes of pooled buffers: powers of two. Larger ones are left to the garbage collector.
 const (
 	bufferBitsMin = 8
 	bufferBitsMax = 25
@@ -22,7 +22,7 @@ const (
 
 var pools [bufferBitsMax - bufferBitsMin + 1]sync.Pool
 
-// borrow returns an empty buffer with room for n bytes at least.
+// borrow returns an empty buffer with room for at least n bytes.
 func borrow(n int) *buffer {
 	if f := pooled(n); f != nil {
 		return f
@@ -36,7 +36,7 @@ func borrow(n int) *buffer {
 
 func classOf(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-bufferBitsMin) }
 
-// pooled is borrow for those who would rather have none than a new one: then it returns nil.
+// pooled is borrow for callers that do not want a new buffer: it returns nil if the pool has none.
 func pooled(n int) *buffer {
 	class := classOf(n)
 	if class >= len(pools) {
@@ -50,17 +50,17 @@ func pooled(n int) *buffer {
 	return f
 }
 
-// free gives f back; nil means none.
+// free gives f back; f may be nil.
 func (f *buffer) free() {
 	if f != nil && f.class >= 0 {
 		pools[f.class].Put(f)
 	}
 }
 
-// rest returns the bytes that are not gone.
+// rest returns the bytes that are left.
 func (f *buffer) rest() []byte { return f.b[f.r:] }
 
-// size returns how many these are, 0 for nil.
+// size returns the number of these bytes, 0 for nil.
 func (f *buffer) size() int {
 	if f == nil {
 		return 0
@@ -68,14 +68,14 @@ func (f *buffer) size() int {
 	return len(f.b) - f.r
 }
 
-// advance lets the first n bytes go.
+// advance removes the first n bytes.
 func (f *buffer) advance(n int) {
 	if f.r += n; f.r == len(f.b) {
 		f.b, f.r = f.b[:0], 0
 	}
 }
 
-// grown returns a buffer with f's bytes and room for n more: f itself, or another, and then f is given back.
+// grown returns a buffer with f's bytes and room for n more: f itself, or another, in which case f is given back.
 func (f *buffer) grown(n int) *buffer {
 	if cap(f.b)-len(f.b) >= n {
 		return f
@@ -91,10 +91,10 @@ func (f *buffer) grown(n int) *buffer {
 	return g
 }
 
-// set makes b, what was appended to f's bytes, f's own.
+// set makes b, which is f's bytes with others appended, f's content.
 func (f *buffer) set(b []byte) {
 	if cap(b) != cap(f.b) {
-		f.class = -1 // the pool is for its own sizes
+		f.class = -1 // the pool has only its own sizes
 	}
 	f.b = b
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// zipper is what a connection with permessage-deflate has more: while it waits, no more than what takeover has to
-// remember. in is the holder's; the lock of the descriptor guards out.
+// zipper is the additional state of a connection with permessage-deflate: while it waits, only what takeover has to remember. The
+// holder owns in; the lock of the descriptor guards out.
 type zipper struct {
 	threshold int
 	out       deflate.Compressor
@@ -26,24 +26,24 @@ func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
 	return z
 }
 
-// putCompressed sends m compressed, or as it is when that is shorter. The caller holds the lock.
+// putCompressed sends m compressed, or uncompressed if that is shorter. The caller holds the lock.
 func (c *eventOutbox) putCompressed(m Message) error {
 	z := c.zip()
 	if c.kind.opts.queue.full == QueueDropOldest {
-		z.out.Forget() // the peer may not get the earlier messages
+		z.out.Forget() // the peer may not receive the earlier messages
 	}
 	text := m.Type == Text
 	f := borrow(len(m.Data))
 	defer f.free()
 	f.set(z.out.Append(f.b, m.Data))
 	if len(f.b) >= len(m.Data) {
-		z.out.Forget() // the peer will not see what was compressed
+		z.out.Forget() // the peer will not receive the compressed data
 		return c.put(text, false, m.Data)
 	}
 	return c.put(text, true, f.b)
 }
 
-// inflate hands on what a compressed message holds.
+// inflate decompresses a message and passes it on.
 func (c *eventInbox) inflate(text bool, p []byte) {
 	f := borrow(protocol.NewMemory * len(p))
 	defer f.free()

@@ -48,23 +48,23 @@ func (c *eventOutbox) CloseNow() error {
 	return nil
 }
 
-// become goes on to a later phase, which has CloseTimeout to come to its end. The caller holds the lock.
+// become changes the phase, and gives the new one CloseTimeout to end. The caller holds the lock.
 func (c *eventOutbox) become(p phase) {
 	c.phase = p
 	c.stop.Or(stopEnding)
-	c.unpause() // the peer's close frame is waited for
+	c.unpause() // the peer's close frame is awaited
 	c.fd.After(c.kind.opts.closeTimeout)
 }
 
-// ends returns what c needs when it ends. The caller holds the lock.
+// ends returns the state that c needs for its end. The caller holds the lock.
 func (c *eventLink) ends() *ending {
 	if c.end == nil {
-		c.end = &ending{remote: c.remoteLocked()} // as long as the kernel knows it
+		c.end = &ending{remote: c.remoteLocked()} // while the kernel knows it
 	}
 	return c.end
 }
 
-// fail has c end with e as soon as its holder sees it; a reason that already exists stays. The caller holds the lock.
+// fail makes c end with e in its holder's next visit; an earlier reason takes precedence. The caller holds the lock.
 func (c *eventLink) fail(e *CloseError) {
 	if end := c.ends(); end.now == nil {
 		end.now = e
@@ -72,20 +72,20 @@ func (c *eventLink) fail(e *CloseError) {
 	c.stop.Or(stopNow | stopEnding)
 }
 
-// peerClosed completes the closing handshake when the peer's close frame has come: when the answer is sent, that is the
-// end (RFC 6455 §7.1.1: the server closes the TCP connection first).
+// peerClosed completes the closing handshake after the peer's close frame has arrived: when the answer is sent, the connection ends
+// (RFC 6455 §7.1.1: the server closes the TCP connection first).
 func (c *eventInbox) peerClosed(ev *protocol.Event) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	e := c.ends()
-	if e.begun == nil { // §7.1.5, §7.1.6: what began it counts; if that was ours, this is the answer
+	if e.begun == nil { // §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the answer
 		e.begun = &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	}
 	c.become(phaseLeaving)
 }
 
-// violated has the peer told which rule it broke (RFC 6455 §7.1.7). What it still sends is thrown away: closing a socket
-// with bytes unread would reset it, and could destroy what is on its way to it.
+// violated sends the peer a close frame for the rule that it broke (RFC 6455 §7.1.7). Later bytes are read and discarded: closing a
+// socket with unread bytes would reset the connection, and could destroy data in transit to the peer.
 func (c *eventInbox) violated(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -98,7 +98,7 @@ func (c *eventInbox) violated(err error) {
 	c.become(phaseLingering)
 }
 
-// broke ends the connection after a read that failed, and says what happened last.
+// broke ends the connection after a failed read, and records the cause.
 func (c *eventInbox) broke(err error) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -110,7 +110,7 @@ func (c *eventInbox) broke(err error) {
 	c.fail(brokenOff(end.begun, end.werr, c.m.Within(), err))
 }
 
-// tooLate ends a connection whose time is over. The caller is the holder, and holds the lock.
+// tooLate ends a connection whose time limit has passed. The caller is the holder, and holds the lock.
 func (c *eventConn) tooLate() {
 	end := c.ends()
 	e := &CloseError{Code: CodeAbnormal, ByPeer: true}
@@ -127,8 +127,8 @@ func (c *eventConn) tooLate() {
 	c.fail(e)
 }
 
-// verdict returns how the connection ends, if it does now, and whether the application learns of it. The caller is the holder,
-// and holds the lock.
+// verdict reports whether the connection ends now, how, and whether the application is notified. The caller is the holder, and
+// holds the lock.
 func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	e := c.end
 	if e == nil {
@@ -143,7 +143,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 			over = over.because(e.werr)
 		}
 	case ending && c.queued() == 0 && !e.half:
-		// A socket that is closed with bytes unread is reset, which could destroy what was sent: the peer closes first, or
+		// Closing a socket with unread bytes resets the connection, which could destroy what was sent: the peer closes first, or
 		// its time ends.
 		e.half = true
 		if sec := c.sec(); sec != nil {

@@ -6,10 +6,10 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// controlTick is how exact the second is in which control frames are counted.
+// controlTick is the precision of the second in which control frames are counted.
 const controlTick = 16 * time.Millisecond
 
-// tooMany counts a control frame of the peer, and reports whether that is more than it may send in a second.
+// tooMany counts a control frame of the peer, and reports whether the peer has exceeded the limit for one second.
 func (c *eventInbox) tooMany() bool {
 	if c.controls++; c.controls <= protocol.MaxControls {
 		return false
@@ -31,7 +31,7 @@ func (c *eventConn) keepAlive() {
 	}
 }
 
-// look does what is due. The caller is the holder.
+// look does the work that is due. The caller is the holder.
 func (c *eventConn) look() {
 	if c.stage == stageAsking && c.msg != nil {
 		c.late()
@@ -64,8 +64,8 @@ func (c *eventConn) look() {
 	c.fd.After(every / 2)
 }
 
-// takes reports whether the peer has taken something since the last look of what the kernel still has to send. The caller
-// holds the lock.
+// takes reports whether, since the last look, the peer has accepted some of the data in the kernel's buffer. The caller holds the
+// lock.
 func (c *eventConn) takes() bool {
 	n := c.fd.Unsent()
 	if n <= 0 && (c.more == nil || c.more.unsent == 0) {
