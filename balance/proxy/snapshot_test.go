@@ -70,6 +70,8 @@ func TestConfigureIsAtomic(t *testing.T) {
 	clients.Wait()
 	close(stop)
 	operator.Wait()
+	mu.Lock() // a handler may still be returning
+	defer mu.Unlock()
 	n := 0
 	for s, times := range all {
 		n += times
