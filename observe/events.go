@@ -1,100 +1,100 @@
 package observe
 
-// The events of the log: the msg of a line. The attributes have the names below. docs/metrics.md is made of the comments here.
+// The events of the log: the msg of a line. The attributes have the names below. docs/metrics.md is generated from the comments here.
 const (
-	EventStarting    = "starting"                                              // the server has read its configuration and begins to listen
-	EventStopping    = "stopping"                                              // it closes its connections and ends
-	EventStopped     = "stopped"                                               // the last line
+	EventStarting    = "starting"                                              // the server has read its configuration and is about to listen
+	EventStopping    = "stopping"                                              // the server closes its connections and exits
+	EventStopped     = "stopped"                                               // the last line before the exit
 	EventOpened      = "opened"                                                // a WebSocket was opened
-	EventClosed      = "closed"                                                // a WebSocket has ended
-	EventRefused     = "handshake refused"                                     // an opening handshake was refused, with what to do about it
-	EventRefusedMore = "more handshakes refused"                               // as many as those of the line before, which were not logged one by one
-	EventDenied      = "action denied"                                         // a rule denied an admitted client an action
-	EventDeniedMore  = "more actions denied"                                   // as many as those of the line before, which were not logged one by one
-	EventFull        = "the limit on connections is reached"                   // clients are refused until connections end
-	EventCut         = "handshake cut"                                         // a slow handshake, to make room for another one
+	EventClosed      = "closed"                                                // a WebSocket ended
+	EventRefused     = "handshake refused"                                     // an opening handshake was refused; hint, where there is one, says what to do about it
+	EventRefusedMore = "more handshakes refused"                               // how many further handshakes like the one before were refused and not logged individually
+	EventDenied      = "action denied"                                         // a rule denied a connected client an action
+	EventDeniedMore  = "more actions denied"                                   // how many further actions like the one before were denied and not logged individually
+	EventFull        = "the limit on connections is reached"                   // new clients are refused until other connections end
+	EventCut         = "handshake cut"                                         // a slow handshake was cut to make room for another one
 	EventReloaded    = "configuration reloaded"                                // a new configuration is in force
-	EventUnchanged   = "configuration unchanged"                               // it was read again and says the same
-	EventNotLoaded   = "configuration not loaded"                              // what is wrong with it
-	EventKept        = "the old configuration stays in force"                  // after a configuration that could not be loaded
-	EventChanged     = "configuration changed"                                 // one setting, in force now or after the next start
+	EventUnchanged   = "configuration unchanged"                               // it was read again, and is the same
+	EventNotLoaded   = "configuration not loaded"                              // what is wrong with the new configuration
+	EventKept        = "the old configuration stays in force"                  // follows the problems of a configuration that could not be loaded
+	EventChanged     = "configuration changed"                                 // one setting that changed; it takes effect now or after the next start
 	EventListening   = "listening"                                             // an address accepts connections
-	EventUnlistened  = "no longer listening"                                   // an address does so no more
-	EventCert        = "certificate"                                           // one was loaded, could not be loaded, or is loaded again
+	EventUnlistened  = "no longer listening"                                   // an address no longer accepts connections
+	EventCert        = "certificate"                                           // a certificate was loaded, was loaded again, or could not be loaded
 	EventRevoked     = "revoked"                                               // connections whose credential was revoked are closed
 	EventRemoved     = "endpoint removed"                                      // a reload removed an endpoint, whose connections are closed
-	EventAdmin       = "admin closed connections"                              // by a request to the admin listener, or a revocation that the store did not accept
-	EventPanic       = "a target panicked"                                     // which costs one client its connection
-	EventCluster     = "cluster listens"                                       // where other nodes connect
+	EventAdmin       = "admin closed connections"                              // requested at the admin listener, or by a revocation that the store did not accept
+	EventPanic       = "a target panicked"                                     // the connection of one client ended because of it
+	EventCluster     = "cluster listens"                                       // the address to which other nodes connect
 	EventTarget      = "a target did not close properly"                       // its Close returned an error
-	EventEngine      = "trouble with the engine of channels"                   // what the engine reports, and whether channels work
+	EventEngine      = "trouble with the engine of channels"                   // the message of the engine, and whether channels work
 	EventEngineReady = "the engine of channels is ready"                       // channels work again
-	EventEngineGone  = "the engine of channels did not answer during shutdown" // what it holds of this node ends with its lease
-	EventSecret      = "the secret of the application dev cannot be stored"    // so that it is another one after the next start
+	EventEngineGone  = "the engine of channels did not answer during shutdown" // what it stores for this node ends with its lease
+	EventSecret      = "the secret of the application dev cannot be stored"    // there will be another one after the next start
 	EventWebhook     = "a webhook failed"                                      // its receiver does not answer, or refuses events
-	EventCallFailed  = "a client's call of the application failed"             // a request for a ticket or a logout, or a call by a client, was refused
-	EventServer      = "a server has another state"                            // a server that clients are carried to: ready, draining, down and so on
-	EventServerEmpty = "a server has no connection left"                       // a server that drains can be stopped
-	EventServers     = "servers cannot be found"                               // its source of names does not answer
-	EventPage        = "a server has failed a request"                         // a request that is not a handshake
-	EventPageMore    = "more requests failed"                                  // as many as those of the line before, which were not logged one by one
-	EventAuthFault   = "authentication trouble"                                // a key set, a service or a file that authentication needs
-	EventAuditFault  = "audit log cannot be written"                           // lines of it are lost
-	EventLibrary     = "message of the Go library"                             // a message of net/http or another library
+	EventCallFailed  = "a client's call of the application failed"             // a request for a ticket or a logout, or a call by a client, was rejected
+	EventServer      = "a server has another state"                            // the state of a server behind the balancer changed: ready, draining, down and so on
+	EventServerEmpty = "a server has no connection left"                       // a draining server can now be stopped
+	EventServers     = "servers cannot be found"                               // the source of server names does not answer
+	EventPage        = "a server has failed a request"                         // a request other than a handshake
+	EventPageMore    = "more requests failed"                                  // how many further requests like the one before failed and were not logged individually
+	EventAuthFault   = "authentication trouble"                                // a problem with a key set, a service or a file that authentication needs
+	EventAuditFault  = "audit log cannot be written"                           // audit lines are lost
+	EventLibrary     = "message of the Go library"                             // from net/http or another library
 	EventPublished   = "published"                                             // a message with a trace ID
-	EventDelivered   = "delivered"                                             // it was sent to the subscribers of this node
+	EventDelivered   = "delivered"                                             // the message was sent to the subscribers of this node
 )
 
 // The events of the audit log.
 const (
 	AuditConnected    = "connected"     // a client was admitted: id, user, method, addr, origin, endpoint, path, decision, rule
-	AuditDisconnected = "disconnected"  // its connection has ended: id, user, method, addr, origin, endpoint, server, limit, code, reason, by, duration, messages_in, messages_out, bytes_in, bytes_out
+	AuditDisconnected = "disconnected"  // a connection ended: id, user, method, addr, origin, endpoint, server, limit, code, reason, by, duration, messages_in, messages_out, bytes_in, bytes_out
 	AuditRefused      = "refused"       // a client was refused: stage, status, reason, addr, via, endpoint, path, origin, user, method, clause, rule, decision
 	AuditClosing      = "closing"       // connections were closed by an operator or a revocation: user, endpoint, id, reason, code, connections
 	AuditTicket       = "ticket issued" // a ticket was issued: user, method, addr, origin, path, status
-	AuditLogout       = "logged out"    // a user has logged out: user, method, addr, origin, path, status
+	AuditLogout       = "logged out"    // a user logged out: user, method, addr, origin, path, status
 	AuditLost         = "lines lost"    // lines before this one could not be written: lost
-	AuditRevoked      = "revoked"       // an operator has revoked credentials: user, credential
-	AuditPage         = "page"          // a target has answered a request that is not a handshake: addr, origin, endpoint, path, status
-	AuditServer       = "server"        // an operator has changed what a server gets: endpoint, server, decision
+	AuditRevoked      = "revoked"       // an operator revoked credentials: user, credential
+	AuditPage         = "page"          // a target answered a request other than a handshake: addr, origin, endpoint, path, status
+	AuditServer       = "server"        // an operator changed what a server gets: endpoint, server, decision
 )
 
 // The attributes of both.
 const (
 	KeyID          = "id"           // of the connection
-	KeyUser        = "user"         // that authentication found
+	KeyUser        = "user"         // as found by authentication
 	KeyMethod      = "method"       // of authentication
 	KeyCredential  = "credential"   // the name of the credential: the jti of a token, the ID of a key
 	KeyAddr        = "addr"         // of the client
-	KeyVia         = "via"          // the balancer that the client came through
+	KeyVia         = "via"          // the balancer through which the client connected
 	KeyOrigin      = "origin"       // of the page
 	KeyEndpoint    = "endpoint"     // its name in the configuration
-	KeyServer      = "server"       // that the client is carried to
+	KeyServer      = "server"       // to which the client is connected
 	KeyState       = "state"        // of a server
-	KeySource      = "source"       // that names servers
+	KeySource      = "source"       // of server names
 	KeyPath        = "path"         // of the request, without the query
-	KeyDecision    = "decision"     // allow or deny; what an operator asked for
-	KeyRule        = "rule"         // that decided
-	KeyAction      = "action"       // what a client asked for: publish, subscribe and so on
-	KeyStage       = "stage"        // of the handshake at which it was refused
+	KeyDecision    = "decision"     // allow or deny; or what an operator requested
+	KeyRule        = "rule"         // the rule that decided
+	KeyAction      = "action"       // what the client tried to do: publish, subscribe and so on
+	KeyStage       = "stage"        // of the handshake at which it was rejected
 	KeyStatus      = "status"       // of the reply
-	KeyClause      = "clause"       // of the specification that was broken
-	KeyLimit       = "limit"        // the setting of which the client has sent more
-	KeyReason      = "reason"       // in words; of a close frame
+	KeyClause      = "clause"       // of the specification that was violated
+	KeyLimit       = "limit"        // the setting that the client exceeded
+	KeyReason      = "reason"       // in words; of a close, that of the close frame
 	KeyHint        = "hint"         // the next step
 	KeyCode        = "code"         // of the close frame
-	KeyBy          = "by"           // who closed: local or remote
+	KeyBy          = "by"           // which side closed: local or remote
 	KeyDuration    = "duration"     // how long the connection was open; in the audit log in seconds
 	KeyMessagesIn  = "messages_in"  // from the client
 	KeyMessagesTo  = "messages_out" // to the client
 	KeyBytesIn     = "bytes_in"     // in messages from the client
 	KeyBytesOut    = "bytes_out"    // in messages to the client
 	KeyError       = "error"        // what went wrong
-	KeyPanic       = "panic"        // its value
+	KeyPanic       = "panic"        // the value of the panic
 	KeyStack       = "stack"        // of the goroutine that panicked
 	KeyCount       = "connections"  // how many connections
-	KeyMore        = "more"         // how many more
-	KeyLost        = "lost"         // how many lines
+	KeyMore        = "more"         // how many were not logged individually
+	KeyLost        = "lost"         // how many lines were lost
 	KeyAddress     = "address"      // of a listener
 	KeyFile        = "file"         // its path
 	KeySetting     = "setting"      // a key of the configuration
@@ -102,11 +102,11 @@ const (
 	KeyTrace       = "trace_id"     // of a message
 	KeyApp         = "app"          // the application
 	KeyChannel     = "channel"      // its name
-	KeyClient      = "client"       // that has published, as subscribers see it
+	KeyClient      = "client"       // the ID of the publishing client, as subscribers see it
 	KeyEpoch       = "epoch"        // of the position of a message
 	KeyOffset      = "offset"       // of the position of a message
-	KeySubscribers = "subscribers"  // how many there are on this node
-	KeyDuplicate   = "duplicate"    // true if it was published before
+	KeySubscribers = "subscribers"  // the number of subscribers on this node
+	KeyDuplicate   = "duplicate"    // true if the message had been published before
 )
 
 // By returns the value of [KeyBy]: "remote" when the peer began the close, "local" otherwise.

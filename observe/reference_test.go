@@ -27,31 +27,31 @@ const document = "../docs/metrics.md"
 
 const intro = `# Metrics, logs and audit lines
 
-Every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. This file is made from the code:
-` + "`go generate ./observe`" + ` writes it, and a test compares.
+Every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. This file is generated from the code
+by ` + "`go generate ./observe`" + `, and a test compares the two.
 
-Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in the text form of Prometheus:
+Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in Prometheus' text format:
 
 ` + "```yaml" + `
 admin: {address: "127.0.0.1:9090"}
 ` + "```" + `
 
 A counter counts since the start of the process. Series of a part that is not configured (channels, webhooks, servers behind the balancer) do not
-exist, and a series with a label for an outcome begins when that has happened once. In addition there are ` + "`go_*` and `process_*`" + `, the figures of the
-Go runtime and of the process, as every program with the Prometheus client for Go has them.
+exist, and a series with a label for an outcome appears when that has happened once. In addition there are ` + "`go_*` and `process_*`" + `, the metrics of the
+Go runtime and of the process that the Prometheus client for Go provides.
 
 ## What to watch
 
-| for | ask |
+| problem | query |
 |---|---|
 | clients that cannot connect | ` + "`sum by (stage, status) (rate(handfast_handshakes_refused_total[5m]))`" + ` |
-| connections that break off | ` + "`rate(handfast_connections_closed_total{code=\"1006\"}[5m])`" + ` |
+| connections that are lost | ` + "`rate(handfast_connections_closed_total{code=\"1006\"}[5m])`" + ` |
 | clients that read too slowly | ` + "`rate(handfast_connections_closed_total{code=\"1013\"}[5m])`, `rate(handfast_channel_slow_total[5m])`" + ` |
-| authentication that is slow | ` + "`histogram_quantile(0.99, sum by (le, method) (rate(handfast_auth_duration_seconds_bucket[5m])))`" + ` |
-| a certificate that ends | ` + "`handfast_certificate_expiry_timestamp_seconds - time() < 7 * 86400`" + ` |
+| slow authentication | ` + "`histogram_quantile(0.99, sum by (le, method) (rate(handfast_auth_duration_seconds_bucket[5m])))`" + ` |
+| a certificate that is about to expire | ` + "`handfast_certificate_expiry_timestamp_seconds - time() < 7 * 86400`" + ` |
 | channels that do not work | ` + "`handfast_engine_ready == 0`" + ` |
-| a configuration that was not taken | ` + "`increase(handfast_config_reloads_total{outcome=\"failed\"}[1h]) > 0`" + ` |
-| an audit log with holes | ` + "`increase(handfast_audit_lines_lost_total[1h]) > 0`" + ` |
+| a configuration that could not be loaded | ` + "`increase(handfast_config_reloads_total{outcome=\"failed\"}[1h]) > 0`" + ` |
+| an incomplete audit log | ` + "`increase(handfast_audit_lines_lost_total[1h]) > 0`" + ` |
 
 `
 
@@ -64,7 +64,7 @@ var labels = map[string]string{
 	"direction":   "`in`: from clients, `out`: to clients; at a server `in`: to it, `out`: from it",
 	"endpoint":    "the endpoint's name; empty for handshakes that reached none",
 	"go":          "the version of Go",
-	"limit":       "the setting of which the client sent more: `messages_per_second`, `bytes_per_second`",
+	"limit":       "the setting that the client exceeded: `messages_per_second`, `bytes_per_second`",
 	"method":      "the method's name in the configuration, `none` without an identity",
 	"namespace":   "of channels: its name",
 	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of a session that was asked about again `refused`, `unknown`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
@@ -189,10 +189,10 @@ func TestReference(t *testing.T) {
 	keys := constants(t, "Key")
 	slices.SortFunc(keys, func(a, b constant) int { return cmp.Compare(a.value, b.value) })
 	text := intro + metricsTable(t) +
-		"## Log\n\nA line has a time, a level, the event as `msg`, and fields. `log.format: json` has an object a line, with the same names. " +
-		"No credential is in it.\n\n" + table("event", constants(t, "Event")) + "### Fields\n\n" + table("field", keys) +
-		"## Audit log\n\nA stream of its own, [`audit`](config.md#audit) in the configuration, with the fields above. Those that are empty are left out. " +
-		"An endpoint that carries clients to servers has one line for each, when it ends.\n\n" + table("event", constants(t, "Audit"))
+		"## Log\n\nA line has a time, a level, the event as `msg`, and fields. `log.format: json` writes a JSON object per line, with the same names. " +
+		"It contains no credentials.\n\n" + table("event", constants(t, "Event")) + "### Fields\n\n" + table("field", keys) +
+		"## Audit log\n\nA stream of its own, [`audit`](config.md#audit) in the configuration, with the fields above. Empty ones are left out. " +
+		"An endpoint with the target `balance` has one line for each connection, when it ends.\n\n" + table("event", constants(t, "Audit"))
 	if *rewrite {
 		if err := os.WriteFile(document, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
