@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/handfast/handfast/gateway/internal/registry"
 	"github.com/handfast/handfast/internal/cors"
@@ -45,7 +46,7 @@ func (n *site) pageOf(r *http.Request) http.Handler {
 		asked.Method = r.Header.Get("Access-Control-Request-Method")
 		r = &asked
 	}
-	host := hostOf(r)
+	host := strings.ToLower(hostOf(r))
 	var general http.Handler
 	for _, t := range n.targets {
 		named := slices.Contains(t.hosts, host)

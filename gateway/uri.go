@@ -18,7 +18,11 @@ import (
 // refusesTarget answers a request whose host this listener is not for, or whose path two servers could take for different ones, before
 // anything else looks at either. It reports false for all others. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
-	if fault := pathFault(r.URL); fault != "" {
+	fault := pathFault(r.URL, false)
+	if fault != "" && !wantsWebSocket(r) && site.pageOf(r) != nil {
+		fault = pathFault(r.URL, true)
+	}
+	if fault != "" {
 		s.refuseTarget(w, r, http.StatusBadRequest, "the path has "+fault, "write the path without it")
 		return true
 	}
@@ -42,15 +46,16 @@ func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status i
 
 // pathFault returns what of a path servers understand in different ways, so that a rule for it at one of them, such as which endpoint it
 // belongs to, need not hold at the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and characters
-// that are in no path. "" means that there is nothing.
-func pathFault(u *url.URL) string {
+// that are in no path. "" means that there is nothing. names is for the pages of targets, which
+// this server answers itself: they have names of channels and users in segments, in which a slash and a semicolon are characters as others.
+func pathFault(u *url.URL, names bool) string {
 	raw := strings.ToLower(u.RawPath) // empty unless it differs from what Path is usually written as
 	switch path := u.Path; {
-	case strings.Contains(raw, "%2f"):
+	case !names && strings.Contains(raw, "%2f"):
 		return "an encoded slash"
 	case strings.Contains(path, `\`):
 		return "a backslash"
-	case strings.Contains(path, ";"):
+	case !names && strings.Contains(path, ";"):
 		return "a semicolon"
 	case !utf8.ValidString(path):
 		return "bytes that are not UTF-8"
