@@ -132,6 +132,10 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, authTimeout)
 	defer cancel()
 	now, err := again.Ask(ctx)
+	if u.who.Load() != id { // the client has shown another credential meanwhile, which is admitted
+		u.failing = time.Time{}
+		return u.nextRecheck()
+	}
 	if err == nil {
 		err = u.goesOnAs(id, now)
 	}

@@ -175,6 +175,32 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
+// What a service says of a credential does not count when the client has shown another one while the service was asked, nor does the time for
+// which no service has answered about it.
+func TestRecheckOfCredentialOfBefore(t *testing.T) {
+	for name, said := range map[string]error{"no": auth.Unauthorized(errors.New("no")), "nothing": auth.Unavailable(time.Second, errors.New("down"))} {
+		synctest.Test(t, func(t *testing.T) {
+			const every, grace = 30 * time.Minute, time.Hour
+			k := keeping(t, 0, true)
+			var u *upkeep
+			asked, newer := 0, &auth.Identity{Subject: "ann", Method: "jwt"}
+			again := &auth.Again{Every: every, Grace: grace, Ask: func(context.Context) (*auth.Identity, error) {
+				if asked++; asked == 2 || name == "no" {
+					u.who.Store(newer)
+				}
+				return nil, said
+			}}
+			var h *shutAt
+			u, h = k.open(&auth.Identity{Subject: "ann", Method: "forward", Again: again})
+			<-time.After(24 * time.Hour)
+			synctest.Wait()
+			if h.code != 0 || u.who.Load() != newer || !u.failing.IsZero() {
+				t.Errorf("%s: closed after %v with %d %q, failing since %v", name, h.after, h.code, h.reason, u.failing)
+			}
+		})
+	}
+}
+
 // Sessions that have begun together are asked about one after the other: few concurrently, and no minute has many more of them than another.
 func TestRechecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
