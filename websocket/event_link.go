@@ -11,52 +11,52 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// eventLink is what both directions of a connection share: its descriptor, its protocol, what was agreed on, how it ends and
-// whether the peer is alive.
+// eventLink is the state that both directions of a connection share: its descriptor, its protocol, the negotiated parameters, its
+// end, and whether the peer is alive.
 //
-// The lock of fd guards what is not said to be another's. Writes that do not wait are made under it.
+// The lock of fd guards it, unless a field has another owner. Writes that do not wait are made under the lock.
 type eventLink struct {
 	fd   loop.FD
-	m    protocol.Machine // its reading half belongs to the holder, its writing half to the lock
+	m    protocol.Machine // the holder owns its reading half, the lock guards its writing half
 	kind *eventKind
-	more *eventMore // set before the connection opens, or by the holder under the lock; nil when there is nothing of it
+	more *eventMore // set before the connection opens, or by the holder under the lock; nil if none of it is set
 	end  *ending    // nil until the end begins
 
 	stop        atomic.Uint32 // reasons not to deliver messages; set under the lock
-	subprotocol uint16        // one more than its index in the kind's list; 0 means none. Set before it opens
-	peer        peerWatch     // looked at by the holder
+	subprotocol uint16        // one more than its index in the kind's list; 0 means none. Set before the connection opens
+	peer        peerWatch     // read by the holder
 }
 
-// eventMore is what some connections have and most have not.
+// eventMore is the state that few connections have.
 type eventMore struct {
-	sec         *loop.TLS // nil without
-	zip         *zipper   // permessage-deflate; nil without
-	rest        *buffer   // the holder's: bytes that arrived and are not parsed, since the peer does not read; nil otherwise
-	remote      net.Addr  // the client's, where a proxy has named it; nil means the socket's
-	subprotocol string    // one that is not in the kind's list
-	unsent      int       // what the kernel had not sent when keepalive last looked
+	sec         *loop.TLS // nil without TLS
+	zip         *zipper   // permessage-deflate; nil without it
+	rest        *buffer   // owned by the holder: unparsed bytes, which wait because the peer does not read; nil otherwise
+	remote      net.Addr  // the client's address if a proxy has sent it; nil means the socket's
+	subprotocol string    // a subprotocol that is not in the kind's list
+	unsent      int       // how much the kernel had not sent at keepalive's last look
 }
 
 // The reasons of eventLink.stop.
 const (
-	stopPaused uint32 = 1 << iota // too much waits to be sent
-	stopEnding                    // the phase is beyond open
-	stopNow                       // to be ended immediately
+	stopPaused uint32 = 1 << iota // the queue is too full
+	stopEnding                    // the phase is later than open
+	stopNow                       // the connection is to be ended immediately
 )
 
-// ending is what a connection needs when it ends.
+// ending is the additional state of a connection at its end.
 type ending struct {
-	begun *CloseError // how it is about to end; nil while nothing was said
-	now   *CloseError // how it ends as soon as its holder sees it
+	begun *CloseError // how it is about to end; nil if that is not decided
+	now   *CloseError // how it ends in its holder's next visit
 	over  *CloseError // how it has ended
-	cause error       // why this end began it
-	werr  error       // why nothing can be written any more
+	cause error       // why this end began to close it
+	werr  error       // why nothing can be written
 	half  bool        // our direction is shut
 
 	remote net.Addr // of the peer, once it has ended
 }
 
-// sec returns the TLS below, nil without.
+// sec returns the TLS state, nil without TLS.
 func (c *eventLink) sec() *loop.TLS {
 	if c.more == nil {
 		return nil
@@ -64,7 +64,7 @@ func (c *eventLink) sec() *loop.TLS {
 	return c.more.sec
 }
 
-// zip returns the compression, nil without.
+// zip returns the compression, nil without it.
 func (c *eventLink) zip() *zipper {
 	if c.more == nil {
 		return nil
@@ -72,7 +72,7 @@ func (c *eventLink) zip() *zipper {
 	return c.more.zip
 }
 
-// rest returns what has arrived and is not parsed, nil for nothing.
+// rest returns the unparsed bytes, nil if there are none.
 func (c *eventLink) rest() *buffer {
 	if c.more == nil {
 		return nil
@@ -80,7 +80,7 @@ func (c *eventLink) rest() *buffer {
 	return c.more.rest
 }
 
-// extra returns c.more, which it makes if there is none.
+// extra returns c.more, which it allocates on the first call.
 func (c *eventLink) extra() *eventMore {
 	if c.more == nil {
 		c.more = new(eventMore)
@@ -88,7 +88,7 @@ func (c *eventLink) extra() *eventMore {
 	return c.more
 }
 
-// agree notes the subprotocol and the compression that the opening handshake has agreed on.
+// agree records the subprotocol and the compression that the opening handshake has negotiated.
 func (c *eventLink) agree(t *opening.Terms) {
 	if c.subprotocol = uint16(slices.Index(c.kind.subprotocols, t.Subprotocol) + 1); c.subprotocol == 0 && t.Subprotocol != "" {
 		c.extra().subprotocol = t.Subprotocol
@@ -99,7 +99,7 @@ func (c *eventLink) agree(t *opening.Terms) {
 	}
 }
 
-// named notes the client's address where a proxy has named it.
+// named records the client's address that a proxy has sent.
 func (c *eventLink) named(remote net.Addr) {
 	if remote != nil {
 		c.extra().remote = remote
@@ -119,7 +119,7 @@ func (c *eventLink) Subprotocol() string {
 	return ""
 }
 
-// RemoteAddr implements [Sender]. Nothing is kept for it: the kernel knows the address of a connection that has not ended.
+// RemoteAddr implements [Sender]. The address is not stored: the kernel knows it until the connection has ended.
 func (c *eventLink) RemoteAddr() net.Addr {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -143,7 +143,7 @@ func (c *eventLink) remoteLocked() net.Addr {
 func (c *eventLink) read(p []byte) (int, error) {
 	if sec := c.sec(); sec != nil {
 		n, err := sec.Read(p)
-		if err == loop.ErrTruncated { // which a Conn does not tell from an end
+		if err == loop.ErrTruncated { // a Conn treats it as an end
 			err = io.EOF
 		}
 		return n, err
@@ -151,7 +151,7 @@ func (c *eventLink) read(p []byte) (int, error) {
 	return c.fd.Read(p)
 }
 
-// unpause has the connection read from again, first what has arrived and was not parsed. The caller holds the lock.
+// unpause resumes reading from the connection, beginning with the unparsed bytes. The caller holds the lock.
 func (c *eventLink) unpause() {
 	if c.stop.And(^stopPaused)&stopPaused != 0 {
 		c.fd.Wake()

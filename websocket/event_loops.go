@@ -9,10 +9,10 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// eventLoops is the event loops of a Server or an Endpoint, with the connections on them.
+// eventLoops are the event loops of a Server or an Endpoint, with their connections.
 type eventLoops struct{ *loop.Loops }
 
-// newEventLoops starts n loops, 0 for GOMAXPROCS. The error is an errors.ErrUnsupported where there is no event loop.
+// newEventLoops starts n loops, 0 for GOMAXPROCS. Without an event loop on this system the error is an errors.ErrUnsupported.
 func newEventLoops(n int) (*eventLoops, error) {
 	ls, err := loop.New(loop.Options{Loops: n})
 	if err != nil {
@@ -25,11 +25,11 @@ func newEventLoops(n int) (*eventLoops, error) {
 type agreed struct {
 	terms  opening.Terms
 	open   func(Sender) Receiver // nil means the kind's
-	early  []byte                // what the client has sent behind its request; may be nil
-	answer []byte                // what it is to get first; may be nil
+	early  []byte                // what the client has sent after its request; may be nil
+	answer []byte                // what is sent to the client first; may be nil
 }
 
-// adopt serves nc with events as k says. It copies early and answer.
+// adopt serves nc with events, as k says. It copies early and answer.
 func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, error) {
 	c := new(eventConn)
 	c.kind, c.stage, c.phase = k, stageUntold, phaseOpen
@@ -43,16 +43,16 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 		c.extra().rest = rest
 	}
 	if len(a.answer) > 0 {
-		c.out = borrow(2 * len(a.answer)) // what Open sends goes with it
+		c.out = borrow(2 * len(a.answer)) // messages that Open sends are sent with it
 		c.out.b = append(c.out.b, a.answer...)
-		c.out.cut = c.out.size() // goes out whole
+		c.out.cut = c.out.size() // it is sent completely
 	}
 	return c, ls.take(c, nc)
 }
 
-// take gives c its place in a loop. nc is closed: the loop has a descriptor of its own for its socket. Only a *net.TCPConn, a
-// *net.UnixConn, a *transport.Accepted of one, and a *tls.Conn on such a *transport.Accepted can be taken: for anything
-// else the error is an errors.ErrUnsupported, and nc is as it was.
+// take moves c to a loop, and closes nc: the loop has its own descriptor for the socket. Only a *net.TCPConn, a *net.UnixConn, a
+// *transport.Accepted of one, and a *tls.Conn on such a *transport.Accepted can be taken. For anything else the error is an
+// errors.ErrUnsupported, and nc is unchanged.
 func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	below := nc
 	var sec *loop.TLS
@@ -90,16 +90,16 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	return nil
 }
 
-// listen has a loop accept from l's socket, and open connections by k's front, until stop is called. came is called for each
-// connection; it reports whether the connection is to be served, and must not block. A listener that is neither a
-// *net.TCPListener nor a *net.UnixListener is an errors.ErrUnsupported.
+// listen makes a loop accept from l's socket, and open connections with k's front, until stop is called. came is called for each
+// connection; it reports whether the connection is to be served, and must not block. For a listener that is neither a
+// *net.TCPListener nor a *net.UnixListener the error is an errors.ErrUnsupported.
 func (ls *eventLoops) listen(l net.Listener, k *eventKind, came func() bool) (stop func(), err error) {
 	return ls.Listen(l, func(p loop.Place) *loop.FD {
 		return ls.arrived(p, k, came)
 	})
 }
 
-// arrived makes a connection of what a listener has accepted.
+// arrived returns the connection for a socket that a listener has accepted.
 func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loop.FD {
 	if !came() {
 		return nil
@@ -109,7 +109,7 @@ func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loo
 	c.m.Limits = &k.opts.limits
 	p.Add(&c.fd, c)
 	c.fd.After(k.front.headTimeout)
-	if k.closes() { // it has come too late for a Shutdown to see it
+	if k.closes() { // it arrived too late for a Shutdown to see it
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
 	}
 	return &c.fd

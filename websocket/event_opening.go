@@ -13,11 +13,11 @@ import (
 
 var eventHeads = sync.Pool{New: func() any { return new(opening.Head) }}
 
-// request takes bytes of the client's request. When that is answered with 101 it returns those behind it, otherwise nil.
+// request parses bytes of the client's request. If the answer is 101, it returns the bytes after the request, otherwise nil.
 func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	front := c.kind.front
 	text := win
-	if c.msg != nil { // this is not its beginning
+	if c.msg != nil { // not the beginning of the request
 		c.msg = c.msg.grown(len(win))
 		c.msg.b = append(c.msg.b, win...)
 		if text = c.msg.b; bytes.IndexByte(win, '\n') < 0 && len(text) < front.heads.Bytes {
@@ -53,13 +53,13 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	}
 	rest := text[h.Len():]
 	if whole != nil && len(rest) > 0 {
-		c.parse(d, rest) // it is in what is given back
+		c.parse(d, rest) // it is in the buffer that is given back
 		return nil
 	}
 	return rest
 }
 
-// answer decides about a request. It opens the connection, or refuses the client.
+// answer decides about a request: it opens the connection, or rejects the client.
 func (c *eventConn) answer(h *opening.Head, text string) bool {
 	rules, endpoint := &c.kind.front.rules, c.kind.front.roster
 	o := h.Opening(text)
@@ -81,7 +81,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	c.agree(&terms)
 	out := c.room(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
-	out.cut = out.size() // goes out whole
+	out.cut = out.size() // it is sent completely
 	in := c.phase == phaseOpening && c.stop.Load() == 0
 	if in {
 		c.phase = phaseOpen
@@ -99,7 +99,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	return true
 }
 
-// late refuses a client whose request has begun and is not whole when its time is over.
+// late rejects a client whose request has begun and is still incomplete after the time limit.
 func (c *eventConn) late() {
 	text := c.msg
 	c.msg = nil
@@ -111,7 +111,7 @@ func (c *eventConn) late() {
 	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
 }
 
-// refuse answers a request that is refused, and has the connection end when the client has the answer.
+// refuse answers a rejected request, and makes the connection end when the client has the answer.
 func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
 	c.stage = stageRefused
 	c.fd.Lock()
@@ -128,18 +128,18 @@ func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
 	}
 }
 
-// handOver gives the connection to HTTP, with all that was read from it.
+// handOver gives the connection to HTTP, with all bytes that were read from it.
 func (c *eventConn) handOver(text []byte) {
 	c.stage = stageRefused
 	early := bytes.Clone(text)
 	c.fd.Lock()
-	if c.end != nil { // it ends anyway
+	if c.end != nil { // it is ending anyway
 		c.fd.Unlock()
 		return
 	}
 	remote, left := c.remoteLocked(), c.fd.Left()
 	nc, err := c.fd.Detach()
-	if err != nil { // out of descriptors: it is closed
+	if err != nil { // no descriptors are left: it is closed
 		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
 		c.fd.Unlock()
 		if report := c.kind.front.refused; report != nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// SendPrepared implements [Sender]. Where nothing is queued and no other message is being handled that might add to it, all
-// of ps are with the kernel when it returns, in one system call and a single one without a copy.
+// SendPrepared implements [Sender]. If nothing is queued, and no message is being handled that might add to the queue, the kernel
+// has all of ps when it returns, after one system call. A single one is not copied.
 func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
 	}
-	if c.m.Compressed { // then more is there from the beginning
+	if c.m.Compressed { // allocates it if necessary
 		z := c.more.zip
-		for _, p := range ps { // not under a lock that others wait for
+		for _, p := range ps { // not under a lock that other goroutines wait for
 			if f := p.frames(); len(f.Payload()) >= z.threshold {
 				f.Compressed(z.out.Window.Bits)
 			}
@@ -28,7 +28,7 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 			err = c.writable(len(p.frames().Plain()))
 		}
 		if err != nil {
-			break // those before it still go out
+			break // earlier ones are still sent
 		}
 		c.putShared(c.frameFor(p.frames()), len(ps) == 1)
 	}
@@ -58,19 +58,19 @@ func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
 	return true, c.writable(n)
 }
 
-// frameFor picks the frame that this connection gets. The caller holds the lock.
+// frameFor returns the frame for this connection. The caller holds the lock.
 func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
 	if z := c.zip(); z != nil && len(f.Payload()) >= z.threshold {
 		if b := f.Compressed(z.out.Window.Bits); b[0]&frame.RSV1 != 0 {
-			z.out.Forget() // the peer's window moves on by what our compressor does not know of
+			z.out.Forget() // the peer's window advances over data that our compressor has not seen
 			return b
 		}
 	}
 	return f.Plain()
 }
 
-// putShared sends or queues a frame that is not to be written to. A single one goes to the kernel from where it lies, if
-// nothing is to go with it. The caller holds the lock.
+// putShared sends or queues a frame that must not be modified. A single one is sent without a copy if nothing is sent with it. The
+// caller holds the lock.
 func (c *eventOutbox) putShared(b []byte, single bool) {
 	if c.sec() == nil && !c.stuck && (len(b) > together || single && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
 		c.pushShared(b)
@@ -80,7 +80,7 @@ func (c *eventOutbox) putShared(b []byte, single bool) {
 	out.b = append(out.b, b...)
 }
 
-// pushShared writes what waits and b, and queues what the kernel does not take of it. The caller holds the lock.
+// pushShared writes the queue and b, and queues the bytes that the kernel does not accept. The caller holds the lock.
 func (c *eventOutbox) pushShared(b []byte) {
 	var n int
 	var err error

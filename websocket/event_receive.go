@@ -5,24 +5,24 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// eventInbox makes messages of what has arrived and hands them to the Receiver.
+// eventInbox assembles messages from the received bytes, and gives them to the Receiver.
 //
-// All of it is the holder's.
+// The holder owns all of it.
 type eventInbox struct {
 	eventOutbox
 
 	r        Receiver
-	msg      *buffer // what has arrived of a message, or of the request; nil when nothing waits for more
-	second   uint32  // when the control frames of a second were first counted, see tooMany
-	controls uint16  // how many there were
+	msg      *buffer // the received part of a message, or of the request; nil if nothing is incomplete
+	second   uint32  // when the first control frame of the current second was counted, see tooMany
+	controls uint16  // the number of control frames in that second
 	stage    stage
 	heard    bool // bytes have arrived since keepalive last looked
 }
 
-// maxReads bounds how much of one connection is read before the others get their turn.
+// maxReads limits the reads from one connection before others have their turn.
 const maxReads = 16
 
-// receive reads what has arrived, and has it parsed.
+// receive reads and parses the received bytes.
 func (c *eventConn) receive(d *loop.Driver) {
 	sec := c.sec()
 	for range maxReads {
@@ -31,7 +31,7 @@ func (c *eventConn) receive(d *loop.Driver) {
 			return
 		}
 		if c.rest() != nil {
-			return // these bytes come first; the next visit, which has been asked for, begins with them
+			return // these bytes come first; the next visit, which has been requested, begins with them
 		}
 		into := d.Buffer()
 		long := false
@@ -56,24 +56,24 @@ func (c *eventConn) receive(d *loop.Driver) {
 			return
 		}
 		if n < len(into) && sec == nil {
-			return // that was all; what comes from now on, the kernel tells
+			return // everything has been read; the kernel reports later bytes
 		}
 	}
 	if sec != nil {
 		c.fd.Lock()
-		c.fd.Wake() // TLS may hold more, of which the kernel knows nothing
+		c.fd.Wake() // TLS may have more, which the kernel does not report
 		c.fd.Unlock()
 	}
 }
 
-// discards reports that what arrives is thrown away.
+// discards reports whether received bytes are discarded.
 func (c *eventOutbox) discards() bool {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	return c.phase == phaseLingering
 }
 
-// spare returns space behind what has arrived of a message, for payload of which left bytes are to come.
+// spare returns space after the received part of a message, for payload of which left bytes are missing.
 func (c *eventInbox) spare(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
@@ -88,7 +88,7 @@ func (c *eventInbox) spare(left int64) []byte {
 	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
 }
 
-// parse takes bytes that arrived, and hands on the messages that are in them.
+// parse parses received bytes, and passes on their messages.
 func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	for len(win) > 0 {
 		switch c.stage {
@@ -116,9 +116,9 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	}
 }
 
-// step has the machine look at bytes, and returns how many it used. placed says that they are in c.msg already.
+// step runs the machine on bytes, and returns how many it used. placed means that they are already in c.msg.
 func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
-	if p, text, n := c.m.Whole(win); n > 0 { // most are
+	if p, text, n := c.m.Whole(win); n > 0 { // most messages are whole
 		d.Last(n == len(win))
 		if len(p) > single {
 			c.alone.Store(n == len(win))
@@ -129,7 +129,7 @@ func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 	ev, n, err := c.m.Step(win)
 	if err == nil && ev.Kind == protocol.Data {
 		d.Last(n == len(win))
-		if ev.First && ev.Last && !ev.Compressed { // whole, where it lies
+		if ev.First && ev.Last && !ev.Compressed { // a whole message, without a copy
 			if len(ev.Payload) > single {
 				c.alone.Store(n == len(win))
 			}
@@ -145,7 +145,7 @@ func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
 	return n
 }
 
-// control sees to what is not data.
+// control handles control frames.
 func (c *eventInbox) control(ev *protocol.Event, err error) {
 	if err == nil && ev.Kind != protocol.Close && c.tooMany() {
 		err = c.m.TooManyControls()
@@ -157,12 +157,12 @@ func (c *eventInbox) control(ev *protocol.Event, err error) {
 		c.peerClosed(ev)
 	case ev.Kind == protocol.Ping:
 		c.fd.Lock()
-		c.reply() // before what comes behind it is answered
+		c.reply() // before the bytes after it are answered
 		c.fd.Unlock()
 	}
 }
 
-// piece takes a part of a message, or a compressed one.
+// piece handles a fragment of a message, or a compressed one.
 func (c *eventInbox) piece(ev *protocol.Event, placed bool) {
 	if ev.First && ev.Last {
 		c.inflate(ev.Text, ev.Payload)
@@ -184,7 +184,7 @@ func (c *eventInbox) piece(ev *protocol.Event, placed bool) {
 	whole.free()
 }
 
-// gather keeps a piece of a message until the rest of it is here.
+// gather keeps a piece of a message until the rest has arrived.
 func (c *eventInbox) gather(p []byte) {
 	want := protocol.Room(len(p), c.m.Left(), protocol.NewMemory)
 	if c.msg == nil {
@@ -197,7 +197,7 @@ func (c *eventInbox) gather(p []byte) {
 	c.msg.b = append(c.msg.b, p...)
 }
 
-// deliver hands a message to the Receiver. An error of it closes the connection.
+// deliver passes a message to the Receiver, whose error closes the connection.
 func (c *eventInbox) deliver(text bool, p []byte) {
 	if c.r == nil || c.stop.Load()&stopEnding != 0 {
 		return

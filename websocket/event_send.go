@@ -9,30 +9,30 @@ import (
 )
 
 const (
-	// single is the most payload of a message that is copied although no other message has come with it. Longer ones, and
-	// all of more than together bytes, are written from where they lie.
+	// single is the maximum payload that is copied although no other message arrived with it. Longer messages, and all that are
+	// longer than together, are written without a copy.
 	single = 4 << 10
 
-	corkSize = 64 << 10 // of the buffer in which a connection's answers gather
+	corkSize = 64 << 10 // the size of the buffer in which the answers of a connection gather
 )
 
-// eventOutbox is what goes out of a connection: frames gather in a queue, which is written as far as the kernel takes it, and
-// the close frame is the last.
+// eventOutbox is the send queue of a connection: frames gather in it, and are written as far as the kernel accepts them. The close
+// frame is the last.
 //
 // The lock of fd guards all of it.
 type eventOutbox struct {
 	eventLink
 
-	out    *buffer     // what is to be sent; nil when there is nothing
-	alone  atomic.Bool // the large message that is delivered is the last that has arrived; the holder says so without the lock
+	out    *buffer     // the bytes to send; nil if there are none
+	alone  atomic.Bool // the large message that is being delivered is the last one received; the holder sets it without the lock
 	phase  phase
-	corked bool // the holder flushes when it is done
-	stuck  bool // the kernel takes nothing until it says so
-	tight  bool // the queue has refused a message, or was more than half full, since it was last empty
+	corked bool // the holder flushes at the end of its visit
+	stuck  bool // the kernel accepts nothing until it reports room
+	tight  bool // the queue has rejected a message, or was more than half full, since it was last empty
 }
 
-// Send implements [Sender]. What a Receiver sends to its own connection leaves when all that had arrived on it has been
-// handled; to others, at the end of the batch of events.
+// Send implements [Sender]. Messages that a Receiver sends to its own connection are written when all received messages have been
+// handled; those to other connections, at the end of the batch of events.
 func (c *eventOutbox) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
@@ -81,14 +81,14 @@ func (c *eventOutbox) makeRoom(n int) error {
 			return nil
 		}
 	case QueueClose:
-		// What waits is given up, so that the close frame does not wait behind it.
+		// Queued messages are discarded, so that the close frame does not wait for them.
 		c.drop(waits)
 		c.shut(CodeTryAgainLater, reasonSlow) //nolint:errcheck // the code is a valid one
 	}
 	return ErrQueueFull
 }
 
-// waiting returns how many bytes wait of which the kernel has no part. The caller holds the lock.
+// waiting returns the number of queued bytes of frames that the kernel has no part of. The caller holds the lock.
 func (c *eventOutbox) waiting() int {
 	if c.out == nil {
 		return 0
@@ -96,7 +96,7 @@ func (c *eventOutbox) waiting() int {
 	return c.out.size() - c.out.cut
 }
 
-// drop takes messages out of the queue, the oldest first, until enough bytes are gone. What has begun to be sent stays, as do
+// drop removes messages from the queue, the oldest first, until enough bytes are free. It keeps a frame that is partly sent, and
 // control frames. The caller holds the lock.
 func (c *eventOutbox) drop(enough int) {
 	if c.out == nil {
@@ -108,7 +108,7 @@ func (c *eventOutbox) drop(enough int) {
 	for at < len(b) && gone < enough {
 		h, head, err := frame.Parse(b[at:])
 		if err != nil {
-			return // all of it was made here
+			return // all frames were made here
 		}
 		size := head + int(h.Length)
 		if h.Opcode.Control() {
@@ -123,7 +123,7 @@ func (c *eventOutbox) drop(enough int) {
 	c.out.advance(gone)
 }
 
-// advance notes that the kernel has taken n more bytes of the queue. The caller holds the lock.
+// advance records that the kernel has accepted n more bytes of the queue. The caller holds the lock.
 func (c *eventOutbox) advance(n int) {
 	if n == c.out.size() {
 		c.out.cut = 0
@@ -133,19 +133,19 @@ func (c *eventOutbox) advance(n int) {
 	c.out.advance(n)
 }
 
-// cutAt returns how many bytes from b[n] on belong to the frame that n is in, when those before b[cut] end one.
+// cutAt returns how many bytes from b[n] on belong to the frame that n is in, if a frame ends at b[cut].
 func cutAt(b []byte, cut, n int) int {
 	for cut < n {
 		h, head, err := frame.Parse(b[cut:])
 		if err != nil {
-			return len(b) - n // all of it was made here
+			return len(b) - n // all frames were made here
 		}
 		cut += head + int(h.Length)
 	}
 	return cut - n
 }
 
-// queued returns how many bytes wait to be sent. The caller holds the lock.
+// queued returns the number of queued bytes. The caller holds the lock.
 func (c *eventOutbox) queued() int {
 	n := c.out.size()
 	if sec := c.sec(); sec != nil {
@@ -154,7 +154,7 @@ func (c *eventOutbox) queued() int {
 	return n
 }
 
-// put makes a frame of p and sends or queues it. The caller holds the lock.
+// put frames p, and sends or queues the frame. The caller holds the lock.
 func (c *eventOutbox) put(text, compressed bool, p []byte) error {
 	if compressed || len(p) > single {
 		if err := c.putLong(text, compressed, p); err != nil {
@@ -177,21 +177,21 @@ func (c *eventOutbox) put(text, compressed bool, p []byte) error {
 	return nil
 }
 
-// sent sees that what was queued goes out. The caller holds the lock.
+// sent makes sure that queued data will be sent. The caller holds the lock.
 func (c *eventOutbox) sent() {
 	if c.stuck {
 		c.pause()
 		if !c.corked {
 			c.rearm()
 		}
-		return // the kernel says when
+		return // the kernel reports when
 	}
 	if !c.corked {
 		c.fd.Wake()
 	}
 }
 
-// putLong queues a header and its payload, or writes what waits and both of them in one system call. The caller holds the lock.
+// putLong queues a header and its payload, or writes the queue and both of them in one system call. The caller holds the lock.
 func (c *eventOutbox) putLong(text, compressed bool, p []byte) error {
 	h, err := c.m.BeginFrame(text, compressed, true, len(p), [4]byte{})
 	if err != nil {
@@ -208,7 +208,7 @@ func (c *eventOutbox) putLong(text, compressed bool, p []byte) error {
 	return nil
 }
 
-// room returns the queue with space for n bytes more. The caller holds the lock.
+// room returns the queue with space for n more bytes. The caller holds the lock.
 func (c *eventOutbox) room(n int) *buffer {
 	if c.out == nil {
 		c.out = borrow(n)
@@ -224,7 +224,7 @@ func (c *eventOutbox) room(n int) *buffer {
 	return c.out
 }
 
-// flush writes what waits, as far as the kernel takes it. The caller holds the lock.
+// flush writes the queue as far as the kernel accepts it. The caller holds the lock.
 func (c *eventOutbox) flush() {
 	if c.stuck {
 		return
@@ -241,7 +241,7 @@ func (c *eventOutbox) flush() {
 	}
 }
 
-// tidy gives back the memory of a queue that is empty. The caller holds the lock.
+// tidy gives back the memory of an empty queue. The caller holds the lock.
 func (c *eventOutbox) tidy() {
 	if c.out != nil && c.out.size() == 0 && !c.corked {
 		c.out.free()
@@ -249,8 +249,8 @@ func (c *eventOutbox) tidy() {
 	}
 }
 
-// pause has a connection whose peer does not read not be read from, when half of what may wait for it does; and no more,
-// when three quarters of that are free again. The caller holds the lock.
+// pause stops reading from a connection whose peer does not read, when the queue is half full, and resumes it when three quarters
+// of that are free again. The caller holds the lock.
 func (c *eventOutbox) pause() {
 	switch n, most := c.waiting(), c.kind.opts.queue.bytes; {
 	case n > most/2:
@@ -279,7 +279,7 @@ func (c *eventOutbox) push() {
 	}
 }
 
-// flushTLS writes what waits, records first. The caller holds the lock.
+// flushTLS writes the queue, TLS records first. The caller holds the lock.
 func (c *eventOutbox) flushTLS(sec *loop.TLS) {
 	for {
 		if _, err := sec.Flush(); err == loop.ErrAgain {
@@ -302,15 +302,15 @@ func (c *eventOutbox) flushTLS(sec *loop.TLS) {
 	}
 }
 
-// closeTLS queues a close_notify, and sends it if the kernel takes it now. The caller holds the lock.
+// closeTLS queues a close_notify, and sends it if the kernel accepts it now. The caller holds the lock.
 func (c *eventOutbox) closeTLS(sec *loop.TLS) {
 	if sec.CloseWrite() == nil {
 		c.flushTLS(sec)
 	}
 }
 
-// writeFailed gives up what waits: it cannot be sent any more. What the peer has said before it left may lie unread, so
-// the end is left to the reader. The caller holds the lock.
+// writeFailed discards the queue, since it cannot be sent. The peer's last bytes may be unread, so the reader ends the connection.
+// The caller holds the lock.
 func (c *eventOutbox) writeFailed(err error) {
 	c.stuck = false
 	if c.out != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Begin implements [loop.Handler]: what is written from here on gathers until the end of the visit.
+// Begin implements [loop.Handler]: from here on writes gather until the end of the visit.
 func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	if why&(loop.Writable|loop.Hangup) != 0 {
 		c.stuck = false
@@ -19,11 +19,11 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 			c.rearm() // otherwise a hangup would be reported again and again
 		}
 		if why&loop.Due != 0 {
-			c.fd.After(c.kind.opts.closeTimeout) // nothing can be said of a peer that is not read from
+			c.fd.After(c.kind.opts.closeTimeout) // a peer that is not read from cannot be judged
 		}
 		return false
 	}
-	if c.out.size() > 0 && c.stage != stageUntold { // what Open sends goes with the 101
+	if c.out.size() > 0 && c.stage != stageUntold { // messages that Open sends are sent with the 101 response
 		c.flush()
 		c.tidy()
 	}
@@ -42,14 +42,14 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	return true
 }
 
-// waits reports that there is nothing to do but to write what others wrote to it. The caller holds the lock, and no goroutine is the
-// holder.
+// waits reports whether there is nothing to do except to write messages of other goroutines. The caller holds the lock, and no
+// goroutine is the holder.
 func (c *eventConn) waits() bool {
 	sec := c.sec()
 	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
 }
 
-// Lost implements [loop.Handler]: what the Receiver has sent so far need not wait for it.
+// Lost implements [loop.Handler]: the Receiver's messages so far need not wait for it.
 func (c *eventConn) Lost() {
 	c.corked = false
 	c.flush()
@@ -62,7 +62,7 @@ func (c *eventConn) Serve(d *loop.Driver, why loop.Events) {
 	c.finish(d)
 }
 
-// attend does what there is to do in a visit.
+// attend does the work of a visit.
 func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
 	if c.stage == stageUntold {
 		c.opened()
@@ -84,7 +84,7 @@ func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
 	c.drain()
 }
 
-// drain reports to the Receiver that the queue, having been full, is empty again.
+// drain notifies the Receiver that the queue, after it was full, is empty again.
 func (c *eventConn) drain() {
 	d, ok := c.r.(drainer)
 	if !ok {
@@ -106,10 +106,10 @@ func (c *eventConn) drain() {
 	}
 }
 
-// drainer is a Receiver that wants to know when the queue is empty again.
+// drainer is a Receiver with a method Drained.
 type drainer interface{ Drained() }
 
-// drainDue reports whether Drained is to be called. The caller holds the lock, and is the holder or knows that there is none.
+// drainDue reports whether Drained must be called. The caller holds the lock, and is the holder or knows that there is none.
 func (c *eventInbox) drainDue() bool {
 	if !c.tight || c.phase != phaseOpen || c.queued() > 0 {
 		return false
@@ -121,7 +121,7 @@ func (c *eventInbox) drainDue() bool {
 // opened opens the Receiver of a connection whose handshake is done.
 func (c *eventConn) opened() {
 	c.stage = stageTold
-	if c.kind.ended != nil { // which wants the address of a connection that the kernel may have forgotten by then
+	if c.kind.ended != nil { // which needs the address of a connection that the kernel may have forgotten by then
 		c.fd.Lock()
 		c.named(c.remoteLocked())
 		c.fd.Unlock()
@@ -131,7 +131,7 @@ func (c *eventConn) opened() {
 		c.r, open = nil, own
 	}
 	err := c.call(func() { c.r = open(c) })
-	if err != nil || c.stop.Load()&stopNow != 0 { // the client gets its 101 in any case
+	if err != nil || c.stop.Load()&stopNow != 0 { // the client gets its 101 response in any case
 		c.fd.Lock()
 		c.flush()
 		c.fd.Unlock()
@@ -141,7 +141,7 @@ func (c *eventConn) opened() {
 	}
 }
 
-// opener is a connection's own Open, in the place of the Receiver that it is going to return: it is not kept any longer.
+// opener holds a connection's own Open in the place of the Receiver that it will return, so that Open is not kept afterwards.
 type opener func(Sender) Receiver
 
 // Message is not called.
@@ -150,7 +150,7 @@ func (opener) Message(Message) error { return nil }
 // Closed is not called.
 func (opener) Closed(*CloseError) {}
 
-// finish ends a visit: what the peer is to get leaves in one write, and if this was all, the connection dies.
+// finish ends a visit: it sends everything in one write, and ends the connection if it is over.
 func (c *eventConn) finish(d *loop.Driver) {
 	c.fd.Lock()
 	c.corked = false
@@ -185,7 +185,7 @@ func (c *eventConn) finish(d *loop.Driver) {
 	}
 }
 
-// left counts a dead connection out.
+// left removes an ended connection from the counts.
 func (c *eventConn) left(told bool) {
 	if told && c.kind.front != nil {
 		c.kind.front.roster.exit()
@@ -206,8 +206,8 @@ func (c *eventOutbox) call(f func()) (err error) {
 	return nil
 }
 
-// called makes an error of a panic in the application's code, which costs this connection. runtime.Goexit costs it, too: if *err is
-// errExited, the caller of called is not going to see it.
+// called turns a panic in the application's code, which ends this connection, into an error. runtime.Goexit ends it, too: if *err
+// is errExited, the caller of called will not see the error.
 func (c *eventOutbox) called(err *error) {
 	if v := recover(); v != nil {
 		*err = panicCaused(v, c.kind.panicked)
@@ -216,7 +216,7 @@ func (c *eventOutbox) called(err *error) {
 	}
 }
 
-// closed reports how the connection has ended. There is no connection left that a panic could cost.
+// closed reports how the connection has ended. A panic has no connection left to end.
 func (c *eventConn) closed(over *CloseError) {
 	if c.kind.ended != nil {
 		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, over) }()
@@ -228,7 +228,7 @@ func (c *eventConn) closed(over *CloseError) {
 	}
 }
 
-// failed closes the connection because of an error of the application.
+// failed closes the connection after an error of the application.
 func (c *eventOutbox) failed(err error) {
 	if aborts(err) {
 		c.CloseNow() //nolint:errcheck // it returns nil
@@ -240,14 +240,14 @@ func (c *eventOutbox) failed(err error) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if c.shut(code, reason) != nil { // no such code can be sent
+	if c.shut(code, reason) != nil { // such a code cannot be sent
 		c.shut(CodeInternalError, "") //nolint:errcheck // the code is a valid one
 	}
 	c.end.cause = cause
 }
 
-// defers leaves what is to be sent for the end of the batch: its Receivers send to others, and may yet send to this one.
-// The buffer that a visit lends is worth too much to wait with it. The caller holds the lock.
+// defers postpones sending to the end of the batch: its Receivers send to other connections, and may still send to this one. The
+// buffer of a visit is too valuable to be kept until then. The caller holds the lock.
 func (c *eventOutbox) defers() {
 	if cap(c.out.b) == corkSize {
 		f := borrow(c.out.size())
@@ -259,7 +259,7 @@ func (c *eventOutbox) defers() {
 	c.fd.Wake()
 }
 
-// reply queues what the protocol wants said. The caller is the holder, and holds the lock.
+// reply queues the frames that the protocol requires. The caller is the holder, and holds the lock.
 func (c *eventOutbox) reply() {
 	if !c.m.Pending() {
 		return
@@ -268,7 +268,7 @@ func (c *eventOutbox) reply() {
 	out.set(c.m.AppendOutput(out.b, len(out.b)+protocol.PongRoom, nil))
 }
 
-// rearm says what to wait for. The caller holds the lock.
+// rearm sets the events to wait for. The caller holds the lock.
 func (c *eventOutbox) rearm() {
 	var want loop.Events
 	if c.stuck {

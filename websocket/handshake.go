@@ -20,7 +20,7 @@ type Handshake struct {
 	RemoteAddr  string               // of the peer, or of the last proxy on the way, as net.Conn tells it
 	TLS         *tls.ConnectionState // nil means no TLS at this end
 
-	late *lateHandshake // what is not filled in yet; nil means nothing
+	late *lateHandshake // what has not been filled in yet; nil means nothing
 }
 
 // HandshakeError describes why an opening handshake failed. It holds no secret of the caller: no user information, no query, no
@@ -97,7 +97,7 @@ func (r *Reject) status() int {
 	return r.Status
 }
 
-// violated turns a broken rule into the error that the caller gets.
+// violated returns the caller's error for a broken rule.
 func violated(v *handshake.Violation) *HandshakeError {
 	return &HandshakeError{Stage: v.Stage, Section: v.Section, Status: v.Status, Hint: v.Hint, Err: v}
 }

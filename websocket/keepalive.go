@@ -8,29 +8,30 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// keepalive watches for a peer that is silent, and hears it while no goroutine reads: one timer, no goroutine. The Conn's mu guards it.
+// keepalive detects a silent peer, and reads what the peer sends while no goroutine reads: with one timer and no goroutine. The
+// Conn's mu guards it.
 //
-// It looks twice in a PingInterval, and peerWatch judges what it finds.
+// It looks twice in a PingInterval; peerWatch judges the results.
 type keepalive struct {
 	timer   *time.Timer
-	watch   *transport.Watch // where the system tells of bytes that have arrived; nil until it is needed
-	next    time.Duration    // of the next look, since began; 0 means never
-	taken   int64            // bytes that the peer's kernel had at the last look, or ours where the system does not say
+	watch   *transport.Watch // on systems that report arrived bytes; nil until it is needed
+	next    time.Duration    // time of the next look, since began; 0 means never
+	taken   int64            // number of bytes that the peer's kernel, or ours if the system does not report that, had accepted at the last look
 	peer    peerWatch
 	watched bool // watch is armed
-	guarded bool // the timer or watch will hear the peer if no goroutine reads
+	guarded bool // the timer or watch will read if no goroutine does
 }
 
-// began is what keepalive counts time from: half the size of a time.Time.
+// began is the start of keepalive's clock: a Duration since it is half the size of a time.Time.
 var began = time.Now()
 
 const (
 	// backlog is the maximum size of the data before a ping that is ignored.
 	backlog = 4 << 10
 
-	// unreadAfter is how long a connection that is not being read is left alone: an application that is busy with a message may answer
-	// it before the close frame behind it is handled. From then on bytes that arrive are read, within unreadEvery where the system does
-	// not tell of them.
+	// unreadAfter is how long a connection is left alone without a read: an application that is busy with a message may answer it
+	// before the close frame after it is handled. Later, arrived bytes are read, within unreadEvery on systems that do not report
+	// them.
 	unreadAfter = 800 * time.Millisecond
 	unreadEvery = 400 * time.Millisecond
 )
@@ -44,8 +45,8 @@ func (k *keepalive) stop() {
 	}
 }
 
-// reset sets the timer for the next look, or the time that is given if that is earlier: a connection that is guarded, and not by
-// the watch, needs one.
+// reset sets the timer for the next look, or for the given time if that is earlier. A guarded connection without an armed watch
+// needs one.
 func (k *keepalive) reset(soon time.Duration) {
 	if soon <= 0 && k.guarded && !k.watched {
 		soon = unreadAfter
@@ -72,7 +73,7 @@ func (c *Conn) startKeepalive() {
 	c.alive.timer = time.AfterFunc(first, c.tick)
 }
 
-// tick is what the timer runs.
+// tick is the function of the timer.
 func (c *Conn) tick() {
 	c.mu.Lock()
 	due := c.alive.next != 0 && time.Since(began) >= c.alive.next
@@ -88,7 +89,7 @@ func (c *Conn) tick() {
 	}
 }
 
-// guard sees that the peer is heard while no goroutine reads. It returns when it wants to be called again, 0 for never.
+// guard makes sure that the peer is heard while no goroutine reads. It returns the delay until its next call, 0 for none.
 func (in *inbox) guard() time.Duration {
 	in.c.mu.Lock()
 	idle := in.c.alive.guarded && !in.c.alive.watched
@@ -100,10 +101,10 @@ func (in *inbox) guard() time.Duration {
 	defer in.c.mu.Unlock()
 	k := &in.c.alive
 	switch {
-	case k.watched: // by another that guards
+	case k.watched: // armed by another call
 		return 0
 	case in.read.held || in.c.closeErr != nil:
-		k.guarded = false // until the one that reads gives the turn up
+		k.guarded = false // until the current reader gives the turn up
 		return 0
 	}
 	if k.watch == nil {
@@ -116,7 +117,7 @@ func (in *inbox) guard() time.Duration {
 	return unreadEvery
 }
 
-// arrived is what the watch runs.
+// arrived is the function of the watch.
 func (in *inbox) arrived() {
 	in.c.mu.Lock()
 	in.c.alive.watched = false
@@ -130,8 +131,8 @@ func (in *inbox) arrived() {
 	}
 }
 
-// unguarded notes that no goroutine reads any more. The watch does not tell of bytes that have been read and not been heard yet. The
-// caller holds mu.
+// unguarded records that no goroutine reads any more. The watch does not report bytes that were read and not parsed. The caller
+// holds mu.
 func (in *inbox) unguarded() {
 	k, unheard := &in.c.alive, len(in.win) > 0
 	if in.c.closeErr != nil || k.guarded && !(k.watched && unheard) {
@@ -141,7 +142,7 @@ func (in *inbox) unguarded() {
 	k.reset(unreadAfter)
 }
 
-// look looks whether the peer has been silent, and reports whether the connection goes on.
+// look checks whether the peer has been silent, and reports whether the connection continues.
 func (c *Conn) look() bool {
 	c.hearUnread()
 	c.mu.Lock()
@@ -167,14 +168,14 @@ func (c *Conn) look() bool {
 	return true
 }
 
-// takes reports whether the peer has taken something since the last look, and more is on its way: it cannot answer a ping that
-// waits behind that. The caller holds mu.
+// takes reports whether the peer has accepted data since the last look, and more is on its way: it cannot answer a ping that waits
+// behind that data. The caller holds mu.
 func (c *Conn) takes() bool {
 	k := &c.alive
 	takes := c.moved.Swap(false) && c.out.held && len(c.ctl) > 0
 	sent := c.stream.Sent()
 	if unsent, ok := c.stream.Unsent(); ok {
-		taken := sent - int64(unsent) // under TLS too little, by a sum that does not shrink
+		taken := sent - int64(unsent) // under TLS too small by a sum that does not shrink
 		takes = takes || unsent > 0 && taken > k.taken
 		k.peer.slow = k.peer.slow || takes
 		k.taken = taken
@@ -185,10 +186,10 @@ func (c *Conn) takes() bool {
 	return takes
 }
 
-// hearUnread hears what has arrived while no goroutine reads: a pong as well as a message, which stays for the next Read. As
-// long as more is unread than a read buffer takes, nothing more is heard, and nothing can be said of the peer. It reports whether
-// more can be heard. If not, the connection is unguarded until the next goroutine that reads gives the turn up, which is decided
-// while the turn is held or refused: a Read that ends in the same moment comes before or after that.
+// hearUnread reads and handles what has arrived while no goroutine reads: a pong, or a message, which is kept for the next Read.
+// While more bytes are unread than a read buffer holds, it reads no more, and nothing can be said about the peer. It reports
+// whether more can be read. If not, the connection is unguarded until the next reader gives the turn up. That is decided while the
+// turn is held or refused, so that a Read that ends at the same time comes before or after it.
 func (in *inbox) hearUnread() (more bool) {
 	k := &in.c.alive
 	in.c.mu.Lock()
@@ -196,7 +197,7 @@ func (in *inbox) hearUnread() (more bool) {
 	k.guarded = k.guarded && mine
 	in.c.mu.Unlock()
 	if !mine {
-		return false // a reader hears for itself
+		return false // the reader handles it
 	}
 	soon := time.Now().Add(time.Millisecond)
 	more = true
@@ -208,17 +209,17 @@ func (in *inbox) hearUnread() (more bool) {
 	defer in.c.mu.Unlock()
 	in.giveLocked()
 	if k.guarded = k.guarded && more; more {
-		in.unguarded() // another that was refused the turn has left it to this one
+		in.unguarded() // a call that was refused the turn relies on this one
 	}
 	return more
 }
 
-// hearBehind reads on behind a message that was not taken, and reports whether there is room for more. That the stream has ended
-// is left for the Read that has taken the message to find.
+// hearBehind reads the bytes after an unread message, and reports whether there is room for more. The Read that takes the message
+// will find the end of the stream.
 func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	spare := in.room()
 	if len(spare) == 0 {
-		in.heard.Store(true) // nothing can be said
+		in.heard.Store(true) // nothing can be said about the peer
 		return false
 	}
 	if in.readyToRead(context.Background(), deadline) != nil {
@@ -236,8 +237,8 @@ func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	return n < len(spare) && (err == nil || transport.IsTimeout(err))
 }
 
-// room returns the space in the read buffer behind what lies unread there. Bytes that are elsewhere, in the stream or
-// where the handshake left them, move to a buffer first.
+// room returns the free space in the read buffer after the unread bytes. Unread bytes in other memory, in the stream or from the
+// handshake, are first moved to a buffer.
 func (in *inbox) room() []byte {
 	if !in.pending {
 		in.cur.Payload = nil

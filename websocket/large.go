@@ -8,17 +8,18 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The memory of large messages comes in powers of two, as hot as can be: what was given back last is lent first.
+// The memory of large messages has sizes that are powers of two. The memory that was given back last is lent first, since it is
+// most likely in the cache.
 const (
 	largeBits   = 14
 	largestBits = 25
 )
 
-// larges holds arrays by their size, each as a pointer to its first byte: a slice in a pool would be an allocation.
+// larges are pools of arrays by size, each as a pointer to its first byte: a slice in a pool would be an allocation.
 var larges [largestBits - largeBits + 1]sync.Pool
 
-// largeFor returns memory for a message of which so much is here, and so much more is announced. What is announced is not
-// trusted with new memory: what it gets grows with what arrives.
+// largeFor returns memory for a message of which so much has arrived, and so much more is announced. An announced length does not
+// allocate memory: the memory grows with the received bytes.
 func largeFor(here int, left int64) []byte {
 	if b := recycled(protocol.Room(here, left, protocol.PooledMemory)); b != nil {
 		return b
@@ -32,7 +33,7 @@ func largeFor(here int, left int64) []byte {
 
 func largeClass(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-largeBits) }
 
-// recycled returns memory for n bytes that is in a pool, nil when there is none.
+// recycled returns pooled memory for n bytes, nil if there is none.
 func recycled(n int) []byte {
 	class := largeClass(n)
 	if class >= len(larges) {
@@ -44,7 +45,7 @@ func recycled(n int) []byte {
 	return nil
 }
 
-// returnLarge gives b back, of which b[:0] is all of an array. One of another size is left to the collector.
+// returnLarge gives b back, where b[:0] is the start of an array. Arrays of other sizes are left to the garbage collector.
 func returnLarge(b []byte) {
 	class := largeClass(cap(b))
 	if class < len(larges) && cap(b) == 1<<(class+largeBits) {
@@ -52,7 +53,7 @@ func returnLarge(b []byte) {
 	}
 }
 
-// grow returns dst with room for more of a message of which left bytes are to come.
+// grow returns dst with room for more of a message of which left bytes are missing.
 func grow(dst []byte, left int64) []byte {
 	g := largeFor(len(dst), left)
 	g = append(g, dst...)

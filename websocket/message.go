@@ -34,7 +34,7 @@ type Message struct {
 
 var errInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
 
-// check says why no message has type t.
+// check returns an error if no message has type t.
 func (t Type) check() error {
 	if t != Text && t != Binary {
 		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", t)
@@ -42,7 +42,7 @@ func (t Type) check() error {
 	return nil
 }
 
-// check says why m cannot be sent.
+// check returns an error if m cannot be sent.
 func (m Message) check() error {
 	if err := m.Type.check(); err != nil {
 		return err

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// peerWatch judges a peer that may be gone. Twice in a PingInterval it gets what a look at the peer has found. A look that
-// finds nothing heard since the one before asks for a ping: the peer has been silent for half an interval at least and a whole
-// one at most. The third in a row gives up: more than one and at most two intervals have passed, one of them since the ping.
-// A peer that takes what was sent before the ping is not silent; how much is in front of the ping in its own kernel cannot
-// be seen, so that one that did so, and others where nothing can be seen, gets twice as long.
+// peerWatch judges whether a peer is gone. Twice in a PingInterval it gets the result of a look at the peer. A look that finds that
+// nothing was heard since the previous one asks for a ping: the peer has been silent for between half an interval and a whole one.
+// The third such look in a row gives up: between one and two intervals have passed, one of them since the ping. A peer that accepts
+// data from before the ping is not silent. How much data precedes the ping in the peer's own kernel is unknown, so that such a
+// peer, and any peer on a system that reports nothing, gets twice as long.
 type peerWatch struct {
-	quiet uint8 // looks in a row that found nothing heard
+	quiet uint8 // looks in a row that heard nothing
 	slow  bool  // the ping may wait behind other data
 }
 
@@ -22,8 +22,8 @@ const (
 	slowEnd   = 2*quietEnd + 1
 )
 
-// look says what a look at the peer leads to: heard, that something has arrived since the last one; takes, that the peer has
-// taken something of what was sent, and more is on its way.
+// look returns the consequence of a look at the peer. heard means that something has arrived since the last look; takes, that the
+// peer has accepted some data, and more is on its way.
 func (w *peerWatch) look(heard, takes bool) (ping, dead bool) {
 	switch {
 	case heard:
@@ -43,7 +43,7 @@ func (w *peerWatch) end() uint8 {
 	return quietEnd
 }
 
-// silent is how a connection ends whose peer is silent.
+// silent returns how a connection with a silent peer ends.
 func (w *peerWatch) silent(interval time.Duration) *CloseError {
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf(
 		"the peer was silent for %v or more, ping unanswered: %w", time.Duration(w.end())*interval/2, os.ErrDeadlineExceeded)}

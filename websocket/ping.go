@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// controlRate counts pings and unasked pongs.
+// controlRate counts pings and unsolicited pongs.
 type controlRate struct {
 	since time.Duration // began
 	count int
@@ -29,7 +29,7 @@ func (r *controlRate) exceeded() bool {
 
 // pings are the pings under way.
 type pings struct {
-	last    uint64 // the number of the newest; it is the payload
+	last    uint64 // the number of the latest ping; it is the payload
 	waiting []*pinged
 }
 
@@ -38,7 +38,7 @@ type pinged struct {
 	sent   time.Time
 	own    bool               // keepalive's: no goroutine waits for the answer
 	answer chan time.Duration // holds one
-	idle   chan struct{}      // holds one: no goroutine reads any more, so Ping shall; nil for keepalive's
+	idle   chan struct{}      // holds one: no goroutine reads any more, so Ping must; nil for keepalive's
 }
 
 // Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for
@@ -79,7 +79,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// nudge has a Ping read that waits for its pong, when no other goroutine does. The caller holds mu.
+// nudge makes a Ping read that waits for its pong, if no other goroutine reads. The caller holds mu.
 func (in *inbox) nudge() {
 	if in.read.held || len(in.c.pings.waiting) == 0 || in.untaken() {
 		return
@@ -109,12 +109,11 @@ func (in *inbox) forget(p *pinged) {
 	if i := slices.Index(in.c.pings.waiting, p); i >= 0 {
 		in.c.pings.waiting = slices.Delete(in.c.pings.waiting, i, i+1)
 	}
-	in.nudge() // this one may have been asked to read
+	in.nudge() // this Ping may have been asked to read
 }
 
-// listen takes what has arrived and what arrives next, until enough says so, a message is in the way, ctx or the deadline
-// ends it, or another goroutine wants to read. The first piece of a message is kept for the next Read. The caller holds the
-// read turn.
+// listen handles received frames until enough returns true, a message is in the way, ctx or the deadline ends it, or another
+// goroutine wants to read. The first piece of a message is kept for the next Read. The caller holds the read turn.
 func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() bool) {
 	in.yields = true
 	for !in.untaken() {
@@ -124,15 +123,15 @@ func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() b
 	}
 }
 
-// untaken reports whether a message is in the way of what arrives behind it: a piece of it that was not taken, or the
-// rest of a compressed one whose frames have all been taken. The caller holds the read turn, or mu while none does.
+// untaken reports whether an unread message precedes the received bytes: a piece of it that was not read, or the rest of a
+// compressed one whose frames have all arrived. The caller holds the read turn, or mu while no goroutine does.
 func (in *inbox) untaken() bool {
 	return in.pending || in.c.zip != nil && in.c.zip.message != nil && in.c.zip.ended
 }
 
 func never() bool { return false }
 
-// control sees to a control frame; the close frame is the reader's.
+// control handles a control frame, except for the close frame, which the reader handles.
 func (in *inbox) control(ev protocol.Event) error {
 	if ev.Kind == protocol.Close || ev.Kind == protocol.Pong && in.answered(ev.Payload) {
 		return nil
@@ -165,7 +164,7 @@ func (in *inbox) answered(payload []byte) bool {
 	return n > 0 && id <= in.c.pings.last
 }
 
-// reply sends what the reading half wants sent, without waiting for it. The caller holds the read turn.
+// reply sends the frames that the reading half requires, without waiting. The caller holds the read turn.
 func (in *inbox) reply() {
 	if !in.c.m.Pending() {
 		return

@@ -38,7 +38,7 @@ func unprepared(ps []*Prepared) error {
 	return nil
 }
 
-// frames returns what p is made of.
+// frames returns the frames of p.
 func (p *Prepared) frames() *prepared.Frames { return &p.message }
 
 // Len returns the length of the message.

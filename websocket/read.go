@@ -14,47 +14,46 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// longAgo is a deadline that has passed: setting it wakes a waiting read.
+// longAgo is a deadline in the past: setting it wakes a waiting read.
 var longAgo = time.Unix(1, 0)
 
-// errWoken is returned by fill when the wait was interrupted by a reader that wants the turn, or because the deadline
-// passed.
+// errWoken is returned by fill if another reader wants the turn, or the deadline has passed.
 var errWoken = errors.New("websocket: woken")
 
-// direct is the least number of payload bytes that are worth a read of their own into the caller's buffer.
+// direct is the minimum number of payload bytes for a separate read into the caller's buffer.
 const direct = 2 << 10
 
-// inbox is the reading half of a Conn: who reads, and what has arrived and is not read yet.
+// inbox is the reading half of a Conn: its reader, and the bytes that have arrived and are unread.
 //
-// The holder of the read turn owns the first group. The flags of the second group may be read by any goroutine. The Conn's mu guards
-// the rest, the turn included.
+// The holder of the read turn owns the first group. The flags of the second group may be read by any goroutine. The Conn's mu
+// guards the rest, including the turn.
 type inbox struct {
 	c *Conn
 
-	win      []byte            // bytes that arrived and are not parsed yet
-	buf      *transport.Buffer // where win lies; nil when it is elsewhere
-	cur      protocol.Event    // a piece of a message that has not been taken yet
-	partial  []byte            // a message of which an interrupted Read had this much
-	pending  bool              // cur holds one
-	halfRead bool              // partial holds one, perhaps of no bytes
-	midway   bool              // a Reader's message is not read to its end
+	win      []byte            // received and unparsed bytes
+	buf      *transport.Buffer // the memory of win; nil if win is in other memory
+	cur      protocol.Event    // a piece of a message that has not been read
+	partial  []byte            // the part of a message that an interrupted Read had
+	pending  bool              // cur holds a piece
+	halfRead bool              // partial holds a part, perhaps of no bytes
+	midway   bool              // a Reader's message was not read to its end
 	viewing  bool              // a View reads a message that is not whole in the read buffer
-	yields   bool              // it makes way for another reader
-	readSeq  uint64            // counts the reads begun, so that a Reader knows when it is stale
+	yields   bool              // it gives the turn to another reader that waits
+	readSeq  uint64            // counts reads, so that a Reader knows when it is stale
 	controls controlRate
 
-	batch atomic.Bool   // the application is busy with a message, and more are in win behind it
+	batch atomic.Bool   // the application is busy with a message, and win holds more of them
 	heard atomic.Bool   // bytes have arrived since keepalive last looked
 	lent  atomic.Uint32 // which of two users gives buf back
 
-	read     turn  // to read from the stream
+	read     turn  // the right to read from the stream
 	readCtx  watch // the context that interrupts reads
 	userRead bool  // an application reads, or is in a View
-	running  bool  // the holder of read is the application
+	running  bool  // the application holds read
 	waiting  bool  // the holder of read is in the stream's Read, or about to be
 	woken    bool  // and has been interrupted
 	drains   bool  // Run's Receiver has a Drained
-	drainDue bool  // and it is to be called
+	drainDue bool  // and it must be called
 	halves   bool  // ConnOptions.HalfClose
 }
 
@@ -102,7 +101,7 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
-// beginRead takes the read turn for the application: for a read of its own, or for more of the one numbered resume.
+// beginRead takes the read turn for the application: for a new read, or to resume the one with the number resume.
 func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
@@ -119,7 +118,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true
-	in.wakeReadLocked() // a Ping that reads because none did makes way
+	in.wakeReadLocked() // a Ping that reads because no other goroutine did gives the turn up
 	if err := in.c.wait(ctx, &in.read); err != nil {
 		in.userRead = false
 		return interrupted("read", ctx, err)
@@ -131,8 +130,8 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	return nil
 }
 
-// waitEnd waits for the end of a connection that is being closed, so that who reads until there is an error, and then
-// lets go of the connection, does not cut the closing handshake short. The caller holds mu.
+// waitEnd waits for the end of a connection that is being closed. Otherwise a caller that reads until there is an error, and then
+// closes the connection, would cut the closing handshake short. The caller holds mu.
 func (in *inbox) waitEnd(ctx context.Context) error {
 	done := in.c.endedChan()
 	in.c.mu.Unlock()
@@ -145,7 +144,7 @@ func (in *inbox) waitEnd(ctx context.Context) error {
 	}
 }
 
-// endTurn gives the read turn up. The application reads on in a View, or not.
+// endTurn gives the read turn up. views means that the application is still in a View.
 func (in *inbox) endTurn(views bool) {
 	in.release()
 	if more := len(in.win) > 0; more != in.batch.Load() {
@@ -158,7 +157,7 @@ func (in *inbox) endTurn(views bool) {
 	in.c.mu.Unlock()
 }
 
-// giveRead is endTurn for those that read because no Read did.
+// giveRead is endTurn for callers that read because no Read did.
 func (in *inbox) giveRead() {
 	in.release()
 	in.c.mu.Lock()
@@ -173,7 +172,7 @@ func (in *inbox) giveLocked() {
 	in.nudge()
 }
 
-// release gives the read buffer back when nothing of it is needed.
+// release gives the read buffer back if it is empty.
 func (in *inbox) release() {
 	if len(in.win) > 0 || in.pending {
 		return
@@ -187,11 +186,11 @@ func (in *inbox) release() {
 	}
 }
 
-// await waits until the next message has begun. It is the one place where a connection that is idle waits, and calls what
-// waits from as few and small frames as can be: a goroutine whose stack stays within its first 2 KiB costs half as much.
+// await waits until the next message has begun. It is the only place where an idle connection waits, and calls the wait through as
+// few and small frames as possible: a goroutine whose stack stays within its first 2 KiB takes half as much memory.
 func (in *inbox) await(ctx context.Context) error {
 	if in.halfRead || in.midway || in.c.zip != nil && in.c.zip.message != nil {
-		return nil // a message is under way already
+		return nil // a message is already under way
 	}
 	for !in.pending {
 		if err := in.parse(ctx); err != nil || in.pending {
@@ -205,8 +204,8 @@ func (in *inbox) await(ctx context.Context) error {
 	return nil
 }
 
-// readMessage appends the next message to dst. fresh says that dst is not the caller's, so that it can be kept when ctx
-// ends in the middle of a message.
+// readMessage appends the next message to dst. fresh means that dst is not the caller's, and can be kept if ctx ends in the middle
+// of a message.
 func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Message, error) {
 	if err := in.skipRest(ctx); err != nil {
 		return Message{}, err
@@ -241,7 +240,7 @@ func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Messa
 			continue
 		}
 		if ev.Last && len(dst) == base && fresh {
-			dst = slices.Clone(ev.Payload) // a message in one piece: exactly its size
+			dst = slices.Clone(ev.Payload) // a message in one piece: allocate exactly its size
 		} else {
 			dst = append(dst, ev.Payload...)
 		}
@@ -256,8 +255,8 @@ func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Messa
 	}
 }
 
-// readDirect reads payload from the stream straight behind dst. What the peer announced is not trusted with memory:
-// dst grows with what has arrived.
+// readDirect reads payload from the stream into dst. An announced length does not allocate memory: dst grows with the received
+// bytes.
 func (in *inbox) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.Event, error) {
 	in.release()
 	room := int(min(in.c.m.Left(), int64(max(len(dst), 2*transport.BufferSize))))
@@ -281,9 +280,9 @@ func (in *inbox) readDirect(ctx context.Context, dst []byte) ([]byte, protocol.E
 	return dst[:len(dst)+n], ev, nil
 }
 
-// keepPartial keeps what has arrived of a message when a read is interrupted.
+// keepPartial keeps the received part of a message when a read is interrupted.
 func (in *inbox) keepPartial(dst []byte, base int, fresh bool, err error) error {
-	begun := len(dst) > base || in.c.zip != nil && in.c.zip.message != nil // a header alone the Machine remembers
+	begun := len(dst) > base || in.c.zip != nil && in.c.zip.message != nil // the Machine remembers a header without payload
 	if begun && in.c.ended() == nil {
 		in.halfRead = true
 		if fresh {
@@ -295,7 +294,7 @@ func (in *inbox) keepPartial(dst []byte, base int, fresh bool, err error) error 
 	return err
 }
 
-// skipRest skips what is left of a message that a Reader began.
+// skipRest skips the rest of a message that a Reader began.
 func (in *inbox) skipRest(ctx context.Context) error {
 	if in.midway && in.c.zip != nil && in.c.zip.message != nil {
 		if err := in.c.zip.skip(ctx); err != nil {
@@ -334,8 +333,7 @@ func (in *inbox) next(ctx context.Context) (protocol.Event, error) {
 	}
 }
 
-// parse steps through the bytes at hand until a piece of a message, which is then pending, and sees to the control frames
-// among them.
+// parse parses the received bytes up to a piece of a message, which is then pending, and handles the control frames among them.
 func (in *inbox) parse(ctx context.Context) error {
 	for len(in.win) > 0 && !in.pending {
 		ev, n, err := in.c.m.Step(in.win)
@@ -357,16 +355,15 @@ func (in *inbox) parse(ctx context.Context) error {
 	return nil
 }
 
-// fill waits for bytes until ctx is done or the deadline has passed, if there is one; then it returns an error that the
-// connection survives. Any other error has ended it.
+// fill waits for bytes until ctx is done or the deadline, if any, has passed; then it returns an error that does not end the
+// connection. Any other error has ended it.
 func (in *inbox) fill(ctx context.Context, deadline time.Time) error {
 	in.release()
 	_, err := in.receive(ctx, deadline, nil)
 	return err
 }
 
-// receive reads into p, or into the read buffer when p is nil, so that ctx, the deadline and wakeReadLocked can interrupt
-// it.
+// receive reads into p, or into the read buffer if p is nil. ctx, the deadline and wakeReadLocked can interrupt it.
 func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int, error) {
 	if err := in.readyToRead(ctx, deadline); err != nil {
 		return 0, err
@@ -390,7 +387,7 @@ func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int
 			if !in.heard.Load() {
 				in.heard.Store(true)
 			}
-			return n, nil // an error that came with bytes comes again without them
+			return n, nil // an error that arrives with bytes is returned again by the next read
 		}
 		if err == nil {
 			err = io.ErrNoProgress
@@ -401,14 +398,14 @@ func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return 0, errWoken
 		}
-		// Woken for a reason that readyToRead finds, or for a context that is no longer watched: then once more.
+		// Woken for a reason that readyToRead finds, or for a context that is no longer watched: then read again.
 		if err := in.readyToRead(ctx, deadline); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// readyToRead announces a wait for bytes, so that it can be interrupted, unless there is a reason not to wait.
+// readyToRead announces a wait for bytes, which can then be interrupted. It returns an error if there is a reason not to wait.
 func (in *inbox) readyToRead(ctx context.Context, deadline time.Time) error {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
@@ -436,7 +433,7 @@ func typeOf(text bool) Type {
 	return Binary
 }
 
-// interrupted says that ctx ended a call, when err is errCtx; any other error it returns unchanged.
+// interrupted returns the error of a call that ctx ended, if err is errCtx. Any other error is returned unchanged.
 func interrupted(what string, ctx context.Context, err error) error {
 	if err != errCtx {
 		return err

@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// roster is the set of connections that belong to an Endpoint, or that came through a Server. It ends them in a Shutdown. Its
+// roster is the set of the connections of an Endpoint, or of those that arrived through a Server. It ends them in a Shutdown. The
 // zero value is empty.
 type roster struct {
 	mu      sync.Mutex
 	closing bool
-	cutting bool // and waits for no closing handshake
+	cutting bool // and does not wait for closing handshakes
 	first   *member
 	active  int           // members, and handshakes under way
-	idle    chan struct{} // closed when closing is set and active is 0; made when first waited for
+	idle    chan struct{} // closed when closing is set and active is 0; created on the first wait
 }
 
-// member is a connection in up to two rosters. The links are in it, so that joining costs no allocation.
+// member is a connection in up to two rosters. It contains its links, so that joining needs no allocation.
 type member struct {
 	conn *Conn
 	in   [2]struct {
@@ -25,7 +25,7 @@ type member struct {
 	}
 }
 
-// enter counts a handshake in. It returns false when the roster is closing.
+// enter counts a new handshake. It returns false if the roster is closing.
 func (r *roster) enter() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,21 +46,21 @@ func (r *roster) closes() bool {
 	return r.closing
 }
 
-// exit is leave that does nothing without a roster.
+// exit is leave for a roster that may be nil.
 func (r *roster) exit() {
 	if r != nil {
 		r.leave()
 	}
 }
 
-// leave counts a handshake out.
+// leave ends the count of a handshake.
 func (r *roster) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done()
 }
 
-// done counts out. The caller holds mu.
+// done decrements the count. The caller holds mu.
 func (r *roster) done() {
 	if r.active--; r.active == 0 && r.closing && r.idle != nil {
 		close(r.idle)
@@ -76,7 +76,7 @@ func (m *member) at(r *roster) int {
 	return 1
 }
 
-// join adds c to r. In a roster that is closing it is closed.
+// join adds c to r. If the roster is closing, c is closed.
 func (m *member) join(c *Conn, r *roster) {
 	m.conn = c
 	r.mu.Lock()
@@ -101,7 +101,7 @@ func (m *member) join(c *Conn, r *roster) {
 	}
 }
 
-// leave takes m out of its rosters.
+// leave removes m from its rosters.
 func (m *member) leave() {
 	for i := range m.in {
 		l := &m.in[i]
@@ -123,7 +123,7 @@ func (m *member) leave() {
 	}
 }
 
-// halt has the roster accept no new handshakes, and returns the connections in it.
+// halt makes the roster reject new handshakes, and returns its connections.
 func (r *roster) halt(cut bool) (conns []*Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -149,8 +149,8 @@ func (r *roster) waiting() <-chan struct{} {
 	return r.idle
 }
 
-// shutdown closes the connections with CodeGoingAway, waits until the roster is empty, and for also if that is not nil.
-// When ctx ends first, what is left is cut.
+// shutdown closes the connections with CodeGoingAway, and waits until the roster is empty, and for also if it is not nil. If ctx
+// ends first, the remaining connections are cut.
 func (r *roster) shutdown(ctx context.Context, also func() error) error {
 	for _, c := range r.halt(false) {
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one

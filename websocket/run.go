@@ -28,7 +28,7 @@ func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError 
 	return c.run(ctx, open, nil)
 }
 
-// run is Run that reports panics to panicked, if that is not nil.
+// run is Run with a function that panics are reported to, unless it is nil.
 func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked func(value any, stack []byte)) *CloseError {
 	e := events{c: c, panicked: panicked}
 	if c.opts.queue.full == QueueBlock {
@@ -54,7 +54,7 @@ func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked fun
 	return how
 }
 
-// events delivers what a connection receives to its Receiver.
+// events delivers the messages of a connection to its Receiver.
 type events struct {
 	c        *Conn
 	r        Receiver
@@ -71,7 +71,7 @@ func (p *panicError) Error() string {
 	return strings.Join(strings.Fields(fmt.Sprintf("panic: %v", p.value)), " ")
 }
 
-// panicCaused reports a panic in the application's code with value v, and returns the error that the connection ends with. The deferred
+// panicCaused reports a panic with value v in the application's code, and returns the error that ends the connection. The deferred
 // function that has recovered from the panic calls it.
 func panicCaused(v any, report func(value any, stack []byte)) error {
 	if aborts(v) {
@@ -87,7 +87,7 @@ func panicCaused(v any, report func(value any, stack []byte)) error {
 // connection, and is not reported.
 func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
-// guard calls f, and makes an error of a panic in it.
+// guard calls f, and turns a panic in it into an error.
 func (e *events) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -155,7 +155,7 @@ func (e *events) fail(err error) {
 	}
 	code, reason, cause := closeFor(err)
 	began, err := e.c.shut(code, reason)
-	if err != nil { // no such code can be sent
+	if err != nil { // such a code cannot be sent
 		began, _ = e.c.shut(CodeInternalError, "")
 	}
 	if began {

@@ -26,7 +26,7 @@ const (
 	QueueDropNewest                    // drop the new message and return ErrQueueFull
 )
 
-// writeQueue is what ConnOptions say about the queue.
+// writeQueue holds the options of the queue.
 type writeQueue struct {
 	bytes int
 	full  QueuePolicy
@@ -34,26 +34,26 @@ type writeQueue struct {
 
 const defaultQueueBytes = 1 << 20
 
-// entry is one frame that waits to be written: a message that SendPrepared took, or a Write that joins in.
+// entry is a frame that waits to be written: a message of SendPrepared, or a Write that joined the queue.
 type entry struct {
-	frame []byte // as a server sends it, shared by all connections that do; of a Write that joined, as this end sends it
-	head  int    // its header's length
+	frame []byte // as a server sends it, shared by all server connections; of a Write that joined, as this end sends it
+	head  int    // the length of its header
 	early bool   // it was accepted before a ping was handled whose pong waits
 	join  *joined
 }
 
-// sendQueue is the frames that wait to be written, and their memory. An empty one holds none.
+// sendQueue holds the frames that wait to be written, and their memory. An empty queue holds no memory.
 type sendQueue struct {
 	queue   []entry
-	entries *[64]entry        // the memory of queue, while that is not empty
-	queued  int               // what of it Send and SendPrepared put there costs, in bytes
-	own     *transport.Buffer // where small frames of Send lie; nil when none does
-	drained chan struct{}     // closed when something has left the queue; nil when nothing waits for that
-	sends   int32             // how many entries of queue that is
+	entries *[64]entry        // the memory of queue, unless that is empty
+	queued  int               // the cost of the entries of Send and SendPrepared, in bytes
+	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
+	drained chan struct{}     // closed when something has left the queue; nil if no goroutine waits for that
+	sends   int32             // the number of entries of queue in own
 	ownUsed uint16            // of own, in bytes
 }
 
-// entryCost is what an entry takes in the queue beside its frame, some room to grow included.
+// entryCost is the cost of an entry in addition to its frame, with some room for growth.
 const entryCost = 64
 
 func (e entry) cost() int { return len(e.frame) + entryCost }
@@ -76,7 +76,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	if len(ps) == 1 && c.writeSharedThrough(c.entryFor(ps[0])) {
 		return nil
 	}
-	defer c.flush() // also when not all of them found room
+	defer c.flush() // also if not all of them found room
 	together, err := c.roomForAll(ps)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
-			e = c.entryFor(p) // a message may have been begun meanwhile, which changes what can go out compressed
+			e = c.entryFor(p) // a message may have begun in the meantime, which changes whether this one can be compressed
 		}
 		c.enqueue(e)
 	}
@@ -116,7 +116,7 @@ func (c *Conn) roomForAll(ps []*Prepared) (bool, error) {
 	return true, c.makeRoom(n)
 }
 
-// enqueue puts e, which there is room for, into the queue. The caller holds mu.
+// enqueue appends e to the queue, which has room for it. The caller holds mu.
 func (o *outbox) enqueue(e entry) {
 	o.addEntry(e)
 	o.queued += e.cost()
@@ -127,7 +127,7 @@ func (o *outbox) enqueue(e entry) {
 	o.c.zip.sharedSent(e)
 }
 
-// entryPool holds the memory of queues: a connection whose queue is empty keeps none.
+// entryPool holds the memory of queues: a connection with an empty queue keeps none.
 var entryPool = sync.Pool{New: func() any { return new([64]entry) }}
 
 // addEntry appends e to the queue. The caller holds mu.
@@ -138,14 +138,14 @@ func (q *sendQueue) addEntry(e entry) {
 	}
 	full := len(q.queue) == cap(q.queue)
 	q.queue = append(q.queue, e)
-	if full { // it is elsewhere now: nothing is to hold on to the frames from the pool
+	if full { // it was moved: the pool must not keep the frames alive
 		clear(q.entries[:])
 	}
 }
 
-// dropEntries gives up what is left in the queue, and gives its memory back. The caller holds mu.
+// dropEntries discards the remaining queue, and gives its memory back. The caller holds mu.
 func (q *sendQueue) dropEntries() {
-	clear(q.queue) // what was taken from it is zero already
+	clear(q.queue) // entries that were taken from it are already zero
 	if q.entries != nil {
 		entryPool.Put(q.entries)
 	}
@@ -170,15 +170,11 @@ func (c *Conn) Send(m Message) error {
 	return c.sendBehind(m)
 }
 
-// sendCopy is Send for a message that is large, or to be compressed. It is not a part of Send for the sake of the frame of that,
-// as what follows are: see writesAtOnce.
-//
-//go:noinline
+// sendCopy is Send for a message that is large, or to be compressed. It is a function of its own, as the following ones are, to
+// keep Send's frame small: see writesAtOnce.
 func sendCopy(c *Conn, m Message) error { return c.SendPrepared(newPrepared(m)) }
 
-// sendBehind is Send for a small message that is to wait.
-//
-//go:noinline
+// sendBehind is Send for a small message that must wait.
 func (o *outbox) sendBehind(m Message) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -193,8 +189,7 @@ func (o *outbox) sendBehind(m Message) error {
 	return nil
 }
 
-// ownEntry frames a copy of m, a small one in a borrowed buffer that all of them share until the queue is empty. The
-// caller holds mu.
+// ownEntry frames a copy of m. Small copies share a borrowed buffer until the queue is empty. The caller holds mu.
 func (q *sendQueue) ownEntry(m Message) entry {
 	size := len(m.Data) + frame.MaxHeader
 	var b []byte
@@ -211,13 +206,13 @@ func (q *sendQueue) ownEntry(m Message) entry {
 	return entry{frame: append(b, m.Data...), head: len(b)}
 }
 
-// entryFor picks the frame of p for this connection. The caller holds mu.
+// entryFor returns the frame of p for this connection. The caller holds mu.
 func (o *outbox) entryFor(p *Prepared) entry {
 	fs := p.frames()
 	e := entry{frame: fs.Plain(), head: fs.Head()}
 	if z := o.c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
-		// A message that is being compressed right now counts on what went before it: then this one goes plain, which
-		// leaves the peer's window unchanged. Otherwise the next to be compressed starts afresh.
+		// A message that is being compressed relies on the earlier ones: then this one is sent uncompressed, which leaves the
+		// peer's window unchanged. Otherwise the next compressed message starts with an empty window.
 		if f := fs.Compressed(z.bits); len(f) < len(e.frame) {
 			e.frame, e.head = f, frame.Size(f[1])
 		}
@@ -228,12 +223,12 @@ func (o *outbox) entryFor(p *Prepared) entry {
 // fits reports whether n bytes more fit into a queue of most bytes.
 func (q *sendQueue) fits(n, most int) bool { return q.queued == 0 || q.queued+n <= most }
 
-// makeRoom applies the policy when n bytes do not fit. The caller holds mu, which it may give up for a while.
+// makeRoom applies the policy if n bytes do not fit. The caller holds mu, which makeRoom may release for a while.
 func (o *outbox) makeRoom(n int) error {
 	for !o.fits(n, o.c.opts.queue.bytes) {
 		before := o.queued
 		if o.flush(); o.queued < before {
-			continue // the socket has taken some of it
+			continue // the socket has accepted some of it
 		}
 		switch o.c.opts.queue.full {
 		case QueueDropNewest:
@@ -258,8 +253,8 @@ func (o *outbox) makeRoom(n int) error {
 				return err
 			}
 		default:
-			// RFC 6455 §7.4.1 has no code for this; the registry of §11.7 has 1013, "try again later". What waits is given
-			// up, so that the close frame does not wait behind it.
+			// RFC 6455 §7.4.1 has no code for this; the registry of §11.7 has 1013, "try again later". Queued messages are
+			// discarded, so that the close frame does not wait for them.
 			o.dropQueue(ErrQueueFull)
 			deadline := time.Now().Add(o.c.opts.closeTimeout)
 			if e, err := o.c.beginClose(CodeTryAgainLater, reasonSlow, deadline); err == nil {
@@ -281,7 +276,7 @@ func (q *sendQueue) dropOldest() bool {
 	return false
 }
 
-// remove takes n entries out of the queue, from the i-th on. The caller holds mu.
+// remove removes n entries from the queue, from the i-th on. The caller holds mu.
 func (q *sendQueue) remove(i, n int) {
 	for _, e := range q.queue[i : i+n] {
 		if e.join == nil {
@@ -289,7 +284,7 @@ func (q *sendQueue) remove(i, n int) {
 			q.sends--
 		}
 	}
-	if i == 0 && len(q.queue) > len(q.entries) { // a long queue is not to be moved for each message
+	if i == 0 && len(q.queue) > len(q.entries) { // a long queue must not be moved for each message
 		clear(q.queue[:n])
 		q.queue = q.queue[n:]
 	} else {
@@ -300,7 +295,7 @@ func (q *sendQueue) remove(i, n int) {
 	}
 }
 
-// dropQueue gives up all that waits. The caller holds mu.
+// dropQueue discards all queued frames. The caller holds mu.
 func (q *sendQueue) dropQueue(err error) {
 	for _, e := range q.queue {
 		if e.join != nil {
@@ -312,7 +307,7 @@ func (q *sendQueue) dropQueue(err error) {
 	q.leftQueue()
 }
 
-// dropOwn gives the buffer of Send's messages back: none is left. The caller holds mu.
+// dropOwn gives the buffer of Send's messages back, which is empty. The caller holds mu.
 func (q *sendQueue) dropOwn() {
 	if q.own != nil {
 		transport.Return(q.own)
@@ -333,11 +328,10 @@ func (o *outbox) moreToWrite() bool {
 	return len(o.rest) > 0 || len(o.ctl) > 0 || len(o.queue) > 0 && !o.c.m.MessageOpen()
 }
 
-// gather moves what waits to be written into dst, as far as its capacity goes: control frames, then the queue. A first
-// frame that does not fit is left for the caller; the rest of one that has begun is returned instead of dst. The caller
-// holds mu and the out turn.
+// gather moves queued frames to dst, up to its capacity: control frames, then the queue. A first frame that does not fit is left to
+// the caller; the rest of a frame that has begun is returned in place of dst. The caller holds mu and the out turn.
 func (o *outbox) gather(dst []byte) []byte {
-	if len(o.rest) > cap(dst) { // from where it lies
+	if len(o.rest) > cap(dst) { // without a copy
 		dst, o.rest = o.rest, nil
 		return dst
 	}
@@ -350,7 +344,7 @@ func (o *outbox) gather(dst []byte) []byte {
 	}
 	closing := o.c.m.Closing()
 	taken := 0
-	if !closing { // a pong goes behind what was accepted before the ping was handled, as far as that is in the same write
+	if !closing { // a pong follows the messages that were accepted before its ping was handled, if they are in the same write
 		for taken < len(o.queue) && o.queue[taken].early && len(dst)+len(o.queue[taken].frame)+4+len(o.ctl) <= cap(dst) {
 			dst = o.appendEntry(dst, o.queue[taken])
 			taken++
@@ -365,7 +359,7 @@ func (o *outbox) gather(dst []byte) []byte {
 		taken++
 	}
 	o.dequeue(taken)
-	if closing && len(o.queue) == 0 { // RFC 6455 §5.5.1: no data behind the close frame
+	if closing && len(o.queue) == 0 { // RFC 6455 §5.5.1: no data after the close frame
 		dst, o.ctl = append(dst, o.ctl...), nil
 	}
 	return dst
@@ -389,7 +383,8 @@ func (o *outbox) appendEntry(dst []byte, e entry) []byte {
 	return dst
 }
 
-// markEarly notes what was accepted before a pong is made. A long queue is not: then the pong goes first. The caller holds mu.
+// markEarly marks the messages that were accepted before a pong is made, unless the queue is long: then the pong is sent first. The
+// caller holds mu.
 func (q *sendQueue) markEarly() {
 	if len(q.queue) <= len(q.entries) {
 		for i := range q.queue {
@@ -398,7 +393,7 @@ func (q *sendQueue) markEarly() {
 	}
 }
 
-// dequeue drops the first n entries, which are on their way. The caller holds mu.
+// dequeue removes the first n entries, which are being written. The caller holds mu.
 func (q *sendQueue) dequeue(n int) {
 	q.remove(0, n)
 	if n > 0 {

@@ -48,9 +48,9 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 type messageReader struct {
 	c    *Conn
 	ctx  context.Context
-	seq  uint64 // of the read that it belongs to
-	head []byte // what an interrupted Read had of the message
-	err  error  // io.EOF at the message's end, or why it ended before
+	seq  uint64 // of the read that returned it
+	head []byte // the part of the message that an interrupted Read had
+	err  error  // io.EOF at the end of the message, or the error that ended it early
 }
 
 func (r *messageReader) Read(p []byte) (int, error) {
@@ -81,7 +81,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// piece reads what there is of the message into p, and reports whether that was the last of it.
+// piece reads the available part of the message into p, and reports whether that was the last one.
 func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 	c := r.c
 	if c.zip != nil && c.zip.message != nil {
@@ -104,7 +104,7 @@ func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 	return n, ev.Last, nil
 }
 
-// streamChunk is how much a Writer gathers before it sends a frame.
+// streamChunk is the size at which a Writer sends a frame.
 const streamChunk = 16 << 10
 
 // Writer starts a message of unknown length: data written to the returned writer is sent in frames of up to 16 KiB, and Close
@@ -137,7 +137,7 @@ type messageWriter struct {
 	t     Type
 	buf   []byte
 	zip   *deflate.Writer // nil without compression
-	begun bool            // a frame has gone out
+	begun bool            // a frame has been sent
 	utf8  utf8x.Validator
 	err   error
 }
@@ -181,7 +181,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close sends what is left as the message's last frame.
+// Close sends the rest as the message's last frame.
 func (w *messageWriter) Close() error {
 	if w.err != nil {
 		if w.err == errWriterClosed {
@@ -211,18 +211,18 @@ func (w *messageWriter) frame(p []byte, fin bool) error {
 	return nil
 }
 
-// fail gives the message up. A message that is half sent cannot be taken back: the connection ends with it.
+// fail abandons the message. If part of it was sent, the connection ends with it.
 func (w *messageWriter) fail(err error) error {
 	if w.begun {
 		w.c.mu.Lock()
-		over := w.c.canWrite() != nil // then it ends in its own way: nothing of a message can follow a close frame
+		over := w.c.canWrite() != nil // then it ends in its own way: no frame of a message can follow a close frame
 		w.c.mu.Unlock()
 		if !over {
 			w.c.end(&CloseError{Code: CodeAbnormal, Err: err})
 		}
 	}
 	if w.zip != nil {
-		w.c.zip.out.Forget() // what the writer took is context that the peer will not see
+		w.c.zip.out.Forget() // the compressor has seen data that the peer will not receive
 	}
 	w.finish(err)
 	return err

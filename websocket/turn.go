@@ -7,17 +7,16 @@ import (
 	"time"
 )
 
-// errCtx is returned by a wait that its context ended; interrupted makes of it what a caller gets.
+// errCtx is returned by a wait that its context ended; interrupted turns it into the caller's error.
 var errCtx = errors.New("websocket: the context has ended")
 
-// turn is a lock that can be waited for with a context, and is handed over in the order of asking. It is under its
-// Conn's mu.
+// turn is a lock whose waiters have a context, and get it in the order of their calls. The Conn's mu guards it.
 type turn struct {
 	held  bool
-	queue []chan struct{} // who waits; closing one hands the turn over
+	queue []chan struct{} // the waiters; closing a channel gives the turn to it
 }
 
-// take takes t when it is free. The caller holds mu.
+// take takes t if it is free. The caller holds mu.
 func (t *turn) take() bool {
 	if t.held {
 		return false
@@ -26,7 +25,7 @@ func (t *turn) take() bool {
 	return true
 }
 
-// give frees t or hands it to the next. The caller holds mu and the turn.
+// give frees t or gives it to the next waiter. The caller holds mu and the turn.
 func (t *turn) give() {
 	if len(t.queue) == 0 {
 		t.held = false
@@ -40,8 +39,7 @@ func (t *turn) give() {
 	close(next)
 }
 
-// wait waits for t until ctx is done or the connection has ended. The caller holds mu; wait gives it up while waiting
-// and holds it again when it returns.
+// wait waits for t until ctx is done or the connection has ended. The caller holds mu, which wait releases while it waits.
 func (c *Conn) wait(ctx context.Context, t *turn) error {
 	if c.closeErr != nil {
 		return c.closeErr
@@ -64,7 +62,7 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	if i := slices.Index(t.queue, mine); i >= 0 {
 		t.queue = slices.Delete(t.queue, i, i+1)
 	} else if err != nil || c.closeErr != nil {
-		t.give() // it was handed over in the same moment
+		t.give() // it was given to this waiter at the same moment
 		c.nudge()
 	}
 	if c.closeErr != nil {
@@ -73,11 +71,11 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	return err
 }
 
-// watch keeps one context registered, so that its end interrupts what waits, over any number of calls: a call with the
-// same context costs nothing. A Conn has two, for reads and for writes, that share the registration of one context.
+// watch keeps one context registered over any number of calls, so that its end interrupts their waits: a call with the same context
+// costs nothing. A Conn has two, for reads and for writes, which share the registration of one context.
 type watch struct {
 	done <-chan struct{} // of the context; channels can be compared, contexts need not be comparable
-	stop func() bool     // ends the registration; nil when it is the other watch's
+	stop func() bool     // ends the registration; nil if it belongs to the other watch
 }
 
 // watch makes w, which is c.readCtx or c.writeCtx and not other, watch ctx. The caller holds mu.
@@ -96,7 +94,7 @@ func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	}
 }
 
-// drop lets go of the context, and leaves the registration to other if that watches it too.
+// drop stops watching the context, and leaves the registration to other if that watches it too.
 func (w *watch) drop(other *watch) {
 	if w.stop != nil {
 		if other.done == w.done {
@@ -108,7 +106,7 @@ func (w *watch) drop(other *watch) {
 	*w = watch{}
 }
 
-// wakeFor interrupts who waits with the context that has ended.
+// wakeFor interrupts the calls that wait with the context that has ended.
 func (c *Conn) wakeFor(done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,13 +116,13 @@ func (c *Conn) wakeFor(done <-chan struct{}) {
 	}
 }
 
-// cutWrite interrupts the write under way, if it is not done yet. The caller holds mu.
+// cutWrite interrupts the current write, if it is not done. The caller holds mu.
 func (o *outbox) cutWrite(why error) {
 	o.cut = why
 	o.c.stream.SetWriteDeadline(longAgo)
 }
 
-// uncut follows a write that was done before it could be interrupted. The caller holds mu.
+// uncut clears the interruption after a write that was done before it. The caller holds mu.
 func (o *outbox) uncut() {
 	if o.cut != nil {
 		o.cut = nil
@@ -141,8 +139,8 @@ func (o *outbox) boundWrites(deadline time.Time) {
 	}
 }
 
-// wakeReadLocked interrupts a goroutine that waits for bytes, or is about to. It looks again at why, so waking it for nothing does
-// no harm. The caller holds mu.
+// wakeReadLocked interrupts a goroutine that waits for bytes, or is about to. That goroutine checks the reason again, so an
+// unnecessary call does no harm. The caller holds mu.
 func (in *inbox) wakeReadLocked() {
 	if in.waiting && !in.woken {
 		in.woken = true

@@ -18,7 +18,7 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 		return err
 	}
 	var v view
-	err := c.await(ctx) // from here and not from deeper: see there
+	err := c.await(ctx) // called here and not deeper, see await
 	if err == nil {
 		err = c.take(ctx, &v)
 	}
@@ -30,30 +30,28 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	return f(v.m)
 }
 
-// view is a View's message, and where it lies.
+// view is the message of a View, and its memory.
 type view struct {
 	m   Message
-	buf *transport.Buffer // nil: in memory for large messages
+	buf *transport.Buffer // nil means memory for large messages
 	in  bool              // it is in the read buffer
 }
 
 // The states of Conn.lent.
 const (
-	lentNot   uint32 = iota // or a View's message is where no other does
-	lentBoth                // a View's message is in the read buffer, which is still read from
-	lentAlone               // the read buffer is not read from any more: who has the message gives it back
+	lentNot   uint32 = iota // or a View's message is in memory of its own
+	lentBoth                // a View's message is in the read buffer, which is still being read from
+	lentAlone               // the read buffer is no longer being read from: the View gives it back
 )
 
-// take takes the message that has begun. The caller holds the read turn.
-//
-//go:noinline
+// take reads the message that has begun. The caller holds the read turn.
 func (in *inbox) take(ctx context.Context, v *view) error {
 	ev := &in.cur
 	if !in.pending || !ev.First || !ev.Last || ev.Compressed || in.midway || in.halfRead {
 		return in.takeLarge(ctx, v)
 	}
 	v.m = Message{Type: typeOf(ev.Text), Data: ev.Payload}
-	if v.buf = in.buf; v.buf == nil { // it lies where the next read may go
+	if v.buf = in.buf; v.buf == nil { // the next read may overwrite it
 		v.buf = transport.Borrow()
 		v.m.Data = append(v.buf[:0], v.m.Data...)
 	} else {
@@ -64,7 +62,7 @@ func (in *inbox) take(ctx context.Context, v *view) error {
 	return nil
 }
 
-// takeLarge takes a message that is not whole in the read buffer.
+// takeLarge reads a message that is not whole in the read buffer.
 func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
 	here := max(len(in.cur.Payload), len(in.partial))
 	in.viewing = true
@@ -73,14 +71,12 @@ func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
 	return err
 }
 
-// viewed ends a View: its memory is free, and the application may read again.
-//
-//go:noinline
+// viewed ends a View: it releases the memory, and the application may read again.
 func (in *inbox) viewed(v *view) {
 	switch {
 	case v.in:
 		if in.lent.CompareAndSwap(lentBoth, lentNot) {
-			break // who reads gives it back
+			break // the reader gives it back
 		}
 		in.lent.Store(lentNot)
 		transport.Return(v.buf)

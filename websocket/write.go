@@ -13,39 +13,39 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// together is the most payload that is copied behind its header to make one write of both. Longer ones are written
-// from where they lie, with writev.
+// together is the maximum payload that is copied after its header into one write. Longer payloads are written without a copy, with
+// writev.
 const together = 16 << 10
 
-// joinable is the most payload with which a Write joins the one after the write under way, by a copy.
+// joinable is the maximum payload with which a Write joins, by a copy, the write after the current one.
 const joinable = 4 << 10
 
 // outbox is the writing half of a Conn: what is to be sent, and who sends it.
 //
-// There are two ways out. When nothing is being written and nothing waits, a message goes to the stream at once: by the caller of
-// Write, which waits until all of it is written, or as far as the socket takes it. Otherwise it is put into the queue, and the holder
-// of the out turn flushes that before it gives the turn up.
+// There are two ways to send. If nothing is being written and nothing is queued, a message is passed to the stream immediately: by
+// the caller of Write, which waits until all of it is written, or as far as the socket accepts it. Otherwise it is queued, and the
+// holder of the out turn writes the queue before it gives the turn up.
 //
-// The Conn's mu guards all of it but moved. The holder of the out turn alone writes to the stream, and does so without mu when that may
-// wait. The holder of the message turn alone begins a message, and keeps the turn until its last frame.
+// The Conn's mu guards all fields except moved. Only the holder of the out turn writes to the stream, without mu if the write may
+// wait. Only the holder of the message turn begins a message, and it keeps the turn until the message's last frame.
 type outbox struct {
 	c *Conn
 
-	message  turn // to send a message, all its fragments
-	out      turn // to write to the stream, one frame or what waits
+	message  turn // the right to send a message, with all its fragments
+	out      turn // the right to write to the stream, one frame or the queue
 	writeCtx watch
-	ctl      []byte    // control frames that go out before the next data frame
-	rest     []byte    // of a write that the socket took in part: it goes first
+	ctl      []byte    // control frames that are sent before the next data frame
+	rest     []byte    // of a write that the socket accepted in part: it is sent first
 	taken    []*joined // whose frames the holder of out is about to write
-	flying   int       // bytes that flush is writing
+	flying   int       // the number of bytes that flush is writing
 	sendQueue
-	cut     error       // why the write under way has been interrupted: the write deadline is longAgo; nil otherwise
+	cut     error       // why the current write was interrupted: the write deadline is longAgo; nil otherwise
 	werr    error       // why writing is no longer possible
-	writeBy time.Time   // the write deadline, when it is not cut: zero until the connection closes
-	moved   atomic.Bool // the peer has taken a part of what is being written since keepalive last looked
+	writeBy time.Time   // the write deadline, unless it is cut: zero until the connection closes
+	moved   atomic.Bool // the peer has accepted a part of the current write since keepalive last looked
 	writing bool        // the holder of out is in the stream's Write, or about to be
-	settled bool        // all that was to be sent before the end is with the kernel
-	tight   bool        // the queue has passed half of its bound, or refused a message, and was not empty since
+	settled bool        // the kernel has everything that was to be sent before the end
+	tight   bool        // the queue was more than half full, or rejected a message, and has not been empty since
 }
 
 // Write sends m as one frame, compressed if compression was negotiated, and returns when the kernel has all of it. It does not
@@ -77,7 +77,7 @@ func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 	if ctx.Err() == nil && !o.message.held && len(m.Data) <= joinable && o.out.held && len(o.out.queue) == 0 {
 		return o.joinLocked(ctx, f)
 	}
-	if o.message.held || o.out.held { // behind others: no message may begin before this one has its place
+	if o.message.held || o.out.held { // after others: no message may begin before this one is queued
 		if err := o.c.wait(ctx, &o.message); err != nil {
 			o.c.mu.Unlock()
 			return interrupted("write", ctx, err)
@@ -87,7 +87,7 @@ func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 	return o.writeLocked(ctx, f)
 }
 
-// beginMessage takes the turn to send a message, all its fragments.
+// beginMessage takes the turn to send a message with all its fragments.
 func (o *outbox) beginMessage(ctx context.Context) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -107,7 +107,7 @@ func (o *outbox) endMessage() {
 	o.c.mu.Unlock()
 }
 
-// canWrite says why nothing can be written any more. The caller holds mu.
+// canWrite returns why nothing can be written, nil if it can. The caller holds mu.
 func (o *outbox) canWrite() error {
 	switch {
 	case o.c.closeErr != nil:
@@ -123,7 +123,7 @@ type outgoing struct {
 	t          Type
 	compressed bool
 	fin        bool
-	gives      bool // the message turn is given up as soon as the frame has its place
+	gives      bool // the message turn is given up as soon as the frame is queued or written
 	p          []byte
 }
 
@@ -133,8 +133,7 @@ func (o *outbox) writeFrame(ctx context.Context, f outgoing) error {
 	return o.writeLocked(ctx, f)
 }
 
-// writeLocked sends one data frame. The caller holds mu, which is free when writeLocked returns, and the message turn
-// unless none does.
+// writeLocked sends one data frame. The caller holds mu, which writeLocked releases, and the message turn unless no goroutine does.
 func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	var h frame.Header
 	err := interrupted("write", ctx, o.c.wait(ctx, &o.out))
@@ -159,7 +158,7 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	buf := transport.Borrow()
 	var n int
 	if b := inOne(buf, h, f.p); b != nil {
-		n, err = o.c.stream.Write(b, &o.moved) // from here and not from deeper: see await
+		n, err = o.c.stream.Write(b, &o.moved) // called here and not deeper, see await
 	} else {
 		n, err = o.put(buf, h, f.p)
 	}
@@ -167,8 +166,8 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	return o.wrote(ctx, n, len(f.p), err)
 }
 
-// wrote ends the write of a frame with size bytes of payload, of which n bytes are out. The caller holds the out turn,
-// and loses it.
+// wrote ends the write of a frame with size bytes of payload, of which n bytes were written. The caller holds the out turn, which
+// wrote gives up.
 func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
 	o.c.mu.Lock()
 	o.writing = false
@@ -192,7 +191,7 @@ func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
 	return nil
 }
 
-// place gives a frame its place in the stream. The caller holds mu.
+// place assigns a frame its place in the stream. The caller holds mu.
 func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 	if err := o.canWrite(); err != nil {
 		return frame.Header{}, err
@@ -207,9 +206,7 @@ func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 	return o.c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
 }
 
-// inOne frames p in buf when both fit there: nil when they do not.
-//
-//go:noinline
+// inOne frames p in buf if both fit, and otherwise returns nil.
 func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
 	if len(p) > together {
 		return nil
@@ -223,7 +220,7 @@ func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
 	return b
 }
 
-// put writes a frame that is too large for one buffer, and returns how many bytes of it went out.
+// put writes a frame that is too large for one buffer, and returns how many bytes of it were written.
 func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, error) {
 	head := frame.Append(buf[:0], h)
 	if !h.Masked {
@@ -236,7 +233,7 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 		m, err := o.c.stream.Write(p[k:], &o.moved)
 		return n + m, err
 	}
-	// A client masks in the borrowed buffer, chunk by chunk: the caller's bytes stay as they are (RFC 6455 §5.3).
+	// A client masks in the borrowed buffer, in chunks: the caller's bytes are not modified (RFC 6455 §5.3).
 	sent := 0
 	chunk := head
 	for {
@@ -255,8 +252,8 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 // stride is how much of a large frame is written together with its header.
 const stride = 256 << 10
 
-// joined is a Write that waits for its frame to go out with others. Its channel is made for each: one that outlived its
-// use could not be used in a testing/synctest bubble and outside of it.
+// joined is a Write that waits until its frame is written with others. Each has a new channel: a reused one could not be used both
+// in a testing/synctest bubble and outside of it.
 type joined struct {
 	buf  [joinable + frame.MaxHeader]byte
 	done chan error // holds one
@@ -264,8 +261,7 @@ type joined struct {
 
 var joiners = sync.Pool{New: func() any { return new(joined) }}
 
-// joinLocked adds a frame to the next write, and waits for that. The caller holds mu, which is free when joinLocked
-// returns.
+// joinLocked adds a frame to the next write, and waits for that. The caller holds mu, which joinLocked releases.
 func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 	h, err := o.place(ctx, f)
 	if err != nil {
@@ -289,12 +285,12 @@ func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 		return err
 	case <-ctx.Done():
 	case <-done:
-		return o.c.ended() // j may still be on its way out: it is not used again
+		return o.c.ended() // j may still be in the current write: it is not reused
 	}
 	return o.leave(ctx, j, done)
 }
 
-// leave takes j out of the queue, because ctx has ended. A frame that is on its way goes on if the stream takes it now.
+// leave removes j from the queue, because ctx has ended. A frame that is being written continues if the stream accepts it now.
 func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
 	o.c.mu.Lock()
 	if i := slices.IndexFunc(o.queue, func(e entry) bool { return e.join == j }); i >= 0 {
@@ -314,16 +310,16 @@ func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) er
 	}
 }
 
-// flush has what waits written, unless the holder of the out turn does that already. So no reader and no timer waits for a peer that
-// does not read. The caller holds mu.
+// flush makes sure that the queue is written, unless the holder of the out turn does that already. It starts a goroutine if
+// necessary, so that no reader and no timer waits for a slow peer. The caller holds mu.
 func (o *outbox) flush() {
 	if o.out.take() {
 		o.leaveOut()
 	}
 }
 
-// leaveOut gives the out turn up. What waits is written as far as the stream takes it at once, and the rest by a goroutine: a Write
-// whose own frame is out is not to wait for those of others. The caller holds mu and the turn.
+// leaveOut gives the out turn up. The queue is written as far as the stream accepts it immediately, and the rest by a goroutine: a
+// Write whose own frame is written does not wait for others. The caller holds mu and the turn.
 func (o *outbox) leaveOut() {
 	switch more := o.moreToWrite() && o.werr == nil && o.c.closeErr == nil; {
 	case !more:
@@ -334,13 +330,13 @@ func (o *outbox) leaveOut() {
 		b := o.gather(buf[:0])
 		n := 0
 		if len(b) > 0 {
-			n, _ = o.c.stream.TryWrite(b) // the next write meets the error, too
+			n, _ = o.c.stream.TryWrite(b) // the next write returns the error, too
 		}
 		if n == len(b) {
 			tell(o.taken, nil)
 			o.taken = nil
 		} else {
-			o.rest = append(o.rest, b[n:]...) // it goes first when the socket has room again
+			o.rest = append(o.rest, b[n:]...) // it is sent first when the socket has room again
 		}
 		transport.Return(buf)
 		if !o.moreToWrite() {
@@ -351,15 +347,15 @@ func (o *outbox) leaveOut() {
 	go o.writeOut()
 }
 
-// writeOut writes what waits: control frames, messages that were sent and Writes that joined in, as many as fit together in one
-// write. Then it gives the out turn up, which its caller, a goroutine of its own, has.
+// writeOut writes the queue: control frames, sent messages, and Writes that joined, as many in one write as fit. Then it gives the
+// out turn up, which its caller, a separate goroutine, holds.
 func (o *outbox) writeOut() {
 	if left, err := o.writeAll(); err != nil {
 		o.writeBroke(err, left) //nolint:errcheck // it returns what every later call does
 	}
 }
 
-// writeAll is writeOut until a write fails. Then the turn is still held, and left are the Writes whose frames are not out.
+// writeAll is writeOut until a write fails. Then the turn is still held, and left are the Writes whose frames were not written.
 func (o *outbox) writeAll() (left []*joined, err error) {
 	buf := transport.Borrow()
 	defer transport.Return(buf)
@@ -401,7 +397,7 @@ func (o *outbox) writeAll() (left []*joined, err error) {
 	return nil, nil
 }
 
-// tell tells Writes that joined in how it went.
+// tell reports the result to Writes that joined.
 func tell(joins []*joined, err error) {
 	for _, j := range joins {
 		j.done <- err

@@ -7,24 +7,22 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The first way out: what is sent while nothing else is to go out goes through to the socket, as far as that takes it at once. It is
-// what most calls do, so these functions have small frames, for the sake of a goroutine's first 2 KiB of stack.
+// The first way to send: while nothing else is to be sent, a message is passed to the socket directly, as far as that accepts it
+// immediately. Most calls take this way, so these functions have small frames, to keep a goroutine within its first 2 KiB of stack.
 
-// writesAtOnce reports whether a write may be tried on the connection without a wait.
+// writesAtOnce reports whether a write that does not wait may be tried on the connection.
 func (o *outbox) writesAtOnce() bool {
 	return !o.c.m.Client && o.c.stream.WritesAtOnce()
 }
 
-// takeIdleOut takes the out turn if nothing is being written, nothing waits to be written and something may be. The caller holds mu.
+// takeIdleOut takes the out turn if nothing is being written or queued, and writing is possible. The caller holds mu.
 func (o *outbox) takeIdleOut() bool {
 	return o.entries == nil && len(o.ctl) == 0 && len(o.rest) == 0 && !o.message.held && !o.c.m.MessageOpen() &&
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
 }
 
-// writeThrough writes m, and reports whether it has: if not, nothing of it is sent. What the socket does not take immediately is
-// written before writeThrough returns, if it waits, and otherwise by a goroutine.
-//
-//go:noinline
+// writeThrough writes m, and reports whether it has; if not, nothing of it was sent. If waits is set, it waits until the socket has
+// accepted everything, and otherwise a goroutine writes the rest.
 func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
 	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
@@ -33,7 +31,7 @@ func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done 
 	}
 	buf := transport.Borrow()
 	b := frameNow(&o.c.m, buf, m)
-	n, _ := o.c.stream.TryWrite(b) // the next write meets the error, too
+	n, _ := o.c.stream.TryWrite(b) // the next write returns the error, too
 	if waits && n > 0 && n < len(b) {
 		return true, o.writeRest(ctx, buf, b[n:], n, len(m.Data))
 	}
@@ -43,12 +41,12 @@ func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done 
 	return n > 0, nil
 }
 
-// writeSharedThrough is writeThrough for a frame that is shared, and written from where it is. The caller holds mu.
+// writeSharedThrough is writeThrough for a shared frame, which is not copied. The caller holds mu.
 func (o *outbox) writeSharedThrough(e entry) (done bool) {
 	if !o.writesAtOnce() || o.c.batch.Load() || !o.takeIdleOut() {
 		return false
 	}
-	n, _ := o.c.stream.TryWrite(e.frame) // the next write meets the error, too
+	n, _ := o.c.stream.TryWrite(e.frame) // the next write returns the error, too
 	if n > 0 {
 		o.c.zip.sharedSent(e)
 	}
@@ -56,14 +54,14 @@ func (o *outbox) writeSharedThrough(e entry) (done bool) {
 	return n > 0
 }
 
-// giveOutAfter gives the out turn up after n bytes of b went to the socket: to a goroutine, if those are not all. The caller holds mu.
+// giveOutAfter gives the out turn up after n bytes of b were written: to a goroutine, if bytes are left. The caller holds mu.
 func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
 	switch b = b[n:]; {
 	case n == 0 || len(b) == 0:
 		o.giveOut()
 		return
 	case shared:
-		o.rest = b // nothing writes to it
+		o.rest = b // it is not being written to
 	default:
 		o.rest = append(o.rest, b...)
 	}
@@ -78,8 +76,8 @@ func frameNow(machine *protocol.Machine, buf *transport.Buffer, m Message) []byt
 	return b
 }
 
-// writeRest waits until rest is written, which is the end of a frame with size bytes of payload; n bytes of that frame are
-// out. The caller holds mu and the out turn, and loses both.
+// writeRest waits until rest is written, which is the end of a frame with size bytes of payload, of which n bytes of the frame were
+// written. The caller holds mu and the out turn, both of which writeRest releases.
 func (o *outbox) writeRest(ctx context.Context, buf *transport.Buffer, rest []byte, n, size int) error {
 	o.writing = true
 	o.c.watch(ctx, &o.writeCtx, &o.c.readCtx)
