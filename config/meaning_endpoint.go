@@ -93,7 +93,7 @@ func (k *checker) sending(e *Endpoint, path string) {
 		}
 	}
 	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/10 && unseen == "" {
-		k.Wrong(limits+".bytes_per_second", fmt.Sprintf("one message of max_message, %v, would take more than 10 seconds of it", e.MaxMessage),
+		k.Wrong(limits+".bytes_per_second", fmt.Sprintf("a message of max_message (%v) would need more than 10 seconds at this rate", e.MaxMessage),
 			fmt.Sprintf("%v or more, or a smaller max_message", (e.MaxMessage+9)/10))
 	}
 	switch {

@@ -13,7 +13,7 @@ func TestSendingBounds(t *testing.T) {
 		"target: echo, limits: {messages_per_second: 10, bytes_per_second: 1MiB, burst: 5s}, idle_timeout: 30m": "",
 		"target: echo, limits: {messages_per_second: -1}":                                                       "limits.messages_per_second: ",
 		"target: echo, limits: {bytes_per_second: fast}":                                                        `limits.bytes_per_second: "fast"`,
-		"target: echo, limits: {bytes_per_second: 64KiB}":                                                       "limits.bytes_per_second: one message of max_message, 1MiB, would take more than 10 seconds of it; expected 104858 or more, or a smaller max_message",
+		"target: echo, limits: {bytes_per_second: 64KiB}":                                                       "limits.bytes_per_second: a message of max_message (1MiB) would need more than 10 seconds at this rate; expected 104858 or more, or a smaller max_message",
 		"target: echo, max_message: 64KiB, limits: {bytes_per_second: 64KiB}":                                   "",
 		"target: echo, limits: {burst: 0s}":                                                                     "limits.burst: ",
 		"target: echo, idle_timeout: -1s":                                                                       "idle_timeout: ",

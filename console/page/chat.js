@@ -10,6 +10,7 @@ url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
 const keep = 500; // lines in the log
 const $ = (id) => document.getElementById(id);
+if (url.href !== "wss://localhost:8443/channels") $("publish").textContent = `handfast publish --url ${url} chat hello`; // without --url it is that one
 
 const channels = place ? new Channels(url.href) : null;
 let room = null; // the subscription

@@ -119,6 +119,7 @@ func TestViews(t *testing.T) {
 	v.Eval(`document.querySelector("#chat-text").value = "Shall we ship it?", document.querySelector("#chat-form").requestSubmit()`)
 	v.shows("chat-log", "Shall we ship it?")
 	v.shows("members", "ann")
+	v.shows("publish", "handfast publish --url ws://localhost:")
 	all("with messages")
 	v.View(1280, 900, false)
 	v.shot("page-connected.png")
