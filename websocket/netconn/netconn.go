@@ -107,8 +107,8 @@ func (n *conn) ended(ctx context.Context, err error) error {
 	}
 	if wrong, ok := errors.AsType[*typeError](err); ok {
 		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the error to return is this one
-	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.Clean() {
-		return io.EOF
+	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.ByPeer && (how.Code == websocket.CodeNormal || how.Code == websocket.CodeGoingAway) {
+		return io.EOF // whether the answer to it has arrived or not
 	}
 	return n.failed("read", err)
 }

@@ -239,3 +239,32 @@ func timesOut(t *testing.T, op string, f func() error) {
 		t.Errorf("%s: %v", op, err)
 	}
 }
+
+// A stream is complete when the peer has closed it, although the peer has gone before the answer to its close frame; when this end was closed,
+// such as by a server that shuts down, it is not.
+func TestEndsOfStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
+		a, b := netconn.New(client, websocket.Binary), netconn.New(server, websocket.Binary)
+		n, err := a.Write(make([]byte, 100<<10)) // more than is read ahead, so that b does not hear of the end before it reads
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err == nil {
+			t.Error("the peer has answered without reading")
+		}
+		if got, err := io.ReadAll(b); len(got) != n || err != nil {
+			t.Errorf("%d bytes of %d, %v", len(got), n, err)
+		}
+
+		client, server = wstest.Pipe(t, nil)
+		a, b = netconn.New(client, websocket.Binary), netconn.New(server, websocket.Binary)
+		go a.Read(make([]byte, 1)) //nolint:errcheck // it answers the close frame
+		if err := server.Close(websocket.CodeGoingAway, "shutdown"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Read(make([]byte, 1)); websocket.CloseCode(err) != websocket.CodeGoingAway {
+			t.Errorf("a stream that this end has closed: %v", err)
+		}
+	})
+}
