@@ -64,7 +64,7 @@ func (c *Conn) turnAway(client net.Conn) {
 // of received ends the connection, with its code and reason if it is a [*websocket.CloseError], and with 1008 otherwise. The client's connection must not be read by anything else. With HalfClose among its options it gets what the server sends behind its close frame;
 // without, it is answered before that.
 func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, sent func(bytes int64)) (how *websocket.CloseError) {
-	b, link, limits := c.balancer, c.link, c.set.Tunnel.jittered()
+	b, link, o := c.balancer, c.link, c.set.Tunnel.jittered()
 	c.link, c.set = nil, nil
 	if !b.enter() {
 		link.close()
@@ -74,7 +74,7 @@ func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, s
 	}
 	defer b.wg.Done()
 	r := &relay{
-		conn: c, client: client, limits: limits, rules: c.messages, hold: c.hold, received: received, sent: sent,
+		conn: c, client: client, limits: limits{o.Idle, o.Lifetime}, rules: c.messages, hold: c.hold, received: received, sent: sent,
 		gate: make(chan struct{}, 1), began: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())

@@ -3,7 +3,65 @@ package proxy
 import (
 	"testing"
 	"time"
+
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
 )
+
+// Which limit is reached, or when the first one will be.
+func TestReached(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limits      limits
+		active, now time.Duration
+		reason      string
+		next        time.Duration
+	}{
+		"nothing":                          {now: time.Hour},
+		"idle, not yet":                    {limits: limits{idle: 5}, active: 2, now: 6, next: 7},
+		"idle":                             {limits: limits{idle: 5}, active: 2, now: 7, reason: ReasonIdle},
+		"the lifetime, not yet":            {limits: limits{expires: 5}, active: 4, now: 4, next: 5},
+		"the lifetime":                     {limits: limits{expires: 5}, active: 5, now: 5, reason: ReasonLifetime},
+		"idle comes first":                 {limits: limits{idle: 5, expires: 9}, active: 2, now: 3, next: 7},
+		"the lifetime comes first":         {limits: limits{idle: 5, expires: 6}, active: 2, now: 3, next: 6},
+		"the lifetime, though not idle":    {limits: limits{idle: 5, expires: 6}, active: 5, now: 6, reason: ReasonLifetime},
+		"idle, though the lifetime is not": {limits: limits{idle: 5, expires: 9}, active: 2, now: 8, reason: ReasonIdle},
+	} {
+		if reason, next := tt.limits.reached(tt.active, tt.now); reason != tt.reason || next != tt.next {
+			t.Errorf("%s: %q, %d, want %q, %d", name, reason, next, tt.reason, tt.next)
+		}
+	}
+}
+
+// A connection that has reached a limit is closed on both sides with the same code and reason, whether its bytes or its messages are carried.
+func TestLimits(t *testing.T) {
+	for reason, o := range map[string]TunnelOptions{
+		ReasonIdle:     {Idle: 100 * time.Millisecond, Lifetime: time.Hour},
+		ReasonLifetime: {Idle: time.Hour, Lifetime: 100 * time.Millisecond},
+	} {
+		onEach(t, func(t *testing.T, r *rig) {
+			r.carry("", "", o)
+			closed(t, r.client, false, websocket.CodeGoingAway, reason)
+			closed(t, r.server, true, websocket.CodeGoingAway, reason)
+			r.says(r.client, closing(true, websocket.CodeGoingAway, ""))
+			r.server.Close()
+			if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != reason || e.Err != nil {
+				t.Errorf("ended with %v", e)
+			}
+		})
+		t.Run("messages", func(t *testing.T) {
+			up := speak(t, nil)
+			b := newBalancer(t, Settings{ByMessage: true, Tunnel: o}, up.addr())
+			k := talk(t, b, nil)
+			k.closed(websocket.CodeGoingAway, reason)
+			if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway || e.Reason != reason {
+				t.Errorf("the server: %v", e)
+			}
+			if e := bounded.Receive(t, k.ended); e.Code != websocket.CodeGoingAway || e.Reason != reason || e.Err != nil {
+				t.Errorf("ended with %v", e)
+			}
+		})
+	}
+}
 
 // looker is a tunnel that has no connections.
 type looker struct {

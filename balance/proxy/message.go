@@ -32,7 +32,7 @@ var (
 type relay struct {
 	conn   *Conn
 	client *websocket.Conn
-	limits TunnelOptions
+	limits limits // of a clock that begins with the connection
 	rules  *Messages
 	hold   *hold // nil means the connection ends when that to the server does
 
@@ -455,19 +455,12 @@ func (r *relay) count(from side, m websocket.Message) {
 
 // look ends the connection when it is idle or has lasted for too long, and sets the timer otherwise.
 func (r *relay) look() {
-	o := r.limits
 	now := time.Since(r.began)
-	idle := time.Duration(r.active.Load()) + o.Idle - now
-	life := o.Lifetime - now
-	switch {
-	case o.Idle > 0 && idle <= 0:
-		_ = r.Shut(websocket.CodeGoingAway, ReasonIdle)
-	case o.Lifetime > 0 && life <= 0:
-		_ = r.Shut(websocket.CodeGoingAway, ReasonLifetime)
-	case o.Idle > 0 && (o.Lifetime == 0 || idle < life):
-		r.lookIn(idle)
-	case o.Lifetime > 0:
-		r.lookIn(life)
+	switch reason, next := r.limits.reached(time.Duration(r.active.Load()), now); {
+	case reason != "":
+		_ = r.Shut(websocket.CodeGoingAway, reason)
+	case next != 0:
+		r.lookIn(next - now)
 	}
 }
 

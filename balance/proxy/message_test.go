@@ -375,23 +375,6 @@ func TestMessageLate(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// The limits on time count for messages too.
-func TestMessageLimits(t *testing.T) {
-	for _, tt := range []struct {
-		o      TunnelOptions
-		reason string
-	}{{TunnelOptions{Idle: time.Millisecond}, ReasonIdle}, {TunnelOptions{Lifetime: time.Millisecond, Idle: time.Hour}, ReasonLifetime}} {
-		up := speak(t, nil)
-		b := newBalancer(t, Settings{ByMessage: true, Tunnel: tt.o}, up.addr())
-		k := talk(t, b, nil)
-		k.closed(websocket.CodeGoingAway, tt.reason)
-		if e := bounded.Receive(t, up.ended); e.Reason != tt.reason {
-			t.Errorf("the server: %v", e)
-		}
-		bounded.Receive(t, k.ended)
-	}
-}
-
 // Close ends the connections whose messages are carried, and waits for them.
 func TestMessageClose(t *testing.T) {
 	up := speak(t, nil)

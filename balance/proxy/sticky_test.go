@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,4 +134,98 @@ func TestCookieThatHolds(t *testing.T) {
 	if c.Server() != "ws://"+up.addr || c.Header()["Set-Cookie"] != nil {
 		t.Errorf("%s, %v", c.Server(), c.Header())
 	}
+}
+
+// A cookie of a server that takes no clients gives way: the client, and a page, get another server, whose cookie replaces it. From then on the
+// client stays there, also when the first server takes clients again.
+func TestCookieOfServerThatTakesNoClients(t *testing.T) {
+	for name, tt := range map[string]struct {
+		leave, back func(b *Balancer, id string, all []balance.Spec) error
+	}{
+		"drained": {
+			func(b *Balancer, id string, _ []balance.Spec) error { return b.Drain(id, 0) },
+			func(b *Balancer, id string, _ []balance.Spec) error { return b.Undrain(id) },
+		},
+		"drained by itself": {
+			func(b *Balancer, id string, _ []balance.Spec) error {
+				b.says(time.Now(), id, true, time.Time{})
+				return nil
+			},
+			func(b *Balancer, id string, _ []balance.Spec) error {
+				b.says(time.Now(), id, false, time.Time{})
+				return nil
+			},
+		},
+		"down": {
+			func(b *Balancer, id string, _ []balance.Spec) error { return checked(b, id, errors.New("it is down")) },
+			func(b *Balancer, id string, _ []balance.Spec) error { return checked(b, id, nil) },
+		},
+		"removed": {
+			func(b *Balancer, _ string, all []balance.Spec) error { return b.SetServers("test", all[1:]) },
+			func(b *Balancer, _ string, all []balance.Spec) error { return b.SetServers("test", all) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			addrs := []string{speak(t, nil).addr(), speak(t, nil).addr()}
+			all, sticky := specs(addrs...), NewSticky("hf", []byte("k1"))
+			b := newBalancer(t, Settings{Sticky: sticky}, addrs...)
+			come := func(cookie *http.Cookie) (server string, h http.Header) {
+				t.Helper()
+				r := opening(t)
+				r.AddCookie(cookie)
+				c, err := b.Open(bounded.Context(t), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Abandon()
+				return c.Server(), c.Header()
+			}
+			of := func(id string) *http.Cookie { return sticky.Cookie(id, false) }
+			if server, h := come(of(all[0].ID)); server != all[0].ID || h["Set-Cookie"] != nil {
+				t.Fatalf("before: %s, %q", server, h["Set-Cookie"])
+			}
+			if err := tt.leave(b, all[0].ID, all); err != nil {
+				t.Fatal(err)
+			}
+			for range 10 { // any of which the policy could place on the first one
+				server, h := come(of(all[0].ID))
+				if server != all[1].ID {
+					t.Fatalf("it gets %s", server)
+				}
+				replaced(t, h, sticky, all[1].ID)
+			}
+			if server, h := come(of(all[1].ID)); server != all[1].ID || h["Set-Cookie"] != nil {
+				t.Errorf("with the new cookie: %s, %q", server, h["Set-Cookie"])
+			}
+			if err := tt.back(b, all[0].ID, all); err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				if server, h := come(of(all[1].ID)); server != all[1].ID || h["Set-Cookie"] != nil {
+					t.Fatalf("when the first server is back: %s, %q", server, h["Set-Cookie"])
+				}
+			}
+			if server, h := come(of(all[0].ID)); server != all[0].ID || h["Set-Cookie"] != nil {
+				t.Errorf("a client that has not come meanwhile: %s, %q", server, h["Set-Cookie"])
+			}
+
+			// The same for a page.
+			if err := tt.leave(b, all[0].ID, all); err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			r := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)
+			r.AddCookie(of(all[0].ID))
+			b.ServeRequest(w, &Request{Request: r})
+			replaced(t, w.Header(), sticky, all[1].ID)
+		})
+	}
+}
+
+// checked gives a Balancer the results of some checks of a server.
+func checked(b *Balancer, id string, err error) error {
+	for range 10 {
+		b.probed(time.Now(), id, Health{Check: CheckTCP}, false, err)
+	}
+	return nil
 }

@@ -14,13 +14,6 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The reasons of the close frames that a Tunnel sends by itself, with 1001.
-const (
-	ReasonIdle     = "idle for too long"                   // TunnelOptions.Idle
-	ReasonLifetime = "the connection reached its lifetime" // TunnelOptions.Lifetime
-	ReasonSilent   = "silent for too long"                 // TunnelOptions.Ping
-)
-
 const (
 	// patience is how long a tunnel that is about to end waits for its peers.
 	patience = 5 * time.Second
@@ -337,37 +330,35 @@ func (t *Tunnel) look(now time.Duration) (next time.Duration) {
 	if t.shut {
 		t.ending(now)
 	}
-	switch idle := t.active + t.idle; {
+	switch {
 	case t.over:
 		return 0
 	case t.endBy != 0:
 		t.over = now >= t.endBy
 		return t.endBy
 	case t.heard[client] || t.heard[upstream]:
-		if t.idle == 0 || t.idle > halfOpen {
-			idle = t.active + halfOpen
+		idle := t.active + halfOpen
+		if t.idle > 0 {
+			idle = t.active + min(t.idle, halfOpen)
 		}
 		t.over = now >= idle
 		return idle
-	case t.idle > 0 && now >= idle:
-		t.limit(ReasonIdle)
-	case t.expires != 0 && now >= t.expires:
-		t.limit(ReasonLifetime)
+	}
+	reason, next := limits{t.idle, t.expires}.reached(t.active, now)
+	switch {
+	case reason != "":
+		t.limit(reason)
 	case t.ask(now):
 	default:
-		return t.next()
+		return t.next(next)
 	}
 	t.ending(now)
 	return t.endBy
 }
 
-// next returns when the first limit of a tunnel is reached that is not closing, 0 for never.
-func (t *Tunnel) next() (next time.Duration) {
-	due := [...]time.Duration{t.expires, t.silence(client), t.silence(upstream), t.active + t.idle}
-	if t.idle == 0 {
-		due[3] = 0
-	}
-	for _, at := range due {
+// next returns when something is to be done first, 0 for never: at the time given, or about the silence of a side.
+func (t *Tunnel) next(next time.Duration) time.Duration {
+	for _, at := range [...]time.Duration{t.silence(client), t.silence(upstream)} {
 		if at != 0 && (next == 0 || at < next) {
 			next = at
 		}

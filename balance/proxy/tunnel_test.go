@@ -263,24 +263,6 @@ func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
 	})
 }
 
-func TestTunnelLimits(t *testing.T) {
-	for reason, o := range map[string]TunnelOptions{
-		ReasonIdle:     {Idle: 100 * time.Millisecond, Lifetime: time.Hour},
-		ReasonLifetime: {Idle: time.Hour, Lifetime: 100 * time.Millisecond},
-	} {
-		onEach(t, func(t *testing.T, r *rig) {
-			r.carry("", "", o)
-			closed(t, r.client, false, 1001, reason)
-			closed(t, r.server, true, 1001, reason)
-			r.says(r.client, closing(true, 1001, ""))
-			r.server.Close()
-			if e := r.ended(); e.Code != 1001 || e.Reason != reason || e.Err != nil {
-				t.Errorf("ended with %v", e)
-			}
-		})
-	}
-}
-
 func TestTunnelShutRefusesCodes(t *testing.T) {
 	r := newRig(t, kinds[0]).carry("", "", TunnelOptions{})
 	if err := r.tunnel.Shut(1006, ""); err == nil {
