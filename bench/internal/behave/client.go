@@ -32,7 +32,8 @@ type conn struct {
 	in         *bufio.Reader
 	server     string
 	generation string
-	pings      int // that came
+	pings      int                  // that came
+	message    func(payload []byte) // gets those of the server; nil for nothing
 }
 
 // refused is why a handshake failed, in a few words that are equal for equal reasons.
@@ -40,8 +41,8 @@ type refused string
 
 func (r refused) Error() string { return string(r) }
 
-// dial opens a WebSocket. The error is a refused.
-func dial(ctx context.Context, addr string) (*conn, error) {
+// dial opens a WebSocket, with a subprotocol if that is not "". The error is a refused.
+func dial(ctx context.Context, addr, subprotocol string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
@@ -51,7 +52,7 @@ func dial(ctx context.Context, addr string) (*conn, error) {
 	c := &conn{Conn: nc, in: bufio.NewReader(nc)}
 	deadline, _ := ctx.Deadline()
 	c.SetDeadline(deadline)
-	if err := c.handshake(addr); err != nil {
+	if err := c.handshake(addr, subprotocol); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -59,9 +60,13 @@ func dial(ctx context.Context, addr string) (*conn, error) {
 	return c, nil
 }
 
-func (c *conn) handshake(addr string) error {
-	if _, err := fmt.Fprintf(c, "GET /echo HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n", addr, handshakeKey); err != nil {
+func (c *conn) handshake(addr, subprotocol string) error {
+	path, more := "/echo", ""
+	if subprotocol != "" {
+		path, more = "/channels", "Sec-WebSocket-Protocol: "+subprotocol+"\r\n"
+	}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, addr, handshakeKey, more); err != nil {
 		return refusedBy(err)
 	}
 	resp, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodGet})
@@ -129,7 +134,7 @@ func (c *conn) next() (first byte, payload []byte, err error) {
 	return first, payload, err
 }
 
-// read reads until the connection ends, and returns how that was: "closed with 1012", or "cut". It answers pings, and discards messages.
+// read reads until the connection ends, and returns how that was: "closed with 1012", or "cut". It answers pings.
 func (c *conn) read() string {
 	for {
 		first, payload, err := c.next()
@@ -137,6 +142,10 @@ func (c *conn) read() string {
 			return "cut"
 		}
 		switch first {
+		case textFrame:
+			if c.message != nil {
+				c.message(payload)
+			}
 		case closeFrame:
 			_ = c.send(closeFrame, payload) // the server may have left
 			if len(payload) < 2 {

@@ -22,6 +22,7 @@ type event struct {
 type crowd struct {
 	addr    string
 	every   time.Duration // between two messages of a client; 0 if it is silent
+	room    *room         // that all are in; nil for none
 	ctx     context.Context
 	leave   context.CancelFunc
 	running sync.WaitGroup
@@ -35,11 +36,11 @@ type crowd struct {
 }
 
 // gather returns a crowd of n clients, all of which are connected.
-func gather(ctx context.Context, addr string, n int, every time.Duration) (*crowd, error) {
-	c := &crowd{addr: addr, every: every, live: map[*conn]struct{}{}}
+func gather(ctx context.Context, addr string, n int, every time.Duration, in *room) (*crowd, error) {
+	c := &crowd{addr: addr, every: every, room: in, live: map[*conn]struct{}{}}
 	c.ctx, c.leave = context.WithCancel(ctx)
 	for range n {
-		first, err := dial(ctx, addr)
+		first, err := dial(ctx, addr, in.subprotocol())
 		if err != nil {
 			c.end()
 			return nil, err
@@ -73,7 +74,7 @@ func (c *crowd) welcome(perSecond int) {
 // connect does one handshake, which counts. It returns nil without an error when the crowd ends.
 func (c *crowd) connect() (*conn, error) {
 	start := time.Now()
-	n, err := dial(c.ctx, c.addr)
+	n, err := dial(c.ctx, c.addr, c.room.subprotocol())
 	if c.ctx.Err() != nil {
 		if n != nil {
 			n.Close()
@@ -94,7 +95,9 @@ func (c *crowd) connect() (*conn, error) {
 
 // client keeps one client connected, with n at first.
 func (c *crowd) client(n *conn) {
+	in := c.room.enter()
 	for n != nil {
+		in.on(n)
 		c.mu.Lock()
 		c.live[n] = struct{}{}
 		c.mu.Unlock()

@@ -112,7 +112,7 @@ func freeAddress() (string, error) {
 type server struct {
 	addr    string
 	program string
-	answer  string
+	args    []string
 	*process
 }
 
@@ -122,7 +122,7 @@ func newServer(ctx context.Context, program, answer string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{addr: addr, program: program, answer: answer}
+	s := &server{addr: addr, program: program, args: []string{"-listen", addr, "-answer", answer}}
 	if answer == "" {
 		return s, nil
 	}
@@ -130,7 +130,7 @@ func newServer(ctx context.Context, program, answer string) (*server, error) {
 }
 
 func (s *server) start(ctx context.Context) (err error) {
-	s.process, err = start(exec.CommandContext(ctx, s.program, "-listen", s.addr, "-answer", s.answer))
+	s.process, err = start(exec.CommandContext(ctx, s.program, s.args...))
 	if err != nil {
 		return err
 	}

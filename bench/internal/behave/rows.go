@@ -19,6 +19,8 @@ type row struct {
 	packed  bool     // with the time limits that the program comes with
 	level   bool     // with rebalance, where there is such a thing
 	alone   bool     // without a crowd
+	pings   bool     // with pings each second, or what comes next to that
+	held    bool     // servers and clients are of channels, and with hold, where there is such a thing
 	do      func(ctx context.Context, s *scene) (string, error)
 }
 
@@ -49,13 +51,11 @@ var rows = []row{
 		return fmt.Sprintf("%s; %d are left on it", text, each[0]), err
 	}},
 	{name: "scale-out from 2 to 4, old connections may stay", servers: two, spare: 2, forever: true, level: true, do: scale},
-	{name: "a server is killed (-9)", servers: two, do: func(ctx context.Context, s *scene) (string, error) {
-		return s.watch(ctx, func(context.Context) error {
-			s.servers[0].kill()
-			return nil
-		})
-	}},
+	{name: "a server is killed (-9)", servers: two, do: kill},
 	{name: "a server restarts, and says 1001", servers: two, do: restart},
+	{name: "a server is drained, clients that can resume", held: true, do: drain},
+	{name: "a server is killed (-9), clients that can resume", held: true, do: kill},
+	{name: "a server restarts, clients that can resume", held: true, do: restart},
 	{name: "the balancer's program is replaced", servers: two, do: replace},
 	{name: "the program is replaced, old connections may stay", servers: two, forever: true, do: replace},
 	{name: "one of two servers answers 503", servers: []string{AnswerUpgrade, AnswerUnavailable}, alone: true, do: rush},
@@ -63,6 +63,7 @@ var rows = []row{
 	{name: "the server answers 200 to an upgrade", servers: []string{AnswerPage}, alone: true, do: ask},
 	{name: "the server answers 101 with a wrong key", servers: []string{AnswerWrongKey}, alone: true, do: ask},
 	{name: "clients and server are silent, limits as packaged", servers: []string{AnswerUpgrade}, packed: true, alone: true, do: silence},
+	{name: "clients are silent behind a proxy that cuts such connections after 3 s", servers: two[:1], alone: true, pings: true, do: forgotten},
 }
 
 // scene is a row that is played with one tool.
@@ -71,13 +72,14 @@ type scene struct {
 	b       *balancer
 	servers []*server
 	crowd   *crowd
+	room    *room
 }
 
 // play plays a row, and returns what happened.
 func (o *Options) play(ctx context.Context, t tool, path string, r row) (string, error) {
 	s := &scene{Options: o}
 	defer s.close()
-	now := situation{Bound: int(o.Bound.Seconds()), Rebalance: r.level, Packaged: r.packed, Delay: t.name == "Caddy" && delays(ctx, path, o.Dir)}
+	now := situation{Bound: int(o.Bound.Seconds()), Rebalance: r.level, Packaged: r.packed, Hold: r.held, Pings: r.pings, Delay: t.name == "Caddy" && delays(ctx, path, o.Dir)}
 	if r.forever {
 		now.Bound = 0
 	}
@@ -92,13 +94,25 @@ func (o *Options) play(ctx context.Context, t tool, path string, r row) (string,
 		}
 	}
 	var err error
+	if r.held {
+		if s.room, s.servers, err = openRoom(ctx, o.Handfast, o.Dir); err != nil {
+			return "", err
+		}
+		for _, one := range s.servers {
+			now.Servers = append(now.Servers, member{Addr: one.addr, Weight: 1})
+		}
+	}
 	if s.b, err = open(ctx, t, path, o.Dir, now); err != nil || r.alone {
 		if err != nil {
 			return "", err
 		}
 		return r.do(ctx, s)
 	}
-	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, 500*time.Millisecond); err != nil {
+	every := 500 * time.Millisecond
+	if r.held {
+		every = 0 // what they say would be no command
+	}
+	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, every, s.room); err != nil {
 		return "", fmt.Errorf("the crowd: %w: %s", err, s.b.logs())
 	}
 	s.b.sees = s.crowd.sees
@@ -121,6 +135,7 @@ func (s *scene) close() {
 			one.kill()
 		}
 	}
+	s.room.close()
 }
 
 // watch says what happens to clients from an action on.
@@ -143,7 +158,17 @@ func (s *scene) seen(start time.Time, before int) string {
 	if n := s.b.members() - before; n > 0 {
 		text += fmt.Sprintf("; processes: %d before, %d now", before, before+n)
 	}
+	if s.room != nil {
+		text += s.room.missed()
+	}
 	return text
+}
+
+func kill(ctx context.Context, s *scene) (string, error) {
+	return s.watch(ctx, func(context.Context) error {
+		s.servers[0].kill()
+		return nil
+	})
 }
 
 func replace(ctx context.Context, s *scene) (string, error) {
@@ -164,6 +189,15 @@ func (s *scene) join() {
 	}
 }
 
+// left returns how many clients the first server has.
+func (s *scene) left() (int, error) {
+	if s.room != nil {
+		return connections(s.servers[0].addr)
+	}
+	each, _ := s.crowd.spread(s.servers)
+	return each[0], nil
+}
+
 func drain(ctx context.Context, s *scene) (string, error) {
 	var parts []string
 	for _, way := range s.b.drains {
@@ -171,8 +205,11 @@ func drain(ctx context.Context, s *scene) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", way.what, err)
 		}
-		each, _ := s.crowd.spread(s.servers)
-		parts = append(parts, fmt.Sprintf("%s: %s; %d are left on it", way.what, text, each[0]))
+		left, err := s.left()
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, fmt.Sprintf("%s: %s; %d are left on it", way.what, text, left))
 	}
 	return strings.Join(parts, ". Then "), nil
 }
@@ -219,6 +256,9 @@ func restart(ctx context.Context, s *scene) (string, error) {
 		wait(ctx, time.Second) // it takes its time
 		return s.servers[0].start(ctx)
 	})
+	if s.room != nil {
+		return text, err
+	}
 	each, _ := s.crowd.spread(s.servers)
 	return text + "; then " + share(each), err
 }
@@ -248,7 +288,7 @@ func rush(ctx context.Context, s *scene) (string, error) {
 
 // ask is one handshake.
 func ask(ctx context.Context, s *scene) (string, error) {
-	c, err := dial(ctx, s.b.now.Listen)
+	c, err := dial(ctx, s.b.now.Listen, "")
 	if err == nil {
 		c.Close()
 		return "the handshake succeeds", nil
@@ -259,7 +299,7 @@ func ask(ctx context.Context, s *scene) (string, error) {
 // silence is connections that carry nothing.
 func silence(ctx context.Context, s *scene) (string, error) {
 	start := time.Now()
-	c, err := gather(ctx, s.b.now.Listen, 5, 0)
+	c, err := gather(ctx, s.b.now.Listen, 5, 0, nil)
 	if err != nil {
 		return "", err
 	}
@@ -267,4 +307,22 @@ func silence(ctx context.Context, s *scene) (string, error) {
 	ends, _ := c.since(start)
 	c.end()
 	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(s.Silence), c.pings), ctx.Err()
+}
+
+// forgotten is connections that carry nothing, through a proxy which cuts those.
+func forgotten(ctx context.Context, s *scene) (string, error) {
+	p, err := impatient(s.b.now.Listen, 3*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer p.close()
+	start, long := time.Now(), max(s.Window, 7*time.Second)
+	c, err := gather(ctx, p.Addr().String(), 5, 0, nil)
+	if err != nil {
+		return "", err
+	}
+	wait(ctx, long)
+	ends, _ := c.since(start)
+	c.end()
+	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(long), c.pings), ctx.Err()
 }

@@ -35,6 +35,8 @@ type situation struct {
 	Generation int  // the value of GenerationField
 	Bound      int  // how long old connections may stay, in seconds; 0 for no such setting
 	Rebalance  bool // where there is such a thing
+	Hold       bool // likewise; the servers' answers do not have GenerationField
+	Pings      bool // each second; where there is no such thing, probes of TCP
 	Packaged   bool // time limits as they come with the program, not as one sets them for WebSockets
 	Delay      bool // Caddy knows stream_close_delay
 }
@@ -65,7 +67,9 @@ endpoints:
         to: [{{range $i, $s := .Servers}}{{if $i}}, {{end}}{url: "{{$s.Addr}}", weight: {{$s.Weight}}}{{end}}]
         request: {header: {X-Generation: "{{.Generation}}"}}
         rebalance: {enabled: {{.Rebalance}}}
-{{if not .Packaged}}        health: {check: http, every: 2s}{{end}}
+        hold: {{if .Hold}}resume{{else}}off{{end}}
+{{if not .Packaged}}        health: {check: http, every: 2s}
+{{end}}{{if .Pings}}        timeouts: {ping: 1s}{{end}}
 `,
 	},
 	{
@@ -96,6 +100,9 @@ defaults
   timeout tunnel 1h
   retries 3
   option redispatch
+{{if .Pings}}  option clitcpka
+  clitcpka-idle 1s
+  clitcpka-intvl 1s{{end}}
   retry-on conn-failure empty-response 502 503 504
 {{end}}
 frontend in
@@ -103,7 +110,7 @@ frontend in
   default_backend servers
 backend servers
   balance leastconn
-  option httpchk
+  option httpchk GET /
   http-request set-header X-Generation {{.Generation}}
 {{range $i, $s := .Servers}}  server s{{$i}} {{$s.Addr}} weight {{$s.Weight}} check
 {{end}}`,
@@ -132,7 +139,7 @@ http {
 {{end}}  }
   map $http_upgrade $connection_upgrade { default upgrade; "" close; }
   server {
-    listen {{.Listen}};
+    listen {{.Listen}}{{if .Pings}} so_keepalive=1s:1s:3{{end}};
     location / {
       proxy_pass http://servers;
       proxy_http_version 1.1;
@@ -140,6 +147,7 @@ http {
       proxy_set_header Connection $connection_upgrade;
       proxy_set_header Host $http_host;
       proxy_set_header X-Generation {{.Generation}};
+{{if .Hold}}      add_header X-Generation {{.Generation}} always;{{end}}
 {{if not .Packaged}}
       proxy_next_upstream error timeout http_502 http_503 http_504;
       proxy_read_timeout 1h;
@@ -160,11 +168,15 @@ http {
 {
   admin {{.Admin}}
   auto_https off
+{{if .Pings}}  servers {
+    keepalive_interval 1s
+  }{{end}}
   log {
     level ERROR
   }
 }
 http://{{.Listen}} {
+{{if .Hold}}  header X-Generation {{.Generation}}{{end}}
   reverse_proxy{{range .Servers}} {{.Addr}}{{end}} {
     header_up X-Generation {{.Generation}}
 {{if not .Packaged}}
