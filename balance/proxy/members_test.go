@@ -40,6 +40,26 @@ func TestMovable(t *testing.T) {
 	}
 }
 
+// A drain can begin with any connection; a rebalance begins with the newest or the oldest.
+func TestPick(t *testing.T) {
+	const n = 8
+	var drawn [n]int
+	for range 1000 {
+		drawn[pick(n, true, true)]++
+		if i := pick(n, false, false); i != n-1 {
+			t.Fatalf("a rebalance begins with %d", i)
+		}
+		if i := pick(n, false, true); i != 0 {
+			t.Fatalf("a rebalance that moves the oldest first begins with %d", i)
+		}
+	}
+	for i, times := range drawn {
+		if times == 0 {
+			t.Errorf("no drain of 1000 begins with %d: %v", i, drawn)
+		}
+	}
+}
+
 // fixed is a carriage on which something has passed.
 type fixed struct{ n int64 }
 

@@ -95,17 +95,22 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 		if wait := pace.Next(time.Now()); wait > 0 {
 			return wait
 		}
-		i := len(list) - 1
-		switch {
-		case m.Why == balance.Draining: // all of them leave: in an order that no client can foresee
-			i = rand.IntN(len(list))
-		case oldestFirst:
-			i = 0
-		}
+		i := pick(len(list), m.Why == balance.Draining, oldestFirst)
 		list[i].move(m.Why != balance.Draining)
 		list = append(list[:i], list[i+1:]...)
 	}
 	return lookAgain
+}
+
+// pick returns which of n connections, the oldest of which is the first, is moved next.
+func pick(n int, drain, oldestFirst bool) int {
+	switch {
+	case drain: // all of them leave, in an order that no client can foresee
+		return rand.IntN(n)
+	case oldestFirst:
+		return 0
+	}
+	return n - 1
 }
 
 // Move moves the client to another server. A connection that is held goes on there. Any other gets a close frame, after which the client

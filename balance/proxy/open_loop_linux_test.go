@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket/loop"
 )
 
 // waitedFor is a context that notes whether something has waited for it.
@@ -39,4 +40,32 @@ func TestClientIsNotWatchedForAQuickAnswer(t *testing.T) {
 		}
 	}
 	t.Error("the client has been watched each time")
+}
+
+// A server that goes between its answer and the beginning of the tunnel is noted: the kernel would report it again and again.
+func TestHangupBeforeTunnel(t *testing.T) {
+	c := NewCarrier()
+	defer c.Close()
+	d, err := NewDialer(serveRaw(t, listen(t), accepts+"HOLD").addr, DialerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := c.open(bounded.Context(t), d, asked(t, plain+"\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := link.dialed
+	if o == nil {
+		t.Fatal("the handshake was not on the loop")
+	}
+	defer o.l.CloseNow() //nolint:errcheck // it returns nil
+	o.l.mu.Lock()
+	defer o.l.mu.Unlock()
+	e := &o.l.ends[upstream]
+	for why, hung := range map[loop.Events]bool{loop.Readable: false, loop.Hangup: true, loop.Readable | loop.Hangup: true} {
+		e.hung = false
+		if o.serve(e, nil, why); e.hung != hung {
+			t.Errorf("events %b: hung is %t", why, e.hung)
+		}
+	}
 }
