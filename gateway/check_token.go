@@ -15,24 +15,24 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// TokenVerdict is what an endpoint of a configuration says of a token. It does not hold the token.
+// TokenVerdict is the decision of an endpoint about a token. It does not contain the token.
 type TokenVerdict struct {
 	Endpoint string         `json:"endpoint"` // its name
 	Path     string         `json:"path"`
-	Accepted bool           `json:"accepted"`             // a client that sends it so is admitted
-	SentAs   string         `json:"sent_as,omitempty"`    // where in the request the endpoint takes it: "Authorization: Bearer TOKEN"
-	Status   int            `json:"status,omitempty"`     // of the reply, if it is not accepted
-	Reason   string         `json:"reason,omitempty"`     // why not, for the operator
-	Rule     string         `json:"rule,omitempty"`       // that decided, if the rules were asked
-	Method   string         `json:"method,omitempty"`     // that accepted it, such as "jwt"
-	User     string         `json:"user,omitempty"`       // whom it is about
-	ID       string         `json:"credential,omitempty"` // by which it can be revoked
+	Accepted bool           `json:"accepted"`             // a client that sends it as SentAs is admitted
+	SentAs   string         `json:"sent_as,omitempty"`    // its place in the request, such as "Authorization: Bearer TOKEN"
+	Status   int            `json:"status,omitempty"`     // of the reply; 0 if it is accepted, or no method takes tokens
+	Reason   string         `json:"reason,omitempty"`     // why it is not accepted, for the operator
+	Rule     string         `json:"rule,omitempty"`       // the one that decided, if the rules were evaluated
+	Method   string         `json:"method,omitempty"`     // the method that accepted it, such as "jwt"
+	User     string         `json:"user,omitempty"`       // the subject
+	ID       string         `json:"credential,omitempty"` // the ID by which it can be revoked
 	Claims   map[string]any `json:"claims,omitempty"`     // as rules see them
 	Issued   time.Time      `json:"issued,omitzero"`
 	Expires  time.Time      `json:"expires,omitzero"` // zero if it does not end
 }
 
-// place is where in a request a token may be.
+// place is a place for a token in a request.
 type place struct {
 	shown string
 	put   func(r *http.Request, token string)
@@ -46,7 +46,7 @@ func inQuery(name string) place {
 	return place{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
 }
 
-// placesOf returns where a method looks for tokens; none for methods that take other credentials.
+// placesOf returns the places where a method looks for tokens, nil if it takes other credentials.
 func placesOf(m *config.Method) (places []place) {
 	switch {
 	case m.JWT != nil:
@@ -75,7 +75,6 @@ func placesOf(m *config.Method) (places []place) {
 	return places
 }
 
-// placeFrom returns the place of a source of tokens.
 func placeFrom(from config.TokenSource) place {
 	const offered = "Sec-WebSocket-Protocol"
 	switch from.Kind {
@@ -96,9 +95,9 @@ func placeFrom(from config.TokenSource) place {
 	return inHeader("Authorization", "Bearer ")
 }
 
-// CheckToken asks the endpoints of a configuration what they say of a token, as a server would with a handshake, in the order of the
-// configuration; name is that of one endpoint, or its path, "" for all. What was revoked is known to the store of a server only, and
-// not asked for. Methods that need another service ask it.
+// CheckToken returns the decisions of the endpoints of cfg about a token, in the order of the configuration, as a server with it would make
+// them in the handshake. name selects the endpoints with that name or path; "" means all. Methods that need another service ask it, within
+// ctx. Revocations are not checked: only the store of a running server knows them.
 func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]TokenVerdict, error) {
 	s, filled := unserved(cfg)
 	defer func() {
@@ -118,8 +117,8 @@ func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]
 	return verdicts, nil
 }
 
-// judge says what an endpoint says of a token: of the places where its methods look, the first where it is accepted counts, and then the
-// first where it is known.
+// judge returns the decision of the endpoint about a token: that for the first place where it is accepted, or else for the first where it is
+// recognized.
 func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
 	best := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, Reason: "no method of this endpoint takes a token"}
 	if e.asksNone {
@@ -151,7 +150,7 @@ func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) 
 	return best
 }
 
-// try asks the endpoint with a token in one place.
+// try returns the decision of the endpoint about a token in one place.
 func (e *endpoint) try(ctx context.Context, at place, token string) TokenVerdict {
 	v := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, SentAs: at.shown}
 	ctx, cancel := context.WithTimeout(ctx, authTimeout)

@@ -27,14 +27,14 @@ type endpoint struct {
 	cfg      config.Endpoint
 	auth     *asked
 	rules    *auth.Rules
-	asksNone bool // clients without a credential come in, and no others: there is nothing to ask
+	asksNone bool // the only method is anonymous: there is nothing to ask
 	ws       websocket.Endpoint
 	bounds   registry.Bounds
 
-	countsLoopback bool           // bounds.PerAddress is for loopback addresses, too
+	countsLoopback bool           // bounds.PerAddress applies to loopback addresses too
 	perSecond      float64        // handshakes of one address
 	sending        *sendingBounds // nil if there are no limits
-	rechecks       bool           // there are sessions that are asked about again
+	rechecks       bool           // sessions are asked about again while connections are open
 	target         *liveTarget
 }
 
@@ -77,8 +77,8 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	return e, err
 }
 
-// boundsFor returns the bounds for a client: proxies have none by address, since they have those of many clients, and neither have programs of
-// this machine unless the configuration says so.
+// boundsFor returns the bounds for a client. Those by address do not apply to proxies, which carry many clients, nor that of the server to
+// programs on this machine, unless it is configured.
 func (e *endpoint) boundsFor(client netip.Addr) registry.Bounds {
 	b := e.bounds
 	if e.adm.isProxy(client) {

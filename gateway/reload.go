@@ -91,7 +91,8 @@ func (s *Server) logUnchangeable(old, cfg *config.Config) {
 	}
 }
 
-// NextStart returns the keys of the settings that differ and that [Server.Reload] does not change: they take effect with the next start.
+// NextStart returns the keys of the settings that differ and that [Server.Reload] does not apply: they take effect with the next start. It
+// returns nil if there are none.
 func NextStart(old, cfg *config.Config) (keys []string) {
 	for _, part := range []struct {
 		name string
@@ -109,12 +110,12 @@ func NextStart(old, cfg *config.Config) (keys []string) {
 
 // Reloaded is the result of reading the configuration again. It is the answer to POST /reload of the admin listener, and holds no secret.
 type Reloaded struct {
-	Changed   bool              `json:"changed"`              // another configuration is in force now
+	Changed   bool              `json:"changed"`              // whether another configuration is in force now
 	Since     time.Time         `json:"since"`                // when the one in force was loaded
-	Changes   []config.Change   `json:"changes"`              // in which it differs from the one before; empty after a start
-	NextStart []string          `json:"next_start,omitempty"` // the keys of those that take effect with the next start
+	Changes   []config.Change   `json:"changes"`              // the differences from the previous one; empty after a start
+	NextStart []string          `json:"next_start,omitempty"` // the keys of changes that take effect with the next start
 	Problems  []*config.Problem `json:"problems,omitempty"`   // why the configuration that was read is not used
-	Error     string            `json:"error,omitempty"`      // the same, for an error that is not about a key
+	Error     string            `json:"error,omitempty"`      // likewise, for an error that is not about a key
 	Hint      string            `json:"hint,omitempty"`       // the next step after an Error
 }
 

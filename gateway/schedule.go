@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// schedule does something about connections again and again, each at its own times, on one goroutine and with one timer for all of them. Its
-// methods other than run may be called from any goroutine. Make it with newSchedule.
+// schedule runs a function repeatedly for each of many connections, each at its own times, with one goroutine and one timer for all of them.
+// Methods other than run may be called concurrently. Use newSchedule to create one.
 type schedule struct {
-	do    func(ctx context.Context, t *task) (next time.Duration) // from now on; 0: never again
-	turns chan struct{}                                           // bounds how many do run concurrently, each on a goroutine of its own; nil: do is run in place, and is short
-	wake  chan struct{}                                           // the first task is another one
+	do    func(ctx context.Context, t *task) (next time.Duration) // 0 means never again
+	turns chan struct{}                                           // bounds the concurrent calls of do, each on its own goroutine; nil means do is short and runs on that of run
+	wake  chan struct{}                                           // another task has become the first
 
 	mu    sync.Mutex
 	tasks taskHeap
 }
 
-// task is one connection's place in a schedule. The zero value is in none.
+// task is one connection's place in a schedule. The zero value is not in a schedule.
 type task struct {
 	of    *upkeep
 	due   time.Time
@@ -26,7 +26,7 @@ type task struct {
 	over  bool // it was removed
 }
 
-// newSchedule makes a schedule that does so many things concurrently; 0 means one after the other.
+// newSchedule returns a schedule with at most that many concurrent calls of do; 0 means that run calls do itself, one at a time.
 func newSchedule(concurrently int, do func(context.Context, *task) time.Duration) *schedule {
 	s := &schedule{do: do, wake: make(chan struct{}, 1)}
 	if concurrently > 0 {
@@ -35,7 +35,7 @@ func newSchedule(concurrently int, do func(context.Context, *task) time.Duration
 	return s
 }
 
-// add has t done after a while.
+// add schedules t. It does nothing if t is scheduled already or was removed.
 func (s *schedule) add(t *task, after time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *schedule) add(t *task, after time.Duration) {
 	}
 }
 
-// remove has t done no more. It may be under way still.
+// remove removes t for good. A call of do that has begun may still be running.
 func (s *schedule) remove(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *schedule) remove(t *task) {
 	}
 }
 
-// next takes the first task if it is due, and otherwise returns how long it is until then.
+// next removes and returns the first task if it is due, and otherwise returns how long to wait.
 func (s *schedule) next() (t *task, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *schedule) next() (t *task, wait time.Duration) {
 	return heap.Pop(&s.tasks).(*task), 0
 }
 
-// run does what is due, until ctx ends and what it has begun is over.
+// run runs due tasks until ctx ends, and then waits for the calls that it has begun.
 func (s *schedule) run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()
@@ -113,7 +113,7 @@ func (s *schedule) once(ctx context.Context, t *task) {
 	}
 }
 
-// taskHeap is tasks, the one that is due first in front.
+// taskHeap is a heap of tasks, ordered by due time.
 type taskHeap []*task
 
 func (h taskHeap) Len() int           { return len(h) }

@@ -9,14 +9,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// sendingBounds are the bounds of an endpoint on what one client sends.
+// sendingBounds are the rate limits of an endpoint on the messages of one client.
 type sendingBounds struct {
-	message, messages time.Duration // what a message costs, and what may come in one go; 0: no bound
-	perSecond, most   float64       // bytes; 0: no bound
+	message, messages time.Duration // the cost of a message, and the capacity of the bucket; 0 means no limit
+	perSecond, most   float64       // bytes; 0 means no limit
 	tooMany, tooMuch  *websocket.CloseError
 }
 
-// newSendingBounds returns the bounds of an endpoint, nil for none.
+// newSendingBounds returns the limits of an endpoint, nil if it has none.
 func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
 	l := &cfg.Limits
 	if !l.Sending() {
@@ -37,14 +37,14 @@ func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
 	return b
 }
 
-// sending is what one client has sent of late. One goroutine uses it.
+// sending measures what one client sends. It must not be used concurrently.
 type sending struct {
 	*sendingBounds // nil if there are no limits
 
 	messageBucket, byteBucket limit.Bucket
 }
 
-// take counts a message, and returns what to close the client with when it is one too many.
+// take counts a message. If it exceeds a limit, take returns the error to close the connection with.
 func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
 	if s.sendingBounds == nil {
 		return nil
@@ -58,7 +58,7 @@ func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
 	return nil
 }
 
-// worth returns the time in which so many bytes may be sent.
+// worth returns the time in which that many bytes may be sent.
 func (b *sendingBounds) worth(bytes float64) time.Duration {
 	return time.Duration(bytes / b.perSecond * float64(time.Second))
 }

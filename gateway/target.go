@@ -80,8 +80,8 @@ type Request struct {
 
 	// Received and Sent count one message of so many bytes, in the metrics and for the operator. They are for Serve and
 	// Tunnel: what goes through a Sender and a Receiver is counted anyway. They may be called for as long as the client is
-	// connected. An error of Received says that the client has sent more than it may: its connection is being closed, and the message is
-	// not to be used. The error has the code and reason, as a [*websocket.CloseError].
+	// connected. A non-nil error of Received means that the client has exceeded a limit: its connection is being closed,
+	// and the message must be discarded. The error has the code and reason, as a [*websocket.CloseError].
 	Received func(bytes int64) error
 	Sent     func(bytes int64)
 }

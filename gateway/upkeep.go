@@ -16,38 +16,37 @@ import (
 )
 
 const (
-	// idleLooks is how often an idle connection is looked at before it is closed: it may be idle for longer by one part of so many.
+	// idleLooks is the number of checks in one idle_timeout. A connection may be idle for longer than its limit by one interval of them.
 	idleLooks = 4
 
-	// recheckTurns is how many sessions are asked about concurrently, by all endpoints together: handshakes have the rest of what a service
-	// can answer.
+	// recheckTurns is the number of concurrent rechecks of all endpoints. It is small, so that the service can still answer handshakes.
 	recheckTurns = 16
 
-	// recheckPause is the least time between two questions about one session, while no service answers.
+	// recheckPause is the minimum pause between two rechecks of one session while the service is unavailable.
 	recheckPause = time.Second
 
-	// recheckOther is how long a session is left alone whose credential at the moment is of a kind that is not asked about.
+	// recheckOther is the time until the next look at a session whose current credential needs no recheck: a renewal may change that.
 	recheckOther = 30 * time.Minute
 )
 
-// reasonUnknown is the reason that connections are closed with when no service has said for too long whether their session still holds.
+// reasonUnknown is the close reason after the service has been unavailable for longer than the grace period.
 const reasonUnknown = "session cannot be verified"
 
-// upkeep is what an open connection is held to while time passes, for connections that are: of an endpoint with bounds on what a client sends,
-// with an idle_timeout, or with sessions that are asked about again. It has no goroutine and no timer of its own.
+// upkeep enforces the limits on one open connection: the rates of its endpoint, its idle_timeout and the rechecks of its session. It has no
+// goroutine and no timer of its own. One goroutine calls received; the tasks run on those of their schedules.
 type upkeep struct {
 	e       *endpoint
 	entry   *registry.Entry
-	who     *atomic.Pointer[auth.Identity] // who it is at the moment
+	who     *atomic.Pointer[auth.Identity] // the current identity
 	sending sending
-	limit   string // that the client has exceeded
+	limit   string // the exceeded one; empty if there is none
 
 	idle     task
-	messages int64 // that there were at the last look
-	quiet    int   // looks in a row that have found no more
+	messages int64 // at the last check
+	quiet    int   // consecutive checks without a new message
 
 	recheck task
-	failing time.Time // since when no service has answered; zero: it has
+	failing time.Time // since when the service has been unavailable; zero if it is available
 }
 
 // upkeeps are the schedules of all endpoints.
@@ -57,7 +56,7 @@ func newUpkeeps() *upkeeps {
 	return &upkeeps{idle: newSchedule(0, lookIdle), rechecks: newSchedule(recheckTurns, recheck)}
 }
 
-// run closes what is idle and what is no longer admitted, until ctx ends.
+// run closes connections that are idle or no longer admitted, until ctx ends.
 func (u *upkeeps) run(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() { u.idle.run(ctx) })
@@ -65,7 +64,7 @@ func (u *upkeeps) run(ctx context.Context) {
 	both.Wait()
 }
 
-// newUpkeep returns what a client of the endpoint is held to, nil for nothing.
+// newUpkeep returns the upkeep of a connection, nil if the endpoint has no such limit.
 func (e *endpoint) newUpkeep(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) *upkeep {
 	if e.sending == nil && e.cfg.IdleTimeout == 0 && !e.rechecks {
 		return nil
@@ -75,7 +74,7 @@ func (e *endpoint) newUpkeep(entry *registry.Entry, who *atomic.Pointer[auth.Ide
 	return u
 }
 
-// begin is called when the connection is open, and end when it has ended.
+// begin is called when the connection has opened. A nil upkeep does nothing.
 func (u *upkeep) begin() {
 	if u == nil {
 		return
@@ -88,7 +87,7 @@ func (u *upkeep) begin() {
 	}
 }
 
-// end returns what the audit log has about it.
+// end is called when the connection has ended. It returns the fields for the audit log.
 func (u *upkeep) end() []any {
 	if u == nil {
 		return nil
@@ -98,7 +97,7 @@ func (u *upkeep) end() []any {
 	return []any{observe.KeyLimit, u.limit}
 }
 
-// lookIdle closes a connection on which there was no message for as long as its endpoint allows.
+// lookIdle closes a connection that has had no message for its endpoint's idle_timeout.
 func lookIdle(_ context.Context, t *task) (next time.Duration) {
 	u := t.of
 	limit := time.Duration(u.e.cfg.IdleTimeout)
@@ -111,8 +110,7 @@ func lookIdle(_ context.Context, t *task) (next time.Duration) {
 	return limit / idleLooks
 }
 
-// nextRecheck returns when to ask about the session again: at random, so that sessions that have begun together are not asked about
-// together.
+// nextRecheck returns the time until the next recheck. It is random, so that the rechecks of sessions that began together are spread.
 func (u *upkeep) nextRecheck() time.Duration {
 	again := u.who.Load().Again
 	if again == nil {
@@ -121,7 +119,7 @@ func (u *upkeep) nextRecheck() time.Duration {
 	return again.Every - rand.N(again.Every/2+1)
 }
 
-// recheck asks whether a session still holds, and closes its connection if it does not.
+// recheck asks the service whether a session is still valid, and closes its connection if it is not.
 func recheck(ctx context.Context, t *task) (next time.Duration) {
 	u := t.of
 	id := u.who.Load()
@@ -144,7 +142,7 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 	case err == nil:
 		u.failing = time.Time{}
 		return u.nextRecheck()
-	case refused == nil || refused.Status != 401 && refused.Status != 403: // nothing is known: the service is down, or busy
+	case refused == nil || refused.Status != 401 && refused.Status != 403: // the service is down or busy, so that nothing is known about the session
 		if u.failing.IsZero() {
 			u.failing = time.Now()
 		}
@@ -163,7 +161,8 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 
 var errOtherUser = auth.Forbidden(auth.ErrOtherSubject)
 
-// goesOnAs has the session of before go on with what a service has said of it now, unless the client has shown another credential meanwhile.
+// goesOnAs replaces the identity before with now, the service's latest answer, unless the client has presented another credential in the
+// meantime. A non-nil error ends the session.
 func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	switch {
 	case now.Subject != before.Subject:
@@ -177,7 +176,7 @@ func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	if !u.who.CompareAndSwap(before, now) {
 		return nil
 	}
-	next := auth.Identity{Subject: now.Subject, Method: now.Method, ID: now.ID, Issued: u.entry.Who().Issued} // a revocation of what was issued before counts still
+	next := auth.Identity{Subject: now.Subject, Method: now.Method, ID: now.ID, Issued: u.entry.Who().Issued} // so that an earlier revocation still applies
 	if u.e.cfg.Expiry.Close {
 		next.Expires = now.Expires
 	}
@@ -189,8 +188,8 @@ func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 
 var errSessionOver = errors.New("the session is over")
 
-// received counts a message of the client. An error says that it has sent more than it may: its connection is being closed, and the message
-// is not to be used.
+// received counts a message of the client. A non-nil error means that the client has exceeded a limit: its connection is being closed, and
+// the message must be discarded.
 func (u *upkeep) received(bytes int64) error {
 	over := u.sending.take(bytes, time.Now())
 	if over == nil {

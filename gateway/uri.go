@@ -15,8 +15,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// refusesTarget answers a request whose host this listener is not for, or whose path two servers could take for different ones, before
-// anything else looks at either. It reports false for all others. listen may be nil.
+// refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before any
+// other code uses either. It reports whether it did. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
 	fault := pathFault(r.URL, false)
 	if fault != "" && !wantsWebSocket(r) && site.pageOf(r) != nil {
@@ -34,22 +34,22 @@ func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *s
 	return true
 }
 
-// refuseTarget answers a request that is refused for its host or its path, and records it.
+// refuseTarget writes and records the rejection of a request for its host or its path.
 func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status int, reason, hint string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), status, reason, hint
 	s.rec.record(s.rec.outside, n, "", "")
 	s.rec.ended(viaOf(r), refusals.Outcome{Status: status, Stage: n.Stage, Reason: reason, Hint: hint})
-	w.Header().Set("Connection", "close") // nothing on it is believed to have the end that a proxy has seen
+	w.Header().Set("Connection", "close") // a proxy may see the requests on it end elsewhere
 	plain(w, status, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\nThis was refused: "+reason+".\nNext step: "+hint+"\n")
 }
 
-// pathFault returns what of a path servers understand in different ways, so that a rule for it at one of them, such as which endpoint it
-// belongs to, need not hold at the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and characters
-// that are in no path. "" means that there is nothing. names is for the pages of targets, which
-// this server answers itself: they have names of channels and users in segments, in which a slash and a semicolon are characters as others.
+// pathFault returns the part of a path that servers interpret differently, so that a rule of one of them, such as the choice of the endpoint,
+// may not hold for the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and characters that are not
+// allowed in a path. "" means that there is none. names is for the pages of targets, which this server answers itself: their segments
+// contain names of channels and users, in which slashes and semicolons are ordinary characters.
 func pathFault(u *url.URL, names bool) string {
-	raw := strings.ToLower(u.RawPath) // empty unless it differs from what Path is usually written as
+	raw := strings.ToLower(u.RawPath) // empty if it is the default encoding of Path
 	switch path := u.Path; {
 	case !names && strings.Contains(raw, "%2f"):
 		return "an encoded slash"
@@ -69,13 +69,13 @@ func pathFault(u *url.URL, names bool) string {
 	return ""
 }
 
-// hosts are what requests on a listener may have in their Host. nil is any.
+// hosts are the accepted values of Host of a listener. nil accepts any.
 type hosts struct {
 	names []string
-	local bool // it is for local use: loopback names, IP addresses and no host at all are among them
+	local bool // loopback names, IP addresses and an empty host are accepted too
 }
 
-// has reports whether host, which has no port, is among them.
+// has reports whether host, which has no port, is accepted.
 func (h *hosts) has(host string) bool {
 	if h == nil {
 		return true
@@ -92,7 +92,7 @@ func (h *hosts) has(host string) bool {
 	return h.local && (host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost"))
 }
 
-// hostsOf returns what requests on a listener may be for.
+// hostsOf returns the accepted hosts of a listener.
 func (n *site) hostsOf(l *listener) *hosts {
 	switch set := l.cfg.Hosts; {
 	case set.Any:
@@ -124,7 +124,7 @@ func (n *site) hostsOf(l *listener) *hosts {
 	return h
 }
 
-// fromProxy reports whether a request comes from a trusted proxy, which answers for the host.
+// fromProxy reports whether a request comes from a trusted proxy, which is responsible for the host.
 func (n *site) fromProxy(r *http.Request) bool {
 	p := viaOf(r).peer
 	return p != nil && (p.via.IsValid() || clientaddr.Trusted(n.proxies, p.addr.Addr()))
