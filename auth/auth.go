@@ -27,17 +27,17 @@ type Identity struct {
 	// come is closed.
 	Issued, Expires time.Time
 
-	// Again asks the same service again while a connection is open. nil means that it is not asked again. A [Guard] does not ask.
+	// Again is for asking the same service again while a connection is open. nil means that it need not be asked. A [Guard] does not ask.
 	Again *Again
 }
 
-// Again is how to find out whether an identity still holds.
+// Again checks whether an identity is still valid. Its fields must not be modified; Ask may be called concurrently.
 type Again struct {
-	// Every is how long a session goes on before it is asked about, at the latest, and Grace how long it may go on after that without an
-	// answer.
+	// Every is the maximum time between two calls of Ask. Grace is how long a session may continue while the service is unavailable. Every
+	// must be positive; with a Grace of 0 the first failure ends the session.
 	Every, Grace time.Duration
 
-	// Ask returns the identity as it is now. The errors are those of [Authenticator.Authenticate]. It keeps the credential.
+	// Ask returns the current identity. The errors are those of [Authenticator.Authenticate]. It retains the credential.
 	Ask func(ctx context.Context) (*Identity, error)
 }
 

@@ -59,7 +59,7 @@ type ForwardOptions struct {
 	// Lifetime ends identities for which the service returns no expiry; 0 means that they do not expire.
 	Lifetime time.Duration
 
-	// Recheck and RecheckGrace are the Every and the Grace of [Identity.Again]; without a Recheck there is none.
+	// Recheck and RecheckGrace are the Every and Grace of [Identity.Again], which is nil if Recheck is 0.
 	Recheck, RecheckGrace time.Duration
 
 	// TTL is how long a yes is remembered when the answer has no Cache-Control; 0 means 10 s; less: not at all. MaxTTL bounds
@@ -202,7 +202,7 @@ func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	return f.answer(r.Context(), question)
 }
 
-// answer returns what the service says to a question, which it keeps for [Identity.Again].
+// answer returns the service's answer to a question. The identity retains the question for [Identity.Again].
 func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, error) {
 	// Everything that is sent to the service belongs to the question: its answer may depend on any of it.
 	answer, err := f.memo.ask(ctx, f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {

@@ -8,40 +8,40 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// The language counts the elements of lists and nothing else, so that a condition could make gigabytes of text out of a word. What bounds that
-// is a budget of each evaluation, in bytes: of the texts that it makes, and of what it has to go through. In the tree of a condition each
-// operand or result that is large or slow is put into a call of one of these functions, whose names no condition can contain.
+// The language only limits the number of list elements, so that a condition could turn a word into gigabytes of text. Therefore each
+// evaluation has a budget in bytes, for the texts that it creates and the values that it traverses. The compiler wraps each operand or result
+// that may be large or slow in a call of one of these functions, whose names cannot occur in a condition.
 const (
 	spendText  = "spend text"  // func(string) string
 	spendValue = "spend value" // func(any) any
-	spendMatch = "spend match" // func(any, any) any: text that is held to a pattern of so many instructions
-	spendParts = "spend parts" // func(any) any: text that becomes a list of its parts
+	spendMatch = "spend match" // func(any, any) any: text that is matched with a pattern of that many instructions
+	spendParts = "spend parts" // func(any) any: text that is split into a list
 )
 
 const (
 	ruleBudget = 1 << 20 // bytes, of each evaluation
 
-	// rulePattern bounds the programs of all patterns of a condition, in instructions. A text is held to a program at a cost of the product of
-	// their lengths, of which patternStep are about as much as a byte that is copied.
+	// rulePattern bounds the programs of all patterns of a condition, in instructions. A match costs the product of the lengths of the text
+	// and the program, divided by patternStep: so many instructions take about as long as copying one byte.
 	rulePattern = 20_000
 	patternStep = 16
 
-	partSize = 16 // of an element of a list
+	partSize = 16 // the size of a list element in bytes, without its content
 )
 
-var errRuleBudget = errors.New("it makes, or goes through, more than a megabyte")
+var errRuleBudget = errors.New("it creates or traverses more than a megabyte")
 
-// budget is what is left of an evaluation.
+// budget is the rest of the budget of one evaluation.
 type budget struct{ left int }
 
-// take takes n bytes. The panic becomes an error of the evaluation, which denies.
+// take spends n bytes. It panics if too few are left; the language returns that as an error of the evaluation, which denies.
 func (b *budget) take(n int) {
 	if b.left -= n; b.left < 0 {
 		panic(errRuleBudget)
 	}
 }
 
-// functions returns what a condition calls with what it spends.
+// functions returns the functions that spend the budget, by name.
 func (b *budget) functions() map[string]any {
 	return map[string]any{
 		spendText:  func(s string) string { b.take(len(s)); return s },
@@ -51,14 +51,14 @@ func (b *budget) functions() map[string]any {
 	}
 }
 
-// times takes the size of a text so many times. Other values cost nothing here.
+// times spends n times the size of a text. Other values cost nothing here.
 func (b *budget) times(v any, n int) {
 	if s, ok := v.(string); ok {
 		b.take(n * len(s))
 	}
 }
 
-// goThrough takes the size of a value.
+// goThrough spends the size of a value.
 func (b *budget) goThrough(v any) {
 	b.take(1)
 	switch v := v.(type) {
@@ -83,14 +83,13 @@ func (b *budget) goThrough(v any) {
 	}
 }
 
-// spends says which of the arguments of functions are large or slow, and in what they are put: those that are looked at from the beginning to
-// the end, or copied.
+// spends maps each function that copies its first argument, or traverses all of it, to the function that wraps the argument.
 var spends = map[string]string{
 	"len": spendValue, "string": spendValue, "upper": spendText, "lower": spendText, "trim": spendText, "indexOf": spendText,
 	"lastIndexOf": spendText, "split": spendParts, "keys": spendValue, "values": spendValue, "int": spendValue, "float": spendValue,
 }
 
-// spend puts what is large or slow about a node into a call.
+// spend wraps the operands or the result of a node that may be large or slow.
 func (b *ruleBounds) spend(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.BuiltinNode:
@@ -108,7 +107,7 @@ func (b *ruleBounds) spend(node *ast.Node) {
 		case "matches":
 			b.pattern(n)
 		case "in", "not in":
-			if _, list := n.Right.(*ast.ArrayNode); !list { // one that is written out is short
+			if _, list := n.Right.(*ast.ArrayNode); !list { // a literal list is short
 				put(&n.Right, spendValue)
 			}
 		case "==", "!=":
@@ -120,7 +119,7 @@ func (b *ruleBounds) spend(node *ast.Node) {
 	}
 }
 
-// pattern bounds the cost of a pattern, and of the text that is held to it.
+// pattern limits the size of a pattern, and wraps the text that is matched with it.
 func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 	text, ok := n.Right.(*ast.StringNode)
 	if !ok {
@@ -128,7 +127,7 @@ func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 		return
 	}
 	size := 0
-	if re, err := syntax.Parse(text.Value, syntax.Perl); err == nil { // else the compiler of the language says what is wrong
+	if re, err := syntax.Parse(text.Value, syntax.Perl); err == nil { // else the compiler of the language reports the error
 		if program, err := syntax.Compile(re.Simplify()); err == nil {
 			size = len(program.Inst)
 		}
@@ -139,7 +138,7 @@ func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 	put(&n.Left, spendMatch, &ast.IntegerNode{Value: size})
 }
 
-// put puts a node into a call. Text stays text to the check of types, and all else is anything.
+// put wraps a node in a call of a function. For the type check text stays text, and every other type becomes any.
 func put(node *ast.Node, name string, more ...ast.Node) {
 	n := *node
 	text := n.Type() != nil && n.Type().Kind() == reflect.String
@@ -153,7 +152,7 @@ func put(node *ast.Node, name string, more ...ast.Node) {
 	ast.Patch(node, call)
 }
 
-// written reports whether a node is written out in the condition.
+// written reports whether a node is a literal.
 func written(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode, *ast.ConstantNode:

@@ -7,32 +7,33 @@ import (
 )
 
 const (
-	memoryEvery  = 5 * time.Second // how often the heap is looked at
-	memoryCalm   = 2               // looks without much allocation before memory is given back
-	memoryPauses = 4               // looks from one time to the next at least
-	memoryLeast  = 256 << 10       // what is worth a collection
+	memoryEvery  = 5 * time.Second // the interval between looks at the heap
+	memoryCalm   = 2               // the number of looks without much allocation before memory is given back
+	memoryPauses = 4               // the minimum number of looks between two times
+	memoryLeast  = 256 << 10       // bytes; less is not worth a collection
 )
 
-// heapState is what the runtime knows of the heap, in bytes.
+// heapState is the state of the heap as the runtime reports it, in bytes.
 type heapState struct {
 	allocated uint64 // since the start of the process
 	live      uint64 // found by the last collection
 	held      uint64 // taken from the system and not given back
 }
 
-// spare returns what is held beyond what was live.
+// spare returns how much is held in addition to what was live.
 func (h heapState) spare() uint64 { return h.held - min(h.held, h.live) }
 
-// memory decides when a server gives memory back. After a burst of handshakes the heap is up to twice as large as what lives in it, and
-// it stays so: the runtime keeps that as room for the next objects, which a server whose connections wait does not need. A collection
-// costs as much as what is live, so there is one in 20 seconds at most, and none while so much is allocated that the runtime has its own soon.
-// Behind a burst a sixteenth of what is live is enough to have one, otherwise a quarter.
+// memory decides when a server gives memory back. After a burst of handshakes the heap is up to twice as large as the live objects, and
+// remains so: the runtime keeps the rest for new objects, which a server with idle connections does not create. The cost of a collection is
+// proportional to the live heap. Therefore there is at most one in 20 seconds, and none while the server allocates so much that the runtime
+// will soon run its own. After a burst, a sixteenth of the live heap is enough reason for one, otherwise a quarter. It must not be used
+// concurrently.
 type memory struct {
 	last   heapState
-	calm   int    // looks since the last one at which much had been allocated
-	burst  bool   // there was such a look since memory was given back
+	calm   int    // looks since the last one that found much allocation
+	burst  bool   // whether there was such a look since memory was last given back
 	pause  int    // looks until memory may be given back again
-	lasted uint64 // what was spare in spite of that: the gaps between objects
+	lasted uint64 // what was spare even after that: the gaps between objects
 }
 
 // look reports whether memory is to be given back now.
@@ -51,12 +52,12 @@ func (m *memory) look(now heapState) bool {
 	return m.calm >= memoryCalm && m.pause == 0 && now.spare() > m.lasted+most+memoryLeast
 }
 
-// gaveBack notes what is held behind that.
+// gaveBack records the state after memory was given back.
 func (m *memory) gaveBack(now heapState) {
 	m.last, m.burst, m.pause, m.lasted = now, false, memoryPauses, now.spare()
 }
 
-// giveBack gives memory back to the system when the process has become calm, until ctx ends.
+// giveBack calls free when the process has become calm, until ctx ends.
 func giveBack(ctx context.Context, read func() heapState, free func()) {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()
@@ -74,7 +75,7 @@ func giveBack(ctx context.Context, read func() heapState, free func()) {
 	}
 }
 
-// readHeap asks the runtime. It stops nothing.
+// readHeap asks the runtime, without stopping the world.
 func readHeap() heapState {
 	s := []metrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},

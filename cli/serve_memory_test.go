@@ -12,7 +12,7 @@ import (
 
 const mib = 1 << 20
 
-// Memory is given back after a burst, when the process is calm, once for what a collection does not change, and once in 20 seconds at most.
+// Memory is given back when the process is calm after a burst, at most once in 20 seconds, and not again for what a collection cannot free.
 func TestMemoryIsGivenBack(t *testing.T) {
 	type look struct {
 		live, held, fresh uint64 // MiB; fresh is what was allocated since the look before
@@ -30,14 +30,14 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	}{
 		{"a small heap", repeated(40, look{4, 5, 0, false})},
 		{"less than a quarter", append([]look{{64, 78, 0, false}}, repeated(40, look{64, 78, 0, false})...)},
-		{"less than a quarter, behind a burst", []look{{64, 78, 40, false}, {64, 78, 0, false}, {64, 78, 0, true}}},
+		{"less than a quarter, after a burst", []look{{64, 78, 40, false}, {64, 78, 0, false}, {64, 78, 0, true}}},
 
 		{"a burst", append(repeated(5, look{11, 24, 20, false}), look{11, 24, 0, false}, look{11, 24, 0, true})},
-		{"connections that go on", repeated(40, look{11, 24, 2, false})},
+		{"connections in use", repeated(40, look{11, 24, 2, false})},
 		{"a few bytes all the time", append([]look{{64, 128, 1, false}, {64, 128, 1, true}}, repeated(3, look{64, 128, 1, false})...)},
 		{"20 seconds later", append([]look{{64, 128, 1, false}, {64, 128, 1, true}, {64, 66, 1, false}}, append(repeated(2, look{64, 128, 1, false}), look{64, 128, 1, true})...)},
 		{"gaps between objects", append([]look{{64, 128, 0, false}, {64, 128, 0, true}}, repeated(40, look{64, 128, 0, false})...)},
-		{"gaps, and then less that lives", append(append([]look{{64, 128, 0, false}, {64, 128, 0, true}}, repeated(20, look{64, 128, 0, false})...), look{16, 128, 0, true})},
+		{"gaps, and then fewer live objects", append(append([]look{{64, 128, 0, false}, {64, 128, 0, true}}, repeated(20, look{64, 128, 0, false})...), look{16, 128, 0, true})},
 	} {
 		var m memory
 		var at heapState

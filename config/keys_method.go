@@ -217,7 +217,7 @@ type Forward struct {
 	RecheckGrace Duration `yaml:"recheck_grace" default:"1h" min:"0s" max:"24h"`
 }
 
-// Rechecks reports whether a method of an endpoint has sessions that are asked about again.
+// Rechecks reports whether the sessions of a method are checked again while connections are open.
 func (c *Config) Rechecks(ref AuthRef) bool {
 	m := ref.Method
 	if m == nil {

@@ -24,7 +24,7 @@ type Metrics struct {
 	TLS       *prometheus.CounterVec   // handshakes of WebSockets over TLS, by session: new or resumed
 	Revoked   prometheus.Counter       // connections that were closed since their credential was revoked
 	Expired   prometheus.Counter       // connections whose credential expired
-	Rechecks  *prometheus.CounterVec   // connections whose session was asked about again and ended, by outcome: refused or unknown
+	Rechecks  *prometheus.CounterVec   // connections closed after a recheck of their session, by outcome: refused or unknown
 	AuditLost prometheus.Counter       // lines of the audit log that could not be written
 	Draining  prometheus.Gauge         // 1 once the server stops
 
@@ -54,7 +54,7 @@ func NewMetrics(live Live) *Metrics {
 	m.Cut = counter(m, "handshakes_cut_total", "Connections that were cut in their handshake, to make room for others.")
 	m.Revoked = counter(m, "connections_revoked_total", "WebSockets that were closed since their credential was revoked.")
 	m.Expired = counter(m, "connections_expired_total", "WebSockets that were closed since their credential expired.")
-	m.Rechecks = counters(m, "sessions_ended_total", "WebSockets that were closed since their session was asked about again: refused, or unknown for too long.", "outcome")
+	m.Rechecks = counters(m, "sessions_ended_total", "WebSockets that were closed after a recheck of their session: it was refused, or unknown for too long.", "outcome")
 	m.AuditLost = counter(m, "audit_lines_lost_total", "Lines of the audit log that could not be written.")
 	m.Draining = prometheus.NewGauge(opts("draining", "1 once the server is stopping."))
 	m.registry.MustRegister(m.Draining, newLive(live), newEndpoints(live.Endpoints), newChannels(live.Channels), newUpstreams(live.Upstreams), newAdmissions(live.Admissions), collectors.NewGoCollector(),

@@ -67,7 +67,7 @@ var labels = map[string]string{
 	"limit":       "the setting that the client exceeded: `messages_per_second`, `bytes_per_second`",
 	"method":      "the method's name in the configuration, `none` without an identity",
 	"namespace":   "of channels: its name",
-	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of a session that was asked about again `refused`, `unknown`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
+	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of a session that was checked again `refused`, `unknown`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
 	"priority":    "`new`, `resuming`",
 	"server":      "the server's address",
 	"session":     "`new`, `resumed`",
