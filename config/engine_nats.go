@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/handfast/handfast/config/internal/tree"
@@ -124,12 +123,6 @@ func requiredBeside(far Address, why, key string) string {
 		return "required beside " + key
 	}
 	return why
-}
-
-// Loopback reports whether only this machine can reach an address.
-func (a Address) Loopback() bool {
-	ip, err := netip.ParseAddr(a.Host())
-	return a.Host() == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func init() { registerEngine[NATSEngine]("nats") }

@@ -155,6 +155,12 @@ func (a *Address) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Loopback reports whether only this machine can reach an address.
+func (a Address) Loopback() bool {
+	ip, err := netip.ParseAddr(a.Host())
+	return a.Host() == "localhost" || err == nil && ip.IsLoopback()
+}
+
 // Off reports whether there is no listener.
 func (a Address) Off() bool { return a == "" || a == "off" }
 

@@ -191,7 +191,7 @@ func guardAdmin(token string, next http.Handler) http.Handler {
 			return
 		}
 		if token == "" {
-			if !loopbackHost(r.Host) {
+			if !loopbackHost(hostOf(r)) {
 				plain(w, http.StatusMisdirectedRequest, "the admin listener answers only under localhost and loopback addresses\n")
 				return
 			}
@@ -213,11 +213,8 @@ func guardAdmin(token string, next http.Handler) http.Handler {
 	})
 }
 
-// loopbackHost reports whether a Host header names this machine and nothing else.
+// loopbackHost reports whether a host without a port is a name or an address of this machine only.
 func loopbackHost(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}

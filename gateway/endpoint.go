@@ -34,7 +34,7 @@ type endpoint struct {
 	countsLoopback bool           // bounds.PerAddress applies to loopback addresses too
 	perSecond      float64        // handshakes of one address
 	sending        *sendingBounds // nil if there are no limits
-	rechecks       bool           // sessions are asked about again while connections are open
+	rechecks       bool           // sessions are checked again while connections are open
 	target         *liveTarget
 }
 
