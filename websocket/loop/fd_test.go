@@ -64,6 +64,46 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// late is a kernel that reports some events in one go.
+type late struct {
+	still
+	events []Event
+}
+
+func (k *late) Wait(events []Event, _ time.Duration) (int, error) { return copy(events, k.events), nil }
+
+// An event of a descriptor that has been closed does not reach the one that has got its number and its place.
+func TestLateEvent(t *testing.T) {
+	k := new(late)
+	l := newLoop(new(Loops), k)
+	gone, next := &FD{fd: 7}, &FD{fd: 7}
+	l.add(gone)
+	stale := Event{Token: gone.token(), Ready: Readable | Hangup}
+	for name, tt := range map[string]struct {
+		f    *FD // that has the place meanwhile; nil for none
+		want bool
+	}{"its own": {gone, true}, "an empty place": {nil, false}, "another's": {next, false}} {
+		l.slots[gone.slot], k.events = tt.f, []Event{stale}
+		if tt.f == next {
+			l.vacant = []uint32{gone.slot}
+			l.add(next)
+			k.events = append(k.events, Event{Token: next.token(), Ready: Writable})
+		}
+		if going, err := l.wait(); !going || err != nil {
+			t.Fatalf("%s: %t, %v", name, going, err)
+		}
+		var got []work
+		for _, w := range l.batch {
+			if w.what&Hangup != 0 {
+				got = append(got, w)
+			}
+		}
+		if (len(got) == 1) != tt.want || len(l.batch) != len(k.events)-1+len(got) {
+			t.Errorf("%s: %+v", name, l.batch)
+		}
+	}
+}
+
 // There are as many loops as goroutines run at the same time; all kernels are given back in the end, and also when one of them
 // cannot be made.
 func TestKernelsOfLoops(t *testing.T) {
