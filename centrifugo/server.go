@@ -83,6 +83,11 @@ type Client struct {
 	// Refresh renews the credential of the handshake with a new token, and returns when that one expires. nil means that there is
 	// nothing to renew.
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
+
+	// Received is called with the size of each request that carries commands of a connection over HTTP, before they are carried out. It
+	// may be called concurrently. If it returns an error, the commands are discarded; closing the connection is up to the caller of
+	// HTTPStream or SSE. A message of a WebSocket is not reported: its Receiver sees it. May be nil.
+	Received func(bytes int64) error
 }
 
 // The errors of the functions of a Client that a connection distinguishes.

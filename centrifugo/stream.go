@@ -229,6 +229,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 
 // emulated carries out commands that came in a request of their own.
 func (s *session) emulated(data []byte) {
+	if s.client.Received != nil && s.client.Received(int64(len(data))) != nil {
+		return
+	}
 	if end, ok := errors.AsType[*websocket.CloseError](s.receive(data)); ok {
 		s.shut(end)
 	}

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/handfast/handfast/auth"
@@ -183,9 +185,12 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		k := &admitted{h.client(), r.URL.Path, h.rule}
 		h.entered = false // k has its place
 		k.begin()
+		sent := &emulated{client: &k.client}
+		client.Received = sent.received
 		ctx, cancel := context.WithCancelCause(p.lasting)
 		defer func() {
 			cancel(nil)
+			sent.end()
 			how, _ := errors.AsType[*websocket.CloseError](context.Cause(ctx))
 			if how == nil {
 				how = &websocket.CloseError{Code: websocket.CodeGoingAway, ByPeer: true}
@@ -198,6 +203,29 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		}
 		serve(w, r.WithContext(ctx), client)
 	}
+}
+
+// emulated counts the messages of a connection over HTTP, which arrive in requests of their own.
+type emulated struct {
+	mu     sync.Mutex
+	client *client // nil after the end of the connection
+}
+
+// received counts a message.
+func (e *emulated) received(bytes int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.client == nil {
+		return net.ErrClosed
+	}
+	return e.client.received(bytes)
+}
+
+// end is called before the end of the client.
+func (e *emulated) end() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.client = nil
 }
 
 // lastingHandle ends a connection over HTTP, by the context of its request.

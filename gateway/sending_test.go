@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -72,6 +74,37 @@ endpoints:
 			}
 		}
 	}
+}
+
+// Commands that arrive in requests of their own, for a connection over HTTP, count as messages.
+func TestSendingLimitsOfEmulation(t *testing.T) {
+	r := run(t, parse(t, `listen: [{address: "127.0.0.1:0", hosts: any, tls: off}]
+apps: [{id: app, key: app, secret: 0123456789abcdef0123456789abcdef}]
+endpoints:
+	- {name: e, path: /x, target: {centrifugo: {anonymous: true}}, auth: [anonymous], limits: {messages_per_second: 0.01, burst: 5m}}
+`))
+	base := r.URLs()[0]
+	stream := bufio.NewReader(post(t, base+"/connection/http_stream", "", `{"id":1,"connect":{}}`).Body)
+	var connected struct {
+		Connect struct{ Session, Node string }
+	}
+	if err := json.Unmarshal([]byte(line(t, stream)), &connected); err != nil {
+		t.Fatal(err)
+	}
+	command, err := json.Marshal(map[string]string{
+		"session": connected.Connect.Session, "node": connected.Connect.Node, "data": `{"id":2,"history":{"channel":"x"}}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		post(t, base+"/emulation", "", string(command))
+		wants(t, line(t, stream), `"id":2`)
+	}
+	post(t, base+"/emulation", "", string(command))
+	wants(t, line(t, stream), `"code":1008`, "more than 0.01 messages a second")
+	bounded.Until(t, func() bool { return strings.Contains(r.audited.String(), `"limit":"messages_per_second"`) })
+	r.metric(t, `handfast_connections_limited_total{endpoint="e",limit="messages_per_second"} 1`)
 }
 
 // The average and the burst are those of the configuration, and a message of max_message is accepted after a pause whatever the burst.
