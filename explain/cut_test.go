@@ -86,7 +86,7 @@ func cutReport(t *testing.T, url, head, after string, n int) string {
 				if _, err := io.WriteString(w, piece); err != nil {
 					return
 				}
-				time.Sleep(time.Nanosecond) // until the reader waits for more
+				<-time.After(time.Nanosecond) // by the clock of a bubble: until the reader waits for more
 			}
 		}
 		opts := inMemory(t, func(v *visit) {

@@ -179,7 +179,7 @@ func (r *room) missed() string {
 	r.mu.Lock()
 	last := r.published
 	r.mu.Unlock()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
 		r.mu.Lock()
 		missed, behind := 0, 0
 		for _, s := range r.seats {
