@@ -115,7 +115,7 @@ var rules = []rule{
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/freename", "internal/statedir", "internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},
-		own:  []string{"internal/chain", "internal/redact", "internal/visible", "websocket/frame", "websocket/handshake", "websocket/protocol"},
+		own:  []string{"internal/chain", "internal/redact", "internal/socks", "internal/visible", "websocket/frame", "websocket/handshake", "websocket/protocol"},
 		test: []string{"explain/internal/faults", "websocket", "websocket/wstest"}},
 	// Servers that commit faults, for tests; gen writes the document about them.
 	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
@@ -131,9 +131,9 @@ var rules = []rule{
 	{pkg: "gateway/...", std: anyStd, own: []string{"auth", "auth/redisstore", "balance", "balance/proxy", "balance/resume", "hub/natsengine", "internal/redact", "internal/watch", "centrifugo", "certs", "channels", "channels/wire", "config", "console", "gateway/...", "hub", "hub/redisengine",
 		"internal/cors", "internal/limit", "internal/redisurl", "internal/statedir", "internal/timeout", "observe", "pusher", "streams", "webhook", "websocket", "websocket/handshake", "websocket/protocol"}, test: []string{"internal/libhints", "internal/redistest", "websocket/wstest"}},
 	{pkg: "cli", std: anyStd, own: []string{"auth", "certs", "channels/wire", "client", "config", "explain", "gateway", "internal/chain",
-		"internal/freename", "internal/limit", "internal/redact", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/protocol", "websocket/reconnect"},
+		"internal/freename", "internal/limit", "internal/redact", "internal/socks", "internal/visible", "observe", "websocket", "websocket/handshake", "websocket/protocol", "websocket/reconnect"},
 		other: []string{"github.com/golang-jwt/jwt/v5", "github.com/smallstep/truststore", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"golang.org/x/net", "golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty", "websocket/frame", "websocket/wstest"}},
+			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty", "websocket/frame", "websocket/wstest"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
 	// Programs to begin with, as a user would write them.
@@ -160,6 +160,7 @@ var rules = []rule{
 	{pkg: "internal/redact", std: append([]string{"net/url"}, pureStd...)},
 	{pkg: "internal/chain", std: anyStd, not: []string{"net", "os", "sync", "context", "log"}},
 	{pkg: "internal/freename", std: anyStd, not: []string{"log", "log/slog"}},
+	{pkg: "internal/socks", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"golang.org/x/net"}},
 	{pkg: "internal/visible", std: pureStd},
 	{pkg: "internal/watch", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"github.com/fsnotify/fsnotify"}},
 	{pkg: "internal/mutate", std: anyStd},

@@ -94,7 +94,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.noCompress, "no-compress", false, "do not offer compression")
 	f.credentials.define(cmd)
 	f.defineTLS(flags, "key")
-	flags.StringVar(&f.proxy, "proxy", "", "go through this HTTP proxy: a `URL`, @FILE, env:NAME, or \"none\"")
+	f.defineProxy(cmd)
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the time limit in total, except for --watch and --probe-idle")
 	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time limit for each wait for the other side")
 	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait for its echo")
@@ -108,7 +108,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
-		"watch": {"10s", "1m", watchForever}, "proxy": {"none", "http://"},
+		"watch":  {"10s", "1m", watchForever},
 		"header": {}, "subprotocol": {}, "origin": {}, "echo": {},
 	}
 	for _, name := range secretFlags {
@@ -142,7 +142,7 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	if opts.Credentials, err = f.credentials.read(sys); err != nil {
 		return nil, err
 	}
-	if opts.Proxy, err = httpProxy(sys, f.proxy); err != nil {
+	if opts.Proxy, err = findProxy(sys, f.proxy); err != nil {
 		return nil, err
 	}
 	return opts, nil

@@ -212,7 +212,7 @@ func TestExplainUsage(t *testing.T) {
 		{[]string{"--bearer", "env:NOT_SET", "ws://a/"}, "NOT_SET"},
 		{[]string{"--bearer", "@" + empty, "ws://a/"}, "empty"},
 		{[]string{"--bearer", "@/not/there", "ws://a/"}, "no such file"},
-		{[]string{"--proxy", "socks5://x", "ws://a/"}, "HTTP proxy"},
+		{[]string{"--proxy", "ftp://x", "ws://a/"}, "the URL of a proxy"},
 		{[]string{"--insecure", "--cacert", "x", "ws://a/"}, "--cacert"},
 		{[]string{"-H", "no colon secret", "ws://a/"}, "colon"},
 	} {
@@ -300,7 +300,7 @@ func TestChooseProxy(t *testing.T) {
 		"none": "", "proxy:3128": "http://proxy:3128", "http://u:p@proxy:1": "http://u:p@proxy:1", "https://proxy": "https://proxy",
 		"env:PROXY": "http://from-env:1",
 	} {
-		f, err := httpProxy(sys, given)
+		f, err := findProxy(sys, given)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,11 +309,11 @@ func TestChooseProxy(t *testing.T) {
 			t.Errorf("%s: %v, %v", given, u, err)
 		}
 	}
-	if f, err := httpProxy(sys, ""); f != nil || err != nil {
+	if f, err := findProxy(sys, ""); f != nil || err != nil {
 		t.Error("without a flag the environment is asked")
 	}
 	var usage *usageError
-	if _, err := httpProxy(sys, "ftp://x"); !errors.As(err, &usage) {
+	if _, err := findProxy(sys, "ftp://x"); !errors.As(err, &usage) {
 		t.Errorf("ftp: %v", err)
 	}
 }

@@ -31,8 +31,8 @@ func join(a, b net.Conn) {
 	<-done
 }
 
-// socks runs a SOCKS5 proxy (RFC 1928, RFC 1929) for one user, "u" with the password "hush", and returns its address.
-func socks(t *testing.T) (addr string, asked chan string) {
+// socksProxy runs a SOCKS5 proxy (RFC 1928, RFC 1929) for one user, "u" with the password "hush", and returns its address.
+func socksProxy(t *testing.T) (addr string, asked chan string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,7 +121,7 @@ func TestDialProxy(t *testing.T) {
 	}))
 	t.Cleanup(proxy.Close)
 	httpAddr := strings.TrimPrefix(proxy.URL, "http://")
-	socksAddr, bySocks := socks(t)
+	socksAddr, bySocks := socksProxy(t)
 	file := filepath.Join(t.TempDir(), "proxy")
 	if err := os.WriteFile(file, []byte("socks5://u:hush@"+socksAddr+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -157,10 +157,43 @@ func TestDialProxy(t *testing.T) {
 	}
 }
 
+// explain goes through the same proxies, and what one refuses is its finding.
+func TestExplainSocksProxy(t *testing.T) {
+	target := strings.Replace(peer(t, echo), "127.0.0.1", "localhost", 1)
+	addr, asked := socksProxy(t)
+	const opens = "✓ proxy ask the SOCKS5 proxy for a connection to localhost:"
+	for proxy, want := range map[string]string{
+		"socks5://u:hush@" + addr:  opens,
+		"socks5h://u:hush@" + addr: opens,
+		"socks5://u:wrong@" + addr: "proxy-refused",
+		"socks5://" + addr:         "proxy-refused",
+		"socks5://127.0.0.1:1":     "proxy-unreachable",
+		"socks5://:hush@" + addr:   "a user of 1 to 255 bytes",
+		"socks5://u:hush@" + strings.TrimPrefix(strings.TrimSuffix(target, "/"), "ws://"): "proxy-unreachable",
+	} {
+		got := runCommand(t, "explain", "--no-probes", "--no-cross-site", "--proxy", proxy, target)
+		if opened := want == opens; opened != (got.code == exitOK) || !strings.Contains(unwrapped(got.stdout+got.stderr), want) ||
+			strings.Contains(got.stdout+got.stderr, "hush") {
+			t.Errorf("%s: exit %d, %q\n%s", proxy, got.code, got.stderr, got.stdout)
+		} else if opened {
+			if saw := bounded.Receive(t, asked); saw != "localhost" {
+				t.Errorf("%s: it saw %q", proxy, saw)
+			}
+		}
+	}
+	got := runCommand(t, "explain", "--proxy", "socks5://u:hush@"+addr, "ws://127.0.0.1:1/")
+	if got.code != exitFailed || !strings.Contains(unwrapped(got.stdout), "the SOCKS5 proxy refuses: connection refused") {
+		t.Errorf("a server that is gone: exit %d\n%s", got.code, got.stdout)
+	}
+}
+
+// unwrapped returns a text without the line breaks that the report makes.
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 // publish and subscribe go through the same proxies as dial, and check --proxy as it does.
 func TestChannelsProxy(t *testing.T) {
 	url := strings.Replace(withServer(t), "127.0.0.1", "localhost", 1)
-	socksAddr, bySocks := socks(t)
+	socksAddr, bySocks := socksProxy(t)
 	through := []string{"--proxy", "socks5://u:hush@" + socksAddr, "--url", url}
 	if got := runCommand(t, append([]string{"publish", "chat", "hello"}, through...)...); got.code != exitOK || got.stderr != "" {
 		t.Errorf("publish: %+v", got)

@@ -94,9 +94,9 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultProxyUnreachable, clause: "RFC 9110 §9.3.6",
-		cause:  "The proxy between the client and the server was not reached, or what answers there is no HTTP proxy.",
+		cause:  "The proxy between the client and the server was not reached, or what answers there is not a proxy of its kind.",
 		owner:  []string{"Nothing reached the server: this is between the client and its proxy."},
-		client: []string{"Check the address in HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or name this host in NO_PROXY."},
+		client: []string{"Check the address in --proxy, HTTPS_PROXY and HTTP_PROXY, or name this host in NO_PROXY."},
 	},
 	{
 		fault: FaultProxyAuth, clause: "RFC 9110 §15.5.8",
@@ -156,7 +156,10 @@ func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-func explainProxyRefusal(r *Report, _ Finding, d *Diagnosis) {
+func explainProxyRefusal(r *Report, f Finding, d *Diagnosis) {
+	if f.Clause == clauseSocks {
+		d.ForClient[0] = "Check the user and the password in the proxy's URL, or ask who runs the proxy to allow connections to this host and port."
+	}
 	if r.Response == nil {
 		return
 	}

@@ -151,7 +151,7 @@ func TestAskedServers(t *testing.T) {
 
 // A proxy setting that is of no use ends the explanation, with the reason in its step.
 func TestProxyThatCannotBeUsed(t *testing.T) {
-	for setting, want := range map[string]string{"socks5://127.0.0.1:1": "neither http nor https", "http://:1": "no host", "": "not a URL"} {
+	for setting, want := range map[string]string{"ftp://127.0.0.1:1": "does not begin with http", "http://:1": "no host", "": "not a URL"} {
 		r := Explain(bounded.Context(t), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {
 			if setting == "" {
 				return nil, errors.New("bad")

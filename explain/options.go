@@ -31,7 +31,8 @@ type Options struct {
 	// tell all about one that is not trusted: RootCAs, ServerName, Certificates, MinVersion, MaxVersion and
 	// InsecureSkipVerify count, callbacks do not.
 	TLS *tls.Config
-	// Proxy finds the proxy for a request. nil is http.ProxyFromEnvironment; a function that returns nil is none.
+	// Proxy finds the proxy for a request. nil is http.ProxyFromEnvironment; a function that returns nil is none. A proxy
+	// speaks HTTP or SOCKS5.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Resolver looks names up. nil is net.DefaultResolver.
 	Resolver *net.Resolver

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/socks"
 )
 
 // probePatience bounds the wait for what only adds to an explanation.
@@ -18,8 +20,9 @@ func (t *dialer) reopen() (*link, error) {
 	if err != nil || t.plan.proxy == nil {
 		return l, err
 	}
-	h, err := t.tunnel(l)
-	if err == nil && (h.problem != nil || h.status/100 != 2) {
+	if socks.Is(t.plan.proxy) {
+		err = t.socks(l)
+	} else if h, failed := t.tunnel(l); failed != nil || h.problem != nil || h.status/100 != 2 {
 		err = errors.New("the proxy opened no second tunnel")
 	}
 	if err != nil {

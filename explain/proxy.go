@@ -1,12 +1,15 @@
 package explain
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/handfast/handfast/internal/socks"
 )
 
 // clauseConnect defines the tunnel through a proxy.
@@ -31,8 +34,8 @@ func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 		return refuse("the proxy setting is not a URL")
 	case proxy == nil:
 		return nil, true
-	case proxy.Scheme != "http" && proxy.Scheme != "https":
-		return refuse("the proxy's URL begins with neither http nor https: other kinds are not spoken here")
+	case proxy.Scheme != "http" && proxy.Scheme != "https" && !socks.Is(proxy):
+		return refuse("the proxy's URL does not begin with http, https, socks5 or socks5h: other kinds are not spoken here")
 	case proxy.Hostname() == "":
 		return refuse("the proxy's URL has no host")
 	}
@@ -48,6 +51,9 @@ func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 func proxyPort(proxy *url.URL) string {
 	if p := proxy.Port(); p != "" {
 		return p
+	}
+	if socks.Is(proxy) {
+		return socks.Port(proxy)
 	}
 	return map[string]string{"http": "80", "https": "443"}[proxy.Scheme]
 }
@@ -103,8 +109,45 @@ func (t *dialer) proxyTLS() *tls.Config {
 	return cfg
 }
 
-// tunnelStep is tunnel as a step.
+// clauseSocks defines how a SOCKS5 proxy is asked for a connection.
+const clauseSocks = "RFC 1928 §4"
+
+// socks asks a SOCKS5 proxy for a connection to the target.
+func (t *dialer) socks(l *link) error {
+	client, err := socks.New(t.plan.proxy)
+	if err != nil {
+		return err
+	}
+	l.bound(t.step())
+	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.target.Name, t.target.Port)) // l has the bounds
+	return err
+}
+
+// socksStep is socks as a step.
+func (t *dialer) socksStep(l *link) bool {
+	s := t.begin(StageProxy, "ask the SOCKS5 proxy for a connection to "+net.JoinHostPort(t.target.Name, t.target.Port))
+	err := t.socks(l)
+	if err == nil {
+		t.end(s, "the proxy has connected")
+		return true
+	}
+	fault, detail := FaultProxyUnreachable, brief(err)
+	if answer := socks.Refused(err); answer != "" {
+		fault, detail = FaultProxyRefused, "the SOCKS5 proxy refuses: "+answer
+	}
+	s.OK = false
+	if !t.stopped(StageProxy) {
+		t.fail(StageProxy, fault, clauseSocks, detail)
+	}
+	t.end(s, detail)
+	return false
+}
+
+// tunnelStep is tunnel, or socks, as a step.
 func (t *dialer) tunnelStep(l *link) bool {
+	if socks.Is(t.plan.proxy) {
+		return t.socksStep(l)
+	}
 	s := t.begin(StageProxy, "ask the proxy for a tunnel")
 	line, fields := t.connectFields()
 	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket goes through a proxy in a tunnel, ws too"}}
