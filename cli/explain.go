@@ -187,8 +187,8 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 
 // compareExplained explains two URLs, one after the other, and prints what differs.
 func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []string) error {
-	if f.json || f.summary || f.report != "" {
-		return usagef("leave it out", "two URLs exclude --json, --summary and --report")
+	if f.summary {
+		return usagef("leave it out", "two URLs exclude --summary")
 	}
 	var reports []*explain.Report
 	for _, raw := range urls {
@@ -207,11 +207,19 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 		own := *opts
 		reports = append(reports, explain.Explain(ctx, raw, &own))
 	}
-	if err := explain.WriteComparison(sys.Stdout, reports[0], reports[1]); err != nil {
+	c := explain.Compare(reports[0], reports[1])
+	write := c.WriteText
+	if f.json {
+		write = func(w io.Writer) error { return indented(w).Encode(c) }
+	}
+	if err := write(sys.Stdout); err != nil {
+		return err
+	}
+	if err := writeReport(f.report, c); err != nil {
 		return err
 	}
 	switch {
-	case reports[0].OK() && reports[1].OK():
+	case c.OK():
 		return nil
 	case ctx.Err() != nil:
 		return errInterrupted
@@ -275,8 +283,8 @@ func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain
 	return func(r *explain.Report) error { return r.WriteSummary(w) }
 }
 
-// writeReport writes a report as Markdown to a file; "" means none.
-func writeReport(path string, r *explain.Report) error {
+// writeReport writes a report, or a comparison, as Markdown to a file; "" means none.
+func writeReport(path string, r interface{ WriteMarkdown(w io.Writer) error }) error {
 	if path == "" {
 		return nil
 	}
@@ -289,11 +297,10 @@ func writeReport(path string, r *explain.Report) error {
 
 // newExplainJSON has the report written as one document, or, when frames are watched, as lines.
 func newExplainJSON(_ *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
-	encoder := newEncoder(w)
 	if opts.Watch == 0 {
-		encoder.SetIndent("", "  ")
-		return func(r *explain.Report) error { return encoder.Encode(r) }
+		return func(r *explain.Report) error { return indented(w).Encode(r) }
 	}
+	encoder := newEncoder(w)
 	var failed error
 	opts.OnFrame = func(f explain.Frame) {
 		if failed == nil {
@@ -306,6 +313,13 @@ func newExplainJSON(_ *System, w io.Writer, opts *explain.Options) func(*explain
 		}
 		return encoder.Encode(map[string]*explain.Report{"report": r})
 	}
+}
+
+// indented returns an encoder of a document for people as well as programs.
+func indented(w io.Writer) *json.Encoder {
+	e := newEncoder(w)
+	e.SetIndent("", "  ")
+	return e
 }
 
 func newEncoder(w io.Writer) *json.Encoder {

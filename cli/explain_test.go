@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,8 +100,27 @@ func TestExplainCompares(t *testing.T) {
 	if got := runCommand(t, "explain", "--proxy", "none", good, good); got.code != exitOK || strings.Contains(got.stdout, "outcome       A") {
 		t.Errorf("the same twice: exit %d\n%s", got.code, got.stdout)
 	}
-	if got := runCommand(t, "explain", "--json", good, bad); got.code != exitUsage {
-		t.Errorf("--json: exit %d", got.code)
+	file := filepath.Join(t.TempDir(), "ticket.md")
+	got = runCommand(t, "explain", "--proxy", "none", "--json", "--report", file, good, bad)
+	var c explain.Comparison
+	if err := json.Unmarshal([]byte(got.stdout), &c); err != nil || got.code != exitFailed {
+		t.Fatalf("--json: exit %d, %v, %q", got.code, err, got.stderr)
+	}
+	if c.A.URL != good || c.B.Response.Status != http.StatusNotFound || !slices.Contains(c.Same, "tls") ||
+		!slices.Contains(c.Differences, explain.Difference{Name: "answer", A: "101", B: "404"}) {
+		t.Errorf("--json: %+v", c)
+	}
+	ticket, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"# Two WebSocket handshakes, compared\n", "outcome       A opened\n", "\n## Why: status-404\n"} {
+		if !strings.Contains(string(ticket), want) {
+			t.Errorf("--report: %q is not in\n%s", want, ticket)
+		}
+	}
+	if got := runCommand(t, "explain", "--summary", good, bad); got.code != exitUsage {
+		t.Errorf("--summary: exit %d", got.code)
 	}
 }
 

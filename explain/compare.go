@@ -8,26 +8,70 @@ import (
 	"strings"
 )
 
-// WriteComparison writes what differs between two reports, such as of a server with and without the proxy in front of it: a line
-// for each side of each difference, and at the end what is the same. Times and addresses of this run are not compared.
-func WriteComparison(w io.Writer, a, b *Report) error {
-	var out bytes.Buffer
-	var same []string
-	fmt.Fprintf(&out, "A %s\nB %s\n\n", a.URL, b.URL)
+// Comparison is what differs between two reports, such as of a server with and without the proxy in front of it. Times, and the
+// addresses of a run, are not compared.
+type Comparison struct {
+	A           *Report      `json:"a"`
+	B           *Report      `json:"b"`
+	Differences []Difference `json:"differences"`
+	Same        []string     `json:"same"` // the names of the values that do not differ
+}
+
+// Difference is a value that two reports do not have in common; "" means that a report does not have it.
+type Difference struct {
+	Name string `json:"name"`
+	A    string `json:"a"`
+	B    string `json:"b"`
+}
+
+// Compare compares two reports.
+func Compare(a, b *Report) *Comparison {
+	c := &Comparison{A: a, B: b, Differences: []Difference{}, Same: []string{}}
 	left, right := comparedValues(a), comparedValues(b)
 	for i, name := range compared {
 		if left[i] == right[i] {
-			same = append(same, name)
-			continue
+			c.Same = append(c.Same, name)
+		} else {
+			c.Differences = append(c.Differences, Difference{name, left[i], right[i]})
 		}
-		fmt.Fprintf(&out, "%sA %s\n%sB %s\n", pad(name, 14), orNone(left[i]), pad("", 14), orNone(right[i]))
 	}
-	fmt.Fprintf(&out, "\nthe same: %s\n", orNone(strings.Join(same, ", ")))
+	return c
+}
+
+// OK reports whether both handshakes were as they should be.
+func (c *Comparison) OK() bool { return c.A.OK() && c.B.OK() }
+
+// WriteText writes a line for each side of each difference, and then the names of the values that are the same.
+func (c *Comparison) WriteText(w io.Writer) error {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "A %s\nB %s\n\n", c.A.URL, c.B.URL)
+	for _, d := range c.Differences {
+		fmt.Fprintf(&out, "%sA %s\n%sB %s\n", pad(d.Name, 14), orNone(d.A), pad("", 14), orNone(d.B))
+	}
+	fmt.Fprintf(&out, "\nthe same: %s\n", orNone(strings.Join(c.Same, ", ")))
 	_, err := w.Write(out.Bytes())
 	return err
 }
 
-// compared names what WriteComparison compares.
+// WriteMarkdown writes the differences and both reports, for a ticket.
+func (c *Comparison) WriteMarkdown(w io.Writer) error {
+	var b, text bytes.Buffer
+	if err := c.WriteText(&text); err != nil {
+		return err
+	}
+	b.WriteString("# Two WebSocket handshakes, compared\n\n")
+	fenced(&b, text.String())
+	for _, r := range []*Report{c.A, c.B} {
+		b.WriteString("\n")
+		if err := r.WriteMarkdown(&b); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// compared has the names of the values that Compare compares.
 var compared = []string{"outcome", "why", "warnings", "tls", "certificate", "answer", "server", "headers", "subprotocol", "extensions", "close"}
 
 // comparedValues returns the values of what compared names, in its order.
