@@ -115,10 +115,10 @@ var rules = []rule{
 	{pkg: "certs", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"internal/freename", "internal/statedir", "internal/watch"},
 		other: []string{"golang.org/x/crypto", "golang.org/x/net"}},
 	{pkg: "explain", std: anyStd, not: []string{"log", "log/slog"},
-		own:  []string{"internal/chain", "internal/redact", "internal/socks", "internal/visible", "websocket/frame", "websocket/handshake", "websocket/protocol"},
-		test: []string{"explain/internal/faults", "websocket", "websocket/wstest"}},
+		own:   []string{"internal/chain", "internal/redact", "internal/socks", "internal/visible", "websocket/frame", "websocket/handshake", "websocket/protocol"},
+		other: []string{"github.com/andybalholm/brotli"}, test: []string{"explain/internal/faults", "websocket", "websocket/wstest"}},
 	// Servers that commit faults, for tests; gen writes the document about them.
-	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}},
+	{pkg: "explain/internal/faults", std: anyStd, own: []string{"explain", "websocket"}, other: []string{"github.com/andybalholm/brotli"}},
 	{pkg: "explain/internal/faults/gen", std: anyStd, own: []string{"explain/internal/faults"}},
 	{pkg: "config", std: anyStd, not: []string{"log", "net/http"}, own: []string{"config/internal/tree", "internal/redact", "internal/watch"},
 		test: []string{"github.com/goccy/go-yaml", "github.com/santhosh-tekuri/jsonschema/v6", "internal/bounded"}},

@@ -10,6 +10,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/andybalholm/brotli"
 )
 
 // decodeBody turns the start of a body into text: content codings are undone (RFC 9110 §8.4.1), as far as they are known, and UTF-16
@@ -41,6 +43,8 @@ func decoded(coding string, b []byte) ([]byte, bool) {
 		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
 			r, err = flate.NewReader(bytes.NewReader(b)), nil
 		}
+	case "br": // RFC 7932
+		r = brotli.NewReader(bytes.NewReader(b))
 	default:
 		return nil, false
 	}

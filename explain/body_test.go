@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"github.com/andybalholm/brotli"
 )
 
 // What a coding makes of a body is bounded, and what is cut or lies about its coding is shown as far as it goes.
@@ -23,8 +25,18 @@ func TestDecodedIsBounded(t *testing.T) {
 	if plain, ok := decoded("gzip", []byte("plain text")); !ok || string(plain) != "plain text" {
 		t.Errorf("not gzip: %q, %t", plain, ok)
 	}
-	if _, ok := decoded("br", []byte("x")); ok {
-		t.Error("br is decoded")
+	b.Reset()
+	br := brotli.NewWriter(&b)
+	br.Write(make([]byte, 10<<20)) //nolint:errcheck // into memory
+	br.Close()
+	if plain, ok := decoded("br", b.Bytes()); !ok || len(plain) != 2*maxBody {
+		t.Errorf("br: %d bytes, %t", len(plain), ok)
+	}
+	if plain, ok := decoded("br", []byte("plain text")); !ok || string(plain) != "plain text" {
+		t.Errorf("not br: %q, %t", plain, ok)
+	}
+	if _, ok := decoded("zstd", []byte("x")); ok {
+		t.Error("zstd is decoded")
 	}
 	for in, charset := range map[string]string{"\xff\xfeh\x00i\x00": "", "\xfe\xff\x00h\x00i": "", "h\x00i\x00": "utf-16le", "\x00h\x00i": "utf-16", "hi": "utf-8"} {
 		if got := fromUTF16([]byte(in), charset); string(got) != "hi" {

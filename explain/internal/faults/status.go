@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/andybalholm/brotli"
+
 	"github.com/handfast/handfast/explain"
 	"github.com/handfast/handfast/websocket"
 )
@@ -185,8 +187,10 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 	case "raw deflate": // what RFC 9110 §8.4.1.2 notes that some send under the name of deflate
 		coding = "deflate"
 		w, _ = flate.NewWriter(&b, flate.BestSpeed) //nolint:errcheck // the level is a constant of the package
-	case "br": // nothing of it is read
-		b.WriteString("\x8b\x07\x80room is missing\x03")
+	case "br":
+		w = brotli.NewWriter(&b)
+	case "zstd": // it is not decoded
+		b.WriteString("\x28\xb5\x2f\xfd")
 	default: // UTF-16 with a mark of its order
 		b.WriteString("\xff\xfe")
 		for _, c := range reason {
@@ -284,6 +288,7 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus400, Name: "400 with a body in deflate", start: encoded("deflate", "")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in raw deflate", start: encoded("raw deflate", "")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in br", start: encoded("br", "")},
+	{ID: explain.FaultStatus400, Name: "400 with a body in zstd", start: encoded("zstd", "")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in UTF-16", start: encoded("", "; charset=utf-16")},
 	{ID: explain.FaultStatus401, Name: "401 that asks for a token", start: challenge(`Bearer realm="chat"`)},
 	{ID: explain.FaultStatus401, Name: "401 for an expired token", start: challenge(
