@@ -11,6 +11,7 @@ import (
 // Comparison is what differs between two reports, such as of a server with and without the proxy in front of it. Times, and the
 // addresses of a run, are not compared.
 type Comparison struct {
+	// A and B are the reports.
 	A           *Report      `json:"a"`
 	B           *Report      `json:"b"`
 	Differences []Difference `json:"differences"`
@@ -19,6 +20,7 @@ type Comparison struct {
 
 // Difference is a value that two reports do not have in common; "" means that a report does not have it.
 type Difference struct {
+	// Name is the name of the value, and A and B are what the reports have.
 	Name string `json:"name"`
 	A    string `json:"a"`
 	B    string `json:"b"`
