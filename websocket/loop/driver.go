@@ -2,40 +2,40 @@ package loop
 
 import "sync/atomic"
 
-// Driver is a goroutine that runs a loop, until the loop is taken from it: when a Serve does not return, another Driver
-// takes the loop over. The old one is left with the descriptor that it is busy with, as its holder, and ends when that is
-// served. Its methods and Value are for the Begin and Serve that it is given to, while they run.
+// Driver is a goroutine that runs a loop, until another one replaces it: if a Serve does not return, another Driver takes the loop
+// over. The old one keeps the descriptor that it is serving, as its holder, and ends when Serve returns. Its methods and Value may
+// be used only by the Begin and Serve that received it, while they run.
 type Driver struct {
-	// Value is the handlers' own: what it holds is lent to the descriptor that is visited.
+	// Value belongs to the handlers: its contents are lent to the descriptor that is being visited.
 	Value any
 
 	l *loop
 
-	// state counts visits and says whether one is under way, or that the loop is lost. Whatever changes it from busy has
-	// won: the driver itself to idle, or the one that takes over to lost.
+	// state counts visits, and records whether one is under way or the loop is lost. The goroutine that changes it from busy has
+	// won: the driver itself, to idle, or the one that takes over, to lost.
 	state atomic.Uint32
 	seq   uint32             // state without its low bits
-	cur   atomic.Pointer[FD] // whom the visit is for
+	cur   atomic.Pointer[FD] // the descriptor being visited
 
-	// calm says that, for all that is known, no other piece of work is going to be done soon.
+	// calm means that, as far as the loop knows, no other work will be done soon.
 	calm  atomic.Bool
-	final bool // the visit is the batch's last
+	final bool // the visit is the last of the batch
 	lost  bool
 
 	in []byte
 }
 
-// The low bits of Driver.state. The others count.
+// The low bits of Driver.state. The other bits are a counter.
 const (
 	busy     = 1
 	lost     = 2
 	oneVisit = 4
 )
 
-// Buffer returns the buffer that all descriptors of the loop are read into, 64 KiB.
+// Buffer returns the 64 KiB buffer for reads from all descriptors of the loop.
 func (d *Driver) Buffer() []byte { return d.in }
 
-// Last says whether the piece of work that is about to be done is the last of the visit, for [FD.Calm].
+// Last records whether the next piece of work is the last of the visit, for [FD.Calm].
 func (d *Driver) Last(last bool) {
 	if last = last && d.final; d.calm.Load() != last {
 		d.calm.Store(last)
@@ -64,13 +64,13 @@ func newDriver(l *loop) *Driver {
 	return d
 }
 
-// turn does the rest of a batch, and makes the next one. It returns false when there is nothing more for this driver.
+// turn does the rest of a batch, and collects the next one. It returns false if this driver has nothing more to do.
 func (d *Driver) turn() bool {
 	l := d.l
 	if !d.work() {
 		return false
 	}
-	// What the handlers of this batch wrote to other descriptors goes out now, all of it in one write for each.
+	// Messages that the handlers of this batch wrote to other descriptors are sent now, in one write for each descriptor.
 	if l.takeTodo() && !d.work() {
 		return false
 	}
@@ -81,7 +81,7 @@ func (d *Driver) turn() bool {
 	return ok
 }
 
-// work does what is left of the batch.
+// work does the rest of the batch.
 func (d *Driver) work() bool {
 	l := d.l
 	for l.at < len(l.batch) {
@@ -108,7 +108,7 @@ func (d *Driver) engage(f *FD) {
 	d.l.ls.monitor.alert()
 }
 
-// takeOver gives l another driver, if d still is in the visit that state counts; when f is not nil, only if it is for f.
+// takeOver gives l another driver, if d is still in the visit that state counts, and, if f is not nil, only if that visit is for f.
 func (l *loop) takeOver(d *Driver, f *FD, state uint32) bool {
 	cur := d.cur.Load()
 	if state&busy == 0 || state&lost != 0 || cur == nil || f != nil && f != cur {
@@ -119,7 +119,7 @@ func (l *loop) takeOver(d *Driver, f *FD, state uint32) bool {
 	if !d.state.CompareAndSwap(state, state|lost) {
 		return false
 	}
-	// From here on cur belongs to its holder, and the kernel reports nothing when more arrives for it.
+	// From here on cur belongs to its holder, and the kernel does not report further data for it.
 	cur.held = true
 	if !cur.closed {
 		cur.h.Lost()

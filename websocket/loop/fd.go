@@ -7,44 +7,43 @@ import (
 	"time"
 )
 
-// Handler is what is done for one descriptor. One goroutine at a time, the descriptor's holder, is in Begin (without
-// [Held]), Serve, or between the two.
+// Handler handles one descriptor. One goroutine at a time, the descriptor's holder, is in Begin (without [Held]), in Serve, or
+// between the two.
 type Handler interface {
-	// Begin is called when there is something to do, with the FD locked, and reports whether Serve is to be called. With
-	// Held in why, the holder is in a Serve that has lost the loop: then only writing is possible, and what Begin returns
-	// is ignored. Begin must not block.
+	// Begin is called for new events, with the FD locked, and reports whether Serve must be called. With Held in why, the holder is
+	// in a Serve that has lost the loop: then only writing is possible, and the result of Begin is ignored. Begin must not block.
 	Begin(d *Driver, why Events) bool
 
-	// Serve does it, without the lock. It ends with a call of Arm, Close or Detach. It may block: then the loop is taken
-	// from its goroutine, and its descriptor is not visited until it returns. When it has called runtime.Goexit, it is called once
-	// more, without a reason, before its goroutine ends.
+	// Serve handles the events, without the lock. It ends with a call of Arm, Close or Detach. It may block: then another goroutine
+	// takes the loop over, and the descriptor is not visited until Serve returns. If it calls runtime.Goexit, it is called again,
+	// without events, before its goroutine ends.
 	Serve(d *Driver, why Events)
 
-	// Lost is called, with the FD locked, when a Serve that is under way has lost the loop.
+	// Lost is called, with the FD locked, if a running Serve has lost the loop.
 	Lost()
 }
 
-// FD is a descriptor on a loop. It is embedded in what handles it, and must not be copied after [Place.Add].
+// FD is a descriptor on a loop. It is embedded in its handler, and must not be copied after [Place.Add].
 //
-// The methods Arm, Wake, Close, Detach, CloseWrite, Peer and Local, and Write and Writev where several goroutines write, want
-// the FD's lock held; only the holder (see [Handler]) calls Read, Arm for Readable, Close and Detach. The others are safe
-// for concurrent use. Lock order: an FD's, then another FD's only if the first is the holder's own and the second belongs to
-// the same tunnel.
+// The methods Arm, Wake, Close, Detach, CloseWrite, Peer and Local require the FD's lock, as do Write and Writev if several
+// goroutines write. Only the holder (see [Handler]) calls Read, Arm for Readable, Close and Detach. The other methods are safe for
+// concurrent use. Lock order: an FD's lock, then another FD's only if the first is the holder's own and the second belongs to the
+// same tunnel.
 type FD struct {
 	loop  *loop
 	h     Handler
 	mu    sync.Mutex
 	fd    int32
 	slot  uint32 // its place in the loop
-	birth uint32 // tells it from the one that had the place before
+	birth uint32 // distinguishes it from the previous owner of the place
 
-	// The loop's mu guards its place in the wheel.
+	// The loop's mu guards its position in the wheel.
 	due, prev, next uint32
 
-	armed  Events // what the kernel knows
-	want   Events // what the handler wants
+	armed  Events // the events that the kernel knows
+	want   Events // the events that the handler wants
 	held   bool   // its holder has lost the loop
-	woken  bool   // it is in the loop's list of those that want to be visited
+	woken  bool   // it is in the loop's list of descriptors to visit
 	closed bool
 }
 
@@ -54,15 +53,15 @@ func (f *FD) Lock() { f.mu.Lock() }
 // Unlock unlocks f.
 func (f *FD) Unlock() { f.mu.Unlock() }
 
-// Arm says which events f waits for from now on, of Readable and Writable. With Once there is no event after the next, not even Hangup,
-// until another set is armed: a Handler that is not going to read yet arms it when it has seen Hangup, which otherwise comes again
-// and again. The caller holds the lock.
+// Arm sets the events that f waits for, Readable and Writable. With Once there is no event after the next one, not even Hangup,
+// until another set is armed: a Handler that will not read yet arms it after a Hangup, which would otherwise be repeated. The
+// caller holds the lock.
 func (f *FD) Arm(want Events) error {
 	f.want = want
 	if f.closed {
 		return nil
 	}
-	if f.held { // a hangup comes without being asked for, and would come again and again
+	if f.held { // a hangup is reported even if it is not armed, and would be repeated
 		want = want&Writable | Once
 	}
 	if want|known == f.armed && !f.held {
@@ -73,10 +72,10 @@ func (f *FD) Arm(want Events) error {
 	return f.loop.k.Arm(int(f.fd), f.token(), want, first)
 }
 
-// Armed returns what f waits for. The caller holds the lock.
+// Armed returns the events that f waits for. The caller holds the lock.
 func (f *FD) Armed() Events { return f.want }
 
-// Wake has f visited soon. The caller holds the lock.
+// Wake schedules a visit of f. The caller holds the lock.
 func (f *FD) Wake() {
 	if !f.woken && !f.closed {
 		f.woken = true
@@ -84,27 +83,27 @@ func (f *FD) Wake() {
 	}
 }
 
-// Busy reports whether f, or another descriptor of its loop, is going to be visited again before the loop waits: what is
-// written now may get company. The caller holds the lock.
+// Busy reports whether f, or another descriptor of its loop, will be visited again before the loop waits: then data written now may
+// be joined by more. The caller holds the lock.
 func (f *FD) Busy() bool { return f.woken || f.loop.asks.Load() }
 
-// Calm reports that the loop, for all that is known, is doing the last piece of work that has arrived. See [Driver.Last].
+// Calm reports whether the loop, as far as it knows, is doing the last piece of work that has arrived. See [Driver.Last].
 func (f *FD) Calm() bool {
 	d := f.loop.driver.Load()
 	return d != nil && d.calm.Load()
 }
 
-// After has f visited with Due in d, in place of the time that was set before.
+// After schedules a visit of f with Due after d, and replaces the previous time.
 func (f *FD) After(d time.Duration) {
 	l := f.loop
 	l.mu.Lock()
-	if l.slots[f.slot] == f { // it has not left
+	if l.slots[f.slot] == f { // it is still on the loop
 		l.schedule(f, uint32(l.k.Now()/tick)+ticks(d))
 	}
 	l.mu.Unlock()
 }
 
-// Left returns how long it is until what was set with After is due, 0 when nothing was.
+// Left returns the time until the visit that After has scheduled, 0 if there is none.
 func (f *FD) Left() time.Duration {
 	l := f.loop
 	l.mu.Lock()
@@ -115,37 +114,37 @@ func (f *FD) Left() time.Duration {
 	return max(0, time.Duration(f.due)*tick-l.k.Now())
 }
 
-// Cancel takes back what was set with After.
+// Cancel cancels the visit that After has scheduled.
 func (f *FD) Cancel() {
 	f.loop.mu.Lock()
 	f.loop.unschedule(f)
 	f.loop.mu.Unlock()
 }
 
-// Now returns the loop's time when it last waited, in steps of 16 ms.
+// Now returns the loop's time at its last wait, in steps of 16 ms.
 func (f *FD) Now() time.Duration { return time.Duration(f.loop.tick.Load()) * tick }
 
-// Block says that the Serve which calls it is going to wait: the loop goes on immediately without it, on another goroutine. It
-// does nothing in any other place.
+// Block announces that the calling Serve will wait: the loop continues immediately on another goroutine. Elsewhere it does nothing.
 func (f *FD) Block() {
 	if d := f.loop.driver.Load(); d != nil {
 		f.loop.takeOver(d, f, d.state.Load())
 	}
 }
 
-// Read reads without waiting: it returns ErrAgain instead, and io.EOF at the end of the stream. Only the holder calls it.
+// Read reads without waiting. It returns ErrAgain if nothing has arrived, and io.EOF at the end of the stream. Only the holder
+// calls it.
 func (f *FD) Read(p []byte) (int, error) { return f.loop.k.Read(int(f.fd), p) }
 
-// Write writes what the kernel takes, and returns ErrAgain when that is nothing.
+// Write writes as much as the kernel accepts, and returns ErrAgain if that is nothing.
 func (f *FD) Write(p []byte) (int, error) { return f.loop.k.Write(int(f.fd), p) }
 
 // Writev is Write of two pieces in one system call.
 func (f *FD) Writev(p [2][]byte) (int, error) { return f.loop.k.Writev(int(f.fd), p) }
 
-// CloseWrite tells the peer that nothing more will come. The caller holds the lock.
+// CloseWrite shuts down the writing side of the connection. The caller holds the lock.
 func (f *FD) CloseWrite() { f.loop.k.CloseWrite(int(f.fd)) }
 
-// Close closes the descriptor; when Serve returns, f leaves the loop. The caller is the holder, and holds the lock.
+// Close closes the descriptor; f leaves the loop when Serve returns. The caller is the holder, and holds the lock.
 func (f *FD) Close() {
 	if !f.closed {
 		f.closed = true
@@ -153,8 +152,8 @@ func (f *FD) Close() {
 	}
 }
 
-// Detach takes f off the loop and returns its connection as a net.Conn, on a descriptor of its own. The caller is the
-// holder, and holds the lock.
+// Detach removes f from the loop and returns its connection as a net.Conn, with a descriptor of its own. The caller is the holder,
+// and holds the lock.
 func (f *FD) Detach() (net.Conn, error) {
 	f.closed = true
 	f.loop.k.Disarm(int(f.fd))
@@ -166,7 +165,7 @@ func (f *FD) Detach() (net.Conn, error) {
 // Closed reports whether f was closed or detached. The caller holds the lock.
 func (f *FD) Closed() bool { return f.closed }
 
-// Peer returns the address of the other end, nil when it is not known. The caller holds the lock.
+// Peer returns the address of the other end, nil if it is unknown. The caller holds the lock.
 func (f *FD) Peer() net.Addr {
 	if f.closed {
 		return nil
@@ -174,7 +173,7 @@ func (f *FD) Peer() net.Addr {
 	return f.loop.k.Peer(int(f.fd))
 }
 
-// Local returns the address of this end, nil when it is not known. The caller holds the lock.
+// Local returns the address of this end, nil if it is unknown. The caller holds the lock.
 func (f *FD) Local() net.Addr {
 	if f.closed {
 		return nil
@@ -182,8 +181,8 @@ func (f *FD) Local() net.Addr {
 	return f.loop.k.Local(int(f.fd))
 }
 
-// Unsent returns how many bytes the kernel has that the peer has not acknowledged, -1 when that is not known. The caller
-// holds the lock.
+// Unsent returns the number of bytes that the kernel has and the peer has not acknowledged, -1 if it is unknown. The caller holds
+// the lock.
 func (f *FD) Unsent() int {
 	if f.closed {
 		return -1
@@ -191,10 +190,10 @@ func (f *FD) Unsent() int {
 	return f.loop.k.Unsent(int(f.fd))
 }
 
-// token is what the kernel gives back with f's events.
+// token identifies f in the kernel's events.
 func (f *FD) token() uint64 { return uint64(f.birth)<<32 | uint64(f.slot) }
 
-// visit does w. It returns false when d has lost the loop over it.
+// visit does w. It returns false if d lost the loop meanwhile.
 func (d *Driver) visit(w work) bool {
 	f, what := w.f, w.what
 	f.mu.Lock()
@@ -230,10 +229,10 @@ func (d *Driver) serve(f *FD, what Events) bool {
 	return d.served(f)
 }
 
-// exits follows a Serve that ends this goroutine, by runtime.Goexit or a panic.
+// exits handles a Serve that ends this goroutine, by runtime.Goexit or a panic.
 func (d *Driver) exits(f *FD, panicked any) {
 	if panicked != nil {
-		panic(panicked) // of the Handler: it is not for the loop to go on
+		panic(panicked) // of the Handler: the loop does not continue after it
 	}
 	defer func() {
 		if d.served(f) {
@@ -259,13 +258,13 @@ func (d *Driver) served(f *FD) bool {
 	return false
 }
 
-// letGo gives f back to the loop after its holder has lost it.
+// letGo returns f to the loop after its holder has lost the loop.
 func (f *FD) letGo() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held = false
 	if !f.closed {
 		f.Arm(f.want) //nolint:errcheck // it was armed before
-		f.Wake()      // whatever was asked for in the meantime
+		f.Wake()      // whatever was scheduled in the meantime
 	}
 }

@@ -13,16 +13,14 @@ import (
 	"unsafe"
 )
 
-// tokenWake comes with the event of a wake.
+// tokenWake identifies the event of a wake.
 const tokenWake = ^uint64(0)
 
 // epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is reported again.
 //
-// Calls that cannot wait are made without telling Go's scheduler: they are too short for it to do anything with.
-//
-// A wait parks the driver in Go's own poller, to which the epoll descriptor is one among others. A thread that blocks in
-// epoll_wait keeps its P, for which the runtime's monitor wakes every 20 µs until it takes it away: at low rates that
-// costs more than the messages.
+// Calls that cannot wait are made without notifying Go's scheduler: they are too short for it to act on. A wait parks the driver in
+// Go's own poller, where the epoll descriptor is one of many. A thread that blocks in epoll_wait would keep its P, and the
+// runtime's monitor would wake every 20 µs until it takes the P away: at low rates that costs more than the messages.
 type epoll struct {
 	fd      int
 	file    *os.File // owns fd
@@ -32,13 +30,13 @@ type epoll struct {
 	start   time.Time
 
 	// These belong to Wait.
-	look  func(uintptr) bool // poll, as conn takes it
-	n     int                // what the last poll returned
+	look  func(uintptr) bool // poll, in the form that conn takes
+	n     int                // the result of the last poll
 	errno syscall.Errno
 	until time.Duration // file's read deadline; 0 means none
 }
 
-// NewKernel returns the system's.
+// NewKernel returns the kernel of the system.
 func NewKernel() (Kernel, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
@@ -51,7 +49,7 @@ func NewKernel() (Kernel, error) {
 	return k, nil
 }
 
-// kernelOn makes a kernel of an epoll descriptor, which it closes when it fails.
+// kernelOn makes a kernel of an epoll descriptor, which it closes on failure.
 func kernelOn(fd int) (*epoll, error) {
 	file, err := parkOn(fd)
 	if err != nil {
@@ -74,7 +72,8 @@ func kernelOn(fd int) (*epoll, error) {
 	return k, nil
 }
 
-// parkOn gives fd to Go's poller. Where that does not take it, as when the system's limit on watches is reached, each wait would fail.
+// parkOn gives fd to Go's poller. If the poller does not accept it, such as when the system's limit on watches is reached, each
+// wait would fail.
 func parkOn(fd int) (*os.File, error) {
 	syscall.SetNonblock(fd, true) //nolint:errcheck // os.NewFile tries the poller with what does not block; otherwise there is no deadline
 	file := os.NewFile(uintptr(fd), "epoll")
@@ -118,15 +117,15 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 	return found, nil
 }
 
-// poll takes what is ready now, and reports whether that is anything.
+// poll collects the events that are ready, and reports whether there are any.
 func (k *epoll) poll() bool {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(len(k.raw)), 0, 0, 0)
 	k.n, k.errno = int(n), errno // -1 with an error
 	return k.n != 0
 }
 
-// park polls until something is ready, for timeout at most. A deadline that is due earlier than it must be stays: Wait
-// may return early, and most deadlines move away before they are due.
+// park polls until something is ready, for at most timeout. It does not extend a deadline that is earlier than necessary: Wait may
+// return early, and most deadlines are postponed before they pass.
 func (k *epoll) park(timeout time.Duration) error {
 	until, set := parked(k.until, k.Now(), timeout)
 	if set {
@@ -146,11 +145,11 @@ func (k *epoll) park(timeout time.Duration) error {
 	return nil
 }
 
-// parked returns the deadline of a wait that begins at now, where the one before had until, and whether it must be set. 0 means
-// none.
+// parked returns the deadline of a wait that begins at now, if the previous one had the deadline until, and whether it must be set.
+// 0 means none.
 func parked(until, now, timeout time.Duration) (time.Duration, bool) {
 	switch {
-	case until == 0 || until > now: // there is none, or it is yet to come
+	case until == 0 || until > now: // there is none, or it has not passed
 		if timeout < 0 || until != 0 && until <= now+timeout {
 			return until, false
 		}
@@ -323,7 +322,7 @@ func rawWrite(fd int, p []byte) (int, error) {
 	}
 }
 
-// named makes ErrAgain of EAGAIN, and says of any other error which call it is from.
+// named turns EAGAIN into ErrAgain, and adds the name of the call to any other error.
 func named(call string, err error) error {
 	switch err {
 	case nil:
@@ -334,24 +333,24 @@ func named(call string, err error) error {
 	return os.NewSyscallError(call, err)
 }
 
-// listenerFD returns a descriptor of its own for l's socket, set up so that what it accepts inherits it: small frames are
-// not held back for company.
+// listenerFD returns a separate descriptor for l's socket. Accepted connections inherit its option to send small frames without
+// delay.
 func listenerFD(l net.Listener) (int, error) {
 	fd, err := dup(l)
 	if err != nil {
 		return 0, err
 	}
 	if _, ok := l.Addr().(*net.TCPAddr); ok {
-		// Not needed for a correct server: a kernel that refuses it costs speed.
+		// Only an optimization: the server works without it.
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // see above
 	}
 	return fd, nil
 }
 
-// takeFD returns a descriptor of its own for nc's socket. nc can be closed then.
+// takeFD returns a separate descriptor for nc's socket. nc can then be closed.
 func takeFD(nc net.Conn) (int, error) { return dup(nc) }
 
-// dialFD returns a socket that is connecting to addr. Its writes find no room until it has, and fail when it cannot.
+// dialFD returns a socket that is connecting to addr. Writes find no room until it is connected, and fail if it cannot connect.
 func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	to, size := rawAddr(addr)
 	r, _, errno := syscall.RawSyscall(sysSocket, uintptr(to.Family), syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
@@ -360,7 +359,7 @@ func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	}
 	fd := int(r)
 	keepAlive(fd, keep)
-	setOption(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // without it small writes wait, and nothing breaks
+	setOption(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // without it small writes are delayed, and nothing breaks
 	_, _, errno = syscall.RawSyscall(sysConnect, r, uintptr(unsafe.Pointer(&to)), size)
 	if errno != 0 && errno != syscall.EINPROGRESS && errno != syscall.EINTR {
 		syscall.Close(fd) //nolint:errcheck // it was not used
@@ -369,7 +368,7 @@ func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	return fd, nil
 }
 
-// rawAddr returns addr as connect(2) takes it. A plain address of IPv4 is one also where it is written as one of IPv6.
+// rawAddr returns addr in the form that connect(2) takes. An IPv4 address is one even if it is written as an IPv6 address.
 func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 	port := [2]byte{byte(addr.Port() >> 8), byte(addr.Port())}
 	if a := addr.Addr().Unmap(); a.Is4() {
@@ -381,12 +380,12 @@ func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 	return to, syscall.SizeofSockaddrInet6
 }
 
-// setOption sets an option of a socket that it works without.
+// setOption sets an optional option of a socket.
 func setOption(fd, level, option int, value int32) {
 	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // see above
 }
 
-// keepAlive sets what a net.Dialer with that KeepAliveConfig sets.
+// keepAlive sets the same options as a net.Dialer with that KeepAliveConfig.
 func keepAlive(fd int, c net.KeepAliveConfig) {
 	for _, o := range [...]struct{ level, option, value int }{
 		{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
@@ -395,7 +394,7 @@ func keepAlive(fd int, c net.KeepAliveConfig) {
 		{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, cmp.Or(c.Count, 9)},
 	} {
 		if o.value > 0 {
-			setOption(fd, o.level, o.option, int32(o.value)) // a kernel without it finds a dead peer later
+			setOption(fd, o.level, o.option, int32(o.value)) // without it the kernel detects a dead peer later
 		}
 	}
 }
@@ -405,9 +404,9 @@ func seconds(d, standard time.Duration) int {
 	return int((cmp.Or(d, standard) + time.Second - 1) / time.Second)
 }
 
-// dup returns another descriptor for x's socket, which does not block and which Go's poller does not know. Only the
-// types whose methods are the bare system calls have one to give: a type that embeds one of them has its SyscallConn,
-// and may have an Accept, Read or Write of its own.
+// dup returns another descriptor for x's socket, which does not block and which Go's poller does not know. Only types whose methods
+// are the bare system calls are accepted: a type that embeds one of them promotes its SyscallConn, and may have an Accept, Read or
+// Write of its own.
 func dup(x any) (int, error) {
 	var sc syscall.Conn
 	switch x := x.(type) {

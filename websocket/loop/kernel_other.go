@@ -10,10 +10,10 @@ import (
 	"runtime"
 )
 
-// errUnsupported says where the event loop is missing.
+// errUnsupported reports that this system has no event loop.
 var errUnsupported = fmt.Errorf("loop: no event loop on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
-// NewKernel returns the system's.
+// NewKernel returns the kernel of the system.
 func NewKernel() (Kernel, error) { return nil, errUnsupported }
 
 func listenerFD(net.Listener) (int, error) { return 0, errUnsupported }

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	batchSize  = 256      // events that one wait takes
-	bufferSize = 64 << 10 // of the buffer that descriptors are read into
-	listenBit  = 1 << 63  // in the token of a listener; its number is below
+	batchSize  = 256      // the maximum number of events of one wait
+	bufferSize = 64 << 10 // the size of the read buffer
+	listenBit  = 1 << 63  // in the token of a listener; its number is in the bits below
 )
 
 // loop is an epoll instance with its descriptors. At any time one driver runs it.
@@ -24,21 +24,21 @@ type loop struct {
 	vacant    []uint32
 	births    uint32
 	wheel     wheel
-	todo      []work // what others ask for
+	todo      []work // requests of other goroutines
 	listeners []listener
 	asleep    bool   // the driver waits, or is about to
 	wakeAt    uint32 // until this tick, when asleep
-	ended     bool   // nothing is to be waited for any more
+	ended     bool   // the loop must not wait any more
 	over      bool   // the last driver has gone
 
 	count atomic.Int64 // descriptors
 	asks  atomic.Bool  // todo has something
 
-	// The driver's. They pass from one to the next by Driver.state.
+	// These belong to the driver. Driver.state passes them to the next one.
 	events []Event
 	batch  []work
 	at     int    // how much of the batch is done
-	resume uint32 // the tick at which to accept again; 0 if it does
+	resume uint32 // the tick at which to accept again; 0 if accepting
 	tick   atomic.Uint32
 }
 
@@ -46,14 +46,14 @@ type loop struct {
 type work struct {
 	f        *FD
 	what     Events
-	listener int32 // when there is no FD
+	listener int32 // if there is no FD
 }
 
 func newLoop(ls *Loops, k Kernel) *loop {
 	return &loop{ls: ls, k: k, events: make([]Event, batchSize)}
 }
 
-// add gives a new descriptor its place.
+// add assigns a place to a new descriptor.
 func (l *loop) add(f *FD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +71,7 @@ func (l *loop) add(f *FD) {
 	l.count.Add(1)
 }
 
-// remove takes the place of a closed descriptor away.
+// remove frees the place of a closed descriptor.
 func (l *loop) remove(f *FD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *loop) remove(f *FD) {
 	l.uncount()
 }
 
-// hold keeps the loop from ending until release. It returns false when the loop has ended.
+// hold keeps the loop from ending until release. It returns false if the loop has ended.
 func (l *loop) hold() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,14 +99,14 @@ func (l *loop) release() {
 	l.uncount()
 }
 
-// uncount has the loop end with its last descriptor, once it is to end. The caller holds mu.
+// uncount ends the loop with its last descriptor, after stop. The caller holds mu.
 func (l *loop) uncount() {
 	if l.count.Add(-1) == 0 && l.ended && l.asleep {
 		l.rouse()
 	}
 }
 
-// ask has f visited soon. The caller holds f's lock.
+// ask schedules a visit of f. The caller holds f's lock.
 func (l *loop) ask(f *FD) {
 	l.mu.Lock()
 	l.todo = append(l.todo, work{f: f, what: Woken})
@@ -125,7 +125,7 @@ func (l *loop) rouse() {
 	l.k.Wake()
 }
 
-// stop ends the loop when its last descriptor is gone.
+// stop ends the loop with its last descriptor.
 func (l *loop) stop() {
 	l.mu.Lock()
 	l.ended = true
@@ -135,7 +135,7 @@ func (l *loop) stop() {
 	l.mu.Unlock()
 }
 
-// takeTodo makes what others asked for the batch.
+// takeTodo makes the requests of other goroutines the batch.
 func (l *loop) takeTodo() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -147,7 +147,7 @@ func (l *loop) takeTodo() bool {
 	return true
 }
 
-// wait makes what the kernel finds, and what is due, the batch. It returns false when the loop has ended.
+// wait makes the kernel's events, and the due visits, the batch. It returns false if the loop has ended.
 func (l *loop) wait() (bool, error) {
 	l.mu.Lock()
 	if l.ended && len(l.todo) == 0 && l.count.Load() == 0 {
@@ -175,7 +175,7 @@ func (l *loop) wait() (bool, error) {
 			l.batch = append(l.batch, work{listener: int32(e.Token &^ listenBit)})
 			continue
 		}
-		// The place may have been given away since the event: to another birth.
+		// The place may have a new owner since the event: then the birth differs.
 		if slot := uint32(e.Token); int(slot) < len(l.slots) {
 			if f := l.slots[slot]; f != nil && f.token() == e.Token {
 				l.batch = append(l.batch, work{f: f, what: e.Ready})

@@ -8,16 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// Options say how loops are made. The zero value is the default.
+// Options are the options of New. The zero value is the default.
 type Options struct {
-	// Loops is how many there are. 0 means runtime.GOMAXPROCS.
+	// Loops is the number of loops. 0 means runtime.GOMAXPROCS.
 	Loops int
 
-	// Kernel makes the kernel of each loop. nil means the system's; tests play others.
+	// Kernel makes the kernel of each loop. nil means the system's; tests use others.
 	Kernel func() (Kernel, error)
 
-	// Failed is called when a loop's kernel gives up, which ends nothing: the descriptors of that loop are not served any
-	// more. nil means that the failure is ignored.
+	// Failed is called if a loop's kernel fails. The connections of that loop are not closed, but not served any more. nil means
+	// that the failure is ignored.
 	Failed func(error)
 }
 
@@ -27,7 +27,7 @@ type Loops struct {
 	monitor monitor
 	failed  func(error)
 	over    chan struct{} // closed when the loops have ended
-	turning atomic.Int32  // loops that have not
+	turning atomic.Int32  // loops that have not ended
 	running sync.WaitGroup
 }
 
@@ -61,7 +61,7 @@ func New(o Options) (*Loops, error) {
 	return ls, nil
 }
 
-// Manual returns a single loop on k that no goroutine drives: the caller does, with [Loops.Turn]. It is for tests.
+// Manual returns a single loop on k without a goroutine: the caller drives it, with [Loops.Turn]. It is for tests.
 func Manual(k Kernel) *Loops {
 	ls := &Loops{over: make(chan struct{})}
 	l := newLoop(ls, k)
@@ -70,29 +70,29 @@ func Manual(k Kernel) *Loops {
 	return ls
 }
 
-// Turn drives the loop of Manual for one round: all that must be done, and one wait. It returns false when the loop has ended
-// or was lost.
+// Turn drives the loop of Manual for one round: all scheduled work, and one wait. It returns false if the loop has ended or was
+// lost.
 func (ls *Loops) Turn() bool { return ls.loops[0].driver.Load().turn() }
 
-// Place is where a descriptor goes.
+// Place is a place for a descriptor in a loop.
 type Place struct {
 	l  *loop
 	fd int
 }
 
-// Add gives f its place: h handles it from here on. [FD.Wake] has it visited for the first time; for a connection that was
-// just accepted the loop does that by itself.
+// Add assigns the place to f, which h handles. [FD.Wake] schedules its first visit; the loop itself does so for an accepted
+// connection.
 func (p Place) Add(f *FD, h Handler) {
 	f.fd, f.h = int32(p.fd), h
 	p.l.add(f)
 }
 
-// Place returns a place for fd, which does not block, in the loop with the fewest descriptors.
+// Place returns a place for fd, which must not block, in the loop with the fewest descriptors.
 func (ls *Loops) Place(fd int) Place { return Place{ls.idlest(nil), fd} }
 
-// Take returns a place for nc's socket, and closes nc: the loop has a descriptor of its own for it. Only a *net.TCPConn and a
-// *net.UnixConn can be taken: a type that embeds one may have methods of its own. For any other the error is an
-// errors.ErrUnsupported, and nc is as it was.
+// Take returns a place for nc's socket, and closes nc: the loop has a separate descriptor for it. Only a *net.TCPConn and a
+// *net.UnixConn can be taken: a type that embeds one may have methods of its own. For anything else the error is an
+// errors.ErrUnsupported, and nc is unchanged.
 func (ls *Loops) Take(nc net.Conn) (Place, error) {
 	fd, err := takeFD(nc)
 	if err != nil {
@@ -102,7 +102,7 @@ func (ls *Loops) Take(nc net.Conn) (Place, error) {
 	return ls.Place(fd), nil
 }
 
-// TakeBoth is Take for two connections that are served together: their places are in one loop.
+// TakeBoth is Take for two connections that are served together: both places are in one loop.
 func (ls *Loops) TakeBoth(a, b net.Conn) (pa, pb Place, err error) {
 	fd, err := takeFD(b)
 	if err != nil {
@@ -126,8 +126,9 @@ func (ls *Loops) TakeBeside(nc net.Conn, f *FD) (Place, error) {
 	return Place{f.loop, fd}, nil
 }
 
-// Dial returns a place for a socket that is connecting to addr, over TCP. It does not wait: [FD.Write] returns ErrAgain until there is
-// a connection, and fails when there will be none. Keep-alive is what a net.Dialer with that KeepAliveConfig sets, enabled in any case.
+// Dial returns a place for a socket that is connecting to addr, over TCP. It does not wait: [FD.Write] returns ErrAgain until the
+// connection is established, and fails if it cannot be. TCP keep-alive is enabled, with the values that a net.Dialer with that
+// KeepAliveConfig sets.
 func (ls *Loops) Dial(addr netip.AddrPort, keep net.KeepAliveConfig) (Place, error) {
 	fd, err := dialFD(addr, keep)
 	if err != nil {
@@ -136,15 +137,15 @@ func (ls *Loops) Dial(addr netip.AddrPort, keep net.KeepAliveConfig) (Place, err
 	return ls.Place(fd), nil
 }
 
-// Discard closes the descriptor of a place that was not used.
+// Discard closes the descriptor of an unused place.
 func (p Place) Discard() { p.l.k.Close(p.fd) }
 
-// Peer returns the address of the other end of the descriptor, nil when it is not known.
+// Peer returns the address of the other end of the descriptor, nil if it is unknown.
 func (p Place) Peer() net.Addr { return p.l.k.Peer(p.fd) }
 
-// Listen has a loop accept from l's socket: a *net.TCPListener's or *net.UnixListener's, of which the loop has a descriptor
-// of its own until stop is called. For any other l the error is an errors.ErrUnsupported. take is called for each
-// connection, and calls Add of its place; nil has the connection closed. It must not block.
+// Listen makes a loop accept from l's socket, which is a *net.TCPListener's or a *net.UnixListener's. The loop has a separate
+// descriptor for it until stop is called. For any other l the error is an errors.ErrUnsupported. take is called for each
+// connection, and calls Add of its place; if it returns nil, the connection is closed. It must not block.
 func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err error) {
 	fd, err := listenerFD(l)
 	if err != nil {
@@ -153,7 +154,7 @@ func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err 
 	return ls.ListenOn(fd, take)
 }
 
-// ListenOn is Listen for a descriptor, which does not block and becomes the loop's.
+// ListenOn is Listen for a descriptor, which must not block and then belongs to the loop.
 func (ls *Loops) ListenOn(fd int, take func(Place) *FD) (stop func(), err error) {
 	l := ls.loops[0]
 	n, err := l.listen(fd, take)
@@ -164,7 +165,7 @@ func (ls *Loops) ListenOn(fd int, take func(Place) *FD) (stop func(), err error)
 	return func() { l.deafen(n) }, nil
 }
 
-// Len returns how many descriptors are on the loops.
+// Len returns the number of descriptors on the loops.
 func (ls *Loops) Len() int {
 	n := 0
 	for _, l := range ls.loops {
@@ -173,7 +174,7 @@ func (ls *Loops) Len() int {
 	return n
 }
 
-// Each calls f for the handler of every descriptor that is on a loop when its turn comes.
+// Each calls f for the handler of each descriptor that is on a loop at that time.
 func (ls *Loops) Each(f func(Handler)) {
 	for _, l := range ls.loops {
 		l.mu.Lock()
@@ -190,7 +191,7 @@ func (ls *Loops) Each(f func(Handler)) {
 	}
 }
 
-// Stop has each loop end when its last descriptor is gone. Nothing may be added from then on.
+// Stop makes each loop end with its last descriptor. Nothing may be added afterwards.
 func (ls *Loops) Stop() {
 	for _, l := range ls.loops {
 		l.stop()
@@ -200,7 +201,7 @@ func (ls *Loops) Stop() {
 // Wait waits until the loops have ended after Stop.
 func (ls *Loops) Wait() { ls.running.Wait() }
 
-// idlest returns the loop with the fewest descriptors, and own when there is none with fewer.
+// idlest returns the loop with the fewest descriptors, preferring own.
 func (ls *Loops) idlest(own *loop) *loop {
 	best, least := own, int64(1)<<62
 	if own != nil {
@@ -214,7 +215,7 @@ func (ls *Loops) idlest(own *loop) *loop {
 	return best
 }
 
-// fail reports that a loop cannot go on.
+// fail reports the failure of a loop.
 func (ls *Loops) fail(err error) {
 	if ls.failed != nil {
 		ls.failed(err)

@@ -6,23 +6,23 @@ import (
 )
 
 const (
-	// patient is how often the monitor looks for a handler that does not return; hasty is how often after it has found
-	// one, for the next ones are likely to wait for the same thing.
+	// patient is how often the monitor looks for a handler that does not return; hasty is how often after it has found one, since
+	// the next handlers are likely to wait for the same thing.
 	patient = 10 * time.Millisecond
 	hasty   = 500 * time.Microsecond
 
-	calmDown = 50 // checks without a result, until it waits longer again
+	calmDown = 50 // checks without a result, before the interval grows again
 )
 
-// monitor watches the drivers, and takes the loop from one whose handler does not return. While all connections wait,
-// it sleeps.
+// monitor watches the drivers, and takes the loop from a driver whose handler does not return. It sleeps while all connections
+// wait.
 type monitor struct {
 	asleep atomic.Bool
-	timer  *time.Timer // of the one that has set asleep to false
+	timer  *time.Timer // of the driver that has set asleep to false
 	seen   []sight
 }
 
-// sight is what was seen of a loop.
+// sight is what the monitor saw of a loop.
 type sight struct {
 	d     *Driver
 	state uint32
@@ -35,8 +35,8 @@ func (m *monitor) start(ls *Loops) {
 	go m.run(ls)
 }
 
-// alert is called by a driver that is busy from here on. It sets the timer, which is less than waking the goroutine: most
-// visits are over by then.
+// alert is called by a driver that becomes busy. It sets the timer, which is cheaper than waking the goroutine: most visits end
+// before it fires.
 func (m *monitor) alert() {
 	if m.asleep.Load() && m.asleep.CompareAndSwap(true, false) {
 		m.timer.Reset(patient)
@@ -62,7 +62,7 @@ func (m *monitor) run(ls *Loops) {
 		}
 		if period == patient && !inVisit {
 			m.asleep.Store(true)
-			// A driver that became busy before it could see that shows now.
+			// A driver that became busy before it could see this is found now.
 			if _, inVisit := m.look(ls); !inVisit || !m.asleep.CompareAndSwap(true, false) {
 				continue
 			}
@@ -71,7 +71,7 @@ func (m *monitor) run(ls *Loops) {
 	}
 }
 
-// look takes over the loops that are where they were at the look before, in a visit. inVisit reports that a loop is in one.
+// look takes over the loops that are in the same visit as at the previous look. inVisit reports whether a loop is in a visit.
 func (m *monitor) look(ls *Loops) (found, inVisit bool) {
 	for i, l := range ls.loops {
 		d := l.driver.Load()

@@ -1,6 +1,6 @@
 package loop
 
-// These are not in package syscall, which goes through socketcall(2) on this architecture.
+// Package syscall lacks these on this architecture, where it uses socketcall(2).
 const (
 	sysSocket     = 359
 	sysConnect    = 362

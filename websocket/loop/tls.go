@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Under is what a *tls.Conn has to run on so that a loop can take its socket:
+// Under is the connection to make a *tls.Conn on, so that a loop can take its socket:
 //
 //	conn := tls.Server(&loop.Under{Conn: socket}, config)
 //
-// Until then it is the Conn in it. It may be embedded, and must not be copied.
+// Until then its Conn is used. It may be embedded, and must not be copied.
 type Under struct {
 	net.Conn
 	cut bool         // the stream has ended below TLS
-	at  recordCursor // where in it the next Read begins
+	at  recordCursor // where in the record the next Read begins
 }
 
 // Read reads from the Conn.
@@ -33,7 +33,7 @@ func (u *Under) Read(p []byte) (int, error) {
 
 func (u *Under) under() *Under { return u }
 
-// underneath returns the Under that conn runs on, nil when it runs on something else.
+// underneath returns the Under of conn, nil if conn is on something else.
 func underneath(conn *tls.Conn) *Under {
 	if u, ok := conn.NetConn().(interface{ under() *Under }); ok {
 		return u.under()
@@ -41,12 +41,12 @@ func underneath(conn *tls.Conn) *Under {
 	return nil
 }
 
-// ErrTruncated reports that a stream over TLS has ended without a close_notify, so that some of it may be missing (RFC 8446 §6.1). It
-// is an io.ErrUnexpectedEOF.
+// ErrTruncated reports that a stream over TLS has ended without a close_notify, so that data may be missing (RFC 8446 §6.1). It
+// wraps io.ErrUnexpectedEOF.
 var ErrTruncated = fmt.Errorf("TLS ended without close_notify: %w", io.ErrUnexpectedEOF)
 
-// Truncated returns ErrTruncated in place of err where a read of conn has failed with err for that reason. Otherwise, and where conn does not
-// run on an [Under], it returns err: crypto/tls itself takes an end between two records for io.EOF. The caller is the reader of conn.
+// Truncated returns ErrTruncated in place of err if a read of conn failed with err for that reason. Otherwise, and if conn is not
+// on an [Under], it returns err: crypto/tls itself reports an end between two records as io.EOF. The caller is the reader of conn.
 func Truncated(conn *tls.Conn, err error) error {
 	if err == nil || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -57,36 +57,37 @@ func Truncated(conn *tls.Conn, err error) error {
 	return ErrTruncated
 }
 
-// recordRead is the size of one read below TLS: two of its largest records.
+// recordRead is the size of one read below TLS: two records of the maximum size.
 const recordRead = 32 << 10
 
 var recordReads = sync.Pool{New: func() any { return new([recordRead]byte) }}
 
-// TLS is the TLS of a descriptor, by crypto/tls: its Read fails for the moment when there is nothing, and goes on at the next call; what
-// is written to it is queued. While it waits it has no buffer of its own; that of crypto/tls is as long as the longest record so far.
+// TLS is the TLS layer of a descriptor, by crypto/tls: Read returns ErrAgain if nothing has arrived, and continues at the next
+// call; written data is queued. While waiting it has no buffer of its own; the one of crypto/tls is as long as the longest record
+// so far.
 //
-// A Handler calls Read from Serve as long as there is room for what it returns, when the FD is Readable and when More reports that there is
-// something, and Flush at the end of each visit: a Read may have queued an answer, such as that to a key update (RFC 8446 §4.6.3).
+// A Handler calls Read from Serve, while it has room for the data, if the FD is Readable or More reports true, and Flush at the end
+// of each visit: a Read may have queued an answer, such as that to a key update (RFC 8446 §4.6.3).
 //
-// Only the holder calls Read and More. Write, CloseWrite, Flush and Drop want the FD's lock held where several goroutines write. Lock
-// order: an FD's, then that of a TLS.
+// Only the holder calls Read and More. Write, CloseWrite, Flush and Drop require the FD's lock if several goroutines write. Lock
+// order: an FD's lock, then that of a TLS.
 type TLS struct {
 	conn  *tls.Conn
 	under *Under
 	fd    *FD
 
-	// The holder's.
-	in   *[recordRead]byte // what one read has brought and crypto/tls has not taken is in[r:w]; nil for nothing
+	// These belong to the holder.
+	in   *[recordRead]byte // bytes that were read and crypto/tls has not taken are in[r:w]; nil if there are none
 	r, w int32
 	dry  bool // the kernel has no more
-	more bool // crypto/tls may have more, of which the kernel knows nothing
+	more bool // crypto/tls may have more, which the kernel does not report
 
 	mu  sync.Mutex
-	out *records // to be sent; nil for none
+	out *records // to be sent; nil if there is nothing
 }
 
-// NewTLS returns the TLS of conn, behind its handshake, for a loop: the socket is what [Loops.Take] gets, and the TLS begins with On. The error
-// is an errors.ErrUnsupported where conn does not run on an [Under]. Until On nothing has changed.
+// NewTLS returns the TLS layer of conn, after its handshake, for a loop: socket is what to pass to [Loops.Take], and On starts the
+// TLS layer. If conn is not on an [Under], the error is an errors.ErrUnsupported. Nothing has changed until On.
 func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
 	u := underneath(conn)
 	if u == nil {
@@ -95,19 +96,19 @@ func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
 	return &TLS{conn: conn, under: u, more: true}, u.Conn, nil
 }
 
-// On has TLS run on f from now on, which has the place of its socket, or is about to get it.
+// On starts the TLS layer on f, which has the place of its socket, or is about to get it.
 func (t *TLS) On(f *FD) {
 	t.fd = f
 	t.under.Conn = (*underTLS)(t)
 }
 
-// ConnectionState returns what the handshake has agreed on.
+// ConnectionState returns the state of the connection after its handshake.
 func (t *TLS) ConnectionState() tls.ConnectionState { return t.conn.ConnectionState() }
 
-// More reports whether a Read may return something of which the kernel knows nothing.
+// More reports whether Read may return data that the kernel does not report.
 func (t *TLS) More() bool { return t.more }
 
-// Read reads what was said under TLS, as many records as fit. It returns ErrAgain when that was all, perhaps with some bytes; io.EOF behind a
+// Read reads decrypted data, as many records as fit. It returns ErrAgain, possibly with data, if there is no more; io.EOF after a
 // close_notify, and ErrTruncated at the end of a stream without one.
 func (t *TLS) Read(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
@@ -124,19 +125,19 @@ func (t *TLS) Read(p []byte) (n int, err error) {
 		return n, ErrAgain
 	}
 	if n > 0 {
-		t.more = true // the error comes again
+		t.more = true // the error is returned again by the next call
 		return n, nil
 	}
 	return n, Truncated(t.conn, err)
 }
 
-// Write queues p, as records. Flush sends them.
+// Write encrypts and queues p. Flush sends it.
 func (t *TLS) Write(p []byte) (int, error) { return t.conn.Write(p) }
 
-// CloseWrite queues a close_notify. The end of the stream below is the caller's, once all is sent.
+// CloseWrite queues a close_notify. The caller ends the stream below when everything has been sent.
 func (t *TLS) CloseWrite() error { return t.conn.CloseWrite() }
 
-// Queued returns how many bytes of records wait to be sent.
+// Queued returns the number of bytes of records in the queue.
 func (t *TLS) Queued() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,8 +147,8 @@ func (t *TLS) Queued() int {
 	return len(t.out.b) - t.out.sent
 }
 
-// Flush sends what is queued, and returns how many bytes the kernel has taken of it, with ErrAgain when that was not all. After any other error nothing
-// is queued.
+// Flush sends the queue, and returns how many of its bytes the kernel has accepted, with ErrAgain if some are left. After any other
+// error the queue is empty.
 func (t *TLS) Flush() (n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -170,7 +171,7 @@ func (t *TLS) Flush() (n int, err error) {
 	return n, err
 }
 
-// Drop gives up what is queued.
+// Drop discards the queue.
 func (t *TLS) Drop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -178,14 +179,14 @@ func (t *TLS) Drop() {
 	t.out = nil
 }
 
-// errNotNow tells crypto/tls to come back: it keeps its place after an error that is temporary.
+// errNotNow makes crypto/tls return and continue later: it keeps its state after a temporary error.
 type errNotNow struct{}
 
 func (errNotNow) Error() string   { return "loop: nothing to read at the moment" }
 func (errNotNow) Timeout() bool   { return true }
 func (errNotNow) Temporary() bool { return true }
 
-// underTLS is a TLS as what crypto/tls runs on.
+// underTLS is a TLS in the role of the connection below crypto/tls.
 type underTLS TLS
 
 // Read implements net.Conn for crypto/tls.
@@ -206,7 +207,7 @@ func (t *underTLS) Read(p []byte) (int, error) {
 		}
 		t.in, t.r, t.w = b, 0, int32(n)
 	}
-	n := t.under.at.within(t.in[t.r:t.w]) // what crypto/tls has of further records grows the buffer that it keeps
+	n := t.under.at.within(t.in[t.r:t.w]) // further records would make crypto/tls grow the buffer that it keeps
 	n = copy(p, t.in[t.r:int(t.r)+n])
 	if t.r += int32(n); t.r == t.w {
 		recordReads.Put(t.in)
@@ -215,8 +216,8 @@ func (t *underTLS) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// maxUnsent bounds what is queued for a peer that takes nothing. A Handler that does not write meanwhile gets there only when the peer asks
-// for answers, one key update after the other.
+// maxUnsent bounds the queue for a peer that does not read. A Handler that does not write in the meantime reaches it only if the
+// peer requests answers, such as by one key update after another.
 const maxUnsent = 256 << 10
 
 var errUnsent = errors.New("loop: TLS: the peer takes nothing, and wants answers")
@@ -235,7 +236,7 @@ func (t *underTLS) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close implements net.Conn. The descriptor is the Handler's to close.
+// Close implements net.Conn. The Handler closes the descriptor.
 func (t *underTLS) Close() error { return nil }
 
 // LocalAddr implements net.Conn.
@@ -259,7 +260,7 @@ func orUnknown(a net.Addr) net.Addr {
 	return a
 }
 
-// SetDeadline implements net.Conn. The loop keeps the deadlines, and nothing here waits.
+// SetDeadline implements net.Conn. The loop keeps the deadlines, and no call here waits.
 func (t *underTLS) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline implements net.Conn.
@@ -271,15 +272,15 @@ func (t *underTLS) SetWriteDeadline(time.Time) error { return nil }
 // recordCursor follows the boundaries of records in a stream (RFC 8446 §5.1). The zero value is at its beginning.
 type recordCursor struct {
 	kind  streamKind
-	nhead uint8   // bytes of a header that have passed
-	tail  [2]byte // the length in it
-	left  uint16  // bytes of a record, behind its header, that have not passed
+	nhead uint8   // bytes of a header that have been read
+	tail  [2]byte // the length in that header
+	left  uint16  // remaining bytes of a record, after its header
 }
 
 type streamKind uint8
 
 const (
-	unknown streamKind = iota // nothing has passed
+	unknown streamKind = iota // nothing has been read
 	ofTLS
 	ofOther
 )
@@ -289,7 +290,7 @@ const handshakeRecord = 22
 
 const recordHeader = 5
 
-// pass takes bytes that pass by.
+// pass advances over bytes.
 func (c *recordCursor) pass(b []byte) {
 	if c.kind == unknown && len(b) > 0 {
 		if c.kind = ofOther; b[0] == handshakeRecord {
@@ -316,7 +317,8 @@ func (c *recordCursor) pass(b []byte) {
 	}
 }
 
-// within returns how many bytes of b, which come next, belong to one record. At most a header is counted whose length is not known before.
+// within returns how many bytes of b, which come next, belong to one record. If its length is not known yet, it counts at most a
+// header.
 func (c *recordCursor) within(b []byte) int {
 	if c.kind != ofTLS {
 		return len(b)
@@ -331,13 +333,13 @@ func (c *recordCursor) within(b []byte) int {
 	return min(n, len(b))
 }
 
-// records is a queue of records, of which some are sent.
+// records is a queue of records, some of which are sent.
 type records struct {
 	b    []byte
 	sent int
 }
 
-// The sizes of buffers that are pooled: the larger ones have held as much as a Handler writes between two calls of Flush.
+// The sizes of pooled buffers: the larger ones hold as much as a Handler writes between two calls of Flush.
 const (
 	minRecords = 2 << 10
 	maxRecords = 160 << 10
@@ -345,7 +347,7 @@ const (
 
 var recordPool = sync.Pool{New: func() any { return &records{b: make([]byte, 0, minRecords)} }}
 
-// free gives r back; nil means none.
+// free gives r back; r may be nil.
 func (r *records) free() {
 	if r != nil && cap(r.b) >= minRecords && cap(r.b) <= maxRecords {
 		r.b, r.sent = r.b[:0], 0
@@ -353,7 +355,7 @@ func (r *records) free() {
 	}
 }
 
-// tight returns what is left of r, in no more memory than that takes twice.
+// tight returns the rest of r, in at most twice the memory that it needs.
 func (r *records) tight() *records {
 	rest := r.b[r.sent:]
 	if len(rest) > cap(r.b)/2 {

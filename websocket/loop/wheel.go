@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// tick is how exact deadlines are. A loop has one wheel for all of them: a bucket for each tick, which holds the
-// descriptors of which something is due then. A deadline more than a turn ahead waits in its bucket for more than one.
+// tick is the precision of deadlines. A loop has one wheel for all of them: a bucket for each tick, with the descriptors that are
+// due then. A deadline that is more than one turn ahead waits in its bucket for more than one turn.
 const (
 	tick    = 16 * time.Millisecond
 	buckets = 1024
 )
 
-// ticks returns how many ticks d is, 1 at least.
+// ticks returns d in ticks, at least 1.
 func ticks(d time.Duration) uint32 { return uint32(max(1, (d+tick-1)/tick)) }
 
-// wheel chains the descriptors of a bucket by their slots; 0 means none, so what is stored is one more. The loop's mu guards
-// it, and the chain's links in each FD.
+// wheel links the descriptors of a bucket by their slots, stored as one more, since 0 means none. The loop's mu guards it, and the
+// links in each FD.
 type wheel struct {
 	heads [buckets]uint32
-	used  [buckets / 64]uint64 // a bit for each bucket that is not empty
-	now   uint32               // the last tick that was looked at
+	used  [buckets / 64]uint64 // one bit for each bucket that is not empty
+	now   uint32               // the last tick that was handled
 }
 
-// schedule makes due the tick at which f wants to be looked at, in place of the one before. The caller holds l.mu.
+// schedule sets the tick at which f is due, and replaces the previous one. The caller holds l.mu.
 func (l *loop) schedule(f *FD, due uint32) {
 	l.unschedule(f)
 	w := &l.wheel
@@ -41,7 +41,7 @@ func (l *loop) schedule(f *FD, due uint32) {
 	}
 }
 
-// unschedule takes f out of its bucket. The caller holds l.mu.
+// unschedule removes f from its bucket. The caller holds l.mu.
 func (l *loop) unschedule(f *FD) {
 	if f.due == 0 {
 		return
@@ -55,10 +55,10 @@ func (l *loop) unschedule(f *FD) {
 	if f.next != 0 {
 		l.slots[f.next-1].prev = f.prev
 	}
-	f.due = 0 // of no bucket: its links count no longer
+	f.due = 0 // in no bucket: its links have no meaning
 }
 
-// expire appends work for all that is due at now. The caller holds l.mu.
+// expire appends the work that is due at now. The caller holds l.mu.
 func (l *loop) expire(now uint32, to []work) []work {
 	w := &l.wheel
 	for t := max(w.now+1, now-min(now, buckets-1)); t <= now; t++ {
@@ -76,11 +76,11 @@ func (l *loop) expire(now uint32, to []work) []work {
 	return to
 }
 
-// nextDue returns the first tick at which a bucket is not empty; ok is false when all are empty. The caller holds l.mu.
+// nextDue returns the first tick with a bucket that is not empty; ok is false if all are empty. The caller holds l.mu.
 func (l *loop) nextDue() (at uint32, ok bool) {
 	w := &l.wheel
 	from := w.now + 1
-	for i := range uint32(len(w.used) + 1) { // the word that it begins in is looked at twice: its end, then all of it
+	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: its end, and at last all of it
 		set := w.used[(from/64+i)%uint32(len(w.used))]
 		if i == 0 {
 			set &= ^uint64(0) << (from % 64)

@@ -1,39 +1,39 @@
 package protocol
 
-// The bounds that a driver keeps, because they need its clock or its codec, and that no two drivers should keep
-// differently (RFC 6455 §10.4: an endpoint protects itself from a peer that is too much).
+// The limits that a driver enforces because they need its clock or its codec, defined here so that they are the same in all drivers
+// (RFC 6455 §10.4: an endpoint protects itself from excessive data).
 const (
-	// MaxFragments bounds a message that never ends. 16 MiB in frames of 128 bytes pass.
+	// MaxFragments is the maximum number of frames in a message. 16 MiB in frames of 128 bytes are within it.
 	MaxFragments = 1 << 17
 
-	// MaxControls bounds the pings and unasked pongs that a peer may send in a second. Each costs us a write.
+	// MaxControls is the maximum number of pings and unsolicited pongs that a peer may send in a second. Each may cost a write.
 	MaxControls = 1000
 
-	// PongRoom bounds, in bytes, the pongs that wait to be sent to a peer that does not read.
+	// PongRoom is the maximum size, in bytes, of the pongs that wait for a peer that does not read.
 	PongRoom = 4 << 10
 
-	// NewMemory is how many times as much as has come of a message is allocated for all of it, and PooledMemory how many
-	// times as much is taken from what is in a pool and costs nothing new.
+	// NewMemory is the maximum ratio of the memory that is allocated for a message to the bytes that have arrived, and PooledMemory
+	// is the same for pooled memory, which needs no allocation.
 	NewMemory    = 4
 	PooledMemory = 16
 )
 
-// Room returns how much memory to have for a message of which here bytes have come and left are announced: times as much
-// as has come, at most. A length that a peer announces costs no memory by itself.
+// Room returns how much memory to provide for a message of which here bytes have arrived and left are announced: at most times as
+// much as has arrived. An announced length alone uses no memory.
 func Room(here int, left int64, times int) int { return here + int(min(left, int64((times-1)*here))) }
 
-// TooManyControls fails the connection for more than MaxControls in a second. Its error is as Step's, like that of the
-// two below.
+// TooManyControls fails the connection for more than MaxControls control frames in a second. It returns an error like Step's, as
+// the two methods below do.
 func (m *Machine) TooManyControls() error {
 	return m.Fail(violation("§10.4", codePolicy, "more than 1000 control frames in a second"))
 }
 
-// InflatesTooBig fails the connection for a compressed message of which the application would get more than the limit.
+// InflatesTooBig fails the connection for a compressed message that exceeds the limit after decompression.
 func (m *Machine) InflatesTooBig() error {
 	return m.Fail(violation("§10.4", codeTooBig, "a message that inflates to more bytes than are accepted here"))
 }
 
-// CannotInflate fails the connection for a compressed message that breaks a clause of its codec.
+// CannotInflate fails the connection for a compressed message that violates a clause of its codec.
 func (m *Machine) CannotInflate(section, detail string) error {
 	return m.Fail(&Violation{section, codeInvalidData, "a compressed message that cannot be inflated: " + detail})
 }

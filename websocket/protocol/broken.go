@@ -1,14 +1,14 @@
 package protocol
 
-// Broken is how a connection ended whose stream broke off: no close frame came, or none in answer to ours. Its text is made
-// when it is asked for, since connections that break off are common, and their errors are mostly thrown away.
+// Broken is the error of a stream that ended without a closing handshake: no close frame arrived, or none in answer to ours. Its
+// text is made on request, since such ends are common and most of their errors are discarded.
 type Broken struct {
-	Where   string // as Within says it
+	Where   string // the position in the stream, see Within
 	Closing bool   // our close frame had been sent
-	Err     error  // what the stream said
+	Err     error  // the error of the stream
 }
 
-// Error says where the stream ended, and what it said.
+// Error returns the position at which the stream ended, and its error.
 func (b *Broken) Error() string {
 	switch {
 	case b.Closing:
@@ -19,5 +19,5 @@ func (b *Broken) Error() string {
 	return "the stream ended " + b.Where + ", without a close frame: " + b.Err.Error()
 }
 
-// Unwrap returns what the stream said.
+// Unwrap returns the error of the stream.
 func (b *Broken) Unwrap() error { return b.Err }

@@ -16,7 +16,7 @@ var ErrClosing = errors.New("the close frame has been sent")
 // ErrCode is returned for a status code that must not be on the wire (RFC 6455 §7.4).
 var ErrCode = errors.New("this status code must not be sent")
 
-// control takes a piece of a control frame's payload, and acts when all of it is there.
+// control takes a piece of a control frame's payload, and handles the frame when it is complete.
 func (m *Machine) control(piece []byte) (Event, *Violation) {
 	if m.left > 0 || m.ctl != nil {
 		m.ctl = append(m.ctl, piece...)
@@ -35,14 +35,14 @@ func (m *Machine) control(piece []byte) (Event, *Violation) {
 		}
 		return Event{Kind: Ping, Payload: piece}, nil
 	case frame.Pong:
-		return Event{Kind: Pong, Payload: piece}, nil // §5.5.3: an unsolicited one is allowed and means nothing
+		return Event{Kind: Pong, Payload: piece}, nil // §5.5.3: an unsolicited pong is allowed and has no meaning
 	}
 	return m.closed(piece)
 }
 
-// closed takes the payload of the peer's close frame.
+// closed handles the payload of the peer's close frame.
 func (m *Machine) closed(p []byte) (Event, *Violation) {
-	code := uint16(codeNoStatus) // §7.1.5: no code in the frame is taken for 1005
+	code := uint16(codeNoStatus) // §7.1.5: a frame without a code counts as 1005
 	reason := p
 	switch {
 	case len(p) == 1:
@@ -58,30 +58,30 @@ func (m *Machine) closed(p []byte) (Event, *Violation) {
 		}
 	}
 	m.ended = true
-	// §5.5.1: an endpoint that has not sent a close frame MUST send one in response, and echoes the code it got. The
-	// reason goes back with it: browsers report the code and the reason of our frame.
+	// §5.5.1: an endpoint that has not sent a close frame MUST send one in response, and typically echoes the code. The reason is
+	// echoed, too: browsers report the code and the reason of our frame.
 	if !m.Relay {
 		m.replies = append(m.replies, reply{frame.Close, slices.Clone(p)})
 	}
 	return Event{Kind: Close, Code: code, Payload: reason}, nil
 }
 
-// WithholdClose takes the answer to the peer's close frame out of the output: the driver answers it later, with AppendClose. It belongs to
-// the reading half.
+// WithholdClose removes the answer to the peer's close frame from the output: the driver answers later, with AppendClose. It
+// belongs to the reading half.
 func (m *Machine) WithholdClose() {
 	m.replies = slices.DeleteFunc(m.replies, func(r reply) bool { return r.opcode == frame.Close })
 }
 
-// Pending reports whether the reading half has something for AppendOutput.
+// Pending reports whether AppendOutput has anything to append.
 func (m *Machine) Pending() bool { return len(m.replies) > 0 }
 
-// AppendOutput appends the frames that the reading half wants sent: pongs, the answer to a close frame, the close frame
-// for a violation. Behind our own close frame go pongs only: §5.5.2 asks for them until the peer's close frame has come, and
-// §5.5.1 forbids data. Pongs that would make dst longer than room are left
-// out, the oldest first, so a peer that sends pings and reads no pongs fills no memory. §5.5.3: an endpoint that has not
-// yet answered earlier pings MAY answer the most recent one only.
+// AppendOutput appends the frames that the reading half requires: pongs, the answer to a close frame, the close frame for a
+// violation. After our own close frame it appends only pongs: §5.5.2 requires them until the peer's close frame has arrived, and
+// §5.5.1 forbids only data. It omits pongs that would make dst longer than room, the oldest first, so that a peer that sends pings
+// and does not read uses bounded memory. §5.5.3: an endpoint that has not yet answered earlier pings MAY answer the most recent one
+// only.
 //
-// key gives the masking key for each frame of a client.
+// key returns the masking key for each frame of a client.
 func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte {
 	excess := m.excessPongs(room - len(dst))
 	for _, r := range m.replies {
@@ -101,9 +101,9 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 	return dst
 }
 
-// excessPongs returns how many pongs to leave out so that the others take at most room bytes.
+// excessPongs returns how many pongs to omit so that the others take at most room bytes.
 func (m *Machine) excessPongs(room int) int {
-	var second byte // of a control frame's header: the mask bit, and a length that fits beside it
+	var second byte // of a control frame's header: the mask bit, and a length that fits into the same byte
 	if m.Client {
 		second = 0x80
 	}
@@ -120,8 +120,8 @@ func (m *Machine) excessPongs(room int) int {
 	return excess
 }
 
-// AppendClose appends our close frame. CodeNoStatus (1005) makes one without a body; other codes that may not be on the
-// wire are ErrCode. A reason too long for the frame is cut where a rune begins, and what is not UTF-8 in it is replaced.
+// AppendClose appends our close frame. CodeNoStatus (1005) makes one without a body; for other codes that must not be sent the
+// error is ErrCode. A reason that is too long is cut at a character boundary, and invalid UTF-8 in it is replaced.
 func (m *Machine) AppendClose(dst []byte, code uint16, reason string, key func() [4]byte) ([]byte, error) {
 	if code != codeNoStatus && !CodeOnWire(code) {
 		return dst, ErrCode // §7.4.1: 1005, 1006 and 1015 MUST NOT be set as a status code
@@ -141,13 +141,13 @@ func (m *Machine) AppendPing(dst, payload []byte, key func() [4]byte) ([]byte, e
 	return m.appendControl(dst, frame.Ping, payload[:min(len(payload), frame.MaxControlPayload)], key), nil
 }
 
-// AppendPong appends a pong with at most 125 bytes of payload: the answer to a ping when Relay is set, or an
-// unsolicited one (§5.5.3). Behind our close frame, too, it may be sent: §5.5.1 forbids data only.
+// AppendPong appends a pong with at most 125 bytes of payload: the answer to a ping if Relay is set, or an unsolicited one
+// (§5.5.3). It may also be sent after our close frame: §5.5.1 forbids only data.
 func (m *Machine) AppendPong(dst, payload []byte, key func() [4]byte) []byte {
 	return m.appendControl(dst, frame.Pong, payload[:min(len(payload), frame.MaxControlPayload)], key)
 }
 
-// Closing reports that our close frame is made: nothing may follow it.
+// Closing reports whether our close frame has been made: nothing may follow it.
 func (m *Machine) Closing() bool { return m.closing }
 
 func (m *Machine) appendControl(dst []byte, op frame.Opcode, payload []byte, key func() [4]byte) []byte {
@@ -158,9 +158,8 @@ func (m *Machine) appendControl(dst []byte, op frame.Opcode, payload []byte, key
 	return appendFrame(dst, h, payload)
 }
 
-// BeginFrame returns the header for a data frame of n payload bytes: the first frame of a message when none is begun,
-// a continuation otherwise, the last one when fin is set. Framing is all it does; a client's payload is masked with
-// the header's key by the driver.
+// BeginFrame returns the header for a data frame of n payload bytes: the first frame of a message if none is open, otherwise a
+// continuation, and the last one if fin is set. It only frames: the driver masks a client's payload with the header's key.
 func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (frame.Header, error) {
 	if m.closing {
 		return frame.Header{}, ErrClosing
@@ -168,7 +167,7 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	h := frame.Header{Fin: fin, Opcode: frame.Binary, Length: int64(n), Masked: m.Client}
 	switch {
 	case m.fragmented:
-		h.Opcode = frame.Continuation // §5.4: every frame but the first
+		h.Opcode = frame.Continuation // §5.4: every frame except the first
 	case text:
 		h.Opcode = frame.Text
 	}
@@ -182,8 +181,8 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	return h, nil
 }
 
-// AppendMessage appends a message in one frame, which BeginFrame would have begun. A client's is masked with what key returns: a fresh
-// key from a strong source of entropy (§5.3). A server's key may be nil.
+// AppendMessage appends a message in one frame, with the header that BeginFrame would return. key returns a client's masking key: a
+// new key from a strong source of entropy (§5.3). A server's key may be nil.
 func (m *Machine) AppendMessage(dst []byte, text bool, p []byte, key func() [4]byte) ([]byte, error) {
 	if m.closing || m.fragmented || m.Client || len(p) >= 1<<16 {
 		var k [4]byte
@@ -208,7 +207,7 @@ func (m *Machine) AppendMessage(dst []byte, text bool, p []byte, key func() [4]b
 	return append(dst, p...), nil
 }
 
-// MessageOpen reports that a message of ours is begun and not ended: only control frames and its own may follow.
+// MessageOpen reports whether a message of ours has begun and not ended: only control frames and its own frames may follow.
 func (m *Machine) MessageOpen() bool { return m.fragmented }
 
 func appendFrame(dst []byte, h frame.Header, payload []byte) []byte {

@@ -7,22 +7,22 @@ import (
 	"github.com/handfast/handfast/websocket/internal/utf8x"
 )
 
-// Limits bound what a peer can make the other end do. One value may serve any number of Machines.
+// Limits are the limits on the messages of a peer. One value may serve any number of Machines.
 type Limits struct {
 	MaxMessage int64 // bytes on the wire of one message; 0 means no limit
 	Fragments  int   // frames of one message; 0 means no limit
 }
 
-// Kind says what an Event tells.
+// Kind is the kind of an Event.
 type Kind uint8
 
-// What a step can yield.
+// The kinds of events.
 const (
-	None  Kind = iota // all bytes are used, nothing to tell yet
+	None  Kind = iota // all bytes were used, and there is no event yet
 	Data              // a piece of a message
-	Ping              // a ping; its pong is among the output, unless Relay is set
+	Ping              // a ping; its pong is in the output, unless Relay is set
 	Pong              // a pong
-	Close             // the peer's close frame; the answer is among the output, unless Relay is set
+	Close             // the peer's close frame; the answer is in the output, unless Relay is set
 )
 
 // String returns the name in lower case: "data".
@@ -35,79 +35,78 @@ func (k Kind) String() string {
 
 var kindNames = [...]string{"none", "data", "ping", "pong", "close"}
 
-// Event is what one step found. Payload is in the bytes given to Step, or in the Machine until the next step.
+// Event is the result of one step. Payload is in the bytes given to Step, or in the Machine until the next step.
 type Event struct {
 	Kind       Kind
 	Text       bool   // Data: the message is text
 	First      bool   // Data: the message begins here
 	Last       bool   // Data: the message ends here
 	Compressed bool   // Data: the message has RSV1 set (RFC 7692 §6)
-	Code       uint16 // Close: the status code, 1005 when there was none
+	Code       uint16 // Close: the status code, 1005 if there is none
 	Payload    []byte // unmasked; of a Close: the reason
 }
 
-// Violation is a broken rule: the clause, the code that the close frame tells the peer, and what the peer did.
+// Violation is a violated rule: the clause, the code for the close frame, and what the peer did.
 type Violation struct {
 	Section string // the clause: "RFC 6455 §5.1"
 	Code    uint16 // of the close frame
 	Detail  string // what the peer did
 }
 
-// Error says what the peer did, and against which clause.
+// Error returns what the peer did, and the clause that it violated.
 func (v *Violation) Error() string { return v.Detail + " (" + v.Section + ")" }
 
-// Machine is one end of a connection. Its two halves may be driven by two goroutines: Step and Pending by the reader,
-// the Append methods and Closing by the holder of the driver's write lock. AppendOutput moves what the reading half
-// wants to say to the writing half and needs both.
+// Machine is one end of a connection. Its two halves may be driven by two goroutines: Step and Pending by the reader, the Append
+// methods and Closing by the holder of the driver's write lock. AppendOutput moves the output of the reading half to the writing
+// half and requires both.
 //
-// The zero value is a server's end, without compression, with no limit. Client, Compressed, Relay and Limits are set before
-// the first step. A Machine must not be copied after its first use.
+// The zero value is a server's end, without compression and limits. Client, Compressed, Relay and Limits are set before the first
+// step. A Machine must not be copied after its first use.
 type Machine struct {
-	Client     bool    // this is the client's end: it masks what it sends, and gets nothing masked
+	Client     bool    // this is the client's end: it masks the frames that it sends, and receives unmasked ones
 	Compressed bool    // permessage-deflate was negotiated: RSV1 has a meaning
-	Relay      bool    // pings and close frames are plain events: the driver answers them, or passes them on
-	Limits     *Limits // nil means none
+	Relay      bool    // pings and close frames are only events: the driver answers them, or passes them on
+	Limits     *Limits // nil means no limits
 
 	// The reading half.
-	head      [frame.MaxHeader]byte // a header that was cut
+	head      [frame.MaxHeader]byte // an incomplete header
 	nhead     uint8
-	inFrame   bool // a frame's payload is not all here yet
-	inMessage bool // a message's last frame is not here yet
+	inFrame   bool // a frame's payload is incomplete
+	inMessage bool // a message's last frame has not arrived
 	fin       bool // of the frame
 	masked    bool
 	text      bool // of the message
 	deflated  bool
-	told      bool // an event has told of the message's first bytes
-	ended     bool // a close frame came, or the peer broke a rule
+	told      bool // an event has contained the message's first bytes
+	ended     bool // a close frame has arrived, or the peer violated a rule
 	opcode    frame.Opcode
 	key       [4]byte
 	utf8      utf8x.Validator
-	left      int64 // payload bytes of the frame still to come
+	left      int64 // missing payload bytes of the frame
 	size      int64 // bytes of the message announced so far
 	frames    int
-	ctl       []byte // a control frame's payload that was cut; nil otherwise
+	ctl       []byte // an incomplete payload of a control frame; nil otherwise
 	broken    *Violation
 	replies   []reply
 
 	// The writing half.
-	fragmented bool // a message of ours is begun and not ended
-	closing    bool // our close frame is made: nothing may follow it
+	fragmented bool // a message of ours has begun and not ended
+	closing    bool // our close frame has been made: nothing may follow it
 }
 
-// reply is a control frame that the reading half wants sent.
+// reply is a control frame that the reading half requires.
 type reply struct {
 	opcode  frame.Opcode
 	payload []byte
 }
 
-// Step takes bytes that arrived and returns at most one event, and how many bytes it used up. It unmasks in b, and moves
-// fragments that are in b together there, so b must not be seen by anybody else. Call it again with the rest while n < len(b); a
-// call with no bytes is harmless.
+// Step parses received bytes, and returns at most one event and the number of bytes used. It unmasks in b, and joins fragments in
+// b, so b must not be shared. Call it again with the rest while n < len(b); a call without bytes is harmless.
 //
-// An error is always a *Violation. It is final: every later step returns it again. The close frame that tells the peer
-// is among the output. After a close frame, too, nothing that arrives counts any more: Step uses it up in silence.
+// An error is always a *Violation. It is final: each later step returns it again. The close frame for the peer is in the output.
+// After a close frame, received bytes are ignored: Step uses them without an event.
 //
-// Step does not allocate, except for a control frame: its answer is kept, and so is a payload that was cut.
+// Step does not allocate, except for a control frame: its answer is kept, and so is an incomplete payload.
 func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	if m.ended {
 		if m.broken != nil {
@@ -130,7 +129,7 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 			}
 		}
 		k := min(int64(len(b)-n), m.left)
-		piece := b[n:][:k:k] // who is lent it may append to it: what follows is not its
+		piece := b[n:][:k:k] // a caller may append to the payload: the bytes after it are not the caller's
 		n += len(piece)
 		m.left -= int64(len(piece))
 		if m.masked {
@@ -155,8 +154,8 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	return Event{}, n, nil
 }
 
-// header reads a frame's header from b, or the part of it that is there, and returns the bytes used. A cut header is
-// gathered in the Machine: 14 bytes are all that a waiting connection has to remember.
+// header parses a frame's header from b, or the available part of it, and returns the bytes used. The Machine keeps an incomplete
+// header: a waiting connection stores at most 14 bytes.
 func (m *Machine) header(b []byte) (used int, v *Violation) {
 	head := b
 	if m.nhead > 0 {
@@ -203,16 +202,16 @@ func (m *Machine) begin(h frame.Header) *Violation {
 	return v
 }
 
-// bound holds a frame with so much payload against the limits of the message that it is part of.
+// bound checks a frame with this payload length against the limits of its message.
 func (m *Machine) bound(length int64) *Violation {
 	if m.Limits == nil {
 		return nil
 	}
-	// The limits hold for what is announced: a peer that announces a huge length gets the error before it sends it.
-	// §10.4: an implementation protects itself from frames and messages that are too large.
+	// The limits apply to announced lengths: a peer that announces a huge length gets the error before it sends the data. §10.4: an
+	// implementation protects itself from frames and messages that are too large.
 	if limit := m.Limits.MaxMessage; limit > 0 {
 		if m.deflated {
-			// What cannot be compressed gets longer; the driver limits what comes out.
+			// Data that cannot be compressed gets longer; the driver limits the decompressed size.
 			limit += min(limit/8+1024, math.MaxInt64-limit)
 		}
 		if length > limit-m.size {
@@ -225,11 +224,11 @@ func (m *Machine) bound(length int64) *Violation {
 	return nil
 }
 
-// data takes a piece of a data frame's payload.
+// data handles a piece of a data frame's payload.
 func (m *Machine) data(piece []byte) (Event, *Violation) {
 	frameEnds := m.left == 0
 	last := frameEnds && m.fin
-	if m.text && !m.deflated { // the text of a compressed message is checked when it is inflated
+	if m.text && !m.deflated { // the text of a compressed message is checked after decompression
 		// §8.1: bytes that are not UTF-8 fail the connection.
 		if !m.utf8.Write(piece) {
 			return Event{}, violation("§8.1", codeInvalidData, "a text message with bytes that are not UTF-8")
@@ -252,9 +251,8 @@ func (m *Machine) data(piece []byte) (Event, *Violation) {
 	return ev, nil
 }
 
-// Left returns how many payload bytes of the data frame under way are still to come; 0 between frames, in a control
-// frame, and when the reading half has ended. They are payload and nothing else, so a driver can read them straight to
-// where they belong.
+// Left returns the number of missing payload bytes of the current data frame; 0 between frames, in a control frame, and after the
+// end of the reading half. These bytes are only payload, so a driver can read them directly to their destination.
 func (m *Machine) Left() int64 {
 	if m.ended || !m.inFrame || m.opcode.Control() {
 		return 0
@@ -262,8 +260,8 @@ func (m *Machine) Left() int64 {
 	return m.left
 }
 
-// Inflated checks the text that a driver has inflated out of the message under way, piece by piece; last marks the piece
-// that ends it. An error is as Step's.
+// Inflated checks text that a driver has decompressed from the current message, piece by piece; last marks the final piece. An
+// error is like Step's.
 func (m *Machine) Inflated(p []byte, last bool) error {
 	if !m.text {
 		return nil
@@ -274,14 +272,14 @@ func (m *Machine) Inflated(p []byte, last bool) error {
 	return nil
 }
 
-// InMessage reports that a message has begun and its last byte has not come.
+// InMessage reports whether a message has begun and its last byte has not arrived.
 func (m *Machine) InMessage() bool { return m.inMessage }
 
-// Text reports that the message under way is text.
+// Text reports whether the current message is text.
 func (m *Machine) Text() bool { return m.text }
 
-// Within says where in the stream the bytes that came so far end, for the report on one that broke off. It is empty
-// between messages, and when the reading half has ended: nothing is missing then.
+// Within returns the position in the stream at which the received bytes end, for the report on a broken connection. It is empty
+// between messages and after the end of the reading half, when nothing is missing.
 func (m *Machine) Within() string {
 	switch {
 	case m.ended:
@@ -296,5 +294,5 @@ func (m *Machine) Within() string {
 	return ""
 }
 
-// Ended reports that the peer's close frame has come, or that it broke a rule: the reading half has nothing more to do.
+// Ended reports whether the peer's close frame has arrived, or the peer violated a rule: the reading half has nothing more to do.
 func (m *Machine) Ended() bool { return m.ended }

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// The status codes that the rules need (RFC 6455 §7.4.1).
+// The status codes that the rules use (RFC 6455 §7.4.1).
 const (
 	codeProtocol    = 1002
 	codeNoStatus    = 1005
@@ -20,7 +20,7 @@ func violation(section string, code uint16, detail string) *Violation {
 	return &Violation{Section: "RFC 6455 " + section, Code: code, Detail: detail}
 }
 
-// check holds every rule about a header that its first two bytes decide, in one place.
+// check has every rule about a header that its first two bytes decide.
 func (m *Machine) check(b0, b1 byte) *Violation {
 	op := frame.Opcode(b0 & 0x0F)
 	fin := b0&0x80 != 0
@@ -72,7 +72,7 @@ func (m *Machine) check(b0, b1 byte) *Violation {
 	return nil
 }
 
-// lengthViolation turns what frame.Parse says of a length into the rule that it breaks.
+// lengthViolation returns the rule that frame.Parse found violated by a length.
 func lengthViolation(err error) *Violation {
 	if errors.Is(err, frame.ErrLengthTopBit) {
 		// §5.2: the most significant bit of a 64-bit length MUST be 0.
@@ -82,8 +82,8 @@ func lengthViolation(err error) *Violation {
 	return violation("§5.2", codeProtocol, "a payload length in more bytes than it needs")
 }
 
-// violate records that the peer broke a rule and has it told so. §7.1.7: to fail the connection, an endpoint sends a
-// close frame with the code and no longer processes what arrives.
+// violate records that the peer violated a rule, and queues a close frame. §7.1.7: to fail the connection, an endpoint sends a
+// close frame with the code and no longer processes received data.
 func (m *Machine) violate(v *Violation) error {
 	m.broken = v
 	m.ended = true
@@ -92,7 +92,7 @@ func (m *Machine) violate(v *Violation) error {
 	return v
 }
 
-// Fail breaks the connection off for a rule that the driver watches, a rate or what comes out of a codec.
+// Fail fails the connection for a rule that the driver checks, such as a rate or the output of a codec.
 func (m *Machine) Fail(v *Violation) error {
 	if m.ended {
 		return v
@@ -100,7 +100,7 @@ func (m *Machine) Fail(v *Violation) error {
 	return m.violate(v)
 }
 
-// CodeOnWire reports whether a close frame may carry code, sent or received.
+// CodeOnWire reports whether a close frame may contain code, sent or received.
 func CodeOnWire(code uint16) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:

@@ -6,10 +6,10 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// Whole is Step for what most messages are: one frame that is here whole and begins in b, with a length of up to 16 bits,
-// neither compressed nor fragmented. It returns the message, whether it is text, and the bytes used; 0 for all else, and
-// for all that breaks a rule: Step judges that, from the same bytes. So there is no rule in here that is not among Step's,
-// and b is changed only where n > 0.
+// Whole is Step for the most frequent kind of message: one complete frame at the beginning of b, with a length of up to 16 bits,
+// neither compressed nor fragmented. It returns the message, whether it is text, and the number of bytes used. For anything else,
+// and for violations of rules, it returns 0: Step then handles the same bytes. So Whole has no rule that Step does not have, and
+// changes b only if n > 0.
 func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	if len(b) < 6 || b[0] != finText && b[0] != finBinary || m.inFrame || m.inMessage || m.nhead > 0 || m.ended {
 		return nil, false, 0
@@ -22,20 +22,20 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	m.unmask(b, start, p)
 	text = b[0] == finText
 	if text && !utf8.Valid(p) {
-		m.unmask(b, start, p) // twice is not at all
+		m.unmask(b, start, p) // masking twice restores the bytes
 		return nil, false, 0
 	}
 	return p, text, n
 }
 
 // place returns the start and the end of the payload of the first frame in b. The end is 0 if the frame is incomplete, if its
-// length has 64 bits, or if it violates a rule about lengths or masks. b has 6 bytes at least.
+// length has 64 bits, or if it violates a rule about lengths or masks. b has at least 6 bytes.
 func (m *Machine) place(b []byte) (start, end int) {
 	start, size := 2, int(b[1]&0x7f)
 	if size == 126 {
 		start, size = 4, int(b[2])<<8|int(b[3])
 	}
-	if size < 126 != (start == 2) || b[1]&0x80 != 0 == m.Client { // §5.2: no more bytes than it needs; §5.1
+	if size < 126 != (start == 2) || b[1]&0x80 != 0 == m.Client { // §5.2: the minimal number of bytes; §5.1
 		return 0, 0
 	}
 	if !m.Client {
@@ -47,16 +47,16 @@ func (m *Machine) place(b []byte) (start, end int) {
 	return start, end
 }
 
-// unmask unmasks the payload p of the frame in b, in front of which a client's frame has its key.
+// unmask unmasks the payload p of the frame in b, where a client's frame has its key before the payload.
 func (m *Machine) unmask(b []byte, start int, p []byte) {
 	if !m.Client {
 		frame.Mask(p, [4]byte(b[start-4:]))
 	}
 }
 
-// join continues ev, a fragment that ends at b[n], with those of the same message that lie whole behind it: their payloads
-// move together, and fewer events are the rest of the message. It returns where they end. Like Whole it leaves to Step, with the same
-// bytes, all that breaks a rule, and control frames.
+// join extends ev, a fragment that ends at b[n], with complete fragments of the same message after it: their payloads are moved
+// together, so that the rest of the message needs fewer events. It returns the end of the last one. Like Whole it leaves violations
+// of rules, and control frames, to Step, with the same bytes.
 func (m *Machine) join(b []byte, n int, ev *Event) int {
 	from, to := n-len(ev.Payload), n
 	for !ev.Last {
