@@ -141,7 +141,7 @@ func newClient(t *testing.T, nodes []*node, connected func(id string, on *node))
 	if connected != nil {
 		opts.Connected = func(w client.Welcome) { connected(w.Client, nodes[int(dials.Load()-1)%len(nodes)]) }
 	}
-	c := client.New("ws://node.invalid/channels", opts)
+	c := client.New("ws://localhost/channels", opts)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
