@@ -182,16 +182,16 @@ func TestRecheckOfCredentialOfBefore(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const every, grace = 30 * time.Minute, time.Hour
 			k := keeping(t, 0, true)
-			var u *upkeep
+			var of atomic.Pointer[upkeep]
 			asked, newer := 0, &auth.Identity{Subject: "ann", Method: "jwt"}
 			again := &auth.Again{Every: every, Grace: grace, Ask: func(context.Context) (*auth.Identity, error) {
 				if asked++; asked == 2 || name == "no" {
-					u.who.Store(newer)
+					of.Load().who.Store(newer)
 				}
 				return nil, said
 			}}
-			var h *shutAt
-			u, h = k.open(&auth.Identity{Subject: "ann", Method: "forward", Again: again})
+			u, h := k.open(&auth.Identity{Subject: "ann", Method: "forward", Again: again})
+			of.Store(u)
 			<-time.After(24 * time.Hour)
 			synctest.Wait()
 			if h.code != 0 || u.who.Load() != newer || !u.failing.IsZero() {

@@ -107,7 +107,7 @@ func TestFaultsInGuideAreKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(guide), "what `explain` says |")
+	_, table, _ := strings.Cut(string(guide), "diagnosis of `explain` |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	found := 0
 	for row := range strings.Lines(table) {
