@@ -97,6 +97,11 @@ func (in *inbox) guard() time.Duration {
 	if !idle || !in.hearUnread() {
 		return 0
 	}
+	return in.watchUnread()
+}
+
+// watchUnread arms the watch after hearUnread, or returns when to look again, 0 for never.
+func (in *inbox) watchUnread() time.Duration {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
 	k := &in.c.alive
@@ -106,6 +111,8 @@ func (in *inbox) guard() time.Duration {
 	case in.read.held || in.c.closeErr != nil:
 		k.guarded = false // until the current reader gives the turn up
 		return 0
+	case len(in.win) > 0 && !in.untaken(): // left by a Read that has ended since: the watch does not report these bytes
+		return unreadAfter
 	}
 	if k.watch == nil {
 		k.watch = in.c.stream.Watch(in.arrived)
@@ -207,7 +214,8 @@ func (in *inbox) hearUnread() (more bool) {
 	in.release()
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
-	in.giveLocked()
+	in.read.give()
+	in.nudge()
 	if k.guarded = k.guarded && more; more {
 		in.unguarded() // a call that was refused the turn relies on this one
 	}

@@ -152,7 +152,8 @@ func (in *inbox) endTurn(views bool) {
 	}
 	in.c.mu.Lock()
 	in.userRead, in.running = views, false
-	in.giveLocked()
+	in.read.give()
+	in.nudge()
 	in.unguarded()
 	in.c.mu.Unlock()
 }
@@ -161,15 +162,10 @@ func (in *inbox) endTurn(views bool) {
 func (in *inbox) giveRead() {
 	in.release()
 	in.c.mu.Lock()
-	in.giveLocked()
-	in.unguarded()
-	in.c.mu.Unlock()
-}
-
-// giveLocked hands the read turn to the next. The caller holds mu and the turn.
-func (in *inbox) giveLocked() {
 	in.read.give()
 	in.nudge()
+	in.unguarded()
+	in.c.mu.Unlock()
 }
 
 // release gives the read buffer back if it is empty.

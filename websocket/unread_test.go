@@ -177,6 +177,28 @@ func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	peer.expectClose(CodeNormal)
 }
 
+// TestUnreadBytesAreNotLeftToTheWatch: a Read that ends between the last look at the stream and the arming of the watch may leave a close
+// frame behind its message, which the system does not report again.
+func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
+	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
+	peer.SetDeadline(time.Now().Add(patience))
+	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
+	bounded.Until(t, func() bool { // as guard does
+		c.hearUnread()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !c.read.held && c.pending && len(c.win) > 0
+	})
+	if _, err := readSoon(t, c); err != nil {
+		t.Fatal(err)
+	}
+	again := c.watchUnread()
+	c.mu.Lock()
+	c.alive.reset(again)
+	c.mu.Unlock()
+	peer.expectClose(CodeNormal)
+}
+
 // TestUnreadConnectionStaysGuarded: a Read that ends while the watch finds out that it reads leaves the connection watched.
 func TestUnreadConnectionStaysGuarded(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
