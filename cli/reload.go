@@ -60,13 +60,7 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 		return err
 	}
 	var got gateway.Reloaded
-	switch {
-	case status == http.StatusOK || status == http.StatusUnprocessableEntity:
-		if err = json.Unmarshal(text, &got); err == nil {
-			break
-		}
-		fallthrough
-	default:
+	if status != http.StatusOK && status != http.StatusUnprocessableEntity || json.Unmarshal(text, &got) != nil {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 		return &hinted{fmt.Errorf("%s answered with status %d: %s", admin, status, line), "--admin names the admin listener of handfast serve or balance"}
 	}
