@@ -136,13 +136,7 @@ func (t *tracer) finish() *Report {
 func (t *run) since() Duration { return Duration(time.Since(t.start)) }
 
 // until returns the end of a wait of at most d.
-func (t *run) until(d time.Duration) time.Time {
-	end := time.Now().Add(d)
-	if t.deadline.Before(end) {
-		return t.deadline
-	}
-	return end
-}
+func (t *run) until(d time.Duration) time.Time { return earlier(t.deadline, time.Now().Add(d)) }
 
 // step returns the end of a wait for the other side.
 func (t *run) step() time.Time { return t.until(t.o.StepTimeout) }
