@@ -165,6 +165,16 @@ func (e *endpoint) refused(_ context.Context, _ string, r *http.Request, err *we
 // handshakeKey is the key of a *handshake in the context of its request.
 type handshakeKey struct{}
 
+// guarded calls a method. A panic in it counts as a service that is unavailable, so that it costs one connection and not all.
+func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			id, err = nil, auth.Unavailable(authWait, fmt.Errorf("a method panicked: %v", p))
+		}
+	}()
+	return method()
+}
+
 // ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait
 // for the same answer; it has its own bound, and its turn until then: turn bounds how many goroutines there are of these.
 func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
@@ -177,14 +187,8 @@ func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		var a answer
-		defer func() {
-			if p := recover(); p != nil { // as net/http would: one client must not end the others
-				a.err = auth.Unavailable(authWait, fmt.Errorf("a method panicked: %v", p))
-			}
-			answered <- a
-		}()
-		a.id, a.err = e.auth.Authenticate(r)
+		id, err := guarded(func() (*auth.Identity, error) { return e.auth.Authenticate(r) })
+		answered <- answer{id, err}
 	}()
 	select {
 	case a := <-answered:

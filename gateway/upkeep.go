@@ -129,7 +129,7 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, authTimeout)
 	defer cancel()
-	now, err := again.Ask(ctx)
+	now, err := guarded(func() (*auth.Identity, error) { return again.Ask(ctx) })
 	if u.who.Load() != id { // the client has shown another credential meanwhile, which is admitted
 		u.failing = time.Time{}
 		return u.nextRecheck()

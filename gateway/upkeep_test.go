@@ -144,6 +144,7 @@ func TestRecheck(t *testing.T) {
 		"nothing, then yes": {func(n int) (*auth.Identity, error) {
 			return &auth.Identity{Subject: "ann"}, map[bool]error{true: down}[n%5 != 0]
 		}, 0, 0, ""},
+		"a panic":          {func(int) (*auth.Identity, error) { panic("broken") }, every/2 + grace*3/4, every + grace, reasonUnknown},
 		"it does not know": {func(int) (*auth.Identity, error) { return nil, errors.New("strange") }, every/2 + grace*3/4, every + grace, reasonUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
