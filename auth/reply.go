@@ -71,7 +71,7 @@ func replyHeader(e *Error) http.Header {
 // foreign is the error for a credential that an Authenticator of its kind cannot judge, such as a token that names another
 // issuer: a Chain asks the next method, but admits no client as anonymous that has shown a credential.
 func foreign(format string, args ...any) *Error {
-	return Unauthorized(fmt.Errorf("%w that this method judges: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
+	return Unauthorized(fmt.Errorf("%w for this method: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
 }
 
 // asError returns the *Error in err. Any other error, which the contract of Authenticator does not allow, rejects the
