@@ -14,88 +14,90 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Settings say how a Balancer works. A reload changes all of them with [Balancer.Configure].
+// Settings configure a Balancer. [Balancer.Configure] replaces all of them at once.
 type Settings struct {
-	// Pool says how servers are chosen, and when one that fails is ejected.
+	// Pool configures how servers are chosen, and when a failing server is ejected.
 	Pool balance.Options
 
-	// Dial says how servers are reached.
+	// Dial configures the connections to servers.
 	Dial DialerOptions
 
 	// Identify sets User, Identity and Sign of a request whose Principal is not nil. nil means the caller has set them.
 	Identify func(*Request)
 
-	// Key returns what the policy hash goes by; nil means clients have no key.
+	// Key returns the key of a client for the hash policy; nil means clients have no key.
 	Key func(*Request) string
 
-	// Resuming reports whether a client continues a session: it goes before new ones when not all can be admitted. A resumed TLS session
-	// and the cookie of Sticky show it as well. nil means nothing else does.
+	// Resuming reports whether a client continues a session: when not all clients can be admitted, it is admitted before new ones.
+	// A resumed TLS session and the cookie of Sticky count as well. nil means nothing else does.
 	Resuming func(*Request) bool
 
-	// Sticky leads clients back to their server; nil if they are not.
+	// Sticky sends clients back to the server that they were on; nil means they can get any server.
 	Sticky *Sticky
 
-	// Retries is how many other servers are tried when one fails before the client has seen anything; 0 means none.
+	// Retries is the number of other servers to try when one fails before the client has received anything; 0 means none.
 	Retries int
 
-	// MaxWaiting is how many handshakes may wait for a server with room, each for Wait at most. With 0 for either none waits.
+	// MaxWaiting is the number of handshakes that may wait for a server with a free place, each for at most Wait. If either is 0,
+	// none waits.
 	MaxWaiting int
 	Wait       time.Duration
 
-	// Tunnel bounds the connections. Those that are carried message by message are bounded by its Idle and Lifetime, and a ping does not count
-	// there. A change of it applies to connections that are opened later.
+	// Tunnel limits the connections. Those carried message by message have its Idle and Lifetime only, and pings do not count as
+	// activity there. A change applies to connections that are opened later.
 	Tunnel TunnelOptions
 
-	// ByMessage has all connections carried message by message; otherwise only those that are held are. Messages has the rules for them. A
-	// change of these, and of Hold, applies to connections that are opened later.
+	// ByMessage carries all connections message by message; otherwise only held ones are. Messages has the rules for them. A change
+	// of these, or of Hold, applies to connections that are opened later.
 	ByMessage bool
 	Messages  Messages
 
-	// Hold says which connections go on at another server when theirs goes away.
+	// Hold selects the connections that continue on another server when theirs goes away.
 	Hold Hold
 
-	// Health says how servers are checked. The zero value checks none.
+	// Health configures the health checks of servers. The zero value means no checks.
 	Health Health
 
-	// MovesPerSecond is the pace at which clients leave a server that drains; 0 means 100.
+	// MovesPerSecond is the rate at which clients are moved off a draining server; 0 means 100.
 	MovesPerSecond float64
 
-	// Rebalance moves connections to servers that have fewer. nil means none are moved for that.
+	// Rebalance moves connections to servers with fewer connections. nil means connections are not moved for that reason.
 	Rebalance *Rebalance
 
-	// Goodbye returns the close frame for a client that is moved; nil means 1012 (RFC 6455 §7.4.2, IANA) and a reason with the
-	// time after which it may come back.
+	// Goodbye returns the close frame for a client that is moved; nil means 1012 (RFC 6455 §7.4.2, IANA) and a reason with the time
+	// after which the client may reconnect.
 	Goodbye func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
 
-	// Lost returns the close frame for a client whose server has ended without one, as Goodbye does; nil means 1012 and a reason.
-	// There is none where a frame has begun: then the client's connection just ends.
+	// Lost is like Goodbye, for a client whose server ended the connection without a close frame; nil means 1012 and a reason. If
+	// the connection ended within a frame, no close frame can be sent: the client's connection just ends.
 	Lost func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
 }
 
-// Rebalance is how connections are moved to servers that have fewer.
+// Rebalance configures moves of connections to servers with fewer connections.
 type Rebalance struct {
 	balance.Rebalance
-	PerSecond   float64 // the pace; 0 means 20
-	OldestFirst bool    // the connections that are open longest go first; else those that are not
+	PerSecond   float64 // moves per second; 0 means 20
+	OldestFirst bool    // move the oldest connections first; by default the youngest
 }
 
-// Hooks are what a Balancer reports. A nil one is not called. They may be called concurrently, and must not block.
+// Hooks are callbacks for what happens in a Balancer. Any of them may be nil. They may be called concurrently, and must not block.
 type Hooks struct {
-	Changed  func(Change)   // something has happened to a server
-	Tried    func(Attempt)  // a handshake with a server is over
-	Troubled func(*Failure) // a server has failed a request that is not a handshake, or cut the response
+	Changed  func(Change)   // the state of a server has changed
+	Tried    func(Attempt)  // a handshake with a server has ended
+	Troubled func(*Failure) // a server has failed an ordinary HTTP request, or cut off the response
 }
 
-// Attempt is a handshake with a server, as it has ended.
+// Attempt is the result of a handshake with a server.
 type Attempt struct {
 	Server  string // its ID
 	Outcome balance.Outcome
-	Status  int           // of its answer; 0 means there was none
-	Took    time.Duration // from the choice of the server to its answer
+	Status  int           // of the response; 0 means there was none
+	Took    time.Duration // from the choice of the server to its response
 }
 
-// Balancer carries connections to the servers of a pool: it chooses one, opens the WebSocket there, carries bytes or messages both ways, and
-// moves clients off again: with a close frame, or to another server where they are held. Make it with [New]. Its methods are safe for concurrent use.
+// Balancer connects clients to the servers of a pool: it chooses a server, opens the WebSocket there, and carries bytes or messages
+// both ways. It can also move clients: with a close frame, or, if they are held, to another server. Make it with [New]. Its methods
+// are safe for concurrent use.
 type Balancer struct {
 	hooks   Hooks
 	pool    *balance.Pool
@@ -109,23 +111,23 @@ type Balancer struct {
 	ctx    context.Context // of the goroutines
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
-	moving chan struct{} // there may be something to move
+	moving chan struct{} // wakes the mover
 
 	switching atomic.Int64 // held clients that are being moved by a plan
 
 	mu       sync.Mutex
-	sources  map[string][]balance.Spec      // the servers by where they come from
+	sources  map[string][]balance.Spec      // by the source that lists them
 	servers  map[string]*server             // by ID
-	pace     map[string]*balance.Pace       // of drains that have their own, by ID
-	refusing map[*balance.Upstream]refusals // those that refuse held clients
-	said     map[string]time.Time           // when it ends that a server has said in a response that it drains, by ID
+	pace     map[string]*balance.Pace       // of drains with a rate of their own, by ID
+	refusing map[*balance.Upstream]refusals // servers that refuse held clients
+	said     map[string]time.Time           // when the drain that a server has announced in a response ends, by ID
 	closed   bool
 }
 
-// New returns a Balancer without servers. It ends with [Balancer.Close].
+// New returns a Balancer without servers. [Balancer.Close] ends it.
 func New(s Settings, h Hooks) *Balancer { return newWith(NewCarrier(), s, h) }
 
-// newWith is New with a carrier, which is the Balancer's from then on.
+// newWith is New with a carrier, which the Balancer owns from then on.
 func newWith(c *Carrier, s Settings, h Hooks) *Balancer {
 	b := &Balancer{
 		hooks: h, pool: balance.NewPool(s.Pool), storm: balance.NewStorm(balance.StormOptions{}), carrier: c,
@@ -139,8 +141,8 @@ func newWith(c *Carrier, s Settings, h Hooks) *Balancer {
 	return b
 }
 
-// Configure changes the settings. No connection is closed, and no count or health is forgotten. The error is [ErrClosed], or says
-// what of Settings.Dial is not valid; then nothing has changed.
+// Configure changes the settings. It closes no connection, and keeps all counts and health states. The error is [ErrClosed], or
+// describes what is not valid in Settings.Dial; then nothing has changed.
 func (b *Balancer) Configure(s Settings) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,7 +163,7 @@ func (b *Balancer) Configure(s Settings) error {
 	return nil
 }
 
-// forget forgets the results of checks of a kind that is no longer done. The caller holds mu.
+// forget discards the results of a kind of check that is no longer done. The caller holds mu.
 func (b *Balancer) forget(list []balance.Spec, check string) {
 	now := time.Now()
 	if check == CheckOff {
@@ -175,9 +177,10 @@ func (b *Balancer) forget(list []balance.Spec, check string) {
 	b.queue.next()
 }
 
-// SetServers says which servers a source knows, such as the configuration, the DNS or the operator. The servers are those of all sources;
-// where two name one, the source whose name comes first decides on its weight and capacity. A server that is in none any more gets no new
-// connection and keeps those that it has. The error says which one is not valid; then nothing has changed. SetServers keeps list.
+// SetServers replaces the servers of one source, such as the configuration, the DNS or the operator. The Balancer uses the servers
+// of all sources; if two sources list the same server, the weight and capacity are from the source whose name sorts first. A server
+// that no source lists any more gets no new connections and keeps its existing ones. The error names the first server that is not
+// valid; then nothing has changed. SetServers keeps list.
 func (b *Balancer) SetServers(source string, list []balance.Spec) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -220,21 +223,21 @@ func (b *Balancer) list() (all []balance.Spec) {
 	return all
 }
 
-// Servers returns the servers of a source, nil if it is not known. The caller owns the slice.
+// Servers returns the servers of a source, nil if there is no such source. The caller owns the slice.
 func (b *Balancer) Servers(source string) []balance.Spec {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.sources[source])
 }
 
-// ErrClosed is the error of a Balancer that is closed.
+// ErrClosed is the error of a closed Balancer.
 var ErrClosed = errors.New("proxy: the balancer is closed")
 
-// ErrUnknown reports that there is no server with an ID.
+// ErrUnknown reports that no server has the ID.
 var ErrUnknown = errors.New("proxy: there is no such server")
 
-// Drain has a server get no new clients, and moves those that it has off, perSecond of them in a second; 0 means the pace of the
-// settings. It goes on until [Balancer.Undrain]. The error is [ErrUnknown].
+// Drain stops new clients from getting a server, and moves its present ones off at perSecond; 0 means the rate of the settings. The
+// drain lasts until [Balancer.Undrain]. The error is [ErrUnknown].
 func (b *Balancer) Drain(id string, perSecond float64) error {
 	if !b.pool.Drain(time.Now(), id, true) {
 		return ErrUnknown
@@ -250,7 +253,7 @@ func (b *Balancer) Drain(id string, perSecond float64) error {
 	return nil
 }
 
-// Undrain ends a drain. Clients that got a close frame are not called back. The error is [ErrUnknown].
+// Undrain ends a drain. Clients that already got a close frame are not affected. The error is [ErrUnknown].
 func (b *Balancer) Undrain(id string) error {
 	if !b.pool.Drain(time.Now(), id, false) {
 		return ErrUnknown
@@ -263,7 +266,7 @@ func (b *Balancer) Undrain(id string) error {
 	return nil
 }
 
-// wake has the mover look at the servers, for changes to report and clients to move.
+// wake has the mover look for changes of servers to report, and for clients to move.
 func (b *Balancer) wake() {
 	select {
 	case b.moving <- struct{}{}:
@@ -271,7 +274,7 @@ func (b *Balancer) wake() {
 	}
 }
 
-// Close cuts every connection, and returns when no goroutine of the Balancer runs. A second call does nothing more.
+// Close cuts every connection, and returns when all goroutines of the Balancer have ended. A second call does nothing.
 func (b *Balancer) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -296,10 +299,10 @@ type ServerStatus struct {
 type Status struct {
 	Servers []ServerStatus      `json:"servers"` // sorted by ID
 	Storm   balance.StormStatus `json:"handshakes"`
-	Waiting int                 `json:"waiting"` // handshakes that wait for a server with room
+	Waiting int                 `json:"waiting"` // handshakes that wait for a server with a free place
 }
 
-// Status returns the state at this moment. The caller owns it.
+// Status returns the current state. The caller owns it.
 func (b *Balancer) Status() Status {
 	now := time.Now()
 	all := Status{Servers: []ServerStatus{}, Storm: b.storm.Status(now), Waiting: b.queue.len()}
@@ -309,5 +312,5 @@ func (b *Balancer) Status() Status {
 	return all
 }
 
-// Settings returns the settings in force. They must not be changed.
+// Settings returns the settings in force. The caller must not change them.
 func (b *Balancer) Settings() *Settings { return b.set.Load() }

@@ -13,7 +13,7 @@ import (
 
 // Carrier carries tunnels. Its methods may be called from any goroutine. Make it with [NewCarrier].
 type Carrier struct {
-	loops *loop.Loops // nil where there is none
+	loops *loop.Loops // nil on systems without event loops
 
 	mu     sync.Mutex
 	live   map[*Tunnel]struct{}
@@ -21,7 +21,7 @@ type Carrier struct {
 	all    sync.WaitGroup
 }
 
-// NewCarrier returns a Carrier. It has event loops on Linux, one for each CPU that Go may use; they end with [Carrier.Close].
+// NewCarrier returns a Carrier. On Linux it has event loops, one for each CPU that Go may use, which end with [Carrier.Close].
 // Elsewhere, and for connections that are neither sockets nor TLS on a [loop.Under] of one, each tunnel has two goroutines.
 func NewCarrier() *Carrier {
 	c := &Carrier{live: map[*Tunnel]struct{}{}}
@@ -31,42 +31,44 @@ func NewCarrier() *Carrier {
 	return c
 }
 
-// TunnelOptions bound a Tunnel. The zero value bounds nothing.
+// TunnelOptions limit a Tunnel. The zero value means no limits.
 type TunnelOptions struct {
-	// Idle is how long a tunnel may pass no byte in either direction. Then it is closed as by Shut, with 1001 and [ReasonIdle]. The pings of
-	// a peer count, but with Ping no pong does, so that the tunnel does not keep itself alive. 0 means no limit. A tunnel of which one side has
-	// ended its stream is cut after a minute in any case.
+	// Idle is how long a tunnel may last without a byte in either direction. Then it is closed as by Shut, with 1001 and
+	// [ReasonIdle]. The pings of a peer count, but if Ping is set, pongs do not, so that the tunnel does not keep itself alive. 0
+	// means no limit. A tunnel of which one side has ended its stream is always cut after a minute without a byte.
 	Idle time.Duration
 
-	// Ping is how long a side may be silent: then the tunnel sends it a ping, between two frames. The pong passes on to the other side,
-	// which takes it for an unsolicited one (RFC 6455 §5.5.3). A side that has been silent for twice as long is gone: the tunnel is closed as by
-	// Shut, with 1001 and [ReasonSilent], or for the client with what Lost returns when the upstream is gone. There is no ping behind
-	// a close frame, nor once a side has ended, nor where the bytes are not frames. To a side that takes no more bytes there is none either:
-	// it is gone when it takes none for that long. 0 means no pings.
+	// Ping is how long a side may be silent before the tunnel sends it a ping, between two frames. The pong passes on to the other
+	// side, which takes it for an unsolicited one (RFC 6455 §5.5.3). A side that has been silent for twice as long is gone: the
+	// tunnel is closed as by Shut, with 1001 and [ReasonSilent], or, if the upstream is gone, for the client with what Lost
+	// returns. No ping is sent after a close frame, after a side has ended its stream, or if the bytes are not frames. A side with
+	// a full send buffer gets no ping: it is gone if it accepts no byte for that long. 0 means no pings.
 	Ping time.Duration
 
-	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel gets up to a
-	// tenth less, at random, so that those that began together do not end, and come back, together. 0 means no limit.
+	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel's lifetime
+	// is shorter by a random part, at most a tenth, so that clients that connected together do not reconnect together. 0 means no
+	// limit.
 	Lifetime time.Duration
 
-	// Lost returns the close frame for the client when the upstream's stream has ended without one, between two frames: the client
-	// learns that it should come back. What the client still sends is discarded. nil means that the client's stream ends too. It
-	// must not block, and not call the Tunnel.
+	// Lost returns the close frame for the client if the upstream ends its stream without one, between two frames. It lets the
+	// client know that it should reconnect. What the client still sends is discarded. nil means that the client's stream ends too.
+	// Lost must not block or call the Tunnel.
 	Lost func() (websocket.Code, string)
 
-	// KeepAlive is set on both connections, where they are TCP, when its Enable is set. Otherwise they keep what they have. A
-	// [Balancer] sets that of DialerOptions for servers, and this one for clients only.
+	// KeepAlive is set on both connections, if they are TCP and its Enable is set. Otherwise their setting is unchanged. A
+	// [Balancer] uses this one for clients only, and that of DialerOptions for servers.
 	KeepAlive net.KeepAliveConfig
 }
 
-// Carry begins a tunnel between a client and an upstream, both behind their handshake. early is what the client has sent already,
+// Carry begins a tunnel between a client and an upstream, both after their handshake. early is what the client has sent already,
 // late what the upstream has; they are copied. Either may be empty.
 //
-// The tunnel owns both connections from then on, and closes them. It calls done once when it has, perhaps before Carry returns, with a
-// [*websocket.CloseError]: the code and the reason of the first close frame that passed or that [Tunnel.Shut] put in, 1006 without one. ByPeer
-// is set when the client was the first to close. Err is what prevented the closing handshake. done may be nil; it must not block.
+// From then on the tunnel owns both connections, and closes them. It calls done once after that, perhaps before Carry returns, with
+// a [*websocket.CloseError]: the code and the reason of the first close frame that passed or that [Tunnel.Shut] inserted, 1006 if
+// there was none. ByPeer is set if the client closed first. Err is what prevented the closing handshake. done may be nil; it must
+// not block.
 //
-// After an error, which is net.ErrClosed, the connections are as they were.
+// If there is an error, which is net.ErrClosed, the connections are unchanged.
 func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {
 	if !c.enter() {
 		return nil, net.ErrClosed
@@ -103,8 +105,8 @@ func (o *TunnelOptions) setKeepAlive(nc net.Conn) {
 	}
 }
 
-// socket returns what a client's connection sends its bytes over as they are: nc, or the connection below one that has the client's
-// address from a header of the PROXY protocol.
+// socket returns the connection that carries the bytes of a client's connection unchanged: nc, or, if nc takes the client's address
+// from a PROXY protocol header, the connection below it.
 func socket(nc net.Conn) net.Conn {
 	if named, ok := nc.(interface{ Socket() net.Conn }); ok {
 		return named.Socket()
@@ -112,31 +114,31 @@ func socket(nc net.Conn) net.Conn {
 	return nc
 }
 
-// enlist makes t one of c's. The caller holds t.mu.
+// enlist adds t to c. The caller holds t.mu.
 func (t *Tunnel) enlist(c *Carrier, d driver) {
 	t.carrier, t.driver = c, d
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live[t] = struct{}{}
-	if c.closed { // since enter
+	if c.closed { // c was closed after enter
 		t.over, t.how = true, closedNow()
 	}
 }
 
-// setUp makes t ready. The caller holds t.mu.
+// setUp initializes t. The caller holds t.mu.
 func (t *Tunnel) setUp(o TunnelOptions, done func(*Tunnel, error)) {
 	t.done, t.since = done, time.Now().UnixNano()
 	o = o.jittered()
 	t.idle, t.ping, t.expires, t.lost = o.Idle, o.Ping, max(o.Lifetime, 0), o.Lost
 }
 
-// jittered returns o with a lifetime of its own for one connection.
+// jittered returns o with a lifetime chosen at random for one connection.
 func (o TunnelOptions) jittered() TunnelOptions {
 	o.Lifetime -= rand.N(max(0, o.Lifetime/10) + 1)
 	return o
 }
 
-// enter counts a tunnel that is about to begin. It returns false when c is closed.
+// enter counts a new tunnel. It returns false if c is closed.
 func (c *Carrier) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +148,7 @@ func (c *Carrier) enter() bool {
 	return !c.closed
 }
 
-// left takes a tunnel out that is over.
+// left removes a tunnel that has ended.
 func (c *Carrier) left(t *Tunnel) {
 	c.mu.Lock()
 	delete(c.live, t)
@@ -154,14 +156,14 @@ func (c *Carrier) left(t *Tunnel) {
 	c.all.Done()
 }
 
-// Len returns how many tunnels there are.
+// Len returns the number of tunnels.
 func (c *Carrier) Len() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.live)
 }
 
-// Close ends all tunnels, without a close frame, and waits until they are over. No tunnel can begin from then on.
+// Close ends all tunnels, without a close frame, and waits until they have ended. No tunnel can begin from then on.
 func (c *Carrier) Close() error {
 	c.mu.Lock()
 	already := c.closed

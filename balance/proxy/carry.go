@@ -11,15 +11,15 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Abandon ends a connection whose client has gone before Tunnel or Serve.
+// Abandon ends a connection whose client has gone before Tunnel or Serve was called.
 func (c *Conn) Abandon() {
 	c.link.close()
 	c.balancer.release(c.server.Load())
 }
 
-// Tunnel carries the bytes of the client, who has got the 101, until one side ends. early is what the client has sent since its
-// request. done is called once, when both sides are closed, with a [*websocket.CloseError] if it is known how. If Tunnel fails, both
-// connections are closed and done is not called.
+// Tunnel carries the bytes of a client that has received the 101, until one side ends. early is what the client has sent after its
+// request. done is called once, when both sides are closed, with a [*websocket.CloseError] if the reason is known. If Tunnel fails,
+// both connections are closed and done is not called.
 func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b, link, options := c.balancer, c.link, c.set.Tunnel
 	c.link, c.set = nil, nil
@@ -40,12 +40,12 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	return nil
 }
 
-// goneWithin is how long a client has to answer the close frame when its tunnel cannot begin.
+// goneWithin is how long a client has to answer the close frame if its tunnel cannot begin.
 const goneWithin = 5 * time.Second
 
-// turnAway closes the connection of a client that has got its 101, and whose tunnel cannot begin: the server has gone already, or this
-// process has no descriptor for it. The client gets the close frame for a lost server. What it sends meanwhile is read, since the
-// kernel discards what was sent when a connection is closed with bytes unread.
+// turnAway closes the connection of a client that has received its 101, but whose tunnel cannot begin: the server has gone already,
+// or this process has no descriptor for it. The client gets the close frame for a lost server. What the client sends meanwhile is
+// read, because the kernel discards sent data when a connection is closed with unread bytes.
 func (c *Conn) turnAway(client net.Conn) {
 	defer client.Close()
 	toClient, _, err := closeFrames(c.lost())
@@ -59,10 +59,11 @@ func (c *Conn) turnAway(client net.Conn) {
 	}
 }
 
-// Serve carries the messages of the client, who has got the 101 without extensions of the server's, until both sides are closed. It
-// returns how the connection to the client ended. received and sent are called with the size of each message, and may be nil; an error
-// of received ends the connection, with its code and reason if it is a [*websocket.CloseError], and with 1008 otherwise. The client's connection must not be read by anything else. With HalfClose among its options it gets what the server sends behind its close frame;
-// without, it is answered before that.
+// Serve carries the messages of a client that has received the 101, without the extensions of the server, until both sides are
+// closed. It returns how the connection to the client ended. received and sent are called with the size of each message, and may be
+// nil; an error of received ends the connection, with its code and reason if it is a [*websocket.CloseError], and with 1008
+// otherwise. No other reader may use the client's connection. If its options include HalfClose, the client gets what the server
+// sends until the server's close frame; otherwise the client's close frame is answered immediately.
 func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, sent func(bytes int64)) (how *websocket.CloseError) {
 	b, link, o := c.balancer, c.link, c.set.Tunnel.jittered()
 	c.link, c.set = nil, nil
@@ -88,7 +89,7 @@ func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, s
 	}
 	b.members.add(c)
 	c.begin(r)
-	defer func() { // after a panic, too
+	defer func() { // even after a panic
 		if how == nil {
 			how = &websocket.CloseError{Code: websocket.CodeAbnormal, Err: net.ErrClosed}
 		}
@@ -97,7 +98,7 @@ func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, s
 	return r.run()
 }
 
-// enter counts a goroutine that Close waits for, unless b is closed.
+// enter counts a goroutine that Close waits for. It returns false if b is closed.
 func (b *Balancer) enter() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,22 +108,22 @@ func (b *Balancer) enter() bool {
 	return !b.closed
 }
 
-// begin is called when by carries the connection: from now on it can be moved and closed.
+// begin is called when by carries the connection: from then on it can be moved and closed.
 func (c *Conn) begin(by carriage) {
 	b := c.balancer
 	c.carried.Store(&by)
-	if c.moved.Swap(false) { // before that
+	if c.moved.Swap(false) { // Move was called before
 		c.Move()
 	}
 	b.mu.Lock()
 	closed := b.closed
 	b.mu.Unlock()
-	if closed { // after Close has looked for connections to end
+	if closed { // the Balancer was closed after Close has collected the connections
 		_ = by.CloseNow()
 	}
 }
 
-// over is called when both sides are closed, which may be before [Carrier.Carry] has returned the tunnel.
+// over is called when both sides are closed, perhaps before [Carrier.Carry] has returned the tunnel.
 func (c *Conn) over(by carriage, err error) {
 	c.carried.Store(&by)
 	e, _ := errors.AsType[*websocket.CloseError](err)
@@ -133,7 +134,7 @@ func (c *Conn) over(by carriage, err error) {
 	c.balancer.release(c.server.Load())
 }
 
-// by returns what carries the connection, nil before that.
+// by returns the carriage of the connection, nil before there is one.
 func (c *Conn) by() carriage {
 	if p := c.carried.Load(); p != nil {
 		return *p
@@ -158,13 +159,13 @@ func (c *Conn) CloseNow() error {
 	return nil
 }
 
-// Bytes returns how many bytes have arrived from both sides since the connection has been on its server.
+// Bytes returns the number of bytes that have arrived from both sides since the connection came to its present server.
 func (c *Conn) Bytes() (fromClient, fromServer int64) {
 	n := c.traffic()
 	return n.FromClients, n.FromServer
 }
 
-// traffic returns what has passed since the connection has been on its server.
+// traffic returns the traffic since the connection came to its present server.
 func (c *Conn) traffic() Traffic {
 	if by := c.by(); by != nil {
 		return by.traffic()

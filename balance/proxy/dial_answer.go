@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// maxBody is how much of the body of a refusal is kept.
+// maxBody is the number of bytes kept of the body of a refusal.
 const maxBody = 64 << 10
 
-// answer reads the upstream's answer to req and holds it to the rules. Without an error it is a 101 that keeps them all.
+// answer reads the upstream's answer to req and checks it. If the error is nil, the answer is a valid 101.
 func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request) (*Link, error) {
 	resp, late, err := d.readHead(ctx, nc)
 	if err != nil {
@@ -29,7 +29,7 @@ func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request
 	return d.link(ctx, resp, req, bytes.Clone(late))
 }
 
-// link returns the Link behind a 101, once that keeps the rules. It keeps late, and the header of resp.
+// link returns the Link for a 101, after checking it. It keeps late and the header of resp.
 func (d *Dialer) link(ctx context.Context, resp *handshake.Response, req *handshake.Request, late []byte) (*Link, error) {
 	subprotocol, extensions, v := handshake.Verify(resp, req)
 	if v != nil {
@@ -41,7 +41,8 @@ func (d *Dialer) link(ctx context.Context, resp *handshake.Response, req *handsh
 	}, nil
 }
 
-// readHead reads the head of the answer, over interim ones, and returns what has come behind it. handshake.Head bounds it.
+// readHead reads the head of the final response, skipping interim ones, and returns the bytes received after it. handshake.Head
+// limits its size.
 func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response, []byte, error) {
 	var head handshake.Head
 	buf := make([]byte, 4<<10)
@@ -62,7 +63,7 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 	}
 }
 
-// unanswered returns why there is no answer, for an error of a connection.
+// unanswered turns an error of a connection into the reason why there is no answer.
 func unanswered(err error) error {
 	if err == io.EOF { //nolint:errorlint // a connection returns it bare
 		return fmt.Errorf("the upstream closed the connection before it had answered: %w", io.ErrUnexpectedEOF)
@@ -70,7 +71,7 @@ func unanswered(err error) error {
 	return err
 }
 
-// refused returns an answer as it is passed on. Its body is read as far as it comes.
+// refused returns a response as it is passed on to the client. Its body may be cut short.
 func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 	r := &Refused{Upstream: d.upstream, Status: resp.Status, Reason: resp.Reason, Header: endToEnd(resp.Header, nil)}
 	body, err := content(resp, rest)
@@ -79,7 +80,7 @@ func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 	}
 	if r.Cut = err != nil || len(r.Body) > maxBody; r.Cut {
 		if r.Body = r.Body[:min(len(r.Body), maxBody)]; resp.Header.Get("Content-Encoding") != "" {
-			r.Body = nil // a part of it cannot be decoded
+			r.Body = nil // a part of the body cannot be decoded
 			r.Header.Del("Content-Encoding")
 		}
 	}
@@ -88,7 +89,7 @@ func (d *Dialer) refused(resp *handshake.Response, rest io.Reader) *Refused {
 
 var errFraming = errors.New("the length of the body is not known")
 
-// content returns the body of an answer (RFC 9112 §6.3). One whose length is said in two ways is not read.
+// content returns the body of a response (RFC 9112 §6.3). If the header declares its length in two ways, it is not read.
 func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
 	lengths, codings := resp.Header["Content-Length"], resp.Header["Transfer-Encoding"]
 	switch {
@@ -108,7 +109,7 @@ func content(resp *handshake.Response, rest io.Reader) (io.Reader, error) {
 	return &exactly{rest, int64(n)}, nil
 }
 
-// exactly reads n bytes, and returns an error when there are fewer.
+// exactly reads n bytes, and returns an error if there are fewer.
 type exactly struct {
 	r io.Reader
 	n int64

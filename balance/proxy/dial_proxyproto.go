@@ -20,7 +20,7 @@ func appendProxyV1(dst []byte, from, to netip.AddrPort, known bool) []byte {
 	return fmt.Appendf(dst, "PROXY %s %s %s %d %d\r\n", family, shown(from.Addr()), shown(to.Addr()), from.Port(), to.Port())
 }
 
-// shown returns an address without the dotted form that some parsers of version 1 do not know.
+// shown formats an address without the dotted form that some parsers of version 1 do not know.
 func shown(a netip.Addr) string {
 	if !a.Is4In6() {
 		return a.String()
@@ -29,8 +29,8 @@ func shown(a netip.Addr) string {
 	return fmt.Sprintf("::ffff:%x:%x", binary.BigEndian.Uint16(b[12:]), binary.BigEndian.Uint16(b[14:]))
 }
 
-// appendProxyV2 appends the header of version 2 (the text, §2.2). An unknown client makes it LOCAL, for which the receiver uses
-// the real addresses of the connection.
+// appendProxyV2 appends the header of version 2 (the text, §2.2). For an unknown client it has the command LOCAL, with which the
+// receiver uses the real addresses of the connection.
 func appendProxyV2(dst []byte, from, to netip.AddrPort, known bool) []byte {
 	dst = append(dst, "\r\n\r\n\x00\r\nQUIT\n"...)
 	if !known {

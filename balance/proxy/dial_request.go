@@ -13,17 +13,17 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// hopByHop are the fields that are for the next hop only (RFC 9110 §7.6.1), in addition to those that Connection names and those that
-// the handshake itself is made of.
+// hopByHop are the fields for the next hop only (RFC 9110 §7.6.1), in addition to those that Connection names and those of the
+// handshake itself.
 var hopByHop = []string{"Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Host"}
 
-// forwardedNames are the fields that say who the client of a proxy is.
+// forwardedNames are the fields in which a proxy names its client.
 var forwardedNames = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-Ip"}
 
-// folded returns a name as servers compare it that put fields into variables: without regard to case, "_" as "-".
+// folded returns a field name as servers see it that turn fields into variables: in lower case, with "_" replaced by "-".
 func folded(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }
 
-// same reports whether folded makes one name of both.
+// same reports whether two names are equal after folding.
 func same(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -46,12 +46,12 @@ func fold(c byte) byte {
 	return c
 }
 
-// among reports whether a name is the same as one of a list.
+// among reports whether a list has the name, after folding.
 func among(name string, list []string) bool {
 	return slices.ContainsFunc(list, func(s string) bool { return same(name, s) })
 }
 
-// request returns what is sent to the upstream.
+// request returns the request for the upstream.
 func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 	target, err := d.target(r.URL)
 	if err != nil {
@@ -80,7 +80,7 @@ func (d *Dialer) request(r *Request) (*handshake.Request, error) {
 	return req, handshake.CheckFields(req.Header)
 }
 
-// subprotocols yields those that a client offers.
+// subprotocols yields the subprotocols that a client offers.
 func subprotocols(h http.Header) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range h["Sec-Websocket-Protocol"] {
@@ -93,8 +93,8 @@ func subprotocols(h http.Header) iter.Seq[string] {
 	}
 }
 
-// header returns the fields that are passed on, with ours. What the client calls hop-by-hop is removed first, so that it removes
-// none of ours.
+// header returns the fields to send: those of the client that are passed on, and ours. The client's hop-by-hop fields are removed
+// first, so that the client cannot have any of ours removed.
 func (d *Dialer) header(r *Request) (http.Header, error) {
 	var signed http.Header
 	if r.Sign != nil {
@@ -113,8 +113,8 @@ func (d *Dialer) header(r *Request) (http.Header, error) {
 	return out, nil
 }
 
-// clientFields returns the fields of the head or the trailer of a client's request that are passed on, without those that are in one of
-// ours: a server may take both for the same.
+// clientFields returns the fields of a client's header or trailer that are passed on. A field with the name of one of ours is left
+// out, because a server may take either for the other.
 func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
 	return endToEnd(h, func(name string) bool {
 		if among(name, forwardedNames) || among(name, d.removed) {
@@ -131,8 +131,8 @@ func (d *Dialer) clientFields(h http.Header, ours ...http.Header) http.Header {
 	})
 }
 
-// endToEnd returns the fields of h that are not for the next hop, and none of which the handshake is made, without those for which
-// removed returns true.
+// endToEnd returns the fields of h that are not hop-by-hop and not part of the handshake, without those for which removed returns
+// true.
 func endToEnd(h http.Header, removed func(name string) bool) http.Header {
 	out, named := make(http.Header, len(h)), namedBy(h)
 	for name, values := range h {
@@ -143,14 +143,14 @@ func endToEnd(h http.Header, removed func(name string) bool) http.Header {
 	return out
 }
 
-// strip is endToEnd in h itself.
+// strip removes the fields from h itself that endToEnd leaves out.
 func strip(h http.Header) http.Header {
 	named := namedBy(h)
 	maps.DeleteFunc(h, func(name string, _ []string) bool { return nextHop(name, named) })
 	return h
 }
 
-// namedBy returns the fields that h says are for the next hop, nil for none but what is so anyway.
+// namedBy returns the fields that the Connection field of h names, nil if it names none beyond the standard ones.
 func namedBy(h http.Header) (named map[string]bool) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -165,12 +165,12 @@ func namedBy(h http.Header) (named map[string]bool) {
 	return named
 }
 
-// nextHop reports whether a field is for the next hop, or one of which the handshake is made.
+// nextHop reports whether a field is hop-by-hop, or part of the handshake.
 func nextHop(name string, named map[string]bool) bool {
 	return among(name, hopByHop) || reserved(name) || named != nil && named[folded(name)]
 }
 
-// reserved reports whether the handshake is made of a field, for a server that takes "_" for "-".
+// reserved reports whether a field is part of the handshake, for a server that takes "_" for "-".
 func reserved(name string) bool {
 	if strings.Contains(name, "_") {
 		name = folded(name)
@@ -178,7 +178,7 @@ func reserved(name string) bool {
 	return handshake.Reserved(name)
 }
 
-// forward adds what says who the client is.
+// forward adds the fields that identify the client.
 func (d *Dialer) forward(set http.Header, r *Request) {
 	proto := "http"
 	if r.TLS != nil {
@@ -192,7 +192,7 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 	}
 	if d.o.AppendForwarded {
 		before, elements = r.Header["X-Forwarded-For"], r.Header["Forwarded"]
-		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // what comes before says who its client is
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil { // the fields of the client name its own client
 			addr = peer.Addr().Unmap().WithZone("")
 		}
 		if said := r.Header["X-Forwarded-Proto"]; len(said) == 1 {
@@ -222,7 +222,7 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 	set["Forwarded"] = []string{strings.Join(append(elements[:len(elements):len(elements)], element), ", ")}
 }
 
-// quoted returns a value of the Forwarded field, in quotes where it is not a token (RFC 7239 §4).
+// quoted returns a value for the Forwarded field, in quotes if it is not a token (RFC 7239 §4).
 func quoted(s string) string {
 	if s != "" && !strings.ContainsFunc(s, unplain) {
 		return s
@@ -230,14 +230,14 @@ func quoted(s string) string {
 	return `"` + escapes.Replace(s) + `"`
 }
 
-// unplain reports whether a value with c in it is written in quotes.
+// unplain reports whether a value that contains c must be quoted.
 func unplain(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_'
 }
 
 var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// target returns the path and query for the upstream. It cannot leave the prefix of the upstream.
+// target returns the path and query for the upstream. It cannot leave the upstream's prefix.
 func (d *Dialer) target(u *url.URL) (string, error) {
 	path := u.EscapedPath()
 	if !strings.HasPrefix(path, "/") || dotted(path) {
@@ -259,11 +259,11 @@ func (d *Dialer) target(u *url.URL) (string, error) {
 	return path, nil
 }
 
-// encoded are the encodings of special characters in a path.
+// encoded replaces the percent-encodings of special characters in a path.
 var encoded = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%3b", ";", "%3B", ";", "%25", "%")
 
-// dotted reports whether a path has a segment that leads elsewhere, for any server that decodes it up to three times, takes a backslash for
-// a slash or drops the parameters of a segment.
+// dotted reports whether a path has a dot segment for some server: one that decodes the path up to three times, treats a backslash
+// as a slash, or drops the parameters of a segment.
 func dotted(path string) bool {
 	for range 4 {
 		for segment := range strings.SplitSeq(path, "/") {
@@ -279,7 +279,7 @@ func dotted(path string) bool {
 	return false
 }
 
-// escaped returns a query in which no byte ends the request line, or the query.
+// escaped returns the query with those bytes escaped that would end the request line or the query.
 func escaped(query string) string {
 	const hex = "0123456789ABCDEF"
 	out := make([]byte, 0, len(query))
@@ -293,13 +293,13 @@ func escaped(query string) string {
 	return string(out)
 }
 
-// proxyHeader appends the header of the PROXY protocol, if there is to be one.
+// proxyHeader appends the PROXY protocol header, if one is configured.
 func (d *Dialer) proxyHeader(dst []byte, r *Request) []byte {
 	from, to := r.Source, r.Destination
 	known := from.IsValid() && to.IsValid()
 	if known {
 		a, b := from.Addr().Unmap().WithZone(""), to.Addr().Unmap().WithZone("")
-		if a.Is4() != b.Is4() { // one family for both
+		if a.Is4() != b.Is4() { // both must have the same family
 			a, b = netip.AddrFrom16(a.As16()), netip.AddrFrom16(b.As16())
 		}
 		from, to = netip.AddrPortFrom(a, from.Port()), netip.AddrPortFrom(b, to.Port())

@@ -18,60 +18,61 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// DialerOptions say how an upstream is reached. The zero value is the default.
+// DialerOptions configure the connections to an upstream. The zero value has the defaults.
 type DialerOptions struct {
 	// TLS is used for a wss upstream, and is copied: RootCAs for its CA, Certificates for a client certificate, ServerName for its name.
 	// ServerName "" means the host of the upstream's URL. nil means the defaults of crypto/tls.
 	TLS *tls.Config
 
-	// ProxyProtocol sends a header of the PROXY protocol first: 1 or 2 is the version, 0 sends none.
+	// ProxyProtocol is the version of the PROXY protocol header to send first, 1 or 2; 0 sends none.
 	ProxyProtocol int
 
-	// KeepHost sends the client's Host. The address is the upstream's all the same. By default the Host is that of the upstream's URL.
+	// KeepHost sends the client's Host field. By default the Host field is that of the upstream's URL. The connection goes to the
+	// upstream's address in either case.
 	KeepHost bool
 
-	// StripPrefix is removed from the front of the path, where it ends at the end of a segment: a path without it fails at
-	// StageRequest. The path of the upstream's URL is then put in front of it. "" removes nothing.
+	// StripPrefix is removed from the front of the path. It must end at the end of a segment; a path without it fails at
+	// StageRequest. The path of the upstream's URL is then prepended. "" removes nothing.
 	StripPrefix string
 
-	// AddPrefix is put in front of the path, after that of the upstream's URL. "" adds nothing.
+	// AddPrefix is added to the front of the path, after the path of the upstream's URL. "" adds nothing.
 	AddPrefix string
 
-	// AppendForwarded appends to the fields X-Forwarded-For and Forwarded of the client, and keeps its X-Forwarded-Proto and
-	// X-Forwarded-Host. It is for clients that are proxies which are trusted. By default all of them are replaced.
+	// AppendForwarded appends to the client's X-Forwarded-For and Forwarded fields, and keeps its X-Forwarded-Proto and
+	// X-Forwarded-Host. It is for clients that are trusted proxies. By default all of them are replaced.
 	AppendForwarded bool
 
-	// Remove names header fields of the client that the upstream must not get, such as those that carry an identity.
-	// Case does not count, and "_" is as good as "-". Those of Header and of Request.Identity are removed anyway.
+	// Remove lists header fields of the client that the upstream must not get, such as those with an identity. Case is ignored, and
+	// "_" equals "-". The fields of Header and of Request.Identity are removed in any case.
 	Remove []string
 
 	// Header is added to each request. It is not copied.
 	Header http.Header
 
-	// Connect, TLSHandshake and Handshake bound the steps of Open: to the connection, through TLS, and from the request to the whole
-	// answer. 0 means 5, 5 and 10 seconds.
+	// Connect, TLSHandshake and Handshake limit the steps of Open: the TCP connection, the TLS handshake, and the time from the
+	// request to the whole answer. 0 means 5, 5 and 10 seconds.
 	Connect, TLSHandshake, Handshake time.Duration
 
-	// KeepAlive is set on the connection when its Enable is set. Otherwise it is that of package net.
+	// KeepAlive is set on the connection if its Enable is set. Otherwise the default of package net applies.
 	KeepAlive net.KeepAliveConfig
 }
 
 // Dialer opens WebSockets to one upstream, for clients. It may be used from any goroutine.
 type Dialer struct {
 	o        DialerOptions
-	upstream string // for messages
+	upstream string // as error messages show it
 	network  string
 	address  string
-	at       netip.AddrPort // the same for TCP without TLS, where it has no name to look up; otherwise not valid
+	at       netip.AddrPort // as an address; only if it is an IP address without TLS
 	host     string         // value of the Host field
-	prefix   string         // in front of each path, without a slash at its end
+	prefix   string         // prepended to each path, without a trailing slash
 	tls      *tls.Config
 	removed  []string // names of the client's fields that are not passed on
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// NewDialer returns a Dialer for an upstream: ws://host:port/prefix or wss://host:port/prefix, where http and https mean the same and
-// port and prefix may be missing, host:port for ws, or unix:/path/of/socket.
+// NewDialer returns a Dialer for an upstream. Its URL is ws://host:port/prefix or wss://host:port/prefix, where http and https mean
+// the same and port and prefix are optional, host:port for ws, or unix:/path/of/socket.
 func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 	d := &Dialer{o: o, network: "tcp", removed: slices.Clone(o.Remove), dial: (&net.Dialer{KeepAliveConfig: o.KeepAlive}).DialContext}
 	if path, ok := strings.CutPrefix(upstreamURL, "unix:"); ok {
@@ -104,14 +105,14 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 	return d, nil
 }
 
-// setDefault sets a duration that is not given.
+// setDefault sets a duration that is 0.
 func setDefault(d *time.Duration, to time.Duration) {
 	if *d <= 0 {
 		*d = to
 	}
 }
 
-// parse takes the URL apart. Its errors quote nothing of it.
+// parse splits the URL. Its errors quote no part of the URL.
 func (d *Dialer) parse(raw string) error {
 	if !strings.Contains(raw, "://") {
 		raw = "ws://" + raw
@@ -142,53 +143,54 @@ func (d *Dialer) parse(raw string) error {
 			d.tls = &tls.Config{}
 		}
 		if d.tls.ServerName == "" {
-			d.tls.ServerName, _, _ = strings.Cut(t.Name, "%") // no zone
+			d.tls.ServerName, _, _ = strings.Cut(t.Name, "%") // without the zone
 		}
 		d.tls.NextProtos = []string{"http/1.1"}
 		if d.tls.ClientSessionCache == nil {
-			d.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0) // a resumed session costs the upstream no signature
+			d.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0) // resuming a session saves the upstream a signature
 		}
 	}
 	return nil
 }
 
-// Upstream returns the upstream as it is named in messages: scheme and address.
+// Upstream returns the scheme and the address of the upstream, as messages show them.
 func (d *Dialer) Upstream() string { return d.upstream }
 
-// Request is a client's opening handshake, as its upstream is to get it.
+// Request is a client's opening handshake for an upstream.
 type Request struct {
-	// Request is the client's. It is not changed, and its context is not used. A connection that is held keeps a copy of it; otherwise
-	// nothing of it is kept.
+	// Request is the client's request. It is not changed, and its context is not used. A held connection keeps a copy of it;
+	// otherwise nothing of it is kept.
 	*http.Request
 
-	// Source is the client, behind all proxies, and Destination the address that it has connected to. They are for the forwarded
-	// fields and the PROXY protocol. The zero value means that an address is not known.
+	// Source is the address of the client, behind all proxies, and Destination the address that it connected to. They are used in
+	// the forwarded fields and the PROXY protocol. The zero value means that an address is not known.
 	Source, Destination netip.AddrPort
 
-	// Principal is who the client is, for [Settings].Identify, which sets the following fields. nil means no one, or they are set
-	// already.
+	// Principal identifies the client for [Settings].Identify, which sets the following fields. nil means there is no identity, or
+	// the fields are set already.
 	Principal any
 
-	// User is who the client is, for [Settings].Key; "" for no one.
+	// User identifies the client for [Settings].Key; "" means there is no user.
 	User string
 
-	// Identity says who the client is. What the client itself has sent under these names is removed.
+	// Identity are the fields that identify the client to the upstream. Fields with these names in the client's request are
+	// removed.
 	Identity http.Header
 
-	// Sign returns further fields of that kind for one upstream, by [Dialer.Upstream], such as a token that it alone takes. Its error
-	// is one of StageRequest. nil if there are none.
+	// Sign returns further identity fields for one upstream, named as by [Dialer.Upstream], such as a token for that upstream only.
+	// Its error is one of StageRequest. nil means there are none.
 	Sign func(upstream string) (http.Header, error)
 }
 
-// Link is a WebSocket to an upstream, behind its handshake. The caller owns it.
+// Link is a WebSocket to an upstream, after the handshake. The caller owns it.
 type Link struct {
 	Conn        net.Conn    // without deadlines
-	Late        []byte      // what the upstream has sent behind its 101
-	Header      http.Header // the fields of the 101 that are for the client, such as cookies
-	Subprotocol string      // "" for none
-	Extensions  string      // value of Sec-WebSocket-Extensions, "" for none
+	Late        []byte      // what the upstream has sent after its 101
+	Header      http.Header // the fields of the 101 for the client, such as cookies
+	Subprotocol string      // "" if there is none
+	Extensions  string      // value of Sec-WebSocket-Extensions, "" if there are none
 
-	dialed *dialing // has the connection in place of Conn; nil where there is a Conn
+	dialed *dialing // holds the connection if Conn is nil
 }
 
 // close closes the connection.
@@ -200,7 +202,7 @@ func (k *Link) close() {
 	k.Conn.Close() //nolint:errcheck // nothing is to be saved
 }
 
-// conn returns the connection, which is taken off the event loop.
+// conn takes the connection off the event loop and returns it.
 func (k *Link) conn() (net.Conn, error) {
 	if k.dialed != nil {
 		return k.dialed.detached()
@@ -208,11 +210,11 @@ func (k *Link) conn() (net.Conn, error) {
 	return k.Conn, nil
 }
 
-// Open connects to the upstream and makes the client's handshake with it, with a key of its own: the 101 that the client gets is the
-// caller's. Subprotocols and extensions that the client offers are offered as they are.
+// Open connects to the upstream and performs the client's handshake there, with a key of its own: the caller sends the client its
+// 101. The upstream gets the subprotocols and extensions that the client offers, unchanged.
 //
-// The error is a [*Refused] when the upstream has answered with a status from 300 on, otherwise a [*Failure]. A Link is returned only behind a
-// 101 that keeps all rules of RFC 6455 §4.1.
+// The error is a [*Refused] if the upstream has answered with a status of 300 or more, otherwise a [*Failure]. A Link is only
+// returned for a 101 that follows all rules of RFC 6455 §4.1.
 func (d *Dialer) Open(ctx context.Context, r *Request) (*Link, error) {
 	req, err := d.request(r)
 	if err != nil {
@@ -230,7 +232,7 @@ func (d *Dialer) Open(ctx context.Context, r *Request) (*Link, error) {
 	return link, nil
 }
 
-// connect opens the connection, with TLS where that is needed. The header of the PROXY protocol comes before TLS.
+// connect opens the connection, with TLS if the upstream uses it. The PROXY protocol header is sent before TLS.
 func (d *Dialer) connect(ctx context.Context, r *Request) (net.Conn, error) {
 	limited, cancel := context.WithTimeout(ctx, d.o.Connect)
 	defer cancel()
@@ -244,7 +246,7 @@ func (d *Dialer) connect(ctx context.Context, r *Request) (net.Conn, error) {
 	limited, cancel = context.WithTimeout(ctx, d.o.TLSHandshake)
 	defer cancel()
 	if head := d.proxyHeader(nil, r); len(head) > 0 {
-		if _, err := nc.Write(head); err != nil { // which a new connection has room for
+		if _, err := nc.Write(head); err != nil { // the send buffer of a new connection has room for it
 			nc.Close()
 			return nil, d.failure(ctx, StageTLS, err)
 		}

@@ -18,18 +18,18 @@ import (
 
 // Resolver looks up names for [Discover]. [*net.Resolver] implements it.
 type Resolver interface {
-	// LookupNetIP and LookupSRV are those of net.Resolver.
+	// LookupNetIP and LookupSRV are as in net.Resolver.
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }
 
-// lookupTimeout bounds one question to the DNS.
+// lookupTimeout limits one DNS query.
 const lookupTimeout = 5 * time.Second
 
-// Discover asks the DNS which servers are behind a URL, now and each time every has passed, and calls found with them, or with the
-// error, until ctx ends. It does not call found when the answer is the same as the last one.
+// Discover looks up the servers of a URL in the DNS, immediately and then at the interval every, until ctx ends. It calls found
+// with the servers or the error, except when the result is the same as the last one.
 //
-// A host is each of its addresses, with the port of the URL. A host that begins with an underscore is the name of SRV records
+// Each address of a host is a server, with the port of the URL. A host that begins with an underscore is the name of SRV records
 // (RFC 2782): those of the best priority are the servers, with their ports and weights.
 func Discover(ctx context.Context, r Resolver, target string, every time.Duration, found func([]balance.Spec, error)) {
 	var last []balance.Spec
@@ -56,7 +56,7 @@ func Discover(ctx context.Context, r Resolver, target string, every time.Duratio
 	}
 }
 
-// Lookup asks once. The servers are sorted by ID. A name without any is an error, so that an empty answer takes no server away.
+// Lookup does one lookup. The servers are sorted by ID. A name without any is an error, so that an empty answer removes no server.
 func Lookup(ctx context.Context, r Resolver, target string) ([]balance.Spec, error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -97,7 +97,7 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 		return nil, err
 	}
 	for _, s := range records {
-		if s.Priority != records[0].Priority { // sorted by priority: the others are for when none of these is there
+		if s.Priority != records[0].Priority { // sorted by priority: the others are for when all of these are unavailable
 			break
 		}
 		host := strings.TrimSuffix(strings.ToLower(s.Target), ".")
@@ -106,11 +106,11 @@ func lookupSRV(ctx context.Context, r Resolver, u *url.URL) (list []balance.Spec
 	return list, nil
 }
 
-// MaxWeight is the largest weight of a server that an operator or a file names. SRV records have larger ones.
+// MaxWeight is the largest weight of a server in a configuration or a file. SRV records can have larger ones.
 const MaxWeight = 1000
 
-// ParseServers reads a list of servers: one URL a line, followed by weight=N and capacity=N where they differ from the default.
-// Empty lines and comments after a # are skipped. parse returns the ID of a URL. The error names the line.
+// ParseServers parses a list of servers: one URL per line, optionally followed by weight=N and capacity=N. Empty lines and comments
+// after a # are skipped. parse returns the ID for a URL. The error names the line.
 func ParseServers(text string, parse func(string) (string, error)) (list []balance.Spec, err error) {
 	n := 0
 	for line := range strings.Lines(text) {

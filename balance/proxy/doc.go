@@ -1,14 +1,14 @@
 // Package proxy carries WebSocket connections between clients and the servers behind a balancer.
 //
-// A [Dialer] makes a client's opening handshake with one upstream: [Dialer.Open] returns a [Link] behind a verified 101, what the upstream
-// has answered instead ([*Refused]), or which step failed ([*Failure]).
+// A [Dialer] performs a client's opening handshake with one upstream. [Dialer.Open] returns a [Link] after a valid 101, the
+// upstream's other response ([*Refused]), or the step that failed ([*Failure]).
 //
 //	dialer, err := proxy.NewDialer("wss://10.0.0.5:8443/app", proxy.DialerOptions{Remove: []string{"X-User"}})
 //	link, err := dialer.Open(ctx, &proxy.Request{Request: r, Source: source, Identity: http.Header{"X-User": {user}}})
 //
-// A [Carrier] holds the tunnels. [Carrier.Carry] takes two connections behind their handshake and passes the bytes of each to the
-// other, unchanged. It follows the headers of frames, so that it can put a close frame ([Tunnel.Shut]) or a ping ([TunnelOptions].Ping)
-// between two of them; of payloads it looks at those of close frames only.
+// A [Carrier] holds the tunnels. [Carrier.Carry] takes two connections after their handshake and passes the bytes of each to the
+// other, unchanged. It follows the frame headers, so that it can insert a close frame ([Tunnel.Shut]) or a ping
+// ([TunnelOptions].Ping) between two frames; it reads no payloads except those of close frames.
 //
 //	carrier := proxy.NewCarrier()
 //	defer carrier.Close()
@@ -18,12 +18,13 @@
 //	...
 //	tunnel.Shut(websocket.CodeServiceRestart, "retry-after=3")
 //
-// A [Balancer] does all of it for the servers of a pool: it chooses one, tries another one when that fails, checks which of them work, and
-// moves clients off those that drain. [Balancer.Open] returns a [Conn], which carries bytes ([Conn.Tunnel]) or, where [Settings] ask for
-// [Messages] or [Hold], one message after the other ([Conn.Serve]). A connection that is held goes on at another server, by what package
-// resume knows of its protocol.
+// A [Balancer] does all of this for the servers of a pool: it chooses a server, tries another one if that fails, checks the health
+// of the servers, and moves clients off draining servers. [Balancer.Open] returns a [Conn], which carries bytes ([Conn.Tunnel]) or,
+// if [Settings] have [Messages] or [Hold], single messages ([Conn.Serve]). A held connection continues on another server, with what
+// package resume knows about its protocol.
 //
-// On Linux, sockets are carried on an event loop, with TLS or without: a tunnel that waits costs two descriptors and less than a KiB on top of
-// what crypto/tls keeps, and no goroutine. What a side does not take is queued, at most the 64 KiB of one read, and the other side is not
-// read from meanwhile. Every other connection has a goroutine for each direction, which waits without a buffer where the system allows that.
+// On Linux, sockets are carried on an event loop, with or without TLS: an idle tunnel takes two descriptors and less than 1 KiB in
+// addition to the memory of crypto/tls, and no goroutine. What a side does not accept is queued, at most the 64 KiB of one read,
+// and nothing is read from the other side meanwhile. Every other connection has a goroutine for each direction, which waits without
+// a buffer if the system allows it.
 package proxy

@@ -9,23 +9,23 @@ import (
 	"os"
 )
 
-// Stage is a step of [Dialer.Open], or of a request that is not a handshake.
+// Stage is a step of [Dialer.Open], or of an ordinary HTTP request.
 type Stage string
 
-// The stages, in their order.
+// The stages, in order.
 const (
 	StageRequest   Stage = "request"   // the client's request cannot be passed on
-	StageConnect   Stage = "connect"   // to the upstream's address
-	StageTLS       Stage = "tls"       // the TLS handshake with it
-	StageHandshake Stage = "handshake" // the request did not reach it, or the answer was not complete in time
-	StageAnswer    Stage = "answer"    // the answer is not one of a WebSocket server
-	StageResponse  Stage = "response"  // to a request that is not a handshake: there is none, not in time or not a whole one
+	StageConnect   Stage = "connect"   // connecting to the upstream's address
+	StageTLS       Stage = "tls"       // the TLS handshake
+	StageHandshake Stage = "handshake" // the request was not sent, or the answer was not complete in time
+	StageAnswer    Stage = "answer"    // the answer is not that of a WebSocket server
+	StageResponse  Stage = "response"  // an ordinary HTTP request got no response, or not a complete one in time
 )
 
-// Failure says which upstream failed at what. Its text holds no credential of the client or the upstream.
+// Failure is the failure of an upstream at a stage. Its text contains no credential of the client or the upstream.
 type Failure struct {
 	Upstream string // scheme and address
-	Stage    Stage  // at which it failed
+	Stage    Stage  // where it failed
 	Err      error  // never nil
 }
 
@@ -43,8 +43,8 @@ func (f *Failure) Timeout() bool {
 	return errors.Is(f.Err, context.DeadlineExceeded) || errors.Is(f.Err, os.ErrDeadlineExceeded) || ok && e.Timeout()
 }
 
-// Status returns the status to answer the client with: 400 for its own request, 504 when the upstream was too slow, 503 when it
-// was not reached, otherwise 502.
+// Status returns the status for the client: 400 if its own request is at fault, 504 if the upstream was too slow, 503 if it was not
+// reached, otherwise 502.
 func (f *Failure) Status() int {
 	switch {
 	case f.Stage == StageRequest:
@@ -57,14 +57,14 @@ func (f *Failure) Status() int {
 	return http.StatusBadGateway
 }
 
-// Refused is an upstream's own answer, with a status from 300 on.
+// Refused is a response of the upstream with a status of 300 or more.
 type Refused struct {
 	Upstream string      // scheme and address
 	Status   int         // 300 to 999
 	Reason   string      // of the status line; may be ""
-	Header   http.Header // the fields that are for the client
+	Header   http.Header // the fields for the client
 	Body     []byte      // 64 KiB at most
-	Cut      bool        // the body was longer, or not complete in time
+	Cut      bool        // the body was too long, or not complete in time
 }
 
 // Error names the upstream and the status.
@@ -72,12 +72,12 @@ func (r *Refused) Error() string {
 	return fmt.Sprintf("upstream %s: answered with %d %s", r.Upstream, r.Status, http.StatusText(r.Status))
 }
 
-// dialError returns an error as package net returns it for a connection that cannot be made.
+// dialError wraps err as package net does for a connection that cannot be made.
 func (d *Dialer) dialError(err error) error {
 	return &net.OpError{Op: "dial", Net: d.network, Addr: net.TCPAddrFromAddrPort(d.at), Err: err}
 }
 
-// failure returns a Failure. When ctx has ended that is why.
+// failure returns a Failure. If ctx has ended, its error is the reason.
 func (d *Dialer) failure(ctx context.Context, stage Stage, err error) *Failure {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -10,32 +10,32 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// flow is one direction of a tunnel: bytes that pass unchanged, with a ping put in between two frames where one is due, until a close frame is
-// put in. It does no I/O. Of payloads it looks at those of close frames only.
+// flow is one direction of a tunnel: bytes that pass unchanged, with pings inserted between frames, until a close frame is
+// inserted. It does no I/O. It reads no payloads except those of close frames.
 type flow struct {
 	cursor frame.Cursor
-	close  *flowEnd // nil while no close frame is about
-	bytes  int64    // that have arrived
-	frames int64    // whose header has arrived
-	within bool     // a close frame is under way
+	close  *flowEnd // nil if there is no close frame yet
+	bytes  int64    // the number received
+	frames int64    // the number whose header was received
+	within bool     // in the middle of a close frame
 	closed bool     // a whole close frame has arrived: the source sends nothing more (RFC 6455 §5.5.1)
-	lost   bool     // the bytes are not WebSocket frames, so that no boundary is known
-	ended  bool     // nothing passes any more
+	lost   bool     // the bytes are not WebSocket frames, so that no frame boundary is known
+	ended  bool     // nothing passes through any more
 
-	counts bool          // the frame under way is not a pong
-	news   bool          // bytes that count have arrived since this was cleared
-	ping   bool          // a ping is to be put in
-	asked  asking        // of the source
-	at     time.Duration // when the source was last known to be there, or a ping's time before it was asked
+	counts bool          // the current frame is not a pong
+	news   bool          // bytes that count as activity have arrived since this was cleared
+	ping   bool          // a ping is to be inserted
+	asked  asking        // the state of the question to the source
+	at     time.Duration // when the source last showed life; if asked, the start of the current ping interval
 }
 
-// flowEnd is the close frames of a flow. Most of the time there is none.
+// flowEnd has the close frames of a flow, which most flows do not need for most of their time.
 type flowEnd struct {
-	frame []byte // to put in, nil for none
-	said  []byte // the payload of the one that passes or has passed
+	frame []byte // the one to insert; nil if there is none
+	said  []byte // the payload of the one that is passing or has passed through
 }
 
-// closes returns f.close, which it makes if there is none.
+// closes returns f.close, and allocates it if it is nil.
 func (f *flow) closes() *flowEnd {
 	if f.close == nil {
 		f.close = &flowEnd{}
@@ -43,10 +43,11 @@ func (f *flow) closes() *flowEnd {
 	return f.close
 }
 
-// wanted reports whether a close frame is to be put in, or was.
+// wanted reports whether a close frame is to be inserted, or was inserted.
 func (f *flow) wanted() bool { return f.close != nil && f.close.frame != nil }
 
-// pass takes bytes of the source. It returns those that go on, which are the beginning of b, and what is put in behind them.
+// pass takes bytes of the source. It returns the part of them that is passed on, which is the beginning of b, and what is inserted
+// after it.
 func (f *flow) pass(b []byte) (through, put []byte) {
 	f.bytes += int64(len(b))
 	n := 0
@@ -68,13 +69,13 @@ func (f *flow) pass(b []byte) (through, put []byte) {
 	return b[:n], put
 }
 
-// due reports whether insert is to be called.
+// due reports whether insert has to be called.
 func (f *flow) due() bool {
 	return f.wanted() && !f.ended && (f.closed || f.lost || f.cursor.Between())
 }
 
-// insert ends the flow, and returns the frame to send as its last. There is none behind a close frame of the source (RFC 6455
-// §5.5.1), nor where no boundary is known.
+// insert ends the flow, and returns its last frame. There is none after a close frame of the source (RFC 6455 §5.5.1), or if the
+// frame boundary is not known.
 func (f *flow) insert() []byte {
 	f.ended = true
 	if f.closed || f.lost {
@@ -83,7 +84,7 @@ func (f *flow) insert() []byte {
 	return f.close.frame
 }
 
-// step follows b to the next place where something begins, and returns how far that is.
+// step advances to the next frame boundary or end of a header in b, and returns the number of bytes.
 func (f *flow) step(b []byte) int {
 	if f.closed || f.lost {
 		f.news = true
@@ -116,12 +117,12 @@ func (f *flow) step(b []byte) int {
 	return n
 }
 
-// isClose reports whether h is of a close frame that a peer may take for one: RFC 6455 §5.5 forbids fragments and long payloads.
+// isClose reports whether h is of a close frame that a peer may accept: RFC 6455 §5.5 forbids fragments and long payloads.
 func isClose(h frame.Header) bool {
 	return h.Opcode == frame.Close && h.Fin && h.RSV == 0 && h.Length <= frame.MaxControlPayload
 }
 
-// reason returns what the source's close frame says, CodeNoStatus when that is nothing that it may say.
+// reason returns the code and reason of the source's close frame, CodeNoStatus if it has none that are valid.
 func (f *flow) reason() (websocket.Code, string) {
 	if f.close == nil || len(f.close.said) < 2 {
 		return websocket.CodeNoStatus, ""

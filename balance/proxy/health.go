@@ -13,36 +13,36 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The kinds of checks.
+// The kinds of health checks.
 const (
-	CheckOff       = ""          // none: only what happens to clients counts
-	CheckTCP       = "tcp"       // the server accepts a connection, and does the TLS handshake if it has TLS
-	CheckHTTP      = "http"      // it answers a GET with 200; with 503 it accepts no new clients
-	CheckWebSocket = "websocket" // it opens a WebSocket, answers a ping, and the close frame
+	CheckOff       = ""          // no checks: only the outcomes of client connections count
+	CheckTCP       = "tcp"       // the server accepts a connection, and completes the TLS handshake if it uses TLS
+	CheckHTTP      = "http"      // it answers a GET with 200; 503 means that it accepts no new clients
+	CheckWebSocket = "websocket" // it opens a WebSocket, and answers a ping and a close frame
 )
 
-// Health says how servers are checked.
+// Health configures the health checks.
 type Health struct {
 	Check   string        // one of the kinds
-	Path    string        // that the request is for
-	Every   time.Duration // between two checks of a server, give or take a tenth; 0 means 5 s. A fifth of it when the last one was a surprise
-	Timeout time.Duration // of one; 0 means 2 s
+	Path    string        // of the request
+	Every   time.Duration // interval between two checks of a server, plus or minus a tenth, and a fifth of it after an unexpected result; 0 means 5 s
+	Timeout time.Duration // of one check; 0 means 2 s
 }
 
-// errDraining indicates that a server wants no new clients.
+// errDraining indicates that a server accepts no new clients.
 var errDraining = errors.New("it accepts no new clients")
 
 // watch checks a server until ctx ends.
 func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 	every := h.Every
 	setDefault(&every, 5*time.Second)
-	said := true // in a check of earlier settings, perhaps
+	said := true // perhaps in a check with earlier settings
 	for {
 		err := probe(ctx, n, h)
 		if ctx.Err() != nil {
 			return
 		}
-		if !ownFault(err) { // else it says nothing about the server
+		if !ownFault(err) { // otherwise the result says nothing about the server
 			said = b.probed(time.Now(), id, h, said, err)
 		}
 		pause := every
@@ -59,15 +59,15 @@ func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 	}
 }
 
-// probed takes the result of a check, nil for success. said is whether the check before has found that the server drains; probed returns
-// the same of this one.
+// probed records the result of a check; a nil error is success. said is whether the previous check found that the server drains;
+// probed returns the same for this check.
 func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err error) (drains bool) {
 	if h.Check == CheckHTTP {
 		drains = errors.Is(err, errDraining)
 		if drains || said {
 			b.says(now, id, drains, time.Time{})
 		}
-		if drains { // it lives, and serves those that it has
+		if drains { // it works, and serves its present clients
 			err = nil
 		}
 	}
@@ -78,10 +78,10 @@ func (b *Balancer) probed(now time.Time, id string, h Health, said bool, err err
 	return drains
 }
 
-// saidFor is how long it counts that a server has said in a response that it drains: nothing else may ask it again.
+// saidFor is how long a drain that a server announces in a response lasts: no other request may ask the server again.
 const saidFor = time.Minute
 
-// says takes a server's word that it drains, or does not, until that time; zero is until it says otherwise.
+// says records that a server drains, or does not, until that time; zero means until it reports otherwise.
 func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +97,7 @@ func (b *Balancer) says(now time.Time, id string, draining bool, until time.Time
 	}
 }
 
-// unsay ends the drains that servers have said and not repeated. The clients that come then find out.
+// unsay ends the drains that servers have announced and not repeated. The clients that come next get the server's present state.
 func (b *Balancer) unsay(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -160,7 +160,7 @@ func probeWebSocket(ctx context.Context, d *Dialer, path string) error {
 		return err
 	}
 	defer c.CloseNow()
-	go func() { // it ends with the connection; what the server says by itself must not hold up the pong
+	go func() { // ends with the connection; what the server sends on its own must not delay the pong
 		for {
 			if _, err := c.Read(ctx); err != nil {
 				return

@@ -13,24 +13,24 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// HoldMode says which connections are held.
+// HoldMode selects the connections that are held.
 type HoldMode string
 
 // The modes.
 const (
 	HoldOff       HoldMode = ""          // none
 	HoldResume    HoldMode = "resume"    // those of a protocol that package resume knows
-	HoldStateless HoldMode = "stateless" // all; the servers keep no state of a connection, except of protocols that package resume knows
+	HoldStateless HoldMode = "stateless" // all: the servers keep no state for a connection, except with the protocols that package resume knows
 )
 
-// Hold says which connections go on at another server when theirs goes away or drains, without their clients noticing. They are carried
-// message by message. One that cannot go on is closed as one that is moved.
+// Hold selects the connections that continue on another server when theirs goes away or drains, without their clients noticing.
+// They are carried message by message. A connection that cannot continue gets the close frame of one that is moved.
 type Hold struct {
-	// Mode says which connections are held. The zero value is HoldOff.
+	// Mode selects the held connections. The zero value is HoldOff.
 	Mode HoldMode
 
-	// Wait is how long a connection may be without a server, and how long a server may take to resume it. Nothing is read from the client
-	// meanwhile. 0 means 10 seconds.
+	// Wait is how long a connection may be without a server, and how long a server may take to resume it. Nothing is read from the
+	// client meanwhile. 0 means 10 seconds.
 	Wait time.Duration
 }
 
@@ -42,25 +42,25 @@ const (
 	lastPause  = time.Second
 )
 
-// hold is what it takes to go on at another server. The relay's mu guards the session, next, switching and unsent; its reader of servers has the
-// rest.
+// hold is the state for continuing a connection on another server. The relay's mu guards session, next, switching and unsent; the
+// relay's goroutine for servers owns the rest.
 type hold struct {
 	session   resume.Session
-	stateless bool     // the session does not know what has been answered
-	request   *Request // of the client, to be made again
+	stateless bool     // the session does not track which messages were answered
+	request   *Request // of the client, to repeat
 	wait      time.Duration
-	next      *serving           // to which the client is to be moved; nil means none
-	moves     int                // by a plan that came to nothing, since the client is on its server
-	planned   bool               // it is one of Balancer.switching
-	switching bool               // there is another server, or one is looked for: the gate is full
-	until     time.Time          // when the present outage has lasted for too long; zero if there is none
-	outage    time.Time          // until of the outage before
+	next      *serving           // where the client is to be moved; nil means nowhere
+	moves     int                // planned moves that failed since the client came to its server
+	planned   bool               // counted in Balancer.switching
+	switching bool               // another server was found or is being looked for: the gate is full
+	until     time.Time          // the deadline of the present outage; zero if there is none
+	outage    time.Time          // the deadline of the previous outage
 	pause     time.Duration      // before the next attempt to find a server; 0 means none
-	unsent    *websocket.Message // of the client; the gate is full until the next server gets it
+	unsent    *websocket.Message // of the client; the gate stays full until the next server gets it
 }
 
-// mayBeByMessage reports whether the connection of a client may have to be carried message by message, so that no extension may be
-// agreed on with the server. Whether it is shows when the server has chosen the subprotocol.
+// mayBeByMessage reports whether a client's connection may have to be carried message by message, so that no extension can be
+// negotiated with the server. Which it is, is known when the server has chosen the subprotocol.
 func (s *Settings) mayBeByMessage(r *Request) bool {
 	if s.ByMessage || s.Hold.Mode == HoldStateless {
 		return true
@@ -71,7 +71,7 @@ func (s *Settings) mayBeByMessage(r *Request) bool {
 	})
 }
 
-// held returns what it takes to hold a connection with a subprotocol, nil if it is not held.
+// held returns the state for holding a connection with a subprotocol, nil if it is not held.
 func (s *Settings) held(subprotocol string, r *Request) *hold {
 	if s.Hold.Mode == HoldOff {
 		return nil
@@ -96,7 +96,7 @@ func (r *Request) withoutExtensions() *Request {
 	return &c
 }
 
-// repeat returns a copy of r to send to another server, with the subprotocol that was agreed on as its only offer.
+// repeat returns a copy of r to send to another server, which offers only the negotiated subprotocol.
 func (r *Request) repeat(subprotocol string) *Request {
 	c := r.withoutExtensions()
 	u := *r.URL
@@ -119,30 +119,30 @@ func fromResume(m resume.Message) websocket.Message {
 	return websocket.Message{Type: websocket.Text, Data: m.Data}
 }
 
-// fromClient takes a message of the client, and returns what to send instead, if anything is.
+// fromClient takes a message of the client, and returns the message to send in its place, if any.
 func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
 	forward, send := h.session.Client(toResume(m))
 	return fromResume(forward), send
 }
 
-// errNotResumed reports that the connection cannot go on.
+// errNotResumed reports that the connection cannot continue.
 var errNotResumed = errors.New("the connection cannot be resumed on another server")
 
-// pumpResumed passes on what s sends while the connection is resumed there, and returns when it is.
+// pumpResumed passes on what s sends while the connection is being resumed there, and returns when it is.
 func (r *relay) pumpResumed(s *serving) error {
 	if r.hold == nil || r.hold.until.IsZero() {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(s.ctx, r.hold.until)
 	defer cancel()
-	return r.pump(ctx, s, func() bool { return r.hold.until.IsZero() }) // a method value would keep the time of now
+	return r.pump(ctx, s, func() bool { return r.hold.until.IsZero() }) // a method value would capture the present value of until
 }
 
 // heldFromServer passes a message of the server on.
 func (r *relay) heldFromServer(m websocket.Message) error {
 	out, done, err := func() ([]resume.Message, bool, error) {
 		r.mu.Lock()
-		defer r.mu.Unlock() // after a panic, too
+		defer r.mu.Unlock() // even after a panic
 		out, done, err := r.hold.session.Server(toResume(m))
 		return slices.Clone(out), done, err
 	}()
@@ -160,7 +160,7 @@ func (r *relay) heldFromServer(m websocket.Message) error {
 	return nil
 }
 
-// place makes the client's handshake at another server, with the last token that the client has renewed its credential with.
+// place performs the client's handshake at another server, with the latest token with which the client has renewed its credential.
 func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving, error) {
 	b, request := r.conn.balancer, r.hold.request
 	if renewer, ok := r.hold.session.(resume.Renewer); ok {
@@ -197,13 +197,13 @@ func (r *relay) place(ctx context.Context, avoid ...*balance.Upstream) (*serving
 	return s, err
 }
 
-// giveUp leaves a server that the client has not been on.
+// giveUp leaves a server that the client was not moved to.
 func (r *relay) giveUp(s *serving) {
 	_ = s.Close(websocket.CodeGoingAway, "")
 	r.conn.balancer.release(s.upstream)
 }
 
-// another has the client go on at another server after s, which is lost or to be left. It reports whether the connection goes on.
+// another moves the client to another server after s, which is lost or has to be left. It reports whether the connection continues.
 func (r *relay) another(s *serving, err error) bool {
 	h := r.hold
 	r.mu.Lock()
@@ -231,10 +231,10 @@ func (r *relay) another(s *serving, err error) bool {
 		if r.finish(s) != nil {
 			return r.fail(next)
 		}
-		h.until = time.Now().Add(h.wait) // it is the new server's turn
+		h.until = time.Now().Add(h.wait) // the new server has its own time limit
 	default:
 		r.lost(s)
-		r.shut(s.Conn, clientMoved) // which answers its close frame, if it has sent one
+		r.shut(s.Conn, clientMoved) // also the answer to the server's close frame, if it sent one
 		if switching {
 			h.slower()
 		}
@@ -245,8 +245,8 @@ func (r *relay) another(s *serving, err error) bool {
 	return r.resume(s, next)
 }
 
-// fails begins an outage, or goes on with the one before when it has ended at a server that is lost soon after: a server that accepts
-// connections and goes away at once would be tried without an end.
+// fails begins an outage. If the server was lost soon after the previous outage, it continues that one instead: otherwise a server
+// that accepts connections and immediately goes away would be tried forever.
 func (h *hold) fails(s *serving, well bool) {
 	if well || h.outage.IsZero() || time.Since(s.since) >= earlyEnd {
 		h.until, h.pause = time.Now().Add(h.wait), 0
@@ -256,10 +256,11 @@ func (h *hold) fails(s *serving, well bool) {
 	h.slower()
 }
 
-// slower makes the next pause twice as long.
+// slower doubles the next pause.
 func (h *hold) slower() { h.pause = min(max(2*h.pause, firstPause), lastPause) }
 
-// goneAway reports whether a server that ended a connection with err goes away itself: it sent no close frame, or one that says so.
+// goneAway reports whether a server that ended a connection with err is going away: it sent no close frame, or one with that
+// meaning.
 func (h *hold) goneAway(err error) bool {
 	if _, violated := errors.AsType[*protocol.Violation](err); violated {
 		return false
@@ -268,7 +269,7 @@ func (h *hold) goneAway(err error) bool {
 	return !ok || e.Err != nil || h.session.Gone(uint16(e.Code))
 }
 
-// fail closes the connection, which cannot go on, and returns false. next may be nil.
+// fail closes a connection that cannot continue, and returns false. next may be nil.
 func (r *relay) fail(next *serving) bool {
 	r.conn.leave()
 	if next != nil {
@@ -277,25 +278,25 @@ func (r *relay) fail(next *serving) bool {
 	return false
 }
 
-// stop takes the gate, so that nothing more is written to s. If s is well, the message under way has patience for that. It returns false if
-// the gate is not free in time.
+// stop takes the gate, so that nothing more is written to s. If s works, a message that is being written gets the time of patience.
+// It returns false if the gate is not free in time.
 func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	if well {
 		patient, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		defer time.AfterFunc(patience, func() { _ = s.CloseNow() }).Stop() // for the message
+		defer time.AfterFunc(patience, func() { _ = s.CloseNow() }).Stop() // ends the write of that message
 		ctx = patient
 	}
 	select {
 	case r.gate <- struct{}{}:
-	case <-s.failed: // it is full
+	case <-s.failed: // the gate is full already
 	case <-ctx.Done():
 		return false
 	}
 	return true
 }
 
-// finish waits until s has answered what it has received, and leaves it. Nothing is written to it meanwhile.
+// finish waits until s has answered what it received, and then leaves it. Nothing is written to it meanwhile.
 func (r *relay) finish(s *serving) error {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
@@ -306,7 +307,7 @@ func (r *relay) finish(s *serving) error {
 	}
 	err := r.pump(ctx, s, idle)
 	if !stopped(err) && s.wire.finish(clientMoved.code, clientMoved.reason) == nil {
-		// A server that handles messages in their order has handled all of them when it answers the close frame.
+		// A server that handles messages in order has handled all of them when it answers the close frame.
 		closing, cancel := context.WithTimeout(r.ctx, patience)
 		defer cancel()
 		err = r.pump(closing, s, nil)
@@ -318,10 +319,10 @@ func (r *relay) finish(s *serving) error {
 	return nil
 }
 
-// stopped reports whether an error of pump is not one of the server's.
+// stopped reports whether an error of pump has another cause than the server.
 func stopped(err error) bool { return errors.Is(err, errClient) || errors.Is(err, errNotResumed) }
 
-// find looks for another server until ctx ends. The one that is lost counts again when it is the only one.
+// find looks for another server until ctx ends. It may return to the lost one if that is the only one.
 func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 	avoid := []*balance.Upstream{lost.upstream}
 	h := r.hold
@@ -347,7 +348,7 @@ func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 	}
 }
 
-// resume begins to go on at next, which is the client's server from now on.
+// resume begins to resume the connection at next, which is the client's server from now on.
 func (r *relay) resume(s, next *serving) bool {
 	r.conn.balancer.members.change(r.conn, next.upstream)
 	r.conn.stays.Store(next.stays)
@@ -364,10 +365,10 @@ func (r *relay) resume(s, next *serving) bool {
 	if err != nil {
 		return r.fail(nil)
 	}
-	go func() { // while the answers are read
+	go func() { // while the answers are being read
 		for _, m := range first {
 			if next.Write(r.ctx, fromResume(m)) != nil {
-				_ = next.CloseNow() // and its reader has another one found
+				_ = next.CloseNow() // its reader then looks for another server
 				return
 			}
 		}
@@ -378,7 +379,7 @@ func (r *relay) resume(s, next *serving) bool {
 	return true
 }
 
-// resumed is called when the connection goes on.
+// resumed is called when the connection has been resumed.
 func (r *relay) resumed() {
 	h, s := r.hold, r.now()
 	h.outage, h.until = h.until, time.Time{}
@@ -388,13 +389,13 @@ func (r *relay) resumed() {
 	r.mu.Unlock()
 	r.conn.balancer.members.resumed(r.conn)
 	r.settle()
-	r.conn.moved.Store(false) // from here on it may be moved again
+	r.conn.moved.Store(false) // it may be moved again
 	r.conn.balancer.wake()
 	if m == nil || !h.stateless {
 		<-r.gate
 		return
 	}
-	go func() { // while what s says is read
+	go func() { // while messages of s are being read
 		if s.Write(r.ctx, *m) != nil {
 			r.unsent(s, *m)
 			return

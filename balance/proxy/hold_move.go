@@ -10,22 +10,22 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// How often a client of a server that works is tried to be moved, and the pause between two times.
+// The number of times that the move of a client off a working server is tried, and the pause between two attempts.
 const (
 	mostMoves = 5
 	movePause = 250 * time.Millisecond
 
-	// leftOutFor is how long a server gets no clients for the sake of an even load that has refused mostMoves held ones in a row.
+	// leftOutFor is how long a server that has refused mostMoves held clients in a row is left out of rebalancing.
 	leftOutFor = time.Minute
 )
 
-// refusals are those of held clients by a server, in a row.
+// refusals counts the held clients in a row that a server has refused.
 type refusals struct {
 	n     int
-	until time.Time // the server gets none for the sake of an even load; zero if it does
+	until time.Time // left out of rebalancing until then; zero if it is not
 }
 
-// refused notes that a server has refused a held client for good, which says nothing about its health. u may be nil.
+// refused notes that a server has finally refused a held client, which is no sign of its health. u may be nil.
 func (b *Balancer) refused(u *balance.Upstream) {
 	if u == nil {
 		return
@@ -37,19 +37,19 @@ func (b *Balancer) refused(u *balance.Upstream) {
 	}
 	r := b.refusing[u]
 	if r.n++; r.n >= mostMoves {
-		r = refusals{n: mostMoves - 1, until: time.Now().Add(leftOutFor)} // then one is tried
+		r = refusals{n: mostMoves - 1, until: time.Now().Add(leftOutFor)} // then one client is tried
 	}
 	b.refusing[u] = r
 }
 
-// accepted notes that a server has taken a held client.
+// accepted notes that a server has accepted a held client.
 func (b *Balancer) accepted(u *balance.Upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.refusing, u)
 }
 
-// leftOut returns the servers that get no clients for the sake of an even load at the moment.
+// leftOut returns the servers that are left out of rebalancing now.
 func (b *Balancer) leftOut(now time.Time) (list []*balance.Upstream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -63,14 +63,14 @@ func (b *Balancer) leftOut(now time.Time) (list []*balance.Upstream) {
 	return list
 }
 
-// move implements moves. It finds another server first, and then leaves the present one.
+// move implements moves. It finds another server before it leaves the present one.
 func (r *relay) move(well bool) bool {
 	if r.hold == nil || !r.conn.balancer.enter() {
 		return false
 	}
 	r.mu.Lock()
 	from := r.server
-	if !r.hold.planned { // a move that is about to come to nothing may have been counted
+	if !r.hold.planned { // a move that is about to fail may still be counted
 		r.hold.planned = true
 		r.conn.balancer.switching.Add(1)
 	}
@@ -88,7 +88,7 @@ func (r *relay) move(well bool) bool {
 		busy := r.ending || r.leaving != nil || r.hold.switching || r.hold.next != nil || r.server != from
 		if err == nil && !busy {
 			r.hold.next = next
-			r.server.cancel() // its reader sees to the rest
+			r.server.cancel() // its reader does the rest
 		}
 		r.mu.Unlock()
 		switch {
@@ -102,7 +102,7 @@ func (r *relay) move(well bool) bool {
 	return true
 }
 
-// settle is called when the client is not being moved by a plan any more.
+// settle is called when a planned move of the client has ended.
 func (r *relay) settle() {
 	r.mu.Lock()
 	planned := r.hold.planned
@@ -114,8 +114,8 @@ func (r *relay) settle() {
 	}
 }
 
-// stay is called when no other server has taken the client. Its own one still works, so that it stays there for now. If that one is to be
-// left, the client is closed when there is no other one for good, or after some attempts.
+// stay is called if no other server has accepted the client. Its own server still works, so the client stays there for now. If that
+// server has to be left, the client is closed when no other server can ever take it, or after some attempts.
 func (r *relay) stay(err error, well bool) {
 	r.mu.Lock()
 	r.hold.moves++
@@ -136,7 +136,7 @@ func (r *relay) stay(err error, well bool) {
 	}
 }
 
-// hopeless reports whether a connection cannot go on anywhere, after a server has not taken it.
+// hopeless reports whether no server can continue the connection, after one has refused it.
 func hopeless(err error) bool {
 	refused, ok := errors.AsType[*Refused](err)
 	return errors.Is(err, errNotResumed) || ok && refused.Status < http.StatusInternalServerError && refused.Status != http.StatusTooManyRequests

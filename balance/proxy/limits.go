@@ -2,21 +2,21 @@ package proxy
 
 import "time"
 
-// The reasons of the close frames that are sent, with 1001, when a connection has reached a limit.
+// The reasons of the close frames, with code 1001, for connections that have reached a limit.
 const (
-	ReasonIdle     = "idle for too long"                   // TunnelOptions.Idle
-	ReasonLifetime = "the connection reached its lifetime" // TunnelOptions.Lifetime
-	ReasonSilent   = "silent for too long"                 // TunnelOptions.Ping
+	ReasonIdle     = "idle for too long"                   // for TunnelOptions.Idle
+	ReasonLifetime = "the connection reached its lifetime" // for TunnelOptions.Lifetime
+	ReasonSilent   = "silent for too long"                 // for TunnelOptions.Ping
 )
 
-// limits bound the time of a connection, whether its bytes are carried or its messages. The zero value bounds nothing.
+// limits are the time limits of a connection that is carried by bytes or by messages. The zero value means no limits.
 type limits struct {
-	idle    time.Duration // without anything that counts
-	expires time.Duration // when the lifetime is over
+	idle    time.Duration // without activity
+	expires time.Duration // when the lifetime ends
 }
 
-// reached returns the reason of the close frame if a limit is reached, otherwise "" and when the first one will be, 0 for never. active is
-// when something arrived last that counts. All times are of one clock.
+// reached returns the reason of the close frame if a limit is reached, otherwise "" and when the first limit will be, 0 for never.
+// active is the time of the last activity. All times are of the same clock.
 func (l limits) reached(active, now time.Duration) (reason string, next time.Duration) {
 	if l.idle > 0 {
 		if next = active + l.idle; now >= next {

@@ -10,32 +10,32 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// members are the connections that are open, by the ID of their server, and what is counted for that server.
+// members are the open connections by the ID of their server, and the counts of each server.
 type members struct {
 	mu sync.Mutex
 	by map[string]*group
 }
 
-// group is one server's.
+// group has the connections and counts of one server.
 type group struct {
 	live map[*Conn]struct{}
-	sum  Counts // of connections that have ended, and of handshakes
+	sum  Counts // of ended connections, and of handshakes
 }
 
-// Counts is what a Balancer has counted for a server since it knows it.
+// Counts are the counts of a server since the Balancer has known it.
 type Counts struct {
-	Opened  uint64                    `json:"opened"`            // connections, those included that were moved here
-	Failed  uint64                    `json:"failed"`            // handshakes that the server has failed
-	Resumed uint64                    `json:"resumed,omitempty"` // connections that have gone on here, which the client has not seen
-	Closed  map[websocket.Code]uint64 `json:"closed,omitempty"`  // connections that have ended, by close code
+	Opened  uint64                    `json:"opened"`            // connections, including those that were moved here
+	Failed  uint64                    `json:"failed"`            // failed handshakes
+	Resumed uint64                    `json:"resumed,omitempty"` // connections that have continued here, unnoticed by the client
+	Closed  map[websocket.Code]uint64 `json:"closed,omitempty"`  // ended connections by close code
 	Traffic
 }
 
-// Traffic is what has passed on connections to a server.
+// Traffic is the traffic on connections to a server.
 type Traffic struct {
-	FromClients         int64  `json:"from_clients"`                    // bytes; of messages, those of the payload
+	FromClients         int64  `json:"from_clients"`                    // bytes; with messages, those of the payloads
 	FromServer          int64  `json:"from_server"`                     // the same
-	MessagesFromClients uint64 `json:"messages_from_clients,omitempty"` // where messages are carried
+	MessagesFromClients uint64 `json:"messages_from_clients,omitempty"` // if messages are carried
 	MessagesFromServer  uint64 `json:"messages_from_server,omitempty"`  // the same
 }
 
@@ -64,7 +64,7 @@ func (m *members) add(c *Conn) {
 	g.sum.Opened++
 }
 
-// remove takes one out that has ended, and counts how.
+// remove removes a connection that has ended, and counts how it ended.
 func (m *members) remove(c *Conn, how error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,7 +80,7 @@ func (m *members) remove(c *Conn, how error) {
 	}
 }
 
-// change notes that a connection goes on at another server.
+// change notes that a connection continues on another server.
 func (m *members) change(c *Conn, to *balance.Upstream) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,14 +95,14 @@ func (m *members) change(c *Conn, to *balance.Upstream) {
 	g.sum.Opened++
 }
 
-// resumed counts a connection that has gone on at its server.
+// resumed counts a connection that continues on its server.
 func (m *members) resumed(c *Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.of(c.Server()).sum.Resumed++
 }
 
-// maxCodes is how many close codes are counted for a server. A peer may use any of two thousand.
+// maxCodes is the maximum number of close codes counted for a server. A peer may use any of two thousand.
 const maxCodes = 64
 
 func (m *members) failed(id string) {
@@ -111,7 +111,7 @@ func (m *members) failed(id string) {
 	m.of(id).sum.Failed++
 }
 
-// keep forgets the servers that are not in a list and have no connections.
+// keep forgets the servers that are neither in the list nor have connections.
 func (m *members) keep(list []balance.Spec) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,7 +122,7 @@ func (m *members) keep(list []balance.Spec) {
 	}
 }
 
-// counts returns what is counted for a server.
+// counts returns the counts of a server.
 func (m *members) counts(id string) Counts {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -150,8 +150,8 @@ func (m *members) all() (list []*Conn) {
 	return list
 }
 
-// movable returns the connections of a server that can be moved, and how many are on their way. For a drain these are all, in any order;
-// otherwise those that the server does not want to stay, and the oldest is the first.
+// movable returns the connections of a server that can be moved, and how many moves are under way. For a drain these are all, in
+// any order; otherwise those that the server does not ask to keep, the oldest first.
 func (m *members) movable(id string, drain bool) (list []*Conn, leaving int) {
 	m.mu.Lock()
 	if g := m.by[id]; g != nil {

@@ -18,43 +18,43 @@ type goodbye struct {
 	reason string
 }
 
-// The close frames that a relay sends by itself, in addition to those of limits and rules.
+// The close frames of a relay, in addition to those of limits and rules.
 var (
 	clientMoved = goodbye{websocket.CodeGoingAway, "moved to another server"}
 	clientGone  = goodbye{websocket.CodeGoingAway, "the client disconnected"}
 	clientBad   = goodbye{websocket.CodeGoingAway, "the client violated the protocol"}
-	serverBad   = goodbye{1014, "the server violated the protocol"} // bad gateway, in the registry of IANA
+	serverBad   = goodbye{1014, "the server violated the protocol"} // bad gateway, in the IANA registry
 )
 
-// relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes what it has
-// read to the other before it reads on, so that a side that takes nothing holds up the other one: at most one message is in memory
-// for each direction.
+// relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes each
+// message to the other before it reads the next. A side that stops reading therefore holds up the other: at most one message is in
+// memory for each direction.
 type relay struct {
 	conn   *Conn
 	client *websocket.Conn
-	limits limits // of a clock that begins with the connection
+	limits limits // of a clock that starts with the connection
 	rules  *Messages
-	hold   *hold // nil means the connection ends when that to the server does
+	hold   *hold // nil means the connection ends with the connection to the server
 
 	received func(int64) error // see Conn.Serve
 	sent     func(int64)
 
-	ctx    context.Context // ends when the connection is about to
+	ctx    context.Context // ends shortly before the connection does
 	cancel context.CancelFunc
-	passed [2]passed    // by the side that it comes from, since the server was chosen
-	active atomic.Int64 // when the last message arrived, in ns since began
+	passed [2]passed    // by the sending side, since the server was chosen
+	active atomic.Int64 // when the last message arrived, in ns after began
 	began  time.Time
 
-	// gate is full while something is written to the server: a message of the client, or what resumes the connection at another server.
-	// It stays full behind a message that could not be written.
+	// gate is full while something is written to the server: a message of the client, or what resumes the connection on another
+	// server. It stays full after a message that could not be written.
 	gate gate
 
 	mu      sync.Mutex
 	server  *serving
 	ending  bool
-	leaving *goodbye    // the first close frame of the client or the server, which has been passed on; nil if there is none
+	leaving *goodbye    // the first close frame of either side, which has been passed on; nil if there is none
 	timer   *time.Timer // nil if there are no limits
-	late    *time.Timer // since a close frame has been passed on
+	late    *time.Timer // runs since a close frame has been passed on
 }
 
 // passed counts the messages of one direction.
@@ -63,19 +63,19 @@ type passed struct {
 	bytes    atomic.Int64
 }
 
-// serving is the connection to a server.
+// serving is a connection to a server.
 type serving struct {
 	*websocket.Conn
 	wire     *wire
 	upstream *balance.Upstream
-	stays    bool            // as the server says
-	ctx      context.Context // of reads; ends when the client is to be moved
+	stays    bool            // the server asks to keep the connection
+	ctx      context.Context // for reads; ends when the client is to be moved
 	cancel   context.CancelFunc
 	since    time.Time
-	failed   chan struct{} // closed when a message could not be written, and the gate is left full
+	failed   chan struct{} // closed when a message could not be written and the gate was left full
 }
 
-// newServing takes over a link, behind a handshake without extensions. After an error it is closed.
+// newServing takes over a link, after a handshake without extensions. If there is an error, it has closed the link.
 func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Messages) (*serving, error) {
 	stays := link.stays()
 	nc, err := link.conn()
@@ -86,7 +86,7 @@ func newServing(ctx context.Context, u *balance.Upstream, link *Link, m *Message
 	c, err := websocket.NewConn(w, protocol.RoleClient, &websocket.Handshake{Subprotocol: link.Subprotocol}, &websocket.ConnOptions{
 		MaxMessage: m.MaxFromServer, PingInterval: m.Ping, CloseTimeout: patience, HalfClose: true,
 	})
-	if err != nil { // an extension, which was not offered
+	if err != nil { // an extension that was not offered
 		_ = nc.Close()
 		return nil, err
 	}
@@ -111,10 +111,10 @@ func (r *relay) run() *websocket.CloseError {
 	defer r.CloseNow() //nolint:errcheck // it returns nil, and has something to do after a panic only
 	r.fromClient()
 	all.Wait()
-	if panicked != nil { // on the caller's goroutine, which may recover, so that it affects only one client
+	if panicked != nil { // on the caller's goroutine, which may recover, so that the panic affects only one client
 		panic(panicked)
 	}
-	<-r.client.Context().Done() // which Shut bounds
+	<-r.client.Context().Done() // Shut bounds the wait
 	r.cancel()
 	r.mu.Lock()
 	server := r.server
@@ -124,7 +124,7 @@ func (r *relay) run() *websocket.CloseError {
 		}
 	}
 	r.mu.Unlock()
-	<-server.Context().Done() // the same
+	<-server.Context().Done() // Shut bounds the wait
 	if r.hold != nil {
 		r.settle()
 		if r.hold.next != nil {
@@ -135,7 +135,7 @@ func (r *relay) run() *websocket.CloseError {
 	return how
 }
 
-// fromClient passes on the messages of the client, until it has ended.
+// fromClient passes on the messages of the client until the client's connection has ended.
 func (r *relay) fromClient() {
 	for {
 		m, err := r.client.Read(context.Background())
@@ -156,24 +156,24 @@ func (r *relay) fromClient() {
 	}
 }
 
-// toServer writes a message of the client to the server. While a connection is resumed it waits: nothing is read from the client
-// meanwhile.
+// toServer writes a message of the client to the server. While a connection is being resumed it waits, and nothing is read from the
+// client.
 func (r *relay) toServer(m websocket.Message) {
 	if !r.gate.enter(r.ctx) {
 		return
 	}
 	s, m, send := r.forward(m)
-	if send && s.Write(context.Background(), m) != nil && !r.leaves() { // which the keepalive of s bounds
+	if send && s.Write(context.Background(), m) != nil && !r.leaves() { // bounded by the keepalive of s
 		r.unsent(s, m)
 		return
 	}
 	<-r.gate
 }
 
-// forward returns the server that the client is on, and what to send there for a message of the client if send is true.
+// forward returns the client's server, and, if send is true, what to send there for a message of the client.
 func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message, send bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock() // after a panic, too
+	defer r.mu.Unlock() // even after a panic
 	if r.hold != nil && !r.ending {
 		out, send = r.hold.fromClient(m)
 		return r.server, out, send
@@ -189,10 +189,10 @@ func (r *relay) unsent(s *serving, m websocket.Message) {
 		r.mu.Unlock()
 	}
 	close(s.failed)
-	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // what it has still to say can be read until then
+	time.AfterFunc(patience, func() { _ = s.CloseNow() }) // until then its remaining messages can be read
 }
 
-// clientEnded ends the connection when the client has ended, or takes no more messages.
+// clientEnded ends the connection when the client has ended its own, or accepts no more messages.
 func (r *relay) clientEnded(err error) {
 	g, closed := said(err)
 	_, violated := errors.AsType[*protocol.Violation](err)
@@ -206,7 +206,7 @@ func (r *relay) clientEnded(err error) {
 	}
 }
 
-// fromServer passes on the messages of the server, and of the servers after it, until the connection ends.
+// fromServer passes on the messages of the server, and of the servers that follow it, until the connection ends.
 func (r *relay) fromServer() {
 	for {
 		s := r.now()
@@ -225,14 +225,14 @@ func (r *relay) fromServer() {
 	}
 }
 
-// now returns the server that the client is on.
+// now returns the client's present server.
 func (r *relay) now() *serving {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.server
 }
 
-// pump passes messages of s on, until enough says so, if that is not nil, or ctx ends, or s has.
+// pump passes on the messages of s until enough, if it is not nil, returns true, or ctx or s has ended.
 func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error {
 	for enough == nil || !enough() {
 		m, err := s.Read(ctx)
@@ -252,18 +252,18 @@ func (r *relay) pump(ctx context.Context, s *serving, enough func() bool) error 
 	return nil
 }
 
-// errClient reports that the client takes no more messages.
+// errClient reports that the client accepts no more messages.
 var errClient = errors.New("the client accepts no more messages")
 
 // toClient writes a message of the server to the client.
 func (r *relay) toClient(m websocket.Message) error {
-	if err := r.client.Write(context.Background(), m); err != nil { // which its keepalive bounds
+	if err := r.client.Write(context.Background(), m); err != nil { // bounded by the client's keepalive
 		return errors.Join(errClient, err)
 	}
 	return nil
 }
 
-// goesOn decides what comes after the last message of s, and reports whether the client is on another server now.
+// goesOn decides what happens after the last message of s, and reports whether the client is on another server now.
 func (r *relay) goesOn(s *serving, err error) bool {
 	r.mu.Lock()
 	ending := r.ending
@@ -271,7 +271,7 @@ func (r *relay) goesOn(s *serving, err error) bool {
 	switch {
 	case ending:
 	case errors.Is(err, errClient):
-		r.clientEnded(err) // whose reader may wait for us
+		r.clientEnded(err) // the client's reader may be waiting for us
 	case r.hold != nil && !r.leaves():
 		return r.another(s, err)
 	default:
@@ -280,9 +280,9 @@ func (r *relay) goesOn(s *serving, err error) bool {
 	return false
 }
 
-// serverEnded passes on how the server has ended.
+// serverEnded passes on how the server has ended the connection.
 func (r *relay) serverEnded(s *serving, err error) {
-	if s.ctx.Err() != nil && r.leaves() { // it was to be moved
+	if s.ctx.Err() != nil && r.leaves() { // the client was to be moved
 		if err = r.pump(r.ctx, s, nil); errors.Is(err, errClient) {
 			r.clientEnded(err)
 			return
@@ -295,7 +295,7 @@ func (r *relay) serverEnded(s *serving, err error) {
 	r.mu.Lock()
 	leaving := r.leaving
 	r.mu.Unlock()
-	if leaving != nil { // it does not answer the client's close frame
+	if leaving != nil { // the server does not answer the client's close frame
 		r.end(*leaving, *leaving)
 		return
 	}
@@ -308,14 +308,14 @@ func (r *relay) serverEnded(s *serving, err error) {
 	r.end(goodbye{code, reason}, clientGone)
 }
 
-// lost counts it as a failure of the server if that has ended its connection without a close frame soon after the handshake.
+// lost counts a failure of the server if the server ended its connection without a close frame soon after the handshake.
 func (r *relay) lost(s *serving) {
 	if time.Since(s.since) < earlyEnd {
 		r.conn.balancer.outcome(s.upstream, balance.ClosedEarly)
 	}
 }
 
-// end ends the connection: each side that has had no close frame gets one.
+// end ends the connection: each side that has not received a close frame gets one.
 func (r *relay) end(toClient, toServer goodbye) {
 	r.mu.Lock()
 	r.ending = true
@@ -326,7 +326,7 @@ func (r *relay) end(toClient, toServer goodbye) {
 	r.shut(s.Conn, toServer)
 }
 
-// said returns the close frame that an error of a Read or Write reports.
+// said returns the close frame in an error of Read or Write.
 func said(err error) (g goodbye, closed bool) {
 	e, _ := errors.AsType[*websocket.CloseError](err)
 	if e == nil || e.Err != nil {
@@ -335,9 +335,9 @@ func said(err error) (g goodbye, closed bool) {
 	return goodbye{e.Code, e.Reason}, true
 }
 
-// passToServer passes on the client's close frame, behind its messages. What the server still says goes to the client, until the server's
-// close frame. While there is no server, the close frame waits behind what the next one is to get; if that is nothing, the client gets its
-// answer here.
+// passToServer passes on the client's close frame, after its messages. Further messages of the server go to the client, until the
+// server's close frame. While there is no server, the close frame waits behind what the next server has to receive; if that is
+// nothing, the client is answered here.
 func (r *relay) passToServer(g goodbye) {
 	left, later := r.leave(g, client)
 	for ; later; left, later = r.leave(g, client) {
@@ -367,16 +367,17 @@ func (g gate) enter(ctx context.Context) bool {
 	}
 }
 
-// passToClient passes on the server's close frame, behind its messages. What the client still says goes to the server, until the client's
-// close frame.
+// passToClient passes on the server's close frame, after its messages. Further messages of the client go to the server, until the
+// client's close frame.
 func (r *relay) passToClient(g goodbye) {
 	if left, _ := r.leave(g, upstream); left {
 		r.shut(r.client, g)
 	}
 }
 
-// leave notes that a side's close frame is passed on, and bounds the rest. While there is no server it does nothing: later says that the client's
-// is to be passed on to the next one, behind what this one has not taken or not answered.
+// leave notes that a side's close frame is passed on, and limits the time for the rest. While there is no server it does nothing:
+// later reports that the client's close frame has to be passed on to the next server, after what the present one has not accepted
+// or answered.
 func (r *relay) leave(g goodbye, from side) (left, later bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -393,7 +394,7 @@ func (r *relay) leave(g goodbye, from side) (left, later bool) {
 	return true, false
 }
 
-// leaves reports whether a close frame has been passed on: the connection goes on at no other server.
+// leaves reports whether a close frame has been passed on: then the connection does not continue on another server.
 func (r *relay) leaves() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -402,7 +403,7 @@ func (r *relay) leaves() bool {
 
 // shut sends a close frame.
 func (r *relay) shut(side *websocket.Conn, g goodbye) {
-	if side.Shut(g.code, g.reason) != nil { // a code that a peer may not send
+	if side.Shut(g.code, g.reason) != nil { // the code must not be sent
 		_ = side.Shut(websocket.CodeGoingAway, "")
 	}
 }
@@ -434,7 +435,7 @@ func (r *relay) traffic() Traffic {
 	}
 }
 
-// take returns what traffic does, and resets the counts.
+// take returns the traffic and resets the counts.
 func (r *relay) take() Traffic {
 	in, out := &r.passed[client], &r.passed[upstream]
 	return Traffic{
@@ -443,7 +444,7 @@ func (r *relay) take() Traffic {
 	}
 }
 
-// count counts a message from a side.
+// count counts a message of a side.
 func (r *relay) count(from side, m websocket.Message) {
 	r.passed[from].messages.Add(1)
 	r.passed[from].bytes.Add(int64(len(m.Data)))
@@ -453,7 +454,7 @@ func (r *relay) count(from side, m websocket.Message) {
 	}
 }
 
-// look ends the connection when it is idle or has lasted for too long, and sets the timer otherwise.
+// look ends the connection if it has reached a limit, and sets the timer otherwise.
 func (r *relay) look() {
 	now := time.Since(r.began)
 	switch reason, next := r.limits.reached(time.Duration(r.active.Load()), now); {

@@ -11,14 +11,15 @@ import (
 
 // Messages are the rules for connections that are carried message by message. The zero value allows any message.
 type Messages struct {
-	// Only is the type of message that a client may send; another one closes it with 1003. 0 means both types.
+	// Only is the type of message that a client may send; a message of the other type closes the connection with 1003. 0 means both
+	// types.
 	Only websocket.Type
 
-	// MaxFromServer is the largest message of a server; a larger one ends the connection. 0 means 16 MiB. What a client may send is
-	// bounded by the [websocket.ConnOptions] of its connection, which close it with 1009.
+	// MaxFromServer is the size limit of a message of the server; a larger one ends the connection. 0 means 16 MiB. The limit for
+	// the client is in the [websocket.ConnOptions] of its connection, which close it with 1009.
 	MaxFromServer int64
 
-	// Ping is how long a server may be silent, as [websocket.ConnOptions].PingInterval; 0 means 25 seconds.
+	// Ping is how long a server may be silent, like PingInterval of [websocket.ConnOptions]; 0 means 25 seconds.
 	Ping time.Duration
 }
 
@@ -30,7 +31,8 @@ func (m Messages) filled() *Messages {
 	return &m
 }
 
-// check returns the close frame for a client that has sent m, with the code 0 if it may. received is that of [Conn.Serve].
+// check returns the close frame for a client that has sent m, with the code 0 if m is allowed. received is the argument of
+// [Conn.Serve].
 func (r *Messages) check(m websocket.Message, received func(bytes int64) error) goodbye {
 	if received != nil {
 		if err := received(int64(len(m.Data))); err != nil {

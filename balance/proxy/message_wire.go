@@ -8,14 +8,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// wire is the stream to a server. What the server has sent behind its 101 is read first, and a close frame may be written as the last frame
-// past the Conn that owns the stream.
+// wire is the byte stream to a server. The bytes that the server has sent after its 101 are read first. A close frame can be
+// written as the last frame, bypassing the Conn that owns the stream.
 type wire struct {
 	net.Conn
 	late []byte // of the reader
 
-	mu   sync.Mutex // held while something is written
-	last bool       // the last frame is written
+	mu   sync.Mutex // held during a write
+	last bool       // the last frame has been written
 }
 
 // Read implements [net.Conn].
@@ -28,7 +28,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// Write implements [net.Conn]. Behind the frame of finish everything is dropped: a pong, say.
+// Write implements [net.Conn]. It drops everything after the frame of finish, such as a pong.
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,7 +38,8 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
-// finish writes a close frame as the last frame, while the server may go on until it answers. No message may be under way.
+// finish writes a close frame as the last frame; the server may continue to send until it answers. No message may be in the middle
+// of being written.
 func (w *wire) finish(code websocket.Code, reason string) error {
 	_, frame, err := closeFrames(code, reason)
 	if err != nil {

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	jitter = 0.5 // of the pace at which clients are moved
+	jitter = 0.5 // of the rate at which clients are moved
 
-	// lookAgain is how often the mover looks whether clients must be moved when nothing has woken it. The share of a server in
-	// slow start grows meanwhile.
+	// lookAgain is how often the mover checks for clients to move if nothing wakes it. The share of a server in slow start grows
+	// with time.
 	lookAgain = time.Second
 
-	// mostSwitching is how many held clients are moved at the same time. A handshake that waits for a busy machine is not helped by
-	// further ones.
+	// mostSwitching is the maximum number of held clients that are moved at the same time. More handshakes do not help when the
+	// machine is busy already.
 	mostSwitching = 64
 
-	mostRetryAfter = 3 * time.Second // a client that was moved comes back within this
+	mostRetryAfter = 3 * time.Second // a moved client reconnects within this time
 )
 
-// move moves clients off servers, until the Balancer is closed.
+// move moves clients off servers until the Balancer is closed.
 func (b *Balancer) move() {
 	drain := balance.NewPace(0, jitter, nil)
 	spread := balance.NewPace(0, jitter, nil)
@@ -43,7 +43,7 @@ func (b *Balancer) move() {
 		b.report(seen)
 		s := b.set.Load()
 		drain.SetRate(cmp.Or(s.MovesPerSecond, 100))
-		var plan balance.Rebalance // of which the drains count alone, if there is to be none
+		var plan balance.Rebalance // if it stays zero, only the drains are used
 		if s.Rebalance != nil {
 			plan = s.Rebalance.Rebalance
 			spread.SetRate(cmp.Or(s.Rebalance.PerSecond, 20))
@@ -63,7 +63,7 @@ func (b *Balancer) move() {
 	}
 }
 
-// planned returns the servers that clients are moved between: a server that refuses them is as if there were no such server, unless its own
+// planned returns the servers that clients are moved between. A server that refuses held clients is left out, unless its own
 // clients have to leave.
 func (b *Balancer) planned(now time.Time) []balance.Status {
 	list := b.pool.Status(now)
@@ -75,7 +75,7 @@ func (b *Balancer) planned(now time.Time) []balance.Status {
 	return list
 }
 
-// paceOf returns the pace of the drain of a server.
+// paceOf returns the rate of a server's drain.
 func (b *Balancer) paceOf(id string, otherwise *balance.Pace) *balance.Pace {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -85,12 +85,12 @@ func (b *Balancer) paceOf(id string, otherwise *balance.Pace) *balance.Pace {
 	return otherwise
 }
 
-// moveSome moves as many of a server's clients as the plan and the pace allow at this moment, and returns when to go on.
+// moveSome moves as many of a server's clients as the plan and the rate allow now, and returns when to continue.
 func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool) time.Duration {
 	list, leaving := b.members.movable(m.ID, m.Why == balance.Draining)
 	for n := m.Count - leaving; n > 0 && len(list) > 0; n-- {
 		if b.switching.Load() >= mostSwitching {
-			return lookAgain // the next one that has arrived wakes the mover
+			return lookAgain // the mover is woken when a move has ended
 		}
 		if wait := pace.Next(time.Now()); wait > 0 {
 			return wait
@@ -102,10 +102,10 @@ func (b *Balancer) moveSome(m balance.Move, pace *balance.Pace, oldestFirst bool
 	return lookAgain
 }
 
-// pick returns which of n connections, the oldest of which is the first, is moved next.
+// pick returns which of n connections, ordered from the oldest to the newest, is moved next.
 func pick(n int, drain, oldestFirst bool) int {
 	switch {
-	case drain: // all of them leave, in an order that no client can foresee
+	case drain: // all of them leave, in an order that no client can predict
 		return rand.IntN(n)
 	case oldestFirst:
 		return 0
@@ -113,11 +113,11 @@ func pick(n int, drain, oldestFirst bool) int {
 	return n - 1
 }
 
-// Move moves the client to another server. A connection that is held goes on there. Any other gets a close frame, after which the client
-// comes back by itself, to another server if this one drains. Move does nothing while the connection is moved already.
+// Move moves the client to another server. A held connection continues there. Any other gets a close frame, after which the client
+// reconnects on its own, to another server if this one drains. Move does nothing while a move of the connection is under way.
 func (c *Conn) Move() { c.move(false) }
 
-// move is Move. If the server is well, a connection that is held stays when there is no other one for it.
+// move is Move. If well is true, the server works: a held connection then stays if no other server accepts it.
 func (c *Conn) move(well bool) {
 	if c.moved.Swap(true) {
 		return
@@ -127,17 +127,17 @@ func (c *Conn) move(well bool) {
 	}
 }
 
-// leave sends the close frame of a move, if the connection is carried already.
+// leave sends the close frame of a move, if the connection is already carried.
 func (c *Conn) leave() {
 	goodbye := c.balancer.set.Load().Goodbye
 	if goodbye == nil {
 		goodbye = Goodbye
 	}
 	code, reason := goodbye(c.subprotocol, c.path, retryAfter())
-	_ = c.Shut(code, reason) // one that has ended is moved, too
+	_ = c.Shut(code, reason) // if the connection has ended, that is as good as a move
 }
 
-// lost returns the close frame for the client when its server has ended without one.
+// lost returns the close frame for the client if its server has ended the connection without one.
 func (c *Conn) lost() (websocket.Code, string) {
 	lost := c.balancer.set.Load().Lost
 	if lost == nil {
@@ -146,15 +146,15 @@ func (c *Conn) lost() (websocket.Code, string) {
 	return lost(c.subprotocol, c.path, retryAfter())
 }
 
-// retryAfter returns when a client should come back: not all of them together.
+// retryAfter returns a random time after which a client should reconnect, so that clients do not all reconnect together.
 func retryAfter() time.Duration { return time.Duration(rand.Int64N(int64(mostRetryAfter))) }
 
-// Goodbye is the close frame for a client that is moved: 1012, service restart, with the time after which it should come back.
+// Goodbye is the default close frame for a client that is moved: 1012, service restart, with the time after which to reconnect.
 func Goodbye(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
 	return websocket.CodeServiceRestart, fmt.Sprintf("moved to another server; retry-after=%.1f", retryAfter.Seconds())
 }
 
-// Lost is the close frame for a client whose server has ended without one: 1012, with the time after which it should come back.
+// Lost is the default close frame for a client whose server has ended without one: 1012, with the time after which to reconnect.
 func Lost(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
 	return websocket.CodeServiceRestart, fmt.Sprintf("the server is gone; retry-after=%.1f", retryAfter.Seconds())
 }

@@ -14,23 +14,24 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// What a server says of itself in the head of a response.
+// The fields in the header of a response with which a server reports its state.
 const (
-	LoadHeader  = "Handfast-Connections" // how many connections it has, from all balancers
-	DrainHeader = "Handfast-Draining"    // that it wants no new ones, for a minute: any value but "0"
-	StayHeader  = "Handfast-Stay"        // that this connection is not to be moved for the sake of an even load: any value but "0"
+	LoadHeader  = "Handfast-Connections" // the number of its connections, from all balancers
+	DrainHeader = "Handfast-Draining"    // the server wants no new connections for a minute: any value but "0"
+	StayHeader  = "Handfast-Stay"        // this connection is not to be moved by rebalancing: any value but "0"
 )
 
-// earlyEnd is how soon after its handshake a connection that a server ends without a close frame counts as a failure of the server.
+// earlyEnd is how soon after its handshake a connection that ends without a close frame counts as a failure of the server.
 const earlyEnd = time.Second
 
-// Conn is a client's way to a server, which Open has made: a handshake has succeeded there. The caller passes Subprotocol, Extensions
-// and Header on to the client in its 101 and calls Tunnel or, if ByMessage says so, Serve. Otherwise it calls Abandon.
+// Conn is a client's connection to a server, which Open has made with a successful handshake. The caller passes Subprotocol,
+// Extensions and Header on to the client in its 101 and calls Tunnel or, if ByMessage returns true, Serve. Otherwise it calls
+// Abandon.
 type Conn struct {
 	balancer    *Balancer
 	server      atomic.Pointer[balance.Upstream]
-	link        *Link     // until it is carried
-	set         *Settings // of the handshake, until it is carried
+	link        *Link     // nil once it is carried
+	set         *Settings // of the handshake; nil once it is carried
 	messages    *Messages // nil means bytes are carried
 	hold        *hold     // nil if it is not held
 	path        string
@@ -39,40 +40,40 @@ type Conn struct {
 	since       time.Time
 	carried     atomic.Pointer[carriage]
 	moved       atomic.Bool
-	stays       atomic.Bool // on its server, except for a drain: the server says so, or others have refused it
+	stays       atomic.Bool // not moved, except by a drain: the server asks to keep it, or others have refused it
 }
 
-// carriage carries a connection: a [Tunnel] its bytes, or a relay its messages. The methods do not wait for a peer.
+// carriage carries a connection: a [Tunnel] carries bytes, a relay messages. The methods do not wait for a peer.
 type carriage interface {
 	Shut(code websocket.Code, reason string) error
 	CloseNow() error
-	traffic() Traffic // with the server that it is on
+	traffic() Traffic // with the present server
 }
 
-// moves is a carriage that can go on at another server. move reports whether it tries to. well says that the
-// present server may keep it.
+// moves is a carriage that can continue on another server. move reports whether it tries to. If well is true, the present server
+// may keep the connection.
 type moves interface{ move(well bool) bool }
 
-// numbers counts connections.
+// numbers numbers the connections.
 var numbers atomic.Uint64
 
-// Server returns the ID of the server. It changes when a connection that is held goes on at another one.
+// Server returns the ID of the server. It changes when a held connection continues on another server.
 func (c *Conn) Server() string { return c.server.Load().ID() }
 
-// Subprotocol returns the subprotocol that the server has chosen, "" if it has chosen none.
+// Subprotocol returns the subprotocol that the server has chosen, "" if there is none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// Extensions returns the value of the field Sec-WebSocket-Extensions of the 101. It must not be called after Tunnel or Serve.
+// Extensions returns the value of the Sec-WebSocket-Extensions field of the 101. It must not be called after Tunnel or Serve.
 func (c *Conn) Extensions() string { return c.link.Extensions }
 
 // Header returns the other fields of the 101. The caller owns it. It must not be called after Tunnel or Serve.
 func (c *Conn) Header() http.Header { return c.link.Header }
 
-// ByMessage reports that the connection is to be carried message by message, with Serve.
+// ByMessage reports whether the connection has to be carried message by message, with Serve.
 func (c *Conn) ByMessage() bool { return c.messages != nil }
 
-// Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client sees anything.
-// The error is a [*Refused] with a server's own answer to the client, or one for which [Reply] knows what to say.
+// Open chooses a server for a client and opens a WebSocket there. If a server fails, others are tried before the client receives
+// anything. The error is a [*Refused] with a server's own response, or one that [Reply] turns into a response.
 func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	for {
 		s := b.set.Load()
@@ -83,7 +84,7 @@ func (b *Balancer) Open(ctx context.Context, r *Request) (*Conn, error) {
 	}
 }
 
-// openWith is Open with settings. The error may be errReconfigured as well.
+// openWith is Open with the given settings. The error may also be errReconfigured.
 func (b *Balancer) openWith(ctx context.Context, s *Settings, r *Request) (*Conn, error) {
 	byMessage := s.mayBeByMessage(r)
 	if byMessage {
@@ -103,13 +104,13 @@ func (b *Balancer) openWith(ctx context.Context, s *Settings, r *Request) (*Conn
 	return c, nil
 }
 
-// place opens a WebSocket at one of the servers except those to avoid, at the one with the ID prefer if that is not "". Among clients, those
-// that are resuming a session go first.
+// place opens a WebSocket to a server that is not in avoid, preferably to the one with the ID prefer. Clients that resume a session
+// have priority over others.
 func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer string, resuming bool, avoid ...*balance.Upstream) (*balance.Upstream, *Link, error) {
 	if after := b.storm.Admit(time.Now(), resuming); after > 0 {
 		return nil, nil, &Busy{RetryAfter: after}
 	}
-	var took time.Duration // by the servers; a client that waits for a place says nothing about them
+	var took time.Duration // spent by the servers; time in the queue says nothing about them
 	began, served := false, false
 	defer func() {
 		if began {
@@ -123,7 +124,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 		if err != nil {
 			served = ctx.Err() != nil
 			if last != nil && !errors.Is(err, balance.ErrFull) {
-				err = lastError(last) // why the last server has failed says more
+				err = lastError(last) // the reason why the last server has failed is more helpful
 			}
 			return nil, nil, err
 		}
@@ -151,7 +152,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 	return nil, nil, lastError(last)
 }
 
-// lastError returns what a client gets for the error of the last server.
+// lastError turns the error of the last server into the one for the client.
 func lastError(err error) error {
 	if outOfPorts(err) {
 		return exhaustedBusy(err)
@@ -159,12 +160,12 @@ func lastError(err error) error {
 	return err
 }
 
-// continues reports whether a client was here before. It may claim that: it goes before others, and gets nothing else for it.
+// continues reports whether a client was connected before. A client can pretend that, but gains nothing except priority.
 func (s *Settings) continues(r *Request) bool {
 	return r.TLS != nil && r.TLS.DidResume || s.Resuming != nil && s.Resuming(r)
 }
 
-// acquire takes a place at a server, and waits for one if the settings say so.
+// acquire takes a place at a server, and waits for one if the settings allow it.
 func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer string, tried []*balance.Upstream) (*balance.Upstream, error) {
 	key := ""
 	if s.Key != nil {
@@ -172,7 +173,7 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 	}
 	until, queued := time.Now().Add(s.Wait), false
 	defer func() {
-		if queued { // there may be room for more than one
+		if queued { // there may be free places for others too
 			b.queue.next()
 		}
 	}()
@@ -197,7 +198,7 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 	}
 }
 
-// preferred returns the ID of the server that the client's cookie leads to, "" if there is none.
+// preferred returns the ID of the server in the client's cookie, "" if there is none.
 func (b *Balancer) preferred(s *Settings, r *Request) string {
 	if s.Sticky == nil {
 		return ""
@@ -216,7 +217,8 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 	return ""
 }
 
-// attemptIn is attempt that takes half of the time that is left, if that is bounded: a server that does not answer leaves some for the next.
+// attemptIn is attempt, limited to half of the remaining time if there is a deadline, so that a server that does not answer leaves
+// time for the next.
 func (b *Balancer) attemptIn(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	if by, bounded := ctx.Deadline(); bounded {
 		half, cancel := timeout.Context(ctx, time.Until(by)/2)
@@ -226,7 +228,7 @@ func (b *Balancer) attemptIn(ctx context.Context, s *Settings, u *balance.Upstre
 	return b.attempt(ctx, s, u, r)
 }
 
-// attempt opens a WebSocket at a server, and counts how that went. took is the server's time.
+// attempt opens a WebSocket to a server, and counts the outcome. took is the time that the server has taken.
 func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	began := time.Now()
 	n, err := b.serverFor(s, u.ID())
@@ -236,12 +238,12 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	link, err = b.carrier.open(ctx, n.dialer, r)
 	took = time.Since(began)
 	if err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
-		return nil, took, err // the client has gone: the server cannot help it
+		return nil, took, err // the client has gone: the server is not to blame
 	}
-	if exhausted(err) { // no other server would do better, and this one is not to blame
+	if exhausted(err) { // another server would not help, and this one is not to blame
 		return nil, took, exhaustedBusy(err)
 	}
-	if outOfPorts(err) { // this one is not to blame either
+	if outOfPorts(err) { // this server is not to blame either
 		return nil, took, err
 	}
 	outcome, status, header := judge(link, err)
@@ -253,7 +255,8 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	return link, took, err
 }
 
-// judge returns how a handshake has gone for the server, with the status and the header of its answer: 0 and nil without one.
+// judge returns the outcome of a handshake for the server, with the status and the header of its answer, 0 and nil if there was
+// none.
 func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	if err == nil {
 		return balance.OK, http.StatusSwitchingProtocols, link.Header
@@ -267,7 +270,7 @@ func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	f, _ := errors.AsType[*Failure](err)
 	switch {
 	case f != nil && f.Stage == StageRequest:
-		return balance.OK, 0, nil // the client's own fault
+		return balance.OK, 0, nil // the client is to blame
 	case f != nil && (f.Stage == StageConnect || f.Stage == StageTLS):
 		return balance.Unreachable, 0, nil
 	}
@@ -276,7 +279,8 @@ func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 
 var errGone = errors.New("it is no longer in the list")
 
-// retryable reports whether another server may do better: this one has failed, or says that it, or one behind it, does not work.
+// retryable reports whether another server may succeed: this one has failed, or reports that it, or a server behind it, does not
+// work.
 func retryable(err error) bool {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f.Stage != StageRequest
@@ -292,7 +296,7 @@ func retryable(err error) bool {
 	return false
 }
 
-// heard takes what a server says of itself, and takes it out of what is passed on.
+// heard processes the fields with which a server reports its state, and removes them from what is passed on.
 func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
 	if h == nil {
 		return
@@ -308,13 +312,13 @@ func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
 	h.Del(DrainHeader)
 }
 
-// drains reports whether a server says that it drains.
+// drains reports whether a server announces that it drains.
 func drains(h http.Header) bool {
 	v := h.Get(DrainHeader)
 	return v != "" && v != "0"
 }
 
-// outcome counts how it went with a server.
+// outcome counts an outcome for a server.
 func (b *Balancer) outcome(u *balance.Upstream, o balance.Outcome) {
 	if o != balance.OK {
 		b.members.failed(u.ID())
@@ -330,14 +334,14 @@ func (b *Balancer) release(u *balance.Upstream) {
 	b.queue.next()
 }
 
-// stays reports whether the server says that the connection is to stay there, and takes that out of what is passed on.
+// stays reports whether the server asks to keep the connection, and removes that field from what is passed on.
 func (k *Link) stays() bool {
 	stay := k.Header.Get(StayHeader)
 	k.Header.Del(StayHeader)
 	return stay != "" && stay != "0"
 }
 
-// lastPath is the path of the last connection. Most clients ask for the same one, of which a single copy is kept.
+// lastPath is the path of the last connection. Most clients request the same path, so that connections can share a copy.
 type lastPath struct{ atomic.Pointer[string] }
 
 // keep returns a copy of path.
@@ -350,7 +354,7 @@ func (l *lastPath) keep(path string) string {
 	return path
 }
 
-// opened returns the connection behind a handshake that has succeeded at u.
+// opened returns the connection for a successful handshake at u.
 func (b *Balancer) opened(s *Settings, u *balance.Upstream, link *Link, r *Request) *Conn {
 	c := &Conn{balancer: b, link: link, set: s, path: b.last.keep(r.URL.Path), subprotocol: link.Subprotocol, number: numbers.Add(1), since: time.Now()}
 	c.server.Store(u)

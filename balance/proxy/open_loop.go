@@ -16,37 +16,37 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// watchAfter is how long a server may take to answer before the client is watched. Most answer sooner, and the watch costs as much as
-// the request.
+// watchAfter is how long a server may take to answer before the client's context is watched. Most answer sooner, and the watch
+// costs as much as the request.
 const watchAfter = 20 * time.Millisecond
 
-// dialing is the handshake with an upstream on the event loop, until the tunnel begins. The Tunnel's mu guards it; what it has
-// found is read once done is closed.
+// dialing is a handshake with an upstream on the event loop, until the tunnel begins. The Tunnel's mu guards it; its results may be
+// read once done is closed.
 type dialing struct {
 	dialer *Dialer
 	l      *looped
-	head   []byte    // what of the request has not been sent; nil for nothing
-	broken error     // why the stage has failed, as the loop is yet to find
-	by     time.Time // when the step that is under way must be over
-	stage  Stage     // that step
+	head   []byte    // the unsent part of the request; nil if there is none
+	broken error     // why the stage has failed, for the loop to handle
+	by     time.Time // the deadline of the stage
+	stage  Stage     // the current one
 	answer handshake.Head
-	off    chan net.Conn // gets the connection when it has left the loop, nil if that fails; nil if it stays
+	off    chan net.Conn // receives the connection when it leaves the loop, nil if that fails; nil if it is to stay
 	done   chan struct{}
 
 	resp *handshake.Response
-	late []byte   // what has come behind resp
-	conn net.Conn // with a response other than 101: for its body
-	err  error    // why stage failed
+	late []byte   // the bytes received after resp
+	conn net.Conn // for the body, if resp is not a 101
+	err  error    // why the stage failed
 }
 
-// heads has buffers for requests.
+// heads are buffers for requests.
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
-// watches has timers that are stopped, for watchAfter.
+// watches are stopped timers for watchAfter.
 var watches = sync.Pool{New: func() any { return time.NewTimer(watchAfter) }}
 
-// open is [Dialer.Open]. Where the connection can be on the event loop it is from the beginning, which saves the connection of package
-// net: the upstream has an address without a name, and no TLS. Such a Link has no Conn, and is for the Carrier's tunnel.
+// open is [Dialer.Open]. If possible, the connection is on the event loop from the beginning, which saves the connection of package
+// net: the upstream must be an IP address without TLS. The Link then has no Conn, and is for a tunnel of the Carrier.
 func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error) {
 	if c.loops == nil || !d.at.IsValid() {
 		return d.Open(ctx, r)
@@ -81,7 +81,7 @@ func (c *Carrier) open(ctx context.Context, d *Dialer, r *Request) (*Link, error
 	return link, nil
 }
 
-// dial begins to connect, and sends the request if that can be done without waiting.
+// dial starts to connect, and sends the request if it can do so without waiting.
 func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing, error) {
 	if !c.enter() {
 		return nil, net.ErrClosed
@@ -103,7 +103,7 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 	l.enlist(c, l)
 	o.begin(e, StageConnect, d.o.Connect)
 	if o.broken = o.send(e); o.head == nil {
-		heads.Put(buf) // the rest of a request that has to wait is still in it
+		heads.Put(buf) // otherwise it still holds the rest of the request
 	}
 	if o.broken != nil || l.over {
 		e.wake() // only the loop may close it
@@ -111,13 +111,14 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 	return o, nil
 }
 
-// begin begins a step, which takes at most.
+// begin begins a stage, which may take as long as most.
 func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
 	o.stage, o.by = stage, time.Now().Add(most)
 	e.fd.After(most)
 }
 
-// overdue reports whether the step has taken too long. The loop counts in ticks: what comes a part of one too soon is set again.
+// overdue reports whether the stage has taken too long. The loop counts in ticks, so that a timer may fire a fraction of a tick too
+// early: it is then set again.
 func (o *dialing) overdue(e *loopEnd) bool {
 	left := time.Until(o.by)
 	if left > 0 {
@@ -126,8 +127,8 @@ func (o *dialing) overdue(e *loopEnd) bool {
 	return left <= 0
 }
 
-// wait waits until the upstream has answered or failed. If ctx has ended before, the connection is closed and ended true, unless it has
-// just left the loop: then it is the caller's.
+// wait waits until the upstream has answered or failed. If ctx ends first, it closes the connection and returns true, unless the
+// connection has just left the loop: then the caller owns it.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
 	soon := watches.Get().(*time.Timer)
 	soon.Reset(watchAfter)
@@ -148,7 +149,7 @@ func (o *dialing) wait(ctx context.Context) (ended bool) {
 	}
 }
 
-// serve does what is due.
+// serve handles events and whatever is due.
 func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 	switch l := e.l; {
 	case l.over:
@@ -158,7 +159,7 @@ func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 	case o.off != nil:
 		conn, _ := o.leave(e)
 		o.off <- conn
-	case o.resp != nil: // the tunnel is yet to begin
+	case o.resp != nil: // the tunnel has not begun yet
 		if why&loop.Hangup != 0 {
 			e.hung = true
 		}
@@ -178,14 +179,15 @@ func (o *dialing) serve(e *loopEnd, d *loop.Driver, why loop.Events) {
 	}
 }
 
-// wants says what e waits for.
+// wants sets the events that e waits for.
 func (o *dialing) wants(e *loopEnd, what loop.Events) {
 	e.fd.Lock()
 	defer e.fd.Unlock()
 	e.fd.Arm(what) //nolint:errcheck // it was armed before
 }
 
-// send sends what it can of the request. As long as there is no connection that is nothing. After an error it wants to be called no more.
+// send sends as much of the request as it can: nothing until the connection is established. After an error it must not be called
+// again.
 func (o *dialing) send(e *loopEnd) error {
 	e.fd.Lock()
 	defer e.fd.Unlock()
@@ -195,7 +197,7 @@ func (o *dialing) send(e *loopEnd) error {
 		if o.stage == StageConnect && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 			return o.dialer.dialError(err)
 		}
-		o.stage = StageHandshake // the connection was there
+		o.stage = StageHandshake // the connection has just been established
 		return err
 	}
 	if n > 0 && o.stage == StageConnect {
@@ -259,19 +261,19 @@ func (o *dialing) fail(e *loopEnd, err error) {
 	o.over()
 }
 
-// over ends what will be no tunnel.
+// over ends a dialing that does not become a tunnel.
 func (o *dialing) over() {
 	o.l.over = true
 	o.l.carrier.left(&o.l.Tunnel)
 }
 
-// carry begins a tunnel between a client and the upstream behind link. See [Carrier.Carry].
+// carry begins a tunnel between a client and the upstream of link. See [Carrier.Carry].
 func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {
 	if link.dialed == nil {
 		return c.Carry(cl, link.Conn, early, link.Late, o, done)
 	}
 	of := takes(cl)
-	o.setKeepAlive(of.socket) // the upstream's has been set
+	o.setKeepAlive(of.socket) // that of the upstream has been set
 	l := link.dialed.l
 	l.mu.Lock()
 	if l.over {
@@ -279,7 +281,7 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 		return nil, net.ErrClosed
 	}
 	toClient, err := c.loops.TakeBeside(of.socket, &l.ends[upstream].fd)
-	if err != nil { // the client has TLS on something else than a socket, say
+	if err != nil { // for example, the client has TLS on something that is not a socket
 		l.mu.Unlock()
 		up, err := link.dialed.detached()
 		if err != nil {
@@ -300,7 +302,7 @@ func (c *Carrier) carry(cl net.Conn, link *Link, early []byte, o TunnelOptions, 
 	return &l.Tunnel, nil
 }
 
-// detached takes the connection off the loop, which does it.
+// detached has the loop release the connection, and returns it.
 func (o *dialing) detached() (net.Conn, error) {
 	o.l.mu.Lock()
 	if o.l.over {

@@ -6,16 +6,16 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// asking is what has been done to find out whether a silent side is still there.
+// asking is what has been done to find out whether a silent side is still alive.
 type asking uint8
 
 const (
 	unasked asking = iota
-	pinged         // it was sent a ping
-	stuck          // what waits for it cannot be written: that it takes some is an answer, too
+	pinged         // a ping was sent to it
+	stuck          // its send buffer is full: if it accepts bytes, that is an answer, too
 )
 
-// silence returns when something is to be done about the silence of s, 0 for never.
+// silence returns when the silence of s has to be handled, 0 for never.
 func (t *Tunnel) silence(s side) time.Duration {
 	f := &t.flows[s]
 	switch {
@@ -27,9 +27,9 @@ func (t *Tunnel) silence(s side) time.Duration {
 	return f.at + 2*t.ping
 }
 
-// ask asks the sides that have been silent for long enough. When one of them has not answered it begins to close the tunnel, and
-// returns true. The silence of a side begins anew where it cannot be asked within a frame, or is not read from because the other one
-// takes nothing.
+// ask checks the sides that have been silent for long enough. If one of them has not answered, it begins to close the tunnel, and
+// returns true. A side's silence starts over if it cannot be pinged in the middle of a frame, or is not being read from because the
+// other side's send buffer is full.
 func (t *Tunnel) ask(now time.Duration) (gone bool) {
 	due := false
 	for s := range side(len(t.flows)) {
@@ -59,35 +59,36 @@ func (t *Tunnel) ask(now time.Duration) (gone bool) {
 	return false
 }
 
-// answered notes that the source is still there.
+// answered notes that the source is still alive.
 func (f *flow) answered(now time.Duration) { f.at, f.asked = now, unasked }
 
-// took notes that some of what waited for s was written.
+// took notes that s has accepted some of its queued bytes.
 func (t *Tunnel) took(s side, now time.Duration) {
 	if f := &t.flows[s]; f.asked == stuck {
 		f.answered(now)
 	}
 }
 
-// question returns the ping that is due to s now, nil for none. The pong passes on to the other side, as an unsolicited one, to which
-// "a response [...] is not expected" (RFC 6455 §5.5.3).
+// question returns the ping that is due for s, nil if there is none. The pong passes on to the other side, as an unsolicited one,
+// to which "a response [...] is not expected" (RFC 6455 §5.5.3).
 func (t *Tunnel) question(s side, now time.Duration) []byte {
 	to := &t.flows[s.other()]
 	if !to.ping {
 		return nil
 	}
 	to.ping = false
-	if t.how != nil || t.driver.waits(s) || !to.cursor.Between() { // since ask
+	if t.how != nil || t.driver.waits(s) || !to.cursor.Between() { // has changed since ask
 		t.flows[s].answered(now)
 		return nil
 	}
 	t.flows[s].at = now - t.ping
 	m := protocol.Machine{Client: s == upstream}
-	ping, _ := m.AppendPing(nil, nil, maskKey) // m is not closing, so that there is no error
+	ping, _ := m.AppendPing(nil, nil, maskKey) // there is no error, because m is not closing
 	return ping
 }
 
-// silent begins to close a tunnel of which s does not answer. A client whose server is gone learns that it should come back.
+// silent begins to close a tunnel because s does not answer. If the upstream is gone, the client gets the close frame for a lost
+// one.
 func (t *Tunnel) silent(s side) {
 	t.limit(ReasonSilent)
 	if s != upstream || t.lost == nil || t.flows[upstream].ended {

@@ -12,15 +12,16 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// ServeRequest passes an ordinary HTTP request on to a server, and its response to the client. Upgrades belong to [Balancer.Open].
+// ServeRequest passes an ordinary HTTP request on to a server, and the server's response to the client. [Balancer.Open] is for
+// upgrades.
 //
-// A response may last as long as it wants, as a stream of events does, but its head must come within a minute. A client may be slow, but
-// not stall for 30 seconds, whatever the deadlines of the http.Server are.
+// A response may last indefinitely, as an event stream does, but its header must arrive within a minute. A client may be slow, but
+// not stall for 30 seconds. These limits replace the deadlines of the http.Server.
 func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 	side := newClientSide(w)
 	defer side.end()
 	p := &httputil.ReverseProxy{
-		Rewrite:       func(*httputil.ProxyRequest) {}, // the server is not chosen yet
+		Rewrite:       func(*httputil.ProxyRequest) {}, // no server has been chosen yet
 		Transport:     roundTripper{b, r, side},
 		FlushInterval: -1,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -37,7 +38,7 @@ func (b *Balancer) ServeRequest(w http.ResponseWriter, r *Request) {
 	p.ServeHTTP(side, r.Request)
 }
 
-// troubled reports a failure of a server with a request that is not a handshake.
+// troubled reports a server's failure of an ordinary HTTP request.
 func (b *Balancer) troubled(err error) {
 	f, ok := errors.AsType[*Failure](err)
 	if ok && f.Stage != StageRequest && b.hooks.Troubled != nil {
@@ -52,8 +53,8 @@ type roundTripper struct {
 	side *clientSide
 }
 
-// RoundTrip implements [http.RoundTripper]. When a server cannot be reached, another one is tried; behind a request that has reached
-// one, only if its repetition does no harm (RFC 9110 §9.2.1).
+// RoundTrip implements [http.RoundTripper]. If a server cannot be reached, another one is tried. If a request has reached a server,
+// it is only repeated if that does no harm (RFC 9110 §9.2.1).
 func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	for r := t.r; ; {
 		s := t.b.set.Load()
@@ -65,7 +66,8 @@ func (t roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 }
 
-// roundTripWith is RoundTrip with settings. The error may be errReconfigured as well: then nothing of the body has been read.
+// roundTripWith is RoundTrip with the given settings. The error may also be errReconfigured: then nothing of the body has been
+// read.
 func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Response, error) {
 	prefer := t.b.preferred(s, t.r)
 	body := &clientBody{ReadCloser: out.Body, side: t.side, last: func() {}}
@@ -80,7 +82,7 @@ func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Respo
 			return nil, err
 		}
 		resp, err := t.send(s, out, u, body)
-		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // no request asks for it
+		if err == nil && resp.StatusCode == http.StatusSwitchingProtocols { // no request asks for an upgrade
 			_ = resp.Body.Close()
 			err = errSwitched
 		}
@@ -112,7 +114,7 @@ func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Respo
 		if out.Context().Err() != nil || f.Stage == StageRequest {
 			return nil, f
 		}
-		if !notReached && f.Timeout() { // a page that is slow says nothing about connections, and would be so elsewhere
+		if !notReached && f.Timeout() { // a slow page says nothing about connections, and would be slow elsewhere
 			return nil, f
 		}
 		if !outOfPorts(err) {
@@ -125,7 +127,7 @@ func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Respo
 	}
 }
 
-// send sends the request to one server. body is its body.
+// send sends the request to one server, with the given body.
 func (t roundTripper) send(s *Settings, out *http.Request, u *balance.Upstream, body *clientBody) (*http.Response, error) {
 	n, err := t.b.serverFor(s, u.ID())
 	if err != nil {
@@ -142,18 +144,18 @@ func (t roundTripper) send(s *Settings, out *http.Request, u *balance.Upstream, 
 	if r.Header, err = n.dialer.header(t.r); err != nil {
 		return nil, &Failure{Upstream: u.ID(), Stage: StageRequest, Err: err}
 	}
-	// The names are known now, and the values at the end of the body. None is that of a field of the head.
+	// The names are known now, the values at the end of the body. None is the name of a field in the header.
 	r.Trailer = n.dialer.clientFields(t.r.Trailer, r.Header)
 	body.last = func() {
 		for name := range r.Trailer {
 			r.Trailer[name] = t.r.Trailer[name]
 		}
 	}
-	if out.Header.Get("Te") != "" { // a trailer is passed on
+	if out.Header.Get("Te") != "" { // so that a trailer is passed on
 		r.Header.Set("Te", "trailers")
 	}
 	if r.Header.Get("User-Agent") == "" {
-		r.Header.Set("User-Agent", "") // or net/http would add its own
+		r.Header.Set("User-Agent", "") // otherwise net/http would add its own
 	}
 	if r.Host = n.dialer.host; s.Dial.KeepHost {
 		r.Host = t.r.Host
@@ -161,14 +163,14 @@ func (t roundTripper) send(s *Settings, out *http.Request, u *balance.Upstream, 
 	return n.pages.RoundTrip(r)
 }
 
-// safe reports whether a request of a method may be repeated (RFC 9110 §9.2.1).
+// safe reports whether a request with this method may be repeated (RFC 9110 §9.2.1).
 func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 var errSwitched = errors.New("it switched protocols without a request to do so")
 
-// counted calls done when a body is closed, with the error that has cut it.
+// counted calls done when a body is closed, with the error that cut it short.
 type counted struct {
 	io.ReadCloser
 	once sync.Once
@@ -176,7 +178,7 @@ type counted struct {
 	done func(error)
 }
 
-// Read returns context.Canceled for an error, which is the one that httputil.ReverseProxy does not log by itself.
+// Read returns context.Canceled for any error, because httputil.ReverseProxy does not log that one.
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // a body returns it bare

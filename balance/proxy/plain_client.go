@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// stall is how long a client may take nothing of a response that is there, or send nothing of a request that is being read. Other bounds
-// there are none: a download, and a stream of events, last as long as they want.
+// stall is how long a client may accept nothing of an available response, or send nothing of a request that is being read. There
+// are no other limits: a download or an event stream may last indefinitely.
 const stall = 30 * time.Second
 
-// clientSide is the client's side of a request that is not a handshake. In place of the deadlines of the http.Server, which are
-// for whole requests and responses, each step has one.
+// clientSide is the client's side of an ordinary HTTP request. It has a deadline for each step, in place of the deadlines of the
+// http.Server, which are for whole requests and responses.
 type clientSide struct {
 	http.ResponseWriter
 	control *http.ResponseController
 
 	mu   sync.Mutex
-	over bool // the connection is the server's again
+	over bool // the server owns the connection again
 }
 
-// newClientSide takes the deadlines off a request and its response. They are the server's again with end.
+// newClientSide removes the deadlines of a request and its response. With end, the server sets them again.
 func newClientSide(w http.ResponseWriter) *clientSide {
 	c := &clientSide{ResponseWriter: w, control: http.NewResponseController(w)}
-	_ = c.control.EnableFullDuplex() // or net/http discards a part of the body when the response begins before its end
+	_ = c.control.EnableFullDuplex() // otherwise net/http discards a part of the body when the response begins before the body has ended
 	c.within(c.control.SetReadDeadline, 0)
 	c.within(c.control.SetWriteDeadline, 0)
 	return c
 }
 
-// within has the next step take d at most, 0 for no limit.
+// within limits the next step to d, 0 for no limit.
 func (c *clientSide) within(set func(time.Time) error, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *clientSide) within(set func(time.Time) error, d time.Duration) {
 	if d > 0 {
 		at = time.Now().Add(d)
 	}
-	_ = set(at) // a writer that has no deadlines has none to take off
+	_ = set(at) // a writer without deadlines has none to remove
 }
 
 // Write implements [http.ResponseWriter].
@@ -53,17 +53,17 @@ func (c *clientSide) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// FlushError is for [http.ResponseController].
+// FlushError implements the interface that [http.ResponseController] uses.
 func (c *clientSide) FlushError() error {
 	c.within(c.control.SetWriteDeadline, stall)
 	defer c.within(c.control.SetWriteDeadline, 0)
 	return c.control.Flush()
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap implements the interface that [http.ResponseController] uses.
 func (c *clientSide) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// end bounds what the server has still to write, and what is left of the request.
+// end limits the time for the rest of the request and of the response.
 func (c *clientSide) end() {
 	c.within(c.control.SetReadDeadline, stall)
 	c.within(c.control.SetWriteDeadline, stall)
@@ -72,7 +72,7 @@ func (c *clientSide) end() {
 	c.over = true
 }
 
-// clientBody is the body of a client's request. It notes that the client has failed to send it, which is not the server's fault.
+// clientBody is the body of a client's request. It remembers whether the client failed to send it, which is not the server's fault.
 type clientBody struct {
 	io.ReadCloser
 	side *clientSide
@@ -96,7 +96,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 
 var errBody = errors.New("its body cannot be read")
 
-// failed returns what is wrong with the body, without its own text, or nil.
+// failed returns a general error if the body has failed, or nil.
 func (b *clientBody) failed() error {
 	if b.bad.Load() {
 		return errBody

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// errQueue reports that too many wait already, or that the wait was too long.
+// errQueue reports that too many handshakes are waiting already, or that the wait was too long.
 var errQueue = errors.New("proxy: too many handshakes wait for a server")
 
-// queue is the handshakes that wait for a server with room, in their order. The zero value is an empty one.
+// queue holds the handshakes that wait for a server with a free place, in order. The zero value is an empty queue.
 type queue struct {
 	mu      sync.Mutex
 	waiting []chan struct{}
 	closed  bool
 }
 
-// wait waits until it is this one's turn to look again, for d at most. At most most may wait.
+// wait waits for the caller's turn to look for a place again, for at most d. At most most callers may wait.
 func (q *queue) wait(ctx context.Context, most int, d time.Duration) error {
 	turn := make(chan struct{})
 	q.mu.Lock()
@@ -46,7 +46,7 @@ func (q *queue) wait(ctx context.Context, most int, d time.Duration) error {
 	}
 }
 
-// leave takes out one that no longer waits. If its turn has come meanwhile, that is the next one's.
+// leave removes a caller that no longer waits. If its turn has come meanwhile, the next one gets it.
 func (q *queue) leave(turn chan struct{}) {
 	q.mu.Lock()
 	i := slices.Index(q.waiting, turn)
@@ -59,7 +59,7 @@ func (q *queue) leave(turn chan struct{}) {
 	}
 }
 
-// next has the first one look again: there may be room.
+// next gives the first waiting caller its turn: there may be a free place.
 func (q *queue) next() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -75,7 +75,7 @@ func (q *queue) len() int {
 	return len(q.waiting)
 }
 
-// close has all who wait look again, and those who come later not wait.
+// close gives all waiting callers their turn, and lets no further one wait.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,14 +10,14 @@ const bufferSize = 64 << 10
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// reader reads from a connection. It waits without a buffer where the system tells when bytes are there, and otherwise with a
-// small one after a read that was short.
+// reader reads from a connection. It waits without a buffer if the system reports when bytes are available, and otherwise with a
+// small one after a short read.
 type reader struct {
 	nc    net.Conn
-	ready *readiness // nil where the system does not tell
+	ready *readiness // nil if the system does not report that
 	small []byte
-	buf   *[bufferSize]byte // borrowed; nil for none
-	more  bool              // it is likely that more is there
+	buf   *[bufferSize]byte // borrowed; nil if there is none
+	more  bool              // more bytes are probably available
 }
 
 func newReader(nc net.Conn) *reader {
@@ -28,7 +28,7 @@ func newReader(nc net.Conn) *reader {
 	return r
 }
 
-// read returns what has arrived, which is valid until release, and the error behind it.
+// read returns the received bytes, which are valid until release, and the error that follows them.
 func (r *reader) read() (b []byte, err error) {
 	if r.ready != nil {
 		var n int
@@ -42,7 +42,7 @@ func (r *reader) read() (b []byte, err error) {
 	}
 	b, enough := r.small, len(r.small)
 	if r.buf != nil {
-		b, enough = r.buf[:], 16<<10 // a TLS record
+		b, enough = r.buf[:], 16<<10 // the size of a TLS record
 	}
 	n, err := r.nc.Read(b)
 	r.more = n >= enough

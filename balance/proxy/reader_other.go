@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// readiness is not known here.
+// readiness is not available on this system.
 type readiness struct{}
 
 func newReadiness(net.Conn) *readiness { return nil }

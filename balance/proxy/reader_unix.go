@@ -9,17 +9,17 @@ import (
 	"syscall"
 )
 
-// readiness reads from a socket that Go's runtime polls: it waits until bytes are there, and borrows a buffer only then.
+// readiness reads from a socket that Go's runtime polls: it waits until bytes are available, and borrows a buffer only then.
 type readiness struct {
 	raw     syscall.RawConn
-	attempt func(fd uintptr) bool // try, bound once: a method value made for each read would be an allocation
-	buf     *[bufferSize]byte     // what the last attempt has read, nil when that is nothing
+	attempt func(fd uintptr) bool // try as a func value: a method value created for each read would allocate
+	buf     *[bufferSize]byte     // the bytes of the last attempt, nil if there were none
 	n       int
 	err     error
 }
 
-// newReadiness returns nil when nc is not a socket. Only the types whose Read is the bare system call are: a type that embeds one may
-// have a Read of its own.
+// newReadiness returns nil if nc is not a socket. It checks for the types whose Read is the bare system call: a type that embeds
+// one of them may have a Read of its own.
 func newReadiness(nc net.Conn) *readiness {
 	var sc syscall.Conn
 	switch nc := nc.(type) {
@@ -39,7 +39,7 @@ func newReadiness(nc net.Conn) *readiness {
 	return r
 }
 
-// read returns a borrowed buffer, and how many bytes are in it.
+// read returns a borrowed buffer, and the number of bytes in it.
 func (r *readiness) read() (*[bufferSize]byte, int, error) {
 	r.buf, r.n, r.err = nil, 0, nil
 	if err := r.raw.Read(r.attempt); err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// Busy reports that more clients come than the servers, or this process, can take.
+// Busy reports that there are more clients than the servers, or this process, can take.
 type Busy struct {
-	RetryAfter time.Duration // when the client may come back, jitter included
-	Err        error         // what this process has too little of, such as descriptors; nil means the servers are busy
+	RetryAfter time.Duration // when the client may reconnect, including jitter
+	Err        error         // the resource that this process lacks, such as descriptors; nil means the servers are busy
 }
 
-// Error says so.
+// Error names what has too many connections.
 func (e *Busy) Error() string {
 	if e.Err != nil {
 		return "proxy: too many connections for this process: " + e.Err.Error()
@@ -29,28 +29,28 @@ func (e *Busy) Error() string {
 // Unwrap returns Err.
 func (e *Busy) Unwrap() error { return e.Err }
 
-// lacking are errors that say what this process or its system has too little of, and nothing about a server.
+// lacking are errors for a lack of resources of this process or its system, for which no server is to blame.
 var lacking = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}
 
-// exhausted reports whether a connection to a server could not be made because this process has no descriptor or memory left.
+// exhausted reports whether a connection to a server could not be made because this process has no descriptors or memory left.
 func exhausted(err error) bool {
 	return slices.ContainsFunc(lacking, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
 }
 
-// outOfPorts reports whether a connection to a server could not be made because this machine has no source port left for its address. Those
-// to another server are others. It says nothing about the server.
+// outOfPorts reports whether a connection to a server could not be made because this machine has no source ports left for that
+// server's address. Each server has its own range of ports. The server is not to blame.
 func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
-// ownFault reports whether a server is not to blame that could not be reached.
+// ownFault reports whether the server is not to blame for a failed connection.
 func ownFault(err error) bool { return exhausted(err) || outOfPorts(err) }
 
-// exhaustedBusy says that a client is to come back when there may be descriptors again, one to two seconds from now.
+// exhaustedBusy tells a client to reconnect when there may be descriptors again, in one to two seconds.
 func exhaustedBusy(err error) *Busy {
 	return &Busy{RetryAfter: time.Second + rand.N(time.Second), Err: err}
 }
 
-// Reply returns what a client gets for an error of [Balancer.Open] that is not a [*Refused]: the status, how long to wait before the next
-// attempt, 0 if that is not known, and a sentence that names no server.
+// Reply returns the response for an error of [Balancer.Open] that is not a [*Refused]: the status, the time before the next
+// attempt, 0 if it is not known, and a sentence that names no server.
 func Reply(err error) (status int, retryAfter time.Duration, reason string) {
 	if e, ok := errors.AsType[*Busy](err); ok {
 		return http.StatusServiceUnavailable, e.RetryAfter, "Too many clients are connecting. Try again later."

@@ -6,19 +6,19 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// Change is what has happened to a server: it has another state, or the last connection of one that gets no new ones has ended.
+// Change is an event of a server: its state has changed, or the last connection has ended of a server that gets no new ones.
 type Change struct {
 	Server  string        // its ID
-	State   balance.State // that it is in now; a full one is Ready
-	Why     string        // for a person; may be ""
-	Live    int           // its connections
-	Emptied bool          // the state is as before, but there is no connection left
+	State   balance.State // the present one; a full server is Ready
+	Why     string        // in words; may be ""
+	Live    int           // the number of connections
+	Emptied bool          // the state has not changed, but the last connection has ended
 }
 
-// reporter finds the changes of servers by comparison. One goroutine uses it.
-type reporter map[string]Change // the last one by ID
+// reporter finds the changes of servers by comparing states. Only one goroutine uses it.
+type reporter map[string]Change // the last change by ID
 
-// look reports what has changed since the last look.
+// look reports the changes since the last call.
 func (r reporter) look(servers []balance.Status, report func(Change)) {
 	listed := map[string]bool{}
 	for _, s := range servers {
@@ -36,14 +36,14 @@ func (r reporter) look(servers []balance.Status, report func(Change)) {
 		}
 	}
 	for id, was := range r {
-		if !listed[id] { // the pool forgets a removed server with its last connection
+		if !listed[id] { // the pool forgets a removed server when its last connection has ended
 			delete(r, id)
 			report(Change{Server: id, State: balance.Removed, Emptied: was.State == balance.Removed})
 		}
 	}
 }
 
-// report has the hook get what has changed. Only the mover calls it.
+// report reports changes to the hook. Only the mover calls it.
 func (b *Balancer) report(r reporter) {
 	if b.hooks.Changed != nil {
 		r.look(b.pool.Status(time.Now()), b.hooks.Changed)

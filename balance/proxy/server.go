@@ -10,22 +10,22 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// server is how a server is reached, and the checks of it.
+// server has the connections to a server, and its health checks.
 type server struct {
-	set    *Settings // which it was made with; those of the Balancer
+	set    *Settings // of the Balancer, when it was made
 	dialer *Dialer
-	pages  *http.Transport // for requests that are not handshakes
-	checks *http.Transport // for checks by HTTP; each has a connection of its own
+	pages  *http.Transport // for ordinary HTTP requests
+	checks *http.Transport // for checks by HTTP; each uses a new connection
 	stop   context.CancelFunc
 }
 
 const (
-	maxHead   = 64 << 10         // of a response to a request for a page
-	idlePages = 32               // connections for pages that wait for the next request, of one server
-	idleFor   = 30 * time.Second // how long; less than servers do
+	maxHead   = 64 << 10         // of the header of a page
+	idlePages = 32               // idle connections for pages to one server
+	idleFor   = 30 * time.Second // shorter than the timeout of servers
 )
 
-// newServers returns the servers of a list, without checks.
+// newServers makes the servers of a list, without starting checks.
 func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 	made := map[string]*server{}
 	for _, spec := range list {
@@ -40,7 +40,7 @@ func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 		made[spec.ID] = &server{
 			set: s, dialer: d,
 			pages: &http.Transport{
-				DisableKeepAlives:   s.Dial.ProxyProtocol != 0, // a connection belongs to a client then
+				DisableKeepAlives:   s.Dial.ProxyProtocol != 0, // with the PROXY protocol, a connection belongs to one client
 				MaxIdleConnsPerHost: idlePages, IdleConnTimeout: idleFor, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
 				ResponseHeaderTimeout: time.Minute, DialContext: dial,
 			},
@@ -50,10 +50,10 @@ func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 	return made, nil
 }
 
-// requestKey is the key of the client's *Request in the context of a request for a page.
+// requestKey is the context key of the client's *Request, for pages.
 type requestKey struct{}
 
-// serve has the servers of a list reached and checked, and no others. made has those that are new. The caller holds mu.
+// serve sets the servers that are reached and checked. made contains the new ones among them. The caller holds mu.
 func (b *Balancer) serve(list []balance.Spec, made map[string]*server) {
 	want := map[string]bool{}
 	for _, spec := range list {
@@ -79,8 +79,7 @@ func (b *Balancer) serve(list []balance.Spec, made map[string]*server) {
 	}
 }
 
-// server returns how a server is reached. The error is [ErrClosed], or a [*Failure] when the server was taken off the list since it
-// was chosen.
+// server returns the server with an ID. The error is [ErrClosed], or a [*Failure] if the server was removed after it was chosen.
 func (b *Balancer) server(id string) (*server, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,11 +92,11 @@ func (b *Balancer) server(id string) (*server, error) {
 	return nil, &Failure{Upstream: id, Stage: StageConnect, Err: errGone}
 }
 
-// errReconfigured reports that the settings have changed since a handshake, or a request, has begun: it begins again, so that it goes by the
-// old ones or by the new ones, and not by some of each.
+// errReconfigured reports that the settings have changed since a handshake, or a request, began. It begins again, so that it uses
+// either the old settings or the new ones, and never parts of both.
 var errReconfigured = errors.New("the settings have changed")
 
-// serverFor is server for a handshake or a request that goes by s. The error may be errReconfigured as well.
+// serverFor is server for a handshake or a request with the settings s. The error may also be errReconfigured.
 func (b *Balancer) serverFor(s *Settings, id string) (*server, error) {
 	n, err := b.server(id)
 	if err == nil && n.set != s {
@@ -117,8 +116,8 @@ func (s *Settings) identified(r *Request) *Request {
 	return &c
 }
 
-// Connect opens a connection to the upstream for a client, with TLS where that is needed and the header of the PROXY protocol if there is
-// to be one. The error is a [*Failure].
+// Connect opens a connection to the upstream for a client, with TLS if the upstream uses it and with the PROXY protocol header if
+// one is configured. The error is a [*Failure].
 func (d *Dialer) Connect(ctx context.Context, r *Request) (net.Conn, error) {
 	if r == nil {
 		r = &Request{}
@@ -128,7 +127,7 @@ func (d *Dialer) Connect(ctx context.Context, r *Request) (net.Conn, error) {
 		return nc, err
 	}
 	if head := d.proxyHeader(nil, r); len(head) > 0 {
-		if _, err := nc.Write(head); err != nil { // which a new connection has room for
+		if _, err := nc.Write(head); err != nil { // the send buffer of a new connection has room for it
 			nc.Close()
 			return nil, d.failure(ctx, StageConnect, err)
 		}

@@ -8,19 +8,19 @@ import (
 	"sync"
 )
 
-// Sticky leads clients back to the server that they were on, by a cookie. The cookie is a keyed hash of the server's ID: it does not
-// show where the server is, and only who has the secret can make one that leads to another. All balancers with the same secret
-// understand it. Its methods may be called concurrently.
+// Sticky sends clients back to the server that they were on, by means of a cookie. The cookie is a keyed hash of the server's ID:
+// it does not reveal the server, and without the secret it cannot be forged for another server. All balancers with the same secret
+// accept it. Its methods may be called concurrently.
 type Sticky struct {
 	name   string
 	secret []byte
-	known  sync.Map // ID to value; there are few servers
+	known  sync.Map // from IDs to values; there are few servers
 }
 
-// NewSticky returns a Sticky with a cookie of this name. It keeps secret.
+// NewSticky returns a Sticky for a cookie with this name. It keeps secret.
 func NewSticky(name string, secret []byte) *Sticky { return &Sticky{name: name, secret: secret} }
 
-// value returns what the cookie is for a server.
+// value returns the cookie's value for a server.
 func (s *Sticky) value(id string) string {
 	if v, ok := s.known.Load(id); ok {
 		return v.(string)
@@ -42,7 +42,7 @@ func (s *Sticky) Shown(r *http.Request) string {
 	return c.Value
 }
 
-// Is reports whether a cookie's value leads to the server with this ID.
+// Is reports whether a cookie's value is for the server with this ID.
 func (s *Sticky) Is(value, id string) bool {
 	return value != "" && hmac.Equal([]byte(value), []byte(s.value(id)))
 }
@@ -51,12 +51,12 @@ func (s *Sticky) Is(value, id string) bool {
 func (s *Sticky) Cookie(id string, secure bool) *http.Cookie {
 	c := &http.Cookie{Name: s.name, Value: s.value(id), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode}
 	if secure {
-		c.SameSite = http.SameSiteNoneMode // pages of other origins that the endpoint admits come back, too
+		c.SameSite = http.SameSiteNoneMode // pages of other origins that the endpoint admits send the cookie too
 	}
 	return c
 }
 
-// set adds the cookie of the server with this ID to a response, unless the client has it already. If s is nil it does nothing.
+// set adds the cookie of the server with this ID to a response, unless the client already has it. If s is nil, set does nothing.
 func (s *Sticky) set(h http.Header, r *Request, id string) {
 	if s != nil && !s.Is(s.Shown(r.Request), id) {
 		h.Add("Set-Cookie", s.Cookie(id, r.TLS != nil).String())

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// patience is how long a tunnel that is about to end waits for its peers.
+	// patience is how long a closing tunnel waits for its peers.
 	patience = 5 * time.Second
 
-	// halfOpen is how long a tunnel may pass no byte when one side has ended and the other has not.
+	// halfOpen is how long a tunnel may pass no byte after one side has ended and the other has not.
 	halfOpen = time.Minute
 )
 
@@ -37,51 +37,51 @@ func (s side) other() side { return 1 - s }
 
 func (s side) String() string { return [...]string{"client", "upstream"}[s] }
 
-// Tunnel carries the bytes of one connection between a client and an upstream. Its methods may be called from any goroutine and do
-// not wait for a peer.
+// Tunnel carries the bytes of one connection between a client and an upstream. Its methods may be called concurrently, and do not
+// wait for a peer.
 type Tunnel struct {
 	carrier *Carrier
 	done    func(*Tunnel, error)
 	since   int64 // when it began, in Unix nanoseconds
 
-	// mu guards what follows, and the driver's ends.
+	// mu guards the fields below, and the driver's ends.
 	mu       sync.Mutex
 	driver   driver
-	flows    [2]flow // by the side that they come from
+	flows    [2]flow // by the sending side
 	heard    [2]bool // the side has ended its stream
-	deaf     [2]bool // the side takes no more bytes
-	finished [2]bool // the side has got the end of its stream
-	shut     bool    // a close frame is due, or was sent, to both sides
+	deaf     [2]bool // the side accepts no more bytes
+	finished [2]bool // the side has received the end of its stream
+	shut     bool    // a close frame has been sent, or is due, to both sides
 	over     bool    // both connections are closed, or about to be
 	how      *websocket.CloseError
-	err      *sideError // the first failure behind how
+	err      *sideError // the first failure after how was set
 
 	lost func() (websocket.Code, string) // as in TunnelOptions
 
-	// Times of the driver's clock, 0 for none.
+	// Times of the driver's clock; 0 means none.
 	idle    time.Duration // as in TunnelOptions
 	ping    time.Duration // likewise
-	active  time.Duration // when the last bytes arrived that count for idle
-	expires time.Duration // when the lifetime is over; before start, how long that is
-	endBy   time.Duration // when the connections are cut
+	active  time.Duration // time of the last activity
+	expires time.Duration // end of the lifetime; before start, its length
+	endBy   time.Duration // when the connections will be cut
 }
 
 // driver moves the bytes of a tunnel.
 type driver interface {
-	// nudge has the driver do soon what is due. The caller holds mu.
+	// nudge has the driver soon do what is due. The caller holds mu.
 	nudge()
 
-	// waits reports whether bytes for s wait to be written. The caller holds mu.
+	// waits reports whether bytes are queued for s. The caller holds mu.
 	waits(s side) bool
 }
 
-// Shut sends a close frame to the client, and one to the upstream, each behind the frame that is under way to it. Later data of
-// either is discarded (RFC 6455 §5.5.1). When both have answered, or after 5 seconds, the connections are closed: without a close
-// frame where a frame did not end in that time, or the bytes are not WebSocket frames. A side that has had a close frame
-// from the other gets no second one.
+// Shut sends a close frame to the client and one to the upstream, each after the frame that is being sent. Later data of either is
+// discarded (RFC 6455 §5.5.1). When both have answered, or after 5 seconds, the connections are closed. A side gets no close frame
+// if its current frame did not end in that time, or if the bytes are not WebSocket frames, and no second one if it has received the
+// close frame of the other side.
 //
-// CodeNoStatus makes a frame without a code. Another code that must not be sent is an error; a reason of more than 123 bytes is
-// cut. Shut does nothing when the Tunnel is closing already.
+// CodeNoStatus makes a frame without a code. Any other code that must not be sent is an error; a reason longer than 123 bytes is
+// truncated. Shut does nothing if the Tunnel is already closing.
 func (t *Tunnel) Shut(code websocket.Code, reason string) error {
 	toClient, toUpstream, err := closeFrames(code, reason)
 	if err != nil {
@@ -110,12 +110,12 @@ func (t *Tunnel) CloseNow() error {
 	return nil
 }
 
-// closedNow is how a tunnel ends by CloseNow.
+// closedNow is the error of a tunnel that CloseNow has ended.
 func closedNow() *websocket.CloseError {
 	return &websocket.CloseError{Code: websocket.CodeAbnormal, Err: net.ErrClosed}
 }
 
-// Bytes returns how many bytes have arrived from either side.
+// Bytes returns the number of bytes that have arrived from each side.
 func (t *Tunnel) Bytes() (fromClient, fromUpstream int64) {
 	s := t.State()
 	return s.FromClient.Bytes, s.FromUpstream.Bytes
@@ -127,9 +127,9 @@ func (t *Tunnel) traffic() Traffic {
 	return Traffic{FromClients: in, FromServer: out}
 }
 
-// Count is what has arrived from one side of a Tunnel.
+// Count counts what has arrived from one side of a Tunnel.
 type Count struct {
-	Bytes  int64 // of them, headers of frames included
+	Bytes  int64 // including frame headers
 	Frames int64 // WebSocket frames of any kind
 }
 
@@ -138,7 +138,7 @@ type TunnelState struct {
 	Since        time.Time // when it began
 	FromClient   Count
 	FromUpstream Count
-	Closing      bool // Shut has been called, or a side has ended or sent a close frame
+	Closing      bool // Shut was called, or a side has ended its stream or sent a close frame
 }
 
 // State returns the state of the Tunnel.
@@ -153,7 +153,7 @@ func (t *Tunnel) State() TunnelState {
 	}
 }
 
-// closeFrames returns close frames for both sides: of a server to the client, of a client to the upstream.
+// closeFrames returns the close frames for both sides: a server's to the client, a client's to the upstream.
 func closeFrames(code websocket.Code, reason string) (toClient, toUpstream []byte, err error) {
 	server, peer := protocol.Machine{}, protocol.Machine{Client: true}
 	if toClient, err = server.AppendClose(nil, uint16(code), reason, nil); err != nil {
@@ -169,7 +169,7 @@ func maskKey() (key [4]byte) {
 	return key
 }
 
-// begin has both close frames put in. The caller holds mu, as for all methods below.
+// begin has both close frames inserted. The caller holds mu, as for all methods below.
 func (t *Tunnel) begin(code websocket.Code, reason string, toClient, toUpstream []byte) {
 	t.shut = true
 	if t.how == nil {
@@ -194,7 +194,7 @@ func (t *Tunnel) start(now time.Duration) {
 	}
 }
 
-// arrived takes bytes from s, and returns what goes to the other side: what is passed on, and a frame behind it.
+// arrived takes bytes from s, and returns the bytes for the other side: the part to pass on, and a frame to insert after it.
 func (t *Tunnel) arrived(s side, b []byte, now time.Duration) (through, put []byte) {
 	f := &t.flows[s]
 	was := f.closed
@@ -218,7 +218,7 @@ func (t *Tunnel) arrived(s side, b []byte, now time.Duration) (through, put []by
 	return through, put
 }
 
-// put returns the frame that is due to s now, nil for none.
+// put returns the frame that is due for s, nil if there is none.
 func (t *Tunnel) put(s side, now time.Duration) []byte {
 	if f := &t.flows[s.other()]; f.due() && !t.deaf[s] {
 		return f.insert()
@@ -226,8 +226,8 @@ func (t *Tunnel) put(s side, now time.Duration) []byte {
 	return t.question(s, now)
 }
 
-// ended notes that s has ended its stream, with an error other than io.EOF when it failed. TLS that ends without close_notify has failed,
-// unless all was said before: many peers leave it out behind their close frame.
+// ended notes that s has ended its stream, with an error other than io.EOF if it failed. TLS without close_notify is a failure,
+// unless a close frame was received: many peers omit the close_notify after it.
 func (t *Tunnel) ended(s side, err error, now time.Duration) {
 	if err == loop.ErrTruncated && t.flows[s].closed { //nolint:errorlint // it is never wrapped
 		err = io.EOF
@@ -250,7 +250,7 @@ func (t *Tunnel) ended(s side, err error, now time.Duration) {
 	t.ending(now)
 }
 
-// parted has a client whose upstream has ended without a close frame get one, where a frame has ended.
+// parted gives the client a close frame if its upstream has ended without one, at the end of a frame.
 func (t *Tunnel) parted(s side) {
 	f := &t.flows[upstream]
 	if s != upstream || t.lost == nil || t.shut || t.heard[client] || t.flows[client].closed || f.lost || !f.cursor.Between() {
@@ -258,21 +258,21 @@ func (t *Tunnel) parted(s side) {
 	}
 	toClient, toUpstream, err := closeFrames(t.lost())
 	if err != nil {
-		return // the stream ends without
+		return // the stream ends without a close frame
 	}
-	t.begin(websocket.CodeAbnormal, "", toClient, toUpstream) // failed has said how
-	t.flows[client].ended = true                              // nothing passes to it any more
+	t.begin(websocket.CodeAbnormal, "", toClient, toUpstream) // failed has recorded the reason
+	t.flows[client].ended = true                              // nothing more passes to the client
 	t.driver.nudge()
 }
 
-// refused notes that s takes no more bytes.
+// refused notes that s accepts no more bytes.
 func (t *Tunnel) refused(s side, err error, now time.Duration) {
 	t.deaf[s] = true
 	t.failed(s, err)
 	t.ending(now)
 }
 
-// failed notes the first failure.
+// failed records a failure.
 func (t *Tunnel) failed(s side, err error) {
 	e := &sideError{s, err}
 	if t.how == nil {
@@ -294,20 +294,20 @@ func (e *sideError) Error() string { return "the " + e.s.String() + ": " + e.err
 // Unwrap returns the error of the connection.
 func (e *sideError) Unwrap() error { return e.err }
 
-// ending bounds what is left of the tunnel.
+// ending sets the time when the connections are cut.
 func (t *Tunnel) ending(now time.Duration) {
 	if t.endBy == 0 {
 		t.endBy = now + patience
 	}
 }
 
-// quiet reports whether nothing more is wanted from s. From an upstream, the end of the stream is: the server ends the TCP connection
-// first (RFC 6455 §7.1.1).
+// quiet reports whether nothing more is expected from s. From an upstream the end of its stream is, because the server closes the
+// TCP connection first (RFC 6455 §7.1.1).
 func (t *Tunnel) quiet(s side) bool {
 	return t.heard[s] || t.shut && s == client && t.flows[client].closed
 }
 
-// finish reports whether s is to get the end of its stream now, once all that was queued for it has been sent. It does so once.
+// finish reports whether s has to receive the end of its stream now, after everything queued for it. It returns true once.
 func (t *Tunnel) finish(s side) bool {
 	from := &t.flows[s.other()]
 	all := t.heard[s.other()] && !from.due() || t.shut && from.ended && (from.lost || t.quiet(s))
@@ -318,14 +318,14 @@ func (t *Tunnel) finish(s side) bool {
 	return true
 }
 
-// finishedBoth reports whether neither side has anything to send or to get, except for what is queued. What an upstream sends when the
-// client's connection has failed goes nowhere.
+// finishedBoth reports whether neither side has anything to send or to receive, apart from what is queued. If the client's
+// connection has failed, what the upstream still sends does not matter.
 func (t *Tunnel) finishedBoth() bool {
 	gone := t.heard[client] && t.deaf[client]
 	return (gone || t.quiet(client) && t.quiet(upstream)) && !t.flows[client].due() && !t.flows[upstream].due()
 }
 
-// look enforces the limits on time, and returns when to look again, 0 for never.
+// look enforces the time limits, and returns when to look again, 0 for never.
 func (t *Tunnel) look(now time.Duration) (next time.Duration) {
 	if t.shut {
 		t.ending(now)
@@ -356,7 +356,7 @@ func (t *Tunnel) look(now time.Duration) (next time.Duration) {
 	return t.endBy
 }
 
-// next returns when something is to be done first, 0 for never: at the time given, or about the silence of a side.
+// next returns the earlier of the given time and the time when a side's silence has to be handled, 0 for never.
 func (t *Tunnel) next(next time.Duration) time.Duration {
 	for _, at := range [...]time.Duration{t.silence(client), t.silence(upstream)} {
 		if at != 0 && (next == 0 || at < next) {
@@ -366,10 +366,10 @@ func (t *Tunnel) next(next time.Duration) time.Duration {
 	return next
 }
 
-// limit begins to close the tunnel.
+// limit begins to close the tunnel because of a limit.
 func (t *Tunnel) limit(reason string) {
 	toClient, toUpstream, err := closeFrames(websocket.CodeGoingAway, reason)
-	if err != nil { // which it never is: the code may be sent
+	if err != nil { // never happens: the code may be sent
 		t.over = true
 		return
 	}
@@ -377,7 +377,7 @@ func (t *Tunnel) limit(reason string) {
 	t.driver.nudge()
 }
 
-// report reports the end, when both connections are closed. The caller does not hold mu.
+// report reports the end, after both connections are closed. The caller does not hold mu.
 func (t *Tunnel) report() {
 	t.mu.Lock()
 	how := &websocket.CloseError{Code: websocket.CodeAbnormal}

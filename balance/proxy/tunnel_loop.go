@@ -8,42 +8,43 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// turns is how many reads of one side follow each other while others wait for the loop.
+// turns is the number of consecutive reads from one side while others wait for the loop.
 const turns = 4
 
-// asleep is Tunnel.active before the loop's clock has been looked at.
+// asleep is the value of Tunnel.active until the loop's clock is read.
 const asleep time.Duration = -1
 
-// looped is a Tunnel on an event loop. While it waits it has neither a goroutine nor a buffer.
+// looped is a Tunnel on an event loop. While idle it has neither a goroutine nor a buffer.
 //
-// Its mu comes before the lock of an FD. Both ends are on one loop, but a Serve that is slow loses the loop, and the other end may
-// be served meanwhile.
+// Lock order: mu, then the lock of an FD. Both ends are on one loop, but a slow Serve gives up the loop, and the other end may be
+// served meanwhile.
 type looped struct {
 	Tunnel
 	ends  [2]loopEnd
-	timer time.Duration // when the client's end is visited, 0 for never
+	timer time.Duration // of the client's end, 0 for none
 
-	dialing *dialing // until the tunnel begins, for one whose handshake was on the loop; otherwise nil
+	dialing *dialing // for a tunnel whose handshake was on the loop, until the tunnel begins
 }
 
-// loopEnd is the connection to one side. What the side's kernel has not taken is queued, and the other side is not read from meanwhile.
+// loopEnd is the connection to one side. What the side's kernel does not accept is queued, and nothing is read from the other side
+// meanwhile.
 type loopEnd struct {
 	fd    loop.FD
 	l     *looped
-	above *above // nil for nothing
+	above *above // nil if there is neither TLS nor a queue
 	s     side
-	gone  bool // it is closed
-	hung  bool // the kernel has reported that the connection is gone, and would again and again
-	half  bool // the end of the stream follows the queue
+	gone  bool // the descriptor is closed
+	hung  bool // the kernel has reported that the connection is gone, and would do so repeatedly
+	half  bool // the end of the stream has to follow the queue
 }
 
-// above is what is between a tunnel and the kernel: TLS, which has a queue of its own, or the queue.
+// above is the layer between a tunnel and the kernel: TLS, which has a queue of its own, or the queue.
 type above struct {
-	sec   *loop.TLS // nil for none
+	sec   *loop.TLS // nil if there is none
 	queue []byte
 }
 
-// sec returns the TLS, nil for none.
+// sec returns the TLS, nil if there is none.
 func (e *loopEnd) sec() *loop.TLS {
 	if e.above == nil {
 		return nil
@@ -54,11 +55,11 @@ func (e *loopEnd) sec() *loop.TLS {
 // taken is a connection that a loop can take.
 type taken struct {
 	socket net.Conn
-	sec    *loop.TLS // above it; nil for none
+	sec    *loop.TLS // above the socket; nil if there is none
 }
 
-// takes returns what a loop can take of nc, if that is a socket, TLS on one that is an [loop.Under], or a client of the PROXY protocol on
-// one of them.
+// takes returns the parts of nc that a loop can take, if nc is a socket, TLS on an [loop.Under], or a PROXY protocol client on one
+// of them.
 func takes(nc net.Conn) taken {
 	below := socket(nc)
 	conn, ok := below.(*tls.Conn)
@@ -72,7 +73,7 @@ func takes(nc net.Conn) taken {
 	return taken{under, sec}
 }
 
-// newLooped returns a tunnel that is on no loop yet.
+// newLooped returns a tunnel that is not yet on a loop.
 func newLooped() *looped {
 	l := &looped{}
 	for s := range l.ends {
@@ -81,7 +82,7 @@ func newLooped() *looped {
 	return l
 }
 
-// place puts an end on its loop, with the TLS above it, nil for none.
+// place adds an end to its loop, with the TLS above it, nil if there is none.
 func (l *looped) place(s side, p loop.Place, sec *loop.TLS) {
 	e := &l.ends[s]
 	if sec != nil {
@@ -91,7 +92,7 @@ func (l *looped) place(s side, p loop.Place, sec *loop.TLS) {
 	p.Add(&e.fd, e)
 }
 
-// join gives both ends what has arrived. Both have their places. The caller holds mu.
+// join processes the bytes that have already arrived from both ends. Both are on their loop. The caller holds mu.
 func (l *looped) join(early, late []byte) {
 	for s, b := range [...][]byte{client: early, upstream: late} {
 		through, _ := l.arrived(side(s), b, 0)
@@ -102,14 +103,14 @@ func (l *looped) join(early, late []byte) {
 	l.active = asleep
 }
 
-// launch begins a tunnel whose upstream has just answered on the loop. Unless something is queued, or may have been read below TLS, the
-// loop need not know before there is something to do. The caller holds mu.
+// launch begins a tunnel whose upstream has just answered on the loop. The loop need not visit the tunnel immediately, unless
+// something is queued or TLS may have read ahead. The caller holds mu.
 func (l *looped) launch() {
 	if l.waits(client) || l.waits(upstream) || l.ends[client].sec() != nil {
 		l.nudge()
 		return
 	}
-	now := l.ends[upstream].fd.Now() // which is of the answer
+	now := l.ends[upstream].fd.Now() // the time of the answer
 	l.start(now)
 	l.settle(now)
 	for s := range l.ends {
@@ -152,7 +153,7 @@ func (e *loopEnd) Serve(d *loop.Driver, why loop.Events) {
 	}
 }
 
-// serve does what is due for e, and reports whether that was the last thing for the tunnel.
+// serve does what is due for e, and reports whether the tunnel has ended with it.
 func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	l := e.l
 	l.mu.Lock()
@@ -190,7 +191,8 @@ func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	return e.other().gone
 }
 
-// arm waits for room where something is queued, and for bytes where the other side has room. The caller holds the lock.
+// arm waits until there is room if something is queued, and until there are bytes if the other side has room. The caller holds the
+// lock.
 func (e *loopEnd) arm() {
 	var want loop.Events
 	if e.queued() {
@@ -204,23 +206,23 @@ func (e *loopEnd) arm() {
 	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
 }
 
-// reads reports whether e is to be read from: what the other side is not going to get needs no room there.
+// reads reports whether e has to be read from. Bytes that the other side will not get need no room there.
 func (e *loopEnd) reads() bool {
 	return !e.l.quiet(e.s) && (!e.other().queued() || e.l.flows[e.s].ended || e.l.deaf[e.s.other()])
 }
 
-// more reports whether e may have something to read of which the kernel knows nothing.
+// more reports whether e may have bytes to read that the kernel does not know of.
 func (e *loopEnd) more() bool {
 	sec := e.sec()
 	return sec != nil && sec.More()
 }
 
-// queued reports whether something waits for e to be written.
+// queued reports whether bytes for e are queued.
 func (e *loopEnd) queued() bool {
 	return e.above != nil && (len(e.above.queue) > 0 || e.above.sec != nil && e.above.sec.Queued() > 0)
 }
 
-// enqueue adds p to what waits.
+// enqueue appends p to the queue.
 func (e *loopEnd) enqueue(p []byte) error {
 	if len(p) == 0 {
 		return nil
@@ -236,7 +238,7 @@ func (e *loopEnd) enqueue(p []byte) error {
 	return nil
 }
 
-// drop gives up what waits.
+// drop discards the queue.
 func (e *loopEnd) drop() {
 	if sec := e.sec(); sec != nil {
 		sec.Drop()
@@ -245,7 +247,7 @@ func (e *loopEnd) drop() {
 	}
 }
 
-// send writes what the kernel takes of what waits, and returns how much that was.
+// send writes as much of the queue as the kernel accepts, and returns the number of bytes.
 func (e *loopEnd) send() (n int, err error) {
 	e.fd.Lock()
 	defer e.fd.Unlock()
@@ -260,7 +262,7 @@ func (e *loopEnd) send() (n int, err error) {
 	return n, unready(err)
 }
 
-// flush puts in the frame that is due, writes what is queued for e, and when that is gone has the other side read again.
+// flush inserts the frame that is due and writes the queue of e. When the queue is empty, it has the other side read again.
 func (e *loopEnd) flush(now time.Duration) {
 	put := e.l.put(e.s, now)
 	if !e.queued() {
@@ -281,7 +283,7 @@ func (e *loopEnd) flush(now time.Duration) {
 	}
 }
 
-// write writes what e's kernel takes of p, and queues the rest.
+// write writes as much of p as e's kernel accepts, and queues the rest.
 func (e *loopEnd) write(p []byte, now time.Duration) {
 	if len(p) == 0 || e.l.deaf[e.s] {
 		return
@@ -308,14 +310,14 @@ func (e *loopEnd) write(p []byte, now time.Duration) {
 	}
 }
 
-// refused notes that e takes nothing more.
+// refused notes that e accepts nothing more.
 func (e *loopEnd) refused(err error, now time.Duration) {
 	e.drop()
 	e.l.refused(e.s, err, now)
-	e.other().wake() // what it says is discarded
+	e.other().wake() // what the other side sends is discarded
 }
 
-// read reads what e says. With TLS there may be some, and an error.
+// read reads from e. With TLS it may return both bytes and an error.
 func (e *loopEnd) read(d *loop.Driver) (b []byte, err error) {
 	n := 0
 	if sec := e.sec(); sec != nil {
@@ -326,7 +328,7 @@ func (e *loopEnd) read(d *loop.Driver) (b []byte, err error) {
 	return d.Buffer()[:n], err
 }
 
-// pump passes on what e says.
+// pump reads from e and passes the bytes on.
 func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
 	if e.sec() != nil {
 		defer e.reply(e.queued(), now)
@@ -342,7 +344,7 @@ func (e *loopEnd) pump(d *loop.Driver, now time.Duration) {
 			to.write(through, now)
 			to.write(put, now)
 			if to.queued() {
-				to.wake() // it waits for room
+				to.wake() // it waits until there is room
 			}
 		}
 		if unready(err) != nil {
@@ -370,7 +372,7 @@ func (e *loopEnd) ended(err error, now time.Duration) {
 	e.drop()
 }
 
-// reply sends what TLS answers by itself. waits says that something was queued already, for which there is no room yet.
+// reply sends what TLS answers on its own. waits is true if something was queued before, for which there is no room yet.
 func (e *loopEnd) reply(waits bool, now time.Duration) {
 	if waits || !e.queued() {
 		return
@@ -380,7 +382,7 @@ func (e *loopEnd) reply(waits bool, now time.Duration) {
 	}
 }
 
-// closeWrite ends the stream to e, to which nothing is queued. With TLS a close_notify goes before (RFC 8446 §6.1).
+// closeWrite ends the stream to e, whose queue is empty. TLS sends a close_notify first (RFC 8446 §6.1).
 func (e *loopEnd) closeWrite() {
 	e.half = true
 	if sec := e.sec(); sec != nil && sec.CloseWrite() == nil {
@@ -390,7 +392,7 @@ func (e *loopEnd) closeWrite() {
 	}
 }
 
-// settle passes on the ends of streams, ends the tunnel when it is time, and sets the timer.
+// settle passes on the ends of streams, ends the tunnel if it is finished, and sets the timer.
 func (l *looped) settle(now time.Duration) {
 	for s := range l.ends {
 		if e := &l.ends[s]; !e.queued() && l.finish(side(s)) {
@@ -401,7 +403,7 @@ func (l *looped) settle(now time.Duration) {
 		l.over = true
 	}
 	for s := range l.ends {
-		if e := &l.ends[s]; e.half && !e.queued() && !l.over { // otherwise closing it does
+		if e := &l.ends[s]; e.half && !e.queued() && !l.over { // otherwise closing the descriptor ends the stream
 			e.half = false
 			e.fd.Lock()
 			e.fd.CloseWrite()
@@ -413,11 +415,11 @@ func (l *looped) settle(now time.Duration) {
 		l.ends[client].fd.After(max(next-now, 1))
 	}
 	if l.over {
-		l.nudge() // each end is closed by its holder
+		l.nudge() // each end is closed by the goroutine that serves it
 	}
 }
 
-// unready makes no error of a call that would have to wait.
+// unready returns nil for the error of a call that would have to wait.
 func unready(err error) error {
 	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
 		return nil

@@ -10,15 +10,15 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// pumped is a Tunnel with a goroutine for each side that is read from, and a few short ones for its end.
+// pumped is a Tunnel with one goroutine for each side that is read from, and a few short-lived ones at its end.
 //
 // Lock order: writing of one end, then mu.
 type pumped struct {
 	Tunnel
 	ends    [2]pumpEnd
 	began   time.Time
-	running int         // goroutines
-	timer   *time.Timer // nil for none
+	running int         // number of goroutines
+	timer   *time.Timer // nil if there is none
 	at      time.Duration
 	cut     bool // the connections are closed
 }
@@ -26,7 +26,7 @@ type pumped struct {
 // pumpEnd is the connection to one side.
 type pumpEnd struct {
 	nc      net.Conn
-	writing sync.Mutex // held from where it is decided what is written until it is, so that nothing comes between
+	writing sync.Mutex // held from the decision what to write until it has been written, so that nothing is written in between
 	busy    bool       // bytes are being written; guarded by mu
 }
 
@@ -42,7 +42,7 @@ func (p *pumped) run(early, late []byte) {
 
 func (p *pumped) now() time.Duration { return time.Since(p.began) }
 
-// pump passes on what s says, the first of which has been read already.
+// pump passes on the bytes of s, beginning with first, which has been read already.
 func (p *pumped) pump(s side, first []byte) {
 	defer p.leave()
 	in := newReader(p.ends[s].nc)
@@ -65,14 +65,14 @@ func (p *pumped) pump(s side, first []byte) {
 	}
 }
 
-// reads reports whether s is to be read from.
+// reads reports whether s has to be read from.
 func (p *pumped) reads(s side) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.over && !p.quiet(s)
 }
 
-// move passes on b, which s has said.
+// move passes on b, which s has sent.
 func (p *pumped) move(s side, b []byte) {
 	if len(b) == 0 {
 		return
@@ -80,7 +80,7 @@ func (p *pumped) move(s side, b []byte) {
 	p.write(s.other(), func() (through, put []byte) { return p.arrived(s, b, p.now()) })
 }
 
-// write writes to s what decide returns, which is called with mu held.
+// write writes to s what decide returns. decide is called with mu held.
 func (p *pumped) write(s side, decide func() (through, put []byte)) {
 	e := &p.ends[s]
 	e.writing.Lock()
@@ -116,7 +116,7 @@ func (p *pumped) nudge() {
 		}()
 		return
 	}
-	p.watch() // which bounds how long the goroutines wait for their turn to write
+	p.watch() // bounds how long the goroutines wait for their turn to write
 	for s := range p.ends {
 		p.running++
 		go func() {
@@ -129,7 +129,7 @@ func (p *pumped) nudge() {
 // waits implements driver.
 func (p *pumped) waits(s side) bool { return p.ends[s].busy }
 
-// settle passes on the ends of streams, and ends the tunnel when it is time. The caller holds mu, which it releases.
+// settle passes on the ends of streams, and ends the tunnel if it is finished. The caller holds mu, and settle releases it.
 func (p *pumped) settle() {
 	for s := range p.ends {
 		if p.over || !p.finish(side(s)) {
@@ -142,7 +142,7 @@ func (p *pumped) settle() {
 		e.writing.Unlock()
 		p.mu.Lock()
 		if errors.Is(err, errors.ErrUnsupported) && !p.shut {
-			p.over = true // there are no halves, and all has been written
+			p.over = true // the connection cannot be half-closed, and everything has been written
 		}
 	}
 	if p.finishedBoth() {
@@ -152,7 +152,7 @@ func (p *pumped) settle() {
 	p.unlock()
 }
 
-// watch enforces the limits on time, and sets the timer.
+// watch enforces the time limits, and sets the timer.
 func (p *pumped) watch() {
 	now := p.now()
 	next := p.look(now)
@@ -177,7 +177,7 @@ func (p *pumped) due() {
 	p.unlock()
 }
 
-// unlock releases mu. When the tunnel is over it closes the connections, which ends the goroutines.
+// unlock releases mu. If the tunnel is over, it closes the connections, which ends the goroutines.
 func (p *pumped) unlock() {
 	cut := p.over && !p.cut
 	p.cut = p.over
@@ -190,7 +190,7 @@ func (p *pumped) unlock() {
 	}
 	for s := range p.ends {
 		nc := p.ends[s].nc
-		if t, ok := nc.(*tls.Conn); ok { // whose Close would wait for a peer that does not read
+		if t, ok := nc.(*tls.Conn); ok { // its Close would wait for a peer that does not read
 			t.NetConn().Close() //nolint:errcheck // nothing is to be saved
 		}
 		nc.Close() //nolint:errcheck // nothing is to be saved
@@ -209,7 +209,7 @@ func (p *pumped) leave() {
 	}
 }
 
-// closeWrite ends the stream to nc. The error is an errors.ErrUnsupported where that cannot be without closing nc.
+// closeWrite ends the stream to nc. The error is an errors.ErrUnsupported if that is not possible without closing nc.
 func closeWrite(nc net.Conn) error {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
