@@ -5,24 +5,24 @@ import (
 	"math/rand/v2"
 )
 
-// defaultBound is the bound of Hash when none is given: the trade between even load and keys that stay that HAProxy's manual
-// (hash-balance-factor) suggests to begin with.
+// defaultBound is the default bound of Hash: the compromise between an even load and keys that stay that HAProxy's manual
+// (hash-balance-factor) suggests as a start.
 const defaultBound = 1.25
 
-// Hash picks by key: the same key gets the same upstream, in every process with the same list, so that a room stays together.
-// When an upstream leaves, only its keys move; when one joins, it takes its part of the keys and no others move.
+// Hash picks by key: the same key gets the same upstream, in every process with the same list, so that the members of a room are on
+// one server. When an upstream leaves, only its keys move; when one joins, it takes its part of the keys and no others move.
 //
 // The construction is rendezvous hashing (Thaler and Ravishankar, 1998) with weights (Schindelhauer and Schomaker, 2005): each
-// upstream has a score for the key, and the best score wins. A ring of virtual nodes would answer sooner for a thousand
-// upstreams, but must be rebuilt when one comes or goes, and fits weights only as closely as it has nodes.
+// upstream has a score for the key, and the best score wins. A ring of virtual nodes would be faster for a thousand upstreams, but
+// must be rebuilt for each change of the list, and approximates weights by its number of nodes.
 //
 // bound keeps a popular key from overloading one upstream (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded
 // Loads", 2018): no upstream gets a connection that would raise its load above bound times the average for its weight, rounded
 // up. The key then goes to its next best upstream. 0 means 1.25; a bound below 1 is taken as 1.
 //
-// Slow start is not respected, since it would move keys. A client with the key "" is placed by [PowerOfTwo] with src. The hash is
-// not keyed: clients that can choose their keys can find keys of one upstream, and it is the bound that limits what that does.
-// A Pick looks at every upstream.
+// Slow start has no effect, because it would move keys. A client with the key "" is placed by [PowerOfTwo] with src. The hash is
+// not keyed: clients that can choose their keys can find keys of one upstream, and only the bound limits the consequences. A Pick
+// looks at every upstream.
 func Hash(bound float64, src rand.Source) Policy {
 	if bound == 0 {
 		bound = defaultBound
@@ -39,18 +39,18 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 	if key == "" {
 		return p.unkeyed.Pick(ready, key)
 	}
-	load, weight := 1, 0 // the connection to place counts
+	load, weight := 1, 0 // including the connection to place
 	for _, u := range ready {
 		load += u.Load()
 		weight += u.weight
 	}
 	most := p.bound * float64(load) / float64(weight) * exact
 	k := hash(key)
-	best := ready[0] // one is below its bound, since the bounds add up to more than the load
+	best := ready[0] // one is always below its bound, because the bounds add up to more than the load
 	lowest := math.Inf(1)
 	for _, u := range ready {
-		// With x uniform in (0, 1], -ln(x)/weight has the exponential distribution of rate weight, and the lowest of all is that of
-		// an upstream with a probability in proportion to its weight. 1-x is never more than -ln(x), and saves most logarithms.
+		// With x uniform in (0, 1], -ln(x)/weight has the exponential distribution of rate weight, and the probability that an
+		// upstream has the lowest value is proportional to its weight. 1-x is never more than -ln(x), and saves most logarithms.
 		x := unit(mix(k ^ u.hash))
 		if 1-x >= lowest*float64(u.weight) || float64(u.Load()) >= most*float64(u.weight) {
 			continue
@@ -62,7 +62,7 @@ func (p *hashing) Pick(ready []*Upstream, key string) *Upstream {
 	return best
 }
 
-// exact is a factor for bounds that are rounded up: an error of floating point does not make them one connection more.
+// exact is a factor for bounds before they are rounded up, so that a rounding error does not add a connection.
 const exact = 1 - 1e-12
 
 // hash is FNV-1a, mixed: it is the same in every process.

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Ejection configures the passive part of health: an upstream whose connections fail is taken out for a time. An ejection is only
-// a guess, so it is bounded: never the last upstream that serves, and never more than a share of the list. If the others leave
-// afterwards, the ejections that are too many end early.
+// Ejection configures passive health checks: an upstream whose connections fail is ejected for a time. Because an ejection is only
+// a guess, it is limited: the last serving upstream is never ejected, nor more than a share of the list. If other upstreams leave
+// afterwards, ejections beyond these limits end early.
 type Ejection struct {
-	Failures int           // this many failures in a row eject; 0 means 5, negative means that nothing is ejected
-	Share    float64       // most of the list that may be ejected, but one is always possible; 0 means 0.5
-	Base     time.Duration // the first ejection lasts this long, each further one twice as long; 0 means 10 seconds
-	Max      time.Duration // no ejection lasts longer; after so long in service the next one lasts Base again; 0 means 5 minutes
+	Failures int           // number of failures in a row that ejects an upstream; 0 means 5, negative means none is ever ejected
+	Share    float64       // the largest share of the list that may be ejected, but always at least one upstream; 0 means 0.5
+	Base     time.Duration // duration of the first ejection, which doubles each time; 0 means 10 seconds
+	Max      time.Duration // the longest ejection; after that long in service the next one lasts Base again; 0 means 5 minutes
 }
 
 func (e Ejection) withDefaults() Ejection {
@@ -34,26 +34,26 @@ func (e Ejection) withDefaults() Ejection {
 	return e
 }
 
-// A share of failures ejects, too: half of the last 32 outcomes, once there are 16.
+// A share of failures ejects too: half of the last 32 outcomes, if there are at least 16.
 const (
 	outcomes    = 32
 	fewOutcomes = 16
 )
 
-// ejection is what the outcomes of connections say of one upstream.
+// ejection is the state of passive health checks for one upstream.
 type ejection struct {
 	inRow   int
-	history uint32 // the last outcomes, a bit each, 1 for a failure, the latest the lowest
-	known   int    // of these bits
+	history uint32 // the last outcomes, one bit each, 1 for a failure, the latest in the lowest bit
+	known   int    // number of valid bits
 
 	out    bool
 	until  time.Time
-	ended  time.Time // the last one; zero: there was none
+	ended  time.Time // end of the last one; zero if there was none
 	times  int       // in a row, for the backoff
 	reason string
 }
 
-// count counts an outcome, and returns why the upstream should be ejected, or "".
+// count counts an outcome, and returns why the upstream should be ejected, "" if it should not.
 func (e *ejection) count(failed bool, what string, failures int) string {
 	e.history <<= 1
 	e.known = min(e.known+1, outcomes)
@@ -72,7 +72,7 @@ func (e *ejection) count(failed bool, what string, failures int) string {
 	return ""
 }
 
-// begin ejects until the backoff is over.
+// begin ejects the upstream until the backoff has passed.
 func (e *ejection) begin(now time.Time, o Ejection, reason string) {
 	if !e.ended.IsZero() && now.Sub(e.ended) >= o.Max {
 		e.times = 0
@@ -82,7 +82,7 @@ func (e *ejection) begin(now time.Time, o Ejection, reason string) {
 	e.times++
 }
 
-// end ends the ejection. What was counted before it says nothing any more.
+// end ends the ejection. Earlier outcomes are not counted any more.
 func (e *ejection) end(now time.Time) {
 	*e = ejection{ended: now, times: e.times}
 }
@@ -90,27 +90,28 @@ func (e *ejection) end(now time.Time) {
 // clear forgets what was counted.
 func (e *ejection) clear() { e.inRow, e.history, e.known = 0, 0, 0 }
 
-// probes is what health checks say of one upstream.
+// probes are the results of health checks of one upstream.
 type probes struct {
 	down   bool
 	known  bool // there was a probe
-	inRow  int  // against the verdict
+	inRow  int  // results in a row that contradict the verdict
 	reason string
 }
 
-// Outcome is how a connection to an upstream went.
+// Outcome is the outcome of a connection to an upstream.
 type Outcome string
 
 // The outcomes. Only OK is a success.
 const (
-	OK          Outcome = "ok"               // the upstream has accepted the handshake, or refused it with an answer that is the client's own fault
-	Unreachable Outcome = "unreachable"      // there was no connection, or not in time
-	Failed      Outcome = "failed handshake" // no answer, a wrong one, or one that blames the server
-	ClosedEarly Outcome = "closed early"     // the upstream has ended a connection without a close frame soon after its handshake
+	OK          Outcome = "ok"               // the upstream has accepted the handshake, or refused it because of the client
+	Unreachable Outcome = "unreachable"      // no connection was made in time
+	Failed      Outcome = "failed handshake" // no answer, an invalid one, or one that indicates a fault of the server
+	ClosedEarly Outcome = "closed early"     // the upstream has ended a connection without a close frame soon after the handshake
 )
 
-// Outcome counts how a connection to u went, and reports whether u is ejected because of it. A connection may have two: OK for its
-// handshake, then ClosedEarly. Nothing is counted while u does not serve: a server that drains may well end its connections.
+// Outcome counts the outcome of a connection to u, and reports whether u is ejected because of it. A connection may have two
+// outcomes: OK for its handshake, then ClosedEarly. Nothing is counted while u does not serve: a draining server may well end its
+// connections.
 func (p *Pool) Outcome(now time.Time, u *Upstream, o Outcome) (ejected bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +146,7 @@ func (p *Pool) mayEject() bool {
 	return serving > 1 && ejected < p.mostEjected()
 }
 
-// mostEjected returns how many upstreams may be ejected.
+// mostEjected returns the maximum number of ejected upstreams.
 func (p *Pool) mostEjected() int {
 	listed := 0
 	for _, u := range p.all {
@@ -156,7 +157,7 @@ func (p *Pool) mostEjected() int {
 	return max(1, int(p.options.Ejection.Share*float64(listed)))
 }
 
-// pardon ends ejections that have become too many, those that end soonest first, and all if no other upstream serves.
+// pardon ends the ejections that exceed the limit, those with the earliest end first, and all of them if no other upstream serves.
 func (p *Pool) pardon(now time.Time) {
 	ejected, other := 0, false
 	for _, u := range p.all {
@@ -180,13 +181,13 @@ func (p *Pool) pardon(now time.Time) {
 	}
 }
 
-// healthy reports whether u would serve if it is not ejected.
+// healthy reports whether u would serve if it were not ejected.
 func (u *Upstream) healthy() bool {
 	return u.listed && !u.probes.down && !u.drained && !u.leaving
 }
 
-// Probe counts the result of a health check, nil for success, and reports whether the upstream went up or down by it. An ID that
-// is not known is ignored.
+// Probe counts the result of a health check, nil for success, and reports whether it has changed the upstream to up or down. An
+// unknown ID is ignored.
 func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,8 +218,8 @@ func (p *Pool) Probe(now time.Time, id string, result error) (changed bool) {
 	return true
 }
 
-// Wavers reports whether the last probes of an upstream say otherwise than those before, but not yet often enough. It is worth to repeat
-// them soon.
+// Wavers reports whether the last probes of an upstream contradict its state, but are not yet enough to change it. It is useful to
+// repeat them soon.
 func (p *Pool) Wavers(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -226,7 +227,8 @@ func (p *Pool) Wavers(id string) bool {
 	return u != nil && u.probes.inRow > 0
 }
 
-// ForgetProbes forgets what probes have said, so that no upstream is down by it: there are to be no more.
+// ForgetProbes discards the results of all probes, so that no upstream is down because of them. It is for the case that probing
+// ends.
 func (p *Pool) ForgetProbes(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,14 +238,14 @@ func (p *Pool) ForgetProbes(now time.Time) {
 	p.update(now)
 }
 
-// Drain stops new connections to an upstream by the operator's word, or with on false allows them again. It reports whether the ID
-// is known.
+// Drain stops new connections to an upstream for the operator; with on false it allows them again. It reports whether the ID is
+// known.
 func (p *Pool) Drain(now time.Time, id string, on bool) bool {
 	return p.drain(now, id, on, func(u *Upstream) *bool { return &u.drained })
 }
 
-// DrainReported does as [Pool.Drain] does, by the word of the server itself. The two are independent: an upstream is ready when
-// neither holds.
+// DrainReported is like [Pool.Drain], for a drain that the server itself reports. The two are independent: an upstream is ready if
+// neither is set.
 func (p *Pool) DrainReported(now time.Time, id string, on bool) bool {
 	return p.drain(now, id, on, func(u *Upstream) *bool { return &u.leaving })
 }
@@ -262,8 +264,8 @@ func (p *Pool) drain(now time.Time, id string, on bool, which func(*Upstream) *b
 	return true
 }
 
-// ReportLoad records how many connections the server of u says that it has in total. The package's documentation says how that is
-// combined with the connections of this pool. The load is taken as one of 0 to 1<<24.
+// ReportLoad records the total number of connections that the server of u reports. The package documentation describes how it is
+// combined with the connections of this pool. The load is limited to the range from 0 to 1<<24.
 func (p *Pool) ReportLoad(now time.Time, u *Upstream, load int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

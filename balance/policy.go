@@ -6,15 +6,15 @@ import (
 	"sort"
 )
 
-// Policy chooses an upstream for a connection. A policy belongs to one [Pool], which calls it under its lock: it must not call
+// Policy chooses an upstream for a connection. A policy belongs to one [Pool], which calls it with its lock held: it must not call
 // the pool, and needs no lock of its own.
 type Policy interface {
-	// Pick returns one of ready, which is never empty, and sorted by ID. The slice and what it points to are lent until Pick
-	// returns. key is what the caller of [Pool.Acquire] passed; "" means that the client has no key.
+	// Pick returns one of ready, which is never empty, and sorted by ID. Pick must not keep the slice or its elements. key is what
+	// the caller of [Pool.Acquire] passed; "" means that the client has no key.
 	Pick(ready []*Upstream, key string) *Upstream
 }
 
-// source returns random numbers; nil is replaced by a generator of its own seed.
+// source returns a generator that uses src, or, if that is nil, a random seed.
 func source(src rand.Source) *rand.Rand {
 	if src == nil {
 		src = rand.NewPCG(rand.Uint64(), rand.Uint64())
@@ -23,11 +23,11 @@ func source(src rand.Source) *rand.Rand {
 }
 
 // PowerOfTwo draws two upstreams at random, by weight, and picks the one with the lower load for its weight (Mitzenmacher, "The
-// Power of Two Choices in Randomized Load Balancing", 2001). It comes close to the balance of [LeastConnections], but a new and
-// empty upstream, or several balancers that see the same numbers, do not attract every connection. Slow start makes an upstream
-// less likely to be drawn. The key is not used. A Pick takes a time that grows with the logarithm of the number of upstreams.
+// Power of Two Choices in Randomized Load Balancing", 2001). It balances almost as well as [LeastConnections], but a new, empty
+// upstream does not attract every connection, nor do several balancers with the same numbers choose the same one. Slow start makes
+// an upstream less likely to be drawn. The key is not used. The time of a Pick grows with the logarithm of the number of upstreams.
 //
-// src is the source of randomness, nil for one with a random seed. It is used under the lock of the pool only.
+// src is the source of randomness; nil means one with a random seed. It is only used under the lock of the pool.
 func PowerOfTwo(src rand.Source) Policy { return &powerOfTwo{rnd: source(src)} }
 
 type powerOfTwo struct{ rnd *rand.Rand }
@@ -48,7 +48,7 @@ func (p *powerOfTwo) Pick(ready []*Upstream, _ string) *Upstream {
 			b = p.draw(ready)
 		}
 	}
-	if b == a { // it has nearly all of the weight
+	if b == a { // a has nearly all of the weight
 		b = p.rnd.IntN(len(ready) - 1)
 		if b >= a {
 			b++
@@ -60,7 +60,7 @@ func (p *powerOfTwo) Pick(ready []*Upstream, _ string) *Upstream {
 	return ready[a]
 }
 
-// draws bounds how often an upstream is drawn again.
+// draws is the maximum number of draws for one upstream.
 const draws = 8
 
 // draw returns the index of an upstream, with a probability in proportion to its weight.
@@ -69,13 +69,13 @@ func (p *powerOfTwo) draw(ready []*Upstream) int {
 	return sort.Search(len(ready)-1, func(i int) bool { return at < ready[i].upTo })
 }
 
-// refused reports that u, in slow start, does not get this turn.
+// refused reports that u, in slow start, is passed over this time.
 func (p *powerOfTwo) refused(u *Upstream) bool { return u.share < 1 && p.rnd.Float64() >= u.share }
 
-// LeastConnections picks the upstream with the lowest load for its weight. Upstreams of equal load take turns. It balances best
-// when one balancer places every connection. After scale-out every new connection goes to the new upstream until its load is
-// that of the others. In slow start an upstream takes part in only its share of the picks, and counts with its share of its weight.
-// The key is not used. A Pick looks at every upstream.
+// LeastConnections picks the upstream with the lowest load for its weight. Upstreams of equal load take turns. It balances best if
+// one balancer places every connection. After scale-out every new connection goes to the new upstream until its load equals that of
+// the others. In slow start an upstream takes part in a share of the picks only, and counts with that share of its weight. The key
+// is not used. A Pick looks at every upstream.
 func LeastConnections() Policy { return &leastConnections{} }
 
 type leastConnections struct{ turn uint }
@@ -101,8 +101,8 @@ func (p *leastConnections) Pick(ready []*Upstream, _ string) *Upstream {
 }
 
 // RoundRobin gives each upstream a number of turns in proportion to its weight and its share during slow start, and spaces the
-// turns of one upstream as evenly as they allow (the smooth weighted round robin of nginx, 2012). It does not look at loads. The
-// key is not used. A Pick looks at every upstream.
+// turns of one upstream as evenly as possible (the smooth weighted round robin of nginx, 2012). It does not look at loads. The key
+// is not used. A Pick looks at every upstream.
 func RoundRobin() Policy { return roundRobin{} }
 
 type roundRobin struct{}

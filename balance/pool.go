@@ -13,43 +13,43 @@ type Options struct {
 	// Policy chooses among the upstreams that are ready. It must not be shared with another pool. If nil, it is PowerOfTwo(nil).
 	Policy Policy
 
-	// SlowStart is how long an upstream that joins, or returns from being down, drained or ejected, gets only a share of its
-	// weight: a tenth at first, growing linearly. Zero or less means none. Upstreams that start when no other serves have none.
+	// SlowStart is how long an upstream that is new, or was down, drained or ejected, gets only a share of its weight: a tenth at
+	// first, growing linearly. Zero or less means no slow start. Upstreams that start while no other serves have none either.
 	SlowStart time.Duration
 
-	// Ejection says when an upstream whose connections fail is taken out for a time.
+	// Ejection configures the temporary removal of an upstream whose connections fail.
 	Ejection Ejection
 
-	// Rise and Fall are how many probes in a row have to succeed or fail before an upstream is up or down. Zero means 2 and 3. The
-	// first probe of an upstream decides alone; until then it is taken to be up.
+	// Rise and Fall are the number of consecutive probes that have to succeed or fail before an upstream is considered up or down.
+	// Zero means 2 and 3. The first probe of an upstream decides alone; before that it is considered up.
 	Rise, Fall int
 }
 
 const (
-	firstShare   = 0.1         // of its weight, for an upstream at the beginning of slow start
-	reportValid  = time.Minute // a load that a server reported
-	mostReported = 1 << 24     // a server that reports more is wrong
+	firstShare   = 0.1         // of its weight, at the beginning of slow start
+	reportValid  = time.Minute // how long a reported load is used
+	mostReported = 1 << 24     // larger reports are wrong
 )
 
-// Pool is a list of upstreams with their connections and their health. Make it with [NewPool]. Its methods are safe for
-// concurrent use: one mutex guards everything, and no method blocks while it holds it. Each takes a time that is at most linear in
-// the number of upstreams; Acquire and Release do not allocate, except for an error.
+// Pool is a list of upstreams with their connections and their health. Make it with [NewPool]. Its methods are safe for concurrent
+// use: one mutex guards everything, and no method blocks while it holds it. The time of each is at most linear in the number of
+// upstreams; Acquire and Release do not allocate, except for an error.
 type Pool struct {
 	options Options
 
-	mu    sync.Mutex // options included
+	mu    sync.Mutex // guards options too
 	byID  map[string]*Upstream
-	all   []*Upstream // sorted by ID, removed ones with connections included
+	all   []*Upstream // sorted by ID; includes removed ones with connections
 	ready []*Upstream // in state Ready, sorted by ID
 	some  []*Upstream // scratch: ready without those that were tried
 	slow  []*Upstream // in slow start, serving
 
-	stale   bool      // ready must be built again
-	next    time.Time // when it must be built again in any case; zero means never
+	stale   bool      // ready has to be rebuilt
+	next    time.Time // when it has to be rebuilt in any case; zero means never
 	refusal *Unavailable
 
-	released time.Time     // the last release
-	between  time.Duration // releases, on average
+	released time.Time     // time of the last release
+	between  time.Duration // average time between releases
 }
 
 // NewPool returns an empty pool.
@@ -69,8 +69,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Configure replaces the options. What is known of the upstreams is kept: connections, health, drains and ejections that are under
-// way. A nil Policy keeps the one that there is.
+// Configure replaces the options. The state of the upstreams is kept: connections, health, drains and present ejections. A nil
+// Policy keeps the present one.
 func (p *Pool) Configure(now time.Time, o Options) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,9 +81,9 @@ func (p *Pool) Configure(now time.Time, o Options) {
 	p.update(now)
 }
 
-// Set replaces the list of upstreams. What is known of an ID that stays, its connections, health and drains, is kept. An ID that
-// is not in the list any more gets no connection, and is forgotten when its last one is released; if it is listed again before,
-// it is the same upstream. The error says which entry is not valid; the list is then as it was. specs is not kept.
+// Set replaces the list of upstreams. The state of an ID that remains in the list is kept: its connections, health and drains. An
+// ID that is no longer listed gets no connections, and is forgotten when its last one is released; if it is listed again before
+// that, it is the same upstream. The error names an entry that is not valid; the list is then unchanged. Set does not keep specs.
 func (p *Pool) Set(now time.Time, specs []Spec) error {
 	if err := check(specs); err != nil {
 		return err
@@ -120,15 +120,15 @@ func (p *Pool) forget() {
 }
 
 // Acquire chooses an upstream for a connection and counts the connection there, before it is opened. The caller releases it once:
-// when it could not be opened, or when it is gone. key is for the policy [Hash]. tried are upstreams that have failed for this
-// client and are not chosen again. The error is an [*Unavailable].
+// if it could not be opened, or when it has ended. key is for the policy [Hash]. The upstreams in tried have failed for this client
+// and are not chosen again. The error is an [*Unavailable].
 func (p *Pool) Acquire(now time.Time, key string, tried ...*Upstream) (*Upstream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refresh(now)
 	for _, u := range p.slow {
 		if p.grow(now, u); !u.slow {
-			p.stale = true // to leave the list
+			p.stale = true // to remove it from ready
 		}
 	}
 	ready := p.ready
@@ -141,8 +141,8 @@ func (p *Pool) Acquire(now time.Time, key string, tried ...*Upstream) (*Upstream
 	return p.take(p.options.Policy.Pick(ready, key)), nil
 }
 
-// AcquireAt is Acquire for a client that belongs to one upstream, such as by a cookie, whatever the policy says. It returns false when
-// that upstream is not ready, or not known.
+// AcquireAt is Acquire for a client that belongs to one upstream, for example because of a cookie; the policy is not used. It
+// returns false if that upstream is not ready, or not known.
 func (p *Pool) AcquireAt(now time.Time, id string) (*Upstream, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,7 +172,7 @@ func (p *Pool) without(tried []*Upstream) []*Upstream {
 		}
 	}
 	sum(p.some)
-	p.stale = true // the sums of ready are wrong now
+	p.stale = true // the sums in ready are invalid now
 	return p.some
 }
 
@@ -185,7 +185,7 @@ func sum(ready []*Upstream) {
 	}
 }
 
-// Release gives back a connection that Acquire counted at u. It panics if there is none.
+// Release gives back a connection that Acquire counted at u. It panics if u has none.
 func (p *Pool) Release(now time.Time, u *Upstream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -205,14 +205,14 @@ func (p *Pool) Release(now time.Time, u *Upstream) {
 	p.released = now
 }
 
-// refresh brings the pool up to date, if anything has changed or was due.
+// refresh updates the pool if something has changed or is due.
 func (p *Pool) refresh(now time.Time) {
 	if p.stale || !p.next.IsZero() && !now.Before(p.next) {
 		p.update(now)
 	}
 }
 
-// update ends what is over, and finds out who serves and who is ready.
+// update ends expired states, and determines which upstreams serve and which are ready.
 func (p *Pool) update(now time.Time) {
 	p.stale, p.next, p.refusal = false, time.Time{}, nil
 	for _, u := range p.all {
@@ -260,14 +260,14 @@ func (p *Pool) update(now time.Time) {
 	sum(p.ready)
 }
 
-// due has the pool updated at t at the latest.
+// due has the pool updated no later than t.
 func (p *Pool) due(t time.Time) {
 	if p.next.IsZero() || t.Before(p.next) {
 		p.next = t
 	}
 }
 
-// grow sets the share of an upstream by how far it is in slow start.
+// grow sets the share of an upstream according to its progress in slow start.
 func (p *Pool) grow(now time.Time, u *Upstream) {
 	done := 1.0
 	if u.slow {

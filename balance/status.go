@@ -2,27 +2,27 @@ package balance
 
 import "time"
 
-// Status is what is known of one upstream, for the operator.
+// Status is the state of one upstream, for the operator.
 type Status struct {
 	ID       string    `json:"id"` // from the list
 	State    State     `json:"state"`
 	Why      string    `json:"why,omitempty"`        // the reason for the state
-	Since    time.Time `json:"since"`                // when it began or ceased to serve
+	Since    time.Time `json:"since"`                // when it started or stopped serving
 	Weight   int       `json:"weight"`               // at least 1
-	Share    float64   `json:"share"`                // of its weight; less than 1 during slow start
+	Share    float64   `json:"share"`                // of its weight; below 1 during slow start
 	Capacity int       `json:"capacity,omitempty"`   // 0 means no limit
 	Live     int       `json:"live"`                 // connections of this pool
-	Load     int       `json:"load"`                 // those of other balancers included, as far as they are known
-	Drained  bool      `json:"drained,omitempty"`    // by the operator
-	Leaving  bool      `json:"leaving,omitempty"`    // drains by its own word
-	From     int       `json:"drain_from,omitempty"` // Live when its drain began, or when it was removed
-	Probed   string    `json:"probed,omitempty"`     // why the last failed probe failed
-	Ejected  time.Time `json:"ejected,omitzero"`     // until when; zero if it is not ejected
-	Failures int       `json:"failures,omitempty"`   // outcomes in a row that were failures
+	Load     int       `json:"load"`                 // including those of other balancers, if they are known
+	Drained  bool      `json:"drained,omitempty"`    // drained by the operator
+	Leaving  bool      `json:"leaving,omitempty"`    // has announced that it drains
+	From     int       `json:"drain_from,omitempty"` // Live at the beginning of its drain, or when it was removed
+	Probed   string    `json:"probed,omitempty"`     // error of the last failed probe
+	Ejected  time.Time `json:"ejected,omitzero"`     // end of the ejection; zero if it is not ejected
+	Failures int       `json:"failures,omitempty"`   // consecutive failures
 }
 
-// Status returns what is known of every upstream at now, sorted by ID, of removed ones that have connections left too. The
-// caller owns the slice.
+// Status returns the state of every upstream at now, sorted by ID, including removed ones that still have connections. The caller
+// owns the slice.
 func (p *Pool) Status(now time.Time) []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()

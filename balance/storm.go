@@ -10,14 +10,13 @@ import (
 
 // StormOptions configure a [Storm]. The zero value is usable.
 type StormOptions struct {
-	// Floor is the rate of handshakes per second that is always admitted. Zero means 1000; less is
-	// taken as 1000.
+	// Floor is the rate of handshakes per second that is always admitted. Zero means 1000, which is also the minimum.
 	Floor float64
 
-	// Target is how long a handshake with an upstream may take on average before the rate falls. Zero means 500 ms.
+	// Target is the average duration of handshakes with the upstreams above which the rate falls. Zero means 500 ms.
 	Target time.Duration
 
-	// Source is the source of randomness, nil for one with a random seed.
+	// Source is the source of randomness; nil means one with a random seed.
 	Source rand.Source
 }
 
@@ -25,61 +24,61 @@ const (
 	leastFloor    = 1000
 	defaultTarget = 500 * time.Millisecond
 
-	window     = 100 * time.Millisecond // of measurement; the rate changes once in each
-	increase   = 0.1                    // of the floor, in each window
-	decrease   = 0.7                    // of the rate, at most once in a second
-	settle     = time.Second            // after a decrease, for handshakes that were admitted before it
+	window     = 100 * time.Millisecond // of a measurement; the rate changes at most once per window
+	increase   = 0.1                    // of the floor, per window
+	decrease   = 0.7                    // of the rate, at most once per second
+	settle     = time.Second            // time after a decrease in which handshakes admitted before it do not cause another
 	mostFailed = 0.1                    // of the handshakes in a window
 
-	newcomers = 0.1 // of the rate, for handshakes that do not resume, however many do
+	newcomers = 0.1 // of the rate, reserved for handshakes that do not resume a session
 
 	latestReturn = time.Minute // the longest Retry-After before jitter
-	forgotten    = time.Minute // what was measured, when nothing is refused for so long
+	forgotten    = time.Minute // after this time without a refusal the measurements are discarded
 )
 
-// Storm admits handshakes at a rate that it measures, when more clients come than the upstreams can take: after a restart of a
-// server or of a network, all of them come together. Make it with [NewStorm]. Its methods are safe for concurrent use and do not
+// Storm limits handshakes to a measured rate if there are more clients than the upstreams can handle: after the restart of a server
+// or a network failure, all of them reconnect together. Make it with [NewStorm]. Its methods are safe for concurrent use and do not
 // block.
 //
-// Everything is admitted until handshakes take longer than the target on average, more than a tenth fail, or more are under way than can
-// end within the target at the floor. From then on there is a rate: at first 0.7 of what the upstreams have done, and never below the
-// floor.
+// Everything is admitted until handshakes take longer than the target on average, more than a tenth fail, or more are in progress
+// than can end within the target at the floor. From then on there is a rate: at first 0.7 of what the upstreams have handled, and
+// never below the floor.
 //
-// The rate is that of additive increase and multiplicative decrease (Chiu and Jain, 1989; TCP's congestion control). As long as
-// handshakes are refused and those that were admitted take less than the target on average, it rises by a tenth of the floor ten
-// times a second. When they take longer, when more than a tenth fail, or when more are under way than can end within the target at
-// this rate, it falls to 0.7 of itself, at most once a second and never below the floor. The decreases need no new handshake that
-// ends: a server that accepts and hangs is noticed. After a minute without a refusal everything is admitted again.
+// The rate follows additive increase and multiplicative decrease (Chiu and Jain, 1989; TCP's congestion control). While handshakes
+// are refused and the admitted ones take less than the target on average, it rises by a tenth of the floor ten times a second. If
+// they take longer, if more than a tenth fail, or if more are in progress than can end within the target at this rate, it falls to
+// 0.7 of itself, at most once a second and never below the floor. A decrease does not depend on handshakes that end: a server that
+// accepts connections and hangs is noticed. After a minute without a refusal everything is admitted again.
 //
-// Handshakes that resume a session go before new ones: as long as fewer places than those of a second are left, they get all but a
-// tenth of the rate, which is for new ones. What the rate admits in a second may come in one burst.
+// Handshakes that resume a session have priority over new ones: when the bucket has less than the places of one second left, they
+// get all of the rate except for a tenth, which is for new ones. The places of one second may be used in one burst.
 //
-// A client that is refused gets a time to come back: the first moment at which the rate has a place that was not given to another
-// refused client, but a second at least, and a jitter of a second and a quarter of the time. So the refused clients come back at the rate at
-// which they can be admitted, and not together.
+// A refused client gets a time to reconnect: the first moment at which the rate has a place that was not promised to another
+// refused client, but at least a second, plus a jitter of a second and a quarter of the time. So the refused clients reconnect at
+// the rate at which they can be admitted, and not together.
 type Storm struct {
 	floor  float64
 	target time.Duration
 
 	mu      sync.Mutex
 	rnd     *rand.Rand
-	limited bool // the rate is in force
+	limited bool // the rate applies
 	rate    float64
 	places  limit.Bucket
-	fresh   limit.Bucket // the part that is kept for new handshakes
-	booked  time.Time    // the last place that was promised to a refused client
+	fresh   limit.Bucket // the part of the rate for new handshakes
+	booked  time.Time    // time of the last place promised to a refused client
 
 	underway int
-	took     time.Duration // by all that are done, since the start
-	began    time.Time     // of the window
-	settled  time.Time     // no decrease before
-	lately   time.Time     // the last refusal
+	took     time.Duration // total duration of completed handshakes since the start
+	began    time.Time     // beginning of the window
+	settled  time.Time     // no decrease before this time
+	lately   time.Time     // time of the last refusal
 	seen     counts        // in the window
 	admitted byPriority
 	refused  byPriority
 }
 
-// byPriority is a number of handshakes.
+// byPriority counts handshakes.
 type byPriority struct{ all, resuming uint64 }
 
 func (n *byPriority) add(resuming bool) {
@@ -89,14 +88,14 @@ func (n *byPriority) add(resuming bool) {
 	}
 }
 
-// counts is what happened in one window.
+// counts are the counts of one window.
 type counts struct {
 	refused, done, failed int
 
-	took time.Duration // by all that are done, together
+	took time.Duration // total duration of the completed handshakes
 }
 
-// NewStorm returns a Storm that admits everything until the upstreams cannot follow.
+// NewStorm returns a Storm that admits everything until the upstreams are overloaded.
 func NewStorm(o StormOptions) *Storm {
 	if o.Target <= 0 {
 		o.Target = defaultTarget
@@ -106,9 +105,9 @@ func NewStorm(o StormOptions) *Storm {
 	return s
 }
 
-// Admit returns 0 if the handshake may begin. Once it is with an upstream the caller calls Begin, and then Done, once each. Otherwise it is
-// refused, and the result is what to send as Retry-After, at least a second, jitter included. resuming says that the client continues a
-// session.
+// Admit returns 0 if the handshake may begin. When the caller passes it to an upstream, it calls Begin, and when it is over, Done,
+// once each. Otherwise the handshake is refused, and the result is the value for Retry-After, at least a second, including jitter.
+// resuming means that the client continues a session.
 func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,9 +130,9 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	return wait + time.Duration(s.rnd.Float64()*float64(time.Second+wait/4))
 }
 
-// take takes a place. The bucket has two seconds of the rate for those that resume, and one for new ones. The part that is kept
-// for new ones is taken even if the bucket is empty, so that those that resume wait for it. The bucket remembers a time, so its size
-// in seconds has to stay the same when the rate changes: it would be overdrawn if the size in places did.
+// take takes a place. The bucket holds two seconds of the rate for handshakes that resume, and one for new ones. A place of the
+// part for new ones is taken from the bucket even if it is empty, so that those that resume have to wait. The bucket stores a time,
+// so its size in seconds must stay the same when the rate changes: a constant size in places would overdraw it.
 func (s *Storm) take(now time.Time, resuming bool) bool {
 	second := int(s.rate)
 	most := second
@@ -154,16 +153,16 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 	return ok
 }
 
-// Begin reports that a handshake which was admitted is with an upstream from now on. Until then it shows nothing about the upstreams: it
-// may wait for a place, or end without one.
+// Begin reports that an admitted handshake is now with an upstream. Before that it says nothing about the upstreams: it may wait
+// for a place, or end without one.
 func (s *Storm) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underway++
 }
 
-// Done reports that a handshake which has begun is over: how long the upstreams took, without what it has waited for a place, and
-// whether one of them served the client. A handshake that the client has given up, or that is the client's fault, is ok.
+// Done reports the end of a handshake that has begun: how long the upstreams took, without the wait for a place, and whether one of
+// them served the client. A handshake that the client has abandoned, or that fails because of the client, is ok.
 func (s *Storm) Done(now time.Time, took time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +201,7 @@ func (s *Storm) adjust(now time.Time) {
 	s.began, s.seen = now, counts{}
 }
 
-// overloaded reports whether the window shows that the upstreams cannot follow.
+// overloaded reports whether the window shows that the upstreams are overloaded.
 func (s *Storm) overloaded() bool {
 	c := s.seen
 	if c.done > 0 && (c.took/time.Duration(c.done) > s.target || float64(c.failed) > mostFailed*float64(c.done)) {
@@ -211,32 +210,32 @@ func (s *Storm) overloaded() bool {
 	return s.crowded()
 }
 
-// crowded reports whether more handshakes are under way than can end within the target at the rate (Little's law), and a burst of two
-// seconds.
+// crowded reports whether more handshakes are in progress than can end within the target at the rate (Little's law), plus a burst
+// of two seconds.
 func (s *Storm) crowded() bool { return float64(s.underway) > s.rate*(s.target.Seconds()+2) }
 
-// limit begins to admit at a rate: a part of what the upstreams did in this window.
+// limit starts to limit the rate: to a part of what the upstreams handled in this window.
 func (s *Storm) limit(now time.Time) {
 	s.limited, s.lately, s.settled = true, now, now.Add(settle)
 	s.rate = max(s.floor, decrease*float64(s.seen.done-s.seen.failed)/max(now.Sub(s.began), window).Seconds())
 }
 
-// StormStatus is what a Storm does at the moment.
+// StormStatus is the state of a Storm.
 type StormStatus struct {
-	Limited  bool    `json:"limited"`  // the rate is in force; otherwise everything is admitted
+	Limited  bool    `json:"limited"`  // the rate applies; otherwise everything is admitted
 	Rate     float64 `json:"rate"`     // handshakes per second
-	Underway int     `json:"underway"` // with an upstream at the moment
+	Underway int     `json:"underway"` // with an upstream now
 	Admitted uint64  `json:"admitted"` // since the start
 	Refused  uint64  `json:"refused"`  // since the start
 
-	// Those of them that resume a session.
+	// The handshakes of these that resume a session.
 	AdmittedResuming uint64 `json:"admitted_resuming"`
 	RefusedResuming  uint64 `json:"refused_resuming"`
 
-	Took time.Duration `json:"took"` // by the upstreams for all that are done, together, in nanoseconds
+	Took time.Duration `json:"took"` // total time of the upstreams for completed handshakes, in nanoseconds
 }
 
-// Status returns the rate that is in force at now, and the counts.
+// Status returns the rate at now, and the counts.
 func (s *Storm) Status(now time.Time) StormStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()

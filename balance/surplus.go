@@ -5,39 +5,40 @@ import (
 	"time"
 )
 
-// Rebalance says how even the load must be, and how much may move for that.
+// Rebalance configures how even the load must be, and how much may move to achieve that.
 type Rebalance struct {
-	// Spread bounds the load of each upstream, as a multiple of the average for its weight, rounded up to a whole connection. Zero
-	// means 1.1; less than 1 is taken as 1. With the policy [Hash] it should not be less than the bound of that: a connection whose key
-	// has room where it was would come back to the same upstream.
+	// Spread limits the load of each upstream, as a multiple of the average for its weight, rounded up to a whole connection. Zero
+	// means 1.1, and 1 is the minimum. With the policy [Hash] it should not be less than the bound of that policy: otherwise a
+	// moved connection would return to the same upstream, which has room for its key.
 	Spread float64
 
-	// Percentage is the most of its own connections that an upstream gives up in one plan, but at least one. Zero means 10, at most
-	// 100. It does not hold for upstreams that drain.
+	// Percentage is the largest part of its own connections that an upstream gives up in one plan, but at least one connection.
+	// Zero means 10, the maximum is 100. It does not apply to draining upstreams.
 	Percentage float64
 }
 
-// Move is how many connections an upstream should give up.
+// Move is the number of connections that an upstream should give up.
 type Move struct {
 	ID    string // of the upstream
 	Count int    // at least 1
 	Why   State  // Draining, Removed, or Ready for a surplus
 }
 
-// Surplus plans moves for the upstreams of the pool as they are at now. See [Plan].
+// Surplus plans moves for the present upstreams of the pool. See [Plan].
 func (p *Pool) Surplus(now time.Time, r Rebalance) []Move { return Plan(p.Status(now), r) }
 
-// Plan returns how many connections each upstream should give up, first those that drain, or nil if all is well. It is a function
-// of its arguments only. The connections are to be closed, or moved otherwise, at a pace; the policy places them again.
+// Plan returns how many connections each upstream should give up, draining ones first, or nil if no moves are needed. It is a pure
+// function of its arguments. The caller closes or moves the connections at a limited rate; the policy places them again.
 //
-// An upstream that drains gives all, even if it is down or was removed from the list meanwhile. So does one that was only removed; Why
-// lets the caller leave those where they are. An upstream that serves gives what it has beyond the bound, as far as the others have room for
-// it below the bound and below their capacity. One in slow start has no room yet: the policy keeps most connections from it, so that what was
-// closed for it would come back to where it was. Those that are down or ejected neither give nor take.
+// A draining upstream gives up all connections, even if it is down or has been removed meanwhile. So does one that was only
+// removed; by Why the caller can choose to leave those. A serving upstream gives up what exceeds the bound, if the others have room
+// for it below the bound and below their capacity. An upstream in slow start has no room yet: the policy places few connections on
+// it, so that the closed ones would return to where they were. Those that are down or ejected neither give up connections nor have
+// room.
 //
-// Carried out in full and placed where there is room, a plan is followed by another until the bound holds, and then by none: to
-// round the bound up keeps two upstreams from exchanging one connection forever. When several balancers know the total load from
-// reports, each plans its part of the surplus, in proportion to its own connections.
+// If a plan is carried out in full and its connections are placed where there is room, further plans follow until the bound holds,
+// and then none: rounding up the bound keeps two upstreams from exchanging one connection forever. If several balancers know the
+// total load from reports, each plans its part of the surplus, in proportion to its own connections.
 func Plan(servers []Status, r Rebalance) []Move {
 	r = r.withDefaults()
 	var load, weight float64
@@ -88,8 +89,8 @@ func Plan(servers []Status, r Rebalance) []Move {
 	return moves
 }
 
-// gives returns why an upstream gives all of its connections: [Draining], also when it is down or removed meanwhile, or [Removed]. Otherwise
-// it is "".
+// gives returns why an upstream gives up all of its connections: [Draining], even if it is also down or removed, or [Removed].
+// Otherwise it is "".
 func (s Status) gives() State {
 	switch {
 	case s.State == Draining || s.Drained || s.Leaving:
@@ -112,8 +113,8 @@ func (r Rebalance) withDefaults() Rebalance {
 	return r
 }
 
-// Spread returns the highest load of an upstream that serves, for its weight, as a multiple of the average: 1 is perfectly even.
-// Without load it is 1.
+// Spread returns the highest load of a serving upstream, for its weight, as a multiple of the average: 1 is perfectly even. Without
+// load it is 1.
 func Spread(servers []Status) float64 {
 	var load, weight, highest float64
 	for _, s := range servers {

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Unavailable is the error of [Pool.Acquire]. It wraps [ErrFull] if an upstream would have been chosen had it room, and [ErrNone]
-// otherwise. It is not to be modified: several callers may get the same one.
+// Unavailable is the error of [Pool.Acquire]. It wraps [ErrFull] if an upstream was not chosen only because it had no room, and
+// [ErrNone] otherwise. It must not be modified: several callers may get the same one.
 type Unavailable struct {
 	Err        error         // ErrNone or ErrFull
-	Reasons    []Reason      // for each upstream in the list why it was not chosen, sorted by ID
-	RetryAfter time.Duration // when it may be worth to try again, 1 to 30 seconds; the caller adds jitter
+	Reasons    []Reason      // why each listed upstream was not chosen, sorted by ID
+	RetryAfter time.Duration // a useful time for the next attempt, 1 to 30 seconds; the caller adds jitter
 }
 
-// Reason is why one upstream was not chosen.
+// Reason is the reason why one upstream was not chosen.
 type Reason struct {
 	ID    string // of the upstream
-	State State  // anything but Ready
-	Why   string // for a person; may be ""
+	State State  // never Ready
+	Why   string // in words; may be ""
 }
 
-// String returns all of it in one line.
+// String returns the reason as one line.
 func (r Reason) String() string {
 	if r.Why == "" {
 		return r.ID + ": " + string(r.State)
@@ -30,14 +30,14 @@ func (r Reason) String() string {
 	return fmt.Sprintf("%s: %s: %s", r.ID, r.State, r.Why)
 }
 
-// Bounds of a suggestion for Retry-After.
+// The limits of a suggestion for Retry-After.
 const (
 	retrySoonest = time.Second
 	retryLatest  = 30 * time.Second
 	retryUnknown = 5 * time.Second
 )
 
-// mostReasons bounds the text of an error.
+// mostReasons limits the text of an error.
 const mostReasons = 8
 
 // Error returns Err and the first eight reasons.
@@ -64,13 +64,13 @@ func (e *Unavailable) Error() string {
 // Unwrap returns ErrNone or ErrFull.
 func (e *Unavailable) Unwrap() error { return e.Err }
 
-// refuse returns why no upstream can be chosen. What does not depend on the caller or the time is made once until something changes.
+// refuse returns the error for Acquire. Its parts that do not depend on the caller or the time are cached until a change.
 func (p *Pool) refuse(now time.Time, tried []*Upstream) *Unavailable {
 	if len(tried) == 0 && p.refusal != nil {
 		return p.refusal
 	}
 	e := &Unavailable{Err: ErrNone}
-	var ends time.Time // the soonest end of an ejection
+	var ends time.Time // the earliest end of an ejection
 	for _, u := range p.all {
 		if !u.listed {
 			continue

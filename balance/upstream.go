@@ -9,11 +9,11 @@ import (
 // Spec is one entry of the list of upstreams.
 type Spec struct {
 	ID       string // identity of the server, such as ws://10.0.0.7:9001; required, compared byte by byte
-	Weight   int    // its part of the load, relative to the others; 0 means 1
-	Capacity int    // the most connections it holds; 0 means no limit
+	Weight   int    // share of the load, relative to the others; 0 means 1
+	Capacity int    // maximum number of connections; 0 means no limit
 }
 
-// maxWeight keeps sums of weights and products with loads far from overflow.
+// maxWeight keeps sums of weights and products with loads well below overflow.
 const maxWeight = 1 << 20
 
 // check returns what is wrong with a list of upstreams.
@@ -35,45 +35,45 @@ func check(specs []Spec) error {
 	return nil
 }
 
-// State says whether an upstream can get connections, and if not, why.
+// State is the state of an upstream, which determines whether it can get connections.
 type State string
 
 // The states of an upstream. The first that applies is reported, in this order.
 const (
-	Removed  State = "removed"  // not in the list any more; known until its last connection is gone
+	Removed  State = "removed"  // no longer in the list; known until its last connection has ended
 	Down     State = "down"     // health checks fail
-	Draining State = "draining" // by the operator, or by the server's own word
-	Ejected  State = "ejected"  // taken out for a time because its connections failed
-	Full     State = "full"     // its capacity is used
+	Draining State = "draining" // by the operator, or announced by the server itself
+	Ejected  State = "ejected"  // temporarily removed because its connections failed
+	Full     State = "full"     // its capacity is reached
 	Ready    State = "ready"
-	Tried    State = "tried" // only in a Reason: the caller has tried it for this client
+	Tried    State = "tried" // only in a Reason: the caller has already tried it for this client
 )
 
 // Upstream is one server of a [Pool], by the identity that its [Spec] gave it. The pointer stays the same across changes of the
 // list, until the upstream is removed and its last connection is gone.
 //
-// ID may be called at any time. The other methods are for a [Policy] while its Pick runs, under the lock of the pool; anything
-// else reads [Pool.Status].
+// ID may be called at any time. The other methods are for a [Policy] during its Pick, under the lock of the pool; other code reads
+// [Pool.Status].
 type Upstream struct {
-	// What a policy looks at of each upstream comes first, to be in one cache line.
+	// The fields that a policy reads are first, so that they are in one cache line.
 	live   int     // connections of this pool
 	others int     // connections of other balancers, as last reported
 	cost   float64 // of a connection: 1 / (weight * share)
 	weight int
 	hash   uint64  // of id
-	upTo   int64   // the sum of the weights in the ready list up to and including this one
+	upTo   int64   // running sum of the weights in the ready list, including this one
 	share  float64 // of the weight, 1 after slow start
-	turn   float64 // of RoundRobin, and in slow start of LeastConnections
+	turn   float64 // for RoundRobin, and for LeastConnections in slow start
 
 	id       string
 	capacity int // 0 means no limit
 	listed   bool
-	reported time.Time // others
+	reported time.Time // when others was reported
 
 	ejection ejection
 	probes   probes
-	drained  bool // by the operator
-	leaving  bool // by its own word
+	drained  bool // drained by the operator
+	leaving  bool // has announced that it drains
 	serving  bool // listed, up, neither draining nor ejected
 	since    time.Time
 	slow     bool // in slow start, which began at since
@@ -90,17 +90,17 @@ func (u *Upstream) Weight() int { return u.weight }
 // Live returns the number of connections that the pool has placed on u and not yet released.
 func (u *Upstream) Live() int { return u.live }
 
-// Load returns the number of connections at u, those of other balancers included, as far as they are known.
+// Load returns the number of connections at u, including those of other balancers, if they are known.
 func (u *Upstream) Load() int { return u.live + u.others }
 
-// Share returns the part of its weight that u gets, more than 0 and at most 1: less than 1 during slow start.
+// Share returns the part of its weight that u gets, more than 0 and at most 1. It is below 1 only during slow start.
 func (u *Upstream) Share() float64 { return u.share }
 
-// Cost returns the load that u would have with one connection more, relative to its weight and share. A policy that balances
-// load picks the upstream with the lowest.
+// Cost returns the load that u would have with one more connection, relative to its weight and share. A policy that balances load
+// picks the upstream with the lowest cost.
 func (u *Upstream) Cost() float64 { return float64(u.live+u.others+1) * u.cost }
 
-// full reports whether the capacity of u is used.
+// full reports whether the capacity of u is reached.
 func (u *Upstream) full() bool { return u.capacity > 0 && u.Load() >= u.capacity }
 
 // state returns the state of u, as of the last update of the pool.
@@ -120,7 +120,7 @@ func (u *Upstream) state() State {
 	return Ready
 }
 
-// why describes the state for a person. It is "" for Ready.
+// why describes the state in words. It is "" for Ready.
 func (u *Upstream) why() string {
 	switch u.state() {
 	case Removed:
@@ -146,7 +146,7 @@ func (u *Upstream) setShare(share float64) {
 	u.cost = 1 / (float64(u.weight) * share)
 }
 
-// Errors of Acquire, by [errors.Is].
+// The errors that [Pool.Acquire] wraps.
 var (
 	ErrNone = errors.New("no upstream is ready")
 	ErrFull = errors.New("every upstream that is ready is full")

@@ -25,7 +25,7 @@ type refusals struct {
 	until time.Time // left out of rebalancing until then; zero if it is not
 }
 
-// refused notes that a server has finally refused a held client, which is no sign of its health. u may be nil.
+// refused notes that a server has finally refused a held client, which does not affect its health. u may be nil.
 func (b *Balancer) refused(u *balance.Upstream) {
 	if u == nil {
 		return

@@ -7,68 +7,68 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// firstOwnCentrifugo is the first ID of a command of the session itself: the IDs of clients grow from 1.
+// firstOwnCentrifugo is the first command ID of the session itself: clients number theirs upwards from 1.
 const firstOwnCentrifugo = 1<<32 - 1
 
-// centrifugo is the session of Centrifugo's client protocol, version 2, in JSON and in Protobuf.
+// centrifugo is the session for Centrifugo's client protocol, version 2, in JSON and in Protobuf.
 //
-// A command has an ID and a reply; only what a client sends without waiting for an answer has none. The protocol has nothing that makes
-// a publication idempotent, so a connection cannot go on while a publication, or a call, is without its reply.
+// A command has an ID and a reply, except for a send, which needs no reply. The protocol has no means to make a publication
+// idempotent, so a connection cannot continue while a publication or an RPC has no reply.
 type centrifugo struct {
 	ledger[centrifugoCommand]
 	format format
-	spoken bool // the client has sent something, which says what the format is
+	spoken bool // the client has sent a message, so that the format is known
 
-	client string                     // the name of the connection that the client knows; "" before it is connected
-	names  map[string]bool            // the names at later servers
-	token  string                     // the last one that the connection has been renewed with
-	call   *protocol.ConnectRequest   // how the client has connected
-	answer *protocol.ConnectResult    // what of the reply must be the same at each server
+	client string                     // the connection's ID as the client knows it; "" before it is connected
+	names  map[string]bool            // the IDs at later servers
+	token  string                     // the last one with which the connection was refreshed
+	call   *protocol.ConnectRequest   // the client's connect request
+	answer *protocol.ConnectResult    // the parts of the reply that must be the same at each server
 	subs   map[string]*centrifugoSubs // by channel
 
-	due      bool // the present server has sent a ping that the client has not answered
-	moved    bool // it is not the first server
+	due      bool // the client has not answered the last ping of the present server
+	moved    bool // the present server is not the first
 	resuming bool
-	missing  int // own commands of the resume without a reply
+	missing  int // own commands of the resume that have no reply yet
 
 	out [1]Message
 }
 
 // centrifugoSubs is a subscription to a stream.
 type centrifugoSubs struct {
-	request *protocol.SubscribeRequest // nil means the server has made it
-	token   string                     // the last one that it has been renewed with
+	request *protocol.SubscribeRequest // nil means the server made the subscription
+	token   string                     // the last one with which it was refreshed
 	epoch   string
 	offset  uint64
 	delta   bool
 	inexact string // why it cannot be recovered exactly; "" if it can
-	size    int    // what it counts for
+	size    int    // in bytes, for the limit
 }
 
-// centrifugoKind is what a command is for the session.
+// centrifugoKind is what a command means for the session.
 type centrifugoKind uint8
 
 const (
-	cfQuestion centrifugoKind = iota // it can be asked again
+	cfQuestion centrifugoKind = iota // it can be repeated
 	cfConnect
 	cfSubscribe
 	cfUnsubscribe
 	cfRefresh
 	cfSubRefresh
 	cfOnce // it must not be sent twice
-	cfSend // likewise, and it has no reply
+	cfSend // the same, and it has no reply
 )
 
 type centrifugoCommand struct {
 	kind   centrifugoKind
-	ponged bool // behind a message without a reply, the client has answered a ping
+	ponged bool // the client has answered a ping after this message, which has no reply
 }
 
 func newCentrifugo(o Options) *centrifugo {
 	return &centrifugo{ledger: ledger[centrifugoCommand]{opts: o, first: firstOwnCentrifugo}, names: map[string]bool{}, subs: map[string]*centrifugoSubs{}}
 }
 
-// Gone implements [Session]. The protocol has a code of its own for a server that stops.
+// Gone implements [Session]. The protocol has its own code for a server that shuts down.
 func (s *centrifugo) Gone(code uint16) bool { return gone(code) || code == 3001 }
 
 // Idle implements [Session].
@@ -87,7 +87,7 @@ func (s *centrifugo) Client(m Message) (Message, bool) {
 	if s.no != nil && !s.moved {
 		return m, true
 	}
-	var without []byte // the message without pongs that the server does not expect
+	var without []byte // the message without the pongs that the server does not expect
 	dropped := false
 	for rest := m.Data; len(rest) > 0; {
 		part, more, ok := s.format.cut(rest)
@@ -112,7 +112,7 @@ func (s *centrifugo) Client(m Message) (Message, bool) {
 	return m, true
 }
 
-// note notes a command, and reports whether the server gets it.
+// note records a command, and reports whether it is passed to the server.
 func (s *centrifugo) note(part []byte) bool {
 	c, ok := s.format.command(part)
 	if !ok {
@@ -142,14 +142,14 @@ func (s *centrifugo) note(part []byte) bool {
 	case c.Id == 0:
 		return s.pong()
 	default:
-		again = false // there is an error as the reply
+		again = false // the reply is an error
 		w.is.kind = cfOnce
 	}
 	if s.no != nil {
 		return true
 	}
 	if c.Id == 0 && w.is.kind != cfSend {
-		s.no = ErrUnknown // the server closes the connection
+		s.no = ErrUnknown // the server will close the connection
 		return true
 	}
 	w.channel = strings.Clone(w.channel)
@@ -160,7 +160,8 @@ func (s *centrifugo) note(part []byte) bool {
 	return true
 }
 
-// pong notes the answer to a ping, and reports whether the server gets it: one that has sent no ping closes the connection.
+// pong records the answer to a ping, and reports whether it is passed to the server, which closes the connection for a pong without
+// a ping.
 func (s *centrifugo) pong() bool {
 	pass := s.due || !s.moved
 	if s.due {
@@ -172,13 +173,14 @@ func (s *centrifugo) pong() bool {
 	return pass
 }
 
-// pinged notes a ping. It comes only after the answer to the ping before, and so after what was sent before that.
+// pinged records a ping. The server sends it only after it has received the answer to the previous ping, and everything before
+// that.
 func (s *centrifugo) pinged() {
 	s.due = true
 	s.settle(func(_ int, c *command[centrifugoCommand]) bool { return c.is.ponged })
 }
 
-// settle forgets messages without a reply that the server is known to have got.
+// settle forgets the messages without replies that the server is known to have received.
 func (s *centrifugo) settle(known func(i int, c *command[centrifugoCommand]) bool) {
 	kept := s.waiting[:0]
 	for i, c := range s.waiting {

@@ -8,8 +8,8 @@ import (
 	"github.com/centrifugal/protocol/cfjson"
 )
 
-// format is how the messages of a connection of Centrifugo's protocol are encoded: as JSON on lines, or as Protobuf with the length
-// before each. A WebSocket message may have several.
+// format is the encoding of the messages of a connection with Centrifugo's protocol: JSON, one per line, or Protobuf with a length
+// prefix. A WebSocket message may contain several.
 type format struct{ binary bool }
 
 // cut returns the first command or reply of a message, and what follows it.
@@ -26,7 +26,7 @@ func (f format) cut(data []byte) (part, rest []byte, ok bool) {
 	return data[n:end], data[end:], true
 }
 
-// blank reports whether a part is an empty line, which means nothing.
+// blank reports whether a part is an empty line, which is ignored.
 func (f format) blank(part []byte) bool { return !f.binary && len(part) == 0 }
 
 // join appends a command or reply to a message.
@@ -44,7 +44,7 @@ func (f format) message(part []byte) Message {
 	return Message{Binary: f.binary, Data: f.join(nil, part)}
 }
 
-// command decodes a command. What it returns shares the memory of part.
+// command decodes a command. The result shares the memory of part.
 func (f format) command(part []byte) (*protocol.Command, bool) {
 	c := new(protocol.Command)
 	if f.binary {
@@ -53,7 +53,7 @@ func (f format) command(part []byte) (*protocol.Command, bool) {
 	return c, cfjson.Unmarshal(part, c, 0) == nil
 }
 
-// reply decodes a reply. What it returns shares the memory of part.
+// reply decodes a reply. The result shares the memory of part.
 func (f format) reply(part []byte) (*protocol.Reply, bool) {
 	r := new(protocol.Reply)
 	if f.binary {

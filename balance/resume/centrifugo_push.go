@@ -2,15 +2,15 @@ package resume
 
 import "encoding/binary"
 
-// push is what the session needs to know of a publication. Most of what a server sends are publications, so this much is read without
-// decoding the rest. The slices share the memory of the message.
+// push are the fields of a publication that the session needs. Most messages of a server are publications, so these fields are read
+// without decoding the rest. The slices share the memory of the message.
 type push struct {
 	channel []byte
-	client  []byte // who has published it
+	client  []byte // the publisher
 	offset  uint64
 }
 
-// publication reads a publication, and reports whether it is one that the session knows all about.
+// publication parses a publication, and reports whether all of it is known to the session.
 func (f format) publication(part []byte) (p push, ok bool) {
 	if f.binary {
 		ok = p.binary(part)
@@ -21,7 +21,7 @@ func (f format) publication(part []byte) (p push, ok bool) {
 	return p, ok && p.channel != nil
 }
 
-// reply reads {"push":…}.
+// reply parses {"push":…}.
 func (p *push) reply(o *object) bool {
 	for name, ok := o.name(); ok; name, ok = o.name() {
 		if string(name) != "push" || !o.enter() || !p.push(o) {
@@ -31,7 +31,7 @@ func (p *push) reply(o *object) bool {
 	return true
 }
 
-// push reads the inside of a push.
+// push parses the value of push.
 func (p *push) push(o *object) bool {
 	has := false
 	for name, ok := o.name(); ok; name, ok = o.name() {
@@ -51,7 +51,7 @@ func (p *push) push(o *object) bool {
 	return has
 }
 
-// pub reads the inside of a publication.
+// pub parses the value of pub.
 func (p *push) pub(o *object) bool {
 	for name, ok := o.name(); ok; name, ok = o.name() {
 		switch string(name) {
@@ -72,7 +72,7 @@ func (p *push) pub(o *object) bool {
 	return !o.bad
 }
 
-// info reads the inside of the publisher.
+// info parses the publisher's info.
 func (p *push) info(o *object) bool {
 	for name, ok := o.name(); ok; name, ok = o.name() {
 		value := o.take()
@@ -85,7 +85,7 @@ func (p *push) info(o *object) bool {
 	return !o.bad
 }
 
-// The numbers of fields in Protobuf.
+// The Protobuf field numbers.
 const (
 	replyPush                             = 4
 	pushChannel, pushPub                  = 2, 4
@@ -94,7 +94,7 @@ const (
 	wireVarint, wire64, wireBytes, wire32 = 0, 1, 2, 5
 )
 
-// binary reads a publication in Protobuf.
+// binary parses a publication in Protobuf.
 func (p *push) binary(part []byte) bool {
 	has := false
 	return fields(part, func(number uint64, value []byte, _ uint64) bool {
@@ -113,7 +113,7 @@ func (p *push) binary(part []byte) bool {
 	}) && has
 }
 
-// field reads a field of a publication in Protobuf.
+// field parses a field of a publication in Protobuf.
 func (p *push) field(number uint64, value []byte, n uint64) bool {
 	switch number {
 	case pubOffset:
@@ -131,8 +131,8 @@ func (p *push) field(number uint64, value []byte, n uint64) bool {
 	return true
 }
 
-// fields calls f for each field of a message in Protobuf, with its value as bytes or as a number, until f returns false. It reports
-// whether f never has, and the message is whole.
+// fields calls f for each field of a Protobuf message, with its value as bytes or as a number, until f returns false. It returns
+// true if the message is well-formed and f has accepted every field.
 func fields(message []byte, f func(number uint64, value []byte, n uint64) bool) bool {
 	for len(message) > 0 {
 		tag, n := binary.Uvarint(message)

@@ -9,7 +9,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// Resume implements [Session]. The client's commands without a reply follow the subscriptions.
+// Resume implements [Session]. The client's unanswered commands follow the subscriptions.
 func (s *centrifugo) Resume() ([]Message, error) {
 	if err := s.possible(); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (s *centrifugo) Resume() ([]Message, error) {
 	return out, nil
 }
 
-// connect returns how to connect to another server.
+// connect returns the connect request for another server.
 func (s *centrifugo) connect() *protocol.ConnectRequest {
 	q := &protocol.ConnectRequest{
 		Token: cmp.Or(s.token, s.call.Token), Data: s.call.Data, Name: s.call.Name, Version: s.call.Version, Headers: s.call.Headers,
@@ -65,7 +65,7 @@ func (s *centrifugo) connect() *protocol.ConnectRequest {
 	return q
 }
 
-// again returns how to subscribe at another server.
+// again returns the subscribe request for another server.
 func (x *centrifugoSubs) again() *protocol.SubscribeRequest {
 	q := &protocol.SubscribeRequest{}
 	if r := x.request; r != nil {
@@ -78,7 +78,7 @@ func (x *centrifugoSubs) again() *protocol.SubscribeRequest {
 	return q
 }
 
-// possible returns nil if the connection can be resumed, or why not.
+// possible returns nil if the connection can be resumed, and otherwise the reason.
 func (s *centrifugo) possible() error {
 	if s.no != nil {
 		return s.no
@@ -96,7 +96,7 @@ func (s *centrifugo) possible() error {
 	return nil
 }
 
-// resumed deals with the reply to a command that resumes. It returns what the client gets instead: what it has missed.
+// resumed handles the reply to a command of the resume. It returns the missed messages, which the client gets instead.
 func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) ([]*protocol.Reply, error) {
 	switch {
 	case r.Error != nil:
@@ -109,7 +109,7 @@ func (s *centrifugo) resumed(c *command[centrifugoCommand], r *protocol.Reply) (
 	return nil, because(ErrRefused, "a reply to something else")
 }
 
-// reconnected deals with the reply to the connect command.
+// reconnected handles the reply to the connect request.
 func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.Reply, err error) {
 	switch {
 	case r.Flag != 0 || r.Dict != nil || r.Client == "" || r.Ping != s.answer.Ping || r.Pong != s.answer.Pong || r.Expires && !s.answer.Expires:
@@ -140,12 +140,12 @@ func (s *centrifugo) reconnected(r *protocol.ConnectResult) (missed []*protocol.
 	return missed, nil
 }
 
-// recovered deals with a subscription that was made again, and returns what was missed as the client gets it.
+// recovered handles the reply to a repeated subscription, and returns the missed publications for the client.
 func (s *centrifugo) recovered(channel string, r *protocol.SubscribeResult) (missed []*protocol.Reply, err error) {
 	x := s.subs[channel]
 	switch {
 	case x == nil:
-		return nil, nil // it has ended meanwhile
+		return nil, nil // the subscription has ended meanwhile
 	case !r.Recovered || !r.Recoverable || x.epoch != "" && r.Epoch != x.epoch:
 		return nil, because(ErrGap, channel)
 	case r.Delta != x.delta || r.Id != 0 || r.Type != 0:

@@ -13,7 +13,7 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	if !s.spoken || m.Binary != s.format.binary {
 		return s.strange(m)
 	}
-	var changed []byte // the message as the client gets it, if that is not m
+	var changed []byte // the message for the client, if it differs from m
 	other := false
 	for rest := m.Data; len(rest) > 0; {
 		before := m.Data[:len(m.Data)-len(rest)]
@@ -56,10 +56,10 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	return s.out[:], done, nil
 }
 
-// errStrange indicates that something is not a reply.
+// errStrange indicates that data is not a reply.
 var errStrange = errors.New("resume: not a reply")
 
-// part deals with one reply or push. If the client does not get it, own is what it gets instead.
+// part handles one reply or push. If it is not passed to the client, own is sent in its place.
 func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
 	if p, ok := s.format.publication(part); ok && !s.names[string(p.client)] {
 		x := s.subs[string(p.channel)]
@@ -87,7 +87,7 @@ func (s *centrifugo) part(part []byte) (own [][]byte, pass bool, err error) {
 	return own, pass, nil
 }
 
-// strange passes a message that is not of the protocol.
+// strange passes on a message that is not of the protocol.
 func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
 	if s.no == nil {
 		s.no = ErrUnknown
@@ -99,7 +99,7 @@ func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
 	return s.out[:], false, nil
 }
 
-// receive notes a reply or a push. If the client does not get it, own is what it gets instead.
+// receive records a reply or a push. If it is not passed to the client, own is sent in its place.
 func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass bool, err error) {
 	switch {
 	case r.Id != 0:
@@ -114,7 +114,7 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 			}
 			return own, false, err
 		}
-		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // it has got them before
+		s.settle(func(i int, _ *command[centrifugoCommand]) bool { return i < at }) // the server has received them earlier
 		if r.Error == nil {
 			s.effect(&c, r)
 		}
@@ -127,15 +127,15 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 	return nil, true, nil
 }
 
-// effect notes what a command has changed.
+// effect records what a command has changed.
 func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 	var q *protocol.Command
 	if c.text != nil {
-		q, _ = s.format.command(c.text) // it could be decoded before
+		q, _ = s.format.command(c.text) // it was decoded before without an error
 	}
 	switch {
 	case c.is.kind == cfConnect && r.Connect != nil:
-		s.grow(len(c.text)) // the request shares its memory
+		s.grow(len(c.text)) // the request shares the memory of the text
 		s.connected(q.Connect, r.Connect)
 	case c.is.kind == cfSubscribe && r.Subscribe != nil:
 		s.subscribed(c.channel, q.Subscribe, r.Subscribe, len(c.text))
@@ -153,7 +153,7 @@ func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 	}
 }
 
-// connected notes that the client is connected.
+// connected records that the client is connected.
 func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectResult) {
 	if r.Flag != 0 || r.Dict != nil || s.client != "" || r.Client == "" {
 		s.no = ErrUnknown
@@ -166,7 +166,7 @@ func (s *centrifugo) connected(q *protocol.ConnectRequest, r *protocol.ConnectRe
 	}
 }
 
-// subscribed notes a subscription.
+// subscribed records a subscription.
 func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r *protocol.SubscribeResult, size int) {
 	x := &centrifugoSubs{
 		request: q, epoch: strings.Clone(r.Epoch), offset: r.Offset, delta: r.Delta, size: perItem + len(channel) + len(r.Epoch) + size,
@@ -191,7 +191,7 @@ func (s *centrifugo) subscribed(channel string, q *protocol.SubscribeRequest, r 
 	}
 }
 
-// unsubscribed notes that a subscription has ended.
+// unsubscribed records the end of a subscription.
 func (s *centrifugo) unsubscribed(channel string) {
 	if x := s.subs[channel]; x != nil {
 		s.size -= x.size
@@ -199,7 +199,7 @@ func (s *centrifugo) unsubscribed(channel string) {
 	}
 }
 
-// pushed notes what the server sends by itself, and reports whether the client gets it.
+// pushed records a push of the server, and reports whether it is passed to the client.
 func (s *centrifugo) pushed(p *protocol.Push) bool {
 	x := s.subs[p.Channel]
 	switch {
@@ -219,7 +219,7 @@ func (s *centrifugo) pushed(p *protocol.Push) bool {
 	return true
 }
 
-// publication notes a publication, and reports whether the client gets it.
+// publication records a publication, and reports whether it is passed to the client.
 func (s *centrifugo) publication(x *centrifugoSubs, p *protocol.Publication) bool {
 	if p.Epoch != "" && p.Epoch != x.epoch {
 		x.epoch, x.offset = strings.Clone(p.Epoch), p.Offset
@@ -228,7 +228,7 @@ func (s *centrifugo) publication(x *centrifugoSubs, p *protocol.Publication) boo
 	return s.advance(x, p.Offset)
 }
 
-// advance notes the offset of a publication, and reports whether the client gets it.
+// advance records the offset of a publication, and reports whether it is passed to the client.
 func (s *centrifugo) advance(x *centrifugoSubs, offset uint64) bool {
 	if offset != 0 && offset <= x.offset && s.moved {
 		return false
@@ -237,7 +237,7 @@ func (s *centrifugo) advance(x *centrifugoSubs, offset uint64) bool {
 	return true
 }
 
-// rename gives the connection the name that the client knows, and reports whether it had another one.
+// rename replaces the connection's ID with the one that the client knows, and reports whether they differ.
 func (s *centrifugo) rename(r *protocol.Reply) bool {
 	changed := false
 	info := func(i *protocol.ClientInfo) {

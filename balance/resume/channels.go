@@ -8,75 +8,75 @@ import (
 )
 
 const (
-	// firstOwn is the first ID of a command of the session itself. Every JSON implementation has this number.
+	// firstOwn is the first command ID of the session itself. Every JSON implementation can represent it.
 	firstOwn = 1<<53 - 1
 
-	// maxNames is how many servers a connection may go on at: the session knows the names that it had there.
+	// maxNames is the maximum number of servers that a connection may move to: the session remembers the client ID at each.
 	maxNames = 1000
 
-	// maxClient is the longest name of a connection that message IDs are made of; they have at most 255 bytes.
+	// maxClient is the maximum length of a client ID that message IDs are made of; they have at most 255 bytes.
 	maxClient = 200
 )
 
-// channels is the session of handfast.v1.json.
+// channels is the session for handfast.v1.json.
 //
-// The server carries out the commands of a connection in their order, and so it replies in their order. Each one has an ID: where
-// the client has given none, the session adds one of its own and removes it from the reply. So it is known which commands have been
-// carried out; those that have not are sent again to the next server.
+// The server executes the commands of a connection in order, and replies in the same order. The session adds an ID to each command
+// without one, and removes it from the reply. So it knows which commands have been executed, and sends the others again to the next
+// server.
 type channels struct {
 	ledger[channelCommand]
 
-	client string          // the name of the connection that the client knows; "" before the server has said it
+	client string          // the client ID as the client knows it; "" before the welcome
 	user   string          // of the client
-	names  map[string]bool // the names of the connection at later servers
-	token  string          // the last one that the client has renewed its credential with
+	names  map[string]bool // the client IDs at later servers
+	token  string          // the last one with which the client renewed its credential
 
 	subs  map[string]*subscription // by channel
-	keys  uint64                   // message IDs of the session itself
-	stray bool                     // the client has published without an echo where it was not subscribed
+	keys  uint64                   // number of message IDs that the session has made
+	stray bool                     // the client has published without an echo in a channel without a subscription
 
-	resuming bool // a resume is under way
-	welcome  bool // the present server has said welcome
-	missing  int  // own commands of the resume without a reply
+	resuming bool // a resume is in progress
+	welcome  bool // the present server has sent its welcome
+	missing  int  // own commands of the resume that have no reply yet
 
 	out [1]Message
 }
 
-// subscription is one that the server has accepted.
+// subscription is a subscription that the server has accepted.
 type subscription struct {
-	text    []byte // the command of the client without id, since and members, and with the last data of the member
+	text    []byte // the command of the client without id, since and members, and with the member's latest data
 	at      wire.Position
-	changes bool   // the client gets the changes of members
+	changes bool   // the client gets changes of the members
 	joined  bool   // the client is a member
-	members roster // who is there, if it gets the changes
-	unsure  bool   // there may be messages behind at which the client must not get
-	silent  []span // offsets of the client's own messages behind at, which it must not get
+	members roster // the members, if the client gets changes of them
+	unsure  bool   // messages after at may be ones that the client must not get
+	silent  []span // offsets after at of the client's own messages, which it must not get
 }
 
 // span is a range of offsets.
 type span struct{ from, to uint64 }
 
-// kind is what a command is for the session.
+// kind is what a command means for the session.
 type kind uint8
 
 const (
-	question    kind = iota // it changes nothing, and has a reply in any case
-	subscribe               // likewise, as to its reply
-	renewal                 // likewise
-	publication             // it has a reply only with an ID; likewise below
+	question    kind = iota // it changes nothing, and always has a reply
+	subscribe               // it always has a reply
+	renewal                 // it always has a reply
+	publication             // this and all below have a reply only if they have an ID
 	unsubscribe
 	update
 	ack
 )
 
-// channelCommand is what the session needs to know of a command without a reply.
+// channelCommand is what the session needs to know about a command without a reply.
 type channelCommand struct {
 	kind   kind
-	own    bool   // the ID is the session's
+	own    bool   // the session has added the ID
 	keyed  bool   // the session has added the message ID
-	silent bool   // a publication that its publisher does not get
-	again  bool   // it was sent to more than one server
-	value  string // the token of a renewal, the data of an update
+	silent bool   // a publication without an echo
+	again  bool   // it was sent to several servers
+	value  string // the token of a renewal, or the data of an update
 	sub    *subscription
 }
 
@@ -108,7 +108,7 @@ func (s *channels) Client(m Message) (Message, bool) {
 			s.no = ErrUnknown
 			return m, true
 		}
-		s.wait(command[channelCommand]{id: bad.ID}) // there is an error as the reply; the command is not sent again
+		s.wait(command[channelCommand]{id: bad.ID}) // the reply is an error; the command is not sent again
 		return m, true
 	}
 	text, w := s.note(c, m.Data)
@@ -118,7 +118,7 @@ func (s *channels) Client(m Message) (Message, bool) {
 	return Message{Data: text}, true
 }
 
-// note returns what is remembered of a command, and its text as it is to be sent.
+// note returns the record of a command, and its text for the server.
 func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[channelCommand]) {
 	h := wire.HeadOf(c)
 	w := command[channelCommand]{id: h.ID, channel: h.Channel}
@@ -155,7 +155,7 @@ func (s *channels) note(c wire.Command, message []byte) (text []byte, _ command[
 	return text, w
 }
 
-// subscribed notes a subscription that the server has accepted.
+// subscribed records a subscription that the server has accepted.
 func (s *channels) subscribed(c *command[channelCommand], r *wire.Subscribed) {
 	text, ok := without(c.text, "id", "since", "members")
 	if !ok {
@@ -167,7 +167,7 @@ func (s *channels) subscribed(c *command[channelCommand], r *wire.Subscribed) {
 	x.text, x.at = text, r.Position
 	if x.changes {
 		if x.members = rosterOf(r); x.members == nil && r.Users == 1 && x.joined {
-			x.members = roster{} // it is the client itself
+			x.members = roster{} // the only member is the client itself
 		}
 	}
 	if s.room(len(s.subs), x.size()) {
@@ -178,7 +178,7 @@ func (s *channels) subscribed(c *command[channelCommand], r *wire.Subscribed) {
 
 func (x *subscription) size() int { return perItem + len(x.text) + x.members.size() }
 
-// unsubscribed notes that a subscription has ended.
+// unsubscribed records the end of a subscription.
 func (s *channels) unsubscribed(channel string) {
 	if x := s.subs[channel]; x != nil {
 		s.size -= x.size()
@@ -186,10 +186,10 @@ func (s *channels) unsubscribed(channel string) {
 	}
 }
 
-// maxSpans is how many ranges of offsets of messages a subscription remembers that the client must not get.
+// maxSpans is the maximum number of ranges of offsets that a subscription remembers because the client must not get their messages.
 const maxSpans = 64
 
-// hush notes that the client must not get one of its own messages.
+// hush records the position of one of the client's own messages, which it must not get.
 func (s *channels) hush(channel string, at wire.Position) {
 	x := s.subs[channel]
 	switch {
@@ -209,7 +209,7 @@ func (s *channels) hush(channel string, at wire.Position) {
 	}
 }
 
-// hushed reports whether the client must not get a message.
+// hushed reports whether the client must not get the message at an offset.
 func (x *subscription) hushed(offset uint64) bool {
 	return slices.ContainsFunc(x.silent, func(p span) bool { return p.from <= offset && offset <= p.to })
 }

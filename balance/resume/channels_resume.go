@@ -8,9 +8,9 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// Resume implements [Session]. The publications without a reply are sent before the subscriptions: then the position of each is
-// known before the server sends what was missed, and the client does not get those that it does not want. Other commands follow
-// the subscriptions that they need.
+// Resume implements [Session]. The unanswered publications are sent before the subscriptions: then the position of each is known
+// before the server sends the missed messages, and those without an echo can be withheld from the client. Other commands follow the
+// subscriptions that they need.
 func (s *channels) Resume() ([]Message, error) {
 	if err := s.possible(); err != nil {
 		return nil, err
@@ -34,13 +34,13 @@ func (s *channels) Resume() ([]Message, error) {
 	}
 	if s.token != "" {
 		id := s.ownID()
-		text, _ := wire.Encode(&wire.Refresh{Head: wire.Head{Type: "refresh", ID: id}, Token: s.token}) // strings can be encoded
+		text, _ := wire.Encode(&wire.Refresh{Head: wire.Head{Type: "refresh", ID: id}, Token: s.token}) // strings can always be encoded
 		resume(renewal, id, "", text)
 	}
 	again(true)
 	for _, channel := range slices.Sorted(maps.Keys(s.subs)) {
 		x := s.subs[channel]
-		since, _ := json.Marshal(x.at) // likewise
+		since, _ := json.Marshal(x.at) // a position can always be encoded
 		id := s.ownID()
 		text := with(with(x.text, "id", number64(id)), "since", since)
 		if x.changes {
@@ -52,7 +52,7 @@ func (s *channels) Resume() ([]Message, error) {
 	return out, nil
 }
 
-// possible returns nil if the connection can be resumed, or why not.
+// possible returns nil if the connection can be resumed, and otherwise the reason.
 func (s *channels) possible() error {
 	if s.no != nil {
 		return s.no
@@ -73,21 +73,21 @@ func (s *channels) possible() error {
 		case c.is.kind == subscribe && !c.resumes:
 			subscribing[c.channel] = true
 		case c.is.kind == publication && subscribing[c.channel]:
-			return because(ErrUnanswered, "a message to "+c.channel+" after its subscription") // which would begin behind the message
+			return because(ErrUnanswered, "a message to "+c.channel+" after its subscription") // the subscription would begin after the message
 		}
 	}
 	return nil
 }
 
-// resumed deals with the reply to a command that resumes. It returns what the client gets instead.
+// resumed handles the reply to a command of the resume. It returns what the client gets in its place.
 func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) ([]Message, error) {
 	if failed {
 		var e wire.Error
-		_ = json.Unmarshal(text, &e) // without a code it has failed, too
+		_ = json.Unmarshal(text, &e) // an error without a code is an error, too
 		return nil, because(ErrRefused, string(e.Code)+" "+c.channel)
 	}
 	x := s.subs[c.channel]
-	if c.is.kind != subscribe || x == nil { // or it has ended meanwhile
+	if c.is.kind != subscribe || x == nil { // nil if the subscription has ended meanwhile
 		return nil, nil
 	}
 	var r wire.Subscribed

@@ -6,18 +6,18 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// heading is what a message of the server has at its top.
+// heading has the top-level fields of a message of the server.
 type heading struct {
 	kind    []byte // the type
-	channel []byte // as it is written
+	channel []byte // still encoded
 	id      uint64
 	offset  uint64
-	client  []byte // likewise
-	user    []byte // likewise
+	client  []byte // still encoded
+	user    []byte // still encoded
 }
 
-// headingOf reads the heading of a message, and reports whether it is an object with a type. Of a publication it reads no more than
-// the offset, unless whole.
+// headingOf parses the heading of a message, and reports whether it is an object with a type. If whole is false, it stops at the
+// offset of a publication.
 func headingOf(text []byte, whole bool) (h heading, ok bool) {
 	o := objectOf(text)
 	for name, value, more := o.next(); more; name, value, more = o.next() {
@@ -93,7 +93,7 @@ func change(kind []byte) bool {
 	return string(kind) == "join" || string(kind) == "update" || string(kind) == "leave"
 }
 
-// strange passes a message that is not of the protocol. The first ones of a new server must be.
+// strange passes on a message that is not of the protocol. The first messages of a new server must be.
 func (s *channels) strange(m Message) ([]Message, bool, error) {
 	if s.no == nil {
 		s.no = ErrUnknown
@@ -105,7 +105,7 @@ func (s *channels) strange(m Message) ([]Message, bool, error) {
 	return s.out[:], false, nil
 }
 
-// welcomed deals with the first message of a server. The client gets it once.
+// welcomed handles the first message of a server. The client gets only the first welcome.
 func (s *channels) welcomed(h heading) (pass bool, err error) {
 	client, ok := textOf(h.client)
 	user := ""
@@ -113,7 +113,7 @@ func (s *channels) welcomed(h heading) (pass bool, err error) {
 		user, _ = textOf(h.user)
 	}
 	switch {
-	case !ok || client == "", s.welcome: // or a second one
+	case !ok || client == "", s.welcome: // the last is a second welcome
 		s.no = ErrUnknown
 		return !s.resuming, nil
 	case s.client == "":
@@ -128,7 +128,7 @@ func (s *channels) welcomed(h heading) (pass bool, err error) {
 	return false, nil
 }
 
-// message notes a publication, and reports whether the client gets it.
+// message records a publication, and reports whether it is passed to the client.
 func (s *channels) message(h heading) bool {
 	if h.offset == 0 {
 		return true
@@ -150,7 +150,7 @@ func (s *channels) message(h heading) bool {
 	return true
 }
 
-// reply notes a reply to a command, and returns it as the client gets it, or what the client gets instead.
+// reply records a reply to a command, and returns it for the client, or what the client gets in its place.
 func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, pass bool, err error) {
 	c, ok := s.take(h.id)
 	if !ok {
@@ -164,7 +164,7 @@ func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, p
 		return nil, instead, false, err
 	}
 	s.effect(&c, failed, text)
-	if c.is.again && c.is.keyed { // the client has published it once
+	if c.is.again && c.is.keyed { // the client has published the message only once
 		text, _ = without(text, "duplicate")
 	}
 	if !c.is.own {
@@ -175,12 +175,12 @@ func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, p
 	}
 	text, ok = without(text, "id")
 	if ok && !failed && c.is.kind != subscribe {
-		text = with(text, "id", []byte("0")) // as the server replies to a command without one
+		text = with(text, "id", []byte("0")) // as in the server's reply to a command without an ID
 	}
 	return text, nil, ok, nil
 }
 
-// effect notes what a command has changed.
+// effect records what a command has changed.
 func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) {
 	switch {
 	case failed:
@@ -210,7 +210,7 @@ func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) 
 	}
 }
 
-// rename gives the connection the name that the client knows, wherever the server has another one.
+// rename replaces the connection's client ID with the one that the client knows, if they differ.
 func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 	own := false
 	rename := func(value []byte) []byte {
@@ -221,7 +221,7 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 		own = own || name == s.client
 		if s.names[name] {
 			own = true
-			value, _ = json.Marshal(s.client) // a string can be encoded
+			value, _ = json.Marshal(s.client) // a string can always be encoded
 		}
 		return value
 	}
@@ -236,7 +236,7 @@ func (s *channels) rename(h heading, text []byte) (_ []byte, pass bool) {
 		text = replaced(text, rename, "members", "*", "user")
 	case "join", "leave", "update":
 		text = replaced(text, rename, "member", "user")
-		return text, !own // a connection does not get what it does itself
+		return text, !own // a connection gets no notice of its own changes
 	}
 	return text, true
 }

@@ -1,21 +1,22 @@
-// Package resume lets a connection go on at another server without its client noticing. A load balancer that carries WebSocket
-// messages has a [Session] for each connection, which follows what both sides say. When the server is gone, the balancer
-// connects to another one and asks the session what must be said there: the subscriptions since their positions, and the
-// commands that have no reply yet. The session then removes from what the new server sends whatever the client has already, and gives
-// the connection the name that the client knows.
+// Package resume lets a connection continue on another server without its client noticing. A load balancer that carries WebSocket
+// messages has a [Session] for each connection, which follows the messages of both sides. When the server is gone, the balancer
+// connects to another one and asks the session what to send there: the subscriptions with their positions, and the unanswered
+// commands. From then on the session removes what the client already has from the new server's messages, and replaces the
+// connection's ID with the one that the client knows.
 //
-// A session is exact or refuses: where it cannot know that nothing is lost and nothing doubled, [Session.Resume] returns an error, and
-// the connection is closed with 1012, so that the client returns by itself. It never changes or stops a message that it does not
-// understand.
+// A session is exact or refuses: if it cannot be certain that no message is lost or duplicated, [Session.Resume] returns an error,
+// and the connection is closed with 1012, so that the client reconnects on its own. A session never changes or withholds a message
+// that it does not understand.
 //
 // [New] has sessions for these protocols:
 //
-//   - handfast.v1.json, for channels that have a history. A publication without a message_id gets one from the session, so that it can be
-//     sent again; it counts for the size of the publication. A command without an id gets one, too, so that the session knows when it was
-//     carried out; its reply has none.
-//   - Centrifugo's client protocol, version 2, in JSON and in Protobuf, for subscriptions to streams that have a history, without joins and
-//     leaves. It has no way to send a publication twice: a connection cannot go on while a publication or a call is without its reply.
-//   - any protocol, where the operator says that the servers keep no state of a connection.
+//   - handfast.v1.json, for channels with a history. The session adds a message_id to a publication without one, so that it can be
+//     repeated; it counts towards the size limit of the publication. It also adds an id to a command without one, to know when it
+//     was executed; the client's reply has none.
+//   - Centrifugo's client protocol, version 2, in JSON and in Protobuf, for subscriptions to streams with a history, without join
+//     and leave messages. A publication cannot be repeated: a connection cannot continue while a publication or an RPC has no
+//     reply.
+//   - any protocol, if the operator declares that the servers keep no state for a connection.
 //
 // The package does no I/O, reads no clock and starts no goroutine.
 package resume

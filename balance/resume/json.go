@@ -7,21 +7,21 @@ import (
 	"strconv"
 )
 
-// object walks over the members of a JSON object as they are written. It checks no more than it needs to find where a value ends.
+// object iterates over the members of an encoded JSON object. It validates only as much as it needs to find the end of a value.
 type object struct {
 	text []byte
 	i    int
-	bad  bool // it is not an object, or one that is cut off
+	bad  bool // not an object, or truncated
 }
 
-// objectOf returns the walk over text.
+// objectOf returns an iterator over text.
 func objectOf(text []byte) object {
 	o := object{text: text}
 	o.enter()
 	return o
 }
 
-// next returns the next member: its name without quotes, and its value. Nothing in them is unescaped. It returns false at the end.
+// next returns the next member: its name without quotes, and its value, both still escaped. It returns false at the end.
 func (o *object) next() (name, value []byte, ok bool) {
 	if name, ok = o.name(); ok {
 		value = o.take()
@@ -29,7 +29,7 @@ func (o *object) next() (name, value []byte, ok bool) {
 	return name, value, ok && !o.bad
 }
 
-// name returns the name of the next member. The value must be taken or entered.
+// name returns the name of the next member. The caller must then call take or enter.
 func (o *object) name() (name []byte, ok bool) {
 	if o.bad {
 		return nil, false
@@ -58,14 +58,15 @@ func (o *object) name() (name []byte, ok bool) {
 	return name, true
 }
 
-// take returns the value at which the walk is, and goes behind it.
+// take returns the current value, and advances past it.
 func (o *object) take() []byte {
 	from := o.i
 	o.value()
 	return o.text[from:o.i]
 }
 
-// enter goes into the object at which the walk is, and reports whether there is one. At its end, the walk goes on around it.
+// enter enters the current value if it is an object, and reports whether it is. After its end, the iteration continues in the outer
+// object.
 func (o *object) enter() bool {
 	o.space()
 	if o.bad = o.bad || !o.at('{'); !o.bad {
@@ -116,7 +117,7 @@ func (o *object) value() {
 		case '{', '[':
 			depth++
 		case '}', ']', ',', ' ', '\n', '\t', '\r':
-			if depth == 0 { // it was a number or a word
+			if depth == 0 { // it was a number or a literal
 				o.bad = o.i == from
 				return
 			}
@@ -132,7 +133,7 @@ func (o *object) value() {
 	o.bad = true
 }
 
-// textOf returns a value that is a string.
+// textOf returns a value if it is a string.
 func textOf(value []byte) (string, bool) {
 	if raw, ok := plain(value); ok {
 		return string(raw), true
@@ -141,7 +142,7 @@ func textOf(value []byte) (string, bool) {
 	return s, json.Unmarshal(value, &s) == nil
 }
 
-// plain returns what is between the quotes of a string without escapes.
+// plain returns the content of a string without escapes.
 func plain(value []byte) ([]byte, bool) {
 	if len(value) < 2 || value[0] != '"' || bytes.IndexByte(value, '\\') >= 0 {
 		return nil, false
@@ -149,7 +150,7 @@ func plain(value []byte) ([]byte, bool) {
 	return value[1 : len(value)-1], true
 }
 
-// number returns a value that is a whole number.
+// number returns a value if it is an unsigned integer.
 func number(value []byte) (n uint64, ok bool) {
 	if len(value) == 0 || len(value) > 20 {
 		return 0, false
@@ -164,7 +165,8 @@ func number(value []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// with returns the object text, which has a member, with one more at its end. Of two with one name, the last one counts.
+// with returns the object text with one more member at its end. text must have a member already. Of members with the same name, the
+// last one counts.
 func with(text []byte, name string, value []byte) []byte {
 	text = bytes.TrimRight(text, " \n\t\r")
 	end := len(text) - 1
@@ -177,8 +179,8 @@ func with(text []byte, name string, value []byte) []byte {
 	return append(b, '}')
 }
 
-// without returns the object text without some members, and false if it is not possible to be sure of their names. As in
-// encoding/json, upper and lower case are the same.
+// without returns the object text without some members, and false if their names may be hidden by escapes. As in encoding/json,
+// case is ignored.
 func without(text []byte, names ...string) ([]byte, bool) {
 	b := []byte{'{'}
 	o := objectOf(text)
@@ -200,7 +202,7 @@ func without(text []byte, names ...string) ([]byte, bool) {
 	return append(b, '}'), !o.bad
 }
 
-// number64 returns a number as JSON.
+// number64 returns a number in JSON.
 func number64(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
 // replaced returns the object text with the value at path replaced by what f returns for it. "*" is each element of an array, and the
@@ -229,7 +231,7 @@ func replaced(text []byte, f func(value []byte) []byte, path ...string) []byte {
 	return append(b, text[done:]...)
 }
 
-// eachElement returns an array with each element replaced by what f returns for it.
+// eachElement returns an array with each element replaced by the result of f.
 func eachElement(text []byte, f func(value []byte) []byte) []byte {
 	o := object{text: text}
 	if o.space(); !o.at('[') {

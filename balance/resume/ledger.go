@@ -2,31 +2,31 @@ package resume
 
 import "bytes"
 
-// perItem is what is counted for something that is remembered, beyond its text.
+// perItem is the size counted for each remembered item, in addition to its text.
 const perItem = 128
 
-// command is a command without a reply.
+// command is a command that has no reply yet.
 type command[T any] struct {
 	id      uint64
-	resumes bool   // it is one of the session itself, to resume
-	channel string // that it is about
+	resumes bool   // sent by the session itself, to resume
+	channel string // the one that it concerns
 	text    []byte // as it was sent; nil if it must not be sent again
-	is      T      // what the protocol needs to know of it
+	is      T      // the data that the protocol needs
 }
 
-// ledger has the commands that wait for a reply, and the bounds of what is remembered.
+// ledger holds the unanswered commands, and limits the size of what is remembered.
 type ledger[T any] struct {
 	opts    Options
-	no      error // why the connection cannot be resumed any more; nil if it can
-	size    int   // bytes that are remembered
+	no      error // why the connection can no longer be resumed; nil if it can
+	size    int   // bytes remembered
 	waiting []command[T]
-	first   uint64 // the first ID of the session itself; the others count down from it
+	first   uint64 // the first ID of the session itself; the next ones count down from it
 	own     uint64 // the last one
 }
 
 func (c *command[T]) size() int { return perItem + len(c.text) + len(c.channel) }
 
-// wait notes that a command waits for its reply. It returns false if that is too much to remember.
+// wait records a command that waits for its reply. It returns false if the limit is reached.
 func (l *ledger[T]) wait(c command[T]) bool {
 	if len(l.waiting) >= l.opts.Unanswered || l.size+c.size() > l.opts.Bytes {
 		l.no = ErrTooMuch
@@ -37,7 +37,7 @@ func (l *ledger[T]) wait(c command[T]) bool {
 	return true
 }
 
-// room reports whether something else may be remembered. If not, the connection cannot be resumed.
+// room reports whether one more item may be remembered. If not, the connection can no longer be resumed.
 func (l *ledger[T]) room(number, size int) bool {
 	if number >= l.opts.Subscriptions || l.size+size > l.opts.Bytes {
 		l.no = ErrTooMuch
@@ -46,14 +46,14 @@ func (l *ledger[T]) room(number, size int) bool {
 	return true
 }
 
-// grow notes that what is remembered has so many more bytes, or fewer.
+// grow adds to the number of bytes remembered, or subtracts from it.
 func (l *ledger[T]) grow(bytes int) {
 	if l.size += bytes; l.size > l.opts.Bytes && bytes > 0 {
 		l.no = ErrTooMuch
 	}
 }
 
-// find returns which command waits for the reply with an ID, -1 if none does.
+// find returns the index of the command that waits for the reply with an ID, -1 if there is none.
 func (l *ledger[T]) find(id uint64) int {
 	for i := range l.waiting {
 		if l.waiting[i].id == id {
@@ -63,7 +63,7 @@ func (l *ledger[T]) find(id uint64) int {
 	return -1
 }
 
-// take returns the command that waits for the reply with an ID. It waits no longer.
+// take removes and returns the command that waits for the reply with an ID.
 func (l *ledger[T]) take(id uint64) (c command[T], ok bool) {
 	i := l.find(id)
 	if i < 0 {
@@ -89,7 +89,7 @@ func (l *ledger[T]) ownID() uint64 {
 	}
 }
 
-// restart returns the commands of the client, for a new server, and forgets those of a resume that was not completed.
+// restart returns the commands of the client, for a new server, and forgets those of an incomplete resume.
 func (l *ledger[T]) restart() []command[T] {
 	var clients []command[T]
 	for _, c := range l.waiting {
@@ -103,14 +103,14 @@ func (l *ledger[T]) restart() []command[T] {
 	return clients
 }
 
-// resume notes a command of the session itself, whatever the bounds are: the session decides how many there are.
+// resume records a command of the session itself. The limits do not apply: the session decides how many there are.
 func (l *ledger[T]) resume(c command[T]) {
 	c.resumes = true
 	l.size += c.size()
 	l.waiting = append(l.waiting, c)
 }
 
-// kept returns text for as long as it is needed: a copy, if it shares the memory of a message.
+// kept returns text in memory that can be kept: a copy, if it shares the memory of a message.
 func kept(text, message []byte) []byte {
 	if len(text) > 0 && len(text) == len(message) && &text[0] == &message[0] {
 		return bytes.Clone(text)

@@ -8,14 +8,14 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// maxRoster is how many members a server lists in the reply to a subscription.
+// maxRoster is the maximum number of members in a server's reply to a subscription.
 const maxRoster = 1000
 
-// roster is who is in a channel, as the client knows it: what each member shows, by user. The difference to who is there at the next
-// server is what the client has missed. nil means that it is not known.
+// roster is the list of the members of a channel as the client knows it: the data of each member, by user. The client has missed
+// the difference to the list at the next server. nil means that the members are not known.
 type roster map[string]string
 
-// rosterOf returns the roster of a channel from the reply to a subscription, nil if the reply does not have all members.
+// rosterOf returns the roster in the reply to a subscription, nil if the reply does not have all members.
 func rosterOf(r *wire.Subscribed) roster {
 	if r.Next != "" || len(r.Members) != r.Users {
 		return nil
@@ -37,7 +37,7 @@ func (r roster) size() int {
 
 func sizeOfMember(user, data string) int { return perItem + len(user) + len(data) }
 
-// changed notes a change of the members of a channel, which the client gets.
+// changed records a change of the members of a channel, which the client gets.
 func (s *channels) changed(channel, kind string, text []byte) {
 	x := s.subs[channel]
 	if x == nil || x.members == nil {
@@ -65,14 +65,13 @@ func (s *channels) changed(channel, kind string, text []byte) {
 	x.members[user] = data
 }
 
-// forget forgets who is in a channel: the subscription cannot be recovered exactly any more.
+// forget forgets the members of a channel: the subscription can no longer be recovered exactly.
 func (s *channels) forget(x *subscription) {
 	s.size -= x.members.size()
 	x.members = nil
 }
 
-// caughtUp returns the changes of a channel since the last report to the client, as the server would have sent them, and
-// records them.
+// caughtUp returns the changes since the last notice to the client, as the server would have sent them, and records them.
 func (s *channels) caughtUp(channel string, x *subscription, now roster) ([]Message, error) {
 	var out []Message
 	tell := func(kind, user, data string) error {
