@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,7 +62,7 @@ other users of this machine may see in the process list, or @FILE, or env:NAME.`
   handfast explain --echo hello --json wss://example.com/chat
   handfast explain --origin https://app.example.com --cookie @cookie.txt wss://example.com/chat
   handfast explain --bearer env:TOKEN --subprotocol chat.v1 wss://example.com/chat
-  handfast explain --summary --report ticket.md wss://example.com/chat
+  handfast explain --summary --report ticket.html wss://example.com/chat
   handfast explain --watch wss://example.com/feed
   handfast explain --probe-idle 3m wss://example.com/feed`,
 		Args: cobra.ArbitraryArgs, // counted below, where an error can have a next step of its own
@@ -104,7 +106,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open only one connection, even after a failure")
 	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: the progress, the cause of a failure, the first step for each side")
-	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, as Markdown, for a ticket")
+	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, for a ticket: a page if its name ends in .html, else Markdown")
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
@@ -283,13 +285,24 @@ func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain
 	return func(r *explain.Report) error { return r.WriteSummary(w) }
 }
 
-// writeReport writes a report, or a comparison, as Markdown to a file; "" means none.
-func writeReport(path string, r interface{ WriteMarkdown(w io.Writer) error }) error {
+// ticket is a report or a comparison.
+type ticket interface {
+	WriteMarkdown(w io.Writer) error
+	WriteHTML(w io.Writer) error
+}
+
+// writeReport writes a ticket to a file, in the form that its name asks for; "" means none.
+func writeReport(path string, r ticket) error {
 	if path == "" {
 		return nil
 	}
+	write := r.WriteMarkdown
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".html", ".htm":
+		write = r.WriteHTML
+	}
 	var b bytes.Buffer
-	if err := r.WriteMarkdown(&b); err != nil {
+	if err := write(&b); err != nil {
 		return err
 	}
 	return os.WriteFile(path, b.Bytes(), 0o600)

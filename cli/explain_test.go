@@ -79,6 +79,15 @@ func TestExplainSummaryAndReport(t *testing.T) {
 	if err != nil || !strings.Contains(string(b), "## Why: status-404") || !strings.Contains(string(b), "[redacted]") || strings.Contains(string(b), "hidden-9912") {
 		t.Errorf("%v\n%s", err, b)
 	}
+	for _, name := range []string{"ticket.html", "ticket.HTM"} {
+		file := filepath.Join(t.TempDir(), name)
+		got := runCommand(t, "explain", "--summary", "--report", file, "--proxy", "none", "ws"+strings.TrimPrefix(s.URL, "http")+"/chat?token=hidden-9912")
+		b, err := os.ReadFile(file)
+		if page := string(b); got.code != exitFailed || err != nil || !strings.HasPrefix(page, "<!doctype html>") || !strings.Contains(page, "<h3>Why: status-404</h3>") ||
+			!strings.Contains(page, "[redacted]") || strings.Contains(page, "hidden-9912") {
+			t.Errorf("%s: exit %d, %v\n%s", name, got.code, err, b)
+		}
+	}
 	for _, other := range []string{"--json", "--watch=1s"} {
 		if got := runCommand(t, "explain", "--summary", other, s.URL); got.code != exitUsage {
 			t.Errorf("%s: exit %d", other, got.code)
@@ -118,6 +127,13 @@ func TestExplainCompares(t *testing.T) {
 		if !strings.Contains(string(ticket), want) {
 			t.Errorf("--report: %q is not in\n%s", want, ticket)
 		}
+	}
+	page := filepath.Join(t.TempDir(), "ticket.html")
+	runCommand(t, "explain", "--proxy", "none", "--report", page, good, bad)
+	ticket, err = os.ReadFile(page)
+	if want := "<tr><th scope=\"row\">answer</th><td>101</td><td>404</td></tr>"; err != nil || !strings.Contains(string(ticket), want) ||
+		strings.Count(string(ticket), "<h3>Steps</h3>") != 2 {
+		t.Errorf("--report: %v, %q and the steps of both are not in\n%s", err, want, ticket)
 	}
 	if got := runCommand(t, "explain", "--summary", good, bad); got.code != exitUsage {
 		t.Errorf("--summary: exit %d", got.code)

@@ -55,24 +55,6 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	return err
 }
 
-// WriteMarkdown writes the differences and both reports, for a ticket.
-func (c *Comparison) WriteMarkdown(w io.Writer) error {
-	var b, text bytes.Buffer
-	if err := c.WriteText(&text); err != nil {
-		return err
-	}
-	b.WriteString("# Two WebSocket handshakes, compared\n\n")
-	fenced(&b, text.String())
-	for _, r := range []*Report{c.A, c.B} {
-		b.WriteString("\n")
-		if err := r.WriteMarkdown(&b); err != nil {
-			return err
-		}
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
 // compared has the names of the values that Compare compares.
 var compared = []string{"outcome", "why", "warnings", "tls", "certificate", "answer", "server", "headers", "subprotocol", "extensions", "close"}
 

@@ -3,6 +3,7 @@ package explain
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -17,11 +18,12 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// steering is what a hostile server would like to have on a terminal: CSI in both forms, a bell, an override of direction,
-// and a byte that is no UTF-8.
-const steering = "\u009b31m\u202e\xff"
+// steering is what a hostile server would like to have on a terminal or a page: CSI in both forms, a bell, an override of direction,
+// a script, and a byte that is not UTF-8.
+const steering = "\u009b31m\u202e<script>\xff"
 
-// Nothing that a server or a proxy says steers the terminal that it is shown on, wherever it comes in, and all of it is UTF-8.
+// Nothing that a server or a proxy says steers the terminal or the page that it is shown on, wherever it comes in, and all of it is
+// UTF-8.
 func TestNothingSteersTheTerminal(t *testing.T) {
 	viaProxy := func(o *Options) { o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "192.0.2.2:3128"}) }
 	for name, c := range map[string]struct {
@@ -37,8 +39,8 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 		"the methods": {serve: func(v *visit) { v.say("HTTP/1.1 405 No\nAllow: " + steering + "\n\n") }},
 		"a banner":    {serve: func(v *visit) { v.say("SSH-2.0-\x1b[31m" + steering + "\n") }},
 		"garbage":     {serve: func(v *visit) { v.open(""); v.say("lines of text \x1b[31m" + steering + "\n") }},
-		"a reason":    {serve: func(v *visit) { v.open(""); v.send(frame.Close, "\x0f\xa0\x1b[31m\u009b\u202e"); v.next() }},
-		"a message":   {serve: func(v *visit) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e\r\n"); v.talk() }},
+		"a reason":    {serve: func(v *visit) { v.open(""); v.send(frame.Close, "\x0f\xa0\x1b[31m\u009b\u202e<script>"); v.next() }},
+		"a message":   {serve: func(v *visit) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e<script>\r\n"); v.talk() }},
 		"what is agreed": {serve: func(v *visit) {
 			v.open("Sec-WebSocket-Protocol: " + steering + "\nSec-WebSocket-Extensions: a; b=\"" + steering + "\"\n")
 		}},
@@ -63,7 +65,15 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				shown := out.String() + fmt.Sprintf("%+v", r.Findings)
+				var page bytes.Buffer
+				c := Compare(r, r)
+				if err := errors.Join(r.WriteMarkdown(&out), r.WriteHTML(&page), c.WriteMarkdown(&out), c.WriteHTML(&page)); err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(page.String(), "&lt;script&gt;") || strings.Contains(page.String(), "<script") {
+					t.Errorf("the page has a script, or lacks what the peer sent:\n%s", &page)
+				}
+				shown := out.String() + page.String() + fmt.Sprintf("%+v", r.Findings)
 				if !utf8.ValidString(shown) || bytes.ContainsRune(b, utf8.RuneError) {
 					t.Error("it is not UTF-8")
 				}

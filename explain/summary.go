@@ -11,9 +11,17 @@ import (
 // side. Lines are not broken.
 func (r *Report) WriteSummary(w io.Writer) error {
 	var b bytes.Buffer
+	writeFacts(&b, r.summary())
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// summary returns the outcome as names and values.
+func (r *Report) summary() []Fact {
+	var facts []Fact
 	line := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%s%s\n", pad(name, stageColumn), text)
+			facts = append(facts, Fact{name, text})
 		}
 	}
 	line("url", r.URL)
@@ -35,8 +43,14 @@ func (r *Report) WriteSummary(w io.Writer) error {
 		warnings = append(warnings, string(d.ID))
 	}
 	line("warnings", strings.Join(warnings, ", "))
-	_, err := w.Write(b.Bytes())
-	return err
+	return facts
+}
+
+// writeFacts writes a line for each name and value.
+func writeFacts(b *bytes.Buffer, facts []Fact) {
+	for _, f := range facts {
+		fmt.Fprintf(b, "%s%s\n", pad(f.Name, stageColumn), f.Value)
+	}
 }
 
 // outcome says how far a connection got.
@@ -55,62 +69,4 @@ func firstStep(steps []string) string {
 		return ""
 	}
 	return strings.TrimSpace(steps[0])
-}
-
-// WriteMarkdown writes the whole report as Markdown, for a ticket: the summary, each diagnosis, and the steps as a block of text.
-// Secrets are redacted as in every form of a report, and what the peer sent stands only inside blocks of code.
-func (r *Report) WriteMarkdown(w io.Writer) error {
-	var b, text bytes.Buffer
-	if err := r.WriteSummary(&text); err != nil {
-		return err
-	}
-	b.WriteString("# WebSocket handshake, explained\n\n")
-	fenced(&b, text.String())
-	if r.Diagnosis != nil {
-		markdownDiagnosis(&b, "Why", r.Diagnosis)
-	}
-	for _, d := range r.Warnings {
-		markdownDiagnosis(&b, "Warning", &d)
-	}
-	text.Reset()
-	x := NewText(&text, nil)
-	for _, s := range r.Steps {
-		x.Step(s)
-	}
-	fmt.Fprintf(&b, "\n## Steps\n\nBegun %s.\n\n", r.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
-	fenced(&b, text.String())
-	if x.err != nil {
-		return x.err
-	}
-	_, err := w.Write(b.Bytes())
-	return err
-}
-
-// markdownDiagnosis writes what a fault means.
-func markdownDiagnosis(b *bytes.Buffer, title string, d *Diagnosis) {
-	fmt.Fprintf(b, "\n## %s: %s\n\n", title, d.ID)
-	var lines []string
-	lines = append(lines, "cause: "+d.Cause)
-	if d.Clause != "" {
-		lines = append(lines, "clause: "+d.Clause)
-	}
-	for _, e := range d.Evidence {
-		lines = append(lines, "seen: "+e)
-	}
-	for _, s := range d.ForOwner {
-		lines = append(lines, "owner: "+s)
-	}
-	for _, s := range d.ForClient {
-		lines = append(lines, "client: "+s)
-	}
-	fenced(b, strings.Join(lines, "\n"))
-}
-
-// fenced writes text as a block of code whose fence is longer than any in the text (CommonMark §4.5).
-func fenced(b *bytes.Buffer, text string) {
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	fmt.Fprintf(b, "%stext\n%s\n%s\n", fence, strings.TrimRight(text, "\n"), fence)
 }

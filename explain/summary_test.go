@@ -2,9 +2,13 @@ package explain_test
 
 import (
 	"bytes"
+	"html"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/handfast/handfast/explain"
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
@@ -32,7 +36,59 @@ func TestSummaryAndMarkdown(t *testing.T) {
 			if text := b.String(); !strings.Contains(text, ": "+string(f.ID)+"\n") || strings.Count(text, "```")%2 != 0 || !strings.Contains(text, "\n## Steps\n") {
 				t.Errorf("Markdown:\n%s", text)
 			}
+			b.Reset()
+			if err := r.WriteHTML(&b); err != nil {
+				t.Fatal(err)
+			}
+			sameContent(t, b.String(), r)
 		})
+	}
+}
+
+// sameContent checks that a page has everything of the Markdown, escaped.
+func sameContent(t *testing.T, page string, r *explain.Report) {
+	t.Helper()
+	text := html.UnescapeString(page)
+	said := slices.Clone(r.Warnings)
+	if r.Diagnosis != nil {
+		said = append(said, *r.Diagnosis)
+	}
+	for _, d := range said {
+		for _, want := range slices.Concat([]string{string(d.ID), d.Cause, d.Clause}, d.Evidence, d.ForOwner, d.ForClient) {
+			if !strings.Contains(text, strings.TrimPrefix(want, "    ")) {
+				t.Errorf("%q is not on the page", want)
+			}
+		}
+	}
+	for _, s := range r.Steps {
+		want := []string{s.Title, s.Result}
+		for _, l := range append(s.Sent, s.Received...) {
+			want = append(want, l.Text, l.Note)
+		}
+		for _, f := range s.Facts {
+			want = append(want, f.Name, f.Value)
+		}
+		for _, c := range s.Rules {
+			want = append(want, c.Clause, c.Text, c.Detail)
+		}
+		for _, want := range want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q is not on the page", s.Stage, want)
+			}
+		}
+	}
+	if refers := regexp.MustCompile(`<[a-z]+[^>]* (src|href)=|url\(|@import`).FindString(page); refers != "" {
+		t.Errorf("the page refers to something: %s", refers)
+	}
+}
+
+// A page shows the lines of configuration of a step as they are.
+func TestHTMLKeepsConfiguration(t *testing.T) {
+	r := &explain.Report{Diagnosis: &explain.Diagnosis{ID: "x", ForOwner: []string{"Add this:", "    location / {", "      proxy_pass x;", "    }", "Reload."}}}
+	var b bytes.Buffer
+	const want = "<li>Add this:<pre>location / {\n  proxy_pass x;\n}\n</pre></li>\n<li>Reload.</li>"
+	if err := r.WriteHTML(&b); err != nil || !strings.Contains(b.String(), want) {
+		t.Errorf("%v, %s", err, &b)
 	}
 }
 

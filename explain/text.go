@@ -69,12 +69,8 @@ func (x *Text) Step(s Step) {
 	if !s.OK {
 		mark = x.paint(red, "✗")
 	}
-	result := s.Title
-	if s.Result != "" {
-		result += ": " + s.Result
-	}
 	took := s.Duration.String()
-	lines := wrap(result, x.width-2-stageColumn-width(took)-3)
+	lines := wrap(stepTitle(s), x.width-2-stageColumn-width(took)-3)
 	gap := x.width - 2 - stageColumn - width(lines[0]) - width(took)
 	x.printf("%s %s%s%s%s\n", mark, x.paint(bold, pad(string(s.Stage), stageColumn)), lines[0],
 		strings.Repeat(" ", max(gap, 1)), x.paint(dim, took))
@@ -95,6 +91,14 @@ func (x *Text) Step(s Step) {
 	if s.Stage == StageWatch {
 		x.live = 0
 	}
+}
+
+// stepTitle returns what a step did, and its result.
+func stepTitle(s Step) string {
+	if s.Result == "" {
+		return s.Title
+	}
+	return s.Title + ": " + s.Result
 }
 
 // Frame writes a frame at once.
@@ -151,26 +155,32 @@ func (x *Text) facts(facts []Fact) {
 
 // check writes a rule and whether it held.
 func (x *Text) check(c Check) {
-	mark, detail := x.paint(green, "✓"), ""
+	mark := x.paint(green, "✓")
 	if !c.Held {
 		mark = x.paint(red, "✗")
-	}
-	if c.Detail != "" {
-		detail = " (" + c.Detail + ")"
 	}
 	clause := pad(c.Clause, 24)
 	if x.width < 80 {
 		clause = pad(c.Clause, width(c.Clause)+2)
 	}
-	if !c.Held {
-		detail = ": not so" + detail
-	}
-	for i, line := range wrap(c.Text+detail, x.width-len(inset)-2-width(clause)) {
+	for i, line := range wrap(ruleText(c), x.width-len(inset)-2-width(clause)) {
 		if i > 0 {
 			mark, clause = " ", strings.Repeat(" ", width(clause))
 		}
 		x.printf("%s%s %s%s\n", inset, mark, x.paint(dim, clause), line)
 	}
+}
+
+// ruleText returns a rule, whether it did not hold, and what was seen.
+func ruleText(c Check) string {
+	text := c.Text
+	if !c.Held {
+		text += ": not so"
+	}
+	if c.Detail != "" {
+		text += " (" + c.Detail + ")"
+	}
+	return text
 }
 
 // frame writes one frame as a row: time, direction, opcode, length, what it says.
@@ -179,22 +189,8 @@ func (x *Text) frame(f Frame) {
 	if f.Sent {
 		arrow = x.paint(green, "→")
 	}
-	opcode := f.Opcode
-	if !f.Fin && f.Error == "" {
-		opcode += "…"
-	}
-	length := fmt.Sprint(f.Length)
-	if f.Compressed {
-		length += "z"
-		if f.Inflated > 0 {
-			length = fmt.Sprintf("%d→%d", f.Length, f.Inflated)
-		}
-	}
-	text := f.Preview
-	if f.Opcode == "close" {
-		text = strings.TrimSpace(fmt.Sprintf("%d %s", f.Code, f.Preview))
-	}
-	at := fmt.Sprintf("%.3fs", time.Duration(f.At).Seconds())
+	c := cellsOf(f)
+	text := c.Text
 	room := max(x.width-len(inset)-35, 20)
 	if f.Error != "" {
 		wrong := shorten("✗ "+f.Error, room)
@@ -202,7 +198,27 @@ func (x *Text) frame(f Frame) {
 	} else {
 		text = shorten(text, room)
 	}
-	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", at)), pad(opcode, 13), length, text)
+	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", c.At)), pad(c.Opcode, 13), c.Length, text)
+}
+
+// frameCells is a frame as it is shown in columns.
+type frameCells struct{ At, Opcode, Length, Text string }
+
+func cellsOf(f Frame) frameCells {
+	c := frameCells{At: fmt.Sprintf("%.3fs", time.Duration(f.At).Seconds()), Opcode: f.Opcode, Length: fmt.Sprint(f.Length), Text: f.Preview}
+	if !f.Fin && f.Error == "" {
+		c.Opcode += "…"
+	}
+	if f.Compressed {
+		c.Length += "z"
+		if f.Inflated > 0 {
+			c.Length = fmt.Sprintf("%d→%d", f.Length, f.Inflated)
+		}
+	}
+	if f.Opcode == "close" {
+		c.Text = strings.TrimSpace(fmt.Sprintf("%d %s", f.Code, f.Preview))
+	}
+	return c
 }
 
 // shorten cuts s to n columns, and says that it did where there is room.

@@ -29,13 +29,22 @@ func (x *Text) End(r *Report) error {
 
 // more writes what was wrong beside the fault that decided.
 func (x *Text) more(r *Report) {
+	for _, f := range r.also() {
+		x.printf("\n%s %s%s\n", x.paint(red, "✗"), x.paint(bold, pad("also", stageColumn)), x.paint(bold, string(f.Fault)))
+		x.paragraph("clause", f.Clause)
+		x.paragraph("seen", f.Detail)
+	}
+}
+
+// also returns the findings that are neither the fault that decided nor warnings.
+func (r *Report) also() []Finding {
+	var also []Finding
 	for i, f := range r.Findings {
 		if i > 0 && !f.Warning {
-			x.printf("\n%s %s%s\n", x.paint(red, "✗"), x.paint(bold, pad("also", stageColumn)), x.paint(bold, string(f.Fault)))
-			x.paragraph("clause", f.Clause)
-			x.paragraph("seen", f.Detail)
+			also = append(also, f)
 		}
 	}
+	return also
 }
 
 // opened says in one line what opened.

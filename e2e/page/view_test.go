@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"cmp"
 	"flag"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
 	"image/png"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -64,40 +66,45 @@ func TestKeyboard(t *testing.T) {
 	v.shows("state", "closed: 1000 normal closure")
 }
 
+// loadAxe loads axe-core into the page.
+func (v *visit) loadAxe() {
+	v.t.Helper()
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		v.t.Fatalf("axe-core is missing (make setup installs it): %v", err)
+	}
+	v.Eval(string(axe) + "; 'loaded'")
+}
+
+// accessible checks that axe-core finds nothing serious, in light and dark, wide and narrow, and that nothing is wider than the page.
+func (v *visit) accessible(name string) {
+	v.t.Helper()
+	for _, width := range []int{320, 768, 1280} {
+		for _, dark := range []bool{false, true} {
+			v.View(width, 820, dark)
+			if got := v.Eval(`document.documentElement.scrollWidth + " " + document.documentElement.clientWidth`); strings.Fields(got)[0] != strings.Fields(got)[1] {
+				v.t.Errorf("%s at %d: the page is as wide as %s", name, width, got)
+			}
+			const run = `axe.run().then(r => r.violations.filter(v => v.impact === "serious" || v.impact === "critical")
+				.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; ")).join("\n"))`
+			if got := v.Eval(run); got != "" {
+				v.t.Errorf("%s, %d wide, dark %t:\n%s", name, width, dark, got)
+			}
+		}
+	}
+}
+
 // What axe-core finds serious does not come up, in light and dark, wide and narrow, with and without a failure; and nothing is wider than
 // the page. The pictures of docs/ are made here.
 func TestViews(t *testing.T) {
-	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
-	if err != nil {
-		t.Fatalf("axe-core is missing (make setup installs it): %v", err)
-	}
 	v := open(t, protected)
-	v.Eval(string(axe) + "; 'loaded'")
-	check := func(name string, width, height int, dark bool) {
-		t.Helper()
-		v.View(width, height, dark)
-		if got := v.Eval(`document.documentElement.scrollWidth + " " + document.documentElement.clientWidth`); strings.Fields(got)[0] != strings.Fields(got)[1] {
-			t.Errorf("%s at %d: the page is as wide as %s", name, width, got)
-		}
-		const run = `axe.run().then(r => r.violations.filter(v => v.impact === "serious" || v.impact === "critical")
-			.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; ")).join("\n"))`
-		if got := v.Eval(run); got != "" {
-			t.Errorf("%s, %d wide, dark %t:\n%s", name, width, dark, got)
-		}
-	}
-	all := func(name string) {
-		t.Helper()
-		for _, width := range []int{320, 768, 1280} {
-			check(name, width, 820, false)
-			check(name, width, 820, true)
-		}
-	}
+	v.loadAxe()
 	v.shows("chat-state", "connected")
-	all("at the start")
+	v.accessible("at the start")
 	v.set("endpoint", "/chat")
 	v.set("token", token(-time.Hour, "chat"))
 	v.fails("Refused with 401", "The token expired at ", "use a new token")
-	all("with a failure")
+	v.accessible("with a failure")
 	v.View(1280, 900, true)
 	v.shot("page-refused.png")
 
@@ -120,12 +127,31 @@ func TestViews(t *testing.T) {
 	v.shows("chat-log", "Shall we ship it?")
 	v.shows("members", "ann")
 	v.shows("publish", "handfast publish --url ws://localhost:")
-	all("with messages")
+	v.accessible("with messages")
 	v.View(1280, 900, false)
 	v.shot("page-connected.png")
 	v.View(320, 820, false)
 	v.Eval(`scrollTo(0, 0)`)
 	v.shot("page-narrow.png")
+	v.quiet()
+}
+
+// The page that explain writes for a ticket is accessible, and a browser has nothing against it.
+func TestTicket(t *testing.T) {
+	v := open(t, protected)
+	at := "ws" + strings.TrimPrefix(v.url, "http")
+	for name, urls := range map[string][]string{"one": {at + "chat"}, "two": {at + "chat", at + "echo"}} {
+		file := filepath.Join(v.u.Home, name+".html")
+		if got := v.u.Handfast("", append([]string{"explain", "--report", file}, urls...)...); got.Code != 1 {
+			t.Fatalf("exit %d: %s", got.Code, got.Stderr)
+		}
+		v.Open("file://" + file)
+		v.loadAxe()
+		v.accessible(name)
+		if got := v.Eval(`document.querySelectorAll("h2").length + " " + document.querySelectorAll("script").length`); got != fmt.Sprint(len(urls))+" 0" {
+			t.Errorf("headings of reports, scripts: %s", got)
+		}
+	}
 	v.quiet()
 }
 
