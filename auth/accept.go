@@ -9,20 +9,20 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Guard admits to an endpoint who is known and may connect. It is not changed or copied while it is in use, and may be used from
-// many goroutines.
+// Guard admits known clients to an endpoint if the rules allow it. It must not be changed or copied while it is in use, and its
+// methods may be called concurrently.
 type Guard struct {
-	// Authenticator says who a client is. If nil, no client is admitted.
+	// Authenticator identifies clients. If nil, no client is admitted.
 	Authenticator Authenticator
 
-	// Rules decide who may connect. If nil, everyone who is known may.
+	// Rules decide which clients may connect. If nil, every known client may.
 	Rules *Rules
 
 	// Endpoint is the endpoint's name for the Rules. It may be empty.
 	Endpoint string
 
-	// Live closes the connections when their credentials expire or are revoked. A Live with a Store also refuses what was
-	// revoked before. If nil, connections are closed on expiry only.
+	// Live closes the connections whose credentials expire or are revoked. A Live with a Store also rejects credentials that were
+	// revoked before. If nil, connections are only closed on expiry.
 	Live *Live
 
 	own Live // for a Guard without one
@@ -30,8 +30,8 @@ type Guard struct {
 
 var errNoAuthenticator = errors.New("a Guard without an Authenticator")
 
-// Admit returns who sends a request, if it may connect. The error sets the reply of a handshake, as [Refusal] does, so that
-// it can be returned from [websocket.AcceptOptions.Check] unchanged.
+// Admit returns the identity of the sender of a request, if it may connect. The error sets the reply of a handshake, as [Refusal]
+// does, so that it can be returned from [websocket.AcceptOptions.Check] unchanged.
 func (g *Guard) Admit(r *http.Request) (*Identity, error) {
 	id, err := g.admit(r)
 	if err != nil {
@@ -63,7 +63,7 @@ func (g *Guard) admit(r *http.Request) (*Identity, error) {
 var errNobody = errors.New("an Authenticator returned neither an identity nor an error")
 var errEnded = errors.New("the credential has expired")
 
-// identify asks a, and checks that the answer is possible: a may have a mistake. The error is an [*Error].
+// identify calls a, and validates its result, because a may have a bug. The error is an [*Error].
 func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	id, err := a.Authenticate(r)
 	switch {
@@ -77,11 +77,11 @@ func identify(r *http.Request, a Authenticator) (*Identity, error) {
 	return id, nil
 }
 
-// Accept is [websocket.Accept] behind the Guard; it also says who the client is. opts may be nil; its Check, if it has one,
-// is asked before the Guard. When the identity expires or is revoked, the connection is closed with [CodeExpired].
+// Accept is [websocket.Accept] behind the Guard; it also returns the client's identity. opts may be nil; its Check, if it has one,
+// is called before the Guard. When the identity expires or is revoked, the connection is closed with [CodeExpired].
 //
-// When the client is not admitted, the reply has been written. The error is then a [*websocket.HandshakeError], in which
-// errors.As finds the [*Error], if it was the Guard that refused.
+// If the client is not admitted, the reply has been written. The error is then a [*websocket.HandshakeError], in which errors.As
+// finds the [*Error] if the Guard has refused.
 func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.AcceptOptions) (*websocket.Conn, *Identity, error) {
 	var o websocket.AcceptOptions
 	if opts != nil {
@@ -122,8 +122,8 @@ func (g *Guard) Accept(w http.ResponseWriter, r *http.Request, opts *websocket.A
 	return c, id, nil
 }
 
-// Refusal returns an error for [websocket.AcceptOptions.Check] with the reply of err, an [*Error]. Its text is that of err, for
-// the log; it wraps err and a [*websocket.Reject]. Any other error rejects the client with 403.
+// Refusal returns an error for [websocket.AcceptOptions.Check] with the reply of err, an [*Error]. Its text is that of err, for the
+// log; it wraps err and a [*websocket.Reject]. Any other error rejects the client with 403.
 func Refusal(err error) error {
 	e := asError(err, "")
 	return &refusal{err: e, reject: &websocket.Reject{Status: e.Status, Header: replyHeader(e), Reason: e.Reason}}

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// An API key is "hf_" ID "_" SECRET. The prefix lets scanners find a key where it should not be; the ID says which entry
-// to compare with; the secret is 256 random bits, so that a plain hash of the key is enough to keep.
+// An API key is "hf_" ID "_" SECRET. The prefix lets scanners find leaked keys; the ID determines the entry to compare with; the
+// secret is 256 random bits, so that it is enough to store a plain hash of the key.
 const (
 	apiKeyPrefix    = "hf_"
 	apiKeyMaxID     = 64
@@ -24,22 +24,22 @@ const (
 	apiKeyHash      = "sha256:"
 )
 
-// apiKeyEncoding writes secrets in letters and digits that no shell, URL or double click takes apart.
+// apiKeyEncoding encodes secrets in letters and digits that need no quoting in a shell or URL and are selected by one double click.
 var apiKeyEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // APIKey describes an accepted key, without the key itself.
 type APIKey struct {
 	ID      string         // the part of the key between the underscores; becomes the Identity's ID
 	Hash    string         // "sha256:" and the hash of the whole key in hex
-	Subject string         // "": the ID
+	Subject string         // "" means the ID
 	Claims  map[string]any // may be nil
-	Issued  time.Time      // zero if not said
+	Issued  time.Time      // zero if unknown
 	Expires time.Time      // zero means never
 }
 
-// APIKeyOptions are the options of NewAPIKeys.
+// APIKeyOptions configure [NewAPIKeys].
 type APIKeyOptions struct {
-	// Header is the field that carries the key; "": X-API-Key. "Authorization: ApiKey KEY" works as well.
+	// Header is the field that carries the key; "" means X-API-Key. "Authorization: ApiKey KEY" is accepted as well.
 	Header string
 
 	// Bearer also accepts "Authorization: Bearer KEY", if the token has the form of an API key. Other tokens are left to the next
@@ -51,11 +51,11 @@ type APIKeyOptions struct {
 	Query string
 
 	// Keys are the accepted keys. File has further ones, one per line: the ID, the hash and optionally a JSON object with
-	// "subject", "claims", "issued" and "expires". File is read again when it has changed.
+	// "subject", "claims", "issued" and "expires". The file is read again when it has changed.
 	Keys []APIKey
 	File string
 
-	// OnError, if not nil, is called when File has changed and cannot be used; the keys then do not change.
+	// OnError, if not nil, is called if File has changed and cannot be used; the keys are then unchanged.
 	OnError func(error)
 }
 
@@ -78,7 +78,7 @@ var (
 )
 
 // NewAPIKeys returns an Authenticator that accepts the keys of o. It returns an error if there is no source of keys, or if one
-// cannot be used; errors in the file have its name and the line.
+// cannot be used; errors in the file contain its name and the line.
 func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	if o.Header == "" {
 		o.Header = "X-API-Key"
@@ -104,7 +104,7 @@ func NewAPIKeys(o APIKeyOptions) (*APIKeys, error) {
 	return a, nil
 }
 
-// Reload reads the file of keys. On an error the keys do not change.
+// Reload reads the file of keys. If there is an error, the keys are unchanged.
 func (a *APIKeys) Reload() error {
 	if a.file == nil {
 		return nil
@@ -129,7 +129,7 @@ func (a *APIKeys) Authenticate(r *http.Request) (*Identity, error) {
 	if !known && a.file != nil {
 		entry, known = a.file.load()[id]
 	}
-	// An unknown ID is compared like a known one, with a hash that no key has, so that both take the same time.
+	// An unknown ID is compared like a known one, with a hash that no key has, so that both cases take the same time.
 	hash := sha256.Sum256([]byte(key))
 	same := subtle.ConstantTimeCompare(hash[:], entry.hash[:]) == 1
 	switch {
@@ -141,7 +141,7 @@ func (a *APIKeys) Authenticate(r *http.Request) (*Identity, error) {
 	return entry.id, nil
 }
 
-// find returns the key that r carries, wherever that may be.
+// find returns the key in r, from any of the accepted places.
 func (a *APIKeys) find(r *http.Request) (string, error) {
 	values := r.Header.Values(a.o.Header)
 	for _, v := range r.Header.Values("Authorization") {
@@ -161,7 +161,7 @@ func (a *APIKeys) find(r *http.Request) (string, error) {
 	case 1:
 		return values[0], nil
 	}
-	return "", Unauthorized(errAPIKeyForm, a.Challenge()) // which one would it be?
+	return "", Unauthorized(errAPIKeyForm, a.Challenge()) // it is not clear which one is meant
 }
 
 // splitAPIKey returns the ID in a key.
@@ -171,7 +171,7 @@ func splitAPIKey(key string) (string, bool) {
 	return id, ok && found && secret != "" && len(key) <= apiKeyMaxLength && validAPIKeyID(id)
 }
 
-// validAPIKeyID reports whether id is letters, digits, dots and dashes.
+// validAPIKeyID reports whether id consists of letters, digits, dots and dashes.
 func validAPIKeyID(id string) bool {
 	if id == "" || len(id) > apiKeyMaxID {
 		return false
@@ -203,7 +203,7 @@ func addAPIKey(set map[string]apiKeyEntry, k APIKey) error {
 	return nil
 }
 
-// apiKeyDetails is what may follow the hash in a line of a file of keys.
+// apiKeyDetails is what may follow the hash in a line of the file.
 type apiKeyDetails struct {
 	Subject string         `json:"subject,omitempty"`
 	Claims  map[string]any `json:"claims,omitempty"`
@@ -211,7 +211,7 @@ type apiKeyDetails struct {
 	Expires time.Time      `json:"expires,omitzero"`
 }
 
-// parseAPIKeys reads a file of keys.
+// parseAPIKeys parses a file of keys.
 func parseAPIKeys(name, text string) (map[string]apiKeyEntry, error) {
 	set := map[string]apiKeyEntry{}
 	err := eachLine(name, text, func(line string) error {
@@ -224,7 +224,7 @@ func parseAPIKeys(name, text string) (map[string]apiKeyEntry, error) {
 	return set, err
 }
 
-// parseAPIKey reads one line of a file of keys. It looks at the form of the line alone.
+// parseAPIKey parses one line of a file of keys. It only checks the syntax.
 func parseAPIKey(line string) (APIKey, error) {
 	id, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	hash, details, _ := strings.Cut(strings.TrimSpace(rest), " ")
@@ -243,7 +243,7 @@ func parseAPIKey(line string) (APIKey, error) {
 	return k, nil
 }
 
-// String returns k as a line of a file of keys.
+// String formats k as a line of a file of keys.
 func (k APIKey) String() string {
 	line := k.ID + " " + k.Hash
 	b, err := json.Marshal(apiKeyDetails{k.Subject, k.Claims, k.Issued, k.Expires})
@@ -253,8 +253,8 @@ func (k APIKey) String() string {
 	return line
 }
 
-// NewAPIKey returns a new key for id, issued now: the key for its user, which cannot be recovered later, and the entry to
-// store, whose Subject, Claims and Expires may be filled in. id is 1 to 64 letters, digits, dots and dashes.
+// NewAPIKey creates a key for id, issued now. It returns the key for its user, which cannot be recovered later, and the entry to
+// store, in which the caller may set Subject, Claims and Expires. id is 1 to 64 letters, digits, dots and dashes.
 func NewAPIKey(id string) (key string, entry APIKey, err error) {
 	if !validAPIKeyID(id) {
 		return "", APIKey{}, fmt.Errorf("auth: the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)
@@ -267,8 +267,8 @@ func NewAPIKey(id string) (key string, entry APIKey, err error) {
 	return key, APIKey{ID: id, Hash: apiKeyHash + hex.EncodeToString(hash[:]), Issued: issued}, nil
 }
 
-// strictJSON reads one JSON object and nothing after it; unknown keys are an error. Numbers in maps are of type
-// [json.Number]: see plainClaims.
+// strictJSON decodes one JSON object and nothing after it; unknown keys are an error. Numbers in maps are of type [json.Number]:
+// see plainClaims.
 func strictJSON(text string, to any) error {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()

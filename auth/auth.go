@@ -9,25 +9,27 @@ import (
 	"time"
 )
 
-// Identity is who a client is, as a credential says. It is not changed once it has been returned: many goroutines read it.
+// Identity identifies a client according to a credential. It must not be changed once it has been returned, because many goroutines
+// read it.
 type Identity struct {
 	// Subject is the user or the service; never empty.
 	Subject string
 
-	// Method is how it was found out: "jwt", "apikey", "basic", "ticket", "certificate", "forward", "anonymous".
+	// Method is the authentication method: "jwt", "apikey", "basic", "ticket", "certificate", "forward" or "anonymous".
 	Method string
 
-	// Claims is what else the credential says; rules see it as claims. It may be nil.
+	// Claims are the other contents of the credential; rules see them as claims. It may be nil.
 	Claims map[string]any
 
-	// ID names this one credential, such as a token's jti, so that it alone can be revoked. It may be empty.
+	// ID names this one credential, such as a token's jti, so that it can be revoked by itself. It may be empty.
 	ID string
 
-	// Issued and Expires bound the credential. The zero time means that it does not say; a connection whose Expires has
-	// come is closed.
+	// Issued and Expires are the times of the credential. The zero time means that the credential does not contain it. A connection
+	// is closed when Expires is reached.
 	Issued, Expires time.Time
 
-	// Again is for asking the same service again while a connection is open. nil means that it need not be asked. A [Guard] does not ask.
+	// Again asks the authenticating service again while a connection is open. nil means that this is not needed. A [Guard] does not
+	// do it.
 	Again *Again
 }
 
@@ -46,10 +48,10 @@ var ErrNoCredentials = errors.New("auth: no credentials")
 
 // Authenticator authenticates requests. It may be called by multiple goroutines concurrently.
 //
-// The error is ErrNoCredentials, or an [*Error] that keeps the client out. An *Error whose cause is ErrNoCredentials says both:
-// there is a credential, but of a kind that another method may know (see [Chain]).
+// The error is ErrNoCredentials, or an [*Error] that rejects the client. An *Error whose cause is ErrNoCredentials means that there
+// is a credential, but of a kind that another method may know (see [Chain]).
 //
-// What holds goroutines or connections also has a Close() error, to be called when no request uses it any more.
+// An implementation with goroutines or connections also has a method Close() error, to be called when no request uses it any more.
 type Authenticator interface {
 	// Authenticate returns the identity of the sender of r. It neither reads the body nor modifies r. Its waits end with r's
 	// context, and after a time limit of its own.
@@ -59,8 +61,8 @@ type Authenticator interface {
 	Challenge() string
 }
 
-// Error rejects a client. What Error returns is for the log of the server and holds no credential; the client gets
-// Reason and no more, so that it does not learn which part of a credential was wrong.
+// Error rejects a client. Its text is for the log of the server and contains no credential; the client gets only Reason, so that it
+// does not learn which part of a credential was wrong.
 type Error struct {
 	Status int         // 401, 403, 429 or 503
 	Header http.Header // for the reply: WWW-Authenticate, Retry-After; may be nil
@@ -81,7 +83,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Action is a requested action of an identity.
 type Action struct {
-	Do       string // "connect", or what is done to a channel: "subscribe", "publish", "presence", "history"
+	Do       string // "connect", or an action on a channel: "subscribe", "publish", "presence", "history"
 	Endpoint string // the endpoint's name
 	Channel  string // "" for connect
 }

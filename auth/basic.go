@@ -15,46 +15,47 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// BasicOptions says which passwords are accepted. Times and numbers that are zero or less stand for what their comments say.
+// BasicOptions configure [NewBasic]. Zero and negative values mean the defaults in the comments.
 type BasicOptions struct {
-	// File is a password file: a user and a hash, with a colon between them, on each line, as htpasswd -B writes it; the
-	// hash is one of bcrypt or an argon2id string. bcrypt looks at 72 bytes: with it no longer password
-	// holds. A JSON object may follow after a space: the user's claims. It is read again when it has changed.
+	// File is a password file: each line has a user and a hash, separated by a colon, as written by htpasswd -B; the hash is a
+	// bcrypt hash or an argon2id string. bcrypt reads only 72 bytes: a longer password never matches. A JSON object with the user's
+	// claims may follow after a space. The file is read again when it has changed.
 	File string
 
-	// Realm is what a browser shows; "": handfast.
+	// Realm is the name that a browser shows; "" means handfast.
 	Realm string
 
-	// Remember is how long a password that was right is known by a keyed hash in memory, instead of being checked again,
-	// which takes a CPU tens of milliseconds; 0 means one minute. A change of the file forgets them all.
+	// Remember is how long a correct password is recognized by a keyed hash in memory, instead of being verified again, which takes
+	// tens of milliseconds of CPU time; 0 means one minute. A change of the file discards all of these hashes.
 	Remember time.Duration
 
-	// Concurrent is how many passwords are checked at once; 0 means half of the CPUs, at least one. Each takes a CPU, and with
-	// argon2id the memory that the hash says. The others wait, at most Wait; 0 means 2 s. Then the answer is 503.
+	// Concurrent is the number of passwords that are verified concurrently; 0 means half of the CPUs, at least one. Each uses a
+	// CPU, and with argon2id the memory that the hash specifies. The others wait, for at most Wait; 0 means 2 s. Then the answer is
+	// 503.
 	Concurrent int
 	Wait       time.Duration
 
-	// Failures is how many wrong passwords one address may send for one user within FailureWindow before the answer is
-	// 429 until it is over; 0 means 10 within one minute. For all users together it may send ten times as many.
+	// Failures is the number of wrong passwords that one address may send for one user within FailureWindow; 0 means 10 within one
+	// minute. After that the answer is 429 until the window has ended. For all users together the limit is ten times as high.
 	Failures      int
 	FailureWindow time.Duration
 
-	// Address returns the client's address, for counting failures; nil means the host of r.RemoteAddr, which behind a proxy is
-	// that of the proxy.
+	// Address returns the client's address, for counting failures; nil means the host of r.RemoteAddr, which is that of the proxy
+	// behind a proxy.
 	Address func(r *http.Request) string
 
-	// OnError is called, if it is not nil, when File has changed and cannot be used; the passwords stay as they were.
+	// OnError, if not nil, is called if File has changed and cannot be used; the passwords are then unchanged.
 	OnError func(error)
 }
 
-// Basic is an [Authenticator] for the scheme of RFC 7617. A browser that knows a password adds it by itself, whichever page
-// connects: keep [websocket.AcceptOptions].AnyOrigin off. Make it with [NewBasic].
+// Basic is an [Authenticator] for HTTP basic authentication (RFC 7617). A browser that has stored a password adds it to the
+// requests of any page: do not set AnyOrigin of [websocket.AcceptOptions]. Make it with [NewBasic].
 type Basic struct {
 	o        BasicOptions
 	realm    string
 	file     *storeFile[*basicUsers]
 	memo     *memo[struct{}]
-	calls    *limit.Calls // hashes under way, for the processor's sake
+	calls    *limit.Calls // limits concurrent hashes, because of the CPU time
 	failures *basicFailures
 }
 
@@ -71,8 +72,7 @@ var (
 	errBasicOften = errors.New("too many wrong passwords")
 )
 
-// NewBasic returns an Authenticator that accepts the users of a password file. Problems of the file come with its name and
-// the line.
+// NewBasic returns an Authenticator for the users of a password file. Errors in the file contain its name and the line.
 func NewBasic(o BasicOptions) (*Basic, error) {
 	if o.Realm == "" {
 		o.Realm = "handfast"
@@ -102,7 +102,7 @@ func NewBasic(o BasicOptions) (*Basic, error) {
 	}, nil
 }
 
-// remoteHost returns the address that the connection comes from, without its port.
+// remoteHost returns the remote address of the connection, without the port.
 func remoteHost(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -111,20 +111,20 @@ func remoteHost(r *http.Request) string {
 	return host
 }
 
-// Reload reads the password file now. On an error the passwords stay as they were.
+// Reload reads the password file now. If there is an error, the passwords are unchanged.
 func (b *Basic) Reload() error { return b.file.reload() }
 
-// Challenge implements [Authenticator]: passwords are UTF-8 (RFC 7617 §2.1).
+// Challenge implements [Authenticator]. The charset is UTF-8 (RFC 7617 §2.1).
 func (b *Basic) Challenge() string { return "Basic realm=" + b.realm + `, charset="UTF-8"` }
 
-// Authenticate implements [Authenticator]. The Identity is issued now: the password was shown now, and holds now.
+// Authenticate implements [Authenticator]. The Identity is issued now, because the password was sent and is valid now.
 func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 	user, password, err := b.find(r)
 	if err != nil {
 		return nil, err
 	}
-	// First of all, also for a password that is remembered: else an address that has been guessing could tell a right
-	// guess from a wrong one, by being admitted, as fast as it likes.
+	// This check is first, and also applies to a remembered password: otherwise an address that guesses passwords could quickly
+	// tell a correct guess from a wrong one, by being admitted.
 	address := b.o.Address(r)
 	if wait := b.failures.blocked(user, address); wait > 0 {
 		return nil, TooMany(wait, errBasicOften)
@@ -138,18 +138,18 @@ func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 		if refusal, ok := errors.AsType[*Error](err); ok {
 			return nil, refusal
 		}
-		return nil, Unavailable(time.Second, err) // what another request was checking broke off, or the client left
+		return nil, Unavailable(time.Second, err) // the request that computed the answer failed, or this client left
 	}
 	return &Identity{Subject: user, Method: "basic", Claims: users.claims(user), Issued: time.Now()}, nil
 }
 
-// check holds a password against its hash. It counts the attempt as failed before it knows, so that many concurrently do not
-// get more tries than one after the other.
+// check verifies a password. It counts the attempt as failed before it knows the result, so that concurrent attempts do not exceed
+// the limit.
 func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	if wait := b.failures.begin(user, address); wait > 0 {
 		return TooMany(wait, errBasicOften)
 	}
-	if err := b.calls.Begin(context.Background()); err != nil { // others with the same password wait for the answer
+	if err := b.calls.Begin(context.Background()); err != nil { // other requests with the same password wait for the answer
 		b.failures.undo(user, address)
 		return Unavailable(b.o.Wait, err)
 	}
@@ -161,7 +161,7 @@ func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	return nil
 }
 
-// find returns the credentials that r carries.
+// find returns the credentials in r.
 func (b *Basic) find(r *http.Request) (user, password string, err error) {
 	var basic int
 	fields := r.Header.Values("Authorization")

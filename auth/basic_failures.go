@@ -8,10 +8,10 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// basicAddressFactor is how many times as often an address may fail for all users together as for one.
+// basicAddressFactor is the limit of an address for all users together, as a multiple of the limit for one user.
 const basicAddressFactor = 10
 
-// basicFailures counts wrong passwords, by user and address and by address alone.
+// basicFailures counts wrong passwords, both per user and address and per address.
 type basicFailures struct {
 	limit int
 
@@ -19,7 +19,7 @@ type basicFailures struct {
 	windows[basicSource]
 }
 
-// basicSource is where attempts come from; user is "" for all users together.
+// basicSource is the source of attempts; user is "" for all users together.
 type basicSource struct{ user, address string }
 
 func newBasicFailures(window time.Duration, limit, max int) *basicFailures {
@@ -34,14 +34,14 @@ func basicSources(user, address string) [2]basicSource {
 	return [2]basicSource{{user: user, address: address}, {address: address}}
 }
 
-// blocked returns for how long no more attempts are taken, 0 if they are.
+// blocked returns how long no attempts are accepted, 0 if they are accepted now.
 func (f *basicFailures) blocked(user, address string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.wait(basicSources(user, address))
 }
 
-// wait is blocked with f.mu held.
+// wait is blocked for callers that hold f.mu.
 func (f *basicFailures) wait(sources [2]basicSource) time.Duration {
 	now := time.Now()
 	var longest time.Duration
@@ -57,7 +57,7 @@ func (f *basicFailures) wait(sources [2]basicSource) time.Duration {
 	return longest
 }
 
-// begin counts an attempt as failed, unless there were too many: then it returns how long to wait. undo takes it back.
+// begin counts an attempt as failed, unless the limit is reached: then it returns how long to wait. undo reverses it.
 func (f *basicFailures) begin(user, address string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -71,7 +71,7 @@ func (f *basicFailures) begin(user, address string) time.Duration {
 	return 0
 }
 
-// undo takes back what begin counted.
+// undo reverses begin.
 func (f *basicFailures) undo(user, address string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

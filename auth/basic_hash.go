@@ -14,28 +14,28 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// The bounds of hashes in a password file: one line of the file must not be able to stop the server.
+// The limits for hashes in a password file: no single line of the file may overload the server.
 const (
-	bcryptMinCost, bcryptMaxCost = 5, 14 // htpasswd makes 5 unless asked for more; 14 takes about a second
+	bcryptMinCost, bcryptMaxCost = 5, 14 // the default of htpasswd is 5; 14 takes about a second
 	argonMaxMemory               = 256 << 10
-	argonMaxWork                 = 1 << 20 // memory times passes, in KiB
+	argonMaxWork                 = 1 << 20 // memory in KiB, times passes
 	argonMaxThreads              = 16
 )
 
-// The parameters of new hashes, as OWASP names them as the least for argon2id.
+// The parameters of new hashes: the minimum that OWASP recommends for argon2id.
 const (
 	argonMemory, argonTime, argonThreads = 19 << 10, 2, 1
 	argonSalt, argonKey                  = 16, 32 // bytes
 )
 
-// errBasicHash says what a line of a password file must be.
+// errBasicHash describes the valid hashes in a password file.
 var errBasicHash = errors.New("the hash is neither bcrypt ($2a$, $2b$, $2y$) nor an argon2id string ($argon2id$v=19$m=...); " +
 	"htpasswd needs -B")
 
-// passwordHash is one way to know a password when one sees it.
+// passwordHash verifies passwords.
 type passwordHash interface{ verify(password string) bool }
 
-// HashPassword returns an argon2id string for a line of a password file, of 19 MiB and two passes.
+// HashPassword returns an argon2id string for a line of a password file, with 19 MiB and two passes.
 func HashPassword(password string) (string, error) {
 	if password == "" || len(password) > basicMaxPassword || !validBasicText(password) {
 		return "", fmt.Errorf("auth: a password is 1 to %d bytes of UTF-8 without control characters", basicMaxPassword)
@@ -48,7 +48,7 @@ func HashPassword(password string) (string, error) {
 		enc.EncodeToString(salt), enc.EncodeToString(key)), nil
 }
 
-// parsePasswordHash reads a hash of any kind that is known. Its errors do not quote the hash.
+// parsePasswordHash parses a hash of any known kind. Its errors do not quote the hash.
 func parsePasswordHash(s string) (passwordHash, error) {
 	switch {
 	case strings.HasPrefix(s, "$argon2id$"):
@@ -68,14 +68,14 @@ func parsePasswordHash(s string) (passwordHash, error) {
 
 type bcryptHash string
 
-// bcryptMaxPassword is how many bytes bcrypt looks at. A longer password would match by its beginning alone.
+// bcryptMaxPassword is the number of bytes that bcrypt reads. A longer password would match if only its beginning is correct.
 const bcryptMaxPassword = 72
 
 func (h bcryptHash) verify(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil && len(password) <= bcryptMaxPassword
 }
 
-// argonHash is an argon2id string, taken apart.
+// argonHash is a parsed argon2id string.
 type argonHash struct {
 	memory, time uint32
 	threads      uint8
@@ -90,7 +90,7 @@ func (h *argonHash) derive(password string) []byte {
 	return argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))
 }
 
-// parseArgon reads "$argon2id$v=19$m=19456,t=2,p=1$SALT$KEY".
+// parseArgon parses "$argon2id$v=19$m=19456,t=2,p=1$SALT$KEY".
 func parseArgon(s string) (*argonHash, error) {
 	parts := strings.Split(s, "$")
 	var version, memory, passes, threads uint32
@@ -121,11 +121,11 @@ func parseArgon(s string) (*argonHash, error) {
 
 // basicUsers is the content of a password file.
 type basicUsers struct {
-	generation uint64 // differs between any two
+	generation uint64 // unique to this content
 	byName     map[string]basicUser
 	names      []string
 	seed       maphash.Seed
-	checked    atomic.Int64 // how many hashes were computed, for tests
+	checked    atomic.Int64 // number of hashes computed, for tests
 }
 
 type basicUser struct {
@@ -135,7 +135,7 @@ type basicUser struct {
 
 var basicGeneration atomic.Uint64
 
-// parseBasicUsers reads a password file.
+// parseBasicUsers parses a password file.
 func parseBasicUsers(name, text string) (*basicUsers, error) {
 	users := &basicUsers{generation: basicGeneration.Add(1), byName: map[string]basicUser{}, seed: maphash.MakeSeed()}
 	err := eachLine(name, text, func(line string) error {
@@ -168,8 +168,8 @@ func parseBasicUsers(name, text string) (*basicUsers, error) {
 	return users, err
 }
 
-// verify reports whether the password is that of user. For an unknown user it computes the hash of another one,
-// always the same one, so that the time it takes does not say who is known.
+// verify reports whether the password is that of user. For an unknown user it computes a fixed other hash, so that the time does
+// not reveal which users exist.
 func (u *basicUsers) verify(user, password string) bool {
 	entry, known := u.byName[user]
 	if !known {
@@ -182,5 +182,5 @@ func (u *basicUsers) verify(user, password string) bool {
 	return entry.hash.verify(password) && known
 }
 
-// claims returns what else the file says of a user.
+// claims returns the claims of a user in the file.
 func (u *basicUsers) claims(user string) map[string]any { return u.byName[user].claims }

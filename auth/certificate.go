@@ -12,36 +12,36 @@ import (
 	"time"
 )
 
-// CertificateName says which name of a certificate is its owner's.
+// CertificateName is a kind of name in a certificate, which can identify its owner.
 type CertificateName string
 
-// The names that a certificate may have. All but the last are subject alternative names (RFC 5280 §4.2.1.6).
+// The kinds of names. All but the last are subject alternative names (RFC 5280 §4.2.1.6).
 const (
 	CertificateURI   CertificateName = "uri" // such as spiffe://example.com/billing
 	CertificateDNS   CertificateName = "dns"
 	CertificateEmail CertificateName = "email"
-	// CertificateCommonName is what certificates had before there were alternative names. Nothing says what kind of name
-	// it is: use it only with a CA of your own.
+	// CertificateCommonName is the name used before subject alternative names existed. Its kind is not specified: use it only with
+	// a CA of your own.
 	CertificateCommonName CertificateName = "cn"
 )
 
-// CertificateOptions says what the certificates of clients mean.
+// CertificateOptions configure [NewCertificates].
 type CertificateOptions struct {
-	// Names lists the kinds of names that are looked at, the best first; nil means URI, DNS, email. The first name of the
-	// first kind that the certificate has becomes the subject: of the DNS in lower case, of an address what follows the @,
-	// since certificates of one owner may differ in that.
+	// Names lists the kinds of names to look for, in order of preference; nil means URI, DNS, email. The subject is the first name
+	// of the first kind that the certificate has. DNS names, and the part of an email address after the @, are converted to lower
+	// case, because certificates of one owner may differ in that.
 	Names []CertificateName
 
-	// Subjects, if it is not nil, says which subject a name stands for, and keeps out all whose names are not in it.
+	// Subjects, if not nil, maps names to subjects; clients whose names are not in it are rejected.
 	Subjects map[string]string
 }
 
-// Certificates is an [Authenticator] for client certificates that the TLS listener has verified, against its own CAs.
-// One that it merely received says nothing, and counts as none. A browser shows its certificate by itself, whichever page
-// connects: keep [websocket.AcceptOptions].AnyOrigin off. Make it with [NewCertificates].
+// Certificates is an [Authenticator] for client certificates that the TLS listener has verified with its own CAs. An unverified
+// certificate counts as none. A browser sends its certificate with the requests of any page: do not set AnyOrigin of
+// [websocket.AcceptOptions]. Make it with [NewCertificates].
 type Certificates struct {
 	o        CertificateOptions
-	subjects map[certificateKey]string // o.Subjects, as each kind of name is compared
+	subjects map[certificateKey]string // o.Subjects with normalized names
 }
 
 type certificateKey struct {
@@ -54,7 +54,7 @@ var (
 	errCertificateName = errors.New("the client certificate names no known user")
 )
 
-// NewCertificates returns an Authenticator that takes names from client certificates.
+// NewCertificates returns an Authenticator that identifies clients by their certificates.
 func NewCertificates(o CertificateOptions) (*Certificates, error) {
 	if len(o.Names) == 0 {
 		o.Names = []CertificateName{CertificateURI, CertificateDNS, CertificateEmail}
@@ -86,18 +86,18 @@ func NewCertificates(o CertificateOptions) (*Certificates, error) {
 	return c, nil
 }
 
-// Challenge implements [Authenticator]: TLS asks for certificates, HTTP does not.
+// Challenge implements [Authenticator]. There is no HTTP challenge: TLS requests certificates.
 func (c *Certificates) Challenge() string { return "" }
 
-// Authenticate implements [Authenticator]. The Identity's ID is the certificate's SHA-256 fingerprint in hex; it ends with
-// the certificate.
+// Authenticate implements [Authenticator]. The Identity's ID is the certificate's SHA-256 fingerprint in hex; it expires with the
+// certificate.
 func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
-	// PeerCertificates would also hold unverified certificates of the client.
+	// PeerCertificates would also contain unverified certificates.
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.VerifiedChains[0]) == 0 {
 		return nil, ErrNoCredentials
 	}
 	cert := r.TLS.VerifiedChains[0][0]
-	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) { // it may have ended since the TLS handshake
+	if now := time.Now(); now.After(cert.NotAfter) || now.Before(cert.NotBefore) { // it may have expired since the TLS handshake
 		return nil, Unauthorized(errCertificateTime)
 	}
 	subject := c.subject(cert)
@@ -115,7 +115,7 @@ func (c *Certificates) Authenticate(r *http.Request) (*Identity, error) {
 	}, nil
 }
 
-// subject returns the user that a certificate stands for, "" if none.
+// subject returns the user that a certificate belongs to, "" if there is none.
 func (c *Certificates) subject(cert *x509.Certificate) string {
 	for _, kind := range c.o.Names {
 		for _, name := range certificateNames(cert, kind) {
@@ -152,8 +152,8 @@ func certificateNames(cert *x509.Certificate, kind CertificateName) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !fits(kind, n) })
 }
 
-// fits reports whether a name may be one of its kind. One that has the form of another kind could pass for another user:
-// an address among the names of the DNS, which a CA may look at less closely.
+// fits reports whether a name may be one of its kind. A name in the form of another kind could impersonate another user: for
+// example, an email address among the DNS names, which a CA may verify less carefully.
 func fits(kind CertificateName, name string) bool {
 	switch kind {
 	case CertificateDNS:
@@ -166,8 +166,7 @@ func fits(kind CertificateName, name string) bool {
 	return name != ""
 }
 
-// plainName returns a name in the one form that all names of the same owner have: names of the DNS know no case (RFC 4343),
-// nor does what follows the @ of an address (RFC 5321 §2.4).
+// plainName normalizes a name: DNS names ignore case (RFC 4343), as does the part of an email address after the @ (RFC 5321 §2.4).
 func plainName(kind CertificateName, name string) string {
 	switch at := strings.LastIndexByte(name, '@'); {
 	case kind == CertificateDNS:
@@ -178,7 +177,7 @@ func plainName(kind CertificateName, name string) string {
 	return name
 }
 
-// certificateClaims returns what a certificate says, for rules. Lists are there even when they are empty.
+// certificateClaims returns the claims of a certificate, for rules. Lists are present even if they are empty.
 func certificateClaims(cert *x509.Certificate) map[string]any {
 	return map[string]any{
 		"uri":               claimList(certificateNames(cert, CertificateURI)),
@@ -192,7 +191,7 @@ func certificateClaims(cert *x509.Certificate) map[string]any {
 	}
 }
 
-// claimList returns a list as JSON would give it, so that a rule sees the same whatever the method.
+// claimList returns a list in the type that JSON decoding produces, so that rules see the same type with each method.
 func claimList(list []string) []any {
 	l := make([]any, len(list))
 	for i, s := range list {

@@ -11,16 +11,15 @@ import (
 // alone or wrapped in an [*Error], passes the request on to the next. If none authenticates the client, the answer is 401 with
 // the challenges of all methods.
 //
-// The subjects of all methods share one namespace: "ann" of a password file is "ann" of an issuer's tokens to a revocation, and
-// to rules that do not look at method. Chain issuers together only if none of them names the users of another.
+// The subjects of all methods share one namespace: revocations, and rules that do not look at method, treat "ann" of a password
+// file and "ann" of an issuer's tokens as the same. Only chain issuers that cannot name each other's users.
 //
-// Put methods whose credentials a client sends on purpose (a header, a ticket) before those that a browser adds by itself (a
-// cookie, a certificate). [Anonymous] goes last, if it is wanted at all. An empty Chain admits no client. The slice is not
-// kept.
+// Put methods whose credentials a client sends deliberately (a header, a ticket) before those that a browser adds automatically (a
+// cookie, a certificate). [Anonymous], if used, is last. An empty Chain admits no client. Chain does not keep the slice.
 func Chain(methods ...Authenticator) Authenticator {
 	var flat []Authenticator
 	for _, m := range methods {
-		if c, ok := m.(*chain); ok { // so that challenges and methods are one list
+		if c, ok := m.(*chain); ok { // so that challenges and methods are in one list
 			flat = append(flat, c.methods...)
 		} else {
 			flat = append(flat, m)
@@ -33,7 +32,7 @@ type chain struct{ methods []Authenticator }
 
 // Authenticate implements [Authenticator].
 func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
-	var shown error // a credential that no method has known yet
+	var shown error // error of a credential that no method has recognized yet
 	for _, m := range c.methods {
 		id, err := m.Authenticate(r)
 		if err == nil && shown != nil && isAnonymous(id) {
@@ -45,7 +44,7 @@ func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 		if !errors.Is(err, ErrNoCredentials) {
 			return nil, err
 		}
-		// A chain within, behind another method, says in an *Error of just that cause that there was no credential.
+		// A nested chain returns an *Error with exactly this cause if there was no credential.
 		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && shown == nil { //nolint:errorlint // not what wraps it
 			shown = err
 		}
@@ -68,10 +67,10 @@ func (c *chain) challenges() []string {
 	return all
 }
 
-// Challenge implements [Authenticator]: a list of all challenges, as RFC 9110 §11.6.1 allows in one field.
+// Challenge implements [Authenticator]: a list of all challenges, which RFC 9110 §11.6.1 allows in one field.
 func (c *chain) Challenge() string { return strings.Join(c.challenges(), ", ") }
 
-// Close closes every method that has a Close, such as a [JWT] that fetches keys.
+// Close closes every method that has a Close method, such as a [JWT] that fetches keys.
 func (c *chain) Close() error {
 	var errs []error
 	for _, m := range c.methods {
@@ -82,20 +81,20 @@ func (c *chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Anonymous admits every client, as the subject "anonymous" of the method "anonymous". It is the last of a [Chain]: it admits
+// Anonymous admits every client, as the subject "anonymous" with the method "anonymous". It has to be last in a [Chain]: it admits
 // clients without credentials, and rules decide what they may do; a client with an invalid credential is still rejected.
 func Anonymous() Authenticator { return anonymous{} }
 
 type anonymous struct{}
 
-// anonymousIdentity is shared: an Identity is not changed.
+// anonymousIdentity is shared: an Identity is never changed.
 var anonymousIdentity = &Identity{Subject: "anonymous", Method: "anonymous"}
 
-// isAnonymous reports whether id is one that any client gets.
+// isAnonymous reports whether id is the one for clients without credentials.
 func isAnonymous(id *Identity) bool { return id != nil && id.Method == anonymousIdentity.Method }
 
 // Authenticate implements [Authenticator].
 func (anonymous) Authenticate(*http.Request) (*Identity, error) { return anonymousIdentity, nil }
 
-// Challenge implements [Authenticator]: there is nothing to ask for.
+// Challenge implements [Authenticator]: no credential is needed.
 func (anonymous) Challenge() string { return "" }

@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// Cookie finds a token in a cookie.
+// Cookie is a [Source] that finds a token in a cookie.
 //
-// A browser adds its cookies to every WebSocket that any page opens, so that a page of another site could connect as its
-// visitor (cross-site WebSocket hijacking, CWE-1385). Therefore a request with the cookie must come from a page of one of
-// origins, "https://app.example.com", as the browser says in its Origin field: compared whole, without wildcards. A request
-// from another page, or from none, is answered with 403, whatever the cookie is worth. SameSite=Lax or Strict helps in addition,
-// but takes every subdomain for the same site. A name that begins with "__Host-" keeps other subdomains from setting it.
+// A browser adds its cookies to every WebSocket that any page opens, so that a page of another site could connect as the user
+// (cross-site WebSocket hijacking, CWE-1385). Therefore a request with the cookie must be from a page of one of origins, such as
+// "https://app.example.com", according to its Origin field. Origins are compared exactly, without wildcards. A request from another
+// page, or without an origin, is answered with 403, even if the cookie is valid. SameSite=Lax or Strict helps in addition, but
+// treats all subdomains as the same site. A name that begins with "__Host-" prevents other subdomains from setting the cookie.
 //
-// The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] has to name those that are not
-// the server's own, too: it is asked first.
+// The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] must also list those that are not the
+// server's own, because it is checked first.
 //
-// The error is about an origin that no browser sends, or an empty list.
+// The error reports an origin that no browser sends, or an empty list.
 func Cookie(name string, origins ...string) (Source, error) {
 	if err := checkCookie(name, origins); err != nil {
 		return Source{}, err
@@ -31,11 +31,11 @@ func Cookie(name string, origins ...string) (Source, error) {
 	}}, nil
 }
 
-// SessionCookie lets next judge a session cookie, once it is clear that a page of one of origins sends it (see [Cookie]). It is for
-// methods that ask a service about the cookie, such as forward auth. A request without the cookie carries no
-// credentials, and next is not asked.
+// SessionCookie passes requests with a session cookie to next, if they are from a page of one of origins (see [Cookie]). It is for
+// methods that ask a service about the cookie, such as forward auth. A request without the cookie has no credentials, and next is
+// not called.
 //
-// The error is about an origin that no browser sends, or an empty list.
+// The error reports an origin that no browser sends, or an empty list.
 func SessionCookie(name string, origins []string, next Authenticator) (Authenticator, error) {
 	source, err := Cookie(name, origins...)
 	if err != nil {
@@ -73,17 +73,17 @@ func (s *session) Close() error {
 	return nil
 }
 
-// cookieChallenge asks for a cookie. RFC 9110 §15.5.2 wants a challenge in every 401, and no scheme for cookies was ever
-// registered; this one is from an expired draft (draft-broyer-http-cookie-auth), and what does not know it ignores it.
+// cookieChallenge is the challenge for a cookie. RFC 9110 §15.5.2 requires a challenge in every 401, but no scheme for cookies was
+// ever registered; this one is from an expired draft (draft-broyer-http-cookie-auth), and clients that do not know it ignore it.
 func cookieChallenge(name string) string { return `Cookie cookie-name="` + name + `"` }
 
-// cookie returns the value of the cookie, if a page of one of origins sends it.
+// cookie returns the value of the cookie, if the request is from a page of one of origins.
 func cookie(r *http.Request, name string, origins []string) (string, error) {
 	found := r.CookiesNamed(name)
 	if len(found) == 0 {
 		return "", ErrNoCredentials
 	}
-	// RFC 6454 §7.3: a browser sends one Origin field. RFC 6455 §10.2: this is what it is for.
+	// RFC 6454 §7.3: a browser sends one Origin field. RFC 6455 §10.2 describes this use of it.
 	switch lines := r.Header["Origin"]; {
 	case len(lines) == 0:
 		return "", Forbidden(fmt.Errorf("a request with the cookie %s has no origin, so it was not sent by a page", name))
@@ -99,7 +99,7 @@ func cookie(r *http.Request, name string, origins []string) (string, error) {
 	return found[0].Value, nil
 }
 
-// checkCookie checks what an operator has written.
+// checkCookie validates the operator's settings.
 func checkCookie(name string, origins []string) error {
 	if (&http.Cookie{Name: name, Value: "x"}).Valid() != nil {
 		return fmt.Errorf("auth: %q cannot be the name of a cookie", name)
@@ -117,8 +117,7 @@ func checkCookie(name string, origins []string) error {
 	return nil
 }
 
-// checkOrigin returns an origin as browsers write it (RFC 6454 §6.2): in lower case, without the port that the scheme has
-// anyway.
+// checkOrigin returns an origin as browsers write it (RFC 6454 §6.2): in lower case, without the default port of the scheme.
 func checkOrigin(s string) (string, error) {
 	u, err := url.Parse(s)
 	switch {

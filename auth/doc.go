@@ -15,7 +15,7 @@
 // handshake, neither the status nor the body, only that the connection was closed with 1006. To find the reason, a page can use
 // fetch.
 //
-//	who connects                                      take
+//	client                                            method
 //	a service, a command                              [Bearer] with a [JWT], or an API key
 //	a device with a certificate                       the client certificate
 //	a page that has a token                           [Subprotocol], with a real protocol beside it
@@ -23,8 +23,8 @@
 //	                                                  exact origins of the pages
 //	a page on another site, or one that cannot        a ticket: the page gets it by fetch, and it is good for one
 //	set subprotocols                                  connection within a minute
-//	clients checked by another service              forward auth
-//	any client                                           [Anonymous], last in the chain, and rules about what it may do
+//	clients checked by another service                forward auth
+//	any client                                        [Anonymous], last in the chain, and rules about what it may do
 //
 // A token in the URL ([Query]) is the last resort, since URLs are written to logs. A ticket is sent in the same way without
 // that risk.
@@ -48,16 +48,16 @@
 // many requests, and 503 with Retry-After while its credential cannot be checked. The reply never states which part of a
 // credential is wrong. The [Error] is for the server's log, and holds no credential.
 //
-// # The end of a credential
+// # Expiry of a credential
 //
-// A connection outlives the check of its token. A [Live] closes sessions with [CodeExpired] at [Identity.Expires], and when
-// their subject, or their credential by [Identity.ID], is revoked. It works behind a Guard, or directly, with [Live.Admit] and
-// [Session.Open], on anything that can be shut. [RefuseRevoked] rejects revoked credentials, and [Logout] revokes; all of them
-// share a [Store].
+// A connection outlives the check of its token. A [Live] closes sessions with [CodeExpired] at [Identity.Expires], and when their
+// subject, or their credential by [Identity.ID], is revoked. It works behind a Guard, or directly, with [Live.Admit] and
+// [Session.Open], for any connection that implements [Handle]. [RefuseRevoked] rejects revoked credentials, and [Logout] revokes
+// them; all of them share a [Store].
 //
 // # Rules
 //
-// Rules are expressions that are compiled and checked when they are loaded: an unknown name or a wrong type is an error with
-// its line and column. The first rule whose condition is true decides; without one, the action is denied. A missing claim never
+// Rules are expressions that are compiled and checked when they are loaded: an unknown name or a wrong type is an error with its
+// line and column. The first rule whose condition is true decides; if there is none, the action is denied. A missing claim never
 // makes a condition true by accident, and a condition that fails denies: see [Rule].
 package auth

@@ -13,85 +13,85 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// ForwardOptions says which HTTP service is asked who a client is, and how. Times and numbers that are zero or less stand
-// for what their comments say.
+// ForwardOptions configure [NewForward]: the HTTP service that authenticates clients, and the requests to it. Zero and negative
+// values mean the defaults in the comments.
 type ForwardOptions struct {
 	// URL is asked with GET: the service answers 2xx, 401 or 403.
 	URL string
 
-	// Credentials are the fields that are copied from a request and that say who its client is; nil: Authorization and
-	// Cookie. The service is not asked about requests that have none of them.
+	// Credentials are the fields that identify the client, and are copied from the request; nil means Authorization and Cookie. The
+	// service is not asked about requests without any of them.
 	Credentials []string
 
-	// Cookies are the names of the cookies that are copied; nil means all. A request without one of them has no Cookie field
-	// for the service.
+	// Cookies are the names of the cookies that are copied; nil means all. If the request has none of them, the service gets no
+	// Cookie field.
 	Cookies []string
 
 	// Headers are further fields that are copied.
 	Headers []string
 
-	// Always asks about requests without credentials, too: for services that look at the address or the URI.
+	// Always asks about requests without credentials too: for services that decide by address or URI.
 	Always bool
 
-	// RawQuery sends the service the query of the URI unchanged. Otherwise parameters that are secrets by name or form are
-	// replaced: token, access_token, ticket, key and the like. Secrets are further names of such parameters.
+	// RawQuery sends the service the query of the URI unchanged. Otherwise parameters with secrets, recognized by name or form, are
+	// replaced: token, access_token, ticket, key and the like. Secrets lists further names of such parameters.
 	RawQuery bool
 	Secrets  []string
 
-	// SubjectHeaders are the fields of the answer that may name the client; nil: X-Auth-Request-User, Remote-User,
-	// X-Forwarded-User. An answer in JSON can have "subject", "claims", "id", "issued" and "expires" (RFC 3339 or seconds
-	// since 1970) instead. DefaultSubject is the subject when the service says yes and no more; "" means the answer is 503.
+	// SubjectHeaders are the fields of the answer that may name the client; nil means X-Auth-Request-User, Remote-User,
+	// X-Forwarded-User. A JSON answer can have "subject", "claims", "id", "issued" and "expires" (RFC 3339 or seconds since 1970)
+	// instead. DefaultSubject is the subject if the service accepts the client without naming it; "" means the reply is then 503.
 	SubjectHeaders []string
 	DefaultSubject string
 
-	// Claims says which fields of the answer become which claims; nil means the groups, email and name that common services
-	// send.
+	// Claims maps fields of the answer to claims; nil means the groups, email and name that common services send.
 	Claims []ForwardClaim
 
-	// Challenge is the WWW-Authenticate that asks for what the service wants, such as "Bearer"; "" means none.
+	// Challenge is the WWW-Authenticate value for the credentials that the service accepts, such as "Bearer"; "" means none.
 	Challenge string
 
-	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto; nil:
-	// those of the connection, which behind a proxy are those of the proxy.
+	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto. nil means
+	// those of the connection, which are those of the proxy behind a proxy.
 	Address func(r *http.Request) string
 	Scheme  func(r *http.Request) string
 
-	// Lifetime ends identities for which the service returns no expiry; 0 means that they do not expire.
+	// Lifetime is the lifetime of identities for which the service returns no expiry; 0 means that they do not expire.
 	Lifetime time.Duration
 
 	// Recheck and RecheckGrace are the Every and Grace of [Identity.Again], which is nil if Recheck is 0.
 	Recheck, RecheckGrace time.Duration
 
-	// TTL is how long a yes is remembered when the answer has no Cache-Control; 0 means 10 s; less: not at all. MaxTTL bounds
-	// what the answer says; 0 means one minute. DenyTTL is how long a no is; 0 means 1 s; less: not at all.
+	// TTL is how long a positive answer without Cache-Control is cached; 0 means 10 s, a negative value disables caching. MaxTTL is
+	// the upper limit for Cache-Control; 0 means one minute. DenyTTL is how long a refusal is cached; 0 means 1 s, a negative value
+	// disables caching.
 	TTL, MaxTTL, DenyTTL time.Duration
 
-	// Timeout bounds one question; 0 means 5 s. InFlight is how many are asked at once; 0 means 64. The others wait, at most Wait;
-	// 0 means 1 s. Then the answer is 503.
+	// Timeout limits one request to the service; 0 means 5 s. InFlight is the maximum number of concurrent requests; 0 means 64.
+	// The others wait, for at most Wait; 0 means 1 s. Then the answer is 503.
 	Timeout  time.Duration
 	InFlight int
 	Wait     time.Duration
 
-	// Failures is how many questions in a row may fail before none is asked for Pause, and everybody gets 503 at once;
-	// 0 means 5 and 5 s. Then one question is asked, and what becomes of it decides.
+	// Failures is the number of consecutive failures after which no request is sent for Pause, and every client immediately gets
+	// 503; 0 means 5 and 5 s. Then one request is sent, and its result decides.
 	Failures int
 	Pause    time.Duration
 
-	// Transport asks; nil means one of its own, which uses no proxy.
+	// Transport sends the requests; nil means a separate one without a proxy.
 	Transport http.RoundTripper
 }
 
-// ForwardClaim says that a field of the answer becomes a claim.
+// ForwardClaim maps a field of the answer to a claim.
 type ForwardClaim struct {
 	Header string // the field
-	Claim  string // the name of the claim
-	List   bool   // the values between commas, as a list
+	Claim  string // its name
+	List   bool   // split the value at commas, into a list
 }
 
-// forwardMemory is how many answers are remembered.
+// forwardMemory is the maximum number of cached answers.
 const forwardMemory = 10_000
 
-// forwardClaims are what oauth2-proxy and Authelia send.
+// forwardClaims are the fields that oauth2-proxy and Authelia send.
 var forwardClaims = []ForwardClaim{
 	{Header: "X-Auth-Request-Groups", Claim: "groups", List: true},
 	{Header: "X-Auth-Request-Email", Claim: "email"},
@@ -101,28 +101,28 @@ var forwardClaims = []ForwardClaim{
 	{Header: "Remote-Name", Claim: "name"},
 }
 
-// Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [SessionCookie]
-// before a Forward that looks at them, or keep [websocket.AcceptOptions].AnyOrigin off. Answers are remembered for a short time, the same question
-// is never asked twice at once, and while the service fails everybody is rejected with 503. Make it with [NewForward].
+// Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [SessionCookie] before
+// a Forward that uses them, or do not set AnyOrigin of [websocket.AcceptOptions]. Answers are cached for a short time, the same
+// question is never asked concurrently, and while the service fails every client is rejected with 503. Make it with [NewForward].
 type Forward struct {
 	o       ForwardOptions
 	client  *http.Client
 	memo    *memo[forwardAnswer]
-	calls   *limit.Calls // of all endpoints together, for the service's sake
+	calls   *limit.Calls // for all endpoints together, to protect the service
 	breaker *limit.Breaker
 }
 
-// forwardAnswer is what the service has said: an identity, or a refusal.
+// forwardAnswer is the answer of the service: an identity, or a refusal.
 type forwardAnswer struct {
 	id      *Identity
 	refusal *Error
 }
 
-// NewForward returns an Authenticator that asks the service of o.URL. Close it when it is not used any more.
+// NewForward returns an Authenticator that asks the service at o.URL. Close it when it is no longer used.
 func NewForward(o ForwardOptions) (*Forward, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, errors.New("auth: forward: the URL must be http or https, with a host and without a password") // unquoted: there may be one
+		return nil, errors.New("auth: forward: the URL must be http or https, with a host and without a password") // the URL is not quoted, because it may contain a password
 	}
 	if o.Credentials == nil {
 		o.Credentials = []string{"Authorization", "Cookie"}
@@ -168,7 +168,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 	}, nil
 }
 
-// zeroIs returns d, or what stands for zero; less than zero is zero.
+// zeroIs returns d, instead if d is zero, and zero if d is negative.
 func zeroIs(d, instead time.Duration) time.Duration {
 	if d == 0 {
 		return instead
@@ -193,7 +193,8 @@ func (f *Forward) Close() error {
 // Challenge implements [Authenticator].
 func (f *Forward) Challenge() string { return f.o.Challenge }
 
-// Authenticate implements [Authenticator]. The Identity is issued when the service has said yes, unless it says otherwise.
+// Authenticate implements [Authenticator]. The Identity is issued at the time of the service's answer, unless the answer has
+// another time.
 func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	question, ok := f.question(r)
 	if !ok && !f.o.Always {
@@ -202,11 +203,11 @@ func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	return f.answer(r.Context(), question)
 }
 
-// answer returns the service's answer to a question. The identity retains the question for [Identity.Again].
+// answer returns the service's answer to a question. The identity keeps the question for [Identity.Again].
 func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, error) {
-	// Everything that is sent to the service belongs to the question: its answer may depend on any of it.
+	// Everything that is sent to the service is part of the question, because its answer may depend on any of it.
 	answer, err := f.memo.ask(ctx, f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
-		// Others wait for this answer: it does not end with the request that happened to be first.
+		// Others may wait for this answer: it does not end with the request that happened to be first.
 		a, ttl, err := f.ask(context.WithoutCancel(ctx), question)
 		if a.id != nil && f.o.Recheck > 0 {
 			a.id.Again = &Again{Every: f.o.Recheck, Grace: f.o.RecheckGrace, Ask: func(ctx context.Context) (*Identity, error) {
@@ -219,7 +220,7 @@ func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, 
 	case ok:
 		return nil, refusal
 	case err != nil:
-		return nil, Unavailable(time.Second, err) // what another request asked broke off, or the client left
+		return nil, Unavailable(time.Second, err) // the request that asked failed, or this client left
 	case answer.refusal != nil:
 		return nil, answer.refusal
 	}
@@ -229,7 +230,7 @@ func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, 
 	return nil, Unauthorized(errForwardExpired, f.o.Challenge)
 }
 
-// headerParts returns the fields in an order that depends on nothing else.
+// headerParts returns the fields in a deterministic order.
 func headerParts(h http.Header) []string {
 	var parts []string
 	for name, values := range h {

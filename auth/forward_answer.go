@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	forwardMaxBody  = 16 << 10 // bytes of an answer that are read
+	forwardMaxBody  = 16 << 10 // bytes read of an answer
 	forwardMaxRetry = time.Minute
 
 	forwardMaxChallenge = 2048 // bytes
@@ -27,13 +27,13 @@ var (
 	errForwardNobody  = errors.New("the auth service approved the request without naming exactly one user")
 )
 
-// ask asks the service, if that may be done now.
+// ask asks the service, if that is allowed now.
 func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer, time.Duration, error) {
 	if err := f.calls.Begin(ctx); err != nil {
 		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
 	}
 	defer f.calls.End()
-	done, wait := f.breaker.Begin() // after the wait for a turn: the service may have failed meanwhile
+	done, wait := f.breaker.Begin() // after the wait for a place: the service may have failed meanwhile
 	if wait > 0 {
 		return forwardAnswer{}, 0, Unavailable(wait, errForwardPause)
 	}
@@ -62,7 +62,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 	return f.judge(resp, body)
 }
 
-// judge turns the service's answer into what is done, and for how long it holds.
+// judge returns the result for the service's answer, and how long it is valid.
 func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.Duration, error) {
 	cause := fmt.Errorf("the auth service answered with status %d", resp.StatusCode)
 	switch status := resp.StatusCode; {
@@ -78,7 +78,7 @@ func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.D
 		return forwardAnswer{id: id}, ttl, nil
 	case status == http.StatusForbidden:
 		return forwardAnswer{refusal: Forbidden(cause)}, f.o.DenyTTL, nil
-	case status == http.StatusUnauthorized, status >= 300 && status < 400: // a redirect leads to where people sign in
+	case status == http.StatusUnauthorized, status >= 300 && status < 400: // a redirect leads to a login page
 		e := Unauthorized(cause, f.o.Challenge)
 		if values := resp.Header.Values("WWW-Authenticate"); len(values) > 0 && len(strings.Join(values, "")) <= forwardMaxChallenge {
 			e.Header = http.Header{"Www-Authenticate": values}
@@ -90,7 +90,7 @@ func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.D
 	return forwardAnswer{}, 0, Unavailable(retryAfter(resp.Header), cause)
 }
 
-// retryAfter returns how long the service wants to be left alone, within reason.
+// retryAfter returns the Retry-After of the service, within limits.
 func retryAfter(h http.Header) time.Duration {
 	n, err := strconv.Atoi(h.Get("Retry-After"))
 	if err != nil {
@@ -99,7 +99,7 @@ func retryAfter(h http.Header) time.Duration {
 	return min(max(time.Duration(n)*time.Second, time.Second), forwardMaxRetry)
 }
 
-// ttl returns how long a yes may be remembered (RFC 9111 §5.2.2).
+// ttl returns how long a positive answer may be cached (RFC 9111 §5.2.2).
 func (f *Forward) ttl(h http.Header) time.Duration {
 	ttl := f.o.TTL
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -110,7 +110,7 @@ func (f *Forward) ttl(h http.Header) time.Duration {
 		case "max-age":
 			n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 31)
 			if err != nil {
-				return 0 // RFC 9111 §4.2.1: what cannot be read counts as stale
+				return 0 // RFC 9111 §4.2.1: a value that cannot be parsed counts as stale
 			}
 			ttl = min(time.Duration(n)*time.Second, f.o.MaxTTL)
 		}
@@ -118,7 +118,7 @@ func (f *Forward) ttl(h http.Header) time.Duration {
 	return ttl
 }
 
-// forwardBody is what an answer in JSON may say.
+// forwardBody is a JSON answer.
 type forwardBody struct {
 	Subject string         `json:"subject"`
 	Claims  map[string]any `json:"claims"`
@@ -127,7 +127,7 @@ type forwardBody struct {
 	Expires forwardTime    `json:"expires"`
 }
 
-// forwardTime is a time as a string of RFC 3339 or in seconds since 1970.
+// forwardTime is a time as an RFC 3339 string or in seconds since 1970.
 type forwardTime struct{ time.Time }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -145,7 +145,7 @@ func (t *forwardTime) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// identity reads who the client is from a yes: from the body if it is JSON, else from fields.
+// identity returns the identity in a positive answer: from the body if it is JSON, otherwise from fields.
 func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 	id := &Identity{Method: "forward", Claims: map[string]any{}, Issued: time.Now()}
 	if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil && kind == "application/json" {
@@ -154,7 +154,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 		}
 		var b forwardBody
 		if err := decodeClaims(body, &b); err != nil {
-			return nil, errors.New("the auth service's answer is not valid JSON of the expected form") // it might quote a secret
+			return nil, errors.New("the auth service's answer is not valid JSON of the expected form") // the error might quote a secret
 		}
 		id.Subject, id.ID, id.Expires = b.Subject, b.ID, b.Expires.Time
 		if b.Claims != nil {
@@ -169,7 +169,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 			break
 		}
 		values := h.Values(name)
-		if len(values) > 1 { // which of them was meant?
+		if len(values) > 1 { // it is not clear which one is meant
 			return nil, errForwardNobody
 		}
 		id.Subject = strings.TrimSpace(strings.Join(values, ""))
@@ -195,7 +195,7 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 	return id, nil
 }
 
-// splitList returns what stands between commas, without blanks.
+// splitList returns the values between commas, without surrounding spaces.
 func splitList(s string) []string {
 	var list []string
 	for part := range strings.SplitSeq(s, ",") {

@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// forwardReserved are the fields that the server itself fills in or that say the same, in which a client could say what it
-// likes; that belong to a connection; or that change what an answer looks like.
+// forwardReserved are fields that cannot be copied: those that the server itself sets or equivalents, in which a client could claim
+// anything; those of a connection; and those that change the form of the answer.
 var forwardReserved = []string{
 	"Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade",
@@ -33,9 +33,9 @@ func fieldName(s string) bool {
 	})
 }
 
-// question returns what is sent to the service about a request, and whether there is a credential in it. In addition to the
-// fields that are copied, that is what the client asks for, as Traefik (X-Forwarded-...) and nginx (X-Original-...) do; what the
-// client itself says there does not reach it.
+// question returns the fields for the service about a request, and whether they contain a credential. In addition to the copied
+// fields they describe the client's request, in those of Traefik (X-Forwarded-...) and nginx (X-Original-...); the client's own
+// fields with these names are not passed on.
 func (f *Forward) question(r *http.Request) (http.Header, bool) {
 	h := http.Header{}
 	credentials := false
@@ -83,9 +83,9 @@ func (f *Forward) cookies(r *http.Request) []string {
 	return []string{strings.Join(pairs, "; ")}
 }
 
-// redactQuery returns a URL's query with every value replaced that is a secret: by the name of its parameter (token,
-// access_token, ticket, key and the like, and the further names), whatever the case, or by its form (a JWT, an API key, a
-// ticket). It remains a query. It is for logs, and for services that need not know.
+// redactQuery returns a URL's query with the value of every secret replaced. A secret is recognized by the name of its parameter
+// (token, access_token, ticket, key and the like, and the given names), ignoring case, or by its form (a JWT, an API key, a
+// ticket). The result is still a query. It is for logs, and for services that do not need the secrets.
 func redactQuery(query string, names ...string) string {
 	secret := func(name string) bool {
 		return redact.Name(name) || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
@@ -104,11 +104,11 @@ func redactQuery(query string, names ...string) string {
 	return strings.Join(parts, "&")
 }
 
-// looksSecret reports whether a value has the form of a credential, or of a URL with a parameter that is a secret by its name.
+// looksSecret reports whether a value has the form of a credential, or of a URL that has a secret parameter.
 func looksSecret(value string, secret func(name string) bool) bool {
 	plain, err := url.QueryUnescape(value)
 	if err != nil {
-		return true // what it says, only the server that it is for may know
+		return true // its content is only for the server that it is meant for
 	}
 	if strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
 		strings.Contains(strings.ToLower(plain), "bearer ") {

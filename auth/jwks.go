@@ -11,32 +11,32 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// FetchOptions says how keys are fetched. The zero value is the safe default. It is copied.
+// FetchOptions configure how keys are fetched. The zero value has safe defaults. It is copied.
 type FetchOptions struct {
-	// MinInterval is the least time between two fetches, however many tokens name keys that are not known; so it is also how
-	// long a new key may take to be known here. After a failure the first retries come sooner. 0 means a minute.
+	// MinInterval is the minimum time between two fetches, no matter how many tokens name unknown keys; it is also the time after
+	// which a new key is known here at the latest. After a failure the first retries are sooner. 0 means a minute.
 	MinInterval time.Duration
 
-	// MaxAge is how old the keys may become before they are fetched again. That happens in the background, while tokens go
-	// on being verified. 0 means 10 minutes.
+	// MaxAge is the age at which the keys are fetched again. That happens in the background, while tokens are still verified. 0
+	// means 10 minutes.
 	MaxAge time.Duration
 
-	// MaxStale is for how long the last keys are used when they cannot be fetched again. 0 means 24 hours.
+	// MaxStale is how long the last keys are used if they cannot be fetched again. 0 means 24 hours.
 	MaxStale time.Duration
 
-	// Timeout bounds a fetch, and so how long a handshake waits for one. 0 means 5 seconds.
+	// Timeout limits a fetch, and so how long a handshake waits for one. 0 means 5 seconds.
 	Timeout time.Duration
 
-	// AllowHTTP allows http:// to hosts other than this one. An attacker on the path can then put its own keys in place of
-	// the issuer's, and be any client.
+	// AllowHTTP allows http:// to other hosts than this one. An attacker on the path can then replace the issuer's keys, and
+	// impersonate any client.
 	AllowHTTP bool
 
-	// Transport carries the requests: for a CA of one's own, a proxy, a client certificate. nil means one that follows the
-	// proxy variables of the environment, trusts the roots of the system and keeps no connection open.
+	// Transport sends the requests: for a private CA, a proxy, a client certificate. nil means one that uses the proxy variables of
+	// the environment and the system's root certificates, and keeps no connection open.
 	Transport http.RoundTripper
 
-	// OnError, if it is not nil, is called for every fetch that has failed. It is called from another goroutine, and must not
-	// call Close, which waits for it.
+	// OnError, if not nil, is called for every failed fetch. It is called from another goroutine, and must not call Close, which
+	// waits for it.
 	OnError func(error)
 }
 
@@ -45,35 +45,33 @@ const (
 	defaultMaxAge      = 10 * time.Minute
 	defaultMaxStale    = 24 * time.Hour
 	defaultTimeout     = 5 * time.Second
-	firstRetry         = time.Second // doubles with every failure, up to MinInterval
+	firstRetry         = time.Second // doubles with each failure, up to MinInterval
 )
 
-// RemoteKeys are keys that an issuer publishes. They are fetched when the first token asks for them, again when they have
-// aged, and when a token names a key that is not among them, though not more often than every MinInterval; one fetch at a
-// time, and never one per token. While they cannot be fetched the last ones stay in use; without any, tokens cannot be judged,
-// and are answered with 503.
+// RemoteKeys are keys that an issuer publishes. They are fetched for the first token, again when they reach MaxAge, and when a
+// token names an unknown key, but not more often than every MinInterval and never concurrently. While they cannot be fetched, the
+// last ones are used; if there are none, tokens cannot be verified, and are answered with 503.
 type RemoteKeys struct {
 	name   string
-	issuer string // "": not known
+	issuer string // "" if not known
 	load   func(context.Context) (keySet, error)
 	o      FetchOptions
 	now    func() time.Time
-	ctx    context.Context // of all fetches
+	ctx    context.Context // ends all fetches
 	cancel context.CancelFunc
 	runs   sync.WaitGroup
 
 	mu     sync.Mutex
 	keys   keySet
-	loaded time.Time // when keys came; zero means never
-	next   time.Time // no fetch before
-	fails  int       // in a row
+	loaded time.Time // when the keys were fetched; zero means never
+	next   time.Time // time of the next fetch at the earliest
+	fails  int       // consecutive failures
 	err    error     // of the last fetch
 	flight chan struct{}
 }
 
-// JWKS returns the keys at a URL that a JWK set is served at (RFC 7517 §5), https://id.example.com/keys. Of the set those keys
-// count that are there to verify, and that are strong enough. The URL is not asked before the first token comes. The error
-// is about the URL. Call Close in the end.
+// JWKS returns the keys of a JWK set (RFC 7517 §5) at a URL such as https://id.example.com/keys. Only keys for verification that
+// are strong enough are used. They are fetched for the first token. The error is about the URL. The caller must call Close.
 func JWKS(url string, o FetchOptions) (*RemoteKeys, error) {
 	o.setDefaults()
 	if err := o.checkURL(url); err != nil {
@@ -107,7 +105,7 @@ func (o *FetchOptions) setDefaults() {
 	o.Timeout = positive(o.Timeout, defaultTimeout)
 }
 
-// positive returns d, or else what stands for zero.
+// positive returns d, or zero if d is not positive.
 func positive(d, zero time.Duration) time.Duration {
 	if d > 0 {
 		return d
@@ -115,9 +113,8 @@ func positive(d, zero time.Duration) time.Duration {
 	return zero
 }
 
-// Load fetches the keys if none are there yet: for a server that wants to know at its start whether the issuer can be
-// reached. It waits for a fetch that is under way, and starts none while one has just failed. The error is nil, or an
-// [*Error] with status 503.
+// Load fetches the keys if there are none yet: for a server that has to know at its start whether the issuer is reachable. It waits
+// for a fetch in progress, and starts none if one has just failed. The error is nil, or an [*Error] with status 503.
 func (k *RemoteKeys) Load(ctx context.Context) error {
 	if _, err := k.find(ctx, ""); err != nil && !errors.Is(err, errUnknownKey) {
 		return err
@@ -125,13 +122,13 @@ func (k *RemoteKeys) Load(ctx context.Context) error {
 	return nil
 }
 
-// Issuer returns the issuer whose keys these are, if they come from [OIDC], and else "".
+// Issuer returns the issuer of the keys, if they are from [OIDC], otherwise "".
 func (k *RemoteKeys) Issuer() string { return k.issuer }
 
-// Close ends a fetch that is under way, and waits for its end. Keys are not fetched any more; those that are there stay.
+// Close ends a fetch in progress, and waits until it has ended. Keys are not fetched any more; the present ones stay.
 func (k *RemoteKeys) Close() error {
 	k.mu.Lock()
-	k.cancel() // with the lock held: no fetch starts from here on
+	k.cancel() // with the lock held, so that no fetch starts afterwards
 	k.mu.Unlock()
 	k.runs.Wait()
 	return nil
@@ -152,8 +149,8 @@ func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 	}
 }
 
-// look returns the keys for kid, or why there are none; or else what to wait for, if a fetch may help. Who has waited
-// already takes what there is.
+// look returns the keys for kid, or why there are none. If a fetch may help, it returns what to wait for instead. With waited it
+// uses what is there.
 func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -168,7 +165,8 @@ func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan st
 		return found, nil, nil
 	}
 	if !waited && k.fetch(now) {
-		// Keys that are a little old do for this token. When nothing has come for long they may have been withdrawn: ask.
+		// Slightly old keys are good enough for this token. If nothing was fetched for long, keys may have been withdrawn: wait for
+		// a fetch.
 		if !known || age >= 2*k.o.MaxAge && k.fails == 0 {
 			return nil, k.flight, nil
 		}
@@ -181,11 +179,11 @@ func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan st
 	case k.err == nil:
 		return nil, nil, Unavailable(k.next.Sub(now), fmt.Errorf("%s: closed", k.name))
 	}
-	// The key may be one that could not be fetched.
+	// The key may be among those that could not be fetched.
 	return nil, nil, Unavailable(k.next.Sub(now), fmt.Errorf("%s: %w", k.name, k.err))
 }
 
-// fetch starts a fetch, unless one is under way or it is too soon. It reports whether one is under way.
+// fetch starts a fetch, unless one is in progress or it is too soon. It reports whether one is in progress.
 func (k *RemoteKeys) fetch(now time.Time) bool {
 	if k.flight != nil {
 		return true
@@ -199,7 +197,7 @@ func (k *RemoteKeys) fetch(now time.Time) bool {
 	return true
 }
 
-// run fetches the keys, and ends within Timeout, or with Close.
+// run fetches the keys. It ends within Timeout, or with Close.
 func (k *RemoteKeys) run() {
 	ctx, cancel := context.WithTimeout(k.ctx, k.o.Timeout)
 	defer cancel()

@@ -20,7 +20,7 @@ func (o *FetchOptions) client() *http.Client {
 	transport := o.Transport
 	if transport == nil {
 		t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: o.Timeout}
-		t.DisableKeepAlives = true // one request every few minutes: an open connection would be a burden
+		t.DisableKeepAlives = true // one request every few minutes does not justify an open connection
 		t.MaxResponseHeaderBytes = 64 << 10
 		transport = t
 	}
@@ -32,7 +32,7 @@ func (o *FetchOptions) client() *http.Client {
 	}}
 }
 
-// checkURL checks that what comes from a URL cannot be changed on the way.
+// checkURL checks that the response from a URL cannot be modified in transit.
 func (o *FetchOptions) checkURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
@@ -48,7 +48,7 @@ func (o *FetchOptions) checkURL(s string) error {
 	return errors.New("keys fetched over http can be replaced in transit; use https")
 }
 
-// loopback reports whether a host is this one.
+// loopback reports whether a host is this machine.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -65,7 +65,7 @@ func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) 
 	resp, err := c.Do(r)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // the URL may hold a user and a password
+			err = e.Err // the URL may contain a user and a password
 		}
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"slices"
 )
 
-// jwk is a key as RFC 7517 §4 and RFC 7518 §6 write it.
+// jwk is a key in the format of RFC 7517 §4 and RFC 7518 §6.
 type jwk struct {
 	Kty    string   `json:"kty"`
 	Use    string   `json:"use"`
@@ -26,18 +26,18 @@ type jwk struct {
 	N      string   `json:"n"`
 	E      string   `json:"e"`
 	K      string   `json:"k"`
-	D      string   `json:"d"` // only a private key has it
+	D      string   `json:"d"` // only in private keys
 }
 
-// keyOwner says whose keys are read.
+// keyOwner is the owner of the keys that are parsed.
 type keyOwner bool
 
 const (
-	ownKeys    keyOwner = false // this server's: every key must be usable, and a secret may be among them
-	issuerKeys keyOwner = true  // an issuer's: it may publish any keys, and a published secret is not a secret
+	ownKeys    keyOwner = false // this server: every key must be usable, and secrets are allowed
+	issuerKeys keyOwner = true  // an issuer: it may publish any keys, and a published secret is not a secret
 )
 
-// parseJWKs reads a JWK or a JWK set.
+// parseJWKs parses a JWK or a JWK set.
 func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 	var doc struct {
 		jwk
@@ -78,13 +78,13 @@ func parseJWKs(data []byte, owner keyOwner) (keySet, error) {
 	return set, nil
 }
 
-// parseJWK reads one key.
+// parseJWK parses one key.
 func parseJWK(raw []byte, owner keyOwner) (*key, error) {
 	var j jwk
 	if err := json.Unmarshal(raw, &j); err != nil {
 		return nil, errors.New("not a JWK")
 	}
-	// RFC 7517 §4.2, §4.3: a key that is there to encrypt does not verify.
+	// RFC 7517 §4.2, §4.3: a key for encryption does not verify signatures.
 	if j.Use != "" && j.Use != "sig" {
 		return nil, fmt.Errorf("the key is for another use, %.20q", j.Use)
 	}
@@ -129,18 +129,18 @@ func (j *jwk) ec() (*key, error) {
 	size := (curve.Params().BitSize + 7) / 8
 	x, errX := base64.RawURLEncoding.DecodeString(j.X)
 	y, errY := base64.RawURLEncoding.DecodeString(j.Y)
-	// RFC 7518 §6.2.1.2: as many octets as a coordinate has.
+	// RFC 7518 §6.2.1.2: the values must have the length of a coordinate.
 	if errX != nil || errY != nil || len(x) != size || len(y) != size {
 		return nil, errParameter
 	}
-	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y)) // checks that it is on the curve
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y)) // checks that the point is on the curve
 	if err != nil {
 		return nil, errParameter
 	}
 	return newKey(j.Kid, j.Alg, public)
 }
 
-// okp reads a key of RFC 8037.
+// okp parses a key of RFC 8037.
 func (j *jwk) okp() (*key, error) {
 	if j.Crv != "Ed25519" {
 		return nil, fmt.Errorf("unsupported curve %.20q", j.Crv)

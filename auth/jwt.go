@@ -12,48 +12,47 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// JWTOptions says which tokens hold, and where they stand. Only Keys is required.
+// JWTOptions configure [NewJWT]: which tokens are accepted, and where they are in a request. Only Keys is required.
 type JWTOptions struct {
-	// Keys are what signatures are verified with. A JWT that is closed closes them too.
+	// Keys verify the signatures. Closing a JWT closes them too.
 	Keys KeySource
 
-	// Sources are the places where a token may stand; the first that has one counts. Put those that a browser fills by
-	// itself, cookies, last. nil means [Bearer]. The slice is copied.
+	// Sources are the places where a token may be; the first one with a token is used. Put those that a browser fills
+	// automatically, such as cookies, last. nil means [Bearer]. The slice is copied.
 	Sources []Source
 
-	// Algorithms are those that are taken, of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384,
-	// ES512 and EdDSA. nil means all of them: whatever a token says, a key serves only for the algorithms of its type.
-	// "none" is not one of them. The slice is copied.
+	// Algorithms are the accepted algorithms, of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512
+	// and EdDSA. nil means all of them. A key is only used with the algorithms of its type, whatever the token says. "none" is
+	// never accepted. The slice is copied.
 	Algorithms []string
 
-	// Issuer is what iss must be. "" means the issuer of Keys if they come from [OIDC], and otherwise any.
+	// Issuer is the required value of iss. "" means the issuer of Keys if they are from [OIDC], and otherwise any.
 	Issuer string
 
-	// Audience are names of this service, one of which must be in aud. nil means that it has no name: then no token is
-	// taken that says whom it is for (RFC 7519 §4.1.3). The slice is copied.
+	// Audience are the names of this service, one of which must be in aud. nil means that it has no name: then tokens with an aud
+	// are not accepted (RFC 7519 §4.1.3). The slice is copied.
 	Audience []string
 
-	// AnyAudience takes tokens whomever they are for. A service that gets a user's token, for whatever it does, can then
-	// use it here as that user.
+	// AnyAudience accepts tokens for any audience. Any other service that gets a user's token can then use it here as that user.
 	AnyAudience bool
 
-	// Skew is by how much the issuer's clock may be off: for exp, nbf and iat, which must not be in the future. 0 means
-	// 30 seconds, less than 0 not at all. It lengthens [Identity.Expires] too, so that a token which opens a connection
-	// does not close it in the same moment.
+	// Skew is the tolerated clock difference to the issuer: for exp, nbf and iat, which must not be in the future. 0 means 30
+	// seconds, a negative value no tolerance. It is added to [Identity.Expires] too, so that a connection is not closed at the
+	// moment when its token is accepted.
 	Skew time.Duration
 
-	// AllowNoExpiry takes tokens without exp, which hold as long as their key does.
+	// AllowNoExpiry accepts tokens without exp, which are valid as long as their key.
 	AllowNoExpiry bool
 
-	// SubjectClaim is the claim that becomes [Identity.Subject]: a text of 1 to 512 bytes without control characters and the like, or a
-	// whole number. "" means sub.
+	// SubjectClaim is the claim for [Identity.Subject]: a string of 1 to 512 bytes without control characters and the like, or an
+	// integer. "" means sub.
 	SubjectClaim string
 
 	// Realm is the name in the challenge (RFC 9110 §11.5), without quotation marks and backslashes. "" means "handfast".
 	Realm string
 }
 
-// JWT takes tokens in the form of RFC 7519 with a signature (RFC 7515). It may be used by multiple goroutines concurrently.
+// JWT accepts tokens in the format of RFC 7519 with a signature (RFC 7515). It may be used by multiple goroutines concurrently.
 type JWT struct {
 	o      JWTOptions
 	parser *jwt.Parser
@@ -63,15 +62,15 @@ type JWT struct {
 const (
 	defaultSkew = 30 * time.Second
 
-	maxTokenSubject = 512  // bytes, of a subject in a token
-	maxSubject      = 1024 // of others
+	maxTokenSubject = 512  // bytes of a subject in a token
+	maxSubject      = 1024 // bytes of other subjects
 )
 
-// algorithms are those that a key here can have.
+// algorithms are the supported algorithms.
 var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
 	"ES512", "EdDSA"}
 
-// NewJWT returns a method that takes tokens. The error is about options that cannot be meant.
+// NewJWT returns a method that accepts tokens. The error reports invalid options.
 func NewJWT(o JWTOptions) (*JWT, error) {
 	if o.Keys == nil {
 		return nil, errors.New("auth: a JWT without keys")
@@ -113,8 +112,7 @@ func NewJWT(o JWTOptions) (*JWT, error) {
 	return j, nil
 }
 
-// Authenticate implements [Authenticator]. A token of another form, or of another issuer, is left to the next method of a
-// [Chain].
+// Authenticate implements [Authenticator]. Tokens of another form, or of another issuer, are left to the next method of a [Chain].
 func (j *JWT) Authenticate(r *http.Request) (*Identity, error) {
 	for _, s := range j.o.Sources {
 		token, err := s.Token(r)
@@ -148,8 +146,8 @@ func (j *JWT) Challenge() string {
 	return j.challenge(j.o.Sources[0].scheme, false)
 }
 
-// challenge asks for a token. RFC 6750 §3: Bearer has a parameter, and says invalid_token of a token that does not hold, but
-// not of none.
+// challenge returns a challenge for a token. RFC 6750 §3: Bearer must have a parameter, and has invalid_token for a token that is
+// not valid, but not if there was none.
 func (j *JWT) challenge(scheme string, invalid bool) string {
 	if scheme != "Bearer" {
 		return scheme
@@ -161,7 +159,7 @@ func (j *JWT) challenge(scheme string, invalid bool) string {
 	return s
 }
 
-// Close closes the keys, if they can be closed.
+// Close closes the keys, if they have a Close method.
 func (j *JWT) Close() error {
 	if c, ok := j.o.Keys.(interface{ Close() error }); ok {
 		return c.Close()
@@ -169,9 +167,9 @@ func (j *JWT) Close() error {
 	return nil
 }
 
-// Verify returns whose token this is: for a token that comes by another way than in a request, such as a message by which a
-// client stays when its first token ends. ctx bounds a wait for keys, which has its own bound too. The error is an [*Error];
-// neither it nor its text holds any part of the token but the name of its key and what it says of itself.
+// Verify returns the identity in a token that was not sent in a request, such as one in a message with which a client renews its
+// credential. ctx limits the wait for keys, which has a limit of its own too. The error is an [*Error]; it and its text contain no
+// part of the token except the key ID and claims.
 func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 	if len(token) > maxToken {
 		return nil, Unauthorized(errLongToken)
@@ -180,7 +178,7 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 		return nil, foreign("the token does not have the three parts of a signed JWT (RFC 7515 §7.1)")
 	}
 	var claims tokenClaims
-	var refused error // what the library would wrap into words of its own
+	var refused error // an error that the library would wrap with its own text
 	_, err := j.parser.ParseWithClaims(token, &claims, func(t *jwt.Token) (any, error) {
 		var keys any
 		if keys, refused = j.keysFor(ctx, t, &claims); refused != nil {
@@ -191,7 +189,7 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 	switch {
 	case refused != nil:
 		err = refused
-	case errors.Is(err, jwt.ErrTokenMalformed): // the library's words quote a character of it
+	case errors.Is(err, jwt.ErrTokenMalformed): // the library's text quotes a character of the token
 		err = foreign("its parts are not JSON in base64url")
 	case err == nil:
 		var id *Identity
@@ -205,10 +203,9 @@ func (j *JWT) Verify(ctx context.Context, token string) (*Identity, error) {
 	return nil, Unauthorized(err)
 }
 
-// keysFor returns the keys that a token may be signed with, before its signature is looked at: what it says only narrows
-// the choice.
+// keysFor returns the keys that a token may be signed with. The token is not verified yet: its contents only narrow the choice.
 func (j *JWT) keysFor(ctx context.Context, t *jwt.Token, claims *tokenClaims) (any, error) {
-	// RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
+	// RFC 7515 §4.1.11: critical extensions must be understood, and none is supported.
 	if _, ok := t.Header["crit"]; ok {
 		return nil, errors.New("the token has critical extensions, which are not supported")
 	}
@@ -235,7 +232,7 @@ func (j *JWT) keysFor(ctx context.Context, t *jwt.Token, claims *tokenClaims) (a
 	return set, nil
 }
 
-// identity holds the claims of a token whose signature holds against the rules.
+// identity checks the claims of a token with a valid signature against the rules.
 func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	now := j.now()
 	expires, err := c.date("exp")
@@ -258,7 +255,7 @@ func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	issued, err := c.date("iat")
 	if err != nil {
 		return nil, err
-	} else if now.Add(j.o.Skew).Before(issued) { // no logout before that moment would cover it
+	} else if now.Add(j.o.Skew).Before(issued) { // a logout before that time would not cover it
 		return nil, errors.New("the token was issued in the future")
 	}
 	if err := j.checkAudience(c); err != nil {
@@ -288,7 +285,7 @@ func (j *JWT) checkAudience(c *tokenClaims) error {
 	return nil
 }
 
-// subject returns the claim that says who it is.
+// subject returns the claim that names the subject.
 func (c *tokenClaims) subject(claim string) (string, error) {
 	switch v := c.m[claim].(type) {
 	case int, int64:

@@ -12,12 +12,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// tokenClaims are the claims of one token. It reads them so that a whole number stays one: as a float64, two long ids could
-// be the same.
+// tokenClaims are the claims of one token. Integers are decoded exactly: as float64, two long IDs could be equal.
 type tokenClaims struct {
 	m map[string]any
 
-	jwt.Claims // nil means the parser validates no claims, the rules are enforced here with this service's own bounds and words
+	jwt.Claims // nil: the parser validates no claims, because the rules are enforced here with this service's own limits and messages
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -31,8 +30,8 @@ func (c *tokenClaims) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// plainClaims replaces every json.Number in claims, and returns them. All claims go through it, whatever they come from: a
-// rule must not take two numbers for the same that only a float64 cannot tell apart.
+// plainClaims replaces every json.Number in claims, and returns them. It is used for the claims of all methods: a rule must not
+// treat two numbers as equal that only a float64 cannot distinguish.
 func plainClaims(claims map[string]any) map[string]any {
 	for name, v := range claims {
 		claims[name] = plain(v)
@@ -40,9 +39,9 @@ func plainClaims(claims map[string]any) map[string]any {
 	return claims
 }
 
-// decodeClaims reads JSON with claims in it: numbers in maps become json.Number, for plainClaims.
+// decodeClaims decodes JSON with claims: numbers in maps become json.Number, for plainClaims.
 func decodeClaims(data []byte, to any) error {
-	if !json.Valid(data) { // a decoder leaves what comes after
+	if !json.Valid(data) { // a decoder ignores what follows the value
 		return errors.New("not JSON")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -50,7 +49,7 @@ func decodeClaims(data []byte, to any) error {
 	return d.Decode(to)
 }
 
-// plain replaces every json.Number in v, with an int where it is one, and with an int64 where only that is large enough.
+// plain replaces every json.Number in v, with an int if possible, and with an int64 if only that is large enough.
 func plain(v any) any {
 	switch v := v.(type) {
 	case json.Number:
@@ -60,7 +59,7 @@ func plain(v any) any {
 			}
 			return n
 		}
-		f, _ := v.Float64() // what is too large becomes infinite
+		f, _ := v.Float64() // too large values become infinite
 		return f
 	case []any:
 		for i := range v {
@@ -74,17 +73,17 @@ func plain(v any) any {
 	return v
 }
 
-// text returns a claim that is a text, "" for any other.
+// text returns a string claim, "" for any other type.
 func (c *tokenClaims) text(name string) string {
 	s, _ := c.m[name].(string)
 	return s
 }
 
-// latest is the last moment that a claim may name: the beginning of the last day of the year 9999. With the skew added it
-// can still be written as RFC 3339, as a ticket does.
+// latest is the latest time allowed in a claim: the beginning of the last day of the year 9999. With the skew added it can still be
+// formatted as RFC 3339, which a ticket needs.
 const latest = 253402214400
 
-// date returns a claim that is a NumericDate (RFC 7519 §2); the zero time when there is none.
+// date returns a claim that is a NumericDate (RFC 7519 §2), the zero time if it is missing.
 func (c *tokenClaims) date(name string) (time.Time, error) {
 	var seconds float64
 	switch v := c.m[name].(type) {
@@ -106,7 +105,7 @@ func (c *tokenClaims) date(name string) (time.Time, error) {
 	return time.Unix(int64(whole), int64(part*1e9)), nil
 }
 
-// audience returns aud: one text, or a list of them (RFC 7519 §4.1.3).
+// audience returns aud: one string, or a list of strings (RFC 7519 §4.1.3).
 func (c *tokenClaims) audience() ([]string, error) {
 	switch v := c.m["aud"].(type) {
 	case nil:

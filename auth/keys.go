@@ -14,22 +14,22 @@ import (
 	"strings"
 )
 
-// KeySource has the keys that signatures are verified with: [Secret], [Keys], [KeyFile], [JWKS] or [OIDC]. It may be used by
-// multiple goroutines concurrently, and by several [JWT]s.
+// KeySource provides the keys that verify signatures: [Secret], [Keys], [KeyFile], [JWKS] or [OIDC]. It may be used by multiple
+// goroutines concurrently, and by several [JWT]s.
 type KeySource interface {
-	// find returns the keys that a token may be signed with that names kid, "" when it names none. The error is
-	// errUnknownKey, or an *Error with status 503.
+	// find returns the keys that may have signed a token with this kid, "" if it has none. The error is errUnknownKey, or an *Error
+	// with status 503.
 	find(ctx context.Context, kid string) ([]*key, error)
 }
 
-// errUnknownKey indicates that a source has no key of that name, and is up.
+// errUnknownKey indicates that a working source has no key with that ID.
 var errUnknownKey = errors.New("no key has the id that the token names")
 
-// key is one key. What it may be used for hangs on its type, never on what a token says: otherwise the text of a public RSA
-// key could be made an HMAC secret (RFC 8725 §3.1).
+// key is one key. The allowed algorithms depend on its type, never on the token: otherwise the text of a public RSA key could be
+// used as an HMAC secret (RFC 8725 §3.1).
 type key struct {
-	id       string   // "": fits a token with any kid
-	algs     []string // what it may verify
+	id       string   // "" matches a token with any kid
+	algs     []string // the algorithms that it may verify
 	material any      // []byte, *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey
 }
 
@@ -39,12 +39,12 @@ const (
 	maxRSA       = 8192 // bits; a verification takes 16 times as long as with 2048
 	maxKeys      = 100  // of one source
 	maxKeyData   = 1 << 20
-	maxKeyTrials = 8 // signatures checked for one token that names no key
+	maxKeyTrials = 8 // signatures checked for one token without a key ID
 )
 
-// Secret is a secret that the issuer of the tokens shares with this server, for HS256; from 48 bytes on also for HS384, and
-// from 64 for HS512: RFC 7518 §3.2 wants as many bytes as the hash has. A party that can verify with it can also issue. The error
-// is about a secret of less than 32 bytes, or one that is a key of another kind. The slice is copied.
+// Secret is a secret that the issuer of the tokens shares with this server, for HS256, with 48 bytes or more also for HS384, and
+// with 64 or more for HS512: RFC 7518 §3.2 requires the length of the hash. A party that can verify tokens with it can also issue
+// them. The error reports a secret of less than 32 bytes, or one that is a key of another kind. The slice is copied.
 func Secret(secret []byte) (KeySource, error) {
 	if strings.Contains(string(secret), "-----BEGIN ") {
 		return nil, errors.New("auth: this secret is a key in PEM: pass it to Keys")
@@ -56,9 +56,9 @@ func Secret(secret []byte) (KeySource, error) {
 	return keySet{k}, nil
 }
 
-// Keys reads public keys: PEM (PUBLIC KEY, RSA PUBLIC KEY, CERTIFICATE; one or more), a JWK or a JWK set (RFC 7517), where a
-// secret is allowed too. The validity of a certificate is not looked at. The error says what cannot be used, and why; it
-// holds nothing of data. The slice is not kept.
+// Keys parses public keys: PEM (PUBLIC KEY, RSA PUBLIC KEY, CERTIFICATE; one or more), a JWK or a JWK set (RFC 7517), in which
+// secrets are allowed too. The validity of a certificate is not checked. The error says what cannot be used, and why; it contains
+// no part of data. Keys does not keep the slice.
 func Keys(data []byte) (KeySource, error) {
 	set, err := parseKeys(data)
 	if err != nil {
@@ -67,7 +67,7 @@ func Keys(data []byte) (KeySource, error) {
 	return set, nil
 }
 
-// keySet is a few keys; it is not changed.
+// keySet is a small set of keys; it is never changed.
 type keySet []*key
 
 // find implements [KeySource].
@@ -79,7 +79,7 @@ func (s keySet) find(_ context.Context, kid string) ([]*key, error) {
 	return found, nil
 }
 
-// match returns the keys that may have signed a token with this kid, those that bear the name first.
+// match returns the keys that may have signed a token with this kid, those with the same ID first.
 func (s keySet) match(kid string) []*key {
 	if kid == "" {
 		return s
@@ -99,7 +99,7 @@ func (s keySet) match(kid string) []*key {
 	return unnamed
 }
 
-// parseKeys reads PEM, a JWK or a JWK set. Every key in it must be usable: it is this server's own.
+// parseKeys parses PEM, a JWK or a JWK set. Every key in it must be usable, because it is this server's own.
 func parseKeys(data []byte) (keySet, error) {
 	switch text := strings.TrimSpace(string(data)); {
 	case len(data) > maxKeyData:
@@ -112,7 +112,7 @@ func parseKeys(data []byte) (keySet, error) {
 	return nil, errors.New("no keys: neither PEM nor a JWK nor a JWK set")
 }
 
-// parsePEM reads the blocks of a PEM text.
+// parsePEM parses the blocks of a PEM text.
 func parsePEM(data []byte) (keySet, error) {
 	var set keySet
 	for {
@@ -162,7 +162,7 @@ func parseBlock(block *pem.Block) (any, error) {
 
 var errPrivateKey = errors.New("this is a private key; the server only verifies tokens and needs the public key")
 
-// newKey ties a public key to what it may verify. alg narrows that, "" does not.
+// newKey makes a key that may verify with the algorithms of its type, or, if alg is not "", only with alg.
 func newKey(id, alg string, public any) (*key, error) {
 	k := &key{id: id, material: public}
 	switch p := public.(type) {
@@ -189,7 +189,7 @@ func newKey(id, alg string, public any) (*key, error) {
 	return k.narrow(alg)
 }
 
-// curveAlgs ties each curve to its algorithm (RFC 7518 §3.4).
+// curveAlgs are the algorithms of the curves (RFC 7518 §3.4).
 var curveAlgs = map[elliptic.Curve]string{
 	elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512",
 }
@@ -209,9 +209,9 @@ func secretKey(id string, secret []byte) (*key, error) {
 	return k, nil
 }
 
-// narrow leaves k nothing but alg, if alg is not empty.
+// narrow restricts k to the algorithm alg, if alg is not empty.
 func (k *key) narrow(alg string) (*key, error) {
-	if alg == "Ed25519" { // RFC 9864 §2.2: the new name of the only EdDSA that is in use
+	if alg == "Ed25519" { // RFC 9864 §2.2: the new name of the only EdDSA variant in use
 		alg = "EdDSA"
 	}
 	if alg == "" {

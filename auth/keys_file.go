@@ -7,16 +7,15 @@ import (
 
 // FileKeys are the keys in a file.
 type FileKeys struct {
-	// OnError, if it is not nil, is called when the file has changed and cannot be used; the keys that were there stay. It is
-	// set before the first use, and called by any goroutine that needs a key: it must return soon.
+	// OnError, if not nil, is called if the file has changed and cannot be used; the previous keys stay. It must be set before the
+	// first use, is called by any goroutine that needs a key, and must return soon.
 	OnError func(error)
 
 	*storeFile[keySet]
 }
 
-// KeyFile reads keys from a file, in any form that [Keys] takes. When the file has changed, or another has taken its place,
-// it is read again, within a second of the next token. A file that cannot be used then changes nothing. It holds nothing
-// open.
+// KeyFile reads keys from a file, in any format that [Keys] accepts. If the file was changed or replaced, it is read again, when a
+// token is verified, at most a second after the last check. A file that cannot be used then changes nothing. No file is kept open.
 func KeyFile(path string) (*FileKeys, error) {
 	f := &FileKeys{}
 	f.storeFile = newStoreFile(path, maxKeyData, parseKeyFile, func(err error) {

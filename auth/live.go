@@ -27,10 +27,11 @@ type Handle interface {
 	CloseNow() error
 }
 
-// Live closes sessions when their credentials expire or are revoked, on this node or another. Its exported fields are set
-// before the first session. The zero value is ready, and knows of expiry only. A Live may be used from many goroutines.
+// Live closes sessions when their credentials expire or are revoked, on this node or another. Its exported fields must be set
+// before the first session. The zero value is ready to use, and handles only expiry. A Live may be used by multiple goroutines
+// concurrently.
 type Live struct {
-	// Store reports revocations, to [Live.Run]. If nil, there are none.
+	// Store reports revocations, to [Live.Run]. If nil, there are no revocations.
 	Store Store
 
 	// Expiring, if not nil, is called on a goroutine of its own, Session.Warn before a session's credential expires.
@@ -42,54 +43,55 @@ type Live struct {
 	mu       sync.Mutex
 	first    [kinds]map[string]*Session // the first session of each subject, and of each credential
 	expiring expiryHeap
-	timer    *time.Timer                  // fires when the next of expiring is due
-	recent   []recentRevocation           // in the order in which they were heard
-	covers   map[Revocation]recentCounted // the same, by what they cover
+	timer    *time.Timer                  // fires when the next session in expiring is due
+	recent   []recentRevocation           // in the order in which they arrived
+	covers   map[Revocation]recentCounted // the same revocations, by what they cover
 }
 
-// Session is one client, from its admission to its end. Its exported fields are set before [Live.Admit] and not changed
-// afterwards, except that [Session.Renew] and [Session.Become] change the Identity: see [Session.Who].
+// Session is one client, from its admission to its end. Its exported fields must be set before [Live.Admit] and not changed
+// afterwards. [Session.Renew] and [Session.Become] change the Identity: see [Session.Who].
 type Session struct {
-	ID       string        // names the session, for the program; may be empty
-	Identity Identity      // who it is; the Claims are not used
-	Warn     time.Duration // when Live.Expiring is called, before the end; 0 means never; see Session.Renew
+	ID       string        // names the session, for the caller; may be empty
+	Identity Identity      // the Claims are not used
+	Warn     time.Duration // how long before the end Live.Expiring is called; 0 means never; see Session.Renew
 
 	live   *Live
 	links  [kinds]link
 	lead   time.Duration         // Warn, or less after a renewal
 	index  int32                 // in the heap, plus one
-	warned bool                  // or not to be warned
+	warned bool                  // or there is no warning
 	handle Handle                // nil until it is open
-	told   *websocket.CloseError // what the session was closed with by this server
+	told   *websocket.CloseError // the close frame with which this server closed the session
 }
 
-// recentRevocation is a revocation that a handshake under way may have missed: its credential was checked before, and it is
-// admitted after.
+// recentRevocation is a revocation that a handshake in progress may have missed: the credential was checked before it, and the
+// client is admitted after it.
 type recentRevocation struct {
 	of    Revocation // without its time
 	heard time.Time
 }
 
-// recentCounted is what recent has with the same subject and credential.
+// recentCounted counts the entries of recent with the same subject and credential.
 type recentCounted struct {
 	at time.Time // the latest of their times
 	n  int
 }
 
 const (
-	// recentFor is longer than a handshake takes from the check of its credential to its admission.
+	// recentFor is longer than the time in a handshake from the check of a credential to the admission.
 	recentFor = 20 * time.Second
 
-	// recentMost bounds the list. A store that is read anew reports all that it has; the oldest of these are long past.
+	// recentMost limits the list. A store that is read again from its beginning reports all revocations; the oldest of these are
+	// long past.
 	recentMost = 10_000
 
-	// revocationSkew is by how much the clocks of nodes may differ.
+	// revocationSkew is the maximum difference between the clocks of nodes.
 	revocationSkew = 5 * time.Second
 )
 
-// Admit takes s in: from now on it is found, and can be closed. It is called when the credential has been checked, at most 20
-// seconds after the check began, and before the client learns that it is admitted, so that no revocation misses a client that
-// knows. The error says that the credential was revoked meanwhile. Without one, s ends with [Session.End].
+// Admit adds s to the sessions that can be found and closed. It must be called after the credential has been checked, at most 20
+// seconds after the check began, and before the client is notified of its admission, so that no revocation misses an admitted
+// client. The error means that the credential was revoked meanwhile. If it is nil, s ends with [Session.End].
 func (l *Live) Admit(s *Session) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,7 +104,7 @@ func (l *Live) Admit(s *Session) error {
 	return nil
 }
 
-// missed returns an error if a recent revocation covers id: one that came between the check of the credential and now. mu is held.
+// missed returns an error if a recent revocation covers id: one that arrived after the credential was checked. The caller holds mu.
 func (l *Live) missed(id *Identity, now time.Time) error {
 	l.trim(now)
 	for _, r := range Covering(id) {
@@ -116,14 +118,14 @@ func (l *Live) missed(id *Identity, now time.Time) error {
 	return nil
 }
 
-// trim forgets what no handshake can have missed any more. mu is held.
+// trim forgets revocations that are too old for a handshake to have missed. The caller holds mu.
 func (l *Live) trim(now time.Time) {
 	for len(l.recent) > 0 && now.Sub(l.recent[0].heard) > recentFor {
 		l.forgetFirst()
 	}
 }
 
-// forgetFirst forgets the revocation that was heard of first. mu is held.
+// forgetFirst forgets the revocation that arrived first. The caller holds mu.
 func (l *Live) forgetFirst() {
 	of := l.recent[0].of
 	l.recent = l.recent[1:]
@@ -135,7 +137,8 @@ func (l *Live) forgetFirst() {
 	}
 }
 
-// Open gives s its connection. It returns false when s was closed before: then h was shut accordingly and is not to be served.
+// Open assigns a connection to s. It returns false if s was closed before: then Open has shut h with that code and reason, and h
+// must not be served.
 func (s *Session) Open(h Handle) bool {
 	l := s.live
 	l.mu.Lock()
@@ -146,13 +149,13 @@ func (s *Session) Open(h Handle) bool {
 	}
 	l.mu.Unlock()
 	if told != nil {
-		_ = h.Shut(told.Code, told.Reason) // it may have ended by itself
+		_ = h.Shut(told.Code, told.Reason) // the connection may have ended by itself
 	}
 	return told == nil
 }
 
-// Close closes the session with a code and a reason, without waiting, unless it was closed before: it returns true for the
-// first call, whose code and reason count. One that is not open yet is closed by Open.
+// Close closes the session with a code and a reason, without waiting. It returns false if the session was closed before; only the
+// first call's code and reason are used. A session that is not open yet is closed by Open.
 func (s *Session) Close(code websocket.Code, reason string) bool {
 	s.live.mu.Lock()
 	h, first := s.handle, s.told == nil
@@ -161,12 +164,12 @@ func (s *Session) Close(code websocket.Code, reason string) bool {
 	}
 	s.live.mu.Unlock()
 	if first && h != nil {
-		_ = h.Shut(code, reason) // it may have ended by itself
+		_ = h.Shut(code, reason) // the connection may have ended by itself
 	}
 	return first
 }
 
-// Told returns with what code and reason this server closed the session, and false when it did not.
+// Told returns the code and reason with which this server closed the session, and false if it did not.
 func (s *Session) Told() (code websocket.Code, reason string, ok bool) {
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
@@ -176,14 +179,14 @@ func (s *Session) Told() (code websocket.Code, reason string, ok bool) {
 	return s.told.Code, s.told.Reason, true
 }
 
-// Handle returns the connection, nil before it is open.
+// Handle returns the connection, nil before Open.
 func (s *Session) Handle() Handle {
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
 	return s.handle
 }
 
-// End forgets the session. It is called once, after Admit, whether the session was opened or not.
+// End forgets the session. It must be called once after Admit, whether the session was opened or not.
 func (s *Session) End() {
 	l := s.live
 	l.mu.Lock()
@@ -193,7 +196,7 @@ func (s *Session) End() {
 	l.unschedule(s)
 }
 
-// Run closes what revocations cover, well within a second of each, until ctx ends. Sessions expire without it.
+// Run closes the sessions that revocations cover, within a second of each, until ctx ends. Expiry works without it.
 func (l *Live) Run(ctx context.Context) {
 	if l.Store == nil {
 		<-ctx.Done()
@@ -248,7 +251,7 @@ func (l *Live) sessions(k kind, key string) []*Session {
 	return l.those(k, key, func(*Identity) bool { return true })
 }
 
-// those returns the sessions of a key whose identity fits.
+// those returns the sessions with a key whose identity fits.
 func (l *Live) those(k kind, key string, fits func(*Identity) bool) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -261,7 +264,7 @@ func (l *Live) those(k kind, key string, fits func(*Identity) bool) []*Session {
 	return list
 }
 
-// kind is what sessions are found by.
+// kind is a kind of key by which sessions are found.
 type kind int
 
 const (
@@ -270,10 +273,10 @@ const (
 	kinds
 )
 
-// link is a session's place among those of the same key.
+// link is a session's place in the list of those with the same key.
 type link struct{ next, prev *Session }
 
-// key returns the lookup key of s, "" for none.
+// key returns the key of s, "" if it has none.
 func (k kind) key(s *Session) string {
 	if k == bySubject {
 		return s.Identity.Subject
@@ -281,7 +284,7 @@ func (k kind) key(s *Session) string {
 	return s.Identity.ID
 }
 
-// link makes s the first of its key. mu is held.
+// link adds s to the front of the list for its key. The caller holds mu.
 func (l *Live) link(k kind, s *Session) {
 	key := k.key(s)
 	if key == "" {
@@ -296,7 +299,7 @@ func (l *Live) link(k kind, s *Session) {
 	l.first[k][key] = s
 }
 
-// unlink takes s out of the list of its key. mu is held.
+// unlink removes s from the list for its key. The caller holds mu.
 func (l *Live) unlink(k kind, s *Session) {
 	key, at := k.key(s), s.links[k]
 	if at.next != nil {
@@ -305,7 +308,7 @@ func (l *Live) unlink(k kind, s *Session) {
 	switch {
 	case at.prev != nil:
 		at.prev.links[k].next = at.next
-	case l.first[k][key] != s: // it was never linked, or has been taken out
+	case l.first[k][key] != s: // it was never linked, or is already unlinked
 	case at.next != nil:
 		l.first[k][key] = at.next
 	default:

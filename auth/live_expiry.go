@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// expiryHeap is the open sessions that will be warned or closed, the soonest first.
+// expiryHeap contains the open sessions that will be warned or closed, the earliest first.
 type expiryHeap []*Session
 
 func (h expiryHeap) Len() int           { return len(h) }
@@ -30,10 +30,10 @@ func (h *expiryHeap) Pop() any {
 	return s
 }
 
-// lookAgain bounds how late an expiry is noticed when the clock jumps, or the machine has slept: a timer counts neither.
+// lookAgain is the maximum delay of an expiry if the clock jumps or the machine sleeps, which timers do not take into account.
 const lookAgain = 10 * time.Second
 
-// due returns when something is to be done about s: the warning, then the end.
+// due returns the time of the next event of s: the warning, then the end.
 func (s *Session) due() time.Time {
 	if s.warned || s.lead <= 0 {
 		return s.Identity.Expires
@@ -41,7 +41,7 @@ func (s *Session) due() time.Time {
 	return s.Identity.Expires.Add(-s.lead)
 }
 
-// schedule puts s where its next event belongs. mu is held.
+// schedule puts s in its place in the heap. The caller holds mu.
 func (l *Live) schedule(s *Session, now time.Time) {
 	if s.Identity.Expires.IsZero() {
 		return
@@ -52,14 +52,14 @@ func (l *Live) schedule(s *Session, now time.Time) {
 	}
 }
 
-// unschedule takes s out. mu is held.
+// unschedule removes s from the heap. The caller holds mu.
 func (l *Live) unschedule(s *Session) {
 	if s.index > 0 {
 		heap.Remove(&l.expiring, int(s.index-1))
 	}
 }
 
-// arm has expire called after a while. mu is held.
+// arm sets the timer for expire. The caller holds mu.
 func (l *Live) arm(wait time.Duration) {
 	wait = max(0, min(wait, lookAgain))
 	if l.timer == nil {
@@ -69,14 +69,14 @@ func (l *Live) arm(wait time.Duration) {
 	l.timer.Reset(wait)
 }
 
-// expire does what is due. One timer does so for all sessions.
+// expire handles all sessions that are due. They share one timer.
 func (l *Live) expire() {
 	for _, s := range l.expired(time.Now()) {
 		s.Close(CodeExpired, ReasonExpired)
 	}
 }
 
-// expired returns the sessions whose time is over, warns those that come next, and arms the timer for the rest.
+// expired returns the sessions that have expired, warns those that are due for it, and arms the timer for the rest.
 func (l *Live) expired(now time.Time) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()

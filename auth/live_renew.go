@@ -14,9 +14,9 @@ var (
 	ErrSessionClosed = errors.New("auth: the session is closed")
 )
 
-// Renew gives an open session another credential of its subject, which the caller has checked: from now on that credential's
-// expiry and revocation count, and the old one's no longer do. Its warning is sent after half of the time that is left, or later,
-// so that a client with a credential of a short life does not renew it without a pause. After an error nothing has changed.
+// Renew gives an open session another credential of its subject, which the caller has checked. From then on the expiry and
+// revocations of the new credential apply. The warning is sent when half of the remaining time has passed, or later, so that a
+// client with a short-lived credential does not renew continuously. If there is an error, nothing has changed.
 func (s *Session) Renew(id *Identity) error {
 	l := s.live
 	l.mu.Lock()
@@ -28,7 +28,7 @@ func (s *Session) Renew(id *Identity) error {
 }
 
 // Become gives an open session a credential of any subject, for a client that was admitted without one and has authenticated since.
-// Otherwise it is like [Session.Renew]; it changes the Subject and the Method of the Identity, too: see [Session.Who].
+// It is like [Session.Renew], but changes the Subject and the Method of the Identity too: see [Session.Who].
 func (s *Session) Become(id *Identity) error {
 	l := s.live
 	l.mu.Lock()
@@ -36,7 +36,7 @@ func (s *Session) Become(id *Identity) error {
 	return s.become(id)
 }
 
-// become gives the session another identity. mu is held.
+// become replaces the identity of the session. The caller holds mu.
 func (s *Session) become(id *Identity) error {
 	l, now := s.live, time.Now()
 	if s.told != nil {
@@ -56,9 +56,9 @@ func (s *Session) become(id *Identity) error {
 	return nil
 }
 
-// Who returns the identity of the session, as [Session.Renew] and [Session.Become] have left it, without claims.
+// Who returns the present identity of the session, after [Session.Renew] and [Session.Become], without claims.
 func (s *Session) Who() Identity {
-	if s.live == nil { // it is not admitted
+	if s.live == nil { // not admitted
 		return s.Identity
 	}
 	s.live.mu.Lock()

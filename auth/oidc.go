@@ -11,9 +11,9 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// OIDC returns the keys of an OpenID provider, https://id.example.com/realm: its discovery document names the place where
-// they are (OpenID Connect Discovery 1.0 §4), and is fetched anew with the keys. A [JWT] with these keys takes no tokens but
-// the issuer's. Nothing is asked before the first token comes. The error is about the issuer's form. Call Close in the end.
+// OIDC returns the keys of an OpenID provider, such as https://id.example.com/realm. Their URL is in its discovery document (OpenID
+// Connect Discovery 1.0 §4), which is fetched again with the keys. A [JWT] with these keys accepts only the issuer's tokens.
+// Nothing is fetched before the first token arrives. The error reports an invalid issuer URL. The caller must call Close.
 func OIDC(issuer string, o FetchOptions) (*RemoteKeys, error) {
 	o.setDefaults()
 	// Discovery §2: no query and no fragment.
@@ -36,7 +36,7 @@ func OIDC(issuer string, o FetchOptions) (*RemoteKeys, error) {
 
 // discover returns the URL of an issuer's keys.
 func discover(ctx context.Context, c *http.Client, o *FetchOptions, issuer string) (string, error) {
-	// Discovery §4: a slash at the end is removed, and no other.
+	// Discovery §4: one trailing slash is removed.
 	data, err := fetch(ctx, c, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return "", err
@@ -48,7 +48,7 @@ func discover(ctx context.Context, c *http.Client, o *FetchOptions, issuer strin
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return "", errors.New("the answer is not a JSON object")
 	}
-	// Discovery §4.3: exactly the same. Otherwise one tenant of a provider could pass for another.
+	// Discovery §4.3: the issuers must be identical. Otherwise one tenant of a provider could impersonate another.
 	if doc.Issuer != issuer {
 		return "", fmt.Errorf("the document names another issuer, %.200q", doc.Issuer)
 	}

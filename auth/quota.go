@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// quota bounds how often something may happen for each name in a window of time.
+// quota limits how often an event may happen for each name in a time window.
 type quota struct {
 	limit int
 
@@ -17,7 +17,7 @@ func newQuota(window time.Duration, limit, max int) *quota {
 	return &quota{limit: limit, windows: newWindows[string](window, max)}
 }
 
-// take counts one for name, and returns 0; or how long to wait, when that would be too many.
+// take counts one event for name and returns 0, or returns how long to wait if the limit is reached.
 func (q *quota) take(name string) time.Duration {
 	now := time.Now()
 	q.mu.Lock()

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Unauthorized is the error for a client whose credentials are missing or do not hold: 401, with a WWW-Authenticate field
-// for each challenge that is not empty (RFC 9110 §15.5.2). cause is for the server's log and must hold no secret; the client
-// hears the same sentence whatever it is.
+// Unauthorized is the error for a client whose credentials are missing or not valid: 401, with a WWW-Authenticate field for each
+// challenge that is not empty (RFC 9110 §15.5.2). cause is for the server's log and must not contain a secret; the client gets the
+// same sentence for any cause.
 func Unauthorized(cause error, challenges ...string) *Error {
 	e := &Error{Status: http.StatusUnauthorized, Reason: "The credentials are missing or not valid.", Err: cause}
 	for _, c := range challenges {
@@ -26,20 +26,20 @@ func Unauthorized(cause error, challenges ...string) *Error {
 	return e
 }
 
-// Forbidden is the error for a client that may not do what it asks for, whatever its credential: 403. cause is for the server's log.
+// Forbidden is the error for a client that is known but not allowed to do what it requests: 403. cause is for the server's log.
 func Forbidden(cause error) *Error {
 	return &Error{Status: http.StatusForbidden, Reason: "This is not allowed.", Err: cause}
 }
 
-// TooMany is the error for a client that asks too often: 429, with Retry-After in whole seconds, at least one. cause is for
-// the server's log.
+// TooMany is the error for a client with too many requests: 429, with Retry-After in whole seconds, at least one. cause is for the
+// server's log.
 func TooMany(retryAfter time.Duration, cause error) *Error {
 	return &Error{Status: http.StatusTooManyRequests, Header: retryHeader(retryAfter),
 		Reason: "Too many requests. Try again later.", Err: cause}
 }
 
-// Unavailable is the error for credentials that cannot be judged now, since a source of keys or a service that knows them
-// is down: 503, with Retry-After in whole seconds, at least one. cause is for the server's log.
+// Unavailable is the error for credentials that cannot be checked now, because a source of keys or a service is down: 503, with
+// Retry-After in whole seconds, at least one. cause is for the server's log.
 func Unavailable(retryAfter time.Duration, cause error) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Header: retryHeader(retryAfter),
 		Reason: "Credentials cannot be checked at the moment. Try again later.", Err: cause}
@@ -51,11 +51,11 @@ func retryHeader(d time.Duration) http.Header {
 	return http.Header{"Retry-After": {strconv.FormatInt(s, 10)}}
 }
 
-// noScheme is the challenge where what is wanted is not asked for by any scheme of HTTP: a ticket, a certificate. What does
-// not know it ignores it.
+// noScheme is the challenge for credentials for which HTTP has no scheme: a ticket, a certificate. Clients that do not know it
+// ignore it.
 const noScheme = `Unspecified realm="handfast"`
 
-// replyHeader returns the header of e's reply. A 401 has a challenge in any case (RFC 9110 §15.5.2).
+// replyHeader returns the header of e's reply. A 401 always has a challenge (RFC 9110 §15.5.2).
 func replyHeader(e *Error) http.Header {
 	if e.Status != http.StatusUnauthorized || e.Header.Get("WWW-Authenticate") != "" {
 		return e.Header
@@ -68,14 +68,13 @@ func replyHeader(e *Error) http.Header {
 	return h
 }
 
-// foreign is the error for a credential that an Authenticator of its kind cannot judge, such as a token that names another
-// issuer: a Chain asks the next method, but admits no client as anonymous that has shown a credential.
+// foreign is the error for a credential that an Authenticator of its kind cannot check, such as a token of another issuer: a Chain
+// asks the next method, but does not admit a client with a credential as anonymous.
 func foreign(format string, args ...any) *Error {
 	return Unauthorized(fmt.Errorf("%w for this method: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
 }
 
-// asError returns the *Error in err. Any other error, which the contract of Authenticator does not allow, rejects the
-// client as well.
+// asError returns the *Error in err. Any other error, which violates the contract of Authenticator, rejects the client as well.
 func asError(err error, challenge string) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

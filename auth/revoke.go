@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// storeTimeout bounds one question to a Store during a handshake.
+// storeTimeout limits one call of a Store during a handshake.
 const storeTimeout = 2 * time.Second
 
 // ErrRevoked is the error for a revoked credential.
 var ErrRevoked = errors.New("the credential is revoked")
 
-// RefuseRevoked returns an Authenticator that asks a, and rejects credentials that store reports as revoked. While store does not
-// answer it rejects every client that a would admit, with 503.
+// RefuseRevoked returns an Authenticator that calls a, and rejects credentials that store reports as revoked. While store does not
+// answer, it rejects every client that a admits, with 503.
 func RefuseRevoked(a Authenticator, store Store) Authenticator {
 	return &refuseRevoked{next: a, store: store}
 }
@@ -45,7 +45,7 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 // [ErrRevoked], with a challenge, or 503 if store does not answer. It is for credentials that no [Authenticator] of
 // [RefuseRevoked] has checked.
 func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge string) error {
-	if id == anonymousIdentity { // there is no credential that could be revoked
+	if id == anonymousIdentity { // there is no credential to revoke
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -60,7 +60,7 @@ func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge stri
 	return nil
 }
 
-// Close closes the Authenticator that is asked, not the Store.
+// Close closes the wrapped Authenticator, not the Store.
 func (a *refuseRevoked) Close() error {
 	if c, ok := a.next.(io.Closer); ok {
 		return c.Close()
@@ -79,18 +79,18 @@ func earlier(a, b time.Time) time.Time {
 // that were issued until now, so that every node closes the connections that use them. It answers POST with 204.
 // Its fields are not changed while it serves.
 type Logout struct {
-	// Authenticator says who calls. It must not be nil, and should be one of [RefuseRevoked], so that a credential that was
-	// taken back ends no newer sessions.
+	// Authenticator identifies the caller. It must not be nil, and should be one of [RefuseRevoked], so that a revoked credential
+	// cannot end newer sessions.
 	Authenticator Authenticator
 
-	// Store tells all nodes. It must not be nil.
+	// Store notifies all nodes. It must not be nil.
 	Store Store
 
 	// Origins lists further origins whose pages may call, such as "https://app.example.com". nil means only pages of the same
-	// origin, scheme included. Requests without an Origin come from no page.
+	// origin, including the scheme. Requests without an Origin are not from a page.
 	Origins []string
 
-	// OnError is called, if it is not nil, with why a call failed. The errors hold no credential.
+	// OnError, if not nil, is called with the reason why a call failed. The errors contain no credential.
 	OnError func(r *http.Request, err error)
 }
 
@@ -103,7 +103,7 @@ func (l *Logout) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
 	defer cancel()
 	at := time.Now()
-	if id.Issued.After(at) { // by a clock that is ahead of ours; what is further ahead is covered anyway
+	if id.Issued.After(at) { // the issuer's clock is ahead of ours; credentials further ahead are covered anyway
 		at = earlier(id.Issued, at.Add(futureIssued))
 	}
 	if err := l.Store.Revoke(ctx, Revocation{Subject: id.Subject, At: at}); err != nil {

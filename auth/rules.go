@@ -11,7 +11,7 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// Effect is what a rule that applies decides.
+// Effect is the decision of a rule that applies.
 type Effect bool
 
 // The effects. The zero value is the safe one.
@@ -28,12 +28,12 @@ func (e Effect) String() string {
 	return "deny"
 }
 
-// Rule allows or denies what its condition is true for.
+// Rule allows or denies the actions for which its condition is true.
 type Rule struct {
-	// Name is for the log. It may be empty: the log has the rule's number and its condition as well.
+	// Name is for the log. It may be empty: the log also has the rule's number and its condition.
 	Name string
 
-	// Effect is what is decided for whatever the condition is true for.
+	// Effect is the decision if the condition is true.
 	Effect Effect
 
 	// If is the condition, an expression that is true or false (https://expr-lang.org/docs/language-definition). It sees
@@ -46,39 +46,40 @@ type Rule struct {
 	//	endpoint  the endpoint's name                          text
 	//	channel   the channel's name, "" when it connects      text
 	//
-	// A claim that is not there is nil, as is everything below it: nothing is in it, it equals nothing but nil, and startsWith,
-	// endsWith, contains and matches are false. Any other use of it fails, and a condition that fails denies; claims.level ??
-	// 0 has a value in any case. "true" applies to everything. "" is an error.
+	// A missing claim is nil, as is everything below it: it contains nothing, is equal only to nil, and startsWith, endsWith,
+	// contains and matches are false for it. Any other use of it fails, and a condition that fails denies; claims.level ?? 0 always
+	// has a value. "true" applies to everything. "" is an error.
 	//
-	// A prefix is not a name: channel startsWith "team-" + user also admits ann to team-annabel. Compare the whole, or put
-	// what ends the name behind it: channel startsWith "team-" + user + "/".
+	// A prefix is not a whole name: channel startsWith "team-" + user also admits ann to team-annabel. Compare the whole name, or
+	// include the separator that ends it: channel startsWith "team-" + user + "/".
 	//
-	// When a client connects, the rules are asked with an empty channel: a rule against some channels names the action too.
+	// When a client connects, the rules are evaluated with an empty channel: a rule against some channels should also check the
+	// action.
 	If string
 }
 
-// Rules are rules in an order: the first whose condition is true decides. Where none is, the answer is no; without any rules
-// it is yes to "connect" and no to everything else. A condition that fails when it is evaluated denies, whatever its rule's
-// effect is. It may be used by multiple goroutines concurrently.
+// Rules are an ordered list of rules: the first whose condition is true decides. If there is none, the action is denied; without
+// any rules "connect" is allowed and everything else denied. A condition that fails to evaluate denies, whatever the effect of its
+// rule. Rules may be used by multiple goroutines concurrently.
 type Rules struct{ rules []compiled }
 
 // compiled is a rule that can be evaluated.
 type compiled struct {
 	Rule
-	label   string // for the operator: number, name, effect, condition
+	label   string // for the operator: number, name, effect and condition
 	program *vm.Program
-	always  bool // the condition is true for everything, and need not be evaluated
+	always  bool // the condition is the literal true, and need not be evaluated
 }
 
-// RuleError is a mistake in a condition.
+// RuleError is an error in a condition.
 type RuleError struct {
-	Rule         int    // its index in what NewRules was given
+	Rule         int    // its index in the arguments of NewRules
 	Name         string // its name, "" if it has none
-	Line, Column int    // in the condition, both from 1; 0 means the whole of it
+	Line, Column int    // in the condition, both from 1; 0 means the whole condition
 	Message      string // what is wrong
 }
 
-// Error returns the rule, the place and what is wrong.
+// Error returns the rule, the position and the message.
 func (e *RuleError) Error() string {
 	s := "auth: rule " + strconv.Itoa(e.Rule+1)
 	if e.Name != "" {
@@ -90,8 +91,8 @@ func (e *RuleError) Error() string {
 	return s + ": " + e.Message
 }
 
-// NewRules compiles rules. The error joins a [*RuleError] for every condition that is wrong: that is not an expression, names
-// what there is not, cannot be a truth value, or could take long. The slice is copied.
+// NewRules compiles rules. The error joins a [*RuleError] for every invalid condition: one that is not an expression, uses unknown
+// names, is not of type bool, or could take long. The slice is copied.
 func NewRules(rules ...Rule) (*Rules, error) {
 	var r Rules
 	var errs []error
@@ -117,22 +118,22 @@ func NewRules(rules ...Rule) (*Rules, error) {
 	return &r, nil
 }
 
-// Decision is what rules say to an action, and why.
+// Decision is the decision of rules on an action, with the reason.
 type Decision struct {
-	Allowed bool   // the answer
-	Rule    int    // the index of the rule that decided; -1 means none did
+	Allowed bool   // the action is allowed
+	Rule    int    // the index of the deciding rule; -1 means there was none
 	Name    string // of that rule; may be empty
-	Reason  string // for the operator: that rule by number, name, effect and condition, and how it failed if it did
+	Reason  string // for the operator: the rule by number, name, effect and condition, and its error if it failed
 }
 
-// Denied is the cause of the [*Error] with which Rules say no.
+// Denied is the cause of the [*Error] with which Rules deny an action.
 type Denied struct {
 	Decision Decision
 	Action   Action
 	Subject  string
 }
 
-// Error returns who may not do what, and by which rule.
+// Error returns who may not do what, and which rule decided.
 func (d *Denied) Error() string {
 	s := fmt.Sprintf("%.100q may not %s", d.Subject, d.Action.Do)
 	if d.Action.Channel != "" {
@@ -144,7 +145,7 @@ func (d *Denied) Error() string {
 	return s + ": " + d.Decision.Reason
 }
 
-// Authorize is Decide with an error, an [*Error] whose cause is a [*Denied], when the answer is no.
+// Authorize is Decide with an error, an [*Error] whose cause is a [*Denied], if the action is denied.
 func (r *Rules) Authorize(id *Identity, a Action) (Decision, error) {
 	d := r.Decide(id, a)
 	if d.Allowed {
@@ -157,7 +158,7 @@ func (r *Rules) Authorize(id *Identity, a Action) (Decision, error) {
 	return d, Forbidden(denied)
 }
 
-// Decide says whether an identity may do something, and which rule says so. A nil identity may do nothing.
+// Decide decides whether an identity may do something, and by which rule. A nil identity may do nothing.
 func (r *Rules) Decide(id *Identity, a Action) Decision {
 	switch {
 	case id == nil:
@@ -195,8 +196,8 @@ func (r *Rules) decide(e *evaluator) Decision {
 	return Decision{Rule: -1, Reason: "no rule applies"}
 }
 
-// evaluator is what it takes to evaluate a condition: a machine, and the names that the condition sees. It is reused, so that
-// a decision costs little.
+// evaluator evaluates conditions: it has a virtual machine, and the variables of the condition. It is reused, so that a decision is
+// cheap.
 type evaluator struct {
 	vm     vm.VM
 	env    map[string]any
@@ -209,7 +210,7 @@ var evaluators = sync.Pool{New: func() any {
 	return e
 }}
 
-// noClaims stands for the claims of who has none.
+// noClaims are the claims of an identity without any.
 var noClaims = map[string]any{}
 
 func (e *evaluator) set(id *Identity, a Action) {
@@ -224,7 +225,7 @@ func (e *evaluator) set(id *Identity, a Action) {
 	e.env["channel"] = a.Channel
 }
 
-// clear lets go of who was asked about.
+// clear removes the references to the identity and the action.
 func (e *evaluator) clear() {
 	e.set(&Identity{}, Action{})
 	stack := e.vm.Stack[:cap(e.vm.Stack)]
@@ -232,12 +233,12 @@ func (e *evaluator) clear() {
 	e.vm = vm.VM{MemoryBudget: ruleMemory, Stack: stack[:0]}
 }
 
-// run evaluates one condition. A panic of the machine has become an error in it.
+// run evaluates one condition. A panic of the virtual machine is returned as an error.
 func (e *evaluator) run(p *vm.Program) (bool, error) {
 	e.budget.left = ruleBudget
 	v, err := e.vm.Run(p, e.env)
 	if err != nil {
-		if at, ok := errors.AsType[*file.Error](err); ok { // without the line of the condition, which is known
+		if at, ok := errors.AsType[*file.Error](err); ok { // without the text of the condition, which the caller knows
 			err = errors.New(at.Message)
 		}
 		return false, err

@@ -12,24 +12,23 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// What bounds the cost of a condition. A token is at most 16 KiB, so that a loop over a claim has an end; loops within loops
-// would multiply.
+// The limits on the cost of a condition. A token has at most 16 KiB, which limits a loop over a claim; nested loops would multiply.
 const (
 	ruleLength = 8 << 10 // bytes of a condition
 	ruleNodes  = 500     // of its tree
-	ruleMemory = 20_000  // elements that it makes lists of
+	ruleMemory = 20_000  // list elements that it creates
 )
 
-// ruleEnv gives the names of [Rule.If] their types.
+// ruleEnv has the types of the names in [Rule.If].
 var ruleEnv = map[string]any{"user": "", "method": "", "claims": map[string]any{}, "action": "", "endpoint": "", "channel": ""}
 
-// ruleFunctions are the functions that a condition may call. Left out are those that look at the clock, so that a decision
-// depends on nothing but what is asked, and those that make much out of little.
+// ruleFunctions are the functions that a condition may call. Functions that read the clock are left out, so that a decision depends
+// only on its arguments, as are those that produce large results from small arguments.
 var ruleFunctions = []string{"all", "any", "none", "one", "count", "filter", "find", "map", "len", "type", "int", "float",
 	"string", "trim", "trimPrefix", "trimSuffix", "upper", "lower", "split", "indexOf", "lastIndexOf", "hasPrefix", "hasSuffix",
 	"first", "last", "get", "keys", "values"}
 
-// compileRule compiles a condition. The error lacks the rule.
+// compileRule compiles a condition. The error does not name the rule.
 func compileRule(condition string) (*vm.Program, *RuleError) {
 	switch {
 	case strings.TrimSpace(condition) == "":
@@ -56,7 +55,7 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 		return nil, &RuleError{Line: at.Line, Column: at.Column + 1, Message: at.Message}
 	}
 	message := err.Error()
-	if kind, ok := strings.CutPrefix(message, "expected bool, but got "); ok { // about the whole of it
+	if kind, ok := strings.CutPrefix(message, "expected bool, but got "); ok { // an error of the whole condition
 		message = "the condition is not a bool but " + kind
 		if kind == "unknown" || kind == "interface {}" {
 			message = "the condition may be of any type; compare it, as in claims.admin == true"
@@ -65,14 +64,14 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 	return nil, &RuleError{Line: 1, Column: 1, Message: message}
 }
 
-// ruleBounds goes through the tree of a condition. It refuses what could take long, and makes every step into a claim
-// optional: what is below nothing is nothing.
+// ruleBounds walks the tree of a condition. It refuses expressions that could take long, and makes every access to a claim
+// optional, so that members of a missing claim are nil.
 type ruleBounds struct {
 	err      *file.Error
-	patterns int // instructions of all of them
+	patterns int // instructions of all patterns
 }
 
-// Visit implements [ast.Visitor]; what is below a node is visited before it.
+// Visit implements [ast.Visitor]; the children of a node are visited before it.
 func (b *ruleBounds) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.MemberNode:
@@ -83,7 +82,7 @@ func (b *ruleBounds) Visit(node *ast.Node) {
 		if ast.Walk(node, &loops); loops.n > 1 {
 			b.refuse(n, "nested loops are not allowed: they could take too long")
 		}
-		if !slices.Contains(ruleFunctions, n.Name) { // such as reduce, which no option of the language leaves out
+		if !slices.Contains(ruleFunctions, n.Name) { // for example reduce, which the language's options cannot disable
 			b.refuse(n, "there is no function "+n.Name)
 		}
 	case *ast.VariableDeclaratorNode: // let a = user + user; let b = a + a; ...
@@ -94,7 +93,7 @@ func (b *ruleBounds) Visit(node *ast.Node) {
 	b.spend(node)
 }
 
-// refuse notes the first mistake.
+// refuse records the first error.
 func (b *ruleBounds) refuse(n ast.Node, message string) {
 	if b.err == nil {
 		b.err = &file.Error{Location: n.Location(), Message: message}

@@ -8,21 +8,21 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// The language only limits the number of list elements, so that a condition could turn a word into gigabytes of text. Therefore each
-// evaluation has a budget in bytes, for the texts that it creates and the values that it traverses. The compiler wraps each operand or result
-// that may be large or slow in a call of one of these functions, whose names cannot occur in a condition.
+// The language limits only the number of list elements, so that a condition could turn a word into gigabytes of text. Therefore
+// each evaluation has a budget in bytes, for the strings that it creates and the values that it traverses. The compiler wraps each
+// operand or result that may be large or slow in a call of one of these functions, whose names cannot occur in a condition.
 const (
 	spendText  = "spend text"  // func(string) string
 	spendValue = "spend value" // func(any) any
-	spendMatch = "spend match" // func(any, any) any: text that is matched with a pattern of that many instructions
-	spendParts = "spend parts" // func(any) any: text that is split into a list
+	spendMatch = "spend match" // func(any, any) any: for text that is matched against a pattern of that many instructions
+	spendParts = "spend parts" // func(any) any: for text that is split into a list
 )
 
 const (
-	ruleBudget = 1 << 20 // bytes, of each evaluation
+	ruleBudget = 1 << 20 // bytes per evaluation
 
-	// rulePattern bounds the programs of all patterns of a condition, in instructions. A match costs the product of the lengths of the text
-	// and the program, divided by patternStep: so many instructions take about as long as copying one byte.
+	// rulePattern limits the compiled size of all patterns of a condition, in instructions. A match costs the product of the
+	// lengths of the text and the program, divided by patternStep: that many instructions take about as long as copying one byte.
 	rulePattern = 20_000
 	patternStep = 16
 
@@ -31,10 +31,10 @@ const (
 
 var errRuleBudget = errors.New("it creates or traverses more than a megabyte")
 
-// budget is the rest of the budget of one evaluation.
+// budget is the remaining budget of one evaluation.
 type budget struct{ left int }
 
-// take spends n bytes. It panics if too few are left; the language returns that as an error of the evaluation, which denies.
+// take spends n bytes. It panics if too few are left; the language returns the panic as an error of the evaluation, which denies.
 func (b *budget) take(n int) {
 	if b.left -= n; b.left < 0 {
 		panic(errRuleBudget)
@@ -51,7 +51,7 @@ func (b *budget) functions() map[string]any {
 	}
 }
 
-// times spends n times the size of a text. Other values cost nothing here.
+// times spends n times the length of a string. Other values cost nothing here.
 func (b *budget) times(v any, n int) {
 	if s, ok := v.(string); ok {
 		b.take(n * len(s))
@@ -119,7 +119,7 @@ func (b *ruleBounds) spend(node *ast.Node) {
 	}
 }
 
-// pattern limits the size of a pattern, and wraps the text that is matched with it.
+// pattern limits the size of a pattern, and wraps the text that is matched against it.
 func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 	text, ok := n.Right.(*ast.StringNode)
 	if !ok {
@@ -127,7 +127,7 @@ func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 		return
 	}
 	size := 0
-	if re, err := syntax.Parse(text.Value, syntax.Perl); err == nil { // else the compiler of the language reports the error
+	if re, err := syntax.Parse(text.Value, syntax.Perl); err == nil { // otherwise the compiler of the language reports the error
 		if program, err := syntax.Compile(re.Simplify()); err == nil {
 			size = len(program.Inst)
 		}
@@ -138,7 +138,7 @@ func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 	put(&n.Left, spendMatch, &ast.IntegerNode{Value: size})
 }
 
-// put wraps a node in a call of a function. For the type check text stays text, and every other type becomes any.
+// put wraps a node in a call of a function. For the type check, strings stay strings, and every other type becomes any.
 func put(node *ast.Node, name string, more ...ast.Node) {
 	n := *node
 	text := n.Type() != nil && n.Type().Kind() == reflect.String

@@ -16,28 +16,29 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// SignerOptions say how a [Signer] makes tokens. One of Secret and PrivateKey is required.
+// SignerOptions configure a [Signer]. One of Secret and PrivateKey is required.
 type SignerOptions struct {
-	// Secret is shared with those who verify the tokens, for HS256: 32 bytes or more. They can issue such tokens too. The slice is
+	// Secret is shared with the verifiers of the tokens, for HS256: 32 bytes or more. They can also issue such tokens. The slice is
 	// copied.
 	Secret []byte
 
-	// PrivateKey is a key in PEM, for EdDSA (Ed25519), ES256 (ECDSA with P-256) or RS256 (RSA, 2048 bits or more). Those who verify need
-	// the public key only. The slice is not kept.
+	// PrivateKey is a key in PEM, for EdDSA (Ed25519), ES256 (ECDSA with P-256) or RS256 (RSA, 2048 bits or more). Verifiers need
+	// only the public key. NewSigner does not keep the slice.
 	PrivateKey []byte
 
-	// Issuer is iss. "" means that there is none.
+	// Issuer is iss. "" means tokens have none.
 	Issuer string
 
-	// TTL is how long a token holds. 0 means 30 seconds.
+	// TTL is how long a token is valid. 0 means 30 seconds.
 	TTL time.Duration
 
-	// Claims are the names of the identity's claims that tokens have, where the identity has them. The names that a Signer sets itself are
-	// an error. The slice is copied.
+	// Claims are the names of the claims that are copied from the identity to the tokens, if present. The names that a Signer sets
+	// itself are an error. The slice is copied.
 	Claims []string
 }
 
-// Signer says who a client is to another server, in tokens that a [JWT] verifies. It may be used from many goroutines concurrently.
+// Signer vouches for a client's identity to another server, with tokens that a [JWT] accepts. It may be used by multiple goroutines
+// concurrently.
 type Signer struct {
 	o      SignerOptions
 	method jwt.SigningMethod
@@ -45,13 +46,13 @@ type Signer struct {
 	now    func() time.Time
 }
 
-// maxSigned bounds a token in bytes: it has to fit into the head of a request.
+// maxSigned limits a token in bytes: it has to fit into the header of a request.
 const maxSigned = 8 << 10
 
 // signerClaims are the claims that a Signer sets.
 var signerClaims = []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti", "method"}
 
-// NewSigner returns a Signer. The error says which option is not valid, and holds nothing of a key.
+// NewSigner returns a Signer. The error names the invalid option, and contains no part of a key.
 func NewSigner(o SignerOptions) (*Signer, error) {
 	s := &Signer{o: o, now: time.Now}
 	if s.o.TTL <= 0 {
@@ -79,7 +80,7 @@ func NewSigner(o SignerOptions) (*Signer, error) {
 	return s, err
 }
 
-// privateKey reads a private key in PEM.
+// privateKey parses a private key in PEM.
 func privateKey(data []byte) (jwt.SigningMethod, crypto.Signer, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
@@ -111,8 +112,9 @@ func privateKey(data []byte) (jwt.SigningMethod, crypto.Signer, error) {
 	return nil, nil, errors.New("auth: the private key must be Ed25519, ECDSA with P-256, or RSA with 2048 bits or more")
 }
 
-// Sign returns a token for one audience, with sub, method, aud, iat and exp, iss where there is one, and the claims of the options. It does
-// not hold longer than the identity's own credential. The error says why no token can be made, such as too large claims.
+// Sign returns a token for one audience, with sub, method, aud, iat and exp, iss if it is configured, and the claims of the
+// options. It expires no later than the identity's own credential. The error says why no token can be made, for example because the
+// claims are too large.
 func (s *Signer) Sign(id *Identity, audience string) (string, error) {
 	now := s.now()
 	until := now.Add(s.o.TTL)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxToken bounds a token, in bytes, wherever it comes from: what is longer is refused before anything looks into it.
+// maxToken limits a token from any place, in bytes: a longer one is refused before it is parsed.
 const maxToken = 16 << 10
 
 // Source is a place in a request where a token may be: [Bearer], [Header], [Cookie], [Subprotocol],
@@ -14,11 +14,11 @@ const maxToken = 16 << 10
 // It may be used by multiple goroutines concurrently.
 type Source struct {
 	find   func(r *http.Request) (string, error)
-	scheme string // of the challenge, with its parameters other than the realm
+	scheme string // of the challenge, including its parameters other than the realm
 }
 
-// Token returns the token in a request. The error is ErrNoCredentials, or an [*Error] when there is something that cannot
-// be one, or more than one.
+// Token returns the token in a request. The error is ErrNoCredentials, or an [*Error] if the value cannot be a token, or there is
+// more than one.
 func (s Source) Token(r *http.Request) (string, error) {
 	if s.find == nil {
 		return "", ErrNoCredentials
@@ -44,7 +44,7 @@ var (
 	errEmptyToken = errors.New("the token is empty")
 )
 
-// Bearer finds a token in the Authorization field (RFC 6750 §2.1), where programs put it; a browser cannot. A field with
+// Bearer finds a token in the Authorization field (RFC 6750 §2.1), which programs use; a browser cannot set it. A field with
 // another scheme is for another method.
 func Bearer() Source { return Source{find: bearer, scheme: "Bearer"} }
 
@@ -59,10 +59,10 @@ func bearer(r *http.Request) (string, error) {
 	return parseBearer(lines[0])
 }
 
-// parseBearer returns the token of an Authorization field.
+// parseBearer returns the token in an Authorization field.
 func parseBearer(field string) (string, error) {
 	scheme, rest, _ := strings.Cut(field, " ")
-	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: schemes in any case
+	if !strings.EqualFold(scheme, "Bearer") { // RFC 9110 §11.1: scheme names ignore case
 		return "", ErrNoCredentials
 	}
 	token := strings.Trim(rest, " ")
@@ -88,8 +88,8 @@ func token68(s string) bool {
 	return body != ""
 }
 
-// Header finds a token in a field of its own, the whole value of which it is: where a proxy in front of this server puts it, such as a
-// balancer that signs who the client is.
+// Header finds a token that is the whole value of a field. It is for a proxy in front of this server, such as a balancer that signs
+// the client's identity.
 func Header(name string) Source {
 	name = http.CanonicalHeaderKey(name)
 	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
@@ -106,9 +106,9 @@ func Header(name string) Source {
 	}}
 }
 
-// Query finds a token in a parameter of the URL's query, where a browser can put it. A URL ends up in the logs of every
-// proxy on the way and in the browser's history, and the token with it: take it for tokens that are worthless a minute later,
-// or better use a ticket, which is worthless as soon as it has been seen.
+// Query finds a token in a query parameter of the URL, where a browser can put it. URLs are logged by proxies and kept in the
+// browser's history, including the token: use it only for tokens that expire within a minute, or better use a ticket, which is
+// valid only once.
 func Query(parameter string) Source {
 	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
 		if r.URL == nil || !strings.Contains(r.URL.RawQuery, parameter) {

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// statInterval is how often a file of credentials is looked at, by a request that needs it.
+	// statInterval is how often a file of credentials is checked for changes, by requests that need it.
 	statInterval = time.Second
-	// storeFileMax is how large a file of users or of API keys may be, in bytes.
+	// storeFileMax is the maximum size of a file of users or of API keys, in bytes.
 	storeFileMax = 16 << 20
-	// fileSettles is how long after its last change a file is read once more although it looks the same: some file systems
-	// count in steps of two seconds, and a second change within a step does not show.
+	// fileSettles is how long after its last change a file is read once more although it looks unchanged: some file systems have a
+	// time resolution of two seconds, so that a second change within that time is not visible.
 	fileSettles = 2 * time.Second
 )
 
-// storeFile is a file of credentials that is read again when it has changed. It has no goroutine of its own: a caller that
-// wants its content looks at the file first, at most once a second. It follows symbolic links, so that a change of where
-// one of them leads is a change of the file.
+// storeFile is a file of credentials that is read again when it has changed. It has no goroutine of its own: a caller of load
+// checks the file first, at most once a second. It follows symbolic links, so that a change of a link counts as a change of the
+// file.
 type storeFile[T any] struct {
 	name    string
 	max     int // bytes
@@ -33,7 +33,7 @@ type storeFile[T any] struct {
 	now     func() time.Time
 
 	mu     sync.Mutex
-	seen   fs.FileInfo // what it looked like when it was read
+	seen   fs.FileInfo // what it looked like when it was last read
 	since  time.Time   // when it first looked like that; zero if it has settled
 	digest [sha256.Size]byte
 	looked time.Time
@@ -53,7 +53,7 @@ func newStoreFile[T any](name string, max int, parse func(name, text string) (T,
 	return &storeFile[T]{name: name, max: max, parse: parse, onError: onError, now: time.Now}
 }
 
-// load returns the content. A file that is broken or gone changes nothing, except that the error is reported, once.
+// load returns the content. If the file is invalid or missing, the content is unchanged, and the error is reported once.
 func (f *storeFile[T]) load() T {
 	f.mu.Lock()
 	now := f.now()
@@ -71,7 +71,7 @@ func (f *storeFile[T]) load() T {
 	return value
 }
 
-// reload reads the file now, changed or not. On an error the content stays what it was.
+// reload reads the file now, whether it has changed or not. If there is an error, the content is unchanged.
 func (f *storeFile[T]) reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,12 +79,12 @@ func (f *storeFile[T]) reload() error {
 	return f.read(true)
 }
 
-// read reads the file if it looks different from last time, or anyway. f.mu is held.
+// read reads the file if it looks changed, or if anyway is set. The caller holds f.mu.
 func (f *storeFile[T]) read(anyway bool) error {
 	info, err := os.Stat(f.name)
 	if err != nil {
 		told := f.seen == nil
-		f.seen = nil // when it comes back it is read
+		f.seen = nil // if the file reappears, it is read
 		if told && !anyway {
 			return nil
 		}
@@ -126,12 +126,12 @@ func (f *storeFile[T]) read(anyway bool) error {
 	return nil
 }
 
-// sameFile reports whether a file looks as it did.
+// sameFile reports whether a file looks unchanged.
 func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// readStoreFile reads a whole file that is not too large.
+// readStoreFile reads a whole file, up to a maximum size.
 func readStoreFile(name string, max int) (string, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -145,7 +145,7 @@ func readStoreFile(name string, max int) (string, error) {
 	return string(b), err
 }
 
-// eachLine calls fn for every line that is neither empty nor a comment, and says for each error where it stands.
+// eachLine calls fn for every line that is neither empty nor a comment, and adds the line number to its errors.
 func eachLine(name, text string, fn func(line string) error) error {
 	var errs []error
 	number := 0

@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// digest stands for a credential where one must be remembered: a hash with a key that only this process has.
+// digest represents a remembered credential: a hash with a key that only this process has.
 type digest [sha256.Size]byte
 
-// memo caches answers to expensive questions, for a short time and in bounded number; the one that was not
-// asked for longest goes first. A question that is being answered is not asked twice: other callers with it wait.
+// memo caches answers to expensive questions, for a short time and in limited number; the least recently used one is evicted first.
+// Concurrent callers with the same question wait for one answer.
 type memo[V any] struct {
 	key [32]byte
 	max int
 
 	mu      sync.Mutex
 	known   map[digest]*list.Element
-	order   list.List // of *memoAnswer[V], the one asked for last in front
+	order   list.List // of *memoAnswer[V], the most recently used one first
 	flights map[digest]*flight[V]
 }
 
@@ -33,7 +33,7 @@ type memoAnswer[V any] struct {
 	until    time.Time
 }
 
-// flight is a question on its way. Its results are set before done is closed.
+// flight is a question that is being answered. Its results are set before done is closed.
 type flight[V any] struct {
 	done  chan struct{}
 	value V
@@ -42,14 +42,14 @@ type flight[V any] struct {
 
 var errFlightLost = errors.New("the check was interrupted")
 
-// newMemo returns a memo of at most max answers.
+// newMemo returns a memo for at most max answers.
 func newMemo[V any](max int) *memo[V] {
 	m := &memo[V]{max: max, known: map[digest]*list.Element{}, flights: map[digest]*flight[V]{}}
 	rand.Read(m.key[:]) // never fails
 	return m
 }
 
-// digest makes the question of its parts. Their lengths go in, so that no two lists of parts give the same.
+// digest hashes the parts of a question. The lengths are included, so that no two lists of parts have the same hash.
 func (m *memo[V]) digest(parts ...string) digest {
 	h := hmac.New(sha256.New, m.key[:])
 	var n [8]byte
@@ -61,9 +61,9 @@ func (m *memo[V]) digest(parts ...string) digest {
 	return digest(h.Sum(nil))
 }
 
-// ask returns what is known, or what answer returns, which runs in the caller's goroutine or in that of another caller
-// with the same question. answer says for how long its value may be remembered; an error never is. A caller that waits
-// for another's answer stops waiting with ctx; a caller that runs answer goes on until it returns, since others wait.
+// ask returns a cached answer, or the result of answer, which runs in the goroutine of this or of another caller with the same
+// question. answer also returns how long its value may be cached; errors are not cached. A caller that waits for another's answer
+// stops waiting when ctx ends; a caller that runs answer continues until it returns, because others may wait.
 func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Duration, error)) (V, error) {
 	m.mu.Lock()
 	if v, ok := m.recall(q); ok {
@@ -85,7 +85,7 @@ func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Dura
 	m.mu.Unlock()
 
 	var ttl time.Duration
-	defer func() { // also when answer panics, with errFlightLost
+	defer func() { // even if answer panics, with errFlightLost
 		m.mu.Lock()
 		delete(m.flights, q)
 		if f.err == nil && ttl > 0 {
@@ -98,7 +98,7 @@ func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Dura
 	return f.value, f.err
 }
 
-// recall returns the answer that is remembered. m.mu is held.
+// recall returns a cached answer. The caller holds m.mu.
 func (m *memo[V]) recall(q digest) (V, bool) {
 	var none V
 	e, ok := m.known[q]
@@ -115,7 +115,7 @@ func (m *memo[V]) recall(q digest) (V, bool) {
 	return a.value, true
 }
 
-// remember keeps an answer, and drops the oldest if there is no room. m.mu is held.
+// remember caches an answer, and evicts the oldest if there is no room. The caller holds m.mu.
 func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
 	if m.order.Len() >= m.max {
 		last := m.order.Back()
@@ -125,7 +125,7 @@ func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
 	m.known[q] = m.order.PushFront(&memoAnswer[V]{question: q, value: v, until: time.Now().Add(ttl)})
 }
 
-// len returns how many answers are remembered.
+// len returns the number of cached answers.
 func (m *memo[V]) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

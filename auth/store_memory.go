@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// MemoryStore is a [Store] of one process. Make it with [NewMemoryStore]. It needs no goroutine and no closing.
+// MemoryStore is a [Store] of one process. Make it with [NewMemoryStore]. It has no goroutine and need not be closed.
 type MemoryStore struct {
 	ttl time.Duration
 	max int
 
 	mu      sync.Mutex
 	values  map[string]memoryValue
-	bytes   int       // in values, keys included
-	sweepAt int       // clear values of what has expired when it has as many
-	soonest time.Time // when the first of them expires, or before
-	sweeps  int       // how often they were cleared, for tests
+	bytes   int       // size of values, including keys
+	sweepAt int       // number of values at which expired ones are removed
+	soonest time.Time // a lower limit for the first expiry
+	sweeps  int       // number of removals, for tests
 
-	// The revocations, oldest first. Each stays for ttl from when it came, so the order is also that of their ends.
+	// The revocations, oldest first. Each is kept for ttl after it was added, so that the order is also that of their removal.
 	order   list.List // of *memoryRevocation
 	byName  map[Revocation]*list.Element
 	last    uint64        // the number of the newest
-	changed chan struct{} // closed when there is a newer one
+	changed chan struct{} // closed when there is a newer revocation
 }
 
-// memoryMaxBytes bounds the values, keys included.
+// memoryMaxBytes limits the values, including keys.
 const memoryMaxBytes = 64 << 20
 
 type memoryValue struct {
@@ -42,13 +42,13 @@ type memoryRevocation struct {
 	until  time.Time
 }
 
-// MemoryStoreOptions bounds a [MemoryStore].
+// MemoryStoreOptions configure a [MemoryStore].
 type MemoryStoreOptions struct {
-	// TTL is how long a revocation is kept; 0: RevocationTTL. No credential should live longer.
+	// TTL is how long a revocation is kept; 0 means RevocationTTL. No credential should live longer.
 	TTL time.Duration
 
-	// Max is how many values, and how many revocations, are kept; 0 means 100,000. What would go beyond is refused with
-	// ErrStoreFull, as are more than 64 MiB of values.
+	// Max is the maximum number of values, and of revocations; 0 means 100,000. Further ones are refused with ErrStoreFull, and so
+	// are values beyond 64 MiB in total.
 	Max int
 }
 
@@ -64,7 +64,7 @@ func NewMemoryStore(o MemoryStoreOptions) *MemoryStore {
 	}
 }
 
-// orDefault returns v, or what stands for it when it is zero or less.
+// orDefault returns v, or instead if v is zero or negative.
 func orDefault[T int | int64 | time.Duration](v, instead T) T {
 	if v <= 0 {
 		return instead
@@ -94,7 +94,7 @@ func (s *MemoryStore) Put(_ context.Context, key string, value []byte, ttl time.
 	return nil
 }
 
-// sweep drops the values that have expired. s.mu is held.
+// sweep removes expired values. The caller holds s.mu.
 func (s *MemoryStore) sweep(now time.Time) {
 	s.sweeps++
 	s.soonest = time.Time{}
@@ -108,7 +108,7 @@ func (s *MemoryStore) sweep(now time.Time) {
 	s.sweepAt = max(1024, 2*len(s.values))
 }
 
-// drop deletes a value. s.mu is held.
+// drop deletes a value. The caller holds s.mu.
 func (s *MemoryStore) drop(key string) {
 	if v, ok := s.values[key]; ok {
 		delete(s.values, key)
@@ -159,7 +159,7 @@ func (s *MemoryStore) Revoke(_ context.Context, r Revocation) error {
 	return nil
 }
 
-// forget drops the revocations whose time is over. s.mu is held.
+// forget removes revocations older than the TTL. The caller holds s.mu.
 func (s *MemoryStore) forget() {
 	now := time.Now()
 	for e := s.order.Front(); e != nil; e = s.order.Front() {
@@ -205,7 +205,7 @@ func (s *MemoryStore) Watch(ctx context.Context, fn func(Revocation)) {
 	}
 }
 
-// after returns the revocations with a higher number, the number of the newest, and what is closed when there is more.
+// after returns the revocations with a higher number, the number of the newest, and a channel that is closed when there are more.
 func (s *MemoryStore) after(number uint64) ([]Revocation, uint64, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,7 +218,7 @@ func (s *MemoryStore) after(number uint64) ([]Revocation, uint64, <-chan struct{
 	return newer, s.last, s.changed
 }
 
-// Revocations yields what is revoked at the moment, the oldest first.
+// Revocations yields the present revocations, the oldest first.
 func (s *MemoryStore) Revocations() iter.Seq[Revocation] {
 	list, _, _ := s.after(0)
 	return slices.Values(list)

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// deceiving are characters that no name has: those that control a terminal or break a line, those that turn the direction of
-// what follows, and the one that decoders put in the place of what they cannot read, which would make one subject of many.
+// deceiving are characters that no name may contain: those that control a terminal or break a line, those that change the text
+// direction, and the replacement character of decoders, which would make several subjects equal.
 var deceiving = []*unicode.RangeTable{unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control,
 	{R16: []unicode.Range16{{Lo: utf8.RuneError, Hi: utf8.RuneError, Stride: 1}}}}
 

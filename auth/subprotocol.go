@@ -12,17 +12,17 @@ import (
 
 var errNotBase64 = errors.New("the token in the list of subprotocols is not base64url without padding")
 
-// Subprotocol finds a token in the list of subprotocols, where a page in a browser can put it:
+// Subprotocol finds a token in the list of subprotocols, where a page in a browser can put it. The source for
 //
 //	new WebSocket(url, ["chat", "handfast.token." + jwt])
 //
-// is Subprotocol("handfast.token."). The entry that begins with the prefix is not a protocol, and the server must not choose
-// it: it is not among [websocket.AcceptOptions.Subprotocols], and so it is never sent back. Hence a page has to offer a real
-// protocol along with it, which the server then chooses: when it is left without an answer, a browser that has offered
-// something gives up the connection (RFC 6455 §4.1). Programs are not that strict.
+// is Subprotocol("handfast.token."). The entry with the prefix is not a protocol, and the server must not choose it: it is not in
+// [websocket.AcceptOptions.Subprotocols], and so it is never sent back. Therefore a page has to offer a real protocol as well,
+// which the server then chooses: a browser that has offered subprotocols fails the connection if the server chooses none (RFC 6455
+// §4.1). Programs are less strict.
 //
-// What follows the prefix must be made of letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2), as a JWT is. It must not be
-// empty, and neither must the prefix: without one every protocol would be a token.
+// The part after the prefix may consist of letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2), as a JWT does. It must not be
+// empty, and neither must the prefix: otherwise every protocol would be a token.
 func Subprotocol(prefix string) Source {
 	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
 		if prefix == "" {
@@ -32,9 +32,8 @@ func Subprotocol(prefix string) Source {
 	}}
 }
 
-// KubernetesSubprotocol is [Subprotocol] in the form that Kubernetes has made known: the prefix
-// "base64url.bearer.authorization.k8s.io.", and the token in base64url without padding. It carries any token, not only those
-// that are made of the characters of a protocol's name.
+// KubernetesSubprotocol is [Subprotocol] in the form that Kubernetes uses: the prefix "base64url.bearer.authorization.k8s.io.", and
+// the token in base64url without padding. It can carry any token, not only those with characters allowed in the name of a protocol.
 func KubernetesSubprotocol() Source {
 	return Source{scheme: "Bearer", find: func(r *http.Request) (string, error) {
 		s, err := offered(r.Header["Sec-Websocket-Protocol"], redact.KubernetesPrefix)
@@ -42,15 +41,15 @@ func KubernetesSubprotocol() Source {
 			return "", err
 		}
 		token, err := base64.RawURLEncoding.Strict().DecodeString(s)
-		if err != nil || !utf8.Valid(token) { // err would quote nothing, but says no more either
+		if err != nil || !utf8.Valid(token) { // err has no further information
 			return "", errNotBase64
 		}
 		return string(token), nil
 	}}
 }
 
-// offered returns what follows the prefix in the one entry of a list of subprotocols that has it. The list may be spread
-// over several lines (RFC 6455 §11.3.4); a quoted string is not allowed in it, so that every comma ends an entry.
+// offered returns the part after the prefix of the only entry in a list of subprotocols that has the prefix. The list may be spread
+// over several lines (RFC 6455 §11.3.4); it must not contain quoted strings, so that every comma ends an entry.
 func offered(lines []string, prefix string) (string, error) {
 	found := ""
 	for _, line := range lines {
@@ -62,7 +61,7 @@ func offered(lines []string, prefix string) (string, error) {
 				return "", errEmptyToken
 			case found != "":
 				return "", errTwoTokens
-			case len(token) > 2*maxToken: // base64 takes a third more
+			case len(token) > 2*maxToken: // base64 needs a third more
 				return "", errLongToken
 			default:
 				found = token

@@ -14,65 +14,65 @@ import (
 	"time"
 )
 
-// A ticket is "hft_" and 256 random bits. What it stands for is in the Store, under a hash of it: a ticket in a URL says
-// nothing about its user, is as short as can be, and no key must be shared among nodes; the Store is needed anyway, to
-// redeem it once.
+// A ticket is "hft_" and 256 random bits. Its data is in the Store, under a hash of the ticket: so a ticket in a URL reveals
+// nothing about its user, is as short as possible, and needs no key that nodes share; the Store is needed anyway, to redeem it only
+// once.
 const (
 	ticketPrefix  = "hft_"
 	ticketBytes   = 32
 	ticketMaxTTL  = 60 * time.Second
-	ticketMaxData = 16 << 10 // bytes of an identity and what it is bound to
+	ticketMaxData = 16 << 10 // bytes of an identity and its binding
 	ticketStored  = "ticket:"
 	ticketMethod  = "ticket"
 )
 
-// ticketLength is how long every ticket is.
+// ticketLength is the length of every ticket.
 var ticketLength = len(ticketPrefix) + base64.RawURLEncoding.EncodedLen(ticketBytes)
 
-// TicketOptions says how tickets are kept and found.
+// TicketOptions configure [NewTickets].
 type TicketOptions struct {
 	// Store keeps the tickets; all nodes that issue and redeem share it. It must not be nil.
 	Store Store
 
-	// Name keeps tickets apart that are in one Store and are issued to different callers: those of another name do not hold
-	// here. It is the same on all nodes. "" is a name too.
+	// Name separates the tickets of different callers in one Store: tickets with another name are not valid here. It must be the
+	// same on all nodes. It may be "".
 	Name string
 
-	// TTL is how long a ticket can be redeemed; 0 means 30 s; at most 60 s.
+	// TTL is how long a ticket can be redeemed; 0 means 30 s, the maximum is 60 s.
 	TTL time.Duration
 
-	// PerSubject is how many tickets one subject may get on this node within TTL; 0 means 1,000. Then the answer is 429 until
-	// it is over: otherwise one caller could fill the Store.
+	// PerSubject is the number of tickets that one subject may get on this node within TTL; 0 means 1,000. After that the answer is
+	// 429 until the time is over: otherwise one caller could fill the Store.
 	PerSubject int
 
-	// Query is the name of the query parameter; "": ticket.
+	// Query is the name of the query parameter; "" means ticket.
 	Query string
 
-	// BindAddress binds tickets to the client's address as well. Clients that change networks, or speak IPv4 to one host
-	// and IPv6 to the other, are then kept out. Address returns the address; nil means the host of r.RemoteAddr, which behind
-	// a proxy is that of the proxy.
+	// BindAddress binds tickets to the client's address as well. It rejects clients that change networks, or use IPv4 for one host
+	// and IPv6 for the other. Address returns the address; nil means the host of r.RemoteAddr, which is that of the proxy behind a
+	// proxy.
 	BindAddress bool
 	Address     func(r *http.Request) string
 }
 
-// Tickets issues and redeems single-use tickets: what a page that may send its credentials by fetch, but cannot by
-// WebSocket, puts into the URL. Make it with [NewTickets].
+// Tickets issues and redeems single-use tickets. A page that can send its credentials by fetch, but not with a WebSocket, gets one
+// and puts it into the URL. Make it with [NewTickets].
 type Tickets struct {
 	o     TicketOptions
 	quota *quota
 }
 
-// ticketSubjects is how many subjects are counted.
+// ticketSubjects is the maximum number of subjects for which tickets are counted.
 const ticketSubjects = 20_000
 
-// TicketBinding says where a ticket holds.
+// TicketBinding restricts where a ticket is valid.
 type TicketBinding struct {
-	Origin   string `json:"origin,omitempty"`   // what the handshake's Origin must be; "": it must have none
-	Endpoint string `json:"endpoint,omitempty"` // the name of the endpoint; "": any that takes these tickets
-	Address  string `json:"address,omitempty"`  // the client's; looked at only with BindAddress
+	Origin   string `json:"origin,omitempty"`   // the required Origin of the handshake; "" means it must have none
+	Endpoint string `json:"endpoint,omitempty"` // the name of the endpoint; "" means any endpoint that accepts these tickets
+	Address  string `json:"address,omitempty"`  // of the client; only used with BindAddress
 }
 
-// ticketRecord is what the Store has.
+// ticketRecord is the data in the Store.
 type ticketRecord struct {
 	TicketBinding
 	Subject string         `json:"sub"`
@@ -92,7 +92,7 @@ var (
 	errTicketMany    = errors.New("too many tickets for one subject")
 )
 
-// NewTickets returns what issues and redeems tickets.
+// NewTickets returns Tickets with these options.
 func NewTickets(o TicketOptions) (*Tickets, error) {
 	if o.Store == nil {
 		return nil, errors.New("auth: tickets: a store is required")
@@ -110,9 +110,8 @@ func NewTickets(o TicketOptions) (*Tickets, error) {
 	return &Tickets{o: o, quota: newQuota(o.TTL, o.PerSubject, ticketSubjects)}, nil
 }
 
-// Issue returns a ticket for id that holds where b says. Claims come back from it as JSON
-// gives them, whole numbers as int.
-// The error is an [*Error] when it is id that cannot have a ticket, or not now; else it is the Store's.
+// Issue returns a ticket for id, restricted by b. Claims are restored from the ticket as JSON decodes them, integers as int. The
+// error is an [*Error] if id cannot have a ticket, or not now; otherwise it is the Store's.
 func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (string, error) {
 	switch {
 	case id == nil || id.Subject == "" || isAnonymous(id):
@@ -141,14 +140,14 @@ func (t *Tickets) Issue(ctx context.Context, id *Identity, b TicketBinding) (str
 	return ticket, nil
 }
 
-// key is where the Store has a ticket. A reader of the Store finds no ticket there that could be redeemed.
+// key returns the key of a ticket in the Store. A reader of the Store cannot derive the ticket from it.
 func (t *Tickets) key(ticket string) string {
-	sum := sha256.Sum256([]byte(ticket + t.o.Name)) // all tickets are of one length: where the name begins is clear
+	sum := sha256.Sum256([]byte(ticket + t.o.Name)) // all tickets have the same length, so that the sum is unambiguous
 	return ticketStored + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// For returns an [Authenticator] that redeems tickets at the endpoint of that name. A ticket that is shown is spent, also
-// where it does not hold.
+// For returns an [Authenticator] that redeems tickets at the endpoint with that name. Any use consumes a ticket, even if it is not
+// valid there.
 func (t *Tickets) For(endpoint string) Authenticator { return &ticketGate{t: t, endpoint: endpoint} }
 
 type ticketGate struct {
@@ -156,11 +155,11 @@ type ticketGate struct {
 	endpoint string
 }
 
-// Challenge implements [Authenticator]: no scheme of HTTP asks for a ticket.
+// Challenge implements [Authenticator]: HTTP has no scheme for tickets.
 func (g *ticketGate) Challenge() string { return "" }
 
-// Authenticate implements [Authenticator]. The Identity has the ID and the times of the credential for which the ticket
-// was issued, so that what ends that credential ends connections made with its tickets too.
+// Authenticate implements [Authenticator]. The Identity has the ID and the times of the credential for which the ticket was issued,
+// so that the end of that credential also ends connections made with its tickets.
 func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	o := g.t.o
 	if !strings.Contains(r.URL.RawQuery, "=") {
@@ -184,7 +183,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	}
 	var rec ticketRecord
 	if err := decodeClaims(data, &rec); err != nil || rec.Subject == "" {
-		return nil, Unauthorized(errTicketUnknown) // another program has written there
+		return nil, Unauthorized(errTicketUnknown) // written by another program
 	}
 	now := time.Now()
 	if !now.Before(rec.Until) || !rec.Expires.IsZero() && !now.Before(rec.Expires) {
@@ -200,13 +199,13 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 		Expires: rec.Expires}, nil
 }
 
-// validTicket reports whether s could be a ticket, so that nothing else is looked up.
+// validTicket reports whether s has the form of a ticket, so that nothing else is looked up.
 func validTicket(s string) bool {
 	if len(s) != ticketLength || !strings.HasPrefix(s, ticketPrefix) {
 		return false
 	}
 	_, err := base64.RawURLEncoding.Strict().DecodeString(s[len(ticketPrefix):])
-	return err == nil && !strings.ContainsAny(s, "\r\n") // which the decoder skips
+	return err == nil && !strings.ContainsAny(s, "\r\n") // the decoder would skip them
 }
 
 func sameTicketText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

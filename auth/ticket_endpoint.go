@@ -16,25 +16,25 @@ import (
 	"github.com/handfast/handfast/internal/cors"
 )
 
-// TicketEndpoint is an endpoint that issues tickets: POST, with the caller's credentials, is answered with
+// TicketEndpoint is an endpoint that issues tickets. Its answer to a POST with the caller's credentials is
 //
 //	{"ticket": "hft_...", "expires_in": 30}
 //
-// A JSON body may name the endpoint that the ticket is for, as "endpoint", and, when no page calls but a server on behalf
-// of one, that page's origin, as "origin". Its fields are not changed while it serves.
+// A JSON body may have the endpoint that the ticket is for, as "endpoint", and, if the caller is a server that acts for a page,
+// that page's origin, as "origin". The fields of a TicketEndpoint must not be changed while it serves.
 type TicketEndpoint struct {
-	// Tickets issues. It must not be nil.
+	// Tickets issues the tickets. It must not be nil.
 	Tickets *Tickets
 
-	// Authenticator identifies the caller. It must not be nil. A caller that it knows by a ticket gets no other one: that would
-	// extend forever what is valid once.
+	// Authenticator identifies the caller. It must not be nil. A caller that is identified by a ticket gets no further one: that
+	// would extend a single-use credential forever.
 	Authenticator Authenticator
 
-	// Origins lists further origins whose pages may call, such as "https://app.example.com"; a page may call with
-	// cookies. nil means only pages of the same origin, scheme included. Requests without an Origin come from no page.
+	// Origins lists further origins whose pages may call, such as "https://app.example.com"; a page may call with cookies. nil
+	// means only pages of the same origin, including the scheme. Requests without an Origin are not from a page.
 	Origins []string
 
-	// OnError is called, if it is not nil, with why a call failed. The errors hold no credential.
+	// OnError, if not nil, is called with the reason why a call failed. The errors contain no credential.
 	OnError func(r *http.Request, err error)
 }
 
@@ -71,14 +71,14 @@ func (e *TicketEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	// Not even an error is of use to any client here: the client has gone.
+	// The error is ignored: the client has gone, and cannot be notified.
 	_ = json.NewEncoder(w).Encode(struct {
 		Ticket    string `json:"ticket"`
 		ExpiresIn int    `json:"expires_in"`
 	}{ticket, int(e.Tickets.o.TTL / time.Second)})
 }
 
-// readTicketCall returns what the caller wants the ticket bound to. A page is bound to its own origin.
+// readTicketCall returns the binding that the caller requests. A page is bound to its own origin.
 func readTicketCall(w http.ResponseWriter, r *http.Request) (TicketBinding, error) {
 	var call struct {
 		Origin   string `json:"origin"`
@@ -106,8 +106,8 @@ func readTicketCall(w http.ResponseWriter, r *http.Request) (TicketBinding, erro
 	return TicketBinding{Origin: origin, Endpoint: call.Endpoint}, nil
 }
 
-// servePost does what is the same for all endpoints that act for their caller: only POST, only pages of origins that may
-// call, only known callers, nothing kept by caches. It has replied when it returns false.
+// servePost does what all endpoints that act for their caller have in common: they accept only POST, only pages of allowed origins
+// and only known callers, and forbid caching. If it returns false, it has replied.
 func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authenticator,
 	onError func(*http.Request, error)) (*Identity, bool) {
 	h := w.Header()
@@ -138,12 +138,11 @@ func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authe
 	return id, true
 }
 
-// callerOrigin reports whether the caller may be where it is, and lets pages of other origins that are listed read the
-// reply.
+// callerOrigin reports whether the caller's origin is allowed, and lets pages of other listed origins read the reply.
 func callerOrigin(h http.Header, r *http.Request, origins []string) bool {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
-		return true // no browser leaves it out of a POST
+		return true // every browser sends it with a POST
 	}
 	origin := values[0]
 	scheme := "http://"
@@ -165,7 +164,7 @@ func callerOrigin(h http.Header, r *http.Request, origins []string) bool {
 	return true
 }
 
-// refuseCall replies with an error, and tells it.
+// refuseCall replies with an error, and reports it to OnError.
 func refuseCall(w http.ResponseWriter, r *http.Request, e *Error, onError func(*http.Request, error)) {
 	h := w.Header()
 	for name, values := range replyHeader(e) {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// windows counts what happens for each key, in windows of time that begin with the first count. When there are too many
-// keys the window that began first is forgotten. Its user holds a lock.
+// windows counts events for each key, in time windows that begin with the first event. If there are too many keys, the window that
+// began first is forgotten. It is not safe for concurrent use.
 type windows[K comparable] struct {
 	window time.Duration
 	max    int
 	count  map[K]*list.Element
-	order  list.List // of *counted[K], by beginning; since all windows are equally long, by end as well
+	order  list.List // of *counted[K], ordered by beginning, and by end as well, because all windows are equally long
 }
 
 type counted[K comparable] struct {
@@ -24,7 +24,7 @@ func newWindows[K comparable](window time.Duration, max int) windows[K] {
 	return windows[K]{window: window, max: max, count: map[K]*list.Element{}}
 }
 
-// at returns how much was counted for key, and until when that counts; 0 if its window is over or never began.
+// at returns the count for key, and when its window ends; 0 if the window has ended or never began.
 func (w *windows[K]) at(key K, now time.Time) (n int, until time.Time) {
 	for e := w.order.Front(); e != nil && !now.Before(e.Value.(*counted[K]).until); e = w.order.Front() {
 		w.drop(e)
@@ -37,7 +37,7 @@ func (w *windows[K]) at(key K, now time.Time) (n int, until time.Time) {
 	return c.n, c.until
 }
 
-// add counts one for key.
+// add counts one event for key.
 func (w *windows[K]) add(key K, now time.Time) {
 	e, ok := w.count[key]
 	if !ok {
@@ -50,7 +50,7 @@ func (w *windows[K]) add(key K, now time.Time) {
 	e.Value.(*counted[K]).n++
 }
 
-// sub takes back one that was counted for key, if it is still known.
+// sub removes one event from the count for key, if its window is still known.
 func (w *windows[K]) sub(key K) {
 	e, ok := w.count[key]
 	if !ok {

@@ -1,3 +1,3 @@
-// Package redisstore keeps in Redis what the nodes of one service know together about clients: tickets that are still to
-// be redeemed, and what was revoked.
+// Package redisstore stores in Redis what the nodes of one service share about clients: tickets that can still be redeemed, and
+// revocations.
 package redisstore

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	blockFor   = time.Second            // how long one XREAD waits
+	blockFor   = time.Second            // maximum wait of one XREAD
 	followWait = 200 * time.Millisecond // before Redis is tried again
-	batch      = 500                    // revocations read at once
-	maxLog     = 100_000                // revocations in the stream, more or less
+	batch      = 500                    // maximum number of revocations of one read
+	maxLog     = 100_000                // approximate maximum number of revocations in the stream
 )
 
-// revokeScript writes the time of a revocation, unless a later one is there, and tells all who read the stream. What is
-// older than the TTL leaves the stream; its clock is that of Redis, as in the stream's IDs.
+// revokeScript writes the time of a revocation, unless there is a later one, and adds it to the stream. Entries older than the TTL
+// are removed from the stream, according to the clock of Redis, which also determines the IDs in the stream.
 var revokeScript = rueidis.NewLuaScript(`
 local at = redis.call('GET', KEYS[1])
 if at and tonumber(at) >= tonumber(ARGV[1]) then return 0 end
@@ -48,17 +48,17 @@ func (s *Store) Revoke(ctx context.Context, r auth.Revocation) error {
 	return nil
 }
 
-// write runs the script. r is normal.
+// write runs the script. r is normalized.
 func (s *Store) write(ctx context.Context, c rueidis.Client, r auth.Revocation) rueidis.RedisResult {
 	text, err := json.Marshal(r)
-	if err != nil { // a Revocation is strings and a time of this era
+	if err != nil { // cannot fail: a Revocation has only strings and a time of this era
 		panic(err)
 	}
 	return revokeScript.Exec(ctx, c, []string{s.revocationKey(r), s.logKey()}, []string{
 		strconv.FormatInt(r.At.UnixMicro(), 10), strconv.FormatInt(s.o.TTL.Milliseconds(), 10), string(text), strconv.Itoa(maxLog)})
 }
 
-// learn makes this node know r by itself. When there is no room it asks Redis, as for all that it does not know.
+// learn stores r on this node. If there is no room, this node asks Redis about it, as it does about all that it does not know.
 func (s *Store) learn(ctx context.Context, r auth.Revocation) {
 	if err := s.known.Revoke(ctx, r); err != nil && !errors.Is(err, auth.ErrStoreFull) {
 		s.tell(err)
@@ -71,7 +71,7 @@ func (s *Store) tell(err error) {
 	}
 }
 
-// Revoked implements [auth.Store]. What this node knows needs no question; else it is Redis that decides.
+// Revoked implements [auth.Store]. For what this node knows it does not ask Redis.
 func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	if known, err := s.known.Revoked(ctx, id); known || err != nil {
 		return known, err
@@ -106,7 +106,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	return false, nil
 }
 
-// Watch implements [auth.Store]. It has a connection of its own.
+// Watch implements [auth.Store]. It uses a connection of its own.
 func (s *Store) Watch(ctx context.Context, fn func(auth.Revocation)) {
 	var last streamID
 	lost := false
@@ -128,11 +128,10 @@ func (s *Store) Watch(ctx context.Context, fn func(auth.Revocation)) {
 	}
 }
 
-// follow reads the stream from after last until something fails, and keeps last up to date. It calls found when it has
-// reached Redis.
+// follow reads the stream after last until there is an error, and updates last. It calls found when it has reached Redis.
 func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocation), found func()) error {
 	o := s.client
-	o.AlwaysPipelining = false // a read that blocks is bounded by a deadline of its connection
+	o.AlwaysPipelining = false // a blocking read is limited by a deadline of its connection
 	o.PipelineMultiplex = 0
 	o.BlockingPoolSize = 1
 	c, err := rueidis.NewClient(o)
@@ -140,7 +139,7 @@ func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocat
 		return err
 	}
 	defer c.Close()
-	defer context.AfterFunc(ctx, c.Close)() // which ends a read that blocks
+	defer context.AfterFunc(ctx, c.Close)() // ends a blocking read
 	if err := s.resume(ctx, c, last); err != nil {
 		return err
 	}
@@ -168,7 +167,7 @@ func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocat
 	}
 }
 
-// resume makes sure that what comes next is seen, and that Redis knows what this node knows: it may have lost its data.
+// resume makes sure that no new entry is missed, and that Redis has what this node knows, because Redis may have lost its data.
 func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*s.o.Timeout)
 	defer cancel()
@@ -183,9 +182,9 @@ func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) er
 		}
 	}
 	if at.before(*last) {
-		*last = streamID{} // it is another stream
+		*last = streamID{} // the stream was recreated
 	}
-	for r := range s.known.Revocations() { // for those that Redis has this is a question and no more
+	for r := range s.known.Revocations() { // for those that Redis already has, this changes nothing
 		if err := s.write(ctx, c, r).Error(); err != nil {
 			return err
 		}
@@ -193,7 +192,7 @@ func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) er
 	return nil
 }
 
-// read waits for what comes after last, nothing perhaps.
+// read waits for entries after last; it may return none.
 func (s *Store) read(ctx context.Context, c rueidis.Client, last streamID) ([]rueidis.XRangeEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, blockFor+s.o.Timeout) // a Redis that has vanished does not answer at all
 	defer cancel()
@@ -205,7 +204,7 @@ func (s *Store) read(ctx context.Context, c rueidis.Client, last streamID) ([]ru
 	return reply[s.logKey()], err
 }
 
-// streamID is the place of an entry in a stream: milliseconds and a number.
+// streamID is the ID of an entry in a stream: milliseconds and a number.
 type streamID struct{ ms, seq uint64 }
 
 func (i streamID) String() string {

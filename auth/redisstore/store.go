@@ -15,56 +15,55 @@ import (
 	"github.com/handfast/handfast/internal/redisurl"
 )
 
-// Options says where the Redis is. Times that are zero or less stand for what their comments say.
+// Options configure a [Store]. Zero and negative times mean the defaults in the comments.
 type Options struct {
-	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. Redis must be 6.2 or newer, or
-	// something that speaks like it; one server, not a cluster. It must not evict keys to make room (maxmemory-policy
-	// noeviction): a revocation that is evicted does not hold. A parameter that is not known is an error.
+	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. It must be one server, not a cluster,
+	// with Redis 6.2 or newer, or a compatible server. It must not evict keys to free memory (maxmemory-policy noeviction), because
+	// an evicted revocation has no effect. Unknown parameters are an error.
 	URL string
 
-	// Username and Password, if they are not empty, replace those of the URL, and TLS the settings that come with
-	// rediss://.
+	// Username and Password, if not empty, replace those of the URL, and TLS the default settings of rediss://.
 	Username, Password string
 	TLS                *tls.Config
 
-	// Prefix begins the name of every key, so that several services can share a Redis; "": handfast.
+	// Prefix is the prefix of every key, so that several services can share a Redis; "" means handfast.
 	Prefix string
 
-	// TTL is how long a revocation is kept; 0: auth.RevocationTTL. No credential should live longer.
+	// TTL is how long a revocation is kept; 0 means auth.RevocationTTL. No credential should live longer.
 	TTL time.Duration
 
-	// Timeout bounds every call in addition to its context; 0 means 2 s.
+	// Timeout limits every call in addition to its context; 0 means 2 s.
 	Timeout time.Duration
 
-	// OnError is called, if it is not nil, when Watch has lost the Redis, once until it has found it again.
+	// OnError, if not nil, is called when Watch has lost the connection to Redis, once until it is connected again.
 	OnError func(error)
 }
 
-// Store is an [auth.Store] in Redis. It need not be there when the Store is made, nor always: calls fail while it is away,
-// and Watch waits for it. What this node has learned of revocations it knows by itself: they hold when Redis is away, and
-// when it comes back without its data, that is written again.
+// Store is an [auth.Store] in Redis. Redis need not be reachable when the Store is made, nor all the time: calls fail while it is
+// not, and Watch waits for it. This node remembers the revocations that it has learned: they are effective while Redis is
+// unreachable, and are written again if Redis has lost its data.
 type Store struct {
 	o      Options
 	client rueidis.ClientOption
-	known  *auth.MemoryStore // the revocations that this node has made or seen
+	known  *auth.MemoryStore // the revocations that this node has written or read
 
 	// turn is held by the goroutine that uses the fields below.
 	turn    chan struct{}
-	conn    rueidis.Client // nil until Redis was reached for the first time
-	failed  time.Time      // when it could not be reached
+	conn    rueidis.Client // nil until Redis is reached for the first time
+	failed  time.Time      // time of the last failed attempt to connect
 	failure error
 	closed  bool
 }
 
 const (
-	// redialAfter is the pause before another attempt to reach a Redis that was never reached.
+	// redialAfter is the pause between attempts to reach Redis for the first time.
 	redialAfter = 250 * time.Millisecond
-	bufferSize  = 16 << 10 // bytes, of each connection and direction
+	bufferSize  = 16 << 10 // in bytes, for each connection and direction
 )
 
 var errClosed = errors.New("redisstore: the store is closed")
 
-// New returns a Store. Its error is about the options: it does not try to reach Redis.
+// New returns a Store. The error reports invalid options: New does not connect to Redis.
 func New(o Options) (*Store, error) {
 	c, err := redisurl.Parse(o.URL)
 	if err != nil {
@@ -90,8 +89,8 @@ func New(o Options) (*Store, error) {
 	c.ClientName = "handfast"
 	c.ForceSingleClient = true
 	c.DisableCache = true
-	c.DisableRetry = true     // a caller waits for an answer: better an error at once
-	c.AlwaysPipelining = true // a reader on every connection: the end of one is known before the next call
+	c.DisableRetry = true     // a caller is waiting: an immediate error is better
+	c.AlwaysPipelining = true // keeps a reader on every connection, so that the end of one is noticed before the next call
 	c.PipelineMultiplex = 1   // two connections
 	c.RingScaleEachConn = 8
 	c.ReadBufferEachConn, c.WriteBufferEachConn = bufferSize, bufferSize
@@ -100,7 +99,7 @@ func New(o Options) (*Store, error) {
 		turn: make(chan struct{}, 1)}, nil
 }
 
-// Close closes the connections that calls share. End every Watch first, by its context.
+// Close closes the connections that calls share. The caller must end every Watch before that, by its context.
 func (s *Store) Close() error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
@@ -112,7 +111,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// dial returns the client that calls share; it makes it when Redis is reached for the first time.
+// dial returns the client that calls share. It is created when Redis is reached for the first time.
 func (s *Store) dial(ctx context.Context) (rueidis.Client, error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -137,7 +136,7 @@ func (s *Store) dial(ctx context.Context) (rueidis.Client, error) {
 	return conn, nil
 }
 
-// reached lets calls try again immediately, since Redis is there.
+// reached lets calls connect again without a pause, because Redis is reachable.
 func (s *Store) reached(ctx context.Context) {
 	select {
 	case s.turn <- struct{}{}:
@@ -147,7 +146,7 @@ func (s *Store) reached(ctx context.Context) {
 	}
 }
 
-// do runs one command with the client that calls share. what says in an error what was being done.
+// do runs one command with the client that calls share. Errors contain what, the description of the operation.
 func (s *Store) do(ctx context.Context, what string,
 	run func(context.Context, rueidis.Client) rueidis.RedisResult) (rueidis.RedisResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
@@ -171,7 +170,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Dura
 	return err
 }
 
-// Take implements [auth.Store]. GETDEL is one step for Redis, so that one node gets the value.
+// Take implements [auth.Store]. GETDEL is atomic, so that only one node gets the value.
 func (s *Store) Take(ctx context.Context, key string) ([]byte, error) {
 	r, err := s.do(ctx, "taking a value", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return c.Do(ctx, c.B().Getdel().Key(s.valueKey(key)).Build())
@@ -194,7 +193,7 @@ func (s *Store) valueKey(key string) string { return s.o.Prefix + ":value:" + ke
 // logKey is the stream of all revocations.
 func (s *Store) logKey() string { return s.o.Prefix + ":revoked:log" }
 
-// revocationKey is where the time of a revocation stands. No two revocations that differ in subject or ID share one.
+// revocationKey is the key for the time of a revocation. Revocations with different subjects or IDs have different keys.
 func (s *Store) revocationKey(r auth.Revocation) string {
 	prefix := s.o.Prefix + ":revoked:"
 	switch {
