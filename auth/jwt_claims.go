@@ -16,7 +16,7 @@ import (
 type tokenClaims struct {
 	m map[string]any
 
-	jwt.Claims // nil: the parser validates no claims, because the rules are enforced here with this service's own limits and messages
+	jwt.Claims // always nil, so that the parser validates no claims: the rules are enforced here, with other limits and messages
 }
 
 // UnmarshalJSON implements [json.Unmarshaler].

@@ -8,15 +8,15 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Answer is what a server puts into its 101.
+// Answer is the content of a server's 101 response.
 type Answer struct {
 	Key         string         // the client's Sec-WebSocket-Key
-	Subprotocol string         // "": none
-	Extensions  string         // ready for the header; "" means none
+	Subprotocol string         // "" means none
+	Extensions  string         // formatted for the header; "" means none
 	Header      [2]http.Header // further fields, all checked with CheckFields; may be nil
 }
 
-// AppendHead appends the head of the 101 response, its empty line included (RFC 6455 §4.2.2 (5)).
+// AppendHead appends the header of the 101 response, including the empty line (RFC 6455 §4.2.2 (5)).
 func (a *Answer) AppendHead(dst []byte) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
 	dst = append(dst, "Sec-WebSocket-Accept: "...)
@@ -30,7 +30,7 @@ func (a *Answer) AppendHead(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendField appends a field line, and nothing when the value is empty.
+// appendField appends a field line, or nothing if the value is empty.
 func appendField(dst []byte, name, value string) []byte {
 	if value == "" {
 		return dst
@@ -39,7 +39,7 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(append(dst, value...), "\r\n"...)
 }
 
-// appendFields appends all of h's lines in the order of their names.
+// appendFields appends all lines of h, ordered by name.
 func appendFields(dst []byte, h http.Header) []byte {
 	if len(h) == 0 {
 		return dst
@@ -58,9 +58,8 @@ func appendFields(dst []byte, h http.Header) []byte {
 	return dst
 }
 
-// CheckFields reports the first field of h that must not be added to a handshake's head, on either side: one of which the
-// handshake itself is made, one that would announce content, or one that is not a field at all, so that it could end the
-// line, or the head, early.
+// CheckFields reports the first field of h that must not be added to a handshake's header, on either side: a field of the handshake
+// itself, one that announces content, or one that is not valid, so that it could end the line, or the header, early.
 func CheckFields(h http.Header) error {
 	for name, values := range h {
 		if !header.IsToken(name) {
@@ -77,8 +76,8 @@ func CheckFields(h http.Header) error {
 	return nil
 }
 
-// Reserved reports whether the field of that name is written by the handshake alone: RFC 6455 §4.1 and §4.2.2 for its
-// own, RFC 9110 §8.6 and RFC 9112 §6.1 for those that announce content.
+// Reserved reports whether only the handshake itself may write the field of that name: RFC 6455 §4.1 and §4.2.2 for its own fields,
+// RFC 9110 §8.6 and RFC 9112 §6.1 for those that announce content.
 func Reserved(name string) bool {
 	const own = "sec-websocket-"
 	if len(name) >= len(own) && header.EqualFold(name[:len(own)], own) {

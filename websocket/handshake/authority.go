@@ -7,10 +7,10 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// authority is a host in lower case, in brackets when it is an IPv6 address, and a port without leading zeros or "".
+// authority is a host in lower case, in brackets if it is an IPv6 address, and a port without leading zeros, or "".
 type authority struct{ host, port string }
 
-// parseAuthority reads host[:port] as a Host header and an origin hold it: no user information, nothing behind the port.
+// parseAuthority parses host[:port] as in a Host header or an origin: without user information, and with nothing after the port.
 func parseAuthority(s string) (authority, bool) {
 	host, port := s, ""
 	if strings.HasPrefix(s, "[") {
@@ -41,8 +41,8 @@ func parseAuthority(s string) (authority, bool) {
 	return authority{header.Lower(host), port}, true
 }
 
-// validName reports whether s may be a host name or an IPv4 address: a reg-name of RFC 3986 §3.2.2 without sub-delims,
-// which no name in use has.
+// validName reports whether s may be a host name or an IPv4 address: a reg-name of RFC 3986 §3.2.2 without sub-delims, which no
+// name in use contains.
 func validName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -54,7 +54,7 @@ func validName(s string) bool {
 	return s != ""
 }
 
-// validIPv6 lets through what an IPv6 address is made of, a zone ("%25eth0") included.
+// validIPv6 reports whether s has only characters of an IPv6 address, including those of a zone ("%25eth0").
 func validIPv6(s string) bool {
 	for i := range len(s) {
 		if strings.IndexByte("0123456789abcdefABCDEF:.", s[i]) >= 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The names of the fields, in the form that http.Header keeps them under.
+// The names of the fields, as the keys of http.Header.
 const (
 	fieldKey        = "Sec-Websocket-Key"
 	fieldVersion    = "Sec-Websocket-Version"
@@ -28,8 +28,8 @@ func Check(r *http.Request) *Violation {
 	return o.Check()
 }
 
-// Check reports the first rule that a client's opening handshake over HTTP/1.1 breaks, and nil when it is in order. The
-// origin is a matter of policy and not looked at here.
+// Check returns the first rule that a client's opening handshake over HTTP/1.1 violates, nil if it is valid. The origin is a matter
+// of policy and not checked here.
 func (o *Opening) Check() *Violation {
 	v := checkCoding(o)
 	if v == nil {
@@ -60,7 +60,7 @@ func (o *Opening) Check() *Violation {
 }
 
 // checkCoding: RFC 9112 §6.1, "A server that receives a request message with a transfer coding it does not understand SHOULD
-// respond with 501 (Not Implemented)." What is understood is "chunked", once, as by net/http, which says so first of all.
+// respond with 501 (Not Implemented)." The only coding understood is "chunked", once, as in net/http, which checks this first.
 func checkCoding(o *Opening) *Violation {
 	te := o.TransferEncoding
 	if len(te) == 0 || len(te) == 1 && header.EqualFold(header.Trim(te[0]), "chunked") {
@@ -72,7 +72,7 @@ func checkCoding(o *Opening) *Violation {
 	}
 }
 
-// checkLine is about the request line.
+// checkLine checks the request line.
 func checkLine(o *Opening) *Violation {
 	switch {
 	case o.Method != http.MethodGet: // RFC 6455 §4.2.1 (1): "an HTTP/1.1 or higher GET request"
@@ -98,9 +98,9 @@ func checkLine(o *Opening) *Violation {
 	return nil
 }
 
-// checkTarget: RFC 6455 §4.2.1 (1), a Request-URI that is "a /resource name/ defined in Section 3 (or an absolute HTTP/HTTPS
-// URI containing the /resource name/)". Of the forms of RFC 9112 §3.2, "*" is for OPTIONS and host:port for CONNECT only.
-// RFC 9110 §4.2.1, §4.2.4: a URI without a host, or with user information, is not taken.
+// checkTarget: RFC 6455 §4.2.1 (1), a Request-URI that is "a /resource name/ defined in Section 3 (or an absolute HTTP/HTTPS URI
+// containing the /resource name/)". Of the forms of RFC 9112 §3.2, "*" is for OPTIONS and host:port for CONNECT only. RFC 9110
+// §4.2.1, §4.2.4: a URI without a host, or with user information, is rejected.
 func checkTarget(o *Opening) *Violation {
 	if strings.HasPrefix(o.Target, "/") {
 		return nil
@@ -116,8 +116,8 @@ func checkTarget(o *Opening) *Violation {
 	}
 }
 
-// targetAuthority returns the authority of a target in absolute form; ok is false for every other form, and for schemes
-// other than those of the web.
+// targetAuthority returns the authority of a target in absolute form; ok is false for every other form, and for schemes other than
+// http and https.
 func targetAuthority(target string) (authority string, ok bool) {
 	scheme, rest, ok := strings.Cut(target, "://")
 	if !ok || defaultPort(header.Lower(scheme)) == "" {
@@ -129,8 +129,8 @@ func targetAuthority(target string) (authority string, ok bool) {
 	return rest, true
 }
 
-// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority". A target in absolute form has
-// an authority of its own, but RFC 9112 §3.2 demands a valid Host field all the same.
+// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority". A target in absolute form has an
+// authority of its own, but RFC 9112 §3.2 requires a valid Host field nevertheless.
 func checkHost(o *Opening) *Violation {
 	if o.HostLines <= 1 {
 		if _, ok := parseAuthority(o.Host); ok {
@@ -147,7 +147,7 @@ func checkHost(o *Opening) *Violation {
 	}
 }
 
-// checkUpgrade: RFC 6455 §4.2.1 (3) and (4), the two fields that ask for another protocol.
+// checkUpgrade: RFC 6455 §4.2.1 (3) and (4), the two fields that request another protocol.
 func checkUpgrade(o *Opening) *Violation {
 	if !header.HasToken(o.Upgrade, "websocket") {
 		if len(o.Key) > 0 {
@@ -164,7 +164,8 @@ func checkUpgrade(o *Opening) *Violation {
 	return nil
 }
 
-// checkBody refuses content: the bytes behind the head of an upgrade are frames, and who sends content does not know that.
+// checkBody rejects content: the bytes after the header of an upgrade are frames, and a client that sends content does not know
+// that.
 func checkBody(o *Opening) *Violation {
 	if o.Content || len(o.TransferEncoding) > 0 {
 		return &Violation{
@@ -219,7 +220,7 @@ func checkKey(o *Opening) *Violation {
 	}
 }
 
-// checkLists holds what is optional to its grammar: RFC 6455 §4.2.1, "any violations of the ABNF grammar".
+// checkLists checks the syntax of the optional fields: RFC 6455 §4.2.1, "any violations of the ABNF grammar".
 func checkLists(o *Opening) *Violation {
 	if len(o.Protocol) > 0 && !header.IsTokenList(o.Protocol) {
 		return &Violation{

@@ -24,35 +24,35 @@ const (
 
 	takeoverBits = 12 // see DeflatePolicy
 
-	// AnyWindowBits is in an offer for client_max_window_bits without a value: "I know it, choose".
+	// AnyWindowBits is for an offer of client_max_window_bits without a value, which lets the server choose the value.
 	AnyWindowBits = 255
 )
 
-// Deflate is a set of parameters of permessage-deflate: an offer, or what was agreed on.
+// Deflate is a set of parameters of permessage-deflate: an offer, or the negotiated parameters.
 type Deflate struct {
-	ServerNoTakeover bool  // the server's compressor starts every message afresh
-	ClientNoTakeover bool  // the client's does
+	ServerNoTakeover bool  // the server's compressor keeps no context between messages
+	ClientNoTakeover bool  // the same for the client's
 	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0 means the parameter is absent, which means 15
-	ClientBits       uint8 // window of the client's compressor, likewise; AnyWindowBits in an offer only
+	ClientBits       uint8 // window of the client's compressor, the same; AnyWindowBits only in an offer
 }
 
-// DeflatePolicy says what a codec can do and what its user wants.
+// DeflatePolicy describes the abilities of a codec and the preferences of its user.
 type DeflatePolicy struct {
-	ServerNoTakeover bool // ask for it, or as a server do it, whatever the peer says
-	ClientNoTakeover bool // likewise for the client's compressor
+	ServerNoTakeover bool // a client requests it, and a server uses it even if the client does not request it
+	ClientNoTakeover bool // the same for the client's compressor
 
-	// MaxServerBits and MaxClientBits are the largest windows wanted, 9 to 15. 0 means 15, except that a server's MaxClientBits is
-	// 12 where the client takes context over: the server has to remember that much of each connection
+	// MaxServerBits and MaxClientBits are the largest windows allowed, 9 to 15. 0 means 15, except that a server's MaxClientBits is
+	// 12 if the client uses context takeover, because the server has to keep that much for each connection
 	// (docs/decisions/0003-takeover-windows.md).
 	MaxServerBits, MaxClientBits uint8
 
-	// MinBits is the smallest window that the own compressor can keep to. 0 means 9: zlib and those like it cannot do 8
-	// without zlib's own header, and silently take 9 instead.
+	// MinBits is the smallest window that the local compressor supports. 0 means 9: zlib and similar compressors cannot do 8
+	// without zlib's own header, and silently use 9 instead.
 	MinBits uint8
 }
 
-// NewDeflatePolicy is the policy of the codec here, which can keep to any window. The bits are 9 to 15, or 0 for the default: a
-// user who asks for 8 would get 9 from most peers.
+// NewDeflatePolicy returns the policy for this library's codec, which supports every window. The bits are 9 to 15, or 0 for the
+// default: most peers would use 9 if 8 were requested.
 func NewDeflatePolicy(serverNoTakeover, clientNoTakeover bool, serverBits, clientBits int) (DeflatePolicy, error) {
 	for _, bits := range [...]int{serverBits, clientBits} {
 		if bits != 0 && (bits < MinWindowBits+1 || bits > MaxWindowBits) {
@@ -75,7 +75,7 @@ func (p DeflatePolicy) minBits() uint8 {
 	return p.MinBits
 }
 
-// WindowBits returns b as a window size: a parameter that is absent leaves the window at its largest.
+// WindowBits returns b as a window size: a missing parameter means the largest window.
 func WindowBits(b uint8) uint8 {
 	if b == 0 || b > MaxWindowBits {
 		return MaxWindowBits
@@ -83,8 +83,8 @@ func WindowBits(b uint8) uint8 {
 	return b
 }
 
-// NegotiateDeflate answers the first of a client's offers that RFC 7692 §7 lets a server accept, and that the policy
-// allows. ok is false when there is none: then the extension is declined, and the connection opens without it.
+// NegotiateDeflate answers the first of a client's offers that RFC 7692 §7 lets a server accept, and that the policy allows. ok is
+// false if there is none: then the extension is declined, and the connection opens without it.
 func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {
@@ -103,10 +103,10 @@ func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok b
 
 func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	a := Deflate{
-		// RFC 7692 §7.1.1.1: who accepts an offer with server_no_context_takeover answers with it.
+		// RFC 7692 §7.1.1.1: a server that accepts an offer with server_no_context_takeover includes it in the answer.
 		ServerNoTakeover: offer.ServerNoTakeover || p.ServerNoTakeover,
-		// RFC 7692 §7.1.1.2: may be answered unasked. A client that offers it will not use takeover anyway, and some
-		// insist on hearing it back.
+		// RFC 7692 §7.1.1.2: may be in the answer even if it was not offered. A client that offers it will not use takeover anyway,
+		// but some insist on it in the answer.
 		ClientNoTakeover: offer.ClientNoTakeover || p.ClientNoTakeover,
 	}
 	// RFC 7692 §7.1.2.1: the answer to server_max_window_bits has "the same or smaller value".
@@ -116,9 +116,9 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 			return Deflate{}, false
 		}
 	}
-	// RFC 7692 §7.1.2.2: client_max_window_bits may be answered only when it was offered, with a value not above the
-	// offered one. A client that offers a value keeps to it unasked: with takeover it is answered all the same, since both sides
-	// remember that much. Never with 8: Firefox hangs on that.
+	// RFC 7692 §7.1.2.2: client_max_window_bits may only be in the answer if it was offered, with a value not above the offered
+	// one. A client that offers a value keeps to it even without an answer. With takeover it is answered nevertheless, because both
+	// sides keep that much context. It is never 8: Firefox hangs on that.
 	want := max(WindowBits(p.MaxClientBits), MinWindowBits+1)
 	if p.MaxClientBits == 0 && !a.ClientNoTakeover {
 		want = takeoverBits
@@ -131,7 +131,7 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	return a, true
 }
 
-// OfferDeflate returns what a client offers.
+// OfferDeflate returns the offer of a client.
 func OfferDeflate(p DeflatePolicy) Deflate {
 	offer := Deflate{
 		ServerNoTakeover: p.ServerNoTakeover,
@@ -147,8 +147,8 @@ func OfferDeflate(p DeflatePolicy) Deflate {
 	return offer
 }
 
-// VerifyDeflate returns what a server's answer to offered agrees on. minBits is the smallest window that the client's
-// compressor can keep to. An error means that the client must fail the connection (RFC 7692 §7).
+// VerifyDeflate returns the parameters negotiated by a server's answer to offered. minBits is the smallest window that the client's
+// compressor supports. If there is an error, the client must fail the connection (RFC 7692 §7).
 func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, error) {
 	a, err := parseDeflate(answer, false)
 	switch {
@@ -165,7 +165,7 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	case a.ClientBits != 0 && a.ClientBits < minBits:
 		return Deflate{}, fmt.Errorf("%s=%d is less than the compressor here can keep to", paramClientBits, a.ClientBits)
 	}
-	// A client that announced that it will not use takeover, or a smaller window, keeps to that whatever the answer.
+	// A client that has announced not to use takeover, or to use a smaller window, keeps to that whatever the answer.
 	a.ClientNoTakeover = a.ClientNoTakeover || offered.ClientNoTakeover
 	if a.ClientBits == 0 && offered.ClientBits <= MaxWindowBits {
 		a.ClientBits = offered.ClientBits
@@ -173,7 +173,7 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	return a, nil
 }
 
-// Extension returns d as it is in a header, in an offer or an answer.
+// Extension formats d for an offer or an answer.
 func (d Deflate) Extension() Extension {
 	e := Extension{Name: DeflateName}
 	if d.ServerNoTakeover {
@@ -197,8 +197,9 @@ func (d Deflate) Extension() Extension {
 	return e
 }
 
-// parseDeflate reads the parameters of an offer or an answer. Its errors are the reasons for which RFC 7692 §7 has a
-// server decline and a client fail: a parameter that is unknown, not defined here, twice there, or of an invalid value.
+// parseDeflate parses the parameters of an offer or an answer. Its errors are the reasons for which RFC 7692 §7 requires a server
+// to decline and a client to fail the connection: a parameter that is unknown, not defined for this use, repeated, or has an
+// invalid value.
 func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 	seen := 0
 	for _, p := range e.Params {
@@ -215,7 +216,7 @@ func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 			d.ServerBits, err = parseBits(p)
 		case paramClientBits:
 			bit = 8
-			if offer && !p.HasValue { // RFC 7692 §7.1.2.2: in an offer the value may be left out
+			if offer && !p.HasValue { // RFC 7692 §7.1.2.2: in an offer the value may be omitted
 				d.ClientBits = AnyWindowBits
 			} else {
 				d.ClientBits, err = parseBits(p)
@@ -252,8 +253,8 @@ func parseBits(p Param) (uint8, error) {
 	return 0, errors.New(p.Name + " without a value between 8 and 15")
 }
 
-// wellFormed applies what the grammar says of "name=" with nothing behind it (RFC 6455 §9.1) to all extensions but
-// permessage-deflate: for that one, RFC 7692 §7 has the server decline an invalid value and open without it.
+// wellFormed rejects "name=" without a value, as the grammar requires (RFC 6455 §9.1), except for permessage-deflate: RFC 7692 §7
+// requires the server to decline an invalid value of that extension and to open the connection without it.
 func wellFormed(e Extension) error {
 	if e.Name == DeflateName {
 		return nil

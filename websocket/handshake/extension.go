@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The bounds of an extension list. Real peers offer four at most; without a bound a megabyte of commas would become
-// twenty of slices.
+// The limits of an extension list. Real peers offer at most four extensions; without a limit one megabyte of commas would take
+// twenty megabytes of slices.
 const (
 	maxExtensions = 32
 	maxParams     = 16
@@ -17,30 +17,30 @@ const (
 // Extension is one element of a Sec-WebSocket-Extensions header (RFC 6455 §9.1).
 type Extension struct {
 	Name   string  // a token, such as DeflateName
-	Params []Param // in their order
+	Params []Param // in order
 }
 
 // Param is a parameter of an extension.
 //
-// A parameter "name=" with nothing behind the sign has HasValue and an empty Value. The grammar does not allow it; but
-// RFC 7692 §7 has the offer declined whose parameter has an invalid value, so the judgement is left to the caller.
+// A parameter "name=" without a value has HasValue and an empty Value. The grammar does not allow it; but RFC 7692 §7 requires that
+// an offer whose parameter has an invalid value is declined, so the decision is left to the caller.
 type Param struct {
 	Name     string // a token
-	Value    string // a token; whether it stood in quotes makes no difference
+	Value    string // a token; quoted or not makes no difference
 	HasValue bool   // there is an equals sign
 }
 
-// ParseExtensions reads the lines of a Sec-WebSocket-Extensions header. An error means that they do not follow the
-// grammar, so that the handshake must fail (RFC 6455 §9.1); it says how and quotes nothing.
+// ParseExtensions parses the lines of a Sec-WebSocket-Extensions header. An error means that they violate the grammar, so that the
+// handshake must fail (RFC 6455 §9.1); it describes the violation and quotes nothing.
 func ParseExtensions(lines []string) ([]Extension, error) { return new(extensionList).parse(lines) }
 
-// extensionList is room for the result of ParseExtensions, to be used again. The zero value has none.
+// extensionList has reusable memory for the result of ParseExtensions. The zero value has none.
 type extensionList struct {
 	list   []Extension
 	params []Param
 }
 
-// parse is [ParseExtensions] into the list's own room: what it returns is valid until the next parse.
+// parse is [ParseExtensions] with the list's own memory: the result is valid until the next parse.
 func (l *extensionList) parse(lines []string) ([]Extension, error) {
 	l.list, l.params = l.list[:0], l.params[:0]
 	for _, line := range lines {
@@ -72,13 +72,13 @@ func (l *extensionList) parse(lines []string) ([]Extension, error) {
 	return l.list, nil
 }
 
-// clear forgets what was parsed, so that the room refers to it no longer.
+// clear removes all references from the list's memory.
 func (l *extensionList) clear() {
 	clear(l.list[:cap(l.list)])
 	clear(l.params[:cap(l.params)])
 }
 
-// extension reads a name and its parameters, up to a comma or the end.
+// extension parses a name and its parameters, up to a comma or the end.
 func (l *extensionList) extension(s *scanner) (Extension, error) {
 	e := Extension{Name: s.token()}
 	if e.Name == "" {
@@ -94,7 +94,7 @@ func (l *extensionList) extension(s *scanner) (Extension, error) {
 		if p.Name == "" {
 			return e, errors.New("a semicolon without a parameter behind it")
 		}
-		// The grammar comes with the "implied *LWS" rule of RFC 2616: space is allowed around "=" too.
+		// The grammar includes the "implied *LWS" rule of RFC 2616: spaces are allowed around "=" too.
 		if s.space(); s.take('=') {
 			s.space()
 			var err error
@@ -111,7 +111,7 @@ func (l *extensionList) extension(s *scanner) (Extension, error) {
 	return e, nil
 }
 
-// value reads a token, or a quoted string that holds one.
+// value parses a token, or a quoted string that contains one.
 func (s *scanner) value() (string, error) {
 	if s.i == len(s.s) || s.s[s.i] != '"' {
 		return s.token(), nil
@@ -126,7 +126,7 @@ func (s *scanner) value() (string, error) {
 	return v, nil
 }
 
-// String returns e as it is in a header.
+// String formats e for a header.
 func (e Extension) String() string {
 	var b strings.Builder
 	b.WriteString(e.Name)
@@ -141,7 +141,7 @@ func (e Extension) String() string {
 	return b.String()
 }
 
-// FormatExtensions returns list as one header value.
+// FormatExtensions formats list as one header value.
 func FormatExtensions(list []Extension) string {
 	parts := make([]string, len(list))
 	for i, e := range list {

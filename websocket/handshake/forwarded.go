@@ -8,14 +8,14 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// forwarded returns the scheme and the host that the browser used, as far as trusted proxies report it. Every proxy vouches
-// for the one hop that it received; so the way is followed from the near end, and stops behind the first hop that came
-// from an untrusted address. What is beyond that may have been made up.
+// forwarded returns the scheme and the host that the browser used, as reported by trusted proxies. Every proxy vouches only for the
+// one hop that it received; so the hops are followed from the nearest one, and end with the first hop that came from an untrusted
+// address. Everything before that may be forged.
 func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	if !trustedPeer(o.RemoteAddr, proxies) {
 		return hop{}
 	}
-	hops, _ := parseForwarded(o.Forwarded) // none when it is broken
+	hops, _ := parseForwarded(o.Forwarded) // none if the field is not valid
 	std, x := nearest(hops, proxies), nearest(xForwarded(o), proxies)
 	if std.Proto == "" {
 		std.Proto = x.Proto
@@ -26,8 +26,8 @@ func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	return std
 }
 
-// trustedPeer reports whether the peer of a connection is a trusted proxy. That of a Unix socket has no address, or one that
-// begins with "@" or "/": the zero Prefix stands for it.
+// trustedPeer reports whether the peer of a connection is a trusted proxy. The peer of a Unix socket has no address, or one that
+// begins with "@" or "/": the zero Prefix matches it.
 func trustedPeer(remote string, proxies []netip.Prefix) bool {
 	if remote == "" || remote[0] == '@' || remote[0] == '/' {
 		return slices.Contains(proxies, netip.Prefix{})
@@ -36,7 +36,7 @@ func trustedPeer(remote string, proxies []netip.Prefix) bool {
 	return err == nil && trusted(peer.Addr(), proxies)
 }
 
-// nearest folds hops, farthest first, into the farthest scheme and host that trusted proxies vouch for.
+// nearest combines hops, farthest first, into the scheme and host of the farthest hop that trusted proxies vouch for.
 func nearest(hops []hop, proxies []netip.Prefix) (h hop) {
 	for _, hop := range slices.Backward(hops) {
 		if p, ok := scheme(hop.Proto); ok {
@@ -53,7 +53,7 @@ func nearest(hops []hop, proxies []netip.Prefix) (h hop) {
 	return h
 }
 
-// scheme returns the scheme of the page that belongs to a forwarded protocol.
+// scheme returns the page's scheme for a forwarded protocol.
 func scheme(proto string) (string, bool) {
 	switch header.Lower(proto) {
 	case "https", "wss":
@@ -64,8 +64,8 @@ func scheme(proto string) (string, bool) {
 	return "", false
 }
 
-// xForwarded lines the X-Forwarded headers up as hops. Proxies append to them, or overwrite them, each field for itself:
-// the last elements belong to the nearest hop.
+// xForwarded converts the X-Forwarded headers into hops. Proxies append to each of them separately, or overwrite it: the last
+// elements belong to the nearest hop.
 func xForwarded(o *Opening) []hop {
 	from := lastElements(o.ForwardedFor)
 	proto := lastElements(o.ForwardedProto)
@@ -81,7 +81,7 @@ func xForwarded(o *Opening) []hop {
 	return hops
 }
 
-// lastElements returns the nearest elements of a list, as many as proxies ever are in a row.
+// lastElements returns the last elements of a list, as many as there can be proxies in a row.
 func lastElements(lines []string) []string {
 	const most = 32
 	var list []string
@@ -94,7 +94,7 @@ func lastElements(lines []string) []string {
 	return list
 }
 
-// aligned returns the element at i of list, right-aligned in n places, and "" without one.
+// aligned returns the element at i of list, right-aligned in n places, or "" if there is none.
 func aligned(list []string, i, n int) string {
 	if i -= n - len(list); i >= 0 {
 		return list[i]
@@ -102,7 +102,7 @@ func aligned(list []string, i, n int) string {
 	return ""
 }
 
-// nodeAddr reads an address as these headers hold it: bare, in brackets, with a port.
+// nodeAddr parses an address in these headers: bare, in brackets, or with a port.
 func nodeAddr(s string) (netip.Addr, bool) {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr(), true

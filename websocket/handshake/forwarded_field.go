@@ -6,17 +6,17 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// maxHops bounds a Forwarded list, as maxExtensions does its list.
+// maxHops limits a Forwarded list, as maxExtensions does its list.
 const maxHops = 32
 
-// hop is what one proxy says about the request that it received (RFC 7239 §4). "" stands for what it does not say.
+// hop describes the request that one proxy received (RFC 7239 §4). Unknown parts are "".
 type hop struct {
-	For   string // who sent it: an address, perhaps with a port, or an invented name
+	For   string // the sender: an address, perhaps with a port, or an obfuscated name
 	Proto string // the scheme
 	Host  string // the Host header
 }
 
-// parseForwarded reads the lines of a Forwarded header, farthest hop first. An error describes the violation of the grammar,
+// parseForwarded parses the lines of a Forwarded header, farthest hop first. An error describes the violation of the grammar,
 // without quoting.
 func parseForwarded(lines []string) ([]hop, error) {
 	var hops []hop
@@ -42,12 +42,12 @@ func parseForwarded(lines []string) ([]hop, error) {
 	return hops, nil
 }
 
-// hop reads pairs up to a comma or the end.
+// hop parses pairs up to a comma or the end.
 func (s *scanner) hop() (hop, error) {
 	var h hop
 	for {
 		s.space()
-		if name := s.token(); name != "" { // a pair may be left out: ";;"
+		if name := s.token(); name != "" { // a pair may be empty: ";;"
 			if !s.take('=') {
 				return h, errors.New("a name without a value")
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// StatusHint tells the next step after an answer with a status other than 101.
+// StatusHint returns the next step after an answer with a status other than 101.
 func StatusHint(a *Response) string {
 	switch s := a.Status; s {
 	case http.StatusOK, http.StatusNoContent:
@@ -53,7 +53,7 @@ func StatusHint(a *Response) string {
 	return ""
 }
 
-// challenge names the schemes of a WWW-Authenticate header, and none of its parameters.
+// challenge returns the schemes in a WWW-Authenticate header, without their parameters.
 func challenge(h http.Header) string {
 	var schemes []string
 	for _, line := range h["Www-Authenticate"] {

@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// asciiHost returns a host name with its labels beyond ASCII in Punycode: RFC 6455 §11.1.1 and §11.1.2, characters of the
-// host that the syntax excludes "MUST be converted from Unicode to ASCII". ok is false when that is not possible.
+// asciiHost returns a host name with its non-ASCII labels in Punycode: RFC 6455 §11.1.1 and §11.1.2, characters of the host that
+// the syntax excludes "MUST be converted from Unicode to ASCII". ok is false if that is not possible.
 //
-// Letters are made lower case, and the full stops of East Asia are dots. The rest of IDNA's mapping is left out: a name
-// must come in composed form (NFC), as keyboards and registries write it; a Latin combining mark, which would not be, is
-// refused. A name that no registry admits is for the DNS to refuse.
+// Letters are converted to lower case, and East Asian full stops to dots. The rest of IDNA's mapping is left out: a name must be in
+// composed form (NFC), as keyboards and registries produce it; one with a Latin combining mark, which is not composed, is refused.
+// Names that no registry allows are left to the DNS to refuse.
 func asciiHost(host string) (ascii string, ok bool) {
 	if isASCII(host) {
 		return host, true
@@ -47,7 +47,7 @@ func mapHost(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-// unfit reports whether r has no place in a host name: combining marks of Latin, white space, what is invisible.
+// unfit reports whether r is not allowed in a host name: Latin combining marks, white space, invisible characters.
 func unfit(r rune) bool {
 	return 0x300 <= r && r <= 0x36f || unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs)
 }
@@ -93,7 +93,7 @@ func punycode(label []rune) string {
 				q = (q - t) / (base - t)
 			}
 			out = append(out, digits[q])
-			// RFC 3492 §6.1: the bias adapts to how far the last code point lay.
+			// RFC 3492 §6.1: the bias is adapted to the distance to the last code point.
 			if done == basic {
 				delta /= damp
 			} else {

@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 )
 
-// GUID is what a server adds to the key to show that it means WebSocket (RFC 6455 §1.3).
+// GUID is the string that a server appends to the key, as proof that it speaks WebSocket (RFC 6455 §1.3).
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 const keySize = 24 // 16 bytes in base64
@@ -22,8 +22,8 @@ func EncodeKey(nonce [16]byte) string { return base64.StdEncoding.EncodeToString
 
 // validKey reports whether key is base64 that decodes to exactly 16 bytes (RFC 6455 §4.2.1).
 //
-// The four bits that are left over in the last character may be anything: RFC 4648 §3.5 lets a decoder look at them or
-// not, and RFC 6455 asks only for 16 bytes.
+// The four unused bits of the last character may have any value: RFC 4648 §3.5 lets a decoder check them or not, and RFC 6455 only
+// requires 16 bytes.
 func validKey(key string) bool {
 	if len(key) != keySize {
 		return false

@@ -1,10 +1,10 @@
 package handshake
 
-// The next steps that name an option of the library, so that a program whose users see other names, such as flags or
-// the keys of a file, can put its own sentence in their place. The Hint of a [Violation] and of a HandshakeError that is
-// about an option is one of them, unchanged.
+// The next steps that name an option of the library. A program whose users see other names, such as flags or the keys of a file,
+// can replace them with its own sentences. The Hint of a [Violation] and of a HandshakeError about an option is one of them,
+// unchanged.
 //
-// A server's, about what its operator sets.
+// For a server, about settings of its operator.
 const (
 	HintServerOrigin       = "the server's operator can add it to the allowed origins"
 	HintServerProxy        = "behind a proxy that ends TLS, the server has to have it among its trusted proxies, or the origin among its allowed origins"
@@ -15,7 +15,7 @@ const (
 	HintServerAdmit        = "use Endpoint.Admit"
 )
 
-// A client's.
+// For a client.
 const (
 	HintClientRootCAs      = "the server's certificate comes from an authority that is not known here: add it to the roots (TLS.RootCAs)"
 	HintClientCertificate  = "the server refused: often it wants a client certificate (TLS.Certificates), or another one"

@@ -7,17 +7,17 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Opening is what the rules look at in a client's opening handshake, however its head was parsed: by net/http, or by a server of
-// another kind. Every list holds the lines of one field in their order. The zero value is a request without anything, which
-// breaks the rules. An Opening may be used again for another request, and then needs no new room for what it parses.
+// Opening has the parts of a client's opening handshake that the rules check, whether net/http or another kind of server has parsed
+// the header. Every list contains the lines of one field in order. The zero value is an empty request, which violates the rules. An
+// Opening can be reused for another request without allocating again.
 type Opening struct {
 	Method       string // of the request line
-	Target       string // as it is in the request line
+	Target       string // as on the request line
 	Major, Minor int    // of the HTTP version
 	Host         string // value of the Host header; "" means there is none
-	HostLines    int    // of the Host header, where they were counted; 0 is as good as 1
-	Content      bool   // the request has content, or says so wrongly
-	TLS          bool   // it came over TLS
+	HostLines    int    // the number of Host header lines, if they were counted; 0 is treated as 1
+	Content      bool   // the request has content, or invalid fields about it
+	TLS          bool   // the request was received over TLS
 	RemoteAddr   string // the peer's address and port; only for [OriginPolicy.Proxies]
 
 	Upgrade, Connection, Expect        []string // the fields of these names
@@ -26,11 +26,11 @@ type Opening struct {
 	Origin, Forwarded                  []string
 	ForwardedFor, ForwardedProto       []string // the fields whose names begin with X-
 	ForwardedHost                      []string
-	offers                             []Extension // what Extensions says, once Check has read it
+	offers                             []Extension // the parsed Extensions, after Check
 	room                               extensionList
 }
 
-// OpeningOf returns what the rules look at in a request that net/http has parsed.
+// OpeningOf returns the Opening of a request that net/http has parsed.
 func OpeningOf(r *http.Request) Opening {
 	h := r.Header
 	target := r.RequestURI
@@ -39,12 +39,12 @@ func OpeningOf(r *http.Request) Opening {
 	}
 	return Opening{
 		Method: r.Method, Target: target, Major: r.ProtoMajor, Minor: r.ProtoMinor,
-		// net/http has taken the Host out of the map by now; other servers leave it there.
+		// net/http has removed Host from the map already; other servers leave it there.
 		Host: r.Host, HostLines: len(h["Host"]),
 		Content: r.ContentLength != 0,
 		TLS:     r.TLS != nil, RemoteAddr: r.RemoteAddr,
 
-		TransferEncoding: r.TransferEncoding, // net/http takes it out of the map, too
+		TransferEncoding: r.TransferEncoding, // net/http removes it from the map, too
 
 		Upgrade: h["Upgrade"], Connection: h["Connection"], Expect: h["Expect"],
 		Key: h[fieldKey], Version: h[fieldVersion], Protocol: h[fieldProtocol], Extensions: h[fieldExtensions],
@@ -53,17 +53,16 @@ func OpeningOf(r *http.Request) Opening {
 	}
 }
 
-// Reset forgets the request, and keeps the room.
+// Reset clears the request, and keeps the memory.
 func (o *Opening) Reset() {
 	o.room.clear()
 	room := o.room
-	*o = Opening{} // cleared where it is: one literal with room in it would be made on the stack, and copied
+	*o = Opening{} // cleared in place: a single literal that includes the kept slices would be built on the stack, and copied
 	o.room = room
 }
 
-// Authority returns the host, and perhaps the port, that the request is for: those of the Host header, or of the target when
-// it is in absolute form: the Host header does not count then (RFC 9112 §3.2.2), so that it cannot be made to match another
-// page.
+// Authority returns the host, and perhaps the port, that the request is for: those of the Host header, or of a target in absolute
+// form. In that case the Host header is ignored (RFC 9112 §3.2.2), so that it cannot be set to match another page.
 func (o *Opening) Authority() string {
 	if !strings.HasPrefix(o.Target, "/") {
 		if host, ok := targetAuthority(o.Target); ok {
@@ -73,18 +72,18 @@ func (o *Opening) Authority() string {
 	return o.Host
 }
 
-// IsUpgrade reports whether the request asks for a WebSocket, rightly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
+// IsUpgrade reports whether the request asks for a WebSocket, validly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
 // request must be ignored, and HTTP/2 has none.
 func (o *Opening) IsUpgrade() bool {
 	return o.Method == http.MethodGet && o.Major == 1 && o.Minor >= 1 && header.HasToken(o.Upgrade, "websocket")
 }
 
-// Offers returns the extensions that the request offers, in the client's order of preference, once Check has found the
-// request in order. The next Reset makes them invalid.
+// Offers returns the extensions that the request offers, in the client's order of preference, after Check has returned nil. They
+// are valid until the next Reset.
 func (o *Opening) Offers() []Extension { return o.offers }
 
-// Choose returns the one of the server's subprotocols, most preferred first, that the request offers too, and "" when
-// there is none. The server's preference decides (RFC 6455 §4.2.2: "the server chooses"); case counts.
+// Choose returns the first of the server's subprotocols, in order of preference, that the request offers too, and "" if there is
+// none. The server's preference decides (RFC 6455 §4.2.2: "the server chooses"). The comparison is case-sensitive.
 func (o *Opening) Choose(preferred []string) string {
 	if len(o.Protocol) > 0 {
 		for _, s := range preferred {

@@ -10,18 +10,18 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Origin is a web origin (RFC 6454 §4): comparable, in lower case, the port never left out where the scheme has a default.
+// Origin is a web origin (RFC 6454 §4): comparable, in lower case, always with the port if the scheme has a default.
 type Origin struct {
 	Scheme string // "" for an opaque origin
 	Host   string // without brackets; "null" for an opaque origin
-	Port   string // "" where the scheme has no default and none was given
+	Port   string // "" if the scheme has no default and the origin no port
 }
 
-// opaque is the origin of a page that has none, written "null" (RFC 6454 §7.1). All such pages share it.
+// opaque is the origin of pages without one, written "null" (RFC 6454 §7.1). All such pages share it.
 var opaque = Origin{Host: "null"}
 
-// ParseOrigin reads an origin in its ASCII form, scheme://host or scheme://host:port, or "null". It takes neither a path,
-// not even "/", nor user information. A scheme other than those of the web may go without a host ("file://").
+// ParseOrigin parses an origin in its ASCII form, scheme://host or scheme://host:port, or "null". A path, even "/", and user
+// information are not allowed. For a scheme other than http, https, ws and wss the host may be empty ("file://").
 func ParseOrigin(s string) (Origin, bool) {
 	if s == opaque.Host {
 		return opaque, true
@@ -41,7 +41,7 @@ func ParseOrigin(s string) (Origin, bool) {
 	return o.at(a), true
 }
 
-// at returns o's scheme with the host and the port of a.
+// at returns an origin with o's scheme and the host and port of a.
 func (o Origin) at(a authority) Origin {
 	o.Host, o.Port = a.host, a.port
 	if o.Port == "" {
@@ -72,11 +72,11 @@ func validScheme(s string) bool {
 	return s != ""
 }
 
-// OriginPolicy says which web pages may connect.
+// OriginPolicy determines which web pages may connect.
 type OriginPolicy struct {
 	Any     bool           // all of them
 	Allowed []string       // these, in addition to pages of the same origin
-	Proxies []netip.Prefix // whose word is taken for what scheme and host the browser used
+	Proxies []netip.Prefix // trusted to report the scheme and host that the browser used
 }
 
 // CheckOrigin is [Opening.CheckOrigin] for a request that net/http has parsed.
@@ -85,8 +85,8 @@ func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
 	return o.CheckOrigin(p)
 }
 
-// CheckOrigin reports why the page that the request comes from may not connect, and nil when it may, or when the request
-// comes from no page: only browsers send the field, and they always do (RFC 6455 §4.2.2 (4), §10.2).
+// CheckOrigin returns the reason why the page that sent the request may not connect, nil if it may, or if the request is not from a
+// page: only browsers send the field, and they always do (RFC 6455 §4.2.2 (4), §10.2).
 func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 	lines := o.Origin
 	if len(lines) == 0 || p.Any {
@@ -123,8 +123,8 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 	return forbidden("pages of the origin "+shown(seen)+" may not connect here", HintServerOrigin)
 }
 
-// PrintableOrigin returns of an Origin header field what may be shown and logged: without user information, query and
-// fragment. An origin has none of them (RFC 6454 §7.1), but what a client that is not a browser sends there may be a secret.
+// PrintableOrigin returns the part of an Origin header field that may be displayed and logged: without user information, query and
+// fragment. An origin has none of them (RFC 6454 §7.1), but a client that is not a browser may send a secret there.
 func PrintableOrigin(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		s = s[:i+1] + "..."
@@ -139,8 +139,8 @@ func PrintableOrigin(s string) string {
 	return s
 }
 
-// shown returns an Origin header as a reply and a log may hold it: it is what belongs in the allowed origins, but any client
-// may have written it.
+// shown returns an Origin header for a reply and a log. It is the value to add to the allowed origins, but any client may have
+// written it.
 func shown(origin string) string {
 	origin = PrintableOrigin(origin)
 	const most = 128
@@ -156,7 +156,7 @@ func forbidden(detail, hint string) *Violation {
 	}
 }
 
-// ownOrigin is the origin that the request was sent to.
+// ownOrigin returns the origin that the request was sent to.
 func ownOrigin(o *Opening, proxies []netip.Prefix) Origin {
 	scheme, host := "http", o.Authority()
 	if o.TLS {

@@ -18,7 +18,7 @@ type Request struct {
 	Header       http.Header // further fields, checked with CheckFields
 }
 
-// AppendHead appends the request's head, its empty line included.
+// AppendHead appends the request's header, including the empty line.
 func (r *Request) AppendHead(dst []byte) []byte {
 	dst = append(append(dst, "GET "...), r.Target...)
 	dst = append(append(dst, " HTTP/1.1\r\nHost: "...), r.Host...)

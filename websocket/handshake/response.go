@@ -8,14 +8,14 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The bounds on what a server may say before it answers.
+// The limits for what a server may send before its final response.
 const (
-	maxHead    = 64 << 10 // bytes of one head
-	maxFields  = 256      // lines of one head
-	maxInterim = 8        // heads with a status of 1xx, other than 101, before the one that counts
+	maxHead    = 64 << 10 // bytes of one header
+	maxFields  = 256      // lines of one header
+	maxInterim = 8        // interim responses: those with a status of 1xx other than 101
 )
 
-// Response is the head of a response.
+// Response is the header of a response.
 type Response struct {
 	Minor  int // of HTTP/1
 	Status int // 100 to 999
@@ -23,22 +23,22 @@ type Response struct {
 	Header http.Header // names in canonical form
 }
 
-// Head reads the head of a response as it arrives. The zero value is ready. How the input is cut makes no difference.
-// Interim responses (100, 103) are read over: a client must be able to (RFC 9110 §15.2).
+// Head parses the header of a response as it arrives. The zero value is ready to use. The result does not depend on how the input
+// is split. Interim responses (100, 103) are skipped: a client must be able to do that (RFC 9110 §15.2).
 //
-// It is stricter than RFC 9112 demands of a client in what could be read in two ways, and reads on no further than it
-// must: the first byte that cannot belong to a response ends it.
+// It rejects ambiguous input that RFC 9112 would let a client accept, and reads no further than necessary: it stops at the first
+// byte that cannot be part of a response.
 type Head struct {
-	line    []byte // of the current line, what has arrived
-	size    int    // of all lines before it
+	line    []byte // the received part of the current line
+	size    int    // of all previous lines
 	fields  int
 	r       *Response
-	name    string // of the field read last: a line may continue it
-	interim int    // heads read over
+	name    string // of the previous field, which the next line may continue
+	interim int    // number of skipped headers
 }
 
-// Feed reads from b. Once the head is whole it returns it, and what of b follows it. Until then the response is nil
-// and b is used up. After a violation or a response the Head must not be used again.
+// Feed parses b. When the header is complete, it returns it and the rest of b. Until then the response is nil and all of b is
+// consumed. After a violation or a response the Head must not be used again.
 func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 	for len(b) > 0 {
 		end := bytes.IndexByte(b, '\n')
@@ -73,14 +73,14 @@ func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 	return nil, nil, nil
 }
 
-// grow appends part to the current line, unless that shows already that the line cannot be right.
+// grow appends part to the current line, unless the line is already certain to be invalid.
 func (h *Head) grow(part []byte) *Violation {
 	was := len(h.line)
 	h.line = append(h.line, part[:min(len(part), maxHead-h.size-was)]...)
 	if h.r == nil && !mayStartStatus(h.line) {
 		return notHTTP(h.line)
 	}
-	// RFC 9112 §2.2 lets a recipient take a bare LF for a line end; this one does not, and a bare CR ends nothing.
+	// RFC 9112 §2.2 lets a recipient accept a bare LF as a line end; this one does not, and a bare CR ends nothing.
 	for i := max(was-1, 0); i < len(h.line); i++ {
 		c := h.line[i]
 		if c == '\n' && (i == 0 || h.line[i-1] != '\r') || c == '\r' && i+1 < len(h.line) && h.line[i+1] != '\n' {
@@ -122,8 +122,8 @@ func (h *Head) readLine(line []byte) *Violation {
 	return nil
 }
 
-// fold adds a continuation line to the field before it: RFC 9112 §5.2, a user agent "MUST replace each received obs-fold
-// with one or more SP octets".
+// fold adds a continuation line to the previous field: RFC 9112 §5.2, a user agent "MUST replace each received obs-fold with one or
+// more SP octets".
 func (h *Head) fold(line []byte) *Violation {
 	more := header.Trim(string(line))
 	values := h.r.Header[h.name]
@@ -143,8 +143,8 @@ func mayStartStatus(line []byte) bool {
 	return string(line[:n]) == statusPrefix[:n]
 }
 
-// parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing when
-// the reason is.
+// parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing if there is no
+// reason.
 func parseStatusLine(line []byte) (*Response, *Violation) {
 	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the answer's status line is not one of HTTP/1"}
 	const at = len(statusPrefix + "1 ")
@@ -171,7 +171,7 @@ func parseStatusLine(line []byte) (*Response, *Violation) {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// notHTTP says what an answer is that does not begin as HTTP/1 does.
+// notHTTP describes an answer that does not begin like HTTP/1.
 func notHTTP(b []byte) *Violation {
 	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the answer is not HTTP/1"}
 	switch {

@@ -2,7 +2,7 @@ package handshake
 
 import "github.com/handfast/handfast/websocket/internal/header"
 
-// scanner walks through one header line.
+// scanner scans one header line.
 type scanner struct {
 	s string
 	i int
@@ -17,7 +17,7 @@ func (s *scanner) space() {
 	}
 }
 
-// take skips c and reports whether it was next.
+// take skips c and reports whether it was the next character.
 func (s *scanner) take(c byte) bool {
 	if s.i < len(s.s) && s.s[s.i] == c {
 		s.i++
@@ -26,7 +26,7 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// token returns the token that is next, and "" when there is none.
+// token returns the next token, "" if there is none.
 func (s *scanner) token() string {
 	start := s.i
 	for s.i < len(s.s) && header.IsTokenByte(s.s[s.i]) {
@@ -35,7 +35,7 @@ func (s *scanner) token() string {
 	return s.s[start:s.i]
 }
 
-// quoted returns what the quoted string that is next says (RFC 9110 §5.6.4).
+// quoted returns the content of the next quoted string (RFC 9110 §5.6.4).
 func (s *scanner) quoted() (string, bool) {
 	if !s.take('"') {
 		return "", false

@@ -11,18 +11,18 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Target is where a client's handshake goes (RFC 6455 §3).
+// Target is the destination of a client's handshake (RFC 6455 §3).
 type Target struct {
 	Secure bool     // wss or https
-	Name   string   // host: in ASCII, without brackets; an IPv6 address may have a zone
+	Name   string   // the host, in ASCII, without brackets; an IPv6 address may have a zone
 	Port   string   // never ""
 	URI    string   // the resource name: path and query
-	Auth   string   // value of the Authorization header that the user information stands for; "" means none
-	URL    *url.URL // the whole as http or https, as proxies and cookie jars want it; without user information
+	Auth   string   // value of the Authorization header for the user information; "" means none
+	URL    *url.URL // the URL with scheme http or https, as proxies and cookie jars need it; without user information
 }
 
-// ParseTarget reads a ws, wss, http or https URL. What it says of a bad one quotes nothing of it: passwords and tokens
-// stand in URLs.
+// ParseTarget parses a ws, wss, http or https URL. The violation quotes no part of the URL, because passwords and tokens may be in
+// it.
 func ParseTarget(raw string) (*Target, *Violation) {
 	// RFC 6455 §3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
 	if strings.Contains(raw, "#") {
@@ -35,7 +35,7 @@ func ParseTarget(raw string) (*Target, *Violation) {
 	return newTarget(u)
 }
 
-// Resolve reads a Location header that came from t: a URL, or what is relative to t's. A fragment is dropped.
+// Resolve resolves a Location header in a response from t: a URL, possibly relative to t's. A fragment is dropped.
 func (t *Target) Resolve(location string) (*Target, *Violation) {
 	u, err := t.URL.Parse(location)
 	if err != nil {
@@ -46,7 +46,7 @@ func (t *Target) Resolve(location string) (*Target, *Violation) {
 
 func newTarget(u *url.URL) (*Target, *Violation) {
 	t := &Target{}
-	switch u.Scheme { // url.Parse has made it lower case
+	switch u.Scheme { // url.Parse has converted it to lower case
 	case "ws", "http":
 		t.Port = "80"
 	case "wss", "https":
@@ -81,21 +81,21 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 	return t, nil
 }
 
-// hostName checks what url.URL.Hostname returned, and puts it into ASCII.
+// hostName checks the result of url.URL.Hostname, and converts it to ASCII.
 func hostName(host string) (string, bool) {
-	if strings.Contains(host, ":") { // it stood in brackets
+	if strings.Contains(host, ":") { // it was in brackets
 		addr, zone, zoned := strings.Cut(host, "%")
 		if _, err := netip.ParseAddr(addr); err != nil || zoned && !validName(zone) {
 			return host, false
 		}
-		return header.Lower(addr) + host[len(addr):], true // RFC 6874 §2: a zone is a name of this machine, and keeps its case
+		return header.Lower(addr) + host[len(addr):], true // RFC 6874 §2: a zone is a local name, and keeps its case
 	}
 	host, ok := asciiHost(host)
 	return header.Lower(host), ok && validName(host)
 }
 
-// requestURI returns path and query as they are in the request line. What url.Parse lets through in a query, and a
-// request line does not, is escaped: RFC 6455 §11.1.1, characters "MUST be converted ... using their percent-encoded form".
+// requestURI returns the path and query for the request line. Characters that url.Parse allows in a query, but that a request line
+// must not contain, are escaped: RFC 6455 §11.1.1, characters "MUST be converted ... using their percent-encoded form".
 func requestURI(u *url.URL) string {
 	uri := u.RequestURI()
 	var b strings.Builder
@@ -116,7 +116,7 @@ func requestURI(u *url.URL) string {
 func (t *Target) Host() string {
 	host := t.Name
 	if strings.Contains(host, ":") {
-		host, _, _ = strings.Cut(host, "%") // RFC 6874 §4: a zone means something on this host only
+		host, _, _ = strings.Cut(host, "%") // RFC 6874 §4: a zone is only meaningful on this host
 		host = "[" + host + "]"
 	}
 	if t.Port == "80" && !t.Secure || t.Port == "443" && t.Secure {
@@ -125,12 +125,12 @@ func (t *Target) Host() string {
 	return host + ":" + t.Port
 }
 
-// SameOrigin reports whether a secret that is meant for t may go to o as well.
+// SameOrigin reports whether a secret for t may be sent to o as well.
 func (t *Target) SameOrigin(o *Target) bool {
 	return t.Secure == o.Secure && t.Name == o.Name && t.Port == o.Port
 }
 
-// IsRedirect reports whether a client may go on to the Location of an answer with this status.
+// IsRedirect reports whether a client may follow the Location of a response with this status.
 func IsRedirect(status int) bool {
 	switch status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,

@@ -13,28 +13,28 @@ const (
 	clauseVersion = "RFC 9110 §15.2"
 )
 
-// Rule names one of the rules that an answer is held against, for [VerifyAll].
+// Rule names one of the rules that [VerifyAll] checks for a response.
 type Rule string
 
 // The rules, in the order in which they are checked.
 const (
 	RuleStatus      Rule = "status"       // RFC 6455 §4.1, response (1): the status is 101
 	RuleVersion     Rule = "HTTP version" // RFC 9110 §15.2: HTTP/1.0 has no 1xx
-	RuleUpgrade     Rule = "upgrade"      // response (2): Upgrade says websocket
-	RuleConnection  Rule = "connection"   // response (3): Connection holds the token Upgrade
-	RuleAccept      Rule = "accept"       // response (4): the answer to the key
-	RuleSubprotocol Rule = "subprotocol"  // response (6): one that was offered, or none
-	RuleExtensions  Rule = "extensions"   // response (5): among those that were offered
+	RuleUpgrade     Rule = "upgrade"      // response (2): Upgrade has the value websocket
+	RuleConnection  Rule = "connection"   // response (3): Connection contains the token Upgrade
+	RuleAccept      Rule = "accept"       // response (4): the server has answered the key
+	RuleSubprotocol Rule = "subprotocol"  // response (6): one of those offered, or none
+	RuleExtensions  Rule = "extensions"   // response (5): only offered ones
 )
 
 // Verdict is the result of one rule for one answer.
 type Verdict struct {
 	Rule      Rule
-	Section   string     // the clause that demands it: "RFC 6455 §4.1 (2)"
-	Violation *Violation // nil means the rule holds
+	Section   string     // the clause that requires it: "RFC 6455 §4.1 (2)"
+	Violation *Violation // nil means the response follows the rule
 }
 
-// rules holds every rule that a 101 must keep.
+// rules are all rules for a 101.
 var rules = [...]struct {
 	rule    Rule
 	section string
@@ -49,9 +49,9 @@ var rules = [...]struct {
 	{RuleExtensions, clauseClient + " (5)", verifyExtensions},
 }
 
-// Verify checks a server's answer to r, rule by rule of RFC 6455 §4.1, and returns the subprotocol and the extensions
-// that it agrees on, or the first rule that it breaks. The extensions are among those offered by name; their parameters
-// are the caller's to verify, those of compression with [VerifyDeflate].
+// Verify checks a server's response to r, rule by rule of RFC 6455 §4.1, and returns the negotiated subprotocol and extensions, or
+// the first violated rule. All extensions were offered by name; the caller has to verify their parameters, those of compression
+// with [VerifyDeflate].
 func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Violation) {
 	for i := range rules {
 		if v := rules[i].check(a, r); v != nil {
@@ -62,8 +62,8 @@ func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Vi
 	return answeredSubprotocol(a), ext, nil
 }
 
-// VerifyAll checks what Verify checks, and returns the verdict of every rule, in the order of the Rule constants. The
-// first with a Violation is the one that Verify returns.
+// VerifyAll checks the same rules as Verify, and returns the verdict of every rule, in the order of the Rule constants. The first
+// with a Violation is the one that Verify returns.
 func VerifyAll(a *Response, r *Request) []Verdict {
 	all := make([]Verdict, len(rules))
 	for i, c := range rules {
@@ -84,8 +84,8 @@ func verifyStatus(a *Response, _ *Request) *Violation {
 	}
 }
 
-// verifyVersion: RFC 9110 §15.2, "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx
-// response to an HTTP/1.0 client": an answer in that version is not from a WebSocket server.
+// verifyVersion: RFC 9110 §15.2, "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response to an
+// HTTP/1.0 client": a response in that version is not from a WebSocket server.
 func verifyVersion(a *Response, _ *Request) *Violation {
 	if a.Minor > 0 {
 		return nil
@@ -96,8 +96,8 @@ func verifyVersion(a *Response, _ *Request) *Violation {
 	}
 }
 
-// verifyUpgrade: response (2), the field lacks, or "contains a value that is not an ASCII case-insensitive match for the
-// value "websocket"". Other values beside it break the rule too.
+// verifyUpgrade: response (2), the field is missing, or "contains a value that is not an ASCII case-insensitive match for the value
+// "websocket"". Additional values violate the rule too.
 func verifyUpgrade(a *Response, _ *Request) *Violation {
 	some := false
 	for e := range header.Elements(a.Header["Upgrade"]) {
@@ -124,7 +124,7 @@ func headerViolation(a *Response, detail string) *Violation {
 	return &Violation{Stage: StageHeader, Section: clauseClient, Status: a.Status, Detail: detail, Hint: proxyHint}
 }
 
-// statusName returns the registered name of a status with a space before it. The server's own words are not repeated.
+// statusName returns the registered name of a status, preceded by a space. The server's own reason phrase is not repeated.
 func statusName(status int) string {
 	if s := http.StatusText(status); s != "" {
 		return " " + s
@@ -132,7 +132,7 @@ func statusName(status int) string {
 	return ""
 }
 
-// verifyAccept: response (4), the answer to the key proves that the server meant WebSocket.
+// verifyAccept: response (4), the answer to the key proves that the server speaks WebSocket.
 func verifyAccept(a *Response, r *Request) *Violation {
 	lines := a.Header[fieldAccept]
 	var room [28]byte // 20 in base64
@@ -152,7 +152,7 @@ func verifyAccept(a *Response, r *Request) *Violation {
 	return v
 }
 
-// verifySubprotocol: response (6), only what was asked for, and only one. A server may also choose none.
+// verifySubprotocol: response (6), only one of the requested ones. A server may also choose none.
 func verifySubprotocol(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldProtocol]
 	if !ok {
@@ -165,7 +165,7 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 	case len(r.Subprotocols) == 0:
 		v.Detail = "the server chose a subprotocol although none was offered"
 		v.Hint = HintClientOffer
-	case !slices.Contains(r.Subprotocols, answeredSubprotocol(a)): // case counts
+	case !slices.Contains(r.Subprotocols, answeredSubprotocol(a)): // the comparison is case-sensitive
 		v.Detail = "the server chose a subprotocol that was not offered"
 		v.Hint = HintClientOffer
 	default:
@@ -174,7 +174,7 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 	return v
 }
 
-// answeredSubprotocol returns the subprotocol that an answer names first, "" for none.
+// answeredSubprotocol returns the first subprotocol in a response, "" if there is none.
 func answeredSubprotocol(a *Response) string {
 	if lines := a.Header[fieldProtocol]; len(lines) > 0 {
 		return header.Trim(lines[0])
@@ -182,7 +182,7 @@ func answeredSubprotocol(a *Response) string {
 	return ""
 }
 
-// verifyExtensions: response (5), only what was asked for.
+// verifyExtensions: response (5), only those that were requested.
 func verifyExtensions(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldExtensions]
 	if !ok {
@@ -205,7 +205,7 @@ func verifyExtensions(a *Response, r *Request) *Violation {
 			v.Detail = "the server chose an extension that was not offered"
 			return v
 		}
-		if slices.ContainsFunc(list[:i], same) { // RFC 7692 §5: two that use the same bit cannot both hold
+		if slices.ContainsFunc(list[:i], same) { // RFC 7692 §5: two extensions that use the same bit cannot be combined
 			v.Detail, v.Section = "the server chose the same extension twice", "RFC 7692 §5"
 			return v
 		}
@@ -213,7 +213,7 @@ func verifyExtensions(a *Response, r *Request) *Violation {
 	return nil
 }
 
-// answeredExtensions returns the extensions that an answer names.
+// answeredExtensions returns the extensions in a response.
 func answeredExtensions(a *Response) ([]Extension, error) {
 	lines, ok := a.Header[fieldExtensions]
 	if !ok {

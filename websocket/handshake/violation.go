@@ -5,40 +5,40 @@ import "net/http"
 // Stage is the step at which an opening handshake failed.
 type Stage string
 
-// The stages, in the order in which a handshake goes through them.
+// The stages of a handshake, in order.
 const (
-	// StageRequest: the request itself. On the client the URL or an option is wrong, or the request could not be sent; on
-	// the server its method, HTTP version, Host or body is wrong.
+	// StageRequest: the request itself. On the client the URL or an option is wrong, or the request could not be sent; on the
+	// server its method, HTTP version, Host or body is wrong.
 	StageRequest Stage = "request"
 
 	StageDNS   Stage = "dns"   // the host name was not resolved
 	StageTCP   Stage = "tcp"   // no connection to the address
 	StageProxy Stage = "proxy" // the proxy was not reached, or refused
-	StageTLS   Stage = "tls"   // the TLS handshake
+	StageTLS   Stage = "tls"   // the TLS handshake failed
 
-	// StageEvicted: on the server, the connection had to make room, because too many were in their handshake.
+	// StageEvicted: on the server, the connection was closed because too many connections were in their handshake.
 	StageEvicted Stage = "evicted"
 
-	// StageStatus: the status line. On the client it did not come, was not HTTP, or was not 101; on the server the 101
-	// could not be sent.
+	// StageStatus: the status line. On the client it did not arrive, was not HTTP, or was not 101; on the server the 101 could not
+	// be sent.
 	StageStatus Stage = "status"
 
-	StageHeader      Stage = "header"      // Upgrade, Connection, the version, or the form of the head
+	StageHeader      Stage = "header"      // Upgrade, Connection, the version, or the syntax of the header
 	StageKey         Stage = "key"         // Sec-WebSocket-Key or Sec-WebSocket-Accept
 	StageSubprotocol Stage = "subprotocol" // Sec-WebSocket-Protocol
 	StageExtension   Stage = "extension"   // Sec-WebSocket-Extensions
-	StageOrigin      Stage = "origin"      // the page that the request comes from; on the server
-	StageCheck       Stage = "check"       // the application's own check; on the server
+	StageOrigin      Stage = "origin"      // the page that sent the request; only on the server
+	StageCheck       Stage = "check"       // the application's own check; only on the server
 )
 
-// Violation is a rule that the peer's half of the handshake breaks.
+// Violation is a rule that the peer's part of the handshake violates.
 type Violation struct {
 	Stage   Stage
 	Section string      // the clause: "RFC 6455 §4.2.1"
-	Status  int         // on the server: the reply's status
+	Status  int         // on the server: the status of the reply
 	Header  http.Header // on the server: further fields for the reply; may be nil
 	Detail  string      // what is wrong; quotes no value that could be a secret
-	Hint    string      // the next step; "" when Detail says it all
+	Hint    string      // the next step; "" if Detail is sufficient
 }
 
 // Error returns the detail.
@@ -47,6 +47,6 @@ func (v *Violation) Error() string { return v.Detail }
 // NextStep returns v.Hint.
 func (v *Violation) NextStep() string { return v.Hint }
 
-// The two lines that make nginx pass an upgrade on. What they fix is the most frequent cause of a failed handshake.
+// The two lines that make nginx pass an upgrade on. Their absence is the most frequent cause of a failed handshake.
 const proxyHint = "a proxy on the way dropped the upgrade; with nginx: proxy_http_version 1.1; " +
 	`proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";`

@@ -1,4 +1,4 @@
-// Package allocs counts allocations where pools are in use.
+// Package allocs counts allocations of code that uses pools.
 package allocs
 
 import (
@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// memory bounds the heap while the collector is off.
+// memory limits the heap while the garbage collector is off.
 const memory = 1 << 30
 
-// PerRun is [testing.AllocsPerRun] without the collector, which empties every sync.Pool: how often it runs depends on what else the
-// process and the machine do. What the pools do not keep is counted all the same.
+// PerRun is [testing.AllocsPerRun] without garbage collections, which empty every sync.Pool: how often they happen depends on the
+// rest of the process and on the machine. Allocations that no pool avoids are still counted.
 func PerRun(runs int, f func()) float64 {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))

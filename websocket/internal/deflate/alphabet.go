@@ -2,10 +2,10 @@ package deflate
 
 import "math/bits"
 
-// The alphabets of RFC 1951 §3.2.5 and their bounds.
+// The alphabets of RFC 1951 §3.2.5 and their sizes.
 const (
-	maxCodeBits = 15 // longest code of a literal, length or distance
-	maxPreBits  = 7  // longest code of a code length
+	maxCodeBits = 15 // longest code for a literal, length or distance
+	maxPreBits  = 7  // longest code for a code length
 	numLitLen   = 286
 	numDist     = 30
 	numPre      = 19
@@ -15,20 +15,21 @@ const (
 	maxMatch = 258
 )
 
-// What the two header bits BTYPE say (RFC 1951 §3.2.3).
+// The values of the two header bits BTYPE (RFC 1951 §3.2.3).
 const (
 	typeStored = iota
 	typeFixed
 	typeDynamic
 )
 
-// tail is what RFC 7692 §7.2.1 cuts off a message and §7.2.2 puts back.
+// tail is what RFC 7692 §7.2.1 removes from a message and §7.2.2 appends again.
 var tail = [4]byte{0x00, 0x00, 0xFF, 0xFF}
 
-// preOrder is the order in which the lengths of the code length codes are in a header (RFC 1951 §3.2.7).
+// preOrder is the order of the lengths of the code length codes in a header (RFC 1951 §3.2.7).
 var preOrder = [numPre]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
-// lengthBase and lengthExtra belong to symbol firstLength+i: the least match length, and the bits that add to it.
+// lengthBase and lengthExtra are for symbol firstLength+i: the smallest match length, and the number of extra bits that are added
+// to it.
 var (
 	lengthBase = [29]uint16{
 		3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258,
@@ -36,7 +37,7 @@ var (
 	lengthExtra = [29]uint8{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0}
 )
 
-// lengthIndex says for a match length less 3 which i of lengthBase it falls under.
+// lengthIndex maps a match length minus 3 to the index i of its lengthBase.
 var lengthIndex = func() (t [256]uint8) {
 	for i, base := range lengthBase {
 		for n := int(base); n <= maxMatch; n++ {
@@ -46,8 +47,8 @@ var lengthIndex = func() (t [256]uint8) {
 	return t
 }()
 
-// distSymbol returns the symbol of distance d+1, the bits that follow it, and how many they are. The symbols come in
-// pairs that halve a power of two.
+// distSymbol returns the symbol of distance d+1, the extra bits, and their number. The symbols are in pairs, each pair for one
+// power of two.
 func distSymbol(d uint32) (sym, extra, n uint32) {
 	if d < 4 {
 		return d, 0, 0
@@ -56,7 +57,7 @@ func distSymbol(d uint32) (sym, extra, n uint32) {
 	return 2*n + d>>n, d & (1<<n - 1), n
 }
 
-// distBase returns the least distance of symbol sym, and how many bits add to it.
+// distBase returns the smallest distance of symbol sym, and the number of extra bits.
 func distBase(sym int) (base uint16, extra uint8) {
 	if sym < 4 {
 		return uint16(sym + 1), 0
@@ -65,7 +66,7 @@ func distBase(sym int) (base uint16, extra uint8) {
 	return uint16((2+sym&1)<<n + 1), uint8(n)
 }
 
-// fixedLengths returns the code lengths of the fixed literal/length code, reserved symbols included (RFC 1951 §3.2.6).
+// fixedLengths returns the code lengths of the fixed literal/length code, including reserved symbols (RFC 1951 §3.2.6).
 func fixedLengths() (t [288]uint8) {
 	for i := range t {
 		switch {

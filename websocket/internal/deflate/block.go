@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// The words of one block's two alphabets.
+// The codes for the two alphabets of a block.
 type (
 	litCodes  [numLitLen]code
 	distCodes [numDist]code
@@ -33,11 +33,11 @@ func fixedDistCodes() *distCodes {
 	return (*distCodes)(all[:numDist])
 }
 
-// symbols returns how many words the block takes.
+// symbols returns the number of symbols in the block.
 func (e *encoder) symbols() int { return e.end - e.start - e.matched + len(e.seqs) }
 
-// fixedBits returns how many bits the block takes with the fixed codes, its header aside. Words of 8 bits are the rule;
-// RFC 1951 §3.2.6 has the exceptions.
+// fixedBits returns the size of the block in bits with the fixed codes, without its header. Most codes have 8 bits; RFC 1951 §3.2.6
+// lists the exceptions.
 func (e *encoder) fixedBits() int {
 	n := 8*e.symbols() + 5*(len(e.seqs)-1) + e.extra
 	for _, f := range e.litFreq[144:256] {
@@ -49,7 +49,7 @@ func (e *encoder) fixedBits() int {
 	return n
 }
 
-// block encodes what waits, in the form that takes the fewest bits, and makes it history.
+// block encodes the pending input, in the form that takes the fewest bits, and makes it history.
 func (e *encoder) block(dst []byte) []byte {
 	clear(e.litFreq[:])
 	clear(e.distFreq[:])
@@ -57,7 +57,7 @@ func (e *encoder) block(dst []byte) []byte {
 	e.find()
 	e.litFreq[endOfBlock] = 1
 
-	stored := 7 + 32 + 8*(e.end-e.start) // at most 7 bits up to the next byte, the two lengths, the bytes
+	stored := 7 + 32 + 8*(e.end-e.start) // at most 7 bits of padding, the two lengths, the bytes
 	fixed := e.fixedBits()
 	best := min(stored, fixed)
 	dst = slices.Grow(dst, best/8+2*8)
@@ -75,13 +75,14 @@ func (e *encoder) block(dst []byte) []byte {
 	return dst
 }
 
-// put adds n bits of v, at most 48 of them, to those that wait. The bits from the eighth on must be drained in between.
+// put adds n bits of v, at most 48, to the pending bits. The caller must call drain in between, so that fewer than 8 bits are
+// pending.
 func (e *encoder) put(v uint64, n uint) {
 	e.acc |= v << (e.n & 63)
 	e.n += n
 }
 
-// drain appends the whole bytes that wait to dst.
+// drain appends the whole pending bytes to dst.
 func (e *encoder) drain(dst []byte) []byte {
 	end := len(dst) + int(e.n>>3)
 	dst = binary.LittleEndian.AppendUint64(dst, e.acc)[:end]
@@ -90,14 +91,14 @@ func (e *encoder) drain(dst []byte) []byte {
 	return dst
 }
 
-// align appends the header of an empty stored block and the bits up to the next byte: all of it but tail.
+// align appends the header of an empty stored block and the padding to the next byte: the empty block without tail.
 func (e *encoder) align(dst []byte) []byte {
 	e.put(typeStored<<1, 3)
 	e.n = (e.n + 7) &^ 7
 	return e.drain(dst)
 }
 
-// stored appends the block as it is (RFC 1951 §3.2.4).
+// stored appends the block uncompressed (RFC 1951 §3.2.4).
 func (e *encoder) stored(dst []byte) []byte {
 	dst = e.align(dst)
 	p := e.buf[e.start:e.end]
@@ -106,7 +107,7 @@ func (e *encoder) stored(dst []byte) []byte {
 	return append(dst, p...)
 }
 
-// encode appends the block's literals and matches and the end of the block. The room is there.
+// encode appends the block's literals and matches and the end of the block. dst has enough capacity.
 func (e *encoder) encode(dst []byte, lit *litCodes, dist *distCodes) []byte {
 	out, at := dst[:cap(dst)], len(dst)
 	acc, n := e.acc, e.n

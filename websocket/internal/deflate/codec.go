@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// Codec is an implementation of DEFLATE, with its pools. The zero value is not a codec: both constructors are needed. A
-// Codec is shared by all connections and must not be copied.
+// Codec is an implementation of DEFLATE, with its pools. The zero value is not usable: both constructors are required. A Codec is
+// shared by all connections and must not be copied.
 //
-// This is the seam by which another implementation can stand in for our own. What RFC 7692 asks for around DEFLATE
-// (the bytes cut off and put back, the context between messages, limits) is done once, above it.
+// It lets another implementation replace the one of this package. What RFC 7692 requires around DEFLATE (the bytes removed and
+// appended, the context between messages, limits) is done once, above it.
 type Codec struct {
 	NewEncoder func() Encoder // called when the pool is empty
 	NewDecoder func() Decoder
@@ -17,42 +17,42 @@ type Codec struct {
 	encoders, decoders sync.Pool
 }
 
-// Flush says how much of what an [Encoder] was given must be in its output when Encode returns.
+// Flush determines how much of the input of an [Encoder] must be in its output when Encode returns.
 type Flush uint8
 
 const (
-	// NoFlush lets the encoder keep bytes back until it has a block's worth.
+	// NoFlush lets the encoder buffer input until it has a full block.
 	NoFlush Flush = iota
-	// SyncFlush ends the output with an empty stored block, 00 00 FF FF at its end, so that the peer can inflate all.
+	// SyncFlush ends the output with an empty stored block, whose last bytes are 00 00 FF FF, so that the peer can inflate
+	// everything.
 	SyncFlush
-	// EndFlush is SyncFlush without these four bytes (RFC 7692 §7.2.1). Nothing is encoded between it and Reset.
+	// EndFlush is SyncFlush without these four bytes (RFC 7692 §7.2.1). The next call must be Reset.
 	EndFlush
 )
 
-// Encoder turns messages into DEFLATE blocks, one message at a time. One goroutine uses it at a time.
+// Encoder turns messages into DEFLATE blocks, one message at a time. It is not safe for concurrent use.
 type Encoder interface {
-	// Reset begins a message. Matches reach back at most window bytes, and no further than the dictionary, which is
-	// older followed by newer. Both are the caller's again when Reset returns.
+	// Reset begins a message. Matches reach back at most window bytes, and no further than the dictionary, which is older followed
+	// by newer. The encoder does not keep either slice.
 	Reset(window int, older, newer []byte)
 
-	// Encode appends what it has to dst. p is the caller's again when it returns.
+	// Encode appends its output to dst. It does not keep p.
 	Encode(dst, p []byte, flush Flush) []byte
 }
 
-// Decoder inflates messages, one at a time. One goroutine uses it at a time.
+// Decoder inflates messages, one at a time. It is not safe for concurrent use.
 type Decoder interface {
-	// Reset begins a message, whose payload is src up to io.EOF. It is src that is incomplete, not what it yields: the
-	// decoder supplies the four bytes that RFC 7692 §7.2.2 puts behind it, and accepts blocks with BFINAL set
-	// (§7.2.3.4). older and newer are as for Encoder; a match beyond them or the window is corrupt.
+	// Reset begins a message, whose payload is src up to io.EOF. src yields the payload as it was received: the decoder appends the
+	// four bytes that RFC 7692 §7.2.2 requires, and accepts blocks with BFINAL set (§7.2.3.4). older and newer are as for Encoder;
+	// a match beyond them or the window is an error.
 	Reset(src io.Reader, window int, older, newer []byte)
 
-	// Read returns io.EOF at the end of the message and ErrTruncated when there are bytes missing. An error of src is
-	// returned unchanged; our own decoder can be asked again after it.
+	// Read returns io.EOF at the end of the message and ErrTruncated if bytes are missing. An error of src is returned unchanged;
+	// the decoder of this package can continue after it.
 	Read(p []byte) (int, error)
 }
 
-// wholeDecoder is a Decoder that does a message that is in one slice better than by Read. The dictionary is borrowed
-// during the call.
+// wholeDecoder is a Decoder that inflates a message in one slice faster than with Read. It does not keep the dictionary.
 type wholeDecoder interface {
 	appendWhole(dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error)
 }

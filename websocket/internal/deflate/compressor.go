@@ -1,16 +1,15 @@
 package deflate
 
-// keepBytes is the most that a Compressor keeps of what it sent, whatever the window: with 32 KiB for the receiving
-// direction a connection stays under 40 KB. Eight times as much would cost every message 16 us to make it findable, and
-// save 2 % of one of 1 KiB.
+// keepBytes is the maximum context that a Compressor keeps, whatever the window: with 32 KiB for the receiving direction, a
+// connection uses less than 40 KB. Eight times as much would cost 16 us per message to index it, and save 2 % of a 1 KiB message.
 const keepBytes = 4 << 10
 
-// Compressor is the sending direction of one connection. The zero value compresses every message by itself, with a
-// window of 32 KiB. One goroutine at a time may use it, and one message at a time may be under way.
+// Compressor is the sending direction of one connection. The zero value compresses every message separately, with a window of 32
+// KiB. It is not safe for concurrent use, and only one message at a time may be in progress.
 type Compressor struct {
-	// Window is what the handshake agreed on. It is set before the first message and then left alone.
+	// Window is the negotiated window. It must be set before the first message and not changed afterwards.
 	Window Window
-	// Codec compresses; nil is the codec of this package.
+	// Codec compresses; nil means the codec of this package.
 	Codec *Codec
 
 	past history
@@ -31,8 +30,8 @@ func (c *Compressor) begin() Encoder {
 	return e
 }
 
-// Append compresses msg as one message and appends its payload to dst. The two must not overlap; msg is the caller's
-// again on return. What it returns must be sent, and in this order, since the next message may refer to it.
+// Append compresses msg as one message and appends its payload to dst. The two must not overlap; Append does not keep msg. The
+// result must be sent, and in this order, because the next message may refer to it.
 func (c *Compressor) Append(dst, msg []byte) []byte {
 	e := c.begin()
 	dst = e.Encode(dst, msg, EndFlush)
@@ -41,22 +40,22 @@ func (c *Compressor) Append(dst, msg []byte) []byte {
 	return dst
 }
 
-// AppendShared compresses msg so that it can be sent on every connection whose window has at least w.Bits, with context
-// takeover or without. Any number of goroutines may call it. A connection with takeover on which it is sent must be told
-// by Note or Forget.
+// AppendShared compresses msg so that it can be sent on every connection whose window has at least w.Bits, with or without context
+// takeover. It may be called concurrently. If the message is sent on a connection with takeover, Note or Forget of its Compressor
+// must be called.
 func AppendShared(dst, msg []byte, w Window) []byte {
 	c := Compressor{Window: Window{Bits: w.Bits}}
 	return c.Append(dst, msg)
 }
 
-// Note tells c that msg is sent in a form that AppendShared made of it: the peer's window moves on by it, so it becomes
-// context. Without takeover it does nothing.
+// Note records that a message is sent that AppendShared compressed: the peer's window advances, so msg becomes context. Without
+// takeover Note does nothing.
 func (c *Compressor) Note(msg []byte) {
 	if c.Window.Takeover {
 		c.past.add(msg, min(keepBytes, c.Window.Size()))
 	}
 }
 
-// Forget drops the context and its memory. It is always right, since what a sender does not refer to need not be known
-// to it: instead of Note where most messages are shared, and before a connection that goes to sleep for long.
+// Forget drops the context and its memory. That is always allowed, because a sender need not refer to earlier data. Use it instead
+// of Note if most messages are shared, and before a connection becomes idle for long.
 func (c *Compressor) Forget() { c.past = history{} }

@@ -5,23 +5,22 @@ import (
 	"slices"
 )
 
-// decoder implements Decoder with an inflater. It takes 16 KiB, and 64 KiB more once it has streamed; it lives in
-// a pool.
+// decoder implements Decoder with an inflater. It takes 16 KiB, and 64 KiB more once it has streamed; decoders are pooled.
 type decoder struct {
 	f inflater
 
-	// What streaming needs, which has to have its output pass through a window of its own.
+	// For streaming, whose output has to pass through a window buffer.
 	src    io.Reader
-	held   error // what src said beside its last bytes; told when they are used up
-	done   error // io.EOF, or what is wrong with the message
+	held   error // error that src returned with its last bytes; reported when they are used up
+	done   error // io.EOF, or the error in the message
 	some   bool  // src was not empty
-	tailed bool  // src is at its end and tail was fed
-	r      int   // buf[r:f.w] is still to be read
+	tailed bool  // src has ended and tail was appended
+	r      int   // buf[r:f.w] has not been read yet
 	buf    []byte
 	in     [2048]byte
 }
 
-// appendWhole implements wholeDecoder: output goes straight into dst.
+// appendWhole implements wholeDecoder: it writes directly into dst.
 func (d *decoder) appendWhole(dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error) {
 	if len(compressed) == 0 {
 		return dst, nil
@@ -55,7 +54,7 @@ func (d *decoder) appendWhole(dst, compressed []byte, limit int64, window int, o
 	}
 }
 
-// grow makes room for n bytes or more, but not past the limit.
+// grow makes room for at least n bytes, but not beyond the limit.
 func (f *inflater) grow(limit int64, n int) {
 	if limit >= 0 {
 		n = int(min(int64(n), limit-int64(f.w-f.base)))
@@ -67,7 +66,7 @@ func (f *inflater) grow(limit int64, n int) {
 	}
 }
 
-// forget lets go of what is not the inflater's.
+// forget drops all references to memory of the caller.
 func (f *inflater) forget() { f.in, f.out, f.older, f.newer = nil, nil, nil, nil }
 
 // Reset implements Decoder.
@@ -86,8 +85,7 @@ func (d *decoder) Reset(src io.Reader, window int, older, newer []byte) {
 	d.r = f.w
 }
 
-// Read implements Decoder. What can be inflated from the bytes that src has given is returned before src is asked for
-// more.
+// Read implements Decoder. What can be inflated from the bytes of src so far is returned before src is read again.
 func (d *decoder) Read(p []byte) (int, error) {
 	f := &d.f
 	for {
@@ -104,7 +102,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 		case err != nil:
 			d.done = err
 		case f.w > d.r:
-		case why == needOutput: // all of it is read: keep the window
+		case why == needOutput: // all of the output has been read: keep the window
 			f.w = copy(f.out, f.out[f.w-f.window:f.w])
 			d.r = f.w
 		default:
@@ -115,7 +113,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	}
 }
 
-// fill gives the inflater, which has used up what it had, more input, or says in done that there is none.
+// fill gives the inflater more input when it has used up what it had, or sets done if there is none.
 func (d *decoder) fill() error {
 	err := d.held
 	d.held = nil

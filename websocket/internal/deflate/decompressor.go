@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// Decompressor is the receiving direction of one connection. The zero value inflates every message by itself, with a
-// window of 32 KiB. One goroutine at a time may use it, and one message at a time may be under way.
+// Decompressor is the receiving direction of one connection. The zero value inflates every message separately, with a window of 32
+// KiB. It is not safe for concurrent use, and only one message at a time may be in progress.
 type Decompressor struct {
-	// Window is what the handshake agreed on. It is set before the first message and then left alone.
+	// Window is the negotiated window. It must be set before the first message and not changed afterwards.
 	Window Window
-	// Codec inflates; nil is the codec of this package.
+	// Codec inflates; nil means the codec of this package.
 	Codec *Codec
 
 	past history
-	lost bool // a message was not inflated to its end, and the next ones may refer to it
+	lost bool // a message was not inflated completely, and the next ones may refer to it
 }
 
 func (d *Decompressor) codec() *Codec {
@@ -25,13 +25,13 @@ func (d *Decompressor) codec() *Codec {
 	return d.Codec
 }
 
-// Append inflates the payload of one message and appends what it holds to dst. The two must not overlap; compressed is
-// the caller's again on return, and up to its capacity dst may have been written to. It stops with ErrTooBig where the
-// message turns out to be longer than limit bytes, having used memory for no more than twice as much and time for no
-// more than limit and compressed together ask for. A negative limit means none, 0 allows only an empty message.
+// Append inflates the payload of one message and appends the result to dst. The two must not overlap; Append does not keep
+// compressed, and may have written to dst up to its capacity. It returns ErrTooBig if the message is longer than limit bytes; then
+// it has used at most twice as much memory, and time for no more than limit bytes of output and compressed. A negative limit means
+// no limit, 0 allows only an empty message.
 //
-// A payload that cannot be inflated is a *CorruptError. After any error dst is returned as it was, and the connection
-// must be failed.
+// A payload that cannot be inflated is a *CorruptError. After any error dst is returned with its original length, and the
+// connection must be failed.
 func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, error) {
 	if d.lost {
 		return dst, errLost
@@ -82,7 +82,7 @@ func appendByRead(dec Decoder, dst, compressed []byte, limit int64, window int, 
 	}
 }
 
-// release makes dec let go of its source.
+// release makes dec drop its source.
 func release(dec Decoder) { dec.Reset(nothing{}, 1<<MinBits, nil, nil) }
 
 type nothing struct{}

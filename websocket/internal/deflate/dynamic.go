@@ -1,7 +1,7 @@
 package deflate
 
-// minSymbols is the number of symbols below which codes of a block's own are not tried: their description takes some 50
-// bytes, and they save 2 to 3 bits a symbol.
+// minSymbols is the number of symbols below which dynamic codes are not tried: their description takes about 50 bytes, and they
+// save 2 to 3 bits per symbol.
 const minSymbols = 96
 
 // dynamic is a block's own pair of codes and their description (RFC 1951 §3.2.7).
@@ -10,20 +10,20 @@ type dynamic struct {
 	dist distCodes
 	pre  [numPre]code
 
-	lengths    [numLitLen + numDist]uint8 // of lit, then of dist; without the zeros at the end of either
+	lengths    [numLitLen + numDist]uint8 // of lit, then of dist; without trailing zeros of either
 	hlit       int
 	hdist      int
 	hclen      int
 	preLengths [numPre]uint8
 	preFreq    [numPre]uint16
-	runs       []uint16 // the lengths as symbols of pre, with their extra bits from bit 5 on
+	runs       []uint16 // the lengths as symbols of pre, with their extra bits from bit 5
 	builder    builder
 }
 
-// describe makes the codes for the block's frequencies and their description. It returns how many bits the block then
-// takes, the header's three and extra bits aside; with fewer than two distances it is one more for each that is missing.
+// describe makes the codes for the block's frequencies and their description. It returns the size of the block in bits, without the
+// three header bits and the extra bits; for each distance fewer than two, it is one bit too large.
 func (e *encoder) describe() int {
-	// Some inflaters want a complete code even where RFC 1951 does not: at least two distances.
+	// Some inflaters require a complete code even where RFC 1951 does not: at least two distances.
 	for i, used := 0, e.distances(); used < 2; i++ {
 		if e.distFreq[i] == 0 {
 			e.distFreq[i] = 1
@@ -55,7 +55,7 @@ func (e *encoder) distances() int {
 	return n
 }
 
-// used returns the length of freq without the zeros at its end. Something in it is not zero.
+// used returns the length of freq without trailing zeros. At least one element is not zero.
 func used(freq []uint16) int {
 	n := len(freq)
 	for freq[n-1] == 0 {
@@ -64,8 +64,8 @@ func used(freq []uint16) int {
 	return n
 }
 
-// fold writes the code lengths as runs: 16 repeats the length before 3 to 6 times, 17 and 18 stand for 3 to 10 and 11 to
-// 138 zeros. It returns how many extra bits the runs have.
+// fold encodes the code lengths as runs: 16 repeats the previous length 3 to 6 times, 17 and 18 stand for 3 to 10 and 11 to 138
+// zeros. It returns the number of extra bits.
 func (d *dynamic) fold() int {
 	d.runs = d.runs[:0]
 	clear(d.preFreq[:])
@@ -103,7 +103,7 @@ func (d *dynamic) run(sym uint8, extra int) {
 	d.preFreq[sym]++
 }
 
-// preExtra says how many extra bits follow a symbol of the code length code.
+// preExtra is the number of extra bits after a symbol of the code length code.
 var preExtra = [32]uint8{16: 2, 17: 3, 18: 7}
 
 // header appends the block's header and the description.

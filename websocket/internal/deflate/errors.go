@@ -2,23 +2,23 @@ package deflate
 
 import "errors"
 
-// ErrTooBig indicates that a message inflates to more than its limit. Inflation has stopped there.
+// ErrTooBig indicates that a message inflates to more than its limit. Inflation stops at the limit.
 var ErrTooBig = errors.New("deflate: message is larger than the limit")
 
-// errLost answers calls on a direction whose context was lost: the message before was not inflated to its end.
+// errLost is the error of a direction that has lost its context: the previous message was not inflated completely.
 var errLost = errors.New("deflate: the message before was not read to its end, and with it the context is lost")
 
-// CorruptError says that a payload is not what a conforming peer sends. The connection cannot go on: with context
-// takeover everything behind would be wrong too. All values are package variables, so that a hostile peer costs nothing.
+// CorruptError is the error for a payload that violates the format. The connection cannot continue: with context takeover all later
+// messages would be wrong too. All values are package variables, so that a hostile peer cannot cause allocations.
 type CorruptError struct {
-	Section string // the clause that the payload breaks: "RFC 1951 §3.2.4"
+	Section string // the violated clause: "RFC 1951 §3.2.4"
 	Detail  string
 }
 
 // Error implements error.
 func (e *CorruptError) Error() string { return "deflate: " + e.Detail + " (" + e.Section + ")" }
 
-// The ways in which a payload can be corrupt.
+// The violations.
 var (
 	ErrTruncated   = &CorruptError{"RFC 7692 §7.2.2", "payload ends within a block"}
 	errBlockType   = &CorruptError{"RFC 1951 §3.2.3", "block of the reserved type"}

@@ -1,6 +1,6 @@
 package deflate
 
-// counts reads how many lengths there are (RFC 1951 §3.2.7).
+// counts reads the numbers of lengths (RFC 1951 §3.2.7).
 func (f *inflater) counts() (bool, error) {
 	if !f.need(14) {
 		return false, nil
@@ -34,10 +34,11 @@ func (f *inflater) preCode() (bool, error) {
 	return true, nil
 }
 
-// codeLengths reads the lengths of both codes, which run into each other, and makes the tables.
+// codeLengths reads the lengths of both codes, of which a run may cover the end of one and the beginning of the other, and makes
+// the tables.
 func (f *inflater) codeLengths() (bool, error) {
 	for f.at < f.left {
-		f.need(2 * maxPreBits) // or what there is
+		f.need(2 * maxPreBits) // or as many bits as there are
 		e := f.dynamic.pre[f.acc&(1<<maxPreBits-1)]
 		if e.take() > f.n {
 			return false, nil
@@ -63,8 +64,8 @@ func (f *inflater) codeLengths() (bool, error) {
 	return true, nil
 }
 
-// lengthRun takes one symbol of the code length code in. It reports false when it repeats what is not there, or past the
-// last length.
+// lengthRun handles one symbol of the code length code. It returns false if it repeats a missing length, or goes beyond the last
+// length.
 func (f *inflater) lengthRun(sym uint8, extra int) bool {
 	repeat := 1
 	switch sym {

@@ -2,18 +2,18 @@ package deflate
 
 import "math/bits"
 
-// smallest is the least that a history allocates, in bytes.
+// smallest is the minimum that a history allocates, in bytes.
 const smallest = 256
 
-// history is a ring that keeps the last bytes of what a direction carried: all that a connection holds of it while it is
-// idle. It starts at nothing and doubles up to the limit, which is a power of two and always the same for one history.
+// history is a ring with the last bytes of a direction: the only memory for compression that an idle connection keeps. It starts
+// empty and doubles up to the limit, which is a power of two and constant for one history.
 type history struct {
-	buf []byte // nil, or a power of two long
-	at  int32  // where the next byte goes
-	n   int32  // bytes held
+	buf []byte // nil, or a power of two in length
+	at  int32  // index for the next byte
+	n   int32  // number of bytes
 }
 
-// parts returns what is held, oldest first. The slices are h's and valid until the next add.
+// parts returns the content, oldest first. The slices share the memory of h and are valid until the next add.
 func (h *history) parts() (older, newer []byte) {
 	if h.n <= h.at {
 		return nil, h.buf[h.at-h.n : h.at]
@@ -21,7 +21,7 @@ func (h *history) parts() (older, newer []byte) {
 	return h.buf[len(h.buf)-int(h.n-h.at):], h.buf[:h.at]
 }
 
-// add appends p and forgets what is then more than limit bytes old.
+// add appends p and drops what is then more than limit bytes old.
 func (h *history) add(p []byte, limit int) {
 	if len(p) > limit {
 		p = p[len(p)-limit:]

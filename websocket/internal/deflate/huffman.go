@@ -2,13 +2,13 @@ package deflate
 
 import "math/bits"
 
-// A code is a prefix code's word as it goes on the wire, lowest bit first, and its length in bits above it.
+// A code is a codeword of a prefix code in transmission order, lowest bit first, with its length in the bits above it.
 type code uint32
 
 func (c code) word() uint64 { return uint64(c & 0xFFFF) }
 func (c code) len() uint    { return uint(c>>16) & 31 }
 
-// firstWords returns the first canonical word of each length, for count[n] words of n bits (RFC 1951 §3.2.2).
+// firstWords returns the first canonical codeword of each length, for count[n] codewords of n bits (RFC 1951 §3.2.2).
 func firstWords(count *[maxCodeBits + 1]uint16) (first [maxCodeBits + 1]uint16) {
 	for n := 1; n < maxCodeBits; n++ {
 		first[n+1] = (first[n] + count[n]) << 1
@@ -16,7 +16,7 @@ func firstWords(count *[maxCodeBits + 1]uint16) (first [maxCodeBits + 1]uint16) 
 	return first
 }
 
-// assign gives every symbol of a non-zero length its canonical word.
+// assign gives every symbol of a non-zero length its canonical codeword.
 func assign(codes []code, lengths []uint8) {
 	var count [maxCodeBits + 1]uint16
 	for _, n := range lengths {
@@ -32,15 +32,15 @@ func assign(codes []code, lengths []uint8) {
 	}
 }
 
-// builder makes length-limited prefix codes. It is scratch space; nothing in it outlives a call.
+// builder makes length-limited prefix codes. It is scratch memory: nothing in it is used after a call.
 type builder struct {
 	leaves, spare [numLitLen]uint32 // weight<<9 | symbol
 	nodes         [numLitLen]uint32 // a node's weight, then its parent, then its depth
 }
 
-// build makes an optimal prefix code for the frequencies freq, no word longer than limit, and sets the symbols' lengths
-// and words. A symbol that does not occur gets none. It returns the bits that all occurrences take. At least two symbols
-// must occur; a frequency is below 1<<16.
+// build makes an optimal prefix code for the frequencies freq, with codewords of at most limit bits, and sets the lengths and
+// codewords of the symbols. A symbol that does not occur gets none. It returns the total number of bits of all occurrences. At
+// least two symbols must occur; every frequency must be below 1<<16.
 func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int) int {
 	n := b.sort(freq)
 	var count [32]int
@@ -48,7 +48,7 @@ func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int)
 	fit(&count, limit)
 	clear(lengths)
 	total, i := 0, 0
-	for depth := limit; depth > 0; depth-- { // the rarest first
+	for depth := limit; depth > 0; depth-- { // the rarest symbols first
 		for _, v := range b.leaves[i : i+count[depth]] {
 			lengths[v&511] = uint8(depth)
 			total += int(v>>9) * depth
@@ -59,7 +59,7 @@ func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int)
 	return total
 }
 
-// sort puts the symbols that occur into leaves, rarest first, and returns how many they are.
+// sort puts the symbols that occur into leaves, rarest first, and returns their number.
 func (b *builder) sort(freq []uint16) int {
 	n, most := 0, uint16(0)
 	for i, f := range freq {
@@ -80,7 +80,7 @@ func (b *builder) sort(freq []uint16) int {
 		}
 		return n
 	}
-	// By one byte of the frequency at a time, and of a message's one byte is all.
+	// A radix sort by one byte of the frequency at a time; for a message, one byte is usually enough.
 	for shift := 9; most > 0; shift += 8 {
 		var start [257]uint16
 		buckets := start[:min(most, 255)+2]
@@ -101,8 +101,8 @@ func (b *builder) sort(freq []uint16) int {
 	return n
 }
 
-// depths counts how many of the n sorted leaves are at each depth of the Huffman tree, depths past 31 as 31. Inner nodes
-// come into being in the order of their weight, so two queues are enough: the leaves, and the inner nodes.
+// depths counts how many of the n sorted leaves are at each depth of the Huffman tree, depths above 31 as 31. Inner nodes are
+// created in the order of their weights, so two queues are sufficient: the leaves, and the inner nodes.
 func (b *builder) depths(n int, count *[32]int) {
 	leaf, inner := 0, 0
 	leaves, nodes := b.leaves[:n], b.nodes[:n-1]
@@ -114,13 +114,13 @@ func (b *builder) depths(n int, count *[32]int) {
 				leaf++
 			} else {
 				sum += nodes[inner]
-				nodes[inner] = uint32(made) // its parent, from here on
+				nodes[inner] = uint32(made) // from here on, its parent
 				inner++
 			}
 		}
 		nodes[made] = sum
 	}
-	// Top down. What is not an inner node at the next depth is a leaf.
+	// Top down. A node at the next depth that is not an inner node is a leaf.
 	b.nodes[n-2] = 0
 	for i := n - 3; i >= 0; i-- {
 		b.nodes[i] = b.nodes[b.nodes[i]] + 1
@@ -137,9 +137,9 @@ func (b *builder) depths(n int, count *[32]int) {
 	}
 }
 
-// fit moves leaves up that lie deeper than limit, and as few others down as the code then needs to stay a prefix code.
+// fit moves leaves that are deeper than limit up, and as few others down as necessary for a prefix code.
 func fit(count *[32]int, limit int) {
-	used := 0 // the code space taken, in words of length limit
+	used := 0 // the used part of the code space, in codewords of length limit
 	for depth := limit + 1; depth < len(count); depth++ {
 		count[limit] += count[depth]
 		count[depth] = 0

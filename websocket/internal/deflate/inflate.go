@@ -1,20 +1,20 @@
 package deflate
 
-// state is what the inflater expects next.
+// state is what the inflater reads next.
 type state uint8
 
 const (
 	atBlock   state = iota // a block's header
 	atStored               // the lengths of a stored block
 	inStored               // bytes of a stored block
-	atDynamic              // the counts at the start of a dynamic block
+	atDynamic              // the counts at the beginning of a dynamic block
 	inPre                  // lengths of the code length code
 	inLengths              // code lengths
 	inSymbols              // literals and matches
 	inMatch                // the rest of a match
 )
 
-// stop says why the inflater does not go on.
+// stop is the reason why the inflater has stopped.
 type stop uint8
 
 const (
@@ -22,14 +22,14 @@ const (
 	needOutput
 )
 
-// inflater is DEFLATE without any I/O: it turns what it has of the input into as much output as there is room for, and
-// can stop after any bit of the one and any byte of the other. It does not allocate.
+// inflater is DEFLATE without I/O: it inflates as much of the input as there is room for, and can stop after any bit of the input
+// and any byte of the output. It does not allocate.
 type inflater struct {
-	in  []byte // what is not in acc yet
+	in  []byte // the input that is not in acc yet
 	acc uint64 // the next n bits of input, lowest first
-	n   uint   // above them acc is zero
+	n   uint   // number of bits in acc; the bits above are zero
 
-	out  []byte // out[base:w] is what this message has yielded; room ends at len(out)
+	out  []byte // out[base:w] is the output of this message; the available room is up to len(out)
 	base int
 	w    int
 
@@ -37,26 +37,26 @@ type inflater struct {
 	window       int    // how far back a match may reach
 
 	state state
-	final bool // the block is or was the last that BFINAL announces; cleared by the next block's header
-	left  int  // bytes of a stored block or match still to come; lengths still to come
+	final bool // the last block had BFINAL set; cleared by the next block's header
+	left  int  // remaining bytes of a stored block or match, or remaining lengths
 	dist  int  // of the match
 
 	hlit, hclen int // counts of a dynamic block
-	at          int // the length to come
+	at          int // index of the next length
 	preLengths  [numPre]uint8
-	lengths     [numLitLen + numDist]uint8 // of literals and lengths, then of distances
+	lengths     [numLitLen + numDist]uint8 // of the literal/length code, then of the distance code
 	tables      *tables                    // fixedTables or &dynamic
 	dynamic     tables
 }
 
-// begin starts a message that follows older and newer.
+// begin starts a message after older and newer.
 func (f *inflater) begin(window int, older, newer []byte) {
 	f.in, f.acc, f.n = nil, 0, 0
 	f.older, f.newer, f.window = older, newer, window
 	f.state, f.final = atBlock, false
 }
 
-// need moves input into acc until it holds k bits, at most 56. It reports false, having taken all, when there is less.
+// need moves input into acc until it has at least k bits, at most 56. If there are fewer, it moves all of them and returns false.
 func (f *inflater) need(k uint) bool {
 	for f.n < k {
 		if len(f.in) == 0 {
@@ -74,14 +74,14 @@ func (f *inflater) drop(k uint) {
 	f.n -= k
 }
 
-// take returns the next k bits, which need has fetched.
+// take returns the next k bits, after need.
 func (f *inflater) take(k uint) int {
 	v := f.acc & (1<<k - 1)
 	f.drop(k)
 	return int(v)
 }
 
-// run goes on as far as it can.
+// run inflates as much as it can.
 func (f *inflater) run() (stop, error) {
 	for {
 		var why stop
@@ -132,8 +132,7 @@ func (f *inflater) block() (bool, error) {
 	return true, nil
 }
 
-// endBlock follows the last byte of a block. RFC 7692 §7.2.3.4: after a block with BFINAL set the message goes on at the
-// next byte.
+// endBlock handles the end of a block. RFC 7692 §7.2.3.4: after a block with BFINAL set the message continues at the next byte.
 func (f *inflater) endBlock() {
 	if f.final {
 		f.drop(f.n & 7)
@@ -141,11 +140,10 @@ func (f *inflater) endBlock() {
 	f.state = atBlock
 }
 
-// ended reports whether the message may end here without tail: nothing was there at all, or nothing is behind a block
-// with BFINAL set.
+// ended reports whether the message may end here without tail: it is empty, or nothing follows a block with BFINAL set.
 func (f *inflater) ended() bool { return f.state == atBlock && f.final && f.n == 0 && len(f.in) == 0 }
 
-// complete reports whether the message may end here, behind tail.
+// complete reports whether the message may end here, after tail.
 func (f *inflater) complete() bool { return f.state == atBlock && f.n == 0 && len(f.in) == 0 }
 
 func (f *inflater) storedLength() (bool, error) {
@@ -171,7 +169,7 @@ func (f *inflater) storedBytes() (bool, stop) {
 			return false, needOutput
 		}
 		k := 1
-		if f.n > 0 { // whole bytes, as the block began at one
+		if f.n > 0 { // whole bytes, because the block began at a byte boundary
 			room[0] = byte(f.take(8))
 		} else {
 			k = copy(room, f.in)
@@ -184,7 +182,7 @@ func (f *inflater) storedBytes() (bool, stop) {
 	return true, 0
 }
 
-// match copies the rest of a match. It reports false when there is no more room.
+// match copies the rest of a match. It returns false if there is no more room.
 func (f *inflater) match() bool {
 	for f.left > 0 {
 		room := f.out[f.w:min(len(f.out), f.w+f.left)]
@@ -194,7 +192,7 @@ func (f *inflater) match() bool {
 		var from []byte
 		switch before := f.dist - (f.w - f.base); {
 		case before <= 0:
-			from = f.out[f.w-f.dist : f.w] // may be shorter than the match, which then repeats it
+			from = f.out[f.w-f.dist : f.w] // may be shorter than the match, in which case it is repeated
 		case before <= len(f.newer):
 			from = f.newer[len(f.newer)-before:]
 		default:

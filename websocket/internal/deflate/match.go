@@ -5,21 +5,21 @@ import (
 	"math/bits"
 )
 
-// The match finder's constants, chosen by what TestRatio and BenchmarkAppend say of them.
+// The match finder's constants, chosen by measurements with TestRatio and BenchmarkAppend.
 const (
-	minMatch  = 4       // a match of 3 is never looked for: the hash is of 4 bytes
-	tableBits = 13      // 32 KiB, which a first-level cache holds
-	dictStep  = 2       // every second position of a dictionary is entered: half the time, and 2 % more bytes
-	skipShift = 6       // after 64 bytes without a match look at every second position, and so on
-	goodMatch = 16      // a shorter match gives way to a longer one a byte later: 2 to 5 % fewer bytes for 5 % more time
-	farMatch  = 1 << 12 // a match of minMatch from further away costs more than it saves
+	minMatch  = 4       // matches of 3 bytes are not found: the hash is of 4 bytes
+	tableBits = 13      // 32 KiB, which fits into a first-level cache
+	dictStep  = 2       // only every second position of a dictionary is entered: half the time, and 2 % more bytes
+	skipShift = 6       // after 64 bytes without a match only every second position is tried, and so on
+	goodMatch = 16      // for a shorter match, a longer one at the next byte is tried: 2 to 5 % fewer bytes for 5 % more time
+	farMatch  = 1 << 12 // a match of minMatch at a greater distance costs more than it saves
 )
 
-// seq is a run of literals followed by a match. The last of a block may have no match: length 0.
+// seq is a run of literals followed by a match. The last one of a block may have no match: length 0.
 type seq struct {
 	literals uint16
 	length   uint16
-	dist     uint16 // less one
+	dist     uint16 // minus one
 }
 
 func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
@@ -27,7 +27,7 @@ func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
 func hash4(v uint32) uint32 { return v * 0x9E3779B1 >> (32 - tableBits) }
 
-// matchLen returns how many of the bytes at s equal those at t, before end.
+// matchLen returns the number of bytes at s that equal those at t, before end.
 func matchLen(b []byte, s, t, end int) int {
 	n := s
 	for n+8 <= end {
@@ -44,17 +44,17 @@ func matchLen(b []byte, s, t, end int) int {
 	return n - s
 }
 
-// enter makes the positions of the dictionary, buf[:e.end], findable.
+// enter adds the positions of the dictionary, buf[:e.end], to the table.
 func (e *encoder) enter() {
 	for i := 0; i+minMatch <= e.end; i += dictStep {
 		e.table[hash4(load32(e.buf[:], i))] = e.base + uint32(i)
 	}
 }
 
-// find cuts the block, buf[start:end], into literals and matches. It fills seqs and counts every symbol.
+// find divides the block, buf[start:end], into literals and matches. It fills seqs and counts every symbol.
 //
-// The table holds the last position at which a hash was seen, counted from the encoder's first byte ever. So it needs no
-// clearing between messages: a position from before this message is further away than all there is of it.
+// The table has the last position of each hash, counted from the encoder's first byte ever. So it needs no clearing between
+// messages: a position before this message is further away than all available data.
 func (e *encoder) find() {
 	e.seqs = e.seqs[:0]
 	buf, end := e.buf[:], e.end
@@ -93,7 +93,7 @@ func (e *encoder) find() {
 	e.seqs = append(e.seqs, seq{literals: uint16(end - anchor)})
 }
 
-// probe enters position s and returns the match that it found there: how far back, and how long; 0 when there is none.
+// probe adds position s to the table and returns the distance and length of the match that it found there, 0 if there is none.
 func (e *encoder) probe(s int) (dist, n int) {
 	v := load32(e.buf[:], s)
 	slot := &e.table[hash4(v)]
@@ -106,7 +106,7 @@ func (e *encoder) probe(s int) (dist, n int) {
 	return int(d), minMatch + matchLen(e.buf[:], s+minMatch, t+minMatch, min(e.end, s+maxMatch))
 }
 
-// match notes the literals from anchor to s and the match of n bytes behind them.
+// match records the literals from anchor to s and the match of n bytes after them.
 func (e *encoder) match(anchor, s, n, dist int) {
 	e.literals(anchor, s)
 	e.seqs = append(e.seqs, seq{uint16(s - anchor), uint16(n), uint16(dist - 1)})

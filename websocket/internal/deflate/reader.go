@@ -5,20 +5,20 @@ import (
 	"io"
 )
 
-// Reader inflates one message as it is read. It holds a decoder from the pool until Read has returned io.EOF, ErrTooBig
-// or a *CorruptError, or until Close. One goroutine at a time may use it.
+// Reader inflates one message as it is read. It uses a decoder from the pool until Read has returned io.EOF, ErrTooBig or a
+// *CorruptError, or until Close. It is not safe for concurrent use.
 type Reader struct {
 	d    *Decompressor
-	dec  Decoder // nil when it was given back
-	left int64   // bytes that the limit still allows; negative: there is none
-	err  error   // what Read says then
+	dec  Decoder // nil after it was given back
+	left int64   // bytes that the limit still allows; negative means no limit
+	err  error   // returned by later calls of Read
 }
 
-// Reader inflates a message whose payload src yields, up to io.EOF. limit is as for Append, counted over what is read.
-// No other message may be inflated before this one has been read to its end.
+// Reader inflates a message with the payload of src, up to io.EOF. limit is as for Append, for the bytes read. No other message may
+// be inflated before this one has been read to its end.
 //
-// Another error of src is passed on and nothing is lost by it: the next Read asks src again, and goes on with the bit
-// where it stopped.
+// Other errors of src are returned unchanged, and nothing is lost: the next Read reads src again, and continues at the bit where it
+// stopped.
 func (d *Decompressor) Reader(src io.Reader, limit int64) *Reader {
 	if d.lost {
 		return &Reader{err: errLost}
@@ -29,7 +29,7 @@ func (d *Decompressor) Reader(src io.Reader, limit int64) *Reader {
 	return &Reader{d: d, dec: dec, left: limit}
 }
 
-// Read implements io.Reader. It returns what there is without waiting for more.
+// Read implements io.Reader. It returns the available bytes without waiting for more.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.dec == nil {
 		return 0, r.err
@@ -51,8 +51,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close gives the decoder back. With context takeover a message that was not read to its end takes the context with it:
-// no message can be inflated after that. Read the rest first, into io.Discard. The error is always nil.
+// Close gives the decoder back. With context takeover, closing before the end of the message loses the context: no message can be
+// inflated after that. To avoid it, read the rest into io.Discard first. The error is always nil.
 func (r *Reader) Close() error {
 	if r.dec != nil {
 		r.end(errClosed)

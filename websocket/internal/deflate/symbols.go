@@ -8,7 +8,7 @@ func (f *inflater) symbols() (more bool, why stop, err error) {
 		if more, err := f.fast(); more || err != nil {
 			return more, 0, err
 		}
-		f.need(48) // or what there is: the most that a match takes
+		f.need(48) // or as many as there are; 48 is the maximum for a match
 		e := f.tables.litAt(f.acc)
 		if e.take() > f.n {
 			return false, needInput, nil
@@ -48,7 +48,7 @@ func (f *inflater) symbols() (more bool, why stop, err error) {
 	}
 }
 
-// litAt returns what the bits at the front of acc mean.
+// litAt returns the entry for the bits at the beginning of acc.
 func (t *tables) litAt(acc uint64) entry {
 	e := t.lit[acc&(1<<litRoot-1)]
 	if e&isLink != 0 {
@@ -65,21 +65,21 @@ func (t *tables) distAt(acc uint64) entry {
 	return e
 }
 
-// Within these distances of the end of input and output fast stops: it loads eight bytes twice, and writes a match in
-// words of eight bytes.
+// At these distances from the end of input and output fast stops: it loads eight bytes twice, and writes matches in words of eight
+// bytes.
 const (
 	fastInput  = 16
 	fastOutput = maxMatch + 8 + 3
 )
 
-// fast is symbols for the middle of a message, where neither input nor output can end. It reports true when the state
-// has changed, and leaves the rest to symbols.
+// fast is symbols for the middle of a message, where neither input nor output can end. It returns true if the state has changed,
+// and leaves the rest to symbols.
 func (f *inflater) fast() (more bool, err error) {
 	t, in, out := f.tables, f.in, f.out
 	acc, n, w, at := f.acc, f.n, f.w, 0
 	lastIn, lastOut := len(in)-fastInput, len(out)-fastOutput
 	for at <= lastIn && w <= lastOut {
-		// At least 56 bits. What is above n is what in[at:] begins with, so adding it again changes nothing.
+		// Now there are at least 56 bits. The bits above n equal the beginning of in[at:], so adding them again changes nothing.
 		acc |= binary.LittleEndian.Uint64(in[at:]) << (n & 63)
 		at += int((63 - n) >> 3)
 		n |= 56

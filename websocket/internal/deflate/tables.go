@@ -2,7 +2,7 @@ package deflate
 
 import "math/bits"
 
-// An entry says what the bits at the front of the input mean:
+// An entry describes the bits at the beginning of the input:
 //
 //	0..4    how many bits it takes, extra bits included; in a link, the width of the table that it leads to
 //	8..11   how many of them are the code word
@@ -21,20 +21,20 @@ func (e entry) take() uint    { return uint(e & 31) }
 func (e entry) word() uint    { return uint(e>>8) & 15 }
 func (e entry) value() uint32 { return uint32(e >> 16) }
 
-// at returns the entry's base plus the extra bits that follow the word in acc.
+// at returns the entry's base plus the extra bits that follow the codeword in acc.
 func (e entry) at(acc uint64) int {
 	return int(e.value()) + int(acc&(1<<e.take()-1)>>e.word())
 }
 
-// The first lookup takes so many bits. Longer words are rare and take a second one.
+// The number of bits of the first lookup. Longer codewords are rare and need a second one.
 const (
 	litRoot  = 10
 	distRoot = 8
 )
 
-// tables decode one block. A linked table of 1<<k entries is there only for k+1 words or more that share their first
-// bits, k being at most maxCodeBits-root; that bounds how long all of them can be together: 288 words of literals and
-// lengths have at most 288*32/6 entries, 30 of distances 30*128/8.
+// tables decode one block. A linked table of 1<<k entries is only used for k+1 or more codewords with the same first bits, k being
+// at most maxCodeBits-root; that limits the total size of the linked tables: 288 codewords for literals and lengths have at most
+// 288*32/6 entries, 30 for distances 30*128/8.
 type tables struct {
 	lit  [1<<litRoot + 288*32/6]entry
 	dist [1<<distRoot + 30*128/8]entry
@@ -55,7 +55,7 @@ var fixedTables = func() *tables {
 	return t
 }()
 
-// What the symbols of the three alphabets mean, as entries without a word.
+// The meanings of the symbols of the three alphabets, as entries without a codeword.
 var (
 	litMeaning = func() (t [288]entry) {
 		for i := range t {
@@ -90,16 +90,16 @@ var (
 	}()
 )
 
-// fill makes the table for a prefix code given by the lengths of its words. It reports false when they make none, or
-// one that leaves bits without a meaning; RFC 1951 §3.2.7 allows that for a single word of one bit, and for no word.
+// fill makes the table for a prefix code with the given codeword lengths. It returns false if they are not a prefix code, or leave
+// bits without a meaning; RFC 1951 §3.2.7 allows the latter for a single codeword of one bit, and for no codeword.
 func fill(table []entry, root int, lengths []uint8, meaning *[288]entry) bool {
 	var count [maxCodeBits + 1]int
 	for _, n := range lengths {
 		count[n]++
 	}
 	words := len(lengths) - count[0]
-	var next [maxCodeBits + 1]int // where the next symbol of a length goes
-	space := 1                    // words of this length that are left over
+	var next [maxCodeBits + 1]int // index of the next symbol of a length
+	space := 1                    // number of unused codewords of this length
 	for n := 1; n <= maxCodeBits; n++ {
 		if space = 2*space - count[n]; space < 0 {
 			return false
@@ -122,10 +122,10 @@ func fill(table []entry, root int, lengths []uint8, meaning *[288]entry) bool {
 	return true
 }
 
-// fillSorted enters the symbols, given by the length of their words and then by their value: the order in which the
-// words count up (RFC 1951 §3.2.2). count[n] words have n bits.
+// fillSorted enters the symbols, sorted by the length of their codewords and then by value, which is the order of the codewords
+// (RFC 1951 §3.2.2). count[n] codewords have n bits.
 func fillSorted(table []entry, root int, sorted []uint16, count *[maxCodeBits + 1]int, meaning *[288]entry) {
-	// A table for words of up to n bits, doubled, is one for words of up to n+1 bits that lacks the new words only.
+	// A table for codewords of up to n bits, doubled, is one for codewords of up to n+1 bits without the new codewords.
 	table[0], table[1] = isBad|1<<8|1, isBad|1<<8|1
 	word := 0
 	for n := 1; n <= root; n++ {
@@ -140,7 +140,7 @@ func fillSorted(table []entry, root int, sorted []uint16, count *[maxCodeBits + 
 		}
 	}
 	free := 1 << root
-	link, width, size := -1, 0, 0 // the linked table in the making: what leads to it, and how large it is
+	link, width, size := -1, 0, 0 // the current linked table: the entry that leads to it, and its size
 	for n := root + 1; len(sorted) > 0; n++ {
 		word <<= 1
 		for left := count[n]; left > 0; left-- {

@@ -5,14 +5,13 @@ import (
 	"io"
 )
 
-// fragment is the size in bytes from which on compressed data is passed on while a message is being written.
+// fragment is the number of bytes of compressed data that are passed on while a message is being written.
 const fragment = 4 << 10
 
-// Writer compresses one message as it is written. It holds an encoder from the pool until Close. One goroutine at a time
-// may use it.
+// Writer compresses one message as it is written. It uses an encoder from the pool until Close. It is not safe for concurrent use.
 type Writer struct {
 	c    *Compressor
-	enc  Encoder // nil when it was given back
+	enc  Encoder // nil after it was given back
 	emit func(p []byte, last bool) error
 	out  []byte
 	err  error
@@ -22,17 +21,17 @@ var _ io.WriteCloser = (*Writer)(nil)
 
 var errWriterClosed = errors.New("deflate: write to a closed writer")
 
-// NewWriter compresses a message whose length is not known yet. emit gets its payload in pieces, each valid during the
-// call only; last marks the one that ends the message, and comes exactly once unless there is an error. None is empty.
-// An error from emit ends the writer, and every later call returns it.
+// NewWriter compresses a message whose length is not known yet. emit gets its payload in pieces, each valid only during the call;
+// last marks the final piece, and is set exactly once unless there is an error. No piece is empty. An error of emit ends the
+// writer, and every later call returns it.
 //
-// No other message may be compressed before Close, and a message that was begun must be closed: its bytes are context
-// from the first Write on.
+// No other message may be compressed before Close, and Close must be called: the bytes written become context from the first Write
+// on.
 func (c *Compressor) NewWriter(emit func(p []byte, last bool) error) *Writer {
 	return &Writer{c: c, enc: c.begin(), emit: emit}
 }
 
-// Write implements io.Writer. It keeps bytes back until they make a block.
+// Write implements io.Writer. It buffers bytes until they fill a block.
 func (w *Writer) Write(p []byte) (int, error) {
 	for done := 0; ; {
 		if w.err != nil {
@@ -51,7 +50,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 }
 
-// Flush passes on all that was written, so that the peer can inflate it without waiting for more.
+// Flush passes on everything written so far, so that the peer can inflate it without waiting for more.
 func (w *Writer) Flush() error {
 	if w.err == nil {
 		w.out = w.enc.Encode(w.out, nil, SyncFlush)

@@ -1,8 +1,8 @@
-// Package header reads and writes the HTTP header values that a WebSocket handshake is made of: token lists, extension
-// lists with parameters, and the Forwarded header.
+// Package header parses and checks the HTTP header values of a WebSocket handshake: token lists, extension lists with parameters,
+// and the Forwarded header.
 //
-// It is pure: strings in, values out. Field lines of one name come as a slice, as http.Header holds them, and are read as
-// one list (RFC 9110 §5.3). Letters are folded in ASCII only: U+017F is no "s", and U+212A is no "k".
+// It consists of pure functions on strings. The lines of one field are a slice, as in http.Header, and are treated as one list (RFC
+// 9110 §5.3). Only ASCII letters are folded: U+017F does not equal "s", nor U+212A "k".
 package header
 
 import (
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// tchar marks the bytes that may be in a token (RFC 7230 §3.2.6).
+// tchar are the bytes allowed in a token (RFC 7230 §3.2.6).
 var tchar = func() (t [256]bool) {
 	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = true
@@ -18,10 +18,10 @@ var tchar = func() (t [256]bool) {
 	return t
 }()
 
-// IsTokenByte reports whether c may be in a token.
+// IsTokenByte reports whether c is allowed in a token.
 func IsTokenByte(c byte) bool { return tchar[c] }
 
-// IsToken reports whether s is a token: at least one byte, none of them a delimiter, a space or beyond ASCII.
+// IsToken reports whether s is a token: at least one byte, with no delimiter, space or non-ASCII byte.
 func IsToken(s string) bool {
 	for i := range len(s) {
 		if !tchar[s[i]] {
@@ -31,8 +31,8 @@ func IsToken(s string) bool {
 	return s != ""
 }
 
-// IsValue reports whether s may stand as a field value: no line end, NUL or other control byte but a tab, and no space
-// around it (RFC 9110 §5.5).
+// IsValue reports whether s is a valid field value: no line end, NUL or other control byte except a tab, and no surrounding space
+// (RFC 9110 §5.5).
 func IsValue(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -42,7 +42,7 @@ func IsValue(s string) bool {
 	return Trim(s) == s
 }
 
-// EqualFold reports whether a and b are the same except for the case of ASCII letters.
+// EqualFold reports whether a and b are equal except for the case of ASCII letters.
 func EqualFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -62,7 +62,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// Lower returns s with its ASCII letters in lower case, and all else as it was.
+// Lower returns s with its ASCII letters in lower case.
 func Lower(s string) string {
 	for i := range len(s) {
 		if lower(s[i]) != s[i] {
@@ -76,11 +76,11 @@ func Lower(s string) string {
 	return s
 }
 
-// Trim returns s without the spaces and tabs around it (OWS in RFC 9110 §5.6.3; no other white space).
+// Trim returns s without surrounding spaces and tabs (OWS in RFC 9110 §5.6.3; no other white space).
 func Trim(s string) string { return strings.Trim(s, " \t") }
 
-// Elements yields the elements of a comma-separated list, without the white space around them. Empty elements are left
-// out (RFC 9110 §5.6.1.2). Quoted strings are not looked at: it is for lists of tokens.
+// Elements yields the elements of a comma-separated list, without surrounding white space. Empty elements are skipped (RFC 9110
+// §5.6.1.2). Quoted strings are not supported: it is for lists of tokens.
 func Elements(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -93,8 +93,8 @@ func Elements(lines []string) iter.Seq[string] {
 	}
 }
 
-// HasToken reports whether a Connection or Upgrade list holds token, in whatever case. A list with anything in it but
-// tokens, or token/version as Upgrade allows, holds nothing: who wrote it cannot be relied on to have meant an element.
+// HasToken reports whether a Connection or Upgrade list contains token, ignoring case. A list with anything except tokens, or
+// token/version as Upgrade allows, contains nothing: its sender cannot be relied on to have meant an element.
 func HasToken(lines []string, token string) bool {
 	found := false
 	for e := range Elements(lines) {
@@ -107,7 +107,7 @@ func HasToken(lines []string, token string) bool {
 	return found
 }
 
-// IsTokenList reports whether lines are a list of one token or more (1#token).
+// IsTokenList reports whether lines are a list of one or more tokens (1#token).
 func IsTokenList(lines []string) bool {
 	some := false
 	for e := range Elements(lines) {
@@ -119,7 +119,7 @@ func IsTokenList(lines []string) bool {
 	return some
 }
 
-// Contains reports whether the list holds exactly element, case included.
+// Contains reports whether the list contains element, with the same case.
 func Contains(lines []string, element string) bool {
 	for e := range Elements(lines) {
 		if e == element {

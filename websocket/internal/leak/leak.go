@@ -1,4 +1,4 @@
-// Package leak fails a test binary in which goroutines are left when its tests are over.
+// Package leak fails a test binary whose tests leave goroutines behind.
 package leak
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// patience bounds the wait for goroutines that are on their way out. Nothing waits for it when all is well.
+// patience limits the wait for goroutines that are about to end. Without a leak it is never reached.
 const patience = 30 * time.Second
 
-// Main runs m's tests and returns the exit code for os.Exit: 1 as well when a goroutine outlives them.
+// Main runs m's tests and returns the exit code for os.Exit. It is also 1 if a goroutine is left after the tests.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
@@ -26,7 +26,7 @@ func Main(m *testing.M) int {
 	return 0
 }
 
-// wait polls until only the test's own goroutine is left, and returns the stacks of those that stayed.
+// wait polls until only the test's own goroutine is left, and returns the stacks of the others if that does not happen.
 func wait() string {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
@@ -38,13 +38,13 @@ func wait() string {
 	}
 }
 
-// others returns the stacks of all goroutines but the caller and those that the runtime and package testing keep.
+// others returns the stacks of all goroutines except the caller and those of the runtime and package testing.
 func others() string {
 	buf := make([]byte, 1<<20)
 	buf = buf[:runtime.Stack(buf, true)]
 	var left []string
 	for i, stack := range strings.Split(string(buf), "\n\n") {
-		if i == 0 || stack == "" { // the first is the caller
+		if i == 0 || stack == "" { // the first one is the caller
 			continue
 		}
 		if strings.Contains(stack, "os/signal.signal_recv") || strings.Contains(stack, "runtime.ReadTrace") ||

@@ -1,4 +1,4 @@
-// Package looptest plays the kernel of an event loop in tests.
+// Package looptest simulates the kernel of an event loop in tests.
 package looptest
 
 import (
@@ -11,34 +11,34 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// Fake is a kernel that a test plays. Its script says, a byte at a time, what the next call does; when the script is
-// over, all goes well. It checks what it is asked: nothing for a descriptor that is closed.
+// Fake is a kernel that a test controls. Each byte of its script determines the result of the next call; after its end every call
+// succeeds. It fails the test if a call is for a closed descriptor.
 type Fake struct {
-	Script    []byte        // what the next calls do
-	Errs      bool          // the script may break connections
-	Clock     time.Duration // the time
+	Script    []byte        // results of the next calls
+	Errs      bool          // the script can break connections
+	Clock     time.Duration // the current time
 	Queue     []*Conn       // connections that are not accepted yet
-	Poor      int           // accepts that fail for want of descriptors
+	Poor      int           // number of accepts that fail for lack of descriptors
 	Listening loop.Events   // what the listener waits for
-	Quiet     bool          // a wait found that nothing will come before a deadline
-	Ticks     bool          // then the deadline comes
+	Quiet     bool          // a wait found that only a deadline can end it
+	Ticks     bool          // then the next deadline passes
 
 	t     testing.TB
 	conns map[int]*Conn
-	next  int      // descriptor
-	stale []uint64 // tokens of descriptors that are closed
+	next  int      // the next descriptor
+	stale []uint64 // tokens of closed descriptors
 }
 
-// Conn is one end of a connection, the client's.
+// Conn is the client's end of a connection.
 type Conn struct {
 	In     []byte      // what the server will read
-	EOF    bool        // and then it reads the end
+	EOF    bool        // after that it reads the end of the stream
 	Reset  bool        // the connection is broken
-	Full   bool        // the server can write nothing
+	Full   bool        // the server cannot write
 	Out    []byte      // what the server has written
-	Unsent int         // what the kernel still has of that
-	Half   bool        // the server has closed its direction
-	Gone   bool        // and the descriptor
+	Unsent int         // the part of Out that is in the send buffer
+	Half   bool        // the server has half-closed the connection
+	Gone   bool        // the server has closed its descriptor
 	Armed  loop.Events // what the server waits for
 	token  uint64
 }
@@ -48,19 +48,19 @@ const Listener = 3
 
 const listenBit = 1 << 63 // in a listener's token
 
-// New returns a kernel that does what script says.
+// New returns a kernel controlled by script.
 func New(t testing.TB, script []byte) *Fake {
 	return &Fake{t: t, Script: script, conns: map[int]*Conn{}, next: 10, Clock: time.Hour}
 }
 
-// Client adds a client that has sent in, to be accepted.
+// Client adds a client to be accepted, which has sent in.
 func (k *Fake) Client(in string) *Conn {
 	c := &Conn{In: []byte(in)}
 	k.Queue = append(k.Queue, c)
 	return c
 }
 
-// Open adds a client that is connected, and returns the server's descriptor.
+// Open adds a connected client, and returns the server's descriptor.
 func (k *Fake) Open(in string) (c *Conn, fd int) {
 	c = &Conn{In: []byte(in)}
 	fd = k.next
@@ -69,7 +69,7 @@ func (k *Fake) Open(in string) (c *Conn, fd int) {
 	return c, fd
 }
 
-// Play turns the loop until nothing moves any more without the clock.
+// Play runs the loop until nothing happens any more without the clock advancing.
 func (k *Fake) Play(ls *loop.Loops) {
 	k.t.Helper()
 	for range 100_000 {
@@ -83,7 +83,7 @@ func (k *Fake) Play(ls *loop.Loops) {
 	k.t.Fatal("it does not come to rest")
 }
 
-// Pass has so many deadlines come.
+// Pass lets that many deadlines pass.
 func (k *Fake) Pass(ls *loop.Loops, deadlines int) {
 	k.Ticks = true
 	for range deadlines {
@@ -92,7 +92,7 @@ func (k *Fake) Pass(ls *loop.Loops, deadlines int) {
 	k.Ticks = false
 }
 
-// roll takes a byte of the script; 0 when it is over.
+// roll returns the next byte of the script, 0 after its end.
 func (k *Fake) roll() byte {
 	if len(k.Script) == 0 {
 		return 0
@@ -121,13 +121,13 @@ func (k *Fake) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 	}
 	k.Quiet = false
 	if k.roll()%8 == 7 {
-		return 0, nil // interrupted
+		return 0, nil // the wait is interrupted
 	}
 	idle := len(k.Queue) == 0 || k.Listening&loop.Readable == 0
 	if len(k.Queue) > 0 && k.Listening&loop.Readable != 0 {
 		add(listenBit, loop.Readable)
 	}
-	for fd := 10; fd < k.next; fd++ { // in order: the test is to be repeatable
+	for fd := 10; fd < k.next; fd++ { // in order, so that the test is reproducible
 		c := k.conns[fd]
 		if c.Gone {
 			continue

@@ -1,13 +1,13 @@
-// Package opening is the one way into every server: a request in, terms or the bytes of a refusal out. It knows no
-// connection, no clock and no goroutine.
+// Package opening judges the opening handshakes of all servers: it turns a request into terms or the bytes of a refusal. It uses no
+// connection, clock or goroutine.
 //
-// [Rules.Admit] judges a request, however it was read, and returns the [Terms] of the connection or a [Refusal], which is
-// the same byte for byte in every server.
+// [Rules.Admit] judges a request, however it was parsed, and returns the [Terms] of the connection or a [Refusal], whose bytes are
+// the same in every server.
 //
-// [Head] reads the head of an HTTP/1 request in place, in a buffer of the caller's, and tells a request for a WebSocket
-// from all others. It allocates nothing while it parses.
+// [Head] parses the header of an HTTP/1 request in place, in a buffer of the caller, and distinguishes WebSocket requests from all
+// others. It does not allocate while it parses.
 //
-// How to drive it:
+// Usage:
 //
 //	var h opening.Head // one may serve any number of requests, one after another
 //	h.Reset(limits)
@@ -24,9 +24,9 @@
 //		}
 //	}
 //
-// Parse wants all bytes that have come so far, those of earlier calls included; they may have moved meanwhile. How the
-// network cuts them makes no difference to the verdict.
+// Parse needs all bytes received so far, including those of earlier calls; they may have been moved. The verdict does not depend on
+// how the network splits them.
 //
-// It is as strict as net/http, and stricter where a lenient reader could be made to see other lines than its neighbour
-// (RFC 9112 §11.2): it takes no bare line feed, no folded line, no field without a name.
+// It is as strict as net/http, and stricter where a lenient parser could disagree with another server about the lines (RFC 9112
+// §11.2): it accepts no bare line feed, no folded line, and no field without a name.
 package opening

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// kind tells the fields apart that the rules look at.
+// kind distinguishes the fields that the rules need.
 type kind uint8
 
 const (
@@ -30,7 +30,7 @@ const (
 	kindCount
 )
 
-// names holds the fields' names in lower case.
+// names are the fields' names in lower case.
 var names = [kindCount]string{
 	kindHost:             "host",
 	kindUpgrade:          "upgrade",
@@ -49,7 +49,7 @@ var names = [kindCount]string{
 	kindTransferEncoding: "transfer-encoding",
 }
 
-// byLength holds the kinds whose names have that many bytes: most names differ by their length alone.
+// byLength has the kinds for each length of a name: most names differ in their length.
 var byLength = func() (t [25][]kind) {
 	for k, name := range names[1:] {
 		t[len(name)] = append(t[len(name)], kind(k+1))
@@ -91,7 +91,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	from, to := trim(s, colon+1)
 	value := s[from:to]
 	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f { // RFC 9110 §5.5; a CR among them
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f { // RFC 9110 §5.5; this includes CR
 			return malformed("RFC 9110 §5.5", "a header has a control byte in it")
 		}
 	}
@@ -101,7 +101,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 		return nil
 	case kindContentLength:
 		return h.contentLength(value)
-	case kindTransferEncoding: // RFC 9112 §6.3: whatever it says, the length of the content is not 0
+	case kindTransferEncoding: // RFC 9112 §6.3: whatever its value, the length of the content is not 0
 		h.content = true
 	}
 	h.kinds |= 1 << k
@@ -109,7 +109,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	return nil
 }
 
-// trim returns the ends of what begins at from in s, without the spaces and tabs around it.
+// trim returns the ends of the part of s from the index from, without surrounding spaces and tabs.
 func trim(s string, from int) (int, int) {
 	to := len(s)
 	for from < to && (s[from] == ' ' || s[from] == '\t') {
@@ -121,8 +121,8 @@ func trim(s string, from int) (int, int) {
 	return from, to
 }
 
-// contentLength: 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content. One that stands there twice
-// must say the same twice: of nothing but zeros, the length tells.
+// contentLength: 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content. A repeated field must have the same value:
+// zeros are compared by their number of digits.
 func (h *Head) contentLength(value string) *handshake.Violation {
 	valid := value != "" && (h.zeros == 0 || h.zeros == len(value))
 	for i := range len(value) {

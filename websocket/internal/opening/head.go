@@ -9,65 +9,65 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Verdict says what the bytes so far are.
+// Verdict classifies the bytes received so far.
 type Verdict uint8
 
-// The verdicts. All but More are final.
+// The verdicts. All except More are final.
 const (
-	More    Verdict = iota // the beginning of a head
-	Upgrade                // a whole head that asks for a WebSocket
-	Other                  // another request, perhaps only the beginning of its head
-	Bad                    // no request that can be answered with anything but an error
+	More    Verdict = iota // the beginning of a header
+	Upgrade                // a complete header of a WebSocket request
+	Other                  // another request, perhaps only the beginning of its header
+	Bad                    // not a request; it can only be answered with an error
 )
 
-// Limits bounds a head.
+// Limits limit a header.
 type Limits struct {
-	Bytes int // of the whole head; 0: DefaultBytes
-	Lines int // of header fields; 0: DefaultLines
+	Bytes int // of the whole header; 0 means DefaultBytes
+	Lines int // of header fields; 0 means DefaultLines
 }
 
-// The limits for who sets none. A browser's head has 500 to 4,000 bytes, most of them cookies, in about 15 lines.
+// The default limits. A browser's header has 500 to 4,000 bytes, most of them cookies, in about 15 lines.
 const (
 	DefaultBytes = 16 << 10
 	DefaultLines = 100
 )
 
-// Head is the head of one request while it arrives. It holds places in the caller's bytes, and none of them.
+// Head is the header of one request while it is being received. It stores positions in the caller's buffer, not its bytes.
 type Head struct {
 	limits Limits
 	found
-	fields  []field // those that the rules look at
+	fields  []field // those that the rules need
 	opening handshake.Opening
-	values  []string // what opening's lists are made of
+	values  []string // memory for the lists of opening
 }
 
-// found is what was seen of a request so far.
+// found is the result of parsing so far.
 type found struct {
 	verdict Verdict
 	broken  *handshake.Violation
 
-	line  int // where the line begins that is not complete
-	seen  int // bytes that were searched for its end
-	lines int // header lines so far
+	line  int // beginning of the incomplete line
+	seen  int // bytes already searched for its end
+	lines int // number of header lines so far
 
 	method, target span
 	major, minor   byte
 	content        bool
-	zeros          int    // the length of a Content-Length that is 0; 0 if there is none
-	kinds          uint32 // a bit for each kind among fields
+	zeros          int    // number of digits of a Content-Length of 0; 0 if there is none
+	kinds          uint32 // one bit for each kind in fields
 }
 
 type span struct{ from, to int }
 
 func (s span) of(text string) string { return text[s.from:s.to] }
 
-// field is a header line that matters.
+// field is a header line that the rules need.
 type field struct {
 	kind  kind
 	value span
 }
 
-// Reset makes h ready for another request, under these limits. It keeps its room, and no string of the last one.
+// Reset prepares h for another request, with these limits. It keeps its memory, but no string of the previous request.
 func (h *Head) Reset(limits Limits) {
 	if limits.Bytes <= 0 {
 		limits.Bytes = DefaultBytes
@@ -84,8 +84,7 @@ func (h *Head) Reset(limits Limits) {
 // View returns b as a string without a copy. It is valid until b is written to.
 func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// Parse looks at b, all that has arrived of a request, and of what follows it. The violation comes with Bad, and is nil
-// with all other verdicts.
+// Parse parses b, which is all that was received of a request and after it. The violation is only set with Bad.
 func (h *Head) Parse(b []byte) (Verdict, *handshake.Violation) {
 	if h.verdict != More {
 		return h.verdict, h.broken
@@ -120,11 +119,11 @@ func (h *Head) refuse(v *handshake.Violation) (Verdict, *handshake.Violation) {
 	return Bad, v
 }
 
-// take goes on with one line, its line feed not included.
+// take parses one line, without its line feed.
 func (h *Head) take(text string, line span) *handshake.Violation {
 	if line.to == line.from || text[line.to-1] != '\r' {
-		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two that differ in that can be made
-		// to see different requests, so it is not taken.
+		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in that can see
+		// different requests, so it is not accepted.
 		return malformed("RFC 9112 §2.2", "a line of the request's head does not end with CR LF")
 	}
 	line.to--
@@ -135,23 +134,22 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 		return h.fieldLine(text, line)
 	}
 	h.verdict = Other
-	o := &h.opening // with what Asked looks at, and no more
+	o := &h.opening // with what Asked needs, and nothing else
 	o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
 	o.Upgrade = h.linesOf(kindUpgrade, text)
 	if o.IsUpgrade() {
 		h.verdict = Upgrade
 	}
-	o.Method, o.Upgrade = "", nil // they are in the caller's buffer
+	o.Method, o.Upgrade = "", nil // they refer to the caller's buffer
 	clear(h.values)
 	h.values = h.values[:0]
 	return nil
 }
 
-// Target returns the request's target. text is the head as Parse saw it.
+// Target returns the request's target. text is the header passed to Parse.
 func (h *Head) Target(text string) string { return h.target.of(text) }
 
-// Len returns the length of the head, its empty line included, once the verdict is Upgrade. After Other the head may be
-// longer than that.
+// Len returns the length of the header, including the empty line, if the verdict is Upgrade. After Other the header may be longer.
 func (h *Head) Len() int { return h.line }
 
 // requestLine: method SP request-target SP HTTP-version (RFC 9112 §3), one space each.
@@ -167,8 +165,8 @@ func (h *Head) requestLine(text string, line span) *handshake.Violation {
 	h.method = span{line.from, line.from + len(method)}
 	h.target = span{h.method.to + 1, h.method.to + 1 + len(target)}
 	h.major, h.minor = version[5]-'0', version[7]-'0'
-	// What cannot become an upgrade is left to the HTTP server, its preface ("PRI * HTTP/2.0") and its limits included.
-	// RFC 9110 §7.8: the Upgrade field of an HTTP/1.0 request must be ignored.
+	// A request that cannot become an upgrade is left to the HTTP server, including the HTTP/2 preface ("PRI * HTTP/2.0") and
+	// requests that exceed its limits. RFC 9110 §7.8: the Upgrade field of an HTTP/1.0 request must be ignored.
 	if method != http.MethodGet || h.major != 1 || h.minor == 0 {
 		h.verdict = Other
 	}
@@ -184,8 +182,8 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 
 func hex(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-// validTarget lets through what net/url parses: no space or control byte, and in a path no percent sign without two
-// digits behind it. A target that is not a path is judged when its authority is looked for.
+// validTarget reports whether net/url can parse the target: no space or control byte, and in a path no percent sign without two hex
+// digits. A target that is not a path is checked when its authority is parsed.
 func validTarget(s string) bool {
 	path := true
 	for i := range len(s) {
@@ -201,11 +199,11 @@ func validTarget(s string) bool {
 	return s != ""
 }
 
-// notHTTP says what a request is that does not begin as one.
+// notHTTP describes a request that does not begin like HTTP.
 func notHTTP(first byte) *handshake.Violation {
 	v := malformed("RFC 9112 §3", "this is not an HTTP request")
 	switch first {
-	case 0x16: // a TLS record of a handshake
+	case 0x16: // a TLS handshake record
 		v.Detail, v.Hint = "the client speaks TLS, and this port does not", "use ws:// or http://, or the port for TLS"
 	case '\r', '\n':
 		v.Detail = "the request begins with an empty line"

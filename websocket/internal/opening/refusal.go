@@ -11,34 +11,34 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Refusal says why a client is refused, and what it is answered. The reply is the same whichever server makes it.
+// Refusal is the reason why a client is refused, with the reply, which is the same in every server.
 type Refusal struct {
 	Stage   handshake.Stage
-	Section string      // the clause that was broken; "" when none was
+	Section string      // the violated clause; "" if there is none
 	Status  int         // of the reply
 	Header  http.Header // further fields of the reply; may be nil
-	Hint    string      // the next step, for a person; "" when none is known
+	Hint    string      // the next step, for a person; "" if there is none
 	Err     error       // what happened
 
-	text    string // the body, when the application has picked it
-	picked  bool   // the application has picked the reply
-	excuse  string // a sentence for the client about a fault of the server's; "" when there is nothing safe to show
+	text    string // the body, if the application has chosen it
+	picked  bool   // the application has chosen the reply
+	excuse  string // a sentence for the client about a fault of the server; "" if none is safe to show
 	typeSet bool   // Header has the body's Content-Type
 }
 
-// Violated is the refusal of a request that breaks a rule.
+// Violated returns the refusal of a request that violates a rule.
 func Violated(v *handshake.Violation) *Refusal {
 	return &Refusal{Stage: v.Stage, Section: v.Section, Status: v.Status, Header: v.Header, Hint: v.Hint, Err: v}
 }
 
-// Denied is the refusal of a client for an error of the application's, which the client does not see.
+// Denied returns the refusal of a client because of an error of the application, which the client does not see.
 func Denied(err error) *Refusal {
 	return &Refusal{Stage: handshake.StageCheck, Status: http.StatusForbidden, Err: err}
 }
 
-// Rejected is the refusal of a client with a reply that the application picks: a status from 300 to 599, 0 for 403, any
-// other being a mistake that becomes 500; further fields; and the body, "" for the name of the status. It is plain text
-// unless h has a Content-Type.
+// Rejected returns the refusal of a client with a reply of the application: a status from 300 to 599, 0 for 403, any other being a
+// mistake that becomes 500; additional fields; and the body, "" for the name of the status. It is plain text unless h has a
+// Content-Type.
 func Rejected(err error, status int, h http.Header, text string) *Refusal {
 	switch {
 	case status == 0:
@@ -50,12 +50,12 @@ func Rejected(err error, status int, h http.Header, text string) *Refusal {
 	return &Refusal{Stage: handshake.StageCheck, Status: status, Header: h, Err: err, text: text, picked: true, typeSet: typed}
 }
 
-// Unparsable is the refusal of a request that net/http cannot parse, so that the application cannot be asked about it.
+// Unparsable returns the refusal of a request that net/http cannot parse, so that the application's check cannot be called.
 func Unparsable(err error) *Refusal {
 	return &Refusal{Stage: handshake.StageRequest, Status: http.StatusBadRequest, Err: err}
 }
 
-// Faulty is the refusal of a client for a fault on the server's side. excuse is a sentence that is safe to show to the
+// Faulty returns the refusal of a client because of a fault on the server's side. excuse is a sentence that is safe to show to the
 // client, "" for none.
 func Faulty(stage handshake.Stage, err error, hint, excuse string) *Refusal {
 	return &Refusal{Stage: stage, Status: http.StatusInternalServerError, Err: err, Hint: hint, excuse: excuse}
@@ -65,14 +65,14 @@ func mistake(stage handshake.Stage, err error, hint string) *Refusal {
 	return Faulty(stage, err, hint, "")
 }
 
-// Error returns what happened.
+// Error returns the text of f.Err.
 func (f *Refusal) Error() string { return f.Err.Error() }
 
 // Unwrap returns f.Err.
 func (f *Refusal) Unwrap() error { return f.Err }
 
-// Reply puts the fields of the reply to a request of HTTP/major into h, the time of the reply included, and returns its
-// body. A reply to a HEAD request goes out without the body.
+// Reply sets the fields of the reply to a request of HTTP/major in h, including the Date, and returns its body. A reply to a HEAD
+// request must be sent without the body.
 func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	body = f.body()
 	maps.Copy(h, f.Header)
@@ -87,14 +87,14 @@ func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	// RFC 9110 §6.6.1: an origin server with a clock sends the Date.
 	h.Set("Date", now.UTC().Format(http.TimeFormat))
 	if major == 1 {
-		// A proxy that took the upgrade for granted would tunnel what follows: it must not be read as another request. A
-		// 426 names its protocol for this connection (RFC 9110 §7.8), and that goes on a line of its own.
+		// A proxy that expected the upgrade to succeed would tunnel what follows: it must not be parsed as another request. A 426
+		// names its protocol for this connection (RFC 9110 §7.8), on a line of its own.
 		h["Connection"] = []string{"close"}
 		if h.Get("Upgrade") != "" {
 			h["Connection"] = []string{"close", "Upgrade"}
 		}
 	}
-	if f.Status == http.StatusNotModified { // RFC 9110 §15.4.5: no content, and no fields about content
+	if f.Status == http.StatusNotModified { // RFC 9110 §15.4.5: no content, and no content fields
 		h.Del("Content-Type")
 		h.Del("Content-Length")
 		return ""
@@ -102,8 +102,8 @@ func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	return body
 }
 
-// Append appends the whole reply to a request of HTTP/1 that o describes, as net/http would write it. It returns the body
-// too, whether it is part of the reply or not.
+// Append appends the whole reply to the HTTP/1 request that o describes, as net/http would write it. It also returns the body,
+// which may not be part of the reply.
 func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply []byte, body string) {
 	h := http.Header{}
 	body = f.Reply(h, 1, now)
@@ -121,7 +121,7 @@ func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply
 	return b.Bytes(), body
 }
 
-// StatusLine returns a status as it is on the status line, as net/http has it.
+// StatusLine formats a status for the status line, as net/http does.
 func StatusLine(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return strconv.Itoa(status) + " " + text
@@ -129,8 +129,8 @@ func StatusLine(status int) string {
 	return strconv.Itoa(status) + " status code " + strconv.Itoa(status)
 }
 
-// body is what the client gets to read: what is wrong by which clause, and the next step. An error of the application's
-// is not shown unless it picked the reply, and of a fault on this side only what is safe to show.
+// body returns the text for the client: what is wrong and which clause it violates, and the next step. An error of the application
+// is not shown unless it has chosen the reply; for a fault of the server only the safe sentence is shown.
 func (f *Refusal) body() string {
 	status := strconv.Itoa(f.Status)
 	if text := http.StatusText(f.Status); text != "" {

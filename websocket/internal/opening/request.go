@@ -10,11 +10,11 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Opening returns what the rules of the handshake look at. text is the head as Parse saw it, or more. The strings in the
-// Opening are pieces of it; the Opening itself is h's, and is valid until the next Reset. Its TLS and RemoteAddr are the
-// caller's to set.
+// Opening returns the parts of the request that the rules of the handshake check. text is the header passed to Parse, or more. The
+// strings in the Opening are parts of it; h owns the Opening, which is valid until the next Reset. The caller has to set TLS and
+// RemoteAddr.
 //
-// After Other it holds what was parsed so far: enough for Check to say why this is not a handshake.
+// After Other it has what was parsed so far: enough for Check to report why this is not a handshake.
 func (h *Head) Opening(text string) *handshake.Opening {
 	o := &h.opening
 	o.Reset()
@@ -50,7 +50,7 @@ func (h *Head) Opening(text string) *handshake.Opening {
 	return o
 }
 
-// linesOf returns the values of the fields of one kind.
+// linesOf returns the values of all fields of a kind.
 func (h *Head) linesOf(k kind, text string) []string {
 	first := len(h.values)
 	for _, f := range h.fields {
@@ -62,8 +62,9 @@ func (h *Head) linesOf(k kind, text string) []string {
 	return h.values[first:n:n]
 }
 
-// Request makes r the head as net/http's request, for a hook that wants one. Its RemoteAddr and TLS are the caller's to set. text is a whole
-// head that Parse has called an Upgrade. What is kept of the Request, except for its Header, does not keep text.
+// Request converts the header into an http.Request, for a hook that needs one. The caller has to set RemoteAddr and TLS. text is a
+// complete header for which Parse has returned Upgrade. Parts of the Request that are kept do not keep text in memory, except for
+// its Header.
 func Request(r *http.Request, text string) error {
 	if simple(r, text) {
 		return nil
@@ -75,8 +76,7 @@ func Request(r *http.Request, text string) error {
 	return err
 }
 
-// simple makes r what http.ReadRequest makes of a usual head. It returns false for one that net/http may treat in another way than by
-// writing down what is there.
+// simple does what http.ReadRequest does for a typical header. It returns false for a header that net/http may not simply copy.
 func simple(r *http.Request, text string) bool {
 	line, fields, _ := strings.Cut(text, "\r\n")
 	target, proto, _ := strings.Cut(strings.TrimPrefix(line, "GET "), " ")
@@ -112,9 +112,9 @@ func simple(r *http.Request, text string) bool {
 			continue
 		case "Connection":
 			if !strings.EqualFold(value, "Upgrade") && !strings.EqualFold(value, "keep-alive, Upgrade") {
-				return false // "close" may be in it
+				return false // it may contain "close"
 			}
-		case "Content-Length", "Transfer-Encoding", "Trailer": // net/http acts on them
+		case "Content-Length", "Transfer-Encoding", "Trailer": // net/http gives them a meaning
 			return false
 		}
 		if header[name] != nil {
@@ -134,7 +134,7 @@ func simple(r *http.Request, text string) bool {
 	return true
 }
 
-// canonicals are the names that net/http makes of those that the rules look at.
+// canonicals are net/http's forms of the names that the rules need.
 var canonicals = func() (all [kindCount]string) {
 	for k, name := range names {
 		all[k] = textproto.CanonicalMIMEHeaderKey(name)
@@ -142,7 +142,7 @@ var canonicals = func() (all [kindCount]string) {
 	return all
 }()
 
-// canonical returns the name of a field as net/http has it.
+// canonical returns the name of a field in net/http's form.
 func canonical(name string) string {
 	if k := kindOf(name); k != kindNone {
 		return canonicals[k]

@@ -9,30 +9,30 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Rules are what a server's options say about opening handshakes. They are not changed while they are in use.
+// Rules are a server's options for opening handshakes. They must not be changed while they are in use.
 type Rules struct {
 	Origin       handshake.OriginPolicy
-	Subprotocols []string    // the preferred one first
+	Subprotocols []string    // in order of preference
 	Header       http.Header // added to the 101
 	Deflate      Deflate
 }
 
-// Deflate is how a server compresses, as its options put it.
+// Deflate has a server's options for compression.
 type Deflate struct {
 	On                                 bool
 	ServerNoTakeover, ClientNoTakeover bool
 	ServerWindowBits, ClientWindowBits int
 }
 
-// Terms is what an opening handshake agrees on.
+// Terms are the result of negotiating an opening handshake.
 type Terms struct {
-	Subprotocol string // "": none
+	Subprotocol string // "" means none
 	Deflate     handshake.Deflate
 	Compressed  bool
-	Passed      string // extensions as a server behind has agreed on them, instead of Deflate; "" means none
+	Passed      string // extensions negotiated by a server behind this one, in place of Deflate; "" means none
 }
 
-// Check reports the first mistake in the rules themselves: each handshake that meets it is refused with 500.
+// Check returns a refusal with 500 for the first mistake in the rules themselves; every handshake would get it.
 func (r *Rules) Check() *Refusal {
 	if err := handshake.CheckFields(r.Header); err != nil {
 		return mistake(handshake.StageStatus, err, handshake.HintServerHeader)
@@ -54,8 +54,8 @@ func (r *Rules) policy() (handshake.DeflatePolicy, error) {
 	return handshake.NewDeflatePolicy(d.ServerNoTakeover, d.ClientNoTakeover, d.ServerWindowBits, d.ClientWindowBits)
 }
 
-// Admit goes through everything that can refuse a client, whichever server has read its request: the protocol, the
-// origin, the server's own options, and last the application, unless ask is nil. It returns the terms of the connection.
+// Admit does all checks that can refuse a client, for any server that has parsed its request: the protocol, the origin, the
+// server's own options, and finally the application's ask, unless it is nil. It returns the terms of the connection.
 func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refused *Refusal) {
 	v := o.Check()
 	if v == nil {
@@ -74,14 +74,14 @@ func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refus
 	}
 	t.Subprotocol = o.Choose(r.Subprotocols)
 	if r.Deflate.On {
-		policy, _ := r.policy() // Check has found it in order
+		policy, _ := r.policy() // Check has found no error
 		t.Deflate, t.Compressed = handshake.NegotiateDeflate(o.Offers(), policy)
 	}
 	return t, nil
 }
 
-// Agree has the connection use a subprotocol that the application has chosen, "" for none. It must be one that the client
-// offered (RFC 6455 §4.2.2).
+// Agree sets the subprotocol that the application has chosen, "" for none. It must be one that the client offered (RFC 6455
+// §4.2.2).
 func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	if subprotocol != "" && o.Choose([]string{subprotocol}) == "" {
 		return mistake(handshake.StageSubprotocol, errors.New("a subprotocol that the client did not offer"),
@@ -91,16 +91,17 @@ func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	return nil
 }
 
-// Pass has the 101 name the extensions that a server behind has agreed on, "" for none: the bytes of the connection are its.
+// Pass sets the extensions for the 101 that a server behind this one has negotiated, "" for none: the bytes of the connection go to
+// that server.
 func (t *Terms) Pass(extensions string) *Refusal {
-	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value is in question
+	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value has to be checked
 		return mistake(handshake.StageExtension, err, "fix Admission.Extensions")
 	}
 	t.Compressed, t.Passed = false, extensions
 	return nil
 }
 
-// Extensions returns the value of the answer's Sec-WebSocket-Extensions header, "" for none.
+// Extensions returns the value of the response's Sec-WebSocket-Extensions header, "" for none.
 func (t *Terms) Extensions() string {
 	if !t.Compressed {
 		return t.Passed
@@ -121,11 +122,11 @@ func (t *Terms) Extensions() string {
 	return v
 }
 
-// deflateValues holds what Extensions has returned: there are no more than these, whatever clients ask for.
+// deflateValues caches the results of Extensions: whatever clients offer, there are no more than these.
 var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
 
-// AppendAnswer appends the head of the 101 to o. The fields of both headers have been checked with [handshake.CheckFields],
-// and either may be nil.
+// AppendAnswer appends the header of the 101 for o. The fields of both headers have been checked with [handshake.CheckFields], and
+// either may be nil.
 func (t *Terms) AppendAnswer(dst []byte, o *handshake.Opening, a, b http.Header) []byte {
 	if header.HasToken(o.Expect, "100-continue") {
 		// RFC 9110 §7.8: for a request with "100-continue", the only expectation that Admit accepts, "the server MUST send a 100

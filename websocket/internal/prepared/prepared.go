@@ -1,4 +1,4 @@
-// Package prepared holds messages that are framed once and sent on many connections, whatever drives them.
+// Package prepared has messages that are framed once and sent on many connections, with either driver.
 package prepared
 
 import (
@@ -8,15 +8,15 @@ import (
 	"github.com/handfast/handfast/websocket/internal/deflate"
 )
 
-// Frames is one message as a server sends it: framed once, and compressed once for each window size that a connection
-// asks for. Its methods may be called concurrently. What they return is shared and must not be written to.
+// Frames is one message as a server sends it: framed once, and compressed once for each window size that a connection needs. Its
+// methods may be called concurrently. Their results are shared and must not be modified.
 type Frames struct {
 	op    frame.Opcode
 	plain []byte
 	head  int // the length of plain's header
 
 	mu     sync.Mutex
-	zipped *[deflate.MaxBits + 1][]byte // by window bits: the frame with the message compressed; nil until one needs it
+	zipped *[deflate.MaxBits + 1][]byte // by window bits: the frame with the compressed message; nil until it is needed
 }
 
 // Made reports whether Init was called.
@@ -39,8 +39,8 @@ func (f *Frames) Head() int { return f.head }
 // Payload returns the message.
 func (f *Frames) Payload() []byte { return f.plain[f.head:] }
 
-// Compressed returns the frame with the message compressed for a window of so many bits, and the plain one when that is
-// not shorter.
+// Compressed returns the frame with the message compressed for a window of that many bits, or the plain frame if that is not
+// longer.
 func (f *Frames) Compressed(bits uint8) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// acceptedBeforeClose: what the server accepted in answer to messages goes out before it answers the close frame that
-// came with them.
+// acceptedBeforeClose: the messages that the server accepted in answer to others are sent before its answer to the close frame that
+// arrived with them.
 func acceptedBeforeClose(t *testing.T, d Driver) {
 	const n = 50
 	for name, answer := range map[string]func(s websocket.Sender, m websocket.Message) error{
@@ -146,7 +146,7 @@ func panics(t *testing.T, d Driver) {
 	wantEnd(t, c, websocket.CodeInternalError, "")
 }
 
-// As a handler of net/http, a Receiver cuts its connection with http.ErrAbortHandler.
+// As a net/http handler, a Receiver can end its connection with http.ErrAbortHandler.
 func abort(t *testing.T, d Driver) {
 	m := newMember()
 	m.message = func(websocket.Message) error { panic(http.ErrAbortHandler) }
@@ -175,7 +175,7 @@ func nilReceiver(t *testing.T, d Driver) {
 	}
 }
 
-// A Prepared that Prepare has not made is an error and not a message lost without a word.
+// A Prepared without Prepare is an error, rather than a silently lost message.
 func notPrepared(t *testing.T, d Driver) {
 	m := newMember()
 	c := join(t, d, nil, m.open)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// batch is frames of a client in one piece of memory.
+// batch holds frames of a client in one slice.
 type batch struct{ out []byte }
 
 func (b *batch) add(op websocket.Type, payload []byte) {
@@ -30,8 +30,8 @@ func slowReader(t *testing.T, d Driver, full websocket.QueuePolicy) (*websocket.
 	return join(t, d, &websocket.ConnOptions{QueueBytes: queueBytes, QueueFull: full}, m.open), m
 }
 
-// fill sends numbered messages to a client that does not read, until enough says so, and returns how many were accepted and
-// the last error.
+// fill sends numbered messages to a client that does not read, until enough returns true, and returns the number of accepted
+// messages and the last error.
 func fill(t *testing.T, m *member, enough func(i int, err error) bool) (accepted int, last error) {
 	t.Helper()
 	pad := " " + strings.Repeat("x", 10_000)
@@ -120,7 +120,7 @@ func queueDropNewest(t *testing.T, d Driver) {
 	want(t, c, "still here")
 }
 
-// Messages of one call are accepted together or not at all, so that a sender knows what the client gets.
+// The messages of one call are accepted together or not at all, so that a sender knows what the client gets.
 func queueDropNewestTogether(t *testing.T, d Driver) {
 	c, m := slowReader(t, d, websocket.QueueDropNewest)
 	pad := " " + strings.Repeat("x", 10_000)

@@ -1,4 +1,4 @@
-// Package seamtest is the suite that every driver of a connection passes: a goroutine in Conn.Run and the event loop.
+// Package seamtest is the test suite for every driver of a connection: a goroutine in Conn.Run and the event loop.
 package seamtest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Driver serves one connection with the events of a Receiver, and returns the client's end of its stream, on which the
-// opening handshake has been done without extensions. The server's end closes when the test ends.
+// Driver serves one connection with the events of a Receiver, and returns the client's end of its stream, after an opening
+// handshake without extensions. The server's end closes when the test ends.
 type Driver func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn
 
 // Test runs the suite.
@@ -46,7 +46,7 @@ type member struct {
 	sender  websocket.Sender
 	message func(m websocket.Message) error // nil means echo
 	drained chan struct{}
-	closed  chan *websocket.CloseError // holds two, so that a second call is seen
+	closed  chan *websocket.CloseError // holds two, so that a second call would be noticed
 }
 
 func newMember() *member {
@@ -82,7 +82,7 @@ func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, by
 	return *err
 }
 
-// Conn is websocket.NewConn after a handshake that agreed on nothing.
+// Conn is websocket.NewConn after a handshake without extensions and subprotocol.
 func Conn(t testing.TB, nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.NewConn(nc, role, nil, opts)
@@ -139,7 +139,7 @@ func prepared(t *testing.T, text string) *websocket.Prepared {
 	return p
 }
 
-// room sends what one member says to all.
+// room broadcasts each message of a member to all members.
 type room struct {
 	mu      sync.Mutex
 	members map[*member]bool

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// bridge gives a stream deadlines: it is one end of a pipe whose other end is copied to and from the stream.
+// bridge adds deadlines to a stream: it is one end of a pipe whose other end is copied to and from the stream.
 type bridge struct {
 	net.Conn
 	rwc  io.ReadWriteCloser
@@ -19,14 +19,14 @@ type bridge struct {
 	timer *time.Timer
 }
 
-// patience is how long a bridge that was closed goes on writing what it was given before.
+// patience is how long a closed bridge continues to write what it has accepted.
 const patience = time.Second
 
 func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
-		_, _ = io.Copy(rwc, far) // how it ended, the other side is notified by the end
+		_, _ = io.Copy(rwc, far) // the other side learns from the end of the stream how it ended
 		b.shut()
 		far.Close()
 		b.mu.Lock()
@@ -43,7 +43,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	return b
 }
 
-// Close closes the stream when it has taken what was written, or when patience is over.
+// Close closes the stream after it has accepted what was written, or after patience.
 func (b *bridge) Close() error {
 	err := b.Conn.Close()
 	b.mu.Lock()

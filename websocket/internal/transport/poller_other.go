@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// poller has no counterpart here: a waiting read keeps a small buffer.
+// poller is not available on this system: a waiting read keeps a small buffer.
 type poller struct{}
 
 func newPoller(io.ReadWriteCloser) *poller { return nil }

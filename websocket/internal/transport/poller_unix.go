@@ -10,23 +10,23 @@ import (
 	"syscall"
 )
 
-// poller reads from a socket that Go's runtime polls: it waits for readiness first and borrows a buffer only then.
+// poller reads from a socket that Go's runtime polls: it waits until bytes are available and borrows a buffer only then.
 type poller struct {
 	raw     syscall.RawConn
-	attempt func(fd uintptr) bool // try, bound once: a method value made for each read would be an allocation
-	buf     *Buffer               // what the last attempt has read, nil when that is nothing
-	n       int                   // how much of buf that is
+	attempt func(fd uintptr) bool // try as a func value: a method value created for each read would allocate
+	buf     *Buffer               // the bytes of the last attempt, nil if there were none
+	n       int                   // number of bytes in buf
 	err     error
 
-	put     func(fd uintptr) bool // putOnce, bound at its first use
-	out     []byte                // what it writes
-	moved   *atomic.Bool          // set whenever the socket has taken some; nil: write once, and do not wait for room
+	put     func(fd uintptr) bool // putOnce as a func value, created at its first use
+	out     []byte                // the bytes to write
+	moved   *atomic.Bool          // set whenever the socket accepts bytes; nil means write once, and do not wait for room
 	written int
 	outErr  error
 }
 
-// newPoller returns nil when rwc is not a socket of ours to poll. Only the types whose Read is the bare system call are:
-// something that embeds one may have a Read of its own.
+// newPoller returns nil if rwc is not a socket that can be polled. It checks for the types whose Read is the bare system call: a
+// type that embeds one of them may have a Read of its own.
 func newPoller(rwc io.ReadWriteCloser) *poller {
 	var sc syscall.Conn
 	if a, ok := rwc.(*Accepted); ok {
@@ -88,8 +88,8 @@ func (p *poller) try(fd uintptr) bool {
 	}
 }
 
-// write writes all of b, and sets moved whenever the socket has taken some of it; or, when moved is nil, once and without
-// waiting for room. It is what net.Conn's Write does, from smaller frames.
+// write writes all of b, and sets moved whenever the socket has accepted some of it; if moved is nil, it writes once and does not
+// wait for room. It does what the Write of net.Conn does, with less stack.
 func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	if p.put == nil {
 		p.put = p.putOnce
@@ -104,7 +104,7 @@ func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	return n, err
 }
 
-// most is how much one write may be: some systems refuse 2 GiB and more.
+// most is the maximum size of one write: some systems refuse 2 GiB and more.
 const most = 1 << 30
 
 func (p *poller) putOnce(fd uintptr) bool {

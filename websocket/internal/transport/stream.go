@@ -1,5 +1,5 @@
-// Package transport makes one kind of stream out of what a connection can run on: a TCP or Unix socket, TLS, a pipe,
-// any io.ReadWriteCloser. Reading waits without holding a buffer where the system allows that.
+// Package transport provides one kind of stream on top of everything that can carry a connection: a TCP or Unix socket, TLS, a
+// pipe, any io.ReadWriteCloser. If the system allows it, waiting for bytes needs no buffer.
 package transport
 
 import (
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// BufferSize is the length of a Buffer. One system call fills it with as many frames as have arrived: sixteen of 1 KiB, or
-// a message of 16 KiB with some behind it.
+// BufferSize is the length of a Buffer. One system call fills it with all frames that have arrived: sixteen of 1 KiB, or a message
+// of 16 KiB and some that follow it.
 const BufferSize = 32 << 10
 
 // Buffer is borrowed from a pool that all connections share.
@@ -25,26 +25,26 @@ var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 // Borrow takes a Buffer from the pool.
 func Borrow() *Buffer { return buffers.Get().(*Buffer) }
 
-// Return gives b back. The caller keeps no slice of it.
+// Return gives b back. The caller must not keep a slice of it.
 func Return(b *Buffer) { buffers.Put(b) }
 
-// deadliner is what cancellation needs of a stream; every net.Conn has it.
+// deadliner has the methods of a stream that cancellation needs; every net.Conn has them.
 type deadliner interface {
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
 
-// Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and
-// one write at a time; the other methods may be called concurrently.
+// Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and one
+// write at the same time; the other methods may be called concurrently.
 type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
-	ready *poller   // waits for bytes without a buffer; nil where that is not possible
-	first *[64]byte // what such a stream waits with instead
+	ready *poller   // waits for bytes without a buffer; nil if that is not possible
+	first *[64]byte // the buffer for waiting in that case
 	sent  atomic.Int64
 }
 
-// vector is what WriteVec needs for the length of a call.
+// vector has what WriteVec needs during a call.
 type vector struct {
 	pieces [2][]byte
 	bufs   net.Buffers
@@ -52,8 +52,8 @@ type vector struct {
 
 var vectors = sync.Pool{New: func() any { return new(vector) }}
 
-// Init makes s a Stream of rwc. One without deadlines gets them by a pipe and two goroutines, which end when rwc is closed:
-// its Close must unblock its Read and Write.
+// Init makes s a Stream on rwc. If rwc has no deadlines, they are added with a pipe and two goroutines, which end when rwc is
+// closed: its Close must unblock its Read and Write.
 func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	var ok bool
 	if s.dl, ok = rwc.(deadliner); !ok {
@@ -66,12 +66,12 @@ func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	}
 }
 
-// Below returns what s is a Stream of.
+// Below returns the stream below s.
 func (s *Stream) Below() io.ReadWriteCloser { return s.rwc }
 
-// ReadSome waits for bytes and returns them in a borrowed Buffer, or in the Stream itself until the next call, with a
-// nil Buffer. While it waits it holds none, unless hold is set and the system cannot report when bytes are there: then it
-// waits with a Buffer at hand, for more bytes at once.
+// ReadSome waits for bytes and returns them in a borrowed Buffer, or, with a nil Buffer, in the Stream's own memory until the next
+// call. While it waits it holds no Buffer, unless hold is set and the system cannot report when bytes arrive: then it waits with a
+// Buffer, so that it gets more bytes in one read.
 func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 	if s.ready != nil {
 		return s.ready.read()
@@ -92,8 +92,8 @@ func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 // Read reads into p.
 func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 
-// Write writes p, and sets moved whenever the peer has taken some of it: on a socket for as little as that takes immediately,
-// elsewhere for each stride.
+// Write writes p, and sets moved whenever the peer has accepted some of it: on a socket after each partial write, elsewhere after
+// each stride.
 func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	if s.ready != nil {
 		n, err := s.ready.write(p, moved)
@@ -114,13 +114,13 @@ func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	}
 }
 
-// stride is how much is written at once where the system does not tell how much of it is gone.
+// stride is the size of one write if the system does not report partial writes.
 const stride = 256 << 10
 
-// WritesAtOnce reports whether TryWrite works here.
+// WritesAtOnce reports whether TryWrite is available.
 func (s *Stream) WritesAtOnce() bool { return s.ready != nil }
 
-// TryWrite writes what the socket takes without waiting. It returns 0 and no error when that is nothing.
+// TryWrite writes what the socket accepts without waiting. It returns 0 and no error if that is nothing.
 func (s *Stream) TryWrite(p []byte) (int, error) {
 	n, err := s.ready.write(p, nil)
 	s.sent.Add(int64(n))
@@ -130,11 +130,11 @@ func (s *Stream) TryWrite(p []byte) (int, error) {
 // Sent returns how many bytes have been written.
 func (s *Stream) Sent() int64 { return s.sent.Load() }
 
-// WriteVec writes head and then body, with one system call where there is writev.
+// WriteVec writes head and then body, with one system call if writev is available.
 func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	w := io.Writer(s.rwc)
 	if a, ok := w.(*Accepted); ok {
-		w = a.Conn // which may have writev
+		w = a.Conn // which may support writev
 	}
 	v := vectors.Get().(*vector)
 	v.pieces = [2][]byte{head, body}
@@ -146,13 +146,13 @@ func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	return int(n), err
 }
 
-// SetReadDeadline sets when reads fail with os.ErrDeadlineExceeded. A read that failed so has lost nothing.
+// SetReadDeadline sets when reads fail with os.ErrDeadlineExceeded. Such a failure loses no bytes.
 func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadline(t) }
 
 // SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
 
-// CloseWrite closes our direction. The error may be errors.ErrUnsupported: not every stream has directions.
+// CloseWrite closes the sending direction. The error may be errors.ErrUnsupported, because not every stream can be half-closed.
 func (s *Stream) CloseWrite() error {
 	if half, ok := s.rwc.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -160,10 +160,10 @@ func (s *Stream) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// Close closes the stream in good order.
+// Close closes the stream in an orderly way.
 func (s *Stream) Close() error { return s.rwc.Close() }
 
-// Abort closes the stream immediately: TLS does not wait to say goodbye.
+// Abort closes the stream immediately, without a TLS close_notify.
 func (s *Stream) Abort() error {
 	if b, ok := s.rwc.(*bridge); ok {
 		return b.abort()
@@ -174,12 +174,12 @@ func (s *Stream) Abort() error {
 	return s.rwc.Close()
 }
 
-// IsTimeout reports whether err says that a deadline passed.
+// IsTimeout reports whether err means that a deadline has passed.
 func IsTimeout(err error) bool {
 	switch e := err.(type) { //nolint:errorlint // what sockets return is not wrapped, and errors.As takes its time
-	case *os.SyscallError: // a poller's: the system knows no deadlines
+	case *os.SyscallError: // from a poller: system calls have no deadlines
 		return false
-	case *net.OpError: // ETIMEDOUT, of a peer that is gone, calls itself a timeout too
+	case *net.OpError: // ETIMEDOUT, from a peer that is gone, is also called a timeout
 		return errors.Is(e.Err, os.ErrDeadlineExceeded)
 	}
 	if err == io.EOF { //nolint:errorlint // nor is a stream's end

@@ -9,10 +9,10 @@ import (
 	"unsafe"
 )
 
-// watcher waits for bytes on sockets that are not being read: one epoll instance, and one goroutine while there are any.
+// watcher waits for bytes on sockets that are not being read: it has one epoll instance, and one goroutine while there are any.
 type watcher struct {
 	mu      sync.Mutex
-	epoll   *os.File // made at the first use; its goroutine waits for it to be readable
+	epoll   *os.File // created at the first use; its goroutine waits until it is readable
 	raw     syscall.RawConn
 	running bool
 	last    uint64
@@ -28,8 +28,8 @@ type Watch struct {
 	notify func()
 }
 
-// Watch returns a Watch that calls notify, on a goroutine of its own, when bytes have arrived after Arm. It is nil when the
-// system cannot tell.
+// Watch returns a Watch that calls notify, on a goroutine of its own, when bytes have arrived after Arm. It returns nil if the
+// system cannot report that.
 func (s *Stream) Watch(notify func()) *Watch {
 	p := s.socket()
 	if p == nil {
@@ -38,7 +38,7 @@ func (s *Stream) Watch(notify func()) *Watch {
 	return &Watch{raw: p.raw, notify: notify}
 }
 
-// socket returns the socket below s, nil if there is no socket of ours.
+// socket returns the socket below s, nil if there is none that can be polled.
 func (s *Stream) socket() *poller {
 	if t, ok := s.rwc.(*tls.Conn); ok {
 		return newPoller(t.NetConn())
@@ -46,7 +46,8 @@ func (s *Stream) socket() *poller {
 	return s.ready
 }
 
-// Arm waits for bytes, once. It reports whether it can. The caller sees to it that Arm is not called during another or Stop.
+// Arm waits for bytes, once. It returns false if that is not possible. The caller must not call Arm concurrently with another Arm
+// or Stop.
 func (w *Watch) Arm() bool {
 	op := syscall.EPOLL_CTL_MOD
 	if w.id == 0 {
@@ -71,7 +72,7 @@ func (w *Watch) Stop() {
 	if w.id == 0 {
 		return
 	}
-	_ = watches.control(w.raw, syscall.EPOLL_CTL_DEL, new(syscall.EpollEvent)) // a closed socket is gone already
+	_ = watches.control(w.raw, syscall.EPOLL_CTL_DEL, new(syscall.EpollEvent)) // a closed socket has already been removed
 	watches.remove(w)
 }
 
@@ -99,7 +100,7 @@ func (ws *watcher) add(w *Watch) bool {
 		if err != nil {
 			return false
 		}
-		if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime waits for it as for a socket
+		if err := syscall.SetNonblock(fd, true); err != nil { // so that the runtime can poll it like a socket
 			syscall.Close(fd) //nolint:errcheck // nothing was done with it
 			return false
 		}
@@ -131,7 +132,7 @@ func (ws *watcher) remove(w *Watch) {
 	}
 }
 
-// run notifies until nothing is watched.
+// run calls notify functions until nothing is watched.
 func (ws *watcher) run() {
 	events := make([]syscall.EpollEvent, 128)
 	for {
@@ -157,15 +158,15 @@ func (ws *watcher) run() {
 			return
 		}
 		if n <= 0 {
-			// A watch was added since the last was removed.
+			// A watch was added after the last one had been removed.
 			ws.epoll.SetReadDeadline(time.Time{}) //nolint:errcheck // it was settable
 		}
 		ws.mu.Unlock()
 	}
 }
 
-// Unsent returns how many bytes the kernel has taken and the peer's kernel has not acknowledged. ok is false when the system does
-// not say.
+// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged. ok is false if the system does
+// not report it.
 func (s *Stream) Unsent() (n int, ok bool) {
 	p := s.socket()
 	if p == nil {

@@ -2,7 +2,7 @@
 
 package transport
 
-// Watch has no counterpart here.
+// Watch is not available on this system.
 type Watch struct{}
 
 // Watch returns nil, since the system cannot report the arrival of bytes.
@@ -14,5 +14,5 @@ func (w *Watch) Arm() bool { return false }
 // Stop does nothing.
 func (w *Watch) Stop() {}
 
-// Unsent reports that the system does not say.
+// Unsent returns false: the system does not report it.
 func (s *Stream) Unsent() (n int, ok bool) { return 0, false }

@@ -1,16 +1,16 @@
-// Package utf8x checks text that arrives in pieces: a rune may be cut where one piece ends and the next begins.
+// Package utf8x validates text that arrives in pieces: a rune may be split between two pieces.
 package utf8x
 
 import "unicode/utf8"
 
 // Validator checks one text, piece by piece. The zero value is ready for the first piece.
 type Validator struct {
-	open [utf8.UTFMax]byte // the rune that the last piece cut off; its first n bytes
+	open [utf8.UTFMax]byte // the first n bytes of the rune that the last piece ended in
 	n    uint8
 }
 
-// Write takes the next piece and reports whether the text so far is UTF-8 or the start of it. It says no at the first
-// byte that cannot be part of any UTF-8 text, not at the end of the rune. After a no the Validator is spent.
+// Write takes the next piece and reports whether the text so far is UTF-8 or the start of it. It returns false at the first byte
+// that cannot be part of any UTF-8 text, not at the end of the rune. After that the Validator must not be used until Reset.
 func (v *Validator) Write(p []byte) bool {
 	for v.n > 0 {
 		if len(p) == 0 {
@@ -30,7 +30,7 @@ func (v *Validator) Write(p []byte) bool {
 	cut := len(p)
 	for i := 1; i <= min(utf8.UTFMax-1, len(p)); i++ {
 		if utf8.RuneStart(p[len(p)-i]) {
-			if !utf8.FullRune(p[len(p)-i:]) { // true for a rune whose bytes are wrong, too: those go to Valid
+			if !utf8.FullRune(p[len(p)-i:]) { // also true for a rune with invalid bytes, which Valid then finds
 				cut = len(p) - i
 			}
 			break
@@ -40,7 +40,7 @@ func (v *Validator) Write(p []byte) bool {
 	return utf8.Valid(p[:cut])
 }
 
-// Complete reports whether no rune is cut: the text may end here.
+// Complete reports whether no rune is split: the text may end here.
 func (v *Validator) Complete() bool { return v.n == 0 }
 
 // Reset makes v ready for another text.
