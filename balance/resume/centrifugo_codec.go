@@ -18,12 +18,33 @@ func (f format) cut(data []byte) (part, rest []byte, ok bool) {
 		part, rest, _ = bytes.Cut(data, []byte("\n"))
 		return part, rest, true
 	}
-	size, n := binary.Uvarint(data)
-	if n <= 0 || size > uint64(len(data)-n) {
+	return prefixed(data)
+}
+
+// uvarint returns the number at the start of data, and what follows it.
+func uvarint(data []byte) (v uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(data)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return v, data[n:], true
+}
+
+// prefixed returns the bytes whose length precedes them, and what follows them.
+func prefixed(data []byte) (value, rest []byte, ok bool) {
+	size, rest, ok := uvarint(data)
+	if !ok {
 		return nil, nil, false
 	}
-	end := n + int(size) //nolint:gosec // it is not beyond data
-	return data[n:end], data[end:], true
+	return split(rest, size)
+}
+
+// split returns the first n bytes of data, and what follows them.
+func split(data []byte, n uint64) (head, rest []byte, ok bool) {
+	if n > uint64(len(data)) {
+		return nil, nil, false
+	}
+	return data[:n:n], data[n:], true
 }
 
 // blank reports whether a part is an empty line, which is ignored.

@@ -1,7 +1,5 @@
 package resume
 
-import "encoding/binary"
-
 // push are the fields of a publication that the session needs. Most messages of a server are publications, so these fields are read
 // without decoding the rest. The slices share the memory of the message.
 type push struct {
@@ -135,37 +133,28 @@ func (p *push) field(number uint64, value []byte, n uint64) bool {
 // true if the message is well-formed and f has accepted every field.
 func fields(message []byte, f func(number uint64, value []byte, n uint64) bool) bool {
 	for len(message) > 0 {
-		tag, n := binary.Uvarint(message)
-		if n <= 0 {
+		tag, rest, ok := uvarint(message)
+		if !ok {
 			return false
 		}
-		message = message[n:]
 		var value []byte
 		var v uint64
-		size := 0
 		switch tag & 7 {
 		case wireVarint:
-			if v, size = binary.Uvarint(message); size <= 0 {
-				return false
-			}
+			v, rest, ok = uvarint(rest)
 		case wire64:
-			size = 8
+			_, rest, ok = split(rest, 8)
 		case wire32:
-			size = 4
+			_, rest, ok = split(rest, 4)
 		case wireBytes:
-			length, n := binary.Uvarint(message)
-			if n <= 0 || length > uint64(len(message)-n) {
-				return false
-			}
-			size = n + int(length) //nolint:gosec // it is not beyond the message
-			value = message[n:size:size]
+			value, rest, ok = prefixed(rest)
 		default:
 			return false
 		}
-		if size > len(message) || !f(tag>>3, value, v) {
+		if !ok || !f(tag>>3, value, v) {
 			return false
 		}
-		message = message[size:]
+		message = rest
 	}
 	return true
 }
