@@ -52,8 +52,10 @@ func TestTooManyCommands(t *testing.T) {
 		for i := 1; i <= 3; i++ {
 			send(t, c, fmt.Sprint(`{"type":"ping","id":`, i, `}`))
 		}
+		send(t, c, `{"type":"fly","id":4}`)
 		for _, want := range []string{`{"type":"pong","id":1}`, `{"type":"pong","id":2}`,
-			`{"type":"error","id":3,"code":"too_fast","message":"there are too many commands"}`} {
+			`{"type":"error","id":3,"code":"too_fast","message":"there are too many commands"}`,
+			`{"type":"error","id":4,"code":"too_fast","message":"there are too many commands"}`} {
 			if got := read(t, c); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}

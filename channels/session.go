@@ -64,10 +64,13 @@ func (s *session) Message(m websocket.Message) error {
 		c, failed = wire.Decode(m.Data)
 		if per := s.server.commands(); per > 0 {
 			if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
-				failed = &wire.Error{Type: "error", Code: wire.TooFast, Message: "there are too many commands"}
-				if c != nil {
-					failed.ID = wire.HeadOf(c).ID
+				fast := &wire.Error{Type: "error", Code: wire.TooFast, Message: "there are too many commands"}
+				if failed != nil {
+					fast.ID = failed.ID
+				} else {
+					fast.ID = wire.HeadOf(c).ID
 				}
+				failed = fast
 			}
 		}
 		if failed == nil {

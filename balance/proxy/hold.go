@@ -228,8 +228,14 @@ func (r *relay) another(s *serving, err error) bool {
 	case !switching && !r.stop(ctx, s, next != nil):
 		return r.fail(next)
 	case next != nil:
-		if r.finish(s) != nil {
+		g, err := r.finish(s)
+		if err != nil {
 			return r.fail(next)
+		}
+		if g.code != 0 {
+			r.giveUp(next)
+			r.end(g, g)
+			return false
 		}
 		h.until = time.Now().Add(h.wait) // the new server has its own time limit
 	default:
@@ -296,8 +302,9 @@ func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	return true
 }
 
-// finish waits until s has answered what it received, and then leaves it. Nothing is written to it meanwhile.
-func (r *relay) finish(s *serving) error {
+// finish waits until s has answered what it received, and then leaves it. Nothing is written to it meanwhile. If s closes the connection
+// meanwhile with a code that concerns the client, finish returns that close frame: the client must not continue at another server.
+func (r *relay) finish(s *serving) (g goodbye, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	idle := func() bool {
@@ -305,18 +312,24 @@ func (r *relay) finish(s *serving) error {
 		defer r.mu.Unlock()
 		return r.hold.session.Idle()
 	}
-	err := r.pump(ctx, s, idle)
-	if !stopped(err) && s.wire.finish(clientMoved.code, clientMoved.reason) == nil {
+	err = r.pump(ctx, s, idle)
+	g, closed := said(err)
+	if !closed && !stopped(err) && s.wire.finish(clientMoved.code, clientMoved.reason) == nil {
 		// A server that handles messages in order has handled all of them when it answers the close frame.
 		closing, cancel := context.WithTimeout(r.ctx, patience)
 		defer cancel()
 		err = r.pump(closing, s, nil)
+		g, closed = said(err)
+		closed = closed && g.code != websocket.CodeNormal && g.code != websocket.CodeNoStatus // which answer ours
 	}
 	_ = s.CloseNow()
 	if stopped(err) {
-		return err
+		return goodbye{}, err
 	}
-	return nil
+	if !closed || r.hold.session.Gone(uint16(g.code)) {
+		return goodbye{}, nil
+	}
+	return g, nil
 }
 
 // stopped reports whether an error of pump has another cause than the server.

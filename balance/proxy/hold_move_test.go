@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -177,4 +178,52 @@ func TestHoldRefusals(t *testing.T) {
 	}
 	k.CloseNow()
 	bounded.Receive(t, k.ended)
+}
+
+// A server that closes the connection of a client for a reason of its own while the client is moved has the last word: the client gets that
+// close frame, and is not on the other server.
+func TestHoldEndsInMove(t *testing.T) {
+	for name, idle := range map[string]bool{"before it is left": false, "when it is left": true} {
+		for _, code := range []websocket.Code{4003, websocket.CodePolicy} {
+			t.Run(fmt.Sprint(name, " ", code), func(t *testing.T) {
+				draining, serving := make(chan struct{}), make(chan struct{})
+				up := speakHalf(t, func(c *websocket.Conn) {
+					close(serving)
+					if idle {
+						if _, end := endOf(t, c); end == nil || end.Code != websocket.CodeGoingAway {
+							t.Errorf("the server gets %v", end)
+						}
+					} else {
+						<-draining
+					}
+					c.Close(code, "kicked")
+				})
+				b := newBalancer(t, holding, up.addr())
+				k := talk(t, b, nil)
+				bounded.Receive(t, serving)
+				bounded.Until(t, func() bool {
+					return k.has(func(r *relay) bool {
+						r.hold.session = &owing{Session: r.hold.session, resumed: idle}
+						return true
+					})
+				})
+				other := speak(t, nil)
+				if err := b.SetServers("more", specs(other.addr())); err != nil {
+					t.Fatal(err)
+				}
+				if err := b.Drain("ws://"+up.addr(), 0); err != nil {
+					t.Fatal(err)
+				}
+				bounded.Receive(t, other.opens)
+				bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.hold.switching || r.ending }) })
+				close(draining)
+				k.closed(code, "kicked")
+				bounded.Receive(t, k.ended)
+				bounded.Receive(t, other.ended)
+				if n := state(b, other.addr()).Live; n != 0 {
+					t.Errorf("%d are on the other server", n)
+				}
+			})
+		}
+	}
 }

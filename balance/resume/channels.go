@@ -98,17 +98,13 @@ func (s *channels) Client(m Message) (Message, bool) {
 	if s.no != nil {
 		return m, true
 	}
-	if m.Binary {
-		s.no = ErrUnknown
-		return m, true
+	bad := &wire.Error{} // of a message that is not text
+	var c wire.Command
+	if !m.Binary {
+		c, bad = wire.Decode(m.Data)
 	}
-	c, bad := wire.Decode(m.Data)
 	if bad != nil {
-		if bad.ID == 0 {
-			s.no = ErrUnknown
-			return m, true
-		}
-		s.wait(command[channelCommand]{id: bad.ID}) // the reply is an error; the command is not sent again
+		s.wait(command[channelCommand]{id: bad.ID}) // the reply is an error, possibly without an ID; the message is not sent again
 		return m, true
 	}
 	text, w := s.note(c, m.Data)

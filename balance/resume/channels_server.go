@@ -57,6 +57,8 @@ func (s *channels) Server(m Message) ([]Message, bool, error) {
 	switch {
 	case h.id != 0:
 		m.Data, more, pass, err = s.reply(h, m.Data)
+	case string(h.kind) == "error":
+		s.take(0) // the reply to a message that is not a command
 	case string(h.kind) == "welcome":
 		pass, err = s.welcomed(h)
 	case string(h.kind) == "message":
