@@ -20,15 +20,17 @@ type kind struct {
 	name    string
 	program string   // "" is handfast itself
 	version []string // arguments that have it tell its version
-	config  string   // with LISTEN, TO and DIR in it, and SECURE or PLAIN at the end of a line that is for one of them; "" for none
-	args    []string // with the same, and CONFIG
-	secure  []string // further arguments with -tls
+	config  string   // with LISTEN, TO, DIR and the scheme of the server, HTTP or WS, in it, and a mark of lines at the end of a line that is not for all runs; "" for none
+	args    []string // with the same words, and CONFIG
+	clients []string // further arguments with -tls
+	server  []string // further arguments with -server-tls
 }
 
 var kinds = []kind{
 	{name: "handfast", version: []string{"version"},
-		args:   []string{"balance", "--listen", "LISTEN", "--to", "TO", "--admin", "off", "--check", "off"},
-		secure: []string{"--tls", "files", "--cert", "DIR/cert.pem", "--key", "DIR/key.pem"}},
+		args:    []string{"balance", "--listen", "LISTEN", "--to", "WS://TO", "--admin", "off", "--check", "off"},
+		server:  []string{"--cacert", "DIR/cert.pem"},
+		clients: []string{"--tls", "files", "--cert", "DIR/cert.pem", "--key", "DIR/key.pem"}},
 	{name: "HAProxy", program: "haproxy", version: []string{"-v"}, args: []string{"-db", "-f", "CONFIG"}, config: `
 global
   nbthread 1
@@ -40,12 +42,13 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend in
-  bind LISTEN PLAIN
-  bind LISTEN ssl crt DIR/both.pem alpn http/1.1 SECURE
+  bind LISTEN CLIENTS-PLAIN
+  bind LISTEN ssl crt DIR/both.pem alpn http/1.1 CLIENTS-TLS
   default_backend servers
 backend servers
   option http-server-close
-  server one TO
+  server one TO SERVER-PLAIN
+  server one TO ssl verify required ca-file DIR/cert.pem verifyhost localhost SERVER-TLS
 `},
 	{name: "nginx", program: "nginx", version: []string{"-v"}, args: []string{"-c", "CONFIG", "-p", "DIR", "-e", "DIR/nginx.log"}, config: `
 daemon off;
@@ -59,13 +62,18 @@ http {
   client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
   upstream servers { server TO; }
   server {
-    listen LISTEN; PLAIN
-    listen LISTEN ssl; SECURE
-    ssl_certificate DIR/cert.pem; SECURE
-    ssl_certificate_key DIR/key.pem; SECURE
-    ssl_protocols TLSv1.2 TLSv1.3; SECURE
+    listen LISTEN; CLIENTS-PLAIN
+    listen LISTEN ssl; CLIENTS-TLS
+    ssl_certificate DIR/cert.pem; CLIENTS-TLS
+    ssl_certificate_key DIR/key.pem; CLIENTS-TLS
+    ssl_protocols TLSv1.2 TLSv1.3; CLIENTS-TLS
     location / {
-      proxy_pass http://servers;
+      proxy_pass http://servers; SERVER-PLAIN
+      proxy_pass https://servers; SERVER-TLS
+      proxy_ssl_verify on; SERVER-TLS
+      proxy_ssl_trusted_certificate DIR/cert.pem; SERVER-TLS
+      proxy_ssl_name localhost; SERVER-TLS
+      proxy_ssl_protocols TLSv1.2 TLSv1.3; SERVER-TLS
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
@@ -84,10 +92,15 @@ http {
     level ERROR
   }
 }
-http://LISTEN { PLAIN
-https://LISTEN { SECURE
-  tls DIR/cert.pem DIR/key.pem SECURE
-  reverse_proxy TO
+http://LISTEN { CLIENTS-PLAIN
+https://LISTEN { CLIENTS-TLS
+  tls DIR/cert.pem DIR/key.pem CLIENTS-TLS
+  reverse_proxy HTTP://TO {
+    transport http { SERVER-TLS
+      versions 1.1 SERVER-TLS
+      tls_trusted_ca_certs DIR/cert.pem SERVER-TLS
+    } SERVER-TLS
+  }
 }
 `},
 }
@@ -118,13 +131,20 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	x := &balancer{name: k.name, addr: l.Addr().String()}
 	l.Close()
 	file := filepath.Join(b.dir, strings.ReplaceAll(k.name, "/", "-")+".conf")
-	fill := strings.NewReplacer("LISTEN", x.addr, "TO", b.to, "DIR", b.dir, "CONFIG", file)
+	tls := ""
+	if b.serverTLS {
+		tls = "s"
+	}
+	fill := strings.NewReplacer("LISTEN", x.addr, "HTTP", "http"+tls, "WS", "ws"+tls, "TO", b.to, "DIR", b.dir, "CONFIG", file)
 	if err := os.WriteFile(file, []byte(fill.Replace(b.lines(k.config))), 0o600); err != nil {
 		return nil, err
 	}
 	var args []string
 	if b.tls {
-		k.args = slices.Concat(k.args, k.secure)
+		k.args = slices.Concat(k.args, k.clients)
+	}
+	if b.serverTLS {
+		k.args = slices.Concat(k.args, k.server)
 	}
 	for _, a := range k.args {
 		args = append(args, fill.Replace(a))
@@ -141,16 +161,21 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	return x, nil
 }
 
-// lines returns the lines of a configuration that are for the bench, with TLS or without.
+// lines returns the lines of a configuration that are for the run: a mark at the end of a line says whether clients, or the server, have TLS.
 func (b *bench) lines(config string) string {
-	mark, other := " PLAIN\n", " SECURE\n"
-	if b.tls {
-		mark, other = other, mark
+	marks := map[string]bool{
+		" CLIENTS-TLS\n": b.tls, " CLIENTS-PLAIN\n": !b.tls, " SERVER-TLS\n": b.serverTLS, " SERVER-PLAIN\n": !b.serverTLS,
 	}
 	var all strings.Builder
 	for line := range strings.Lines(config) {
-		if !strings.HasSuffix(line, other) {
-			all.WriteString(strings.Replace(line, mark, "\n", 1))
+		wanted := true
+		for mark, is := range marks {
+			if text, has := strings.CutSuffix(line, mark); has {
+				line, wanted = text+"\n", is
+			}
+		}
+		if wanted {
+			all.WriteString(line)
 		}
 	}
 	return all.String()

@@ -48,8 +48,10 @@ type bench struct {
 	long     time.Duration
 	idle     int
 	settle   time.Duration
-	tls      bool
+	tls      bool // between clients and the balancer
 	progress io.Writer
+
+	serverTLS bool
 }
 
 // column is one kind of load.
@@ -74,6 +76,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 leaves them out")
 	f.DurationVar(&b.settle, "settle", 20*time.Second, "how long idle connections wait before the memory is measured")
 	f.BoolVar(&b.tls, "tls", false, "clients have TLS, which ends at the balancer")
+	f.BoolVar(&b.serverTLS, "server-tls", false, "the server has TLS, and the balancer verifies its certificate")
 	other := f.String("other", "", "another handfast to compare, by its program: one of an earlier commit, say")
 	only := f.String("balancers", "", "regular expression of the balancers, out of all that there are")
 	var o behave.Options
@@ -105,7 +108,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err := errors.Join(b.build(ctx), b.certificate()); err != nil {
 		return err
 	}
-	server, err := b.start(ctx, 1, b.peer, "-server", "handfast-events")
+	server, err := b.start(ctx, 1, b.peer, "-server", "handfast-events", "-tls="+strconv.FormatBool(b.serverTLS), "-cert", filepath.Join(b.dir, "both.pem"))
 	if err != nil {
 		return err
 	}
@@ -218,7 +221,7 @@ func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error
 
 // measure runs one round.
 func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Result, err error) {
-	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls), "-mode", c.mode, "-conns", strconv.Itoa(c.n), "-size", strconv.Itoa(c.size),
+	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls || b.serverTLS), "-mode", c.mode, "-conns", strconv.Itoa(c.n), "-size", strconv.Itoa(c.size),
 		"-warm", (b.long / 4).String(), "-for", b.long.String(), "-pid", strconv.Itoa(x.cmd.Process.Pid))
 	if err != nil {
 		return r, err
@@ -245,7 +248,7 @@ func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error)
 		sign  float64
 	}{{b.idle / 2, -1}, {b.idle, 1}} {
 		for _, x := range all {
-			p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls), "-mode", load.ModeIdle, "-conns", strconv.Itoa(step.conns), "-size", "16")
+			p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls || b.serverTLS), "-mode", load.ModeIdle, "-conns", strconv.Itoa(step.conns), "-size", "16")
 			if err != nil {
 				return nil, err
 			}

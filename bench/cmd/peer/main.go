@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -34,7 +35,8 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		c       peers.Config
 		server  = f.String("server", "handfast", "which server; -list names them")
 		list    = f.Bool("list", false, "name the servers and end")
-		secure  = f.Bool("tls", false, "over TLS, with a certificate made now")
+		secure  = f.Bool("tls", false, "over TLS, with the certificate of -cert")
+		cert    = f.String("cert", "", "file of a certificate and its key, in PEM; empty: one that is made now")
 		port    = f.Int("port", 0, "where to listen; 0: a free one")
 		procs   = f.Int("procs", 0, "GOMAXPROCS; 0 leaves it as it is")
 		profile = f.String("cpuprofile", "", "write a CPU profile to this file at the end")
@@ -61,6 +63,11 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		var err error
 		if c.TLS, err = peers.TLSConfig(); err != nil {
 			return err
+		}
+		if *cert != "" {
+			if c.TLS.Certificates[0], err = tls.LoadX509KeyPair(*cert, *cert); err != nil {
+				return err
+			}
 		}
 	}
 	if *profile != "" {

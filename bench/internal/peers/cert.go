@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TLSConfig makes a certificate for the loopback address and the configuration that serves it.
+// TLSConfig makes a certificate for the loopback address, and for localhost, and the configuration that serves it.
 func TLSConfig() (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -25,6 +25,7 @@ func TLSConfig() (*tls.Config, error) {
 		NotBefore:    now.Add(-time.Hour),
 		NotAfter:     now.Add(24 * time.Hour),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:     []string{"localhost"},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
 	if err != nil {
