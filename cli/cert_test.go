@@ -166,13 +166,13 @@ func TestCertShowServer(t *testing.T) {
 			"www.example.com", 1, []string{"the certificate expired on", "the issuer another root is not trusted here"}},
 		{"not yet", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.NotBefore = time.Now().Add(49 * time.Hour)
-		})).pair(middle)}}, "www.example.com", 1, []string{"no: the certificate is valid from", "begins in 2 days", "clock"}},
+		})).pair(middle)}}, "www.example.com", 1, []string{"no: the certificate is not valid until", "begins in 2 days", "clock"}},
 		{"another authority", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &other, leaf("www.example.com")).pair()}}, "www.example.com", 1,
 			[]string{"no: the issuer another root is not trusted here", "--cacert"}},
 		{"the middle is missing", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", hinted)).pair()}}, "www.example.com", 1,
 			[]string{"no: the issuer test middle is not trusted here", "fullchain.pem", "http://ca.example/middle.crt"}},
-		{"signed by itself", &tls.Config{Certificates: []tls.Certificate{makeCert(t, nil, leaf("www.example.com")).pair()}}, "www.example.com", 1,
-			[]string{"no: the certificate is signed by itself"}},
+		{"self-signed", &tls.Config{Certificates: []tls.Certificate{makeCert(t, nil, leaf("www.example.com")).pair()}}, "www.example.com", 1,
+			[]string{"no: the certificate is self-signed"}},
 		{"no names", &tls.Config{Certificates: []tls.Certificate{makeCert(t, &middle, leaf("www.example.com", func(c *x509.Certificate) {
 			c.DNSNames = nil
 		})).pair(middle)}}, "www.example.com", 1, []string{"names no host at all", "subject alternative name"}},
@@ -294,7 +294,7 @@ func TestCertShowFile(t *testing.T) {
 	}{
 		{"a certificate", [][]byte{good.pem()}, "", 0, []string{"the issuer test root is not trusted here", "1 of 1  www.example.com", "100 days left"}},
 		{"a chain", [][]byte{good.pem(), root.pem()}, "", 0, []string{"2 of 2  test root", "certificate authority"}},
-		{"an authority", [][]byte{root.pem()}, "", 0, []string{"signed by itself"}},
+		{"an authority", [][]byte{root.pem()}, "", 0, []string{"self-signed"}},
 		{"DER", [][]byte{good.cert.Raw}, "", 0, []string{"1 of 1  www.example.com"}},
 		{"with its key", [][]byte{good.keyPEM(t), good.pem()}, "", 0, []string{"holds the private key of the first certificate"}},
 		{"with another key", [][]byte{root.keyPEM(t), good.pem()}, "", 0, []string{"does not belong to the first certificate"}},

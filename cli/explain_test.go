@@ -30,7 +30,7 @@ func TestExplainOpened(t *testing.T) {
 	}
 	for _, want := range []string{
 		"✓ tcp        connect to 127.0.0.1:", "→ GET / HTTP/1.1", "← HTTP/1.1 101 Switching Protocols",
-		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", "the same came back", "round trip", "in order, with 1000", "\n✓ It opened in ",
+		"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", "the same message was received", "round trip", "clean, with code 1000", "\n✓ It opened in ",
 		"cross-site-origin-accepted",
 	} {
 		if !strings.Contains(got.stdout, want) {
@@ -192,7 +192,7 @@ func TestExplainWatchInterrupted(t *testing.T) {
 			signals <- syscall.SIGINT
 		}
 	}
-	if code := bounded.Receive(t, done); code != exitOK || !strings.Contains(all.String(), "in order, with 1000") || errs.String() != "" {
+	if code := bounded.Receive(t, done); code != exitOK || !strings.Contains(all.String(), "clean, with code 1000") || errs.String() != "" {
 		t.Errorf("exit %d, %q\n%s", code, errs.String(), all.String())
 	}
 }

@@ -182,7 +182,7 @@ func TestExplainSocksProxy(t *testing.T) {
 		}
 	}
 	got := runCommand(t, "explain", "--proxy", "socks5://u:hush@"+addr, "ws://127.0.0.1:1/")
-	if got.code != exitFailed || !strings.Contains(unwrapped(got.stdout), "the SOCKS5 proxy refuses: connection refused") {
+	if got.code != exitFailed || !strings.Contains(unwrapped(got.stdout), "the SOCKS5 proxy refused: connection refused") {
 		t.Errorf("a server that is gone: exit %d\n%s", got.code, got.stdout)
 	}
 }

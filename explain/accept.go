@@ -38,19 +38,19 @@ func (t *tracer) guessAccept(got string) string {
 	for _, try := range [...]struct{ value, mistake string }{
 		{key, "the key itself, not hashed"},
 		{b64(key), "the hash of the key without the GUID"},
-		{b64(string(raw) + handshake.GUID), "the hash of the decoded key: it is to be hashed as it came, in base64"},
-		{b64(key + strings.ToLower(handshake.GUID)), "the hash with the GUID in small letters"},
+		{b64(string(raw) + handshake.GUID), "the hash of the decoded key: the key is hashed as base64 text"},
+		{b64(key + strings.ToLower(handshake.GUID)), "the hash with the GUID in lower case"},
 		{b64(handshake.GUID + key), "the hash of the GUID and the key, in the wrong order"},
 		{b64(key + " " + handshake.GUID), "the hash with a space between key and GUID"},
-		{b64(key + handshake.GUID + "\n"), "the hash with a line end behind it"},
-		{b64(key + "\r\n" + handshake.GUID), "the hash with the line end of the header in it"},
+		{b64(key + handshake.GUID + "\n"), "the hash with a newline at the end"},
+		{b64(key + "\r\n" + handshake.GUID), "the hash with the CR LF of the header in it"},
 		{hex.EncodeToString(sum[:]), "the hash in hexadecimal instead of base64"},
 		{base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))), "the base64 of the hash in hexadecimal, not of its 20 bytes"},
 		{base64.RawStdEncoding.EncodeToString(sum[:]), "the base64 without its padding"},
-		{base64.URLEncoding.EncodeToString(sum[:]), "the base64 with the letters for URLs"},
+		{base64.URLEncoding.EncodeToString(sum[:]), "the URL-safe base64"},
 		{base64.StdEncoding.EncodeToString(long[:]), "SHA-256 instead of SHA-1"},
 		{base64.StdEncoding.EncodeToString(short[:]), "MD5 instead of SHA-1"},
-		{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455 §1.3, which answers another key"},
+		{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455 §1.3, which belongs to another key"},
 	} {
 		if got == try.value {
 			return ": " + try.mistake

@@ -11,10 +11,10 @@ import (
 // explainBadRequest says what is known of a 400 that gives no reason.
 func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	if r.Response != nil && bare(r.Response) && upgradeArrived(r) {
-		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The request for an upgrade reached it: without Upgrade it "+
-			"answers %d.", r.WithoutUpgrade)
-		d.ForOwner = append([]string{"Check the path that the WebSocket server listens on: Node's ws answers so on any path but its own."}, d.ForOwner...)
-		d.ForClient = []string{"Check the path first, then the query, the subprotocols and the further headers."}
+		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The upgrade request reached it: without Upgrade it "+
+			"answers with %d.", r.WithoutUpgrade)
+		d.ForOwner = append([]string{"Check the path that the WebSocket server listens on: Node's ws responds this way on any path but its own."}, d.ForOwner...)
+		d.ForClient = []string{"Check the path first, then the query, the subprotocols and the other headers."}
 	}
 	suspectProxy(r, f, d)
 }
@@ -26,25 +26,25 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	}
 	switch name := lostHeader(words(r.Response.Body)); {
 	case name != "":
-		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, and the client sent it: something on the path removed or changed it.", name)
+		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, but the client sent it: something on the path removed or changed it.", name)
 	case len(versions(r.Response)) > 0:
-		d.Cause = "The request for an upgrade reached the server, which lists the versions that it speaks, 13 among them, as if it had seen another " +
+		d.Cause = "The upgrade request reached the server, which lists the versions that it speaks, 13 among them, as if it had seen another " +
 			"or none: most likely something on the path removed Sec-WebSocket-Version."
 	}
 	if p := productOf(r.Response); p != nil {
-		d.forOwner(fmt.Sprintf("The answer came by way of %s: look there for rules that remove or set these headers.", p.name))
+		d.forOwner(fmt.Sprintf("The response came through %s: look there for rules that remove or set these headers.", p.name))
 	}
 }
 
 // explainEnvoy is for a 403 without a body, which Envoy gives by itself for an upgrade that it does not allow.
 func explainEnvoy(r *Report, d *Diagnosis) {
 	if !upgradeArrived(r) {
-		d.forOwner("Envoy gives a 403 without a body for an upgrade that its configuration does not allow, and for a client that its authorization " +
-			"refuses. Its access log tells them apart. For the first:")
+		d.forOwner("Envoy sends a 403 without a body for an upgrade that its configuration does not allow, and for a client that its authorization " +
+			"refuses. Its access log distinguishes the two. For the first:")
 		d.forOwner(envoyLines...)
 		return
 	}
-	d.Cause = fmt.Sprintf("Envoy refuses the upgrade: the same request without Upgrade is answered with %d, so this client is not what it refuses.",
+	d.Cause = fmt.Sprintf("Envoy rejects the upgrade: it answers the same request without Upgrade with %d, so it is not the client that it rejects.",
 		r.WithoutUpgrade)
 	d.ForOwner = append([]string{"Allow the upgrade, in the HTTP connection manager or on the route."}, envoyLines...)
 	d.ForClient = []string{"Only the server's owner can fix this."}
@@ -61,66 +61,66 @@ type statusMeaning struct {
 
 // statusMeanings are by status.
 var statusMeanings = map[int]statusMeaning{
-	408: {cause: "The server did not get the whole request in the time that it allows.", clause: "RFC 9110 §15.5.9",
-		owner: []string{"See which limit of time the server or the proxy has for the head of a request, and whether it is overloaded.",
-			"A connection that was opened ahead and not used gets this answer, too, from HAProxy among others."},
+	408: {cause: "The server did not receive the whole request within its time limit.", clause: "RFC 9110 §15.5.9",
+		owner: []string{"Check the timeout of the server or the proxy for request headers, and whether it is overloaded.",
+			"HAProxy, among others, also sends this on a connection that was opened in advance and not used."},
 		client: []string{"Send the request as soon as the connection is open, and try again on a new one."}},
-	413: {cause: "The server finds the request too large.", clause: "RFC 9110 §15.5.14",
-		owner:  []string{"A handshake has no body: see which limit a proxy applies to its head, cookies included."},
+	413: {cause: "The server considers the request too large.", clause: "RFC 9110 §15.5.14",
+		owner:  []string{"A handshake has no body: check the limits of proxies on request headers, cookies included."},
 		client: []string{"Send fewer and smaller cookies and headers."}},
-	414: {cause: "The server finds the URL too long.", clause: "RFC 9110 §15.5.15",
+	414: {cause: "The server considers the URL too long.", clause: "RFC 9110 §15.5.15",
 		owner:  []string{"Raise the limit on the request line, or take long values out of the query. nginx:", "    large_client_header_buffers 4 16k;"},
-		client: []string{"Put less into the query: a long token belongs into a header, a cookie or the first message."}},
-	421: {cause: "The server does not answer for this host on this connection.", clause: "RFC 9110 §15.5.20",
-		owner: []string{"Add the name of the Host header to the site that answers here; with TLS, the same name as in the TLS greeting (SNI).",
+		client: []string{"Shorten the query: a long token belongs in a header, a cookie or the first message."}},
+	421: {cause: "The server does not serve this host on this connection.", clause: "RFC 9110 §15.5.20",
+		owner: []string{"Add the name in the Host header to the site that is served here; with TLS it must equal the name in the ClientHello (SNI).",
 			"A proxy that connects to the server by another name must send that name in both."},
-		client: []string{"Check that the host name of the URL is the one that the server is published under."}},
-	431: {cause: "The server finds the head of the request too large.", clause: "RFC 6585 §5",
+		client: []string{"Check that the URL has the host name under which the server is published."}},
+	431: {cause: "The server considers the request headers too large.", clause: "RFC 6585 §5",
 		owner:  []string{"Raise the limit, or set fewer and smaller cookies. nginx, Node:", "    large_client_header_buffers 4 16k;", "    node --max-http-header-size=32768"},
 		client: []string{"Clear the cookies of this host, and send smaller tokens."}},
 	451: {cause: "The server refuses the request for legal reasons.", clause: "RFC 7725 §3",
 		owner:  []string{"Name the authority in a Link field with rel=\"blocked-by\", and the reason in the body."},
-		client: []string{"The answer may name who demanded it. It is often limited to the country of the client's address."}},
+		client: []string{"The response may name who demanded it. It often applies only to the country of the client's address."}},
 	501: {cause: "The server does not know how to handle this request.", clause: "RFC 9110 §15.6.2",
-		owner:  []string{"Check that this server or gateway supports WebSocket at all, and that it is the one that the route leads to."},
+		owner:  []string{"Check that this server or gateway supports WebSocket at all, and that the route leads to it."},
 		client: []string{"Check the path and the port."}},
-	505: {cause: "The server does not take the version of HTTP that the request arrived in.", clause: "RFC 9110 §15.6.6",
-		owner:  []string{"The client sent HTTP/1.1: see whether a proxy passes the request on in another version. nginx:", "    proxy_http_version 1.1;"},
+	505: {cause: "The server does not support the HTTP version of the request that it received.", clause: "RFC 9110 §15.6.6",
+		owner:  []string{"The client sent HTTP/1.1: check whether a proxy forwards the request in another version. nginx:", "    proxy_http_version 1.1;"},
 		client: []string{"Only the server's owner can fix this."}},
-	511: {cause: "The network asks for a login before it lets anything through: the answer is not from the server.", clause: "RFC 6585 §6",
+	511: {cause: "The network requires a login before it forwards anything: the response is not from the server.", clause: "RFC 6585 §6",
 		owner:  []string{"Nothing, if the request did not reach the server: this comes from the client's network."},
 		client: []string{"Open a page over http:// in a browser, log in to the network (hotel, train, guest Wi-Fi), and try again."}},
 
-	460: {by: "the load balancer of AWS", cause: "the client closed the connection before its idle timeout was over",
-		owner:  []string{"Compare the client's limit of time with the time that the target takes to answer."},
-		client: []string{"Allow more time for the answer."}},
-	463: {by: "the load balancer of AWS", cause: "the request names more than 30 addresses in X-Forwarded-For",
-		owner:  []string{"See which proxies add addresses to X-Forwarded-For: a loop between them is common."},
+	460: {by: "the AWS load balancer", cause: "the client closed the connection before its idle timeout was over",
+		owner:  []string{"Compare the client's timeout with the time that the target takes to respond."},
+		client: []string{"Allow more time for the response."}},
+	463: {by: "the AWS load balancer", cause: "the request names more than 30 addresses in X-Forwarded-For",
+		owner:  []string{"Check which proxies add addresses to X-Forwarded-For: a loop between them is common."},
 		client: []string{"Send no X-Forwarded-For."}},
-	464: {by: "the load balancer of AWS", cause: "the protocol of the request does not fit the protocol version of the target group",
+	464: {by: "the AWS load balancer", cause: "the protocol of the request does not fit the protocol version of the target group",
 		owner:  []string{"Set the protocol version of the target group to HTTP1: a target group of HTTP2 or gRPC carries no WebSocket."},
 		client: []string{"Only the server's owner can fix this."}},
-	561: {by: "the load balancer of AWS", cause: "the identity provider answered with an error when the load balancer authenticated the user",
-		owner:  []string{"See the OIDC settings of the listener rule and the log of the identity provider."},
+	561: {by: "the AWS load balancer", cause: "the identity provider returned an error when the load balancer authenticated the user",
+		owner:  []string{"Check the OIDC settings of the listener rule and the log of the identity provider."},
 		client: []string{"Log in on a page of this host again, then connect with its cookie."}},
 
-	520: {by: cloudflare, cause: "the origin server gave an empty, unknown or unexpected answer",
-		owner: []string{"See the origin server's log for a crash, a reset or a head that is too large at that moment."}},
+	520: {by: cloudflare, cause: "the origin server returned an empty, unknown or unexpected response",
+		owner: []string{"Check the origin server's log for a crash, a reset or a response head that is too large at that time."}},
 	521: {by: cloudflare, cause: "the origin server refuses connections from Cloudflare",
-		owner: []string{"Check that the origin server runs and listens on the port, and let Cloudflare's addresses through its firewall:",
+		owner: []string{"Check that the origin server runs and listens on the port, and allow Cloudflare's addresses in its firewall:",
 			"    https://www.cloudflare.com/ips/"}},
 	522: {by: cloudflare, cause: "the connection to the origin server timed out",
 		owner: []string{"Check the address in the DNS settings, the firewall and the load of the origin server."}},
 	523: {by: cloudflare, cause: "there is no route to the origin server",
 		owner: []string{"Check the address of the origin server in the DNS settings."}},
-	524: {by: cloudflare, cause: "the origin server took the connection and gave no answer in time",
-		owner: []string{"See what the handler waits for before its 101: a handshake takes milliseconds."}},
+	524: {by: cloudflare, cause: "the origin server accepted the connection but did not respond in time",
+		owner: []string{"Find out what the handler waits for before its 101: a handshake takes milliseconds."}},
 	525: {by: cloudflare, cause: "the TLS handshake with the origin server failed",
 		owner: []string{"Check that the origin server has a certificate and speaks TLS on this port, with the name (SNI) that Cloudflare sends."}},
 	526: {by: cloudflare, cause: "the certificate of the origin server is not valid",
 		owner: []string{"Renew the origin server's certificate, for this name and with its chain: Full (strict) accepts no other."}},
 	530: {by: cloudflare, cause: "it could not resolve or reach the origin; the body has an error 1xxx with the reason",
-		owner: []string{"Look up the number 1xxx of the body: 1016 is a name of the origin that does not resolve, 1033 a tunnel that is not connected."}},
+		owner: []string{"Look up the number 1xxx in the body: 1016 means that the origin's name does not resolve, 1033 that the tunnel is not connected."}},
 }
 
 const cloudflare = "Cloudflare"
@@ -150,7 +150,7 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 		d.Cause, d.Clause = fmt.Sprintf("%s says with %d: %s.", capital(m.by), status, m.cause), clauseStatus
 	default:
 		d.Clause = clauseStatus
-		d.Cause = fmt.Sprintf("The server answered %d, which no standard defines. %s uses it when %s; nothing else in the answer shows that it comes from "+
+		d.Cause = fmt.Sprintf("The server answered with %d, which no standard defines. %s uses it when %s; nothing else in the response shows that it comes from "+
 			"there.", status, capital(m.by), m.cause)
 	}
 	return true
@@ -172,9 +172,9 @@ func explainServerError(r *Report, f Finding, d *Diagnosis) {
 	case explainKnownStatus(r, d):
 		return
 	case r.Response != nil && r.Response.Status > http.StatusInternalServerError:
-		d.Cause = fmt.Sprintf("The server, or a proxy in front of it, failed while it handled the handshake (%d).", r.Response.Status)
+		d.Cause = fmt.Sprintf("The server, or a proxy in front of it, failed while handling the handshake (%d).", r.Response.Status)
 		d.Clause = clauseStatus
-		d.ForOwner = []string{"See the log of the server and of each proxy for the error at that moment."}
+		d.ForOwner = []string{"Check the logs of the server and of each proxy for the error at that time."}
 		nameProxy(r, f, d)
 		return
 	}

@@ -89,10 +89,10 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	given := r.Target != nil && len(r.Target.Credentials) > 0
 	if given {
 		d.ForClient = []string{"The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
-			"): it is wrong, expired or revoked, or not of the kind that the server wants."}
+			"): it is wrong, expired or revoked, or not of the kind that the server expects."}
 	}
 	if len(all) == 0 {
-		d.forClient("The answer has no WWW-Authenticate, so it does not say what is wanted: a cookie, a token, a key. See the server's documentation.")
+		d.forClient("The response has no WWW-Authenticate, so it does not say what is required: a cookie, a token, a key. Check the server's documentation.")
 	}
 	var names []string
 	for _, c := range all {
@@ -113,7 +113,7 @@ func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
 		case "basic":
 			d.forClient("It asks for a user name and a password (Basic)" + realm(c) + ".")
 		default:
-			d.forClient(fmt.Sprintf("It asks for %s%s: a URL cannot hold that; use a local helper such as cntlm or px.", c.scheme, realm(c)))
+			d.forClient(fmt.Sprintf("It asks for %s%s: a URL cannot express that; use a local helper such as cntlm or px.", c.scheme, realm(c)))
 		}
 	}
 }
@@ -132,15 +132,15 @@ func wanted(c challenge, given bool) string {
 	case "bearer":
 		return wantedBearer(c, given)
 	case "basic":
-		return "Basic" + realm(c) + ": a user name and a password: --basic NAME:PASSWORD. A browser's page cannot set them for a WebSocket; " +
-			"it sends them only if the user has typed them for a page of this host before."
+		return "Basic" + realm(c) + ": a user name and a password: --basic NAME:PASSWORD. A web page cannot set them for a WebSocket; " +
+			"the browser sends them only if the user has entered them for a page of this host before."
 	case "digest":
-		return "Digest" + realm(c) + ": a user name and a password, sent as a hash. No browser answers this on a WebSocket."
+		return "Digest" + realm(c) + ": a user name and a password, sent as a hash. No browser supports this for a WebSocket."
 	case "negotiate", "ntlm", "kerberos":
-		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It takes several requests on one connection, which a " +
-			"WebSocket handshake does not have: log in on a page first and use its cookie."
+		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It takes several requests on one connection, but a " +
+			"WebSocket handshake is a single request: log in on a page first and use its cookie."
 	case "apikey", "api-key":
-		return c.scheme + realm(c) + ": a key that the server's owner hands out, in the header that its documentation names: " +
+		return c.scheme + realm(c) + ": a key issued by the server's owner, in the header that its documentation names: " +
 			"--api-key KEY --api-key-header NAME."
 	}
 	return fmt.Sprintf("%s%s: a scheme that this program does not know; see the server's documentation.", c.scheme, realm(c))
@@ -151,15 +151,15 @@ func wantedBearer(c challenge, given bool) string {
 	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
 	switch e := c.param("error"); {
 	case e == "" && given: // a server need not tell what was wrong
-		s += " It names no error, so it does not tell whether it saw the token of the request."
+		s += " It names no error, so whether the server received the token is unknown."
 	case e == "":
-		s += " It names no error: the request had no token that the server saw."
+		s += " It names no error: the server received no token."
 	case e == "invalid_token":
 		s += " invalid_token: the token is expired, revoked, malformed, or issued for another audience; get a new one."
 	case e == "insufficient_scope":
-		s += " insufficient_scope: the token is good and does not allow this; ask for one with the scope that is named."
+		s += " insufficient_scope: the token is valid but does not allow this; request one with the named scope."
 	case e == "invalid_request":
-		s += " invalid_request: the request holds the token twice, in the wrong place or wrongly written."
+		s += " invalid_request: the request holds the token twice, in the wrong place or malformed."
 	default:
 		s += fmt.Sprintf(" It names the error %q.", e)
 	}

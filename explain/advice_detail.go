@@ -30,13 +30,13 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	path, _, _ := strings.Cut(r.Target.Path, "?")
 	switch {
 	case containsAny(strings.ToLower(to.Path), []string{"login", "signin", "sign-in", "sign_in", "oauth", "/auth"}):
-		d.forClient("It leads to a login: the request has no session, or one that has ended.")
+		d.forClient("It leads to a login page: the request has no session, or an expired one.")
 	case !equalFold(host, r.Target.Host):
-		d.forClient("It leads to another host, whose cookies and allowed origins are others.")
+		d.forClient("It leads to another host, which has other cookies and allowed origins.")
 	case secure && !r.Target.Secure:
 		d.forClient("It leads from http to https: use wss:// instead of ws://.")
 	case strings.TrimSuffix(to.EscapedPath(), "/") == strings.TrimSuffix(path, "/") && to.EscapedPath() != path:
-		d.forClient(fmt.Sprintf("It differs in the slash at the end only: use the path %s", to.EscapedPath()))
+		d.forClient(fmt.Sprintf("It differs only in the trailing slash: use the path %s", to.EscapedPath()))
 	}
 }
 
@@ -57,11 +57,11 @@ func otherClause(r *Report, d *Diagnosis) {
 func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 	after := r.Response.Value("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
-		d.forClient(fmt.Sprintf("Come back in %d seconds, as Retry-After says.", seconds))
+		d.forClient(fmt.Sprintf("Retry in %d seconds, as Retry-After says.", seconds))
 	} else if at, err := http.ParseTime(after); err == nil {
-		d.forClient(fmt.Sprintf("Come back after %s, as Retry-After says.", at.UTC().Format(time.RFC1123)))
+		d.forClient(fmt.Sprintf("Retry after %s, as Retry-After says.", at.UTC().Format(time.RFC1123)))
 	} else {
-		d.forOwner("The answer has no Retry-After that can be read: send one, in seconds.")
+		d.forOwner("The response has no valid Retry-After: send one, in seconds.")
 	}
 	nameProxy(r, f, d)
 }
@@ -69,7 +69,7 @@ func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 // explainAllow names the methods that the path takes.
 func explainAllow(r *Report, f Finding, d *Diagnosis) {
 	if allow := r.Response.Value("Allow"); allow != "" {
-		d.forClient(fmt.Sprintf("The path takes %s.", allow))
+		d.forClient(fmt.Sprintf("The path allows %s.", allow))
 	}
 	suspectProxy(r, f, d)
 }
@@ -80,9 +80,9 @@ func explainUpgradeWanted(r *Report, _ Finding, d *Diagnosis) {
 	if wanted == "" {
 		return
 	}
-	d.Cause = fmt.Sprintf("The server wants another protocol than WebSocket on this path: %s.", wanted)
+	d.Cause = fmt.Sprintf("The server requires a protocol other than WebSocket on this path: %s.", wanted)
 	if strings.HasPrefix(strings.ToUpper(wanted), "TLS/") {
-		d.forClient("TLS is what it wants first: use wss://.")
+		d.forClient("It requires TLS: use wss://.")
 	}
 }
 
@@ -95,7 +95,7 @@ func explainVersions(r *Report, _ Finding, d *Diagnosis) {
 	d.Cause = fmt.Sprintf("The server does not speak version 13 of the protocol, which is RFC 6455 and the only one in use: "+
 		"its Sec-WebSocket-Version lists %s.", strings.Join(all, ", "))
 	if slices.Contains(all, "8") {
-		d.forOwner("Version 8 was a draft of 2011 (hybi-08 to hybi-12), whose frames are those of today; its Origin header was called " +
+		d.forOwner("Version 8 was a draft of 2011 (hybi-08 to hybi-12), with the same frames as today; its Origin header was called " +
 			"Sec-WebSocket-Origin.")
 	}
 }
@@ -115,7 +115,7 @@ func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 		d.Evidence = append(d.Evidence, "offered: "+strings.Join(offered, ", "))
 	}
 	if i := slices.IndexFunc(offered, func(o string) bool { return o != chosen && equalFold(o, chosen) }); i >= 0 {
-		d.forClient(fmt.Sprintf("Capitals count: %q was offered and %q chosen.", offered[i], chosen))
+		d.forClient(fmt.Sprintf("Case matters: %q was offered, but %q was chosen.", offered[i], chosen))
 	}
 }
 
@@ -130,7 +130,7 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	case accepted:
 		d.Cause = fmt.Sprintf("The server refuses %s: with another origin it accepts the same request.", page)
 	case r.Response != nil && blamesOrigin(words(r.Response.Body)):
-		d.Cause = fmt.Sprintf("The server refuses %s: its answer says that the origin is the reason.", page)
+		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
 	}
 	for _, o := range r.Origins {
 		if o.Opened {
@@ -142,7 +142,7 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	}
 	remarkOrigin(r, d)
 	if r.Target.Secure && strings.HasPrefix(r.Target.Origin, "http://") && accepted {
-		d.forClient("Old clients send Origin: http:// over wss as well, Python's websocket-client and libwebsockets among them: update them, or set " +
+		d.forClient("Old clients, among them Python's websocket-client and libwebsockets, send Origin: http:// over wss as well: update them, or set " +
 			"the origin.")
 	}
 }
@@ -162,11 +162,11 @@ func wrongOrigin(s string) string {
 	case !ok:
 		return "has no scheme: a browser sends scheme, host and port, such as https://app.example"
 	case strings.ContainsAny(rest, "/?#"):
-		return "has a path: a browser sends scheme, host and port, without a slash at the end"
+		return "has a path: a browser sends scheme, host and port, without a trailing slash"
 	case s != strings.ToLower(s):
-		return "has capitals: a browser sends small letters, and servers compare exactly"
+		return "has upper-case letters: a browser sends lower case, and servers compare exactly"
 	case scheme == "https" && strings.HasSuffix(rest, ":443"), scheme == "http" && strings.HasSuffix(rest, ":80"):
-		return "names the port that its scheme implies, which a browser leaves out"
+		return "names the default port of its scheme, which a browser omits"
 	}
 	return ""
 }
@@ -181,7 +181,7 @@ func withOrigin(origin string) string {
 // explainForbidden says whether it can be the origin.
 func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	if len(r.Origins) == 0 {
-		d.forClient("Other origins were not tried: leave --no-probes out, or try --origin with that of the server itself.")
+		d.forClient("Other origins were not tried: omit --no-probes, or try --origin with that of the server itself.")
 	} else {
 		var tried []string
 		for _, o := range r.Origins {
@@ -189,7 +189,7 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 		}
 		d.Cause = "The server refuses this client. It refused the request " + strings.Join(tried, " and ") +
 			" too, so the origin is not the likely reason."
-		d.forClient("It may still be the origin if the server allows only others: --origin with that of the page in question would show it.")
+		d.forClient("The origin may still be the reason if the server allows only others: try --origin with that of the page in question.")
 	}
 	if r.Target != nil {
 		remarkOrigin(r, d)
@@ -201,9 +201,9 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case r.Target == nil:
 	case len(r.Target.Credentials) == 0:
-		d.forClient("The request had no credential; some servers answer 403 where 401 would be right.")
+		d.forClient("The request had no credential; some servers answer with 403 where 401 would be correct.")
 	default:
-		d.forClient("The request had a credential (" + strings.Join(r.Target.Credentials, ", ") + "): its user may lack the right.")
+		d.forClient("The request had a credential (" + strings.Join(r.Target.Credentials, ", ") + "): its user may lack permission.")
 	}
 	nameProxy(r, f, d)
 }
@@ -216,7 +216,7 @@ func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
 	for _, c := range r.Target.Credentials {
 		switch c {
 		case "cookie", "basic", "client certificate":
-			d.forOwner(fmt.Sprintf("This request had a credential that browsers send by themselves (%s): fix this first.", c))
+			d.forOwner(fmt.Sprintf("This request had a credential that browsers send automatically (%s): fix this first.", c))
 		}
 	}
 }

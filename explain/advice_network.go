@@ -9,48 +9,48 @@ import (
 var networkAdvice = []explanation{
 	{
 		fault: FaultURL, clause: "RFC 6455 §3",
-		cause: "The URL is not that of a WebSocket: that is ws:// or wss://, a host, perhaps a port, a path and a query, and " +
+		cause: "This is not a WebSocket URL: that has the scheme ws:// or wss://, a host, perhaps a port, a path and a query, and " +
 			"no fragment.",
-		owner:  []string{"Publish the URL whole, such as wss://chat.example/socket."},
+		owner:  []string{"Publish the complete URL, such as wss://chat.example/socket."},
 		client: []string{"Write the URL as wss://HOST/PATH, or ws://HOST/PATH without TLS; drop a #fragment or write # as %23."},
 	},
 	{
 		fault: FaultMixedContent, clause: "WHATWG Fetch §4.1",
-		cause: "A page that came over https must not open ws:// to another host: browsers refuse it as mixed content before anything is sent. Programs " +
+		cause: "A page loaded over https must not open ws:// to another host: browsers block it as mixed content before anything is sent. Programs " +
 			"do not.",
-		owner:  []string{"Serve wss://: a certificate costs nothing, and a proxy in front can do the TLS."},
+		owner:  []string{"Serve wss://: a certificate costs nothing, and a proxy in front can terminate TLS."},
 		client: []string{"Use wss:// on this page. For a test on one machine, ws://localhost is allowed."},
 	},
 	{
 		fault: FaultBlockedPort, clause: "WHATWG Fetch §2.9",
-		cause: "Browsers do not connect to this port, which belongs to another protocol: new WebSocket fails there before anything is sent. " +
+		cause: "Browsers block this port, which belongs to another protocol: new WebSocket fails there before anything is sent. " +
 			"Programs connect.",
-		owner:  []string{"Serve the WebSocket on another port: 443 with TLS gets through everywhere."},
-		client: []string{"Only another port helps: the list is in the standard that browsers implement."},
+		owner:  []string{"Serve the WebSocket on another port: 443 with TLS is open almost everywhere."},
+		client: []string{"Use another port: the list is part of the standard that browsers implement."},
 	},
 	{
 		fault: FaultRequest, clause: "RFC 6455 §4.1", general: true,
-		cause: "Something that was to be added to the request cannot stand in it, so nothing was sent.",
-		owner: []string{"Nothing reached the server: this is the caller's."},
-		client: []string{"See in the evidence what it is: a line end in a token is most often that of the file which it was read from.",
-			"The handshake's own headers are set by the program: subprotocols are offered with --subprotocol, an origin with --origin."},
+		cause: "A value to be added to the request is not valid in it, so nothing was sent.",
+		owner: []string{"Nothing reached the server: the caller must fix this."},
+		client: []string{"The evidence names the value. A newline in a token most often comes from the file that it was read from.",
+			"The program sets the handshake's own headers: use --subprotocol for subprotocols, and --origin for an origin."},
 	},
 	{
 		fault: FaultNameNotFound, clause: "RFC 1035 §4.1.1",
-		cause: "The host name has no address: the name servers say that it does not exist, or that no address belongs to it.",
+		cause: "The host name has no address: the name servers say that it does not exist, or has no address records.",
 		owner: []string{
 			"Publish an A or AAAA record for the name, and check it with: dig +short NAME",
-			"A new record is seen only when the negative answer has left the caches: the last number of the zone's SOA, in seconds.",
+			"A new record becomes visible only when the cached negative answer expires: after the last number of the zone's SOA, in seconds.",
 		},
 		client: []string{
 			"Check the spelling of the name.",
-			"A name of an inner network is known only inside: check the VPN, /etc/hosts, the name server in use.",
+			"A name of a private network resolves only inside it: check the VPN, /etc/hosts and the name server in use.",
 		},
 		detail: explainNoName,
 	},
 	{
 		fault: FaultNameServer, clause: "RFC 1035 §4.1.1",
-		cause: "The name server failed or gave no answer, so that it is not known whether the name has an address.",
+		cause: "The name server failed or did not answer, so whether the name has an address is unknown.",
 		owner: []string{
 			"Check the name servers of the zone: dig +trace NAME shows which of them fails.",
 			"SERVFAIL is often a DNSSEC signature that has expired: check with delv NAME.",
@@ -59,50 +59,50 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultRefused, clause: "RFC 9293 §3.5.2",
-		cause: "The connection was refused: most often nothing listens on that port; a firewall can refuse it, too.",
+		cause: "The connection was refused: most often nothing is listening on that port; a firewall can also refuse it.",
 		owner: []string{
 			"Check that the server runs and listens on this port: ss -ltnp",
-			"One that listens on 127.0.0.1 or in a container is not reached from outside: listen on 0.0.0.0 or publish the port.",
+			"A server that listens on 127.0.0.1 or in a container cannot be reached from outside: listen on 0.0.0.0, or publish the port.",
 		},
 		client: []string{"Check the port: ws:// without one means 80, wss:// means 443."},
 		detail: explainRefused,
 	},
 	{
 		fault: FaultConnectTimeout, clause: "RFC 9293 §3.8.3",
-		cause: "No address of the host answered: the packets are lost on the way, or dropped by a firewall or a full server.",
+		cause: "No address of the host responded: the packets are lost on the way, or dropped by a firewall or a server with a full backlog.",
 		owner: []string{
-			"Let the port through the firewall or the security group, and check that the host is up.",
-			"If it is only under load, the queue of the listener is full: ss -lnt shows Recv-Q at its bound; accept faster.",
+			"Open the port in the firewall or the security group, and check that the host is up.",
+			"If it happens only under load, the listener's queue is full: ss -lnt shows Recv-Q at its limit; accept faster.",
 		},
-		client: []string{"Check the address and the port; try from another network; many networks let only ports 80 and 443 out."},
+		client: []string{"Check the address and the port, and try from another network: many networks allow only ports 80 and 443."},
 	},
 	{
 		fault: FaultUnreachable, clause: "RFC 9293 §3.9.2.2",
-		cause:  "No way leads from this machine to any address of the host.",
-		owner:  []string{"Check that the addresses in the DNS are public ones, and that the host's network is announced."},
+		cause:  "This machine has no route to any address of the host.",
+		owner:  []string{"Check that the addresses in DNS are public, and that the host's network is announced."},
 		client: []string{"Check this machine's network, its VPN and its routes: ip route get ADDRESS"},
 		detail: explainUnreachable,
 	},
 	{
 		fault: FaultIPv6, clause: "RFC 8305 §5",
-		cause: "The name has IPv6 addresses that do not answer while IPv4 does, so every client without a fallback waits or fails.",
+		cause: "The name has IPv6 addresses that do not respond, while IPv4 works, so every client without a fallback waits or fails.",
 		owner: []string{
-			"Make the server listen on IPv6 too (listen [::]:443), and let it through the firewall.",
-			"Or remove the AAAA record from the DNS.",
+			"Make the server listen on IPv6 too (listen [::]:443), and allow it in the firewall.",
+			"Or remove the AAAA record from DNS.",
 		},
-		client: []string{"Use a client that tries both kinds of addresses; until it is fixed, ask for IPv4 addresses only."},
+		client: []string{"Use a client that tries both IPv6 and IPv4; until this is fixed, look up only IPv4 addresses."},
 	},
 	{
 		fault: FaultProxyUnreachable, clause: "RFC 9110 §9.3.6",
-		cause:  "The proxy between the client and the server was not reached, or what answers there is not a proxy of its kind.",
-		owner:  []string{"Nothing reached the server: this is between the client and its proxy."},
+		cause:  "The proxy between the client and the server could not be reached, or is not a proxy of the configured kind.",
+		owner:  []string{"Nothing reached the server: the problem is between the client and its proxy."},
 		client: []string{"Check the address in --proxy, HTTPS_PROXY and HTTP_PROXY, or name this host in NO_PROXY."},
 	},
 	{
 		fault: FaultProxyAuth, clause: "RFC 9110 §15.5.8",
-		cause:  "The proxy between the client and the server wants credentials before it opens a tunnel.",
-		owner:  []string{"Nothing reached the server: this is between the client and its proxy."},
-		client: []string{"Put them into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT. Or name this host in NO_PROXY."},
+		cause:  "The proxy between the client and the server requires credentials before it opens a tunnel.",
+		owner:  []string{"Nothing reached the server: the problem is between the client and its proxy."},
+		client: []string{"Put them in the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT. Or name this host in NO_PROXY."},
 		detail: explainProxyChallenge,
 	},
 	{
@@ -110,22 +110,22 @@ var networkAdvice = []explanation{
 		cause: "The proxy between the client and the server does not open a tunnel to it.",
 		owner: []string{"Serve wss:// on port 443: it is the only port to which many proxies open a tunnel."},
 		client: []string{
-			"Use wss:// on port 443, or ask who runs the proxy to allow CONNECT to this host and port.",
+			"Use wss:// on port 443, or ask the proxy's operator to allow CONNECT to this host and port.",
 			"Name this host in NO_PROXY if it can be reached without the proxy.",
 		},
 		detail: explainProxyRefusal,
 	},
 	{
 		fault:  FaultInterrupted,
-		cause:  "The caller stopped before it was over, so this says nothing about the server.",
+		cause:  "The caller stopped before the handshake was finished, so this says nothing about the server.",
 		owner:  []string{"Nothing: the client stopped."},
 		client: []string{"Run it again and let it finish."},
 	},
 	{
 		fault:  FaultTimeout,
-		cause:  "The time for all of it was over before the handshake was.",
-		owner:  []string{"See which step took the time: a slow name server, a far host, or a server that is overloaded."},
-		client: []string{"Allow more time, then look at the step that was under way when it was over."},
+		cause:  "The overall timeout expired before the handshake was finished.",
+		owner:  []string{"Check which step took the time: a slow name server, a distant host, or an overloaded server."},
+		client: []string{"Allow more time, and look at the step that was in progress when the timeout expired."},
 	},
 }
 
@@ -143,7 +143,7 @@ func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 // explainRefused says where else on this machine something listens.
 func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	if _, addr, ok := strings.Cut(f.Detail, listensOn); ok {
-		d.forOwner("The server listens on " + addr + " alone: have it listen on both loopback addresses, or on localhost with a library that does so.")
+		d.forOwner("The server listens on " + addr + " only: make it listen on both loopback addresses, or on localhost with a library that does so.")
 		d.forClient("Use ws://localhost, for which browsers try both addresses, or " + addr + ".")
 	}
 }
@@ -152,13 +152,13 @@ func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
 	if _, why, ok := strings.Cut(f.Detail, ": "); ok && why != noWay {
 		d.Cause = "This machine could not open a connection to the host: " + why + "."
-		d.ForClient = append([]string{"See what the error means here: a local firewall, a sandbox, or a limit of this machine is likely."}, d.ForClient...)
+		d.ForClient = append([]string{"Look up the error: a local firewall, a sandbox, or a limit of this machine is likely."}, d.ForClient...)
 	}
 }
 
 func explainProxyRefusal(r *Report, f Finding, d *Diagnosis) {
 	if f.Clause == clauseSocks {
-		d.ForClient[0] = "Check the user and the password in the proxy's URL, or ask who runs the proxy to allow connections to this host and port."
+		d.ForClient[0] = "Check the user and the password in the proxy's URL, or ask the proxy's operator to allow connections to this host and port."
 	}
 	if r.Response == nil {
 		return

@@ -25,29 +25,29 @@ var products = []product{
 		"no server is available to handle this request.", "the server returned an invalid or incomplete response.",
 		"the server didn't respond in time.",
 	}, upgrade: []string{
-		"HAProxy passes upgrades on in mode http. Remove rules that touch these headers, and set a time for tunnels:",
+		"HAProxy forwards upgrades in mode http. Remove rules that change these headers, and set a timeout for tunnels:",
 		"    http-request del-header Upgrade      # remove this",
 		"    timeout tunnel 1h",
 	}},
 	{name: "Apache", server: "apache", page: "apache", upgrade: []string{
-		"Apache from 2.4.47 on, in the virtual host; before that, mod_proxy_wstunnel and a ws:// URL:",
+		"Apache 2.4.47 or later, in the virtual host; before that, mod_proxy_wstunnel and a ws:// URL:",
 		`    ProxyPass "/ws" "http://backend:8080/ws" upgrade=websocket`,
 		`    ProxyPass "/ws" "ws://backend:8080/ws"`,
 	}},
 	{name: "Caddy", server: "caddy", via: "caddy", upgrade: []string{
-		"Caddy passes upgrades on with reverse_proxy alone. Remove what deletes or sets these headers:",
+		"Caddy forwards upgrades with reverse_proxy alone. Remove what deletes or sets these headers:",
 		"    reverse_proxy backend:8080",
 		"    header_up -Upgrade      # remove this, and header_up Connection",
 	}},
-	{name: "the load balancer of AWS", server: "awselb", upgrade: []string{
-		"An ALB passes upgrades on to target groups of HTTP/1.1 only, not of HTTP/2 or gRPC: check the target group's protocol version.",
-		"If the ALB is right, it is what stands behind it.",
+	{name: "the AWS load balancer", server: "awselb", upgrade: []string{
+		"An ALB forwards upgrades only to target groups of HTTP/1.1, not of HTTP/2 or gRPC: check the target group's protocol version.",
+		"If the ALB is configured correctly, the cause is behind it.",
 	}},
 	{name: "CloudFront", server: "cloudfront", via: "cloudfront", upgrade: []string{
 		"In CloudFront, use the origin request policy AllViewer, so that the Sec-WebSocket headers reach the origin.",
 	}},
 	{name: "Cloudflare", server: "cloudflare", upgrade: []string{
-		"In Cloudflare's dashboard, switch WebSockets on under Network. If it is on, it is what stands behind it.",
+		"In Cloudflare's dashboard, enable WebSockets under Network. If they are enabled, the cause is behind Cloudflare.",
 	}},
 	{name: "Envoy", server: "envoy", upgrade: envoyLines},
 	{name: "Envoy (Istio)", server: "istio-envoy", upgrade: envoyLines},
@@ -61,16 +61,16 @@ var products = []product{
 		"    sub vcl_pipe { set bereq.http.upgrade = req.http.upgrade; set bereq.http.connection = req.http.connection; }",
 	}},
 	{name: "Squid", server: "squid", via: "squid", page: "squid", upgrade: []string{
-		"Squid from 5 on passes upgrades on when its configuration says so:",
+		"Squid 5 and later forward upgrades if the configuration says so:",
 		"    http_upgrade_request_protocols websocket allow all",
 	}},
 	{name: "Google's front end", server: "google frontend", via: "1.1 google", upgrade: []string{
-		"Check that the backend service speaks HTTP/1.1 and not HTTP/2: only that carries an upgrade.",
+		"Check that the backend service speaks HTTP/1.1 and not HTTP/2: only HTTP/1.1 carries an upgrade.",
 	}},
 }
 
 var nginxLines = []string{
-	"nginx, in the location of the WebSocket, beside proxy_pass:",
+	"nginx, in the location of the WebSocket, next to proxy_pass:",
 	"    proxy_http_version 1.1;",
 	"    proxy_set_header Upgrade $http_upgrade;",
 	`    proxy_set_header Connection "upgrade";`,
@@ -126,9 +126,9 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	switch {
 	case p == nil:
 	case p.ownPage(r.Response):
-		d.forOwner(fmt.Sprintf("The page of the answer is that of %s itself: its error log has the reason.", p.name))
+		d.forOwner(fmt.Sprintf("The response is an error page of %s itself: its error log has the reason.", p.name))
 	default:
-		d.forOwner(fmt.Sprintf("The answer came by way of %s: see its error log, and that of the server behind it.", p.name))
+		d.forOwner(fmt.Sprintf("The response came through %s: check its error log, and that of the server behind it.", p.name))
 	}
 }
 
@@ -143,27 +143,27 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	}
 	if upgradeArrived(r) {
 		d.ForOwner = slices.DeleteFunc(d.ForOwner, func(s string) bool { return strings.Contains(s, "Upgrade") })
-		d.forOwner(fmt.Sprintf("The answer came by way of %s, which passes the upgrade on: the same request without Upgrade is answered with another "+
+		d.forOwner(fmt.Sprintf("The response came through %s, which forwards the upgrade: the same request without Upgrade is answered with another "+
 			"status, %d.", p.name, r.WithoutUpgrade))
 		return
 	}
-	d.Cause = fmt.Sprintf("%s; or %s in front of it does not pass the Upgrade and Connection headers on.", strings.TrimSuffix(d.Cause, "."),
+	d.Cause = fmt.Sprintf("%s; or %s in front of it does not forward the Upgrade and Connection headers.", strings.TrimSuffix(d.Cause, "."),
 		p.name)
-	d.forOwner(fmt.Sprintf("The answer came by way of %s. If the path is right, let it pass the upgrade on:", p.name))
+	d.forOwner(fmt.Sprintf("The response came through %s. If the path is correct, make it forward the upgrade:", p.name))
 	d.forOwner(p.upgrade...)
 }
 
 // explainStripped names the proxy that is in front and the lines that it lacks; without a name, those of the usual ones.
 func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
-		d.Cause = fmt.Sprintf("The server did not see the request for an upgrade. Most likely %s in front of it did not pass the Upgrade and "+
-			"Connection headers on: they apply to one hop only unless it is configured to.", p.name)
+		d.Cause = fmt.Sprintf("The server did not receive an upgrade request. Most likely %s in front of it did not forward the Upgrade and "+
+			"Connection headers, which a proxy does only if it is configured to.", p.name)
 		d.ForOwner = append([]string(nil), p.upgrade...)
 	}
 	if r.Response != nil && !saysUpgradeLacks(r.Response) {
-		d.Cause = strings.Replace(d.Cause, "The server did not see", "The server answers as if it did not see", 1)
+		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server answers as if it did not receive", 1)
 		if upgradeUnseen(r) {
-			d.forOwner("The same request without Upgrade got the same status, which fits. The request headers in the server's log are the proof.")
+			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log are the proof.")
 		} else {
 			d.forOwner("The request headers in the server's log are the proof: Upgrade, Connection, Sec-WebSocket-Version.")
 		}
@@ -171,11 +171,11 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if productOf(r.Response) != nil {
 		return
 	}
-	d.forOwner("If there is no proxy, the server compares wrongly: Connection is a list, such as \"keep-alive, Upgrade\", and capitals do not count.")
+	d.forOwner("If there is no proxy, the server's comparison is wrong: Connection is a list, such as \"keep-alive, Upgrade\", and case does not matter.")
 	d.forOwner(nginxLines...)
 	for _, p := range products {
 		switch p.name {
-		case "HAProxy", "Apache", "Caddy", "the load balancer of AWS":
+		case "HAProxy", "Apache", "Caddy", "the AWS load balancer":
 			d.forOwner(p.upgrade...)
 		}
 	}

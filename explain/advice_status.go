@@ -4,7 +4,7 @@ package explain
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
-		cause: "The server gave an ordinary answer instead of switching protocols: there is no WebSocket at this path, or the " +
+		cause: "The server sent an ordinary response instead of switching protocols: there is no WebSocket at this path, or the " +
 			"upgrade request did not reach it.",
 		owner: []string{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
@@ -15,7 +15,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus301, clause: "RFC 9110 §15.4.2",
-		cause: "The server says that the resource has moved permanently; browsers do not follow a redirect of a WebSocket.",
+		cause: "The server says that the resource has moved permanently; browsers do not follow redirects for a WebSocket.",
 		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
 			"From http to https: give clients a wss:// URL from the start."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
@@ -23,15 +23,15 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus302, clause: "RFC 9110 §15.4.3",
-		cause: "The server redirects the client temporarily; browsers do not follow a redirect of a WebSocket.",
-		owner: []string{"If it leads to a login page: answer 401 to a WebSocket instead, which the client can recognize.",
-			"Else exempt the WebSocket's path from the redirect."},
+		cause: "The server redirects the client temporarily; browsers do not follow redirects for a WebSocket.",
+		owner: []string{"If it leads to a login page: answer a WebSocket with 401 instead, which the client can recognize.",
+			"Otherwise exempt the WebSocket's path from the redirect."},
 		client: []string{"Log in first and send the credential along, or use the URL that the Location header names."},
 		detail: explainLocation,
 	},
 	{
 		fault: FaultStatus307, clause: "RFC 9110 §15.4.8",
-		cause: "The server redirects the client temporarily; browsers do not follow a redirect of a WebSocket.",
+		cause: "The server redirects the client temporarily; browsers do not follow redirects for a WebSocket.",
 		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
 			"From http to https: give clients a wss:// URL from the start. A browser shows its own HSTS redirects as 307."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
@@ -39,19 +39,19 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus308, clause: "RFC 9110 §15.4.9",
-		cause: "The server says that the resource has moved permanently; browsers do not follow a redirect of a WebSocket.",
+		cause: "The server says that the resource has moved permanently; browsers do not follow redirects for a WebSocket.",
 		owner: []string{"Exempt the WebSocket's path from the redirect, or publish the URL that it leads to.",
-			"From http to https, or for a slash at the end: give clients the final URL from the start."},
+			"From http to https, or for a trailing slash: give clients the final URL from the start."},
 		client: []string{"Use the URL that the Location header names, with ws:// for http:// and wss:// for https://."},
 		detail: explainLocation,
 	},
 	{
 		fault: FaultStatus400, clause: "RFC 9110 §15.5.1",
-		cause: "The server finds a mistake in the request: a parameter, a header, or the handshake itself.",
-		owner: []string{"Say in the answer's body what is wrong, and check in the log whether the request arrived intact: Host, Upgrade, " +
+		cause: "The server considers the request invalid: a parameter, a header, or the handshake itself.",
+		owner: []string{"Say in the response body what is wrong, and check in the log whether the request arrived intact: Host, Upgrade, " +
 			"Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.",
-			"A request head that is too large is 400 with many servers: cookies and long tokens count."},
-		client: []string{"Read the body of the answer, then check the query, the subprotocols and the further headers."},
+			"Many servers answer 400 to request headers that are too large: cookies and long tokens count."},
+		client: []string{"Read the response body, then check the query, the subprotocols and the other headers."},
 		detail: explainBadRequest,
 	},
 	{
@@ -60,9 +60,9 @@ var statusAdvice = []explanation{
 		owner: []string{
 			"Check the route, its prefix, and how a proxy in front rewrites the path: in nginx, proxy_pass with a path replaces " +
 				"the location's prefix, and without one it does not.",
-			"Many frameworks answer 404 when the Upgrade header did not get through, since the route matches WebSockets only.",
+			"Many frameworks answer 404 when the Upgrade header did not arrive, since the route matches WebSockets only.",
 		},
-		client: []string{"Check the path, capitals and the slash at the end included, and the host name."},
+		client: []string{"Check the path, including its case and a trailing slash, and the host name."},
 		detail: suspectProxy,
 	},
 	{
@@ -74,11 +74,11 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus426, clause: "RFC 9110 §15.5.22",
-		cause: "The server wants another protocol on this path, and it is not WebSocket.",
-		owner: []string{"Name the protocol in the Upgrade header of the answer; for a WebSocket that is:",
+		cause: "The server requires a protocol other than WebSocket on this path.",
+		owner: []string{"Name the protocol in the Upgrade header of the response; for a WebSocket that is:",
 			"    Upgrade: websocket",
 			"    Connection: Upgrade"},
-		client: []string{"Check the scheme and the path. The Upgrade header of the answer says what is spoken here."},
+		client: []string{"Check the scheme and the path. The Upgrade header of the response names the required protocol."},
 		detail: explainUpgradeWanted,
 	},
 	{
@@ -86,24 +86,24 @@ var statusAdvice = []explanation{
 		cause: "The server does not speak version 13 of the protocol, which is RFC 6455 and the only one in use.",
 		owner: []string{"Update the WebSocket library: versions 0 to 8 are drafts from before 2011.",
 			"Check that no proxy changes the Sec-WebSocket-Version header."},
-		client: []string{"Only a server that speaks version 13 helps."},
+		client: []string{"Use a server that speaks version 13."},
 		detail: explainVersions,
 	},
 	{
 		fault: FaultUpgradeStripped, clause: "RFC 9110 §7.6.1",
-		cause: "The server did not see the request for an upgrade. Most likely a proxy in front of it did not pass the Upgrade and Connection " +
-			"headers on: they apply to one hop only unless it is configured to.",
-		owner: []string{"Configure each proxy on the way to pass the upgrade on."},
+		cause: "The server did not receive an upgrade request. Most likely a proxy in front of it did not forward the Upgrade and Connection " +
+			"headers, which a proxy does only if it is configured to.",
+		owner: []string{"Configure each proxy on the way to forward the upgrade."},
 		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
 		detail: explainStripped,
 	},
 	{
 		fault: FaultHeaderLost, clause: "RFC 6455 §4.2.1",
-		cause: "The request for an upgrade reached the server, without another header of the handshake that the client sent: something on the " +
+		cause: "The upgrade request reached the server, but without another handshake header that the client sent: something on the " +
 			"path removed or changed it.",
-		owner: []string{"See in the server's log which headers arrive, and let each proxy pass on Sec-WebSocket-Key, Sec-WebSocket-Version, " +
-			"Sec-WebSocket-Protocol and Sec-WebSocket-Extensions as they came.",
+		owner: []string{"Check in the server's log which headers arrive, and make each proxy forward Sec-WebSocket-Key, Sec-WebSocket-Version, " +
+			"Sec-WebSocket-Protocol and Sec-WebSocket-Extensions unchanged.",
 			"If all of them arrive, the server's own check of the handshake is wrong: update its WebSocket library."},
 		client: []string{"Only the server's owner can fix this. If the server has a port or name without the proxy, try that.",
 			"wss:// instead of ws:// helps when the proxy belongs to the client's own network."},
@@ -111,18 +111,18 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus500, clause: "RFC 9110 §15.6.1",
-		cause: "The server failed while it handled the handshake.",
-		owner: []string{"See the server's log for the error at that moment.",
+		cause: "The server failed while handling the handshake.",
+		owner: []string{"Check the server's log for the error at that time.",
 			"A middleware that wraps the response and cannot hand the connection over is a common cause: in Go, its writer must " +
-				"have Unwrap or http.Hijacker."},
+				"implement Unwrap or http.Hijacker."},
 		client: []string{"Try again later, and report the time of the failure to the owner."},
 		detail: explainServerError,
 	},
 	{
 		fault: FaultStatus502, clause: "RFC 9110 §15.6.3",
-		cause: "A proxy in front of the server got no valid answer from it.",
+		cause: "A proxy in front of the server received no valid response from it.",
 		owner: []string{"Check that the backend runs, that the proxy has its address, port and scheme right, and that the backend does not " +
-			"hang up on the handshake; the proxy's error log says which.",
+			"close the connection on the handshake; the proxy's error log says which.",
 			"nginx: \"upstream prematurely closed connection\" and \"connect() failed\" name the cause in error.log."},
 		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
@@ -130,24 +130,24 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus503, clause: "RFC 9110 §15.6.4",
 		cause: "The server, or a proxy in front of it, accepts no connections now: it is overloaded, restarting, or has no backend left.",
-		owner: []string{"Check the health checks of the backends, and the limits of connections. A node that drains answers this on purpose: " +
-			"the proxy should have taken it out before."},
-		client: []string{"Try again with exponential backoff and jitter; after Retry-After if the answer has one."},
+		owner: []string{"Check the backends' health checks, and the limits on connections. A draining node answers this on purpose: the proxy " +
+			"should have removed it before."},
+		client: []string{"Try again with exponential backoff and jitter, and after Retry-After if the response has one."},
 		detail: explainRetryAfter,
 	},
 	{
 		fault: FaultStatus504, clause: "RFC 9110 §15.6.5",
-		cause: "A proxy in front of the server waited for its answer for too long.",
-		owner: []string{"See what the backend waits for before its 101; check that the proxy reaches it at all (firewall, wrong port).",
+		cause: "A proxy in front of the server timed out while waiting for its response.",
+		owner: []string{"Find out what the backend waits for before its 101; check that the proxy reaches it at all (firewall, wrong port).",
 			"Raising the proxy's timeout only hides it: a handshake takes milliseconds."},
 		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
 	},
 	{
 		fault: FaultStatusOther, clause: "RFC 9110 §15",
-		cause:  "The server answered with a status that is not 101, so that nothing was opened.",
-		owner:  []string{"Answer 101 to a handshake that is good, and 400, 401, 403, 404, 426, 429 or 503 to one that is not."},
-		client: []string{"Read the status and the body of the answer."},
+		cause:  "The server answered with a status that is not 101, so no WebSocket was opened.",
+		owner:  []string{"Answer a valid handshake with 101, and any other with 400, 401, 403, 404, 426, 429 or 503."},
+		client: []string{"Read the status and the body of the response."},
 		detail: explainOtherStatus,
 	},
 }
@@ -157,9 +157,9 @@ var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",
 		cause: "The server requires authentication, and the request has no credential that it accepts.",
-		owner: []string{"Say in WWW-Authenticate what is wanted, if the answer does not: RFC 9110 §11.6.1 asks for it with every 401.",
+		owner: []string{"Say in WWW-Authenticate what is required, if the response does not: RFC 9110 §11.6.1 requires it in every 401.",
 			"Browsers cannot set Authorization on a WebSocket: offer a cookie, a ticket in the query, or a token in a subprotocol."},
-		client: []string{"Send a credential that fits the challenge."},
+		client: []string{"Send a credential that matches the challenge."},
 		detail: explainChallenge,
 	},
 	{
@@ -168,7 +168,7 @@ var refusalAdvice = []explanation{
 		owner: []string{"If the page is yours, add its origin to those allowed: scheme, host and port exactly. handfast, and others:",
 			"    origins: [https://app.example]",
 			"    CheckOrigin (gorilla), OriginPatterns (coder), allowed_request_origins (Rails), setAllowedOrigins (Spring)",
-			"Behind a proxy, the server compares with the Host header that it gets, port included. nginx:",
+			"Behind a proxy, the server compares with the Host header that it receives, including the port. nginx:",
 			"    proxy_set_header Host $http_host;"},
 		client: []string{"Connect from a page that the server allows; a program sets --origin, or sends no Origin at all."},
 		detail: explainOrigins,
@@ -176,25 +176,25 @@ var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus403, clause: "RFC 9110 §15.5.4",
 		cause: "The server refuses this client.",
-		owner: []string{"See the server's log for the rule: an origin that is not allowed, an identity without the right, an address, a firewall " +
-			"for web applications, a CSRF check."},
-		client: []string{"Check the origin and the rights of the account; a VPN or another network, if addresses are filtered.",
-			"The body of the answer may name the rule."},
+		owner: []string{"Check the server's log for the rule: an origin that is not allowed, a user without permission, an address, a web " +
+			"application firewall, a CSRF check."},
+		client: []string{"Check the origin and the permissions of the account; try a VPN or another network if addresses are filtered.",
+			"The response body may name the rule."},
 		detail: explainForbidden,
 	},
 	{
 		fault: FaultStatus407, clause: "RFC 9110 §15.5.8",
-		cause:  "The server itself answered 407, which only a proxy should: it is one, or passes on the answer of one.",
-		owner:  []string{"If the server asks for credentials, answer 401 and WWW-Authenticate. If a proxy behind it does, give it the credentials there."},
+		cause:  "The server itself answered 407, which only a proxy should: it is one, or forwards the response of one.",
+		owner:  []string{"If the server itself requires credentials, answer with 401 and WWW-Authenticate. If a proxy behind it does, configure the credentials there."},
 		client: []string{"If this host is a proxy, use it as one: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, and the server in the URL."},
 		detail: explainProxyChallenge,
 	},
 	{
 		fault: FaultStatus429, clause: "RFC 6585 §4",
-		cause: "The server has had too many requests from this client.",
-		owner: []string{"Limit by user rather than by address: whole offices share one. Send Retry-After, so that clients know when to come back."},
+		cause: "The server has received too many requests from this client.",
+		owner: []string{"Limit by user rather than by address: whole offices share one. Send Retry-After, so that clients know when to retry."},
 		client: []string{"Wait, then reconnect with exponential backoff and jitter; look for a loop that reconnects immediately.",
-			"Open one connection for a user, not one for every tab or component."},
+			"Open one connection per user, not one per tab or component."},
 		detail: explainRetryAfter,
 	},
 }

@@ -1,21 +1,21 @@
 package explain
 
-const useLibrary = "Use a WebSocket library instead of writing the answer by hand, and let nothing change its fields afterwards."
+const useLibrary = "Use a WebSocket library instead of writing the response by hand, and make sure that nothing changes its fields afterwards."
 
 // When one of the two fields of a 101 is missing the advice is the same, whichever it is.
 var (
-	bothFields = []string{"The answer needs both lines, and each proxy on the way has to pass them on:",
+	bothFields = []string{"The response needs both lines, and each proxy on the way must forward them:",
 		"    Upgrade: websocket",
 		"    Connection: Upgrade",
 		useLibrary}
-	fieldLost = []string{"Only the server's owner can fix this; a proxy on the way may also have taken the header away: try wss://."}
+	fieldLost = []string{"Only the server's owner can fix this; a proxy on the way may also have removed the header: try wss://."}
 )
 
 // switchingAdvice is about a 101 that breaks a rule: a client has to fail the connection, and browsers do.
 var switchingAdvice = []explanation{
 	{
 		fault: FaultHTTP10, clause: "RFC 9110 §15.2",
-		cause: "The server answered 101 in HTTP/1.0, which has no such answers.",
+		cause: "The server answered 101 in HTTP/1.0, which has no such response.",
 		owner: []string{"Answer with HTTP/1.1. A proxy that speaks HTTP/1.0 to the server is a common cause. nginx:",
 			"    proxy_http_version 1.1;"},
 		client: []string{"Only the server's owner can fix this."},
@@ -23,24 +23,24 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultUpgradeMissing, clause: "RFC 6455 §4.1",
-		cause: "The 101 has no Upgrade header, so that it does not say to which protocol it switches.",
+		cause: "The 101 has no Upgrade header, so it does not name the protocol that it switches to.",
 		owner: bothFields, client: fieldLost, detail: explainStrippedAnswer,
 	},
 	{
 		fault: FaultUpgradeWrong, clause: "RFC 6455 §4.1",
-		cause:  "The Upgrade header of the 101 names another protocol than websocket.",
-		owner:  []string{"The answer to this request has to say:", "    Upgrade: websocket", useLibrary},
-		client: []string{"Check the path: something answers there that upgrades, but to something else."},
+		cause:  "The Upgrade header of the 101 names a protocol other than websocket.",
+		owner:  []string{"The response to this request must have:", "    Upgrade: websocket", useLibrary},
+		client: []string{"Check the path: the server there upgrades to another protocol."},
 	},
 	{
 		fault: FaultConnectionMissing, clause: "RFC 6455 §4.1",
-		cause: "The 101 has no Connection header, so that its Upgrade header does not hold.",
+		cause: "The 101 has no Connection header, so its Upgrade header does not apply.",
 		owner: bothFields, client: fieldLost, detail: explainStrippedAnswer,
 	},
 	{
 		fault: FaultConnectionWrong, clause: "RFC 6455 §4.1",
-		cause: "The Connection header of the 101 lacks the word Upgrade, so that its Upgrade header does not hold.",
-		owner: []string{"The answer needs both lines; a proxy must not put keep-alive or close in their place:",
+		cause: "The Connection header of the 101 lacks the token Upgrade, so its Upgrade header does not apply.",
+		owner: []string{"The response needs both lines; a proxy must not put keep-alive or close in their place:",
 			"    Upgrade: websocket",
 			"    Connection: Upgrade"},
 		client: []string{"Only the server's owner can fix this; a proxy on the way may also have changed the header: try wss://."},
@@ -48,31 +48,31 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultAcceptMissing, clause: "RFC 6455 §4.1",
-		cause: "The 101 has no Sec-WebSocket-Accept header, which proves that the server has understood this very request.",
+		cause: "The 101 has no Sec-WebSocket-Accept header, which proves that the server has understood this request.",
 		owner: []string{"Send the SHA-1 of the key and the GUID, in base64:",
 			"    Sec-WebSocket-Accept: base64(SHA-1(key + \"258EAFA5-E914-47DA-95CA-C5AB0DC85B11\"))",
 			useLibrary},
-		client: []string{"Only the server's owner can fix this. An answer from before 2011 has no such header, nor does one that is made up."},
+		client: []string{"Only the server's owner can fix this. Servers that speak a draft from before 2011 do not send this header, nor do those that only pretend to speak WebSocket."},
 	},
 	{
 		fault: FaultAcceptWrong, clause: "RFC 6455 §4.1",
-		cause: "The Sec-WebSocket-Accept header of the 101 does not fit the key of this request.",
-		owner: []string{"Compute it from the key as it stands in the header, as text, not decoded, without spaces around it:",
+		cause: "The Sec-WebSocket-Accept header of the 101 does not match the key of this request.",
+		owner: []string{"Compute it from the text of the key in the header, not decoded, without spaces around it:",
 			"    Sec-WebSocket-Accept: base64(SHA-1(key + \"258EAFA5-E914-47DA-95CA-C5AB0DC85B11\"))",
 			"The base64 is that of the 20 bytes of the hash, not of its 40 hexadecimal digits.",
 			"If the computation is right, a cache or a proxy answers with the handshake of another client: do not cache it."},
-		client: []string{"Only the server's owner can fix this. Do not skip this check: it keeps other services from being taken for a WebSocket."},
+		client: []string{"Only the server's owner can fix this. Do not skip this check: it prevents other services from being mistaken for a WebSocket."},
 	},
 	{
 		fault: FaultAcceptRepeated, clause: "RFC 6455 §11.3.3",
 		cause:  "The 101 has more than one Sec-WebSocket-Accept header.",
-		owner:  []string{"Let only one place write it: a framework and the application, or a proxy and the server, both do.", useLibrary},
+		owner:  []string{"Write it in one place only: both a framework and the application, or both a proxy and the server, write it.", useLibrary},
 		client: []string{"Only the server's owner can fix this."},
 	},
 	{
 		fault: FaultSubprotocolUnasked, clause: "RFC 6455 §4.1",
-		cause: "The server chose a subprotocol that the client did not offer, so that browsers fail the connection.",
-		owner: []string{"Choose one of those in the request's Sec-WebSocket-Protocol, compared exactly, capitals included; else send no such header."},
+		cause: "The server chose a subprotocol that the client did not offer, so browsers fail the connection.",
+		owner: []string{"Choose one of those in the request's Sec-WebSocket-Protocol, compared exactly, including case; otherwise send no such header."},
 		client: []string{"Offer what the server speaks. In a browser, and here:",
 			"    new WebSocket(url, [\"NAME\"])",
 			"    --subprotocol NAME"},
@@ -80,12 +80,12 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultSubprotocolNone, clause: "WHATWG WebSockets §2.2",
-		cause: "The client offered subprotocols and the server chose none: RFC 6455 lets it, but browsers fail the connection.",
+		cause: "The client offered subprotocols and the server chose none: RFC 6455 allows that, but browsers fail the connection.",
 		owner: []string{"Configure the subprotocols that the server speaks, so that it answers with one of those offered:",
 			"    Sec-WebSocket-Protocol: NAME",
-			"A proxy in front has to pass the header on, both ways."},
+			"A proxy in front must forward the header in both directions."},
 		client: []string{"Offer one that the server speaks, or none at all.",
-			"A token that is sent as a subprotocol needs a real one beside it, for the server to choose."},
+			"A token that is sent as a subprotocol needs a real one next to it, for the server to choose."},
 		detail: explainSubprotocol,
 	},
 	{
@@ -97,29 +97,29 @@ var switchingAdvice = []explanation{
 	},
 	{
 		fault: FaultTokenEchoed, clause: "RFC 6750 §5.3",
-		cause: "The server chose the subprotocol that carries the token, so that the secret stands in the answer and in what logs it.",
-		owner: []string{"Take the token out of the list before the subprotocol is chosen, and choose a real one beside it.",
-			"Treat the tokens that were echoed as known to others: proxies and logs may hold them."},
-		client: []string{"Offer a real subprotocol beside the token, first in the list, and use tokens that live for a minute."},
+		cause: "The server chose the subprotocol that carries the token, so the secret is in the response and in its logs.",
+		owner: []string{"Remove the token from the list before the subprotocol is chosen, and choose a real one.",
+			"Treat the echoed tokens as leaked: proxies and logs may have them."},
+		client: []string{"Offer a real subprotocol in addition to the token, first in the list, and use tokens that expire after a minute."},
 	},
 	{
 		fault: FaultExtensionUnasked, clause: "RFC 6455 §4.1",
-		cause:  "The server agreed to an extension that the client did not offer, so that the client has to fail the connection.",
-		owner:  []string{"Answer only with extensions that stand in the request's Sec-WebSocket-Extensions; without the header, send none."},
-		client: []string{"If the extension is wanted, offer it: permessage-deflate is compression. Else only the owner can fix this."},
+		cause:  "The server agreed to an extension that the client did not offer, so the client must fail the connection.",
+		owner:  []string{"Answer only with extensions that are in the request's Sec-WebSocket-Extensions; without the header, send none."},
+		client: []string{"If the extension is wanted, offer it: permessage-deflate is compression. Otherwise only the server's owner can fix this."},
 	},
 	{
 		fault: FaultExtensionParams, clause: "RFC 7692 §7.1", general: true,
-		cause: "The parameters with which the server agreed to an extension are not allowed, so that the client has to fail the connection.",
+		cause: "The server agreed to an extension with parameters that are not allowed, so the client must fail the connection.",
 		owner: []string{"permessage-deflate allows four, each once: server_no_context_takeover and client_no_context_takeover without a value, " +
 			"server_max_window_bits and client_max_window_bits from 8 to 15, the last only if the client has offered it.",
 			"Turn compression off until the library is fixed or updated."},
-		client: []string{"Offer no compression: then the server has nothing to answer."},
+		client: []string{"Offer no compression: then the server has nothing to agree to."},
 	},
 	{
 		fault: FaultBody101, clause: "RFC 9110 §8.6", general: true,
-		cause: "The 101 announces a body, which it cannot have: behind its head come frames at once.",
-		owner: []string{"Send neither Content-Length nor Transfer-Encoding with a 101, and no body. A middleware that adds them has to leave a 101 alone.",
+		cause: "The 101 declares a body, which it cannot have: frames follow its head immediately.",
+		owner: []string{"Send neither Content-Length nor Transfer-Encoding with a 101, and no body. A middleware that adds them must not change a 101.",
 			useLibrary},
 		client: []string{"Only the server's owner can fix this: what it sends cannot be distinguished from frames."},
 	},

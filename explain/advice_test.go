@@ -7,13 +7,13 @@ import (
 
 // Every code of an early close has its meaning, and those after which a client can do something have a step for it.
 func TestExplainCloseCode(t *testing.T) {
-	const none, credential, later = "", "a credential", "Connect again later"
+	const none, credential, later = "", "a valid credential", "Reconnect later"
 	for _, tt := range []struct {
 		code        int
 		means, step string
 	}{
-		{1000, "its purpose", none}, {1001, "goes away", later}, {1002, "breach", none}, {1003, "type of data", none},
-		{1004, "not registered", none}, {1008, "policy", credential}, {1011, "it failed", none}, {1012, "restarts", later},
+		{1000, "normal closure", none}, {1001, "going away", later}, {1002, "protocol error", none}, {1003, "type of data", none},
+		{1004, "not registered", none}, {1008, "policy", credential}, {1011, "server failed", none}, {1012, "restarting", later},
 		{1013, "overloaded", later}, {1014, "gateway", none}, {2999, "not registered", none}, {3000, "unauthorized", credential},
 		{3001, "not registered", none}, {3003, "forbidden", credential}, {3008, "timeout", none}, {3999, "not registered", none},
 		{4000, "the application's", none}, {4399, "the application's", none}, {4400, "HTTP status 400", none},

@@ -17,15 +17,15 @@ func explainAlert(r *Report, _ Finding, d *Diagnosis) {
 		return
 	}
 	for _, known := range []struct{ part, means string }{
-		{"unknown certificate authority", "the server does not know the authority of the client's certificate"},
+		{"unknown certificate authority", "the server does not know the CA of the client's certificate"},
 		{"expired certificate", "the client's certificate has expired"},
 		{"revoked certificate", "the client's certificate was revoked"},
-		{"bad certificate", "the server finds the client's certificate broken or wrongly signed"},
-		{"access denied", "the certificate is good and its holder is not allowed in"},
-		{"internal error", "the server failed, and its log says why; servers written in Go send it, too, when they have no certificate for the name"},
-		{"handshake failure", "the server finds no suite, group or certificate that fits"},
-		{"decode error", "the server could not read the client's greeting: another device on the path may change it"},
-		{"user canceled", "the server gave up"},
+		{"bad certificate", "the server considers the client's certificate malformed or wrongly signed"},
+		{"access denied", "the certificate is valid, but its holder is not authorized"},
+		{"internal error", "the server failed, and its log says why; servers written in Go also send it when they have no certificate for the name"},
+		{"handshake failure", "the server has no matching suite, group or certificate"},
+		{"decode error", "the server could not parse the ClientHello: a device on the path may change it"},
+		{"user canceled", "the server canceled the handshake"},
 	} {
 		if strings.Contains(r.TLS.Alert, known.part) {
 			d.forClient(fmt.Sprintf("The server's alert, %q, says: %s.", r.TLS.Alert, known.means))
@@ -39,7 +39,7 @@ func explainAlert(r *Report, _ Finding, d *Diagnosis) {
 
 // explainAlert80 is for the alert that crypto/tls sends when a callback finds no certificate, which Caddy and autocert do.
 func explainAlert80(r *Report, d *Diagnosis) {
-	name := "the name of the URL"
+	name := "the name in the URL"
 	if r.Target != nil {
 		name = r.Target.Host
 	}
@@ -48,10 +48,10 @@ func explainAlert80(r *Report, d *Diagnosis) {
 	}
 	d.Cause = "The server failed in the TLS handshake. Servers written in Go, Caddy among them, most often do so because they have no certificate for " +
 		name + "."
-	d.forOwner("See whether the log says that there is no certificate. Then add this name to what certificates are got for. Caddy, autocert:",
+	d.forOwner("Check whether the log reports a missing certificate. If so, add this name to those that get a certificate. Caddy, autocert:",
 		"    chat.example { reverse_proxy localhost:8080 }",
 		`    autocert.HostWhitelist("chat.example")`)
-	d.forClient("Try the name that the server is published under: if that works, it was the certificate.")
+	d.forClient("Try the name under which the server is published: if that works, the certificate was the cause.")
 }
 
 // explainValidity names the certificate whose time is not now.
@@ -62,13 +62,13 @@ func explainValidity(r *Report, _ Finding, d *Diagnosis) {
 	for i, c := range r.TLS.Chain {
 		which := "The server's certificate"
 		if i > 0 {
-			which = "The certificate of " + c.Subject + ", which the server sends along,"
+			which = "The certificate of " + c.Subject + ", which the server also sends,"
 		}
 		switch now := r.Started; {
 		case now.After(c.NotAfter):
 			d.Cause = fmt.Sprintf("%s expired on %s, %s ago.", which, chain.Day(c.NotAfter), chain.Long(now.Sub(c.NotAfter)))
 		case now.Before(c.NotBefore):
-			d.Cause = fmt.Sprintf("%s is valid from %s on, in %s.", which, chain.Day(c.NotBefore), chain.Long(c.NotBefore.Sub(now)))
+			d.Cause = fmt.Sprintf("%s is not valid until %s, in %s.", which, chain.Day(c.NotBefore), chain.Long(c.NotBefore.Sub(now)))
 		default:
 			continue
 		}
@@ -83,7 +83,7 @@ func explainNames(r *Report, _ Finding, d *Diagnosis) {
 	}
 	names := r.TLS.Chain[0].Names
 	if len(names) == 0 {
-		d.Cause = fmt.Sprintf("The server's certificate names no host at all, and so not %s: a common name alone does not count.", r.Target.Host)
+		d.Cause = fmt.Sprintf("The server's certificate names no host at all, so not %s either: a common name alone does not count.", r.Target.Host)
 		return
 	}
 	more := ""
@@ -101,9 +101,9 @@ func explainIssuer(r *Report, _ Finding, d *Diagnosis) {
 	last := lastLink(r.TLS.Chain)
 	switch d.ID {
 	case FaultCertIntermediate:
-		d.forOwner(fmt.Sprintf("The certificate that is missing is that of %s.", last.Issuer))
+		d.forOwner(fmt.Sprintf("The missing certificate is that of %s.", last.Issuer))
 	default:
-		d.Cause = fmt.Sprintf("The server's certificate comes from an authority that this client does not trust: %s.", last.Issuer)
+		d.Cause = fmt.Sprintf("The server's certificate comes from a CA that this client does not trust: %s.", last.Issuer)
 	}
 }
 
@@ -123,7 +123,7 @@ func lastLink(all []Certificate) Certificate {
 // explainUnfit says what makes a certificate unfit.
 func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail != "" && f.Stage == StageTLS {
-		d.Cause = "The server's certificate is not fit for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
+		d.Cause = "The server's certificate is not valid for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
 	}
 }
 
@@ -135,7 +135,7 @@ func explainBanner(r *Report, _ Finding, d *Diagnosis) {
 		}
 		for _, b := range banners {
 			if strings.HasPrefix(s.Received[0].Text, b.prefix) {
-				d.Cause = fmt.Sprintf("What answers on this port does not speak HTTP: it greets as %s does.", b.service)
+				d.Cause = fmt.Sprintf("The server on this port does not speak HTTP: it sends the greeting of %s.", b.service)
 				return
 			}
 		}
@@ -144,22 +144,22 @@ func explainBanner(r *Report, _ Finding, d *Diagnosis) {
 
 // closeCodes is what the codes of a close frame mean (RFC 6455 §7.4.1 and IANA's registry), and what they ask a client to do.
 var closeCodes = map[int]string{
-	1000: "its purpose is fulfilled: it does not expect more from this client",
-	1001: "it goes away or restarts: connect again, after a moment with chance in it",
-	1002: "it found a breach of the protocol: update the client's library, and see the server's log",
-	1003: "it does not take this type of data: send text instead of binary, or the other way round",
-	1005: "it gave no code: see its log",
-	1007: "it found data that do not fit their type, such as text that is no UTF-8",
-	1008: "its policy: most often a credential, an origin or a right is missing",
-	1009: "a message was too big for it",
-	1010: "it is a code for clients: an extension was missing",
-	1011: "it failed: see its log",
-	1012: "it restarts: connect again, after a moment with chance in it",
-	1013: "it is overloaded: connect again later",
-	1014: "it is a gateway, and the server behind it gave no valid answer",
-	4406: "a code of its own; servers of GraphQL say so when the subprotocol is missing or not theirs",
+	1000: "normal closure: the server expects nothing more from this client",
+	1001: "the server is going away or restarting: reconnect after a short random delay",
+	1002: "the server found a protocol error: update the client's library, and check the server's log",
+	1003: "the server does not accept this type of data: send text instead of binary, or vice versa",
+	1005: "the server gave no code: check its log",
+	1007: "the server received data that does not match its type, such as text that is not UTF-8",
+	1008: "policy violation: most often a credential, an allowed origin or a permission is missing",
+	1009: "a message was too big for the server",
+	1010: "a code for clients only: an extension was missing",
+	1011: "the server failed: check its log",
+	1012: "the server is restarting: reconnect after a short random delay",
+	1013: "the server is overloaded: reconnect later",
+	1014: "the server is a gateway, and the server behind it gave no valid response",
+	4406: "an application code; GraphQL servers send it if the subprotocol is missing or unsupported",
 	3000: "a credential is missing or wrong (unauthorized)",
-	3003: "the credential is good and does not allow this (forbidden)",
+	3003: "the credential is valid but does not allow this (forbidden)",
 	3008: "something took too long (timeout)",
 }
 
@@ -173,9 +173,9 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	switch {
 	case ok:
 	case code >= 4400 && code < 4600:
-		means = fmt.Sprintf("a code of its own, which looks like the HTTP status %d", code-4000)
+		means = fmt.Sprintf("an application code, which looks like the HTTP status %d", code-4000)
 	case code >= 4000 && code < 5000:
-		means = "a code of its own: see the application's documentation"
+		means = "an application code: check the application's documentation"
 	default:
 		means = "a code that is not registered"
 	}
@@ -183,18 +183,18 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	if r.Close.Reason != "" {
 		reason = fmt.Sprintf("and the reason %q", r.Close.Reason)
 	}
-	when := "closed it at once"
+	when := "closed it immediately"
 	if n := receivedMessages(r); n > 0 {
 		when = "closed it after " + count(n, "message", "messages")
 	}
 	d.Cause = fmt.Sprintf("The server opened the connection and %s, with code %d %s: %s.", when, code, reason, means)
 	switch code {
 	case 4406:
-		d.forClient("If this is a server of GraphQL, offer its subprotocol: --subprotocol graphql-transport-ws, or graphql-ws for older ones.")
+		d.forClient("If this is a GraphQL server, offer its subprotocol: --subprotocol graphql-transport-ws, or graphql-ws for older ones.")
 	case 1008, 3000, 3003, 4401, 4403:
-		d.forClient("Send a credential that is good, or get a new one; do not connect again with the same.")
+		d.forClient("Send a valid credential, or get a new one; do not reconnect with the same one.")
 	case 1001, 1012, 1013, 4429, 4503:
-		d.forClient("Connect again later, with a wait that grows and has chance in it.")
+		d.forClient("Reconnect later, with exponential backoff and jitter.")
 	}
 }
 
@@ -216,16 +216,16 @@ func explainFrame(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail == "" || f.Clause == "" {
 		return
 	}
-	d.Cause = "The server sent a frame that breaks a rule, so that the client has to fail the connection: " + strings.TrimSuffix(f.Detail, ".") + "."
+	d.Cause = "The server sent a frame that breaks a rule, so the client must fail the connection: " + strings.TrimSuffix(f.Detail, ".") + "."
 	if strings.Contains(f.Detail, "announces") {
-		d.forOwner("The length of a frame is that of its payload in bytes, after it was encoded as UTF-8: in Node Buffer.byteLength(s), not s.length.")
+		d.forOwner("The length of a frame is that of its payload in bytes, after encoding as UTF-8: in Node Buffer.byteLength(s), not s.length.")
 	}
 }
 
 // explainNoPong says that another pong came.
 func explainNoPong(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, "but one with the payload") {
-		d.Cause = "The server sent a pong, and none with the payload of the ping, which an answer to it must have."
+		d.Cause = "The server sent a pong, but not with the payload of the ping, which is required."
 	}
 }
 
@@ -245,13 +245,13 @@ var wellKnown = []struct {
 	after time.Duration
 	what  string
 }{
-	{30 * time.Second, "HAProxy as its examples set it, and Heroku after 55 s"},
-	{60 * time.Second, "nginx (proxy_read_timeout), the ALB of AWS, and Apache (ProxyTimeout)"},
+	{30 * time.Second, "HAProxy as in its examples, and Heroku, after 55 s"},
+	{60 * time.Second, "nginx (proxy_read_timeout), the AWS ALB, and Apache (ProxyTimeout)"},
 	{100 * time.Second, "Cloudflare"},
-	{230 * time.Second, "Azure's App Service"},
+	{230 * time.Second, "Azure App Service"},
 	{240 * time.Second, "Azure's load balancer"},
 	{300 * time.Second, "Envoy (stream_idle_timeout)"},
-	{350 * time.Second, "the NLB of AWS"},
+	{350 * time.Second, "the AWS NLB"},
 	{600 * time.Second, "Google's load balancers and firewalls"},
 }
 
@@ -263,14 +263,14 @@ func explainIdle(r *Report, _ Finding, d *Diagnosis) {
 	}
 	switch {
 	case i.How == "silence":
-		d.Cause = fmt.Sprintf("After %s of silence the connection carries nothing any more, and no end of it was seen: something on the path has most "+
-			"likely forgotten it, as firewalls and NAT do.", i.Held)
-		d.forClient("After what time that happens is not known, only that it is less: a shorter --probe-idle shows it.")
+		d.Cause = fmt.Sprintf("After %s of silence the connection no longer carries data, and no end of it was observed: something on the path has most "+
+			"likely dropped its state, as firewalls and NAT do.", i.Held)
+		d.forClient("The exact time is unknown, but it is shorter: a shorter --probe-idle narrows it down.")
 		return
 	case i.How == "close frame":
-		d.Cause = fmt.Sprintf("The server ends a connection on which nothing passes for %s, with a close frame of code %d.", i.Held, i.Code)
+		d.Cause = fmt.Sprintf("The server ends a connection that is idle for %s, with a close frame of code %d.", i.Held, i.Code)
 	default:
-		d.Cause = fmt.Sprintf("Something on the path, or the server, ends a connection on which nothing passes for %s, without a close frame.",
+		d.Cause = fmt.Sprintf("Something on the path, or the server, ends a connection that is idle for %s, without a close frame.",
 			i.Held)
 	}
 	for _, k := range wellKnown {

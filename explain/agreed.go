@@ -41,17 +41,17 @@ func (t *tracer) shownSubprotocol(h *head) string {
 func (v *verdicts) subprotocol(sent *handshake.Request) {
 	lines := v.h.values("Sec-WebSocket-Protocol")
 	shown := quote(v.t.shownSubprotocol(v.h))
-	text, good, fault, detail := "the subprotocol is one that was offered", shown, FaultSubprotocolUnasked, "the server chose "+shown
+	text, good, fault, detail := "the subprotocol is one of those offered", shown, FaultSubprotocolUnasked, "the server chose "+shown
 	switch {
 	case len(lines) == 0 && len(sent.Subprotocols) > 0:
-		v.broken(FaultSubprotocolNone, "WHATWG WebSockets §2.2", "the server chooses one of the subprotocols that were offered",
-			"the server chose none, and browsers fail the connection then")
+		v.broken(FaultSubprotocolNone, "WHATWG WebSockets §2.2", "the server chooses one of the offered subprotocols",
+			"the server chose none; browsers then fail the connection")
 		return
 	case len(lines) == 0:
-		good = "none was offered, none was chosen"
+		good = "none offered, none chosen"
 	case len(lines) > 1:
-		text, fault = "Sec-WebSocket-Protocol comes once in an answer", FaultSubprotocolRepeated
-		detail = "Sec-WebSocket-Protocol comes " + count(len(lines), "time", "times")
+		text, fault = "Sec-WebSocket-Protocol occurs at most once in a response", FaultSubprotocolRepeated
+		detail = "Sec-WebSocket-Protocol occurs " + count(len(lines), "time", "times")
 	case len(elements(lines)) > 1 && len(sent.Subprotocols) > 0:
 		text, fault = "the server chooses one subprotocol", FaultSubprotocolRepeated
 	}
@@ -66,12 +66,12 @@ func (v *verdicts) subprotocol(sent *handshake.Request) {
 // extensions notes the verdict on the extensions, and on the parameters of compression (RFC 7692 §7).
 func (v *verdicts) extensions() {
 	lines := v.h.values("Sec-WebSocket-Extensions")
-	text, good, fault := "the extensions are among those that were offered", "none was agreed to", FaultExtensionUnasked
+	text, good, fault := "the extensions are among those offered", "none agreed on", FaultExtensionUnasked
 	if len(lines) > 0 {
 		good = handshake.DeflateName
 	}
 	if d := v.violation(handshake.RuleExtensions); d != nil && d.Section != clauseClient {
-		text, fault = "the header comes once, follows its grammar, and names an extension once", FaultExtensionParams
+		text, fault = "the header occurs once, follows its grammar, and names each extension once", FaultExtensionParams
 	}
 	detail := ""
 	if fault == FaultExtensionUnasked {
@@ -80,7 +80,7 @@ func (v *verdicts) extensions() {
 	if !v.rule(handshake.RuleExtensions, text, good, fault, detail) || len(lines) == 0 {
 		return
 	}
-	const clause, params = "RFC 7692 §7.1", "the parameters are those that RFC 7692 §7.1 knows, each once, with values from 8 to 15"
+	const clause, params = "RFC 7692 §7.1", "the parameters are those that RFC 7692 §7.1 defines, each once, with values from 8 to 15"
 	list, err := handshake.ParseExtensions(lines)
 	if err != nil { // it has been found in order
 		return
@@ -96,9 +96,9 @@ func (v *verdicts) extensions() {
 
 // deflateWords says how the server compresses.
 func deflateWords(d handshake.Deflate) string {
-	takeover := "the server goes on with what it sent before (context takeover)"
+	takeover := "the server keeps its compression context between messages (context takeover)"
 	if d.ServerNoTakeover {
-		takeover = "the server begins every message afresh"
+		takeover = "the server resets its compression context for each message"
 	}
 	if d.ServerBits != 0 {
 		takeover += fmt.Sprintf(", window %d bits", d.ServerBits)

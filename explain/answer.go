@@ -14,7 +14,7 @@ const clauseClient = "RFC 6455 §4.1"
 
 // readAnswer reads and judges the answer to the request.
 func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok bool) {
-	s := t.begin(StageResponse, "read the answer")
+	s := t.begin(StageResponse, "read the response")
 	h := readHead(l, t.step())
 	s.Received = t.showHead(h)
 	if h.problem != nil {
@@ -52,7 +52,7 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 	// TLS 1.3: a client is done before the server has looked at its certificate, and hears of it only now.
 	t.r.TLS.Alert = alert
 	out.fault, out.clause = judgeAlert(alert, t.r.TLS)
-	out.detail = "instead of an answer came the TLS alert \"" + alert + "\""
+	out.detail = "the server sent the TLS alert \"" + alert + "\""
 	return out
 }
 
@@ -65,12 +65,12 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	l.end()
 	switch {
 	case !t.target.Secure && t.speaksTLS():
-		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; to TLS it answers"}
+		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; it responds to TLS"}
 	case !closed:
 	case !t.target.Secure && t.speaksPlainHTTP2():
-		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; to HTTP/2 it answers"}
+		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; it responds to HTTP/2"}
 	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http lets a client through that offers http/1.1 alone
-		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; when h2 is offered it chooses that"}
+		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; it chooses h2 when that is offered"}
 	}
 	return p
 }
@@ -124,9 +124,9 @@ func (t *tracer) judgeSwitch(s *Step, h *head, sent *handshake.Request) bool {
 	v := &verdicts{t: t, h: h, all: handshake.VerifyAll(h.response, sent)}
 	v.step(s, StageResponse)
 	v.rule(handshake.RuleStatus, "the status is 101", h.statusText(), FaultStatusOther, "")
-	v.rule(handshake.RuleVersion, "the answer is in HTTP/1.1: HTTP/1.0 has no 1xx", h.proto, FaultHTTP10, h.proto)
-	v.field("Upgrade", handshake.RuleUpgrade, "Upgrade says websocket, in any case of its letters", FaultUpgradeMissing, FaultUpgradeWrong)
-	v.field("Connection", handshake.RuleConnection, "Connection holds the token Upgrade", FaultConnectionMissing, FaultConnectionWrong)
+	v.rule(handshake.RuleVersion, "the response is HTTP/1.1: HTTP/1.0 has no 1xx", h.proto, FaultHTTP10, h.proto)
+	v.field("Upgrade", handshake.RuleUpgrade, "Upgrade is websocket, in upper or lower case", FaultUpgradeMissing, FaultUpgradeWrong)
+	v.field("Connection", handshake.RuleConnection, "Connection contains the token Upgrade", FaultConnectionMissing, FaultConnectionWrong)
 	v.body(h)
 	t.end(s, h.statusText())
 	switched := !v.failed
@@ -140,10 +140,10 @@ func (t *tracer) judgeSwitch(s *Step, h *head, sent *handshake.Request) bool {
 func (v *verdicts) field(name string, r handshake.Rule, text string, missing, wrong Fault) {
 	lines := v.h.values(name)
 	if len(elements(lines)) == 0 {
-		v.rule(r, text, "", missing, "the answer has no "+name+" header")
+		v.rule(r, text, "", missing, "the response has no "+name+" header")
 		return
 	}
-	v.rule(r, text, v.t.quoted(lines), wrong, name+" says "+v.t.quoted(lines))
+	v.rule(r, text, v.t.quoted(lines), wrong, name+" is "+v.t.quoted(lines))
 }
 
 // body: RFC 9110 §8.6 and RFC 9112 §6.1, a server MUST NOT announce a body on a 1xx. Clients pass over the header; if a body
@@ -160,7 +160,7 @@ func (v *verdicts) body(h *head) {
 		return
 	}
 	v.t.body101 = true
-	v.s.Rules = append(v.s.Rules, Check{clause, "a 101 announces no body", false, detail})
+	v.s.Rules = append(v.s.Rules, Check{clause, "a 101 declares no body", false, detail})
 }
 
 // acceptStep computes the accept value before the reader's eyes.
@@ -178,7 +178,7 @@ func (t *tracer) acceptStep(v *verdicts) bool {
 		{"with the GUID", k.Joined},
 		{"SHA-1 of that", k.SHA1},
 		{"in base64", k.Want},
-		{"came", k.Got},
+		{"received", k.Got},
 	}
 	const text = "Sec-WebSocket-Accept is the base64 of the SHA-1 of the key and the GUID"
 	fault, detail := FaultAcceptWrong, ""
@@ -186,14 +186,14 @@ func (t *tracer) acceptStep(v *verdicts) bool {
 	case k.Held:
 	case len(lines) == 0:
 		s.Facts[4].Value = "nothing"
-		fault, detail = FaultAcceptMissing, "the answer has no Sec-WebSocket-Accept"
+		fault, detail = FaultAcceptMissing, "the response has no Sec-WebSocket-Accept"
 	case len(lines) > 1:
-		fault, detail = FaultAcceptRepeated, "Sec-WebSocket-Accept comes "+count(len(lines), "time", "times")
+		fault, detail = FaultAcceptRepeated, "Sec-WebSocket-Accept occurs "+count(len(lines), "time", "times")
 	default:
 		detail = fmt.Sprintf("Sec-WebSocket-Accept is %s%s", quote(k.Got), t.guessAccept(lines[0]))
 	}
 	v.rule(handshake.RuleAccept, text, "they are equal", fault, detail)
-	t.end(s, map[bool]string{true: "the server knows WebSocket, and answers this very request", false: "it does not fit"}[k.Held])
+	t.end(s, map[bool]string{true: "the server speaks WebSocket and answered this request", false: "it does not match"}[k.Held])
 	return k.Held
 }
 

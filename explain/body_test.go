@@ -71,7 +71,7 @@ func TestFormsOfASecret(t *testing.T) {
 func TestWrongOrigin(t *testing.T) {
 	for origin, want := range map[string]string{
 		"": "", "null": "", "https://app.example": "", "http://app.example:8080": "", "app.example": "no scheme", "https://app.example/": "a path",
-		"https://App.example": "capitals", "https://app.example:443": "port", "http://app.example:80": "port", "https://app.example:80": "",
+		"https://App.example": "upper-case", "https://app.example:443": "port", "http://app.example:80": "port", "https://app.example:80": "",
 	} {
 		if got := wrongOrigin(origin); !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%q: %q", origin, got)

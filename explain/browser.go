@@ -10,7 +10,7 @@ import (
 func (t *requester) warnOfBrowsers() {
 	to := t.r.Target
 	if _, page, ok := strings.Cut(to.Origin, "https://"); ok && !to.Secure && !isOwnMachine(to.Host) {
-		t.warn(StageURL, FaultMixedContent, "", "the page at https://"+page+" asks for ws://"+t.target.Host())
+		t.warn(StageURL, FaultMixedContent, "", "the page at https://"+page+" opens ws://"+t.target.Host())
 	}
 	if slices.Contains(blockedPorts, to.Port) {
 		t.warn(StageURL, FaultBlockedPort, "", "port "+to.Port+" is on the list of ports that browsers block")

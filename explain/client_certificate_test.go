@@ -58,7 +58,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 	server, mine, foreign := signed(t, "server.test", &ca), signed(t, "mine", &ca), signed(t, "foreign", &other)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.Leaf)
-	const none = "asked for, and there is none to send"
+	const none = "requested, but none is set"
 	for _, c := range []struct {
 		name   string
 		auth   tls.ClientAuthType
@@ -67,13 +67,13 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 		sent   bool
 		fact   string
 	}{
-		{"one", tls.RequireAndVerifyClientCert, &tls.Config{Certificates: []tls.Certificate{mine}}, "mine", true, "asked for, and sent"},
-		{"the second of two", tls.RequireAndVerifyClientCert, &tls.Config{Certificates: []tls.Certificate{foreign, mine}}, "mine", true, "asked for, and sent"},
-		{"one of another issuer", tls.RequestClientCert, &tls.Config{Certificates: []tls.Certificate{foreign}}, "foreign", true, "asked for, and sent"},
+		{"one", tls.RequireAndVerifyClientCert, &tls.Config{Certificates: []tls.Certificate{mine}}, "mine", true, "requested and sent"},
+		{"the second of two", tls.RequireAndVerifyClientCert, &tls.Config{Certificates: []tls.Certificate{foreign, mine}}, "mine", true, "requested and sent"},
+		{"one of another issuer", tls.RequestClientCert, &tls.Config{Certificates: []tls.Certificate{foreign}}, "foreign", true, "requested and sent"},
 		{"none", tls.RequestClientCert, &tls.Config{}, "", false, none},
 		{"one from a callback", tls.RequireAndVerifyClientCert, &tls.Config{
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &mine, nil },
-		}, "mine", true, "asked for, and sent"},
+		}, "mine", true, "requested and sent"},
 		{"none from a callback", tls.RequestClientCert, &tls.Config{
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &tls.Certificate{}, nil },
 		}, "", false, none},

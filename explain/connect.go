@@ -233,7 +233,7 @@ func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 		return ""
 	}
 	addr := net.JoinHostPort(other.String(), port)
-	s := t.begin(StageProbe, "does something listen on "+addr+"?")
+	s := t.begin(StageProbe, "is a server listening on "+addr+"?")
 	l, err := t.dial(addr, probePatience)
 	if err != nil {
 		t.end(s, "no")
@@ -244,24 +244,24 @@ func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 	return listensOn + addr
 }
 
-const listensOn = "; something listens on "
+const listensOn = "; a server listens on "
 
 // dialReason says why a connection could not be opened.
 func dialReason(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused: nothing listens there"
+		return "connection refused: nothing is listening there"
 	case isTimeout(err):
-		return "no answer in time"
+		return "no response in time"
 	case isReset(err), errors.Is(err, syscall.ECONNABORTED):
-		return "the connection was reset as soon as it was open"
+		return "the connection was reset immediately after it was opened"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return noWay
 	}
 	return brief(err)
 }
 
-const noWay = "no way leads there"
+const noWay = "no route to the host"
 
 // isTimeout reports whether err is a wait that was too long.
 func isTimeout(err error) bool {
@@ -285,9 +285,9 @@ func brief(err error) string {
 	case errors.As(err, &sys):
 		return sys.Error()
 	case isTimeout(err):
-		return "no answer in time"
+		return "no response in time"
 	case isEOF(err):
-		return "the other side closed the connection"
+		return "the other end closed the connection"
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
 		err = op.Err

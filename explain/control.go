@@ -57,7 +57,7 @@ func (t *tracer) probeUpgrade() bool {
 	l, h, err := t.exchange(fields)
 	if err != nil {
 		s.OK = false
-		t.end(s, "no further connection")
+		t.end(s, "could not connect again")
 		return false
 	}
 	defer l.end()
@@ -66,14 +66,14 @@ func (t *tracer) probeUpgrade() bool {
 	}
 	if h.problem != nil {
 		s.OK = false
-		t.end(s, "no answer: "+h.problem.detail)
+		t.end(s, "no response: "+h.problem.detail)
 		return false
 	}
 	t.r.WithoutUpgrade = h.status
 	if h.status == t.r.Response.Status {
 		t.end(s, "the same status: the server may not have seen the Upgrade header of the first request")
 	} else {
-		t.end(s, h.statusText()+": another status")
+		t.end(s, h.statusText()+": a different status")
 	}
 	return true
 }
@@ -119,11 +119,11 @@ func forgot101(r *Report) bool {
 // explainForgotten101 is for a server that computed the accept value and answered with another status.
 func explainForgotten101(r *Report, d *Diagnosis) {
 	status := strconv.Itoa(r.Response.Status)
-	d.Cause = "The server took part in the handshake, as its Sec-WebSocket-Accept is right, and answered " + status + " instead of 101: no client " +
-		"opens the connection."
+	d.Cause = "The server performed the handshake, since its Sec-WebSocket-Accept is correct, but answered with " + status + " instead of 101, so " +
+		"no client opens the connection."
 	d.Clause = "RFC 6455 §4.2.2"
-	d.ForOwner = []string{"Answer with this status line, and let no middleware or proxy change it:",
+	d.ForOwner = []string{"Send this status line, and make sure that no middleware or proxy changes it:",
 		"    HTTP/1.1 101 Switching Protocols",
-		"In a handler written by hand, set the status before the first byte of the body: most frameworks send 200 otherwise."}
-	d.ForClient = []string{"The path is right. Only the server's owner can fix this."}
+		"In a hand-written handler, set the status before the first byte of the body: most frameworks send 200 otherwise."}
+	d.ForClient = []string{"The path is correct. Only the server's owner can fix this."}
 }

@@ -116,7 +116,7 @@ func triedOrigin(o OriginTry) string {
 	case o.Opened:
 		return "accepted"
 	case o.Status == 0:
-		return "no answer"
+		return "no response"
 	}
 	return fmt.Sprintf("answered with %d", o.Status)
 }
@@ -142,7 +142,7 @@ func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
 		for _, f := range s.Frames {
 			switch {
 			case !f.Sent && f.Opcode == "none":
-				add("received: bytes that are no frame: %s", f.Preview)
+				add("received: bytes that are not a frame: %s", f.Preview)
 			case !f.Sent && (f.Error != "" || f.Code != 0):
 				add("received: %s", strings.TrimSpace(fmt.Sprintf("%s frame of %d bytes %s", f.Opcode, f.Length, f.Preview)))
 			}

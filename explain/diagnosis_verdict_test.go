@@ -69,7 +69,7 @@ func TestVerdictOnAnAnswer(t *testing.T) {
 			return r
 		}(), FaultProxyRefused},
 		{"a fault that is sure", FaultAcceptWrong, answered(101, "not a websocket handshake"), FaultAcceptWrong},
-		{"no answer", FaultRefused, &Report{}, FaultRefused},
+		{"no response", FaultRefused, &Report{}, FaultRefused},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := verdict(c.r, Finding{Fault: c.found}); got != c.want {
@@ -91,9 +91,9 @@ func TestProxyInFrontIsNamed(t *testing.T) {
 		{"Server: Apache/2.4.62 (Debian)", "Apache", `    ProxyPass "/ws" "http://backend:8080/ws" upgrade=websocket`},
 		{"Server: Caddy", "Caddy", "    reverse_proxy backend:8080"},
 		{"Via: 1.1 Caddy", "Caddy", "    reverse_proxy backend:8080"},
-		{"Server: awselb/2.0", "AWS", "target groups of HTTP/1.1 only"},
+		{"Server: awselb/2.0", "AWS", "only to target groups of HTTP/1.1"},
 		{"Via: 1.1 abc.cloudfront.net (CloudFront)", "CloudFront", "AllViewer"},
-		{"Server: cloudflare", "Cloudflare", "WebSockets on"},
+		{"Server: cloudflare", "Cloudflare", "enable WebSockets"},
 		{"Server: envoy", "Envoy", "    upgrade_configs: [{ upgrade_type: websocket }]"},
 		{"Server: Microsoft-IIS/10.0", "IIS", "IIS-WebSockets"},
 		{"Via: 1.1 varnish", "Varnish", "return (pipe)"},
@@ -128,7 +128,7 @@ func TestProxyIsSuspected(t *testing.T) {
 	}
 	d = diagnose(answered(503, "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>"),
 		Finding{Fault: FaultStatus503, Stage: StageResponse})
-	if !strings.Contains(strings.Join(d.ForOwner, "\n"), "that of HAProxy itself") {
+	if !strings.Contains(strings.Join(d.ForOwner, "\n"), "error page of HAProxy itself") {
 		t.Errorf("%q", d.ForOwner)
 	}
 }

@@ -38,10 +38,10 @@ func (s *session) close() {
 			return
 		case f.Opcode == frame.Close:
 			c.Clean = true
-			detail := fmt.Sprintf("it came with %d", f.code)
+			detail := fmt.Sprintf("its code is %d", f.code)
 			s.step.Rules = append(s.step.Rules, Check{clause, text, true, detail})
 			s.step.Facts = append(s.step.Facts, Fact{"TCP", s.drain()})
-			s.t.end(s.step, "in order, with 1000")
+			s.t.end(s.step, "clean, with code 1000")
 			return
 		}
 	}
@@ -52,8 +52,8 @@ func (s *session) unanswered(err error, clause, text string) {
 	c := s.t.r.Close
 	c.How = streamEnd(s.cause(err))
 	if short := s.in.cutShort(); short != "" && s.t.ctx.Err() == nil {
-		detail := short + ", up to the end of the connection"
-		s.step.Rules = append(s.step.Rules, Check{"RFC 6455 §5.2", "a frame has as many bytes as it announces", false, detail})
+		detail := short + " before the connection ended"
+		s.step.Rules = append(s.step.Rules, Check{"RFC 6455 §5.2", "a frame has as many bytes as its header declares", false, detail})
 		s.t.fail(StageClose, FaultFrame, "RFC 6455 §5.2", detail)
 		s.t.end(s.step, detail)
 		return
@@ -61,7 +61,7 @@ func (s *session) unanswered(err error, clause, text string) {
 	detail := "the server closed the connection (" + c.How + ") instead of answering"
 	fault := FaultNoCloseFrame
 	if isTimeout(err) {
-		detail, fault = "no close frame came back in time", FaultNoCloseAnswer
+		detail, fault = "no close frame was received in time", FaultNoCloseAnswer
 	}
 	s.step.Rules = append(s.step.Rules, Check{clause, text, false, detail})
 	s.t.warn(StageClose, fault, clause, detail)
@@ -71,7 +71,7 @@ func (s *session) unanswered(err error, clause, text string) {
 // idle keeps silent and sees how long that lasts.
 func (s *session) idle() {
 	limit := s.t.o.ProbeIdle
-	s.step = s.t.begin(StageIdle, "hold the connection in silence, for "+limit.String()+" at most")
+	s.step = s.t.begin(StageIdle, "keep the connection idle, for up to "+limit.String())
 	i := &Idle{Max: Duration(limit)}
 	s.t.r.Idle = i
 	start := s.heard
@@ -108,7 +108,7 @@ func (s *session) alive(i *Idle) {
 	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered anyway; or it was not silent
 		result := s.heldOut(i)
 		if s.t.ctx.Err() == nil && s.t.r.Ping == 0 {
-			result = "nothing ended it that could be seen; the server answers no pings, so it is not known whether the path still carries anything"
+			result = "no end was observed; the server does not answer pings, so whether the path still works is unknown"
 		}
 		s.t.end(s.step, result)
 		return
@@ -119,7 +119,7 @@ func (s *session) alive(i *Idle) {
 		f, err := s.next(deadline)
 		switch {
 		case f != nil && f.Opcode == frame.Pong && string(f.payload) == pingPayload:
-			s.t.end(s.step, s.heldOut(i)+", and a ping after it was answered")
+			s.t.end(s.step, s.heldOut(i)+", and a ping at the end was answered")
 			return
 		case err != nil && isTimeout(err) && !s.over:
 			if s.t.stopped(StageIdle) {
@@ -128,8 +128,8 @@ func (s *session) alive(i *Idle) {
 				return
 			}
 			i.Cut, i.How = true, "silence"
-			detail := "after " + i.Held.String() + " of silence a ping was not answered, as the one before it was: something on the path has forgotten the " +
-				"connection, or the server has stopped answering. When that was is not known"
+			detail := "after " + i.Held.String() + " of silence a ping was not answered, although an earlier one was: something on the path has dropped the " +
+				"connection, or the server has stopped responding. When that happened is unknown"
 			s.over, s.step.OK = true, false
 			s.t.r.Close = &Close{By: "client", Code: 1006, How: "timeout"}
 			s.t.warn(StageIdle, FaultIdle, "", detail)
@@ -148,17 +148,17 @@ func (s *session) alive(i *Idle) {
 func (s *session) heldOut(i *Idle) string {
 	switch {
 	case s.t.ctx.Err() != nil:
-		return "stopped after " + i.Held.String() + "; until then nothing ended it"
+		return "stopped after " + i.Held.String() + "; until then it stayed open"
 	case i.Pings > 0:
-		return "nothing ended it; the server sent " + count(i.Pings, "ping", "pings") + ", which keep it from being idle"
+		return "it stayed open; the server sent " + count(i.Pings, "ping", "pings") + ", so it was not idle"
 	}
-	return "nothing ended it"
+	return "it stayed open"
 }
 
 // cutOff says who ended a silent connection, and after how long.
 func (s *session) cutOff(i *Idle) {
 	i.Cut = true
-	detail := "after " + i.Held.String() + " of silence the connection was ended"
+	detail := "after " + i.Held.String() + " of silence the connection was closed"
 	if c := s.t.r.Close; c != nil && s.why == nil {
 		i.How, i.Code = "close frame", c.Code
 		detail += fmt.Sprintf(" by the server, with a close frame and code %d", c.Code)

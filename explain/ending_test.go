@@ -33,7 +33,7 @@ func TestWhereTheStreamEnds(t *testing.T) {
 		fault        Fault
 		serve        func(*visit)
 	}{
-		{"in the status line", "the connection was closed within the head of the answer", FaultHeadEndless,
+		{"in the status line", "the connection was closed in the middle of the response head", FaultHeadEndless,
 			func(v *visit) { v.say("HTTP/1.1 101 Switch") }},
 		{"before a frame", "the server closed the connection (FIN) without a close frame", FaultNoCloseFrame,
 			func(v *visit) { v.open(""); v.next() }},

@@ -187,9 +187,9 @@ func (t *run) failed(f Fault) bool {
 func (t *run) stopped(stage Stage) bool {
 	switch {
 	case t.ctx.Err() != nil && !errors.Is(t.ctx.Err(), context.DeadlineExceeded):
-		t.fail(stage, FaultInterrupted, "", "the caller stopped it")
+		t.fail(stage, FaultInterrupted, "", "canceled by the caller")
 	case t.ctx.Err() != nil, !time.Now().Before(t.deadline):
-		t.fail(stage, FaultTimeout, "", "the time for all of it was over")
+		t.fail(stage, FaultTimeout, "", "the overall timeout expired")
 	default:
 		return false
 	}

@@ -287,7 +287,7 @@ func TestWhatIsNotHTTP(t *testing.T) {
 		"\x15\x03\x01\x00\x02\x02\x46": {fault: FaultPlainToTLS, detail: "a TLS record"}, "\x16\x03\x01": {fault: FaultPlainToTLS, detail: "a TLS record"},
 		"\x00\x00\x00\x04\x00\x00\x00\x00\x00": {fault: FaultHTTP2Only, detail: "SETTINGS"}, "\x00\x00\x06\x04\x00\x00\x00\x00\x00": {fault: FaultHTTP2Only, detail: "SETTINGS"},
 		"\x00\x00\x05\x04\x00\x00\x00\x00\x00": {fault: FaultNotHTTP, detail: "not HTTP"}, "\x00\x00\x00\x05\x00\x00\x00\x00\x00": {fault: FaultNotHTTP, detail: "not HTTP"},
-		"GET / HTTP/1.1\r\n": {fault: FaultNotHTTP, detail: "sends back"}, "SSH-2.0-x\r\n": {fault: FaultNotHTTP, detail: "SSH"},
+		"GET / HTTP/1.1\r\n": {fault: FaultNotHTTP, detail: "echoes"}, "SSH-2.0-x\r\n": {fault: FaultNotHTTP, detail: "SSH"},
 		"220 FTP ready\r\n": {fault: FaultNotHTTP, detail: "FTP server"}, "220 mail ESMTP\r\n": {fault: FaultNotHTTP, detail: "SMTP"},
 		"* OK IMAP4\r\n": {fault: FaultNotHTTP, detail: "IMAP"}, "+OK POP3\r\n": {fault: FaultNotHTTP, detail: "IMAP or POP3"},
 		"-ERR unknown\r\n": {fault: FaultNotHTTP, detail: "Redis"}, "-DENIED x\r\n": {fault: FaultNotHTTP, detail: "Redis"},

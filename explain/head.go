@@ -133,7 +133,7 @@ func (h *head) take(c []byte) bool {
 		h.response = r
 		h.lines = append(h.lines, headLine{})
 	default:
-		h.lines = append(h.lines, headLine{note: "an interim answer: the one that counts follows"})
+		h.lines = append(h.lines, headLine{note: "an interim response: the final one follows"})
 		h.proto, h.status, h.reason, h.fields = "", 0, "", nil
 	}
 	return r != nil
@@ -166,7 +166,7 @@ func (h *head) field(line string) headLine {
 	return headLine{text: line, field: true}
 }
 
-const bareLF = "it ends in a bare LF instead of CR LF"
+const bareLF = "the line ends in a bare LF instead of CR LF"
 
 // broken notes which rule the line under way breaks.
 func (h *head) broken(v *handshake.Violation) {
@@ -181,11 +181,11 @@ func (h *head) broken(v *handshake.Violation) {
 		return
 	case "RFC 9112 §2.2":
 		if bytes.HasSuffix(h.cur, []byte("\n")) && bytes.IndexByte(h.cur, '\r') < 0 {
-			p.detail = bareLF + ", which some clients let pass and others do not"
+			p.detail = bareLF + ", which some clients accept and others reject"
 		}
 	}
 	p.note = p.detail
-	p.detail = fmt.Sprintf("line %d of the answer: %s", len(h.lines)+1, p.detail)
+	p.detail = fmt.Sprintf("line %d of the response: %s", len(h.lines)+1, p.detail)
 }
 
 // ended notes that the connection ended, or was silent, before the head was whole.
@@ -201,23 +201,23 @@ func (h *head) ended(err error) {
 		return
 	}
 	if len(left) > 0 {
-		h.lines = append(h.lines, headLine{text: string(left), note: "it has no end"})
+		h.lines = append(h.lines, headLine{text: string(left), note: "not terminated"})
 	}
 	p := &headProblem{err: err, detail: brief(err)}
 	switch {
 	case isReset(err):
-		p.fault, p.detail = FaultReset, "the connection was broken off (RST) before the answer was whole"
+		p.fault, p.detail = FaultReset, "the connection was reset (RST) before the response was complete"
 		if !some {
-			p.detail = "the connection was broken off (RST) without an answer"
+			p.detail = "the connection was reset (RST) without a response"
 		}
 	case some && isTimeout(err):
-		p.fault, p.clause, p.detail = FaultHeadEndless, "RFC 9112 §2.1", "the head of the answer began, and its empty line did not come in time"
+		p.fault, p.clause, p.detail = FaultHeadEndless, "RFC 9112 §2.1", "the response head was not complete in time: its empty line is missing"
 	case some && isEOF(err):
-		p.fault, p.clause, p.detail = FaultHeadEndless, "RFC 9112 §2.1", "the connection was closed within the head of the answer"
+		p.fault, p.clause, p.detail = FaultHeadEndless, "RFC 9112 §2.1", "the connection was closed in the middle of the response head"
 	case isTimeout(err):
-		p.fault, p.detail = FaultNoResponse, "nothing came in time"
+		p.fault, p.detail = FaultNoResponse, "nothing was received in time"
 	case isEOF(err):
-		p.fault, p.detail = FaultClosedUnanswered, "the connection was closed without an answer"
+		p.fault, p.detail = FaultClosedUnanswered, "the connection was closed without a response"
 	}
 	h.problem = p
 }
@@ -256,31 +256,31 @@ func (h *head) notHTTP() {
 
 // notHTTP says what an answer is that does not begin as HTTP/1 does.
 func notHTTP(b []byte) *headProblem {
-	p := &headProblem{fault: FaultNotHTTP, clause: "RFC 9112 §4", detail: "the answer is not HTTP"}
+	p := &headProblem{fault: FaultNotHTTP, clause: "RFC 9112 §4", detail: "the response is not HTTP"}
 	s := string(b[:min(len(b), seenBytes)])
 	switch {
 	case len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) && b[1] == 3:
-		p.fault, p.detail = FaultPlainToTLS, "the answer is a TLS record"
+		p.fault, p.detail = FaultPlainToTLS, "the response is a TLS record"
 	case len(b) >= 9 && b[3] == 4 && b[0] == 0 && (int(b[1])<<8|int(b[2]))%6 == 0: // RFC 9113 §3.4: SETTINGS come first
-		p.fault, p.clause, p.detail = FaultHTTP2Only, "RFC 9113 §3.4", "the answer is an HTTP/2 SETTINGS frame"
+		p.fault, p.clause, p.detail = FaultHTTP2Only, "RFC 9113 §3.4", "the response is an HTTP/2 SETTINGS frame"
 	case strings.HasPrefix(s, "GET "):
-		p.detail = "the server sends back what it is sent"
+		p.detail = "the server echoes the request"
 	case strings.HasPrefix(s, "SSH-"):
-		p.detail = "an SSH server answers"
+		p.detail = "an SSH server responded"
 	case strings.HasPrefix(s, "220") && strings.Contains(s, "FTP"):
-		p.detail = "an FTP server answers"
+		p.detail = "an FTP server responded"
 	case strings.HasPrefix(s, "220"):
-		p.detail = "a mail server (SMTP) answers"
+		p.detail = "a mail server (SMTP) responded"
 	case strings.HasPrefix(s, "* OK"), strings.HasPrefix(s, "+OK"):
-		p.detail = "a mail server (IMAP or POP3) answers"
+		p.detail = "a mail server (IMAP or POP3) responded"
 	case strings.HasPrefix(s, "-ERR"), strings.HasPrefix(s, "-DENIED"):
-		p.detail = "a Redis server answers"
+		p.detail = "a Redis server responded"
 	case len(b) > 4 && b[3] == 0 && b[4] == 10:
-		p.detail = "a MySQL server answers"
+		p.detail = "a MySQL server responded"
 	case strings.HasPrefix(s, "RFB "):
-		p.detail = "a VNC server answers"
+		p.detail = "a VNC server responded"
 	case strings.HasPrefix(strings.TrimSpace(s), "<"):
-		p.detail = "the answer is a page or a document without any head"
+		p.detail = "the response is a page or a document without a head"
 	}
 	return p
 }

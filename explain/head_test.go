@@ -28,7 +28,7 @@ func TestHeadLines(t *testing.T) {
 			notes = append(notes, line.note)
 		}
 	}
-	if got := strings.Join(notes, ", "); got != "an interim answer: the one that counts follows" {
+	if got := strings.Join(notes, ", "); got != "an interim response: the final one follows" {
 		t.Errorf("notes %q", got)
 	}
 }
@@ -50,7 +50,7 @@ func TestOldestTLS(t *testing.T) {
 func TestReasonOfChain(t *testing.T) {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
-	for insecure, before := range map[bool]string{false: "", true: "trust was not asked for; it would fail: "} {
+	for insecure, before := range map[bool]string{false: "", true: "not verified, as requested; verification would fail: "} {
 		sec := &secure{cfg: &tls.Config{ServerName: "example.com", RootCAs: x509.NewCertPool()}, insecure: insecure, info: &TLS{}} //nolint:gosec // no connection
 		sec.state.PeerCertificates = []*x509.Certificate{s.Certificate()}
 		sec.judgeChain()

@@ -140,7 +140,7 @@ func TestRFC9112_2_2_BareLF(t *testing.T) {
 				newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n\n"))
 		})
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
-		if d := r.Diagnosis; d == nil || d.ID != FaultHeadBroken || d.Clause != "RFC 9112 §2.2" || !strings.Contains(d.Cause, "browsers let it pass") {
+		if d := r.Diagnosis; d == nil || d.ID != FaultHeadBroken || d.Clause != "RFC 9112 §2.2" || !strings.Contains(d.Cause, "browsers accept this") {
 			t.Errorf("%+v", d)
 		}
 	})

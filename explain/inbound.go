@@ -119,7 +119,7 @@ func (in *inbound) take() (*incoming, error) {
 	if in.frame == nil {
 		if in.frames == 0 && in.isGarbage() {
 			in.settle(shownOfWrong)
-			return &incoming{}, &broken{FaultGarbage, "RFC 6455 §5.2", "what follows the 101 are no frames", 1002}
+			return &incoming{}, &broken{FaultGarbage, "RFC 6455 §5.2", "the bytes after the 101 are not frames", 1002}
 		}
 		h, n, err := frame.Parse(in.buf)
 		if n == 0 && err == nil {
@@ -241,7 +241,7 @@ func (in *inbound) inflate(f *incoming) error {
 		f.message = nil
 		return nil
 	case err != nil:
-		return in.violation(in.m.CannotInflate("RFC 7692 §7.2.2", "its bytes are not those of a compressor"))
+		return in.violation(in.m.CannotInflate("RFC 7692 §7.2.2", "its payload is not valid compressed data"))
 	case size > int64(len(plain)): // not all of it was kept: it cannot be judged
 		return nil
 	}

@@ -29,7 +29,7 @@ func miscounted(text, rest []byte) error {
 		default:
 			continue
 		}
-		return &broken{FaultFrame, "RFC 6455 §5.2", fmt.Sprintf("a text frame announces %d bytes, which is the number of its %s: it has %d bytes", n, units, n+k), 1002}
+		return &broken{FaultFrame, "RFC 6455 §5.2", fmt.Sprintf("a text frame declares %d bytes, which is the number of its %s: it has %d bytes", n, units, n+k), 1002}
 	}
 	return nil
 }
@@ -53,9 +53,9 @@ func isWhole(h frame.Header, n int, b []byte) bool {
 func (in *inbound) cutShort() string {
 	switch {
 	case in.frame != nil:
-		return fmt.Sprintf("a %s frame announces %d bytes, and %d of them came", in.frame.Opcode, in.frame.Length, in.frame.Length-in.left)
+		return fmt.Sprintf("a %s frame declares %d bytes, but only %d of them were received", in.frame.Opcode, in.frame.Length, in.frame.Length-in.left)
 	case len(in.buf) > 0:
-		return fmt.Sprintf("a frame began, and its header is not whole: %s came", count(len(in.buf), "byte", "bytes"))
+		return fmt.Sprintf("a frame header is incomplete: %s received", count(len(in.buf), "byte", "bytes"))
 	}
 	return ""
 }

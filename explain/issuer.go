@@ -34,22 +34,22 @@ func (t *dialer) fetchIssuer() string {
 	issuer, err := t.fetchCertificate(where)
 	if err != nil {
 		s.OK = false
-		t.end(s, "not to be had: "+brief(err))
+		t.end(s, "could not be fetched: "+brief(err))
 		return ""
 	}
 	if _, err := chain.Path(sent, []*x509.Certificate{issuer}, chain.Options{Roots: t.secure.cfg.RootCAs, Now: time.Now()}); err != nil {
 		s.OK = false
-		t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; the chain leads nowhere with it either")
+		t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; the chain is not trusted with it either")
 		return ""
 	}
-	t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; with it the chain is whole")
-	return "the server does not send the certificate of " + oneLine(chain.NameOf(issuer.Subject)) + "; with it the chain is whole"
+	t.end(s, oneLine(chain.NameOf(issuer.Subject))+"; with it the chain is complete")
+	return "the server does not send the certificate of " + oneLine(chain.NameOf(issuer.Subject)) + "; with it the chain is complete"
 }
 
 // The reasons for which the URL of an issuer is not asked.
 var (
-	errInnerAddress = errors.New("its address is one of an inner network, where the server is not")
-	errBehindProxy  = errors.New("not asked for: a proxy is in between")
+	errInnerAddress = errors.New("its address is in a private network, unlike the server's")
+	errBehindProxy  = errors.New("not fetched: the connection uses a proxy")
 )
 
 // fetchCertificate gets a certificate from a URL that the server named. It is the server that chooses whom we ask, so it
@@ -78,7 +78,7 @@ func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %d", resp.StatusCode)
+		return nil, fmt.Errorf("the response is %d", resp.StatusCode)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxIssuer))
 	if err != nil {

@@ -31,7 +31,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	}
 	if err != nil {
 		s.OK = false
-		t.end(s, "no further connection")
+		t.end(s, "could not connect again")
 		return o
 	}
 	defer l.end()
@@ -45,7 +45,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	o.Status = h.status
 	if h.problem != nil {
 		s.OK = false
-		t.end(s, "no answer: "+h.problem.detail)
+		t.end(s, "no response: "+h.problem.detail)
 		return o
 	}
 	o.Opened = h.status == http.StatusSwitchingProtocols && keyFits(h, t.sent(key))
@@ -89,7 +89,7 @@ func (t *tracer) probeForeignOrigin() {
 	if t.o.NoOriginProbes || t.o.NoProbes || broken || !time.Now().Before(t.deadline) {
 		return
 	}
-	o := t.try("would a page of another site get in?", foreignOrigin, true)
+	o := t.try("try the origin of another site", foreignOrigin, true)
 	t.r.Origins = append(t.r.Origins, o)
 	if !o.Opened {
 		return
@@ -102,10 +102,10 @@ func (t *tracer) probeForeignOrigin() {
 	switch {
 	case len(ambient) > 0:
 		t.warn(StageOrigin, FaultCrossSite, clauseOrigin, "a handshake from "+foreignOrigin+
-			" was accepted, with credentials that browsers send by themselves ("+strings.Join(ambient, ", ")+")")
+			" was accepted, with credentials that browsers send automatically ("+strings.Join(ambient, ", ")+")")
 	case len(given) == 0:
 		t.warn(StageOrigin, FaultCrossSite, clauseOrigin, "a handshake from "+foreignOrigin+
-			" was accepted; that is dangerous as soon as a cookie, a password or a client certificate decides who one is")
+			" was accepted; this is dangerous if a cookie, a password or a client certificate identifies the user")
 	}
 }
 
@@ -123,8 +123,8 @@ func (t *tracer) probeRefusedOrigin() {
 	tried := []string{sent}
 	for _, attempt := range [...]struct{ title, origin string }{
 		{"the same with the server's own origin", t.target.origin},
-		{"the same without an origin", ""},
-		{"the same with the own origin as " + other[:strings.Index(other, ":")], other},
+		{"the same without an Origin header", ""},
+		{"the same with the server's own origin as " + other[:strings.Index(other, ":")], other},
 	} {
 		if slices.Contains(tried, attempt.origin) {
 			continue
@@ -137,7 +137,7 @@ func (t *tracer) probeRefusedOrigin() {
 		}
 		f := &t.r.Findings[0]
 		f.Fault, f.Clause = FaultOrigin, clauseOrigin
-		f.Detail = fmt.Sprintf("the server answered %d to %s, and accepts %s", t.r.Response.Status, originWords(sent), originWords(attempt.origin))
+		f.Detail = fmt.Sprintf("the server answered %d to %s, but accepts %s", t.r.Response.Status, originWords(sent), originWords(attempt.origin))
 		return
 	}
 }

@@ -23,7 +23,7 @@ func (t *dialer) reopen() (*link, error) {
 	if socks.Is(t.plan.proxy) {
 		err = t.socks(l)
 	} else if h, failed := t.tunnel(l); failed != nil || h.problem != nil || h.status/100 != 2 {
-		err = errors.New("the proxy opened no second tunnel")
+		err = errors.New("the proxy did not open a second tunnel")
 	}
 	if err != nil {
 		l.end()
@@ -41,11 +41,11 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 	switch f {
 	case FaultTLSTimeout, FaultTLS, FaultReset:
 		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert is TLS already
-			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; to plain HTTP it answers"
+			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; it responds to plain HTTP"
 		}
 	case FaultALPN:
 		if t.speaksHTTP2() {
-			return FaultHTTP2Only, "RFC 6455 §4.1", detail + "; it takes h2, and nothing else"
+			return FaultHTTP2Only, "RFC 6455 §4.1", detail + "; it accepts only h2"
 		}
 	case FaultTLSVersion, FaultTLSCipher:
 		if v := t.oldVersion(); v != "" {
@@ -74,7 +74,7 @@ func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	l, err := t.reopen()
 	if err != nil {
 		s.OK = false
-		t.end(s, "no further connection: "+brief(err))
+		t.end(s, "could not connect again: "+brief(err))
 		return ""
 	}
 	defer l.end()
@@ -109,7 +109,7 @@ func (t *dialer) speaksPlainHTTP2() bool {
 		}
 		head := make([]byte, len(settings))
 		if _, err := io.ReadFull(l, head); err == nil && notHTTP(head).fault == FaultHTTP2Only {
-			return "it answers with SETTINGS"
+			return "it responds with SETTINGS"
 		}
 		return ""
 	}) != ""
@@ -151,7 +151,7 @@ func (t *dialer) speaksPlainHTTP() bool {
 			return ""
 		}
 		if h := readHead(l, t.until(probePatience)); h.status != 0 {
-			return "it answers " + h.statusText()
+			return "it responds " + h.statusText()
 		}
 		return ""
 	}) != ""
@@ -162,10 +162,10 @@ func (t *dialer) speaksTLS() bool {
 	return t.probeStep("does it expect TLS?", func(l *link) string {
 		c, err := t.wrap(l, t.until(probePatience), t.probeConfig())
 		if err == nil {
-			return "it answers with " + tls.VersionName(c.ConnectionState().Version)
+			return "it responds with " + tls.VersionName(c.ConnectionState().Version)
 		}
 		if alert, ok := remoteAlert(err); ok {
-			return "it answers with the TLS alert \"" + alert + "\""
+			return "it responds with the TLS alert \"" + alert + "\""
 		}
 		return ""
 	}) != ""

@@ -35,7 +35,7 @@ func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 	case proxy == nil:
 		return nil, true
 	case proxy.Scheme != "http" && proxy.Scheme != "https" && !socks.Is(proxy):
-		return refuse("the proxy's URL does not begin with http, https, socks5 or socks5h: other kinds are not spoken here")
+		return refuse("the proxy's URL does not begin with http, https, socks5 or socks5h: other kinds are not supported")
 	case proxy.Hostname() == "":
 		return refuse("the proxy's URL has no host")
 	}
@@ -62,12 +62,12 @@ func proxyPort(proxy *url.URL) string {
 func (t *dialer) connectFields() (line string, fields []field) {
 	addr := net.JoinHostPort(t.target.Name, t.target.Port)
 	fields = []field{
-		{"Host", addr, "where the tunnel is to lead"},
-		{"User-Agent", userAgent, "who asks"},
+		{"Host", addr, "the destination of the tunnel"},
+		{"User-Agent", userAgent, "the client"},
 	}
 	if user := t.plan.proxy.User; user != nil {
 		password, _ := user.Password()
-		fields = append(fields, field{"Proxy-Authorization", "Basic " + basic(user.Username(), password), "who asks the proxy"})
+		fields = append(fields, field{"Proxy-Authorization", "Basic " + basic(user.Username(), password), "the credentials for the proxy"})
 	}
 	return "CONNECT " + addr + " HTTP/1.1", fields
 }
@@ -133,7 +133,7 @@ func (t *dialer) socksStep(l *link) bool {
 	}
 	fault, detail := FaultProxyUnreachable, brief(err)
 	if answer := socks.Refused(err); answer != "" {
-		fault, detail = FaultProxyRefused, "the SOCKS5 proxy refuses: "+answer
+		fault, detail = FaultProxyRefused, "the SOCKS5 proxy refused: "+answer
 	}
 	s.OK = false
 	if !t.stopped(StageProxy) {
@@ -150,7 +150,7 @@ func (t *dialer) tunnelStep(l *link) bool {
 	}
 	s := t.begin(StageProxy, "ask the proxy for a tunnel")
 	line, fields := t.connectFields()
-	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket goes through a proxy in a tunnel, ws too"}}
+	s.Sent = []Line{{line, clauseConnect + "; RFC 6455 §4.1 (3): a WebSocket passes a proxy in a tunnel, for ws too"}}
 	for _, f := range fields {
 		s.Sent = append(s.Sent, Line{f.name + ": " + t.hide.value(f.name, f.value), f.note})
 	}
@@ -169,19 +169,19 @@ func (t *dialer) tunnelStep(l *link) bool {
 	}
 	s.Received = t.showHead(h)
 	if h.problem != nil {
-		return refuse(FaultProxyUnreachable, "what answers there is no proxy: "+h.problem.detail)
+		return refuse(FaultProxyUnreachable, "it is not a proxy: "+h.problem.detail)
 	}
-	s.Rules = []Check{{clauseConnect, "the proxy answers 2xx when the tunnel is open", h.status/100 == 2, h.statusText()}}
+	s.Rules = []Check{{clauseConnect, "the proxy responds 2xx once the tunnel is open", h.status/100 == 2, h.statusText()}}
 	if h.status/100 != 2 {
 		t.r.Response = t.response(h)
 		t.r.Response.FromProxy = true
 		if h.status == http.StatusProxyAuthRequired {
-			return refuse(FaultProxyAuth, "the proxy wants credentials"+challenges(t.shown(h.values("Proxy-Authenticate"))))
+			return refuse(FaultProxyAuth, "the proxy requires credentials"+challenges(t.shown(h.values("Proxy-Authenticate"))))
 		}
-		return refuse(FaultProxyRefused, "the proxy answered "+h.statusText())
+		return refuse(FaultProxyRefused, "the proxy responded "+h.statusText())
 	}
 	if len(h.rest) > 0 { // in a tunnel to a WebSocket server the client speaks first: these bytes are not the server's
-		return refuse(FaultProxyUnreachable, "the proxy sent something behind its answer, before the server could have spoken")
+		return refuse(FaultProxyUnreachable, "the proxy sent data after its response, before the server could have sent any")
 	}
 	t.end(s, "the tunnel is open")
 	return true

@@ -44,7 +44,7 @@ func (t *requester) checkRequest() bool {
 	if detail == "" {
 		return true
 	}
-	s := t.begin(StageRequest, "make the request")
+	s := t.begin(StageRequest, "build the request")
 	s.OK = false
 	t.fail(StageRequest, FaultRequest, clause, detail)
 	t.end(s, detail)
@@ -78,13 +78,13 @@ func (t *requester) newKey() (string, error) {
 func (t *requester) fields(key, origin string) []field {
 	const clause = "RFC 6455 §4.1"
 	all := []field{
-		{"Host", t.target.Host(), clause + " (4): the host, and the port when it is not the scheme's own"},
-		{"Connection", "Upgrade", clause + " (6): asks this hop, and no other, to look at Upgrade"},
-		{"Pragma", "no-cache", "as browsers do: no cache may answer"},
+		{"Host", t.target.Host(), clause + " (4): the host, and the port unless it is the scheme's default"},
+		{"Connection", "Upgrade", clause + " (6): makes Upgrade apply to this hop only"},
+		{"Pragma", "no-cache", "as browsers do: bypasses caches"},
 		{"Cache-Control", "no-cache", "the same"},
-		{"User-Agent", userAgent, "who asks"},
+		{"User-Agent", userAgent, "the client"},
 		{"Upgrade", "websocket", clause + " (5): the protocol to change to"},
-		{"Origin", origin, clause + " (8): the page that asks; browsers always say, and no page can forge it"},
+		{"Origin", origin, clause + " (8): the page's origin; browsers always send it, and no page can forge it"},
 		{"Sec-WebSocket-Version", "13", clause + " (9): the only version in use"},
 	}
 	if origin == "" {
@@ -119,7 +119,7 @@ func (t *requester) credentialFields() []field {
 		all = append(all, field{name, c.APIKey, "an API key; no web page can send it with a WebSocket"})
 	}
 	if c.Cookie != "" {
-		all = append(all, field{"Cookie", c.Cookie, "RFC 6265 §5.4: browsers send it whatever page asks"})
+		all = append(all, field{"Cookie", c.Cookie, "RFC 6265 §5.4: browsers send it for every page"})
 	}
 	return all
 }
@@ -129,7 +129,7 @@ func (t *requester) merge(all []field) []field {
 	for _, name := range slices.Sorted(maps.Keys(t.o.Header)) {
 		values := t.o.Header[name]
 		at := slices.IndexFunc(all, func(f field) bool { return equalFold(f.name, name) })
-		note := "given by you"
+		note := "set by the caller"
 		if at < 0 {
 			at = slices.IndexFunc(all, func(f field) bool { return f.name == "Sec-WebSocket-Key" })
 		} else {
@@ -179,7 +179,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	l.bound(t.step())
 	n, err := l.Write(t.appendRequest(nil, fields))
 	if err != nil { // the answer may be there all the same: a server may refuse without reading
-		t.end(s, "the connection ended while it was sent: "+brief(err))
+		t.end(s, "the connection ended while the request was sent: "+brief(err))
 	} else {
 		t.end(s, fmt.Sprintf("%d bytes", n))
 	}

@@ -57,7 +57,7 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 		for i, a := range [...]netip.Addr{netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 1})} {
 			if len(answers[i].addrs) == 0 {
 				answers[i].addrs = []netip.Addr{a}
-				s.Facts = append(s.Facts, Fact{answers[i].kind, a.String() + ", which browsers take localhost for without asking"})
+				s.Facts = append(s.Facts, Fact{answers[i].kind, a.String() + ", to which browsers resolve localhost without a lookup"})
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard 
 	for _, a := range answers {
 		e, ok := errors.AsType[*net.DNSError](a.err)
 		if ok && !e.IsNotFound {
-			t.fail(stage, FaultNameServer, "", fmt.Sprintf("no address of %s could be found out: %s", host, dnsReason(a.err)))
+			t.fail(stage, FaultNameServer, "", fmt.Sprintf("no address of %s could be determined: %s", host, dnsReason(a.err)))
 			return
 		}
 	}
@@ -182,7 +182,7 @@ func (a *askedServers) String() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.servers) == 0 {
-		return "no name server: this machine knows the name itself"
+		return "no name server: this machine resolves the name itself"
 	}
 	return "the name server " + strings.Join(a.servers, ", ")
 }

@@ -54,7 +54,7 @@ func (s *session) run() {
 	}
 	s.close()
 	if s.t.body101 && !s.t.failed(FaultBody101) {
-		s.t.warn(StageResponse, FaultBody101, "RFC 9110 §8.6", "the 101 announces a body, which it cannot have")
+		s.t.warn(StageResponse, FaultBody101, "RFC 9110 §8.6", "the 101 declares a body, which it cannot have")
 	}
 }
 
@@ -72,9 +72,9 @@ func (s *session) ping() {
 			if s.stuck() {
 				continue
 			}
-			detail := "no pong came in time"
+			detail := "no pong was received in time"
 			if other != "" {
-				detail = "no pong with the payload of the ping came in time, but " + other
+				detail = "no pong with the ping's payload was received in time, but " + other
 			}
 			s.step.Rules = append(s.step.Rules, Check{clause, text, false, detail})
 			if !s.t.stopped(StagePing) {
@@ -103,7 +103,7 @@ func (s *session) stuck() bool {
 	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.heard) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
 		return false
 	}
-	s.over, s.why = true, &broken{FaultFrame, "RFC 6455 §5.2", short + "; then nothing more came", 1002}
+	s.over, s.why = true, &broken{FaultFrame, "RFC 6455 §5.2", short + "; then nothing more was received", 1002}
 	return true
 }
 
@@ -120,9 +120,9 @@ func (s *session) echo() {
 			if s.stuck() {
 				continue
 			}
-			detail := "no message came back in time"
+			detail := "no message was received in time"
 			if others > 0 {
-				detail = count(others, "message came", "messages came") + ", and none was the one that was sent"
+				detail = count(others, "message was received", "messages were received") + ", but not the one that was sent"
 			}
 			s.step.OK = false
 			if !s.t.stopped(StageEcho) {
@@ -134,7 +134,7 @@ func (s *session) echo() {
 			return
 		case f == nil || f.Opcode.Control() || !f.done:
 		case string(f.message) == s.t.o.Echo:
-			s.t.end(s.step, "the same came back in "+(s.t.since()-start).String())
+			s.t.end(s.step, "the same message was received after "+(s.t.since()-start).String())
 			return
 		default:
 			others++
@@ -214,11 +214,11 @@ func (s *session) drain() string {
 	took := s.t.since() - start
 	switch {
 	case err == nil:
-		return "left open by the server, which goes on sending"
+		return "left open by the server, which keeps sending"
 	case isTimeout(err):
 		return "left open by the server"
 	case isReset(err):
-		return "broken off (RST) by the server in " + took.String()
+		return "reset (RST) by the server in " + took.String()
 	}
 	return "closed by the server in " + took.String()
 }
@@ -246,7 +246,7 @@ func (s *session) closed(stage Stage) {
 	case stage == StageWatch:
 		s.step.OK = true
 	case c.Code == 1000:
-		detail += map[bool]string{true: " before anything was said", false: ", after it had sent " + count(s.in.data, "message", "messages")}[s.in.data == 0]
+		detail += map[bool]string{true: " before sending any message", false: " after sending " + count(s.in.data, "message", "messages")}[s.in.data == 0]
 		s.t.warn(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail)
 	default:
 		s.t.fail(stage, FaultClosedAtOnce, "RFC 6455 §7.4", detail)
@@ -262,10 +262,10 @@ func (s *session) broke(stage Stage) {
 		c.By, c.Code, c.How = "client", rule.code, "close frame"
 		fault, clause, detail := rule.fault, rule.clause, rule.detail
 		if s.t.body101 {
-			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 announces a body; what follows it was read as frames: "+detail
+			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 declares a body; the bytes after it were read as frames: "+detail
 			s.t.r.Opened = false // what came is no WebSocket
 		}
-		s.step.Rules = append(s.step.Rules, Check{rule.clause, "the server's frames keep to the rules", false, rule.detail})
+		s.step.Rules = append(s.step.Rules, Check{rule.clause, "the server's frames follow the rules", false, rule.detail})
 		s.t.fail(stage, fault, clause, detail)
 		s.t.end(s.step, rule.detail)
 		return

@@ -37,7 +37,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	case h.status == http.StatusBadRequest && strings.Contains(body, "no required ssl certificate"):
 		return FaultClientCert, clause, detail + ", and asks for a client certificate"
 	case h.status == http.StatusBadRequest && strings.Contains(body, "ssl certificate error"):
-		return FaultClientCertRefused, clause, detail + ", and does not take the client certificate"
+		return FaultClientCertRefused, clause, detail + ", and does not accept the client certificate"
 	case strings.Contains(body, "unknown alpn protocol"):
 		return FaultHTTP2Only, clause, detail + ", and says that it expects HTTP/2"
 	default:

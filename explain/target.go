@@ -42,7 +42,7 @@ func (t *requester) readURL(raw string) bool {
 	if v != nil {
 		detail := v.Detail
 		if noSlashes.MatchString(raw) {
-			return refuse("the two slashes behind the scheme are missing, which browsers add and programs do not: write it as ws://host/path")
+			return refuse("the two slashes after the scheme are missing; browsers add them, programs do not: write ws://host/path")
 		}
 		if v.Hint != "" {
 			detail += ": " + v.Hint
@@ -67,7 +67,7 @@ func (t *requester) readURL(raw string) bool {
 	}
 	s.Rules = []Check{{clause, "the scheme is ws or wss, there is a host and no fragment", true, ""}}
 	if strings.EqualFold(raw[:min(len(raw), len("http"))], "http") {
-		s.Rules[0].Detail = to.URL.Scheme + " is taken for " + map[bool]string{false: "ws", true: "wss"}[g.Secure] + ", as browsers do"
+		s.Rules[0].Detail = to.URL.Scheme + " is read as " + map[bool]string{false: "ws", true: "wss"}[g.Secure] + ", as browsers do"
 	}
 	t.end(s, map[bool]string{false: "without TLS", true: "with TLS"}[g.Secure]+
 		" to "+net.JoinHostPort(g.Name, g.Port))

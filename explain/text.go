@@ -175,7 +175,7 @@ func (x *Text) check(c Check) {
 func ruleText(c Check) string {
 	text := c.Text
 	if !c.Held {
-		text += ": not so"
+		text += ": violated"
 	}
 	if c.Detail != "" {
 		text += " (" + c.Detail + ")"

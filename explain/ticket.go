@@ -102,7 +102,7 @@ func (r *ticketReport) writeMarkdown(b *bytes.Buffer) error {
 	for _, s := range r.Steps {
 		x.Step(s)
 	}
-	fmt.Fprintf(b, "\n## Steps\n\nBegun %s.\n\n", r.Begun)
+	fmt.Fprintf(b, "\n## Steps\n\nStarted %s.\n\n", r.Begun)
 	fenced(b, text.String())
 	return x.err
 }

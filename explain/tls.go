@@ -157,9 +157,9 @@ func (sec *secure) facts() []Fact {
 	}
 	switch {
 	case i.ClientSent:
-		facts = append(facts, Fact{"client certificate", "asked for, and sent"})
+		facts = append(facts, Fact{"client certificate", "requested and sent"})
 	case i.ClientAsked:
-		facts = append(facts, Fact{"client certificate", "asked for, and there is none to send"})
+		facts = append(facts, Fact{"client certificate", "requested, but none is set"})
 	}
 	if i.Reason != "" {
 		facts = append(facts, Fact{"trust", i.Reason})
@@ -178,7 +178,7 @@ func (sec *secure) rules() []Check {
 		if sec.info.ALPN == "" {
 			detail = "the server chose none, so it is HTTP/1.1"
 		}
-		rules = append(rules, Check{"RFC 7301 §3.2", "the server chooses a protocol that was offered", alpn, detail})
+		rules = append(rules, Check{"RFC 7301 §3.2", "the server chooses one of the offered protocols", alpn, detail})
 	}
 	if len(sec.info.Chain) == 0 || sec.insecure {
 		return rules
@@ -193,7 +193,7 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 		return p.fault, p.clause, p.detail
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return FaultTLSToPlain, "RFC 8446 §5.1", "the answer to the ClientHello is no TLS: it begins with " +
+		return FaultTLSToPlain, "RFC 8446 §5.1", "the response to the ClientHello is not TLS: it begins with " +
 			quote(t.hide.text(string(l.seen)))
 	}
 	if alert, ok := remoteAlert(err); ok {
@@ -210,11 +210,11 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 	case strings.Contains(text, "parse certificate"), strings.Contains(text, "x509: "):
 		return FaultCertOther, "RFC 5280 §4.1", text
 	case isTimeout(err) && len(l.seen) > 0:
-		return FaultTLSTimeout, "", "the server began a TLS handshake and did not finish it in time"
+		return FaultTLSTimeout, "", "the server began a TLS handshake but did not finish it in time"
 	case isTimeout(err):
-		return FaultTLSTimeout, "", "the port takes the connection and says nothing to a ClientHello"
+		return FaultTLSTimeout, "", "the port accepts connections but does not respond to a ClientHello"
 	case isReset(err):
-		return FaultReset, "", "the connection was broken off (RST) in the middle of the TLS handshake"
+		return FaultReset, "", "the connection was reset (RST) in the middle of the TLS handshake"
 	case isEOF(err):
 		return FaultTLS, "", "the server closed the connection in the middle of the TLS handshake"
 	}

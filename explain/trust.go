@@ -39,7 +39,7 @@ func (sec *secure) judgeChain() {
 	}
 	switch {
 	case len(sec.problems) > 0 && sec.insecure:
-		sec.info.Reason = "trust was not asked for; it would fail: " + sec.problems[0].detail
+		sec.info.Reason = "not verified, as requested; verification would fail: " + sec.problems[0].detail
 	case len(sec.problems) > 0:
 		sec.info.Reason = sec.problems[0].detail
 	default:
@@ -68,10 +68,10 @@ func (sec *secure) trustRules() []Check {
 	}
 	leaf := sec.info.Chain[0]
 	return []Check{
-		check(chain.ClauseValidity, "today lies in the time for which the certificate is valid",
+		check(chain.ClauseValidity, "the certificate is valid today",
 			"until "+chain.Day(leaf.NotAfter), FaultCertExpired, FaultCertNotYet),
 		check(chain.ClauseName, "the certificate is for "+sec.cfg.ServerName, strings.Join(chain.Short(leaf.Names), ", "), FaultCertName),
-		check(chain.ClausePath, "the chain leads to an authority that is trusted here", sec.info.Reason,
+		check(chain.ClausePath, "the chain leads to a CA that is trusted here", sec.info.Reason,
 			FaultCertUnknown, FaultCertSelfSigned, FaultCertIntermediate, FaultCertOther),
 	}
 }
@@ -96,7 +96,7 @@ func describeCertificate(c *Certificate) string {
 		parts = append(parts, "for "+strings.Join(chain.Short(c.Names), ", "))
 	}
 	if c.SelfSigned {
-		parts = append(parts, "signed by itself")
+		parts = append(parts, "self-signed")
 	} else {
 		parts = append(parts, "by "+c.Issuer)
 	}

@@ -39,8 +39,8 @@ func TestRFC6455_4_2_2_AcceptMistakes(t *testing.T) {
 	sum := sha1.Sum([]byte(key + guid))
 	long, short := sha256.Sum256([]byte(key+guid)), md5.Sum([]byte(key+guid))
 	for value, want := range map[string]string{
-		key: "not hashed", b64(key): "without the GUID", b64("sixteen bytes of" + guid): "decoded key", b64(key + strings.ToLower(guid)): "small letters",
-		b64(guid + key): "wrong order", b64(key + " " + guid): "a space", b64(key + guid + "\n"): "a line end behind", b64(key + "\r\n" + guid): "end of the header",
+		key: "not hashed", b64(key): "without the GUID", b64("sixteen bytes of" + guid): "decoded key", b64(key + strings.ToLower(guid)): "lower case",
+		b64(guid + key): "wrong order", b64(key + " " + guid): "a space", b64(key + guid + "\n"): "newline at the end", b64(key + "\r\n" + guid): "CR LF of the header",
 		hex.EncodeToString(sum[:]): "hexadecimal instead", base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(sum[:]))): "base64 of the hash in hexadecimal",
 		base64.RawStdEncoding.EncodeToString(sum[:]): "without its padding", base64.StdEncoding.EncodeToString(long[:]): "SHA-256",
 		base64.StdEncoding.EncodeToString(short[:]): "MD5", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=": "example of RFC 6455",
@@ -66,7 +66,7 @@ func TestStatusFault(t *testing.T) {
 		detail string
 	}{
 		{400, "<center>No required SSL certificate was sent</center>", nil, FaultClientCert, "asks for a client certificate"},
-		{400, "The SSL certificate error", nil, FaultClientCertRefused, "does not take the client certificate"},
+		{400, "The SSL certificate error", nil, FaultClientCertRefused, "does not accept the client certificate"},
 		{500, "No required SSL certificate was sent", nil, FaultStatus500, ""},
 		{500, "the ssl certificate error", nil, FaultStatus500, ""},
 		{400, "Unknown ALPN Protocol", nil, FaultHTTP2Only, "HTTP/2"},
@@ -99,7 +99,7 @@ func TestJudgeTLS(t *testing.T) {
 		{errors.New("tls: failed to parse certificate from server: x"), "", FaultCertOther, "parse certificate"},
 		{errors.New("x509: something"), "", FaultCertOther, "x509"},
 		{os.ErrDeadlineExceeded, "\x16\x03", FaultTLSTimeout, "did not finish it"},
-		{os.ErrDeadlineExceeded, "", FaultTLSTimeout, "says nothing"},
+		{os.ErrDeadlineExceeded, "", FaultTLSTimeout, "does not respond"},
 		{syscall.ECONNRESET, "", FaultReset, "RST"},
 		{io.EOF, "", FaultTLS, "closed the connection"},
 		{io.ErrUnexpectedEOF, "", FaultTLS, "closed the connection"},
@@ -186,7 +186,7 @@ func TestDNSReason(t *testing.T) {
 		t.Error(got)
 	}
 	var asked askedServers
-	if got := asked.String(); !strings.Contains(got, "this machine knows the name itself") {
+	if got := asked.String(); !strings.Contains(got, "this machine resolves the name itself") {
 		t.Error(got)
 	}
 	asked.servers = []string{"192.0.2.1:53", "192.0.2.2:53"}
@@ -213,10 +213,10 @@ func TestJudgeDial(t *testing.T) {
 		want  Fault
 		text  string
 	}{
-		{StageTCP, []error{syscall.ENETUNREACH}, FaultUnreachable, "port 443 of 192.0.2.1: no way leads there"},
-		{StageTCP, []error{syscall.EHOSTUNREACH}, FaultUnreachable, "port 443 of 192.0.2.1: no way leads there"},
+		{StageTCP, []error{syscall.ENETUNREACH}, FaultUnreachable, "port 443 of 192.0.2.1: no route to the host"},
+		{StageTCP, []error{syscall.EHOSTUNREACH}, FaultUnreachable, "port 443 of 192.0.2.1: no route to the host"},
 		{StageTCP, []error{syscall.ECONNREFUSED, syscall.ENETUNREACH}, FaultRefused, "port 443 of 2 addresses: connection refused"},
-		{StageTCP, []error{os.ErrDeadlineExceeded, syscall.ENETUNREACH}, FaultConnectTimeout, "port 443 of 2 addresses: no answer in time"},
+		{StageTCP, []error{os.ErrDeadlineExceeded, syscall.ENETUNREACH}, FaultConnectTimeout, "port 443 of 2 addresses: no response in time"},
 		{StageTCP, []error{os.ErrDeadlineExceeded, syscall.ECONNREFUSED}, FaultRefused, "connection refused"},
 		{StageTCP, []error{errors.New("something")}, FaultUnreachable, "something"},
 		{StageProxy, []error{syscall.ECONNREFUSED}, FaultProxyUnreachable, "connection refused"},
@@ -322,10 +322,10 @@ func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		originWords(""): "a handshake without an Origin", originWords("https://a"): "Origin: https://a",
 		originName(""): "without an Origin header", originName("https://a"): "Origin: https://a",
-		triedOrigin(OriginTry{Opened: true}): "accepted", triedOrigin(OriginTry{}): "no answer", triedOrigin(OriginTry{Status: 403}): "answered with 403",
+		triedOrigin(OriginTry{Opened: true}): "accepted", triedOrigin(OriginTry{}): "no response", triedOrigin(OriginTry{Status: 403}): "answered with 403",
 		orNone(""): "none", orNone("x"): "x", trimEnd("a  \n"): "a\n", trimEnd("a  "): "a  ",
-		deflateWords(handshake.Deflate{}):                                      "the server goes on with what it sent before (context takeover)",
-		deflateWords(handshake.Deflate{ServerNoTakeover: true, ServerBits: 9}): "the server begins every message afresh, window 9 bits",
+		deflateWords(handshake.Deflate{}):                                      "the server keeps its compression context between messages (context takeover)",
+		deflateWords(handshake.Deflate{ServerNoTakeover: true, ServerBits: 9}): "the server resets its compression context for each message, window 9 bits",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -351,14 +351,14 @@ func TestWords(t *testing.T) {
 		}
 	}
 	for code, want := range map[string]string{
-		"invalid_token": "get a new one", "insufficient_scope": "does not allow this", "invalid_request": "wrongly written", "odd": `names the error "odd"`, "": "no token that the server saw",
+		"invalid_token": "get a new one", "insufficient_scope": "does not allow this", "invalid_request": "malformed", "odd": `names the error "odd"`, "": "the server received no token",
 	} {
 		c := challenge{scheme: "Bearer", params: []Field{{Name: "error", Value: code}, {Name: "error_description", Value: "why"}, {Name: "scope", Value: "read"}}}
 		if got := wantedBearer(c, false); !strings.Contains(got, want) || !strings.Contains(got, `The server says: "why"`) || !strings.Contains(got, `Scope: "read"`) {
 			t.Errorf("%s: %s", code, got)
 		}
 	}
-	if got := wantedBearer(challenge{scheme: "Bearer"}, true); !strings.Contains(got, "does not tell whether") || strings.Contains(got, "Scope") {
+	if got := wantedBearer(challenge{scheme: "Bearer"}, true); !strings.Contains(got, "whether the server received the token is unknown") || strings.Contains(got, "Scope") {
 		t.Error(got)
 	}
 }

@@ -101,7 +101,7 @@ endpoints:
 	})
 	t.Run("explain", func(t *testing.T) {
 		s := onScreen(u.In(t), "explain", server.First("chat"))
-		s.expect("server saw.")
+		s.expect("received no token.")
 		if code := s.end(); code != 1 {
 			t.Errorf("exit %d", code)
 		}

@@ -110,7 +110,7 @@ func untimely(c *x509.Certificate, now time.Time) *Problem {
 	case now.After(c.NotAfter):
 		return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate expired on %s, %s ago", Day(c.NotAfter), Long(now.Sub(c.NotAfter)))}
 	case now.Before(c.NotBefore):
-		return &Problem{NotYet, ClauseValidity, fmt.Sprintf("the certificate is valid from %s on, in %s", Day(c.NotBefore), Long(c.NotBefore.Sub(now)))}
+		return &Problem{NotYet, ClauseValidity, fmt.Sprintf("the certificate is not valid until %s, in %s", Day(c.NotBefore), Long(c.NotBefore.Sub(now)))}
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 			// The authority is newer than the certificate, or older: both were never valid at one time. It is good today.
 			return above(chain, o)
 		case e.Reason == x509.Expired && e.Cert != nil:
-			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the authority %s is out of its time: %s to %s",
+			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the CA %s is outside its validity period: %s to %s",
 				NameOf(e.Cert.Subject), Day(e.Cert.NotBefore), Day(e.Cert.NotAfter))}
 		case e.Reason == x509.IncompatibleUsage:
 			return &Problem{Usage, ClausePath, "the certificate is not for servers: its extended key usage says so"}
@@ -151,12 +151,12 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	last, unused := climb(chain)
 	switch {
 	case IsSelfSigned(leaf):
-		return &Problem{SelfSigned, ClausePath, "the certificate is signed by itself, and not trusted here"}
+		return &Problem{SelfSigned, ClausePath, "the certificate is self-signed and not trusted here"}
 	case IsSelfSigned(last):
-		return &Problem{Unknown, ClausePath, "the authority " + NameOf(last.Subject) + " is not trusted here"}
+		return &Problem{Unknown, ClausePath, "the CA " + NameOf(last.Subject) + " is not trusted here"}
 	case kin(last, o.Roots):
 		return &Problem{Incomplete, ClausePath, "the server does not send the certificate of " + NameOf(last.Issuer) +
-			", and an authority of the same organization is trusted here"}
+			", and a CA of the same organization is trusted here"}
 	}
 	for _, c := range unused {
 		if _, err := Path([]*x509.Certificate{c}, nil, Options{Roots: o.Roots, Now: o.Now, AnyUse: true}); err == nil {
@@ -177,7 +177,7 @@ func above(chain []*x509.Certificate, o Options) *Problem {
 		if _, err := Path(rest, nil, Options{Roots: o.Roots, Now: o.Now, AnyUse: true}); err != nil {
 			p := pathProblem(rest, o, err)
 			if p != nil && p.Kind == SelfSigned {
-				p = &Problem{Unknown, ClausePath, "the authority " + NameOf(c.Subject) + " is not trusted here"}
+				p = &Problem{Unknown, ClausePath, "the CA " + NameOf(c.Subject) + " is not trusted here"}
 			}
 			return p
 		}
@@ -221,7 +221,7 @@ func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 		if plain, err := strconv.Unquote(name); err == nil {
 			name = plain
 		}
-		return &Problem{NoAuthority, ClausePath, "the issuer " + name + " is no authority: its certificate may not sign others"}
+		return &Problem{NoAuthority, ClausePath, "the issuer " + name + " is not a CA: its certificate may not sign others"}
 	}
 	return nil
 }
