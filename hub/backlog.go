@@ -1,19 +1,18 @@
 package hub
 
-// The bounds of what waits to be sent to the subscribers of a channel. What there is no room for is read from the history when it is
-// its turn, or is dropped where there is none.
+// The bounds of a backlog. Publications that exceed them are read from the history later, or dropped if the channel has no history.
 const (
 	maxPending      = 16 << 10
 	maxPendingBytes = windowBytesWide
 )
 
-// backlog is the publications that are to be sent to the subscribers of a channel next. The zero value is empty.
+// backlog holds the publications that are next to be sent to the subscribers of a channel. The zero value is empty.
 type backlog struct {
 	ps    []*Publication
-	bytes int // of ps, as a page counts them
+	bytes int // the size of ps, by Publication.Size
 }
 
-// fits reports whether there is room for ps. One delivery fits however large it is, if nothing else waits.
+// fits reports whether there is room for ps. An empty backlog accepts one delivery of any size.
 func (b *backlog) fits(ps []*Publication) bool {
 	bytes := b.bytes
 	for _, p := range ps {
@@ -22,7 +21,6 @@ func (b *backlog) fits(ps []*Publication) bool {
 	return len(b.ps) == 0 || len(b.ps)+len(ps) <= maxPending && bytes <= maxPendingBytes
 }
 
-// push adds publications.
 func (b *backlog) push(ps ...*Publication) {
 	b.ps = append(b.ps, ps...)
 	for _, p := range ps {
@@ -30,7 +28,8 @@ func (b *backlog) push(ps ...*Publication) {
 	}
 }
 
-// drop takes the first n out. If all are, and there were many, or more are unlikely, it gives its memory back.
+// drop removes the first n publications. If that empties a backlog that was large, or is unlikely to be needed soon, its memory is
+// released.
 func (b *backlog) drop(n int, unlikely bool) {
 	if n == len(b.ps) {
 		clear(b.ps)
@@ -47,7 +46,7 @@ func (b *backlog) drop(n int, unlikely bool) {
 	b.ps = b.ps[n:]
 }
 
-// unkept returns how many of ps are in no history.
+// unkept returns how many of ps are not kept in the history.
 func unkept(ps []*Publication) (n uint64) {
 	for _, p := range ps {
 		if p.Offset == 0 {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// channelTable is the channels of a node.
+// channelTable holds the channels of a node.
 type channelTable struct {
 	seed   maphash.Seed
 	shards [shards]channelShard
 }
 
-// channelShard is a part of the table of channels.
+// channelShard is one shard of a channelTable.
 type channelShard struct {
 	mu     sync.RWMutex
 	byName map[string]*channel
@@ -22,38 +22,38 @@ type channelShard struct {
 
 // channel is a channel that this node has subscribed to at the engine.
 type channel struct {
-	name string // of the engine
+	name string // the name that the engine uses
 	ns   *namespace
 
-	opened chan struct{} // closed when what follows is known
-	err    error         // why it could not be opened
+	opened chan struct{} // closed when the engine has subscribed, or err is set
+	err    error         // why the engine could not subscribe
 
 	mu       sync.Mutex
 	epoch    string
-	last     uint64 // the offset of the last publication that went to the subscribers, or is about to
-	trusted  uint64 // up to this offset no publication is missing although Previous may say so
+	last     uint64 // the offset of the last publication that was sent to the subscribers, or is about to be
+	trusted  uint64 // up to this offset no publication is missing, whatever Previous says
 	subs     []*subscription
-	pins     int       // how many goroutines are about to subscribe
-	idle     time.Time // since when there is no subscriber
+	pins     int       // the number of goroutines that are about to subscribe
+	idle     time.Time // when the last subscriber left
 	gone     chan struct{}
-	pending  backlog // what is to be sent next
+	pending  backlog // sent next
 	window   window
-	waiting  int       // how many subscribers catch up
-	wideFor  time.Time // until when the window is wide, since clients have come back
-	latest   latest    // under SlowLatest
+	waiting  int       // the number of subscribers that are catching up
+	wideFor  time.Time // until when the window stays wide, because clients have reconnected
+	latest   latest    // used with SlowLatest
 	deltas   deltas
-	roster   *roster // nil without presence
+	roster   *roster // nil for a channel without presence
 	ready    bool
-	draining bool    // a goroutine sends what is pending
-	gap      bool    // when what is pending does not follow last, the history has what is between
-	reading  reading // of the history, for subscriptions
-	counted  counted // of the subscribers
+	draining bool    // a goroutine is sending pending
+	gap      bool    // publications between last and pending are missing, and have to be read from the history
+	reading  reading // the history, for new subscriptions
+	counted  counted // what was reported of the subscribers
 }
 
-// counted is what the engine knows of the number of a channel's subscribers.
+// counted is the number of subscribers that was last reported to the engine.
 type counted struct {
-	told  int  // the number that was reported
-	fresh bool // the channel has had its first subscriber since then
+	told  int  // the reported number
+	fresh bool // the channel has had its first subscriber since that report
 }
 
 // local returns the channel's name without the application.
@@ -62,7 +62,7 @@ func (ch *channel) local() string {
 	return name
 }
 
-// acquire returns a channel that is open, and pins it. The caller unpins it.
+// acquire returns a channel that is open, and pins it. The caller must unpin it.
 func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel, error) {
 	shard := h.channels.shard(name)
 	for {
@@ -118,7 +118,7 @@ func (h *Hub) acquire(ctx context.Context, ns *namespace, name string) (*channel
 	}
 }
 
-// unpin gives back what acquire has returned.
+// unpin releases a channel that acquire has returned.
 func (ch *channel) unpin() {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -127,7 +127,7 @@ func (ch *channel) unpin() {
 	}
 }
 
-// open subscribes to a channel at the engine, and finds out where it is.
+// open subscribes to a channel at the engine, and reads its current position.
 func (h *Hub) open(shard *channelShard, ch *channel) {
 	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
 	defer cancel()
@@ -155,7 +155,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	ch.epoch, ch.last, ch.window.floor, ch.latest.floor = top.Epoch, top.Offset, top.Offset, top.Offset
 	ch.ready, ch.draining = true, true
 	rounds := inlineRounds
-	if ch.roster != nil { // in a large room, too: a subscriber is to find the members that were read, and not to be informed of them later
+	if ch.roster != nil { // also in a large room: the answer to a subscription lists these members, so their joins are not sent afterwards
 		ch.roster.now = ch.roster.pending()
 		rounds += len(ch.roster.dirty) / changesTogether
 	}
@@ -164,7 +164,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	close(ch.opened)
 }
 
-// unsubscribeFailed ends a subscription at the engine that may have been made, unless another has begun.
+// unsubscribeFailed undoes a Subscribe that has failed but may have reached the engine, unless the channel was opened again.
 func (h *Hub) unsubscribeFailed(name string) {
 	if h.channels.lookup(name) != nil {
 		return
@@ -177,12 +177,12 @@ func (h *Hub) unsubscribeFailed(name string) {
 // keeps reports whether a channel has a history.
 func (h *Hub) keeps(ch *channel) bool { return h.history != nil && ch.ns.History > 0 }
 
-// shard returns where a channel is.
+// shard returns the shard of a channel.
 func (t *channelTable) shard(name string) *channelShard {
 	return &t.shards[maphash.String(t.seed, name)%shards]
 }
 
-// lookup returns a channel that is there.
+// lookup returns the channel with that name; nil if there is none.
 func (t *channelTable) lookup(name string) *channel {
 	shard := t.shard(name)
 	shard.mu.RLock()
@@ -190,7 +190,7 @@ func (t *channelTable) lookup(name string) *channel {
 	return shard.byName[name]
 }
 
-// eachChannel calls f for every channel, without a lock.
+// each calls f for every channel, with no lock held.
 func (t *channelTable) each(f func(*channel)) {
 	var some []*channel
 	for i := range t.shards {
@@ -212,10 +212,10 @@ type round struct {
 	h        *Hub
 	now      time.Time
 	lease    string
-	again    bool // all subscribers are to be reported
+	again    bool // all counts of subscribers have to be reported again
 	idle     []*channel
 	occupied []Occupied
-	turned   []Occupied // those that have their first subscriber, or none any more
+	turned   []Occupied // channels that have their first subscriber, or no longer have one
 }
 
 func newRound(h *Hub) *round {
@@ -224,7 +224,7 @@ func newRound(h *Hub) *round {
 	return r
 }
 
-// look does what is to be done about a channel.
+// look does the housekeeping of one channel.
 func (r *round) look(ch *channel) {
 	ch.mu.Lock()
 	if !r.count(ch) && len(ch.subs) == 0 && ch.pins == 0 && ch.ready && ch.gone == nil && !ch.draining && (ch.roster == nil || !ch.roster.busy()) &&
@@ -241,14 +241,14 @@ func (r *round) look(ch *channel) {
 	run()
 }
 
-// lookFresh counts the subscribers of a channel that has its first one.
+// lookFresh counts the subscribers of a channel that has just had its first one.
 func (r *round) lookFresh(ch *channel) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	r.count(ch)
 }
 
-// count notes how many subscribers a channel has, and reports whether that is to be reported. The caller holds the channel's
+// count counts the subscribers of a channel, and reports whether the number has to be reported. The caller holds the channel's
 // lock.
 func (r *round) count(ch *channel) bool {
 	n, fresh := len(ch.subs), ch.counted.fresh
@@ -263,14 +263,14 @@ func (r *round) count(ch *channel) bool {
 		ch.counted.told = n
 		r.occupied = append(r.occupied, Occupied{ch.name, n})
 		return true
-	case fresh && n == 0: // it was used for a moment only
+	case fresh && n == 0: // its only subscribers have left already
 		r.turned = append(r.turned, Occupied{ch.name, 1}, Occupied{ch.name, 0})
 		return true
 	}
 	return false
 }
 
-// report reports to the engine how many subscribers channels have, as far as that has changed.
+// report sends the changed numbers of subscribers to the engine.
 func (r *round) report() {
 	for cs := r.occupied; len(cs) > 0; {
 		n := min(len(cs), engineNames)
@@ -278,7 +278,7 @@ func (r *round) report() {
 		err := r.h.occupancy.Occupy(ctx, r.lease, cs[:n])
 		cancel()
 		if err != nil {
-			r.h.reported = "" // all of them again, with the next round
+			r.h.reported = "" // report all of them in the next round
 			break
 		}
 		cs = cs[n:]
@@ -288,7 +288,7 @@ func (r *round) report() {
 	}
 }
 
-// leave unsubscribes from channels that are marked as gone.
+// leave unsubscribes from channels that are marked as gone, at the engine.
 func (h *Hub) leave(chs []*channel) {
 	names := make([]string, len(chs))
 	for i, ch := range chs {
@@ -306,7 +306,7 @@ func (h *Hub) leave(chs []*channel) {
 	}
 }
 
-// add puts a subscription into the channel, and reports whether it is the first one. The caller holds mu.
+// add adds a subscription to the channel, and reports whether it is the first one. The caller holds mu.
 func (ch *channel) add(s *subscription) (first bool) {
 	s.at = int32(len(ch.subs))
 	ch.subs = append(ch.subs, s)
@@ -315,7 +315,7 @@ func (ch *channel) add(s *subscription) (first bool) {
 	return first
 }
 
-// remove takes it out.
+// remove removes a subscription from the channel.
 func (ch *channel) remove(s *subscription) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -339,7 +339,8 @@ func (ch *channel) remove(s *subscription) {
 	}
 }
 
-// The bounds of a window. It is larger while a subscriber catches up, who would otherwise read the history over and over.
+// The bounds of a window. It is wide while a subscriber catches up; otherwise that subscriber would have to read the history again
+// and again.
 const (
 	windowCount     = 128
 	windowBytes     = 256 << 10
@@ -347,14 +348,13 @@ const (
 	windowBytesWide = 16 << 20
 )
 
-// window is the last publications of a channel: all of those behind the offset floor.
+// window holds the last publications of a channel: all those after the offset floor.
 type window struct {
 	ps    []*Publication
 	bytes int
 	floor uint64
 }
 
-// push adds a publication.
 func (w *window) push(p *Publication, wide bool) {
 	w.ps = append(w.ps, p)
 	w.bytes += p.Size()
@@ -374,7 +374,7 @@ func (w *window) push(p *Publication, wide bool) {
 	}
 }
 
-// reachBack adds what was read of the history behind offset, as far as there is room for it.
+// reachBack prepends a page of the history that begins after offset, if there is room for it.
 func (w *window) reachBack(offset uint64, page HistoryPage) {
 	if offset >= w.floor || page.Top.Offset < w.floor {
 		return
@@ -392,10 +392,10 @@ func (w *window) reachBack(offset uint64, page HistoryPage) {
 	}
 }
 
-// reset empties it: it begins behind offset.
+// reset empties the window, so that it begins after offset.
 func (w *window) reset(offset uint64) { *w = window{floor: offset} }
 
-// since returns what follows offset, and whether that is all of it.
+// since returns the publications after offset, and whether none of them is missing.
 func (w *window) since(offset uint64) ([]*Publication, bool) {
 	if offset < w.floor {
 		return nil, false

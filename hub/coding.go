@@ -6,27 +6,27 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// coding is a batch as one codec writes it.
+// coding is a batch as encoded by one codec.
 type coding struct {
 	codec    Codec
-	full     []*websocket.Prepared // by publication; nil where the codec has none
-	bases    []*websocket.Prepared // full, for those that have asked for deltas; nil until needed
+	full     []*websocket.Prepared // one for each publication; nil where the codec has no message
+	bases    []*websocket.Prepared // full, for subscribers with deltas that have no base; nil until needed
 	joins    []*websocket.Prepared
 	changes  []*websocket.Prepared
-	members  bool // joins and changes are made
+	members  bool // joins and changes have been encoded
 	joined   [16][]*websocket.Prepared
 	combined [16]bool
 }
 
-// The kinds of subscribers that a coding has joined messages for.
+// The kinds of subscribers; a coding combines the messages for each.
 const (
-	withDeltas  = 1 // each a difference to the one before, the first included
+	withDeltas  = 1 // every publication is a delta from the one before, the first one too
 	withChanges = 2
-	withoutBase = 4 // the same, except for the first
-	withKeys    = 8 // each a difference to the one before with the same key
+	withoutBase = 4 // the same, but the first one is complete
+	withKeys    = 8 // every publication is a delta from the one before with the same key
 )
 
-// codingFor returns the coding of a codec.
+// codingFor returns the coding of b for a codec.
 func (b *batch) codingFor(ch *channel, codec Codec) *coding {
 	for i := range b.codings {
 		if b.codings[i].codec == codec {
@@ -38,12 +38,12 @@ func (b *batch) codingFor(ch *channel, codec Codec) *coding {
 	name := ch.local()
 	c.full = make([]*websocket.Prepared, len(b.ps))
 	for i, p := range b.ps {
-		c.full[i], _ = codec.Publication(name, p, nil) // what a codec cannot write, its clients do not get
+		c.full[i], _ = codec.Publication(name, p, nil) // a publication that a codec cannot encode is not sent to its clients
 	}
 	return c
 }
 
-// messages returns what a subscriber of some kind gets.
+// messages returns the messages for one kind of subscriber.
 func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared {
 	if c.combined[kind] {
 		return c.joined[kind]
@@ -92,7 +92,7 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 	return out
 }
 
-// withoutBases returns the publications for a subscriber that has asked for deltas and has got none of those before.
+// withoutBases returns the publications for a subscriber that has asked for deltas but has none of the earlier publications.
 func (c *coding) withoutBases(name string, b *batch) []*websocket.Prepared {
 	if c.bases == nil {
 		c.bases = make([]*websocket.Prepared, len(b.ps))

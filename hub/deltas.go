@@ -2,14 +2,14 @@ package hub
 
 import "context"
 
-// deltas is what publications of a channel may be differences to. The channel's lock guards it.
+// deltas holds the bases of deltas for the publications of a channel. The channel's lock guards it.
 type deltas struct {
-	wanted   bool         // a subscriber has asked for differences to the publication before
-	previous *Publication // that one
-	keys     *bases       // nil unless a subscriber has asked for differences by key
+	wanted   bool         // a subscriber has asked for deltas from the publication before
+	previous *Publication // the last publication
+	keys     *bases       // nil unless a subscriber has asked for deltas by key
 }
 
-// want notes what a new subscriber has asked for.
+// want records what kind of deltas a new subscriber has asked for.
 func (d *deltas) want(x *subscription) {
 	d.wanted = d.wanted || x.flags&wantsDelta != 0
 	if d.keys == nil && x.flags&wantsKeyDelta != 0 {
@@ -17,14 +17,14 @@ func (d *deltas) want(x *subscription) {
 	}
 }
 
-// take notes that b is sent to the subscribers.
+// take updates the bases when b is about to be sent.
 func (d *deltas) take(b *batch) {
 	if len(b.ps) == 0 {
 		return
 	}
 	if d.wanted {
 		if d.previous = b.ps[len(b.ps)-1]; d.previous.internal() {
-			d.previous = nil // not all have got it
+			d.previous = nil // not every subscriber has it
 		}
 	}
 	if d.keys != nil {
@@ -34,30 +34,30 @@ func (d *deltas) take(b *batch) {
 	}
 }
 
-// lose is called when publications are lost for good.
+// lose is called when publications are permanently lost.
 func (d *deltas) lose() {
 	if d.keys != nil {
 		d.keys = newBases()
 	}
 }
 
-// The bounds of bases. A key beyond them has no base: its value is sent as a whole.
+// The bounds of bases. A key beyond them has no base: its value is sent complete.
 const (
 	maxBases     = 8192
 	maxBaseBytes = 16 << 20
-	basesPage    = 1000 // keys that are read together
+	basesPage    = 1000 // keys that are read in one page
 )
 
-// bases is the values of a keyed collection that all subscribers have, by key.
+// bases holds those values of a keyed collection that all subscribers have, by key.
 type bases struct {
-	byKey   map[string]*Publication // nil if what is read is not the value of that key any more
+	byKey   map[string]*Publication // a nil value means that the key has changed since reading began
 	bytes   int
 	reading bool // the collection is being read
 }
 
 func newBases() *bases { return &bases{byKey: map[string]*Publication{}} }
 
-// replace returns what p is a difference to, and has p in its place.
+// replace returns the base of p, and makes p the base of the next publication with its key.
 func (b *bases) replace(p *Publication) *Publication {
 	if p.Key == "" {
 		return NoBase
@@ -68,7 +68,7 @@ func (b *bases) replace(p *Publication) *Publication {
 	}
 	delete(b.byKey, p.Key)
 	switch {
-	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // not all subscribers have it, or will have it
+	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // some subscribers do not have it, or will not have it later
 		if b.reading {
 			b.byKey[p.Key] = nil
 		}
@@ -81,7 +81,7 @@ func (b *bases) replace(p *Publication) *Publication {
 	return old
 }
 
-// add adds the value of a key, if there is room.
+// add sets the base of a key, if there is room.
 func (b *bases) add(p *Publication) {
 	if len(b.byKey) < maxBases && b.bytes+len(p.Data) <= maxBaseBytes {
 		b.byKey[p.Key] = p
@@ -91,8 +91,8 @@ func (b *bases) add(p *Publication) {
 	}
 }
 
-// readBases reads the values of a collection that no subscriber of this node has asked for differences of before. If it fails, the next value
-// of each key is sent as a whole.
+// readBases reads the values of a collection when the first subscriber of this node asks for deltas by key. If it fails, the next
+// value of each key is sent complete.
 func (ch *channel) readBases(ctx context.Context, from Keyed) {
 	ch.mu.Lock()
 	if ch.deltas.keys != nil {
@@ -107,7 +107,7 @@ func (ch *channel) readBases(ctx context.Context, from Keyed) {
 		ps, next, _, err := from.Snapshot(ctx, ch.name, cursor, basesPage)
 		ch.mu.Lock()
 		for _, p := range ps {
-			// What is behind the channel's last publication is still to be sent.
+			// Publications after the channel's last one have not been sent yet.
 			if _, newer := all.byKey[p.Key]; !newer && p.Offset <= ch.last && p.Epoch == ch.epoch && p.Expires.IsZero() && p.NotTo == "" {
 				all.add(p)
 			}

@@ -2,7 +2,7 @@ package hub
 
 import "time"
 
-// EventKind says what an Event reports.
+// EventKind is the kind of an Event.
 type EventKind uint8
 
 // The kinds of events.
@@ -10,17 +10,17 @@ const (
 	EventConnected         EventKind = iota // a client has joined
 	EventDisconnected                       // its session has ended, and its subscriptions with it
 	EventSubscribed                         // a client has subscribed to a channel
-	EventUnsubscribed                       // its subscription has ended before the session
+	EventUnsubscribed                       // a subscription has ended before its session
 	EventPublished                          // a publication was accepted
-	EventMemberAdded                        // the first connection of a user is a member of a channel
-	EventMemberRemoved                      // the last one has left
-	EventOccupied                           // a channel has a subscriber, the first on all nodes
-	EventVacated                            // it has had none for three seconds, on all nodes
-	EventCacheMiss                          // a client has subscribed to a cache channel without an event; of package pusher
-	EventSubscriptionCount                  // the number of subscribers of a channel has changed; of package pusher
+	EventMemberAdded                        // a user's first connection has become a member of a channel
+	EventMemberRemoved                      // a user's last connection has left
+	EventOccupied                           // a channel has its first subscriber on any node
+	EventVacated                            // a channel has had no subscriber on any node for three seconds
+	EventCacheMiss                          // a client has subscribed to a cache channel that has no event; reported by package pusher
+	EventSubscriptionCount                  // the number of subscribers of a channel has changed; reported by package pusher
 )
 
-// String returns the kind as one word.
+// String returns the kind as a single word.
 func (k EventKind) String() string {
 	words := [...]string{
 		"connected", "disconnected", "subscribed", "unsubscribed", "published", "member_added", "member_removed", "occupied", "vacated",
@@ -32,44 +32,43 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is something that has happened to clients and channels. It is reported by the node where it has happened, except that those
-// of members, EventOccupied and EventVacated, and the disconnects of a node that was killed, are reported by one node: they need an
-// engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub does not report the last two kinds: the server of a
-// protocol that has them does.
+// Event is something that has happened to clients and channels. It is reported by the node where it has happened. Some kinds are
+// reported by one node for all of them: those of members, EventOccupied and EventVacated, and the disconnects of a node that was
+// killed. These require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub does not report the last
+// two kinds: the server of a protocol that has them does.
 //
-// A member that is back within three seconds was never away. One that goes from node to node in that time may be
-// reported as added twice, not as removed.
+// The absence of a member who returns within three seconds is not reported. A member who changes nodes in that time may be reported
+// as added twice, but not as removed.
 type Event struct {
-	// Kind is what has happened, and Time is when.
+	// Kind is the kind of the event, and Time is when it happened.
 	Kind EventKind
 	Time time.Time
 
-	// App is the application, and Channel is the name of the channel; "" for connects and disconnects.
+	// App is the application, and Channel is the name of the channel. Channel is "" for connects and disconnects.
 	App, Channel string
 
-	// Client and User are whom it has happened to; both are "" for the last four kinds. A member without a user has its
-	// client ID as User.
+	// Client and User identify the client; both are "" for the last four kinds. A member without a user has its client ID as User.
 	Client, User string
 
-	// Data is what the client, or the member, shows of itself. May be nil.
+	// Data is the public data of the client or the member. May be nil.
 	Data []byte
 
-	// Publication is what was published; nil for other kinds. It must not be modified.
+	// Publication is the publication of EventPublished; nil for other kinds. It must not be modified.
 	Publication *Publication
 
-	// Subscribers is how many subscribers the channel has on all nodes, for EventSubscriptionCount.
+	// Subscribers is the number of subscribers of the channel on all nodes, for EventSubscriptionCount.
 	Subscribers int
 
-	// Reason is why a session has ended: "client" if the connection has, a word for an [EndReason], or "node" if the node was
-	// lost.
+	// Reason is why a session has ended: "client" if the connection has ended, the name of an [EndReason], or "node" if the node
+	// was lost.
 	Reason string
 
-	// Done is nil, except for EventDisconnected. It is to be called when the event has been dealt with, or given up. If the
-	// node is killed before that, another one reports the event again; [Hub.Close] waits for it, five seconds at most.
+	// Done is nil, except for EventDisconnected. It must be called when the event has been processed or discarded. If the node is
+	// killed before that, another node reports the event again. [Hub.Close] waits for Done, five seconds at most.
 	Done func()
 }
 
-// String returns the reason as one word.
+// String returns the reason as a single word.
 func (r EndReason) String() string {
 	words := [...]string{"server", "insufficient", "slow", "expired", "denied", "reconnect", "shutdown"}
 	if int(r) < len(words) {

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	inlineSubs   = 32       // the most subscribers of a channel that are sent to on the goroutine that delivers
-	inlineRounds = 4        // how often it does so before another goroutine goes on
-	batchCount   = 64       // the most publications that are handed on together
-	batchBytes   = 48 << 10 // the most bytes of them; a queue has room for that
-	messageCost  = 128      // of a message beside its data, in a queue
+	inlineSubs   = 32       // up to this many subscribers are served by the goroutine that delivers
+	inlineRounds = 4        // the number of batches that it sends before it leaves the rest to another goroutine
+	batchCount   = 64       // the most publications in a batch
+	batchBytes   = 48 << 10 // the most bytes in a batch; a queue has room for them
+	messageCost  = 128      // what a message costs in a queue in addition to its data
 )
 
-// sink is the Hub as its engine sees it.
+// sink is the Hub in its role as the Sink of its engine.
 type sink Hub
 
 // Deliver implements [Sink].
@@ -31,7 +31,7 @@ func (s *sink) Deliver(name string, ps []*Publication) {
 	switch {
 	case ch.pending.fits(ps):
 		ch.pending.push(ps...)
-	case h.keeps(ch): // read again when it is their turn, except what is not kept
+	case h.keeps(ch): // the history is read later; what it does not keep is lost
 		ch.ns.dropped.Add(unkept(ch.pending.ps) + unkept(ps))
 		ch.pending, ch.gap = backlog{}, true
 	default:
@@ -68,7 +68,8 @@ func (s *sink) Gap(names ...string) {
 
 func nothing() {}
 
-// schedule returns what sends what is pending, to be called without the lock. The caller holds mu.
+// schedule returns a function that sends what is pending, if there is anything to send. It must be called without the lock. The
+// caller holds mu.
 func (h *Hub) schedule(ch *channel) func() {
 	if !ch.ready || ch.draining || len(ch.pending.ps) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
 		return nothing
@@ -80,8 +81,8 @@ func (h *Hub) schedule(ch *channel) func() {
 	return func() { h.fan.push(ch) }
 }
 
-// drain sends what is pending, in as many rounds, and leaves the rest to another goroutine. It is called by one goroutine at a
-// time, with draining set.
+// drain sends what is pending, in at most so many rounds, and leaves the rest to another goroutine. Only one goroutine at a time
+// calls it, the one that has set draining.
 func (h *Hub) drain(ch *channel, rounds int) {
 	for range rounds {
 		b := batches.Get().(*batch)
@@ -109,7 +110,7 @@ func (h *Hub) drain(ch *channel, rounds int) {
 	h.fan.push(ch)
 }
 
-// take moves what is to be sent next into b. The caller holds the channel's lock.
+// take moves the publications and changes that are sent next into b. The caller holds the channel's lock.
 func (h *Hub) take(ch *channel, b *batch) {
 	now := time.Now()
 	b.from, b.previous = ch.last, ch.deltas.previous
@@ -153,8 +154,8 @@ func (h *Hub) take(ch *channel, b *batch) {
 	b.subs = append(b.subs, ch.subs...)
 }
 
-// accept reports whether p is the next publication of the stream, and notes it if so; or whether one before it is missing. The
-// caller holds the channel's lock.
+// accept reports whether p is the next publication of the stream, and records it if so, and whether a publication before it is
+// missing. The caller holds the channel's lock.
 func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 	keeps := h.keeps(ch)
 	if p.Epoch != ch.epoch {
@@ -178,22 +179,22 @@ func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 	return true, false
 }
 
-// batch is what is sent to the subscribers of a channel in one call each.
+// batch is what each subscriber of a channel receives in one call.
 type batch struct {
 	ps       []*Publication
-	joins    []Change // before ps
-	changes  []Change // after ps
-	news     []Change // of connections
+	joins    []Change // sent before ps
+	changes  []Change // sent after ps
+	news     []Change // the changes of connections
 	watchers []*watcher
 	subs     []*subscription
 	from, to uint64 // the channel's offset before and after ps
 	epoch    string
-	previous *Publication   // the one before ps
-	keyed    []*Publication // for each of ps, the one before it with its key, or NoBase; empty unless a subscriber wants that
+	previous *Publication   // the publication before ps
+	keyed    []*Publication // for each of ps, the publication before it with the same key, or NoBase; empty if no subscriber uses it
 	notTo    []string
 	codings  []coding
-	reached  []int // how many subscribers got each of ps; nil if none of them is traced
-	lost     bool  // something before ps is missing
+	reached  []int // how many subscribers have received each of ps; nil if none of them is traced
+	lost     bool  // publications before ps are lost
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -202,7 +203,7 @@ func (b *batch) empty() bool {
 	return len(b.ps)+len(b.joins)+len(b.changes)+len(b.news) == 0 && !b.lost
 }
 
-// free gives b back.
+// free returns b to the pool.
 func (b *batch) free() {
 	clear(b.ps)
 	clear(b.keyed)
@@ -214,7 +215,7 @@ func (b *batch) free() {
 	batches.Put(b)
 }
 
-// fanout sends b to the subscribers.
+// fanout sends b to all subscribers.
 func (h *Hub) fanout(ch *channel, b *batch) {
 	sent := 0
 	for _, s := range b.subs {
@@ -229,7 +230,7 @@ func (h *Hub) fanout(ch *channel, b *batch) {
 	}
 }
 
-// send sends b to one subscriber, and returns how many publications that were.
+// send sends b to one subscriber, and returns how many publications were sent.
 func (x *subscription) send(ch *channel, b *batch) int {
 	s := x.session
 	s.mu.Lock()
@@ -270,7 +271,7 @@ func (x *subscription) send(ch *channel, b *batch) int {
 			if errors.Is(err, websocket.ErrQueueFull) {
 				x.fallBehind(ch, b)
 			}
-			return 0 // the connection ends, and the session with it
+			return 0 // the connection is ending, and the session with it
 		}
 	}
 	if b.reached != nil {
@@ -285,7 +286,7 @@ func (x *subscription) send(ch *channel, b *batch) int {
 	return n
 }
 
-// codec returns how the messages of the subscription are written.
+// codec returns the codec of the subscription.
 func (x *subscription) codec() Codec {
 	if x.flags&wantsPositions != 0 {
 		return x.session.client.Codec.(PositionedCodec).Positioned()
@@ -293,7 +294,7 @@ func (x *subscription) codec() Codec {
 	return x.session.client.Codec
 }
 
-// special reports whether b has something that s does not get.
+// special reports whether b contains something that s must not receive.
 func (b *batch) special(s *Session, kind int) bool {
 	if len(b.notTo) > 0 && slices.Contains(b.notTo, s.client.ID) {
 		return true
@@ -314,22 +315,22 @@ func (b *batch) special(s *Session, kind int) bool {
 	return false
 }
 
-// notFor reports whether a change is about the session itself.
+// notFor reports whether c is about s itself, so that s must not receive it.
 func (c *Change) notFor(s *Session) bool {
 	return c.Client == s.client.ID || c.Kind == Joined && c.User == s.user()
 }
 
-// gets reports whether p is for x, and x has not got it yet. The caller holds the session's lock.
+// gets reports whether x still has to receive p. The caller holds the session's lock.
 func (x *subscription) gets(p *Publication) bool {
 	return (p.Offset == 0 || p.Offset > x.last) && x.wants(p)
 }
 
-// wants reports whether p is for x.
+// wants reports whether x may receive p: neither NotTo nor the filter excludes it.
 func (x *subscription) wants(p *Publication) bool {
 	return (p.NotTo == "" || p.NotTo != x.session.client.ID) && (x.filter == nil || x.filter(p))
 }
 
-// filtered returns the messages of b that x gets, when that is not all of them, and how many publications are in it.
+// filtered returns the messages for a subscriber that does not receive all of b, and the number of publications among them.
 func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websocket.Prepared, n int) {
 	s := x.session
 	codec := x.codec()
@@ -362,7 +363,7 @@ func (b *batch) filtered(ch *channel, x *subscription, kind int) (out []*websock
 	return out, n
 }
 
-// fan is the goroutines that send to channels with many subscribers.
+// fan is a pool of goroutines that send to channels with many subscribers.
 type fan struct {
 	mu    sync.Mutex
 	cond  sync.Cond
@@ -377,7 +378,7 @@ func (f *fan) start(h *Hub, workers int) {
 	}
 }
 
-// push has the channel drained.
+// push queues the channel to be drained.
 func (f *fan) push(ch *channel) {
 	f.mu.Lock()
 	f.queue = append(f.queue, ch)

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	behindTries = 40 // reads of a history that does not have what was delivered already
+	behindTries = 40 // how often a history is read that does not yet have publications that were already delivered
 	behindPause = 50 * time.Millisecond
 )
 
-// fill reads what the engine has lost on its way to this node. It is called with draining set.
+// fill reads publications that the engine has lost on the way to this node. It is called with draining set.
 func (h *Hub) fill(ch *channel) {
 	ch.mu.Lock()
 	since := Position{ch.epoch, ch.last}
@@ -31,12 +31,12 @@ func (h *Hub) fill(ch *channel) {
 			}
 		}
 		ch.ns.refilled.Add(uint64(len(ch.pending.ps)))
-		if !whole { // what is behind it comes when these are sent
+		if !whole { // the rest is read when these have been sent
 			page.Top.Offset, ch.gap = page.Publications[len(page.Publications)-1].Offset, true
 		}
 		ch.trusted = page.Top.Offset
 		if len(ch.pending.ps) == 0 {
-			ch.last = max(ch.last, page.Top.Offset) // what there was has expired
+			ch.last = max(ch.last, page.Top.Offset) // the missing publications have expired
 		}
 	} else {
 		ch.ns.gaps.Add(1)
@@ -57,8 +57,8 @@ func (h *Hub) fill(ch *channel) {
 	h.drain(ch, inlineRounds)
 }
 
-// readGap reads the history behind a position, or the first part of it, until that succeeds, and it has the publications before the
-// first that is pending: a copy of it may be behind what is delivered. It reports false when the hub is closed.
+// readGap reads the history after a position, or the first part of it. It repeats that until the history has everything before the
+// first pending publication, because a replica of the history may lag behind the delivery. It reports false when the hub is closed.
 func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok bool) {
 	for tries := 0; ; tries++ {
 		ctx, cancel := context.WithTimeout(h.ctx, engineWait)
@@ -86,7 +86,7 @@ func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok 
 	}
 }
 
-// need returns the offset that the history must reach for what is pending to follow it, 0 if nothing is.
+// need returns the offset that the history must have reached so that pending continues it, 0 if nothing is pending.
 func (ch *channel) need(top Position) uint64 {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

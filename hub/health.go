@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// health is whether the engine works.
+// health records whether the engine works.
 type health struct {
-	probing bool        // the engine is probed
+	probing bool        // the engine implements Probe, and probing is enabled
 	changed func(error) // [Options].EngineState
 
 	mu       sync.Mutex
-	down     error // of Run
-	probe    error // of the last Probe, or of Run since then
+	down     error // the error of Run
+	probe    error // the error of the last Probe, or that of Run if it is newer
 	lag      time.Duration
 	probed   bool
 	closing  bool
-	reported *string // what was reported last: why the engine does not work, "" if it does; nil before
+	reported *string // the error that was reported last, "" for none; nil before the first report
 }
 
-// Ready returns nil if the engine works: it runs, and the last probe has come back.
+// Ready returns nil if the engine works: it is running, and the last probe succeeded.
 func (h *Hub) Ready() error {
 	h.health.mu.Lock()
 	defer h.health.mu.Unlock()
@@ -39,15 +39,15 @@ func (h *Hub) Ready() error {
 	return nil
 }
 
-// EngineLag returns how long the last probe of the engine took, 0 when there was none.
+// EngineLag returns how long the last probe of the engine took, 0 before the first one.
 func (h *Hub) EngineLag() time.Duration {
 	h.health.mu.Lock()
 	defer h.health.mu.Unlock()
 	return h.lag
 }
 
-// setDown notes that Run has ended with err, or, if err is nil, that it is called again. If the engine is probed, it works again when
-// a probe says so.
+// setDown records that Run has returned err, or, if err is nil, that it is called again. If the engine is probed, it is considered
+// working only after the next successful probe.
 func (h *health) setDown(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +63,7 @@ func (h *health) setDown(err error) {
 	}
 }
 
-// setProbe notes the result of a probe.
+// setProbe records the result of a probe.
 func (h *health) setProbe(err error, lag time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,8 +73,8 @@ func (h *health) setProbe(err error, lag time.Duration) {
 	}
 }
 
-// report reports that the engine works, if err is nil, or does not, when that changes; or with another reason if it matters. The
-// caller holds mu.
+// report reports a change between working, which is a nil err, and failing. A failure for another reason than the last is reported
+// if reason is set. The caller holds mu.
 func (h *health) report(err error, reason bool) {
 	why := ""
 	if err != nil {
@@ -89,7 +89,7 @@ func (h *health) report(err error, reason bool) {
 	}
 }
 
-// keepProbing probes the engine.
+// keepProbing probes the engine periodically.
 func (h *Hub) keepProbing() {
 	for {
 		ctx, cancel := context.WithTimeout(h.ctx, h.opts.ProbeEvery)

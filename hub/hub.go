@@ -13,18 +13,18 @@ import (
 
 const (
 	shards      = 64
-	engineWait  = 10 * time.Second // the longest wait for an engine on behalf of a channel
+	engineWait  = 10 * time.Second // the longest wait for the engine
 	pauseOfRun  = 100 * time.Millisecond
 	houseKeep   = time.Second // between two rounds of housekeeping
 	maxPauseRun = 5 * time.Second
-	engineNames = 1000 // the most channels that are named in one call
+	engineNames = 1000 // the most channel names in one call of the engine
 )
 
-// Hub has the channels of one node. New makes one.
+// Hub manages the channels of one node. New makes one.
 type Hub struct {
 	opts       Options
 	engine     Engine
-	history    History  // nil when the engine has none; likewise below
+	history    History  // nil if the engine does not implement it, like the fields below
 	presence   Presence //
 	keyed      Keyed
 	occupancy  Occupancy
@@ -33,7 +33,7 @@ type Hub struct {
 	channels channelTable
 	sessions sessionTable
 
-	ctx    context.Context // ends with Close
+	ctx    context.Context // canceled by Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	tasks  tasks
@@ -42,7 +42,7 @@ type Hub struct {
 
 	health
 	tenancy
-	reported string // the lease that subscribers were reported under; for housekeeping only
+	reported string // the lease that the numbers of subscribers were last reported under; used by housekeeping only
 }
 
 // New starts a hub. Close ends it.
@@ -73,8 +73,8 @@ func New(o Options) *Hub {
 	return h
 }
 
-// Close ends the hub: sessions are closed with EndShutdown, the node's members leave, and when it returns no goroutine of the
-// hub is left. Nothing is sent after that.
+// Close ends the hub: sessions are closed with EndShutdown, and the node's members leave. When it returns, all goroutines of the
+// hub have ended, and nothing more is sent.
 func (h *Hub) Close() error {
 	h.health.mu.Lock()
 	was := h.closing
@@ -109,7 +109,7 @@ func (h *Hub) closed() bool {
 	return h.closing
 }
 
-// run runs the engine, again when it fails.
+// run runs the engine, and restarts it when it fails.
 func (h *Hub) run() {
 	pause := pauseOfRun
 	for again := false; ; again = true {
@@ -132,11 +132,11 @@ func (h *Hub) run() {
 			return
 		}
 		pause = min(2*pause, maxPauseRun)
-		h.setDown(nil) // its probe knows better
+		h.setDown(nil) // with Probe, only a probe reports that it works
 	}
 }
 
-// sleep waits for d, and reports false when the hub is closed meanwhile.
+// sleep waits for d, and reports false if the hub is closed before.
 func (h *Hub) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -148,7 +148,7 @@ func (h *Hub) sleep(d time.Duration) bool {
 	}
 }
 
-// subscribeAgain subscribes to all channels after the engine was started again.
+// subscribeAgain subscribes to all channels again after the engine was restarted.
 func (h *Hub) subscribeAgain() {
 	var names []string
 	h.channels.each(func(ch *channel) { names = append(names, ch.name) })
@@ -168,8 +168,8 @@ func (h *Hub) subscribeAgain() {
 	}
 }
 
-// housekeeping closes channels without subscribers, has large rooms announce what has changed, and reports to the engine which
-// channels have subscribers.
+// housekeeping closes channels without subscribers, announces the changes in large rooms, and reports to the engine which channels
+// have subscribers.
 func (h *Hub) housekeeping() {
 	next := time.NewTimer(houseKeep)
 	defer next.Stop()
@@ -202,8 +202,8 @@ func (h *Hub) housekeeping() {
 	}
 }
 
-// Publish publishes p in a channel, as a server does it: only the size is checked, unless it is a record. p must not be modified any
-// more. What o does not say, the namespace does; a negative History means that p is not kept. o may be nil.
+// Publish publishes p in a channel for a server: only the size is checked, unless p is a record. p must not be modified afterwards.
+// Options that o leaves zero have the values of the namespace; with a negative History p is not kept. o may be nil.
 func (h *Hub) Publish(ctx context.Context, app, channel string, p *Publication, o *PublishOptions) (Published, error) {
 	if err := checkName(channel); err != nil {
 		return Published{}, err
@@ -221,7 +221,7 @@ func (ns *namespace) publish(ctx context.Context, h *Hub, name string, p *Public
 	return done, err
 }
 
-// complete checks a publication, and adds what the namespace says of it and of how it is published.
+// complete checks a publication, and fills in the defaults of the namespace for it and its options.
 func (ns *namespace) complete(ctx context.Context, p *Publication, o *PublishOptions) (PublishOptions, error) {
 	var all PublishOptions
 	if o != nil {
@@ -251,7 +251,7 @@ func (ns *namespace) complete(ctx context.Context, p *Publication, o *PublishOpt
 	return all, nil
 }
 
-// published counts and reports what became of a publication.
+// published counts and reports the result of publishing.
 func (ns *namespace) published(h *Hub, name string, p *Publication, done Published, err error) {
 	if err == nil && !done.Duplicate {
 		ns.publications.Add(1)
@@ -262,7 +262,7 @@ func (ns *namespace) published(h *Hub, name string, p *Publication, done Publish
 	}
 }
 
-// checkName returns an error if a channel cannot have that name.
+// checkName returns an error if channel is not a valid name.
 func checkName(channel string) error {
 	if channel == "" || len(channel) > MaxChannel {
 		return ErrBadChannel
@@ -270,7 +270,7 @@ func checkName(channel string) error {
 	return nil
 }
 
-// tasks runs what waits for the engine: on goroutines that end when there is nothing more to do.
+// tasks runs functions that wait for the engine, on goroutines that end when the queue is empty.
 type tasks struct {
 	wg      *sync.WaitGroup
 	mu      sync.Mutex
@@ -281,7 +281,7 @@ type tasks struct {
 
 const maxTasks = 64
 
-// do has f run soon, unless the hub is closed.
+// do queues f, unless the hub is closed.
 func (t *tasks) do(f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -311,14 +311,14 @@ func (t *tasks) work() {
 	}
 }
 
-// close drops what has not begun.
+// close discards the tasks that have not started.
 func (t *tasks) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over, t.queue = true, nil
 }
 
-// counters are what is counted of a namespace.
+// counters are the statistics of a namespace.
 type counters struct {
 	publications, deliveries, recovered, unrecovered      atomic.Uint64
 	slow, dropped, refilled, gaps, insufficient, rejected atomic.Uint64

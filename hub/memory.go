@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// Memory is an engine in memory. Several hubs of one process that share it are several nodes. Nothing survives the process.
+// Memory is an engine in memory. Hubs of one process that share it act as several nodes. Nothing survives the process.
 type Memory struct {
 	birth  string
-	born   atomic.Uint64 // channels
+	born   atomic.Uint64 // counts channels, for their epochs
 	shards [shards]memoryShard
 
 	mu     sync.Mutex
-	nodes  map[*memoryNode]struct{} // those that run
+	nodes  map[*memoryNode]struct{} // the running ones
 	leases map[string]*memoryLease
 	claims map[string]time.Time
 	keys   expiries
-	marks  list.List     // ackMark: when positions were saved, in that order
-	early  chan struct{} // has one when something is due earlier than may have been waited for
+	marks  list.List     // of ackMark, ordered by the time when the position was saved
+	early  chan struct{} // has a value when something is due earlier than tend may expect
 }
 
-// NewMemory makes an empty one.
+// NewMemory returns an empty Memory.
 func NewMemory() *Memory {
 	return &Memory{birth: rand.Text()[:8], nodes: map[*memoryNode]struct{}{}, leases: map[string]*memoryLease{}, claims: map[string]time.Time{},
 		early: make(chan struct{}, 1)}
 }
 
-// Node returns the engine of another node. Each hub needs one of its own; it ends with the Run that the hub calls.
+// Node returns the engine of another node. Each hub needs its own, which ends together with the Run that the hub calls.
 func (m *Memory) Node() Engine { return &memoryNode{memory: m, started: make(chan struct{})} }
 
 type memoryShard struct {
@@ -41,7 +41,7 @@ type memoryShard struct {
 	byName map[string]*memoryChannel
 }
 
-// memoryChannel is all that there is of a channel.
+// memoryChannel is the state of a channel.
 type memoryChannel struct {
 	name  string
 	epoch string
@@ -50,19 +50,19 @@ type memoryChannel struct {
 	last    uint64
 	floor   uint64 // the offset of the last publication that is no longer in log
 	log     []*Publication
-	size    int           // how many are kept, as the last publication said
-	age     time.Duration // and how long
+	size    int           // how many publications are kept, from the last PublishOptions
+	age     time.Duration // how long they are kept
 	ids     map[string]memoryID
 	idQueue []string
 	keyed   map[string]*memoryKey
 	entries map[entryKey]Entry
 	counts  map[string]int // subscribers by lease
 	acks    map[string]memoryAck
-	nodes   []*memoryNode // that have subscribed
-	queue   []memoryItem  // to be delivered
-	busy    bool          // a goroutine delivers
+	nodes   []*memoryNode // the subscribed ones
+	queue   []memoryItem  // waits for delivery
+	busy    bool          // a goroutine is delivering
 	used    time.Time
-	dead    bool // it is not in its shard any more
+	dead    bool // no longer in its shard
 }
 
 type memoryID struct {
@@ -70,13 +70,13 @@ type memoryID struct {
 	expires time.Time
 }
 
-// memoryItem is something to be delivered.
+// memoryItem is a delivery: a publication or entries.
 type memoryItem struct {
 	p  *Publication
 	es []Entry
 }
 
-// with calls f with a channel, under its lock.
+// with calls f with a channel, and holds its lock.
 func (m *Memory) with(name string, f func(c *memoryChannel)) {
 	shard := &m.shards[hashOf(name)%shards]
 	for {
@@ -101,7 +101,7 @@ func (m *Memory) with(name string, f func(c *memoryChannel)) {
 	}
 }
 
-// hashOf is FNV-1a: nothing that depends on it is secret, and a clash costs a wait.
+// hashOf is FNV-1a. A weak hash is sufficient: it only selects a shard, and a collision costs only a wait for a lock.
 func hashOf(s string) uint32 {
 	h := uint32(2166136261)
 	for i := range len(s) {
@@ -114,7 +114,7 @@ func hashOf(s string) uint32 {
 type memoryNode struct {
 	memory  *Memory
 	sink    atomic.Pointer[Sink]
-	started chan struct{} // closed when Run is called first
+	started chan struct{} // closed by the first Run
 	once    sync.Once
 }
 
@@ -159,7 +159,7 @@ func (n *memoryNode) Probe(ctx context.Context) error {
 	return nil
 }
 
-// running waits until Run was called.
+// running waits until Run has been called.
 func (n *memoryNode) running(ctx context.Context) error {
 	select {
 	case <-n.started:
@@ -234,7 +234,7 @@ func (n *memoryNode) Publish(ctx context.Context, name string, p *Publication, o
 	return done, err
 }
 
-// accept puts p into the stream.
+// accept adds p to the stream.
 func (c *memoryChannel) accept(p *Publication, o PublishOptions) (Published, error) {
 	now := time.Now()
 	if p.Time.IsZero() {
@@ -266,7 +266,7 @@ func (c *memoryChannel) accept(p *Publication, o PublishOptions) (Published, err
 	return Published{Position: p.Position}, nil
 }
 
-// remember notes the ID of p, and forgets those that are too old.
+// remember records the ID of p, and forgets the expired ones.
 func (c *memoryChannel) remember(p *Publication, now time.Time) {
 	if c.ids == nil {
 		c.ids = map[string]memoryID{}
@@ -279,7 +279,7 @@ func (c *memoryChannel) remember(p *Publication, now time.Time) {
 	c.idQueue = append(c.idQueue, p.ID)
 }
 
-// trim drops the first n publications of the log.
+// trim removes the first n publications of the log.
 func (c *memoryChannel) trim(n int) {
 	if n == 0 {
 		return
@@ -291,7 +291,7 @@ func (c *memoryChannel) trim(n int) {
 	}
 }
 
-// trimOld drops what is older than the history's age.
+// trimOld removes publications that are older than the history's age.
 func (c *memoryChannel) trimOld(now time.Time) {
 	if c.age <= 0 {
 		return
@@ -303,7 +303,7 @@ func (c *memoryChannel) trimOld(now time.Time) {
 	c.trim(n)
 }
 
-// enqueue queues something to be delivered, and reports whether the caller is to call deliver, without the lock.
+// enqueue queues an item, and reports whether the caller must call deliver, after releasing the lock.
 func (c *memoryChannel) enqueue(i memoryItem) bool {
 	if len(c.nodes) == 0 {
 		return false
@@ -318,8 +318,8 @@ func (c *memoryChannel) enqueue(i memoryItem) bool {
 
 const deliverRounds = 16
 
-// deliver delivers what is queued, and leaves the rest to a goroutine after so many rounds: what others publish meanwhile is not
-// to keep a publisher.
+// deliver delivers the queue. After so many rounds it leaves the rest to a goroutine, so that a publisher does not have to deliver
+// what others publish in the meantime.
 func (c *memoryChannel) deliver(rounds int) {
 	var ps []*Publication
 	for i := 0; ; i++ {
@@ -345,7 +345,7 @@ func (c *memoryChannel) deliverAll(items []memoryItem, nodes []*memoryNode) {
 	c.deliver(1 << 30)
 }
 
-// hand hands items to nodes.
+// hand passes items to nodes.
 func (c *memoryChannel) hand(items []memoryItem, nodes []*memoryNode, ps []*Publication) []*Publication {
 	for len(items) > 0 {
 		ps = ps[:0]
@@ -399,7 +399,7 @@ func (n *memoryNode) History(ctx context.Context, name string, q HistoryQuery) (
 	return page, nil
 }
 
-// behind returns the place in the log of the first publication behind offset.
+// behind returns the index in the log of the first publication after offset.
 func (c *memoryChannel) behind(offset uint64) int {
 	i, found := slices.BinarySearchFunc(c.log, offset, func(p *Publication, offset uint64) int {
 		return int(int64(p.Offset) - int64(offset))
@@ -410,7 +410,7 @@ func (c *memoryChannel) behind(offset uint64) int {
 	return i
 }
 
-// pick returns what a query gets of ps.
+// pick returns those of ps that a query selects.
 func pick(ps []*Publication, q HistoryQuery, now time.Time) []*Publication {
 	limit := q.Limit
 	if limit < 0 {
@@ -451,7 +451,7 @@ func (n *memoryNode) Broadcast(_ context.Context, cmd Command) error {
 	return nil
 }
 
-// sinks returns those of all nodes that run.
+// sinks returns the sinks of all running nodes.
 func (m *Memory) sinks() []Sink {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// maxPositions is how many positions of devices a Memory keeps. When there are more, those that were saved longest ago are forgotten.
+// maxPositions is how many positions of devices a Memory keeps. Beyond that, the oldest ones are forgotten.
 const maxPositions = 100_000
 
-// memoryAck is how far a device has read a channel.
+// memoryAck is the saved position of a device.
 type memoryAck struct {
 	at   Position
-	mark *list.Element // of an ackMark
+	mark *list.Element // holds an ackMark
 }
 
-// ackMark is when a position was saved last.
+// ackMark records when a position was last saved.
 type ackMark struct {
 	channel, device string
 	at              time.Time
@@ -38,7 +38,7 @@ func (n *memoryNode) SavePosition(_ context.Context, name, device string, p Posi
 	return nil
 }
 
-// mark notes that a position was saved, in place of an earlier one, which may be nil.
+// mark records that a position was saved. It replaces old, which may be nil.
 func (m *Memory) mark(old *list.Element, now ackMark) *list.Element {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -48,7 +48,7 @@ func (m *Memory) mark(old *list.Element, now ackMark) *list.Element {
 	return m.marks.PushBack(now)
 }
 
-// forgetPositions forgets those that were saved too long ago, and those that are too many.
+// forgetPositions forgets the positions that are too old, and the oldest ones if there are too many.
 func (m *Memory) forgetPositions(now time.Time) {
 	for {
 		m.mu.Lock()
@@ -60,7 +60,7 @@ func (m *Memory) forgetPositions(now time.Time) {
 		x := m.marks.Remove(first).(ackMark)
 		m.mu.Unlock()
 		m.with(x.channel, func(c *memoryChannel) {
-			if c.acks[x.device].mark == first { // else it was saved again
+			if c.acks[x.device].mark == first { // otherwise it was saved again
 				delete(c.acks, x.device)
 			}
 		})

@@ -15,14 +15,14 @@ type memoryKey struct {
 	expires time.Time // zero means never
 }
 
-// expiry is when a key is to be removed, unless it was set again.
+// expiry is the time when a key expires, unless it was set again.
 type expiry struct {
 	at      time.Time
 	channel string
 	key     string
 }
 
-// expiries is a heap of them.
+// expiries is a heap, ordered by time.
 type expiries []expiry
 
 func (x expiries) Len() int           { return len(x) }
@@ -37,7 +37,7 @@ func (x *expiries) Pop() any {
 	return v
 }
 
-// setKey notes the latest publication of a key. The caller holds c's lock.
+// setKey stores the latest publication of a key. The caller holds c's lock.
 func (m *Memory) setKey(c *memoryChannel, p *Publication, o PublishOptions) {
 	if p.Removed {
 		delete(c.keyed, p.Key)
@@ -57,7 +57,7 @@ func (m *Memory) setKey(c *memoryChannel, p *Publication, o PublishOptions) {
 	c.keyed[p.Key] = k
 }
 
-// expireKeys removes the keys whose time has come, with a publication each.
+// expireKeys removes the expired keys, and publishes each removal.
 func (m *Memory) expireKeys(now time.Time) {
 	for {
 		m.mu.Lock()
@@ -72,7 +72,7 @@ func (m *Memory) expireKeys(now time.Time) {
 		m.with(x.channel, func(c *memoryChannel) {
 			k := c.keyed[x.key]
 			if k == nil || k.expires.IsZero() || k.expires.After(now) {
-				return // it was set again, or is gone already
+				return // it was set again, or removed
 			}
 			delete(c.keyed, x.key)
 			o := PublishOptions{HistoryAge: c.age}
@@ -109,11 +109,10 @@ func (n *memoryNode) Snapshot(_ context.Context, name, cursor string, limit int)
 	return ps, next, top, nil
 }
 
-// memoryLease is the lease of a node.
 type memoryLease struct {
 	until    time.Time
 	over     bool
-	channels map[string]struct{} // that may have entries or counts of it
+	channels map[string]struct{} // channels that may have entries or counts under this lease
 }
 
 // Lease implements [Presence].
@@ -151,7 +150,7 @@ func (n *memoryNode) Release(_ context.Context, lease string) error {
 	return nil
 }
 
-// leaseKept is how long it is remembered that a lease has ended.
+// leaseKept is how long a Memory remembers that a lease has ended.
 const leaseKept = time.Hour
 
 // endLeases ends the leases that were not renewed.
@@ -197,7 +196,7 @@ func (m *Memory) endLeases(now time.Time) {
 	}
 }
 
-// hold notes that a lease has something in a channel.
+// hold records that a channel has entries or counts under a lease.
 func (m *Memory) hold(lease, channel string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -247,7 +246,7 @@ func (n *memoryNode) Put(ctx context.Context, name string, es ...Entry) error {
 	return err
 }
 
-// cutPage returns the first page of items, and whether these are all. A limit of 0 or less means that only the bytes count.
+// cutPage returns the first page of items, and whether those are all. With a limit of 0 or less, only the size limits a page.
 func cutPage[T any](items []T, limit int, size func(*T) int) ([]T, bool) {
 	some := items
 	if limit > 0 && len(some) > limit {
@@ -341,13 +340,13 @@ func (n *memoryNode) Occupied(ctx context.Context, prefix, after string, limit i
 	return cs, more, ctx.Err()
 }
 
-// The bounds of the time between two sweeps. Each looks at as many shards as there are memorySweeps in it.
+// The bounds of the time between two sweeps. A sweep visits one shard for each memorySweep since the last one.
 const (
 	memorySweep = 100 * time.Millisecond
 	memoryRest  = time.Second
 )
 
-// tend ends leases, removes keys and forgets channels in time, until ctx ends.
+// tend ends leases, removes expired keys and forgets channels when they are due, until ctx ends.
 func (m *Memory) tend(ctx context.Context) {
 	timer := time.NewTimer(memorySweep)
 	defer timer.Stop()
@@ -378,7 +377,7 @@ func (m *Memory) tend(ctx context.Context) {
 	}
 }
 
-// rest returns how long nothing is due, within bounds.
+// rest returns the time until something is due, within bounds.
 func (m *Memory) rest(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -394,7 +393,7 @@ func (m *Memory) rest(now time.Time) time.Duration {
 	return max(rest, memorySweep)
 }
 
-// hurry has what is due after so long looked at in time.
+// hurry wakes tend if something is due after less time than tend may wait.
 func (m *Memory) hurry(after time.Duration) {
 	if after < memoryRest {
 		select {
@@ -404,10 +403,10 @@ func (m *Memory) hurry(after time.Duration) {
 	}
 }
 
-// channelKept is how long a channel is remembered that has nothing any more. After that, its epoch is another one.
+// channelKept is how long an empty channel is remembered. After that, it begins a new epoch.
 const channelKept = 10 * time.Minute
 
-// sweep forgets what is too old in a part of the channels.
+// sweep removes what is too old in one shard of the channels.
 func (m *Memory) sweep(shard *memoryShard, now time.Time) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

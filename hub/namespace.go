@@ -5,35 +5,36 @@ import (
 	"time"
 )
 
-// SlowPolicy says what happens to a subscriber whose queue is full.
+// SlowPolicy determines what happens to a subscriber whose queue is full.
 type SlowPolicy uint8
 
 // The policies.
 const (
-	// SlowRefill drops, and sends what was dropped from the history when the queue is empty again. If that is not possible, the
-	// subscription ends with EndInsufficient; of a protocol without a message for that, the connection is closed.
+	// SlowRefill drops publications, and sends them from the history when the queue is empty again. If that is not possible, the
+	// subscription ends with EndInsufficient; if the protocol has no message for that, the connection is closed.
 	SlowRefill SlowPolicy = iota
 
-	// SlowDrop drops, and goes on with what is published when the queue is empty again: for what is soon outdated anyway.
+	// SlowDrop drops publications, and continues with new ones when the queue is empty again: for data that is soon outdated
+	// anyway.
 	SlowDrop
 
-	// SlowLatest drops, and sends the latest of each key that has changed when the queue is empty again. Publications without
-	// a key are lost to that subscriber.
+	// SlowLatest drops publications, and sends the latest one of each changed key when the queue is empty again. Publications
+	// without a key are lost to that subscriber.
 	SlowLatest
 
 	// SlowClose closes the connection with EndSlow.
 	SlowClose
 )
 
-// Namespace is the rules of the channels whose name begins with a prefix. The zero value keeps nothing.
+// Namespace has the settings of the channels whose name begins with a prefix. The zero value keeps nothing.
 type Namespace struct {
-	// Name is what metrics call the namespace. "" means Prefix.
+	// Name is the name of the namespace in metrics. "" means Prefix.
 	Name string
 
-	// App is the application that the rules are for. "" means all that have no such rules of their own.
+	// App is the application that the namespace belongs to. "" means all those without a matching namespace of their own.
 	App string
 
-	// Prefix begins the names of the channels. The longest that fits counts. "" fits every channel.
+	// Prefix is how the names of the channels begin. The longest matching prefix applies. "" matches every channel.
 	Prefix string
 
 	// History is how many publications are kept. 0 means none: then nothing can be recovered.
@@ -42,23 +43,23 @@ type Namespace struct {
 	// HistoryAge is how long they are kept. 0 means as long as the engine keeps anything.
 	HistoryAge time.Duration
 
-	// Presence has the channels keep who is there.
+	// Presence enables rosters of the members of the channels.
 	Presence bool
 
 	// LargeRoom is the number of users from which on joins and leaves are sent together, once a second. 0 means 100.
 	LargeRoom int
 
-	// MaxData is the most bytes of a publication: of its data, ID, event, key and tags together. 0 means 64 KiB.
+	// MaxData is the maximum size of a publication in bytes: its data, ID, event, key and tags together. 0 means 64 KiB.
 	MaxData int
 
-	// MaxSubscribers is the most subscribers of one channel on a node. 0 means no limit.
+	// MaxSubscribers is the maximum number of subscribers of one channel on a node. 0 means no limit.
 	MaxSubscribers int
 
-	// Rate is how many publications a session may make in a second, in all channels together, and Burst is how many it may make
-	// together. 0 means no limit.
+	// Rate is how many publications a session may make per second, in all channels together, and Burst is how many it may make at
+	// one time. 0 means no limit.
 	Rate, Burst int
 
-	// Slow is what happens to a slow subscriber.
+	// Slow is the policy for slow subscribers.
 	Slow SlowPolicy
 
 	// KeyTTL is how long a key is kept after it was last set, unless the publisher says otherwise. 0 means forever.
@@ -67,12 +68,12 @@ type Namespace struct {
 	// Expiry is how long a publication may be delivered, unless the publisher says otherwise. 0 means no limit.
 	Expiry time.Duration
 
-	// Trace is the share of the publications that get a trace ID if they have none: from 0, none, to 1, all of them.
+	// Trace is the share of the publications without a trace ID that are given one: from 0, none, to 1, all of them.
 	Trace float64
 }
 
-// KeyDeltas reports whether subscribers of a keyed collection may have differences to the value before, by key: every one of them
-// has got that value only if nothing is dropped for good.
+// KeyDeltas reports whether subscribers of a keyed collection may receive deltas from the previous value of the same key. That
+// requires that no value is ever dropped, since every subscriber must have the previous one.
 func (n *Namespace) KeyDeltas() bool { return n.History > 0 && n.Slow != SlowDrop }
 
 const (
@@ -80,13 +81,13 @@ const (
 	defaultLargeRoom = 100
 )
 
-// namespace is a Namespace in use.
+// namespace is a Namespace with its counters.
 type namespace struct {
 	Namespace
 	counters
 }
 
-// newNamespaces returns the namespaces with their defaults, one that fits everything included.
+// newNamespaces returns the namespaces with their defaults, and adds one that matches every channel.
 func newNamespaces(of []Namespace) []*namespace {
 	var all []*namespace
 	catchAll := false
@@ -111,10 +112,10 @@ func newNamespaces(of []Namespace) []*namespace {
 	return all
 }
 
-// Namespace returns the rules of a channel, with their defaults.
+// Namespace returns the settings of a channel, with their defaults.
 func (h *Hub) Namespace(app, channel string) Namespace { return h.namespaceOf(app, channel).Namespace }
 
-// namespaceOf returns the rules of a channel: an application's own before those of all, then the longest prefix.
+// namespaceOf returns the settings of a channel: an application's own namespaces take precedence, then the longest prefix.
 func (h *Hub) namespaceOf(app, name string) *namespace {
 	var best *namespace
 	for _, n := range h.namespaces {
@@ -128,7 +129,7 @@ func (h *Hub) namespaceOf(app, name string) *namespace {
 	return best
 }
 
-// Namespace returns the rules of a channel.
+// Namespace returns the settings of a channel.
 func (s *Session) Namespace(channel string) Namespace {
 	return s.hub.namespaceOf(s.client.App, channel).Namespace
 }

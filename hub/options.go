@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The actions for Client.Allow.
+// The actions that Client.Allow is called with.
 const (
 	ActionSubscribe = "subscribe"
 	ActionPublish   = "publish"
@@ -15,76 +15,75 @@ const (
 	ActionHistory   = "history"
 )
 
-// Errors of sessions. Those of Client.Allow are passed on unchanged.
+// Errors of sessions. Errors of Client.Allow are returned unchanged.
 var (
 	// ErrClosed indicates that the hub or the session has ended.
 	ErrClosed = errors.New("hub: closed")
 
-	// ErrSubscribed indicates that the session has subscribed to the channel already.
+	// ErrSubscribed indicates that the session is already subscribed to the channel.
 	ErrSubscribed = errors.New("hub: already subscribed")
 
-	// ErrNotSubscribed indicates that the session has not subscribed to the channel.
+	// ErrNotSubscribed indicates that the session is not subscribed to the channel.
 	ErrNotSubscribed = errors.New("hub: not subscribed")
 
-	// ErrTooMany indicates that a limit on subscriptions or subscribers is reached.
+	// ErrTooMany indicates that a limit on subscriptions or subscribers has been reached.
 	ErrTooMany = errors.New("hub: too many subscriptions")
 
 	// ErrTooFast indicates that the session publishes faster than the namespace allows.
 	ErrTooFast = errors.New("hub: too many publications")
 
-	// ErrTooBig indicates that a publication is larger than the namespace allows, its tags and names included.
+	// ErrTooBig indicates that a publication is larger than the namespace allows. Its size includes tags and names.
 	ErrTooBig = errors.New("hub: the publication is too big")
 
-	// ErrMore indicates that a subscriber missed more than fits into one answer.
+	// ErrMore indicates that the missed publications do not fit into one answer.
 	ErrMore = errors.New("hub: the missed publications do not fit into one answer")
 
 	// ErrNoPresence indicates that the channel has no presence.
 	ErrNoPresence = errors.New("hub: the channel has no presence")
 
-	// ErrBadChannel indicates that a channel's name is empty, or too long.
+	// ErrBadChannel indicates that a channel's name is empty or too long.
 	ErrBadChannel = errors.New("hub: not a valid channel name")
 
 	// ErrNotYours indicates that a channel belongs to another user.
 	ErrNotYours = errors.New("hub: the channel of another user")
 )
 
-// MaxChannel is the length of the longest name of a channel, in bytes.
+// MaxChannel is the maximum length of a channel name in bytes.
 const MaxChannel = 255
 
-// Options says how a Hub works. The zero value is a hub of one node, in memory.
+// Options configures a Hub. The zero value is a hub of a single node, in memory.
 type Options struct {
-	// Engine connects the nodes. nil means a Memory of its own.
+	// Engine connects the nodes. nil means a new Memory.
 	Engine Engine
 
-	// Namespaces are the rules of channels.
+	// Namespaces are the settings of channels.
 	Namespaces []Namespace
 
 	// MaxSubscriptions is how many channels a session may subscribe to. 0 means 128.
 	MaxSubscriptions int
 
-	// Lease is how long a node may be silent before its members leave. It renews its lease three times in that time. 0 means
+	// Lease is how long a node may be unreachable before its members leave. It renews its lease three times in that time. 0 means
 	// three seconds.
 	Lease time.Duration
 
-	// ProbeEvery is how often the engine is probed, and how long a probe may take. 0 means two seconds; a negative value turns
-	// it off.
+	// ProbeEvery is the interval between probes of the engine, and the timeout of a probe. 0 means two seconds; a negative value
+	// disables probes.
 	ProbeEvery time.Duration
 
-	// Linger is how long a channel without subscribers stays subscribed to at the engine, so that clients that come back
-	// immediately find it as it was. 0 means ten seconds; a negative value means that it does not.
+	// Linger is how long the node stays subscribed to a channel that has no subscribers, so that clients that reconnect immediately
+	// find it unchanged. 0 means ten seconds; a negative value disables lingering.
 	Linger time.Duration
 
-	// EngineState is called with nil when the engine works, for the first time and each time that it works again, and with the reason
-	// when it does not: see [Hub.Ready]. It is called from any goroutine, with locks held: it must not wait, and not call the hub. nil
-	// means that nothing is reported.
+	// EngineState is called with nil when the engine starts or resumes working, and with the reason when it fails: see [Hub.Ready].
+	// It is called from any goroutine, with locks held: it must not block or call the hub. nil means that nothing is reported.
 	EngineState func(error)
 
-	// Events is called for each event, from any goroutine, with locks held: it must not wait, and not call the hub. nil means
-	// that nothing is reported. See [Event].
+	// Events is called for each event, from any goroutine, with locks held: it must not block or call the hub. nil means that
+	// nothing is reported. See [Event].
 	Events func(Event)
 
-	// Traced is called for each publication with a trace ID: once where it was published, and on each node where it was sent to
-	// subscribers. It is called from any goroutine and must not wait. nil means that traces are not reported.
+	// Traced is called for each publication with a trace ID: once on the node that published it, and on each node that has sent it
+	// to subscribers. It is called from any goroutine and must not block. nil means that traces are not reported.
 	Traced func(Trace)
 }
 
@@ -109,96 +108,98 @@ func (o Options) withDefaults() Options {
 
 // Client is one connection to the hub.
 type Client struct {
-	// App is the application. Its ID has no slash.
+	// App is the ID of the application. It must not contain a slash.
 	App string
 
-	// ID names the connection. It is unique in the application, on all nodes.
+	// ID identifies the connection. It is unique in the application, on all nodes.
 	ID string
 
 	// User is the authenticated user; "" if there is none.
 	User string
 
-	// Data is public data of the client: Info of its publications, and its data as a member. It is shared and must not be
+	// Data is the client's public data: the Info of its publications, and its data as a member. It is shared and must not be
 	// modified. May be nil.
 	Data []byte
 
-	// Out sends to the client. It is required. Its queue must have the policy websocket.QueueDropNewest: with another one, a slow
-	// client may lose messages without the hub noticing.
+	// Out sends to the client. It is required. Its queue must have the policy websocket.QueueDropNewest: with another policy, a
+	// slow client may lose messages without the hub noticing.
 	Out websocket.Sender
 
 	// Codec is the protocol that the client speaks. It is required.
 	Codec Codec
 
-	// Allow is asked before each action on a channel: its error denies the action and is returned. nil allows everything.
+	// Allow is called before each action on a channel. A non-nil error denies the action and is returned. If nil, every action is
+	// allowed.
 	Allow func(action, channel string) error
 
 	// Command is called for commands to the client, from any goroutine: see [CommandKind] and Command.Data. May be nil.
 	Command func(Command)
 }
 
-// SubscribeOptions says how to subscribe. The zero value subscribes to what is published from now on.
+// SubscribeOptions configures a subscription. The zero value subscribes to what is published from now on.
 type SubscribeOptions struct {
-	// Since asks for everything behind this position. nil asks for nothing.
+	// Since requests all publications after this position. nil requests none.
 	Since *Position
 
-	// MissedBytes is how many bytes of what was missed the answer has. If there are more, it has the first part, and there is no
-	// subscription: see Recovered.More. 0 means 16 MiB.
+	// MissedBytes is the maximum size of the missed publications in the answer. If there are more, the answer has the first part,
+	// and no subscription is made: see Recovered.More. 0 means 16 MiB.
 	MissedBytes int
 
 	// Member makes the session a member of a channel with presence.
 	Member bool
 
-	// User and Data are how it is a member there; "" and nil mean those of the session.
+	// User and Data are those of the member; "" and nil mean those of the session.
 	User string
 	Data []byte
 
-	// Members is how many members the answer lists, the first page. 0 means none. In a channel with presence, Allow is asked for
-	// ActionPresence, too; likewise for Changes.
+	// Members is how many members the first page in the answer lists. 0 means none. In a channel with presence, Allow is also
+	// called with ActionPresence; the same applies to Changes.
 	Members int
 
-	// MembersBytes is how many bytes that page has. 0 means PageBytes.
+	// MembersBytes is the maximum size of that page. 0 means PageBytes.
 	MembersBytes int
 
-	// Changes asks for the joins, updates and leaves of members.
+	// Changes requests the joins, updates and leaves of members.
 	Changes bool
 
-	// Delta says that the client can apply a difference to the publication before: the Codec then gets that one.
+	// Delta declares that the client can apply a delta from the previous publication: the Codec is then called with that
+	// publication.
 	Delta bool
 
-	// KeyDelta is Delta for a keyed collection whose state the client has, as it is at the position where the subscription begins:
-	// the Codec gets the publication before with the same key. It has an effect only where [Namespace.KeyDeltas] says so.
+	// KeyDelta is Delta for a keyed collection, if the client has its state at the position where the subscription begins: the
+	// Codec is called with the previous publication of the same key. It has an effect only if [Namespace.KeyDeltas] is true.
 	KeyDelta bool
 
-	// Positions asks for the positions of publications, if the client's Codec is a [PositionedCodec]; otherwise it has no effect.
+	// Positions requests the positions of publications, if the client's Codec is a [PositionedCodec]; otherwise it has no effect.
 	Positions bool
 
-	// Filter reports whether a publication is for the subscriber: others are not delivered to it, and not among what it has missed.
-	// It is called with locks held, so it must not wait, and not call the hub. nil means that all are.
+	// Filter reports whether a publication is for the subscriber. Others are not delivered, and are not among the missed ones. It
+	// is called with locks held, so it must not block or call the hub. nil selects all publications.
 	Filter func(p *Publication) bool
 }
 
 // Recovered is the answer to a subscription.
 type Recovered struct {
-	// Position is where the subscriber is: behind Publications. What is sent to it later follows that position.
+	// Position is the position of the subscriber: after Publications. What is sent later follows that position.
 	Position Position
 
-	// Publications is what was missed, in order; nil unless all of it is there.
+	// Publications are the missed publications, in order; nil unless all of them are available.
 	Publications []*Publication
 
-	// More says that Publications is only the first part of what was missed. There is no subscription: Subscribe returns ErrMore.
-	// Another one since Position has what follows.
+	// More reports that Publications is only the first part of the missed ones. No subscription was made: Subscribe returns
+	// ErrMore. Subscribing again with Since set to Position returns the rest.
 	More bool
 
-	// Err is nil, or why it is not known what was missed: ErrNewEpoch or ErrTooOld. The subscription begins nevertheless, at
-	// Position.
+	// Err is nil, or the reason why the missed publications are unknown: ErrNewEpoch or ErrTooOld. The subscription begins
+	// nevertheless, at Position.
 	Err error
 
-	// Users is how many members the channel has, in a channel with presence.
+	// Users is the number of members, for a channel with presence.
 	Users int
 
-	// Members is the first page of them, as many as asked for.
+	// Members is the first page of them, as requested.
 	Members []Member
 
-	// Next continues Members in Session.Members; "" when there are no more.
+	// Next is the cursor for the next page, for Session.Members; "" if there are no more.
 	Next string
 }

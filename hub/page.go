@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// PageBytes is the default size in bytes of a page of publications, entries or members. A page ends before the first item that
-// does not fit, and its answer has the start of the next page. The first item is included regardless of its size.
+// PageBytes is the default size in bytes of a page of publications, entries or members. A page ends before the first item that does
+// not fit; the answer has the cursor of the next page. The first item is included regardless of its size.
 const PageBytes = 256 << 10
 
-// Room is what a page still has room for.
+// Room is the remaining space of a page.
 type Room struct {
 	left  int
 	begun bool
 }
 
-// NewRoom returns the room of a page of so many bytes. 0 means PageBytes; with a negative number there is no limit.
+// NewRoom returns the Room of an empty page. 0 means PageBytes; a negative number means no limit.
 func NewRoom(bytes int) Room {
 	if bytes == 0 {
 		bytes = PageBytes
@@ -35,7 +35,7 @@ func (r *Room) Take(n int) bool {
 	return true
 }
 
-// Cut returns the first items that fit into a page of the given size, and reports whether these are all.
+// Cut returns the first items that fit into a page of the given size, and reports whether those are all.
 func Cut[T any](items []T, bytes int, size func(*T) int) ([]T, bool) {
 	room := NewRoom(bytes)
 	i := slices.IndexFunc(items, func(x T) bool { return !room.Take(size(&x)) })
@@ -45,12 +45,12 @@ func Cut[T any](items []T, bytes int, size func(*T) int) ([]T, bool) {
 	return items[:i:i], false
 }
 
-// Size returns the bytes of p, as a page counts them.
+// Size returns the size of p in bytes, for the limit of a page.
 func (p *Publication) Size() int {
 	return p.written() + len(p.Client) + len(p.User) + len(p.Info) + len(p.NotTo)
 }
 
-// written returns the bytes of what a publisher writes.
+// written returns the size of what the publisher has supplied.
 func (p *Publication) written() int {
 	n := len(p.Data) + len(p.ID) + len(p.Event) + len(p.Key)
 	for k, v := range p.Tags {
@@ -59,14 +59,14 @@ func (p *Publication) written() int {
 	return n
 }
 
-// Size returns the bytes of e, as a page counts them.
+// Size returns the size of e in bytes, for the limit of a page.
 func (e *Entry) Size() int { return len(e.Lease) + len(e.Client) + len(e.User) + len(e.Data) }
 
-// Size returns the bytes of m, as a page counts them.
+// Size returns the size of m in bytes, for the limit of a page.
 func (m *Member) Size() int { return len(m.User) + len(m.Client) + len(m.Data) }
 
-// readOn reads what follows a position, page by page, and reports whether it is all of it: if that is likely to be more than so many
-// bytes, it reads the first page only.
+// readOn reads the history after a position, page by page, and reports whether the result is complete. It stops early if
+// the whole is likely to be larger than the given size.
 func readOn(ctx context.Context, h History, name string, since Position, bytes int) (page HistoryPage, whole bool, err error) {
 	var before []*Publication
 	at, read := since, 0

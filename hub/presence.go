@@ -13,21 +13,21 @@ import (
 	"github.com/handfast/handfast/internal/timeout"
 )
 
-// tenancy is the node's lease and the versions of its entries.
+// tenancy manages the node's lease and the entries under it.
 type tenancy struct {
 	hub     *Hub
 	lease   atomic.Pointer[lease]
 	version atomic.Uint64
-	renew   chan struct{} // asks for a renewal now
+	renew   chan struct{} // requests an immediate renewal
 
-	ended sync.Map // leases that have ended: when
-	own   sync.Map // leases of this node
+	ended sync.Map // leases that have ended, with the time
+	own   sync.Map // all leases that this node has had
 }
 
 // lease is one lease of the node.
 type lease struct {
 	name    string
-	settled chan struct{} // closed when it is there, or another is in its place
+	settled chan struct{} // closed when the engine has granted the lease, or another one replaces it
 	settle  func()        // closes settled
 }
 
@@ -49,7 +49,7 @@ func (t *tenancy) newLease() {
 
 func (t *tenancy) currentLease() string { return t.lease.Load().name }
 
-// takenLease returns the current lease, once it is there. It reports false when the hub is closed.
+// takenLease waits until the engine has granted the current lease, and returns it. It reports false when the hub is closed.
 func (t *tenancy) takenLease() (string, bool) {
 	for {
 		l := t.lease.Load()
@@ -64,31 +64,31 @@ func (t *tenancy) takenLease() (string, bool) {
 	}
 }
 
-// ops are the changes that the hub makes to the entries of a channel, one call of the engine after the other.
+// ops are the changes to the entries of a channel. The hub makes one call of the engine at a time.
 type ops struct {
-	here    map[string]Entry // the members on this node as they are to be, by client; their leases are not set
+	here    map[string]Entry // the members that this node should have, by client; their leases are not set
 	queue   []op
 	running bool
 }
 
 type op struct {
 	Entry
-	done  chan error // nil means no goroutine waits, and it is tried until it succeeds
+	done  chan error // nil means that no goroutine waits, and the change is retried until it succeeds
 	tries int
 }
 
 const (
 	opsTogether = 256
-	maxTries    = 10 // to make a change that a goroutine waits for
+	maxTries    = 10 // for a change that a goroutine waits for
 )
 
-// enter makes an entry and waits until it is there.
+// enter adds an entry and waits until the engine has it.
 func (t *tenancy) enter(ctx context.Context, ch *channel, e Entry) error {
 	done := make(chan error, 1)
 	t.change(ch, op{Entry: e, done: done})
 	select {
 	case err := <-done:
-		if err != nil { // it may be there nevertheless
+		if err != nil { // the engine may have it nevertheless
 			t.withdraw(ch, e.Client)
 		}
 		return err
@@ -105,7 +105,7 @@ func (t *tenancy) withdraw(ch *channel, client string) {
 	t.change(ch, op{Entry: Entry{Client: client, Gone: true}})
 }
 
-// change queues a change.
+// change queues one change.
 func (t *tenancy) change(ch *channel, o op) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
@@ -122,7 +122,7 @@ func (t *tenancy) change(ch *channel, o op) {
 	t.queue(ch, o)
 }
 
-// queue has changes made. The caller holds the channel's lock.
+// queue queues changes and has them made. The caller holds the channel's lock.
 func (t *tenancy) queue(ch *channel, some ...op) {
 	ops := &ch.roster.ops
 	ops.queue = append(ops.queue, some...)
@@ -132,7 +132,7 @@ func (t *tenancy) queue(ch *channel, some ...op) {
 	}
 }
 
-// makeChanges makes the changes that are queued.
+// makeChanges makes the queued changes.
 func (t *tenancy) makeChanges(ch *channel) {
 	for {
 		lease, ok := t.takenLease()
@@ -151,7 +151,7 @@ func (t *tenancy) makeChanges(ch *channel) {
 		ops.queue = ops.queue[n:]
 		es := make([]Entry, 0, n)
 		for _, o := range some {
-			if o.Gone || ops.here[o.Client].Version == o.Version { // else a later change is queued
+			if o.Gone || ops.here[o.Client].Version == o.Version { // otherwise a later change replaces it
 				o.Lease = lease
 				es = append(es, o.Entry)
 			}
@@ -161,7 +161,7 @@ func (t *tenancy) makeChanges(ch *channel) {
 	}
 }
 
-// put makes some changes.
+// put makes one call of the engine for some changes, and queues those that have to be retried.
 func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 	ctx, cancel := timeout.Context(t.hub.ctx, engineWait)
 	err := t.hub.presence.Put(ctx, ch.name, es...)
@@ -194,7 +194,7 @@ func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 	ch.mu.Unlock()
 }
 
-// applyEntries notes entries in a roster, and has what has changed announced.
+// applyEntries applies entries to the roster of a channel, and schedules the announcement of what has changed.
 func (t *tenancy) applyEntries(ch *channel, es []Entry) {
 	ch.mu.Lock()
 	for _, e := range es {
@@ -207,7 +207,8 @@ func (t *tenancy) applyEntries(ch *channel, es []Entry) {
 	run()
 }
 
-// Members implements [Sink]. The entries of this node are known since they were put: they may come after their members have left.
+// Members implements [Sink]. It ignores the entries of this node: they were applied when they were put, and may arrive after their
+// members have left.
 func (s *sink) Members(name string, es []Entry) {
 	h := (*Hub)(s)
 	own := h.currentLease()
@@ -223,7 +224,7 @@ func (s *sink) LeaseEnded(lease string) {
 	h.tasks.do(func() { h.tenancy.endLease(lease) })
 }
 
-// endLease removes the entries of a node that has ended.
+// endLease removes the entries of a lease that has ended.
 func (t *tenancy) endLease(lease string) {
 	if lease == t.currentLease() {
 		if t.hub.closed() {
@@ -251,7 +252,7 @@ func (t *tenancy) endLease(lease string) {
 	})
 }
 
-// moveLease takes a new lease in the place of one that has ended, and puts the node's entries under it.
+// moveLease replaces a lease that has ended with a new one, and puts the node's entries under it.
 func (t *tenancy) moveLease(old string) {
 	t.hub.health.mu.Lock()
 	moved := t.hub.closing || t.currentLease() != old
@@ -274,7 +275,7 @@ func (t *tenancy) moveLease(old string) {
 		ch.mu.Lock()
 		ch.roster.rename(old, t.currentLease())
 		ops := &ch.roster.ops
-		ops.queue = slices.DeleteFunc(ops.queue, func(o op) bool { return o.done == nil && !o.Gone }) // of an earlier lease
+		ops.queue = slices.DeleteFunc(ops.queue, func(o op) bool { return o.done == nil && !o.Gone }) // these belong to the old lease
 		for _, e := range ops.here {
 			t.queue(ch, op{Entry: e})
 		}
@@ -290,8 +291,8 @@ func (t *tenancy) takeLease(name string) error {
 	return t.hub.presence.Lease(ctx, name, t.hub.opts.Lease)
 }
 
-// keepLease takes the node's lease, renews it, and takes another when it has ended. Nothing else takes one, so that none of the
-// tasks, which may all wait for a lease, is needed for that.
+// keepLease acquires the node's lease, renews it, and acquires another one when it has ended. It has a goroutine of its own: all of
+// the tasks may be waiting for a lease, and must not be needed to acquire one.
 func (t *tenancy) keepLease() {
 	for {
 		l, pause := t.lease.Load(), t.hub.opts.Lease/3
@@ -342,7 +343,7 @@ func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 	return err
 }
 
-// reloadRoster is loadRoster after the engine may have lost something. It tries until it succeeds.
+// reloadRoster is loadRoster for use after a gap. It tries until it succeeds.
 func (t *tenancy) reloadRoster(ch *channel) {
 	ch.mu.Lock()
 	reading := ch.roster.reading
@@ -374,7 +375,7 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	ch.mu.Lock()
 	user := ch.roster.ops.here[client].User
 	ch.mu.Unlock()
-	// Under the session's lock, so that it comes before the member leaves.
+	// This is done under the session's lock, so that the update precedes the end of the membership.
 	s.hub.tenancy.change(ch, op{Entry: Entry{Client: client, User: user, Data: data}, done: done})
 	s.mu.Unlock()
 	select {
@@ -387,8 +388,7 @@ func (s *Session) Update(ctx context.Context, channel string, data []byte) error
 	}
 }
 
-// Entries returns a page of the connections in a channel on all nodes, for protocols that know those and not only members. See
-// [Presence].
+// Entries returns a page of the connections in a channel on all nodes, for protocols whose members are connections. See [Presence].
 func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit int) (es []Entry, next string, err error) {
 	if err := checkName(channel); err != nil {
 		return nil, "", err
@@ -399,10 +399,10 @@ func (h *Hub) Entries(ctx context.Context, app, channel, cursor string, limit in
 	return h.presence.Entries(ctx, ChannelOf(app, channel), cursor, limit)
 }
 
-// Members returns a page of the members of a channel on all nodes, at most limit of them and PageBytes, and how many there are. It needs no subscriber on this
-// node.
+// Members returns a page of the members of a channel on all nodes, with at most limit members and at most PageBytes, and the number
+// of all members. It does not require a subscriber on this node.
 func (h *Hub) Members(ctx context.Context, app, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
-	// The channel lingers: further pages, and the next request, find its roster here.
+	// The channel lingers, so that the next pages and requests find its roster here.
 	ch, err := acquireWithPresence(ctx, h, app, channel)
 	if err != nil {
 		return nil, "", 0, err

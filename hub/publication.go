@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Position is a place in a channel's stream: behind the publication with that offset. The zero value is before the first
-// publication of no known epoch.
+// Position is a place in a channel's stream: after the publication with that offset. The zero value is before the first publication
+// of an unknown epoch.
 type Position struct {
-	// Epoch names the stream. It changes when the engine has lost the stream and begins another one.
+	// Epoch identifies the stream. It changes when the engine has lost the stream and begins another one.
 	Epoch string
 
-	// Offset is that of the last publication before this position; 0 means that there is none.
+	// Offset is the offset of the last publication before this position; 0 means that there is none.
 	Offset uint64
 }
 
-// Publication is one message of a channel. Once published it is shared, and must not be modified; nor must Data, Info and Tags.
+// Publication is one message of a channel. Once published it is shared, and must not be modified, nor may Data, Info and Tags.
 type Publication struct {
-	// Position is where the publication is. The engine sets it. The offset is 0 for a publication that is not part of the stream:
-	// it can be neither missed nor recovered.
+	// Position is the position of the publication. The engine sets it. The offset is 0 for a publication that is not part of the
+	// stream: it can be neither missed nor recovered.
 	Position
 
 	// Previous is the offset of the publication before this one in the same channel, 0 for the first. The engine sets it.
@@ -30,42 +30,42 @@ type Publication struct {
 	// Event is the name of the event, for protocols that have such names.
 	Event string
 
-	// Data is the message.
+	// Data is the payload.
 	Data []byte
 
 	// Key is the key of a keyed collection that this publication sets or removes. "" means that it is not about a key.
 	Key string
 
-	// Removed says that Key is removed from the collection. Data may be empty.
+	// Removed reports that Key is removed from the collection. Data may be empty.
 	Removed bool
 
-	// Binary says that Data is not text.
+	// Binary reports that Data is not text.
 	Binary bool
 
-	// Tags are further values of the publisher. May be nil.
+	// Tags are further values set by the publisher. May be nil.
 	Tags map[string]string
 
-	// Client and User are the publisher's connection and user; "" for a server.
+	// Client and User identify the publisher; both are "" for a server.
 	Client, User string
 
-	// Info is the publisher's own data, as it joined with it. May be nil.
+	// Info is the publisher's public data: Client.Data. May be nil.
 	Info []byte
 
-	// NotTo is the ID of a client that does not get the publication, such as its publisher. "" means none.
+	// NotTo is the ID of a client that must not receive the publication, such as its publisher. "" means none.
 	NotTo string
 
-	// Trace is the trace ID that Options.Traced finds the publication by: 32 hexadecimal digits. "" means none; the hub sets it
-	// if the context of Publish has one or the namespace asks for it.
+	// Trace is the trace ID, under which Options.Traced reports the publication: 32 hexadecimal digits. "" means none; the hub sets
+	// it if the context of Publish has one or the namespace requires it.
 	Trace string
 
 	// Time is when the publication was accepted. The engine sets it if it is zero.
 	Time time.Time
 
-	// Expires is when the publication is no longer delivered and no longer part of the history. Zero means never.
+	// Expires is the time from which the publication is no longer delivered, and no longer part of the history. Zero means never.
 	Expires time.Time
 }
 
-// Expired reports whether p is not to be delivered any more.
+// Expired reports whether p must no longer be delivered.
 func (p *Publication) Expired(now time.Time) bool {
 	return !p.Expires.IsZero() && !now.Before(p.Expires)
 }
@@ -73,7 +73,7 @@ func (p *Publication) Expired(now time.Time) bool {
 // ChannelOf returns the name of an application's channel in an [Engine]. The application's ID must not contain a slash.
 func ChannelOf(app, name string) string { return app + "/" + name }
 
-// SplitChannel returns the application and the name of an engine's channel. Without a slash, all of it is the application.
+// SplitChannel splits an engine's channel into the application and the name. Without a slash, all of it is the application.
 func SplitChannel(channel string) (app, name string) {
 	app, name, _ = strings.Cut(channel, "/")
 	return app, name
@@ -83,7 +83,7 @@ func SplitChannel(channel string) (app, name string) {
 // codecs of other protocols leave them out.
 const InternalPrefix = "pusher_internal:"
 
-// internal reports whether only the clients of one protocol get p.
+// internal reports whether p is for the clients of one protocol only.
 func (p *Publication) internal() bool { return strings.HasPrefix(p.Event, InternalPrefix) }
 
 // userPrefix begins the names of channels that belong to one user.

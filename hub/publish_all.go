@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// PublishAll publishes ps in a channel, in order, the first directly behind the offset o.Expect and each directly behind the one before.
-// It requires an engine with a history, and that no publication has an ID or a key. With an engine that is a [Batch] all are published
-// in one step or none is; with others it takes a step for each, and ErrConflict may come between two. It returns how many are published,
-// and the position of the last of these. ps must not be modified any more.
+// PublishAll publishes ps in a channel, in order: the first directly after the offset o.Expect, and each directly after the one
+// before. It requires an engine with a history, and publications without IDs and keys. With an engine that implements [Batch],
+// either all of them are published or none; with others they are published one by one, and ErrConflict may occur after some of
+// them. It returns how many were published, and the position of the last one. ps must not be modified afterwards.
 func (h *Hub) PublishAll(ctx context.Context, app, channel string, ps []*Publication, o PublishOptions) (n int, last Position, err error) {
 	if err := checkName(channel); err != nil {
 		return 0, last, err

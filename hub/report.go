@@ -9,59 +9,59 @@ import (
 )
 
 const (
-	// quiet is how long a member or the last subscriber of a channel must be gone before that is reported.
+	// quiet is how long a member, or the last subscriber of a channel, must be gone before that is reported.
 	quiet = 3 * time.Second
-	// claimed is how long nodes may differ in when they see the same change. It is shorter than quiet, so that a claim is over
-	// before the next change.
+	// claimed is by how much the times may differ when nodes notice the same change. It is shorter than quiet, so that a claim has
+	// expired before the next change.
 	claimed = 2 * time.Second
-	// endClaimed is how long it is remembered which node reports the end of a lease.
+	// endClaimed is how long a node has the claim to report the end of a lease.
 	endClaimed = 10 * time.Minute
-	// recordKept bounds how long the records of a cluster stay that was killed as a whole. They are written again in a third of
-	// that time.
+	// recordKept limits how long records are kept if the whole cluster was killed. Running nodes rewrite theirs at a third of that
+	// interval.
 	recordKept = 24 * time.Hour
 	settleTime = 5 * time.Second
 	reportedBy = 16  // records that are written concurrently
-	recordPage = 500 // records that are read together
+	recordPage = 500 // records in one page
 )
 
-// reporter reports events. For those that concern all nodes it keeps, in the engine, a record of each connection of its node
-// under the node's lease: when that ends, another node finds there what it has to report.
+// reporter reports events. For events that concern all nodes it keeps a record of each connection of its node in the engine, under
+// the node's lease: when the lease ends, another node finds there what it has to report.
 type reporter struct {
 	hub  *Hub
-	to   func(Event) // nil means nothing is reported
+	to   func(Event) // if nil, nothing is reported
 	wake chan struct{}
 
 	mu       sync.Mutex
-	dirty    map[*Session]struct{} // whose records are to be written
-	gone     []goneRecord          // that are to be removed
-	open     int                   // disconnects that are not done
+	dirty    map[*Session]struct{} // sessions whose records have to be written
+	gone     []goneRecord          // records that have to be removed
+	open     int                   // disconnects whose Done was not called
 	writing  bool
-	settled  chan struct{}        // closed when nothing is left to do; nil unless Close waits
-	removing map[memberKey]Event  // members that are gone, to be reported soon
-	vacating map[string]time.Time // channels without subscribers here, by when that is to be reported
-	fresh    []*channel           // that have their first subscriber
-	first    chan struct{}        // wakes housekeeping when there are any; nil if it need not hurry
+	settled  chan struct{}        // closed when nothing remains to be done; nil unless Close waits
+	removing map[memberKey]Event  // members that have left, reported after a delay
+	vacating map[string]time.Time // channels without subscribers on this node, and when to report that
+	fresh    []*channel           // channels that have just had their first subscriber
+	first    chan struct{}        // wakes housekeeping for fresh; nil if it need not hurry
 }
 
 type memberKey struct{ channel, user string }
 
-// record is what another node has to know of a connection.
+// record is what another node must know about a connection.
 type record struct {
 	App      string   `json:"app"`
 	Client   string   `json:"client"`
 	User     string   `json:"user,omitempty"`
 	Channels []string `json:"channels,omitempty"`
-	Members  []string `json:"members,omitempty"` // channels where it is a member
+	Members  []string `json:"members,omitempty"` // channels that it is a member of
 	Ended    bool     `json:"ended,omitempty"`   // its disconnect has been reported
 }
 
-// goneRecord is a record that is to be removed, or replaced by the rest.
+// goneRecord is a record that has to be removed, or replaced with rest.
 type goneRecord struct {
 	lease, key string
 	rest       []byte
 }
 
-// recordApp is an application of the hub's own.
+// recordApp is the application of the hub's own channels.
 const recordApp = "_hub"
 
 func recordsOf(lease string) string   { return ChannelOf(recordApp, "node:"+lease) }
@@ -81,7 +81,7 @@ func (r *reporter) start(h *Hub) {
 	}
 }
 
-// records reports whether the engine keeps what other nodes have to know.
+// records reports whether the engine can keep records.
 func (r *reporter) records() bool {
 	h := r.hub
 	return r.to != nil && h.keyed != nil && h.presence != nil && h.history != nil && h.occupancy != nil
@@ -108,8 +108,8 @@ func (r *reporter) session(s *Session, kind EventKind, channel string) {
 	r.emit(Event{Kind: kind, App: c.App, Channel: channel, Client: c.ID, User: c.User, Data: c.Data})
 }
 
-// rest returns what remains to be reported of a session that ends with its node, by another one: nil if the node goes on, for it
-// reports that itself. The caller holds the session's lock.
+// rest returns the record of a session whose remaining events another node has to report, because this node is closing. It is nil
+// if the node continues, and reports them itself. The caller holds the session's lock.
 func (r *reporter) rest(s *Session) []byte {
 	if !r.records() || !r.hub.closed() {
 		return nil
@@ -143,7 +143,7 @@ func (r *reporter) published(name string, p *Publication) {
 	r.emit(Event{Kind: EventPublished, Time: p.Time, App: app, Channel: channel, Client: p.Client, User: p.User, Data: p.Info, Publication: p})
 }
 
-// lasting returns the Done of an event: it removes the record.
+// lasting returns the Done of an event: it removes the record g.
 func (r *reporter) lasting(g goneRecord) func() {
 	r.mu.Lock()
 	r.open++
@@ -162,7 +162,7 @@ func (r *reporter) lasting(g goneRecord) func() {
 	}
 }
 
-// touch has the record of a session written.
+// touch schedules the record of a session to be written.
 func (r *reporter) touch(s *Session) {
 	if !r.records() {
 		return
@@ -173,7 +173,7 @@ func (r *reporter) touch(s *Session) {
 	r.mu.Unlock()
 }
 
-// rouse has the goroutine that keeps the records look, or reports that there is nothing left to do. The caller holds mu.
+// rouse wakes the goroutine that writes records, and closes settled if nothing remains to be done. The caller holds mu.
 func (r *reporter) rouse() {
 	if r.settled != nil && r.open+len(r.gone) == 0 && !r.writing {
 		close(r.settled)
@@ -188,7 +188,7 @@ func (r *reporter) rouse() {
 	}
 }
 
-// settle waits until all disconnects are dealt with and no record is left, for some time.
+// settle waits until all disconnects have been processed and no record is left, but not longer than settleTime.
 func (r *reporter) settle() {
 	if r.to == nil {
 		return
@@ -206,7 +206,7 @@ func (r *reporter) settle() {
 	}
 }
 
-// keepRecords writes the records that have changed, and removes those that are done.
+// keepRecords writes the records that have changed, and removes those that are no longer needed.
 func (r *reporter) keepRecords() {
 	again := time.NewTicker(recordKept / 3)
 	defer again.Stop()
@@ -233,7 +233,7 @@ func (r *reporter) keepRecords() {
 	}
 }
 
-// write writes and removes records, and puts those back that it could not.
+// write writes and removes records, and queues those again that have failed.
 func (r *reporter) write(dirty map[*Session]struct{}, gone []goneRecord) (failed bool) {
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, reportedBy)
@@ -283,17 +283,17 @@ func (s *Session) record(ended bool) []byte {
 			n.Members = append(n.Members, x.ch.local())
 		}
 	}
-	data, _ := json.Marshal(n) // strings can be encoded
+	data, _ := json.Marshal(n) // encoding strings does not fail
 	return data
 }
 
-// claim reports whether this node is the one to report something.
+// claim reports whether this node has to report something.
 func (r *reporter) claim(key string, ttl time.Duration) bool {
 	first, err := r.claimWithin(maxTries, key, ttl)
 	return err == nil && first
 }
 
-// claimWithin asks the engine so many times until it answers.
+// claimWithin calls the engine until it answers, but not more often than most.
 func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, error) {
 	for tries := 1; ; tries++ {
 		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
@@ -305,7 +305,7 @@ func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, e
 	}
 }
 
-// takeOver reports what there is to report of a node that has ended, unless another node does.
+// takeOver reports the remaining events of a node that has ended, unless another node does.
 func (r *reporter) takeOver(lease string) {
 	if _, own := r.hub.own.Load(lease); own || !r.records() || !r.claim("ended:"+lease, endClaimed) {
 		return
@@ -358,8 +358,8 @@ func memberName(user, client string) string {
 	return client
 }
 
-// moved is called when this node has another lease, since it was away for too long. If another node has reported its clients as
-// gone, they are back.
+// moved is called when this node has a new lease, because it was unreachable for too long. If another node has reported its clients
+// as gone, it reports that they are connected.
 func (r *reporter) moved(old string) {
 	if !r.records() {
 		return

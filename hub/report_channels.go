@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// occupied has housekeeping report that a channel has its first subscriber, soon: several such channels together.
+// occupied has housekeeping report soon that a channel has its first subscriber. Several such channels are reported together.
 func (r *reporter) occupied(ch *channel) {
 	if r.first == nil {
 		return
@@ -29,7 +29,7 @@ func (r *reporter) takeFresh() []*channel {
 	return chs
 }
 
-// subscribers notes that a channel has its first subscriber on this node, or has none any more.
+// subscribers records that a channel has its first subscriber on this node, or no longer has one.
 func (r *reporter) subscribers(name string, n int) {
 	if !r.records() {
 		return
@@ -46,7 +46,7 @@ func (r *reporter) subscribers(name string, n int) {
 	}
 }
 
-// look reports what is due. Housekeeping calls it.
+// look reports the events that are due. Housekeeping calls it.
 func (r *reporter) look(now time.Time) {
 	if !r.records() {
 		return
@@ -67,11 +67,11 @@ func (r *reporter) look(now time.Time) {
 	}
 }
 
-// vacate reports that a channel has no subscribers, if that is so on all nodes.
+// vacate reports that a channel has no subscribers, if no node has one.
 func (r *reporter) vacate(name string) {
 	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
 	defer cancel()
-	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // it is the first of those that begin with its name
+	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first of those that begin with its name
 	switch {
 	case err != nil:
 		r.later(name)
@@ -86,8 +86,8 @@ func (r *reporter) later(name string) {
 	r.vacating[name] = time.Now().Add(quiet)
 }
 
-// occupy reports that a channel is occupied or vacated, unless that was reported last. What was is the only publication of a
-// stream: of several nodes that want to change it, one succeeds.
+// occupy reports that a channel is occupied or vacated, unless that was the last report. The last report is the only publication of
+// a stream: when several nodes try to change it, only one succeeds.
 func (r *reporter) occupy(name string, occupied bool) {
 	state, kept, kind := "vacated", time.Minute, EventVacated
 	if occupied {
@@ -148,14 +148,14 @@ func memberEvent(kind EventKind, channel string, m Member) Event {
 	return Event{Kind: kind, Time: time.Now(), App: app, Channel: name, Client: m.Client, User: m.User, Data: m.Data}
 }
 
-// removed has a member reported as removed, unless it comes back soon.
+// removed schedules the report that a member was removed, unless the member returns soon.
 func (r *reporter) removed(channel string, m Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.removing[memberKey{channel, m.User}] = memberEvent(EventMemberRemoved, channel, m)
 }
 
-// reportRemoved reports that a member has been away for some time, unless it is back on another node.
+// reportRemoved reports that a member was removed, unless it has returned on another node.
 func (r *reporter) reportRemoved(k memberKey, e Event) {
 	if r.present(k) || !r.claim("removed:"+k.channel+"/"+k.user, claimed) {
 		return

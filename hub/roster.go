@@ -6,21 +6,21 @@ import (
 	"strconv"
 )
 
-const changesTogether = 128 // the most changes of members that are sent together
+const changesTogether = 128 // the most changes that are sent in one message
 
-// roster is who is in a channel, on all nodes. Subscribers know the members as they were announced; what has changed since is
-// announced with the next batch, in a large room once a second. The channel's lock guards it.
+// roster is the list of the members of a channel on all nodes. Subscribers know the members that were announced; changes since then
+// are announced with the next batch, or in a large room once a second. The channel's lock guards it.
 type roster struct {
 	users   map[string]*member
 	entries map[entryKey]*entry
-	order   []*member // as they came; nil where one has gone
+	order   []*member // in the order of joining; nil for members that have left
 	holes   int
 	serial  uint64
 	dirty   []*member
-	count   int    // how many are announced
-	pass    uint32 // of reading the entries
-	reading bool   // entries are being read
-	now     bool   // a large room is to announce what has changed
+	count   int    // the number of announced members
+	pass    uint32 // counts the readings of all entries
+	reading bool   // all entries are being read
+	now     bool   // a large room has to announce its changes
 	ops     ops
 	watch   watching
 }
@@ -29,9 +29,9 @@ type entryKey struct{ lease, client string }
 
 // entry is one connection.
 type entry struct {
-	of      *member // nil if it has gone; kept while entries are being read
+	of      *member // nil if the connection is gone; kept while entries are being read
 	version uint64
-	pass    uint32 // when it was last seen
+	pass    uint32 // the pass in which it was last seen
 }
 
 // member is a user.
@@ -39,29 +39,29 @@ type member struct {
 	Member
 	conns   int
 	serial  uint64
-	version uint64 // of the entry that Data is of
-	shown   bool   // it is announced
-	changed bool   // so is what is not Data any more
+	version uint64 // the version of the entry that has set Data
+	shown   bool   // it was announced
+	changed bool   // Data has changed since it was announced
 	dirty   bool
-	ours    bool // a connection of it is, or was, on this node
+	ours    bool // one of its connections is, or was, on this node
 }
 
 func newRoster() *roster {
 	return &roster{users: map[string]*member{}, entries: map[entryKey]*entry{}}
 }
 
-// busy reports whether the roster waits for the engine.
+// busy reports whether a call of the engine is under way or queued.
 func (r *roster) busy() bool { return r.reading || r.ops.running || len(r.ops.queue) > 0 }
 
-// pending reports whether there is something to announce.
+// pending reports whether there are changes to announce.
 func (r *roster) pending() bool { return len(r.dirty)+len(r.watch.news) > 0 }
 
-// due reports whether there is something to announce now.
+// due reports whether changes have to be announced now.
 func (r *roster) due(ns *namespace) bool {
 	return r.pending() && (r.now || len(r.users) < ns.LargeRoom)
 }
 
-// apply notes an entry.
+// apply applies an entry.
 func (r *roster) apply(e Entry) {
 	k := entryKey{e.Lease, e.Client}
 	old := r.entries[k]
@@ -94,7 +94,7 @@ func (r *roster) apply(e Entry) {
 	r.watch.entered(e, user, again)
 	*old = entry{of: m, version: e.Version, pass: r.pass}
 	if other := string(m.Data) != string(e.Data); other || m.version == 0 {
-		m.changed = m.changed || other // which counts if it is announced already
+		m.changed = m.changed || other // has an effect only if the member was already announced
 		m.Data = e.Data
 		m.touch(r)
 	}
@@ -104,7 +104,7 @@ func (r *roster) apply(e Entry) {
 	}
 }
 
-// drop removes an entry. With a version, it is remembered while entries are being read.
+// drop removes an entry. If version is not 0, it is remembered while entries are being read.
 func (r *roster) drop(k entryKey, version uint64) {
 	old := r.entries[k]
 	delete(r.entries, k)
@@ -123,7 +123,7 @@ func (r *roster) drop(k entryKey, version uint64) {
 	}
 }
 
-// dropLease removes the entries of a node.
+// dropLease removes the entries of a lease.
 func (r *roster) dropLease(lease string) {
 	for k := range r.entries {
 		if k.lease == lease {
@@ -132,7 +132,7 @@ func (r *roster) dropLease(lease string) {
 	}
 }
 
-// rename has the entries of this node be of another lease, and drops those that are to be gone: on this node, its members stay.
+// rename moves the entries of this node to a new lease, so that its members stay, and removes those that should be gone.
 func (r *roster) rename(old, lease string) {
 	for k, e := range r.entries {
 		if k.lease != old {
@@ -147,10 +147,10 @@ func (r *roster) rename(old, lease string) {
 	}
 }
 
-// beginReading prepares for all entries to be applied that there are.
+// beginReading prepares for applying all entries of the channel.
 func (r *roster) beginReading() { r.reading, r.pass = true, r.pass+1 }
 
-// endReading removes the entries that were not there and that no change has come for, except those that this node is about to
+// endReading removes the entries that were neither read nor changed since beginReading, except those that this node is about to
 // make under its lease.
 func (r *roster) endReading(complete bool, lease string) {
 	r.reading = false
@@ -170,7 +170,7 @@ func (m *member) touch(r *roster) {
 	}
 }
 
-// flush moves what is to be announced into b.
+// flush moves the changes that have to be announced into b.
 func (r *roster) flush(ns *namespace, b *batch) {
 	r.watch.flush(b)
 	n := min(len(r.dirty), changesTogether)
@@ -200,7 +200,7 @@ func (r *roster) flush(ns *namespace, b *batch) {
 	}
 }
 
-// remove forgets a member.
+// remove removes a member.
 func (r *roster) remove(m *member) {
 	delete(r.users, m.User)
 	if i, ok := r.find(m.serial); ok {
@@ -213,7 +213,7 @@ func (r *roster) remove(m *member) {
 	}
 }
 
-// find returns the place of the first member with that serial number or a later one.
+// find returns the index of the first member with that serial number or a later one.
 func (r *roster) find(serial uint64) (int, bool) {
 	lo, hi := 0, len(r.order)
 	for lo < hi {
@@ -238,8 +238,8 @@ func (r *roster) find(serial uint64) (int, bool) {
 	return at, at < len(r.order) && r.order[at].serial == serial
 }
 
-// page returns how many members there are, and up to limit of them and as many bytes from a cursor on. The user self is among them,
-// announced or not; "" means none.
+// page returns the number of members, and a page of them that begins at a cursor and has at most limit members and so many bytes.
+// The user self is among them even if not yet announced; "" means none.
 func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count
 	me := r.users[self]

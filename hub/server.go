@@ -8,45 +8,44 @@ import (
 // CommandKind says what a Command does.
 type CommandKind uint8
 
-// The commands.
 const (
 	CommandDisconnect  CommandKind = iota // close the connections
-	CommandUnsubscribe                    // call Client.Command, and end the subscriptions to Channel, or all of them if that is ""
-	CommandMessage                        // call Client.Command: what a protocol has beyond these
+	CommandUnsubscribe                    // call Client.Command, and end the subscription to Channel, or all subscriptions if that is ""
+	CommandMessage                        // call Client.Command, for the needs of a protocol
 )
 
-// Command is carried out on every node, for the sessions that it fits.
+// Command is executed on every node, for the sessions that it matches.
 type Command struct {
-	// Kind is what to do.
+	// Kind is what the command does.
 	Kind CommandKind
 
 	// App is the application.
 	App string
 
-	// User and Client are whose sessions; "" means any. One of them is required, except to unsubscribe.
+	// User and Client select the sessions; "" means any. One of them is required, except for CommandUnsubscribe.
 	User, Client string
 
-	// Except are clients that are left alone. May be nil.
+	// Except are the IDs of clients to skip. May be nil.
 	Except []string
 
-	// Channel is the channel to unsubscribe from, or what a message is about.
+	// Channel is the channel to unsubscribe from, or the one that a message concerns.
 	Channel string
 
-	// Data is what a message says, or how to disconnect, to protocols that know it: their Client.Command is called before the
-	// connection is closed. May be nil.
+	// Data is for the protocol, which defines its meaning: the content of a message, or how to disconnect. Client.Command is called
+	// before the connection is closed. May be nil.
 	Data []byte
 
-	// Reason is the reason that the clients get.
+	// Reason is the reason that the clients receive.
 	Reason EndReason
 }
 
-// fits reports whether the command is about a client.
+// fits reports whether the command selects a client.
 func (c *Command) fits(to *Client) bool {
 	return to.App == c.App && (c.User == "" || to.User == c.User) && (c.Client == "" || to.ID == c.Client) &&
 		!slices.Contains(c.Except, to.ID)
 }
 
-// Do carries out a command on all nodes.
+// Do executes a command on all nodes.
 func (h *Hub) Do(ctx context.Context, c Command) error {
 	if c.Kind != CommandUnsubscribe && c.User == "" && c.Client == "" {
 		return ErrUnsupported
@@ -85,7 +84,7 @@ func (h *Hub) carryOut(c Command) {
 	}
 }
 
-// fitting returns the sessions that a command is about.
+// fitting returns the sessions that a command selects.
 func (h *Hub) fitting(c *Command) []*Session {
 	var all []*Session
 	add := func(s *Session) {
@@ -107,9 +106,9 @@ func (h *Hub) fitting(c *Command) []*Session {
 	return all
 }
 
-// Recheck asks Allow again whether the session may have its subscriptions, and with them the changes of members that it gets. Those
-// that are no longer allowed end with EndDenied. It is called when what Allow goes by has changed. except reports channels that
-// something else allows; nil means none.
+// Recheck calls Allow again for the session's subscriptions, and for the changes of members that it receives. Those that are no
+// longer allowed end with EndDenied. It should be called when the permissions have changed. except reports channels that are
+// allowed by other means; it may be nil.
 func (s *Session) Recheck(except func(channel string) bool) {
 	changes := map[string]bool{}
 	s.mu.Lock()
@@ -131,7 +130,7 @@ func (s *Session) Recheck(except func(channel string) bool) {
 	}
 }
 
-// endSubscriptions ends the subscriptions that a command is about.
+// endSubscriptions ends the subscriptions that a command selects.
 func (s *Session) endSubscriptions(c *Command) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,7 +158,7 @@ func (h *Hub) History(ctx context.Context, app, channel string, q HistoryQuery) 
 	return h.history.History(ctx, ChannelOf(app, channel), q)
 }
 
-// Trim drops the history of a channel up to an offset, that one included.
+// Trim deletes the history of a channel up to and including an offset.
 func (h *Hub) Trim(ctx context.Context, app, channel string, through uint64) error {
 	if err := checkName(channel); err != nil {
 		return err
@@ -170,8 +169,8 @@ func (h *Hub) Trim(ctx context.Context, app, channel string, through uint64) err
 	return h.history.Trim(ctx, ChannelOf(app, channel), through)
 }
 
-// Snapshot reads a page of a keyed collection. See [Keyed]. To follow it, subscribe with the top of the first page as Since: what
-// has changed meanwhile comes again.
+// Snapshot reads a page of a keyed collection. See [Keyed]. To follow it, subscribe with the top of the first page as Since:
+// changes that were made in the meantime are then sent again.
 func (h *Hub) Snapshot(ctx context.Context, app, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
 	if err := checkName(channel); err != nil {
 		return nil, "", Position{}, err
@@ -182,7 +181,7 @@ func (h *Hub) Snapshot(ctx context.Context, app, channel, cursor string, limit i
 	return h.keyed.Snapshot(ctx, ChannelOf(app, channel), cursor, limit)
 }
 
-// Occupied returns a page of the channels of an application that have subscribers, by their names. See [Hub.Subscribers].
+// Occupied returns a page of the channels of an application that have subscribers, sorted by name. See [Hub.Subscribers].
 func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int) (cs []Occupied, more bool, err error) {
 	if h.occupancy == nil {
 		return nil, false, ErrUnsupported
@@ -200,7 +199,7 @@ func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int
 	return cs, more, err
 }
 
-// Ack remembers that a device has read a channel up to a position: everything before it counts as read too.
+// Ack remembers that a device has read a channel up to and including a position.
 func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error {
 	ps, ok := h.engine.(Positions)
 	if !ok {
@@ -209,7 +208,7 @@ func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) 
 	return ps.SavePosition(ctx, ChannelOf(app, channel), device, p)
 }
 
-// Acked returns what Ack was called with last; nil if it was not.
+// Acked returns the position of the last Ack; nil if there was none.
 func (h *Hub) Acked(ctx context.Context, app, channel, device string) (*Position, error) {
 	ps, ok := h.engine.(Positions)
 	if !ok {

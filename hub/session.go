@@ -11,69 +11,70 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// sessionTable is the sessions of a node.
+// sessionTable holds the sessions of a node.
 type sessionTable struct {
 	seed   maphash.Seed
 	shards [shards]sessionShard
 }
 
-// sessionShard is a part of the table of sessions. Sessions of one user are in a chain.
+// sessionShard is one shard of a sessionTable. The sessions of one user form a list.
 type sessionShard struct {
 	mu    sync.Mutex
 	users map[string]*Session
-	anon  map[string]*Session // without a user, by client ID
+	anon  map[string]*Session // sessions without a user, by client ID
 }
 
 // Session is one client in the hub. Hub.Join makes one.
 type Session struct {
 	client     Client
 	hub        *Hub
-	next, prev *Session // in the chain of its shard, whose lock guards them
+	next, prev *Session // the list of its user or ID; the shard's lock guards them
 
 	mu        sync.Mutex
-	rate      limit.Bucket // of its publications
+	rate      limit.Bucket // for its publications
 	subs      []*subscription
-	busy      int32  // how many subscriptions are being made
-	drains    uint32 // how often Drained was called
+	busy      int32  // the number of subscriptions that are being made
+	drains    uint32 // the number of calls of Drained
 	behind    bool   // a subscription waits for Drained
-	refilling bool   // a goroutine sends what subscriptions have missed
+	refilling bool   // a goroutine is sending missed publications
 	left      bool
 	ended     uint8 // 1 + the EndReason that the hub has closed it for
 }
 
-// state is what a subscription is in the middle of. The session's lock guards it.
+// state is the state of a subscription. The session's lock guards it.
 type state uint8
 
 const (
 	live   state = iota
-	behind       // it has missed something, and gets nothing until that is sent
+	behind       // it has missed something, and receives nothing else until that is sent
 	ended
 )
 
-// What a subscriber wants, and has.
+// The flags of a subscription: what it wants and has.
 const (
 	wantsDelta uint8 = 1 << iota
 	wantsChanges
 	isMember
-	hasBase // it has got the publication before the next one
+	hasBase // it has received the publication before the next one
 	wantsKeyDelta
-	wantsPositions // its client has a PositionedCodec
+	wantsPositions // and its client has a PositionedCodec
 )
 
-// subscription is a session in a channel. The session's lock guards it, except for at and catching, which the channel's does.
+// subscription is the subscription of a session to a channel. The session's lock guards it, except for at and catching, which the
+// channel's lock guards.
 type subscription struct {
 	session  *Session
 	ch       *channel
 	lag      *lag                    // what it has missed; nil unless it is behind
 	filter   func(*Publication) bool // nil means all publications are for it
-	last     uint64                  // the offset of the last publication that it has got
+	last     uint64                  // the offset of the last publication that it has received
 	at       int32
 	state    state
 	flags    uint8
-	catching bool // it counts in the channel's waiting
+	catching bool // it is counted in the channel's waiting
 }
 
-// Join adds a session. Leave removes it: the Receiver of the connection calls that when it is closed.
+// Join adds a session. It must be removed with Leave: the Receiver of the connection calls that when the connection is closed.
 func (h *Hub) Join(c Client) (*Session, error) {
 	if h.closed() {
 		return nil, ErrClosed
@@ -81,19 +82,19 @@ func (h *Hub) Join(c Client) (*Session, error) {
 	s := &Session{client: c, hub: h}
 	h.report.session(s, EventConnected, "")
 	h.sessions.link(s)
-	if h.closed() { // Close may have missed it
+	if h.closed() { // Close may not have seen it
 		s.Leave()
 		return nil, ErrClosed
 	}
 	return s, nil
 }
 
-// shard returns where the chain with a key is.
+// shard returns the shard of a user or client ID.
 func (t *sessionTable) shard(key string) *sessionShard {
 	return &t.shards[maphash.String(t.seed, key)%shards]
 }
 
-// chain returns the table and the key of a session's chain.
+// chain returns where a session's list is: the shard, its table and the key.
 func (t *sessionTable) chain(s *Session) (*sessionShard, *map[string]*Session, string) {
 	if s.client.User != "" {
 		shard := t.shard(s.client.User)
@@ -135,7 +136,7 @@ func (t *sessionTable) unlink(s *Session) {
 	s.next, s.prev = nil, nil
 }
 
-// sessionsIn returns the sessions of chains.
+// sessionsIn appends the sessions of one list to all.
 func sessionsIn(heads map[string]*Session, key string, all []*Session) []*Session {
 	for s := heads[key]; s != nil; s = s.next {
 		all = append(all, s)
@@ -143,7 +144,7 @@ func sessionsIn(heads map[string]*Session, key string, all []*Session) []*Sessio
 	return all
 }
 
-// eachSession calls f for every session, without a lock.
+// each calls f for every session, with no lock held.
 func (t *sessionTable) each(f func(*Session)) {
 	var some []*Session
 	for i := range t.shards {
@@ -163,14 +164,14 @@ func (t *sessionTable) each(f func(*Session)) {
 	}
 }
 
-// Client returns who has joined.
+// Client returns the Client that has joined.
 func (s *Session) Client() Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.client
 }
 
-// user returns who the session is as a member: its client ID if it has no user. The caller holds mu.
+// user returns the session's user, or its client ID if it has none. The caller holds mu.
 func (s *Session) user() string {
 	if s.client.User != "" {
 		return s.client.User
@@ -178,7 +179,7 @@ func (s *Session) user() string {
 	return s.client.ID
 }
 
-// SetUser says who the client is, when it has authenticated after it joined. Subscriptions that are there stay as they are.
+// SetUser sets the user of a client that has authenticated after it joined. Existing subscriptions are not changed.
 func (s *Session) SetUser(user string, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +192,7 @@ func (s *Session) SetUser(user string, data []byte) {
 	s.hub.report.touch(s)
 }
 
-// find returns the subscription to a channel. The caller holds mu.
+// find returns the subscription to a channel; nil if there is none. The caller holds mu.
 func (s *Session) find(name string) *subscription {
 	for _, x := range s.subs {
 		if x.ch.name == name {
@@ -208,7 +209,7 @@ func (s *Session) Subscribed(channel string) bool {
 	return s.find(ChannelOf(s.client.App, channel)) != nil
 }
 
-// Subscriptions returns the names of its channels.
+// Subscriptions returns the names of the channels that the session is subscribed to.
 func (s *Session) Subscriptions() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,7 +220,7 @@ func (s *Session) Subscriptions() []string {
 	return names
 }
 
-// Unsubscribe ends a subscription: nothing of the channel is sent after it has returned.
+// Unsubscribe ends a subscription: after it has returned, nothing of the channel is sent.
 func (s *Session) Unsubscribe(channel string) error {
 	s.mu.Lock()
 	x := s.find(ChannelOf(s.client.App, channel))
@@ -273,14 +274,14 @@ func (s *Session) Leave() {
 	s.mu.Unlock()
 }
 
-// end closes the connection. The session leaves when its Receiver gets to know of that.
+// end closes the connection. The session leaves when its Receiver notices that.
 func (s *Session) end(why EndReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.close(why)
 }
 
-// close is end for a caller that holds mu.
+// close is end for callers that hold mu.
 func (s *Session) close(why EndReason) {
 	if s.ended == 0 {
 		s.ended = 1 + uint8(why)
@@ -294,7 +295,7 @@ func (s *Session) close(why EndReason) {
 	}
 }
 
-// permit asks whether the client may do something.
+// permit returns an error if the client may not perform an action.
 func (s *Session) permit(action, channel string) error {
 	if err := checkName(channel); err != nil {
 		return err
@@ -314,8 +315,8 @@ func (s *Session) permit(action, channel string) error {
 	return s.client.Allow(action, channel)
 }
 
-// Publish publishes p in a channel for the client: as far as Allow, the rate and the size permit it. Client, User and Info
-// are set; a member of the channel publishes as the user that it is there. p must not be modified any more. See [Hub.Publish].
+// Publish publishes p in a channel for the client, if Allow, the rate limit and the size limit permit it. Client, User and Info are
+// set; a member of the channel publishes as that member's user. p must not be modified afterwards. See [Hub.Publish].
 func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o *PublishOptions) (Published, error) {
 	if err := s.permit(ActionPublish, channel); err != nil {
 		return Published{}, err
@@ -340,7 +341,7 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 	return done, err
 }
 
-// memberIn returns who the session is in a channel. The caller holds mu.
+// memberIn returns the user that the session is in a channel. The caller holds mu.
 func (s *Session) memberIn(channel string) string {
 	x := s.find(ChannelOf(s.client.App, channel))
 	if x == nil || x.flags&isMember == 0 {
@@ -351,7 +352,7 @@ func (s *Session) memberIn(channel string) string {
 	return cmp.Or(x.ch.roster.ops.here[s.client.ID].User, s.client.User)
 }
 
-// History reads the history of a channel, as far as Allow permits it.
+// History reads the history of a channel, if Allow permits it.
 func (s *Session) History(ctx context.Context, channel string, q HistoryQuery) (HistoryPage, error) {
 	if err := s.permit(ActionHistory, channel); err != nil {
 		return HistoryPage{}, err
@@ -359,7 +360,7 @@ func (s *Session) History(ctx context.Context, channel string, q HistoryQuery) (
 	return s.hub.History(ctx, s.client.App, channel, q)
 }
 
-// Ack remembers how far a device of the client has read a channel, if the session is subscribed to it. See [Hub.Ack].
+// Ack remembers up to where a device of the client has read a channel, if the session is subscribed to it. See [Hub.Ack].
 func (s *Session) Ack(ctx context.Context, channel, device string, p Position) error {
 	if !s.Subscribed(channel) {
 		return ErrNotSubscribed
@@ -367,7 +368,7 @@ func (s *Session) Ack(ctx context.Context, channel, device string, p Position) e
 	return s.hub.Ack(ctx, s.client.App, channel, device, p)
 }
 
-// Acked returns how far a device has read a channel, nil if it has not, as far as Allow permits to subscribe. See [Hub.Acked].
+// Acked returns up to where a device has read a channel, nil if that is unknown, if Allow permits subscribing. See [Hub.Acked].
 func (s *Session) Acked(ctx context.Context, channel, device string) (*Position, error) {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return nil, err
@@ -375,7 +376,7 @@ func (s *Session) Acked(ctx context.Context, channel, device string) (*Position,
 	return s.hub.Acked(ctx, s.client.App, channel, device)
 }
 
-// Snapshot reads a page of a keyed collection, as far as Allow permits to subscribe. See [Hub.Snapshot].
+// Snapshot reads a page of a keyed collection, if Allow permits subscribing. See [Hub.Snapshot].
 func (s *Session) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return nil, "", Position{}, err
@@ -383,7 +384,7 @@ func (s *Session) Snapshot(ctx context.Context, channel, cursor string, limit in
 	return s.hub.Snapshot(ctx, s.client.App, channel, cursor, limit)
 }
 
-// Members returns a page of the members of a channel, as far as Allow permits it. See [Hub.Members].
+// Members returns a page of the members of a channel, if Allow permits it. See [Hub.Members].
 func (s *Session) Members(ctx context.Context, channel, cursor string, limit int) (ms []Member, next string, users int, err error) {
 	if err := s.permit(ActionPresence, channel); err != nil {
 		return nil, "", 0, err
@@ -391,7 +392,7 @@ func (s *Session) Members(ctx context.Context, channel, cursor string, limit int
 	return s.hub.Members(ctx, s.client.App, channel, cursor, limit)
 }
 
-// Entries returns a page of the connections in a channel, as far as Allow permits to see its members. See [Hub.Entries].
+// Entries returns a page of the connections in a channel, if Allow permits reading its members. See [Hub.Entries].
 func (s *Session) Entries(ctx context.Context, channel, cursor string, limit int) (es []Entry, next string, err error) {
 	if err := s.permit(ActionPresence, channel); err != nil {
 		return nil, "", err

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	catchUpCount = 128  // publications that are sent to a slow subscriber in one go
-	maxMissed    = 1024 // members whose changes a slow subscriber may miss
+	catchUpCount = 128  // publications that are sent to a slow subscriber in one step
+	maxMissed    = 1024 // members whose changes are kept for a slow subscriber
 	maxLatest    = 100_000
 )
 
-// lag is what a subscriber that is behind has missed, beside publications.
+// lag is what a subscriber has missed, in addition to publications, while it was behind.
 type lag struct {
-	lost    bool              // it cannot be told what it has missed
+	lost    bool              // what it has missed cannot be sent
 	changes map[string]missed // by user
 }
 
-// missed is what a subscriber does not know of a member.
+// missed is a change of a member that a subscriber has missed.
 type missed struct {
-	knew bool   // whether the member was there as far as it knows
-	last Change // what has happened last
+	knew bool   // the subscriber knows the member
+	last Change // the latest change
 }
 
-// fallBehind is called when the client's queue had no room for b. The caller holds the session's lock.
+// fallBehind is called when the client's queue has no room for b. The caller holds the session's lock.
 func (x *subscription) fallBehind(ch *channel, b *batch) {
 	ch.ns.slow.Add(1)
 	if ch.ns.Slow == SlowClose {
@@ -43,7 +43,7 @@ func (x *subscription) fallBehind(ch *channel, b *batch) {
 	x.miss(ch, b)
 }
 
-// miss notes what of b the subscriber does not get. The caller holds the session's lock.
+// miss records what the subscriber does not receive of b. The caller holds the session's lock.
 func (x *subscription) miss(ch *channel, b *batch) {
 	for _, p := range b.ps {
 		switch {
@@ -78,7 +78,7 @@ func (x *subscription) miss(ch *channel, b *batch) {
 	}
 }
 
-// news returns the changes that bring the subscriber up to date.
+// news returns the changes that update what the subscriber knows of the members.
 func (l *lag) news() []Change {
 	var cs []Change
 	for _, m := range l.changes {
@@ -95,7 +95,7 @@ func (l *lag) news() []Change {
 	return cs
 }
 
-// lose is called when the engine has lost publications for good. The caller holds the session's lock.
+// lose is called when the engine has permanently lost publications. The caller holds the session's lock.
 func (x *subscription) lose(ch *channel, b *batch) {
 	if x.state == behind {
 		x.lag.lost = true
@@ -118,8 +118,8 @@ func (x *subscription) lose(ch *channel, b *batch) {
 	x.end()
 }
 
-// lost returns the message that publications are lost, and whether the subscription goes on. Without a message, the protocol knows no
-// such thing: its clients expect no more than what there is.
+// lost returns the message that publications are lost, and whether the subscription continues. It continues without a message if
+// the protocol has none: its clients do not expect to receive everything.
 func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
 	c := x.session.client.Codec
 	if x.flags&wantsPositions != 0 {
@@ -130,8 +130,8 @@ func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesO
 	return m, m == nil
 }
 
-// Drained continues with what a full queue had no room for. The Receiver of the connection calls it when its own Drained is
-// called. It does not wait.
+// Drained resumes sending what a full queue had no room for. The Receiver of the connection calls it when its own Drained is
+// called. It does not block.
 func (s *Session) Drained() {
 	s.mu.Lock()
 	s.drains++
@@ -143,7 +143,7 @@ func (s *Session) Drained() {
 	}
 }
 
-// refill sends what subscriptions have missed, until the queue is full again.
+// refill sends what the subscriptions have missed, until the queue is full again.
 func (s *Session) refill() {
 	for {
 		s.mu.Lock()
@@ -166,7 +166,7 @@ func (s *Session) refill() {
 			}
 			s.mu.Lock()
 			if s.drains == drains {
-				s.refilling = false // Drained begins again
+				s.refilling = false // the next Drained starts it again
 				s.mu.Unlock()
 				return
 			}
@@ -176,7 +176,7 @@ func (s *Session) refill() {
 	}
 }
 
-// catch has the channel's window keep more while the subscriber catches up.
+// catch makes the channel's window wide while the subscriber catches up.
 func (x *subscription) catch() (done func()) {
 	set := func(on bool) {
 		x.ch.mu.Lock()
@@ -195,7 +195,7 @@ func (x *subscription) catch() (done func()) {
 	return func() { set(false) }
 }
 
-// catchUp sends what the subscriber has missed, and reports false when the queue is full again.
+// catchUp sends what the subscriber has missed, and reports false if the queue is full again.
 func (x *subscription) catchUp() bool {
 	s, ch := x.session, x.ch
 	defer x.catch()()
@@ -226,7 +226,7 @@ func (x *subscription) catchUp() bool {
 		} else {
 			ps = x.read(since)
 		}
-		ms := x.encode(ps) // while others may send to the session
+		ms := x.encode(ps) // without the lock, so that others can send to the session
 		s.mu.Lock()
 		done := x.state != behind || x.lag.lost || x.sendMissed(ps, ms)
 		s.mu.Unlock()
@@ -236,8 +236,8 @@ func (x *subscription) catchUp() bool {
 	}
 }
 
-// missing returns what the subscriber has missed as far as this node knows, and whether that is all. The caller holds the locks of
-// the session and of the channel.
+// missing returns what the subscriber has missed as far as this node has it, and whether that is everything. The caller holds the
+// locks of the session and of the channel.
 func (x *subscription) missing() ([]*Publication, bool) {
 	ch := x.ch
 	switch {
@@ -250,12 +250,12 @@ func (x *subscription) missing() ([]*Publication, bool) {
 	}
 	ps, all := ch.window.since(x.last)
 	if !all && !x.session.hub.keeps(ch) {
-		return nil, true // what is not kept has been noted as lost
+		return nil, true // publications that are not kept were recorded as lost by miss
 	}
 	return slices.Clone(ps), all
 }
 
-// read reads what follows a position from the history. nil means that something is lost, or that there is nothing.
+// read reads the history after a position. It returns nil if publications are lost or there are none.
 func (x *subscription) read(since Position) []*Publication {
 	s := x.session
 	ctx, cancel := context.WithTimeout(s.hub.ctx, engineWait)
@@ -271,12 +271,12 @@ func (x *subscription) read(since Position) []*Publication {
 		return nil
 	}
 	if len(page.Publications) == 0 {
-		x.last = max(x.last, page.Top.Offset) // what there was has expired
+		x.last = max(x.last, page.Top.Offset) // the missed publications have expired
 	}
 	return page.Publications
 }
 
-// encode returns ps as messages; nil for those that the client does not get.
+// encode returns ps as messages, with nil for those that the client must not receive.
 func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 	c, name, now := x.codec(), x.ch.local(), time.Now()
 	ms := make([]*websocket.Prepared, len(ps))
@@ -292,8 +292,8 @@ func (x *subscription) encode(ps []*Publication) []*websocket.Prepared {
 	return ms
 }
 
-// sendMissed sends the messages of ps, as many together as a queue has room for, and reports false when it is full. The caller
-// holds the session's lock.
+// sendMissed sends ps, encoded as ms, in batches that fit into a queue, and reports false if the queue is full. The caller holds
+// the session's lock.
 func (x *subscription) sendMissed(ps []*Publication, ms []*websocket.Prepared) bool {
 	for len(ps) > 0 {
 		var out []*websocket.Prepared
@@ -306,7 +306,7 @@ func (x *subscription) sendMissed(ps []*Publication, ms []*websocket.Prepared) b
 			n++
 		}
 		if len(out) > 0 && x.session.client.Out.SendPrepared(out...) != nil {
-			return false // full, or the connection is at its end
+			return false // the queue is full, or the connection is closing
 		}
 		x.last = max(x.last, ps[n-1].Offset)
 		x.ch.ns.refilled.Add(uint64(n))
@@ -315,7 +315,7 @@ func (x *subscription) sendMissed(ps []*Publication, ms []*websocket.Prepared) b
 	return true
 }
 
-// resume sends the last of what was missed, and has the subscriber get what is published again. The caller holds the session's
+// resume sends the last of the missed publications, and switches the subscription back to live. The caller holds the session's
 // lock.
 func (x *subscription) resume(ps []*Publication, to uint64) bool {
 	if !x.sendMissed(ps, x.encode(ps)) {
@@ -333,7 +333,7 @@ func (x *subscription) resume(ps []*Publication, to uint64) bool {
 	return true
 }
 
-// insufficient ends a subscription of which messages are lost. The caller holds the session's lock.
+// insufficient ends a subscription that has lost messages. The caller holds the session's lock.
 func (x *subscription) insufficient() bool {
 	s := x.session
 	m, _ := s.client.Codec.Ended(x.ch.local(), EndInsufficient)
@@ -347,13 +347,13 @@ func (x *subscription) insufficient() bool {
 	return true
 }
 
-// latest is the latest publication of each key that has changed while this node was subscribed, removed keys included.
+// latest holds the latest publication of each key that has changed while this node was subscribed, including removed keys.
 type latest struct {
 	byKey map[string]*Publication
-	floor uint64 // what was removed up to this offset is not in it
+	floor uint64 // removals up to this offset may be missing
 }
 
-// set remembers p as the latest of its key.
+// set stores p as the latest publication of its key.
 func (l *latest) set(p *Publication) {
 	if l.byKey == nil {
 		l.byKey = map[string]*Publication{}
@@ -373,7 +373,7 @@ func (l *latest) set(p *Publication) {
 	}
 }
 
-// since returns those behind offset, in order, and whether these are all.
+// since returns the publications after offset, in order, and whether none of them is missing.
 func (l *latest) since(offset uint64) ([]*Publication, bool) {
 	if offset < l.floor {
 		return nil, false

@@ -1,42 +1,43 @@
 package hub
 
-// Stats is what has happened in the channels of a namespace on this node.
+// Stats are the counters of a namespace on this node.
 type Stats struct {
-	// Namespace is its name.
+	// Namespace is the name of the namespace.
 	Namespace string
 
-	// Publications counts those that were published from this node.
+	// Publications counts the publications that were made from this node.
 	Publications uint64
 
-	// Deliveries counts publications times the subscribers that they were sent to as they were published.
+	// Deliveries counts, for each publication, the subscribers that it was sent to when it was published.
 	Deliveries uint64
 
-	// Recovered and Unrecovered count subscriptions that asked for what they had missed, and got it or not.
+	// Recovered counts subscriptions that requested missed publications and received them, and Unrecovered those that did not
+	// receive them.
 	Recovered, Unrecovered uint64
 
-	// Slow counts how often a subscriber had no room for more.
+	// Slow counts how often a subscriber's queue was full.
 	Slow uint64
 
-	// Dropped counts the publications that a subscriber or the node has lost for good.
+	// Dropped counts the publications that were permanently lost on this node, for one subscriber or for all.
 	Dropped uint64
 
 	// Refilled counts the publications that were read from the history because the engine or a subscriber had lost them.
 	Refilled uint64
 
-	// Gaps counts how often the engine had lost publications that could not be read again.
+	// Gaps counts how often the engine had lost publications that could not be recovered.
 	Gaps uint64
 
 	// Insufficient counts subscriptions that ended because of lost messages.
 	Insufficient uint64
 
-	// Rejected counts publications of clients that were too big or too many.
+	// Rejected counts publications of clients that exceeded the size or rate limit.
 	Rejected uint64
 
-	// Joins and Leaves count members as they were announced.
+	// Joins and Leaves count the announced changes of members.
 	Joins, Leaves uint64
 }
 
-// Stats returns the counts of every namespace. Those with the same name count together.
+// Stats returns the counters of every namespace. Those with the same name are added up.
 func (h *Hub) Stats() []Stats {
 	all := make([]Stats, 0, len(h.namespaces))
 	at := map[string]int{}
@@ -58,7 +59,7 @@ func (h *Hub) Stats() []Stats {
 	return all
 }
 
-// add counts o together with s.
+// add adds the counters of o to s.
 func (s *Stats) add(o Stats) {
 	s.Publications += o.Publications
 	s.Deliveries += o.Deliveries
@@ -74,13 +75,13 @@ func (s *Stats) add(o Stats) {
 	s.Leaves += o.Leaves
 }
 
-// Sizes is how much a hub has on this node.
+// Sizes are the current numbers of sessions, channels and subscriptions on this node.
 type Sizes struct {
-	// Sessions, Channels and Subscriptions are their numbers.
+	// Sessions, Channels and Subscriptions are how many of each there are.
 	Sessions, Channels, Subscriptions int
 }
 
-// Sizes counts what the hub has.
+// Sizes returns the current numbers.
 func (h *Hub) Sizes() Sizes {
 	var n Sizes
 	h.channels.each(func(ch *channel) {

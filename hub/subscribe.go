@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Subscribe subscribes to a channel. reply is called once, before anything of the channel is sent, and what is published from
-// then on follows what it has sent; it must not wait and not call the session. An error of reply ends the subscription and is
-// returned. Without an error of Subscribe, reply has been called.
+// Subscribe subscribes to a channel. reply is called once, before anything of the channel is sent, and the publications that follow
+// continue what reply has sent; it must not block or call the session. If reply returns an error, the subscription ends and
+// Subscribe returns that error. If Subscribe returns nil, reply has been called.
 //
-// Subscribe waits for the engine where this node does not know enough: when it is the first to subscribe to the channel, when more was
-// missed than the node remembers, and for the entry of a member.
+// Subscribe waits for the engine if this node does not know enough: when it is the first to subscribe to the channel, when more was
+// missed than the node remembers, and to enter a member.
 func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOptions, reply func(*Recovered) error) error {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return err
@@ -59,17 +59,17 @@ func (s *Session) done() {
 	s.mu.Unlock()
 }
 
-// admission makes one subscription.
+// admission is a subscription that is being made.
 type admission struct {
 	s  *Session
 	ch *channel
 	o  *SubscribeOptions
 	x  *subscription
 	r  Recovered
-	at uint64         // r.Publications reaches to this offset
-	ps []*Publication // what was missed, as far as it was read
+	at uint64         // r.Publications are complete up to this offset
+	ps []*Publication // the missed publications that were read so far
 
-	turn bool // it is the one that reads the history
+	turn bool // it has the turn to read the history
 }
 
 func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error {
@@ -99,7 +99,7 @@ func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error
 	return err
 }
 
-// entry returns the session as a member of the channel.
+// entry returns the entry for the session as a member of the channel.
 func (a *admission) entry() Entry {
 	c := a.s.Client()
 	e := Entry{Client: c.ID, User: c.User, Data: c.Data}
@@ -112,11 +112,11 @@ func (a *admission) entry() Entry {
 	return e
 }
 
-// reads is how often the history is read for one subscription. Each time, the node remembers what is published meanwhile, so
-// the second one is there for a flood only.
+// reads is how often the history is read for one subscription. Publications that arrive during a read are remembered by the node,
+// so a second read is needed only under a flood of publications.
 const reads = 4
 
-// admit finds out what was missed, and lets the live messages follow.
+// admit determines the missed publications, and adds the subscription so that live messages follow them.
 func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) error {
 	asked := a.o.Since != nil
 	if !asked || !a.s.hub.keeps(a.ch) {
@@ -133,7 +133,7 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 		if a.turn, err = a.ch.turn(ctx, *a.o.Since); a.turn {
 			break
 		}
-		if err == nil { // others have read meanwhile
+		if err == nil { // another subscription has read the history
 			done, err = a.fromWindow(reply)
 		}
 	}
@@ -143,7 +143,8 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	return a.fromHistory(ctx, reply)
 }
 
-// fromHistory finishes with what the history has. Those that wait for their turn get to know of it too.
+// fromHistory finishes with publications of the history. If it has the turn to read, subscriptions that wait for their turn can use
+// the result.
 func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
 	since := *a.o.Since
 	a.at = since.Offset
@@ -163,7 +164,7 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 			break
 		}
 		a.ps = append(a.ps, page.Publications...)
-		if !whole { // it is more than is to be read for one answer
+		if !whole { // there is more than may be read for one answer
 			return a.part(reply)
 		}
 		since = page.Top
@@ -173,13 +174,13 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 		}
 	}
 	if a.r.Err == nil {
-		a.r.Err = ErrTooOld // it is published faster than the history can be read
+		a.r.Err = ErrTooOld // publications arrive faster than the history can be read
 	}
 	_, err := a.finish(false, reply)
 	return err
 }
 
-// readForAll reads the history behind since, or as far back as those need it that wait for their turn, has the channel remember it,
+// readForAll reads the history after since, or from further back if waiting subscriptions need it, adds it to the channel's window,
 // and ends the turn.
 func (a *admission) readForAll(ctx context.Context, since Position) (page HistoryPage, whole bool, err error) {
 	ch := a.ch
@@ -189,7 +190,7 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	if since.Epoch == ch.epoch {
 		from.Offset = min(from.Offset, ch.reading.wanted)
 	}
-	ch.reading.wanted = math.MaxUint64 // of those that come while it is being read
+	ch.reading.wanted = math.MaxUint64 // of subscriptions that begin to wait while it is being read
 	ch.mu.Unlock()
 	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	if err == nil && (page.Err != nil || !whole) && from != since {
@@ -213,14 +214,15 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	return page, true, nil
 }
 
-// reading is that one subscription reads a channel's history, and others wait for it.
+// reading coordinates subscriptions that need a channel's history: one reads it, and the others wait.
 type reading struct {
-	over   chan struct{} // closed when it is over; nil when there is none
-	wanted uint64        // from which offset on those that wait need it
+	over   chan struct{} // closed when the read has finished; nil if there is none
+	wanted uint64        // the lowest offset after which the waiting subscriptions need it
 }
 
-// turn waits until nothing else reads the channel's history for a subscription. It reports whether it is the caller's turn to do so,
-// which endTurn ends; otherwise another has done it meanwhile. When many clients come back together, few of them read.
+// turn acquires the turn to read the channel's history for a subscription. It returns true if the caller has it; endTurn ends it.
+// Otherwise it waits, and returns false when another subscription has read the history. When many clients reconnect together, few
+// of them read.
 func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 	ch.mu.Lock()
 	if ch.reading.over == nil {
@@ -248,17 +250,17 @@ func (ch *channel) endTurn() {
 	ch.reading.over = nil
 }
 
-// wideTime is how long a channel remembers more after a client has come back: others may follow.
+// wideTime is how long a channel's window stays wide after a client has reconnected, because others may follow.
 const wideTime = 5 * time.Second
 
-// wide has the window keep more, as long as a subscriber catches up.
+// wide changes the number of subscribers that are catching up, which keep the window wide.
 func (ch *channel) wide(n int) {
 	ch.mu.Lock()
 	ch.waiting += n
 	ch.mu.Unlock()
 }
 
-// fromWindow finishes with what the node remembers, if that is enough and the history would have it too.
+// fromWindow finishes with publications of the window, if it has all of them and the history would have them too.
 func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
 	ch, since, now := a.ch, *a.o.Since, time.Now()
 	ch.mu.Lock()
@@ -273,8 +275,8 @@ func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
 	return a.finish(true, reply)
 }
 
-// finish puts the subscription into the channel and calls reply. With exact, what was read reaches to a.at, and it is done
-// only if the node remembers all that was published since.
+// finish adds the subscription to the channel and calls reply. If exact is set, the missed publications were read up to a.at, and
+// it succeeds only if the window has everything that was published since.
 func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, error) {
 	s, ch, x := a.s, a.ch, a.x
 	s.mu.Lock()
@@ -295,7 +297,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	if exact {
 		rest, all := ch.window.since(a.at)
 		if !all || a.o.Since.Epoch != ch.epoch && ch.epoch != "" {
-			ch.gap = ch.gap || all // the channel is of another epoch than its history: it has to find out
+			ch.gap = ch.gap || all // the channel has another epoch than its history, and has to read it
 			run := s.hub.schedule(ch)
 			ch.mu.Unlock()
 			if all {
@@ -303,7 +305,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 			}
 			return false, nil
 		}
-		x.last = max(ch.last, a.at) // beyond the channel's: publications that this node has not received yet
+		x.last = max(ch.last, a.at) // may be after the channel's last, if this node has not received the newest publications yet
 		if missed, all = x.deliverable(append(a.ps, rest...), a.bytes()); !all {
 			a.r.Position = Position{Epoch: ch.epoch, Offset: missed[len(missed)-1].Offset}
 			ch.mu.Unlock()
@@ -333,7 +335,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	return true, nil
 }
 
-// self returns the user that the subscription is a member as, "" if it is not one.
+// self returns the user of the subscription as a member, "" if it is not a member.
 func (a *admission) self() string {
 	if a.x.flags&isMember == 0 {
 		return ""
@@ -344,10 +346,10 @@ func (a *admission) self() string {
 	return a.s.user()
 }
 
-// bytes returns how many bytes of what was missed the answer has.
+// bytes returns the maximum size of the missed publications in the answer.
 func (a *admission) bytes() int { return cmp.Or(a.o.MissedBytes, windowBytesWide) }
 
-// part answers with the first part of what was missed, as far as it was read.
+// part answers with the first part of the missed publications that were read.
 func (a *admission) part(reply func(*Recovered) error) error {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
@@ -363,7 +365,7 @@ func (a *admission) part(reply func(*Recovered) error) error {
 	return a.answerPart(missed, reply)
 }
 
-// answerPart is part once it is known what the answer has, and up to where.
+// answerPart answers with missed as the first part.
 func (a *admission) answerPart(missed []*Publication, reply func(*Recovered) error) error {
 	a.ch.ns.recovered.Add(1)
 	a.r.Publications, a.r.More = missed, true
@@ -381,7 +383,8 @@ func (a *admission) count() {
 	a.ch.ns.recovered.Add(1)
 }
 
-// deliverable returns what of ps the subscriber is to get now: the first of it, as many bytes as its answer has, and whether that is all.
+// deliverable returns those of ps that the subscriber should receive, up to the size limit of its answer, and whether those are
+// all.
 func (x *subscription) deliverable(ps []*Publication, bytes int) ([]*Publication, bool) {
 	if len(ps) == 0 {
 		return nil, true

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Trace reports a publication that has a trace ID: that it was published, or that it was sent to the subscribers of a node.
+// Trace is the report that a publication with a trace ID was published, or that it was sent to the subscribers of a node.
 type Trace struct {
 	// App is the application, and Channel is the name of the channel.
 	App, Channel string
@@ -15,31 +15,31 @@ type Trace struct {
 	// Publication is what was published. It must not be modified.
 	Publication *Publication
 
-	// Position is that of the publication; of the first one with its ID, if it is a Duplicate.
+	// Position is the position of the publication; for a Duplicate, that of the original.
 	Position
 
-	// Delivered is false on the node that the publication was published from, and true where it was sent to subscribers.
+	// Delivered is false on the node that has published it, and true on nodes that have sent it to subscribers.
 	Delivered bool
 
-	// Subscribers is how many subscribers of this node it was sent to. Those that read too slowly are not counted: they get it
-	// from the history.
+	// Subscribers is the number of subscribers on this node that it was sent to. Those that read too slowly are not counted: they
+	// receive it from the history.
 	Subscribers int
 
-	// Duplicate says that a publication with this ID was there already, so that this one was not published.
+	// Duplicate reports that a publication with this ID had been published already, so that this one was not.
 	Duplicate bool
 
-	// Err is why it could not be published; nil if it was.
+	// Err is the error of publishing; nil if it succeeded.
 	Err error
 
-	// Sampled says that the channel's namespace has a share of its publications traced: see Namespace.Trace.
+	// Sampled reports whether the channel's namespace traces a share of its publications: see Namespace.Trace.
 	Sampled bool
 }
 
 // traceKey is the key of a trace ID in a context.
 type traceKey struct{}
 
-// WithTraceparent returns ctx with the trace ID of a W3C traceparent header, for [Hub.Publish]: publications with that context
-// have the trace ID. It returns ctx unchanged if the header is not valid or the caller does not record the trace.
+// WithTraceparent returns ctx with the trace ID of a W3C traceparent header, for [Hub.Publish]: publications with that context get
+// the trace ID. It returns ctx unchanged if the header is not valid or the caller does not record the trace.
 func WithTraceparent(ctx context.Context, header string) context.Context {
 	if id := parseTraceparent(header); id != "" {
 		return context.WithValue(ctx, traceKey{}, id)
@@ -59,15 +59,15 @@ func parseTraceparent(header string) string {
 			return ""
 		}
 	}
-	flags, _ := hex.DecodeString(parts[3]) // they are two digits
+	flags, _ := hex.DecodeString(parts[3]) // parts[3] consists of two hexadecimal digits
 	if strings.Trim(parts[1], "0") == "" || strings.Trim(parts[2], "0") == "" || flags[0]&1 == 0 {
 		return ""
 	}
 	return parts[1]
 }
 
-// traceOf returns the trace ID that a publication gets: that of the context, or a new one for the share of the publications that
-// the namespace has traced; "" for the others.
+// traceOf returns the trace ID of a publication: the one of the context, or a new one if the namespace samples this publication; ""
+// otherwise.
 func traceOf(ctx context.Context, ns *namespace) string {
 	if id, ok := ctx.Value(traceKey{}).(string); ok {
 		return id
@@ -83,11 +83,11 @@ func newTrace() string {
 	for i := range id {
 		id[i] = byte(rand.Uint32()) //nolint:gosec // not a secret
 	}
-	id[0] |= 1 // all zeros is not valid
+	id[0] |= 1 // an ID of all zeros is not valid
 	return hex.EncodeToString(id[:])
 }
 
-// tracePublished reports what became of a publication with a trace ID.
+// tracePublished reports the result of publishing a publication with a trace ID.
 func tracePublished(to func(Trace), ns *namespace, name string, p *Publication, done Published, err error) {
 	if to == nil {
 		return
@@ -96,7 +96,7 @@ func tracePublished(to func(Trace), ns *namespace, name string, p *Publication, 
 	to(Trace{App: app, Channel: channel, Publication: p, Position: done.Position, Duplicate: done.Duplicate, Err: err, Sampled: ns.Trace > 0})
 }
 
-// reach counts the publications of b that x gets, by publication.
+// reach counts x as a receiver of each publication of b that it receives.
 func (b *batch) reach(x *subscription) {
 	for i, p := range b.ps {
 		if x.gets(p) {

@@ -6,15 +6,16 @@ import (
 	"sync"
 )
 
-// Watcher follows who is in a channel, by user, by connection or both. Its functions must not wait and not call the hub; their calls do
-// not overlap, and false ends the watch. What they get is shared and must not be modified.
+// Watcher follows the members or the connections in a channel, or both. Its functions must not block or call the hub; calls do not
+// overlap, and returning false ends the watch. Their arguments are shared and must not be modified.
 type Watcher struct {
-	// Users is called first, before Watch returns, with all members as joins, and then with each change of a member. A change that was
-	// on its way may come although it is in the first call. May be nil.
+	// Users is first called before Watch returns, with all members as joins, and then with each change of a member. A change that
+	// was on its way may be passed even though the first call includes it. May be nil.
 	Users func([]Change) bool
 
-	// Connections is called with each change of a connection, those included that Watch has found on their way: who is there already,
-	// Hub.Entries says afterwards. Of a connection that leaves, Data is nil. May be nil.
+	// Connections is called with each change of a connection, which may include changes from before the call of Watch. It does not
+	// report the connections that are already there: call Hub.Entries after Watch. Data is nil for a connection that leaves. May be
+	// nil.
 	Connections func([]Change) bool
 }
 
@@ -23,19 +24,20 @@ type watcher struct {
 	Watcher
 	stop func()
 
-	mu   sync.Mutex // held while its functions are called
+	mu   sync.Mutex // held while Watcher's functions are called
 	over bool
 }
 
-// watching is who follows a roster. The channel's lock guards it.
+// watching holds the watchers of a roster. The channel's lock guards it.
 type watching struct {
 	all   []*watcher
-	conns map[string]int // how many entries each connection has; nil unless a watcher follows connections
-	news  []Change       // of connections, to be announced
+	conns map[string]int // the number of entries of each connection; nil unless a watcher follows connections
+	news  []Change       // changes of connections to announce
 }
 
-// Watch follows who is in a channel with presence, on all nodes, until stop is called or the hub is closed. It is not a
-// subscription: nothing is allowed or counted. After stop, no function of w is called; w must not call it.
+// Watch follows the members of a channel with presence, on all nodes, until stop is called or the hub is closed. It is not a
+// subscription: it does not call Allow and is not counted. After stop has returned, no function of w is called; w must not call
+// stop.
 func (t *tenancy) Watch(ctx context.Context, app, channel string, w Watcher) (stop func(), err error) {
 	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
 	if err != nil {
@@ -63,7 +65,7 @@ func (t *tenancy) Watch(ctx context.Context, app, channel string, w Watcher) (st
 	return x.stop, nil
 }
 
-// acquireWithPresence returns a channel that is open, and has a roster. The caller unpins it.
+// acquireWithPresence returns a channel that is open and has a roster. The caller must unpin it.
 func acquireWithPresence(ctx context.Context, h *Hub, app, channel string) (*channel, error) {
 	if err := checkName(channel); err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func acquireWithPresence(ctx context.Context, h *Hub, app, channel string) (*cha
 	return h.acquire(ctx, ns, ChannelOf(app, channel))
 }
 
-// Watch is [Hub.Watch] for the client, as far as Allow permits to see the members of the channel.
+// Watch is [Hub.Watch] for the client, if Allow permits reading the members of the channel.
 func (s *Session) Watch(ctx context.Context, channel string, w Watcher) (stop func(), err error) {
 	if err := s.permit(ActionPresence, channel); err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func (s *Session) Watch(ctx context.Context, channel string, w Watcher) (stop fu
 }
 
 // Enter makes a connection of this node a member of a channel with presence, without a subscription, until leave is called or the
-// node ends. m.Client names the connection; it has no other entry in this channel.
+// node ends. m.Client is the ID of the connection, which must have no other entry in this channel.
 func (t *tenancy) Enter(ctx context.Context, app, channel string, m Member) (leave func(), err error) {
 	ch, err := acquireWithPresence(ctx, t.hub, app, channel)
 	if err != nil {
@@ -100,7 +102,7 @@ func (t *tenancy) Enter(ctx context.Context, app, channel string, m Member) (lea
 	}), nil
 }
 
-// watched adds a watcher, and returns the members that there are, as joins.
+// watched adds a watcher, and returns the current members as joins.
 func (r *roster) watched(x *watcher) (there []Change) {
 	r.watch.all = append(r.watch.all, x)
 	if x.Connections != nil && r.watch.conns == nil {
@@ -131,7 +133,7 @@ func (r *roster) unwatch(x *watcher) {
 	}
 }
 
-// entered notes an entry of a connection: another one, or with again one that already exists.
+// entered records a new entry of a connection, or with again a changed one.
 func (w *watching) entered(e Entry, user string, again bool) {
 	if w.conns == nil {
 		return
@@ -146,7 +148,7 @@ func (w *watching) entered(e Entry, user string, again bool) {
 	w.news = append(w.news, Change{kind, Member{User: user, Client: e.Client, Data: e.Data}})
 }
 
-// left notes that an entry of a connection is gone. It may have another one, under another lease of its node.
+// left records that an entry of a connection is gone. The connection may have another entry, under another lease of its node.
 func (w *watching) left(client, user string) {
 	if w.conns == nil {
 		return
@@ -158,13 +160,13 @@ func (w *watching) left(client, user string) {
 	w.news = append(w.news, Change{Left, Member{User: user, Client: client}})
 }
 
-// flush moves what is to be announced into b.
+// flush moves the changes to announce into b.
 func (w *watching) flush(b *batch) {
 	b.watchers = append(b.watchers, w.all...)
 	b.news, w.news = w.news, nil
 }
 
-// tell tells the watcher what of b it follows.
+// tell passes the changes in b to the watcher.
 func (x *watcher) tell(b *batch) {
 	x.mu.Lock()
 	more := true

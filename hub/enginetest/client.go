@@ -15,39 +15,39 @@ import (
 
 // Event is one message that a Client has received.
 type Event struct {
-	// Channel is the channel's name.
+	// Channel is the name of the channel.
 	Channel string
 
-	// Publication is the publication, if it is one.
+	// Publication is the received publication; nil for other messages.
 	Publication *hub.Publication
 
-	// Previous is the publication that the message is a difference to, if it is one.
+	// Previous is the publication from which the message is a delta; nil if it is not a delta.
 	Previous *hub.Publication
 
-	// Changes are changes of a roster.
+	// Changes are the changes of a roster.
 	Changes []hub.Change
 
-	// Ended says that the subscription has ended, and Closing that the connection does, because of Reason.
+	// Ended reports that the subscription has ended, and Closing that the connection is closing. Reason is the reason for either.
 	Ended, Closing bool
 	Reason         hub.EndReason
 
-	// Positioned says that it is a publication for a subscription with hub.SubscribeOptions.Positions.
+	// Positioned reports that the publication was encoded for a subscription with hub.SubscribeOptions.Positions.
 	Positioned bool
 
-	// Lost is the position where such a subscription continues after publications were lost.
+	// Lost is the position from which such a subscription continues after publications were lost.
 	Lost *hub.Position
 
-	// Reply is the answer to a subscription.
+	// Reply is the answer to a subscribe request.
 	Reply *hub.Recovered
 }
 
-// Codec is a protocol for tests: its Clients know what a message was made from. The zero value is ready; a Codec must not be
-// copied.
+// Codec is a protocol for tests: its Clients record what each message was made from. The zero value is ready to use; a Codec must
+// not be copied.
 type Codec struct {
-	// Silent has the protocol have no message for the end of a subscription.
+	// Silent makes the protocol have no message for the end of a subscription.
 	Silent bool
 
-	made sync.Map // *websocket.Prepared: Event
+	made sync.Map // from *websocket.Prepared to Event
 }
 
 func (c *Codec) make(e Event, text string) (*websocket.Prepared, error) {
@@ -75,7 +75,7 @@ func (c *Codec) Ended(channel string, why hub.EndReason) (*websocket.Prepared, e
 	return c.make(Event{Channel: channel, Ended: true, Reason: why}, "ended")
 }
 
-// positioned is a Codec as it is for subscriptions with positions.
+// positioned is the Codec for subscriptions with positions.
 type positioned struct{ *Codec }
 
 // Publication implements [hub.Codec].
@@ -97,22 +97,22 @@ func (c *Codec) Closing(why hub.EndReason) (*websocket.Prepared, websocket.Code,
 	return m, websocket.Code(4000 + int(why)), "closing"
 }
 
-// Client is a connection that remembers what it gets. It is the Sender of a session.
+// Client is a connection that records the messages it receives. It is the Sender of a session.
 type Client struct {
-	// Session is the client in its hub.
+	// Session is the client's session.
 	Session *hub.Session
 
 	codec *Codec
 
 	mu     sync.Mutex
 	events []Event
-	room   int // how many messages the queue has room for; negative: any number
-	calls  int // of SendPrepared
+	room   int // the remaining room of the queue, in messages; negative means unlimited
+	calls  int // the number of calls of SendPrepared
 	code   websocket.Code
 	wake   chan struct{}
 }
 
-// NewClient has a client join a hub. It leaves when the test ends. If codec is nil, it has one of its own.
+// NewClient creates a client that joins a hub, and leaves when the test ends. If codec is nil, the client has a Codec of its own.
 func NewClient(t testing.TB, h *hub.Hub, codec *Codec, who hub.Client) *Client {
 	t.Helper()
 	if codec == nil {
@@ -140,7 +140,7 @@ func (c *Client) add(e Event) {
 	}
 }
 
-// Subscribe subscribes, and remembers the answer as an event.
+// Subscribe subscribes to a channel, and records the answer as an event.
 func (c *Client) Subscribe(t testing.TB, channel string, o hub.SubscribeOptions) *hub.Recovered {
 	t.Helper()
 	var r *hub.Recovered
@@ -157,7 +157,7 @@ func (c *Client) Subscribe(t testing.TB, channel string, o hub.SubscribeOptions)
 	return r
 }
 
-// SetRoom has the queue have room for n more messages; a negative n means any number.
+// SetRoom sets the room of the queue to n more messages; a negative n means unlimited.
 func (c *Client) SetRoom(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,7 +171,7 @@ func (c *Client) Events() []Event {
 	return slices.Clone(c.events)
 }
 
-// Take returns what the client has received since it was called last.
+// Take returns what the client has received since the last call of Take.
 func (c *Client) Take() []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,14 +180,14 @@ func (c *Client) Take() []Event {
 	return es
 }
 
-// Calls returns how often the hub has sent, and how the connection was closed: 0 if it was not.
+// Calls returns how often the hub has sent, and the code with which the connection was closed: 0 if it was not closed.
 func (c *Client) Calls() (calls int, code websocket.Code) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls, c.code
 }
 
-// Until waits until what the client has received is as wanted.
+// Until waits until so reports true for what the client has received.
 func (c *Client) Until(t testing.TB, so func(es []Event) bool) {
 	t.Helper()
 	ctx := bounded.Context(t)
@@ -203,7 +203,7 @@ func (c *Client) Until(t testing.TB, so func(es []Event) bool) {
 	}
 }
 
-// Texts returns the publications that the client has received, as text, those of answers included.
+// Texts returns the data of the publications that the client has received, including those in answers.
 func (c *Client) Texts() []string {
 	var all []string
 	for _, e := range c.Events() {
@@ -219,7 +219,7 @@ func (c *Client) Texts() []string {
 	return all
 }
 
-// Want waits until the client has received these publications and no others.
+// Want waits until the client has received exactly these publications.
 func (c *Client) Want(t testing.TB, texts ...string) {
 	t.Helper()
 	c.Until(t, func([]Event) bool { return len(c.Texts()) >= len(texts) })
@@ -280,7 +280,7 @@ func (c *Client) RemoteAddr() net.Addr { return nil }
 
 var errNothing = errors.New("nothing to wait for")
 
-// newClient is NewClient for a goroutine that cannot fail the test: it returns nil.
+// newClient is NewClient for use in goroutines, which must not call Fatal: it returns nil if joining fails.
 func newClient(h *hub.Hub, id string) *Client {
 	c := &Client{codec: new(Codec), room: -1, wake: make(chan struct{}, 1)}
 	s, err := h.Join(hub.Client{App: "app", ID: id, Out: c, Codec: c.codec})
@@ -291,7 +291,7 @@ func newClient(h *hub.Hub, id string) *Client {
 	return c
 }
 
-// wait waits for an event. When over is closed and nothing says so, it does not.
+// wait waits for an event. It returns errNothing when over is closed, if nothing reports true.
 func (c *Client) wait(ctx context.Context, over <-chan struct{}, nothing func() bool) error {
 	if !nothing() {
 		over = nil

@@ -1,5 +1,5 @@
-// Package enginetest is the suite that every [hub.Engine] passes. It runs hubs on the engine, as many as a cluster has nodes, with
-// clients that remember what they get. What an engine does not implement is not asked of it.
+// Package enginetest is the test suite that every [hub.Engine] must pass. It runs hubs on the engine, one for each node of a
+// cluster, with clients that record what they receive. Tests of interfaces that the engine does not implement are skipped.
 //
 //	func TestEngine(t *testing.T) {
 //		enginetest.Run(t, enginetest.Options{}, func(t testing.TB) enginetest.Cluster {
@@ -11,7 +11,7 @@
 //		})
 //	}
 //
-// A [Client] with a [Codec] is of use to other tests of hubs too.
+// [Client] and [Codec] are also useful for other tests of hubs.
 package enginetest
 
 import (
@@ -24,41 +24,42 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// Cluster is an engine under test: a server or a store, empty, and the nodes that share it. Only Node is required.
+// Cluster is an engine under test: an empty server or store, and the nodes that share it. Only Node is required.
 type Cluster struct {
-	// Node returns the engine of another node. What it holds is released when the test ends.
+	// Node returns the engine of another node. Its resources are released when the test ends.
 	Node func(t testing.TB) hub.Engine
 
-	// Kill has the node with this engine die without a farewell, as kill -9 does. nil means that this cannot be tested.
+	// Kill ends the node with this engine without any cleanup, like kill -9. nil means that this cannot be tested.
 	Kill func(e hub.Engine)
 
-	// Faults are what may happen while messages flow. Each begins a fault, and returns what ends it. They are run one after the
-	// other, for Hold each.
+	// Faults are faults to inject while messages are flowing. Each function begins a fault, and returns a function that ends it.
+	// They are injected one after the other, each for the time Hold.
 	Faults map[string]func(t testing.TB) (end func())
 
-	// Hold is how long a fault lasts. 0 means 200 ms.
+	// Hold is how long each fault lasts. 0 means 200 ms.
 	Hold time.Duration
 
-	// Forgets says that a fault may lose the history: then a subscriber may be told that its position is of another epoch.
+	// Forgets reports whether a fault may lose the history: then a subscriber may be notified that its position is of another
+	// epoch.
 	Forgets bool
 
-	// Second is the shortest time that something can be kept for. 0 means one second.
+	// Second is the shortest time for which the engine can keep something. 0 means one second.
 	Second time.Duration
 }
 
-// Options says how to run the suite.
+// Options configures the suite.
 type Options struct {
-	// Pure says that the engine needs nothing outside the process: its tests of time run in a bubble of testing/synctest.
+	// Pure reports that the engine needs nothing outside the process: its tests run in a synctest bubble.
 	Pure bool
 
-	// Flow is how many messages each publisher publishes in the tests that never pause. 0 means 2,000.
+	// Flow is how many messages each publisher publishes in the tests with continuous traffic. 0 means 2,000.
 	Flow int
 
-	// FaultsOnly leaves out everything but the flows with a fault of the cluster, for an engine that has passed the rest.
+	// FaultsOnly runs only the flow tests with a fault, for an engine that has passed the other tests.
 	FaultsOnly bool
 }
 
-// namespaces are those of the suite's hubs.
+// namespaces are the namespaces of the suite's hubs.
 var namespaces = []hub.Namespace{
 	{Prefix: "plain:"},
 	{Prefix: "history:", History: 10_000, HistoryAge: time.Hour},
@@ -68,7 +69,7 @@ var namespaces = []hub.Namespace{
 	{Prefix: "room:", Presence: true, History: 100, HistoryAge: time.Hour},
 }
 
-// suite runs one test.
+// suite is the state of one test.
 type suite struct {
 	*testing.T
 	Cluster
@@ -76,8 +77,8 @@ type suite struct {
 	made int
 }
 
-// Parallel lets four tests run in parallel, also on fewer processors, since most of them wait. A TestMain calls it before the tests
-// run; the flag -parallel takes precedence.
+// Parallel allows four tests to run in parallel, also with fewer processors, since most of them wait. A TestMain should call it
+// before the tests run; the flag -parallel takes precedence.
 func Parallel() {
 	flag.Parse()
 	given := false
@@ -86,12 +87,12 @@ func Parallel() {
 		return
 	}
 	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err) // it is not a test binary
+		panic(err) // not in a test binary
 	}
 }
 
-// Run runs the suite on clusters that open makes, one for each test. Tests that mostly wait run in parallel, when the test that has
-// called Run has returned.
+// Run runs the suite on clusters that open makes, one for each test. Tests that mostly wait run in parallel, after the test that
+// has called Run has returned.
 func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	if o.Flow == 0 {
 		o.Flow = 2000
@@ -105,7 +106,7 @@ func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	}
 }
 
-// plain runs the tests without a fault.
+// plain runs the tests that inject no fault.
 func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	run := func(name string, f func(*suite), waits bool) {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +122,7 @@ func plain(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 		})
 	}
 	timed := func(name string, f func(*suite)) { run(name, f, false) }
-	waits := func(name string, f func(*suite)) { run(name, f, true) } // mostly for something to be over: beside the others
+	waits := func(name string, f func(*suite)) { run(name, f, true) } // tests that mostly wait for a timeout run in parallel
 	timed("order", order)
 	timed("history", history)
 	timed("history in reverse", reverse)
@@ -191,7 +192,7 @@ func (s *suite) hubWith(o hub.Options) *hub.Hub {
 	return h
 }
 
-// client has a client join h as a user.
+// client creates a client that joins h as a user.
 func (s *suite) client(h *hub.Hub, user string) *Client {
 	s.Helper()
 	s.made++

@@ -15,13 +15,13 @@ import (
 const (
 	flowChannels   = 3
 	flowPublishers = 2 // for each channel
-	flowReaders    = 4 // for each channel and hub that come and go
+	flowReaders    = 4 // for each channel and hub
 	flowTime       = 2 * time.Minute
 )
 
-// flow publishes without pause on three nodes, while subscribers come and go on all of them, and while a fault happens. Each
-// subscriber sees every message once and in order, from its first one on, or gets to know of a gap, which may be only where the
-// engine may forget.
+// flow publishes continuously on three nodes, while subscribers connect and disconnect on all of them, and while a fault happens.
+// Each subscriber receives every message after its first one once and in order, or is notified of a gap. A gap is allowed only if
+// the engine may forget.
 func flow(s *suite, fault string) {
 	if !has[hub.History](s) {
 		return
@@ -42,7 +42,7 @@ func flow(s *suite, fault string) {
 		}
 		for p := range flowPublishers {
 			publishers.Go(func() {
-				f.there.Wait() // each reader is to see all there is
+				f.there.Wait() // so that each reader can receive every message
 				f.publish(ctx, fmt.Sprint("history:flow", ch), p)
 			})
 		}
@@ -66,12 +66,12 @@ func flow(s *suite, fault string) {
 type flowing struct {
 	*suite
 	hubs                              []*hub.Hub
-	there                             sync.WaitGroup // until all readers have subscribed once
-	over                              chan struct{}  // closed when everything is published
+	there                             sync.WaitGroup // done when all readers have subscribed once
+	over                              chan struct{}  // closed when all messages are published
 	published, seen, recoveries, gaps atomic.Int64
 }
 
-// publish publishes numbers, each until it is acknowledged.
+// publish publishes consecutive numbers, each until it is acknowledged.
 func (f *flowing) publish(ctx context.Context, channel string, p int) {
 	for n := 1; n <= f.opts.Flow; n++ {
 		for {
@@ -92,23 +92,23 @@ func (f *flowing) publish(ctx context.Context, channel string, p int) {
 	}
 }
 
-// reader is one subscriber that comes and goes.
+// reader is a subscriber that disconnects and reconnects.
 type reader struct {
 	f    *flowing
 	name string
 	at   *hub.Position
 	last [flowPublishers]int
-	told bool // of a gap
+	told bool // it was notified of a gap
 }
 
-// take notes a publication.
+// take records a publication.
 func (r *reader) take(p *hub.Publication) {
 	var who, n int
 	if _, err := fmt.Sscanf(string(p.Data), "%d %d", &who, &n); err != nil {
 		r.f.Errorf("%q: %v", p.Data, err)
 		return
 	}
-	// After a gap, the first that it sees of a publisher may be any.
+	// The first number after a gap may be any.
 	if last := r.last[who]; n != last+1 && (last != 0 || !r.told) {
 		r.f.Errorf("%s: number %d of publisher %d after %d (at %+v)", r.name, n, who, last, p.Position)
 	}
@@ -118,7 +118,7 @@ func (r *reader) take(p *hub.Publication) {
 	r.at = &at
 }
 
-// gap notes that messages are lost: the next of each publisher may be any.
+// gap records that messages are lost: the next number of each publisher may be any.
 func (r *reader) gap() {
 	r.f.gaps.Add(1)
 	r.last = [flowPublishers]int{}
@@ -134,8 +134,8 @@ func (r *reader) full() bool {
 	return true
 }
 
-// read has a client subscribe, read some messages, leave and come back to the next node, until it has the last ones. r varies how
-// many it reads.
+// read subscribes, reads some messages, leaves, and reconnects to the next node, until it has the last messages. r varies how many
+// it reads each time.
 func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 	x := &reader{f: f, name: fmt.Sprint(channel, " ", at, " ", r)}
 	there := sync.OnceFunc(f.there.Done)
@@ -155,7 +155,7 @@ func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 		})
 		if err != nil && ctx.Err() == nil {
 			c.Session.Leave()
-			continue // during a fault
+			continue // expected during a fault
 		}
 		there()
 		over := false
@@ -178,7 +178,7 @@ func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 			return
 		}
 		if errors.Is(err, errNothing) {
-			return // it came after the last one
+			return // it was notified of a gap that includes the last message
 		}
 		if err != nil {
 			f.Errorf("%s: %v; it has %v", x.name, err, x.last)
@@ -187,10 +187,10 @@ func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 	}
 }
 
-// nothing reports whether the reader may have nothing to wait for: it has lost the last message.
+// nothing reports whether the reader may already have lost the last message.
 func (r *reader) nothing() bool { return r.told }
 
-// event notes one event, and returns how many publications it has.
+// event records an event, and returns the number of publications in it.
 func (r *reader) event(e Event) int {
 	switch {
 	case e.Reply != nil:

@@ -22,7 +22,7 @@ func (s *suite) set(h *hub.Hub, channel, key, text string, ttl time.Duration) hu
 	return done.Position
 }
 
-// snapshot reads a collection in pages, and returns it and where it was at the first.
+// snapshot reads a collection in pages, and returns it with the position of the first page.
 func (s *suite) snapshot(h *hub.Hub, channel string, limit int) (map[string]string, hub.Position) {
 	s.Helper()
 	all := map[string]string{}
@@ -112,7 +112,7 @@ func keysExpire(s *suite) {
 	}
 }
 
-// removals returns the keys that were removed, in order.
+// removals returns the removed keys, in order.
 func removals(es []Event) (keys []string) {
 	for _, e := range es {
 		if e.Publication != nil && e.Publication.Removed {
@@ -122,7 +122,7 @@ func removals(es []Event) (keys []string) {
 	return keys
 }
 
-// A client reads a snapshot while the collection changes, follows it, and has the same at the end.
+// A client that reads a snapshot while the collection changes, and then follows the changes, ends up with the current state.
 func keyedCatchUp(s *suite) {
 	if !has[hub.Keyed](s) || !has[hub.History](s) {
 		return

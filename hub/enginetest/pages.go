@@ -12,18 +12,18 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// largest is the data of a publication that its tag and its key make as large as its namespace allows.
+// largest is the largest data that the namespace allows for a publication with a tag and a key.
 var largest = []byte(strings.Repeat("x", 64<<10-64))
 
-// many is how many large publications there are.
+// many is the number of large publications.
 func many() int {
-	if testing.Short() || raceEnabled { // with the race detector, each byte of a copy costs
+	if testing.Short() || raceEnabled { // copying is slow with the race detector
 		return 100
 	}
 	return 1000
 }
 
-// fill publishes many large publications, each with a key of its own.
+// fill publishes many large publications, each with its own key.
 func (s *suite) fill(h *hub.Hub, channel string) {
 	s.Helper()
 	ctx := bounded.Context(s)
@@ -48,7 +48,7 @@ func (s *suite) fill(h *hub.Hub, channel string) {
 	}
 }
 
-// wantPage checks the bytes of a page.
+// wantPage checks the size of a page in bytes.
 func (s *suite) wantPage(what string, ps []*hub.Publication, bytes int) {
 	s.Helper()
 	n := 0
@@ -60,7 +60,7 @@ func (s *suite) wantPage(what string, ps []*hub.Publication, bytes int) {
 	}
 }
 
-// Pages of large publications end when they have enough bytes, and go on where they ended.
+// Pages of large publications end when they have enough bytes, and the next page continues after the last publication.
 func pages(s *suite) {
 	h := s.hub()
 	const channel = "history:pages"
@@ -118,7 +118,7 @@ func (s *suite) historyPages(h *hub.Hub, channel string) {
 			}
 			for _, p := range page.Publications {
 				if last != 0 && (p.Offset > last) == q.Reverse {
-					s.Errorf("%s: offset %d comes behind %d", what, p.Offset, last)
+					s.Errorf("%s: offset %d comes after %d", what, p.Offset, last)
 				}
 				last = p.Offset
 			}
@@ -139,7 +139,7 @@ func (s *suite) historyPages(h *hub.Hub, channel string) {
 	}
 }
 
-// recoverPages has a subscriber miss everything.
+// recoverPages lets a subscriber recover all publications, page by page.
 func (s *suite) recoverPages(h *hub.Hub, channel string) {
 	c := s.client(h, "")
 	first := s.history(h, channel, hub.HistoryQuery{Limit: 1})
@@ -156,7 +156,7 @@ func (s *suite) recoverPages(h *hub.Hub, channel string) {
 				}
 				for _, p := range r.Publications {
 					if p.Offset <= since.Offset {
-						s.Errorf("offset %d comes behind %d", p.Offset, since.Offset)
+						s.Errorf("offset %d comes after %d", p.Offset, since.Offset)
 					}
 					since.Offset = p.Offset
 				}
@@ -174,7 +174,7 @@ func (s *suite) recoverPages(h *hub.Hub, channel string) {
 	}
 }
 
-// Pages of connections have a bound too.
+// Pages of connections are limited in size, too.
 func entryPages(s *suite) {
 	e, ok := s.Node(s).(hub.Presence)
 	if !ok {

@@ -13,7 +13,7 @@ import (
 
 var member = hub.SubscribeOptions{Member: true, Changes: true, Members: 100}
 
-// told returns changes in short: "+user", "-user", "=user data".
+// told returns changes in a short form: "+user", "-user", "=user data".
 func told(cs []hub.Change) []string {
 	all := []string{}
 	for _, c := range cs {
@@ -29,7 +29,7 @@ func told(cs []hub.Change) []string {
 	return all
 }
 
-// wantChanges waits until c has got these changes, and no others.
+// wantChanges waits until c has received exactly these changes.
 func (s *suite) wantChanges(c *Client, want ...string) {
 	s.Helper()
 	c.Until(s, func([]Event) bool { return len(c.Changes()) >= len(want) })
@@ -52,7 +52,7 @@ func (s *suite) members(h *hub.Hub, channel string) []string {
 		}
 		if cursor = next; next == "" {
 			if users != len(all) {
-				s.Logf("%d members, %d in the pages", users, len(all)) // some may have come or gone between two pages
+				s.Logf("%d members, %d in the pages", users, len(all)) // some may have joined or left between two pages
 			}
 			slices.Sort(all)
 			return all
@@ -160,7 +160,7 @@ func presenceByUser(s *suite) {
 	}
 }
 
-// The members of a node that dies are gone everywhere within five seconds, and leave once.
+// The members of a node that was killed are removed everywhere within five seconds, and each leaves once.
 func presenceOfKilled(s *suite) {
 	if !has[hub.Presence](s) || s.Kill == nil {
 		return
@@ -221,7 +221,7 @@ func presencePages(s *suite) {
 		want = append(want, user)
 		s.client([]*hub.Hub{a, b}[i%2], user).Subscribe(s, "room:many", hub.SubscribeOptions{Member: true})
 	}
-	// From a hundred on they are announced together, and one reader sees them all without a roster before.
+	// From a hundred members on, joins are announced together, and a node without a roster reads all of them.
 	s.untilMembers(b, "room:many", want...)
 	s.untilMembers(s.hub(), "room:many", want...)
 	watcher.Until(s, func([]Event) bool { return len(watcher.Changes()) >= len(want) })
@@ -238,7 +238,7 @@ func presencePages(s *suite) {
 	}
 }
 
-// Of two changes of an entry the one with the larger version is kept, whichever node's arrives last and however they meet.
+// Of two changes of an entry, the one with the larger version is kept, no matter which of them arrives last.
 func versions(s *suite) {
 	e1, ok := s.Node(s).(hub.Presence)
 	if !ok {
@@ -349,8 +349,8 @@ func occupied(s *suite) {
 	until("[{plain:x 1}] false", "", "", 10)
 }
 
-// presenceFlow has members come and go on three nodes: in the end all nodes agree, and each watcher has seen a consistent series of
-// joins and leaves.
+// presenceFlow lets members join and leave on three nodes: in the end all nodes agree, and each watcher has received a consistent
+// sequence of joins and leaves.
 func presenceFlow(s *suite) {
 	if !has[hub.Presence](s) {
 		return

@@ -43,14 +43,14 @@ func (s *suite) wantTexts(what string, ps []*hub.Publication, want ...string) {
 	}
 }
 
-// has reports whether the engine implements something.
+// has reports whether the engine implements the interface T.
 func has[T any](s *suite) bool {
 	s.Helper()
 	_, ok := s.Node(s).(T)
 	return ok
 }
 
-// numbers returns the texts of some publications.
+// numbers returns the texts of publications with consecutive numbers.
 func numbers(from, to int) (all []string) {
 	for i := from; i <= to; i++ {
 		all = append(all, fmt.Sprint(i))
@@ -113,7 +113,7 @@ func history(s *suite) {
 	}
 	for i, p := range page.Publications {
 		if p.Position != at[4+i] || i > 0 && p.Previous != at[3+i].Offset {
-			s.Errorf("publication %d is at %+v behind %d", i, p.Position, p.Previous)
+			s.Errorf("publication %d is at %+v after %d", i, p.Position, p.Previous)
 		}
 	}
 	page = s.history(b, "history:h", hub.HistoryQuery{Since: &at[9], Limit: -1})
@@ -219,7 +219,7 @@ func recovery(s *suite) {
 		if r.Err != nil {
 			s.Fatal(r.Err)
 		}
-		again.Want(s, numbers(2, 30)...) // with the answer or, as far as they had not reached this node, behind it
+		again.Want(s, numbers(2, 30)...) // with the answer, or after it if this node has not received them yet
 		again.Session.Leave()
 	}
 	last := s.client(a, "")
@@ -268,7 +268,7 @@ func idempotency(s *suite) {
 	c.Want(s, "1", "2")
 }
 
-// idempotencyEnds needs fake time: other engines show their own way that they remember for hub.Idempotency.
+// idempotencyEnds needs fake time; other engines have their own tests for the duration of hub.Idempotency.
 func idempotencyEnds(s *suite) {
 	h := s.hub()
 	for _, channel := range []string{"history:window", "plain:window"} {
@@ -304,8 +304,8 @@ func expected(s *suite) {
 	s.wantTexts("history", s.history(h, "history:cas", hub.HistoryQuery{Limit: -1}).Publications, "1", "2")
 }
 
-// together publishes several publications with PublishAll: all of them arrive, and are kept, in order; behind another offset than
-// expected there is none.
+// together publishes several publications with PublishAll: all of them arrive and are kept, in order. With a wrong expected offset
+// none is published.
 func together(s *suite) {
 	if !has[hub.History](s) {
 		return

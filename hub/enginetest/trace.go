@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// traces collects what the hubs of a test report, as text.
+// traces collects the traces that the hubs of a test report, as text.
 type traces struct {
 	mu  sync.Mutex
 	all []string
@@ -34,7 +34,8 @@ func (x *traces) has(want ...string) bool {
 	return slices.Equal(all, slices.Sorted(slices.Values(want)))
 }
 
-// A trace ID is reported where a message is published, and on every node that has subscribers, with their number.
+// A trace ID is reported on the node that has published the message, and on every node with subscribers, together with their
+// number.
 func trace(s *suite) {
 	var got traces
 	node := func(name string) *hub.Hub {

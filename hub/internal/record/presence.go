@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The tags of an entry.
+// The tags of the fields of an entry.
 const (
 	tagEntryLease = 1 + iota
 	tagEntryClient
@@ -16,7 +16,7 @@ const (
 	tagEntryGone
 )
 
-// tagEntry is the only tag of a record of entries: each is a record itself.
+// tagEntry is the only tag in a record of entries: each value is a record of an entry.
 const tagEntry = 1
 
 // AppendEntries appends entries of a roster to b, as one record.
@@ -37,7 +37,7 @@ func AppendEntries(b []byte, es ...hub.Entry) []byte {
 	return b
 }
 
-// Entries reads entries of a roster.
+// Entries decodes a record of entries.
 func Entries(b []byte) ([]hub.Entry, error) {
 	var es []hub.Entry
 	err := fields(b, KindEntries, func(tag byte, v []byte) error {
@@ -71,7 +71,7 @@ func Entries(b []byte) ([]hub.Entry, error) {
 	return es, nil
 }
 
-// The tags of a command.
+// The tags of the fields of a command.
 const (
 	tagCommandKind = 1 + iota
 	tagCommandApp
@@ -98,7 +98,7 @@ func AppendCommand(b []byte, c *hub.Command) []byte {
 	return appendUint(b, tagCommandReason, uint64(c.Reason))
 }
 
-// Command reads a command.
+// Command decodes a command.
 func Command(b []byte) (hub.Command, error) {
 	var c hub.Command
 	var kind, reason uint64
@@ -113,7 +113,7 @@ func Command(b []byte) (hub.Command, error) {
 		case tagCommandClient:
 			c.Client = string(v)
 		case tagCommandExcept:
-			if len(v) > 0 { // a field that is zero is left out
+			if len(v) > 0 { // an empty value is the same as a field that is left out
 				c.Except = append(c.Except, string(v))
 			}
 		case tagCommandChannel:
@@ -126,7 +126,7 @@ func Command(b []byte) (hub.Command, error) {
 		return nil
 	})
 	if c.Kind, c.Reason = hub.CommandKind(kind), hub.EndReason(reason); err == nil && (uint64(c.Kind) != kind || uint64(c.Reason) != reason) {
-		err = ErrBad // a kind that wraps round would be another one
+		err = ErrBad // a kind that overflows would become another one
 	}
 	if err != nil {
 		return hub.Command{}, err

@@ -1,11 +1,11 @@
-// Package record writes what the engines of package hub send and store as bytes, and reads it.
+// Package record encodes what the engines of package hub send and store, and decodes it.
 //
-// A record is a byte that names its kind, and fields: a tag byte, the length of the value as an unsigned varint, and the value. A
-// field that is zero is left out; a field with an unknown tag is skipped, so that nodes of two versions understand each other.
-// Positions are not part of a record: an engine knows them only after it has written the record, and keeps them beside it.
+// A record is a byte for its kind, followed by fields: a tag byte, the length of the value as an unsigned varint, and the value. A
+// field with a zero value is omitted. A field with an unknown tag is skipped, so that nodes of two versions can work together.
+// Positions are not part of a record: an engine knows them only after it has written the record, and stores them separately.
 //
-// What the functions for reading return shares the bytes that it was read from: these must not be modified any more. Input from
-// a stranger costs no more than its length; everything that is not a record is [ErrBad].
+// The results of decoding share memory with the input, which must not be modified afterwards. Decoding untrusted input allocates no
+// more than in proportion to its length; anything that is not a valid record is [ErrBad].
 package record
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// ErrBad indicates that bytes are not a record of the kind that is expected.
+// ErrBad indicates that the input is not a record of the expected kind.
 var ErrBad = errors.New("record: not a valid record")
 
 // The kinds of records: the first byte of each.
@@ -28,7 +28,7 @@ const (
 	KindCommand     = 'c'
 )
 
-// The tags of a publication.
+// The tags of the fields of a publication.
 const (
 	tagID = 1 + iota
 	tagEvent
@@ -36,7 +36,7 @@ const (
 	tagBinary
 	tagKey
 	tagRemoved
-	tagTag // a key with its length before it, and the value
+	tagTag // the length of the key, the key, and the value
 	tagClient
 	tagUser
 	tagInfo
@@ -71,7 +71,7 @@ func AppendPublication(b []byte, p *hub.Publication) []byte {
 	return appendString(b, tagTrace, p.Trace)
 }
 
-// Publication reads a publication. Its position is zero.
+// Publication decodes a publication. Its position is zero.
 func Publication(b []byte) (*hub.Publication, error) {
 	p := new(hub.Publication)
 	err := fields(b, KindPublication, func(tag byte, v []byte) error {
@@ -157,7 +157,7 @@ func appendUint(b []byte, tag byte, v uint64) []byte {
 	return appendBytes(b, tag, binary.AppendUvarint(a[:0], v))
 }
 
-// appendTime appends the seconds and the nanoseconds of Unix time.
+// appendTime appends the seconds and the nanoseconds of the Unix time.
 func appendTime(b []byte, tag byte, t time.Time) []byte {
 	if t.IsZero() {
 		return b
@@ -168,7 +168,7 @@ func appendTime(b []byte, tag byte, t time.Time) []byte {
 
 func readTime(v []byte, to *time.Time) error {
 	s, n := binary.Varint(v)
-	ns, m := binary.Uvarint(v[max(0, n):]) // an invalid number is rejected here, too
+	ns, m := binary.Uvarint(v[max(0, n):]) // this rejects an invalid first number, too
 	if m <= 0 || n+m != len(v) || ns >= uint64(time.Second) {
 		return ErrBad
 	}
@@ -187,7 +187,7 @@ func readUint(v []byte, to *uint64) error {
 	return nil
 }
 
-// fields calls f for each field of a record of some kind.
+// fields calls f for each field of a record of the given kind.
 func fields(b []byte, kind byte, f func(tag byte, v []byte) error) error {
 	if len(b) == 0 || b[0] != kind {
 		return ErrBad
@@ -195,7 +195,7 @@ func fields(b []byte, kind byte, f func(tag byte, v []byte) error) error {
 	return each(b[1:], f)
 }
 
-// each calls f for each field.
+// each calls f for each field in b.
 func each(b []byte, f func(tag byte, v []byte) error) error {
 	for len(b) > 0 {
 		n, size := binary.Uvarint(b[1:])
