@@ -12,12 +12,13 @@ import (
 	"github.com/handfast/handfast/hub/internal/record"
 )
 
-// commands are those of all nodes. They are a stream of their own, so that a node that was away reads what it has missed.
+// commands receives the commands for all nodes. They are a stream of their own, so that a node that was disconnected can read what
+// it has missed.
 type commands struct {
 	engine *Engine
 
-	mu   sync.Mutex // held while commands are handed over
-	last uint64     // the sequence of the last one
+	mu   sync.Mutex // held while a command is delivered
+	last uint64     // the sequence of the last delivered command
 }
 
 // Broadcast implements [hub.Broadcast].
@@ -29,9 +30,9 @@ func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
 	})
 }
 
-const commandKept = 5 * time.Minute // for nodes that are away
+const commandKept = 5 * time.Minute // for nodes that are disconnected
 
-// take hands over a command that was published live. If there is one before it that was missed, all are read.
+// take delivers a live command. If an earlier one was missed, it has all of them read from the stream instead.
 func (c *commands) take(m *nats.Msg) {
 	seq, previous := number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
 	c.mu.Lock()
@@ -46,7 +47,7 @@ func (c *commands) take(m *nats.Msg) {
 	c.carryOut(m.Data, seq)
 }
 
-// carryOut hands over a command. The caller holds mu.
+// carryOut delivers a command. The caller holds mu.
 func (c *commands) carryOut(data []byte, seq uint64) {
 	c.last = seq
 	if cmd, err := record.Command(data); err == nil {
@@ -54,7 +55,7 @@ func (c *commands) carryOut(data []byte, seq uint64) {
 	}
 }
 
-// reread hands over the commands that were missed; or, for a node that has just come, finds out which is the last.
+// reread delivers the missed commands. For a node that has just started, it only finds out which command is the last.
 func (c *commands) reread(ctx context.Context, s *store, again bool) error {
 	if !again {
 		top, err := s.last(ctx, s.log, c.engine.sub.commands())

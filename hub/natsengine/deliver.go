@@ -12,35 +12,35 @@ import (
 )
 
 const (
-	lanes     = 4       // goroutines that deliver; a channel has one of them
-	laneRoom  = 1 << 16 // messages that wait for one
-	laneTaken = 256     // the most that are taken together
+	lanes     = 4       // delivering goroutines; each channel is assigned to one
+	laneRoom  = 1 << 16 // messages that may wait in a lane
+	laneTaken = 256     // the most messages that are handled together
 )
 
-// inward is what is delivered to this node. A lane is a queue and a goroutine that empties it.
+// inward delivers messages to this node. A lane is a queue with a goroutine that empties it.
 type inward struct {
 	engine *Engine
 	seed   maphash.Seed
-	pause  sync.RWMutex // held for reading while something is delivered, for writing while a gap is reported
-	epoch  string       // of what is delivered; under pause
+	pause  sync.RWMutex // held for reading during delivery, and for writing while a gap is reported
+	epoch  string       // the epoch of the delivered publications; guarded by pause
 
 	mu     sync.Mutex
 	nc     *nats.Conn
 	sink   hub.Sink
 	lanes  [lanes]chan *nats.Msg
 	subs   map[string]*nats.Subscription // by channel
-	routes sync.Map                      // *route by subject
+	routes sync.Map                      // from subject to *route
 }
 
-// route is what is done with the messages of a subject.
+// route is the destination of the messages of a subject.
 type route struct {
 	channel string
-	take    func(*nats.Msg) // instead, of what is not a channel
+	take    func(*nats.Msg) // if not nil, called instead of delivering to channel
 }
 
 func (in *inward) init(e *Engine) { in.engine, in.seed = e, maphash.MakeSeed() }
 
-// start has messages delivered to sink. The returned function ends that, and waits until it has ended.
+// start begins the delivery to sink. The returned function ends it, and waits until it has ended.
 func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -62,7 +62,7 @@ func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
 	}
 }
 
-// follow subscribes to a subject. The caller holds mu.
+// followLocked subscribes to a subject. The caller holds mu.
 func (in *inward) followLocked(subject string, r *route) (*nats.Subscription, error) {
 	if in.nc == nil {
 		return nil, errCut
@@ -71,7 +71,7 @@ func (in *inward) followLocked(subject string, r *route) (*nats.Subscription, er
 	return in.nc.ChanSubscribe(subject, in.lanes[maphash.String(in.seed, subject)%lanes])
 }
 
-// follow subscribes to what is not a channel.
+// follow subscribes to a subject that is not a channel's.
 func (in *inward) follow(subject string, take func(*nats.Msg)) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -79,7 +79,6 @@ func (in *inward) follow(subject string, take func(*nats.Msg)) error {
 	return err
 }
 
-// subscribe subscribes to channels.
 func (in *inward) subscribe(channels []string) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -124,7 +123,7 @@ func (e *Engine) Unsubscribe(_ context.Context, channels ...string) error {
 	return nil
 }
 
-// gap reports that something may have been missed, everywhere if no channels are named.
+// gap reports that something may have been missed in these channels, or in all of them if none are named.
 func (in *inward) gap(channels ...string) {
 	in.mu.Lock()
 	sink := in.sink
@@ -134,7 +133,7 @@ func (in *inward) gap(channels ...string) {
 	sink.Gap(channels...)
 }
 
-// dropped reports that a lane was full.
+// dropped reports the gap that a full lane has caused.
 func (in *inward) dropped(subject string) {
 	r := in.lookup(subject)
 	switch {
@@ -146,7 +145,7 @@ func (in *inward) dropped(subject string) {
 	}
 }
 
-// lookup returns the route of a subject. Those of leases have a wildcard.
+// lookup returns the route of a subject. The subjects of leases share one, for a wildcard.
 func (in *inward) lookup(subject string) *route {
 	if r, ok := in.routes.Load(subject); ok {
 		return r.(*route)
@@ -159,7 +158,7 @@ func (in *inward) lookup(subject string) *route {
 	return nil
 }
 
-// deliver empties a lane.
+// deliver delivers the messages of a lane until over is closed.
 func (in *inward) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}) {
 	some := make([]*nats.Msg, 0, laneTaken)
 	var ps []*hub.Publication
@@ -186,7 +185,7 @@ func (in *inward) deliver(lane chan *nats.Msg, sink hub.Sink, over chan struct{}
 	}
 }
 
-// hand hands messages over, those of a channel that follow each other together.
+// hand delivers messages. Consecutive publications of one channel are delivered together.
 func (in *inward) hand(some []*nats.Msg, sink hub.Sink, ps []*hub.Publication) []*hub.Publication {
 	for i := 0; i < len(some); {
 		subject := some[i].Subject
@@ -228,7 +227,7 @@ func flush(sink hub.Sink, channel string, ps []*hub.Publication) []*hub.Publicat
 	return ps[:0]
 }
 
-// publication reads a republished message, or one that was not stored; nil if it is neither.
+// publication decodes a publication, whether republished from the stream or not stored; nil if the message is not valid.
 func (in *inward) publication(m *nats.Msg) *hub.Publication {
 	p, err := record.Publication(m.Data)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"time"
 	_ "unsafe" // for go:linkname
 
-	_ "github.com/nats-io/nats-server/v2/server" // whose variables these are
+	_ "github.com/nats-io/nats-server/v2/server" // has the variables below
 )
 
-// The times of the elections of NATS. The server has no option for them, and by default its nodes wait four to nine seconds for a
-// leader that has died: neither are members gone within five seconds then, nor is a message acknowledged. TestElections fails when
-// a version of the server no longer has these variables, or has other defaults.
+// The election timeouts of NATS. The server has no options for them, and with the defaults its nodes wait four to nine seconds
+// before they replace a leader that has died; until then no message is acknowledged, and members are not removed within five
+// seconds. TestElections fails if a version of the server no longer has these variables, or has other defaults.
 var (
 	//go:linkname minElectionTimeout github.com/nats-io/nats-server/v2/server.minElectionTimeout
 	minElectionTimeout time.Duration
@@ -26,7 +26,7 @@ var (
 
 var elections sync.Once
 
-// shortenElections is called before the first server of a cluster starts in this process.
+// shortenElections must be called before the first server of a cluster starts in this process.
 func shortenElections() {
 	minElectionTimeout, maxElectionTimeout = 1200*time.Millisecond, 2400*time.Millisecond
 	hbInterval = 300 * time.Millisecond

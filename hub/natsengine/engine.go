@@ -17,23 +17,23 @@ import (
 type Engine struct {
 	opts  Options
 	id    string
-	calls calls         // of Publish
-	back  chan struct{} // the connection is there again
+	calls calls         // names calls of Publish
+	back  chan struct{} // signaled when the connection was restored
 
-	link               // to the server
-	sub       subjects // names of subjects
-	in        inward   // what is delivered
-	leases    leases   // of all nodes
-	peers     peers    // other nodes
-	alarms    alarms   // when keys are to be removed
+	link               // the connection to the server
+	sub       subjects // the names of subjects
+	in        inward   // the delivery to this node
+	leases    leases   // the leases of all nodes
+	peers     peers    // the other nodes
+	alarms    alarms   // the expiry of keys
 	known     memo     // channels that have a publication
-	trimming  trimming // channels with more than they are to keep
-	emptied   emptied  // channels that were trimmed to the end
-	entries   entries  // of this node
+	trimming  trimming // channels with more publications than they should keep
+	emptied   emptied  // channels whose publications were all trimmed
+	entries   entries  // the entries of this node
 	occupancy occupancy
 	probes    probing
 	commands  commands
-	resync    chan struct{} // leases and commands may have been missed
+	resync    chan struct{} // signaled when leases and commands may have been missed
 }
 
 var (
@@ -47,7 +47,7 @@ var (
 	_ hub.Positions = (*Engine)(nil)
 )
 
-// New returns the engine of a node. It connects when the hub runs it.
+// New returns the engine of a node. It connects when the hub calls Run.
 func New(o Options) (*Engine, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// subjects are the subjects below a prefix.
+// subjects returns the names of subjects. Its value is their prefix.
 type subjects string
 
 func (s subjects) log(channel string) string  { return string(s) + ".p." + channelTokens(channel) }
@@ -87,17 +87,17 @@ func (s subjects) state(kind string, tokens string) string {
 	return string(s) + ".s." + kind + "." + tokens
 }
 
-// link is the connection, while there is one that is ready.
+// link holds the store while the engine is connected.
 type link struct {
 	mu    sync.Mutex
-	up    chan struct{} // closed while store may be used
+	up    chan struct{} // closed while store can be used
 	isUp  bool
 	store *store
 	epoch string
-	why   error // store may not be used; nil while there was no reason yet
+	why   error // the reason why store cannot be used; nil if none is known
 }
 
-// ready waits until the engine is connected. When it is not in time, the error says why.
+// ready waits until the engine is connected. If ctx ends first, the error contains the reason.
 func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 	for {
 		l.mu.Lock()
@@ -118,7 +118,7 @@ func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 	}
 }
 
-// because notes why store may not be used.
+// because records why store cannot be used.
 func (l *link) because(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -135,7 +135,7 @@ func (l *link) set(s *store, epoch string) {
 	}
 }
 
-// lost has calls wait from now on, and those that wait for an answer fail.
+// lost makes new calls wait for a connection, and calls that wait for an answer fail.
 func (e *Engine) lost() {
 	l := &e.link
 	l.mu.Lock()
@@ -205,7 +205,7 @@ func (e *Engine) Run(ctx context.Context, sink hub.Sink) error {
 	}
 }
 
-// connect connects, and tries again until ctx ends. A mistake in the options is not tried again.
+// connect connects, and retries until ctx ends. It does not retry after an error that concerns the credentials.
 func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 	for {
 		nc, err := nats.Connect(e.opts.URL, e.opts.connection(e)...)
@@ -222,15 +222,15 @@ func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 	}
 }
 
-// arrive makes the engine ready: when it is connected, and when it is connected again. Then sink is not nil.
+// arrive prepares the engine after the first connection, with a nil sink, and after each later one.
 func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
 	for {
 		s, epoch, err := e.ensure(ctx, m)
-		if err == nil && sink == nil { // before calls may be made: a command that follows one of them is not taken for an old one
+		if err == nil && sink == nil { // before calls are possible, so that a command that follows one of them is not considered old
 			err = e.reread(ctx, s, false)
 		}
 		if err == nil {
-			e.in.pause.Lock() // nothing is delivered under another epoch
+			e.in.pause.Lock() // so that nothing is delivered with the wrong epoch
 			e.set(s, epoch)
 			e.in.epoch = epoch
 			e.in.pause.Unlock()
@@ -254,7 +254,7 @@ func (e *Engine) arrive(ctx context.Context, m *mux, sink hub.Sink) error {
 	}
 }
 
-// catchUp reads what may have been missed of leases and commands.
+// catchUp reads leases and commands that may have been missed.
 func (e *Engine) catchUp(ctx context.Context, sink hub.Sink) {
 	for {
 		s, _, err := e.ready(ctx)
@@ -267,7 +267,7 @@ func (e *Engine) catchUp(ctx context.Context, sink hub.Sink) {
 	}
 }
 
-// trouble is called by the client for errors that belong to no call.
+// trouble is called by the NATS client for errors that do not belong to a call.
 func (e *Engine) trouble(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if sub != nil && errors.Is(err, nats.ErrSlowConsumer) {
 		e.in.dropped(sub.Subject)

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	pageSize   = 500                   // messages read together
-	staleTries = 200                   // reads of a copy that is behind
-	stalePause = 10 * time.Millisecond // between two
+	pageSize   = 500                   // messages that are read together
+	staleTries = 200                   // reads of a replica that lags behind
+	stalePause = 10 * time.Millisecond // between two of these reads
 )
 
 // History implements [hub.History].
@@ -26,7 +26,7 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 	return page, err
 }
 
-// freshHistory reads until what it has read is not stale.
+// freshHistory reads the history until the result is not stale.
 func freshHistory(ctx context.Context, e *Engine, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, err error) {
 	for range staleTries {
 		var stale bool
@@ -41,7 +41,7 @@ func freshHistory(ctx context.Context, e *Engine, s *store, epoch, channel strin
 	return page, errTooLate
 }
 
-// history is History, or has read a copy that is stale.
+// history reads the history once. The result is stale if a replica that lags behind has answered.
 func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, stale bool, err error) {
 	top, err := s.last(ctx, s.log, e.sub.log(channel))
 	if err != nil {
@@ -82,7 +82,7 @@ func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q
 	return page, stale, err
 }
 
-// reading is one reading of a channel's history.
+// reading is one read of a channel's history.
 type reading struct {
 	e       *Engine
 	s       *store
@@ -90,15 +90,15 @@ type reading struct {
 	epoch   string
 	top     uint64
 	limits  limits
-	floor   uint64 // what is up to here was removed
+	floor   uint64 // publications up to this sequence were removed
 	now     time.Time
-	limit   int // publications; negative for all
-	bytes   int // likewise, as in hub.HistoryQuery
+	limit   int // the maximum number of publications; negative means all
+	bytes   int // the maximum size, as in hub.HistoryQuery
 }
 
 func (r *reading) subject() string { return r.e.sub.log(r.channel) }
 
-// together is how many messages are read together.
+// together returns how many messages to read together.
 func (r *reading) together() int {
 	if r.limit < 0 {
 		return pageSize
@@ -106,17 +106,17 @@ func (r *reading) together() int {
 	return min(r.limit+1, pageSize)
 }
 
-// fresh reports whether a message is not too old, and not removed.
+// fresh reports whether a message is neither too old nor removed.
 func (r *reading) fresh(i *item) bool {
 	return i.seq > r.floor && (r.limits.age <= 0 || r.now.Sub(i.at) < r.limits.age)
 }
 
-// counts reports whether a message is among those that are kept.
+// counts reports whether a message is within the channel's limits.
 func (r *reading) counts(i *item) bool {
 	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // not negative
 }
 
-// behind reads what is behind an offset. lost says why that cannot be done.
+// behind reads the publications after an offset. lost is the reason if that is not possible.
 func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publication, lost error, stale bool, err error) {
 	if since == r.top {
 		return nil, nil, false, nil
@@ -126,7 +126,7 @@ func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publicati
 		return nil, nil, false, err
 	}
 	if len(head) == 0 {
-		return nil, nil, true, nil // top is there
+		return nil, nil, true, nil // the replica does not have top
 	}
 	missing := int(head[0].pending) //nolint:gosec // a number of messages
 	if since == 0 {
@@ -150,7 +150,7 @@ func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publicati
 	return ps, nil, stale, err
 }
 
-// on hands messages to f, those that were read and those behind them up to the top, until f returns false.
+// on calls f for items, and for the messages that follow them up to top, until f returns false.
 func (r *reading) on(ctx context.Context, items []item, f func(*item) bool) (stale bool, err error) {
 	for len(items) > 0 {
 		for i := range items {
@@ -162,11 +162,11 @@ func (r *reading) on(ctx context.Context, items []item, f func(*item) bool) (sta
 			return false, err
 		}
 	}
-	return true, nil // top was removed meanwhile, or this is a copy that is behind
+	return true, nil // top was removed in the meantime, or this replica lags behind
 }
 
-// collect reads publications, as many as asked for, without those that have expired or do not count. previous is the offset before the
-// first one.
+// collect returns publications up to the limits of the query, without those that have expired or for which counts is false.
+// previous is the offset before the first one.
 func (r *reading) collect(ctx context.Context, items []item, previous uint64, counts func(*item) bool) (ps []*hub.Publication, stale bool, err error) {
 	room := hub.NewRoom(r.bytes)
 	if r.limit == 0 {
@@ -185,7 +185,7 @@ func (r *reading) collect(ctx context.Context, items []item, previous uint64, co
 	return ps, stale, err
 }
 
-// publication reads a stored publication. It returns nil if it has expired.
+// publication decodes a stored publication. It returns nil if the publication has expired.
 func (r *reading) publication(i *item, previous uint64) *hub.Publication {
 	p, err := record.Publication(i.data)
 	if err != nil || p.Expired(r.now) {
@@ -196,7 +196,7 @@ func (r *reading) publication(i *item, previous uint64) *hub.Publication {
 	return p
 }
 
-// first reads the first of what is kept.
+// first reads the oldest publications that are kept.
 func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
 	from, err := r.tail(ctx, r.limits.size)
 	if err != nil {
@@ -209,12 +209,12 @@ func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
 	return r.collect(ctx, head, 0, r.counts)
 }
 
-// someLast is how many of the last publications are read first, since these are often enough.
+// someLast is how many of the last publications are read first; often no more are needed.
 const someLast = 32
 
-// last reads the last of what is kept before an offset, the newest first.
+// last reads the last publications before an offset, newest first.
 func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, bool, error) {
-	after := 0 // how many messages are not before it
+	after := 0 // the number of messages that are not before the offset
 	if before <= r.top {
 		some, _, err := r.s.batch(ctx, r.s.log, r.subject(), before, 1)
 		if err != nil || len(some) == 0 {
@@ -255,7 +255,7 @@ func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, 
 	return nil, false, nil
 }
 
-// newest keeps the last publications, as many as a page has room for.
+// newest keeps the last publications that fit into a page.
 type newest struct {
 	limit, bytes int // negative means no limit
 	ps           []*hub.Publication
@@ -273,7 +273,8 @@ func (w *newest) push(p *hub.Publication) {
 	w.full = w.full || len(w.ps) == w.limit
 }
 
-// tail returns a sequence from which on there are at least n messages of the subject, if there are as many, and not many more.
+// tail returns a sequence from which on the subject has at least n messages, or all of them if there are fewer, and not many more
+// than n.
 func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 	for back := uint64(n); ; back *= 4 { //nolint:gosec // not negative
 		if back >= r.top {
@@ -304,7 +305,8 @@ func trim(ctx context.Context, e *Engine, s *store, channel string, through uint
 	if through < top.seq {
 		return s.purge(ctx, s.log, subject, through+1, 0)
 	}
-	// The last one stays, so that the channel knows where it was. All nodes note that it does not count.
+	// The last publication is not removed, so that the last offset of the channel stays known. Instead, all nodes record that it is
+	// no longer kept.
 	name := e.sub.watched("t." + channelTokens(channel))
 	if _, err := s.put(ctx, name, emptiedRecord(channel, top.seq), putting{}); err != nil {
 		return err
@@ -313,7 +315,7 @@ func trim(ctx context.Context, e *Engine, s *store, channel string, through uint
 	return s.purge(ctx, s.log, subject, top.seq, 0)
 }
 
-// emptied are the channels whose last publication is stored, but does not count.
+// emptied are the channels whose last publication is stored, but no longer part of the history.
 type emptied struct {
 	mu  sync.Mutex
 	all map[string]uint64

@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	removedKept  = 10 * time.Minute // how long it is known that a key was removed, for a publisher that is late
+	removedKept  = 10 * time.Minute // how long a removal is stored, in case an older publication of the key arrives late
 	othersWait   = 300 * time.Millisecond
 	removeTries  = 20
 	removePause  = 20 * time.Millisecond
-	maxRemoving  = 16 // keys that are removed concurrently
+	maxRemoving  = 16 // the most keys that are removed concurrently
 	snapshotPage = 500
 )
 
@@ -28,9 +28,9 @@ const (
 type keyed struct {
 	p      *hub.Publication
 	offset uint64
-	until  time.Time // zero: forever
-	limits limits    // of the channel's history
-	seq    uint64    // where it is stored
+	until  time.Time // zero means never
+	limits limits    // the limits of the channel's history
+	seq    uint64    // the sequence of the stored message
 }
 
 func millis(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }
@@ -42,7 +42,7 @@ func untilOf(h nats.Header) time.Time {
 	return time.Time{}
 }
 
-// applyKey stores k as the latest of its key, unless a later one is there.
+// applyKey stores k as the latest publication of its key, unless a later one is stored.
 func (e *Engine) applyKey(ctx context.Context, s *store, channel string, k *keyed) error {
 	subject := e.sub.key(channel, k.p.Key)
 	data := record.AppendPublication(nil, k.p)
@@ -86,8 +86,8 @@ func readKeyed(i *item, epoch string) (*keyed, error) {
 	return k, nil
 }
 
-// settleKeys has every key of what was published up to top be stored: a publisher may have died in between. It returns where the
-// channel is.
+// settleKeys stores the keys of all publications, in case a publisher has died before it stored them itself. It returns the
+// position of the channel.
 func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string) (hub.Position, error) {
 	mark := e.sub.state("m", channelTokens(channel))
 	m, err := s.last(ctx, s.state, mark)
@@ -116,7 +116,7 @@ func (e *Engine) settleKeys(ctx context.Context, s *store, epoch, channel string
 	}
 }
 
-// storeKeys stores the latest of each key of publications.
+// storeKeys stores the latest of ps for each key.
 func (e *Engine) storeKeys(ctx context.Context, s *store, channel string, ps []*hub.Publication) error {
 	latest := map[string]*hub.Publication{}
 	for _, p := range ps {
@@ -141,7 +141,8 @@ func (e *Engine) storeKeys(ctx context.Context, s *store, channel string, ps []*
 	return nil
 }
 
-// Snapshot implements [hub.Keyed]: in the order in which the keys were set last. What is set while the pages are read is not in them.
+// Snapshot implements [hub.Keyed]: keys are ordered by when they were last set. Keys that are set while the pages are read are not
+// included.
 func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
 	err = e.call(ctx, func(s *store, epoch string) (err error) {
 		ps, next, top, err = snapshot(ctx, e, s, epoch, channel, cursor, limit)
@@ -193,7 +194,7 @@ func snapshot(ctx context.Context, e *Engine, s *store, epoch, channel, cursor s
 		switch {
 		case from > to || more == 0 && len(items) > 0 && !s.leader:
 			return ps, "", top, nil
-		case more == 0: // of a copy that is behind, or the last one was removed
+		case more == 0: // this replica lags behind, or the last key was removed
 			if tries++; !s.leader || tries > 10 {
 				return ps, "", top, nil
 			}
@@ -204,12 +205,12 @@ func snapshot(ctx context.Context, e *Engine, s *store, epoch, channel, cursor s
 	}
 }
 
-// snapshotCursor returns the cursor of the page that begins at a sequence.
+// snapshotCursor returns the cursor of the page that begins at sequence from.
 func snapshotCursor(from, to uint64, top hub.Position) string {
 	return fmt.Sprintf("%d-%d-%d", from, to, top.Offset)
 }
 
-// alarm is when a key is to be removed.
+// alarm is the time when a key has to be removed.
 type alarm struct {
 	at      time.Time
 	channel string
@@ -217,8 +218,8 @@ type alarm struct {
 	offset  uint64
 }
 
-// alarms are those of the keys that this node has seen: it has published or delivered them, or has read them from a history or a
-// collection. So a key is removed although the node that has set it is gone. Nodes that have only seen it wait a little.
+// alarms are for the keys that this node has seen: those that it has published or delivered, or has read from a history or a
+// collection. So a key is removed even if the node that has set it is gone. The other nodes wait a little longer.
 type alarms struct {
 	mu      sync.Mutex
 	queue   []alarm
@@ -245,7 +246,7 @@ func (a *alarms) Pop() any {
 	return v
 }
 
-// add notes when a key is to be removed, some time later.
+// add schedules the removal of a key, a given time after its expiry.
 func (a *alarms) add(channel string, k *keyed, later time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -268,14 +269,14 @@ func (a *alarms) add(channel string, k *keyed, later time.Duration) {
 	heap.Push(a, alarm{k.until.Add(later), channel, k.p.Key, k.offset})
 }
 
-// note is add for a publication that has come with a header.
+// note is add for a publication that was received with a header.
 func (a *alarms) note(channel string, p *hub.Publication, h nats.Header) {
 	if p.Key != "" {
 		a.add(channel, &keyed{p: p, offset: p.Offset, until: untilOf(h)}, othersWait)
 	}
 }
 
-// until returns when the key of a publication is to be removed.
+// until returns when the key of a publication expires.
 func (a *alarms) until(channel string, p *hub.Publication) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -285,7 +286,7 @@ func (a *alarms) until(channel string, p *hub.Publication) time.Time {
 	return time.Time{}
 }
 
-// look removes the keys whose time has come.
+// look removes the keys that have expired.
 func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -314,7 +315,7 @@ func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, n
 	}
 }
 
-// removeKey publishes that a key is removed, unless it was set again. It reports whether that is done.
+// removeKey publishes the removal of a key, unless the key was set again. It reports false if that has to be repeated.
 func (e *Engine) removeKey(ctx context.Context, x alarm) bool {
 	for range removeTries {
 		s, epoch, err := e.ready(ctx)

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	leaseKept   = time.Hour       // how long it is known that a lease has ended
-	renewLonger = 3 * time.Second // how long a node is renewing a lease after it last tried
+	leaseKept   = time.Hour       // how long it is stored that a lease has ended
+	renewLonger = 3 * time.Second // how long after its last attempt a node is considered to be renewing a lease
 )
 
-// watchedRecord is what all nodes are to know: a lease, or a channel that was trimmed to its end.
+// watchedRecord is a record that all nodes receive: of a lease, or of a channel whose publications were all trimmed.
 type watchedRecord struct {
 	Lease   string `json:"lease,omitempty"`
-	TTL     int64  `json:"ttl,omitempty"` // milliseconds
+	TTL     int64  `json:"ttl,omitempty"` // in milliseconds
 	Over    bool   `json:"over,omitempty"`
 	Channel string `json:"channel,omitempty"`
 	Through uint64 `json:"through,omitempty"`
@@ -35,7 +35,7 @@ func emptiedRecord(channel string, through uint64) []byte {
 	return watchedRecord{Channel: channel, Through: through}.encode()
 }
 
-// leases are those of all nodes, as this one has seen them.
+// leases are the leases of all nodes, as this node has seen them.
 type leases struct {
 	engine *Engine
 
@@ -43,21 +43,21 @@ type leases struct {
 	all map[string]*lease
 }
 
-// lease is what is known of one.
+// lease is what this node knows of a lease.
 type lease struct {
 	name   string
-	seq    uint64 // of the last message
+	seq    uint64 // the sequence of the last message
 	ttl    time.Duration
-	seen   time.Time // when it was renewed
+	seen   time.Time // when the last renewal was seen
 	over   bool
-	asked  time.Time  // when this node last began to renew it, and has not done so; zero if it has
-	ending bool       // this node is about to end it
-	turn   sync.Mutex // held by the node that it belongs to while it renews
+	asked  time.Time  // when this node began its current attempt to renew it; zero if there is none
+	ending bool       // this node is trying to end it
+	turn   sync.Mutex // held by the owner during a renewal
 }
 
 func (l *leases) init(e *Engine) { l.engine, l.all = e, map[string]*lease{} }
 
-// get returns a lease; it makes one if none is known.
+// get returns the lease with that name, and creates it if necessary.
 func (l *leases) get(name string) *lease {
 	x := l.all[name]
 	if x == nil {
@@ -67,7 +67,7 @@ func (l *leases) get(name string) *lease {
 	return x
 }
 
-// is returns what is known of a lease.
+// is returns whether a lease has ended, and whether anything is known of it.
 func (l *leases) is(name string) (over, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +75,7 @@ func (l *leases) is(name string) (over, known bool) {
 	return x != nil && x.over, x != nil && x.seq > 0
 }
 
-// note notes a message of a lease, and reports whether it says that a lease has ended that was known and had not.
+// note records a message of a lease, and reports whether it is the first that says that the lease has ended.
 func (l *leases) note(r watchedRecord, seq uint64, now time.Time) (ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func (l *leases) note(r watchedRecord, seq uint64, now time.Time) (ended bool) {
 	return ended
 }
 
-// excuse gives leases their time again: their node is there, and cannot renew them.
+// excuse restarts the time of leases whose node is running but cannot renew them.
 func (l *leases) excuse(now time.Time, names ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +99,7 @@ func (l *leases) excuse(now time.Time, names ...string) {
 	}
 }
 
-// renewing returns the leases of this node that it tries to renew.
+// renewing returns the leases that this node is trying to renew.
 func (l *leases) renewing(now time.Time) (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,7 +111,7 @@ func (l *leases) renewing(now time.Time) (names []string) {
 	return names
 }
 
-// excuseAll gives every lease its time again: this node has heard nothing itself.
+// excuseAll restarts the time of all leases, because this node was not receiving messages.
 func (l *leases) excuseAll(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +120,7 @@ func (l *leases) excuseAll(now time.Time) {
 	}
 }
 
-// watched takes what all nodes are to know.
+// watched receives a record for all nodes.
 func (l *leases) watched(m *nats.Msg) {
 	var r watchedRecord
 	if json.Unmarshal(m.Data, &r) == nil {
@@ -128,7 +128,7 @@ func (l *leases) watched(m *nats.Msg) {
 	}
 }
 
-// learn takes what all nodes are to know.
+// learn applies a record for all nodes.
 func (l *leases) learn(r watchedRecord, seq uint64) {
 	e := l.engine
 	switch {
@@ -137,13 +137,13 @@ func (l *leases) learn(r watchedRecord, seq uint64) {
 	case r.Lease != "" && l.note(r, seq, time.Now()):
 		e.in.sink.LeaseEnded(r.Lease)
 		if e.peers.others() {
-			// What the node's server has not passed on any more is lost.
+			// Messages that the server of the ended node has not forwarded are lost.
 			e.peers.miss()
 		}
 	}
 }
 
-// reread reads what all nodes are to know, and the commands that were missed.
+// reread reads all records for all nodes, and the commands that were missed.
 func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
 	there := map[string]bool{}
 	for from := uint64(1); ; {
@@ -164,7 +164,7 @@ func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
 		}
 	}
 	for _, name := range e.leases.missing(there) {
-		// It may be newer than what was read, or than the copy that was.
+		// The lease may be newer than the records that were read, or than the replica that they were read from.
 		last, err := s.last(ctx, s.state, e.sub.lease(name))
 		if err != nil {
 			return err
@@ -176,7 +176,7 @@ func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
 	return e.commands.reread(ctx, s, again)
 }
 
-// missing returns the leases that have not ended and are not there.
+// missing returns the known leases that have not ended and are not in there.
 func (l *leases) missing(there map[string]bool) (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -188,7 +188,7 @@ func (l *leases) missing(there map[string]bool) (names []string) {
 	return names
 }
 
-// end notes that a lease has ended, and reports whether that is new.
+// end records that a lease has ended, and reports whether that was unknown.
 func (l *leases) end(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +198,7 @@ func (l *leases) end(name string) bool {
 	return !was
 }
 
-// look ends leases that were not renewed in time.
+// look ends the leases that were not renewed in time.
 func (l *leases) look(ctx context.Context, helpers *sync.WaitGroup, now time.Time) {
 	if !l.engine.peers.hears() {
 		return
@@ -217,7 +217,7 @@ func (l *leases) look(ctx context.Context, helpers *sync.WaitGroup, now time.Tim
 	}
 }
 
-// endLease ends a lease, unless it was renewed since this node has seen it.
+// endLease ends a lease, unless its last message is no longer the one with sequence seq.
 func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	e := l.engine
 	ctx, cancel := context.WithTimeout(ctx, attempt)
@@ -242,7 +242,7 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	if x := e.leases.all[name]; x != nil {
 		x.ending = false
 		if err != nil {
-			x.seen = time.Now() // the streams have no leader: the nodes cannot renew either
+			x.seen = time.Now() // without a leader, the nodes cannot renew their leases either
 		}
 	}
 }
@@ -265,7 +265,7 @@ func (e *Engine) Lease(ctx context.Context, name string, ttl time.Duration) erro
 	return e.call(ctx, func(s *store, _ string) error { return l.renew(ctx, s, x, ttl) })
 }
 
-// renew takes or renews a lease.
+// renew acquires or renews a lease.
 func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duration) error {
 	e, name := l.engine, x.name
 	x.turn.Lock()
@@ -289,7 +289,7 @@ func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duratio
 		if !errors.Is(err, errWrongLast) {
 			return err
 		}
-		// A renewal whose answer was lost, or the end.
+		// The last message is a renewal whose answer was lost, or the end of the lease.
 		last, err := s.last(ctx, s.state, e.sub.lease(name))
 		if err != nil {
 			return err
@@ -319,7 +319,7 @@ func (e *Engine) Release(ctx context.Context, name string) error {
 	})
 }
 
-// holds returns an error if a lease has ended.
+// holds returns hub.ErrLeaseEnded if a lease has ended.
 func (l *leases) holds(ctx context.Context, s *store, name string) error {
 	e := l.engine
 	over, known := e.leases.is(name)

@@ -2,5 +2,5 @@
 
 package natsengine
 
-// lock does nothing where files cannot be locked.
+// lock does nothing on systems without file locks.
 func lock(string) (unlock func(), err error) { return func() {}, nil }

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// logger passes on what the server warns of.
+// logger reports the warnings and errors of the server.
 type logger struct {
 	warn func(string)
 
 	mu   sync.Mutex
 	text string
 
-	refused map[string]time.Time // when that was logged
+	refused map[string]time.Time // when each refusal was last logged
 }
 
 func (l *logger) Noticef(string, ...any) {}
@@ -27,7 +27,7 @@ func (l *logger) Fatalf(format string, args ...any) { l.say(format, args) }
 
 func (l *logger) say(format string, args []any) {
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "Plaintext passwords detected") { // they are in no file of the server
+	if strings.HasPrefix(text, "Plaintext passwords detected") { // these passwords are not in a configuration file
 		return
 	}
 	why := refusal(text)
@@ -56,23 +56,23 @@ func (l *logger) say(format string, args []any) {
 	}
 }
 
-// last returns what was said last.
+// last returns the last message.
 func (l *logger) last() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text
 }
 
-// What is logged about a connection between nodes that does not come about, in place of the server's words, which follow.
+// What is logged before the server's message when a connection between nodes fails.
 const (
 	wrongSecret    = "a node is refused, or refuses this one: the secrets of the cluster differ"
 	wrongAuthority = "a node is refused, or refuses this one: the certificate is not of the authority of the cluster"
 	wrongTLS       = "a node is refused, or refuses this one: TLS between the nodes fails"
 
-	refusedEvery = time.Minute // at most: a node tries again several times a second
+	refusedEvery = time.Minute // because a node retries several times a second
 )
 
-// refusal returns what a message of the server says about a node that is refused; "" if it is about something else.
+// refusal returns the cause of a failed connection between nodes that the server reports; "" if text is about something else.
 func refusal(text string) string {
 	switch {
 	case strings.Contains(text, "rid:") && (strings.Contains(text, "authentication error") || strings.Contains(text, "Route Error 'Authorization Violation'")):

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// mux hands answers to those that wait for them. An answer may be several messages. When the connection is lost, all of them get to
-// know.
+// mux passes answers to the waiting calls. An answer may consist of several messages. When the connection is lost, all waiting
+// calls fail.
 type mux struct {
 	nc     *nats.Conn
 	prefix string
@@ -36,12 +36,12 @@ func (m *mux) answer(msg *nats.Msg) {
 	if c := m.waiting[strings.TrimPrefix(msg.Subject, m.prefix)]; c != nil {
 		select {
 		case c <- msg:
-		default: // more than was asked for
+		default: // more answers than were requested
 		}
 	}
 }
 
-// cut has all that wait get to know that the connection is lost.
+// cut makes all waiting calls fail, because the connection is lost.
 func (m *mux) cut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -51,7 +51,7 @@ func (m *mux) cut() {
 	}
 }
 
-// ask sends a request and returns where up to n answers arrive. done ends that.
+// ask sends a request and returns a channel for up to n answers. done releases it.
 func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), err error) {
 	c := make(chan *nats.Msg, n)
 	m.mu.Lock()
@@ -91,7 +91,7 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// request sends a request and has its answer read, again while that fails with a temporary error: see [persist].
+// request sends a request and decodes its answer, and repeats that while the error is temporary: see [persist].
 func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, read func(*nats.Msg) error) error {
 	return persist(ctx, func(ctx context.Context) error {
 		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
@@ -102,7 +102,7 @@ func (m *mux) request(ctx context.Context, subject string, header nats.Header, d
 	})
 }
 
-// once sends a request and waits for its answer, not for long.
+// once sends a request and waits up to askAgain for its answer.
 func (m *mux) once(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	answers, done, err := m.ask(msg, 1)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// count is how many subscribers the node with a lease has in a channel.
+// count is the number of subscribers of a channel on the node with a lease.
 type count struct {
 	Channel     string `json:"channel"`
 	Lease       string `json:"lease"`
@@ -41,10 +41,10 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 	})
 }
 
-// Occupied implements [hub.Occupancy]. It reads what has changed since the last call.
+// Occupied implements [hub.Occupancy]. It reads only what has changed since the last call.
 func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
 	o := &e.occupancy
-	select { // one caller reads at a time
+	select { // only one caller reads at a time
 	case o.turn <- struct{}{}:
 		defer func() { <-o.turn }()
 	case <-ctx.Done():
@@ -82,17 +82,16 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 	return cs, more, nil
 }
 
-// occupancy is the stored numbers of subscribers, as they were when they were read last. A number that changes is stored behind all
-// that were read, so the next reading begins there. Zeroes are removed after goneKept, so everything is read again before that.
+// occupancy caches the stored numbers of subscribers. A changed number is stored after all those that were read, so the next read
+// starts there. Zeroes are removed after goneKept, so before that time everything is read again.
 type occupancy struct {
-	turn   chan struct{}             // has room for one: held while the rest is used
-	epoch  string                    // of the streams
-	began  time.Time                 // when everything was read
-	next   uint64                    // the sequence to read from
+	turn   chan struct{}             // a lock for the other fields: its holder has sent to it
+	epoch  string                    // the epoch of the streams
+	began  time.Time                 // when everything was last read from the beginning
+	next   uint64                    // the next sequence to read
 	counts map[string]map[string]int // by channel and lease
 }
 
-// read brings o up to date.
 func (o *occupancy) read(ctx context.Context, e *Engine, s *store, epoch string, now time.Time) error {
 	if o.epoch != epoch || o.counts == nil || now.Sub(o.began) > goneKept/2 {
 		o.epoch, o.began, o.next, o.counts = epoch, now, 1, map[string]map[string]int{}

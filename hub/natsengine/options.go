@@ -10,38 +10,39 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Options says how an engine works. One of Server and URL is required.
+// Options configures an engine. Server or URL is required.
 type Options struct {
 	// Server is a server in this process. Engines of several hubs may share it.
 	Server *Server
 
-	// URL has the addresses of NATS servers, separated by commas: nats://host:4222 or tls://host:4222. A user and a password, or a
-	// token, may be in it. It may end with a comma.
+	// URL has the addresses of NATS servers, separated by commas: nats://host:4222 or tls://host:4222. They may include a user and
+	// a password, or a token. A trailing comma is allowed.
 	URL string
 
-	// Credentials is the path of a file with a user's JWT and seed, as NATS writes them. "" means none.
+	// Credentials is the path of a NATS credentials file, which has a user's JWT and seed. "" means none.
 	Credentials string
 
-	// TLS is how servers at tls:// are verified. nil means by the system's authorities.
+	// TLS is used to verify servers at tls:// addresses. nil means that the system's root certificates are used.
 	TLS *tls.Config
 
-	// Prefix begins the names of streams and subjects: engines with different ones share nothing. "" means "handfast".
+	// Prefix is the prefix of the names of streams and subjects: engines with different prefixes share nothing. "" means
+	// "handfast".
 	Prefix string
 
-	// Replicas is how many copies of the streams there are. 0 means three if there are as many servers, otherwise one.
+	// Replicas is the number of replicas of the streams. 0 means three if there are at least three servers, otherwise one.
 	Replicas int
 
-	// MaxHistory is how many publications of one channel are kept at most; more than any namespace asks for. 0 means 10,000. Once
-	// there are streams, a smaller value does not count.
+	// MaxHistory is the maximum number of publications that are kept for one channel; it must cover the history of every namespace.
+	// 0 means 10,000. A value below that of existing streams has no effect.
 	MaxHistory int
 
-	// MaxBytes is how large all publications together become before the oldest are removed. 0 means without a limit.
+	// MaxBytes is the maximum size of all publications together; beyond it the oldest are removed. 0 means no limit.
 	MaxBytes int64
 }
 
 var prefixes = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// check fills in defaults, and returns what is wrong with o.
+// check fills in the defaults, and returns an error if o is not valid.
 func (o *Options) check() error {
 	if o.Prefix == "" {
 		o.Prefix = "handfast"
@@ -62,13 +63,13 @@ func (o *Options) check() error {
 	return nil
 }
 
-// connection returns how to connect.
+// connection returns the options of the NATS connection.
 func (o *Options) connection(e *Engine) []nats.Option {
 	opts := []nats.Option{
 		nats.Name("handfast " + e.id),
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(func(int) time.Duration { return reconnectPause }),
-		nats.ReconnectBufSize(-1), // what cannot be sent is an error, and not sent later
+		nats.ReconnectBufSize(-1), // sending fails while disconnected, instead of being delayed
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(2 * time.Second),
@@ -101,10 +102,10 @@ func (o *Options) connection(e *Engine) []nats.Option {
 
 const (
 	reconnectPause = 100 * time.Millisecond
-	writeWait      = 3 * time.Second // for a server that takes nothing: meanwhile all calls wait, whatever their contexts, and no ping is sent
+	writeWait      = 3 * time.Second // for a server that does not read: meanwhile all calls wait, whatever their contexts, and no ping is sent
 )
 
-// signal has the reader of c do something soon.
+// signal wakes the receiver of c.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -11,25 +11,26 @@ import (
 
 const (
 	beatEvery  = 500 * time.Millisecond
-	silentFor  = 3 * time.Second         // then a node does not count
-	deafAfter  = 1500 * time.Millisecond // without its own beat a node judges no other
-	settleWait = time.Second             // for nodes that may be gone
-	youngWait  = 300 * time.Millisecond  // for nodes that are not known yet
-	gapEvery   = time.Second             // at most so often for missing beats
-	staleFor   = 2 * time.Second         // a leader that was cut off may answer as one, when it is back, until it hears of the new one
+	silentFor  = 3 * time.Second         // after that a node is considered gone
+	deafAfter  = 1500 * time.Millisecond // without its own beat for so long, a node does not end leases
+	settleWait = time.Second             // for answers of nodes that may be gone
+	youngWait  = 300 * time.Millisecond  // for answers of nodes that are not known yet
+	gapEvery   = time.Second             // the shortest time between two gaps for missing beats
+	staleFor   = 2 * time.Second         // how long a disconnected leader may still answer as the leader after it has reconnected
 )
 
-// beat is what each node sends twice a second.
+// beat is the message that each node sends twice a second.
 type beat struct {
 	Node   string `json:"node"`
 	Server string `json:"server"`
 	Count  uint64 `json:"count"`
 
-	// Renewing are leases that the node cannot renew, because the stream has no leader, for example. They do not end meanwhile.
+	// Renewing are the leases that the node is trying to renew without success, for example because the stream has no leader. They
+	// do not end in the meantime.
 	Renewing []string `json:"renewing,omitempty"`
 }
 
-// peers are the nodes that are heard of.
+// peers are the other nodes that this node receives beats from.
 type peers struct {
 	engine *Engine
 
@@ -37,11 +38,11 @@ type peers struct {
 	nodes  map[string]*peer
 	count  uint64
 	sent   time.Time
-	heard  time.Time // this node's own beat
+	heard  time.Time // when this node last received its own beat
 	deaf   bool
 	gapped time.Time
-	missed bool      // a beat of another node is missing
-	again  time.Time // when a gap is reported once more, because what is read now may be old; zero means never
+	missed bool      // a beat of another node was missed
+	again  time.Time // when to report the gap once more, because the data that is read now may be old; zero means never
 	round  *round
 	since  time.Time // when the first beat was sent
 }
@@ -52,13 +53,13 @@ type peer struct {
 	seen   time.Time
 }
 
-// round is one wait until all other nodes have answered. Calls that come while one is under way share the next.
+// round is one round of waiting for the answers of all other nodes. Calls that arrive during a round share the next one.
 type round struct {
 	done chan struct{}
 	err  error
 }
 
-// follow subscribes to what all nodes hear.
+// follow subscribes to the subjects that all nodes receive.
 func (e *Engine) follow() error {
 	for subject, take := range map[string]func(*nats.Msg){
 		e.sub.nodes():         e.peers.hear,
@@ -74,7 +75,7 @@ func (e *Engine) follow() error {
 	return nil
 }
 
-// beat sends this node's beat when it is time, and reports a gap if one of another node is missing.
+// beat sends this node's beat when it is due, and reports a gap if a beat of another node was missed.
 func (p *peers) beat(now time.Time) {
 	e := p.engine
 	renewing := e.leases.renewing(now)
@@ -114,7 +115,7 @@ func (p *peers) beat(now time.Time) {
 	}
 }
 
-// server returns the server that this node is connected to.
+// server returns the ID of the server that this node is connected to.
 func (in *inward) server() string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -124,7 +125,7 @@ func (in *inward) server() string {
 	return in.nc.ConnectedServerId()
 }
 
-// send sends what need not arrive.
+// send publishes a message whose loss is acceptable.
 func (in *inward) send(subject string, data []byte) {
 	in.mu.Lock()
 	nc := in.nc
@@ -134,7 +135,7 @@ func (in *inward) send(subject string, data []byte) {
 	}
 }
 
-// heard notes a node's beat.
+// hear records a node's beat.
 func (p *peers) hear(m *nats.Msg) {
 	e := p.engine
 	var b beat
@@ -156,7 +157,7 @@ func (p *peers) hear(m *nats.Msg) {
 	if p.nodes == nil {
 		p.nodes = map[string]*peer{}
 	}
-	// A node that is new begins with 1. One that was silent for long is not known any more, and it, or this node, was cut off.
+	// A new node begins with 1. A node that was silent for a long time is no longer known: it or this node was disconnected.
 	n := p.nodes[b.Node]
 	if n != nil && b.Count > n.count+1 || n == nil && b.Count > 1 {
 		p.missed, p.again = true, now.Add(staleFor)
@@ -164,7 +165,7 @@ func (p *peers) hear(m *nats.Msg) {
 	p.nodes[b.Node] = &peer{b.Server, b.Count, now}
 }
 
-// servers returns how many servers have nodes; own is that of this node.
+// servers returns the number of servers that have nodes, including own, which is the server of this node.
 func (p *peers) servers(own string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,14 +176,14 @@ func (p *peers) servers(own string) int {
 	return len(all)
 }
 
-// young reports whether this node may not have heard the others yet.
+// young reports whether this node has started so recently that it may not have heard of the others yet.
 func (p *peers) young() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.since.IsZero() || time.Since(p.since) < 2*beatEvery
 }
 
-// elsewhere returns the nodes on other servers.
+// elsewhere returns the nodes that are connected to other servers.
 func (p *peers) elsewhere(server string) map[string]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -195,26 +196,26 @@ func (p *peers) elsewhere(server string) map[string]bool {
 	return all
 }
 
-// hears reports whether this node hears itself.
+// hears reports whether this node receives its own beats.
 func (p *peers) hears() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.deaf && !p.heard.IsZero()
 }
 
-// settle waits until every server knows what this node has subscribed to. Its own server knows it when it answers; those of
-// other nodes when these answer, because what a server passes on keeps its order.
+// settle waits until every server knows the subscriptions of this node. This node's server knows them when it answers, and the
+// others when their nodes answer, because a server forwards messages in order.
 func (p *peers) settle(ctx context.Context, s *store) error {
 	p.mu.Lock()
 	r := p.round
-	if r == nil { // begin one
+	if r == nil { // start a round
 		r = &round{done: make(chan struct{})}
 		p.round = r
 		p.mu.Unlock()
 		return p.run(ctx, s, r)
 	}
 	p.mu.Unlock()
-	// One is under way that may have begun too early: wait for it, then for the next.
+	// The current round may have started too early: wait until it has ended, and then for the next one.
 	select {
 	case <-r.done:
 	case <-ctx.Done():
@@ -231,7 +232,7 @@ func (p *peers) settle(ctx context.Context, s *store) error {
 	p.mu.Unlock()
 	select {
 	case <-r.done:
-		if r.err != nil && ctx.Err() == nil { // it may have been the context of another caller
+		if r.err != nil && ctx.Err() == nil { // the error may be that of another caller's context
 			return p.ask(ctx, s)
 		}
 		return r.err
@@ -249,8 +250,8 @@ func (p *peers) run(ctx context.Context, s *store, r *round) error {
 	return r.err
 }
 
-// ask asks the nodes on other servers whether they hear this one, and waits for their answers; not for long, since some may be
-// gone. A node that has just come to a cluster knows no others yet: it waits for who answers.
+// ask asks the nodes on other servers to answer, and waits for their answers, but not for long, since some may be gone. A node that
+// has just joined a cluster does not know the others yet: it waits for any answers for a short time.
 func (p *peers) ask(ctx context.Context, s *store) error {
 	e := p.engine
 	nodes := p.elsewhere(s.nc.ConnectedServerId())
@@ -290,14 +291,14 @@ func (p *peers) answer(m *nats.Msg) {
 	}
 }
 
-// others reports whether nodes on other servers are heard of.
+// others reports whether other nodes are known.
 func (p *peers) others() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.nodes) > 0
 }
 
-// miss has a gap be reported soon.
+// miss causes a gap to be reported soon.
 func (p *peers) miss() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -18,21 +18,21 @@ import (
 )
 
 const (
-	goneKept    = time.Minute // what a later message removes at last
+	goneKept    = time.Minute // how long the removal of an entry or count is stored
 	entriesPage = 1000
 	putTogether = 256
 
-	conflictPause = time.Millisecond // before the message is read that was first: it may be under way
+	conflictPause = time.Millisecond // before the conflicting message is read, which may not be stored yet
 )
 
-// write is one message of several that are stored together.
+// write is one of several messages that are stored together.
 type write struct {
 	subject string
 	data    []byte
 	putting
 }
 
-// putAll stores messages. wrong are the indexes of those for which another message was last than expected.
+// putAll stores messages. wrong has the indexes of those whose subject had another last message than expected.
 func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
@@ -58,7 +58,7 @@ func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []
 	return seqs, wrong, nil
 }
 
-// putSome sends messages and then waits for the answers. again are the indexes of those without one.
+// putSome sends messages and then waits for the answers. again has the indexes of those that must be sent again.
 func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong *[]int, from int) (again []int, err error) {
 	answers := make([]<-chan *nats.Msg, len(some))
 	for i := range some {
@@ -91,17 +91,18 @@ func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong 
 	return again, nil
 }
 
-// entry returns where an entry is stored.
+// entry returns the subject of an entry.
 func (s subjects) entry(channel string, x *hub.Entry) string {
 	return s.state("e", channelTokens(channel)+"."+token(x.Lease)+"."+token(x.Client))
 }
 
-// Put implements [hub.Presence]. Each entry is stored on condition that the stored one is still that whose version was compared.
+// Put implements [hub.Presence]. Each entry is stored on the condition that the stored entry is still the one that it was compared
+// with.
 func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
 	return e.call(ctx, func(s *store, _ string) error { return putHeld(ctx, e, s, channel, es) })
 }
 
-// putHeld stores entries while their leases hold, and sends those that are new to all nodes.
+// putHeld stores entries if their leases have not ended, and delivers the stored ones to all nodes.
 func putHeld(ctx context.Context, e *Engine, s *store, channel string, es []hub.Entry) error {
 	held := map[string]bool{}
 	for _, x := range es {
@@ -128,7 +129,7 @@ func putHeld(ctx context.Context, e *Engine, s *store, channel string, es []hub.
 	return sending(s.nc.Publish(e.sub.live(channel), record.AppendEntries(nil, stored...)))
 }
 
-// putEntries stores entries whose version is larger than the stored one, and returns those.
+// putEntries stores entries, and returns those that were stored: the ones with a larger version than the stored entry.
 func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []hub.Entry) (stored []hub.Entry, err error) {
 	for rest := es; len(rest) > 0; {
 		ws := make([]write, 0, len(rest))
@@ -139,7 +140,7 @@ func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []
 			w := write{subject: e.sub.entry(channel, &x), data: record.AppendEntries(nil, x)}
 			known := e.entries.get(w.subject)
 			switch {
-			case there[w.subject]: // an entry of the same client goes first
+			case there[w.subject]: // an earlier entry of the same client has to be stored first
 				later = append(later, x)
 				continue
 			case x.Version < known.version:
@@ -182,7 +183,7 @@ func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []
 	return stored, nil
 }
 
-// compare reads the stored entry, and reports whether x is newer, or is the stored one: a repetition is to be announced.
+// compare reads the stored entry, and reports whether x is newer or the same. The same entry is announced again.
 func (e *entries) compare(ctx context.Context, s *store, subject string, x *hub.Entry) (newer bool, err error) {
 	e.drop(subject)
 	now, err := s.last(ctx, s.state, subject)
@@ -191,7 +192,7 @@ func (e *entries) compare(ctx context.Context, s *store, subject string, x *hub.
 	}
 	some, err := record.Entries(now.data)
 	if err != nil || len(some) == 0 {
-		some = []hub.Entry{{}} // it is replaced
+		some = []hub.Entry{{}} // an invalid entry is replaced
 	}
 	if some[0].Version <= x.Version || !some[0].Gone {
 		e.set(subject, now.seq, some[0].Version)
@@ -199,7 +200,7 @@ func (e *entries) compare(ctx context.Context, s *store, subject string, x *hub.
 	return some[0].Version <= x.Version, nil
 }
 
-// entries are where the entries are stored that this node has put and that are not gone.
+// entries are the stored entries that this node has put and not removed.
 type entries struct {
 	mu  sync.Mutex
 	all map[string]storedEntry // by subject
@@ -207,7 +208,7 @@ type entries struct {
 
 type storedEntry struct{ seq, version uint64 }
 
-// get returns what is stored under a subject, as far as it is known.
+// get returns the sequence and version stored under a subject; zero if unknown.
 func (e *entries) get(subject string) storedEntry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -220,7 +221,7 @@ func (e *entries) set(subject string, seq, version uint64) {
 	if e.all == nil {
 		e.all = map[string]storedEntry{}
 	}
-	if seq > e.all[subject].seq { // else another call has stored a later one
+	if seq > e.all[subject].seq { // otherwise another call has stored a later one
 		e.all[subject] = storedEntry{seq, version}
 	}
 }
@@ -231,7 +232,7 @@ func (e *entries) drop(subject string) {
 	delete(e.all, subject)
 }
 
-// forget forgets what was put under a lease.
+// forget forgets the entries of a lease.
 func (e *entries) forget(lease string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -242,7 +243,7 @@ func (e *entries) forget(lease string) {
 	}
 }
 
-// Entries implements [hub.Presence]: in the order in which they were put last.
+// Entries implements [hub.Presence]: they are ordered by when they were last put.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	err = e.call(ctx, func(s *store, _ string) (err error) {
 		es, next, err = readEntries(ctx, e, s, channel, cursor, limit)
@@ -295,7 +296,7 @@ func readEntries(ctx context.Context, e *Engine, s *store, channel, cursor strin
 	return es, next, nil
 }
 
-// current reads messages from a copy that is not behind the leader.
+// current reads messages from a replica that does not lag behind the leader.
 func (e *Engine) current(ctx context.Context, s *store, subject string, from uint64, n int) ([]item, uint64, error) {
 	var top *item
 	var err error
@@ -315,7 +316,7 @@ func (e *Engine) current(ctx context.Context, s *store, subject string, from uin
 		if !sleep(ctx, stalePause) {
 			return nil, 0, ctx.Err()
 		}
-		if tries%10 == 0 { // what was last may have been removed
+		if tries%10 == 0 { // the last message may have been removed
 			if top, err = s.last(ctx, s.state, subject); err != nil || top == nil {
 				return nil, 0, err
 			}
@@ -323,7 +324,7 @@ func (e *Engine) current(ctx context.Context, s *store, subject string, from uin
 	}
 }
 
-// Claim implements [hub.Presence]. The time is rounded up to seconds.
+// Claim implements [hub.Presence]. ttl is rounded up to whole seconds.
 func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (first bool, err error) {
 	own := rand.Text()
 	err = e.call(ctx, func(s *store, _ string) (err error) {
@@ -333,7 +334,7 @@ func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (firs
 	return first, err
 }
 
-// claim claims what a subject is for own, again if it is own that has it.
+// claim claims a subject for own. It succeeds again if own already has the claim.
 func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duration) (first bool, err error) {
 	zero := uint64(0)
 	for {
@@ -341,17 +342,17 @@ func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duratio
 		if !errors.Is(err, errWrongLast) {
 			return err == nil, err
 		}
-		now, err := s.last(ctx, s.state, subject) // it may be this claim, whose answer was lost
+		now, err := s.last(ctx, s.state, subject) // it may be this claim, if the answer was lost
 		if err != nil || now != nil {
 			return err == nil && string(now.data) == own, err
 		}
-		if !sleep(ctx, conflictPause) { // another claim is under way, or has just ended
+		if !sleep(ctx, conflictPause) { // another claim is being stored, or has just expired
 			return false, ctx.Err()
 		}
 	}
 }
 
-// readPosition reads a position that was saved.
+// readPosition decodes a saved position.
 func readPosition(i *item) (p hub.Position, err error) {
 	err = json.Unmarshal(i.data, &p)
 	return p, err

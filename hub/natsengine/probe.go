@@ -8,9 +8,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// probing is what an engine knows of its probes.
+// probing tracks the probes of an engine.
 type probing struct {
-	waiting sync.Map // for their message: chan struct{} by name
+	waiting sync.Map // from the name of a probe to a chan struct{}
 }
 
 // Probe implements [hub.Probe].
@@ -18,7 +18,7 @@ func (e *Engine) Probe(ctx context.Context) error {
 	return e.call(ctx, func(s *store, _ string) error { return e.probes.round(ctx, s, e.sub.probe(e.id)) })
 }
 
-// round publishes a message and waits for it.
+// round publishes a message and waits until this node receives it.
 func (p *probing) round(ctx context.Context, s *store, subject string) error {
 	name := hash(time.Now().String())
 	arrived := make(chan struct{})

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	keptAfter = time.Hour // how long a publication that is too old is still stored, so that the channel knows where it was
-	maxKnown  = 1 << 17   // channels
-	purgeFrom = 64        // publications over the limit, before they are removed
+	keptAfter = time.Hour // how long an expired publication stays stored, so that the last offset of the channel is known
+	maxKnown  = 1 << 17   // the most channels that are remembered
+	purgeFrom = 64        // how many publications may exceed the limit before they are removed
 )
 
 // Publish implements [hub.Engine].
@@ -34,14 +34,14 @@ func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication
 	return done, err
 }
 
-// publishing is one call of Publish, which may take several attempts.
+// publishing is one call of Publish, which may need several attempts.
 type publishing struct {
 	channel string
 	p       *hub.Publication
 	o       hub.PublishOptions
-	id      string // by which a repetition is recognized
-	own     string // what this call claims the ID with, if the publication is not kept
-	stored  bool   // by this call
+	id      string // the message ID, by which the server detects duplicates
+	own     string // the value with which this call claims the ID, for a publication that is not kept
+	stored  bool   // this call has stored the publication
 }
 
 func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch string) (hub.Published, error) {
@@ -73,9 +73,9 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 		return hub.Published{}, err
 	}
 	if a.Duplicate {
-		e.in.send(e.sub.live(channel), nil) // it may never have been republished
+		e.in.send(e.sub.live(channel), nil) // it may not have been republished
 	}
-	if !x.stored && (!a.Duplicate || p.ID == "") { // without an ID it was this call that has sent it before
+	if !x.stored && (!a.Duplicate || p.ID == "") { // a duplicate without an ID is from an earlier attempt of this call
 		x.stored = true
 		p.Position = at
 		e.trimming.count(channel, keep)
@@ -90,14 +90,14 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 	return hub.Published{Position: at, Duplicate: !x.stored}, nil
 }
 
-// calls names calls of Publish.
+// calls creates IDs for calls of Publish.
 type calls struct {
 	node string
 	n    atomic.Uint64
 }
 
-// messageID returns what the server recognizes a repetition by. A publication without an ID has one for this call, because it is sent
-// again when no answer comes.
+// messageID returns the ID by which the server detects duplicates. A publication without an ID gets one for this call, because it
+// is sent again if no answer arrives.
 func (c *calls) messageID(channel string, p *hub.Publication) string {
 	if p.ID != "" {
 		return hash(channel, p.ID)
@@ -105,7 +105,8 @@ func (c *calls) messageID(channel string, p *hub.Publication) string {
 	return "~" + c.node + strconv.FormatUint(c.n.Add(1), 36)
 }
 
-// append stores a publication. The first one of a channel that this node knows of is stored as the first of all, if it is that.
+// append stores a publication. If this node knows of no publication in the channel, it first tries to store this one as the
+// channel's first.
 func (e *Engine) append(ctx context.Context, s *store, channel string, data []byte, o putting) (ack, error) {
 	subject := e.sub.log(channel)
 	if o.expect != nil && *o.expect == 0 || o.expect == nil && !e.known.has(channel) {
@@ -126,8 +127,8 @@ func (e *Engine) append(ctx context.Context, s *store, channel string, data []by
 	return s.put(ctx, subject, data, o)
 }
 
-// conflict says why a publication was not accepted: as a repetition, which then follows the expected one, or because another one was
-// last, which the sequence is of.
+// conflict finds out why a publication was not stored although it may have been: if it is a duplicate, it directly follows the
+// expected offset. Otherwise another publication was last, and conflict returns the last sequence with ErrConflict.
 func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, expect uint64) (ack, error) {
 	items, _, err := s.batch(ctx, s.log, e.sub.log(channel), expect+1, 1)
 	if err != nil {
@@ -146,7 +147,7 @@ func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, exp
 	return ack{Seq: top.seq}, hub.ErrConflict
 }
 
-// relay publishes what is not kept.
+// relay publishes a publication that is not kept.
 func (x *publishing) relay(ctx context.Context, e *Engine, s *store, epoch string, header nats.Header) (hub.Published, error) {
 	channel, p, o := x.channel, x.p, x.o
 	at := hub.Position{Epoch: epoch}
@@ -180,7 +181,7 @@ func (x *publishing) relay(ctx context.Context, e *Engine, s *store, epoch strin
 	return hub.Published{Position: at}, nil
 }
 
-// memo remembers names, not too many.
+// memo remembers a limited number of names.
 type memo struct {
 	mu  sync.Mutex
 	all map[string]struct{}
@@ -202,11 +203,11 @@ func (m *memo) add(name string) {
 	m.all[name] = struct{}{}
 }
 
-// trimming removes what channels have over their limits. It counts what this node has published.
+// trimming tracks the channels that exceed their limits. It counts what this node has published.
 type trimming struct {
 	mu   sync.Mutex
 	more map[string]int
-	due  map[string]int // by channel: how many to keep
+	due  map[string]int // how many publications to keep, by channel
 }
 
 func (t *trimming) count(channel string, l limits) {
@@ -221,7 +222,7 @@ func (t *trimming) count(channel string, l limits) {
 		if t.due == nil {
 			t.due = map[string]int{}
 		}
-		t.due[channel] = l.size + 1 // the one before is where a client may be
+		t.due[channel] = l.size + 1 // a client's position may be the one before those
 	}
 }
 
@@ -233,7 +234,7 @@ func (t *trimming) take() map[string]int {
 	return due
 }
 
-// keepTrimming removes what channels have over their limits.
+// keepTrimming removes the publications of channels that exceed their limits.
 func (e *Engine) keepTrimming(ctx context.Context) {
 	for sleep(ctx, tick) {
 		for channel, keep := range e.trimming.take() {

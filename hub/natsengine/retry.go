@@ -16,29 +16,29 @@ var (
 )
 
 const (
-	attempt     = 10 * time.Second      // the longest wait for one answer
-	askAgain    = time.Second           // before a request is sent again
+	attempt     = 10 * time.Second      // the longest time for all attempts of one request
+	askAgain    = time.Second           // the longest wait for an answer before a request is sent again
 	leaderPause = 50 * time.Millisecond // between two attempts while there is no leader
 )
 
 // Error codes of JetStream.
 const (
 	codeWrongLast    = 10071
-	codeWrongLastNow = 10164 // another message of the subject is under way
+	codeWrongLastNow = 10164 // another message of the subject is being stored
 	codeNotFound     = 10037
 
-	// These pass by themselves.
-	codeIncomplete   = 10004 // not all servers have answered another one
-	codeUnavailable  = 10008 // the server that answers knows no leader
+	// These errors are temporary.
+	codeIncomplete   = 10004 // not all servers have answered each other
+	codeUnavailable  = 10008 // the answering server knows no leader
 	codeNotLeader    = 10009
-	codeDuplicateNow = 10158 // a message with this ID is under way
-	codeNotReady     = 10163 // a message of the subject is under way, in earlier versions
-	codeTooMany      = 10167 // messages wait
+	codeDuplicateNow = 10158 // a message with this ID is being stored
+	codeNotReady     = 10163 // a message of the subject is being stored, in older versions
+	codeTooMany      = 10167 // too many messages are waiting
 )
 
-// apiError is an error that a server reports.
+// apiError is an error that the server reports.
 type apiError struct {
-	Status      int    `json:"code"` // as in HTTP
+	Status      int    `json:"code"` // an HTTP status code
 	Code        int    `json:"err_code"`
 	Description string `json:"description"`
 }
@@ -47,8 +47,9 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("the NATS server says: %s (%d)", e.Description, max(e.Status, e.Code))
 }
 
-// temporary reports whether the same request may succeed later: while the cluster chooses a leader, and while a server starts, stops or
-// is overloaded. A direct get has no code: its status is 500 when the server that was asked cannot read, where another one can.
+// temporary reports whether the same request may succeed later: while the cluster elects a leader, and while a server starts, stops
+// or is overloaded. An error of a direct get has no code; its status is 500 if the server cannot read the message but another
+// server might.
 func (e *apiError) temporary() bool {
 	switch e.Code {
 	case codeIncomplete, codeUnavailable, codeNotLeader, codeDuplicateNow, codeNotReady, codeTooMany:
@@ -59,13 +60,13 @@ func (e *apiError) temporary() bool {
 	return false
 }
 
-// temporary reports whether what has failed with err may succeed later.
+// temporary reports whether an operation that has failed with err may succeed later.
 func temporary(err error) bool {
 	api, ok := errors.AsType[*apiError](err)
 	return ok && api.temporary() || errors.Is(err, errCut) || errors.Is(err, errNobody) || errors.Is(err, errTooLate)
 }
 
-// sending returns what an error of the client means to a call: it has not sent anything while the connection is lost.
+// sending converts an error of the NATS client: nothing is sent while the connection is lost.
 func sending(err error) error {
 	for _, cut := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected} {
 		if errors.Is(err, cut) {
@@ -75,8 +76,8 @@ func sending(err error) error {
 	return err
 }
 
-// persist makes a request, and makes it again while its error is temporary, for [attempt] at most. Each time has a bound of its own, which
-// once sets: a server that has stopped does not answer, while its connections stay open. When the connection is lost, persist returns.
+// persist makes a request, and repeats it while its error is temporary, for at most [attempt]. once must limit the time of each
+// try: a server that has stopped does not answer, but its connections stay open. When the connection is lost, persist returns.
 func persist(ctx context.Context, once func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
@@ -92,8 +93,8 @@ func persist(ctx context.Context, once func(ctx context.Context) error) error {
 	}
 }
 
-// call carries out f, with the streams as they are at that time, and again while its error is temporary, until ctx ends. So a call
-// outlives the loss of the connection and of a leader. What f stores it must be able to store twice: see [putting].
+// call calls f with the current streams, and repeats that while the error is temporary, until ctx ends. So a call survives the loss
+// of the connection or of a leader. What f stores must allow being stored twice: see [putting].
 func (e *Engine) call(ctx context.Context, f func(s *store, epoch string) error) error {
 	var before error
 	for {
@@ -116,7 +117,7 @@ func (e *Engine) call(ctx context.Context, f func(s *store, epoch string) error)
 	}
 }
 
-// sleep waits for d, and reports false if ctx ends before.
+// sleep waits for d, and reports false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -17,16 +17,16 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Embedded says how a NATS server in this process works.
+// Embedded configures a NATS server in this process.
 type Embedded struct {
-	// Dir is where it stores what it keeps. Only one process at a time may use it.
+	// Dir is the directory for its data. Only one process at a time may use it.
 	Dir string
 
-	// ClusterListen is the address that other servers connect to. "" means 127.0.0.1:6222 if there is Join, and otherwise that the
-	// server is on its own. Beyond loopback, Secret and TLS are required.
+	// ClusterListen is the address for connections of other servers. "" means 127.0.0.1:6222 if Join is set; otherwise the server
+	// is not part of a cluster. An address beyond loopback requires Secret and TLS.
 	ClusterListen string
 
-	// Join has addresses of other servers of the cluster. The others learn of each other.
+	// Join has addresses of other servers of the cluster. The server learns the remaining addresses from them.
 	Join []string
 
 	// Secret is shared by the servers of a cluster. "" means none.
@@ -35,17 +35,17 @@ type Embedded struct {
 	// TLS is used between the servers, in both directions: it needs a certificate, ClientCAs and RootCAs. nil means no TLS.
 	TLS *tls.Config
 
-	// SyncAlways has every write be on disk before it is acknowledged. Otherwise that happens every two minutes.
+	// SyncAlways syncs every write to disk before it is acknowledged. Otherwise the server syncs every two minutes.
 	SyncAlways bool
 
-	// Warn is called with warnings and errors of the server, from any goroutine. nil means that they are dropped.
+	// Warn is called with warnings and errors of the server, from any goroutine. nil discards them.
 	Warn func(text string)
 }
 
 // Server is a NATS server in this process. Start makes one.
 type Server struct {
 	server   *server.Server
-	password string // of clients; "" means none
+	password string // for clients; "" means none
 	unlock   func()
 }
 
@@ -53,14 +53,14 @@ const (
 	defaultCluster = "127.0.0.1:6222"
 	startWait      = 10 * time.Second
 	maxPayload     = 8 << 20
-	maxPending     = 256 << 20  // of one connection; one that has more is cut
-	routeUser      = "handfast" // of routes and of clients in the process
+	maxPending     = 256 << 20  // for one connection; it is closed if more is pending
+	routeUser      = "handfast" // of routes, and of clients in this process
 )
 
-// ErrInUse is the error of [Start] when another process uses the directory.
+// ErrInUse is the error of [Start] if another process uses the directory.
 var ErrInUse = errors.New("another process uses the directory")
 
-// Start starts a server. It returns when engines can connect. In a cluster, nothing can be published before two servers are there.
+// Start starts a server. It returns when engines can connect. In a cluster, nothing can be published until two servers are running.
 func Start(e Embedded) (*Server, error) {
 	opts, err := e.options()
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Server) Shutdown() {
 	s.unlock()
 }
 
-// ClusterAddr returns the address that other servers connect to; nil if the server is on its own.
+// ClusterAddr returns the address for connections of other servers; nil if the server is not part of a cluster.
 func (s *Server) ClusterAddr() net.Addr {
 	if a := s.server.ClusterAddr(); a != nil {
 		return a
@@ -105,7 +105,7 @@ func (s *Server) ClusterAddr() net.Addr {
 	return nil
 }
 
-// WaitReady waits until the server can store: in a cluster, until there is a leader.
+// WaitReady waits until the server can store messages: in a cluster, until there is a leader.
 func (s *Server) WaitReady(ctx context.Context) error {
 	for s.server.JetStreamIsClustered() && !s.server.JetStreamIsCurrent() {
 		if !sleep(ctx, tick) {
@@ -125,8 +125,8 @@ func (e *Embedded) options() (*server.Options, error) {
 	o := &server.Options{
 		DontListen: true, JetStream: true, StoreDir: e.Dir, NoSigs: true,
 		MaxPayload: maxPayload, MaxPending: maxPending, SyncAlways: e.SyncAlways,
-		JetStreamMaxStore:     1 << 60, // the disk is the limit
-		ReconnectErrorReports: 3600,    // log that a node is away once, and not at every attempt
+		JetStreamMaxStore:     1 << 60, // only the disk limits the size
+		ReconnectErrorReports: 3600,    // log once that a node is unreachable, not at every attempt
 	}
 	listen := e.ClusterListen
 	if listen == "" && len(e.Join) > 0 {
@@ -147,7 +147,7 @@ func (e *Embedded) options() (*server.Options, error) {
 	elections.Do(shortenElections)
 	o.Cluster = server.ClusterOpts{
 		Name: "handfast", Host: host, TLSConfig: e.TLS, TLSTimeout: 5, ConnectRetries: 1 << 30,
-		// A server that has stopped, or is cut off, keeps its connections open: what it was sent would be lost for long.
+		// A server that has stopped or is unreachable keeps its connections open, and messages to it would be lost for a long time.
 		PingInterval: time.Second, MaxPingsOut: 3,
 	}
 	if o.Cluster.Port, err = strconv.Atoi(port); err != nil {
@@ -158,7 +158,7 @@ func (e *Embedded) options() (*server.Options, error) {
 			return nil, fmt.Errorf("natsengine: the address of the cluster: %w", err)
 		}
 	}
-	// The server only joins others when it listens for clients, too: on loopback, with a password that this process alone has.
+	// The server joins others only if it also listens for clients: on loopback, with a password that only this process knows.
 	o.DontListen, o.Host, o.Port = false, "127.0.0.1", server.RANDOM_PORT
 	o.Username, o.Password, o.Cluster.NoAdvertise = routeUser, rand.Text(), true
 	user := (*url.Userinfo)(nil)
@@ -167,7 +167,7 @@ func (e *Embedded) options() (*server.Options, error) {
 		user = url.UserPassword(routeUser, e.Secret)
 	}
 	join := e.Join
-	if len(join) == 0 { // the first one: JetStream begins a cluster only with a route, be it to itself
+	if len(join) == 0 { // the first server: JetStream forms a cluster only if there is a route, even if it is a route to itself
 		join = []string{net.JoinHostPort(o.Cluster.Host, strconv.Itoa(o.Cluster.Port))}
 	}
 	for _, a := range join {
@@ -176,7 +176,7 @@ func (e *Embedded) options() (*server.Options, error) {
 	return o, nil
 }
 
-// anyPort returns a port that is free. It must be known before the server listens.
+// anyPort returns a free port. The port must be known before the server listens.
 func anyPort(host string) (int, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
@@ -186,7 +186,7 @@ func anyPort(host string) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// guarded returns an error if an address is beyond loopback, and there is no secret or no TLS.
+// guarded returns an error if an address is beyond loopback without both a secret and TLS.
 func (e *Embedded) guarded(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -204,7 +204,8 @@ func (e *Embedded) guarded(addr string) error {
 	return nil
 }
 
-// serverName returns the name of the server that uses a directory: others know it by that, and what it has stored belongs to it.
+// serverName returns the name of the server that uses a directory. Other servers know it by that name, and its stored data belongs
+// to the name.
 func serverName(dir string) (string, error) {
 	path := filepath.Join(dir, "name")
 	b, err := os.ReadFile(path)

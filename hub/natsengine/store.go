@@ -12,12 +12,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// The headers that this package adds.
+// The headers that this package adds to messages.
 const (
-	limitsHeader = "Hf-Limits" // how much history the channel keeps: number, milliseconds
+	limitsHeader = "Hf-Limits" // the limits of the channel's history: number, and age in milliseconds
 	firstHeader  = "Hf-First"  // this publication was the first of the channel
-	offsetHeader = "Hf-Offset" // the publication's offset, where it is not the sequence
-	untilHeader  = "Hf-Until"  // when a key is removed, in milliseconds of Unix time
+	offsetHeader = "Hf-Offset" // the publication's offset, if it is not the sequence
+	untilHeader  = "Hf-Until"  // when a key expires, in milliseconds of Unix time
 )
 
 var errWrongLast = errors.New("natsengine: another message was last")
@@ -25,29 +25,29 @@ var errWrongLast = errors.New("natsengine: another message was last")
 // store reads and writes the two streams.
 type store struct {
 	*mux
-	log, state string // their names
-	copied     bool   // there were copies when the streams were looked at
-	leader     bool   // there may be copies, which may be behind: ask the leader what is last
+	log, state string // the names of the streams
+	copied     bool   // the streams had several replicas when they were last checked
+	leader     bool   // the streams may have replicas that lag behind: ask the leader for the last message
 }
 
 // item is a stored message.
 type item struct {
 	subject  string
 	seq      uint64
-	previous uint64 // the sequence before it in an answer
-	pending  uint64 // how many are behind it in its subject
+	previous uint64 // the sequence of the previous message in a batch
+	pending  uint64 // how many later messages the subject has
 	at       time.Time
 	header   nats.Header
 	data     []byte
 }
 
-// putting says how a message is stored. A message is sent again when no answer comes, so that it may arrive twice: it needs an ID,
-// or an expected sequence by which the caller can tell its own message from others, or to be one that may be stored twice.
+// putting specifies how a message is stored. A message is sent again if no answer arrives, so it may arrive twice: it needs an ID,
+// or an expected sequence by which the caller can recognize its own message, or a content that may be stored twice.
 type putting struct {
-	id     string        // of the message; "" means none
-	ttl    time.Duration // 0: forever
-	expect *uint64       // what the last sequence of the subject must be
-	header nats.Header   // more headers; may be nil
+	id     string        // the message ID; "" means none
+	ttl    time.Duration // 0 means forever
+	expect *uint64       // the required last sequence of the subject
+	header nats.Header   // further headers; may be nil
 }
 
 // ack is the answer to a put.
@@ -98,7 +98,7 @@ func readAck(msg *nats.Msg) (a ack, err error) {
 	return a, fmt.Errorf("natsengine: storing a message: %w", a.Error)
 }
 
-// query is a request for messages of a stream.
+// query is a request to read messages of a stream.
 type query struct {
 	Seq    uint64 `json:"seq,omitempty"`
 	Next   string `json:"next_by_subj,omitempty"`
@@ -107,7 +107,7 @@ type query struct {
 	MaxSum int    `json:"max_bytes,omitempty"`
 }
 
-// last returns the last message whose subject fits, and nil if there is none.
+// last returns the last message that matches the subject, and nil if there is none.
 func (s *store) last(ctx context.Context, stream, subject string) (*item, error) {
 	data, err := json.Marshal(query{Last: subject})
 	if err != nil {
@@ -130,12 +130,13 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	return i, err
 }
 
-// statusOf returns the status of an answer that is not JSON; 0 if it has none.
+// statusOf returns the status of an answer that is not JSON, with Status 0 if it has none.
 func statusOf(msg *nats.Msg) *apiError {
 	return &apiError{Status: int(number(msg.Header, "Status")), Description: msg.Header.Get("Description")} //nolint:gosec // three digits
 }
 
-// lastOfLeader asks what only the leader of a stream answers. While there is none, no server does.
+// lastOfLeader reads the last message by a request that only the leader of a stream answers. While there is no leader, no server
+// answers.
 func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte) (*item, error) {
 	got, err := s.api(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
 	if api, ok := errors.AsType[*apiError](err); ok && api.Code == codeNotFound {
@@ -166,7 +167,7 @@ type apiAnswer struct {
 	} `json:"message"`
 }
 
-// api sends a request that the leader of a stream answers. An error that the server reports is an [*apiError].
+// api sends a request that the leader of a stream answers. If the server reports an error, it is an [*apiError].
 func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAnswer, error) {
 	var got apiAnswer
 	err := s.request(ctx, subject, nil, request, func(msg *nats.Msg) error {
@@ -182,9 +183,9 @@ func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAn
 	return &got, err
 }
 
-const batchBytes = 1 << 20 // of one answer, which ends with the message with which it has them
+const batchBytes = 1 << 20 // of one answer, which ends with the message that reaches this size
 
-// batch returns up to n messages with a subject that fits, from a sequence on. more says how many there are behind them.
+// batch returns up to n messages that match the subject, beginning at a sequence. more is the number of remaining messages.
 func (s *store) batch(ctx context.Context, stream, subject string, from uint64, n int) (items []item, more uint64, err error) {
 	data, err := json.Marshal(query{Seq: max(from, 1), Next: subject, Batch: n, MaxSum: batchBytes})
 	if err != nil {
@@ -202,7 +203,7 @@ func (s *store) batch(ctx context.Context, stream, subject string, from uint64, 
 	return items, more, err
 }
 
-// readBatch reads the answers to one question. It does not wait long for the next one.
+// readBatch reads the messages of one answer. It waits up to askAgain for each.
 func readBatch(ctx context.Context, answers <-chan *nats.Msg) (items []item, more uint64, err error) {
 	for {
 		once, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
@@ -218,7 +219,7 @@ func readBatch(ctx context.Context, answers <-chan *nats.Msg) (items []item, mor
 				return nil, 0, err
 			}
 			items = append(items, *i)
-		case http.StatusNoContent: // the end
+		case http.StatusNoContent: // end of the batch
 			more, _ = strconv.ParseUint(msg.Header.Get("Nats-Num-Pending"), 10, 64)
 			return items, more, nil
 		case http.StatusNotFound:
@@ -243,7 +244,7 @@ func readItem(msg *nats.Msg) (*item, error) {
 	return i, nil
 }
 
-// purge removes messages whose subject fits: those before a sequence, or all but the newest, or all.
+// purge removes messages that match the subject: those before a sequence, or all but the newest ones, or all.
 func (s *store) purge(ctx context.Context, stream, subject string, before uint64, keep int) error {
 	data, err := json.Marshal(struct {
 		Before uint64 `json:"seq,omitempty"`
@@ -267,7 +268,7 @@ type limits struct {
 
 func (l limits) String() string { return fmt.Sprintf("%d %d", l.size, l.age.Milliseconds()) }
 
-// limits returns those that a stored publication carries.
+// limits returns the limits that a stored publication carries.
 func (i *item) limits() limits {
 	var l limits
 	var ms int64
@@ -277,7 +278,7 @@ func (i *item) limits() limits {
 	return l
 }
 
-// number returns a header that is a number; 0 if there is none.
+// number returns the value of a numeric header; 0 if there is none.
 func number(h nats.Header, key string) uint64 {
 	n, _ := strconv.ParseUint(h.Get(key), 10, 64)
 	return n

@@ -12,19 +12,19 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// configError says that trying again does not help.
+// configError is an error that retrying does not resolve.
 type configError struct{ error }
 
 func (e *configError) Unwrap() error { return e.error }
 
 const (
 	wantedReplicas = 3
-	apiWait        = 2 * time.Second // for one answer: of two nodes that make a stream concurrently, one may get none
-	replicasWait   = 5 * time.Second // for enough servers, before there is one copy
+	apiWait        = 2 * time.Second // for one answer: if two nodes create a stream concurrently, one of them may not receive any
+	replicasWait   = 5 * time.Second // for enough servers, before a single replica is used
 	upgradeEvery   = 5 * time.Second
 )
 
-// Error codes of JetStream when there are not enough servers for as many copies.
+// The error codes of JetStream when there are not enough servers for the replicas, or no JetStream.
 const (
 	codeNoPeers       = 10005
 	codeNoReplicas    = 10074
@@ -37,7 +37,7 @@ func (o *Options) streams() []jetstream.StreamConfig {
 	p := o.Prefix
 	return []jetstream.StreamConfig{{
 		Name: p + "_LOG", Subjects: []string{p + ".p.>"}, Description: "publications of channels",
-		MaxMsgsPerSubject: int64(o.MaxHistory) + 1, // and the one before them
+		MaxMsgsPerSubject: int64(o.MaxHistory) + 1, // including the publication before the oldest
 		MaxBytes:          max(o.MaxBytes, 0),
 		Duplicates:        hub.Idempotency,
 		AllowDirect:       true, AllowMsgTTL: true,
@@ -50,7 +50,7 @@ func (o *Options) streams() []jetstream.StreamConfig {
 	}}
 }
 
-// ensure makes the streams if they are missing, and returns them.
+// ensure creates the streams if they are missing, and returns a store for them.
 func (e *Engine) ensure(ctx context.Context, m *mux) (*store, string, error) {
 	js, err := jetstream.New(m.nc, jetstream.WithDefaultTimeout(apiWait))
 	if err != nil {
@@ -70,7 +70,7 @@ func (e *Engine) ensure(ctx context.Context, m *mux) (*store, string, error) {
 		}
 		s.copied = s.copied || info.Config.Replicas > 1
 	}
-	s.leader = s.copied || m.nc.ConnectedClusterName() != "" // another node may make copies at any time
+	s.leader = s.copied || m.nc.ConnectedClusterName() != "" // another node may add replicas at any time
 	return s, epoch, nil
 }
 
@@ -99,7 +99,7 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 		if err == nil {
 			return st.CachedInfo(), nil
 		}
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was faster
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node has created it
 			if st, err := js.Stream(ctx, c.Name); err == nil {
 				return st.CachedInfo(), nil
 			}
@@ -117,7 +117,7 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 	}
 }
 
-// limitOf returns a limit as the server reports it.
+// limitOf returns a limit in the form in which the server reports it.
 func limitOf(n int64) int64 {
 	if n == 0 {
 		return -1
@@ -125,7 +125,8 @@ func limitOf(n int64) int64 {
 	return n
 }
 
-// tooFew reports whether there are too few servers for as many copies, now or, in a server that is not part of a cluster, ever.
+// tooFew reports whether there are too few servers for the replicas, and whether the server is alone, so that it will never have
+// enough.
 func tooFew(err error) (few, alone bool) {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
@@ -134,7 +135,7 @@ func tooFew(err error) (few, alone bool) {
 	return api.ErrorCode == codeNoPeers || api.ErrorCode == codeNoResources, api.ErrorCode == codeNoReplicas
 }
 
-// said marks the errors that trying again does not help against.
+// said marks the errors that retrying does not resolve.
 func said(err error) error {
 	var api *jetstream.APIError
 	if errors.As(err, &api) && (api.ErrorCode == codeNoJetStream || api.ErrorCode == codeNoJetStream39) {
@@ -143,7 +144,7 @@ func said(err error) error {
 	return err
 }
 
-// upgrade makes three copies of the streams when there are enough servers.
+// upgrade changes the streams to three replicas when there are enough servers.
 func (e *Engine) upgrade(ctx context.Context) {
 	if e.opts.Replicas != 0 {
 		return
@@ -164,7 +165,7 @@ func (e *Engine) upgrade(ctx context.Context) {
 	}
 }
 
-// replace puts a store in the place of another, unless the connection has changed.
+// replace replaces the store, unless the connection has changed.
 func (l *link) replace(old, s *store, epoch string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

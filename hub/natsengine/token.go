@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	maxToken = 300 // bytes; a longer token is a hash
+	maxToken = 300 // in bytes; a longer token is hashed
 	hexes    = "0123456789ABCDEF"
 )
 
-// token returns s as a token of a subject. Different strings have different tokens.
+// token returns s as a single token of a subject. Different strings have different tokens.
 func token(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -35,7 +35,7 @@ func token(s string) string {
 	return b.String()
 }
 
-// hash returns a short name of some strings.
+// hash returns a short name for a list of strings.
 func hash(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -45,7 +45,7 @@ func hash(parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
 }
 
-// channelTokens returns the tokens of an engine's channel.
+// channelTokens returns the subject tokens of an engine's channel.
 func channelTokens(channel string) string {
 	app, name := hub.SplitChannel(channel)
 	return token(app) + "." + token(name)

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// hashTag is what a prefix is in a cluster: all names that begin with it are in one slot.
+// hashTag matches the prefixes that are allowed in a cluster: all names with such a prefix are in one slot.
 var hashTag = regexp.MustCompile(`^\{[^{}]+\}[^{}]*$`)
 
 var (
@@ -20,8 +20,8 @@ var (
 		"which puts all keys on one of its nodes")
 )
 
-// foundCluster notes that the server is a node of a cluster, which is found by the first connection. All keys are in one slot, since
-// scripts change several of them in one step: those of services with other prefixes are in other slots.
+// foundCluster records that the server is a node of a cluster, and makes the engine connect again to the right node. All keys of a
+// prefix are in one slot, because a script changes several of them atomically; services with other prefixes use other slots.
 func (f *finder) foundCluster() error {
 	if !hashTag.MatchString(f.prefix) {
 		return fatalError{errNoBrace}
@@ -30,7 +30,7 @@ func (f *finder) foundCluster() error {
 	return errFound
 }
 
-// byCluster asks a node for the address of the one that has the slot of all keys, and notes the others.
+// byCluster asks a node for the address of the node that has the slot of all keys, and records the other nodes.
 func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (string, error) {
 	slot, err := c.Do(ctx, c.B().ClusterKeyslot().Key(f.prefix).Build()).AsInt64()
 	if err != nil {
@@ -51,7 +51,7 @@ func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (
 		if err1 != nil || err2 != nil {
 			return "", errAnswer
 		}
-		for i, part := range parts[2:] { // the primary is the first
+		for i, part := range parts[2:] { // the first one is the primary
 			addr, err := addressOf(part, host)
 			if err != nil {
 				return "", err
@@ -69,7 +69,8 @@ func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (
 	return found, nil
 }
 
-// addressOf returns the address of a node in an answer. One that does not know its own host has that by which it was asked.
+// addressOf returns the address of a node in an answer. A node that does not know its own host leaves it empty, which
+// means the host that was asked.
 func addressOf(node rueidis.RedisMessage, host string) (string, error) {
 	parts, err := node.ToArray()
 	if err != nil || len(parts) < 2 {

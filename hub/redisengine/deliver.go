@@ -16,24 +16,24 @@ import (
 
 const (
 	deliverers = 4
-	maxQueued  = 64 << 20 // bytes that wait for a deliverer; beyond that they are read again from the history
+	maxQueued  = 64 << 20 // bytes that may wait for a deliverer; publications beyond that are read from the history later
 )
 
 var seed = maphash.MakeSeed()
 
-// item is something to be handed to the sink.
+// item is something to deliver to the sink.
 type item struct {
 	channel string // "" for an event
 	text    string
 	gap     bool
 }
 
-// queue is what one goroutine delivers: everything of some channels, so that calls for one channel do not overlap.
+// queue is what one goroutine delivers. Each channel is assigned to one queue, so that calls for one channel do not overlap.
 type queue struct {
 	mu    sync.Mutex
 	items []item
 	bytes int
-	lost  map[string]struct{} // channels of what had no room
+	lost  map[string]struct{} // channels with messages that the queue had no room for
 	wake  chan struct{}
 }
 
@@ -62,7 +62,7 @@ func (q *queue) push(i item) {
 	}
 }
 
-// run delivers until ctx ends.
+// run delivers the queue until ctx ends.
 func (q *queue) run(ctx context.Context, s hub.Sink) {
 	for {
 		select {
@@ -81,7 +81,7 @@ func (q *queue) run(ctx context.Context, s hub.Sink) {
 	}
 }
 
-// hand hands items over: those of a channel together.
+// hand delivers items; those of one channel are delivered together.
 func hand(s hub.Sink, items []item) {
 	ps := map[string][]*hub.Publication{}
 	es := map[string][]hub.Entry{}
@@ -129,7 +129,7 @@ func handEvent(s hub.Sink, text string) {
 	}
 }
 
-// parseMessage reads "p", the offset, the time in ms, the epoch, a new line, and the record.
+// parseMessage parses a message: "p", the offset, the time in ms, the epoch, a newline, and the record.
 func parseMessage(text string) (*hub.Publication, error) {
 	head, rest, ok := strings.Cut(text, "\n")
 	parts := strings.Split(head, " ")
@@ -162,7 +162,7 @@ func parsePublication(offset, at, epoch, text string) (*hub.Publication, error) 
 	return p, nil
 }
 
-// receive takes a message of pub/sub. It does not wait.
+// receive handles a pub/sub message. It does not block.
 func (e *Engine) receive(topic, text string) {
 	if c, ok := e.subs.channelOf(topic); ok {
 		e.queueOf(c).push(item{channel: c, text: text})
@@ -186,14 +186,14 @@ func (e *Engine) queueOf(channel string) *queue {
 	return &e.shard[maphash.String(seed, channel)%deliverers]
 }
 
-// gap has channels be checked.
+// gap reports a gap in channels.
 func (e *Engine) gap(channels []string) {
 	for _, c := range channels {
 		e.queueOf(c).push(item{channel: c, gap: true})
 	}
 }
 
-// event hands an event over unless it was seen already: it may come by pub/sub and from the stream.
+// event queues an event unless it was seen before: it may be received by pub/sub and from the stream.
 func (e *Engine) event(id, body string) {
 	e.mu.Lock()
 	seen := e.lastSeen == "" || !later(id, e.lastSeen)
@@ -206,7 +206,7 @@ func (e *Engine) event(id, body string) {
 	}
 }
 
-// later reports whether an ID of the stream is behind another one.
+// later reports whether the stream ID a is after b.
 func later(a, b string) bool {
 	am, as, _ := strings.Cut(a, "-")
 	bm, bs, _ := strings.Cut(b, "-")
@@ -214,7 +214,7 @@ func later(a, b string) bool {
 	return less(bm, am) || am == bm && less(bs, as)
 }
 
-// catchUp reads the events that this node has missed. The first connection begins with those that follow it.
+// catchUp reads the events that this node has missed. On the first connection it starts at the newest event.
 func (e *Engine) catchUp(ctx context.Context, c rueidis.Client) error {
 	e.mu.Lock()
 	last := e.lastSeen

@@ -1,10 +1,10 @@
-// Package redisengine is the [hub.Engine] for nodes that share a Redis: publications travel by pub/sub, and the history, the keys,
-// the members and the positions are stored there. It implements every optional interface of package hub.
+// Package redisengine is the [hub.Engine] for nodes that share a Redis server. It distributes publications by pub/sub, and stores
+// the history, the keys, the members and the positions in Redis. It implements every optional interface of package hub.
 //
-// A publication is one script: it is appended to the history, counted, and published, or none of that. Offsets are dense. The epoch
-// is stored with the channel, so a Redis that has lost its data begins new epochs, of which subscribers are notified. What a Redis with a
-// file has lost of its last second, after a crash of the machine, cannot be noticed in that way: "appendfsync always" rules it out.
-// With sentinels, another primary begins new epochs.
+// A single script appends a publication to the history, assigns its offset, and publishes it. Offsets are contiguous. The epoch is
+// stored with the channel, so a Redis that has lost its data begins new epochs, of which subscribers are notified. If a Redis with
+// persistence loses the writes of its last second in a crash of the machine, that cannot be detected; "appendfsync always" prevents
+// it. With sentinels, a failover to another primary begins new epochs.
 package redisengine
 
 import (
@@ -25,21 +25,21 @@ import (
 	"github.com/handfast/handfast/internal/redisurl"
 )
 
-// Options says where the Redis is. URL is required.
+// Options configures an engine. URL is required.
 type Options struct {
-	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, or unix://PATH. The server has version 7.0 or
-	// newer. If it is a node of a cluster, the one that has the keys is used. With ?master_set=NAME the host is a sentinel, and
-	// each &addr=HOST:PORT another one: they name the server.
+	// URL is redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH. The server must have version 7.0 or
+	// later. If it is a node of a cluster, the engine connects to the node that has the keys. With ?master_set=NAME the host is a
+	// sentinel, and each &addr=HOST:PORT is another one: the sentinels provide the address of the primary.
 	URL string
 
-	// TLS replaces the settings that come with rediss://, unless it is nil.
+	// TLS replaces the default TLS settings of rediss://, unless it is nil.
 	TLS *tls.Config
 
-	// Prefix begins the names of all keys, so that several services can share a Redis. "" means "handfast". For a cluster it is in braces,
-	// such as "{handfast}", so that all keys are on one of its nodes.
+	// Prefix is the prefix of all keys, so that several services can share a Redis server. "" means "handfast". For a cluster it
+	// must be in braces, such as "{handfast}", so that all keys are on one node.
 	Prefix string
 
-	// Warn is called when the server is set up in a way that may lose data. nil means that this is not reported.
+	// Warn is called if the configuration of the server may cause loss of data. If nil, that is not reported.
 	Warn func(text string)
 }
 
@@ -47,21 +47,21 @@ type Options struct {
 type Engine struct {
 	o    Options
 	find finder
-	id   string // of this node, for its probes
+	id   string // identifies this node, for its probes
 
 	subs  table
 	shard [deliverers]queue
 
 	mu       sync.Mutex
 	conn     rueidis.Client // nil while not connected
-	why      error          // there is no conn; nil while there was no reason yet
-	ready    chan struct{}  // closed when conn is there
+	why      error          // the reason why conn is nil; nil if none is known
+	ready    chan struct{}  // closed when conn is set
 	running  bool
-	lastSeen string // the ID of the last event that was seen; "" before the first connection
+	lastSeen string // the ID of the last event that was received; "" before the first connection
 	probes   map[string]chan struct{}
-	mine     map[string]bool // leases that this node has taken
+	mine     map[string]bool // the leases that this node has acquired
 
-	slots chan struct{} // bounds the calls under way
+	slots chan struct{} // limits concurrent calls
 	calls sync.WaitGroup
 }
 
@@ -78,15 +78,15 @@ var (
 
 const (
 	dialTimeout = 2 * time.Second
-	maxCalls    = 4096 // under way
+	maxCalls    = 4096 // concurrently
 	sweepEvery  = 250 * time.Millisecond
-	minPause    = 50 * time.Millisecond // before the server is tried again
+	minPause    = 50 * time.Millisecond // before reconnecting
 	maxPause    = 2 * time.Second
-	keep        = 30 * 24 * time.Hour // of an epoch, after the history of the channel has gone, and of positions
-	bufferSize  = 64 << 10            // bytes, of each connection and direction
+	keep        = 30 * 24 * time.Hour // how long an epoch is kept after the history of its channel has expired
+	bufferSize  = 64 << 10            // in bytes, for each connection and direction
 )
 
-// New returns an Engine. Its error is about the options: Run is what reaches the server.
+// New returns an Engine. It checks the options; only Run connects to the server.
 func New(o Options) (*Engine, error) {
 	c, err := redisurl.Parse(o.URL)
 	if err != nil {
@@ -101,7 +101,7 @@ func New(o Options) (*Engine, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second} // a silent server is noticed after about three seconds
+	c.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: time.Second} // so that a dead connection is noticed after about three seconds
 	c.ConnWriteTimeout = dialTimeout
 	c.ClientName = "handfast"
 	c.ForceSingleClient, c.DisableCache, c.DisableRetry, c.AlwaysPipelining = true, true, true, true
@@ -114,8 +114,8 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Run implements [hub.Engine]. It ends with an error when the server is too old, or a cluster and the prefix is not for one, or
-// refuses the password.
+// Run implements [hub.Engine]. It returns an error if the server is too old, if it is a cluster and the prefix is not suitable for
+// that, or if the server refuses the password.
 func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 	e.mu.Lock()
 	if e.running {
@@ -140,7 +140,7 @@ func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 	return err
 }
 
-// fatalError is one that another attempt does not change.
+// fatalError is an error that retrying does not resolve.
 type fatalError struct{ error }
 
 func (e *Engine) stayConnected(ctx context.Context) error {
@@ -172,7 +172,7 @@ func (e *Engine) stayConnected(ctx context.Context) error {
 	}
 }
 
-// session is one connection: from dialing to its loss.
+// session runs one connection, from dialing to its loss.
 func (e *Engine) session(ctx context.Context, up func()) error {
 	o, err := e.find.server(ctx)
 	if err != nil {
@@ -209,7 +209,7 @@ func (e *Engine) session(ctx context.Context, up func()) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	defer context.AfterFunc(ctx, dedicated.Close)() // which ends a call that waits
+	defer context.AfterFunc(ctx, dedicated.Close)() // interrupts a blocked call
 	wg.Go(func() { fail(e.subs.write(ctx, dedicated, e.find.clustered.Load())) })
 	fresh, err := e.resume(ctx, client, ended, lost)
 	if err != nil {
@@ -237,8 +237,8 @@ func cmpErr(err error) error {
 	return err
 }
 
-// resume waits until everything is subscribed to that is wanted, and catches up with the events. It returns the channels that were
-// subscribed to before.
+// resume waits until all wanted topics are subscribed to, and reads the missed events. It returns the channels that were subscribed
+// to on an earlier connection.
 func (e *Engine) resume(ctx context.Context, c rueidis.Client, ended, lost <-chan error) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*dialTimeout)
 	defer cancel()
@@ -255,7 +255,7 @@ func (e *Engine) resume(ctx context.Context, c rueidis.Client, ended, lost <-cha
 	return before, e.catchUp(ctx, c)
 }
 
-// setConn lets calls through, or has them wait.
+// setConn sets the connection for calls; with nil, calls wait for the next one.
 func (e *Engine) setConn(c rueidis.Client) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -267,7 +267,7 @@ func (e *Engine) setConn(c rueidis.Client) {
 	}
 }
 
-// do makes a call once there is a connection. It returns with ctx at the latest, whatever the server does.
+// do makes a call when there is a connection. It returns when ctx ends, even if the server does not answer.
 func (e *Engine) do(ctx context.Context, what string, f func(context.Context, rueidis.Client) rueidis.RedisResult) (rueidis.RedisResult, error) {
 	var c rueidis.Client
 	for c == nil {
@@ -283,7 +283,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 			case <-ctx.Done():
 				err := ctx.Err()
 				e.mu.Lock()
-				why := e.why // as of now: the first attempt may have failed since the call began
+				why := e.why // read now, because the first attempt may have failed during this call
 				e.mu.Unlock()
 				if why != nil {
 					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why belongs to no call
@@ -299,7 +299,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
 	}
 	answer := make(chan rueidis.RedisResult, 1)
-	go func() { // ends with the connection at the latest
+	go func() { // ends at the latest with the connection
 		defer e.calls.Done()
 		defer func() { <-e.slots }()
 		answer <- f(ctx, c)
@@ -322,7 +322,7 @@ func (e *Engine) run(ctx context.Context, what string, s *lua, args ...string) (
 	})
 }
 
-// check looks at what kind of server it is.
+// check checks the version and the configuration of the server.
 func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
@@ -359,7 +359,7 @@ func (e *Engine) firstTime() bool {
 	return e.lastSeen == ""
 }
 
-// refused has an error about credentials end Run.
+// refused makes an error about the credentials fatal.
 func refused(err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && (strings.HasPrefix(r.Error(), "WRONGPASS") || strings.HasPrefix(r.Error(), "NOAUTH") ||
 		strings.HasPrefix(r.Error(), "NOPERM")) {
@@ -368,7 +368,7 @@ func refused(err error) error {
 	return err
 }
 
-// keepSweeping has what is due done until the server does not answer.
+// keepSweeping runs sweepScript periodically, until it fails.
 func (e *Engine) keepSweeping(ctx context.Context, c rueidis.Client) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()

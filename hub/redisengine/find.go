@@ -11,16 +11,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// finder finds the server. The goroutine that connects uses it; any other reads clustered.
+// finder finds the address of the server. Only the goroutine that connects uses it, but any goroutine may read clustered.
 type finder struct {
-	client    rueidis.ClientOption // as the URL says
+	client    rueidis.ClientOption // from the URL
 	prefix    string               // of all keys
 	clustered atomic.Bool          // the server is a node of a cluster
 	others    []string             // addresses of nodes of that cluster
 }
 
-// server returns how to reach the server: the one that the URL names, or the one that sentinels, or nodes of a cluster, name as the primary
-// by now.
+// server returns the options for connecting to the server: the one in the URL, or the current primary according to the sentinels or
+// the nodes of a cluster.
 func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
 	o, who, find := f.client, "sentinel", f.bySentinel
 	if f.clustered.Load() {
@@ -39,7 +39,7 @@ func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
 	return o, errors.Join(all...)
 }
 
-// ask asks a sentinel, or a node of a cluster. It is tried with the password of the server, and without one.
+// ask asks a sentinel or a node of a cluster. It tries with the credentials of the server, and then without.
 func (f *finder) ask(ctx context.Context, one string, find func(context.Context, rueidis.Client, string) (string, error)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()
@@ -73,7 +73,7 @@ func (f *finder) bySentinel(ctx context.Context, c rueidis.Client, _ string) (st
 	return net.JoinHostPort(parts[0], parts[1]), nil
 }
 
-// at returns the options for one address.
+// at returns the options for a single address.
 func at(o rueidis.ClientOption, addr string) rueidis.ClientOption {
 	o.InitAddress, o.Sentinel = []string{addr}, rueidis.SentinelOption{}
 	if o.TLSConfig != nil {
@@ -83,20 +83,20 @@ func at(o rueidis.ClientOption, addr string) rueidis.ClientOption {
 	return o
 }
 
-// promoted begins new epochs when the server is another primary than before: replication is not waited for, so that what was
-// acknowledged last may be lost, and its offsets given again. info is the server's.
+// promoted begins new epochs when the primary has changed: replication is asynchronous, so the last acknowledged writes may be
+// lost, and their offsets would be assigned again. info is the INFO of the server.
 func (f *finder) promoted(ctx context.Context, c rueidis.Client, info map[string]string) error {
 	if f.client.Sentinel.MasterSet == "" && !f.clustered.Load() {
 		return nil
 	}
 	if role := info["role"]; role != "master" {
-		return fmt.Errorf("the server that was named as the primary is a %s", role) // a failover is under way
+		return fmt.Errorf("the server that was named as the primary is a %s", role) // a failover is in progress
 	}
 	return promotedScript.exec(ctx, c, f.clustered.Load(), f.prefix, info["master_replid"]).Error()
 }
 
-// promotedScript deletes the meta key of every channel, without which a channel has a new epoch, when the server has another
-// replication ID.
+// promotedScript deletes the meta key of every channel if the server has another replication ID. A channel without that key begins
+// a new epoch.
 var promotedScript = script(`
 local old = redis.call('GET', global('replid'))
 if old == ARGV[2] then return 0 end

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/hub/internal/record"
 )
 
-// Lease implements [hub.Presence]. A lease that this node has taken and that the server does not know any more has lost its entries:
-// it has ended.
+// Lease implements [hub.Presence]. A lease that this node has acquired but the server no longer knows has lost its entries, so it
+// has ended.
 func (e *Engine) Lease(ctx context.Context, lease string, ttl time.Duration) error {
 	e.mu.Lock()
 	renew := ""
@@ -32,7 +32,7 @@ func (e *Engine) Lease(ctx context.Context, lease string, ttl time.Duration) err
 	return err
 }
 
-// leased returns ErrLeaseEnded if that is the answer.
+// leased returns ErrLeaseEnded if the server answers that the lease has ended.
 func (e *Engine) leased(r rueidis.RedisResult, err error) error {
 	if err != nil {
 		return err
@@ -75,11 +75,11 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 	return nil
 }
 
-// entriesTogether is how many entries are read by one call.
+// entriesTogether is how many entries one call reads.
 const entriesTogether = 64
 
-// Entries implements [hub.Presence]. A cursor is a lease and how far its entries are read. A page ends with the few entries with which
-// it has enough.
+// Entries implements [hub.Presence]. A cursor consists of a lease and the cursor of HSCAN in its entries. A page may slightly
+// exceed its limits, because it includes all entries of the last call.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	r, err := e.run(ctx, "reading members", livingScript, channel)
 	if err != nil {
@@ -95,7 +95,7 @@ func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int)
 	from, scan, _ := strings.Cut(cursor, " ")
 	at, _ := strconv.ParseUint(scan, 10, 64)
 	bytes := 0
-	seen := map[string]bool{} // HSCAN may name a field twice
+	seen := map[string]bool{} // HSCAN may return a field twice
 	for i, lease := range leases {
 		if lease < from {
 			continue
@@ -133,7 +133,7 @@ func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int)
 	return es, "", nil
 }
 
-// scan reads some entries of a lease.
+// scan reads some of the entries of a lease.
 func (e *Engine) scan(ctx context.Context, channel, lease string, at uint64, limit int) (es []hub.Entry, next uint64, err error) {
 	r, err := e.do(ctx, "reading members", func(ctx context.Context, c rueidis.Client) rueidis.RedisResult {
 		return c.Do(ctx, c.B().Hscan().Key(e.subs.topicOf(channel)+":who:"+lease).Cursor(at).Count(int64(limit)).Build())

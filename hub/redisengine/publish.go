@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	pageSize  = 500     // publications read by one call; see also pageBytes
-	maxOffset = 1 << 53 // the largest number that a script knows exactly
+	pageSize  = 500     // publications that one call reads; see also pageBytes
+	maxOffset = 1 << 53 // the largest number that a Lua script represents exactly
 )
 
-// pageBytes is how many bytes a script reads before its answer ends.
+// pageBytes is the size at which a script ends its answer.
 var pageBytes = strconv.Itoa(hub.PageBytes)
 
 var errAnswer = errors.New("redisengine: an answer of another form")
@@ -70,7 +70,7 @@ func (e *Engine) PublishAll(ctx context.Context, channel string, ps []*hub.Publi
 	return done.Position, err
 }
 
-// parsePublished reads the answer of a script that publishes.
+// parsePublished parses the answer of a script that publishes.
 func parsePublished(r rueidis.RedisResult) (hub.Published, error) {
 	parts, err := r.ToArray()
 	if err != nil || len(parts) != 2 {
@@ -91,7 +91,7 @@ func parsePublished(r rueidis.RedisResult) (hub.Published, error) {
 	return done, nil
 }
 
-// atLeast has a time that is set be no less than the server's unit of time.
+// atLeast rounds a nonzero duration up to the resolution of the server.
 func atLeast(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
@@ -99,7 +99,7 @@ func atLeast(d time.Duration) time.Duration {
 	return max(d, time.Millisecond)
 }
 
-// parsePosition reads "OFFSET EPOCH".
+// parsePosition parses "OFFSET EPOCH".
 func parsePosition(text string) (p hub.Position, err error) {
 	offset, epoch, _ := strings.Cut(text, " ")
 	p.Epoch = epoch
@@ -125,7 +125,7 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 		switch {
 		case first:
 			page.Top, page.Err, end = part.Top, part.Err, part.Top.Offset
-		case part.Err != nil: // the history is trimmed faster than it is read, or was lost
+		case part.Err != nil: // the history was lost, or is trimmed faster than it is read
 			return hub.HistoryPage{Top: part.Top, Err: part.Err}, nil //nolint:nilerr // it is the page that has the error
 		}
 		var last uint64
@@ -145,7 +145,8 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 	}
 }
 
-// historyPart makes one call. more reports whether there may be further publications: it has as many as asked for, or hub.PageBytes.
+// historyPart makes one call. more reports whether there may be further publications: the part is as large as requested, or has
+// hub.PageBytes.
 func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Position, limit int, reverse bool) (page hub.HistoryPage, more bool, err error) {
 	offset, epoch, back := "", "", ""
 	if since != nil {
@@ -192,7 +193,7 @@ func (e *Engine) Trim(ctx context.Context, channel string, through uint64) error
 	return err
 }
 
-// Snapshot implements [hub.Keyed]: in the order of the keys. A limit of 0 or less means 1,000.
+// Snapshot implements [hub.Keyed]: publications are sorted by key. A limit of 0 or less means 1,000.
 func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
 	if limit <= 0 {
 		limit = 1000
@@ -249,8 +250,8 @@ func (e *Engine) Probe(ctx context.Context) error {
 	}
 }
 
-// SavePosition implements [hub.Positions]. The positions of a channel are kept for
-// [hub.PositionKept] after the last of them was saved.
+// SavePosition implements [hub.Positions]. The positions of a channel are kept for [hub.PositionKept] after the last of them was
+// saved.
 func (e *Engine) SavePosition(ctx context.Context, channel, device string, p hub.Position) error {
 	_, err := e.run(ctx, "saving a position", saveScript, channel, device, p.Epoch, fmt.Sprintf("%020d", p.Offset), millis(hub.PositionKept))
 	return err

@@ -7,8 +7,8 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// The scripts. Each is one step for Redis, with its own clock. Offsets are dense: HINCRBY gives them, and they are the IDs of the
-// stream that is the log. ARGV[1] is the prefix of all keys, ARGV[2] the channel or the lease.
+// The scripts. Redis executes each script atomically, and provides the clock. Offsets are contiguous: HINCRBY assigns them, and
+// they are the IDs of the stream that contains the history. ARGV[1] is the prefix of all keys, ARGV[2] the channel or the lease.
 //
 // The keys of a channel, {C}:
 //
@@ -24,8 +24,8 @@ import (
 //	subs    hash: lease, number of subscribers
 //	read    hash: device, position
 //
-// And of all: leases and ended (sorted sets by time), held:L (the channels of a lease), cleanup (list of ended leases), events
-// (stream of what every node is to hear), expiring (sorted set: channel, when its next key expires), occupied (sorted set),
+// The global keys are: leases and ended (sorted sets by time), held:L (the channels of a lease), cleanup (list of ended leases),
+// events (stream of the events for all nodes), expiring (sorted set: channel, when its next key expires), occupied (sorted set),
 // claim:KEY, swept and grace.
 const library = `
 local function now()
@@ -121,7 +121,7 @@ func script(body string) *lua {
 	return &lua{rueidis.NewLuaScript(text), rueidis.NewLuaScript(strings.ReplaceAll(text, "'PUBLISH'", "'SPUBLISH'"))}
 }
 
-// exec runs the script. On a node of a cluster, what it publishes goes to those who have subscribed there, and not to all nodes.
+// exec runs the script. On a node of a cluster, its messages are published to sharded channels, and not to all nodes.
 func (l *lua) exec(ctx context.Context, c rueidis.Client, clustered bool, args ...string) rueidis.RedisResult {
 	if clustered {
 		return l.sharded.Exec(ctx, c, nil, args)
@@ -129,7 +129,7 @@ func (l *lua) exec(ctx context.Context, c rueidis.Client, clustered bool, args .
 	return l.single.Exec(ctx, c, nil, args)
 }
 
-// publishing returns the command that publishes text likewise.
+// publishing returns the command that publishes text, to a sharded channel on a node of a cluster.
 func publishing(c rueidis.Client, clustered bool, topic, text string) rueidis.Completed {
 	if clustered {
 		return c.B().Spublish().Channel(topic).Message(text).Build()
@@ -137,7 +137,7 @@ func publishing(c rueidis.Client, clustered bool, topic, text string) rueidis.Co
 	return c.B().Publish().Channel(topic).Message(text).Build()
 }
 
-// publishScript publishes. Its answer is what became of it, and the position as "OFFSET EPOCH".
+// publishScript publishes a record. It answers with the result, and the position as "OFFSET EPOCH".
 var publishScript = script(`
 local c, topic, record, fresh, keep = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local size, age, id, idTTL, expect = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11]
@@ -172,8 +172,8 @@ end
 redis.call('PUBLISH', topic, m)
 return {0, at}`)
 
-// publishAllScript publishes several records behind an offset, or none of them. Its answer is as that of publishScript, with the
-// position of the last.
+// publishAllScript publishes several records after an offset, or none of them. It answers like publishScript, with the position of
+// the last.
 var publishAllScript = script(`
 local c, topic, fresh, keep = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local size, age, expect = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
@@ -186,8 +186,9 @@ for i = 9, #ARGV do
 end
 return {0, int(last) .. ' ' .. epoch}`)
 
-// historyScript reads a page: the position, whether it may begin behind since, and offsets, times and records. It ends with the
-// record with which it has enough bytes. It reads the log by few, since what it has read is in the memory of Redis until it ends.
+// historyScript reads a page: the position, whether the page may begin after since, and offsets, times and records. It ends with
+// the record that reaches the size limit. It reads the log in small parts, because Redis keeps what a script has read in memory
+// until the script ends.
 var historyScript = script(`
 local c, fresh, keep, since, epochOf, limit, reverse, bytes = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
 local epoch, last, _, age = where(c, fresh, keep)
@@ -232,7 +233,7 @@ while limit > 0 and bytes > 0 do
 end
 return reply`)
 
-// snapshotScript reads a page of keys behind a cursor, which ends before the key that it has no room for.
+// snapshotScript reads a page of keys after a cursor. The page ends before the first key that does not fit.
 var snapshotScript = script(`
 local c, fresh, keep, cursor, limit, bytes = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local epoch, last = where(c, fresh, keep)
@@ -299,7 +300,7 @@ end
 redis.call('PUBLISH', topic, 'e' .. table.concat(out))
 return 1`)
 
-// livingScript returns the leases with entries in a channel.
+// livingScript returns the leases that have entries in a channel.
 var livingScript = script(`
 local t, reply = now(), {}
 for _, l in ipairs(redis.call('SMEMBERS', key(ARGV[2], 'leases'))) do
@@ -325,7 +326,7 @@ for i = 3, #ARGV, 2 do
 end
 return 1`)
 
-// occupiedScript returns where to go on, "" at the end, and channels with their subscribers.
+// occupiedScript returns the name to continue after, or "" at the end, and channels with their subscribers.
 var occupiedScript = script(`
 local prefix, after, limit = ARGV[2], ARGV[3], tonumber(ARGV[4])
 local from = '[' .. prefix
@@ -351,7 +352,7 @@ var broadcastScript = script(`
 event(ARGV[2])
 return 1`)
 
-// saveScript remembers a position: its offset has leading zeros.
+// saveScript saves a position. Its offset has leading zeros.
 var saveScript = script(`
 local c, device, epoch, offset, keep = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local old = redis.call('HGET', key(c, 'read'), device)
@@ -360,7 +361,8 @@ redis.call('HSET', key(c, 'read'), device, offset .. ' ' .. epoch)
 redis.call('PEXPIRE', key(c, 'read'), keep)
 return 1`)
 
-// sweepScript ends leases, removes what they held, and expires keys: some of each. It returns whether there is more to do.
+// sweepScript ends leases, removes what was stored under them, and expires keys, a limited number of each. It returns whether there
+// is more to do.
 var sweepScript = script(`
 local fresh, keep = ARGV[2], tonumber(ARGV[3])
 local t, more = now(), 0

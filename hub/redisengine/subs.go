@@ -13,29 +13,29 @@ func jitter(n int64) int64 { return rand.Int64N(max(n, 1)) }
 
 const namesTogether = 500 // in one command
 
-// table is what is subscribed to, and what is to be. It outlives connections.
+// table holds the current and the wanted subscriptions. It outlives connections.
 type table struct {
 	prefix string
 
 	mu         sync.Mutex
 	byTopic    map[string]*sub
-	dirty      []string // topics to be looked at by write
+	dirty      []string // topics that write has to check
 	wake       chan struct{}
 	connected  bool
 	generation int
 }
 
-// sub is one topic.
+// sub is the state of one topic.
 type sub struct {
 	wanted  bool
-	sent    bool // what was asked of this connection last
-	is      bool // what the server said last
-	pending int  // commands without an answer
-	before  bool // it was subscribed to on the connection before
+	sent    bool // the last command on this connection was to subscribe
+	is      bool // subscribed, according to the server
+	pending int  // commands that were not answered yet
+	before  bool // it was subscribed to on an earlier connection
 	waiters []*waiter
 }
 
-// waiter waits for topics.
+// waiter waits until topics are subscribed to.
 type waiter struct {
 	left int
 	done chan struct{}
@@ -45,10 +45,10 @@ func (t *table) init(prefix string) {
 	t.prefix, t.byTopic, t.wake = prefix, map[string]*sub{}, make(chan struct{}, 1)
 }
 
-// topicOf returns where a channel is published.
+// topicOf returns the topic of a channel.
 func (t *table) topicOf(channel string) string { return t.prefix + ":{" + channel + "}" }
 
-// channelOf is its inverse; ok is false for a topic of another kind.
+// channelOf is the inverse of topicOf; ok is false for other topics.
 func (t *table) channelOf(topic string) (channel string, ok bool) {
 	rest, ok := strings.CutPrefix(topic, t.prefix+":{")
 	if !ok {
@@ -57,7 +57,7 @@ func (t *table) channelOf(topic string) (channel string, ok bool) {
 	return strings.CutSuffix(rest, "}")
 }
 
-// add wants topics, and returns a channel that is closed when they are subscribed to.
+// add adds topics to the wanted ones, and returns a waiter whose done is closed when they are subscribed to.
 func (t *table) add(topics []string) *waiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -90,7 +90,7 @@ func (t *table) stir() {
 	}
 }
 
-// drop no longer wants topics.
+// drop removes topics from the wanted ones.
 func (t *table) drop(topics []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,7 +109,7 @@ func (t *table) drop(topics []string) {
 	t.stir()
 }
 
-// release lets go of those that wait.
+// release releases the waiters of a topic.
 func (s *sub) release() {
 	for _, w := range s.waiters {
 		if w.left--; w.left == 0 {
@@ -119,7 +119,7 @@ func (s *sub) release() {
 	s.waiters = nil
 }
 
-// forget has a waiter not be counted any more.
+// forget removes a waiter from topics.
 func (t *table) forget(w *waiter, topics []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -135,7 +135,7 @@ func (t *table) forget(w *waiter, topics []string) {
 	}
 }
 
-// connect begins a connection.
+// connect marks the beginning of a connection, and returns its generation.
 func (t *table) connect() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,7 +151,7 @@ func (t *table) connect() int {
 	return t.generation
 }
 
-// disconnect notes that nothing is subscribed to any more.
+// disconnect marks the end of a connection: nothing is subscribed to.
 func (t *table) disconnect() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -167,8 +167,8 @@ func (t *table) disconnect() {
 	}
 }
 
-// want wants topics of the engine's own, and waits for all that are wanted. before are the channels that were subscribed to on the
-// connection before.
+// want adds the engine's own topics, and returns a channel that is closed when all wanted topics are subscribed to. before has the
+// channels that were subscribed to on an earlier connection.
 func (t *table) want(own ...string) (done <-chan struct{}, before []string) {
 	t.mu.Lock()
 	all := own
@@ -184,7 +184,7 @@ func (t *table) want(own ...string) (done <-chan struct{}, before []string) {
 	return t.add(all).done, before
 }
 
-// confirm notes what the server has said.
+// confirm records the server's answer to a command.
 func (t *table) confirm(generation int, is bool, topic string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,7 +192,7 @@ func (t *table) confirm(generation int, is bool, topic string) {
 	if s == nil || generation != t.generation {
 		return
 	}
-	s.before = s.before || s.is && !is && s.wanted // a node of a cluster ends what is subscribed to when it gives away the slot
+	s.before = s.before || s.is && !is && s.wanted // a node of a cluster ends subscriptions when it gives away the slot
 	s.is = is
 	s.pending = max(0, s.pending-1)
 	switch {
@@ -204,7 +204,7 @@ func (t *table) confirm(generation int, is bool, topic string) {
 	}
 }
 
-// next returns the topics of the next commands.
+// next returns the topics for the next commands.
 func (t *table) next() (subscribe, unsubscribe []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -232,7 +232,7 @@ func (t *table) next() (subscribe, unsubscribe []string) {
 	return subscribe, unsubscribe
 }
 
-// write sends the commands. On a node of a cluster, the subscriptions are to what is published there.
+// write sends the commands. On a node of a cluster it subscribes to sharded channels.
 func (t *table) write(ctx context.Context, c rueidis.DedicatedClient, clustered bool) error {
 	for {
 		select {
