@@ -10,6 +10,7 @@ import (
 func Mask(b []byte, key [4]byte) [4]byte {
 	k := binary.LittleEndian.Uint32(key[:])
 	wide := uint64(k)<<32 | uint64(k)
+	b = b[maskWide(b, wide):]
 	for len(b) >= 64 { // eight words a round: what the compiler turns into the fewest bounds checks
 		v := b[:64:64]
 		binary.LittleEndian.PutUint64(v[0:], binary.LittleEndian.Uint64(v[0:])^wide)

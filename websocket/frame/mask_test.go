@@ -32,14 +32,14 @@ func pattern(n int) []byte {
 
 var testKeys = [][4]byte{{}, {0x37, 0xfa, 0x21, 0x3d}, {1, 2, 3, 4}, {0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0x80}}
 
-// Every length up to several blocks, at every alignment of the memory, without a touch of the bytes around it.
+// Every length up to several blocks, those of assembly included, at every alignment of the memory, without a touch of the bytes around it.
 func TestRFC6455_5_3_Mask(t *testing.T) {
 	const around = 16
 	for _, key := range testKeys {
-		for length := range 260 {
+		for length := range 400 {
 			plain := pattern(length)
 			want, next := naiveMask(plain, key), turned(key, length)
-			for align := range 8 {
+			for align := 0; align < 32; align += 3 {
 				buf := bytes.Repeat([]byte{0xee}, around+align+length+around)
 				b := buf[around+align:][:length:length]
 				copy(b, plain)
@@ -65,7 +65,7 @@ func TestRFC6455_5_3_Mask(t *testing.T) {
 // A payload in several slices is masked as one, wherever it is cut.
 func TestRFC6455_5_3_MaskGoesOn(t *testing.T) {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
-	for _, length := range []int{1, 4, 7, 8, 9, 63, 64, 65, 72, 150} {
+	for _, length := range []int{1, 4, 7, 8, 9, 63, 64, 65, 72, 150, 300} {
 		plain := pattern(length)
 		want := naiveMask(plain, key)
 		for i := range length + 1 {
@@ -85,6 +85,7 @@ func TestRFC6455_5_3_MaskGoesOn(t *testing.T) {
 // FuzzMask: Mask does what the RFC says, twice is nothing, and where the payload is cut does not matter.
 func FuzzMask(f *testing.F) {
 	f.Add([]byte("Hello"), []byte{0x37, 0xfa, 0x21, 0x3d}, uint16(2))
+	f.Add(pattern(600), []byte{0x37, 0xfa, 0x21, 0x3d}, uint16(301))
 	f.Fuzz(func(t *testing.T, plain, keyBytes []byte, cut uint16) {
 		var key [4]byte
 		copy(key[:], keyBytes)
@@ -106,7 +107,7 @@ func FuzzMask(f *testing.F) {
 }
 
 func BenchmarkMask(b *testing.B) {
-	for _, size := range []int{16, 64, 125, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10} {
+	for _, size := range []int{16, 64, 125, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10} {
 		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
 			buf := pattern(size)
 			key := [4]byte{0x37, 0xfa, 0x21, 0x3d}

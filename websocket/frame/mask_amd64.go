@@ -1,0 +1,22 @@
+//go:build !purego
+
+package frame
+
+// maskWide masks the beginning of b with key, which is the mask twice, and returns the number of bytes masked. For short payloads and
+// on processors without AVX2 that is 0: the loops of Mask do the work.
+func maskWide(b []byte, key uint64) int {
+	if len(b) < 256 || !hasAVX2 {
+		return 0
+	}
+	return maskAVX2(b, key)
+}
+
+var hasAVX2 = detectAVX2()
+
+// detectAVX2 reports whether the processor has AVX2 and the system saves the registers for it.
+func detectAVX2() bool
+
+// maskAVX2 masks the blocks of 128 bytes in b, which has at least one, and returns their length. Like copy, it is not preempted.
+//
+//go:noescape
+func maskAVX2(b []byte, key uint64) int

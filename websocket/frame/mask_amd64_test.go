@@ -1,0 +1,14 @@
+//go:build !purego
+
+package frame
+
+import "testing"
+
+// Processors without AVX2 mask in Go.
+func TestRFC6455_5_3_MaskWithoutAVX2(t *testing.T) {
+	old := hasAVX2
+	t.Cleanup(func() { hasAVX2 = old })
+	hasAVX2 = false
+	TestRFC6455_5_3_Mask(t)
+	TestRFC6455_5_3_MaskGoesOn(t)
+}
