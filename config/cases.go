@@ -6,36 +6,36 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Case is a question to the rules of an endpoint and the answer that they should give: one test of "handfast config test".
+// Case is a request to the rules of an endpoint with the expected decision: one test of "handfast config test".
 type Case struct {
-	// What it is about.
+	// The subject of the test.
 	Name string `yaml:"name"`
 
-	// The endpoint's name. Empty: the only one that there is.
+	// The name of the endpoint. Empty means the only endpoint.
 	Endpoint string `yaml:"endpoint"`
 
-	// The identity's subject. Empty: a client without a credential.
+	// The subject of the identity. Empty means a client without a credential.
 	User string `yaml:"user"`
 
-	// How it was found out who the client is: jwt, apikey, basic, ticket, certificate, forward, signin.
+	// The method that has authenticated the client: jwt, apikey, basic, ticket, certificate, forward, signin.
 	Method string `yaml:"method"`
 
 	// The other claims of the credential.
 	Claims map[string]any `yaml:"claims"`
 
-	// What the client wants to do.
+	// The action that the client wants to take.
 	Do string `yaml:"do" default:"connect" enum:"connect|subscribe|publish"`
 
-	// The channel that it is about.
+	// The channel of the action.
 	Channel string `yaml:"channel"`
 
-	// The decision that is right.
+	// The expected decision.
 	Expect string `yaml:"expect" required:"true" enum:"allow|deny"`
 
-	Pos Pos // where it begins in its file
+	Pos Pos // the beginning of the case in its file
 }
 
-// ParseCases reads a YAML list of cases, as strictly as a configuration is read. The error is an [*Error].
+// ParseCases parses a YAML list of cases, as strictly as a configuration. The error is an [*Error].
 func ParseCases(name string, document []byte) ([]Case, error) {
 	var cases []Case
 	t := tree.New(&cases)

@@ -6,16 +6,16 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Default returns the configuration of a server that nothing was said to: TLS with a development certificate on
-// localhost:8443, the page at /, and for everybody an echo at /echo, channels at /channels, streams at /streams/, /app/{key} for
-// Pusher-compatible clients, and the protocol of Centrifugo at /connection/websocket.
+// Default returns the configuration of a server without any settings: TLS with a development certificate on localhost:8443, the
+// page at /, and, for all clients, an echo at /echo, channels at /channels, streams at /streams/, /app/{key} for Pusher-compatible
+// clients, and the protocol of Centrifugo at /connection/websocket.
 func Default() *Config {
 	c := openToAll()
 	c.derive()
 	return c
 }
 
-// base is what a file begins with: nothing is served, and nothing that follows from the rest is there yet.
+// base is the configuration to which a file is applied: it has no endpoints, and derive was not called.
 func base() *Config {
 	c := &Config{}
 	tree.SetDefaults(c)
@@ -26,15 +26,15 @@ func base() *Config {
 	return c
 }
 
-// openToAll is base for a server without a file: an echo and channels for everybody, and the page to try them with. A file gets
-// none of them, so that one that was truncated opens nothing.
+// openToAll is the base of a server without a file: an echo and channels for all clients, and the page for trying them. A file does
+// not get these, so that a truncated file opens nothing.
 func openToAll() *Config {
 	c := base()
 	var e Endpoint
 	tree.SetDefaults(&e)
 	e.Name, e.Path, e.MaxMessage = "echo", "/echo", 16<<20
 	e.Target = Target{Kind: "echo", Settings: &Echo{}}
-	// Only the sender gets a message back, so that there is no secret to guess.
+	// A message is returned only to its sender, so there is no secret to guess.
 	e.Compression.Enabled, e.Compression.Takeover = true, true
 	e.Auth = []AuthRef{{Name: Anonymous}}
 	var ch Endpoint
@@ -75,7 +75,7 @@ func openToAll() *Config {
 	return c
 }
 
-// derive fills in what follows from the rest.
+// derive fills in defaults that depend on other values.
 func (c *Config) derive() {
 	for i := range c.Listen {
 		c.Listen[i].TLS.derive()
@@ -96,7 +96,7 @@ func (c *Config) derive() {
 	c.giveWay()
 }
 
-// giveWay changes defaults that do not go with a value that was given.
+// giveWay changes defaults that conflict with a value that was given.
 func (c *Config) giveWay() {
 	given := c.tree().Given
 	switch d := &c.Drain; {

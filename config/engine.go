@@ -12,8 +12,8 @@ type Engine struct {
 	Settings any    // a pointer to the settings of that kind, such as *MemoryEngine
 }
 
-// engines are the kinds that there are. A kind and its keys are in one file, engine_NAME.go, which registers them when the
-// program starts.
+// engines are the known kinds. Each kind has its own file with its keys, engine_NAME.go, which registers it when the program
+// starts.
 var engines []tree.Kind
 
 // registerEngine adds a kind of engine, whose settings are an S. The comment on S is the documentation of its key.
@@ -21,10 +21,10 @@ func registerEngine[S any](key string) {
 	engines = append(engines, tree.Kind{Key: key, Settings: reflect.TypeFor[S]()})
 }
 
-// Kinds returns the kinds that there are.
+// Kinds returns the known kinds.
 func (Engine) Kinds() []tree.Kind { return engines }
 
-// Engines returns the names of the kinds that there are, memory first.
+// Engines returns the names of the known kinds, memory first.
 func Engines() []string {
 	var names []string
 	for _, k := range engines {
@@ -33,7 +33,7 @@ func Engines() []string {
 	return names
 }
 
-// derive chooses the engine in memory if none is given.
+// derive sets the in-memory engine if none is given.
 func (e *Engine) derive() {
 	if e.Kind == "" {
 		*e = Engine{Kind: "memory", Settings: &MemoryEngine{}}

@@ -1,6 +1,6 @@
 package config
 
-// MemoryEngine is for one node. The state of channels is lost when the process exits.
+// MemoryEngine is for a single node. The state of channels is lost when the process exits.
 type MemoryEngine struct{}
 
 func init() { registerEngine[MemoryEngine]("memory") }

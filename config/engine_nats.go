@@ -64,7 +64,7 @@ type NATSCluster struct {
 	CA Path `yaml:"ca" example:"nodes-ca.pem"`
 }
 
-// nats checks the settings of the engine.
+// nats checks the settings of a NATSEngine.
 func (k *checker) nats(n *NATSEngine, path string) {
 	if !validName(strings.ToLower(n.Prefix)) {
 		k.Wrong(path+".prefix", tree.Quote(n.Prefix)+" cannot be used in the name of a stream", "letters, digits, - and _")

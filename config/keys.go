@@ -4,7 +4,7 @@ import "github.com/handfast/handfast/config/internal/tree"
 
 // Config is the configuration of a server. [Default] and [Load] return one; the zero value is not valid.
 //
-// It is not changed once it has been made. A reload makes another, and [Diff] says what is different.
+// It must not be changed once it was created. A reload creates another one, and [Diff] returns the differences.
 type Config struct {
 	// The addresses to listen on. Each has its own TLS; all of them serve the same endpoints.
 	Listen []Listen `yaml:"listen"`
@@ -62,7 +62,7 @@ type Config struct {
 	// How the server shuts down.
 	Drain Drain `yaml:"drain"`
 
-	source *tree.Tree // where the values come from; nil means all are defaults
+	source *tree.Tree // the sources of the values; nil if all are defaults
 }
 
 // HTTP limits a request until it is parsed. After that the limits of its endpoint apply.
@@ -77,7 +77,7 @@ type HTTP struct {
 	TLSTimeout Duration `yaml:"tls_timeout" default:"10s" min:"100ms" max:"5m"`
 }
 
-// Admin is the listener for those who run the server.
+// Admin is the listener for operators.
 type Admin struct {
 	// The address, host:port. The default host is 127.0.0.1; off means that there is no admin listener. An address that other
 	// machines can reach requires a token.
@@ -91,7 +91,7 @@ type Admin struct {
 	Pprof bool `yaml:"pprof" default:"false"`
 }
 
-// Store is where nodes keep what they must agree on. Exactly one of its keys is given.
+// Store holds the state that nodes share. Exactly one of its keys is given.
 type Store struct {
 	// The memory of this process: for one node; lost when it exits.
 	Memory *MemoryStore `yaml:"memory" only:"one"`
@@ -150,10 +150,10 @@ type Limits struct {
 	AuthCalls int `yaml:"auth_calls" default:"256" min:"0"`
 }
 
-// CountsLoopback reports whether limits.connections_per_address was given, so that it bounds programs of this machine, too.
+// CountsLoopback reports whether limits.connections_per_address was given, so that it limits programs on this machine, too.
 func (c *Config) CountsLoopback() bool { return c.tree().Given("limits.connections_per_address") }
 
-// Handshakes is the memory of what was refused.
+// Handshakes is the memory of rejected handshakes.
 type Handshakes struct {
 	// How many of the last rejected handshakes are kept, without credentials. 0 means none.
 	Keep int `yaml:"keep" default:"100" min:"0" max:"10000"`
@@ -168,7 +168,7 @@ type Log struct {
 	Level string `yaml:"level" default:"info" enum:"debug|info|warn|error"`
 }
 
-// Audit is the log of who did what. It never holds a credential.
+// Audit is the log of connections and of administrative actions. It never contains a credential.
 type Audit struct {
 	// The destination. file: the file named below, which is the default if it is set.
 	To string `yaml:"to" short:"true" default:"off" enum:"off|stdout|stderr|file"`

@@ -24,7 +24,7 @@ type App struct {
 	Secret Secret `yaml:"secret"`
 }
 
-// apps checks that no two applications have the same name, and that each has a secret.
+// apps checks that the IDs and keys of applications are unique, and that each application has a secret.
 func (k *checker) apps(all []App) {
 	ids, keys := map[string]int{}, map[string]int{}
 	for i, a := range all {
@@ -49,7 +49,7 @@ func (k *checker) apps(all []App) {
 	}
 }
 
-// validSegment reports whether a name can be a part of a path as it is.
+// validSegment reports whether a name can be used unchanged as a segment of a path.
 func validSegment(name string) bool {
 	if len(name) > 64 || name == "." || name == ".." {
 		return false
@@ -62,10 +62,10 @@ func validSegment(name string) bool {
 	return name != ""
 }
 
-// oneApp is implemented by the settings of targets that serve one application. Empty, it is the first one.
+// oneApp is implemented by the settings of targets for one application. Empty means the first one.
 type oneApp interface{ app() *string }
 
-// appOf checks that the application of a target is one that there is.
+// appOf checks that the application of a target exists.
 func (k *checker) appOf(t *Target, path string) {
 	one, ok := t.Settings.(oneApp)
 	if !ok {
@@ -74,7 +74,7 @@ func (k *checker) appOf(t *Target, path string) {
 	k.appNamed(*one.app(), tree.Join(tree.Join(path, t.Kind), "app"))
 }
 
-// appNamed checks that there is an application with an ID.
+// appNamed checks that an application with this ID exists.
 func (k *checker) appNamed(id, path string) {
 	known := map[string]bool{}
 	for _, a := range k.c.Apps {
@@ -89,7 +89,7 @@ func (k *checker) appNamed(id, path string) {
 	}
 }
 
-// deriveApps fills in the keys of applications, and the applications of targets and webhooks.
+// deriveApps sets the default keys of applications, and the default applications of targets and webhooks.
 func (c *Config) deriveApps() {
 	for i := range c.Apps {
 		if a := &c.Apps[i]; a.Key == "" {

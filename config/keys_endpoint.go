@@ -1,6 +1,6 @@
 package config
 
-// Endpoint is a path, who may use it, and what it does.
+// Endpoint is a path with the clients that may use it and a target.
 type Endpoint struct {
 	// The name in rules, logs and metrics. Empty means its path.
 	Name string `yaml:"name" id:"true" example:"chat"`
@@ -52,7 +52,7 @@ type Endpoint struct {
 	Expiry Expiry `yaml:"expiry"`
 }
 
-// Patterns returns the patterns of the requests that are the endpoint's, as net/http's ServeMux takes them.
+// Patterns returns the patterns of the endpoint's requests, for ServeMux of net/http.
 func (e *Endpoint) Patterns() []string {
 	if len(e.Hosts) == 0 {
 		return []string{e.Path}
@@ -67,7 +67,7 @@ func (e *Endpoint) Patterns() []string {
 // Anonymous is the name in an endpoint's auth that admits clients without a credential.
 const Anonymous = "anonymous"
 
-// Rule allows or denies. The first one that fits decides.
+// Rule allows or denies an action. The first rule that matches decides.
 type Rule struct {
 	// The condition, an expression (https://expr-lang.org/docs/language-definition): '"admin" in claims.roles', 'channel
 	// startsWith "team-" + user'. Its variables are user, method, claims, action, endpoint and channel. Empty means always.
@@ -84,8 +84,8 @@ type Rule struct {
 	Channels []string `yaml:"channels"`
 }
 
-// Compression says whether and how messages are compressed. It costs time and memory on both sides, and an attacker who can
-// choose a part of a message and see its length can guess the rest (the BREACH attack).
+// Compression is the compression of messages. It costs time and memory on both sides, and an attacker who can choose a part of a
+// message and see its length can guess the rest (the BREACH attack).
 type Compression struct {
 	// Whether compression is negotiated with clients.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
@@ -97,7 +97,7 @@ type Compression struct {
 	Threshold Bytes `yaml:"threshold" default:"128" min:"0"`
 }
 
-// EndpointLimits are the bounds of one endpoint. 0 means only the server's limit.
+// EndpointLimits are the limits of one endpoint. 0 means that only the server's limit applies.
 type EndpointLimits struct {
 	// How many WebSockets may be open; further ones are answered with 503.
 	Connections int `yaml:"connections" default:"0" min:"0"`
@@ -123,7 +123,7 @@ type EndpointLimits struct {
 	Burst Duration `yaml:"burst" default:"2s" min:"100ms" max:"10m"`
 }
 
-// Sending reports whether what a client sends is limited.
+// Sending reports whether the messages of clients are limited.
 func (l *EndpointLimits) Sending() bool { return l.MessagesPerSecond > 0 || l.BytesPerSecond > 0 }
 
 // Expiry is the handling of connections whose credential expires or is revoked.

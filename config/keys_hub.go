@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Hub is the rules of channels, for all endpoints that have channels.
+// Hub has the settings of channels, for all endpoints with channels.
 type Hub struct {
 	// The engine that connects the nodes and stores the state of channels. A single word is an engine with its defaults: "engine:
 	// memory". Empty means memory.
@@ -20,7 +20,7 @@ type Hub struct {
 	Namespaces []Namespace `yaml:"namespaces"`
 }
 
-// Namespace is the rules of the channels whose names begin with a prefix.
+// Namespace has the settings of the channels whose names begin with a prefix.
 type Namespace struct {
 	// The prefix of the names, such as "chat:". Empty means all channels.
 	Prefix string `yaml:"prefix" example:"\"chat:\""`
@@ -61,7 +61,7 @@ type Namespace struct {
 	Trace float64 `yaml:"trace" default:"0" min:"0" max:"1"`
 }
 
-// namespaces checks that no two namespaces are for the same channels, and that what they say fits together.
+// namespaces checks that no two namespaces have the same prefix, and that their settings are consistent.
 func (k *checker) namespaces(all []Namespace) {
 	seen := map[string]int{}
 	for i, n := range all {
@@ -76,7 +76,7 @@ func (k *checker) namespaces(all []Namespace) {
 	}
 }
 
-// derive adds the rules of all channels if there are none, and the engine.
+// derive adds a namespace for all channels if there is none, and the default engine.
 func (h *Hub) derive() {
 	h.Engine.derive()
 	if len(h.Namespaces) == 0 {

@@ -28,10 +28,10 @@ type Listen struct {
 	HSTS Duration `yaml:"hsts" default:"0s" min:"0s" example:"8760h"`
 }
 
-// TLSMode says where the server's certificate comes from.
+// TLSMode is the source of the server's certificate.
 type TLSMode string
 
-// The modes.
+// The values of TLSMode.
 const (
 	TLSDev   TLSMode = "dev"
 	TLSFiles TLSMode = "files"
@@ -39,7 +39,7 @@ const (
 	TLSOff   TLSMode = "off"
 )
 
-// TLS is how an address is secured.
+// TLS is the TLS of a listener.
 type TLS struct {
 	// The source of the certificate. dev: a certificate authority of this user, made on first use; files: files; acme: a public
 	// authority; off: no TLS, so that the network can read and change all data. If unset: files if there are files, acme if there
@@ -76,7 +76,7 @@ type TLS struct {
 	TicketFile Path `yaml:"ticket_file" example:"tickets"`
 }
 
-// ClientAuth modes, as the text in TLS.ClientAuth.
+// The values of TLS.ClientAuth.
 const (
 	ClientAuthOff      = "off"
 	ClientAuthOptional = "optional"
@@ -128,7 +128,7 @@ type ACME struct {
 	AcceptTerms bool `yaml:"accept_terms" default:"false"`
 }
 
-// ProxyProtocol is who speaks the PROXY protocol.
+// ProxyProtocol selects the balancers that speak the PROXY protocol.
 type ProxyProtocol struct {
 	// The balancers that send it, as addresses or networks. A connection from them must begin with the header, which sets the
 	// client's address; other connections are served without one. Empty means none.

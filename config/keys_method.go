@@ -1,6 +1,6 @@
 package config
 
-// Method is a way to find out who a client is. Exactly one of its keys is given.
+// Method is a way to authenticate clients. Exactly one of its keys is given.
 type Method struct {
 	// A signed token (RFC 7519).
 	JWT *JWT `yaml:"jwt" only:"one" example:"users"`
@@ -217,7 +217,7 @@ type Forward struct {
 	RecheckGrace Duration `yaml:"recheck_grace" default:"1h" min:"0s" max:"24h"`
 }
 
-// Rechecks reports whether the sessions of a method are checked again while connections are open.
+// Rechecks reports whether the sessions of a method are rechecked while connections are open.
 func (c *Config) Rechecks(ref AuthRef) bool {
 	m := ref.Method
 	if m == nil {

@@ -39,7 +39,7 @@ type Webhook struct {
 	Timeout Duration `yaml:"timeout" default:"10s" min:"100ms" max:"1m"`
 }
 
-// PusherEvents returns the events that the format pusher has.
+// PusherEvents returns the events of the format pusher.
 func PusherEvents() []string {
 	return []string{"published", "member_added", "member_removed", "occupied", "vacated", "cache_miss", "subscription_count"}
 }
@@ -59,7 +59,7 @@ func (k *checker) webhook(w *Webhook, path string) {
 	}
 }
 
-// receiver checks the URL of a service that gets signed requests.
+// receiver checks the URL of a service that receives signed requests.
 func (k *checker) receiver(text, path string) {
 	if u := k.url(text, path, "http", "https"); u != nil && u.User != nil {
 		k.Wrong(path, "it contains a user or a password", "a URL without credentials: requests are signed")

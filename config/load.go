@@ -7,53 +7,53 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Problem is one thing that is wrong with a configuration.
+// Problem is one problem of a configuration.
 type Problem = tree.Problem
 
-// Error is all that is wrong with a configuration, in the order of the file.
+// Error is a list of all problems of a configuration, in the order of the file.
 type Error = tree.Error
 
-// Pos is where a value was given.
+// Pos is the position of a value.
 type Pos = tree.Pos
 
 // Change is one difference between two configurations.
 type Change = tree.Change
 
-// NewError combines problems, sorted by where they are; it returns nil when there are none.
+// NewError combines problems, sorted by position; it returns nil if there are none.
 func NewError(problems []*Problem) error { return tree.NewError(problems) }
 
-// Diff returns what is different, in the order of the reference. It holds no secret: one that was changed is [redacted] both
-// times.
+// Diff returns the differences, in the order of the reference. It contains no secrets: a changed secret is [redacted] in both
+// values.
 func Diff(before, after *Config) []Change { return tree.Diff(before, after) }
 
-// Sources are where a configuration comes from. What comes later in this struct wins.
+// Sources are the sources of a configuration. Later fields of this struct take precedence.
 type Sources struct {
 	File    string    // a YAML file; "" means none
-	Bare    bool      // without a file, nothing is served but what Environ and the flags say; otherwise [Default] is
-	Environ []string  // as os.Environ has it; of it, what begins with HANDFAST_
+	Bare    bool      // without a file, start without any endpoints instead of with [Default]
+	Environ []string  // as returned by os.Environ; only variables that begin with HANDFAST_ are used
 	Set     []Setting // flags
 
-	// Settings returns more flags, whose paths depend on how much there is: it sees the configuration as it is without
-	// them, before it is checked. nil if there are none.
+	// Settings returns further flags, whose paths depend on the configuration: it is called with the configuration without these
+	// flags, before it is checked. nil if there are none.
 	Settings func(*Config) ([]Setting, error)
 
-	// Check may find more that is wrong, such as rules that do not compile, to be reported along with the rest. It is called
-	// even when there are problems already, with what could be read; not when the file is not YAML. nil means nothing more.
+	// Check returns further problems, such as rules that do not compile, to be reported along with the rest. It is called even if
+	// there are problems already, with the values that could be read, but not if the file is not YAML. It may be nil.
 	Check func(*Config) []*Problem
 
-	// Try is like Check, and is called only when nothing is wrong so far: it may make what the configuration describes. nil means
-	// nothing is made.
+	// Try is like Check, but is called only if there are no problems so far, so it may create what the configuration describes. It
+	// may be nil.
 	Try func(*Config) []*Problem
 }
 
-// Setting is one value that was given by a flag, or the like.
+// Setting is a value that was given by a flag or a similar source.
 type Setting struct {
 	Path  string // "listen[0].address"
-	Value string // as in an environment variable
-	From  string // what gave it, for messages: "--listen"
+	Value string // in the form of an environment variable
+	From  string // the source, for messages: "--listen"
 }
 
-// Load makes a configuration, and checks it. The error is an [*Error] with all that is wrong, or that of Settings.
+// Load creates a configuration, and checks it. The error is an [*Error] with all problems, or an error of Settings.
 func Load(s Sources) (*Config, error) {
 	c := base()
 	if s.File == "" && !s.Bare {
@@ -80,8 +80,8 @@ func Load(s Sources) (*Config, error) {
 	return c.finish(s.Check, s.Try)
 }
 
-// Parse makes a configuration from a YAML document and nothing else, and checks it. The name is for messages; files that
-// the document names are relative to its directory. The error is an [*Error].
+// Parse creates a configuration from a YAML document only, and checks it. The name is used in messages; paths in the document are
+// relative to its directory. The error is an [*Error].
 func Parse(name string, document []byte) (*Config, error) {
 	c := base()
 	c.source = tree.New(c)
@@ -91,7 +91,7 @@ func Parse(name string, document []byte) (*Config, error) {
 	return c.finish(nil, nil)
 }
 
-// finish derives and checks.
+// finish derives defaults and checks the configuration.
 func (c *Config) finish(more, try func(*Config) []*Problem) (*Config, error) {
 	c.derive()
 	c.source.Check()
@@ -99,7 +99,7 @@ func (c *Config) finish(more, try func(*Config) []*Problem) (*Config, error) {
 	k.meaning()
 	if more != nil {
 		for _, p := range more(c) {
-			if !k.Failed(p.Path) { // else there is a problem with it already, of which this is the consequence
+			if !k.Failed(p.Path) { // otherwise the value has a problem already, which is the cause of this one
 				k.Report(p)
 			}
 		}
@@ -115,20 +115,20 @@ func (c *Config) finish(more, try func(*Config) []*Problem) (*Config, error) {
 	return c, nil
 }
 
-// The environment variables that belong to handfast begin with this.
+// The prefix of the environment variables of handfast.
 const envPrefix = "HANDFAST_"
 
-// EnvFile names the configuration file, when no flag does. [Load] leaves it to its caller.
+// EnvFile names the configuration file, unless a flag does. [Load] ignores it: the caller must set Sources.File.
 const EnvFile = envPrefix + "CONFIG"
 
-// IsVariable reports whether an environment variable, "NAME=value", is one that may set something.
+// IsVariable reports whether an environment variable, "NAME=value", may be a setting.
 func IsVariable(kv string) bool {
 	name, text, _ := strings.Cut(kv, "=")
 	return strings.HasPrefix(name, envPrefix) && text != "" && name != EnvFile && !serviceLink(name)
 }
 
-// environ sets what environment variables say. An empty variable is as one that is not set, except for those without which the
-// server would be open to everybody. Without a file, methods in the environment take the echo for everybody away.
+// environ applies the environment variables. Empty variables are ignored, except for those without which the server would be open
+// to all clients. Without a file, methods in the environment remove the default endpoints that are open to all.
 func (c *Config) environ(environ []string, noFile bool) {
 	paths := map[string]string{envPrefix + "ENDPOINTS": "endpoints", envPrefix + "AUTH": "auth"}
 	for _, kv := range environ {
@@ -145,29 +145,29 @@ func (c *Config) environ(environ []string, noFile bool) {
 }
 
 // serviceLink reports whether a variable is one that Kubernetes and Docker set for a service called handfast, or
-// handfast-something: HANDFAST_PORT=tcp://10.0.0.1:8443, HANDFAST_SERVICE_HOST. No key of ours has such a word in it.
+// handfast-something: HANDFAST_PORT=tcp://10.0.0.1:8443, HANDFAST_SERVICE_HOST. None of our keys contains such a word.
 func serviceLink(name string) bool {
 	return strings.Contains(name+"_", "_PORT_") || strings.Contains(name, "_SERVICE_HOST") || strings.Contains(name, "_SERVICE_PORT")
 }
 
-// Problem returns a problem with the value at a path, for a caller that finds out later that it cannot be used, such as a
+// Problem returns a problem with the value at a path, for a caller that finds out later that the value cannot be used, such as a
 // rule that does not compile. The text is complete except for position and path.
 func (c *Config) Problem(path, text, want string) *Problem { return c.tree().Problem(path, text, want) }
 
-// ProblemIn is Problem for a place inside of a text: line and column count from 1 in the text of the value.
+// ProblemIn is Problem for a position inside of a text: line and column count from 1 in the text of the value.
 func (c *Config) ProblemIn(path string, line, column int, text, want string) *Problem {
 	return c.tree().ProblemIn(path, line, column, text, want)
 }
 
-// Pos returns where the value at a path was given, "endpoints[0].rules[1].when", or what it is part of when it was not
-// given itself. The zero Pos means that nothing was given: it is a default.
+// Pos returns the position of the value at a path, "endpoints[0].rules[1].when", or that of the value that contains it if it was
+// not given itself. The zero Pos means that it is a default.
 func (c *Config) Pos(path string) Pos { return c.tree().Pos(path) }
 
-// Files returns the files that were read: the configuration, and those that hold a secret or a key. A change of any of
-// them is a reason to load again.
+// Files returns the files that were read: the configuration, and files with secrets or keys. If one of them changes, the
+// configuration should be loaded again.
 func (c *Config) Files() []string { return c.tree().Files() }
 
-// tree returns where the values come from.
+// tree returns the tree with the sources of the values.
 func (c *Config) tree() *tree.Tree {
 	if c.source == nil {
 		return tree.New(c)

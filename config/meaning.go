@@ -9,13 +9,13 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// checker looks for what is wrong with a configuration that could be read.
+// checker checks a configuration that was decoded.
 type checker struct {
 	*tree.Tree
 	c *Config
 }
 
-// meaning checks what no tag can say.
+// meaning checks what tags cannot express.
 func (k *checker) meaning() {
 	tree.Each(k.c, func(path string, p any) {
 		switch x := p.(type) {
@@ -103,7 +103,7 @@ func (k *checker) names(methods map[string]*Method) {
 	}
 }
 
-// validName reports whether a name can stand in paths and in environment variables.
+// validName reports whether a name can be used in paths and in environment variables.
 func validName(name string) bool {
 	return name != "" && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
@@ -190,7 +190,7 @@ func (k *checker) acme(a *ACME, path string) {
 	}
 }
 
-// url checks that a text is a URL with one of the schemes. It may hold a password: it is not shown.
+// url checks that a text is a URL with one of the schemes. It may contain a password, so it is not shown.
 func (k *checker) url(text, path string, schemes ...string) *url.URL {
 	want := "a URL that begins with " + tree.OneOf(schemes) + "://"
 	u, err := url.Parse(text)
@@ -211,7 +211,7 @@ func (k *checker) admin(a *Admin) {
 	if a.Address.Off() {
 		return
 	}
-	// Without a host the admin listener is on loopback.
+	// The default host of the admin listener is loopback.
 	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() {
 		k.Wrong("admin.token", fmt.Sprintf("required, since other machines may reach %s", a.Address),
 			"a secret, as in the environment variable HANDFAST_ADMIN_TOKEN, or a loopback address such as 127.0.0.1:9090")
@@ -240,7 +240,7 @@ func (k *checker) logout(l *Logout) {
 	k.notAny(l.Origins, "logout.origins")
 }
 
-// notAny refuses any for what a page does with its visitor's credentials.
+// notAny rejects any as the origins of pages that act with their visitor's credentials.
 func (k *checker) notAny(o Origins, path string) {
 	if o.Any {
 		k.Wrong(path, "any page could do this on behalf of its visitor", "a list of web origins")

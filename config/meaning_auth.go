@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// refs checks an endpoint's auth, or the like.
+// refs checks the methods of an endpoint or a page.
 func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 	for i, ref := range refs {
 		p := fmt.Sprintf("%s[%d]", path, i)
@@ -41,7 +41,7 @@ func (k *checker) ticket(t *Ticket, path string) {
 	k.notAny(t.Origins, path+".origins")
 }
 
-// noTickets keeps a ticket from being good for another ticket, and so forever.
+// noTickets rejects tickets as the credential for requesting tickets, because a session could then be extended forever.
 func (k *checker) noTickets(refs []AuthRef, path string) {
 	for i, ref := range refs {
 		m := ref.Method
@@ -88,8 +88,8 @@ func (k *checker) jwt(j *JWT, path string) {
 	}
 }
 
-// algorithms checks that a key's algorithms are of its kind: a public key that is taken for an HMAC secret admits
-// everybody who knows it (RFC 8725 §2.1).
+// algorithms checks that the algorithms fit the kind of key: if a public key were used as an HMAC secret, everyone who knows it
+// could issue tokens (RFC 8725 §2.1).
 func (k *checker) algorithms(j *JWT, path string, secret bool) {
 	if k.Failed(path + ".secret") {
 		return
@@ -165,7 +165,7 @@ func (k *checker) forward(f *Forward, path string) {
 	}
 }
 
-// validHeader reports whether a name can be that of a header (RFC 9110 §5.1).
+// validHeader reports whether a name is valid as the name of a header (RFC 9110 §5.1).
 func validHeader(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// endpoints checks what is served, and that no two things are at the same path.
+// endpoints checks the endpoints, and that no two of them have the same path.
 func (k *checker) endpoints() {
 	if len(k.c.Endpoints) == 0 && !k.Failed("") {
 		k.Wrong("endpoints", "required", "a list of endpoints, each with path, target and auth")
@@ -46,7 +46,7 @@ func (k *checker) endpoints() {
 	}
 }
 
-// hostName matches the host names that an endpoint may have, IPv4 addresses among them.
+// hostName matches the host names that an endpoint may have, including IPv4 addresses.
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$`)
 
 func (k *checker) endpoint(e *Endpoint, path string) {
@@ -64,7 +64,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 	for i, s := range e.Subprotocols {
 		p := fmt.Sprintf("%s.subprotocols[%d]", path, i)
 		switch {
-		case !validHeader(s): // both are tokens of HTTP (RFC 6455 §4.1)
+		case !validHeader(s): // both must be HTTP tokens (RFC 6455 §4.1)
 			k.Wrong(p, tree.Quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
 		case seen[s]:
 			k.Wrong(p, tree.Quote(s)+" is in the list already", "")
@@ -78,7 +78,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 	k.ambient(e, path)
 }
 
-// sending checks the bounds on what clients send, and on their silence: where messages are not seen there are none.
+// sending checks the limits on messages and on idle time, which cannot be used where messages are not visible.
 func (k *checker) sending(e *Endpoint, path string) {
 	unseen, instead := "", ""
 	if b, ok := e.Target.Settings.(*Balance); ok && !b.Messages.Carried() && b.Hold.Mode == "off" {
@@ -118,8 +118,8 @@ func (k *checker) rule(r *Rule, path string) {
 	}
 }
 
-// ambient notices an endpoint that admits any page where the browser itself says who its user is. Cookies do not matter here:
-// their method has a list of origins of its own.
+// ambient reports an endpoint that admits pages of any origin with a credential that browsers send automatically. Cookies are not
+// affected, because their method has its own list of origins.
 func (k *checker) ambient(e *Endpoint, path string) {
 	if !e.Origins.Any {
 		return
@@ -138,12 +138,12 @@ func (k *checker) ambient(e *Endpoint, path string) {
 	}
 }
 
-// path checks a pattern of net/http's ServeMux, as far as it is a path.
+// path checks a path, which is a pattern for ServeMux of net/http.
 func (k *checker) path(text, path string) {
 	const want = "a path such as /chat or /chat/{room}"
 	switch {
 	case text == "":
-		return // required
+		return // a missing path is reported elsewhere
 	case text[0] != '/':
 		k.Wrong(path, tree.Quote(text)+" does not begin with a slash", want)
 		return
@@ -177,7 +177,7 @@ func (k *checker) path(text, path string) {
 	}
 }
 
-// validVariable reports whether a name can be that of a part of a path: a Go identifier in ASCII.
+// validVariable reports whether a name is valid for a wildcard of a path: a Go identifier in ASCII.
 func validVariable(name string) bool {
 	for i, r := range name {
 		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
@@ -188,7 +188,7 @@ func validVariable(name string) bool {
 	return name != ""
 }
 
-// shapeOfPath returns a path without the names of its parts: two paths with the same shape are the same to the server.
+// shapeOfPath returns a path without the names of its wildcards: to the server, two paths with the same shape are equal.
 func shapeOfPath(path string) string {
 	parts := strings.Split(path, "/")
 	for i, part := range parts {

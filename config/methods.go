@@ -6,8 +6,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Methods yields every method with its path, such as auth.users or endpoints[0].auth[1]: those under auth, and those in
-// place.
+// Methods yields every method with its path, such as auth.users or endpoints[0].auth[1]: those under auth, and inline ones.
 func (c *Config) Methods() iter.Seq2[string, *Method] {
 	return func(yield func(string, *Method) bool) {
 		more := true

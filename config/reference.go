@@ -12,7 +12,7 @@ import (
 //go:generate go run ../cmd/handfast config doc --markdown --force --output ../docs/config.md
 //go:generate go run ../cmd/handfast config default --force --output ../docs/handfast.example.yaml
 
-// The comments on the keys are in the binary as they are in the source.
+// The source files, whose comments document the keys.
 //
 //go:embed keys*.go target*.go engine*.go
 var sources embed.FS
@@ -20,7 +20,7 @@ var sources embed.FS
 var comments = sync.OnceValue(func() tree.Comments {
 	c, err := tree.ReadComments(sources)
 	if err != nil {
-		panic(fmt.Sprintf("config: %v", err)) // they compile
+		panic(fmt.Sprintf("config: %v", err)) // these files compile
 	}
 	return c
 })
@@ -33,15 +33,15 @@ var intro string
 // Markdown returns the reference, docs/config.md.
 func Markdown() string { return intro + reference().Markdown() }
 
-// Doc returns the reference of a key for a terminal, of what is below it too: "endpoints", "listen.tls.mode". "" is all of
-// it. Brackets and stars need not be given. When there is no such key, instead has those that may have been meant.
+// Doc returns the reference of a key and of the keys below it, for a terminal: "endpoints", "listen.tls.mode". "" means all of it.
+// Brackets and stars may be omitted. If there is no such key, instead has similar ones.
 func Doc(key string) (text string, instead []string) { return reference().Doc(key) }
 
 // Keys returns the path of every key: "listen[].tls.mode", "auth.*.jwt.secret".
 func Keys() []string { return reference().Keys() }
 
-// Example returns a file that says what [Default] says, with a comment on everything. What has no value is a comment without
-// a space behind the #; other comments have one.
+// Example returns a file that has the same meaning as [Default], with comments on everything. Keys without a value are commented
+// out, with no space after the #; other comments have one.
 func Example() string {
 	var b strings.Builder
 	b.WriteString("# Every setting of handfast, with its default. \"handfast config check\" reports what is wrong with a file.\n")
@@ -49,8 +49,10 @@ func Example() string {
 	return b.String() + tree.Example(Default(), comments())
 }
 
-// YAML returns the configuration as a file: every value, whether it was given or not, without comments. Secrets are [redacted].
+// YAML returns the configuration as a YAML document: every value, whether or not it was given, without comments. Secrets are
+// [redacted].
 func (c *Config) YAML() string { return tree.YAML(c) }
 
-// Schema returns a JSON Schema (draft 2020-12) of a configuration file. It accepts all that is one, and more: [Parse] checks the rest.
+// Schema returns a JSON Schema (draft 2020-12) for configuration files. It accepts every valid file, and some that are not: [Parse]
+// checks the rest.
 func Schema() string { return tree.Schema(&Config{}, "A configuration of handfast", comments()) }

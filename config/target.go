@@ -6,19 +6,19 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Target is what an endpoint does.
+// Target is the target of an endpoint.
 type Target struct {
 	Kind     string // "echo"
 	Settings any    // a pointer to the settings of that kind, such as *Echo
 }
 
-// checked is implemented by settings of a target that have rules of their own. path is the endpoint's.
+// checked is implemented by the settings of targets that need further checks. path is the endpoint's path in the configuration.
 type checked interface {
 	check(k *checker, e *Endpoint, path string)
 }
 
-// targets are the kinds that there are. A kind and its keys are in one file, target_NAME.go, which registers them when the
-// program starts.
+// targets are the known kinds. Each kind has its own file with its keys, target_NAME.go, which registers it when the program
+// starts.
 var targets []tree.Kind
 
 // registerTarget adds a kind of target, whose settings are an S. The comment on S is the documentation of its key.
@@ -26,5 +26,5 @@ func registerTarget[S any](key string) {
 	targets = append(targets, tree.Kind{Key: key, Settings: reflect.TypeFor[S]()})
 }
 
-// Kinds returns the kinds that there are.
+// Kinds returns the known kinds.
 func (Target) Kinds() []tree.Kind { return targets }

@@ -85,7 +85,7 @@ type Backend struct {
 	Capacity int `yaml:"capacity" default:"0" min:"0"`
 }
 
-// DNS finds servers by a name.
+// DNS finds servers by name.
 type DNS struct {
 	// A host and a port: each address of the host is a server: ws://chat.internal:9000. Or the name of SRV records, without a
 	// port: ws://_ws._tcp.chat.internal.
@@ -95,7 +95,7 @@ type DNS struct {
 	Every Duration `yaml:"every" default:"10s" min:"1s" max:"1h"`
 }
 
-// Sticky is a cookie that leads a client back to its server.
+// Sticky is a cookie that returns a client to its server.
 type Sticky struct {
 	// The name of the cookie. Empty means no cookie.
 	Cookie string `yaml:"cookie" short:"true" example:"handfast_server"`
@@ -105,7 +105,7 @@ type Sticky struct {
 	Secret Secret `yaml:"secret"`
 }
 
-// Health is how servers are checked.
+// Health is the health check of servers.
 type Health struct {
 	// The check. tcp: the port accepts a connection; http: a GET is answered with 200, while 503 means that the server accepts no
 	// new clients; websocket: a handshake succeeds, and a ping and a close are answered; off: only failures of clients count.
@@ -127,7 +127,7 @@ type Health struct {
 	Rise int `yaml:"rise" default:"2" min:"1" max:"100"`
 }
 
-// Ejection takes a server out of the choice after failures of clients' handshakes in a row.
+// Ejection excludes a server for some time after several failures in a row of clients' handshakes.
 type Ejection struct {
 	// How many failures in a row eject it. 0 means that servers are not ejected.
 	Failures int `yaml:"failures" default:"5" min:"0" max:"1000"`
@@ -159,7 +159,7 @@ type Resuming struct {
 	Cookie string `yaml:"cookie" example:"session"`
 }
 
-// Queue is where handshakes wait for a server with room.
+// Queue holds handshakes until a server has room.
 type Queue struct {
 	// The maximum number of waiting clients; further ones are answered with 503.
 	Max int `yaml:"max" default:"0" min:"0" max:"1000000"`
@@ -189,8 +189,8 @@ type BalanceTimeouts struct {
 	Lifetime Duration `yaml:"lifetime" default:"0s" min:"0s" max:"8760h"`
 }
 
-// Rewrite is what the servers see of a request. X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239)
-// carry the client's address; fields that it sent under these names are removed.
+// Rewrite changes requests for the servers. X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) carry the
+// client's address; fields that it sent under these names are removed.
 type Rewrite struct {
 	// The Host header. client: the client's, so that a server recognizes pages of its own origin; server: that of its url.
 	Host string `yaml:"host" enum:"client|server" default:"client"`
@@ -241,7 +241,7 @@ type SignedIdentity struct {
 	Claims []string `yaml:"claims" example:"[roles]"`
 }
 
-// check checks how an identity is signed.
+// check checks the key of signed identities.
 func (s *SignedIdentity) check(k *checker, path string) {
 	switch given := !s.Secret.Empty() || s.KeyFile != ""; {
 	case s.Header == "" && given:
@@ -273,7 +273,7 @@ type BackendTLS struct {
 	Key Path `yaml:"key"`
 }
 
-// Moving is the pace at which clients get a close frame, so that they come back elsewhere.
+// Moving is the pace at which clients get a close frame, so that they reconnect to another server.
 type Moving struct {
 	// The number of connections per second.
 	PerSecond float64 `yaml:"per_second" short:"true" default:"100" min:"0.1" max:"100000"`
@@ -300,8 +300,8 @@ type Rebalance struct {
 	First string `yaml:"first" enum:"newest|oldest" default:"newest"`
 }
 
-// Messages are rules for messages. max_message, ping_interval, compression and the limits on what clients send of the endpoint apply
-// too where messages are forwarded.
+// Messages are rules for messages. Where messages are forwarded, max_message, ping_interval, compression and the limits on messages
+// of the endpoint apply, too.
 type Messages struct {
 	// Whether messages are forwarded. types implies it.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
@@ -313,7 +313,7 @@ type Messages struct {
 	MaxFromServer Bytes `yaml:"max_from_server" default:"16MiB" min:"1" max:"1GiB"`
 }
 
-// Carried reports whether the rules ask for messages to be carried.
+// Carried reports whether messages are forwarded.
 func (m *Messages) Carried() bool { return m.Enabled || len(m.Types) > 0 }
 
 // Hold keeps clients connected while servers come and go: a connection continues on another server, between two messages. It
@@ -358,7 +358,7 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 	b.Request.check(k, path+".request")
 }
 
-// check checks what servers see.
+// check checks the changes to requests.
 func (r *Rewrite) check(k *checker, path string) {
 	for key, prefix := range map[string]string{"strip_prefix": r.StripPrefix, "add_prefix": r.AddPrefix} {
 		if prefix != "" && (prefix[0] != '/' || strings.ContainsAny(prefix, "?#% \t\r\n") || strings.Contains(prefix+"/", "/../")) {

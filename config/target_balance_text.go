@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// BackendURL is where a server is. In the file: ws://host:port, wss://host:port, or host:port, which is ws.
+// BackendURL is the URL of a server. In the file: ws://host:port, wss://host:port, or host:port, which means ws.
 type BackendURL string
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
@@ -18,7 +18,7 @@ func (BackendURL) Describe() (label, want string) {
 	return "server", "ws://host:port or wss://host:port"
 }
 
-// UnmarshalText reads where a server is.
+// UnmarshalText parses the URL of a server.
 func (b *BackendURL) UnmarshalText(text []byte) error {
 	s := string(text)
 	if s == "" {
@@ -31,7 +31,7 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return errors.New("not a URL") // the error would show a password
+		return errors.New("not a URL") // the error may contain a password
 	case u.Scheme != "ws" && u.Scheme != "wss":
 		return fmt.Errorf("the scheme %s is not ws or wss", tree.Quote(u.Scheme))
 	case u.User != nil:
@@ -40,7 +40,7 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 		return errors.New("it has more than a host and a port: the path is the client's; request can change it")
 	case u.Hostname() == "":
 		return errors.New("the host is missing")
-	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // which part is the port is a guess
+	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // the port is ambiguous
 		return errors.New("an IPv6 address must be in brackets, as in \"[::1]:9000\"")
 	case strings.Trim(u.Hostname(), "0123456789") == "":
 		return errors.New("the host is only a number")
@@ -48,7 +48,7 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 	host := strings.ToLower(u.Hostname())
 	port := u.Port()
 	switch {
-	case strings.HasPrefix(host, "_"): // of SRV records, which say the port
+	case strings.HasPrefix(host, "_"): // SRV records contain the port
 	case port == "" && u.Scheme == "ws":
 		port = "80"
 	case port == "":
@@ -63,7 +63,8 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// AffinityKey is what of a request decides where it goes. In the file: path, identity, address, query:NAME, header:NAME or cookie:NAME.
+// AffinityKey is the part of a request that determines its server. In the file: path, identity, address, query:NAME, header:NAME or
+// cookie:NAME.
 type AffinityKey struct {
 	Kind string // path, identity, address, query, header or cookie
 	Name string // for query, header and cookie
@@ -74,7 +75,7 @@ func (AffinityKey) Describe() (label, want string) {
 	return "key", "path, identity, address, query:NAME, header:NAME or cookie:NAME"
 }
 
-// UnmarshalText reads a key.
+// UnmarshalText parses a key.
 func (a *AffinityKey) UnmarshalText(text []byte) error {
 	kind, name, named := strings.Cut(string(text), ":")
 	switch kind {
@@ -93,7 +94,7 @@ func (a *AffinityKey) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String writes what UnmarshalText reads.
+// String returns the form that UnmarshalText parses.
 func (a AffinityKey) String() string {
 	if a.Name == "" {
 		return a.Kind
@@ -101,5 +102,5 @@ func (a AffinityKey) String() string {
 	return a.Kind + ":" + a.Name
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the form that UnmarshalText parses.
 func (a AffinityKey) MarshalText() ([]byte, error) { return []byte(a.String()), nil }

@@ -2,7 +2,7 @@ package config
 
 // Centrifugo speaks the client protocol of Centrifugo, version 2, with its fallbacks over HTTP at /connection/http_stream,
 // /connection/sse and /emulation, and answers its server API at /api/{method}. The secret of the application signs the tokens of
-// clients and is the key of the API. The rules of the endpoint decide where a token does not allow an action.
+// clients and is the key of the API. The rules of the endpoint decide about actions that a token does not allow.
 type Centrifugo struct {
 	// The application of the channels, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`
@@ -32,7 +32,7 @@ type RPC struct {
 	Timeout Duration `yaml:"timeout" default:"1s" min:"10ms" max:"9s"`
 }
 
-// rpc checks where calls go.
+// rpc checks the URL for calls.
 func (k *checker) rpc(r *RPC, path string) {
 	if r.URL != "" {
 		k.receiver(r.URL, path+".url")

@@ -1,7 +1,7 @@
 package config
 
-// Channels lets clients subscribe and publish, with the protocol handfast.v1.json. The rules of the endpoint decide what a
-// client may do with which channel: an action that no rule allows is denied.
+// Channels lets clients subscribe and publish, with the protocol handfast.v1.json. The rules of the endpoint decide what a client
+// may do in which channel: an action that no rule allows is denied.
 type Channels struct {
 	// The application of the channels, one of apps. Endpoints with the same application share channels. Empty means the first one.
 	App string `yaml:"app" example:"shop"`

@@ -38,10 +38,10 @@ type Pusher struct {
 
 func init() { registerTarget[Pusher]("pusher") }
 
-// PusherPath is the end of the path of an endpoint with the target pusher.
+// PusherPath is the required end of the path of an endpoint with the target pusher.
 const PusherPath = "/app/{key}"
 
-// check checks the path of an endpoint.
+// check checks the path of an endpoint with the target pusher.
 func (*Pusher) check(k *checker, e *Endpoint, path string) {
 	if len(k.c.Apps) == 0 && !k.Failed("apps") {
 		k.Wrong(path+".target", "there are no applications", "apps, with at least one")

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Duration is a time that passes. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
+// Duration is a duration. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
 type Duration time.Duration
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
@@ -23,7 +23,7 @@ func (Duration) Describe() (label, want string) {
 	return "duration", "a duration with its unit, such as 250ms, 30s or 1h30m"
 }
 
-// UnmarshalText reads a duration.
+// UnmarshalText parses a duration.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
@@ -36,7 +36,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String writes a duration without units that are zero: 1h instead of 1h0m0s.
+// String formats a duration without units that are zero: 1h instead of 1h0m0s.
 func (d Duration) String() string {
 	s := time.Duration(d).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -48,10 +48,10 @@ func (d Duration) String() string {
 	return s
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the form that UnmarshalText parses.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// Bytes is a size. In the file: a number of bytes, or with a unit, as in 64KiB, 1MiB, 10MB.
+// Bytes is a size. In the file: a number of bytes, or a number with a unit, as in 64KiB, 1MiB, 10MB.
 type Bytes int64
 
 var byteUnits = []struct {
@@ -64,7 +64,7 @@ var byteUnits = []struct {
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Bytes) Describe() (label, want string) { return "size", "a size, such as 512, 64KiB or 1MiB" }
 
-// UnmarshalText reads a size.
+// UnmarshalText parses a size.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	s := string(text)
 	digits := strings.TrimRight(s, "GMKkiB")
@@ -86,7 +86,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return errors.New("unknown unit")
 }
 
-// String writes a size in the unit that makes the number shortest and keeps it whole.
+// String formats a size in the unit in which it is the shortest whole number.
 func (b Bytes) String() string {
 	digits, unit := strconv.FormatInt(int64(b), 10), ""
 	for _, u := range byteUnits[:6] {
@@ -100,10 +100,10 @@ func (b Bytes) String() string {
 	return digits + unit
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the form that UnmarshalText parses.
 func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// Prefix is a network, or one address. In the file: 10.0.0.0/8, 2001:db8::/32, 127.0.0.1.
+// Prefix is a network, or a single address. In the file: 10.0.0.0/8, 2001:db8::/32, 127.0.0.1.
 type Prefix struct{ netip.Prefix }
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
@@ -111,7 +111,7 @@ func (Prefix) Describe() (label, want string) {
 	return "network", "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
 }
 
-// UnmarshalText reads a network.
+// UnmarshalText parses a network.
 func (p *Prefix) UnmarshalText(text []byte) error {
 	s := string(text)
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
@@ -129,7 +129,7 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Address is where to listen. In the file: host:port; "off" where there may be no listener.
+// Address is the address of a listener. In the file: host:port; "off" if the listener is optional.
 type Address string
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
@@ -137,7 +137,7 @@ func (Address) Describe() (label, want string) {
 	return "host:port", "host:port, such as localhost:8443, or :8443 for every address of this machine"
 }
 
-// UnmarshalText reads an address.
+// UnmarshalText parses an address.
 func (a *Address) UnmarshalText(text []byte) error {
 	s := string(text)
 	if tree.IsFalse(s) {
@@ -170,14 +170,14 @@ func (a Address) Host() string {
 	return host
 }
 
-// Path names a file or a directory. [Load] makes it absolute: what is in a file is relative to that file's
-// directory, what comes from elsewhere is relative to the working directory.
+// Path is the name of a file or a directory. [Load] makes it absolute: paths in a file are relative to that file's directory,
+// others to the working directory.
 type Path string
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
 func (Path) Describe() (label, want string) { return "file", "the path of a file" }
 
-// UnmarshalText reads a path.
+// UnmarshalText stores a path.
 func (p *Path) UnmarshalText(text []byte) error {
 	if bytes.IndexByte(text, 0) >= 0 {
 		return errors.New("it contains a zero byte")
@@ -186,7 +186,7 @@ func (p *Path) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// In makes a path that is relative to a directory absolute.
+// In makes a relative path absolute, relative to a directory.
 func (p *Path) In(dir string) { *p = Path(tree.In(dir, string(*p))) }
 
 // Origin is a web origin: scheme and host, and the port if it is not the default (RFC 6454 §6.2).
@@ -197,7 +197,7 @@ func (Origin) Describe() (label, want string) {
 	return "origin", "scheme and host, and the port if it is not the default, such as https://app.example.com"
 }
 
-// UnmarshalText reads an origin.
+// UnmarshalText parses an origin.
 func (o *Origin) UnmarshalText(text []byte) error {
 	s := string(text)
 	u, err := url.Parse(s)
@@ -226,7 +226,7 @@ func validPort(s string) bool {
 // TokenSource is a place in a request where a token may be.
 type TokenSource struct {
 	Kind string // "bearer", "header", "subprotocol", "kubernetes" or "query"
-	Name string // of the parameter for "query", of the field for "header"; the prefix for "subprotocol", "" for the usual one
+	Name string // the name of the query parameter or header field; for "subprotocol" the prefix, "" for the default
 }
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
@@ -234,7 +234,7 @@ func (TokenSource) Describe() (label, want string) {
 	return "source", "bearer, header:NAME, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
 }
 
-// UnmarshalText reads a place.
+// UnmarshalText parses a place.
 func (s *TokenSource) UnmarshalText(text []byte) error {
 	kind, name, named := strings.Cut(string(text), ":")
 	switch {
@@ -252,7 +252,7 @@ func (s *TokenSource) UnmarshalText(text []byte) error {
 	return errors.New("not a valid place for a token")
 }
 
-// String writes what UnmarshalText reads.
+// String returns the form that UnmarshalText parses.
 func (s TokenSource) String() string {
 	if s.Name == "" {
 		return s.Kind
@@ -260,10 +260,10 @@ func (s TokenSource) String() string {
 	return s.Kind + ":" + s.Name
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the form that UnmarshalText parses.
 func (s TokenSource) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Time is a date, or a date with a time. The zero value is never.
+// Time is a date, or a date with a time. The zero value means never.
 type Time struct{ time.Time }
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
@@ -271,7 +271,7 @@ func (Time) Describe() (label, want string) {
 	return "date", "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
 }
 
-// UnmarshalText reads a time; a date alone is the beginning of that day in UTC.
+// UnmarshalText parses a time; a date alone is the beginning of that day in UTC.
 func (t *Time) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*t = Time{}
@@ -286,7 +286,7 @@ func (t *Time) UnmarshalText(text []byte) error {
 	return errors.New("not a date")
 }
 
-// String writes what UnmarshalText reads.
+// String returns the form that UnmarshalText parses.
 func (t Time) String() string {
 	switch {
 	case t.IsZero():
@@ -297,5 +297,5 @@ func (t Time) String() string {
 	return t.Format(time.RFC3339)
 }
 
-// MarshalText writes what UnmarshalText reads.
+// MarshalText returns the form that UnmarshalText parses.
 func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }

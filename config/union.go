@@ -1,9 +1,9 @@
 package config
 
-// Origins are the pages that may do something, in addition to those of the server's own origin. In the file: a list of origins, or
-// the word any.
+// Origins are the web origins whose pages may do something, in addition to the server's own. In the file: a list of origins, or the
+// word any.
 type Origins struct {
-	Any  bool     // all pages
+	Any  bool     // all origins
 	List []Origin // without a path and without wildcards
 }
 
@@ -24,18 +24,18 @@ func (Origins) Describe() (label, want string) {
 // Word returns the word any.
 func (o Origins) Word() (string, bool) { return "any", o.Any }
 
-// SetWord takes the word any.
+// SetWord sets the word any.
 func (o *Origins) SetWord(word string) bool {
 	*o = Origins{Any: word == "any"}
 	return o.Any
 }
 
-// Parts returns the list.
+// Parts returns a pointer to the list.
 func (o *Origins) Parts() any { return &o.List }
 
-// Hosts are the hosts of requests that a listener answers. In the file: a list of host names and IP addresses, or the word any.
+// Hosts are the hosts that a listener accepts. In the file: a list of host names and IP addresses, or the word any.
 type Hosts struct {
-	Any  bool     // all
+	Any  bool     // all hosts
 	List []string // in lower case, without ports and brackets
 }
 
@@ -47,20 +47,19 @@ func (Hosts) Describe() (label, want string) {
 // Word returns the word any.
 func (h Hosts) Word() (string, bool) { return "any", h.Any }
 
-// SetWord takes the word any.
+// SetWord sets the word any.
 func (h *Hosts) SetWord(word string) bool {
 	*h = Hosts{Any: word == "any"}
 	return h.Any
 }
 
-// Parts returns the list.
+// Parts returns a pointer to the list.
 func (h *Hosts) Parts() any { return &h.List }
 
-// AuthRef is a method in an endpoint's auth: the name of one, or one in place. In the file it is a word, or a mapping as
-// under auth.
+// AuthRef is a method in an endpoint's auth: a name, or an inline method. In the file it is a word, or a mapping as under auth.
 type AuthRef struct {
-	Name   string  // of one in Config.Auth, or Anonymous; "" when Method is set
-	Method *Method // in place; nil when Name is set
+	Name   string  // a name in Config.Auth, or Anonymous; "" if Method is set
+	Method *Method // an inline method; nil if Name is set
 }
 
 // Describe returns the label of the type in the reference, and what a message about a mistake says was expected.

@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// adminListener is where those who run the server look at it.
+// adminListener is the listener for the operators of the server.
 type adminListener struct {
 	url     string
 	ports   []net.Listener
@@ -35,10 +35,10 @@ const (
 	adminHeadTimeout = 5 * time.Second
 	adminTimeout     = time.Minute // a CPU profile takes 30 s
 	adminMaxHead     = 16 << 10
-	adminMost        = 256 // connections; beyond it one is cut, of the address that has the most
+	adminMost        = 256 // connections; beyond that, one of the address that has the most is closed
 )
 
-// openAdmin binds the admin listener; nil when there is none.
+// openAdmin binds the admin listener; it returns nil if none is configured.
 func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(context.Context) Reloaded) (*adminListener, error) {
 	if cfg.Address.Off() {
 		return nil, nil
@@ -68,48 +68,48 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(co
 			Handler: op.handler(cfg), ReadHeaderTimeout: adminHeadTimeout, ReadTimeout: adminTimeout, WriteTimeout: adminTimeout,
 			IdleTimeout: idleTimeout, MaxHeaderBytes: adminMaxHead, ErrorLog: slog.NewLogLogger(s.rec.log.Handler(), slog.LevelInfo),
 		},
-		// Every connection counts, whatever it does: a client that can reach the listener must not take all descriptors.
+		// All connections count, not only those that wait: a client that can reach the listener must not use up all descriptors.
 		MaxHandshakes: func(net.Addr) int { return adminMost },
 		CountPages:    true,
 	}
 	return a, nil
 }
 
-// serve answers until close.
+// serve serves requests until close is called.
 func (a *adminListener) serve() {
 	for _, l := range a.ports {
-		a.serving.Go(func() { _ = a.server.Serve(l) }) // it ends with close; without it the server goes on all the same
+		a.serving.Go(func() { _ = a.server.Serve(l) }) // it ends with close; if it fails, the rest of the server continues
 	}
 }
 
-// close ends it immediately.
+// close closes the listener and its connections immediately.
 func (a *adminListener) close() {
 	a.server.Close() //nolint:errcheck // it returns nil
 	for _, l := range a.ports {
-		_ = l.Close() // if serve was never called
+		_ = l.Close() // in case serve was never called
 	}
 	a.serving.Wait()
 }
 
-// operator answers the requests of those who run the server. All methods may be called from any goroutine.
+// operator handles the requests of operators. All methods may be called from any goroutine.
 type operator struct {
 	rec   *recorder
 	conns *registry.Registry
 	store auth.Store
-	ready func() error // why the server takes no clients; nil if it does
+	ready func() error // why the server does not accept clients; nil if it does
 	hub   *sharedHub
 
 	reload func(context.Context) Reloaded // nil if the program has none
 
 	started time.Time
-	site    func() *site // in use
+	site    func() *site // the one in use
 }
 
 // config returns the configuration in use.
 func (s *operator) config() *config.Config { return s.site().cfg }
 
-// handler returns what the admin listener answers. /livez and /readyz need no token, so that a health check need not have
-// one; they say nothing else.
+// handler returns the handler of the admin listener. /livez and /readyz need no token, so that health checks work without one; they
+// reveal nothing else.
 func (s *operator) handler(cfg config.Admin) http.Handler {
 	open := http.NewServeMux()
 	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
@@ -145,7 +145,7 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	guarded := guardAdmin(cfg.Token.Reveal(), mux)
 	open.Handle("/", guarded)
 	open.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser; it shows what it may ask for
+		if strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser: the page itself makes the guarded requests
 			page.ServeHTTP(w, r)
 			return
 		}
@@ -179,14 +179,14 @@ GET    /channels/{app}/{channel}   a channel: its position, history and members:
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `
 
-// guardAdmin passes authorized requests on. With a token, the token authorizes. Without one, any client that can reach a
-// loopback address is authorized; since that includes the browser on this machine on behalf of any page, requests of pages are
-// rejected: under another host name (DNS rebinding), or from another origin.
+// guardAdmin passes on authorized requests. If a token is configured, requests need it. Without a token, every client that can
+// reach the loopback address is authorized. Since that includes the browser on this machine, acting for any page, requests of pages
+// are rejected: those for another host name (DNS rebinding), and those from another origin.
 func guardAdmin(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	fromHere := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wantsWebSocket(r) { // whose connections would not count
+		if wantsWebSocket(r) { // its connections would not be counted
 			plain(w, http.StatusBadRequest, "the admin listener does not serve WebSockets\n")
 			return
 		}
@@ -222,8 +222,8 @@ func loopbackHost(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// readyz says whether new connections are taken. It needs no token, so that an error of the engine, which may name its servers,
-// is for /info only.
+// readyz reports whether new connections are accepted. It needs no token, so it does not include the error of the engine, which may
+// name servers: only /info does.
 func (s *operator) readyz(w http.ResponseWriter, _ *http.Request) {
 	switch err := s.ready(); {
 	case err == nil:
@@ -241,7 +241,7 @@ func plain(w http.ResponseWriter, status int, text string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // the client is gone
+	_, _ = io.WriteString(w, text) // it fails if the client is gone
 }
 
 func badRequest(w http.ResponseWriter, format string, args ...any) {

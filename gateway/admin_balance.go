@@ -13,21 +13,21 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// Balance is the answer of the admin listener's /balance: its JSON.
+// Balance is the JSON answer of /balance of the admin listener.
 type Balance struct {
 	Endpoints []BalancedEndpoint `json:"endpoints"` // in the order of the configuration
 }
 
-// BalancedEndpoint is an endpoint that has a balancer.
+// BalancedEndpoint is an endpoint with a balancer.
 type BalancedEndpoint struct {
-	Endpoint string `json:"endpoint"` // its name
+	Endpoint string `json:"endpoint"` // the endpoint's name
 	proxy.Status
 }
 
 // BalancedServer is a server of a [BalancedEndpoint].
 type BalancedServer = proxy.ServerStatus
 
-// balancers returns the targets that carry clients to servers, of one endpoint if name is not empty.
+// balancers returns the targets that are balancers, or only that of one endpoint if name is not empty.
 func (n *site) balancers(name string) (list []*balanceTarget) {
 	for _, e := range n.endpoints {
 		if t, ok := e.target.Target.(*balanceTarget); ok && (name == "" || e.cfg.Name == name) {
@@ -37,7 +37,7 @@ func (n *site) balancers(name string) (list []*balanceTarget) {
 	return list
 }
 
-// listServers shows the servers of every endpoint that has some.
+// listServers returns the servers of every endpoint with a balancer.
 func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 	out := Balance{Endpoints: []BalancedEndpoint{}}
 	for _, t := range s.site().balancers(r.FormValue("endpoint")) {
@@ -46,9 +46,9 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// forServer calls do for the requested targets with the requested server. At least one must know the server; otherwise the
-// answer is 404. may is called for all of them first: an error other than [proxy.ErrUnknown] is the answer, and nothing
-// changes. It may be nil.
+// forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise the
+// answer is 404. First may is called for all of these targets: if it returns an error other than [proxy.ErrUnknown], that is the
+// answer, and nothing changes. may can be nil.
 func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
@@ -96,7 +96,7 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do fun
 	s.listServers(w, r)
 }
 
-// drainServer has a server get no new clients, and moves its clients off.
+// drainServer stops sending new clients to a server, and moves its clients to others.
 func (s *operator) drainServer(w http.ResponseWriter, r *http.Request) {
 	pace, err := 0.0, error(nil)
 	if text := r.FormValue("pace"); text != "" {
@@ -108,12 +108,12 @@ func (s *operator) drainServer(w http.ResponseWriter, r *http.Request) {
 	s.forServer(w, r, nil, func(t *balanceTarget, id string) error { return t.Drain(id, pace) })
 }
 
-// undrainServer ends that.
+// undrainServer ends the drain of a server.
 func (s *operator) undrainServer(w http.ResponseWriter, r *http.Request) {
 	s.forServer(w, r, nil, func(t *balanceTarget, id string) error { return t.Undrain(id) })
 }
 
-// addServer adds a server, which stays through reloads of the configuration.
+// addServer adds a server, which stays when the configuration is reloaded.
 func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 	spec := balance.Spec{}
 	for _, p := range []struct {
@@ -145,7 +145,7 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// removeServer takes a server off that an operator has added. Its clients stay until they leave, or are moved by a drain.
+// removeServer removes a server that an operator has added. Its clients stay until they leave or a drain moves them.
 func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
 		rest := without(list, id)
@@ -159,7 +159,7 @@ func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// changeServers changes the servers that operators have added, at all targets that are asked for or at none.
+// changeServers changes the servers that operators have added, at all requested targets or, if one of them fails, at none.
 func (s *operator) changeServers(w http.ResponseWriter, r *http.Request, with func(*balanceTarget, string, []balance.Spec) ([]balance.Spec, error)) {
 	s.forServer(w, r, func(t *balanceTarget, id string) error {
 		_, err := with(t, id, t.Servers(serversOfOperator))
@@ -173,7 +173,7 @@ func without(list []balance.Spec, id string) []balance.Spec {
 	return slices.DeleteFunc(list, func(s balance.Spec) bool { return s.ID == id })
 }
 
-// change changes the servers that operators have added.
+// change changes the servers that operators have added to this target.
 func (t *balanceTarget) change(with func([]balance.Spec) ([]balance.Spec, error)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -184,12 +184,12 @@ func (t *balanceTarget) change(with func([]balance.Spec) ([]balance.Spec, error)
 	return t.SetServers(serversOfOperator, list)
 }
 
-// knows reports whether there is a server with an ID.
+// knows reports whether the target has a server with this ID.
 func (t *balanceTarget) knows(id string) bool {
 	return slices.ContainsFunc(t.Status().Servers, func(s proxy.ServerStatus) bool { return s.ID == id && s.State != balance.Removed })
 }
 
-// admissions returns the admission of clients for the metrics.
+// admissions returns the admission counters of the balancers, for the metrics.
 func (s *Server) admissions() (list []observe.Admission) {
 	n := s.site.Load()
 	if n == nil {
@@ -206,7 +206,7 @@ func (s *Server) admissions() (list []observe.Admission) {
 	return list
 }
 
-// upstreams returns the servers for the metrics.
+// upstreams returns the state of the balancers' servers, for the metrics.
 func (s *Server) upstreams() (list []observe.Upstream) {
 	n := s.site.Load()
 	if n == nil {

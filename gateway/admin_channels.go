@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// counts returns what the hub counts, for the metrics; nil when there are no channels.
+// counts returns the counters of the hub, for the metrics; nil if there are no channels.
 func (s *sharedHub) counts() *observe.Channels {
 	h := s.get()
 	if h == nil {
@@ -33,14 +33,14 @@ func (s *sharedHub) counts() *observe.Channels {
 	return c
 }
 
-// info is what /info shows.
+// info is the answer of /info.
 type info struct {
 	Version       string   `json:"version"`
 	Started       string   `json:"started"`
 	Uptime        int64    `json:"uptime_seconds"`
 	Ready         bool     `json:"ready"`
 	Reason        string   `json:"reason,omitempty"` // why it is not ready
-	Connections   int      `json:"connections"`      // on this node, as what follows
+	Connections   int      `json:"connections"`      // on this node, like the fields below
 	Apps          []string `json:"apps"`
 	Engine        string   `json:"engine"`
 	EngineLag     float64  `json:"engine_lag_seconds"`
@@ -49,7 +49,7 @@ type info struct {
 	Subscriptions int      `json:"subscriptions"`
 }
 
-// showInfo shows the version and the numbers of this node.
+// showInfo returns the version and the numbers of this node.
 func (s *operator) showInfo(w http.ResponseWriter, _ *http.Request) {
 	cfg := s.config()
 	i := info{Version: observe.Version(), Started: s.started.UTC().Format(time.RFC3339), Uptime: int64(time.Since(s.started).Seconds()),
@@ -66,7 +66,7 @@ func (s *operator) showInfo(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, i)
 }
 
-// page reads the parameters of a page of channels or members: its application, and how much there may be on it.
+// page reads the parameters of a page of channels or members: the application, and the maximum number of items.
 func (s *operator) page(w http.ResponseWriter, r *http.Request, app string) (h *hub.Hub, limit int, ok bool) {
 	const most = 1000
 	h, limit = s.hub.get(), 100
@@ -96,13 +96,13 @@ func hasApp(cfg *config.Config, id string) bool {
 // engineTime bounds how long a page waits for the engine.
 const engineTime = 5 * time.Second
 
-// occupied is one channel in a list.
+// occupied is a channel in a list.
 type occupied struct {
 	Channel     string `json:"channel"`
 	Subscribers int    `json:"subscribers"` // on all nodes
 }
 
-// listChannels shows the channels of an application that have subscribers on any node, by their names.
+// listChannels returns the channels of an application that have subscribers on any node, sorted by name.
 func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
 	q, app := r.URL.Query(), r.PathValue("app")
 	if all := s.config().Apps; app == "" && len(all) > 0 {
@@ -122,7 +122,7 @@ func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
 	out := struct {
 		App      string     `json:"app"`
 		Channels []occupied `json:"channels"`
-		After    string     `json:"after,omitempty"` // of the next page
+		After    string     `json:"after,omitempty"` // the parameter for the next page
 	}{App: app, Channels: []occupied{}}
 	for _, c := range list {
 		out.Channels = append(out.Channels, occupied(c))
@@ -133,33 +133,34 @@ func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// channelPage is what is shown of one channel.
+// channelPage is the answer about one channel.
 type channelPage struct {
 	App     string   `json:"app"`
 	Channel string   `json:"channel"`
 	Epoch   string   `json:"epoch,omitempty"`
-	Offset  uint64   `json:"offset"` // of the newest message
+	Offset  uint64   `json:"offset"` // the offset of the newest message
 	History int      `json:"history"`
-	More    bool     `json:"history_more,omitempty"` // there are more messages than were counted
-	Users   int      `json:"users"`                  // on all nodes; 0 in channels without presence
+	More    bool     `json:"history_more,omitempty"` // the history has more messages than were counted
+	Users   int      `json:"users"`                  // on all nodes; 0 for channels without presence
 	Members []member `json:"members"`
-	Cursor  string   `json:"cursor,omitempty"` // of the next page of members
+	Cursor  string   `json:"cursor,omitempty"` // the parameter for the next page of members
 }
 
-// member is one user in a channel.
+// member is a user in a channel.
 type member struct {
 	User   string `json:"user,omitempty"`
 	Client string `json:"client"`
 	Data   any    `json:"data,omitempty"` // JSON unchanged, other bytes as a string
 }
 
-// How much of a history is read to count it.
+// The limits for counting the messages of a history.
 const (
 	mostCounted = 1000
-	mostRead    = 16 // pages
+	mostRead    = 16 // in pages
 )
 
-// countHistory counts the last messages of a channel, and reports where it is and whether there are further ones.
+// countHistory counts the last messages of a channel. It returns the channel's position, and reports whether there are more
+// messages.
 func countHistory(ctx context.Context, h *hub.Hub, app, channel string) (top hub.Position, n int, more bool, err error) {
 	q := hub.HistoryQuery{Reverse: true}
 	for range mostRead {
@@ -180,7 +181,7 @@ func countHistory(ctx context.Context, h *hub.Hub, app, channel string) (top hub
 	return top, n, true, nil
 }
 
-// showChannel shows where a channel is, how much it keeps, and a page of its members.
+// showChannel returns the position of a channel, the size of its history, and a page of its members.
 func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	out := channelPage{App: r.PathValue("app"), Channel: r.PathValue("channel"), Members: []member{}}
 	h, limit, ok := s.page(w, r, out.App)
@@ -207,7 +208,7 @@ func (s *operator) showChannel(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// shownData returns what the JSON of a page has for the data of a member, nil for none.
+// shownData returns the data of a member as a JSON value, nil if there is none.
 func shownData(data []byte) any {
 	switch {
 	case len(data) == 0:
@@ -218,7 +219,7 @@ func shownData(data []byte) any {
 	return string(data)
 }
 
-// hubError answers a request that the hub or its engine cannot serve.
+// hubError answers a request that failed in the hub or in its engine.
 func hubError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, hub.ErrBadChannel):

@@ -20,15 +20,15 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// connection is what /connections shows of one.
+// connection is a connection in the answer of /connections.
 type connection struct {
 	ID          string    `json:"id"`
 	User        string    `json:"user"`
 	Method      string    `json:"method"`
-	Credential  string    `json:"credential,omitempty"` // its name, which can be revoked
+	Credential  string    `json:"credential,omitempty"` // the ID of the credential, by which it can be revoked
 	Addr        string    `json:"addr"`
 	Endpoint    string    `json:"endpoint"`
-	Server      string    `json:"server,omitempty"` // that it is carried to
+	Server      string    `json:"server,omitempty"` // the server behind the balancer
 	Origin      string    `json:"origin,omitempty"`
 	Subprotocol string    `json:"subprotocol,omitempty"`
 	Opened      time.Time `json:"opened"`
@@ -39,10 +39,10 @@ type connection struct {
 	BytesOut    int64     `json:"bytes_out"`
 }
 
-// maxListed bounds a list; there may be very many connections.
+// maxListed is the maximum length of a list; there may be very many connections.
 const maxListed = 10_000
 
-// listConnections shows who is connected, the longest first.
+// listConnections returns the open connections, oldest first.
 func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, err := filterOf(q)
@@ -75,7 +75,7 @@ func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// serverOf returns the server that a client is carried to, "" for none.
+// serverOf returns the server behind the balancer that a client is connected to, "" if there is none.
 func serverOf(e *registry.Entry) string {
 	if e.Server == nil {
 		return ""
@@ -83,7 +83,7 @@ func serverOf(e *registry.Entry) string {
 	return e.Server()
 }
 
-// filterOf reads a filter from parameters.
+// filterOf parses the parameters of a filter.
 func filterOf(q url.Values) (registry.Filter, error) {
 	f := registry.Filter{ID: q.Get("id"), User: q.Get("user"), Endpoint: q.Get("endpoint")}
 	text := q.Get("addr")
@@ -103,7 +103,7 @@ func filterOf(q url.Values) (registry.Filter, error) {
 	return f, nil
 }
 
-// closeConnections closes those that are asked for. All of them must be asked for in so many words.
+// closeConnections closes the selected connections. Closing all of them requires an explicit parameter.
 func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {
@@ -145,7 +145,7 @@ func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 	}{n})
 }
 
-// closeCode reads a code that a close frame may have (RFC 6455 §7.4).
+// closeCode parses a code that is allowed in a close frame (RFC 6455 §7.4).
 func closeCode(text string) (websocket.Code, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || !protocol.CodeOnWire(uint16(n)) {
@@ -154,13 +154,13 @@ func closeCode(text string) (websocket.Code, error) {
 	return websocket.Code(n), nil
 }
 
-// listHandshakes shows the last handshakes that were refused, the newest first.
+// listHandshakes returns the last rejected handshakes, newest first.
 func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
 	list := s.rec.refused.List()
 	if r.URL.Query().Get("format") == "text" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_ = refusals.WriteText(w, list) // the client is gone
+		_ = refusals.WriteText(w, list) // it fails if the client is gone
 		return
 	}
 	writeJSON(w, struct {
@@ -179,5 +179,5 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // the client is gone
+	_ = enc.Encode(v) // it fails if the client is gone
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// maxRevoked bounds a name in a revocation; no credential has a longer one.
+// maxRevoked is the maximum length of a name in a revocation; no credential has a longer one.
 const maxRevoked = 1024
 
-// revokeByOperator takes back what the credentials of a user give, or one credential, on all nodes: their connections are
-// closed, and what was issued until now opens no more.
+// revokeByOperator revokes all credentials of a user, or a single credential, on all nodes: their connections are closed, and
+// credentials that were issued before are no longer accepted.
 func (s *operator) revokeByOperator(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {

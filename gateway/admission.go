@@ -13,9 +13,9 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// admission is what all endpoints share to decide who may come in: rates by address, and the registry of open connections.
-// It lasts as long as the server; the limits are those of the current site. All
-// methods may be called from any goroutine.
+// admission is the state that all endpoints share for admitting clients: the rates by address, and the registry of open
+// connections. It exists as long as the server; the limits are those of the current site. All methods may be called from any
+// goroutine.
 type admission struct {
 	rec      *recorder
 	conns    *registry.Registry
@@ -25,12 +25,12 @@ type admission struct {
 	upkeeps  *upkeeps
 }
 
-// arrivals is how many connections an address may open for each handshake that it may make. Most clients need one; those
-// that read pages and meet a refusal need a few. Beyond it they are cut before TLS: an answer would cost as much as what
-// the limit is there to save.
+// arrivals is how many connections an address may open for each handshake that it may make. Most clients need one; those that also
+// load pages or whose handshake is rejected need a few. Connections beyond that are closed before TLS, because an answer would cost
+// as much as the limit is meant to save.
 const arrivals = 4
 
-// mayArrive reports whether another connection from addr is taken.
+// mayArrive reports whether another connection from addr is accepted.
 func (a *admission) mayArrive(addr netip.Addr) bool {
 	perSecond := a.site().cfg.Limits.HandshakesPerSecond
 	if perSecond <= 0 || a.isProxy(addr) {
@@ -40,8 +40,8 @@ func (a *admission) mayArrive(addr netip.Addr) bool {
 	return ok
 }
 
-// mayWait returns how many connections may be in their handshake when one from addr is; proxies, which have those of many
-// clients, do not count.
+// mayWait returns how many connections may be in their handshake at the same time, including one from addr. -1 means that the
+// connection does not count: a proxy has the connections of many clients.
 func (a *admission) mayWait(addr net.Addr) int {
 	most := a.site().cfg.Limits.PendingHandshakes
 	switch {
@@ -58,8 +58,8 @@ func (a *admission) isProxy(addr netip.Addr) bool {
 	return clientaddr.Trusted(a.site().proxies, addr)
 }
 
-// allow takes a token for a handshake, or another request that costs as much, from the buckets of an address: the
-// server's, by the limits of n, and the endpoint's. e may be nil.
+// allow takes a token for a handshake, or for another request that costs as much, from two buckets of an address: the server's,
+// with the limits of n, and the endpoint's. e may be nil.
 func (a *admission) allow(n *site, client netip.Addr, e *endpoint) *websocket.Reject {
 	now, key := time.Now(), limit.Key(client)
 	perSecond := n.cfg.Limits.HandshakesPerSecond
@@ -74,8 +74,8 @@ func (a *admission) allow(n *site, client netip.Addr, e *endpoint) *websocket.Re
 	return nil
 }
 
-// burst is how many handshakes may come together where perSecond of them may come on average: those of two seconds, and a
-// few in any case, since a page may open several WebSockets.
+// burst returns how many handshakes may arrive together if perSecond is their allowed rate: those of two seconds, and at least a
+// few, since a page may open several WebSockets.
 func burst(perSecond float64) int { return max(5, int(2*perSecond)) }
 
 func tooFast(wait time.Duration) *websocket.Reject {
@@ -85,7 +85,7 @@ func tooFast(wait time.Duration) *websocket.Reject {
 	}
 }
 
-// has reports whether the configuration still has an endpoint of that name.
+// has reports whether the configuration still has an endpoint with that name.
 func (a *admission) has(endpoint string) bool {
 	for _, e := range a.site().endpoints {
 		if e.cfg.Name == endpoint {

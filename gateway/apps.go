@@ -12,14 +12,14 @@ import (
 // devSecretFile is the file in the state directory with the secret of the application [config.DevApp].
 const devSecretFile = "app-dev.secret"
 
-// devSecret is the secret of the application [config.DevApp] when the configuration has none. It stays the same for the life
-// of a server.
+// devSecret is the secret of the application [config.DevApp] if the configuration has none. It does not change while the server is
+// running.
 type devSecret struct {
 	once sync.Once
 	text config.Secret
 }
 
-// fill returns cfg with the secret in it. One that cannot be stored is good until the server ends.
+// fill returns cfg with the secret set. A secret that cannot be stored is valid until the server ends.
 func (d *devSecret) fill(cfg *config.Config, rec *recorder) *config.Config {
 	i := slices.IndexFunc(cfg.Apps, isDev)
 	if i < 0 {
@@ -43,11 +43,11 @@ func isDev(a config.App) bool { return a.ID == config.DevApp && a.Secret.Empty()
 
 // App is an application without its secret.
 type App struct {
-	ID  string // as in apps of the configuration
-	Key string // what clients connect with
+	ID  string // as in apps in the configuration
+	Key string // the key with which clients connect
 }
 
-// Apps returns the applications of the current configuration, in its order.
+// Apps returns the applications of the current configuration, in the same order.
 func (s *Server) Apps() []App {
 	var list []App
 	for _, a := range s.site.Load().cfg.Apps {
@@ -56,7 +56,7 @@ func (s *Server) Apps() []App {
 	return list
 }
 
-// DevApp returns the application whose secret the server has made itself; nil when there is none.
+// DevApp returns the application whose secret the server has generated; nil if there is none.
 func (s *Server) DevApp() *config.App {
 	for _, a := range s.site.Load().cfg.Apps {
 		if a.ID == config.DevApp && a.Secret == s.dev.text {

@@ -12,16 +12,16 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// audit is the log of who did what, a stream of its own. What goes into it is chosen field by field, and no field is a
-// credential. A line is written before its event goes on. When it cannot be written, nothing waits for it: a later line says how
-// many are missing. A nil audit writes nothing.
+// audit is the audit log, which is separate from the other log. Its fields are chosen one by one, and no field is a credential. A
+// line is written before the event has its effect. If that fails, the event is not delayed: a later line reports how many are
+// missing. A nil audit writes nothing.
 type audit struct {
-	out    *auditFile // nil if not to a file
+	out    *auditFile // nil if the log is not a file
 	lines  *auditLines
 	logger *slog.Logger
 }
 
-// openAudit opens what cfg names; nil when that is nothing. failed is called for every line that is lost; it may be nil.
+// openAudit opens the log that cfg specifies; it returns nil if that is none. failed is called for every lost line; it may be nil.
 func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (*audit, error) {
 	a := &audit{}
 	var w io.Writer
@@ -49,7 +49,7 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (
 	return a, nil
 }
 
-// log writes one line. Attributes that are empty texts are left out.
+// log writes one line. Attributes with an empty string are left out.
 func (a *audit) log(event string, attrs ...any) {
 	if a == nil {
 		return
@@ -66,7 +66,7 @@ func (a *audit) log(event string, attrs ...any) {
 	}
 }
 
-// auditLines writes lines, each with one Write, and counts those that it could not.
+// auditLines writes lines, each with a single Write, and counts the lines that failed.
 type auditLines struct {
 	to     io.Writer
 	failed func(error) // may be nil
@@ -74,7 +74,7 @@ type auditLines struct {
 	mu   sync.Mutex
 	lost int
 	bad  bool // the last one was lost
-	torn bool // a part of it was written
+	torn bool // the last line was written partially
 }
 
 // Write writes one line.
@@ -98,7 +98,7 @@ func (l *auditLines) Write(p []byte) (int, error) {
 	return 0, err
 }
 
-// missing returns how many lines were lost before the last one, which was not. It says so once.
+// missing returns how many lines were lost before the last one, if that was written. It reports them only once.
 func (l *auditLines) missing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +110,7 @@ func (l *auditLines) missing() int {
 	return n
 }
 
-// auditPause is the least time between two reports that the audit log cannot be written.
+// auditPause is the minimum time between two reports that the audit log cannot be written.
 const auditPause = time.Minute
 
 // auditFailed records that a line of the audit log is lost.
@@ -123,7 +123,7 @@ func (s *recorder) auditFailed(err error) {
 	}
 }
 
-// reopen opens the file anew, for those who rotate it.
+// reopen opens the file again, for log rotation.
 func (a *audit) reopen() error {
 	if a == nil || a.out == nil {
 		return nil
@@ -137,14 +137,14 @@ func (a *audit) close() {
 	}
 }
 
-// auditFile is a file that is appended to.
+// auditFile is a file to which lines are appended.
 type auditFile struct {
 	path string
 	mu   sync.Mutex
 	file *os.File
 }
 
-// reopen takes whatever file has the path now. The one before stays in use when that fails.
+// reopen opens the file that has the path now. If that fails, the previous file stays in use.
 func (f *auditFile) reopen() error {
 	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *auditFile) reopen() error {
 	return nil
 }
 
-// Write appends.
+// Write appends p to the file.
 func (f *auditFile) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

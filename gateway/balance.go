@@ -26,7 +26,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The sources of servers. Where two name the same one, the first in this order decides on its weight.
+// The sources of servers. If several name the same server, the first one in this order determines its weight.
 const (
 	serversOfConfig   = "config"
 	serversOfDNS      = "dns"
@@ -34,23 +34,23 @@ const (
 	serversOfOperator = "operator"
 )
 
-// filePoll is how often a file with servers is looked at when nothing says that it has changed.
+// filePoll is the interval for reading a file with servers if no change is notified.
 const filePoll = 10 * time.Second
 
-// balanceTarget is the target that carries clients to other servers. It outlives reloads that change its settings.
+// balanceTarget is the target that forwards clients to servers. It outlives reloads that change its settings.
 type balanceTarget struct {
 	*proxy.Balancer
-	name string // of the endpoint
+	name string // the endpoint's name
 	rec  *recorder
-	ends *enders // of tunnels
+	ends *enders // runs the functions at the end of tunnels
 
 	mu      sync.Mutex
 	finders sync.WaitGroup
-	stop    context.CancelFunc // of what looks for servers; nil means nothing does
+	stop    context.CancelFunc // stops the finders; nil if none were started
 	cookie  []byte             // the secret of sticky cookies, if the configuration has none
 }
 
-// newBalance makes the target balance.
+// newBalance creates the target balance.
 func (s *Server) newBalance(cfg *config.Config, i int) (Target, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	t := &balanceTarget{name: cfg.Endpoints[i].Name, rec: s.rec, ends: newEnders(), cookie: []byte(rand.Text())}
@@ -95,13 +95,13 @@ func (t *balanceTarget) Configure(cfg *config.Config, i int) (apply func(), err 
 			t.trouble(serversOfConfig, err)
 			return
 		}
-		if err := t.find(set); err != nil { // the file has changed since
+		if err := t.find(set); err != nil { // the file has changed in the meantime
 			t.trouble(serversOfFile, err)
 		}
 	}, nil
 }
 
-// settings turns the configuration into what a Balancer takes.
+// settings converts the configuration for a Balancer.
 func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	wire, err := backendTLS(set.TLS)
@@ -164,7 +164,7 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 	return s, nil
 }
 
-// dialOptions says how servers are reached.
+// dialOptions returns the options for connecting to servers.
 func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 	o := proxy.DialerOptions{
 		TLS: wire, KeepHost: set.Request.Host == "client", Header: http.Header{},
@@ -183,7 +183,7 @@ func dialOptions(set *config.Balance, wire *tls.Config) proxy.DialerOptions {
 	return o
 }
 
-// messageRules are the rules for messages, and how often servers are sent a ping.
+// messageRules returns the rules for messages, including the interval of pings to servers.
 func messageRules(m config.Messages, ping config.Duration) proxy.Messages {
 	rules := proxy.Messages{MaxFromServer: int64(m.MaxFromServer), Ping: time.Duration(ping)}
 	if len(m.Types) == 1 {
@@ -204,7 +204,7 @@ func policyOf(set *config.Balance) balance.Policy {
 	return balance.PowerOfTwo(nil)
 }
 
-// keyOf returns what the policy hash goes by.
+// keyOf returns a function that returns the key for the policy hash.
 func keyOf(k config.AffinityKey) func(*proxy.Request) string {
 	return func(r *proxy.Request) string {
 		switch k.Kind {
@@ -248,7 +248,7 @@ func backendTLS(set config.BackendTLS) (*tls.Config, error) {
 	return c, nil
 }
 
-// servers returns those of the configuration and of the file.
+// servers returns the servers in the configuration and in its file.
 func servers(set *config.Balance) (map[string][]balance.Spec, error) {
 	list := map[string][]balance.Spec{serversOfConfig: nil, serversOfFile: nil}
 	for _, s := range set.To {
@@ -268,7 +268,7 @@ func servers(set *config.Balance) (map[string][]balance.Spec, error) {
 	return list, nil
 }
 
-// serverID returns the ID of a server from what an operator calls it.
+// serverID returns the ID of a server for a URL that an operator has written.
 func serverID(text string) (string, error) {
 	var u config.BackendURL
 	if err := u.UnmarshalText([]byte(text)); err != nil {
@@ -280,7 +280,7 @@ func serverID(text string) (string, error) {
 	return string(u), nil
 }
 
-// find sets the servers, and looks for others as the configuration says, in place of what has looked before.
+// find sets the servers, and starts finders for others as configured, in place of the previous finders.
 func (t *balanceTarget) find(set *config.Balance) error {
 	list, err := servers(set)
 	if err != nil {
@@ -324,7 +324,7 @@ func (t *balanceTarget) find(set *config.Balance) error {
 	return nil
 }
 
-// found takes what a source has found. An error changes nothing.
+// found sets the servers that a source has found. An error changes nothing.
 func (t *balanceTarget) found(source string, list []balance.Spec, err error) {
 	if err == nil {
 		err = t.SetServers(source, list)
@@ -334,13 +334,13 @@ func (t *balanceTarget) found(source string, list []balance.Spec, err error) {
 	}
 }
 
-// trouble logs why a source does not say which servers there are.
+// trouble logs an error of a source of servers.
 func (t *balanceTarget) trouble(source string, err error) {
 	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
 }
 
-// farewell returns the close frame for clients that are to come back to another server: by the code of the configuration, or by what the
-// protocol of the client knows, where pusher is that of Pusher. Other clients get what proxy has for them.
+// farewell returns the function that chooses the close frame for clients that should reconnect to another server: with the
+// configured code, or with one of the client's protocol; pusher is the code of Pusher's. Other clients get the frame of otherwise.
 func farewell(code, pusher websocket.Code, otherwise farewellFunc) farewellFunc {
 	return func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
 		own, reason := otherwise(subprotocol, path, after)
@@ -359,9 +359,9 @@ func farewell(code, pusher websocket.Code, otherwise farewellFunc) farewellFunc 
 type farewellFunc = func(subprotocol, path string, after time.Duration) (websocket.Code, string)
 
 const (
-	pusherMoved     = 4200 // "reconnect immediately" of protocol 7, without delay, since the pace is ours
-	pusherLost      = 4100 // "reconnect after backing off", since all clients of the server come
-	centrifugoMoved = 3001 // "shutdown"; clients reconnect with a delay of their own
+	pusherMoved     = 4200 // protocol 7: "reconnect immediately", without delay, because this server limits the rate
+	pusherLost      = 4100 // "reconnect after backing off", because all clients of the server reconnect
+	centrifugoMoved = 3001 // "shutdown"; clients choose the delay themselves
 )
 
 // Open implements [Target].
@@ -375,14 +375,14 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 		received, sent := r.Received, r.Sent
 		o.HalfClose = true
 		o.Serve = func(_ context.Context, client *websocket.Conn) error {
-			_ = c.Serve(client, received, sent) // how it has ended is known to client as well
+			_ = c.Serve(client, received, sent) // client knows its result
 			return nil
 		}
 		return o, nil
 	}
 	o.Extensions = c.Extensions()
 	o.Tunnel = func(client net.Conn, early []byte, done func(error)) (auth.Handle, error) {
-		// done may be what closes t, which waits for the event loop that calls it.
+		// done may close t, which waits for the event loop that calls done.
 		return c, c.Tunnel(client, early, func(err error) { t.ends.end(done, err) })
 	}
 	return o, nil
@@ -393,7 +393,7 @@ func (t *balanceTarget) ServeRequest(w http.ResponseWriter, r *Request) {
 	t.Balancer.ServeRequest(w, t.proxyRequest(r))
 }
 
-// proxyRequest is a request as the balancer takes it.
+// proxyRequest converts a request for the balancer.
 func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
 	p := &proxy.Request{Request: r.Request, Source: netip.AddrPortFrom(r.Client, 0)}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == r.Client {
@@ -408,7 +408,7 @@ func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
 	return p
 }
 
-// balanceRefusal turns an error of the balancer into the client's answer.
+// balanceRefusal converts an error of the balancer into the answer for the client.
 func balanceRefusal(err error) error {
 	if refused, ok := errors.AsType[*proxy.Refused](err); ok {
 		return &websocket.Reject{Status: refused.Status, Header: refused.Header, Reason: string(refused.Body)}

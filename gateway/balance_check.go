@@ -11,9 +11,9 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// CheckBalance returns what is wrong with the balancers of a configuration as far as it can be found without their servers: a file
-// that is something else than it should be, a header field that a handshake has for itself. Files that cannot be read are not its
-// matter: config.Load finds them.
+// CheckBalance returns the problems of the balancers of a configuration that can be found without their servers: a file with
+// invalid content, or a header field that is reserved for the handshake. It does not report files that cannot be read: config.Load
+// does.
 func CheckBalance(cfg *config.Config) (problems []*config.Problem) {
 	for i, e := range cfg.Endpoints {
 		set, ok := e.Target.Settings.(*config.Balance)
@@ -48,7 +48,7 @@ func CheckBalance(cfg *config.Config) (problems []*config.Problem) {
 	return problems
 }
 
-// fieldTaken returns an error if a request to a server has a field with this name in any case.
+// fieldTaken returns an error if requests to servers already use a header field with this name, in any case.
 func fieldTaken(name string) error {
 	if name = http.CanonicalHeaderKey(name); name == "Host" || wshandshake.Reserved(strings.ReplaceAll(name, "_", "-")) {
 		return fmt.Errorf("the balancer sets %s itself", name)

@@ -10,14 +10,15 @@ import (
 	"github.com/handfast/handfast/internal/watch"
 )
 
-// A file that is written in place has less than all servers in it for a moment.
+// A file that is being written in place is incomplete for a moment.
 const (
-	settleFor  = 2 * time.Second // for which a file with fewer servers must stay the same
-	settleMost = 10              // how often it is read for that; then the last reading counts
+	settleFor  = 2 * time.Second // how long a file with fewer servers must stay the same
+	settleMost = 10              // how often it is read for that; then the last result is used
 )
 
-// settled returns what a file says in the end. read reads it. What only adds servers to before, or changes their weights, counts
-// immediately; where some are missing, two readings in a row must agree. The error is that of the last reading, or of ctx.
+// settled returns the content of a file when it has settled. read reads it. A result that only adds servers to before, or changes
+// their weights, is returned immediately; if servers are missing, two consecutive results must agree. The error is that of the last
+// read, or of ctx.
 func settled(ctx context.Context, before []balance.Spec, read func() ([]balance.Spec, error)) ([]balance.Spec, error) {
 	list, err := read()
 	for range settleMost {
@@ -38,16 +39,16 @@ func settled(ctx context.Context, before []balance.Spec, read func() ([]balance.
 	return list, err
 }
 
-// lacks reports whether a server is in before and not in list.
+// lacks reports whether list lacks a server that is in before.
 func lacks(list, before []balance.Spec) bool {
 	return slices.ContainsFunc(before, func(b balance.Spec) bool {
 		return !slices.ContainsFunc(list, func(s balance.Spec) bool { return s.ID == b.ID })
 	})
 }
 
-// follow takes the servers of a file whenever it changes, until ctx ends.
+// follow sets the servers of a file whenever it changes, until ctx ends.
 func (t *balanceTarget) follow(ctx context.Context, files *watch.Files, set *config.Balance) {
-	logged := "" // of the last trouble, which every poll finds again
+	logged := "" // the last error, which every poll finds again
 	files.Run(ctx, filePoll, func() {
 		list, err := settled(ctx, t.Servers(serversOfFile), func() ([]balance.Spec, error) {
 			list, err := servers(set)

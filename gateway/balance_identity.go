@@ -11,15 +11,15 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// identities say to servers who a client of a balancer is. They are not changed.
+// identities tell servers which user a client of a balancer is. They are immutable.
 type identities struct {
-	user     string       // the field with the subject; "" for none
-	field    string       // the field with the token
-	signer   *auth.Signer // nil if there is no token
-	audience string       // of tokens; "" for the server
+	user     string       // the header field for the subject; "" means none
+	field    string       // the header field for the token
+	signer   *auth.Signer // nil means no token
+	audience string       // the audience of tokens; "" means the server
 }
 
-// newIdentities returns what the configuration says. Its errors hold nothing of a key.
+// newIdentities returns the identities for the configuration. Its errors do not contain any part of a key.
 func newIdentities(set *config.Rewrite) (*identities, error) {
 	n := &identities{user: set.UserHeader, field: set.Identity.Header, audience: set.Identity.Audience}
 	if n.field == "" {
@@ -38,7 +38,7 @@ func newIdentities(set *config.Rewrite) (*identities, error) {
 	return n, err
 }
 
-// put has servers learn who sends a request.
+// put adds the identity of the client to a request.
 func (n *identities) put(p *proxy.Request, id *auth.Identity) {
 	p.User = id.Subject
 	if n.user != "" {

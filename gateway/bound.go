@@ -12,22 +12,22 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// bound is an address of the configuration that is listened on. Its ports stay the same for as long as the address is
-// configured; how they treat a connection follows the configuration.
+// bound is a configured address that the server listens on. Its ports stay open as long as the address is configured; the treatment
+// of new connections follows the configuration.
 type bound struct {
 	cfg   config.Listen
 	url   string // without a path
 	ports []*port
 }
 
-// port is a listening socket, and how connections are treated that are accepted from now on.
+// port is a listening socket, with the policy for connections that it accepts from now on.
 type port struct {
 	net.Listener
 	policy atomic.Pointer[listener]
 }
 
-// bind makes the addresses those of site: what is listened on stays, what is new is bound, and what is no longer there is
-// closed, in the end, when nothing can fail any more.
+// bind binds the addresses of site: addresses that are already bound stay, new ones are bound, and removed ones are closed at the
+// end, when nothing can fail any more.
 func (s *entrance) bind(ctx context.Context, site *site) error {
 	old := slices.Clone(s.bound)
 	var now, fresh []*bound
@@ -71,7 +71,7 @@ func (s *entrance) bind(ctx context.Context, site *site) error {
 	return nil
 }
 
-// configure gives an address the settings of the site's listener i.
+// configure applies the settings of the site's listener i to an address.
 func (s *entrance) configure(b *bound, site *site, i int) {
 	cfg := site.cfg.Listen[i]
 	changed := b.url != "" && !reflect.DeepEqual(b.cfg, cfg)
@@ -93,8 +93,8 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	}
 }
 
-// yield closes the ports whose socket the process was started with: who has it, too, takes the clients from now on. It reports
-// whether there was one.
+// yield closes the ports whose socket was passed to the process: the other process that has the socket accepts the clients from now
+// on. It reports whether there was such a port.
 func (s *entrance) yield() (yielded bool) {
 	for _, b := range s.bound {
 		for _, p := range b.ports {
@@ -113,7 +113,7 @@ func (b *bound) close() {
 	}
 }
 
-// prefixes returns the plain form of what the configuration has.
+// prefixes converts prefixes of the configuration.
 func prefixes(list []config.Prefix) []netip.Prefix {
 	var out []netip.Prefix
 	for _, p := range list {

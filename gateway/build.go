@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// builder makes sites of configurations. It holds what all sites of a server share, and is not changed.
+// builder creates sites from configurations. It holds what all sites of a server share, and is immutable.
 type builder struct {
 	rec      *recorder
 	adm      *admission
@@ -18,8 +18,8 @@ type builder struct {
 	redirect http.Handler // for listeners without TLS that only redirect
 }
 
-// newSite makes cfg ready to serve. What does not change is taken over from old, which may be nil. When there is an error
-// nothing has changed.
+// newSite prepares cfg for serving. It reuses unchanged parts of old, which may be nil. If it returns an error, nothing has
+// changed.
 func (b *builder) newSite(cfg *config.Config, old *site) (*site, error) {
 	n := &site{rec: b.rec, cfg: cfg, proxies: prefixes(cfg.TrustedProxies), sockets: http.NewServeMux(), pages: http.NewServeMux()}
 	var err error
@@ -35,7 +35,7 @@ func (b *builder) newSite(cfg *config.Config, old *site) (*site, error) {
 	return n, nil
 }
 
-// newEndpoints makes the routes.
+// newEndpoints creates the endpoints and their routes.
 func (b *builder) newEndpoints(n, old *site) error {
 	if n.cfg.Console {
 		n.mountConsole()
@@ -58,7 +58,7 @@ func (b *builder) newEndpoints(n, old *site) error {
 	return b.mountMethods(n)
 }
 
-// newListeners opens the certificates.
+// newListeners creates the listeners and opens their certificates.
 func (b *builder) newListeners(n, old *site) error {
 	var have []*certSource
 	if old != nil {
@@ -66,7 +66,7 @@ func (b *builder) newListeners(n, old *site) error {
 	}
 	for i := range n.cfg.Listen {
 		l := &listener{cfg: n.cfg.Listen[i], hsts: hsts(n.cfg.Listen[i]), from: prefixes(n.cfg.Listen[i].ProxyProtocol.From)}
-		same := 0 // several may have port 0
+		same := 0 // several listeners may have port 0
 		for _, before := range n.listen {
 			if before.cfg.Address == l.cfg.Address {
 				same++

@@ -9,12 +9,12 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// caller is who made a call for a ticket, or to log out. It is in the request's context.
+// caller is the client that has called for a ticket, or to log out. It is in the request's context.
 type caller struct{ id *auth.Identity }
 
 type callerKey struct{}
 
-// noted remembers whom an Authenticator has found, for the audit log.
+// noted stores the result of an Authenticator, for the audit log.
 type noted struct{ auth.Authenticator }
 
 func (n noted) Authenticate(r *http.Request) (*auth.Identity, error) {
@@ -25,8 +25,7 @@ func (n noted) Authenticate(r *http.Request) (*auth.Identity, error) {
 	return id, err
 }
 
-// call puts the bounds of a handshake before an HTTP endpoint that looks at credentials, and its outcome into the audit
-// log.
+// call applies the limits of handshakes to an HTTP endpoint that checks credentials, and writes the outcome to the audit log.
 func (a *admission) call(n *site, event string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := viaOf(r)
@@ -42,14 +41,14 @@ func (a *admission) call(n *site, event string, next http.Handler) http.Handler 
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r.WithContext(context.WithValue(ctx, callerKey{}, c)))
 		if c.id == nil || status.status >= http.StatusBadRequest {
-			return // a preflight, or a refusal, which callFailed has reported
+			return // a preflight, or a rejection that callFailed has reported
 		}
 		a.rec.audit.log(event, observe.KeyUser, c.id.Subject, observe.KeyMethod, c.id.Method, observe.KeyAddr, v.client.String(),
 			observe.KeyOrigin, r.Header.Get("Origin"), observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)
 	})
 }
 
-// statusWriter remembers the status of a reply.
+// statusWriter records the status of a reply.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

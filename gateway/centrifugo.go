@@ -21,7 +21,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// newCentrifugo makes the target centrifugo.
+// newCentrifugo creates the target centrifugo.
 func (s *Server) newCentrifugo(cfg *config.Config, i int) (Target, error) {
 	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Server) newCentrifugo(cfg *config.Config, i int) (Target, error) {
 	return t, nil
 }
 
-// newCaller makes what carries out the calls of clients.
+// newCaller creates the caller that forwards the calls of clients to the application.
 func newCaller(set *config.Centrifugo, secret string) (*webhook.Caller, error) {
 	o := webhook.CallerOptions{URL: set.RPC.URL, App: set.App, Secret: []byte(secret), Timeout: time.Duration(set.RPC.Timeout)}
 	if !set.RPC.Secret.Empty() {
@@ -59,7 +59,7 @@ func newCaller(set *config.Centrifugo, secret string) (*webhook.Caller, error) {
 	return webhook.NewCaller(o)
 }
 
-// rpc has clients call the application.
+// rpc returns the function for calls from clients to the application.
 func (s *Server) rpc(calls *webhook.Caller) func(context.Context, centrifugo.Caller, string, []byte) ([]byte, error) {
 	return func(ctx context.Context, c centrifugo.Caller, method string, data []byte) ([]byte, error) {
 		result, err := calls.Call(ctx, webhook.Call{Client: c.Client, User: c.User, Method: method, Data: data})
@@ -73,26 +73,26 @@ func (s *Server) rpc(calls *webhook.Caller) func(context.Context, centrifugo.Cal
 	}
 }
 
-// centrifugoTarget is the target that speaks the protocol of Centrifugo.
+// centrifugoTarget is the target for the protocol of Centrifugo.
 type centrifugoTarget struct {
 	server    *centrifugo.Server
-	caller    *webhook.Caller // nil means clients cannot call the application
+	caller    *webhook.Caller // if nil, clients cannot call the application
 	anonymous bool
 }
 
-// errCentrifugoSubprotocol is the answer to clients that offer subprotocols, but none of these.
+// errCentrifugoSubprotocol is the answer to clients that offer subprotocols, but none of those of Centrifugo.
 var errCentrifugoSubprotocol = &websocket.Reject{
 	Status: http.StatusBadRequest,
 	Reason: "The endpoint speaks the subprotocols " + strings.Join(centrifugo.Subprotocols, " and ") + " only; offer one of them, or none.",
 }
 
-// client returns who a client is, as far as its handshake says.
+// client returns the client of a handshake.
 func (t *centrifugoTarget) client(r *Request) centrifugo.Client {
-	check, become, renew := r.CheckRevoked, r.Become, r.Renew // and not r, which has the request
+	check, become, renew := r.CheckRevoked, r.Become, r.Renew // the functions must not keep r, which has the request
 	c := centrifugo.Client{
 		Anonymous: t.anonymous, Allow: r.Allow,
 		CheckRevoked: func(ctx context.Context, token *centrifugo.Token) error {
-			if token.User == "" { // an anonymous one
+			if token.User == "" { // an anonymous token
 				return nil
 			}
 			return tokenError(check(ctx, identityOf(token)))
@@ -113,7 +113,7 @@ func (t *centrifugoTarget) client(r *Request) centrifugo.Client {
 	return c
 }
 
-// identityOf returns who a token is about.
+// identityOf returns the identity in a token.
 func identityOf(t *centrifugo.Token) *auth.Identity {
 	id := &auth.Identity{Subject: t.User, Method: "jwt", Claims: t.Claims, ID: t.ID, Issued: t.Issued}
 	if t.User == "" {
@@ -122,7 +122,7 @@ func identityOf(t *centrifugo.Token) *auth.Identity {
 	return id
 }
 
-// tokenError returns what a client's function returns for an error of its request.
+// tokenError converts an error for centrifugo.Client.
 func tokenError(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrRevoked):
@@ -154,16 +154,17 @@ func (t *centrifugoTarget) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/{method}", t.server.API)
 }
 
-// Preflight says what a page of another origin may send. It does not name the header of the API's key: that is not for pages.
+// Preflight lists what a page of another origin may send. It does not include the header for the key of the API, which is not for
+// pages.
 func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, "GET, POST", "Authorization, Content-Type")
 }
 
-// drainCentrifugo is the code of the protocol for a server that stops: the client comes back.
+// drainCentrifugo returns the protocol's code for a shutdown, after which clients reconnect.
 func drainCentrifugo(int) websocket.Code { return centrifugo.CodeShutdown }
 
-// lasting serves a connection over HTTP, of a client that the endpoint admits: like a WebSocket it counts for the limits, and can be
-// found and closed.
+// lasting serves a connection over HTTP to an admitted client: like a WebSocket, it counts for the limits, and operators can list
+// and close it.
 func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request, centrifugo.Client)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p := r.Context().Value(pageKey{}).(*pageAt)
@@ -174,7 +175,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		if err == nil {
 			err = h.list()
 		}
-		if err == nil && !p.e.target.hold() { // a reload has replaced it since the request came
+		if err == nil && !p.e.target.hold() { // a reload has replaced it in the meantime
 			err = errReplaced
 		}
 		if err != nil {
@@ -183,7 +184,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		}
 		client := t.client(h.request(r, id))
 		k := &admitted{h.client(), r.URL.Path, h.rule}
-		h.entered = false // k has its place
+		h.entered = false // k will release the place
 		k.begin()
 		sent := &emulated{client: &k.client}
 		client.Received = sent.received
@@ -198,17 +199,17 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 			k.end(how, nil)
 		}()
 		if !p.e.adm.conns.Open(h.entry, lastingHandle(cancel)) {
-			p.e.refuseRequest(w, r, errReplaced) // it was closed meanwhile
+			p.e.refuseRequest(w, r, errReplaced) // it was closed in the meantime
 			return
 		}
 		serve(w, r.WithContext(ctx), client)
 	}
 }
 
-// emulated counts the messages of a connection over HTTP, which arrive in requests of their own.
+// emulated counts the messages of a connection over HTTP, which arrive in separate requests.
 type emulated struct {
 	mu     sync.Mutex
-	client *client // nil after the end of the connection
+	client *client // nil after the connection has ended
 }
 
 // received counts a message.
@@ -221,14 +222,14 @@ func (e *emulated) received(bytes int64) error {
 	return e.client.received(bytes)
 }
 
-// end is called before the end of the client.
+// end must be called before the end of the client.
 func (e *emulated) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.client = nil
 }
 
-// lastingHandle ends a connection over HTTP, by the context of its request.
+// lastingHandle closes a connection over HTTP by canceling the context of its request.
 type lastingHandle context.CancelCauseFunc
 
 // Shut implements [auth.Handle].
@@ -243,7 +244,7 @@ func (h lastingHandle) CloseNow() error {
 	return nil
 }
 
-// Close implements [Target]. The hub is the server's.
+// Close implements [Target]. It does not close the hub, which belongs to the server.
 func (t *centrifugoTarget) Close() error {
 	if t.caller != nil {
 		t.caller.Close()

@@ -21,7 +21,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// sharedHub is the hub that all targets of a server share. It begins with the first of them and ends with the server.
+// sharedHub is the hub that all targets of a server share. The first one starts it, and it ends with the server.
 type sharedHub struct {
 	mu     sync.Mutex
 	hub    *hub.Hub
@@ -29,7 +29,7 @@ type sharedHub struct {
 	hooks  webhooks
 }
 
-// open returns the hub.
+// open returns the hub, and starts it if necessary.
 func (s *sharedHub) open(cfg *config.Config, rec *recorder) (*hub.Hub, error) {
 	log := rec.log
 	s.mu.Lock()
@@ -58,28 +58,28 @@ func (s *sharedHub) open(cfg *config.Config, rec *recorder) (*hub.Hub, error) {
 	return s.hub, nil
 }
 
-// events returns what events are reported to, nil if that is nothing.
+// events returns the function that receives events, nil if there is none.
 func (s *sharedHub) events() func(hub.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hooks.events()
 }
 
-// get returns the hub, nil when there are no channels.
+// get returns the hub, nil if it was not started.
 func (s *sharedHub) get() *hub.Hub {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hub
 }
 
-// close ends the hub. No connection is left.
+// close ends the hub. All connections must have ended.
 func (s *sharedHub) close(rec *recorder) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hub == nil {
 		return
 	}
-	if err := s.hub.Close(); err != nil { // as of the last nodes of a cluster, which have no majority any more
+	if err := s.hub.Close(); err != nil { // for example because the last nodes of a cluster no longer have a majority
 		rec.log.Info(observe.EventEngineGone, observe.KeyError, err, observe.KeyHint, "the members of this node leave when its lease ends")
 	}
 	s.hooks.close(webhookGrace)
@@ -90,8 +90,8 @@ func (s *sharedHub) close(rec *recorder) {
 	}
 }
 
-// hubOptions turns the configuration into the hub's. What the target pusher requires of channels with certain names is added, so
-// that a reload may add that target.
+// hubOptions converts the configuration for the hub. It adds the namespaces that the target pusher requires, so that a reload may
+// add that target.
 func hubOptions(cfg config.Hub) hub.Options {
 	o := hub.Options{MaxSubscriptions: cfg.MaxSubscriptions}
 	for _, n := range cfg.Namespaces {
@@ -102,18 +102,18 @@ func hubOptions(cfg config.Hub) hub.Options {
 		})
 	}
 	if !slices.ContainsFunc(o.Namespaces, func(n hub.Namespace) bool { return n.Prefix == "" }) {
-		o.Namespaces = append(o.Namespaces, hub.Namespace{Name: "*"}) // as the hub has them, with the name that metrics show
+		o.Namespaces = append(o.Namespaces, hub.Namespace{Name: "*"}) // the defaults of the hub, under the name that metrics show
 	}
 	o.Namespaces = pusher.Namespaces(o.Namespaces)
 	return o
 }
 
-// slowPolicies are the values of the key slow.
+// slowPolicies are the values of the setting slow.
 var slowPolicies = map[string]hub.SlowPolicy{
 	"refill": hub.SlowRefill, "drop": hub.SlowDrop, "latest": hub.SlowLatest, "close": hub.SlowClose,
 }
 
-// newChannels makes the target channels.
+// newChannels creates the target channels.
 func (s *Server) newChannels(cfg *config.Config, i int) (Target, error) {
 	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
@@ -123,10 +123,10 @@ func (s *Server) newChannels(cfg *config.Config, i int) (Target, error) {
 	return &channelsTarget{channels.Server{Hub: h, App: set.App, CommandsPerSecond: set.CommandsPerSecond}}, nil
 }
 
-// channelsTarget is the target that speaks handfast.v1.json.
+// channelsTarget is the target for the protocol handfast.v1.json.
 type channelsTarget struct{ server channels.Server }
 
-// errSubprotocol is the answer to clients that offer subprotocols, but not this one.
+// errSubprotocol is the answer to clients that offer subprotocols, but not handfast.v1.json.
 var errSubprotocol = &websocket.Reject{
 	Status: http.StatusBadRequest, Reason: "The endpoint speaks the subprotocol " + wire.Subprotocol + " only; offer it, or none.",
 }
@@ -157,5 +157,5 @@ func (t *channelsTarget) Open(_ context.Context, r *Request) (*Opened, error) {
 	return o, nil
 }
 
-// Close implements [Target]. The hub is the server's.
+// Close implements [Target]. It does not close the hub, which belongs to the server.
 func (t *channelsTarget) Close() error { return nil }

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/internal/redisurl"
 )
 
-// Check returns what [Open] and [Server.Reload] would find wrong with a configuration in which nothing else is wrong. It makes all parts of
-// a server for that, except those that need an address, another server or the state directory, and discards them.
+// Check returns the problems that [Open] and [Server.Reload] would find in a configuration that is otherwise valid. It creates all
+// parts of a server, except for those that need an address, another server or the state directory, and discards them.
 func Check(cfg *config.Config) []*config.Problem {
 	problems := checkTLS(cfg)
 	found := func(path string, err error) {
@@ -47,8 +47,8 @@ func Check(cfg *config.Config) []*config.Problem {
 	return problems
 }
 
-// unserved returns a server for a configuration that is only looked at, with the configuration of its site. It has nothing that
-// outlives it or waits for another server: no addresses, no webhooks, no store and no engine but those in memory.
+// unserved returns a server for a configuration that is only checked, with the configuration for its site. The server has nothing
+// that outlives it or depends on another server: no addresses, no webhooks, and only an in-memory store and engine.
 func unserved(cfg *config.Config) (*Server, *config.Config) {
 	dry := *cfg
 	dry.Listen, dry.Webhooks, dry.Store = nil, nil, config.Store{}
@@ -59,18 +59,18 @@ func unserved(cfg *config.Config) (*Server, *config.Config) {
 	return s, s.dev.fill(&dry, s.rec)
 }
 
-// prepare makes the site of a server that is [unserved].
+// prepare creates the site of a server that [unserved] has returned.
 func (s *Server) prepare(filled *config.Config) error {
 	targets := s.targets()
 	targets["balance"] = checkedBalance
 	site, err := s.builder(targets).newSite(filled, nil)
 	if err == nil {
-		s.site.Store(site) // the end of the server closes it
+		s.site.Store(site) // Close will close it
 	}
 	return err
 }
 
-// checkedBalance checks the settings of a balancer and makes a target that reaches no server.
+// checkedBalance checks the settings of a balancer and returns a target that connects to no server.
 func checkedBalance(cfg *config.Config, i int) (Target, error) {
 	set := cfg.Endpoints[i].Target.Settings.(*config.Balance)
 	if _, err := (&balanceTarget{}).settings(cfg, i); err != nil {
@@ -80,7 +80,7 @@ func checkedBalance(cfg *config.Config, i int) (Target, error) {
 	return unreached{}, err
 }
 
-// unreached is the target of a balancer in a check.
+// unreached is the target of a balancer during a check.
 type unreached struct{}
 
 func (unreached) Open(context.Context, *Request) (*Opened, error) { return nil, errStopping }
@@ -101,7 +101,7 @@ func problemsIn(cfg *config.Config, path string, err error) []*config.Problem {
 	return []*config.Problem{p}
 }
 
-// checkTLS reads the files that the listeners name.
+// checkTLS reads the files of the listeners' TLS settings.
 func checkTLS(cfg *config.Config) (problems []*config.Problem) {
 	scratch := ""
 	defer func() {
@@ -140,7 +140,7 @@ func checkTLS(cfg *config.Config) (problems []*config.Problem) {
 	return problems
 }
 
-// placeOf returns which key of the TLS settings at path names a file; path itself if none does.
+// placeOf returns the key of the TLS setting at path that names a file; path itself if there is none.
 func placeOf(file string, t config.TLS, path string) string {
 	where := map[string]string{string(t.TicketFile): ".ticket_file", string(t.ACME.CARoot): ".acme.ca_root"}
 	for j, f := range t.ClientCAs {

@@ -17,22 +17,22 @@ import (
 
 // TokenVerdict is the decision of an endpoint about a token. It does not contain the token.
 type TokenVerdict struct {
-	Endpoint string         `json:"endpoint"` // its name
+	Endpoint string         `json:"endpoint"` // the endpoint's name
 	Path     string         `json:"path"`
 	Accepted bool           `json:"accepted"`             // a client that sends it as SentAs is admitted
 	SentAs   string         `json:"sent_as,omitempty"`    // its place in the request, such as "Authorization: Bearer TOKEN"
-	Status   int            `json:"status,omitempty"`     // of the reply; 0 if it is accepted, or no method takes tokens
+	Status   int            `json:"status,omitempty"`     // the status of the reply; 0 if the token is accepted, or no method takes tokens
 	Reason   string         `json:"reason,omitempty"`     // why it is not accepted, for the operator
-	Rule     string         `json:"rule,omitempty"`       // the one that decided, if the rules were evaluated
+	Rule     string         `json:"rule,omitempty"`       // the rule that decided, if the rules were evaluated
 	Method   string         `json:"method,omitempty"`     // the method that accepted it, such as "jwt"
 	User     string         `json:"user,omitempty"`       // the subject
-	ID       string         `json:"credential,omitempty"` // the ID by which it can be revoked
+	ID       string         `json:"credential,omitempty"` // the credential ID by which it can be revoked
 	Claims   map[string]any `json:"claims,omitempty"`     // as rules see them
 	Issued   time.Time      `json:"issued,omitzero"`
-	Expires  time.Time      `json:"expires,omitzero"` // zero if it does not end
+	Expires  time.Time      `json:"expires,omitzero"` // zero means it does not expire
 }
 
-// place is a place for a token in a request.
+// place is where a request can have a token.
 type place struct {
 	shown string
 	put   func(r *http.Request, token string)
@@ -46,7 +46,7 @@ func inQuery(name string) place {
 	return place{"?" + name + "=TOKEN", func(r *http.Request, token string) { r.URL.RawQuery = url.Values{name: {token}}.Encode() }}
 }
 
-// placesOf returns the places where a method looks for tokens, nil if it takes other credentials.
+// placesOf returns the places where a method looks for tokens, nil if it uses other credentials.
 func placesOf(m *config.Method) (places []place) {
 	switch {
 	case m.JWT != nil:
@@ -95,9 +95,9 @@ func placeFrom(from config.TokenSource) place {
 	return inHeader("Authorization", "Bearer ")
 }
 
-// CheckToken returns the decisions of the endpoints of cfg about a token, in the order of the configuration, as a server with it would make
-// them in the handshake. name selects the endpoints with that name or path; "" means all. Methods that need another service ask it, within
-// ctx. Revocations are not checked: only the store of a running server knows them.
+// CheckToken returns the decisions of the endpoints of cfg about a token, in the order of the configuration, as a server would make
+// them in the handshake. name selects the endpoints with that name or path; "" means all. Methods that need another service call
+// it, within ctx. Revocations are not checked, because only the store of a running server has them.
 func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]TokenVerdict, error) {
 	s, filled := unserved(cfg)
 	defer func() {
@@ -109,7 +109,7 @@ func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]
 	}
 	var verdicts []TokenVerdict
 	for _, e := range s.site.Load().endpoints {
-		plain := strings.Trim(name, "/") // as a server's banner shows it
+		plain := strings.Trim(name, "/") // in the form in which the server's banner shows it
 		if name == "" || name == e.cfg.Name || name == e.cfg.Path || plain != "" && plain == strings.Trim(e.cfg.Name, "/") {
 			verdicts = append(verdicts, e.judge(ctx, filled, token))
 		}
@@ -117,8 +117,8 @@ func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]
 	return verdicts, nil
 }
 
-// judge returns the decision of the endpoint about a token: that for the first place where it is accepted, or else for the first where it is
-// recognized.
+// judge returns the decision of the endpoint about a token: the one for the first place where it is accepted, or else for the first
+// place where it is recognized.
 func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) TokenVerdict {
 	best := TokenVerdict{Endpoint: e.cfg.Name, Path: e.cfg.Path, Reason: "no method of this endpoint takes a token"}
 	if e.asksNone {
@@ -131,7 +131,7 @@ func (e *endpoint) judge(ctx context.Context, cfg *config.Config, token string) 
 			m = cfg.Auth[ref.Name]
 		}
 		if m == nil {
-			continue // anonymous
+			continue // the anonymous method
 		}
 		for _, at := range placesOf(m) {
 			if asked[at.shown] {

@@ -11,28 +11,28 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// client is an admitted client from its 101 to its end.
+// client is an admitted client, from its 101 to its end.
 type client struct {
 	e     *endpoint
 	entry *registry.Entry
-	up    *upkeep // nil if nothing is to be done
+	up    *upkeep // nil if the endpoint has no such limits
 }
 
-// admitted is a client that has its 101, or gets it now.
+// admitted is a client whose 101 is sent now or was sent.
 type admitted struct {
 	client
-	path string // of the request
-	rule string // that admitted it
+	path string // the path of the request
+	rule string // the rule that admitted it
 }
 
-// begin is called before anything else, once.
+// begin is called once, before everything else.
 func (k *admitted) begin() {
 	k.e.rec.opened(k)
 	k.e.metrics.Open.Inc()
 	k.up.begin()
 }
 
-// end gives back all that it holds, and records how the connection ended. It is called last, once. See recorder.closed.
+// end releases what the client holds, and records how the connection ended. It is called once, at the end. See recorder.closed.
 func (k *client) end(how *websocket.CloseError, err error, decision ...any) {
 	k.e.rec.closed(k.entry, k.e.metrics, how, err, append(k.up.end(), decision...)...)
 	k.e.metrics.Open.Dec()
@@ -49,15 +49,15 @@ func (k *client) received(bytes int64) error {
 	return k.up.received(bytes)
 }
 
-// serve is the goroutine of a connection that the target serves by itself.
+// serve runs a connection for which the target has a function Serve.
 func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websocket.Conn) error) {
 	k.begin()
 	var err error
 	if k.e.adm.conns.Open(k.entry, c) {
 		err = k.guard(func() error { return serve(c.Context(), c) })
 	}
-	// Another goroutine may be closing the connection at this very moment: this Close waits until that is done, and does
-	// nothing to a connection that has ended. Only what a target gives up by itself is closed by it.
+	// Another goroutine may be closing the connection right now: this Close waits until that is done, and does nothing to a
+	// connection that has ended. Otherwise it closes a connection that the target has abandoned.
 	if err != nil {
 		fail(c, err)
 	}
@@ -72,7 +72,7 @@ func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websock
 
 var errPanicked = errors.New("the target panicked")
 
-// tunnel has the target carry the connection's bytes.
+// tunnel lets the target forward the bytes of the connection.
 func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byte, func(error)) (auth.Handle, error)) {
 	k.begin()
 	t := &tunneled{client: k.client}
@@ -89,18 +89,18 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 		nc.Close()
 		t.done(err)
 	} else {
-		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if it was to be closed meanwhile
+		k.e.adm.conns.Open(k.entry, h) // it shuts the tunnel if the client was to be closed in the meantime
 	}
 	t.over()
 }
 
-// tunneled is a client whose bytes the target carries.
+// tunneled is a client whose bytes the target forwards.
 type tunneled struct {
 	client
 	how   error        // why the tunnel has ended
-	told  *admitted    // by the audit log in the end; nil if it has been, or there is none
+	told  *admitted    // to be written to the audit log at the end; nil if that was done at the beginning, or there is none
 	ended atomic.Bool  // done was called
-	left  atomic.Int32 // of the two that must be over: the call that begins the tunnel, and the tunnel
+	left  atomic.Int32 // counts what has to end: the call that starts the tunnel, and the tunnel
 }
 
 // done is called when the tunnel has ended.

@@ -8,17 +8,16 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// eventClient is a client that is served with events. It is between the connection and the target: the Sender of what the target
-// sends, and the Receiver of what the client sends. Both count.
+// eventClient is a client that is served by events. It stands between the connection and the target: it is the Sender of the target
+// and the Receiver of the connection, and counts messages in both directions.
 type eventClient struct {
 	client
-	websocket.Sender                    // the connection's
-	to               websocket.Receiver // the target's; nil when there is none
-	err              error              // with which the target gave the connection up
+	websocket.Sender                    // of the connection
+	to               websocket.Receiver // of the target; nil if it has none
+	err              error              // the target's error that ends the connection
 }
 
-// events returns the function that serves the connection with the target's events. What it calls of the target may panic:
-// that costs this client, and no other.
+// events returns the function that serves the connection with the target's events. A panic in the target ends only this connection.
 func (k *admitted) events(open func(websocket.Sender) websocket.Receiver) func(websocket.Sender) websocket.Receiver {
 	return func(s websocket.Sender) websocket.Receiver {
 		k.begin()
@@ -26,14 +25,14 @@ func (k *admitted) events(open func(websocket.Sender) websocket.Receiver) func(w
 		if err := c.guard(func() error { c.to = open(c); return nil }); err != nil {
 			fail(s, err)
 		}
-		// From here on the client may be warned of its token's end, behind what the target has sent first. One that was closed
-		// meanwhile is shut.
+		// From here on, the client may be warned that its token is about to expire, after the first messages of the target. A
+		// client that was to be closed in the meantime is closed now.
 		c.e.adm.conns.Open(c.entry, s)
 		return c
 	}
 }
 
-// fail closes a connection because of err: without a closing handshake, when that is http.ErrAbortHandler.
+// fail closes a connection because of err, without a closing handshake if err is http.ErrAbortHandler.
 func fail(h auth.Handle, err error) {
 	if aborts(err) {
 		_ = h.CloseNow()
@@ -42,11 +41,11 @@ func fail(h auth.Handle, err error) {
 	_ = h.Shut(websocket.CodeInternalError, "") // it may have ended
 }
 
-// aborts reports whether v, the value of a panic or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
-// connection, and is not recorded.
+// aborts reports whether v, which is the value of a panic or the error made of it, is http.ErrAbortHandler: as in net/http, that
+// closes the connection without being recorded.
 func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
-// guard calls the target. A panic becomes an error, and is recorded, unless it is to be quiet as in net/http.
+// guard calls the target. It records a panic and returns an error for it, except for http.ErrAbortHandler, which is not recorded.
 func (k *client) guard(call func() error) (err error) {
 	defer func() {
 		p := recover()
@@ -101,10 +100,10 @@ func (c *eventClient) Closed(how *websocket.CloseError) {
 	c.end(how, c.err)
 }
 
-// drainer is a Receiver that wants to know when the queue is empty again.
+// drainer is a Receiver that is notified when the queue is empty again.
 type drainer interface{ Drained() }
 
-// Drained passes the event on.
+// Drained passes the event to the target.
 func (c *eventClient) Drained() {
 	d, ok := c.to.(drainer)
 	if !ok {

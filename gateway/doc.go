@@ -1,14 +1,14 @@
-// Package gateway turns settings into running endpoints: it binds addresses, sets up TLS, finds out who a client is and
-// what it may do, answers requests, and knows every open WebSocket, so that it can end them properly.
+// Package gateway turns a configuration into running endpoints: it binds addresses, sets up TLS, authenticates and authorizes
+// clients, answers requests, and keeps a registry of all open WebSockets, so that it can close them properly.
 //
-// [Open] binds, [Server.Serve] runs until its context ends, and then drains: no new client is admitted, every connection is
-// closed, one after the other in random order, and what has not answered in time is cut. [Server.Reload] takes another
-// configuration: what it does not change goes on undisturbed.
+// [Open] binds, [Server.Serve] runs until its context ends, and then drains: no new client is admitted, the connections are closed
+// one after the other in random order, and those that have not answered in time are cut. [Server.Reload] applies another
+// configuration: whatever it does not change continues undisturbed.
 //
-// What an endpoint does with its clients is a [Target]. The packages that implement one, such as channels or a balancer, do
-// not import this package; an adapter here joins the two.
+// A [Target] determines what an endpoint does with its clients. The packages that implement one, such as channels or a balancer, do
+// not import this package; adapters here connect them.
 //
-// A request goes through a [websocket.Server] (PROXY protocol, TLS, a bound on those that wait there), front (who the client is
-// behind proxies, redirects), and the current site, which is one configuration made ready to serve: there is one at a time, a
-// reload makes another, and it is never changed.
+// A request passes through a [websocket.Server] (PROXY protocol, TLS, limits on waiting connections), front (the client's address
+// behind proxies, redirects), and the current site. A site is one configuration prepared for serving. It is immutable: a reload
+// creates another one.
 package gateway

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// stop drains: it says that it is not ready, waits, and then closes WebSockets one after the other while new handshakes
-// are asked to come again. Close cuts it short.
+// stop drains the server: it reports that it is not ready, waits, and then closes the WebSockets one after the other, while new
+// handshakes are rejected with a time to retry. Close interrupts it.
 func (s *Server) stop() {
 	cfg := s.site.Load().cfg.Drain
 	s.ready.Store(false)
@@ -28,39 +28,41 @@ func (s *Server) stop() {
 		s.wait(delay)
 	}
 	closed, cut := s.drain(cfg)
-	// The addresses were bound until here: a client that is refused knows when to come again, one that is reset does not.
+	// The addresses stay bound until here, because a rejected client knows when to retry, and one whose connection is reset does
+	// not.
 	s.closePages()
 	s.Close()
 	s.rec.tellFloods()
 	s.rec.log.Info(observe.EventStopped, "closed", closed, "cut", cut)
 }
 
-// yieldPorts stops accepting where another process may accept in the place of this one, and reports whether there is such a port.
+// yieldPorts stops accepting on ports where another process can accept instead, and reports whether there is such a port.
 func (s *Server) yieldPorts() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.in.yield()
 }
 
-// How long a server whose ports another process has waits for handshakes that it has accepted: they would succeed there.
+// When another process has the ports, this one waits for the handshakes that it has already accepted, because the other process
+// would have admitted them.
 const (
-	leastWelcome = time.Second // since admission is not counted
+	leastWelcome = time.Second // since a handshake that is being admitted is not counted
 	mostWelcome  = 5 * time.Second
 )
 
-// welcomeLast waits for the last handshakes.
+// welcomeLast waits for these handshakes.
 func (s *Server) welcomeLast() {
-	s.in.server.HTTP.SetKeepAlivesEnabled(false) // no connection waits for another request for a page
+	s.in.server.HTTP.SetKeepAlivesEnabled(false) // so that no connection stays open for another request
 	for end := time.Now().Add(mostWelcome - leastWelcome); s.in.server.Handshakes() > 0 && time.Now().Before(end) && s.alive.Err() == nil; {
 		s.wait(10 * time.Millisecond)
 	}
 }
 
-// drain closes WebSockets, and returns how many were closed in order and how many were cut because the time was over.
+// drain closes the WebSockets, and returns how many ended in time and how many were cut at the timeout.
 func (s *Server) drain(cfg config.Drain) (closed, cut int) {
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
-	// Handshakes that still wait for a service, such as one for auth, end with their connection.
+	// Handshakes that are still waiting for a service, such as one for authentication, end with their connection.
 	defer context.AfterFunc(ctx, func() { s.in.server.Close() })() //nolint:errcheck // it returns nil
 	s.in.server.HTTP.SetKeepAlivesEnabled(false)
 	return s.conns.Drain(ctx, registry.Drain{
@@ -68,7 +70,7 @@ func (s *Server) drain(cfg config.Drain) (closed, cut int) {
 	})
 }
 
-// wait waits for d, or until Close.
+// wait waits for d, or until Close is called.
 func (s *Server) wait(d time.Duration) {
 	if d <= 0 {
 		return
@@ -81,14 +83,14 @@ func (s *Server) wait(d time.Duration) {
 	}
 }
 
-// closePages ends requests for pages.
+// closePages waits for HTTP requests to end.
 func (s *Server) closePages() {
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
-	_ = s.in.server.Shutdown(ctx) // what is left then is cut
+	_ = s.in.server.Shutdown(ctx) // the remaining ones are cut
 }
 
-// stopping is what handshakes are answered with during a drain.
+// stopping returns the answer to handshakes during a drain.
 func stopping(retryAfter time.Duration) *websocket.Reject {
 	return &websocket.Reject{
 		Status: http.StatusServiceUnavailable,
@@ -97,10 +99,10 @@ func stopping(retryAfter time.Duration) *websocket.Reject {
 	}
 }
 
-// seconds writes a time for Retry-After (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
+// seconds formats a time for Retry-After (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
 func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
 
-// finish lets go of all that a server holds. It waits until nothing runs any more.
+// finish releases everything that the server holds. It waits until nothing is running any more.
 func (s *Server) finish() {
 	s.mu.Lock()
 	s.finishLocked()

@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// echo is the target that sends every message back, in order. A message passes through a buffer, so that its size costs no
-// memory, and a client that does not read is not read from.
+// echo is the target that sends every message back, in order. Messages are copied through a buffer, so that their size does not
+// affect the memory that is used, and it does not read from a client that does not read.
 type echo struct{}
 
 // Open implements [Target].
@@ -35,12 +35,12 @@ func (echo) Open(_ context.Context, r *Request) (*Opened, error) {
 // Close implements [Target].
 func (echo) Close() error { return nil }
 
-// echoBuffers are borrowed from when a message comes: a connection that waits holds none.
+// echoBuffers is a pool of buffers. A connection has one only during a message.
 var echoBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// echoOne echoes one message except its end, which Close on the Writer sends, and returns its size.
+// echoOne echoes one message without its end, which Close of the Writer sends, and returns its size.
 func echoOne(c *websocket.Conn) (io.WriteCloser, int64, error) {
-	ctx := context.Background() // a connection that ends ends its calls
+	ctx := context.Background() // calls end with the connection
 	t, r, err := c.Reader(ctx)
 	if err != nil {
 		return nil, 0, err

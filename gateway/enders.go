@@ -2,29 +2,29 @@ package gateway
 
 import "sync"
 
-// enders call what is to be done at the end of a tunnel, on goroutines of their own. A few of these stay for the next end, so that it need
-// not wait for a stack to grow. Make it with newEnders.
+// enders run the functions that are called at the end of tunnels, on goroutines of their own. A few of these are reused, so that
+// the next call does not have to grow a new stack. Use newEnders to create one.
 type enders struct {
-	work chan tunnelEnd // to goroutines that wait
-	idle chan struct{}  // holds one for each of these
-	over chan struct{}  // closed: none waits any more
+	work chan tunnelEnd // to idle goroutines
+	idle chan struct{}  // holds one value for each idle goroutine
+	over chan struct{}  // closed when idle goroutines must end
 	once sync.Once
 }
 
-// tunnelEnd is how a tunnel has ended, and what to call with that.
+// tunnelEnd is the result of a tunnel, and the function to call with it.
 type tunnelEnd struct {
 	done func(error)
 	err  error
 }
 
-// maxEnders bounds the goroutines that wait.
+// maxEnders limits the number of idle goroutines.
 const maxEnders = 8
 
 func newEnders() *enders {
 	return &enders{work: make(chan tunnelEnd), idle: make(chan struct{}, maxEnders), over: make(chan struct{})}
 }
 
-// end has done called with err, soon. It does not wait, and may be called after close.
+// end calls done with err on another goroutine. It does not block, and may be called after close.
 func (e *enders) end(done func(error), err error) {
 	select {
 	case e.work <- tunnelEnd{done, err}:
@@ -33,7 +33,7 @@ func (e *enders) end(done func(error), err error) {
 	}
 }
 
-// run is a goroutine. It ends after its work when enough others wait, or with close.
+// run is one of the goroutines. It ends after its work if there are enough idle ones, or when close is called.
 func (e *enders) run(x tunnelEnd) {
 	for {
 		x.done(x.err)
@@ -52,5 +52,5 @@ func (e *enders) run(x tunnelEnd) {
 	}
 }
 
-// close has the goroutines that wait end. A second call does nothing.
+// close ends the idle goroutines. A second call does nothing.
 func (e *enders) close() { e.once.Do(func() { close(e.over) }) }

@@ -19,7 +19,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// endpoint is a path, a policy and a target. It serves handshakes. It is not changed once it is made.
+// endpoint is a path with a policy and a target. It serves handshakes. It is immutable.
 type endpoint struct {
 	*lasting
 	adm      *admission
@@ -27,18 +27,18 @@ type endpoint struct {
 	cfg      config.Endpoint
 	auth     *asked
 	rules    *auth.Rules
-	asksNone bool // the only method is anonymous: there is nothing to ask
+	asksNone bool // the only method is anonymous, which needs no check
 	ws       websocket.Endpoint
 	bounds   registry.Bounds
 
 	countsLoopback bool           // bounds.PerAddress applies to loopback addresses too
-	perSecond      float64        // handshakes of one address
+	perSecond      float64        // the allowed rate of handshakes for each address
 	sending        *sendingBounds // nil if there are no limits
-	rechecks       bool           // sessions are checked again while connections are open
+	rechecks       bool           // sessions are rechecked while connections are open
 	target         *liveTarget
 }
 
-// newEndpoint makes the site's endpoint i. What lasts comes from old, which may be nil.
+// newEndpoint creates the site's endpoint i. It takes the lasting state from old, which may be nil.
 func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	cfg, limits := n.cfg.Endpoints[i], n.cfg.Limits
 	e := &endpoint{
@@ -57,7 +57,7 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 		Conn: websocket.ConnOptions{MaxMessage: int64(cfg.MaxMessage), PingInterval: time.Duration(cfg.PingInterval)},
 	}
 	if set, ok := cfg.Target.Settings.(*config.Balance); ok {
-		e.ws.Accept.Subprotocols = nil // the server behind chooses, and may choose none
+		e.ws.Accept.Subprotocols = nil // the server behind the balancer chooses, or chooses none
 		if set.Timeouts.Ping > 0 {
 			e.ws.Accept.Conn.PingInterval = time.Duration(set.Timeouts.Ping)
 		}
@@ -73,12 +73,12 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
 		return nil, err
 	}
-	e.target, err = b.target(n, old, i) // last: it is held from here on
+	e.target, err = b.target(n, old, i) // last, because the endpoint holds it from here on
 	return e, err
 }
 
-// boundsFor returns the bounds for a client. Those by address do not apply to proxies, which carry many clients, nor that of the server to
-// programs on this machine, unless it is configured.
+// boundsFor returns the bounds for a client. The bounds per address do not apply to proxies, which have many clients, and the
+// server's bound per address applies to programs on this machine only if it is configured.
 func (e *endpoint) boundsFor(client netip.Addr) registry.Bounds {
 	b := e.bounds
 	if e.adm.isProxy(client) {
@@ -89,18 +89,18 @@ func (e *endpoint) boundsFor(client netip.Addr) registry.Bounds {
 	return b
 }
 
-// compression turns the configuration of compression into the library's.
+// compression converts the configuration of compression for the library.
 func compression(cfg config.Compression) *websocket.Compression {
 	c := &websocket.Compression{
 		ServerNoTakeover: !cfg.Takeover, ClientNoTakeover: !cfg.Takeover, Threshold: int(cfg.Threshold),
 	}
 	if c.Threshold == 0 {
-		c.Threshold = -1 // all of them
+		c.Threshold = -1 // compress all messages
 	}
 	return c
 }
 
-// handshake begins to decide about a request.
+// handshake starts the decision about a request.
 func (e *endpoint) handshake(r *http.Request) *handshake {
 	v := viaOf(r)
 	return &handshake{e: e, via: v, header: r.Header, entry: &registry.Entry{
@@ -108,8 +108,8 @@ func (e *endpoint) handshake(r *http.Request) *handshake {
 	}}
 }
 
-// ServeHTTP answers an opening handshake, and other requests if the target does. The connection of an admitted client goes on without what net/http keeps for a
-// request.
+// ServeHTTP answers an opening handshake, and other requests if the target serves them. The connection of an admitted client keeps
+// nothing of what net/http holds for a request.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := e.handshake(r)
 	if target, ok := e.target.Target.(Requests); ok && !wantsWebSocket(r) {
@@ -124,7 +124,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.ws.ServeHTTP(w, r)
 }
 
-// admit decides for the handshake of a request, after the rules of the protocol and the origin.
+// admit decides whether a handshake is admitted, after the checks of the protocol and of the origin.
 func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	h, _ := r.Context().Value(handshakeKey{}).(*handshake)
 	if err := h.admit(r); err != nil {
@@ -132,7 +132,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	}
 	o := h.opened
 	e.rec.ended(h.via, refusals.Outcome{Status: http.StatusSwitchingProtocols})
-	k := &admitted{h.client(), strings.Clone(r.URL.Path), h.rule} // which holds nothing of the request, nor its site
+	k := &admitted{h.client(), strings.Clone(r.URL.Path), h.rule} // it must not keep the request or its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull || o.HalfClose {
 		conn := e.ws.Accept.Conn
@@ -148,13 +148,13 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	if tunnel := o.Tunnel; tunnel != nil {
 		a.Tunnel = func(nc net.Conn, early []byte) { k.tunnel(nc, early, tunnel) }
 	}
-	// The connection keeps what the request has, for as long as it is open. Nothing asks for it any more: it is about a KiB,
-	// and there are credentials in it.
+	// The connection keeps the request for as long as it is open. These fields are no longer needed: they take about 1 KiB, and
+	// contain credentials.
 	r.Header, r.TLS, r.URL = nil, nil, &url.URL{Path: r.URL.Path}
 	return a, nil
 }
 
-// refused records a handshake that has led to no connection.
+// refused records a handshake that has failed.
 func (e *endpoint) refused(_ context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
 	h, _ := r.Context().Value(handshakeKey{}).(*handshake)
 	h.drop()
@@ -165,7 +165,7 @@ func (e *endpoint) refused(_ context.Context, _ string, r *http.Request, err *we
 // handshakeKey is the key of a *handshake in the context of its request.
 type handshakeKey struct{}
 
-// guarded calls a method. A panic in it counts as a service that is unavailable, so that it costs one connection and not all.
+// guarded calls a method. A panic is treated like an unavailable service, so that it ends only one connection.
 func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -175,8 +175,9 @@ func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err erro
 	return method()
 }
 
-// ask asks the endpoint's methods, until the request's context ends. A method may go on beyond that, since others wait
-// for the same answer; it has its own bound, and its turn until then: turn bounds how many goroutines there are of these.
+// ask calls the endpoint's methods, until the request's context ends. A method may continue after that, because other requests may
+// wait for the same answer. It has its own timeout, and keeps its place in turn until then, which limits the number of such
+// goroutines.
 func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 	if e.asksNone {
 		return e.auth.Authenticate(r)

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// CheckEngine returns what is wrong with the engine of a configuration as far as it can be found without its servers: a URL that
-// cannot be used, a file that is missing or is something else.
+// CheckEngine returns the problems of the engine's configuration that can be found without its servers: a URL that is not valid, or
+// a file that is missing or has invalid content.
 func CheckEngine(cfg *config.Config) []*config.Problem {
 	var problems []*config.Problem
 	wrong := func(path string, err error, want string) {
@@ -30,7 +30,7 @@ func CheckEngine(cfg *config.Config) []*config.Problem {
 	switch set := cfg.Hub.Engine.Settings.(type) {
 	case *config.RedisEngine:
 		if set.URL.Empty() {
-			break // which was found
+			break // its syntax was checked before
 		}
 		_, err := redisengine.New(redisengine.Options{URL: set.URL.Reveal()})
 		wrong("redis.url", err, "such as redis://user:password@127.0.0.1:6379/0")
@@ -58,7 +58,7 @@ func CheckEngine(cfg *config.Config) []*config.Problem {
 	return problems
 }
 
-// engineState logs that the engine works, or why it does not. The engine in memory always does.
+// engineState returns a function that logs when the engine fails and when it works again. The in-memory engine always works.
 func engineState(cfg *config.Config, log *slog.Logger) func(error) {
 	if _, memory := cfg.Hub.Engine.Settings.(*config.MemoryEngine); memory {
 		return nil
@@ -72,9 +72,8 @@ func engineState(cfg *config.Config, log *slog.Logger) func(error) {
 	}
 }
 
-// newEngine makes the engine that a configuration names. An engine whose servers cannot be reached is not an error: it goes on
-// trying, and the server is not ready meanwhile. One that has more to close than the end of [hub.Engine.Run] closes is an
-// [io.Closer].
+// newEngine creates the configured engine. Unreachable servers are not an error: the engine keeps trying, and the server is not
+// ready in the meantime. An engine with resources that the end of [hub.Engine.Run] does not release is an [io.Closer].
 func newEngine(cfg *config.Config, log *slog.Logger) (hub.Engine, error) {
 	warn := func(text string) { log.Warn(observe.EventEngine, observe.KeyError, text) }
 	switch set := cfg.Hub.Engine.Settings.(type) {

@@ -19,23 +19,23 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// natsSecretFile is the file in the state directory with the secret of nodes of one user on one machine.
+// natsSecretFile is the file in the state directory with the cluster secret for the nodes of one user on one machine.
 const natsSecretFile = "nats-cluster.secret"
 
-// natsEngine is an engine with its server in the process.
+// natsEngine is an engine with a server in the process.
 type natsEngine struct {
 	*natsengine.Engine
 	server *natsengine.Server
 }
 
-// Close ends the server.
+// Close shuts the server down.
 func (e *natsEngine) Close() error {
 	e.server.Shutdown()
 	return nil
 }
 
-// natsOptions turns the configuration into that of the engine, without the server in the process. A channel keeps history messages at
-// most.
+// natsOptions converts the configuration for the engine, without the server in the process. A channel keeps at most history
+// messages.
 func natsOptions(cfg *config.NATSEngine, history int) (natsengine.Options, error) {
 	o := natsengine.Options{
 		URL: cfg.URL.Reveal(), Credentials: string(cfg.Credentials), Prefix: cfg.Prefix, Replicas: cfg.Replicas,
@@ -49,7 +49,7 @@ func natsOptions(cfg *config.NATSEngine, history int) (natsengine.Options, error
 	return o, err
 }
 
-// newNATS makes the engine nats.
+// newNATS creates the engine nats.
 func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger, warn func(string)) (hub.Engine, error) {
 	o, err := natsOptions(cfg, history)
 	if err != nil {
@@ -76,7 +76,7 @@ func newNATS(cfg *config.NATSEngine, history int, log *slog.Logger, warn func(st
 	return &natsEngine{engine, o.Server}, nil
 }
 
-// embedded turns the configuration into that of a server in the process.
+// embedded converts the configuration for a server in the process.
 func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded, err error) {
 	c := &cfg.Cluster
 	e = natsengine.Embedded{
@@ -90,7 +90,7 @@ func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded,
 			return e, err
 		}
 	}
-	if e.Secret == "" && e.ClusterListen != "" { // on loopback: other users of the machine must not come in
+	if e.Secret == "" && e.ClusterListen != "" { // on loopback: other users of the machine must not be able to connect
 		if e.Secret, err = statedir.Secret(natsSecretFile); err != nil {
 			return e, err
 		}
@@ -109,8 +109,7 @@ func embedded(cfg *config.NATSEngine, warn func(string)) (e natsengine.Embedded,
 	return e, nil
 }
 
-// natsDir returns the directory of a server that is given none: one for each address of a cluster, so that several nodes can run
-// on one machine.
+// natsDir returns the default directory of a server: one for each cluster address, so that several nodes can run on one machine.
 func natsDir(listen string) (string, error) {
 	state, err := statedir.Dir()
 	if err != nil {
@@ -128,7 +127,7 @@ func natsDir(listen string) (string, error) {
 	return filepath.Join(state, "nats", name), nil
 }
 
-// betweenNodes is TLS with certificates on both sides.
+// betweenNodes returns the TLS configuration between nodes, with certificates on both sides.
 func betweenNodes(c *config.NATSCluster) (*tls.Config, error) {
 	cert, err := nodeCertificate(c)
 	if err != nil {
@@ -144,12 +143,12 @@ func betweenNodes(c *config.NATSCluster) (*tls.Config, error) {
 	}, nil
 }
 
-// nodeCertificate reads the certificate of a node, and its key.
+// nodeCertificate loads the certificate of a node and its key.
 func nodeCertificate(c *config.NATSCluster) (*tls.Certificate, error) {
 	return certs.LoadFiles(string(c.Cert), string(cmp.Or(c.Key, c.Cert)))
 }
 
-// authorities reads the certificates of authorities in a PEM file.
+// authorities loads the certificate authorities in a PEM file.
 func authorities(file string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -162,9 +161,9 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// mostKept returns how many messages a channel may keep at most, which is a bound of the stream with all of them.
+// mostKept returns the maximum number of messages that any channel keeps, which limits the stream of all channels.
 func mostKept(cfg *config.Config) int {
-	most := 100_000 // or more after a reload
+	most := 100_000 // a reload may add channels that keep so many
 	for _, n := range cfg.Hub.Namespaces {
 		most = max(most, n.History)
 	}

@@ -20,26 +20,26 @@ import (
 )
 
 const (
-	// The bounds on a request for a page. They end with the opening handshake: a WebSocket has its own.
+	// The timeouts of plain HTTP requests. They no longer apply after an opening handshake: WebSockets have their own.
 	pageTimeout = 30 * time.Second
 	idleTimeout = 60 * time.Second
-	pageGrace   = time.Second // what a stop gives requests for pages, which take milliseconds
+	pageGrace   = time.Second // the time for HTTP requests to end on a shutdown; they take milliseconds
 )
 
-// entrance is the addresses that the server listens on, and what a connection goes through until its request is the
-// site's. bind, serve, urls, close and wait are called with the lock of the Server held.
+// entrance is the set of addresses that the server listens on, and handles a connection until its request is passed to the site.
+// bind, serve, urls, close and wait must be called with the lock of the Server held.
 type entrance struct {
 	rec        *recorder
 	adm        *admission
-	server     *websocket.Server // of upgrades, and in it the http.Server of everything else
+	server     *websocket.Server // for upgrades; it contains the http.Server for all other requests
 	bound      []*bound
-	securePort atomic.Pointer[string] // where pages without TLS are redirected to; "": nowhere
-	running    bool                   // serve was called: new ports are served immediately
-	serving    sync.WaitGroup         // one goroutine for each port
+	securePort atomic.Pointer[string] // the port that requests without TLS are redirected to; "" means there is none
+	running    bool                   // serve was called, so new ports are served immediately
+	serving    sync.WaitGroup         // one goroutine per port
 	failed     chan error             // the first error of a listener
 }
 
-// newEntrance makes one without addresses.
+// newEntrance returns an entrance without addresses.
 func newEntrance(rec *recorder, adm *admission, cfg config.HTTP) *entrance {
 	s := &entrance{rec: rec, adm: adm, failed: make(chan error, 1)}
 	pages := &http.Server{
@@ -67,7 +67,7 @@ func newEntrance(rec *recorder, adm *admission, cfg config.HTTP) *entrance {
 	return s
 }
 
-// serve answers on every address, and on those that come later.
+// serve serves every address, including those that are added later.
 func (s *entrance) serve() {
 	s.running = true
 	for _, b := range s.bound {
@@ -75,7 +75,7 @@ func (s *entrance) serve() {
 	}
 }
 
-// servePorts answers on the ports of one address.
+// servePorts serves the ports of one address.
 func (s *entrance) servePorts(b *bound) {
 	for _, p := range b.ports {
 		s.serving.Go(func() {
@@ -85,14 +85,13 @@ func (s *entrance) servePorts(b *bound) {
 			}
 			select {
 			case s.failed <- fmt.Errorf("accept connections on %s: %w", p.Addr(), err):
-			default: // another one has failed before
+			default: // another listener has failed before
 			}
 		})
 	}
 }
 
-// refused records a connection that came to nothing before its first request. What a handler refuses is the endpoint's to
-// record.
+// refused records a connection that failed before its first request. Rejections by a handler are recorded by the endpoint.
 func (s *entrance) refused(ctx context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
 	switch p := peerOf(ctx); {
 	case r != nil || p == nil:
@@ -104,7 +103,7 @@ func (s *entrance) refused(ctx context.Context, _ string, r *http.Request, err *
 	}
 }
 
-// urls returns an URL for every address, except for those that only redirect to another one.
+// urls returns a URL for every address, except for those that only redirect to another one.
 func (s *entrance) urls() []string {
 	var urls []string
 	for _, b := range s.bound {
@@ -115,17 +114,17 @@ func (s *entrance) urls() []string {
 	return urls
 }
 
-// close gives every address back. What was served there has ended: the server was closed before.
+// close closes all addresses. The server must have been closed before.
 func (s *entrance) close() {
 	for _, b := range s.bound {
 		b.close()
 	}
 }
 
-// wait waits until nothing runs any more after a close, except for a target that does not return.
+// wait waits after close until nothing is running any more, except for a target that does not return.
 func (s *entrance) wait() {
 	s.serving.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), pageGrace)
 	defer cancel()
-	_ = s.server.Shutdown(ctx) // all is cut
+	_ = s.server.Shutdown(ctx) // every connection was cut already
 }

@@ -8,37 +8,37 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The bounds on the log lines about a flood of refusals, of denied actions, or of requests that servers have failed: some 130 a second, from
-// however many clients.
+// The limits on log lines about rejections, denied actions and requests that servers have failed: about 130 lines per second, for
+// any number of clients.
 const (
 	floodWindow = time.Second
-	floodEach   = 3  // lines of one kind in a window
-	floodKinds  = 32 // kinds in a window
+	floodEach   = 3  // lines of one kind per window
+	floodKinds  = 32 // kinds per window
 )
 
-// floodKind is what refusals have in common of which the first ones are logged and the rest is counted.
+// floodKind is the kind of a log line. The first lines of a kind are logged, and the others are counted.
 type floodKind struct {
 	addr, endpoint string
-	stage          string // of a handshake
-	status         int    // of its reply
-	action         string // of an admitted client
-	server         string // that has failed a request
+	stage          string // of the failed handshake
+	status         int    // of the reply to it
+	action         string // denied to an admitted client
+	server         string // the server that has failed a request
 }
 
-// flood bounds the lines that clients can fill a log with: of each kind the first few in a second are logged, and
-// then how many more there were. The audit log has all of them.
+// flood limits the lines that clients can cause in the log: of each kind the first few per second are logged, and then how many
+// more there were. The audit log has all of them.
 type flood struct {
 	log  *slog.Logger
-	more string // the event that says how many more there were
+	more string // the event that reports how many more there were
 
 	mu    sync.Mutex
-	began time.Time // of the window
+	began time.Time // the beginning of the window
 	seen  map[floodKind]int
-	rest  int         // refusals of further kinds
-	timer *time.Timer // tells at the end of the window what was left out; nil means nothing was
+	rest  int         // lines of further kinds
+	timer *time.Timer // reports at the end of the window how many lines were left out; nil if there are none
 }
 
-// allow reports whether a refusal is to be told.
+// allow reports whether a line should be logged.
 func (f *flood) allow(kind floodKind) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,12 +60,12 @@ func (f *flood) allow(kind floodKind) bool {
 	return false
 }
 
-// tell tells what was left out, and begins anew.
+// tell logs how many lines were left out, and starts a new window.
 func (f *flood) tell() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.timer == nil {
-		return // it was reported at the end of the server
+		return // this was done at the end of the server
 	}
 	f.timer.Stop()
 	f.timer = nil

@@ -14,22 +14,22 @@ import (
 	"github.com/handfast/handfast/gateway/internal/clientaddr"
 )
 
-// via is what is known of a request's way here. It is in the request's context.
+// via describes how a request has reached the server. It is in the request's context.
 type via struct {
 	peer    *peer
-	client  netip.Addr // behind the proxies
-	site    *site      // that serves the request
-	attempt string     // the page's mark of a handshake; "" means none
+	client  netip.Addr // the client's address, behind the proxies
+	site    *site      // the site that serves the request
+	attempt string     // the mark that the page has given the handshake; "" means none
 }
 
 type viaKey struct{}
 
-// passage is the context of a request from front on, with its via and, once it has come to an endpoint, its handshake. One goroutine
-// uses it until then.
+// passage is the context of a request after front, with its via and, once it has reached an endpoint, its handshake. Until then
+// only one goroutine uses it.
 type passage struct {
 	context.Context
 	via       via
-	handshake *handshake // nil before
+	handshake *handshake // nil before it has reached an endpoint
 }
 
 // Value implements [context.Context].
@@ -54,8 +54,8 @@ func viaOf(r *http.Request) *via {
 	return v
 }
 
-// front is where every request comes in. From here on RemoteAddr is the address of the client that speaks HTTP to us, whether
-// a balancer has named it or not.
+// front handles every request first. After it, RemoteAddr is the client of this HTTP connection, even if a balancer forwards it
+// with a PROXY header.
 func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	site := s.adm.site()
 	p := &passage{Context: r.Context(), via: via{site: site, peer: peerOf(r.Context())}}
@@ -69,14 +69,14 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 		v.attempt = takeAttempt(r)
 	}
 	if len(r.TransferEncoding) > 0 {
-		// Whatever proxy is in front may have seen another end of this request: nothing on the connection is believed to
-		// begin behind it (RFC 9112 §6.1).
+		// A proxy in front may have determined another end of this request, so nothing after it on this connection can be trusted
+		// (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
 	listen := site.listenerOf(v.peer)
 	switch {
 	case s.refusesTarget(w, r, site, listen):
-	case listen == nil: // the listener was taken out of the configuration while the request was on its way
+	case listen == nil: // a reload has removed the listener in the meantime
 		site.ServeHTTP(w, r)
 	case listen.redirect != nil:
 		listen.redirect.ServeHTTP(w, r)
@@ -88,7 +88,7 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wantsWebSocket reports whether a request asks for a WebSocket, well or badly.
+// wantsWebSocket reports whether a request asks for a WebSocket, even if it is malformed.
 func wantsWebSocket(r *http.Request) bool {
 	for _, line := range r.Header["Upgrade"] {
 		if strings.EqualFold(line, "websocket") {
@@ -111,7 +111,7 @@ func hsts(cfg config.Listen) string {
 	return "max-age=" + strconv.FormatInt(int64(time.Duration(cfg.HSTS)/time.Second), 10)
 }
 
-// redirect sends requests for pages to https, and tells those that want a WebSocket the address to use.
+// redirect redirects HTTP requests to https, and answers handshakes with the address to use.
 func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	host, ok := plainHost(r.Host)
 	if !ok {
@@ -132,16 +132,16 @@ func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	}
 	status := http.StatusMovedPermanently
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		status = http.StatusPermanentRedirect // RFC 9110 §15.4.9: the method stays the same
+		status = http.StatusPermanentRedirect // RFC 9110 §15.4.9: the client repeats the method
 	}
 	w.Header().Set("Location", to.String())
 	w.WriteHeader(status)
 }
 
-// plainHost returns what a Host header names, without the port and without brackets, and whether that can be in a URL:
-// what a client sends comes back in a Location.
+// plainHost returns the host in a Host header, without the port and without brackets, and whether it is safe to use in a URL,
+// because a value of the client is returned in Location.
 func plainHost(header string) (host string, ok bool) {
-	if strings.HasPrefix(header, "[") { // RFC 3986 §3.2.2: an address of IPv6, and no zone, which means nothing elsewhere
+	if strings.HasPrefix(header, "[") { // RFC 3986 §3.2.2: an IPv6 address, without a zone, which has no meaning on other machines
 		inner, port, ok := strings.Cut(header[1:], "]")
 		addr, err := netip.ParseAddr(inner)
 		return inner, ok && err == nil && addr.Is6() && addr.Zone() == "" && (port == "" || port[0] == ':')

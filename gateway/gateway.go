@@ -17,34 +17,34 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// Options are what a server needs in addition to its configuration.
+// Options are the options of a server in addition to its configuration.
 type Options struct {
-	// Config is what it does: required, since the defaults serve an echo to everyone. It must not be changed afterwards.
+	// Config is the configuration. It is required, because the default configuration serves an echo to everyone. It must not be
+	// changed afterwards.
 	Config *config.Config
 
-	// Log gets what happens; nil means nothing is logged. What the configuration says about the log is for the caller.
+	// Log is the log of the server; nil means that nothing is logged. The caller must apply the configuration of the log.
 	Log *slog.Logger
 
-	// Reload, if not nil, reads the configuration again for the admin listener's POST /reload, calls [Server.Reload] if it has changed,
-	// and reports the result. It must return when its context ends.
+	// Reload, if not nil, is called for POST /reload of the admin listener. It reads the configuration again, calls [Server.Reload]
+	// if it has changed, and returns the result. It must return when its context ends.
 	Reload func(context.Context) Reloaded
 
-	// Stdout and Stderr are where the audit log goes when the configuration says so; nil: nowhere.
+	// Stdout and Stderr are used for the audit log if the configuration directs it there. If nil, that output is discarded.
 	Stdout, Stderr io.Writer
 }
 
-// Server is a set of bound addresses and what answers on them. Each of its parts has one idea and its own contract: the
-// entrance is where connections come in, a site is one configuration made ready to serve, admission decides who may come
-// in, the registry knows who is there, the recorder is where all is recorded. The Server itself begins, reloads and ends
-// them.
+// Server serves a set of addresses. Its parts have separate tasks and contracts: the entrance accepts connections, a site is one
+// configuration prepared for serving, the admission decides which clients are admitted, the registry lists the open connections,
+// and the recorder records what happens. The Server itself starts, reloads and stops them.
 type Server struct {
 	rec   *recorder
 	live  auth.Live
-	conns *registry.Registry // on live
+	conns *registry.Registry // on top of live
 	adm   *admission
 	in    *entrance
 	build *builder
-	admin *adminListener // nil if there is none
+	admin *adminListener // nil if none is configured
 	store store
 	hub   sharedHub
 	dev   devSecret
@@ -55,18 +55,18 @@ type Server struct {
 	alive context.Context //nolint:containedctx // ends when Close is called
 	kill  context.CancelFunc
 
-	mu       sync.Mutex // held by Open, a reload, and the end; guards what follows and the entrance
+	mu       sync.Mutex // held by Open, by a reload and at the end; guards the fields below and the entrance
 	running  bool       // Serve was called
 	finished bool
 }
 
 var errNoConfig = errors.New("gateway: Options.Config is required; config.Default serves an echo to everyone")
 
-// Open binds the addresses and gets the certificates. A connection that comes in waits for [Server.Serve]. The errors are
-// [*ListenError] and [*certs.Error] where an address or a file is to blame, and otherwise name the setting.
+// Open binds the addresses and loads the certificates. Connections wait until [Server.Serve] is called. An error that concerns an
+// address or a file is a [*ListenError] or a [*certs.Error]; other errors name the setting.
 func Open(ctx context.Context, opts Options) (*Server, error) { return openWith(ctx, opts, nil) }
 
-// openWith is Open with other targets, unless those are nil.
+// openWith is Open with the given targets, unless they are nil.
 func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (*Server, error) {
 	cfg := opts.Config
 	if cfg == nil {
@@ -85,7 +85,7 @@ func openWith(ctx context.Context, opts Options, targets map[string]newTarget) (
 	return s, nil
 }
 
-// newServer makes a server that has no addresses and no site.
+// newServer returns a server without addresses and without a site.
 func newServer(cfg *config.Config, opts Options) *Server {
 	s := &Server{}
 	s.conns = registry.New(&s.live)
@@ -100,7 +100,7 @@ func newServer(cfg *config.Config, opts Options) *Server {
 	return s
 }
 
-// builder returns what makes the sites of a server, whose store is open.
+// builder returns the builder for the sites of a server. The store must be open.
 func (s *Server) builder(targets map[string]newTarget) *builder {
 	return &builder{rec: s.rec, adm: s.adm, store: s.store.Store, targets: targets, redirect: http.HandlerFunc(s.in.redirect)}
 }
@@ -129,15 +129,15 @@ func (s *Server) open(ctx context.Context, cfg *config.Config, opts Options, tar
 	return err
 }
 
-// URLs returns an http or https URL, without a path, for every address that was bound, in the order of the configuration.
-// Those that only redirect to another one are left out.
+// URLs returns an http or https URL, without a path, for every address, in the order of the configuration. Addresses that only
+// redirect to another one are left out.
 func (s *Server) URLs() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.in.urls()
 }
 
-// AdminURL returns the URL of the admin listener, "" when there is none.
+// AdminURL returns the URL of the admin listener, "" if there is none.
 func (s *Server) AdminURL() string {
 	if s.admin == nil {
 		return ""
@@ -145,19 +145,19 @@ func (s *Server) AdminURL() string {
 	return s.admin.url
 }
 
-// Endpoint is what a server serves under a path.
+// Endpoint describes an endpoint of a server.
 type Endpoint struct {
-	Name      string   // in rules, logs and metrics
-	Path      string   // which may have parts such as {room}
-	Hosts     []string // the names that it answers to; empty: all
-	Anonymous bool     // clients without a credential come in
+	Name      string   // used in rules, logs and metrics
+	Path      string   // may have wildcards such as {room}
+	Hosts     []string // the host names of the endpoint; empty means all
+	Anonymous bool     // clients without credentials are admitted
 	Plain     bool     // its clients use plain HTTP, not WebSockets
 	Keyed     bool     // a {key} at the end of Path is the key of an application
-	Servers   []string // that its clients are carried to; nil if it serves them itself
-	Channels  bool     // "handfast publish" and "subscribe" work there without a credential, in every channel
+	Servers   []string // the servers of a balancer; nil if the endpoint serves its clients itself
+	Channels  bool     // "handfast publish" and "handfast subscribe" can use every channel there without a credential
 }
 
-// Endpoints returns what the current configuration serves, in its order.
+// Endpoints returns the endpoints of the current configuration, in the same order.
 func (s *Server) Endpoints() []Endpoint {
 	var list []Endpoint
 	for _, e := range s.site.Load().endpoints {
@@ -176,14 +176,14 @@ func (s *Server) Endpoints() []Endpoint {
 	return list
 }
 
-// Console reports whether there is a page at /.
+// Console reports whether the console is served at /.
 func (s *Server) Console() bool { return s.site.Load().cfg.Console }
 
-// Dev returns the development certificate in use, and nil when there is none.
+// Dev returns the development certificate in use, nil if there is none.
 func (s *Server) Dev() *certs.Dev { return s.site.Load().dev }
 
-// Serve answers until ctx ends, and then drains; it returns when no connection is left. It is called once. A drain that
-// was cut short, by its time or by [Server.Close], is not an error.
+// Serve serves connections until ctx ends, and then drains; it returns when no connection is left. It must be called once. A drain
+// that was interrupted by its timeout or by [Server.Close] is not an error.
 func (s *Server) Serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	running, stop := context.WithCancel(context.Background())
@@ -203,7 +203,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-// start serves on every port, and lets ACME begin.
+// start serves every port, and starts ACME.
 func (s *Server) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,7 +217,7 @@ func (s *Server) start() {
 	s.ready.Store(true)
 }
 
-// Close cuts every connection, without a close frame. Serve, when it runs, returns then. More calls do nothing.
+// Close cuts every connection, without a close frame; Serve then returns. Further calls do nothing.
 func (s *Server) Close() {
 	s.kill()
 	s.ready.Store(false)
@@ -231,7 +231,8 @@ func (s *Server) Close() {
 	}
 }
 
-// readiness returns why no clients are to be sent here: the server is stopping, or the engine of channels does not answer.
+// readiness returns why the server should not get clients: it is stopping, or the engine of the channels has failed. nil means that
+// it is ready.
 func (s *Server) readiness() error {
 	if !s.ready.Load() {
 		return errStopping
@@ -242,7 +243,7 @@ func (s *Server) readiness() error {
 	return nil
 }
 
-// authCalls returns how many credentials are being looked at, for the metrics.
+// authCalls returns the number of credentials that are being checked, for the metrics.
 func (s *Server) authCalls() float64 {
 	n := 0
 	if site := s.site.Load(); site != nil {

@@ -13,32 +13,33 @@ import (
 )
 
 const (
-	// authTimeout bounds how long it may take to find out who a client is.
+	// authTimeout is the timeout for authenticating a client.
 	authTimeout = 10 * time.Second
 
-	// openTimeout bounds how long a target may take for a client before the 101. With authTimeout it is less than the 20
-	// seconds of auth.Live.Admit.
+	// openTimeout is the timeout of Target.Open, before the 101. Together with authTimeout it is less than the 20 seconds of
+	// auth.Live.Admit.
 	openTimeout = 8 * time.Second
 
-	// authWait is how long a handshake waits for its turn to be looked at, and authQueue how many wait for each that is.
+	// authWait is how long a handshake waits for its turn to be authenticated, and authQueue is how many may wait for each one that
+	// is being authenticated.
 	authWait  = 2 * time.Second
 	authQueue = 4
 )
 
-// handshake is one client at an endpoint, until the 101 or the refusal. One goroutine uses it.
+// handshake is the handshake of one client at an endpoint, until the 101 or the rejection. It must not be used concurrently.
 type handshake struct {
 	e       *endpoint
 	via     *via
-	header  http.Header // of the request
+	header  http.Header // the header of the request
 	entry   *registry.Entry
-	entered bool    // it has a place, which drop or the connection gives back
-	rule    string  // that decided
-	up      *upkeep // nil if nothing is to be done
-	opened  *Opened // what the target says; nil if it was not asked, or has refused
+	entered bool    // it has a place in the registry, which drop or the connection releases
+	rule    string  // the rule that has decided
+	up      *upkeep // nil if the endpoint has no such limits
+	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
 }
 
-// admit decides whether a client may come in, and how it is served. After an error nothing is held any more: a client that
-// is refused and comes again finds its place free.
+// admit decides whether the client is admitted, and how it is served. After an error nothing is held any more, so that a rejected
+// client that retries finds its place free.
 func (h *handshake) admit(r *http.Request) error {
 	err := h.decide(r)
 	if err != nil {
@@ -47,7 +48,7 @@ func (h *handshake) admit(r *http.Request) error {
 	return err
 }
 
-// decide asks the cheap questions first, and the target last.
+// decide makes the cheap checks first, and calls the target last.
 func (h *handshake) decide(r *http.Request) error {
 	h.e.rec.secured(r.TLS)
 	id, err := h.enter(r)
@@ -60,26 +61,26 @@ func (h *handshake) decide(r *http.Request) error {
 	return h.list()
 }
 
-// list puts the client into the registry: from now on its connection can be closed.
+// list adds the client to the registry: from now on its connection can be closed.
 func (h *handshake) list() error {
 	e := h.e
 	h.entry.Opened = time.Now()
 	if err := e.adm.conns.Admit(h.entry); err != nil {
 		return auth.Refusal(auth.Unauthorized(err, e.auth.Challenge()))
 	}
-	// A reload that takes the endpoint away closes what it finds in the registry, so that is where to be first.
+	// A reload that removes the endpoint closes the connections in the registry, so the client must be in it before this check.
 	if !e.adm.has(e.cfg.Name) {
 		return errReplaced
 	}
 	return nil
 }
 
-// errReplaced is the answer where a reload has taken an endpoint away meanwhile.
+// errReplaced is the answer if a reload has replaced or removed the endpoint in the meantime.
 var errReplaced = &websocket.Reject{
 	Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}, Reason: "The endpoint is being replaced.",
 }
 
-// drop gives back what a handshake holds that has led to no connection. It may be called again.
+// drop releases what a failed handshake holds. It may be called more than once.
 func (h *handshake) drop() {
 	if o := h.opened; o != nil {
 		h.opened = nil
@@ -94,9 +95,9 @@ func (h *handshake) drop() {
 	}
 }
 
-// identify finds out who it is.
+// identify authenticates the client.
 func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
-	if !h.e.asksNone { // which waits for nothing
+	if !h.e.asksNone { // it does not block
 		ctx, cancel := timeout.Context(r.Context(), authTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
@@ -110,7 +111,7 @@ func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
 	return id, nil
 }
 
-// know notes who it is.
+// know records the client's identity.
 func (h *handshake) know(id *auth.Identity) {
 	n := h.entry
 	n.Identity = auth.Identity{Subject: id.Subject, Method: id.Method, ID: id.ID, Issued: id.Issued}
@@ -119,7 +120,7 @@ func (h *handshake) know(id *auth.Identity) {
 	}
 }
 
-// authorize asks the rules.
+// authorize checks whether the rules allow the client to connect.
 func (h *handshake) authorize(id *auth.Identity) error {
 	d, err := h.e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: h.e.cfg.Name})
 	h.rule = d.Reason
@@ -129,10 +130,10 @@ func (h *handshake) authorize(id *auth.Identity) error {
 	return nil
 }
 
-// open asks the target. Without an error the target is held, and h.opened is complete.
+// open calls the target. If it returns nil, the target is held, and h.opened is set.
 func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	e := h.e
-	if !e.target.hold() { // a reload has replaced it since the request came
+	if !e.target.hold() { // a reload has replaced it in the meantime
 		return errReplaced
 	}
 	ctx, cancel := timeout.Context(r.Context(), openTimeout)
@@ -149,15 +150,15 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 		err = errors.New("the target neither accepted nor rejected the handshake")
 	default:
 		h.entry.DrainCode, h.entry.Server = h.opened.DrainCode, h.opened.Server
-		return nil // its mistakes are found by the websocket.Endpoint
+		return nil // the websocket.Endpoint checks the rest
 	}
 	e.target.release()
 	return targetRefusal(err)
 }
 
-// request returns the client's request as targets get it.
+// request returns the request for the target.
 func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
-	e, who := h.e, new(atomic.Pointer[auth.Identity]) // until a renewal
+	e, who := h.e, new(atomic.Pointer[auth.Identity]) // replaced by a renewal
 	who.Store(id)
 	h.up = e.newUpkeep(h.entry, who)
 	k := h.client()
@@ -168,10 +169,10 @@ func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
 	}
 }
 
-// client is the client from its 101 on.
+// client returns the client of the handshake.
 func (h *handshake) client() client { return client{h.e, h.entry, h.up} }
 
-// guard calls a function of the target. It reports false after a panic, which is recorded, unless it is to be quiet as in net/http.
+// guard calls a function of the target. It returns false after a panic, which it records unless the value is http.ErrAbortHandler.
 func (h *handshake) guard(call func()) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil && !aborts(p) {
@@ -182,7 +183,7 @@ func (h *handshake) guard(call func()) (ok bool) {
 	return true
 }
 
-// targetRefusal turns an error of Target.Open into one that sets the reply.
+// targetRefusal converts an error of Target.Open into one that determines the reply.
 func targetRefusal(err error) error {
 	if _, ok := errors.AsType[*websocket.Reject](err); ok {
 		return err
@@ -193,14 +194,14 @@ func targetRefusal(err error) error {
 	return &targetError{err, &websocket.Reject{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"5"}}}}
 }
 
-// targetError is an error of a target that the client is not shown.
+// targetError is an error of a target that is not shown to the client.
 type targetError struct {
 	err    error
-	reject *websocket.Reject // what it is shown
+	reject *websocket.Reject // the reply to the client
 }
 
-// Error says what was wrong, for the operator.
+// Error returns the error for the operator.
 func (e *targetError) Error() string { return "target: " + e.err.Error() }
 
-// Unwrap returns the cause, and what sets the reply.
+// Unwrap returns the cause, and the error that determines the reply.
 func (e *targetError) Unwrap() []error { return []error{e.err, e.reject} }

@@ -8,22 +8,22 @@ import (
 	"sync"
 )
 
-// inheritance is the listening sockets that the process was started with, and that no address has taken yet. They are passed as
-// systemd does it for socket units (sd_listen_fds(3)): the socket stays open while one process ends and the next one starts, or while
-// both run, and no client finds it closed.
+// inheritance is the set of listening sockets that were passed to the process and are not in use yet. They are passed as systemd
+// passes them to socket units (sd_listen_fds(3)): the socket stays open while one process ends and the next one starts, or while
+// both run, so that clients can always connect.
 type inheritance struct {
 	mu    sync.Mutex
 	left  []net.Listener
 	taken []net.Listener
 }
 
-// firstInherited is the first descriptor that is passed: SD_LISTEN_FDS_START.
+// firstInherited is the first passed descriptor: SD_LISTEN_FDS_START.
 const firstInherited = 3
 
 var inherited = sync.OnceValue(func() *inheritance {
 	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
-		_ = os.Unsetenv(name) // they are not for what this process starts; it fails for no name of these
+		_ = os.Unsetenv(name) // child processes must not use them; unsetting these names does not fail
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || pid != strconv.Itoa(os.Getpid()) {
@@ -32,7 +32,7 @@ var inherited = sync.OnceValue(func() *inheritance {
 	return inherit(firstInherited, n)
 })
 
-// inherit takes n descriptors over. Those that are not listening sockets are left alone.
+// inherit takes over n descriptors. Descriptors that are not listening sockets are closed.
 func inherit(first, n int) *inheritance {
 	h := &inheritance{}
 	for fd := first; fd < first+n; fd++ {
@@ -40,7 +40,7 @@ func inherit(first, n int) *inheritance {
 		if file == nil {
 			continue
 		}
-		if l, err := net.FileListener(file); err == nil { // it has a descriptor of its own
+		if l, err := net.FileListener(file); err == nil { // it duplicates the descriptor
 			h.left = append(h.left, l)
 		}
 		file.Close()
@@ -48,7 +48,7 @@ func inherit(first, n int) *inheritance {
 	return h
 }
 
-// take returns the listener for a network and an address, nil if none was passed. It is given once.
+// take returns the listener for a network and an address, nil if none was passed. Each listener is returned once.
 func (h *inheritance) take(network, addr string) net.Listener {
 	want, err := net.ResolveTCPAddr(network, addr)
 	if err != nil || want.Port == 0 {
@@ -69,7 +69,7 @@ func (h *inheritance) take(network, addr string) net.Listener {
 	return l
 }
 
-// has reports whether a listener's socket was passed, so that others may have it too.
+// has reports whether a listener's socket was passed to the process, so that another process may have it, too.
 func (h *inheritance) has(l net.Listener) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

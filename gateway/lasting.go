@@ -7,14 +7,14 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// lasting is what an endpoint keeps when it is made anew by a reload: as long as there is one of its name.
+// lasting is the state of an endpoint that reloads preserve, as long as there is an endpoint with that name.
 type lasting struct {
-	rate    limit.Rate // of handshakes, by address
+	rate    limit.Rate // the rates of handshakes, by address
 	metrics *observe.Endpoint
 	sum     registry.Sum
 }
 
-// lasting returns what the endpoint of a name has kept, or something new. The site may be nil.
+// lasting returns the lasting state of the endpoint with that name, or a new one. The site may be nil.
 func (n *site) lasting(name string) *lasting {
 	if n != nil {
 		for _, e := range n.endpoints {
@@ -26,7 +26,7 @@ func (n *site) lasting(name string) *lasting {
 	return &lasting{metrics: observe.NewEndpoint(name, int(auth.CodeExpired))}
 }
 
-// traffic returns what has gone through the endpoints that there are now, for the metrics.
+// traffic returns the traffic of the current endpoints, for the metrics.
 func (s *Server) traffic() []observe.Traffic {
 	list := []observe.Traffic{{Endpoint: s.rec.outside}}
 	site := s.site.Load()

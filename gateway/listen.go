@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// ListenError says which address could not be bound, and what to do about it.
+// ListenError is the error of an address that could not be bound.
 type ListenError struct {
-	Addr string // as it was asked for
-	Err  error  // what the system says
+	Addr string // as configured
+	Err  error  // the error of the system
 	Hint string // the next step; may be empty
 }
 
-// Error names the address and what is wrong with it. The hint is not in it: it is for the program to show.
+// Error returns the address and the error. It does not contain the hint, which the program shows separately.
 func (e *ListenError) Error() string { return "listen on " + e.Addr + ": " + e.Err.Error() }
 
 // Unwrap returns e.Err.
@@ -24,8 +24,8 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // NextStep returns e.Hint.
 func (e *ListenError) NextStep() string { return e.Hint }
 
-// listen binds one address. "localhost" is two: whichever of 127.0.0.1 and ::1 a client tries first, it shall find this
-// server and no other program.
+// listen binds one address. "localhost" stands for two: whether a client tries 127.0.0.1 or ::1 first, it must reach this server
+// and no other program.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -38,7 +38,7 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 		}
 		return []net.Listener{l}, nil
 	}
-	const tries = 8 // a port that was free on 127.0.0.1 may be taken on ::1
+	const tries = 8 // a port that is free on 127.0.0.1 may be in use on ::1
 	for i := 1; ; i++ {
 		four, err := bind(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
@@ -59,7 +59,7 @@ func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	}
 }
 
-// bind returns a listener: the one that the process was started with, or a new one.
+// bind returns a listener: the one that was passed to the process, or a new one.
 func bind(ctx context.Context, network, addr string) (net.Listener, error) {
 	if l := inherited().take(network, addr); l != nil {
 		return l, nil
@@ -69,13 +69,13 @@ func bind(ctx context.Context, network, addr string) (net.Listener, error) {
 	return config.Listen(ctx, network, addr)
 }
 
-// noIPv6 reports whether an address could not be bound because the machine has none of its kind.
+// noIPv6 reports whether an address could not be bound because the machine has no address of that family.
 func noIPv6(err error) bool {
 	var addr *net.AddrError // no interface has an IPv6 address
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.As(err, &addr)
 }
 
-// shownAddr returns what to write into a URL for an address that was asked for and the one it became.
+// shownAddr returns the host and port to show in a URL, given the configured address and the bound one.
 func shownAddr(asked string, bound net.Addr) string {
 	host, _, err := net.SplitHostPort(asked)
 	tcp, ok := bound.(*net.TCPAddr)
@@ -83,12 +83,12 @@ func shownAddr(asked string, bound net.Addr) string {
 		return bound.String()
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost" // every address: this one among them
+		host = "localhost" // one of all addresses
 	}
 	return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 }
 
-// listenError takes off what package net wraps around the cause, and adds the next step.
+// listenError removes the wrapping of package net, and adds the next step.
 func listenError(addr string, err error) *ListenError {
 	e := &ListenError{Addr: addr, Err: err}
 	var op *net.OpError
@@ -113,5 +113,5 @@ func listenError(addr string, err error) *ListenError {
 	return e
 }
 
-// DefaultListen is where a server listens when nothing else is said.
+// DefaultListen is the default address of a server.
 const DefaultListen = "localhost:8443"

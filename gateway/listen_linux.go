@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// How soon and how often a peer is asked whether it is there, and how often in vain: what package net sets on a connection.
+// The interval of keep-alive probes, and how many may fail: the values that package net sets on a connection.
 const (
 	keepAliveEvery = 15 * time.Second
 	keepAliveCount = 9
 )
 
-// keptAlive has a listener's socket set up so that its connections inherit keep-alive, and package net not set it for each of them: that
-// is four system calls.
+// keptAlive sets keep-alive on the socket of a listener, whose connections inherit it. So package net need not set it on each of
+// them, which takes four system calls.
 func keptAlive(config *net.ListenConfig) {
 	config.KeepAlive = -1
 	config.Control = func(_, _ string, c syscall.RawConn) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// newMethod makes a method of what the configuration says at path.
+// newMethod creates a method from the configuration at path.
 func (m *methods) newMethod(path string, cfg *config.Method) (*method, error) {
 	var a auth.Authenticator
 	var sources []auth.Source
@@ -48,7 +48,7 @@ func (m *methods) newMethod(path string, cfg *config.Method) (*method, error) {
 // clientAddress is the client's address behind all proxies, for methods that count failures or bind to it.
 func clientAddress(r *http.Request) string { return viaOf(r).client.String() }
 
-// newJWT makes the method for tokens. sources are where they stand.
+// newJWT creates the method for tokens. sources are the places of a token in a request.
 func (m *methods) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authenticator, error) {
 	keys, err := m.newKeys(cfg)
 	if err != nil {
@@ -56,7 +56,7 @@ func (m *methods) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authentic
 	}
 	skew := time.Duration(cfg.Skew)
 	if skew == 0 {
-		skew = -1 // none, which 0 is not for auth
+		skew = -1 // auth uses a default for 0
 	}
 	return auth.NewJWT(auth.JWTOptions{
 		Keys: keys, Sources: sources, Algorithms: cfg.Algorithms, Issuer: cfg.Issuer, Audience: cfg.Audience,
@@ -64,7 +64,7 @@ func (m *methods) newJWT(cfg *config.JWT, sources []auth.Source) (auth.Authentic
 	})
 }
 
-// newKeys gets what tokens are verified with.
+// newKeys returns the keys for verifying tokens.
 func (m *methods) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 	switch {
 	case !cfg.Secret.Empty():
@@ -96,7 +96,7 @@ func (m *methods) newKeys(cfg *config.JWT) (auth.KeySource, error) {
 	return nil, errors.New("no key to verify tokens is configured")
 }
 
-// transportFor returns a transport that trusts the authorities in a PEM file, and no other.
+// transportFor returns a transport that trusts only the certificate authorities in a PEM file.
 func transportFor(file string) (*http.Transport, error) {
 	pool, err := authorities(file)
 	if err != nil {
@@ -108,10 +108,10 @@ func transportFor(file string) (*http.Transport, error) {
 	}, nil
 }
 
-// plainPrefix marks a token among the subprotocols when the configuration names no other.
+// plainPrefix marks a token among the subprotocols, unless the configuration has another prefix.
 const plainPrefix = "handfast.token."
 
-// tokenSources turns places into what looks there.
+// tokenSources converts places of the configuration.
 func tokenSources(list []config.TokenSource) ([]auth.Source, error) {
 	var sources []auth.Source
 	for _, from := range list {
@@ -124,7 +124,7 @@ func tokenSources(list []config.TokenSource) ([]auth.Source, error) {
 	return sources, nil
 }
 
-// tokenSource turns a place into what looks there.
+// tokenSource converts a place of the configuration.
 func tokenSource(from config.TokenSource) (auth.Source, error) {
 	switch from.Kind {
 	case "bearer":
@@ -144,7 +144,7 @@ func tokenSource(from config.TokenSource) (auth.Source, error) {
 	return auth.Source{}, fmt.Errorf("a token cannot be in %q", from.Kind)
 }
 
-// newAPIKeys makes the method for API keys.
+// newAPIKeys creates the method for API keys.
 func (m *methods) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
 	o := auth.APIKeyOptions{Header: cfg.Header, Bearer: cfg.Bearer, Query: cfg.Query, File: string(cfg.File), OnError: m.fault}
 	for _, k := range cfg.Keys {
@@ -155,7 +155,7 @@ func (m *methods) newAPIKeys(cfg *config.APIKey) (auth.Authenticator, error) {
 	return auth.NewAPIKeys(o)
 }
 
-// newCookie makes the method for a session cookie.
+// newCookie creates the method for session cookies.
 func (m *methods) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 	origins := config.Origins{List: cfg.Origins}.Strings()
 	if cfg.JWT != nil {
@@ -182,7 +182,7 @@ func (m *methods) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 	return auth.SessionCookie(cfg.Name, origins, next)
 }
 
-// newForward makes the method that asks another service.
+// newForward creates the method that asks another service.
 func (m *methods) newForward(cfg *config.Forward) (auth.Authenticator, error) {
 	o, err := m.forwardOptions(cfg)
 	if err != nil {
@@ -191,7 +191,7 @@ func (m *methods) newForward(cfg *config.Forward) (auth.Authenticator, error) {
 	return auth.NewForward(o)
 }
 
-// newCertificates makes the method for client certificates.
+// newCertificates creates the method for client certificates.
 func newCertificates(cfg *config.Certificate) (auth.Authenticator, error) {
 	o := auth.CertificateOptions{Subjects: cfg.Map}
 	for _, name := range cfg.Subject {
@@ -200,7 +200,7 @@ func newCertificates(cfg *config.Certificate) (auth.Authenticator, error) {
 	return auth.NewCertificates(o)
 }
 
-// newTickets makes the method for tickets. Where they are issued is mounted later.
+// newTickets creates the method for tickets. The page that issues them is mounted later.
 func (m *methods) newTickets(path string, cfg *config.Method) (*method, error) {
 	t := cfg.Ticket
 	if t.Origins.Any {

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// forwardOptions turns the configuration of forward auth into what auth wants.
+// forwardOptions converts the configuration of forward auth.
 func (m *methods) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, error) {
 	o := auth.ForwardOptions{
 		URL: cfg.URL, Credentials: cfg.Headers, SubjectHeaders: []string{cfg.UserHeader}, Address: clientAddress,
@@ -18,7 +18,7 @@ func (m *methods) forwardOptions(cfg *config.Forward) (auth.ForwardOptions, erro
 		o.Claims = append(o.Claims, auth.ForwardClaim{Header: c.Header, Claim: c.Claim, List: c.List})
 	}
 	if cfg.Cache == 0 {
-		o.TTL = -1 // nothing is remembered, which 0 does not say to auth
+		o.TTL = -1 // no caching; auth uses a default for 0
 	}
 	if cfg.CA != "" {
 		transport, err := transportFor(string(cfg.CA))

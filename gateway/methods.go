@@ -15,30 +15,30 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// methods are the ways to find out who a client is that a site has, each made once.
+// methods are the authentication methods of a site. Each is created once.
 type methods struct {
 	cfg   *config.Config
 	store auth.Store
-	fault func(error)        // is called with trouble of what a method depends on
-	byKey map[string]*method // by the place in the configuration
-	old   *methods           // to take from what has not changed; nil once all is made
+	fault func(error)        // called with errors of what a method depends on
+	byKey map[string]*method // by path in the configuration
+	old   *methods           // unchanged methods are taken from it; nil when all are created
 }
 
-// method is one of them.
+// method is one authentication method.
 type method struct {
 	cfg     *config.Method
 	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
 	tickets *auth.Tickets
-	shown   func(*http.Request) bool // whether a request may have a credential for it; nil if it does not wait
+	shown   func(*http.Request) bool // reports whether a request may have a credential for it; nil if the method does not block
 }
 
-// newMethods makes the methods of cfg. Those in place are made when an endpoint asks for them.
+// newMethods creates the named methods of cfg. Methods that are defined in an endpoint are created when the endpoint needs them.
 func newMethods(cfg *config.Config, store auth.Store, fault func(error), old *site) (*methods, error) {
 	m := &methods{cfg: cfg, store: store, fault: fault, byKey: map[string]*method{}}
 	if old != nil {
 		m.old = old.methods
 	}
-	// Methods that no endpoint uses must be right too.
+	// Methods that no endpoint uses must be valid, too.
 	for _, name := range slices.Sorted(maps.Keys(cfg.Auth)) {
 		if _, err := m.get("auth."+name, cfg.Auth[name]); err != nil {
 			return m, err
@@ -47,7 +47,7 @@ func newMethods(cfg *config.Config, store auth.Store, fault func(error), old *si
 	return m, nil
 }
 
-// get returns the method that is at a place of the configuration.
+// get returns the method at a path of the configuration.
 func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 	if have := m.byKey[path]; have != nil {
 		return have, nil
@@ -69,15 +69,15 @@ func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 	return made, nil
 }
 
-// asked is what asks methods one after the other, for one endpoint or page.
+// asked is the chain of the methods of one endpoint or page.
 type asked struct {
 	auth.Authenticator
-	store     auth.Store     // knows what is revoked
-	anonymous bool           // clients without a credential come in
-	calls     []*limit.Calls // the bounds on its methods
+	store     auth.Store     // has the revocations
+	anonymous bool           // clients without a credential are admitted
+	calls     []*limit.Calls // the limits on its methods
 }
 
-// chain returns what asks the methods that refs name, in that order, for an endpoint.
+// chain returns the chain of the methods that refs name, in that order, for an endpoint.
 func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, error) {
 	var list []auth.Authenticator
 	chain := &asked{}
@@ -122,14 +122,14 @@ func (m *methods) chain(path, endpoint string, refs []config.AuthRef) (*asked, e
 	return chain, nil
 }
 
-// close lets go of the methods that next does not use. next may be nil.
+// close closes the methods that next does not use. next may be nil.
 func (m *methods) close(next *site) {
 	for _, one := range m.byKey {
 		if next != nil && next.methods != nil && next.methods.has(one) {
 			continue
 		}
 		if c, ok := one.auth.(interface{ Close() error }); ok {
-			_ = c.Close() // it has nothing to write
+			_ = c.Close() // there is nothing to flush
 		}
 	}
 }
@@ -143,7 +143,7 @@ func (m *methods) has(one *method) bool {
 	return false
 }
 
-// mountMethods makes the pages where tickets are issued and sessions end.
+// mountMethods mounts the pages that issue tickets and end sessions.
 func (b *builder) mountMethods(n *site) error {
 	n.methods.old = nil
 	for _, path := range slices.Sorted(maps.Keys(n.methods.byKey)) {

@@ -15,18 +15,19 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// attemptName is the parameter of the query in which the page at / marks a handshake, so that it can ask how that ended. A page can set
-// nothing else that no endpoint gives a meaning to.
+// attemptName is the query parameter in which the page at / marks a handshake, so that it can ask for the outcome. A page cannot
+// set anything else in a handshake that has no meaning for endpoints.
 const attemptName = "handfast-attempt"
 
-// mountConsole adds the page at /, and what it asks the server.
+// mountConsole mounts the page at / and its API.
 func (n *site) mountConsole() {
 	console.Register(n.pages)
 	n.pages.HandleFunc("GET /console/endpoints", n.listForPage)
 	n.pages.HandleFunc("GET /console/attempts/{key}", n.attemptForPage)
 }
 
-// takeAttempt removes the mark of the page from the query of a handshake, and returns it: no endpoint and no server behind one sees it.
+// takeAttempt removes the page's mark from the query of a handshake, and returns it, so that neither endpoints nor servers behind
+// them see it.
 func takeAttempt(r *http.Request) (key string) {
 	if !strings.Contains(r.URL.RawQuery, attemptName+"=") || !wantsWebSocket(r) {
 		return ""
@@ -46,14 +47,14 @@ func takeAttempt(r *http.Request) (key string) {
 	return key
 }
 
-// ended remembers the outcome of a handshake for the page that made it.
+// ended stores the outcome of a handshake for the page that made it.
 func (s *recorder) ended(v *via, o refusals.Outcome) {
 	if v.attempt != "" {
 		s.attempts.Add(v.client, v.attempt, o, time.Now())
 	}
 }
 
-// outcomeOf returns what the reply to a refused handshake said, which is less than what the operator sees.
+// outcomeOf returns the outcome that the reply to a rejected handshake contained, which is less than what the operator sees.
 func outcomeOf(e *websocket.HandshakeError) refusals.Outcome {
 	o := refusals.Outcome{Status: e.Status, Stage: string(e.Stage), Clause: e.Section, Hint: settingsHint(e.Hint), Reason: http.StatusText(e.Status)}
 	if v, ok := errors.AsType[*wshandshake.Violation](e.Err); ok {
@@ -65,12 +66,12 @@ func outcomeOf(e *websocket.HandshakeError) refusals.Outcome {
 		}
 	}
 	if _, ok := errors.AsType[*auth.Denied](e.Err); ok {
-		o.Stage = "rules" // the client is known, and may not connect
+		o.Stage = "rules" // the client is authenticated, but not allowed to connect
 	}
 	return o
 }
 
-// attemptForPage answers the page that asks how its own handshake ended.
+// attemptForPage returns the outcome of a handshake to the page that made it.
 func (n *site) attemptForPage(w http.ResponseWriter, r *http.Request) {
 	o, ok := n.rec.attempts.Find(viaOf(r).client, refusals.AttemptKey(r.PathValue("key")), time.Now())
 	if !ok {
@@ -81,25 +82,26 @@ func (n *site) attemptForPage(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, o)
 }
 
-// pageEndpoint is what the page at / shows of an endpoint: what a client has to know to connect. No names, servers, rules or keys.
+// pageEndpoint is what the page at / shows of an endpoint: what a client needs for connecting. It contains no names, servers, rules
+// or keys.
 type pageEndpoint struct {
 	Path         string       `json:"path"`
 	Protocol     string       `json:"protocol,omitempty"` // "echo", "channels", "pusher" or "centrifugo"
 	Open         bool         `json:"open"`               // clients without a credential may connect
 	Subprotocols []string     `json:"subprotocols,omitempty"`
-	Prefixes     []string     `json:"token_prefixes,omitempty"` // for a token among the subprotocols
-	Kubernetes   bool         `json:"kubernetes,omitempty"`     // a token among the subprotocols in this form
+	Prefixes     []string     `json:"token_prefixes,omitempty"` // of subprotocols that contain a token
+	Kubernetes   bool         `json:"kubernetes,omitempty"`     // a subprotocol may contain a token in the form that Kubernetes uses
 	Tickets      []pageTicket `json:"tickets,omitempty"`
-	Elsewhere    bool         `json:"elsewhere,omitempty"` // there are credentials that a page cannot set, or the browser sends by itself
+	Elsewhere    bool         `json:"elsewhere,omitempty"` // there are credentials that a page cannot set, or that the browser sends by itself
 }
 
-// pageTicket is where tickets are issued, and the parameter that one goes into.
+// pageTicket is the path of the page that issues tickets, and the query parameter for a ticket.
 type pageTicket struct {
 	Path  string `json:"path"`
 	Query string `json:"query"`
 }
 
-// listForPage answers with the endpoints that a WebSocket of the page can reach.
+// listForPage returns the endpoints that a WebSocket of the page can reach.
 func (n *site) listForPage(w http.ResponseWriter, r *http.Request) {
 	host, list := strings.ToLower(hostOf(r)), []pageEndpoint{}
 	for _, e := range n.endpoints {
@@ -115,7 +117,7 @@ func (n *site) listForPage(w http.ResponseWriter, r *http.Request) {
 func (n *site) forPage(e *endpoint) pageEndpoint {
 	p := pageEndpoint{Path: e.cfg.Path, Protocol: e.cfg.Target.Kind, Open: e.auth.anonymous, Subprotocols: e.cfg.Subprotocols}
 	if p.Protocol == "balance" {
-		p.Protocol = "" // that of the servers, which is not known
+		p.Protocol = "" // the servers behind the balancer determine it
 	}
 	for _, ref := range e.cfg.Auth {
 		m := ref.Method
@@ -129,7 +131,7 @@ func (n *site) forPage(e *endpoint) pageEndpoint {
 	return p
 }
 
-// addMethod adds how a client shows a credential for a method.
+// addMethod adds how a client sends a credential for a method.
 func (p *pageEndpoint) addMethod(m *config.Method) {
 	switch {
 	case m.Ticket != nil:

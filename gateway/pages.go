@@ -15,7 +15,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// mountPages makes the pages of an endpoint's target, if it has any.
+// mountPages mounts the pages of an endpoint's target, if it has any.
 func (n *site) mountPages(e *endpoint) (err error) {
 	p, ok := e.target.Target.(Pages)
 	if !ok {
@@ -34,14 +34,14 @@ func (n *site) mountPages(e *endpoint) (err error) {
 
 // targetPages are the pages of one endpoint's target.
 type targetPages struct {
-	hosts   []string // empty: all
+	hosts   []string // empty means all
 	mux     *http.ServeMux
-	handler http.Handler // of all that mux knows
+	handler http.Handler // for all pages in mux
 }
 
-// pageOf returns what answers a request with a page of a target, nil when no target has one.
+// pageOf returns the handler for a page of a target, nil if no target has the page.
 func (n *site) pageOf(r *http.Request) http.Handler {
-	if cors.IsPreflight(r) { // about a request with another method
+	if cors.IsPreflight(r) { // look for the page that the actual request will ask for
 		asked := *r
 		asked.Method = r.Header.Get("Access-Control-Request-Method")
 		r = &asked
@@ -63,7 +63,7 @@ func (n *site) pageOf(r *http.Request) http.Handler {
 	return general
 }
 
-// hostOf returns the name in a request's Host.
+// hostOf returns the host in the Host header of a request, without the port.
 func hostOf(r *http.Request) string {
 	if host, _, err := net.SplitHostPort(r.Host); err == nil {
 		return host
@@ -74,14 +74,14 @@ func hostOf(r *http.Request) string {
 // pageKey is the key of a pageAt in the context of a request for a page.
 type pageKey struct{}
 
-// pageAt is the endpoint of a page, and the context of the request without the bound on pages: for those that last.
+// pageAt is the endpoint of a page, and the context of the request without the timeout of pages, for requests that last longer.
 type pageAt struct {
 	e       *endpoint
 	lasting context.Context //nolint:containedctx // it is a request's
 }
 
-// page puts the endpoint's limits and its check of origins before the pages of its target, and the outcome of a request into
-// the audit log.
+// page returns a handler for the pages of a target that applies the endpoint's limits and its check of origins, and writes the
+// outcome of requests to the audit log.
 func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shares, ok := e.target.Target.(preflighter)
@@ -101,7 +101,7 @@ func (e *endpoint) page(n *site, next http.Handler) http.Handler {
 	})
 }
 
-// passes applies the limits and the check of origins to a request that is not a handshake. It reports false after a refusal.
+// passes applies the limits and the check of origins to a request that is not a handshake. It returns false after a rejection.
 func (e *endpoint) passes(n *site, w http.ResponseWriter, r *http.Request) bool {
 	v := viaOf(r)
 	if reject := e.adm.allow(n, v.client, e); reject != nil {
@@ -116,13 +116,13 @@ func (e *endpoint) passes(n *site, w http.ResponseWriter, r *http.Request) bool 
 	return true
 }
 
-// badOrigin returns why a page of the request's origin may not make it, nil if it may.
+// badOrigin returns the reason if a page of the request's origin may not make the request, nil otherwise.
 func (e *endpoint) badOrigin(n *site, r *http.Request) *wshandshake.Violation {
 	opening := wshandshake.OpeningOf(r)
 	return opening.CheckOrigin(wshandshake.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies})
 }
 
-// audited answers a request, and writes into the audit log the outcome of it.
+// audited answers a request, and writes the outcome to the audit log.
 func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	v := viaOf(r)
 	status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
@@ -135,13 +135,13 @@ func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Han
 		e.rec.audit.log(observe.AuditPage, observe.KeyAddr, v.client.String(), observe.KeyOrigin, r.Header.Get("Origin"),
 			observe.KeyEndpoint, e.cfg.Name, observe.KeyPath, r.URL.Path, observe.KeyStatus, status.status)
 		if p != nil {
-			panic(http.ErrAbortHandler) // net/http closes the connection, and logs nothing more
+			panic(http.ErrAbortHandler) // net/http closes the connection without logging the panic again
 		}
 	}()
 	next.ServeHTTP(status, r)
 }
 
-// refusePage answers a request for a page that the endpoint's policy forbids, and records it.
+// refusePage rejects a request for a page for the endpoint's policy, and records that.
 func (e *endpoint) refusePage(w http.ResponseWriter, r *http.Request, stage wshandshake.Stage, status int, clause, reason string) {
 	http.Error(w, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\n"+reason, status)
 	n := refusalOf(r, viaOf(r))

@@ -9,12 +9,11 @@ import (
 	"github.com/handfast/handfast/gateway/internal/proxyproto"
 )
 
-// peer is the other end of a connection. It is in the context of all that happens on the connection. Nothing is changed after
-// preface.
+// peer is the peer of a connection. It is in the contexts of the connection. It is immutable after preface.
 type peer struct {
-	addr     netip.AddrPort // the client's, as the PROXY header names it where there is one
-	via      netip.Addr     // of the balancer that sent the PROXY header; the zero Addr without one
-	listener *listener      // of the site when the connection came
+	addr     netip.AddrPort // the client's address, taken from the PROXY header if there is one
+	via      netip.Addr     // the balancer that sent the PROXY header; the zero Addr without one
+	listener *listener      // of the site that was current when the connection was accepted
 }
 
 type (
@@ -22,12 +21,12 @@ type (
 	peerKey struct{}
 )
 
-// baseContext puts the port into the context of its connections.
+// baseContext adds the port to the context of its connections.
 func baseContext(l net.Listener) context.Context {
 	return context.WithValue(context.Background(), portKey{}, l)
 }
 
-// connContext puts a peer into the context of a connection.
+// connContext adds a peer to the context of a connection.
 func connContext(ctx context.Context, nc net.Conn) context.Context {
 	p := &peer{addr: addrOf(nc.RemoteAddr())}
 	if from, ok := ctx.Value(portKey{}).(*port); ok {
@@ -36,13 +35,13 @@ func connContext(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, p)
 }
 
-// peerOf returns the peer in a context, nil when there is none.
+// peerOf returns the peer in a context, nil if there is none.
 func peerOf(ctx context.Context) *peer {
 	p, _ := ctx.Value(peerKey{}).(*peer)
 	return p
 }
 
-// addrOf returns a plain form of the address that the system names, the zero AddrPort when that is not one of TCP.
+// addrOf converts a TCP address, without a zone. It returns the zero AddrPort for other addresses.
 func addrOf(addr net.Addr) netip.AddrPort {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -52,7 +51,7 @@ func addrOf(addr net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
-// preface reads the PROXY header of a balancer's connection, and ends connections of addresses that open too many.
+// preface reads the PROXY header of a connection from a balancer, and rejects connections of addresses that open too many.
 func (s *entrance) preface(ctx context.Context, nc net.Conn) (net.Addr, error) {
 	p := peerOf(ctx)
 	if !clientaddr.Trusted(p.listener.from, p.addr.Addr()) {
@@ -69,7 +68,7 @@ func (s *entrance) preface(ctx context.Context, nc net.Conn) (net.Addr, error) {
 	return net.TCPAddrFromAddrPort(p.addr), s.arrive(p)
 }
 
-// arrive returns an error, which is not reported, when the connection is one too many of its address.
+// arrive returns an error, which is not reported, if the address has opened too many connections.
 func (s *entrance) arrive(p *peer) error {
 	if s.adm.mayArrive(p.addr.Addr()) {
 		return nil

@@ -15,17 +15,17 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// pusherPace is how many connections a drain may send away to come back immediately: clients do so without a pause of their own.
-// While more are left, they are asked to wait for a second.
+// pusherPace is how many connections a drain may tell to reconnect immediately, which clients do without any delay. While more are
+// left, clients are told to wait for a second.
 const pusherPace = 100
 
-// pusherTarget is the target that speaks the Pusher-compatible protocol.
+// pusherTarget is the target for the Pusher-compatible protocol.
 type pusherTarget struct {
 	server *pusher.Server
-	prefix string // of the path, before /app/ and /apps/
+	prefix string // the part of the path before /app/ and /apps/
 }
 
-// newPusher makes the target pusher.
+// newPusher creates the target pusher.
 func (s *Server) newPusher(cfg *config.Config, i int) (Target, error) {
 	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
@@ -58,13 +58,13 @@ func (t *pusherTarget) Open(_ context.Context, r *Request) (*Opened, error) {
 	return &Opened{QueueFull: pusher.ConnOptions().QueueFull, Open: t.server.Open(c), DrainCode: pusherDrain}, nil
 }
 
-// methodSignIn is the Method of the identity of a client that has signed in with a signature of its application.
+// methodSignIn is the method in the identity of a client that has signed in with a signature of its application.
 const methodSignIn = "signin"
 
-// pusherUser returns the Client.Identified of an anonymous client. A signature does not say when it was made: it may be as old as the
-// connection, whose ID is in it.
+// pusherUser returns the Client.Identified of an anonymous client. A signature has no time, but it contains the ID of the
+// connection, so it cannot be older than the connection.
 func pusherUser(r *Request) func(context.Context, string) error {
-	began, check, become := time.Now(), r.CheckRevoked, r.Become // and not r, which has the request
+	began, check, become := time.Now(), r.CheckRevoked, r.Become // the function must not keep r, which has the request
 	return func(ctx context.Context, user string) error {
 		id := &auth.Identity{Subject: user, Method: methodSignIn, Issued: began}
 		err := check(ctx, id)
@@ -81,7 +81,7 @@ func pusherUser(r *Request) func(context.Context, string) error {
 	}
 }
 
-// pusherDrain returns the code that a drain closes with while so many connections are left.
+// pusherDrain returns the close code for a drain, given how many connections are left.
 func pusherDrain(left int) websocket.Code {
 	if left > pusherPace {
 		return pusher.CodeOverCapacity
@@ -89,14 +89,14 @@ func pusherDrain(left int) websocket.Code {
 	return pusher.CodeReconnect
 }
 
-// Register implements [Pages]: the HTTP API, and a page for checks of health.
+// Register implements [Pages]: it adds the HTTP API, and a page for health checks.
 func (t *pusherTarget) Register(mux *http.ServeMux) {
 	mux.Handle(t.prefix+"/apps/", t.server.API(t.prefix))
 	mux.HandleFunc("GET "+t.prefix+"/up", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"health":"OK"}`) // the client may have gone
+		_, _ = io.WriteString(w, `{"health":"OK"}`) // it fails if the client is gone
 	})
 }
 
-// Close implements [Target]. The hub is the server's.
+// Close implements [Target]. It does not close the hub, which belongs to the server.
 func (t *pusherTarget) Close() error { return nil }

@@ -21,24 +21,24 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// recorder is where everything that happens to clients is recorded, and the only way from there to the log, the audit
-// log, the metrics and the list of refused handshakes. All methods may be called from any goroutine.
+// recorder records everything that happens to clients. Only it writes these events to the log, the audit log, the metrics and the
+// list of rejected handshakes. All methods may be called from any goroutine.
 type recorder struct {
 	log      *slog.Logger
 	metrics  *observe.Metrics
-	outside  *observe.Endpoint // what is refused before it has come to an endpoint
+	outside  *observe.Endpoint // for rejections before an endpoint is known
 	refused  refusals.Log
-	attempts refusals.Attempts // of the page at /
-	flood    flood             // of refusals in the log
-	denials  flood             // of denied actions in the log
-	pages    flood             // of requests in the log that servers have failed
-	audit    *audit            // nil if there is none
+	attempts refusals.Attempts // for the page at /
+	flood    flood             // for rejections in the log
+	denials  flood             // for denied actions in the log
+	pages    flood             // for failed requests to servers in the log
+	audit    *audit            // nil if none is configured
 
-	auditTold atomic.Int64 // when it was last logged that lines of it are lost, in Unix nanoseconds
-	fullAt    atomic.Int64 // the bound on connections that was last logged as reached
+	auditTold atomic.Int64 // when it was last logged that audit lines are lost, in Unix nanoseconds
+	fullAt    atomic.Int64 // the limit on connections that was last logged as reached
 }
 
-// newRecorder makes a recorder. A nil log discards.
+// newRecorder returns a recorder. A nil log discards.
 func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -50,8 +50,8 @@ func newRecorder(log *slog.Logger, live observe.Live) *recorder {
 	}
 }
 
-// opened records that a client was admitted. What is written of one that is carried to another server is written when it ends, all in
-// one line: such connections come in storms.
+// opened records that a client was admitted. For a client of a balancer, all of it is written in one line when the connection ends,
+// because such connections are often opened in large numbers.
 func (s *recorder) opened(k *admitted) {
 	n := k.entry
 	who := n.Who()
@@ -78,22 +78,22 @@ func (s *recorder) opened(k *admitted) {
 // logs reports whether lines of a level are written.
 func (s *recorder) logs(level slog.Level) bool { return s.log.Enabled(context.Background(), level) }
 
-// line writes one line of those that come with each connection. It does not look up where it is called, which takes longer than the rest
-// of a short line, and which no handler here writes.
+// line writes one of the lines that are logged for each connection. It does not determine the source location, because that takes
+// longer than the rest of a short line, and no handler here writes it.
 func (s *recorder) line(level slog.Level, event string, attrs []slog.Attr) {
 	if s.logs(level) {
 		r := slog.NewRecord(time.Now(), level, event, 0)
 		r.AddAttrs(attrs...)
-		_ = s.log.Handler().Handle(context.Background(), r) // as package slog ignores it
+		_ = s.log.Handler().Handle(context.Background(), r) // package slog ignores this error, too
 	}
 }
 
-// decision returns what the audit log says of how a client was admitted.
+// decision returns the fields of the audit log about the decision to admit a client.
 func (k *admitted) decision() []any {
 	return []any{observe.KeyPath, k.path, observe.KeyDecision, "allow", observe.KeyRule, k.rule}
 }
 
-// secured counts a handshake over TLS; nil is one without.
+// secured counts a TLS handshake; state is nil for a connection without TLS.
 func (s *recorder) secured(state *tls.ConnectionState) {
 	if state == nil {
 		return
@@ -105,8 +105,8 @@ func (s *recorder) secured(state *tls.ConnectionState) {
 	s.metrics.TLS.WithLabelValues(session).Inc()
 }
 
-// closed records how a connection ended, and why the target gave it up if that was not the reason. how is nil when it is
-// not known. decision is for the audit log, of a connection for which opened has written nothing there.
+// closed records how a connection ended, and the error of the target if that was not the reason. how is nil if it is not known.
+// decision has the fields for the audit log of a connection for which opened has not written a line.
 func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error, decision ...any) {
 	lasted, who := time.Since(n.Opened), n.Who()
 	attrs := append(make([]slog.Attr, 0, 11), slog.String(observe.KeyID, n.ID), slog.String(observe.KeyEndpoint, n.Endpoint),
@@ -126,7 +126,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 			attrs = append(attrs, slog.String(observe.KeyError, how.Err.Error()))
 		}
 	}
-	if told, why, ok := n.Told(); ok { // what we said counts, whether the peer has answered or not
+	if told, why, ok := n.Told(); ok { // the close frame that was sent counts, whether or not the peer has answered
 		code, reason, by = int(told), why, observe.By(false)
 	}
 	if reason != "" {
@@ -152,14 +152,14 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	}
 }
 
-// panicked logs and counts a panic in a target. It is called by the deferred function that has recovered.
+// panicked logs and counts a panic in a target. It must be called by the deferred function that has recovered.
 func (s *recorder) panicked(where *observe.Endpoint, n *registry.Entry, value any) {
 	where.Panics.Inc()
 	s.log.Error(observe.EventPanic, observe.KeyPanic, fmt.Sprint(value), observe.KeyID, n.ID, observe.KeyEndpoint, n.Endpoint,
 		observe.KeyUser, n.Who().Subject, observe.KeyAddr, n.Addr.String(), observe.KeyStack, string(debug.Stack()))
 }
 
-// full logs that the limit on connections is reached, once for each limit. Refusals are logged in any case.
+// full logs that the limit on connections was reached, once for each value of the limit. Rejections are logged in any case.
 func (s *recorder) full(bound int) {
 	if s.fullAt.Swap(int64(bound)) != int64(bound) {
 		s.log.Warn(observe.EventFull, observe.KeySetting, "limits.connections", observe.KeyCount, bound,
@@ -167,7 +167,7 @@ func (s *recorder) full(bound int) {
 	}
 }
 
-// authenticated records how long it took to find out who a client is.
+// authenticated records how long the authentication of a client took.
 func (s *recorder) authenticated(id *auth.Identity, err error, took time.Duration) {
 	method, outcome := "none", "known"
 	if id != nil {
@@ -182,7 +182,7 @@ func (s *recorder) authenticated(id *auth.Identity, err error, took time.Duratio
 	s.metrics.Auth.WithLabelValues(method, outcome).Observe(took.Seconds())
 }
 
-// settings has, for each next step of the library that names an option, the one that names keys of the configuration.
+// settings maps the hints of the library that name one of its options to hints that name settings of the configuration.
 var settings = map[string]string{
 	wshandshake.HintServerOrigin:       "the server's operator can add it to the endpoint's origins (also --origin)",
 	wshandshake.HintServerProxy:        "behind a proxy that terminates TLS, add the proxy to trusted_proxies, or the origin to the endpoint's origins (also --origin)",
@@ -193,7 +193,7 @@ var settings = map[string]string{
 	wshandshake.HintServerAdmit:        "report this as a bug in handfast",
 }
 
-// settingsHint returns a next step of the library in the terms of the configuration.
+// settingsHint converts a hint of the library into one about the configuration.
 func settingsHint(hint string) string {
 	if own, ok := settings[hint]; ok {
 		return own
@@ -201,7 +201,7 @@ func settingsHint(hint string) string {
 	return hint
 }
 
-// refusedBy records why an endpoint did not admit a client.
+// refusedBy records why an endpoint has rejected a client.
 func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {
@@ -217,7 +217,7 @@ func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	s.record(h.e.metrics, record, h.entry.Identity.Subject, h.entry.Identity.Method)
 }
 
-// reasonOf says why a handshake failed, for the operator. What auth says of a cause holds no credential.
+// reasonOf returns why a handshake failed, for the operator. The errors of auth contain no credential.
 func reasonOf(e *websocket.HandshakeError) string {
 	if t, ok := errors.AsType[*targetError](e.Err); ok {
 		return t.Error()
@@ -237,7 +237,7 @@ func reasonOf(e *websocket.HandshakeError) string {
 	return e.Err.Error()
 }
 
-// refusalOf returns of a request what may be remembered.
+// refusalOf returns a refusal with the parts of a request that may be stored.
 func refusalOf(r *http.Request, v *via) refusals.Refusal {
 	n := refusals.Refusal{
 		Time: time.Now(), Method: r.Method, Host: r.Host, Path: r.URL.Path, Query: refusals.Names(r.URL.RawQuery),
@@ -254,7 +254,7 @@ func refusalOf(r *http.Request, v *via) refusals.Refusal {
 	return n
 }
 
-// record records a refusal; where is the endpoint at which it happened.
+// record records a refusal; where is the endpoint that has rejected the request.
 func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, method string) {
 	s.refused.Add(n)
 	where.Refused(n.Stage, n.Status)
@@ -275,14 +275,14 @@ func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, met
 	}
 }
 
-// tellFloods logs what was left out of floods in the log.
+// tellFloods logs how many lines the floods have left out.
 func (s *recorder) tellFloods() {
 	s.flood.tell()
 	s.denials.tell()
 	s.pages.tell()
 }
 
-// denied logs that the rules deny an admitted client an action.
+// denied logs that the rules have denied an admitted client an action.
 func (s *recorder) denied(n *registry.Entry, d *auth.Denied) {
 	addr := n.Addr.String()
 	if !s.denials.allow(floodKind{addr: addr, endpoint: n.Endpoint, action: d.Action.Do}) {
@@ -290,7 +290,7 @@ func (s *recorder) denied(n *registry.Entry, d *auth.Denied) {
 	}
 	attrs := []any{observe.KeyAction, d.Action.Do, observe.KeyChannel, d.Action.Channel, observe.KeyRule, d.Decision.Reason,
 		observe.KeyEndpoint, n.Endpoint, observe.KeyUser, d.Subject, observe.KeyAddr, addr}
-	if n.ID != "" { // a request has none
+	if n.ID != "" { // a plain request has none
 		attrs = append(attrs, observe.KeyID, n.ID)
 	}
 	s.log.Info(observe.EventDenied, attrs...)
@@ -308,7 +308,7 @@ func (s *recorder) early(p *peer, err *websocket.HandshakeError) {
 	s.record(s.outside, n, "", "")
 }
 
-// redirected records a WebSocket that came without TLS where it is required.
+// redirected records a WebSocket handshake without TLS at a listener that only redirects.
 func (s *recorder) redirected(r *http.Request, to string) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageCheck), http.StatusForbidden,
@@ -316,7 +316,7 @@ func (s *recorder) redirected(r *http.Request, to string) {
 	s.record(s.outside, n, "", "")
 }
 
-// missing records a WebSocket that was asked for where there is none.
+// missing records a WebSocket handshake at a path without an endpoint.
 func (s *recorder) missing(r *http.Request) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), http.StatusNotFound,
@@ -339,16 +339,16 @@ func (s *recorder) callFailed(r *http.Request, err error) {
 	s.record(s.outside, n, user, method)
 }
 
-// cut records a connection that was cut to make room for others.
+// cut records a connection that was closed to make room for others.
 func (s *recorder) cut(p *peer) {
 	s.metrics.Cut.Inc()
 	s.log.Debug(observe.EventCut, observe.KeyAddr, p.addr.Addr().String())
 }
 
-// authFault logs trouble with what a method depends on, such as a file that has become unreadable.
+// authFault logs an error of what a method depends on, such as a file that can no longer be read.
 func (s *recorder) authFault(err error) { s.log.Warn(observe.EventAuthFault, observe.KeyError, err) }
 
-// certificate logs what happened to a certificate.
+// certificate logs an event about a certificate.
 func (s *recorder) certificate(e certs.Event) {
 	log := s.log.Info
 	if e.Kind == certs.EventFailed {

@@ -12,7 +12,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// tlsHints say what is behind the errors of crypto/tls, which has few values for them.
+// tlsHints explain errors of crypto/tls, most of which can only be recognized by their text.
 var tlsHints = []struct{ part, hint string }{
 	{"unknown certificate authority", "the client does not trust the certificate's issuer: install the CA there, or serve the whole chain"},
 	{"bad certificate", "the client does not accept the server's certificate: check its names, its dates and its chain"},
@@ -27,7 +27,7 @@ var tlsHints = []struct{ part, hint string }{
 	{"unrecognized name", "there is no certificate for the host that the client named (SNI)"},
 }
 
-// earlyHint returns the next step for a connection that failed before its first request.
+// earlyHint returns the hint for a connection that failed before its first request.
 func earlyHint(err *websocket.HandshakeError) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) || err.Status == http.StatusRequestTimeout {
 		return "the client was too slow or is waiting: a proxy in between may hold back its bytes"

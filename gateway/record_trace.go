@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// traced logs what happens to a message with a trace ID: for channels whose messages are to be traced with the others, elsewhere
-// at level debug.
+// traced logs what happens to a message with a trace ID: at level info for channels whose namespace samples traces, otherwise at
+// level debug.
 func (s *recorder) traced(t hub.Trace) {
 	level := slog.LevelDebug
 	if t.Sampled {

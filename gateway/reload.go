@@ -14,17 +14,17 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// reasonRemoved is the reason that connections are closed with when their endpoint is taken out of the configuration.
+// reasonRemoved is the close reason of connections whose endpoint was removed from the configuration.
 const reasonRemoved = "the endpoint is gone"
 
 var errStopping = errors.New("the server is stopping")
 
-// Reload takes another configuration: listeners, certificates, endpoints, who may use them, and limits. Connections of
-// endpoints that it still has go on, under the terms that they were admitted by; those of endpoints that it has no more are
-// closed. When there is an error nothing has changed.
+// Reload applies another configuration: listeners, certificates, endpoints, authentication, rules and limits. Connections of
+// endpoints that still exist continue under the terms under which they were admitted; those of removed endpoints are closed. If
+// Reload returns an error, nothing has changed.
 //
-// Some settings stay as they were until the next start: the admin listener, the store, the hub, the webhooks, the logs and http.
-// Reload names those that differ in the log.
+// Some settings do not change until the next start: the admin listener, the store, the hub, the webhooks, the logs and http. Reload
+// logs the names of those that differ.
 func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +58,8 @@ func (s *Server) Reload(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// Reread opens the audit log anew and reads the files of certificates, keys and passwords again, without waiting until the
-// watch on them notices a change.
+// Reread reopens the audit log and reads the files of certificates, keys and passwords again, without waiting until a change of
+// these files is noticed.
 func (s *Server) Reread() error {
 	if err := s.rec.audit.reopen(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (s *Server) Reread() error {
 	return nil
 }
 
-// dropEndpoints closes the connections of endpoints that next has no more.
+// dropEndpoints closes the connections of endpoints that next does not have.
 func (s *Server) dropEndpoints(old, next *site) {
 	for _, e := range old.endpoints {
 		name := e.cfg.Name
@@ -84,15 +84,15 @@ func (s *Server) dropEndpoints(old, next *site) {
 	}
 }
 
-// logUnchangeable names the settings that wait for the next start.
+// logUnchangeable logs which changed settings take effect with the next start.
 func (s *Server) logUnchangeable(old, cfg *config.Config) {
 	for _, name := range NextStart(old, cfg) {
 		s.rec.log.Warn("this setting takes effect with the next start", observe.KeySetting, name)
 	}
 }
 
-// NextStart returns the keys of the settings that differ and that [Server.Reload] does not apply: they take effect with the next start. It
-// returns nil if there are none.
+// NextStart returns the keys of the settings that differ but that [Server.Reload] does not apply: they take effect with the next
+// start. It returns nil if there are none.
 func NextStart(old, cfg *config.Config) (keys []string) {
 	for _, part := range []struct {
 		name string
@@ -108,21 +108,21 @@ func NextStart(old, cfg *config.Config) (keys []string) {
 	return keys
 }
 
-// Reloaded is the result of reading the configuration again. It is the answer to POST /reload of the admin listener, and holds no secret.
+// Reloaded is the result of a reload, and the answer to POST /reload of the admin listener. It contains no secret.
 type Reloaded struct {
-	Changed   bool              `json:"changed"`              // whether another configuration is in force now
-	Since     time.Time         `json:"since"`                // when the one in force was loaded
+	Changed   bool              `json:"changed"`              // whether another configuration is in use now
+	Since     time.Time         `json:"since"`                // when the configuration in use was loaded
 	Changes   []config.Change   `json:"changes"`              // the differences from the previous one; empty after a start
 	NextStart []string          `json:"next_start,omitempty"` // the keys of changes that take effect with the next start
 	Problems  []*config.Problem `json:"problems,omitempty"`   // why the configuration that was read is not used
-	Error     string            `json:"error,omitempty"`      // likewise, for an error that is not about a key
+	Error     string            `json:"error,omitempty"`      // the same, for an error that does not concern a key
 	Hint      string            `json:"hint,omitempty"`       // the next step after an Error
 }
 
-// reloadTime bounds a reload by the admin listener.
+// reloadTime is the timeout of a reload through the admin listener.
 const reloadTime = 30 * time.Second
 
-// reloadConfig reads the configuration again. The status is 422 if it is not used.
+// reloadConfig reloads the configuration. The status is 422 if the new one is not used.
 func (s *operator) reloadConfig(w http.ResponseWriter, r *http.Request) {
 	if s.reload == nil {
 		plain(w, http.StatusNotImplemented, "the program of this server does not reload its configuration\n")

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
-// allow returns the Request.Allow of a client, which is who. It records what it denies.
+// allow returns the Request.Allow of a client with the identity who. It records denied actions.
 func (e *endpoint) allow(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(action, channel string) error {
 	return func(action, channel string) error {
 		_, err := e.rules.Authorize(who.Load(), auth.Action{Do: action, Endpoint: e.cfg.Name, Channel: channel})
@@ -25,16 +25,16 @@ func (e *endpoint) allow(entry *registry.Entry, who *atomic.Pointer[auth.Identit
 	}
 }
 
-// become returns the Request.Become of a client, which is who.
+// become returns the Request.Become of a client with the identity who.
 func (e *endpoint) become(entry *registry.Entry, who *atomic.Pointer[auth.Identity]) func(*auth.Identity) error {
 	anonymous := who.Load().Method == config.Anonymous
 	return func(id *auth.Identity) error {
 		if _, err := e.rules.Authorize(id, auth.Action{Do: "connect", Endpoint: e.cfg.Name}); err != nil {
 			return err
 		}
-		if anonymous && id.Method != config.Anonymous { // else the credential of the handshake says when the connection ends
+		if anonymous && id.Method != config.Anonymous { // otherwise the credential of the handshake determines when the connection ends
 			next := *id
-			next.Expires = time.Time{} // the target closes it
+			next.Expires = time.Time{} // the target closes the connection
 			if err := e.adm.conns.Become(entry, &next, e.bounds); err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func (e *endpoint) checkRevoked(ctx context.Context, id *auth.Identity) error {
 	return auth.CheckRevoked(ctx, e.auth.store, id, "")
 }
 
-// renewal returns the Request.Renew of a client, which is who. It keeps nothing of the client's request.
+// renewal returns the Request.Renew of a client with the identity who. It does not keep the client's request.
 func (e *endpoint) renewal(
 	entry *registry.Entry, client netip.Addr, who *atomic.Pointer[auth.Identity],
 ) func(context.Context, string) (*auth.Identity, error) {

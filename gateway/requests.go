@@ -30,7 +30,7 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 		e.refuseRequest(w, r, err)
 		return
 	}
-	if !e.target.hold() { // a reload has replaced it since the request came
+	if !e.target.hold() { // a reload has replaced it in the meantime
 		e.refuseRequest(w, r, errReplaced)
 		return
 	}
@@ -44,8 +44,7 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 	}))
 }
 
-// preflight says in the answer whether a page of another origin may read it, and answers a preflight. It reports whether the request was
-// one.
+// preflight adds the CORS headers, and answers a preflight. It reports whether the request was one.
 func (e *endpoint) preflight(w http.ResponseWriter, r *http.Request, h *handshake, target preflighter) bool {
 	n := h.via.site
 	e.shareWith(n, w, r)
@@ -60,7 +59,7 @@ func (e *endpoint) preflight(w http.ResponseWriter, r *http.Request, h *handshak
 	return true
 }
 
-// shareWith says in the answer to a page of another origin whether the page may read it.
+// shareWith adds the CORS headers that allow a page of another origin to read the answer, if the endpoint admits that origin.
 func (e *endpoint) shareWith(n *site, w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") == "" {
 		return
@@ -70,12 +69,12 @@ func (e *endpoint) shareWith(n *site, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-	if !e.ws.Accept.AnyOrigin { // cookies are for pages that the configuration names
+	if !e.ws.Accept.AnyOrigin { // only origins that the configuration names may use cookies
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
 	}
 }
 
-// refuseRequest answers a request with an error that a handshake would have been refused with.
+// refuseRequest rejects a request with an error of a handshake.
 func (e *endpoint) refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
 	reject, ok := errors.AsType[*websocket.Reject](err)
 	if !ok {
@@ -85,7 +84,7 @@ func (e *endpoint) refuseRequest(w http.ResponseWriter, r *http.Request, err err
 	e.refusePage(w, r, wshandshake.StageCheck, reject.Status, "", reject.Reason)
 }
 
-// enter takes a place, and finds out who the client is and whether it may connect.
+// enter applies the rate limit, reserves a place, and authenticates and authorizes the client.
 func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
 	if reject := h.e.adm.allow(h.via.site, h.via.client, h.e); reject != nil {
 		return nil, reject
@@ -93,7 +92,7 @@ func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
 	return h.take(r)
 }
 
-// take is enter for a request that has passed the limit on handshakes.
+// take is enter for a request to which the rate limit was already applied.
 func (h *handshake) take(r *http.Request) (*auth.Identity, error) {
 	e := h.e
 	if err := e.adm.conns.Enter(h.entry, e.boundsFor(h.entry.Addr)); err != nil {

@@ -17,7 +17,7 @@ func (s *recorder) revoked(r auth.Revocation, n int) {
 	s.audit.log(observe.AuditClosing, observe.KeyUser, r.Subject, observe.KeyReason, auth.ReasonRevoked, observe.KeyCount, n)
 }
 
-// warn sends {"type":"refresh","expires_in":30}: the connection will be closed in that many seconds. A tunnel is not warned.
+// warn sends {"type":"refresh","expires_in":30}: the connection will be closed in that many seconds. Tunnels are not warned.
 func warn(h auth.Handle, left time.Duration) {
 	c, ok := h.(interface {
 		SendPrepared(ps ...*websocket.Prepared) error
@@ -30,11 +30,11 @@ func warn(h auth.Handle, left time.Duration) {
 		In   int    `json:"expires_in"`
 	}{"refresh", int(math.Ceil(left.Seconds()))})
 	if err != nil {
-		return // a string and a number can be marshaled
+		return // marshaling a string and a number does not fail
 	}
 	p, err := websocket.Prepare(websocket.Message{Type: websocket.Text, Data: text})
 	if err != nil {
-		return // it is text
+		return // the text is valid
 	}
-	_ = c.SendPrepared(p) // a peer that does not read is closed soon enough
+	_ = c.SendPrepared(p) // a peer that does not read is closed soon anyway
 }

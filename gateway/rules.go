@@ -11,15 +11,15 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// endpointPath returns the place of an endpoint's setting in the configuration.
+// endpointPath returns the path of an endpoint's setting in the configuration.
 func endpointPath(i int, key string) string { return fmt.Sprintf("endpoints[%d].%s", i, key) }
 
-// Rules compiles the rules of the endpoint i of a configuration. The error is a *config.Error that names line and column.
+// Rules compiles the rules of the endpoint i of a configuration. The error is a *config.Error with line and column.
 func Rules(cfg *config.Config, i int) (*auth.Rules, error) {
 	return newRules(cfg, endpointPath(i, "rules"), cfg.Endpoints[i].Rules)
 }
 
-// newRules compiles rules that are at a place of the configuration.
+// newRules compiles the rules at a path of the configuration.
 func newRules(cfg *config.Config, path string, rules []config.Rule) (*auth.Rules, error) {
 	var compiled []auth.Rule
 	for _, r := range rules {
@@ -36,7 +36,7 @@ func newRules(cfg *config.Config, path string, rules []config.Rule) (*auth.Rules
 			return nil, err
 		}
 		line, column := e.Line, e.Column
-		if prefix(rules[e.Rule]) != "" { // which is a line of its own, and a parenthesis
+		if prefix(rules[e.Rule]) != "" { // the prefix adds a line and a parenthesis
 			if line--; line == 1 {
 				column--
 			}
@@ -55,7 +55,7 @@ func newRules(cfg *config.Config, path string, rules []config.Rule) (*auth.Rules
 	return nil, config.NewError(problems)
 }
 
-// flatten returns the errors that were joined.
+// flatten returns the joined errors.
 func flatten(err error) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
@@ -63,7 +63,7 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// condition returns a rule's condition with what else it is about.
+// condition returns the complete condition of a rule, including its actions and channels.
 func condition(r config.Rule) string {
 	when := r.When
 	if strings.TrimSpace(when) == "" {
@@ -75,7 +75,7 @@ func condition(r config.Rule) string {
 	return when
 }
 
-// prefix is the part of a condition that actions and channels stand for, on one line.
+// prefix returns the condition for the actions and channels of a rule, in one line.
 func prefix(r config.Rule) string {
 	var parts []string
 	if len(r.Actions) > 0 {

@@ -11,8 +11,8 @@ import (
 // Methods other than run may be called concurrently. Use newSchedule to create one.
 type schedule struct {
 	do    func(ctx context.Context, t *task) (next time.Duration) // 0 means never again
-	turns chan struct{}                                           // bounds the concurrent calls of do, each on its own goroutine; nil means do is short and runs on that of run
-	wake  chan struct{}                                           // another task has become the first
+	turns chan struct{}                                           // limits the concurrent calls of do, each on its own goroutine; if nil, run calls do itself, so it must be short
+	wake  chan struct{}                                           // signals that another task has become the first
 
 	mu    sync.Mutex
 	tasks taskHeap
@@ -22,11 +22,12 @@ type schedule struct {
 type task struct {
 	of    *upkeep
 	due   time.Time
-	index int  // in the heap, plus one
+	index int  // the index in the heap, plus one
 	over  bool // it was removed
 }
 
-// newSchedule returns a schedule with at most that many concurrent calls of do; 0 means that run calls do itself, one at a time.
+// newSchedule returns a schedule that makes at most that many concurrent calls of do; 0 means that run calls do itself, one at a
+// time.
 func newSchedule(concurrently int, do func(context.Context, *task) time.Duration) *schedule {
 	s := &schedule{do: do, wake: make(chan struct{}, 1)}
 	if concurrently > 0 {
@@ -52,7 +53,7 @@ func (s *schedule) add(t *task, after time.Duration) {
 	}
 }
 
-// remove removes t for good. A call of do that has begun may still be running.
+// remove removes t permanently. A call of do that has begun may still be running.
 func (s *schedule) remove(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +76,7 @@ func (s *schedule) next() (t *task, wait time.Duration) {
 	return heap.Pop(&s.tasks).(*task), 0
 }
 
-// run runs due tasks until ctx ends, and then waits for the calls that it has begun.
+// run runs due tasks until ctx ends, and then waits for the calls that are still running.
 func (s *schedule) run(ctx context.Context) {
 	var under sync.WaitGroup
 	defer under.Wait()

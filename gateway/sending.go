@@ -12,7 +12,7 @@ import (
 // sendingBounds are the rate limits of an endpoint on the messages of one client.
 type sendingBounds struct {
 	message, messages time.Duration // the cost of a message, and the capacity of the bucket; 0 means no limit
-	perSecond, most   float64       // bytes; 0 means no limit
+	perSecond, most   float64       // in bytes; 0 means no limit
 	tooMany, tooMuch  *websocket.CloseError
 }
 
@@ -37,7 +37,7 @@ func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
 	return b
 }
 
-// sending measures what one client sends. It must not be used concurrently.
+// sending measures the messages of one client. It must not be used concurrently.
 type sending struct {
 	*sendingBounds // nil if there are no limits
 

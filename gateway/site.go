@@ -12,34 +12,34 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// site is one configuration, made ready to serve. It is not changed once it is.
+// site is one configuration, prepared for serving. It is immutable.
 type site struct {
 	rec       *recorder
 	cfg       *config.Config
 	proxies   []netip.Prefix
-	listen    []*listener // as cfg.Listen
+	listen    []*listener // in the order of cfg.Listen
 	dev       *certs.Dev  // nil means no listener has a development certificate
 	methods   *methods
 	endpoints []*endpoint
 
-	sockets *http.ServeMux // what opens WebSockets
-	pages   *http.ServeMux // everything else of the server's own
-	targets []targetPages  // and of targets, in the order of the configuration
-	apply   []func()       // has targets of the site before go on with other settings, once this one is in force
+	sockets *http.ServeMux // the paths of the endpoints
+	pages   *http.ServeMux // all other pages of the server itself
+	targets []targetPages  // the pages of targets, in the order of the configuration
+	apply   []func()       // applies the new settings to targets that are reused, once this site is in use
 }
 
-// listener is what a site does with requests that come on one address.
+// listener has the settings for the requests on one address.
 type listener struct {
 	cfg      config.Listen
-	key      string         // the same for the same address in another configuration
+	key      string         // identifies the address in other configurations
 	certs    *certSource    // nil means no TLS
-	redirect http.Handler   // nil means requests are served
-	hsts     string         // "": none
-	hosts    *hosts         // that requests may be for; nil: any
-	from     []netip.Prefix // balancers, whose connections begin with a PROXY header
+	redirect http.Handler   // nil if requests are served
+	hsts     string         // "" means none
+	hosts    *hosts         // the accepted values of Host; nil means any
+	from     []netip.Prefix // balancers whose connections begin with a PROXY header
 }
 
-// tls returns the configuration of TLS, nil for none.
+// tls returns the TLS configuration, nil if there is none.
 func (l *listener) tls() *tls.Config {
 	if l.certs == nil {
 		return nil
@@ -47,7 +47,7 @@ func (l *listener) tls() *tls.Config {
 	return l.certs.config
 }
 
-// handle mounts h, and returns what ServeMux would panic with.
+// handle mounts h, and returns an error where ServeMux would panic.
 func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -58,7 +58,7 @@ func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
 	return nil
 }
 
-// sources returns what the listeners serve from, each once.
+// sources returns the certificate sources of the listeners, without duplicates.
 func (n *site) sources() []*certSource {
 	var list []*certSource
 	for _, l := range n.listen {
@@ -69,14 +69,14 @@ func (n *site) sources() []*certSource {
 	return list
 }
 
-// startCerts lets ACME begin; the listeners take connections by now.
+// startCerts starts ACME. The listeners must already accept connections.
 func (n *site) startCerts() {
 	for _, c := range n.sources() {
 		c.provider.Start()
 	}
 }
 
-// listenerOf returns what to do with requests of p, nil when its listener is in the configuration no more.
+// listenerOf returns the listener for requests of p, nil if it is no longer in the configuration.
 func (n *site) listenerOf(p *peer) *listener {
 	if p == nil {
 		return nil
@@ -88,7 +88,7 @@ func (n *site) listenerOf(p *peer) *listener {
 	return n.listen[i]
 }
 
-// close lets go of what a site holds and next does not. next may be nil.
+// close releases what a site holds and next does not. next may be nil.
 func (n *site) close(next *site) {
 	var kept []*certSource
 	if next != nil {
@@ -107,10 +107,10 @@ func (n *site) close(next *site) {
 	}
 }
 
-// ServeHTTP answers a request: one that wants a WebSocket at an endpoint, any other as a page if there is one. What is
-// neither gets the answer of the pages, 404 or 405.
+// ServeHTTP answers a request: a handshake at an endpoint, and other requests as a page if there is one. If there is neither, the
+// answer is 404 or 405.
 func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if host := strings.ToLower(r.Host); host != r.Host { // a host name has no case (RFC 9110 §4.2.3), but ServeMux takes it as it is
+	if host := strings.ToLower(r.Host); host != r.Host { // RFC 9110 §4.2.3: case-insensitive, but ServeMux compares exactly
 		lower := *r
 		lower.Host = host
 		r = &lower
@@ -119,7 +119,7 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if wantsWebSocket(r) {
 		if endpoint == "" {
 			n.rec.missing(r)
-			w.Header().Set("Connection", "close") // a proxy may take what follows for a WebSocket
+			w.Header().Set("Connection", "close") // a proxy may interpret the following bytes as a WebSocket
 			unknown(n.sockets, w, r)
 			return
 		}
@@ -137,7 +137,7 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// unknown answers a request for a path that mux does not have, as mux would, except that a 404 says why.
+// unknown answers a request for a path that mux does not have, as mux would, except that a 404 explains the reason.
 func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	answer := &statusWriter{ResponseWriter: discard{http.Header{}}, status: http.StatusOK}
 	mux.ServeHTTP(answer, r)
@@ -148,7 +148,7 @@ func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	plain(w, http.StatusNotFound, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path, and the host\n")
 }
 
-// discard is a ResponseWriter that keeps its header only.
+// discard is a ResponseWriter that keeps only its header.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header         { return d.header }

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// store is where tickets and revocations lie. It is the same one for the life of a server.
+// store is the store of tickets and revocations. It stays the same while the server is running.
 type store struct{ auth.Store }
 
 func (s *store) open(cfg config.Store, log *slog.Logger) error {
@@ -33,7 +33,7 @@ func (s *store) open(cfg config.Store, log *slog.Logger) error {
 func (s *store) close() {
 	switch c := s.Store.(type) {
 	case io.Closer:
-		_ = c.Close() // it has nothing to write
+		_ = c.Close() // there is nothing to flush
 	case interface{ Close() }:
 		c.Close()
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// newStreams makes the target streams.
+// newStreams creates the target streams.
 func (s *Server) newStreams(cfg *config.Config, i int) (Target, error) {
 	h, err := s.hub.open(cfg, s.rec)
 	if err != nil {
@@ -24,13 +24,13 @@ func (s *Server) newStreams(cfg *config.Config, i int) (Target, error) {
 	}}, nil
 }
 
-// streamsTarget is the target that serves Durable Streams.
+// streamsTarget is the target for Durable Streams.
 type streamsTarget struct {
 	path   string
 	server streams.Server
 }
 
-// errPlainHTTP is the answer to clients that want a WebSocket.
+// errPlainHTTP is the answer to WebSocket handshakes.
 var errPlainHTTP = &websocket.Reject{
 	Status: http.StatusBadRequest, Reason: "The endpoint serves streams over plain HTTP; channels over WebSocket are at another endpoint.",
 }
@@ -50,5 +50,5 @@ func (t *streamsTarget) ServeRequest(w http.ResponseWriter, r *Request) {
 // Preflight implements [preflighter].
 func (t *streamsTarget) Preflight(w http.ResponseWriter) { streams.Preflight(w) }
 
-// Close implements [Target]. The hub is the server's.
+// Close implements [Target]. It does not close the hub, which belongs to the server.
 func (t *streamsTarget) Close() error { return t.server.Close() }

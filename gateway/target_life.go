@@ -10,11 +10,11 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// newTarget makes the target of endpoint i of a configuration. It may use the applications, each of which has its secret, and
-// of the endpoint the name, the path and the target's own settings: a reload that changes anything else keeps the target.
+// newTarget creates the target of endpoint i of a configuration. It may use only the applications, which all have their secrets,
+// and the endpoint's name, path and target settings, because a reload that changes anything else keeps the target.
 type newTarget func(cfg *config.Config, i int) (Target, error)
 
-// targets returns the targets that there are, by their key in the configuration.
+// targets returns the functions that create targets, by their key in the configuration.
 func (s *Server) targets() map[string]newTarget {
 	return map[string]newTarget{
 		"echo":       func(*config.Config, int) (Target, error) { return echo{}, nil },
@@ -26,24 +26,23 @@ func (s *Server) targets() map[string]newTarget {
 	}
 }
 
-// liveTarget is a target and the number of those that use it: sites, handshakes and connections. The last one to let go
-// closes it.
+// liveTarget is a target with a count of its users: sites, handshakes and connections. The last one to release it closes it.
 type liveTarget struct {
 	Target
-	apps []config.App // that it was made for
+	apps []config.App // it was created for these applications
 	rec  *recorder
 
 	mu    sync.Mutex
-	of    config.Endpoint // that it serves
+	of    config.Endpoint // the endpoint that it serves
 	users int             // 0 if it is closed
 }
 
-// target returns the target of endpoint i of n: one of old that goes on with the settings or has the same, or a new one. The site
-// holds it.
+// target returns the target of endpoint i of n: one of old that can be reconfigured or has the same settings, or a new one. The
+// site holds it.
 func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	if old != nil {
-		if t, err := b.configured(n, old, i); t != nil || err != nil { // even with the same settings: files that they name may have changed
+		if t, err := b.configured(n, old, i); t != nil || err != nil { // even if unchanged: files may have changed
 			return t, err
 		}
 		for _, e := range old.endpoints {
@@ -63,14 +62,14 @@ func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	return &liveTarget{Target: t, of: cfg, apps: n.cfg.Apps, rec: b.rec, users: 1}, nil
 }
 
-// Configurable is what a Target implements that goes on when a reload changes its settings, so that what it knows is not lost.
+// Configurable is implemented by Targets that a reload can reconfigure, so that their state is not lost.
 type Configurable interface {
-	// Configure checks the settings of endpoint i, and returns what has them take effect. A reload that fails elsewhere does not
-	// call that. The name and the path of the endpoint are the same as before.
+	// Configure checks the settings of endpoint i, and returns a function that applies them. The function is not called if the
+	// reload fails elsewhere. The name and the path of the endpoint have not changed.
 	Configure(cfg *config.Config, i int) (apply func(), err error)
 }
 
-// configured returns the target of old that goes on with the settings of endpoint i of n; nil if there is none. The site holds it.
+// configured returns the target of old that was reconfigured for endpoint i of n; nil if there is none. The site holds it.
 func (b *builder) configured(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	for _, e := range old.endpoints {
@@ -105,13 +104,13 @@ func (t *liveTarget) settings() config.Endpoint {
 	return t.of
 }
 
-// serves reports whether t is what an endpoint of these settings needs.
+// serves reports whether t fits an endpoint with these settings.
 func (t *liveTarget) serves(cfg config.Endpoint, apps []config.App) bool {
 	of := t.settings()
 	return slices.Equal(t.apps, apps) && of.Name == cfg.Name && of.Path == cfg.Path && reflect.DeepEqual(of.Target, cfg.Target)
 }
 
-// hold adds a user. It returns false when the target is closed.
+// hold adds a user. It returns false if the target is closed.
 func (t *liveTarget) hold() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,7 +121,7 @@ func (t *liveTarget) hold() bool {
 	return true
 }
 
-// release takes a user off, and closes the target after the last one.
+// release removes a user, and closes the target after the last one.
 func (t *liveTarget) release() {
 	t.mu.Lock()
 	t.users--

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// certSource is what the listeners with the same TLS settings serve from.
+// certSource is the source of the certificates for listeners with the same TLS settings.
 type certSource struct {
 	cfg      config.TLS
 	dev      *certs.Dev // nil means none
@@ -21,7 +21,7 @@ type certSource struct {
 	config   *tls.Config
 }
 
-// openCerts returns the source for cfg: the one among old that has the same settings, or a new one.
+// openCerts returns the source for cfg: the one in old with the same settings, or a new one.
 func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, error) {
 	for _, c := range old {
 		if c != nil && reflect.DeepEqual(c.cfg, cfg) {
@@ -55,7 +55,7 @@ func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, err
 	return c, nil
 }
 
-// certOptions turns the configuration of TLS into what certs wants, except for what is in the state directory.
+// certOptions converts the configuration of TLS for package certs, except for what is in the state directory.
 func certOptions(cfg config.TLS) (certs.Options, error) {
 	opts := certs.Options{ClientAuth: certs.ClientAuth(cfg.ClientAuth), TicketFile: string(cfg.TicketFile), RefuseUnknown: cfg.RefuseUnknown}
 	if cfg.MinVersion == "1.3" {
@@ -76,7 +76,7 @@ func certOptions(cfg config.TLS) (certs.Options, error) {
 	return opts, nil
 }
 
-// openDev gets the development certificate of this user.
+// openDev opens the development certificate of this user, and creates it if necessary.
 func (b *builder) openDev(cfg config.Dev) (*certs.Dev, error) {
 	dir, err := certs.DevDir()
 	if err != nil {
@@ -89,7 +89,7 @@ func (b *builder) openDev(cfg config.Dev) (*certs.Dev, error) {
 	return certs.OpenDev(dir, host, cfg.Hosts...)
 }
 
-// acmeCache returns the directory with the account and the certificates.
+// acmeCache returns the directory of the ACME account and its certificates.
 func acmeCache(cfg config.ACME) (string, error) {
 	if cfg.Cache != "" {
 		return string(cfg.Cache), nil
@@ -98,7 +98,7 @@ func acmeCache(cfg config.ACME) (string, error) {
 	return filepath.Join(filepath.Dir(dev), "acme"), err
 }
 
-// acmeOptions turns the configuration of ACME into what certs wants.
+// acmeOptions converts the configuration of ACME for package certs.
 func acmeOptions(cfg config.ACME, cache string) *certs.ACME {
 	acme := &certs.ACME{
 		Hosts: cfg.Hosts, Cache: cache, AgreeTerms: cfg.AcceptTerms, Email: cfg.Email, Directory: cfg.Directory,
@@ -110,7 +110,7 @@ func acmeOptions(cfg config.ACME, cache string) *certs.ACME {
 	return acme
 }
 
-// certificateEnds returns when each certificate in use ends, for the metrics.
+// certificateEnds returns when each certificate in use expires, for the metrics.
 func (s *Server) certificateEnds() map[string]float64 {
 	ends := map[string]float64{}
 	site := s.site.Load()
@@ -127,10 +127,10 @@ func (s *Server) certificateEnds() map[string]float64 {
 	return ends
 }
 
-// challenges lets every source that needs it answer the CA's questions before next sees a request.
+// challenges returns a handler in which every source answers its ACME challenges before next sees a request.
 func challenges(sources []*certSource, next http.Handler) http.Handler {
 	for _, c := range sources {
-		next = c.provider.HTTPHandler(next) // next itself without ACME
+		next = c.provider.HTTPHandler(next) // without ACME this returns next itself
 	}
 	return next
 }

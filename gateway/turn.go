@@ -11,17 +11,17 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// turn is a method of one endpoint that may have to wait: for a service, a key source, a slow hash. Clients that
-// show a credential for it wait for their turn, so that it holds no more of them than it may when it stalls. All others
-// pass by: those who use another method, or none, do not notice. A turn bounds the waiting handshakes of one endpoint; that
-// Basic and Forward bound their calls as well, for all endpoints together, protects the processor and the service.
+// turn is a method of one endpoint that may block: on a service, a source of keys, or a slow hash. Clients with a credential for it
+// wait for their turn, so that a method that stalls holds only a limited number of them. Clients that use another method, or none,
+// are not affected. A turn limits the waiting handshakes of one endpoint; the limits of Basic and Forward on all of their calls
+// protect the processor and the service.
 type turn struct {
 	auth.Authenticator
 	shown func(*http.Request) bool
 	calls *limit.Calls
 }
 
-// newTurn puts a bound of most calls before a method that waits.
+// newTurn limits a method that may block to most concurrent calls.
 func newTurn(m *method, a auth.Authenticator, most int) (auth.Authenticator, *limit.Calls) {
 	if m.shown == nil || most <= 0 {
 		return a, nil
@@ -42,7 +42,7 @@ func (t *turn) Authenticate(r *http.Request) (*auth.Identity, error) {
 	return t.Authenticator.Authenticate(r)
 }
 
-// boundedStore is a store on another machine, which may stall too.
+// boundedStore is a store on another machine, which may stall, too.
 type boundedStore struct {
 	auth.Store
 	calls *limit.Calls
@@ -57,8 +57,8 @@ func (s *boundedStore) Revoked(ctx context.Context, id *auth.Identity) (bool, er
 	return s.Store.Revoked(ctx, id)
 }
 
-// shownTo returns what says whether a request may have a credential for a method, or nil for a method that never
-// waits. sources are where the tokens of a JWT stand.
+// shownTo returns a function that reports whether a request may have a credential for a method, or nil for a method that does not
+// block. sources are the places of the tokens of a JWT method.
 func shownTo(cfg *config.Method, sources []auth.Source) func(*http.Request) bool {
 	switch {
 	case cfg.JWT != nil && (cfg.JWT.JWKSURL != "" || cfg.JWT.OIDCIssuer != ""):

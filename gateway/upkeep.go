@@ -29,17 +29,17 @@ const (
 	recheckOther = 30 * time.Minute
 )
 
-// reasonUnknown is the close reason after the service has been unavailable for longer than the grace period.
+// reasonUnknown is the close reason if the service has been unavailable for longer than the grace period.
 const reasonUnknown = "session cannot be verified"
 
-// upkeep enforces the limits on one open connection: the rates of its endpoint, its idle_timeout and the rechecks of its session. It has no
-// goroutine and no timer of its own. One goroutine calls received; the tasks run on those of their schedules.
+// upkeep enforces the limits on one open connection: the rates of its endpoint, its idle_timeout and the rechecks of its session.
+// It has no goroutine and no timer of its own. One goroutine calls received; the tasks run on the goroutines of their schedules.
 type upkeep struct {
 	e       *endpoint
 	entry   *registry.Entry
 	who     *atomic.Pointer[auth.Identity] // the current identity
 	sending sending
-	limit   string // the exceeded one; empty if there is none
+	limit   string // the exceeded limit; empty if there is none
 
 	idle     task
 	messages int64 // at the last check
@@ -110,7 +110,8 @@ func lookIdle(_ context.Context, t *task) (next time.Duration) {
 	return limit / idleLooks
 }
 
-// nextRecheck returns the time until the next recheck. It is random, so that the rechecks of sessions that began together are spread.
+// nextRecheck returns the time until the next recheck. It is random, so that sessions that began together are not rechecked
+// together.
 func (u *upkeep) nextRecheck() time.Duration {
 	again := u.who.Load().Again
 	if again == nil {
@@ -130,7 +131,7 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, authTimeout)
 	defer cancel()
 	now, err := guarded(func() (*auth.Identity, error) { return again.Ask(ctx) })
-	if u.who.Load() != id { // the client has shown another credential meanwhile, which is admitted
+	if u.who.Load() != id { // in the meantime the client has sent another credential, which was admitted
 		u.failing = time.Time{}
 		return u.nextRecheck()
 	}
@@ -142,7 +143,7 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 	case err == nil:
 		u.failing = time.Time{}
 		return u.nextRecheck()
-	case refused == nil || refused.Status != 401 && refused.Status != 403: // the service is down or busy, so that nothing is known about the session
+	case refused == nil || refused.Status != 401 && refused.Status != 403: // the service is down or busy
 		if u.failing.IsZero() {
 			u.failing = time.Now()
 		}
@@ -161,7 +162,7 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 
 var errOtherUser = auth.Forbidden(auth.ErrOtherSubject)
 
-// goesOnAs replaces the identity before with now, the service's latest answer, unless the client has presented another credential in the
+// goesOnAs replaces the identity before with now, the service's latest answer, unless the client has sent another credential in the
 // meantime. A non-nil error ends the session.
 func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	switch {
@@ -183,7 +184,7 @@ func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	if err := u.entry.Renew(&next); errors.Is(err, auth.ErrRevoked) {
 		return auth.Unauthorized(err)
 	}
-	return nil // it is being closed
+	return nil // the connection is being closed
 }
 
 var errSessionOver = errors.New("the session is over")

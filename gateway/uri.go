@@ -15,8 +15,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before any
-// other code uses either. It reports whether it did. listen may be nil.
+// refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before
+// any other code uses them. It reports whether it did. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
 	fault := pathFault(r.URL, false)
 	if fault != "" && !wantsWebSocket(r) && site.pageOf(r) != nil {
@@ -40,14 +40,14 @@ func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status i
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), status, reason, hint
 	s.rec.record(s.rec.outside, n, "", "")
 	s.rec.ended(viaOf(r), refusals.Outcome{Status: status, Stage: n.Stage, Reason: reason, Hint: hint})
-	w.Header().Set("Connection", "close") // a proxy may see the requests on it end elsewhere
+	w.Header().Set("Connection", "close") // a proxy may have determined another end of this request
 	plain(w, status, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\nThis was refused: "+reason+".\nNext step: "+hint+"\n")
 }
 
-// pathFault returns the part of a path that servers interpret differently, so that a rule of one of them, such as the choice of the endpoint,
-// may not hold for the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and characters that are not
-// allowed in a path. "" means that there is none. names is for the pages of targets, which this server answers itself: their segments
-// contain names of channels and users, in which slashes and semicolons are ordinary characters.
+// pathFault returns the part of a path that servers interpret differently, so that a decision of one of them, such as the choice of
+// the endpoint, may not hold for the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and
+// characters that are not allowed in a path. "" means that there is none. names is set for the pages of targets, which this server
+// answers itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary characters.
 func pathFault(u *url.URL, names bool) string {
 	raw := strings.ToLower(u.RawPath) // empty if it is the default encoding of Path
 	switch path := u.Path; {
@@ -69,7 +69,7 @@ func pathFault(u *url.URL, names bool) string {
 	return ""
 }
 
-// hosts are the accepted values of Host of a listener. nil accepts any.
+// hosts are the values of Host that a listener accepts. nil accepts any.
 type hosts struct {
 	names []string
 	local bool // loopback names, IP addresses and an empty host are accepted too
@@ -86,7 +86,8 @@ func (h *hosts) has(host string) bool {
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err == nil {
-		// DNS rebinding makes a name resolve to this server: requests of such a page have that name in their Host, never an address.
+		// DNS rebinding makes a name resolve to this server: requests of such a page have that name in their Host, never an
+		// address.
 		return h.local || slices.Contains(h.names, addr.String())
 	}
 	return h.local && (host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost"))

@@ -16,11 +16,11 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// webhookGrace is how long the end of a server waits until what is queued has been sent. The hub has waited before that, for
-// the disconnects.
+// webhookGrace is how long the server waits at its end until queued events are sent. Before that, the hub has waited for the
+// disconnects.
 const webhookGrace = 2 * time.Second
 
-// webhooks are the senders of a server. They begin before its hub and end after it.
+// webhooks are the senders of a server. They start before its hub and end after it.
 type webhooks []appWebhook
 
 type appWebhook struct {
@@ -28,7 +28,7 @@ type appWebhook struct {
 	sender *webhook.Sender
 }
 
-// openWebhooks starts the senders of a configuration, none if it has no webhooks.
+// openWebhooks starts the senders of a configuration; it returns none if no webhooks are configured.
 func openWebhooks(cfg *config.Config, log *slog.Logger) (webhooks, error) {
 	var all webhooks
 	for i := range cfg.Webhooks {
@@ -76,7 +76,8 @@ func webhookOptions(cfg *config.Config, i int) (webhook.Options, error) {
 	return o, err
 }
 
-// webhookKinds returns the kinds of events with the names, or with other names if there are none; nil if there are none either.
+// webhookKinds returns the kinds of events with these names, or with the names in otherwise if there are none; nil if both are
+// empty.
 func webhookKinds(names []string, otherwise ...string) []hub.EventKind {
 	if len(names) == 0 {
 		names = otherwise
@@ -90,7 +91,7 @@ func webhookKinds(names []string, otherwise ...string) []hub.EventKind {
 	return kinds
 }
 
-// events returns event, nil if there are no webhooks.
+// events returns the function that receives events, nil if there are no webhooks.
 func (all webhooks) events() func(hub.Event) {
 	if len(all) == 0 {
 		return nil
@@ -98,7 +99,7 @@ func (all webhooks) events() func(hub.Event) {
 	return all.event
 }
 
-// event gives an event to the senders of its application. It is done when all of them are done with it.
+// event passes an event to the senders of its application. Its Done is called when all of them have called theirs.
 func (all webhooks) event(e hub.Event) {
 	left := new(atomic.Int32)
 	for _, w := range all {
@@ -122,7 +123,7 @@ func (all webhooks) event(e hub.Event) {
 	}
 }
 
-// close ends the senders, after grace at the latest.
+// close closes the senders, within grace.
 func (all webhooks) close(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -133,7 +134,7 @@ func (all webhooks) close(grace time.Duration) {
 	wg.Wait()
 }
 
-// counts returns what was sent, for the metrics.
+// counts returns the counters of the senders, for the metrics.
 func (all webhooks) counts() []observe.Webhook {
 	var out []observe.Webhook
 	for i, w := range all {

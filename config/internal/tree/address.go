@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// YAML gives a meaning of its own to what addresses are made of: {127.0.0.1:9001} is a key with a value, and [::1]:9001 begins with a list.
+// YAML interprets the syntax of addresses: {127.0.0.1:9001} is a key with a value, and [::1]:9001 begins with a list.
 
-// addressOf returns the address that an entry of a mapping was meant as, "" if it seems to be a key with its value. A host alone can be a
-// key as well; then it is an address only if alone, that is, if the value may be given without a key.
+// addressOf returns the address that was probably meant by an entry of a mapping, "" if it seems to be a key with its value. A host
+// alone may also be a key; it is considered an address only if alone is set, that is, if the value may be given without a key.
 func addressOf(e entry, alone bool) string {
 	if e.value == nil || e.value.kind != scalar || e.value.quoted {
 		return ""
@@ -24,7 +24,7 @@ func addressOf(e entry, alone bool) string {
 	return e.key + ":" + e.value.text
 }
 
-// addressField returns the field that a word alone sets, if that is an address; otherwise nil.
+// addressField returns the field that a single word sets, if that is an address; otherwise nil.
 func (s *shape) addressField() *Field {
 	for _, f := range s.fields {
 		if f.short && strings.Contains(wantOf(f.Type), "host:port") {
@@ -34,7 +34,7 @@ func (s *shape) addressField() *Field {
 	return nil
 }
 
-// splitAddress returns the problem of an address in braces, which is read as a key with a value; nil when e is something else.
+// splitAddress returns the problem of an address in braces, which YAML reads as a key with a value; nil if e is not such an entry.
 func splitAddress(e entry, alone bool, path string) *Problem {
 	address := addressOf(e, alone)
 	if address == "" {
@@ -43,14 +43,14 @@ func splitAddress(e entry, alone bool, path string) *Problem {
 	return &Problem{Pos: e.at, Path: path, Text: Quote(e.key) + " is read as a key and " + e.value.text + " as its value", Want: "the address in quotes: " + Quote(address)}
 }
 
-// bracketed is an address of IPv6 in brackets, without quotes.
+// bracketed matches an IPv6 address in brackets, without quotes.
 var bracketed = regexp.MustCompile(`(?:^|[\s,\[{])((?:\w+://)?\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\](?::\d+)?)`)
 
-// keyBefore is the last key of a line.
+// keyBefore matches the last key of a line.
 var keyBefore = regexp.MustCompile(`(?:^|[\s{,])([A-Za-z_]+):(?:\s|$)`)
 
-// bracketedAddress finds an address of IPv6 that is not in quotes, in a line where the parser has given up. at is where it begins, in
-// characters from 1. key is the nearest one before it, "" if there is none in the lines up to there.
+// bracketedAddress finds an IPv6 address without quotes in the line at which the parser has failed. at is its column, counted in
+// characters from 1. key is the nearest key before it, "" if none of the lines up to there has one.
 func bracketedAddress(before []string, line string) (address, key string, at int) {
 	m := bracketed.FindStringSubmatchIndex(line)
 	if m == nil {

@@ -6,24 +6,24 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// The YAML library takes time and memory in the square of some numbers. Therefore they are bounded before it parses.
+// The time and memory of the YAML library grow with the square of some numbers, so these are limited before it parses.
 const (
-	maxDepth    = 100     // of lists and mappings in each other
-	maxKeys     = 10_000  // of mappings, all together
-	maxItems    = 20_000  // of lists in lines of their own
-	maxBrackets = 100_000 // wherever they are; each one that opens is a value
+	maxDepth    = 100     // of nested lists and mappings
+	maxKeys     = 10_000  // of all mappings together
+	maxItems    = 20_000  // of lists in block style
+	maxBrackets = 100_000 // in total; each opening bracket is a value
 )
 
-// tooMuch returns the problem of a document that is the nesting is too deep or is too large, nil if it is neither.
+// tooMuch returns the problem of a document that is nested too deeply or too large, nil if it is neither.
 func tooMuch(tokens token.Tokens, name string, l lines) *Problem {
 	var (
-		flow        int   // brackets that are open
-		columns     []int // where the lists and mappings outside of brackets begin
+		flow        int   // the number of open brackets
+		columns     []int // the columns of the open lists and mappings in block style
 		keys, items int
 		before      *token.Token
 	)
 	for _, t := range tokens {
-		begins := 0 // the column of a list or mapping
+		begins := 0 // the column of a list or mapping that begins here
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
 			flow++

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Check holds all values to their tags.
+// Check checks all values against their tags.
 func (t *Tree) Check() { visit(node{value: t.root}, t.check, nil) }
 
 func (t *Tree) check(n node) bool {
@@ -31,7 +31,7 @@ func (t *Tree) check(n node) bool {
 	return true
 }
 
-// isLocal reports whether a value is a path. Those that cannot be addressed are in a map.
+// isLocal reports whether a value is a path. Values that are not addressable are in a map.
 func isLocal(v reflect.Value) bool {
 	if !v.CanAddr() {
 		return false
@@ -40,7 +40,7 @@ func isLocal(v reflect.Value) bool {
 	return ok
 }
 
-// readable checks that a file is there.
+// readable checks that a file can be read.
 func (t *Tree) readable(file, path string) {
 	if file == "" {
 		return
@@ -68,7 +68,7 @@ func wantOfField(f *Field) string {
 	return wantOf(f.Type)
 }
 
-// only checks that one of a struct's keys is given.
+// only checks that exactly one of a struct's keys is given.
 func (t *Tree) only(v reflect.Value, path string) {
 	s := shapeOf(v.Type())
 	var set []string
@@ -83,12 +83,12 @@ func (t *Tree) only(v reflect.Value, path string) {
 	case len(set) == 1 || failed:
 	case len(set) > 1:
 		t.Wrong(Join(path, set[1]), set[0]+" is also given", "one of the two")
-	case t.Given(path): // else the required field above is missing
+	case t.Given(path): // otherwise the required struct itself is missing
 		t.Wrong(path, "empty", "one of "+OneOf(s.keys()))
 	}
 }
 
-// enum checks that a value, or each in a list, is one of those that there are.
+// enum checks that a value, or each item of a list, is one of the allowed values.
 func (t *Tree) enum(f *Field, v reflect.Value, path string) {
 	if len(f.Enum) == 0 {
 		return
@@ -106,14 +106,14 @@ func (t *Tree) enum(f *Field, v reflect.Value, path string) {
 	t.Unknown(path, Quote(text)+" is not an allowed value", text, f.Enum)
 }
 
-// bound checks the least or the most of a value.
+// bound checks a value against its minimum or its maximum.
 func (t *Tree) bound(f *Field, v reflect.Value, path, text string, sign float64, name string) {
 	if text == "" {
 		return
 	}
 	limit := reflect.New(v.Type()).Elem()
 	if err := setText(limit, text); err != nil {
-		panic("tree: the bounds of " + f.Name + ": " + err.Error()) // a mistake in a tag
+		panic("tree: the bounds of " + f.Name + ": " + err.Error()) // the tag is not valid
 	}
 	if (number(v)-number(limit))*sign < 0 {
 		t.Wrong(path, fmt.Sprintf("%v is %s%s", v.Interface(), name, text), wantBounds(f))
@@ -127,7 +127,7 @@ func number(v reflect.Value) float64 {
 	return float64(v.Int())
 }
 
-// wantBounds says what a value may be: "1s to 60s".
+// wantBounds describes the bounds of a value: "1s to 60s".
 func wantBounds(f *Field) string {
 	switch {
 	case f.Max == "":

@@ -5,25 +5,26 @@ import (
 	"strings"
 )
 
-// maxValues bounds the values of a document. No person writes as many; a few lines of aliases can stand for more.
+// maxValues is the maximum number of values in a document. No hand-written document has as many, but a few lines of aliases can
+// expand to more.
 const maxValues = 100_000
 
-// decoder sets values from a document. It goes on after a problem, so that all of them are reported.
+// decoder sets values from a document. It continues after a problem, so that all problems are reported.
 type decoder struct {
 	*Tree
-	dir   string            // that files are relative to
-	given map[string]*given // what is to be set, by path
-	left  int               // how many more values there may be
-	keys  []section         // all that there are; nil if not looked for yet
+	dir   string            // the directory of relative paths
+	given map[string]*given // what is left to set, by path
+	left  int               // how many more values are allowed
+	keys  []section         // all known keys; nil until needed
 }
 
-// decode sets v, which holds its defaults, and what is in it.
+// decode sets v, which holds its defaults, and everything in it.
 func (t *Tree) decode(v reflect.Value, g *given, path, dir string) {
 	d := &decoder{Tree: t, dir: dir, given: map[string]*given{path: g}, left: maxValues}
 	visit(node{value: v, path: path}, d.enter, nil)
 }
 
-// enter sets a value, and says what is given for its parts.
+// enter sets a value, and records what is given for its parts.
 func (d *decoder) enter(n node) bool {
 	g := d.given[n.path]
 	if g == nil || !d.spend(g, n.path) {
@@ -46,7 +47,7 @@ func (d *decoder) enter(n node) bool {
 	return d.set(n.value, g, n.path)
 }
 
-// spend counts a value. It returns false when there were too many.
+// spend counts a value. It returns false if there are too many.
 func (d *decoder) spend(g *given, path string) bool {
 	if d.left--; d.left == -1 {
 		d.problem(g, path, "there are too many values; aliases may have multiplied them", "")
@@ -54,16 +55,16 @@ func (d *decoder) spend(g *given, path string) bool {
 	return d.left >= 0
 }
 
-// problem notes what is wrong with a given value.
+// problem reports a problem with a given value.
 func (d *decoder) problem(g *given, path, text, want string) {
 	at := g.at
 	if key, ok := d.pos[path]; ok && g.kind == null {
-		at = key // nothing is behind the key
+		at = key // the value after the key is empty
 	}
 	d.Report(&Problem{Pos: at, Path: path, Text: text, Want: want})
 }
 
-// unfit notes that a value is of another kind than its type.
+// unfit reports that a value is of another kind than its type.
 func (d *decoder) unfit(g *given, path, want string) {
 	text := "this is " + g.kind.String()
 	if g.kind == null {
@@ -72,7 +73,7 @@ func (d *decoder) unfit(g *given, path, want string) {
 	d.problem(g, path, text, want)
 }
 
-// set sets a value. It reports whether there are parts to be set.
+// set sets a value. It reports whether the value has parts to set.
 func (d *decoder) set(v reflect.Value, g *given, path string) bool {
 	t := v.Type()
 	if u := unionOf(v); u != nil {
@@ -101,7 +102,7 @@ func (d *decoder) set(v reflect.Value, g *given, path string) bool {
 	return false
 }
 
-// leaf sets one value.
+// leaf sets a value without parts.
 func (d *decoder) leaf(v reflect.Value, g *given, path string) {
 	if g.kind != scalar {
 		d.unfit(g, path, wantOf(v.Type()))
@@ -115,14 +116,14 @@ func (d *decoder) leaf(v reflect.Value, g *given, path string) {
 	d.setText(v, g.text, path, d.dir, g.at)
 }
 
-// noteText remembers where the characters of a text are.
+// noteText records the position of a text, for problems inside of it.
 func (d *decoder) noteText(g *given, path string) {
 	if g.chars != nil {
 		d.texts[path] = *g.chars
 	}
 }
 
-// setText sets one value, or a list of such, from text.
+// setText sets a value without parts, or a list of such values, from text.
 func (t *Tree) setText(v reflect.Value, text, path, dir string, at Pos) {
 	if err := setText(v, text); err != nil {
 		shown := Quote(text) + ": "
@@ -140,7 +141,7 @@ func (t *Tree) setText(v reflect.Value, text, path, dir string, at Pos) {
 	}, nil)
 }
 
-// union sets one of the two forms.
+// union sets one of the two forms of a Union.
 func (d *decoder) union(u Union, g *given, path string) bool {
 	if g.kind != mapping && g.kind != list {
 		d.noteText(g, path)
@@ -152,7 +153,7 @@ func (d *decoder) union(u Union, g *given, path string) bool {
 	return d.set(reflect.ValueOf(u.Parts()).Elem(), g, path)
 }
 
-// list sets a slice: from nothing, so that a file replaces what was there.
+// list sets a slice. It starts with an empty one, so that a file replaces the defaults.
 func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 	if g.kind != list {
 		if g.kind == mapping && len(g.entries) > 0 {
@@ -173,7 +174,7 @@ func (d *decoder) list(v reflect.Value, g *given, path string) bool {
 	return true
 }
 
-// mapping sets a map, in addition to what is in it.
+// mapping sets entries of a map, and keeps the others.
 func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 	if g.kind == null {
 		return false
@@ -191,11 +192,11 @@ func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 		d.pos[p] = e.at
 		x := reflect.New(v.Type().Elem()).Elem()
 		switch {
-		case e.value == nil: // of no use
+		case e.value == nil: // the value is not valid
 		case below:
 			x = fresh(x.Type().Elem()).Addr()
 			d.given[p] = e.value
-		default: // cannot be set where it is
+		default: // this type cannot be set in a map
 			d.set(x, e.value, p)
 		}
 		v.SetMapIndex(reflect.ValueOf(e.key), x)
@@ -203,13 +204,13 @@ func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 	return below
 }
 
-// structure says what is given for the fields of a struct.
+// structure records what is given for the fields of a struct.
 func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 	s := shapeOf(v.Type())
 	if g.kind != mapping {
-		return g.kind != null && d.short(v, s, g, path) // "auth:" with nothing behind it, or comments only
+		return g.kind != null && d.short(v, s, g, path) // "auth:" with nothing after it, or only comments
 	}
-	set := map[*Field]string{} // the keys that set the fields
+	set := map[*Field]string{} // the key that sets each field
 	for _, e := range g.entries {
 		f, fromFile := s.lookup(e.key)
 		if f == nil {
@@ -218,7 +219,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 		}
 		p := Join(path, e.key)
 		other := set[f]
-		if f.index < 0 { // a Choice holds one
+		if f.index < 0 { // a Choice has only one
 			for _, key := range set {
 				other = key
 			}
@@ -243,7 +244,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 	return true
 }
 
-// unknown reports a key that does not exist.
+// unknown reports an unknown key.
 func (d *decoder) unknown(e entry, s *shape, path string) {
 	known := s.keys()
 	if f := s.addressField(); f != nil && Nearest(e.key, known) == "" {
@@ -255,7 +256,7 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 	}
 	p := &Problem{Pos: e.at, Path: Join(path, quotedKey(e.key)), Text: "there is no such key"}
 	if near := Nearest(e.key, known); near != "" {
-		d.failed[Join(path, near)] = true // that it is missing need not be reported as well
+		d.failed[Join(path, near)] = true // the missing key need not be reported as well
 		p = p.meant(near)
 	} else if places := d.elsewhere(e.key); len(places) > 0 && len(places) <= 3 {
 		p.Hint = "there is " + strings.Join(places, ", ")
@@ -265,7 +266,7 @@ func (d *decoder) unknown(e entry, s *shape, path string) {
 	d.Report(p)
 }
 
-// elsewhere returns the paths where a key would be right: "endpoints[].max_message".
+// elsewhere returns the paths where a key is known: "endpoints[].max_message".
 func (d *decoder) elsewhere(key string) []string {
 	if d.keys == nil {
 		d.keys = sectionsOf(d.root.Type(), nil)
@@ -281,7 +282,7 @@ func (d *decoder) elsewhere(key string) []string {
 	return found
 }
 
-// quotedKey keeps a strange key from looking like a path.
+// quotedKey quotes a key with unusual characters, so that it does not look like a path.
 func quotedKey(key string) string {
 	if strings.ContainsFunc(key, func(r rune) bool { return r < '0' || r > 'z' }) && !strings.Contains(key, "-") || key == "" {
 		return Quote(key)
@@ -289,7 +290,7 @@ func quotedKey(key string) string {
 	return key
 }
 
-// short takes one value in place of a struct: "tls: off", "target: echo".
+// short sets a struct from a single value: "tls: off", "target: echo".
 func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 	for _, f := range s.fields {
 		switch p := Join(path, f.Key); {
@@ -298,7 +299,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 			d.given[p] = g
 			return true
 		case s.only && f.Key == g.text:
-			d.given[p] = &given{at: g.at} // with its defaults
+			d.given[p] = &given{at: g.at} // without settings
 			return true
 		}
 	}
@@ -306,7 +307,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 		d.unfit(g, path, wantOf(v.Type()))
 		return false
 	}
-	p := &Problem{Pos: g.at, Path: path, Text: "not an allowed kind", Want: OneOf(s.keys())} // it may be a secret in the wrong place
+	p := &Problem{Pos: g.at, Path: path, Text: "not an allowed kind", Want: OneOf(s.keys())} // the text may be a secret in the wrong place
 	if near := Nearest(g.text, s.keys()); near != "" {
 		p.Text = Quote(g.text) + " is not an allowed kind"
 		p = p.meant(near)
@@ -315,7 +316,7 @@ func (d *decoder) short(v reflect.Value, s *shape, g *given, path string) bool {
 	return false
 }
 
-// any returns a value of any type: nil, bool, int64, float64, string, []any, map[string]any.
+// any returns a value without a given type: nil, bool, int64, float64, string, []any, map[string]any.
 func (d *decoder) any(g *given, path string) any {
 	if g == nil || !d.spend(g, path) {
 		return nil

@@ -9,12 +9,12 @@ import (
 
 // Change is one difference between two configurations.
 type Change struct {
-	Path string `json:"setting"`       // "limits.connections", "endpoints[chat].rules": what has a name is found by it, not by its place
-	Old  string `json:"old,omitempty"` // as it would be in a file, secrets as [redacted]; "" when it is new, or empty
-	New  string `json:"new,omitempty"` // the same; "" when it is gone, or empty
+	Path string `json:"setting"`       // "limits.connections", "endpoints[chat].rules": items with a name are identified by it, not by their index
+	Old  string `json:"old,omitempty"` // as it is written in a file, with secrets as [redacted]; "" if it is new, or empty
+	New  string `json:"new,omitempty"` // the same for the new value; "" if it was removed, or is empty
 }
 
-// String is "limits.connections: 10 → 20".
+// String returns the change in the form "limits.connections: 10 → 20".
 func (c Change) String() string {
 	switch {
 	case c.Old == "":
@@ -25,12 +25,12 @@ func (c Change) String() string {
 	return c.Path + ": " + c.Old + " → " + c.New
 }
 
-// Diff returns what is different between two structs of one type, in the order of the fields. It holds no secret: one that
-// was changed is [redacted] both times.
+// Diff returns the differences between two structs of one type, in the order of the fields. It contains no secrets: a changed
+// secret is [redacted] in both values.
 func Diff(before, after any) []Change {
 	a, b := flatten(before), flatten(after)
 	var changes []Change
-	under := "" // what is new or gone is reported as a whole
+	under := "" // the path of a value that is new or was removed, and is reported as a whole
 	below := func(path string) bool {
 		return strings.HasPrefix(path, under+".") || strings.HasPrefix(path, under+"[")
 	}
@@ -49,7 +49,7 @@ func Diff(before, after any) []Change {
 		case b.whole[path] && !reflect.DeepEqual(old, now):
 			report(path, old, now)
 		}
-		// What is gone and was before the next one.
+		// Removed values that precede the next common one.
 		for i := a.index[path] + 1; known && i < len(a.paths); i++ {
 			gone := a.paths[i]
 			if _, ok := b.values[gone]; ok {
@@ -63,17 +63,17 @@ func Diff(before, after any) []Change {
 	return changes
 }
 
-// flat is a configuration as a list of values.
+// flat is a configuration in the form of a list of values.
 type flat struct {
 	paths  []string
 	values map[string]any
-	index  map[string]int  // of the paths
-	whole  map[string]bool // those that are compared as a whole, and not by their parts
+	index  map[string]int  // by path
+	whole  map[string]bool // the paths of values that are compared as a whole
 }
 
 func flatten(root any) flat {
 	f := flat{values: map[string]any{}, index: map[string]int{}, whole: map[string]bool{}}
-	names := map[string]string{} // the paths of items, with their names
+	names := map[string]string{} // the paths of items, with their names in place of indexes
 	visit(node{value: reflect.ValueOf(root).Elem()}, func(n node) bool {
 		path := n.path
 		if up := parent(path); names[up] != "" {
@@ -82,7 +82,7 @@ func flatten(root any) flat {
 		if id := idOf(n.value); id != "" && strings.HasSuffix(path, "]") {
 			path = fmt.Sprintf("%s[%s]", path[:strings.LastIndexByte(path, '[')], id)
 			for f.values[path] != nil {
-				path += "'" // two listeners on port 0
+				path += "'" // two items with the same name, such as listeners on port 0
 			}
 		}
 		names[n.path] = path
@@ -102,7 +102,7 @@ func flatten(root any) flat {
 	return f
 }
 
-// idField returns the field by which an item of a list is known: an address, a name, an id. nil if it has none.
+// idField returns the field that identifies an item of a list: an address, a name, an id. It returns nil if there is none.
 func idField(t reflect.Type) *Field {
 	if s := shapeOf(t); s != nil {
 		if i := slices.IndexFunc(s.fields, func(f *Field) bool { return f.id }); i >= 0 {
@@ -119,7 +119,7 @@ func idOf(v reflect.Value) string {
 	return ""
 }
 
-// shown writes the value that p points to in one line, nil as "".
+// shown formats the value that p points to in one line, nil as "".
 func shown(p any) string {
 	if p == nil {
 		return ""

@@ -1,7 +1,7 @@
-// Package tree is a configuration of any structs: it decodes them from YAML, environment variables and flags, checks them,
-// compares them, and writes their documentation. It knows no key.
+// Package tree handles a configuration that consists of arbitrary structs: it decodes them from YAML, environment variables and
+// flags, checks them, compares them, and generates their documentation. It does not know any keys.
 //
-// A field's tags say what there is to know about a key:
+// The tags of a field define its key:
 //
 //	yaml:"key"        its key
 //	default:"text"    its value when none is given, in the form that it has in a document
@@ -14,7 +14,7 @@
 //	made:"true"       it is the path of what the program makes; other paths are of files that have to be there
 //	id:"true"         it names an item of a list in [Diff]
 //
-// A type that is more than a number, a text, a list, a map or a struct of these implements one of the interfaces [Scalar],
-// [Union] and [Choice]; [Hidden] and [Local] add something to a Scalar. All else is one walk over the values, [visit], with
-// a function for each purpose.
+// A type that is more than a number, a string, a list, a map or a struct of these implements one of the interfaces [Scalar],
+// [Union] and [Choice]; [Hidden] and [Local] extend a Scalar. Everything else is one walk over the values, [visit], with a
+// different function for each purpose.
 package tree

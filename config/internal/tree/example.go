@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// YAML returns the struct that root points to as a file: every value, whether it was given or not, without comments. Secrets
-// are [redacted].
+// YAML returns the struct that root points to as a YAML document: every value, whether or not it was given, without comments.
+// Secrets are [redacted].
 func YAML(root any) string { return write(root, &writer{}) }
 
-// Example is YAML with the comment of each key. What has no value is in it as a comment without a space behind the #; other
-// comments have one. root is changed.
+// Example returns YAML with the comment of each key. Keys without a value are commented out, with no space after the #; other
+// comments have one. Example changes root.
 func Example(root any, c Comments) string { return write(root, &writer{comments: c}) }
 
 func write(root any, w *writer) string {
@@ -18,21 +18,21 @@ func write(root any, w *writer) string {
 	return w.b.String()
 }
 
-// writer writes a file.
+// writer writes a YAML document.
 type writer struct {
 	b        strings.Builder
-	comments Comments // nil means no comments, nor what is not given
+	comments Comments // if nil, neither comments nor keys without a value are written
 	indent   int
 	dash     bool     // the next line begins an item of a list
-	marks    []int    // the columns of the # of those parts that are not given, and in which this is
-	hidden   []string // their paths
-	pending  []header // of structs that nothing was written of yet
+	marks    []int    // the columns of the # of the commented parts that contain the next line
+	hidden   []string // the paths of these parts
+	pending  []header // keys of structs of which nothing was written yet
 }
 
-// header is a key to be written, unless there is nothing below it.
+// header is a key that is written only if something below it is.
 type header struct {
 	indent int
-	key    string // "": it is written
+	key    string // "" if it was written
 }
 
 // line writes one line at the current indent.
@@ -60,12 +60,12 @@ func (w *writer) put(indent int, text string) {
 	w.b.WriteString(strings.Repeat(" ", indent-column) + text + "\n")
 }
 
-// hide makes all that is written until the end of a path something that is not given.
+// hide comments out everything until show is called for the path.
 func (w *writer) hide(path string) {
 	w.marks, w.hidden = append(w.marks, w.indent), append(w.hidden, path)
 }
 
-// show ends what hide began.
+// show ends the effect of hide.
 func (w *writer) show(path string) {
 	if n := len(w.hidden) - 1; n >= 0 && w.hidden[n] == path {
 		w.marks, w.hidden = w.marks[:n], w.hidden[:n]
@@ -76,7 +76,7 @@ func (w *writer) enter(n node) bool {
 	switch {
 	case n.path == "":
 		return true
-	case n.field == nil && n.key == "": // an item
+	case n.field == nil && n.key == "": // an item of a list
 		w.indent, w.dash = w.indent+4, true
 		return true
 	case n.field == nil:
@@ -84,10 +84,10 @@ func (w *writer) enter(n node) bool {
 	}
 	v := n.value
 	if v.Kind() == reflect.Pointer && v.IsNil() && (w.comments == nil || len(w.hidden) > 0 && shapeOf(n.in.Type()).only) {
-		return false // nothing, or another kind than the one that is shown
+		return false // nothing, or a kind that is not the chosen one
 	}
 	if n.field.index < 0 && v.IsNil() && n.in.FieldByName("Kind").String() != "" {
-		return false // another kind than the one that is chosen
+		return false // a kind that is not the chosen one
 	}
 	if w.comments != nil && (len(w.hidden) == 0 || !shapeOf(n.in.Type()).only) {
 		if w.indent == 0 {
@@ -111,12 +111,12 @@ func (w *writer) comment(text string) {
 	}
 }
 
-// open writes the key of what has parts.
+// open writes the key of a value with parts.
 func (w *writer) open(n node) bool {
 	v := settled(n.value)
 	switch {
 	case v.Kind() == reflect.Slice && v.Len() == 0:
-		w.line(n.key + ": []") // which is something else than not given where there is a default
+		w.line(n.key + ": []") // if there is a default, an empty list is not the same as none
 	case v.Kind() == reflect.Struct && len(shapeOf(v.Type()).fields) == 0:
 		w.line(n.key + ": {}")
 	case v.Kind() == reflect.Slice:
@@ -151,7 +151,7 @@ func (w *writer) leave(n node) {
 	w.show(n.path)
 }
 
-// nothing writes a pointer, a list of structs or a map that has nothing in it: with comments, an example of it.
+// nothing writes a pointer, a list of structs or a map that is empty: with comments, as an example.
 func (w *writer) nothing(n node) bool {
 	v := n.value
 	switch {
@@ -170,14 +170,14 @@ func (w *writer) nothing(n node) bool {
 	}
 	w.hide(n.path)
 	if v.Kind() == reflect.Pointer && w.indent > 4 {
-		w.line(n.key + ": {}") // its keys are explained where they come first
+		w.line(n.key + ": {}") // its keys are explained at their first occurrence
 		w.show(n.path)
 		return false
 	}
 	return w.open(n)
 }
 
-// samples puts one of each kind into a map.
+// samples adds an example of each kind to a map.
 func samples(m reflect.Value) {
 	m.Set(reflect.MakeMap(m.Type()))
 	for _, f := range shapeOf(m.Type().Elem().Elem()).fields {
@@ -192,7 +192,7 @@ func (w *writer) entry(n node) bool {
 	v := settled(n.value)
 	if s := shapeOf(v.Type()); w.comments != nil && s.only {
 		for _, f := range s.fields {
-			if f.Example == n.key && !f.slot(v).IsNil() { // it is a sample
+			if f.Example == n.key && !f.slot(v).IsNil() { // it is an example
 				w.comment(w.comments[f.Name])
 				w.hide(n.path)
 			}
@@ -201,7 +201,7 @@ func (w *writer) entry(n node) bool {
 	return w.open(n)
 }
 
-// one writes what fits in a line.
+// one writes a value that fits in a line.
 func (w *writer) one(n node) {
 	f, text, empty := n.field, inline(n.value), "''"
 	switch k := n.value.Kind(); {
@@ -231,7 +231,7 @@ func (w *writer) one(n node) {
 	default:
 		text = yamlText(f.Example)
 	}
-	if f.Required { // the part of which it is one is not given
+	if f.Required { // the struct that contains it is commented out
 		w.line(key + ": " + text)
 		return
 	}

@@ -11,25 +11,25 @@ import (
 // schema is a JSON Schema, or a part of one.
 type schema map[string]any
 
-// schemaWriter makes a JSON Schema of types. Each struct is one of its definitions.
+// schemaWriter generates a JSON Schema from types. Each struct becomes a definition.
 type schemaWriter struct {
 	comments Comments
 	defs     schema
 }
 
-// Schema returns a JSON Schema (draft 2020-12) of the documents for the struct that root points to.
+// Schema returns a JSON Schema (draft 2020-12) for the documents of the struct that root points to.
 func Schema(root any, title string, c Comments) string {
 	w := &schemaWriter{c, schema{}}
 	s := w.of(reflect.TypeOf(root).Elem())
 	s["$schema"], s["title"], s["$defs"] = "https://json-schema.org/draft/2020-12/schema", title, w.defs
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		panic("tree: " + err.Error()) // there is nothing in it that JSON does not have
+		panic("tree: " + err.Error()) // all values can be encoded
 	}
 	return string(b) + "\n"
 }
 
-// offWords is what a place takes where off is a word: YAML 1.1 reads off as false.
+// offWords is allowed where the word off is a value: YAML 1.1 reads off as false.
 var offWords = schema{"const": false}
 
 // of returns the schema of a type.
@@ -58,12 +58,12 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 	case reflect.Float64:
 		return schema{"type": "number"}
 	case reflect.String:
-		return schema{"type": []string{"string", "number", "boolean"}} // what has no quotes is a text here, whatever it looks like
+		return schema{"type": []string{"string", "number", "boolean"}} // any value without quotes is accepted as a text
 	}
 	return w.reference(t)
 }
 
-// reference returns a reference to the definition of a struct, or to what stands for it in short.
+// reference returns a reference to the definition of a struct, or to its short form.
 func (w *schemaWriter) reference(t reflect.Type) schema {
 	name := t.Name()
 	ref := schema{"$ref": "#/$defs/" + name}
@@ -71,7 +71,7 @@ func (w *schemaWriter) reference(t reflect.Type) schema {
 		return ref
 	}
 	def := schema{}
-	w.defs[name] = def // before its fields: a type may be inside of itself
+	w.defs[name] = def // before its fields, because types may be recursive
 	s := shapeOf(t)
 	properties, required, words := schema{}, []string{}, []schema{{"type": "null"}}
 	for _, f := range s.fields {
@@ -130,7 +130,7 @@ func (w *schemaWriter) field(f *Field) schema {
 	return x
 }
 
-// enumValues returns the values of a key as a document may have them: 1.2 and 1001 are numbers to JSON.
+// enumValues returns the values of a key as they may appear in a document: 1.2 and 1001 are numbers in JSON.
 func enumValues(f *Field) []any {
 	var values []any
 	for _, text := range f.Enum {
@@ -148,7 +148,7 @@ func enumValues(f *Field) []any {
 func defaultOf(f *Field) any {
 	v := reflect.New(f.Type).Elem()
 	if err := setText(v, f.Default); err != nil {
-		panic(fmt.Sprintf("tree: the default of %s: %v", f.Name, err)) // a mistake in a tag
+		panic(fmt.Sprintf("tree: the default of %s: %v", f.Name, err)) // the tag is not valid
 	}
 	switch v.Kind() {
 	case reflect.Bool, reflect.Int, reflect.Float64:

@@ -11,14 +11,14 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// Pos is where a value was given.
+// Pos is the position of a value.
 type Pos struct {
-	File   string `json:"source,omitempty"` // a file; or what else gave it, in words: "environment variable HANDFAST_LOG_LEVEL", "--listen"
+	File   string `json:"source,omitempty"` // a file, or a description of another source: "environment variable HANDFAST_LOG_LEVEL", "--listen"
 	Line   int    `json:"line,omitempty"`   // counted from 1; 0 if not in a file
 	Column int    `json:"column,omitempty"` // in characters, counted from 1
 }
 
-// String is "handfast.yaml:12:5", or the words.
+// String returns "handfast.yaml:12:5", or the description of the source.
 func (p Pos) String() string {
 	if p.Line == 0 {
 		return p.File
@@ -26,16 +26,16 @@ func (p Pos) String() string {
 	return p.File + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column)
 }
 
-// Problem is one thing that is wrong with a configuration.
+// Problem is one problem of a configuration.
 type Problem struct {
-	Pos         // where; zero when a default is to blame
-	Path string `json:"path,omitempty"`     // of the value: "endpoints[0].rules[1].when"
-	Text string `json:"problem"`            // what is wrong: `"5 min" is not a duration`
-	Want string `json:"expected,omitempty"` // what was expected there; may be empty
+	Pos         // the position; zero for a default
+	Path string `json:"path,omitempty"`     // the path of the value: "endpoints[0].rules[1].when"
+	Text string `json:"problem"`            // the problem: `"5 min" is not a duration`
+	Want string `json:"expected,omitempty"` // what was expected; may be empty
 	Hint string `json:"hint,omitempty"`     // the next step; may be empty
 }
 
-// Error is a line: place, path, what is wrong, what may have been meant, what was expected.
+// Error returns the problem in one line: position, path, text, hint, and what was expected.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	if p.Pos != (Pos{}) {
@@ -54,7 +54,7 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// meant adds the word that may have been meant as a hint, if there is one.
+// meant adds a hint with a similar known word, if there is one.
 func (p *Problem) meant(word string) *Problem {
 	if word != "" {
 		p.Hint = "did you mean " + word + "?"
@@ -62,12 +62,12 @@ func (p *Problem) meant(word string) *Problem {
 	return p
 }
 
-// Error is all that is wrong with a configuration, in the order of the file.
+// Error is a list of all problems of a configuration, in the order of the file.
 type Error struct {
 	Problems []*Problem // never empty
 }
 
-// Error is a line for each problem.
+// Error returns one line for each problem.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -85,7 +85,7 @@ func (e *Error) Unwrap() []error {
 	return list
 }
 
-// NewError combines problems, sorted by where they are; it returns nil when there are none.
+// NewError combines problems, sorted by position; it returns nil if there are none.
 func NewError(problems []*Problem) error {
 	if len(problems) == 0 {
 		return nil
@@ -97,13 +97,13 @@ func NewError(problems []*Problem) error {
 	return &Error{problems}
 }
 
-// Quote shows a value in a message: the beginning of a long one, and nothing that may be a secret in a URL.
+// Quote quotes a value for a message. It shortens a long value, and hides possible secrets in URLs.
 func Quote(text string) string {
 	const most = 60
 	if hidden := hideInURL(text); hidden != text {
 		text = hidden
 	} else if scheme, rest, ok := strings.Cut(text, "://"); ok {
-		if at := strings.LastIndexByte(rest, '@'); at >= 0 { // not a valid URL, and perhaps a password all the same
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 { // not a valid URL, but it may contain a password
 			text = scheme + "://" + redact.Mark + rest[at:]
 		}
 	}
@@ -113,10 +113,10 @@ func Quote(text string) string {
 	return fmt.Sprintf("%q", text)
 }
 
-// aURL is a text that is a URL as a whole.
+// aURL matches a text that is entirely a URL.
 var aURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]+$`)
 
-// hideInURL returns a text as it may be shown: a URL may hold a password before its host, and a token in its query.
+// hideInURL returns a text with possible secrets hidden: a URL may contain a password before its host, and a token in its query.
 func hideInURL(text string) string {
 	if !aURL.MatchString(text) {
 		return text

@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// Comments are those on types and fields, by "Type" and "Type.Field", each in one line.
+// Comments are the comments on types and fields, keyed by "Type" and "Type.Field", each in one line.
 type Comments map[string]string
 
-// ReadComments returns the comments in the Go files at the root of a file system.
+// ReadComments reads the comments from the Go files at the root of a file system.
 func ReadComments(files fs.FS) (Comments, error) {
 	all := Comments{}
 	names, err := fs.Glob(files, "*.go")
@@ -42,7 +42,7 @@ func ReadComments(files fs.FS) (Comments, error) {
 	return all, nil
 }
 
-// add takes the comments of one struct.
+// add adds the comments of one struct.
 func (c Comments) add(gen *ast.GenDecl, spec *ast.TypeSpec) {
 	s, ok := spec.Type.(*ast.StructType)
 	if !ok {
@@ -64,7 +64,7 @@ func cmpDoc(a, b *ast.CommentGroup) *ast.CommentGroup {
 	return b
 }
 
-// sentence returns the comment on a type without the type's name at its beginning.
+// sentence returns the comment on a type without the name of the type at its beginning.
 func sentence(name, text string) string {
 	rest, ok := strings.CutPrefix(text, name+" ")
 	if !ok {
@@ -79,22 +79,22 @@ func sentence(name, text string) string {
 	return string(unicode.ToUpper(r)) + rest[n:]
 }
 
-// section is a part of the reference: the keys of one struct.
+// section is a part of the reference, with the keys of one struct.
 type section struct {
-	path   string // "listen[].tls"; "" for the whole
-	text   string // what it is
+	path   string // "listen[].tls"; "" for the root
+	text   string // its description
 	fields []*Field
-	name   string // of the type
-	same   string // the path where these keys are explained already; "" when that is here
+	name   string // the name of the type
+	same   string // the path of the section that explains these keys; "" if that is this one
 }
 
-// Reference is the documentation of all keys.
+// Reference is the reference of all keys.
 type Reference struct {
 	sections []section
 	comments Comments
 }
 
-// NewReference returns the documentation of the struct that root points to, whose value does not matter.
+// NewReference returns the reference of the struct that root points to, whose value does not matter.
 func NewReference(root any, c Comments) *Reference {
 	return &Reference{sectionsOf(reflect.TypeOf(root).Elem(), c), c}
 }
@@ -130,7 +130,7 @@ func sectionsOf(root reflect.Type, c Comments) []section {
 	return list
 }
 
-// below returns the type of what a pointer leads to.
+// below returns the type that a pointer leads to.
 func below(v reflect.Value) reflect.Type {
 	t := v.Type()
 	for t.Kind() == reflect.Pointer {
@@ -150,16 +150,16 @@ func (r *Reference) Keys() []string {
 	return keys
 }
 
-// about returns what the comment on a section's type adds to that on its key: nothing when it is short.
+// about returns the comment on a section's type, if it adds enough to the comment on the key.
 func (r *Reference) about(s section) string {
-	// A kind of a Choice has the comment of its type as its own.
+	// For a kind of a Choice, the comment on its type is already the comment on the key.
 	if text := r.comments[s.name]; s.same == "" && s.path != "" && len(text) >= 90 && text != s.text {
 		return text
 	}
 	return ""
 }
 
-// Markdown returns all of it.
+// Markdown returns the whole reference.
 func (r *Reference) Markdown() string {
 	var b strings.Builder
 	code := func(s string) string { return "`" + s + "`" }
@@ -189,9 +189,8 @@ func (r *Reference) Markdown() string {
 	return b.String()
 }
 
-// Doc returns the part about a key for a terminal, and about what is below it: "endpoints", "listen.tls.mode". "" is all of
-// it. Brackets, stars and the names of entries need not be given. When there is no such key, instead has those that may have
-// been meant.
+// Doc returns the part of the reference about a key and about the keys below it, for a terminal: "endpoints", "listen.tls.mode". ""
+// means all of it. Brackets, stars and the names of entries may be omitted. If there is no such key, instead has similar ones.
 func (r *Reference) Doc(key string) (text string, instead []string) {
 	for _, names := range []bool{false, true} {
 		var b strings.Builder
@@ -230,8 +229,8 @@ func (r *Reference) has(path string) bool {
 	return slices.ContainsFunc(r.sections, func(s section) bool { return strings.TrimRight(s.path, "[].*") == path })
 }
 
-// matches reports whether a path is what a key means, or below it. Brackets, indexes and stars may be missing in the key; with
-// names, a star of the path is a name in the key.
+// matches reports whether a path is the one that key means, or is below it. Brackets, indexes and stars may be missing in the key;
+// with names, a star of the path matches a name in the key.
 func matches(path, key string, orBelow, names bool) bool {
 	have := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
 	want := strings.Split(key, ".")
@@ -274,7 +273,7 @@ func (r *Reference) writeField(b *strings.Builder, f *Field, name string) {
 	b.WriteString(wrap(r.comments[f.Name], "      ", 80) + "\n")
 }
 
-// facts returns what a field's tags say: its type or its values, its bounds, its default.
+// facts returns what a field's tags define: its type or its values, its bounds, its default.
 func facts(f *Field, code func(string) string) []string {
 	label, _ := describe(f.Type)
 	facts := []string{label}
@@ -306,7 +305,7 @@ func facts(f *Field, code func(string) string) []string {
 	return facts
 }
 
-// wrap breaks a text into lines of at most width columns, each with an indent.
+// wrap wraps a text to lines of at most width columns, each with an indent.
 func wrap(text, indent string, width int) string {
 	var b strings.Builder
 	column := 0

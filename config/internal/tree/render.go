@@ -13,14 +13,13 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// inline writes a value in one line, as YAML has it: without what is a default, and with [redacted] for secrets. Nothing, and a list
-// or a map with nothing in it, is "".
+// inline formats a value in one line of YAML, without defaults, and with secrets as [redacted]. An empty value, list or map is "".
 func inline(v reflect.Value) string {
 	if x := settled(v); !x.IsValid() || (x.Kind() == reflect.Slice || x.Kind() == reflect.Map) && x.Len() == 0 {
 		return ""
 	}
 	var b strings.Builder
-	first := true // in the mapping or list that is open
+	first := true // in the open mapping or list
 	brackets := func(v reflect.Value) (open, end string) {
 		switch x := settled(v); {
 		case isOne(x):
@@ -58,13 +57,13 @@ func inline(v reflect.Value) string {
 	return b.String()
 }
 
-// isOne reports whether a settled value has no parts that the walk knows.
+// isOne reports whether a settled value has no parts.
 func isOne(v reflect.Value) bool {
 	return unionOf(v) != nil || isLeaf(v.Type()) || v.Kind() == reflect.Map && v.Type().Elem().Kind() != reflect.Pointer ||
 		v.Kind() == reflect.Interface
 }
 
-// oneYAML writes such a value. The text of a secret is not in it.
+// oneYAML formats a value without parts. It does not contain the text of a secret.
 func oneYAML(v reflect.Value) string {
 	if u := unionOf(v); u != nil {
 		word, _ := u.Word()
@@ -73,7 +72,7 @@ func oneYAML(v reflect.Value) string {
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		text, err := m.MarshalText()
 		if err != nil {
-			return redact.Mark // none of ours fails
+			return redact.Mark // our types do not fail
 		}
 		return yamlText(string(text))
 	}
@@ -94,14 +93,14 @@ func oneYAML(v reflect.Value) string {
 	return anyYAML(v.Interface())
 }
 
-// anyYAML writes a value of any type in one line: what decoder.any returns.
+// anyYAML formats a value of any type, as returned by decoder.any, in one line.
 func anyYAML(x any) string {
 	switch x := x.(type) {
 	case nil:
 		return "null"
 	case string:
 		if notText.MatchString(x) {
-			return "'" + x + "'" // a number or the like, that is a text because of its quotes
+			return "'" + x + "'" // a string that looks like a number needs its quotes
 		}
 		return yamlText(x)
 	case []any:
@@ -122,19 +121,19 @@ func anyYAML(x any) string {
 
 var (
 	plain = regexp.MustCompile(`^[A-Za-z0-9/._][A-Za-z0-9/._+@=-]*(:[A-Za-z0-9/._+@=-]+)*$`)
-	// notText would be read as something else than a text.
+	// notText matches plain text that YAML reads as something else than a string.
 	notText = regexp.MustCompile(`^(~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[-+.]?[0-9].*|\.(inf|nan|Inf|NaN).*)$`)
-	// valueOf may be a number or a time in a file: none of our texts is misread when it is plain.
+	// valueOf matches text that may be a number or a time in a file: plain text that matches it is still read correctly.
 	valueOf = regexp.MustCompile(`^[0-9][0-9A-Za-z.:/]*$`)
 )
 
-// yamlText writes a text, with quotes where it needs them.
+// yamlText formats a string, with quotes if necessary.
 func yamlText(s string) string {
 	if plain.MatchString(s) && (!notText.MatchString(s) || valueOf.MatchString(s)) {
 		return s
 	}
 	if strings.HasPrefix(s, ":") && plain.MatchString(s[1:]) {
-		return s // :8443
+		return s // such as :8443
 	}
 	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return "'" + strings.ReplaceAll(s, "'", "''") + "'"

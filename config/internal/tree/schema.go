@@ -8,48 +8,47 @@ import (
 	"sync"
 )
 
-// described is a type that names itself in the reference and in messages.
+// described is a type that describes itself in the reference and in messages.
 type described interface {
-	// Describe returns what belongs there: label in a word or two for the reference, "duration", and want for messages, "a
-	// duration, such as 30s".
+	// Describe returns two descriptions: label is a word or two for the reference, such as "duration", and want is for messages,
+	// such as "a duration, such as 30s".
 	Describe() (label, want string)
 }
 
-// Scalar is one value of a document. The errors of UnmarshalText say what is wrong with a text.
+// Scalar is a type that is a single value in a document. The errors of UnmarshalText must explain what is wrong with a text.
 type Scalar interface {
 	encoding.TextUnmarshaler
 	described
 }
 
-// Hidden is a Scalar that is never shown. Its key has another one beside it, with _file behind its name, which names a file
-// that holds the value.
+// Hidden is a Scalar that is never shown. It has a second key, with the suffix _file, which names a file that contains the value.
 type Hidden interface{ Hidden() }
 
 // Local is a Scalar that depends on where it was given: a path, relative to a directory.
 type Local interface{ In(dir string) }
 
-// Union is a value with two forms: a word, or something with parts. The pointer to a type implements it.
+// Union is a value with two forms: a word, or a value with parts. It is implemented by a pointer to the type.
 type Union interface {
 	described
-	Word() (word string, ok bool) // ok: it is a word
-	SetWord(word string) bool     // false if not one of its words
-	Parts() any                   // a pointer to the other form
+	Word() (word string, ok bool) // ok is true if the value is a word
+	SetWord(word string) bool     // returns false if it is not an allowed word
+	Parts() any                   // returns a pointer to the other form
 }
 
-// Choice is a struct with the settings of one of several kinds that it does not know itself, in the fields Kind (a string)
-// and Settings (an any, which holds a pointer). In a document each kind is a key of it, or a word.
+// Choice is a struct with the settings of one of several kinds that it does not know itself. It has the fields Kind, a string, and
+// Settings, an any that holds a pointer. In a document each kind is a key of it, or a word.
 type Choice interface{ Kinds() []Kind }
 
 // Kind is one kind of a [Choice].
 type Kind struct {
 	Key      string
-	Settings reflect.Type // a struct
+	Settings reflect.Type // a struct type
 }
 
 // Field is one key of a struct.
 type Field struct {
 	Key      string
-	Name     string // in Go: "Type.Field", as comments are known by
+	Name     string // the Go name, "Type.Field", which is the key in Comments
 	Type     reflect.Type
 	Default  string
 	Required bool
@@ -58,19 +57,19 @@ type Field struct {
 	Example  string
 
 	hasDefault, hidden, short, id, made bool
-	expression                          bool // true and false are texts that mean something
-	index                               int  // in the struct; -1 means a kind of a Choice
+	expression                          bool // true and false are valid texts
+	index                               int  // the index of the field; -1 for a kind of a Choice
 }
 
-// shape is what is known about a struct.
+// shape describes the keys of a struct type.
 type shape struct {
 	fields []*Field
-	only   bool // exactly one field is set
+	only   bool // exactly one field must be given
 }
 
-var shapes sync.Map // of reflect.Type to *shape
+var shapes sync.Map // from reflect.Type to *shape
 
-// shapeOf returns the shape of a struct with keys, and nil for other types.
+// shapeOf returns the shape of a struct with keys, nil for other types.
 func shapeOf(t reflect.Type) *shape {
 	if s, ok := shapes.Load(t); ok {
 		return s.(*shape)
@@ -108,7 +107,7 @@ func shapeOf(t reflect.Type) *shape {
 	return s
 }
 
-// slot returns the field's value in a struct. That of a kind is a copy, which [Field.keep] writes back.
+// slot returns the field's value in a struct. For a kind it is a copy, which [Field.keep] stores.
 func (f *Field) slot(v reflect.Value) reflect.Value {
 	if f.index >= 0 {
 		return v.Field(f.index)
@@ -120,7 +119,7 @@ func (f *Field) slot(v reflect.Value) reflect.Value {
 	return slot
 }
 
-// keep writes a slot back, if it was set.
+// keep stores a slot, if it was set.
 func (f *Field) keep(v, slot reflect.Value) {
 	if f.index >= 0 || slot.IsNil() {
 		return
@@ -131,7 +130,7 @@ func (f *Field) keep(v, slot reflect.Value) {
 	}
 }
 
-// lookup returns the field that a key sets, and whether the key names a file that holds the value; nil when there is none.
+// lookup returns the field that a key sets, and whether the key names a file that contains the value; nil if there is no such key.
 func (s *shape) lookup(key string) (f *Field, fromFile bool) {
 	for _, f := range s.fields {
 		if f.Key == key {
@@ -144,7 +143,7 @@ func (s *shape) lookup(key string) (f *Field, fromFile bool) {
 	return nil, false
 }
 
-// keys returns the keys that a document may have.
+// keys returns the keys that are allowed in a document.
 func (s *shape) keys() []string {
 	var keys []string
 	for _, f := range s.fields {
@@ -156,7 +155,7 @@ func (s *shape) keys() []string {
 	return keys
 }
 
-// fileSuffix makes the key of a value the key of a file that holds it.
+// fileSuffix turns the key of a value into the key of a file that contains it.
 const fileSuffix = "_file"
 
 var (
@@ -165,10 +164,10 @@ var (
 	textType   = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// isScalar reports whether a type reads itself from one value.
+// isScalar reports whether a type unmarshals itself from a single value.
 func isScalar(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
-// isLeaf reports whether a type is one value in a document.
+// isLeaf reports whether a type is a single value in a document.
 func isLeaf(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String, reflect.Bool, reflect.Int, reflect.Float64:
@@ -177,7 +176,7 @@ func isLeaf(t reflect.Type) bool {
 	return isScalar(t)
 }
 
-// unionOf returns v as a Union, and nil when it is not one.
+// unionOf returns v as a Union, nil if it is not one.
 func unionOf(v reflect.Value) Union {
 	if v.CanAddr() {
 		u, _ := v.Addr().Interface().(Union)
@@ -186,7 +185,7 @@ func unionOf(v reflect.Value) Union {
 	return nil
 }
 
-// describe says what belongs where a type is.
+// describe returns the descriptions of a type. See described.
 func describe(t reflect.Type) (label, want string) {
 	if x, ok := reflect.New(t).Interface().(described); ok {
 		return x.Describe()
@@ -217,7 +216,7 @@ func describe(t reflect.Type) (label, want string) {
 	return "text", "a text"
 }
 
-// Expected says what belongs in a place that holds a T.
+// Expected describes, for messages, the values of a T.
 func Expected[T any]() string { return wantOf(reflect.TypeFor[T]()) }
 
 func wantOf(t reflect.Type) string {
@@ -225,7 +224,7 @@ func wantOf(t reflect.Type) string {
 	return want
 }
 
-// SetDefaults sets what a pointer leads to, a struct, to its defaults, and the structs in it.
+// SetDefaults sets the struct that p points to, and the structs in it, to their defaults.
 func SetDefaults(p any) { setDefaults(reflect.ValueOf(p).Elem()) }
 
 func setDefaults(v reflect.Value) {
@@ -237,7 +236,7 @@ func setDefaults(v reflect.Value) {
 		switch {
 		case f.hasDefault:
 			if err := setText(v.Field(f.index), f.Default); err != nil {
-				panic(fmt.Sprintf("tree: the default of %s: %v", f.Name, err)) // a mistake in a tag
+				panic(fmt.Sprintf("tree: the default of %s: %v", f.Name, err)) // the tag is not valid
 			}
 		case f.index >= 0:
 			setDefaults(v.Field(f.index))
@@ -245,7 +244,7 @@ func setDefaults(v reflect.Value) {
 	}
 }
 
-// fresh returns a value of a type with its defaults.
+// fresh returns a value of a type, set to its defaults.
 func fresh(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
 	setDefaults(v)

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// Set sets the value at a path from text: what it is in a document, for one value; "a, b" or [a, b] for a list of values;
-// YAML for anything else. from is what gave it, for messages. The path of a secret with _file behind it takes the path of a file.
+// Set sets the value at a path from text. The text is written as in a document for a single value, as "a, b" or [a, b] for a list
+// of values, and as YAML for anything else. from is the source, for messages. The path of a secret with the suffix _file sets it
+// from the file that text names.
 func (t *Tree) Set(path, text, from string) {
 	at := Pos{File: from}
 	if t.find(path, func(n node) { t.setAt(n, text, at) }) {
@@ -21,12 +22,13 @@ func (t *Tree) Set(path, text, from string) {
 	t.Report(p.meant(Nearest(path, t.settable())))
 }
 
-// find calls f with the value at a path, and makes what pointers on the way lead to. It returns false when there is none.
+// find calls f with the value at a path, and allocates what pointers on the way point to. It returns false if there is no such
+// value.
 func (t *Tree) find(path string, f func(node)) (found bool) {
 	visit(node{value: t.root}, func(n node) bool {
 		rest, within := strings.CutPrefix(path, n.path)
 		switch {
-		case path == n.path && path != "": // the root is not a value that one sets
+		case path == n.path && path != "": // the root itself cannot be set
 			found = true
 			f(n)
 			return false
@@ -40,7 +42,7 @@ func (t *Tree) find(path string, f func(node)) (found bool) {
 	return found
 }
 
-// settable returns the paths of all that is in no list and under no name.
+// settable returns the paths of all values that are not in a list or a map.
 func (t *Tree) settable() []string {
 	var paths []string
 	visitTypes(t.root.Type(), func(n node) bool {
@@ -83,9 +85,8 @@ func (t *Tree) setAt(n node, text string, at Pos) {
 	t.decode(v, g, n.path, "")
 }
 
-// Environ sets what environment variables say. The name of a value's variable is the prefix and its path, in capitals and
-// with "_" between its parts; nothing in a list and no entry of a map has one. It passes over those in skip, and over empty
-// ones.
+// Environ sets values from environment variables. The name of the variable is the prefix followed by the path, in capitals and with
+// "_" between its parts; values in lists and in maps have no variable. It ignores empty variables and those that skip selects.
 func (t *Tree) Environ(prefix string, environ []string, skip func(name string) bool) {
 	paths := map[string]string{} // by variable
 	for _, path := range t.settable() {
@@ -113,7 +114,7 @@ func (t *Tree) Environ(prefix string, environ []string, skip func(name string) b
 	}
 }
 
-// hintOf says what a variable that does not exist may have been meant for.
+// hintOf returns a hint about an unknown variable: the name of a similar one.
 func hintOf(prefix, name string, paths map[string]string) string {
 	var names []string
 	for _, known := range slices.Sorted(maps.Keys(paths)) {
@@ -128,7 +129,7 @@ func hintOf(prefix, name string, paths map[string]string) string {
 	return "the variables are the keys outside lists and named mappings, in capitals, with " + prefix + " before it"
 }
 
-// secretFile sets the secret at a path from a file. It returns false when no secret is there.
+// secretFile sets the secret at a path from a file. It returns false if there is no secret at the path.
 func (t *Tree) secretFile(path, file string, at Pos) (found bool) {
 	return path != "" && t.find(path, func(n node) {
 		if _, found = n.value.Addr().Interface().(Hidden); found {

@@ -2,7 +2,7 @@ package tree
 
 import "strings"
 
-// Nearest returns the word that a mistyped one may stand for, and "" when none is near.
+// Nearest returns the known word that is most similar to a mistyped one, "" if none is similar enough.
 func Nearest(word string, known []string) string {
 	if len(word) > 64 {
 		return ""
@@ -16,12 +16,12 @@ func Nearest(word string, known []string) string {
 		}
 	}
 	if len(word) <= 2 && least > 1 {
-		return "" // anything is near to so little
+		return "" // short words are similar to anything
 	}
 	return best
 }
 
-// distance counts the letters to change, add, leave out or swap with the next one, to make b of a.
+// distance returns how many letters have to be changed, added, removed or swapped with the next one to turn a into b.
 func distance(a, b string) int {
 	if len(b) > 64 {
 		return 64

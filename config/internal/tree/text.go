@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// setText sets one value, or a list of such, from text.
+// setText sets a value without parts, or a list of such values, from text.
 func setText(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
@@ -51,14 +51,14 @@ func setText(v reflect.Value, text string) error {
 	return nil
 }
 
-// isTrue reports whether a text is one that YAML 1.1 reads as true: programs that write YAML by that version, such as Helm and
-// PyYAML, change on to true and off to false.
+// isTrue reports whether YAML 1.1 reads a text as true: programs that write that version, such as Helm and PyYAML, replace on with
+// true and off with false.
 func isTrue(text string) bool { return anyCase(text, "true", "yes", "on") }
 
-// IsFalse reports whether a text is one that YAML 1.1 reads as false, off among them.
+// IsFalse reports whether YAML 1.1 reads a text as false. off is one of these texts.
 func IsFalse(text string) bool { return anyCase(text, "false", "no", "off") }
 
-// anyCase reports whether a text is one of some words in one of the forms of YAML 1.1: off, Off, OFF.
+// anyCase reports whether a text is one of words, in one of the cases that YAML 1.1 allows: off, Off, OFF.
 func anyCase(text string, words ...string) bool {
 	for _, w := range words {
 		if text == w || text == strings.ToUpper(w) || text == strings.ToUpper(w[:1])+w[1:] {
@@ -68,8 +68,8 @@ func anyCase(text string, words ...string) bool {
 	return false
 }
 
-// wordOf returns the word that a text without quotes means as the value of a field: off for false where off is one of its values, and
-// nothing for a false where a word alone gives a name.
+// wordOf returns the word that a text without quotes means as the value of a field: off for false if off is one of its values, and
+// "" for a false if the word would be a name.
 func (f *Field) wordOf(text string) string {
 	switch {
 	case f == nil || !IsFalse(text):
@@ -81,14 +81,14 @@ func (f *Field) wordOf(text string) string {
 	return text
 }
 
-// names reports whether a word alone, in place of a mapping, is the name of something: "sticky: COOKIE".
+// names reports whether a single word, in place of a mapping, is the name of something: "sticky: COOKIE".
 func (f *Field) names() bool {
 	return f != nil && f.short && len(f.Enum) == 0 && f.Type.Kind() == reflect.String && !isScalar(f.Type)
 }
 
-// switched returns what was expected where a scalar without quotes seems to switch on what takes a text, as in "sticky: true" and
-// "file: true", which would be a cookie and a file with that name; "" if it does not. Where a word alone gives a name, and off means
-// none, yes and on are refused, too.
+// switched returns what was expected if a scalar without quotes seems to be a switch for a field that takes a text, as in "sticky:
+// true" and "file: true", which would be a cookie and a file with that name; "" otherwise. If a single word is a name, and off
+// means none, yes and on are rejected, too.
 func switched(n node, g *given) string {
 	f, t := n.field, n.value.Type()
 	if f != nil && (f.expression || len(f.Enum) > 0) {
@@ -101,7 +101,7 @@ func switched(n node, g *given) string {
 	case f.names():
 		boolean = isTrue(g.text)
 	case hidden:
-	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text: // a type that refuses it says more
+	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text: // its own error is better
 		return ""
 	}
 	if !boolean {
@@ -117,7 +117,7 @@ func switched(n node, g *given) string {
 	return want
 }
 
-// splitList returns the parts of "a, b" or "[a, b]".
+// splitList splits "a, b" or "[a, b]".
 func splitList(text string) []string {
 	text = strings.TrimSpace(text)
 	if inner, ok := strings.CutPrefix(text, "["); ok {

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// The bounds on what is read.
+// The limits on input.
 const (
 	MaxFile   = 1 << 20
 	maxSecret = 64 << 10
 )
 
-// Tree is a configuration with where its values come from, and what is wrong with them.
+// Tree is a configuration with the sources of its values, and its problems.
 type Tree struct {
 	root     reflect.Value
 	pos      map[string]Pos
@@ -30,16 +30,16 @@ type Tree struct {
 	files    []string
 	sums     map[string][sha256.Size]byte
 	problems []*Problem
-	failed   map[string]bool // paths that have a problem already
+	failed   map[string]bool // paths with a problem
 }
 
-// New returns a Tree for the struct or list that root points to, which has its defaults.
+// New returns a Tree for the struct or list that root points to, which must be set to its defaults.
 func New(root any) *Tree {
 	return &Tree{root: reflect.ValueOf(root).Elem(), pos: map[string]Pos{}, texts: map[string]textPos{},
 		sums: map[string][sha256.Size]byte{}, failed: map[string]bool{}}
 }
 
-// Report notes a problem.
+// Report adds a problem.
 func (t *Tree) Report(p *Problem) {
 	const most = 200
 	t.failed[p.Path] = true
@@ -49,7 +49,7 @@ func (t *Tree) Report(p *Problem) {
 	t.problems = append(t.problems, p)
 }
 
-// Wrong notes a problem with the value at a path, unless there is one with that value already.
+// Wrong reports a problem with the value at a path, unless that value already has one.
 func (t *Tree) Wrong(path, text, want string) { t.wrong(t.Problem(path, text, want)) }
 
 func (t *Tree) wrong(p *Problem) {
@@ -66,7 +66,7 @@ func (t *Tree) Unknown(path, text, word string, known []string) {
 // Failed reports whether there is a problem with the value at a path.
 func (t *Tree) Failed(path string) bool { return t.failed[path] }
 
-// Err returns all that is wrong, an [*Error]; nil when nothing is.
+// Err returns all problems as an [*Error]; nil if there are none.
 func (t *Tree) Err() error { return NewError(t.problems) }
 
 // Problem returns a problem with the value at a path.
@@ -74,12 +74,12 @@ func (t *Tree) Problem(path, text, want string) *Problem {
 	return &Problem{Pos: t.Pos(path), Path: path, Text: text, Want: want}
 }
 
-// ProblemIn is Problem for a place inside of a text: line and column count from 1 in the text of the value.
+// ProblemIn is Problem for a position inside of a text: line and column count from 1 in the text of the value.
 func (t *Tree) ProblemIn(path string, line, column int, text, want string) *Problem {
 	p := t.Problem(path, text, want)
 	at, ok := t.texts[path]
 	switch {
-	case !ok: // not from a file
+	case !ok: // the value is not from a file
 	case at.block && line >= 1:
 		p.Pos.Line, p.Pos.Column = at.start.Line+line-1, at.start.Column+column-1
 	case !at.block && line == 1:
@@ -88,8 +88,8 @@ func (t *Tree) ProblemIn(path string, line, column int, text, want string) *Prob
 	return p
 }
 
-// Pos returns where the value at a path was given, or what it is part of when it was not given itself. The zero Pos means
-// that nothing was given: it is a default.
+// Pos returns the position of the value at a path, or that of the value that contains it if it was not given itself. The zero Pos
+// means that it is a default.
 func (t *Tree) Pos(path string) Pos {
 	for ; path != ""; path = parent(path) {
 		if p, ok := t.pos[path]; ok {
@@ -105,14 +105,14 @@ func (t *Tree) Given(path string) bool {
 	return ok
 }
 
-// Files returns the files that were read.
+// Files returns the names of the files that were read.
 func (t *Tree) Files() []string { return slices.Clone(t.files) }
 
-// Sums returns the SHA-256 of what was in the files.
+// Sums returns the SHA-256 sums of the contents of these files.
 func (t *Tree) Sums() map[string][sha256.Size]byte { return maps.Clone(t.sums) }
 
-// File sets what the YAML document in a file gives. The problem that it returns, nil for none, is one that says everything:
-// the file cannot be read, or is not YAML. The other problems are noted.
+// File sets the values from a YAML file. It returns a problem, nil for none, only if nothing could be decoded, because the file
+// cannot be read or is not YAML. Other problems are reported.
 func (t *Tree) File(name string) *Problem {
 	text, err := readFile(name, MaxFile, pipePatience)
 	if err != nil {
@@ -122,7 +122,7 @@ func (t *Tree) File(name string) *Problem {
 	return t.Document(name, text)
 }
 
-// Document is File for a text. The name is for messages; files that the document names are relative to its directory.
+// Document is File for a text. The name is used in messages; paths in the document are relative to its directory.
 func (t *Tree) Document(name string, text []byte) *Problem {
 	g, p := read(text, name, nil, t.Report)
 	if p != nil || g == nil {
@@ -133,7 +133,7 @@ func (t *Tree) Document(name string, text []byte) *Problem {
 	return nil
 }
 
-// note remembers a file that was read, once, with what was in it.
+// note records a file that was read, and its contents.
 func (t *Tree) note(file string, content []byte) {
 	if _, known := t.sums[file]; !known {
 		t.files = append(t.files, file)
@@ -141,7 +141,7 @@ func (t *Tree) note(file string, content []byte) {
 	}
 }
 
-// fromFile sets the value at a path to what a file holds, without the white space around it.
+// fromFile sets the value at a path to the contents of a file, without surrounding white space.
 func (t *Tree) fromFile(v reflect.Value, path, file string, at Pos) {
 	t.pos[path] = at
 	content, err := readFile(file, maxSecret, pipePatience)
@@ -166,15 +166,15 @@ func (t *Tree) fromFile(v reflect.Value, path, file string, at Pos) {
 	}
 }
 
-// absolute returns a path that does not depend on the working directory.
+// absolute returns the absolute form of a path.
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}
-	return path // the working directory is gone: it is as good as any
+	return path // the working directory no longer exists: keep the path
 }
 
-// In returns a path that does not depend on the working directory: one that is not absolute is relative to dir.
+// In returns the absolute form of a path, where relative paths are relative to dir.
 func In(dir, path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -182,18 +182,18 @@ func In(dir, path string) string {
 	return absolute(filepath.Join(dir, path))
 }
 
-// pipePatience bounds the wait for a program that has a pipe open for writing.
+// pipePatience is how long readFile waits for a program that has a pipe open for writing.
 const pipePatience = 10 * time.Second
 
-// readFile reads a file of limited size. A pipe that a shell has passed with <(…) is empty when it is read again, after a
-// SIGHUP: that is an error, and not a configuration that says nothing. It is opened without waiting for a writer.
+// readFile reads a file of limited size. A pipe that a shell has passed with <(…) is empty when it is read again, for example after
+// a SIGHUP: that is an error, not an empty configuration. The file is opened without waiting for a writer.
 func readFile(name string, limit int64, patience time.Duration) ([]byte, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	_ = f.SetReadDeadline(time.Now().Add(patience)) // not for a file, which does not wait
+	_ = f.SetReadDeadline(time.Now().Add(patience)) // it fails for regular files, which do not block
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
@@ -207,7 +207,7 @@ func readFile(name string, limit int64, patience time.Duration) ([]byte, error) 
 	return content, nil
 }
 
-// Why returns what an error of the file system says, without the path.
+// Why returns the reason of a file system error, without the path.
 func Why(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()

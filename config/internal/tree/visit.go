@@ -9,15 +9,15 @@ import (
 
 // node is a value in a tree.
 type node struct {
-	value reflect.Value // can be set, except for what is in a map
+	value reflect.Value // it can be set, unless it is in a map
 	path  string
-	key   string        // what the path ends with: a key, or the name of an entry; "" for the root and for items
-	field *Field        // that it is the value of; nil for the root, items and entries
-	in    reflect.Value // the struct that has the field
+	key   string        // the last part of the path: a key, or the name of an entry; "" for the root and for items
+	field *Field        // the field of the value; nil for the root, items and entries
+	in    reflect.Value // the struct that contains the field
 }
 
-// visit walks over a value and what is in it, in the order of the fields. enter is called before the parts of a value are
-// looked at, so that it may set it, and reports whether to go on with its parts; leave, which may be nil, after those.
+// visit walks over a value and everything in it, in the order of the fields. enter is called before the parts of a value are
+// visited, so it may set the value, and reports whether to visit the parts; leave, which may be nil, is called after that.
 func visit(n node, enter func(node) bool, leave func(node)) {
 	if !enter(n) {
 		return
@@ -45,23 +45,23 @@ func visit(n node, enter func(node) bool, leave func(node)) {
 	}
 }
 
-// Each calls f with each value that root points to or that is in it, as a pointer, and with its path. The parts of a value
-// come after it, in the order of the fields; what is nil is passed over, and so is the value of a map that has no pointers.
+// Each calls f with a pointer to each value in the value that root points to, including the latter, and with its path. The parts of
+// a value follow it, in the order of the fields. Nil values are skipped, and so are values of a map that are not pointers.
 func Each(root any, f func(path string, p any)) {
 	visit(node{value: reflect.ValueOf(root).Elem()}, func(n node) bool {
 		v := n.value
 		for v.Kind() == reflect.Pointer {
 			v = v.Elem()
 		}
-		if v.CanAddr() { // not when there is none
+		if v.CanAddr() { // skips nil pointers, and values of maps
 			f(n.path, v.Addr().Interface())
 		}
 		return true
 	}, nil)
 }
 
-// settled returns what a pointer leads to, and the parts of a Union that is not a word; else v itself. It is not valid for a
-// nil pointer.
+// settled returns the value that a pointer leads to, and the parts of a Union that is not a word; otherwise v itself. It is not
+// valid for a nil pointer.
 func settled(v reflect.Value) reflect.Value {
 	for v.IsValid() {
 		u := unionOf(v)
@@ -80,9 +80,9 @@ func settled(v reflect.Value) reflect.Value {
 	return v
 }
 
-// visitTypes is visit for everything that could be in a value: a list has one item then, with the path "list[]", and a map
-// one entry, "map.*". enter sees each type in a value of its own. A type inside of itself is entered as well; whether to go on
-// is for enter to say. The parts of a Union are not entered.
+// visitTypes is visit for everything that a value of a type may contain: a list has one item, with the path "list[]", and a map one
+// entry, "map.*". enter receives a new value of each type. Recursive types are entered as well; enter must decide when to stop. The
+// parts of a Union are not entered.
 func visitTypes(t reflect.Type, enter func(node) bool) {
 	root := reflect.New(t).Elem()
 	visit(node{value: root}, func(n node) bool {
@@ -95,7 +95,7 @@ func visitTypes(t reflect.Type, enter func(node) bool) {
 	}, nil)
 }
 
-// fill gives pointers, lists and maps something to lead to.
+// fill allocates pointers, and adds an item to lists and maps.
 func fill(v reflect.Value) {
 	switch {
 	case v.Kind() == reflect.Pointer && v.CanSet():
@@ -129,5 +129,5 @@ func Join(path, key string) string {
 // item appends an index to a path.
 func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
-// parent returns the path of what a path is part of: "a.b" of "a.b[0]", "a" of "a.b".
+// parent returns the path of the value that contains a path: "a.b" for "a.b[0]", "a" for "a.b".
 func parent(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }

@@ -17,7 +17,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// kind is what a value of a document is.
+// kind is the kind of a value in a document.
 type kind int
 
 const (
@@ -31,16 +31,16 @@ func (k kind) String() string {
 	return [...]string{"nothing", "one value", "a list", "a mapping"}[k]
 }
 
-// given is a value of a document, where anchors, aliases and merges have been replaced by what they stand for.
+// given is a value of a document, with anchors, aliases and merges resolved.
 type given struct {
 	kind    kind
 	at      Pos
 	text    string   // of a scalar, without quotes, escapes and folding
-	quoted  bool     // the scalar is a text because of its quotes
-	value   any      // the scalar where no type says what it is
-	chars   *textPos // where its characters are; nil if they are in no line of a file as they are
+	quoted  bool     // the scalar is a string because it has quotes
+	value   any      // the scalar, if no type determines how to read it
+	chars   *textPos // the position of the text; nil if the lines of the file do not contain it unchanged
 	items   []*given // of a list
-	entries []entry  // of a mapping, each key once
+	entries []entry  // of a mapping, with each key once
 }
 
 // entry is a key of a mapping with its value.
@@ -50,24 +50,24 @@ type entry struct {
 	value *given
 }
 
-// textPos is where the first character of a text is.
+// textPos is the position of the first character of a text.
 type textPos struct {
 	start Pos
-	block bool // its lines are lines of the file
+	block bool // each line of the text is a line of the file
 }
 
-// reader turns the nodes of the YAML library into given values.
+// reader converts the nodes of the YAML library to given values.
 type reader struct {
 	file    string
-	fixed   *Pos // where everything is, for a text that is in no file
+	fixed   *Pos // the position of all values, for a text that is not in a file
 	lines   lines
-	anchors map[string]*given // those that are complete
+	anchors map[string]*given // the anchors that are complete
 	report  func(*Problem)
 	depth   int
 }
 
-// read returns the one document in a text, nil when it is empty. report is called for problems that do not keep the rest from
-// being understood; the one that is returned does.
+// read returns the value of a document, nil if it is empty. report is called for problems that do not prevent decoding the rest; a
+// problem that does is returned.
 func read(text []byte, name string, fixed *Pos, report func(*Problem)) (*given, *Problem) {
 	body, lines, problem := parse(text, name)
 	if problem != nil || body == nil {
@@ -92,7 +92,7 @@ func (r *reader) problem(n ast.Node, path, text, want string) {
 	r.report(&Problem{Pos: r.at(n), Path: path, Text: text, Want: want})
 }
 
-// value returns what a node stands for, and nil when it is of no use, which has been reported.
+// value converts a node. It returns nil if that is not possible, which it reports.
 func (r *reader) value(n ast.Node, path string) *given {
 	if r.depth++; r.depth > maxDepth {
 		r.problem(n, "", "the nesting is too deep", "")
@@ -102,7 +102,7 @@ func (r *reader) value(n ast.Node, path string) *given {
 	switch x := n.(type) {
 	case *ast.AnchorNode:
 		g := r.value(x.Value, path)
-		r.anchors[x.Name.GetToken().Value] = g // from here on: an alias inside of its own anchor would have no end
+		r.anchors[x.Name.GetToken().Value] = g // only now, because an alias inside of its own anchor would be infinite
 		return g
 	case *ast.AliasNode:
 		name := x.Value.GetToken().Value
@@ -132,8 +132,8 @@ func (r *reader) value(n ast.Node, path string) *given {
 	return r.scalar(n)
 }
 
-// entries returns the keys of a mapping in their order. Those that are merged ("<<: *name", "<<: [*a, *b]") come last: a key
-// of the mapping itself wins, and then the first one.
+// entries returns the keys of a mapping in order. Merged keys ("<<: *name", "<<: [*a, *b]") follow: a key of the mapping itself
+// takes precedence, and then the first merged one.
 func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
 	var own, merged []entry
 	find := func(in []entry, key string) int {
@@ -163,7 +163,7 @@ func (r *reader) entries(values []*ast.MappingValueNode, path string) []entry {
 	return own
 }
 
-// merged returns the keys of a mapping, or of all in a list of mappings.
+// merged returns the keys of a mapping, or of all mappings in a list.
 func (r *reader) merged(n ast.Node, path string) []entry {
 	g := r.value(n, path)
 	if g == nil {
@@ -181,7 +181,7 @@ func (r *reader) merged(n ast.Node, path string) []entry {
 	return all
 }
 
-// keyText returns a key without quotes.
+// keyText returns the text of a key without quotes.
 func keyText(n ast.MapKeyNode) (string, bool) {
 	switch x := n.(type) {
 	case *ast.StringNode:
@@ -192,7 +192,7 @@ func keyText(n ast.MapKeyNode) (string, bool) {
 	return "", false
 }
 
-// scalar reads one value.
+// scalar converts a scalar.
 func (r *reader) scalar(n ast.Node) *given {
 	g := &given{kind: scalar, at: r.at(n), text: n.GetToken().Value}
 	g.value = g.text
@@ -207,7 +207,7 @@ func (r *reader) scalar(n ast.Node) *given {
 		g.chars = &textPos{start, false}
 	case *ast.LiteralNode:
 		g.text, g.value, g.quoted = x.Value.Value, x.Value.Value, true
-		if x.Start != nil && x.Start.Type == token.LiteralType { // lines that are folded have no columns of their own
+		if x.Start != nil && x.Start.Type == token.LiteralType { // the columns of folded lines are not known
 			first, _, _ := strings.Cut(strings.TrimLeft(x.Value.GetToken().Origin, "\r\n"), "\n")
 			indent := len(first) - len(strings.TrimLeft(first, " "))
 			g.chars = &textPos{Pos{g.at.File, g.at.Line + 1, indent + 1}, true}
@@ -229,7 +229,7 @@ func (r *reader) scalar(n ast.Node) *given {
 	return g
 }
 
-// parse returns the body of the one document in a text, nil when it is empty.
+// parse returns the body of the only document in a text, nil if it is empty.
 func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, nil, &Problem{Pos: Pos{name, 1, 1}, Text: "the file is UTF-16", Want: "a YAML document in UTF-8"}
@@ -238,10 +238,10 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 		return nil, nil, &Problem{Pos: offset(name, text, i), Text: "not UTF-8 text, or a control character",
 			Want: "a YAML document"}
 	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the mark that some editors put at the beginning
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // the byte order mark that some editors add
 	l = linesOf(text)
 	defer func() {
-		if r := recover(); r != nil { // the parser is not ours
+		if r := recover(); r != nil { // a panic of the parser
 			body, problem = nil, &Problem{Pos: Pos{name, 1, 1}, Text: fmt.Sprint("the YAML cannot be parsed: ", r), Want: "a YAML document"}
 		}
 	}()
@@ -272,12 +272,12 @@ func parse(text []byte, name string) (body ast.Node, l lines, problem *Problem) 
 	return body, l, nil
 }
 
-// notYAML reports whether a character may not be in a YAML document (YAML 1.2.2 §5.1).
+// notYAML reports whether a character is not allowed in a YAML document (YAML 1.2.2 §5.1).
 func notYAML(r rune) bool {
 	return r == '\uFFFD' || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
 }
 
-// syntaxProblem turns the parser's error into ours.
+// syntaxProblem converts an error of the parser.
 func syntaxProblem(err error, name string, l lines, text []byte) *Problem {
 	p := &Problem{Pos: Pos{name, 1, 1}, Text: "not valid YAML", Want: "a YAML document"}
 	var at interface {
@@ -299,10 +299,10 @@ func syntaxProblem(err error, name string, l lines, text []byte) *Problem {
 	return p
 }
 
-// lines are the lengths of a document's lines, in characters.
+// lines has the lengths of a document's lines, in characters.
 type lines []int
 
-// linesOf measures a document.
+// linesOf returns the lines of a document.
 func linesOf(document []byte) lines {
 	var l lines
 	for line := range strings.SplitSeq(lineEnds.Replace(string(document)), "\n") {
@@ -313,7 +313,7 @@ func linesOf(document []byte) lines {
 
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-// place returns a position that the document has: the parser's are behind its end now and then, where it is strange.
+// place returns a position within the document: the parser's position is sometimes after the end of a malformed one.
 func (l lines) place(file string, t *token.Token) Pos {
 	if t == nil || t.Position == nil {
 		return Pos{file, 1, 1}

@@ -1,5 +1,5 @@
-// Package clientaddr finds the address of the client behind proxies. Headers are believed from trusted proxies only, and
-// only as far as trusted proxies wrote them: each adds itself at the end, and what a client wrote stands before that.
+// Package clientaddr determines the address of a client behind proxies. It trusts only headers from trusted proxies, and only the
+// part that trusted proxies wrote: each proxy appends an entry, and what a client wrote precedes those.
 package clientaddr
 
 import (
@@ -9,21 +9,20 @@ import (
 	"strings"
 )
 
-// Header says which header proxies write.
+// Header selects the header that the proxies write.
 type Header string
 
-// The headers. Proxies pass on what they do not know, so the one that they do not write can be a client's invention.
+// The headers. Proxies pass on headers that they do not know, so a header that they do not write may come from the client.
 const (
 	Forwarded     Header = "forwarded"       // RFC 7239
 	XForwardedFor Header = "x-forwarded-for" // a list of addresses
 )
 
-// maxHops bounds how many entries are looked at.
+// maxHops is the maximum number of entries that are read.
 const maxHops = 32
 
-// Of returns the address of the client that sent r, which came from the address peer. trusted are the proxies. With an
-// empty header either of the two is read; when there are both and they disagree, one of them is not a proxy's, and peer
-// is returned.
+// Of returns the address of the client that sent r. peer is the address of the connection, and trusted are the proxies. If header
+// is empty, either header is used; if both are present and they disagree, one of them is not from a proxy, and peer is returned.
 func Of(r *http.Request, peer netip.Addr, trusted []netip.Prefix, header Header) netip.Addr {
 	peer = peer.Unmap().WithZone("")
 	if !Trusted(trusted, peer) {
@@ -49,8 +48,8 @@ func Trusted(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// walk goes back from the last hop to the first one that is not a trusted proxy. An entry that is not an address ends the walk:
-// what is before it cannot be judged.
+// walk goes back from the last hop to the first one that is not a trusted proxy. An entry that is not an address ends the walk,
+// because nothing before it can be verified.
 func walk(peer netip.Addr, trusted []netip.Prefix, hops []string) netip.Addr {
 	for i, hop := range slices.Backward(hops) {
 		addr, ok := parse(hop)
@@ -64,7 +63,7 @@ func walk(peer netip.Addr, trusted []netip.Prefix, hops []string) netip.Addr {
 	return peer
 }
 
-// splitList splits X-Forwarded-For.
+// splitList splits X-Forwarded-For into its entries.
 func splitList(lines []string) []string {
 	if len(lines) == 0 {
 		return nil
@@ -76,11 +75,11 @@ func splitList(lines []string) []string {
 	return hops
 }
 
-// splitForwarded returns the for parameter of every element of Forwarded, "" where there is none: RFC 7239 §4.
+// splitForwarded returns the for parameter of every element of Forwarded, "" for elements without one (RFC 7239 §4).
 //
-// package handshake has a stricter reader of this field, for the question of the origin: it ignores a field that breaks the
-// grammar anywhere, which fails closed. Here an address has to come out, and a client that writes nonsense at the far end must
-// not make itself look like the proxy.
+// package handshake has a stricter parser of this field, for the check of the origin: it ignores a field with a syntax error
+// anywhere, which is the safe result there. Here an address has to be determined, and a client that writes a malformed first
+// element must not be able to appear with the address of the proxy.
 func splitForwarded(lines []string) []string {
 	if len(lines) == 0 {
 		return nil
@@ -99,7 +98,7 @@ func splitForwarded(lines []string) []string {
 	return hops
 }
 
-// split splits s at a separator that stands outside of quoted strings.
+// split splits s at separators outside of quoted strings.
 func split(s string, sep byte) []string {
 	var parts []string
 	quoted, from := false, 0
@@ -117,7 +116,7 @@ func split(s string, sep byte) []string {
 	return append(parts, s[from:])
 }
 
-// unquote takes the quotes off. An address has nothing in it that is written with a backslash.
+// unquote removes the quotes. An address contains nothing that requires a backslash.
 func unquote(s string) string {
 	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
 		return s[1 : len(s)-1]
@@ -125,8 +124,8 @@ func unquote(s string) string {
 	return s
 }
 
-// parse reads an address, with or without a port: 192.0.2.1, 192.0.2.1:80, [2001:db8::1], [2001:db8::1]:80, and
-// 2001:db8::1, which only X-Forwarded-For may have (RFC 7239 §6).
+// parse parses an address, with or without a port: 192.0.2.1, 192.0.2.1:80, [2001:db8::1], [2001:db8::1]:80, or 2001:db8::1, which
+// is allowed only in X-Forwarded-For (RFC 7239 §6).
 func parse(s string) (netip.Addr, bool) {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr().Unmap().WithZone(""), true

@@ -1,7 +1,7 @@
-// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, with which a proxy that forwards bytes says
-// whose bytes they are: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, called "the text" below.
+// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, in which a proxy that forwards bytes sends the
+// client's address: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, called "the text" below.
 //
-// A peer that may send such a header picks its own address: read it only from trusted proxies.
+// The header lets its sender claim any address, so read it only from trusted proxies.
 package proxyproto
 
 import (
@@ -16,30 +16,30 @@ import (
 	"strings"
 )
 
-// Header is what a proxy said about a connection.
+// Header is the content of a header.
 type Header struct {
-	// Source and Destination are the two ends of the connection that the proxy accepted. They are the zero AddrPort when
-	// it did not say: a health check of its own, a family that has no addresses of IP. Then the connection's own hold.
+	// Source and Destination are the addresses of the connection that the proxy accepted. They are the zero AddrPort if the header
+	// has no IP addresses, as for the proxy's own health checks. Then the addresses of the connection itself apply.
 	Source, Destination netip.AddrPort
 }
 
-// MaxBytes bounds a header: 107 bytes in version 1, and in version 2 what a length may say here. The text allows 64 KiB;
-// addresses and the TLVs that proxies are known to send fit into a small part of that.
+// MaxBytes is the maximum size of a header: a header of version 1 has at most 107 bytes, and in version 2 this limits the stated
+// length. The text allows 64 KiB; addresses and the TLVs of known proxies need only a small part of that.
 const MaxBytes = 4 << 10
 
 const (
-	maxV1     = 107 // the text, §2.1: the longest line, its end included
+	maxV1     = 107 // the text, §2.1: the longest line, including its end
 	signature = "\r\n\r\n\x00\r\nQUIT\n"
-	fixed     = 16 // bytes of version 2 before the addresses
+	fixed     = 16 // the bytes of version 2 before the addresses
 )
 
 // ErrMissing indicates that the first bytes are not a header of the PROXY protocol.
 var ErrMissing = errors.New("proxyproto: the connection does not begin with a PROXY header")
 
-// Read reads one header from r, and not a byte behind it. It waits as long as r does: give r a deadline. The errors of r
-// come wrapped; errors do not repeat the bytes of a header.
+// Read reads one header from r, and no byte after it. It can block as long as r does, so r should have a deadline. Errors of r are
+// wrapped; errors do not contain the bytes of a header.
 func Read(r io.Reader) (Header, error) {
-	// Both versions are longer than the signature of the second one.
+	// Every header is longer than the signature of version 2.
 	var room [maxV1]byte
 	start := room[:len(signature)]
 	if _, err := io.ReadFull(r, start); err != nil {
@@ -54,8 +54,8 @@ func Read(r io.Reader) (Header, error) {
 	return Header{}, ErrMissing
 }
 
-// readV1 reads the rest of a line, of which the signature's length is in room. It takes single bytes, since what follows the line
-// belongs to the next reader.
+// readV1 reads the rest of a line; room already has as many bytes as the signature. It reads single bytes, because what follows the
+// line belongs to the next reader.
 func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 	for n := len(signature); n < maxV1; n++ {
 		if _, err := io.ReadFull(r, room[n:n+1]); err != nil {
@@ -73,11 +73,11 @@ func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 
 func errV1(what string) error { return errors.New("proxyproto: a header of version 1: " + what) }
 
-// parseV1 takes a line apart: the text, §2.1.
+// parseV1 parses a line (the text, §2.1).
 func parseV1(line string) (Header, error) {
 	fields := strings.Split(line, " ")
 	if len(fields) >= 2 && fields[1] == "UNKNOWN" {
-		return Header{}, nil // what follows must be ignored
+		return Header{}, nil // the rest of the line must be ignored
 	}
 	if len(fields) != 6 {
 		return Header{}, errV1("it does not have six fields")
@@ -103,7 +103,7 @@ func parseV1(line string) (Header, error) {
 
 func errV2(what string) error { return errors.New("proxyproto: a header of version 2: " + what) }
 
-// readV2 reads what follows the signature: the text, §2.2.
+// readV2 reads what follows the signature (the text, §2.2).
 func readV2(r io.Reader) (Header, error) {
 	var head [fixed - len(signature)]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -137,14 +137,14 @@ func readV2(r io.Reader) (Header, error) {
 	return h, nil
 }
 
-// The one TLV that is looked at, of those behind the addresses: the text, §2.2.3.
+// The only TLV that is used, of those after the addresses (the text, §2.2.3).
 const (
 	typeCRC32C = 0x03
-	tlvHead    = 3 // bytes: type and length
+	tlvHead    = 3 // bytes for type and length
 )
 
-// checkSum verifies the checksum, if there is one, of a header without its signature, of which the TLVs begin at an offset.
-// "The receiver MUST verify the checksum": the text, §2.2.3.
+// checkSum verifies the checksum, if there is one, of a header without its signature, whose TLVs begin at an offset. "The receiver
+// MUST verify the checksum" (the text, §2.2.3).
 func checkSum(header []byte, at int) error {
 	for at+tlvHead <= len(header) {
 		length := int(binary.BigEndian.Uint16(header[at+1:]))
@@ -157,7 +157,7 @@ func checkSum(header []byte, at int) error {
 				return errV2("its checksum has the wrong length")
 			}
 			said := binary.BigEndian.Uint32(header[value:])
-			clear(header[value : value+length]) // it counts as zero
+			clear(header[value : value+length]) // the checksum itself counts as zero
 			castagnoli := crc32.MakeTable(crc32.Castagnoli)
 			if crc32.Update(crc32.Checksum([]byte(signature), castagnoli), castagnoli, header) != said {
 				return errV2("its checksum is wrong")
@@ -172,7 +172,7 @@ func checkSum(header []byte, at int) error {
 	return nil
 }
 
-// parseV2 reads the addresses, and returns where the TLVs begin behind them.
+// parseV2 parses the addresses, and returns the offset of the TLVs.
 func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 	size := 0
 	switch family {
@@ -180,7 +180,7 @@ func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 		size = 4
 	case 0x21: // TCP over IPv6
 		size = 16
-	case 0x00, 0x31, 0x32: // unspecified, Unix sockets: no addresses of IP, and nothing that has to hold
+	case 0x00, 0x31, 0x32: // unspecified, and Unix sockets: no IP addresses
 		return Header{}, len(b), nil
 	default:
 		return Header{}, 0, errV2("its family and protocol are not those of a TCP connection")
@@ -189,7 +189,7 @@ func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 		return Header{}, 0, errV2("its addresses are truncated")
 	}
 	end := func(i int) netip.AddrPort {
-		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // of 4 or 16 bytes
+		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // the size is 4 or 16
 		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(b[2*size+2*i:]))
 	}
 	return Header{end(0), end(1)}, 2*size + 4, nil

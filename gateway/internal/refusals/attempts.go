@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// Outcome is what a client may know about its own handshake: what the reply said. A page in a browser sees none of it, since a failed
-// WebSocket has no status and no body there.
+// Outcome is the outcome of a handshake as its client may see it: what the reply contained. A page in a browser cannot see it,
+// because the status and the body of a failed WebSocket handshake are hidden from it.
 type Outcome struct {
 	Status     int    `json:"status"` // 101: the client was admitted
 	Stage      string `json:"stage,omitempty"`
@@ -22,11 +22,11 @@ type Outcome struct {
 
 const (
 	maxAttempts  = 256         // outcomes that are kept
-	maxPerClient = 8           // of them for one client, so that one client cannot make the server forget all others
+	maxPerClient = 8           // outcomes for one client, so that one client cannot displace those of all others
 	attemptTTL   = time.Minute // the page asks immediately
 )
 
-// attempt is the outcome of one handshake that had a key.
+// attempt is the outcome of a handshake with a key.
 type attempt struct {
 	client  netip.Prefix
 	key     string
@@ -34,15 +34,16 @@ type attempt struct {
 	outcome Outcome
 }
 
-// Attempts remembers the outcomes of handshakes for the clients that made them, at most 256 and each for a minute. To read one takes
-// the key that the handshake had and the same client address. The zero value is ready; its methods may be called from any goroutine.
+// Attempts stores the outcomes of handshakes for the clients that made them: at most 256, and each for a minute. Reading one
+// requires the key of the handshake and the same client address. The zero value is ready to use; the methods may be called from any
+// goroutine.
 type Attempts struct {
 	mu   sync.Mutex
-	list []attempt // the oldest first
+	list []attempt // oldest first
 }
 
-// AttemptKey returns key if it can be the key of an attempt: 22 to 64 letters, digits, - and _, which is room for 128 random bits. Otherwise
-// it returns "".
+// AttemptKey returns key if it has the form of a key for an attempt: 22 to 64 letters, digits, - and _, which is enough for 128
+// random bits. Otherwise it returns "".
 func AttemptKey(key string) string {
 	if len(key) < 22 || len(key) > 64 || strings.ContainsFunc(key, func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
@@ -52,7 +53,7 @@ func AttemptKey(key string) string {
 	return key
 }
 
-// Add remembers the outcome of a handshake, in place of an earlier one with the same key. Without a key nothing is kept.
+// Add stores the outcome of a handshake, and replaces an earlier one with the same key. Without a key it does nothing.
 func (a *Attempts) Add(client netip.Addr, key string, o Outcome, now time.Time) {
 	if key == "" {
 		return
@@ -88,7 +89,7 @@ func (a *Attempts) Add(client netip.Addr, key string, o Outcome, now time.Time) 
 
 func (a *Attempts) drop(i int) { a.list = append(a.list[:i], a.list[i+1:]...) }
 
-// Find returns the outcome of the client's handshake with that key, and whether there is one.
+// Find returns the outcome of the client's handshake with that key, and whether it was found.
 func (a *Attempts) Find(client netip.Addr, key string, now time.Time) (Outcome, bool) {
 	from := limit.Key(client)
 	a.mu.Lock()

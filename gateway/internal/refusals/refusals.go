@@ -1,5 +1,5 @@
-// Package refusals remembers the last handshakes that were refused, and why, for the people who run the server. What it
-// holds is bounded and has no credential in it: no query values, no headers but the Origin, no request but its path.
+// Package refusals stores the last rejected handshakes with their reasons, for the operators of the server. Its memory is limited,
+// and it stores no credentials: no query values, no headers except Origin, and only the path of a request.
 package refusals
 
 import (
@@ -14,38 +14,38 @@ import (
 	"unicode/utf8"
 )
 
-// Refusal is one refused handshake.
+// Refusal is a rejected handshake.
 type Refusal struct {
 	Time     time.Time `json:"time"`
-	Addr     string    `json:"addr"`               // the client's
-	Via      string    `json:"via,omitempty"`      // the balancer that named it
-	Endpoint string    `json:"endpoint,omitempty"` // "" when it did not come so far
+	Addr     string    `json:"addr"`               // the client's address
+	Via      string    `json:"via,omitempty"`      // the balancer that has sent the PROXY header
+	Endpoint string    `json:"endpoint,omitempty"` // "" if the request did not reach an endpoint
 	Method   string    `json:"method,omitempty"`
 	Host     string    `json:"host,omitempty"`
 	Path     string    `json:"path,omitempty"`
-	Query    []string  `json:"query,omitempty"` // the parameters' names, without their values
+	Query    []string  `json:"query,omitempty"` // the names of the parameters, without their values
 	Origin   string    `json:"origin,omitempty"`
 	Agent    string    `json:"user_agent,omitempty"`
 	Stage    string    `json:"stage"`
-	Status   int       `json:"status,omitempty"` // what it was answered with; 0 means nothing
-	Clause   string    `json:"clause,omitempty"` // that was broken
+	Status   int       `json:"status,omitempty"` // the status of the reply; 0 means there was none
+	Clause   string    `json:"clause,omitempty"` // the clause that was violated
 	Reason   string    `json:"reason"`
-	Rule     string    `json:"rule,omitempty"` // that denied it
+	Rule     string    `json:"rule,omitempty"` // the rule that denied it
 	Hint     string    `json:"hint,omitempty"` // the next step
 }
 
-// most is how long a text may be that a client chose.
+// most is the maximum length of texts that a client has chosen.
 const most = 256
 
-// Log holds the last refusals. Its methods may be called from any goroutine.
+// Log stores the last refusals. Its methods may be called from any goroutine.
 type Log struct {
 	mu   sync.Mutex
 	ring []Refusal
-	next int // where the next one goes
+	next int // the index for the next one
 	full bool
 }
 
-// Keep changes how many are kept: the last n.
+// Keep sets the number of refusals that are kept to n.
 func (l *Log) Keep(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,7 +59,7 @@ func (l *Log) Keep(n int) {
 	}
 }
 
-// Add remembers r. Texts that are too long are cut.
+// Add stores r. Texts that are too long are cut.
 func (l *Log) Add(r Refusal) {
 	for _, s := range []*string{&r.Method, &r.Host, &r.Path, &r.Origin, &r.Agent, &r.Reason, &r.Hint} {
 		*s = cut(*s)
@@ -79,7 +79,7 @@ func (l *Log) add(r Refusal) {
 	}
 }
 
-// List returns what is remembered, the newest first.
+// List returns the stored refusals, newest first.
 func (l *Log) List() []Refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,8 +95,8 @@ func (l *Log) list() []Refusal {
 	return list
 }
 
-// Names returns the names of the parameters in a query, sorted, at most 16 of them: the values may be credentials. A
-// parameter without a name cannot be distinguished from a value, and is left out.
+// Names returns the names of the parameters in a query, sorted, at most 16 of them, because values may be credentials. A parameter
+// without "=" may be a value, so it is left out.
 func Names(query string) []string {
 	var names []string
 	for pair := range strings.SplitSeq(query, "&") {
@@ -113,7 +113,7 @@ func Names(query string) []string {
 	return names
 }
 
-// cut shortens a text, and takes out what a terminal would obey.
+// cut shortens a text, and removes control characters that a terminal would interpret.
 func cut(s string) string {
 	if len(s) > most {
 		end := most
@@ -134,7 +134,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// WriteText writes the list for people.
+// WriteText writes the list as text for humans.
 func WriteText(w io.Writer, list []Refusal) error {
 	var b strings.Builder
 	if len(list) == 0 {

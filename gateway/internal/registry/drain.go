@@ -8,21 +8,21 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Stopping is the reason that connections are given when the server goes down.
+// Stopping is the close reason when the server stops.
 const Stopping = "the server is stopping"
 
-// step is the longest time between two closes of a drain: a few connections are not stretched over all of its time.
+// step is the maximum time between two closes of a drain, so that closing a few connections does not take the whole spread.
 const step = 10 * time.Millisecond
 
-// Drain is how a registry is emptied.
+// Drain configures the drain of a registry.
 type Drain struct {
-	Spread time.Duration     // over which the closes are spread
-	Code   websocket.Code    // of the close frames
+	Spread time.Duration     // the time over which the closes are spread
+	Code   websocket.Code    // the code of the close frames
 	Refuse *websocket.Reject // the reply to new handshakes
 }
 
-// Drain admits no more connections, asks every one to leave, in random order and one after the other, and waits until all
-// have left. When ctx ends first it cuts what is left. It returns how many ended either way, and is called once.
+// Drain admits no more connections, closes all open ones in random order, one after the other, and waits until they have ended.
+// When ctx ends first, it cuts the remaining ones. It returns how many ended either way, and must be called once.
 func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	open := g.beginDrain(d)
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
@@ -45,7 +45,7 @@ func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	return g.left - cut, cut
 }
 
-// drainCode returns the code that an entry is closed with in a drain.
+// drainCode returns the close code of an entry in a drain.
 func (e *Entry) drainCode(code websocket.Code, left int) websocket.Code {
 	if e.DrainCode == nil {
 		return code
@@ -53,7 +53,7 @@ func (e *Entry) drainCode(code websocket.Code, left int) websocket.Code {
 	return e.DrainCode(left)
 }
 
-// beginDrain refuses further clients, and returns the connections.
+// beginDrain rejects new clients from now on, and returns the connections.
 func (g *Registry) beginDrain(d Drain) []*Entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -64,7 +64,7 @@ func (g *Registry) beginDrain(d Drain) []*Entry {
 	return g.list(Filter{})
 }
 
-// pause waits, and reports false when there is nothing left to wait for.
+// pause waits, and reports false if there is nothing left to wait for.
 func (g *Registry) pause(ctx context.Context, wait time.Duration) bool {
 	if wait <= 0 {
 		return ctx.Err() == nil
@@ -80,14 +80,14 @@ func (g *Registry) pause(ctx context.Context, wait time.Duration) bool {
 	return false
 }
 
-// cut ends what is left at once, and returns how many these are.
+// cut cuts the remaining connections immediately, and returns their number.
 func (g *Registry) cut() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.cutting = true
 	n := 0
 	for _, e := range g.entries {
-		if h := e.Handle(); h != nil { // else Open finds that it is late
+		if h := e.Handle(); h != nil { // otherwise Open cuts it
 			_ = h.CloseNow() // it may have ended by itself
 			n++
 		}
@@ -95,5 +95,5 @@ func (g *Registry) cut() int {
 	return n
 }
 
-// Abort ends every connection at once, and those that come from now on.
+// Abort cuts every connection immediately, including those that are opened from now on.
 func (g *Registry) Abort() { g.cut() }

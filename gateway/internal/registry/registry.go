@@ -1,6 +1,6 @@
-// Package registry knows every open WebSocket of a server: who it is, from where, since when. It bounds their number,
-// finds and closes them, and lets them go one after the other at the end. It holds handles, not connections: what drives a
-// connection does not matter.
+// Package registry lists the open WebSockets of a server: the identity and address of the client, and since when. It limits their
+// number, finds and closes them, and drains them at the end. It holds handles instead of connections, so it does not depend on how
+// a connection is driven.
 package registry
 
 import (
@@ -16,35 +16,36 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Bounds say how many connections there may be. 0 means no limit.
+// Bounds are the maximum numbers of connections. 0 means no limit.
 type Bounds struct {
 	Total              int
-	PerAddress         int // of the whole server
+	PerAddress         int // on the whole server
 	Endpoint           int
 	EndpointPerAddress int
 	EndpointPerUser    int
 }
 
-// Entry is a connection, and the session under whose credential it is. Its exported fields are not changed once it is admitted;
-// the counters are, by what serves it. Enter gives it its ID.
+// Entry is a connection, together with the session of its credential. Its exported fields do not change after it was admitted,
+// except for the counters, which are updated by the code that serves it. Enter sets its ID.
 type Entry struct {
 	auth.Session
 	Endpoint string
 	Addr     netip.Addr
 	Origin   string
-	Server   func() string // that it is carried to at the moment; nil for none
+	Server   func() string // returns the server behind the balancer; nil if there is none
 	Opened   time.Time     // when it was admitted
 	In, Out  Counter
-	Sum      *Sum // where its messages are counted in the end; may be nil
+	Sum      *Sum // the sum that its messages are added to in the end; may be nil
 
-	// DrainCode picks the code of the close frame in a drain, when so many connections are left; nil means the code of the drain.
+	// DrainCode returns the code of the close frame in a drain, given how many connections are left; nil means the code of the
+	// drain.
 	DrainCode func(left int) websocket.Code
 
-	admitted bool // it is in the lists
-	counted  bool // for its user
+	admitted bool // it is in entries
+	counted  bool // it is counted for its user
 }
 
-// Counter counts messages and the bytes of their content.
+// Counter counts messages and the bytes of their data.
 type Counter struct{ messages, bytes atomic.Int64 }
 
 // Add counts one message.
@@ -53,16 +54,16 @@ func (c *Counter) Add(bytes int64) {
 	c.bytes.Add(bytes)
 }
 
-// Messages returns how many there were.
+// Messages returns the number of messages.
 func (c *Counter) Messages() int64 { return c.messages.Load() }
 
-// Bytes returns how many bytes they had.
+// Bytes returns the number of bytes.
 func (c *Counter) Bytes() int64 { return c.bytes.Load() }
 
-// Traffic is what went through connections.
+// Traffic is the traffic of connections.
 type Traffic struct{ MessagesIn, MessagesOut, BytesIn, BytesOut int64 }
 
-// add counts what went through e.
+// add adds the traffic of e.
 func (t *Traffic) add(e *Entry) {
 	t.MessagesIn += e.In.Messages()
 	t.MessagesOut += e.Out.Messages()
@@ -70,10 +71,10 @@ func (t *Traffic) add(e *Entry) {
 	t.BytesOut += e.Out.Bytes()
 }
 
-// Sum is the traffic of connections that have ended. A Registry guards it; the zero value is ready.
+// Sum is the traffic of connections that have ended. A Registry guards it; the zero value is ready to use.
 type Sum struct{ ended Traffic }
 
-// Subprotocol returns what was agreed on, "" for none, and before the connection is open.
+// Subprotocol returns the negotiated subprotocol, "" if there is none or before the connection is open.
 func (e *Entry) Subprotocol() string {
 	if c, ok := e.Handle().(interface{ Subprotocol() string }); ok {
 		return c.Subprotocol()
@@ -81,9 +82,9 @@ func (e *Entry) Subprotocol() string {
 	return ""
 }
 
-// perAddress and perUser are what connections of an endpoint are counted by.
+// perAddress and perUser are the keys by which the connections of an endpoint are counted.
 type perAddress struct {
-	endpoint string // "": the whole server
+	endpoint string // "" means the whole server
 	addr     netip.Prefix
 }
 
@@ -94,25 +95,25 @@ type Registry struct {
 	live *auth.Live // closes those whose credentials expire or are revoked
 
 	mu        sync.Mutex
-	taken     int // places given out: connections, and handshakes that may become one
+	taken     int // places in use: by connections, and by handshakes that may become connections
 	byAddr    limit.Count[perAddress]
 	byUser    limit.Count[perUser]
 	endpoints limit.Count[string]
-	entries   map[string]*Entry // open ones, by ID
+	entries   map[string]*Entry // admitted connections, by ID
 	draining  bool
-	cutting   bool              // the drain has run out of time
+	cutting   bool              // the drain has reached its timeout
 	refused   *websocket.Reject // the reply to handshakes while it drains
-	left      int               // connections that left during the drain
-	idle      chan struct{}     // closed when it drains and no place is taken
+	left      int               // connections that ended during the drain
+	idle      chan struct{}     // closed when it is draining and no place is in use
 	drainCode websocket.Code
 }
 
-// New makes an empty one, whose sessions live closes.
+// New returns an empty Registry. live closes its sessions.
 func New(live *auth.Live) *Registry {
 	return &Registry{live: live, entries: map[string]*Entry{}, idle: make(chan struct{})}
 }
 
-// The refusals of Enter and Identify. A client of the first three can do nothing about it.
+// The errors of Enter and Identify. The first three are not caused by the client itself.
 var (
 	ErrFull         = busy(http.StatusServiceUnavailable, "30", "The server has reached its limit of connections.")
 	ErrEndpointFull = busy(http.StatusServiceUnavailable, "30", "This endpoint has reached its limit of connections.")
@@ -124,8 +125,8 @@ func busy(status int, retryAfter, reason string) *websocket.Reject {
 	return &websocket.Reject{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Reason: reason}
 }
 
-// Enter takes a place for a connection to come, from e's Endpoint and Addr, and gives it an ID. Without an error, Leave
-// must give the place back.
+// Enter reserves a place for a connection that is being made, based on e's Endpoint and Addr, and sets its ID. If it returns nil,
+// Leave must be called to release the place.
 func (g *Registry) Enter(e *Entry, b Bounds) error {
 	key := limit.Key(e.Addr)
 	g.mu.Lock()
@@ -152,7 +153,7 @@ func (g *Registry) Enter(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Identify counts e for its user, who is known now. It does so once.
+// Identify counts e for its user, who is now known. It does so only once.
 func (g *Registry) Identify(e *Entry, b Bounds) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -163,8 +164,8 @@ func (g *Registry) Identify(e *Entry, b Bounds) error {
 	return nil
 }
 
-// Become makes e, which is admitted, a session of another identity, and counts it for that user instead of the one before. The
-// error is ErrUserFull, or one of [auth.Session.Become].
+// Become gives e, which is admitted, another identity, and counts it for that user instead of the previous one. The error is
+// ErrUserFull, or one of [auth.Session.Become].
 func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -186,9 +187,9 @@ func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
 	return nil
 }
 
-// Admit puts e into the lists: from now on it is found, and can be closed. Its fields are complete. It comes before the client
-// learns that it is admitted, so that no close misses a client that knows. The error says that its credential was revoked
-// after it was checked.
+// Admit adds e to the registry: from now on it can be found and closed. Its fields must be complete. It must be called before the
+// client learns that it is admitted, so that no close misses a client that knows it. The error means that the credential was
+// revoked after it was checked.
 func (g *Registry) Admit(e *Entry) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -200,8 +201,8 @@ func (g *Registry) Admit(e *Entry) error {
 	return nil
 }
 
-// Open gives an entry that is admitted its connection. It returns false when that has been shut and is not to be served: the
-// entry was closed meanwhile, or the drain has begun.
+// Open sets the connection of an admitted entry. It returns false if it has shut the connection, which must not be served: the
+// entry was closed in the meantime, or the drain has begun.
 func (g *Registry) Open(e *Entry, h auth.Handle) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -214,7 +215,7 @@ func (g *Registry) Open(e *Entry, h auth.Handle) bool {
 	return e.Session.Open(h)
 }
 
-// Leave gives e's place back, whether it was open or not.
+// Leave releases the place of e, whether or not it was open.
 func (g *Registry) Leave(e *Entry) {
 	key := limit.Key(e.Addr)
 	g.mu.Lock()
@@ -234,7 +235,7 @@ func (g *Registry) Leave(e *Entry) {
 	}
 }
 
-// forget takes an entry out of the lists. mu is held.
+// forget removes an entry from the registry. mu is held.
 func (g *Registry) forget(e *Entry) {
 	delete(g.entries, e.ID)
 	if e.Handle() != nil {
@@ -246,7 +247,7 @@ func (g *Registry) forget(e *Entry) {
 	e.End()
 }
 
-// Traffic returns what went through the connections of each of sums, those that are open included.
+// Traffic returns the traffic of the connections of each of sums, including open ones.
 func (g *Registry) Traffic(sums []*Sum) []Traffic {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -264,14 +265,14 @@ func (g *Registry) Traffic(sums []*Sum) []Traffic {
 	return list
 }
 
-// Len returns how many connections there are, those included whose 101 is on its way.
+// Len returns the number of connections, including those whose 101 is being sent.
 func (g *Registry) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.entries)
 }
 
-// Filter picks connections. Every field that is set must fit; the zero value picks all.
+// Filter selects connections. Every field that is set must match; the zero value selects all.
 type Filter struct {
 	ID       string
 	User     string
@@ -284,7 +285,7 @@ func (f *Filter) fits(e *Entry) bool {
 		(f.Endpoint == "" || f.Endpoint == e.Endpoint) && (!f.Addr.IsValid() || f.Addr.Contains(e.Addr))
 }
 
-// List returns the connections that f picks, in no order.
+// List returns the connections that f selects, in no particular order.
 func (g *Registry) List(f Filter) []*Entry {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -314,7 +315,7 @@ func (g *Registry) list(f Filter) []*Entry {
 	return list
 }
 
-// Close closes the connections that f picks, without waiting, and returns how many they are.
+// Close closes the connections that f selects, without waiting, and returns their number.
 func (g *Registry) Close(f Filter, code websocket.Code, reason string) int {
 	list := g.List(f)
 	for _, e := range list {
