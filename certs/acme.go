@@ -24,18 +24,18 @@ import (
 
 const (
 	challengeProtocol = acme.ALPNProto   // acme-tls/1 (RFC 8737)
-	acmeAtOnce        = 4                // certificates that are being got at the same time
-	acmeAnswer        = 30 * time.Second // for one answer of the CA
-	acmeFirst         = 10 * time.Second // that a handshake waits for the first certificate of its host
-	acmeLook          = 10 * time.Minute // between looks at what another node may have put into the cache
-	// Let's Encrypt forgives five failed validations an hour, and an attempt is one by each of two challenges.
-	acmeRetry    = 5 * time.Minute // doubles with every failure
+	acmeAtOnce        = 4                // maximum number of certificates requested concurrently
+	acmeAnswer        = 30 * time.Second // timeout for one response of the CA
+	acmeFirst         = 10 * time.Second // how long a handshake waits for the first certificate of its host
+	acmeLook          = 10 * time.Minute // interval at which the cache is checked for certificates of other nodes
+	// Let's Encrypt allows five failed validations per hour, and each attempt validates two challenges.
+	acmeRetry    = 5 * time.Minute // doubles with each failure
 	acmeRetryMax = time.Hour
-	acmeRest     = 61 * time.Second // for so long autocert only repeats that it failed
+	acmeRest     = 61 * time.Second // for this long autocert only repeats that it failed
 )
 
-// acmeSource keeps a certificate for each of its hosts. It leaves getting and renewing them to autocert, and sees to what
-// that does not do: it begins before a client asks, never holds up a handshake for long, and says why it failed.
+// acmeSource keeps a certificate for each of its hosts. autocert obtains and renews them. acmeSource adds what autocert does not
+// do: it begins before a client connects, never delays a handshake for long, and reports why it failed.
 type acmeSource struct {
 	opts       ACME
 	hosts      []*acmeHost
@@ -53,16 +53,16 @@ type acmeSource struct {
 // acmeHost is one host and its certificate.
 type acmeHost struct {
 	name  string
-	ready chan struct{} // closed when the first attempt has come to its end, good or bad
-	again chan struct{} // a token: try again soon
+	ready chan struct{} // closed when the first attempt has ended, successfully or not
+	again chan struct{} // receives a token to try again soon
 
 	mu   sync.Mutex
 	cert *tls.Certificate // nil means none yet
-	err  error            // why the last attempt failed; nil if it did not
+	err  error            // why the last attempt failed; nil if it succeeded
 	told time.Time        // when a late renewal was last reported
 }
 
-// openACME checks the options and prepares everything but the first request.
+// openACME checks the options and prepares everything except for the first request.
 func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, error) {
 	a := &acmeSource{opts: o, tell: tell, alive: alive, slots: make(chan struct{}, acmeAtOnce), byName: map[string]*acmeHost{}}
 	if err := a.addHosts(); err != nil {
@@ -78,7 +78,7 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 	if err := checkCache(o.Cache); err != nil {
 		return nil, err
 	}
-	// Not http.DefaultTransport: a program may have put something of its own there.
+	// Not http.DefaultTransport, which a program may have modified.
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConns: 10,
 		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
@@ -94,7 +94,7 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 	a.wire = &acmeWire{next: transport, alive: alive, refused: map[string]string{}, kinds: map[string]string{}}
 	a.client = &http.Client{Transport: a.wire, Timeout: acmeAnswer}
 	a.manager = &autocert.Manager{
-		Prompt:                 autocert.AcceptTOS, // check has made sure
+		Prompt:                 autocert.AcceptTOS, // check has made sure that they are accepted
 		Cache:                  acmeCache{autocert.DirCache(o.Cache), a},
 		HostPolicy:             a.allow,
 		Email:                  o.Email,
@@ -107,7 +107,7 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 	return a, nil
 }
 
-// addHosts takes over the hosts, in the form in which clients ask for them.
+// addHosts adds the hosts, in the form in which clients send them.
 func (a *acmeSource) addHosts() error {
 	if len(a.opts.Hosts) == 0 {
 		return &Error{"ACME", errors.New("no host is named"), "name the hosts to get certificates for: no others are requested"}
@@ -137,7 +137,7 @@ func (a *acmeSource) addHosts() error {
 	return nil
 }
 
-// check finds what makes no sense in the rest of the options.
+// check validates the rest of the options.
 func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	switch u, err := url.Parse(o.Directory); {
 	case err != nil || u.Host == "":
@@ -167,8 +167,8 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	return &acme.ExternalAccountBinding{KID: o.EAB.KeyID, Key: key}, nil
 }
 
-// checkCache makes the directory, or makes sure that only its owner can look into it. It changes no mode: what else is in
-// there is not ours.
+// checkCache creates the directory, or checks that only its owner can read it. It changes no mode, because the directory may
+// contain other files.
 func checkCache(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return &Error{dir, cause(err), "name a directory that can be created, for the keys of certificates"}
@@ -190,7 +190,7 @@ func checkCache(dir string) error {
 	return nil
 }
 
-// allow is asked by autocert whether it may get a certificate. From its HTTP handler the host comes with the port.
+// allow is autocert's HostPolicy. In calls from its HTTP handler the host includes the port.
 func (a *acmeSource) allow(_ context.Context, host string) error {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -203,12 +203,12 @@ func (a *acmeSource) allow(_ context.Context, host string) error {
 
 func (a *acmeSource) has(host string) bool { return a.byName[host] != nil }
 
-// isChallenge reports whether the CA asks for the certificate of a TLS-ALPN-01 challenge (RFC 8737 §3).
+// isChallenge reports whether the CA requests the certificate of a TLS-ALPN-01 challenge (RFC 8737 §3).
 func isChallenge(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
 }
 
-// certificate returns the certificate of a host. While the first attempt to get it goes on it waits a little.
+// certificate returns the certificate of a host. During the first attempt to obtain it, it waits for a short time.
 func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
 	h := a.byName[host]
 	ctx, cancel := context.WithTimeout(ctx, acmeFirst)
@@ -243,7 +243,7 @@ func (a *acmeSource) infos() []Info {
 	return all
 }
 
-// use puts a certificate in use, and reports it if it is another one.
+// use puts a certificate into use, and reports it if it is a different one.
 func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 	h.mu.Lock()
 	old := h.cert
@@ -259,14 +259,14 @@ func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 	a.tell(event)
 }
 
-// settle lets go of the handshakes that wait for an outcome; mu is held.
+// settle releases the handshakes that wait for the first attempt. The caller holds mu.
 func (h *acmeHost) settle() {
 	if h.cert == nil && h.err == nil {
 		close(h.ready)
 	}
 }
 
-// fail reports why there is no newer certificate.
+// fail records and reports why there is no newer certificate.
 func (a *acmeSource) fail(h *acmeHost, err error) {
 	h.mu.Lock()
 	h.settle()
@@ -279,7 +279,7 @@ func (a *acmeSource) fail(h *acmeHost, err error) {
 	a.tell(event)
 }
 
-// leafOf parses what autocert made, for which it has left the Leaf out in no case so far.
+// leafOf makes sure that the Leaf of a certificate is set. autocert has always set it so far.
 func leafOf(cert *tls.Certificate) (*tls.Certificate, error) {
 	if cert.Leaf != nil {
 		return cert, nil

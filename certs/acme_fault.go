@@ -15,22 +15,22 @@ import (
 	"golang.org/x/crypto/acme"
 )
 
-// acmeWire carries the requests to the CA, and remembers what autocert forgets: why a challenge failed, and what went
-// wrong last. After Close it carries nothing.
+// acmeWire sends the requests to the CA, and remembers what autocert forgets: why a challenge failed, and the last error. After
+// Close it sends nothing.
 type acmeWire struct {
 	next  http.RoundTripper
 	alive context.Context //nolint:containedctx // ends when the source is closed
 
 	mu      sync.Mutex
-	refused map[string]string // by host: what the CA found
-	kinds   map[string]string // by host: the kind of that problem (RFC 8555 §6.7)
-	last    error             // the last failure of any request; nil means none since an attempt began
+	refused map[string]string // by host: what the CA reported
+	kinds   map[string]string // by host: the type of that problem (RFC 8555 §6.7)
+	last    error             // the last failure of any request; nil means none since the attempt began
 }
 
-// maxAnswer bounds an answer of the CA, as acme does; a chain of certificates has a few KiB.
+// maxAnswer limits a response of the CA, as package acme does; a certificate chain has a few KiB.
 const maxAnswer = 1 << 20
 
-// RoundTrip sends a request and reads the whole answer.
+// RoundTrip sends a request and reads the whole response.
 func (w *acmeWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := w.alive.Err(); err != nil {
 		return nil, errors.New("closed")
@@ -55,13 +55,13 @@ func (w *acmeWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &copied, nil
 }
 
-// problem is what an ACME server says about a fault (RFC 8555 §6.7).
+// problem is a problem document of an ACME server (RFC 8555 §6.7).
 type problem struct {
 	Type   string `json:"type"`
 	Detail string `json:"detail"`
 }
 
-// read looks for faults in an answer: the problem itself, or an authorization that was refused (RFC 8555 §7.1.4).
+// read looks for problems in a response: a problem document, or a refused authorization (RFC 8555 §7.1.4).
 func (w *acmeWire) read(status int, body []byte) {
 	var answer struct {
 		problem
@@ -103,7 +103,7 @@ func (w *acmeWire) note(host, kind string, err error) {
 	w.kinds[host] = kind
 }
 
-// forget clears what is known about a host before a new attempt.
+// forget clears the problems of a host before a new attempt.
 func (w *acmeWire) forget(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,7 +112,7 @@ func (w *acmeWire) forget(host string) {
 	w.last = nil
 }
 
-// explain makes an error that says what happened and what to do of one that autocert returned.
+// explain turns an error of autocert into one that describes the problem and the next step.
 func (a *acmeSource) explain(host string, err error) *Error {
 	a.wire.mu.Lock()
 	refused, kind, last := a.wire.refused[host], a.wire.kinds[host], a.wire.last
@@ -124,7 +124,7 @@ func (a *acmeSource) explain(host string, err error) *Error {
 	if !errors.As(err, &told) && last != nil {
 		err = last
 	}
-	if errors.As(err, &told) && told.ProblemType == "" { // it is not an ACME server that answers
+	if errors.As(err, &told) && told.ProblemType == "" { // the response is not from an ACME server
 		err = fmt.Errorf("the answer is %d %s", told.StatusCode, http.StatusText(told.StatusCode))
 	} else if told != nil {
 		return &Error{host, fmt.Errorf("the CA refused: %s", clip(told.Detail)), problemHint(told.ProblemType)}
@@ -138,7 +138,7 @@ func (a *acmeSource) explain(host string, err error) *Error {
 		"check the URL of the directory, and that this machine may connect to it; this is retried"}
 }
 
-// challengeHint is what to do about a challenge that failed with a problem of a kind (RFC 8555 §6.7).
+// challengeHint returns the next step for a challenge that failed with a type of problem (RFC 8555 §6.7).
 func challengeHint(kind string) string {
 	switch kind[strings.LastIndex(kind, ":")+1:] {
 	case "dns":
@@ -153,7 +153,7 @@ func challengeHint(kind string) string {
 	return problemHint(kind)
 }
 
-// problemHint is what to do about a problem of a kind with the account or the order (RFC 8555 §6.7).
+// problemHint returns the next step for a type of problem with the account or the order (RFC 8555 §6.7).
 func problemHint(kind string) string {
 	switch kind[strings.LastIndex(kind, ":")+1:] {
 	case "caa":
@@ -177,7 +177,7 @@ func problemHint(kind string) string {
 	return "see the CA's answer; this is retried"
 }
 
-// clip bounds what a CA can make us say.
+// clip limits the length of a CA's text in our messages.
 func clip(s string) string {
 	const most = 400
 	if len(s) > most {
@@ -186,7 +186,7 @@ func clip(s string) string {
 	return s
 }
 
-// wrapf puts words before an error.
+// wrapf adds text before an error.
 func wrapf(err error, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
 }

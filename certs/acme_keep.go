@@ -10,7 +10,7 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// start begins to keep the certificates of all hosts.
+// start starts to keep the certificates of all hosts.
 func (a *acmeSource) start(running *sync.WaitGroup) {
 	a.begin.Do(func() {
 		for _, h := range a.hosts {
@@ -19,7 +19,7 @@ func (a *acmeSource) start(running *sync.WaitGroup) {
 	})
 }
 
-// again lets what has failed be tried again.
+// again triggers another attempt for all hosts that have failed.
 func (a *acmeSource) again() {
 	for _, h := range a.hosts {
 		select {
@@ -29,10 +29,10 @@ func (a *acmeSource) again() {
 	}
 }
 
-// close lets go of connections to the CA. What still wants to send over them fails.
+// close closes idle connections to the CA. Later requests fail.
 func (a *acmeSource) close() { a.client.CloseIdleConnections() }
 
-// keep gets a host's certificate, from the cache or the CA, and looks now and then at what has become of it.
+// keep obtains a host's certificate, from the cache or the CA, and checks it regularly.
 func (a *acmeSource) keep(h *acmeHost) {
 	retry := acmeRetry
 	for {
@@ -54,7 +54,7 @@ func (a *acmeSource) keep(h *acmeHost) {
 	}
 }
 
-// pause waits, for less time when a handshake asks, and reports whether to go on.
+// pause waits for wait, or only for rest if another attempt was requested, and reports whether to continue.
 func (a *acmeSource) pause(h *acmeHost, wait, rest time.Duration) bool {
 	began := time.Now()
 	timer := time.NewTimer(wait)
@@ -71,7 +71,7 @@ func (a *acmeSource) pause(h *acmeHost, wait, rest time.Duration) bool {
 	}
 }
 
-// get asks autocert, which returns what it has, or has in its cache, or else turns to the CA.
+// get calls autocert, which returns its certificate, or one in its cache, or requests one from the CA.
 func (a *acmeSource) get(h *acmeHost) error {
 	select {
 	case a.slots <- struct{}{}:
@@ -82,12 +82,12 @@ func (a *acmeSource) get(h *acmeHost) error {
 	h.mu.Lock()
 	first := h.cert == nil
 	h.mu.Unlock()
-	if first { // else nothing is asked, and what a renewal met is worth keeping
+	if first { // otherwise no request is made, and a problem of the last renewal has to be kept
 		a.wire.forget(h.name)
 	}
 	cert, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
 		ServerName:       h.name,
-		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, // so that it is a key of this kind
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, // so that the key is ECDSA
 		SupportedCurves:  []tls.CurveID{tls.CurveP256},
 		CipherSuites:     []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
 	})
@@ -101,8 +101,8 @@ func (a *acmeSource) get(h *acmeHost) error {
 	return nil
 }
 
-// checkLate reports, once a day, a certificate that should have been renewed long ago: autocert renews in the last third of
-// its time, 30 days at most, and keeps to itself why it cannot.
+// checkLate reports, once a day, a certificate whose renewal is overdue: autocert renews in the last third of its validity, 30 days
+// at most, and does not report why it cannot.
 func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	h.mu.Lock()
 	leaf, told := h.cert.Leaf, now.Sub(h.told) < 24*time.Hour
@@ -124,14 +124,14 @@ func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	}
 }
 
-// acmeCache is the cache directory. It sees every certificate that is put there, renewed ones among them, and is empty
-// and read-only when its source is closed.
+// acmeCache is the cache directory. Every new certificate passes through it, including renewed ones. It is empty and read-only
+// after its source is closed.
 type acmeCache struct {
 	autocert.DirCache
 	a *acmeSource
 }
 
-// Get returns what is kept by a name.
+// Get returns the data stored under a name.
 func (c acmeCache) Get(ctx context.Context, key string) ([]byte, error) {
 	if err := c.a.alive.Err(); err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (c acmeCache) Get(ctx context.Context, key string) ([]byte, error) {
 	return c.DirCache.Get(ctx, key)
 }
 
-// Put keeps something, and takes a certificate into use first, since that does not need the disk.
+// Put stores data. It puts a certificate into use first, because that does not depend on the disk.
 func (c acmeCache) Put(ctx context.Context, key string, data []byte) error {
 	if err := c.a.alive.Err(); err != nil {
 		return err

@@ -28,18 +28,18 @@ const (
 
 const (
 	authorityLife = 10 * 365 * 24 * time.Hour
-	clockSkew     = time.Hour // a certificate is valid from a little before now: clocks differ
+	clockSkew     = time.Hour // certificates are valid from a little before now, because clocks differ
 )
 
 const renewHint = "run \"handfast cert dev --new\" to make a new development CA"
 
-// authority is a CA: its certificate and the key, which leaves neither the memory nor its file.
+// authority is a CA: its certificate and its key, which is only in memory and in its file.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// openAuthority loads the CA in dir. If dir does not exist, or is empty, it makes one for the names.
+// openAuthority loads the CA in dir. If dir does not exist, or is empty, it creates a CA for the names.
 func openAuthority(dir string, names []string, now time.Time) (authority, error) {
 	if err := checkDir(dir); errors.Is(err, fs.ErrNotExist) {
 		if err := makeAuthority(dir, names, now); err != nil {
@@ -72,8 +72,8 @@ func loadAuthority(dir string, now time.Time) (authority, error) {
 	return authority{cert, key}, nil
 }
 
-// makeAuthority makes a CA in a directory beside dir and renames that to dir. The rename fails when another process was
-// faster, so whatever lies in dir afterwards is complete and the only one.
+// makeAuthority creates a CA in a new directory next to dir and renames that to dir. The rename fails if another process was
+// faster, so that dir always contains one complete CA.
 func makeAuthority(dir string, names []string, now time.Time) error {
 	certDER, key, err := newAuthority(names, now)
 	if err != nil {
@@ -88,7 +88,7 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 	if err != nil {
 		return &Error{parent, cause(err), hint}
 	}
-	defer os.RemoveAll(tmp) // nothing is left to remove after the rename
+	defer os.RemoveAll(tmp) // after the rename there is nothing to remove
 	keyPEM, err := encodeKey(key)
 	if err == nil {
 		err = writeFile(filepath.Join(tmp, keyFile), keyPEM, 0o600)
@@ -99,7 +99,7 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 	if err != nil {
 		return &Error{parent, fmt.Errorf("cannot store a key there: %w", cause(err)), hint}
 	}
-	_ = os.Remove(dir) // an empty directory is in the way on some systems; one that is not empty stays
+	_ = os.Remove(dir) // on some systems an empty directory blocks the rename; one that is not empty is not removed
 	if err := os.Rename(tmp, dir); err != nil {
 		if _, there := os.Stat(filepath.Join(dir, caFile)); there == nil {
 			return nil // another process was faster
@@ -109,7 +109,8 @@ func makeAuthority(dir string, names []string, now time.Time) error {
 	return nil
 }
 
-// newAuthority returns the certificate of a new CA that may sign for localhost, loopback addresses, and host names and addresses.
+// newAuthority returns the certificate of a new CA that may sign for localhost, loopback addresses, and the given host names and
+// addresses.
 func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -123,7 +124,7 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		SerialNumber: serial,
 		Subject: pkix.Name{
 			Organization: []string{"handfast development CA"},
-			// Two CAs must not share a name: a verifier that knows the old one would try it first, and may stop there.
+			// Two CAs must not have the same name: a verifier that knows the old one would try it first, and may stop there.
 			CommonName: "handfast development CA " + hex.EncodeToString(serial.Bytes()[:4]),
 		},
 		NotBefore:             now.Add(-clockSkew),
@@ -132,8 +133,8 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLenZero:        true, // signs leaves, no further CA
-		// Names below these count too, and anything else is refused (RFC 5280 §4.2.1.10).
+		MaxPathLenZero:        true, // may sign leaves, but no further CA
+		// Names below these are permitted too; all others are refused (RFC 5280 §4.2.1.10).
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         []string{"localhost"},
 		PermittedIPRanges: []*net.IPNet{
@@ -148,8 +149,8 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		}
 		template.PermittedDNSDomains = append(template.PermittedDNSDomains, name)
 		if !strings.Contains(name, ".") {
-			// A machine may be called "dev" or "box", and so are whole top-level domains. The leading dot leaves the
-			// name itself and takes out everything below it.
+			// A machine may be called "dev" or "box", which are also top-level domains. The leading dot excludes all names below
+			// the name, but not the name itself.
 			template.ExcludedDNSDomains = append(template.ExcludedDNSDomains, "."+name)
 		}
 	}
@@ -157,7 +158,7 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 	return der, key, err
 }
 
-// only returns the range that is one address.
+// only returns the range that contains a single address.
 func only(ip net.IP) *net.IPNet {
 	if four := ip.To4(); four != nil {
 		ip = four
@@ -183,7 +184,7 @@ func (a authority) maySign(name string) bool {
 	return !slices.ContainsFunc(a.cert.ExcludedDNSDomains, in) && (name == "" || len(may) == 0 || slices.ContainsFunc(may, in))
 }
 
-// further returns the host names and addresses that the CA was made for, in addition to localhost and loopback addresses.
+// further returns the host names and addresses that the CA was created for, in addition to localhost and loopback addresses.
 func (a authority) further() []string {
 	var names []string
 	for _, domain := range a.cert.PermittedDNSDomains {
@@ -199,8 +200,8 @@ func (a authority) further() []string {
 	return names
 }
 
-// narrow is the error of a CA that may not sign for name. A CA cannot be widened: what it may sign for is in the certificate that
-// clients trust. machine is the name of the machine, for which each CA is made anyway.
+// narrow is the error of a CA that may not sign for name. A CA cannot be extended: its constraints are in the certificate that
+// clients trust. machine is the name of the machine, for which each CA is created anyway.
 func (a authority) narrow(path, name, machine string, also []string) error {
 	next := "handfast cert dev --new"
 	for _, n := range slices.Concat(also, a.further()) {
@@ -222,6 +223,6 @@ func newSerial() (*big.Int, error) {
 	if _, err := rand.Read(b); err != nil {
 		return nil, err
 	}
-	b[0] = b[0]&0x7f | 0x40 // positive, and always as long
+	b[0] = b[0]&0x7f | 0x40 // positive, and always of the same length
 	return new(big.Int).SetBytes(b), nil
 }

@@ -2,13 +2,13 @@ package certs
 
 import "crypto/tls"
 
-// ServerConfig returns the TLS settings of a server whose certificate comes from get: TLS 1.3, and 1.2 for those who
-// have nothing newer, with forward secrecy and authenticated encryption.
+// ServerConfig returns the TLS settings of a server whose certificate comes from get: TLS 1.3, and 1.2 for clients without it, with
+// forward secrecy and authenticated encryption.
 func ServerConfig(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
 	return &tls.Config{
 		GetCertificate: get,
 		MinVersion:     tls.VersionTLS12,
-		CipherSuites: []uint16{ // of TLS 1.2; those of 1.3 cannot be chosen and are all good
+		CipherSuites: []uint16{ // of TLS 1.2; those of 1.3 are all secure and cannot be chosen
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,

@@ -15,30 +15,29 @@ import (
 	"time"
 )
 
-// retry is how long a running server waits before it tries again to renew its certificate.
+// retry is how long a running server waits after a failed renewal of its certificate.
 const retry = time.Hour
 
-// Dev is a development certificate authority and the server certificate it signed. All methods may be called concurrently by any
-// number of goroutines.
+// Dev is a development certificate authority and the server certificate it signed. Its methods are safe for concurrent use.
 type Dev struct {
 	dir  string
 	ca   authority
-	also []string // the names and addresses that the leaf is for in addition to localhost and loopback addresses
-	left string   // the host name the CA may not sign for; empty: none
+	also []string // the names and addresses of the leaf in addition to localhost and loopback addresses
+	left string   // the host name that the CA may not sign for; "" if there is none
 	now  func() time.Time
 
 	mu    sync.Mutex
 	leaf  *tls.Certificate
-	tried time.Time // when the leaf was last made again, or should have been
+	tried time.Time // time of the last attempt to renew the leaf
 }
 
-// OpenDev opens the development CA that is in dir and makes one if there is none; dir comes from [DevDir]. It has a
-// certificate ready for localhost, 127.0.0.1, ::1 and host, which is the machine's name; an empty or unusable host is
-// left out. Several processes may do this at the same time, for the first time too: they end up with one CA.
+// OpenDev opens the development CA in dir and creates one if there is none; dir is usually from [DevDir]. It makes sure that there
+// is a certificate for localhost, 127.0.0.1, ::1 and host, which is the machine's name; an empty or unusable host is left out.
+// Several processes may call it concurrently, even for the first time: they get the same CA.
 //
-// The certificate is also for the names and addresses that the CA was made for. A new CA is made for host and for also, which are
-// further names and addresses of this machine. An older one that may not sign for one of also is an [*Error]; so is a file that is
-// broken, or that others could have read.
+// The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for also, which
+// are further names and addresses of this machine. If an existing CA may not sign for one of also, the error is an [*Error]; so it
+// is if a file is damaged, or is readable by others.
 func OpenDev(dir, host string, also ...string) (*Dev, error) {
 	return openDev(dir, host, time.Now, also...)
 }
@@ -78,9 +77,8 @@ func openDev(dir, host string, now func() time.Time, also ...string) (*Dev, erro
 	return d, nil
 }
 
-// RenewDev throws away the CA in dir, key and all, and makes another one. Clients that trust the old one have to
-// trust the new one instead; a server that is running goes on with the old one until it is started again. The names are those of
-// [OpenDev].
+// RenewDev deletes the CA in dir, including its key, and creates another one. Clients that trust the old one have to trust the new
+// one instead; a running server continues with the old one until it is restarted. The names are those of [OpenDev].
 func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	if _, err := checkHosts(also); err != nil {
 		return nil, err
@@ -95,7 +93,7 @@ func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	}
 	d, err := OpenDev(dir, host, also...)
 	if err != nil {
-		// Better the old one than none. If another process has made one meanwhile this fails, and theirs stays.
+		// The old one is better than none. If another process has created one meanwhile, the rename fails, and that one stays.
 		return nil, errors.Join(err, ignoreMissing(os.Rename(old, dir)))
 	}
 	if err := os.RemoveAll(old); err != nil {
@@ -104,7 +102,7 @@ func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	return d, nil
 }
 
-// CAFile returns the file with the CA's certificate.
+// CAFile returns the path of the CA's certificate.
 func (d *Dev) CAFile() string { return CAFile(d.dir) }
 
 // CA returns the CA's certificate.
@@ -127,11 +125,11 @@ func (d *Dev) Names() []string {
 	return names
 }
 
-// Left returns the host name that the certificate should be for and is not, since the CA was made when the machine had
-// another one; empty when all is well. [RenewDev] helps.
+// Left returns the host name that the certificate lacks, because the CA was created when the machine had another name; "" if there
+// is none. [RenewDev] fixes that.
 func (d *Dev) Left() string { return d.left }
 
-// GetCertificate is for [tls.Config.GetCertificate]: a server that runs for months gets a fresh certificate in time.
+// GetCertificate is for [tls.Config.GetCertificate]: a server that runs for months gets a new certificate in time.
 func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -144,27 +142,27 @@ func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if err == nil {
 		d.leaf = leaf
 	}
-	return d.leaf, nil // when that failed, the old one: clients report that it has expired
+	return d.leaf, nil // if that failed, the old one: clients report that it has expired
 }
 
-// CAFile returns the file in dir with the CA's certificate, in PEM: what a client has to trust.
+// CAFile returns the path of the CA's certificate in dir, in PEM: the one that a client has to trust.
 func CAFile(dir string) string { return filepath.Join(dir, caFile) }
 
-// LeafFile returns the file in dir with the server's certificate and its key, in PEM.
+// LeafFile returns the path of the server's certificate and key in dir, in PEM.
 func LeafFile(dir string) string { return filepath.Join(dir, leafFile) }
 
-// DevCA returns the certificate of the development CA in dir, for a client that trusts it; it touches no key. Where
-// there is none yet the error is fs.ErrNotExist.
+// DevCA returns the certificate of the development CA in dir, for a client that trusts it; it reads no key. If there is none yet,
+// the error is fs.ErrNotExist.
 func DevCA(dir string) (*x509.Certificate, error) {
 	return readCertificate(filepath.Join(dir, caFile), renewHint)
 }
 
-// DevLeaf returns the server certificate in dir, as [DevCA] does the CA's.
+// DevLeaf returns the server certificate in dir. The errors are those of [DevCA].
 func DevLeaf(dir string) (*x509.Certificate, error) {
 	return readCertificate(filepath.Join(dir, leafFile), "remove that file: it is created again")
 }
 
-// ignoreMissing drops the error that says there was nothing.
+// ignoreMissing returns nil for fs.ErrNotExist, and err otherwise.
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -172,7 +170,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// usableHost returns a machine's name the way it is in a certificate, and nothing when it cannot stand there.
+// usableHost returns a machine's name as a certificate contains it, and "" if a certificate cannot contain it.
 func usableHost(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if host == "localhost" || len(host) > 253 || net.ParseIP(host) != nil {
@@ -191,7 +189,7 @@ func usableHost(host string) string {
 	return host
 }
 
-// checkHosts returns names and addresses the way they are compared, each once.
+// checkHosts normalizes names and addresses, and removes duplicates.
 func checkHosts(hosts []string) ([]string, error) {
 	var names []string
 	for _, h := range hosts {

@@ -1,9 +1,8 @@
-// Package certs is the TLS side of a server: where its certificates come from, which clients it admits, and how all of
-// that changes while it runs.
+// Package certs manages the TLS settings of a server: its certificates, the clients it admits, and changes of both while it runs.
 //
-// [Open] puts together what [Options] name: certificates in files, from a CA that speaks ACME, and of the development CA;
-// the authorities of clients; the secrets behind session tickets. [Provider.TLSConfig] is what a server listens with. The
-// files are watched: a change counts for the next handshake, and open connections do not notice.
+// [Open] combines what [Options] name: certificates in files, from a CA with ACME, and of the development CA; the CAs of clients;
+// the secrets for session tickets. [Provider.TLSConfig] is the configuration for a server's listener. The files are watched: a
+// change applies to the next handshake, and open connections are not affected.
 //
 //	p, err := certs.Open(certs.Options{
 //		Files:   []certs.Pair{{Cert: "/etc/tls/tls.crt", Key: "/etc/tls/tls.key"}},
@@ -12,22 +11,22 @@
 //	...
 //	server := &http.Server{TLSConfig: p.TLSConfig("h2", "http/1.1")}
 //
-// [OpenDev] gives a development certificate: a certificate authority made on first use, and a leaf for localhost and the
-// machine's host name that it signs and renews. [LoadFiles] reads a certificate and a key once. [ServerConfig] has the
-// settings of TLS that all of them share.
+// [OpenDev] provides a development certificate: a CA created on first use, and a leaf for localhost and the machine's host name
+// that it signs and renews. [LoadFiles] reads a certificate and a key once. [ServerConfig] has the TLS settings that all of them
+// share.
 //
-// Nothing in here logs. What goes wrong is an [*Error], which knows the file and the next step, or comes as an [Event].
+// The package does not log. Faults are returned as an [*Error] with the file and the next step, or reported as an [Event].
 //
-// # What a stolen development CA is worth
+// # The risk of a stolen development CA
 //
-// People install the development CA where their browser looks, so a thief of its key can pose as another server to
-// that browser. Three things bound the damage. The key stays in a file that only its owner may read, in a directory
-// that only its owner may enter, and nothing here sends it anywhere. Every machine makes a CA of its own. And the
-// certificate carries critical name constraints (RFC 5280 §4.2.1.10): a verifier believes it about localhost, names
-// below it, the host name of the machine, loopback addresses, and the names and addresses that [OpenDev] was asked for when
-// the CA was made, and about nothing else on the internet; it may sign server certificates only, and no further CA.
+// Users install the development CA in the trust store of their browser, so the thief of its key can impersonate other servers to
+// that browser. Three measures limit the damage. The key is in a file that only its owner may read, in a directory that only its
+// owner may enter, and this package never sends it anywhere. Every machine has a CA of its own. And the certificate has critical
+// name constraints (RFC 5280 §4.2.1.10): a verifier accepts it only for localhost, names below it, the host name of the machine,
+// loopback addresses, and the names and addresses passed to [OpenDev] when the CA was created; it may sign only server
+// certificates, and no further CA.
 //
-// Those names are single addresses, not the networks around them, though an address changes when a machine moves: with a
-// network such as 192.168.0.0/16 a thief could pose as every server that the phone meets in any home or office. What a CA
-// may sign for is in the certificate that clients trust, so more names need another CA, which they have to trust anew.
+// The addresses are single addresses rather than networks, although an address changes when a machine moves: with a network such as
+// 192.168.0.0/16 a thief could impersonate every server that the user's phone connects to in any home or office. The constraints
+// are in the certificate that clients trust, so more names require another CA, which the clients have to trust again.
 package certs

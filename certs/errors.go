@@ -6,14 +6,14 @@ import (
 	"os"
 )
 
-// Error says what is in the way, and what to do about it.
+// Error describes a fault, and what to do about it.
 type Error struct {
-	Path string // the file or directory; for ACME the host that the certificate is for; or which of the options
+	Path string // the file or directory; for ACME the host of the certificate; or the name of an option
 	Err  error  // what is wrong with it
-	Hint string // the next step, a sentence without a full stop; may be empty
+	Hint string // the next step, a sentence without a full stop; may be ""
 }
 
-// Error names the file and what is wrong with it. The hint is not in it: it is for the program to show.
+// Error returns the path and what is wrong with it. It does not include the hint, which the program can show separately.
 func (e *Error) Error() string { return e.Path + ": " + e.Err.Error() }
 
 // Unwrap returns e.Err.
@@ -22,7 +22,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // NextStep returns e.Hint.
 func (e *Error) NextStep() string { return e.Hint }
 
-// cause takes the path off an error of package os: an [Error] names it already.
+// cause removes the path from an error of package os, because an [Error] contains it already.
 func cause(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError

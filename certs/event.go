@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// Event says what happened to something that a [Provider] serves from.
+// Event is a change, or a failed change, of what a [Provider] serves.
 type Event struct {
 	Kind EventKind // loaded, recovered or failed
-	What Subject   // what it is about
-	Path string    // the file, or the host that ACME got a certificate for
+	What Subject   // what it concerns
+	Path string    // the file, or the host of a certificate from ACME
 
-	// New and Old are the certificates that came into use and went out of it. They are nil where What is not a
-	// certificate, or there is none. They are the same after EventRecovered.
+	// New and Old are the certificate that is used from now on, and the one that it replaces. They are nil if What is not a
+	// certificate, or there is none. After EventRecovered they are the same.
 	New, Old *x509.Certificate
 
-	// Err is why nothing was loaded: an [*Error], mostly. What was in use before still is.
+	// Err is the reason why nothing was loaded, usually an [*Error]. What was in use before remains in use.
 	Err error
 }
 
-// EventKind says what kind of event an [Event] is.
+// EventKind is the kind of an [Event].
 type EventKind string
 
 // The kinds of events.
 const (
-	EventLoaded    EventKind = "loaded"    // something new is in use for new handshakes
-	EventRecovered EventKind = "recovered" // what failed to load is what it was before: nothing has changed
-	EventFailed    EventKind = "failed"    // something could not be loaded; what was in use stays
+	EventLoaded    EventKind = "loaded"    // new content is in use for new handshakes
+	EventRecovered EventKind = "recovered" // content that failed to load is again the same as that in use
+	EventFailed    EventKind = "failed"    // content could not be loaded; the previous content remains in use
 )
 
-// Subject says what an [Event] is about.
+// Subject is what an [Event] concerns.
 type Subject string
 
 // The subjects of events.
@@ -40,15 +40,15 @@ const (
 	SubjectCertificate Subject = "certificate"
 	SubjectClientCAs   Subject = "client CAs"
 	SubjectTickets     Subject = "ticket keys"
-	SubjectWatch       Subject = "watch" // the files cannot be watched: they are looked at now and then instead
+	SubjectWatch       Subject = "watch" // the files cannot be watched: they are only polled
 )
 
-// String says it in a line, for a log: without a hint, and with nothing that is secret.
+// String formats the event as a line for a log: without a hint, and without secrets.
 func (e Event) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: ", e.What, e.Kind)
 	if _, ok := errors.AsType[*Error](e.Err); ok {
-		b.WriteString(e.Err.Error()) // which names the path
+		b.WriteString(e.Err.Error()) // the error contains the path
 		return b.String()
 	}
 	b.WriteString(e.Path)
@@ -64,15 +64,15 @@ func (e Event) String() string {
 	return b.String()
 }
 
-// Info is what is known about one certificate in use.
+// Info describes one certificate in use.
 type Info struct {
-	Source Source            // where it came from
+	Source Source            // where it is from
 	Path   string            // the file of the certificate; for ACME its host
-	Cert   *x509.Certificate // nil: ACME has not got it yet
-	Err    error             // why the last attempt to get a newer one failed; nil when it did not
+	Cert   *x509.Certificate // nil means ACME has not obtained it yet
+	Err    error             // why the last attempt to obtain a newer one failed; nil if it did not
 }
 
-// Source says where a certificate came from.
+// Source is where a certificate is from.
 type Source string
 
 // The sources of certificates.

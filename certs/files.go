@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/internal/freename"
 )
 
-// LoadFiles reads a certificate, with the chain above it, and its private key, both in PEM. The two may be one file. The
-// errors are [*Error] and name the file that is to blame. A server that is to notice changes uses [Open].
+// LoadFiles reads a certificate, with its chain, and its private key, both in PEM. The two may be in one file. The errors are of
+// type [*Error] and name the file at fault. For a server that has to notice changes, use [Open].
 func LoadFiles(certFile, keyFile string) (*tls.Certificate, error) {
 	certPEM, err := readFile(certFile)
 	if err != nil {
@@ -25,7 +25,7 @@ func LoadFiles(certFile, keyFile string) (*tls.Certificate, error) {
 	return parsePair(certFile, certPEM, keyFile, keyPEM)
 }
 
-// parsePair makes a certificate of what two files hold.
+// parsePair parses the contents of two files as a certificate and its key.
 func parsePair(certFile string, certPEM []byte, keyFile string, keyPEM []byte) (*tls.Certificate, error) {
 	if err := checkPEM(certFile, certPEM, "CERTIFICATE", "a certificate"); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func parsePair(certFile string, certPEM []byte, keyFile string, keyPEM []byte) (
 	return nil, &Error{certFile, fmt.Errorf("holds a broken certificate: %w", err), "write the file again"}
 }
 
-// checkPEM makes sure that a file is whole and has a block in it whose type ends in kind.
+// checkPEM checks that a file is complete and contains a block whose type ends in kind.
 func checkPEM(path string, rest []byte, kind, what string) error {
 	found, encrypted := false, false
 	for {
@@ -61,7 +61,7 @@ func checkPEM(path string, rest []byte, kind, what string) error {
 		}
 	}
 	switch {
-	case bytes.Contains(rest, []byte("-----BEGIN ")): // and no end: without this a chain would lack its last certificates
+	case bytes.Contains(rest, []byte("-----BEGIN ")): // without an end: otherwise a truncated chain would be accepted
 		return &Error{path, errors.New("ends in the middle of a PEM block"), "write the file again"}
 	case found:
 		return nil

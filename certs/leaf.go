@@ -18,11 +18,11 @@ import (
 
 const (
 	leafLife   = 90 * 24 * time.Hour
-	leafMargin = 30 * 24 * time.Hour // with less than that left it is made again
+	leafMargin = 30 * 24 * time.Hour // with less time left it is renewed
 )
 
-// openLeaf returns the server certificate that is in d.dir if it is still good, and else makes one. Only what it reads
-// from d must be set; it touches no lock.
+// openLeaf returns the server certificate in d.dir if it is still good, and otherwise creates one. It needs only the fields of d
+// that it reads, and no lock.
 func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	path := filepath.Join(d.dir, leafFile)
 	pemBytes, err := readPrivate(path, "remove that file: it is created again")
@@ -42,8 +42,8 @@ func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	return &leaf, nil
 }
 
-// good reports whether a leaf is for the names we want, from the CA we have, and not near its end. It may be for more, since processes
-// with other names share it.
+// good reports whether a leaf is for the required names, from the present CA, and not about to expire. It may be for more names,
+// because processes with other names share it.
 func (d *Dev) good(leaf *x509.Certificate) bool {
 	dns, ips := d.wanted()
 	for _, ip := range ips {
@@ -64,7 +64,7 @@ func fresh(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore) && now.Before(leaf.NotAfter.Add(-leafMargin))
 }
 
-// wanted returns what the leaf is for.
+// wanted returns the names and addresses for the leaf.
 func (d *Dev) wanted() (names []string, ips []net.IP) {
 	names, ips = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	for _, name := range d.also {
@@ -77,7 +77,7 @@ func (d *Dev) wanted() (names []string, ips []net.IP) {
 	return names, ips
 }
 
-// newLeaf makes a server certificate and puts it into the file at path, in one step for its readers.
+// newLeaf creates a server certificate and writes it to path, atomically for readers.
 func (d *Dev) newLeaf(path string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

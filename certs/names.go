@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// nameIndex finds the certificates for a host. Those that were added first come first.
+// nameIndex finds the certificates for a host, in the order in which they were added.
 type nameIndex struct {
 	first *tls.Certificate              // the default; nil if there is no certificate
-	exact map[string][]*tls.Certificate // names, and addresses in their usual form
+	exact map[string][]*tls.Certificate // by name, or by address in its usual form
 	wild  map[string][]*tls.Certificate // "*.example.com" as "example.com"
 }
 
@@ -34,10 +34,10 @@ func (x *nameIndex) add(cert *tls.Certificate) {
 	}
 }
 
-// named returns the certificates that are for this very name.
+// named returns the certificates for exactly this name.
 func (x *nameIndex) named(host string) []*tls.Certificate { return x.exact[host] }
 
-// below returns those that are for every name beside this one: a wildcard is for one label (RFC 9525 §6.3).
+// below returns the wildcard certificates for the name: a wildcard covers one label (RFC 9525 §6.3).
 func (x *nameIndex) below(host string) []*tls.Certificate {
 	label, domain, ok := strings.Cut(host, ".")
 	if !ok || label == "" {
@@ -46,14 +46,15 @@ func (x *nameIndex) below(host string) []*tls.Certificate {
 	return x.wild[domain]
 }
 
-// certificate answers a handshake: exact names before wildcards, and files before ACME before the development CA.
+// certificate returns the certificate for a handshake: exact names have priority over wildcards, and files over ACME over the
+// development CA.
 //
-// It returns no certificate and no error to refuse the client: that is how crypto/tls comes to say unrecognized_name.
+// To refuse a client it returns neither a certificate nor an error: then crypto/tls sends unrecognized_name.
 func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s, dev := p.state.Load(), p.opts.Dev
 	host := plainHost(hello.ServerName)
 	if host == "" && hello.Conn != nil {
-		// A client that connects to an address names no host (RFC 6066 §3). There may be a certificate for the address.
+		// A client that connects to an address sends no host name (RFC 6066 §3). There may be a certificate for the address.
 		host = addressOf(hello.Conn.LocalAddr())
 	}
 	if pairs := s.names.named(host); pairs != nil {
@@ -76,10 +77,10 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	case dev != nil:
 		return dev.GetCertificate(hello)
 	}
-	return nil, nil // ACME alone: its certificates are for their hosts
+	return nil, nil // only ACME: its certificates are only for their hosts
 }
 
-// addressOf returns an IP address in its usual form, whatever kind of connection has it; "" when there is none.
+// addressOf returns the IP address of any kind of address in its usual form, "" if there is none.
 func addressOf(a net.Addr) string {
 	if a == nil {
 		return ""
@@ -91,7 +92,7 @@ func addressOf(a net.Addr) string {
 	return addr.Addr().Unmap().WithZone("").String()
 }
 
-// usable returns the first certificate whose key this client can verify, or the first one.
+// usable returns the first certificate whose key type this client supports, otherwise the first one.
 func usable(pairs []*tls.Certificate, hello *tls.ClientHelloInfo) *tls.Certificate {
 	if len(pairs) > 1 {
 		for _, pair := range pairs {
@@ -103,10 +104,10 @@ func usable(pairs []*tls.Certificate, hello *tls.ClientHelloInfo) *tls.Certifica
 	return pairs[0]
 }
 
-// plainHost returns a host's name in the form that is compared.
+// plainHost normalizes a host name for comparisons.
 func plainHost(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// hostError is about a host that a certificate was to be got for.
+// hostError returns an error about a host in the options for ACME.
 func hostError(host, format string, args ...any) *Error {
 	return &Error{Path: host, Err: fmt.Errorf(format, args...)}
 }

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// part is something that is loaded from files, as a whole or not at all.
+// part is content that is loaded from files, either completely or not at all.
 type part struct {
 	subject Subject
 	paths   []string
 	parse   func(contents [][]byte) (use func(*state), leaf *x509.Certificate, err error)
 
-	seen  [sha256.Size]byte // what the files held when they were last looked at
-	again time.Time         // when to look at the same once more; zero: when it changes
-	err   error             // why that could not be used; nil if it is in use
-	use   func(*state)      // adds what is in use to a state; nil means nothing ever was
+	seen  [sha256.Size]byte // digest of the files when they were last read
+	again time.Time         // when to use the same content again; zero means only when it changes
+	err   error             // why the last content cannot be used; nil if it is in use
+	use   func(*state)      // adds the content in use to a state; nil means there has been none yet
 	leaf  *x509.Certificate // the certificate in use, if it is one
 }
 
-// newParts returns what the options name in files, in their order, not yet read.
+// newParts returns the parts for the files in the options, in order, not yet read.
 func newParts(o *Options) []*part {
 	var parts []*part
 	for _, pair := range o.Files {
@@ -59,10 +59,10 @@ func newParts(o *Options) []*part {
 	return parts
 }
 
-// maxFile bounds what is read of one file: a bundle of all authorities of a system has less than 300 KiB.
+// maxFile limits what is read of one file: a bundle of all CAs of a system has less than 300 KiB.
 const maxFile = 4 << 20
 
-// look reads the files and takes over what they hold, if that has changed and is good. It returns what there is to tell.
+// look reads the files and uses their content if it has changed and is valid. It returns the event to report.
 func (p *part) look(now time.Time) (Event, bool) {
 	contents, digest, err := p.read()
 	if digest == p.seen && (p.again.IsZero() || now.Before(p.again)) {
@@ -92,7 +92,7 @@ func (p *part) look(now time.Time) (Event, bool) {
 	return event, true
 }
 
-// read returns what the files hold, and a digest of it that also tells how reading failed.
+// read returns the contents of the files, and a digest of them that also covers errors.
 func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 	h := sha256.New()
 	var failed error
@@ -114,7 +114,7 @@ func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 	return contents, [sha256.Size]byte(h.Sum(nil)), failed
 }
 
-// worse refuses a certificate that clients would refuse, as long as the one in use is better.
+// worse refuses a certificate that clients would reject, while the one in use is better.
 func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
 	if leaf == nil || p.leaf == nil || valid(leaf) || !valid(p.leaf) {
@@ -129,7 +129,7 @@ func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 		leaf.NotBefore.UTC().Format(time.RFC3339)), "check this machine's clock; the current certificate stays in use until then"}
 }
 
-// readFile reads a file whose size is bounded.
+// readFile reads a file of limited size.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().IsRegular() && info.Size() > maxFile {
@@ -150,7 +150,7 @@ func readFile(path string) ([]byte, error) {
 	return nil, &Error{path, cause(err), "give the path of a PEM file"}
 }
 
-// parseAuthorities reads certificates of authorities, all of which must be good.
+// parseAuthorities parses CA certificates, all of which must be valid.
 func parseAuthorities(paths []string, contents [][]byte) (*x509.CertPool, error) {
 	const hint = "give the path of a file with the certificates of authorities, in PEM"
 	pool := x509.NewCertPool()

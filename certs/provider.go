@@ -14,20 +14,19 @@ import (
 	"github.com/handfast/handfast/internal/watch"
 )
 
-// Provider serves TLS from files, a CA that speaks ACME and the development CA, and admits the clients that it is configured
-// to. What it serves from may change at any time: every new handshake uses what is there then, and nothing happens to
-// connections that are open. A file that is broken, half written or gone changes nothing; it is reported, and looked at
-// again when it changes.
+// Provider serves TLS with certificates from files, a CA with ACME and the development CA, and admits the configured clients. The
+// content may change at any time: every new handshake uses the current content, and open connections are not affected. A file that
+// is damaged, incomplete or missing changes nothing; it is reported, and read again when it changes.
 //
-// Files are watched through the directories that lead to them, so that it does not matter how one is replaced: written
-// over, renamed over, or by turning a symbolic link to another directory, as Kubernetes does with secrets. All methods
-// may be called concurrently by any number of goroutines.
+// Files are watched through the directories that lead to them, so that it does not matter how a file is replaced: overwritten,
+// renamed over, or by pointing a symbolic link to another directory, as Kubernetes does with secrets. The methods are safe for
+// concurrent use.
 type Provider struct {
 	opts  Options
 	acme  *acmeSource // nil means no ACME
 	state atomic.Pointer[state]
 
-	loading sync.Mutex // guards what follows and the order of events; state is stored with it held
+	loading sync.Mutex // guards the following fields and the order of events; state is stored with it held
 	parts   []*part
 
 	alive   context.Context //nolint:containedctx // ends when Close is called
@@ -35,22 +34,22 @@ type Provider struct {
 	running sync.WaitGroup
 }
 
-// state is all that a handshake needs of what was loaded. It never changes: a new one takes its place.
+// state is the loaded content that a handshake needs. It is immutable: changes replace it.
 type state struct {
 	names   nameIndex
 	clients *x509.CertPool
 	secrets [][]byte // from the ticket file; nil if there is none
 }
 
-// Open loads everything that the options name, and begins to watch it. Every fault is an [*Error]. ACME begins with
-// [Provider.Start]. Close ends it all.
+// Open loads everything that the options name, and starts to watch it. Every error is an [*Error]. ACME starts with
+// [Provider.Start]. Close stops everything.
 func Open(opts Options) (*Provider, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	p := &Provider{opts: opts, parts: newParts(&opts)}
 	p.alive, p.stop = context.WithCancel(context.Background())
-	ways, unwatched := p.ways() // before they are read, so that no change falls in between
+	ways, unwatched := p.ways() // watched before they are read, so that no change is missed
 	for _, part := range p.parts {
 		if part.look(opts.now()); part.err != nil {
 			p.stop()
@@ -77,7 +76,7 @@ func Open(opts Options) (*Provider, error) {
 	return p, nil
 }
 
-// ways begins to watch the files of all parts. The error is that they are only looked at now and then.
+// ways starts to watch the files of all parts. The error means that they can only be polled.
 func (p *Provider) ways() (*watch.Files, error) {
 	var paths []string
 	for _, part := range p.parts {
@@ -94,18 +93,17 @@ func (p *Provider) ways() (*watch.Files, error) {
 	return ways, err
 }
 
-// Start begins to get certificates by ACME; call it when the listeners accept connections, since the CA makes some to
-// see whose host it is. Without ACME, and when called again, it does nothing.
+// Start starts to obtain certificates with ACME. Call it when the listeners accept connections, because the CA connects to them to
+// validate the hosts. Without ACME, and in later calls, it does nothing.
 func (p *Provider) Start() {
 	if p.acme != nil {
 		p.acme.start(&p.running)
 	}
 }
 
-// TLSConfig returns the settings for a server that speaks the given application protocols (ALPN, RFC 7301), such as
-// "http/1.1"; with none it negotiates none. What net/http adds to NextProtos by itself has no effect: name all of them.
-// After Close the configuration keeps working with the last loaded certificates. It must not be modified; modify a clone
-// instead.
+// TLSConfig returns the configuration for a server with the given application protocols (ALPN, RFC 7301), such as "http/1.1";
+// without any it does not negotiate one. Protocols that net/http adds to NextProtos have no effect: list all of them. After Close
+// the configuration still works with the last loaded certificates. It must not be modified; modify a clone instead.
 func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	base := ServerConfig(p.certificate)
 	base.MinVersion = p.opts.MinVersion
@@ -136,7 +134,7 @@ func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	}
 
 	outer := prepare().Clone()
-	// Where there is no ticket file, crypto/tls makes keys for the outer configuration, and its callback's inherits them.
+	// Without a ticket file, crypto/tls makes keys for the outer configuration, and the callback's configuration inherits them.
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if p.acme != nil && isChallenge(hello) {
 			return p.acme.challenges, nil
@@ -149,9 +147,9 @@ func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	return outer
 }
 
-// HTTPHandler answers the CA's questions (HTTP-01, RFC 8555 §8.3) and hands everything else to next; nil means 404. It
-// belongs on a listener without TLS which the CA reaches at port 80. Mount it before Start: without it only TLS-ALPN-01
-// is tried, which the TLS listener answers by itself when the CA reaches it at port 443.
+// HTTPHandler answers the CA's challenge requests (HTTP-01, RFC 8555 §8.3) and passes all others to next; nil means 404. It is for
+// a listener without TLS that the CA reaches at port 80. Mount it before Start: without it only TLS-ALPN-01 is tried, which the TLS
+// listener answers by itself if the CA reaches it at port 443.
 func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.NotFoundHandler()
@@ -162,8 +160,8 @@ func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 	return p.acme.manager.HTTPHandler(next)
 }
 
-// Reload looks at all files now, and makes a failed attempt to get a certificate by ACME be repeated soon. It returns
-// what is wrong with the files; what was in use stays in use then. OnEvent gets changes as ever.
+// Reload checks all files now, and has failed ACME attempts repeated soon. It returns the faults of the files; the previous content
+// then remains in use. OnEvent gets changes as usual.
 func (p *Provider) Reload() error {
 	if p.acme != nil {
 		p.acme.again()
@@ -171,7 +169,7 @@ func (p *Provider) Reload() error {
 	return p.look()
 }
 
-// Certificates returns what is in use, in the order of the options. The slice is the caller's.
+// Certificates returns the certificates in use, in the order of the options. The caller owns the slice.
 func (p *Provider) Certificates() []Info {
 	var all []Info
 	p.loading.Lock()
@@ -190,10 +188,10 @@ func (p *Provider) Certificates() []Info {
 	return all
 }
 
-// Close ends the watch and the work for ACME, and waits for it, at most 5 seconds for an answer of the CA. Further calls
-// do nothing. Servers that use the TLS configuration go on with what was loaded last.
+// Close stops watching files and ACME, and waits for both, for a response of the CA at most 5 seconds. Further calls do nothing.
+// Servers that use the TLS configuration continue with the last loaded certificates.
 //
-// A timer of package autocert for each certificate stays until the process ends; it reaches neither the CA nor the cache.
+// A timer of package autocert for each certificate remains until the process ends; it reaches neither the CA nor the cache.
 func (p *Provider) Close() {
 	p.stop()
 	if p.acme != nil {
@@ -214,7 +212,7 @@ func (p *Provider) Close() {
 
 const closeWait = 5 * time.Second
 
-// look reads what has changed, and puts it in use if it is good.
+// look loads changed files, and uses their content if it is valid.
 func (p *Provider) look() error {
 	p.loading.Lock()
 	defer p.loading.Unlock()
@@ -233,7 +231,7 @@ func (p *Provider) look() error {
 		p.state.Store(newState(p.parts))
 	}
 	for _, event := range events {
-		p.tellLocked(event) // after it is true
+		p.tellLocked(event) // only after the new state is in use
 	}
 	return errors.Join(faults...)
 }

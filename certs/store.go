@@ -12,8 +12,7 @@ import (
 	"runtime"
 )
 
-// checkDir makes sure that only its owner can look into a directory. The error is fs.ErrNotExist as well when the
-// directory is there and empty.
+// checkDir checks that only its owner can read a directory. The error is fs.ErrNotExist also if the directory is empty.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,7 +39,7 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// readPrivate reads a file that holds a key. It refuses one that others can read or write: they may have.
+// readPrivate reads a file with a key. It refuses a file that others can read or write, because they may already have done so.
 func readPrivate(path, hint string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +48,7 @@ func readPrivate(path, hint string) ([]byte, error) {
 	if err != nil {
 		return nil, &Error{path, cause(err), "check who owns it"}
 	}
-	// Windows has no such bits; there the directory below the user's profile is private.
+	// Windows has no such bits; there the directory in the user's profile is private.
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		err := fmt.Errorf("other users can read this key: its mode is %#o", info.Mode().Perm())
 		return nil, &Error{path, err, hint}
@@ -82,7 +81,7 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// readCertificate reads the first certificate in a file. Where there is no file the error is fs.ErrNotExist too.
+// readCertificate reads the first certificate in a file. If there is no file, the error is fs.ErrNotExist too.
 func readCertificate(path, hint string) (*x509.Certificate, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -116,7 +115,7 @@ func encodeKey(key *ecdsa.PrivateKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// replaceFile puts a private file in the place of another one, so that a reader sees the old or the new one, whole.
+// replaceFile replaces a private file atomically, so that readers see either the old or the new content.
 func replaceFile(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // its mode is 0600
 	if err != nil {
@@ -135,7 +134,7 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// writeFile writes a file and has it on the disk before it returns, so that a rename never shows a half of it.
+// writeFile writes a file and syncs it to disk before it returns, so that after a rename the file is always complete.
 func writeFile(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {

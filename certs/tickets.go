@@ -19,22 +19,22 @@ const (
 	maxSecrets = 8  // lines of the file
 )
 
-// ticketPeriod returns the number of the window that a time is in. All nodes whose clocks agree have the same.
+// ticketPeriod returns the number of the window that a time is in. It is the same on all nodes whose clocks agree.
 func ticketPeriod(now time.Time) int64 { return now.Unix() / int64(ticketWindow/time.Second) }
 
-// TicketKeys is what nodes with the same ticket file agree on without talking to each other. The file holds one or more
-// secrets, a line each: at least 32 random bytes in base64, such as "openssl rand -base64 32" prints. Empty lines and
-// those that begin with # do not count. The keys for a time are derived from it (HKDF with SHA-256, RFC 5869): every 12
-// hours since 1970 have a key of their own for each secret.
+// TicketKeys returns the session ticket keys for a ticket file. Nodes with the same file get the same keys without communicating.
+// The file contains one or more secrets, one per line: at least 32 random bytes in base64, such as the output of "openssl rand
+// -base64 32". Empty lines and those that begin with # are ignored. The keys are derived from the secrets and the time (HKDF with
+// SHA-256, RFC 5869): each secret has one key for every 12 hours since 1970.
 //
-// The first secret's key of the current window encrypts new tickets; the keys of the windows before and after it, and
-// those of the other secrets, are good for tickets that clients bring back. So a session can be resumed for 12 to 24
-// hours, and nodes whose clocks differ still understand each other.
+// The first secret's key of the current window encrypts new tickets; the keys of the windows before and after it, and those of the
+// other secrets, decrypt tickets of returning clients. So a session can be resumed for 12 to 24 hours, and small clock differences
+// between nodes do not matter.
 //
-// To replace a secret without losing sessions, add the new one as the second line on all nodes; then make it the first
-// one; a day later take the old one out. Only that last step makes old tickets worthless to a thief: a thief who has a
-// secret can derive the keys of all times, and read the sessions of TLS 1.2 that he recorded and that were resumed.
-// Those of TLS 1.3 stay closed to him, since every resumption there has a key exchange of its own.
+// To replace a secret without losing sessions, add the new one as the second line on all nodes; then move it to the first line; a
+// day later remove the old one. Only that last step makes old tickets useless to a thief: with a secret, the keys of all times can
+// be derived, and recorded TLS 1.2 sessions that were resumed can be decrypted. TLS 1.3 sessions cannot, because every resumption
+// has a key exchange of its own.
 //
 // The first of the keys encrypts. They are for [tls.Config.SetSessionTicketKeys].
 func TicketKeys(file []byte, now time.Time) ([][32]byte, error) {
@@ -53,7 +53,7 @@ func ticketKeys(secrets [][]byte, now time.Time) [][32]byte {
 			info := "handfast session ticket key 1, window " + strconv.FormatInt(ticketPeriod(now)+step, 10)
 			key, err := hkdf.Key(sha256.New, secret, nil, info, 32)
 			if err != nil {
-				panic("hkdf: " + err.Error()) // it fails for keys longer than 8 KB
+				panic("hkdf: " + err.Error()) // only fails for keys longer than 8 KB
 			}
 			keys = append(keys, [32]byte(key))
 		}
@@ -61,7 +61,7 @@ func ticketKeys(secrets [][]byte, now time.Time) [][32]byte {
 	return keys
 }
 
-// parseSecrets reads a ticket file. Its errors show nothing of what is in it.
+// parseSecrets parses a ticket file. Its errors contain no part of its content.
 func parseSecrets(path string, content []byte) ([][]byte, error) {
 	const hint = "write one line of 32 random bytes in base64, the same on all nodes: openssl rand -base64 32"
 	var secrets [][]byte

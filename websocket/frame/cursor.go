@@ -1,23 +1,22 @@
 package frame
 
-// Cursor follows the boundaries of frames in a stream whose bytes pass by, such as through a tunnel that copies them
-// unchanged. The zero value is at the beginning of a stream, between two frames. It keeps no payload and changes nothing;
-// all that it remembers is a header that was cut.
+// Cursor follows the frame boundaries in a stream that passes by, such as a tunnel that copies bytes unchanged. The zero value is
+// at the beginning of a stream, between two frames. It keeps no payload and changes nothing; it stores only an incomplete header.
 //
-// It serves to find the places where a frame of one's own can be put in between: see [Cursor.Between].
+// It finds the places where another frame can be inserted: see [Cursor.Between].
 type Cursor struct {
-	head  [MaxHeader]byte // the header under way
-	nhead uint8           // bytes of it that have passed
-	bad   bool            // they are not a header: no boundary is known behind them
-	left  int64           // payload bytes of the frame under way that have not passed
-	h     Header          // of the frame under way, or the last one
+	head  [MaxHeader]byte // the current header
+	nhead uint8           // number of its bytes so far
+	bad   bool            // they are not a valid header: no boundary is known after them
+	left  int64           // remaining payload bytes of the current frame
+	h     Header          // of the current frame, or the last one
 }
 
-// Next takes bytes of b up to the end of a frame's header, or of its payload, whichever comes first, and returns how many
-// that are: 0 only for an empty b. Started means that they complete a header, which Header then returns; when its
-// Length is 0, the frame is complete with it. Call it again with the rest.
+// Next consumes bytes of b up to the end of a frame's header, or of its payload, whichever comes first, and returns their number: 0
+// only if b is empty. started means that they complete a header, which Header then returns; if its Length is 0, the frame is
+// complete too. Call Next again with the rest.
 //
-// The error is that of [Parse], for a length that RFC 6455 §5.2 forbids. It is final: behind it no boundary can be known.
+// The error is that of [Parse], for a length that RFC 6455 §5.2 forbids. It is permanent: no boundary can be known after it.
 func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
 	if c.bad {
 		return 0, false, c.err()
@@ -42,7 +41,7 @@ func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
 	return size - was, true, nil
 }
 
-// Pass takes all of b, and stops counting at a length that RFC 6455 §5.2 forbids, with the error of [Cursor.Next].
+// Pass consumes all of b. At a length that RFC 6455 §5.2 forbids it stops, with the error of [Cursor.Next].
 func (c *Cursor) Pass(b []byte) error {
 	for len(b) > 0 {
 		n, _, err := c.Next(b)
@@ -54,7 +53,8 @@ func (c *Cursor) Pass(b []byte) error {
 	return c.err()
 }
 
-// err returns the error of the header that is not valid. Its bytes are kept in place of the error, which takes more memory.
+// err returns the error of the invalid header. The Cursor keeps the bytes of the header in place of the error, which would take
+// more memory.
 func (c *Cursor) err() error {
 	if !c.bad {
 		return nil
@@ -63,8 +63,8 @@ func (c *Cursor) err() error {
 	return err
 }
 
-// Boundary returns how many bytes at the beginning of b belong to the frame under way: behind them lies the boundary
-// between two frames. It is 0 between frames, and len(b) when the frame does not end in b. The Cursor stays where it is.
+// Boundary returns the number of bytes at the beginning of b that belong to the current frame: the boundary between two frames
+// follows them. It is 0 between frames, and len(b) if the frame does not end in b. The Cursor does not move.
 func (c *Cursor) Boundary(b []byte) (int, error) {
 	ahead, n := *c, 0
 	for !ahead.Between() && n < len(b) {
@@ -77,9 +77,9 @@ func (c *Cursor) Boundary(b []byte) (int, error) {
 	return n, ahead.err()
 }
 
-// Between reports whether the bytes that have passed end where a frame does, or none has passed: the only places where a
-// frame can be put in. Of control frames any may be, even between the fragments of a message (RFC 6455 §5.4).
+// Between reports whether the stream is between two frames, or at its beginning: the only places where a frame can be inserted.
+// Control frames may also be inserted between the fragments of a message (RFC 6455 §5.4).
 func (c *Cursor) Between() bool { return c.nhead == 0 && c.left == 0 }
 
-// Header returns the header of the frame under way once it is complete, and of the last frame between two.
+// Header returns the header of the current frame if it is complete, and between two frames that of the last one.
 func (c *Cursor) Header() Header { return c.h }

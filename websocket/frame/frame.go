@@ -1,6 +1,5 @@
-// Package frame encodes and decodes WebSocket frame headers and masks payloads, as RFC 6455 section 5.2 and 5.3 lay
-// them down. It is pure: no I/O, no state, no rule beyond the wire format. What a peer may send when is decided a layer
-// above.
+// Package frame encodes and decodes WebSocket frame headers and masks payloads, as specified in RFC 6455 sections 5.2 and 5.3. It
+// has no I/O, no state, and no rules beyond the wire format. What a peer may send at a given time is decided by a higher layer.
 package frame
 
 import (
@@ -8,7 +7,7 @@ import (
 	"errors"
 )
 
-// Opcode says what a frame carries (RFC 6455 §5.2).
+// Opcode is the type of a frame (RFC 6455 §5.2).
 type Opcode uint8
 
 // The opcodes that RFC 6455 §11.8 registers. 3 to 7 and 11 to 15 are reserved.
@@ -24,10 +23,10 @@ const (
 // Control reports whether o is a control opcode: the top bit is set (RFC 6455 §5.5).
 func (o Opcode) Control() bool { return o&0x8 != 0 }
 
-// Reserved reports whether o is one of the opcodes that no RFC has given a meaning.
+// Reserved reports whether o is one of the opcodes to which no RFC has given a meaning.
 func (o Opcode) Reserved() bool { return o&0x7 > 2 }
 
-// String returns the RFC's name for o.
+// String returns the name of o in the RFC.
 func (o Opcode) String() string {
 	switch o {
 	case Continuation:
@@ -46,7 +45,7 @@ func (o Opcode) String() string {
 	return "reserved"
 }
 
-// The reserved bits as Header.RSV holds them.
+// The reserved bits in Header.RSV.
 const (
 	RSV1 uint8 = 0x40
 	RSV2 uint8 = 0x20
@@ -56,26 +55,26 @@ const (
 // MaxHeader is the length in bytes of the longest header: 2, an 8-byte length, a 4-byte key.
 const MaxHeader = 14
 
-// MaxControlPayload is the most bytes a control frame may carry (RFC 6455 §5.5).
+// MaxControlPayload is the maximum payload of a control frame in bytes (RFC 6455 §5.5).
 const MaxControlPayload = 125
 
-// Header is one frame's header.
+// Header is the header of a frame.
 type Header struct {
 	Fin    bool    // the last frame of a message
 	RSV    uint8   // any of RSV1, RSV2 and RSV3
-	Opcode Opcode  // what the frame carries
+	Opcode Opcode  // the type of the frame
 	Masked bool    // a key follows, and the payload is masked with it
 	Key    [4]byte // the masking key; zero unless Masked
 	Length int64   // payload bytes; never negative
 }
 
-// The ways in which a payload length can be malformed (RFC 6455 §5.2).
+// The errors of a malformed payload length (RFC 6455 §5.2).
 var (
 	ErrLengthTopBit     = errors.New("frame: the most significant bit of a 64-bit payload length is set")
 	ErrLengthNotMinimal = errors.New("frame: a payload length is not encoded in the minimal number of bytes")
 )
 
-// Size returns the length in bytes of a header whose second byte is b1: that byte alone says it.
+// Size returns the length in bytes of a header whose second byte is b1, which alone determines it.
 func Size(b1 byte) int {
 	n := 2
 	switch b1 & 0x7F {
@@ -90,8 +89,8 @@ func Size(b1 byte) int {
 	return n
 }
 
-// Parse reads the header at the start of b and returns the bytes that it took. It returns 0 and no error when b does
-// not hold a whole header yet. A length that RFC 6455 §5.2 forbids is an error, told as soon as its bytes are there.
+// Parse parses the header at the start of b and returns its length in bytes. It returns 0 and no error if b does not contain a
+// complete header yet. A length that RFC 6455 §5.2 forbids is an error, reported as soon as its bytes are there.
 func Parse(b []byte) (h Header, n int, err error) {
 	if len(b) < 2 {
 		return Header{}, 0, nil
@@ -137,8 +136,7 @@ func Parse(b []byte) (h Header, n int, err error) {
 	return h, n, nil
 }
 
-// Append appends h in its shortest form to dst and returns the extended slice. It writes what h says and judges
-// nothing; a negative Length panics.
+// Append appends h in its shortest form to dst and returns the extended slice. It does not check h; a negative Length panics.
 func Append(dst []byte, h Header) []byte {
 	b0 := byte(h.Opcode)&0x0F | h.RSV&0x70
 	if h.Fin {

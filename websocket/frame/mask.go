@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Mask applies key to b in place, as RFC 6455 §5.3 defines it, and returns the key to go on with when the payload
-// continues in another slice: the same key, turned by len(b) bytes. Applying it twice restores b.
+// Mask applies key to b in place, as RFC 6455 §5.3 defines it, and returns the key for the rest of the payload in another slice:
+// the same key, rotated by len(b) bytes. Applying it twice restores b.
 func Mask(b []byte, key [4]byte) [4]byte {
 	k := binary.LittleEndian.Uint32(key[:])
 	wide := uint64(k)<<32 | uint64(k)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// deadline is a time that may be moved, as a context for the calls that it bounds.
+// deadline is a time limit that may be changed, as a context for the calls that it limits.
 type deadline struct {
 	mu     sync.Mutex
 	ctx    context.Context // its cause is os.ErrDeadlineExceeded or net.ErrClosed
@@ -23,14 +23,14 @@ func newDeadline() *deadline {
 	return d
 }
 
-// context returns the context for a call that begins now. It stays the same while the time is moved, until it has passed.
+// context returns the context for a new call. Changing the time does not replace it, until the time has passed.
 func (d *deadline) context() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.ctx
 }
 
-// set moves the time; the zero time means that there is none. It reports false after close.
+// set changes the time; the zero time means no limit. It returns false after close.
 func (d *deadline) set(t time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -38,7 +38,7 @@ func (d *deadline) set(t time.Time) bool {
 		return false
 	}
 	if d.timer != nil && !d.timer.Stop() {
-		d.cancel(os.ErrDeadlineExceeded) // it has passed, whether its function has run or not
+		d.cancel(os.ErrDeadlineExceeded) // the time has passed, whether the timer's function has run or not
 	}
 	d.timer = nil
 	left := time.Until(t)
@@ -57,7 +57,7 @@ func (d *deadline) set(t time.Time) bool {
 	return true
 }
 
-// close ends all calls with net.ErrClosed. It reports false when that was done before.
+// close ends all calls with net.ErrClosed. It returns false if it was called before.
 func (d *deadline) close() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// piece is the most that one message carries: peers bound the length of a message.
+// piece is the maximum size of one message, because peers limit the size of messages.
 const piece = 32 << 10
 
 const network = "websocket"
@@ -51,12 +51,12 @@ type conn struct {
 
 	reading, writing *deadline
 
-	in   chan struct{} // holds one while a Read is under way: the turn for rest and the Conn's reading
+	in   chan struct{} // holds one during a Read, which may use rest and read from the Conn
 	rest []byte        // of the last message
-	out  chan struct{} // holds one while a Write is under way, or what one has left behind
+	out  chan struct{} // holds one during a Write, or while a write continues after its Write
 }
 
-// address is one of which nothing is known.
+// address is an unknown address.
 type address struct{}
 
 func (address) Network() string { return network }
@@ -65,7 +65,7 @@ func (address) String() string  { return "" }
 func (n *conn) LocalAddr() net.Addr  { return address{} }
 func (n *conn) RemoteAddr() net.Addr { return n.c.RemoteAddr() }
 
-// failed makes err one of this connection.
+// failed wraps err in an error of this connection.
 func (n *conn) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: network, Source: n.LocalAddr(), Addr: n.RemoteAddr(), Err: err}
 }
@@ -100,7 +100,7 @@ func (n *conn) Read(p []byte) (int, error) {
 	return copied, nil
 }
 
-// ended returns what a Read returns that did not get a message.
+// ended returns the error of a Read that did not get a message.
 func (n *conn) ended(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return n.failed("read", cause)
@@ -108,12 +108,12 @@ func (n *conn) ended(ctx context.Context, err error) error {
 	if wrong, ok := errors.AsType[*typeError](err); ok {
 		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the error to return is this one
 	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.ByPeer && (how.Code == websocket.CodeNormal || how.Code == websocket.CodeGoingAway) {
-		return io.EOF // whether the answer to it has arrived or not
+		return io.EOF // even if the answer to the close frame has not been sent
 	}
 	return n.failed("read", err)
 }
 
-// typeError says that a message is not of the type that carries the stream.
+// typeError reports a message of the wrong type for the stream.
 type typeError struct{ got, want websocket.Type }
 
 func (e *typeError) Error() string {
@@ -138,7 +138,7 @@ func (n *conn) Write(p []byte) (sent int, err error) {
 				return sent, n.failed("write", err)
 			}
 		case <-ctx.Done():
-			go func() { // ends when the message is with the kernel, or with the connection
+			go func() { // ends when the kernel has the message, or the connection has ended
 				<-wrote
 				<-n.out
 			}()
@@ -150,7 +150,8 @@ func (n *conn) Write(p []byte) (sent int, err error) {
 	return sent, nil
 }
 
-// write writes a message on a goroutine, since a frame that has begun must go out whole, and returns where the error arrives.
+// write writes a message on a goroutine, because a frame must be sent completely once it has begun. It returns a channel for the
+// error.
 func (n *conn) write(data []byte) <-chan error {
 	wrote := make(chan error, 1)
 	go func() {
@@ -159,7 +160,7 @@ func (n *conn) write(data []byte) <-chan error {
 	return wrote
 }
 
-// first returns what the next message carries of p.
+// first returns the part of p for the next message.
 func first(p []byte, t websocket.Type) []byte {
 	if len(p) <= piece {
 		return p

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// restart is the least delay for a server that asked for time: the registration of close code 1012 says 5 to 30
-	// seconds, random.
+	// restart is the minimum delay for a server that asks for time: the registration of close code 1012 specifies 5 to 30 seconds,
+	// random.
 	restart = 5 * time.Second
 
-	// maxRetryAfter is how long a server can send a client away: a mistake there shall not cost a day here.
+	// maxRetryAfter limits Retry-After, so that a mistake on the server does not keep a client away for a day.
 	maxRetryAfter = time.Hour
 )
 
@@ -26,7 +26,7 @@ func (o *Options) delay(v Verdict, f Failure) time.Duration {
 	return low + rand.N(high-low)
 }
 
-// window returns between what the delay lies: low at least, less than high. after is what Retry-After said.
+// window returns the range of the delay: at least low, less than high. after is the value of Retry-After.
 func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high time.Duration) {
 	if v == Later && after == 0 {
 		return min(restart, o.MaxDelay/2), o.MaxDelay
@@ -42,8 +42,8 @@ func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high
 	return after, after + high
 }
 
-// retryAfter returns for how long the server that refused the handshake asked not to be dialed, 0 when it did not
-// (RFC 9110 §10.2.3: seconds or a date).
+// retryAfter returns how long the server that refused the handshake asks clients to wait, 0 if it does not (RFC 9110 §10.2.3:
+// seconds or a date).
 func retryAfter(err error, now time.Time) time.Duration {
 	he, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {
@@ -55,7 +55,7 @@ func retryAfter(err error, now time.Time) time.Duration {
 	}
 	if strings.Trim(value, "0123456789") == "" {
 		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // the only error there is: too large
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) { // the only possible error: the number is too large
 			return maxRetryAfter
 		}
 		return time.Duration(seconds) * time.Second
@@ -65,7 +65,7 @@ func retryAfter(err error, now time.Time) time.Duration {
 		return 0
 	}
 	if sent, err := http.ParseTime(he.Header.Get("Date")); err == nil {
-		now = sent // the server's clock, by which it meant the date
+		now = sent // the server's clock, which its date refers to
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }

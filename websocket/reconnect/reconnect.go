@@ -152,10 +152,10 @@ type loop struct {
 	failures int       // in a row
 	last     error     // the last failure
 	lost     time.Time // when the last connection ended
-	good     time.Time // when the last good connection ended; before one, when Run began
+	good     time.Time // when the last good connection ended; before the first one, when Run began
 }
 
-// attempt dials and has the connection handled. A Failure without an error is the end of it all.
+// attempt dials and serves the connection. A Failure without an error ends Run.
 func (l *loop) attempt(ctx context.Context) Failure {
 	if ctx.Err() != nil {
 		return Failure{Err: ctx.Err(), Dialing: true}
@@ -176,9 +176,9 @@ func (l *loop) attempt(ctx context.Context) Failure {
 	return Failure{Err: err, Lived: l.lost.Sub(begun)}
 }
 
-// serve has the connection handled and ends it.
+// serve calls the handler with the connection, and then ends the connection.
 func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
-	defer c.CloseNow() // also when handle panics
+	defer c.CloseNow() // even if handle panics
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var err error
@@ -192,8 +192,8 @@ func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
 	return farewell(ctx, c, err)
 }
 
-// farewell ends the connection after handle returned err, and returns what is to be judged. What comes of a goodbye
-// changes nothing.
+// farewell closes the connection after handle has returned err, and returns the error to judge. A failed closing handshake does not
+// change it.
 func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	if err == nil {
 		if end := endedByPeer(c); end != nil {
@@ -210,7 +210,7 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	case ctx.Err() != nil, !told && !ofNetwork(err):
 		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // see above
 	case !told:
-		// A write can fail before the peer's close frame is read: how the connection ended says more.
+		// A write can fail before the peer's close frame is read: then the end of the connection has more information.
 		if end := endedByPeer(c); end != nil {
 			return fmt.Errorf("%w; %w", err, end)
 		}
@@ -218,7 +218,7 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	return err
 }
 
-// endedByPeer returns how the connection ended, when it has and not by this end.
+// endedByPeer returns how the connection has ended, nil if it has not, or if this end has closed it.
 func endedByPeer(c *websocket.Conn) error {
 	if c.Context().Err() == nil {
 		return nil
@@ -230,7 +230,7 @@ func endedByPeer(c *websocket.Conn) error {
 	return err
 }
 
-// count notes a failure, and completes it with how many there have been.
+// count counts a failure, and sets its Attempt.
 func (l *loop) count(f Failure) Failure {
 	if f.Lived >= l.opts.MaxDelay {
 		l.failures = 0
@@ -253,7 +253,7 @@ func (l *loop) judge(f Failure) Verdict {
 	return verdict
 }
 
-// exceeded says why there is no other attempt after delay.
+// exceeded returns the reason why there is no further attempt after delay, nil if there is none.
 func (l *loop) exceeded(f Failure, delay time.Duration) error {
 	away := time.Since(l.good)
 	byCount := l.opts.MaxAttempts > 0 && f.Attempt >= l.opts.MaxAttempts
@@ -264,7 +264,7 @@ func (l *loop) exceeded(f Failure, delay time.Duration) error {
 	return fmt.Errorf("reconnect: gave up after %d failures in %v: %w", f.Attempt, away.Round(time.Millisecond), f.Err)
 }
 
-// ended says that ctx has ended Run, and what the last failure was when that is another matter.
+// ended returns the error when ctx has ended Run, including the last failure if it is a different one.
 func ended(ctx context.Context, last error) error {
 	why, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(last, why) {
@@ -279,7 +279,7 @@ func ended(ctx context.Context, last error) error {
 	return fmt.Errorf("reconnect: %w; before that: %w", why, last)
 }
 
-// wait waits, and reports whether ctx let it.
+// wait waits for delay, and returns false if ctx ends first.
 func wait(ctx context.Context, delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()

@@ -96,7 +96,7 @@ func judgeClose(ce *websocket.CloseError) Verdict {
 	case websocket.CodeServiceRestart, websocket.CodeTryAgainLater:
 		return Later
 	case websocket.CodeProtocolError, websocket.CodeUnsupportedData, websocket.CodeInvalidData, websocket.CodePolicy,
-		websocket.CodeTooBig, 1010: // 1010: the server would have to agree to an extension
+		websocket.CodeTooBig, 1010: // 1010: the server would have to accept an extension
 		return Stop
 	}
 	return Soon
@@ -136,7 +136,7 @@ func distrusted(err error) bool {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return true
 	}
-	// From a dialer that verifies by itself.
+	// From a dialer that does its own verification.
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return true
 	}
@@ -147,7 +147,7 @@ func distrusted(err error) bool {
 	return ok
 }
 
-// ofNetwork reports whether err comes from the network; a timeout does, whichever side set it.
+// ofNetwork reports whether err is from the network; that includes timeouts, whichever side has set them.
 func ofNetwork(err error) bool {
 	_, ok := errors.AsType[net.Error](err)
 	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -1,8 +1,8 @@
 // Package wsjson reads and writes JSON values over a WebSocket: one value is one text message.
 //
-// Encoding and decoding are encoding/json's, with its struct tags and its interfaces. A message is bounded by the
-// connection's MaxMessage before any of it is decoded. As with [websocket.Conn], one goroutine at a time may read, and any
-// number may write.
+// Encoding and decoding are those of encoding/json, with its struct tags and its interfaces. The size of a message is limited by
+// the connection's MaxMessage before it is decoded. As with [websocket.Conn], one goroutine at a time may read, and any number may
+// write.
 package wsjson
 
 import (
@@ -22,7 +22,7 @@ import (
 // connection stays open: the caller may continue to read, or close with [websocket.CodeUnsupportedData].
 var ErrBinary = errors.New("wsjson: received a binary message; JSON is expected in a text message")
 
-// keep is the largest buffer that goes back to the pool: one big message shall not hold memory forever.
+// keep is the maximum size of a buffer that is returned to the pool, so that one large message does not hold memory forever.
 const keep = 64 << 10
 
 // Read reads the next message and decodes it into v, as [json.Unmarshal] does: fields that the message does not name keep their
@@ -33,7 +33,7 @@ const keep = 64 << 10
 // partly filled; for a binary message it is [ErrBinary]. After these errors the connection stays open: continue to read, or
 // close it with CodeInvalidData or CodeUnsupportedData. Errors of the connection are those of [websocket.Conn.Read].
 func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
-	if v == nil { // no message is taken for it
+	if v == nil { // no message is read for it
 		return fmt.Errorf("wsjson: decoding: %w", &json.InvalidUnmarshalError{Type: reflect.TypeFor[*T]()})
 	}
 	return c.View(ctx, func(m websocket.Message) error {
@@ -77,7 +77,7 @@ func Messages[T any](ctx context.Context, c *websocket.Conn) iter.Seq2[T, error]
 	}
 }
 
-// decodeError says that a message could not be decoded. Its own type tells it from errors of the connection.
+// decodeError reports that a message could not be decoded. Its own type distinguishes it from errors of the connection.
 type decodeError struct {
 	size int
 	err  error
@@ -89,7 +89,7 @@ func (e *decodeError) Error() string {
 
 func (e *decodeError) Unwrap() error { return e.err }
 
-// finished reports whether err is the end of a connection that ended in good order, its purpose fulfilled.
+// finished reports whether err is the normal end of a connection.
 func finished(err error) bool {
 	ce, ok := errors.AsType[*websocket.CloseError](err)
 	return ok && ce.Clean()
@@ -101,7 +101,7 @@ func ofMessage(err error) bool {
 	return ok || errors.Is(err, ErrBinary)
 }
 
-// encoder is an encoding/json Encoder with the buffer that it writes to.
+// encoder is an encoding/json Encoder with its output buffer.
 type encoder struct {
 	buf bytes.Buffer
 	enc *json.Encoder
@@ -126,6 +126,6 @@ func Write(ctx context.Context, c *websocket.Conn, v any) error {
 	if err := e.enc.Encode(v); err != nil {
 		return fmt.Errorf("wsjson: encoding: %w", err)
 	}
-	text := bytes.TrimSuffix(e.buf.Bytes(), []byte("\n")) // Encode ends a line, a message needs no end
+	text := bytes.TrimSuffix(e.buf.Bytes(), []byte("\n")) // Encode ends with a newline, which a message does not need
 	return c.Write(ctx, websocket.Message{Type: websocket.Text, Data: text})
 }

@@ -4,7 +4,7 @@ package wstest
 
 import "syscall"
 
-// What a stream returns when the other end has broken it off, or has closed it.
+// The errors of a stream that the other end has reset or closed.
 const (
 	errReset  = syscall.ECONNRESET
 	errClosed = syscall.EPIPE

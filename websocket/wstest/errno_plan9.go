@@ -2,7 +2,7 @@ package wstest
 
 import "errors"
 
-// What a stream returns when the other end has broken it off, or has closed it. Plan 9 has no numbers for them.
+// The errors of a stream that the other end has reset or closed. Plan 9 has no error numbers for them.
 var (
 	errReset  = errors.New("connection reset by peer")
 	errClosed = errors.New("broken pipe")

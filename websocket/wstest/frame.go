@@ -11,7 +11,7 @@ import (
 )
 
 // Frame is a frame that a Peer sends or receives. With only Opcode and Payload set it is a valid frame, masked according to the
-// Peer's role; every other field makes it differ.
+// Peer's role; every other field changes that.
 type Frame struct {
 	Opcode  frame.Opcode
 	Payload []byte // not masked
@@ -38,8 +38,8 @@ type Frame struct {
 	LengthSize int
 }
 
-// fixedKey is what a Peer masks with unless told otherwise: a test's bytes are the same each time. It is the key of the
-// examples in RFC 6455 §5.7.
+// fixedKey is the default masking key of a Peer, so that a test's bytes are the same each time. It is the key of the examples in
+// RFC 6455 §5.7.
 var fixedKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // TextFrame returns a text message in one frame. s need not be UTF-8.
@@ -58,7 +58,7 @@ func CloseFrame(code websocket.Code, reason string) Frame {
 	return f
 }
 
-// Code returns the code of a close frame, CodeNoStatus when it has none, and 0 for any other frame.
+// Code returns the code of a close frame, CodeNoStatus if it has none, and 0 for any other frame.
 func (f Frame) Code() websocket.Code {
 	switch {
 	case f.Opcode != frame.Close:
@@ -69,7 +69,7 @@ func (f Frame) Code() websocket.Code {
 	return websocket.Code(binary.BigEndian.Uint16(f.Payload))
 }
 
-// String describes the frame in a line: text "hello"; close 1000 "bye"; binary, 3 bytes, more follows, RSV1.
+// String describes the frame in one line: text "hello"; close 1000 "bye"; binary, 3 bytes, more follows, RSV1.
 func (f Frame) String() string {
 	var b strings.Builder
 	b.WriteString(f.Opcode.String())
@@ -104,7 +104,7 @@ func (f Frame) String() string {
 	return b.String()
 }
 
-// append appends the bytes of f, as a sender in role makes them, to dst.
+// append appends the bytes of f, as sent by a peer in role, to dst.
 func (f Frame) append(dst []byte, role protocol.Role) []byte {
 	b0 := byte(f.Opcode)&0x0F | f.RSV&0x70
 	if !f.More {
@@ -130,7 +130,7 @@ func (f Frame) append(dst []byte, role protocol.Role) []byte {
 	return dst
 }
 
-// appendLength appends the header's second byte, with its top bit from mask, and what of the length is behind it.
+// appendLength appends the header's second byte, with mask as its top bit, and the extended length.
 func (f Frame) appendLength(dst []byte, mask byte) []byte {
 	length, size := f.Length, f.LengthSize
 	if length == 0 {

@@ -79,7 +79,7 @@ func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	p, err := requestPeer(conn, req)
 	if !stop() {
-		err = context.Cause(ctx) // what became of the connection is its doing
+		err = context.Cause(ctx) // it has ended the connection
 	}
 	if err != nil {
 		conn.Close()
@@ -88,13 +88,13 @@ func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error
 	return p, nil
 }
 
-// requestPeer sends the request and takes the answer.
+// requestPeer sends the request and reads the response.
 func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 	if err := req.Write(conn); err != nil {
 		return nil, err
 	}
 	in := bufio.NewReader(conn)
-	// A body is not closed: that would read it to its end, which may never arrive. It ends with conn.
+	// The body is not closed: Close would read it to its end, which may never arrive. It ends with conn.
 	resp, err := http.ReadResponse(in, req) //nolint:bodyclose // see above
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 	return &Peer{role: protocol.RoleClient, stream: conn, in: in}, nil
 }
 
-// acceptKey is the answer to a key (RFC 6455 §4.2.2).
+// acceptKey returns the answer to a key (RFC 6455 §4.2.2).
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])

@@ -93,7 +93,7 @@ func (p *Peer) Drip(b []byte, pause time.Duration) error {
 	return nil
 }
 
-// Next reads a frame. Its Payload is the caller's. io.EOF means that the stream has ended after a frame, a wrapped
+// Next reads a frame. The caller owns its Payload. io.EOF means that the stream has ended after a frame, a wrapped
 // io.ErrUnexpectedEOF that it has ended in the middle of one. A length that RFC 6455 §5.2 forbids is also an error.
 //
 // If a deadline interrupts Next in the middle of a frame, the start of the frame is lost.

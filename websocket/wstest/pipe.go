@@ -42,11 +42,11 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 	return client, server
 }
 
-// conn is websocket.NewConn after a handshake that agreed on nothing.
+// conn is websocket.NewConn after a handshake without extensions and subprotocol.
 func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websocket.Conn {
 	c, err := websocket.NewConn(nc, role, nil, opts)
 	if err != nil {
-		panic(err) // only what a handshake agreed on can be wrong
+		panic(err) // only negotiated parameters can be invalid
 	}
 	return c
 }

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// half is one direction of a stream in memory: what one end has written and the other has not read yet. Its mutex is
-// never held while waiting, and a sync.Cond is what testing/synctest takes for durably blocked.
+// half is one direction of a stream in memory: the bytes that one end has written and the other has not read yet. Its mutex is
+// never held while waiting, and testing/synctest treats a wait on a sync.Cond as durably blocked.
 type half struct {
 	mu      sync.Mutex
-	changed sync.Cond // any of what follows
+	changed sync.Cond // signals a change of any of the following fields
 	buf     bytes.Buffer
-	size    int   // the most that buf holds
-	writing bool  // a Write is under way, which others wait for: each is whole
-	writer  state // of the end that writes
-	reader  state // of the end that reads
+	size    int   // the maximum length of buf
+	writing bool  // a Write is in progress, and others wait for it, so that writes are not mixed
+	writer  state // of the writing end
+	reader  state // of the reading end
 	readBy  deadline
 	writeBy deadline
 }
 
-// state is what one end has done to its half of the stream.
+// state is the state of one end of a half.
 type state uint8
 
 const (
 	open     state = iota
-	finished       // CloseWrite: nothing more will be written
-	closed         // Close
-	reset          // Reset
+	finished       // by CloseWrite: nothing more will be written
+	closed         // by Close
+	reset          // by Reset
 )
 
-// deadline is when a wait ends.
+// deadline is the time when a wait ends.
 type deadline struct {
 	timer  *time.Timer
 	passed bool
@@ -97,7 +97,7 @@ func (h *half) write(p []byte) (int, error) {
 	}
 }
 
-// drain waits until the other end has read all that was written.
+// drain waits until the other end has read everything that was written.
 func (h *half) drain() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,7 +110,7 @@ func (h *half) drain() error {
 	return nil
 }
 
-// writeError says why nothing can be written. The caller holds mu.
+// writeError returns the reason why nothing can be written. The caller holds mu.
 func (h *half) writeError() error {
 	switch {
 	case h.writer == finished:
@@ -127,7 +127,7 @@ func (h *half) writeError() error {
 	return nil
 }
 
-// end notes what the writing or the reading end, whose state is who, has done. What is done cannot be undone.
+// end sets the state of the writing or the reading end, who. An end's state never goes back.
 func (h *half) end(who *state, by *deadline, s state) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,7 +168,7 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 	timer = time.AfterFunc(left, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if by.timer == timer { // it has not been set anew since
+		if by.timer == timer { // it has not been set again since
 			by.passed = true
 			h.changed.Broadcast()
 		}
@@ -177,7 +177,7 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 	return nil
 }
 
-// stream is one end of a connection in memory, a net.Conn that can be half closed and reset.
+// stream is one end of a connection in memory: a net.Conn that can be half-closed and reset.
 type stream struct {
 	in, out *half
 	near    addr
@@ -200,13 +200,13 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, s.failed("write", err)
 }
 
-// drain waits until the other end has read all that was written here.
+// drain waits until the other end has read everything that was written here.
 func (s *stream) drain() error { return s.failed("write", s.out.drain()) }
 
 // Close closes both directions. The other end reads what was written, and then io.EOF.
 func (s *stream) Close() error { return s.end(closed) }
 
-// Reset breaks the connection off. The other end reads what was written, and then syscall.ECONNRESET.
+// Reset resets the connection. The other end reads what was written, and then syscall.ECONNRESET.
 func (s *stream) Reset() error { return s.end(reset) }
 
 // CloseWrite closes one direction. The other end reads what was written, and then io.EOF.
@@ -239,7 +239,7 @@ func (s *stream) SetDeadline(t time.Time) error {
 	return s.SetWriteDeadline(t)
 }
 
-// failed says what failed, as package net does. io.EOF is not a failure.
+// failed wraps an error as package net does. io.EOF is returned unchanged.
 func (s *stream) failed(op string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
