@@ -1,5 +1,5 @@
-// Package bounded holds the waits of the tests outside the library: each of them fails the test when what it waits for does not
-// happen. The context of a test does not do that: it is done only after the test's function has returned.
+// Package bounded has waits with a time limit for the tests outside the library: each of them fails the test if the expected event
+// does not happen. The context of a test does not do that: it is done only after the test's function has returned.
 package bounded
 
 import (
@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// soon is how long something may take that is expected to happen. Nothing waits for it when all is well.
+// soon is the time limit for an expected event. A passing test never waits that long.
 const soon = 2 * time.Minute
 
-// patience returns the bound of a wait. In a bubble of testing/synctest, where minutes and hours pass while a test waits for
-// its turn, it is long, and takes no time.
+// patience returns the time limit of a wait. In a bubble of testing/synctest, where minutes and hours of fake time pass while a
+// test waits, it is long, and takes no real time.
 func patience() time.Duration {
-	if time.Now().Year() == 2000 { // when the clock of a bubble starts
+	if time.Now().Year() == 2000 { // the start of the fake clock in a bubble
 		return 100 * time.Hour
 	}
 	return soon
 }
 
-// Context returns a context that ends with the test, or two minutes from now. It can be used in a function given to
-// t.Cleanup, too, where the test's own context is done.
+// Context returns a context that ends with the test, or two minutes from now. It can also be used in a function passed to
+// t.Cleanup, where the test's own context is done.
 func Context(t testing.TB) context.Context {
 	parent := t.Context()
 	if parent.Err() != nil {
@@ -45,7 +45,7 @@ func Receive[T any](t testing.TB, ch <-chan T) (v T) {
 	return v
 }
 
-// Until waits until so returns true. It asks every millisecond.
+// Until waits until so returns true. It polls every millisecond.
 func Until(t testing.TB, so func() bool) {
 	t.Helper()
 	late := time.Now().Add(soon)

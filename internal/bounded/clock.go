@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// step is what a clock counts at a time.
+// step is the interval of the clock.
 const step = 50 * time.Millisecond
 
-// Clock returns a clock that begins at 0 and ends with the test. It counts the time in which this process had its turns: of a
-// pause in which it did not run, on a machine that is busy, it counts one step. A promise that something happens within seconds
-// is held against it.
+// Clock returns a clock that starts at 0 and ends with the test. It counts the time in which this process was running: a pause in
+// which it did not run, on a busy machine, counts as one step. Tests use it to check that something happens within seconds.
 func Clock(t testing.TB) (ran func() time.Duration) {
 	t.Helper()
 	var steps atomic.Int64
@@ -20,7 +19,7 @@ func Clock(t testing.TB) (ran func() time.Duration) {
 		defer close(ended)
 		for {
 			select {
-			case <-tick.C: // a ticker drops the ticks that were missed
+			case <-tick.C: // a ticker drops missed ticks
 				steps.Add(1)
 			case <-over:
 				return

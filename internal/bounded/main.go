@@ -8,11 +8,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// looks is how often Leaks looks for goroutines. Each look that finds some takes half a second: they may be on their way out.
+// looks is how often Leaks checks for goroutines. A check that finds any takes half a second, because they may be about to end.
 const looks = 60
 
-// Main is for a TestMain: it runs the tests and returns the code to exit with. A goroutine that is left behind is a failure;
-// opts name those that are not ours.
+// Main is for a TestMain: it runs the tests and returns the exit code. A leaked goroutine is a failure; opts exclude goroutines of
+// other packages.
 func Main(m *testing.M, opts ...goleak.Option) int {
 	code := m.Run()
 	if code != 0 {
@@ -25,7 +25,7 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 	return 0
 }
 
-// Leaks waits until no goroutine is left but the caller's and those that opts name. The error has the stacks of the others.
+// Leaks waits until only the caller's goroutine and those excluded by opts are left. The error has the stacks of the others.
 func Leaks(opts ...goleak.Option) (err error) {
 	for range looks {
 		if err = goleak.Find(opts...); err == nil {

@@ -1,5 +1,5 @@
-// Package chain judges and describes the certificates that a server presents: whether a client that trusts some authorities
-// would believe them, and everything that is wrong with them, not only the first thing.
+// Package chain verifies and describes the certificates that a server presents: whether a client that trusts some CAs would accept
+// them, and every problem rather than only the first.
 package chain
 
 import (
@@ -18,29 +18,29 @@ import (
 	"time"
 )
 
-// Kind is what is wrong with a chain.
+// Kind is a kind of problem with a chain.
 type Kind string
 
-// The kinds. The first two are about one certificate of the chain, most often the server's.
+// The kinds of problems. The first two are about one certificate of the chain, most often the server's.
 const (
 	Expired    Kind = "expired"
 	NotYet     Kind = "not yet valid"
 	Name       Kind = "name"        // it is for other names
 	SelfSigned Kind = "self-signed" // and not trusted
-	Unknown    Kind = "unknown"     // the authority is not trusted
-	Incomplete Kind = "incomplete"  // a certificate between it and an authority that is trusted is missing
+	Unknown    Kind = "unknown"     // the CA is not trusted
+	Incomplete Kind = "incomplete"  // a certificate between it and a trusted CA is missing
 	Usage      Kind = "usage"       // it is not for servers
 	Order      Kind = "order"       // the certificates are in the wrong order
 
-	Signature   Kind = "signature"    // it is signed in a way that is not secure, such as with SHA-1
+	Signature   Kind = "signature"    // it has an insecure signature algorithm, such as one with SHA-1
 	NoAuthority Kind = "no authority" // an issuer may not sign certificates
 	Other       Kind = "other"
 )
 
-// Problem is one thing that is wrong. Names in Detail are as the certificates have them, control characters included.
+// Problem is one problem of a chain. Names in Detail are as in the certificates, including control characters.
 type Problem struct {
 	Kind   Kind
-	Clause string // the rule that is broken
+	Clause string // the violated rule
 	Detail string // a clause without a full stop
 }
 
@@ -52,16 +52,16 @@ const (
 	ClauseOrder    = "RFC 8446 §4.4.2"
 )
 
-// Options say by what a chain is judged.
+// Options configure how a chain is verified.
 type Options struct {
-	Name   string         // the host that the first certificate is to be for; "": any
-	Roots  *x509.CertPool // that are trusted; nil means the system's
+	Name   string         // the host that the first certificate must be for; "" means any
+	Roots  *x509.CertPool // the trusted CAs; nil means the system's
 	Now    time.Time
 	AnyUse bool // it need not be for servers
 }
 
-// Judge finds everything that is wrong with a chain, which is not empty: its time, its name, its way to an authority, each by
-// itself. It returns that way, if there is one.
+// Judge returns all problems of a chain, which must not be empty: it checks the validity period, the name and the path to a CA
+// independently. It also returns that path, if there is one.
 func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, problems []Problem) {
 	leaf := chain[0]
 	if p := untimely(leaf, o.Now); p != nil {
@@ -79,7 +79,7 @@ func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, prob
 	return path, problems
 }
 
-// Path looks for a way from the first certificate to an authority. That certificate's own time does not count. more are
+// Path looks for a path from the first certificate to a CA, ignoring the validity period of the first certificate. more are
 // certificates that the server has not sent.
 func Path(chain, more []*x509.Certificate, o Options) ([]*x509.Certificate, error) {
 	leaf := chain[0]
@@ -104,7 +104,7 @@ func Path(chain, more []*x509.Certificate, o Options) ([]*x509.Certificate, erro
 	return paths[0], nil
 }
 
-// untimely says what is wrong with the time of a server's certificate.
+// untimely returns the problem with the validity period of a server's certificate, nil if there is none.
 func untimely(c *x509.Certificate, now time.Time) *Problem {
 	switch {
 	case now.After(c.NotAfter):
@@ -115,7 +115,7 @@ func untimely(c *x509.Certificate, now time.Time) *Problem {
 	return nil
 }
 
-// nameDetail says for whom a certificate is, when it is not for name.
+// nameDetail describes the names of a certificate that is not for name.
 func nameDetail(c *x509.Certificate, name string) string {
 	names := Names(c)
 	if len(names) == 0 {
@@ -124,15 +124,16 @@ func nameDetail(c *x509.Certificate, name string) string {
 	return "the certificate is for " + strings.Join(Short(names), ", ") + ", not for " + name
 }
 
-// pathProblem says why there is no way to an authority.
+// pathProblem returns the reason why there is no path to a CA.
 func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	leaf := chain[0]
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		switch {
-		case e.Reason == x509.Expired && e.Cert == leaf: // which has been said
+		case e.Reason == x509.Expired && e.Cert == leaf: // which is reported already
 			return nil
 		case e.Reason == x509.Expired && e.Cert != nil && untimely(leaf, o.Now) != nil && untimely(e.Cert, o.Now) == nil:
-			// The authority is newer than the certificate, or older: both were never valid at one time. It is good today.
+			// The CA's certificate is newer or older than the server's: they were never valid at the same time. The server's is
+			// valid now.
 			return above(chain, o)
 		case e.Reason == x509.Expired && e.Cert != nil:
 			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the CA %s is outside its validity period: %s to %s",
@@ -167,7 +168,7 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 	return &Problem{Unknown, ClausePath, "the issuer " + NameOf(last.Issuer) + " is not trusted here"}
 }
 
-// above judges the part of a chain above the first certificate, as of now.
+// above checks the part of a chain above the first certificate, as of now.
 func above(chain []*x509.Certificate, o Options) *Problem {
 	for i, c := range chain[1:] {
 		if c.CheckSignature(chain[0].SignatureAlgorithm, chain[0].RawTBSCertificate, chain[0].Signature) != nil {
@@ -186,8 +187,8 @@ func above(chain []*x509.Certificate, o Options) *Problem {
 	return nil
 }
 
-// climb follows a chain from its first certificate, from issuer to issuer. It returns the last one that it reaches, and those that
-// it does not.
+// climb follows a chain from its first certificate, from issuer to issuer. It returns the last certificate that it reaches, and
+// those that it does not reach.
 func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Certificate) {
 	last, unused = chain[0], slices.Clone(chain[1:])
 	for {
@@ -200,15 +201,15 @@ func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Ce
 	}
 }
 
-// outdated are the signatures that crypto/x509 does not accept any more.
+// outdated are signature algorithms that crypto/x509 does not accept any more.
 var outdated = []x509.SignatureAlgorithm{
 	x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
 }
 
 var notAuthority = regexp.MustCompile(`parent certificate cannot sign this kind of certificate.* candidate authority certificate (".*")`)
 
-// signatureProblem says what is wrong with the signatures of a chain: their algorithm, or the right of who made them. An error
-// about an authority that is not known has the reason for a candidate in its text only.
+// signatureProblem returns the problem with the signatures of a chain: their algorithm, or the issuer's right to sign. The reason
+// is only in the text of an error about an unknown CA.
 func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 	for _, c := range chain {
 		if slices.Contains(outdated, c.SignatureAlgorithm) && string(c.RawSubject) != string(c.RawIssuer) {
@@ -226,7 +227,7 @@ func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 	return nil
 }
 
-// kin reports whether an authority that is trusted belongs to the organization that issued c.
+// kin reports whether a trusted CA belongs to the organization that issued c.
 func kin(c *x509.Certificate, roots *x509.CertPool) bool {
 	if roots == nil || len(c.Issuer.Organization) == 0 {
 		return false
@@ -246,8 +247,8 @@ func kin(c *x509.Certificate, roots *x509.CertPool) bool {
 	return false
 }
 
-// Disorder says what is wrong with the order of a chain: each certificate is followed by that of its issuer. Most clients put
-// up with it.
+// Disorder returns the problem with the order of a chain, in which each certificate must be followed by that of its issuer, nil if
+// there is none. Most clients tolerate it.
 func Disorder(chain []*x509.Certificate) *Problem {
 	for i := 1; i < len(chain); i++ {
 		if chain[i-1].CheckSignatureFrom(chain[i]) != nil {
@@ -257,7 +258,7 @@ func Disorder(chain []*x509.Certificate) *Problem {
 	return nil
 }
 
-// Names returns the hosts that a certificate is for.
+// Names returns the hosts of a certificate.
 func Names(c *x509.Certificate) []string {
 	names := slices.Clone(c.DNSNames)
 	for _, a := range c.IPAddresses {
@@ -266,7 +267,7 @@ func Names(c *x509.Certificate) []string {
 	return names
 }
 
-// Short bounds a list of names that is read by people.
+// Short shortens a list of names for display.
 func Short(names []string) []string {
 	const most = 6
 	if len(names) <= most {
@@ -281,7 +282,7 @@ func IsSelfSigned(c *x509.Certificate) bool {
 		c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
-// NameOf writes a distinguished name as people know it: the common name, and else all of it.
+// NameOf formats a distinguished name for display: the common name, or the whole name if there is none.
 func NameOf(n pkix.Name) string {
 	if n.CommonName != "" {
 		return n.CommonName
@@ -292,7 +293,7 @@ func NameOf(n pkix.Name) string {
 	return "(no name)"
 }
 
-// Key names the kind and the size of a certificate's key.
+// Key describes the type and the size of a certificate's key.
 func Key(c *x509.Certificate) string {
 	switch k := c.PublicKey.(type) {
 	case *rsa.PublicKey:
@@ -305,10 +306,10 @@ func Key(c *x509.Certificate) string {
 	return c.PublicKeyAlgorithm.String()
 }
 
-// Day writes the date of a time.
+// Day formats the date of a time.
 func Day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// Long writes a long time.
+// Long formats a long duration.
 func Long(d time.Duration) string {
 	switch hours := int(d.Hours()); {
 	case hours >= 48:

@@ -1,5 +1,5 @@
-// Package cors answers a browser that asks what a page of another origin may send, before the page sends it: a CORS preflight
-// (WHATWG Fetch, §3.2.2). Whether the origin may send anything is for the caller to decide.
+// Package cors answers CORS preflights, with which a browser asks what a page of another origin may send (WHATWG Fetch, §3.2.2).
+// The caller decides whether the origin may send anything.
 package cors
 
 import "net/http"
@@ -9,8 +9,8 @@ func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// Preflight answers one: methods and headers are lists, separated by commas, of what may be sent. A browser may keep the answer for
-// ten minutes.
+// Preflight answers a preflight: methods and headers are comma-separated lists of what may be sent. A browser may cache the answer
+// for ten minutes.
 func Preflight(w http.ResponseWriter, methods, headers string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", methods)

@@ -1,6 +1,6 @@
-// Command crosscheck type-checks packages, with everything that they import, for the system that GOOS and GOARCH name: what a build
-// for it would find wrong, in seconds instead of minutes, because nothing is compiled. Of the standard library only the declarations are
-// checked.
+// Command crosscheck type-checks packages, with everything that they import, for the system that GOOS and GOARCH name. It finds
+// what a build for that system would find, in seconds instead of minutes, because nothing is compiled. Of the standard library only
+// the declarations are checked.
 //
 //	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck ./cmd/handfast
 package main
@@ -48,9 +48,9 @@ func main() {
 	fmt.Printf("%d packages for %s/%s\n", checked, os.Getenv("GOOS"), arch) //nolint:forbidigo // a command
 }
 
-// check returns what is wrong with packages and what they import, and how many packages that is.
+// check returns the problems of packages and their imports, and the number of packages checked.
 func check(arch string, patterns []string) (problems []error, checked int, err error) {
-	// go list names the packages that others import before those.
+	// go list prints packages after those that they import.
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, patterns...)...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
 	out, err := cmd.Output()
@@ -86,7 +86,7 @@ func check(arch string, patterns []string) (problems []error, checked int, err e
 	}
 }
 
-// importer finds what a package imports among those that were checked before it.
+// importer resolves imports to the packages that were checked before.
 type importer struct {
 	known map[string]*types.Package
 	names map[string]string
@@ -117,20 +117,20 @@ func checkOne(fset *token.FileSet, p *listed, known map[string]*types.Package, s
 	c := types.Config{
 		Importer: importer{known, p.ImportMap}, Sizes: sizes, IgnoreFuncBodies: p.Standard,
 		Error: func(err error) {
-			if !p.Standard { // without the bodies of functions, imports look unused
+			if !p.Standard { // without function bodies, imports look unused
 				wrong = append(wrong, err)
 			}
 		},
 	}
-	pkg, _ := c.Check(p.ImportPath, fset, files, nil) // Error has its errors
+	pkg, _ := c.Check(p.ImportPath, fset, files, nil) // Error has collected its errors
 	if !p.Standard && len(p.SFiles) == 0 {
 		wrong = append(wrong, bodiless(fset, files)...)
 	}
 	return pkg, wrong, nil
 }
 
-// bodiless returns an error for each function without a body, in a package without assembly: only another package can have the body of
-// such a function then, which a directive says.
+// bodiless returns an error for each function without a body, in a package without assembly: then the body must be in another
+// package, which needs a linkname directive.
 func bodiless(fset *token.FileSet, files []*ast.File) (wrong []error) {
 	for _, f := range files {
 		elsewhere := map[string]bool{}

@@ -1,4 +1,4 @@
-// Package freename finds names for files that are to be written, so that a command with such a name can be pasted safely.
+// Package freename finds names for new files that can safely be pasted into a command.
 package freename
 
 import (
@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// most bounds how many names are tried.
+// most limits the number of names that are tried.
 const most = 1000
 
-// Of returns a path that no file has: path itself, or with a number before its extension, as in key-2.pem.
+// Of returns a path that is not in use: path itself, or with a number before its extension, as in key-2.pem.
 func Of(path string) string {
 	ext := filepath.Ext(path)
 	name := path
@@ -23,7 +23,7 @@ func Of(path string) string {
 	return name
 }
 
-// taken reports whether something has a path, or may have it.
+// taken reports whether a path is in use, or may be.
 func taken(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)

@@ -9,21 +9,21 @@ import (
 	"testing"
 )
 
-// marks are the sockets that keep other test binaries from using a port that is used here: each is named after its port, in the
-// abstract namespace of Linux, which takes no port away from the program that is tested.
+// marks are sockets that keep other test binaries from using the same ports: each is named after its port, in the abstract
+// namespace of Linux, so that it does not occupy the port itself.
 var marks struct {
 	sync.Mutex
 	all []net.Listener
 }
 
 // Get returns a TCP port on which no program listens now, and which it returns to no other test of this machine while this test
-// binary runs. A server that is stopped may use it again.
+// binary runs. A server that was stopped may use it again.
 func Get(t testing.TB) string {
 	t.Helper()
 	marks.Lock()
 	defer marks.Unlock()
 	for range 1000 {
-		// Below those that the system gives to clients: one of these may take a port while no program listens on it.
+		// Below the range of ports for outgoing connections: one of these could take a port while no program listens on it.
 		port := strconv.Itoa(20_000 + rand.IntN(12_000)) //nolint:gosec // not a secret
 		mark, err := net.Listen("unix", name(port))      //nolint:noctx // of a test
 		if err != nil {

@@ -1,5 +1,4 @@
-// Package libhints finds the next steps of the library that name one of its options, for the tests of the packages that
-// translate them.
+// Package libhints lists the library's next steps that name one of its options, for the tests of the packages that translate them.
 package libhints
 
 import (
@@ -13,7 +12,7 @@ import (
 )
 
 // Named returns the constants of websocket/handshake whose names begin with prefix, by name. root is the directory of the
-// repository. When there is none, the test fails.
+// repository. If there are none, the test fails.
 func Named(t testing.TB, root, prefix string) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "websocket/handshake/next_step.go"), nil, 0)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Breaker stops calls of a service that fails: after so many failures in a row there are none for a pause; then one is made,
-// and how it ends decides for all. Make it with [NewBreaker]. It may be used from any goroutine.
+// Breaker stops calls of a failing service: after a number of consecutive failures it allows none for a pause; then it allows one,
+// whose result decides for all. Make it with [NewBreaker]. It is safe for concurrent use.
 type Breaker struct {
 	limit int
 	pause time.Duration
@@ -17,12 +17,12 @@ type Breaker struct {
 	probing  bool
 }
 
-// NewBreaker makes a Breaker that pauses after so many failures in a row.
+// NewBreaker returns a Breaker that pauses after that many consecutive failures.
 func NewBreaker(failures int, pause time.Duration) *Breaker {
 	return &Breaker{limit: failures, pause: pause}
 }
 
-// Begin returns how long to make no call, or, with 0, what to call once with whether the service is alive.
+// Begin returns how long no call may be made, or, with 0, a function that must be called once with whether the service is alive.
 func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -39,12 +39,12 @@ func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	return b.probed, 0
 }
 
-// end counts the end of a call that was begun while all seemed well.
+// end counts the end of a call that began outside a pause.
 func (b *Breaker) end(alive bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.failures >= b.limit: // it has been judged meanwhile: those who come late do not prolong the pause
+	case b.failures >= b.limit: // the pause has already begun: late results do not prolong it
 	case alive:
 		b.failures = 0
 	default:

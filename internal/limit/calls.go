@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// ErrBusy says that too many calls are under way.
+// ErrBusy reports that too many calls are in progress.
 var ErrBusy = errors.New("too many calls are under way")
 
-// Calls bounds how many calls run concurrently, how many more wait for their turn, and how long. A service that stalls then
-// holds no more than those, and the rest fails immediately.
+// Calls limits the number of concurrent calls, the number of waiting ones, and the time of the wait. So a stalled service holds no
+// more calls than that, and others fail immediately.
 type Calls struct {
 	slots   chan struct{}
 	queue   int64
@@ -19,12 +19,12 @@ type Calls struct {
 	waiting atomic.Int64
 }
 
-// NewCalls makes a bound of most calls; queue of them, if it is not negative, may wait for wait at most.
+// NewCalls limits concurrent calls to most; up to queue more, or any number if queue is negative, may wait for at most wait.
 func NewCalls(most, queue int, wait time.Duration) *Calls {
 	return &Calls{slots: make(chan struct{}, most), queue: int64(queue), wait: wait}
 }
 
-// Begin waits for a turn. Without an error the caller calls End. The errors are ErrBusy and the context's.
+// Begin waits for a turn. If there is no error, the caller must call End. The errors are ErrBusy and the context's.
 func (c *Calls) Begin(ctx context.Context) error {
 	select {
 	case c.slots <- struct{}{}:
@@ -50,5 +50,5 @@ func (c *Calls) Begin(ctx context.Context) error {
 // End gives the turn back.
 func (c *Calls) End() { <-c.slots }
 
-// Running returns how many calls are under way.
+// Running returns the number of calls in progress.
 func (c *Calls) Running() int { return len(c.slots) }

@@ -1,5 +1,5 @@
-// Package limit bounds what clients may take: a rate by a token bucket, a number by a count, calls that wait by a number of
-// turns. Clients are distinguished by address; memory is bounded however many addresses there are.
+// Package limit limits what clients may use: rates with a token bucket, numbers with a count, calls with a queue. Clients are
+// distinguished by address; memory is limited however many addresses there are.
 package limit
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Key returns what stands for an address in a limit: the address itself, or the /64 of IPv6, since a host there
-// has all of it to send from (RFC 4291 §2.5.4, RFC 6177 §2).
+// Key returns the key of an address for a limit: the address itself, or its /64 in IPv6, because a host there can use all of it
+// (RFC 4291 §2.5.4, RFC 6177 §2).
 func Key(addr netip.Addr) netip.Prefix {
 	addr = addr.Unmap().WithZone("")
 	bits := 32
@@ -18,27 +18,27 @@ func Key(addr netip.Addr) netip.Prefix {
 		bits = 64
 	}
 	p, err := addr.Prefix(bits)
-	if err != nil { // the zero Addr: all who have no address share one limit
+	if err != nil { // the zero Addr: all clients without an address share one limit
 		return netip.Prefix{}
 	}
 	return p
 }
 
-// maxKeys bounds the table of a Rate. A bucket that is full again needs no place in it.
+// maxKeys limits the table of a Rate. A full bucket needs no entry.
 const maxKeys = 64 << 10
 
-// looks is how many entries are looked at to make room for another.
+// looks is the number of entries that are examined to make room for another.
 const looks = 16
 
-// Rate is one token bucket for each key. The zero value is ready; its methods may be called from any goroutine.
+// Rate has one token bucket for each key. The zero value is ready to use; its methods are safe for concurrent use.
 type Rate struct {
 	mu   sync.Mutex
 	full map[netip.Prefix]Bucket // those that are not full
 }
 
-// Allow takes a token from the bucket of key, to which perSecond tokens are added up to burst. Without a token it returns
-// false, and how long it takes until there is one. A perSecond of zero or less means no limit. The bounds may differ from
-// call to call: a bucket keeps the time that it has run up.
+// Allow takes a token from the bucket of key, to which perSecond tokens are added up to burst. If there is none, it returns false,
+// and the time until there is one. A perSecond of zero or less means no limit. The parameters may differ from call to call: a
+// bucket stores the time that it needs to fill up.
 func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst int) (ok bool, wait time.Duration) {
 	if perSecond <= 0 {
 		return true, 0
@@ -59,12 +59,12 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 	return true, 0
 }
 
-// Bucket is one token bucket: it remembers when it will be full. The zero value is full. It needs a lock of its owner.
+// Bucket is one token bucket: it stores when it will be full. The zero value is full. It is not safe for concurrent use.
 type Bucket struct {
-	full int64 // when it is full again, in nanoseconds after start; 0 if it has been so from the beginning
+	full int64 // when it will be full, in nanoseconds after start; 0 if it always has been
 }
 
-// start is a point on the monotonic clock.
+// start is a reference point on the monotonic clock.
 var start = time.Now()
 
 // Allow takes a token, as [Rate.Allow] does.
@@ -77,8 +77,9 @@ func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wa
 	return wait == 0, wait
 }
 
-// Take takes what is worth cost, a time in which the bucket fills by as much, from a bucket that holds what is worth most. When there is
-// less in it, nothing is taken, and the result is how long it takes until there is enough.
+// Take takes an amount from a bucket. Both are expressed as times: cost is the time in which the bucket fills by the amount, most
+// the time in which the empty bucket fills up. If the bucket has less than the amount, nothing is taken, and the result is the time
+// until it has enough.
 func (b *Bucket) Take(now time.Time, cost, most time.Duration) (wait time.Duration) {
 	at, full := int64(now.Sub(start)), b.full
 	if full == 0 || full < at {
@@ -92,8 +93,8 @@ func (b *Bucket) Take(now time.Time, cost, most time.Duration) (wait time.Durati
 	return 0
 }
 
-// makeRoom forgets buckets that are full, and if it finds none the fullest of those that it has looked at. A map is gone
-// through in a random order, so an attacker cannot choose whose bucket that is.
+// makeRoom removes full buckets, and if it finds none the fullest of those that it has examined. The iteration order of a map is
+// random, so an attacker cannot choose which bucket that is.
 func (l *Rate) makeRoom(now time.Time) {
 	var fullest netip.Prefix
 	at, soonest := int64(now.Sub(start)), int64(math.MaxInt64)

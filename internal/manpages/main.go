@@ -1,9 +1,9 @@
-// Manpages writes what packages install beside the binary: a manual page for each command, and the completions of shells.
+// Manpages writes files that packages install with the binary: a manual page for each command, and shell completions.
 //
 //	go run ./internal/manpages DIR
 //
-// DIR/man gets handfast.1, handfast-serve.1 and so on, DIR/completions handfast.bash, handfast.zsh, handfast.fish and
-// handfast.ps1. The pages have the date of SOURCE_DATE_EPOCH, or that of today.
+// DIR/man gets handfast.1, handfast-serve.1 and so on, DIR/completions handfast.bash, handfast.zsh, handfast.fish and handfast.ps1.
+// The date of the pages is SOURCE_DATE_EPOCH, or today.
 package main
 
 import (
@@ -60,10 +60,10 @@ func write(dir string) error {
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Date: &date, Source: "handfast", Manual: "handfast"}, man)
 }
 
-// marks are the characters with which a text would be Markdown, which the generator takes it for.
+// marks escapes the characters that Markdown interprets, because the generator expects Markdown.
 var marks = strings.NewReplacer(`\`, `\\`, "_", `\_`, "*", `\*`, "`", "\\`", "<", `\<`, ">", `\>`, "[", `\[`, "]", `\]`, "#", `\#`)
 
-// literal keeps the texts of a command, and of those below it, as they are in the help.
+// literal escapes the texts of a command and its subcommands, so that they appear as in the help.
 func literal(cmd *cobra.Command) {
 	cmd.Long = marks.Replace(cmd.Long)
 	for _, c := range cmd.Commands() {

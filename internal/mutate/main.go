@@ -1,12 +1,11 @@
-// Command mutate shows which changes to the code its tests do not see. It changes one place of a package (a condition negated,
-// an operator or a constant shifted, a statement removed), runs the package's own tests, and prints the changes that
-// pass. It is run from the root of the repository:
+// Command mutate finds changes to the code that its tests do not detect. It changes one place of a package (a condition negated, an
+// operator or a constant shifted, a statement removed), runs the package's own tests, and prints the changes that pass. It is run
+// from the root of the repository:
 //
 //	go run ./internal/mutate [-n 40] [-seed 1] [-tags e2e] ./websocket/loop ...
 //
-// No file of the tree changes: go build -overlay gives the compiler the changed one. The same seed chooses the same
-// places as long as the code is the same. A change that nothing can observe is listed in equivalent.txt with the reason,
-// and does not count.
+// No file of the tree changes: go build -overlay gives the compiler the changed one. The same seed chooses the same places as long
+// as the code is the same. A change without any observable effect is listed in equivalent.txt with the reason, and does not count.
 package main
 
 import (
@@ -38,7 +37,7 @@ func main() {
 	}
 }
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	n, jobs, lowest       int
 	seed                  uint64
@@ -47,21 +46,21 @@ type options struct {
 	known                 map[string]bool // equivalent mutants, by their keys
 }
 
-// A total says how the tests of one package did.
+// A total is the result for the tests of one package.
 type total struct {
 	Package    string
 	Seed       uint64
-	Places     int // how many mutants the package has
-	Mutants    int // how many were tested, except for equivalent ones
+	Places     int // number of mutants in the package
+	Mutants    int // number tested, without equivalent ones
 	Caught     int
-	TimedOut   int // how many of those caught by nothing but the time limit
+	TimedOut   int // number caught only by the time limit
 	Equivalent int
-	Invalid    int // how many did not compile
+	Invalid    int // number that did not compile
 	Percent    float64
 	Survivors  []*mutant
 }
 
-// run does everything but exit. It reports whether every package is at or over the bound.
+// run is the command without the exit. It reports whether every package reaches the minimum.
 func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	var o options
 	f := flag.NewFlagSet("mutate", flag.ContinueOnError)
@@ -114,8 +113,8 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	}
 }
 
-// equivalent reads a file of mutants in the form in which they are printed, with or without the number of the line. A line
-// that begins with "#" is a comment.
+// equivalent reads a file of mutants in the format in which they are printed, with or without the line number. A line that begins
+// with "#" is a comment.
 func equivalent(name string) (map[string]bool, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -169,7 +168,7 @@ func (p *pkg) mutate(ctx context.Context) (total, error) {
 		}
 		all = append(all, more...)
 	}
-	// Without a change the tests must pass; how long they take is the measure for a mutant that hangs.
+	// Without a change the tests must pass; their duration determines the time limit for a mutant that hangs.
 	p.timeout = 10 * time.Minute
 	result, said, took := p.test(ctx, nil)
 	if result != "survived" {
@@ -206,7 +205,7 @@ func (p *pkg) mutate(ctx context.Context) (total, error) {
 	return t, nil
 }
 
-// count adds a mutant to the total and prints it if it survived.
+// count adds a mutant to the total and prints it if it has survived.
 func (p *pkg) count(t *total, m *mutant) {
 	switch m.Result {
 	case "equivalent":
@@ -229,8 +228,8 @@ func (p *pkg) count(t *total, m *mutant) {
 	t.Mutants++
 }
 
-// test runs the package's tests with a mutant, nil for none. It returns the result, what the tests printed, and how long they
-// took without the build.
+// test runs the package's tests with a mutant, nil for none. It returns the result, the output of the tests, and their duration
+// without the build.
 func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, took time.Duration) {
 	dir, err := os.MkdirTemp("", "mutate")
 	if err != nil {
@@ -253,11 +252,11 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout+10*time.Second)
 	defer cancel()
-	// The shell keeps a mutant that allocates without end from taking the machine's memory.
+	// The shell limits the memory of a mutant that allocates without end.
 	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 8000000; exec "$0" "$@"`, binary, "-test.failfast", "-test.run="+p.tests,
 		"-test.short="+strconv.FormatBool(p.short), "-test.timeout="+p.timeout.String())
 	cmd.Dir = p.Dir
-	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay) // for a test that builds a program
+	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay) // for tests that build programs
 	cmd.WaitDelay = 5 * time.Second
 	start := time.Now()
 	said, err = cmd.CombinedOutput()

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// A mutant is one change to one file, and what became of it.
+// A mutant is one change to one file, and its result.
 type mutant struct {
 	File   string // relative to the current directory
 	Line   int
@@ -23,15 +23,15 @@ type mutant struct {
 	source []byte // the whole file, changed
 }
 
-// key returns what equivalent.txt knows a mutant by: line numbers change too often.
+// key identifies a mutant in equivalent.txt: it has no line number, because these change too often.
 func (m *mutant) key() string { return strings.Join([]string{m.File, m.Func, m.Old, m.New}, "\n") }
 
-// swaps says what an operator becomes.
+// swaps maps an operator to its replacement.
 var swaps = map[token.Token]string{token.LSS: "<=", token.LEQ: "<", token.GTR: ">=", token.GEQ: ">", token.EQL: "!=",
 	token.NEQ: "==", token.LAND: "||", token.LOR: "&&", token.ADD: "-", token.SUB: "+"}
 
-// places returns every mutant of a file's function bodies. Declarations outside of functions are left alone: most of their
-// constants are sizes and pauses that may as well be one larger.
+// places returns every mutant of a file's function bodies. Declarations outside of functions are excluded: most of their constants
+// are sizes and pauses that can just as well be one larger.
 func places(name string) ([]*mutant, error) {
 	src, err := os.ReadFile(name)
 	if err != nil {
@@ -88,5 +88,5 @@ func places(name string) ([]*mutant, error) {
 	return all, nil
 }
 
-// oneLine returns code without indentation, in one line.
+// oneLine returns code on one line, without indentation.
 func oneLine(code string) string { return strings.Join(strings.Fields(code), " ") }

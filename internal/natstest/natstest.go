@@ -1,4 +1,4 @@
-// Package natstest runs a NATS server in a process of its own, the test binary again, which a test can stop and kill.
+// Package natstest runs a NATS server in a separate process, which is the test binary again, so that a test can stop and kill it.
 package natstest
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// env is the environment variable with the Server that a process is to run, as JSON.
+// env is the environment variable with the Server that a process has to run, as JSON.
 const env = "HANDFAST_TEST_NATS_SERVER"
 
 // Server is a single NATS server with JetStream.
 type Server struct {
-	Dir        string // where it stores what it keeps
-	Host       string // where it listens
-	Port       string // likewise
+	Dir        string // its storage directory
+	Host       string // the host that it listens on
+	Port       string // the port that it listens on
 	MaxPayload int32  // of a message, in bytes; 0 means 1 MiB
 }
 
@@ -49,7 +49,7 @@ func Main() bool {
 	return true
 }
 
-// Command returns the command that starts the server: this program again.
+// Command returns the command that starts the server: the test binary.
 func (s Server) Command() (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {

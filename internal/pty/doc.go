@@ -1,2 +1,2 @@
-// Package pty opens pseudo-terminals for tests. It is empty on other systems than Linux.
+// Package pty opens pseudo-terminals for tests. It is empty on systems other than Linux.
 package pty

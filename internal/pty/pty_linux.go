@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open returns the two ends of a new terminal of 80 by 24: the test's, which has deadlines, and the program's. Both are
-// closed when the test ends.
+// Open returns the two ends of a new terminal of 80 by 24 characters: the test's, which supports deadlines, and the program's. Both
+// are closed when the test ends.
 func Open(t testing.TB) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY, 0)

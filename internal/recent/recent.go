@@ -1,4 +1,4 @@
-// Package recent remembers what publications are encoded to.
+// Package recent caches encoded publications.
 package recent
 
 import (
@@ -7,16 +7,16 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The bounds of a Cache. The clients of thousands of channels that come back together ask for the publications of one channel after
-// those of all others, so all of them have to be remembered, or none is found again.
+// The limits of a Cache. The clients of thousands of channels that reconnect together request the publications of one channel after
+// those of all others, so the cache has to hold all of them, or it does not help at all.
 const (
 	most  = 16 << 20
-	entry = 512 // what an entry takes beyond its bytes
+	entry = 512 // the size of an entry in addition to its bytes
 )
 
-// Cache remembers publications in the form that a protocol writes them in. When many clients come back together, each publication that
-// they have missed is encoded once, not once for each of them. It keeps 16 MiB: when there is more, what it has had for longest goes. The
-// zero value is empty and ready for use. It may be used from any goroutine, and must not be copied after its first use.
+// Cache caches publications in the encoding of a protocol. When many clients reconnect together, each publication that they have
+// missed is encoded once rather than for each client. It holds 16 MiB, and evicts the oldest entries first. The zero value is empty
+// and ready for use. It is safe for concurrent use, and must not be copied after its first use.
 type Cache[T any] struct {
 	mu    sync.Mutex
 	known map[*hub.Publication]known[T]
@@ -29,8 +29,8 @@ type known[T any] struct {
 	bytes int
 }
 
-// Append appends publications in that form. encode returns the form of one, and its bytes; nil if clients do not get it. What it returns
-// is shared, and must not be written to.
+// Append appends encoded publications. encode returns the encoding of one, and its size; nil if clients do not get it. The results
+// are shared, and must not be modified.
 func (c *Cache[T]) Append(all []*T, ps []*hub.Publication, encode func(*hub.Publication) (*T, int, error)) ([]*T, error) {
 	begin := len(all)
 	all, missing := c.find(all, ps)
@@ -56,7 +56,7 @@ func (c *Cache[T]) Append(all []*T, ps []*hub.Publication, encode func(*hub.Publ
 	return all, nil
 }
 
-// find appends the forms of publications, nil for those that it does not know, and returns how many these are.
+// find appends the encodings of publications, nil for those that are not cached, and returns the number of the latter.
 func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +70,7 @@ func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing in
 	return all, missing
 }
 
-// add remembers the form of a publication, and returns the one that another call has added meanwhile, if there is one.
+// add caches an encoding, and returns the one that another call has added meanwhile, if there is one.
 func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +80,7 @@ func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	if c.known == nil {
 		c.known = map[*hub.Publication]known[T]{}
 	}
-	bytes += p.Size() // which is kept, too
+	bytes += p.Size() // the key keeps the publication in memory, too
 	c.known[p] = known[T]{form, bytes}
 	c.order = append(c.order, p)
 	c.bytes += bytes + entry

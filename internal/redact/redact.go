@@ -1,4 +1,4 @@
-// Package redact hides secrets in what is shown: by the names that they have, in URLs, in lists of subprotocols.
+// Package redact removes secrets from displayed text: from named values, URLs, and lists of subprotocols.
 package redact
 
 import (
@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Mark is shown in place of a secret.
+// Mark replaces a secret.
 const Mark = "[redacted]"
 
-// parts are the parts of names of secrets.
+// parts are parts of names of secrets.
 var parts = []string{
 	"auth", "token", "secret", "passw", "pwd", "apikey", "api-key", "api_key", "access-key", "access_key", "credential",
 	"cookie", "session", "jwt", "ticket", "signature", "csrf", "xsrf", "bearer", "private",
 }
 
-// names are whole names of the same kind, too short to be looked for in others.
+// names are whole names of secrets, too short to be searched for in other names.
 var names = []string{"key", "sig", "code", "jid", "sid", "pass", "otp", "state", "nonce", "assertion", "x-api-key"}
 
-// Name reports whether the value of a header field or a query parameter of this name has to be taken for a secret.
+// Name reports whether the value of a header field or a query parameter of this name must be considered a secret.
 func Name(name string) bool {
 	name = strings.ToLower(name)
 	if strings.HasPrefix(name, "sec-websocket-") || strings.HasPrefix(name, "access-control-") ||
@@ -30,10 +30,10 @@ func Name(name string) bool {
 		slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(name, p) })
 }
 
-// URL hides the user information of a URL, and in its query what has the name of a secret.
+// URL replaces the user information of a URL, and the values of secrets in its query.
 func URL(raw string) string { return hide(raw, Name) }
 
-// Setting hides the user information of a URL, and all values in its query: nothing says what they mean.
+// Setting replaces the user information of a URL, and all values in its query, because their meaning is not known.
 func Setting(raw string) string {
 	shown := hide(raw, func(string) bool { return true })
 	if u, err := url.Parse(raw); err == nil && u.User == nil && strings.Contains(u.Host, ":") {
@@ -46,7 +46,7 @@ func Setting(raw string) string {
 
 func hide(raw string, secret func(string) bool) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Opaque != "" { // it cannot be taken apart, so none of it is shown when a secret may be in it
+	if err != nil || u.Opaque != "" { // it cannot be parsed, so nothing is shown if it may contain a secret
 		if strings.ContainsAny(raw, "?@") {
 			return Mark
 		}
@@ -63,7 +63,7 @@ func hide(raw string, secret func(string) bool) string {
 	return strings.Replace(u.String(), "://", "://"+Mark+"@", 1)
 }
 
-// Query hides the values of secrets in the query of a URL, and leaves the rest as it is.
+// Query replaces the values of secrets in the query of a URL, and keeps the rest.
 func Query(raw string) string { return query(raw, Name) }
 
 func query(raw string, secret func(string) bool) string {
@@ -78,10 +78,10 @@ func query(raw string, secret func(string) bool) string {
 	return strings.Join(parts, "&")
 }
 
-// KubernetesPrefix begins the subprotocol in which Kubernetes takes a bearer token from a browser.
+// KubernetesPrefix is the prefix of the subprotocol in which Kubernetes accepts a bearer token from a browser.
 const KubernetesPrefix = "base64url.bearer.authorization.k8s.io."
 
-// tokenPrefixes begin subprotocols that carry a token instead of naming a protocol.
+// tokenPrefixes are prefixes of subprotocols that carry a token instead of naming a protocol.
 var tokenPrefixes = []string{
 	KubernetesPrefix, "handfast.token.", "anycable-token.", "bearer.", "token.", "access_token.", "auth.", "jwt.",
 }
@@ -94,13 +94,13 @@ func Subprotocol(name string) (prefix string, ok bool) {
 			return name[:len(p)], true
 		}
 	}
-	if strings.HasPrefix(name, "eyJ") && strings.Count(name, ".") == 2 { // a JWT: {" in base64
+	if strings.HasPrefix(name, "eyJ") && strings.Count(name, ".") == 2 { // a JWT: it begins with {" in base64
 		return "", true
 	}
 	return name, false
 }
 
-// Subprotocols hides the tokens in a list of subprotocols.
+// Subprotocols replaces the tokens in a list of subprotocols.
 func Subprotocols(list string) string {
 	names := strings.Split(list, ",")
 	for i, name := range names {

@@ -1,4 +1,4 @@
-// Package redistest runs a real redis-server for tests: Debian's package redis-server has it.
+// Package redistest runs a real redis-server for tests. Debian has it in the package redis-server.
 package redistest
 
 import (
@@ -23,14 +23,14 @@ type Server struct {
 	host string
 	port string
 	dir  string
-	more string // of the configuration
+	more string // additional configuration
 	args []string
-	text string // which it prints when it is ready
+	text string // printed when it is ready
 	cmd  *exec.Cmd
 }
 
-// Start starts a server on the loopback interface, which ends with the test. more is further lines of its configuration; without any,
-// it has no data when it is started again.
+// Start starts a server on the loopback interface, which ends with the test. more contains further lines of its configuration; if
+// it is empty, the server loses its data when it is restarted.
 func Start(t testing.TB, more string) *Server {
 	t.Helper()
 	return StartAt(t, "127.0.0.1", more)
@@ -51,15 +51,15 @@ func StartReplica(t testing.TB, of *Server) *Server {
 	return Start(t, "replicaof "+of.host+" "+of.Port()+"\nmasterauth "+Password+"\nrepl-diskless-sync-delay 0\n")
 }
 
-// StartClusterNode starts a server that is to be a node of a cluster, without slots.
+// StartClusterNode starts a server in cluster mode, without slots.
 func StartClusterNode(t testing.TB) *Server {
 	t.Helper()
 	return Start(t, "cluster-enabled yes\ncluster-node-timeout 500\ncluster-port "+freeport.Get(t)+"\nmasterauth "+Password+
 		"\nrepl-diskless-sync-delay 0\ncluster-announce-ip 127.0.0.1\n")
 }
 
-// StartSentinel starts a sentinel without a password, which alone decides about a server, called name, and its replicas, half a second
-// after it is silent.
+// StartSentinel starts a sentinel without a password. It alone decides about the failover of a server, called name, and its
+// replicas, half a second after the server has stopped responding.
 func StartSentinel(t testing.TB, of *Server, name string) *Server {
 	t.Helper()
 	s := &Server{t: t, host: "127.0.0.1", port: freeport.Get(t), dir: t.TempDir(), args: []string{"--sentinel"}, text: "+monitor master"}
@@ -68,7 +68,7 @@ func StartSentinel(t testing.TB, of *Server, name string) *Server {
 	return s.run()
 }
 
-// run starts it for the first time.
+// run starts a server for the first time.
 func (s *Server) run() *Server {
 	s.t.Helper()
 	if !s.start() {
@@ -81,7 +81,7 @@ func (s *Server) run() *Server {
 // start starts the server, and reports whether it accepts connections.
 func (s *Server) start() bool {
 	s.t.Helper()
-	// A file, not an argument: other users of the machine see the password of a command line.
+	// The password is in a file, because other users of the machine can read the arguments of a process.
 	conf := filepath.Join(s.dir, "redis.conf")
 	text := "bind " + s.host + "\nport " + s.Port() + "\ndir " + s.dir + "\n" + s.more
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
@@ -101,11 +101,11 @@ func (s *Server) start() bool {
 			return true
 		}
 	}
-	_ = s.cmd.Wait() // it has said nothing
+	_ = s.cmd.Wait() // it has printed nothing
 	return false
 }
 
-// Restart starts the server again after Stop, at the same address and with what it has kept.
+// Restart starts the server again after Stop, at the same address and with its stored data.
 func (s *Server) Restart() {
 	s.t.Helper()
 	if !s.start() {

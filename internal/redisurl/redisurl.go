@@ -1,4 +1,4 @@
-// Package redisurl reads the URL of a Redis, for what is kept there.
+// Package redisurl parses the URL of a Redis.
 package redisurl
 
 import (
@@ -9,10 +9,10 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Parse returns the options of a client for a URL: redis://, rediss:// or unix://. With master_set and addr it leads to the sentinels of a
-// group of servers, with addr alone to the servers of a cluster. A parameter that the client would ignore, or take as empty, is an
-// error: a name with a mistake in it would be another setup, such as one server in place of those that sentinels find. The error quotes
-// nothing of the URL, which may hold a password.
+// Parse returns the options of a client for a URL: redis://, rediss:// or unix://. With master_set and addr it uses the sentinels
+// of a group of servers, with addr alone the servers of a cluster. A parameter that the client would ignore, or treat as empty, is
+// an error: a typo in its name could otherwise select another setup, such as one server instead of those that sentinels find. The
+// error quotes nothing of the URL, which may contain a password.
 func Parse(text string) (rueidis.ClientOption, error) {
 	c, err := rueidis.ParseURL(text)
 	if err != nil {

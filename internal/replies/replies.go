@@ -7,19 +7,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// most bounds the bytes of replies that wait for room in the queue of a connection. One reply may wait however large it is.
+// most limits the bytes of replies that wait for room in the queue of a connection. A single reply of any size may wait.
 const most = 256 << 10
 
-// Queue sends text messages on a connection, in their order: those that the queue of the connection has no room for wait for
-// [Queue.Drained]. It may be used by one goroutine at a time,
-// as the calls of a [websocket.Receiver] are.
+// Queue sends text messages on a connection, in order: those for which the connection's queue has no room wait for [Queue.Drained].
+// It may be used by one goroutine at a time, such as in the calls of a [websocket.Receiver].
 type Queue struct {
 	// Out is the connection.
 	Out websocket.Sender
 
 	waiting [][]byte
-	size    int  // of these, in bytes
-	slow    bool // they are too many
+	size    int  // of the waiting replies, in bytes
+	slow    bool // there are too many
 }
 
 // Send sends a reply, or keeps it until there is room. text must not be changed afterwards.
@@ -27,7 +26,7 @@ func (q *Queue) Send(text []byte) {
 	if len(q.waiting) == 0 {
 		err := q.Out.Send(websocket.Message{Type: websocket.Text, Data: text})
 		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // it is sent, or the connection has ended
+			return // it has been sent, or the connection has ended
 		}
 	}
 	if q.size > 0 && q.size+len(text) > most {
@@ -38,7 +37,7 @@ func (q *Queue) Send(text []byte) {
 	q.waiting = append(q.waiting, text)
 }
 
-// Drained sends what waits. It is to be called when the queue of the connection is empty again.
+// Drained sends the waiting replies. It has to be called when the connection's queue is empty again.
 func (q *Queue) Drained() {
 	waiting := q.waiting
 	q.waiting, q.size = nil, 0
@@ -47,8 +46,8 @@ func (q *Queue) Drained() {
 	}
 }
 
-// Waiting reports whether replies wait: what is to be sent behind them has to wait, too.
+// Waiting reports whether replies are waiting: then later messages have to wait, too.
 func (q *Queue) Waiting() bool { return len(q.waiting) > 0 }
 
-// Slow reports whether more replies waited than the queue keeps. Some are lost, so the connection has to be closed.
+// Slow reports whether more replies had to wait than the limit allows. Some are lost, so the connection has to be closed.
 func (q *Queue) Slow() bool { return q.slow }

@@ -11,26 +11,26 @@ import (
 	"strings"
 )
 
-// tree looks up declarations below a root folder; a package is parsed when it is first asked for.
+// tree looks up declarations below a root folder; a package is parsed when it is first needed.
 type tree struct {
 	root string
 	pkgs map[string]*pkg
 }
 
-// pkg is what is declared in one folder, tests included.
+// pkg has the declarations in one folder, including tests.
 type pkg struct {
 	decls map[string]decl
 	text  map[string]string // file by base name
 }
 
-// decl is where a name is declared.
+// decl is the place of a declaration.
 type decl struct {
 	file string // base name
-	text string // its source, the comment above it included
+	text string // its source, including the comment above it
 }
 
-// Check returns what is wrong with rows, one sentence each: a requirement without code or test or reason, a name that is
-// not declared below root, code in files none of which quotes the section.
+// Check returns the problems of rows, one sentence each: a requirement without code, test or reason, a name that is not declared
+// below root, or code in files none of which quotes the section.
 func Check(root string, rows []Row) []string {
 	t := &tree{root: root, pkgs: map[string]*pkg{}}
 	var wrong []string
@@ -103,7 +103,7 @@ func mentions(text, section string) bool {
 	return exact.MatchString(text)
 }
 
-// checkTest finds the test, and the name of its case in one of the test files beside it.
+// checkTest finds the test, and the name of its case in one of the package's test files.
 func (t *tree) checkTest(s Symbol) []string {
 	p, err := t.pkg(s.Dir)
 	if err != nil {
@@ -137,7 +137,7 @@ func (t *tree) inTestdata(dir, name string) bool {
 	return false
 }
 
-// Transcripts is the folder of the transcripts, which TestTranscripts in websocket/protocol runs, all of them.
+// Transcripts is the folder of the transcripts, all of which TestTranscripts in websocket/protocol runs.
 const Transcripts = "websocket/testdata/transcripts"
 
 // checkCase finds a case in a transcript.

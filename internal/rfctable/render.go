@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// The files that the account lives in, relative to the root of the repository.
+// The files of the table, relative to the root of the repository.
 const (
-	Source = "docs/rfc6455.txt" // what is written by hand
-	Target = "docs/rfc.md"      // what is generated
+	Source = "docs/rfc6455.txt" // written by hand
+	Target = "docs/rfc.md"      // generated
 )
 
 // head is the beginning of docs/rfc.md.
@@ -58,7 +58,7 @@ func Render(rows []Row) []byte {
 	return []byte(b.String())
 }
 
-// markdown returns r as a line of its section's table.
+// markdown formats r as a line of its section's table.
 func (r Row) markdown() string {
 	id := strings.TrimPrefix(r.ID, "6455-")
 	code, tests := symbols(r.Code), symbols(r.Tests)
@@ -83,7 +83,7 @@ func (r Row) markdown() string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %s |\n", id, cell(r.Who), quote(r), code, tests)
 }
 
-// quote returns the requirement with its word in bold.
+// quote returns the requirement with its keyword in bold.
 func quote(r Row) string {
 	q := cell(r.Quote)
 	if r.Word == "step" {
@@ -92,7 +92,7 @@ func quote(r Row) string {
 	return strings.Replace(q, r.Word, "**"+r.Word+"**", 1)
 }
 
-// symbols returns declarations, each package once, as a link.
+// symbols formats declarations as links, with each package named once.
 func symbols(list []Symbol) string {
 	var b strings.Builder
 	dir := ""
@@ -112,12 +112,12 @@ func symbols(list []Symbol) string {
 	return b.String()
 }
 
-// short returns a folder without the part that all packages of the library have in common.
+// short returns a folder without the prefix that all packages of the library share.
 func short(dir string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(dir, "websocket/"), "internal/")
 }
 
-// cell escapes what would end a cell or be taken for markup.
+// cell escapes characters that would end a cell or be markup.
 func cell(s string) string {
 	return strings.NewReplacer("|", "\\|", "<", "&lt;", "_", "\\_", "*", "\\*").Replace(s)
 }

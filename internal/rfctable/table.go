@@ -1,8 +1,8 @@
-// Package rfctable keeps the account of RFC 6455: every MUST in it with the code and the test that hold it.
+// Package rfctable maintains the table of RFC 6455: every MUST in it with the code and the test that fulfill it.
 //
-// docs/rfc6455.txt is the source, written by hand. [Parse] reads it, [Check] finds out whether the code and the tests
-// that it names are there and whether the code quotes the section, and [Render] writes docs/rfc.md. The tests of this
-// package fail on a MUST without code and test, on a wrong count, and on a stale docs/rfc.md.
+// docs/rfc6455.txt is the source, written by hand. [Parse] parses it, [Check] checks that the code and the tests that it names
+// exist and that the code quotes the section, and [Render] writes docs/rfc.md. The tests of this package fail on a MUST without
+// code and test, on a wrong count, and on an outdated docs/rfc.md.
 package rfctable
 
 import (
@@ -13,31 +13,31 @@ import (
 	"strings"
 )
 
-// Row is one requirement: one occurrence of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in the RFC, or one step of an
-// algorithm that such a word introduces.
+// Row is one requirement: one occurrence of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in the RFC, or one step of an algorithm
+// that such a word introduces.
 type Row struct {
 	ID    string   // "6455-5.1-2": the RFC, the section, the number of the requirement in that section
 	Word  string   // MUST, MUST NOT, REQUIRED, SHALL, SHALL NOT; "step" for a step of an algorithm
-	Who   string   // client, server, both; or whom it binds when that is not us
-	Quote string   // the sentence, or the part of it that says what is required
-	Why   string   // why it does not bind this code; empty when it does
-	Not   string   // why it is not kept although it binds; empty when it is
-	As    string   // the section that the code quotes instead, where the RFC says a thing twice; empty for its own
-	Note  string   // how it is held, when code and test do not say it by themselves
-	Code  []Symbol // what holds it
-	Tests []Symbol // what shows that it is held: tests and fuzz targets
-	Cases []Symbol // and cases of transcripts: Dir is the transcript's file in [Transcripts]
+	Who   string   // client, server, both; or another party
+	Quote string   // the sentence, or the part of it with the requirement
+	Why   string   // why it does not apply to this code; empty if it does
+	Not   string   // why it is not fulfilled although it applies; empty if it is
+	As    string   // the section that the code quotes instead, if the RFC repeats a requirement; empty for its own
+	Note  string   // how it is fulfilled, if code and test do not show it
+	Code  []Symbol // the code that fulfills it
+	Tests []Symbol // the tests and fuzz targets that verify it
+	Cases []Symbol // cases of transcripts that verify it: Dir is the transcript's file in [Transcripts]
 	Line  int      // where the row begins in the source
 }
 
-// Symbol is a declaration: a function, a method as Type.Method, a type, a variable or a constant. A test may have a
-// part after a slash: the name of one of its cases.
+// Symbol is a declaration: a function, a method as Type.Method, a type, a variable or a constant. A test may have a part after a
+// slash: the name of one of its cases.
 type Symbol struct {
 	Dir  string // the package's folder, relative to the root of the repository
 	Name string
 }
 
-// Section returns the section of the RFC that r is from: "5.1".
+// Section returns the section of the RFC of r, such as "5.1".
 func (r Row) Section() string {
 	parts := strings.Split(r.ID, "-")
 	return parts[1]
@@ -51,13 +51,13 @@ func (r Row) Quoted() string {
 	return r.Section()
 }
 
-// Held reports whether the row is to name code and tests: the requirement binds this code and is kept.
+// Held reports whether the row must name code and tests: the requirement applies to this code and is fulfilled.
 func (r Row) Held() bool { return r.Why == "" && r.Not == "" }
 
 var rowHead = regexp.MustCompile(`^(6455-[0-9]+(?:\.[0-9]+)*-[0-9]+[a-z]?) (MUST NOT|MUST|REQUIRED|SHALL NOT|SHALL|step) (\S.*)$`)
 
-// Parse reads rows as docs/rfc6455.txt holds them: a line with the ID, the word and whom it binds, then indented lines
-// that each begin with a key. Empty lines and lines that begin with # are passed over. An error names the line.
+// Parse parses rows in the format of docs/rfc6455.txt: a line with the ID, the keyword and whom it applies to, then indented lines
+// that each begin with a key. Empty lines and lines that begin with # are skipped. An error contains the line number.
 func Parse(r io.Reader) ([]Row, error) {
 	var rows []Row
 	lines := bufio.NewScanner(r)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// Is reports whether u is that of a SOCKS5 proxy. With both schemes the proxy gets the server's name and looks it up itself.
+// Is reports whether u is the URL of a SOCKS5 proxy. With either scheme the proxy gets the server's name and looks it up itself.
 func Is(u *url.URL) bool { return u.Scheme == "socks5" || u.Scheme == "socks5h" }
 
 // Port returns the port of the proxy at u.
@@ -22,14 +22,14 @@ func Port(u *url.URL) string {
 	return "1080" // RFC 1928 §3
 }
 
-// A Client asks a proxy for connections.
+// A Client connects through a proxy.
 type Client interface {
 	proxy.ContextDialer
-	// DialWithConn asks over c, a connection to the proxy, which then leads to address.
+	// DialWithConn requests a connection to address over c, a connection to the proxy.
 	DialWithConn(ctx context.Context, c net.Conn, network, address string) (net.Addr, error)
 }
 
-// New returns a client of the proxy at u. Errors do not repeat u: it may hold a password.
+// New returns a client of the proxy at u. Errors do not repeat u, which may contain a password.
 func New(u *url.URL) (Client, error) {
 	var auth *proxy.Auth // RFC 1929
 	if u.User != nil {
@@ -50,7 +50,7 @@ func New(u *url.URL) (Client, error) {
 	return client, nil
 }
 
-// Refused returns what the proxy answered instead of a connection, "" for other errors of a Client.
+// Refused returns the proxy's refusal of a connection, "" for other errors of a Client.
 func Refused(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
 		err = op.Err

@@ -1,4 +1,4 @@
-// Package statedir has the directory in which the programs of one user keep what outlives them.
+// Package statedir has the directory for persistent files of the programs of one user.
 package statedir
 
 import (
@@ -8,9 +8,8 @@ import (
 	"runtime"
 )
 
-// Dir returns that directory: $XDG_STATE_HOME/handfast where the variable has an absolute path, and else
-// ~/.local/state/handfast, on macOS ~/Library/Application Support/handfast, on Windows %LocalAppData%\handfast. It makes
-// nothing.
+// Dir returns that directory: $XDG_STATE_HOME/handfast if the variable is an absolute path, otherwise ~/.local/state/handfast, on
+// macOS ~/Library/Application Support/handfast, on Windows %LocalAppData%\handfast. It does not create it.
 func Dir() (string, error) { return dir(runtime.GOOS, os.Getenv, os.UserHomeDir) }
 
 func dir(goos string, getenv func(string) string, home func() (string, error)) (string, error) {
@@ -21,9 +20,9 @@ func dir(goos string, getenv func(string) string, home func() (string, error)) (
 	return filepath.Join(state, "handfast"), nil
 }
 
-// stateHome returns where all programs of this user keep what outlives them.
+// stateHome returns the directory for persistent files of all programs of this user.
 func stateHome(goos string, getenv func(string) string, home func() (string, error)) (string, error) {
-	// A relative path there is invalid and to be ignored, says the XDG Base Directory Specification.
+	// According to the XDG Base Directory Specification, a relative path is invalid and must be ignored.
 	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return dir, nil
 	}

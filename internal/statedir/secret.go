@@ -19,8 +19,8 @@ func NewSecret() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Secret returns the secret in a file of [Dir], which the first caller makes for its owner alone. Several processes may do
-// that at the same time: all of them get the same secret. An error names the file and says what to do.
+// Secret returns the secret in a file of [Dir], which the first caller creates, readable only by its owner. Several processes may
+// call it concurrently: all of them get the same secret. An error names the file and the next step.
 func Secret(name string) (string, error) {
 	dir, err := Dir()
 	if err != nil {
@@ -37,7 +37,7 @@ func Secret(name string) (string, error) {
 	return readSecret(path)
 }
 
-// readSecret reads a secret, unless others may have done so.
+// readSecret reads a secret, unless others can read the file.
 func readSecret(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -57,7 +57,8 @@ func readSecret(path string) (string, error) {
 	return secret, nil
 }
 
-// makeSecret makes the file of a secret, whole: the link fails when another process was faster, whose secret is then the one.
+// makeSecret creates the file of a secret atomically: the link fails if another process was faster, and then that process's secret
+// is used.
 func makeSecret(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package timeout has contexts with a deadline that cost a timer only when something waits for them. Most calls that get one return
-// without waiting.
+// Package timeout has contexts with a deadline that use a timer only while something waits for them. Most calls with such a context
+// return without waiting.
 package timeout
 
 import (
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Context returns a context that ends with parent, when d has passed, or when the function that it returns is called, which the caller
-// must do. It is [context.WithTimeout], except that parent's Done is not called before its own is.
+// Context returns a context that ends with parent, when d has passed, or when the returned function is called, which the caller
+// must do. It is [context.WithTimeout], except that it does not call parent's Done before its own is called.
 func Context(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	c := &late{parent: parent, until: time.Now().Add(d)}
 	if at, ok := parent.Deadline(); ok && at.Before(c.until) {
@@ -18,7 +18,7 @@ func Context(parent context.Context, d time.Duration) (context.Context, context.
 	return c, c.end
 }
 
-// late is a context that makes another one, with a timer, when it is first waited for.
+// late is a context that creates another one, with a timer, when it is first waited for.
 type late struct {
 	parent context.Context
 	until  time.Time
@@ -52,7 +52,7 @@ func (c *late) Err() error {
 	return c.ended()
 }
 
-// make makes the full context, below parent. The caller holds mu, as for ended.
+// make creates the full context, a child of parent. The caller holds mu, as for ended.
 func (c *late) make(parent context.Context) {
 	if c.over {
 		c.full, c.cancel = context.WithCancel(parent)
@@ -76,8 +76,7 @@ func (c *late) ended() error {
 	return nil
 }
 
-// Value implements [context.Context]. A context below that was made of this one finds the full one here, and ends with it without a
-// goroutine.
+// Value implements [context.Context]. A child context finds the full one here, and ends with it without a goroutine.
 func (c *late) Value(key any) any {
 	c.mu.Lock()
 	from := c.parent
@@ -93,7 +92,7 @@ func (c *late) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // it is never wrapped
-		c.make(context.WithoutCancel(c.parent)) // so that Err goes on returning that
+		c.make(context.WithoutCancel(c.parent)) // so that Err continues to return it
 	}
 	c.over = true
 	if c.cancel != nil {

@@ -1,5 +1,5 @@
-// Package transcript plays the transcripts of a protocol's tests: files in testdata with what clients send and get, line by line. What
-// a line means is up to the protocol.
+// Package transcript runs the transcripts of a protocol's tests: files in testdata with the messages that clients send and receive,
+// line by line. The protocol defines the meaning of a line.
 package transcript
 
 import (
@@ -34,7 +34,7 @@ func Each(t *testing.T, run func(t *testing.T, f File)) {
 	}
 }
 
-// Play calls line with each line of the file that is neither empty nor a comment. It fails the test when line returns what is wrong.
+// Play calls line with each line of the file that is neither empty nor a comment. It fails the test if line returns a problem.
 func (f File) Play(t *testing.T, line func(text string) (wrong string)) {
 	t.Helper()
 	n := 0
@@ -49,8 +49,8 @@ func (f File) Play(t *testing.T, line func(text string) (wrong string)) {
 	}
 }
 
-// Fits reports whether a value from JSON is as expected: "*" is any value, and what is not expected must not be there, except the
-// keys to ignore.
+// Fits reports whether a value from JSON is as expected: "*" matches any value, and keys that are not expected must be absent,
+// except those to ignore.
 func Fits(got, want any, ignore ...string) bool {
 	if want == "*" {
 		return got != nil

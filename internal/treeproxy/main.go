@@ -1,9 +1,9 @@
-// Treeproxy makes a Go module proxy of the working tree: files that GOPROXY=file://DIR reads, with the product and the
-// library as their users would get them. It needs no network.
+// Treeproxy creates a Go module proxy of the working tree: files for GOPROXY=file://DIR, with the product and the library as their
+// users would get them. It needs no network.
 //
 //	go run ./internal/treeproxy -version v1.2.3 DIR
 //
-// The version is the one that both modules get. The go.mod files are taken as they are.
+// Both modules get the given version. The go.mod files are unchanged.
 package main
 
 import (
@@ -63,7 +63,7 @@ func write(dir, version string) error {
 	return writeModule(dir, product+"/"+library, version, library+"/", lib)
 }
 
-// treeFiles returns the regular files that git has or would add, slash-separated and relative to the root.
+// treeFiles returns the regular files that git tracks or would add, slash-separated and relative to the root.
 func treeFiles() ([]string, error) {
 	out, err := exec.Command("git", "ls-files", "-co", "-z", "--exclude-standard", "--deduplicate").Output()
 	if err != nil {
@@ -78,7 +78,7 @@ func treeFiles() ([]string, error) {
 	return files, nil
 }
 
-// nestedModules returns the folders of the modules below the root, each with a slash at its end.
+// nestedModules returns the folders of the modules below the root, each with a trailing slash.
 func nestedModules(files []string) []string {
 	var all []string
 	for _, f := range files {
@@ -89,8 +89,8 @@ func nestedModules(files []string) []string {
 	return all
 }
 
-// writeModule writes what a proxy serves of one version of a module: folder is where it is in the tree, with a slash at its
-// end, and files are its files.
+// writeModule writes the files that a proxy serves for one version of a module: folder is its place in the tree, with a trailing
+// slash, and files are its files.
 func writeModule(dir, path, version, folder string, files []string) error {
 	at := filepath.Join(dir, filepath.FromSlash(path), "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -121,7 +121,7 @@ func writeModule(dir, path, version, folder string, files []string) error {
 	return nil
 }
 
-// pack writes files as the zip file of a module: their names lose the folder, and get the prefix.
+// pack writes files as the zip file of a module: in their names, the prefix replaces the folder.
 func pack(w io.Writer, prefix, folder string, files []string) error {
 	z := zip.NewWriter(w)
 	for _, f := range files {

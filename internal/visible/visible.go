@@ -1,4 +1,4 @@
-// Package visible makes what a peer has sent fit to be shown on a terminal.
+// Package visible makes text from a peer safe to display on a terminal.
 package visible
 
 import (
@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// unseen reports whether r has no width and no meaning for the characters beside it: two texts that differ in it look the same. The
-// joiners, which scripts and emoji need, are not among these.
+// unseen reports whether r has no width and no effect on the characters around it: two texts that differ only in it look the same.
+// The joiners, which scripts and emoji need, are not among these.
 func unseen(r rune) bool {
 	return r == '\u00ad' || r == '\u180e' || r == '\u200b' || r >= '\u2060' && r <= '\u2064' || r == '\ufeff'
 }
 
-// Text writes what would steer a terminal, turn the direction of its text, be unseen, or be no text, as escapes: what a server
-// sends is to be read, not obeyed. Line ends and tabs stay.
+// Text escapes characters that would control a terminal, change the text direction or be invisible, and invalid UTF-8, so that text
+// of a server is only displayed. Line ends and tabs are kept.
 func Text(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {

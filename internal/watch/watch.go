@@ -1,5 +1,5 @@
-// Package watch reports when files may have changed, however they are replaced: written, renamed over, or through a symbolic
-// link, as Kubernetes does with mounted secrets.
+// Package watch reports when files may have changed, however they are replaced: written, renamed over, or through a symbolic link,
+// as Kubernetes does with mounted secrets.
 package watch
 
 import (
@@ -16,21 +16,21 @@ import (
 
 // An editor or a deployment makes several changes, and a file may be written in several pieces.
 const (
-	quietTime = 200 * time.Millisecond // without a change, before the files are looked at
-	quietMost = 2 * time.Second        // and when there are changes all the time
+	quietTime = 200 * time.Millisecond // without a change, before the files are checked
+	quietMost = 2 * time.Second        // the limit if changes do not stop
 )
 
-// Files is a watch on files. It watches the directories that lead to them: of each file, of every symbolic link on the way to
-// it, and of the directory that it is in. Its methods are for one goroutine.
+// Files is a watch on files. It watches the directories that lead to them: that of each file, of every symbolic link on the path to
+// it, and the parent of its directory. It is not safe for concurrent use.
 type Files struct {
 	paths  []string
-	notify *fsnotify.Watcher // nil if there is none, and only polls look at the files
-	dirs   []string          // that are watched
+	notify *fsnotify.Watcher // nil if there is none, and the files are only polled
+	dirs   []string          // the watched directories
 	names  []string          // the paths in these that lead to the files
 }
 
-// New begins to watch: changes from now on count for Run. The error says that the system gives no watch, mostly for lack of
-// resources; Run then depends on its polls. Close is called in any case.
+// New starts to watch: Run reports changes from now on. The error means that the system provides no watch, mostly for lack of
+// resources; Run then only polls. Close must be called in any case.
 func New(paths ...string) (*Files, error) {
 	f := Unwatched(paths...)
 	notify, err := fsnotify.NewWatcher()
@@ -48,11 +48,11 @@ func Unwatched(paths ...string) *Files { return &Files{paths: paths} }
 // Close ends the watch.
 func (f *Files) Close() {
 	if f.notify != nil {
-		_ = f.notify.Close() // nothing depends on what the system says about that
+		_ = f.notify.Close() // an error makes no difference
 	}
 }
 
-// follow watches the ways to all files, as they are now.
+// follow watches the present paths to all files.
 func (f *Files) follow() {
 	if f.notify == nil {
 		return
@@ -68,18 +68,18 @@ func (f *Files) follow() {
 		}
 	}
 	for _, dir := range dirs {
-		_ = f.notify.Add(dir) // again, too: it may be another directory by that name. What cannot be watched is polled.
+		_ = f.notify.Add(dir) // even if it is watched already, because it may be a new directory. What cannot be watched is polled.
 	}
 	f.dirs, f.names = dirs, names
 }
 
-// concerns reports whether a path that something happened to leads to one of the files.
+// concerns reports whether a changed path leads to one of the files.
 func (f *Files) concerns(path string) bool {
 	return slices.Contains(f.names, path) || slices.Contains(f.dirs, path)
 }
 
-// steps returns the directories to watch for changes of what is at path, and the paths that matter in them: those of
-// the file, of every symbolic link on the way, and of the directory that the file is in, which may be replaced as well.
+// steps returns the directories to watch for a file at path, and the relevant paths in them: those of the file, of every symbolic
+// link, and of the directory of the file, which may be replaced as well.
 func steps(path string) (dirs, names []string) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -99,7 +99,7 @@ func steps(path string) (dirs, names []string) {
 		}
 		target, err := os.Readlink(at)
 		if err != nil {
-			continue // no link, or nothing there yet
+			continue // not a link, or it does not exist yet
 		}
 		links++
 		step(at)
@@ -112,11 +112,11 @@ func steps(path string) (dirs, names []string) {
 	return dirs, names
 }
 
-// maxLinks is how many symbolic links lead to a file at most: as many as Linux follows.
+// maxLinks is the maximum number of symbolic links to a file: the same as in Linux.
 const maxLinks = 40
 
-// Run calls look when the files may have changed and have been left alone for a moment, and every poll, since some file systems
-// report no changes, until ctx ends.
+// Run calls look when the files may have changed and no change has followed for a moment, and at the interval poll, because some
+// file systems report no changes, until ctx ends.
 func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error
@@ -148,7 +148,7 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 				continue
 			}
 			if !errors.Is(err, fsnotify.ErrEventOverflow) {
-				continue // the poll finds out
+				continue // the next poll finds the change
 			}
 		case <-polls.C:
 			due = true
@@ -157,7 +157,7 @@ func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 		}
 		if due {
 			first = time.Time{}
-			f.follow() // before they are read: the way to them may be another one now
+			f.follow() // before the files are read, because the path to them may have changed
 			look()
 			continue
 		}

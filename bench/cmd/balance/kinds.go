@@ -15,15 +15,15 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// kind is a balancer that can be compared. Each runs as one process on one processor.
+// kind is a balancer to compare. Each runs as one process on one processor.
 type kind struct {
 	name    string
-	program string   // "" is handfast itself
-	version []string // arguments that have it tell its version
-	config  string   // with LISTEN, TO, DIR and the scheme of the server, HTTP or WS, in it, and a mark of lines at the end of a line that is not for all runs; "" for none
-	args    []string // with the same words, and CONFIG
-	clients []string // further arguments with -tls
-	server  []string // further arguments with -server-tls
+	program string   // "" means handfast itself
+	version []string // arguments to print its version
+	config  string   // with the placeholders LISTEN, TO, DIR, and HTTP or WS for the scheme of the server; a line that is not for all runs ends in a mark; "" if there is none
+	args    []string // with the same placeholders, and CONFIG
+	clients []string // additional arguments with -tls
+	server  []string // additional arguments with -server-tls
 }
 
 var kinds = []kind{
@@ -105,15 +105,15 @@ https://LISTEN { CLIENTS-TLS
 `},
 }
 
-// balancer is one that runs.
+// balancer is a running balancer.
 type balancer struct {
 	*process
 	name    string
-	version string // with its name
+	version string // including its name
 	addr    string
 }
 
-// balancer starts one in front of the server.
+// balancer starts a balancer in front of the server.
 func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	program := b.handfast
 	if filepath.IsAbs(k.program) {
@@ -149,7 +149,7 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	for _, a := range k.args {
 		args = append(args, fill.Replace(a))
 	}
-	told, _ := exec.CommandContext(ctx, program, k.version...).CombinedOutput() // whatever it says
+	told, _ := exec.CommandContext(ctx, program, k.version...).CombinedOutput() // whether it fails or not
 	x.version = strings.TrimSpace(k.name + " " + number(string(told)))
 	if x.process, err = b.start(ctx, 0, program, args...); err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	return x, nil
 }
 
-// lines returns the lines of a configuration that are for the run: a mark at the end of a line says whether clients, or the server, have TLS.
+// lines returns the lines of a configuration for the run: a mark at the end of a line restricts it to clients, or to a server, with or without TLS.
 func (b *bench) lines(config string) string {
 	marks := map[string]bool{
 		" CLIENTS-TLS\n": b.tls, " CLIENTS-PLAIN\n": !b.tls, " SERVER-TLS\n": b.serverTLS, " SERVER-PLAIN\n": !b.serverTLS,
@@ -181,7 +181,7 @@ func (b *bench) lines(config string) string {
 	return all.String()
 }
 
-// number returns the first thing in a text that looks like a version.
+// number returns the first part of a text that looks like a version.
 func number(text string) string {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
 		if word = strings.TrimPrefix(word, "v"); word != "" && word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {

@@ -1,7 +1,8 @@
 //go:build linux
 
-// Command balance compares load balancers in front of one WebSocket server: the CPU time of a message and of a handshake, and the
-// memory of a connection that waits. With -behaviour it observes what becomes of live connections instead. It builds handfast; HAProxy, nginx and Caddy are compared where they are installed.
+// Command balance compares load balancers in front of one WebSocket server: the CPU time per message and per handshake, and the
+// memory per idle connection. With -behaviour it observes what happens to live connections instead. It builds handfast; HAProxy,
+// nginx and Caddy are compared if they are installed.
 package main
 
 import (
@@ -40,7 +41,7 @@ func main() {
 // bench is a run.
 type bench struct {
 	dir      string
-	handfast string // the programs
+	handfast string // the paths of the programs
 	peer     string
 	load     string
 	to       string // the server's address
@@ -59,7 +60,7 @@ type column struct {
 	name string
 	mode string
 	size int
-	n    int // connections
+	n    int // number of connections
 }
 
 var columns = []column{
@@ -171,7 +172,7 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// program builds one.
+// program builds one program.
 func (b *bench) program(ctx context.Context, pkg string) (string, error) {
 	file := filepath.Join(b.dir, path.Base(pkg))
 	build := exec.CommandContext(ctx, "go", "build", "-o", file, "github.com/handfast/handfast/"+pkg)
@@ -182,11 +183,11 @@ func (b *bench) program(ctx context.Context, pkg string) (string, error) {
 	return file, nil
 }
 
-// table measures everything, and prints a row for each balancer.
+// table measures everything, and prints one row per balancer.
 func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error {
-	best := map[[2]string]float64{} // microseconds, by balancer and column
+	best := map[[2]string]float64{} // in microseconds, by balancer and column
 	for range b.rounds {
-		for _, c := range columns { // one column at a time, so that what else the machine does is the same for all
+		for _, c := range columns { // one column at a time, so that other load on the machine affects all balancers equally
 			for _, x := range all {
 				r, err := b.measure(ctx, x, c)
 				if err != nil {
@@ -234,10 +235,11 @@ func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Resu
 	return r, json.Unmarshal([]byte(line), &r)
 }
 
-// waiting returns the memory of a connection that waits, in KiB, for each balancer: what b.idle connections add where half as many wait
-// already, so that what is free for the first of them does not hide the cost of the others. All balancers have theirs in the same time,
-// and the same time before each look: handfast gives memory back when it has been calm for a while. Twice that must be less than
-// the 50 seconds after which the server gives up clients that answer no ping, as these.
+// waiting returns the memory of an idle connection, in KiB, for each balancer: what b.idle connections add if half as many are idle
+// already, so that memory that is free for the first ones does not hide the cost of the others. The connections of all balancers
+// are opened in the same period, with the same time before each measurement, because handfast returns memory to the system after a
+// quiet period. Twice that time must be less than the 50 seconds after which the server closes connections of clients that do not
+// answer pings, as these do not.
 func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error) {
 	each := make([]float64, len(all))
 	if b.idle == 0 {
@@ -273,7 +275,7 @@ func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error)
 	return each, nil
 }
 
-// process is a program that runs, on one processor.
+// process is a running program, on one processor.
 type process struct {
 	cmd *exec.Cmd
 	in  io.Closer
@@ -296,12 +298,12 @@ func (b *bench) start(ctx context.Context, cpu int, program string, args ...stri
 	return p, load.OnProcessor(cpu, p.cmd.Start)
 }
 
-// end ends the program, and waits for that.
+// end ends the program, and waits until it has ended.
 func (p *process) end() {
 	p.in.Close()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it fails when the program has ended
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if the program has already ended
 	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	_, _ = io.Copy(io.Discard, p.out)
-	_ = p.cmd.Wait() // ended by a signal
+	_ = p.cmd.Wait() // it was ended by a signal
 }

@@ -1,4 +1,4 @@
-// Command centrifuge is a small server on the centrifuge library, to compare with: every client may do everything.
+// Command centrifuge is a small server with the centrifuge library, for comparisons: every client may do everything.
 package main
 
 import (

@@ -20,7 +20,7 @@ func startNATS(ctx context.Context, program, dir string) (url string, stop func(
 	return "nats://" + addr, stop, err
 }
 
-// startRedis starts a Redis that keeps nothing on the disk.
+// startRedis starts a Redis without persistence.
 func startRedis(ctx context.Context, program, dir string) (url string, stop func(), err error) {
 	addr, stop, err := startBeside(ctx, func(port string) []string {
 		return []string{program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir, "--logfile", "redis.log"}
@@ -44,7 +44,7 @@ func startBeside(ctx context.Context, command func(port string) []string) (addr 
 		return "", nil, err
 	}
 	stop = func() {
-		_ = cmd.Process.Kill() // it has ended, if that fails
+		_ = cmd.Process.Kill() // fails if it has already ended
 		_ = cmd.Wait()         // it was killed
 	}
 	if err := load.Await(ctx, addr); err != nil {

@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command channels compares servers of channels: what a delivery costs, what an idle client takes, and how fast clients come back
-// after their connections were cut. It builds handfast, the server on the centrifuge library and a NATS server, which it starts beside
-// handfast, as it does with an installed redis-server; another build of handfast, Centrifugo and socket.io are compared where flags name them.
+// Command channels compares servers with channels: the cost of a delivery, the memory of an idle client, and how fast clients
+// reconnect after their connections were cut. It builds handfast, the server with the centrifuge library and a NATS server, which
+// it starts next to handfast, like an installed redis-server; another build of handfast, Centrifugo and socket.io are compared if
+// flags name them.
 package main
 
 import (
@@ -106,7 +107,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return b.table(ctx, out)
 }
 
-// table measures everything, and prints a row for each server.
+// table measures everything, and prints one row per server.
 func (b *bench) table(ctx context.Context, out io.Writer) error {
 	head := []string{"server"}
 	for _, n := range b.sizes {
@@ -118,7 +119,7 @@ func (b *bench) table(ctx context.Context, out io.Writer) error {
 	for i, k := range b.kinds {
 		rows[i] = []string{k.Name}
 	}
-	// One column at a time, so that what else the machine does is the same for all servers.
+	// One column at a time, so that other load on the machine affects all servers equally.
 	for _, n := range b.sizes {
 		for _, rate := range []float64{20, 0} {
 			if err := b.deliveries(ctx, n, rate, rows); err != nil {
@@ -135,7 +136,7 @@ func (b *bench) table(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// with runs a server meanwhile. What goes wrong is logged, and its cell is empty.
+// with calls do while a server runs. Errors are logged, and leave the cell empty.
 func (b *bench) with(ctx context.Context, k fanout.Kind, do func(*fanout.Server) error) error {
 	s, err := fanout.Start(ctx, k, 0)
 	if err == nil {
@@ -147,7 +148,7 @@ func (b *bench) with(ctx context.Context, k fanout.Kind, do func(*fanout.Server)
 	return ctx.Err()
 }
 
-// deliveries adds a column: microseconds of CPU time a delivery, and the median and 99th percentile of the time that it took.
+// deliveries adds a column: microseconds of CPU time per delivery, and the median and 99th percentile of the delivery time.
 func (b *bench) deliveries(ctx context.Context, n int, rate float64, rows [][]string) error {
 	best := make([]fanout.Delivery, len(b.kinds))
 	for range b.rounds {
@@ -178,7 +179,7 @@ func (b *bench) deliveries(ctx context.Context, n int, rate float64, rows [][]st
 	return nil
 }
 
-// others adds the columns of memory and of the storm, the least of all rounds.
+// others adds the columns for memory and for the storm, with the minimum of all rounds.
 func (b *bench) others(ctx context.Context, rows [][]string) error {
 	idle, storms := make([]int64, len(b.kinds)), make([]fanout.Storm, len(b.kinds))
 	for range b.rounds {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command compare runs every server under every load and prints a markdown table of what an operation costs. Without
-// flags it takes less than three minutes.
+// Command compare runs every server under every load and prints a markdown table with the cost of an operation. Without flags it
+// takes less than three minutes.
 package main
 
 import (
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return t.Details(out)
 }
 
-// choose narrows o down to what was asked for.
+// choose reduces o to the selected modes and servers.
 func choose(o *compare.Options, modes, servers string) error {
 	if modes != "" {
 		re, err := regexp.Compile(modes)
@@ -84,7 +84,7 @@ func choose(o *compare.Options, modes, servers string) error {
 		for name := range strings.SplitSeq(servers, ",") {
 			name, program, other := strings.Cut(name, "@")
 			p, ok := peers.Find(name)
-			if other { // an earlier build may have servers that this one lacks
+			if other { // an earlier build may have servers that this one does not have
 				p.Name, p.Program, ok = name, program, program != ""
 			}
 			if !ok {

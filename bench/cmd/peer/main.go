@@ -1,10 +1,10 @@
 //go:build linux
 
-// Command peer serves an echo or a broadcast with one of the libraries that are compared, on the loopback interface. It
-// prints its address, and ends at the end of its standard input.
+// Command peer serves an echo or a broadcast with one of the compared libraries, on the loopback interface. It prints its address,
+// and ends when its standard input ends.
 //
-// A line "gc" on standard input gives all memory back that is not in use, and is answered with a line that begins with
-// "gc" and tells the bytes and objects in the heap and the bytes in stacks.
+// A line "gc" on standard input returns all unused memory to the system. The answer is a line that begins with "gc" and has the
+// bytes and objects in the heap and the bytes in stacks.
 package main
 
 import (
@@ -105,7 +105,7 @@ func serve(p peers.Peer, c peers.Config, port int, in io.Reader, out io.Writer) 
 		lines := bufio.NewScanner(in)
 		for lines.Scan() {
 			if lines.Text() == "gc" {
-				// A pool lets go of what is in it in two collections; the third frees the memory of the finalized.
+				// A pool releases its content within two garbage collections; the third frees finalized memory.
 				for range 3 {
 					debug.FreeOSMemory()
 				}

@@ -1,5 +1,5 @@
-// Command upstream is a server for load balancers to keep: it echoes messages, and can be told to answer handshakes wrongly. On
-// SIGTERM it closes its connections with 1001 (going away) and ends. It answers other requests with 200, from SIGUSR1 on with 503.
+// Command upstream is a server for tests of load balancers: it echoes messages, and can be configured to answer handshakes wrongly.
+// On SIGTERM it closes its connections with 1001 (going away) and ends. It answers other requests with 200, after SIGUSR1 with 503.
 package main
 
 import (
@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	endpoint := &websocket.Endpoint{
-		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}}, // every ping that a client sees is the balancer's
+		Accept: websocket.AcceptOptions{AnyOrigin: true, Conn: websocket.ConnOptions{PingInterval: -1}}, // so that every ping that a client receives is from the balancer
 		Open:   func(to websocket.Sender) websocket.Receiver { return echo{to} },
 	}
 	var leaving atomic.Bool
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(endpoint.Shutdown(bounded), server.Close())
 }
 
-// wrongKey accepts a handshake that is another one.
+// wrongKey answers a handshake with a wrong key.
 func wrongKey(w http.ResponseWriter) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -90,10 +90,10 @@ func wrongKey(w http.ResponseWriter) {
 	}
 	defer c.Close()
 	fmt.Fprint(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n")
-	_, _ = io.Copy(io.Discard, c) // until the balancer leaves
+	_, _ = io.Copy(io.Discard, c) // until the balancer closes it
 }
 
-// echo sends back what it gets.
+// echo is a Receiver that sends back every message.
 type echo struct{ to websocket.Sender }
 
 func (e echo) Message(m websocket.Message) error { return e.to.Send(m) }

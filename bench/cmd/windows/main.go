@@ -1,6 +1,6 @@
-// Command windows measures what smaller windows of permessage-deflate with context takeover (RFC 7692) cost in bytes, and prints it
-// as a markdown table: JSON messages as zlib compresses them, which is in browsers, Node and Python, and as our own server does. It needs
-// Node.js.
+// Command windows measures how many bytes smaller windows of permessage-deflate with context takeover (RFC 7692) cost, and prints a
+// markdown table. It compresses JSON messages with zlib, as browsers, Node and Python do, and with the server of this library. It
+// needs Node.js.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 const (
 	leastBits = 9
 	mostBits  = 15
-	total     = 256 << 10 // bytes of all messages of one size together
+	total     = 256 << 10 // total bytes of the messages of one size
 )
 
 func run(textFile, node string, out io.Writer) error {
@@ -63,7 +63,7 @@ func run(textFile, node string, out io.Writer) error {
 	return nil
 }
 
-// row prints the percentages of the bytes that are left with each window.
+// row prints the compressed size for each window, in percent.
 func row(out io.Writer, name, compressor string, messages [][]byte, sizes []int) {
 	fmt.Fprintf(out, "| %s | %s |", name, compressor)
 	for _, n := range sizes {
@@ -75,8 +75,8 @@ func row(out io.Writer, name, compressor string, messages [][]byte, sizes []int)
 //go:embed zlib.mjs
 var zlibScript string
 
-// zlibSizes returns how many bytes zlib makes of messages, each of them flushed, at its usual level and with its usual memory, for each
-// number of bits.
+// zlibSizes returns the compressed size of messages with zlib, flushed after each message, with the default level and memory, for
+// each number of bits.
 func zlibSizes(node string, messages [][]byte) ([]int, error) {
 	ctx := context.Background()
 	cmd := exec.CommandContext(ctx, node, "--input-type=module", "-e", zlibScript, strconv.Itoa(leastBits), strconv.Itoa(mostBits))

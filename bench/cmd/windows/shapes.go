@@ -10,7 +10,7 @@ import (
 // shape is a kind of message.
 type shape struct {
 	name string
-	make func(seed uint64, size int) []byte // the same message for the same seed, of about that size
+	make func(seed uint64, size int) []byte // returns the same message for the same seed, of about that size
 }
 
 func shapes(text []byte) []shape {
@@ -24,11 +24,11 @@ func shapes(text []byte) []shape {
 
 func source(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7692)) }
 
-// filled is an array of as many values as make size bytes.
+// filled returns an array with as many values as needed for size bytes.
 func filled(seed uint64, size int, value func(r *rand.Rand) any) []byte {
 	r := source(seed)
 	list := []any{value(r)}
-	b, _ := json.Marshal(list) // these values have nothing that cannot be encoded
+	b, _ := json.Marshal(list) // these values can always be encoded
 	for len(b) < size {
 		list = append(list, value(r))
 		b, _ = json.Marshal(list)
@@ -36,7 +36,7 @@ func filled(seed uint64, size int, value func(r *rand.Rand) any) []byte {
 	return b[:size]
 }
 
-// event is what a shop or a ticker sends: the same names again and again, and numbers.
+// event is an event of a shop or a ticker: the same names each time, and numbers.
 func event(r *rand.Rand) any {
 	return map[string]any{
 		"id":      r.Uint32(),
@@ -47,7 +47,7 @@ func event(r *rand.Rand) any {
 	}
 }
 
-// chat is a message with a text that people have written. The texts follow one another, and repeat only after the largest window.
+// chat is a message with text written by people. Successive texts differ, and only repeat at a distance beyond the largest window.
 func chat(seed uint64, size int, words []string) []byte {
 	r := source(seed)
 	n := max(size/8, 1)
@@ -61,7 +61,7 @@ func chat(seed uint64, size int, words []string) []byte {
 	return b
 }
 
-// record is an object with many fields, several levels, and keys that are random, as an API sends it.
+// record is an object with many fields, several levels, and random keys, as an API returns it.
 func record(r *rand.Rand) any {
 	hexes := func(n int) string { return fmt.Sprintf("%0*x", n, r.Uint64())[:n] }
 	name := func() string {

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// patience bounds a handshake.
+// patience limits the time of a handshake.
 const patience = 10 * time.Second
 
-// The key of every handshake, the one of RFC 6455 §1.3, and its answer.
+// The key of every handshake, the one in RFC 6455 §1.3, and its answer.
 const handshakeKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
 var acceptKey = func() string {
@@ -32,16 +32,16 @@ type conn struct {
 	in         *bufio.Reader
 	server     string
 	generation string
-	pings      int                  // that came
-	message    func(payload []byte) // gets those of the server; nil for nothing
+	pings      int                  // number received
+	message    func(payload []byte) // called with the messages of the server; may be nil
 }
 
-// refused is why a handshake failed, in a few words that are equal for equal reasons.
+// refused is the reason why a handshake failed, in a few words that are the same for the same reason.
 type refused string
 
 func (r refused) Error() string { return string(r) }
 
-// dial opens a WebSocket, with a subprotocol if that is not "". The error is a refused.
+// dial opens a WebSocket, with a subprotocol if that is not "". The error is of type refused.
 func dial(ctx context.Context, addr, subprotocol string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -104,7 +104,7 @@ const (
 	pongFrame  = 0x8a
 )
 
-// send sends a frame with up to 125 bytes of payload. The mask is zero, so that the payload passes as it is.
+// send sends a frame with up to 125 bytes of payload. The mask is zero, so that the payload is unchanged.
 func (c *conn) send(first byte, payload []byte) error {
 	c.SetWriteDeadline(time.Now().Add(patience))
 	_, err := c.Write(append([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...))
@@ -134,7 +134,7 @@ func (c *conn) next() (first byte, payload []byte, err error) {
 	return first, payload, err
 }
 
-// read reads until the connection ends, and returns how that was: "closed with 1012", or "cut". It answers pings.
+// read reads until the connection ends, and returns how it ended: "closed with 1012", or "cut". It answers pings.
 func (c *conn) read() string {
 	for {
 		first, payload, err := c.next()
@@ -147,14 +147,14 @@ func (c *conn) read() string {
 				c.message(payload)
 			}
 		case closeFrame:
-			_ = c.send(closeFrame, payload) // the server may have left
+			_ = c.send(closeFrame, payload) // the server may have closed the connection
 			if len(payload) < 2 {
 				return "closed without a code"
 			}
 			return fmt.Sprintf("closed with %d", binary.BigEndian.Uint16(payload))
 		case pingFrame:
 			c.pings++
-			_ = c.send(pongFrame, payload) // the next read fails, too
+			_ = c.send(pongFrame, payload) // if it fails, the next read fails too
 		}
 	}
 }

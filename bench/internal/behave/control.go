@@ -21,18 +21,18 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// balancer is a tool that runs.
+// balancer is a running tool.
 type balancer struct {
 	tool
 	path  string // of its program
 	now   situation
-	all   []*process    // the last one is current
-	taken *os.File      // the listening socket that handfast is started with
-	sees  func() string // the generation that newcomers see
-	files int           // of its configuration, that are not in use any more
+	all   []*process    // the last one is the current one
+	taken *os.File      // the listening socket that is passed to handfast
+	sees  func() string // returns the generation that new clients see
+	files int           // number of configuration files that are no longer in use
 }
 
-// open starts a balancer in a situation, of which Listen, Admin and Dir are not yet known.
+// open starts a balancer in a situation, whose Listen, Admin and Dir open sets.
 func open(ctx context.Context, t tool, path, dir string, now situation) (b *balancer, err error) {
 	b = &balancer{tool: t, path: path, now: now}
 	if b.now.Dir, err = os.MkdirTemp(dir, t.name); err != nil {
@@ -69,7 +69,7 @@ func (b *balancer) text() ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// write writes the configuration, in one step for those that watch it.
+// write writes the configuration, atomically for programs that watch it.
 func (b *balancer) write() error {
 	text, err := b.text()
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *balancer) write() error {
 	return errors.Join(os.WriteFile(next, text, 0o600), os.Rename(next, b.file()))
 }
 
-// change reloads the changed configuration, and waits until it is in force.
+// change loads the changed configuration, and waits until it is in force.
 func (b *balancer) change(ctx context.Context) error {
 	b.now.Generation++
 	if err := errors.Join(b.write(), b.reload(ctx, b)); err != nil {
@@ -107,7 +107,7 @@ func (b *balancer) current() *process { return b.all[len(b.all)-1] }
 
 func (b *balancer) signal(s syscall.Signal) error { return syscall.Kill(b.current().group, s) }
 
-// members returns how many processes it consists of.
+// members returns the number of its processes.
 func (b *balancer) members() (n int) {
 	for _, p := range b.all {
 		n += p.members()
@@ -132,7 +132,7 @@ func (b *balancer) close() {
 	}
 }
 
-// startHandfast starts it as a socket unit of systemd does.
+// startHandfast starts handfast as a systemd socket unit does.
 func startHandfast(ctx context.Context, b *balancer) error {
 	if b.taken == nil {
 		l, err := net.Listen("tcp4", b.now.Listen)
@@ -189,7 +189,7 @@ func startHAProxy(ctx context.Context, b *balancer) error {
 	return b.run(exec.CommandContext(ctx, b.path, "-W", "-f", b.file()))
 }
 
-// addHAProxy does what its management guide says under "add server".
+// addHAProxy adds servers as HAProxy's management guide describes under "add server".
 func addHAProxy(ctx context.Context, b *balancer) error {
 	for i, m := range b.now.Servers[2:] {
 		name := fmt.Sprintf("servers/s%d", i+2)
@@ -202,7 +202,7 @@ func addHAProxy(ctx context.Context, b *balancer) error {
 	return nil
 }
 
-// runtime is a command for HAProxy's runtime API.
+// runtime returns a step that runs a command of HAProxy's runtime API.
 func runtime(command string) func(context.Context, *balancer) error {
 	return func(ctx context.Context, b *balancer) error {
 		c, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(b.now.Dir, "haproxy.sock"))
@@ -219,14 +219,14 @@ func runtime(command string) func(context.Context, *balancer) error {
 	}
 }
 
-// startNginx has it go to the background, without which it does not replace its program.
+// startNginx starts nginx in the background, because otherwise it does not replace its program.
 func startNginx(ctx context.Context, b *balancer) error {
 	if err := b.run(exec.CommandContext(ctx, b.path, "-c", b.file(), "-p", b.now.Dir, "-e", filepath.Join(b.now.Dir, "nginx.log"))); err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(time.Minute); ; wait(ctx, 10*time.Millisecond) {
 		if pid, err := b.nginx("nginx.pid"); err == nil {
-			b.current().group = pid // it has begun a session
+			b.current().group = pid // it has started a new session
 			return nil
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
@@ -243,7 +243,7 @@ func (b *balancer) nginx(file string) (pid int, err error) {
 	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
-// replaceNginx does what nginx.org says under "Upgrading Executable on the Fly".
+// replaceNginx replaces the program as nginx.org describes under "Upgrading Executable on the Fly".
 func replaceNginx(ctx context.Context, b *balancer) error {
 	old := b.current().group
 	if err := b.signal(syscall.SIGUSR2); err != nil {
@@ -283,13 +283,13 @@ func reloadCaddy(ctx context.Context, b *balancer) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(resp.Body) // whatever comes
+		said, _ := io.ReadAll(resp.Body) // whether it fails or not
 		return fmt.Errorf("POST /load: %s: %s", resp.Status, said)
 	}
 	return nil
 }
 
-// replaceCaddy is what systemctl restart does.
+// replaceCaddy does the same as systemctl restart.
 func replaceCaddy(ctx context.Context, b *balancer) error {
 	old := b.current()
 	old.signal(syscall.SIGTERM)
@@ -301,7 +301,7 @@ func replaceCaddy(ctx context.Context, b *balancer) error {
 	return b.start(ctx, b)
 }
 
-// delays reports whether a Caddy knows stream_close_delay, which came with 2.7.
+// delays reports whether a Caddy supports stream_close_delay, which was added in 2.7.
 func delays(ctx context.Context, path, dir string) bool {
 	file := filepath.Join(dir, "delay")
 	if err := os.WriteFile(file, []byte("http://127.0.0.1:1 {\n reverse_proxy 127.0.0.1:2 {\n  stream_close_delay 1s\n }\n}\n"), 0o600); err != nil {
@@ -310,9 +310,9 @@ func delays(ctx context.Context, path, dir string) bool {
 	return exec.CommandContext(ctx, path, "adapt", "--adapter", "caddyfile", "--config", file).Run() == nil
 }
 
-// versionOf returns what a program says about its version, or what the Go command has put into it.
+// versionOf returns the version that a program prints, or the one that the Go command has built into it.
 func versionOf(ctx context.Context, path string, args []string) string {
-	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // whatever it says
+	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // whether it fails or not
 	for _, word := range strings.FieldsFunc(string(said), func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
 		if word = strings.TrimPrefix(word, "v"); word != "" && word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {
 			return word

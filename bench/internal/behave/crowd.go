@@ -14,15 +14,16 @@ import (
 type event struct {
 	at     time.Time
 	took   time.Duration // of a handshake
-	server string        // that the connection was on, or that answered the handshake; "" if it failed
-	what   string        // how the connection ended, or why the handshake failed; "" if it did not
+	server string        // of the connection, or that answered the handshake; "" if it failed
+	what   string        // how the connection ended, or why the handshake failed; "" if it succeeded
 }
 
-// crowd is some clients that talk, and connect again when their connection ends, as SDKs do, and newcomers that connect and leave.
+// crowd is a number of clients that send messages, and reconnect when their connection ends, as SDKs do, and of new clients that
+// connect and leave.
 type crowd struct {
 	addr    string
-	every   time.Duration // between two messages of a client; 0 if it is silent
-	room    *room         // that all are in; nil for none
+	every   time.Duration // interval between two messages of a client; 0 means clients are silent
+	room    *room         // the room that all clients join; nil means none
 	ctx     context.Context
 	leave   context.CancelFunc
 	running sync.WaitGroup
@@ -30,12 +31,12 @@ type crowd struct {
 	mu         sync.Mutex
 	live       map[*conn]struct{}
 	ends       []event // of the crowd's connections
-	handshakes []event // of those that come back, and of newcomers
-	generation string  // that the last newcomer has seen
-	pings      int     // on connections that have ended
+	handshakes []event // of returning and new clients
+	generation string  // that the last new client has seen
+	pings      int     // on ended connections
 }
 
-// gather returns a crowd of n clients, all of which are connected.
+// gather returns a crowd of n connected clients.
 func gather(ctx context.Context, addr string, n int, every time.Duration, in *room) (*crowd, error) {
 	c := &crowd{addr: addr, every: every, room: in, live: map[*conn]struct{}{}}
 	c.ctx, c.leave = context.WithCancel(ctx)
@@ -50,7 +51,7 @@ func gather(ctx context.Context, addr string, n int, every time.Duration, in *ro
 	return c, nil
 }
 
-// welcome begins a stream of newcomers.
+// welcome starts a stream of new clients.
 func (c *crowd) welcome(perSecond int) {
 	c.running.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(perSecond))
@@ -62,7 +63,7 @@ func (c *crowd) welcome(perSecond int) {
 			case <-tick.C:
 				c.running.Go(func() {
 					if n, _ := c.connect(); n != nil {
-						_ = n.send(closeFrame, []byte{1000 >> 8, 1000 & 0xff}) // it leaves either way
+						_ = n.send(closeFrame, []byte{1000 >> 8, 1000 & 0xff}) // it disconnects in either case
 						n.Close()
 					}
 				})
@@ -71,7 +72,7 @@ func (c *crowd) welcome(perSecond int) {
 	})
 }
 
-// connect does one handshake, which counts. It returns nil without an error when the crowd ends.
+// connect performs and records one handshake. It returns nil without an error when the crowd ends.
 func (c *crowd) connect() (*conn, error) {
 	start := time.Now()
 	n, err := dial(c.ctx, c.addr, c.room.subprotocol())
@@ -93,7 +94,7 @@ func (c *crowd) connect() (*conn, error) {
 	return n, err
 }
 
-// client keeps one client connected, with n at first.
+// client keeps one client connected, starting with the connection n.
 func (c *crowd) client(n *conn) {
 	in := c.room.enter()
 	for n != nil {
@@ -110,14 +111,14 @@ func (c *crowd) client(n *conn) {
 		}
 		c.mu.Unlock()
 		var err error = refused("")
-		for err != nil { // until it is back, or the crowd ends
+		for err != nil { // until it is connected again, or the crowd ends
 			wait(c.ctx, time.Duration(rand.Int64N(int64(200*time.Millisecond))))
 			n, err = c.connect()
 		}
 	}
 }
 
-// talk sends messages until the connection ends, and returns how that was.
+// talk sends messages until the connection ends, and returns how it ended.
 func (c *crowd) talk(n *conn) string {
 	defer n.Close()
 	over, stop := context.WithCancel(c.ctx)
@@ -127,20 +128,20 @@ func (c *crowd) talk(n *conn) string {
 		c.running.Go(func() {
 			wait(over, time.Duration(rand.Int64N(int64(c.every))))
 			for message := make([]byte, 64); over.Err() == nil; wait(over, c.every) {
-				_ = n.send(textFrame, message) // the reader sees the end
+				_ = n.send(textFrame, message) // the reader notices the end
 			}
 		})
 	}
 	return n.read()
 }
 
-// end has all clients leave, and waits for them.
+// end disconnects all clients, and waits for them.
 func (c *crowd) end() {
 	c.leave()
 	c.running.Wait()
 }
 
-// spread returns how many clients are on each of the servers, and how many in total.
+// spread returns the number of clients on each of the servers, and in total.
 func (c *crowd) spread(servers []*server) (each []int, total int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +154,7 @@ func (c *crowd) spread(servers []*server) (each []int, total int) {
 	return each, len(c.live)
 }
 
-// since returns what has happened from a moment on.
+// since returns the events since a point in time.
 func (c *crowd) since(t time.Time) (ends, handshakes []event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +170,7 @@ func (c *crowd) sees() (generation string) {
 	return c.generation
 }
 
-// kinds returns what happened, the most frequent first, with the events of each in the order of time.
+// kinds returns the kinds of events, the most frequent first, with the events of each in chronological order.
 func kinds(all []event) (what []string, by map[string][]event) {
 	by = map[string][]event{}
 	for _, e := range slices.SortedFunc(slices.Values(all), func(a, b event) int { return a.at.Compare(b.at) }) {
@@ -179,7 +180,7 @@ func kinds(all []event) (what []string, by map[string][]event) {
 	return what, by
 }
 
-// wait waits for a time, or until ctx is done.
+// wait waits for a duration, or until ctx is done.
 func wait(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -1,17 +1,17 @@
-// Package behave observes what load balancers do with live WebSockets while servers and configurations come and go: which
-// connections are kept, closed with a code, or cut, and when. It runs each balancer as an operator would, with some servers behind it
-// and a crowd of clients in front, which use no library. Every cell of its table is made of what those clients have seen.
+// Package behave observes how load balancers treat live WebSockets while servers and configurations change: which connections are
+// kept, closed with a code, or cut, and when. It runs each balancer as an operator would, with some servers behind it and many
+// clients in front, which use no library. Every cell of its table is computed from what those clients have observed.
 package behave
 
-// What an upstream server of the table answers a handshake with, its flag -answer.
+// The answers of an upstream server to a handshake, for its flag -answer.
 const (
-	AnswerUpgrade     = "101" // as RFC 6455 has it
+	AnswerUpgrade     = "101" // as RFC 6455 specifies
 	AnswerWrongKey    = "key" // 101 with the wrong Sec-WebSocket-Accept
-	AnswerPage        = "200" // a page, as if the request were not handshake
+	AnswerPage        = "200" // a page, as for an ordinary request
 	AnswerUnavailable = "503"
 )
 
-// The header fields of such a server's answer.
+// The header fields of such a server's response.
 const (
 	ServerField     = "X-Server"     // its address
 	GenerationField = "X-Generation" // the same field of the request, which the balancer's configuration sets

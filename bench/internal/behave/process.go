@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// process is a program that runs, with those that it starts in a process group of its own.
+// process is a running program, in a process group of its own with the processes that it starts.
 type process struct {
 	cmd   *exec.Cmd
 	group int
@@ -28,7 +28,7 @@ type process struct {
 	ended chan struct{}
 }
 
-// log is what a program writes.
+// log is the output of a program.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -49,14 +49,14 @@ func (l *log) String() string {
 func start(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, log: &log{}, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.log, p.log
-	cmd.WaitDelay = time.Second // what it has started may hold the pipe
+	cmd.WaitDelay = time.Second // its child processes may hold the pipe open
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	p.group = cmd.Process.Pid
 	go func() {
-		_ = cmd.Wait() // ended by a signal, as a rule
+		_ = cmd.Wait() // usually ended by a signal
 		close(p.ended)
 	}()
 	return p, nil
@@ -66,13 +66,13 @@ func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // i
 
 // kill ends the whole group, and waits for the program.
 func (p *process) kill() {
-	if p.group > 1 { // 0 and 1 are not groups of their own to kill(2)
+	if p.group > 1 { // kill(2) treats 0 and 1 as something other than one group
 		_ = syscall.Kill(-p.group, syscall.SIGKILL) // it may have ended
 	}
 	<-p.ended
 }
 
-// members returns how many processes there are in the group.
+// members returns the number of processes in the group.
 func (p *process) members() (n int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is valid
 	for _, name := range stats {
@@ -88,14 +88,14 @@ func (p *process) members() (n int) {
 	return n
 }
 
-// ports is the last port that freeAddress has tried, from a random one on. They are below those that connections get.
+// ports is the last port that freeAddress has tried, starting with a random one. They are below the ports of outgoing connections.
 var ports = func() *atomic.Int32 {
 	var n atomic.Int32
 	n.Store(20000 + rand.Int32N(8000))
 	return &n
 }()
 
-// freeAddress returns an address at which nothing listens, and which it has not returned before.
+// freeAddress returns an address on which nothing listens, a new one in each call.
 func freeAddress() (string, error) {
 	for {
 		port := ports.Add(1)
@@ -116,7 +116,7 @@ type server struct {
 	*process
 }
 
-// newServer starts one, unless answer is "".
+// newServer starts a server, unless answer is "".
 func newServer(ctx context.Context, program, answer string) (*server, error) {
 	addr, err := freeAddress()
 	if err != nil {

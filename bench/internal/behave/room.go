@@ -16,10 +16,10 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// protocol is that of clients which can resume: docs/channels-protocol.md.
+// protocol is the protocol of clients that can resume: docs/channels-protocol.md.
 const protocol = "handfast.v1.json"
 
-// room is a channel on two servers that share a Redis, with a publisher that numbers its messages. A nil room is not there.
+// room is a channel on two servers that share a Redis, with a publisher that numbers its messages. A nil room means there is none.
 type room struct {
 	redis     *process
 	publisher *conn
@@ -31,7 +31,7 @@ type room struct {
 	seats     []*seat
 }
 
-// seat is a subscriber, whose connections follow each other. The room's mu guards it.
+// seat is a subscriber, with successive connections. The room's mu guards it.
 type seat struct {
 	room   *room
 	epoch  string
@@ -55,7 +55,7 @@ func openRoom(ctx context.Context, handfast, dir string) (r *room, servers []*se
 	if err != nil {
 		return nil, nil, err
 	}
-	host, port, _ := net.SplitHostPort(redis) // of a listener
+	host, port, _ := net.SplitHostPort(redis) // it is the address of a listener
 	if r.redis, err = start(exec.CommandContext(ctx, "redis-server", "--bind", host, "--port", port, "--save", "", "--dir", dir)); err != nil {
 		return nil, nil, err
 	}
@@ -131,7 +131,7 @@ func (r *room) enter() *seat {
 	return s
 }
 
-// on subscribes on a connection, from the last position on.
+// on subscribes on a connection, from the last position.
 func (s *seat) on(c *conn) {
 	if s == nil {
 		return
@@ -143,10 +143,10 @@ func (s *seat) on(c *conn) {
 		since = fmt.Sprintf(`,"since":{"epoch":%q,"offset":%d}`, s.epoch, s.offset)
 	}
 	s.room.mu.Unlock()
-	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // the reader sees the end
+	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // the reader notices the end
 }
 
-// hear takes a message of the server.
+// hear records a message of the server.
 func (s *seat) hear(payload []byte) {
 	var m struct {
 		Type     string
@@ -174,7 +174,7 @@ func (s *seat) hear(payload []byte) {
 	}
 }
 
-// missed says how many messages subscribers have missed, once each has had what has been published until now, or not within some time.
+// missed describes how many messages subscribers have missed, after waiting a limited time for everything published so far.
 func (r *room) missed() string {
 	r.mu.Lock()
 	last := r.published
@@ -197,7 +197,7 @@ func (r *room) missed() string {
 	}
 }
 
-// connections returns how many connections a server has, its checks included.
+// connections returns the number of connections of a server, including its health checks.
 func connections(addr string) (n int, err error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -218,14 +218,14 @@ func connections(addr string) (n int, err error) {
 	local := fmt.Sprintf("0100007F:%04X", number)
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		if field := strings.Fields(lines.Text()); len(field) > 3 && field[1] == local && field[3] == "01" { // established
+		if field := strings.Fields(lines.Text()); len(field) > 3 && field[1] == local && field[3] == "01" { // state ESTABLISHED
 			n++
 		}
 	}
 	return n, lines.Err()
 }
 
-// cutter is a proxy of TCP that cuts connections which carry nothing.
+// cutter is a TCP proxy that cuts idle connections.
 type cutter struct {
 	net.Listener
 	to      string
@@ -236,7 +236,7 @@ type cutter struct {
 	all map[net.Conn]struct{} // nil if it is closed
 }
 
-// impatient starts one in front of an address.
+// impatient starts a cutter in front of an address.
 func impatient(to string, most time.Duration) (*cutter, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -255,7 +255,7 @@ func impatient(to string, most time.Duration) (*cutter, error) {
 	return p, nil
 }
 
-// add notes a connection, which close is to close.
+// add records a connection for close. It returns false if the cutter is closed.
 func (p *cutter) add(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// row is something that happens to a balancer.
+// row is an event for a balancer.
 type row struct {
 	name    string
-	servers []string // what each answers a handshake with at first; "" for one that does not run
-	spare   int      // further ones, which are not in the configuration at first
-	forever bool     // old connections may stay as long as they like
-	packed  bool     // with the time limits that the program comes with
-	level   bool     // with rebalance, where there is such a thing
+	servers []string // what each answers a handshake with at first; "" for one that is not running
+	spare   int      // additional servers, which are not in the configuration at first
+	forever bool     // old connections may stay without a limit
+	packed  bool     // with the time limits in the program's packages
+	level   bool     // with rebalancing, if supported
 	alone   bool     // without a crowd
-	pings   bool     // with pings each second, or what comes next to that
-	held    bool     // servers and clients are of channels, and with hold, where there is such a thing
+	pings   bool     // with pings each second, or the closest alternative
+	held    bool     // servers and clients use channels, and connections are held, if supported
 	do      func(ctx context.Context, s *scene) (string, error)
 }
 
@@ -66,7 +66,7 @@ var rows = []row{
 	{name: "clients are silent behind a proxy that cuts such connections after 3 s", servers: two[:1], alone: true, pings: true, do: forgotten},
 }
 
-// scene is a row that is played with one tool.
+// scene is a row that is run with one tool.
 type scene struct {
 	*Options
 	b       *balancer
@@ -75,7 +75,7 @@ type scene struct {
 	room    *room
 }
 
-// play plays a row, and returns what happened.
+// play runs a row, and returns the result.
 func (o *Options) play(ctx context.Context, t tool, path string, r row) (string, error) {
 	s := &scene{Options: o}
 	defer s.close()
@@ -110,7 +110,7 @@ func (o *Options) play(ctx context.Context, t tool, path string, r row) (string,
 	}
 	every := 500 * time.Millisecond
 	if r.held {
-		every = 0 // what they say would be no command
+		every = 0 // their messages would not be commands
 	}
 	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, every, s.room); err != nil {
 		return "", fmt.Errorf("the crowd: %w: %s", err, s.b.logs())
@@ -120,7 +120,7 @@ func (o *Options) play(ctx context.Context, t tool, path string, r row) (string,
 	return r.do(ctx, s)
 }
 
-// newcomers is how many clients arrive in a second.
+// newcomers is the number of new clients per second.
 const newcomers = 50
 
 func (s *scene) close() {
@@ -138,7 +138,7 @@ func (s *scene) close() {
 	s.room.close()
 }
 
-// watch says what happens to clients from an action on.
+// watch describes what happens to clients after an action.
 func (s *scene) watch(ctx context.Context, act func(context.Context) error) (string, error) {
 	start, before := time.Now(), s.b.members()
 	if err := act(ctx); err != nil {
@@ -148,7 +148,7 @@ func (s *scene) watch(ctx context.Context, act func(context.Context) error) (str
 	return s.seen(start, before), ctx.Err()
 }
 
-// seen says what clients have seen since start, and whether there are more processes than before.
+// seen describes what clients have observed since start, and whether there are more processes than before.
 func (s *scene) seen(start time.Time, before int) string {
 	ends, handshakes := s.crowd.since(start)
 	text := ended(ends, start)
@@ -182,14 +182,14 @@ func reweigh(ctx context.Context, s *scene) (string, error) {
 	})
 }
 
-// join puts all servers into the configuration.
+// join adds all servers to the configuration.
 func (s *scene) join() {
 	for _, one := range s.servers[len(s.b.now.Servers):] {
 		s.b.now.Servers = append(s.b.now.Servers, member{Addr: one.addr, Weight: 1})
 	}
 }
 
-// left returns how many clients the first server has.
+// left returns the number of clients on the first server.
 func (s *scene) left() (int, error) {
 	if s.room != nil {
 		return connections(s.servers[0].addr)
@@ -245,7 +245,7 @@ func scale(ctx context.Context, s *scene) (string, error) {
 	return text, ctx.Err()
 }
 
-// looks is how many windows the spread after scale-out is watched for.
+// looks is the number of windows for which the spread is observed after scale-out.
 const looks = 6
 
 func restart(ctx context.Context, s *scene) (string, error) {
@@ -253,7 +253,7 @@ func restart(ctx context.Context, s *scene) (string, error) {
 		old := s.servers[0].process
 		old.signal(syscall.SIGTERM)
 		<-old.ended
-		wait(ctx, time.Second) // it takes its time
+		wait(ctx, time.Second) // it takes a while
 		return s.servers[0].start(ctx)
 	})
 	if s.room != nil {
@@ -263,7 +263,7 @@ func restart(ctx context.Context, s *scene) (string, error) {
 	return text + "; then " + share(each), err
 }
 
-// rush is many handshakes with a balancer that has just started.
+// rush opens many connections concurrently to a balancer that has just started.
 func rush(ctx context.Context, s *scene) (string, error) {
 	c := &crowd{addr: s.b.now.Listen, ctx: ctx}
 	start := time.Now()
@@ -271,7 +271,7 @@ func rush(ctx context.Context, s *scene) (string, error) {
 	for range 10 {
 		all.Go(func() {
 			for range s.Clients / 10 {
-				if n, _ := c.connect(); n != nil { // connect counts the others
+				if n, _ := c.connect(); n != nil { // connect records the failures
 					n.Close()
 				}
 			}
@@ -286,7 +286,7 @@ func rush(ctx context.Context, s *scene) (string, error) {
 	return text, ctx.Err()
 }
 
-// ask is one handshake.
+// ask performs one handshake.
 func ask(ctx context.Context, s *scene) (string, error) {
 	c, err := dial(ctx, s.b.now.Listen, "")
 	if err == nil {
@@ -296,7 +296,7 @@ func ask(ctx context.Context, s *scene) (string, error) {
 	return "the client gets: " + err.Error(), nil
 }
 
-// silence is connections that carry nothing.
+// silence observes connections without traffic.
 func silence(ctx context.Context, s *scene) (string, error) {
 	start := time.Now()
 	c, err := gather(ctx, s.b.now.Listen, 5, 0, nil)
@@ -309,7 +309,7 @@ func silence(ctx context.Context, s *scene) (string, error) {
 	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(s.Silence), c.pings), ctx.Err()
 }
 
-// forgotten is connections that carry nothing, through a proxy which cuts those.
+// forgotten observes connections without traffic, through a proxy that cuts idle connections.
 func forgotten(ctx context.Context, s *scene) (string, error) {
 	p, err := impatient(s.b.now.Listen, 3*time.Second)
 	if err != nil {

@@ -12,30 +12,30 @@ import (
 	"time"
 )
 
-// Options is what a run does. All fields are required, except those with a note.
+// Options configure a run. All fields are required, except those with a note.
 type Options struct {
 	Dir      string // for files
-	Handfast string // the program
-	Upstream string // the program bench/cmd/upstream
-	Caddy    string // the program; "" for the one in the path
+	Handfast string // the path of the program
+	Upstream string // the path of the program bench/cmd/upstream
+	Caddy    string // the path of the program; "" means the one in PATH
 
-	Clients int           // that are connected
-	Window  time.Duration // how long each thing is watched
+	Clients int           // number of connected clients
+	Window  time.Duration // observation time of each event
 	Bound   time.Duration // how long old processes and connections may stay, in whole seconds
-	Silence time.Duration // how long a silent connection is watched; 0 leaves it out
+	Silence time.Duration // observation time of a silent connection; 0 skips it
 
-	Tools    *regexp.Regexp // nil for all
-	Rows     *regexp.Regexp // nil for all
+	Tools    *regexp.Regexp // nil means all
+	Rows     *regexp.Regexp // nil means all
 	Progress io.Writer
 }
 
-// column is what was seen of a tool.
+// column has the results of a tool.
 type column struct {
 	title string
 	cells []string // of rows
 }
 
-// Run observes the balancers that are installed, concurrently, and prints a table. Whatever went wrong in a cell is the error.
+// Run observes the installed balancers, concurrently, and prints a table. The error joins what went wrong in the cells.
 func (o *Options) Run(ctx context.Context, out io.Writer) error {
 	var columns []*column
 	var running sync.WaitGroup
@@ -66,7 +66,7 @@ func (o *Options) Run(ctx context.Context, out io.Writer) error {
 			for i, r := range rows {
 				switch {
 				case !o.wants(r):
-				case r.packed: // it takes long, and little else
+				case r.packed: // it takes long, and little CPU time
 					running.Go(func() { observe(i) })
 				default:
 					observe(i)

@@ -5,40 +5,40 @@ import (
 	"syscall"
 )
 
-// tool is a balancer that is observed, with the settings that its documentation recommends for WebSockets.
+// tool is a balancer to observe, with the settings that its documentation recommends for WebSockets.
 type tool struct {
 	name    string
-	program string   // "" is handfast itself
-	version []string // arguments that have it tell its version
-	config  string   // a template of a situation
+	program string   // "" means handfast itself
+	version []string // arguments to print its version
+	config  string   // a template for a situation
 
-	start   func(ctx context.Context, b *balancer) error // with its configuration
-	reload  func(ctx context.Context, b *balancer) error // of its configuration
-	replace func(ctx context.Context, b *balancer) error // of its program
-	add     func(ctx context.Context, b *balancer) error // all servers of the situation, without a reload; nil where there is no way
-	drains  []step                                       // the ways to take a server out of service, in turn
-	level   []step                                       // the ways to spread connections again, in turn
+	start   func(ctx context.Context, b *balancer) error // starts the program with its configuration
+	reload  func(ctx context.Context, b *balancer) error // reloads its configuration
+	replace func(ctx context.Context, b *balancer) error // replaces its program
+	add     func(ctx context.Context, b *balancer) error // adds all servers of the situation, without a reload; nil if there is no way
+	drains  []step                                       // the ways to take a server out of service, one after another
+	level   []step                                       // the ways to rebalance connections, one after another
 }
 
-// step is something that an operator does.
+// step is an action of an operator.
 type step struct {
-	what string // a few words
+	what string // a short description
 	do   func(ctx context.Context, b *balancer) error
 }
 
-// situation is what a configuration is made of.
+// situation has the values for a configuration template.
 type situation struct {
 	Listen     string
 	Admin      string // the address for an admin listener
 	Dir        string
 	Servers    []member
 	Generation int  // the value of GenerationField
-	Bound      int  // how long old connections may stay, in seconds; 0 for no such setting
-	Rebalance  bool // where there is such a thing
-	Hold       bool // likewise; the servers' answers do not have GenerationField
-	Pings      bool // each second; where there is no such thing, probes of TCP
-	Packaged   bool // time limits as they come with the program, not as one sets them for WebSockets
-	Delay      bool // Caddy knows stream_close_delay
+	Bound      int  // how long old connections may stay, in seconds; 0 means it is not set
+	Rebalance  bool // if supported
+	Hold       bool // if supported; then the servers' answers do not have GenerationField
+	Pings      bool // each second; TCP keep-alive probes if pings are not supported
+	Packaged   bool // the time limits of the program's packages, rather than those for WebSockets
+	Delay      bool // Caddy supports stream_close_delay
 }
 
 // member is a server in a configuration.
@@ -75,7 +75,7 @@ endpoints:
 	{
 		name: "HAProxy", program: "haproxy", version: []string{"-v"}, start: startHAProxy,
 		reload:  func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) },
-		replace: func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) }, // the master executes the program again
+		replace: func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) }, // the master process executes the program again
 		add:     addHAProxy,
 		drains: []step{
 			{"`set server … state drain`", runtime("set server servers/s0 state drain")},

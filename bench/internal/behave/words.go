@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ended says how connections ended since start: each kind with its number and times.
+// ended describes how connections ended since start: the number and the times of each kind.
 func ended(ends []event, start time.Time) string {
 	if len(ends) == 0 {
 		return "all kept"
@@ -20,7 +20,7 @@ func ended(ends []event, start time.Time) string {
 	return strings.Join(parts, ", ")
 }
 
-// when says over which time events happened, and how many of them in the busiest second.
+// when describes in which period events happened, and how many of them in the busiest second.
 func when(events []event, start time.Time) string {
 	first, last := events[0].at.Sub(start), events[len(events)-1].at.Sub(start)
 	if last-first < 500*time.Millisecond {
@@ -34,7 +34,7 @@ func when(events []event, start time.Time) string {
 	return fmt.Sprintf("from %s to %s, at most %d in a second", seconds(first), seconds(last), most)
 }
 
-// met says which handshakes failed since start, and whether one took long; "" for nothing of the kind.
+// met describes which handshakes failed since start, and whether any took long; "" if neither happened.
 func met(handshakes []event, start time.Time) string {
 	failed := 0
 	var parts []string
@@ -63,7 +63,7 @@ func met(handshakes []event, start time.Time) string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// share says how many clients are on each server, as 100/100/0/0.
+// share formats the number of clients on each server, as 100/100/0/0.
 func share(each []int) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(each), " ", "/"), "[]")
 }

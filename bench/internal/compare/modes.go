@@ -14,18 +14,18 @@ import (
 // Mode is one row of the table.
 type Mode struct {
 	Name  string
-	Quick bool // it is also in the short run
+	Quick bool // also in the short run
 
 	load load.Config // without the address, the process and the times
 	peer peers.Config
 	tls  bool
-	late bool // the row is the 99th percentile of the time to an answer, not a cost
+	late bool // the row is the 99th percentile of the response time, not a cost
 }
 
-// memory reports whether the row is KiB of memory a connection, not time.
+// memory reports whether the unit of the row is KiB of memory per connection, rather than time.
 func (m Mode) memory() bool { return m.load.Mode == load.ModeIdle }
 
-// cost returns what the row is of.
+// cost returns the value of a result in the row.
 func (m Mode) cost(r load.Result) float64 {
 	us := float64(time.Microsecond)
 	if m.late {
@@ -34,7 +34,7 @@ func (m Mode) cost(r load.Result) float64 {
 	return float64(r.CPU) / us / float64(max(r.Ops, 1))
 }
 
-// flags are those of the peer command.
+// flags returns the arguments for the peer command.
 func (m Mode) flags() []string {
 	var f []string
 	if m.peer.Broadcast {
@@ -49,13 +49,13 @@ func (m Mode) flags() []string {
 	return f
 }
 
-// Tiny returns the mode with a few connections, to see that it works.
+// Tiny returns the mode with a few connections, to check that it works.
 func (m Mode) Tiny() Mode {
 	m.load.Conns, m.load.Warm, m.load.For = min(m.load.Conns, 3), 0, 0
 	return m
 }
 
-// does reports whether p can play the mode.
+// does reports whether p supports the mode.
 func (m Mode) does(p peers.Peer) bool {
 	c := m.peer
 	if m.tls {
@@ -109,7 +109,8 @@ var compressions = map[string]string{
 	peers.CompressTakeover: "compressed with takeover",
 }
 
-// idleModes are those of memory. "After traffic" is after 48 echoes of 1 KiB, which fill what a server keeps; otherwise it is one echo.
+// idleModes returns the memory rows. "After traffic" is after 48 echoes of 1 KiB, which fill the buffers that a server keeps;
+// otherwise it is after one echo.
 func idleModes() []Mode {
 	all := []Mode{{Name: "idle", Quick: true, load: load.Config{Mode: load.ModeIdle, Conns: 5000, Size: 128}}}
 	all = append(all, Mode{Name: "idle after traffic", load: load.Config{Mode: load.ModeIdle, Conns: 2000, Size: 1 << 10, Messages: traffic}})
@@ -122,7 +123,7 @@ func idleModes() []Mode {
 	return append(all, Mode{Name: "idle, TLS", tls: true, load: load.Config{Mode: load.ModeIdle, Conns: 1500, Size: 128, TLS: true}})
 }
 
-const traffic = 48 // messages of a connection
+const traffic = 48 // messages per connection
 
 func bytesName(n int) string {
 	if n >= 1<<10 {
@@ -131,10 +132,10 @@ func bytesName(n int) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// longOnly are the servers that are left out of the short run.
+// longOnly are the servers that are skipped in the short run.
 var longOnly = []string{"handfast-queue", "fasthttp", "x/net"}
 
-// Quick returns what the short run is made of.
+// Quick returns the modes and servers of the short run.
 func Quick() ([]Mode, []peers.Peer) {
 	modes := slices.DeleteFunc(Modes(), func(m Mode) bool { return !m.Quick })
 	servers := slices.DeleteFunc(peers.All(), func(p peers.Peer) bool { return slices.Contains(longOnly, p.Name) })

@@ -23,10 +23,10 @@ import (
 	"github.com/handfast/handfast/bench/internal/peers"
 )
 
-// Bench holds what all runs share: the two programs, and where they run.
+// Bench has what all runs share: the two programs, and their processors.
 type Bench struct {
-	Peer, Load       string // the programs
-	PeerCPU, LoadCPU int    // the processor for each; negative: any
+	Peer, Load       string // the paths of the programs
+	PeerCPU, LoadCPU int    // the processor of each; negative means any
 }
 
 // Build builds the two programs into dir.
@@ -45,7 +45,7 @@ func Build(ctx context.Context, dir string) (*Bench, error) {
 	return b, nil
 }
 
-// process is a program of ours that ends at the end of its standard input.
+// process is a program of this module that ends when its standard input ends.
 type process struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -53,7 +53,7 @@ type process struct {
 	err bytes.Buffer
 }
 
-// startOn starts a program on one processor, which it inherits from the thread that starts it.
+// startOn starts a program on one processor, which it inherits from the starting thread.
 func startOn(ctx context.Context, cpu int, program string, args ...string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, program, args...)}
 	p.cmd.Stderr = &p.err
@@ -69,10 +69,10 @@ func startOn(ctx context.Context, cpu int, program string, args ...string) (*pro
 	return p, load.OnProcessor(cpu, p.cmd.Start)
 }
 
-// stop ends the program and waits for that.
+// stop ends the program and waits until it has ended.
 func (p *process) stop() error {
 	p.in.Close()
-	late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() }) // it has ended already, if that fails
+	late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() }) // fails if it has already ended
 	defer late.Stop()
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(p.err.String()))
@@ -108,7 +108,7 @@ func (b *Bench) serve(ctx context.Context, m Mode, peer peers.Peer) (*server, er
 	return s, nil
 }
 
-// resident returns the server's memory that is in use, in bytes.
+// resident returns the server's resident memory, in bytes.
 func (s *server) resident() (int64, error) {
 	if _, err := io.WriteString(s.in, "gc\n"); err != nil {
 		return 0, err
@@ -131,7 +131,7 @@ func (b *Bench) begin(ctx context.Context, c load.Config, s *server) (*process, 
 	return startOn(ctx, b.LoadCPU, b.Load, args...)
 }
 
-// round is one measurement.
+// round does one measurement.
 func (b *Bench) round(ctx context.Context, c load.Config, s *server) (r load.Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Warm+c.For+time.Minute)
 	defer cancel()
@@ -146,7 +146,7 @@ func (b *Bench) round(ctx context.Context, c load.Config, s *server) (r load.Res
 	return r, errors.Join(json.Unmarshal([]byte(line), &r), p.stop())
 }
 
-// hold opens the connections of an idle mode, calls f, and lets go of them.
+// hold opens the connections of an idle mode, calls f, and closes them.
 func (b *Bench) hold(ctx context.Context, c load.Config, s *server, f func() error) error {
 	p, err := b.begin(ctx, c, s)
 	if err != nil {

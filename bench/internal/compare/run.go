@@ -17,33 +17,33 @@ import (
 
 var anyTLS = &tls.Config{}
 
-// Options of a run.
+// Options are the options of a run.
 type Options struct {
 	Modes   []Mode
 	Servers []peers.Peer
 	Rounds  int           // of each server in each mode
-	Least   bool          // tell the least time of the rounds in place of the median
+	Least   bool          // report the minimum of the rounds instead of the median
 	Warm    time.Duration // before each round
 	For     time.Duration // of each round
-	Tell    func(string)  // what is being done
+	Tell    func(string)  // called with the progress
 }
 
-// Cell is what one server reached in one mode: medians of the rounds, except for a Cost with Options.Least.
+// Cell is the result of one server in one mode: medians of the rounds, except for a Cost with Options.Least.
 type Cell struct {
-	Does   bool  // the server can do this
+	Does   bool  // the server supports this mode
 	Err    error // what went wrong
 	Rounds int
 
-	Cost    float64 // microseconds of CPU time an operation, or KiB a connection
-	PerSec  float64 // operations a second
+	Cost    float64 // microseconds of CPU time per operation, or KiB per connection
+	PerSec  float64 // operations per second
 	P50     time.Duration
 	P99     time.Duration
-	Answer  float64 // bytes of an answer on the wire
+	Answer  float64 // bytes of a response on the wire
 	costs   []float64
 	results []load.Result
 }
 
-// Table is the outcome.
+// Table is the result of a run.
 type Table struct {
 	Modes   []Mode
 	Servers []peers.Peer
@@ -82,7 +82,7 @@ func (b *Bench) Run(ctx context.Context, o Options) (*Table, error) {
 	return t, ctx.Err()
 }
 
-// timed plays a mode of CPU time: all servers run, and have their rounds in turn.
+// timed runs a mode for CPU time: all servers run, and their rounds alternate.
 func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err error) {
 	servers := make([]*server, len(cells))
 	defer func() {
@@ -101,7 +101,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	}
 	for round := range o.Rounds {
 		for k := range cells {
-			i := (k + round) % len(cells) // no one always follows the same one
+			i := (k + round) % len(cells) // so that no server always follows the same one
 			if servers[i] == nil || cells[i].Err != nil {
 				continue
 			}
@@ -119,7 +119,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	return ctx.Err()
 }
 
-// memoryRounds is how many rounds of time are worth one of memory, which varies little.
+// memoryRounds is the number of time rounds for each memory round, because memory varies little.
 const memoryRounds = 3
 
 func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) error {
@@ -139,7 +139,7 @@ func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) err
 	return ctx.Err()
 }
 
-// weigh returns KiB a connection, on a server that has just been started and has served a few before.
+// weigh returns KiB per connection, on a server that was just started and has served a few connections before.
 func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, err error) {
 	s, err := b.serve(ctx, m, p)
 	if err != nil {
@@ -165,7 +165,7 @@ func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, e
 	return kib, err
 }
 
-// settle makes medians of the rounds.
+// settle computes the medians of the rounds.
 func (c *Cell) settle() {
 	c.Cost, c.Rounds = median(c.costs), len(c.costs)
 	var perSec, p50, p99, answer []float64

@@ -12,10 +12,10 @@ import (
 	"github.com/handfast/handfast/bench/internal/peers"
 )
 
-// ours reports whether p is this project's.
+// ours reports whether p is a server of this project.
 func ours(p peers.Peer) bool { return strings.HasPrefix(p.Name, "handfast") }
 
-// best returns the least cost among the peers in a row, and that of plain TCP; NaN when there is none.
+// best returns the minimum cost of the peers in a row, and that of plain TCP; NaN if there is none.
 func (t *Table) best(row int) (best, tcp float64) {
 	best, tcp = math.NaN(), math.NaN()
 	for i, p := range t.Servers {
@@ -33,8 +33,8 @@ func (t *Table) best(row int) (best, tcp float64) {
 
 func (c Cell) ok() bool { return c.Does && c.Err == nil && len(c.costs) > 0 }
 
-// Markdown writes the table: the cost of an operation for each server, and for ours in parentheses the ratio to the best
-// of the peers and to plain TCP. The best peer is in bold.
+// Markdown writes the table: the cost of an operation for each server, with the ratio to the best of the peers and to plain TCP in
+// parentheses for ours. The best peer is in bold.
 func (t *Table) Markdown(w io.Writer) error {
 	var b strings.Builder
 	head, line := "| |", "|---|"
@@ -72,7 +72,7 @@ func (t *Table) Markdown(w io.Writer) error {
 	return err
 }
 
-// Details writes what else was measured: operations a second and the time to the answer.
+// Details writes the other measurements: operations per second and the response time.
 func (t *Table) Details(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("| | server | operations a second | p50 | p99 | bytes of an answer | least and most cost of the rounds |\n")
@@ -95,7 +95,7 @@ func (t *Table) Details(w io.Writer) error {
 	return err
 }
 
-// figure writes three digits, or all before the point.
+// figure formats a number with three digits, or more if its integer part has more.
 func figure(v float64) string {
 	switch {
 	case v >= 99.95:

@@ -14,13 +14,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// patience bounds each step of a client.
+// patience limits each step of a client.
 const patience = 30 * time.Second
 
 // tally counts what all clients receive.
 type tally struct {
 	delivered atomic.Int64
-	times     chan time.Duration // a sample of the times from publishing to delivery; may be nil
+	times     chan time.Duration // a sample of the delivery times; may be nil
 }
 
 // add counts the publications of a message, or, if own is not nil, those for which it returns true.
@@ -43,16 +43,16 @@ type client struct {
 	p        *Protocol
 	conn     *websocket.Conn
 	position string
-	follow   bool // positions
-	after    int  // only publications with a larger number count
+	follow   bool // it keeps track of positions
+	after    int  // only publications with a larger number are counted
 	seen     map[int]int
-	accepted atomic.Int64 // publications that the server has acknowledged
-	refused  atomic.Int64 // commands that it answered with an error
+	accepted atomic.Int64 // number of publications that the server has acknowledged
+	refused  atomic.Int64 // number of commands answered with an error
 	tally    *tally
-	done     chan struct{} // closed when nothing is read any more
+	done     chan struct{} // closed when the reader has ended
 }
 
-// connect opens a connection and says hello.
+// connect opens a connection and sends the first messages.
 func (p *Protocol) connect(ctx context.Context, addr string, t *tally) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -77,7 +77,7 @@ func (c *client) send(ctx context.Context, text string) error {
 	return c.conn.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
-// await takes messages until one has text in it.
+// await reads messages until one contains text.
 func (c *client) await(ctx context.Context, text string) error {
 	for {
 		m, err := c.conn.Read(ctx)
@@ -93,7 +93,7 @@ func (c *client) await(ctx context.Context, text string) error {
 	}
 }
 
-// subscribe subscribes to a channel, from the client's position on if it has one.
+// subscribe subscribes to a channel, from the client's position if it has one.
 func (c *client) subscribe(ctx context.Context, channel string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -103,7 +103,7 @@ func (c *client) subscribe(ctx context.Context, channel string) error {
 	return c.await(ctx, c.p.Subscribed)
 }
 
-// take counts what is in a message.
+// take counts the publications in a message.
 func (c *client) take(message []byte) {
 	if c.follow && c.p.Position != nil {
 		c.position = c.p.Position(c.position, message)
@@ -122,7 +122,7 @@ func (c *client) take(message []byte) {
 	c.tally.add(message, own)
 }
 
-// read takes messages until the connection ends.
+// read reads messages until the connection ends.
 func (c *client) read(ctx context.Context) {
 	c.done = make(chan struct{})
 	go func() {
@@ -140,7 +140,7 @@ func (c *client) read(ctx context.Context) {
 	}()
 }
 
-// cut ends the connection without a farewell.
+// cut ends the connection without a close frame.
 func (c *client) cut() {
 	c.conn.CloseNow()
 	if c.done != nil {
@@ -148,7 +148,7 @@ func (c *client) cut() {
 	}
 }
 
-// clients does something for each of n clients, so many of them concurrently.
+// clients calls do for each of n clients, with up to together calls at the same time.
 func clients(n, together int, do func(i int) error) error {
 	next := atomic.Int64{}
 	failed := make(chan error, together)

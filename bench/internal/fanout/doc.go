@@ -1,5 +1,5 @@
-// Package fanout compares servers of channels: what a delivery costs them, what an idle client costs, and how long it takes until
-// all clients are back after their connections were cut.
+// Package fanout compares servers with channels: the cost of a delivery, the memory of an idle client, and how long it takes until
+// all clients are connected again after their connections were cut.
 //
-// The servers are processes of their own, on one processor; the clients are in this process, on another one. It runs on Linux only.
+// The servers are separate processes, on one processor; the clients are in this process, on another one. It runs on Linux only.
 package fanout

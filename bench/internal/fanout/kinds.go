@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// Programs are where programs are that are not built here. An empty one leaves its servers out.
+// Programs are the paths of programs that are not built here. If a path is empty, its servers are skipped.
 type Programs struct {
-	Handfast   string // the binary
+	Handfast   string // the handfast binary
 	Before     string // that of another build
 	Centrifuge string // of bench/cmd/centrifuge
 	Centrifugo string // of Centrifugo 6
 	SocketIO   string // a directory with node_modules/socket.io
-	Redis      string // the URL of a Redis that may be emptied
-	NATS       string // the URL of a NATS server with JetStream, likewise
+	Redis      string // the URL of a Redis whose data may be deleted
+	NATS       string // the URL of a NATS server with JetStream whose data may be deleted
 }
 
-// errMissing says that a program is not there.
+// errMissing reports that a program is missing.
 var errMissing = errors.New("the program is missing")
 
 // Kinds returns the servers, in the order of the table.
@@ -77,7 +77,7 @@ func missing(program string) error {
 	return nil
 }
 
-// socketIO is a server of socket.io with rooms.
+// socketIO is a socket.io server with rooms.
 const socketIO = `const { Server } = require(process.argv[2]);
 const io = new Server(Number(process.argv[3]), { perMessageDeflate: false });
 io.on("connection", (socket) => {

@@ -11,12 +11,12 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// Delivery is what publications to all subscribers of a channel have cost.
+// Delivery is the cost of publications to all subscribers of a channel.
 type Delivery struct {
-	CPU      time.Duration // of the server, a delivery
+	CPU      time.Duration // of the server, per delivery
 	P50, P99 time.Duration // from publishing to delivery
-	Late     int64         // deliveries that took longer than inTime after the last publication
-	Missed   int64         // deliveries that never happened
+	Late     int64         // number of deliveries later than inTime after the last publication
+	Missed   int64         // number of deliveries that never happened
 }
 
 const (
@@ -24,13 +24,13 @@ const (
 	size    = 128 // bytes of a publication
 	dialers = 50  // clients that connect concurrently
 
-	// inTime is how long deliveries are waited for. What arrives later is counted as late; what has not arrived after patience
-	// has been missed.
+	// inTime is how long deliveries may take. Later ones are counted as late; those that have not arrived after patience are
+	// counted as missed.
 	inTime = 10 * time.Second
 )
 
-// Deliver has n clients subscribe to one channel, and another one publish in it for so long: at a steady rate a second, or, if
-// that is 0, whenever everybody has the publication before.
+// Deliver has n clients subscribe to one channel, and another one publish in it for that long: at a constant rate per second, or,
+// if that is 0, whenever every client has received the previous publication.
 func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Duration) (d Delivery, err error) {
 	t := &tally{times: make(chan time.Duration, 1<<20)}
 	subscribers := make([]*client, n)
@@ -62,7 +62,7 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 	}
 	missing := func() int64 { return int64(published*n) - t.delivered.Load() }
 	all := func() bool { return until(func() bool { return missing() <= 0 }, inTime) }
-	for range 3 { // what is made at first is not counted
+	for range 3 { // the first publications are not counted
 		if err := publish(); err != nil {
 			return d, err
 		}
@@ -93,7 +93,7 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 	return d, publisher.complaint()
 }
 
-// lateness waits until nothing is missing, and returns how much was late, and how much has never arrived.
+// lateness waits until nothing is missing, and returns how many deliveries were late, and how many never arrived.
 func lateness(missing func() int64) (late, missed int64) {
 	none := func() bool { return missing() <= 0 }
 	if until(none, inTime) {
@@ -113,7 +113,7 @@ func (c *client) complaint() error {
 	return nil
 }
 
-// quantiles returns the median and the 99th percentile of what is in a channel.
+// quantiles returns the median and the 99th percentile of the values in a channel.
 func quantiles(times chan time.Duration) (p50, p99 time.Duration) {
 	var all []time.Duration
 	for len(times) > 0 {
@@ -126,7 +126,7 @@ func quantiles(times chan time.Duration) (p50, p99 time.Duration) {
 	return all[len(all)/2], all[len(all)*99/100]
 }
 
-// cut ends what has begun of clients.
+// cut ends the clients that have connected.
 func cut(all []*client) {
 	for _, c := range all {
 		if c != nil {
@@ -135,7 +135,7 @@ func cut(all []*client) {
 	}
 }
 
-// until asks every fifth of a millisecond whether something is so, and reports whether it was in time.
+// until polls every fifth of a millisecond whether so is true, and reports whether it was in time.
 func until(so func() bool, bound time.Duration) bool {
 	late := time.Now().Add(bound)
 	for !so() {
@@ -147,7 +147,7 @@ func until(so func() bool, bound time.Duration) bool {
 	return true
 }
 
-// Idle is what n clients with three subscriptions each take, in bytes of the server's memory.
+// Idle returns the server's memory for each of n clients with three subscriptions, in bytes.
 func (s *Server) Idle(ctx context.Context, n int) (int64, error) {
 	t := &tally{}
 	open := func(n int) ([]*client, error) {

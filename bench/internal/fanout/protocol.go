@@ -9,32 +9,35 @@ import (
 	"strconv"
 )
 
-// Protocol is how clients speak to a server. Its messages are text.
+// Protocol is the protocol of clients with a server. Its messages are text.
 type Protocol struct {
 	Path        string
 	Subprotocol string
 
-	// First is what a client sends when it is connected, and Hello is what is in the server's last answer to it.
+	// First are the messages that a client sends after it has connected, and Hello is contained in the server's last answer to
+	// them.
 	First []string
 	Hello string
 
-	// Subscribe subscribes to a channel; with a position, to everything behind it. Subscribed is in the answer.
+	// Subscribe returns the command to subscribe to a channel; with a position, to everything after it. Subscribed is contained in
+	// the answer.
 	Subscribe  func(channel, position string) string
 	Subscribed string
 
-	// Position returns the position behind an answer or a message, for Subscribe; "" if it has none. A nil function means
-	// that the protocol does not recover.
+	// Position returns the position after an answer or a message, for Subscribe; "" if it has none. A nil function means that the
+	// protocol has no recovery.
 	Position func(before string, message []byte) string
 
-	// Publish publishes JSON in a channel. Its id is never the same. Published is in the answer; "" if there is none.
+	// Publish returns the command to publish JSON in a channel. Each id is used once. Published is contained in the answer; "" if
+	// there is none.
 	Publish   func(id int, channel, data string) string
 	Published string
 
-	// Pong returns the answer to a message that is a ping, nil if it is not one.
+	// Pong returns the answer to a ping message, nil for any other message.
 	Pong func(message []byte) []byte
 }
 
-// mark begins what a message carries: the time when it was published, and the number of the message.
+// mark begins the data of a message: the time of its publication, and its number.
 const mark = `"t":"`
 
 // stamped returns JSON of about size bytes with a time and a number.
@@ -64,13 +67,13 @@ func stamps(message []byte, yield func(nanoseconds int64, number int)) {
 	}
 }
 
-// position is a place in a channel's stream.
+// position is a position in a channel's stream.
 type position struct {
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`
 }
 
-// String returns it as JSON.
+// String formats it as JSON.
 func (p position) String() string { return fmt.Sprintf(`{"epoch":%q,"offset":%d}`, p.Epoch, p.Offset) }
 
 // moved returns a position with another offset, unless that is 0.
@@ -83,7 +86,7 @@ func moved(before string, offset uint64) string {
 	return p.String()
 }
 
-// Handfast is handfast.v1.json.
+// Handfast is the protocol handfast.v1.json.
 var Handfast = Protocol{
 	Path: "/channels", Subprotocol: "handfast.v1.json", Hello: `"welcome"`,
 	Subscribe: func(channel, position string) string {
@@ -155,7 +158,7 @@ var Centrifugo = Protocol{
 	},
 }
 
-// SocketIO is socket.io 4 over a WebSocket, with the small server of this folder, which has rooms.
+// SocketIO is socket.io 4 over a WebSocket, with the small server in this package, which has rooms.
 var SocketIO = Protocol{
 	Path: "/socket.io/?EIO=4&transport=websocket", First: []string{"40"}, Hello: `40{"sid"`,
 	Subscribe:  func(channel, _ string) string { return fmt.Sprintf(`42["subscribe",%q]`, channel) },

@@ -20,12 +20,12 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// Kind is a server that can be started.
+// Kind is a kind of server.
 type Kind struct {
 	Name     string
 	Protocol Protocol
 
-	// Command returns the program and its arguments; dir is an empty directory for what it needs.
+	// Command returns the program and its arguments; dir is an empty directory for its files.
 	Command func(dir, addr string) ([]string, error)
 }
 
@@ -71,22 +71,22 @@ func Start(ctx context.Context, k Kind, cpu int) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the server, and waits for that.
+// Stop ends the server, and waits until it has ended.
 func (s *Server) Stop() error {
 	defer os.RemoveAll(filepath.Dir(s.log.Name()))
 	defer s.log.Close()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // it has ended, if that fails
+	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // fails if it has already ended
 	defer late.Stop()
-	_ = s.cmd.Wait() // its exit status after a signal differs
+	_ = s.cmd.Wait() // its exit status after a signal differs between servers
 	return nil
 }
 
 func (s *Server) pid() int { return s.cmd.Process.Pid }
 
-// Stay keeps all threads of this process, and those to come, on one processor.
+// Stay keeps all present and future threads of this process on one processor.
 func Stay(cpu int) error {
 	if runtime.NumCPU() < 2 {
 		return nil

@@ -14,17 +14,17 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// Storm is how clients came back.
+// Storm is the result of a reconnect of all clients.
 type Storm struct {
-	Took    time.Duration // until the last one had everything
-	CPU     time.Duration // of the server, a client
-	Clients time.Duration // CPU time of the clients themselves, each
-	Late    int64         // publications that took longer than inTime
-	Missed  int64         // publications that a client never got
-	Twice   int           // publications that a client got again
+	Took    time.Duration // until the last client had received everything
+	CPU     time.Duration // of the server, per client
+	Clients time.Duration // CPU time of the clients themselves, per client
+	Late    int64         // number of publications later than inTime
+	Missed  int64         // number of publications that a client never received
+	Twice   int           // number of publications that a client received again
 }
 
-// Least returns the lesser of the times of two storms, and the sums of what went wrong. The zero Storm means no storm.
+// Least returns the minimum of the times of two storms, and the sums of the errors. The zero Storm is ignored.
 func (r Storm) Least(o Storm) Storm {
 	if r.CPU == 0 {
 		return o
@@ -35,29 +35,29 @@ func (r Storm) Least(o Storm) Storm {
 	}
 }
 
-// missed is how many publications of its channel a client misses.
+// missed is the number of publications in its channel that a client misses.
 const missed = 10
 
-// storm is clients that one goroutine drives, each in one channel.
+// storm is a number of clients driven by one goroutine, each in one channel.
 type storm struct {
 	p        *Protocol
 	clients  *load.Clients
 	comers   []comer
-	together int // how many connect and subscribe concurrently
-	begun    int // how many have begun to
-	waiting  int // how many of those are not subscribed yet
-	after    int // publications with a larger number count
-	due      int // publications that have not arrived
+	together int // number that may connect and subscribe concurrently
+	begun    int // number that have begun to connect
+	waiting  int // number of these that are not subscribed yet
+	after    int // only publications with a larger number are counted
+	due      int // number of publications that have not arrived
 	twice    int
 	first    [][]byte
 }
 
 // comer is one client of a storm.
 type comer struct {
-	subscribe []byte // what it subscribes with
-	position  string // the one after its subscription
+	subscribe []byte // its subscribe command
+	position  string // after its subscription
 	stage     stage
-	seen      []int // the numbers of the publications that it has got
+	seen      []int // the numbers of the publications that it has received
 }
 
 // stage is what a client waits for.
@@ -70,8 +70,8 @@ const (
 	settled // it is subscribed
 )
 
-// Storm cuts the connections of n clients in so many channels, publishes in each channel, and has all come back with
-// their positions, so many handshakes concurrently.
+// Storm cuts the connections of n clients in that many channels, publishes in each channel, and has all clients reconnect with
+// their positions, with up to together handshakes at the same time.
 func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm, err error) {
 	w := &storm{p: s.protocol, comers: make([]comer, n), together: dialers}
 	for _, text := range s.protocol.First {
@@ -88,7 +88,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	}
 	defer publisher.cut()
 	publisher.read(ctx)
-	publish := func() error { // in each channel
+	publish := func() error { // one publication in each channel
 		for i := range channels {
 			w.after++
 			text := s.protocol.Publish(w.after, name(i), stamped(time.Now().UnixNano(), w.after, size))
@@ -122,7 +122,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	return w.measure(ctx, s.pid())
 }
 
-// away has all clients be cut, and come back with their positions.
+// away cuts all clients, and has them reconnect with their positions.
 func (w *storm) away(name func(client int) string, together int) {
 	w.begun, w.together = 0, together
 	for i := range w.comers {
@@ -131,7 +131,7 @@ func (w *storm) away(name func(client int) string, together int) {
 	}
 }
 
-// measure has all clients come back.
+// measure has all clients reconnect.
 func (w *storm) measure(ctx context.Context, server int) (r Storm, err error) {
 	n := time.Duration(len(w.comers))
 	cpu, own, begun := load.CPUTime(server), load.CPUTime(os.Getpid()), time.Now()
@@ -168,7 +168,7 @@ func (w *storm) come(ctx context.Context) error {
 
 var errSilent = errors.New("the server is silent")
 
-// round takes what is there, for which it waits for so long.
+// round handles the available messages, and waits for them for at most wait.
 func (w *storm) round(wait time.Duration) error {
 	any, err := w.clients.Round(wait, w.opened, w.received)
 	if err == nil && !any {
@@ -177,7 +177,7 @@ func (w *storm) round(wait time.Duration) error {
 	return err
 }
 
-// rest takes what subscribed clients have not got yet.
+// rest handles what subscribed clients have not received yet.
 func (w *storm) rest() (late, missed int64, err error) {
 	begun := time.Now()
 	for bound := inTime; bound <= patience; bound += patience - inTime {
@@ -200,7 +200,7 @@ func (w *storm) opened(i int) {
 	w.comers[i].stage = greeted
 }
 
-// received takes a message of client i.
+// received handles a message of client i.
 func (w *storm) received(i int, message []byte) error {
 	c := &w.comers[i]
 	if w.p.Pong != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Clients is WebSocket clients that one goroutine drives: they share the machine with the server, so they take as little of it as they can.
-// Their messages are text. It must not be copied, and is used by one goroutine.
+// Clients are WebSocket clients driven by one goroutine: they share the machine with the server, so they use as little of it as
+// possible. Their messages are text. It must not be copied, and is not safe for concurrent use.
 type Clients struct {
 	server  *syscall.SockaddrInet4
 	request []byte
@@ -24,16 +24,16 @@ type Clients struct {
 // client is one of Clients.
 type client struct {
 	fd   int
-	open bool   // the handshake is over
-	rest []byte // the beginning of a frame, or of the answer to the handshake
-	out  []byte // what is to be written together
+	open bool   // the handshake is complete
+	rest []byte // the beginning of a frame, or of the handshake's response
+	out  []byte // to be written with one call
 }
 
 const opText = 1
 
 var errEnded = errors.New("load: the server ended the connection")
 
-// NewClients returns n clients of a server, none of which has a connection. The caller closes them.
+// NewClients returns n unconnected clients of a server. The caller closes them.
 func NewClients(n int, addr, path, subprotocol string) (*Clients, error) {
 	a, err := loopback(addr)
 	if err != nil {
@@ -55,8 +55,8 @@ func (c *Clients) Close() {
 	syscall.Close(c.epoll)
 }
 
-// Cut resets all connections. Clients can be opened again. A connection that is closed in order holds its port for a minute, and with
-// thousands of such ports the next connection takes longer to find a free one than all else that it does.
+// Cut resets all connections. Clients can be opened again. A connection that is closed normally holds its port for a minute, and
+// with thousands of such ports the search for a free one takes longer than the rest of connecting.
 func (c *Clients) Cut() {
 	for i := range c.all {
 		if m := &c.all[i]; m.fd >= 0 {
@@ -81,14 +81,15 @@ func (c *Clients) Open(i int) error {
 	return syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)})
 }
 
-// Send sends a text message of client i, with the others of this round.
+// Send sends a text message of client i, together with the others of this round.
 func (c *Clients) Send(i int, text []byte) {
 	m := &c.all[i]
 	m.out = appendFrame(m.out, fin|opText, text)
 }
 
-// Round waits until something was received, for so long at most, and calls opened for each client whose handshake is over and received
-// for each message, which is valid until it returns. Both may call Send. It reports whether anything was received.
+// Round waits until something was received, for at most wait, and calls opened for each client whose handshake is complete and
+// received for each message, which is valid until received returns. Both may call Send. Round reports whether anything was
+// received.
 func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i int, message []byte) error) (bool, error) {
 	n, err := syscall.EpollWait(c.epoll, c.events[:], int(wait.Milliseconds()))
 	if err == syscall.EINTR {
@@ -105,7 +106,7 @@ func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i 
 	return n > 0, nil
 }
 
-// read takes what there is for a client. What it sends meanwhile is written together.
+// read handles what a client has received. What it sends meanwhile is written together.
 func (c *Clients) read(i int, opened func(i int), received func(i int, message []byte) error) error {
 	m := &c.all[i]
 	kept := copy(c.buf[:], m.rest)
@@ -133,7 +134,7 @@ func (c *Clients) read(i int, opened func(i int), received func(i int, message [
 		switch first {
 		case fin | opClose:
 			return errEnded
-		case fin | opPing: // they are not there for long enough that a server gives up
+		case fin | opPing: // they are not connected long enough for a server to close the connection
 		default:
 			if first != fin|opText {
 				return fmt.Errorf("load: a frame that begins with %#x", first)
@@ -154,7 +155,8 @@ func (c *Clients) read(i int, opened func(i int), received func(i int, message [
 	return err
 }
 
-// cutFrame returns the first byte and the payload of the frame that b begins with, and what follows it, if all of the frame is there.
+// cutFrame returns the first byte and the payload of the frame at the beginning of b, and what follows it, if the frame is
+// complete.
 func cutFrame(b []byte) (first byte, payload, rest []byte, ok bool) {
 	if len(b) < 2 {
 		return 0, nil, b, false

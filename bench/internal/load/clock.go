@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPUTime returns how much CPU time process pid has had, system time included, to the nanosecond; 0 when there is no
-// such process.
+// CPUTime returns the CPU time of process pid, including system time, to the nanosecond; 0 if there is no such process.
 func CPUTime(pid int) time.Duration {
 	if pid == 0 {
 		return 0
@@ -24,11 +23,11 @@ func CPUTime(pid int) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// meter measures from its start to its end.
+// meter measures the period after the warm-up.
 type meter struct {
 	c     *Config
 	begun time.Time
-	start time.Time // of the measuring; zero while warming up
+	start time.Time // of the measurement; zero during the warm-up
 	cpu   time.Duration
 	own   time.Duration
 	ops   int64
@@ -37,8 +36,8 @@ type meter struct {
 
 func newMeter(c *Config) *meter { return &meter{c: c, begun: time.Now()} }
 
-// over starts measuring when it has warmed up, given the operations done so far, and reports whether the time is over. It
-// is not before one operation has been measured.
+// over starts the measurement when the warm-up is complete, given the number of operations so far, and reports whether the time is
+// over. It is not before one operation has been measured.
 func (m *meter) over(now time.Time, ops int64) bool {
 	if m.start.IsZero() {
 		if now.Sub(m.begun) < m.c.Warm {
@@ -60,7 +59,7 @@ func (m *meter) result(ops int64) Result {
 	return r
 }
 
-// histogram counts durations in buckets of about 3 % width.
+// histogram counts durations in buckets that are about 3 % wide.
 type histogram struct {
 	n       int64
 	buckets [64 * 32]int64

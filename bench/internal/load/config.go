@@ -10,44 +10,44 @@ import (
 
 // The modes.
 const (
-	ModeUpgrade   = "upgrade"   // open a connection, shake hands, break off; over and over
-	ModeEcho      = "echo"      // send Flight messages, wait for their echoes; over and over, on all connections
+	ModeUpgrade   = "upgrade"   // open a connection, perform the handshake, reset the connection, repeatedly
+	ModeEcho      = "echo"      // send Flight messages and wait for their echoes, repeatedly, on all connections
 	ModeBroadcast = "broadcast" // one message makes the server send Flight messages to all connections
-	ModeStill     = "still"     // one echo on each connection, and then nothing: an operation is a second
-	ModeIdle      = "idle"      // Messages echoes on each connection, then hold them until told otherwise
+	ModeStill     = "still"     // one echo on each connection, and then nothing: one second counts as an operation
+	ModeIdle      = "idle"      // Messages echoes on each connection, then hold the connections until ready returns
 )
 
-// What a compressed connection agrees on.
+// The compression of a connection.
 const (
 	CompressNone     = ""         // no compression
-	CompressEach     = "each"     // every message by itself: no context takeover, in both directions
+	CompressEach     = "each"     // every message separately: no context takeover, in both directions
 	CompressTakeover = "takeover" // with context takeover, windows of 12 bits or more, in both directions
 )
 
-// Config says what to do to which server.
+// Config configures a load.
 type Config struct {
 	Addr      string        // host:port, on the loopback interface
 	Mode      string        // one of the modes
-	Conns     int           // connections open at once
+	Conns     int           // number of concurrent connections
 	Size      int           // payload bytes of a message
-	Fragments int           // frames of Size bytes that a message is sent in; 0 means 1
-	Flight    int           // messages that go out together; 0 means 1
-	Busy      int           // ModeEcho: how many connections have a message in flight, the others wait for their turn; 0 means all
-	Rate      int           // ModeEcho: messages a second, each on the next connection that is free; 0 means as fast as they are answered
-	Messages  int           // ModeIdle: how many each connection sends, one after the other, before it is held; 0 means 1
+	Fragments int           // number of frames of Size bytes per message; 0 means 1
+	Flight    int           // number of messages sent together; 0 means 1
+	Busy      int           // ModeEcho: the number of connections with a message in flight, while the others wait for their turn; 0 means all
+	Rate      int           // ModeEcho: messages per second, each on the next free connection; 0 means without a limit
+	Messages  int           // ModeIdle: the number of messages of each connection, one after another, before it is held; 0 means 1
 	Compress  string        // one of the compressions
-	Raw       bool          // the server is not a WebSocket server: it sends back what it gets, without a handshake
-	TLS       bool          // over TLS; the certificate is not looked at
-	NoOrigin  bool          // the handshake is not of a browser: a server behind a balancer does not see that the page has TLS
-	Warm      time.Duration // what goes before the measuring
-	For       time.Duration // how long to measure
-	PID       int           // the server's process, whose CPU time is measured; 0 means it is not
+	Raw       bool          // the server is not a WebSocket server: it echoes bytes, without a handshake
+	TLS       bool          // over TLS; the certificate is not verified
+	NoOrigin  bool          // the handshake has no Origin: a server behind a balancer does not know that the page uses TLS
+	Warm      time.Duration // duration of the warm-up
+	For       time.Duration // duration of the measurement
+	PID       int           // the process of the server, whose CPU time is measured; 0 means it is not measured
 }
 
-// Result is what was measured.
+// Result is the result of a measurement.
 type Result struct {
-	Ops     int64         // handshakes, echoes or deliveries within the time measured
-	Took    time.Duration // how long that was
+	Ops     int64         // number of handshakes, echoes or deliveries in the measured time
+	Took    time.Duration // the measured time
 	CPU     time.Duration // of the server's process
 	P50     time.Duration // from the sending of a batch to its last answer
 	P99     time.Duration
@@ -63,7 +63,7 @@ func (r Result) CPUPerOp() time.Duration {
 	return time.Duration(float64(r.CPU) / float64(r.Ops))
 }
 
-// ErrNotSupported is the error for a server that turned down what the load needs, such as compression.
+// ErrNotSupported is the error for a server that refuses what the load needs, such as compression.
 var ErrNotSupported = errors.New("load: the server does not do this")
 
 func (c *Config) check() error {
@@ -81,9 +81,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Run does what c says, and returns when it is done or something went wrong: an answer that is not the right one, a
-// connection that ended. In ModeIdle it calls ready when all connections have had their echoes, and ends when that
-// returns.
+// Run runs the load c, and returns when it is complete or has failed: with a wrong answer, or a connection that ended. In ModeIdle
+// it calls ready when all connections have received their echoes, and ends when ready returns.
 func Run(c Config, ready func()) (Result, error) {
 	if err := c.check(); err != nil {
 		return Result{}, err

@@ -12,39 +12,39 @@ import (
 	"time"
 )
 
-// conn is a connection's side of the script, whatever carries the bytes.
+// conn is a connection's side of the script, over any stream.
 type conn struct {
 	c        *Config
 	s        *script
-	at       int       // the step under way
-	answers  int       // how many answers to it have come
-	total    int64     // answers to all steps
-	sent     time.Time // when it went out
+	at       int       // index of the current step
+	answers  int       // number of answers to it so far
+	total    int64     // number of answers to all steps
+	sent     time.Time // when the step was sent
 	payload  int64     // payload bytes of all answers, on the wire
-	head     [10]byte  // a frame's header, as much as has come
+	head     [10]byte  // the received part of a frame's header
 	nhead    int
-	left     int // payload bytes of the frame to come
+	left     int // payload bytes of the frame that are still missing
 	inFrame  bool
 	ping     bool // the frame is a ping
 	zipped   bool // the message began with RSV1
-	seen     int  // payload bytes of the message that have come
+	seen     int  // payload bytes of the message received so far
 	inflated []byte
 	zip      []byte
 
-	// Of the drivers.
+	// Used by the drivers.
 	index int
 	fd    int
-	out   []byte // what the kernel has not taken yet
-	polW  bool   // waiting to write
+	out   []byte // not accepted by the kernel yet
+	polW  bool   // waiting until it can write
 }
 
-// inflateFirst is how many answers of each connection are inflated and compared. To do that with all would cost more
-// than the server.
+// inflateFirst is the number of answers of each connection that are inflated and compared. Doing that for all answers would take
+// more CPU time than the server.
 const inflateFirst = 2
 
 func (c *conn) step() *step { return &c.s.steps[c.at] }
 
-// next goes on to the next step, and returns what to write.
+// next advances to the next step, and returns the bytes to write.
 func (c *conn) next() []byte {
 	if c.total > 0 {
 		if c.at++; c.at == len(c.s.steps) {
@@ -55,10 +55,10 @@ func (c *conn) next() []byte {
 	return c.step().out
 }
 
-// done reports whether all answers to the step have come.
+// done reports whether all answers to the step have arrived.
 func (c *conn) done() bool { return c.answers >= len(c.step().want) }
 
-// feed takes bytes that arrived, and returns how many answers are complete by them.
+// feed processes received bytes, and returns the number of answers that they complete.
 func (c *conn) feed(b []byte) (int, error) {
 	n := 0
 	for len(b) > 0 {
@@ -98,7 +98,7 @@ func (c *conn) feed(b []byte) (int, error) {
 	return n, nil
 }
 
-// header takes the bytes of a frame's header, and returns how many.
+// header processes the bytes of a frame's header, and returns their number.
 func (c *conn) header(b []byte) (int, error) {
 	used := 0
 	for used < len(b) {
@@ -136,8 +136,8 @@ func (c *conn) frame() error {
 	case op == opClose:
 		return errors.New("load: the server closed the connection")
 	case c.head[0] == fin|opPing && c.left <= 125: // RFC 6455 §5.5.2
-		// While thousands of others connect a server may ask whether this one is there. It is not answered: no round lasts
-		// until a server gives up, and an answer would be work that the other servers do not have.
+		// While thousands of others connect, a server may send a ping. It is not answered: no round lasts until a server gives up,
+		// and an answer would be work that the other servers do not have.
 		c.ping = true
 		return nil
 	case op == opBinary && c.seen == 0:
@@ -152,7 +152,7 @@ func (c *conn) frame() error {
 	return nil
 }
 
-// chunk compares a piece of an answer with what it should be, both ends of it: all of it would cost too much.
+// chunk compares both ends of a piece of an answer with the expected bytes: comparing all of it would take too long.
 func (c *conn) chunk(p []byte) error {
 	start := c.seen
 	c.seen += len(p)
@@ -174,10 +174,10 @@ func (c *conn) chunk(p []byte) error {
 	return nil
 }
 
-// want returns the answer that comes. Of a broadcast there are more than a step has: all the same.
+// want returns the expected answer. A broadcast has more answers than a step: they are all the same.
 func (c *conn) want() []byte { return c.step().want[min(c.answers, len(c.step().want)-1)] }
 
-// message ends an answer.
+// message handles the end of an answer.
 func (c *conn) message() error {
 	want := c.want()
 	switch {

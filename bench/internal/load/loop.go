@@ -17,18 +17,18 @@ type looper struct {
 	conns []*conn
 	meter *meter
 	ops   int64
-	due   int // deliveries of the broadcast under way that have not come yet
+	due   int // deliveries of the current broadcast that have not arrived yet
 
-	free  []*conn // ModeEcho: those without a message in flight, the one that has waited longest first
+	free  []*conn // ModeEcho: connections without a message in flight, the one that has waited longest first
 	began time.Time
-	begun int64 // messages, where they have a rate
+	begun int64 // number of messages sent, if they have a rate
 
-	entering bool // no broadcast has reached all yet
+	entering bool // no broadcast has reached all connections yet
 	events   [512]syscall.EpollEvent
 	buf      [256 << 10]byte
 }
 
-// loop is ModeEcho and ModeBroadcast over plain sockets.
+// loop runs ModeEcho and ModeBroadcast over plain sockets.
 func loop(c *Config, s *script) (Result, error) {
 	conns, err := openAll(c, s)
 	if err != nil {
@@ -84,7 +84,7 @@ func meanAnswer(conns []*conn) float64 {
 	return float64(bytes) / float64(max(n, 1))
 }
 
-// newEpoll makes a poller of all conns, which know each other by their index.
+// newEpoll makes an epoll instance for all conns, identified by their index.
 func newEpoll(conns []*conn) (int, error) {
 	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
@@ -120,14 +120,15 @@ func (l *looper) begin() error {
 	return nil
 }
 
-// sendFree begins the next step of the connection that has waited longest.
+// sendFree starts the next step of the connection that has waited longest.
 func (l *looper) sendFree() error {
 	c := l.free[0]
 	l.free = l.free[1:]
 	return l.send(c)
 }
 
-// pace sends what is due where messages have a rate. The time of a message that finds no connection free runs from when it was due.
+// pace sends the messages that are due according to the rate. If no connection is free, the response time of a message is measured
+// from when it was due.
 func (l *looper) pace() error {
 	if l.c.Rate == 0 {
 		return nil
@@ -150,32 +151,32 @@ func (l *looper) patience() int {
 	case l.entering:
 		return 1000
 	case l.c.Rate > 0 && len(l.free) > 0:
-		return 0 // the next message is due sooner than it could wait for
+		return 0 // the next message is due sooner than epoll can wait for
 	}
 	return patience * 1000
 }
 
-// again begins the first broadcast anew. A server may take a connection in after its 101 has come here, so that the first one
-// does not reach the last ones; after a second without a delivery all of them are in.
+// again starts the first broadcast again. A server may register a connection only after its 101 has arrived here, so that the first
+// broadcast does not reach the last connections; after a second without a delivery all of them are registered.
 func (l *looper) again() error {
 	l.entering = false
 	return l.trigger()
 }
 
-// trigger has the server send to all.
+// trigger has the server send to all connections.
 func (l *looper) trigger() error {
 	l.due = l.c.Conns * l.c.Flight
 	return l.send(l.conns[0])
 }
 
-// send begins the next step of c.
+// send starts the next step of c.
 func (l *looper) send(c *conn) error {
 	c.out = c.next()
 	c.sent = time.Now()
 	return l.flush(c)
 }
 
-// flush writes what it can, and waits to be able to when that is not all.
+// flush writes what it can, and if that is not all, waits until it can write again.
 func (l *looper) flush(c *conn) error {
 	for len(c.out) > 0 {
 		n, err := writeSocket(c.fd, c.out)
@@ -245,7 +246,7 @@ func (l *looper) delivered(n int) error {
 	return l.trigger()
 }
 
-// still is ModeStill over plain sockets.
+// still runs ModeStill over plain sockets.
 func still(c *Config, s *script) (Result, error) {
 	conns, err := openAll(c, s)
 	if err != nil {
@@ -258,13 +259,13 @@ func still(c *Config, s *script) (Result, error) {
 		}
 	}
 	m := newMeter(c)
-	<-time.After(c.Warm) // time that passes is what is measured
+	<-time.After(c.Warm) // time passing is what is measured
 	m.over(time.Now(), 0)
 	<-time.After(c.For)
 	return m.result(max(1, int64(c.For/time.Second))), nil
 }
 
-// idle is ModeIdle over plain sockets and over TLS.
+// idle runs ModeIdle over plain sockets and over TLS.
 func idle(c *Config, s *script, ready func()) (Result, error) {
 	if c.TLS {
 		return idleTLS(c, s, ready)
@@ -274,7 +275,7 @@ func idle(c *Config, s *script, ready func()) (Result, error) {
 		return Result{}, err
 	}
 	defer closeAll(conns)
-	for range c.Messages { // all connections in turn, as they share a server
+	for range c.Messages { // all connections in turn, because they share a server
 		for _, cn := range conns {
 			if err := cn.exchange(); err != nil {
 				return Result{}, err
@@ -285,7 +286,7 @@ func idle(c *Config, s *script, ready func()) (Result, error) {
 	return Result{Ops: int64(len(conns) * c.Messages), Answer: meanAnswer(conns)}, nil
 }
 
-// exchange sends the next messages on a socket that blocks, and waits for their echoes.
+// exchange sends the next messages on a blocking socket, and waits for their echoes.
 func (c *conn) exchange() error {
 	if _, err := writeSocket(c.fd, c.next()); err != nil {
 		return err

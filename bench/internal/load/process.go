@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Resident returns the memory of process pid that is in use, in bytes.
+// Resident returns the resident memory of process pid, in bytes.
 func Resident(pid int) (int64, error) {
-	// VmRSS of /proc/PID/status is a sum of counters that lag behind; this one is counted.
+	// VmRSS in /proc/PID/status is a sum of counters that lag behind; this value is exact.
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err
@@ -32,7 +32,8 @@ func Resident(pid int) (int64, error) {
 	return 0, errors.New("load: no Rss in smaps_rollup")
 }
 
-// OnProcessor calls start, which starts a process, on one processor, which the process inherits. A negative number means any.
+// OnProcessor calls start, which starts a process, with the thread on one processor, which the process inherits. A negative number
+// means any.
 func OnProcessor(cpu int, start func() error) error {
 	if cpu < 0 {
 		return start()
@@ -47,7 +48,7 @@ func OnProcessor(cpu int, start func() error) error {
 	return errors.Join(start(), unix.SchedSetaffinity(0, &before))
 }
 
-// Await waits until something listens at an address, for a minute at most.
+// Await waits until something listens on an address, for at most a minute.
 func Await(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

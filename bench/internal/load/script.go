@@ -10,19 +10,20 @@ import (
 	"math/rand/v2"
 )
 
-// A step is what a connection writes in one call, and the payloads of the answers, in order.
+// A step has the bytes that a connection writes in one call, and the payloads of the answers, in order.
 type step struct {
 	out  []byte
 	want [][]byte
 }
 
-// A script is what a connection does: all the steps, and then again and again from number loop on.
+// A script is the sequence of steps of a connection: all steps, and then those from number loop on, repeatedly.
 type script struct {
 	steps []step
 	loop  int
 }
 
-// triggerBytes is the least size of a broadcast message: its second byte says how often the server sends it to everyone.
+// triggerBytes is the minimum size of a broadcast message: its second byte is the number of times that the server sends it to all
+// connections.
 const triggerBytes = 2
 
 func newScript(c *Config) (*script, error) {
@@ -63,11 +64,12 @@ func repeat(p []byte, n int) [][]byte {
 	return all
 }
 
-// cycle is how many different compressed messages there are: more than fit in a window, so that none finds itself there.
+// cycle is the number of different compressed messages: more than fit into a window, so that none finds an earlier copy of itself
+// in it.
 const cycle = 64
 
-// compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: what the
-// second turn refers back to is there again in every later turn, so that it can be played forever.
+// compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: the data that the second
+// pass refers to is the same in every later pass, so that it can be repeated forever.
 func compressedScript(c *Config) (*script, error) {
 	turns, s := 1, &script{}
 	if c.Compress == CompressTakeover {
@@ -85,7 +87,7 @@ func compressedScript(c *Config) (*script, error) {
 			return nil, err
 		}
 		if c.Compress == CompressTakeover {
-			past = append(past, payload...) // no match is further away than a window of windowBits, which some servers ask for
+			past = append(past, payload...) // no match is further away than windowBits, which some servers require
 			past = past[max(0, len(past)+c.Size-1<<windowBits):]
 		}
 		if _, err := w.Write(payload); err != nil {
@@ -100,12 +102,12 @@ func compressedScript(c *Config) (*script, error) {
 	return s, nil
 }
 
-// windowBits is the window that is enough for the compressed messages.
+// windowBits is the window that is sufficient for the compressed messages.
 const windowBits = 12
 
 const flushTail = "\x00\x00\xff\xff"
 
-// document returns size bytes of JSON as services send it: the same names again and again, values that differ.
+// document returns size bytes of JSON like that of services: the same names repeatedly, with different values.
 func document(seed uint64, size int) ([]byte, error) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var b []byte

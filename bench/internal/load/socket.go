@@ -19,7 +19,7 @@ func connect(c *Config) (int, error) {
 	return connectTo(a)
 }
 
-// loopback returns the address that a server listens on.
+// loopback returns the address on which a server listens.
 func loopback(addr string) (*syscall.SockaddrInet4, error) {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil || !a.Addr().Is4() || !a.Addr().IsLoopback() {
@@ -34,7 +34,7 @@ func connectTo(a *syscall.SockaddrInet4) (int, error) {
 		return -1, fmt.Errorf("load: socket: %w", err)
 	}
 	err = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	// A server that hangs is an error, not a load that hangs.
+	// A hanging server causes an error, rather than a hanging load.
 	err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: patience}))
 	if err == nil {
 		err = retry(func() error {
@@ -48,10 +48,10 @@ func connectTo(a *syscall.SockaddrInet4) (int, error) {
 	return fd, nil
 }
 
-// patience is how many seconds a server may take for what takes it microseconds.
+// patience is the number of seconds that a server may take for operations of microseconds.
 const patience = 20
 
-// shake does the opening handshake on a blocking socket.
+// shake performs the opening handshake on a blocking socket.
 func shake(c *Config, fd int, req []byte) error {
 	if c.Raw {
 		return nil
@@ -88,7 +88,7 @@ func retry(f func() error) error {
 	}
 }
 
-// readSocket and writeSocket are the system calls, again when a signal interrupts them. The end of the stream is io.EOF.
+// readSocket and writeSocket are the system calls, repeated if a signal interrupts them. The end of the stream is io.EOF.
 func readSocket(fd int, p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(fd, p)
@@ -114,7 +114,7 @@ func writeSocket(fd int, p []byte) (int, error) {
 	}
 }
 
-// openAll opens the connections one after the other, so that the server never has many handshakes concurrently.
+// openAll opens the connections one after another, so that the server never has many concurrent handshakes.
 func openAll(c *Config, s *script) ([]*conn, error) {
 	req := request(c)
 	var all []*conn
@@ -134,7 +134,7 @@ func openAll(c *Config, s *script) ([]*conn, error) {
 
 func closeAll(all []*conn) {
 	for _, c := range all {
-		// Reset: thousands of ports that are held for a minute make the next round slow.
+		// Reset the connections: thousands of ports that are held for a minute would slow down the next round.
 		syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // it costs time
 		syscall.Close(c.fd)
 	}

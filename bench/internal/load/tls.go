@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// tlsStream opens a connection over TLS and shakes hands on it. What of a buffer the tls package keeps is the client's.
+// tlsStream opens a connection over TLS and performs the handshake on it. Buffers of crypto/tls count as memory of the client.
 func tlsStream(c *Config, req []byte) (*tls.Conn, error) {
 	plain, err := net.DialTimeout("tcp4", c.Addr, patience*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	// The server makes its certificate when it starts; it is on the loopback interface.
+	// The server makes its certificate when it starts, and is on the loopback interface.
 	t := tls.Client(plain, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	if err := shakeTLS(c, t, req); err != nil {
 		plain.Close()
@@ -55,7 +55,7 @@ func shakeTLS(c *Config, t *tls.Conn, req []byte) error {
 	}
 }
 
-// crowd is the goroutines that share a meter.
+// crowd is a number of goroutines that share a meter.
 type crowd struct {
 	mu    sync.Mutex // guards meter
 	meter *meter
@@ -64,7 +64,7 @@ type crowd struct {
 	err   error
 }
 
-// done counts n operations that took d. It reports whether to go on.
+// done counts n operations that took d. It reports whether to continue.
 func (w *crowd) done(n int, d time.Duration) bool {
 	ops := w.ops.Add(int64(n))
 	w.mu.Lock()
@@ -86,14 +86,14 @@ func (w *crowd) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
-	case <-w.stop: // what breaks after the end breaks by it
+	case <-w.stop: // errors after the end are caused by it
 	default:
 		w.err = err
 		close(w.stop)
 	}
 }
 
-// run runs n of f until the time is over, and measures.
+// run runs f n times concurrently until the time is over, and measures.
 func (w *crowd) run(n int, f func(i int) error) (Result, error) {
 	var all sync.WaitGroup
 	for i := range n {
@@ -113,7 +113,7 @@ func (w *crowd) run(n int, f func(i int) error) (Result, error) {
 
 func newCrowd(c *Config) *crowd { return &crowd{meter: newMeter(c), stop: make(chan struct{})} }
 
-// upgradeTLS is ModeUpgrade over TLS.
+// upgradeTLS runs ModeUpgrade over TLS.
 func upgradeTLS(c *Config) (Result, error) {
 	req, w := request(c), newCrowd(c)
 	return w.run(c.Conns, func(int) error {
@@ -180,7 +180,7 @@ func round(t *tls.Conn, cn *conn, buf []byte) (int, error) {
 	return all, nil
 }
 
-// echoTLS is ModeEcho over TLS.
+// echoTLS runs ModeEcho over TLS.
 func echoTLS(c *Config, s *script) (Result, error) {
 	streams, conns, err := openTLS(c, s)
 	if err != nil {

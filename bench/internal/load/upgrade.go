@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// upgrader opens connections, over and over, c.Conns at a time.
+// upgrader opens connections, repeatedly, c.Conns at a time.
 type upgrader struct {
 	c     *Config
 	req   []byte
@@ -19,14 +19,14 @@ type upgrader struct {
 	ops   int64
 }
 
-// slot is one handshake under way.
+// slot is one handshake in progress.
 type slot struct {
 	fd   int
 	sent time.Time
 	got  []byte
 }
 
-// upgrade is ModeUpgrade over plain sockets.
+// upgrade runs ModeUpgrade over plain sockets.
 func upgrade(c *Config) (Result, error) {
 	u := &upgrader{c: c, req: request(c), slots: make([]slot, c.Conns)}
 	var err error
@@ -74,7 +74,7 @@ func (u *upgrader) run() (Result, error) {
 	}
 }
 
-// open begins a handshake in slot i. A connection is broken off when it has been answered, so that no port is held by it.
+// open starts a handshake in slot i. After the answer the connection is reset, so that it does not hold a port.
 func (u *upgrader) open(i int) error {
 	s := &u.slots[i]
 	s.sent, s.got = time.Now(), s.got[:0]

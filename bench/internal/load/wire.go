@@ -23,10 +23,10 @@ const (
 	masked         = 0x80
 )
 
-// maskKey is the same for all frames: they are built once.
+// maskKey is the same for all frames, because they are built once.
 var maskKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// appendFrame appends a client's frame, which is masked (RFC 6455 §5.3). first holds FIN, RSV1 and the opcode.
+// appendFrame appends a client's frame, which is masked (RFC 6455 §5.3). first contains FIN, RSV1 and the opcode.
 func appendFrame(dst []byte, first byte, payload []byte) []byte {
 	switch n := len(payload); {
 	case n < 126:
@@ -45,7 +45,7 @@ func appendFrame(dst []byte, first byte, payload []byte) []byte {
 	return dst
 }
 
-// key is the Sec-WebSocket-Key of every handshake, the one of RFC 6455 §1.3.
+// key is the Sec-WebSocket-Key of every handshake, the one in RFC 6455 §1.3.
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
 var acceptKey = func() string {
@@ -72,7 +72,7 @@ func request(c *Config) []byte {
 	return handshake(scheme, c.Addr, "/", "Sec-WebSocket-Extensions", extensions)
 }
 
-// handshake returns an opening handshake, with an Origin of that scheme and one more header field unless these are empty.
+// handshake returns an opening handshake, with an Origin of that scheme and one more header field unless they are empty.
 func handshake(scheme, addr, path, name, value string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", path, addr)
@@ -87,8 +87,8 @@ func handshake(scheme, addr, path, name, value string) []byte {
 	return b.Bytes()
 }
 
-// answered looks for the end of the answer to the handshake in b, and checks what it says. It returns how long the
-// answer is, 0 when its end has not come yet.
+// answered looks for the end of the handshake's response in b, and checks it. It returns the length of the response, 0 if it is not
+// complete yet.
 func answered(c *Config, b []byte) (int, error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TLSConfig makes a certificate for the loopback address, and for localhost, and the configuration that serves it.
+// TLSConfig returns a configuration with a new certificate for the loopback address and localhost.
 func TLSConfig() (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

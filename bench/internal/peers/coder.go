@@ -39,7 +39,7 @@ func coderServe(c *Config, ln net.Listener) error {
 	})
 }
 
-// coderEcho echoes, or sends to all members when there are any. A context that cannot be cancelled is the cheapest.
+// coderEcho echoes, or, if there are members, sends to all of them. A context that cannot be canceled costs least.
 func coderEcho(c *websocket.Conn, members *room[*websocket.Conn]) {
 	ctx, buf := context.Background(), []byte(nil)
 	for {

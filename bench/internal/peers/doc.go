@@ -1,6 +1,5 @@
-// Package peers serves the same echo and the same broadcast with every WebSocket library that is compared, each by the
-// cheapest way that it documents. Where a library can do without net/http, and where it cannot, is in the Note of its
-// [Peer].
+// Package peers serves the same echo and the same broadcast with every compared WebSocket library, each in the cheapest way that
+// its documentation describes. The Note of a [Peer] says whether it uses net/http.
 //
-// It runs on Linux only, as the raw epoll server does.
+// It runs on Linux only, because of the raw epoll server.
 package peers

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// eventsServe serves with events, which run on event loops.
+// eventsServe serves with events, on event loops.
 func eventsServe(c *Config, ln net.Listener) error {
 	e := &websocket.Endpoint{Accept: *oursOptions(c)}
 	e.Accept.Conn.QueueBytes = maxMessage
@@ -32,7 +32,7 @@ func eventsServe(c *Config, ln net.Listener) error {
 type echoing struct{ websocket.Sender }
 
 func (e echoing) Message(m websocket.Message) error {
-	_ = e.Send(m) // the connection meets the error, too
+	_ = e.Send(m) // the connection gets the error, too
 	return nil
 }
 

@@ -44,7 +44,7 @@ func gobwasServe(c *Config, ln net.Listener) error {
 	})
 }
 
-// gobwasConn is the loop that a user writes on the library's frame functions.
+// gobwasConn is the loop that a user of the library writes with its frame functions.
 type gobwasConn struct {
 	c   net.Conn
 	r   *bufio.Reader
@@ -52,7 +52,7 @@ type gobwasConn struct {
 	out []byte // header and payload of the answer
 }
 
-// next reads a message and unmasks it, with room for a header in front. zipped says that it is compressed.
+// next reads a message and unmasks it, with room for a header in front. zipped is true if it is compressed.
 func (g *gobwasConn) next() (zipped bool, err error) {
 	g.in = g.in[:0]
 	for first := true; ; first = false {
@@ -84,7 +84,7 @@ func (g *gobwasConn) write(h ws.Header, p []byte) error {
 	if err := ws.WriteHeader(b, h); err != nil {
 		return err
 	}
-	if len(p) > 16<<10 { // a copy costs more than a second piece
+	if len(p) > 16<<10 { // a copy would cost more than writing two pieces
 		bufs := net.Buffers{b.Bytes(), p}
 		_, err := bufs.WriteTo(g.c)
 		return err
@@ -128,7 +128,7 @@ func (g *gobwasConn) broadcast(members *room[net.Conn]) {
 	}
 }
 
-// codec is what compression needs; the library leaves the pool to its user.
+// codec has what compression needs; the library leaves pooling to its user.
 type codec struct {
 	w          *wsflate.Writer
 	r          *wsflate.Reader

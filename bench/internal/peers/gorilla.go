@@ -14,7 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// level is the compression level for those libraries that ask for one: the fastest. The others have it by default.
+// level is the compression level for libraries with such an option: the fastest, which is the default of the others.
 const level = 1
 
 func gorillaServe(c *Config, ln net.Listener) error {
@@ -27,7 +27,7 @@ func gorillaServe(c *Config, ln net.Listener) error {
 		}
 		conn.SetReadLimit(maxMessage)
 		if c.Compress != CompressNone {
-			_ = conn.SetCompressionLevel(level) // a constant that it knows
+			_ = conn.SetCompressionLevel(level) // the constant is valid
 		}
 		go func() {
 			defer conn.Close()
@@ -42,7 +42,7 @@ func gorillaServe(c *Config, ln net.Listener) error {
 	})
 }
 
-// gorillaConn is what gorilla and its child for fasthttp have in common.
+// gorillaConn has the methods that gorilla and its fork for fasthttp have in common.
 type gorillaConn interface {
 	NextReader() (int, io.Reader, error)
 	WriteMessage(kind int, p []byte) error
@@ -61,7 +61,7 @@ func gorillaEcho(c gorillaConn) {
 	}
 }
 
-// appendAll reads r to its end into buf, which grows as needed and is kept.
+// appendAll reads r to its end into buf, which grows as needed and is reused.
 func appendAll(buf []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
@@ -105,7 +105,7 @@ func fasthttpServe(c *Config, ln net.Listener) error {
 		defer conn.Close()
 		conn.SetReadLimit(maxMessage)
 		if c.Compress != CompressNone {
-			_ = conn.SetCompressionLevel(level) // a constant that it knows
+			_ = conn.SetCompressionLevel(level) // the constant is valid
 		}
 		if !c.Broadcast {
 			gorillaEcho(conn)
@@ -115,7 +115,7 @@ func fasthttpServe(c *Config, ln net.Listener) error {
 		defer members.leave(conn)
 		fasthttpBroadcast(members, conn)
 	}
-	s := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { _ = u.Upgrade(ctx, serve) }} // it answers errors
+	s := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { _ = u.Upgrade(ctx, serve) }} // it replies with errors itself
 	return s.Serve(ln)
 }
 

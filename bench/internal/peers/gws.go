@@ -49,12 +49,12 @@ func (h *gwsHandler) OnClose(c *gws.Conn, _ error) {
 }
 
 func (h *gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer func() { _ = m.Close() }() // it gives the buffer back and returns nil
+	defer func() { _ = m.Close() }() // it returns the buffer to the pool, and nil
 	if !h.c.Broadcast {
-		_ = c.WriteMessage(m.Opcode, m.Bytes()) // the read loop meets the error, too
+		_ = c.WriteMessage(m.Opcode, m.Bytes()) // the read loop gets the error, too
 		return
 	}
-	p := append([]byte(nil), m.Bytes()...) // a broadcast is not over when this returns
+	p := append([]byte(nil), m.Bytes()...) // a broadcast may continue after this function has returned
 	for range times(p) {
 		b := gws.NewBroadcaster(m.Opcode, p)
 		h.members.all(b.Broadcast)

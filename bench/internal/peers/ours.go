@@ -25,17 +25,17 @@ func oursOptions(c *Config) *websocket.AcceptOptions {
 func oursServe(c *Config, ln net.Listener) error      { return oursHTTP(c, ln, oursEcho) }
 func oursQueueServe(c *Config, ln net.Listener) error { return oursHTTP(c, ln, oursQueueEcho) }
 
-// listenSilent listens without TCP's keep-alive: the library's pings find a peer that is gone.
+// listenSilent listens without TCP keep-alive: the library's pings detect a peer that is gone.
 func listenSilent(network, address string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	return lc.Listen(context.Background(), network, address)
 }
 
-// serverServe is the cheapest there is with a goroutine for each connection.
+// serverServe is the cheapest way to serve with a goroutine for each connection.
 func serverServe(c *Config, ln net.Listener) error {
 	echo := oursQueueEcho
 	if c.TLS != nil {
-		echo = oursEcho // over TLS a queue needs a goroutine to be written
+		echo = oursEcho // over TLS a queue needs a goroutine for its writes
 	}
 	e := &websocket.Endpoint{Serve: oursHandler(c, echo), Accept: *oursOptions(c)}
 	s := &websocket.Server{HTTP: &http.Server{Handler: e, TLSConfig: c.TLS, ReadHeaderTimeout: 10 * time.Second}}
@@ -56,7 +56,7 @@ func oursHTTP(c *Config, ln net.Listener, echo func(*websocket.Conn)) error {
 	})
 }
 
-// oursHandler returns what serves one connection to its end.
+// oursHandler returns a handler that serves one connection until it ends.
 func oursHandler(c *Config, echo func(*websocket.Conn)) func(*websocket.Conn) {
 	if c.Broadcast {
 		members := &room[*websocket.Conn]{}
@@ -72,10 +72,10 @@ func oursEcho(c *websocket.Conn) {
 	}
 }
 
-// queueLimit is where copying a message costs more than a write of its own.
+// queueLimit is the size from which copying a message costs more than a separate write.
 const queueLimit = 4 << 10
 
-// oursQueueEcho need not know when the kernel has an answer, so that answers to messages that arrive together are sent
+// oursQueueEcho need not know when the kernel has accepted an answer, so that answers to messages that arrive together are sent
 // together.
 func oursQueueEcho(c *websocket.Conn) {
 	defer c.CloseNow()
@@ -90,10 +90,10 @@ func oursQueueEcho(c *websocket.Conn) {
 	}
 }
 
-// prepareAll makes of m as many messages as it asks for.
+// prepareAll prepares m as many times as it requests.
 func prepareAll(m websocket.Message) (ps []*websocket.Prepared) {
 	for range times(m.Data) {
-		if p, err := websocket.Prepare(m); err == nil { // what the load sends is always valid
+		if p, err := websocket.Prepare(m); err == nil { // the messages of the load are always valid
 			ps = append(ps, p)
 		}
 	}

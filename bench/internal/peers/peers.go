@@ -14,34 +14,35 @@ import (
 	"strconv"
 )
 
-// What a server does about permessage-deflate.
+// The settings of a server for permessage-deflate.
 const (
 	CompressNone     = ""
 	CompressEach     = "each"     // no context takeover
 	CompressTakeover = "takeover" // with context takeover
 )
 
-// Config says what a server does.
+// Config configures a server.
 type Config struct {
-	Broadcast bool        // send each message to everyone, as often as its second byte says; otherwise echo
+	Broadcast bool        // send each message to all connections, the number of times in its second byte; otherwise echo
 	Compress  string      // one of the above
-	TLS       *tls.Config // nil: without
+	TLS       *tls.Config // nil means without TLS
 }
 
-// maxMessage is the size that every library is configured to accept, beyond the largest that is sent.
+// maxMessage is the size limit for every library, larger than the largest message.
 const maxMessage = 32 << 20
 
 // Peer is one server.
 type Peer struct {
 	Name string
 
-	// Note is what a reader of its figures has to know.
+	// Note has information for a reader of its figures.
 	Note string
 
-	// Raw says that it speaks no WebSocket: bytes come back as they are.
+	// Raw means that it does not speak WebSocket: it echoes bytes.
 	Raw bool
 
-	// Program is another build of the peer command that serves it, such as one of an earlier commit. "" means this build.
+	// Program is the path of another build of the peer command, such as one of an earlier commit, that serves it. "" means this
+	// build.
 	Program string
 
 	serve  func(c *Config, ln net.Listener) error
@@ -50,7 +51,7 @@ type Peer struct {
 	ownTLS bool // it does TLS itself
 }
 
-// String returns the name, and for another build that of its program behind it.
+// String returns the name, followed by the program of another build if there is one.
 func (p Peer) String() string {
 	if p.Program == "" {
 		return p.Name
@@ -87,7 +88,7 @@ var all = []Peer{
 		Note: "no protocol: a goroutine a connection reads and writes"},
 }
 
-// All returns the servers, ours first.
+// All returns the servers, those of this project first.
 func All() []Peer { return slices.Clone(all) }
 
 // Find returns the server with that name.
@@ -99,18 +100,18 @@ func Find(name string) (Peer, bool) {
 	return all[i], true
 }
 
-// Does reports whether the server can do what c asks for.
+// Does reports whether the server supports what c requires.
 func (p Peer) Does(c Config) bool {
 	return !(c.Broadcast && p.without(broadcast) || c.TLS != nil && p.without(inTLS) ||
 		c.Compress == CompressEach && p.without(each) || c.Compress == CompressTakeover && p.without(takeover))
 }
 
-// Joins reports whether the server puts messages together that come in several frames.
+// Joins reports whether the server joins messages that arrive in several frames.
 func (p Peer) Joins() bool { return !p.without(fragments) }
 
 func (p Peer) without(f feature) bool { return slices.Contains(p.lacks, f) }
 
-// Listen returns a listener on a port of the loopback interface, made in the way that the library documents. Port 0 is a free one.
+// Listen returns a listener on a port of the loopback interface, created as the library documents it. Port 0 means a free one.
 func (p Peer) Listen(port int) (net.Listener, error) {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	if p.listen != nil {
@@ -119,7 +120,7 @@ func (p Peer) Listen(port int) (net.Listener, error) {
 	return net.Listen("tcp4", address)
 }
 
-// Serve serves on ln until that is closed.
+// Serve serves on ln until ln is closed.
 func (p Peer) Serve(c Config, ln net.Listener) error {
 	if !p.Does(c) {
 		return errors.New("peers: " + p.Name + " does not do this")
@@ -130,8 +131,8 @@ func (p Peer) Serve(c Config, ln net.Listener) error {
 	return p.serve(&c, ln)
 }
 
-// serveHTTP is for the libraries that take a connection over from net/http. Their handlers start a goroutine for the
-// connection and return, so that nothing of net/http's stays.
+// serveHTTP is for the libraries that take over a connection from net/http. Their handlers start a goroutine for the connection and
+// return, so that no memory of net/http is kept.
 func serveHTTP(ln net.Listener, h http.HandlerFunc) error {
 	return (&http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}).Serve(ln)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// rawLoop is an epoll server on bare descriptors: one thread, one read buffer, connections of a few bytes. It is the
-// least that a WebSocket server in Go can be.
+// rawLoop is an epoll server on bare descriptors: one thread, one read buffer, connections of a few bytes. It is the lower limit
+// for a WebSocket server in Go.
 type rawLoop struct {
 	c        *Config
 	epoll    int
@@ -26,10 +26,10 @@ type rawLoop struct {
 type rawConn struct {
 	fd       int
 	upgraded bool
-	waits    bool   // for room to write
-	in       []byte // a frame of which not all has come
-	message  []byte // the frames of a message before its last
-	out      []byte // what the kernel has not taken
+	waits    bool   // it waits until it can write
+	in       []byte // the beginning of an incomplete frame
+	message  []byte // the frames of a message before the last one
+	out      []byte // not accepted by the kernel yet
 }
 
 func rawServe(c *Config, ln net.Listener) error {
@@ -80,9 +80,9 @@ func (l *rawLoop) accept() {
 	for {
 		fd, _, err := syscall.Accept4(l.listener, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
-			return // until there is another
+			return // until there is another connection
 		}
-		// As net does for every connection. An error shows in the next call on it.
+		// As package net does for every connection. An error shows in the next call.
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 		_ = l.poll(syscall.EPOLL_CTL_ADD, fd, false)
 		for fd >= len(l.conns) {
@@ -97,7 +97,7 @@ func (l *rawLoop) drop(c *rawConn) {
 	syscall.Close(c.fd)
 }
 
-// handle reports whether c goes on.
+// handle reports whether c continues.
 func (l *rawLoop) handle(c *rawConn, events uint32) bool {
 	if events&syscall.EPOLLOUT != 0 && !l.write(c, nil) {
 		return false
@@ -126,7 +126,7 @@ func (l *rawLoop) frames(c *rawConn, b []byte) bool {
 		c.in = append(c.in, b...)
 		b = c.in
 	}
-	out := b[:0] // an answer is shorter than what it answers
+	out := b[:0] // an answer is shorter than the frame that it answers
 	for {
 		h, head, ok := header(b)
 		if !ok || h.Length > int64(len(b)-head) {
@@ -151,7 +151,7 @@ func (l *rawLoop) frames(c *rawConn, b []byte) bool {
 			l.broadcast(payload)
 			continue
 		}
-		if h.OpCode == ws.OpContinuation { // longer than where it came from
+		if h.OpCode == ws.OpContinuation { // longer than the frame
 			if !l.write(c, answer(nil, payload)) {
 				return false
 			}
@@ -166,7 +166,7 @@ func (l *rawLoop) frames(c *rawConn, b []byte) bool {
 	return true
 }
 
-// keep keeps the beginning of a frame, with room for all of it.
+// keep stores the beginning of a frame, with room for all of it.
 func (c *rawConn) keep(rest []byte) {
 	if len(rest) == 0 {
 		c.in = nil
@@ -182,7 +182,7 @@ func (c *rawConn) keep(rest []byte) {
 	c.in = append(make([]byte, 0, size), rest...)
 }
 
-// header parses a client's frame header.
+// header parses the frame header of a client.
 func header(b []byte) (h ws.Header, n int, ok bool) {
 	if len(b) < 6 {
 		return h, 0, false
@@ -216,7 +216,7 @@ func answer(dst, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// write writes p behind what waits, and reports whether c goes on.
+// write writes p after what is queued, and reports whether c continues.
 func (l *rawLoop) write(c *rawConn, p []byte) bool {
 	if len(c.out) > 0 {
 		c.out = append(c.out, p...)
@@ -258,7 +258,7 @@ func (l *rawLoop) broadcast(payload []byte) {
 	}
 }
 
-// socket is a nonblocking descriptor. A request that comes in pieces fails: the load sends it immediately.
+// socket is a nonblocking descriptor. A request that arrives in pieces fails: the load sends it in one piece.
 type socket int
 
 func (s socket) Read(p []byte) (int, error) {

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// rawRead and rawWrite are system calls that never wait, so the scheduler of Go is not told of them. p is not empty.
+// rawRead and rawWrite are system calls that never wait, so Go's scheduler is not notified of them. p must not be empty.
 func rawRead(fd int, p []byte) (int, error)  { return rawCall(syscall.SYS_READ, fd, p) }
 func rawWrite(fd int, p []byte) (int, error) { return rawCall(syscall.SYS_WRITE, fd, p) }
 

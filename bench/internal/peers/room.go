@@ -35,7 +35,7 @@ func (r *room[T]) leave(t T) {
 	delete(r.at, t)
 }
 
-// all calls send for every connection, one call at a time. What fails is left to the connection's own reader.
+// all calls send for every connection, one call at a time. Errors are left to the connection's own reader.
 func (r *room[T]) all(send func(T) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,7 +44,7 @@ func (r *room[T]) all(send func(T) error) {
 	}
 }
 
-// times returns how often the message that came is to be sent to everyone.
+// times returns how often a received message is to be sent to all connections.
 func times(trigger []byte) int {
 	if len(trigger) < 2 {
 		return 0

@@ -4,7 +4,7 @@ package peers
 
 import "net"
 
-// tcpServe is what no WebSocket server with a goroutine for each connection can be faster than.
+// tcpServe is the lower limit for a WebSocket server with a goroutine for each connection.
 func tcpServe(_ *Config, ln net.Listener) error {
 	for {
 		c, err := ln.Accept()

@@ -1,4 +1,4 @@
-// Command gen writes docs/rfc.md. It is run from the root of the repository: make docs.
+// Command gen writes docs/rfc.md. It is run from the root of the repository, by make docs.
 package main
 
 import (
