@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// What one report adds to the texts about answers that a proxy may have caused.
+// The details that one report adds to the texts about answers that a proxy may have caused.
 
-// explainBadRequest says what is known of a 400 that gives no reason.
+// explainBadRequest adds what is known about a 400 without a reason.
 func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	if r.Response != nil && bare(r.Response) && upgradeArrived(r) {
 		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The upgrade request reached it: without Upgrade it "+
@@ -36,7 +36,7 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainEnvoy is for a 403 without a body, which Envoy gives by itself for an upgrade that it does not allow.
+// explainEnvoy is for a 403 without a body, which Envoy itself sends for an upgrade that it does not allow.
 func explainEnvoy(r *Report, d *Diagnosis) {
 	if !upgradeArrived(r) {
 		d.forOwner("Envoy sends a 403 without a body for an upgrade that its configuration does not allow, and for a client that its authorization " +
@@ -50,16 +50,16 @@ func explainEnvoy(r *Report, d *Diagnosis) {
 	d.ForClient = []string{"Only the server's owner can fix this."}
 }
 
-// statusMeaning is what a status says that has no fault of its own.
+// statusMeaning is the meaning of a status without a fault of its own.
 type statusMeaning struct {
-	by     string // the product that alone gives it; "" is everybody
+	by     string // the only product that sends it; "" means it is not specific to a product
 	cause  string
 	clause string
 	owner  []string
 	client []string
 }
 
-// statusMeanings are by status.
+// statusMeanings are the meanings by status.
 var statusMeanings = map[int]statusMeaning{
 	408: {cause: "The server did not receive the whole request within its time limit.", clause: "RFC 9110 §15.5.9",
 		owner: []string{"Check the timeout of the server or the proxy for request headers, and whether it is overloaded.",
@@ -125,11 +125,11 @@ var statusMeanings = map[int]statusMeaning{
 
 const cloudflare = "Cloudflare"
 
-// clauseStatus says how a client takes a status that it does not know: as the first one of its class.
+// clauseStatus defines how a client treats an unknown status: like the first one of its class.
 const clauseStatus = "RFC 9110 §15"
 
-// explainKnownStatus says what a status means that has no fault of its own, and reports whether it is known. A status that is
-// not registered is one product's, and means that only if the answer is by that product.
+// explainKnownStatus adds the meaning of a status without a fault of its own, and reports whether it is known. An unregistered
+// status belongs to one product, and has that meaning only if the answer is from that product.
 func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	if r.Response == nil {
 		return false
@@ -156,7 +156,7 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	return true
 }
 
-// capital returns s with a capital at its beginning.
+// capital returns s with its first letter in upper case.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // explainOtherStatus is for statuses without a fault of their own.
@@ -166,7 +166,7 @@ func explainOtherStatus(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainServerError tells the status of a 5xx from 500 itself.
+// explainServerError distinguishes the other 5xx statuses from 500.
 func explainServerError(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case explainKnownStatus(r, d):

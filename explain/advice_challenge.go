@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// A challenge asks for credentials in one way (RFC 9110 §11.3).
+// A challenge requests credentials for one scheme (RFC 9110 §11.3).
 type challenge struct {
 	scheme string
 	params []Field // in order; a token68 has no name
 }
 
-// param returns the value of a parameter, "" when there is none.
+// param returns the value of a parameter, "" if there is none.
 func (c challenge) param(name string) string {
 	for _, p := range c.params {
 		if equalFold(p.Name, name) {
@@ -21,8 +21,8 @@ func (c challenge) param(name string) string {
 	return ""
 }
 
-// parseChallenges reads the values of WWW-Authenticate or Proxy-Authenticate. The comma stands between challenges as well as
-// between the parameters of one (RFC 9110 §11.6.1), and inside quotes. What breaks the grammar is passed over.
+// parseChallenges parses the values of WWW-Authenticate or Proxy-Authenticate. Commas separate both challenges and the parameters
+// of one challenge (RFC 9110 §11.6.1), and may be inside quotes. Parts that violate the grammar are skipped.
 func parseChallenges(values []string) []challenge {
 	var all []challenge
 	for _, v := range values {
@@ -34,7 +34,7 @@ func parseChallenges(values []string) []challenge {
 			case part == "":
 			case space && equals: // Bearer realm="x"
 				all = append(all, challenge{scheme: scheme, params: []Field{{Name: rest, Value: unquote(value)}}})
-			case equals && len(all) > 0: // a further parameter
+			case equals && len(all) > 0: // another parameter
 				last := &all[len(all)-1]
 				last.params = append(last.params, Field{Name: scheme, Value: unquote(value)})
 			case !equals && space: // NTLM TlRMTVNTUAAC
@@ -47,7 +47,7 @@ func parseChallenges(values []string) []challenge {
 	return all
 }
 
-// splitQuoted cuts at commas outside quotes, and trims.
+// splitQuoted splits at commas outside quotes, and trims the parts.
 func splitQuoted(s string) []string {
 	var parts []string
 	quoted, escaped, start := false, false, 0
@@ -83,7 +83,7 @@ func unquote(s string) string {
 	return b.String()
 }
 
-// explainChallenge says what each challenge of a 401 asks for.
+// explainChallenge explains each challenge of a 401.
 func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	all := parseChallenges(r.Response.Values("WWW-Authenticate"))
 	given := r.Target != nil && len(r.Target.Credentials) > 0
@@ -106,7 +106,7 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// explainProxyChallenge says what the challenges of a 407 ask for.
+// explainProxyChallenge explains the challenges of a 407.
 func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
 	for _, c := range parseChallenges(r.Response.Values("Proxy-Authenticate")) {
 		switch strings.ToLower(c.scheme) {
@@ -118,7 +118,7 @@ func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// realm returns the part of a sentence that names the realm (RFC 9110 §11.5).
+// realm returns the words that name the realm (RFC 9110 §11.5).
 func realm(c challenge) string {
 	if v := c.param("realm"); v != "" {
 		return fmt.Sprintf(" for the realm %q", v)
@@ -126,7 +126,7 @@ func realm(c challenge) string {
 	return ""
 }
 
-// wanted says what one challenge asks a client to send; given says that the request had a credential.
+// wanted describes what one challenge asks a client to send; given means that the request had a credential.
 func wanted(c challenge, given bool) string {
 	switch strings.ToLower(c.scheme) {
 	case "bearer":
@@ -150,7 +150,7 @@ func wanted(c challenge, given bool) string {
 func wantedBearer(c challenge, given bool) string {
 	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
 	switch e := c.param("error"); {
-	case e == "" && given: // a server need not tell what was wrong
+	case e == "" && given: // a server need not report what was wrong
 		s += " It names no error, so whether the server received the token is unknown."
 	case e == "":
 		s += " It names no error: the server received no token."

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// What one report adds to the texts about answers. A report that lacks what a function looks for adds nothing.
+// The details that one report adds to the texts about answers. If the report lacks what a function looks for, nothing is added.
 
-// explainLocation says where a redirect leads and what that means for a WebSocket.
+// explainLocation describes the target of a redirect and its meaning for a WebSocket.
 func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	otherClause(r, d)
 	to, err := url.Parse(r.Response.Value("Location"))
@@ -40,7 +40,7 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// otherClause puts the clause of the status itself where one fault stands for several.
+// otherClause sets the clause of the status itself if one fault covers several statuses.
 func otherClause(r *Report, d *Diagnosis) {
 	if r.Response == nil {
 		return
@@ -53,7 +53,7 @@ func otherClause(r *Report, d *Diagnosis) {
 	}
 }
 
-// explainRetryAfter says when to come back (RFC 9110 §10.2.3).
+// explainRetryAfter adds when to try again (RFC 9110 §10.2.3).
 func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 	after := r.Response.Value("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
@@ -66,7 +66,7 @@ func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// explainAllow names the methods that the path takes.
+// explainAllow names the methods that the path allows.
 func explainAllow(r *Report, f Finding, d *Diagnosis) {
 	if allow := r.Response.Value("Allow"); allow != "" {
 		d.forClient(fmt.Sprintf("The path allows %s.", allow))
@@ -74,7 +74,7 @@ func explainAllow(r *Report, f Finding, d *Diagnosis) {
 	suspectProxy(r, f, d)
 }
 
-// explainUpgradeWanted names the protocol that the server wants.
+// explainUpgradeWanted names the protocol that the server requires.
 func explainUpgradeWanted(r *Report, _ Finding, d *Diagnosis) {
 	wanted := strings.Join(r.Response.Values("Upgrade"), ", ")
 	if wanted == "" {
@@ -86,7 +86,7 @@ func explainUpgradeWanted(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainVersions names the versions that the server speaks (RFC 6455 §4.4).
+// explainVersions names the versions that the server supports (RFC 6455 §4.4).
 func explainVersions(r *Report, _ Finding, d *Diagnosis) {
 	all := versions(r.Response)
 	if len(all) == 0 {
@@ -100,7 +100,7 @@ func explainVersions(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainSubprotocol says what was offered and what was chosen.
+// explainSubprotocol adds the offered and the chosen subprotocols.
 func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 	offered := []string{}
 	if r.Target != nil {
@@ -119,7 +119,7 @@ func explainSubprotocol(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainOrigins says which origins the server takes.
+// explainOrigins adds which origins the server accepts.
 func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	accepted := slices.ContainsFunc(r.Origins, func(o OriginTry) bool { return o.Opened })
 	page := "the page that the request comes from"
@@ -147,14 +147,14 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// remarkOrigin says what is wrong with the form of the origin that was sent (RFC 6454 §7).
+// remarkOrigin adds what is wrong with the syntax of the sent origin (RFC 6454 §7).
 func remarkOrigin(r *Report, d *Diagnosis) {
 	if wrong := wrongOrigin(r.Target.Origin); wrong != "" {
 		d.forClient(fmt.Sprintf("The origin %q %s.", r.Target.Origin, wrong))
 	}
 }
 
-// wrongOrigin says why a value is not how a browser writes an origin, "" when it is.
+// wrongOrigin returns how a value differs from an origin as browsers write it, "" if it does not.
 func wrongOrigin(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
 	switch {
@@ -178,7 +178,7 @@ func withOrigin(origin string) string {
 	return "with the origin " + origin
 }
 
-// explainForbidden says whether it can be the origin.
+// explainForbidden adds whether the origin can be the reason.
 func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	if len(r.Origins) == 0 {
 		d.forClient("Other origins were not tried: omit --no-probes, or try --origin with that of the server itself.")
@@ -208,7 +208,7 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// explainCrossSite says what a page of another site could bring along.
+// explainCrossSite adds which credentials a page of another site could use.
 func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target == nil {
 		return

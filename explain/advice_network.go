@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// networkAdvice is about the way to the server: the URL, the name, the address, the proxy.
+// networkAdvice is about the path to the server: the URL, the name, the address, the proxy.
 var networkAdvice = []explanation{
 	{
 		fault: FaultURL, clause: "RFC 6455 §3",
@@ -129,7 +129,7 @@ var networkAdvice = []explanation{
 	},
 }
 
-// explainNoName tells a name that does not exist from one without addresses (RFC 2308 §2).
+// explainNoName distinguishes a name that does not exist from one without addresses (RFC 2308 §2).
 func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 	switch {
 	case strings.HasSuffix(f.Detail, noAddress):
@@ -140,7 +140,7 @@ func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainRefused says where else on this machine something listens.
+// explainRefused adds where else on this machine a server listens.
 func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	if _, addr, ok := strings.Cut(f.Detail, listensOn); ok {
 		d.forOwner("The server listens on " + addr + " only: make it listen on both loopback addresses, or on localhost with a library that does so.")
@@ -148,7 +148,7 @@ func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainUnreachable is for other errors than that of a missing route.
+// explainUnreachable is for errors other than a missing route.
 func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
 	if _, why, ok := strings.Cut(f.Detail, ": "); ok && why != noWay {
 		d.Cause = "This machine could not open a connection to the host: " + why + "."

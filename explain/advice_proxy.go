@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// A product is a proxy or a server that often stands in front of others.
+// A product is a proxy or a server that is often in front of other servers.
 type product struct {
 	name string
-	// It shows itself by how its Server field begins, by a part of its Via field, by its name at the end of a page of its own,
-	// or by what else only it says. They are in lower case; "" is none.
+	// It is recognized by the beginning of its Server field, by a part of its Via field, by its name at the end of its error page,
+	// or by other text that only it sends. They are in lower case; "" means there is none.
 	server, via, page string
 	says              []string
-	// upgrade is what its owner has to do for WebSockets to get through.
+	// upgrade are the settings with which it passes on WebSockets.
 	upgrade []string
 }
 
-// products are known. One that hides itself is not found here.
+// products are the known ones. A product that hides its name is not detected here.
 var products = []product{
 	{name: "nginx", server: "nginx", page: "nginx", upgrade: nginxLines},
 	{name: "OpenResty (nginx)", server: "openresty", page: "openresty", upgrade: nginxLines},
@@ -81,7 +81,7 @@ var envoyLines = []string{
 	"    upgrade_configs: [{ upgrade_type: websocket }]",
 }
 
-// productOf returns the product that an answer shows to stand in front, and nil when it shows none.
+// productOf returns the product that an answer is from, or passed through, nil if it is not known.
 func productOf(a *Response) *product {
 	if a == nil {
 		return nil
@@ -100,8 +100,8 @@ func productOf(a *Response) *product {
 	return nil
 }
 
-// wrote reports whether a body, as words returns it, is an error page of p's own: it ends with its name and version, or says
-// what only p says.
+// wrote reports whether a body, as returned by words, is an error page of p itself: it ends with its name and version, or has text
+// that only p sends.
 func (p *product) wrote(body string) bool {
 	_, behind, ok := cutLast(body, p.page)
 	return p.page != "" && ok && len(behind) < 20 || containsAny(body, p.says)
@@ -115,12 +115,12 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// ownPage reports whether the answer is p's own, and not that of a server behind it.
+// ownPage reports whether the answer is from p itself, rather than from a server behind it.
 func (p *product) ownPage(a *Response) bool {
 	return p != nil && p.wrote(words(a.Body))
 }
 
-// nameProxy says which product answered.
+// nameProxy names the product that answered.
 func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	p := productOf(r.Response)
 	switch {
@@ -132,8 +132,8 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// suspectProxy adds the lines that pass an upgrade on when a product is in front that needs them, and the answer does not
-// come from its own files and rules.
+// suspectProxy adds the settings that pass on an upgrade, if a product that needs them is in front and the answer is not from its
+// own files and rules.
 func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	otherClause(r, d)
 	p := productOf(r.Response)
@@ -153,7 +153,7 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	d.forOwner(p.upgrade...)
 }
 
-// explainStripped names the proxy that is in front and the lines that it lacks; without a name, those of the usual ones.
+// explainStripped names the proxy in front and the settings that it lacks, or those of the usual proxies if it is not known.
 func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		d.Cause = fmt.Sprintf("The server did not receive an upgrade request. Most likely %s in front of it did not forward the Upgrade and "+
@@ -181,7 +181,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainStrippedAnswer adds the lines of the product in front to an answer that lacks a header of the upgrade.
+// explainStrippedAnswer adds the settings of the product in front to an answer that lacks a header of the upgrade.
 func explainStrippedAnswer(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		d.forOwner(p.upgrade...)

@@ -2,7 +2,7 @@ package explain
 
 import "strings"
 
-// silenceAdvice is about servers that take the request and answer with something that is no answer of HTTP/1.
+// silenceAdvice is about servers that receive the request and do not answer with HTTP/1.
 var silenceAdvice = []explanation{
 	{
 		fault: FaultReset, clause: "RFC 9112 §9.6",
@@ -79,7 +79,7 @@ func explainReset(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainLineEnd tells of the one breach that not every client minds.
+// explainLineEnd describes the one violation that some clients tolerate.
 func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, bareLF) {
 		d.Cause = "Lines of the response head end in a bare LF instead of CR LF: browsers accept this, as RFC 9112 allows, but strict clients " +
@@ -88,7 +88,7 @@ func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// The services that speak first, by how they begin.
+// The services that send first, by the beginning of what they send.
 var banners = []struct{ prefix, service string }{
 	{"SSH-", "an SSH server"}, {"220", "an SMTP or FTP server"}, {"+OK", "a POP3 server"}, {"* OK", "an IMAP server"},
 	{"-ERR", "a Redis or POP3 server"}, {"RFB ", "a VNC server"}, {"INFO {", "a NATS server"},

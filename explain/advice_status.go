@@ -1,6 +1,6 @@
 package explain
 
-// statusAdvice is about answers of HTTP that are none of a WebSocket, but for those that turn this client away.
+// statusAdvice is about HTTP answers that are not those of a WebSocket server, except for those that refuse this client.
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
@@ -152,7 +152,7 @@ var statusAdvice = []explanation{
 	},
 }
 
-// refusalAdvice is about answers that turn this client away: who it is, where it comes from, how often.
+// refusalAdvice is about answers that refuse this client: because of its identity, its address, or its request rate.
 var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",

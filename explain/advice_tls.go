@@ -1,6 +1,6 @@
 package explain
 
-// tlsAdvice is about TLS but for the server's certificate.
+// tlsAdvice is about TLS, except for the server's certificate.
 var tlsAdvice = []explanation{
 	{
 		fault: FaultTLSToPlain, clause: "RFC 6455 §4.1",

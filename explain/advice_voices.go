@@ -2,20 +2,20 @@ package explain
 
 import "strings"
 
-// A voice is how a known server answers a handshake that was made without what it expects.
+// A voice is the answer of a known server to a handshake that lacks what the server requires.
 type voice struct {
 	name string
-	// status is that of the answer, 0 for any. All of says stand in its body, in small letters; header in its Server field.
+	// status is the status of the answer, 0 for any. The body must contain all of says, in lower case, and the Server field header.
 	status int
 	says   []string
 	server string
-	// cause takes the place of the general one; "" leaves that. owner and client come before the general steps.
+	// cause replaces the general one; "" keeps it. owner and client are added before the general steps.
 	cause  string
 	owner  []string
 	client []string
 }
 
-// voices are known by what they say: a body that no other server is known to send, or one together with the server's name.
+// voices are recognized by their text: a body that no other known server sends, or a body together with the server's name.
 var voices = []voice{
 	{
 		name: "Socket.IO without a transport", says: []string{"transport unknown"},
@@ -85,7 +85,7 @@ var voices = []voice{
 	},
 }
 
-// hear adds what is known of the server that an answer shows itself to be from.
+// hear adds what is known about the server that an answer is from.
 func hear(r *Report, f Finding, d *Diagnosis) {
 	a := r.Response
 	if a == nil || a.FromProxy || f.Stage != StageResponse || f.Warning || d.ID == FaultOrigin {
@@ -107,7 +107,7 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// said reports whether a body has all that v says.
+// said reports whether a body contains all texts of v.
 func (v *voice) said(body string) bool {
 	for _, s := range v.says {
 		if !strings.Contains(body, s) {

@@ -9,9 +9,9 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// What one report adds to the texts about TLS, certificates and the open connection.
+// The details that one report adds to the texts about TLS, certificates and the open connection.
 
-// explainAlert says what the server's alert means (RFC 8446 §6.2).
+// explainAlert adds the meaning of the server's alert (RFC 8446 §6.2).
 func explainAlert(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil || r.TLS.Alert == "" {
 		return
@@ -37,13 +37,13 @@ func explainAlert(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainAlert80 is for the alert that crypto/tls sends when a callback finds no certificate, which Caddy and autocert do.
+// explainAlert80 is for the alert that crypto/tls sends if a callback finds no certificate, as in Caddy and autocert.
 func explainAlert80(r *Report, d *Diagnosis) {
 	name := "the name in the URL"
 	if r.Target != nil {
 		name = r.Target.Host
 	}
-	if r.TLS.ServerName == "" { // an address: no name is sent
+	if r.TLS.ServerName == "" { // an address: no server name is sent
 		name += ", for which a client sends no name"
 	}
 	d.Cause = "The server failed in the TLS handshake. Servers written in Go, Caddy among them, most often do so because they have no certificate for " +
@@ -54,7 +54,7 @@ func explainAlert80(r *Report, d *Diagnosis) {
 	d.forClient("Try the name under which the server is published: if that works, the certificate was the cause.")
 }
 
-// explainValidity names the certificate whose time is not now.
+// explainValidity names the certificate that is not valid now.
 func explainValidity(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil {
 		return
@@ -76,7 +76,7 @@ func explainValidity(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainNames says which names the certificate has.
+// explainNames lists the names in the certificate.
 func explainNames(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil || len(r.TLS.Chain) == 0 || r.Target == nil {
 		return
@@ -93,7 +93,7 @@ func explainNames(r *Report, _ Finding, d *Diagnosis) {
 	d.Cause = fmt.Sprintf("The server's certificate is not for %s but for %s%s.", r.Target.Host, strings.Join(names, ", "), more)
 }
 
-// explainIssuer names the authority that is not known here.
+// explainIssuer names the CA that is not trusted here.
 func explainIssuer(r *Report, _ Finding, d *Diagnosis) {
 	if r.TLS == nil || len(r.TLS.Chain) == 0 {
 		return
@@ -107,7 +107,7 @@ func explainIssuer(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// lastLink returns the certificate that a chain reaches from its first one, from issuer to issuer.
+// lastLink returns the last certificate that can be reached from the first one of a chain, from issuer to issuer.
 func lastLink(all []Certificate) Certificate {
 	last := all[0]
 	for range all {
@@ -120,14 +120,14 @@ func lastLink(all []Certificate) Certificate {
 	return last
 }
 
-// explainUnfit says what makes a certificate unfit.
+// explainUnfit adds what makes a certificate unfit.
 func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail != "" && f.Stage == StageTLS {
 		d.Cause = "The server's certificate is not valid for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
 	}
 }
 
-// explainBanner names the service that spoke.
+// explainBanner names the service that answered.
 func explainBanner(r *Report, _ Finding, d *Diagnosis) {
 	for _, s := range r.Steps {
 		if s.OK || len(s.Received) == 0 {
@@ -142,7 +142,7 @@ func explainBanner(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// closeCodes is what the codes of a close frame mean (RFC 6455 §7.4.1 and IANA's registry), and what they ask a client to do.
+// closeCodes are the meanings of close codes (RFC 6455 §7.4.1 and IANA's registry), and what a client should do.
 var closeCodes = map[int]string{
 	1000: "normal closure: the server expects nothing more from this client",
 	1001: "the server is going away or restarting: reconnect after a short random delay",
@@ -163,7 +163,7 @@ var closeCodes = map[int]string{
 	3008: "something took too long (timeout)",
 }
 
-// explainCloseCode says what the code and the reason of an early close mean.
+// explainCloseCode adds the meaning of the code and the reason of an early close.
 func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	if r.Close == nil {
 		return
@@ -198,7 +198,7 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// receivedMessages returns how many messages the frames of a report end that came from the server.
+// receivedMessages returns the number of messages that the server has completed in a report.
 func receivedMessages(r *Report) int {
 	n := 0
 	for _, s := range r.Steps {
@@ -211,7 +211,7 @@ func receivedMessages(r *Report) int {
 	return n
 }
 
-// explainFrame says what is wrong with a frame.
+// explainFrame adds what is wrong with a frame.
 func explainFrame(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail == "" || f.Clause == "" {
 		return
@@ -222,14 +222,14 @@ func explainFrame(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainNoPong says that another pong came.
+// explainNoPong adds that a different pong was received.
 func explainNoPong(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, "but one with the payload") {
 		d.Cause = "The server sent a pong, but not with the payload of the ping, which is required."
 	}
 }
 
-// explainNoCloseFrame says how the stream ended.
+// explainNoCloseFrame adds how the stream ended.
 func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case f.Warning:
@@ -240,7 +240,7 @@ func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// wellKnown are the times after which products end a connection on which nothing passes, as they come.
+// wellKnown are the default idle timeouts of products.
 var wellKnown = []struct {
 	after time.Duration
 	what  string
@@ -255,7 +255,7 @@ var wellKnown = []struct {
 	{600 * time.Second, "Google's load balancers and firewalls"},
 }
 
-// explainIdle says after what time the connection ended, who is known for that, and what to send.
+// explainIdle adds after what time the connection ended, which products have that timeout, and how often to send a ping.
 func explainIdle(r *Report, _ Finding, d *Diagnosis) {
 	i := r.Idle
 	if i == nil || !i.Cut {

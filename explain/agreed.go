@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// offer is what every browser offers.
+// offer is the compression that every browser offers.
 var offer = handshake.OfferDeflate(handshake.DeflatePolicy{MinBits: handshake.MinWindowBits})
 
 // agreedStep shows the verdicts on the subprotocol and the extensions that the server chose.
@@ -31,13 +31,13 @@ func (t *tracer) agreedStep(v *verdicts, sent *handshake.Request) bool {
 	return !v.failed
 }
 
-// shownSubprotocol returns what the server chose, as it may be shown.
+// shownSubprotocol returns the server's subprotocol in a form that can be displayed.
 func (t *tracer) shownSubprotocol(h *head) string {
 	return cut(oneLine(t.hide.value("Sec-WebSocket-Protocol", strings.Join(h.values("Sec-WebSocket-Protocol"), ", "))), shortQuote)
 }
 
-// subprotocol notes the verdict on the subprotocol. Browsers also fail when they offered some and the server chose none
-// (WHATWG WebSockets §2.2).
+// subprotocol records the verdict on the subprotocol. Browsers also fail if they offered some and the server chose none (WHATWG
+// WebSockets §2.2).
 func (v *verdicts) subprotocol(sent *handshake.Request) {
 	lines := v.h.values("Sec-WebSocket-Protocol")
 	shown := quote(v.t.shownSubprotocol(v.h))
@@ -63,7 +63,7 @@ func (v *verdicts) subprotocol(sent *handshake.Request) {
 	}
 }
 
-// extensions notes the verdict on the extensions, and on the parameters of compression (RFC 7692 §7).
+// extensions records the verdict on the extensions, and on the parameters of compression (RFC 7692 §7).
 func (v *verdicts) extensions() {
 	lines := v.h.values("Sec-WebSocket-Extensions")
 	text, good, fault := "the extensions are among those offered", "none agreed on", FaultExtensionUnasked
@@ -82,7 +82,7 @@ func (v *verdicts) extensions() {
 	}
 	const clause, params = "RFC 7692 §7.1", "the parameters are those that RFC 7692 §7.1 defines, each once, with values from 8 to 15"
 	list, err := handshake.ParseExtensions(lines)
-	if err != nil { // it has been found in order
+	if err != nil { // it was found to be valid
 		return
 	}
 	d, err := handshake.VerifyDeflate(list[0], offer, handshake.MinWindowBits)
@@ -94,7 +94,7 @@ func (v *verdicts) extensions() {
 	v.s.Rules = append(v.s.Rules, Check{clause, params, true, deflateWords(d)})
 }
 
-// deflateWords says how the server compresses.
+// deflateWords describes the server's compression.
 func deflateWords(d handshake.Deflate) string {
 	takeover := "the server keeps its compression context between messages (context takeover)"
 	if d.ServerNoTakeover {

@@ -9,10 +9,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// clauseClient is where RFC 6455 says what a client must check in an answer.
+// clauseClient lists what a client must check in an answer.
 const clauseClient = "RFC 6455 §4.1"
 
-// readAnswer reads and judges the answer to the request.
+// readAnswer reads and checks the answer to the request.
 func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok bool) {
 	s := t.begin(StageResponse, "read the response")
 	h := readHead(l, t.step())
@@ -39,7 +39,7 @@ func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok b
 	return h.rest, t.judgeSwitch(s, h, sent)
 }
 
-// judgeHead looks at what ended the connection within the head in the light of TLS.
+// judgeHead interprets the end of the connection within the header, if it was caused by TLS.
 func (t *tracer) judgeHead(p *headProblem) headProblem {
 	out := *p
 	alert, ok := remoteAlert(p.err)
@@ -49,14 +49,15 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 		}
 		return out
 	}
-	// TLS 1.3: a client is done before the server has looked at its certificate, and hears of it only now.
+	// TLS 1.3: the client's handshake is complete before the server has checked its certificate, so that a failure arrives only
+	// now.
 	t.r.TLS.Alert = alert
 	out.fault, out.clause = judgeAlert(alert, t.r.TLS)
 	out.detail = "the server sent the TLS alert \"" + alert + "\""
 	return out
 }
 
-// probeSilence finds out whether a server that closed, or said nothing, expects TLS or HTTP/2.
+// probeSilence finds out whether a server that closed the connection, or did not answer, expects TLS or HTTP/2.
 func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	closed := p.fault == FaultReset || p.fault == FaultClosedUnanswered
 	if !closed && p.fault != FaultNoResponse || t.o.NoProbes {
@@ -69,13 +70,13 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	case !closed:
 	case !t.target.Secure && t.speaksPlainHTTP2():
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; it responds to HTTP/2"}
-	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http lets a client through that offers http/1.1 alone
+	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http admits a client that only offers http/1.1
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; it chooses h2 when that is offered"}
 	}
 	return p
 }
 
-// verdicts collects the rules for one answer, as handshake has judged them, and the first fault of each kind.
+// verdicts collects the verdicts of package handshake on one answer, and the first fault of each kind.
 type verdicts struct {
 	t      *tracer
 	h      *head
@@ -85,11 +86,11 @@ type verdicts struct {
 	failed bool
 }
 
-// step has the verdicts that follow belong to a step.
+// step assigns the following verdicts to a step.
 func (v *verdicts) step(s *Step, stage Stage) { v.s, v.stage, v.failed = s, stage, false }
 
-// rule notes a rule and its verdict: text says the rule, good what was seen if it holds. A broken one is the fault, and its
-// detail what was seen, unless that is "".
+// rule records a rule and its verdict: text is the rule, good the detail if the answer follows it. A violated rule becomes a fault
+// with the given detail, or that of the violation if it is "".
 func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail string) bool {
 	d := v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })]
 	if d.Violation == nil {
@@ -97,7 +98,7 @@ func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail str
 		return true
 	}
 	clause := d.Section
-	if !strings.HasPrefix(clause, d.Violation.Section) { // another clause is broken than the one that the rule is about
+	if !strings.HasPrefix(clause, d.Violation.Section) { // the violated clause differs from that of the rule
 		clause = d.Violation.Section
 	}
 	if detail == "" {
@@ -107,19 +108,19 @@ func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail str
 	return false
 }
 
-// broken notes a rule that is broken.
+// broken records a violated rule.
 func (v *verdicts) broken(f Fault, clause, text, detail string) {
 	v.s.Rules = append(v.s.Rules, Check{clause, text, false, detail})
 	v.failed = true
 	v.t.fail(v.stage, f, clause, detail)
 }
 
-// violation returns what handshake says of a rule, nil when it holds.
+// violation returns the violation of a rule, nil if there is none.
 func (v *verdicts) violation(r handshake.Rule) *handshake.Violation {
 	return v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })].Violation
 }
 
-// judgeSwitch holds a 101 against the rules of RFC 6455 §4.1, in their order.
+// judgeSwitch checks a 101 against the rules of RFC 6455 §4.1, in order.
 func (t *tracer) judgeSwitch(s *Step, h *head, sent *handshake.Request) bool {
 	v := &verdicts{t: t, h: h, all: handshake.VerifyAll(h.response, sent)}
 	v.step(s, StageResponse)
@@ -136,7 +137,7 @@ func (t *tracer) judgeSwitch(s *Step, h *head, sent *handshake.Request) bool {
 	return switched
 }
 
-// field notes the verdict on one of the two fields that name the new protocol.
+// field records the verdict on one of the two fields that name the new protocol.
 func (v *verdicts) field(name string, r handshake.Rule, text string, missing, wrong Fault) {
 	lines := v.h.values(name)
 	if len(elements(lines)) == 0 {
@@ -146,8 +147,8 @@ func (v *verdicts) field(name string, r handshake.Rule, text string, missing, wr
 	v.rule(r, text, v.t.quoted(lines), wrong, name+" is "+v.t.quoted(lines))
 }
 
-// body: RFC 9110 §8.6 and RFC 9112 §6.1, a server MUST NOT announce a body on a 1xx. Clients pass over the header; if a body
-// follows, they take it for frames. So the header alone is a warning.
+// body: RFC 9110 §8.6 and RFC 9112 §6.1, a server MUST NOT announce a body on a 1xx. Clients ignore the header; if a body follows,
+// they take it for frames. So the header alone is a warning.
 func (v *verdicts) body(h *head) {
 	detail, clause := "", "RFC 9110 §8.6"
 	if n := h.values("Content-Length"); len(n) > 0 {
@@ -163,7 +164,7 @@ func (v *verdicts) body(h *head) {
 	v.s.Rules = append(v.s.Rules, Check{clause, "a 101 declares no body", false, detail})
 }
 
-// acceptStep computes the accept value before the reader's eyes.
+// acceptStep shows the computation of the accept value.
 func (t *tracer) acceptStep(v *verdicts) bool {
 	s := t.begin(StageAccept, "check the accept value")
 	v.step(s, StageAccept)
@@ -197,7 +198,7 @@ func (t *tracer) acceptStep(v *verdicts) bool {
 	return k.Held
 }
 
-// quoted writes values of the other side.
+// quoted formats values of the peer in quotes.
 func (t *run) quoted(values []string) string {
 	return quote(t.hide.text(strings.Join(values, ", ")))
 }

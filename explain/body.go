@@ -14,8 +14,8 @@ import (
 	"github.com/andybalholm/brotli"
 )
 
-// decodeBody turns the start of a body into text: content codings are undone (RFC 9110 §8.4.1), as far as they are known, and UTF-16
-// becomes UTF-8. Servers encode although the request accepts no coding. What comes out is bounded as what went in.
+// decodeBody decodes the beginning of a body to text: it removes known content codings (RFC 9110 §8.4.1), and converts UTF-16 to
+// UTF-8. Servers encode bodies even if the request accepts no coding. The result has the same size limit as the input.
 func (h *head) decodeBody() {
 	codings := elements(h.values("Content-Encoding"))
 	for i := len(codings) - 1; i >= 0; i-- {
@@ -30,7 +30,7 @@ func (h *head) decodeBody() {
 	h.body = fromUTF16(h.body, strings.Trim(charset, `"; `))
 }
 
-// decoded undoes one coding, as far as all of it came, and reports whether it knows it.
+// decoded decodes as much of one coding as was received, and reports whether the coding is known.
 func decoded(coding string, b []byte) ([]byte, bool) {
 	var r io.Reader
 	var err error
@@ -39,7 +39,7 @@ func decoded(coding string, b []byte) ([]byte, bool) {
 		return b, true
 	case "gzip", "x-gzip":
 		r, err = gzip.NewReader(bytes.NewReader(b))
-	case "deflate": // zlib, and from some servers what is inside it
+	case "deflate": // zlib, but some servers send raw DEFLATE
 		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
 			r, err = flate.NewReader(bytes.NewReader(b)), nil
 		}
@@ -49,7 +49,7 @@ func decoded(coding string, b []byte) ([]byte, bool) {
 		return nil, false
 	}
 	if err != nil {
-		return b, true // what came is not what its name says
+		return b, true // the content is not in the named coding
 	}
 	plain, err := io.ReadAll(io.LimitReader(r, 2*maxBody))
 	if err != nil && len(plain) == 0 {
@@ -58,7 +58,7 @@ func decoded(coding string, b []byte) ([]byte, bool) {
 	return plain, true
 }
 
-// fromUTF16 returns b as UTF-8 when it is UTF-16: by its mark, or by the name of its charset.
+// fromUTF16 converts b to UTF-8 if it is UTF-16, according to its byte order mark or the name of its charset.
 func fromUTF16(b []byte, charset string) []byte {
 	var order binary.ByteOrder
 	switch {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// warnOfBrowsers notes why a browser would not even connect, where a program does.
+// warnOfBrowsers warns if a browser would not even connect, although a program does.
 func (t *requester) warnOfBrowsers() {
 	to := t.r.Target
 	if _, page, ok := strings.Cut(to.Origin, "https://"); ok && !to.Secure && !isOwnMachine(to.Host) {
@@ -17,7 +17,7 @@ func (t *requester) warnOfBrowsers() {
 	}
 }
 
-// isOwnMachine reports whether a browser takes a host for its own machine, which no one on the network can listen to (W3C Secure
+// isOwnMachine reports whether a browser treats a host as its own machine, so that no one on the network can listen in (W3C Secure
 // Contexts §3.1).
 func isOwnMachine(host string) bool {
 	a, err := netip.ParseAddr(host)

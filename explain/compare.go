@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Comparison is what differs between two reports, such as of a server with and without the proxy in front of it. Times, and the
+// Comparison has the differences between two reports, such as of a server with and without a proxy in front of it. Times, and the
 // addresses of a run, are not compared.
 type Comparison struct {
 	// A and B are the reports.
 	A           *Report      `json:"a"`
 	B           *Report      `json:"b"`
 	Differences []Difference `json:"differences"`
-	Same        []string     `json:"same"` // the names of the values that do not differ
+	Same        []string     `json:"same"` // the names of the values that are equal
 }
 
-// Difference is a value that two reports do not have in common; "" means that a report does not have it.
+// Difference is a value that differs between two reports; "" means that a report does not have it.
 type Difference struct {
-	// Name is the name of the value, and A and B are what the reports have.
+	// Name is the name of the value, and A and B are its values in the two reports.
 	Name string `json:"name"`
 	A    string `json:"a"`
 	B    string `json:"b"`
@@ -40,10 +40,10 @@ func Compare(a, b *Report) *Comparison {
 	return c
 }
 
-// OK reports whether both handshakes were as they should be.
+// OK reports whether both handshakes succeeded.
 func (c *Comparison) OK() bool { return c.A.OK() && c.B.OK() }
 
-// WriteText writes a line for each side of each difference, and then the names of the values that are the same.
+// WriteText writes one line for each side of each difference, and then the names of the equal values.
 func (c *Comparison) WriteText(w io.Writer) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "A %s\nB %s\n\n", c.A.URL, c.B.URL)
@@ -55,10 +55,10 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	return err
 }
 
-// compared has the names of the values that Compare compares.
+// compared are the names of the values that Compare compares.
 var compared = []string{"outcome", "why", "warnings", "tls", "certificate", "answer", "server", "headers", "subprotocol", "extensions", "close"}
 
-// comparedValues returns the values of what compared names, in its order.
+// comparedValues returns the values for the names in compared, in order.
 func comparedValues(r *Report) []string {
 	v := make([]string, 0, 11)
 	outcome := "did not open"

@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// impatience bounds the wait for an address that is not the last one.
+// impatience limits the wait for an address that is not the last one.
 const impatience = 2 * time.Second
 
-// route is how the server is reached: what a further connection needs.
+// route is the way to the server, for further connections.
 type route struct {
-	proxy *url.URL // nil: none
-	addr  string   // what to connect to: the server, or the proxy
+	proxy *url.URL // nil means none
+	addr  string   // the address to connect to: of the server, or the proxy
 }
 
-// link is a connection that the tracer owns. Waits on it end with the context; it is closed by end only, so that an open
-// WebSocket can still be closed in order.
+// link is a connection that the tracer owns. Waits on it end with the context. Only end closes it, so that an open WebSocket can
+// still be closed with a closing handshake.
 type link struct {
-	net.Conn             // what the handshake goes over: the socket, or TLS on it
+	net.Conn             // the stream for the handshake: the socket, or TLS on it
 	raw         net.Conn // the socket
-	seen        []byte   // the first bytes that came over the socket
+	seen        []byte   // the first bytes received on the socket
 	stop        func() bool
 	interrupted atomic.Bool
 }
@@ -37,10 +37,10 @@ type link struct {
 // past is a deadline that ends every wait.
 var past = time.Unix(1, 0)
 
-// seenBytes is how many bytes of a socket's beginning are kept.
+// seenBytes is the number of bytes kept from the beginning of a socket.
 const seenBytes = 64
 
-// own takes a connection over.
+// own makes a link of a connection, and owns it from then on.
 func (t *dialer) own(c net.Conn) *link {
 	l := &link{raw: c}
 	l.Conn = &tapped{c, l}
@@ -51,7 +51,7 @@ func (t *dialer) own(c net.Conn) *link {
 	return l
 }
 
-// SetDeadline bounds the waits that follow, and ends them when the context has ended.
+// SetDeadline limits the following waits, and ends them if the context has ended.
 func (l *link) SetDeadline(d time.Time) error {
 	err := l.Conn.SetDeadline(d)
 	if l.interrupted.Load() {
@@ -69,7 +69,7 @@ func (l *link) SetReadDeadline(d time.Time) error {
 	return err
 }
 
-// revive lets waits go on although the context has ended: those of the closing handshake.
+// revive allows waits to continue after the end of the context: those of the closing handshake.
 func (l *link) revive() {
 	l.stop()
 	l.interrupted.Store(false)
@@ -89,22 +89,22 @@ func (c *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// settle waits a moment for the first bytes that are kept, so that what is shown does not depend on how they arrive.
+// settle waits a moment for the first bytes to keep, so that the display does not depend on how they arrive.
 func (l *link) settle() {
 	l.bound(time.Now().Add(patience))
 	io.CopyN(io.Discard, l.Conn, int64(seenBytes-len(l.seen))) //nolint:errcheck // what has arrived is what there is to show
 }
 
-// bound is SetDeadline, whose error shows at the next read or write.
+// bound is SetDeadline; its error shows at the next read or write.
 func (l *link) bound(d time.Time) { _ = l.SetDeadline(d) }
 
-// end closes the connection. It does not wait, not even to send an alert, and may be called more than once.
+// end closes the connection. It does not wait, not even to send an alert, and may be called several times.
 func (l *link) end() {
 	l.stop()
 	l.raw.Close()
 }
 
-// connect opens the stream that the handshake goes over. nil after a failure, which it has noted.
+// connect opens the stream for the handshake. It returns nil after a failure, which it has recorded.
 func (t *dialer) connect() *link {
 	proxy, ok := t.findProxy()
 	if !ok {
@@ -176,8 +176,8 @@ func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	return t.own(c), nil
 }
 
-// warnOfIPv6 warns of IPv6 addresses that failed while IPv4 works. A machine without IPv6, and a name of this machine, are
-// no fault.
+// warnOfIPv6 warns of IPv6 addresses that failed while IPv4 works. A machine without IPv6 is not at fault, and neither is a name of
+// this machine.
 func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error) {
 	if !worked.Is4() {
 		return
@@ -191,7 +191,7 @@ func (t *dialer) warnOfIPv6(failed []netip.Addr, worked netip.Addr, errs []error
 	}
 }
 
-// judgeDial notes why no address could be connected to: what is most certain first.
+// judgeDial records why no address could be connected to: the most certain reason first.
 func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port string) {
 	if t.ctx.Err() != nil && t.stopped(stage) {
 		return
@@ -223,7 +223,7 @@ func (t *dialer) judgeDial(stage Stage, addrs []netip.Addr, errs []error, port s
 	t.fail(stage, fault, "", detail)
 }
 
-// otherLoopback looks whether a server of this machine listens on the loopback address of the other family.
+// otherLoopback checks whether a server of this machine listens on the loopback address of the other family.
 func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 	other := netip.IPv6Loopback()
 	if refused.Is6() {
@@ -246,7 +246,7 @@ func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 
 const listensOn = "; a server listens on "
 
-// dialReason says why a connection could not be opened.
+// dialReason describes why a connection could not be opened.
 func dialReason(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -263,22 +263,22 @@ func dialReason(err error) string {
 
 const noWay = "no route to the host"
 
-// isTimeout reports whether err is a wait that was too long.
+// isTimeout reports whether err is a timeout.
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// isReset reports whether err is the other side breaking the connection off.
+// isReset reports whether err means that the peer has reset the connection.
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }
 
-// isEOF reports whether err is the other side ending the connection in order, or in the middle of a TLS record.
+// isEOF reports whether err means that the peer has ended the connection normally, or in the middle of a TLS record.
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
-// brief returns the part of an error of package net that says what happened, without addresses.
+// brief returns the part of an error of package net that describes the failure, without addresses.
 func brief(err error) string {
 	var sys syscall.Errno
 	switch {

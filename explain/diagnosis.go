@@ -4,21 +4,21 @@ import "slices"
 
 //go:generate go run ./internal/faults/gen
 
-// explanation says what a fault means wherever it is seen. What one report adds is appended by its detail.
+// explanation describes a fault in general. Its detail adds what is specific to one report.
 type explanation struct {
 	fault  Fault
 	cause  string // one sentence
-	clause string // the rule that was broken, or the one that says what this answer means; "" when there is none
+	clause string // the violated rule, or the one that defines the meaning of this answer; "" if there is none
 	owner  []string
 	client []string
 
-	// general says that the fault stands for several rules: the clause of the finding is better than the one here.
+	// general means that the fault covers several rules: the clause of the finding replaces the one here.
 	general bool
-	// detail adds what one report tells. It may be nil.
+	// detail adds what is specific to a report. It may be nil.
 	detail func(r *Report, f Finding, d *Diagnosis)
 }
 
-// explanations holds what is known of every fault.
+// explanations are the explanations of all faults.
 var explanations = func() map[Fault]explanation {
 	all := map[Fault]explanation{}
 	for _, table := range [][]explanation{
@@ -31,8 +31,8 @@ var explanations = func() map[Fault]explanation {
 	return all
 }()
 
-// Diagnoses returns what is known of every fault, whatever the server: no evidence, nothing that one report would add. It is
-// in the order of [Faults], and the caller's. In ForOwner and ForClient a line of configuration begins with four spaces.
+// Diagnoses returns the general diagnosis of every fault, without evidence or details of a report. They are in the order of
+// [Faults], and the caller owns the slice. In ForOwner and ForClient, lines of configuration begin with four spaces.
 func Diagnoses() []Diagnosis {
 	var all []Diagnosis
 	for _, f := range Faults() {
@@ -46,8 +46,8 @@ func (e explanation) diagnosis() Diagnosis {
 		ForClient: slices.Clone(e.client)}
 }
 
-// diagnose says what a finding means, in the light of all that was seen. It is called when the report is whole but for
-// its diagnoses, and does not change it.
+// diagnose explains a finding, based on the whole report. It is called when the report is complete except for its diagnoses, and
+// does not change it.
 func diagnose(r *Report, f Finding) Diagnosis {
 	e, ok := explanations[verdict(r, f)]
 	if !ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// maxEvidenceLine bounds one line of evidence, maxEvidence their number.
+// maxEvidenceLine limits the length of a line of evidence, maxEvidence their number.
 const (
 	maxEvidenceLine = 240
 	maxEvidence     = 14
@@ -22,7 +22,7 @@ var telling = []string{
 	"Transfer-Encoding",
 }
 
-// evidence quotes what was seen that leads to a finding: first what the finding says, then what came over the wire.
+// evidence quotes the observations that lead to a finding: first the finding's detail, then received data.
 func evidence(r *Report, f Finding) []string {
 	var all []string
 	add := func(format string, args ...any) {
@@ -32,7 +32,7 @@ func evidence(r *Report, f Finding) []string {
 		}
 		said := func(before string) bool {
 			i := strings.Index(before, s)
-			return i == 0 || i > 0 && !unicode.IsLetter(rune(before[i-1])) // "AAAA: none" does not say "A: none"
+			return i == 0 || i > 0 && !unicode.IsLetter(rune(before[i-1])) // "AAAA: none" does not contain "A: none"
 		}
 		if s != "" && len(all) < maxEvidence && !slices.ContainsFunc(all, said) {
 			all = append(all, s)
@@ -55,7 +55,7 @@ func evidence(r *Report, f Finding) []string {
 	return all
 }
 
-// quoteAnswer quotes the head of the answer and the start of its body.
+// quoteAnswer quotes the header of the answer and the beginning of its body.
 func quoteAnswer(r *Report, add func(string, ...any)) {
 	a := r.Response
 	if a == nil {
@@ -72,7 +72,7 @@ func quoteAnswer(r *Report, add func(string, ...any)) {
 	}
 }
 
-// quoteTLS quotes the alert and the certificates that came.
+// quoteTLS quotes the alert and the received certificates.
 func quoteTLS(r *Report, add func(string, ...any)) {
 	if r.TLS == nil {
 		return
@@ -94,7 +94,7 @@ func quoteTLS(r *Report, add func(string, ...any)) {
 	}
 }
 
-// quoteOrigins quotes the further handshakes with other origins.
+// quoteOrigins quotes the additional handshakes with other origins.
 func quoteOrigins(r *Report, add func(string, ...any)) {
 	if r.WithoutUpgrade != 0 {
 		add("the same request without Upgrade: answered with %d", r.WithoutUpgrade)
@@ -128,7 +128,7 @@ func quoteEnd(r *Report, add func(string, ...any)) {
 	}
 }
 
-// quoteSteps quotes what came in the steps of a stage that failed, as far as it has not been quoted.
+// quoteSteps quotes the data received in the failed steps of a stage, if it is not quoted yet.
 func quoteSteps(r *Report, stage Stage, add func(string, ...any)) {
 	for _, s := range r.Steps {
 		if s.Stage != stage || s.OK {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// verdict returns the fault behind a finding. An answer's status is often only the sign of another fault: what the rest of
-// the answer says decides.
+// verdict returns the fault that caused a finding. The status of an answer is often only a symptom of another fault: then the rest
+// of the answer decides.
 func verdict(r *Report, f Finding) Fault {
 	a := r.Response
 	if a == nil || a.FromProxy {
@@ -43,12 +43,13 @@ func verdict(r *Report, f Finding) Fault {
 	return f.Fault
 }
 
-// blamesOrigin reports whether a body says that the origin was the reason.
+// blamesOrigin reports whether a body names the origin as the reason.
 func blamesOrigin(body string) bool {
 	return originRefused.MatchString(body) && !strings.Contains(body, "origin server")
 }
 
-// originRefused matches what servers say of an origin that they do not allow: Python's websockets, Tornado, coder, Jetty, Socket.IO.
+// originRefused matches the texts of servers about an origin that they do not allow: Python's websockets, Tornado, coder, Jetty,
+// Socket.IO.
 var originRefused = func() *regexp.Regexp {
 	const origin = `\borigins?\b`
 	const refused = `\b(?:not (?:be )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in|on)|does(?: not|n't) match|invalid|illegal|forbidden|` +
@@ -56,12 +57,13 @@ var originRefused = func() *regexp.Regexp {
 	return regexp.MustCompile(origin + `.{0,120}?` + refused + `|` + refused + `.{0,40}?` + origin)
 }()
 
-// The headers of the handshake that an answer may miss, and what servers call them.
+// The headers of the handshake that a server may report as missing, and their names in such reports.
 var lostHeaders = []struct{ name, header string }{
 	{"Sec-WebSocket-Version", "sec-websocket-version"}, {"Sec-WebSocket-Key", "sec-websocket-key"},
 }
 
-// lostHeader returns the header of the handshake that a body says is missing or wrong, "" for none. The request had all of them.
+// lostHeader returns the header of the handshake that a body reports as missing or wrong, "" if there is none. The request had all
+// of them.
 func lostHeader(body string) string {
 	for _, h := range lostHeaders {
 		if strings.Contains(body, h.header) && containsAny(body, []string{"missing", "not found", "invalid", "without", "lacks", "has no", "unsupported",
@@ -75,13 +77,13 @@ func lostHeader(body string) string {
 	return ""
 }
 
-// wantsOther reports whether the Upgrade field of an answer names another protocol than WebSocket.
+// wantsOther reports whether the Upgrade field of an answer names a protocol other than WebSocket.
 func wantsOther(a *Response) bool {
 	wanted := elements(a.Values("Upgrade"))
 	return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
 }
 
-// What servers say in plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
+// The answers of servers to plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
 var tlsComplaints = []string{
 	"plain http request was sent to https port", "http request to an https server", "speaking plain http to an ssl-enabled",
 	"combination of host and port requires tls", "this port speaks tls",
@@ -91,8 +93,7 @@ func wantsTLS(a *Response) bool {
 	return a.Status == http.StatusBadRequest && containsAny(words(a.Body), tlsComplaints)
 }
 
-// lacksVersion13 reports whether the server lists the versions that it speaks, without the one that it was asked for
-// (RFC 6455 §4.4).
+// lacksVersion13 reports whether the server lists its supported versions, without the one in the request (RFC 6455 §4.4).
 func lacksVersion13(a *Response) bool {
 	all := versions(a)
 	return len(all) > 0 && !slices.Contains(all, "13")
@@ -101,27 +102,27 @@ func lacksVersion13(a *Response) bool {
 // versions returns the elements of the Sec-WebSocket-Version fields.
 func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Version")) }
 
-// saysUpgradeLacks reports whether the body of an answer says that the request did not ask for an upgrade.
+// saysUpgradeLacks reports whether the body of an answer says that the request was not an upgrade.
 func saysUpgradeLacks(a *Response) bool {
 	body := words(a.Body)
 	return containsAny(body, upgradeComplaints) || a.Status >= 400 && complains(body)
 }
 
-// missedUpgrade reports whether an answer suggests that its author did not see the Upgrade and Connection headers, which the
+// missedUpgrade reports whether an answer suggests that the server did not receive the Upgrade and Connection headers, which the
 // request had.
 func missedUpgrade(a *Response) bool {
 	switch a.Status {
 	case http.StatusUpgradeRequired:
-		// It asks for what the request asked for already. With another protocol in its Upgrade it asks for that.
+		// It asks for the upgrade that the request contained. If its Upgrade names another protocol, it asks for that.
 		return !wantsOther(a)
 	case http.StatusBadRequest:
-		// It lists version 13, which the request named; or it says nothing at all, and came by way of a proxy.
+		// It lists version 13, which the request had; or it says nothing at all, and passed through a proxy.
 		return len(versions(a)) > 0 || bare(a) && productOf(a) != nil
 	}
 	return false
 }
 
-// What servers say about a request without Upgrade, or about the HTTP/1.0 in which nginx passes it on: the libraries of Go,
+// The texts of servers about a request without Upgrade, or about HTTP/1.0, in which nginx passes it on: the libraries of Go,
 // Python, Node, Java, Erlang and Ruby, and this one.
 var upgradeComplaints = []string{
 	"can \"upgrade\" only to \"websocket\"", "no websocket upgrade", "not a websocket handshake", "not a websocket request",
@@ -135,7 +136,7 @@ var upgradeComplaints = []string{
 	"no upgrade state was present",
 }
 
-// complains reports whether a body says in other words that the upgrade lacks.
+// complains reports whether a body says in other words that the upgrade is missing.
 func complains(body string) bool {
 	return containsAny(body, []string{"upgrade", "connection header"}) &&
 		containsAny(body, []string{"websocket", "header", "connection", "token", "handshake"}) &&

@@ -1,7 +1,7 @@
-// Package explain opens a WebSocket the way a browser would and says what happened, step by step: what was sent, what
-// came back, which rule applies, whether it held, and when it did not, whose fault it is and what to do.
+// Package explain opens a WebSocket as a browser would and reports each step: what was sent and received, which rule applies, and
+// whether the server followed it. If something is wrong, it reports whose fault it is and what to do.
 //
-// It reads the wire itself instead of using a WebSocket client, since a client tells the first thing that is wrong and
-// hides the rest. It never panics, every wait in it has a bound, what a server can make it keep is bounded, and no
-// credential that it was given stands in what it reports.
+// It reads the bytes itself instead of using a WebSocket client, because a client reports only the first error and hides the rest.
+// It never panics, every wait has a limit, what it keeps of a server's data is limited, and its reports contain none of the given
+// credentials.
 package explain

@@ -8,13 +8,13 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// close does the closing handshake (RFC 6455 §7.1.2), unless the connection has ended before.
+// close performs the closing handshake (RFC 6455 §7.1.2), unless the connection has already ended.
 func (s *session) close() {
 	if s.over {
 		return
 	}
 	const clause, text = "RFC 6455 §5.5.1", "a close frame is answered with a close frame"
-	if s.t.ctx.Err() != nil { // a caller who stopped the watch; a moment is left to part in order
+	if s.t.ctx.Err() != nil { // the caller has stopped the watch; there is a moment left for the closing handshake
 		s.l.revive()
 		s.t.deadline = time.Now().Add(goodbye)
 	}
@@ -47,7 +47,7 @@ func (s *session) close() {
 	}
 }
 
-// unanswered judges a close frame to which none came back.
+// unanswered records that a close frame was not answered.
 func (s *session) unanswered(err error, clause, text string) {
 	c := s.t.r.Close
 	c.How = streamEnd(s.cause(err))
@@ -68,7 +68,7 @@ func (s *session) unanswered(err error, clause, text string) {
 	s.t.end(s.step, detail)
 }
 
-// idle keeps silent and sees how long that lasts.
+// idle sends nothing and measures how long the connection lasts.
 func (s *session) idle() {
 	limit := s.t.o.ProbeIdle
 	s.step = s.t.begin(StageIdle, "keep the connection idle, for up to "+limit.String())
@@ -84,7 +84,7 @@ func (s *session) idle() {
 			i.Held = Duration(time.Since(start))
 			s.alive(i)
 			return
-		case f != nil && f.Opcode != frame.Close: // not silent: it begins anew
+		case f != nil && f.Opcode != frame.Close: // the server sent something: the silence starts over
 			if f.Opcode == frame.Ping {
 				i.Pings++
 			}
@@ -92,7 +92,7 @@ func (s *session) idle() {
 		}
 	}
 	end := time.Now()
-	if s.why == nil { // a close frame, and then the end of TCP
+	if s.why == nil { // a close frame, and then the end of the TCP stream
 		end = s.heard
 	}
 	i.Held = Duration(end.Sub(start))
@@ -103,9 +103,9 @@ func (s *session) idle() {
 	s.cutOff(i)
 }
 
-// alive sends a ping after the silence: a path that has forgotten the connection, as firewalls and NAT do, ends it without a sign.
+// alive sends a ping after the silence: if a firewall or NAT has forgotten the connection, there is no other sign.
 func (s *session) alive(i *Idle) {
-	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered anyway; or it was not silent
+	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered at all; or the server sent pings
 		result := s.heldOut(i)
 		if s.t.ctx.Err() == nil && s.t.r.Ping == 0 {
 			result = "no end was observed; the server does not answer pings, so whether the path still works is unknown"
@@ -144,7 +144,7 @@ func (s *session) alive(i *Idle) {
 	s.cutOff(i)
 }
 
-// heldOut says what it means that the connection lived.
+// heldOut describes the meaning of a connection that survived.
 func (s *session) heldOut(i *Idle) string {
 	switch {
 	case s.t.ctx.Err() != nil:
@@ -155,7 +155,7 @@ func (s *session) heldOut(i *Idle) string {
 	return "it stayed open"
 }
 
-// cutOff says who ended a silent connection, and after how long.
+// cutOff describes which side ended a silent connection, and after how long.
 func (s *session) cutOff(i *Idle) {
 	i.Cut = true
 	detail := "after " + i.Held.String() + " of silence the connection was closed"

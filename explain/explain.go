@@ -14,49 +14,50 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// The bounds when the options name none.
+// The default limits.
 const (
 	defaultTimeout     = 15 * time.Second
 	defaultStepTimeout = 5 * time.Second
 )
 
-// Explain opens a WebSocket at rawURL, which begins with ws, wss, http or https, and tells what happened. nil options
-// are the defaults. It always returns a report, at the latest when the options' bounds are over or ctx ends, and leaves
-// no goroutine and no connection behind. It may be called from several goroutines at once.
+// Explain opens a WebSocket at rawURL, which begins with ws, wss, http or https, and reports what happened. nil options mean the
+// defaults. It always returns a report, no later than the limits of the options or the end of ctx, and leaves no goroutine or
+// connection behind. It is safe for concurrent use.
 func Explain(ctx context.Context, rawURL string, opts *Options) *Report {
 	t := newTracer(ctx, opts)
 	t.trace(rawURL)
 	return t.finish()
 }
 
-// run is what all parts of one run of Explain share: what was asked for, its time, and the report.
+// run is the state that all parts of one call of Explain share: the options, the deadline, and the report.
 type run struct {
 	ctx      context.Context
 	o        Options
 	start    time.Time
-	deadline time.Time // of all that has no bound of its own
+	deadline time.Time // of everything without a limit of its own
 	r        *Report
 	hide     *redactor
 	target   *target
 }
 
-// dialer reaches the server: it looks up names, connects, tunnels and does TLS, and finds out why one of them fails.
+// dialer reaches the server: it looks up names, connects, opens tunnels and performs TLS handshakes, and finds out why one of them
+// failed.
 type dialer struct {
 	*run
-	plan   route   // how the server is reached
+	plan   route   // the way to the server
 	secure *secure // the TLS configuration, nil for ws
 }
 
-// requester makes the request out of the URL and the options.
+// requester makes the request from the URL and the options.
 type requester struct{ *run }
 
-// tracer is one run of Explain, from the URL to the end of the connection.
+// tracer is one call of Explain, from the URL to the end of the connection.
 type tracer struct {
 	*run
 	dialer
 	requester
 	body101 bool               // the 101 announced a body
-	deflate *handshake.Deflate // nil: no compression was agreed on
+	deflate *handshake.Deflate // nil means no compression was negotiated
 }
 
 func newTracer(ctx context.Context, opts *Options) *tracer {
@@ -82,7 +83,7 @@ func newTracer(ctx context.Context, opts *Options) *tracer {
 	return t
 }
 
-// trace goes as far as it gets.
+// trace continues until a step fails.
 func (t *tracer) trace(rawURL string) {
 	if !t.readURL(rawURL) || !t.checkRequest() {
 		return
@@ -106,7 +107,7 @@ func (t *tracer) trace(rawURL string) {
 	}
 }
 
-// finish makes the report whole.
+// finish completes the report.
 func (t *tracer) finish() *Report {
 	r := t.r
 	r.Duration = t.since()
@@ -132,13 +133,13 @@ func (t *tracer) finish() *Report {
 	return r
 }
 
-// since says how much time has passed.
+// since returns the time since the start.
 func (t *run) since() Duration { return Duration(time.Since(t.start)) }
 
 // until returns the end of a wait of at most d.
 func (t *run) until(d time.Duration) time.Time { return earlier(t.deadline, time.Now().Add(d)) }
 
-// step returns the end of a wait for the other side.
+// step returns the end of a wait for the peer.
 func (t *run) step() time.Time { return t.until(t.o.StepTimeout) }
 
 // bounded returns a context for one wait.
@@ -154,7 +155,7 @@ func (t *run) begin(stage Stage, title string) *Step {
 	return &Step{Stage: stage, Title: title, Start: t.since(), OK: true}
 }
 
-// end puts a step into the report. It is not to be used afterwards.
+// end adds a step to the report. The step must not be used afterwards.
 func (t *run) end(s *Step, result string) {
 	s.Duration = t.since() - s.Start
 	s.Result = result
@@ -168,22 +169,22 @@ func (t *run) end(s *Step, result string) {
 	}
 }
 
-// fail notes a fault that keeps the connection from opening, or ends it.
+// fail records a fault that prevents the connection from opening, or ends it.
 func (t *run) fail(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail})
 }
 
-// warn notes a fault that does not.
+// warn records a fault that does not.
 func (t *run) warn(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail, Warning: true})
 }
 
-// failed reports whether f was noted.
+// failed reports whether f was recorded.
 func (t *run) failed(f Fault) bool {
 	return slices.ContainsFunc(t.r.Findings, func(x Finding) bool { return x.Fault == f })
 }
 
-// stopped notes that a wait ended because of the caller or of the time for all of it, and reports whether it did.
+// stopped records that a wait ended because of the caller or the overall time limit, and reports whether it did.
 func (t *run) stopped(stage Stage) bool {
 	switch {
 	case t.ctx.Err() != nil && !errors.Is(t.ctx.Err(), context.DeadlineExceeded):
@@ -196,6 +197,6 @@ func (t *run) stopped(stage Stage) bool {
 	return true
 }
 
-// equalFold compares names of fields and tokens, which are ASCII: the two letters beyond it that fold to one of these are
-// longer in UTF-8.
+// equalFold compares names of fields and tokens, which are ASCII: the two non-ASCII letters that fold to ASCII letters are longer
+// in UTF-8.
 func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -1,54 +1,54 @@
 package explain
 
-// Fault names what went wrong. The names are stable: programs may compare them.
+// Fault identifies a fault. The values are stable: programs may compare them.
 type Fault string
 
-// Before a request can be sent.
+// Before the request is sent.
 const (
-	FaultURL               Fault = "url-invalid"          // no URL of a WebSocket
-	FaultMixedContent      Fault = "mixed-content"        // warning: an https page asks for ws, which browsers refuse
+	FaultURL               Fault = "url-invalid"          // not the URL of a WebSocket
+	FaultMixedContent      Fault = "mixed-content"        // warning: an https page uses ws, which browsers refuse
 	FaultBlockedPort       Fault = "blocked-port"         // warning: a port that browsers do not connect to
-	FaultRequest           Fault = "request-invalid"      // what the caller adds cannot stand in a request
+	FaultRequest           Fault = "request-invalid"      // an option contains something that a request must not contain
 	FaultNameNotFound      Fault = "name-not-found"       // the name has no address
-	FaultNameServer        Fault = "name-server-failed"   // the name server gave no answer, or failed
+	FaultNameServer        Fault = "name-server-failed"   // the name server did not answer, or failed
 	FaultRefused           Fault = "connection-refused"   // nothing listens on the port
 	FaultConnectTimeout    Fault = "connect-timeout"      // no address answers
-	FaultUnreachable       Fault = "network-unreachable"  // no way leads to any address
+	FaultUnreachable       Fault = "network-unreachable"  // there is no route to any address
 	FaultIPv6              Fault = "ipv6-unreachable"     // warning: IPv6 fails while IPv4 works
-	FaultProxyUnreachable  Fault = "proxy-unreachable"    // the proxy itself is not reached, or is no proxy
-	FaultProxyAuth         Fault = "status-407"           // the proxy wants credentials
-	FaultProxyRefused      Fault = "proxy-refused"        // the proxy opens no tunnel
+	FaultProxyUnreachable  Fault = "proxy-unreachable"    // the proxy itself cannot be reached, or is not a proxy
+	FaultProxyAuth         Fault = "status-407"           // the proxy requires credentials
+	FaultProxyRefused      Fault = "proxy-refused"        // the proxy refuses the tunnel
 	FaultInterrupted       Fault = "interrupted"          // the caller's context ended
-	FaultTimeout           Fault = "timeout"              // the time for all of it was over
+	FaultTimeout           Fault = "timeout"              // the overall time limit was reached
 	FaultTLSToPlain        Fault = "tls-to-plain-port"    // wss:// to a port without TLS
 	FaultPlainToTLS        Fault = "plain-to-tls-port"    // ws:// to a port that expects TLS
-	FaultTLSTimeout        Fault = "tls-timeout"          // the port takes connections and finishes no handshake in time
-	FaultTLSVersion        Fault = "tls-version-too-old"  // the server speaks TLS 1.1 or less
+	FaultTLSTimeout        Fault = "tls-timeout"          // the port accepts connections, but completes no handshake in time
+	FaultTLSVersion        Fault = "tls-version-too-old"  // the server supports only TLS 1.1 or older
 	FaultTLSCipher         Fault = "tls-no-common-cipher" // no cipher suite or group in common
 	FaultTLSName           Fault = "tls-unknown-name"     // the server has no certificate for the name (unrecognized_name)
 	FaultTLS               Fault = "tls-failed"           // any other failure of the TLS handshake
 	FaultALPN              Fault = "alpn-without-http11"  // ALPN fails on http/1.1, and the server does not speak h2 either
-	FaultHTTP2Only         Fault = "http2-only"           // the port speaks HTTP/2 and no HTTP/1.1
+	FaultHTTP2Only         Fault = "http2-only"           // the port supports HTTP/2 but not HTTP/1.1
 	FaultCertExpired       Fault = "cert-expired"
 	FaultCertNotYet        Fault = "cert-not-yet-valid"
 	FaultCertName          Fault = "cert-wrong-name"
 	FaultCertUnknown       Fault = "cert-unknown-issuer"
 	FaultCertSelfSigned    Fault = "cert-self-signed"
 	FaultCertIntermediate  Fault = "cert-missing-intermediate"
-	FaultCertOther         Fault = "cert-invalid"         // not made for this, a broken constraint, a weak signature
-	FaultClientCert        Fault = "client-cert-required" // asked for, and none was given
-	FaultClientCertRefused Fault = "client-cert-refused"  // given, and not accepted
+	FaultCertOther         Fault = "cert-invalid"         // for another purpose, a violated constraint, a weak signature
+	FaultClientCert        Fault = "client-cert-required" // requested, and none was given
+	FaultClientCertRefused Fault = "client-cert-refused"  // given, but not accepted
 )
 
-// Instead of an answer.
+// In place of an answer.
 const (
 	FaultReset            Fault = "connection-reset"       // RST before an answer
 	FaultClosedUnanswered Fault = "closed-before-response" // FIN before an answer
-	FaultNoResponse       Fault = "response-timeout"       // nothing came
+	FaultNoResponse       Fault = "response-timeout"       // nothing was received
 	FaultNotHTTP          Fault = "not-http"               // another protocol: SSH, SMTP, a database
-	FaultHeadBroken       Fault = "head-broken"            // what came is no head of HTTP/1
+	FaultHeadBroken       Fault = "head-broken"            // the received data is not an HTTP/1 header
 	FaultHeadTooLarge     Fault = "head-too-large"
-	FaultHeadEndless      Fault = "head-never-ends" // it began and did not end in time, or the stream ended within it
+	FaultHeadEndless      Fault = "head-never-ends" // it began but did not end in time, or the stream ended within it
 )
 
 // An answer other than 101.
@@ -64,9 +64,9 @@ const (
 	FaultStatus403       Fault = "status-403"     // 403, whatever the origin
 	FaultStatus404       Fault = "status-404"     // also 410
 	FaultStatus405       Fault = "status-405"
-	FaultStatus407       Fault = "status-407-server" // the server itself says what only a proxy should
+	FaultStatus407       Fault = "status-407-server" // the server itself sends the status that only a proxy should send
 	FaultStatus426       Fault = "status-426"
-	FaultVersion         Fault = "version-unsupported" // 400 or 426 with a Sec-WebSocket-Version without 13
+	FaultVersion         Fault = "version-unsupported" // 400 or 426 with a Sec-WebSocket-Version field that does not list 13
 	FaultStatus429       Fault = "status-429"
 	FaultStatus500       Fault = "status-500" // also 501 and any other 5xx
 	FaultStatus502       Fault = "status-502"
@@ -74,10 +74,10 @@ const (
 	FaultStatus504       Fault = "status-504"
 	FaultStatusOther     Fault = "status-other"
 	FaultUpgradeStripped Fault = "upgrade-stripped"      // a proxy in front did not pass Upgrade and Connection on
-	FaultHeaderLost      Fault = "handshake-header-lost" // the server lacks another header of the handshake, which the request had
+	FaultHeaderLost      Fault = "handshake-header-lost" // another header of the handshake did not reach the server
 )
 
-// A 101 that breaks a rule.
+// A 101 that violates a rule.
 const (
 	FaultHTTP10              Fault = "101-in-http-1.0"
 	FaultUpgradeMissing      Fault = "upgrade-header-missing"
@@ -87,22 +87,22 @@ const (
 	FaultAcceptMissing       Fault = "accept-missing"
 	FaultAcceptWrong         Fault = "accept-wrong"
 	FaultAcceptRepeated      Fault = "accept-repeated"
-	FaultSubprotocolUnasked  Fault = "unasked-subprotocol"          // chosen, and none was offered, or not that one
+	FaultSubprotocolUnasked  Fault = "unasked-subprotocol"          // chosen, although none was offered, or not that one
 	FaultSubprotocolNone     Fault = "no-subprotocol"               // offered, and none was chosen: browsers fail the connection
 	FaultSubprotocolRepeated Fault = "subprotocol-repeated"         // more than one chosen
 	FaultTokenEchoed         Fault = "token-echoed"                 // warning: a token was chosen as the subprotocol
-	FaultExtensionUnasked    Fault = "unasked-extension"            // agreed to, and not offered
-	FaultExtensionParams     Fault = "invalid-extension-parameters" // parameters that RFC 7692 forbids, or a broken header
+	FaultExtensionUnasked    Fault = "unasked-extension"            // accepted, but not offered
+	FaultExtensionParams     Fault = "invalid-extension-parameters" // parameters that RFC 7692 forbids, or a malformed header
 	FaultBody101             Fault = "101-with-body"                // Content-Length or Transfer-Encoding on a 101
 )
 
 // After the handshake.
 const (
-	FaultGarbage       Fault = "garbage-after-101"          // what follows the head are no frames
+	FaultGarbage       Fault = "garbage-after-101"          // the bytes after the header are not frames
 	FaultMasked        Fault = "masked-server-frames"       // RFC 6455 §5.1
 	FaultFrame         Fault = "frame-invalid"              // any other rule of RFC 6455 §5; the finding has the clause
 	FaultClosedAtOnce  Fault = "closed-after-101"           // a close frame right after the handshake, with code and reason
-	FaultNoCloseFrame  Fault = "closed-without-close-frame" // the stream ended; a warning when that was the answer to ours
+	FaultNoCloseFrame  Fault = "closed-without-close-frame" // the stream ended; a warning if that was the answer to our close frame
 	FaultNoPong        Fault = "no-pong"                    // warning
 	FaultNoEcho        Fault = "no-echo"                    // warning
 	FaultNoCloseAnswer Fault = "close-unanswered"           // warning
@@ -110,7 +110,7 @@ const (
 	FaultCrossSite     Fault = "cross-site-origin-accepted" // warning: any web page may connect (CSWSH)
 )
 
-// Faults returns all faults, in the order of the way from the URL to the end of the connection. The slice is the caller's.
+// Faults returns all faults, in the order from the URL to the end of the connection. The caller owns the slice.
 func Faults() []Fault {
 	return []Fault{
 		FaultURL, FaultMixedContent, FaultBlockedPort, FaultRequest, FaultNameNotFound, FaultNameServer, FaultRefused, FaultConnectTimeout, FaultUnreachable,

@@ -15,48 +15,49 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// The bounds on what is kept of an answer and shown. Those on its head are handshake's.
+// The limits for what is kept of an answer and displayed. Those for its header are in package handshake.
 const (
-	maxBody      = 4 << 10 // bytes of a body that are kept
-	maxShown     = 80      // lines of one head that are shown
-	maxLine      = 1 << 10 // bytes of a line that are shown
+	maxBody      = 4 << 10 // bytes kept of a body
+	maxShown     = 80      // lines of one header that are displayed
+	maxLine      = 1 << 10 // bytes of a line that are displayed
 	bodyPatience = time.Second
-	// patience is the wait for more of what is wrong already. With it the report does not depend on how the network cuts the bytes.
+	// patience is the wait for more bytes after an error, so that the report does not depend on how the network splits them.
 	patience = 250 * time.Millisecond
 )
 
-// head is an answer's head as far as it came, and what is wrong with it. The rules are handshake's; this keeps the lines.
+// head is the received part of an answer's header, and what is wrong with it. Package handshake has the rules; this type keeps the
+// lines.
 type head struct {
 	in       handshake.Head
-	response *handshake.Response // nil: the head is not whole
+	response *handshake.Response // nil means the header is not complete
 	proto    string
 	status   int
 	reason   string
-	fields   []Field    // in their order
-	lines    []headLine // as they came, interim answers included
-	cur      []byte     // the line that is not whole
-	rest     []byte     // what came behind the head in the same read
+	fields   []Field    // in order
+	lines    []headLine // as received, including interim answers
+	cur      []byte     // the incomplete line
+	rest     []byte     // the bytes read together with the end of the header
 	body     []byte
-	problem  *headProblem // nil: the head is whole
+	problem  *headProblem // nil means the header is complete
 }
 
 // headLine is one line of a head without its end.
 type headLine struct {
 	text  string
-	field bool   // it is a field: name, colon, value
+	field bool   // it has the form of a field: name, colon, value
 	note  string // what is wrong with it
 }
 
-// headProblem is why a head could not be read.
+// headProblem is the reason why a header could not be read.
 type headProblem struct {
 	fault  Fault
 	clause string
 	detail string
-	note   string // of the line that is wrong
-	err    error  // of the connection, when that ended it
+	note   string // about the invalid line
+	err    error  // of the connection, if that ended the header
 }
 
-// readHead reads an answer's head: no more than its bounds allow, and not behind it than one read may bring.
+// readHead reads an answer's header: up to the limits, and no further than the read that contains its end.
 func readHead(c net.Conn, deadline time.Time) *head {
 	h := &head{}
 	c.SetReadDeadline(deadline)
@@ -86,8 +87,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// feed takes bytes from b, all of them until the head ends, and returns how many, and whether there is no more to be read.
-// It takes them one by one, so that the lines do not depend on how the bytes arrive.
+// feed consumes bytes of b until the header ends, and returns their number, and whether reading is complete. It processes them one
+// by one, so that the lines do not depend on how the bytes arrive.
 func (h *head) feed(b []byte) (used int, done bool) {
 	for used < len(b) && !done {
 		used++
@@ -96,14 +97,14 @@ func (h *head) feed(b []byte) (used int, done bool) {
 	return used, done
 }
 
-// foreign reports whether what has arrived is not the beginning of an answer in HTTP/1.
+// foreign reports whether the received bytes are not the beginning of an HTTP/1 answer.
 func (h *head) foreign() bool { return len(h.lines) == 0 && !mayBeHTTP(h.cur) }
 
-// take takes a byte, and reports whether it ended the head that counts, or what is shown of one that is wrong.
+// take consumes a byte, and reports whether it ended the final header, or the displayed part of an invalid one.
 func (h *head) take(c []byte) bool {
 	h.cur = append(h.cur, c...)
 	switch {
-	case h.problem != nil: // the line that is wrong is read to its end, to be shown
+	case h.problem != nil: // the invalid line is read to its end, to be displayed
 		return h.shown()
 	case h.foreign():
 		if len(h.cur) < bannerSize(h.cur) {
@@ -126,7 +127,7 @@ func (h *head) take(c []byte) bool {
 	case h.status == 0:
 		h.lines = append(h.lines, headLine{text: line})
 		h.proto, h.reason = line[:len("HTTP/1.1")], strings.TrimSpace(line[len("HTTP/1.1 101"):])
-		h.status, _ = strconv.Atoi(line[len("HTTP/1.1 "):len("HTTP/1.1 101")]) // three digits, or it would have been refused
+		h.status, _ = strconv.Atoi(line[len("HTTP/1.1 "):len("HTTP/1.1 101")]) // three digits, otherwise the line would have been refused
 	case line != "":
 		h.lines = append(h.lines, h.field(line))
 	case r != nil:
@@ -139,7 +140,7 @@ func (h *head) take(c []byte) bool {
 	return r != nil
 }
 
-// shown reports whether all is there that is shown of the line that is wrong, and keeps it then.
+// shown reports whether the displayed part of the invalid line is complete, and keeps it then.
 func (h *head) shown() bool {
 	if h.problem.fault != FaultHeadTooLarge && !bytes.HasSuffix(h.cur, []byte("\n")) && len(h.cur) < 2*maxLine {
 		return false
@@ -148,13 +149,13 @@ func (h *head) shown() bool {
 	return true
 }
 
-// keepWrong keeps the line that is wrong, as far as it has arrived.
+// keepWrong keeps the received part of the invalid line.
 func (h *head) keepWrong() {
 	h.lines = append(h.lines, headLine{text: strings.TrimSuffix(string(h.cur), "\n"), note: h.problem.note})
 	h.cur = nil
 }
 
-// field keeps a line of the head that is in order: a field, or more of the one before it.
+// field keeps a valid line of the header: a field, or the continuation of the previous one.
 func (h *head) field(line string) headLine {
 	if n := len(h.fields); n > 0 && (line[0] == ' ' || line[0] == '\t') {
 		last := &h.fields[n-1]
@@ -168,7 +169,7 @@ func (h *head) field(line string) headLine {
 
 const bareLF = "the line ends in a bare LF instead of CR LF"
 
-// broken notes which rule the line under way breaks.
+// broken records which rule the current line violates.
 func (h *head) broken(v *handshake.Violation) {
 	p := &headProblem{fault: FaultHeadBroken, clause: v.Section, detail: v.Detail}
 	h.problem = p
@@ -188,7 +189,7 @@ func (h *head) broken(v *handshake.Violation) {
 	p.detail = fmt.Sprintf("line %d of the response: %s", len(h.lines)+1, p.detail)
 }
 
-// ended notes that the connection ended, or was silent, before the head was whole.
+// ended records that the connection ended, or was silent, before the header was complete.
 func (h *head) ended(err error) {
 	if h.problem != nil {
 		h.keepWrong()
@@ -224,20 +225,20 @@ func (h *head) ended(err error) {
 
 const httpPrefix = "HTTP/"
 
-// mayBeHTTP reports whether b is, or may become, the beginning of an answer in HTTP/1.
+// mayBeHTTP reports whether b is, or may become, the beginning of an HTTP/1 answer.
 func mayBeHTTP(b []byte) bool {
 	n := min(len(b), len(httpPrefix))
 	return string(b[:n]) == httpPrefix[:n]
 }
 
-// tells reports whether b, which does not begin as HTTP does, is enough to see what it is: a line, the header of an HTTP/2
-// frame, in which a line end would say nothing, or of a TLS record.
+// tells reports whether b, which does not begin like HTTP, is enough to recognize it: a line, the header of an HTTP/2 frame, in
+// which a line end has no meaning, or that of a TLS record.
 func tells(b []byte) bool {
 	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || len(b) > 0 && b[0] != 0 && bytes.IndexByte(b, '\n') >= 0
 }
 
-// bannerSize returns how much is read of an answer that does not begin as HTTP/1 does: of a binary one a header, and of any other
-// twice what is shown, so that no secret is cut where the shown part ends.
+// bannerSize returns the number of bytes to read of an answer that does not begin like HTTP/1: the header of a binary protocol, and
+// otherwise twice what is displayed, so that no secret is cut off at the end of the displayed part.
 func bannerSize(b []byte) int {
 	switch b[0] {
 	case 0:
@@ -248,13 +249,13 @@ func bannerSize(b []byte) int {
 	return 2 * maxLine
 }
 
-// notHTTP notes that the answer is not HTTP/1.
+// notHTTP records that the answer is not HTTP/1.
 func (h *head) notHTTP() {
 	h.problem = notHTTP(h.cur)
 	h.lines = append(h.lines, headLine{text: string(h.cur), note: h.problem.detail})
 }
 
-// notHTTP says what an answer is that does not begin as HTTP/1 does.
+// notHTTP describes an answer that does not begin like HTTP/1.
 func notHTTP(b []byte) *headProblem {
 	p := &headProblem{fault: FaultNotHTTP, clause: "RFC 9112 §4", detail: "the response is not HTTP"}
 	s := string(b[:min(len(b), seenBytes)])
@@ -293,19 +294,19 @@ func (h *head) values(name string) []string {
 // value returns the first value of a field.
 func (h *head) value(name string) string { return (&Response{Header: h.fields}).Value(name) }
 
-// statusText returns the status and its registered name; the server's own words are not repeated.
+// statusText returns the status and its registered name; the server's own reason phrase is not repeated.
 func (h *head) statusText() string {
 	return strings.TrimSpace(strconv.Itoa(h.status) + " " + http.StatusText(h.status))
 }
 
-// readBody reads the start of the body, for no longer than it is worth waiting for.
+// readBody reads the beginning of the body, for a limited time.
 func (h *head) readBody(c net.Conn, deadline time.Time) {
 	if h.status == http.StatusNoContent || h.status == http.StatusNotModified || h.status < 200 {
 		return
 	}
 	c.SetReadDeadline(deadline)
 	var body io.Reader = io.MultiReader(bytes.NewReader(h.rest), c)
-	limit := int64(2 * maxBody) // twice, so that no secret is cut where the shown part ends
+	limit := int64(2 * maxBody) // twice as much, so that no secret is cut off at the end of the displayed part
 	if len(h.values("Transfer-Encoding")) > 0 {
 		body = httputil.NewChunkedReader(body)
 	} else if n, err := strconv.ParseUint(h.value("Content-Length"), 10, 63); err == nil {
@@ -315,7 +316,7 @@ func (h *head) readBody(c net.Conn, deadline time.Time) {
 	h.decodeBody()
 }
 
-// showHead returns the lines of a head as they may be shown.
+// showHead returns the lines of a header for display.
 func (t *run) showHead(h *head) []Line {
 	lines := make([]Line, 0, min(len(h.lines), maxShown+1))
 	for i, l := range h.lines {
@@ -334,7 +335,7 @@ func (t *run) showHead(h *head) []Line {
 	return lines
 }
 
-// response returns a head as the report has it.
+// response returns a header for the report.
 func (t *run) response(h *head) *Response {
 	r := &Response{Proto: visible.Text(h.proto), Status: h.status, Reason: visible.Text(t.hide.text(h.reason))}
 	for _, f := range h.fields {

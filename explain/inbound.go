@@ -12,39 +12,39 @@ import (
 )
 
 const (
-	keepPayload = 1 << 20 // bytes of a payload, and of a message, that are kept
+	keepPayload = 1 << 20 // bytes kept of a payload, and of a message
 	readChunk   = 16 << 10
 )
 
-// broken is a rule that the server's frames break, as the report has it.
+// broken is a rule that the server's frames violate, for the report.
 type broken struct {
 	fault  Fault
 	clause string
 	detail string
-	code   int // of the close frame that says so
+	code   int // of the close frame that reports it
 }
 
 func (b *broken) Error() string { return b.detail + " (" + b.clause + ")" }
 
-// inbound reads the server's frames. The rules are the Machine's; this keeps each frame, to show it. A wait that a deadline
-// ends loses nothing: the next call goes on in the same place.
+// inbound reads the server's frames. The Machine has the rules; this type keeps each frame, to display it. A wait that a deadline
+// ends loses nothing: the next call continues at the same place.
 type inbound struct {
 	conn     net.Conn
 	m        *protocol.Machine
-	buf      []byte    // what has come and was not looked at
-	inflater *inflater // nil: no compression was agreed on
-	deadline time.Time // of the call of next under way
-	failed   error     // of a read behind which there was something to look at first
-	heard    time.Time // when the last bytes came
-	frames   int       // that came whole
-	data     int       // of these, that end a message
-	last     *incoming // of these, the last one
+	buf      []byte    // received, but not processed yet
+	inflater *inflater // nil means no compression was negotiated
+	deadline time.Time // of the current call of next
+	failed   error     // of a read whose bytes have to be processed first
+	heard    time.Time // when the last bytes were received
+	frames   int       // number of complete frames
+	data     int       // number of these that end a message
+	last     *incoming // the last one of these
 
-	frame      *incoming // under way; nil: between two frames
-	left       int64     // bytes of its payload that have not come
-	compressed bool      // the message under way is
-	message    []byte    // what has come of it, as far as it is kept
-	size       int64     // what has come of it
+	frame      *incoming // the current frame; nil between two frames
+	left       int64     // bytes of its payload that have not been received
+	compressed bool      // the current message is compressed
+	message    []byte    // the part of it that is kept
+	size       int64     // its size so far
 }
 
 func newInbound(conn net.Conn, buf []byte, inf *inflater) *inbound {
@@ -52,21 +52,21 @@ func newInbound(conn net.Conn, buf []byte, inf *inflater) *inbound {
 	return &inbound{conn: conn, m: m, buf: buf, inflater: inf}
 }
 
-// incoming is a frame that came.
+// incoming is a received frame.
 type incoming struct {
 	frame.Header
 	payload []byte // unmasked; at most keepPayload bytes
 	text    bool   // of a data frame: the message is text
 	code    int    // of a close frame: its code, 1005 when there is none
-	// done says that the frame ends a message. message is its start then, inflated, and size all of its bytes.
+	// done means that the frame ends a message. message is then its beginning, inflated, and size its total length.
 	done       bool
 	compressed bool
 	message    []byte
 	size       int64
 }
 
-// next returns the next frame. The error is a *broken, or the connection's. A frame that breaks a rule comes with it, as
-// far as it is known.
+// next returns the next frame. The error is a *broken, or that of the connection. If a frame violates a rule, it is returned too,
+// as far as it is known.
 func (in *inbound) next(deadline time.Time) (*incoming, error) {
 	in.deadline = deadline
 	in.conn.SetReadDeadline(deadline)
@@ -92,12 +92,12 @@ func (in *inbound) fill() error {
 	in.buf = append(in.buf, chunk[:n]...)
 	if n > 0 {
 		in.heard = time.Now()
-		return nil // an error comes again
+		return nil // the error will occur again
 	}
 	return err
 }
 
-// settle waits a moment for n bytes to look at, so that the verdict on what is wrong does not depend on how the bytes arrive.
+// settle waits a moment for n bytes, so that the verdict on an error does not depend on how the bytes arrive.
 func (in *inbound) settle(n int) {
 	if len(in.buf) >= n || in.failed != nil {
 		return
@@ -114,7 +114,7 @@ func (in *inbound) settle(n int) {
 	in.conn.SetReadDeadline(in.deadline)
 }
 
-// take goes on with what has come. It returns neither a frame nor an error when that is not enough.
+// take processes the received bytes. It returns neither a frame nor an error if that is not enough.
 func (in *inbound) take() (*incoming, error) {
 	if in.frame == nil {
 		if in.frames == 0 && in.isGarbage() {
@@ -127,7 +127,7 @@ func (in *inbound) take() (*incoming, error) {
 		}
 		f := &incoming{Header: h}
 		in.frame, in.left = f, h.Length
-		if n == 0 { // a length that is encoded wrongly: the Machine says so
+		if n == 0 { // an invalid encoding of the length: the Machine reports it
 			if n = 10; in.buf[1]&0x7f == 126 {
 				n = 4
 			}
@@ -160,7 +160,7 @@ func (in *inbound) take() (*incoming, error) {
 				err = in.recount(f, nil, err)
 			}
 			in.keepWrong(f)
-			if f.Opcode == frame.Close && len(f.payload) > 1 { // shown, whatever is wrong with it
+			if f.Opcode == frame.Close && len(f.payload) > 1 { // displayed, whatever is wrong with it
 				f.code = int(binary.BigEndian.Uint16(f.payload))
 			}
 			return f, err
@@ -176,7 +176,7 @@ func (in *inbound) take() (*incoming, error) {
 	return f, in.whole(f)
 }
 
-// step gives the Machine the next n bytes, which are of one frame.
+// step passes the next n bytes, which are part of one frame, to the Machine.
 func (in *inbound) step(n int) error {
 	b := in.buf[:n]
 	in.buf = in.buf[n:]
@@ -192,7 +192,7 @@ func (in *inbound) step(n int) error {
 	}
 }
 
-// event keeps what the Machine has found in the frame under way.
+// event keeps the Machine's result for the current frame.
 func (in *inbound) event(ev protocol.Event) {
 	f := in.frame
 	switch ev.Kind {
@@ -210,7 +210,7 @@ func (in *inbound) event(ev protocol.Event) {
 	}
 }
 
-// whole completes a frame of which all has come.
+// whole completes a frame that was received completely.
 func (in *inbound) whole(f *incoming) error {
 	if f.Opcode.Control() {
 		f.message, f.size = f.payload, f.Length
@@ -227,7 +227,7 @@ func (in *inbound) whole(f *incoming) error {
 	return in.inflate(f)
 }
 
-// inflate turns the message that f ends into what it says.
+// inflate inflates the message that f ends.
 func (in *inbound) inflate(f *incoming) error {
 	if f.size > int64(len(f.message)) { // its end was not kept
 		in.inflater.lost = true
@@ -242,7 +242,7 @@ func (in *inbound) inflate(f *incoming) error {
 		return nil
 	case err != nil:
 		return in.violation(in.m.CannotInflate("RFC 7692 §7.2.2", "its payload is not valid compressed data"))
-	case size > int64(len(plain)): // not all of it was kept: it cannot be judged
+	case size > int64(len(plain)): // not all of it was kept, so it cannot be checked
 		return nil
 	}
 	if err := in.m.Inflated(plain, true); err != nil {
@@ -251,7 +251,7 @@ func (in *inbound) inflate(f *incoming) error {
 	return nil
 }
 
-// violation turns what the Machine says of a broken rule into what the report says.
+// violation converts the Machine's error for a violated rule for the report.
 func (in *inbound) violation(err error) error {
 	v, ok := errors.AsType[*protocol.Violation](err)
 	if !ok {
@@ -264,7 +264,7 @@ func (in *inbound) violation(err error) error {
 	return &broken{fault, v.Section, v.Detail, int(v.Code)}
 }
 
-// isGarbage reports whether what follows the handshake are no frames at all.
+// isGarbage reports whether the bytes after the handshake are not frames at all.
 func (in *inbound) isGarbage() bool {
 	if len(in.buf) == 0 {
 		return false
@@ -288,10 +288,10 @@ func (in *inbound) isGarbage() bool {
 	return !isWhole(h, n, in.buf[:min(whole, len(in.buf))])
 }
 
-// shownOfWrong is how many bytes are read of what breaks a rule: more than is shown, so that no secret is cut where that ends.
+// shownOfWrong is the number of bytes read of a violation: more than is displayed, so that no secret is cut off at the end.
 const shownOfWrong = 4 << 10
 
-// keepWrong keeps the start of the payload of a frame that breaks a rule.
+// keepWrong keeps the beginning of the payload of a frame that violates a rule.
 func (in *inbound) keepWrong(f *incoming) {
 	want := int(min(f.Length, shownOfWrong))
 	if room := want - len(f.payload); room > 0 {
@@ -305,13 +305,13 @@ func (in *inbound) keepWrong(f *incoming) {
 	f.payload = f.payload[:min(want, len(f.payload))]
 }
 
-// recount returns the reason why err was met, if f is a text whose length was counted wrongly: what follows it begins with header,
-// which has been read, and is its rest.
+// recount returns the reason for err if f is a text whose length was counted wrongly: then the following bytes, beginning with
+// header, are its rest.
 func (in *inbound) recount(f *incoming, header []byte, err error) error {
 	if f.Opcode != frame.Text || !f.Fin || f.compressed || !slices.ContainsFunc(f.payload, func(c byte) bool { return c >= 0x80 }) {
 		return err
 	}
-	const enough = maxMiscounted + 14 // and a header behind it
+	const enough = maxMiscounted + 14 // and a header after it
 	in.settle(enough)
 	rest := slices.Concat(header, in.buf)
 	if better := miscounted(f.payload, rest[:min(len(rest), enough)]); better != nil {
@@ -320,10 +320,10 @@ func (in *inbound) recount(f *incoming, header []byte, err error) error {
 	return err
 }
 
-// textSample is how many bytes have to read like text.
+// textSample is the number of bytes that have to look like text.
 const textSample = 8
 
-// looksLikeText reports whether the bytes behind the handshake read like text. A frame's header and the start of its payload
+// looksLikeText reports whether the bytes after the handshake look like text. A frame's header and the beginning of its payload
 // hardly ever do.
 func looksLikeText(b []byte) bool {
 	if len(b) < textSample/2 {
@@ -332,7 +332,7 @@ func looksLikeText(b []byte) bool {
 	return !slices.ContainsFunc(b[:min(len(b), textSample)], func(c byte) bool { return !isText(c) })
 }
 
-// isText reports whether c is of a text in ASCII.
+// isText reports whether c is a character of ASCII text.
 func isText(c byte) bool {
 	return ' ' <= c && c < 0x7f || c == '\r' || c == '\n' || c == '\t'
 }

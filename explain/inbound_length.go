@@ -8,12 +8,12 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// maxMiscounted bounds the bytes behind a text that are looked at for the rest of it.
+// maxMiscounted limits the number of bytes after a text that may be the rest of it.
 const maxMiscounted = 512
 
-// miscounted explains a broken rule by the frame before it: a text whose length was counted in characters, or in the units of
-// UTF-16, has more bytes than it announces, and the rest of them is read as a frame. text is the payload of the announced length,
-// rest what came behind it. It returns nil if that is not what the bytes show.
+// miscounted explains a violation by the previous frame: a text whose length was counted in characters, or in UTF-16 code units,
+// has more bytes than it announces, and the rest of them is read as a frame. text is the payload of the announced length, rest the
+// bytes after it. It returns nil if the bytes do not fit this explanation.
 func miscounted(text, rest []byte) error {
 	n := len(text)
 	for k := 1; k <= min(len(rest), maxMiscounted); k++ {
@@ -34,7 +34,7 @@ func miscounted(text, rest []byte) error {
 	return nil
 }
 
-// plausible reports whether b is empty, or begins as a frame of a server does.
+// plausible reports whether b is empty, or begins like a frame of a server.
 func plausible(b []byte) bool {
 	if len(b) < 2 {
 		return len(b) == 0
@@ -43,13 +43,13 @@ func plausible(b []byte) bool {
 	return err == nil && (n == 0 || h.RSV&(frame.RSV2|frame.RSV3) == 0 && !h.Opcode.Reserved() && !h.Masked)
 }
 
-// isWhole reports whether b is a frame of n bytes of header, and all that it announces, and nothing behind it that is no frame.
+// isWhole reports whether b contains a complete frame, with a header of n bytes, and anything after it may be a frame.
 func isWhole(h frame.Header, n int, b []byte) bool {
 	left := int64(len(b) - n)
 	return n > 0 && !h.Masked && left >= h.Length && plausible(b[int64(n)+h.Length:])
 }
 
-// cutShort describes a frame of which only a part has come, "" when there is none.
+// cutShort describes an incompletely received frame, "" if there is none.
 func (in *inbound) cutShort() string {
 	switch {
 	case in.frame != nil:

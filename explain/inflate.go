@@ -12,26 +12,26 @@ const (
 	maxInflated = 16 << 20 // bytes of one message that are inflated
 )
 
-// errLost says that an earlier message was not inflated, so that this one cannot be.
+// errLost reports that an earlier message was not inflated, so that this one cannot be either.
 var errLost = errors.New("an earlier message was too large to inflate")
 
-// inflater inflates the server's messages (RFC 7692 §7.2.2). It keeps the start of each, and the window that the next may
-// refer to.
+// inflater inflates the server's messages (RFC 7692 §7.2.2). It keeps the beginning of each, and the window that the next may refer
+// to.
 type inflater struct {
-	fresh  bool // every message begins afresh
+	fresh  bool // no context takeover
 	window []byte
 	r      io.ReadCloser
-	lost   bool // the window is not the server's any more
+	lost   bool // the window differs from the server's
 }
 
-// message inflates one message. It returns its first keepPayload bytes and the size of all of it.
+// message inflates one message. It returns its first keepPayload bytes and its total size.
 func (f *inflater) message(b []byte) (plain []byte, size int64, err error) {
 	if f.lost && !f.fresh {
 		return nil, 0, errLost
 	}
 	f.lost = false
-	// RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload"; a last, empty block behind
-	// them makes it a whole stream.
+	// RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload"; a final, empty block after them
+	// completes the stream.
 	in := io.MultiReader(bytes.NewReader(b), bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}))
 	if f.r == nil {
 		f.r = flate.NewReaderDict(in, f.window)

@@ -17,10 +17,10 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-const maxIssuer = 64 << 10 // bytes of a certificate
+const maxIssuer = 64 << 10 // maximum size of a certificate in bytes
 
-// fetchIssuer gets the certificate of the issuer from where the last certificate of the chain says that it lies, as some
-// browsers do, and reports whether the chain is whole with it.
+// fetchIssuer fetches the certificate of the issuer from the URL in the last certificate of the chain, as some browsers do, and
+// reports whether it completes the chain.
 func (t *dialer) fetchIssuer() string {
 	sent := t.secure.state.PeerCertificates
 	last := sent[len(sent)-1]
@@ -46,17 +46,17 @@ func (t *dialer) fetchIssuer() string {
 	return "the server does not send the certificate of " + oneLine(chain.NameOf(issuer.Subject)) + "; with it the chain is complete"
 }
 
-// The reasons for which the URL of an issuer is not asked.
+// The reasons not to fetch from the URL of an issuer.
 var (
 	errInnerAddress = errors.New("its address is in a private network, unlike the server's")
 	errBehindProxy  = errors.New("not fetched: the connection uses a proxy")
 )
 
-// fetchCertificate gets a certificate from a URL that the server named. It is the server that chooses whom we ask, so it
-// is bounded: one GET without credentials, no redirect, 64 KiB, two seconds, and no address that the server could have had
-// asked on its behalf only (mayAsk).
+// fetchCertificate fetches a certificate from a URL that the server has named. The server chooses where we connect to, so this is
+// limited: one GET without credentials, no redirect, 64 KiB, two seconds, and no address that only we can reach on the server's
+// behalf (mayAsk).
 func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
-	if t.plan.proxy != nil { // the way past it may be closed, and its network is not ours to look into
+	if t.plan.proxy != nil { // connections around the proxy may be blocked, and the proxy's network is not ours to explore
 		return nil, errBehindProxy
 	}
 	ctx, cancel := t.bounded(probePatience)
@@ -90,7 +90,7 @@ func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(b)
 }
 
-// dialIssuer connects to the first address of an issuer that may be asked.
+// dialIssuer connects to the first allowed address of an issuer.
 func (t *dialer) dialIssuer(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -114,21 +114,21 @@ func (t *dialer) dialIssuer(ctx context.Context, network, address string) (net.C
 	return nil, errInnerAddress
 }
 
-// The kinds of addresses, by from where they can be reached.
+// The kinds of addresses, by where they can be reached from.
 const (
 	reachAll      = iota // from everywhere
-	reachInner           // from an inner network
-	reachLink            // from the same link; the metadata services of clouds are there
+	reachInner           // from a private network
+	reachLink            // from the same link; it includes the metadata services of clouds
 	reachLoopback        // from this machine
-	reachNone            // no address of a host
+	reachNone            // not an address of a host
 )
 
-// notPublic are inner networks that package netip does not know as such.
+// notPublic are private networks that package netip does not recognize.
 var notPublic = map[netip.Prefix]int{
 	netip.MustParsePrefix("100.64.0.0/10"): reachInner, // RFC 6598 §7
 	netip.MustParsePrefix("192.0.0.0/24"):  reachInner, // RFC 6890 §2.2.2
 	netip.MustParsePrefix("198.18.0.0/15"): reachInner, // RFC 2544 C.2.2
-	netip.MustParsePrefix("64:ff9b::/32"):  reachInner, // RFC 6052 §2.1, RFC 8215: they stand for any IPv4 address
+	netip.MustParsePrefix("64:ff9b::/32"):  reachInner, // RFC 6052 §2.1, RFC 8215: they represent any IPv4 address
 	netip.MustParsePrefix("0.0.0.0/8"):     reachNone,  // RFC 6890 §2.2.2
 	netip.MustParsePrefix("240.0.0.0/4"):   reachNone,  // RFC 1112 §4
 }
@@ -153,8 +153,8 @@ func reach(a netip.Addr) int {
 	return reachAll
 }
 
-// mayAsk reports whether a server may send us to an address: a public one, or one of its own kind. A server of the
-// Internet must not have us ask what only we can reach.
+// mayAsk reports whether a server may send us to an address: a public one, or one of its own kind. A server on the Internet must
+// not send us to addresses that only we can reach.
 func mayAsk(server, asked netip.Addr) bool {
 	kind := reach(asked)
 	return kind == reachAll || kind != reachNone && kind == reach(server)

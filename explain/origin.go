@@ -12,13 +12,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// foreignOrigin is a site that no server allows on purpose: the name is reserved (RFC 2606 §2).
+// foreignOrigin is a site that no server allows deliberately: the name is reserved (RFC 2606 §2).
 const foreignOrigin = "https://attacker.example"
 
-// clauseOrigin is where RFC 6455 says what the origin is for.
+// clauseOrigin describes the purpose of the origin.
 const clauseOrigin = "RFC 6455 §10.2"
 
-// try opens the same WebSocket once more with another origin, "" for none, and closes it at once.
+// try opens the same WebSocket again with another origin, "" for none, and closes it immediately.
 func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	s := t.begin(StageOrigin, title)
 	o := OriginTry{Origin: origin, Foreign: foreign}
@@ -59,7 +59,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	return o
 }
 
-// keyFits reports whether an answer shows that the server meant WebSocket. What else it agrees to does not matter here.
+// keyFits reports whether an answer shows that the server speaks WebSocket. Other negotiated parameters do not matter here.
 func keyFits(h *head, sent *handshake.Request) bool {
 	for _, d := range handshake.VerifyAll(h.response, sent) {
 		if d.Rule == handshake.RuleAccept {
@@ -69,7 +69,7 @@ func keyFits(h *head, sent *handshake.Request) bool {
 	return false
 }
 
-// originOfHeader takes the Origin out of the caller's header: it is one of the options, and differs from try to try.
+// originOfHeader moves the Origin from the caller's header to the options, because it differs between attempts.
 func (t *requester) originOfHeader() {
 	t.o.Header = maps.Clone(t.o.Header)
 	maps.DeleteFunc(t.o.Header, func(name string, values []string) bool {
@@ -83,7 +83,7 @@ func (t *requester) originOfHeader() {
 	})
 }
 
-// probeForeignOrigin looks whether a page of any other site may open this WebSocket with its visitor's cookies.
+// probeForeignOrigin checks whether a page of any other site may open this WebSocket with the cookies of its visitor.
 func (t *tracer) probeForeignOrigin() {
 	broken := slices.ContainsFunc(t.r.Findings, func(f Finding) bool { return !f.Warning })
 	if t.o.NoOriginProbes || t.o.NoProbes || broken || !time.Now().Before(t.deadline) {
@@ -94,7 +94,7 @@ func (t *tracer) probeForeignOrigin() {
 	if !o.Opened {
 		return
 	}
-	// What a browser sends by itself, whatever page asks, is what an attacker's page can use. Other credentials it has not.
+	// An attacker's page can use what a browser sends automatically for any page. It does not have other credentials.
 	given := t.r.Target.Credentials
 	ambient := slices.DeleteFunc(slices.Clone(given), func(c string) bool {
 		return c != "cookie" && c != "basic" && c != "client certificate"
@@ -109,8 +109,8 @@ func (t *tracer) probeForeignOrigin() {
 	}
 }
 
-// probeRefusedOrigin finds out whether an answer was because of the origin: servers say so with 403, 401 (Node's ws), 404 (Rails)
-// and 400.
+// probeRefusedOrigin finds out whether the origin was the reason for an answer: servers use 403, 401 (Node's ws), 404 (Rails) and
+// 400.
 func (t *tracer) probeRefusedOrigin() {
 	if t.o.NoOriginProbes {
 		return

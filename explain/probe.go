@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/internal/socks"
 )
 
-// probePatience bounds the wait for what only adds to an explanation.
+// probePatience limits the wait for details of an explanation.
 const probePatience = 2 * time.Second
 
-// reopen connects once more to where the first connection went, through the same proxy, without TLS.
+// reopen connects again to where the first connection went, through the same proxy, without TLS.
 func (t *dialer) reopen() (*link, error) {
 	l, err := t.dial(t.plan.addr, probePatience)
 	if err != nil || t.plan.proxy == nil {
@@ -33,14 +33,14 @@ func (t *dialer) reopen() (*link, error) {
 	return l, nil
 }
 
-// probeTLS finds out more about a TLS handshake that failed, with further connections that carry no request.
+// probeTLS finds out more about a failed TLS handshake, with additional connections that carry no request.
 func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string) {
 	if t.o.NoProbes {
 		return f, clause, detail
 	}
 	switch f {
 	case FaultTLSTimeout, FaultTLS, FaultReset:
-		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert is TLS already
+		if t.secure.info.Alert == "" && t.speaksPlainHTTP() { // an alert is a sign of TLS
 			return FaultTLSToPlain, "RFC 8446 §5.1", detail + "; it responds to plain HTTP"
 		}
 	case FaultALPN:
@@ -68,7 +68,7 @@ func (t *dialer) probeTLS(f Fault, clause, detail string) (Fault, string, string
 	return f, clause, detail
 }
 
-// probeStep runs a probe as a step; f says what it found.
+// probeStep runs a probe as a step; f returns its result.
 func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	s := t.begin(StageProbe, title)
 	l, err := t.reopen()
@@ -87,7 +87,7 @@ func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	return found
 }
 
-// speaksHTTP2 asks for h2 by ALPN.
+// speaksHTTP2 offers h2 by ALPN.
 func (t *dialer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()
@@ -99,7 +99,7 @@ func (t *dialer) speaksHTTP2() bool {
 	}) != ""
 }
 
-// speaksPlainHTTP2 begins as a client of HTTP/2 that knows what it talks to (RFC 9113 §3.4).
+// speaksPlainHTTP2 connects like an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
 func (t *dialer) speaksPlainHTTP2() bool {
 	return t.probeStep("does it expect HTTP/2?", func(l *link) string {
 		l.bound(t.until(probePatience))
@@ -115,7 +115,7 @@ func (t *dialer) speaksPlainHTTP2() bool {
 	}) != ""
 }
 
-// oldVersion finds out which version of TLS a server speaks that speaks none of today's.
+// oldVersion finds out which version a server supports that supports no current version of TLS.
 func (t *dialer) oldVersion() string {
 	version := ""
 	t.probeStep("which version of TLS does it speak?", func(l *link) string {
@@ -134,7 +134,7 @@ func (t *dialer) oldVersion() string {
 	return version
 }
 
-// probeConfig is for handshakes behind which nothing is sent, and so trusts whatever comes.
+// probeConfig is for handshakes after which nothing is sent, and so trusts every certificate.
 func (t *dialer) probeConfig() *tls.Config {
 	name, _, _ := strings.Cut(t.target.Name, "%")
 	if t.o.TLS != nil && t.o.TLS.ServerName != "" {
@@ -143,7 +143,7 @@ func (t *dialer) probeConfig() *tls.Config {
 	return &tls.Config{ServerName: name, InsecureSkipVerify: true}
 }
 
-// speaksPlainHTTP asks for / without TLS and without anything that could be a secret.
+// speaksPlainHTTP requests / without TLS and without anything that could be a secret.
 func (t *dialer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
 		l.bound(t.until(probePatience))

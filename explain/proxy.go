@@ -15,9 +15,9 @@ import (
 // clauseConnect defines the tunnel through a proxy.
 const clauseConnect = "RFC 9110 §9.3.6"
 
-// findProxy says which proxy the request goes through, nil for none.
+// findProxy returns the proxy for the request, nil if there is none.
 func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
-	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // no proxy setting knows ws
+	u := &url.URL{Scheme: "http", Host: t.target.Host(), Path: "/"} // proxy settings do not know ws
 	if t.target.Secure {
 		u.Scheme = "https"
 	}
@@ -30,7 +30,7 @@ func (t *dialer) findProxy() (proxy *url.URL, ok bool) {
 	}
 	proxy, err := t.o.Proxy(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{}})
 	switch {
-	case err != nil: // its text may quote the setting, and that may hold a password
+	case err != nil: // its text may quote the setting, which may contain a password
 		return refuse("the proxy setting is not a URL")
 	case proxy == nil:
 		return nil, true
@@ -58,7 +58,7 @@ func proxyPort(proxy *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[proxy.Scheme]
 }
 
-// connectFields returns the CONNECT for the target.
+// connectFields returns the CONNECT request for the target.
 func (t *dialer) connectFields() (line string, fields []field) {
 	addr := net.JoinHostPort(t.target.Name, t.target.Port)
 	fields = []field{
@@ -72,7 +72,7 @@ func (t *dialer) connectFields() (line string, fields []field) {
 	return "CONNECT " + addr + " HTTP/1.1", fields
 }
 
-// tunnel asks the proxy for a tunnel to the target, and returns what it answered.
+// tunnel requests a tunnel to the target from the proxy, and returns its answer.
 func (t *dialer) tunnel(l *link) (*head, error) {
 	l.bound(t.step())
 	if t.plan.proxy.Scheme == "https" {
@@ -100,7 +100,7 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 	return h, nil
 }
 
-// proxyTLS is the TLS configuration for the proxy itself: its name, and the same trust.
+// proxyTLS is the TLS configuration for the proxy itself: with its name, and the same trust.
 func (t *dialer) proxyTLS() *tls.Config {
 	cfg := &tls.Config{ServerName: t.plan.proxy.Hostname(), NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
 	if t.o.TLS != nil {
@@ -109,21 +109,21 @@ func (t *dialer) proxyTLS() *tls.Config {
 	return cfg
 }
 
-// clauseSocks defines how a SOCKS5 proxy is asked for a connection.
+// clauseSocks defines the request for a connection to a SOCKS5 proxy.
 const clauseSocks = "RFC 1928 §4"
 
-// socks asks a SOCKS5 proxy for a connection to the target.
+// socks requests a connection to the target from a SOCKS5 proxy.
 func (t *dialer) socks(l *link) error {
 	client, err := socks.New(t.plan.proxy)
 	if err != nil {
 		return err
 	}
 	l.bound(t.step())
-	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.target.Name, t.target.Port)) // l has the bounds
+	_, err = client.DialWithConn(context.Background(), l, "tcp", net.JoinHostPort(t.target.Name, t.target.Port)) // l has the time limits
 	return err
 }
 
-// socksStep is socks as a step.
+// socksStep runs socks as a step.
 func (t *dialer) socksStep(l *link) bool {
 	s := t.begin(StageProxy, "ask the SOCKS5 proxy for a connection to "+net.JoinHostPort(t.target.Name, t.target.Port))
 	err := t.socks(l)
@@ -143,7 +143,7 @@ func (t *dialer) socksStep(l *link) bool {
 	return false
 }
 
-// tunnelStep is tunnel, or socks, as a step.
+// tunnelStep runs tunnel, or socks, as a step.
 func (t *dialer) tunnelStep(l *link) bool {
 	if socks.Is(t.plan.proxy) {
 		return t.socksStep(l)
@@ -180,14 +180,14 @@ func (t *dialer) tunnelStep(l *link) bool {
 		}
 		return refuse(FaultProxyRefused, "the proxy responded "+h.statusText())
 	}
-	if len(h.rest) > 0 { // in a tunnel to a WebSocket server the client speaks first: these bytes are not the server's
+	if len(h.rest) > 0 { // in a tunnel to a WebSocket server the client sends first: these bytes are not from the server
 		return refuse(FaultProxyUnreachable, "the proxy sent data after its response, before the server could have sent any")
 	}
 	t.end(s, "the tunnel is open")
 	return true
 }
 
-// challenges names the schemes of a challenge, and their realms: " (Basic, realm "staff")".
+// challenges names the schemes in challenges, and their realms: " (Basic, realm "staff")".
 func challenges(values []string) string {
 	if len(values) == 0 {
 		return ""

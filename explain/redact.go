@@ -18,12 +18,12 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// shortest is the length of the shortest secret that is looked for everywhere. A shorter one is hidden where it is known to
-// stand, but would also be found in words that have nothing to do with it.
+// shortest is the minimum length of a secret that is searched for everywhere. A shorter one is redacted in its known places, but
+// would also be found in unrelated words.
 const shortest = 4
 
-// redactor knows the secrets of one run. What is hidden by its place is hidden where lines are made; this finds them
-// wherever else they turn up, such as in the body of a server that repeats what it was sent.
+// redactor knows the secrets of one run. Secrets in known places are redacted when lines are formatted; the redactor finds them
+// everywhere else, such as in the body of a server that repeats what it received.
 type redactor struct {
 	secrets []secret // longest first
 }
@@ -31,14 +31,15 @@ type redactor struct {
 // secret is one form of a secret.
 type secret struct {
 	text string
-	any  *regexp.Regexp // matches it however its characters are escaped; nil: there is but one way
-	from int            // length of the shortest beginning that is looked for; 0: only all of it
+	any  *regexp.Regexp // matches it with any escaping of its characters; nil means it has only one form
+	from int            // minimum length of a beginning that is redacted; 0 means only the whole secret is
 }
 
-// beginning is the length of the shortest beginning of a secret that is hidden where no more of it stands: servers cut what they log.
+// beginning is the minimum length of the beginning of a secret that is redacted if the rest is missing: servers truncate what they
+// log.
 const beginning = 8
 
-// add makes s known as a secret, in the forms in which it may come back.
+// add adds s to the secrets, in all forms in which it may be repeated.
 func (r *redactor) add(s string) {
 	s = strings.TrimSpace(s)
 	if len(s) < shortest {
@@ -57,14 +58,15 @@ func (r *redactor) add(s string) {
 	slices.SortStableFunc(r.secrets, func(a, b secret) int { return cmp.Compare(len(b.text), len(a.text)) })
 }
 
-// maxEscaped bounds a secret that is looked for in all its spellings: the expression has many times its size.
+// maxEscaped limits the length of a secret that is searched for in all escaped forms, because the regular expression is many times
+// as long.
 const maxEscaped = 8 << 10
 
-// entities are how HTML names characters.
+// entities are the HTML names of characters.
 var entities = map[rune]string{'"': "quot", '\'': "apos", '&': "amp", '<': "lt", '>': "gt"}
 
-// escaped returns an expression for s with each of its characters written as it is, or as URLs, JSON and HTML write it. nil
-// when it has letters and digits only, which are never escaped.
+// escaped returns a regular expression for s with each of its characters either unescaped or escaped for URLs, JSON and HTML. It
+// returns nil if s has only letters and digits, which are never escaped.
 func escaped(s string) *regexp.Regexp {
 	var b strings.Builder
 	plain := true
@@ -95,7 +97,7 @@ func escaped(s string) *regexp.Regexp {
 	return regexp.MustCompile("(?i:" + b.String() + ")")
 }
 
-// text hides the secrets in s.
+// text redacts the secrets in s.
 func (r *redactor) text(s string) string {
 	for _, secret := range r.secrets {
 		s = secret.hide(s)
@@ -106,7 +108,7 @@ func (r *redactor) text(s string) string {
 	return s
 }
 
-// hide replaces the secret in s, in any case of its letters, and beginnings of it.
+// hide redacts the secret in s, ignoring case, and beginnings of it.
 func (x secret) hide(s string) string {
 	low, text := lowerASCII(s), lowerASCII(x.text)
 	from := min(x.from, len(text))
@@ -133,7 +135,7 @@ func (x secret) hide(s string) string {
 	return out.String()
 }
 
-// lowerASCII returns s with small letters for the capitals of ASCII: it has the same length.
+// lowerASCII returns s with ASCII letters in lower case: it has the same length.
 func lowerASCII(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -144,9 +146,9 @@ func lowerASCII(s string) string {
 	return string(b)
 }
 
-// all hides the secrets in every string that v, a pointer, leads to, and makes it harmless to a terminal. It is done with a
-// whole report, so that no field can be forgotten. Names of our own that programs compare are left alone: a password may be
-// a part of one.
+// all redacts the secrets in every string that v, a pointer, leads to, and makes it safe for a terminal. It is applied to a whole
+// report, so that no field can be forgotten. Fixed identifiers that programs compare are not changed, because a password may be a
+// part of one.
 func (r *redactor) all(v any) { r.walk(reflect.ValueOf(v)) }
 
 func (r *redactor) walk(v reflect.Value) {
@@ -177,7 +179,7 @@ func (r *redactor) walk(v reflect.Value) {
 	}
 }
 
-// ourName reports whether a field of a struct holds nothing but a word of a fixed list.
+// ourName reports whether a field of a struct only holds values of a fixed list.
 func ourName(t reflect.Type, i int) bool {
 	switch f := t.Field(i); f.Type {
 	case reflect.TypeFor[Fault](), reflect.TypeFor[Stage]():
@@ -188,7 +190,7 @@ func ourName(t reflect.Type, i int) bool {
 	return false
 }
 
-// learn makes the value of a header known as a secret when its name says that it is one.
+// learn adds the value of a header to the secrets if its name indicates one.
 func (r *redactor) learn(name, value string) {
 	if !redact.Name(name) {
 		return
@@ -219,7 +221,7 @@ func (r *redactor) learn(name, value string) {
 	}
 }
 
-// value returns the value of a header as it may be shown.
+// value returns the value of a header for display.
 func (r *redactor) value(name, value string) string {
 	switch {
 	case equalFold(name, "Location"), equalFold(name, "Content-Location"), equalFold(name, "Referer"):
@@ -254,7 +256,7 @@ func (r *redactor) value(name, value string) string {
 	return redact.Mark
 }
 
-// learnQuery makes the secrets in a query known.
+// learnQuery adds the secrets in a query.
 func (r *redactor) learnQuery(raw string) {
 	for part := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(part, "=")

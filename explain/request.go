@@ -13,14 +13,14 @@ import (
 
 const userAgent = "handfast-explain"
 
-// field is one line of the request's head, with its secrets, and why it is there.
+// field is one line of the request's header, including secrets, and its purpose.
 type field struct{ name, value, note string }
 
-// checkRequest makes sure that what the options add can stand in a request.
+// checkRequest checks that everything the options add is allowed in a request.
 func (t *requester) checkRequest() bool {
 	detail, clause := "", "RFC 9110 §5.5"
 	c := &t.o.Credentials
-	// The fields that the options make, under names that they may have.
+	// The fields that the options add, under the names that they may have.
 	added := http.Header{"Authorization": {c.Bearer}, "Cookie": {c.Cookie}, "X-Api-Key": {c.APIKey}, "Origin": {t.o.Origin}}
 	if c.APIKeyHeader != "" {
 		added[c.APIKeyHeader] = nil
@@ -51,7 +51,7 @@ func (t *requester) checkRequest() bool {
 	return false
 }
 
-// trimmed returns h without the white space around its values, which is not sent.
+// trimmed returns h without surrounding white space in its values, because it is not sent.
 func trimmed(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	for name, values := range h {
@@ -65,7 +65,7 @@ func trimmed(h http.Header) http.Header {
 	return out
 }
 
-// newKey returns a fresh Sec-WebSocket-Key: RFC 6455 §4.1 (7), 16 random bytes in base64.
+// newKey returns a new Sec-WebSocket-Key: RFC 6455 §4.1 (7), 16 random bytes in base64.
 func (t *requester) newKey() (string, error) {
 	var nonce [16]byte
 	if _, err := io.ReadFull(t.o.rand, nonce[:]); err != nil {
@@ -74,7 +74,7 @@ func (t *requester) newKey() (string, error) {
 	return handshake.EncodeKey(nonce), nil
 }
 
-// fields returns the head's fields in the order in which Chromium sends them. origin is "" for none.
+// fields returns the fields of the header in the order of Chromium. origin is "" for none.
 func (t *requester) fields(key, origin string) []field {
 	const clause = "RFC 6455 §4.1"
 	all := []field{
@@ -101,7 +101,7 @@ func (t *requester) fields(key, origin string) []field {
 	return t.merge(all)
 }
 
-// credentialFields returns the fields that show who asks.
+// credentialFields returns the fields with credentials.
 func (t *requester) credentialFields() []field {
 	c := &t.o.Credentials
 	var all []field
@@ -124,7 +124,7 @@ func (t *requester) credentialFields() []field {
 	return all
 }
 
-// merge puts the caller's headers in: in the place of one that is there already, or behind User-Agent and Origin.
+// merge adds the caller's headers: each replaces an existing one, or follows User-Agent and Origin.
 func (t *requester) merge(all []field) []field {
 	for _, name := range slices.Sorted(maps.Keys(t.o.Header)) {
 		values := t.o.Header[name]
@@ -146,7 +146,7 @@ func (t *requester) merge(all []field) []field {
 	return all
 }
 
-// appendRequest appends the request's head as it goes over the wire.
+// appendRequest appends the request's header in transmission format.
 func (t *requester) appendRequest(dst []byte, fields []field) []byte {
 	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\n", t.target.URI)
 	for _, f := range fields {
@@ -155,7 +155,7 @@ func (t *requester) appendRequest(dst []byte, fields []field) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// showRequest returns the request's lines as they may be shown.
+// showRequest returns the request's lines for display.
 func (t *requester) showRequest(fields []field) []Line {
 	lines := []Line{{"GET " + t.target.shown + " HTTP/1.1", "RFC 6455 §4.1 (2): a GET, HTTP/1.1 at least"}}
 	for _, f := range fields {
@@ -164,7 +164,7 @@ func (t *requester) showRequest(fields []field) []Line {
 	return append(lines, Line{"", "the empty line ends the head"})
 }
 
-// handshake sends the request on l and judges the answer. rest is what came behind the answer.
+// handshake sends the request on l and checks the answer. rest is what was received after the answer.
 func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	s := t.begin(StageRequest, "send the request")
 	key, err := t.newKey()
@@ -178,7 +178,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	s.Sent = t.showRequest(fields)
 	l.bound(t.step())
 	n, err := l.Write(t.appendRequest(nil, fields))
-	if err != nil { // the answer may be there all the same: a server may refuse without reading
+	if err != nil { // the answer may still have arrived: a server may refuse without reading the request
 		t.end(s, "the connection ended while the request was sent: "+brief(err))
 	} else {
 		t.end(s, fmt.Sprintf("%d bytes", n))
@@ -187,7 +187,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	return t.readAnswer(l, t.sent(key))
 }
 
-// sent returns what of the request with this key an answer is held against.
+// sent returns the parts of the request with this key that an answer is checked against.
 func (t *requester) sent(key string) *handshake.Request {
 	r := &handshake.Request{Key: key, Subprotocols: t.subprotocols()}
 	if !t.o.NoCompression {

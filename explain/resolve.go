@@ -11,10 +11,10 @@ import (
 	"sync"
 )
 
-// maxAddresses is how many addresses of a name are tried.
+// maxAddresses is the maximum number of addresses of a name that are tried.
 const maxAddresses = 8
 
-// lookup is what one family of addresses of a name turned out to be.
+// lookup is the result for one address family of a name.
 type lookup struct {
 	kind  string // "A" or "AAAA"
 	addrs []netip.Addr
@@ -22,8 +22,8 @@ type lookup struct {
 	err   error
 }
 
-// resolve finds the addresses of a host, in the order in which they are to be tried: of both families in turn, IPv6
-// first, as RFC 8305 §4 has it. nil after a failure, which it has noted.
+// resolve looks up the addresses of a host, in the order in which they are to be tried: the families alternate, IPv6 first, as RFC
+// 8305 §4 recommends. It returns nil after a failure, which it has recorded.
 func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}
@@ -72,7 +72,7 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 	return nil
 }
 
-// judgeLookup notes why a name has no address.
+// judgeLookup records why a name has no address.
 func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard *dnsAnswers) {
 	if t.stopped(stage) {
 		return
@@ -102,22 +102,22 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard 
 	t.fail(stage, FaultNameNotFound, "", detail)
 }
 
-// noAddress says what a name server says that knows a name and no address of it.
+// noAddress describes the answer of a name server for a name that exists but has no address.
 const noAddress = "has no address: neither an A nor an AAAA record"
 
-// isLocalhost reports whether a name stands for this machine wherever it is used (RFC 6761 §6.3).
+// isLocalhost reports whether a name always means this machine (RFC 6761 §6.3).
 func isLocalhost(name string) bool {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// dnsReason says why a lookup failed.
+// dnsReason describes why a lookup failed.
 func dnsReason(err error) string {
 	e, ok := errors.AsType[*net.DNSError](err)
 	switch {
 	case err == nil:
 		return "no address of this kind"
-	case errors.As(err, new(*net.AddrError)): // this machine knows the name, with addresses of the other kind
+	case errors.As(err, new(*net.AddrError)): // this machine knows the name, with addresses of the other family
 		return "no address of this kind"
 	case !ok:
 		return brief(err)
@@ -129,7 +129,7 @@ func dnsReason(err error) string {
 	return e.Err
 }
 
-// inTurn returns the addresses of both lists, one of each in turn.
+// inTurn returns the addresses of both lists, alternating.
 func inTurn(a, b []netip.Addr) []netip.Addr {
 	var all []netip.Addr
 	for i := range max(len(a), len(b)) {
@@ -142,15 +142,15 @@ func inTurn(a, b []netip.Addr) []netip.Addr {
 	return all
 }
 
-// askedServers remembers which name servers were asked.
+// askedServers records which name servers were queried.
 type askedServers struct {
-	answers *dnsAnswers // nil: they are not looked at
+	answers *dnsAnswers // nil means they are not examined
 
 	mu      sync.Mutex
 	servers []string
 }
 
-// wrap returns a resolver like r that tells whom it asks.
+// wrap returns a resolver like r that records which servers it queries.
 func (a *askedServers) wrap(r *net.Resolver) *net.Resolver {
 	dial := (&net.Dialer{}).DialContext
 	w := &net.Resolver{}
@@ -163,7 +163,7 @@ func (a *askedServers) wrap(r *net.Resolver) *net.Resolver {
 	w.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err == nil && c.RemoteAddr() != nil {
-			address = c.RemoteAddr().String() // a resolver of the caller's may ask another one
+			address = c.RemoteAddr().String() // a resolver of the caller may query another one
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -187,7 +187,7 @@ func (a *askedServers) String() string {
 	return "the name server " + strings.Join(a.servers, ", ")
 }
 
-// count writes a number and its noun.
+// count formats a number with its noun.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

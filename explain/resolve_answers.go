@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// The codes of a DNS answer (RFC 1035 §4.1.1).
+// The codes of a DNS response (RFC 1035 §4.1.1).
 const (
 	rcodeNone     = 0
 	rcodeServFail = 2
@@ -15,16 +15,17 @@ const (
 	rcodeRefused  = 5
 )
 
-// dnsAnswers keeps the codes of the answers that name servers gave about one name: package net reports a name that does not exist
-// and one without addresses as the same, and may report the last name of the search list instead of the one that was asked for.
+// dnsAnswers records the codes of the responses of name servers for one name: package net does not distinguish a name that does not
+// exist from one without addresses, and may report the last name of the search list instead of the requested one.
 type dnsAnswers struct {
-	name string // without the last dot, in small letters
+	name string // without the trailing dot, in lower case
 
 	mu    sync.Mutex
 	codes map[int]bool
 }
 
-// overheard is a connection to a name server. It has to stay a *net.UDPConn, by which package net tells datagrams from a stream.
+// overheard is a connection to a name server. It has to remain a *net.UDPConn, by which package net distinguishes datagrams from a
+// stream.
 type overheard struct {
 	*net.UDPConn
 	answers *dnsAnswers
@@ -36,7 +37,7 @@ func (c *overheard) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// listen returns c, whose answers are kept if they are datagrams.
+// listen returns c. If it carries datagrams, the codes of its responses are recorded.
 func (a *dnsAnswers) listen(c net.Conn) net.Conn {
 	if udp, ok := c.(*net.UDPConn); ok && a != nil {
 		return &overheard{udp, a}
@@ -44,7 +45,7 @@ func (a *dnsAnswers) listen(c net.Conn) net.Conn {
 	return c
 }
 
-// hear keeps the code of a message that answers the question for the name.
+// hear records the code of a message that answers the question for the name.
 func (a *dnsAnswers) hear(b []byte) {
 	const header = 12
 	if len(b) <= header || b[2]&0x80 == 0 || binary.BigEndian.Uint16(b[4:]) != 1 || questionName(b[header:]) != a.name {
@@ -58,14 +59,14 @@ func (a *dnsAnswers) hear(b []byte) {
 	a.codes[int(b[3]&0xf)] = true
 }
 
-// gave reports whether an answer had this code.
+// gave reports whether any response had this code.
 func (a *dnsAnswers) gave(code int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.codes[code]
 }
 
-// questionName returns the name at the beginning of b with dots, in small letters; "" when it is not whole.
+// questionName returns the name at the beginning of b in dotted form, in lower case; "" if it is incomplete.
 func questionName(b []byte) string {
 	var parts []string
 	for len(b) > 0 && b[0] != 0 {

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	maxFrames    = 1000        // frames of one step that are kept
-	shownPayload = 160         // bytes of a payload that are shown
-	goodbye      = time.Second // the wait for the end of TCP after the closing handshake
+	maxFrames    = 1000        // frames kept for one step
+	shownPayload = 160         // bytes of a payload that are displayed
+	goodbye      = time.Second // the wait for the end of the TCP stream after the closing handshake
 	pingPayload  = "handfast"
 )
 
@@ -23,13 +23,13 @@ type session struct {
 	t    *tracer
 	l    *link
 	in   *inbound
-	step *Step // that is under way
+	step *Step // the current one
 
-	over  bool  // nothing more can be said: a close frame came, a rule was broken, the stream ended
+	over  bool  // nothing more can be sent: a close frame was received, a rule was violated, or the stream ended
 	why   error // what ended it: nil for a close frame
-	reset bool  // a write has met a reset
+	reset bool  // a write has failed with a reset
 
-	heard time.Time // when the last frame came
+	heard time.Time // when the last frame was received
 }
 
 func newSession(t *tracer, l *link, rest []byte) *session {
@@ -40,7 +40,7 @@ func newSession(t *tracer, l *link, rest []byte) *session {
 	return &session{t: t, l: l, in: newInbound(l, rest, inf), heard: time.Now()}
 }
 
-// run does with the connection what was asked for, and closes it.
+// run does with the connection what the options request, and closes it.
 func (s *session) run() {
 	s.ping()
 	if s.t.o.Echo != "" && !s.over {
@@ -58,7 +58,7 @@ func (s *session) run() {
 	}
 }
 
-// ping measures a round trip. What the server sends meanwhile is shown, and judged.
+// ping measures a round trip. What the server sends meanwhile is displayed and checked.
 func (s *session) ping() {
 	const clause, text = "RFC 6455 §5.5.2", "a ping is answered with a pong that has the same payload"
 	s.step = s.t.begin(StagePing, "ping")
@@ -96,8 +96,8 @@ func (s *session) ping() {
 	s.ended(StagePing)
 }
 
-// stuck reports whether the server began a frame and does not go on with it: nothing of it has come for as long as a step may take.
-// That ends the connection, because all that would still come belongs to this frame.
+// stuck reports whether the server has begun a frame and does not continue it: for as long as a step may take, nothing was
+// received. That ends the connection, because all later bytes would be part of this frame.
 func (s *session) stuck() bool {
 	short := s.in.cutShort()
 	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.heard) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
@@ -107,7 +107,7 @@ func (s *session) stuck() bool {
 	return true
 }
 
-// echo sends a message and waits for the same one.
+// echo sends a message and waits for its echo.
 func (s *session) echo() {
 	s.step = s.t.begin(StageEcho, "send a message")
 	start := s.t.since()
@@ -143,7 +143,7 @@ func (s *session) echo() {
 	s.ended(StageEcho)
 }
 
-// watch reads frames until the time is over, the server ends it, or the caller does.
+// watch reads frames until the time is over, or the server or the caller ends it.
 func (s *session) watch() {
 	s.step = s.t.begin(StageWatch, "watch frames")
 	deadline, restore := s.extend(s.t.o.Watch)
@@ -162,10 +162,10 @@ func (s *session) watch() {
 	s.ended(StageWatch)
 }
 
-// forever is how long a watch without an end goes on.
+// forever is the duration of a watch without an end.
 const forever = 10 * 365 * 24 * time.Hour
 
-// extend gives a step a time of its own, which does not count against that for all. restore ends that.
+// extend gives a step its own time limit, which does not count towards the overall limit. restore ends that.
 func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 	if d < 0 {
 		d = forever
@@ -176,8 +176,8 @@ func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 	return deadline, func() { s.t.deadline = was.Add(time.Since(start)) }
 }
 
-// next reads a frame and does what an endpoint must: it answers pings, answers a close frame, and fails the connection when
-// a rule is broken. A deadline leaves everything as it is.
+// next reads a frame and does what an endpoint must do: it answers pings and close frames, and fails the connection if a rule is
+// violated. A deadline changes nothing.
 func (s *session) next(deadline time.Time) (*incoming, error) {
 	f, err := s.in.next(deadline)
 	rule, isBroken := errors.AsType[*broken](err)
@@ -206,7 +206,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 	return f, nil
 }
 
-// drain waits for the end of TCP, which is the server's to bring about (RFC 6455 §7.1.1), and says how it came.
+// drain waits for the end of the TCP stream, which the server should send (RFC 6455 §7.1.1), and returns how it ended.
 func (s *session) drain() string {
 	s.l.bound(s.t.until(goodbye))
 	start := s.t.since()
@@ -223,19 +223,19 @@ func (s *session) drain() string {
 	return "closed by the server in " + took.String()
 }
 
-// ended ends the step in which the connection ended, and says why.
+// ended ends the step in which the connection ended, and records why.
 func (s *session) ended(stage Stage) {
 	s.step.OK = false
 	switch {
 	case s.t.r.Close != nil && s.why == nil:
 		s.closed(stage)
-	case s.why == nil: // said already
+	case s.why == nil: // already recorded
 	default:
 		s.broke(stage)
 	}
 }
 
-// closed judges a close frame that the server sent unasked.
+// closed records a close frame that the server sent on its own.
 func (s *session) closed(stage Stage) {
 	c := s.t.r.Close
 	detail := fmt.Sprintf("the server closed with %d", c.Code)
@@ -254,7 +254,7 @@ func (s *session) closed(stage Stage) {
 	s.t.end(s.step, detail)
 }
 
-// broke judges the end without a close frame: a broken rule, or the end of the stream.
+// broke records an end without a close frame: a violated rule, or the end of the stream.
 func (s *session) broke(stage Stage) {
 	c := &Close{By: "server", Code: 1006, How: streamEnd(s.why)}
 	s.t.r.Close = c
@@ -263,7 +263,7 @@ func (s *session) broke(stage Stage) {
 		fault, clause, detail := rule.fault, rule.clause, rule.detail
 		if s.t.body101 {
 			fault, clause, detail = FaultBody101, "RFC 9110 §8.6", "the 101 declares a body; the bytes after it were read as frames: "+detail
-			s.t.r.Opened = false // what came is no WebSocket
+			s.t.r.Opened = false // it is not a WebSocket
 		}
 		s.step.Rules = append(s.step.Rules, Check{rule.clause, "the server's frames follow the rules", false, rule.detail})
 		s.t.fail(stage, fault, clause, detail)
@@ -286,7 +286,7 @@ func (s *session) broke(stage Stage) {
 	s.t.end(s.step, detail)
 }
 
-// cause returns what ended the stream, when err is what a read says.
+// cause returns what ended the stream, given the error of a read.
 func (s *session) cause(err error) error {
 	if s.reset && isEOF(err) {
 		return syscall.ECONNRESET
@@ -294,7 +294,7 @@ func (s *session) cause(err error) error {
 	return err
 }
 
-// streamEnd names how a stream ended.
+// streamEnd returns how a stream ended.
 func streamEnd(err error) string {
 	switch {
 	case isReset(err):
@@ -305,7 +305,7 @@ func streamEnd(err error) string {
 	return "FIN"
 }
 
-// describe returns a frame that came as the report has it.
+// describe returns a received frame for the report.
 func (s *session) describe(f *incoming, rule *broken) Frame {
 	out := Frame{
 		At: s.t.since(), Opcode: f.Opcode.String(), Fin: f.Fin, RSV: int(f.RSV), Masked: f.Masked, Length: f.Length,
@@ -331,7 +331,7 @@ func (s *session) describe(f *incoming, rule *broken) Frame {
 	return out
 }
 
-// preview shows the start of a payload.
+// preview formats the beginning of a payload.
 func (s *session) preview(b []byte, text bool) string {
 	if len(b) == 0 {
 		return ""
@@ -346,7 +346,7 @@ func (s *session) preview(b []byte, text bool) string {
 	return fmt.Sprintf("% x", clean)
 }
 
-// reason returns the reason of a close frame as it may be shown.
+// reason returns the reason of a close frame for display.
 func (s *session) reason(b []byte) string {
 	if len(b) <= 2 {
 		return ""
@@ -354,7 +354,7 @@ func (s *session) reason(b []byte) string {
 	return oneLine(s.t.hide.text(string(b[2:])))
 }
 
-// record puts a frame into the step, and hands it on.
+// record adds a frame to the step, and reports it to the caller.
 func (s *session) record(f Frame) {
 	if s.t.hide.all(&f); len(s.step.Frames) < maxFrames {
 		s.step.Frames = append(s.step.Frames, f)
@@ -364,7 +364,7 @@ func (s *session) record(f Frame) {
 	}
 }
 
-// send sends a frame, which the Machine makes, and shows it.
+// send sends a frame, which the Machine makes, and records it.
 func (s *session) send(op frame.Opcode, payload []byte) {
 	var b []byte
 	var err error
@@ -384,7 +384,7 @@ func (s *session) send(op frame.Opcode, payload []byte) {
 	}
 }
 
-// sendClose sends our close frame, unless it has been sent. Code 1005 stands for none.
+// sendClose sends our close frame, unless it was sent already. Code 1005 means without a code.
 func (s *session) sendClose(code int, reason string) {
 	b, err := s.in.m.AppendClose(nil, uint16(code), reason, s.t.maskKey)
 	if err != nil {
@@ -397,20 +397,20 @@ func (s *session) sendClose(code int, reason string) {
 	s.write(b, f)
 }
 
-// write writes a frame's bytes. What fails shows when the answer is read.
+// write writes a frame's bytes. An error shows when the answer is read.
 func (s *session) write(b []byte, shown Frame) {
 	shown.At, shown.Sent, shown.Fin, shown.Masked = s.t.since(), true, true, true
 	s.record(shown)
 	s.l.bound(s.t.step())
 	switch _, err := s.l.Write(b); {
 	case isReset(err):
-		s.reset = true // the kernel tells of a reset once, and the next read sees an ordinary end
+		s.reset = true // the kernel reports a reset only once, and the next read gets a normal end
 	case err != nil && s.why == nil:
 		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + brief(err)})
 	}
 }
 
-// maskKey returns a fresh masking key.
+// maskKey returns a new masking key.
 func (t *requester) maskKey() (key [4]byte) {
 	io.ReadFull(t.o.rand, key[:]) //nolint:errcheck // RFC 6455 §5.3 wants it random; a failure has ended newKey already
 	return key

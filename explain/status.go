@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// statusFaults are the answers that have a fault of their own.
+// statusFaults are the statuses with a fault of their own.
 var statusFaults = map[int]Fault{
 	301: FaultStatus301, 302: FaultStatus302, 303: FaultStatus302, 307: FaultStatus307, 308: FaultStatus308,
 	400: FaultStatus400, 401: FaultStatus401, 403: FaultStatus403, 404: FaultStatus404, 405: FaultStatus405,
@@ -13,7 +13,7 @@ var statusFaults = map[int]Fault{
 	503: FaultStatus503, 504: FaultStatus504,
 }
 
-// judgeStatus notes why an answer is no 101.
+// judgeStatus records why an answer is not a 101.
 func (t *tracer) judgeStatus(s *Step, h *head) {
 	s.Rules = append(s.Rules, Check{clauseClient + " (1)", "the status is 101", false, h.statusText()})
 	for _, line := range strings.Split(strings.TrimSpace(t.r.Response.Body), "\n") {
@@ -26,10 +26,10 @@ func (t *tracer) judgeStatus(s *Step, h *head) {
 	t.end(s, h.statusText())
 }
 
-// bodyLines is how many lines of a body are shown beside its head.
+// bodyLines is the number of lines of a body that are displayed with its header.
 const bodyLines = 12
 
-// statusFault says what an answer other than 101 means.
+// statusFault returns the fault for an answer other than 101.
 func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	clause, detail = clauseClient+" (1)", "the server answered "+h.statusText()+" instead of 101"
 	body := strings.ToLower(string(h.body))
@@ -44,7 +44,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 		f = faultOfStatus(h.status)
 	}
 	switch better := verdict(t.r, Finding{Fault: f}); {
-	case better != f: // the status is only the sign of it
+	case better != f: // the status is only a symptom of it
 		f = better
 	case h.status == http.StatusUnauthorized:
 		detail += challenges(t.shown(h.values("WWW-Authenticate")))
@@ -58,7 +58,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	return f, clause, detail
 }
 
-// faultOfStatus returns the fault that stands for a status.
+// faultOfStatus returns the fault for a status.
 func faultOfStatus(status int) Fault {
 	switch {
 	case statusFaults[status] != "":
@@ -71,7 +71,7 @@ func faultOfStatus(status int) Fault {
 	return FaultStatusOther
 }
 
-// shown returns values of the other side as they may be shown.
+// shown returns values of the peer for display.
 func (t *run) shown(values []string) []string {
 	out := make([]string, len(values))
 	for i, v := range values {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// WriteSummary writes the outcome in ten lines at most: where it went, how far it got, why it failed, and the first step for each
-// side. Lines are not broken.
+// WriteSummary writes the outcome in at most ten lines: the destination, how far the connection got, why it failed, and the first
+// step for each side. Lines are not wrapped.
 func (r *Report) WriteSummary(w io.Writer) error {
 	var b bytes.Buffer
 	writeFacts(&b, r.summary())
@@ -53,7 +53,7 @@ func writeFacts(b *bytes.Buffer, facts []Fact) {
 	}
 }
 
-// outcome says how far a connection got.
+// outcome describes how far a connection got.
 func outcome(r *Report) string {
 	switch {
 	case r.OK():

@@ -12,17 +12,17 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// target is where a handshake goes, with the secrets in it.
+// target is the destination of a handshake, including secrets.
 type target struct {
 	*handshake.Target
 	shown  string // URI without secrets
 	origin string // of a page on the same host
 }
 
-// noSlashes matches a URL such as wss:/host and ws:host. WHATWG URL §4.4 has browsers read them as wss://host.
+// noSlashes matches a URL such as wss:/host and ws:host. According to WHATWG URL §4.4, browsers treat them as wss://host.
 var noSlashes = regexp.MustCompile(`(?i)^(?:wss?|https?):/?[^/\\s]`)
 
-// readURL takes the URL apart (RFC 6455 §3) and makes the secrets known that stand in it and in the options.
+// readURL parses the URL (RFC 6455 §3) and adds the secrets in it and in the options to the redactor.
 func (t *requester) readURL(raw string) bool {
 	t.learnOptions()
 	s := t.begin(StageURL, "read the URL")
@@ -34,7 +34,7 @@ func (t *requester) readURL(raw string) bool {
 		t.end(s, detail)
 		return false
 	}
-	// The rules are handshake's; url.Parse is asked for what is secret, also in a URL that breaks them.
+	// Package handshake has the rules; url.Parse is used to find the secrets, even in a URL that violates the rules.
 	if u, err := url.Parse(raw); err == nil {
 		t.learnURL(u)
 	}
@@ -74,7 +74,7 @@ func (t *requester) readURL(raw string) bool {
 	return true
 }
 
-// learnURL makes the secrets of the URL known, and its user information credentials.
+// learnURL adds the secrets in the URL, and uses its user information as credentials.
 func (t *requester) learnURL(u *url.URL) {
 	t.hide.learnQuery(u.RawQuery)
 	if u.User == nil {
@@ -88,7 +88,7 @@ func (t *requester) learnURL(u *url.URL) {
 	}
 }
 
-// learnOptions makes the secrets of the options known.
+// learnOptions adds the secrets in the options.
 func (t *requester) learnOptions() {
 	c := &t.o.Credentials
 	for _, s := range [...]string{c.Bearer, c.Password, c.APIKey, c.SubprotocolToken} {
@@ -115,12 +115,12 @@ func (t *requester) learnOptions() {
 	}
 }
 
-// basic returns what stands behind "Basic " (RFC 7617 §2).
+// basic returns the part after "Basic " (RFC 7617 §2).
 func basic(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 }
 
-// setTarget writes into the report where the handshake goes.
+// setTarget records the destination of the handshake in the report.
 func (t *requester) setTarget() {
 	g := t.target
 	out := &Target{Secure: g.Secure, Host: g.Name, Port: g.Port, Path: g.shown, Origin: t.o.Origin}
@@ -140,7 +140,7 @@ func (t *requester) setTarget() {
 	t.r.Target = out
 }
 
-// credentials names the patterns by which credentials are sent.
+// credentials returns the kinds of credentials that are sent.
 func (t *requester) credentials() []string {
 	c := &t.o.Credentials
 	scheme, _, _ := strings.Cut(t.o.Header.Get("Authorization"), " ")
@@ -169,7 +169,7 @@ func (t *requester) credentials() []string {
 	return patterns
 }
 
-// secretHeader reports whether one of the further headers holds a secret of a pattern without a name.
+// secretHeader reports whether one of the additional headers contains a secret of no other kind.
 func (t *requester) secretHeader() bool {
 	for name, values := range t.o.Header {
 		switch {

@@ -8,26 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// TextOptions says how a report is written for people. The zero value is text without colour, 100 columns wide.
+// TextOptions configure the text of a report. The zero value means no colour and 100 columns.
 type TextOptions struct {
-	// Color uses the colours of a terminal.
+	// Color enables the colours of a terminal.
 	Color bool
-	// Width is where lines are broken, in columns. 0 is 100; less than 60 is 60.
+	// Width is the number of columns at which lines are wrapped. 0 means 100; the minimum is 60.
 	Width int
 }
 
-// Text writes a report for people while it comes about: Begin, Step and Frame fit Options.OnBegin, OnStep and OnFrame, and
-// End writes what it all means. It must not be used by two goroutines at once. The first error of the writer is kept, and
-// nothing more is written after it.
+// Text writes a report as text while it is created: Begin, Step and Frame can be used as Options.OnBegin, OnStep and OnFrame, and
+// End writes the outcome. It is not safe for concurrent use. After an error of the writer, which is kept, nothing more is written.
 type Text struct {
 	w     io.Writer
 	color bool
 	width int
-	live  int // frames of the watch that have been written
+	live  int // number of frames of the watch written so far
 	err   error
 }
 
-// NewText returns a Text that writes to w. nil options are the defaults.
+// NewText returns a Text that writes to w. nil options mean the defaults.
 func NewText(w io.Writer, opts *TextOptions) *Text {
 	x := &Text{w: w, width: 100}
 	if opts != nil {
@@ -39,7 +38,7 @@ func NewText(w io.Writer, opts *TextOptions) *Text {
 	return x
 }
 
-// WriteText writes the whole report for people. nil options are the defaults.
+// WriteText writes the whole report as text. nil options mean the defaults.
 func (r *Report) WriteText(w io.Writer, opts *TextOptions) error {
 	x := NewText(w, opts)
 	for _, s := range r.Steps {
@@ -50,12 +49,12 @@ func (r *Report) WriteText(w io.Writer, opts *TextOptions) error {
 
 // The columns of the text.
 const (
-	stageColumn = 11 // behind the mark and the stage
+	stageColumn = 11 // after the mark and the stage
 	noteColumn  = 46 // of the notes on lines
 	inset       = "    "
 )
 
-// Begin writes that frames will come, when it is they that are waited for.
+// Begin announces frames if the stage waits for frames.
 func (x *Text) Begin(stage Stage, title string) {
 	if stage == StageWatch {
 		x.printf("%s %s%s\n", x.paint(dim, "…"), x.paint(bold, pad(string(stage), stageColumn)), title)
@@ -63,7 +62,7 @@ func (x *Text) Begin(stage Stage, title string) {
 	}
 }
 
-// Step writes a step that is over.
+// Step writes a completed step.
 func (x *Text) Step(s Step) {
 	mark := x.paint(green, "✓")
 	if !s.OK {
@@ -101,13 +100,13 @@ func stepTitle(s Step) string {
 	return s.Title + ": " + s.Result
 }
 
-// Frame writes a frame at once.
+// Frame writes a frame immediately.
 func (x *Text) Frame(f Frame) {
 	x.live++
 	x.frame(f)
 }
 
-// lines writes lines of the wire and what they mean.
+// lines writes lines and their notes.
 func (x *Text) lines(arrow string, lines []Line) {
 	for _, l := range lines {
 		text := wrapHard(l.Text, x.width-len(inset)-2)
@@ -133,7 +132,7 @@ func (x *Text) lines(arrow string, lines []Line) {
 	}
 }
 
-// tooNarrow reports whether there is no room for notes beside lines.
+// tooNarrow reports whether there is no room for notes next to lines.
 func tooNarrow(columns int) bool { return columns < 90 }
 
 // facts writes names and values in two columns.
@@ -153,7 +152,7 @@ func (x *Text) facts(facts []Fact) {
 	}
 }
 
-// check writes a rule and whether it held.
+// check writes a rule and whether it was followed.
 func (x *Text) check(c Check) {
 	mark := x.paint(green, "✓")
 	if !c.Held {
@@ -183,7 +182,7 @@ func ruleText(c Check) string {
 	return text
 }
 
-// frame writes one frame as a row: time, direction, opcode, length, what it says.
+// frame writes one frame as a row: time, direction, opcode, length, content.
 func (x *Text) frame(f Frame) {
 	arrow := x.paint(cyan, "←")
 	if f.Sent {
@@ -221,7 +220,7 @@ func cellsOf(f Frame) frameCells {
 	return c
 }
 
-// shorten cuts s to n columns, and says that it did where there is room.
+// shorten truncates s to n columns, with a mark if there is room.
 func shorten(s string, n int) string {
 	switch {
 	case width(s) <= n:
@@ -260,7 +259,7 @@ func (x *Text) printf(format string, args ...any) {
 	}
 }
 
-// trimEnd takes spaces from the end of a line.
+// trimEnd removes spaces from the end of a line.
 func trimEnd(line string) string {
 	if text, ok := strings.CutSuffix(line, "\n"); ok {
 		return strings.TrimRight(text, " ") + "\n"
@@ -272,7 +271,7 @@ func width(s string) int { return utf8.RuneCountInString(s) }
 
 func pad(s string, n int) string { return s + strings.Repeat(" ", max(n-width(s), 0)) }
 
-// wrap breaks s into lines of at most n characters, between words where it can. There is one line at least.
+// wrap splits s into lines of at most n characters, between words if possible. There is at least one line.
 func wrap(s string, n int) []string {
 	var lines []string
 	line := ""
@@ -295,7 +294,7 @@ func wrap(s string, n int) []string {
 	return append(lines, line)
 }
 
-// wrapHard breaks s into lines of at most n characters wherever they end.
+// wrapHard splits s into lines of at most n characters, anywhere.
 func wrapHard(s string, n int) []string {
 	n = max(n, 10)
 	var lines []string

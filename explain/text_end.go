@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// End writes the outcome: that it opened, or why not, whose fault it is and what to do. It returns the first error of the
-// writer.
+// End writes the outcome: that the connection opened, or why not, whose fault it is and what to do. It returns the first error of
+// the writer.
 func (x *Text) End(r *Report) error {
 	x.printf("\n")
 	switch {
@@ -27,7 +27,7 @@ func (x *Text) End(r *Report) error {
 	return x.err
 }
 
-// more writes what was wrong beside the fault that decided.
+// more writes the other findings in addition to the decisive fault.
 func (x *Text) more(r *Report) {
 	for _, f := range r.also() {
 		x.printf("\n%s %s%s\n", x.paint(red, "✗"), x.paint(bold, pad("also", stageColumn)), x.paint(bold, string(f.Fault)))
@@ -47,7 +47,7 @@ func (r *Report) also() []Finding {
 	return also
 }
 
-// opened says in one line what opened.
+// opened describes the open connection in one line.
 func (x *Text) opened(r *Report) string {
 	parts := []string{"It opened in " + openedAfter(r).String()}
 	if r.TLS != nil {
@@ -66,7 +66,7 @@ func (x *Text) opened(r *Report) string {
 	return joined(parts...) + "."
 }
 
-// openedAfter returns how long it took until the answer was there.
+// openedAfter returns how long it took until the answer had arrived.
 func openedAfter(r *Report) Duration {
 	for _, s := range r.Steps {
 		if s.Stage == StageAgreed {
@@ -76,7 +76,7 @@ func openedAfter(r *Report) Duration {
 	return r.Duration
 }
 
-// diagnosis writes a block: what it means, by which clause, what was seen, and what each side can do.
+// diagnosis writes a block: the meaning, the clause, the evidence, and what each side can do.
 func (x *Text) diagnosis(mark, title string, d *Diagnosis) {
 	x.printf("\n%s %s%s\n", mark, x.paint(bold, pad(title, stageColumn)), x.paint(bold, string(d.ID)))
 	x.paragraph("cause", d.Cause)
@@ -90,7 +90,7 @@ func (x *Text) diagnosis(mark, title string, d *Diagnosis) {
 	x.todo("What the client can do", d.ForClient)
 }
 
-// paragraph writes a name and a text that is broken into lines.
+// paragraph writes a name and a wrapped text.
 func (x *Text) paragraph(name, text string) {
 	for i, line := range wrap(text, x.width-2-stageColumn) {
 		if i > 0 {
@@ -100,7 +100,7 @@ func (x *Text) paragraph(name, text string) {
 	}
 }
 
-// todo writes the steps for one side. A step that begins with four spaces is a line of configuration, and stays as it is.
+// todo writes the steps for one side. A step that begins with four spaces is a line of configuration, and is not wrapped.
 func (x *Text) todo(title string, steps []string) {
 	if len(steps) == 0 {
 		return

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// secure is one TLS handshake: its configuration and what was learnt.
+// secure is one TLS handshake: its configuration and its results.
 type secure struct {
 	cfg      *tls.Config
 	info     *TLS
 	insecure bool
-	state    tls.ConnectionState // when the server's certificate was seen
+	state    tls.ConnectionState // when the server's certificate was received
 	problems []trustProblem      // why the chain is not trusted
 }
 
-// errUntrusted ends a handshake whose chain is not trusted; the reasons are in secure.problems.
+// errUntrusted ends a handshake with an untrusted chain; the reasons are in secure.problems.
 var errUntrusted = errors.New("the server's certificate is not trusted")
 
-// newSecure makes a configuration like the caller's that offers HTTP/1.1 only, as a browser does for a WebSocket, and
-// judges the chain here, where all that is wrong with it can be told and not only the first thing.
+// newSecure makes a configuration from the caller's that only offers HTTP/1.1, as browsers do for WebSockets, and verifies the
+// chain itself, so that every problem can be reported rather than only the first.
 func (t *dialer) newSecure() *secure {
 	cfg := t.o.TLS.Clone()
 	if cfg == nil {
@@ -41,7 +41,7 @@ func (t *dialer) newSecure() *secure {
 	if net.ParseIP(cfg.ServerName) == nil {
 		sec.info.ServerName = cfg.ServerName
 	}
-	cfg.InsecureSkipVerify = true // VerifyConnection does it
+	cfg.InsecureSkipVerify = true // VerifyConnection verifies the chain
 	cfg.VerifyPeerCertificate = nil
 	cfg.VerifyConnection = sec.verify
 	certificates, callback := cfg.Certificates, cfg.GetClientCertificate
@@ -59,7 +59,7 @@ func (t *dialer) newSecure() *secure {
 				return &certificates[i], nil
 			}
 		}
-		if len(certificates) > 0 { // the server may take it although it does not name its issuer
+		if len(certificates) > 0 { // the server may accept it although it does not name its issuer
 			sec.info.ClientSent = true
 			return &certificates[0], nil
 		}
@@ -68,7 +68,7 @@ func (t *dialer) newSecure() *secure {
 	return sec
 }
 
-// describe fills in what is known of the handshake.
+// describe records the results of the handshake.
 func (sec *secure) describe(s *tls.ConnectionState) {
 	sec.state = *s
 	sec.info.Version = tls.VersionName(s.Version)
@@ -89,7 +89,7 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 	return nil
 }
 
-// wrap does the TLS handshake over l, until end at the latest.
+// wrap performs the TLS handshake over l, until end at the latest.
 func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
 	l.bound(end)
 	c := tls.Client(l.Conn, cfg)
@@ -102,7 +102,7 @@ func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error
 	return c, nil
 }
 
-// tlsStep does the TLS handshake as a step.
+// tlsStep performs the TLS handshake as a step.
 func (t *dialer) tlsStep(l *link) bool {
 	s := t.begin(StageTLS, "TLS handshake")
 	sec := t.newSecure()
@@ -136,7 +136,7 @@ func (t *dialer) tlsStep(l *link) bool {
 	return false
 }
 
-// facts tells what was agreed on and the chain.
+// facts returns the negotiated parameters and the chain.
 func (sec *secure) facts() []Fact {
 	i := sec.info
 	var facts []Fact
@@ -167,7 +167,7 @@ func (sec *secure) facts() []Fact {
 	return facts
 }
 
-// rules judges what was agreed on.
+// rules checks the negotiated parameters.
 func (sec *secure) rules() []Check {
 	var rules []Check
 	if sec.info.Version != "" {
@@ -186,7 +186,7 @@ func (sec *secure) rules() []Check {
 	return append(rules, sec.trustRules()...)
 }
 
-// judgeTLS says what a failed handshake most probably means.
+// judgeTLS returns the most probable cause of a failed handshake.
 func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, detail string) {
 	if len(sec.problems) > 0 && errors.Is(err, errUntrusted) {
 		p := sec.problems[0]
@@ -221,8 +221,8 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 	return FaultTLS, "", text
 }
 
-// remoteAlert returns the alert by which the server ended a TLS connection. crypto/tls keeps the type to itself, so that
-// its text has to do.
+// remoteAlert returns the alert with which the server ended a TLS connection. crypto/tls does not export the type, so its text has
+// to be parsed.
 func remoteAlert(err error) (string, bool) {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "remote error" || op.Err == nil {
@@ -231,7 +231,7 @@ func remoteAlert(err error) (string, bool) {
 	return strings.TrimPrefix(op.Err.Error(), "tls: "), true
 }
 
-// judgeAlert says what an alert means (RFC 8446 §6.2).
+// judgeAlert returns the meaning of an alert (RFC 8446 §6.2).
 func judgeAlert(alert string, i *TLS) (f Fault, clause string) {
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(alert, w) })
@@ -254,13 +254,13 @@ func judgeAlert(alert string, i *TLS) (f Fault, clause string) {
 	return FaultTLS, clause
 }
 
-// joined writes what is there, with commas.
+// joined joins the non-empty parts with commas.
 func joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
-// quote writes bytes of the other side in quotes.
+// quote formats bytes of the peer in quotes.
 func quote(s string) string { return `"` + cut(oneLine(s), shortQuote) + `"` }
 
-// shortQuote is how many bytes of the other side stand in a sentence.
+// shortQuote is the maximum number of bytes of the peer in a sentence.
 const shortQuote = 120

@@ -18,8 +18,8 @@ type trustProblem struct {
 	detail string
 }
 
-// judgeChain describes the chain that the server sent, and finds everything that is wrong with it: its time, its name, its
-// issuer, each by itself.
+// judgeChain describes the chain that the server sent, and finds every problem with it: the validity, the name and the issuer are
+// checked independently.
 func (sec *secure) judgeChain() {
 	sent := sec.state.PeerCertificates
 	sec.info.Chain = nil
@@ -48,7 +48,7 @@ func (sec *secure) judgeChain() {
 	}
 }
 
-// trustFaults are the faults of what can be wrong with a chain.
+// trustFaults are the faults for the problems of a chain.
 var trustFaults = map[chain.Kind]Fault{
 	chain.Expired: FaultCertExpired, chain.NotYet: FaultCertNotYet, chain.Name: FaultCertName,
 	chain.SelfSigned: FaultCertSelfSigned, chain.Unknown: FaultCertUnknown, chain.Incomplete: FaultCertIntermediate,
@@ -56,7 +56,7 @@ var trustFaults = map[chain.Kind]Fault{
 	chain.Signature: FaultCertOther, chain.NoAuthority: FaultCertOther,
 }
 
-// trustRules are the rules about the chain, and whether each held.
+// trustRules returns the rules about the chain, and whether each was followed.
 func (sec *secure) trustRules() []Check {
 	check := func(clause, text, good string, faults ...Fault) Check {
 		for _, p := range sec.problems {
@@ -89,7 +89,7 @@ func newCertificate(c *x509.Certificate) Certificate {
 	return out
 }
 
-// describeCertificate writes a certificate in one line.
+// describeCertificate formats a certificate in one line.
 func describeCertificate(c *Certificate) string {
 	parts := []string{c.Subject}
 	if len(c.Names) > 0 {

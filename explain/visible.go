@@ -7,12 +7,12 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// oneLine is visible.Text for a text that has to stay on its line.
+// oneLine is visible.Text for text that has to stay on one line.
 func oneLine(s string) string {
 	return visible.Text(strings.NewReplacer("\r", `\r`, "\n", `\n`, "\t", `\t`).Replace(s))
 }
 
-// cut shortens s to n bytes at most, at the beginning of a character, and says that it did.
+// cut truncates s to at most n bytes, at the beginning of a character, with a mark.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -2,5 +2,5 @@ package faults
 
 import "syscall"
 
-// shrink makes the kernel keep as few connections of a listening socket as it can, until they are accepted.
+// shrink makes the kernel queue as few connections of a listening socket as possible.
 func shrink(fd uintptr) error { return syscall.Listen(syscall.Handle(fd), 0) }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What the DNS server of a fault does (RFC 1035 §4.1.1).
+// The responses of a fault's DNS server (RFC 1035 §4.1.1).
 const (
 	rcodeNone     = 0
 	rcodeServer   = 2 // SERVFAIL
@@ -26,12 +26,12 @@ const (
 
 // zone is a name server on the loopback interface that knows one name.
 type zone struct {
-	name  string // without the last dot
+	name  string // without the trailing dot
 	addrs []netip.Addr
-	rcode byte // the answer to a question for any other name
+	rcode byte // of the response to a question for any other name
 }
 
-// resolver serves z and returns a resolver that asks only it.
+// resolver serves z and returns a resolver that queries only it.
 func (l *lab) resolver(z zone) (*net.Resolver, error) {
 	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +57,7 @@ func (l *lab) resolver(z zone) (*net.Resolver, error) {
 	}}, nil
 }
 
-// answer returns the answer to a message that asks one question, and nil to anything else.
+// answer returns the response to a message with one question, and nil for anything else.
 func (z zone) answer(q []byte) []byte {
 	const header = 12
 	if len(q) < header || binary.BigEndian.Uint16(q[4:]) != 1 {
@@ -70,7 +70,7 @@ func (z zone) answer(q []byte) []byte {
 	question := q[header : header+end+5]
 	kind := binary.BigEndian.Uint16(question[end+1:])
 	a := append([]byte{}, q[:2]...)
-	a = append(a, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0) // an answer, recursion available, one question
+	a = append(a, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0) // a response, recursion available, one question
 	a = append(a, question...)
 	if !strings.EqualFold(labels(question[:end]), z.name) {
 		a[3] |= z.rcode
@@ -80,7 +80,7 @@ func (z zone) answer(q []byte) []byte {
 		if (kind == typeA) != addr.Is4() || kind != typeA && kind != typeAAAA {
 			continue
 		}
-		a = append(a, 0xc0, header, 0, byte(kind), 0, 1) // the name of the question; IN
+		a = append(a, 0xc0, header, 0, byte(kind), 0, 1) // the name in the question; class IN
 		a = binary.BigEndian.AppendUint32(a, uint32(time.Minute/time.Second))
 		a = binary.BigEndian.AppendUint16(a, uint16(addr.BitLen()/8))
 		a = append(a, addr.AsSlice()...)
@@ -89,7 +89,7 @@ func (z zone) answer(q []byte) []byte {
 	return a
 }
 
-// labels returns a name of a message with dots in it.
+// labels returns a name in a message in dotted form.
 func labels(b []byte) string {
 	var parts []string
 	for len(b) > 0 {

@@ -11,7 +11,7 @@ import (
 // Target is the document that Document writes, relative to the root of the repository.
 const Target = "docs/diagnoses.md"
 
-// sections are the headings of the document: the first fault of each, and its title.
+// sections are the headings of the document: each with its first fault and its title.
 var sections = []struct {
 	first explain.Fault
 	title string
@@ -66,12 +66,12 @@ func Document() []byte {
 	return b.Bytes()
 }
 
-// cell escapes what Markdown or a table would take for its own.
+// cell escapes characters that have a meaning in Markdown or in a table.
 func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`).Replace(s)
 }
 
-// steps puts one step on a line. A line of configuration is set as code.
+// steps formats each step on a line. A line of configuration is formatted as code.
 func steps(all []string) string {
 	var lines []string
 	for _, s := range all {

@@ -1,5 +1,5 @@
-// Package faults holds servers on the loopback interface, each of which commits exactly one fault that [explain.Explain]
-// knows, and a few that commit none. Tests run against them; nothing else is meant to.
+// Package faults has servers on the loopback interface, each of which has exactly one fault that [explain.Explain] knows, and a few
+// without a fault. It is only for tests.
 package faults
 
 import (
@@ -10,21 +10,21 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// Fault is a mistake and a server that makes it. A mistake that servers make in several ways has as many entries.
+// Fault is a mistake and a server that makes it. A mistake that servers make in several ways has several entries.
 type Fault struct {
-	// ID is the fault that must be diagnosed; "" when nothing is wrong with it.
+	// ID is the fault to be diagnosed; "" if the server has none.
 	ID explain.Fault
-	// Name says what the server does; it is unique.
+	// Name describes what the server does; it is unique.
 	Name string
-	// Family is the part of the way to which it belongs; "" when nothing is wrong with it.
+	// Family is the stage that the fault belongs to; "" if the server has none.
 	Family string
-	// Warning says that the connection opens all the same.
+	// Warning means that the connection opens nevertheless.
 	Warning bool
 
 	start func(*lab) (*Site, error)
 }
 
-// Start starts the server. The caller closes the Site.
+// Start starts the server. The caller must close the Site.
 func (f Fault) Start() (*Site, error) {
 	l := newLab()
 	s, err := f.start(l)
@@ -34,10 +34,10 @@ func (f Fault) Start() (*Site, error) {
 	}
 	s.lab = l
 	if s.Options.Proxy == nil {
-		s.Options.Proxy = noProxy // whatever this machine's environment says
+		s.Options.Proxy = noProxy // independent of this machine's environment
 	}
 	if s.Options.Timeout == 0 {
-		s.Options.Timeout = 3 * patience // what answers does so soon, except on a machine that is busy
+		s.Options.Timeout = 3 * patience // a server that answers does so soon, except on a busy machine
 	}
 	if s.Options.StepTimeout == 0 {
 		s.Options.StepTimeout = patience
@@ -47,11 +47,11 @@ func (f Fault) Start() (*Site, error) {
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.Transport.Proxy has it
 
-// Site is a server that runs, and how a client runs into its fault.
+// Site is a running server, with the URL and options with which a client meets its fault.
 type Site struct {
 	URL     string
 	Options explain.Options
-	// Context is what the client shall run with; nil is its own.
+	// Context is the context for the client; nil means any.
 	Context context.Context
 
 	lab *lab

@@ -28,7 +28,7 @@ func (v *visit) closing(code uint16, reason string) {
 
 // next reads a client's frame and returns its first byte and its payload, unmasked, of at most 125 bytes.
 func (v *visit) next() (byte, string, error) {
-	var head [6]byte // a client masks
+	var head [6]byte // clients mask
 	if _, err := io.ReadFull(v.in, head[:]); err != nil {
 		return 0, "", err
 	}
@@ -46,8 +46,8 @@ func (v *visit) next() (byte, string, error) {
 	return head[0], string(payload), nil
 }
 
-// talk answers what the client sends as a good server does: a ping with a pong, a text with itself, a close with a close.
-// Frames that begin with one of the bytes in deaf it does not answer.
+// talk answers the client's frames as a correct server does: a ping with a pong, a text with the same text, a close with a close.
+// It does not answer frames that begin with one of the bytes in deaf.
 func (v *visit) talk(deaf string) {
 	for {
 		first, payload, err := v.next()
@@ -69,7 +69,7 @@ func (v *visit) talk(deaf string) {
 	}
 }
 
-// opened opens well and then does what handle says.
+// opened opens correctly and then calls handle.
 func opened(handle func(*visit)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) {
@@ -79,7 +79,7 @@ func opened(handle func(*visit)) func(*lab) (*Site, error) {
 	}
 }
 
-// sends opens well, sends these bytes, and then behaves.
+// sends opens correctly, sends these bytes, and then behaves correctly.
 func sends(b string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) {
 		io.WriteString(v, b) //nolint:errcheck // the client may have gone
@@ -87,17 +87,17 @@ func sends(b string) func(*lab) (*Site, error) {
 	})
 }
 
-// deaf opens well and does not answer frames that begin with one of these bytes.
+// deaf opens correctly and does not answer frames that begin with one of these bytes.
 func deaf(to string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) { v.talk(to) })
 }
 
-// closes sends a close frame at once.
+// closes sends a close frame immediately.
 func closes(code uint16, reason string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) { v.closing(code, reason) })
 }
 
-// stops opens well, sends these bytes, and reads on without another word.
+// stops opens correctly, sends these bytes, and then only reads.
 func stops(b string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) {
 		io.WriteString(v, b)      //nolint:errcheck // the client may have gone
@@ -105,13 +105,13 @@ func stops(b string) func(*lab) (*Site, error) {
 	})
 }
 
-// closesAfterText sends a text and then closes because all is said.
+// closesAfterText sends a text and then closes normally.
 var closesAfterText = opened(func(v *visit) {
 	v.frame(finText, "welcome")
 	v.closing(1000, "bye")
 })
 
-// otherPong answers pings with a payload of its own.
+// otherPong answers pings with a different payload.
 var otherPong = opened(func(v *visit) {
 	for {
 		switch first, payload, err := v.next(); {
@@ -126,7 +126,7 @@ var otherPong = opened(func(v *visit) {
 	}
 })
 
-// forgets answers the first ping, and nothing after that, as a path does that has forgotten the connection.
+// forgets answers the first ping, and nothing after that, like a path on which the connection was forgotten.
 func forgets(l *lab) (*Site, error) {
 	s, err := opened(func(v *visit) {
 		if first, payload, err := v.next(); err == nil && first == finPing {
@@ -146,7 +146,7 @@ var leaves = opened(func(*visit) {})
 // crashes resets the connection right after the handshake.
 var crashes = opened(func(v *visit) { abort(v.Conn) })
 
-// abort ends c with a reset.
+// abort resets c.
 func abort(c net.Conn) {
 	c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // a close without a reset fails the test
 	c.Close()
@@ -164,7 +164,7 @@ var hangsUp = opened(func(v *visit) {
 	}
 })
 
-// idleServer closes with a close frame when nothing has come for a while.
+// idleServer sends a close frame after it has received nothing for a while.
 var idleServer = opened(func(v *visit) {
 	for {
 		v.SetReadDeadline(time.Now().Add(relayIdle))

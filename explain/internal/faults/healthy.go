@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// echo opens a WebSocket for every request and sends back what comes.
+// echo opens a WebSocket for every request and echoes messages.
 func (l *lab) echo(opts *websocket.AcceptOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, opts)
@@ -27,7 +27,7 @@ func (l *lab) echo(opts *websocket.AcceptOptions) http.Handler {
 	})
 }
 
-// healthyOptions speaks what the tests ask for.
+// healthyOptions are the options that the tests need.
 func healthyOptions() *websocket.AcceptOptions {
 	return &websocket.AcceptOptions{
 		Subprotocols: []string{"chat"},
@@ -35,7 +35,7 @@ func healthyOptions() *websocket.AcceptOptions {
 	}
 }
 
-// handler serves h and returns the address; with a config over TLS.
+// handler serves h and returns the address. It uses TLS if config is not nil.
 func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -54,7 +54,7 @@ func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// tracked has the lab wait for every request, taken over or not.
+// tracked has the lab wait for every request, whether its connection is taken over or not.
 func tracked(l *lab, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.wg.Add(1)
@@ -63,16 +63,16 @@ func tracked(l *lab, h http.Handler) http.Handler {
 	})
 }
 
-// healthyOn serves an echo that does nothing wrong and returns its address.
+// healthyOn serves a correct echo and returns its address.
 func (l *lab) healthyOn() (string, error) { return l.handler(l.echo(healthyOptions()), nil) }
 
-// healthyTLS is the same over TLS.
+// healthyTLS does the same over TLS.
 func (l *lab) healthyTLS(config *tls.Config) (*Site, error) {
 	addr, err := l.handler(l.echo(healthyOptions()), config)
 	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
-// Healthy is a server without a fault.
+// healthy is a server without a fault.
 func healthy(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Subprotocols: []string{"chat"}}}, err
@@ -85,19 +85,19 @@ func healthySecure(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
 }
 
-// anyOrigin lets every page in.
+// anyOrigin admits every page.
 func anyOrigin(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(&websocket.AcceptOptions{AnyOrigin: true}), nil)
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// Idle times of the relay below and of the client that looks for it.
+// The idle timeout of the relay below, and the idle probe of the client.
 const (
 	relayIdle = 1500 * time.Millisecond
 	probeIdle = 10 * time.Second
 )
 
-// idleCut is a healthy server behind something on the path that cuts connections on which nothing passes.
+// idleCut is a healthy server behind a relay that cuts idle connections.
 func idleCut(l *lab) (*Site, error) {
 	backend, err := l.healthyOn()
 	if err != nil {
@@ -118,7 +118,7 @@ func idleCut(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{ProbeIdle: probeIdle}}, err
 }
 
-// relay copies until nothing has come from src for relayIdle, or until either is closed; then it closes both.
+// relay copies until it has received nothing from src for relayIdle, or until either is closed; then it closes both.
 func relay(dst, src net.Conn) {
 	defer dst.Close()
 	defer src.Close()
@@ -136,18 +136,18 @@ func relay(dst, src net.Conn) {
 	}
 }
 
-// nginx is a proxy in front of a backend as nginx is without the lines for WebSocket: it speaks HTTP/1.0 to the backend,
-// without Upgrade and Connection, and puts its own name into the answer.
+// nginx is a proxy in front of a backend like nginx without the settings for WebSocket: it uses HTTP/1.0 for the backend, without
+// Upgrade and Connection, and replaces the Server field of the answer.
 func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
 	return inFront(backend, "HTTP/1.0", "Upgrade", "Connection")
 }
 
-// proxyWithout is nginx that passes an upgrade on, and without some of its headers.
+// proxyWithout is nginx with the settings for WebSocket, but it removes some of the headers.
 func proxyWithout(backend func(l *lab) http.Handler, headers ...string) func(*lab) (*Site, error) {
 	return inFront(backend, "HTTP/1.1", headers...)
 }
 
-// inFront is a proxy in front of a backend that speaks a version of HTTP to it, without some headers.
+// inFront is a proxy in front of a backend that uses the given HTTP version for it, and removes some headers.
 func inFront(backend func(l *lab) http.Handler, proto string, without ...string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.handler(backend(l), nil)
@@ -171,7 +171,7 @@ func inFront(backend func(l *lab) http.Handler, proto string, without ...string)
 	}
 }
 
-// forward is the proxy's part for one request.
+// forward handles one request of the proxy.
 func forward(v *visit, b net.Conn, host, proto string) {
 	h := v.req.Header.Clone()
 	if h.Get("Connection") == "" {

@@ -12,42 +12,42 @@ import (
 	"time"
 )
 
-// authority signs certificates. It lives in memory and ends with the test.
+// authority signs certificates. It is only in memory, and ends with the test.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// leaf says what a server's certificate shall be like. The zero leaf is a good one for localhost.
+// leaf describes a server certificate. The zero leaf is a valid one for localhost.
 type leaf struct {
-	names     []string      // DNS names; nil: localhost and the loopback addresses
-	notBefore time.Duration // from now; 0: an hour ago
-	notAfter  time.Duration // from now; 0: in a day
-	client    bool          // for a client instead of a server
-	issuerURL string        // where the issuer's certificate lies; "": it does not say
+	names     []string      // DNS names; nil means localhost and the loopback addresses
+	notBefore time.Duration // relative to now; 0 means an hour ago
+	notAfter  time.Duration // relative to now; 0 means in a day
+	client    bool          // for a client rather than a server
+	issuerURL string        // where to get the issuer's certificate; "" means it is not included
 	signature x509.SignatureAlgorithm
 }
 
-// newRoot makes an authority that signs for itself; organization is who runs it.
+// newRoot makes a self-signed authority; organization is its owner.
 func newRoot(organization string) *authority {
 	a := &authority{key: newKey()}
 	a.cert = sign(caTemplate(organization, "Root"), nil, a.key, a.key)
 	return a
 }
 
-// intermediate makes an authority below a, of the same organization.
+// intermediate makes an authority signed by a, of the same organization.
 func (a *authority) intermediate() *authority {
 	key := newKey()
 	return &authority{cert: sign(caTemplate(a.cert.Subject.Organization[0], "Intermediate"), a.cert, key, a.key), key: key}
 }
 
-// withoutRight makes a server's certificate below a, and uses it as an authority.
+// withoutRight makes a server's certificate signed by a, and uses it as an authority.
 func (a *authority) withoutRight() *authority {
 	key := newKey()
 	return &authority{cert: sign(leaf{}.template(), a.cert, key, a.key), key: key}
 }
 
-// issue makes a certificate with its key. The chain that a server sends holds above as well.
+// issue makes a certificate with its key. The chain that a server sends also includes above.
 func (a *authority) issue(l leaf, above ...*authority) tls.Certificate {
 	key := newKey()
 	chain := [][]byte{sign(l.template(), a.cert, key, a.key).Raw}
@@ -57,13 +57,13 @@ func (a *authority) issue(l leaf, above ...*authority) tls.Certificate {
 	return tls.Certificate{Certificate: chain, PrivateKey: key}
 }
 
-// selfSigned makes a server's certificate that is its own issuer.
+// selfSigned makes a self-signed server certificate.
 func selfSigned() tls.Certificate {
 	key := newKey()
 	return tls.Certificate{Certificate: [][]byte{sign(leaf{}.template(), nil, key, key).Raw}, PrivateKey: key}
 }
 
-// pool returns the roots of a client that trusts a.
+// pool returns the root certificates of a client that trusts a.
 func (a *authority) pool() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(a.cert)
@@ -114,8 +114,8 @@ func caTemplate(organization, name string) *x509.Certificate {
 	}
 }
 
-// sign returns template, signed by parent with by; a nil parent means that template signs itself. It panics on what only
-// a mistake in this file can cause.
+// sign returns template, signed by parent with by; a nil parent means that template is self-signed. It panics on errors that only a
+// mistake in this file can cause.
 func sign(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
 	if parent == nil {
 		parent = template

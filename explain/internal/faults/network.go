@@ -18,13 +18,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// nameNotFound is a name that the name server says does not exist.
+// nameNotFound is a name that does not exist according to the name server.
 func nameNotFound(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeNotFound})
 	return &Site{URL: "ws://nothing.test/", Options: explain.Options{Resolver: r}}, err
 }
 
-// mixedContent is a server without TLS that allows a page of another host, which came over https.
+// mixedContent is a server without TLS that allows an https page of another host.
 func mixedContent(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(&websocket.AcceptOptions{Origins: []string{foreignOrigin}}), nil)
 	if err != nil {
@@ -46,19 +46,19 @@ func blockedPort(l *lab) (*Site, error) {
 	}}}, err
 }
 
-// nameWithoutAddress is a name that exists and has no address (NODATA).
+// nameWithoutAddress is a name that exists but has no address (NODATA).
 func nameWithoutAddress(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{name: "mail.test"})
 	return &Site{URL: "ws://mail.test/", Options: explain.Options{Resolver: r}}, err
 }
 
-// nameServerRefuses is a name server that does not answer for this client.
+// nameServerRefuses is a name server that refuses this client.
 func nameServerRefuses(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeRefused})
 	return &Site{URL: "ws://closed.test/", Options: explain.Options{Resolver: r}}, err
 }
 
-// dialError is a connection that the kernel ends with an error.
+// dialError is a connection that fails with an error of the kernel.
 func dialError(errno syscall.Errno) func(*lab) (*Site, error) {
 	return func(*lab) (*Site, error) {
 		return &Site{URL: "ws://192.0.2.1/", Options: explain.Options{Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -67,7 +67,7 @@ func dialError(errno syscall.Errno) func(*lab) (*Site, error) {
 	}
 }
 
-// otherLoopback listens on one loopback address, and the URL names the other.
+// otherLoopback listens on one loopback address, while the URL names the other.
 func otherLoopback(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
 	if err != nil {
@@ -75,14 +75,14 @@ func otherLoopback(l *lab) (*Site, error) {
 	}
 	_, port, err := net.SplitHostPort(addr)
 	return &Site{URL: "ws://[::1]:" + port + "/", Options: explain.Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-		if strings.HasPrefix(address, "[::1]") { // the machine of the test may have no IPv6
+		if strings.HasPrefix(address, "[::1]") { // the machine that runs the test may have no IPv6
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}}, err
 }
 
-// nameServerFails is a name server that says that it cannot answer.
+// nameServerFails is a name server that reports a failure.
 func nameServerFails(l *lab) (*Site, error) {
 	r, err := l.resolver(zone{rcode: rcodeServer})
 	return &Site{URL: "ws://broken.test/", Options: explain.Options{Resolver: r}}, err
@@ -98,7 +98,7 @@ func refused(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 }
 
-// unanswered is a port whose packets get no answer: the queue of its listener is full, so the kernel drops what comes.
+// unanswered is a port whose packets get no answer: the queue of its listener is full, so the kernel drops new connections.
 func unanswered(l *lab) (*Site, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -112,7 +112,7 @@ func unanswered(l *lab) (*Site, error) {
 	if err := raw.Control(func(fd uintptr) { failed = shrink(fd) }); err != nil || failed != nil {
 		return nil, errors.Join(err, failed)
 	}
-	// How many connections the kernel still takes is its own affair: one or two.
+	// The kernel accepts one or two more connections, depending on the system.
 	for range 64 {
 		c, err := net.DialTimeout("tcp4", ln.Addr().String(), 100*time.Millisecond)
 		if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
@@ -125,14 +125,14 @@ func unanswered(l *lab) (*Site, error) {
 	return nil, errors.New("faults: the queue of a listener does not fill up")
 }
 
-// silent takes connections, reads and says nothing.
+// silent accepts connections, and reads without answering.
 func silent(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // the end is what this waits for
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// halfBroken is a name with an IPv6 and an IPv4 address of which only the second has a server. The first is one that
-// documents use; the dialer takes it to a port of the loopback interface without a listener.
+// halfBroken is a name with an IPv6 and an IPv4 address, of which only the second has a server. The first is an address for
+// documentation; the dialer redirects it to a loopback port without a listener.
 func halfBroken(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
 	if err != nil {
@@ -157,11 +157,11 @@ func halfBroken(l *lab) (*Site, error) {
 	return &Site{URL: "ws://half.test:" + port + "/", Options: explain.Options{Resolver: r, Dial: dial}}, err
 }
 
-// plainForTLS is a port for plain HTTP, spoken to with TLS.
+// plainForTLS is a port for plain HTTP that the client uses with TLS.
 func plainForTLS(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) {
 		buf := make([]byte, 512)
-		if _, err := c.Read(buf); err != nil { // a ClientHello; net/http and nginx see no request in it either
+		if _, err := c.Read(buf); err != nil { // a ClientHello; net/http and nginx do not recognize a request in it either
 			return
 		}
 		io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n") //nolint:errcheck // the client may have gone
@@ -170,14 +170,14 @@ func plainForTLS(l *lab) (*Site, error) {
 	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
-// tlsForPlain is a port for TLS that answers plain HTTP as net/http and nginx do: in plain HTTP, with a hint in the body.
+// tlsForPlain is a port for TLS that answers plain HTTP like net/http and nginx: in plain HTTP, with a hint in the body.
 func tlsForPlain(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.say("HTTP/1.0 400 Bad Request\n\nClient sent an HTTP request to an HTTPS server.\n")
 	})
 }
 
-// nginxTLSForPlain is the same mistake as nginx tells it.
+// nginxTLSForPlain is the same mistake with nginx's answer.
 func nginxTLSForPlain(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.answer("400 Bad Request", "Server: nginx/1.22.1\nContent-Type: text/html\n",
@@ -200,15 +200,15 @@ func alertForPlain(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// reset ends the connection with a reset as soon as the request is there.
+// reset resets the connection when it has received the request.
 func reset(l *lab) (*Site, error) {
 	return l.site(func(v *visit) { abort(v.Conn) })
 }
 
-// closedEarly reads the request and closes without a word.
+// closedEarly reads the request and closes without an answer.
 func closedEarly(l *lab) (*Site, error) { return l.site(func(*visit) {}) }
 
-// banner is another service: it speaks first, and not HTTP.
+// banner is another service: it sends first, and does not speak HTTP.
 func banner(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
@@ -219,10 +219,10 @@ func banner(text string) func(*lab) (*Site, error) {
 	}
 }
 
-// withoutRoute is an address of the loopback interface that the kernel has no way to: its broadcast address.
+// withoutRoute is a loopback address without a route: the broadcast address.
 func withoutRoute(*lab) (*Site, error) { return &Site{URL: "ws://127.255.255.255:80/"}, nil }
 
-// invalid is a URL that nothing can be reached by.
+// invalid is an invalid URL.
 func invalid(rawURL string) func(*lab) (*Site, error) {
 	return func(*lab) (*Site, error) { return &Site{URL: rawURL}, nil }
 }
@@ -232,7 +232,7 @@ func unsendable(o explain.Options) func(*lab) (*Site, error) {
 	return func(*lab) (*Site, error) { return &Site{URL: "ws://localhost/", Options: o}, nil }
 }
 
-// proxied puts the address that start's site has between the client and a server as its proxy.
+// proxied uses the address of start's site as the client's proxy.
 func proxied(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -249,7 +249,7 @@ func proxied(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	}
 }
 
-// impatient has the client wait for a moment only, where nothing ever comes.
+// impatient has the client wait only for a moment, for sites that never answer.
 func impatient(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -263,7 +263,7 @@ func impatient(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 // moment is how long a client waits in vain.
 const moment = time.Second
 
-// withTLSURL has the client speak TLS to a site that does not.
+// withTLSURL has the client use TLS for a site without it.
 func withTLSURL(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -274,7 +274,7 @@ func withTLSURL(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	}
 }
 
-// interrupted has the caller give up before anything happens.
+// interrupted cancels the caller's context before the first step.
 func interrupted(l *lab) (*Site, error) {
 	s, err := healthy(l)
 	if err != nil {
@@ -286,7 +286,7 @@ func interrupted(l *lab) (*Site, error) {
 	return s, nil
 }
 
-// outOfTime gives the whole of it less time than its first wait takes.
+// outOfTime sets an overall time limit that is shorter than the first wait.
 func outOfTime(l *lab) (*Site, error) {
 	s, err := silent(l)
 	if err == nil {
@@ -329,7 +329,7 @@ var networkFaults = []Fault{
 	{ID: explain.FaultTimeout, Name: "no time left", start: outOfTime},
 }
 
-// silenceFaults are those of servers that take a request and give no answer of HTTP.
+// silenceFaults are the faults of servers that receive a request and give no HTTP answer.
 var silenceFaults = []Fault{
 	{ID: explain.FaultReset, Name: "a reset right after the connection", start: dialError(syscall.ECONNRESET)},
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// patience bounds everything that a server of this package waits for.
+// patience limits every wait of a server in this package.
 const patience = 20 * time.Second
 
-// lab holds what one fault runs, so that closing it leaves nothing behind.
+// lab has the listeners, connections and goroutines of one fault, so that closing it leaves nothing behind.
 type lab struct {
 	ctx    context.Context // ends with the lab
 	cancel context.CancelFunc
@@ -33,7 +33,7 @@ func newLab() *lab {
 	return &lab{ctx: ctx, cancel: cancel, open: map[io.Closer]struct{}{}}
 }
 
-// keep has c closed with the lab; at once when the lab is closed already.
+// keep has c closed with the lab, or immediately if the lab is already closed.
 func (l *lab) keep(c io.Closer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,7 +74,7 @@ func (l *lab) listen() (net.Listener, error) {
 	return ln, nil
 }
 
-// serve runs handle for every connection that ln takes, and closes the connection after it. It returns the address.
+// serve calls handle for every connection that ln accepts, and closes the connection after it. It returns the address.
 func (l *lab) serve(handle func(net.Conn)) (string, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -104,8 +104,8 @@ type visit struct {
 	req *http.Request
 }
 
-// requests makes a handler of connections out of one of requests. It reads one request and leaves the answer to handle;
-// then it says that nothing more comes, and reads until the client has closed too, so that no reset destroys the answer.
+// requests converts a handler of requests into one of connections. It reads one request and calls handle for the answer; then it
+// ends its sending half, and reads until the client has closed too, so that no reset destroys the answer.
 func requests(handle func(*visit)) func(net.Conn) {
 	return func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -126,30 +126,30 @@ func linger(c net.Conn, in io.Reader) {
 	io.Copy(io.Discard, in) //nolint:errcheck // the end is what this waits for
 }
 
-// say writes text with every line end made CR LF.
+// say writes text with every line end converted to CR LF.
 func (v *visit) say(text string) {
 	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the client may have gone
 }
 
-// answer writes a whole answer with a body; the lines of fields end in "\n".
+// answer writes a complete answer with a body; the lines of fields end in "\n".
 func (v *visit) answer(status, fields, body string) {
 	v.say("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
 	io.WriteString(v, body) //nolint:errcheck // the client may have gone
 }
 
-// accept returns the value that proves that the server meant WebSocket (RFC 6455 §4.2.2, step 5.4).
+// accept returns the accept value, which proves that the server speaks WebSocket (RFC 6455 §4.2.2, step 5.4).
 func (v *visit) accept() string {
 	sum := sha1.Sum([]byte(v.req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// upgrade writes a good 101 with further fields, whose lines end in "\n".
+// upgrade writes a correct 101 with additional fields, whose lines end in "\n".
 func (v *visit) upgrade(fields string) {
 	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n" +
 		"Sec-WebSocket-Accept: " + v.accept() + "\n" + fields + "\n")
 }
 
-// site runs handle behind ws. It turns away pages of other sites, as a server should, so that this is not another fault.
+// site serves handle at a ws URL. It refuses pages of other sites, as a server should, so that there is no other fault.
 func (l *lab) site(handle func(*visit)) (*Site, error) {
 	addr, err := l.serve(requests(sameOrigin(handle)))
 	return &Site{URL: "ws://" + addr + "/"}, err

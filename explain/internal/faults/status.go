@@ -18,34 +18,34 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// discard is for what servers log: their clients' mistakes are wanted here.
+// discard is for the logs of servers, because mistakes of their clients are expected here.
 var discard = log.New(io.Discard, "", 0)
 
-// answers is a server that answers every request in the same way. The lines of fields end in "\n".
+// answers is a server that gives every request the same answer. The lines of fields end in "\n".
 func answers(status, fields, body string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) { v.answer(status, fields, body) })
 	}
 }
 
-// page is a body as web servers send it.
+// page is a typical body of a web server.
 const page = "<!doctype html>\n<title>Welcome</title>\n<p>This is a page.\n"
 
-// redirects sends clients to another path, as a server does that wants a slash at the end.
+// redirects redirects clients to another path, like a server that requires a trailing slash.
 func redirects(status int) func(*lab) (*Site, error) {
 	return answers(fmt.Sprintf("%d %s", status, http.StatusText(status)), "Location: https://www.example.com/chat/\n", "")
 }
 
-// foreignOrigin is what a page that a server does not know sends.
+// foreignOrigin is the origin of a page that the server does not know.
 const foreignOrigin = "https://app.example"
 
-// originRefused lets clients in that name no origin or its own, and answers 403 to the rest.
+// originRefused admits clients without an origin or with its own, and answers 403 to all others.
 func originRefused(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(nil), nil)
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Origin: foreignOrigin}}, err
 }
 
-// nginxError is an error page that nginx writes itself.
+// nginxError is an error page of nginx itself.
 func nginxError(status string) string {
 	return "<html>\r\n<head><title>" + status + "</title></head>\r\n<body>\r\n<center><h1>" + status +
 		"</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
@@ -56,10 +56,10 @@ func fromNginx(status string) func(*lab) (*Site, error) {
 	return answers(status, "Server: nginx/1.22.1\nContent-Type: text/html\n", nginxError(status))
 }
 
-// ownBackend is what this project's library answers to a request without Upgrade.
+// ownBackend gives the answer of this project's library to a request without Upgrade.
 func ownBackend(l *lab) http.Handler { return l.echo(healthyOptions()) }
 
-// olderBackend answers as a widely used Go library does: 400, and the version that it speaks.
+// olderBackend answers like a widely used Go library: 400, and the supported version.
 func olderBackend(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -69,7 +69,7 @@ func olderBackend(*lab) http.Handler {
 	})
 }
 
-// nodeBackend answers as a widely used server for Node does: 400 and a code in JSON.
+// nodeBackend answers like a widely used server for Node: 400 and a code in JSON.
 func nodeBackend(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -78,12 +78,12 @@ func nodeBackend(*lab) http.Handler {
 	})
 }
 
-// mute is a backend that says 400 and nothing else.
+// mute is a backend that answers 400 without a reason.
 func mute(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
 }
 
-// rejecting is a server that takes the request for a WebSocket and turns it away with a status.
+// rejecting is a server that recognizes the WebSocket request and rejects it with a status.
 func rejecting(reject *websocket.Reject) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.handler(l.echo(&websocket.AcceptOptions{
@@ -93,7 +93,7 @@ func rejecting(reject *websocket.Reject) func(*lab) (*Site, error) {
 	}
 }
 
-// originRefusedWith is originRefused for servers that answer another status than 403.
+// originRefusedWith is originRefused for servers that answer with a status other than 403.
 func originRefusedWith(status int) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		echo := l.echo(nil)
@@ -119,14 +119,14 @@ func withOrigin(start func(*lab) (*Site, error), origin string) func(*lab) (*Sit
 	}
 }
 
-// forgot101 computes the accept value and leaves the status at 200.
+// forgot101 computes the accept value but leaves the status at 200.
 func forgot101(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.answer("200 OK", "Upgrade: websocket\nSec-WebSocket-Accept: "+v.accept()+"\n", "")
 	})
 }
 
-// envoy answers an upgrade as Envoy does when its configuration does not allow it, and an ordinary request with a status.
+// envoy answers an upgrade like Envoy if its configuration does not allow it, and an ordinary request with the given status.
 func envoy(ordinary string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) {
@@ -139,12 +139,12 @@ func envoy(ordinary string) func(*lab) (*Site, error) {
 	}
 }
 
-// cloudflare is an answer that Cloudflare gives itself.
+// cloudflare is an answer of Cloudflare itself.
 func cloudflare(status string) func(*lab) (*Site, error) {
 	return answers(status+" ", "Server: cloudflare\nCF-RAY: 8f0000000000abcd-FRA\n", "error code: "+status+"\n")
 }
 
-// nodeOnOtherPath answers as Node's ws does to an upgrade on a path that is not its own.
+// nodeOnOtherPath answers like Node's ws to an upgrade on a path other than its own.
 func nodeOnOtherPath(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -155,7 +155,7 @@ func nodeOnOtherPath(*lab) http.Handler {
 	})
 }
 
-// versionOnly says in few words that it did not get the version.
+// versionOnly answers briefly that it did not receive the version.
 func versionOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -167,7 +167,7 @@ func versionOnly(*lab) http.Handler {
 	})
 }
 
-// keyOnly says that it did not get the key.
+// keyOnly answers that it did not receive the key.
 func keyOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Missing or invalid Sec-WebSocket-Key header", http.StatusBadRequest)
@@ -184,14 +184,14 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 		w = gzip.NewWriter(&b)
 	case "deflate":
 		w = zlib.NewWriter(&b)
-	case "raw deflate": // what RFC 9110 §8.4.1.2 notes that some send under the name of deflate
+	case "raw deflate": // raw DEFLATE, which some servers send as deflate, according to RFC 9110 §8.4.1.2
 		coding = "deflate"
 		w, _ = flate.NewWriter(&b, flate.BestSpeed) //nolint:errcheck // the level is a constant of the package
 	case "br":
 		w = brotli.NewWriter(&b)
-	case "zstd": // it is not decoded
+	case "zstd": // it is not encoded
 		b.WriteString("\x28\xb5\x2f\xfd")
-	default: // UTF-16 with a mark of its order
+	default: // UTF-16 with a byte order mark
 		b.WriteString("\xff\xfe")
 		for _, c := range reason {
 			b.Write([]byte{byte(c), 0})
@@ -210,7 +210,8 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 
 const jsonType = "Content-Type: application/json\n"
 
-// oldClient sends the origin of a page over http, as old versions of some clients do over wss, too, to a server that allows its own only.
+// oldClient sends the origin of an http page even for wss, like old versions of some clients, to a server that allows only its own
+// origin.
 func oldClient(l *lab) (*Site, error) {
 	s, err := healthySecure(l)
 	if err == nil {
@@ -224,10 +225,10 @@ func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(r), req)
 }
 
-// lockedOut refuses everybody, whatever the origin.
+// lockedOut rejects every client, whatever the origin.
 var lockedOut = rejecting(&websocket.Reject{Status: http.StatusForbidden})
 
-// untried has the client try no other origin.
+// untried disables the client's attempts with other origins.
 func untried(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -238,7 +239,7 @@ func untried(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	}
 }
 
-// challenge is a 401 that asks for credentials in this way.
+// challenge is a 401 with this challenge.
 func challenge(value string) func(*lab) (*Site, error) {
 	return answers("401 Unauthorized", "WWW-Authenticate: "+value+"\n", "")
 }

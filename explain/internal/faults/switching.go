@@ -7,10 +7,10 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// Everything in this file answers 101, and wrongly.
+// All servers in this file answer 101, but wrongly.
 
-// head writes a 101 with the lines that a fault names instead of a good one's. Each line ends in "\n"; ACCEPT in them
-// stands for the right accept value.
+// head writes a 101 with the given lines in place of the correct ones. Each line ends in "\n"; ACCEPT in them stands for the
+// correct accept value.
 func head(lines string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) {
@@ -19,7 +19,7 @@ func head(lines string) func(*lab) (*Site, error) {
 	}
 }
 
-// The fields of a good 101, to leave out or to add to.
+// The fields of a correct 101, to combine or to leave out.
 const (
 	upgradeField    = "Upgrade: websocket\n"
 	connectionField = "Connection: Upgrade\n"
@@ -27,10 +27,10 @@ const (
 	good            = upgradeField + connectionField + acceptField
 )
 
-// wrongAccept is the accept value of another key, which a cache could have kept.
+// wrongAccept is the accept value for another key, as in a cached answer.
 const wrongAccept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"
 
-// keyEchoed sends the key back as it came.
+// keyEchoed sends the key back unchanged.
 func keyEchoed(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField +
@@ -38,13 +38,13 @@ func keyEchoed(l *lab) (*Site, error) {
 	})
 }
 
-// noSubprotocol opens well, and chooses none of those asked for.
+// noSubprotocol opens correctly, but chooses none of the offered subprotocols.
 func noSubprotocol(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(nil), nil)
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Subprotocols: []string{"chat"}}}, err
 }
 
-// offering has the client offer subprotocols to the site that start makes.
+// offering has the client offer subprotocols to the site of start.
 func offering(start func(*lab) (*Site, error), subprotocols ...string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -55,7 +55,7 @@ func offering(start func(*lab) (*Site, error), subprotocols ...string) func(*lab
 	}
 }
 
-// bodyAfter101 gives the 101 a length and a body, as a handler does that knows nothing of WebSocket.
+// bodyAfter101 adds a length and a body to the 101, like a handler that does not know WebSocket.
 func bodyAfter101(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.upgrade("Content-Length: 13\nContent-Type: text/plain\n")
@@ -63,7 +63,7 @@ func bodyAfter101(l *lab) (*Site, error) {
 	})
 }
 
-// lengthAfter101 gives the 101 a length, and goes on as a WebSocket.
+// lengthAfter101 adds a length to the 101, and continues as a WebSocket.
 func lengthAfter101(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.upgrade("Content-Length: 13\n")
@@ -71,14 +71,14 @@ func lengthAfter101(l *lab) (*Site, error) {
 	})
 }
 
-// script answers the bytes of text, line ends and all, with nothing added.
+// script answers with exactly the bytes of text.
 func script(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) { v.Write([]byte(text)) }) //nolint:errcheck // the client may have gone
 	}
 }
 
-// endlessHead sends fields for as long as the client reads. It is bounded all the same.
+// endlessHead sends fields for as long as the client reads, up to a limit.
 func endlessHead(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
@@ -91,7 +91,7 @@ func endlessHead(l *lab) (*Site, error) {
 	})
 }
 
-// unendedHead begins a head, does not end it, and stays.
+// unendedHead begins a header, does not end it, and keeps the connection open.
 func unendedHead(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
@@ -133,7 +133,7 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultBody101, Name: "a 101 with a length, and a WebSocket behind it", Warning: true, start: lengthAfter101},
 }
 
-// oldVersion answers 101 in a version of HTTP that has none.
+// oldVersion answers 101 in an HTTP version that does not have it.
 func oldVersion(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.say("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// A certificate and what else is wrong with it, or with TLS; the site is healthy otherwise.
+// withTLS is a site with this TLS configuration, whose client trusts an authority; the site is healthy otherwise.
 func (l *lab) withTLS(config *tls.Config, trusted *authority) (*Site, error) {
 	s, err := l.healthyTLS(config)
 	if err != nil {
@@ -25,7 +25,7 @@ func (l *lab) withTLS(config *tls.Config, trusted *authority) (*Site, error) {
 	return s, nil
 }
 
-// wrongLeaf serves a certificate that root has signed and that is not good.
+// wrongLeaf serves an invalid certificate that root has signed.
 func wrongLeaf(wrong leaf) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
@@ -39,7 +39,7 @@ var (
 	wrongName   = wrongLeaf(leaf{names: []string{"other.example"}})
 )
 
-// unknownIssuer serves a chain that ends below a root, or at one, that the client does not know.
+// unknownIssuer serves a chain that ends below, or with, a root that the client does not trust.
 func unknownIssuer(withRoot bool) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Private")
@@ -52,45 +52,45 @@ func unknownIssuer(withRoot bool) func(*lab) (*Site, error) {
 	}
 }
 
-// selfIssued serves a certificate that no authority has signed.
+// selfIssued serves a self-signed certificate.
 func selfIssued(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{selfSigned()}}, newRoot("Public"))
 }
 
-// noIntermediate serves a leaf without the certificate between it and a root that the client trusts. Which one it is, the
-// name of its organization tells.
+// noIntermediate serves a leaf without the certificate between it and a root that the client trusts. The missing certificate can be
+// recognized by its organization.
 func noIntermediate(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{})}}, root)
 }
 
-// rootInsteadOfIntermediate is noIntermediate, and the server sends the root along, which clients have anyway.
+// rootInsteadOfIntermediate is noIntermediate, but the server sends the root, which clients have anyway.
 func rootInsteadOfIntermediate(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{root.intermediate().issue(leaf{}, root)}}, root)
 }
 
-// expiredUnderNewer serves a certificate that expired before its authority's own certificate was made: it was made anew.
+// expiredUnderNewer serves a certificate that expired before its authority's certificate, which was reissued, became valid.
 func expiredUnderNewer(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	own := root.issue(leaf{notBefore: -96 * time.Hour, notAfter: -72 * time.Hour})
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, root)
 }
 
-// issuerWithoutRight serves a certificate that a server's certificate has signed.
+// issuerWithoutRight serves a certificate signed with a server's certificate.
 func issuerWithoutRight(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	between := root.withoutRight()
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{}, between)}}, root)
 }
 
-// trustedWithoutRight is the same, and the client trusts the issuer.
+// trustedWithoutRight is the same, but the client trusts the issuer.
 func trustedWithoutRight(l *lab) (*Site, error) {
 	between := newRoot("Public").withoutRight()
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{between.issue(leaf{})}}, between)
 }
 
-// fetchIntermediate is the same, and the leaf says where the missing certificate lies (RFC 5280 §4.2.2.1).
+// fetchIntermediate is noIntermediate, but the leaf contains the URL of the missing certificate (RFC 5280 §4.2.2.1).
 func fetchIntermediate(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	between := root.intermediate()
@@ -104,7 +104,7 @@ func fetchIntermediate(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{Certificates: []tls.Certificate{own}}, root)
 }
 
-// clientCertificate wants a certificate of the client. TLS 1.3 tells only after the client's half of the handshake.
+// clientCertificate requires a client certificate. With TLS 1.3 the refusal arrives only after the client's part of the handshake.
 func clientCertificate(version uint16) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
@@ -115,7 +115,7 @@ func clientCertificate(version uint16) func(*lab) (*Site, error) {
 	}
 }
 
-// oldTLS speaks nothing newer than TLS 1.1.
+// oldTLS supports nothing newer than TLS 1.1.
 func oldTLS(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{
@@ -124,12 +124,12 @@ func oldTLS(l *lab) (*Site, error) {
 	}, root)
 }
 
-// noHTTP1 knows one protocol, which is not HTTP/1.1, and refuses clients that offer others by ALPN.
+// noHTTP1 supports only the given protocol, which is not HTTP/1.1, and refuses clients that offer others by ALPN.
 func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
 		return l.withTLS(&tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			// crypto/tls accepts HTTP/1.1 where only h2 is configured (it is lenient there), so it has to be prevented.
+			// crypto/tls accepts HTTP/1.1 even if only h2 is configured, so this has to be prevented.
 			c := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, NextProtos: []string{protocol}}
 			if !slices.Contains(hello.SupportedProtos, protocol) {
 				c.NextProtos = []string{"nothing"}
@@ -139,7 +139,7 @@ func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	}
 }
 
-// noCipher offers cipher suites only that no client of today does.
+// noCipher offers only cipher suites that no current client offers.
 func noCipher(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	return l.withTLS(&tls.Config{
@@ -155,14 +155,14 @@ func unknownName(l *lab) (*Site, error) {
 	}, newRoot("Public"))
 }
 
-// tlsCrash fails within the TLS handshake, and says so with an alert.
+// tlsCrash fails during the TLS handshake, and sends an alert.
 func tlsCrash(l *lab) (*Site, error) {
 	return l.withTLS(&tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("broken") },
 	}, newRoot("Public"))
 }
 
-// foreignClientCertificate has the client show a certificate that the server does not trust.
+// foreignClientCertificate has the client send a certificate that the server does not trust.
 func foreignClientCertificate(version uint16) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := clientCertificate(version)(l)
@@ -173,10 +173,10 @@ func foreignClientCertificate(version uint16) func(*lab) (*Site, error) {
 	}
 }
 
-// prior speaks HTTP/2 from its first byte, as a gRPC server does.
+// prior expects HTTP/2 from the first byte, like a gRPC server.
 func prior(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) {
-		// An empty SETTINGS frame, and a GOAWAY that says PROTOCOL_ERROR (RFC 9113 §6.5, §6.8).
+		// An empty SETTINGS frame, and a GOAWAY with PROTOCOL_ERROR (RFC 9113 §6.5, §6.8).
 		io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00"+ //nolint:errcheck // the client may have gone
 			"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01")
 		linger(c, c)
@@ -184,7 +184,7 @@ func prior(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// priorAndMute is prior as net/http and HAProxy do it: it says nothing to a client that does not begin with HTTP/2's preface.
+// priorAndMute is prior as in net/http and HAProxy: it sends nothing to a client that does not begin with the HTTP/2 preface.
 func priorAndMute(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) {
 		preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
@@ -197,8 +197,8 @@ func priorAndMute(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// onlyHTTP2 is a server of net/http that speaks nothing else over TLS. It lets a client through that offers http/1.1 alone, and
-// then hangs up.
+// onlyHTTP2 is a net/http server that supports only HTTP/2 over TLS. It admits a client that only offers http/1.1, but then closes
+// the connection.
 func onlyHTTP2(l *lab) (*Site, error) {
 	a := newRoot("Public")
 	ln, err := l.listen()
