@@ -11,7 +11,7 @@ func Mask(b []byte, key [4]byte) [4]byte {
 	k := binary.LittleEndian.Uint32(key[:])
 	wide := uint64(k)<<32 | uint64(k)
 	b = b[maskWide(b, wide):]
-	for len(b) >= 64 { // eight words a round: what the compiler turns into the fewest bounds checks
+	for len(b) >= 64 { // eight words per round: the compiler generates the fewest bounds checks for this form
 		v := b[:64:64]
 		binary.LittleEndian.PutUint64(v[0:], binary.LittleEndian.Uint64(v[0:])^wide)
 		binary.LittleEndian.PutUint64(v[8:], binary.LittleEndian.Uint64(v[8:])^wide)
