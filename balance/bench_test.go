@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// crowded returns a pool with n upstreams of different weights and four connections each, and keys.
+// crowded returns a pool with n upstreams of different weights with four connections each, and keys.
 func crowded(tb testing.TB, policy Policy, n int) (*Pool, []string) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	p := poolOf(tb, Options{Policy: policy, SlowStart: time.Hour}, numbered(randomWeights(rnd, n, 10)...)...)
@@ -23,7 +23,7 @@ func crowded(tb testing.TB, policy Policy, n int) (*Pool, []string) {
 
 var sizes = []int{3, 100, 1000}
 
-// BenchmarkPick is a connection that is placed and released.
+// BenchmarkPick places and releases a connection.
 func BenchmarkPick(b *testing.B) {
 	for _, name := range policyNames {
 		for _, n := range sizes {
@@ -44,7 +44,7 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// A pick does not allocate, nor does what is reported of it, also when an upstream becomes full by it, or one has been tried.
+// A pick does not allocate, nor do the reports for it, even if it fills an upstream, or an upstream has been tried.
 func TestPickDoesNotAllocate(t *testing.T) {
 	for _, name := range policyNames {
 		for _, n := range sizes {
@@ -78,7 +78,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// BenchmarkAdmit is a handshake that a Storm admits or refuses.
+// BenchmarkAdmit has a Storm admit or refuse a handshake.
 func BenchmarkAdmit(b *testing.B) {
 	s := NewStorm(StormOptions{})
 	now := start

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A client that belongs to an upstream gets it as long as that is ready.
+// A client that belongs to an upstream gets it while the upstream is ready.
 func TestAcquireAt(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := NewPool(Options{})
@@ -30,7 +30,7 @@ func TestAcquireAt(t *testing.T) {
 	}
 }
 
-// Configure changes the policy and how much counts as down, and forgets nothing.
+// Configure changes the policy and the number of probes for a verdict, and forgets nothing.
 func TestConfigure(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := NewPool(Options{Policy: LeastConnections()})

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// Two servers share four connections. Then one of them drains, and what is left of its connections should move.
+// Two servers share four connections. Then one of them drains, and its remaining connections should move.
 func Example() {
 	now := time.Now()
 	pool := balance.NewPool(balance.Options{Policy: balance.LeastConnections()})
@@ -22,7 +22,7 @@ func Example() {
 			return
 		}
 		pool.Outcome(now, u, balance.OK) // once the upstream has accepted the handshake
-		// Later, when the connection is gone: pool.Release(now, u)
+		// Later, when the connection has ended: pool.Release(now, u)
 	}
 	pool.Drain(now, "ws://10.0.0.2:9001", true)
 	for _, s := range pool.Status(now) {
@@ -57,7 +57,7 @@ func (p preferred) Pick(ready []*balance.Upstream, _ string) *balance.Upstream {
 	return best
 }
 
-// A policy of one's own sees only the upstreams that may be chosen: here, a full one is not among them.
+// A custom policy sees only the upstreams that may be chosen: here, a full one is not among them.
 func ExamplePolicy() {
 	now := time.Now()
 	pool := balance.NewPool(balance.Options{Policy: preferred{"ws://near:9001"}})

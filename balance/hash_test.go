@@ -10,7 +10,7 @@ import (
 
 const noBound = 1e9
 
-// places returns where each key goes when no load is counted.
+// places returns the upstream of each key, without counting load.
 func places(t *testing.T, p *Pool, keys int) []string {
 	t.Helper()
 	all := make([]string, keys)
@@ -22,8 +22,8 @@ func places(t *testing.T, p *Pool, keys int) []string {
 	return all
 }
 
-// Minimal movement: when an upstream leaves, only its keys move; when one joins, keys move only to it, and as many as its weight is
-// of the whole. The same holds for a change of weight, and for an upstream that drains or is down.
+// Minimal movement: when an upstream leaves, only its keys move; when one joins, keys move only to it, in proportion to its weight.
+// The same applies to a change of weight, and to an upstream that drains or is down.
 func TestHashMovesLittle(t *testing.T) {
 	const keys = 4000
 	for seed := range uint64(6) {
@@ -82,7 +82,7 @@ func TestHashMovesLittle(t *testing.T) {
 	}
 }
 
-// Keys are spread by weight: the number at each upstream is within five standard deviations of its part.
+// Keys are distributed by weight: the number at each upstream is within five standard deviations of its share.
 func TestHashSpreadsKeys(t *testing.T) {
 	const keys = 20_000
 	weights := []int{1, 1, 2, 3, 5, 8, 13}
@@ -99,8 +99,8 @@ func TestHashSpreadsKeys(t *testing.T) {
 	}
 }
 
-// Bounded load: whatever the keys are, no connection raises a load above the bound, with connections that come and go, and keys
-// stay where they are as long as the bound allows that.
+// Bounded load: whatever the keys are, no connection raises a load above the bound while connections come and go, and keys stay
+// where they are if the bound allows that.
 func TestHashBoundsLoad(t *testing.T) {
 	for seed := range uint64(40) {
 		rnd := rand.New(rand.NewPCG(seed, 8))
@@ -144,7 +144,7 @@ func TestHashUsesItsBound(t *testing.T) {
 	}
 }
 
-// A key that does not fit goes to the same next upstream as when its first one was tried, and returns when there is room again.
+// A key that does not fit goes to the same next upstream as if its first one was tried, and returns when there is room again.
 func TestHashOverflowsInOrder(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(1.5, nil)}, numbered(1, 1, 1, 1)...)
 	first := acquire(t, p, start, "room")
@@ -155,7 +155,7 @@ func TestHashOverflowsInOrder(t *testing.T) {
 		t.Fatalf("%s was tried", first.ID())
 	}
 	var got []*Upstream
-	for range 3 { // at 1.5 times the average, one of 1 or 2 and two of 3 connections fit
+	for range 3 { // at 1.5 times the average, an upstream has room for one of 1 or 2 connections, and for two of 3
 		got = append(got, acquire(t, p, start, "room"))
 	}
 	if want := []*Upstream{first, second, first}; !slices.Equal(got, want) {
@@ -170,7 +170,7 @@ func ids(us []*Upstream) (ids []string) {
 	return ids
 }
 
-// Balancers of different versions, and processes of one, have to agree, so these do not change.
+// Balancers of different versions, and several processes, have to agree, so these values must not change.
 func TestHashIsStable(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(noBound, nil)},
 		Spec{ID: "ws://10.0.0.1:9001"}, Spec{ID: "ws://10.0.0.2:9001"}, Spec{ID: "ws://10.0.0.3:9001", Weight: 2})
@@ -186,7 +186,7 @@ func TestHashIsStable(t *testing.T) {
 	}
 }
 
-// A client without a key goes where the load is low, not where "" hashes to.
+// A client without a key goes where the load is low, rather than where "" hashes to.
 func TestHashWithoutKey(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(0, rand.NewPCG(1, 2))}, numbered(1, 1, 1)...)
 	for range 300 {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Failures in a row eject, for a time that doubles up to a maximum; after that time in service it begins anew.
+// Consecutive failures eject, for a time that doubles up to a maximum; after that time in service it starts over.
 func TestEjectionBacksOff(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 3, Base: time.Second, Max: 5 * time.Second}}, numbered(1, 1)...)
 	u := p.byID["u000"]
@@ -40,7 +40,7 @@ func TestEjectionBacksOff(t *testing.T) {
 	eject(time.Second)
 	eject(2 * time.Second)
 
-	// A success in between starts the count again.
+	// A success in between resets the count.
 	for range 5 {
 		p.Outcome(now, u, ClosedEarly)
 		p.Outcome(now, u, Unreachable)
@@ -52,7 +52,7 @@ func TestEjectionBacksOff(t *testing.T) {
 	}
 }
 
-// Without times in the options the first ejection lasts 10 seconds, and none lasts longer than 5 minutes.
+// Without times in the options, the first ejection lasts 10 seconds, and none lasts longer than 5 minutes.
 func TestEjectionDefaults(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1)...)
 	now := start
@@ -68,7 +68,7 @@ func TestEjectionDefaults(t *testing.T) {
 	}
 }
 
-// An upstream that fails half of its handshakes in turn is ejected, one that fails fewer is not.
+// An upstream that fails every other handshake is ejected, one that fails fewer is not.
 func TestEjectionByShare(t *testing.T) {
 	run := func(each int) (n int, why string) {
 		p := poolOf(t, Options{}, numbered(1, 1)...)
@@ -89,7 +89,7 @@ func TestEjectionByShare(t *testing.T) {
 	if n, why := run(3); n != 0 {
 		t.Errorf("every third fails: ejected after %d: %s", n, why)
 	}
-	// What is longer ago than 32 connections does not count.
+	// Outcomes before the last 32 connections do not count.
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 100}}, numbered(1, 1)...)
 	u := p.byID["u000"]
 	report := func(n int, o Outcome) {
@@ -107,7 +107,7 @@ func TestEjectionByShare(t *testing.T) {
 	}
 }
 
-// While an upstream does not serve nothing is counted, and what was counted before is forgotten.
+// While an upstream does not serve, nothing is counted, and earlier counts are forgotten.
 func TestOutcomesOfWhatDoesNotServe(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 3}}, numbered(1, 1)...)
 	u := p.byID["u000"]
@@ -151,7 +151,8 @@ func TestEjectionCanBeOff(t *testing.T) {
 	}
 }
 
-// No more than the share is ejected, but one is; never the last one that serves; and ejections end when the others leave.
+// No more than the share is ejected, but always one may be; never the last serving upstream; and ejections end when the others
+// leave.
 func TestEjectionIsBounded(t *testing.T) {
 	for _, tt := range []struct{ upstreams, want int }{{1, 0}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {10, 5}} {
 		weights := make([]int, tt.upstreams)
@@ -197,7 +198,7 @@ func TestEjectionIsBounded(t *testing.T) {
 	}
 }
 
-// The status says how many connections there were when a drain began, so that anyone can see how far it is.
+// The status has the number of connections at the beginning of a drain, which shows its progress.
 func TestDrainFrom(t *testing.T) {
 	p := poolOf(t, Options{Policy: RoundRobin()}, numbered(1, 1)...)
 	var all []*Upstream
@@ -236,7 +237,7 @@ func TestDrainFrom(t *testing.T) {
 	shows("removed", 0, 2)
 }
 
-// An upstream goes down after Fall failed probes in a row, and up after Rise; the first decides alone.
+// An upstream goes down after Fall consecutive failed probes, and up after Rise successful ones; the first probe decides alone.
 func TestProbes(t *testing.T) {
 	refused := errors.New("refused")
 	for _, tt := range []struct {

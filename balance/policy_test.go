@@ -11,7 +11,7 @@ import (
 
 var start = time.Unix(1_000_000, 0)
 
-// poolOf returns a pool in which the upstreams have just been listed.
+// poolOf returns a pool with newly listed upstreams.
 func poolOf(t testing.TB, o Options, specs ...Spec) *Pool {
 	t.Helper()
 	p := NewPool(o)
@@ -54,7 +54,7 @@ func sumOf(weights []int) (sum int) {
 	return sum
 }
 
-// Connections that stay end up in proportion to the weights, whatever the weights are.
+// If connections never end, their numbers are in proportion to the weights, whatever the weights are.
 func TestWeights(t *testing.T) {
 	for name, tolerance := range map[string]func(want float64) float64{
 		"power of two":      func(want float64) float64 { return 3 + want*0.02 },
@@ -82,7 +82,7 @@ func TestWeights(t *testing.T) {
 	}
 }
 
-// Where connections end at random, the policies that look at loads keep the spread within a bound.
+// If connections end at random, the policies that look at loads keep the spread within a limit.
 func TestFairnessUnderChurn(t *testing.T) {
 	for name, bound := range map[string]float64{"power of two": 1.06, "least connections": 1.02, "hash": 1.26} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestFairnessUnderChurn(t *testing.T) {
 				}
 				held = append(held, acquire(t, p, start, fmt.Sprint(rnd.IntN(300))))
 				if i > 4000 && i%1000 == 0 {
-					// Releases are not balanced by anybody: only what arrives is.
+					// Only new connections are balanced, not the releases.
 					if got := Spread(p.Status(start)); got > bound {
 						t.Fatalf("after %d: spread %.3f, want at most %v", i, got, bound)
 					}
@@ -108,8 +108,7 @@ func TestFairnessUnderChurn(t *testing.T) {
 	}
 }
 
-// Every upstream that is ready gets connections again and again, also one with a small weight beside large ones and one in slow
-// start.
+// Every ready upstream gets connections again and again, even one with a small weight among large ones and one in slow start.
 func TestNoStarvation(t *testing.T) {
 	for name := range policies(0) {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +141,7 @@ func TestNoStarvation(t *testing.T) {
 	}
 }
 
-// The turns of an upstream are spaced as evenly as the weights allow, and every round is exact.
+// The turns of an upstream are spaced as evenly as the weights allow, and every round has the exact numbers.
 func TestRoundRobinIsSmooth(t *testing.T) {
 	p := poolOf(t, Options{Policy: RoundRobin()}, Spec{ID: "a", Weight: 5}, Spec{ID: "b"}, Spec{ID: "c"})
 	var got string
@@ -188,7 +187,7 @@ func TestLeastConnectionsTakesTurns(t *testing.T) {
 	}
 }
 
-// Of two upstreams both are always looked at, so that the lower load wins, whatever the weights are.
+// If there are two upstreams, both are always compared, so that the lower load wins, whatever the weights are.
 func TestPowerOfTwoOfTwo(t *testing.T) {
 	for _, heavy := range []int{1, 1000, maxWeight} {
 		p := poolOf(t, Options{Policy: PowerOfTwo(rand.NewPCG(1, 1))}, numbered(1, heavy)...)
@@ -205,20 +204,20 @@ func TestPowerOfTwoOfTwo(t *testing.T) {
 	}
 }
 
-// With equal weights and many upstreams the highest load stays close to the average, far below that of one random draw.
+// With equal weights and many upstreams the highest load is close to the average, far below that with one random draw.
 func TestPowerOfTwoOfMany(t *testing.T) {
 	p := poolOf(t, Options{Policy: PowerOfTwo(rand.NewPCG(3, 3))}, numbered(randomWeights(rand.New(rand.NewPCG(3, 4)), 100, 1)...)...)
 	for range 10_000 {
 		acquire(t, p, start, "")
 	}
 	for _, s := range p.Status(start) {
-		if s.Live < 95 || s.Live > 104 { // one draw leaves 70 to 130
+		if s.Live < 95 || s.Live > 104 { // a single draw gives 70 to 130
 			t.Errorf("%s has %d of 10000", s.ID, s.Live)
 		}
 	}
 }
 
-// A new upstream gets a share that grows linearly from a tenth of its weight. The first list of all has no slow start.
+// A new upstream gets a share that grows linearly from a tenth of its weight. The upstreams of the first list have no slow start.
 func TestSlowStart(t *testing.T) {
 	p := poolOf(t, Options{SlowStart: 10 * time.Second}, numbered(1, 1)...)
 	if err := p.Set(start, numbered(1, 1, 1)); err != nil {
@@ -248,9 +247,9 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
-// What each policy gives to a third upstream that has just joined two with 500 connections each, of the next 210 connections. With
-// a share of a tenth, round robin gives it exactly its turns, power of two about twice as many, and least connections a tenth of all.
-// Each gives it far more without slow start.
+// How many of the next 210 connections each policy gives to a third upstream that has just joined two with 500 connections each.
+// With a share of a tenth, round robin gives it exactly its turns, power of two about twice as many, and least connections a tenth
+// of all. Each policy gives it far more without slow start.
 func TestSlowStartOfPolicies(t *testing.T) {
 	for name, want := range map[string]struct{ least, most, without int }{
 		"round robin":       {10, 10, 70},
@@ -281,7 +280,7 @@ func TestSlowStartOfPolicies(t *testing.T) {
 	}
 }
 
-// The cost of an upstream is its load, the connection to place included, for its weight.
+// The cost of an upstream is its load, including the connection to place, relative to its weight.
 func TestCost(t *testing.T) {
 	p := poolOf(t, Options{}, Spec{ID: "a", Weight: 4})
 	var u *Upstream

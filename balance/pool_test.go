@@ -30,7 +30,7 @@ func states(p *Pool, now time.Time) (all []State) {
 	return all
 }
 
-// A list that is not valid changes nothing.
+// An invalid list changes nothing.
 func TestSetRejects(t *testing.T) {
 	p := poolOf(t, Options{}, numbered(1)...)
 	for want, specs := range map[string][]Spec{
@@ -53,7 +53,7 @@ func TestSetRejects(t *testing.T) {
 }
 
 // Counts, health and drains belong to the ID: they survive every change of the list, and a removed upstream is known until its last
-// connection is gone.
+// connection has ended.
 func TestSetKeepsWhatIsKnown(t *testing.T) {
 	p := poolOf(t, Options{}, numbered(1, 1, 1)...)
 	a := acquire(t, p, start, "")
@@ -84,7 +84,7 @@ func TestSetKeepsWhatIsKnown(t *testing.T) {
 	if all := p.Status(start); len(all) != 1 {
 		t.Errorf("%+v", all)
 	}
-	// It is another upstream when it comes back now, and what is said of the old one does not count.
+	// If it is listed again now, it is a new upstream, and reports for the old one do not count.
 	if err := p.Set(start, []Spec{{ID: a.ID()}}); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestReleaseTwicePanics(t *testing.T) {
 	p.Release(start, u)
 }
 
-// The error has one reason for each upstream, and its text is bounded.
+// The error has one reason for each upstream, and its text is limited.
 func TestUnavailable(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 20 * time.Second}}, Spec{ID: "a"}, Spec{ID: "b"}, Spec{ID: "c"}, Spec{ID: "d", Capacity: 2}, Spec{ID: "e"})
 	find := func(id string) *Upstream { return p.byID[id] }
@@ -167,7 +167,7 @@ func TestUnavailable(t *testing.T) {
 	acquire(t, p, start, "")
 }
 
-// When what is left is ejected, Retry-After is when the first of them returns, wherever it is in the list.
+// If the remaining upstreams are ejected, Retry-After is the end of the first ejection, wherever it is in the list.
 func TestRetryAfterFollowsEjections(t *testing.T) {
 	for first := range 4 {
 		p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second}}, numbered(1, 1, 1, 1)...)
@@ -183,7 +183,7 @@ func TestRetryAfterFollowsEjections(t *testing.T) {
 	}
 }
 
-// When all are full, Retry-After follows the rate at which connections end, within its bounds.
+// If all upstreams are full, Retry-After depends on the rate at which connections end, within its limits.
 func TestRetryAfterFollowsReleases(t *testing.T) {
 	for every, want := range map[time.Duration][2]time.Duration{
 		10 * time.Millisecond: {time.Second, time.Second},
@@ -206,7 +206,7 @@ func TestRetryAfterFollowsReleases(t *testing.T) {
 	}
 }
 
-// A capacity is that of the server: what it reports of other balancers counts, until the report is a minute old.
+// The capacity is that of the server: connections of other balancers that it reports count, until the report is a minute old.
 func TestReportedLoad(t *testing.T) {
 	p := poolOf(t, Options{Policy: LeastConnections()}, Spec{ID: "a", Capacity: 10}, Spec{ID: "b"})
 	a := acquire(t, p, start, "")
@@ -225,7 +225,7 @@ func TestReportedLoad(t *testing.T) {
 	for range 6 {
 		acquire(t, p, start, "")
 	}
-	// Its own count changes immediately, the part of the others with the next report.
+	// Its own count changes immediately, that of others with the next report.
 	s := status(t, p, start, "a")
 	if s.Live != 2 && s.Live != 3 || s.Load != s.Live+8 {
 		t.Errorf("%+v", s)
@@ -250,7 +250,7 @@ func TestReportedLoad(t *testing.T) {
 	}
 }
 
-// What was tried is not chosen again, and stays in the pool for others.
+// An upstream that was tried is not chosen again, and stays in the pool for others.
 func TestTried(t *testing.T) {
 	for name, policy := range policies(3) {
 		p := poolOf(t, Options{Policy: policy}, numbered(5, 1, 1, 3)...)
@@ -277,7 +277,7 @@ func TestTried(t *testing.T) {
 	}
 }
 
-// Goroutines use a pool while its list changes; at the end nothing is left.
+// Goroutines use a pool while its list changes; at the end no upstream is left.
 func TestPoolConcurrently(t *testing.T) {
 	for name, policy := range policies(11) {
 		p := poolOf(t, Options{Policy: policy, SlowStart: time.Second}, numbered(1, 2, 3, 4)...)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// scaleOut is a simulation: two servers hold 5,000 connections that live 20 minutes on average and are replaced as they end. Then
-// two more servers join, and half an hour passes.
+// scaleOut is a simulation: two servers hold 5,000 connections, which last 20 minutes on average and are replaced when they end.
+// Then two more servers join, and half an hour passes.
 type scaleOut struct {
 	rnd  *rand.Rand
 	pool *Pool
@@ -22,7 +22,7 @@ const (
 	scaleLifetime    = 20 * time.Minute
 )
 
-// newScaleOut returns the simulation at the moment at which the new servers have joined.
+// newScaleOut returns the simulation at the moment when the new servers have joined.
 func newScaleOut(tb testing.TB, policy Policy, slowStart time.Duration) *scaleOut {
 	s := &scaleOut{rnd: rand.New(rand.NewPCG(1, 20)), pool: NewPool(Options{Policy: policy, SlowStart: slowStart}), now: start}
 	if err := s.pool.Set(s.now, numbered(1, 1)); err != nil {
@@ -50,7 +50,7 @@ func (s *scaleOut) end(i int) {
 	s.held = s.held[:last]
 }
 
-// rush returns how many of the next hundred connections one of the new servers gets at most.
+// rush returns the maximum number of the next hundred connections that one of the new servers gets.
 func (s *scaleOut) rush(tb testing.TB) (most int) {
 	got := map[*Upstream]int{}
 	for range 100 {
@@ -67,7 +67,7 @@ func (s *scaleOut) rush(tb testing.TB) (most int) {
 	return most
 }
 
-// second lets a second pass, in which connections end and come.
+// second lets a second pass, in which connections end and begin.
 func (s *scaleOut) second(tb testing.TB) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {
@@ -83,7 +83,7 @@ func (s *scaleOut) second(tb testing.TB) {
 	}
 }
 
-// move carries out a plan at perSecond connections a second: they are closed, and come back.
+// move carries out a plan at perSecond connections per second: they are closed, and reconnect.
 func (s *scaleOut) move(tb testing.TB, r Rebalance, perSecond int) (moved int) {
 	for _, m := range s.pool.Surplus(s.now, r) {
 		for i := len(s.held) - 1; i >= 0 && m.Count > 0 && moved < perSecond; i-- {
@@ -100,7 +100,7 @@ func (s *scaleOut) move(tb testing.TB, r Rebalance, perSecond int) (moved int) {
 
 func (s *scaleOut) spread() float64 { return Spread(s.pool.Status(s.now)) }
 
-// After scale-out, plans at ten connections a second bring the spread within the bound in a few minutes, for each policy.
+// After scale-out, plans at ten connections per second bring the spread within the bound in a few minutes, for each policy.
 func TestScaleOutIsRebalanced(t *testing.T) {
 	for name, bound := range map[string]float64{"power of two": 1.1, "least connections": 1.1, "round robin": 1.1, "hash": 1.25} {
 		t.Run(name, func(t *testing.T) {
@@ -118,8 +118,8 @@ func TestScaleOutIsRebalanced(t *testing.T) {
 	}
 }
 
-// BenchmarkScaleOut reports, for each policy, the spread some minutes after scale-out from two servers to four when nothing is
-// moved, and how many of the first hundred connections after it one of the new servers gets; 25 would be its part.
+// BenchmarkScaleOut reports, for each policy, the spread some minutes after scale-out from two servers to four if nothing is moved,
+// and how many of the first hundred connections after it one of the new servers gets; its share would be 25.
 func BenchmarkScaleOut(b *testing.B) {
 	for _, name := range policyNames {
 		for _, slowStart := range []time.Duration{0, time.Minute} {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A sequence drives a Pool by bytes, beside a model of what the Pool has to know. The model has no policy and no backoff: it holds
-// which upstreams may be chosen at all.
+// A sequence of operations on a Pool, generated from bytes, is compared with a model of the Pool. The model has no policy and no
+// backoff: it contains which upstreams may be chosen at all.
 type sequence struct {
 	t    *testing.T
 	now  time.Time
@@ -17,7 +17,7 @@ type sequence struct {
 	in   []byte
 
 	model map[string]*modelled
-	held  []*Upstream // a connection each
+	held  []*Upstream // one element for each connection
 }
 
 type modelled struct {
@@ -25,7 +25,7 @@ type modelled struct {
 	listed           bool
 	drained, leaving bool
 	down, probed     bool
-	against          int // probes in a row against the verdict
+	against          int // consecutive probes that contradict the verdict
 	live             int
 }
 
@@ -118,7 +118,7 @@ func (s *sequence) forget() {
 	}
 }
 
-// acquire holds that what is chosen may be chosen, and that nothing is refused that could be.
+// acquire checks that the chosen upstream may be chosen, and that no acquisition is refused that is possible.
 func (s *sequence) acquire() {
 	b := s.byte()
 	var tried []*Upstream
@@ -156,7 +156,7 @@ func (s *sequence) acquire() {
 	}
 }
 
-// refused holds that an error has a reason for each upstream of the list.
+// refused checks that an error has a reason for each upstream in the list.
 func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 	var e *Unavailable
 	if !errors.As(err, &e) {
@@ -190,7 +190,7 @@ func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 		case Full:
 			right = m.spec.Capacity > 0
 		case Ejected:
-			right = true // the model does not know
+			right = true // not in the model
 		}
 		if !right {
 			s.t.Fatalf("%v, but it is %+v", r, m)
@@ -210,7 +210,7 @@ func (s *sequence) release() {
 	s.forget()
 }
 
-// outcome reports for an upstream that may have been forgotten since.
+// outcome reports an outcome for an upstream that may have been forgotten.
 func (s *sequence) outcome() {
 	if len(s.held) == 0 {
 		return
@@ -272,7 +272,7 @@ func (s *sequence) drain(on bool) {
 	}
 }
 
-// check holds the Pool against the model after each step.
+// check compares the Pool with the model after each step.
 func (s *sequence) check() {
 	all := s.pool.Status(s.now)
 	listed, ejected, serving := 0, 0, 0
@@ -315,7 +315,7 @@ func (s *sequence) check() {
 	}
 }
 
-// policies returns one of each kind, with a seed.
+// policies returns one policy of each kind, with a seed.
 func policies(seed uint64) map[string]Policy {
 	return map[string]Policy{
 		"power of two":      PowerOfTwo(rand.NewPCG(seed, 1)),
@@ -327,8 +327,8 @@ func policies(seed uint64) map[string]Policy {
 
 var policyNames = []string{"power of two", "least connections", "hash", "round robin"}
 
-// A thousand random sequences: no upstream is chosen that is down, ejected, draining, full, removed or tried, and none is refused
-// while one may be chosen; counts and health survive each change of the list.
+// A thousand random sequences: no upstream is chosen that is down, ejected, draining, full, removed or tried, and no acquisition is
+// refused while one may be chosen; counts and health survive each change of the list.
 func TestSequences(t *testing.T) {
 	for seed := range uint64(1000) {
 		rnd := rand.New(rand.NewPCG(seed, 3))

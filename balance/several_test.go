@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// several is a simulation of balancers in front of the same servers. Clients come at random moments, most of them to the first balancer,
-// and stay for random times. A server reports in each answer to a handshake how many connections it has.
+// several is a simulation of balancers in front of the same servers. Clients connect at random times, most of them to the first
+// balancer, and stay for random durations. A server reports its number of connections in each answer to a handshake.
 type several struct {
 	rnd     *rand.Rand
 	now     time.Time
 	pools   []*Pool
 	held    []placed
-	total   map[string]int // the connections of each server
+	total   map[string]int // number of connections of each server
 	reports bool
 }
 
@@ -27,10 +27,10 @@ const (
 	severalServers     = 6
 	severalConnections = 3000
 	severalLifetime    = 5 * time.Minute
-	severalPast        = 300 // connections of the first server without a balancer
+	severalPast        = 300 // connections of the first server that bypass the balancers
 )
 
-// severalParts is the part of the clients that comes to each balancer, added up.
+// severalParts are the cumulative shares of the clients of each balancer.
 var severalParts = []float64{0.6, 0.9, 1}
 
 func newSeveral(t *testing.T, policy func(seed uint64) Policy, reports bool) *several {
@@ -46,7 +46,7 @@ func newSeveral(t *testing.T, policy func(seed uint64) Policy, reports bool) *se
 	return s
 }
 
-// second lets a second pass. The numbers of those that come and go are those of a Poisson process, except for their bounds.
+// second lets a second pass. The numbers of new and ended connections are those of a Poisson process, within limits.
 func (s *several) second(t *testing.T) {
 	s.now = s.now.Add(time.Second)
 	for i := len(s.held) - 1; i >= 0; i-- {
@@ -99,7 +99,7 @@ func (s *several) spread() float64 {
 	return float64(highest) * severalServers / float64(len(s.held)+severalPast)
 }
 
-// run returns the worst spread in a time.
+// run returns the worst spread in a period.
 func (s *several) run(t *testing.T, lasts time.Duration) (worst float64) {
 	for until := s.now.Add(lasts); s.now.Before(until); {
 		s.second(t)
@@ -108,9 +108,10 @@ func (s *several) run(t *testing.T, lasts time.Duration) (worst float64) {
 	return worst
 }
 
-// Three balancers in front of six servers keep their load even by what the servers report, though most clients come to one of the balancers, and
-// one server has 300 connections that come past them all: no server has a twentieth more than the average, and after the restart of one
-// that is so again when the connections have been replaced. Without the reports the balancers cannot know of the 300.
+// Three balancers in front of six servers keep their load even with the reports of the servers, although most clients use one of
+// the balancers, and one server has 300 connections that bypass them all: no server has more than five percent above the average,
+// and after a restart of one the same is true again when the connections have been replaced. Without the reports the balancers
+// cannot know of the 300.
 func TestSeveralBalancers(t *testing.T) {
 	const bound = 1.05
 	for name, policy := range map[string]func(seed uint64) Policy{

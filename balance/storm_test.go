@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A server that takes a time for each handshake, one after the other.
+// A server that needs some time for each handshake, one after another.
 type slowServer struct {
 	each time.Duration
-	free time.Time // when all that it has got are done
+	free time.Time // when all its handshakes will be done
 	end  []handshakeEnd
 }
 
@@ -23,7 +23,7 @@ func (s *slowServer) begin(now time.Time) {
 	s.end = append(s.end, handshakeEnd{s.free, now})
 }
 
-// report reports what is done by now.
+// report reports the handshakes that are done by now.
 func (s *slowServer) report(now time.Time, storm *Storm) {
 	for len(s.end) > 0 && !s.end[0].at.After(now) {
 		storm.Done(s.end[0].at, s.end[0].at.Sub(s.end[0].began), true)
@@ -31,7 +31,7 @@ func (s *slowServer) report(now time.Time, storm *Storm) {
 	}
 }
 
-// A thousand handshakes in each second are admitted, however slow or broken the upstreams are, evenly spaced or in bursts.
+// A thousand handshakes per second are admitted, however slow or broken the upstreams are, evenly spaced or in bursts.
 func TestStormKeepsItsFloor(t *testing.T) {
 	for name, arrive := range map[string]func(i int) time.Duration{
 		"spaced": func(i int) time.Duration { return time.Duration(i) * time.Millisecond },
@@ -56,7 +56,7 @@ func TestStormKeepsItsFloor(t *testing.T) {
 	}
 }
 
-// demand asks for n handshakes, and returns how many were admitted.
+// demand requests n handshakes, and returns how many were admitted.
 func demand(s *Storm, now time.Time, n int, resuming bool) (admitted int) {
 	for range n {
 		if s.Admit(now, resuming) == 0 {
@@ -67,8 +67,8 @@ func demand(s *Storm, now time.Time, n int, resuming bool) (admitted int) {
 	return admitted
 }
 
-// The rate rises by a tenth of the floor in each window in which handshakes are refused and go well, and falls to 0.7 of itself at
-// most once in a second.
+// The rate rises by a tenth of the floor in each window in which handshakes are refused and the admitted ones are fast, and falls
+// to 0.7 of itself at most once per second.
 func TestStormMeasures(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	now := start
@@ -110,7 +110,7 @@ func TestStormMeasures(t *testing.T) {
 	}
 	step(0, false, 1000)
 
-	// Without a refusal, or without a handshake that ends, it stays.
+	// Without a refusal, or without a handshake that ends, it does not change.
 	now = now.Add(time.Second)
 	s.Status(now)
 	step(0, true, 1100)
@@ -134,7 +134,7 @@ func TestStormMeasures(t *testing.T) {
 	}
 }
 
-// What was admitted and refused is counted by priority.
+// Admitted and refused handshakes are counted by priority.
 func TestStormCountsByPriority(t *testing.T) {
 	s := limitedStorm(StormOptions{})
 	before := s.Status(start)
@@ -165,7 +165,7 @@ func TestStormFailures(t *testing.T) {
 	}
 }
 
-// Upstreams that accept and hang are noticed by the number of handshakes that are under way.
+// Upstreams that accept connections and hang are noticed by the number of handshakes in progress.
 func TestStormNoticesThatNothingEnds(t *testing.T) {
 	s := limitedStorm(StormOptions{})
 	server := slowServer{each: 100 * time.Microsecond}
@@ -190,7 +190,7 @@ func TestStormNoticesThatNothingEnds(t *testing.T) {
 	}
 }
 
-// With more demand than the upstreams can take, the rate stays around what they can.
+// If there is more demand than the upstreams can handle, the rate stays close to their capacity.
 func TestStormFindsTheRate(t *testing.T) {
 	for _, capacity := range []int{2000, 6000} {
 		s := NewStorm(StormOptions{})
@@ -218,12 +218,12 @@ func TestStormFindsTheRate(t *testing.T) {
 	}
 }
 
-// Those that resume get all but a tenth when there is not enough for all, and those that do not get that tenth. Alone, each gets
-// everything.
+// If there is not enough for all, handshakes that resume get all but a tenth, and the others that tenth. If there is only one kind,
+// it gets everything.
 func TestStormPriority(t *testing.T) {
 	for _, tt := range []struct {
-		resuming, fresh     int // in each millisecond
-		leastOld, mostOld   int // of 1000 a second
+		resuming, fresh     int // per millisecond
+		leastOld, mostOld   int // of 1000 per second
 		leastNew, mostFresh int
 	}{
 		{3, 3, 880, 920, 80, 110},
@@ -236,7 +236,7 @@ func TestStormPriority(t *testing.T) {
 		now := start
 		for i := range 12_000 {
 			now = now.Add(time.Millisecond)
-			// Nothing is done, so the rate stays at its floor.
+			// No handshake ends, so the rate stays at its floor.
 			newer := demand(s, now, tt.fresh, false)
 			older := demand(s, now, tt.resuming, true)
 			if i >= 2000 {
@@ -250,14 +250,14 @@ func TestStormPriority(t *testing.T) {
 	}
 }
 
-// Eight thousand clients come together and return when they are asked to: all are in after a few seconds, in few attempts each, at
-// no time less than the floor as long as as many wait, and those that return do not come together.
+// Eight thousand clients connect together and return at the time that they are given: all are admitted after a few seconds, in few
+// attempts each. The rate is never below the floor while enough clients wait, and the returning clients are spread over time.
 func TestStormOfReconnects(t *testing.T) {
 	for _, capacity := range []int{1000, 3000, 20_000} {
 		s := NewStorm(StormOptions{Source: rand.NewPCG(1, 1)})
 		server := slowServer{each: time.Second / time.Duration(capacity)}
 		const clients = 8000
-		due := map[int64]int{0: clients} // by millisecond, how many come
+		due := map[int64]int{0: clients} // number of clients by millisecond
 		var in, attempts, crowd int
 		last := time.Duration(0)
 		for ms := int64(0); in < clients && ms < 120_000; ms++ {
@@ -289,7 +289,7 @@ func TestStormOfReconnects(t *testing.T) {
 	}
 }
 
-// A refusal is at most 76 seconds, and its place is not given to two.
+// A refusal is for at most 76 seconds, and its place is not promised twice.
 func TestStormRetryAfter(t *testing.T) {
 	s := limitedStorm(StormOptions{Source: rand.NewPCG(2, 2)})
 	demand(s, start, 2000, true)
@@ -325,7 +325,7 @@ func limitedStorm(o StormOptions) *Storm {
 	return s
 }
 
-// While the upstreams follow, everything is admitted, at whatever rate. When they do not, their last rate becomes the limit.
+// While the upstreams are not overloaded, everything is admitted, at any rate. When they are, their last rate becomes the limit.
 func TestStormIsOpen(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	server := slowServer{each: 50 * time.Microsecond}
@@ -344,7 +344,7 @@ func TestStormIsOpen(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	most := 0
-	for range 1000 { // they hang
+	for range 1000 { // they do not end
 		now = now.Add(time.Millisecond)
 		most += demand(s, now, 15, true)
 	}
@@ -359,7 +359,7 @@ func TestStormIsOpen(t *testing.T) {
 	}
 }
 
-// A window ends with the first handshake that is done after it: what is done later belongs to the next one.
+// A window ends with the first handshake that ends after it: later ones are counted in the next window.
 func TestStormWindowEndsWithHandshake(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	s.Admit(start, false)
@@ -389,13 +389,13 @@ func TestStormIgnoresWhatWaits(t *testing.T) {
 	}
 }
 
-// Of four thousand clients that continue a session and four thousand new ones, those of the first kind wait three quarters as long at most,
-// and no new one waits until all of them are in.
+// Of four thousand clients that continue a session and four thousand new ones, the former wait at most three quarters as long, and
+// not all new ones have to wait until all of the former are admitted.
 func TestStormServesResumingFirst(t *testing.T) {
 	s := NewStorm(StormOptions{Source: rand.NewPCG(3, 3)})
 	server := slowServer{each: time.Second / 1500}
 	const each = 4000
-	due := map[int64][]bool{} // by millisecond, who comes; true for those that continue
+	due := map[int64][]bool{} // clients by millisecond; true for those that continue a session
 	for i := range 2 * each {
 		due[0] = append(due[0], i%2 == 0)
 	}

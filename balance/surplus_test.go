@@ -70,8 +70,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Carried out, plans end within the bound, take no more than the percentage of an upstream at a time, and leave nothing on what
-// drains.
+// When they are carried out, plans end within the bound, take no more than the percentage of an upstream at a time, and leave
+// nothing on draining ones.
 func TestPlansComeToAnEnd(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 12))
@@ -137,7 +137,7 @@ func TestPlansComeToAnEnd(t *testing.T) {
 	}
 }
 
-// Several balancers with the same servers move the surplus together, and each no more than its part.
+// Several balancers with the same servers move the surplus together, and each no more than its share.
 func TestPlansOfSeveralBalancers(t *testing.T) {
 	live := [3]int{100, 60, 40} // of each balancer at a; b is empty
 	total, moved := 200, 0
@@ -147,7 +147,7 @@ func TestPlansOfSeveralBalancers(t *testing.T) {
 			moved += m.Count
 		}
 	}
-	if moved < 90 || moved > 92 { // 90 are beyond the bound; each rounds up
+	if moved < 90 || moved > 92 { // 90 are beyond the bound; each balancer rounds up
 		t.Errorf("%d are moved", moved)
 	}
 }
@@ -169,7 +169,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// The pace keeps its rate on average, stays within its jitter for each interval, and makes up for nothing.
+// The pace keeps its rate on average, stays within its jitter for each interval, and does not catch up after a pause.
 func TestPace(t *testing.T) {
 	for _, jitter := range []float64{0, 0.5, 1} {
 		p := NewPace(10, jitter, rand.NewPCG(1, 1))

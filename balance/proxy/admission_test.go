@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// What the admission of handshakes measures is the servers' own time: a handshake that waits for a place is not with a server, and one
-// that never gets a place shows nothing about them.
+// The measurements for the admission of handshakes cover only the servers' own time: a handshake that waits for a place is not with
+// a server, and one that never gets a place says nothing about them.
 func TestAdmissionMeasuresServers(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	tried := make(chan Attempt, 4)
@@ -52,7 +52,7 @@ func TestAdmissionMeasuresServers(t *testing.T) {
 	}
 }
 
-// When not all can be admitted, a client that shows that it continues a session is admitted, and a new one gets a time to come back.
+// If not all clients can be admitted, one that continues a session is admitted, and a new one gets a time to reconnect.
 func TestAdmissionByPriority(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	drain := func(s *balance.Storm) {
@@ -62,7 +62,7 @@ func TestAdmissionByPriority(t *testing.T) {
 	var b *Balancer
 	b = newBalancer(t, Settings{
 		Sticky: NewSticky("home", []byte("secret")),
-		Resuming: func(r *Request) bool { // it is asked just before the decision
+		Resuming: func(r *Request) bool { // called just before the decision
 			drain(b.storm)
 			return r.Header.Get("X-Resume") != ""
 		},
@@ -80,11 +80,11 @@ func TestAdmissionByPriority(t *testing.T) {
 		return true, 0
 	}
 	b.storm.Begin()
-	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers cannot follow
+	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers are overloaded
 	if s := b.Status().Storm; !s.Limited || s.Rate != 1000 {
 		t.Fatalf("%+v", s)
 	}
-	bounded.Until(t, func() bool { // unless a place has become free since it was drained
+	bounded.Until(t, func() bool { // unless a place has become free meanwhile
 		ok, after := admitted(opening(t))
 		if !ok && after < time.Second {
 			t.Errorf("a new one may come back after %v", after)
@@ -119,13 +119,13 @@ func TestPagesPassTheAdmission(t *testing.T) {
 	defer server.Close()
 	b := newBalancer(t, Settings{}, server.Listener.Addr().String())
 	b.storm.Begin()
-	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers cannot follow
+	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers are overloaded
 	for {
 		for b.storm.Admit(time.Now(), false) == 0 {
 		}
 		before := b.Status().Storm
 		if _, err := b.Open(bounded.Context(t), opening(t)); b.Status().Storm.Refused == before.Refused {
-			continue // a place has become free since it was drained
+			continue // a place has become free meanwhile
 		} else if _, busy := errors.AsType[*Busy](err); !busy {
 			t.Fatal(err)
 		}

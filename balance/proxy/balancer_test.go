@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// newBalancer returns a Balancer of servers at these addresses.
+// newBalancer returns a Balancer for servers at these addresses.
 func newBalancer(t *testing.T, s Settings, addrs ...string) *Balancer {
 	t.Helper()
 	b := New(s, Hooks{})
@@ -47,7 +47,7 @@ func opening(t *testing.T) *Request {
 
 const accepts = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: KEY\r\n\r\n"
 
-// open opens a WebSocket at a server, for a client that has no tunnel yet.
+// open opens a WebSocket at a server, for a client without a tunnel.
 func open(t *testing.T, b *Balancer) *Conn {
 	t.Helper()
 	c, err := b.Open(bounded.Context(t), opening(t))
@@ -57,7 +57,7 @@ func open(t *testing.T, b *Balancer) *Conn {
 	return c
 }
 
-// state returns what a Balancer shows of a server.
+// state returns the Balancer's status of a server.
 func state(b *Balancer, addr string) (s ServerStatus) {
 	for _, s = range b.Status().Servers {
 		if s.ID == "ws://"+addr {
@@ -67,7 +67,7 @@ func state(b *Balancer, addr string) (s ServerStatus) {
 	return ServerStatus{}
 }
 
-// A client that is to be moved while its tunnel begins is moved all the same.
+// A client to be moved while its tunnel begins is moved nevertheless.
 func TestMoveBeforeTunnel(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{}, up.addr)
@@ -88,7 +88,7 @@ func TestMoveBeforeTunnel(t *testing.T) {
 	bounded.Receive(t, done)
 }
 
-// A tunnel that cannot begin leaves no connection open.
+// A tunnel that cannot begin leaves no open connection.
 func TestTunnelAfterClose(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{}, up.addr)
@@ -107,7 +107,7 @@ func TestTunnelAfterClose(t *testing.T) {
 	bounded.Receive(t, up.gone)
 }
 
-// Room for several is for several that wait.
+// If several places become free, several waiting clients get one.
 func TestQueueAfterScaleOut(t *testing.T) {
 	const waiting, wait = 3, time.Minute
 	up, joins := serveRaw(t, listen(t), accepts), serveRaw(t, listen(t), accepts)
@@ -137,7 +137,7 @@ func TestQueueAfterScaleOut(t *testing.T) {
 			conns = append(conns, c)
 		}
 	}
-	for _, c := range conns { // only now: a place that is given back is for one that waits
+	for _, c := range conns { // only now, because a returned place is for a waiting client
 		c.Abandon()
 	}
 	if took := time.Since(began); took > wait/2 {
@@ -145,13 +145,13 @@ func TestQueueAfterScaleOut(t *testing.T) {
 	}
 }
 
-// A client that sends a body which is not valid cannot have a server ejected.
+// A client that sends an invalid body cannot have a server ejected.
 func TestBodyOfClientFails(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	defer page.Close()
 	addr := page.Listener.Addr().String()
 	b := newBalancer(t, Settings{}, addr, "127.0.0.1:1")
-	if err := b.Drain("ws://127.0.0.1:1", 0); err != nil { // every request is for the first one, which is not the last either
+	if err := b.Drain("ws://127.0.0.1:1", 0); err != nil { // every request is for the first server, which is not the last one left either
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { b.ServeRequest(w, &Request{Request: r}) }))
@@ -174,7 +174,7 @@ func TestBodyOfClientFails(t *testing.T) {
 	}
 }
 
-// A 101 that no request has asked for is a failure, after which nothing of it is left.
+// A 101 that no request has asked for is a failure, and leaves nothing behind.
 func TestPageSwitchesProtocols(t *testing.T) {
 	up := serveRaw(t, listen(t), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
 	b := newBalancer(t, Settings{}, up.addr)
@@ -195,7 +195,7 @@ func TestPageSwitchesProtocols(t *testing.T) {
 	}
 }
 
-// A server's word that it drains does not count forever: no other response can take it back when no client is sent there.
+// A drain that a server has announced does not last forever: if no client is sent there, no other response can end it.
 func TestDrainSaidOnce(t *testing.T) {
 	up := serveRaw(t, listen(t), strings.Replace(accepts, "Upgrade: w", DrainHeader+": 1\r\nUpgrade: w", 1))
 	b := newBalancer(t, Settings{}, up.addr)
@@ -213,7 +213,7 @@ func TestDrainSaidOnce(t *testing.T) {
 	}
 }
 
-// What a check has found does not outlive the check.
+// The result of a check is discarded when checks are disabled.
 func TestConfigureWithoutCheck(t *testing.T) {
 	for name, answer := range map[string]struct {
 		status int
@@ -235,7 +235,7 @@ func TestConfigureWithoutCheck(t *testing.T) {
 	}
 }
 
-// A check by HTTP reads the same field as other responses have.
+// A check by HTTP uses the same field as other responses.
 func TestCheckReadsDrain(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(DrainHeader, "1") }))
 	defer page.Close()
@@ -247,7 +247,7 @@ func TestCheckReadsDrain(t *testing.T) {
 	}
 }
 
-// A drain goes on when the server fails its checks, or is taken off the list.
+// A drain continues if the server fails its checks, or is removed from the list.
 func TestDrainOfServerThatIsRemoved(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{}, up.addr)
@@ -272,7 +272,7 @@ func TestDrainOfServerThatIsRemoved(t *testing.T) {
 	}
 }
 
-// A closed Balancer takes no settings and no clients.
+// A closed Balancer accepts no settings and no clients.
 func TestClosedBalancer(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{Health: Health{Check: CheckTCP, Every: time.Hour}}, up.addr)
@@ -298,7 +298,7 @@ func TestClosedBalancer(t *testing.T) {
 	}
 }
 
-// The prefix for servers does not become a part of the path of a unix socket.
+// The prefix for servers does not become a part of the path of a Unix socket.
 func TestPrefixAtUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)
@@ -316,9 +316,9 @@ func TestPrefixAtUnixSocket(t *testing.T) {
 	}
 }
 
-// The bytes of a connection count, even if it ends before its tunnel is known.
+// The bytes of a connection are counted, even if it ends before its tunnel is known.
 func TestBytesOfShortConnection(t *testing.T) {
-	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // and it ends
+	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // and then it ends
 	b := newBalancer(t, Settings{}, up.addr)
 	c := open(t, b)
 	b.members.add(c)

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// Whatever a client sends, the upstream gets one request without content, below its prefix, for its own host, with our identity.
+// Whatever a client sends, the upstream gets one request without content, below its prefix, for its own host, with our identity
+// fields.
 func FuzzRequest(f *testing.F) {
 	f.Add(plain + "\r\n")
 	f.Add(plain + "X-User: mallory\r\nx_user: mallory\r\nConnection: X-User\r\nForwarded: for=x\r\n\r\n")
@@ -46,7 +47,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// checkHead checks that a head is one request without content for a host, below /v1, with our identity and no other.
+// checkHead checks that a header is one request without content for a host, below /v1, with our identity fields and no others.
 func checkHead(t *testing.T, head []byte, host string) {
 	t.Helper()
 	in := bufio.NewReader(bytes.NewReader(head))

@@ -20,15 +20,15 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// upstreamed is a server that reads one head and answers with raw bytes, in which KEY stands for the answer to the key.
+// upstreamed is a server that reads one header and answers with raw bytes, in which KEY stands for the answer to the key.
 type upstreamed struct {
 	addr string
-	head chan string // what it got
+	head chan string // the received header
 	hold chan struct{}
-	gone chan struct{} // gets one for each connection that was held and has ended
+	gone chan struct{} // receives a value for each connection that was held and has ended
 }
 
-// serve runs one. It keeps the connection open until the test ends when the answer ends in "HOLD".
+// serveRaw starts an upstreamed. It keeps the connection open until the test ends if the answer ends in "HOLD".
 func serveRaw(t testing.TB, l net.Listener, answer string) *upstreamed {
 	t.Helper()
 	u := &upstreamed{addr: l.Addr().String(), head: make(chan string, 8), hold: make(chan struct{}), gone: make(chan struct{}, 8)}
@@ -58,7 +58,7 @@ func (u *upstreamed) answer(nc net.Conn, answer string) {
 	}
 	in := bufio.NewReader(nc)
 	var head strings.Builder
-	for !strings.Contains(head.String(), "HTTP/1.1") || !strings.HasSuffix(head.String(), "\r\n\r\n") { // the header of the PROXY protocol has empty lines, too
+	for !strings.Contains(head.String(), "HTTP/1.1") || !strings.HasSuffix(head.String(), "\r\n\r\n") { // the PROXY protocol header has empty lines, too
 		line, err := in.ReadString('\n')
 		if head.WriteString(line); err != nil {
 			return
@@ -93,7 +93,7 @@ const (
 	ours     = "198.51.100.1:443"
 )
 
-// asked returns a client's request, of which raw is the head.
+// asked parses raw as the request of a client.
 func asked(t testing.TB, raw string) *Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
@@ -117,7 +117,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 	})
 	t.Run(name+" on the loop", func(t *testing.T) {
 		c := NewCarrier()
-		t.Cleanup(func() { // not before the server's: its connections are the test's to end
+		t.Cleanup(func() { // not before the server, because the test ends its connections
 			if c.Close(); c.Len() > 0 {
 				t.Error("connections are left")
 			}
@@ -126,7 +126,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 	})
 }
 
-// What the upstream gets, byte by byte, with KEY for the key.
+// The bytes that the upstream receives, with KEY for the key.
 func TestDialerRequest(t *testing.T) {
 	const forwarded = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: example.org\r\nX-Forwarded-Proto: http\r\n"
 	const element = `Forwarded: for=192.0.2.7;proto=http;host=example.org` + "\r\n"
@@ -134,8 +134,8 @@ func TestDialerRequest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		o      DialerOptions
 		path   string // of the upstream's URL
-		fields string // of the client, in addition to plain
-		line   string // of the client, in place of plain's; "" for that
+		fields string // of the client, in addition to those of plain
+		line   string // of the client, in place of that of plain; "" means that of plain
 		id     http.Header
 		want   string // HOST for the upstream's address
 	}{
@@ -251,11 +251,11 @@ func TestDialerRefusesRequests(t *testing.T) {
 	}
 }
 
-// The tunnel opens on a 101 that keeps all the rules, and on nothing else.
+// The tunnel opens after a 101 that follows all rules, and after nothing else.
 func TestDialerAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
-		stage  Stage // "" for a Link
+		stage  Stage // "" means a Link
 		status int   // of the Failure
 		err    string
 	}{
@@ -390,7 +390,7 @@ func TestDialerRefused(t *testing.T) {
 	}
 }
 
-// The server has no other protocol than HTTP/1.1: offered another one only, it would refuse the connection (RFC 7301 §3.2).
+// The server supports only HTTP/1.1: if another protocol were offered, it would refuse the connection (RFC 7301 §3.2).
 func TestDialerTLSAndUnix(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate().Leaf)
@@ -500,8 +500,8 @@ func TestProxyHeader(t *testing.T) {
 	}
 }
 
-// Whatever an upstream answers, a tunnel opens only on a 101 with the answer to the key, and no field that is added to the client's
-// 101 can end its head.
+// Whatever an upstream answers, a tunnel opens only after a 101 with the answer to the key, and no field that is added to the
+// client's 101 can end its header.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(opens + "\r\n\x81\x02hi"))
 	f.Add([]byte(opens + "Set-Cookie: a\r\n b\r\nSec-WebSocket-Protocol: b\r\n\r\n"))

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// names is a Resolver that tests play.
+// names is a Resolver controlled by tests.
 type names struct {
 	mu    sync.Mutex
 	addrs []string
@@ -73,7 +73,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// Discover tells what has changed, and an error once, however long it lasts.
+// Discover reports changes, and an error once, however long it lasts.
 func TestDiscover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &names{addrs: []string{"10.0.0.1"}}

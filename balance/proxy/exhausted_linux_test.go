@@ -15,7 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A process without descriptors asks clients to come back, and holds it against no server: neither handshakes, nor pages, nor checks.
+// A process without free descriptors asks clients to reconnect, and blames no server: neither for handshakes, nor for pages, nor
+// for checks.
 func TestNoDescriptorsLeft(t *testing.T) {
 	l := listen(t)
 	defer l.Close()
@@ -42,7 +43,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	}
 }
 
-// noDescriptors has this process get no further descriptor until restore is called, or the test ends.
+// noDescriptors prevents this process from getting further descriptors until restore is called, or the test ends.
 func noDescriptors(t *testing.T) (restore func()) {
 	t.Helper()
 	var was syscall.Rlimit
@@ -63,7 +64,7 @@ func noDescriptors(t *testing.T) (restore func()) {
 	return restore
 }
 
-// A client whose tunnel cannot begin gets a close frame, though it has sent something already.
+// A client whose tunnel cannot begin gets a close frame, even if it has already sent data.
 func TestNoDescriptorForTunnel(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{}, up.addr)

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A flow is the same however its bytes are cut, and wherever the close frame is asked for.
+// The result of a flow does not depend on how its bytes are split, or when the close frame is requested.
 func FuzzFlow(f *testing.F) {
 	text := packed(frame.Text, true, []byte("hello"))
 	f.Add(append(bytes.Clone(text), text...), uint16(3), uint8(2))
@@ -57,7 +57,7 @@ func FuzzFlow(f *testing.F) {
 			t.Fatalf("%d bytes of %d were counted", fl.bytes, len(stream))
 		}
 		want, lost := expected(stream, shutAt, bye)
-		if lost && len(out) >= shutAt && bytes.HasPrefix(want, out) { // how much of the header that is wrong has passed is a matter of the cuts
+		if lost && len(out) >= shutAt && bytes.HasPrefix(want, out) { // how many bytes of the invalid header have passed depends on the split
 			return
 		}
 		if !bytes.Equal(out, want) {
@@ -66,7 +66,7 @@ func FuzzFlow(f *testing.F) {
 	})
 }
 
-// expected returns what becomes of a stream, frame by frame, and whether its frames can be followed no further.
+// expected returns the result for a stream, computed frame by frame, and whether the frame boundaries are lost.
 func expected(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
 	for at := 0; ; {
 		if at >= shutAt {
@@ -79,7 +79,7 @@ func expected(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
 		case n == 0 || h.Length > int64(len(stream)-at-n): // the stream ends within a frame
 			return stream, false
 		}
-		if at += n + int(h.Length); isClose(h) { // nothing is put in behind it, and what follows is discarded
+		if at += n + int(h.Length); isClose(h) { // nothing is inserted after it, and what follows is discarded
 			return stream[:max(at, shutAt)], false
 		}
 	}

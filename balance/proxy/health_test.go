@@ -13,7 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A check by HTTP succeeds with a status of success, finds a drain, and fails with all other answers. Its body does not matter.
+// A check by HTTP succeeds with a status of 2xx, finds a drain with 503, and fails with all other answers. The body does not
+// matter.
 func TestCheckByHTTP(t *testing.T) {
 	for _, tt := range []struct {
 		status int
@@ -57,8 +58,8 @@ func TestCheckByHTTP(t *testing.T) {
 	}
 }
 
-// What checks by HTTP find of a drain counts until they find that it has ended; other checks say nothing about that. Who waits for a server gets one
-// that is back.
+// A drain found by HTTP checks lasts until they find its end; other checks do not affect it. Waiting clients get a server that is
+// back.
 func TestChecksFindDrains(t *testing.T) {
 	const id = "ws://a:1"
 	fails := errors.New("it answers with 404")
@@ -83,7 +84,7 @@ func TestChecksFindDrains(t *testing.T) {
 			want := tt.want
 			if check != CheckHTTP {
 				if tt.said {
-					want = balance.Down // for it, that is an error as any other
+					want = balance.Down // for such a check it is an error like any other
 				}
 				tt.said = false
 			}
@@ -94,7 +95,8 @@ func TestChecksFindDrains(t *testing.T) {
 	}
 }
 
-// A drain that a response has said is not ended by a check that has found none before, and a turn in the queue comes with the end of one.
+// A drain announced in a response is not ended by a check that has found no drain before, and the end of a drain gives waiting
+// clients their turn.
 func TestDrainsOfResponsesAndChecks(t *testing.T) {
 	const id = "ws://a:1"
 	now := time.Now()

@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// without has a client without a server: its own ends while no other is listed. It returns when the client's relay knows.
+// without ends the server of a client while no other is listed. It returns when the client's relay has noticed.
 func without(t *testing.T, b *Balancer, k *talker, c *websocket.Conn) {
 	t.Helper()
-	b.switching.Add(mostSwitching) // the end of its server moves the client, and not the plan
+	b.switching.Add(mostSwitching) // the client moves because its server ends, rather than by the plan
 	defer b.switching.Add(-mostSwitching)
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func without(t *testing.T, b *Balancer, k *talker, c *websocket.Conn) {
 	bounded.Until(t, func() bool { return k.has(func(r *relay) bool { return r.hold.switching }) })
 }
 
-// has reports whether the relay of a client is carried, and is so.
+// has reports whether the client has a relay for which so returns true.
 func (k *talker) has(so func(r *relay) bool) bool {
 	r, ok := k.conn.by().(*relay)
 	if !ok {
@@ -34,7 +34,7 @@ func (k *talker) has(so func(r *relay) bool) bool {
 	return so(r)
 }
 
-// collector is a server that answers all that it has received when the client has sent its close frame.
+// collector is a server that answers all received messages when the client has sent its close frame.
 func collector(t *testing.T) *speaker {
 	return speakWith(t, websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20}, func(c *websocket.Conn) {
 		texts, end := endOf(t, c)
@@ -47,8 +47,8 @@ func collector(t *testing.T) *speaker {
 	})
 }
 
-// A client's close frame stays behind its messages while there is no server: the next server gets these, and then the close frame, and
-// the client gets the answers.
+// While there is no server, a client's close frame stays behind its messages: the next server gets these, and then the close frame,
+// and the client gets the answers.
 func TestHoldCloseBehindMessages(t *testing.T) {
 	big := strings.Repeat("x", 16<<20)
 	for name, texts := range map[string][]string{"some that wait": numbered(20), "one that could not be written": {big}} {
@@ -86,7 +86,7 @@ func TestHoldCloseBehindMessages(t *testing.T) {
 	}
 }
 
-// owing is a session with a command that has no reply until the next server has it.
+// owing is a session with a command that has no reply until the next server receives it.
 type owing struct {
 	resume.Session
 	resumed bool
@@ -103,7 +103,7 @@ func (s *owing) Server(m resume.Message) ([]resume.Message, bool, error) {
 	return []resume.Message{m}, true, nil
 }
 
-// A client's close frame waits for the replies to its commands, too, where the next server gets them again.
+// A client's close frame also waits for the replies to its commands, which are sent again to the next server.
 func TestHoldCloseBehindCommands(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; <-c.Context().Done() })
@@ -137,8 +137,8 @@ func TestHoldCloseBehindCommands(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// The close frame of a client that owes nothing is answered immediately while there is no server. One behind messages that no server takes is
-// answered with 1012 when the time for another server is over.
+// While there is no server, the close frame of a client without pending messages is answered immediately. One behind messages that
+// no server accepts is answered with 1012 when the time limit for another server is reached.
 func TestHoldCloseWithoutServer(t *testing.T) {
 	for name, text := range map[string]string{"nothing to pass on": "", "a message": "x"} {
 		t.Run(name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Servers that accept a connection and go away immediately, as one that drains may, are not servers to go on at: the client is
-// closed when it has waited for long enough, and they get few handshakes meanwhile.
+// Servers that accept a connection and immediately go away, as a draining one may, do not count as servers to continue on: the
+// client is closed after the time limit, and they get few handshakes meanwhile.
 func TestHoldFlapping(t *testing.T) {
 	for name, end := range map[string]func(c *websocket.Conn){
 		"cut":             func(c *websocket.Conn) { c.CloseNow() },
@@ -48,7 +48,7 @@ func TestHoldFlapping(t *testing.T) {
 	}
 }
 
-// A held client that is to be moved for the sake of an even load stays where it is when the other server does not take it.
+// A held client that rebalancing would move stays where it is if the other server refuses it.
 func TestHoldRebalanceFails(t *testing.T) {
 	a := speak(t, nil)
 	var refused atomic.Int64
@@ -80,7 +80,7 @@ func TestHoldRebalanceFails(t *testing.T) {
 	}
 }
 
-// A server that takes connections and says nothing does not use up the time that a held client has.
+// A server that accepts connections without answering does not use up the time limit of a held client.
 func TestHoldSilent(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A client stays on a server that drains while no other one takes it, for a while.
+// A client stays on a draining server for a while if no other one accepts it.
 func TestHoldDrainTriesAgain(t *testing.T) {
 	for name, refusals := range map[string]int64{"taken later": mostMoves - 1, "never taken": math.MaxInt64} {
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestHoldDrainTriesAgain(t *testing.T) {
 	}
 }
 
-// Of the clients of a server that drains, a bounded number makes handshakes at the same time.
+// When a server drains, only a limited number of its clients perform handshakes at the same time.
 func TestHoldMovesFew(t *testing.T) {
 	up, other := speak(t, nil), speak(t, nil)
 	release := make(chan struct{})
@@ -88,7 +88,7 @@ func TestHoldMovesFew(t *testing.T) {
 	}
 }
 
-// A client is counted once while it is being moved, also if it is to be moved again before that has come to its end.
+// A client is counted once while it is being moved, even if another move is requested meanwhile.
 func TestHoldMovesTwice(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())
@@ -108,7 +108,7 @@ func TestHoldMovesTwice(t *testing.T) {
 	}
 }
 
-// The server that a client is on decides whether it stays there, not one before.
+// A client's present server decides whether it is to be kept there, not an earlier one.
 func TestHoldStayOfServers(t *testing.T) {
 	wants := func(stay string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,8 +150,8 @@ func TestHoldStayOfServers(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// A client that others refuse for good, five times, is left where it is, and a server that has refused five in a row is asked again after
-// a minute; one that it takes ends that.
+// A client that others have finally refused five times stays where it is, and a server that has refused five clients in a row is
+// asked again after a minute; accepting one ends that.
 func TestHoldRefusals(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())

@@ -26,7 +26,7 @@ func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
 	})
 }
 
-// A server that is taken off the list keeps its held clients. When it dies they go on at another one, and it is forgotten.
+// A server that is removed from the list keeps its held clients. When it fails, they continue on another one, and it is forgotten.
 func TestHoldServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up, other := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) }), speak(t, nil)
@@ -51,17 +51,18 @@ func TestHoldServerRemoved(t *testing.T) {
 	nothingLeft(t, b, other.addr())
 }
 
-// A held client of a server that drains, and is then taken off the list, with no other one that takes clients, is closed with 1012.
+// A held client of a server that drains and is then removed from the list, while no other server accepts clients, is closed with
+// 1012.
 func TestHoldServerRemovedInDrain(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr(), "127.0.0.1:1")
-	for range 2 { // the other one takes none
+	for range 2 { // the other one accepts none
 		if err := b.Drain("ws://127.0.0.1:1", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	k := talk(t, b, nil)
-	if err := b.Drain("ws://"+up.addr(), 1e-3); err != nil { // at once the first, and then slowly
+	if err := b.Drain("ws://"+up.addr(), 1e-3); err != nil { // the first attempt is immediate, the others are slow
 		t.Fatal(err)
 	}
 	if err := b.SetServers("test", nil); err != nil {
@@ -79,11 +80,12 @@ func (waiting) Resume() ([]resume.Message, error) {
 	return []resume.Message{{Data: []byte("again")}}, nil
 }
 
-// A client that is resumed at a server which is taken off the list meanwhile, and does not answer, is closed with 1012 when its time is over.
+// A client is closed with 1012 when the time limit is reached, if the server where it is being resumed is removed from the list and
+// does not answer.
 func TestHoldNextServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-	next := speak(t, func(c *websocket.Conn) { // it reads, and says nothing
+	next := speak(t, func(c *websocket.Conn) { // it reads, but does not answer
 		for {
 			if _, err := c.Read(bounded.Context(t)); err != nil {
 				return
@@ -112,7 +114,7 @@ func TestHoldNextServerRemoved(t *testing.T) {
 	nothingLeft(t, b)
 }
 
-// A held client without a server ends with its Balancer, and leaves nothing.
+// A held client without a server ends with its Balancer, and leaves nothing behind.
 func TestHoldBalancerClosed(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })

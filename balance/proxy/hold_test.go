@@ -18,10 +18,10 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// holding is the settings of a Balancer that holds all clients.
+// holding are the settings of a Balancer that holds all clients.
 var holding = Settings{Hold: Hold{Mode: HoldStateless}, MovesPerSecond: 1e5, Retries: 2}
 
-// A client stays connected through drains of its server, with its messages flowing: each comes back once, and in order.
+// A client stays connected while its servers drain and its messages flow: each comes back once, and in order.
 func TestHoldDrains(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}} {
 		servers := []*speaker{speak(t, nil), speak(t, nil)}
@@ -70,7 +70,7 @@ func TestHoldDrains(t *testing.T) {
 				if e.Code != websocket.CodeGoingAway {
 					t.Errorf("the server that is left: %v", e)
 				}
-			default: // the first drain may have found the client elsewhere
+			default: // the first drain may have moved the client
 			}
 		}
 		stop()
@@ -91,7 +91,7 @@ func TestHoldDrains(t *testing.T) {
 	}
 }
 
-// A server that dies is replaced, also by itself when it comes back. What its client sends meanwhile arrives.
+// A server that fails is replaced, even by itself if it comes back. Messages of its client arrive nevertheless.
 func TestHoldKill(t *testing.T) {
 	const kills = 5
 	for name, end := range map[string]func(c *websocket.Conn){
@@ -103,7 +103,7 @@ func TestHoldKill(t *testing.T) {
 			conns := make(chan *websocket.Conn, 100)
 			up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
 			s := holding
-			s.Hold.Wait = time.Minute // the pauses grow when a server is lost again and again
+			s.Hold.Wait = time.Minute // the pauses grow if a server is lost again and again
 			b := newBalancer(t, s, up.addr())
 			k := talk(t, b, nil)
 			for range kills {
@@ -124,7 +124,7 @@ func TestHoldKill(t *testing.T) {
 	}
 }
 
-// What a client sends while there is no server waits, and arrives at the next one.
+// Messages that a client sends while there is no server wait, and arrive at the next one.
 func TestHoldWaits(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
@@ -132,7 +132,7 @@ func TestHoldWaits(t *testing.T) {
 	b := newBalancer(t, holding, up.addr())
 	k := talk(t, b, nil)
 	c := bounded.Receive(t, conns)
-	without(t, b, k, c) // what is said before is on its way to the server
+	without(t, b, k, c) // an earlier message would already be on its way to the server
 	for i := range 20 {
 		k.say(strconv.Itoa(i))
 	}
@@ -147,7 +147,7 @@ func TestHoldWaits(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// A client that cannot be held is closed with 1012 and the time after which to come back.
+// A client that cannot be held is closed with 1012 and the time after which to reconnect.
 func TestHoldFails(t *testing.T) {
 	for name, next := range map[string]func(t *testing.T) string{
 		"another subprotocol": func(t *testing.T) string { return speak(t, nil, "b").addr() },
@@ -180,7 +180,7 @@ func TestHoldFails(t *testing.T) {
 	}
 }
 
-// Other ends of the server are the client's, as without hold.
+// Other close frames of the server are passed on to the client, as without hold.
 func TestHoldEnds(t *testing.T) {
 	for _, code := range []websocket.Code{websocket.CodeNormal, websocket.CodePolicy, 4000} {
 		up := speak(t, func(c *websocket.Conn) { c.Close(code, "done") })
@@ -191,7 +191,7 @@ func TestHoldEnds(t *testing.T) {
 	}
 }
 
-// Only protocols that can be resumed are held in the mode resume; the bytes of others are carried.
+// The mode resume only holds protocols that can be resumed; for others, bytes are carried.
 func TestHoldByProtocol(t *testing.T) {
 	up := speak(t, nil, "handfast.v1.json", "other")
 	b := newBalancer(t, Settings{Hold: Hold{Mode: HoldResume}}, up.addr())
@@ -234,12 +234,12 @@ func TestHoldRebalance(t *testing.T) {
 	}
 }
 
-// broken is a session with a mistake in it.
+// broken is a session that panics.
 type broken struct{ resume.Session }
 
 func (broken) Server(resume.Message) ([]resume.Message, bool, error) { panic("a mistake") }
 
-// A panic in a session is one of Serve, which its caller may recover from. Nothing is left of the connection.
+// A panic in a session becomes one of Serve, from which its caller may recover. Nothing of the connection is left.
 func TestHoldPanics(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())
@@ -269,12 +269,12 @@ func TestHoldPanics(t *testing.T) {
 	}
 }
 
-// confirming is a session that a server resumes with its first message.
+// confirming is a session that is resumed by a server's first message.
 type confirming struct{ resume.Session }
 
 func (confirming) Server(m resume.Message) ([]resume.Message, bool, error) { return nil, true, nil }
 
-// The time for a server to resume a connection ends when it has: the connection stays there.
+// The time limit for resuming a connection no longer applies once it has been resumed: the connection stays there.
 func TestHoldStays(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())

@@ -10,7 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The bound of a handshake holds whenever it ends: the loop counts in ticks, so that it may look at a connection a little too soon.
+// The time limit of a handshake applies whenever it ends: the loop counts in ticks, so it may look at a connection a little too
+// early.
 func TestServerThatNeverAnswers(t *testing.T) {
 	c := NewCarrier()
 	defer c.Close()
@@ -18,7 +19,7 @@ func TestServerThatNeverAnswers(t *testing.T) {
 	defer l.Close()
 	ctx := bounded.Context(t)
 	var all sync.WaitGroup
-	for i := range 40 { // each ends in another part of a tick
+	for i := range 40 { // each at a different part of a tick
 		d, err := NewDialer(l.Addr().String(), DialerOptions{Handshake: 50*time.Millisecond + time.Duration(i)*time.Millisecond})
 		if err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 func TestLifetimeIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, lifetime = 60, time.Hour
-		c := &Carrier{live: map[*Tunnel]struct{}{}} // event loops wait outside of the bubble
+		c := &Carrier{live: map[*Tunnel]struct{}{}} // the waits of event loops are not durably blocking in a bubble
 		began, ends := time.Now(), make(chan time.Duration, n)
 		for range n {
 			cl, nearClient := net.Pipe()

@@ -32,7 +32,8 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// A connection that has reached a limit is closed on both sides with the same code and reason, whether its bytes or its messages are carried.
+// A connection that has reached a limit is closed on both sides with the same code and reason, whether its bytes or its messages
+// are carried.
 func TestLimits(t *testing.T) {
 	for reason, o := range map[string]TunnelOptions{
 		ReasonIdle:     {Idle: 100 * time.Millisecond, Lifetime: time.Hour},
@@ -63,7 +64,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// looker is a tunnel that has no connections.
+// looker is a tunnel without connections.
 type looker struct {
 	Tunnel
 	nudged int
@@ -73,14 +74,14 @@ func (l *looker) nudge() { l.nudged++ }
 
 func (l *looker) waits(side) bool { return false }
 
-// What a tunnel does by itself, by the time that has passed.
+// The actions of a tunnel after a period of time.
 func TestTunnelLook(t *testing.T) {
 	const start = time.Second
 	for name, tt := range map[string]struct {
 		set  func(l *looker)
 		now  time.Duration // since start
 		next time.Duration // since start, 0 for never
-		shut string        // the reason, "" when nothing was begun
+		shut string        // the reason; "" if it was not closed
 		over bool
 	}{
 		"without limits":                {set: func(*looker) {}, now: 1000 * time.Hour},

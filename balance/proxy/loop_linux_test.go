@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// onLoop runs a test on every kind of which both ends are given to the event loop.
+// onLoop runs a test on every kind whose ends are both on the event loop.
 func onLoop(t *testing.T, test func(t *testing.T, k kind)) {
 	for _, k := range kinds {
 		if !k.threads && !k.off && k.server != nil {
@@ -25,7 +25,7 @@ func onLoop(t *testing.T, test func(t *testing.T, k kind)) {
 	}
 }
 
-// A tunnel that waits has no goroutine, two descriptors, and less than 1 KiB of heap on top of what crypto/tls keeps.
+// An idle tunnel has no goroutine, two descriptors, and less than 1 KiB of heap in addition to the memory of crypto/tls.
 func TestIdleTunnelIsSmall(t *testing.T) { onLoop(t, idleIsSmall) }
 
 func idleIsSmall(t *testing.T, k kind) {
@@ -34,23 +34,23 @@ func idleIsSmall(t *testing.T, k kind) {
 	defer c.Close()
 	size := 20000
 	if k.name != "loop" {
-		size = 500 // no more than the handshake: the buffers of crypto/tls grow, in a way that depends on how the bytes arrive
+		size = 500 // only the handshake: the buffers of crypto/tls grow, depending on how the bytes arrive
 	}
 	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, size))
-	pairs := make([][4]net.Conn, n+1) // made before the measurement: they are the test's
+	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they are the test's
 	for i := range pairs {
 		p := &pairs[i]
 		p[0], p[1] = k.client(t)
 		p[2], p[3] = k.server(t)
 		defer p[0].Close()
 		defer p[2].Close()
-		for j := range 2 { // crypto/tls has the buffers for these messages already, and those for its own
+		for j := range 2 { // crypto/tls already has the buffers for these messages, and those for its own
 			exchange(t, p[2*j], p[2*j+1], hello, make([]byte, len(hello)))
 			exchange(t, p[2*j+1], p[2*j], answer, make([]byte, len(answer)))
 			exchange(t, p[2*j], p[2*j+1], answer, make([]byte, len(answer)))
 		}
 	}
-	open := func(p *[4]net.Conn) { // what is closed of p stays in memory, before the measurement as behind it
+	open := func(p *[4]net.Conn) { // closed parts of p stay in memory, both before and after the measurement
 		done := func(*Tunnel, error) {}
 		if _, err := c.Carry(p[1], p[3], hello, nil, TunnelOptions{Idle: time.Hour}, done); err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func idleIsSmall(t *testing.T, k kind) {
 		}
 		expect(t, p[0], answer)
 	}
-	open(&pairs[n]) // the loops and the pools are there
+	open(&pairs[n]) // afterwards the loops and the pools exist
 	before, goroutines, descriptors := heap(), runtime.NumGoroutine(), openDescriptors(t)
 	for i := range n {
 		open(&pairs[i])
@@ -71,16 +71,16 @@ func idleIsSmall(t *testing.T, k kind) {
 	if each > most {
 		t.Errorf("%d bytes of heap a tunnel, want %d at most", each, most)
 	}
-	if g := runtime.NumGoroutine(); g > goroutines+4 { // a driver may take over from another
+	if g := runtime.NumGoroutine(); g > goroutines+4 { // a driver may replace another
 		t.Errorf("%d goroutines, %d before", g, goroutines)
 	}
-	if d := openDescriptors(t); d != descriptors { // those of the connections that were taken are closed
+	if d := openDescriptors(t); d != descriptors { // those of the accepted connections are closed
 		t.Errorf("%d descriptors, %d before", d, descriptors)
 	}
 	runtime.KeepAlive(pairs)
 }
 
-// A tunnel is on the event loop, also with TLS and where the PROXY protocol has named the client, unless the loop cannot take it.
+// A tunnel is on the event loop, even with TLS and with a client from the PROXY protocol, unless the loop cannot take it.
 func TestTunnelIsOnTheLoop(t *testing.T) {
 	for _, k := range kinds {
 		_, ok := newRig(t, k).carry("", "", TunnelOptions{}).tunnel.driver.(*looped)
@@ -90,7 +90,7 @@ func TestTunnelIsOnTheLoop(t *testing.T) {
 	}
 }
 
-// heap returns the bytes in use after a collection; the second one empties the pools.
+// heap returns the bytes in use after garbage collection; the second one empties the pools.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -108,7 +108,7 @@ func openDescriptors(t *testing.T) int {
 	return len(list)
 }
 
-// hangups counts what a kernel reports of connections that are gone.
+// hangups counts the reports of a kernel about connections that are gone.
 type hangups struct {
 	loop.Kernel
 	n atomic.Int64
@@ -124,7 +124,7 @@ func (h *hangups) Wait(events []loop.Event, timeout time.Duration) (int, error) 
 	return n, err
 }
 
-// Every descriptor is closed with its tunnel, however that ends.
+// Every descriptor is closed with its tunnel, however the tunnel ends.
 func TestTunnelLeavesNoDescriptor(t *testing.T) {
 	for name, end := range map[string]func(r *rig){
 		"CloseNow":             func(r *rig) { r.tunnel.CloseNow() },
@@ -148,7 +148,7 @@ func TestTunnelLeavesNoDescriptor(t *testing.T) {
 	}
 }
 
-// A side that is gone while the other does not read is not reported again and again.
+// A side that is gone while the other does not read is not reported repeatedly.
 func TestGoneSideIsReportedOnce(t *testing.T) { onLoop(t, goneIsReportedOnce) }
 
 func goneIsReportedOnce(t *testing.T, k kind) {
@@ -171,14 +171,14 @@ func goneIsReportedOnce(t *testing.T, k kind) {
 	defer other.server.Close()
 	other.done = make(chan error, 1)
 	other.carry("", "", TunnelOptions{})
-	turns := func() { // the loop waits and goes on, at least so often
+	turns := func() { // the loop waits and continues at least that often
 		for range 200 {
 			other.says(other.client, []byte("hello"))
 			expect(t, other.server, []byte("hello"))
 		}
 	}
 	r.says(r.server, packed(frame.Binary, false, make([]byte, 16<<20)))
-	expect(t, r.client, []byte{0x82}) // and no more: the tunnel stops reading from the server
+	expect(t, r.client, []byte{0x82}) // and nothing more: the tunnel stops reading from the server
 	l := r.tunnel.driver.(*looped)
 	bounded.Until(t, func() bool {
 		l.mu.Lock()

@@ -16,8 +16,8 @@ func saying() TunnelOptions {
 	return TunnelOptions{Lost: func() (websocket.Code, string) { return websocket.CodeServiceRestart, "lost" }}
 }
 
-// When the upstream ends between two frames, or is reset, the client gets a close frame behind the last one, and what it sends
-// afterwards goes nowhere.
+// If the upstream ends between two frames, or is reset, the client gets a close frame after the last one, and what it sends
+// afterwards is discarded.
 func TestTunnelUpstreamIsLost(t *testing.T) {
 	for name, ends := range map[string]func(net.Conn){"end": func(nc net.Conn) { nc.Close() }, "reset": reset, "without close_notify": truncate} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestTunnelUpstreamIsLost(t *testing.T) {
 	}
 }
 
-// Where no close frame can be put in, the client's stream ends as the upstream's did.
+// If no close frame can be inserted, the client's stream ends like the upstream's.
 func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
 	for name, said := range map[string][]byte{
 		"within a frame":         packed(frame.Text, false, []byte("last words"))[:5],
@@ -57,7 +57,7 @@ func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
 					r.says(r.client, b)
 					expect(t, r.server, b)
 				case "the client has left it":
-					if !r.kind.halves { // it cannot leave and still read
+					if !r.kind.halves { // it cannot end its stream and still read
 						r.client.Close()
 						if e := r.ended(); e.Err == nil {
 							t.Errorf("ended with %v", e)

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A rebalance takes the connections in their order and leaves those that are to stay; a drain takes all.
+// Rebalancing takes the connections in order and leaves those that the server asks to keep; a drain takes all.
 func TestMovable(t *testing.T) {
 	m := members{by: map[string]*group{"a": {live: map[*Conn]struct{}{}}}}
 	for i := range uint64(6) {
@@ -40,7 +40,7 @@ func TestMovable(t *testing.T) {
 	}
 }
 
-// A drain can begin with any connection; a rebalance begins with the newest or the oldest.
+// A drain can begin with any connection; rebalancing begins with the newest or the oldest.
 func TestPick(t *testing.T) {
 	const n = 8
 	var drawn [n]int
@@ -60,7 +60,7 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// fixed is a carriage on which something has passed.
+// fixed is a carriage with fixed traffic.
 type fixed struct{ n int64 }
 
 func (p fixed) Shut(websocket.Code, string) error { return nil }
@@ -69,7 +69,7 @@ func (p fixed) traffic() Traffic {
 	return Traffic{FromClients: p.n, FromServer: 2 * p.n, MessagesFromClients: 3, MessagesFromServer: 4}
 }
 
-// connectionOf returns a connection to a server, on which something has passed.
+// connectionOf returns a connection to a server, with some traffic.
 func connectionOf(t *testing.T, id string, bytes int64) *Conn {
 	t.Helper()
 	p := balance.NewPool(balance.Options{})
@@ -87,8 +87,8 @@ func connectionOf(t *testing.T, id string, bytes int64) *Conn {
 	return c
 }
 
-// What has passed counts while a connection is open and afterwards, and connections that have ended by their close code: as many codes as
-// are kept, and of those every connection.
+// Traffic counts while a connection is open and afterwards, and ended connections are counted by close code: up to the maximum
+// number of codes, and every connection of those.
 func TestCounts(t *testing.T) {
 	m := members{by: map[string]*group{}}
 	if n := m.counts("ws://a"); !reflect.DeepEqual(n, Counts{}) {
@@ -110,7 +110,7 @@ func TestCounts(t *testing.T) {
 	if !reflect.DeepEqual(n, want) || len(m.all()) != 0 {
 		t.Errorf("both have ended: %+v", n)
 	}
-	n.Closed[websocket.CodeNormal] = 9 // the caller's own
+	n.Closed[websocket.CodeNormal] = 9 // a copy that the caller owns
 	closes := func(code websocket.Code) {
 		m.remove(connectionOf(t, "ws://a", 0), &websocket.CloseError{Code: code})
 	}
@@ -125,7 +125,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// A server is forgotten when it is in the list no more and has no connections.
+// A server is forgotten when it is no longer in the list and has no connections.
 func TestForgottenServers(t *testing.T) {
 	m := members{by: map[string]*group{}}
 	live := connectionOf(t, "ws://live", 0)
@@ -145,7 +145,7 @@ func TestForgottenServers(t *testing.T) {
 	}
 }
 
-// A connection that goes on at another server counts there from then on.
+// A connection that continues on another server is counted there from then on.
 func TestCountsOfMovedConnection(t *testing.T) {
 	m := members{by: map[string]*group{}}
 	c, other := connectionOf(t, "ws://a", 0), connectionOf(t, "ws://b", 0)

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// halfClosing is a client that closes each direction by itself.
+// halfClosing are options of a client that closes each direction separately.
 var halfClosing = &websocket.ConnOptions{HalfClose: true}
 
 // endOf reads messages until the close frame.
@@ -33,8 +33,8 @@ func numbered(n int) (texts []string) {
 	return texts
 }
 
-// A client that sends its close frame right behind its messages gets every answer of the server, and then the server's close frame. A
-// server that closes first gets what the client has sent until its own close frame.
+// A client that sends its close frame directly after its messages gets every answer of the server, and then the server's close
+// frame. A server that closes first gets what the client has sent until its own close frame.
 func TestMessageHalfClose(t *testing.T) {
 	const n = 50
 	settings := map[string]Settings{

@@ -17,20 +17,20 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// speaker is a server that speaks WebSocket.
+// speaker is a WebSocket server.
 type speaker struct {
 	*httptest.Server
-	ended chan *websocket.CloseError // of its connections
+	ended chan *websocket.CloseError // the ends of its connections
 	opens chan *http.Request
 }
 
-// speak starts a server that serves connections, with a subprotocol of these. A serve of nil is an echo.
+// speak starts a server that serves connections, with one of these subprotocols. If serve is nil, it echoes.
 func speak(t *testing.T, serve func(c *websocket.Conn), subprotocols ...string) *speaker {
 	t.Helper()
 	return speakWith(t, websocket.ConnOptions{Compression: &websocket.Compression{}, MaxMessage: 64 << 20}, serve, subprotocols...)
 }
 
-// speakHalf is speak for a server that closes each direction by itself.
+// speakHalf is speak for a server that closes each direction separately.
 func speakHalf(t *testing.T, serve func(c *websocket.Conn)) *speaker {
 	t.Helper()
 	return speakWith(t, websocket.ConnOptions{HalfClose: true}, serve)
@@ -78,7 +78,7 @@ type talker struct {
 	*websocket.Conn
 	t     *testing.T
 	conn  *Conn
-	ended chan *websocket.CloseError // of the connection between the client and the Balancer
+	ended chan *websocket.CloseError // the end of the connection between the client and the Balancer
 }
 
 // talk has a client open a connection. The options are those of the Balancer's end.
@@ -119,7 +119,7 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { k.CloseNow() })
-	unwanted := func(bytes int64) error { // as a limit does, for messages of this size
+	unwanted := func(bytes int64) error { // like a limit, for messages of this size
 		if bytes == 4711 {
 			return &websocket.CloseError{Code: websocket.CodePolicy, Reason: "refused"}
 		}
@@ -153,8 +153,8 @@ func (k *talker) closed(code websocket.Code, reason string) {
 	}
 }
 
-// Messages of both types pass in both directions, the subprotocol is the server's choice, and the compression with the client
-// is not the server's.
+// Messages of both types pass in both directions, the server chooses the subprotocol, and the compression with the client is
+// independent of the server.
 func TestMessages(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}} {
 		up := speak(t, nil, "b", "c")
@@ -194,14 +194,14 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// A message that breaks a rule never reaches the server, and closes both sides.
+// A message that violates a rule never reaches the server, and closes both sides.
 func TestMessageRules(t *testing.T) {
 	const text, binary = websocket.Text, websocket.Binary
 	for name, tt := range map[string]struct {
 		rules Messages
 		max   int64
-		send  []websocket.Message // of which the last one breaks the rule, if there is one
-		code  websocket.Code      // 0 means none is broken
+		send  []websocket.Message // the last one violates the rule, if there is one
+		code  websocket.Code      // 0 means none is violated
 	}{
 		"none":            {Messages{}, 0, []websocket.Message{{Type: text, Data: make([]byte, 1<<20)}, {Type: binary}}, 0},
 		"text":            {Messages{Only: text}, 0, []websocket.Message{{Type: text}, {Type: text}}, 0},
@@ -245,7 +245,7 @@ func TestMessageRules(t *testing.T) {
 	}
 }
 
-// What ends one side ends the other one, with the same code where there is one.
+// The end of one side ends the other one, with the same code if there is one.
 func TestMessageEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		serve  func(c *websocket.Conn)
@@ -288,7 +288,7 @@ func TestMessageEnds(t *testing.T) {
 	}
 }
 
-// A side that reads nothing holds up the other one, and nothing is lost when it reads on.
+// A side that reads nothing holds up the other one, and nothing is lost when it continues to read.
 func TestMessageBackpressure(t *testing.T) {
 	const size = 64 << 10
 	flood := func(ctx context.Context, c *websocket.Conn, sent *atomic.Int64) {
@@ -296,7 +296,7 @@ func TestMessageBackpressure(t *testing.T) {
 			sent.Add(1)
 		}
 	}
-	// full waits until a writer has sent nothing more for as long as the other side takes to pass a lot.
+	// full waits until a writer has been blocked for as long as the other side needs to pass a lot.
 	full := func(t *testing.T, sent *atomic.Int64, b *Balancer, addr string) {
 		var was int64 = -1
 		rounds := 0
@@ -356,7 +356,7 @@ func TestMessageBackpressure(t *testing.T) {
 	})
 }
 
-// A server that does not answer pings is left, and one that answers is not.
+// A server that does not answer pings is disconnected, and one that answers is not.
 func TestMessagePings(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true, Messages: Messages{Ping: 20 * time.Millisecond}}, up.addr)
@@ -365,7 +365,7 @@ func TestMessagePings(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// What the server has sent behind its 101 comes first.
+// Data that the server has sent after its 101 is read first.
 func TestMessageLate(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+string(packed(1, false, []byte("early")))+string(closing(false, 4001, "done"))+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true}, up.addr)

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// waitedFor is a context that notes whether something has waited for it.
+// waitedFor is a context that records whether its Done was called.
 type waitedFor struct {
 	context.Context
 	once sync.Once
@@ -21,7 +21,7 @@ func (w *waitedFor) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// A client whose server answers soon is not watched, which would cost as much as the request.
+// A client whose server answers soon is not watched, because that would cost as much as the request.
 func TestClientIsNotWatchedForAQuickAnswer(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{}, up.addr)
@@ -42,7 +42,8 @@ func TestClientIsNotWatchedForAQuickAnswer(t *testing.T) {
 	t.Error("the client has been watched each time")
 }
 
-// A server that goes between its answer and the beginning of the tunnel is noted: the kernel would report it again and again.
+// It is recorded if a server goes away between its answer and the beginning of the tunnel: otherwise the kernel would report it
+// repeatedly.
 func TestHangupBeforeTunnel(t *testing.T) {
 	c := NewCarrier()
 	defer c.Close()

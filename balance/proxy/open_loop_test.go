@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// answers is a driver that has a refusal come at the moment at which the client goes.
+// answers is a driver that delivers a refusal at the moment when the client goes away.
 type answers struct {
 	*looped
 	o    *dialing
@@ -18,7 +18,8 @@ func (a *answers) nudge() {
 	close(a.o.done)
 }
 
-// A connection that has left the loop for the body of a refusal is the caller's to close, also when the client goes at that moment.
+// The caller has to close a connection that has left the loop for the body of a refusal, even if the client goes away at that
+// moment.
 func TestRefusalWhileClientGoes(t *testing.T) {
 	_, near := tcpPair(t)
 	defer near.Close()

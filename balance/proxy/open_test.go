@@ -27,7 +27,7 @@ func (a *attempts) add(t Attempt) {
 	a.all = append(a.all, t)
 }
 
-// take returns those since the last call, without what they took.
+// take returns the attempts since the last call, without their durations.
 func (a *attempts) take() (list []Attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -39,7 +39,7 @@ func (a *attempts) take() (list []Attempt) {
 	return list
 }
 
-// withAttempts returns a Balancer of these servers, and what it reports.
+// withAttempts returns a Balancer for these servers, and the attempts that it reports.
 func withAttempts(t *testing.T, s Settings, list []balance.Spec) (*Balancer, *attempts) {
 	t.Helper()
 	tried := new(attempts)
@@ -56,7 +56,7 @@ const (
 	notFound    = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 )
 
-// How a handshake has ended says how the server does, and whether another one may do better.
+// The end of a handshake determines the outcome for the server, and whether another one may succeed.
 func TestJudge(t *testing.T) {
 	head := http.Header{"A": {"b"}}
 	refused := func(status int) error { return &Refused{Status: status, Header: head} }
@@ -98,7 +98,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// As many servers are tried as the settings say, each once, and the error is that of the last one. An answer that is for the client ends
+// As many servers are tried as the settings allow, each once, and the error is that of the last one. An answer for the client stops
 // that, and so does success. No place stays taken.
 func TestOpenTriesOthers(t *testing.T) {
 	for _, tt := range []struct {
@@ -106,7 +106,7 @@ func TestOpenTriesOthers(t *testing.T) {
 		answers []string
 		retries int
 		tried   []int // the statuses
-		status  int   // of the error; 0: success
+		status  int   // of the error; 0 means success
 	}{
 		{"none more", []string{unavailable, unavailable}, 0, []int{503}, 503},
 		{"one more", []string{unavailable, unavailable, unavailable}, 1, []int{503, 503}, 503},
@@ -151,7 +151,7 @@ func TestOpenTriesOthers(t *testing.T) {
 	}
 }
 
-// A server that the client's cookie leads to, and that fails, is not tried again: the client gets another one, and its cookie.
+// If the server of a client's cookie fails, it is not tried again: the client gets another one, and its cookie.
 func TestPreferredServerFails(t *testing.T) {
 	bad, good := serveRaw(t, listen(t), unavailable), serveRaw(t, listen(t), accepts)
 	sticky := NewSticky("hf", []byte("secret"))
@@ -170,8 +170,8 @@ func TestPreferredServerFails(t *testing.T) {
 	replaced(t, c.Header(), sticky, "ws://"+good.addr)
 }
 
-// A client that goes away while a server is slow to answer says nothing about the server; a time that is over does. Neither has another
-// server tried.
+// A client that goes away while a server is slow to answer says nothing about the server, unlike a timeout. In neither case is
+// another server tried.
 func TestClientGoesDuringHandshake(t *testing.T) {
 	for _, tt := range []struct {
 		what  string
@@ -186,7 +186,7 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 			up := serveRaw(t, listen(t), "HOLD")
 			other := serveRaw(t, listen(t), accepts)
 			b, tried := withAttempts(t, Settings{Retries: 3}, specs(up.addr, other.addr))
-			if err := b.Drain("ws://"+other.addr, 0); err != nil { // so that the first choice is the slow one
+			if err := b.Drain("ws://"+other.addr, 0); err != nil { // so that the slow one is chosen first
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancelCause(bounded.Context(t))
@@ -219,7 +219,7 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 	}
 }
 
-// What a server says of itself counts, and is not for the client.
+// The fields with which a server reports its state are used, and are not passed on to the client.
 func TestServerSpeaksOfItself(t *testing.T) {
 	for _, tt := range []struct {
 		fields string
@@ -253,7 +253,7 @@ func TestServerSpeaksOfItself(t *testing.T) {
 	}
 }
 
-// A server's word that it drains ends with its next word.
+// A drain that a server has announced ends with its next report.
 func TestServerDrainsNoMore(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{}, up.addr)
@@ -268,7 +268,7 @@ func TestServerDrainsNoMore(t *testing.T) {
 	}{
 		{nil, balance.Ready},
 		{http.Header{DrainHeader: {"1"}}, balance.Draining},
-		{http.Header{}, balance.Draining}, // says nothing
+		{http.Header{}, balance.Draining}, // no report
 		{nil, balance.Draining},
 		{http.Header{DrainHeader: {"0"}}, balance.Ready},
 	} {
@@ -282,7 +282,8 @@ func TestServerDrainsNoMore(t *testing.T) {
 	}
 }
 
-// A handshake waits for a server with room only if it may, and not if none is ready; when it waits no longer the error says so.
+// A handshake waits for a server with a free place only if the settings allow it, and not if no server is ready; when the wait is
+// over, the error says so.
 func TestOpenWaitsForRoom(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	full := []balance.Spec{{ID: "ws://" + up.addr, Capacity: 1}}
@@ -319,7 +320,7 @@ func TestOpenWaitsForRoom(t *testing.T) {
 	}
 }
 
-// Why the last server has failed says more than that there is none left, except when the others are full.
+// The error of the last server has priority over the one that none is left, except if the others are full.
 func TestOpenSaysWhy(t *testing.T) {
 	bad, other := serveRaw(t, listen(t), unavailable), serveRaw(t, listen(t), accepts+"HOLD")
 	b, _ := withAttempts(t, Settings{Retries: 1}, specs(bad.addr))
@@ -338,7 +339,7 @@ func TestOpenSaysWhy(t *testing.T) {
 	}
 }
 
-// keyed is a policy that passes on the key that it is asked with.
+// keyed is a policy that records the key in each call.
 type keyed chan string
 
 func (k keyed) Pick(ready []*balance.Upstream, key string) *balance.Upstream {
@@ -346,7 +347,7 @@ func (k keyed) Pick(ready []*balance.Upstream, key string) *balance.Upstream {
 	return ready[0]
 }
 
-// The key of a client, by which the policy chooses, is what the settings make of its request.
+// The client's key, by which the policy chooses, is the one that the settings return for its request.
 func TestOpenByKey(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	keys := make(chan string, 1)
@@ -360,7 +361,7 @@ func TestOpenByKey(t *testing.T) {
 	}
 }
 
-// A new client's cookie is for the way that it has come.
+// A new client's cookie is secure if its connection is.
 func TestCookieOfNewClient(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{Sticky: NewSticky("hf", []byte("secret"))}, up.addr)

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// handClock is a kernel whose time is moved by hand.
+// handClock is a kernel whose clock a test advances.
 type handClock struct {
 	loop.Kernel
 	now atomic.Int64
@@ -26,7 +26,8 @@ func (h *handClock) Wait(events []loop.Event, _ time.Duration) (int, error) {
 	return h.Kernel.Wait(events, time.Millisecond)
 }
 
-// byHand returns a tunnel on an event loop whose time passes with step, which is a part of a minute that a machine has for its work.
+// byHand returns a tunnel on an event loop whose clock advances with step, by a part of a minute in which a machine can do its
+// work.
 func byHand(t *testing.T, k kind) (r *rig, step func()) {
 	kernel, err := loop.NewKernel()
 	if err != nil {
@@ -42,7 +43,7 @@ func byHand(t *testing.T, k kind) (r *rig, step func()) {
 	return r, func() { clock.now.Add(int64(200 * time.Millisecond)) }
 }
 
-// A side that takes nothing is not sent a ping on the event loop either. When it has taken nothing for that time it is gone.
+// On the event loop, too, a side with a full send buffer is not sent a ping. It is gone if it has accepted nothing for that time.
 func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
 
 func pingsNoFullSide(t *testing.T, k kind) {
@@ -62,7 +63,7 @@ func pingsNoFullSide(t *testing.T, k kind) {
 	}
 }
 
-// Peers that answer stay connected on the event loop, and are idle all the same.
+// On the event loop, peers that answer stay connected, but still count as idle.
 func TestTunnelPingsOnTheLoop(t *testing.T) { onLoop(t, pingsOnTheLoop) }
 
 func pingsOnTheLoop(t *testing.T, k kind) {

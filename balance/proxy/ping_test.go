@@ -41,11 +41,11 @@ func header(t testing.TB, nc net.Conn, masked bool) frame.Header {
 	return h
 }
 
-// The sides of a silent tunnel get a ping. When none answers the tunnel is closed.
+// The sides of a silent tunnel get a ping. If neither answers, the tunnel is closed.
 func TestTunnelPings(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{Ping: 100 * time.Millisecond})
-		pings := 0 // the other side's may be late
+		pings := 0 // that of the other side may be late
 		for s, nc := range []net.Conn{r.client, r.server} {
 			masked := side(s) == upstream
 			h := header(t, nc, masked)
@@ -71,10 +71,10 @@ func TestTunnelPings(t *testing.T) {
 	})
 }
 
-// withOwnTime runs a test of a tunnel with goroutines, with a time of its own.
+// withOwnTime runs a test of a tunnel with goroutines, in a bubble.
 func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, c: &Carrier{live: map[*Tunnel]struct{}{}}, done: make(chan error, 1)} // event loops wait outside of the bubble
+		r := &rig{t: t, c: &Carrier{live: map[*Tunnel]struct{}{}}, done: make(chan error, 1)} // the waits of event loops are not durably blocking in a bubble
 		r.client, r.near[client] = net.Pipe()
 		r.server, r.near[upstream] = net.Pipe()
 		test(t, r)
@@ -84,7 +84,7 @@ func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
 	})
 }
 
-// after fails when d has not passed since began.
+// after fails if d has not passed since began.
 func after(t *testing.T, began time.Time, d time.Duration) {
 	t.Helper()
 	if got := time.Since(began); got != d {
@@ -92,7 +92,7 @@ func after(t *testing.T, began time.Time, d time.Duration) {
 	}
 }
 
-// A side that speaks is not asked. The pong of one that is asked passes on to the other side.
+// A side that sends is not sent a ping. The pong of a side that was passes on to the other side.
 func TestTunnelPingsTheSilentSide(t *testing.T) {
 	for _, silent := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
@@ -119,7 +119,7 @@ func TestTunnelPingsTheSilentSide(t *testing.T) {
 	}
 }
 
-// A side that has not answered is gone: its peer learns why, and a client that it should come back.
+// A side that has not answered is gone: its peer gets the reason, and a client is asked to reconnect.
 func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 	for _, gone := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
@@ -145,7 +145,7 @@ func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 				closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
 			}
 			after(t, began, 2*time.Minute)
-			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the one that is gone takes nothing
+			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the one that is gone reads nothing
 			after(t, began, 2*time.Minute+patience)
 			if e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent || !errors.Is(e, ErrUnanswered) {
 				t.Errorf("ended with %v, %v", e, e.Err)
@@ -155,7 +155,8 @@ func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 	}
 }
 
-// Within a frame there is no ping, nor behind a close frame, nor when a side has ended, nor where the bytes are not frames. The tunnel stays.
+// No ping is sent in the middle of a frame, after a close frame, after a side has ended, or if the bytes are not frames. The tunnel
+// stays open.
 func TestTunnelDoesNotPing(t *testing.T) {
 	frames := packed(frame.Text, false, []byte("hello"))
 	for name, said := range map[string][]byte{
@@ -169,7 +170,7 @@ func TestTunnelDoesNotPing(t *testing.T) {
 				r.carry("", "", TunnelOptions{Ping: time.Minute})
 				r.says(r.server, said)
 				expect(t, r.client, said)
-				if name[:6] == "within" { // the server can be asked, and answers
+				if name[:6] == "within" { // the server can be sent a ping, and answers
 					go func() {
 						for raw := make([]byte, 6); ; {
 							if _, err := io.ReadFull(r.server, raw); err != nil {
@@ -183,7 +184,7 @@ func TestTunnelDoesNotPing(t *testing.T) {
 					}()
 					<-time.After(90 * time.Second)
 					r.says(r.server, frames[len(said):])
-					expect(t, r.client, append(frames[len(said):], 0x89, 0)) // the ping that was due, behind the frame
+					expect(t, r.client, append(frames[len(said):], 0x89, 0)) // the ping that was due, after the frame
 				} else {
 					<-time.After(time.Hour)
 				}
@@ -200,7 +201,7 @@ func TestTunnelDoesNotPing(t *testing.T) {
 	}
 }
 
-// Pongs do not count for the limit on idle connections where there are pings, and other frames do.
+// With pings, pongs do not count for the limit on idle connections, but other frames do.
 func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
 	for op, want := range map[frame.Opcode]time.Duration{frame.Pong: 10 * time.Minute, frame.Ping: 15 * time.Minute, frame.Text: 15 * time.Minute} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
@@ -210,7 +211,7 @@ func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
 			<-time.After(5 * time.Minute)
 			var err error
 			switch op {
-			case frame.Pong: // those that answer are enough
+			case frame.Pong: // answering is enough
 			case frame.Ping:
 				_, err = peers[client].Ping(t.Context())
 			default:
@@ -230,7 +231,7 @@ func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
 	}
 }
 
-// bare returns a Conn that sends no pings by itself, and reads until it ends.
+// bare returns a Conn that sends no pings, and reads until it ends.
 func bare(t *testing.T, nc net.Conn, role protocol.Role) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.NewConn(nc, role, &websocket.Handshake{}, &websocket.ConnOptions{PingInterval: -1})
@@ -250,14 +251,14 @@ func hear(c *websocket.Conn) {
 	}
 }
 
-// A side that takes nothing is not sent a ping. When it has taken nothing for that time it is gone.
+// A side with a full send buffer is not sent a ping. It is gone if it has accepted nothing for that time.
 func TestTunnelPingsNoFullSide(t *testing.T) {
 	big := packed(frame.Binary, false, make([]byte, 16<<20))
 	withOwnTime(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{Ping: time.Minute})
 		r.says(r.server, big)
 		read, last := 0, time.Now()
-		for range 20 { // it takes some now and then
+		for range 20 { // it accepts some now and then
 			expect(t, r.client, big[read:read+(256<<10)])
 			read, last = read+(256<<10), time.Now()
 			<-time.After(50 * time.Second)
@@ -271,7 +272,7 @@ func TestTunnelPingsNoFullSide(t *testing.T) {
 	})
 }
 
-// Only pongs are not news, however they are cut.
+// Only pongs do not count as activity, however they are split.
 func TestFlowKnowsPongs(t *testing.T) {
 	text, pong := packed(frame.Text, true, []byte("hello")), packed(frame.Pong, true, []byte("x"))
 	for _, tt := range []struct {

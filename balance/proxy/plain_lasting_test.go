@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// pipes is a listener whose connections are pipes, so that their time is that of a bubble.
+// pipes is a listener for pipes, so that their clock is that of a bubble.
 type pipes struct {
 	conns chan net.Conn
 	once  sync.Once
@@ -49,7 +49,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	}
 }
 
-// site is a server of pages behind a Balancer behind an http.Server that bounds whole requests and responses, in a bubble.
+// site is a page server behind a Balancer behind an http.Server with limits for whole requests and responses, in a bubble.
 type site struct {
 	t        *testing.T
 	b        *Balancer
@@ -108,7 +108,7 @@ func (s *site) ask(method string, body io.Reader, trailer http.Header) *http.Res
 	return resp
 }
 
-// A stream of events lasts longer than every bound on a whole response, also when it is silent for long.
+// An event stream lasts longer than every limit on a whole response, even if it is silent for long.
 func TestEventsLast(t *testing.T) {
 	const events, pause = 5, 10 * time.Minute
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -129,16 +129,16 @@ func TestEventsLast(t *testing.T) {
 			}
 			r.ReadString('\n')
 		}
-		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // and ends as it should
+		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // and it ends normally
 			t.Errorf("%q, %v", rest, err)
 		}
 	})
 }
 
-// slow reads a text with a pause before each byte of a few.
+// slow reads a text with pauses before some of its bytes.
 type slow struct {
 	r     io.Reader
-	left  int // pauses
+	left  int // number of pauses left
 	pause time.Duration
 }
 
@@ -151,8 +151,8 @@ func (s *slow) Read(p []byte) (int, error) {
 	return s.r.Read(p)
 }
 
-// Large bodies pass both ways, with their trailers, and may take longer than the bounds on whole requests. A field that is removed from
-// the head is removed from the trailer.
+// Large bodies pass both ways, with their trailers, and may take longer than the limits on whole requests. A field that is removed
+// from the header is also removed from the trailer.
 func TestLargeBodiesWithTrailers(t *testing.T) {
 	const size = 3 << 20
 	got := make(chan http.Header, 1)
@@ -203,7 +203,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// atEnd calls a function at its end, which it is at.
+// atEnd is an empty reader that calls a function.
 type atEnd struct{ do func() }
 
 func (a *atEnd) Read([]byte) (int, error) {
@@ -211,7 +211,7 @@ func (a *atEnd) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A page that takes too long is answered with 504. That says nothing about how the server does with WebSockets, so it does not count.
+// A page that takes too long is answered with 504. That says nothing about the server's WebSockets, so it does not count.
 func TestSlowPage(t *testing.T) {
 	inBubble(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(t *testing.T, s *site) {
 		began := time.Now()
@@ -230,7 +230,7 @@ func TestSlowPage(t *testing.T) {
 	})
 }
 
-// An invalid response counts, and the client gets an error about a response instead of a WebSocket. One that is cut is
+// An invalid response counts as a failure, and the client gets an error for an ordinary response. A response that is cut off is
 // reported too.
 func TestBrokenPage(t *testing.T) {
 	for name, whole := range map[string]bool{"no response": false, "a response that is cut": true} {
@@ -259,7 +259,7 @@ func TestBrokenPage(t *testing.T) {
 	}
 }
 
-// A client that stalls does not hold a server for longer than the bound.
+// A stalled client does not occupy a server for longer than the limit.
 func TestClientStalls(t *testing.T) {
 	read := make(chan time.Duration, 1)
 	inBubble(t, func(_ http.ResponseWriter, r *http.Request) {

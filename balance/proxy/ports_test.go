@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Without a source port for a server's address another server is tried. The one is not blamed, and if there is no other one the client is
-// to come back.
+// If there is no source port for a server's address, another server is tried. The first one is not blamed, and if there is no other
+// one the client is asked to reconnect.
 func TestNoPortsLeft(t *testing.T) {
 	up := speak(t, nil)
 	other := "127.0.0.1:1"
@@ -36,7 +36,7 @@ func TestNoPortsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.dialer.at, n.dialer.dial = netip.AddrPort{}, none // before it is reached
+	n.dialer.at, n.dialer.dial = netip.AddrPort{}, none // fails before the server is reached
 	for range 10 {
 		c, err := b.Open(bounded.Context(t), opening(t))
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Those who wait get their turn in their order; one that gives up passes its turn on.
+// Waiting callers get their turn in order; one that gives up passes its turn on.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var q queue
@@ -41,7 +41,7 @@ func TestQueue(t *testing.T) {
 		if i := <-turns; i != 0 || errs[0] != nil || q.len() != 0 {
 			t.Errorf("the one whose turn it is: %d, %v", i, errs[0])
 		}
-		q.next() // there is none
+		q.next() // none is waiting
 		enter(0, t.Context(), time.Minute)
 		q.close()
 		<-turns
@@ -51,7 +51,7 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// A turn that comes to one who has just given up goes to the next.
+// A turn of a caller that has just given up passes to the next.
 func TestQueuePassesOn(t *testing.T) {
 	var q queue
 	first, second := make(chan struct{}), make(chan struct{})

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Sockets are read when they are ready, so that those which are silent hold no buffer; what has a Read of its own is read with that.
+// Sockets are read when they are ready, so that silent ones hold no buffer; types with a Read of their own are read with it.
 func TestReadsWhenReady(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()

@@ -25,7 +25,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// rig is a tunnel between two peers that a test plays.
+// rig is a tunnel between two peers that a test controls.
 type rig struct {
 	t              testing.TB
 	kind           kind
@@ -37,14 +37,14 @@ type rig struct {
 	done           chan error
 }
 
-// kind is a way to carry a tunnel. Each passes the same tests.
+// kind is a way to carry a tunnel. All kinds pass the same tests.
 type kind struct {
 	name    string
-	threads bool // no event loop
+	threads bool // without an event loop
 	off     bool // the event loop does not take it
 	client  func(t testing.TB) (far, near net.Conn)
 	server  func(t testing.TB) (far, near net.Conn) // nil means the upstream's handshake is on the event loop, too
-	halves  bool                                    // a direction can be ended by itself
+	halves  bool                                    // a direction can be ended separately
 }
 
 var kinds = []kind{
@@ -165,14 +165,14 @@ func socketOf(nc net.Conn) net.Conn {
 	return nc
 }
 
-// truncate ends the stream below TLS. The connection is left open where it can be: with bytes unread, Close would reset it.
+// truncate ends the stream below TLS. If possible, the connection is left open, because Close with unread bytes would reset it.
 func truncate(nc net.Conn) {
 	if nc = socketOf(nc); closeWrite(nc) != nil {
 		nc.Close()
 	}
 }
 
-// reset ends the connection with a reset, where it is a socket.
+// reset resets the connection, if it is a socket.
 func reset(nc net.Conn) {
 	nc = socketOf(nc)
 	if tcp, ok := nc.(*net.TCPConn); ok {
@@ -181,7 +181,7 @@ func reset(nc net.Conn) {
 	nc.Close()
 }
 
-// packed returns a frame with a payload, masked when it is a client's.
+// packed returns a frame with a payload, masked if it is from a client.
 func packed(op frame.Opcode, masked bool, payload []byte) []byte {
 	h := frame.Header{Fin: true, Opcode: op, Masked: masked, Length: int64(len(payload))}
 	payload = bytes.Clone(payload)
@@ -196,7 +196,7 @@ func closing(masked bool, code websocket.Code, reason string) []byte {
 	return packed(frame.Close, masked, append([]byte{byte(code >> 8), byte(code)}, reason...))
 }
 
-// closed reads a close frame, of which the key is not known before.
+// closed reads a close frame, whose key is not known in advance.
 func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason string) {
 	t.Helper()
 	head := make([]byte, 2)
@@ -240,7 +240,7 @@ func tcpPair(t testing.TB) (far, near net.Conn) {
 	return far, near
 }
 
-// namedConn is a connection with another address, as one behind the PROXY protocol.
+// namedConn is a connection with another address, like one behind the PROXY protocol.
 type namedConn struct{ net.Conn }
 
 func (n namedConn) Socket() net.Conn  { return n.Conn }
@@ -283,12 +283,12 @@ func dialed(t testing.TB, c *Carrier) (server net.Conn, link *Link) {
 
 func pipePair(testing.TB) (far, near net.Conn) { return net.Pipe() }
 
-// tlsPair returns a client's end and a server's, as package websocket has them.
+// tlsPair returns the ends of a client and a server, as package websocket creates them.
 func tlsPair(t testing.TB) (far, near net.Conn) {
 	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, 0)
 }
 
-// tlsServerPair returns a server's end and a client's, as a Dialer has them.
+// tlsServerPair returns the ends of a server and a client, as a Dialer creates them.
 func tlsServerPair(t testing.TB) (far, near net.Conn) {
 	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, true, 0)
 }
@@ -297,13 +297,13 @@ func oldTLSPair(t testing.TB) (far, near net.Conn) {
 	return secured(t, func(nc net.Conn) net.Conn { return &loop.Under{Conn: nc} }, false, tls.VersionTLS12)
 }
 
-// foreignTLSPair is tlsPair on what an event loop does not take.
+// foreignTLSPair is tlsPair on a connection that an event loop does not take.
 func foreignTLSPair(t testing.TB) (far, near net.Conn) {
 	return secured(t, func(nc net.Conn) net.Conn { return nc }, false, 0)
 }
 
-// secured returns both ends of TLS. The near one is a server's, or a client's, on top of what under makes of its socket. most is the highest
-// version, 0 for any.
+// secured returns both ends of TLS. The near one is a server's, or a client's, on top of the result of under for its socket. most
+// is the maximum version, 0 for any.
 func secured(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uint16) (far, near net.Conn) {
 	t.Helper()
 	a, b := tcpPair(t)
@@ -325,7 +325,7 @@ func secured(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uin
 	return back, front
 }
 
-// certificate is for localhost, and its own authority.
+// certificate is for localhost, and self-signed.
 var certificate = sync.OnceValue(func() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

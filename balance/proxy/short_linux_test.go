@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// Many short connections, one after the other, leave no goroutine, no descriptor and no count behind.
+// Many short connections, one after another, leave no goroutine, descriptor or count behind.
 func TestShortConnections(t *testing.T) {
 	n := 2_000
 	if testing.Short() {
@@ -50,7 +50,7 @@ func TestShortConnections(t *testing.T) {
 				bounded.Receive(t, up.opens)
 				bounded.Receive(t, up.ended)
 			}
-			short() // what stays, such as the loops
+			short() // creates what stays, such as the loops
 			goroutines, files := runtime.NumGoroutine(), descriptors()
 			for range n {
 				short()
@@ -71,8 +71,8 @@ func TestShortConnections(t *testing.T) {
 	}
 }
 
-// A small message that becomes a large one costs its sender the connection, and the server sees nothing of it. Servers are offered no
-// compression: they would have to send what is not agreed on.
+// A small message that inflates to a large one ends its sender's connection, and the server receives nothing of it. Servers are
+// offered no compression: they would have to send what is not negotiated.
 func TestMessageBomb(t *testing.T) {
 	heard := make(chan int, 10)
 	up := speak(t, func(c *websocket.Conn) {

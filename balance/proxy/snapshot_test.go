@@ -10,7 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A handshake, and a page, go by the settings before a change or by those after it, whatever it is that they say about the request.
+// A handshake, and a page, uses either the settings before a change or those after it, for everything that they determine about the
+// request.
 func TestConfigureIsAtomic(t *testing.T) {
 	type seen struct{ dial, identity, path string }
 	var mu sync.Mutex

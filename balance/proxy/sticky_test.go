@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A cookie leads to the server that it was made for, with the same secret only, and shows nothing of it.
+// A cookie leads to the server for which it was made, only with the same secret, and reveals nothing about it.
 func TestSticky(t *testing.T) {
 	s, same, other := NewSticky("hf", []byte("k1")), NewSticky("hf", []byte("k1")), NewSticky("hf", []byte("k2"))
 	const id = "ws://10.0.0.1:9000"
@@ -34,7 +34,7 @@ func TestSticky(t *testing.T) {
 	}
 }
 
-// A cookie leads to its server after an update, too, and at every balancer with the same secret.
+// A cookie leads to its server even after an update, and at every balancer with the same secret.
 func TestCookieStaysTheSame(t *testing.T) {
 	c := NewSticky("home", []byte("secret")).Cookie("ws://10.0.0.1:9000", false)
 	if c.Name != "home" || c.Value != "9s8bWiFJxmiS20rLItQnA4PH" {
@@ -42,8 +42,8 @@ func TestCookieStaysTheSame(t *testing.T) {
 	}
 }
 
-// A cookie that was made up, cut, or made by a balancer with another secret leads nowhere, and neither does one of a server that has gone.
-// The client gets a good one in its place.
+// A cookie that was forged, truncated, or made by a balancer with another secret leads nowhere, and neither does one for a server
+// that has been removed. The client gets a valid one in its place.
 func TestForgedCookies(t *testing.T) {
 	page := httptest.NewServer(http.NotFoundHandler())
 	defer page.Close()
@@ -99,7 +99,7 @@ func TestForgedCookies(t *testing.T) {
 	}
 }
 
-// replaced checks that a response has a cookie for a server, which says nothing about it.
+// replaced checks that a response has a cookie for a server, which reveals nothing about the server.
 func replaced(t *testing.T, h http.Header, sticky *Sticky, id string) {
 	t.Helper()
 	set := h["Set-Cookie"]
@@ -136,8 +136,8 @@ func TestCookieThatHolds(t *testing.T) {
 	}
 }
 
-// A cookie of a server that takes no clients gives way: the client, and a page, get another server, whose cookie replaces it. From then on the
-// client stays there, also when the first server takes clients again.
+// A cookie for a server that accepts no clients is replaced: the client, and a page, get another server, with its cookie. From then
+// on the client stays there, even if the first server accepts clients again.
 func TestCookieOfServerThatTakesNoClients(t *testing.T) {
 	for name, tt := range map[string]struct {
 		leave, back func(b *Balancer, id string, all []balance.Spec) error
@@ -187,7 +187,7 @@ func TestCookieOfServerThatTakesNoClients(t *testing.T) {
 			if err := tt.leave(b, all[0].ID, all); err != nil {
 				t.Fatal(err)
 			}
-			for range 10 { // any of which the policy could place on the first one
+			for range 10 { // the policy could place any of these on the first one
 				server, h := come(of(all[0].ID))
 				if server != all[1].ID {
 					t.Fatalf("it gets %s", server)
@@ -222,7 +222,7 @@ func TestCookieOfServerThatTakesNoClients(t *testing.T) {
 	}
 }
 
-// checked gives a Balancer the results of some checks of a server.
+// checked reports the results of some checks of a server to a Balancer.
 func checked(b *Balancer, id string, err error) error {
 	for range 10 {
 		b.probed(time.Now(), id, Health{Check: CheckTCP}, false, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// Key updates of the peer, with and without one of ours that it asks for, pass unseen.
+// Key updates of the peer, with and without a request for one of ours, pass unnoticed.
 func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 	for _, k := range []kind{kinds[2], kinds[3]} {
 		t.Run(k.name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 			await := func(what string) {
 				t.Helper()
 				for line := ""; !strings.Contains(line, what); {
-					if line, err = lines.ReadString('\n'); err != nil { // openssl is killed when the time is over
+					if line, err = lines.ReadString('\n'); err != nil { // openssl is killed when the time limit is reached
 						t.Fatalf("no %q: %v", what, err)
 					}
 				}
@@ -63,7 +63,7 @@ func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 					if _, err := io.WriteString(in, command); err != nil {
 						t.Fatal(err)
 					}
-					await("KEYUPDATE") // it takes a line that follows too soon for a part of the command
+					await("KEYUPDATE") // openssl takes a line that follows too soon for a part of the command
 					if _, err := io.WriteString(in, "under new keys\n"); err != nil {
 						t.Fatal(err)
 					}

@@ -34,11 +34,11 @@ func TestTunnelPassesBothWays(t *testing.T) {
 	})
 }
 
-// The source is held up while the other side does not read, and the other direction goes on.
+// The source is held up while the other side does not read, and the other direction continues.
 func TestTunnelHoldsUpTheSource(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
-		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB, more than all kernels between hold
+		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB, more than the buffers of all kernels in between
 		wrote := r.says(r.client, big)
 		r.says(r.server, []byte("meanwhile"))
 		expect(t, r.client, []byte("meanwhile"))
@@ -54,7 +54,7 @@ func TestTunnelHoldsUpTheSource(t *testing.T) {
 	})
 }
 
-// One direction ends by itself, behind all of its bytes; the other goes on.
+// One direction ends separately, after all of its bytes; the other continues.
 func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
@@ -88,7 +88,7 @@ func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
 	}
 }
 
-// The closing handshake of the peers passes as everything does, and its code is known.
+// The closing handshake of the peers passes like other frames, and its code is known.
 func TestTunnelReportsTheCloseFrameThatPassed(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
@@ -114,7 +114,7 @@ func TestTunnelReportsTheCloseFrameThatPassed(t *testing.T) {
 	}
 }
 
-// A reset ends the other side, behind the bytes that came before it.
+// A reset ends the other side, after the bytes that arrived before it.
 func TestTunnelPassesOnAReset(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
@@ -149,7 +149,7 @@ func TestTunnelShutIdle(t *testing.T) {
 		r.tunnel.Shut(1001, "the second does nothing")
 		closed(t, r.client, false, 1012, "retry-after=3")
 		closed(t, r.server, true, 1012, "retry-after=3")
-		// What is said behind it is discarded, and the answers end the tunnel.
+		// What is sent after it is discarded, and the answers end the tunnel.
 		r.says(r.server, append(packed(frame.Text, false, []byte("too late")), closing(false, 1012, "")...))
 		if err := bounded.Receive(t, r.says(r.client, append(packed(frame.Text, true, []byte("too late")), closing(true, 1012, "")...))); err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestTunnelShutIdle(t *testing.T) {
 	})
 }
 
-// A close frame waits for the end of the frame that is under way, in each direction by itself.
+// A close frame waits for the end of the current frame, in each direction separately.
 func TestTunnelShutWithinAFrame(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
@@ -195,7 +195,7 @@ func TestTunnelShutWithinAFrame(t *testing.T) {
 	})
 }
 
-// A peer that has had a close frame of the other side gets no second one.
+// A peer that has received a close frame of the other side gets no second one.
 func TestTunnelShutBehindACloseFrame(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
@@ -240,7 +240,7 @@ func TestTunnelShutIsBounded(t *testing.T) {
 	})
 }
 
-// Where the bytes are not frames, they pass all the same, and no frame is put in between.
+// If the bytes are not frames, they pass nevertheless, and no frame is inserted.
 func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
@@ -287,8 +287,8 @@ func TestCarrierClose(t *testing.T) {
 	})
 }
 
-// Messages of random lengths pass in both directions, written and read in pieces of random lengths, until a close frame is put in at a
-// random time. Every byte arrives in its place, up to the end of a frame, and the close frame behind it.
+// Messages of random lengths pass in both directions, written and read in pieces of random lengths, until a close frame is inserted
+// at a random time. Every byte arrives in its place, up to the end of a frame, and the close frame after it.
 func TestTunnelSoak(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		for round := range 5 {
@@ -314,7 +314,7 @@ func TestTunnelSoak(t *testing.T) {
 	})
 }
 
-// soakStream returns some MiB of frames, of which no two larger ones are the same.
+// soakStream returns some MiB of frames, all of the larger ones different.
 func soakStream(rng *rand.Rand, masked bool) (b []byte) {
 	for len(b) < 1<<20 {
 		payload := make([]byte, rng.IntN(1<<rng.IntN(18)))
@@ -340,7 +340,7 @@ func soakRead(nc net.Conn, step int) (all []byte) {
 	}
 }
 
-// soakCheck checks that got is a beginning of sent up to the end of a frame, and a close frame.
+// soakCheck checks that got is the beginning of sent up to the end of a frame, and a close frame.
 func soakCheck(t *testing.T, sent, got []byte, masked bool) {
 	t.Helper()
 	last := len(closing(masked, 1012, "soak"))
@@ -367,7 +367,7 @@ func TestTunnelOfALostClient(t *testing.T) {
 	}{
 		{client, errReset, true},
 		{client, io.EOF, false},
-		{upstream, errReset, false}, // the client is to get what has arrived
+		{upstream, errReset, false}, // the client has to get the bytes that have arrived
 	} {
 		var l Tunnel
 		if l.ended(c.s, c.err, time.Second); l.finishedBoth() != c.want {

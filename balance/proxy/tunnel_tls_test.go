@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// onEachTLS runs a test on every kind with TLS, once for each side that has it.
+// onEachTLS runs a test on every kind with TLS, once for each side that uses it.
 func onEachTLS(t *testing.T, test func(t *testing.T, r *rig, s side)) {
 	onEach(t, func(t *testing.T, r *rig) {
 		for s, far := range [...]net.Conn{client: r.client, upstream: r.server} {
@@ -34,7 +34,8 @@ func (r *rig) peers(s side) (from, to net.Conn) {
 	return r.server, r.client
 }
 
-// A stream without close_notify has not ended, it is cut: what is missing is not known. The data before it is passed on.
+// A stream without close_notify has not ended but was truncated: it is not known what is missing. The data before that is passed
+// on.
 func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
@@ -56,7 +57,7 @@ func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	})
 }
 
-// Behind a close frame nothing can be missing: many peers leave out the close_notify there.
+// After a close frame nothing can be missing: many peers omit the close_notify there.
 func TestTruncatedTunnelBehindACloseFrame(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
@@ -75,7 +76,7 @@ func TestTruncatedTunnelBehindACloseFrame(t *testing.T) {
 	})
 }
 
-// What crypto/tls has read before the tunnel begins passes as well, without a further byte from the peer.
+// Bytes that crypto/tls has read before the tunnel begins pass as well, without a further byte from the peer.
 func TestTunnelBeginsWithWhatTLSHasRead(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		from, to := r.peers(s)
@@ -96,8 +97,8 @@ func TestTunnelBeginsWithWhatTLSHasRead(t *testing.T) {
 	})
 }
 
-// Thousands of records, of a byte each, come in a few reads of the socket: none is forgotten, also when the other side must be
-// waited for.
+// Thousands of one-byte records arrive in a few reads of the socket: none is forgotten, even if the tunnel has to wait for the
+// other side.
 func TestTunnelOfSmallRecords(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A client that makes the session remember more than it may is served as before, but cannot be resumed; what is remembered is bounded.
+// A client for which the session would have to remember too much is served as before, but cannot be resumed; what is remembered is
+// limited.
 func TestBounds(t *testing.T) {
 	const bytes = 8 << 10
 	big := strings.Repeat("x", 1000)
@@ -70,7 +71,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// The bounds are the most that is remembered, not one more or less.
+// The limits are the maximum that is remembered, not one more or less.
 func TestLedgerBounds(t *testing.T) {
 	one := command[int]{channel: "a", text: []byte("text")}
 	o := Options{Unanswered: 2, Subscriptions: 2, Bytes: 3 * one.size()}
@@ -104,7 +105,7 @@ func TestLedgerBounds(t *testing.T) {
 	}
 }
 
-// Of the tokens that a client renews only the last one is remembered.
+// Of the tokens with which a client renews its credential, only the last one is remembered.
 func TestTokensCountOnce(t *testing.T) {
 	s, size := newSized("channels", Options{Unanswered: 1, Bytes: 8 << 10})
 	before := size()
@@ -117,7 +118,7 @@ func TestTokensCountOnce(t *testing.T) {
 	}
 }
 
-// newSized returns a session that is connected, and how many bytes it remembers.
+// newSized returns a connected session, and a function for the number of bytes that it remembers.
 func newSized(protocol string, o Options) (Session, func() int) {
 	if protocol == "channels" {
 		s := newChannels(o)

@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// centrifugoServers serves Centrifugo's protocol at two nodes, and returns their URLs.
+// centrifugoServers serves Centrifugo's protocol on two nodes, and returns their URLs.
 func centrifugoServers(t *testing.T) []string {
 	t.Helper()
 	var urls []string
@@ -41,9 +41,9 @@ type speaker struct {
 	conn   *websocket.Conn
 	format format
 	last   uint32
-	parts  [][]byte // of a message that are not read yet
+	parts  [][]byte // the unread parts of a message
 
-	base []byte // of the next difference
+	base []byte // of the next delta
 	got  map[string][]int
 }
 
@@ -114,11 +114,11 @@ func (c *speaker) next() *protocol.Reply {
 	return r
 }
 
-// publication notes what was published: "NAME NUMBER", as a JSON string.
+// publication records a publication: "NAME NUMBER", as a JSON string.
 func (c *speaker) publication(p *protocol.Publication) {
 	c.t.Helper()
 	data := []byte(p.Data)
-	if c.base != nil { // differences are agreed on
+	if c.base != nil { // deltas were negotiated
 		if !c.format.binary {
 			var text string
 			if err := json.Unmarshal(data, &text); err != nil {
@@ -149,8 +149,8 @@ func (c *speaker) publish(name string, i int) {
 	c.ask(&protocol.Command{Publish: &protocol.PublishRequest{Channel: "chat", Data: protocol.Raw(data)}})
 }
 
-// A client behind a relay that takes its connection to another server all the time gets all that is published, once and in order. Only
-// where the moves are planned, it may publish itself.
+// A client behind a relay that moves its connection to another server again and again gets all publications, once and in order. It
+// may publish itself only if the moves are planned.
 func TestCentrifugoGoesOn(t *testing.T) {
 	for _, f := range []format{{}, {binary: true}} {
 		for _, delta := range []string{"", "fossil"} {

@@ -32,7 +32,7 @@ func nodes(t *testing.T) []*hub.Hub {
 	return all
 }
 
-// channelServers serves handfast.v1.json at two nodes, and returns their URLs.
+// channelServers serves handfast.v1.json on two nodes, and returns their URLs.
 func channelServers(t *testing.T) []string {
 	t.Helper()
 	var urls []string
@@ -50,8 +50,8 @@ func channelServers(t *testing.T) []string {
 	return urls
 }
 
-// A client behind a relay that takes its connection to another server all the time publishes numbered messages, and so does one that is
-// directly at a server. The first one gets all of them once and in order, and does not connect again.
+// A client behind a relay that moves its connection to another server again and again publishes numbered messages, and so does one
+// that is connected directly to a server. The first one gets all of them once and in order, and does not reconnect.
 func TestChannelsGoOn(t *testing.T) {
 	for name, planned := range map[string]bool{"lost": false, "planned": true} {
 		t.Run(name, func(t *testing.T) {
@@ -109,8 +109,8 @@ func TestChannelsGoOn(t *testing.T) {
 	}
 }
 
-// A client that uses everything that makes it hard: several commands without a reply, publications without an ID and without a message
-// ID, those that it does not want to get, and the changes of members.
+// A client that uses every difficult feature: several unanswered commands, publications without an ID and without a message ID,
+// publications without an echo, and the changes of members.
 func TestChannelsGoOnExactly(t *testing.T) {
 	const n = 200
 	servers := channelServers(t)
@@ -156,16 +156,16 @@ func TestChannelsGoOnExactly(t *testing.T) {
 	t.Logf("%d switches", r.switches)
 }
 
-// exact is a client that checks what it gets.
+// exact is a client that checks what it receives.
 type exact struct {
 	t       *testing.T
 	conn    *websocket.Conn
 	name    string
-	replies map[uint64]string // their types, by ID
+	replies map[uint64]string // the types of the expected ones, by ID
 	at      uint64            // the offset of the last message
 	last    int               // the number of the last message
-	loud    int               // messages
-	member  int               // what the other member shows
+	loud    int               // number of messages
+	member  int               // the number in the other member's data
 	other   string            // its name
 }
 

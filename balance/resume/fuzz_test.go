@@ -12,7 +12,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// The input of a session's fuzz test is a number of steps, with an empty line between them: "c" and "s" begin a message of the client
+// The input of a session's fuzz test is a sequence of steps, separated by empty lines: "c" and "s" begin a message of the client
 // and of the server, "C" and "S" a binary one, and "r" is a switch.
 func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte, binary, client bool) bool) {
 	names, err := filepath.Glob("testdata/" + files)
@@ -64,7 +64,7 @@ func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte,
 					t.Errorf("%q became %v", m.Data, out)
 				}
 				if err != nil {
-					return // the connection is closed
+					return // the connection would be closed
 				}
 				resuming = resuming && !done
 			case 'r':
@@ -106,7 +106,7 @@ func FuzzCentrifugo(f *testing.F) {
 	})
 }
 
-// What the walk over an object finds is what encoding/json does.
+// The iteration over an object finds the same as encoding/json.
 func FuzzObject(f *testing.F) {
 	for _, text := range []string{`{}`, `{"a":1}`, ` { "a" : [1,{"b":"}"},"\\"] , "c\"":"\\\"" } `, `{"a":{"b":null}}`, `{"a"`, `{"a":1,}`} {
 		f.Add([]byte(text))
@@ -148,7 +148,7 @@ func FuzzObject(f *testing.F) {
 	})
 }
 
-// What is read of a publication is what decoding it says.
+// The fields read of a publication are the same as those of decoding it.
 func FuzzPublication(f *testing.F) {
 	q := &protocol.Reply{Push: &protocol.Push{Channel: "chat", Pub: &protocol.Publication{
 		Data: protocol.Raw(`{"a":["}"]}`), Offset: 7, Tags: map[string]string{"offset": "8"}, Info: &protocol.ClientInfo{User: "ann", Client: "AAAA"},

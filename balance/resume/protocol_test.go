@@ -2,7 +2,7 @@ package resume
 
 import "testing"
 
-// What a connection speaks is decided in one place, for its session and for its close frames.
+// The protocol of a connection is determined in one place, for its session and for its close frames.
 func TestSpeaksCentrifugo(t *testing.T) {
 	for _, tt := range []struct {
 		subprotocol, path string

@@ -12,18 +12,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// relay carries messages between clients and servers, and takes each connection to another server again and again.
+// relay carries messages between clients and servers, and moves each connection to another server again and again.
 type relay struct {
 	t       *testing.T
 	servers []string // their URLs
 	path    string
-	planned bool // it waits until the connection is idle
+	planned bool // it waits until the session is idle
 
 	mu       sync.Mutex
 	switches int
 }
 
-// start serves, and returns the URL.
+// start serves the relay, and returns its URL.
 func (r *relay) start() string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		client, err := websocket.Accept(w, q, &websocket.AcceptOptions{Subprotocols: q.Header["Sec-Websocket-Protocol"]})
@@ -47,12 +47,12 @@ type carried struct {
 	*relay
 	client, server *websocket.Conn
 	session        Session
-	stop           func() // leaves the server
-	at             int    // the server
-	left           int    // messages of the server until the next switch; -1 during one
+	stop           func() // disconnects from the server
+	at             int    // index of the server
+	left           int    // number of messages of the server until the next move; -1 during one
 }
 
-// read passes the messages of a connection on. The channel is closed at its end.
+// read passes on the messages of a connection. The channel is closed at its end.
 func read(ctx context.Context, c *websocket.Conn) <-chan websocket.Message {
 	out := make(chan websocket.Message)
 	go func() {
@@ -87,18 +87,18 @@ func (c *carried) run(ctx context.Context) error {
 				return nil
 			}
 			if f, send := c.session.Client(messageOf(m)); send {
-				_ = c.server.Write(ctx, f.websocket()) // a lost server shows itself at reading
+				_ = c.server.Write(ctx, f.websocket()) // the loss of the server shows when reading
 			}
 		case m, ok := <-fromServer:
 			if !ok {
-				return nil // at the end of the test
+				return nil // the test has ended
 			}
 			out, done, err := c.session.Server(messageOf(m))
 			if err != nil {
 				return err
 			}
 			for _, o := range out {
-				_ = c.client.Write(ctx, o.websocket()) // likewise
+				_ = c.client.Write(ctx, o.websocket()) // the loss of the client shows when reading
 			}
 			if done {
 				c.left = 1 + rand.IntN(20)
@@ -134,7 +134,7 @@ func (c *carried) connect(ctx context.Context) (<-chan websocket.Message, error)
 	return read(ctx, server), nil
 }
 
-// move goes on at another server.
+// move continues on another server.
 func (c *carried) move(ctx context.Context) (<-chan websocket.Message, error) {
 	first, err := c.session.Resume()
 	if err != nil {

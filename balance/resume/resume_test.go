@@ -41,7 +41,7 @@ func TestStateless(t *testing.T) {
 	}
 }
 
-// The token of a renewal is for the next handshake once the server has accepted it.
+// The token of a renewal is used in the next handshake, once the server has accepted it.
 func TestRenewed(t *testing.T) {
 	s := New("handfast.v1.json", "", Options{})
 	r, ok := s.(Renewer)
@@ -61,7 +61,7 @@ func TestRenewed(t *testing.T) {
 	}
 }
 
-// A message that a Protobuf server cuts off is passed on.
+// A truncated Protobuf message of a server is passed on.
 func TestCentrifugoCutOff(t *testing.T) {
 	s := New("centrifuge-protobuf", "", Options{})
 	for _, data := range []string{"\x05\x08", "\x80", "\x02\xff\xff"} {
@@ -78,7 +78,7 @@ func TestCentrifugoCutOff(t *testing.T) {
 	}
 }
 
-// A session that knows its client, and not a later command of it, cannot be resumed; the command is passed on.
+// A session whose client has sent an unknown command cannot be resumed; the command is passed on.
 func TestCentrifugoUnknownCommand(t *testing.T) {
 	for _, unknown := range []string{"", `{"id":"two","subscribe":{"channel":"a"}}`} {
 		s := New("", "/connection/websocket", Options{})

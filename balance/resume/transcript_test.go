@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/transcript"
 )
 
-// A transcript is what a client and its servers say. Its first line is "session SUBPROTOCOL PATH"; those of centrifuge-json are
-// played in Protobuf too. A message may have several parts, with " | " between them. Then
+// A transcript has the messages of a client and its servers. Its first line is "session SUBPROTOCOL PATH"; those of centrifuge-json
+// are also run in Protobuf. A message may have several parts, separated by " | ". Then
 //
 //	c> is sent by the client,
 //	s< is what the server gets,
@@ -20,8 +20,8 @@ import (
 //	c= is sent by the client, and the server gets it as it is,
 //	s= is sent by the server, and the client gets it as it is.
 //
-// "switch" begins to resume at another server, "done" says that the last message has completed that, and "error WORDS" that the last
-// message, or the switch, had this error. "idle" and "busy" are what Idle says. Nothing else is sent.
+// "switch" begins to resume on another server, "done" means that the last message has completed that, and "error WORDS" that the
+// last message, or the switch, had this error. "idle" and "busy" are the results of Idle. Nothing else may be sent.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		for _, binary := range []bool{false, true} {
@@ -34,17 +34,17 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// player is a transcript under way.
+// player is the state of a running transcript.
 type player struct {
 	t                  *testing.T
-	binary             bool // the messages of centrifuge-json are Protobuf; other transcripts are not played
+	binary             bool // run centrifuge-json in Protobuf; other transcripts are skipped
 	session            Session
-	toServer, toClient []string // what was not compared yet
+	toServer, toClient []string // not compared yet
 	done               bool
 	err                error
 }
 
-// rest returns what was sent and not expected.
+// rest returns what was sent but not expected.
 func (p *player) rest() string {
 	switch {
 	case len(p.toServer) > 0:
@@ -88,7 +88,7 @@ func (p *player) line(line string) string {
 	return p.act(word, text)
 }
 
-// act does what a line says.
+// act executes a line.
 func (p *player) act(word, text string) string {
 	switch word {
 	case "session":
@@ -127,7 +127,7 @@ func (p *player) act(word, text string) string {
 	return ""
 }
 
-// take compares the first of some messages with what is expected.
+// take compares the first of some messages with the expected one.
 func take(from *[]string, want string) string {
 	if len(*from) == 0 {
 		return "there is nothing"
@@ -139,7 +139,7 @@ func take(from *[]string, want string) string {
 	return ""
 }
 
-// message returns a message as it is sent.
+// message returns a message in the format in which it is sent.
 func (p *player) message(text string, command bool) Message {
 	if !p.binary {
 		return Message{Data: []byte(strings.ReplaceAll(text, " | ", "\n"))}
@@ -151,7 +151,7 @@ func (p *player) message(text string, command bool) Message {
 	return m
 }
 
-// text returns a message as a transcript has it.
+// text formats a message for the transcript.
 func (p *player) text(m Message, command bool) string {
 	if !p.binary {
 		return strings.ReplaceAll(string(m.Data), "\n", " | ")
@@ -167,7 +167,7 @@ func (p *player) text(m Message, command bool) string {
 	return strings.Join(parts, " | ")
 }
 
-// convert returns a command or reply in another format.
+// convert converts a command or reply to another format.
 func (p *player) convert(part []byte, command bool, from, to format) []byte {
 	var out []byte
 	err := error(nil)
