@@ -15,10 +15,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// refusals are what a server's handshakes have failed with.
+// refusals are the errors of a server's failed handshakes.
 type refusals chan error
 
-// guarded starts a server that speaks the protocols chat and news, tells every client who it is, and then waits for its end.
+// guarded starts a server with the subprotocols chat and news, which sends every client its identity, and then waits until the
+// connection ends.
 func guarded(t *testing.T, g *Guard) (url string, failed refusals) {
 	t.Helper()
 	failed = make(refusals, 10)
@@ -36,7 +37,7 @@ func guarded(t *testing.T, g *Guard) (url string, failed refusals) {
 	return s.URL, failed
 }
 
-// visit opens a connection with these fields, and returns what the server says first.
+// visit opens a connection with these fields, and returns the server's first message.
 func visit(t *testing.T, url string, protocols []string, fields ...string) (*websocket.Conn, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -57,7 +58,7 @@ func visit(t *testing.T, url string, protocols []string, fields ...string) (*web
 	return c, string(m.Data), nil
 }
 
-// Tokens of a real issuer, by every way that they can come, through real handshakes.
+// Tokens of a real issuer, in every supported place, in real handshakes.
 func TestGuardEndToEnd(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, &k.p256.PublicKey, "kid", "1")))
@@ -155,7 +156,7 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 }
 
-// brief makes credentials that last a second from when they are looked at, and sends when they end.
+// brief issues credentials that last a second from their check, and sends the time when they end.
 type brief struct{ ends chan time.Time }
 
 func (b brief) Authenticate(*http.Request) (*Identity, error) {
@@ -182,7 +183,7 @@ func TestGuardExpiry(t *testing.T) {
 	}
 }
 
-// Admit is a hook for any server.
+// Admit can be a hook in any server.
 func TestGuardAdmit(t *testing.T) {
 	secret, err := Secret(testKeys().secret)
 	if err != nil {
@@ -224,7 +225,7 @@ func TestGuardAdmit(t *testing.T) {
 	}
 }
 
-// A wrong setup or a violation of the contract rejects clients.
+// A wrong configuration, or a violation of the contract, rejects clients.
 func TestGuardFailsClosed(t *testing.T) {
 	odd := errors.New("odd")
 	none, err := NewRules(Rule{Effect: Allow, If: "false"})
@@ -253,7 +254,7 @@ func TestGuardFailsClosed(t *testing.T) {
 	}
 }
 
-// An application's own Check comes first, and its word counts.
+// An application's own Check is called first, and can reject clients.
 func TestGuardKeepsCheck(t *testing.T) {
 	var asked int
 	g := &Guard{Authenticator: says{id: anonymousIdentity, asked: &asked}}
@@ -264,13 +265,13 @@ func TestGuardKeepsCheck(t *testing.T) {
 	if c != nil || id != nil || err == nil || w.Code != 418 || asked != 0 {
 		t.Errorf("%v, %v, %v: %d, asked %d times", c, id, err, w.Code, asked)
 	}
-	// What is not a handshake is not worth a question.
+	// For a request that is not a handshake the Authenticator is not called.
 	if _, _, err := g.Accept(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), nil); err == nil || asked != 0 {
 		t.Errorf("%v, asked %d times", err, asked)
 	}
 }
 
-// A test of the configuration can print its decision.
+// A test of the configuration can print its decision as JSON.
 func TestDecisionAsJSON(t *testing.T) {
 	r, err := NewRules(Rule{Name: "admins", Effect: Allow, If: `"admin" in claims.roles`})
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever is in the fields of a request, only the right password and the right key admit a client, and nothing of
-// what was sent is in the error.
+// Whatever the fields of a request contain, only the right password and the right key admit a client, and the error contains
+// nothing of the request.
 func FuzzAuthorization(f *testing.F) {
 	basic := newBasic(f, BasicOptions{Failures: 1 << 30}, "ann:"+cheapHash(f, "pass")+"\n")
 	keys, key := apiUser(f, "bob")
@@ -48,7 +48,7 @@ func FuzzAuthorization(f *testing.F) {
 	})
 }
 
-// Whatever is in a password file: a line is refused, or its hash is one that a server can afford.
+// Whatever a password file contains, a line is refused, or a server can afford to compute its hash.
 func FuzzPasswordFile(f *testing.F) {
 	f.Add("ann:$2y$05$" + strings.Repeat("a", 53))
 	f.Add("ann:" + cheapHash(f, "x") + ` {"roles":["a"]}`)

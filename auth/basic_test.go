@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// passwordFile writes a password file, as an editor does: whole, under another name first.
+// passwordFile writes a password file atomically, as an editor does: under another name first.
 func passwordFile(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
@@ -27,7 +27,7 @@ func passwordFile(t testing.TB, name, text string) {
 	}
 }
 
-// cheapHash is an argon2id string that takes no time.
+// cheapHash returns an argon2id string that is verified quickly.
 func cheapHash(t testing.TB, password string) string {
 	t.Helper()
 	h, err := parseArgon("$argon2id$v=19$m=8,t=1,p=1$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43))
@@ -37,7 +37,7 @@ func cheapHash(t testing.TB, password string) string {
 	return fmt.Sprintf("$argon2id$v=19$m=8,t=1,p=1$%s$%s", strings.Repeat("A", 22), base64.RawStdEncoding.EncodeToString(h.derive(password)))
 }
 
-// withPassword is a request as curl -u makes it.
+// withPassword returns a request like that of curl -u.
 func withPassword(user, password string) *http.Request {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.SetBasicAuth(user, password)
@@ -57,7 +57,7 @@ func newBasic(t testing.TB, o BasicOptions, text string) *Basic {
 	return b
 }
 
-// The file is what real tools write: htpasswd for bcrypt (htpasswd -nbBC 5 ann 'pa:ss wörd'), HashPassword for argon2id.
+// The file is as real tools write it: htpasswd for bcrypt (htpasswd -nbBC 5 ann 'pa:ss wörd'), HashPassword for argon2id.
 func TestRFC7617_2_Basic(t *testing.T) {
 	const secret, unicode = "pa:ss wörd", "¬µ"
 	const bcrypt = "ann:$2y$05$GJKbz.QTqPGY1fk5h.gvR.9vBAH5V4pcEjuDMNoa121o.4bDx1cNS"
@@ -96,7 +96,7 @@ func TestRFC7617_2_Basic(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
-			r.RemoteAddr = "192.0.2.1:" + tt.name // no failures of the other cases
+			r.RemoteAddr = "192.0.2.1:" + tt.name // without the failures of other cases
 			r.Header["Authorization"] = tt.fields
 			id, err := b.Authenticate(r)
 			switch {
@@ -168,7 +168,7 @@ func TestPasswordFile(t *testing.T) {
 	}
 }
 
-// What an unknown user costs is what a known one costs: one hash. What is remembered costs none.
+// An unknown user costs as much as a known one: one hash. A remembered password costs none.
 func TestBasicCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Remember: time.Minute}, "ann:"+cheapHash(t, "a")+"\nbob:"+cheapHash(t, "b")+"\n")
@@ -176,7 +176,7 @@ func TestBasicCost(t *testing.T) {
 		for _, tt := range []struct {
 			user, password string
 			status         int
-			hashes         int64 // in all until then
+			hashes         int64 // total number of hashes until then
 		}{
 			{"ann", "a", 0, 1},
 			{"ann", "a", 0, 1},
@@ -218,7 +218,8 @@ func TestBasicCost(t *testing.T) {
 	})
 }
 
-// An address that guesses is stopped, for the user and for all; others are not, and the right password does not help it.
+// An address that guesses passwords is blocked, for the user and for all users; other addresses are not, and the right password
+// does not help it.
 func TestBasicThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Failures: 3, FailureWindow: time.Minute}, "ann:"+cheapHash(t, "right-password")+"\n")
@@ -237,7 +238,7 @@ func TestBasicThrottle(t *testing.T) {
 		for i := range 3 {
 			try(fmt.Sprintf("[2001:db8::%x]:1", i+1), "ann", "wrong-password", 401)
 		}
-		try("[2001:db8::ffff]:1", "ann", "right-password", 429) // the same /64, and a password that is remembered
+		try("[2001:db8::ffff]:1", "ann", "right-password", 429) // the same /64, even with a remembered password
 		try("[2001:db8:0:1::1]:1", "ann", "right-password", 0)  // another network
 		try("[2001:db8::1]:1", "bob", "wrong-password", 401)    // another user
 		before := b.file.load().checked.Load()
@@ -271,7 +272,7 @@ func TestBasicFailuresAreBounded(t *testing.T) {
 	}
 }
 
-// gatedHash counts how many are verified at once, and lets none end before it may.
+// gatedHash counts concurrent verifications, and lets none end before the gate opens.
 type gatedHash struct {
 	now, most atomic.Int32
 	open      chan struct{}
@@ -290,8 +291,8 @@ func (h *gatedHash) verify(string) bool {
 	return true
 }
 
-// Many clients concurrently: as many hashes as may be are computed at once, the same password once, and who waits too long is
-// notified when to come back.
+// Many concurrent clients: no more hashes than the limit are computed at the same time, the same password only once, and a client
+// that waits too long gets a time to retry.
 func TestBasicConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Concurrent: 2, Wait: time.Second}, "x:"+cheapHash(t, "x")+"\n")

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// openssl is a directory in which openssl makes certificates.
+// openssl is a directory in which openssl creates certificates.
 type openssl struct {
 	t   testing.TB
 	dir string
@@ -34,14 +34,14 @@ func (o openssl) run(args ...string) {
 	}
 }
 
-// ca makes a CA.
+// ca creates a CA.
 func (o openssl) ca(name string) {
 	o.t.Helper()
 	o.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name+".key", "-out", name+".pem",
 		"-days", "2", "-subj", "/CN="+name+"/O=Test CA")
 }
 
-// client makes a certificate for a client; names is a subjectAltName, "" for none.
+// client creates a client certificate; names is a subjectAltName, "" for none.
 func (o openssl) client(ca, name, subject, names string) tls.Certificate {
 	o.t.Helper()
 	o.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name+".key", "-out", name+".csr", "-subj", subject)
@@ -82,7 +82,7 @@ func handshake(t *testing.T, server *tls.Config, cert *tls.Certificate) (*http.R
 	defer s.Close()
 	transport := s.Client().Transport.(*http.Transport)
 	if cert != nil {
-		// Not Certificates: those are kept back when the server has named other CAs.
+		// Not with Certificates: these are not sent if the server has named other CAs.
 		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
 	resp, err := s.Client().Get(s.URL)
@@ -171,7 +171,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// A certificate that was good when TLS began may have ended since, and may be one that is no more than sent.
+// A certificate that was valid during the TLS handshake may have expired since, and one may be unverified.
 func TestCertificateTime(t *testing.T) {
 	o := openssl{t, t.TempDir()}
 	o.ca("ours")
@@ -188,7 +188,7 @@ func TestCertificateTime(t *testing.T) {
 			t.Errorf("not verified: %v", err)
 		}
 		r.TLS.VerifiedChains = [][]*x509.Certificate{{cert}}
-		_, err = a.Authenticate(r) // in 2000, where a bubble begins
+		_, err = a.Authenticate(r) // in 2000, the start of the clock in a bubble
 		wantRefusal(t, err, 401, "")
 		<-time.After(time.Until(cert.NotBefore))
 		if _, err := a.Authenticate(r); err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// says is a method that always says the same.
+// says is a method that always gives the same answer.
 type says struct {
 	id        *Identity
 	err       error

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What the comments of the options promise for their zero values.
+// The zero values of the options have the documented meaning.
 func TestDefaults(t *testing.T) {
 	f, err := NewForward(ForwardOptions{URL: "https://auth.example/"})
 	if err != nil {

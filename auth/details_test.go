@@ -22,7 +22,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A revocation covers what it names, issued until then.
+// A revocation covers the credentials that it names and that were issued before it.
 func TestRevocationCovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
@@ -70,7 +70,7 @@ func TestRevocationCovers(t *testing.T) {
 	}
 }
 
-// An earlier revocation takes nothing from a later one, and one that names nothing is an error.
+// An earlier revocation does not change a later one, and one that names nothing is an error.
 func TestMemoryStoreRevokesAgain(t *testing.T) {
 	s, now := NewMemoryStore(MemoryStoreOptions{}), time.Now().UTC().Truncate(time.Microsecond)
 	for _, at := range []time.Time{now, now.Add(-time.Second), now} {
@@ -84,7 +84,7 @@ func TestMemoryStoreRevokesAgain(t *testing.T) {
 	if err := s.Revoke(t.Context(), Revocation{}); !errors.Is(err, errRevokesNothing) {
 		t.Error(err)
 	}
-	// A watcher that has seen enough gets no more.
+	// A watcher that has stopped gets no more calls.
 	if err := s.Revoke(t.Context(), Revocation{Subject: "bob"}); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestLiveWithoutStore(t *testing.T) {
 	}
 }
 
-// A JWK whose parameters are not what RFC 7518 §6 asks for is refused, each of them.
+// A JWK with parameters that do not conform to RFC 7518 §6 is refused.
 func TestRFC7518_6_Parameters(t *testing.T) {
 	keys := testKeys()
 	base := map[string]map[string]any{
@@ -172,7 +172,7 @@ func TestRFC7518_6_Parameters(t *testing.T) {
 	}
 }
 
-// A file has at most so many keys, and a block of it must be what it says.
+// A file has a maximum number of keys, and each block must be of its declared type.
 func TestPEMBounds(t *testing.T) {
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestPEMBounds(t *testing.T) {
 	}
 }
 
-// A date is a number of seconds from 1970 to the last day of 9999, in whichever form JSON has it.
+// A date is a number of seconds from 1970 to the last day of 9999, in any JSON notation.
 func TestClaimDates(t *testing.T) {
 	for _, tt := range []struct {
 		claim any
@@ -222,7 +222,7 @@ func TestClaimDates(t *testing.T) {
 	}
 }
 
-// A certificate counts within its time only, which may end after the TLS handshake.
+// A certificate is only accepted while it is valid; it may expire after the TLS handshake.
 func TestCertificateEnds(t *testing.T) {
 	c, err := NewCertificates(CertificateOptions{Names: []CertificateName{CertificateDNS}})
 	if err != nil {
@@ -267,7 +267,7 @@ func TestCertificateEnds(t *testing.T) {
 	}
 }
 
-// Failures are counted by user and by address, and the address without its port.
+// Failures are counted by user and by address, and the address is used without its port.
 func TestBasicAddress(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	for addr, want := range map[string]string{"192.0.2.1:1": "192.0.2.1", "[2001:db8::1]:1": "2001:db8::1", "@": "@", "": ""} {
@@ -293,7 +293,7 @@ func TestBasicAddress(t *testing.T) {
 	}
 }
 
-// A session's challenge is that of the method behind it, and else asks for the cookie; closing it closes that method.
+// A session's challenge is that of the wrapped method, or one for the cookie if that has none; closing it closes the method.
 func TestSessionChallenge(t *testing.T) {
 	closed := 0
 	s, err := SessionCookie("s", []string{"https://app.example.com"}, fixed{closed: &closed})
@@ -325,7 +325,7 @@ type silent struct{ Authenticator }
 
 func (silent) Challenge() string { return "" }
 
-// A token among the subprotocols may take a third more than others, for its base64.
+// A token among the subprotocols may be a third longer than others, because of base64.
 func TestOfferedLength(t *testing.T) {
 	for n, want := range map[int]error{2 * maxToken: nil, 2*maxToken + 1: errLongToken} {
 		got, err := offered([]string{"chat, p." + strings.Repeat("x", n)}, "p.")

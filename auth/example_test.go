@@ -15,11 +15,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A WebSocket that only opens with a token: from a program in a header, from a page as
+// A WebSocket that only opens with a token: programs send it in a header, pages as
 //
 //	new WebSocket(url, ["chat", "handfast.token." + token])
 func ExampleGuard() {
-	shared := []byte("0123456789abcdef0123456789abcdef") // from a file, in earnest
+	shared := []byte("0123456789abcdef0123456789abcdef") // read from a file in a real program
 	secret, err := auth.Secret(shared)
 	if err != nil {
 		log.Fatal(err)
@@ -40,7 +40,7 @@ func ExampleGuard() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, id, err := guard.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}})
 		if err != nil {
-			return // the reply is written; err says why, without the token
+			return // the reply has been written; err has the reason, without the token
 		}
 		defer c.CloseNow()
 		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte("hello, " + id.Subject)})
@@ -73,7 +73,7 @@ func ExampleGuard() {
 	// 401 Bearer realm="handfast"
 }
 
-// The hook alone, for a server that has its own way with connections.
+// Only the hook, for a server that handles connections itself.
 func ExampleGuard_Admit() {
 	guard := &auth.Guard{Authenticator: auth.Anonymous()}
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +105,7 @@ func ExampleGuard_Admit() {
 	// Output: hello, anonymous <nil>
 }
 
-// What decides, and why: the answer has the rule in it.
+// The decision and its reason: the answer contains the rule.
 func ExampleRules_Decide() {
 	rules, err := auth.NewRules(
 		auth.Rule{Name: "readers", Effect: auth.Deny, If: `action == "publish" && !("write" in (claims.may ?? []))`},
@@ -130,7 +130,7 @@ func ExampleRules_Decide() {
 	// subscribe team-bob false no rule applies
 }
 
-// A condition that is wrong says where.
+// The error of an invalid condition contains its position.
 func ExampleNewRules() {
 	_, err := auth.NewRules(auth.Rule{Name: "team", Effect: auth.Allow, If: `chanel startsWith "team-"`})
 	fmt.Println(err)

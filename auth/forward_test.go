@@ -19,12 +19,12 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// authService is a function that plays the service, over no network.
+// authService is a function that acts as the service, without a network.
 type authService func(r *http.Request) (*http.Response, error)
 
 func (f authService) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer makes an answer of the service; fields are "Name: value".
+// answer returns an answer of the service; fields are "Name: value".
 func answer(status int, body string, fields ...string) *http.Response {
 	h := http.Header{}
 	for _, f := range fields {
@@ -49,7 +49,7 @@ func newForward(t testing.TB, o ForwardOptions) *Forward {
 
 const forwardSecret = "s3cret-session-4711"
 
-// withSession is a handshake with a session cookie.
+// withSession returns a handshake with a session cookie.
 func withSession(session string) *http.Request {
 	r := httptest.NewRequest("GET", "https://ws.example/chat/7?room=a&access_token=t0ken-in-url&ticket=hft_x", nil)
 	r.Header.Set("Cookie", "theme=dark; session="+session)
@@ -60,7 +60,7 @@ func withSession(session string) *http.Request {
 	return r
 }
 
-// What the service gets: what was chosen, and where the client really wants to go; nothing that a client could make up.
+// The service gets the selected fields, and what the client really requests, but nothing that a client could forge.
 func TestForwardQuestion(t *testing.T) {
 	var got http.Header
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +97,7 @@ func TestForwardQuestion(t *testing.T) {
 		name    string
 		options ForwardOptions
 		request *http.Request
-		want    map[string]string // in addition to about; nil means that the service is not asked
+		want    map[string]string // in addition to about; nil means that the service is not called
 	}{
 		{"cookie", ForwardOptions{}, withSession("x"), map[string]string{"Cookie": "theme=dark; session=x"}},
 		{"one cookie of several", ForwardOptions{Cookies: []string{"session"}}, withSession("x"), map[string]string{"Cookie": "session=x"}},
@@ -130,7 +130,7 @@ func TestForwardQuestion(t *testing.T) {
 	}
 }
 
-// What the answers of a service mean.
+// The results for the service's answers.
 func TestForwardAnswers(t *testing.T) {
 	later := time.Now().Add(time.Hour).Truncate(time.Second)
 	for _, tt := range []struct {
@@ -265,7 +265,7 @@ func TestForwardRemembers(t *testing.T) {
 	}
 }
 
-// While a question is on its way the same one waits for its answer, also when the client who was first has gone.
+// While a question is being answered, callers with the same question wait for its answer, even if the first client has left.
 func TestForwardAsksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
@@ -301,7 +301,7 @@ func TestForwardAsksOnce(t *testing.T) {
 	})
 }
 
-// After some failures in a row no one asks for a while; then one does.
+// After some consecutive failures no question is sent for a while; then a single one is.
 func TestForwardBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, status := 0, 500
@@ -328,7 +328,7 @@ func TestForwardBreaker(t *testing.T) {
 		}
 		try(1, 503)
 		try(2, 503)
-		status = 404 // no decision, but it lives
+		status = 404 // not a decision, but the service is alive
 		try(3, 503)
 		status = 0
 		try(4, 503)
@@ -351,8 +351,8 @@ func TestForwardBreaker(t *testing.T) {
 	})
 }
 
-// A thousand handshakes while the service accepts questions and answers none: as many are asked as may be, everybody gets
-// 503 within the bounds, and later ones at once.
+// A thousand handshakes while the service accepts questions but does not answer: the number of questions is limited, every client
+// gets 503 within the time limits, and later ones get it immediately.
 func TestForwardStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32
@@ -393,7 +393,7 @@ func TestForwardStalled(t *testing.T) {
 	})
 }
 
-// The same with a real service: what a thousand handshakes cost while it stalls is their own goroutines, and little more.
+// The same with a real service: while it stalls, a thousand handshakes cost their own goroutines, and little more.
 func TestForwardStalledServer(t *testing.T) {
 	var asked atomic.Int32
 	stalled := make(chan struct{})
@@ -421,7 +421,7 @@ func TestForwardStalledServer(t *testing.T) {
 		})
 	}
 	bounded.Receive(t, full)
-	// Each question has at most four goroutines on our side of it, and three on the side of the test's service.
+	// Each question has at most four goroutines on this side, and three on the side of the test's service.
 	if n := runtime.NumGoroutine() - goroutines; n > 1000+64*7 {
 		t.Errorf("%d goroutines more for 1000 handshakes", n)
 	}
@@ -430,7 +430,7 @@ func TestForwardStalledServer(t *testing.T) {
 		t.Errorf("%d MiB more for 1000 handshakes", grown>>20)
 	}
 	wg.Wait()
-	// The others found no place, and later ones a service that is no longer asked.
+	// The others found no free place, and later ones found the circuit breaker open.
 	if n := asked.Load(); n > 64+5 {
 		t.Errorf("%d questions, want 64", n)
 	}
@@ -445,7 +445,7 @@ func TestForwardOptions(t *testing.T) {
 			t.Errorf("NewForward(%+v): %v; want an error without the password", o, err)
 		}
 	}
-	// The service is gone: the error does not tell where it was asked.
+	// The service is unreachable: the error does not reveal its URL.
 	service := httptest.NewServer(nil)
 	service.Close()
 	_, err := newForward(t, ForwardOptions{URL: service.URL + "/?key=" + forwardSecret}).Authenticate(withSession(forwardSecret))
@@ -467,7 +467,7 @@ func TestRedactQuery(t *testing.T) {
 		{"a=%zz", "a=redacted"},
 		{"a=Bearer+x", "a=redacted"},
 		{"mine=x&yours=y", "mine=redacted&yours=y"},
-		{"next=%2Flogin%3Ftoken%3Dx", "next=redacted"}, // a URL within
+		{"next=%2Flogin%3Ftoken%3Dx", "next=redacted"}, // a nested URL
 		{"next=/login?a=b%26Mine=x", "next=redacted"},
 		{"next=%2Flogin%3Fa%3Db", "next=%2Flogin%3Fa%3Db"},
 	} {

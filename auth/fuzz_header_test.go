@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// Whatever is in a request: a source returns a token that is really there, whole, or says why not.
+// Whatever a request contains, a source returns a complete token from the request, or the reason why it cannot.
 func FuzzSources(f *testing.F) {
 	f.Add("Bearer abc.def.ghi", "chat, handfast.token.abc", "sid=abc", "https://app.example.com", "t=abc")
 	f.Add("bearer  a=", "handfast.token.a,handfast.token.b", "sid=a; sid=b", "null", "t=%41&t=b")
@@ -52,7 +52,7 @@ func FuzzSources(f *testing.F) {
 	})
 }
 
-// tokenIn returns the token that a source finds, and checks that what it says otherwise is by the contract.
+// tokenIn returns the token that a source finds, and checks that other results conform to the contract.
 func tokenIn(t *testing.T, s Source, r *http.Request) (string, bool) {
 	t.Helper()
 	token, err := s.Token(r)

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// bcrypt looks at 72 bytes and no further: what is longer would match by its beginning alone.
+// bcrypt reads only 72 bytes: a longer password would match if only its beginning is correct.
 func TestBcryptLongPassword(t *testing.T) {
 	most := strings.Repeat("x", 72)
 	hash, err := bcrypt.GenerateFromPassword([]byte(most), bcryptMinCost)
@@ -50,7 +50,7 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 			t.Errorf("a pipe: %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // lets it go
+		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // unblocks it
 		if err == nil {
 			w.Close()
 		}
@@ -59,8 +59,8 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 	}
 }
 
-// A file that is written again within one tick of the file system's clock looks the same when its length is the same, as
-// hashes have it. Its new content counts all the same.
+// A file that is written twice within one tick of the file system's clock looks unchanged if its length is the same, as with
+// hashes. Its new content is used nevertheless.
 func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "passwords")
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
-		// The file is read no more when it has been quiet for long.
+		// The file is not read any more after it has been unchanged for long.
 		generation := b.file.load().generation
 		for range 5 {
 			<-time.After(time.Minute)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A third-party Authenticator may be wrong: a nil identity, an expired one and one without a name are rejected.
+// A third-party Authenticator may have bugs: a nil identity, an expired one and one without a name are rejected.
 func TestGuardDistrustsIdentities(t *testing.T) {
 	rules, err := NewRules(Rule{Effect: Allow, If: "true"})
 	if err != nil {
@@ -39,7 +39,7 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 	}
 }
 
-// A chain of which no one shows a credential passes on, however it is wrapped; one that is shown something does not.
+// A chain without a credential for any of its methods passes the request on, however it is wrapped; one with a credential does not.
 func TestChainWrappedInChain(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	none := says{err: ErrNoCredentials, challenge: "Basic"}
@@ -55,9 +55,9 @@ func TestChainWrappedInChain(t *testing.T) {
 	}
 }
 
-// What two credentials say apart must stay apart, by whatever way the claims come: as a float64, two long ids are one.
+// Two different claims must stay different with every method: as float64, two long IDs would be equal.
 func TestClaimsKeepWholeNumbers(t *testing.T) {
-	const id = int64(9007199254740993) // 2^53+1, which no float64 is
+	const id = int64(9007199254740993) // 2^53+1, which float64 cannot represent
 	dir := t.TempDir()
 	want := func(way string, got *Identity, err error) {
 		t.Helper()

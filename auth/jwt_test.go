@@ -19,10 +19,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// claims is what a test token says; nil removes a claim that tokens have by default.
+// claims are the claims of a test token; nil removes a default claim.
 type claims map[string]any
 
-// signed returns a token. It is alice's and holds for an hour, if c does not say otherwise.
+// signed returns a token. It is alice's and valid for an hour, unless c specifies otherwise.
 func signed(t testing.TB, alg string, key any, kid string, c claims) string {
 	t.Helper()
 	now := time.Now()
@@ -43,7 +43,7 @@ func signed(t testing.TB, alg string, key any, kid string, c claims) string {
 	return s
 }
 
-// forged returns a token with a signature of our own.
+// forged returns a token with a custom signature.
 func forged(header, claims string, sign func(string) []byte) string {
 	s := b64([]byte(header)) + "." + b64([]byte(claims))
 	return s + "." + b64(sign(s))
@@ -97,7 +97,7 @@ func TestJWTAlgorithms(t *testing.T) {
 				t.Errorf("%s where only %s is taken: %v", alg, other, err)
 			}
 		}
-		// A bit of the signature, and the claims of another.
+		// A flipped bit in the signature, and the claims of another token.
 		parts := strings.Split(token, ".")
 		sig, _ := base64.RawURLEncoding.DecodeString(parts[2])
 		sig[len(sig)/2] ^= 1
@@ -110,7 +110,7 @@ func TestJWTAlgorithms(t *testing.T) {
 	}
 }
 
-// RFC 8725 §2.1, §3.1: what a key is for hangs on the key, not on the token.
+// RFC 8725 §2.1, §3.1: the use of a key depends on the key, not on the token.
 func TestRFC8725_3_1_AlgorithmConfusion(t *testing.T) {
 	k := testKeys()
 	mac := func(secret []byte) func(string) []byte {
@@ -129,7 +129,7 @@ func TestRFC8725_3_1_AlgorithmConfusion(t *testing.T) {
 	for name, source := range map[string]KeySource{
 		"PEM": keysOf(t, public),
 		"JWK": keysOf(t, jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "kid", "rsa"))),
-		// The issuer's secret beside it is for HS256, and still no public key is a secret.
+		// The issuer's secret next to it is for HS256, and a public key is still never a secret.
 		"both": keysOf(t, jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "kid", "rsa"), jwkOf(t, k.secret, "kid", "hmac"))),
 	} {
 		j := newJWT(t, JWTOptions{Keys: source})
@@ -146,7 +146,7 @@ func TestRFC8725_3_1_AlgorithmConfusion(t *testing.T) {
 			}
 		}
 	}
-	// The same signature holds for nothing but what its key's "alg" says.
+	// The same signature is only valid for the algorithm in the "alg" of its key.
 	narrow := newJWT(t, JWTOptions{Keys: keysOf(t, jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "alg", "PS256")))})
 	if _, err := narrow.Verify(t.Context(), signed(t, "PS256", k.rsa, "", nil)); err != nil {
 		t.Error(err)
@@ -154,7 +154,7 @@ func TestRFC8725_3_1_AlgorithmConfusion(t *testing.T) {
 	if id, err := narrow.Verify(t.Context(), signed(t, "RS256", k.rsa, "", nil)); err == nil {
 		t.Errorf("RS256 with a key for PS256: %v", id)
 	}
-	// A key in the token itself, or where it says (RFC 7515 §4.1.2, §4.1.3), is no one's key.
+	// A key in the token itself, or at a URL in it (RFC 7515 §4.1.2, §4.1.3), is not trusted.
 	for _, h := range []string{`"jwk":` + string(jwk), `"jku":"http://127.0.0.1:1/"`, `"x5u":"http://127.0.0.1:1/"`} {
 		token := forged(`{"alg":"RS256",`+h+`}`, body, func(s string) []byte {
 			sum := sha256.Sum256([]byte(s))
@@ -178,7 +178,7 @@ func TestJWTClaims(t *testing.T) {
 		name   string
 		o      JWTOptions
 		claims claims
-		want   string // in the error; "" for none
+		want   string // part of the error; "" for none
 	}{
 		{"all in order", JWTOptions{Issuer: "me", Audience: []string{"x", "chat"}}, claims{"iss": "me", "aud": "chat"}, ""},
 		{"expired", JWTOptions{}, claims{"exp": at(-time.Minute)}, "expired"},
@@ -232,7 +232,7 @@ func TestJWTClaims(t *testing.T) {
 	}
 }
 
-// The door and the connection agree on when a token ends.
+// The handshake and the connection agree on the expiry of a token.
 func TestJWTIdentity(t *testing.T) {
 	k := testKeys()
 	exp, iat := time.Now().Add(time.Minute).Truncate(time.Second), time.Unix(1700000000, 0)
@@ -263,7 +263,7 @@ func TestJWTIdentity(t *testing.T) {
 	}
 }
 
-// What is not a token of this issuer is left to others; all of it is refused in the end, in bounded time and memory.
+// Data that is not a token of this issuer is left to other methods; all of it is finally refused, in limited time and memory.
 func TestJWTMalformed(t *testing.T) {
 	k := testKeys()
 	j := newJWT(t, JWTOptions{Keys: keysOf(t, pemOf(t, k.ed.Public())), Issuer: "me"})
@@ -303,7 +303,7 @@ func TestJWTMalformed(t *testing.T) {
 	}
 }
 
-// The client hears the same, whichever part of its token is wrong; the log hears which, and no part of the token.
+// The client gets the same reply whichever part of its token is wrong; the log gets the reason, but no part of the token.
 func TestJWTRepliesAreAlike(t *testing.T) {
 	k := testKeys()
 	j := newJWT(t, JWTOptions{Keys: keysOf(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "a"))), Issuer: "me", Realm: "chat"})
@@ -347,7 +347,7 @@ func TestJWTRepliesAreAlike(t *testing.T) {
 	}
 }
 
-// A token that names no key costs a bounded number of signatures.
+// A token without a key ID costs a limited number of signature checks.
 func TestJWTKeyTrials(t *testing.T) {
 	k := testKeys()
 	var set []map[string]any

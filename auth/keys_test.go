@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// testKeys are private keys of every kind, made once.
+// testKeys are private keys of every kind, created once.
 var testKeys = sync.OnceValue(func() (k struct {
 	rsa, other, weak *rsa.PrivateKey
 	p256, p384, p521 *ecdsa.PrivateKey
@@ -42,7 +42,7 @@ var testKeys = sync.OnceValue(func() (k struct {
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// jwkOf returns a public key, or a secret, as a JWK. more are further members: name, value, ...
+// jwkOf returns a public key, or a secret, as a JWK. more are additional members: name, value, ...
 func jwkOf(t testing.TB, public any, more ...string) map[string]any {
 	t.Helper()
 	j := map[string]any{}
@@ -188,7 +188,7 @@ func TestKeysRefused(t *testing.T) {
 	}
 }
 
-// An issuer may publish more than is understood here: that is ignored, and a published secret is not a secret.
+// An issuer may publish keys that are not supported: they are ignored, and a published secret is not a secret.
 func TestRFC7517_5_IgnoredKeys(t *testing.T) {
 	k := testKeys()
 	set, err := parseJWKs(jwksOf(t, jwkOf(t, k.secret, "kid", "a"), jwkOf(t, &k.weak.PublicKey, "kid", "b"),
@@ -216,7 +216,7 @@ func TestKeyIDs(t *testing.T) {
 	}
 }
 
-// A file is read again when it has changed, by whatever means; what cannot be used changes nothing, and is reported once.
+// A file is read again when it has changed, in any way; an invalid file changes nothing, and is reported once.
 func TestKeyFileReload(t *testing.T) {
 	k := testKeys()
 	dir := t.TempDir()

@@ -8,12 +8,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// timed is a session that notes when it is warned and closed.
+// timed is a session that records when it is warned and closed.
 type timed struct {
 	Session
 	code   websocket.Code
 	reason string
-	left   time.Duration // when it was warned
+	left   time.Duration // the time left at the warning
 	warned time.Time
 	closed time.Time
 }
@@ -25,7 +25,7 @@ func (c *timed) Shut(code websocket.Code, reason string) error {
 
 func (c *timed) CloseNow() error { return nil }
 
-// warning makes a Live that warns timed sessions.
+// warning returns a Live that warns timed sessions.
 func warning() *Live {
 	return &Live{Expiring: func(h Handle, left time.Duration) {
 		c := h.(*timed)
@@ -33,7 +33,7 @@ func warning() *Live {
 	}}
 }
 
-// open opens a session that ends after a while, 0: never.
+// open opens a session that ends after a while, 0 means never.
 func (l *Live) open(t *testing.T, after, warn time.Duration) *timed {
 	t.Helper()
 	c := &timed{}
@@ -66,7 +66,7 @@ func TestLiveExpiry(t *testing.T) {
 	})
 }
 
-// Each ends at its own time, in whatever order they came.
+// Each session ends at its own time, independent of the order.
 func TestLiveExpiryOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		live := warning()
@@ -86,7 +86,7 @@ func TestLiveExpiryOrder(t *testing.T) {
 	})
 }
 
-// A session that comes with less time than its warning takes is warned immediately, and one without any is closed.
+// A session with less time than its warning is warned immediately, and one without any time left is closed.
 func TestLiveExpiryLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		live := warning()
@@ -103,7 +103,7 @@ func TestLiveExpiryLate(t *testing.T) {
 	})
 }
 
-// A Live that warns no one has no warnings scheduled.
+// A Live without warnings schedules none.
 func TestLiveExpiryUnwarned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live Live
@@ -117,7 +117,7 @@ func TestLiveExpiryUnwarned(t *testing.T) {
 	})
 }
 
-// An expiry is noticed when the clock jumps: a timer does not count that.
+// An expiry is noticed when the clock jumps, which timers do not take into account.
 func TestLiveExpiryLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live Live

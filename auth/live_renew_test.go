@@ -42,8 +42,8 @@ func TestLiveRenew(t *testing.T) {
 	})
 }
 
-// A renewal with less time than the warning takes, or with the same credential, does not warn immediately: the client that
-// answers each warning would renew without a pause.
+// A renewal with less time than the warning, or with the same credential, does not warn immediately: otherwise a client that
+// answers each warning would renew continuously.
 func TestLiveRenewShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
@@ -78,7 +78,7 @@ func TestLiveRenewShort(t *testing.T) {
 	})
 }
 
-// A credential that never expires takes the session out of the heap.
+// A credential that never expires removes the session from the heap.
 func TestLiveRenewForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		live := warning()
@@ -95,7 +95,7 @@ func TestLiveRenewForever(t *testing.T) {
 	})
 }
 
-// Revocations count for the new credential, not for the old one.
+// Revocations apply to the new credential, not to the old one.
 func TestLiveRenewRevoked(t *testing.T) {
 	var live Live
 	issued := time.Now()
@@ -121,7 +121,7 @@ func TestLiveRenewRevoked(t *testing.T) {
 	}
 }
 
-// A session that becomes another subject's is found, and revoked, as that one's, and no longer as the one before.
+// A session that gets another subject is found, and revoked, by that subject, and no longer by the previous one.
 func TestLiveBecome(t *testing.T) {
 	live := Live{}
 	issued := time.Now().Add(-time.Minute)

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// who admits every client that sends a name, as issued at a time.
+// who admits every client that sends a name, with a fixed time of issue.
 type who struct{ issued time.Time }
 
 func (w who) Authenticate(r *http.Request) (*Identity, error) {
@@ -32,7 +32,7 @@ func TestLive(t *testing.T) {
 	running.Go(func() { live.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	// By a clock that is a little ahead.
+	// Issued by a clock that is slightly ahead.
 	url, _ := guarded(t, &Guard{Authenticator: who{time.Now().Add(2 * time.Second)}, Live: live})
 	open := func(name, id string) *websocket.Conn {
 		t.Helper()
@@ -75,7 +75,7 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// statusOfHandshake returns with what a handshake was refused.
+// statusOfHandshake returns the status with which a handshake was refused.
 func statusOfHandshake(err error) int {
 	if e, ok := errors.AsType[*websocket.HandshakeError](err); ok {
 		return e.Status
@@ -87,7 +87,7 @@ func TestLiveClocks(t *testing.T) {
 	now := time.Now()
 	for _, tt := range []struct {
 		name       string
-		at, issued time.Duration // from now
+		at, issued time.Duration // relative to now
 		want       bool
 	}{
 		{"issued before", -time.Hour, -2 * time.Hour, true},
@@ -109,7 +109,7 @@ func TestLiveClocks(t *testing.T) {
 	}
 }
 
-// While it is not known whether a credential still holds, it opens nothing.
+// While the Store cannot tell whether a credential is revoked, no client is admitted.
 func TestLiveFailsClosed(t *testing.T) {
 	url, _ := guarded(t, &Guard{Authenticator: who{}, Live: &Live{Store: brokenStore{}}})
 	if _, _, err := visit(t, url, nil, "X-Name", "ann"); statusOfHandshake(err) != 503 {
@@ -117,7 +117,7 @@ func TestLiveFailsClosed(t *testing.T) {
 	}
 }
 
-// A handshake whose credential was checked before a revocation, and that opens after it, is refused.
+// A handshake is refused if its credential was revoked between the check and the opening.
 func TestLiveRecentRevocations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live Live
@@ -160,7 +160,7 @@ func TestLiveRecentRevocations(t *testing.T) {
 		}
 		later := Identity{Subject: "erin", ID: "token-9", Issued: now.Add(time.Second)}
 		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now.Add(time.Minute)})
-		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now}) // an earlier one, heard of later
+		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now}) // an earlier one that arrives later
 		if err := live.Admit(&Session{Identity: later}); err == nil {
 			t.Error("the latest revocation does not count")
 		}
@@ -173,7 +173,7 @@ func TestLiveRecentRevocations(t *testing.T) {
 	})
 }
 
-// What a close says first counts, and a session that is closed before it has its connection is closed by Open.
+// Only the first close applies, and a session that is closed before it has its connection is closed by Open.
 func TestLiveClose(t *testing.T) {
 	var live Live
 	s := admitted(t, &live, Identity{Subject: "ann"})
@@ -203,7 +203,7 @@ func TestLiveClose(t *testing.T) {
 	}
 }
 
-// handle notes how it is ended.
+// handle records how it is ended.
 type handle struct{ shut string }
 
 func (h *handle) Shut(code websocket.Code, reason string) error {
@@ -213,7 +213,7 @@ func (h *handle) Shut(code websocket.Code, reason string) error {
 
 func (h *handle) CloseNow() error { return nil }
 
-// admitted returns a session that is admitted.
+// admitted returns an admitted session.
 func admitted(t *testing.T, l *Live, id Identity) *Session {
 	t.Helper()
 	s := &Session{Identity: id}
@@ -223,7 +223,7 @@ func admitted(t *testing.T, l *Live, id Identity) *Session {
 	return s
 }
 
-// The lists of a subject and of a credential stay whole, whichever session ends first.
+// The lists of a subject and of a credential remain correct, whichever session ends first.
 func TestLiveSessions(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		var live Live
@@ -247,7 +247,7 @@ func TestLiveSessions(t *testing.T) {
 	}
 }
 
-// A session that ends twice takes no other session of its subject out of reach.
+// Ending a session twice does not make other sessions of its subject unreachable.
 func TestLiveEndTwice(t *testing.T) {
 	l := &Live{}
 	one, two := &Session{Identity: Identity{Subject: "ada"}}, &Session{Identity: Identity{Subject: "ada"}}

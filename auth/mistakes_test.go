@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// instrumented stands for what programs put in the place of http.DefaultTransport, to trace or to count.
+// instrumented is a replacement for http.DefaultTransport, such as programs use for tracing or metrics.
 type instrumented struct{ http.RoundTripper }
 
 func TestFetchWithAnotherDefaultTransport(t *testing.T) {
@@ -52,7 +52,7 @@ func TestOptionsThatCannotBeMeant(t *testing.T) {
 	}
 }
 
-// Two names, or two credentials under one name, are no one's: which one counts would be a matter of luck.
+// Two names, or two credentials under one name, are rejected: it would be arbitrary which one counts.
 func TestForwardTwoSubjects(t *testing.T) {
 	f := newForward(t, ForwardOptions{Always: true, Transport: authService(func(*http.Request) (*http.Response, error) {
 		return answer(200, "", "X-Auth-Request-User: ann", "X-Auth-Request-User: root"), nil
@@ -64,7 +64,7 @@ func TestForwardTwoSubjects(t *testing.T) {
 	}
 }
 
-// RFC 9110 §15.5.2: a 401 has a challenge, also where no scheme of HTTP asks for what is wanted.
+// RFC 9110 §15.5.2: a 401 has a challenge, even if HTTP has no scheme for the credential.
 func TestRFC9110_15_5_2_EveryRefusalHasAChallenge(t *testing.T) {
 	certificates, err := NewCertificates(CertificateOptions{})
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// issuer is an OpenID provider on a real port, with TLS, that counts what it is asked.
+// issuer is an OpenID provider on a real port, with TLS, that counts its requests.
 type issuer struct {
 	*httptest.Server
 	discoveries, fetches atomic.Int32
@@ -24,7 +24,7 @@ type issuer struct {
 	mu   sync.Mutex
 	keys []byte
 	doc  map[string]any
-	gate func(w http.ResponseWriter, r *http.Request) bool // answers instead, if it returns true
+	gate func(w http.ResponseWriter, r *http.Request) bool // answers instead if it returns true
 }
 
 func newIssuer(t testing.TB, keys []byte) *issuer {
@@ -63,7 +63,7 @@ func (i *issuer) change(f func()) {
 	f()
 }
 
-// down makes every answer a 500, or no longer.
+// down makes every answer a 500, or ends that.
 func (i *issuer) down(yes bool) {
 	i.change(func() {
 		i.gate = func(w http.ResponseWriter, _ *http.Request) bool {
@@ -79,7 +79,7 @@ func (i *issuer) down(yes bool) {
 // options are those of a client that trusts the issuer's certificate.
 func (i *issuer) options() FetchOptions { return FetchOptions{Transport: i.Client().Transport} }
 
-// clock is a time that tests set.
+// clock is a clock that tests set.
 type clock struct{ t atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Unix(1_800_000_000, c.t.Load()) }
@@ -143,7 +143,7 @@ func TestOIDC(t *testing.T) {
 		t.Fatalf("%d discoveries and %d fetches for one key", d, f)
 	}
 
-	// Rotation: the new key is there with the first token that names it, once the last fetch is a minute old.
+	// Rotation: the new key is fetched for the first token that names it, if the last fetch was at least a minute ago.
 	i.change(func() { i.keys = jwksOf(t, jwkOf(t, &k.p256.PublicKey, "kid", "2")) })
 	fresh := token("2", k.p256, nil)
 	if _, err := j.Verify(t.Context(), fresh); statusOf(err) != 401 || i.fetches.Load() != 1 {
@@ -161,7 +161,7 @@ func TestOIDC(t *testing.T) {
 	}
 }
 
-// However many tokens name keys that no one knows: one fetch more.
+// Any number of tokens with unknown key IDs cause a single fetch.
 func TestOIDCUnknownKeyIDs(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
@@ -186,7 +186,7 @@ func TestOIDCUnknownKeyIDs(t *testing.T) {
 	}
 }
 
-// While the issuer is down, known keys go on; without any the answer is 503, and the issuer is left alone for a while.
+// While the issuer is down, known keys are still used; without any the answer is 503, and the issuer gets no requests for a while.
 func TestOIDCOutage(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
@@ -246,7 +246,7 @@ func TestOIDCOutage(t *testing.T) {
 	}
 }
 
-// Keys that have aged are fetched while tokens go on; keys of a server that no one asked for long are fetched first.
+// Old keys are fetched while tokens are still verified; if no token was verified for long, the keys are fetched first.
 func TestOIDCAge(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
@@ -266,7 +266,7 @@ func TestOIDCAge(t *testing.T) {
 	}
 }
 
-// A handshake does not wait for the fetch that replaces keys which are a little old.
+// A handshake does not wait for a fetch that replaces slightly old keys.
 func TestOIDCAgedKeysDo(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
@@ -289,11 +289,11 @@ func TestOIDCAgedKeysDo(t *testing.T) {
 		if statusOf(err) != tt.want {
 			t.Errorf("after %v: %v, want %d", tt.after, err, tt.want)
 		}
-		keys.idle() // they are fetched, and new again
+		keys.idle() // they have been fetched, and are new again
 	}
 }
 
-// An issuer that does not answer holds a handshake for a bounded time, and never gets more than one request of ours.
+// An issuer that does not answer delays a handshake for a limited time, and never gets more than one request.
 func TestOIDCSlow(t *testing.T) {
 	k := testKeys()
 	slow := func() (i *issuer, asked chan struct{}, token string) {
@@ -331,7 +331,7 @@ func TestOIDCSlow(t *testing.T) {
 		})
 	}
 	bounded.Receive(t, asked)
-	keys.Close() // ends the fetch, and with it the waiting
+	keys.Close() // ends the fetch, and so the waits
 	all.Wait()
 	if n := len(asked); n != 0 {
 		t.Errorf("%d requests more", n)
@@ -419,7 +419,7 @@ func TestRemoteKeysURLs(t *testing.T) {
 	}
 }
 
-// Neither a URL's user nor its query reaches a log.
+// Neither a URL's user nor its query gets into a log.
 func TestJWKSErrorsHoldNoSecrets(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public())))

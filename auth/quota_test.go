@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// One caller cannot fill the store that all others need.
+// One caller cannot fill the store that all callers share.
 func TestTicketsPerSubject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tickets := newTickets(t, TicketOptions{PerSubject: 3})
@@ -43,7 +43,7 @@ func TestTicketsPerSubject(t *testing.T) {
 	})
 }
 
-// A ticket is for one connection, not for further tickets, and an identity that any client gets is for none.
+// A ticket is for one connection, not for further tickets, and an anonymous identity cannot get one.
 func TestTicketsForTickets(t *testing.T) {
 	tickets := newTickets(t, TicketOptions{})
 	for _, tt := range []struct {
@@ -77,7 +77,7 @@ func TestQuotaIsBounded(t *testing.T) {
 	}
 }
 
-// A store that is full is not searched for room at every call: while nothing has expired there is none.
+// A full store does not search for room in every call, as long as nothing has expired.
 func TestMemoryStoreFullIsCheap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewMemoryStore(MemoryStoreOptions{Max: 5})
@@ -106,7 +106,7 @@ func TestMemoryStoreFullIsCheap(t *testing.T) {
 	})
 }
 
-// Who may have a ticket of one kind has none of another, though one store keeps both.
+// A ticket of one kind is not valid as one of another, although one store has both.
 func TestTicketsOfTwoKinds(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	weak, strong := newTickets(t, TicketOptions{Store: store, Name: "web"}), newTickets(t, TicketOptions{Store: store, Name: "staff"})

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fixed is an Authenticator that knows one answer.
+// fixed is an Authenticator with a fixed answer.
 type fixed struct {
 	id     *Identity
 	err    error
@@ -63,7 +63,7 @@ func TestRefuseRevoked(t *testing.T) {
 	}
 }
 
-// post calls an endpoint with the key of an API user, and more fields.
+// post calls an endpoint with the key of an API user, and additional fields.
 func post(t *testing.T, h http.Handler, method, body, key string, fields ...string) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(method, "https://auth.example/call", strings.NewReader(body))
@@ -78,7 +78,7 @@ func post(t *testing.T, h http.Handler, method, body, key string, fields ...stri
 	return w.Result()
 }
 
-// apiUser returns an Authenticator that knows one user, and the user's key.
+// apiUser returns an Authenticator for a single user, and the user's key.
 func apiUser(t testing.TB, subject string) (*APIKeys, string) {
 	t.Helper()
 	key, entry, err := NewAPIKey("k1")
@@ -95,7 +95,7 @@ func apiUser(t testing.TB, subject string) (*APIKeys, string) {
 	return a, key
 }
 
-// Who may call an endpoint that acts for its caller, and from where.
+// Which callers may use an endpoint that acts for its caller, and from which origins.
 func TestCallers(t *testing.T) {
 	a, key := apiUser(t, "ann")
 	wrong := key[:len(key)-2] + "aa"

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// hostileRules are conditions that would take gigabytes, or minutes. Those with a refusal are refused when they are compiled; the others fail
-// when they are evaluated, for the claims of TestHostileRules.
+// hostileRules are conditions that would take gigabytes, or minutes. Those with a refusal are refused at compile time; the others
+// fail at evaluation with the claims of TestHostileRules.
 var hostileRules = []struct{ condition, refusal string }{
 	{`len(reduce(1..34, #acc + #acc, "x")) > 0`, "no function reduce"},
 	{`sum(1..19999, # * 2) > 0`, "no function sum"},
@@ -39,7 +39,7 @@ var hostileRules = []struct{ condition, refusal string }{
 	{`len(map(1..15000, [#, #])) > 0`, ""},
 }
 
-// A condition that would take gigabytes or minutes is refused, or fails and so denies, and the process allocates little until then.
+// A condition that would take gigabytes or minutes is refused, or fails and so denies, and allocates little memory.
 func TestHostileRules(t *testing.T) {
 	claims := map[string]any{"text": strings.Repeat("a", 16<<10), "map": map[string]any{}}
 	for _, name := range []string{"list", "list2"} {
@@ -70,13 +70,13 @@ func TestHostileRules(t *testing.T) {
 			}
 		}
 		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 128<<20 { // with what is garbage by now; the race detector has regexp allocate more
+		if n := after.TotalAlloc - before.TotalAlloc; n > 128<<20 { // including garbage; with the race detector regexp allocates more
 			t.Errorf("%.80s: %d MiB were allocated", tt.condition, n>>20)
 		}
 	}
 }
 
-// What a condition spends is its own: the next evaluation has all of the budget, and ordinary conditions are far from it.
+// The budget is per evaluation: the next evaluation has all of it, and ordinary conditions use little of it.
 func TestRuleBudget(t *testing.T) {
 	roles := make([]any, 200)
 	for i := range roles {
@@ -93,7 +93,7 @@ func TestRuleBudget(t *testing.T) {
 			t.Fatal(d.Reason)
 		}
 	}
-	// A claim that is not there matches nothing, not even a pattern for everything.
+	// A missing claim matches nothing, not even a pattern for everything.
 	rules, err = NewRules(Rule{Effect: Allow, If: `claims.none matches ".*" or claims.none contains "" or claims.none == user`})
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// alice is an identity with claims as decoded from a token.
+// alice returns an identity with claims as decoded from a token.
 func alice(t testing.TB, claims string) *Identity {
 	t.Helper()
 	var c tokenClaims
@@ -71,11 +71,11 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// What a credential does not say opens no door: neither to allow rules, nor by making deny rules silent.
+// A missing claim admits no client: it neither satisfies allow rules, nor disables deny rules.
 func TestRulesMissingClaims(t *testing.T) {
 	for _, tt := range []struct {
 		condition string
-		fails     bool // and so denies; otherwise it is false
+		fails     bool // and so denies; otherwise the condition is false
 	}{
 		{`"admin" in claims.roles`, false},
 		{`claims.role == "admin"`, false},
@@ -100,7 +100,7 @@ func TestRulesMissingClaims(t *testing.T) {
 	} {
 		t.Run(tt.condition, func(t *testing.T) {
 			for _, id := range []*Identity{alice(t, "{}"), {Subject: "alice"}} {
-				// Whatever the effect of the rule, its failure denies, and the rules behind it are not asked.
+				// Whatever the effect of the rule, its failure denies, and later rules are not evaluated.
 				for _, effect := range []Effect{Allow, Deny} {
 					r, err := NewRules(Rule{Name: "first", Effect: effect, If: tt.condition}, allow("true"))
 					if err != nil {
@@ -178,7 +178,7 @@ func TestRulesMistakes(t *testing.T) {
 	}
 }
 
-// All mistakes are reported together.
+// All errors are reported together.
 func TestRulesAllMistakes(t *testing.T) {
 	_, err := NewRules(allow("usr == 1"), allow("true"), Rule{Name: "x", If: "user =="})
 	want := "auth: rule 1, line 1, column 1: unknown name usr\nauth: rule 3 (x), line 1, column 7: unexpected token EOF"
@@ -208,7 +208,7 @@ func TestRulesDenied(t *testing.T) {
 	}
 }
 
-// A condition is bounded whatever claims say.
+// The cost of a condition is limited whatever the claims are.
 func TestRulesBounds(t *testing.T) {
 	for _, condition := range []string{`len(1..1000000) > 1`, `all(1..1000, len(1..1000) > 1)`} {
 		r, err := NewRules(allow(condition))
@@ -221,7 +221,7 @@ func TestRulesBounds(t *testing.T) {
 	}
 }
 
-// One decision does not affect the next, which may be about another identity.
+// One decision does not affect the next, which may be for another identity.
 func TestRulesForget(t *testing.T) {
 	r, err := NewRules(allow(`"admin" in claims.roles`), allow(`len(map(claims.list ?? [], # + 1)) > 0`))
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// What no one is to guess differs every time.
+// Random values differ every time.
 func TestSecretsDiffer(t *testing.T) {
 	tickets := newTickets(t, TicketOptions{})
 	for name, secret := range map[string]func() (string, error){
@@ -30,7 +30,7 @@ func TestSecretsDiffer(t *testing.T) {
 	}
 }
 
-// The sizes in a hash of argon2id, at their bounds.
+// The limits of the sizes in an argon2id hash.
 func TestArgonBounds(t *testing.T) {
 	enc := base64.RawStdEncoding
 	for _, tt := range []struct {
@@ -67,7 +67,7 @@ func TestSubjectBounds(t *testing.T) {
 	}
 }
 
-// The rest of an answer that is too long is not waited for, and its connection is given back.
+// The rest of an answer that is too long is not awaited, and its connection is released.
 func TestForwardEndlessAnswer(t *testing.T) {
 	ended := make(chan struct{})
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// pemBlock returns DER in PEM.
+// pemBlock encodes DER in PEM.
 func pemBlock(t *testing.T, kind string, der []byte, err error) []byte {
 	t.Helper()
 	if err != nil {
@@ -23,7 +23,7 @@ func pemBlock(t *testing.T, kind string, der []byte, err error) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// What a Signer makes is what a JWT takes, with every kind of key, for the audience that it is made for and no other.
+// A JWT accepts the tokens of a Signer, with every kind of key, for the intended audience and no other.
 func TestSignerIsVerified(t *testing.T) {
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestSignerIsVerified(t *testing.T) {
 	}
 }
 
-// A token ends with the credential that the client has shown, and too many claims are an error.
+// A token expires with the client's credential, and too large claims are an error.
 func TestSignerBounds(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	s, err := NewSigner(SignerOptions{Secret: []byte(strings.Repeat("s", 32)), TTL: time.Minute, Claims: []string{"big"}})

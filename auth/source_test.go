@@ -96,7 +96,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// checkToken compares what Token returns.
+// checkToken compares the results of Token.
 func checkToken(t *testing.T, want string) func(token string, err error) {
 	return func(token string, err error) {
 		t.Helper()
@@ -149,7 +149,7 @@ func TestCookieMistakes(t *testing.T) {
 	}
 }
 
-// Who judges a session cookie is asked only about those that come from the right pages.
+// The method behind a session cookie is only called for requests from the right pages.
 func TestSession(t *testing.T) {
 	var asked int
 	var closed bool
@@ -179,7 +179,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// What a 401 asks for is what the method takes (RFC 9110 §15.5.2).
+// The challenges of a 401 match the credentials that the method accepts (RFC 9110 §15.5.2).
 func TestJWTChallenges(t *testing.T) {
 	keys := keysOf(t, pemOf(t, testKeys().ed.Public()))
 	for want, sources := range map[string][]Source{

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// wantRefusal checks that err keeps a client out with that status, that 401 comes with the challenge and 429 and 503 say
-// when to come back, and that no secret is in what is logged or told.
+// wantRefusal checks that err rejects a client with that status, that 401 has the challenge and 429 and 503 a Retry-After, and that
+// no secret is in the log or the reply.
 func wantRefusal(t *testing.T, err error, status int, challenge string, secrets ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
@@ -37,7 +37,7 @@ func wantRefusal(t *testing.T, err error, status int, challenge string, secrets 
 	}
 }
 
-// brokenStore is a Store that does not know anything.
+// brokenStore is a Store that always fails.
 type brokenStore struct{ *MemoryStore }
 
 var errBroken = errors.New("connection refused")
@@ -62,7 +62,7 @@ func TestMemoryStoreForgetsValues(t *testing.T) {
 		if v, err := s.Take(ctx, "7"); v != nil || err != nil {
 			t.Errorf("Take after its time = %q, %v", v, err)
 		}
-		for _, key := range []string{"a", "b"} { // for the second there is room only when those that expired go
+		for _, key := range []string{"a", "b"} { // there is only room for the second when expired values are removed
 			if err := s.Put(ctx, key, []byte("v"), time.Minute); err != nil {
 				t.Errorf("Put when the others have expired: %v", err)
 			}
@@ -120,8 +120,7 @@ func TestMemoryStoreForgetsRevocations(t *testing.T) {
 	})
 }
 
-// A watcher that is slow misses nothing that is still kept, and nothing piles up for it.
-// A watcher sees each revocation once.
+// A slow watcher misses nothing that is still stored, and nothing is queued for it. A watcher gets each revocation once.
 func TestMemoryStoreWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewMemoryStore(MemoryStoreOptions{})
@@ -199,7 +198,7 @@ func TestMemo(t *testing.T) {
 		ask("bob", time.Minute, nil)
 		want(5, "what must not be remembered")
 		ask("carl", time.Minute, nil)
-		ask("ann", time.Minute, nil) // now bob is the one not asked for longest
+		ask("ann", time.Minute, nil) // now bob's answer is the least recently used
 		ask("dora", time.Minute, nil)
 		ask("ann", time.Minute, nil)
 		want(7, "with room for three")
@@ -247,7 +246,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		})
 		synctest.Wait()
 		cancel()
-		leave() // the others still want the answer
+		leave() // the others still wait for the answer
 		wg.Wait()
 		if asked != 1 {
 			t.Errorf("asked %d times", asked)
@@ -286,7 +285,7 @@ func TestStoreFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// As Kubernetes mounts a secret: the file leads through a link to a directory, and the link is replaced.
+	// Like a secret that Kubernetes mounts: the file leads through a link to a directory, and the link is replaced.
 	write("..1/keys", "one")
 	write("..2/keys", "two")
 	for link, to := range map[string]string{"..data": "..1", "next": "..2", "keys": "..data/keys"} {

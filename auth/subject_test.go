@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A token that says it was issued in the future would outlive every logout until then.
+// A token issued in the future would survive every logout until then.
 func TestJWTIssuedInTheFuture(t *testing.T) {
 	k := testKeys()
 	for _, tt := range []struct {
@@ -36,7 +36,7 @@ func TestJWTIssuedInTheFuture(t *testing.T) {
 	}
 }
 
-// No credential escapes a revocation by the date that it bears, and no logout locks a user out of the future.
+// No credential can escape a revocation by its date, and no logout locks out a user in the future.
 func TestRevocationAndTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := NewMemoryStore(MemoryStoreOptions{})
@@ -58,7 +58,7 @@ func TestRevocationAndTheFuture(t *testing.T) {
 	})
 }
 
-// Names that look alike in a log, or that a decoder has fixed, are no one's.
+// Names that look alike in a log, or that a decoder has altered, are rejected.
 func TestSubjectsThatDeceive(t *testing.T) {
 	k := testKeys()
 	j := newJWT(t, JWTOptions{Keys: keysOf(t, pemOf(t, k.ed.Public()))})
@@ -80,10 +80,10 @@ func TestSubjectsThatDeceive(t *testing.T) {
 		ok      bool
 	}{
 		{"ann", true}, {"Zoë", true}, {"山田", true}, {"acme|ann@example.com", true},
-		{"ann\ufffd", false},  // what invalid UTF-8 and half a surrogate become: many names, one subject
-		{"ann\u0085x", false}, // the next line, of C1
-		{"ann\u2028x", false}, // another line
-		{"\u202enna", false},  // reads as "ann" in a terminal
+		{"ann\ufffd", false},  // the replacement for invalid UTF-8 and unpaired surrogates: many names, one subject
+		{"ann\u0085x", false}, // NEXT LINE, from C1
+		{"ann\u2028x", false}, // LINE SEPARATOR
+		{"\u202enna", false},  // displayed as "ann" in a terminal
 	} {
 		if _, err := j.Verify(t.Context(), signed(t, "EdDSA", k.ed, "", claims{"sub": tt.subject})); (err == nil) != tt.ok {
 			t.Errorf("token of %+q: %v", tt.subject, err)
@@ -100,14 +100,14 @@ func TestSubjectsThatDeceive(t *testing.T) {
 	}
 }
 
-// verified is the state of a connection whose client has shown a certificate that TLS has verified.
+// verified returns the state of a connection whose client certificate TLS has verified.
 func verified(cert *x509.Certificate) *tls.ConnectionState {
 	cert.NotBefore, cert.NotAfter, cert.SerialNumber = time.Now().Add(-time.Hour), time.Now().Add(time.Hour), big.NewInt(1)
 	return &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{cert}}}
 }
 
-// Names of the DNS know no case (RFC 4343), and neither do the domains of addresses: two certificates of one owner are not
-// two users, of whom a revocation knows one.
+// DNS names ignore case (RFC 4343), and so do the domains of email addresses: two certificates of one owner must not be two users,
+// of which a revocation covers only one.
 func TestCertificateNamesInAnyCase(t *testing.T) {
 	mapped := map[string]string{"Box.Example.com": "box", "Ann@Example.com": "ann", "ann@example.com": "other ann"}
 	spiffe, err := url.Parse("spiffe://example.com/Billing")
@@ -117,17 +117,17 @@ func TestCertificateNamesInAnyCase(t *testing.T) {
 	for _, tt := range []struct {
 		cert     x509.Certificate
 		subjects map[string]string
-		want     string // "": refused
+		want     string // "" means refused
 	}{
 		{x509.Certificate{DNSNames: []string{"Device-1.Example.COM"}}, nil, "device-1.example.com"},
 		{x509.Certificate{DNSNames: []string{"device-1.example.com."}}, nil, "device-1.example.com"},
-		{x509.Certificate{EmailAddresses: []string{"Ann@Example.COM"}}, nil, "Ann@example.com"}, // RFC 5321 §2.4: the part before @ has a case
+		{x509.Certificate{EmailAddresses: []string{"Ann@Example.COM"}}, nil, "Ann@example.com"}, // RFC 5321 §2.4: the part before @ is case-sensitive
 		{x509.Certificate{URIs: []*url.URL{spiffe}}, nil, "spiffe://example.com/Billing"},
 		{x509.Certificate{DNSNames: []string{"box.example.com"}}, mapped, "box"},
 		{x509.Certificate{DNSNames: []string{"BOX.example.com"}}, mapped, "box"},
 		{x509.Certificate{EmailAddresses: []string{"Ann@EXAMPLE.com"}}, mapped, "ann"},
 		{x509.Certificate{EmailAddresses: []string{"ANN@example.com"}}, mapped, ""},
-		{x509.Certificate{DNSNames: []string{"ann@example.com"}}, nil, ""}, // no name of the DNS
+		{x509.Certificate{DNSNames: []string{"ann@example.com"}}, nil, ""}, // not a DNS name
 		{x509.Certificate{DNSNames: []string{"ann@example.com"}}, mapped, ""},
 		{x509.Certificate{DNSNames: []string{"spiffe://example.com/Billing"}}, nil, ""},
 		{x509.Certificate{DNSNames: []string{"device\n1"}}, nil, ""},

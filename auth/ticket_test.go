@@ -27,7 +27,7 @@ func newTickets(t testing.TB, o TicketOptions) *Tickets {
 	return tickets
 }
 
-// withTicket is a handshake of a page.
+// withTicket returns a handshake of a page.
 func withTicket(ticket, origin string) *http.Request {
 	r := httptest.NewRequest("GET", "/echo?room=1&ticket="+url.QueryEscape(ticket), nil)
 	if origin != "" {
@@ -97,7 +97,7 @@ func TestTickets(t *testing.T) {
 	}
 }
 
-// flip returns another letter.
+// flip returns a different letter.
 func flip(c byte) string {
 	if c == 'A' {
 		return "B"
@@ -126,7 +126,7 @@ func TestTicketReplay(t *testing.T) {
 	if in.Load() != 1 {
 		t.Errorf("%d of 100 came in with one ticket", in.Load())
 	}
-	// Also where it does not hold it is spent: who found one cannot try origins.
+	// A ticket is consumed even if it is not valid: a thief cannot try origins.
 	ticket, err = tickets.Issue(t.Context(), &Identity{Subject: "ann"}, TicketBinding{Origin: ticketOrigin})
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestTicketTimes(t *testing.T) {
 			{0, 59 * time.Second, 0},
 			{0, time.Minute, 401},
 			{30 * time.Second, 29 * time.Second, 0},
-			{30 * time.Second, 30 * time.Second, 401}, // what it was issued for is over
+			{30 * time.Second, 30 * time.Second, 401}, // the credential it was issued for has expired
 		} {
 			id := &Identity{Subject: "ann"}
 			if tt.expires > 0 {
@@ -191,7 +191,7 @@ func TestTicketsRefuse(t *testing.T) {
 	}
 	_, err = down.For("echo").Authenticate(withTicket(ticket, ""))
 	wantRefusal(t, err, 503, "", ticket)
-	// What others have written into a shared store lets no one in.
+	// Data that other programs have written to a shared store admits no client.
 	for _, record := range []string{"", "null", "{}", `{"sub":""}`, `{"sub":"ann"}`, `{"sub":7}`, "\x00"} {
 		if err := tickets.o.Store.Put(t.Context(), tickets.key(ticket), []byte(record), time.Minute); err != nil {
 			t.Fatal(err)
@@ -264,7 +264,7 @@ func TestTicketEndpoint(t *testing.T) {
 	}
 }
 
-// Whatever a client puts into the query, only the very ticket lets it in, and nothing of what it sent is in the error.
+// Whatever a client puts into the query, only the exact ticket admits it, and the error contains nothing of the query.
 func FuzzTicket(f *testing.F) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	tickets := newTickets(f, TicketOptions{Store: store, PerSubject: 1 << 30})

@@ -16,8 +16,8 @@ import (
 
 var benchSizes = []int{64, 1 << 10, 64 << 10}
 
-// eachCase runs a benchmark for every size and library; the libraries of one case run one after the other. Their names
-// are what benchstat -col /lib wants.
+// eachCase runs a benchmark for every size and library; the libraries of one case run one after another. Their names are as
+// benchstat -col /lib expects.
 func eachCase(b *testing.B, stream string, libs []racer, run func(b *testing.B, lib racer, payload []byte)) {
 	for _, size := range benchSizes {
 		payload := bytes.Repeat([]byte{'x'}, size)
@@ -31,12 +31,12 @@ func eachCase(b *testing.B, stream string, libs []racer, run func(b *testing.B, 
 	}
 }
 
-// dialers are the libraries with a client in the benchmarks.
+// dialers are the libraries whose clients take part in the benchmarks.
 func dialers() []racer {
 	return slices.DeleteFunc(slices.Clone(racers), func(r racer) bool { return r.dialer == nil })
 }
 
-// acceptOn opens a server's end on conn, whose other end is not read: it is a loop.
+// acceptOn opens a server's end on conn, whose other end is not read, because it is a loop.
 func acceptOn(b testing.TB, lib racer, conn net.Conn) runner {
 	b.Helper()
 	r, err := lib.acceptor()(newHijacker(conn), parsedRequest(b))
@@ -62,7 +62,7 @@ func acceptOver(b testing.TB, lib racer, pair func(testing.TB) (server, client n
 	return r, client, in
 }
 
-// BenchmarkRead is a server that reads messages, which are there already.
+// BenchmarkRead measures a server that reads messages which are already available.
 func BenchmarkRead(b *testing.B) {
 	eachCase(b, "memory", racers, func(b *testing.B, lib racer, payload []byte) {
 		r := acceptOn(b, lib, newLoop(payload))
@@ -85,7 +85,7 @@ func BenchmarkRead(b *testing.B) {
 	})
 }
 
-// BenchmarkWrite is a server that writes messages, and a peer that takes them as fast as it can.
+// BenchmarkWrite measures a server that writes messages to a peer that reads as fast as it can.
 func BenchmarkWrite(b *testing.B) {
 	write := func(b *testing.B, r runner, payload []byte) {
 		b.ResetTimer()
@@ -109,7 +109,7 @@ func BenchmarkWrite(b *testing.B) {
 	})
 }
 
-// BenchmarkEcho is a server that echoes, and a client without a library that sends the next message after the answer.
+// BenchmarkEcho measures a server that echoes, with a client without a library that sends the next message after the answer.
 func BenchmarkEcho(b *testing.B) {
 	run := func(pair func(testing.TB) (server, client net.Conn)) func(*testing.B, racer, []byte) {
 		return func(b *testing.B, lib racer, payload []byte) {
@@ -137,7 +137,7 @@ func BenchmarkEcho(b *testing.B) {
 	eachCase(b, "tcp", racers, run(tcpPair))
 }
 
-// BenchmarkClientEcho is a client that sends and waits for the answer, and a server without a library that echoes.
+// BenchmarkClientEcho measures a client that sends and waits for the answer, with a server without a library that echoes.
 func BenchmarkClientEcho(b *testing.B) {
 	eachCase(b, "tcp", dialers(), func(b *testing.B, lib racer, payload []byte) {
 		server, client := tcpPair(b)
@@ -175,7 +175,7 @@ func rawEcho(c net.Conn) error {
 	for {
 		var err error
 		if buf, err = readFrames(r, buf); err != nil {
-			return nil // the client is gone, as it should
+			return nil // the client has disconnected, as expected
 		}
 		out = appendFrame(out[:0], buf, false)
 		if _, err := c.Write(out); err != nil {
@@ -184,8 +184,8 @@ func rawEcho(c net.Conn) error {
 	}
 }
 
-// BenchmarkUpgrade is the server's opening handshake. In memory the request is read already and the reply goes nowhere:
-// that is what the library does. Over TCP it is a connection from connect to close, net/http's work included.
+// BenchmarkUpgrade measures the server's opening handshake. In memory the request is already parsed and the reply is discarded, so
+// that only the library is measured. Over TCP it is a whole connection, including the work of net/http.
 func BenchmarkUpgrade(b *testing.B) {
 	for _, lib := range racers {
 		b.Run("stream=memory/lib="+lib.name, func(b *testing.B) {
@@ -246,7 +246,7 @@ func serve(b testing.TB, handler http.HandlerFunc) (address string, stop func())
 	}
 }
 
-// upgradeOnce makes a connection, sends the request, and reads the reply and the end.
+// upgradeOnce opens a connection, sends the request, and reads the reply and the end.
 func upgradeOnce(address string) error {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -264,7 +264,7 @@ func upgradeOnce(address string) error {
 	return err
 }
 
-// BenchmarkDial is the client's opening handshake, over a pipe in memory, with a server that does the least.
+// BenchmarkDial measures the client's opening handshake, over a pipe in memory, with a minimal server.
 func BenchmarkDial(b *testing.B) {
 	for _, lib := range dialers() {
 		b.Run("stream=memory/lib="+lib.name, func(b *testing.B) {

@@ -22,14 +22,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// fiberApp is an application of fiber with a page.
+// fiberApp returns a fiber application with a page.
 func fiberApp() *fiber.App {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/page", func(c *fiber.Ctx) error { return c.SendString("a page") })
 	return app
 }
 
-// Behind a Server, a fiber application answers what the WebSockets beside it do not.
+// Behind a Server, a fiber application answers the requests that are not for its WebSockets.
 func TestFiberBeside(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/echo", upgraders()["Open"])
@@ -44,7 +44,7 @@ func TestFiberBeside(t *testing.T) {
 	}
 }
 
-// On fasthttp itself, WebSockets open through fiber's adaptor: its ResponseWriter hands over the connection.
+// On fasthttp itself, WebSockets open through fiber's adaptor: its ResponseWriter supports Hijack.
 func TestFiberAdaptor(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,11 +72,11 @@ func TestFiberAdaptor(t *testing.T) {
 	}
 }
 
-// logged is an access log that handlers write to.
+// logged is an access log for handlers.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	line chan struct{} // holds one for each line
+	line chan struct{} // receives a value for each line
 }
 
 func (l *logged) Write(p []byte) (int, error) {
@@ -86,7 +86,7 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// What the access logs of the frameworks say of a WebSocket: the guide has a table of it.
+// The entries of the frameworks' access logs for a WebSocket, of which the guide has a table.
 func TestAccessLogs(t *testing.T) {
 	out := &logged{line: make(chan struct{}, 10)}
 	gin.SetMode(gin.ReleaseMode)

@@ -44,7 +44,7 @@ func behindServer(t *testing.T, h http.Handler) (addr string) {
 	return l.Addr().String()
 }
 
-// upgraders are handlers that open WebSockets, with three libraries, and echo.
+// upgraders are handlers that open WebSockets with three libraries, and echo.
 func upgraders() map[string]http.Handler {
 	return map[string]http.Handler{
 		"Accept": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -152,7 +152,7 @@ func dialEcho(t *testing.T, url string) {
 	}
 }
 
-// fetch asks for a page, as an upgrade or not.
+// fetch requests a page, as an upgrade or not.
 func fetch(t *testing.T, addr, path string, upgrade bool) (*http.Response, string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -178,7 +178,7 @@ func fetch(t *testing.T, addr, path string, upgrade bool) (*http.Response, strin
 	return r, string(b)
 }
 
-// Frameworks, and other libraries, behind a Server: each upgrades, and answers an upgrade with a page, or a 404.
+// Frameworks, and other libraries, behind a Server: each upgrades, and answers other upgrade requests with a page, or a 404.
 func TestServer_Frameworks(t *testing.T) {
 	for framework, h := range frameworks() {
 		addr := behindServer(t, h)
@@ -198,7 +198,7 @@ func TestServer_Frameworks(t *testing.T) {
 	}
 }
 
-// A reverse proxy behind a Server passes upgrades on, and what its backend answers instead.
+// A reverse proxy behind a Server passes on upgrades, and its backend's other answers.
 func TestServer_ReverseProxy(t *testing.T) {
 	backend := behindServer(t, frameworks()["ServeMux"])
 	target, err := url.Parse("http://" + backend)
@@ -222,7 +222,7 @@ func TestServer_ReverseProxy(t *testing.T) {
 	}
 }
 
-// A handler that streams a page to a client that asked for an upgrade: in pieces, then aborted.
+// A handler streams a page to a client that requested an upgrade: in pieces, then aborted.
 func TestServer_StreamedAnswer(t *testing.T) {
 	gone := make(chan struct{})
 	addr := behindServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

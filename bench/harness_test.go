@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/peers"
 )
 
-// Every server does in every mode what the load checks, or says that it cannot.
+// Every server either passes the checks of the load in a mode, or declares that it does not support it.
 func TestCompareRunsEveryServerInEveryMode(t *testing.T) {
 	b, err := compare.Build(t.Context(), t.TempDir())
 	if err != nil {
@@ -37,7 +37,7 @@ func TestCompareRunsEveryServerInEveryMode(t *testing.T) {
 	checkTable(t, table)
 }
 
-// checkTable looks at the shape of what is printed.
+// checkTable checks the form of the printed table.
 func checkTable(t *testing.T, table *compare.Table) {
 	t.Helper()
 	var out strings.Builder

@@ -16,13 +16,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A variant is a way to run every pair. Each pair runs once for each.
+// A variant is a configuration in which every pair runs once.
 type variant struct {
 	name      string
 	secure    bool
 	conn      websocket.ConnOptions // of our side
-	deflate   bool                  // of the other side: permessage-deflate offered and accepted
-	extension string                // whose name our side must report
+	deflate   bool                  // on the other side: permessage-deflate is offered and accepted
+	extension string                // the name that our side must report
 }
 
 var variants = []variant{
@@ -40,36 +40,36 @@ func (v variant) coderMode() coder.CompressionMode {
 	return coder.CompressionDisabled
 }
 
-// limit bounds every wait: it ends a test that hangs, and no result depends on it.
+// limit limits every wait: it ends a hanging test, and no result depends on it.
 const limit = 30 * time.Second
 
 const unicode = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"
 
 var (
 	offered   = []string{"handfast.v0", "handfast.v1", "handfast.v2"}
-	preferred = []string{"handfast.v2"} // more than one would show that gorilla prefers the client's order
+	preferred = []string{"handfast.v2"} // with more than one, it would show that gorilla prefers the client's order
 	sizes     = []int{0, 1, 125, 126, 65535, 65536, 1048576}
 )
 
-// pieces are long enough to be cut by gorilla's buffer, and the cuts between them are within a character.
+// pieces are long enough for gorilla's buffer to split them, and the splits are within a character.
 var pieces = func() []string {
 	s := strings.Repeat("🤝 in pieces ", 1000)
 	return []string{s[:4001], s[4001:9002], s[9002:]}
 }()
 
-// A talk is what both sides of one connection do. The client speaks first, then the server has what it needs to answer.
+// A talk is the behaviour of both sides of one connection. The client sends first, then the server answers.
 type talk struct {
 	name   string
 	client func(ctx context.Context, e end) error
 	server func(ctx context.Context, e end) error
 }
 
-// Every talk but those about closing ends with these: the client closes, and the server sees how.
+// Every talk except those about closing ends with these: the client closes, and the server checks how.
 func clientCloses(code int, reason string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error { return e.close(ctx, code, reason) }
 }
 
-// echoUntil echoes until the peer closes, and checks how it did.
+// echoUntil echoes until the peer closes, and checks how it closed.
 func echoUntil(code int, reason string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error {
 		for {
@@ -108,7 +108,7 @@ var talks = []talk{
 	{"the server closes", echoUntil(code, reason), clientCloses(code, reason)},
 }
 
-// inTurn does one thing after the other.
+// inTurn runs steps one after another.
 func inTurn(steps ...func(context.Context, end) error) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error {
 		for _, step := range steps {
@@ -143,7 +143,7 @@ func hears(s string) func(context.Context, end) error {
 
 func saysPieces(ctx context.Context, e end) error { return e.writePieces(ctx, pieces) }
 
-// echoes sends every size of both types, and wants it back.
+// echoes sends messages of every size and both types, and expects them back.
 func echoes(ctx context.Context, e end) error {
 	for _, kind := range []websocket.Type{websocket.Text, websocket.Binary} {
 		for _, size := range sizes {
@@ -154,7 +154,7 @@ func echoes(ctx context.Context, e end) error {
 					data[i] = byte((i*31 + 7) % 251)
 				}
 			}
-			want := bytes.Clone(data) // a library may mask what it is given
+			want := bytes.Clone(data) // a library may mask the caller's data
 			if err := e.write(ctx, websocket.Message{Type: kind, Data: data}); err != nil {
 				return fmt.Errorf("%v of %d bytes: %w", kind, size, err)
 			}
@@ -188,7 +188,7 @@ func burst(ctx context.Context, e end) error {
 	return nil
 }
 
-// pings sends a ping while another goroutine reads, and then a message that this one gets back.
+// pings sends a ping while another goroutine reads, and then a message that the other goroutine gets back.
 func pings(ctx context.Context, e end) error {
 	read := make(chan error, 1)
 	go func() { read <- expect(ctx, e, text("after the ping")) }()
@@ -228,7 +228,7 @@ func TestInterop(t *testing.T) {
 	}
 }
 
-// hold holds one talk over one connection.
+// hold runs one talk on one connection.
 func hold(t *testing.T, k talk, v variant, server, client library) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

@@ -7,6 +7,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// A server of fasthttp that has stopped leaves a goroutine that sleeps for up to 10 seconds.
+	// A stopped fasthttp server leaves a goroutine that sleeps for up to 10 seconds.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// Every net.Conn that the library hands to other code is one by its contract: deadlines, addresses, concurrent calls.
+// Every net.Conn that the library passes to other code follows the contract of net.Conn: deadlines, addresses, concurrent calls.
 func TestNetConns(t *testing.T) {
 	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
 		"server, TLS callbacks": tlsCallbackConn,
@@ -42,7 +42,7 @@ func webSocketConn() (c1, c2 net.Conn, stop func(), err error) {
 	}
 	return ends[0], ends[1], func() {
 		closed := make(chan struct{})
-		go func() { // each Close waits for the other end's
+		go func() { // each Close waits for that of the other end
 			ends[0].Close()
 			close(closed)
 		}()
@@ -89,7 +89,7 @@ func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 	return c1, c2, stop, nil
 }
 
-// helloOnly sends a ClientHello and waits for no answer.
+// helloOnly sends a ClientHello and does not wait for an answer.
 type helloOnly struct {
 	net.Conn
 	over chan struct{}

@@ -13,7 +13,7 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsRunner counts in the callback, the only way that gws hands messages out.
+// gwsRunner counts in the callback, the only way in which gws delivers messages.
 type gwsRunner struct {
 	gws.BuiltinEventHandler
 	c    *gws.Conn
@@ -33,7 +33,7 @@ func gwsAcceptor() func(http.ResponseWriter, *http.Request) (runner, error) {
 }
 
 func (r *gwsRunner) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer func() { _ = m.Close() }() // it gives the buffer back and returns nil
+	defer func() { _ = m.Close() }() // it returns the buffer to the pool, and nil
 	if r.echo {
 		r.err = errors.Join(r.err, c.WriteMessage(gws.OpcodeBinary, m.Bytes()))
 	}
@@ -58,8 +58,8 @@ func (r *gwsRunner) readBack() ([]byte, error) { return nil, errors.ErrUnsupport
 func (r *gwsRunner) write(p []byte) error      { return r.c.WriteMessage(gws.OpcodeBinary, p) }
 func (r *gwsRunner) close()                    { r.c.NetConn().Close() }
 
-// gobwasRunner is the loop that a user of gobwas/ws writes on its frame functions: it knows whole messages in one frame
-// only, answers no ping, and checks nothing. It is here as the price of framing alone.
+// gobwasRunner is the loop that a user of gobwas/ws writes with its frame functions: it supports only unfragmented messages,
+// answers no ping, and checks nothing. It shows the cost of framing alone.
 type gobwasRunner struct {
 	c      net.Conn
 	r      *bufio.Reader
@@ -68,7 +68,7 @@ type gobwasRunner struct {
 	client bool
 }
 
-// frameBuffer joins a header and a payload, so that both take one write.
+// frameBuffer joins a header and a payload, so that one write sends both.
 type frameBuffer []byte
 
 func (b *frameBuffer) Write(p []byte) (int, error) {
@@ -93,7 +93,7 @@ func gobwasDialer(via dialFunc) func(context.Context) (runner, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r == nil { // which means that the server sent nothing early
+		if r == nil { // the server has sent nothing after the handshake
 			r = bufio.NewReader(c)
 		}
 		return &gobwasRunner{c: c, r: r, client: true}, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A racer is a library in the benchmarks. Each of its functions is given once what may be shared by connections.
+// A racer is a library in the benchmarks. Each of its functions is called once with the data that connections may share.
 type racer struct {
 	name     string
 	acceptor func() func(w http.ResponseWriter, r *http.Request) (runner, error)
@@ -22,10 +22,10 @@ type racer struct {
 // dialFunc opens the stream for a client.
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// address is what clients connect to; dialFunc decides where that is.
+// address is the URL of clients; dialFunc determines the actual address.
 const address = "ws://127.0.0.1/"
 
-// A runner is one connection, used by the cheapest way that the library documents. Messages are binary.
+// A runner is one connection, used in the cheapest way that the library documents. Messages are binary.
 type runner interface {
 	readN(n int) error // reads n messages
 	echoN(n int) error // reads n messages and writes each back
@@ -38,11 +38,11 @@ var racers = []racer{
 	{"handfast", ourAcceptor, ourDialer},
 	{"gorilla", gorillaAcceptor, gorillaDialer},
 	{"coder", coderAcceptor, coderDialer},
-	{"gws", gwsAcceptor, nil}, // its client reads by callback only
+	{"gws", gwsAcceptor, nil}, // its client only reads by callback
 	{"gobwas", gobwasAcceptor, gobwasDialer},
 }
 
-// ourRunner gives every call a context that can be cancelled, as a server does.
+// ourRunner passes a context that can be canceled to every call, as a server does.
 type ourRunner struct {
 	c      *websocket.Conn
 	ctx    context.Context //nolint:containedctx // it stands for the one of a server's request
@@ -93,7 +93,7 @@ func (r *ourRunner) readN(n int) error { return readN(r, n) }
 func (r *ourRunner) echoN(n int) error { return echoN(r, n) }
 func (r *ourRunner) close()            { r.cancel(); r.c.CloseNow() }
 
-// readN and echoN are loops for libraries whose caller reads.
+// readN and echoN are loops for libraries whose callers read.
 func readN(r runner, n int) error {
 	for range n {
 		if _, err := r.readBack(); err != nil {
@@ -116,7 +116,7 @@ func echoN(r runner, n int) error {
 	return nil
 }
 
-// appendAll reads r to its end into buf, which grows as needed and is kept.
+// appendAll reads r to its end into buf, which grows as needed and is reused.
 func appendAll(buf []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
@@ -133,7 +133,7 @@ func appendAll(buf []byte, r io.Reader) ([]byte, error) {
 	}
 }
 
-// gorillaRunner reads into one buffer, by NextReader: ReadMessage allocates.
+// gorillaRunner reads into one buffer, with NextReader, because ReadMessage allocates.
 type gorillaRunner struct {
 	c   *gorilla.Conn
 	buf []byte
@@ -176,7 +176,7 @@ func (r *gorillaRunner) readN(n int) error    { return readN(r, n) }
 func (r *gorillaRunner) echoN(n int) error    { return echoN(r, n) }
 func (r *gorillaRunner) close()               { _ = r.c.Close() }
 
-// coderRunner reads into one buffer, by Reader, and gives every call a context that can be cancelled, as a server does.
+// coderRunner reads into one buffer, with Reader, and passes a context that can be canceled to every call, as a server does.
 type coderRunner struct {
 	c      *coder.Conn
 	ctx    context.Context //nolint:containedctx // it stands for the one of a server's request

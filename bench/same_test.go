@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What is compared has to do the same: each library echoes what it got, as a server and as a client.
+// Libraries that are compared have to do the same: each echoes what it has received, as a server and as a client.
 func TestRacersEcho(t *testing.T) {
 	for _, lib := range racers {
 		for stream, pair := range map[string]func(testing.TB) (server, client net.Conn){"tcp": tcpPair, "memory": pipePair} {
@@ -55,7 +55,7 @@ func TestRacersEcho(t *testing.T) {
 	}
 }
 
-// A server that reads n messages returns when it has read them, and not before.
+// A server that reads n messages returns when it has read them, and not earlier.
 func TestRacersRead(t *testing.T) {
 	for _, lib := range racers {
 		t.Run(lib.name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestRacersRead(t *testing.T) {
 	}
 }
 
-// payloads are one of each size, of bytes that differ.
+// payloads returns one payload of each size, with different bytes.
 func payloads() [][]byte {
 	var all [][]byte
 	for _, size := range benchSizes {

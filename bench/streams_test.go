@@ -23,7 +23,7 @@ const (
 		"Sec-WebSocket-Key: " + sampleKey + "\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
-// parsedRequest is request as net/http gives it to a handler.
+// parsedRequest returns request as net/http passes it to a handler.
 func parsedRequest(b testing.TB) *http.Request {
 	b.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader([]byte(request))))
@@ -33,7 +33,7 @@ func parsedRequest(b testing.TB) *http.Request {
 	return r
 }
 
-// appendFrame appends a whole binary message in one frame, masked as a client's has to be.
+// appendFrame appends a whole binary message in one frame, masked as a client's must be.
 func appendFrame(dst, payload []byte, masked bool) []byte {
 	h := frame.Header{Fin: true, Opcode: frame.Binary, Masked: masked, Length: int64(len(payload))}
 	if masked {
@@ -91,14 +91,14 @@ func grow(buf []byte, n int) (all, added []byte) {
 	return buf, buf[had:]
 }
 
-// A loop is a stream without a kernel: its reads return the same bytes forever, its writes go nowhere.
+// A loop is a stream without a kernel: its reads return the same bytes repeatedly, its writes are discarded.
 type loop struct {
 	frames []byte
 	off    int
 	closed atomic.Bool
 }
 
-// newLoop makes a stream of masked messages with this payload; there are enough in a row to fill any buffer.
+// newLoop returns a stream of masked messages with this payload, repeated often enough to fill any buffer.
 func newLoop(payload []byte) *loop {
 	l := &loop{}
 	for len(l.frames) < 1<<18 {
@@ -150,7 +150,7 @@ func newHijacker(conn net.Conn) *hijacker {
 func (h *hijacker) Header() http.Header         { return h.header }
 func (h *hijacker) Write(p []byte) (int, error) { return h.rw.Write(p) }
 
-// WriteHeader is for libraries that let net/http write the reply: it is sent with Hijack.
+// WriteHeader is for libraries that let net/http write the reply: Hijack sends it.
 func (h *hijacker) WriteHeader(status int) {
 	fmt.Fprintf(h.rw, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	_ = h.header.Write(h.rw) // an error stays in h.rw, and Flush returns it
@@ -186,7 +186,7 @@ func readReply(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	resp.Body.Close() // it has none
+	resp.Body.Close() // there is no body
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return errors.New("the server answers " + resp.Status)
 	}

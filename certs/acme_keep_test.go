@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// answers is a CA without a network: it answers every request, and notes when they came.
+// answers is a CA without a network: it answers every request, and records their times.
 type answers struct {
 	mu    sync.Mutex
 	reply func() (*http.Response, error)
@@ -38,7 +38,7 @@ func refusing(text string) func() (*http.Response, error) {
 	return func() (*http.Response, error) { return nil, errors.New(text) }
 }
 
-// withoutNetwork makes an acmeSource of one host, and what it reports.
+// withoutNetwork returns an acmeSource for one host, and the events that it reports.
 func withoutNetwork(t *testing.T, ca *answers) (*acmeSource, events) {
 	t.Helper()
 	alive, stop := context.WithCancel(t.Context())
@@ -53,7 +53,7 @@ func withoutNetwork(t *testing.T, ca *answers) (*acmeSource, events) {
 	return a, reported
 }
 
-// What fails is tried again after a time that doubles, up to an hour.
+// Failed attempts are repeated after a time that doubles, up to an hour.
 func TestACMEPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := &answers{reply: refusing("out of order")}
@@ -63,7 +63,7 @@ func TestACMEPauses(t *testing.T) {
 		began := time.Now()
 		var running sync.WaitGroup
 		a.start(&running)
-		a.start(&running) // nothing more
+		a.start(&running) // no more requests
 		<-time.After(4 * time.Hour)
 		stop()
 		running.Wait()
@@ -80,7 +80,7 @@ func TestACMEPauses(t *testing.T) {
 	})
 }
 
-// Another node may have put a certificate into the cache: it is looked for every ten minutes, and the CA is left alone.
+// Another node may have put a certificate into the cache: the cache is checked every ten minutes, without requests to the CA.
 func TestACMETakesWhatIsInTheCache(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestACMETakesWhatIsInTheCache(t *testing.T) {
 	})
 }
 
-// A request for another attempt succeeds when autocert makes one, and not sooner.
+// A request for another attempt takes effect as soon as autocert would make one.
 func TestACMEPauseIsCutShort(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
@@ -149,7 +149,7 @@ func TestACMEPauseIsCutShort(t *testing.T) {
 	}
 }
 
-// An attempt that fails is reported with its own reason, and not with that of an attempt before.
+// A failed attempt is reported with its own reason, rather than that of an earlier attempt.
 func TestACMEStaleReasons(t *testing.T) {
 	const host, kind = "www.example.com", "urn:ietf:params:acme:error:dns"
 	ca := &answers{reply: refusing("out of paper")}
@@ -170,7 +170,7 @@ func TestACMEStaleReasons(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
-	// With a certificate in use the CA is not asked here: why its renewal fails is worth keeping.
+	// With a certificate in use no request is made here, so the reason why its renewal fails is kept.
 	pair := newIssuer(t).issue([]string{host}).pair(t)
 	a.use(h, &pair)
 	a.wire.note(host, kind, errors.New("http-01: no such name"))
@@ -179,7 +179,7 @@ func TestACMEStaleReasons(t *testing.T) {
 	}
 }
 
-// What the CA says about a fault, whatever asked it.
+// The CA's problem documents, in any response.
 func TestRFC8555_6_7_Problems(t *testing.T) {
 	const host = "www.example.com"
 	const authorization = `{"status":"invalid","identifier":{"type":"dns","value":"www.example.com"},"challenges":[
@@ -189,7 +189,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 		name   string
 		status int
 		body   string
-		want   string // in what is explained
+		want   string // part of the explanation
 		hint   string
 	}{
 		{"an authorization", 200, authorization, "http-01: no such name; tls-alpn-01: refused", "the CA must reach this server"},
@@ -205,7 +205,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 			return &http.Response{StatusCode: tt.status, Body: io.NopCloser(strings.NewReader(tt.body))}, nil
 		}}
 		a, _ := withoutNetwork(t, ca)
-		for range 2 { // the same twice is said once
+		for range 2 { // a repeated problem is reported once
 			r, err := http.NewRequest(http.MethodGet, "https://ca.example/", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
@@ -236,7 +236,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 	}
 }
 
-// Only the hosts that are named are ever asked for, however they are written.
+// Only the configured hosts are ever requested, however they are written.
 func TestACMEHosts(t *testing.T) {
 	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
 	for host, want := range map[string]bool{
@@ -248,7 +248,7 @@ func TestACMEHosts(t *testing.T) {
 	}
 }
 
-// A certificate that cannot be stored is used, and it is said that every start asks the CA again.
+// A certificate that cannot be stored is used, with a warning that every start requests one from the CA again.
 func TestACMECacheFails(t *testing.T) {
 	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
 	cache := acmeCache{"", a}
@@ -263,7 +263,7 @@ func TestACMECacheFails(t *testing.T) {
 	if e := reported.wait(t); e.Kind != EventFailed || !strings.Contains(e.Err.Error(), "www.example.com cannot be stored") {
 		t.Errorf("reported: %v", e)
 	}
-	for _, key := range []string{"token+http-01", "www.example.com+rsa"} { // what lives for a moment, what is not ours
+	for _, key := range []string{"token+http-01", "www.example.com+rsa"} { // short-lived data, and data of others
 		_ = cache.Put(t.Context(), key, []byte("x"))
 	}
 	if e := reported.wait(t); !strings.Contains(e.Err.Error(), "www.example.com+rsa cannot be stored") || len(reported) != 0 {
@@ -284,7 +284,7 @@ func TestACMECacheFails(t *testing.T) {
 	}
 }
 
-// Few certificates are asked for concurrently, so that a long list of hosts does not look like an attack to the CA.
+// Only a few certificates are requested concurrently, so that a long list of hosts does not look like an attack to the CA.
 func TestACMESlots(t *testing.T) {
 	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
 	for range acmeAtOnce {
@@ -296,7 +296,7 @@ func TestACMESlots(t *testing.T) {
 	if err := bounded.Receive(t, done); err == nil || !strings.Contains(err.Error(), ": now") {
 		t.Errorf("%v", err)
 	}
-	a.slots <- struct{}{} // the slot is given back
+	a.slots <- struct{}{} // the slot was released
 	if len(a.slots) != acmeAtOnce {
 		t.Errorf("%d are taken", len(a.slots))
 	}

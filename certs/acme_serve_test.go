@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The CA's questions are answered from the cache, which another node may have filled: on the TLS listener and by HTTP.
+// The CA's challenges are answered from the cache, which another node may have filled: on the TLS listener and by HTTP.
 func TestACMEChallenges(t *testing.T) {
 	const host = "www.example.com"
 	cache := filepath.Join(t.TempDir(), "cache")
@@ -32,21 +32,21 @@ func TestACMEChallenges(t *testing.T) {
 
 	addr := echo(t, p.TLSConfig("http/1.1"))
 	c := mustDial(t, addr, &tls.Config{ServerName: host, NextProtos: []string{challengeProtocol},
-		InsecureSkipVerify: true}) // a certificate of a challenge is signed by nothing that is trusted
+		InsecureSkipVerify: true}) // a challenge certificate is not signed by a trusted CA
 	if s := c.ConnectionState(); s.NegotiatedProtocol != challengeProtocol || !s.PeerCertificates[0].Equal(made.leaf) {
 		t.Errorf("negotiated %q", s.NegotiatedProtocol)
 	}
 	pair := made.pair(t)
 	p.acme.use(p.acme.hosts[0], &pair)
-	p.acme.use(p.acme.hosts[0], &pair)                                                    // as every look at the cache does
-	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // a client, which asks for no challenge
+	p.acme.use(p.acme.hosts[0], &pair)                                                    // as after every check of the cache
+	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // of a client, which does not request a challenge
 		c := mustDial(t, addr, &tls.Config{ServerName: host, NextProtos: protocols, InsecureSkipVerify: true})
 		if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 			t.Errorf("with %q: negotiated %q", protocols, got)
 		}
 	}
 
-	// The configuration itself names both, and the caller's slice is left alone.
+	// The configuration itself lists both protocols, and the caller's slice is not modified.
 	offered := make([]string, 1, 4)
 	offered[0] = "http/1.1"
 	if got := p.TLSConfig(offered...).NextProtos; !slices.Equal(got, []string{"http/1.1", challengeProtocol}) || offered[:2][1] != "" {
@@ -63,7 +63,7 @@ func TestACMEChallenges(t *testing.T) {
 	}
 }
 
-// Reload makes what failed be tried again.
+// Reload has failed attempts repeated.
 func TestReloadAsksACMEAgain(t *testing.T) {
 	asked := make(chan struct{}, 10)
 	directory, root := badCA(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -84,7 +84,7 @@ func TestReloadAsksACMEAgain(t *testing.T) {
 	bounded.Receive(t, asked)
 }
 
-// A renewal and its failure name the certificate that was in use.
+// A renewal and its failure report the certificate that was in use.
 func TestACMEEventsNameTheOldCertificate(t *testing.T) {
 	a, reported := withoutNetwork(t, &answers{reply: refusing("now")})
 	ca, h := newIssuer(t), a.hosts[0]
@@ -124,7 +124,7 @@ func TestLeafOf(t *testing.T) {
 	}
 }
 
-// A handshake waits for the first certificate of its host, and not for long.
+// A handshake waits for the first certificate of its host, for a limited time.
 func TestACMEFirstHandshakeWaits(t *testing.T) {
 	made := newIssuer(t).issue([]string{"www.example.com"})
 	pair := made.pair(t)
@@ -140,14 +140,14 @@ func TestACMEFirstHandshakeWaits(t *testing.T) {
 		if got, err := a.certificate(t.Context(), h.name); err != nil || got != &pair || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		a.fail(h, errors.New("late")) // the one in use goes on
+		a.fail(h, errors.New("late")) // the one in use remains in use
 		if got, err := a.certificate(t.Context(), h.name); err != nil || got != &pair {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-// An answer that breaks off, or has no end, is a fault like any other.
+// A response that is cut off, or does not end, is a failure like any other.
 func TestACMEAnswerBreaksOff(t *testing.T) {
 	reply := func(body string, length int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -176,7 +176,7 @@ func TestACMEAnswerBreaksOff(t *testing.T) {
 	}
 }
 
-// The cache directory is there, and empty, before the first certificate.
+// The cache directory exists, empty, before the first certificate.
 func TestACMECacheIsTried(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "cache")
 	if err := checkCache(dir); err != nil {
@@ -221,7 +221,7 @@ func TestEventString(t *testing.T) {
 	}
 }
 
-// A certificate ends with its CA.
+// A certificate expires with its CA.
 func TestLeafEndsWithItsCA(t *testing.T) {
 	dir := stateDir(t)
 	d := open(t, dir, "box")
@@ -240,11 +240,11 @@ func TestLeafEndsWithItsCA(t *testing.T) {
 	}
 }
 
-// A certificate that no one renews is reported when it is late, with what the CA said.
+// A certificate whose renewal is overdue is reported, with the CA's problem.
 func TestACMEKeepReportsWhatIsLate(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		made := ca.issue([]string{"www.example.com"}) // for 12 hours
+		made := ca.issue([]string{"www.example.com"}) // valid for 12 hours
 		a, reported := withoutNetwork(t, &answers{reply: refusing("out of order")})
 		write(t, filepath.Join(a.opts.Cache, "www.example.com"), made.both())
 		alive, stop := context.WithCancel(t.Context())
@@ -267,7 +267,7 @@ func TestACMEKeepReportsWhatIsLate(t *testing.T) {
 	})
 }
 
-// A file that cannot be put in its place leaves nothing behind, and what could not be written is an error.
+// A file that cannot replace another one leaves nothing behind, and a failed write is an error.
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "taken", "by a directory")
@@ -287,14 +287,14 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// A file that changes how it is broken is reported again.
+// A file with a new fault is reported again.
 func TestReloadOtherFault(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "both.pem"), newIssuer(t).issue([]string{"example.com"}).both())
 	p, reported := openProvider(t, Options{Files: []Pair{{Cert: path}}, Poll: time.Hour, unwatched: true})
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time it is the same
+	for range 2 { // the second time nothing has changed
 		if err := p.Reload(); err == nil || !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("%v", err)
 		}

@@ -23,7 +23,7 @@ func badCA(t *testing.T, handler http.HandlerFunc) (directory, root string) {
 	return s.URL + "/directory", root
 }
 
-// A failing CA is reported in words that say what to do.
+// A failing CA is reported with the next step.
 func TestACMEFailures(t *testing.T) {
 	dead := httptest.NewTLSServer(http.NotFoundHandler())
 	dead.Close()
@@ -88,7 +88,7 @@ func TestACMEFailures(t *testing.T) {
 	}
 }
 
-// A CA that does not answer holds up neither Close nor, for long, a handshake.
+// A CA that does not answer does not block Close, and delays a handshake only for a limited time.
 func TestACMEStalledCA(t *testing.T) {
 	asked, release := make(chan struct{}, 10), make(chan struct{})
 	directory, root := badCA(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -110,7 +110,7 @@ func TestACMEStalledCA(t *testing.T) {
 		_, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "www.example.com"})
 		refused <- err
 	}()
-	p.Close() // ends the request to the CA, and lets go of the handshake
+	p.Close() // ends the request to the CA, and releases the handshake
 	if err := bounded.Receive(t, refused); err == nil {
 		t.Error("a handshake without a certificate")
 	}
@@ -119,7 +119,7 @@ func TestACMEStalledCA(t *testing.T) {
 	}
 }
 
-// Without ACME a listener without TLS is the caller's alone.
+// Without ACME, a listener without TLS is only for the caller's handler.
 func TestHTTPHandlerWithoutACME(t *testing.T) {
 	p, _ := openProvider(t, Options{Dev: open(t, stateDir(t), "box")})
 	for _, tt := range []struct {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A directory that holds something else than a CA is not used, and the error says what to do.
+// A directory that does not contain a CA is not used, and the error has the next step.
 func TestAuthorityThatIsNone(t *testing.T) {
 	ca := newIssuer(t)
 	leaf, old := ca.issue([]string{"localhost"}), ca.issueRSA([]string{"localhost"})
@@ -39,7 +39,7 @@ func TestAuthorityThatIsNone(t *testing.T) {
 	}
 }
 
-// A CA cannot be made where a file is in the way, and nothing of it stays.
+// If a file is in the way, no CA is created, and nothing is left behind.
 func TestMakeAuthorityFails(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -60,7 +60,7 @@ func TestMakeAuthorityFails(t *testing.T) {
 	if err != nil || len(names) != 2 {
 		t.Errorf("%v, %v", names, err)
 	}
-	// The CA of another process that was faster stays.
+	// If another process was faster, its CA stays.
 	first := filepath.Join(dir, "dev")
 	if err := makeAuthority(first, []string{"box"}, time.Now()); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestMakeAuthorityFails(t *testing.T) {
 	}
 }
 
-// The account that a CA knows is bound with the key as the CA gave it, with padding or without.
+// The external account is bound with the CA's key, with base64 padding or without.
 func TestExternalAccount(t *testing.T) {
 	for key, want := range map[string]string{"a2V5": "key", "a2V5MQ": "key1", "a2V5MQ==": "key1", "": "", "=": "", "a2V5!": ""} {
 		for _, id := range []string{"", "id"} {
@@ -93,7 +93,7 @@ func TestExternalAccount(t *testing.T) {
 	}
 }
 
-// An error of the system comes without the path, which is named once.
+// An error of the system is reported without the path, which is only named once.
 func TestCause(t *testing.T) {
 	for _, err := range []error{
 		&fs.PathError{Op: "open", Path: "p", Err: fs.ErrPermission}, &os.LinkError{Op: "rename", Old: "p", New: "q", Err: fs.ErrPermission}, fs.ErrPermission,

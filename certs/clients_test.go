@@ -25,7 +25,7 @@ func TestClientAuth(t *testing.T) {
 		auth ClientAuth
 		name string
 		cert *tls.Certificate
-		want string // the client's subject; or the alert that it gets, after "!"
+		want string // the client's subject; or, after "!", the alert that it gets
 	}{
 		{ClientAuthOff, "none", nil, ""},
 		{ClientAuthOff, "known", &good, ""},
@@ -65,7 +65,7 @@ func TestClientAuth(t *testing.T) {
 				if tt.cert == nil {
 					return &tls.Certificate{}, nil
 				}
-				return tt.cert, nil // whatever the server asks for
+				return tt.cert, nil // whatever the server requests
 			}}
 		_, err := dial(t, echo(t, config), client)
 		if alert, ok := strings.CutPrefix(tt.want, "!"); ok {
@@ -82,8 +82,8 @@ func TestClientAuth(t *testing.T) {
 	}
 }
 
-// An authority that is taken out is believed no more, whether a client shows its certificate again or resumes a session.
-// A connection that is open stays.
+// A removed CA is not trusted any more, whether a client presents its certificate again or resumes a session. An open connection is
+// not affected.
 func TestClientCAsReload(t *testing.T) {
 	one, two := newIssuer(t), newIssuer(t)
 	bundle := write(t, filepath.Join(t.TempDir(), "ca.pem"), one.pem())

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A thief with the CA's key signs what he likes; a verifier that trusts the CA believes only part of it.
+// A thief with the CA's key can sign anything; a verifier that trusts the CA accepts only part of it.
 func TestRFC5280_4_2_1_10_StolenCA(t *testing.T) {
 	d := open(t, stateDir(t), "dev")
 	roots := x509.NewCertPool()
@@ -24,7 +24,7 @@ func TestRFC5280_4_2_1_10_StolenCA(t *testing.T) {
 		{"app.localhost", true},
 		{"dev", true},
 		{"example.com", false},
-		{"www.dev", false}, // the host name is a top-level domain too
+		{"www.dev", false}, // the host name is also a top-level domain
 		{"com", false},
 		{"127.0.0.1", true},
 		{"127.8.9.10", true},

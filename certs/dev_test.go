@@ -27,7 +27,7 @@ func open(t *testing.T, dir, host string) *Dev {
 	return d
 }
 
-// verify asks a verifier who trusts the CA alone whether the leaf is good for a name.
+// verify checks whether a verifier that trusts only the CA accepts the leaf for a name.
 func verify(d *Dev, name string, at time.Time) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(d.CA())
@@ -68,7 +68,7 @@ func TestOpenDev(t *testing.T) {
 
 func TestOpenDevModes(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // has no such modes
+		return // has no such permission bits
 	}
 	dir := stateDir(t)
 	open(t, dir, "box")
@@ -208,7 +208,7 @@ func TestGetCertificateRenews(t *testing.T) {
 	if third := get(); !third.Leaf.Equal(second.Leaf) {
 		t.Error("made again at every handshake")
 	}
-	// When it cannot be made again, the old one is still there.
+	// If it cannot be renewed, the old one remains.
 	now = now.Add(leafLife - leafMargin + time.Hour)
 	if err := os.WriteFile(filepath.Join(d.dir, leafFile), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestRenewDev(t *testing.T) {
 	}
 }
 
-// A CA is made for the further names and addresses that are asked for then, and its certificate is for them ever after.
+// A CA is created for the additional names and addresses requested at that time, and its certificate is always for them.
 func TestFurtherHosts(t *testing.T) {
 	dir := stateDir(t)
 	d, err := OpenDev(dir, "box", "192.0.2.7", "MyPC.lan.", "2001:db8::7", "::ffff:192.0.2.7", "phone", "localhost", "127.0.0.2", "box")
@@ -266,7 +266,7 @@ func TestFurtherHosts(t *testing.T) {
 			t.Errorf("it may sign for %s: %v", name, !may)
 		}
 	}
-	// Another process, which asks for nothing, uses the same certificate; so does one that asks for a part of the names.
+	// Another process that requests no names, or only some of these, uses the same certificate.
 	for _, also := range [][]string{nil, {"phone"}, {"192.0.2.7"}} {
 		again, err := OpenDev(dir, "box", also...)
 		if err != nil || !again.Leaf().Equal(d.Leaf()) {
@@ -280,7 +280,7 @@ func TestFurtherHosts(t *testing.T) {
 	}
 }
 
-// An older CA, which may not sign for a name, stays unchanged; the error says what to do, and it works.
+// An older CA that may not sign for a name stays unchanged; the error has the next step, which works.
 func TestFurtherHostsOfOlderCA(t *testing.T) {
 	dir := stateDir(t)
 	old := open(t, dir, "box")
@@ -297,14 +297,14 @@ func TestFurtherHostsOfOlderCA(t *testing.T) {
 	if err != nil || verify(d, "192.0.2.7", time.Now()) != nil {
 		t.Fatalf("%v", err)
 	}
-	// What the CA was made for is part of the next step: nothing that works today is lost.
+	// The names of the CA are part of the next step, so that following it loses none of them.
 	_, err = OpenDev(dir, "box", "192.0.2.8", "192.0.2.7")
 	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Hint, `cert dev --new --host 192.0.2.8 --host 192.0.2.7 --host mypc.lan"`) {
 		t.Errorf("%v", err)
 	}
 }
 
-// What cannot be in a certificate is refused before anything is made, or thrown away.
+// Names that cannot be in a certificate are refused before a CA is created or deleted.
 func TestFurtherHostsThatCannotBe(t *testing.T) {
 	dir := stateDir(t)
 	for _, host := range []string{"", " ", "*.lan", "a b", "a:8443", "https://a", "192.0.2.0/24", "192.0.2.7:8443", "0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0",
@@ -406,7 +406,7 @@ func TestOpenDevEnded(t *testing.T) {
 
 func TestOpenDevReadableKey(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // has no such modes
+		return // has no such permission bits
 	}
 	for _, name := range []string{keyFile, leafFile} {
 		dir := stateDir(t)

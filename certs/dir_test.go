@@ -39,7 +39,7 @@ func TestUsableHost(t *testing.T) {
 		"a:":                      "",
 		"a`":                      "",
 		"a{":                      "",
-		// Lengths of RFC 1035 §2.3.4: 63 of a label, 253 of a name as it is written.
+		// The limits of RFC 1035 §2.3.4: 63 characters for a label, 253 for a name in text form.
 		strings.Repeat("a", 63):          strings.Repeat("a", 63),
 		strings.Repeat("a", 64):          "",
 		strings.Repeat("a.", 126) + "a":  strings.Repeat("a.", 126) + "a",
@@ -51,7 +51,7 @@ func TestUsableHost(t *testing.T) {
 	}
 }
 
-// A CA signs for a name that its constraints permit, or one below that, unless they exclude it.
+// A CA may sign for a name that its constraints permit, or one below that, unless they exclude it.
 func TestMaySign(t *testing.T) {
 	for _, tt := range []struct {
 		permitted, excluded string

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Whatever is in a file of ours: it is good, or the error names the file and the next step, and nothing of what is in it.
+// Whatever a file contains, it is valid, or the error names the file and the next step, and nothing of its content.
 func FuzzFiles(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(secretLine('a'))

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// issuer is an authority of a test.
+// issuer is a CA for tests.
 type issuer struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -77,7 +77,7 @@ func (c issued) pair(t *testing.T) tls.Certificate {
 	return pair
 }
 
-// issue makes a certificate for names and addresses; change may alter it.
+// issue creates a certificate for names and addresses; change may alter it.
 func (i *issuer) issue(names []string, change ...func(*x509.Certificate)) issued {
 	i.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -131,7 +131,7 @@ func (i *issuer) issueFor(key crypto.Signer, names []string, change ...func(*x50
 	return issued{encodeCertificate(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), leaf}
 }
 
-// write puts a file below a directory, in place of what is there.
+// write writes a file below a directory, replacing an existing one.
 func write(t *testing.T, path string, content []byte) string {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, content, 0o600)); err != nil {
@@ -140,7 +140,7 @@ func write(t *testing.T, path string, content []byte) string {
 	return path
 }
 
-// events is what a Provider reports.
+// events are the events that a Provider reports.
 type events chan Event
 
 // wait returns the next event.
@@ -168,7 +168,7 @@ func openProvider(t *testing.T, opts Options) (*Provider, events) {
 	return p, c
 }
 
-// echo is a TLS server on a loopback address that sends back what it gets.
+// echo starts a TLS echo server on a loopback address.
 func echo(t *testing.T, config *tls.Config) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -193,7 +193,7 @@ func echo(t *testing.T, config *tls.Config) (addr string) {
 	return l.Addr().String()
 }
 
-// dial connects to an echo, and makes sure that it works: a refused client certificate shows in the first answer only.
+// dial connects to an echo, and checks that it works: a refused client certificate shows only in the first answer.
 func dial(t *testing.T, addr string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", addr, config)
@@ -214,7 +214,7 @@ func mustDial(t *testing.T, addr string, config *tls.Config) *tls.Conn {
 	return c
 }
 
-// talk sends something over a connection to an echo, and reads it.
+// talk sends data over a connection to an echo, and reads the answer.
 func talk(c *tls.Conn) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err

@@ -23,22 +23,22 @@ func TestRFC6066_3_ServerName(t *testing.T) {
 	}
 	dev := open(t, stateDir(t), "box")
 	for _, tt := range []struct {
-		name   string // that the client asks for
+		name   string // that the client requests
 		want   string // the subject
-		strict string // when unknown names are refused; "": refused
+		strict string // with RefuseUnknown; "" means refused
 	}{
 		{"first.example", "first.example", "first.example"},
 		{"www.first.example", "first.example", "first.example"},
 		{"WWW.First.Example", "first.example", "first.example"},
 		{"example.com", "*.example.com", "*.example.com"},
 		{"a.example.com", "*.example.com", "*.example.com"},
-		{"exact.example.com", "exact.example.com", "exact.example.com"}, // before the wildcard that stands first
+		{"exact.example.com", "exact.example.com", "exact.example.com"}, // before the wildcard, which is first in the list
 		{"upper.example", "UPPER.example", "UPPER.example"},
 		{"box", "localhost", "localhost"}, // of the development CA
 		{"localhost", "localhost", "localhost"},
 		{"", "address.example", "address.example"}, // by the address that the client has connected to
 
-		{"a.b.example.com", "first.example", ""}, // RFC 9525 §6.3: a wildcard is for one label
+		{"a.b.example.com", "first.example", ""}, // RFC 9525 §6.3: a wildcard covers one label
 		{"elsewhere.example", "first.example", ""},
 		{"com", "first.example", ""},
 		{"_.example", "first.example", ""},
@@ -65,7 +65,7 @@ func TestRFC6066_3_ServerName(t *testing.T) {
 	}
 }
 
-// A client that names no host, where no certificate is for the address.
+// A client sends no host name, and no certificate is for the address.
 func TestDefaultCertificate(t *testing.T) {
 	ca := newIssuer(t)
 	file := Pair{Cert: write(t, filepath.Join(t.TempDir(), "both"), ca.issue([]string{"first.example"}).both())}
@@ -74,7 +74,7 @@ func TestDefaultCertificate(t *testing.T) {
 		name string
 		opts Options
 		sni  string
-		want string // "": refused
+		want string // "" means refused
 	}{
 		{"files alone", Options{Files: []Pair{file}}, "", "first.example"},
 		{"files alone, strict", Options{Files: []Pair{file}, RefuseUnknown: true}, "", ""},
@@ -95,7 +95,7 @@ func TestDefaultCertificate(t *testing.T) {
 	}
 }
 
-// Two certificates for one host: each client gets the one that it can verify.
+// With two certificates for one host, each client gets the one that it supports.
 func TestKeysOfTwoKinds(t *testing.T) {
 	ca := newIssuer(t)
 	dir := t.TempDir()
@@ -137,14 +137,14 @@ func TestMinVersionAndProtocols(t *testing.T) {
 	}
 }
 
-// Files, ACME and the development CA at once: an exact name counts before a wildcard, whatever has it.
+// With files, ACME and the development CA together, an exact name has priority over a wildcard from any source.
 func TestSourcesTogether(t *testing.T) {
 	ca := newIssuer(t)
 	file := Pair{Cert: write(t, filepath.Join(t.TempDir(), "both"), ca.issue([]string{"first.example", "*.example.com"}).both())}
 	p, reported := openProvider(t, Options{Files: []Pair{file}, Dev: open(t, stateDir(t), "box"),
 		ACME: &ACME{Hosts: []string{"www.example.com"}, AgreeTerms: true, Cache: filepath.Join(t.TempDir(), "cache")}})
 	got := ca.issue([]string{"www.example.com"}).pair(t)
-	p.acme.use(p.acme.hosts[0], &got) // as if the CA had given it
+	p.acme.use(p.acme.hosts[0], &got) // as if obtained from the CA
 	if e := reported.wait(t); e.Kind != EventLoaded || e.Path != "www.example.com" {
 		t.Fatalf("reported: %v", e)
 	}
@@ -168,7 +168,7 @@ func TestSourcesTogether(t *testing.T) {
 	}
 }
 
-// A client that connects to an address names no host: the certificate for that address is for it.
+// A client that connects to an address sends no host name: it gets the certificate for that address.
 func TestCertificateForAddress(t *testing.T) {
 	ca := newIssuer(t)
 	dir := t.TempDir()
@@ -191,7 +191,7 @@ func TestCertificateForAddress(t *testing.T) {
 	}
 }
 
-// at is a connection to an address.
+// at is a connection with a local address.
 type at struct {
 	net.Conn
 	addr net.Addr
@@ -199,13 +199,13 @@ type at struct {
 
 func (c *at) LocalAddr() net.Addr { return c.addr }
 
-// text is an address of a kind of its own, as connections have that are not a socket's.
+// text is an address of a custom type, as of connections that are not sockets.
 type text string
 
 func (text) Network() string  { return "tcp" }
 func (a text) String() string { return string(a) }
 
-// RFC 9525 §6.3: a wildcard is for a label, which is not empty.
+// RFC 9525 §6.3: a wildcard is for one label, which must not be empty.
 func TestWildcardLabel(t *testing.T) {
 	pair := newIssuer(t).issue([]string{"*.example.com"}).pair(t)
 	x := nameIndex{exact: map[string][]*tls.Certificate{}, wild: map[string][]*tls.Certificate{"example.com": {&pair}, "": {&pair}}}

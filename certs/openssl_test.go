@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// openssl connects to an echo, waits for a line to come back, and returns all that the program said.
+// openssl connects to an echo, waits for a line to be echoed, and returns the program's output.
 func openssl(t *testing.T, addr string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -33,12 +33,12 @@ func openssl(t *testing.T, addr string, args ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	in.Write([]byte("line of a test\n")) // fails when the server refuses; what the program says tells
+	in.Write([]byte("line of a test\n")) // fails if the server refuses; the output shows it
 	var said strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
 		if strings.HasSuffix(lines.Text(), "line of a test") {
-			in.Close() // by now a ticket has come, too
+			in.Close() // by now a ticket has arrived, too
 		}
 	}
 	in.Close()
@@ -46,7 +46,7 @@ func openssl(t *testing.T, addr string, args ...string) string {
 	return said.String() + stderr.String()
 }
 
-// Nodes that share a secret resume each other's sessions; those that do not, do not; openssl is the client.
+// Nodes that share a secret resume each other's sessions, others do not; openssl is the client.
 func TestOpenSSLResumes(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
 	a, b := secretLine('a'), secretLine('b')
@@ -65,7 +65,7 @@ func TestOpenSSLResumes(t *testing.T) {
 	}
 }
 
-// A client certificate of openssl's, and what it hears without one.
+// A client certificate of openssl, and the alert without one.
 func TestOpenSSLClientCertificate(t *testing.T) {
 	ca, other := newIssuer(t), newIssuer(t)
 	dir := t.TempDir()

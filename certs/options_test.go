@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Every fault of a configuration names what is to blame and says what to do.
+// Every error in a configuration names the option and the next step.
 func TestOpenErrors(t *testing.T) {
 	ca := newIssuer(t)
 	dir := t.TempDir()
@@ -110,7 +110,7 @@ func TestOpenErrors(t *testing.T) {
 
 func TestACMECacheIsPrivate(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // has no such modes
+		return // has no such permission bits
 	}
 	cache := filepath.Join(t.TempDir(), "deep", "cache")
 	openProvider(t, Options{ACME: &ACME{Hosts: []string{"www.example.com"}, Cache: cache, AgreeTerms: true}})
@@ -121,7 +121,7 @@ func TestACMECacheIsPrivate(t *testing.T) {
 	}
 }
 
-// A problem of a kind has a next step of its own (RFC 8555 §6.7), and an unknown one has one too.
+// Each type of problem has its own next step (RFC 8555 §6.7), and unknown types have one too.
 func TestRFC8555_6_7_Hints(t *testing.T) {
 	seen := map[string]string{}
 	for _, kind := range []string{"connection", "dns", "caa", "unauthorized", "rateLimited", "externalAccountRequired",

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A certificate that is over, or not valid yet, does not replace one that is valid; where none is in use, or none has come, there is
-// nothing to compare.
+// A certificate that has expired, or is not valid yet, does not replace a valid one; if none is in use, or the new one is missing,
+// there is nothing to compare.
 func TestWorse(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	lasts := func(from, to time.Duration) *x509.Certificate {
@@ -18,7 +18,7 @@ func TestWorse(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		leaf, inUse *x509.Certificate
-		want        string // "" accepts it
+		want        string // "" means accepted
 		again       time.Time
 	}{
 		{"nothing", nil, nil, "", time.Time{}},

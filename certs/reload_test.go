@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// place is where a test keeps a pair, and how it gets from one to the next.
+// place is where a test keeps a pair, and how it replaces one pair with the next.
 type place struct {
 	t   *testing.T
 	dir string
@@ -28,13 +28,13 @@ func (p place) must(err error) {
 	}
 }
 
-// renameOver puts a file in place of another in one step.
+// renameOver replaces a file atomically.
 func (p place) renameOver(name string, content []byte) {
 	p.write(".new", content)
 	p.must(os.Rename(p.path(".new"), p.path(name)))
 }
 
-// turn makes a symbolic link, in place of an old one in one step.
+// turn atomically replaces a symbolic link.
 func (p place) turn(link, target string) {
 	p.must(os.Symlink(target, p.path(link+"_tmp")))
 	p.must(os.Rename(p.path(link+"_tmp"), p.path(link)))
@@ -45,7 +45,7 @@ func (p place) pair(dir string, c issued) {
 	p.write(filepath.Join(dir, "tls.key"), c.key)
 }
 
-// Every way in which people replace certificates: the new one is served, and a connection that is open goes on.
+// Every common way of replacing certificates: the new one is served, and open connections continue.
 func TestReloadFiles(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
@@ -113,7 +113,7 @@ func TestReloadFiles(t *testing.T) {
 
 			tt.next(at, two)
 			e := reported.wait(t)
-			for e.Kind == EventFailed { // it was seen between two steps
+			for e.Kind == EventFailed { // it was read between two steps
 				e = reported.wait(t)
 			}
 			if e.Kind != EventLoaded || e.What != SubjectCertificate || !e.New.Equal(two.leaf) || !e.Old.Equal(one.leaf) || e.Path != pair.Cert {
@@ -127,7 +127,7 @@ func TestReloadFiles(t *testing.T) {
 				t.Errorf("the connection that was open: %v", err)
 			}
 
-			// The watch holds on to what is there now.
+			// The watch follows the present files.
 			if pair.Key == "" {
 				write(t, pair.Cert, three.both())
 			} else {
@@ -144,7 +144,7 @@ func TestReloadFiles(t *testing.T) {
 	}
 }
 
-// What is broken changes nothing, is reported once, and is taken when it is fixed.
+// An invalid file changes nothing, is reported once, and is used when it is fixed.
 func TestReloadBroken(t *testing.T) {
 	ca := newIssuer(t)
 	old, next := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})
@@ -217,7 +217,7 @@ func TestReloadBroken(t *testing.T) {
 	}
 }
 
-// A file system that tells no one about changes is looked at now and then.
+// On a file system that reports no changes, the files are polled.
 func TestReloadPolls(t *testing.T) {
 	ca := newIssuer(t)
 	one, two := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})
@@ -232,7 +232,7 @@ func TestReloadPolls(t *testing.T) {
 	}
 }
 
-// A certificate whose time comes is taken then, although its file does not change any more.
+// A certificate is used when it becomes valid, although its file does not change any more.
 func TestReloadTakesWhatBecomesValid(t *testing.T) {
 	ca := newIssuer(t)
 	start := time.Now()
@@ -251,7 +251,7 @@ func TestReloadTakesWhatBecomesValid(t *testing.T) {
 	}
 }
 
-// Close ends the watch, and servers go on.
+// Close ends the watch, and servers continue.
 func TestCloseLeavesServers(t *testing.T) {
 	ca := newIssuer(t)
 	one, two := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})

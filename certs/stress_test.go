@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Files that are replaced again and again, in two steps each, while clients connect, resume, and everything else is called:
-// every handshake is done with one whole certificate, and the last one is served in the end.
+// Files are replaced again and again, in two steps each, while clients connect and resume, and all methods are called: every
+// handshake uses one complete certificate, and finally the last one is served.
 func TestReloadUnderLoad(t *testing.T) {
 	ca, place := newIssuer(t), place{t, t.TempDir()}
 	place.pair("", ca.issue([]string{"first.example"}))
@@ -52,7 +52,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_ = p.Reload() // in the middle of a change it finds something wrong
+				_ = p.Reload() // in the middle of a change it reports an error
 				p.TLSConfig("h2")
 				p.Certificates()
 			}

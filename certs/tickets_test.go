@@ -39,7 +39,7 @@ func newNode(t *testing.T, at time.Time, dev *Dev, secrets []byte) *node {
 	return n
 }
 
-// resumes reports whether a session that began on one node goes on on another.
+// resumes reports whether a session of one node can be resumed on another.
 func resumes(t *testing.T, version uint16, from, to *node, between func()) bool {
 	t.Helper()
 	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version,
@@ -53,15 +53,15 @@ func resumes(t *testing.T, version uint16, from, to *node, between func()) bool 
 
 func TestTicketsAreShared(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
-	// The nodes live at the beginning of a window, so that a step is one.
+	// The nodes start at the beginning of a window, so that each step is one window.
 	start := time.Unix(time.Now().Unix()/43200*43200, 0).Add(time.Minute)
 	a, b := secretLine('a'), secretLine('b')
 	for _, tt := range []struct {
 		name   string
 		one    []byte
-		two    []byte // nil means the node has no ticket file
+		two    []byte // nil means that node has no ticket file
 		skew   time.Duration
-		passed time.Duration // between the two connections
+		passed time.Duration // time between the two connections
 		want   bool
 	}{
 		{"the same secret", a, a, 0, 0, true},
@@ -86,14 +86,14 @@ func TestTicketsAreShared(t *testing.T) {
 	}
 }
 
-// One node's keys change with its clock and with its file, and its sessions go on.
+// A node's keys change with its clock and with its file, and its sessions can be resumed.
 func TestTicketsRotate(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
 	start := time.Unix(time.Now().Unix()/43200*43200, 0).Add(time.Minute)
 	n := newNode(t, start, dev, secretLine('a'))
 	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	before := mustDial(t, n.addr, client)
-	for i := range 10 { // five days: each connection brings a new ticket
+	for i := range 10 { // five days, with a new ticket in each connection
 		n.now.Add(int64(12 * time.Hour))
 		if !mustDial(t, n.addr, client).ConnectionState().DidResume {
 			t.Fatalf("not resumed after %d windows", i+1)
@@ -128,7 +128,7 @@ func TestTicketsRotate(t *testing.T) {
 	}
 }
 
-// Without a file there are tickets all the same, for one process.
+// Without a file there are tickets nevertheless, for one process.
 func TestTicketsOfOneProcess(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
 	one, two := newNode(t, time.Now(), dev, nil), newNode(t, time.Now(), dev, nil)

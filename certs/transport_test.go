@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A program may put something of its own in the place of http.DefaultTransport, to trace or to count.
+// A program may replace http.DefaultTransport, for tracing or metrics.
 func TestACMEWithAnotherDefaultTransport(t *testing.T) {
 	before := http.DefaultTransport
 	http.DefaultTransport = struct{ http.RoundTripper }{before}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Every code of an early close has its meaning, and those after which a client can do something have a step for it.
+// Every code of an early close has an explanation, and those after which a client can do something have a step for it.
 func TestExplainCloseCode(t *testing.T) {
 	const none, credential, later = "", "a valid credential", "Reconnect later"
 	for _, tt := range []struct {
@@ -43,7 +43,7 @@ func TestExplainCloseCode(t *testing.T) {
 	}
 }
 
-// A product is named for what only it sends: its name, what it adds to Via, or an error page of its own.
+// A product is recognized by what only it sends: its name, its Via value, or an error page of its own.
 func TestProductOf(t *testing.T) {
 	page := func(name string) string { return "<html><h1>400 Bad Request</h1><hr>" + name + "/1.2</html>" }
 	for _, tt := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/andybalholm/brotli"
 )
 
-// What a coding makes of a body is bounded, and what is cut or lies about its coding is shown as far as it goes.
+// The decoded size of a body is limited, and a truncated or wrongly declared body is displayed as far as possible.
 func TestDecodedIsBounded(t *testing.T) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -45,7 +45,7 @@ func TestDecodedIsBounded(t *testing.T) {
 	}
 }
 
-// A secret is hidden in hexadecimal, in any case of its letters, and where only its first 8 characters or more stand.
+// A secret is redacted in hexadecimal, in any case, and if only its first 8 characters or more are present.
 func TestFormsOfASecret(t *testing.T) {
 	const s = "Token-Ab12-Cd34-Ef56"
 	r := &redactor{}
@@ -67,7 +67,7 @@ func TestFormsOfASecret(t *testing.T) {
 	}
 }
 
-// Origins are remarked on that no browser would send.
+// Remarks are made about origins that no browser would send.
 func TestWrongOrigin(t *testing.T) {
 	for origin, want := range map[string]string{
 		"": "", "null": "", "https://app.example": "", "http://app.example:8080": "", "app.example": "no scheme", "https://app.example/": "a path",

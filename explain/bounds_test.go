@@ -15,13 +15,13 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// ended is a connection that has nothing more to read.
+// ended is a connection without any more data.
 type ended struct{ net.Conn }
 
 func (ended) Read([]byte) (int, error)        { return 0, io.EOF }
 func (ended) SetReadDeadline(time.Time) error { return nil }
 
-// A message of which only the start is kept is not blamed for what was not looked at.
+// If only the beginning of a message is kept, the rest of it is not reported as a fault.
 func TestLargeMessagesAreNotBlamed(t *testing.T) {
 	random := make([]byte, 3*keepPayload)
 	rand.NewChaCha8([32]byte{}).Read(random)
@@ -52,7 +52,7 @@ func TestLargeMessagesAreNotBlamed(t *testing.T) {
 	}
 }
 
-// What a server pours out after the closing handshake is not waited for, and not called the end.
+// Data that a server continues to send after the closing handshake is not awaited, and is not taken for the end.
 func TestAServerThatDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {
@@ -82,7 +82,7 @@ func TestAServerThatDoesNotStop(t *testing.T) {
 	})
 }
 
-// A row of a frame ends where the terminal does, and its colours end with it.
+// A frame's row is cut at the width of the terminal, and its colours end with it.
 func TestFrameRowKeepsItsColours(t *testing.T) {
 	var out bytes.Buffer
 	x := NewText(&out, &TextOptions{Width: 60, Color: true})
@@ -99,7 +99,7 @@ func TestFrameRowKeepsItsColours(t *testing.T) {
 	}
 }
 
-// What only adds to an explanation is not waited for as long as what it is about.
+// Probes for details have shorter time limits than the main steps.
 func TestProbesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(*visit) {})
@@ -108,7 +108,7 @@ func TestProbesAreBounded(t *testing.T) {
 			if dials++; dials == 1 {
 				return first(ctx, network, address)
 			}
-			client, _ := wstest.NetPipe(64 << 10) // no answer comes
+			client, _ := wstest.NetPipe(64 << 10) // there is no answer
 			return client, nil
 		}
 		opts.StepTimeout = 10 * time.Second
@@ -119,7 +119,7 @@ func TestProbesAreBounded(t *testing.T) {
 	})
 }
 
-// A body that does not end is waited for no longer than it is worth, and what came of it is kept.
+// A body that does not end is awaited only for a limited time, and the received part is kept.
 func TestABodyThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {
@@ -133,7 +133,7 @@ func TestABodyThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// Who stops it is not told that the server gave no answer.
+// If the caller interrupts, the report does not say that the server did not answer.
 func TestInterruptedIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -146,7 +146,7 @@ func TestInterruptedIsNoSilence(t *testing.T) {
 	})
 }
 
-// A server that begins a TLS handshake and does not go on is not said to be silent.
+// A server that begins a TLS handshake and stops is not reported as silent.
 func TestTLSThatStopsIsNotSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, nil)

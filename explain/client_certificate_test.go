@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// signed makes a certificate for name, signed by an authority; nil: by itself, and it is an authority.
+// signed creates a certificate for name, signed by an authority; nil means a self-signed authority.
 func signed(t *testing.T, name string, by *tls.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -51,8 +51,8 @@ func signed(t *testing.T, name string, by *tls.Certificate) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// A certificate that the server asks for is sent when there is one, the one that it can take before others, and the report says
-// whether it was asked for and whether it was sent.
+// A requested client certificate is sent if there is one, preferably one that the server accepts, and the report says whether it
+// was requested and sent.
 func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 	ca, other := signed(t, "ca", nil), signed(t, "other", nil)
 	server, mine, foreign := signed(t, "server.test", &ca), signed(t, "mine", &ca), signed(t, "foreign", &other)
@@ -63,7 +63,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 		name   string
 		auth   tls.ClientAuthType
 		client *tls.Config
-		got    string // the common name of what the server got; "": nothing
+		got    string // the common name of the certificate that the server received; "" for none
 		sent   bool
 		fact   string
 	}{
@@ -133,7 +133,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 	}
 }
 
-// A callback that fails is not a certificate that was sent.
+// If the callback fails, no certificate was sent.
 func TestClientCertificateThatCannotBeHad(t *testing.T) {
 	tr := newTracer(t.Context(), &Options{TLS: &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return nil, errors.New("the card is not there")

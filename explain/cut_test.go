@@ -16,12 +16,12 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// The report on what is wrong, and what it shows of it, is the same however the network cuts the server's bytes.
+// The report on a fault, and the data it shows, do not depend on how the network splits the server's bytes.
 func TestTheCutOfTheBytesIsNotSeen(t *testing.T) {
 	const head, fields = "HTTP/1.1 101 Switching Protocols\r\n", "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	filler := "X-Filler: " + strings.Repeat("a", 1000) + "\r\n"
 	text := frame.Header{Fin: true, Opcode: frame.Text}
-	const open = "" // stands for a whole head of 101
+	const open = "" // means the complete header of a 101
 	for name, c := range map[string]struct {
 		url, head, after string
 	}{
@@ -71,7 +71,7 @@ func TestTheCutOfTheBytesIsNotSeen(t *testing.T) {
 
 var anyTime = regexp.MustCompile(` *\d+(\.\d+)?(µs|ms|s)\b`)
 
-// cutReport explains a server that sends head, or that of a 101 if it is empty, and after it in pieces of n bytes, and keeps the
+// cutReport explains a server that sends head, or that of a 101 if it is empty, and then after in pieces of n bytes, and keeps the
 // connection open.
 func cutReport(t *testing.T, url, head, after string, n int) string {
 	t.Helper()

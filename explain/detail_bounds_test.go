@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// Every interval that is suggested is the largest of the list that leaves a quarter of the time.
+// Every suggested interval is the largest in the list that leaves a quarter of the time.
 func TestPingIntervals(t *testing.T) {
 	list := []int{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1}
 	for i, seconds := range list {
@@ -57,7 +57,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// When what came is enough to see that it is no HTTP/1, and no sooner.
+// When the received bytes are sufficient to recognize that it is not HTTP/1, and not earlier.
 func TestTells(t *testing.T) {
 	for b, want := range map[string]bool{
 		"": false, "SSH-2.0": false, "SSH\n": true, "\n": true, "SSH-2.0-x": true, "SSH-2.0-": false,
@@ -108,7 +108,7 @@ func TestDetailQuotes(t *testing.T) {
 	}
 }
 
-// Of the rules about a chain only those fail that are broken.
+// Of the rules about a chain only the violated ones fail.
 func TestTrustRules(t *testing.T) {
 	for fault, want := range map[Fault]string{"": "", FaultCertExpired: chain.ClauseValidity, FaultCertNotYet: chain.ClauseValidity,
 		FaultCertName: chain.ClauseName, FaultCertUnknown: chain.ClausePath, FaultCertSelfSigned: chain.ClausePath,
@@ -125,7 +125,7 @@ func TestTrustRules(t *testing.T) {
 	}
 }
 
-// The name server that a resolver of the caller's has asked is the one that it connected to.
+// The name server recorded for a caller's resolver is the one that it connected to.
 func TestAskedServers(t *testing.T) {
 	var asked askedServers
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -149,7 +149,7 @@ func TestAskedServers(t *testing.T) {
 	}
 }
 
-// A proxy setting that is of no use ends the explanation, with the reason in its step.
+// An unusable proxy setting ends the explanation, with the reason in its step.
 func TestProxyThatCannotBeUsed(t *testing.T) {
 	for setting, want := range map[string]string{"ftp://127.0.0.1:1": "does not begin with http", "http://:1": "no host", "": "not a URL"} {
 		r := Explain(bounded.Context(t), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {

@@ -34,7 +34,7 @@ func TestRFC9110_11_6_1_Challenges(t *testing.T) {
 	}
 }
 
-// Every detail that one report adds, by what it has to say.
+// The details that a report adds, each with its text.
 func TestDetailOfAReport(t *testing.T) {
 	location := func(to string) *Report { return answered(301, "", "Location: "+to) }
 	with := func(r *Report, change func(*Report)) *Report { change(r); return r }
@@ -119,7 +119,7 @@ func TestDetailOfAReport(t *testing.T) {
 	}
 }
 
-// Two families of addresses that fail alike, in the same time, are both quoted; what a finding says already is not.
+// If both address families fail in the same way and time, both are quoted; what a finding contains already is not.
 func TestEvidenceOfBothFamilies(t *testing.T) {
 	const none = "none in 1ms: server misbehaving"
 	r := &Report{Steps: []Step{{Stage: StageDNS, Facts: []Fact{{"AAAA", none}, {"A", none}, {"A", none}}}}}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// feedAll gives b to a head in pieces of at most n bytes, as readHead does, and says that the connection ends then.
+// feedAll passes b to a head in pieces of at most n bytes, like readHead, and then ends the connection.
 func feedAll(b []byte, n int) *head {
 	h := &head{}
 	for len(b) > 0 {
@@ -23,8 +23,8 @@ func feedAll(b []byte, n int) *head {
 	return h
 }
 
-// Whatever comes instead of an answer, reading it stays within its bounds, and how the network cuts it does not change what
-// it means.
+// Whatever is received in place of an answer, reading it stays within its limits, and the result does not depend on how the network
+// splits it.
 func FuzzHead(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n\x81\x02hi",
@@ -40,7 +40,7 @@ func FuzzHead(f *testing.F) {
 		f.Add([]byte(s), 97)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
-		if n < 1 || n > len(b)+1 || len(b)/n > 2048 { // so many pieces take too long
+		if n < 1 || n > len(b)+1 || len(b)/n > 2048 { // that many pieces take too long
 			return
 		}
 		whole, cut := feedAll(b, len(b)+1), feedAll(b, n)
@@ -65,7 +65,7 @@ func problem(h *head) Fault {
 	return h.problem.fault
 }
 
-// checkHead checks what holds for every head.
+// checkHead checks the invariants of a head.
 func checkHead(t *testing.T, h *head) {
 	t.Helper()
 	if (h.problem == nil) != (h.response != nil) || h.problem == nil && (h.status < 101 || h.status > 999 || !strings.HasPrefix(h.proto, "HTTP/1.")) {
@@ -91,7 +91,7 @@ func checkHead(t *testing.T, h *head) {
 	_ = diagnose(&Report{Response: tr.response(h)}, Finding{Fault: FaultStatus400, Stage: StageResponse})
 }
 
-// Challenges of any form are read without harm, and what a value says stays one line.
+// Challenges of any form are parsed without a panic, and the text for a value stays on one line.
 func FuzzChallenges(f *testing.F) {
 	f.Add(`Bearer realm="chat", error="invalid_token"`)
 	f.Add(`Newauth realm="apps", type=1, title="Login to \"apps\"", Basic realm="simple"`)

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// reports gathers what is said of each server.
+// reports collects the texts about each server.
 type reports struct {
 	mu   sync.Mutex
 	said map[string]string // by the server's name
@@ -41,7 +41,7 @@ func (all *reports) add(t *testing.T, f faults.Fault, r *explain.Report) {
 	all.said[f.Name] = text.String()
 }
 
-// compare compares each family with its file in testdata/faults. Some texts are the kernel's, so the files are of Linux.
+// compare compares each family with its file in testdata/faults. Some texts are from the kernel, so the files are for Linux.
 func (all *reports) compare(t *testing.T) {
 	t.Helper()
 	if len(all.said) != len(faults.All()) || runtime.GOOS != "linux" {
@@ -62,8 +62,8 @@ func (all *reports) compare(t *testing.T) {
 
 var block = regexp.MustCompile(`(?m)^(?:[✓✗!=]|json:)`)
 
-// briefly shortens blocks that text holds before already, and lines of JSON, to their beginning: most servers do most
-// things well, and in the same words.
+// briefly shortens blocks that are already in text, and lines of JSON, to their beginning: most servers do most things correctly,
+// with the same text.
 func briefly(text string) string {
 	var out strings.Builder
 	seen := map[string]bool{}
@@ -93,7 +93,7 @@ func briefly(text string) string {
 	return out.String()
 }
 
-// rest returns what the JSON form of r holds beside the text for people, a line a field. Of the steps these are the frames.
+// rest returns the fields of r's JSON form that the text does not contain, one per line. For the steps these are the frames.
 func rest(t *testing.T, r *explain.Report) string {
 	t.Helper()
 	lines := []string{"json:"}
@@ -122,10 +122,10 @@ func rest(t *testing.T, r *explain.Report) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// someTime is the stand-in for a time that depends on when the test runs.
+// someTime is the stand-in for times that depend on when the test runs.
 var someTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// What depends on the run and stands within a text. A number of the ephemeral ports is a port.
+// Text that depends on the run. A number in the range of ephemeral ports is a port.
 var unsteady = []struct {
 	re   *regexp.Regexp
 	with string
@@ -138,7 +138,7 @@ var unsteady = []struct {
 	{regexp.MustCompile(`\bTLS_(AES|CHACHA)\w+`), "TLS_AES_128_GCM_SHA256"},
 }
 
-// steady returns r, which it changes, with stand-ins for what is not the same in two runs: times, ports, certificates.
+// steady returns r, which it modifies, with stand-ins for values that differ between runs: times, ports, certificates.
 func steady(t *testing.T, r *explain.Report) *explain.Report {
 	t.Helper()
 	standIns(reflect.ValueOf(r))
@@ -166,7 +166,7 @@ func steady(t *testing.T, r *explain.Report) *explain.Report {
 
 var ephemeral = regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`)
 
-// standIns puts stand-ins in the place of the times and durations in v.
+// standIns replaces the times and durations in v with stand-ins.
 func standIns(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -186,7 +186,7 @@ func standIns(v reflect.Value) {
 			standIns(v.Field(i))
 		}
 	case reflect.Int64:
-		// What was asked for is whole seconds, and what was measured is not.
+		// Requested durations are whole seconds, and measured ones are not.
 		if v.Type() == reflect.TypeFor[explain.Duration]() && v.Int()%int64(time.Second) != 0 {
 			v.SetInt(int64(time.Millisecond))
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// run explains what a server of the table does.
+// run explains a server in the table.
 func run(t *testing.T, f faults.Fault) *explain.Report {
 	t.Helper()
 	site, err := f.Start()
@@ -26,7 +26,7 @@ func run(t *testing.T, f faults.Fault) *explain.Report {
 	return explain.Explain(ctx, site.URL, &site.Options)
 }
 
-// Each server commits one fault, and that one is named and no other. What is said about it is in testdata/faults.
+// Each server has one fault, and only that fault is reported. The texts about it are in testdata/faults.
 func TestEveryFaultIsNamed(t *testing.T) {
 	t.Parallel()
 	var said reports
@@ -59,7 +59,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
-// checkSteps checks that every step has come to its end, and that an alert is quoted wherever it came.
+// checkSteps checks that every step has ended, and that an alert is quoted wherever it was received.
 func checkSteps(t *testing.T, r *explain.Report) {
 	t.Helper()
 	for _, s := range r.Steps {
@@ -87,7 +87,7 @@ func names(all []explain.Diagnosis) []explain.Fault {
 	return ids
 }
 
-// A server that does all well yields no diagnosis and no warning.
+// A server without a fault gets no diagnosis and no warning.
 func TestNothingIsNamedWhereNothingIsWrong(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults.Healthy() {
@@ -101,10 +101,10 @@ func TestNothingIsNamedWhereNothingIsWrong(t *testing.T) {
 	}
 }
 
-// noRule are the faults that break no rule of anybody.
+// noRule are the faults that violate no rule.
 var noRule = []explain.Fault{explain.FaultInterrupted, explain.FaultTimeout, explain.FaultNoEcho}
 
-// checkDiagnosis checks what every diagnosis has to say.
+// checkDiagnosis checks what every diagnosis must contain.
 func checkDiagnosis(t *testing.T, d explain.Diagnosis) {
 	t.Helper()
 	if !strings.HasSuffix(d.Cause, ".") || len(d.Cause) < 30 || strings.Contains(d.Cause, "\n") || strings.Contains(d.Cause, "%!") {
@@ -128,7 +128,7 @@ func checkDiagnosis(t *testing.T, d explain.Diagnosis) {
 	}
 }
 
-// Every fault has a text and a server, and no text or server is of a fault that there is not.
+// Every fault has a text and a server, and no text or server is for an unknown fault.
 func TestEveryFaultHasTextAndServer(t *testing.T) {
 	all := explain.Faults()
 	texts := explain.Diagnoses()

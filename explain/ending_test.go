@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// How long the opening took is told by the step that says what was agreed on, or else by the whole.
+// The time of the opening is that of the step with the negotiated parameters, or else the total.
 func TestOpenedAfter(t *testing.T) {
 	r := &Report{Duration: Duration(time.Minute), Steps: []Step{{Stage: StageTCP, Start: 1, Duration: 2}}}
 	if got := openedAfter(r); got != r.Duration {
@@ -26,7 +26,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// A stream that ends is judged by what of a line or a frame was there.
+// The verdict on a stream that ends depends on the line or frame that was incomplete.
 func TestWhereTheStreamEnds(t *testing.T) {
 	for _, c := range []struct {
 		name, detail string
@@ -51,7 +51,7 @@ func TestWhereTheStreamEnds(t *testing.T) {
 	}
 }
 
-// The option goes before the caller's header.
+// The option has priority over the caller's header.
 func TestOriginOptionGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) { v.open(""); v.talk() })

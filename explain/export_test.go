@@ -2,8 +2,8 @@ package explain
 
 import "io"
 
-// Golden is golden, for tests of the package explain_test.
+// Golden exports golden for the package explain_test.
 var Golden = golden
 
-// SetRand has the keys of a run come from r.
+// SetRand sets the source of random bytes for the keys of a run.
 func SetRand(o *Options, r io.Reader) { o.rand = r }

@@ -22,7 +22,7 @@ func raw(h frame.Header, payload string) string {
 	return string(append(frame.Append(nil, h), payload...))
 }
 
-// readAll feeds b to an inbound, in pieces of n bytes, until it ends or a rule is broken.
+// readAll feeds b to an inbound, in pieces of n bytes, until it ends or a rule is violated.
 func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, err error) {
 	t.Helper()
 	client, server := wstest.NetPipe(0)
@@ -47,7 +47,7 @@ func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, e
 	}
 }
 
-// One case for each rule about what a server may send. The first is preceded by a pong, so that none is taken for garbage.
+// One case for each rule about a server's frames. A pong comes first, so that none is taken for garbage.
 func TestRFC6455_5_ServerFrames(t *testing.T) {
 	pong := raw(frame.Header{Fin: true, Opcode: frame.Pong}, "")
 	text := frame.Header{Fin: true, Opcode: frame.Text}
@@ -99,7 +99,7 @@ func TestRFC6455_5_ServerFrames(t *testing.T) {
 	}
 }
 
-// Bytes that are not frames are distinguished from invalid frames, when they come first.
+// Bytes that are not frames are distinguished from invalid frames if they come first.
 func TestGarbageOrFrame(t *testing.T) {
 	for in, want := range map[string]Fault{
 		"<html>": FaultGarbage, "HTTP/1.1 200 OK\r\n\r\n": FaultGarbage, "Hello, world": FaultGarbage, "But what is it": FaultGarbage,
@@ -113,7 +113,7 @@ func TestGarbageOrFrame(t *testing.T) {
 	}
 }
 
-// Every way in which the network cuts frames leads to the same messages; a wait that ends in between loses nothing.
+// However the network splits frames, the messages are the same; a wait that ends in between loses nothing.
 func TestMessagesHoweverTheyAreCut(t *testing.T) {
 	long := strings.Repeat("äöü€😀", 5000)
 	in := raw(frame.Header{Opcode: frame.Text}, long[:1001]) + raw(frame.Header{Fin: true, Opcode: frame.Ping}, "p") +
@@ -155,7 +155,7 @@ func TestMessagesHoweverTheyAreCut(t *testing.T) {
 	})
 }
 
-// compress is what a server does that goes on with what it sent before: one stream, cut behind each message.
+// compress compresses like a server with context takeover: one stream, split after each message.
 func compress(t *testing.T, messages []string) []string {
 	t.Helper()
 	var out bytes.Buffer
@@ -191,7 +191,7 @@ func TestRFC7692_7_2_2_Inflate(t *testing.T) {
 	}
 }
 
-// A message that becomes huge is given up in time, and those that go on with it are not guessed at.
+// The inflation of a huge message is stopped in time, and the contents of messages that depend on it are not guessed.
 func TestInflateIsBounded(t *testing.T) {
 	bomb := compress(t, []string{strings.Repeat("\x00", maxInflated+1<<20), "next"})
 	f := &inflater{}
@@ -208,7 +208,7 @@ func TestInflateIsBounded(t *testing.T) {
 	}
 }
 
-// A close frame is shown and answered as it came: the code, and the reason however short.
+// A close frame is displayed and answered unchanged: the code, and the reason however short.
 func TestRFC6455_5_5_1_CloseIsShownAndEchoed(t *testing.T) {
 	for payload, want := range map[string]Close{
 		"": {Code: 1005}, "\x03\xe9": {Code: 1001}, "\x0f\xa0x": {Code: 4000, Reason: "x"}, "\x03\xf4restart": {Code: 1012, Reason: "restart"},
@@ -250,7 +250,7 @@ func TestRFC6455_5_5_1_CloseIsShownAndEchoed(t *testing.T) {
 	}
 }
 
-// The close frame for a broken rule has the code that the rule has.
+// The close frame for a violation has the code of the violated rule.
 func TestRFC6455_7_4_1_CloseForABrokenRule(t *testing.T) {
 	for in, want := range map[string]int{
 		raw(frame.Header{Fin: true, Opcode: frame.Text}, "a\xff"): 1007, raw(frame.Header{Fin: true, Opcode: 3}, ""): 1002,

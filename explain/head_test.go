@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A folded line belongs to the field before it, be that the first one, and an interim answer is shown and does not count.
+// A folded line belongs to the previous field, even if that is the first one, and an interim answer is displayed but does not
+// count.
 func TestHeadLines(t *testing.T) {
 	h := &head{}
 	for _, line := range []string{"A: b", " c", "\t d", "E:f"} {
@@ -33,7 +34,7 @@ func TestHeadLines(t *testing.T) {
 	}
 }
 
-// The oldest version of TLS is the caller's, and 1.2 when the caller names none.
+// The minimum TLS version is the caller's, and 1.2 if there is none.
 func TestOldestTLS(t *testing.T) {
 	for given, want := range map[uint16]uint16{0: tls.VersionTLS12, tls.VersionTLS10: tls.VersionTLS10, tls.VersionTLS13: tls.VersionTLS13} {
 		tr := newTracer(t.Context(), &Options{TLS: &tls.Config{MinVersion: given}}) //nolint:gosec // old versions are what is tested
@@ -46,7 +47,7 @@ func TestOldestTLS(t *testing.T) {
 	}
 }
 
-// The reason is the first thing that is wrong with a chain, whether trust was asked for or not.
+// The reason is the first problem of a chain, whether verification was enabled or not.
 func TestReasonOfChain(t *testing.T) {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()

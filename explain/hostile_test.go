@@ -18,12 +18,11 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// steering is what a hostile server would like to have on a terminal or a page: CSI in both forms, a bell, an override of direction,
-// a script, and a byte that is not UTF-8.
+// steering is text that a hostile server would like to have on a terminal or a page: CSI in both forms, a bell, a text direction
+// override, a script, and a byte that is not UTF-8.
 const steering = "\u009b31m\u202e<script>\xff"
 
-// Nothing that a server or a proxy says steers the terminal or the page that it is shown on, wherever it comes in, and all of it is
-// UTF-8.
+// Nothing in the data of a server or a proxy affects the terminal or the page on which it is displayed, and all of it is UTF-8.
 func TestNothingSteersTheTerminal(t *testing.T) {
 	viaProxy := func(o *Options) { o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "192.0.2.2:3128"}) }
 	for name, c := range map[string]struct {
@@ -87,7 +86,7 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 	}
 }
 
-// A secret that is a word of our own hides no name that programs compare.
+// A secret that equals one of our identifiers does not redact names that programs compare.
 func TestSecretsDoNotTouchNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) { v.say("HTTP/1.1 404 No\n\n") })
@@ -102,7 +101,7 @@ func TestSecretsDoNotTouchNames(t *testing.T) {
 	})
 }
 
-// A server that repeats a secret may write it in its own way.
+// A server that repeats a secret may escape it in various ways.
 func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	const secret = `p"w'd<&>/é+x%`
 	plain := func(s string) string {
@@ -123,7 +122,7 @@ func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	for _, form := range []string{
 		secret, plain(secret), string(marshalled), html.EscapeString(secret), strings.ReplaceAll(html.EscapeString(secret), "&#34;", "&quot;"),
 		strings.ReplaceAll(url.QueryEscape(secret), "%3C", "%3c"), strings.ToLower(url.PathEscape(secret)),
-		`p\"w'd<&>/\u00e9+x%`, // Python's json
+		`p\"w'd<&>/\u00e9+x%`, // json in Python
 		`p&quot;w'd&lt;&amp;&gt;/é+x%`, `p&quot;w&#x27;d&lt;&amp;&gt;/é+x%`,
 	} {
 		if got := r.text("<" + form + ">"); !strings.Contains(got, redact.Mark) || strings.Contains(got, "w") {
@@ -132,7 +131,7 @@ func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	}
 }
 
-// A bare LF is let pass by browsers (RFC 9112 §2.2 allows it) and by no strict client: it fails, and the cause says both.
+// Browsers accept a bare LF (RFC 9112 §2.2 allows it) and strict clients do not: the handshake fails, and the cause says both.
 func TestRFC9112_2_2_BareLF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// A server names the URL of its issuer's certificate, so it could have a client ask what the server itself cannot reach.
+// A server names the URL of its issuer's certificate, so it could make a client send requests to addresses that the server itself
+// cannot reach.
 func TestIssuerIsAskedOnlyWhereTheServerCouldBe(t *testing.T) {
 	for _, c := range []struct {
 		server, asked string
@@ -47,7 +48,8 @@ func TestIssuerIsAskedOnlyWhereTheServerCouldBe(t *testing.T) {
 	}
 }
 
-// What must not be asked is not even connected to, by name or by address; nor is a redirect followed, or the proxy passed by.
+// Addresses that are not allowed are not even connected to, by name or by IP address; redirects are not followed, and the proxy is
+// not bypassed.
 func TestIssuerFetchIsBounded(t *testing.T) {
 	asked := func(where, server, answer string, proxy *url.URL) (dialed []string, err error) {
 		opts := inMemory(t, func(v *visit) { v.say(answer); io.Copy(io.Discard, v.in) })

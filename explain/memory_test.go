@@ -16,19 +16,19 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// visit is a connection of a server in memory, behind the head of its request.
+// visit is a connection of a server in memory, after the header of its request.
 type visit struct {
 	net.Conn
 	in  *bufio.Reader
 	req *http.Request
 }
 
-// say writes text; line ends become CR LF.
+// say writes text; line ends are converted to CR LF.
 func (v *visit) say(text string) {
 	io.WriteString(v.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
-// open answers 101, with further fields; their lines end in "\n".
+// open answers 101, with additional fields, whose lines end in "\n".
 func (v *visit) open(fields string) {
 	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
 		newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n" + fields + "\n")
@@ -64,7 +64,7 @@ func (v *visit) next() (op frame.Opcode, payload string, err error) {
 	return h.Opcode, string(b), nil
 }
 
-// talk answers pings, messages and the close frame until the client has gone.
+// talk answers pings, messages and the close frame until the client has disconnected.
 func (v *visit) talk() {
 	for {
 		op, payload, err := v.next()
@@ -84,8 +84,8 @@ func (v *visit) talk() {
 	}
 }
 
-// inMemory returns options for a server in memory: serve is called for each connection, in a goroutine of its own, and the
-// connection is closed behind it. The test waits for all of them at its end.
+// inMemory returns options for a server in memory: serve is called for each connection, in a goroutine of its own, and then the
+// connection is closed. The end of the test waits for all of them.
 func inMemory(t testing.TB, serve func(v *visit)) *Options {
 	var wg sync.WaitGroup
 	t.Cleanup(wg.Wait)
@@ -107,7 +107,7 @@ func inMemory(t testing.TB, serve func(v *visit)) *Options {
 	}
 }
 
-// counter is a source of random bytes that are not.
+// counter is a deterministic source of bytes in place of a random one.
 type counter struct{ n byte }
 
 func (c *counter) Read(b []byte) (int, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An origin among the caller's header is the page's, in the report too, and the probe of another site says its own.
+// An Origin in the caller's header is used as the page's, in the report too, and the probe for another site replaces it.
 func TestOriginInHeader(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
@@ -43,7 +43,7 @@ func TestOriginInHeader(t *testing.T) {
 	}
 }
 
-// Letters that fold to ASCII and are none do not make a token of the field what it has to be.
+// Non-ASCII letters that fold to ASCII letters do not make a valid token.
 func TestEqualFoldIsOfASCII(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string

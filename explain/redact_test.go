@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// Secrets of every kind that can be given, each once.
+// One secret for every kind of credential.
 const (
 	secretBearer   = "bearer-Zq81x"
 	secretPassword = "pass word/9&<>"
@@ -32,7 +32,7 @@ const (
 	secretPlainSub = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 )
 
-// forms are all the ways in which the secrets might be written down.
+// forms returns all the forms in which the secrets might occur.
 func forms() []string {
 	var all []string
 	for _, s := range []string{
@@ -47,7 +47,7 @@ func forms() []string {
 	return append(all, basic("alice", secretPassword), basic("bob", secretUserinfo), basic("carol", secretProxy))
 }
 
-// withSecrets puts every kind of credential into opts.
+// withSecrets adds every kind of credential to opts.
 func withSecrets(opts *Options) {
 	opts.Credentials = Credentials{
 		Bearer: secretBearer, Cookie: "sid=" + secretCookie + "; theme=\"" + secretCookie2 + "\"", APIKey: secretAPIKey,
@@ -57,8 +57,8 @@ func withSecrets(opts *Options) {
 	opts.Subprotocols = []string{"chat", secretPlainSub}
 }
 
-// No secret stands in anything that comes out, whatever the server does with it: nor in the report, in its JSON and its
-// text, nor in what the callbacks get.
+// No output contains a secret, whatever the server does with it: neither the report, nor its JSON and text, nor the arguments of
+// the callbacks.
 func TestSecretsAreRedacted(t *testing.T) {
 	const target = "ws://192.0.2.1/chat?access_token=" + secretQuery + "&x=1"
 	repeats := func(v *visit) string {

@@ -12,12 +12,12 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// The summary of every server has ten lines at most, and names its fault.
+// The summary for every server has at most ten lines, and names its fault.
 func TestSummaryAndMarkdown(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults.All() {
 		if f.Family != "status" && f.Family != "switching" {
-			continue // the same for these as for the rest, some of which take their time
+			continue // the same as for the others, and some of these take long
 		}
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
@@ -45,7 +45,7 @@ func TestSummaryAndMarkdown(t *testing.T) {
 	}
 }
 
-// sameContent checks that a page has everything of the Markdown, escaped.
+// sameContent checks that a page contains everything in the Markdown, escaped.
 func sameContent(t *testing.T, page string, r *explain.Report) {
 	t.Helper()
 	text := html.UnescapeString(page)
@@ -82,7 +82,7 @@ func sameContent(t *testing.T, page string, r *explain.Report) {
 	}
 }
 
-// A page shows the lines of configuration of a step as they are.
+// A page shows the lines of configuration in a step unchanged.
 func TestHTMLKeepsConfiguration(t *testing.T) {
 	r := &explain.Report{Diagnosis: &explain.Diagnosis{ID: "x", ForOwner: []string{"Add this:", "    location / {", "      proxy_pass x;", "    }", "Reload."}}}
 	var b bytes.Buffer
@@ -92,7 +92,7 @@ func TestHTMLKeepsConfiguration(t *testing.T) {
 	}
 }
 
-// A peer cannot end the block of code that quotes it.
+// A peer cannot end the code block that quotes it.
 func TestMarkdownQuotesAFence(t *testing.T) {
 	for _, f := range faults.All() {
 		if f.Name != "400" {

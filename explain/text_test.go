@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// difference shows the first lines that differ.
+// difference returns the first lines that differ.
 func difference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	n := 0
@@ -49,7 +49,8 @@ func difference(got, want string) string {
 	return fmt.Sprintf("from line %d on:\n\t%s\nwant:\n\t%s", n+1, some(a), some(b))
 }
 
-// The texts are those of whole runs against servers in memory, where the clock moves only while a goroutine waits.
+// The texts are those of whole runs against servers in memory, in a bubble, where the clock advances only while all goroutines
+// wait.
 func TestText(t *testing.T) {
 	for _, c := range []struct {
 		file  string
@@ -112,7 +113,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// standIn puts a diagnosis in the place of each that r has: what those say is tested elsewhere.
+// standIn replaces each diagnosis in r: their texts are tested elsewhere.
 func standIn(r *Report) {
 	same := func(d *Diagnosis) {
 		*d = Diagnosis{ID: d.ID, Cause: "The cause in one sentence, which is as long as such sentences are, so that it has to be broken.",
@@ -130,7 +131,7 @@ func standIn(r *Report) {
 
 func sortedLines(s string) []string { return slices.Sorted(strings.Lines(s)) }
 
-// plainText takes the colours out.
+// plainText removes the colours.
 func plainText(s string) string {
 	for _, code := range []string{"0", bold, dim, red, green, yellow, cyan} {
 		s = strings.ReplaceAll(s, "\x1b["+code+"m", "")
@@ -138,7 +139,7 @@ func plainText(s string) string {
 	return s
 }
 
-// chat is a server that does all well.
+// chat is a server without a fault.
 func chat(v *visit) {
 	if v.req.Header.Get("Origin") == foreignOrigin {
 		v.say("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n")
@@ -149,7 +150,7 @@ func chat(v *visit) {
 	v.talk()
 }
 
-// chatty sends what is long, and what would steer a terminal.
+// chatty sends long text, and text that would affect a terminal.
 func (v *visit) chatty() {
 	v.open("X-Long: " + strings.Repeat("long words ", 12) + "\n")
 	v.send(frame.Text, "\x1b[2J\u202e"+strings.Repeat("x", 300))
@@ -173,7 +174,7 @@ func feed(v *visit) {
 	v.next()
 }
 
-// The writer's first error is kept, and nothing more is written.
+// The first error of the writer is kept, and nothing more is written.
 func TestTextKeepsTheFirstError(t *testing.T) {
 	broken := errors.New("broken")
 	w := &failing{err: broken}

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// However a caller ends it, it returns at once, with a report.
+// However a caller ends it, Explain returns immediately, with a report.
 func TestExplainEndsWithItsContext(t *testing.T) {
 	for name, serve := range map[string]func(*visit){
 		"before the answer": func(v *visit) { io.Copy(io.Discard, v.in) },
@@ -42,7 +42,7 @@ func TestExplainEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A watch that its caller ends is closed in order, and went well.
+// A watch that its caller ends is closed normally, and is a success.
 func TestWatchIsClosedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -59,7 +59,7 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 	})
 }
 
-// When the server does not answer the close of a watch that its caller ends, that is waited for a moment only.
+// If the server does not answer the close frame of a watch that its caller ends, the answer is only awaited for a moment.
 func TestWatchLeavesSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -73,7 +73,7 @@ func TestWatchLeavesSoon(t *testing.T) {
 	})
 }
 
-// A 101 that does not answer the key of the probe opens nothing to other sites, whatever it says besides.
+// A 101 with a wrong answer to the key of the probe does not show that other sites are allowed, whatever else it contains.
 func TestForeignOriginNeedsTheKey(t *testing.T) {
 	for _, fits := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestForeignOriginNeedsTheKey(t *testing.T) {
 	}
 }
 
-// The time for all of it bounds all of it, whatever the steps could take; what has a time of its own does not count.
+// The overall time limit covers everything, whatever the limits of the steps are, except for steps with a limit of their own.
 func TestTimeoutBoundsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) { io.Copy(io.Discard, v.in) })
@@ -118,7 +118,7 @@ func TestTimeoutBoundsAll(t *testing.T) {
 	})
 }
 
-// A server that sends pings keeps the connection from being idle: that is said, and no timeout is made up.
+// A server that sends pings keeps the connection from being idle: the report says so, and suggests no timeout.
 func TestProbeIdleSeesPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {
@@ -155,7 +155,7 @@ func TestPingInterval(t *testing.T) {
 	}
 }
 
-// The request is the one that a browser sends, in its order, with what the caller adds.
+// The request is the one that a browser sends, in its order, with the caller's additions.
 func TestRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
@@ -183,7 +183,7 @@ func TestRequest(t *testing.T) {
 	})
 }
 
-// spy sees what is written.
+// spy records what is written.
 type spy struct {
 	net.Conn
 	wrote func([]byte)
@@ -226,7 +226,7 @@ func TestDurationJSON(t *testing.T) {
 
 var fieldName = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)*$`)
 
-// The guide names every field of the JSON form, and no name is other than it says.
+// The guide lists every field of the JSON form under its name.
 func TestJSONFieldsAreDocumented(t *testing.T) {
 	guide, err := os.ReadFile("../docs/explain.md")
 	if err != nil {
@@ -257,7 +257,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 	walk(reflect.TypeFor[Report](), "")
 }
 
-// Whatever a server sends, there is a report, in time, and it can be written down.
+// Whatever a server sends, there is a report, in time, and it can be formatted.
 func FuzzExplain(f *testing.F) {
 	for _, s := range []string{
 		"", "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",

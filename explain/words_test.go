@@ -26,7 +26,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Each usual way to compute another accept value is named, and no other value gets a name.
+// Each common mistake in computing the accept value is recognized, and no other value is.
 func TestRFC6455_4_2_2_AcceptMistakes(t *testing.T) {
 	tr := newTracer(t.Context(), nil)
 	key := base64.StdEncoding.EncodeToString([]byte("sixteen bytes of"))
@@ -56,7 +56,7 @@ func TestRFC6455_4_2_2_AcceptMistakes(t *testing.T) {
 	}
 }
 
-// A body that says what the status does not is believed.
+// A body that contradicts the status has priority.
 func TestStatusFault(t *testing.T) {
 	for _, tt := range []struct {
 		status int
@@ -86,7 +86,7 @@ func TestStatusFault(t *testing.T) {
 	}
 }
 
-// What ended a TLS handshake decides what it is called.
+// The error of a TLS handshake determines its fault.
 func TestJudgeTLS(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
@@ -120,7 +120,7 @@ func TestJudgeTLS(t *testing.T) {
 	}
 }
 
-// The secrets of a header are its values without what stands around them.
+// The secrets in a header are the parts of its values that are credentials.
 func TestLearnHeaders(t *testing.T) {
 	basic := base64.StdEncoding.EncodeToString([]byte("ann:a-long-password"))
 	for _, tt := range []struct{ name, value, hidden, shown string }{
@@ -151,7 +151,7 @@ func TestLearnHeaders(t *testing.T) {
 	}
 }
 
-// A duration has three digits for people, and milliseconds in JSON.
+// A duration has three digits in text, and milliseconds in JSON.
 func TestDurationText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", 1234 * time.Nanosecond: "0s", 123_456 * time.Nanosecond: "120µs", 9_994_999 * time.Nanosecond: "9.99ms", 9_996_000 * time.Nanosecond: "10ms",
@@ -171,7 +171,7 @@ func TestDurationText(t *testing.T) {
 	}
 }
 
-// Why a name has no address, and who was asked.
+// The reasons why a name has no address, and the server that was queried.
 func TestDNSReason(t *testing.T) {
 	for want, err := range map[string]error{
 		"no address of this kind": nil, "the name server did not answer in time": &net.DNSError{IsTimeout: true},
@@ -204,7 +204,7 @@ func TestDNSReason(t *testing.T) {
 	}
 }
 
-// What is most certain is said of an address that cannot be connected to.
+// The most certain reason is reported for addresses that cannot be connected to.
 func TestJudgeDial(t *testing.T) {
 	one, two := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	for _, tt := range []struct {
@@ -245,7 +245,7 @@ func TestJudgeDial(t *testing.T) {
 	}
 }
 
-// The port of a proxy is that of its scheme where it has none, and its TLS has its name and the caller's trust.
+// The default port of a proxy is that of its scheme, and its TLS uses its name and the caller's trust.
 func TestProxyParts(t *testing.T) {
 	for raw, want := range map[string]string{"http://p": "80", "https://p": "443", "http://p:3128": "3128"} {
 		u, err := url.Parse(raw)
@@ -268,7 +268,7 @@ func TestProxyParts(t *testing.T) {
 	}
 }
 
-// A header of the caller's counts as a secret if its name says so and no option is for it.
+// A header of the caller counts as a secret if its name indicates one and there is no option for it.
 func TestSecretHeader(t *testing.T) {
 	for _, tt := range []struct {
 		name, value string
@@ -287,11 +287,11 @@ func TestSecretHeader(t *testing.T) {
 	}
 }
 
-// What the options add has to fit into a request.
+// Everything that the options add must be allowed in a request.
 func TestCheckRequest(t *testing.T) {
 	for _, tt := range []struct {
 		o      Options
-		want   string // in the detail; "" means that it fits
+		want   string // part of the detail; "" means it is allowed
 		clause string
 	}{
 		{Options{}, "", ""},
@@ -317,7 +317,7 @@ func TestCheckRequest(t *testing.T) {
 	}
 }
 
-// Small words that depend on what was seen.
+// Short texts that depend on the observations.
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		originWords(""): "a handshake without an Origin", originWords("https://a"): "Origin: https://a",
@@ -363,7 +363,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// A frame of a compressed message shows both lengths where the message ends; no steps are nothing.
+// The last frame of a compressed message shows both lengths; without steps nothing is written.
 func TestTextOfFrames(t *testing.T) {
 	for want, f := range map[string]Frame{
 		"7z": {Opcode: "text", Length: 7, Compressed: true}, "7→90": {Opcode: "text", Fin: true, Length: 7, Compressed: true, Inflated: 90},

@@ -20,8 +20,8 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// A user asks one node for a ticket and shows it to all: one lets the user in. What Redis holds meanwhile does not help
-// any client who can read it.
+// A user gets a ticket from one node and presents it to all: only one admits the user. The data in Redis meanwhile does not help
+// anyone who can read it.
 func TestTicketsAcrossNodes(t *testing.T) {
 	redis := startRedis(t, false)
 	key, entry, err := auth.NewAPIKey("ann")
@@ -117,7 +117,7 @@ func dump(t testing.TB, redis *redistest.Server) map[string]string {
 	return all
 }
 
-// A logout at one node is heard at all.
+// A logout at one node reaches all nodes.
 func TestLogoutAcrossNodes(t *testing.T) {
 	redis := startRedis(t, false)
 	key, entry, err := auth.NewAPIKey("ann")
@@ -144,7 +144,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 	}
 }
 
-// How long until another node has heard of a revocation.
+// The time until another node has received a revocation.
 func BenchmarkRevokeToWatch(b *testing.B) {
 	redis := startRedis(b, false)
 	a, other := node(b, redis.URL(), Options{}), node(b, redis.URL(), Options{})
@@ -161,7 +161,7 @@ func BenchmarkRevokeToWatch(b *testing.B) {
 	}
 }
 
-// What one look at Redis costs a handshake.
+// The cost of one query to Redis for a handshake.
 func BenchmarkRevoked(b *testing.B) {
 	redis := startRedis(b, false)
 	s := node(b, redis.URL(), Options{})

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// node returns a store on a server, as one node of a service has it.
+// node returns a store on a server, like that of one node of a service.
 func node(t testing.TB, url string, o Options) *Store {
 	t.Helper()
 	o.URL = url
@@ -32,7 +32,7 @@ func node(t testing.TB, url string, o Options) *Store {
 	return s
 }
 
-// watch collects what a store tells. The goroutine ends with the test, before the store is closed.
+// watch collects the revocations that a store reports. The goroutine ends with the test, before the store is closed.
 func watch(t testing.TB, s auth.Store) <-chan auth.Revocation {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -43,7 +43,7 @@ func watch(t testing.TB, s auth.Store) <-chan auth.Revocation {
 	return seen
 }
 
-// wantRevocation waits until a subject is notified of.
+// wantRevocation waits for the revocation of a subject.
 func wantRevocation(t testing.TB, seen <-chan auth.Revocation, subject string) {
 	t.Helper()
 	ctx := bounded.Context(t)
@@ -59,7 +59,7 @@ func wantRevocation(t testing.TB, seen <-chan auth.Revocation, subject string) {
 	}
 }
 
-// Every store keeps the contract of auth.Store: two nodes that share one see the same.
+// Every store follows the contract of auth.Store: two nodes that share one see the same data.
 func TestStores(t *testing.T) {
 	redis := startRedis(t, false)
 	memory := auth.NewMemoryStore(auth.MemoryStoreOptions{})
@@ -117,7 +117,7 @@ func testRevoked(t *testing.T, a, b auth.Store) {
 		{Subject: "ann", At: at.Add(-time.Hour)}, // changes nothing
 		{ID: "token-7", At: at},
 		{Subject: "bob", ID: "9", At: at},
-		{Subject: "b", ID: "ob9", At: at.Add(-time.Hour)}, // must not meet bob's
+		{Subject: "b", ID: "ob9", At: at.Add(-time.Hour)}, // must not collide with bob's
 	} {
 		if err := a.Revoke(ctx, r); err != nil {
 			t.Fatalf("Revoke(%+v): %v", r, err)
@@ -171,8 +171,8 @@ func testTold(t *testing.T, a, b auth.Store) {
 	}
 }
 
-// A node that could not hear makes up for it when Redis is back, whether Redis has kept its data or not; and what this
-// node knows holds all the while.
+// A disconnected node catches up when Redis is back, whether Redis has kept its data or not; revocations that this node knows are
+// effective meanwhile.
 func TestRestart(t *testing.T) {
 	for _, keep := range []bool{true, false} {
 		t.Run(fmt.Sprintf("data kept %v", keep), func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestRestart(t *testing.T) {
 				t.Error("Redis away: Revoked of one that is not known: no error")
 			}
 			redis.Restart()
-			// A third node was not there before: it knows only what Redis knows, which a has told it.
+			// A third node was not connected before: it knows only what is in Redis, which a has written.
 			c := node(t, redis.URL(), Options{})
 			wantRevocation(t, watch(t, c), "before")
 			if revoked, err := c.Revoked(ctx, before); !revoked || err != nil {
@@ -216,7 +216,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// A service that starts without Redis rejects clients, and admits them when Redis is available.
+// A service that starts without Redis rejects clients, and admits them once Redis is reachable.
 func TestRedisComesLater(t *testing.T) {
 	redis := startRedis(t, false)
 	redis.Stop()
@@ -235,7 +235,7 @@ func TestRedisComesLater(t *testing.T) {
 	}
 }
 
-// A Redis that accepts and says nothing costs a caller its timeout and no more, and a Watch ends with its context.
+// A Redis that accepts connections without answering costs a caller only its timeout, and a Watch ends with its context.
 func TestRedisIsSilent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -251,7 +251,7 @@ func TestRedisIsSilent(t *testing.T) {
 	s.Watch(ctx, func(auth.Revocation) { t.Error("a revocation from nowhere") })
 }
 
-// All keys end by themselves, and none holds a secret of another kind than the caller put there.
+// All keys expire, and none contains secrets that the caller did not put there.
 func TestKeysExpire(t *testing.T) {
 	redis := startRedis(t, false)
 	s := node(t, redis.URL(), Options{TTL: time.Hour, Prefix: "svc"})

@@ -22,7 +22,7 @@ type issued struct {
 
 var now = time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// issue makes a certificate, signed by another or, where that is nil, by itself.
+// issue creates a certificate, signed by another or, if that is nil, self-signed.
 func issue(t *testing.T, by *issued, name string, change ...func(*x509.Certificate)) *issued {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -141,7 +141,7 @@ func TestJudge(t *testing.T) {
 	if _, err := Path(chain(good), chain(middle), Options{Roots: roots, Now: now}); err != nil {
 		t.Errorf("with what was not sent: %v", err)
 	}
-	for _, at := range []time.Time{good.NotBefore.Add(-time.Hour), good.NotAfter.Add(time.Hour)} { // which is for untimely to say
+	for _, at := range []time.Time{good.NotBefore.Add(-time.Hour), good.NotAfter.Add(time.Hour)} { // reported by untimely
 		if _, err := Path(chain(good, middle), nil, Options{Roots: roots, Now: at}); err != nil {
 			t.Errorf("at %v: %v", at, err)
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A preflight has a method of its own, an origin, and asks about a method.
+// A preflight has the method OPTIONS and an origin, and asks about a method.
 func TestIsPreflight(t *testing.T) {
 	for name, c := range map[string]struct {
 		method string
@@ -28,7 +28,7 @@ func TestIsPreflight(t *testing.T) {
 	}
 }
 
-// The answer names what may be sent, and has no body.
+// The answer lists what may be sent, and has no body.
 func TestPreflight(t *testing.T) {
 	w := httptest.NewRecorder()
 	Preflight(w, "GET, POST", "Authorization")

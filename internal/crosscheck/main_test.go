@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A mistake in a package is found, in the body of a function, too; one in the standard library is not ours to find.
+// An error in a package is found, even in the body of a function; one in the standard library is not reported.
 func TestCheckOne(t *testing.T) {
 	dir := t.TempDir()
 	const text = "package p\n\nfunc f() { var s string = 1; var n uintptr = 1 << 40; _, _ = s, n }\n"
@@ -28,7 +28,7 @@ func TestCheckOne(t *testing.T) {
 	}
 }
 
-// A function without a body is a mistake, unless a directive says where the body is, or the package has assembly.
+// A function without a body is an error, unless a directive says where the body is, or the package has assembly.
 func TestBodiless(t *testing.T) {
 	dir := t.TempDir()
 	const text = "package p\n\nimport _ \"unsafe\"\n\nfunc f()\n\n//go:linkname g runtime.g\nfunc g()\n"
@@ -47,7 +47,7 @@ func TestBodiless(t *testing.T) {
 	}
 }
 
-// A package is checked with all that it imports.
+// A package is checked with all its imports.
 func TestCheck(t *testing.T) {
 	t.Setenv("GOOS", "windows")
 	t.Setenv("GOARCH", "amd64")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A program may use the port on all addresses, for TCP and for UDP, as Caddy does for HTTP/3.
+// A program may use the port on all addresses, for TCP and UDP, like Caddy for HTTP/3.
 func TestGet(t *testing.T) {
 	port := Get(t)
 	l, err := net.Listen("tcp", ":"+port)

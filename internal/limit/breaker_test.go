@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// After a pause one call finds out how the service is, and what began before the pause says nothing.
+// After a pause a single call finds out the state of the service, and calls from before the pause do not count.
 func TestBreakerProbesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(1, time.Second)
@@ -21,7 +21,7 @@ func TestBreakerProbesOnce(t *testing.T) {
 		if _, wait := b.Begin(); wait == 0 {
 			t.Error("two probes at once")
 		}
-		late(false) // began before the pause: says nothing about now
+		late(false) // began before the pause: it does not show the present state
 		probe(true)
 		if _, wait := b.Begin(); wait != 0 {
 			t.Error("closed after a probe that went well")
@@ -29,7 +29,7 @@ func TestBreakerProbesOnce(t *testing.T) {
 	})
 }
 
-// It pauses after so many failures in a row, for its pause each time, and not before.
+// It pauses after that many consecutive failures, for the same pause each time, and not earlier.
 func TestBreakerPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(3, time.Minute)
@@ -43,7 +43,7 @@ func TestBreakerPauses(t *testing.T) {
 		}
 		call(false)
 		call(false)
-		call(true) // they are not in a row now
+		call(true) // then they are not consecutive
 		for range 3 {
 			call(false)
 		}
@@ -73,7 +73,7 @@ func TestBreakerPauses(t *testing.T) {
 	})
 }
 
-// What began before the pause neither prolongs nor ends it.
+// Calls from before the pause neither prolong nor end it.
 func TestBreakerLateCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(1, time.Minute)

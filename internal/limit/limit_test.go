@@ -91,7 +91,7 @@ func TestRateIsBounded(t *testing.T) {
 	if len(l.full) > maxKeys {
 		t.Errorf("%d keys", len(l.full))
 	}
-	// All of these have filled again by then: one that is short of a token is not forgotten to make room for others.
+	// By then all of these are full again: a bucket that is not full is not removed to make room for others.
 	hour := now.Add(time.Hour)
 	l.Allow(key(maxKeys*2), hour, 1, 1)
 	if len(l.full) != maxKeys-looks+1 {
@@ -160,7 +160,7 @@ func TestCalls(t *testing.T) {
 		if err := c.Begin(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("a client that went away: %v", err)
 		}
-		go func() { waiter <- c.Begin(t.Context()) }() // those that have gone give back their own place in the queue only
+		go func() { waiter <- c.Begin(t.Context()) }() // a call that gives up only releases its own place in the queue
 		synctest.Wait()
 		began = time.Now()
 		if err := c.Begin(t.Context()); !errors.Is(err, ErrBusy) || time.Since(began) != 0 {
@@ -172,7 +172,7 @@ func TestCalls(t *testing.T) {
 	})
 }
 
-// A queue of 0 lets no call wait, one below 0 any number.
+// With a queue of 0 no call may wait, with a negative one any number.
 func TestCallsQueue(t *testing.T) {
 	for _, tt := range []struct {
 		queue int

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// publications returns n of them.
+// publications returns n publications.
 func publications(n int) []*hub.Publication {
 	ps := make([]*hub.Publication, n)
 	for i := range ps {
@@ -17,7 +17,7 @@ func publications(n int) []*hub.Publication {
 	return ps
 }
 
-// encoder returns a function that encodes a publication to its offset, with so many bytes, and counts its calls.
+// encoder returns a function that encodes a publication to its offset, with a given size, and counts its calls.
 func encoder(bytes int, calls *int) func(*hub.Publication) (*uint64, int, error) {
 	return func(p *hub.Publication) (*uint64, int, error) {
 		*calls++
@@ -28,12 +28,13 @@ func encoder(bytes int, calls *int) func(*hub.Publication) (*uint64, int, error)
 	}
 }
 
-// A publication is encoded once, as long as it is among the recent ones, of which there are not too many.
+// A publication is encoded once while it is cached, and the size of the cache is limited.
 func TestBound(t *testing.T) {
 	var c Cache[uint64]
 	calls := 0
 	first := publications(1)
-	// The clients of 300 channels that come back in turn, each having missed ten publications, find all of them again.
+	// The clients of 300 channels that reconnect one after another, each having missed ten publications, find all of them in the
+	// cache.
 	for range 2 {
 		for _, ps := range [][]*hub.Publication{first, publications(3_000)} {
 			if _, err := c.Append(nil, ps, encoder(100, &calls)); err != nil {
@@ -60,7 +61,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// What a publication has beside its form counts, as it is kept as well.
+// The size of a publication counts in addition to its encoding, because it is kept as well.
 func TestBoundCountsPublications(t *testing.T) {
 	var c Cache[uint64]
 	calls := 0
@@ -73,7 +74,7 @@ func TestBoundCountsPublications(t *testing.T) {
 	}
 }
 
-// Those that are known and those that are not are in their order, behind what was there, without those that clients do not get.
+// Cached and uncached publications are appended in order, after the existing ones, without those that clients do not get.
 func TestAppend(t *testing.T) {
 	var c Cache[uint64]
 	ps, calls := publications(6), 0
@@ -82,7 +83,7 @@ func TestAppend(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := new(uint64)
-	for _, want := range []int{2 + 4, 2 + 4 + 1} { // what clients do not get is not remembered
+	for _, want := range []int{2 + 4, 2 + 4 + 1} { // a publication that clients do not get is not cached
 		all, err := c.Append([]*uint64{there}, ps, encoder(1, &calls))
 		if err != nil || calls != want || !slices.Equal(all, []*uint64{there, &ps[0].Offset, &ps[1].Offset, &ps[3].Offset, &ps[4].Offset, &ps[5].Offset}) {
 			t.Errorf("%v after %d calls, %v", all, calls, err)
@@ -94,7 +95,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-// Of two that encode the same publication, both get the form of the first.
+// If two callers encode the same publication, both get the first result.
 func TestAddTwice(t *testing.T) {
 	var c Cache[uint64]
 	p, a, b := new(hub.Publication), new(uint64), new(uint64)

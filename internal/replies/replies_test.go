@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// out is a connection whose queue has room for so many messages.
+// out is a connection whose queue has room for a given number of messages.
 type out struct {
 	websocket.Sender
 	room int
@@ -24,7 +24,7 @@ func (o *out) Send(m websocket.Message) error {
 	return nil
 }
 
-// Replies are sent in their order, whenever there is room.
+// Replies are sent in order, whenever there is room.
 func TestOrder(t *testing.T) {
 	o := &out{room: 1}
 	q := Queue{Out: o}
@@ -36,7 +36,7 @@ func TestOrder(t *testing.T) {
 	}
 	o.room = 2
 	q.Drained()
-	o.room = 1 // which is not for a later one
+	o.room = 1 // not used for a later reply
 	q.Send([]byte("4"))
 	if !q.Waiting() || len(o.sent) != 3 {
 		t.Errorf("%q", o.sent)
@@ -48,7 +48,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Of a client that does not read, no more than the bound waits.
+// For a client that does not read, no more than the limit is queued.
 func TestBound(t *testing.T) {
 	o := &out{}
 	q := Queue{Out: o}

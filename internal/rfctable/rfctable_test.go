@@ -11,8 +11,8 @@ import (
 
 const root = "../.."
 
-// count is how often the text of RFC 6455 says MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT, section by section: a search
-// over the whole text, its own definitions in section 2 and the comments in its grammars included.
+// count is the number of occurrences of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in the text of RFC 6455, by section, found by
+// a search over the whole text, including the definitions in section 2 and the comments in its grammars.
 var count = map[string]int{
 	"2": 6, "3": 2,
 	"4.1": 39, "4.2.1": 1, "4.2.2": 10, "4.3": 1, "4.4": 1,
@@ -24,7 +24,7 @@ var count = map[string]int{
 	"11.1.1": 2, "11.1.2": 2, "11.3.1": 1, "11.3.2": 1, "11.3.3": 1, "11.3.4": 1, "11.3.5": 1,
 }
 
-// total is the sum of count, from a search of its own.
+// total is the sum of count, from a separate search.
 const total = 143
 
 // rows reads docs/rfc6455.txt.
@@ -75,10 +75,10 @@ func TestEveryMustIsHeld(t *testing.T) {
 	}
 }
 
-// core are the packages that hold the rules of the opening handshake and of frames, without I/O.
+// core are the packages with the rules of the opening handshake and of frames, without I/O.
 var core = []string{"websocket/handshake", "websocket/protocol", "websocket/frame"}
 
-// needIO are the requirements of §4 and §5 that no function of bytes can keep, with the reason: package websocket keeps those.
+// needIO are the requirements of §4 and §5 that need I/O, with the reason: package websocket fulfills those.
 var needIO = map[string]string{
 	"4.1-1":   "a connection is opened",
 	"4.1-9":   "a connection that cannot be opened",
@@ -98,7 +98,7 @@ var needIO = map[string]string{
 	"5.5.1-6": "a socket is closed, without a wait",
 }
 
-// The rules of §4 and §5 are in the core, once: no other package has its own, except for what needs I/O or randomness.
+// The rules of §4 and §5 are only in the core: no other package has its own, except for those that need I/O or randomness.
 func TestHandshakeAndFramesAreTheCores(t *testing.T) {
 	used := map[string]bool{}
 	for _, r := range rows(t) {
@@ -175,7 +175,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// The check must find what is wrong, or it would hold nothing.
+// The check finds every kind of error.
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -207,7 +207,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		row  Row
-		want string // part of the one complaint; empty for none
+		want string // part of the only complaint; empty for none
 	}{
 		{"good", row("F", "TestF"), ""},
 		{"case", row("F", "TestF/one"), ""},

@@ -13,7 +13,7 @@ func TestDir(t *testing.T) {
 		name, goos string
 		env        map[string]string
 		home       func() (string, error)
-		want       string // empty: an error
+		want       string // "" means an error
 	}{
 		{"linux", "linux", nil, home, "/home/u/.local/state/handfast"},
 		{"freebsd", "freebsd", nil, home, "/home/u/.local/state/handfast"},

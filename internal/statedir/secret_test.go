@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// All who ask at the same time get one secret, which stays.
+// Concurrent callers get the same secret, which stays the same.
 func TestSecretIsMadeOnce(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", home)
@@ -47,7 +47,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 	}
 }
 
-// A file that others may read, that is broken, or that cannot be made is an error, which does not show what is in it.
+// A file that others can read, that is invalid, or that cannot be created is an error, which does not contain its content.
 func TestSecretThatIsNotOne(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	secret, err := Secret("app")

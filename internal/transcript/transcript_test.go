@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Empty lines and comments are left out.
+// Empty lines and comments are skipped.
 func TestPlay(t *testing.T) {
 	var lines []string
 	Each(t, func(t *testing.T, f File) {

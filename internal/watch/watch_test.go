@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// run runs a watch until the test is over, and returns what gets a value for every look.
+// run runs a watch until the test ends, and returns a channel that receives a value for every look.
 func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -89,7 +89,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// What matters on the way to a file: itself, its directory, and every link, however far up. Linux follows 40 links.
+// The relevant paths for a file: itself, its directory, and every link, at any level. Linux follows 40 links.
 func TestSteps(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must(t, err)
@@ -111,7 +111,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// A link to itself ends.
+// A link to itself does not cause an endless loop.
 func TestLinksInACircle(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Symlink("b", filepath.Join(dir, "a")), os.Symlink("a", filepath.Join(dir, "b")))
@@ -134,7 +134,7 @@ func TestPolls(t *testing.T) {
 	})
 }
 
-// After a change the files are left alone for a moment, but not for long when there are changes all the time.
+// The files are checked a moment after a change, but without a long delay if changes do not stop.
 func TestQuiet(t *testing.T) {
 	concerning, other := fsnotify.Event{Name: "/dir/file"}, fsnotify.Event{Name: "/dir/other"}
 	for _, tt := range []struct {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// seen is what clients of handfast see in each row.
+// seen are the observations of handfast's clients in each row.
 var seen = map[string]string{
 	"reload: another weight and header":                 `^all kept$`,
 	"the same reload, old connections may stay":         `^all kept`,
@@ -38,13 +38,13 @@ var seen = map[string]string{
 	"clients are silent behind a proxy that cuts such connections after 3 s": `^all kept for .*; [1-9][0-9]* pings$`,
 }
 
-// slow is what a row says in addition on a machine that is busy.
+// slow is what a row may contain in addition on a busy machine.
 var slow = regexp.MustCompile(`; the slowest handshake took [0-9.]+ s`)
 
 // The rows of handfast, each in a short form.
 func TestHandfast(t *testing.T) { observed(t, func(r row) bool { return !r.held }) }
 
-// observed checks the rows that are wanted. One that needs more time, on a machine that is busy, gets it.
+// observed checks the wanted rows. A row that needs more time, on a busy machine, gets it.
 func observed(t *testing.T, wanted func(row) bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -58,7 +58,7 @@ func observed(t *testing.T, wanted func(row) bool) {
 	handfast, upstream := build("cmd/handfast"), build("bench/cmd/upstream")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	var all sync.WaitGroup // not subtests, of which few run concurrently, and these wait most of the time
+	var all sync.WaitGroup // not subtests, of which few run concurrently, because these mostly wait
 	for _, r := range rows {
 		if !wanted(r) {
 			continue
@@ -86,7 +86,7 @@ func observed(t *testing.T, wanted func(row) bool) {
 	all.Wait()
 }
 
-// A table has a row for what happens, a column for each balancer, and what their clients have seen in between.
+// A table has one row per event, one column per balancer, and the clients' observations in the cells.
 func TestTable(t *testing.T) {
 	var out strings.Builder
 	o := &Options{Rows: regexp.MustCompile(`killed \(-9\)$`), Progress: io.Discard}
@@ -101,7 +101,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Events are counted, with their times from the beginning.
+// Events are counted, with their times since the start.
 func TestWords(t *testing.T) {
 	start := time.Now()
 	at := func(what string, times ...time.Duration) (all []event) {

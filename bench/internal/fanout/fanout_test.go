@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// What is stamped is found again, wherever it is in a message.
+// Stamps are found anywhere in a message.
 func TestStamps(t *testing.T) {
 	message := `{"data":` + stamped(17, 4, 128) + `}` + "\n" + `42["message",` + stamped(18, 5, 0) + `]`
 	if got := len(stamped(17, 4, 128)); got != 128 {
@@ -24,7 +24,7 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// A position moves on with what is received, in both protocols.
+// A position advances with received messages, in both protocols.
 func TestPosition(t *testing.T) {
 	for name, c := range map[string]struct {
 		p        Protocol
@@ -59,7 +59,7 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
-// The clients of a loop are all started, and the first error is the loop's.
+// All clients are started, and the first error is returned.
 func TestClients(t *testing.T) {
 	got := make(chan int, 100)
 	if err := clients(100, 7, func(i int) error { got <- i; return nil }); err != nil || len(got) != 100 {

@@ -9,7 +9,8 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// A client that comes back sends its position when it is greeted, and what it gets is counted once, and again when it comes twice.
+// A returning client sends its position after the greeting, and received messages are counted once, and separately if they arrive
+// twice.
 func TestStormReceived(t *testing.T) {
 	clients, err := load.NewClients(1, "127.0.0.1:1", "/", "")
 	if err != nil {
@@ -34,7 +35,7 @@ func TestStormReceived(t *testing.T) {
 	}
 }
 
-// Of several storms the least times count, and all that went wrong.
+// Of several storms the minimum times count, and the sums of the errors.
 func TestStormLeast(t *testing.T) {
 	a := Storm{Took: 3 * time.Second, CPU: 5, Clients: 1, Late: 1, Missed: 2, Twice: 3}
 	b := Storm{Took: 2 * time.Second, CPU: 6, Clients: 2, Late: 10, Missed: 20, Twice: 30}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// serveOne answers the handshake on the next connection, sends what is given piece by piece, and returns what the client has sent then.
+// serveOne answers the handshake on the next connection, sends the pieces one by one, and returns what the client has sent then.
 func serveOne(l net.Listener, pieces [][]byte, expect int) ([]byte, error) {
 	nc, err := l.Accept()
 	if err != nil {
@@ -44,7 +44,7 @@ func serveOne(l net.Listener, pieces [][]byte, expect int) ([]byte, error) {
 	return got, nil
 }
 
-// Clients get the messages of the server however they are cut, and what they send arrives, once more after they were cut.
+// Clients receive the server's messages however they are split, and their messages arrive, also after a reconnect.
 func TestClients(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +97,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// What a server may not send to these clients is an error.
+// A frame that a server must not send to these clients is an error.
 func TestClientsErrors(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"a close frame": frameOf(fin|opClose, nil), "a fragment": frameOf(opText, []byte("a")), "a binary message": frameOf(fin|opBinary, []byte("a")),

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// frameOf is what a server sends.
+// frameOf returns a frame of a server.
 func frameOf(first byte, payload []byte) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
@@ -38,7 +38,7 @@ func newConn(t *testing.T, c Config) *conn {
 	return &conn{c: &c, s: s}
 }
 
-// An answer is the same however the network cuts it.
+// An answer is the same however the network splits it.
 func TestAnswersInPieces(t *testing.T) {
 	for _, size := range []int{1, 125, 126, 1 << 10, 1<<16 - 1, 1 << 16} {
 		for _, piece := range []int{1, 3, 1000, 1 << 20} {
@@ -52,7 +52,7 @@ func TestAnswersInPieces(t *testing.T) {
 			all = append(all, frameOf(fin|opPing, []byte("there?"))...)
 			all = append(all, frameOf(fin|opContinuation, want[half:])...)
 			all = append(all, frameOf(fin|opBinary, want)...)
-			if half == 0 { // an empty first fragment cannot be told from none
+			if half == 0 { // an empty first fragment cannot be distinguished from a missing one
 				all = bytes.Repeat(frameOf(fin|opBinary, want), 3)
 			}
 			got := 0
@@ -70,7 +70,7 @@ func TestAnswersInPieces(t *testing.T) {
 	}
 }
 
-// What is not the answer is an error, or a server could be fast by being wrong.
+// A wrong answer is an error, otherwise a server could be fast by being wrong.
 func TestWrongAnswers(t *testing.T) {
 	right := newConn(t, Config{Mode: ModeEcho, Size: 300}).step().want[0]
 	other := bytes.Clone(right)
@@ -95,7 +95,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// A compressed script can be played forever: a client that has seen it so far can inflate the rest.
+// A compressed script can be repeated forever: a client that has received it so far can inflate the rest.
 func TestCompressedScript(t *testing.T) {
 	for _, mode := range []string{CompressEach, CompressTakeover} {
 		c := newConn(t, Config{Mode: ModeEcho, Size: 1 << 10, Compress: mode})
@@ -115,7 +115,7 @@ func TestCompressedScript(t *testing.T) {
 				history = append(history, got...)
 				history = history[max(0, len(history)-32<<10):]
 			}
-			c.total++ // as if its answer had come
+			c.total++ // as if its answer had arrived
 		}
 	}
 }

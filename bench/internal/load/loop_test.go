@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestSomeBusy: connections have their turn where only some are busy, where messages have a rate, and before nothing happens.
+// TestSomeBusy: all connections take turns if only some are busy and if messages have a rate, and ModeStill measures nothing
+// happening.
 func TestSomeBusy(t *testing.T) {
 	for name, c := range map[string]Config{
 		"busy":  {Mode: ModeEcho, Conns: 20, Size: 16, Busy: 2, For: 20 * time.Millisecond},
