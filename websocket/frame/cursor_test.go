@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// someFrames is a stream of whole frames of every length class, and the offsets behind each.
+// someFrames returns a stream of whole frames of every length class, the lengths of the headers, and the offsets of the ends.
 func someFrames() (stream []byte, headers []Header, ends []int) {
 	for _, h := range []Header{
 		{Opcode: Text, Length: 3},
@@ -24,7 +24,7 @@ func someFrames() (stream []byte, headers []Header, ends []int) {
 	return stream, headers, ends
 }
 
-// offsets returns every offset of the stream but those deep within a long payload, which are all alike.
+// offsets returns every offset of the stream except those deep within a long payload, which are all alike.
 func offsets(ends []int) (cuts []int) {
 	for cut := range ends[len(ends)-1] + 1 {
 		if slices.ContainsFunc(ends, func(end int) bool { return end-20 <= cut && cut <= end+200 }) || cut < 20 {
@@ -34,10 +34,11 @@ func offsets(ends []int) (cuts []int) {
 	return cuts
 }
 
-// Wherever the stream is cut, the Cursor is between frames at their ends and nowhere else, and tells where the next one is.
+// Wherever the stream is split, the Cursor is between frames at their ends and nowhere else, and reports where the next boundary
+// is.
 func TestCursor_CutAtEveryOffset(t *testing.T) {
 	stream, headers, ends := someFrames()
-	next := func(at int) int { // the first boundary at or behind at
+	next := func(at int) int { // the first boundary at or after at
 		if at == 0 {
 			return 0
 		}
@@ -89,7 +90,7 @@ func TestCursor_Next(t *testing.T) {
 	}
 }
 
-// A frame put in at a boundary leaves all others as they were.
+// A frame inserted at a boundary leaves all others unchanged.
 func TestCursor_Insert(t *testing.T) {
 	stream, headers, ends := someFrames()
 	goodbye := []byte{0x88, 0x02, 0x03, 0xe9}
@@ -150,7 +151,7 @@ func TestCursor_AllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzCursor: a Cursor that gets any bytes in any pieces finds the boundaries that Parse finds in one piece.
+// FuzzCursor: a Cursor that gets any bytes in any pieces finds the same boundaries as Parse on the whole input.
 func FuzzCursor(f *testing.F) {
 	stream, _, _ := someFrames()
 	f.Add(stream[:600], byte(3))

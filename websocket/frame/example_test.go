@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A tunnel copies bytes without looking at messages; between two frames it can put in a close frame of its own.
+// A tunnel copies bytes without parsing messages; between two frames it can insert a close frame.
 func ExampleCursor() {
 	var c frame.Cursor
 	passed := []byte("\x81\x05Hel") // the tunnel has copied these
@@ -18,7 +18,7 @@ func ExampleCursor() {
 	if err != nil {
 		fmt.Println(err)
 	}
-	out := append(next[:n:n], 0x88, 2, 0x03, 0xe9) // close 1001, and nothing behind it
+	out := append(next[:n:n], 0x88, 2, 0x03, 0xe9) // close 1001, and nothing after it
 	fmt.Printf("%q\n", out)
 	// Output: "lo\x88\x02\x03\xe9"
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// lengths are on both sides of every change in how a length is encoded.
+// lengths are the lengths around each change of the encoding.
 var lengths = []int64{0, 1, 2, 124, 125, 126, 127, 128, 255, 256, 65534, 65535, 65536, 65537, 1<<31 - 1, 1 << 31, 1 << 32,
 	1 << 60, math.MaxInt64 - 1, math.MaxInt64}
 
@@ -24,7 +24,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// The headers of the examples in RFC 6455 §5.7, and one for each thing a header can say.
+// The headers of the examples in RFC 6455 §5.7, and one for each field of a header.
 func TestRFC6455_5_2_Headers(t *testing.T) {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	for _, tt := range []struct {
@@ -58,7 +58,7 @@ func TestRFC6455_5_2_Headers(t *testing.T) {
 	}
 }
 
-// Every header comes back from its bytes, is not there before the last of them, and needs no byte behind them.
+// Every header is parsed from its bytes, not before the last of them, and without any bytes after them.
 func TestRoundTrip(t *testing.T) {
 	for _, length := range lengths {
 		for _, masked := range []bool{false, true} {
@@ -130,7 +130,7 @@ func TestRFC6455_5_2_LengthsThatAreRefused(t *testing.T) {
 			plain := unhex(t, tt.wire)
 			masked := bytes.Clone(plain)
 			masked[1] |= 0x80
-			// The length is judged when its bytes are there: a key behind it is not waited for.
+			// The length is checked when its bytes are there, without waiting for the key after it.
 			for _, b := range [][]byte{plain, masked, append(bytes.Clone(masked), 1, 2, 3, 4)} {
 				if _, n, err := Parse(b); !errors.Is(err, tt.want) || err != nil && n != 0 {
 					t.Errorf("Parse(%x) = %d, %v; want %v", b, n, err, tt.want)
@@ -154,7 +154,7 @@ func TestAppendPanicsOnANegativeLength(t *testing.T) {
 	Append(nil, Header{Length: -1})
 }
 
-// Append writes what a Header can hold: bits that are neither an opcode nor reserved bit do not leak into others.
+// Append writes only the opcode and the reserved bits of a Header: other bits do not change neighbouring fields.
 func TestAppendKeepsToItsBits(t *testing.T) {
 	if got := Append(nil, Header{RSV: 0xff, Opcode: 0xff, Key: [4]byte{1, 2, 3, 4}}); !bytes.Equal(got, []byte{0x7f, 0}) {
 		t.Errorf("got %x", got)
@@ -177,8 +177,8 @@ func TestRFC6455_5_2_Opcodes(t *testing.T) {
 	}
 }
 
-// FuzzFrameParse: what Parse takes, Append writes back; what it waits for, it takes once the rest is there; and it looks
-// at nothing behind the header.
+// FuzzFrameParse: Append reproduces what Parse accepts; what Parse waits for, it accepts with the rest of the bytes; and it reads
+// nothing after the header.
 func FuzzFrameParse(f *testing.F) {
 	f.Add([]byte("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -192,7 +192,7 @@ func FuzzFrameParse(f *testing.F) {
 			if len(b) >= MaxHeader || len(b) >= 2 && len(b) >= Size(b[1]) {
 				t.Fatalf("%x is a whole header, and is not taken", b)
 			}
-			// With zeros behind it, it is either taken or a length that may not be: nothing else is waited for.
+			// With zeros after it, it is either accepted or has an invalid length: Parse waits for nothing else.
 			if _, n, err := Parse(append(bytes.Clone(b), make([]byte, MaxHeader)...)); n == 0 && err == nil {
 				t.Fatalf("%x is waited for in vain", b)
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// naiveMask is RFC 6455 §5.3 word for word: j = i MOD 4, transformed-octet-i = original-octet-i XOR masking-key-octet-j.
+// naiveMask is RFC 6455 §5.3 implemented literally: j = i MOD 4, transformed-octet-i = original-octet-i XOR masking-key-octet-j.
 func naiveMask(b []byte, key [4]byte) []byte {
 	out := make([]byte, len(b))
 	for i := range b {
@@ -16,12 +16,12 @@ func naiveMask(b []byte, key [4]byte) []byte {
 	return out
 }
 
-// turned is the key as it applies n bytes further on.
+// turned returns the key as it applies n bytes later.
 func turned(key [4]byte, n int) [4]byte {
 	return [4]byte{key[n%4], key[(n+1)%4], key[(n+2)%4], key[(n+3)%4]}
 }
 
-// pattern is n bytes, no two of which are the same within any stretch a word or a block long.
+// pattern returns n bytes without repetition within a word or a block.
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -62,7 +62,7 @@ func TestRFC6455_5_3_Mask(t *testing.T) {
 	}
 }
 
-// A payload in several slices is masked as one, wherever it is cut.
+// A payload in several slices is masked like a single one, wherever it is split.
 func TestRFC6455_5_3_MaskGoesOn(t *testing.T) {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	for _, length := range []int{1, 4, 7, 8, 9, 63, 64, 65, 72, 150, 300} {
@@ -82,7 +82,7 @@ func TestRFC6455_5_3_MaskGoesOn(t *testing.T) {
 	}
 }
 
-// FuzzMask: Mask does what the RFC says, twice is nothing, and where the payload is cut does not matter.
+// FuzzMask: Mask does what the RFC says, applying it twice changes nothing, and the split of the payload does not matter.
 func FuzzMask(f *testing.F) {
 	f.Add([]byte("Hello"), []byte{0x37, 0xfa, 0x21, 0x3d}, uint16(2))
 	f.Add(pattern(600), []byte{0x37, 0xfa, 0x21, 0x3d}, uint16(301))

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each bound is held from both sides: the last value that passes, and the first that does not.
+// Each limit is tested from both sides: with the last valid value, and the first invalid one.
 
 func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	for bits, ok := range map[int]bool{0: true, 7: false, 8: false, 9: true, 15: true, 16: false} {
@@ -18,7 +18,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 			t.Errorf("a client's window of %d bits: %v", bits, err)
 		}
 	}
-	// A codec that says nothing of its windows keeps to 9 bits, and not to 8.
+	// A codec that does not specify its windows supports 9 bits, but not 8.
 	for offer, want := range map[string]string{
 		"permessage-deflate; server_max_window_bits=9": "permessage-deflate; server_max_window_bits=9",
 		"permessage-deflate; server_max_window_bits=8": "",
@@ -41,7 +41,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 			t.Errorf("a policy of %d bits offers %+v", max, d)
 		}
 	}
-	// A client that can keep to any window says so with the parameter alone.
+	// A client that supports every window sends the parameter without a value.
 	for d, want := range map[Deflate]string{
 		{ClientBits: AnyWindowBits}:                 "permessage-deflate; client_max_window_bits",
 		{ServerBits: 10, ClientBits: MaxWindowBits}: "permessage-deflate; server_max_window_bits=10; client_max_window_bits=15",
@@ -63,7 +63,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	}
 }
 
-// A byte beside the digits is not a digit, whatever the sum would be.
+// A byte next to the digits in ASCII is not a digit, whatever the sum would be.
 func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
 	for line, ok := range map[string]bool{
 		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,
@@ -121,7 +121,7 @@ func TestRFC9110_5_6_4_QuotedString(t *testing.T) {
 	}
 }
 
-// What is not there makes no line: an empty one would end the head.
+// A missing field makes no line: an empty one would end the header.
 func TestHeadsWithoutWhatIsOptional(t *testing.T) {
 	r := Request{Target: "/", Host: "h", Key: "k"}
 	const request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -147,7 +147,7 @@ func TestOpening_HostLinesAndReset(t *testing.T) {
 	if v := o.Check(); v != nil || len(o.Offers()) != 2 {
 		t.Fatal(v)
 	}
-	// The room is used from its beginning, also after a request that was refused for its list.
+	// The memory is used from its beginning, even after a request that was refused for its list.
 	for _, list := range []string{"a; b=c, d", "e; f, g, ;", "h; i"} {
 		o.Extensions = []string{list}
 		if v := o.Check(); (v == nil) != (list != "e; f, g, ;") {
@@ -221,7 +221,7 @@ func TestRFC6874_2_Zone(t *testing.T) {
 	}
 }
 
-// An Opening that is used again without a Reset does not offer what the request before it did.
+// An Opening that is reused without a Reset does not offer the extensions of the previous request.
 func TestOpening_CheckedAgain(t *testing.T) {
 	o := OpeningOf(parse(t, sample+"Sec-WebSocket-Extensions: a\r\n"))
 	if v := o.Check(); v != nil || len(o.Offers()) != 1 {
@@ -261,7 +261,7 @@ func TestOpening_IsUpgrade(t *testing.T) {
 	}
 }
 
-// A proxy that takes the Upgrade header away leaves the key: then the hint is about proxies.
+// A proxy that removes the Upgrade header keeps the key: then the hint is about proxies.
 func TestOpening_UpgradeHint(t *testing.T) {
 	taken := edited("Upgrade", "")
 	for head, want := range map[string]string{taken: proxyHint, strings.Replace(taken, "Sec-WebSocket-Key", "X", 1): notWebSocket} {

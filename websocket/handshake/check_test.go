@@ -12,7 +12,7 @@ import (
 const sample = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\nSec-WebSocket-Version: 13\r\n"
 
-// parse reads a request as a server gets it.
+// parse parses a request as a server receives it.
 func parse(t testing.TB, head string) *http.Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + "\r\n")))
@@ -22,7 +22,7 @@ func parse(t testing.TB, head string) *http.Request {
 	return r
 }
 
-// edited returns the sample with the field line that starts with name replaced by lines, none for "".
+// edited returns the sample with the field line that begins with name replaced by lines, or removed for "".
 func edited(name, lines string) string {
 	i := strings.Index(sample, name+":")
 	end := i + strings.Index(sample[i:], "\r\n") + 2
@@ -32,7 +32,7 @@ func edited(name, lines string) string {
 	return sample[:i] + lines + sample[end:]
 }
 
-// verdict is what a check is expected to say; the zero value means that all is in order.
+// verdict is the expected result of a check; the zero value means that the request is valid.
 type verdict struct {
 	stage   Stage
 	section string
@@ -100,7 +100,7 @@ func TestRFC6455_4_2_1_Request(t *testing.T) {
 		tt.want.compare(t, tt.name, Check(parse(t, tt.head)))
 	}
 	r := parse(t, sample)
-	r.Header["Host"] = []string{"a", "b"} // net/http refuses this itself
+	r.Header["Host"] = []string{"a", "b"} // net/http itself refuses this
 	verdict{StageRequest, clause, 400}.compare(t, "two Hosts", Check(r))
 }
 
@@ -121,13 +121,13 @@ func TestRFC9112_3_2_Target(t *testing.T) {
 		want.compare(t, target, Check(r))
 	}
 	r := parse(t, sample)
-	r.RequestURI = "" // some servers that are not net/http's leave it empty
+	r.RequestURI = "" // some servers other than net/http leave it empty
 	verdict{}.compare(t, "no RequestURI", Check(r))
 }
 
-// RFC 9112 §3.2.2: "an origin server MUST ignore the received Host header field (if any) and instead replace it with the
-// host information of the request-target"; §3.2: 400 "to any request message that contains [...] a Host header field with
-// an invalid field value", all the same.
+// RFC 9112 §3.2.2: "an origin server MUST ignore the received Host header field (if any) and instead replace it with the host
+// information of the request-target"; §3.2: 400 "to any request message that contains [...] a Host header field with an invalid
+// field value", nevertheless.
 func TestRFC9112_3_2_2_Authority(t *testing.T) {
 	for _, tt := range []struct {
 		target, host, want string // the authority; "" means a violation

@@ -11,7 +11,7 @@ import (
 func TestRFC6455_9_1_Extensions(t *testing.T) {
 	for _, tt := range []struct {
 		lines []string
-		want  string // formatted; "": an error
+		want  string // formatted; "" means an error
 	}{
 		{[]string{"foo"}, "foo"},
 		{[]string{"foo, bar; baz=2"}, "foo, bar; baz=2"},
@@ -74,7 +74,7 @@ func TestParseExtensions_Bounds(t *testing.T) {
 	}
 }
 
-// What is read, written and read again is the same.
+// Parsing, formatting and parsing again gives the same result.
 func FuzzParseExtensions(f *testing.F) {
 	for _, s := range []string{
 		"permessage-deflate; client_max_window_bits", `a; b="1\0", c`, "a;b=c ; d = e\t,f", "a; b=", ",", `a; b="`, "foo\nbar; baz=2",
@@ -107,7 +107,7 @@ func FuzzParseExtensions(f *testing.F) {
 	})
 }
 
-// The bound on parameters is each extension's own, and one without any has none.
+// The limit on parameters applies to each extension separately, and one without any has none.
 func TestParseExtensions_Parameters(t *testing.T) {
 	for n, ok := range map[int]bool{0: true, 1: true, maxParams: true, maxParams + 1: false} {
 		list, err := ParseExtensions([]string{"a; x=1; y=2, b" + strings.Repeat("; p", n)})

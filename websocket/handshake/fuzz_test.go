@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The oracle reads a request with regular expressions, where the code under test walks through bytes.
+// The oracle parses a request with regular expressions, while the code under test scans bytes.
 const (
 	tok = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 	ows = `[ \t]*`
@@ -25,7 +25,7 @@ var (
 	hostRE    = regexp.MustCompile(`^[A-Za-z0-9._~%-]+(?::(\d*))?$`)
 )
 
-// elements splits a list and drops what is empty.
+// elements splits a list and drops empty elements.
 func elements(lines []string) []string {
 	list := strings.Split(strings.Join(lines, ","), ",")
 	for i := range list {
@@ -34,19 +34,19 @@ func elements(lines []string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// holds reports whether all of the list has the form of re, and one of it is want in whatever case.
+// holds reports whether the whole list matches re, and one element is want, ignoring case.
 func holds(lines []string, re *regexp.Regexp, want string) bool {
 	some := false
 	for _, e := range elements(lines) {
 		if !re.MatchString(e) {
 			return false
 		}
-		some = some || strings.ToLower(e) == want // re has let through ASCII only
+		some = some || strings.ToLower(e) == want // re only matches ASCII
 	}
 	return some
 }
 
-// oracle says whether a request is in order, as RFC 6455 §4.2.1 tells it.
+// oracle reports whether a request is valid according to RFC 6455 §4.2.1.
 func oracle(r *http.Request) bool {
 	one := func(name string) (string, bool) {
 		lines := r.Header[name]
@@ -75,7 +75,7 @@ func oracle(r *http.Request) bool {
 	return true
 }
 
-// Check agrees with the oracle on every request; and what it finds in order, answered, is what our client accepts.
+// Check agrees with the oracle on every request; and if a request is valid, the client accepts the answer to it.
 func FuzzCheck(f *testing.F) {
 	const key = "dGhlIHNhbXBsZSBub25jZQ=="
 	add := func(upgrade, connection, key, version, protocol, extensions string, missing byte) {
@@ -98,10 +98,10 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 		if strings.Count(extensions, ",")+strings.Count(extensions, "\n") >= 32 || strings.Count(extensions, ";") > 16 {
-			return // past the bounds, which the oracle does not know
+			return // beyond the limits, which the oracle does not know
 		}
 		if host != "" && (strings.HasPrefix(host, "[") || len(host[strings.LastIndex(host, ":")+1:]) > 4) {
-			return // nor does it know IPv6 and the greatest port
+			return // it does not know IPv6 or the maximum port either
 		}
 		v := Check(r)
 		if (v == nil) != oracle(r) {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// A next step that names an option is a constant of next_step.go: in another place nothing would see that programs with
-// other names for the options do not translate it.
+// A next step that names an option must be a constant in next_step.go: otherwise no test would notice that programs with other
+// names for the options do not translate it.
 func TestHintsThatNameOptions(t *testing.T) {
 	names := regexp.MustCompile(`(Accept|Dial)Options\b|TLS\.[A-Z]|\(MaxRedirects\)|\(Subprotocols\)|Endpoint\.[A-Z]|allowed origins|trusted proxies`)
 	found := 0

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// feed reads s in pieces of n bytes.
+// feed parses s in pieces of n bytes.
 func feed(s string, n int) (r *Response, rest string, v *Violation) {
 	var h Head
 	for i := 0; i < len(s); i += n {
@@ -180,7 +180,7 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 	verdict{StageSubprotocol, clause, 101}.compare(t, "a subprotocol although none was offered", v)
 }
 
-// VerifyAll goes on behind a broken rule: each is judged by itself.
+// VerifyAll continues after a violated rule: each rule is checked independently.
 func TestVerifyAll(t *testing.T) {
 	a, _, _ := feed("HTTP/1.0 200 OK\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: x\r\n\r\n", 1000)
 	broken := map[Rule]string{
@@ -216,8 +216,8 @@ func TestStatusHint(t *testing.T) {
 	}
 }
 
-// How the network cuts an answer must not change what it means; and an answer that opens a connection has in it all that
-// RFC 6455 §4.1 asks for, told by a second, simpler reader.
+// The meaning of an answer must not depend on how the network splits it; and an answer that opens a connection contains everything
+// that RFC 6455 §4.1 requires, according to a second, simpler parser.
 func FuzzAnswer(f *testing.F) {
 	f.Add(good, byte(3))
 	f.Add("HTTP/1.1 100 x\r\n\r\n"+good+"\x81\x05Hello", byte(1))
@@ -228,7 +228,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("\x15\x03\x01\x00\x02\x02\x28", byte(1))
 	f.Fuzz(func(t *testing.T, s string, n byte) {
 		if len(s) > 2048 {
-			return // no rule is about more, except for the bounds, and those have a test
+			return // no rule is about more, except for the limits, which have their own test
 		}
 		type outcome struct {
 			r           *Response

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What a violation says tells its cases apart, and names the next step.
+// The text of a violation distinguishes its cases, and includes the next step.
 func TestWhatAViolationSays(t *testing.T) {
 	request := func(head string) *Violation { return Check(parse(t, head)) }
 	answer := func(text string, r *Request) *Violation {
@@ -46,7 +46,7 @@ func TestWhatAViolationSays(t *testing.T) {
 	}
 }
 
-// A target that names no host has none: what is behind it is not one.
+// A target without a host has no authority: what follows is not one.
 func TestRFC9112_3_2_2_NoAuthority(t *testing.T) {
 	for target, want := range map[string]string{"http:///x": "", "http://?x": "", "http://h/x": "h", "http://h?x": "h", "http://h": "h", "/x": "own", "*": "own"} {
 		if got := (&Opening{Target: target, Host: "own"}).Authority(); got != want {

@@ -10,9 +10,9 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// A protocol of lines through a WebSocket.
+// A line-based protocol through a WebSocket.
 func ExampleNew() {
-	client, server := wstest.Pipe(nil, nil) // as Dial and Accept return them
+	client, server := wstest.Pipe(nil, nil) // like those of Dial and Accept
 	go func() {
 		nc := netconn.New(server, websocket.Binary)
 		defer nc.Close()

@@ -20,13 +20,13 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// A stream goes through in both directions, whatever the sizes of writes and reads, and ends with io.EOF.
+// A stream passes in both directions, whatever the sizes of writes and reads, and ends with io.EOF.
 func TestStream(t *testing.T) {
 	for name, typ := range map[string]websocket.Type{"text": websocket.Text, "binary": websocket.Binary} {
 		t.Run(name, func(t *testing.T) {
 			client, server := wstest.Pipe(t, nil)
 			a, b := netconn.New(client, typ), netconn.New(server, typ)
-			text := strings.Repeat("é€𝄞x", 20_000) // cut within characters at any fixed length
+			text := strings.Repeat("é€𝄞x", 20_000) // any fixed length splits within a character
 			sent := make(chan error, 1)
 			go func() {
 				n, err := io.WriteString(a, text)
@@ -71,7 +71,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// What is read in small pieces loses nothing, an empty message carries nothing, and one of the other type ends the connection.
+// Reading in small pieces loses nothing, empty messages are skipped, and a message of the other type ends the connection.
 func TestReads(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	a := netconn.New(client, websocket.Binary)
@@ -102,7 +102,7 @@ func TestReads(t *testing.T) {
 	}
 }
 
-// A stream that breaks off is not an io.EOF.
+// A stream that is cut off does not end with io.EOF.
 func TestBrokenOff(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	a := netconn.New(client, websocket.Binary)
@@ -116,7 +116,7 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
-// Deadlines interrupt calls, each direction for itself, and the connection lives: nothing is lost and nothing is sent twice.
+// Deadlines interrupt calls in each direction separately, and the connection continues: nothing is lost or sent twice.
 func TestDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(nil, &wstest.Options{Buffer: 1 << 10})
@@ -139,7 +139,7 @@ func TestDeadlines(t *testing.T) {
 		if sent != 32<<10 {
 			t.Errorf("%d bytes were sent: the message that had begun is one", sent)
 		}
-		timesOut(t, "write", func() error { _, err := a.Write([]byte("x")); return err }) // it has passed
+		timesOut(t, "write", func() error { _, err := a.Write([]byte("x")); return err }) // the deadline has passed
 		a.SetWriteDeadline(time.Now().Add(time.Second))
 		if n, err := a.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%d bytes were sent behind a message that is on its way: %v", n, err)
@@ -157,7 +157,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-// A deadline that is moved while a call waits holds for that call, and so does Close.
+// Changing a deadline affects a waiting call, and so does Close.
 func TestPendingCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(nil, &wstest.Options{Client: websocket.ConnOptions{CloseTimeout: time.Second, PingInterval: -1}})
@@ -200,7 +200,7 @@ func TestPendingCalls(t *testing.T) {
 	})
 }
 
-// Close does not cut what a Write has left behind at its deadline.
+// Close does not cut off what a Write has left behind at its deadline.
 func TestCloseAfterDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(nil, &wstest.Options{Buffer: 1 << 10})
@@ -240,13 +240,13 @@ func timesOut(t *testing.T, op string, f func() error) {
 	}
 }
 
-// A stream is complete when the peer has closed it, although the peer has gone before the answer to its close frame; when this end was closed,
-// such as by a server that shuts down, it is not.
+// A stream is complete if the peer has closed it, even if the peer disconnected before the answer to its close frame; it is not if
+// this end was closed, such as by a server that shuts down.
 func TestEndsOfStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
 		a, b := netconn.New(client, websocket.Binary), netconn.New(server, websocket.Binary)
-		n, err := a.Write(make([]byte, 100<<10)) // more than is read ahead, so that b does not hear of the end before it reads
+		n, err := a.Write(make([]byte, 100<<10)) // more than is read ahead, so that b does not notice the end before it reads
 		if err != nil {
 			t.Fatal(err)
 		}

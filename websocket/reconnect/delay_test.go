@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Run ends behind its bounds, and not at them except for the number of attempts.
+// Run ends beyond its limits, and not when it reaches them, except for the number of attempts.
 func TestExceededBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, good: time.Now()}
@@ -77,7 +77,7 @@ func TestExceededBounds(t *testing.T) {
 	})
 }
 
-// The delays fill their window: that is what keeps clients apart.
+// The delays cover their whole range: that keeps clients apart.
 func TestDelayIsSpread(t *testing.T) {
 	o := (*Options)(nil).withDefaults()
 	for _, verdict := range []Verdict{Soon, Later} {

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// news is a server that numbers what it sends, begins where it is asked to, and goes away after two items.
+// news is a server that numbers its items, starts at the requested one, and disconnects after two items.
 func news(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -39,7 +39,7 @@ func number(n int) websocket.Message {
 	return websocket.Message{Type: websocket.Text, Data: strconv.AppendInt(nil, int64(n), 10)}
 }
 
-// A client that has a position asks for what comes behind it, each time it has come back: nothing is lost or read twice.
+// A client with a position requests what follows it, each time it reconnects: nothing is lost or read twice.
 func ExampleRun() {
 	s := httptest.NewServer(http.HandlerFunc(news))
 	defer s.Close()
@@ -59,7 +59,7 @@ func ExampleRun() {
 		return nil
 	}
 	err := reconnect.Run(context.Background(), dial, handle, &reconnect.Options{
-		MinDelay: time.Millisecond, // an example has no time
+		MinDelay: time.Millisecond, // so that the example is fast
 		OnConnect: func(ctx context.Context, c *websocket.Conn, s reconnect.Session) error {
 			fmt.Printf("connection %d, after %d\n", s.Number, position)
 			return c.Write(ctx, number(position))
@@ -83,8 +83,8 @@ func ExampleRun() {
 	// end: <nil>
 }
 
-// A verdict of one's own: dial takes a new token each time, so a refused one is worth another try; and this server's code
-// 4001 means that it does not want this client any more.
+// A custom verdict: dial gets a new token each time, so a refused one is worth another attempt; and this server's code 4001 means
+// that it permanently rejects this client.
 func ExampleOptions_verdict() {
 	opts := &reconnect.Options{
 		Verdict: func(f reconnect.Failure) reconnect.Verdict {

@@ -26,8 +26,8 @@ var (
 	errOwn     = errors.New("an error of the application")
 )
 
-// server is what a client meets, dial by dial: an error, or a peer that does something. After the last one it begins at
-// the last again. It notes when it was dialed.
+// server determines the result of each dial: an error, or a peer that does something. The last one is repeated. It records when it
+// was dialed.
 type server struct {
 	t     *testing.T
 	plays []any // error, or func(*wstest.Peer)
@@ -49,7 +49,7 @@ func (s *server) dial(context.Context) (*websocket.Conn, error) {
 	return c, nil
 }
 
-// closes is a peer that sends frames, a close frame with code, and goes.
+// closes returns a peer that sends frames and a close frame with code, and disconnects.
 func closes(code websocket.Code, frames ...wstest.Frame) func(*wstest.Peer) {
 	return func(p *wstest.Peer) {
 		if err := errors.Join(p.Send(append(frames, wstest.CloseFrame(code, ""))...), p.CloseWrite()); err != nil {
@@ -61,7 +61,7 @@ func closes(code websocket.Code, frames ...wstest.Frame) func(*wstest.Peer) {
 // stays is a peer that does nothing.
 func stays(*wstest.Peer) {}
 
-// breaksOff is a peer that is gone at once.
+// breaksOff is a peer that disconnects immediately.
 func breaksOff(p *wstest.Peer) { p.Close() }
 
 // read is a handle that reads until the connection ends.
@@ -73,7 +73,7 @@ func read(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// messages is a handle that ends without an error when the connection does in good order.
+// messages is a handler that returns no error if the connection ends normally.
 func messages(ctx context.Context, c *websocket.Conn) error {
 	for _, err := range c.Messages(ctx) {
 		if err != nil {
@@ -152,7 +152,7 @@ func TestRunEnds(t *testing.T) {
 
 type handler = func(context.Context, *websocket.Conn) error
 
-// first is a handle that returns err for the first connection, and does as then does with the others.
+// first returns a handler that returns err for the first connection, and uses then for the others.
 func first(err error, then handler) handler {
 	return func(ctx context.Context, c *websocket.Conn) error {
 		if err == nil {
@@ -181,7 +181,7 @@ func onConnect(err error) func(context.Context, *websocket.Conn, reconnect.Sessi
 	return func(context.Context, *websocket.Conn, reconnect.Session) error { return err }
 }
 
-// The waits are those reported to OnRetry, each within the bound of its attempt.
+// The waits are those reported to OnRetry, each within the limits of its attempt.
 func TestRunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plays := slices.Repeat([]any{errRefused}, 8)
@@ -239,7 +239,7 @@ func TestRunGivesTheServerTime(t *testing.T) {
 	}
 }
 
-// A connection that lived for MaxDelay was good: the count begins anew. One that did not counts as a failure.
+// A connection that lasted for MaxDelay was good: the count starts over. A shorter one counts as a failure.
 func TestRunCountsAnewAfterAGoodConnection(t *testing.T) {
 	lives := func(d time.Duration) func(*wstest.Peer) {
 		return func(p *wstest.Peer) { time.AfterFunc(d, p.Close) }
@@ -263,7 +263,7 @@ func TestRunCountsAnewAfterAGoodConnection(t *testing.T) {
 	})
 }
 
-// MaxElapsed counts from the last good connection, and no wait begins that would end behind it.
+// MaxElapsed counts from the last good connection, and no wait begins that would end after it.
 func TestRunMaxElapsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{t: t, plays: []any{func(p *wstest.Peer) { time.AfterFunc(time.Hour, p.Close) }, errRefused}}
@@ -315,7 +315,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 	errQuit := errors.New("the user has quit")
 	tests := []struct {
 		name string
-		play any // before ctx ends, a minute after the beginning
+		play any // before ctx ends, a minute after the start
 		last error
 	}{
 		{"while dialing", "dial", nil},
@@ -365,7 +365,7 @@ func TestRunWithAContextThatHasEnded(t *testing.T) {
 	}
 }
 
-// How Run ends a connection that handle has left open, as the peer sees it; 0 if it is broken off.
+// The close code that the peer receives from Run after handle has left the connection open; 0 if it is cut off.
 func TestRunSaysGoodbye(t *testing.T) {
 	tests := []struct {
 		name   string

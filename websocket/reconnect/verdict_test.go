@@ -38,7 +38,7 @@ func TestJudgeCloseCodes(t *testing.T) {
 		for want, codes := range table {
 			for _, code := range codes {
 				err := fmt.Errorf("reading the news: %w", &websocket.CloseError{Code: code, ByPeer: by})
-				for _, dialing := range []bool{false, true} { // a dial that logs in may end so, too
+				for _, dialing := range []bool{false, true} { // a dial that logs in may fail in the same way
 					if got := reconnect.Judge(reconnect.Failure{Err: err, Dialing: dialing}); got != want {
 						t.Errorf("%v, %v: %v, want %v", by, code, got, want)
 					}
@@ -94,7 +94,7 @@ func TestJudgeErrors(t *testing.T) {
 	}
 }
 
-// What Dial returns for real servers, status by status.
+// The verdict on Dial's errors for real servers, by status.
 func TestJudgeStatus(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
@@ -116,7 +116,7 @@ func TestJudgeStatus(t *testing.T) {
 	}
 }
 
-// What Dial returns when there is no status to go by.
+// The verdict on Dial's errors without a status.
 func TestJudgeRealFailures(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	overTLS := httptest.NewUnstartedServer(http.NotFoundHandler())

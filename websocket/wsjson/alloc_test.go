@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// A call allocates nothing but what encoding/json does for the same value. (The race detector makes pools forget.)
+// A call allocates nothing beyond encoding/json for the same value. (The race detector makes pools drop content.)
 func TestAllocations(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	ctx := t.Context()

@@ -23,7 +23,7 @@ type event struct {
 	Raw  json.RawMessage `json:"raw,omitempty"`
 }
 
-// connected returns a Conn to test and a Peer at its other end.
+// connected returns a Conn to test and a Peer on its other end.
 func connected(t *testing.T) (*wstest.Peer, *websocket.Conn) {
 	t.Helper()
 	return wstest.PipePeer(t, protocol.RoleServer, nil)
@@ -77,7 +77,7 @@ func TestRead(t *testing.T) {
 					t.Errorf("got %v, want a %T", err, want)
 				}
 			}
-			// Whatever the message was, the connection lives.
+			// Whatever the message was, the connection is still open.
 			if err := wsjson.Read(bounded.Context(t), c, &got); err != nil || got.Name != "next" {
 				t.Errorf("then got %+v, %v", got, err)
 			}
@@ -93,7 +93,7 @@ func TestReadIntoAnInterface(t *testing.T) {
 		t.Errorf("got %v, %v", v, err)
 	}
 	var e event
-	v = &e // what a pointer in an interface points to is decoded into, as json.Unmarshal does
+	v = &e // a pointer in an interface is decoded into its target, as in json.Unmarshal
 	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil || e.Name != "a" {
 		t.Errorf("got %+v, %v", e, err)
 	}
@@ -124,7 +124,7 @@ func TestReadIsBoundedByMaxMessage(t *testing.T) {
 	}
 }
 
-// The context interrupts the call, and the message that was half there is read whole by the next one.
+// The context interrupts the call, and the next call reads the incomplete message completely.
 func TestReadInterrupted(t *testing.T) {
 	p, c := connected(t)
 	message := p.Append(nil, wstest.TextFrame(`{"name":"whole"}`))
@@ -145,7 +145,7 @@ func TestReadInterrupted(t *testing.T) {
 	}
 }
 
-// What was decoded stays as it is while the next messages go through the same buffer.
+// Decoded values are not changed by later messages in the same buffer.
 func TestReadKeepsNothingOfTheBuffer(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`{"name":"first","raw":[1]}`), wstest.TextFrame(`{"name":"XXXXX","raw":[9]}`))
@@ -185,7 +185,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// What cannot be encoded is not sent, and hinders nothing that comes after.
+// A value that cannot be encoded is not sent, and does not affect later ones.
 func TestWriteFails(t *testing.T) {
 	p, c := connected(t)
 	var typ *json.UnsupportedTypeError
@@ -214,7 +214,7 @@ func TestMessages(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`{"name":"a","n":1}`), wstest.TextFrame(`{"name":"b"}`), wstest.TextFrame(`{`), wstest.BinaryFrame(nil),
 		wstest.TextFrame(`{"name":"c"}`), wstest.CloseFrame(websocket.CodeGoingAway, "noon"))
-	if err := p.CloseWrite(); err != nil { // the answer can still be sent: the closing handshake is complete
+	if err := p.CloseWrite(); err != nil { // the answer can still be sent, so that the closing handshake is complete
 		t.Fatal(err)
 	}
 	var got []event
@@ -277,7 +277,7 @@ func messagesEnd(t *testing.T) {
 func TestMessagesBreak(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`1`), wstest.TextFrame(`2`), wstest.TextFrame(`{`), wstest.TextFrame(`4`))
-	for range 3 { // breaking off on a value and on an error leaves the rest for later
+	for range 3 { // stopping at a value or at an error leaves the rest for later
 		for range wsjson.Messages[int](bounded.Context(t), c) {
 			break
 		}
@@ -288,7 +288,7 @@ func TestMessagesBreak(t *testing.T) {
 	}
 }
 
-// Writers from everywhere, one reader: run with -race.
+// Concurrent writers, one reader: for the race detector.
 func TestConcurrently(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	const writers, each = 4, 50
@@ -316,7 +316,7 @@ func TestConcurrently(t *testing.T) {
 	}
 }
 
-// A loop that its context ends closes the connection with 1001.
+// If its context ends, a loop closes the connection with 1001.
 func TestMessagesGoesAway(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -344,7 +344,7 @@ type breaker struct{}
 
 func (*breaker) UnmarshalJSON([]byte) error { interrupt(); return errors.New("broken") }
 
-// The error of a message is not the context's: the connection is closed for the context alone, by the next Read.
+// The error of a message is not that of the context: only the context closes the connection, in the next Read.
 func TestMessagesEndAfterTheMessage(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`1`))

@@ -26,7 +26,7 @@ func greet(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// A test hands one end to the code under test and plays the other one itself.
+// A test passes one end to the code under test and uses the other one itself.
 func ExamplePipe() {
 	ctx := context.Background()
 	client, server := wstest.Pipe(nil, nil) // in a test: wstest.Pipe(t, nil), which also ends them
@@ -69,7 +69,7 @@ func ExamplePeer() {
 	// 1002 protocol error
 }
 
-// A server that sends half a message and goes: what does a client of ours tell its user?
+// A server that sends half a message and disconnects: what does our client report?
 func ExampleAcceptPeer() {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := wstest.AcceptPeer(w, r, nil)

@@ -19,12 +19,12 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// misbehaviours are what a Peer can do wrong, and the close code with which a Conn must end; 0 if it is not a violation.
+// misbehaviours are violations by a Peer, with the close code of the Conn; 0 if it is not a violation.
 var misbehaviours = []struct {
 	clause string
 	do     func(*wstest.Peer) error
 	want   websocket.Code
-	tells  string // what must be in the error
+	tells  string // part of the error
 }{
 	{"5.1 masked as the role must not", sends(wstest.Frame{Opcode: frame.Text, WrongMask: true}), 1002, "§5.1"},
 	{"5.2 RSV1 without an extension", sends(wstest.Frame{Opcode: frame.Text, RSV: frame.RSV1}), 1002, "§5.2"},
@@ -119,7 +119,7 @@ func wantCloseFrame(p *wstest.Peer, code websocket.Code) error {
 	}
 }
 
-// Every frame that a Peer sends, another one reads as it was sent.
+// Every frame that a Peer sends is read unchanged by another.
 func TestPeerSendsWhatAPeerReads(t *testing.T) {
 	frames := []wstest.Frame{
 		wstest.TextFrame("hello"), wstest.TextFrame(""), wstest.BinaryFrame(make([]byte, 125)), wstest.BinaryFrame(make([]byte, 126)),
@@ -197,7 +197,7 @@ func TestPeerReportsMalformedLengths(t *testing.T) {
 	}
 }
 
-// A Peer without instructions stalls: it answers no ping, and keepalive finds that out.
+// A Peer without instructions stalls: it answers no ping, and keepalive detects that.
 func TestPeerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := &wstest.Options{}
@@ -236,7 +236,7 @@ func TestPeerDripsInTime(t *testing.T) {
 	}
 }
 
-// A drip ends when no one takes it.
+// A drip ends if the other end does not read.
 func TestPeerDripIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)
@@ -253,7 +253,7 @@ func TestPeerDripIsBounded(t *testing.T) {
 	})
 }
 
-// A byte is sent when the one before has been read. One that was not read when the other end closes is lost, as on a network.
+// A byte is sent when the previous one has been read. A byte that was not read when the other end closes is lost, as on a network.
 func TestPeerDripsByteByByte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)

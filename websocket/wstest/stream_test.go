@@ -38,7 +38,7 @@ func write(t *testing.T, to io.Writer, s string) {
 	}
 }
 
-// wantRead reads n bytes at once, and wants them to be s.
+// wantRead reads n bytes in one read, which must be s.
 func wantRead(t *testing.T, from io.Reader, n int, s string) {
 	t.Helper()
 	b := make([]byte, n)
@@ -62,13 +62,13 @@ func wantWriteError(t *testing.T, to io.Writer, want error) {
 	}
 }
 
-// How an end goes, and what the two see of it afterwards: first what was written before, then an error.
+// How an end is closed, and the results for the two ends: first what was written before, then an error.
 func TestNetPipeEnds(t *testing.T) {
 	tests := []struct {
 		name                string
 		end                 func(net.Conn) error
 		farRead, farWrite   error
-		nearRead, nearWrite error // nil if it goes on
+		nearRead, nearWrite error // nil if it continues
 	}{
 		{"close", net.Conn.Close, io.EOF, syscall.EPIPE, net.ErrClosed, net.ErrClosed},
 		{"close one direction", func(c net.Conn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
@@ -107,7 +107,7 @@ func TestNetPipeEnds(t *testing.T) {
 	}
 }
 
-// A call that waits returns when an end goes, whichever it is.
+// A waiting call returns when either end is closed.
 func TestNetPipeEndWakesWhoWaits(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -128,7 +128,7 @@ func TestNetPipeEndWakesWhoWaits(t *testing.T) {
 				near, far := ends(t, 3)
 				got := make(chan error, 1)
 				go func() { got <- tt.wait(near) }()
-				synctest.Wait() // it waits
+				synctest.Wait() // the call is waiting
 				check(t, tt.end(near, far))
 				if err := <-got; !errors.Is(err, tt.wants) {
 					t.Errorf("got %v, want %v", err, tt.wants)
@@ -156,7 +156,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		near, far := ends(t, 0)
 		begun := time.Now()
 		check(t, near.SetReadDeadline(begun.Add(time.Hour)))
-		check(t, near.SetReadDeadline(begun.Add(time.Minute))) // the last one counts
+		check(t, near.SetReadDeadline(begun.Add(time.Minute))) // the last one applies
 		wantReadError(t, near, os.ErrDeadlineExceeded)
 		if took := time.Since(begun); took != time.Minute {
 			t.Errorf("the read took %v, want a minute", took)
@@ -169,7 +169,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		write(t, far, "late")
 		wantRead(t, near, 8, "late")
 
-		// It passes when it has come, not before, also when there is something to read.
+		// A deadline takes effect when it is reached, not before, even if there is something to read.
 		write(t, far, "more")
 		check(t, near.SetReadDeadline(time.Now()))
 		wantReadError(t, near, os.ErrDeadlineExceeded)
@@ -178,7 +178,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 	})
 }
 
-// Writes of several goroutines come out whole, though the buffer holds less than one of them.
+// Writes of several goroutines are not mixed, even if the buffer is smaller than one of them.
 func TestNetPipeWritesAreWhole(t *testing.T) {
 	near, far := ends(t, 5)
 	const each, size = 20, 12
@@ -204,8 +204,7 @@ func TestNetPipeWritesAreWhole(t *testing.T) {
 	writers.Wait()
 }
 
-// A write waits for its turn until it has come, the deadline passes, or an end goes; what did not get its turn has written
-// nothing.
+// A write waits until its turn, the deadline, or the end of either side; without a turn it has written nothing.
 func TestNetPipeWritesTakeTurns(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do     func(near, far net.Conn) error
@@ -245,7 +244,7 @@ func TestNetPipeWritesTakeTurns(t *testing.T) {
 	}
 }
 
-// A read without room reads nothing, and does not wait.
+// A read into an empty buffer reads nothing, and does not wait.
 func TestNetPipeReadsNothing(t *testing.T) {
 	near, far := ends(t, 0)
 	for range 2 {
@@ -256,7 +255,7 @@ func TestNetPipeReadsNothing(t *testing.T) {
 	}
 }
 
-// A write takes what there is room for until its deadline, in the smallest buffer too.
+// A write fills the available room before its deadline, even in the smallest buffer.
 func TestNetPipeHoldsWhatItsBufferHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, size := range []int{1, 2} {

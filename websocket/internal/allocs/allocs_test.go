@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop what it holds.
+// The race detector makes sync.Pool drop its content.
 
 package allocs
 
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestPerRun: the collector leaves the pools alone, whatever is allocated, and runs as before afterwards.
+// TestPerRun: the garbage collector does not empty the pools, whatever is allocated, and runs normally afterwards.
 func TestPerRun(t *testing.T) {
 	var before, after runtime.MemStats
 	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)
@@ -26,7 +26,7 @@ func TestPerRun(t *testing.T) {
 		made++
 	})
 	runtime.ReadMemStats(&after)
-	if n != 1 || made != 51 || len(garbage) == 0 { // it runs once more, to warm up
+	if n != 1 || made != 51 || len(garbage) == 0 { // one more run, to warm up
 		t.Errorf("%v allocations a run, in %d runs", n, made)
 	}
 	if after.NumGC != before.NumGC {

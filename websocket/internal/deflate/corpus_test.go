@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sample makes one message of a kind. The same source makes the same message.
+// sample generates one message of a kind. The same source generates the same message.
 type sample struct {
 	name string
 	make func(r *rand.Rand, size int) []byte
@@ -35,7 +35,7 @@ func fillBytes(size int, next func() byte) []byte {
 	return b
 }
 
-// rareBytes has frequencies that fall like Fibonacci's numbers, which asks for codes of more than 15 bits.
+// rareBytes has frequencies that decrease like the Fibonacci numbers, which would need codes of more than 15 bits.
 func rareBytes(r *rand.Rand, size int) []byte {
 	return fillBytes(size, func() byte {
 		v := byte(0)
@@ -49,7 +49,7 @@ func rareBytes(r *rand.Rand, size int) []byte {
 const vocabulary = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar papa " +
 	"quebec romeo sierra tango message from the room please update status ready"
 
-// jsonText is a run of records as a chat or a ticker sends them.
+// jsonText returns a sequence of records like those of a chat or a ticker.
 func jsonText(r *rand.Rand, size int) []byte {
 	words := strings.Fields(vocabulary)
 	word := func() string { return words[r.IntN(len(words))] }

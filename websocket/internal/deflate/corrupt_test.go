@@ -10,7 +10,7 @@ import (
 func TestInflate_Corrupt(t *testing.T) {
 	tests := []struct {
 		name    string
-		bits    string // as packed writes it
+		bits    string // in the notation of packed
 		payload string // or hex
 		want    error
 	}{
@@ -66,7 +66,7 @@ func TestInflate_Corrupt(t *testing.T) {
 	}
 }
 
-// packed turns bits in wire order into bytes. Spaces are for the reader.
+// packed converts bits in transmission order to bytes. Spaces are ignored.
 func packed(s string) []byte {
 	var out []byte
 	n := 0
@@ -83,7 +83,7 @@ func packed(s string) []byte {
 	return out
 }
 
-// A peer that agreed on a small window and reaches further is found out, wherever the match lies.
+// A peer that negotiated a small window and exceeds it is detected, wherever the match is.
 func TestRFC7692_7_1_2_WindowExceeded(t *testing.T) {
 	for bits := uint8(MinBits); bits < MaxBits; bits++ {
 		size := 1 << bits

@@ -7,8 +7,7 @@ import (
 	"io"
 )
 
-// stdCodec plugs compress/flate into the seam: the proof that another implementation fits, and the yardstick of the
-// benchmarks.
+// stdCodec is compress/flate as a Codec: it proves that another implementation fits, and is the reference for the benchmarks.
 var stdCodec = &Codec{
 	NewEncoder: func() Encoder {
 		w, err := flate.NewWriter(io.Discard, flate.BestSpeed+1)
@@ -20,9 +19,9 @@ var stdCodec = &Codec{
 	NewDecoder: func() Decoder { return &stdDecoder{r: flate.NewReader(nothing{})} },
 }
 
-// stdEncoder keeps within the window, which compress/flate cannot, by compressing half a window at a time with the half
-// before as dictionary. The dictionary is written and its output dropped: with flate.NewWriterDict, Go 1.26 puts a short
-// dictionary into the output when what follows is stored.
+// stdEncoder respects the window, which compress/flate cannot, by compressing half a window at a time with the previous half as
+// dictionary. The dictionary is written and its output dropped: with flate.NewWriterDict, Go 1.26 includes a short dictionary in
+// the output if what follows is stored.
 type stdEncoder struct {
 	half int
 	past []byte
@@ -40,7 +39,7 @@ func (e *stdEncoder) Encode(dst, p []byte, flush Flush) []byte {
 		var out bytes.Buffer
 		e.w.Reset(&out)
 		k := min(len(p), e.half)
-		_, _ = e.w.Write(e.past) // a bytes.Buffer takes all
+		_, _ = e.w.Write(e.past) // a bytes.Buffer accepts everything
 		_ = e.w.Flush()
 		out.Reset()
 		_, _ = e.w.Write(p[:k])
@@ -76,7 +75,7 @@ func (d *stdDecoder) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// inflateStd inflates payloads that share their context in one go. It is the reference for what they mean.
+// inflateStd inflates payloads with a shared context together. It is the reference for their content.
 func inflateStd(payloads ...[]byte) ([]byte, error) {
 	var all []byte
 	for _, p := range payloads {

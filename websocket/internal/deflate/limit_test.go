@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// bomb is a payload of 64 KiB that inflates to 64 MiB: nothing but matches of 258 bytes, in two bits each.
+// bomb returns a payload of 64 KiB that inflates to 64 MiB: only matches of 258 bytes, in two bits each.
 func bomb(t *testing.T) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -16,7 +16,7 @@ func bomb(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = w.Write(make([]byte, 4<<20)) // a bytes.Buffer takes all
+	_, _ = w.Write(make([]byte, 4<<20)) // a bytes.Buffer accepts everything
 	_ = w.Flush()
 	payload := bytes.Repeat(out.Bytes(), 16)
 	return payload[:len(payload)-len(tail)]
@@ -29,7 +29,7 @@ func TestLimit_Exact(t *testing.T) {
 			var c Compressor
 			var d Decompressor
 			payload := c.Append(nil, message)
-			for _, spare := range []int{0, size / 2, size, 2 * size} { // room that dst brings along
+			for _, spare := range []int{0, size / 2, size, 2 * size} { // spare capacity of dst
 				got, err := d.Append(make([]byte, 0, spare), payload, int64(size))
 				if err != nil || !bytes.Equal(got, message) {
 					t.Errorf("%s: Append, %d of %d: %v", s.name, size, size, err)
@@ -61,8 +61,8 @@ func TestLimit_Zero(t *testing.T) {
 	}
 }
 
-// TestLimit_Bomb counts what a small payload with a huge message in it makes the inflater do: the memory that it
-// allocates, and by how much of the payload is read the work.
+// TestLimit_Bomb measures what a small payload with a huge message makes the inflater do: by the memory allocated, and by how much
+// of the payload is read.
 func TestLimit_Bomb(t *testing.T) {
 	payload := bomb(t)
 	if len(payload) > 66<<10 {
@@ -70,7 +70,7 @@ func TestLimit_Bomb(t *testing.T) {
 	}
 	const limit = 1 << 20
 	var d Decompressor
-	warm := func() { // have the decoder in the pool
+	warm := func() { // put the decoder into the pool
 		if _, err := d.Append(nil, []byte{0}, limit); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func (c *countReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// allocated returns how many bytes do allocates.
+// allocated returns the number of bytes that do allocates.
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -9,19 +9,19 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// connection is what a connection keeps of permessage-deflate.
+// connection is the memory for permessage-deflate that a connection keeps.
 type connection struct {
 	out Compressor
 	in  Decompressor
 }
 
-// TestBytesPerConnection measures what stays of connections that have exchanged messages and are idle.
+// TestBytesPerConnection measures the memory of idle connections that have exchanged messages.
 func TestBytesPerConnection(t *testing.T) {
 	const connections = 50
 	tests := []struct {
 		name    string
 		window  Window
-		size, n int // messages: bytes, count
+		size, n int // size and number of messages
 		atMost  int
 	}{
 		{name: "15 bits, takeover, much sent", window: Window{Bits: 15, Takeover: true}, size: 20000, n: 3, atMost: 37500},
@@ -64,7 +64,7 @@ func TestBytesPerConnection(t *testing.T) {
 	}
 }
 
-// heap returns the live bytes of the heap, pools emptied.
+// heap returns the live bytes of the heap, with empty pools.
 func heap() uint64 {
 	for range 3 {
 		runtime.GC()
@@ -74,7 +74,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestAllocations counts the allocations of a message once pools and windows are filled.
+// TestAllocations counts the allocations for a message once pools and windows are filled.
 func TestAllocations(t *testing.T) {
 	r := source(4)
 	for _, takeover := range []bool{false, true} {
@@ -108,7 +108,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestAllocations_Stream: a Reader and a Writer are one object each, and the writer's output buffer.
+// TestAllocations_Stream: a Reader and a Writer are one allocation each, plus the writer's output buffer.
 func TestAllocations_Stream(t *testing.T) {
 	message := jsonText(source(4), 40000)
 	var c Compressor

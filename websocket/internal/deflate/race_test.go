@@ -2,5 +2,5 @@
 
 package deflate
 
-// raceEnabled: the race detector makes a sync.Pool drop things at random, so that allocations cannot be counted.
+// raceEnabled: the race detector makes a sync.Pool drop content at random, so that allocations cannot be counted.
 const raceEnabled = true

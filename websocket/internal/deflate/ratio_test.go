@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRatio holds the sizes that we reach to those of compress/flate, which has all the time that it wants at level 6
-// and none at level 1. Context helps us by a quarter of a small message at least.
+// TestRatio compares our sizes with those of compress/flate, at level 6, which is slow, and level 1, which is fast. Context must
+// save at least a quarter of a small message.
 func TestRatio(t *testing.T) {
 	for _, size := range []int{256, 1024, 4096, 16384} {
 		all := messages(max(20, 60000/size), size)
@@ -45,12 +45,12 @@ func flateSize(t *testing.T, message []byte, level int) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = w.Write(message) // a bytes.Buffer takes all
+	_, _ = w.Write(message) // a bytes.Buffer accepts everything
 	_ = w.Flush()
 	return out.Len() - len(tail)
 }
 
-// TestEncoder_Positions lets the positions of the encoder start again, between messages and within one.
+// TestEncoder_Positions makes the positions of the encoder start again, between messages and within one.
 func TestEncoder_Positions(t *testing.T) {
 	r := source(17)
 	for _, before := range []uint32{0, 1, 1000, 100_000, 300_000} {
@@ -74,7 +74,7 @@ func TestEncoder_Positions(t *testing.T) {
 	}
 }
 
-// TestShared_Concurrent: connections share nothing but the pools.
+// TestShared_Concurrent: connections share only the pools.
 func TestShared_Concurrent(t *testing.T) {
 	message := jsonText(source(8), 5000)
 	want := AppendShared(nil, message, Window{Bits: 11})

@@ -17,7 +17,7 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// The payloads of RFC 7692 §7.2.3, and what else a conforming peer may send. Each row is one connection.
+// The payloads of RFC 7692 §7.2.3, and others that a conforming peer may send. Each row is one connection.
 var conforming = []struct {
 	name     string
 	takeover bool

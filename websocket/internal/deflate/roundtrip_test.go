@@ -9,8 +9,8 @@ import (
 
 var sizes = []int{0, 1, 2, 3, 4, 5, 16, 63, 64, 255, 256, 257, 258, 259, 1000, 4095, 4096, 4097, 32768, 32769, 70000}
 
-// TestRoundTrip sends messages of every kind and size over connections of every window, through every codec. The
-// inflater allows no match that reaches further than the window, so this holds the compressor to it too.
+// TestRoundTrip sends messages of every kind and size over connections with every window, through every codec. The inflater allows
+// no match beyond the window, so this also checks the compressor.
 func TestRoundTrip(t *testing.T) {
 	for _, codec := range []struct {
 		name  string
@@ -33,7 +33,7 @@ func TestRoundTrip(t *testing.T) {
 func roundTrip(t *testing.T, codec *Codec, w Window, s sample, sizes []int) {
 	r := source(uint64(w.Bits))
 	c := Compressor{Window: w, Codec: codec}
-	d := Decompressor{Window: w} // ours is the strict one
+	d := Decompressor{Window: w} // ours is strict
 	var payloads [][]byte
 	var all []byte
 	for _, i := range r.Perm(len(sizes)) {
@@ -59,7 +59,7 @@ func roundTrip(t *testing.T, codec *Codec, w Window, s sample, sizes []int) {
 	}
 }
 
-// TestForeignDecoder reads our payloads through the seam, by Append and by Reader.
+// TestForeignDecoder inflates our payloads with another decoder, with Append and with Reader.
 func TestForeignDecoder(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		c := Compressor{Window: Window{Takeover: takeover}}
@@ -86,7 +86,7 @@ func TestForeignDecoder(t *testing.T) {
 	}
 }
 
-// TestShared sends what AppendShared made between messages with context.
+// TestShared sends results of AppendShared between messages with context.
 func TestShared(t *testing.T) {
 	for _, tell := range []struct {
 		name string
@@ -135,7 +135,7 @@ func TestWindow_Size(t *testing.T) {
 	}
 }
 
-// TestHistory compares the ring with the obvious thing.
+// TestHistory compares the ring with a simple implementation.
 func TestHistory(t *testing.T) {
 	r := source(9)
 	for _, limit := range []int{256, 1024, 4096} {

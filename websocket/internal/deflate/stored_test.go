@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRFC1951_3_2_4_StoredBehindACode: the bytes of a stored block follow wherever the block before it has ended, however much of them
-// was read with that.
+// TestRFC1951_3_2_4_StoredBehindACode: the bytes of a stored block begin where the previous block has ended, however many of them
+// were read with it.
 func TestRFC1951_3_2_4_StoredBehindACode(t *testing.T) {
 	for literals := range 40 {
 		for _, size := range []int{1, 2, 3, 4, 5, 8, 16, 300} {

@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// cut yields its bytes in pieces of random size, and now and then fails in between: a read whose context was cancelled.
+// cut yields its bytes in pieces of random size, and sometimes fails in between, like a read whose context was canceled.
 type cut struct {
 	r     *rand.Rand
 	b     []byte
@@ -37,7 +37,7 @@ func (c *cut) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readAll reads to the end, in pieces of random size, and goes on after errFlaky.
+// readAll reads to the end, in pieces of random size, and continues after errFlaky.
 func readAll(r io.Reader, rnd *rand.Rand) ([]byte, error) {
 	var out []byte
 	buf := make([]byte, 5000)
@@ -54,7 +54,7 @@ func readAll(r io.Reader, rnd *rand.Rand) ([]byte, error) {
 	}
 }
 
-// TestReader_Cuts: how the payload is cut does not change what it means, nor does an error between two cuts.
+// TestReader_Cuts: the content does not depend on how the payload is split, or on errors between two pieces.
 func TestReader_Cuts(t *testing.T) {
 	readers := []struct {
 		name string
@@ -86,7 +86,7 @@ func TestReader_Cuts(t *testing.T) {
 	}
 }
 
-// TestReader_Prompt: what can be inflated is there before the source is asked for more.
+// TestReader_Prompt: what can be inflated is returned before the source is read again.
 func TestReader_Prompt(t *testing.T) {
 	var c Compressor
 	var payload []byte
@@ -120,7 +120,7 @@ type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
 
-// TestReader_Close: a message given up costs the context, if there is one.
+// TestReader_Close: abandoning a message loses the context, if there is one.
 func TestReader_Close(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		var c Compressor
@@ -151,7 +151,7 @@ func TestReader_Close(t *testing.T) {
 	}
 }
 
-// TestWriter compresses messages written in pieces, flushed in between, and inflates the fragments.
+// TestWriter compresses messages written in pieces, with flushes in between, and inflates the fragments.
 func TestWriter(t *testing.T) {
 	for _, codec := range []*Codec{nil, stdCodec} {
 		for _, w := range []Window{{}, {Takeover: true}, {Bits: 8, Takeover: true}, {Bits: 12}} {
@@ -183,7 +183,7 @@ func writeCut(t *testing.T, c *Compressor, message []byte, r *rand.Rand) []byte 
 			ends++
 		}
 		payload = append(payload, p...)
-		clear(p) // they are ours during the call only
+		clear(p) // the slice is only valid during the call
 		return nil
 	})
 	for rest := message; len(rest) > 0; {
@@ -221,7 +221,7 @@ func writeCut(t *testing.T, c *Compressor, message []byte, r *rand.Rand) []byte 
 	return payload
 }
 
-// TestWriter_EmitFails: the first error stays, and the encoder goes back once.
+// TestWriter_EmitFails: the first error is kept, and the encoder is returned once.
 func TestWriter_EmitFails(t *testing.T) {
 	broken := errors.New("broken pipe")
 	for _, begin := range []struct {

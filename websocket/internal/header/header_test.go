@@ -70,7 +70,7 @@ func TestHasToken(t *testing.T) {
 		{[]string{"Upgrade-Insecure"}, false},
 		{[]string{"Upgrade/1"}, false},
 		{[]string{"h2c/1, upgrade"}, true},
-		{[]string{`"a, upgrade, b"`}, false}, // a quoted string is not a token, and nothing in it counts
+		{[]string{`"a, upgrade, b"`}, false}, // a quoted string is not a token, and its content is not parsed
 		{[]string{"upgrade;q=1"}, false},
 		{[]string{"upgrade, a/"}, false},
 		{[]string{"upgrade\v"}, false}, // no other white space
@@ -104,7 +104,7 @@ func TestIsTokenList(t *testing.T) {
 	}
 }
 
-// Joining lines with a comma changes nothing: they are one list (RFC 9110 §5.3). Nor does the case of the token.
+// Joining lines with a comma changes nothing: they are one list (RFC 9110 §5.3). The case of the token does not matter either.
 func FuzzTokenList(f *testing.F) {
 	for _, s := range []string{"keep-alive, Upgrade", "Upgrade\nkeep-alive", `"a, upgrade"`, ",,", "h2c/1, upgrade", "web\u017focket"} {
 		f.Add(s)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// FuzzHead_Cuts: how the bytes are cut does not change the verdict, and what is taken for an upgrade is a request to
+// FuzzHead_Cuts: the verdict does not depend on how the bytes are split, and what is accepted as an upgrade is a request for
 // net/http too, with the same fields.
 func FuzzHead_Cuts(f *testing.F) {
 	f.Add([]byte(browser), uint8(1))

@@ -14,7 +14,7 @@ import (
 const sample = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
-// result is all that Parse tells of some bytes.
+// result is the complete result of Parse.
 type result struct {
 	verdict Verdict
 	section string
@@ -22,7 +22,7 @@ type result struct {
 	length  int
 }
 
-// parse feeds s in pieces of n bytes.
+// parse parses s in pieces of n bytes.
 func parse(h *Head, s string, n int) result {
 	for end := min(n, len(s)); ; end = min(end+n, len(s)) {
 		verdict, v := h.Parse([]byte(s[:end])) // elsewhere in memory each time
@@ -153,7 +153,7 @@ func TestHead_Limits(t *testing.T) {
 	}
 }
 
-// A verdict stays, whatever comes behind.
+// A verdict does not change, whatever follows.
 func TestHead_Final(t *testing.T) {
 	for head, want := range map[string]Verdict{sample + "\r\n": Upgrade, "POST / HTTP/1.1\r\n": Other, "\r\n": Bad} {
 		var h Head
@@ -166,14 +166,14 @@ func TestHead_Final(t *testing.T) {
 	}
 }
 
-// What the rules look at is the same as when net/http parses the head.
+// The fields that the rules need are the same as when net/http parses the header.
 func TestHead_Opening(t *testing.T) {
 	const more = "Origin: http://a\r\nsec-websocket-protocol: a ,b\r\nSec-WebSocket-PROTOCOL:c\r\nX-Forwarded-For: 10.0.0.1\r\n" +
 		"X-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\nForwarded: for=a\r\nForwarded: for=b\r\nExpect: 100-continue\r\n" +
 		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Accept: x\r\nX-Forwarded-Fro: x\r\n\r\n"
 	text := sample + more
 	var h Head
-	for range 2 { // the second time in the room of the first
+	for range 2 { // the second time with the memory of the first
 		h.Reset(Limits{})
 		if got := parse(&h, text, len(text)); got.verdict != Upgrade {
 			t.Fatalf("%+v", got)
@@ -227,7 +227,7 @@ func TestRFC9112_HeadersThatCheckRefuses(t *testing.T) {
 	}
 }
 
-// Why a request that is not an upgrade is not a handshake is reported with what was parsed of it.
+// For a request that is not an upgrade, the reason is reported with its parsed part.
 func TestHead_OtherIsNoHandshake(t *testing.T) {
 	for head, want := range map[string]int{
 		"POST / HTTP/1.1\r\n":                                      http.StatusMethodNotAllowed,
@@ -247,7 +247,7 @@ func TestHead_OtherIsNoHandshake(t *testing.T) {
 	}
 }
 
-// A browser's request costs nothing: neither to parse nor to check.
+// A browser's request costs no allocation: neither to parse nor to check.
 func TestHead_NoAllocation(t *testing.T) {
 	b := []byte(browser)
 	var h Head
@@ -298,11 +298,11 @@ func ExampleHead() {
 	// Output: true true /chat server.example.com true
 }
 
-// A request that is made without net/http is the one that net/http makes.
+// A request made without net/http equals the one that net/http makes.
 func TestSimpleRequest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string
-		left bool // to net/http
+		left bool // left to net/http
 	}{
 		"browser":               {browser, false},
 		"no-cache, no Pragma":   {sample + "Cache-Control: max-age=0\r\n\r\n", false},

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// A read that has to wait gives its buffer back, and takes one again. (The race detector makes pools forget.)
+// A read that has to wait returns its buffer, and takes one again. (The race detector makes pools drop content.)
 func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 	s, far := sockets(t)
 	go func(far net.Conn) {
@@ -25,7 +25,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 		}
 	}(far)
 	if !s.WritesAtOnce() {
-		return // only where the system can tell
+		return // only if the system can report it
 	}
 	one := []byte("x")
 	allocs := allocs.PerRun(200, func() {
@@ -45,7 +45,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A write of two pieces lends out what the call needs, and takes it back.
+// A write of two pieces borrows the memory for the call, and returns it.
 func TestWriteVecAllocatesNothing(t *testing.T) {
 	s, far := sockets(t)
 	go io.Copy(io.Discard, far)
@@ -60,7 +60,7 @@ func TestWriteVecAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A read that returns no bytes gives back the buffer that it has borrowed.
+// A read without any bytes returns the borrowed buffer.
 func TestReadSomeAtTheEndAllocatesNothing(t *testing.T) {
 	for name, make := range streams(t) {
 		s, far := make()

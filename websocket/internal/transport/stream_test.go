@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// Sent counts what every way to write has written, and Write says that the peer takes something.
+// Sent counts the bytes of every way to write, and Write reports that the peer accepts bytes.
 func TestSentCountsAllWrites(t *testing.T) {
 	for name, make := range streams(t) {
 		s, far := make()
@@ -42,8 +42,8 @@ func TestSentCountsAllWrites(t *testing.T) {
 type strides struct {
 	net.Conn
 	sizes []int
-	fail  int // at this write; 0 means never
-	taken int // of the write that fails
+	fail  int // the failing write; 0 means never
+	taken int // bytes accepted by the failing write
 }
 
 func (w *strides) Write(p []byte) (int, error) {
@@ -54,7 +54,7 @@ func (w *strides) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Where the system does not say how much of a write is gone, it is written in pieces.
+// If the system does not report partial writes, data is written in pieces.
 func TestWriteInStrides(t *testing.T) {
 	for n, want := range map[int]int{0: 1, 1: 1, stride: 1, stride + 1: 2, 3 * stride: 3} {
 		w := new(strides)
@@ -88,7 +88,7 @@ func TestWriteInStrides(t *testing.T) {
 	}
 }
 
-// A read that holds a Buffer takes more at once than one that holds none, and gives it back when there is nothing.
+// A read that holds a Buffer reads more bytes in one call than one without, and returns the Buffer if there are none.
 func TestReadSomeWithoutABuffer(t *testing.T) {
 	near, far := net.Pipe()
 	s := new(Stream)
@@ -110,7 +110,7 @@ func TestReadSomeWithoutABuffer(t *testing.T) {
 	}
 }
 
-// A socket that fails says in which call, as those of net do.
+// The error of a socket names the call, as in package net.
 func TestErrorsNameTheCall(t *testing.T) {
 	s, far := sockets(t)
 	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // the test fails when it did
@@ -184,7 +184,7 @@ func (c closing) Close() error {
 	return errClosing
 }
 
-// Close of a stream without deadlines lets what was written go out, for a second at most; Abort does not.
+// Close of a stream without deadlines lets written data be sent, for at most a second; Abort does not.
 func TestBridgeClose(t *testing.T) {
 	for name, tt := range map[string]struct {
 		reads, abort bool
@@ -211,7 +211,7 @@ func TestBridgeClose(t *testing.T) {
 				if err := s.Abort(); err != errClosing { //nolint:errorlint // it is never wrapped
 					t.Errorf("%s: %v", name, err)
 				}
-				synctest.Wait()                                                 // the end that is closed here is not taken for the peer's
+				synctest.Wait()                                                 // the local close is not taken for the peer's
 				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // it is never wrapped
 					t.Errorf("%s: then Read returns %d, %v", name, n, err)
 				}
@@ -240,7 +240,7 @@ func TestBridgeClose(t *testing.T) {
 	}
 }
 
-// TLS that is cut does not wait for a peer that reads nothing.
+// Aborting TLS does not wait for a peer that does not read.
 func TestAbortOfTLSSaysNothing(t *testing.T) {
 	web := httptest.NewTLSServer(nil) // for its certificate
 	web.Close()
@@ -266,11 +266,11 @@ func TestAbortOfTLSSaysNothing(t *testing.T) {
 	})
 }
 
-// What a write that fails was given is not held on to.
+// A failed write does not keep references to its data.
 func TestWriteVecForgetsItsPieces(t *testing.T) {
 	s := new(Stream)
 	s.Init(&strides{fail: 1})
-	for range 100 { // a pool may give any of its own, or a new one
+	for range 100 { // a pool may return any of its objects, or a new one
 		s.Below().(*strides).sizes = nil
 		if _, err := s.WriteVec([]byte("head"), []byte("body")); err == nil {
 			t.Fatal("it does not fail")

@@ -88,7 +88,7 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 			if buf != nil {
 				Return(buf)
 			}
-			s.SetReadDeadline(time.Now().Add(-time.Second)) // what was read before is not read again
+			s.SetReadDeadline(time.Now().Add(-time.Second)) // data that was read is not read again
 			if buf, b, err := s.ReadSome(hold); !IsTimeout(err) || buf != nil || len(b) > 0 {
 				t.Errorf("%s: %q, %v after another deadline", name, b, err)
 			}
@@ -101,7 +101,7 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 	}
 }
 
-// TestWrites: whole, in two pieces, and more than a socket takes immediately.
+// TestWrites: in one piece, in two pieces, and more than a socket accepts immediately.
 func TestWrites(t *testing.T) {
 	large := bytes.Repeat([]byte("large "), 1<<20)
 	for name, make := range streams(t) {
@@ -131,11 +131,11 @@ func newReader(r io.Reader, n int) <-chan []byte {
 	return got
 }
 
-// TestTryWrite does not wait: a socket that is full takes nothing.
+// TestTryWrite does not wait: a full socket accepts nothing.
 func TestTryWrite(t *testing.T) {
 	s, _ := sockets(t)
 	if !s.WritesAtOnce() {
-		return // only where the system can tell
+		return // only if the system can report it
 	}
 	b := make([]byte, 1<<20)
 	for {
@@ -157,7 +157,7 @@ func TestTryWrite(t *testing.T) {
 	}
 }
 
-// TestIsTimeout: a deadline of ours is distinguished from a peer that TCP has given up.
+// TestIsTimeout: our own deadline is distinguished from a peer that TCP has given up.
 func TestIsTimeout(t *testing.T) {
 	s, _ := sockets(t)
 	s.SetReadDeadline(time.Now().Add(-time.Second))

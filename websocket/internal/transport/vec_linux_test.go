@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The two pieces of a WriteVec are one system call, also where a server knows more about the connection: on a socket
-// that keeps the bounds of messages they arrive as one.
+// The two pieces of a WriteVec are one system call, even on an Accepted: on a socket that preserves message boundaries they arrive
+// as one.
 func TestWriteVecIsOneCall(t *testing.T) {
 	s, far := socketsOf(t, "unixpacket", filepath.Join(t.TempDir(), "s"))
 	known := new(Stream)

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// A watch notifies once for each Arm: of bytes, of the end, of what was there before.
+// A watch notifies once for each Arm: of bytes, of the end, and of bytes that were already there.
 func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 	s, far := sockets(t)
 	notified := make(chan bool, 10)
@@ -25,7 +25,7 @@ func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 		}
 		far.Write([]byte("x"))
 		bounded.Receive(t, notified)
-		far.Write([]byte("y")) // not armed
+		far.Write([]byte("y")) // the watch is not armed
 		if !w.Arm() {
 			t.Fatal("it cannot be armed again")
 		}
@@ -49,7 +49,7 @@ func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 	w.Stop()
 }
 
-// Watches are distinguished, and one that is stopped is not notified.
+// Watches are distinguished, and a stopped one is not notified.
 func TestWatchesOfSeveralSockets(t *testing.T) {
 	var count [5]atomic.Int32
 	notified := make(chan int, 10)
@@ -143,7 +143,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// The watch that is added while the goroutine ends over the last one keeps it running.
+// A watch that is added while the goroutine is ending after the last one keeps it running.
 func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 	s, far := sockets(t)
 	notified := make(chan bool, 1)
@@ -152,13 +152,13 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 		t.Fatal("a socket cannot be watched")
 	}
 	defer w.Stop()
-	watches.mu.Lock() // as Stop, and Arm before the goroutine has seen that
+	watches.mu.Lock() // like Stop, and then Arm before the goroutine has noticed
 	watches.epoll.SetReadDeadline(time.Unix(1, 0))
 	watches.mu.Unlock()
 	far.Write([]byte("x"))
 	bounded.Receive(t, notified)
 
-	// A deadline that passes is not news of what was notified before.
+	// When a deadline passes, earlier notifications are not repeated.
 	watches.mu.Lock()
 	watches.epoll.SetReadDeadline(time.Unix(1, 0))
 	watches.mu.Unlock()
@@ -176,7 +176,7 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 	}
 }
 
-// The number of a watch has 64 bits, of which epoll has two halves.
+// The ID of a watch has 64 bits, in two halves of an epoll event.
 func TestWatchNumbersHave64Bits(t *testing.T) {
 	watches.mu.Lock()
 	watches.last = max(watches.last, 6<<32)
@@ -195,7 +195,7 @@ func TestWatchNumbersHave64Bits(t *testing.T) {
 	bounded.Receive(t, notified)
 }
 
-// However many sockets are watched, one goroutine waits for all.
+// However many sockets are watched, one goroutine waits for all of them.
 func TestWatchesShareAGoroutine(t *testing.T) {
 	for range 3 {
 		s, _ := sockets(t)
@@ -206,12 +206,12 @@ func TestWatchesShareAGoroutine(t *testing.T) {
 		defer w.Stop()
 	}
 	stacks := make([]byte, 1<<20)
-	bounded.Until(t, func() bool { // that of an earlier test may be about to end
+	bounded.Until(t, func() bool { // that of an earlier test may be ending
 		return bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("(*watcher).run(")) == 1
 	})
 }
 
-// Either descriptor of a call may be closed: the socket's, or that of the watcher itself.
+// Either descriptor of a call may be closed: that of the socket, or that of the watcher itself.
 func TestWatchOfAClosedDescriptor(t *testing.T) {
 	s, _ := sockets(t)
 	f, err := os.Open(os.DevNull)

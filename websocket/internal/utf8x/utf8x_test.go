@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// texts holds valid and broken UTF-8; bad is the offset of the first byte that no UTF-8 text can hold there, -1 without.
+// texts are valid and invalid UTF-8; bad is the offset of the first byte that no UTF-8 text can have there, -1 if there is none.
 var texts = []struct {
 	name string
 	text string
