@@ -22,7 +22,7 @@ import (
 const sampleRequest = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
-// hijackable is a ResponseWriter whose connection can be taken over, as the one of net/http.
+// hijackable is a ResponseWriter that supports Hijack, like that of net/http.
 type hijackable struct {
 	*httptest.ResponseRecorder
 	nc    net.Conn
@@ -35,7 +35,7 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.nc, bufio.NewReadWriter(br, bufio.NewWriter(h.nc)), nil
 }
 
-// recorder is a connection that keeps what is done with it.
+// recorder is a connection that records what is done with it.
 type recorder struct {
 	net.Conn
 	writes    [][]byte
@@ -53,7 +53,7 @@ func (r *recorder) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// accept runs Accept on a request that is written out, without a server.
+// accept runs Accept on a request in text form, without a server.
 func accept(t *testing.T, request string, opts *AcceptOptions) (c *Conn, reply *http.Response, nc *recorder, err error) {
 	t.Helper()
 	return acceptOn(t, &hijackable{ResponseRecorder: httptest.NewRecorder()}, request, opts)
@@ -129,7 +129,7 @@ func TestAccept_Replies(t *testing.T) {
 		request string
 		stage   handshake.Stage
 		status  int
-		header  string // "Name: value" that the reply has
+		header  string // "Name: value" in the reply
 		text    []string
 	}{
 		{"a browser's page", "GET / HTTP/1.1\r\nHost: a\r\n", handshake.StageHeader, 426, "Upgrade: websocket",
@@ -216,7 +216,7 @@ func TestAccept_Check(t *testing.T) {
 	}
 }
 
-// Check is asked last, and not when anything else keeps the client out.
+// Check is called last, and not if anything else rejects the client.
 func TestAccept_CheckLast(t *testing.T) {
 	opts := &AcceptOptions{Check: func(*http.Request) error {
 		t.Error("Check was asked")
@@ -263,7 +263,7 @@ func TestAccept_OwnMistakes(t *testing.T) {
 	}
 }
 
-// A connection that breaks while the 101 is sent is closed, and told.
+// A connection that fails while the 101 is sent is closed, and the failure is returned.
 func TestAccept_Broken(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -283,7 +283,7 @@ func TestAccept_Broken(t *testing.T) {
 	}
 }
 
-// Over real connections: same origin with TLS, and a proxy that ends TLS in front.
+// Over real connections: same origin with TLS, and a proxy in front that terminates TLS.
 func TestRFC6455_10_2_OriginOverTLS(t *testing.T) {
 	handler := func(opts *AcceptOptions) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -38,8 +38,8 @@ var sendings = map[string]func(c *Conn, m Message) error{
 	},
 }
 
-// TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose: what was accepted before the peer's close frame, or its violation, was
-// handled is sent before our close frame, by every way to send.
+// TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose: messages accepted before the peer's close frame, or its violation, was
+// handled are sent before our close frame, with every way to send.
 func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 	const n = 20
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
@@ -94,7 +94,7 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 	}
 }
 
-// answer echoes messages until the connection ends, and cuts it then: nothing is left to be cut.
+// answer echoes messages until the connection ends, and then cuts it: nothing is lost by that.
 func answer(ctx context.Context, c *Conn, send func(c *Conn, m Message) error) error {
 	defer c.CloseNow()
 	for {
@@ -113,7 +113,7 @@ func readSoon(t testing.TB, c *Conn) (Message, error) {
 	return c.Read(bounded.Context(t))
 }
 
-// stuckAtClose returns a server whose Read has met the peer's close frame while answers wait for a peer that does not read.
+// stuckAtClose returns a server whose Read has received the peer's close frame while answers wait for a peer that does not read.
 func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent int) {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -132,7 +132,7 @@ func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent
 	return c, near, sent
 }
 
-// TestReadReturnsTheCloseWhenAllIsSent: with a peer that reads late, Read waits, and CloseNow after it cuts nothing.
+// TestReadReturnsTheCloseWhenAllIsSent: if a peer reads late, Read waits, and CloseNow after it cuts nothing off.
 func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
 	ctx := bounded.Context(t)
@@ -161,8 +161,8 @@ func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	}
 }
 
-// TestReadIsInterruptedWhileTheCloseWaits: the context of a Read holds while what was accepted goes out, and the closing
-// handshake goes on without it.
+// TestReadIsInterruptedWhileTheCloseWaits: the context of a Read applies while accepted messages are being sent, and the closing
+// handshake continues without it.
 func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	}
 }
 
-// TestCloseTimeoutBoundsWhatWasAccepted: a peer that never reads does not hold the end up for longer.
+// TestCloseTimeoutBoundsWhatWasAccepted: a peer that never reads does not delay the end for longer.
 func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
 	c, _, _ := stuckAtClose(t, &ConnOptions{CloseTimeout: 50 * time.Millisecond})
 	start := time.Now()

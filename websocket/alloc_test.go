@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop what it holds, and so allocations: this file is for a run without it.
+// The race detector makes sync.Pool drop its content, and so allocate: this file is for a run without it.
 
 package websocket
 
@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestNoAllocationPerMessage: reading and writing a message into the caller's buffer, with a cancellable context.
+// TestNoAllocationPerMessage: reading and writing a message with the caller's buffer and a context that can be canceled.
 func TestNoAllocationPerMessage(t *testing.T) {
 	for _, size := range []int{0, 16, 128, 1 << 10, 16 << 10, 64 << 10, 1 << 20} {
 		for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
@@ -45,7 +45,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerMessageOverTLS: no more than crypto/tls makes for the same bytes.
+// TestNoAllocationPerMessageOverTLS: no more allocations than crypto/tls makes for the same bytes.
 func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	for _, size := range []int{128, 8 << 10} {
 		bare := allocs.PerRun(50, bareTLSEcho(t, size))
@@ -70,11 +70,12 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerEventOverTLS: no more than crypto/tls makes for the same bytes, and for one read more, which finds nothing.
+// TestNoAllocationPerEventOverTLS: no more allocations than crypto/tls makes for the same bytes, and for one more read that finds
+// nothing.
 func TestNoAllocationPerEventOverTLS(t *testing.T) {
 	ls := NewEventLoops(t)
 	if ls == nil {
-		return // Conn serves TLS where there is no event loop
+		return // Conn serves TLS if there is no event loop
 	}
 	for _, size := range []int{128, 8 << 10} {
 		bare := allocs.PerRun(50, bareTLSEcho(t, size))
@@ -147,7 +148,7 @@ func TestNoAllocationForFragments(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerView: neither for what is in the read buffer nor for what is larger.
+// TestNoAllocationPerView: neither for messages in the read buffer nor for larger ones.
 func TestNoAllocationPerView(t *testing.T) {
 	for _, size := range []int{0, 128, 16 << 10, 200 << 10, 1 << 20} {
 		a, b := tcpConns(t, nil)

@@ -18,13 +18,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// answering is a connection whose closing handshake a test plays the other end of.
+// answering is a connection whose peer in the closing handshake is controlled by a test.
 type answering struct {
 	testing.TB
 	conn  Sender
 	peer  raw
 	ended chan *CloseError   // how it has ended, once
-	leave context.CancelFunc // ends the context of the Read; nil where there is none
+	leave context.CancelFunc // ends the context of the Read; nil if there is none
 }
 
 func newAnswering(t testing.TB) *answering {
@@ -39,7 +39,7 @@ func (a *answering) reads(ctx context.Context, c *Conn) {
 	a.ended <- e
 }
 
-// cut has every write to the peer fail from now on.
+// cut makes every later write to the peer fail.
 func (a *answering) cut() {
 	a.Helper()
 	var err error
@@ -63,9 +63,9 @@ func (a *answering) cut() {
 	}
 }
 
-const answerPad = 8 << 20 // more than the kernel takes for a peer that does not read
+const answerPad = 8 << 20 // more than the kernel accepts for a peer that does not read
 
-// fill sends more than the kernel takes.
+// fill sends more than the kernel accepts.
 func (a *answering) fill() {
 	a.Helper()
 	if err := a.conn.Send(Message{Binary, make([]byte, answerPad)}); err != nil {
@@ -96,7 +96,7 @@ func (a *answering) resets() {
 	nc.Close()
 }
 
-// shuts has our end begin the closing handshake.
+// shuts has this end begin the closing handshake.
 func (a *answering) shuts(code Code) {
 	a.Helper()
 	if err := a.conn.Shut(code, "ours"); err != nil {
@@ -111,7 +111,7 @@ func (a *answering) from(nc net.Conn, role protocol.Role) {
 	a.peer = raw{a.TB, nc, role}
 }
 
-// asks opens a WebSocket by hand.
+// asks opens a WebSocket manually.
 func (a *answering) asks(addr string) {
 	a.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -139,7 +139,7 @@ type answeringReceiver struct{ a *answering }
 func (answeringReceiver) Message(Message) error  { return nil }
 func (r answeringReceiver) Closed(e *CloseError) { r.a.ended <- e }
 
-// answeringDrivers open a connection by every way that there is.
+// answeringDrivers open a connection in every possible way.
 var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answering{
 	"Accept": func(t *testing.T, opts ConnOptions) *answering {
 		return answeringServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
@@ -215,7 +215,8 @@ func (a *answering) starts(c *Conn) {
 	a.Cleanup(func() { c.CloseNow(); bounded.Receive(a.TB, done) })
 }
 
-// answeringServer opens a connection by a Server whose handler is made of what serves a Conn and what opens a Sender.
+// answeringServer opens a connection with a Server. Its handler is made from a function that serves a Conn and one that opens a
+// Sender.
 func answeringServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiver) http.Handler) *answering {
 	a := newAnswering(t)
 	opened := make(chan Sender, 1)
@@ -245,12 +246,12 @@ func answeringTLS(t *testing.T) (client, server *tls.Conn) {
 	return client, server
 }
 
-// The closing handshake is complete when both close frames are made and ours is with the kernel: then, and only then, the
-// CloseError has no Err. What happens to TCP behind it makes no difference.
+// The closing handshake is complete when both close frames are made and the kernel has ours: then, and only then, the CloseError
+// has no Err. What happens to the TCP connection afterwards makes no difference.
 var answerings = []struct {
 	name    string
 	timeout time.Duration // CloseTimeout; 0 means longer than the test
-	read    bool          // only where a Read can be interrupted
+	read    bool          // only if a Read can be interrupted
 	play    func(a *answering)
 	code    Code
 	byPeer  bool
@@ -388,8 +389,8 @@ func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 	}
 }
 
-// TestRFC6455_7_1_1_NoResetBehindTheAnswer: a peer that sends on behind its close frame gets the answer and the end of the stream. A
-// socket that is closed with bytes unread would be reset, which can destroy the answer.
+// TestRFC6455_7_1_1_NoResetBehindTheAnswer: a peer that continues to send after its close frame gets the answer and the end of the
+// stream. Closing a socket with unread bytes would reset it, which can destroy the answer.
 func TestRFC6455_7_1_1_NoResetBehindTheAnswer(t *testing.T) {
 	for name, open := range answeringDrivers {
 		t.Run(name, func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// BenchmarkSendDropsOldest sends to a peer that does not read: each message takes the place of the oldest of 12,000.
+// BenchmarkSendDropsOldest sends to a peer that does not read: each message replaces the oldest of 12,000.
 func BenchmarkSendDropsOldest(b *testing.B) {
 	near, far := net.Pipe()
 	defer far.Close()

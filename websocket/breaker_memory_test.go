@@ -11,12 +11,12 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestIdleMemory: what a connection over TCP holds that has echoed a message and waits for the next. The socket's own
-// memory, which any use of net has, is measured by itself.
+// TestIdleMemory measures the memory of a TCP connection that has echoed a message and waits for the next. The memory of the socket
+// itself, as with any use of package net, is measured separately.
 func TestIdleMemory(t *testing.T) {
 	const pairs = 500
 	heap := func() int64 {
-		for range 3 { // pools give up what they hold in the second
+		for range 3 { // pools release their content in the second
 			runtime.GC()
 		}
 		var m runtime.MemStats
@@ -27,7 +27,7 @@ func TestIdleMemory(t *testing.T) {
 	nets := make([][2]net.Conn, pairs)
 	conns := make([]*Conn, 0, 2*pairs)
 	started := make(chan struct{})
-	for range 2*pairs + 100 { // the runtime keeps what it needs for so many goroutines: that is not counted
+	for range 2*pairs + 100 { // so that the runtime's memory for that many goroutines is not counted
 		wg.Go(func() { <-started })
 	}
 	close(started)
@@ -39,7 +39,7 @@ func TestIdleMemory(t *testing.T) {
 		nets[i] = [2]net.Conn{near, far}
 	}
 	sockets := heap() - bare
-	opts := &ConnOptions{PingInterval: time.Hour} // a ping in between would count
+	opts := &ConnOptions{PingInterval: time.Hour} // otherwise a ping would be measured, too
 	for _, nc := range nets {
 		client, server := overStream(nc[0], protocol.RoleClient, opts), overStream(nc[1], protocol.RoleServer, opts)
 		conns = append(conns, client, server)
@@ -50,7 +50,7 @@ func TestIdleMemory(t *testing.T) {
 		if _, err := client.Read(ctx); err != nil {
 			t.Fatal(err)
 		}
-		wg.Go(func() { echo(client) }) // nothing comes
+		wg.Go(func() { echo(client) }) // nothing arrives
 	}
 	for _, c := range conns { // until all wait
 		bounded.Until(t, func() bool {

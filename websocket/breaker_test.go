@@ -56,7 +56,7 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 	}
 }
 
-// TestReaderAfterAReadThatSawOnlyAHeader: a compressed message is inflated by any kind of read.
+// TestReaderAfterAReadThatSawOnlyAHeader: a compressed message is inflated by every kind of read.
 func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	f := rsv1(peer.frame(frame.Text, true, helloZipped))
@@ -82,7 +82,7 @@ func TestTheLargestMaxMessage(t *testing.T) {
 	}
 }
 
-// TestPingBesidePing: a Ping that gets its own pong wakes the others that wait for one.
+// TestPingBesidePing: a Ping that receives its pong wakes the others that wait for one.
 func TestPingBesidePing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -106,7 +106,7 @@ func TestPingBesidePing(t *testing.T) {
 	})
 }
 
-// TestPingWhoseReaderLeaves: the Read that would have met the pong returns with a message instead.
+// TestPingWhoseReaderLeaves: the Read that would have received the pong returns with a message instead.
 func TestPingWhoseReaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -127,8 +127,8 @@ func TestPingWhoseReaderLeaves(t *testing.T) {
 	})
 }
 
-// TestReaderKeepsItsTypeWhileOthersReadOn: what a Ping or keepalive finds behind a compressed message that is read in
-// pieces does not count for that message.
+// TestReaderKeepsItsTypeWhileOthersReadOn: what a Ping or keepalive reads after a compressed message that is being read in pieces
+// does not change the type of that message.
 func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	for _, tt := range []struct{ first, second frame.Opcode }{{frame.Binary, frame.Text}, {frame.Text, frame.Text}, {frame.Text, frame.Binary}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 			defer cancel()
-			c.Ping(ctx) // its pong does not come; keepalive looks a few times meanwhile
+			c.Ping(ctx) // its pong does not arrive; keepalive checks a few times meanwhile
 			rest, err := io.ReadAll(r)
 			if err != nil || string(got)+string(rest) != body {
 				t.Errorf("%v, then %v: %d bytes, %v", tt.first, tt.second, len(rest), err)
@@ -171,7 +171,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	}
 }
 
-// TestSendThatWaitedForRoom: only what is queued makes the compressor start afresh. While a SendPrepared waits, others compress.
+// TestSendThatWaitedForRoom: only a queued message resets the compressor. While a SendPrepared waits, others compress.
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{bytes: 10, full: QueueBlock})
@@ -195,7 +195,7 @@ func TestSendThatWaitedForRoom(t *testing.T) {
 	})
 }
 
-// TestSendOfMoreThanTheQueueTakes: the bound is for what the kernel has not taken.
+// TestSendOfMoreThanTheQueueTakes: the limit is for what the kernel has not accepted.
 func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	for _, full := range []QueuePolicy{QueueClose, QueueDropOldest, QueueDropNewest} {
 		c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{QueueBytes: 10, QueueFull: full})
@@ -208,7 +208,7 @@ func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	}
 }
 
-// TestSendOfWhichAPartIsQueued: that part goes out.
+// TestSendOfWhichAPartIsQueued: the queued part is sent.
 func TestSendOfWhichAPartIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1, QueueBytes: 10, QueueFull: QueueDropNewest})
@@ -219,8 +219,8 @@ func TestSendOfWhichAPartIsQueued(t *testing.T) {
 	})
 }
 
-// TestWriteDoesNotWaitForTheMessagesOfOthers: a Write whose own frame is out returns, although what others queued
-// behind it cannot go out.
+// TestWriteDoesNotWaitForTheMessagesOfOthers: a Write whose own frame has been sent returns, although messages that others queued
+// after it cannot be sent.
 func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -230,7 +230,7 @@ func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 		if err := c.SendPrepared(prepare(t, "another's")); err != nil {
 			t.Fatal(err)
 		}
-		peer.expect(frame.Text, "mine") // and reads no more
+		peer.expect(frame.Text, "mine") // and reads nothing more
 		synctest.Wait()
 		select {
 		case err := <-wrote:
@@ -244,7 +244,7 @@ func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteWhoseContextEndsAsItGoesOut: only a frame that is stuck ends the connection.
+// TestJoinedWriteWhoseContextEndsAsItGoesOut: only a frame that cannot be sent completely ends the connection.
 func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 50 {
@@ -265,7 +265,7 @@ func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteTellsHowTheConnectionEnded: as every call does.
+// TestJoinedWriteTellsHowTheConnectionEnded: it returns the same error as every call.
 func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
@@ -276,7 +276,7 @@ func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
 			}
 			synctest.Wait()
 			peer.expect(frame.Text, "x")
-			synctest.Wait() // the others are on their way together
+			synctest.Wait() // the others are being sent together
 			<-wrote
 			c.CloseNow()
 			for range 3 {
@@ -286,7 +286,7 @@ func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteThatIsStuck: its context interrupts it, and ends the connection as for any write that has begun.
+// TestJoinedWriteThatIsStuck: its context interrupts it, and ends the connection like any write that has begun.
 func TestJoinedWriteThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -307,7 +307,8 @@ func TestJoinedWriteThatIsStuck(t *testing.T) {
 	})
 }
 
-// TestCloseBesideAWriteWhoseContextEnds: a write that was done when its context ended leaves the close frame its time.
+// TestCloseBesideAWriteWhoseContextEnds: a write that was complete when its context ended does not shorten the time for the close
+// frame.
 func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -315,7 +316,7 @@ func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(ctx, Message{Text, []byte("done")}) }()
 		synctest.Wait()
-		c.mu.Lock() // so that the Write, when it is done, cannot say so before its context has ended
+		c.mu.Lock() // so that the Write cannot report its success before its context has ended
 		peer.expect(frame.Text, "done")
 		c.cutWrite(errCtx)
 		c.mu.Unlock()
@@ -345,7 +346,7 @@ func (s *stuckStream) Write([]byte) (int, error) { <-s.closed; return 0, io.ErrC
 
 func (s *stuckStream) Close() error { s.once.Do(func() { close(s.closed) }); return nil }
 
-// TestABareStreamIsClosed: also when it is stuck in a write.
+// TestABareStreamIsClosed: even if it is stuck in a write.
 func TestABareStreamIsClosed(t *testing.T) {
 	for name, end := range map[string]func(c *Conn) error{
 		"CloseNow": (*Conn).CloseNow,

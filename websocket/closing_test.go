@@ -64,7 +64,7 @@ func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
 			t.Errorf("Close(%d) returned %v", code, err)
 		}
 	}
-	peer.send(peer.frame(frame.Text, true, "still here")) // an error sent nothing and ended nothing
+	peer.send(peer.frame(frame.Text, true, "still here")) // an error has sent nothing and ended nothing
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "still here" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
@@ -100,7 +100,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 	}
 }
 
-// TestCloseWithAReader: a Read that waits gets what is on its way, until the peer's close frame.
+// TestCloseWithAReader: a waiting Read gets the remaining messages, until the peer's close frame.
 func TestCloseWithAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -135,7 +135,7 @@ func TestCloseWithAReader(t *testing.T) {
 func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{CloseTimeout: 3 * time.Second})
-		go io.Copy(io.Discard, peer.Conn) // reads and never answers
+		go io.Copy(io.Discard, peer.Conn) // reads but never answers
 		start := time.Now()
 		err := c.Close(4001, "token expired")
 		ce := wantClose(t, err, 4001, "token expired", false)
@@ -148,7 +148,7 @@ func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 	})
 }
 
-// TestCloseToAPeerThatReadsNothing: not even the close frame can be sent.
+// TestCloseToAPeerThatReadsNothing: the close frame cannot be sent.
 func TestCloseToAPeerThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -193,14 +193,14 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 			t.Error("Ping returned nil")
 		}
 		read := make(chan error, 1)
-		go func() { // waits for the end, so that a CloseNow behind it cuts nothing short
+		go func() { // waits for the end, so that a CloseNow after it cuts nothing off
 			_, err := c.Read(bounded.Context(t))
 			c.CloseNow()
 			read <- err
 		}()
 		synctest.Wait()
 		peer.send(peer.frame(frame.Ping, true, "sent before it heard of the close"))
-		peer.expect(frame.Pong, "sent before it heard of the close") // §5.5.2: unless the peer's close frame has come
+		peer.expect(frame.Pong, "sent before it heard of the close") // §5.5.2: unless the peer's close frame has been received
 		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
 		if n, err := peer.Read(make([]byte, 10)); err != io.EOF {
 			t.Errorf("%d bytes after the close frame, %v", n, err)
@@ -209,7 +209,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 	})
 }
 
-// TestEndWithoutACloseFrame: the error says what happened last.
+// TestEndWithoutACloseFrame: the error describes what happened last.
 func TestEndWithoutACloseFrame(t *testing.T) {
 	tests := []struct {
 		name string
@@ -258,7 +258,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 	})
 }
 
-// TestWriteToAPeerThatClosed: the peer's close frame lies unread when a write fails. It explains the failure.
+// TestWriteToAPeerThatClosed: if the peer's close frame is unread when a write fails, it explains the failure.
 func TestWriteToAPeerThatClosed(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, closeBody(4009, "not allowed")))
@@ -271,7 +271,7 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 	}
 }
 
-// TestMessagesThatLieUnreadSurviveAFailedWrite: what the peer sent before it went away can still be read.
+// TestMessagesThatLieUnreadSurviveAFailedWrite: messages that the peer sent before it disconnected can still be read.
 func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "last words"))
@@ -302,7 +302,7 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 	})
 }
 
-// TestViolationDoesNotWaitForEver: a peer that broke a rule and then neither reads nor closes costs CloseTimeout.
+// TestViolationDoesNotWaitForEver: a peer that violated a rule and then neither reads nor closes delays the end by CloseTimeout.
 func TestViolationDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -316,7 +316,7 @@ func TestViolationDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// TestAStuckWriteDoesNotHideHowItEnded: the peer closes, and reads nothing of what is on its way to it.
+// TestAStuckWriteDoesNotHideHowItEnded: the peer closes, and reads nothing of what is being sent to it.
 func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
@@ -336,13 +336,13 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	})
 }
 
-// TestTheContextBoundsTheClosingHandshake: a client does not wait for the server's TCP close longer than its context.
+// TestTheContextBoundsTheClosingHandshake: a client does not wait for the server to close TCP for longer than its context.
 func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleClient, nil)
 		go func() {
 			peer.Write(append(peer.frame(frame.Text, true, "and"), peer.frame(frame.Close, true, closeBody(CodeNormal, "bye"))...))
-			io.Copy(io.Discard, peer.Conn) // and never closes
+			io.Copy(io.Discard, peer.Conn) // but never closes
 		}()
 		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "and" {
 			t.Fatalf("%q, %v", m.Data, err)
@@ -358,14 +358,15 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	})
 }
 
-// TestRFC6455_7_1_1_AClientWaitsASecond: a client that has answered the server's close frame waits for the end of TCP, not long.
+// TestRFC6455_7_1_1_AClientWaitsASecond: a client that has answered the server's close frame waits for the end of TCP, for a
+// limited time.
 func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleClient, nil)
 		start := time.Now()
 		go func() {
 			peer.Write(peer.frame(frame.Close, true, closeBody(CodeNormal, "bye")))
-			io.Copy(io.Discard, peer.Conn) // and never closes
+			io.Copy(io.Discard, peer.Conn) // but never closes
 		}()
 		_, err := c.Read(t.Context())
 		if ce := wantClose(t, err, CodeNormal, "bye", true); ce.Err != nil {
@@ -377,7 +378,7 @@ func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 	})
 }
 
-// TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, no reset.
+// TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, without a reset.
 func TestCloseFrameWithBytesBehind(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {
 		c, peer := pair(t, protocol.RoleServer, nil)
@@ -397,7 +398,7 @@ func TestCloseFrameWithBytesBehind(t *testing.T) {
 	}
 }
 
-// TestMessagesClosesWhenItsContextEnds: the peer sees a server going away, not one that breaks off.
+// TestMessagesClosesWhenItsContextEnds: the peer gets the close frame of a server going away, rather than a cut connection.
 func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -417,12 +418,13 @@ func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
 	}
 }
 
-// TestAFailedWriteHoldsNothing: what waited behind it is given up, also while the connection goes on for what the peer has said.
+// TestAFailedWriteHoldsNothing: the messages queued after it are dropped, even while the connection continues for messages of the
+// peer.
 func TestAFailedWriteHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
 		go peer.Write(peer.frame(frame.Text, true, "last words"))
-		<-time.After(2 * unreadAfter) // it is heard, and nothing reads it
+		<-time.After(2 * unreadAfter) // it is received, and nothing reads it
 		synctest.Wait()
 		for range 3 {
 			if err := c.Send(Message{Text, []byte("waits")}); err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// zipped returns a client and a server with compression agreed on, over TCP.
+// zipped returns a client and a server with negotiated compression, over TCP.
 func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	client, server = tcpConns(t, opts)
@@ -30,7 +30,7 @@ func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, 
 	return client, server
 }
 
-// compressLater turns compression on for a connection that is open: keepalive may be reading from it.
+// compressLater enables compression on an open connection, while keepalive may be reading from it.
 func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,7 +54,7 @@ func rsv1(b []byte) []byte {
 	return b
 }
 
-// The example of RFC 7692 §7.2.3.2: "Hello" twice, the second time by reference to the first.
+// The example of RFC 7692 §7.2.3.2: "Hello" twice, the second time as a reference to the first.
 const helloZipped, helloAgain = "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
 
 func TestRFC7692_7_2_3_2_ContextTakeover(t *testing.T) {
@@ -67,7 +67,7 @@ func TestRFC7692_7_2_3_2_ContextTakeover(t *testing.T) {
 	}
 }
 
-// TestCompressedEcho goes through sizes, kinds of data, ways to write and to read, and what can be agreed on.
+// TestCompressedEcho covers sizes, kinds of data, ways to write and to read, and negotiated parameters.
 func TestCompressedEcho(t *testing.T) {
 	agreements := map[string]handshake.Deflate{
 		"takeover":       {},
@@ -118,7 +118,7 @@ func writeEither(t *testing.T, c *Conn, m Message, whole bool) {
 	}
 }
 
-// streamEcho echoes what it reads while it reads.
+// streamEcho echoes a message while it reads the message.
 func streamEcho(c *Conn) {
 	for {
 		typ, r, err := c.Reader(context.Background())
@@ -162,7 +162,8 @@ func TestCancelledReadOfACompressedMessageLosesNothing(t *testing.T) {
 	}
 }
 
-// TestASkippedMessageIsContext: what a Reader left unread is inflated all the same, since the next may refer to it.
+// TestASkippedMessageIsContext: the unread rest of a Reader's message is inflated nevertheless, because the next message may refer
+// to it.
 func TestASkippedMessageIsContext(t *testing.T) {
 	for _, pieces := range []int{1, 2} {
 		c, peer := rawZipped(t, handshake.Deflate{}, nil)
@@ -182,7 +183,7 @@ func TestASkippedMessageIsContext(t *testing.T) {
 }
 
 func TestBadCompressedMessages(t *testing.T) {
-	const empty = "\x00\x00\xff\xff"                                                               // the block that a message leaves out
+	const empty = "\x00\x00\xff\xff"                                                               // the block that is removed from messages
 	bomb := strings.TrimSuffix(strings.Repeat(deflateOf(t, make([]byte, 1<<20))+empty, 64), empty) // 64 MiB
 	if len(bomb) > 100<<10 {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
@@ -258,7 +259,7 @@ func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 	}
 }
 
-// Either end compresses with its own window and inflates with the peer's, from the threshold on.
+// Each end compresses with its own window and inflates with the peer's, from the threshold on.
 func TestWindowsOfTheTwoEnds(t *testing.T) {
 	agreed := handshake.Deflate{ServerBits: 10, ClientBits: 11, ServerNoTakeover: true}
 	server, client := deflate.Window{Bits: 10}, deflate.Window{Bits: 11, Takeover: true}
@@ -293,7 +294,7 @@ func TestWriteUncompressedAndTheThreshold(t *testing.T) {
 	}
 }
 
-// TestCompressionIsNegotiated goes through Accept and Dial.
+// TestCompressionIsNegotiated covers Accept and Dial.
 func TestCompressionIsNegotiated(t *testing.T) {
 	tests := []struct {
 		name           string
@@ -378,7 +379,7 @@ func BenchmarkEchoCompressed(b *testing.B) {
 	}
 }
 
-// TestRFC7692_7_2_GivenUpMessages: what a Writer took of a message of which nothing has gone out is not a context of the next
+// TestRFC7692_7_2_GivenUpMessages: data that a Writer took for a message of which nothing has been sent is no context for the next
 // one.
 func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 	a, b := tcpConns(t, nil)
@@ -406,7 +407,7 @@ func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 	}
 }
 
-// TestWriterGivenUpHalfSent ends the connection, compressed or not: what is out cannot be taken back.
+// TestWriterGivenUpHalfSent ends the connection, compressed or not: sent data cannot be taken back.
 func TestWriterGivenUpHalfSent(t *testing.T) {
 	for _, compressed := range []bool{true, false} {
 		a, b := tcpConns(t, nil)
@@ -425,7 +426,7 @@ func TestWriterGivenUpHalfSent(t *testing.T) {
 		}
 		text := make([]byte, 400<<10)
 		for i := range text {
-			text[i] = byte('0' + rand.IntN(64)) // hardly shorter when compressed
+			text[i] = byte('0' + rand.IntN(64)) // compression hardly makes it shorter
 		}
 		if _, err := w.Write(text); err != nil {
 			t.Fatal(err)

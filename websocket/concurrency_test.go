@@ -149,7 +149,7 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 	go func() { other <- client.Write(bounded.Context(t), Message{Text, []byte("after")}) }()
 	want := strings.Repeat("✓", 20000)
 	go func() {
-		for _, piece := range []string{want[:1], want[1:40001], want[40001:]} { // cut inside characters
+		for _, piece := range []string{want[:1], want[1:40001], want[40001:]} { // split within characters
 			if n, err := io.WriteString(w, piece); err != nil || n != len(piece) {
 				t.Errorf("%d, %v", n, err)
 			}
@@ -182,7 +182,7 @@ func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write([]byte("\xf0\x9f"))
-	if err := w.Close(); !errors.Is(err, errInvalidUTF8) { // nothing was sent: nothing is broken
+	if err := w.Close(); !errors.Is(err, errInvalidUTF8) { // nothing was sent, so the connection is not affected
 		t.Errorf("Close returned %v", err)
 	}
 	if err := c.Write(bounded.Context(t), Message{Text, []byte("fine")}); err != nil {

@@ -49,7 +49,7 @@ func readAppend(ctx context.Context, c *Conn, dst []byte) (m Message, err error)
 	return m, err
 }
 
-// echo answers every message until the connection ends, and returns how it did.
+// echo answers every message until the connection ends, and returns how it ended.
 func echo(c *Conn) error {
 	for {
 		m, err := c.Read(context.Background())

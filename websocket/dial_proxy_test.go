@@ -21,12 +21,12 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// proxy is an HTTP proxy that knows CONNECT only. It keeps what it was asked for.
+// proxy is an HTTP proxy that only supports CONNECT. It records the requests.
 type proxy struct {
 	mu    sync.Mutex
 	asked []*http.Request
-	to    string // where every tunnel leads
-	user  string // "user:password" that it wants; "" means none
+	to    string // the target of every tunnel
+	user  string // the required "user:password"; "" means none
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -72,12 +72,12 @@ func (p *proxy) last() *http.Request {
 	return p.asked[len(p.asked)-1]
 }
 
-// through returns a Proxy option that leads to rawURL.
+// through returns a Proxy option that always returns rawURL.
 func through(rawURL string) func(*http.Request) (*url.URL, error) {
 	return func(*http.Request) (*url.URL, error) { return url.Parse(rawURL) }
 }
 
-// talk sends a message to an echo and checks what comes back.
+// talk sends a message to an echo and checks the answer.
 func talk(t *testing.T, c *Conn) {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), Message{Text, []byte("through")}); err != nil {
@@ -194,7 +194,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 	}
 }
 
-// The environment is read once a process, so a child of this test reads it.
+// The environment is read once per process, so it is tested in a child process.
 func TestDial_ProxyEnvironment(t *testing.T) {
 	const child = "HANDFAST_TEST_DIAL"
 	if target := os.Getenv(child); target != "" {
@@ -223,12 +223,12 @@ func TestDial_ProxyEnvironment(t *testing.T) {
 	}
 }
 
-// serveConnect is a proxy that gives one answer to everyone.
+// serveConnect is a proxy that gives the same answer to every client.
 func serveConnect(t *testing.T, answer string) string {
 	return serveRaw(t, func(nc net.Conn, _ string) { io.WriteString(nc, answer) })
 }
 
-// A 2xx that comes in pieces is an answer too; and what the server says first through the tunnel is not lost.
+// A 2xx that arrives in pieces is accepted too; and what the server sends first through the tunnel is not lost.
 func TestRFC9110_9_3_6_Connect(t *testing.T) {
 	c, err := dialed(t, "ws://example.com/x", &DialOptions{
 		Proxy: through("http://proxy.example.com:3128"),

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// redirecting is a handler that sends every client to a place.
+// redirecting is a handler that redirects every client to a location.
 func redirecting(status int, location *string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", *location)
@@ -48,7 +48,7 @@ func TestDial_Redirects(t *testing.T) {
 	}
 }
 
-// What may hold a secret does not go to another origin, and does not come back from there.
+// Data that may contain a secret is not sent to another origin, nor sent again when a redirect leads back from there.
 func TestDial_RedirectDropsCredentials(t *testing.T) {
 	h := &accepting{}
 	mux := http.NewServeMux()
@@ -178,7 +178,7 @@ func TestDial_RedirectedFailure(t *testing.T) {
 	}
 }
 
-// Trace gets each request, and its answer.
+// Trace is called with each request, and its answer.
 func TestDial_Trace(t *testing.T) {
 	location := "/new"
 	mux := http.NewServeMux()

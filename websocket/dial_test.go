@@ -27,7 +27,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// dialed calls Dial without a proxy, and closes what it opened when the test ends.
+// dialed calls Dial without a proxy, and closes the connection when the test ends.
 func dialed(t *testing.T, url string, opts *DialOptions) (*Conn, error) {
 	t.Helper()
 	if opts == nil {
@@ -59,7 +59,7 @@ func failure(t *testing.T, url string, opts *DialOptions) *HandshakeError {
 	return e
 }
 
-// accepting is a handler that lets everyone in and keeps the requests it saw.
+// accepting is a handler that admits every client and records the requests.
 type accepting struct {
 	mu   sync.Mutex
 	seen []*http.Request
@@ -82,7 +82,7 @@ func (a *accepting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// last returns the request that was seen last.
+// last returns the last request.
 func (a *accepting) last() *http.Request {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -236,7 +236,7 @@ func TestRFC6455_4_1_Status(t *testing.T) {
 		{"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, "", "behind"},
 		{"HTTP/1.1 503 x\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbu\r\n2\r\nsy\r\n0\r\n\r\n", 503, "busy", "Retry-After"},
 		{"HTTP/1.1 500 x\r\nContent-Length: 5000\r\n\r\n" + long, 500, long[:1024], "log"},
-		{"HTTP/1.1 500 x\r\nContent-Length: 9223372036854775808\r\n\r\nhello", 500, "hello", "log"}, // more than an int64 holds
+		{"HTTP/1.1 500 x\r\nContent-Length: 9223372036854775808\r\n\r\nhello", 500, "hello", "log"}, // more than fits into an int64
 		{"HTTP/1.1 204 No Content\r\n\r\n", 204, "", "path"},
 		{"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", 400, "Client sent an HTTP request to an HTTPS server.\n", "wss://"},
 		{"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302, "", "elsewhere"},
@@ -252,7 +252,7 @@ func TestRFC6455_4_1_Status(t *testing.T) {
 	}
 }
 
-// The body of a failure is not waited for longer than it is worth, and the wait is not the caller's whole time.
+// The body of a failed response is only awaited for a limited time, which is less than the caller's.
 func TestDial_SilentBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := failure(t, "ws://example.com", &DialOptions{DialContext: pipeTo(func(nc net.Conn) {
@@ -265,7 +265,7 @@ func TestDial_SilentBody(t *testing.T) {
 	})
 }
 
-// pipeTo returns a DialContext whose connections end in serve, which gets them when the request's head has been read.
+// pipeTo returns a DialContext whose connections end in serve, which is called when the request's header has been read.
 func pipeTo(serve func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -306,7 +306,7 @@ func TestRFC6455_4_1_TLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = quiet()
 	s.EnableHTTP2 = true
-	s.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}} // it would rather speak HTTP/2
+	s.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}} // it prefers HTTP/2
 	s.StartTLS()
 	defer s.Close()
 	url := strings.Replace(s.URL, "https", "wss", 1)
@@ -380,7 +380,7 @@ func TestDial_TLSAlerts(t *testing.T) {
 	}
 }
 
-// to returns a DialContext that leads to addr, whatever it is asked for.
+// to returns a DialContext that always connects to addr.
 func to(addr net.Addr) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, addr.Network(), addr.String())
@@ -420,7 +420,7 @@ func TestDial_Cookies(t *testing.T) {
 	}
 }
 
-// A context interrupts the handshake wherever it is, and is found in the error.
+// A context interrupts the handshake at any point, and is wrapped in the error.
 func TestDial_Cancel(t *testing.T) {
 	silent := func(cancel func(), handle func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
 		return func(context.Context, string, string) (net.Conn, error) {
@@ -457,7 +457,7 @@ func TestDial_Cancel(t *testing.T) {
 			return func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				t.Cleanup(func() { theirs.Close() })
-				go cancel() // no one reads
+				go cancel() // nothing is reading
 				return ours, nil
 			}
 		}},
@@ -492,7 +492,7 @@ func TestDial_Cancel(t *testing.T) {
 	}
 }
 
-// Every wait has a bound, also when the caller gave none.
+// Every wait has a limit, even if the caller sets none.
 func TestDial_Timeout(t *testing.T) {
 	for name, tt := range map[string]struct {
 		option, deadline, want time.Duration
@@ -525,7 +525,7 @@ func TestDial_Timeout(t *testing.T) {
 	}
 }
 
-// No secret that the caller gave is in the text of an error, whichever way the handshake fails.
+// The text of an error contains no secret of the caller, whichever way the handshake fails.
 func TestDial_NoSecrets(t *testing.T) {
 	const secret = "hunter2"
 	refuse := serveRaw(t, func(nc net.Conn, _ string) { nc.Write([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) })
@@ -549,5 +549,5 @@ func TestDial_NoSecrets(t *testing.T) {
 	}
 }
 
-// quiet is for servers whose clients fail on purpose.
+// quiet is the log of servers whose clients fail deliberately.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A fault of the application in an Endpoint is answered with 500, and reported.
+// A mistake of the application in an Endpoint is answered with 500, and reported.
 func TestEndpoint_Mistakes(t *testing.T) {
 	serves := func(*Conn) {}
 	admission := func(a *Admission) func(*http.Request) (*Admission, error) {
@@ -64,7 +64,7 @@ func TestEndpoint_Mistakes(t *testing.T) {
 	}
 }
 
-// A mistake that no hook reports is written to the server's log: the reply refers to it.
+// A mistake that no hook reports is written to the server's log, to which the reply refers.
 func TestEndpoint_MistakeIsLogged(t *testing.T) {
 	lines := make(chan string, 1)
 	s := ownServer(&Endpoint{})
@@ -75,7 +75,7 @@ func TestEndpoint_MistakeIsLogged(t *testing.T) {
 	}
 }
 
-// lineWriter sends what is written to it.
+// lineWriter sends each write to a channel.
 type lineWriter chan<- string
 
 func (w lineWriter) Write(p []byte) (int, error) {
@@ -83,7 +83,7 @@ func (w lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Admit decides how a client is served.
+// Admit determines how a client is served.
 func TestEndpoint_Admit(t *testing.T) {
 	e := &Endpoint{
 		Accept: AcceptOptions{Subprotocols: []string{"chat"}, Header: http.Header{"X-A": {"a"}}},
@@ -131,7 +131,7 @@ func TestEndpoint_Admit(t *testing.T) {
 	}
 }
 
-// A panic costs one connection, which is closed, and is reported; an end is reported too.
+// A panic ends one connection, which is closed, and is reported; so is the end of a connection.
 func TestEndpoint_PanicsAndEnds(t *testing.T) {
 	for name, e := range map[string]*Endpoint{
 		"Serve":   {Serve: func(*Conn) { panic("oh") }},
@@ -176,7 +176,7 @@ type panicking struct{}
 func (panicking) Message(Message) error { panic("oh") }
 func (panicking) Closed(*CloseError)    {}
 
-// A hook that panics ends no more than its call.
+// A panic in a hook ends only the call of the hook.
 func TestHooks_Panic(t *testing.T) {
 	e := &Endpoint{Serve: func(*Conn) {}}
 	panicked := make(chan any, 2)
@@ -203,7 +203,7 @@ type exiting struct{}
 func (exiting) Message(Message) error { runtime.Goexit(); return nil }
 func (exiting) Closed(*CloseError)    { runtime.Goexit() }
 
-// runtime.Goexit in a Receiver ends its connection, and no other of its loop.
+// runtime.Goexit in a Receiver ends its connection, and no other on its loop.
 func TestEvents_Goexit(t *testing.T) {
 	for name, open := range map[string]func(Sender) Receiver{
 		"Open":    func(Sender) Receiver { runtime.Goexit(); return nil },
@@ -244,7 +244,7 @@ func TestEvents_Goexit(t *testing.T) {
 	}
 }
 
-// A panic with http.ErrAbortHandler cuts a connection, and is not reported: net/http's way.
+// A panic with http.ErrAbortHandler cuts a connection, and is not reported, as in net/http.
 func TestEndpoint_AbortsQuietly(t *testing.T) {
 	for name, a := range map[string]*Admission{
 		"Serve":   {Serve: func(*Conn) { panic(http.ErrAbortHandler) }},
@@ -274,7 +274,7 @@ type aborting struct{}
 func (aborting) Message(Message) error { panic(http.ErrAbortHandler) }
 func (aborting) Closed(*CloseError)    { panic(http.ErrAbortHandler) }
 
-// TestEndpoint_EndedAndClosed get the same, and a panic in Closed is why a connection has ended that nothing else has.
+// TestEndpoint_EndedAndClosed: both get the same error, and a panic in Closed becomes the reason if there is no other.
 func TestEndpoint_EndedAndClosed(t *testing.T) {
 	mine := errors.New("mine")
 	for name, tt := range map[string]struct {
@@ -325,7 +325,7 @@ func TestEndpoint_EndedAndClosed(t *testing.T) {
 	}
 }
 
-// failingReceiver fails in Message, and does what it is to do in Closed.
+// failingReceiver fails in Message, and calls a function in Closed.
 type failingReceiver struct {
 	message error
 	closed  func()
@@ -334,7 +334,7 @@ type failingReceiver struct {
 func (r *failingReceiver) Message(Message) error { return r.message }
 func (r *failingReceiver) Closed(*CloseError)    { r.closed() }
 
-// What ends its goroutine, as t.FailNow does, ends its connection, and nothing waits for it.
+// Ending the goroutine, as t.FailNow does, ends the connection, and nothing waits for it.
 func TestServer_Goexit(t *testing.T) {
 	brief := ConnOptions{CloseTimeout: 100 * time.Millisecond} // the client does not answer
 	for name, h := range map[string]http.Handler{
@@ -362,7 +362,7 @@ func TestServer_Goexit(t *testing.T) {
 	}
 }
 
-// The context of a request ends when the client goes away before the 101, and says which server it came through.
+// The context of a request ends when the client disconnects before the 101, and contains the server.
 func TestServer_RequestContext(t *testing.T) {
 	gone := make(chan error, 1)
 	var s *Server
@@ -385,7 +385,7 @@ func TestServer_RequestContext(t *testing.T) {
 	}
 }
 
-// What the client sends while a handler runs whose context is watched is not lost.
+// Data that the client sends while its handler runs with a watched context is not lost.
 func TestServer_EarlyWhileWatched(t *testing.T) {
 	seen := make(chan struct{})
 	addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
@@ -412,7 +412,7 @@ func TestServer_EarlyWhileWatched(t *testing.T) {
 	expectEcho(t, br, "early")
 }
 
-// Shutdown closes what a plain handler has accepted behind a Server, by both ways there.
+// Shutdown closes the connections that a plain handler has accepted behind a Server, in both ways.
 func TestServer_ShutdownOfAccept(t *testing.T) {
 	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := Accept(w, r, nil)
@@ -451,7 +451,7 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 // RFC 9110 §7.8: the 100 comes before the 101.
 func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
 	e, events := &Endpoint{Serve: echoing}, &Endpoint{Open: openEcho}
-	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // it has loops of its own
+	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // it has its own loops
 	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e)), serve(t, events), serveOwn(t, ownServer(events))} {
 		nc := dialRaw(t, addr)
 		io.WriteString(nc, sampleRequest+"Expect: 100-continue\r\n\r\n")
@@ -481,8 +481,8 @@ func TestAccept_NoHijack(t *testing.T) {
 	}
 }
 
-// The connections of an Endpoint with Open are on an event loop where there is one: behind an http.Server, a Server, TLS,
-// and with a client that a proxy has named. A Shutdown of either closes them.
+// The connections of an Endpoint with Open are on an event loop if there is one: behind an http.Server, a Server, TLS, and with the
+// client's address from a proxy. Shutdown of either closes them.
 func TestEndpoint_OpenOnLoops(t *testing.T) {
 	ls, err := newEventLoops(1)
 	loops := err == nil

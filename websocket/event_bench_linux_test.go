@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evRawEcho is what an event loop costs that does evNothing but this: no handlers, no limits, no queue, evNothing but whole
-// small frames. Compare with it as a ratio, in one run.
+// evRawEcho is the minimum cost of an event loop: without handlers, limits or queues, and only for whole small frames. Compare with
+// it as a ratio, in one run.
 func evRawEcho(b *testing.B) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,7 +89,7 @@ func evRawEcho(b *testing.B) string {
 	return l.Addr().String()
 }
 
-// load is clients that take no more time than system calls do.
+// evLoad are clients that use no more time than their system calls.
 type evLoad struct {
 	fds []int
 }
@@ -185,8 +185,8 @@ func evBenchmarkEcho(b *testing.B, addr string, conns, size, flight int) {
 	}
 }
 
-// evReportCPU reports what an operation costs of the processors, both evEnds together: on a busy machine it says more than
-// the clock.
+// evReportCPU reports the CPU time of an operation, for both ends together: on a busy machine it is more meaningful than the
+// elapsed time.
 func evReportCPU(b *testing.B) func() {
 	used := func() float64 {
 		var u syscall.Rusage

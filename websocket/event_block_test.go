@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evBlocking is a handler whose connections wait when they receive "wait", until the channel yields.
+// evBlocking is a handler whose connections wait after receiving "wait", until the channel yields.
 func evBlocking(declared bool) (evHandler, chan string, chan struct{}) {
 	waits, release := make(chan string, 1000), make(chan struct{})
 	return evHandler{Message: func(c *eventConn, m Message) {
@@ -35,7 +35,7 @@ func TestEventHandlerThatBlocksStallsNobody(t *testing.T) {
 			stuck, free := evUpgraded(t, addr), evUpgraded(t, addr)
 			stuck.send(evMasked(frame.Text, true, "wait"), evMasked(frame.Text, true, "in one read with it"))
 			evAwait(t, waits)
-			stuck.expect(frame.Text, "waiting") // what was written before the handler waited has left
+			stuck.expect(frame.Text, "waiting") // what was written before the handler waited has been sent
 			stuck.send(evMasked(frame.Text, true, "after"), evMasked(frame.Ping, true, "p"))
 			for i := range 100 {
 				text := fmt.Sprint(i)
@@ -72,7 +72,7 @@ func TestEventManyHandlersBlockAtOnce(t *testing.T) {
 	}
 }
 
-// While a handler blocks, others write to its connection, and close it.
+// While a handler blocks, other goroutines write to its connection, and close it.
 func TestEventOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	h, waits, release := evBlocking(false)
 	conns, over := make(chan *eventConn, 1), make(chan error, 1)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A buffer has room for what was asked for, of a pool's size as long as there is one.
+// A borrowed buffer has the requested capacity, in one of the pool's sizes if there is one.
 func TestBorrowedSizes(t *testing.T) {
 	const largest = 1 << bufferBitsMax
 	for n, want := range map[int]struct {
@@ -27,13 +27,13 @@ func TestBorrowedSizes(t *testing.T) {
 	}
 }
 
-// What a buffer holds survives that it grows, in its place where half of the room is of bytes that are gone.
+// The content of a buffer is kept when it grows; if half of the capacity is of consumed bytes, it grows in place.
 func TestBufferGrows(t *testing.T) {
 	text := strings.Repeat("0123456789abcdef", 16)
 	for _, tt := range []struct {
 		gone, more int
 		same       bool // the buffer is the same one
-		moved      bool // and its bytes are at its beginning
+		moved      bool // and its content is moved to its beginning
 	}{
 		{0, 0, true, false}, {0, 1, false, false}, {129, 0, true, false}, {129, 1, true, true}, {129, 129, true, true},
 		{129, 130, false, false}, {128, 1, false, false},
@@ -55,7 +55,7 @@ func TestBufferGrows(t *testing.T) {
 	}
 }
 
-// A buffer whose bytes are all gone begins anew, and one that append has moved does not return to the pool.
+// An empty buffer starts again at its beginning, and one that append has reallocated is not returned to the pool.
 func TestBufferEndsAndMoves(t *testing.T) {
 	f := borrow(4)
 	f.b = append(f.b, "text"...)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Handlers that block, write to each other and close at random, under the race detector: every connection that opened is
-// closed once, and no two handlers of one run at once.
+// Handlers that block, write to each other and close at random, under the race detector: every opened connection is closed once,
+// and the handlers of one connection never run concurrently.
 func TestEventChaos(t *testing.T) {
 	var opened, closed, torn atomic.Int64
 	var mu sync.Mutex
@@ -72,7 +72,7 @@ func TestEventChaos(t *testing.T) {
 		c := evDial(t, addr, nil)
 		ctx := evBounded(t)
 		clients.Go(func() {
-			for range c.Messages(ctx) { // until it evEnds
+			for range c.Messages(ctx) { // until the connection ends
 			}
 		})
 		clients.Go(func() {

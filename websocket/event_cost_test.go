@@ -10,12 +10,12 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evNothing is a kernel whose calls cost nothing: its only connection sends the same bytes forever.
+// evNothing is a kernel whose calls cost nothing: its only connection sends the same bytes repeatedly.
 type evNothing struct {
 	*looptest.Fake
 	in     string
 	token  uint64
-	silent bool // it sends nothing
+	silent bool // the client sends nothing
 }
 
 func (k *evNothing) Read(_ int, p []byte) (int, error)      { return copy(p, k.in), nil }
@@ -54,7 +54,7 @@ func evIdle(t testing.TB, h evHandler) (*evServer, *evNothing, *eventConn) {
 	return s, k, p.only()
 }
 
-// BenchmarkEventVisit is what the loop adds to the system calls: for each message, 16 of them arrive together.
+// BenchmarkEventVisit measures what the loop costs in addition to system calls, per message, of which 16 arrive together.
 func BenchmarkEventVisit(b *testing.B) {
 	for name, flight := range map[string]int{"1": 1, "16": 16} {
 		b.Run(name, func(b *testing.B) {

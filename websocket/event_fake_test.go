@@ -10,16 +10,16 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evEcho is a handler that sends back what comes.
+// evEcho is a handler that echoes messages.
 var evEcho = evHandler{Message: func(c *eventConn, m Message) { c.Send(m) }}
 
-// evQueueOf bounds what waits for a peer.
+// evQueueOf limits what waits for a peer.
 func evQueueOf(bytes int) (o AcceptOptions) {
 	o.Conn.QueueBytes = bytes
 	return o
 }
 
-// evTheatre is a server whose only loop a test turns by hand.
+// evTheatre is a server with a single loop that a test runs manually.
 type evTheatre struct {
 	*evServer
 	k   *looptest.Fake
@@ -49,7 +49,7 @@ func evPerform(t testing.TB, k *looptest.Fake, s *evServer) *evTheatre {
 	return p
 }
 
-// manual has s serve on k, whose loop the test turns.
+// manual has s serve on k, whose loop the test runs.
 func (s *evServer) manual(t testing.TB, k loop.Kernel) {
 	t.Helper()
 	if err := s.configure(); err != nil {
@@ -67,11 +67,11 @@ func (p *evTheatre) only() (c *eventConn) {
 	return c
 }
 
-// request is a client's, without the empty line at its end.
+// evRequest is a client's request, without the empty line at its end.
 const evRequest = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
-// evMasked returns a client's frame.
+// evMasked returns a frame of a client.
 func evMasked(op frame.Opcode, fin bool, payload string) string {
 	h := frame.Header{Fin: fin, Opcode: op, Masked: true, Key: [4]byte{0x37, 0xfa, 0x21, 0x3d}, Length: int64(len(payload))}
 	b := frame.Append(nil, h)

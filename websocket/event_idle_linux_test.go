@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// evHeap returns the bytes in use after a collection; the second one empties the pools.
+// evHeap returns the bytes in use after garbage collection; the second one empties the pools.
 func evHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -19,15 +19,14 @@ func evHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// A connection that waits has no goroutine and no buffer: after one evEcho it costs its Conn, its place and what rounding
-// adds.
+// An idle connection has no goroutine and no buffer: after one echo it only takes its Conn, its slot and the allocator's rounding.
 func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
 	if size := unsafe.Sizeof(eventConn{}); size > 288 {
 		t.Errorf("a Conn is %d bytes: 288 is a size class of the allocator, the next is 320", size)
 	}
 	const n = 4000
 	addr := evServe(t, &evServer{Handler: evEcho})
-	evUpgraded(t, addr) // the loops and the pools are there
+	evUpgraded(t, addr) // now the loops and the pools exist
 	before, goroutines := evHeap(), runtime.NumGoroutine()
 	l := evNewLoad(t, addr, n)
 	send := []byte(evMasked(frame.Binary, true, "hello"))
@@ -43,7 +42,7 @@ func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
 	}
 }
 
-// An evEcho allocates evNothing, whether it fits the shared buffer or not.
+// An echo allocates nothing, whether it fits into the shared buffer or not.
 func TestEventEchoAllocatesNothing(t *testing.T) {
 	addr := evServe(t, &evServer{Handler: evEcho})
 	for _, size := range []int{16, 16 << 10, 200 << 10} {

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// A peer takes something when less is unsent than at the look before, and more is to come. What the look before found counts, and
-// nothing older.
+// A peer accepts data if less is unsent than at the previous check, and there is more to send. Only the result of the previous
+// check counts.
 func TestEventPeerThatTakes(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	client := p.k.Client(evHello)
@@ -18,10 +18,10 @@ func TestEventPeerThatTakes(t *testing.T) {
 	c := p.only()
 	slow := false
 	for i, tt := range []struct {
-		unsent int // -1: the kernel does not say
+		unsent int // -1 means the kernel does not report it
 		want   bool
 	}{
-		{0, false}, {-1, false}, // all was sent
+		{0, false}, {-1, false}, // everything was sent
 		{1000, false}, {1000, false}, {999, true}, {2, true}, {1, true}, {1, false},
 		{0, false}, {1, false}, // the last byte is not more
 		{500, false}, {-1, false}, {499, false}, {498, true}, {600, false}, {0, false}, {0, false}, {100, false}, {99, true},
@@ -42,7 +42,7 @@ func TestEventPeerThatTakes(t *testing.T) {
 	p.k.Play(p.ls.Loops)
 }
 
-// A kernel that is full is not asked again until it says that there is room, or that the connection is gone.
+// A full kernel is not called again until it reports that there is room, or that the connection is gone.
 func TestEventVisitOfAStuckConnection(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	if n, err := k.fill(100, 2); n != 2 || err != nil {
@@ -61,14 +61,14 @@ func TestEventVisitOfAStuckConnection(t *testing.T) {
 	}
 }
 
-// A visit of a connection whose Receiver is still busy only writes. When the kernel is full it waits for room, and a time that is over
-// is set again: nothing can be said of a peer that is not read from.
+// A visit of a connection whose Receiver is still busy only writes. If the kernel is full, it waits for room, and an expired timer
+// is set again: nothing is known about a peer that is not being read from.
 func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	c := k.conn
 	send := func() {
 		c.fd.Lock()
-		c.corked = true // as its holder has it
+		c.corked = true // as its holder does
 		c.fd.Unlock()
 		if err := c.Send(Message{Type: Text, Data: []byte("from outside")}); err != nil {
 			t.Fatal(err)
@@ -109,7 +109,7 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	k.Play(k.s.ls.Loops)
 }
 
-// A visit takes the buffer that its loop lends: the next one, while this is still under way, gets another.
+// A visit takes the buffer that its loop lends: the next visit, while this one is still in progress, gets another.
 func TestEventBufferIsLentOnce(t *testing.T) {
 	k := looptest.New(t, nil)
 	p := evPerform(t, k, &evServer{})
@@ -131,7 +131,7 @@ func TestEventBufferIsLentOnce(t *testing.T) {
 		t.Errorf("lent %p, used %p; left %v", lent, outs, d.Value)
 	}
 	p.ls.each(func(c *eventConn) {
-		c.Lost() // its Receiver waits: what it has sent leaves
+		c.Lost() // its Receiver waits: what it has sent is written
 		c.CloseNow()
 	})
 	k.Play(p.ls.Loops)

@@ -17,7 +17,7 @@ const evHello = evRequest + "\r\n"
 
 func evText(s string) string { return evMasked(frame.Text, true, s) }
 
-// evRepeat returns a script of n times the same byte.
+// evRepeat returns a script with the same byte n times.
 func evRepeat(b byte, n int) []byte { return []byte(strings.Repeat(string([]byte{b}), n)) }
 
 func TestEventKernelThatIsDifficult(t *testing.T) {
@@ -70,7 +70,7 @@ func TestEventConnectionsThatBreak(t *testing.T) {
 	}
 }
 
-// A write finds that the evPeer is gone; what the peer said before lies unread, and explains it.
+// A write fails because the peer is gone; the peer's unread close frame explains it.
 func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
@@ -86,7 +86,7 @@ func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
 	}
 }
 
-// What comes behind a close frame is read before the descriptor is closed, so that the kernel does not reset the connection.
+// Bytes after a close frame are read before the descriptor is closed, so that the kernel does not reset the connection.
 func TestEventCloseFrameWithBytesBehind(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello + evMasked(frame.Close, true, "\x0f\xa1") + strings.Repeat("x", 3*corkSize))
@@ -129,7 +129,7 @@ func TestEventPausedPeer(t *testing.T) {
 	if n := conn.queued(); n > 1000+106*10 || n < 500 || c.Armed&loop.Readable != 0 {
 		t.Errorf("%d bytes are queued, waiting for %b", n, c.Armed)
 	}
-	p.k.Script = evRepeat(50, 400) // it takes a little at a time
+	p.k.Script = evRepeat(50, 400) // it accepts a few bytes at a time
 	c.Full = false
 	p.k.Play(p.ls.Loops)
 	c.EOF = true
@@ -156,7 +156,7 @@ func TestEventHandshakeAndKeepaliveByTheWheel(t *testing.T) {
 	}
 }
 
-// A peer that takes what the kernel has for it is alive, although the ping waits behind that.
+// A peer that accepts what the kernel has for it is alive, although the ping waits behind that.
 func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
@@ -170,14 +170,14 @@ func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 		t.Fatalf("it was cut: %q", p.log)
 	}
 	begun := p.k.Clock
-	p.k.Pass(p.ls.Loops, 100) // it takes no more
+	p.k.Pass(p.ls.Loops, 100) // it accepts nothing more
 	if d := p.k.Clock - begun; !c.Gone || d < 75*time.Second || d > 100*time.Second {
 		t.Errorf("gone: %t; after %v: %q", c.Gone, d, p.log)
 	}
 }
 
-// FuzzKernel holds together what a difficult kernel and an easy one make of the same bytes, and has connections break
-// wherever the script says.
+// FuzzEventKernel compares the results of a difficult kernel and an easy one for the same bytes, and breaks connections where the
+// script says.
 func FuzzEventKernel(f *testing.F) {
 	f.Add([]byte(evText("a")+evMasked(frame.Ping, true, "p")+evText("close")), []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Add([]byte(evMasked(frame.Close, true, "\x03\xe8")), []byte("\xff"), true)
@@ -193,7 +193,7 @@ func FuzzEventKernel(f *testing.F) {
 			before := *c
 			c.EOF = true
 			p.k.Play(p.ls.Loops)
-			p.k.Pass(p.ls.Loops, 100) // evEnds what does not end by itself
+			p.k.Pass(p.ls.Loops, 100) // ends what does not end on its own
 			if !c.Gone || p.Len() != 0 {
 				t.Fatalf("the connection does not end: %+v, %q", c, p.log)
 			}

@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A Shutdown may find a connection before its handshake's bound is set, and close it.
+// A Shutdown may find a connection before the time limit of its handshake is set, and close it.
 func TestEventAdoptDuringShutdown(t *testing.T) {
 	ls, err := newEventLoops(2)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestEventAdoptDuringShutdown(t *testing.T) {
 	ls.Wait()
 }
 
-// A connection that is accepted just when a Shutdown begins does not wait for the bound on its handshake.
+// A connection that is accepted just when a Shutdown begins does not wait for the time limit of its handshake.
 func TestEventAcceptDuringShutdown(t *testing.T) {
 	ls, err := newEventLoops(1)
 	if err != nil {
@@ -88,7 +88,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	k.front = &eventFront{headTimeout: patience, roster: &e.roster}
 	stop, err := ls.listen(l, k, func() bool {
 		k.count(1)
-		s.roster.halt(false) // and each has been called by now
+		s.roster.halt(false) // by now each has been called
 		return true
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	ls.Wait()
 }
 
-// TestShutdown_EndsTheLoops of a Server, and of an Endpoint behind net/http.
+// TestShutdown_EndsTheLoops: of a Server, and of an Endpoint behind net/http.
 func TestShutdown_EndsTheLoops(t *testing.T) {
 	e, behind := &Endpoint{Open: openEcho}, &Endpoint{Open: openEcho}
 	s := ownServer(e)
@@ -140,7 +140,7 @@ func TestShutdown_EndsTheLoops(t *testing.T) {
 	}
 }
 
-// After an Endpoint's own Shutdown its clients get a 503, also those that had connected before.
+// After an Endpoint's own Shutdown its clients get a 503, even those that connected before.
 func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 	for name, e := range map[string]*Endpoint{"Serve": {Serve: echoing}, "Open": {Open: openEcho}} {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 	}
 }
 
-// A connection that is being closed is not given to HTTP.
+// A connection that is being closed is not passed to HTTP.
 func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	k := looptest.New(t, nil)
 	p := evPerform(t, k, &evServer{})
@@ -187,13 +187,13 @@ func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// evBare is a kernel whose descriptors are not sockets any more once they have been read: no net.Conn can be made of them, as
-// when the process is out of descriptors.
+// evBare is a kernel whose descriptors stop being sockets once they have been read: no net.Conn can be made from them, as in a
+// process without free descriptors.
 type evBare struct{ loop.Kernel }
 
 func (k evBare) Read(fd int, p []byte) (int, error) {
 	n, err := k.Kernel.Read(fd, p)
-	if err != nil { // it has not come yet
+	if err != nil { // nothing has arrived yet
 		return n, err
 	}
 	if null, err := os.Open(os.DevNull); err == nil {
@@ -203,7 +203,7 @@ func (k evBare) Read(fd int, p []byte) (int, error) {
 	return n, err
 }
 
-// A connection that cannot be given to HTTP ends, and that is reported.
+// A connection that cannot be passed to HTTP ends, and that is reported.
 func TestEventHandOverFails(t *testing.T) {
 	refused := make(chan error, 1)
 	s := &evServer{makeKernel: func() (loop.Kernel, error) {
@@ -224,7 +224,7 @@ func TestEventHandOverFails(t *testing.T) {
 	bounded.Until(t, func() bool { return s.Len() == 0 })
 }
 
-// evAhead is a kernel whose clock a test can put forward.
+// evAhead is a kernel whose clock a test can advance.
 type evAhead struct {
 	loop.Kernel
 	by *atomic.Int64
@@ -232,7 +232,7 @@ type evAhead struct {
 
 func (k evAhead) Now() time.Duration { return k.Kernel.Now() + time.Duration(k.by.Load()) }
 
-// HTTP gets a connection with what is left of the time for its head.
+// HTTP gets a connection with the rest of the time for its header.
 func TestEventHandOverWithWhatIsLeft(t *testing.T) {
 	var by atomic.Int64
 	lefts := make(chan time.Duration, 1)

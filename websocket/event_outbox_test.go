@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evMeter is a kernel that takes so many bytes of its only client's, and no more.
+// evMeter is a kernel that accepts a given number of bytes for its only client, and no more.
 type evMeter struct {
 	*looptest.Fake
 	s      evServer
@@ -20,7 +20,7 @@ type evMeter struct {
 	takes  int
 	writes int
 	ended  []error
-	heard  int // messages
+	heard  int // number of messages received
 }
 
 func (k *evMeter) Write(fd int, p []byte) (int, error) {
@@ -37,7 +37,7 @@ func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// play lets the kernel take so many bytes more.
+// play lets the kernel accept that many more bytes.
 func (k *evMeter) play(takes int) {
 	k.takes = takes
 	k.client.Full = false
@@ -51,7 +51,7 @@ func (k *evMeter) play(takes int) {
 	k.Play(k.s.ls.Loops)
 }
 
-// evMetered returns a connection that is open and whose peer reads nothing, and of which most bytes may wait. It sends back what it gets when echo is set.
+// evMetered returns an open connection whose peer reads nothing, with a queue limit of most bytes. It echoes if echo is set.
 func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	t.Helper()
 	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
@@ -78,25 +78,25 @@ func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	return k
 }
 
-// fill sends frames of size bytes until one is refused, n at most, and returns how many were accepted.
+// fill sends up to n frames of size bytes until one is refused, and returns how many were accepted.
 func (k *evMeter) fill(size, n int) (accepted int, err error) {
 	for accepted < n {
 		if err = k.conn.Send(Message{Type: Binary, Data: make([]byte, size-2)}); err != nil {
 			return accepted, err
 		}
 		if accepted++; accepted == 1 {
-			k.Play(k.s.ls.Loops) // the kernel refuses it: from now on the bound holds
+			k.Play(k.s.ls.Loops) // the kernel refuses it: from now on the limit applies
 		}
 	}
 	return accepted, nil
 }
 
-// The bound is on what waits behind the frame of which the kernel has a part: that one cannot be dropped any more.
+// The limit applies to what waits behind the frame that the kernel has partly accepted, which cannot be dropped any more.
 func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
-	const size, most = 100, 1000 // a message of 98 bytes may become a frame of 112: it fits while 888 wait
+	const size, most = 100, 1000 // a message of 98 bytes may become a frame of 112: it fits while 888 bytes wait
 	for _, tt := range []struct {
 		takes, waits int // of 900 bytes in nine frames
-		more         int // messages that fit then
+		more         int // number of messages that fit then
 	}{
 		{0, 900, 0},
 		{10, 890, 1},  // 800 behind the first frame
@@ -129,7 +129,7 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 	}
 }
 
-// A large message goes to the kernel from where it lies; what is left of it is a part of a frame too.
+// A large message is passed to the kernel without a copy; the rest of it is a partly sent frame too.
 func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	const size = together + 100
 	for _, before := range []int{0, 2} { // frames of 100 bytes
@@ -139,7 +139,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 				k.takes, k.client.Full = takes, false
 				for range before {
 					k.conn.fd.Lock()
-					k.conn.corked = true // nothing leaves before the large one
+					k.conn.corked = true // nothing is sent before the large one
 					k.conn.fd.Unlock()
 					if err := k.conn.Send(Message{Type: Binary, Data: make([]byte, 98)}); err != nil {
 						t.Fatal(err)
@@ -187,7 +187,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	}
 }
 
-// A connection is not read from while more than half of what may wait does, and again when a quarter is left.
+// Nothing is read from a connection while more than half of the queue limit is waiting, and reading continues at a quarter.
 func TestEventPauseAndGoOn(t *testing.T) {
 	const size, most = 100, 800
 	one := evMasked(frame.Binary, true, strings.Repeat("x", size-2))
@@ -225,7 +225,7 @@ func TestEventPauseAndGoOn(t *testing.T) {
 	reads("when all is out", true)
 }
 
-// Closing a connection that is about to end: no second close frame, no error, and CloseNow waits for nothing.
+// Closing a connection that is about to end: no second close frame, no error, and CloseNow does not wait.
 func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	for name, begin := range map[string]func(*evMeter){
 		"closed from here":   func(k *evMeter) { k.conn.Shut(4000, "first") },
@@ -270,7 +270,7 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// evBroken is a kernel that can write nothing once it is broken, while reading goes on.
+// evBroken is a kernel whose writes fail once it is broken, while reads continue.
 type evBroken struct {
 	*looptest.Fake
 	broken error
@@ -287,7 +287,7 @@ func (k *evBroken) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// TestEventWriteThatFails: by whatever it was made, the next message is refused for it, and the connection ends with it.
+// TestEventWriteThatFails: with any way of writing, the next message is refused for it, and the connection ends with it.
 func TestEventWriteThatFails(t *testing.T) {
 	short, long := Message{Binary, []byte("short")}, Message{Binary, make([]byte, 2*together)}
 	prepare := func(m Message) *Prepared {
@@ -330,7 +330,7 @@ func TestEventWriteThatFails(t *testing.T) {
 	}
 }
 
-// TestEventCloseOfAPausedConnection: what the peer says is read although it does not read, its close frame at last.
+// TestEventCloseOfAPausedConnection: the peer's data is read although the peer does not read, including its close frame.
 func TestEventCloseOfAPausedConnection(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	k.fill(100, 6)
@@ -353,8 +353,8 @@ func TestEventCloseOfAPausedConnection(t *testing.T) {
 	}
 }
 
-// TestEventPauseInABatch: a connection that another one's Receiver has filled is not read from, although it was readable when the
-// batch began.
+// TestEventPauseInABatch: nothing is read from a connection whose queue another one's Receiver has filled, even if it was readable
+// when the batch began.
 func TestEventPauseInABatch(t *testing.T) {
 	k := looptest.New(t, nil)
 	var conns []*eventConn
@@ -390,7 +390,7 @@ func TestEventPauseInABatch(t *testing.T) {
 	k.Play(s.ls.Loops)
 }
 
-// TestEventWaitsInLittleMemory: what is left for the end of a batch does not keep the buffer that a visit lends.
+// TestEventWaitsInLittleMemory: what is left for the end of a batch does not keep the buffer that a visit borrows.
 func TestEventWaitsInLittleMemory(t *testing.T) {
 	k := looptest.New(t, nil)
 	var conns []*eventConn
@@ -423,7 +423,7 @@ func TestEventWaitsInLittleMemory(t *testing.T) {
 	k.Play(s.ls.Loops)
 }
 
-// TestEventEndGivesItsMemoryBack: what was to be sent, a message that is not whole, and what was not parsed.
+// TestEventEndGivesItsMemoryBack: of queued data, an incomplete message, and unparsed bytes.
 func TestEventEndGivesItsMemoryBack(t *testing.T) {
 	for name, in := range map[string]string{
 		"a message that is not whole": evMasked(frame.Text, false, "half"),
@@ -466,7 +466,7 @@ func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
 	}
 }
 
-// Without an answer of the peer, the end comes by itself, whatever else the peer sends.
+// If the peer does not answer, the connection ends after a time limit, whatever else the peer sends.
 func TestEventEndingHasItsTime(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begin func(*evMeter)

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// peer is a client that writes and reads bytes by hand.
+// evPeer is a client that writes and reads bytes manually.
 type evPeer struct {
 	testing.TB
 	net.Conn
@@ -87,7 +87,7 @@ func (p *evPeer) expect(op frame.Opcode, payload string) {
 	}
 }
 
-// expectEOF checks that the server has closed its direction in good order, and closes the other, which the server waits for.
+// expectEOF checks that the server has closed its direction normally, and closes the other, which the server waits for.
 func (p *evPeer) expectEOF() {
 	p.Helper()
 	if b, err := io.ReadAll(p.Conn); err != nil || len(b) > 0 {

@@ -2,5 +2,5 @@
 
 package websocket
 
-// raceEnabled: the race detector has sync.Pool drop things at random.
+// raceEnabled: the race detector makes sync.Pool drop content at random.
 const raceEnabled = true

@@ -28,7 +28,7 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// TestEventsTLS runs it over TLS.
+// TestEventsTLS runs the suite over TLS.
 func TestEventsTLS(t *testing.T) {
 	cert := selfSigned(t)
 	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {

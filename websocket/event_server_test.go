@@ -15,14 +15,14 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evHandler is what a test does with its event connections, as functions.
+// evHandler handles the event connections of a test, as functions.
 type evHandler struct {
 	Open    func(c *eventConn)
 	Message func(c *eventConn, m Message)
 	Close   func(c *eventConn, err error)
 }
 
-// evServer serves event connections on a listener of its own, as simply as can be.
+// evServer is a minimal server for event connections on its own listener.
 type evServer struct {
 	Handler     evHandler
 	Options     AcceptOptions
@@ -66,14 +66,14 @@ func (r *evReceiver) Closed(err *CloseError) {
 	}
 }
 
-// Value and SetValue keep something with a connection.
+// Value and SetValue store a value with a connection.
 func (c *eventConn) Value() any     { return c.r.(*evReceiver).value }
 func (c *eventConn) SetValue(v any) { c.r.(*evReceiver).value = v }
 
-// Block says that a Receiver is going to wait.
+// Block announces that a Receiver will wait.
 func (c *eventConn) Block() { c.fd.Block() }
 
-// Err returns how c has ended, nil while it has not.
+// Err returns how c has ended, nil if it has not.
 func (c *eventConn) Err() error {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -100,7 +100,7 @@ func or[T comparable](v, standard T) T {
 	return v
 }
 
-// configure makes the kind of the server's connections.
+// configure prepares the configuration of the server's connections.
 func (s *evServer) configure() error {
 	o := &s.Options
 	rules := opening.Rules{
@@ -154,7 +154,7 @@ func (s *evServer) came() bool {
 	return true
 }
 
-// Len returns how many connections there are.
+// Len returns the number of connections.
 func (s *evServer) Len() int { return int(s.conns.Load()) }
 
 // Serve serves l until Close or Shutdown.
@@ -202,7 +202,7 @@ func (s *evServer) ServeTLS(l net.Listener, config *tls.Config) error {
 	}
 }
 
-// shake does the handshake of TLS, and has the loop open the connection.
+// shake performs the TLS handshake, and has the loop open the connection.
 func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 	if err := nc.SetDeadline(time.Now().Add(s.kind.front.headTimeout)); err != nil {
 		return err
@@ -217,7 +217,7 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 	return s.ls.take(c, t)
 }
 
-// Shutdown closes all connections with 1001 and waits for their end.
+// Shutdown closes all connections with 1001 and waits until they have ended.
 func (s *evServer) Shutdown(ctx context.Context) error {
 	return s.drain(ctx, func(c *eventConn) {
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one

@@ -17,26 +17,26 @@ import (
 	"time"
 )
 
-// What a soak sends says whose it is, and the how many-th, and what else must be in it: so evNothing can be lost, doubled,
-// cut, mixed up or changed unseen.
+// A message of a soak contains its sender, its number, and content that depends on both: so lost, duplicated, truncated, mixed up
+// or modified messages are detected.
 
 func evSoakText(sender, i, size int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
 	b = binary.BigEndian.AppendUint32(b, uint32(size))
 	for x := uint32(sender*7919 + i); len(b) < size; x = x*1664525 + 1013904223 {
-		b = append(b, byte(x>>24)&0x3f) // it gets shorter when it is compressed
+		b = append(b, byte(x>>24)&0x3f) // so that compression makes it shorter
 	}
 	return b
 }
 
-// evSoakSize is a size around one of those at which something changes.
+// evSoakSize returns a size close to one at which the code behaves differently.
 func evSoakSize(r *rand.Rand) int {
 	around := []int{8, 20, 125, 700, single, together, corkSize / 2, 1 << 16, 150 << 10}
 	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
 	return max(8, n+r.IntN(41)-20)
 }
 
-// ledger notes what has come, by its sender.
+// evLedger records received messages, by sender.
 type evLedger [8]int
 
 func (l *evLedger) enter(data []byte) error {
@@ -56,17 +56,17 @@ func (l *evLedger) enter(data []byte) error {
 
 const (
 	evSoakEach = 30
-	evPushers  = 3 // senders of the server's are 0 to 2, the client's 3 and 4
+	evPushers  = 3 // the server's senders are 0 to 2, the client's are 3 and 4
 	evCallers  = 2
 )
 
-// guest is a connection as the server sees it.
+// evGuest is a connection from the server's point of view.
 type evGuest struct {
 	evLedger
 	r *rand.Rand
 }
 
-// evPut sends m in one of the ways there are, and tries again while there is no room.
+// evPut sends m in one of the possible ways, and tries again while there is no room.
 func evPut(c *eventConn, data []byte, way int) error {
 	m := Message{Type: Binary, Data: data}
 	p, err := Prepare(m)
@@ -83,12 +83,12 @@ func evPut(c *eventConn, data []byte, way int) error {
 		if !errors.Is(err, ErrQueueFull) {
 			return err
 		}
-		c.Block() // in a handler, the loop goes on without it
+		c.Block() // in a handler, the loop continues without it
 		<-time.After(100 * time.Microsecond)
 	}
 }
 
-// evSoakServer echoes what it has checked, and pushes messages of its own.
+// evSoakServer checks and echoes messages, and pushes its own.
 func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *sync.WaitGroup) *evServer {
 	var guests atomic.Int64
 	s := &evServer{Loops: 2, Handler: evHandler{
@@ -120,7 +120,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 			if err := evPut(c, m.Data, g.r.IntN(3)); err != nil {
 				t.Errorf("echo: %v", err)
 			}
-			for i := range m.Data { // it is the handler's to write to
+			for i := range m.Data { // the handler may modify it
 				m.Data[i] = 0xee
 			}
 			_ = append(m.Data, "behind it"...)
@@ -131,7 +131,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 	return s
 }
 
-// evCutting cuts what is written to it.
+// evCutting splits what is written to it.
 type evCutting struct {
 	net.Conn
 	r *rand.Rand
@@ -169,7 +169,7 @@ func call(ctx context.Context, c *Conn, sender int, r *rand.Rand) error {
 	return nil
 }
 
-// TestSoak: several clients whose frames are cut anywhere, echoes and pushes in every way at once, handlers that block.
+// TestEventSoak: several clients whose frames are split anywhere, concurrent echoes and pushes in every way, handlers that block.
 func TestEventSoak(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for name, zip := range map[string]*Compression{"plain": nil, "compressed": {}, "no takeover": {ServerNoTakeover: true}} {

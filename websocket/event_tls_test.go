@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// evCertificate returns one for localhost, signed by itself, and a pool with it.
+// evCertificate returns a self-signed certificate for localhost, and a pool with it.
 func evCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -95,7 +95,7 @@ func TestEventTLSEchoOfAllSizes(t *testing.T) {
 	}
 }
 
-// evEchoed sends a message of n bytes and checks that it comes back.
+// evEchoed sends a message of n bytes and checks its echo.
 func evEchoed(t testing.TB, c *Conn, n int) {
 	t.Helper()
 	want := strings.Repeat("0123456789abcdef-", n/17+1)[:n]
@@ -111,7 +111,7 @@ func evEchoed(t testing.TB, c *Conn, n int) {
 	}
 }
 
-// More records than a visit reads are in one read of the socket: none of them is forgotten.
+// One read of the socket contains more records than a visit handles: none of them is forgotten.
 func TestEventTLSManySmallRecords(t *testing.T) {
 	addr, config := evServeTLS(t, &evServer{Handler: evEcho})
 	c := evDialTLS(t, addr, config, ConnOptions{})
@@ -141,9 +141,9 @@ func TestEventTLSHandshakeIsBounded(t *testing.T) {
 	s := &evServer{HeadTimeout: 50 * time.Millisecond}
 	addr, _ := evServeTLS(t, s)
 	p := evConnect(t, addr)
-	p.expectEOF() // it says evNothing
+	p.expectEOF() // the client sends nothing
 	q := evConnect(t, addr)
-	q.send("\x16\x03\x01") // it says something, and no more
+	q.send("\x16\x03\x01") // the client sends a few bytes, and nothing more
 	q.expectEOF()
 }
 

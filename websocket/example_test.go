@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An echo server: every message goes back to where it came from.
+// An echo server: every message is sent back.
 func ExampleAccept() {
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
@@ -47,7 +47,7 @@ func ExampleAccept() {
 	// <nil>
 }
 
-// A client that says why it could not connect.
+// A client that prints why it could not connect.
 func ExampleDial() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
@@ -62,13 +62,13 @@ func ExampleDial() {
 	// Output: status 404
 }
 
-// room is a chat room: what one member says, all hear.
+// room is a chat room: all members receive each message.
 type room struct {
 	mu      sync.Mutex
 	members map[*websocket.Conn]bool
 }
 
-// join lets c in until its connection ends.
+// join adds c to the room until its connection ends.
 func (r *room) join(ctx context.Context, c *websocket.Conn) {
 	r.mu.Lock()
 	r.members[c] = true
@@ -84,7 +84,7 @@ func (r *room) join(ctx context.Context, c *websocket.Conn) {
 	r.mu.Unlock()
 }
 
-// broadcast frames m once for all. SendPrepared waits for no one: a member who reads too slowly is closed with 1013.
+// broadcast frames m once for all members. SendPrepared does not wait: a member who reads too slowly is closed with 1013.
 func (r *room) broadcast(m websocket.Message) {
 	p, err := websocket.Prepare(m)
 	if err != nil {
@@ -119,7 +119,7 @@ func ExampleConn_Send_chat() {
 			log.Fatal(err)
 		}
 		defer c.CloseNow()
-		// The echo of its own first message tells a member that it is in the room.
+		// The echo of its own first message shows a member that it is in the room.
 		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("hi")})
 		c.Read(ctx)
 		members = append(members, c)
@@ -139,7 +139,7 @@ func ExampleConn_Send_chat() {
 	// member 2 hears "dinner is ready", <nil>
 }
 
-// A large file goes through without being held in memory at either end.
+// A large file is transferred without being held in memory at either end.
 func ExampleConn_Writer_largeFile() {
 	const size = 8 << 20
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -179,7 +179,7 @@ func ExampleConn_Writer_largeFile() {
 	// websocket: closed by the peer with 1000 normal closure ("that was all")
 }
 
-// A Read that its context interrupts has lost nothing: the connection lives, and the next Read goes on.
+// A Read that its context interrupts loses nothing: the connection stays open, and the next Read continues.
 func ExampleConn_Read_deadline() {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

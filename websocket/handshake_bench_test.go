@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// sink is a connection that takes everything and never has anything to read.
+// sink is a connection that accepts all data and never has anything to read.
 type sink struct {
 	net.Conn
 	closed chan struct{}
@@ -37,7 +37,7 @@ func (s *sink) Close() error {
 	return nil
 }
 
-// taken is a ResponseWriter that hands out one connection again and again.
+// taken is a ResponseWriter whose Hijack returns the same connection again and again.
 type taken struct {
 	nc  *sink
 	brw *bufio.ReadWriter
@@ -60,7 +60,7 @@ func browserRequest(tb testing.TB) *http.Request {
 	return r
 }
 
-// BenchmarkAccept is what Accept itself costs: a browser's request, checked and answered, and the Conn made and dropped.
+// BenchmarkAccept measures Accept itself: a browser's request is checked and answered, and the Conn is made and dropped.
 func BenchmarkAccept(b *testing.B) {
 	r := browserRequest(b)
 	opts := &AcceptOptions{Subprotocols: []string{"superchat", "chat"}}
@@ -76,7 +76,7 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// BenchmarkDial is a whole handshake on loopback: a new TCP connection, net/http's server with Accept, and Dial.
+// BenchmarkDial measures a whole handshake on loopback: a new TCP connection, net/http's server with Accept, and Dial.
 func BenchmarkDial(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, nil); err == nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// handshakeCases is testdata/handshake_cases.json: the bytes of one side, and what the other may do. In its strings each
-// character is one byte.
+// handshakeCases is the content of testdata/handshake_cases.json: the bytes of one side, and the allowed results of the other. In
+// its strings each character is one byte.
 type handshakeCases struct {
 	Server []serverCase
 	Client []clientCase
@@ -56,8 +56,8 @@ type clientCase struct {
 	ExpectClose               Code   `json:"expect_close"`
 }
 
-// answeredOtherwise lists the cases that are not answered as the file expects, with the reason. There is none. A case that
-// is listed here and answered as expected fails the tests too.
+// answeredOtherwise lists the cases with a result other than the expected one, with the reason. There are none. A listed case with
+// the expected result fails the tests too.
 var answeredOtherwise = map[string]string{}
 
 func loadHandshakeCases(t testing.TB) (cases handshakeCases) {
@@ -75,7 +75,7 @@ func loadHandshakeCases(t testing.TB) (cases handshakeCases) {
 	return cases
 }
 
-// latin1 turns a string of the file into the bytes that it stands for.
+// latin1 converts a string of the file to the bytes that it represents.
 func latin1(s string) []byte {
 	var b []byte
 	for _, r := range s {
@@ -84,7 +84,7 @@ func latin1(s string) []byte {
 	return b
 }
 
-// judge compares what happened with what the file expects, and the difference with answeredOtherwise.
+// judge compares a result with the expectation in the file, and a difference with answeredOtherwise.
 func judge(t *testing.T, name string, complaint string) {
 	t.Helper()
 	reason, listed := answeredOtherwise[name]
@@ -144,7 +144,7 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	return ln.Addr().String()
 }
 
-// run sends the case's bytes and returns what is wrong with the answer, "" for nothing.
+// run sends the case's bytes and returns what is wrong with the answer, "" if nothing is.
 func (c serverCase) run(t *testing.T, addr string) string {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -153,14 +153,14 @@ func (c serverCase) run(t *testing.T, addr string) string {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(patience))
 	request := latin1(c.Request)
-	go func() { // a server may answer, and close, before it has read all
+	go func() { // a server may answer, and close, before it has read everything
 		for _, part := range cut(request, c.Send) {
 			if _, err := nc.Write(part); err != nil {
 				return
 			}
 		}
 		if slices.Contains(c.Expect, "timeout") {
-			nc.(*net.TCPConn).CloseWrite() // a server may wait for more: there is none
+			nc.(*net.TCPConn).CloseWrite() // a server may wait for more bytes, but there are none
 		}
 	}()
 	br := bufio.NewReader(nc)
@@ -229,7 +229,7 @@ func (c serverCase) judgeHead(r *http.Response) string {
 	return c.judgeDeflate(r.Header["Sec-Websocket-Extensions"])
 }
 
-// judgeDeflate checks the answer to an offer of permessage-deflate. It may always be declined.
+// judgeDeflate checks the answer to an offer of permessage-deflate. Declining is always allowed.
 func (c serverCase) judgeDeflate(lines []string) string {
 	if len(lines) == 0 || c.Check.PMD == nil {
 		return ""
@@ -261,7 +261,7 @@ func (c serverCase) judgeDeflate(lines []string) string {
 	return ""
 }
 
-// cut returns b in the pieces in which a case wants it sent.
+// cut splits b into the pieces in which a case wants it sent.
 func cut(b []byte, send string) [][]byte {
 	switch send {
 	case "bytewise":
@@ -283,7 +283,7 @@ func TestClientHandshakeCases(t *testing.T) {
 	}
 }
 
-// run dials a server that answers the case's bytes, and returns the difference from the expected outcome, "" for none.
+// run dials a server that answers with the case's bytes, and returns the difference from the expected result, "" if there is none.
 func (c clientCase) run(t *testing.T) string {
 	opts := &DialOptions{Subprotocols: []string{"chat", "superchat"}, MaxRedirects: -1}
 	if c.Offer != nil {
@@ -341,8 +341,8 @@ func (c clientCase) run(t *testing.T) string {
 	return ""
 }
 
-// serveRaw accepts connections on a loopback port until the test ends, reads a request's head from each and hands it on
-// with the key that was in it.
+// serveRaw accepts connections on a loopback port until the test ends, reads a request's header from each and passes it on with the
+// key in it.
 func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -372,7 +372,7 @@ func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) 
 	return ln.Addr().String()
 }
 
-// fillIn puts the values that depend on the key into an answer.
+// fillIn inserts the values that depend on the key into an answer.
 func fillIn(answer []byte, key string) []byte {
 	accept := func(guid string) string {
 		sum := sha1.Sum([]byte(key + guid))

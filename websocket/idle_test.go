@@ -13,9 +13,9 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestIdleConnectionIsSmall holds what a connection that waits costs in heap, in addition to its net.Conn (0.3 KB) and the
-// stack of the goroutine that reads: no read buffer, no write buffer, nothing of the handshake. About 0.6 KB of what is
-// measured is the goroutine itself, its closure and its buffer.
+// TestIdleConnectionIsSmall checks the heap of an idle connection, in addition to its net.Conn (0.3 KB) and the stack of the
+// reading goroutine: no read buffer, no write buffer, nothing of the handshake. About 0.6 KB of the result is the goroutine itself,
+// its closure and its buffer.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	const n, most = 500, 2200
 	servers, peers := make([]net.Conn, n), make([]raw, n)
@@ -26,7 +26,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	}
 	heap := func() uint64 {
 		runtime.GC()
-		runtime.GC() // the pools let go at the second
+		runtime.GC() // the pools release their content at the second
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
@@ -45,7 +45,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 				err = conns[i].Write(ctx, m)
 			}
 			ready <- err == nil
-			readAppend(ctx, conns[i], buf) // waits
+			readAppend(ctx, conns[i], buf) // it waits
 		}()
 		peers[i].send(peers[i].frame(1, true, "echo this"))
 		if !bounded.Receive(t, ready) {
@@ -63,8 +63,8 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	}
 }
 
-// TestCompressionKeepsOnlyItsContext holds what permessage-deflate adds to a connection that waits: at most 40 KB with
-// takeover at 15 bits in both directions, after as much as fills the windows has gone through, 10 KB at 12 bits, and 2 KB without.
+// TestCompressionKeepsOnlyItsContext checks what permessage-deflate adds to an idle connection: at most 40 KB with takeover at 15
+// bits in both directions, after enough data to fill the windows, 10 KB at 12 bits, and 2 KB without takeover.
 func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -87,7 +87,7 @@ func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 	}
 }
 
-// heapOfPairs returns the heap that a connection holds after messages of 100 KB in all have gone each way.
+// heapOfPairs returns the heap that a connection keeps after messages of 100 KB in total in each direction.
 func heapOfPairs(t *testing.T, prepare func(*Conn)) int64 {
 	t.Helper()
 	const n = 50

@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A peer takes something when its kernel has acknowledged more than at the look before, and more is to come. That all was acknowledged
-// says nothing: a ping does not wait behind it.
+// A peer accepts data if its kernel has acknowledged more than at the previous check, and there is more to send. If everything was
+// acknowledged, no ping waits behind data.
 func TestPeerThatTakes(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	takes := func() bool {
@@ -31,7 +31,7 @@ func TestPeerThatTakes(t *testing.T) {
 	if !takes() || !c.alive.peer.slow {
 		t.Error("a part was acknowledged")
 	}
-	bounded.Until(t, func() bool { return !takes() }) // of what is on its way
+	bounded.Until(t, func() bool { return !takes() }) // of the data being sent
 	if takes() {
 		t.Error("it has taken nothing since")
 	}

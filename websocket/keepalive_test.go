@@ -28,7 +28,7 @@ func silence(t *testing.T, c *Conn) time.Duration {
 	return time.Since(start)
 }
 
-// about checks the length of a silence. A look takes as long as it waits for bytes where no goroutine reads.
+// about checks the length of a silence. If no goroutine reads, a check takes as long as it waits for bytes.
 func about(t *testing.T, got, want time.Duration) {
 	t.Helper()
 	if got < want-10*time.Millisecond || got > want+10*time.Millisecond {
@@ -44,12 +44,12 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 			if reading {
 				go c.Read(context.Background())
 			}
-			about(t, silence(t, c), 3*defaultPingInterval/2) // one interval of it since the ping
+			about(t, silence(t, c), 3*defaultPingInterval/2) // one interval since the ping
 		})
 	}
 }
 
-// TestKeepaliveWorstCase: the silence begins right after a look that still heard something.
+// TestKeepaliveWorstCase: the silence begins right after a check that still received something.
 func TestKeepaliveWorstCase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -87,7 +87,7 @@ func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	}
 }
 
-// TestKeepaliveWithAMessageThatNobodyTakes: the message stays, pongs behind it are heard, and silence still counts.
+// TestKeepaliveWithAMessageThatNobodyTakes: the message is kept, pongs after it are handled, and silence still counts.
 func TestKeepaliveWithAMessageThatNobodyTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -146,7 +146,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestPingMakesWayForARead: a Ping that reads, because no one did, loses no message and blocks no Read.
+// TestPingMakesWayForARead: a Ping that reads, because no other call did, loses no message and blocks no Read.
 func TestPingMakesWayForARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -176,7 +176,7 @@ func TestPingMakesWayForARead(t *testing.T) {
 	})
 }
 
-// TestPingKeepsTheMessageInItsWay: the pong behind it comes to light when the message is taken.
+// TestPingKeepsTheMessageInItsWay: the pong after a message is found when the message is read.
 func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -233,7 +233,7 @@ func TestPingIsInterruptedByItsContext(t *testing.T) {
 	})
 }
 
-// TestKeepaliveSparesAPeerThatTakesALargeMessage slowly: the ping waits behind the message, and so cannot be answered.
+// TestKeepaliveSparesAPeerThatTakesALargeMessage: slowly; the ping waits behind the message, and so cannot be answered.
 func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		synctest.Test(t, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 			took := make(chan struct{})
 			go func() {
 				defer close(took)
-				b := make([]byte, 32<<10) // a second: steadily
+				b := make([]byte, 32<<10) // per second: steadily
 				for {
 					if _, err := peer.Read(b); err != nil {
 						return
@@ -260,7 +260,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 	}
 }
 
-// TestKeepaliveClosesAPeerThatStopsTaking a large message: that something of it went out does not count forever.
+// TestKeepaliveClosesAPeerThatStopsTaking: of a large message; the sent part of it does not count forever.
 func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -274,7 +274,7 @@ func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	})
 }
 
-// A connection that has ended leaves no timer that would keep its memory.
+// An ended connection leaves no timer that would keep its memory.
 func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 	c, _ := rawPipe(t, protocol.RoleServer, nil)
 	c.CloseNow()
@@ -285,8 +285,8 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 	}
 }
 
-// Where the system does not say what the peer has, a part that it takes of the write under way counts if the ping waits behind that, and
-// much that was written is in front of the ping.
+// If the system does not report what the peer has received, accepted parts of the present write count if the ping waits behind it
+// and much data is in front of the ping.
 func TestPeerThatTakesWithoutTheKernelsWord(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for i := range 8 {

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// raw is a peer that writes and reads frames by hand, as a client or as a server would.
+// raw is a peer that writes and reads frames manually, as a client or as a server.
 type raw struct {
 	testing.TB
 	net.Conn
@@ -38,7 +38,7 @@ func (r raw) frame(op frame.Opcode, fin bool, payload string) []byte {
 	return b
 }
 
-// send writes frames' bytes.
+// send writes the bytes of frames.
 func (r raw) send(frames ...[]byte) {
 	r.Helper()
 	for _, f := range frames {
@@ -95,7 +95,7 @@ func closeBody(code Code, reason string) string {
 	return string([]byte{byte(code >> 8), byte(code)}) + reason
 }
 
-// overStream is NewConn after a handshake that agreed on nothing.
+// overStream is NewConn after a handshake without extensions and subprotocol.
 func overStream(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions) *Conn {
 	return newConn(rwc, role, opts, &Handshake{}, nil, nil)
 }
@@ -109,7 +109,7 @@ func rawPipe(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	return c, raw{t, far, protocol.RoleClient - role}
 }
 
-// rawTCP does the same over TCP, and rawTLS over TLS on top.
+// rawTCP does the same over TCP, and rawTLS over TLS on TCP.
 func rawTCP(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -126,7 +126,7 @@ func rawTLS(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	return c, raw{t, far, protocol.RoleClient - role}
 }
 
-// tlsPair returns two ends of a TLS connection on loopback, the handshake done.
+// tlsPair returns two ends of a TLS connection on loopback, after the handshake.
 func tlsPair(t testing.TB) (*tls.Conn, *tls.Conn) {
 	t.Helper()
 	near, far := tcpPair(t)

@@ -14,14 +14,14 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// aRefusal is a request that no server opens a WebSocket for.
+// aRefusal is a request for which no server opens a WebSocket.
 type aRefusal struct {
 	name    string
 	request string
 	status  int
 
-	// early: net/http answers before any handler runs. What a Server answers by itself then is compared by status and
-	// Connection.
+	// early means that net/http answers before any handler runs. In that case only status and Connection of a Server's own answer
+	// are compared.
 	early bool
 
 	app bool // the application refuses the client
@@ -81,7 +81,7 @@ func refusals() []aRefusal {
 	}
 }
 
-// decide is what the application says about a request.
+// decide is the application's decision on a request.
 func decide(r *http.Request) error {
 	switch path := strings.TrimPrefix(r.URL.Path, "/"); path {
 	case "chat":
@@ -100,7 +100,7 @@ func decide(r *http.Request) error {
 	}
 }
 
-// waysToServe are all the ways to serve, with the same rules.
+// waysToServe returns servers for all ways to serve, with the same rules.
 func waysToServe(t *testing.T) map[string]string {
 	const mostHead = 20 << 10
 	refused := func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
@@ -140,7 +140,7 @@ func waysToServe(t *testing.T) map[string]string {
 	return addrs
 }
 
-// unasked begins the names of ways on which no application is asked.
+// unasked is the prefix of the names of ways without a call of the application.
 const unasked = "without Admit: "
 
 // serveLimited runs h on an http.Server until the test ends.
@@ -161,11 +161,11 @@ func serveLimited(t *testing.T, h http.Handler, mostHead int) (addr string) {
 
 var dateField = regexp.MustCompile(`\r\nDate: [A-Z][a-z]{2}, [^\r]* GMT\r\n`)
 
-// replyTo sends a request and returns the whole reply, its Date aside.
+// replyTo sends a request and returns the whole reply, without its Date.
 func replyTo(t *testing.T, addr, request string) string {
 	t.Helper()
 	nc := dialRaw(t, addr)
-	go io.WriteString(nc, request) // the server may answer before it has read all
+	go io.WriteString(nc, request) // the server may answer before it has read everything
 	b, err := io.ReadAll(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func replyTo(t *testing.T, addr, request string) string {
 	return reply + "(no Date)"
 }
 
-// outline is what is compared of a reply that net/http makes by itself.
+// outline returns the part of net/http's own reply that is compared.
 func outline(reply string) string {
 	head, _, _ := strings.Cut(reply, "\r\n\r\n")
 	status, fields, _ := strings.Cut(head, "\r\n")
@@ -194,7 +194,7 @@ func outline(reply string) string {
 	return out
 }
 
-// TestRefusals: a refusal is the same byte for byte on every way to serve, the Date aside.
+// TestRefusals: a refusal is the same byte for byte with every way to serve, except for the Date.
 func TestRefusals(t *testing.T) {
 	addrs := waysToServe(t)
 	const model = "Accept on http.Server"
@@ -227,7 +227,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A panic of the application costs one connection: net/http's way with ErrAbortHandler, and a reply to any other in Admit.
+// A panic of the application ends one connection: as in net/http for ErrAbortHandler, and with a reply for any other in Admit.
 func TestRefusals_Abort(t *testing.T) {
 	e := &Endpoint{Serve: func(*Conn) {}, Admit: func(*http.Request) (*Admission, error) { panic(http.ErrAbortHandler) }}
 	e.Panicked = func(value any, _ []byte) { t.Errorf("reported: %v", value) }

@@ -24,13 +24,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// What RFC 6455 asks of a connection, seen from the other end of its socket.
+// The requirements of RFC 6455 for a connection, tested from the other end of its socket.
 
 // wire is the other end: it reads and writes frames and follows no rules.
 type wire struct {
 	t    *testing.T
 	conn net.Conn
-	mask bool // it is the client: what it sends is masked
+	mask bool // it is the client: it masks what it sends
 }
 
 // dialRaw returns a Conn in the given role over TCP, and the socket's other end. Both end with the test.
@@ -49,7 +49,7 @@ func dialRaw(t *testing.T, role protocol.Role, opts *websocket.ConnOptions) (*we
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Nothing waits for this unless the test fails.
+	// Nothing waits this long unless the test fails.
 	if err := far.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -109,8 +109,8 @@ func bothRoles(t *testing.T, test func(t *testing.T, role protocol.Role)) {
 	}
 }
 
-// speak makes c send a frame of every kind and closes it in good order; when something fails it breaks off, so that the
-// other end does not wait for more.
+// speak has c send a frame of every kind and closes it normally; if anything fails it closes immediately, so that the other end
+// does not wait for more.
 func speak(ctx context.Context, c *websocket.Conn) error {
 	defer c.CloseNow()
 	for _, m := range []websocket.Message{
@@ -140,7 +140,7 @@ func speak(ctx context.Context, c *websocket.Conn) error {
 	return c.Close(websocket.CodeNormal, "enough")
 }
 
-// listen answers what c sends as a peer does, and returns all frames until the stream ends.
+// listen answers c's frames as a peer does, and returns all frames until the stream ends.
 func (w *wire) listen() (heads []frame.Header, payloads []string) {
 	w.t.Helper()
 	for {
@@ -161,7 +161,7 @@ func (w *wire) listen() (heads []frame.Header, payloads []string) {
 	}
 }
 
-// Every frame of every kind that a Conn sends keeps the rules of sections 5 and 6.
+// Every frame of every kind that a Conn sends follows the rules of sections 5 and 6.
 func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -211,7 +211,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 	})
 }
 
-// A client picks a fresh key for every frame (§5.3, §10.3), for control frames and pieces of a stream too.
+// A client chooses a new key for every frame (§5.3, §10.3), including control frames and pieces of a stream.
 func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	c, w := dialRaw(t, protocol.RoleClient, nil)
 	const n = 200
@@ -240,11 +240,11 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 			ones[i] += int(h.Key[i/8]>>(i%8)) & 1
 		}
 	}
-	// Two of 200 random keys are alike once in 200,000 runs, two pairs once in 80 thousand million.
+	// Two of 200 random keys are equal once in 200,000 runs, two pairs once in 80 billion.
 	if len(seen) < len(heads)-1 {
 		t.Errorf("%d different keys in %d frames", len(seen), len(heads))
 	}
-	// A counter, or a key with fixed bits, has bits that hardly change: 25 standard deviations from a half.
+	// A counter, or a key with fixed bits, has bits that hardly change: the limit is 25 standard deviations from a half.
 	for i, k := range ones {
 		if k == 0 || k == len(heads) {
 			t.Errorf("bit %d of the key is the same in all frames", i)
@@ -252,8 +252,8 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	}
 }
 
-// No data and no second close frame follow a close frame (§5.5.1, §6.1); a ping is answered until the peer's has come
-// (§5.5.2).
+// No data and no second close frame follow a close frame (§5.5.1, §6.1); a ping is answered until the peer's close frame has been
+// received (§5.5.2).
 func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -263,7 +263,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 		if !ok || h.Opcode != frame.Close || p != "\x0f\xa0mine" {
 			t.Fatalf("the first frame is a %v with %q", h.Opcode, p)
 		}
-		// The close frame is out and not answered.
+		// The close frame has been sent and not answered.
 		var ce *websocket.CloseError
 		err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("late")})
 		if !errors.As(err, &ce) || ce.Code != 4000 || ce.ByPeer {
@@ -292,7 +292,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 	})
 }
 
-// When both close frames are exchanged the TCP connection is closed; a server does not wait for the client (§5.5.1).
+// When both close frames have been exchanged, the TCP connection is closed; a server does not wait for the client (§5.5.1).
 func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -328,7 +328,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 	})
 }
 
-// To fail the connection is to close it; nothing that comes later is looked at (§7.1.7).
+// To fail the connection is to close it; later data is not processed (§7.1.7).
 func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -361,7 +361,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 	})
 }
 
-// A TCP connection that is lost fails the WebSocket connection: 1006, and everything that waits is notified (§7.2.1, §7.1.5).
+// Losing the TCP connection fails the WebSocket connection: 1006, and every waiting call returns (§7.2.1, §7.1.5).
 func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -379,7 +379,7 @@ func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 	})
 }
 
-// 1005, 1006 and 1015 are never set in a close frame, nor are codes that no one may use (§7.4.1, §7.4.2).
+// 1005, 1006 and 1015 are never set in a close frame, nor are invalid codes (§7.4.1, §7.4.2).
 func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -388,7 +388,7 @@ func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 				t.Errorf("Close(%d) did not fail", code)
 			}
 		}
-		// The connection lives, and the first frame on the wire is the one with no code: that is what 1005 sends.
+		// The connection is still open, and the first frame sent is the one without a code: that is the effect of 1005.
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(websocket.CodeNoStatus, "") }()
 		h, p, ok := w.next()
@@ -403,10 +403,10 @@ func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 	})
 }
 
-// noProxy keeps the environment out of a test.
+// noProxy ignores the proxy settings of the environment.
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
-// A client sends its handshake and waits: not a byte more before the answer is there (§4.1).
+// A client sends its handshake and waits: it sends not a byte more before the answer has arrived (§4.1).
 func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -427,7 +427,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 			return
 		}
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		rest, err := io.ReadAll(br) // until the client, refused, has closed: all that it ever sent
+		rest, err := io.ReadAll(br) // until the refused client has closed: everything that it ever sent
 		if err != nil {
 			rest = append(rest, err.Error()...)
 		}
@@ -443,7 +443,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// tap keeps what goes over a connection in both directions.
+// tap records the bytes of a connection in both directions.
 type tap struct {
 	net.Conn
 	mu      sync.Mutex
@@ -465,7 +465,7 @@ func (c *tap) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// With TLS everything goes through it, the handshakes of both sides and every frame (§4.1, §4.2.2, §10.6).
+// With TLS everything is encrypted, the handshakes of both sides and every frame (§4.1, §4.2.2, §10.6).
 func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
@@ -496,7 +496,7 @@ func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	secret := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0}, 1000)} // zeros look like their mask
+	secret := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0}, 1000)} // masked zeros look like the key
 	if err := c.Write(bounded.Context(t), secret); err != nil {
 		t.Fatal(err)
 	}

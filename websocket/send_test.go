@@ -67,7 +67,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// TestSendAndWriteFromManyGoroutines: every message is whole, with any sender and method.
+// TestSendAndWriteFromManyGoroutines: no message is mixed with another, for any sender and method.
 func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	client, server := zipped(t, handshake.Deflate{}, nil)
 	shared := prepare(t, strings.Repeat("shared ", 100))
@@ -109,7 +109,7 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	wg.Wait()
 }
 
-// stuck returns a Conn whose peer reads nothing, with one message on its way.
+// stuck returns a Conn whose peer reads nothing, with one message being sent.
 func stuck(t *testing.T, q writeQueue) (*Conn, raw) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{QueueBytes: q.bytes, QueueFull: q.full, PingInterval: -1})
 	if err := c.SendPrepared(prepare(t, "under way")); err != nil {
@@ -174,7 +174,7 @@ func TestSendQueuePolicies(t *testing.T) {
 				t.Errorf("Send behind it returned %v", err)
 			}
 			synctest.Wait()
-			peer.expect(frame.Text, "under way") // half of it may have been out; what only waited is given up
+			peer.expect(frame.Text, "under way") // half of it may have been sent; messages that only waited are dropped
 			peer.expectClose(CodeTryAgainLater)
 			peer.send(peer.frame(frame.Close, true, closeBody(CodeTryAgainLater, "")))
 			<-c.Context().Done()
@@ -194,7 +194,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 }
 
-// TestCloseGoesBehindWhatWasSent: Close loses no message that SendPrepared took.
+// TestCloseGoesBehindWhatWasSent: Close loses no message that SendPrepared accepted.
 func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
@@ -216,7 +216,7 @@ func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 	})
 }
 
-// TestWritesJoin: what is written while a write is under way goes out in one.
+// TestWritesJoin: messages written during another write are sent in one write.
 func TestWritesJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -248,7 +248,7 @@ func TestWritesJoin(t *testing.T) {
 	})
 }
 
-// TestJoinedWritesFailWithTheOneThatFails: no one is left waiting.
+// TestJoinedWritesFailWithTheOneThatFails: no call is left waiting.
 func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -266,7 +266,7 @@ func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	})
 }
 
-// TestQueuedMessagesGoOutTogether: what is queued while a write is under way is the next one.
+// TestQueuedMessagesGoOutTogether: messages queued during a write are sent with the next one.
 func TestQueuedMessagesGoOutTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
@@ -343,7 +343,7 @@ func TestPrepareChecks(t *testing.T) {
 	}
 }
 
-// TestManySmallMessagesAreBounded: what each of them costs beside its bytes counts.
+// TestManySmallMessagesAreBounded: the overhead of each message counts in addition to its bytes.
 func TestManySmallMessagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := stuck(t, writeQueue{bytes: 64 << 10, full: QueueDropNewest})
@@ -360,14 +360,14 @@ func TestManySmallMessagesAreBounded(t *testing.T) {
 	})
 }
 
-// TestTheRestOfALargeMessageIsShared: a peer that is slow costs no copy of what many get.
+// TestTheRestOfALargeMessageIsShared: a slow peer causes no copy of a message for many peers.
 func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 	large := strings.Repeat("large ", 2<<20)
 	for _, behind := range []bool{false, true} {
 		c, peer := rawTCP(t, protocol.RoleServer, nil)
 		p := prepare(t, large)
 		var before, after runtime.MemStats
-		if behind { // another message, which it has to wait for
+		if behind { // another message, behind which it has to wait
 			w, err := c.Writer(bounded.Context(t), Text)
 			if err != nil {
 				t.Fatal(err)
@@ -396,7 +396,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 	}
 }
 
-// startsToWrite reports whether a goroutine that is to write what is left has not come to that yet.
+// startsToWrite reports whether a goroutine has been started to write the rest, but is not writing yet.
 func (c *Conn) startsToWrite() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop what it holds, and so allocations: this file is for a run without it.
+// The race detector makes sync.Pool drop its content, and so allocate: this file is for a run without it.
 
 package websocket
 
@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// An upgrade costs at most 8 allocations, from the accepted connection to Serve with its Conn: here 6, with
-// compression 7. A TCP connection adds two, for waiting without a buffer.
+// An upgrade costs at most 8 allocations, from the accepted connection to Serve with its Conn: here 6, with compression 7. A TCP
+// connection adds two, for waiting without a buffer.
 func TestServer_Allocations(t *testing.T) {
 	for compression, most := range map[*Compression]float64{nil: 6, {}: 7} {
 		s := ownServer(&Endpoint{
@@ -32,7 +32,7 @@ func TestServer_Allocations(t *testing.T) {
 			s.welcome(nc, src)
 			<-nc.closed
 		})
-		if got--; got > most { // CloseNow's CloseError is not the upgrade's
+		if got--; got > most { // CloseNow's CloseError is not part of the upgrade
 			t.Errorf("compression %v: %v allocations, want %v", compression != nil, got, most)
 		}
 		src.end()

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// ways are the two ways to let a client in, with the same Handler.
+// ways are the two ways to admit a client, with the same Handler.
 var ways = []struct {
 	name  string
 	serve func(tb testing.TB, handler func(*Conn)) (addr string)
@@ -29,7 +29,7 @@ var ways = []struct {
 	}},
 }
 
-// knock opens a WebSocket by hand, with as little of its own as can be: answer is room for the 101.
+// knock opens a WebSocket manually, with as little overhead as possible: answer is memory for the 101.
 func knock(addr string, answer []byte) (net.Conn, error) {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -49,7 +49,7 @@ func knock(addr string, answer []byte) (net.Conn, error) {
 	return nc, err
 }
 
-// BenchmarkUpgrade is a connection on loopback, its upgrade, and its end, both ends in this process.
+// BenchmarkUpgrade measures a connection on loopback, its upgrade, and its end, with both ends in this process.
 func BenchmarkUpgrade(b *testing.B) {
 	for _, way := range ways {
 		b.Run(way.name, func(b *testing.B) {
@@ -72,7 +72,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade_InMemory is the same without the kernel: what is left is ours, and net/http's.
+// BenchmarkUpgrade_InMemory measures the same without the kernel: only the costs of this package and net/http are left.
 func BenchmarkUpgrade_InMemory(b *testing.B) {
 	run := func(b *testing.B, p *pipes) {
 		b.ReportAllocs()
@@ -101,8 +101,8 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 	})
 }
 
-// An admitted connection that waits costs no more than the Conn, its goroutine, and a copy of the request's head:
-// nothing of HTTP's buffers. Stacks are counted.
+// An idle admitted connection takes only the Conn, its goroutine, and a copy of the request's header, but none of HTTP's buffers.
+// Stacks are included.
 func TestServer_IdleConnectionIsSmall(t *testing.T) {
 	const n, mostHeap, mostStack = 300, 4 << 10, 6 << 10
 	ready := make(chan struct{}, n)
@@ -112,11 +112,11 @@ func TestServer_IdleConnectionIsSmall(t *testing.T) {
 			c.Write(context.Background(), m)
 		}
 		ready <- struct{}{}
-		readAppend(context.Background(), c, buf) // waits
+		readAppend(context.Background(), c, buf) // it waits
 	}}))
 	used := func() (heap, stack int64) {
 		runtime.GC()
-		runtime.GC() // the pools let go at the second
+		runtime.GC() // the pools release their content at the second
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc), int64(m.StackInuse)
@@ -135,7 +135,7 @@ func TestServer_IdleConnectionIsSmall(t *testing.T) {
 			t.Fatalf("the echo is %q (%v)", answer[:7], err)
 		}
 		<-ready
-		if i == 0 { // what the first costs is the server's
+		if i == 0 { // the first one includes the memory of the server
 			heap, stack = used()
 		}
 	}

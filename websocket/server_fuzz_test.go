@@ -11,11 +11,11 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// outcome is what a client gets for its bytes: the status, 0 for none, and the reply without its Date.
+// outcome is the server's reaction to a client's bytes: the status, 0 for none, and the reply without its Date.
 type outcome struct {
 	status string
 	reply  string
-	rules  bool // the reply was made by the rules of the handshake, not by net/http
+	rules  bool // the reply is from the rules of the handshake, not from net/http
 }
 
 func outcomeOf(s *scripted) outcome {
@@ -35,7 +35,7 @@ var dateLine = regexp.MustCompile(`\r\nDate: [^\r]*`)
 // feed hands connections to a server whose listener is p.
 type feed struct{ p *pipes }
 
-// put sends data in pieces and returns what comes of it.
+// put sends data in pieces and returns the outcome.
 func (f feed) put(data []byte, piece int) outcome {
 	nc := newScripted(data, piece)
 	wrote := make(chan struct{})
@@ -48,7 +48,7 @@ func (f feed) put(data []byte, piece int) outcome {
 	return outcomeOf(nc)
 }
 
-// servers returns the two ways in: net/http with Accept, and a Server.
+// servers returns the two ways to admit clients: net/http with Accept, and a Server.
 func servers(f testing.TB) (behind, own feed) {
 	opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
 	behind, own = feed{newPipes()}, feed{newPipes()}
@@ -71,11 +71,11 @@ func servers(f testing.TB) (behind, own feed) {
 	return behind, own
 }
 
-// strict matches what a Server refuses although net/http takes it: a line that does not end with CR LF, a folded one, a
-// field without a name, and a target that is not a path.
+// strict matches requests that a Server refuses although net/http accepts them: with a line that does not end with CR LF, a folded
+// line, a field without a name, or a target that is not a path.
 var strict = regexp.MustCompile(`(?:^|[^\r])\n|\n[ \t:]|^\S+ [^/]`)
 
-// differ returns how the two ways in differ on data, "" when they do not, or when the Server may be stricter.
+// differ returns how the outcomes of the two ways for data differ, "" if they do not, or if the Server may be stricter.
 func differ(data []byte, behind, own feed) string {
 	theirs, ours := behind.put(data, 0), own.put(data, 0)
 	if ours.status == "101" {
@@ -92,7 +92,7 @@ func differ(data []byte, behind, own feed) string {
 	return ""
 }
 
-// variants are lines that may be in a head, rightly or not. Two of them are tried together.
+// variants are lines that may be in a header, valid or not. Two of them are tried together.
 var variants = strings.Split(strings.NewReplacer("<NUL>", "\x00", "<s>", "\u017f", "<TAB>", "\t").Replace(`Host: server.example.com
 Host: evil.example.net
 Host:
@@ -163,7 +163,7 @@ HEAD /chat HTTP/1.1
 PRI * HTTP/2.0
 get /chat HTTP/1.1`, "\n")
 
-// Any two lines more than are needed, and any one less, come to the same decision on both ways in.
+// With any two additional lines, and any one missing, the outcome is the same for both ways.
 func TestServer_LikeAccept(t *testing.T) {
 	behind, own := servers(t)
 	_, rest, _ := strings.Cut(sampleRequest, "\r\n")
@@ -189,7 +189,7 @@ func TestServer_LikeAccept(t *testing.T) {
 	}
 }
 
-// FuzzServer_LikeAccept: the same bytes come to the same decision, whether net/http parses them or a Server does.
+// FuzzServer_LikeAccept: the same bytes have the same outcome, whether net/http parses them or a Server.
 func FuzzServer_LikeAccept(f *testing.F) {
 	for _, c := range loadHandshakeCases(f).Server {
 		f.Add(latin1(c.Request))
@@ -204,7 +204,7 @@ func FuzzServer_LikeAccept(f *testing.F) {
 	})
 }
 
-// FuzzServer_Cuts: how the network cuts a request does not change the answer.
+// FuzzServer_Cuts: the answer does not depend on how the network splits a request.
 func FuzzServer_Cuts(f *testing.F) {
 	for _, c := range loadHandshakeCases(f).Server {
 		f.Add(latin1(c.Request), uint8(1))

@@ -16,12 +16,12 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// secureConfig is for servers that speak HTTP/2 and 1.
+// secureConfig is for servers with HTTP/2 and HTTP/1.
 func secureConfig(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}, NextProtos: []string{"h2", "http/1.1"}}
 }
 
-// secureClient goes through the handshake of TLS on nc, for HTTP/2.
+// secureClient performs the TLS handshake on nc, for HTTP/2.
 func secureClient(t *testing.T, nc net.Conn) *tls.Conn {
 	t.Helper()
 	client := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -31,10 +31,11 @@ func secureClient(t *testing.T, nc net.Conn) *tls.Conn {
 	return client
 }
 
-// clientPreface is what a client of HTTP/2 sends first, with empty SETTINGS.
+// clientPreface is the preface of an HTTP/2 client, with empty SETTINGS.
 const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
-// The first head on a connection has one time, whichever part of the Server reads it, however slow what comes before it is.
+// The first header on a connection has one time limit, whichever part of the Server reads it, and however slow the steps before it
+// are.
 func TestServer_OneTimeForTheFirstHead(t *testing.T) {
 	long := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", maxHead) // of which HTTP reads the end
 	for _, tt := range []struct {
@@ -92,7 +93,7 @@ func TestServer_OneTimeForTheFirstHead(t *testing.T) {
 				nc := p.dial()
 				defer nc.Close()
 				tt.play(t, nc)
-				io.Copy(io.Discard, nc) // TLS may say goodbye
+				io.Copy(io.Discard, nc) // TLS may send a close_notify
 				if took := time.Since(begin); took != tt.ends {
 					t.Errorf("closed after %v, want %v", took, tt.ends)
 				}
@@ -105,7 +106,7 @@ func TestServer_OneTimeForTheFirstHead(t *testing.T) {
 	}
 }
 
-// Behind the first head the time is the http.Server's: that of a body, and of the wait for another request.
+// After the first header the http.Server's limits apply: those of a body, and of the wait for another request.
 func TestServer_LongAfterTheFirstHead(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,7 +151,7 @@ func TestServer_LongAfterTheFirstHead(t *testing.T) {
 	}
 }
 
-// secured is a listener that does TLS itself.
+// secured is a listener that performs the TLS handshake itself.
 type secured struct {
 	*pipes
 	config *tls.Config
@@ -164,8 +165,8 @@ func (l secured) Accept() (net.Conn, error) {
 	return tls.Server(nc, l.config), nil
 }
 
-// A connection of HTTP/2 by a listener that does TLS itself has that time, too, is reported once in each state, and counts as long as
-// it waits.
+// An HTTP/2 connection from a listener that performs the TLS handshake itself has that time limit too, is reported once in each
+// state, and counts while it waits.
 func TestServer_HTTP2OfTheListener(t *testing.T) {
 	var states bytes.Buffer
 	contexts := 0

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// oneReport serves s, which keeps one connection in its handshake, and returns its address and what is reported.
+// oneReport serves s, which keeps one connection in its handshake, and returns its address and its reports.
 func oneReport(t *testing.T, s *Server) (addr string, reports chan *HandshakeError) {
 	type key struct{}
 	reports = make(chan *HandshakeError, 8)
@@ -29,7 +29,7 @@ func oneReport(t *testing.T, s *Server) (addr string, reports chan *HandshakeErr
 	return serveOwn(t, s), reports
 }
 
-// A connection that is evicted while its head is on its way is reported once.
+// A connection that is evicted while its header is arriving is reported once.
 func TestServer_EvictedOnce(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	addr, reports := oneReport(t, s)
@@ -74,7 +74,7 @@ func TestServer_RefusedOnce(t *testing.T) {
 	}
 }
 
-// closing is a connection that has its Server closed when the bound of the handshake is lifted.
+// closing is a connection that closes its Server when the time limit of the handshake is removed.
 type closing struct {
 	net.Conn
 	server *Server
@@ -94,7 +94,7 @@ func (c *closing) Close() error {
 	return c.Conn.Close()
 }
 
-// Close cuts a connection that goes from the handshake to a handler in that moment.
+// Close cuts a connection that is just passing from the handshake to a handler.
 func TestServer_CloseInBetween(t *testing.T) {
 	for name, request := range map[string]string{"upgrade": sampleRequest + "\r\n", "page": "GET / HTTP/1.1\r\nHost: a\r\n\r\n"} {
 		t.Run(name, func(t *testing.T) {

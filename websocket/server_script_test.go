@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// scripted is a connection on which a client's bytes come in pieces, and then its end. What the server writes is kept.
+// scripted is a connection on which a client's bytes arrive in pieces, and then its end. It records what the server writes.
 type scripted struct {
 	in     []byte
-	piece  int // 0 means all at once
+	piece  int // 0 means all in one piece
 	mu     sync.Mutex
 	out    bytes.Buffer
 	closed chan struct{}
 	wrote  chan struct{} // closed at the first write, unless nil
 	once   sync.Once
-	open   bool // the client's end does not come: Read waits for Close
+	open   bool // the client's end does not arrive: Read waits for Close
 	local  net.TCPAddr
 	remote net.TCPAddr
 }
@@ -130,7 +130,7 @@ func dialRaw(t *testing.T, addr string) net.Conn {
 	return nc
 }
 
-// readResponse reads the first answer on nc.
+// readResponse reads the first response on nc.
 func readResponse(t *testing.T, nc net.Conn) (*http.Response, *bufio.Reader) {
 	t.Helper()
 	br := bufio.NewReader(nc)
@@ -141,13 +141,13 @@ func readResponse(t *testing.T, nc net.Conn) (*http.Response, *bufio.Reader) {
 	return r, br
 }
 
-// lines is what a log has written.
+// lines are the lines that a log has written.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
 	select {
 	case l <- string(p):
-	default: // more than the test asks for
+	default: // more lines than the test expects
 	}
 	return len(p), nil
 }

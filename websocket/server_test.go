@@ -24,10 +24,10 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// echoing serves a client.
+// echoing serves a client with echo.
 func echoing(c *Conn) { echo(c) }
 
-// ownServer is a Server whose Handler is e.
+// ownServer returns a Server whose Handler is e.
 func ownServer(e *Endpoint) *Server { return &Server{HTTP: &http.Server{Handler: e}} }
 
 // acceptEcho is a handler that accepts with opts, and echoes.
@@ -64,7 +64,7 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 	return ln.Addr().String()
 }
 
-// The cases that Accept is tested with, on each way through a Server.
+// The cases for testing Accept, with each way through a Server.
 func TestServer_HandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
 		opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}}
@@ -98,7 +98,7 @@ type echoReceiver struct{ Sender }
 func (e echoReceiver) Message(m Message) error { return e.Send(m) }
 func (e echoReceiver) Closed(*CloseError)      {}
 
-// converse sends what a client says on a new connection, and returns the answer and the connection.
+// converse sends a client's request on a new connection, and returns the response and the connection.
 func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bufio.Reader) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -118,7 +118,7 @@ func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bu
 	return r, nc, br
 }
 
-// A page, then a larger request, then an upgrade on the same connection; and one at once.
+// A page, then a larger request, then an upgrade on the same connection; and an immediate upgrade.
 func TestServer_PagesBeside(t *testing.T) {
 	large := strings.Repeat("x", 100<<10)
 	mux := http.NewServeMux()
@@ -156,9 +156,9 @@ func expectEcho(t *testing.T, br *bufio.Reader, want string) {
 	}
 }
 
-// What the client sends behind its request is not lost, even where it does not fit behind it.
+// Data that the client sends after its request is not lost, even if it does not fit into the same buffer.
 func TestServer_EarlyBytes(t *testing.T) {
-	long := strings.Repeat("early ", 20) // fits a one-byte length
+	long := strings.Repeat("early ", 20) // its length fits into one byte
 	for _, n := range []int{1, 200} {
 		addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing}))
 		frames := bytes.Repeat(raw{t, nil, protocol.RoleClient}.frame(1, true, long), n)
@@ -169,7 +169,7 @@ func TestServer_EarlyBytes(t *testing.T) {
 	}
 }
 
-// TestServer_EarlyPieces: wherever a frame behind the request is cut, and by whatever the connection is served.
+// TestServer_EarlyPieces: wherever a frame after the request is split, and whatever serves the connection.
 func TestServer_EarlyPieces(t *testing.T) {
 	f := raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")
 	for name, h := range map[string]http.Handler{"Accept": acceptEcho(nil), "Serve": &Endpoint{Serve: echoing}, "Open": &Endpoint{Open: openEcho}} {
@@ -236,7 +236,7 @@ func TestServer_Replies(t *testing.T) {
 			if err != nil || !strings.Contains(string(body), tt.text) {
 				t.Errorf("%q (%v) does not tell %q", body, err, tt.text)
 			}
-			if tt.status == 307 || tt.status == 404 || tt.status == 431 || tt.status == 501 { // the mux's, and HTTP's
+			if tt.status == 307 || tt.status == 404 || tt.status == 431 || tt.status == 501 { // from the mux, and from HTTP
 				return
 			}
 			if _, err := http.ParseTime(r.Header.Get("Date")); err != nil || !r.Close ||
@@ -247,7 +247,7 @@ func TestServer_Replies(t *testing.T) {
 	}
 }
 
-// A request that is much too long is answered, and not reset while the client still sends.
+// A request that is much too long is answered, without a reset while the client is still sending.
 func TestRFC6585_5_ReplyArrives(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.MaxHeaderBytes = 20 << 10
@@ -257,7 +257,7 @@ func TestRFC6585_5_ReplyArrives(t *testing.T) {
 	}
 }
 
-// A head that is longer than what the Server reads itself is HTTP's.
+// A header that is longer than those that the Server reads itself is passed to HTTP.
 func TestServer_LongHead(t *testing.T) {
 	long := sampleRequest + "X: " + strings.Repeat("x", 100<<10) + "\r\n" + strings.Repeat("Y: y\r\n", 200) + "\r\n"
 	r, _, br := converse(t, serveOwn(t, ownServer(&Endpoint{Serve: echoing})), long+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "long")))
@@ -267,7 +267,7 @@ func TestServer_LongHead(t *testing.T) {
 	expectEcho(t, br, "long")
 }
 
-// A socket that was handed over, or hijacked, comes back bare.
+// A socket that was passed on, or hijacked, is returned unwrapped.
 func TestServer_Unwrapped(t *testing.T) {
 	conns := make(chan *Conn, 1)
 	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +291,7 @@ func TestServer_Unwrapped(t *testing.T) {
 	}
 }
 
-// Handshake tells what it tells behind net/http, from whichever path it is filled in.
+// Handshake has the same content as behind net/http, whichever way it is filled in.
 func TestServer_Handshake(t *testing.T) {
 	opts := AcceptOptions{Subprotocols: []string{"superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
 	request := strings.Replace(browserHead, "/chat", "/chat?q=1", 1)
@@ -321,7 +321,7 @@ func TestServer_Handshake(t *testing.T) {
 	}
 }
 
-// A trusted proxy's word counts here too.
+// A trusted proxy's report is used here too.
 func TestRFC7239_Service(t *testing.T) {
 	addr := serveOwn(t, ownServer(&Endpoint{
 		Serve:  echoing,
@@ -385,8 +385,8 @@ func TestServer_TLS(t *testing.T) {
 	}
 }
 
-// A connection for a challenge of ACME is over after its TLS handshake (RFC 8737 §3), and a client that speaks HTTP to a port
-// with TLS gets an answer, which is reported.
+// A connection for an ACME challenge ends after its TLS handshake (RFC 8737 §3), and a client that sends plain HTTP to a port with
+// TLS gets an answer, which is reported.
 func TestServer_TLSRefusals(t *testing.T) {
 	reports := make(chan *HandshakeError, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
@@ -416,7 +416,7 @@ func TestServer_TLSRefusals(t *testing.T) {
 	}
 }
 
-// Serve sees TLS in the Handshake; a Server whose HTTP does not speak HTTP/2 does not offer it.
+// Serve finds TLS in the Handshake; a Server whose HTTP does not support HTTP/2 does not offer it.
 func TestServer_TLSAlone(t *testing.T) {
 	told := make(chan *Handshake, 1)
 	s := ownServer(&Endpoint{Serve: func(c *Conn) { told <- c.Handshake() }})
@@ -463,7 +463,7 @@ func TestServer_Misuse(t *testing.T) {
 	}
 }
 
-// failing is a listener that fails, in ways that may pass.
+// failing is a listener with errors, some of which are temporary.
 type failing struct {
 	net.Listener
 	errs   []error
@@ -478,7 +478,7 @@ func (f *failing) Accept() (net.Conn, error) {
 	return nil, err
 }
 
-// Out of descriptors, the listener is asked again, later and later.
+// Without free descriptors, the listener is called again after increasing pauses.
 func TestServer_AcceptAgain(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		synctest.Test(t, func(t *testing.T) {

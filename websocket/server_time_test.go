@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// inBubble runs s on a listener in memory, with a clock of its own.
+// inBubble runs s on a listener in memory, with the clock of a bubble.
 func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
@@ -33,7 +33,7 @@ func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 	})
 }
 
-// opened makes a connection and goes through its handshake.
+// opened makes a connection and performs its handshake.
 func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	nc := p.dial()
@@ -46,7 +46,7 @@ func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 	return nc, br
 }
 
-// A head must be there in time, however busily it trickles.
+// A header must arrive in time, however steadily its bytes trickle in.
 func TestRFC9110_15_5_9_Slow(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.ReadHeaderTimeout = 7 * time.Second
@@ -72,7 +72,7 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 	})
 }
 
-// A slow head gets the same answer from the event loop as from a goroutine, and is reported by both.
+// A slow header gets the same answer from the event loop as from a goroutine, and both report it.
 func TestServer_SlowHeads(t *testing.T) {
 	for _, head := range []string{"GET / HTTP/1.1\r\nHo", "G"} {
 		var replies []string
@@ -109,7 +109,7 @@ func TestServer_Silent(t *testing.T) {
 	})
 }
 
-// A client that goes away in the middle of its head is reported.
+// A client that disconnects in the middle of its header is reported.
 func TestServer_Abandoned(t *testing.T) {
 	told := make(chan error, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
@@ -124,8 +124,7 @@ func TestServer_Abandoned(t *testing.T) {
 	})
 }
 
-// The bound of the handshake is the handshake's: a connection that is open, or whose request is with a handler, may take its
-// time.
+// The time limit of the handshake does not apply to an open connection, or one whose request has been passed to a handler.
 func TestServer_BoundLifted(t *testing.T) {
 	e := &Endpoint{Serve: echoing}
 	e.Accept.Conn.PingInterval = -1
@@ -139,7 +138,7 @@ func TestServer_BoundLifted(t *testing.T) {
 	})
 }
 
-// Admit may take its time too: the client's bound for taking the answer begins after it.
+// Admit may take its time too: the client's time limit for reading the answer begins after it.
 func TestServer_SlowAdmit(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
 		select {
@@ -152,7 +151,7 @@ func TestServer_SlowAdmit(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) { opened(t, p) })
 }
 
-// Beyond MaxHandshakes the oldest connection is cut, and accepting goes on.
+// Beyond MaxHandshakes the oldest connection is cut, and accepting continues.
 func TestServer_MaxHandshakes(t *testing.T) {
 	told := make(chan error, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
@@ -160,7 +159,7 @@ func TestServer_MaxHandshakes(t *testing.T) {
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		slow := p.dial()
-		synctest.Wait() // it is the oldest
+		synctest.Wait() // it is the oldest one
 		second, third := p.dial(), p.dial()
 		defer second.Close()
 		if b, err := io.ReadAll(slow); len(b) > 0 || err != nil {
@@ -171,7 +170,7 @@ func TestServer_MaxHandshakes(t *testing.T) {
 		}
 		third.Close()
 		synctest.Wait()
-		for range 3 { // places come back
+		for range 3 { // places become free again
 			opened(t, p)
 		}
 	})
@@ -207,7 +206,7 @@ func TestServer_CountPages(t *testing.T) {
 	}
 }
 
-// TLSTimeout bounds what comes before the head, and the head has its own time after it.
+// TLSTimeout limits what comes before the header, which has its own time limit after that.
 func TestServer_TLSTimeout(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.ReadHeaderTimeout, s.TLSTimeout = time.Minute, time.Second
@@ -218,7 +217,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		began := time.Now()
 		silent := p.dial()
-		io.ReadAll(silent) // the error is one of the pipe
+		io.ReadAll(silent) // the error is that of the pipe
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("closed after %v", took)
 		}
@@ -233,7 +232,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 	})
 }
 
-// Refused gets the connection's context, and a request that HTTP refuses by itself is reported too.
+// Refused gets the connection's context, and a request that HTTP itself refuses is reported too.
 func TestServer_RefusedByHTTP(t *testing.T) {
 	type key struct{}
 	type report struct {
@@ -283,7 +282,7 @@ func TestServer_RefusedByHTTP(t *testing.T) {
 	}
 }
 
-// A panic in MaxHandshakes costs one connection.
+// A panic in MaxHandshakes ends one connection.
 func TestServer_MaxHandshakesPanics(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	calls := 0
@@ -307,7 +306,7 @@ func TestServer_MaxHandshakesPanics(t *testing.T) {
 	})
 }
 
-// nameless is a listener of connections that do not know their addresses.
+// nameless is a listener for connections without addresses.
 type nameless struct{ *pipes }
 
 type namelessConn struct{ net.Conn }
@@ -323,7 +322,7 @@ func (n nameless) Accept() (net.Conn, error) {
 	return namelessConn{nc}, nil
 }
 
-// Connections without addresses are served, as by net/http.
+// Connections without addresses are served, as in net/http.
 func TestServer_NoAddresses(t *testing.T) {
 	for name, e := range map[string]*Endpoint{
 		"direct": {Serve: func(c *Conn) { c.Handshake(); echoing(c) }},
@@ -337,7 +336,7 @@ func TestServer_NoAddresses(t *testing.T) {
 			p := nameless{newPipes()}
 			serveOn(t, s, p, s.Serve)
 			slow := p.dial()
-			synctest.Wait() // it is the oldest, and is evicted
+			synctest.Wait() // it is the oldest one, and is evicted
 			nc := p.dial()
 			io.WriteString(nc, sampleRequest+"\r\n")
 			if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
@@ -357,7 +356,7 @@ func TestServer_NoAddresses(t *testing.T) {
 	}
 }
 
-// When a Handler returns, its connection is closed in good order.
+// When a Handler returns, its connection is closed normally.
 func TestServer_HandlerReturns(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: func(*Conn) {}})
 	inBubble(t, s, func(t *testing.T, p *pipes) {
@@ -373,7 +372,7 @@ func TestServer_HandlerReturns(t *testing.T) {
 	})
 }
 
-// Shutdown closes what is open with 1001, cuts off what is in its handshake, and waits for the Handlers.
+// Shutdown closes open connections with 1001, cuts off those in their handshake, and waits for the Handlers.
 func TestServer_Shutdown(t *testing.T) {
 	const n = 3
 	returned := make(chan error, n)
@@ -420,7 +419,7 @@ func TestServer_Shutdown(t *testing.T) {
 	})
 }
 
-// A peer that does not answer, and a Handler that does not return, are bounded by the context.
+// The context limits the wait for a peer that does not answer, and for a Handler that does not return.
 func TestServer_ShutdownBounded(t *testing.T) {
 	release := make(chan struct{})
 	e := &Endpoint{Serve: func(c *Conn) {

@@ -68,7 +68,7 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// Whatever comes and goes: there are never more than the bound, and the top rank is the largest group.
+// Whatever connections come and go, there are never more than the limit, and the top of the heap is the largest group.
 func TestWaiting_Books(t *testing.T) {
 	const most = 50
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -113,8 +113,8 @@ func dialFrom(t *testing.T, addr, from string) net.Conn {
 	return nc
 }
 
-// 5,000 clients at 50 addresses send a byte now and then: a new client is served all the same, and no more of the others stay
-// than may.
+// 5,000 clients at 50 addresses send a byte now and then: a new client is served nevertheless, and no more of the others stay than
+// allowed.
 func TestServer_SlowClients(t *testing.T) {
 	const addrs, each, most = 50, 100, 256
 	cut := make(chan string, addrs*each)
@@ -161,7 +161,7 @@ func TestServer_SlowClients(t *testing.T) {
 			t.Fatalf("%d wait", n)
 		}
 	}
-	for range addrs*each - most { // those that are too many
+	for range addrs*each - most { // those beyond the limit
 		if remote := bounded.Receive(t, cut); strings.HasPrefix(remote, "127.0.0.5:") {
 			t.Fatal("a client that was not slow was cut")
 		}

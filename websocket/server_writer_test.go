@@ -19,22 +19,22 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// page is a handler's answer to an upgrade request, which reports what its calls have returned.
+// page is a handler's response to an upgrade request, which reports the results of its calls.
 type page func(w http.ResponseWriter, report func(...any))
 
-// writes reports what a Write of n bytes returns.
+// writes reports the result of a Write of n bytes.
 func writes(w io.Writer, report func(...any), n int) {
 	done, err := w.Write(bytes.Repeat([]byte("0123456789abcdef"), n/16+1)[:n])
 	report(done, err)
 }
 
-// copies reports what io.Copy of n bytes from a reader returns.
+// copies reports the result of io.Copy of n bytes from a reader.
 func copies(w io.Writer, report func(...any), n int64) {
 	done, err := io.Copy(w, io.LimitReader(strings.NewReader(strings.Repeat("0123456789abcdef", 4096)), n))
 	report(done, err)
 }
 
-// with is a page with fields, in pairs, a status unless that is 0, and a body.
+// with returns a page with fields, in pairs, a status unless it is 0, and a body.
 func with(status, body int, fields ...string) page {
 	return func(w http.ResponseWriter, report func(...any)) {
 		for i := 0; i < len(fields); i += 2 {
@@ -49,7 +49,7 @@ func with(status, body int, fields ...string) page {
 	}
 }
 
-// pages is what a handler can do with a ResponseWriter short of taking its connection over.
+// pages are the ways in which a handler can use a ResponseWriter without hijacking the connection.
 var pages = map[string]page{
 	"nothing":                    func(http.ResponseWriter, func(...any)) {},
 	"an empty write":             func(w http.ResponseWriter, report func(...any)) { writes(w, report, 0) },
@@ -205,15 +205,15 @@ var pages = map[string]page{
 	},
 }
 
-// otherwise names the page that an answer is like where net/http has another one: with chunks for a length that is not a number,
-// without framing for a transfer coding of the handler's, and with a field in the head that was announced for the trailer.
+// otherwise names the page that a response equals if net/http has a different one: with chunks for a length that is not a number,
+// without framing for a transfer coding of the handler, and with a field in the header that was announced for the trailer.
 var otherwise = map[string]string{
 	"an invalid length": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",
 	"trailers set early": "trailers",
 }
 
-// What a handler that does not upgrade answers to an upgrade request is what net/http makes of it: the head, the body and its
-// trailers, and what the calls return.
+// The response of a handler that does not upgrade, to an upgrade request, equals that of net/http: the header, the body and its
+// trailers, and the results of the calls.
 func TestServer_PagesAsNetHTTP(t *testing.T) {
 	returned := make(chan string, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -246,8 +246,8 @@ func TestServer_PagesAsNetHTTP(t *testing.T) {
 	}
 }
 
-// pageOf reads an answer, and those before the last, to the end, and writes it in a form that can be compared: the fields of a head
-// in order, without the time, and the body without its chunks.
+// pageOf reads the responses on a connection to the end, and formats them for comparison: the fields of a header in order, without
+// the Date, and the body without its chunks.
 func pageOf(nc net.Conn) string {
 	var out strings.Builder
 	var raw bytes.Buffer
@@ -277,7 +277,7 @@ func pageOf(nc net.Conn) string {
 	}
 }
 
-// A body is kept back until its length is known, 4 KiB of it at most; a flush sends what there is.
+// A body of up to 4 KiB is held back until its length is known; a flush sends what there is.
 func TestServer_PageIsKeptBack(t *testing.T) {
 	for size, chunked := range map[int]bool{bodyRoom - 1: false, bodyRoom: true, bodyRoom + 1: true} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
@@ -301,7 +301,7 @@ func TestServer_PageIsKeptBack(t *testing.T) {
 	close(more)
 }
 
-// What has taken the connection over finds the bytes behind the request in the Reader; the ResponseWriter is of no use then.
+// After Hijack, the bytes after the request are in the Reader, and the ResponseWriter must not be used.
 func TestServer_PageThatHijacks(t *testing.T) {
 	for name, early := range map[string]string{"nothing early": "", "a byte": "e", "early bytes": "early", "many": strings.Repeat("e", 5000)} {
 		failures := make(chan error, 1)
@@ -346,7 +346,7 @@ func TestServer_PageThatHijacks(t *testing.T) {
 	}
 }
 
-// A page whose connection is gone fails with what the connection says, and has written nothing more.
+// A page whose connection is gone fails with the connection's error, and writes nothing more.
 func TestServer_PageToNoOne(t *testing.T) {
 	failed := make(chan error, 2)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -376,7 +376,7 @@ func TestServer_PageToNoOne(t *testing.T) {
 	}
 }
 
-// A copy takes no more than the length that was announced, less what was written before.
+// A copy reads no more than the declared length, minus what was written before.
 func TestServer_PageCopiesItsLength(t *testing.T) {
 	taken := make(chan string, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -393,7 +393,7 @@ func TestServer_PageCopiesItsLength(t *testing.T) {
 	}
 }
 
-// Some write the 101 by WriteHeader, and hijack then: the fields are theirs.
+// Some handlers write the 101 with WriteHeader, and then hijack: the fields are their own.
 func TestServer_PageThatWritesThe101(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "Upgrade")

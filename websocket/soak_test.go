@@ -20,34 +20,34 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A soak: two Conns over a stream that cuts as it likes, and several senders on each end that use every way of sending at
-// once, with every way of reading at the other, interrupted now and then. A message says whose it is, and the how many-th,
-// and what else must be in it: so nothing can be lost, doubled, cut, mixed up or changed unseen.
+// A soak: two Conns over a stream that splits data arbitrarily, and several concurrent senders on each end that use every way of
+// sending, with every way of reading on the other, interrupted now and then. A message contains its sender, its number, and content
+// that depends on both: so lost, duplicated, truncated, mixed up or modified messages are detected.
 
-// soakText makes the message number i of a sender: all of it follows from the two and its size.
+// soakText returns message number i of a sender: its content depends only on these two and its size.
 func soakText(sender, i, size int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
 	b = binary.BigEndian.AppendUint32(b, uint32(size))
 	for x := uint32(sender*7919 + i); len(b) < size; x = x*1664525 + 1013904223 {
-		b = append(b, byte(x>>24)&0x3f) // it gets shorter when it is compressed
+		b = append(b, byte(x>>24)&0x3f) // so that compression makes it shorter
 	}
 	return b
 }
 
-// soakSize is a size around one of those at which something changes.
+// soakSize returns a size close to one at which the code behaves differently.
 func soakSize(r *rand.Rand) int {
 	around := []int{8, 20, 125, 700, joinable, together, transport.BufferSize, 1 << 16, 150 << 10}
 	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
 	return max(8, n+r.IntN(41)-20)
 }
 
-// soakLedger notes what has come.
+// soakLedger records received messages.
 type soakLedger struct {
 	testing.TB
 	next map[int]int
 }
 
-// enter checks a message that has come, and notes it.
+// enter checks and records a received message.
 func (l *soakLedger) enter(how string, data []byte) {
 	if len(data) < 8 {
 		l.Errorf("%s: a message of %d bytes", how, len(data))
@@ -63,12 +63,12 @@ func (l *soakLedger) enter(how string, data []byte) {
 	l.next[sender] = i + 1
 }
 
-// leave notes a message of which only the head was read.
+// leave records a message of which only the beginning was read.
 func (l *soakLedger) leave(head []byte) {
 	l.next[int(head[0])] = int(binary.BigEndian.Uint32(head)&0xffffff) + 1
 }
 
-// cutting cuts what is written to it, and what is read from it.
+// cutting splits what is written to it, and what is read from it.
 type cutting struct {
 	net.Conn
 	r *rand.Rand // the writer's
@@ -89,7 +89,7 @@ func (c *cutting) Read(p []byte) (int, error) {
 	return c.Conn.Read(p[:min(len(p), 1+c.s.IntN(1<<c.s.IntN(17)))])
 }
 
-// soakSend sends message after message, each in another way.
+// soakSend sends messages, each in a different way.
 func soakSend(ctx context.Context, c *Conn, sender, count int, r *rand.Rand) error {
 	for i := range count {
 		m := Message{Binary, soakText(sender, i, soakSize(r))}
@@ -116,7 +116,7 @@ func soakSend(ctx context.Context, c *Conn, sender, count int, r *rand.Rand) err
 		if !bytes.Equal(m.Data, was) {
 			return fmt.Errorf("sender %d, message %d: the caller's bytes were changed", sender, i)
 		}
-		clear(m.Data) // it is the caller's again
+		clear(m.Data) // the caller owns it again
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func soakStream(ctx context.Context, c *Conn, m Message, r *rand.Rand) error {
 	return err
 }
 
-// soakRead reads count messages, each in another way, and is interrupted now and then.
+// soakRead reads count messages, each in a different way, and is interrupted now and then.
 func soakRead(c *Conn, l *soakLedger, count int, r *rand.Rand) error {
 	var dst []byte
 	for got := 0; got < count; {
@@ -175,7 +175,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 	return c.View(ctx, func(m Message) error {
 		if r.IntN(8) == 0 {
 			soon, cancel := context.WithTimeout(ctx, time.Millisecond)
-			c.Ping(soon) // reads on behind the message, up to the next one, which may hide the answer
+			c.Ping(soon) // reads past the message, up to the next one, which may come before the answer
 			cancel()
 		}
 		l.enter("View", m.Data)
@@ -190,7 +190,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 	})
 }
 
-// soakReader reads a message piece by piece, and sometimes leaves the rest of it.
+// soakReader reads a message in pieces, and sometimes leaves the rest of it.
 func soakReader(ctx context.Context, c *Conn, l *soakLedger, r *rand.Rand) error {
 	_, body, err := c.Reader(ctx)
 	if err != nil {
@@ -263,7 +263,7 @@ func TestSoak(t *testing.T) {
 							}
 						})
 					}
-					looks.Go(func() { // as keepalive does, and more often; no one is given up here for being slow
+					looks.Go(func() { // as keepalive does, but more often; no peer is given up here for being slow
 						tick := time.NewTicker(50 * time.Microsecond)
 						defer tick.Stop()
 						for c.ended() == nil {
@@ -281,7 +281,7 @@ func TestSoak(t *testing.T) {
 							t.Error(c.m.Client, "reads:", err)
 							c.CloseNow()
 						}
-						rest.Go(func() { c.Read(bounded.Context(t)) }) // the sender of the last message waits until all of it is read
+						rest.Go(func() { c.Read(bounded.Context(t)) }) // the sender of the last message waits until all of it has been read
 					})
 				}
 				wg.Wait()

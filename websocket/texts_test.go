@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// What an error says has each of its parts that is there.
+// The text of an error contains each of its parts that is set.
 func TestErrorTexts(t *testing.T) {
 	broken := errors.New("it is broken")
 	for want, err := range map[string]error{
@@ -67,7 +67,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// What an error says of how a connection ended.
+// The text of an error about the end of a connection.
 func TestErrorsOfAnEnd(t *testing.T) {
 	broken := errors.New("it is broken")
 	wrapped := &CloseError{Code: CodeGoingAway, Reason: "bye", Err: broken}
@@ -113,7 +113,7 @@ func TestErrorsOfAnEnd(t *testing.T) {
 	}
 }
 
-// A peer that has violated the protocol has not closed: the end that says so is this one.
+// A peer that has violated the protocol has not closed the connection: this end does.
 func TestErrorOfAViolation(t *testing.T) {
 	tooBig := &protocol.Violation{Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message of more bytes than are accepted here"}
 	for _, tt := range []struct {
@@ -129,7 +129,7 @@ func TestErrorOfAViolation(t *testing.T) {
 	}
 }
 
-// A connection that breaks off ended as was begun before, or as the write that failed says, or as the read does.
+// The error of a connection that breaks is that of a closing handshake in progress, otherwise that of the failed write or read.
 func TestErrorsOfABreak(t *testing.T) {
 	reset, pipe := errors.New("reset"), errors.New("broken pipe")
 	for _, tt := range []struct {
@@ -157,7 +157,7 @@ func TestErrorsOfABreak(t *testing.T) {
 	}
 }
 
-// Each failure of a dial has a next step of its own.
+// Each failure of Dial has its own next step.
 func TestHintsOfADial(t *testing.T) {
 	alert := func(text string) error { return &net.OpError{Op: "remote error", Err: errors.New("tls: " + text)} }
 	seen := map[string]string{}

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestThreshold: a message is compressed from Threshold on, and no shorter one, by whatever it is sent and whatever drives its connection.
+// TestThreshold: messages are compressed from Threshold on, and no shorter ones, with any way of sending and any driver.
 func TestThreshold(t *testing.T) {
 	const threshold = 100
 	z := &Compression{Threshold: threshold}

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The time limits of an http.Server for reading a request and writing a response end with the handshake, in a handler that calls Accept and
-// with an Endpoint.
+// The time limits of an http.Server for reading a request and writing a response do not apply after the handshake, in a handler
+// that calls Accept and with an Endpoint.
 func TestTimeoutsOfHTTPServer(t *testing.T) {
 	echo := func(ctx context.Context, c *Conn) {
 		for m, err := range c.Messages(ctx) {
@@ -68,7 +68,7 @@ func TestTimeoutsOfHTTPServer(t *testing.T) {
 	}
 }
 
-// readFrom is a stream of which some bytes have been read already.
+// readFrom is a stream some of whose bytes have already been read.
 type readFrom struct {
 	io.Reader
 	io.WriteCloser

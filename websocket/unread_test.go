@@ -15,16 +15,16 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestUnreadConnectionAnswers: a connection that only writes answers pings and closes although no goroutine reads.
+// TestUnreadConnectionAnswers: a connection that only writes answers pings and close frames although no goroutine reads.
 func TestUnreadConnectionAnswers(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
-			for _, interval := range []time.Duration{time.Hour, -1} { // the timer of a keepalive looks, too, but after half its interval
+			for _, interval := range []time.Duration{time.Hour, -1} { // a keepalive's timer checks too, but after half its interval
 				t.Run(fmt.Sprint(name, " ", role, " ", interval), func(t *testing.T) {
 					t.Parallel() // each waits by the clock
 					c, peer := pair(t, role, &ConnOptions{PingInterval: interval})
 					peer.SetDeadline(time.Now().Add(patience))
-					for i := range 3 { // also when it has been heard before
+					for i := range 3 { // even if it has received something before
 						peer.send(peer.frame(frame.Ping, true, fmt.Sprint(i)))
 						peer.expect(frame.Pong, fmt.Sprint(i))
 					}
@@ -43,7 +43,7 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 	}
 }
 
-// TestUnreadConnectionAnswersAfterARead: reading once and then no more is like never reading.
+// TestUnreadConnectionAnswersAfterARead: reading once and then never again is like never reading.
 func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: time.Hour})
 	peer.SetDeadline(time.Now().Add(patience))
@@ -62,7 +62,7 @@ func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	peer.expectClose(CodeNormal) // it had arrived before the connection was left unread
 }
 
-// TestUnreadConnectionAnswersWithinASecond: also on streams of which the system does not report when bytes arrive.
+// TestUnreadConnectionAnswersWithinASecond: even on streams for which the system does not report when bytes arrive.
 func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -84,7 +84,7 @@ func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	})
 }
 
-// TestUnreadConnectionsShareAGoroutine: and the messages that arrive stay for the next Read.
+// TestUnreadConnectionsShareAGoroutine: and arriving messages are kept for the next Read.
 func TestUnreadConnectionsShareAGoroutine(t *testing.T) {
 	const n = 50
 	before := runtime.NumGoroutine()
@@ -107,7 +107,7 @@ func TestUnreadConnectionsShareAGoroutine(t *testing.T) {
 	}
 }
 
-// slowly reads at most so many bytes at each tick.
+// slowly reads a limited number of bytes at each tick.
 type slowly struct {
 	net.Conn
 	most int
@@ -119,7 +119,8 @@ func (s slowly) Read(p []byte) (int, error) {
 	return s.Conn.Read(p[:min(len(p), s.most)])
 }
 
-// TestKeepaliveSparesAPeerThatIsReceiving: what the kernel has taken goes in front of the ping, and the peer takes it slowly.
+// TestKeepaliveSparesAPeerThatIsReceiving: the data that the kernel has accepted is in front of the ping, and the peer reads it
+// slowly.
 func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		t.Run(role.String(), func(t *testing.T) {
@@ -127,7 +128,7 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 			var err error
 			for _, interval := range []time.Duration{200 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
 				if err = slowPeer(t, role, interval); err == nil {
-					break // at the longer ones only where a test may wait for a processor as long as a peer may be silent
+					break // longer ones only where a peer may be silent for as long as a test may wait for a processor
 				}
 			}
 			if err != nil {
@@ -137,7 +138,7 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	}
 }
 
-// slowPeer writes to a peer that takes six intervals for what it gets, and returns what has ended the connection.
+// slowPeer writes to a peer that needs six intervals for the data, and returns what has ended the connection.
 func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -160,8 +161,8 @@ func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 	return c.ended()
 }
 
-// TestUnreadConnectionAnswersBehindAMessage: a close frame that was read from the stream together with a message is answered after the
-// Read that takes the message.
+// TestUnreadConnectionAnswersBehindAMessage: a close frame that was read from the stream together with a message is answered after
+// the Read that returns the message.
 func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	peer.SetDeadline(time.Now().Add(patience))
@@ -177,8 +178,8 @@ func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	peer.expectClose(CodeNormal)
 }
 
-// TestUnreadBytesAreNotLeftToTheWatch: a Read that ends between the last look at the stream and the arming of the watch may leave a close
-// frame behind its message, which the system does not report again.
+// TestUnreadBytesAreNotLeftToTheWatch: a Read that ends between the last check of the stream and the arming of the watch may leave
+// a close frame after its message, which the system does not report again.
 func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	peer.SetDeadline(time.Now().Add(patience))
@@ -199,7 +200,7 @@ func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	peer.expectClose(CodeNormal)
 }
 
-// TestUnreadConnectionStaysGuarded: a Read that ends while the watch finds out that it reads leaves the connection watched.
+// TestUnreadConnectionStaysGuarded: a Read that ends while the watch notices it leaves the connection watched.
 func TestUnreadConnectionStaysGuarded(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for range 2000 {
@@ -213,7 +214,7 @@ func TestUnreadConnectionStaysGuarded(t *testing.T) {
 			t.Fatal(err)
 		}
 		bounded.Receive(t, looked)
-		bounded.Until(t, func() bool { // another goroutine may be about to give the turn up
+		bounded.Until(t, func() bool { // another goroutine may be about to release the turn
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.alive.guarded

@@ -14,15 +14,15 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// viewing echoes by View.
+// viewing echoes with View.
 func viewing(c *Conn) {
 	ctx := context.Background()
 	for c.View(ctx, func(m Message) error { return c.Write(ctx, m) }) == nil {
 	}
 }
 
-// TestView: messages of all sizes, one by one and many concurrently, in fragments, compressed, over sockets and pipes, are what
-// was sent.
+// TestView: messages of all sizes, one by one and many concurrently, in fragments, compressed, over sockets and pipes, are
+// unchanged.
 func TestView(t *testing.T) {
 	for _, compress := range []*Compression{nil, {}} {
 		e := &Endpoint{Serve: viewing}
@@ -69,21 +69,21 @@ func TestView(t *testing.T) {
 	}
 }
 
-// TestViewKeepsItsMessage: what arrives and is read while f runs goes elsewhere.
+// TestViewKeepsItsMessage: data that arrives and is read while f runs is stored elsewhere.
 func TestViewKeepsItsMessage(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"socket": rawTCP, "pipe": rawPipe, "TLS": rawTLS} {
 		t.Run(name, func(t *testing.T) {
 			c, peer := pair(t, protocol.RoleServer, nil)
 			go func() {
 				peer.send(append(peer.frame(frame.Text, true, strings.Repeat("1", 50)), peer.frame(frame.Pong, true, "unasked")...))
-				_, ping := peer.next() // its answer comes behind much that no one asked for
+				_, ping := peer.next() // its answer follows much unrelated data
 				for range 300 {
 					peer.send(peer.frame(frame.Pong, true, strings.Repeat("x", 100)))
 				}
 				peer.send(peer.frame(frame.Pong, true, ping), peer.frame(frame.Text, true, "2"))
 			}()
 			err := c.View(bounded.Context(t), func(m Message) error {
-				for i := range m.Data { // it is f's to write to
+				for i := range m.Data { // f may modify it
 					m.Data[i]++
 				}
 				if _, err := c.Read(bounded.Context(t)); !errors.Is(err, ErrConcurrentRead) {
@@ -110,7 +110,7 @@ func TestViewKeepsItsMessage(t *testing.T) {
 	}
 }
 
-// TestViewReturnsWhatItsFunctionDoes, and the connection lives; a Close in it does not wait for itself.
+// TestViewReturnsWhatItsFunctionDoes: and the connection stays open; a Close in it does not wait for itself.
 func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, true, "1"), peer.frame(frame.Text, true, "2")...))
@@ -145,7 +145,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	}
 }
 
-// TestViewInterrupted: what has arrived of a message is not lost, whatever reads on.
+// TestViewInterrupted: the received part of a message is not lost, whatever reads next.
 func TestViewInterrupted(t *testing.T) {
 	for _, size := range []int{100, 100 << 10} {
 		want := strings.Repeat("0123456789", size/10)
@@ -173,7 +173,7 @@ func TestViewInterrupted(t *testing.T) {
 	}
 }
 
-// TestViewLendsNoMoreThanTheMessage: what f appends to it goes elsewhere, however the frame was cut on its way.
+// TestViewLendsNoMoreThanTheMessage: what f appends to it is stored elsewhere, however the frame was split.
 func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 	for cut := range 8 {
 		c, peer := rawTCP(t, protocol.RoleServer, nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestWritesTakenInPart: a socket that takes a part of a small message gets the rest when it has room, and in order.
+// TestWritesTakenInPart: a socket that accepts a part of a small message gets the rest when it has room, and in order.
 func TestWritesTakenInPart(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	if err := c.stream.Below().(*net.TCPConn).SetWriteBuffer(8 << 10); err != nil {
@@ -46,10 +46,11 @@ func TestWritesTakenInPart(t *testing.T) {
 	}
 }
 
-// TestWriteInterruptedInPart: half a frame is out when the context ends, so the connection is closed and Write says so.
+// TestWriteInterruptedInPart: half a frame has been sent when the context ends, so the connection is closed and Write returns the
+// error.
 func TestWriteInterruptedInPart(t *testing.T) {
 	c, _ := rawTCP(t, protocol.RoleServer, nil)
-	for c.ended() == nil { // a write that is cut before its first byte leaves the connection as it was
+	for c.ended() == nil { // a write that is interrupted before its first byte has no effect on the connection
 		ctx, cancel := context.WithCancel(t.Context())
 		cut := make(chan error, 1)
 		go func() {
