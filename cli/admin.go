@@ -12,11 +12,11 @@ import (
 // adminTokenVariable is the environment variable with the token of an admin listener.
 const adminTokenVariable = "HANDFAST_ADMIN_TOKEN"
 
-// adminTimeout bounds one question to an admin listener.
+// adminTimeout is the timeout for a request to an admin listener.
 const adminTimeout = 10 * time.Second
 
-// askAdmin asks the admin listener at an address of a server, which what calls by its kind, and returns the status and the body of
-// the answer.
+// askAdmin makes a request to the admin listener of a server, and returns the status and the body of the answer. what names the
+// kind of server in errors.
 func askAdmin(ctx context.Context, sys *System, bound time.Duration, addr, what, method, path string) (int, []byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()

@@ -10,10 +10,10 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// defaultBalanceAdmin is where a balancer's admin listener is unless a flag says otherwise.
+// defaultBalanceAdmin is the default address of a balancer's admin listener.
 const defaultBalanceAdmin = "127.0.0.1:9091"
 
-// balanceFlags is what the command line of a balancer says about servers.
+// balanceFlags are the flags of a balancer.
 type balanceFlags struct {
 	to        []string
 	policy    policyChoice
@@ -104,7 +104,7 @@ func newBalance(sys *System) *cobra.Command {
 	return cmd
 }
 
-// checkServer makes sure that the name of a server is valid, and returns how a balancer calls it.
+// checkServer checks the URL of a server, and returns the balancer's ID for it.
 func checkServer(flag, text string) (string, error) {
 	var u config.BackendURL
 	err := u.UnmarshalText([]byte(text))
@@ -119,10 +119,10 @@ type policyChoice struct{ choice }
 
 func (*policyChoice) Type() string { return "policy" }
 
-// pace is the value of a flag: connections in a second.
+// pace is the value of a flag: connections per second.
 type pace float64
 
-// String writes what Set reads, nothing for 0.
+// String returns the form that Set parses, "" for 0.
 func (p *pace) String() string {
 	if *p == 0 {
 		return ""
@@ -133,7 +133,7 @@ func (p *pace) String() string {
 func (p *pace) number() string { return strconv.FormatFloat(float64(*p), 'g', -1, 64) }
 func (p *pace) Type() string   { return "N/s" }
 
-// Set reads 20/s, or 20.
+// Set parses 20/s, or 20.
 func (p *pace) Set(s string) error {
 	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
 	if err != nil || !(n >= 0.1 && n <= 100000) {
@@ -143,7 +143,7 @@ func (p *pace) Set(s string) error {
 	return nil
 }
 
-// checkFlags makes sure that the flags make sense.
+// checkFlags checks that the flags are valid and fit together.
 func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 	if len(b.to) == 0 {
 		return usagef("name the servers, such as --to 127.0.0.1:9001 --to 127.0.0.1:9002", "--to is missing")
@@ -168,7 +168,7 @@ func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 	return nil
 }
 
-// settings gives set the endpoint that the flags describe, each setting under the flag that has it.
+// settings calls set with the endpoint that the flags describe, and with the flag for each setting.
 func (b *balanceFlags) settings(set func(flag, path string, value any) error) error {
 	errs := []error{set("to", "endpoints", []map[string]any{{
 		"name": "balance", "path": "/", "auth": []string{config.Anonymous}, "target": map[string]any{"balance": map[string]any{"to": b.to}},

@@ -22,13 +22,13 @@ import (
 // balanced is the state of a running balancer.
 type balanced struct{ gateway.Balance }
 
-// serversFlags is what the command line says about a running balancer.
+// serversFlags are the flags of the commands for a running balancer.
 type serversFlags struct {
 	admin    string
 	endpoint string
 	json     bool
 	wait     bool
-	pace     pace // 0: that of the configuration
+	pace     pace // 0 means the one in the configuration
 	weight   int
 	capacity int
 }
@@ -41,7 +41,7 @@ func (f *serversFlags) register(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"admin": {defaultBalanceAdmin}, "endpoint": {}})
 }
 
-// newServer returns a command about one server of a running balancer. flags may be nil.
+// newServer returns a command for one server of a running balancer. flags may be nil.
 func newServer(use, short, long, example string, flags func(*cobra.Command, *serversFlags), do func(context.Context, *serversFlags, string) error) *cobra.Command {
 	var f serversFlags
 	cmd := &cobra.Command{
@@ -68,7 +68,7 @@ func newServer(use, short, long, example string, flags func(*cobra.Command, *ser
 	return cmd
 }
 
-// newServers returns the commands that ask a running balancer.
+// newServers returns the commands for a running balancer.
 func newServers(sys *System) []*cobra.Command {
 	ask := func(method, path string, more func(*serversFlags, url.Values) error) func(context.Context, *serversFlags, string) error {
 		return func(ctx context.Context, f *serversFlags, id string) error {
@@ -143,7 +143,7 @@ func newBalanceStatus(sys *System) *cobra.Command {
 	return cmd
 }
 
-// ask asks the admin listener.
+// ask makes a request to the admin listener.
 func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string, q url.Values) (*balanced, error) {
 	if err := checkListen("--admin", f.admin); err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	return f.answer(status, text)
 }
 
-// answer reads the answer of an admin listener.
+// answer parses an answer of the admin listener.
 func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	switch status {
@@ -204,7 +204,7 @@ func (f *serversFlags) show(w io.Writer, b *balanced) error {
 	return t.Flush()
 }
 
-// heading returns the heading of the column with endpoints, "" if there is only one endpoint.
+// heading returns the heading of the column for endpoints, "" if there is only one endpoint.
 func (b *balanced) heading() string {
 	if len(b.Endpoints) < 2 {
 		return ""
@@ -212,7 +212,7 @@ func (b *balanced) heading() string {
 	return "ENDPOINT\t"
 }
 
-// column returns the name of the endpoint with an index for a table, "" if there is only one endpoint.
+// column returns the name of an endpoint for the column, "" if there is only one endpoint.
 func (b *balanced) column(endpoint int) string {
 	if len(b.Endpoints) < 2 {
 		return ""
@@ -220,7 +220,7 @@ func (b *balanced) column(endpoint int) string {
 	return visible.Text(b.Endpoints[endpoint].Endpoint) + "\t"
 }
 
-// drain empties a server.
+// drain drains a server.
 func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error {
 	ctx, stop := untilSignal(ctx, sys)
 	defer stop()
@@ -248,7 +248,8 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 	return err
 }
 
-// emptied waits until a server has no connection, and returns the state of the balancer then. b is the state when the drain began.
+// emptied waits until a server has no connections, and returns the final state of the balancer. b is the state when the drain
+// began.
 func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *balanced) (_ *balanced, err error) {
 	first, last := b.left(id), -1
 	bar := terminal(sys.Stderr)
@@ -280,7 +281,7 @@ func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *b
 	}
 }
 
-// left returns how many connections a server has.
+// left returns the number of connections of a server.
 func (b *balanced) left(id string) (n int) {
 	for i := range b.Endpoints {
 		s, _ := b.server(i, id)
@@ -289,7 +290,7 @@ func (b *balanced) left(id string) (n int) {
 	return n
 }
 
-// drains reports whether a server that has connections drains, or is not in the list any more, at each endpoint.
+// drains reports whether at each endpoint the server, if it has connections, is draining or was removed.
 func (b *balanced) drains(id string) bool {
 	for i := range b.Endpoints {
 		if s, ok := b.server(i, id); ok && s.Live > 0 && !s.Drained && s.State != "removed" {
@@ -299,7 +300,7 @@ func (b *balanced) drains(id string) bool {
 	return true
 }
 
-// alone reports whether a server is in the list of an endpoint in which no server takes new clients.
+// alone reports whether a server is at an endpoint where no server accepts new clients.
 func (b *balanced) alone(id string) bool {
 	for i, e := range b.Endpoints {
 		ready := func(s gateway.BalancedServer) bool { return s.State == "ready" }
@@ -310,7 +311,7 @@ func (b *balanced) alone(id string) bool {
 	return false
 }
 
-// gauge draws a part of a whole with a width in characters.
+// gauge draws a bar for a part of a whole, with a width in characters.
 func gauge(width, part, whole int) string {
 	full := width
 	if whole > 0 {

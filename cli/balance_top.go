@@ -40,7 +40,7 @@ interval.`,
 	return cmd
 }
 
-// top shows the servers again and again.
+// top shows the servers repeatedly.
 func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration) error {
 	ctx, stop := untilSignal(ctx, sys)
 	defer stop()
@@ -50,8 +50,8 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 	}
 	out := terminal(sys.Stdout)
 	if out != nil {
-		fmt.Fprint(out, "\033[?1049h\033[?25l")       // another screen, without a cursor
-		defer fmt.Fprint(out, "\033[?25h\033[?1049l") // the one from before
+		fmt.Fprint(out, "\033[?1049h\033[?25l")       // switches to the alternate screen, and hides the cursor
+		defer fmt.Fprint(out, "\033[?25h\033[?1049l") // switches back
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -86,16 +86,16 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 	}
 }
 
-// atMost returns the first lines of a text, the last of which says that there are more.
+// atMost returns the first lines of a text. If it is cut, the last line indicates that.
 func atMost(lines int, text string) string {
 	all := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
-	if len(all) < lines { // the last line of a screen stays empty: it would scroll
+	if len(all) < lines { // the last line of the screen stays empty, because writing it would scroll
 		return text
 	}
 	return strings.Join(all[:max(1, lines-2)], "") + "...\n"
 }
 
-// topTable prints the servers, with what has happened since before, took ago, and a bar of some width for the connections.
+// topTable prints the servers, with the rates since before, which was the state took ago, and with a bar for the connections.
 func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -133,7 +133,7 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	return err
 }
 
-// left says how far a server's drain is, "" if it has none or nothing to move.
+// left describes the progress of a server's drain, "" if it has none or nothing to move.
 func left(s gateway.BalancedServer) string {
 	if s.From == 0 {
 		return ""
@@ -141,7 +141,7 @@ func left(s gateway.BalancedServer) string {
 	return fmt.Sprintf("; %d of %d connections have left", max(0, s.From-s.Live), s.From)
 }
 
-// server returns a server of the endpoint with an index, if it is there.
+// server returns a server of the endpoint with an index, if it exists.
 func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok bool) {
 	if endpoint < len(b.Endpoints) {
 		for _, s := range b.Endpoints[endpoint].Servers {
@@ -153,7 +153,7 @@ func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok
 	return s, false
 }
 
-// size writes a number of bytes.
+// size formats a number of bytes.
 func size(n float64) string {
 	for _, unit := range []string{"B", "kB", "MB", "GB"} {
 		if n < 1000 || unit == "GB" {

@@ -15,15 +15,15 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// mostApps is how many applications the banner shows, and how many servers that clients are carried to.
+// mostApps is how many applications, and how many servers of a balancer, the banner shows.
 const mostApps = 5
 
-// bannerRows are the lines of a banner: a name and what is said under it.
+// bannerRows are the lines of a banner, each with a name and a value.
 type bannerRows [][2]string
 
 func (r *bannerRows) add(name, value string) { *r = append(*r, [2]string{name, value}) }
 
-// print writes the rows below each other.
+// print prints the rows.
 func (r bannerRows) print(w io.Writer, p paint) {
 	width := 8
 	for _, row := range r {
@@ -34,7 +34,7 @@ func (r bannerRows) print(w io.Writer, p paint) {
 	}
 }
 
-// apps adds the applications, and the secret of the one that the server has made itself; dev is nil when there is none.
+// apps adds the applications, and the secret of the one for which the server has generated it; dev is nil if there is none.
 func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 	for _, app := range all[:min(len(all), mostApps)] {
 		r.add("app", visible.Text(fmt.Sprintf("%s, key %s", app.ID, app.Key)))
@@ -43,11 +43,11 @@ func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 		r.add("", fmt.Sprintf("and %d more", more))
 	}
 	if dev != nil {
-		r.add("secret", dev.Secret.Reveal()) // for this user's own servers, on this terminal
+		r.add("secret", dev.Secret.Reveal()) // only on this user's terminal, for this user's own servers
 	}
 }
 
-// channels adds how to try channels that are open to everybody; url is "" when there are none.
+// channels adds commands for trying channels that are open to all clients; url is "" if there are none.
 func (r *bannerRows) channels(run, url string) {
 	if url == "" {
 		return
@@ -60,7 +60,7 @@ func (r *bannerRows) channels(run, url string) {
 	r.add("", run+" publish "+flag+"chat hello")
 }
 
-// endpoint adds where an endpoint is, and what is behind it.
+// endpoint adds the URL of an endpoint, and its servers.
 func (r *bannerRows) endpoint(e *gateway.Endpoint, url string) {
 	r.add(visible.Text(strings.Trim(e.Name, "/")), visible.Text(url))
 	if len(e.Hosts) > 0 {
@@ -74,13 +74,13 @@ func (r *bannerRows) endpoint(e *gateway.Endpoint, url string) {
 	}
 }
 
-// banner tells where the server is, and how to try it.
+// banner shows the URLs of the server, and how to try it.
 func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	p := newPaint(sys, sys.Stdout)
 	var b strings.Builder
 	var rows bannerRows
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
-	var first, channels string // WebSocket that anybody may open; channels for everybody
+	var first, channels string // a WebSocket that is open to all clients; channels that are open to all clients
 	urls, apps := server.URLs(), server.Apps()
 	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
 		rows.add("page", "none: the configuration does not set console: true")
@@ -99,7 +99,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 			}
 			rows.endpoint(&e, url)
 			if len(e.Hosts) > 0 || strings.Contains(e.Path, "{") {
-				continue // this URL does not lead there
+				continue // this URL does not reach the endpoint
 			}
 			if first == "" && !e.Plain && e.Servers == nil && e.Anonymous {
 				first = url
@@ -112,7 +112,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	if admin := server.AdminURL(); admin != "" {
 		rows.add("admin", admin+"/")
 	}
-	exe, _ := os.Executable() // without a path it is called by its name
+	exe, _ := os.Executable() // on an error, the program is called by its name
 	run := program(exe, sys.Program)
 	curl, left := "", ""
 	if len(urls) > 0 && server.Console() {
@@ -146,8 +146,8 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	fmt.Fprint(sys.Stdout, b.String())
 }
 
-// uncovered returns an address where other machines reach a listener with a development certificate, if the certificate is for
-// no such address and for no name but those of every development certificate: machine are the addresses of this machine.
+// uncovered returns an address by which other machines reach a listener with a development certificate, if the certificate covers
+// no such address and no name other than those of every development certificate. machine has the addresses of this machine.
 func uncovered(listen []config.Listen, names, machine []string) string {
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil && !ip.IsLoopback() || ip == nil && strings.Contains(name, ".") {
@@ -169,10 +169,10 @@ func uncovered(listen []config.Listen, names, machine []string) string {
 	return ""
 }
 
-// machineAddresses returns the addresses by which other machines may reach this one.
+// machineAddresses returns the addresses by which other machines can reach this one.
 func machineAddresses() []string {
 	var all []string
-	addrs, _ := net.InterfaceAddrs() // with an error: none
+	addrs, _ := net.InterfaceAddrs() // on an error, there are none
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
 			all = append(all, n.IP.String())
@@ -184,10 +184,10 @@ func machineAddresses() []string {
 // socketURL returns the WebSocket URL of a path: "wss://localhost:8443/echo".
 func socketURL(base, path string) string { return "ws" + strings.TrimPrefix(base, "http") + path }
 
-// program returns what to type to run this program again: exe is its file, arg0 what it was called.
+// program returns the command for running this program again: exe is its file, arg0 the name that it was called by.
 func program(exe, arg0 string) string {
 	if strings.Contains(filepath.ToSlash(exe), "/go-build") {
-		return "go run ./cmd/handfast" // which builds into a directory of that name
+		return "go run ./cmd/handfast" // go run builds into a directory with that name
 	}
 	if strings.ContainsAny(arg0, `/\`) {
 		return shellQuote(arg0)

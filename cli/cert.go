@@ -59,7 +59,7 @@ one, which every device has to trust again.`,
 	return cmd
 }
 
-// makeDev opens the development certificate, or makes a new one, and shows it.
+// makeDev opens or replaces the development certificate, and shows it.
 func makeDev(sys *System, hosts []string, renew bool) error {
 	dir, err := certs.DevDir()
 	if err != nil {
@@ -70,7 +70,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 		host = ""
 	}
 	open, left := certs.OpenDev, ""
-	var before []string // what the CA that is thrown away may sign for
+	var before []string // the names that the replaced CA may sign for
 	if renew {
 		open = certs.RenewDev
 		if old, err := certs.DevCA(dir); err == nil {
@@ -102,13 +102,13 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	return nil
 }
 
-// leftOut says that the certificate lacks the host name.
+// leftOut reports that the certificate lacks the host name.
 func leftOut(host string) string {
 	return fmt.Sprintf("the certificate is not for %s: the CA was made when this machine had another name\n"+
 		"  next step: handfast cert dev --new", host)
 }
 
-// devDir returns where the development CA lies, and says what to do when there is none.
+// devDir returns the directory of the development CA, or an error with a hint if there is none.
 func devDir() (string, error) {
 	dir, err := certs.DevDir()
 	if err != nil {
@@ -120,7 +120,7 @@ func devDir() (string, error) {
 	return dir, nil
 }
 
-// showDevDir shows the development certificate as it is there.
+// showDevDir shows the existing development certificate.
 func showDevDir(sys *System, pathOnly, asJSON bool) error {
 	dir, err := devDir()
 	if err != nil {
@@ -146,17 +146,17 @@ func showDevDir(sys *System, pathOnly, asJSON bool) error {
 	return nil
 }
 
-// devShown is what "cert show --json" prints about the development certificate.
+// devShown is the output of "cert show --json" for the development certificate.
 type devShown struct {
 	CAFile   string     `json:"caFile"`
-	SignsFor []string   `json:"signsFor"`          // empty: anything
-	Trusted  string     `json:"trusted,omitempty"` // the file in the system's store; empty: it is not there
+	SignsFor []string   `json:"signsFor"`          // empty means any name
+	Trusted  string     `json:"trusted,omitempty"` // the file in the system's store; empty if there is none
 	CA       certShown  `json:"ca"`
 	LeafFile string     `json:"leafFile,omitempty"`
 	Leaf     *certShown `json:"leaf,omitempty"`
 }
 
-// showDev writes what people want to know about the development certificate.
+// showDev writes the development certificate as text.
 func showDev(p paint, w io.Writer, d devShown) {
 	row := rows(p, w)
 	fmt.Fprintln(w, p.bold(d.CA.Subject))

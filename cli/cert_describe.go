@@ -13,15 +13,15 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// certShown is what is shown of one certificate.
+// certShown is the description of one certificate.
 type certShown struct {
 	Subject   string    `json:"subject"`
 	Issuer    string    `json:"issuer"`
 	Names     []string  `json:"names"`
-	Serial    string    `json:"serial"` // hexadecimal
+	Serial    string    `json:"serial"` // in hexadecimal digits
 	NotBefore time.Time `json:"notBefore"`
 	NotAfter  time.Time `json:"notAfter"`
-	DaysLeft  int       `json:"daysLeft"` // whole days, rounded down; negative: it has ended
+	DaysLeft  int       `json:"daysLeft"` // whole days, rounded down; negative if it has expired
 	Key       string    `json:"key"`
 	Signature string    `json:"signature"`
 	SHA256    string    `json:"sha256"`
@@ -64,7 +64,7 @@ func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devShown
 	return d
 }
 
-// signsFor returns the names that a CA may vouch for; none means all.
+// signsFor returns the names that a CA may sign for; none means any.
 func signsFor(ca *x509.Certificate) []string {
 	may := append([]string(nil), ca.PermittedDNSDomains...)
 	for _, n := range ca.PermittedIPRanges {
@@ -78,7 +78,7 @@ func rows(p paint, w io.Writer) func(name, value string) {
 	return func(name, value string) { fmt.Fprintf(w, "  %s %s\n", p.dim(fmt.Sprintf("%-12s", name)), value) }
 }
 
-// showCert writes what every certificate has.
+// showCert writes the rows that every certificate has.
 func showCert(p paint, row func(name, value string), c certShown) {
 	if c.Issuer != c.Subject {
 		row("issuer", visible.Text(c.Issuer))
@@ -91,7 +91,7 @@ func showCert(p paint, row func(name, value string), c certShown) {
 
 const fewDays = 14
 
-// left says how long a certificate is good yet.
+// left describes how long a certificate remains valid.
 func (c certShown) left(p paint) string {
 	switch {
 	case c.seen.Before(c.NotBefore):
@@ -104,7 +104,7 @@ func (c certShown) left(p paint) string {
 	return p.with("32", chain.Long(c.NotAfter.Sub(c.seen))+" left")
 }
 
-// writeJSON writes a value for programs.
+// writeJSON writes a value as JSON.
 func writeJSON(w io.Writer, v any) error {
 	e := newEncoder(w)
 	e.SetIndent("", "  ")

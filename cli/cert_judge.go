@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// judge describes certificates and finds out whether a client that trusts the roots would believe them about a name; "" means
-// that no name is asked about.
+// judge describes certificates and checks whether a client that trusts the roots would accept them for a name; "" means that no
+// name is checked.
 func (s *chainShown) judge(list []*x509.Certificate, name string, roots *x509.CertPool, now time.Time) {
 	for _, cert := range list {
 		s.Chain = append(s.Chain, describeCert(cert, now))
@@ -33,12 +33,12 @@ func (s *chainShown) judge(list []*x509.Certificate, name string, roots *x509.Ce
 			s.Notes = append(s.Notes, `this is the development CA: handfast trusts it automatically, other programs after "handfast cert trust"`)
 		}
 	}
-	if mixed != nil { // clients put up with it, mostly
+	if mixed != nil { // most clients tolerate it
 		s.Notes = append(s.Notes, mixed.Detail+": "+chainHint(chain.Order, nil))
 	}
 }
 
-// badFile reports whether what is wrong with certificates is wrong with their file, and not only with who trusts them.
+// badFile reports whether the problem of a list of certificates is in their file, and not only that the issuer is not trusted.
 func (s *chainShown) badFile(list []*x509.Certificate) bool {
 	return chain.Disorder(list) != nil || slices.ContainsFunc(s.Problems, func(f fault) bool {
 		return f.kind == chain.Expired || f.kind == chain.NotYet || f.kind == chain.Name

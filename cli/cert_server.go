@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tlsShown is what was negotiated with a server.
+// tlsShown is the result of a TLS handshake with a server.
 type tlsShown struct {
 	Version string `json:"version"`
 	Suite   string `json:"suite"`
@@ -29,14 +29,14 @@ func (t *tlsShown) parts() []string {
 	return all
 }
 
-// ofServer asks a server for its certificate, by a handshake that believes everything: what is shown is judged afterwards.
+// ofServer gets the certificate of a server, in a handshake that accepts any certificate, and judges it afterwards.
 func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.CertPool) (chainShown, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	shown := chainShown{Target: address, Problems: []fault{}}
 	name := f.name
 	if name == "" {
-		name, _, _ = net.SplitHostPort(address) // targetOf has looked at it
+		name, _, _ = net.SplitHostPort(address) // targetOf has checked it
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -48,8 +48,8 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	asked := false
 	client := tls.Client(conn, &tls.Config{
 		ServerName: name, NextProtos: []string{"h2", "http/1.1"},
-		MinVersion: tls.VersionTLS10, CipherSuites: allSuites(), // an old server is to be seen, too
-		InsecureSkipVerify: true, // judge does it
+		MinVersion: tls.VersionTLS10, CipherSuites: allSuites(), // old servers should be shown, too
+		InsecureSkipVerify: true, // judge verifies the certificate
 		VerifyConnection:   func(s tls.ConnectionState) error { state = s; return nil },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			asked = true
@@ -79,7 +79,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	return shown, nil
 }
 
-// groupName returns the name of the key exchange, where there was one.
+// groupName returns the name of the group of the key exchange, if there was one.
 func groupName(s tls.ConnectionState) string {
 	if s.CurveID == 0 {
 		return ""
@@ -87,7 +87,7 @@ func groupName(s tls.ConnectionState) string {
 	return s.CurveID.String()
 }
 
-// allSuites returns the numbers of all suites of TLS 1.2 and before.
+// allSuites returns the numbers of all cipher suites of TLS 1.2 and older versions.
 func allSuites() []uint16 {
 	var ids []uint16
 	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
@@ -96,7 +96,7 @@ func allSuites() []uint16 {
 	return ids
 }
 
-// connectCause takes off what package net wraps around the cause.
+// connectCause removes the wrapping of package net from an error.
 func connectCause(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
@@ -105,7 +105,7 @@ func connectCause(err error) error {
 	return err
 }
 
-// handshakeFault says why a server did not show a certificate.
+// handshakeFault returns the error of a server that did not send a certificate.
 func handshakeFault(address string, err error) error {
 	var record tls.RecordHeaderError
 	var wait net.Error

@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// showFlags is what the command line says about a certificate to show.
+// showFlags are the flags of "cert show".
 type showFlags struct {
 	path   bool
 	json   bool
@@ -65,20 +65,20 @@ that clients would reject; for a file, one that has expired or whose chain is in
 	return cmd
 }
 
-// chainShown is what "cert show --json" prints about a file or a server.
+// chainShown is the output of "cert show --json" for a file or a server.
 type chainShown struct {
 	Target   string      `json:"target"`
-	TLS      *tlsShown   `json:"tls,omitempty"` // of a server
+	TLS      *tlsShown   `json:"tls,omitempty"` // for a server
 	Verified bool        `json:"verified"`
-	By       string      `json:"verifiedBy,omitempty"` // the authority at the upper end
+	By       string      `json:"verifiedBy,omitempty"` // the trusted authority at the end of the chain
 	Problems []fault     `json:"problems"`
 	Notes    []string    `json:"notes,omitempty"`
 	Chain    []certShown `json:"chain"`
 
-	bad bool // what makes the exit code 1
+	bad bool // the exit code is 1
 }
 
-// fault is something wrong with a certificate, and what to do about it.
+// fault is a problem of a certificate, with the next step.
 type fault struct {
 	Problem string `json:"problem"`
 	Hint    string `json:"hint,omitempty"`
@@ -132,7 +132,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	return err
 }
 
-// targetOf decides whether an argument is a file or the address of a server. A URL is one too.
+// targetOf decides whether an argument is a file or the address of a server. A URL is an address.
 func targetOf(s string) (isFile bool, address string, err error) {
 	if _, err := os.Stat(s); err == nil {
 		return true, "", nil
@@ -152,7 +152,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 		return false, s, nil
 	}
 	if filepath.Base(s) != s || filepath.Ext(s) == ".pem" || filepath.Ext(s) == ".crt" || filepath.Ext(s) == ".cer" {
-		return true, "", nil // which is not there: reading it says so
+		return true, "", nil // the file does not exist; reading it will report that
 	}
 	return false, "", usagef("", "%q is neither an existing file nor a server: write HOST:PORT, such as %s:443", s, s)
 }
@@ -176,7 +176,7 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 	return shown, nil
 }
 
-// readChain reads the certificates in a file, in PEM, or one in DER, and whether there is a private key in it too.
+// readChain reads the certificates in a PEM file, or one in a DER file, and reports whether the file has a private key, too.
 func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 	fail := func(err error, hint string) ([]*x509.Certificate, bool, error) {
 		return nil, false, &certs.Error{Path: path, Err: err, Hint: hint}
@@ -213,7 +213,7 @@ func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 	return fail(errors.New("holds no certificate"), hint)
 }
 
-// showChain writes what people want to know.
+// showChain writes the description of a chain as text.
 func showChain(p paint, w io.Writer, s chainShown) {
 	head := p.bold(visible.Text(s.Target))
 	if s.TLS != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/smallstep/truststore"
 )
 
-// systemStore returns the system's store of authorities: a directory for those that were added, and a program that makes
-// of it what other programs read.
+// systemStore returns the system's certificate store: a directory for added authorities, and a program that generates the files
+// that other programs read.
 func systemStore(ca *x509.Certificate) store {
 	s := store{name: "system", absent: "this system's store of authorities is not known"}
 	if truststore.SystemTrustCommand == nil {
@@ -49,8 +49,8 @@ func systemStore(ca *x509.Certificate) store {
 	return s
 }
 
-// removeLinks removes what Debian's program leaves behind unless it makes everything anew: the links to the file that is no
-// more, by its name and by its hash. They do no harm to a user who may not remove them.
+// removeLinks removes the links, by name and by hash, to a file that was removed, which Debian's program leaves behind unless it
+// regenerates everything. If this user may not remove them, they do no harm.
 func removeLinks(gone string) {
 	const dir = "/etc/ssl/certs"
 	link := strings.TrimSuffix(filepath.Base(gone), ".crt") + ".pem"

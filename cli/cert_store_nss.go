@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// browserStore returns the stores of Firefox and Chromium of this user: they are NSS databases.
+// browserStore returns the stores of Firefox and Chromium of this user, which are NSS databases.
 func browserStore(ca *x509.Certificate, path string) store {
 	s := store{name: "browsers", all: true}
 	profiles := nssProfiles()
@@ -30,7 +30,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 	if missing {
 		s.cannot = "certutil, which reads and writes " + s.where + ", is not installed"
 		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run this again"
-		if len(profiles) == 1 && fresh != "" { // nothing is there that could be changed
+		if len(profiles) == 1 && fresh != "" { // nothing exists that could be changed
 			s.absent = s.cannot + ": " + s.step
 			return s
 		}
@@ -50,7 +50,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 		s.add = append(s.add, "run: "+shellLine("certutil", add[profile]))
 		s.remove = append(s.remove, "run: "+shellLine("certutil", remove[profile]))
 	}
-	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil it may be in all, or in none
+	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil this is not known
 	s.change = func(in bool) error {
 		var errs []error
 		if in && fresh != "" {
@@ -74,10 +74,10 @@ func browserStore(ca *x509.Certificate, path string) store {
 	return s
 }
 
-// emptyStore are the arguments with which certutil makes a database.
+// emptyStore returns the arguments with which certutil creates a database.
 func emptyStore(profile string) []string { return []string{"-N", "-d", profile, "--empty-password"} }
 
-// makeStore makes an empty database.
+// makeStore creates an empty database.
 func makeStore(certutil, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -88,10 +88,11 @@ func makeStore(certutil, dir string) error {
 	return nil
 }
 
-// chromiums are the programs that look for the database of Chromium.
+// chromiums are the programs that use the database of Chromium.
 var chromiums = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "brave-browser", "microsoft-edge", "microsoft-edge-stable"}
 
-// freshStore returns the directory where an installed Chromium will look for its database, "" if it has one or is not installed.
+// freshStore returns the directory in which an installed Chromium will look for its database, "" if it already has one or is not
+// installed.
 func freshStore(profiles []string) string {
 	if runtime.GOOS != "linux" || slices.ContainsFunc(profiles, func(p string) bool { return strings.HasSuffix(p, "pki/nssdb") }) {
 		return ""
@@ -116,7 +117,7 @@ func xdgBase(variable, home, otherwise string) string {
 	return filepath.Join(home, otherwise)
 }
 
-// shellLine writes a command for a POSIX shell.
+// shellLine formats a command for a POSIX shell.
 func shellLine(program string, args []string) string {
 	for _, a := range args {
 		program += " " + shellQuote(a)
@@ -124,13 +125,13 @@ func shellLine(program string, args []string) string {
 	return program
 }
 
-// findCertutil returns the path of the program of NSS. That of Windows with the same name is another one.
+// findCertutil returns the path of certutil of NSS. Windows has another program with the same name.
 func findCertutil() (string, error) {
 	if runtime.GOOS == "windows" {
 		return "", exec.ErrNotFound
 	}
 	path, err := exec.LookPath("certutil")
-	for _, prefix := range []string{"/opt/homebrew/opt/nss", "/usr/local/opt/nss"} { // Homebrew puts it on no PATH
+	for _, prefix := range []string{"/opt/homebrew/opt/nss", "/usr/local/opt/nss"} { // Homebrew does not add it to PATH
 		if err == nil || runtime.GOOS != "darwin" {
 			break
 		}
@@ -140,20 +141,20 @@ func findCertutil() (string, error) {
 }
 
 // nssPlaces are the directories in the home directory where browsers have their databases, in addition to those of the XDG Base
-// Directory Specification, where they are in a new home. A star is any name.
+// Directory Specification, which they use in a new home directory. A star matches any name.
 var nssPlaces = []string{
-	".pki/nssdb",                                     // Chromium, which uses it as long as it exists
+	".pki/nssdb",                                     // Chromium, if it exists
 	"snap/chromium/current/.pki/nssdb",               // Chromium as a snap
 	".var/app/*/.pki/nssdb",                          // Chromium as a Flatpak
-	".var/app/*/data/pki/nssdb",                      // the same in a new home
-	".mozilla/firefox/*",                             // Firefox, which uses it as long as it exists
+	".var/app/*/data/pki/nssdb",                      // the same in a new home directory
+	".mozilla/firefox/*",                             // Firefox, if it exists
 	"snap/firefox/common/.mozilla/firefox/*",         // Firefox as a snap
 	".var/app/*/.mozilla/firefox/*",                  // Firefox as a Flatpak
-	".var/app/*/config/mozilla/firefox/*",            // the same in a new home
+	".var/app/*/config/mozilla/firefox/*",            // the same in a new home directory
 	"Library/Application Support/Firefox/Profiles/*", // Firefox on macOS
 }
 
-// nssProfiles returns the databases of browsers, in certutil's notation.
+// nssProfiles returns the databases of browsers, in the notation of certutil.
 func nssProfiles() []string {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -168,7 +169,7 @@ func nssProfiles() []string {
 	}
 	var profiles []string
 	for _, place := range places {
-		dirs, _ := filepath.Glob(place) // a home directory with brackets in its name has none
+		dirs, _ := filepath.Glob(place) // it fails if the home directory has brackets in its name
 		for _, dir := range dirs {
 			switch {
 			case isFile(filepath.Join(dir, "cert9.db")):

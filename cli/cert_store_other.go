@@ -9,8 +9,8 @@ import (
 	"github.com/smallstep/truststore"
 )
 
-// systemStore returns the system's store of authorities: on macOS the keychain, on Windows that of the user. Both ask the
-// user before they change it.
+// systemStore returns the system's certificate store: the keychain on macOS, the user's store on Windows. Both ask the user before
+// a change.
 func systemStore(ca *x509.Certificate) store {
 	s := store{name: "system", where: "the certificates of this user"}
 	if runtime.GOOS == "darwin" {

@@ -64,21 +64,21 @@ func oneFile(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// store is a place that programs take their authorities from.
+// store is a certificate store that programs use.
 type store struct {
-	name   string              // who looks there
+	name   string              // the programs that use it
 	where  string              // the file or the directories
-	absent string              // why nothing can be done there; "": something can
-	all    bool                // the CA is in all of them
-	some   bool                // it is in one of them at least
-	add    []string            // what is done to put it there, for people
-	remove []string            // and to take it out
-	cannot string              // why the store, which is there, cannot be changed; "": it can
-	step   string              // what to do about that; "": run as root
-	change func(in bool) error // does it
+	absent string              // why nothing can be done; "" if something can
+	all    bool                // all of them have the CA
+	some   bool                // at least one of them has it
+	add    []string            // what adding it does, for display
+	remove []string            // what removing it does
+	cannot string              // why an existing store cannot be changed; "" if it can
+	step   string              // the next step in that case; "" means run as root
+	change func(in bool) error // adds or removes the CA
 }
 
-// settled reports whether there is nothing to be done.
+// settled reports whether there is nothing to do.
 func (s store) settled(in bool) bool {
 	if in {
 		return s.all
@@ -86,7 +86,7 @@ func (s store) settled(in bool) bool {
 	return !s.some
 }
 
-// changeTrust puts a CA into all stores, or takes it out.
+// changeTrust adds a CA to all stores, or removes it.
 func changeTrust(sys *System, args []string, in, dry bool) error {
 	ca, path, err := authorityOf(args)
 	if err != nil {
@@ -103,7 +103,7 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, in, dry)
 }
 
-// changeStores puts the CA of a file into stores, or takes it out, and says what it does.
+// changeStores adds the CA in a file to stores, or removes it, and prints what it does.
 func changeStores(sys *System, stores []store, path string, in, dry bool) error {
 	p := newPaint(sys, sys.Stdout)
 	row := rows(p, sys.Stdout)
@@ -155,7 +155,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 	return allFailed(failed)
 }
 
-// allFailed makes one error of those about stores: each with its next step, in one line.
+// allFailed combines the errors of stores into one, each with its next step, in one line.
 func allFailed(failed []error) error {
 	if len(failed) < 2 {
 		return errors.Join(failed...)
@@ -167,7 +167,7 @@ func allFailed(failed []error) error {
 	return &hinted{errors.New(strings.Join(texts, "; ")), strings.Join(steps, "; ")}
 }
 
-// authorityOf reads the CA that is meant, and returns the path of its certificate.
+// authorityOf reads the CA that the arguments specify, and returns the path of its certificate.
 func authorityOf(args []string) (*x509.Certificate, string, error) {
 	if len(args) == 0 {
 		dir, err := devDir()
@@ -192,7 +192,7 @@ func authorityOf(args []string) (*x509.Certificate, string, error) {
 	return chain[0], path, nil
 }
 
-// uniqueName is what truststore calls a certificate in a store.
+// uniqueName is the name that truststore gives a certificate in a store.
 func uniqueName(ca *x509.Certificate) string {
 	name := ca.Subject.CommonName
 	if name == "" {
@@ -201,7 +201,8 @@ func uniqueName(ca *x509.Certificate) string {
 	return name + " " + ca.SerialNumber.String()
 }
 
-// trustedIn returns where in the system's store a certificate is: a file, on some systems; "" when it is not there.
+// trustedIn returns the file in the system's store that contains a certificate, on systems that have such files; "" if there is
+// none.
 func trustedIn(ca *x509.Certificate) string {
 	if s := systemStore(ca); s.all {
 		return s.where
@@ -214,7 +215,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// told adds to an error of truststore what the command said that failed.
+// told adds the output of the failed command to an error of truststore.
 func told(err error) error {
 	failed, ok := errors.AsType[*truststore.CmdError](err)
 	if !ok {

@@ -17,17 +17,17 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// channelsURL is where plain serve has its channels.
+// channelsURL is the URL of the channels of serve without a configuration.
 const channelsURL = "wss://localhost:8443/channels"
 
-// channelsFlags is what the command line says about a server with channels.
+// channelsFlags are the flags of the commands for channels.
 type channelsFlags struct {
 	url     string
 	timeout time.Duration
 	dial    dialFlags
 }
 
-// closeTime bounds the closing handshake behind a command: a server that hangs does not answer it.
+// closeTime is the timeout of the closing handshake at the end of a command, because a server that hangs does not answer it.
 const closeTime = time.Second
 
 // register adds the flags to a command.
@@ -41,15 +41,15 @@ func (f *channelsFlags) register(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
 }
 
-// bound bounds the wait for an answer.
+// bound returns a context for waiting for an answer.
 func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, f.timeout, errNoAnswer)
 }
 
-// errNoAnswer indicates that --timeout is over.
+// errNoAnswer indicates that --timeout has passed.
 var errNoAnswer = errors.New("the server has not answered in time")
 
-// late returns the error of a wait that was bound.
+// late returns the error of a wait, which is errNoAnswer at the timeout.
 func (f *channelsFlags) late(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -61,7 +61,7 @@ func (f *channelsFlags) late(err error) error {
 	return &hinted{errors.New(why), "the engine of the channels may be unreachable: see /readyz and /info of the server's admin listener"}
 }
 
-// options checks the flags and turns them into the library's.
+// options checks the flags and converts them for the library.
 func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 	if f.dial.key != "" && f.dial.cert == "" {
 		return nil, usagef("add --cert FILE", "--key-file requires the certificate of the key")
@@ -75,8 +75,7 @@ func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 	return dial, useProxy(sys, f.dial.proxy, dial)
 }
 
-// with connects, and calls work, which ends when its context does: with a signal. The error is that of the first connection, or
-// of work.
+// with connects, and calls work with a context that a signal cancels. The error is that of the first connection, or of work.
 func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx context.Context, c *client.Client) error) error {
 	shown, err := checkURL(f.url)
 	if err != nil {
@@ -94,7 +93,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	c := client.New(f.url, &client.Options{
 		Dial: dial, Connected: func(client.Welcome) { connected.Store(true) },
 		Reconnect: &reconnect.Options{OnRetry: func(failed reconnect.Failure, delay time.Duration) {
-			if !connected.Load() { // it never was: do not wait for a server that may not be there
+			if !connected.Load() { // there was no connection: do not wait for a server that may not exist
 				cancel(dialError(shown, failed.Err, sentBy(f.url, dial)))
 				return
 			}
@@ -119,7 +118,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 func printed(w io.Writer, line string) error {
 	_, err := io.WriteString(w, line+"\n")
 	if errors.Is(err, syscall.EPIPE) {
-		return errQuiet // the reader of our output has seen enough
+		return errQuiet // the reader of the output has closed it
 	}
 	if err != nil {
 		return &outputError{err}

@@ -11,19 +11,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// System is what a command uses of the process that it runs in.
+// System is the part of the process that a command uses.
 type System struct {
-	Program string           // how this program was called: the first of the process's arguments
-	Stdin   io.Reader        // an *os.File where it may be a terminal
-	Stdout  io.Writer        // the same
-	Stderr  io.Writer        // the same
-	Signals <-chan os.Signal // requests to end; the second one means at once. nil if there are none
+	Program string           // the name that this program was called by: the first argument of the process
+	Stdin   io.Reader        // an *os.File if it may be a terminal
+	Stdout  io.Writer        // likewise
+	Stderr  io.Writer        // likewise
+	Signals <-chan os.Signal // requests to end; the second one means immediately. nil if there are none
 	Getenv  func(string) string
 
-	restore *atomic.Pointer[func()] // what a terminal needs when a signal ends the command
+	restore *atomic.Pointer[func()] // restores the terminal if a signal ends the command
 }
 
-// Run runs the command that the arguments name, and returns the exit code.
+// Run runs the command that the arguments specify, and returns the exit code.
 func Run(ctx context.Context, args []string, sys System) int {
 	sys.restore = &atomic.Pointer[func()]{}
 	root := newRoot(&sys)
@@ -32,7 +32,7 @@ func Run(ctx context.Context, args []string, sys System) int {
 	return report(&sys, cmd, err)
 }
 
-// Command returns all commands, to write their manual from.
+// Command returns the root of all commands, for generating manuals.
 func Command() *cobra.Command {
 	return newRoot(&System{Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }, restore: &atomic.Pointer[func()]{}})
 }
@@ -59,8 +59,7 @@ func newRoot(sys *System) *cobra.Command {
 	return root
 }
 
-// finish completes the commands that cobra adds: as ours they have examples, and asking them for what there is not is an
-// error.
+// finish completes the commands that cobra adds: they get examples, and an error for an unknown argument.
 func finish(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd("completion")
@@ -89,8 +88,8 @@ func finish(root *cobra.Command) {
 	}
 }
 
-// run makes a command's function one whose errors are failures, exit code 1, unless they are a usageError. Any other
-// error of cobra's is about the command line.
+// run wraps a command's function so that its errors are failures, with exit code 1, except for a usageError. All other errors of
+// cobra concern the command line.
 func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := checkEmpty(cmd); err != nil {
@@ -103,7 +102,7 @@ func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, [
 	}
 }
 
-// group is the function of a command that only groups others.
+// group is the function of a command that only groups other commands.
 func group(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usagef("", "unknown command %q for %q", args[0], cmd.CommandPath())

@@ -30,8 +30,8 @@ func newConfig(sys *System) *cobra.Command {
 	return cmd
 }
 
-// loadConfig makes the configuration that a server would have with the file and this environment. The error has all that is
-// wrong, rules included.
+// loadConfig loads the configuration that a server would have with the file and this environment. The error has all problems,
+// including those of rules.
 func loadConfig(sys *System, file string) (*config.Config, error) {
 	if file == "" {
 		file = sys.Getenv(config.EnvFile)
@@ -39,8 +39,8 @@ func loadConfig(sys *System, file string) (*config.Config, error) {
 	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts, Try: gateway.Check})
 }
 
-// failedLoad returns the error with which a command ends that could not load a configuration: told, or a misuse when the file that
-// is its argument cannot be read.
+// failedLoad returns the error of a command that could not load a configuration: told, or errMisused if the file in its argument
+// cannot be read.
 func failedLoad(file string, err, told error) error {
 	if file != "" && slices.ContainsFunc(problemsOf(err), func(p *config.Problem) bool { return unreadable(p, file) }) {
 		return errMisused
@@ -48,10 +48,11 @@ func failedLoad(file string, err, told error) error {
 	return told
 }
 
-// unreadable reports whether the problem is that the file of a configuration cannot be read.
+// unreadable reports whether the problem is that the configuration file cannot be read.
 func unreadable(p *config.Problem, file string) bool { return p.Pos == config.Pos{File: file} }
 
-// checkParts looks at what a server would find wrong with a configuration that is one: rules, the engine, and what is in files.
+// checkParts returns the problems that a server would find in an otherwise valid configuration: in rules, in the engine, and in
+// files.
 func checkParts(c *config.Config) []*config.Problem {
 	return slices.Concat(checkRules(c), checkMethods(c), gateway.CheckEngine(c), gateway.CheckBalance(c))
 }
@@ -69,12 +70,12 @@ func checkRules(c *config.Config) []*config.Problem {
 	return problems
 }
 
-// yamlFiles lets the shell offer configuration files.
+// yamlFiles completes the names of configuration files.
 func yamlFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// first is the first argument, "" when there is none.
+// first returns the first argument, "" if there is none.
 func first(args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -82,8 +83,8 @@ func first(args []string) string {
 	return args[0]
 }
 
-// fileOrNone takes one file at most as the argument. An empty name, mostly that of a variable which is not set, is not none: the
-// defaults would be found good.
+// fileOrNone accepts at most one file as the argument. An empty name, usually from an unset variable, is an error: otherwise the
+// command would check the defaults and succeed.
 func fileOrNone(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "" {
 		return usagef("name at most one file", "%s: the name of the file is empty", cmd.CommandPath())
@@ -130,7 +131,7 @@ not exist.`,
 	return cmd
 }
 
-// count is a number and what there is of it: "1 endpoint", "2 endpoints".
+// count formats a number with a noun: "1 endpoint", "2 endpoints".
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -138,7 +139,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// checkedJSON writes what was found for programs.
+// checkedJSON writes the result of a check as JSON.
 func checkedJSON(w io.Writer, file string, err error) error {
 	result := struct {
 		OK       bool              `json:"ok"`
@@ -210,7 +211,7 @@ func newConfigDoc(sys *System) *cobra.Command {
 	return cmd
 }
 
-// completeKeys returns the keys for the shell, without the brackets and stars that it would want to be quoted.
+// completeKeys returns the keys for completion, without brackets and stars, which would have to be quoted.
 func completeKeys() []string {
 	keys := config.Keys()
 	for i, k := range keys {

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// checkMethods reads the keys and password files of the methods.
+// checkMethods reads the files with keys and passwords of the methods.
 func checkMethods(c *config.Config) []*config.Problem {
 	var problems []*config.Problem
 	check := func(path string, err error) {

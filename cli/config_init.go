@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// initText is the file that "config init" makes; the secrets are those of its users, its applications and its operators.
+// initText is the file that "config init" writes; the secrets are for its users, its applications and its operators.
 const initText = `# A small configuration of handfast with secrets of its own: keep it private.
 # "handfast config doc KEY" explains a key, "handfast config default" shows all of them.
 listen:
@@ -64,7 +64,7 @@ users with a token, and the admin listener on loopback. Its secrets are new. Wit
 // newSecret returns 32 random bytes as text.
 func newSecret() string {
 	b := make([]byte, 32)
-	_, _ = rand.Read(b) // never fails, says its documentation
+	_, _ = rand.Read(b) // according to its documentation, it never fails
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// ruleFlags is what the command line asks the rules.
+// ruleFlags are the flags for a request to the rules.
 type ruleFlags struct {
 	identity string
 	claims   string
@@ -81,12 +81,12 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 		return endpointNames(sys, args), cobra.ShellCompDirectiveNoFileComp
 	})
 	if err != nil {
-		panic(err) // there is no such flag: a mistake in this function
+		panic(err) // the flag does not exist: a bug in this function
 	}
 	return cmd
 }
 
-// endpointNames returns the names in a configuration for the shell; none when it cannot be read.
+// endpointNames returns the names of the endpoints in a configuration for completion; none if it cannot be read.
 func endpointNames(sys *System, args []string) []string {
 	c, err := loadConfig(sys, first(args))
 	if err != nil {
@@ -133,7 +133,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 	return err
 }
 
-// readIdentity takes the JSON of the flags apart.
+// readIdentity parses the JSON of --identity.
 func (f *ruleFlags) readIdentity() error {
 	if f.claims != "" {
 		if err := json.Unmarshal([]byte(f.claims), &f.ask.Claims); err != nil {
@@ -169,19 +169,19 @@ func (f *ruleFlags) readIdentity() error {
 	return nil
 }
 
-// verdict is what the rules say to one question.
+// verdict is the decision of the rules about one case.
 type verdict struct {
 	Name     string `json:"name,omitempty"`
 	Endpoint string `json:"endpoint"`
 	Decision string `json:"decision"`
-	Rule     string `json:"rule,omitempty"` // its path; "" when none decided
-	At       string `json:"at,omitempty"`   // where it stands
+	Rule     string `json:"rule,omitempty"` // the path of the rule; "" if none decided
+	At       string `json:"at,omitempty"`   // the position of the rule
 	Reason   string `json:"reason"`
 	Expected string `json:"expected,omitempty"`
-	OK       bool   `json:"ok"` // it is what was expected, or nothing was
+	OK       bool   `json:"ok"` // the decision is the expected one, or none was expected
 }
 
-// decide asks the rules.
+// decide returns the decision of the rules.
 func decide(c *config.Config, ask config.Case) (verdict, error) {
 	i, err := findEndpoint(c, ask.Endpoint)
 	if err != nil {
@@ -221,7 +221,7 @@ func findEndpoint(c *config.Config, name string) (int, error) {
 	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "there are " + strings.Join(names, ", ")}
 }
 
-// identityOf returns who asks, nil when the endpoint does not admit clients without a credential and there is none.
+// identityOf returns the identity of a case, nil if it has no credential and the endpoint does not admit anonymous clients.
 func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why string) {
 	if ask.User != "" {
 		return &auth.Identity{Subject: ask.User, Method: ask.Method, Claims: ask.Claims}, ""
@@ -232,19 +232,19 @@ func identityOf(e *config.Endpoint, ask config.Case) (id *auth.Identity, why str
 	return nil, "the endpoint does not admit clients without a credential"
 }
 
-// print writes a verdict for people.
+// print prints a verdict as text.
 func (v verdict) print(w io.Writer) {
 	fmt.Fprintln(w, v.Decision)
 	fmt.Fprintln(w, "  because   "+visible.Text(strings.Join(strings.Fields(v.Reason), " ")))
 	if v.Rule != "" {
-		fmt.Fprintln(w, "  stands    "+visible.Text(v.At+" "+v.Rule))
+		fmt.Fprintln(w, "  at        "+visible.Text(v.At+" "+v.Rule))
 	}
 	if !v.OK {
 		fmt.Fprintln(w, "  expected  "+v.Expected)
 	}
 }
 
-// runCases asks everything in a file.
+// runCases evaluates all cases in a file.
 func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	document, err := readNamed("--cases", f.cases)
 	if err != nil {
@@ -288,7 +288,7 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	return nil
 }
 
-// caseName says what a case is about.
+// caseName describes a case.
 func caseName(c config.Case) string {
 	if c.Name != "" {
 		return c.Name

@@ -153,7 +153,7 @@ func TestConfigTest(t *testing.T) {
 		want string // of what is printed, without the file's path
 	}{
 		{[]string{"--endpoint", "chat", "-u", "alice", "--claims", `{"roles": ["admin"]}`}, 0,
-			"allow\n  because   rule 1, allow: \"admin\" in claims.roles\n  stands    c.yaml:9:9 endpoints[0].rules[0]\n"},
+			"allow\n  because   rule 1, allow: \"admin\" in claims.roles\n  at        c.yaml:9:9 endpoints[0].rules[0]\n"},
 		{[]string{"--endpoint", "chat", "-u", "bob", "--do", "subscribe", "--channel", "team-bob"}, 0, "c.yaml:11:9 endpoints[0].rules[2]\n"},
 		{[]string{"--endpoint", "chat", "-u", "bob", "--do", "subscribe", "--channel", "team-al"}, 0, "deny\n  because   no rule applies\n"},
 		{[]string{"--endpoint", "chat", "-u", "bob"}, 0, "endpoints[0].rules[3]\n"},

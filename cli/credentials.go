@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// credentialFlags is what the command line says about who asks, each as it was written: the value, @FILE or env:NAME.
+// credentialFlags are the flags for credentials, in the form in which they were given: the value, @FILE or env:NAME.
 type credentialFlags struct {
 	bearer       string
 	basic        string
@@ -48,7 +48,7 @@ func (c *credentialFlags) define(cmd *cobra.Command) {
 	flags.StringArrayVar(&c.query, "query-token", nil, "put a secret into the query, `name=value`; may be repeated")
 }
 
-// read turns the flags into credentials.
+// read converts the flags to credentials.
 func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 	out := explain.Credentials{APIKeyHeader: c.apiKeyHeader, Query: url.Values{}}
 	name := http.Header{c.apiKeyHeader: nil}
@@ -99,10 +99,10 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 	return out, nil
 }
 
-// maxCredential bounds a file with a secret in it.
+// maxCredential is the maximum size of a file with a secret.
 const maxCredential = 64 << 10
 
-// readCredential takes a secret as it was given: itself, @FILE or env:NAME. Errors do not repeat it.
+// readCredential reads a secret that is given as the value itself, @FILE or env:NAME. Errors do not contain it.
 func readCredential(sys *System, what, given string, into *string) error {
 	name, fromEnv := strings.CutPrefix(given, "env:")
 	path, fromFile := strings.CutPrefix(given, "@")
@@ -136,7 +136,7 @@ func readCredential(sys *System, what, given string, into *string) error {
 	return nil
 }
 
-// header returns the fields by which credentials are sent. One that is given in two ways is an error.
+// header sets the header fields for credentials. Giving one in two ways is an error.
 func (c *credentialFlags) header(given explain.Credentials, header http.Header) error {
 	add := func(name, value string) error {
 		if value == "" {
@@ -158,7 +158,8 @@ func (c *credentialFlags) header(given explain.Credentials, header http.Header) 
 	return errors.Join(add("Authorization", bearer), add("Authorization", basic), add("Cookie", given.Cookie), add(given.APIKeyHeader, given.APIKey))
 }
 
-// apply adds the credentials to the options of a handshake. It returns the URL with those that belong into it, and all secrets.
+// apply adds the credentials to the options of a handshake. It returns the URL, with those credentials that are sent in it, and all
+// secrets.
 func (c *credentialFlags) apply(sys *System, raw string, opts *websocket.DialOptions) (_ string, secrets []string, _ error) {
 	given, err := c.read(sys)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxLine bounds a line of standard input, and a message that becomes a line of standard output. With --binary messages
-// stream through, and nothing bounds them.
+// maxLine is the maximum size of a line of standard input, and of a message that is written as a line. With --binary messages are
+// streamed, and their size is not limited.
 const maxLine = 16 << 20
 
 func newDial(sys *System) *cobra.Command {
@@ -68,7 +68,7 @@ on this machine, which can sign for localhost and this host's name only.`,
 	return cmd
 }
 
-// describeConn says what a connection runs over: "wss://localhost:8443/echo (HTTP/1.1, TLS 1.3, subprotocol chat.v1)".
+// describeConn describes a connection: "wss://localhost:8443/echo (HTTP/1.1, TLS 1.3, subprotocol chat.v1)".
 func describeConn(shown string, hs *websocket.Handshake) string {
 	parts := []string{hs.Proto}
 	if hs.TLS != nil {

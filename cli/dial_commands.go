@@ -10,23 +10,23 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// commandHelp is what /help shows.
+// commandHelp is the text of /help.
 const commandHelp = `/ping                    measure the round-trip time of a ping
 /close [CODE [REASON]]   close with this code, 1000 without one
 /help                    this
 //text                   send /text`
 
-// maxReason is the longest reason of a close frame (RFC 6455 §5.5: 125 bytes with the code).
+// maxReason is the maximum length of the reason in a close frame (RFC 6455 §5.5: 125 bytes with the code).
 const maxReason = 123
 
-// errRemark is an answer to a typed line that neither sends something nor ends the input.
+// errRemark is the reply to a typed line that neither sends a message nor ends the input.
 type errRemark struct{ text string }
 
 func (e *errRemark) Error() string { return e.text }
 
 func remarkf(format string, args ...any) error { return &errRemark{fmt.Sprintf(format, args...)} }
 
-// interpret makes a message of a line that was typed, or an error for what is a command or a mistake.
+// interpret converts a typed line to a message, or returns an error for a command or a mistake.
 func interpret(line string, asJSON bool) (websocket.Message, error) {
 	if rest, ok := strings.CutPrefix(line, "/"); ok && !strings.HasPrefix(rest, "/") {
 		return websocket.Message{}, command(rest)
@@ -43,7 +43,7 @@ func interpret(line string, asJSON bool) (websocket.Message, error) {
 	return m, nil
 }
 
-// command obeys what is behind the slash.
+// command executes the command after the slash.
 func command(line string) error {
 	name, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
@@ -65,7 +65,7 @@ func command(line string) error {
 	return remarkf("not sent: /%s is not a command. //%s sends the line with one slash; /help lists the commands", name, line)
 }
 
-// parseClose reads the CODE and REASON of /close.
+// parseClose parses the CODE and REASON of /close.
 func parseClose(args string) (*closing, error) {
 	if args == "" {
 		return &closing{code: websocket.CodeNormal}, nil

@@ -15,24 +15,24 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// dialing is one run of dial: what it connects to, and what it carries messages between.
+// dialing is one run of dial.
 type dialing struct {
 	sys     *System
 	f       *dialFlags
 	raw     string // the URL to dial
-	shown   string // the same without what may be secret
+	shown   string // the same without possible secrets
 	opts    *websocket.DialOptions
-	notes   io.Writer        // for what is not a message
-	signals <-chan os.Signal // the process's, and with a console Ctrl-C, which makes none there
+	notes   io.Writer        // for output other than messages
+	signals <-chan os.Signal // of the process, and of Ctrl-C in a console, which does not raise a signal there
 
 	in      *feed
 	out     output
 	w       io.Writer
-	console *console // nil if there is no terminal
+	console *console // nil without a terminal
 	paint   paint
 }
 
-// dial opens a connection, carries messages and closes it.
+// dial opens a connection, transfers messages and closes it.
 func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 	shown, err := checkURL(raw)
 	if err != nil {
@@ -72,7 +72,7 @@ func dial(ctx context.Context, sys *System, f *dialFlags, raw string) error {
 	return d.session(conn).run(ctx)
 }
 
-// noteWriter writes to where a dialing's notes go now.
+// noteWriter writes to the current notes of a dialing.
 type noteWriter struct{ d *dialing }
 
 func (w noteWriter) Write(p []byte) (int, error) { return w.d.notes.Write(p) }
@@ -86,10 +86,10 @@ func (d *dialing) note(text string) {
 	fmt.Fprintln(d.notes, "handfast: "+visible.Text(text))
 }
 
-// lifeSign is how long a person at a terminal waits for a connection before something is shown.
+// lifeSign is how long connecting may take before a note is shown on a terminal.
 const lifeSign = time.Second
 
-// connect is websocket.Dial that a signal ends. Where errors go to a terminal, it shows after a moment that it is at work.
+// connect is websocket.Dial that a signal interrupts. If standard error is a terminal, it shows a note after a while.
 func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -118,15 +118,15 @@ func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 	close(done)
 	<-watched
 	if errors.Is(context.Cause(ctx), errInterrupted) {
-		if err == nil { // the signal came, but too late for the handshake
-			_ = conn.Close(websocket.CodeNormal, "") // an error says that the server did not answer: no matter
+		if err == nil { // the signal came too late for the handshake
+			_ = conn.Close(websocket.CodeNormal, "") // it fails if the server does not answer, which does not matter
 		}
 		return nil, errInterrupted
 	}
 	return conn, err
 }
 
-// open makes the two ends between which messages go. stop must be called.
+// open creates the input and the output for messages. stop must be called.
 func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
 	sys, f := d.sys, d.f
 	in, out := terminal(sys.Stdin), terminal(sys.Stdout)
@@ -163,7 +163,7 @@ func (d *dialing) open(conn *websocket.Conn) (stop func(), _ error) {
 	return d.in.stop, nil
 }
 
-// merge returns a channel on which the signals of another one arrive, and to which further ones can be sent.
+// merge returns a channel that receives the signals of another one, and to which further signals can be sent.
 func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 	to := make(chan os.Signal, 4)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -174,7 +174,7 @@ func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 			case s := <-from:
 				select {
 				case to <- s:
-				default: // there are more than enough
+				default: // several are pending already
 				}
 			case <-done:
 				return
@@ -184,7 +184,7 @@ func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 	return to, func() { close(done); <-ended }
 }
 
-// session returns a session on a connection.
+// session returns a session for a connection.
 func (d *dialing) session(conn *websocket.Conn) *session {
 	s := &session{conn: conn, in: d.in, out: d.out, w: d.w, wait: d.f.talk.wait, signals: d.signals}
 	if c := d.console; c != nil {
@@ -194,11 +194,11 @@ func (d *dialing) session(conn *websocket.Conn) *session {
 	return s
 }
 
-// keep carries messages over one connection after the other, until the user, the server or a failure ends it for good.
+// keep transfers messages over successive connections, until the user, the server or an error ends that.
 func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var last error // how the last session has ended
+	var last error // the error of the last session
 	over := false  // there is nothing more to do
 	unwatch := func() {}
 	connect := func(ctx context.Context) (*websocket.Conn, error) {
@@ -254,7 +254,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	return last
 }
 
-// watch has the next signal cancel a context, until the function that it returns is called.
+// watch makes the next signal cancel a context, until the returned function is called.
 func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -268,10 +268,10 @@ func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// failed says why there is no connection.
+// failed returns the error of a failed connection.
 func (d *dialing) failed(err error) error { return dialError(d.shown, err, sentBy(d.raw, d.opts)) }
 
-// dialError says why there is no connection. The library's next step speaks of its options; here it is flags.
+// dialError returns the error of a failed connection. It replaces hints of the library about its options with hints about flags.
 func dialError(shown string, err error, sent *sent) error {
 	if errors.Is(err, errInterrupted) {
 		return errInterrupted
@@ -287,7 +287,7 @@ func dialError(shown string, err error, sent *sent) error {
 	return &handshakeFailure{shown, e, sent}
 }
 
-// handshakeFailure is a HandshakeError whose details are printed in lines of their own.
+// handshakeFailure is a HandshakeError whose details are printed in separate lines.
 type handshakeFailure struct {
 	shown string
 	err   *websocket.HandshakeError

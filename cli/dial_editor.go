@@ -9,29 +9,29 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// maxTyped bounds a line that is typed, or pasted, in bytes.
+// maxTyped is the maximum size in bytes of a line that is typed or pasted.
 const maxTyped = 1 << 20
 
-// The bounds on the lines that the arrow keys bring back.
+// The limits of the history.
 const (
 	maxHistory     = 100
 	maxHistorySize = 1 << 20
 )
 
-// editor is the line that is being typed. It draws nothing, and is not safe for concurrent use.
+// editor is the line that is being typed. It does not draw anything, and must not be used concurrently.
 type editor struct {
 	line    []rune
-	at      int    // the cursor's place in line
-	size    int    // of line, in bytes
-	over    int    // bytes that had no room
-	pending []byte // a key of which not all bytes have arrived
+	at      int    // the position of the cursor in line
+	size    int    // the size of line in bytes
+	over    int    // the number of bytes that did not fit
+	pending []byte // an incomplete key
 
-	history []string // the latest last
+	history []string // oldest first
 	recall  int      // which of them is shown, counted from the end; 0 means none
-	unsent  []rune   // what was typed before one was
+	unsent  []rune   // the typed line, while the history is shown
 }
 
-// key is something that a key did, other than to the line.
+// key is the effect of a key, other than on the line.
 type key int
 
 const (
@@ -40,20 +40,20 @@ const (
 	keyInterrupt
 	keySuspend
 	keyClear
-	keyBell // it is not a key of ours, or has nothing to do
+	keyBell // an unknown key, or one without an effect
 )
 
 // event is a key, with the line for keyEnter.
 type event struct {
 	key  key
 	line string
-	over int // bytes of the line that had no room
+	over int // the number of bytes of the line that did not fit
 }
 
-// feed takes bytes that were typed.
+// feed processes typed bytes.
 func (e *editor) feed(b []byte) (events []event) {
 	e.pending = append(e.pending, b...)
-	var run []rune // to be inserted together: a paste is long
+	var run []rune // inserted together, because a paste is long
 	flush := func() {
 		e.insert(run)
 		run = run[:0]
@@ -65,7 +65,7 @@ func (e *editor) feed(b []byte) (events []event) {
 		case b[0] == 0x1b:
 			if n = escape(b); n == 0 {
 				flush()
-				return events // the rest is on its way
+				return events // wait for the rest
 			}
 			flush()
 			if !e.move(string(b[:n])) {
@@ -96,7 +96,7 @@ func (e *editor) feed(b []byte) (events []event) {
 	return events
 }
 
-// escape returns the length of the escape sequence at the start of b, and 0 when it goes on behind b.
+// escape returns the length of the escape sequence at the beginning of b, 0 if it is incomplete.
 func escape(b []byte) int {
 	const longest = 32
 	switch {
@@ -107,7 +107,7 @@ func escape(b []byte) int {
 	case b[1] == 'O':
 		return 3
 	case b[1] != '[':
-		return 1 // the key Escape alone
+		return 1 // only the Escape key
 	}
 	for i, c := range b[2:] {
 		if c >= 0x40 && c <= 0x7e || i == longest {
@@ -117,7 +117,7 @@ func escape(b []byte) int {
 	return 0
 }
 
-// move obeys an escape sequence, and reports whether it is known.
+// move executes an escape sequence, and reports whether it is known.
 func (e *editor) move(sequence string) bool {
 	switch sequence {
 	case "\x1b[A", "\x1bOA":
@@ -138,14 +138,14 @@ func (e *editor) move(sequence string) bool {
 		e.at = e.wordEnd()
 	case "\x1b[1;5D":
 		e.at = e.wordStart()
-	case "\x1b", "\x1b[200~", "\x1b[201~": // Escape alone, and the marks around a paste
+	case "\x1b", "\x1b[200~", "\x1b[201~": // only the Escape key, and the brackets of a paste
 	default:
 		return false
 	}
 	return true
 }
 
-// control obeys a control character.
+// control executes a control character.
 func (e *editor) control(c byte) (event, bool) {
 	switch c {
 	case '\r', '\n':
@@ -190,7 +190,7 @@ func (e *editor) control(c byte) (event, bool) {
 	return event{}, false
 }
 
-// insert puts text before the cursor, as much as there is room for.
+// insert inserts text before the cursor, as far as it fits.
 func (e *editor) insert(text []rune) {
 	fits, size := 0, 0
 	for fits < len(text) && e.over == 0 && e.size+size+utf8.RuneLen(text[fits]) <= maxTyped {
@@ -212,7 +212,7 @@ func (e *editor) remove(i, j int) {
 	}
 	e.line = slices.Delete(e.line, i, j)
 	if e.at = i; i < j || len(e.line) == 0 {
-		e.over = 0 // the user is at it
+		e.over = 0 // the user is shortening the line
 	}
 }
 
@@ -259,7 +259,8 @@ func (e *editor) remember(line string) {
 	}
 }
 
-// show makes the n-th line of the history, counted from its end, the line; 0 is what was typed. It reports whether there is one.
+// show replaces the line with the n-th line of the history, counted from its end; 0 is the typed line. It reports whether the line
+// exists.
 func (e *editor) show(n int) bool {
 	if n < 0 || n > len(e.history) {
 		return false
@@ -276,7 +277,7 @@ func (e *editor) show(n int) bool {
 	return true
 }
 
-// view returns the part of the line around the cursor that fits into some columns, and the column of the cursor in it.
+// view returns the part of the line around the cursor that fits into a number of columns, and the column of the cursor in it.
 func (e *editor) view(columns int) (text string, cursor int) {
 	columns = max(columns, 1)
 	start := e.at
@@ -301,7 +302,7 @@ func (e *editor) view(columns int) (text string, cursor int) {
 	return b.String(), cursor
 }
 
-// cell returns how a character of the line is shown, and how many columns it takes.
+// cell returns the displayed form of a character, and the number of its columns.
 func cell(r rune) (string, int) {
 	if r == '\t' {
 		return " ", 1
@@ -314,7 +315,7 @@ func cell(r rune) (string, int) {
 	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
 		return s, 0
 	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana), r >= 0x3000 && r <= 0x303f,
-		r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff: // East Asian wide (UAX #11), and what emoji have become
+		r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff: // East Asian wide (UAX #11), and emoji
 		return s, 2
 	}
 	return s, 1

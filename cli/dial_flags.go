@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// dialFlags is what the command line says about a connection. Other commands have some of the flags.
+// dialFlags are the flags for a connection. Other commands have some of them.
 type dialFlags struct {
 	headers      []string
 	subprotocols []string
@@ -33,7 +33,7 @@ type dialFlags struct {
 	talk         talkFlags
 }
 
-// talkFlags is what only dial has.
+// talkFlags are the flags that only dial has.
 type talkFlags struct {
 	jsonl     bool
 	null      bool
@@ -42,7 +42,7 @@ type talkFlags struct {
 	reconnect bool
 }
 
-// defineTLS adds the flags that say whom the client trusts and who it is. key is the name of the one for its private key.
+// defineTLS adds the flags for the trusted authorities and the client certificate. key is the name of the flag for the private key.
 func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate; an attacker on the path can then read and change everything")
 	flags.StringVar(&f.cacert, "cacert", "", "trust only the authorities in this PEM `file`")
@@ -50,13 +50,13 @@ func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
 	flags.StringVar(&f.key, key, "", "its private key, a PEM `file`; may be in the file of --cert")
 }
 
-// defineProxy adds the flag for a proxy to a command; useProxy is what it does.
+// defineProxy adds the flag for a proxy to a command. useProxy implements it.
 func (f *dialFlags) defineProxy(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.proxy, "proxy", "", "go through this proxy: a `URL` (http, https, socks5), @FILE, env:NAME, or \"none\"")
 	complete(cmd, map[string][]string{"proxy": {"none", "http://", "socks5://"}})
 }
 
-// define adds dial's flags to it.
+// define adds the flags of dial to a command.
 func (f *dialFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "add a `header` to the request, \"Name: value\"; may be repeated")
@@ -86,7 +86,7 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	complete(cmd, values)
 }
 
-// check refuses what dial alone cannot take.
+// check checks the flags that only dial has.
 func (f *dialFlags) check() error {
 	for _, pair := range [...]struct {
 		a, b   string
@@ -110,7 +110,7 @@ func (f *dialFlags) check() error {
 	return nil
 }
 
-// options checks the flags and turns them into the library's.
+// options checks the flags and converts them for the library.
 func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	switch {
 	case f.http.value != "1.1":
@@ -149,10 +149,10 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 		Conn:         websocket.ConnOptions{MaxMessage: maxLine, PingInterval: f.ping},
 	}
 	if f.ping == 0 {
-		opts.Conn.PingInterval = -1 // never
+		opts.Conn.PingInterval = -1 // no pings
 	}
 	if f.binary {
-		opts.Conn.MaxMessage = -1 // no limit: nothing is held
+		opts.Conn.MaxMessage = -1 // no limit, because messages are streamed
 	}
 	if f.compress {
 		opts.Conn.Compression = &websocket.Compression{}
@@ -160,7 +160,7 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	return opts, nil
 }
 
-// parseHeaders turns "Name: value" into headers. A value may be a secret, so it is never repeated.
+// parseHeaders parses "Name: value" headers. A value may be a secret, so errors do not contain it.
 func parseHeaders(lines []string) (http.Header, error) {
 	header := make(http.Header)
 	for _, line := range lines {

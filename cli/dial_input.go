@@ -16,23 +16,23 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// feed hands an input to one session after the other. A message stays until a session is done with it, so that the next one can
-// send what could not be written.
+// feed passes an input to successive sessions. A message stays until a session has finished it, so that the next session can send a
+// message that could not be written.
 type feed struct {
 	items chan item
-	back  chan struct{} // a session is done with the last item
+	back  chan struct{} // signaled when a session has finished the last item
 	quit  chan struct{}
-	held  *item     // what take returns again
-	ended time.Time // when take has returned io.EOF first
+	held  *item     // the item that take returns again
+	ended time.Time // when take first returned io.EOF
 }
 
-// item is what an input gives.
+// item is an item of an input.
 type item struct {
 	m   websocket.Message
 	err error
 }
 
-// newFeed reads the input on a goroutine that nothing interrupts while it waits for standard input: it may stay behind, until the
+// newFeed reads the input on a goroutine. A read from standard input cannot be interrupted, so the goroutine may remain until the
 // process ends.
 func newFeed(in input) *feed {
 	f := &feed{items: make(chan item), back: make(chan struct{}), quit: make(chan struct{})}
@@ -59,7 +59,8 @@ func newFeed(in input) *feed {
 
 func (f *feed) stop() { close(f.quit) }
 
-// take returns the next message, or the error of the input, and errBroken when ctx ends first. It returns the same until done is called.
+// take returns the next message, or the error of the input, or errBroken if ctx ends first. It returns the same item until done is
+// called.
 func (f *feed) take(ctx context.Context) (websocket.Message, error) {
 	if f.held == nil {
 		select {
@@ -75,13 +76,13 @@ func (f *feed) take(ctx context.Context) (websocket.Message, error) {
 	return f.held.m, f.held.err
 }
 
-// done has take return the next item.
+// done makes take return the next item.
 func (f *feed) done() {
 	f.held = nil
 	f.back <- struct{}{}
 }
 
-// canonical is how many bytes of a line a terminal passes on at most; it drops the rest without a word. 0 if it is not known.
+// canonical returns the maximum number of bytes of a line that a terminal passes on; it drops the rest silently. 0 means unknown.
 func canonical() int {
 	switch runtime.GOOS {
 	case "windows":
@@ -92,18 +93,18 @@ func canonical() int {
 	return 1023 // MAX_CANON of the BSDs is 1024
 }
 
-// lines is an input that makes a text message of every line, or of what another byte ends.
+// lines is an input with a text message for each line, or for each record that ends with another byte.
 type lines struct {
 	r    *bufio.Reader
 	end  byte
-	most int // a terminal passes on no more of a line; 0: this is not a terminal
+	most int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
 	line []byte
 	n    int // the number of lines so far
 }
 
 func newLines(r io.Reader) *lines { return newRecords(r, '\n') }
 
-// newRecords returns an input of what end ends.
+// newRecords returns an input of records that end with the byte end.
 func newRecords(r io.Reader, end byte) *lines {
 	l := &lines{r: bufio.NewReaderSize(r, 64<<10), end: end}
 	if terminal(r) != nil {
@@ -112,13 +113,13 @@ func newRecords(r io.Reader, end byte) *lines {
 	return l
 }
 
-// cutByTerminal is the error for a line that has as many bytes as a terminal passes on.
+// cutByTerminal returns the error for a line that is as long as a terminal allows.
 func cutByTerminal(n int) error {
 	return &hinted{fmt.Errorf("the line has %d bytes or more, and the terminal passes on %d: the rest is lost", n, n),
 		"send it from a file or a pipe, or leave standard output on the terminal: then lines may have 1 MiB"}
 }
 
-// next returns the next line without its end. The last one need not have an end.
+// next returns the next line without its end. The last one may lack an end.
 func (l *lines) next() (websocket.Message, error) {
 	l.line = l.line[:0]
 	l.n++
@@ -154,7 +155,7 @@ func (l *lines) next() (websocket.Message, error) {
 	return websocket.Message{Type: websocket.Text, Data: data}, nil
 }
 
-// jsonLines is an input of lines that formatJSON could have written.
+// jsonLines is an input of lines in the format of formatJSON.
 type jsonLines struct{ *lines }
 
 func (j *jsonLines) next() (websocket.Message, error) {
@@ -170,7 +171,7 @@ func (j *jsonLines) next() (websocket.Message, error) {
 
 const jsonForms = `write {"type":"text","data":"hello"}, or {"type":"binary","data":"aGVsbG8="} with base64`
 
-// parseMessage is the reverse of formatJSON. Its errors go on behind the name of the line.
+// parseMessage is the inverse of formatJSON. Its errors continue a sentence that begins with the line.
 func parseMessage(line []byte) (websocket.Message, error) {
 	var v struct {
 		Type string  `json:"type"`
@@ -199,7 +200,7 @@ func parseMessage(line []byte) (websocket.Message, error) {
 	return websocket.Message{}, errors.New("has a type other than text and binary")
 }
 
-// chunks is an input that makes a binary message of whatever is there to be read.
+// chunks is an input that returns each read as a binary message.
 type chunks struct {
 	r    io.Reader
 	most int // as in lines
@@ -229,7 +230,7 @@ func (c *chunks) next() (websocket.Message, error) {
 	}
 }
 
-// readError leaves the end of the input what it is.
+// readError wraps an error of the input, except for io.EOF.
 func readError(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.EOF

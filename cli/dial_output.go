@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// rawOutput writes payloads as they are, while they arrive.
+// rawOutput writes payloads unchanged, as they arrive.
 func rawOutput() output {
 	buf := make([]byte, 32<<10)
 	return func(_ websocket.Type, r io.Reader, w io.Writer) error {
@@ -20,7 +20,7 @@ func rawOutput() output {
 	}
 }
 
-// lineOutput writes every message in one piece, with end behind it.
+// lineOutput writes each message in one piece, followed by end.
 func lineOutput(format formatter, end byte) output {
 	var data bytes.Buffer
 	var line []byte
@@ -35,7 +35,7 @@ func lineOutput(format formatter, end byte) output {
 	}
 }
 
-// noted is a reader that notes whatever it has read.
+// noted is a reader that calls a function after each read.
 type noted struct {
 	r       io.Reader
 	arrived func()
@@ -47,10 +47,10 @@ func (n *noted) Read(p []byte) (int, error) {
 	return k, err
 }
 
-// formatter appends a message to dst the way it is shown.
+// formatter appends the displayed form of a message to dst.
 type formatter func(dst []byte, m websocket.Message) []byte
 
-// newFormat picks how messages are shown: to a program as they are, to a person without what would steer the terminal.
+// newFormat returns the format of messages: unchanged for a program, and without control characters for a terminal.
 func newFormat(asJSON, person bool) formatter {
 	switch {
 	case asJSON:
@@ -61,28 +61,28 @@ func newFormat(asJSON, person bool) formatter {
 	return func(dst []byte, m websocket.Message) []byte { return append(dst, m.Data...) }
 }
 
-// formatJSON is for programs that must know where a message ends, and of what type it is.
+// formatJSON is for programs that need the boundaries and the types of messages.
 func formatJSON(dst []byte, m websocket.Message) []byte {
 	v := struct {
 		Type string `json:"type"`
 		Data any    `json:"data"`
-	}{m.Type.String(), m.Data} // bytes become base64
+	}{m.Type.String(), m.Data} // bytes are encoded as base64
 	if m.Type == websocket.Text {
 		v.Data = string(m.Data)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // a string and bytes can always be marshalled
+		panic(err) // encoding a string and bytes does not fail
 	}
 	return append(dst, b...)
 }
 
-// hexShown is how much of a binary message a person gets to see.
+// hexShown is how many bytes of a binary message are shown on a terminal.
 const hexShown = 64
 
 func formatPerson(dst []byte, m websocket.Message) []byte {
 	if m.Type == websocket.Text {
-		// What is behind a line end must not look like another message, or like what the user has typed.
+		// The lines after the first must not look like another message, or like typed input.
 		return append(dst, strings.ReplaceAll(visible.Text(string(m.Data)), "\n", "\n| ")...)
 	}
 	dst = fmt.Appendf(dst, "(%d bytes) % x", len(m.Data), m.Data[:min(len(m.Data), hexShown)])

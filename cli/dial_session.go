@@ -16,18 +16,18 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// input gives what to send, message by message, and io.EOF at its end. The data is good until the next call.
+// input returns the messages to send, and io.EOF at the end. The data is valid until the next call.
 type input interface {
 	next() (websocket.Message, error)
 }
 
-// errPing is an input's wish for a ping; the input goes on.
+// errPing is returned by an input to request a ping; the input continues.
 var errPing = errors.New("ping")
 
-// errBroken ends the sending over a connection that is no more.
+// errBroken ends sending when the connection has ended.
 var errBroken = errors.New("the connection is over")
 
-// closing is an input's end by a user who closes the connection, and waits for nothing.
+// closing is the error of an input when the user closes the connection without waiting for answers.
 type closing struct {
 	code   websocket.Code
 	reason string
@@ -38,35 +38,35 @@ func (c *closing) Error() string { return "close with " + c.code.String() }
 // output writes the message that r reads to w.
 type output func(typ websocket.Type, r io.Reader, w io.Writer) error
 
-// outputError says that standard output takes no more.
+// outputError is an error of writing to standard output.
 type outputError struct{ err error }
 
 func (e *outputError) Error() string { return "write to standard output: " + e.err.Error() }
 func (e *outputError) Unwrap() error { return e.err }
 
-// session carries messages between a connection and the user. run is called once.
+// session transfers messages between a connection and the user. run must be called once.
 type session struct {
 	conn    *websocket.Conn
 	in      *feed
 	out     output
-	w       io.Writer        // where out writes
-	say     func(string)     // tells the user something that is not a message; nil means nothing but errors
-	leave   func()           // at the end of the input: gives the terminal back, so that Ctrl-C makes a signal; may be nil
-	wait    time.Duration    // to go on reading after the end of the input; 0: until the server is quiet
-	keep    bool             // another session follows when this one is lost, with the same terminal
-	signals <-chan os.Signal // the first one closes, the second cuts
+	w       io.Writer        // the destination of out
+	say     func(string)     // shows the user something other than a message; nil shows only errors
+	leave   func()           // called at the end of the input to restore the terminal, so that Ctrl-C raises a signal; may be nil
+	wait    time.Duration    // how long to read after the end of the input; 0 means until the server is quiet
+	keep    bool             // if this session is lost, another one follows with the same terminal
+	signals <-chan os.Signal // the first signal closes, the second cuts
 
-	moved  chan struct{} // something has arrived, or was written to w
-	inside atomic.Bool   // a message has begun and not ended
+	moved  chan struct{} // signaled when something was received, or was written to w
+	inside atomic.Bool   // in the middle of a message
 	busy   atomic.Bool   // w is being written to
-	over   chan struct{} // closed when nothing will be received any more,
-	why    error         // because of this
-	end    closing       // what to close with
-	lost   bool          // the server or the network has ended the connection, while there was more to do
+	over   chan struct{} // closed when nothing more will be received,
+	why    error         // because of this error
+	end    closing       // the code and reason to close with
+	lost   bool          // the server or the network has ended the connection before the work was done
 	pings  sync.WaitGroup
 }
 
-// run carries messages until either end has had enough.
+// run transfers messages until either side ends that.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,7 +107,7 @@ func (s *session) run(ctx context.Context) error {
 	return err
 }
 
-// receive takes one message and writes it out.
+// receive receives one message and writes it.
 func (s *session) receive(ctx context.Context) error {
 	typ, r, err := s.conn.Reader(ctx)
 	if err != nil {
@@ -120,14 +120,14 @@ func (s *session) receive(ctx context.Context) error {
 	return err
 }
 
-// left gives the terminal back.
+// left restores the terminal.
 func (s *session) left() {
 	if s.leave != nil {
 		s.leave()
 	}
 }
 
-// send sends the input. It returns what has ended that.
+// send sends the input. It returns the error that has ended that.
 func (s *session) send(ctx context.Context) error {
 	for {
 		m, err := s.in.take(ctx)
@@ -137,14 +137,14 @@ func (s *session) send(ctx context.Context) error {
 		case err != nil:
 			return err
 		case s.conn.Write(ctx, m) != nil:
-			<-s.over // the connection broke: the reader knows best how
+			<-s.over // the connection has ended: the reader knows the reason
 			return errBroken
 		}
 		s.in.done()
 	}
 }
 
-// pingTime bounds the wait for the pong of /ping.
+// pingTime is how long /ping waits for the pong.
 const pingTime = 10 * time.Second
 
 // ping pings the server, and reports the round-trip time.
@@ -160,8 +160,8 @@ func (s *session) ping(ctx context.Context) {
 	}
 }
 
-// inputEnded sees to what shall happen between the end of the input and the close. It returns what was wrong with the
-// input, or with the wait for the server.
+// inputEnded does what is necessary between the end of the input and the close. It returns the error of the input, or of the wait
+// for the server.
 func (s *session) inputEnded(ctx context.Context, err error) error {
 	var end *closing
 	switch {
@@ -187,7 +187,7 @@ func (s *session) inputEnded(ctx context.Context, err error) error {
 	return nil
 }
 
-// Write is the writer that out gets: it keeps account of how the writing goes.
+// Write is called by out: it records that the output makes progress.
 func (s *session) Write(p []byte) (int, error) {
 	s.busy.Store(true)
 	n, err := s.w.Write(p)
@@ -199,7 +199,7 @@ func (s *session) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// arrived notes that the server is not silent, also in the middle of a message.
+// arrived records activity of the connection or of the output, also in the middle of a message.
 func (s *session) arrived() {
 	select {
 	case s.moved <- struct{}{}:
@@ -207,7 +207,8 @@ func (s *session) arrived() {
 	}
 }
 
-// close closes the connection, with 1000 or as the user wants it, unless it has ended already, and tells how it ended.
+// close closes the connection, with 1000 or the code that the user has chosen, unless it has already ended, and reports how it
+// ended.
 func (s *session) close() error {
 	var unanswered error
 	closed := make(chan struct{})
@@ -223,19 +224,19 @@ func (s *session) close() error {
 		return errInterrupted
 	}
 	select {
-	case <-s.over: // the last message is written
+	case <-s.over: // the last message was written
 	case <-s.signals:
 		return errInterrupted
 	}
 	return s.verdict(unanswered)
 }
 
-// verdict says whether the end was a good one. unanswered is the outcome of our own close.
+// verdict returns nil if the connection ended properly. unanswered is the error of our own close.
 func (s *session) verdict(unanswered error) error {
 	var out *outputError
 	if errors.As(s.why, &out) {
 		if errors.Is(out.err, syscall.EPIPE) {
-			return errQuiet // the reader of our output has closed it
+			return errQuiet // the reader of the output has closed it
 		}
 		return out
 	}

@@ -2,7 +2,7 @@
 
 package cli
 
-// watchTerminal does nothing: no signal reports that the size of the terminal has changed, and nothing stops a process.
+// watchTerminal does nothing on systems without signals for the size of the terminal and for stopping a process.
 func watchTerminal(*console) (stop func()) { return func() {} }
 
 func suspendGroup() {}

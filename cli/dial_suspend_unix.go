@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchTerminal has a console follow the size of its terminal, and give the terminal back while the process is stopped, until the
-// function that it returns is called.
+// watchTerminal makes a console follow the size of its terminal, and restore the terminal while the process is stopped, until the
+// returned function is called.
 func watchTerminal(c *console) (stop func()) {
 	signals := make(chan os.Signal, 8)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -42,9 +42,9 @@ func watchTerminal(c *console) (stop func()) {
 	}
 }
 
-// stopSelf stops the process, and returns when it goes on. SIGSTOP, because the Go runtime does not give SIGTSTP back its default
-// action. A process that no shell looks after is not stopped: nothing could have it go on (POSIX: SIGTSTP does not stop the processes of
-// an orphaned process group, either).
+// stopSelf stops the process, and returns when it continues. It uses SIGSTOP, because the Go runtime does not restore the default
+// action of SIGTSTP. A process without a job control shell is not stopped, because nothing could continue it (POSIX: SIGTSTP does
+// not stop the processes of an orphaned process group, either).
 func stopSelf() {
 	if session, err := unix.Getsid(0); err != nil || session == unix.Getpgrp() {
 		return
@@ -52,14 +52,14 @@ func stopSelf() {
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)
 	defer signal.Stop(continued)
-	_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) // to this process it is always allowed
+	_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) // signaling the own process is always allowed
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
 	case <-continued:
-	case <-timer.C: // it went on longer ago, or was never stopped
+	case <-timer.C: // it continued long ago, or was never stopped
 	}
 }
 
-// suspendGroup stops this process and those that the shell has started with it, as the terminal does for Ctrl-Z.
+// suspendGroup stops this process and those that the shell has started with it, as Ctrl-Z does in a terminal.
 func suspendGroup() { _ = syscall.Kill(0, syscall.SIGTSTP) }

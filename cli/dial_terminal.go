@@ -15,22 +15,23 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxWaiting is how many typed lines may wait until they are sent.
+// maxWaiting is how many typed lines may wait to be sent.
 const maxWaiting = 16
 
-// maxShown is how many characters of a line that was sent stay on the screen.
+// maxShown is how many characters of a sent line stay on the screen.
 const maxShown = 2000
 
-// console is a person at a terminal: a prompt that stays below what arrives. A typed line has one row, in which it scrolls.
+// console is the user interface on a terminal: a prompt below the received messages. The typed line has one row, in which it
+// scrolls.
 type console struct {
 	in, out *os.File
-	state   *term.State // the terminal's, from before
+	state   *term.State // the previous state of the terminal
 	prompt  string
 	asJSON  bool // a line is a message in JSON
 	signals chan<- os.Signal
-	lines   chan string // typed, and not taken yet
-	failed  error       // why there are no more; valid when lines is closed
-	unwatch func()      // ends the watch over the terminal's size
+	lines   chan string // typed lines that were not taken yet
+	failed  error       // why there are no more lines; valid when lines is closed
+	unwatch func()      // ends watching the terminal's size
 
 	mu     sync.Mutex
 	editor editor
@@ -38,7 +39,7 @@ type console struct {
 	left   bool
 }
 
-// openConsole takes the terminal over. leave must be called. Ctrl-C becomes a signal.
+// openConsole takes over the terminal. leave must be called. Ctrl-C is sent to signals.
 func openConsole(sys *System, in, out *os.File, signals chan<- os.Signal, asJSON bool) (*console, error) {
 	state, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
@@ -54,7 +55,7 @@ func openConsole(sys *System, in, out *os.File, signals chan<- os.Signal, asJSON
 	return c, nil
 }
 
-// resize notes how wide the terminal is.
+// resize reads the width of the terminal.
 func (c *console) resize() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,17 +66,17 @@ func (c *console) resize() {
 	c.draw()
 }
 
-// draw shows the prompt and the line. c.mu is held.
+// draw draws the prompt and the line. c.mu is held.
 func (c *console) draw() {
 	if c.left {
 		return
 	}
-	const prompt = 2 // columns
+	const prompt = 2 // its columns
 	text, cursor := c.editor.view(c.width - prompt - 1)
 	fmt.Fprintf(c.out, "\r\x1b[K%s%s\r\x1b[%dC", c.prompt, text, prompt+cursor)
 }
 
-// print shows text above the prompt. c.mu is held.
+// print prints text above the prompt. c.mu is held.
 func (c *console) print(text []byte) error {
 	if c.left {
 		_, err := c.out.Write(text)
@@ -87,7 +88,7 @@ func (c *console) print(text []byte) error {
 	return err
 }
 
-// Write shows lines above the prompt.
+// Write prints lines above the prompt.
 func (c *console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,12 +98,12 @@ func (c *console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// remark tells the user something about what was typed. c.mu is held.
+// remark shows the user a remark about the typed input. c.mu is held.
 func (c *console) remark(text string) {
-	_ = c.print([]byte(visible.Text(text) + "\n")) // when the terminal is gone, reading from it fails as well
+	_ = c.print([]byte(visible.Text(text) + "\n")) // if the terminal is gone, reading fails, too
 }
 
-// read gives the editor what the user types, until the input or the terminal ends. Nothing interrupts it while it waits for a key.
+// read passes typed bytes to the editor, until the input or the terminal ends. It cannot be interrupted while it waits for a key.
 func (c *console) read() {
 	defer close(c.lines)
 	buf := make([]byte, 32<<10)
@@ -120,7 +121,7 @@ func (c *console) read() {
 	}
 }
 
-// typed obeys keys. It reports whether the input goes on.
+// typed processes typed bytes. It reports whether the input continues.
 func (c *console) typed(b []byte) bool {
 	c.mu.Lock()
 	if c.left {
@@ -138,7 +139,7 @@ func (c *console) typed(b []byte) bool {
 		case keyInterrupt:
 			select {
 			case c.signals <- os.Interrupt:
-			default: // there are more than enough
+			default: // several are pending already
 			}
 		case keySuspend:
 			suspended = true
@@ -156,7 +157,7 @@ func (c *console) typed(b []byte) bool {
 	return true
 }
 
-// entered takes a line. c.mu is held.
+// entered adds a line to lines. c.mu is held.
 func (c *console) entered(e event) {
 	shown := []rune(e.line)
 	more := ""
@@ -176,7 +177,7 @@ func (c *console) entered(e event) {
 	}
 }
 
-// next is what the user typed.
+// next returns the next typed line as a message.
 func (c *console) next() (websocket.Message, error) {
 	for line := range c.lines {
 		m, err := interpret(line, c.asJSON)
@@ -194,7 +195,7 @@ func (c *console) next() (websocket.Message, error) {
 	return websocket.Message{}, io.EOF
 }
 
-// leave gives the terminal back as it was, without the prompt. From then on Ctrl-C makes a signal.
+// leave restores the terminal, and removes the prompt. After that Ctrl-C raises a signal.
 func (c *console) leave() {
 	c.mu.Lock()
 	if c.left {
@@ -210,10 +211,10 @@ func (c *console) leave() {
 // giveBack restores the terminal's settings. c.mu is held.
 func (c *console) giveBack() {
 	fmt.Fprint(c.out, "\r\x1b[K")
-	_ = term.Restore(int(c.in.Fd()), c.state) // it fails when the terminal is gone
+	_ = term.Restore(int(c.in.Fd()), c.state) // it fails if the terminal is gone
 }
 
-// stopped gives the terminal back while stop runs, which returns when the process goes on.
+// stopped restores the terminal while stop runs, which returns when the process continues.
 func (c *console) stopped(stop func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,7 +227,7 @@ func (c *console) stopped(stop func()) {
 	c.takeBack()
 }
 
-// continued takes the terminal over again: the process was stopped without a signal that it could see.
+// continued takes over the terminal again after the process was stopped by a signal that it could not handle.
 func (c *console) continued() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,19 +236,19 @@ func (c *console) continued() {
 	}
 }
 
-// takeBack takes the terminal over again. c.mu is held.
+// takeBack takes over the terminal again. c.mu is held.
 func (c *console) takeBack() {
-	_, _ = term.MakeRaw(int(c.in.Fd())) // it fails when the terminal is gone
+	_, _ = term.MakeRaw(int(c.in.Fd())) // it fails if the terminal is gone
 	c.draw()
 }
 
-// format shows a message as one that came in.
+// format returns the format for received messages.
 func (c *console) format(p paint, asJSON bool) formatter {
 	inner := newFormat(asJSON, true)
 	return func(dst []byte, m websocket.Message) []byte {
 		text := string(inner(nil, m))
 		var b strings.Builder
-		for i, line := range strings.Split("< "+text, "\n") { // colours do not last beyond a line end everywhere
+		for i, line := range strings.Split("< "+text, "\n") { // on some terminals colors end with the line
 			if i > 0 {
 				b.WriteByte('\n')
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// checkURL makes sure that a URL is one to dial, and returns it without what may be secret: user information and
-// the query. Its errors do not repeat the URL where a password may be in it.
+// checkURL checks a URL to dial, and returns it without possible secrets: user information and the query. Its errors do not contain
+// the URL if it may have a password.
 func checkURL(raw string) (string, error) {
 	const schemes = "write wss://, or ws:// for a server without TLS"
 	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -50,7 +50,7 @@ func checkURL(raw string) (string, error) {
 	return u.Scheme + "://" + u.Host + u.EscapedPath(), nil
 }
 
-// tlsConfig says whom the client trusts and who it is.
+// tlsConfig returns the TLS configuration, with the trusted authorities and the client certificate.
 func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.cert != "" {
@@ -77,10 +77,10 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 	return config, err
 }
 
-// wrongFile makes an error about the file that a flag or an argument names one of usage.
+// wrongFile returns a usageError for an error about the file in a flag or an argument.
 func wrongFile(err error) error { return &usageError{err.Error(), nextStep(err)} }
 
-// readRoots reads the certificate authorities in the file that a flag names.
+// readRoots reads the certificate authorities in the file of a flag.
 func readRoots(path string) (*x509.CertPool, error) {
 	hint := "give the path of a file with certificates in PEM"
 	b, err := os.ReadFile(path)
@@ -94,8 +94,8 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// defaultRoots is the system's certificate authorities and the development CA, in this process only. Where one of them
-// cannot be had the other one is left, and the handshake will tell if that is not enough.
+// defaultRoots returns the system's certificate authorities and the development CA, for this process only. If one of them is not
+// available, only the other one is used, and the handshake fails if that is not enough.
 func defaultRoots(sys *System) *x509.CertPool {
 	roots, err := x509.SystemCertPool()
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// traceTo returns a function that writes the heads of requests, each line behind "> ", and those of the answers behind "< ". What
-// has the name of a secret is redacted, and so are the given secrets wherever they are.
+// traceTo returns a function that writes the heads of requests, each line after "> ", and those of the answers after "< ". Values
+// of fields with the name of a secret are redacted, and so are the given secrets everywhere.
 func traceTo(w io.Writer, secrets []string) func(*handshake.Request, *handshake.Response) {
 	return func(req *handshake.Request, got *handshake.Response) {
 		var b strings.Builder
@@ -48,7 +48,7 @@ func traceTo(w io.Writer, secrets []string) func(*handshake.Request, *handshake.
 			text = strings.ReplaceAll(text, visible.Text(secret), redact.Mark)
 			text = strings.ReplaceAll(text, url.QueryEscape(secret), redact.Mark)
 		}
-		_, _ = io.WriteString(w, text) // a failure of standard error is ignored
+		_, _ = io.WriteString(w, text) // an error of standard error is ignored
 	}
 }
 

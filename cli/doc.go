@@ -1,5 +1,5 @@
-// Package cli is the command line of handfast: one file a subcommand, flags in, an exit code out.
+// Package cli implements the command line of handfast. Each subcommand has its own file.
 //
-// The exit codes are those that scripts rely on: 0 when all went well, 1 when something failed, 2 when the command was
-// not understood, 130 when a second interrupt cut an orderly end short.
+// Scripts can rely on the exit codes: 0 for success, 1 for a failure, 2 for an invalid command line, and 130 when a second
+// interrupt has cut an orderly end short.
 package cli

@@ -19,25 +19,25 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // as a shell has it for a process that SIGINT ended
+	exitInterrupted = 130 // the shell's code for a process that SIGINT has ended
 )
 
-// runError marks an error of a command that was understood.
+// runError marks an error of a command whose command line was valid.
 type runError struct{ err error }
 
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
-// usageError says that a command line makes no sense.
+// usageError is an error in the command line.
 type usageError struct {
 	text string
-	hint string // the next step; empty: see --help
+	hint string // the next step; if empty, see --help
 }
 
 func (e *usageError) Error() string    { return e.text }
 func (e *usageError) NextStep() string { return e.hint }
 
-// usagef makes a usageError.
+// usagef returns a usageError.
 func usagef(hint, format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...), hint}
 }
@@ -52,16 +52,16 @@ func (e *hinted) Error() string    { return e.err.Error() }
 func (e *hinted) Unwrap() error    { return e.err }
 func (e *hinted) NextStep() string { return e.hint }
 
-// errInterrupted ends a command whose orderly end was cut short. Nothing is said about it: the user knows.
+// errInterrupted ends a command whose orderly end was cut short. It is not printed, because the user knows it.
 var errInterrupted = errors.New("interrupted")
 
-// errQuiet ends a command that failed and has nothing more to print.
+// errQuiet ends a command that has failed and has nothing more to print.
 var errQuiet = errors.New("failed")
 
-// errMisused is errQuiet for a command line that makes no sense.
+// errMisused is errQuiet for an error in the command line.
 var errMisused = errors.New("misused")
 
-// report tells the user about an error and returns the exit code.
+// report prints an error and returns the exit code.
 func report(sys *System, cmd *cobra.Command, err error) int {
 	var ran *runError
 	usage, misused := errors.AsType[*usageError](err)
@@ -97,7 +97,7 @@ func tell(w io.Writer, err error, hint string) {
 	}
 }
 
-// nextStep returns what to do about an error, whatever package it is from; "" when it does not say.
+// nextStep returns the next step after an error of any package; "" if it has none.
 func nextStep(err error) string {
 	if e, ok := errors.AsType[interface {
 		error
@@ -108,10 +108,10 @@ func nextStep(err error) string {
 	return ""
 }
 
-// bodyLines is how much of a refusal's body is shown.
+// bodyLines is how many lines of the body of a rejection are shown.
 const bodyLines = 8
 
-// describe writes what is known about a failed handshake, except for its hint.
+// describe writes the details of a failed handshake, except for its hint.
 func describe(w io.Writer, e *websocket.HandshakeError) {
 	row := func(name, value string) {
 		if value != "" {

@@ -18,9 +18,9 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// explainFlags is what the command line says about a connection that is to be explained.
+// explainFlags are the flags of explain.
 type explainFlags struct {
-	dialFlags // those that mean the same as for dial: headers, subprotocols, origin, TLS
+	dialFlags // flags with the same meaning as for dial: headers, subprotocols, origin, TLS
 
 	noOrigin    bool
 	noCompress  bool
@@ -65,7 +65,7 @@ other users of this machine may see in the process list, or @FILE, or env:NAME.`
   handfast explain --summary --report ticket.html wss://example.com/chat
   handfast explain --watch wss://example.com/feed
   handfast explain --probe-idle 3m wss://example.com/feed`,
-		Args: cobra.ArbitraryArgs, // counted below, where an error can have a next step of its own
+		Args: cobra.ArbitraryArgs, // their number is checked below, where each error can have its own next step
 		ValidArgsFunction: cobra.FixedCompletions([]string{"wss://", "ws://"},
 			cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace),
 		RunE: run(func(cmd *cobra.Command, args []string) error {
@@ -119,7 +119,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	complete(cmd, values)
 }
 
-// options checks the flags and turns them into the package's options.
+// options checks the flags and converts them for the package.
 func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	switch {
 	case f.timeout <= 0 || f.stepTimeout <= 0:
@@ -132,7 +132,7 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 		return nil, usagef("leave one of them out", "--origin and --no-origin exclude each other")
 	}
 	f.http.value = "1.1"
-	shared, err := f.dialFlags.options(sys) // dial checks and reads what both commands have
+	shared, err := f.dialFlags.options(sys) // dial checks and reads the common flags
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	return errQuiet
 }
 
-// compareExplained explains two URLs, one after the other, and prints what differs.
+// compareExplained explains two URLs, one after the other, and prints the differences.
 func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []string) error {
 	if f.summary {
 		return usagef("leave it out", "two URLs exclude --summary")
@@ -229,7 +229,7 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 	return errQuiet
 }
 
-// interruptible returns a context that a signal ends, until stop is called, which is to be done once.
+// interruptible returns a context that a signal cancels, until stop is called, which must be called once.
 func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel context.CancelFunc, stop func()) {
 	ctx, cancel = context.WithCancel(ctx)
 	done, watched := make(chan struct{}), make(chan struct{})
@@ -247,11 +247,11 @@ func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel 
 	}
 }
 
-// explained is standard output. When it is closed, the explanation ends.
+// explained is standard output. If it is closed, the explanation ends.
 type explained struct {
 	w      io.Writer
 	failed func()
-	err    error // the first one; nothing is written after it
+	err    error // the first error; nothing is written after it
 }
 
 func (o *explained) Write(b []byte) (int, error) {
@@ -266,7 +266,7 @@ func (o *explained) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// newExplainText has the report written for people, while it comes about.
+// newExplainText writes the report as text while it is being made.
 func newExplainText(sys *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
 	out := terminal(sys.Stdout)
 	o := &explain.TextOptions{Color: bool(newPaint(sys, sys.Stdout))}
@@ -280,7 +280,7 @@ func newExplainText(sys *System, w io.Writer, opts *explain.Options) func(*expla
 	return text.End
 }
 
-// newExplainSummary has ten lines at most written at the end.
+// newExplainSummary writes at most ten lines at the end.
 func newExplainSummary(_ *System, w io.Writer, _ *explain.Options) func(*explain.Report) error {
 	return func(r *explain.Report) error { return r.WriteSummary(w) }
 }
@@ -291,7 +291,7 @@ type ticket interface {
 	WriteHTML(w io.Writer) error
 }
 
-// writeReport writes a ticket to a file, in the form that its name asks for; "" means none.
+// writeReport writes a ticket to a file, in the format that the file name selects; "" means none.
 func writeReport(path string, r ticket) error {
 	if path == "" {
 		return nil
@@ -308,7 +308,7 @@ func writeReport(path string, r ticket) error {
 	return os.WriteFile(path, b.Bytes(), 0o600)
 }
 
-// newExplainJSON has the report written as one document, or, when frames are watched, as lines.
+// newExplainJSON writes the report as one document, or, if frames are watched, as lines.
 func newExplainJSON(_ *System, w io.Writer, opts *explain.Options) func(*explain.Report) error {
 	if opts.Watch == 0 {
 		return func(r *explain.Report) error { return indented(w).Encode(r) }
@@ -328,7 +328,7 @@ func newExplainJSON(_ *System, w io.Writer, opts *explain.Options) func(*explain
 	}
 }
 
-// indented returns an encoder of a document for people as well as programs.
+// indented returns an encoder of indented JSON.
 func indented(w io.Writer) *json.Encoder {
 	e := newEncoder(w)
 	e.SetIndent("", "  ")
@@ -341,7 +341,7 @@ func newEncoder(w io.Writer) *json.Encoder {
 	return e
 }
 
-// watchForever is the value of --watch without one.
+// watchForever is the value of --watch without a duration.
 const watchForever = "forever"
 
 // watchTime is the value of --watch.

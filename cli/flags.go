@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// mayBeEmpty are the flags for which an empty value differs from none.
+// mayBeEmpty are the flags for which an empty value has a meaning.
 var mayBeEmpty = []string{"user", "echo"}
 
-// checkEmpty refuses flags with an empty value: mostly it is that of a variable which is not set, and the command would
-// do something else than what was meant, such as trusting other authorities.
+// checkEmpty rejects flags with an empty value, which usually comes from an unset variable: the command would do something other
+// than intended, such as trusting other authorities.
 func checkEmpty(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if err != nil || slices.Contains(mayBeEmpty, f.Name) {
@@ -33,7 +33,7 @@ func checkEmpty(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// flagError turns an error about a flag into one that says what was expected.
+// flagError adds to an error about a flag what was expected.
 func flagError(cmd *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if near := nearFlags(cmd, missing.GetSpecifiedName()); near != "" {
@@ -59,9 +59,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
 }
 
-// nearFlags returns the flags of a command whose names are near to one that it does not have: "--config, or --confirm".
+// nearFlags returns the flags of a command whose names are similar to an unknown one: "--config, or --confirm".
 func nearFlags(cmd *cobra.Command, name string) string {
-	names := cobra.Command{SuggestionsMinimumDistance: 2} // which knows how near two names are
+	names := cobra.Command{SuggestionsMinimumDistance: 2} // for its search of similar names
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
@@ -77,7 +77,7 @@ func nearFlags(cmd *cobra.Command, name string) string {
 	return strings.Join(near, ", or ")
 }
 
-// readNamed reads the file that a flag names. An error is one of usage.
+// readNamed reads the file that a flag names. An error is a usageError.
 func readNamed(flag, path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

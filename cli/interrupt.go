@@ -6,17 +6,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ownSignals marks the commands that handle signals themselves, since they have to shut down in order. All others exit
-// immediately: they may be waiting for standard input, or for a file that is a pipe.
+// ownSignals marks the commands that handle signals themselves, because they must shut down in order. All others exit immediately:
+// they may be blocked on standard input, or on a file that is a pipe.
 const ownSignals = "signals"
 
-// graceful marks a command so.
+// graceful adds the mark to a command.
 func graceful(cmd *cobra.Command) *cobra.Command {
 	cmd.Annotations = map[string]string{ownSignals: "own"}
 	return cmd
 }
 
-// untilSignal returns a context that the next signal ends, with errInterrupted as its cause. The caller calls stop.
+// untilSignal returns a context that the next signal cancels, with errInterrupted as the cause. The caller must call stop.
 func untilSignal(ctx context.Context, sys *System) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
@@ -29,8 +29,8 @@ func untilSignal(ctx context.Context, sys *System) (_ context.Context, stop func
 	return ctx, func() { cancel(nil) }
 }
 
-// execute runs the command that the arguments name, until a signal comes if that is not the command's own business. A
-// command that is left behind so ends with the process.
+// execute runs the command that the arguments specify. Unless the command handles signals itself, a signal ends the wait for it,
+// and the command ends with the process.
 func execute(ctx context.Context, root *cobra.Command, args []string, sys *System) (*cobra.Command, error) {
 	if cmd, _, err := root.Find(args); err != nil || cmd.Annotations[ownSignals] != "" {
 		return root.ExecuteContextC(ctx)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// optionSteps has, for each next step of the library that names an option of its API, the one that names flags.
+// optionSteps maps the hints of the library that name options of its API to hints that name flags.
 var optionSteps = map[string]string{
 	handshake.HintClientRootCAs: "name the authority that signed the server's certificate with --cacert FILE; " +
 		"\"handfast serve\" on this machine needs none when it runs as the same user",
@@ -27,13 +27,13 @@ var optionSteps = map[string]string{
 	handshake.HintClientRedirects:    "the server redirects too often: use the URL at which it answers",
 }
 
-// sent is what a handshake told the server about the client.
+// sent describes what a handshake has sent about the client.
 type sent struct {
 	credentials []string // their places, such as "Authorization header"
 	origin      string
 }
 
-// sentBy returns what a handshake sends with these options.
+// sentBy returns what a handshake with these options sends.
 func sentBy(raw string, opts *websocket.DialOptions) *sent {
 	s := &sent{origin: opts.Header.Get("Origin")}
 	for name := range opts.Header {
@@ -77,7 +77,7 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	return e.Hint
 }
 
-// unauthorizedStep is the next step after a 401.
+// unauthorizedStep returns the next step after a 401.
 func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 	var schemes []string
 	for _, challenge := range e.Header.Values("WWW-Authenticate") {
@@ -96,7 +96,7 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 		`: -H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
 }
 
-// forbiddenStep is the next step after a 403.
+// forbiddenStep returns the next step after a 403.
 func forbiddenStep(sent *sent) string {
 	var reasons []string
 	if sent.origin != "" {

@@ -12,11 +12,11 @@ import (
 	"github.com/handfast/handfast/internal/freename"
 )
 
-// outFlags say where the output of a command goes.
+// outFlags are the flags for the output of a command.
 type outFlags struct {
 	file  string
 	force bool
-	mode  fs.FileMode // of a new file; 0 means 0644
+	mode  fs.FileMode // for a new file; 0 means 0644
 }
 
 // register adds the flags to a command.
@@ -25,7 +25,7 @@ func (o *outFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite the file of --output")
 }
 
-// write writes to the file, or to standard output when there is none. A file that exists is kept without --force.
+// write writes to the file, or to standard output if there is none. An existing file is overwritten only with --force.
 func (o *outFlags) write(sys *System, text string) error {
 	if o.file == "" {
 		_, err := io.WriteString(sys.Stdout, text)

@@ -13,11 +13,11 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// proxySchemes are those of the URLs that --proxy takes.
+// proxySchemes are the schemes of URLs that --proxy accepts.
 var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
-// parseProxy reads --proxy: a URL with one of proxySchemes, HOST:PORT for one with HTTP, @FILE or env:NAME. The result is nil for
-// "", which means what the environment has, and for "none". Errors do not repeat it: it may hold a password.
+// parseProxy parses --proxy: a URL with one of proxySchemes, HOST:PORT for an HTTP proxy, @FILE or env:NAME. The result is nil for
+// "", which means the proxy in the environment, and for "none". Errors do not contain the value, because it may have a password.
 func parseProxy(sys *System, given string) (*url.URL, error) {
 	var raw string
 	if err := readCredential(sys, "--proxy", given, &raw); err != nil {
@@ -42,7 +42,7 @@ func parseProxy(sys *System, given string) (*url.URL, error) {
 
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.Transport.Proxy has it
 
-// findProxy turns --proxy into what finds the proxy of a request; nil means that the environment decides.
+// findProxy returns the function that finds the proxy of a request according to --proxy; nil means that the environment decides.
 func findProxy(sys *System, given string) (func(*http.Request) (*url.URL, error), error) {
 	u, err := parseProxy(sys, given)
 	switch {
@@ -56,14 +56,14 @@ func findProxy(sys *System, given string) (func(*http.Request) (*url.URL, error)
 	return noProxy, nil
 }
 
-// socksError is a failure at, or behind, a SOCKS proxy.
+// socksError is an error of a SOCKS proxy, or of a connection through it.
 type socksError struct{ err error }
 
 func (e *socksError) Error() string { return e.err.Error() }
 func (e *socksError) Unwrap() error { return e.err }
 
-// useProxy has a handshake go through the proxy of --proxy: one with HTTP, or with SOCKS5 (RFC 1928), which gets the server's name
-// and looks it up itself.
+// useProxy makes a handshake use the proxy of --proxy: an HTTP proxy, or a SOCKS5 proxy (RFC 1928), which gets the server's name
+// and resolves it itself.
 func useProxy(sys *System, given string, opts *websocket.DialOptions) error {
 	u, err := parseProxy(sys, given)
 	switch {

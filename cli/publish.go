@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/client"
 )
 
-// publishFlags is what the command line says about messages.
+// publishFlags are the flags of publish.
 type publishFlags struct {
 	channelsFlags
 	raw bool
@@ -59,7 +59,7 @@ answers again. After a lost connection it reconnects, and no message is publishe
 	return cmd
 }
 
-// run publishes.
+// run publishes the messages.
 func (f *publishFlags) run(ctx context.Context, sys *System, args []string) error {
 	return f.with(ctx, sys, func(ctx context.Context, c *client.Client) error {
 		if len(args) == 2 {
@@ -67,7 +67,7 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 		}
 		lines := make(chan []byte)
 		ended := make(chan error, 1)
-		go func() { // nothing interrupts a read from standard input: this goroutine may stay behind, until the process ends
+		go func() { // a read from standard input cannot be interrupted: this goroutine may remain until the process ends
 			in := newLines(sys.Stdin)
 			for {
 				m, err := in.next()
@@ -89,7 +89,7 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 					return fmt.Errorf("line %d: %w", n, err)
 				}
 			case err := <-ended:
-				if bad, ok := errors.AsType[*hinted](err); ok { // its next step is one of dial
+				if bad, ok := errors.AsType[*hinted](err); ok { // its next step is for dial
 					err = bad.err
 				}
 				if errors.Is(err, io.EOF) {

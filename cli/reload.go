@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// defaultAdmin is the address of the admin listener in the documents; serve has no admin listener by default.
+// defaultAdmin is the admin address that the documents use; serve has no admin listener by default.
 const defaultAdmin = "127.0.0.1:9090"
 
 func newReload(sys *System) *cobra.Command {
@@ -50,10 +50,10 @@ A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 	return cmd
 }
 
-// reloadWait is how long a server may take; it gives up itself before.
+// reloadWait is how long to wait for a server; the server itself stops earlier.
 const reloadWait = 40 * time.Second
 
-// reload asks a server, and prints its answer.
+// reload requests a reload, and prints the answer.
 func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 	status, text, err := askAdmin(ctx, sys, reloadWait, admin, "server", http.MethodPost, "/reload")
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/gateway"
 )
 
-// serveFlags is what the command line says about a server.
+// serveFlags are the flags of serve.
 type serveFlags struct {
 	config  string
 	listen  []string
@@ -26,7 +26,7 @@ type serveFlags struct {
 	hub     hubFlags
 	balance *balanceFlags // nil if it is not a balancer
 
-	given func(flag string) bool // whether it is on the command line
+	given func(flag string) bool // reports whether a flag was given
 }
 
 const serveHelp = `Runs a server. Without --config it serves a page with a chat at /, channels at /channels,
@@ -119,7 +119,7 @@ func (f *serveFlags) defineHosts(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"host": {}})
 }
 
-// check makes sure that the flags make sense, so that a typing error is reported as one of the command line.
+// check checks the flags, so that a mistake is reported as an error in the command line.
 func (f *serveFlags) check() error {
 	for _, addr := range f.listen {
 		scheme, addr := listenScheme(addr)
@@ -161,7 +161,7 @@ func (f *serveFlags) check() error {
 	return nil
 }
 
-// listenScheme splits an address that says by itself whether it has TLS: "http" has none. "" leaves that to --tls.
+// listenScheme splits the scheme from an address: "http" means no TLS, and "" means that --tls decides.
 func listenScheme(s string) (scheme, addr string) {
 	for _, scheme := range []string{"http", "https"} {
 		if addr, ok := strings.CutPrefix(s, scheme+"://"); ok {
@@ -171,7 +171,7 @@ func listenScheme(s string) (scheme, addr string) {
 	return "", s
 }
 
-// checkListen makes sure that an address is valid, so that a typing error is reported as one of the command line.
+// checkListen checks an address, so that a mistake is reported as an error in the command line.
 func checkListen(flag, addr string) error {
 	hint := "write host:port, such as localhost:8443, or :8443 for every address of this machine"
 	if flag == "--admin" {
@@ -185,14 +185,14 @@ func checkListen(flag, addr string) error {
 	return badValue(hint, flag, addr, err)
 }
 
-// checkOrigin makes sure that an origin is valid: what the library would find wrong at every handshake.
+// checkOrigin checks an origin. Otherwise the library would reject it in every handshake.
 func checkOrigin(origin string) error {
 	var o config.Origin
 	return badValue("write scheme and host, and the port if it is not the default: https://example.com", "--origin", origin,
 		o.UnmarshalText([]byte(origin)))
 }
 
-// badValue is the error for a flag with a value that err says something about; nil if err is.
+// badValue returns the error for a flag whose value has caused err; nil if err is nil.
 func badValue(hint, flag, value string, err error) error {
 	if err == nil {
 		return nil
@@ -200,12 +200,12 @@ func badValue(hint, flag, value string, err error) error {
 	return usagef(hint, "%s %s: %v", flag, strconv.Quote(value), err)
 }
 
-// complete lets the shell offer values for flags; with none it offers nothing, not even files.
+// complete sets the values for the completion of flags; with none, nothing is completed, not even files.
 func complete(cmd *cobra.Command, values map[string][]string) {
 	for flag, list := range values {
 		err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))
 		if err != nil {
-			panic(fmt.Sprintf("completion for --%s: %v", flag, err)) // there is no such flag: a mistake in this package
+			panic(fmt.Sprintf("completion for --%s: %v", flag, err)) // the flag does not exist: a bug in this package
 		}
 	}
 }

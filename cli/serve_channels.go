@@ -9,15 +9,15 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// hubFlags is what the command line of a server says about channels.
+// hubFlags are the flags of a server for channels.
 type hubFlags struct {
 	apps   []string
 	engine choice
-	texts  map[string]*string // of engineFlags but join
+	texts  map[string]*string // the flags in engineFlags except join
 	join   []string
 }
 
-// engineFlag is a flag that only one kind of engine has, and the key that it sets in its settings.
+// engineFlag is a flag for one kind of engine, and the key that it sets.
 type engineFlag struct{ flag, kind, key, usage string }
 
 var engineFlags = []engineFlag{
@@ -50,7 +50,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 		"nats-url": {"nats://127.0.0.1:4222"}, "cluster-listen": {"127.0.0.1:6222"}, "join": {"127.0.0.1:6222"}})
 }
 
-// check makes sure that the flags make sense. An error does not show a secret.
+// check checks that the flags are valid and fit together. Errors do not contain a secret.
 func (f *hubFlags) check(given func(flag string) bool) error {
 	if given("cluster-listen") {
 		if err := checkListen("--cluster-listen", *f.texts["cluster-listen"]); err != nil {
@@ -70,7 +70,7 @@ func (f *hubFlags) check(given func(flag string) bool) error {
 	return nil
 }
 
-// missing says what an application on the command line lacks. It does not show the text, which may be a secret alone.
+// missing returns what an application in a flag lacks. It does not return the text, which may be only a secret.
 func missing(text string) string {
 	id, rest, _ := strings.Cut(text, ":")
 	key, _, ok := strings.Cut(rest, ":")
@@ -85,7 +85,7 @@ func missing(text string) string {
 	return "SECRET"
 }
 
-// app returns an application as the configuration has it; nil when something is missing.
+// app returns an application in the form of the configuration; nil if something is missing.
 func (f *hubFlags) app(text string) map[string]string {
 	id, rest, _ := strings.Cut(text, ":")
 	key, secret, _ := strings.Cut(rest, ":")
@@ -98,8 +98,8 @@ func (f *hubFlags) app(text string) map[string]string {
 	return map[string]string{"id": id, "key": key, "secret": secret}
 }
 
-// settings gives set what the flags say, for a configuration with an engine that is kind without them. What it says about that
-// engine stays, unless a flag says otherwise.
+// settings calls set with the settings of the flags. kind is the engine in the configuration without them. The configuration's
+// settings for that engine remain, unless a flag changes them.
 func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(flag, path string, value any) error) (errs []error) {
 	if given("app") {
 		var all []map[string]string

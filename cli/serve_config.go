@@ -15,18 +15,18 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// load makes the configuration of a server: the defaults, the file, the environment, the flags.
+// load loads the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
 	return config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts, Try: gateway.Check})
 }
 
-// settings are what the flags say, for a configuration that is c without them.
+// settings returns the settings of the flags. c is the configuration without them.
 func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	var list []config.Setting
 	set := func(flag, path string, value any) error {
 		text, ok := value.(string)
 		if !ok {
-			b, err := json.Marshal(value) // which is YAML, too
+			b, err := json.Marshal(value) // JSON is valid YAML
 			if err != nil {
 				return err
 			}
@@ -41,7 +41,7 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	}
 	errs = append(errs, f.listenSettings(c, set)...)
 	if f.given("origin") {
-		for i := range max(len(c.Endpoints), 1) { // that of a balancer is a flag itself
+		for i := range max(len(c.Endpoints), 1) { // the endpoint of a balancer comes from the flags
 			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
 		}
 	}
@@ -55,9 +55,9 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	return list, errors.Join(errs...)
 }
 
-// listenSettings gives set what the flags say about listeners and their certificates.
+// listenSettings calls set with the settings of the flags for listeners and certificates.
 func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string, value any) error) (errs []error) {
-	var dev []int // the listeners with a development certificate
+	var dev []int // the indexes of listeners with a development certificate
 	switch {
 	case f.given("listen"):
 		var all []map[string]any
@@ -72,7 +72,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 			all = append(all, map[string]any{"address": addr, "tls": tls})
 		}
 		errs = append(errs, set("listen", "listen", all))
-		for i, l := range all { // for messages that name the flag
+		for i, l := range all { // set separately, so that messages name the flag
 			if tls := l["tls"].(map[string]any); tls["mode"] == "files" {
 				files := fmt.Sprintf("listen[%d].tls.files[0].", i)
 				errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
@@ -102,7 +102,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 	return errs
 }
 
-// tlsSettings is what the flags say about TLS.
+// tlsSettings returns the settings of the flags for TLS.
 func (f *serveFlags) tlsSettings() map[string]any {
 	m := map[string]any{"mode": f.tls.value}
 	if f.tls.value == "files" {
@@ -111,11 +111,11 @@ func (f *serveFlags) tlsSettings() map[string]any {
 	return m
 }
 
-// newLog makes the log that a configuration asks for.
+// newLog returns the logger that a configuration specifies.
 func newLog(cfg config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo // it was checked
+		level = slog.LevelInfo // the level was checked
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
@@ -124,7 +124,7 @@ func newLog(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// problemsOf returns what is wrong with a configuration, nil when err is about something else.
+// problemsOf returns the problems of a configuration in an error, nil if err is another error.
 func problemsOf(err error) []*config.Problem {
 	if all, ok := errors.AsType[*config.Error](err); ok {
 		return all.Problems
@@ -135,13 +135,13 @@ func problemsOf(err error) []*config.Problem {
 	return nil
 }
 
-// toBlame reports whether the flags are all that is wrong with a configuration: each problem is with the value of one, or
-// with what is missing because of one, when nothing but flags says anything.
+// toBlame reports whether only the flags cause the problems of a configuration: each problem is with the value of a flag, or with
+// something that is missing while only flags are given.
 func (f *serveFlags) toBlame(err error) bool {
 	problems := problemsOf(err)
 	for _, p := range problems {
 		switch {
-		case strings.HasPrefix(p.Pos.File, "--"): // what gave the value
+		case strings.HasPrefix(p.Pos.File, "--"): // the value is from a flag
 		case f.given("config") && unreadable(p, f.config):
 		case p.Pos == config.Pos{} && f.config == "" && !slices.ContainsFunc(os.Environ(), config.IsVariable):
 		default:
@@ -151,8 +151,7 @@ func (f *serveFlags) toBlame(err error) bool {
 	return len(problems) > 0
 }
 
-// tellProblems writes what is wrong with a configuration, a line for each problem and one for what to do about it. It
-// returns the error with which the command ends.
+// tellProblems writes the problems of a configuration, each with its next step. It returns the error for the command.
 func tellProblems(w io.Writer, err error) error {
 	problems := problemsOf(err)
 	if problems == nil {
@@ -171,7 +170,7 @@ func tellProblems(w io.Writer, err error) error {
 				hint = "handfast config doc " + key[0] + " lists the keys"
 			}
 		}
-		if hint == "" && p.Path == "" && unreadable(p, p.File) { // nothing in it was found wrong
+		if hint == "" && p.Path == "" && unreadable(p, p.File) { // the content of the file is not the problem
 			hint = "give the path of a YAML file that this user can read"
 		}
 		if hint != "" {

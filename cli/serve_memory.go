@@ -9,18 +9,18 @@ import (
 const (
 	memoryEvery  = 5 * time.Second // the interval between looks at the heap
 	memoryCalm   = 2               // the number of looks without much allocation before memory is given back
-	memoryPauses = 4               // the minimum number of looks between two times
-	memoryLeast  = 256 << 10       // bytes; less is not worth a collection
+	memoryPauses = 4               // the minimum number of looks between two collections
+	memoryLeast  = 256 << 10       // in bytes; less is not worth a collection
 )
 
-// heapState is the state of the heap as the runtime reports it, in bytes.
+// heapState is the state of the heap according to the runtime, in bytes.
 type heapState struct {
 	allocated uint64 // since the start of the process
-	live      uint64 // found by the last collection
-	held      uint64 // taken from the system and not given back
+	live      uint64 // found live by the last collection
+	held      uint64 // obtained from the system and not returned
 }
 
-// spare returns how much is held in addition to what was live.
+// spare returns how much is held in addition to the live objects.
 func (h heapState) spare() uint64 { return h.held - min(h.held, h.live) }
 
 // memory decides when a server gives memory back. After a burst of handshakes the heap is up to twice as large as the live objects, and
@@ -30,13 +30,13 @@ func (h heapState) spare() uint64 { return h.held - min(h.held, h.live) }
 // concurrently.
 type memory struct {
 	last   heapState
-	calm   int    // looks since the last one that found much allocation
-	burst  bool   // whether there was such a look since memory was last given back
-	pause  int    // looks until memory may be given back again
-	lasted uint64 // what was spare even after that: the gaps between objects
+	calm   int    // the number of looks since the last one with much allocation
+	burst  bool   // whether there was much allocation since memory was last given back
+	pause  int    // the number of looks until memory may be given back again
+	lasted uint64 // what was spare even then: the gaps between objects
 }
 
-// look reports whether memory is to be given back now.
+// look reports whether memory should be given back now.
 func (m *memory) look(now heapState) bool {
 	fresh := now.allocated - m.last.allocated
 	m.last = now
@@ -75,7 +75,7 @@ func giveBack(ctx context.Context, read func() heapState, free func()) {
 	}
 }
 
-// readHeap asks the runtime, without stopping the world.
+// readHeap reads the state from the runtime, without stopping the world.
 func readHeap() heapState {
 	s := []metrics.Sample{
 		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// serve runs a server until a signal comes.
+// serve runs a server until a signal arrives.
 func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	if err := f.check(); err != nil {
 		return err
@@ -38,7 +38,7 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	log := newLog(cfg.Log, sys.Stderr)
 	defer takeStdLog(log)()
 	warnReadable(log, cfg, f.config)
-	log.Info(observe.EventStarting, "version", thisBuild().Version) // before all that may take long
+	log.Info(observe.EventStarting, "version", thisBuild().Version) // before anything that may take long
 	r := &reloader{flags: f, log: log, cfg: cfg, changed: make(chan struct{}, 1), asked: make(chan chan gateway.Reloaded),
 		terminal: terminal(sys.Stderr), last: gateway.Reloaded{Since: time.Now()}}
 	hups := make(chan os.Signal, 1)
@@ -55,24 +55,24 @@ func serve(ctx context.Context, sys *System, f *serveFlags) error {
 	return r.run(ctx, sys, hups)
 }
 
-// reloader runs a server, and gives it the configuration again when that changes.
+// reloader runs a server, and reloads its configuration when it changes.
 type reloader struct {
 	flags   *serveFlags
 	server  *gateway.Server
 	log     *slog.Logger
-	cfg     *config.Config             // in use
-	changed chan struct{}              // one of its files has changed
-	asked   chan chan gateway.Reloaded // an operator asks for a reload, and gets the result there
+	cfg     *config.Config             // the one in use
+	changed chan struct{}              // signaled when one of its files has changed
+	asked   chan chan gateway.Reloaded // requests for a reload by an operator, with a channel for the result
 	last    gateway.Reloaded           // the last reload that has changed something
 
-	terminal *os.File // where the log goes; nil: to no terminal
+	terminal *os.File // the destination of the log, if it is a terminal; otherwise nil
 
-	files    *config.Watch // nil means the system gives none
+	files    *config.Watch // nil if the system does not support it
 	watching sync.WaitGroup
-	stop     context.CancelFunc // of the watch
+	stop     context.CancelFunc // ends the watch
 }
 
-// run returns when the server has ended.
+// run runs the server, and returns when it has ended.
 func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) error {
 	serving, stop := context.WithCancel(ctx)
 	var calm sync.WaitGroup
@@ -89,7 +89,7 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 			}
 			return err
 		case <-hups:
-			if r.terminal != nil && terminal(r.terminal) == nil { // its window was closed
+			if r.terminal != nil && terminal(r.terminal) == nil { // the terminal was closed
 				stop()
 				continue
 			}
@@ -108,7 +108,7 @@ func (r *reloader) run(ctx context.Context, sys *System, hups <-chan os.Signal) 
 	}
 }
 
-// ask has the goroutine of run reload for the admin listener, and returns the result.
+// ask makes the goroutine of run reload, for the admin listener, and returns the result.
 func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 	result := make(chan gateway.Reloaded, 1)
 	select {
@@ -123,7 +123,7 @@ func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 	return gateway.Reloaded{Error: "the reload has not ended in time", Hint: "the server's log says how it ended"}
 }
 
-// reread reads everything again at a request: the configuration, and what it names.
+// reread reads everything again on request: the configuration, and the files that it names.
 func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
 	r.skip()
 	result := r.reload(ctx)
@@ -136,7 +136,7 @@ func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
 	return result
 }
 
-// reload reads the configuration again. When something is wrong with it nothing changes.
+// reload reads the configuration again. If it has a problem, nothing changes.
 func (r *reloader) reload(ctx context.Context) gateway.Reloaded {
 	result := r.last
 	cfg, err := r.flags.load()
@@ -167,7 +167,7 @@ func (r *reloader) reload(ctx context.Context) gateway.Reloaded {
 	return result
 }
 
-// follow takes a configuration as the one in use, and watches its files.
+// follow makes cfg the configuration in use, and watches its files.
 func (r *reloader) follow(ctx context.Context, cfg *config.Config) {
 	other := !reflect.DeepEqual(r.cfg.Files(), cfg.Files())
 	r.cfg = cfg
@@ -177,7 +177,7 @@ func (r *reloader) follow(ctx context.Context, cfg *config.Config) {
 	}
 }
 
-// skip keeps what is about to be read from being reported as changed as well: a signal after an edit is one reload.
+// skip discards changes of files that are about to be read, so that a signal after an edit causes only one reload.
 func (r *reloader) skip() {
 	if r.files != nil {
 		r.files.Skip()
@@ -188,7 +188,7 @@ func (r *reloader) skip() {
 	}
 }
 
-// tell logs why a configuration is not used, and returns what to do, which it logs too.
+// tell logs why a configuration is not used, and the next step, which it returns.
 func (r *reloader) tell(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {
@@ -205,7 +205,7 @@ func (r *reloader) tell(err error) (hint string) {
 	return hint
 }
 
-// watch sends on changed when a file of the configuration has changed.
+// watch sends to changed when a file of the configuration has changed.
 func (r *reloader) watch(ctx context.Context) {
 	ctx, r.stop = context.WithCancel(ctx)
 	files, err := config.NewWatch(r.cfg)
@@ -217,13 +217,13 @@ func (r *reloader) watch(ctx context.Context) {
 		files.Run(ctx, func() {
 			select {
 			case r.changed <- struct{}{}:
-			default: // one is already waiting
+			default: // a reload is pending already
 			}
 		})
 	})
 }
 
-// unwatch ends the watch, and waits for that.
+// unwatch ends the watch, and waits for its end.
 func (r *reloader) unwatch() {
 	r.stop()
 	r.watching.Wait()

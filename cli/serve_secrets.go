@@ -10,13 +10,13 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// warnReadable logs the files with secrets that every user of the machine can read. file is that of the configuration.
+// warnReadable logs the files with secrets that every user of the machine can read. file is the configuration file.
 func warnReadable(log *slog.Logger, cfg *config.Config, file string) {
-	if runtime.GOOS == "windows" { // where the mode says nothing about others
+	if runtime.GOOS == "windows" { // the mode has no bits for other users
 		return
 	}
 	if absolute, err := filepath.Abs(file); err == nil {
-		file = absolute // as in Files
+		file = absolute // absolute, as in cfg.Files
 	}
 	for _, name := range cfg.Files() {
 		info, err := os.Stat(name)

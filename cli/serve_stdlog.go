@@ -12,19 +12,20 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The lines of the standard library that are logged in a second, so that a server which makes it write some cannot fill the log.
+// The maximum number of lines of the standard library that are logged per second, so that a server that causes some cannot fill the
+// log.
 const stdLinesPerSecond = 3
 
-// stdLines writes what the standard library logs by itself, such as net/http about connections to servers, to the server's log.
+// stdLines writes messages of the standard library, such as those of net/http about connections to servers, to the server's log.
 type stdLines struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
 	bucket limit.Bucket
-	left   int // lines that were left out before the next one
+	left   int // the number of lines that were left out before the next one
 }
 
-// takeStdLog has the standard library log to a server's log until the returned function is called.
+// takeStdLog directs the log of the standard library to a server's log until the returned function is called.
 func takeStdLog(l *slog.Logger) (giveBack func()) {
 	out, flags, prefix := log.Writer(), log.Flags(), log.Prefix()
 	log.SetFlags(0)
@@ -37,7 +38,7 @@ func takeStdLog(l *slog.Logger) (giveBack func()) {
 	}
 }
 
-// Write takes one line.
+// Write logs one line.
 func (s *stdLines) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	ok, _ := s.bucket.Allow(time.Now(), stdLinesPerSecond, stdLinesPerSecond)

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// subscribeFlags is what the command line says about subscriptions.
+// subscribeFlags are the flags of subscribe.
 type subscribeFlags struct {
 	channelsFlags
 	json     bool
@@ -78,7 +78,7 @@ a channel is denied.`,
 	return cmd
 }
 
-// position reads --since; nil without one.
+// position parses --since; nil without it.
 func (f *subscribeFlags) position() (*client.Position, error) {
 	if f.since == "" {
 		return nil, nil //nolint:nilnil // there is none
@@ -95,7 +95,7 @@ func (f *subscribeFlags) position() (*client.Position, error) {
 	return &client.Position{Epoch: epoch, Offset: n}, nil
 }
 
-// run subscribes and prints.
+// run subscribes, and prints events.
 func (f *subscribeFlags) run(ctx context.Context, sys *System, names []string) error {
 	since, err := f.position()
 	if err != nil {
@@ -123,7 +123,7 @@ func (f *subscribeFlags) run(ctx context.Context, sys *System, names []string) e
 	return err
 }
 
-// last returns the last messages of a channel, as many as asked for, and where the channel is.
+// last returns the last messages of a channel, as many as requested, and the position of the channel.
 func (f *subscribeFlags) last(ctx context.Context, c *client.Client, name string) (all []client.Message, at client.Position, err error) {
 	o := client.HistoryOptions{Reverse: true}
 	for len(all) < f.history {
@@ -149,7 +149,7 @@ func (f *subscribeFlags) last(ctx context.Context, c *client.Client, name string
 	return all, at, nil
 }
 
-// subscribe subscribes to one channel, the last messages first.
+// subscribe subscribes to one channel, and prints the last messages first.
 func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *printer, name string, since *client.Position) error {
 	first, cancel := f.bound(ctx)
 	defer cancel()
@@ -186,7 +186,7 @@ func (f *subscribeFlags) subscribe(ctx context.Context, c *client.Client, p *pri
 	return nil
 }
 
-// denied says for which channel the server has an error.
+// denied adds the channel to an error of the server.
 func denied(channel string, err error) error {
 	failed, ok := errors.AsType[*client.Error](err)
 	if !ok {
@@ -200,11 +200,11 @@ func denied(channel string, err error) error {
 	return err
 }
 
-// printer prints what happens in channels.
+// printer prints the events of channels.
 type printer struct {
 	sys   *System
 	flags *subscribeFlags
-	ended chan error // the first reason to end; nil for --count
+	ended chan error // receives the first reason to end; nil for --count
 
 	mu      sync.Mutex
 	printed int
@@ -218,7 +218,7 @@ func (p *printer) end(err error) {
 	}
 }
 
-// stop has nothing more printed.
+// stop prevents further output.
 func (p *printer) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -292,7 +292,7 @@ func everything(channel, epoch string, e client.Event) string {
 	}
 	text, err := wire.Encode(v)
 	if err != nil {
-		return err.Error() // it was JSON before
+		return err.Error() // the data was valid JSON
 	}
 	return string(text)
 }

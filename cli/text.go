@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// terminal returns the file behind a stream if it is a terminal, and else nil.
+// terminal returns the file of a stream if it is a terminal, otherwise nil.
 func terminal(stream any) *os.File {
 	if f, ok := stream.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return f
@@ -17,11 +17,11 @@ func terminal(stream any) *os.File {
 	return nil
 }
 
-// paint colours text on a terminal.
+// paint colors text on a terminal.
 type paint bool
 
-// newPaint says whether to colour what goes to a stream: only on a terminal that can, and not for people who set
-// NO_COLOR, to whatever (no-color.org).
+// newPaint reports whether to color the output to a stream: only on a terminal that supports it, and not if NO_COLOR is set
+// (no-color.org).
 func newPaint(sys *System, stream any) paint {
 	return paint(terminal(stream) != nil && sys.Getenv("NO_COLOR") == "" && sys.Getenv("TERM") != "dumb")
 }
@@ -37,7 +37,7 @@ func (p paint) with(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// shellQuote writes a word so that a POSIX shell takes it unchanged.
+// shellQuote quotes a word for a POSIX shell.
 func shellQuote(s string) string {
 	safe := func(r rune) bool {
 		return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/._-+=:,@%", r))
@@ -48,7 +48,7 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// choice is a flag's value out of a few.
+// choice is the value of a flag with a fixed set of values.
 type choice struct {
 	value   string
 	allowed []string

@@ -83,17 +83,17 @@ line for the password file: the user's name and the argon2id hash of the passwor
 	}
 }
 
-// maxSecret bounds what is read as one.
+// maxSecret is the maximum size of a secret that is read.
 const maxSecret = 64 << 10
 
-// readSecret reads all of standard input, without the line end; from a terminal one line that is not shown.
+// readSecret reads all of standard input, without the line end; from a terminal, one line that is not shown.
 func readSecret(sys *System, what string) (string, error) {
 	if t := terminal(sys.Stdin); t != nil {
 		fmt.Fprintf(sys.Stderr, "%s: ", what)
-		if before, err := term.GetState(int(t.Fd())); err == nil { // with it, what is typed shows again
+		if before, err := term.GetState(int(t.Fd())); err == nil { // the state in which input is shown
 			restore := func() {
 				fmt.Fprintln(sys.Stderr)
-				_ = term.Restore(int(t.Fd()), before) // the process ends: nothing more can be done
+				_ = term.Restore(int(t.Fd()), before) // the process is ending, so an error does not matter
 			}
 			sys.restore.Store(&restore)
 			defer sys.restore.Store(nil)
@@ -122,7 +122,7 @@ func notEmpty(s, what string) (string, error) {
 	return s, nil
 }
 
-// one wants exactly one argument and says which.
+// one accepts exactly one argument, and names it in errors.
 func one(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {

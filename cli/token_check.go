@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// tokenCheckFlags is what the command line says about a token and who judges it.
+// tokenCheckFlags are the flags of "token check".
 type tokenCheckFlags struct {
 	config   string
 	endpoint string
@@ -110,7 +110,7 @@ func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) e
 	return err
 }
 
-// showVerdict prints what an endpoint says of a token.
+// showVerdict prints the decision of an endpoint about a token.
 func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
 	name := v.Path
 	if strings.Trim(v.Endpoint, "/") != strings.Trim(v.Path, "/") {
@@ -150,7 +150,7 @@ func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
 		row("rule", v.Rule)
 	}
 	if len(v.Claims) > 0 {
-		if b, err := json.Marshal(v.Claims); err == nil { // they were JSON
+		if b, err := json.Marshal(v.Claims); err == nil { // they were valid JSON
 			row("claims", string(b))
 		}
 	}

@@ -25,7 +25,7 @@ import (
 	"github.com/handfast/handfast/internal/freename"
 )
 
-// jwtFlags is what the command line says about a token.
+// jwtFlags are the flags of "token jwt".
 type jwtFlags struct {
 	secretFile string
 	keyFile    string
@@ -74,10 +74,10 @@ tokens from the service that authenticates them.`,
 	return cmd
 }
 
-// registered are the claims that have a flag of their own, or are filled in.
+// registered are the claims that have their own flag, or are set automatically.
 var registered = []string{"sub", "iss", "aud", "exp", "iat", "nbf", "jti"}
 
-// sign makes the token.
+// sign creates the token.
 func (f *jwtFlags) sign(now time.Time) (string, error) {
 	switch {
 	case (f.secretFile == "") == (f.keyFile == ""):
@@ -88,7 +88,7 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 		return "", usagef("write a time such as 1h; a negative one makes a token that has expired", "--expires cannot be 0")
 	}
 	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails, says its documentation
+	_, _ = rand.Read(id) // according to its documentation, it never fails
 	claims := jwt.MapClaims{
 		"sub": f.sub, "iat": now.Add(2 * min(f.expires, 0)).Unix(), "exp": now.Add(f.expires).Unix(), "jti": hex.EncodeToString(id),
 	}
@@ -123,7 +123,7 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 	return token.SignedString(key)
 }
 
-// signer reads the key and finds the algorithm that fits it.
+// signer reads the key and returns the matching algorithm.
 func (f *jwtFlags) signer() (jwt.SigningMethod, any, error) {
 	if f.secretFile != "" {
 		b, err := readNamed("--secret-file", f.secretFile)
@@ -171,7 +171,7 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 			return nil, usagef("make one: openssl genpkey -algorithm ed25519 -out "+shellQuote(freename.Of("key.pem")), "%s holds no private key in PEM", path)
 		}
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
-			continue // parameters of a curve, a certificate
+			continue // the parameters of a curve, or a certificate
 		}
 		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
 			return key, nil
@@ -204,7 +204,7 @@ verifying the signature: anyone can write such a token.`,
 	}
 }
 
-// errNoToken does not repeat what it was given.
+// errNoToken does not contain the input.
 var errNoToken = &hinted{errors.New("not a signed token: want three parts in base64url, the first two of them JSON"),
 	"pass the part after \"Bearer \" in an Authorization header"}
 

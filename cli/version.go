@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// build is what a binary knows about its own making.
+// build is the build information of a binary.
 type build struct {
 	Version  string `json:"version"`            // of the module; "devel" for a build from a working tree
-	Revision string `json:"revision,omitempty"` // of the source; with "+" behind it when it had changed since
+	Revision string `json:"revision,omitempty"` // of the source; followed by "+" if the source had been modified
 	Time     string `json:"time,omitempty"`     // of that revision
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
@@ -39,7 +39,7 @@ func newVersion(sys *System) *cobra.Command {
 	return cmd
 }
 
-// addVersionFlag makes "handfast --version" the same as "handfast version", and leaves "handfast" the help.
+// addVersionFlag makes "handfast --version" the same as "handfast version", and "handfast" alone print the help.
 func addVersionFlag(root *cobra.Command, sys *System) {
 	version := root.Flags().Bool("version", false, "print the version")
 	root.RunE = run(func(cmd *cobra.Command, _ []string) error {
@@ -50,19 +50,19 @@ func addVersionFlag(root *cobra.Command, sys *System) {
 	})
 }
 
-// printVersion prints a line about this binary.
+// printVersion prints one line about this binary.
 func printVersion(sys *System) error {
 	_, err := fmt.Fprintln(sys.Stdout, thisBuild())
 	return err
 }
 
-// thisBuild is the build of this binary.
+// thisBuild returns the build information of this binary.
 func thisBuild() build {
 	info, _ := debug.ReadBuildInfo()
 	return readBuild(info)
 }
 
-// readBuild takes what matters from the build's description, which may be nil.
+// readBuild converts the build information, which may be nil.
 func readBuild(info *debug.BuildInfo) build {
 	b := build{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info == nil {
@@ -89,7 +89,7 @@ func readBuild(info *debug.BuildInfo) build {
 	return b
 }
 
-// String is a line: "handfast v1.2.3 (go1.26.8, linux/amd64, 0123456789ab)".
+// String returns one line: "handfast v1.2.3 (go1.26.8, linux/amd64, 0123456789ab)".
 func (b build) String() string {
 	parts := []string{b.Go, b.Platform}
 	if b.Revision != "" {
