@@ -152,7 +152,7 @@ func TestGuardUnavailable(t *testing.T) {
 		t.Errorf("%v, %v, %s", err, e.Header, e.Body)
 	}
 	if err := bounded.Receive(t, failed); !strings.Contains(err.Error(), "answered with 500") {
-		t.Errorf("the log hears %v", err)
+		t.Errorf("the log gets %v", err)
 	}
 }
 

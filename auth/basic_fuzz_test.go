@@ -26,11 +26,11 @@ func FuzzAuthorization(f *testing.F) {
 		user, password, _ := r.BasicAuth()
 		id, err := basic.Authenticate(r)
 		if err == nil && (user != "ann" || password != "pass" || id.Subject != "ann") {
-			t.Fatalf("%q came in as %+v", authorization, id)
+			t.Fatalf("%q was admitted as %+v", authorization, id)
 		}
 		id, keyErr := keys.Authenticate(r)
 		if keyErr == nil && (field != key || id.Subject != "bob") {
-			t.Fatalf("%q came in as %+v", field, id)
+			t.Fatalf("%q was admitted as %+v", field, id)
 		}
 		for _, err := range []error{err, keyErr} {
 			if err == nil || errors.Is(err, ErrNoCredentials) {

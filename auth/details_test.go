@@ -109,7 +109,7 @@ func TestLiveWithoutStore(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		if !over {
-			t.Error("it goes on")
+			t.Error("it continues")
 		}
 	})
 	if who := (&Session{Identity: Identity{Subject: "ann"}}).Who(); who.Subject != "ann" {

@@ -296,7 +296,7 @@ func TestForwardAsksOnce(t *testing.T) {
 		leave()
 		wg.Wait()
 		if asked.Load() != 10 || in.Load() != 1000 {
-			t.Errorf("asked %d times for 10 sessions, %d of 1000 came in", asked.Load(), in.Load())
+			t.Errorf("asked %d times for 10 sessions, %d of 1000 were admitted", asked.Load(), in.Load())
 		}
 	})
 }

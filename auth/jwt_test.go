@@ -327,17 +327,17 @@ func TestJWTRepliesAreAlike(t *testing.T) {
 		}
 		want := http.Header{"Www-Authenticate": {`Bearer realm="chat", error="invalid_token"`}}
 		if e.Status != http.StatusUnauthorized || !reflect.DeepEqual(e.Header, want) || e.Reason != Unauthorized(nil).Reason {
-			t.Errorf("%s: the client hears %d %v %q", name, e.Status, e.Header, e.Reason)
+			t.Errorf("%s: the client gets %d %v %q", name, e.Status, e.Header, e.Reason)
 		}
 		logs[err.Error()] = true
 		for part := range strings.SplitSeq(token, ".") {
 			if len(part) > 1 && strings.Contains(err.Error(), part) {
-				t.Errorf("%s: the log hears %q", name, err)
+				t.Errorf("%s: the log gets %q", name, err)
 			}
 		}
 	}
 	if len(logs) < len(tokens)-1 {
-		t.Errorf("the log hears only %v", logs)
+		t.Errorf("the log gets only %v", logs)
 	}
 	if _, err := j.Authenticate(httptest.NewRequest("GET", "/", nil)); err != ErrNoCredentials {
 		t.Errorf("without a token: %v", err)

@@ -274,7 +274,7 @@ func TestKeyFileReload(t *testing.T) {
 	want("broken", "ES512")
 	want("still broken", "ES512")
 	if len(failed) != 1 || !strings.Contains(failed[0].Error(), "no keys") {
-		t.Errorf("told %v", failed)
+		t.Errorf("reported %v", failed)
 	}
 	write("other", jwksOf(t, jwkOf(t, &k.p256.PublicKey)), 3)
 	want("fixed", "ES256")

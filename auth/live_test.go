@@ -188,7 +188,7 @@ func TestLiveClose(t *testing.T) {
 		t.Errorf("Open: %q", h.shut)
 	}
 	if code, reason, ok := s.Told(); code != 4000 || reason != "first" || !ok {
-		t.Errorf("told %d %q", code, reason)
+		t.Errorf("reported %d %q", code, reason)
 	}
 
 	s = admitted(t, &live, Identity{Subject: "ann"})

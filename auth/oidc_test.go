@@ -109,7 +109,7 @@ func statusOf(err error) int {
 	return 0
 }
 
-// idle waits until no fetch is under way.
+// idle waits until no fetch is in progress.
 func (k *RemoteKeys) idle() { k.runs.Wait() }
 
 func TestOIDC(t *testing.T) {
@@ -242,7 +242,7 @@ func TestOIDCOutage(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(told) != 7 || !strings.Contains(told[0], "answered with 500") {
-		t.Errorf("told %q", told)
+		t.Errorf("reported %q", told)
 	}
 }
 

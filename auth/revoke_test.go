@@ -133,7 +133,7 @@ func TestCallers(t *testing.T) {
 				t.Errorf("%d with %v, want %d with %s", resp.StatusCode, resp.Header, tt.status, tt.header)
 			}
 			if (failure != nil) != (tt.status >= 400) {
-				t.Errorf("status %d, OnError told %v", resp.StatusCode, failure)
+				t.Errorf("status %d, OnError got %v", resp.StatusCode, failure)
 			} else if failure != nil && strings.Contains(failure.Error(), key[10:]) {
 				t.Errorf("the error holds the key: %v", failure)
 			}

@@ -309,7 +309,7 @@ func TestStoreFile(t *testing.T) {
 			for range 3 {
 				<-time.After(statInterval)
 				if got := f.load(); got != text || len(told) != errs {
-					t.Fatalf("load() = %q, told %v; want %q and %d errors", got, told, text, errs)
+					t.Fatalf("load() = %q, reported %v; want %q and %d errors", got, told, text, errs)
 				}
 			}
 		}

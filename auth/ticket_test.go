@@ -124,7 +124,7 @@ func TestTicketReplay(t *testing.T) {
 	}
 	wg.Wait()
 	if in.Load() != 1 {
-		t.Errorf("%d of 100 came in with one ticket", in.Load())
+		t.Errorf("%d of 100 admitted with one ticket", in.Load())
 	}
 	// A ticket is consumed even if it is not valid: a thief cannot try origins.
 	ticket, err = tickets.Issue(t.Context(), &Identity{Subject: "ann"}, TicketBinding{Origin: ticketOrigin})
@@ -237,7 +237,7 @@ func TestTicketEndpoint(t *testing.T) {
 			}
 			if tt.status != 200 {
 				if failure == nil || strings.Contains(failure.Error()+string(body), key) {
-					t.Errorf("OnError told %v", failure)
+					t.Errorf("OnError got %v", failure)
 				}
 				return
 			}

@@ -127,7 +127,7 @@ func TestStormMeasures(t *testing.T) {
 		t.Errorf("when nothing ends: %v", got)
 	}
 	if got := s.Status(now.Add(time.Minute - 1)).Rate; got != 1100 {
-		t.Errorf("before a minute is over: %v", got)
+		t.Errorf("before a minute has passed: %v", got)
 	}
 	if got := s.Status(now.Add(time.Minute)).Rate; got != 1000 {
 		t.Errorf("after a minute: %v", got)

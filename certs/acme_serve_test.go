@@ -78,7 +78,7 @@ func TestReloadAsksACMEAgain(t *testing.T) {
 		}
 	}
 	if len(p.acme.hosts[0].again) != 1 {
-		t.Error("no attempt is asked for, or more than one")
+		t.Error("no attempt is requested, or more than one")
 	}
 	p.Start()
 	bounded.Receive(t, asked)

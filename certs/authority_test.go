@@ -11,7 +11,7 @@ import (
 )
 
 // A directory that does not contain a CA is not used, and the error has the next step.
-func TestAuthorityThatIsNone(t *testing.T) {
+func TestDirectoryWithoutCA(t *testing.T) {
 	ca := newIssuer(t)
 	leaf, old := ca.issue([]string{"localhost"}), ca.issueRSA([]string{"localhost"})
 	for _, tt := range []struct {

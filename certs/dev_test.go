@@ -85,7 +85,7 @@ func TestOpenDevModes(t *testing.T) {
 	}
 	entries, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil || len(entries) != 1 {
-		t.Errorf("beside the directory lies something: %v, %v", entries, err)
+		t.Errorf("there is something next to the directory: %v, %v", entries, err)
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)

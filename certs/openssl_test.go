@@ -89,6 +89,6 @@ func TestOpenSSLClientCertificate(t *testing.T) {
 		}
 	}
 	if said := openssl(t, addr); !strings.Contains(said, ca.cert.Subject.CommonName) {
-		t.Errorf("the server does not say whose certificates it takes:\n%s", said)
+		t.Errorf("the server does not list the CAs that it accepts:\n%s", said)
 	}
 }

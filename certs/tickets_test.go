@@ -150,7 +150,7 @@ func TestTicketKeys(t *testing.T) {
 	}
 	for i, k := range keys {
 		if slices.Index(keys, k) != i {
-			t.Errorf("key %d comes twice", i)
+			t.Errorf("key %d occurs twice", i)
 		}
 	}
 	next, err := TicketKeys(secretLine('a'), now.Add(12*time.Hour))

@@ -17,7 +17,7 @@ import (
 )
 
 // The report on a fault, and the data it shows, do not depend on how the network splits the server's bytes.
-func TestTheCutOfTheBytesIsNotSeen(t *testing.T) {
+func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 	const head, fields = "HTTP/1.1 101 Switching Protocols\r\n", "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	filler := "X-Filler: " + strings.Repeat("a", 1000) + "\r\n"
 	text := frame.Header{Fin: true, Opcode: frame.Text}

@@ -53,7 +53,7 @@ func FuzzHead(f *testing.F) {
 			t.Errorf("whole it is %q, in pieces of %d %q", problem(whole), n, problem(cut))
 		}
 		if whole.problem == nil && string(whole.rest) != string(cut.rest) {
-			t.Errorf("behind the head is %q whole, and %q in pieces of %d", whole.rest, cut.rest, n)
+			t.Errorf("after the header: %q as a whole, and %q in pieces of %d", whole.rest, cut.rest, n)
 		}
 	})
 }

@@ -88,7 +88,7 @@ func names(all []explain.Diagnosis) []explain.Fault {
 }
 
 // A server without a fault gets no diagnosis and no warning.
-func TestNothingIsNamedWhereNothingIsWrong(t *testing.T) {
+func TestHealthyServersHaveNoDiagnosis(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults.Healthy() {
 		t.Run(f.Name, func(t *testing.T) {
@@ -108,7 +108,7 @@ var noRule = []explain.Fault{explain.FaultInterrupted, explain.FaultTimeout, exp
 func checkDiagnosis(t *testing.T, d explain.Diagnosis) {
 	t.Helper()
 	if !strings.HasSuffix(d.Cause, ".") || len(d.Cause) < 30 || strings.Contains(d.Cause, "\n") || strings.Contains(d.Cause, "%!") {
-		t.Errorf("the cause is no sentence: %q", d.Cause)
+		t.Errorf("the cause is not a sentence: %q", d.Cause)
 	}
 	if (d.Clause == "") != slices.Contains(noRule, d.ID) {
 		t.Errorf("the clause is %q", d.Clause)
@@ -149,7 +149,7 @@ func TestEveryFaultHasTextAndServer(t *testing.T) {
 		}
 		named[f.Name], served[f.ID] = true, true
 		if !slices.Contains(all, f.ID) {
-			t.Errorf("%q commits %q, which is no fault", f.Name, f.ID)
+			t.Errorf("%q commits %q, which is not a fault", f.Name, f.ID)
 		}
 	}
 	for _, id := range all {

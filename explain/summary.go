@@ -46,7 +46,7 @@ func (r *Report) summary() []Fact {
 	return facts
 }
 
-// writeFacts writes a line for each name and value.
+// writeFacts writes one line for each name and value.
 func writeFacts(b *bytes.Buffer, facts []Fact) {
 	for _, f := range facts {
 		fmt.Fprintf(b, "%s%s\n", pad(f.Name, stageColumn), f.Value)

@@ -92,7 +92,7 @@ func (x *Text) Step(s Step) {
 	}
 }
 
-// stepTitle returns what a step did, and its result.
+// stepTitle returns the title of a step, with its result.
 func stepTitle(s Step) string {
 	if s.Result == "" {
 		return s.Title
@@ -170,7 +170,7 @@ func (x *Text) check(c Check) {
 	}
 }
 
-// ruleText returns a rule, whether it did not hold, and what was seen.
+// ruleText returns the text of a rule, whether it was violated, and the observation.
 func ruleText(c Check) string {
 	text := c.Text
 	if !c.Held {
@@ -200,7 +200,7 @@ func (x *Text) frame(f Frame) {
 	x.printf("%s%s %s %s %8s  %s\n", inset, arrow, x.paint(dim, fmt.Sprintf("%8s", c.At)), pad(c.Opcode, 13), c.Length, text)
 }
 
-// frameCells is a frame as it is shown in columns.
+// frameCells is a frame in the form in which it is displayed in columns.
 type frameCells struct{ At, Opcode, Length, Text string }
 
 func cellsOf(f Frame) frameCells {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// ticket is the content of a report, or of a comparison of two, in a file for a ticket. Markdown and HTML are its two forms.
+// ticket is the content of a report, or of a comparison of two, as a file for a ticket, in Markdown or HTML.
 type ticket struct {
 	Title    string
 	Compared *Comparison // nil for one report
@@ -26,7 +26,7 @@ type ticketReport struct {
 	Steps    []Step
 }
 
-// ticketSection is a diagnosis, and what it is there for: the reason of a failure, a further fault, or a warning.
+// ticketSection is a diagnosis and its purpose: the reason of a failure, a further fault, or a warning.
 type ticketSection struct {
 	Title string
 	Diagnosis
@@ -53,17 +53,17 @@ func (c *Comparison) ticket() *ticket {
 	return &ticket{Title: "Two WebSocket handshakes, compared", Compared: c, Reports: append(c.A.ticket().Reports, c.B.ticket().Reports...)}
 }
 
-// WriteMarkdown writes the whole report as Markdown, for a ticket: the summary, each diagnosis, and the steps as a block of text.
-// Secrets are redacted as in every form of a report, and everything that the peer sent is inside blocks of code.
+// WriteMarkdown writes the whole report as Markdown, for a ticket: the summary, each diagnosis, and the steps as a code block.
+// Secrets are redacted as in every form of a report, and data of the peer is only in code blocks.
 func (r *Report) WriteMarkdown(w io.Writer) error { return r.ticket().writeMarkdown(w) }
 
-// WriteHTML writes the content of WriteMarkdown as one HTML page without scripts, which refers to nothing outside itself.
+// WriteHTML writes the content of WriteMarkdown as one HTML page without scripts or external resources.
 func (r *Report) WriteHTML(w io.Writer) error { return r.ticket().writeHTML(w) }
 
 // WriteMarkdown writes the differences and both reports, for a ticket.
 func (c *Comparison) WriteMarkdown(w io.Writer) error { return c.ticket().writeMarkdown(w) }
 
-// WriteHTML writes the content of WriteMarkdown as one HTML page without scripts, which refers to nothing outside itself.
+// WriteHTML writes the content of WriteMarkdown as one HTML page without scripts or external resources.
 func (c *Comparison) WriteHTML(w io.Writer) error { return c.ticket().writeHTML(w) }
 
 func (t *ticket) writeMarkdown(w io.Writer) error {
@@ -107,7 +107,7 @@ func (r *ticketReport) writeMarkdown(b *bytes.Buffer) error {
 	return x.err
 }
 
-// lines returns a diagnosis as lines, each with the name of its part.
+// lines formats a diagnosis as lines, each with the name of its part.
 func (d *Diagnosis) lines() []string {
 	var lines []string
 	add := func(name string, texts ...string) {
@@ -125,7 +125,7 @@ func (d *Diagnosis) lines() []string {
 	return lines
 }
 
-// fenced writes text as a block of code whose fence is longer than any in the text (CommonMark §4.5).
+// fenced writes text as a code block whose fence is longer than any in the text (CommonMark §4.5).
 func fenced(b *bytes.Buffer, text string) {
 	fence := "```"
 	for strings.Contains(text, fence) {

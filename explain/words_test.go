@@ -52,7 +52,7 @@ func TestRFC6455_4_2_2_AcceptMistakes(t *testing.T) {
 	}
 	tr.r.Key = &Key{Key: "!"}
 	if got := tr.guessAccept("hello"); got != "" {
-		t.Errorf("for a key that is none: %q", got)
+		t.Errorf("for an invalid key: %q", got)
 	}
 }
 

@@ -265,8 +265,8 @@ func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteTellsHowTheConnectionEnded: it returns the same error as every call.
-func TestJoinedWriteTellsHowTheConnectionEnded(t *testing.T) {
+// TestJoinedWriteReturnsHowTheConnectionEnded: it returns the same error as every call.
+func TestJoinedWriteReturnsHowTheConnectionEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
 			c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})

@@ -285,7 +285,7 @@ func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 	wantClose(t, err, CodeAbnormal, "", true)
 }
 
-func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
+func TestRFC6455_7_1_7_ViolationIsReportedToThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		ended := make(chan error, 1)
@@ -302,8 +302,8 @@ func TestRFC6455_7_1_7_ViolationIsToldToThePeer(t *testing.T) {
 	})
 }
 
-// TestViolationDoesNotWaitForEver: a peer that violated a rule and then neither reads nor closes delays the end by CloseTimeout.
-func TestViolationDoesNotWaitForEver(t *testing.T) {
+// TestViolationDoesNotWaitForever: a peer that violated a rule and then neither reads nor closes delays the end by CloseTimeout.
+func TestViolationDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		start := time.Now()

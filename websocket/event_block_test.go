@@ -26,7 +26,7 @@ func evBlocking(declared bool) (evHandler, chan string, chan struct{}) {
 	}}, waits, release
 }
 
-func TestEventHandlerThatBlocksStallsNobody(t *testing.T) {
+func TestEventHandlerThatBlocksStallsNoOther(t *testing.T) {
 	for _, declared := range []bool{false, true} {
 		t.Run(fmt.Sprint(declared), func(t *testing.T) {
 			h, waits, release := evBlocking(declared)

@@ -135,7 +135,7 @@ func TestEventPeerThatVanishes(t *testing.T) {
 	}
 }
 
-func TestEventRFC6455_7_1_7_ViolationsAreTold(t *testing.T) {
+func TestEventRFC6455_7_1_7_ViolationsAreReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		sent    string
 		code    Code
@@ -198,7 +198,7 @@ func TestEventPongBehindACloseFrameOfOurs(t *testing.T) {
 	}
 }
 
-func TestEventShutdownSays1001(t *testing.T) {
+func TestEventShutdownSends1001(t *testing.T) {
 	h, ended := evEnds()
 	s := &evServer{Handler: h}
 	addr := evServe(t, s)

@@ -189,7 +189,7 @@ func TestEventOverflowCloses(t *testing.T) {
 	}
 	n := p.untilClose(frame.Binary, string(m.Data))
 	if n == 0 || n >= sent-1 {
-		t.Errorf("%d of %d messages came: what waits is given up", n, sent-1)
+		t.Errorf("%d of %d messages received: the queued ones should be dropped", n, sent-1)
 	}
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))
 	p.Close()

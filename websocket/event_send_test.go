@@ -137,7 +137,7 @@ func TestEventSendIsBounded(t *testing.T) {
 		t.Errorf("the next: %v", err)
 	}
 	if n := p.untilClose(frame.Text, text); n == 0 || n >= sent-1 {
-		t.Errorf("%d of %d messages came", n, sent-1)
+		t.Errorf("%d of %d messages received", n, sent-1)
 	}
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))
 	p.Close()
@@ -206,13 +206,13 @@ func TestEventSendDropsTheOldest(t *testing.T) {
 				number, _, _ := strings.Cut(string(m.Data), " ")
 				i, err := strconv.Atoi(number)
 				if err != nil || i <= last {
-					t.Fatalf("message %q behind %d", number, last)
+					t.Fatalf("message %q after %d", number, last)
 				}
 				last = i
 				got++
 			}
 			if last != n-1 || got == n {
-				t.Errorf("%d messages came, the last is %d", got, last)
+				t.Errorf("%d messages received, the last is %d", got, last)
 			}
 		})
 	}
@@ -224,7 +224,7 @@ func TestEventWhatIsCut(t *testing.T) {
 	b = append(frame.Append(b, frame.Header{Fin: true, Opcode: frame.Text, Length: 3}), "abc"...)
 	for n, want := range map[int]int{0: 0, 1: 203, 204: 0, 205: 1, 206: 0, 207: 4, 211: 0} {
 		if got := cutAt(b, 0, n); got != want {
-			t.Errorf("behind %d: %d bytes, want %d", n, got, want)
+			t.Errorf("after %d: %d bytes, want %d", n, got, want)
 		}
 	}
 	if got := cutAt(b[10:], 194, 5); got != 189 {

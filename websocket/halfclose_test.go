@@ -69,7 +69,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 		}
 		bounded.Receive(t, c.Context().Done())
 		if err := c.Write(bounded.Context(t), Message{}); err == nil {
-			t.Error("a message was accepted behind the close frame")
+			t.Error("a message was accepted after the close frame")
 		}
 	})
 }

@@ -87,8 +87,8 @@ func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	}
 }
 
-// TestKeepaliveWithAMessageThatNobodyTakes: the message is kept, pongs after it are handled, and silence still counts.
-func TestKeepaliveWithAMessageThatNobodyTakes(t *testing.T) {
+// TestKeepaliveWithAMessageThatIsNotRead: the message is kept, pongs after it are handled, and silence still counts.
+func TestKeepaliveWithAMessageThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
 		silent := make(chan struct{})
@@ -287,7 +287,7 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 
 // If the system does not report what the peer has received, accepted parts of the present write count if the ping waits behind it
 // and much data is in front of the ping.
-func TestPeerThatTakesWithoutTheKernelsWord(t *testing.T) {
+func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for i := range 8 {
 		moved, held, ping := i&1 != 0, i&2 != 0, i&4 != 0

@@ -55,7 +55,7 @@ func TestADeclaredLengthCostsNoMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
-		t.Errorf("%d bytes were allocated for 11 that came", grown)
+		t.Errorf("%d bytes were allocated for 11 received ones", grown)
 	}
 }
 

@@ -267,13 +267,13 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 		var ce *websocket.CloseError
 		err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("late")})
 		if !errors.As(err, &ce) || ce.Code != 4000 || ce.ByPeer {
-			t.Errorf("Write behind Close: %v", err)
+			t.Errorf("Write after Close: %v", err)
 		}
 		if _, err := c.Writer(bounded.Context(t), websocket.Text); err == nil {
-			t.Error("Writer behind Close: no error")
+			t.Error("Writer after Close: no error")
 		}
 		if _, err := c.Ping(bounded.Context(t)); err == nil {
-			t.Error("Ping behind Close: no error")
+			t.Error("Ping after Close: no error")
 		}
 		w.send(frame.Header{Fin: true, Opcode: frame.Ping}, "anybody there?")
 		if h, p, ok := w.next(); !ok || h.Opcode != frame.Pong || p != "anybody there?" {
@@ -284,7 +284,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 			t.Fatal(err)
 		}
 		for h, _, ok := w.next(); ok; h, _, ok = w.next() {
-			t.Errorf("a %v frame behind both close frames", h.Opcode)
+			t.Errorf("a %v frame after both close frames", h.Opcode)
 		}
 		if err := bounded.Receive(t, closed); err != nil {
 			t.Errorf("Close: %v", err)
@@ -313,7 +313,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 			}
 		}
 		if h, _, ok := w.next(); ok {
-			t.Errorf("a %v frame behind the answer", h.Opcode)
+			t.Errorf("a %v frame after the answer", h.Opcode)
 		}
 		w.conn.Close()
 		if err := bounded.Receive(t, read); !errors.As(err, &ce) || ce.Code != 4001 || ce.Reason != "theirs" || !ce.ByPeer || ce.Err != nil {
@@ -350,7 +350,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 		}
 		w.conn.(*net.TCPConn).CloseWrite()
 		if h, _, ok := w.next(); ok {
-			t.Errorf("a %v frame behind the close frame", h.Opcode)
+			t.Errorf("a %v frame after the close frame", h.Opcode)
 		}
 		var ce *websocket.CloseError
 		var pe *protocol.Violation
@@ -439,7 +439,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 		t.Errorf("Dial: %v, %v", c, err)
 	}
 	if rest := bounded.Receive(t, sent); rest != "" {
-		t.Errorf("behind the request came %q", rest)
+		t.Errorf("after the request: %q", rest)
 	}
 }
 
@@ -509,7 +509,7 @@ func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 	for name, b := range map[string][]byte{"client": wiretap.out.Bytes(), "server": wiretap.in.Bytes()} {
 		for n := 0; len(b) > 0; n++ { // RFC 8446 §5.1: type, version 3.x, length
 			if len(b) < 5 || b[0] < 20 || b[0] > 23 || b[1] != 3 {
-				t.Fatalf("%s: behind %d records comes %.20q, which is not TLS", name, n, b)
+				t.Fatalf("%s: after %d records follows %.20q, which is not TLS", name, n, b)
 			}
 			b = b[min(len(b), 5+(int(b[3])<<8|int(b[4]))):]
 		}

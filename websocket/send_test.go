@@ -171,7 +171,7 @@ func TestSendQueuePolicies(t *testing.T) {
 				t.Errorf("Send returned %v", err)
 			}
 			if err := c.SendPrepared(prepare(t, "e")); CloseCode(err) != CodeTryAgainLater {
-				t.Errorf("Send behind it returned %v", err)
+				t.Errorf("Send after it returned %v", err)
 			}
 			synctest.Wait()
 			peer.expect(frame.Text, "under way") // half of it may have been sent; messages that only waited are dropped

@@ -58,7 +58,7 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 		{"a body after a watch", func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
-				t.Error("the client is said to be gone")
+				t.Error("the client is reported to be gone")
 			case <-time.After(time.Minute):
 			}
 			io.WriteString(w, "late")

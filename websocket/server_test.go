@@ -183,7 +183,7 @@ func TestServer_EarlyPieces(t *testing.T) {
 				_, nc, br := converse(t, addr, sampleRequest+"\r\n"+string(f[:cut]))
 				nc.Write(f[cut:])
 				if expectEcho(t, br, "hi"); t.Failed() {
-					t.Fatalf("%s, by the server at %s, with %d bytes behind the request", name, addr, cut)
+					t.Fatalf("%s, by the server at %s, with %d bytes after the request", name, addr, cut)
 				}
 				nc.Close()
 			}
@@ -399,7 +399,7 @@ func TestServer_TLSRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(nc); len(b) > 0 || err != nil {
-		t.Errorf("it goes on: %q, %v", b, err)
+		t.Errorf("it continues: %q, %v", b, err)
 	}
 	for method, length := range map[string]int64{"GET": 73, "HEAD": 0} {
 		nc := dialRaw(t, addr)

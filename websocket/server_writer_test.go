@@ -283,7 +283,7 @@ func TestServer_PageIsKeptBack(t *testing.T) {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
 		r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")
 		if body, err := io.ReadAll(r.Body); len(body) != size || err != nil || (len(r.TransferEncoding) > 0) != chunked {
-			t.Errorf("%d bytes: %d came, %v, encoded %v", size, len(body), err, r.TransferEncoding)
+			t.Errorf("%d bytes: %d received, %v, encoded %v", size, len(body), err, r.TransferEncoding)
 		}
 	}
 	more := make(chan bool)
@@ -347,7 +347,7 @@ func TestServer_PageThatHijacks(t *testing.T) {
 }
 
 // A page whose connection is gone fails with the connection's error, and writes nothing more.
-func TestServer_PageToNoOne(t *testing.T) {
+func TestServer_PageWithoutAClient(t *testing.T) {
 	failed := make(chan error, 2)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")

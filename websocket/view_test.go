@@ -141,7 +141,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 		t.Errorf("Close in a View: %v", err)
 	}
 	if err := c.View(bounded.Context(t), nil); CloseCode(err) != CodeNormal {
-		t.Errorf("View behind the end: %v", err)
+		t.Errorf("View after the end: %v", err)
 	}
 }
 

@@ -86,7 +86,7 @@ func TestTicketsAcrossNodes(t *testing.T) {
 	}
 	wg.Wait()
 	if in.Load() != 1 {
-		t.Errorf("%d came in with one ticket", in.Load())
+		t.Errorf("%d admitted with one ticket", in.Load())
 	}
 }
 

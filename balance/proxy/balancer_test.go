@@ -196,7 +196,7 @@ func TestPageSwitchesProtocols(t *testing.T) {
 }
 
 // A drain that a server has announced does not last forever: if no client is sent there, no other response can end it.
-func TestDrainSaidOnce(t *testing.T) {
+func TestDrainAnnouncedOnce(t *testing.T) {
 	up := serveRaw(t, listen(t), strings.Replace(accepts, "Upgrade: w", DrainHeader+": 1\r\nUpgrade: w", 1))
 	b := newBalancer(t, Settings{}, up.addr)
 	open(t, b).Abandon()

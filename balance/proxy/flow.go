@@ -26,7 +26,7 @@ type flow struct {
 	news   bool          // bytes that count as activity have arrived since this was cleared
 	ping   bool          // a ping is to be inserted
 	asked  asking        // the state of the question to the source
-	at     time.Duration // when the source last showed life; if asked, the start of the current ping interval
+	at     time.Duration // when the source last showed life; if it was asked, the time of that minus the ping interval
 }
 
 // flowEnd has the close frames of a flow, which most flows do not need for most of their time.

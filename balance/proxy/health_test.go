@@ -52,7 +52,7 @@ func TestCheckByHTTP(t *testing.T) {
 			t.Errorf("%d, %q: %v", tt.status, tt.drain, err)
 		}
 		if path := bounded.Receive(t, paths); path != "GET /health" {
-			t.Errorf("it is asked for %s", path)
+			t.Errorf("it is requested at %s", path)
 		}
 		page.Close()
 	}
@@ -134,10 +134,10 @@ func TestDrainsOfResponsesAndChecks(t *testing.T) {
 	b.says(now, id, true, time.Time{})
 	b.unsay(now.Add(24 * time.Hour))
 	if s := state(b, "a:1"); s.State != balance.Draining || came(second) {
-		t.Errorf("said by a check, a day later: %s, turn: %v", s.State, came(second))
+		t.Errorf("announced by a check, a day later: %s, turn: %v", s.State, came(second))
 	}
 	b.says(now, id, false, time.Time{})
 	if s := state(b, "a:1"); s.State != balance.Ready || !came(second) {
-		t.Errorf("said otherwise: %s, turn: %v", s.State, came(second))
+		t.Errorf("the opposite announced: %s, turn: %v", s.State, came(second))
 	}
 }

@@ -48,7 +48,7 @@ func TestHoldDrains(t *testing.T) {
 					return
 				}
 				if got := strings.TrimRight(string(m.Data), " "); got != strconv.Itoa(n) {
-					t.Errorf("%s came, want %d", got, n)
+					t.Errorf("%s received, want %d", got, n)
 				}
 				heard.Add(1)
 			}

@@ -50,7 +50,7 @@ func idleIsSmall(t *testing.T, k kind) {
 			exchange(t, p[2*j], p[2*j+1], answer, make([]byte, len(answer)))
 		}
 	}
-	open := func(p *[4]net.Conn) { // closed parts of p stay in memory, both before and after the measurement
+	open := func(p *[4]net.Conn) { // memory of closed connections in p is kept, so it is part of both measurements
 		done := func(*Tunnel, error) {}
 		if _, err := c.Carry(p[1], p[3], hello, nil, TunnelOptions{Idle: time.Hour}, done); err != nil {
 			t.Fatal(err)

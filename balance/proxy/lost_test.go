@@ -73,7 +73,7 @@ func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
 				expect(t, r.client, said)
 				r.server.Close()
 				if got := rest(t, r.client); len(got) > 0 {
-					t.Errorf("% x came after the end", got)
+					t.Errorf("% x received after the end", got)
 				}
 				r.client.Close()
 				if e := r.ended(); name != "behind a close frame" && !errors.Is(e, io.ErrUnexpectedEOF) && e.Err == nil {

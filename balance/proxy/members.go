@@ -150,7 +150,7 @@ func (m *members) all() (list []*Conn) {
 	return list
 }
 
-// movable returns the connections of a server that can be moved, and how many moves are under way. For a drain these are all, in
+// movable returns the connections of a server that can be moved, and how many moves are in progress. For a drain these are all, in
 // any order; otherwise those that the server does not ask to keep, the oldest first.
 func (m *members) movable(id string, drain bool) (list []*Conn, leaving int) {
 	m.mu.Lock()

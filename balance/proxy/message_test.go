@@ -139,7 +139,7 @@ func (k *talker) say(text string) {
 func (k *talker) hear(want string) {
 	k.t.Helper()
 	if m, err := k.Read(bounded.Context(k.t)); err != nil || string(m.Data) != want {
-		k.t.Fatalf("%.80q came, %v, want %.80q", m.Data, err, want)
+		k.t.Fatalf("%.80q received, %v, want %.80q", m.Data, err, want)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestMessageRules(t *testing.T) {
 			}
 			bounded.Receive(t, k.ended)
 			if n := heard.Load(); n != want-1 {
-				t.Errorf("%d messages came, want %d", n, want-1)
+				t.Errorf("%d messages received, want %d", n, want-1)
 			}
 			bounded.Until(t, func() bool { return state(b, up.addr()).Closed[tt.code] == 1 })
 		})

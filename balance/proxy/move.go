@@ -114,7 +114,7 @@ func pick(n int, drain, oldestFirst bool) int {
 }
 
 // Move moves the client to another server. A held connection continues there. Any other gets a close frame, after which the client
-// reconnects on its own, to another server if this one drains. Move does nothing while a move of the connection is under way.
+// reconnects on its own, to another server if this one drains. Move does nothing while a move of the connection is in progress.
 func (c *Conn) Move() { c.move(false) }
 
 // move is Move. If well is true, the server works: a held connection then stays if no other server accepts it.

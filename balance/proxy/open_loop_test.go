@@ -29,6 +29,6 @@ func TestRefusalWhileClientGoes(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if o.wait(ctx) {
-		t.Error("the connection is said to be closed")
+		t.Error("the connection is reported to be closed")
 	}
 }

@@ -220,7 +220,7 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 }
 
 // The fields with which a server reports its state are used, and are not passed on to the client.
-func TestServerSpeaksOfItself(t *testing.T) {
+func TestServerReportsItsState(t *testing.T) {
 	for _, tt := range []struct {
 		fields string
 		load   int
@@ -254,7 +254,7 @@ func TestServerSpeaksOfItself(t *testing.T) {
 }
 
 // A drain that a server has announced ends with its next report.
-func TestServerDrainsNoMore(t *testing.T) {
+func TestServerEndsItsDrain(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{}, up.addr)
 	u, err := b.pool.Acquire(time.Now(), "")
@@ -320,8 +320,8 @@ func TestOpenWaitsForRoom(t *testing.T) {
 	}
 }
 
-// The error of the last server has priority over the one that none is left, except if the others are full.
-func TestOpenSaysWhy(t *testing.T) {
+// The error of the last server is returned rather than the one that no servers are left, except if the others are full.
+func TestOpenReturnsTheReason(t *testing.T) {
 	bad, other := serveRaw(t, listen(t), unavailable), serveRaw(t, listen(t), accepts+"HOLD")
 	b, _ := withAttempts(t, Settings{Retries: 1}, specs(bad.addr))
 	_, err := b.Open(bounded.Context(t), opening(t))

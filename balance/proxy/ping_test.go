@@ -19,7 +19,7 @@ import (
 func ping(t testing.TB, nc net.Conn, masked bool) {
 	t.Helper()
 	if h := header(t, nc, masked); h.Opcode != frame.Ping || !h.Fin || h.Length != 0 {
-		t.Fatalf("%+v came", h)
+		t.Fatalf("%+v received", h)
 	}
 }
 
@@ -36,7 +36,7 @@ func header(t testing.TB, nc net.Conn, masked bool) frame.Header {
 	}
 	h, _, err := frame.Parse(raw)
 	if err != nil || h.Masked != masked {
-		t.Fatalf("% x came, %v", raw, err)
+		t.Fatalf("% x received, %v", raw, err)
 	}
 	return h
 }
@@ -54,7 +54,7 @@ func TestTunnelPings(t *testing.T) {
 			}
 			reason := make([]byte, h.Length)
 			if _, err := io.ReadFull(nc, reason); err != nil || h.Opcode != frame.Close {
-				t.Fatalf("%+v came, %v", h, err)
+				t.Fatalf("%+v received, %v", h, err)
 			}
 			if frame.Mask(reason, h.Key); string(reason) != "\x03\xe9"+ReasonSilent {
 				t.Errorf("the close frame holds %q", reason)

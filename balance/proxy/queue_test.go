@@ -35,7 +35,7 @@ func TestQueue(t *testing.T) {
 			t.Errorf("the one that leaves: %d, %v", i, errs[1])
 		}
 		if i := <-turns; i != 2 || !errors.Is(errs[2], errQueue) {
-			t.Errorf("the one whose time is over: %d, %v", i, errs[2])
+			t.Errorf("the caller whose time limit was reached: %d, %v", i, errs[2])
 		}
 		q.next()
 		if i := <-turns; i != 0 || errs[0] != nil || q.len() != 0 {

@@ -135,7 +135,7 @@ func expect(t testing.TB, nc net.Conn, want []byte) {
 	got := make([]byte, len(want))
 	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if n, err := io.ReadFull(nc, got); err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("%.80q came, %v, want %.80q", got[:n], err, want)
+		t.Fatalf("%.80q received, %v, want %.80q", got[:n], err, want)
 	}
 }
 
@@ -210,7 +210,7 @@ func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason 
 	}
 	h, _, err := frame.Parse(raw)
 	if err != nil || h.Opcode != frame.Close || h.Masked != masked || !h.Fin {
-		t.Fatalf("%+v came, %v", h, err)
+		t.Fatalf("%+v received, %v", h, err)
 	}
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(nc, payload); err != nil {

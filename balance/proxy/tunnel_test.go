@@ -70,7 +70,7 @@ func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
 				}
 				halfClose(t, from)
 				if n := len(rest(t, to)); n != 1<<20 {
-					t.Errorf("%d bytes came", n)
+					t.Errorf("%d bytes received", n)
 				}
 				r.says(to, []byte("the rest"))
 				expect(t, from, []byte("the rest"))
@@ -127,7 +127,7 @@ func TestTunnelPassesOnAReset(t *testing.T) {
 			expect(t, to, []byte("last words"))
 			reset(from)
 			if got := rest(t, to); len(got) > 0 {
-				t.Errorf("%q came after the end", got)
+				t.Errorf("%q received after the end", got)
 			}
 			to.Close()
 			if e := r.ended(); e.Code != websocket.CodeAbnormal || e.ByPeer != (first == client) || e.Err == nil {
@@ -187,7 +187,7 @@ func TestTunnelShutWithinAFrame(t *testing.T) {
 		closed(t, r.client, false, 1001, "bye")
 		r.server.Close()
 		if got := rest(t, r.client); len(got) > 0 {
-			t.Errorf("the client got %q behind the close frame", got)
+			t.Errorf("the client got %q after the close frame", got)
 		}
 		if e := r.ended(); e.Code != 1001 || e.ByPeer || e.Err != nil {
 			t.Errorf("ended with %v", e)
@@ -252,7 +252,7 @@ func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
 		r.tunnel.Shut(1012, "restart")
 		if r.kind.halves {
 			if got := append(rest(t, r.client), rest(t, r.server)...); len(got) > 0 {
-				t.Errorf("%q came", got)
+				t.Errorf("%q received", got)
 			}
 		}
 		r.client.Close()
@@ -345,7 +345,7 @@ func soakCheck(t *testing.T, sent, got []byte, masked bool) {
 	t.Helper()
 	last := len(closing(masked, 1012, "soak"))
 	if len(got) < last {
-		t.Fatalf("%d bytes came", len(got))
+		t.Fatalf("%d bytes received", len(got))
 	}
 	data, end := got[:len(got)-last], got[len(got)-last:]
 	var c frame.Cursor

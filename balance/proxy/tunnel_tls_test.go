@@ -44,7 +44,7 @@ func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 		expect(t, to, []byte("last words"))
 		truncate(from)
 		if got := rest(t, to); len(got) > 0 {
-			t.Errorf("%q came after the end", got)
+			t.Errorf("%q received after the end", got)
 		}
 		to.Close()
 		e := r.ended()
@@ -137,7 +137,7 @@ func TestRFC8446_5_2_ForgedRecord(t *testing.T) {
 			t.Errorf("the sender got %v", err)
 		}
 		if got := rest(t, to); len(got) > 0 {
-			t.Errorf("%q came", got)
+			t.Errorf("%q received", got)
 		}
 		to.Close()
 		if e := r.ended(); e.Err == nil || errors.Is(e, io.ErrUnexpectedEOF) {

@@ -90,7 +90,7 @@ func TestLedgerBounds(t *testing.T) {
 	}
 	for number, want := range map[int]bool{1: true, 2: false} {
 		if l = (ledger[int]{opts: o}); l.room(number, o.Bytes) != want || (l.no == nil) != want {
-			t.Errorf("room behind %d: %v", number, l.no)
+			t.Errorf("room after %d: %v", number, l.no)
 		}
 	}
 	if l = (ledger[int]{opts: o}); l.room(0, o.Bytes+1) {

@@ -12,7 +12,7 @@ import (
 // prefix. A WebSocket message may contain several.
 type format struct{ binary bool }
 
-// cut returns the first command or reply of a message, and what follows it.
+// cut returns the first command or reply of a message, and the rest.
 func (f format) cut(data []byte) (part, rest []byte, ok bool) {
 	if !f.binary {
 		part, rest, _ = bytes.Cut(data, []byte("\n"))
@@ -21,7 +21,7 @@ func (f format) cut(data []byte) (part, rest []byte, ok bool) {
 	return prefixed(data)
 }
 
-// uvarint returns the number at the start of data, and what follows it.
+// uvarint returns the number at the start of data, and the rest.
 func uvarint(data []byte) (v uint64, rest []byte, ok bool) {
 	v, n := binary.Uvarint(data)
 	if n <= 0 {
@@ -30,7 +30,7 @@ func uvarint(data []byte) (v uint64, rest []byte, ok bool) {
 	return v, data[n:], true
 }
 
-// prefixed returns the bytes whose length precedes them, and what follows them.
+// prefixed returns the bytes after a length prefix, and the rest.
 func prefixed(data []byte) (value, rest []byte, ok bool) {
 	size, rest, ok := uvarint(data)
 	if !ok {
@@ -39,7 +39,7 @@ func prefixed(data []byte) (value, rest []byte, ok bool) {
 	return split(rest, size)
 }
 
-// split returns the first n bytes of data, and what follows them.
+// split returns the first n bytes of data, and the rest.
 func split(data []byte, n uint64) (head, rest []byte, ok bool) {
 	if n > uint64(len(data)) {
 		return nil, nil, false

@@ -9,7 +9,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// The walk over a message in Protobuf ends with its last byte, and takes nothing for a field that is not whole.
+// The iteration over a Protobuf message ends with its last byte, and does not accept an incomplete field.
 func TestFields(t *testing.T) {
 	type field struct {
 		number uint64
@@ -25,8 +25,8 @@ func TestFields(t *testing.T) {
 		"\x1a\x00" + last:                             {{3, "", 0}, {4, "x", 0}},
 		last + "\x19\x01\x02\x03\x04\x05\x06\x07\x08": {{4, "x", 0}, {3, "", 0}},
 		last + "\x1d\x01\x02\x03\x04":                 {{4, "x", 0}, {3, "", 0}},
-		"\x80":                                        nil, // a tag that is not whole
-		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02":    nil, // and one of more than 64 bits
+		"\x80":                                        nil, // an incomplete tag
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02":    nil, // and one with more than 64 bits
 		"\x18":                             nil,
 		"\x18\x80":                         nil,
 		"\x19\x01\x02\x03\x04\x05\x06\x07": nil,
@@ -45,11 +45,11 @@ func TestFields(t *testing.T) {
 		}
 	}
 	if fields([]byte(last), func(uint64, []byte, uint64) bool { return false }) {
-		t.Error("the walk goes on when it is to end")
+		t.Error("the iteration continues although it should end")
 	}
 }
 
-// A server that answers connect in another way than the one before is not the client's: each difference alone is enough.
+// The connection cannot continue on a server whose reply to connect differs from the previous one: each difference alone is enough.
 func TestReconnectedDiffers(t *testing.T) {
 	answer := func(client string) *protocol.ConnectResult {
 		return &protocol.ConnectResult{Client: client, Version: "1", Ping: 25, Pong: true}

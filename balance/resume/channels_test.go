@@ -213,7 +213,7 @@ func (c *exact) next() {
 	case h.Type == "message":
 		i, err := strconv.Atoi(string(w.Data))
 		if err != nil || i%4 == 2 || c.loud > 0 && i <= c.last || w.Client != c.name || w.Offset <= c.at {
-			c.t.Fatalf("%s behind %d", m.Data, c.last)
+			c.t.Fatalf("%s after %d", m.Data, c.last)
 		}
 		c.last, c.at = i, w.Offset
 		c.loud++
@@ -222,7 +222,7 @@ func (c *exact) next() {
 	case h.Type == "update" && ch.Member.User == c.other:
 		i, err := strconv.Atoi(string(ch.Member.Data))
 		if err != nil || i <= c.member {
-			c.t.Fatalf("%s behind %d", m.Data, c.member)
+			c.t.Fatalf("%s after %d", m.Data, c.member)
 		}
 		c.member = i
 	case (h.Type == "subscribed" || h.Type == "published" || h.Type == "pong") && h.ID != 0 && c.replies[h.ID] == "":

@@ -132,8 +132,8 @@ func pathProblem(chain []*x509.Certificate, o Options, err error) *Problem {
 		case e.Reason == x509.Expired && e.Cert == leaf: // which is reported already
 			return nil
 		case e.Reason == x509.Expired && e.Cert != nil && untimely(leaf, o.Now) != nil && untimely(e.Cert, o.Now) == nil:
-			// The CA's certificate is newer or older than the server's: they were never valid at the same time. The server's is
-			// valid now.
+			// The CA's certificate is newer or older than the server's: they were never valid at the same time. The CA's is valid
+			// now.
 			return above(chain, o)
 		case e.Reason == x509.Expired && e.Cert != nil:
 			return &Problem{Expired, ClauseValidity, fmt.Sprintf("the certificate of the CA %s is outside its validity period: %s to %s",

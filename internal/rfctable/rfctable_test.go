@@ -56,12 +56,12 @@ func TestEveryMustHasARow(t *testing.T) {
 	}
 	for section, n := range count {
 		if got[section] != n {
-			t.Errorf("section %s has %d rows, and the RFC says MUST %d times in it", section, got[section], n)
+			t.Errorf("section %s has %d rows, and the RFC has %d occurrences of MUST in it", section, got[section], n)
 		}
 	}
 	for section := range got {
 		if count[section] == 0 {
-			t.Errorf("section %s has rows, and the RFC says MUST nowhere in it", section)
+			t.Errorf("section %s has rows, and the RFC has no MUST in it", section)
 		}
 	}
 	if sum != total {

@@ -48,7 +48,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 }
 
 // A file that others can read, that is invalid, or that cannot be created is an error, which does not contain its content.
-func TestSecretThatIsNotOne(t *testing.T) {
+func TestSecretFileThatIsInvalid(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	secret, err := Secret("app")
 	if err != nil {

@@ -87,7 +87,7 @@ func (c *late) Value(key any) any {
 	return from.Value(key)
 }
 
-// end ends the context.
+// end cancels the context.
 func (c *late) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

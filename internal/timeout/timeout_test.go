@@ -46,7 +46,7 @@ func TestContextEnds(t *testing.T) {
 				c, cancel := Context(parent, time.Second)
 				defer cancel()
 				if waited && done(c) {
-					t.Errorf("%s: it is over from the beginning", tt.name)
+					t.Errorf("%s: it is done from the beginning", tt.name)
 				}
 				time.Sleep(tt.wait) //nolint:forbidigo // the bubble's clock
 				tt.end(cancel, end)
@@ -99,7 +99,7 @@ func TestContextIsCheap(t *testing.T) {
 	use := func() {
 		c, cancel := Context(parent, time.Hour)
 		if c.Err() != nil {
-			t.Error("it is over")
+			t.Error("it is done")
 		}
 		cancel()
 		if c.Err() == nil {

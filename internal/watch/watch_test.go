@@ -106,7 +106,7 @@ func TestSteps(t *testing.T) {
 	for links, want := range map[int]bool{maxLinks: true, maxLinks + 1: false} {
 		_, names := steps(at(strconv.Itoa(links)))
 		if got := slices.Contains(names, at("0")); got != want {
-			t.Errorf("behind %d links the file is found: %v, want %v", links, got, want)
+			t.Errorf("through %d links the file is found: %v, want %v", links, got, want)
 		}
 	}
 }

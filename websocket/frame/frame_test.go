@@ -204,7 +204,7 @@ func FuzzFrameParse(f *testing.F) {
 				t.Fatalf("%x was parsed as %+v, which is written %x", b[:n], h, again)
 			}
 			if h2, n2, err := Parse(b[:n:n]); h2 != h || n2 != n || err != nil {
-				t.Fatalf("%x without what is behind it: %+v, %d, %v", b[:n], h2, n2, err)
+				t.Fatalf("%x without the bytes after it: %+v, %d, %v", b[:n], h2, n2, err)
 			}
 		}
 	})

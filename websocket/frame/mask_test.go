@@ -44,7 +44,7 @@ func TestRFC6455_5_3_Mask(t *testing.T) {
 				b := buf[around+align:][:length:length]
 				copy(b, plain)
 				if got := Mask(b, key); got != next {
-					t.Fatalf("%d bytes with %x: the key goes on as %x, want %x", length, key, got, next)
+					t.Fatalf("%d bytes with %x: the key continues as %x, want %x", length, key, got, next)
 				}
 				if !bytes.Equal(b, want) {
 					t.Fatalf("%d bytes at %d with %x: %x, want %x", length, align, key, b, want)

@@ -7,7 +7,7 @@ import (
 )
 
 // The text of a violation distinguishes its cases, and includes the next step.
-func TestWhatAViolationSays(t *testing.T) {
+func TestViolationTexts(t *testing.T) {
 	request := func(head string) *Violation { return Check(parse(t, head)) }
 	answer := func(text string, r *Request) *Violation {
 		a, _, v := feed(text, len(text))

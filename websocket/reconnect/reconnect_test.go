@@ -205,7 +205,7 @@ func TestRunWaits(t *testing.T) {
 				t.Errorf("delay %d is %v, want less than %v", i+1, d, bound)
 			}
 			if waited := s.dials[i+1].Sub(s.dials[i]); waited != d {
-				t.Errorf("dial %d came after %v, and %v were reported", i+2, waited, d)
+				t.Errorf("dial %d was after %v, but %v was reported", i+2, waited, d)
 			}
 			bound = min(2*bound, 30*time.Second)
 		}
@@ -279,7 +279,7 @@ func TestRunMaxElapsed(t *testing.T) {
 	})
 }
 
-func TestRunTellsOnConnect(t *testing.T) {
+func TestRunPassesTheSessionToOnConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{t: t, plays: []any{closes(1001), errRefused, closes(1011), closes(1000)}}
 		var sessions []reconnect.Session
@@ -366,7 +366,7 @@ func TestRunWithAContextThatHasEnded(t *testing.T) {
 }
 
 // The close code that the peer receives from Run after handle has left the connection open; 0 if it is cut off.
-func TestRunSaysGoodbye(t *testing.T) {
+func TestRunClosesTheConnection(t *testing.T) {
 	tests := []struct {
 		name   string
 		handle func(cancel func()) error

@@ -178,7 +178,7 @@ func TestPeerReadsTheShortestFrame(t *testing.T) {
 		t.Errorf("%v, %v", f, err)
 	}
 	if f, err := p.Next(); err != io.EOF { //nolint:errorlint // it is documented, and not wrapped
-		t.Errorf("behind it: %v, %v", f, err)
+		t.Errorf("after it: %v, %v", f, err)
 	}
 }
 

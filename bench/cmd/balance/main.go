@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// bench is a run.
+// bench is one run of the command.
 type bench struct {
 	dir      string
 	handfast string // the paths of the programs

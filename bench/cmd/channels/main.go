@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-// bench is a run.
+// bench is one run of the command.
 type bench struct {
 	programs fanout.Programs
 	rounds   int

@@ -40,7 +40,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-func TestWhatGetsNoShorterGoesPlain(t *testing.T) {
+func TestIncompressibleIsSentPlain(t *testing.T) {
 	var f Frames
 	f.Init(frame.Binary, []byte("short"))
 	if b := f.Compressed(15); &b[0] != &f.Plain()[0] {
@@ -49,7 +49,7 @@ func TestWhatGetsNoShorterGoesPlain(t *testing.T) {
 }
 
 // If the compressed message is not shorter, it is sent uncompressed, which saves the peer the inflation.
-func TestWhatGetsAsLongGoesPlain(t *testing.T) {
+func TestEqualLengthIsSentPlain(t *testing.T) {
 	shorter := false
 	for n := 1; n < 100 && !shorter; n++ {
 		var f Frames

@@ -241,7 +241,7 @@ func TestBridgeClose(t *testing.T) {
 }
 
 // Aborting TLS does not wait for a peer that does not read.
-func TestAbortOfTLSSaysNothing(t *testing.T) {
+func TestAbortOfTLSSendsNothing(t *testing.T) {
 	web := httptest.NewTLSServer(nil) // for its certificate
 	web.Close()
 	synctest.Test(t, func(t *testing.T) {

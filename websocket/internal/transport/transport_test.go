@@ -116,7 +116,7 @@ func TestWrites(t *testing.T) {
 			t.Errorf("%s: WriteVec wrote %d, %v", name, n, err)
 		}
 		if b := bounded.Receive(t, got); !bytes.Equal(b, append(append(append([]byte{}, large...), "head"...), large...)) {
-			t.Errorf("%s: %d bytes came, or others", name, len(b))
+			t.Errorf("%s: %d bytes received, or wrong ones", name, len(b))
 		}
 	}
 }

@@ -37,7 +37,7 @@ var texts = []struct {
 	{"lead where a continuation belongs", "\xe2\x82A", 2, false},
 }
 
-func TestWriteSaysNoAtTheFirstBadByte(t *testing.T) {
+func TestWriteFailsAtTheFirstBadByte(t *testing.T) {
 	for _, tt := range texts {
 		t.Run(tt.name, func(t *testing.T) {
 			var v Validator
