@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/handfast/handfast/websocket/handshake"
@@ -64,15 +65,15 @@ type AcceptOptions struct {
 // of that server no longer apply. opts may be nil.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	if opts == nil {
-		opts = &AcceptOptions{}
+		opts = &defaultAccept
 	}
-	o := handshake.OpeningOf(r)
-	rules := opts.rules()
-	terms, refused := rules.Admit(&o, asker(opts.Check, func() (*http.Request, error) { return r, nil }))
-	if refused != nil {
+	a := admissions.Get().(*admission)
+	defer a.release()
+	a.load(r, opts)
+	if refused := a.admit(r, opts); refused != nil {
 		return nil, refuse(w, r, refused)
 	}
-	n, fail := takeOver(w, r, &o, &terms, opts.Header, nil)
+	n, fail := takeOver(w, r, &a.opening, &a.terms, opts.Header, nil)
 	if fail == nil {
 		fail = n.send()
 	}
@@ -83,16 +84,47 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		Proto:       r.Proto,
 		URL:         r.URL,
 		Header:      r.Header,
-		Subprotocol: terms.Subprotocol,
-		Extensions:  terms.Extensions(),
+		Subprotocol: a.terms.Subprotocol,
+		Extensions:  a.terms.Extensions(),
 		RemoteAddr:  r.RemoteAddr,
 		TLS:         r.TLS,
 	}
-	c := newConn(n.nc, protocol.RoleServer, &opts.Conn, hs, agreedOn(terms.Compressed, &terms.Deflate), n.early)
+	c := newConn(n.nc, protocol.RoleServer, &opts.Conn, hs, agreedOn(a.terms.Compressed, &a.terms.Deflate), n.early)
 	if s := serverOf(r.Context()); s != nil {
 		s.watch(c)
 	}
 	return c, nil
+}
+
+var defaultAccept AcceptOptions
+
+// admission is what Accept needs of a request. It is in a pool and not on the stack, which net/http's goroutines would otherwise have to
+// grow from 4 to 8 KiB in Accept, once for each connection.
+type admission struct {
+	opening handshake.Opening
+	rules   opening.Rules
+	terms   opening.Terms
+}
+
+var admissions = sync.Pool{New: func() any { return new(admission) }}
+
+// load and admit are not inlined: their results would be in Accept's frame.
+//
+//go:noinline
+func (a *admission) load(r *http.Request, opts *AcceptOptions) {
+	a.opening = handshake.OpeningOf(r)
+	a.rules = opts.rules()
+}
+
+//go:noinline
+func (a *admission) admit(r *http.Request, opts *AcceptOptions) (refused *opening.Refusal) {
+	a.terms, refused = a.rules.Admit(&a.opening, asker(opts.Check, func() (*http.Request, error) { return r, nil }))
+	return refused
+}
+
+func (a *admission) release() {
+	*a = admission{}
+	admissions.Put(a)
 }
 
 // rules returns the rules of o for opening handshakes.
@@ -143,7 +175,9 @@ func denied(err error) *opening.Refusal {
 }
 
 // passedOn returns the fields that middleware has set for the response, without those that describe its content or the connection:
-// a 101 response has no content, and the handshake decides about the connection.
+// a 101 response has no content, and the handshake decides about the connection. It is not inlined, so that takeOver has a small frame.
+//
+//go:noinline
 func passedOn(h http.Header) http.Header {
 	if len(h) == 0 {
 		return nil
@@ -199,7 +233,9 @@ func (n *hijacked) send() *HandshakeError {
 	return nil
 }
 
-// merged returns the fields of a and of b.
+// merged returns the fields of a and of b. It is not inlined, so that takeOver has a small frame.
+//
+//go:noinline
 func merged(a, b http.Header) http.Header {
 	both := make(http.Header, len(a)+len(b))
 	for _, h := range []http.Header{a, b} {

@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop its content, and so allocate: this file is for a run without it.
+// The race detector makes sync.Pool drop its content, and so allocate, and frames larger: this file is for a run without it.
 
 package websocket
 
@@ -39,3 +39,6 @@ func TestServer_Allocations(t *testing.T) {
 		s.Close()
 	}
 }
+
+// In a handler of net/http it also takes what net/http keeps of the request, but at most 4 KiB of stack: Accept must not need 8.
+func TestAccept_IdleConnectionIsSmall(t *testing.T) { idleIsSmall(t, 1, 16<<10, 6<<10) }

@@ -54,12 +54,21 @@ func (p *poller) read() (*Buffer, []byte, error) {
 	buf, n := p.buf, p.n
 	p.buf = nil
 	if err == nil {
-		err = p.err
+		err = failed("read", p.err)
 	}
 	if buf == nil {
 		return nil, nil, err
 	}
 	return buf, buf[:n], err
+}
+
+// failed names the call of a system error. It is not done where the error occurs: an allocation there would need more than 2 KiB of
+// stack, to which every connection would grow at its end.
+func failed(call string, err error) error {
+	if errno, ok := err.(syscall.Errno); ok {
+		return os.NewSyscallError(call, errno)
+	}
+	return err
 }
 
 // try reads once. It returns false to wait until there is something to read.
@@ -79,8 +88,6 @@ func (p *poller) try(fd uintptr) bool {
 			Return(buf)
 			if err == nil {
 				err = io.EOF
-			} else {
-				err = os.NewSyscallError("read", err)
 			}
 			p.buf, p.err = nil, err
 		}
@@ -98,7 +105,7 @@ func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	err := p.raw.Write(p.put)
 	n := p.written
 	if err == nil {
-		err = p.outErr
+		err = failed("write", p.outErr)
 	}
 	p.out, p.moved, p.written, p.outErr = nil, nil, 0, nil
 	return n, err
@@ -116,7 +123,7 @@ func (p *poller) putOnce(fd uintptr) bool {
 		case err == syscall.EAGAIN:
 			return p.moved == nil
 		case err != nil:
-			p.outErr = os.NewSyscallError("write", err)
+			p.outErr = err
 			return true
 		}
 		p.written += n
