@@ -21,17 +21,19 @@ import (
 const watchAfter = 20 * time.Millisecond
 
 // dialing is a handshake with an upstream on the event loop, until the tunnel begins. The Tunnel's mu guards it; its results may be
-// read once done is closed.
+// read once news has reported that it is done.
 type dialing struct {
 	dialer *Dialer
 	l      *looped
 	head   []byte    // the unsent part of the request; nil if there is none
 	broken error     // why the stage has failed, for the loop to handle
 	by     time.Time // the deadline of the stage
+	look   time.Time // when the loop checks the time; zero means never
+	slow   bool      // the upstream has not answered within watchAfter
 	stage  Stage     // the current one
 	answer handshake.Head
 	off    chan net.Conn // receives the connection when it leaves the loop, nil if that fails; nil if it is to stay
-	done   chan struct{}
+	news   chan bool     // receives true when it is done, before that perhaps false when it is slow; has room for both
 
 	resp *handshake.Response
 	late []byte   // the bytes received after resp
@@ -41,9 +43,6 @@ type dialing struct {
 
 // heads are buffers for requests.
 var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
-
-// watches are stopped timers for watchAfter.
-var watches = sync.Pool{New: func() any { return time.NewTimer(watchAfter) }}
 
 // open is [Dialer.Open]. If possible, the connection is on the event loop from the beginning, which saves the connection of package
 // net: the upstream must be an IP address without TLS. The Link then has no Conn, and is for a tunnel of the Carrier.
@@ -92,7 +91,7 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 		return nil, err
 	}
 	buf := heads.Get().(*[]byte)
-	o := &dialing{dialer: d, l: newLooped(), done: make(chan struct{}), head: req.AppendHead(d.proxyHeader((*buf)[:0], r))}
+	o := &dialing{dialer: d, l: newLooped(), news: make(chan bool, 2), head: req.AppendHead(d.proxyHeader((*buf)[:0], r))}
 	*buf = o.head
 	l := o.l
 	l.mu.Lock()
@@ -101,6 +100,7 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 	e := &l.ends[upstream]
 	l.place(upstream, place, nil)
 	l.enlist(c, l)
+	o.lookAt(e, time.Now().Add(watchAfter))
 	o.begin(e, StageConnect, d.o.Connect)
 	if o.broken = o.send(e); o.head == nil {
 		heads.Put(buf) // otherwise it still holds the rest of the request
@@ -114,37 +114,44 @@ func (c *Carrier) dial(d *Dialer, r *Request, req *handshake.Request) (*dialing,
 // begin begins a stage, which may take as long as most.
 func (o *dialing) begin(e *loopEnd, stage Stage, most time.Duration) {
 	o.stage, o.by = stage, time.Now().Add(most)
-	e.fd.After(most)
+	o.lookAt(e, o.by)
+}
+
+// lookAt schedules a check of the time for at, unless an earlier one is scheduled.
+func (o *dialing) lookAt(e *loopEnd, at time.Time) {
+	if o.look.IsZero() || at.Before(o.look) {
+		o.look = at
+		e.fd.After(time.Until(at))
+	}
 }
 
 // overdue reports whether the stage has taken too long. The loop counts in ticks, so that a timer may fire a fraction of a tick too
 // early: it is then set again.
 func (o *dialing) overdue(e *loopEnd) bool {
-	left := time.Until(o.by)
-	if left > 0 {
-		e.fd.After(left)
+	if !o.slow {
+		o.slow = true
+		o.news <- false
 	}
-	return left <= 0
+	o.look = time.Time{}
+	if time.Until(o.by) <= 0 {
+		return true
+	}
+	o.lookAt(e, o.by)
+	return false
 }
 
 // wait waits until the upstream has answered or failed. If ctx ends first, it closes the connection and returns true, unless the
 // connection has just left the loop: then the caller owns it.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
-	soon := watches.Get().(*time.Timer)
-	soon.Reset(watchAfter)
-	select {
-	case <-o.done:
-		soon.Stop()
-		watches.Put(soon)
+	if <-o.news {
 		return false
-	case <-soon.C:
 	}
 	select {
-	case <-o.done:
+	case <-o.news:
 		return false
 	case <-ctx.Done():
 		o.l.CloseNow() //nolint:errcheck // it returns nil
-		<-o.done
+		<-o.news
 		return o.conn == nil
 	}
 }
@@ -229,11 +236,11 @@ func (o *dialing) read(e *loopEnd, d *loop.Driver) {
 		if o.conn, err = o.leave(e); err != nil {
 			o.stage, o.err = StageHandshake, err
 		}
-		close(o.done)
+		o.news <- true
 	default:
 		o.resp, o.late = resp, bytes.Clone(late)
 		o.wants(e, loop.Readable)
-		close(o.done)
+		o.news <- true
 	}
 }
 
@@ -253,7 +260,7 @@ func (o *dialing) fail(e *loopEnd, err error) {
 	e.fd.Close()
 	if o.resp == nil {
 		o.err = err
-		close(o.done)
+		o.news <- true
 	}
 	if o.off != nil {
 		o.off <- nil

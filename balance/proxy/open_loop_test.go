@@ -15,7 +15,7 @@ type answers struct {
 
 func (a *answers) nudge() {
 	a.o.conn = a.conn
-	close(a.o.done)
+	a.o.news <- true
 }
 
 // The caller has to close a connection that has left the loop for the body of a refusal, even if the client goes away at that
@@ -24,7 +24,8 @@ func TestRefusalWhileClientGoes(t *testing.T) {
 	_, near := tcpPair(t)
 	defer near.Close()
 	l := newLooped()
-	o := &dialing{l: l, done: make(chan struct{})}
+	o := &dialing{l: l, news: make(chan bool, 2)}
+	o.news <- false // it is slow, so that the client is watched
 	l.driver = &answers{l, o, near}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
