@@ -95,9 +95,10 @@ func (h *Head) grow(part []byte) *Violation {
 
 func (h *Head) readLine(line []byte) *Violation {
 	if h.r == nil {
-		r, v := parseStatusLine(line)
-		h.r = r
-		return v
+		if h.r = parseStatusLine(line); h.r == nil {
+			return headViolation(h, "RFC 9112 §4", "the answer's status line is not one of HTTP/1")
+		}
+		return nil
 	}
 	if line[0] == ' ' || line[0] == '\t' {
 		return h.fold(line)
@@ -109,11 +110,11 @@ func (h *Head) readLine(line []byte) *Violation {
 	if colon < 0 {
 		return headViolation(h, "RFC 9112 §5", "a line of the answer's head has no colon")
 	}
-	name := string(line[:colon])
+	text := string(line) // of which name and value are pieces
+	name, value := text[:colon], header.Trim(text[colon+1:])
 	if !header.IsToken(name) { // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon"
 		return headViolation(h, "RFC 9112 §5.1", "a header name in the answer is not a token")
 	}
-	value := header.Trim(string(line[colon+1:]))
 	if !header.IsValue(value) {
 		return headViolation(h, "RFC 9110 §5.5", "a header in the answer has a control byte in it")
 	}
@@ -144,29 +145,27 @@ func mayStartStatus(line []byte) bool {
 }
 
 // parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing if there is no
-// reason.
-func parseStatusLine(line []byte) (*Response, *Violation) {
-	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the answer's status line is not one of HTTP/1"}
+// reason. It returns nil for any other line.
+func parseStatusLine(line []byte) *Response {
 	const at = len(statusPrefix + "1 ")
 	if len(line) < at+3 || !digit(line[at-2]) || line[at-1] != ' ' {
-		return nil, v
+		return nil
 	}
-	r := &Response{Minor: int(line[at-2] - '0'), Header: http.Header{}}
+	status := 0
 	for _, c := range line[at : at+3] {
 		if !digit(c) {
-			return nil, v
+			return nil
 		}
-		r.Status = 10*r.Status + int(c-'0')
+		status = 10*status + int(c-'0')
 	}
-	reason := line[at+3:]
-	if len(reason) > 0 && reason[0] != ' ' || r.Status < 100 {
-		return nil, v
+	reason := string(line[at+3:])
+	if reason != "" && reason[0] != ' ' || status < 100 {
+		return nil
 	}
-	r.Reason = header.Trim(string(reason))
-	if !header.IsValue(r.Reason) {
-		return nil, v
+	if reason = header.Trim(reason); !header.IsValue(reason) {
+		return nil
 	}
-	return r, nil
+	return &Response{Minor: int(line[at-2] - '0'), Status: status, Reason: reason, Header: http.Header{}}
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
