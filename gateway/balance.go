@@ -396,11 +396,11 @@ func (t *balanceTarget) ServeRequest(w http.ResponseWriter, r *Request) {
 // proxyRequest converts a request for the balancer.
 func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
 	p := &proxy.Request{Request: r.Request, Source: netip.AddrPortFrom(r.Client, 0)}
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && peer.Addr().Unmap() == r.Client {
-		p.Source = netip.AddrPortFrom(r.Client, peer.Port())
+	if peer := viaOf(r.Request).peer; peer != nil && peer.addr.Addr().Unmap() == r.Client {
+		p.Source = netip.AddrPortFrom(r.Client, peer.addr.Port())
 	}
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		p.Destination, _ = netip.ParseAddrPort(local.String()) // not valid for a unix socket
+		p.Destination = addrOf(local)
 	}
 	if r.Identity.Method != config.Anonymous {
 		p.Principal = r.Identity

@@ -202,40 +202,54 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 			host = said[0]
 		}
 	}
-	element := "proto=" + quoted(proto)
+	element := make([]byte, 0, 128)
 	if addr.IsValid() {
-		before = append(before[:len(before):len(before)], addr.String())
 		who := addr.String()
+		before = append(before[:len(before):len(before)], who)
 		if addr.Is6() {
 			who = "[" + who + "]"
 		}
-		element = "for=" + quoted(who) + ";" + element
+		element = append(appendQuoted(append(element, "for="...), who), ';')
+	}
+	element = appendQuoted(append(element, "proto="...), proto)
+	if host != "" {
+		element = appendQuoted(append(element, ";host="...), host)
+	}
+	values := make([]string, 0, 4) // of all fields
+	put := func(name, value string) {
+		n := len(values)
+		values = append(values, value)
+		set[name] = values[n : n+1 : n+1]
 	}
 	if host != "" {
-		element += ";host=" + quoted(host)
-		set["X-Forwarded-Host"] = []string{host}
+		put("X-Forwarded-Host", host)
 	}
 	if len(before) > 0 {
-		set["X-Forwarded-For"] = []string{strings.Join(before, ", ")}
+		put("X-Forwarded-For", strings.Join(before, ", "))
 	}
-	set["X-Forwarded-Proto"] = []string{proto}
-	set["Forwarded"] = []string{strings.Join(append(elements[:len(elements):len(elements)], element), ", ")}
+	put("X-Forwarded-Proto", proto)
+	put("Forwarded", strings.Join(append(elements[:len(elements):len(elements)], string(element)), ", "))
 }
 
-// quoted returns a value for the Forwarded field, in quotes if it is not a token (RFC 7239 §4).
-func quoted(s string) string {
+// appendQuoted appends a value for the Forwarded field, in quotes if it is not a token (RFC 7239 §4).
+func appendQuoted(dst []byte, s string) []byte {
 	if s != "" && !strings.ContainsFunc(s, unplain) {
-		return s
+		return append(dst, s...)
 	}
-	return `"` + escapes.Replace(s) + `"`
+	dst = append(dst, '"')
+	for i := range len(s) {
+		if s[i] == '"' || s[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, s[i])
+	}
+	return append(dst, '"')
 }
 
 // unplain reports whether a value that contains c must be quoted.
 func unplain(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_'
 }
-
-var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // target returns the path and query for the upstream. It cannot leave the upstream's prefix.
 func (d *Dialer) target(u *url.URL) (string, error) {

@@ -301,8 +301,10 @@ func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
 	if h == nil {
 		return
 	}
-	if n, err := strconv.Atoi(h.Get(LoadHeader)); err == nil {
-		b.pool.ReportLoad(time.Now(), u, n)
+	if load := h.Get(LoadHeader); load != "" {
+		if n, err := strconv.Atoi(load); err == nil {
+			b.pool.ReportLoad(time.Now(), u, n)
+		}
 	}
 	if h.Get(DrainHeader) != "" {
 		now := time.Now()
@@ -349,9 +351,9 @@ func (l *lastPath) keep(path string) string {
 	if last := l.Load(); last != nil && *last == path {
 		return *last
 	}
-	path = strings.Clone(path)
-	l.Store(&path)
-	return path
+	kept := strings.Clone(path) // whose place is on the heap, and that of path is not
+	l.Store(&kept)
+	return kept
 }
 
 // opened returns the connection for a successful handshake at u.
