@@ -10,7 +10,19 @@ import (
 
 // explainBadRequest adds what is known about a 400 without a reason.
 func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
-	if r.Response != nil && bare(r.Response) && upgradeArrived(r) {
+	switch {
+	case r.Response == nil:
+	case wantsTLS(r.Response):
+		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and this port is not the one that expects it."
+		d.ForOwner = []string{"Have the proxy speak TLS to the server, or send plain HTTP to a port for it. nginx, HAProxy:", "    proxy_pass https://backend;",
+			"    server one backend:8443 ssl verify required ca-file ca.pem"}
+		d.ForClient = []string{"Only the server's owner can fix this."}
+		return
+	case bare(r.Response) && upgradeUnseen(r):
+		d.Cause = "The server answers with 400 and gives no reason, with and without Upgrade: the Upgrade header may have been lost on the way, or the " +
+			"server rejects something else in the request."
+		d.ForOwner = append(d.ForOwner, "A server that does not expect the PROXY protocol also answers this way to a proxy that sends it (send-proxy).")
+	case bare(r.Response) && upgradeArrived(r):
 		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The upgrade request reached it: without Upgrade it "+
 			"answers with %d.", r.WithoutUpgrade)
 		d.ForOwner = append([]string{"Check the path that the WebSocket server listens on: Node's ws responds this way on any path but its own."}, d.ForOwner...)

@@ -92,7 +92,9 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 			"): it is wrong, expired or revoked, or not of the kind that the server expects."}
 	}
 	if len(all) == 0 {
-		d.forClient("The response has no WWW-Authenticate, so it does not say what is required: a cookie, a token, a key. Check the server's documentation.")
+		d.Cause = "The server answers that the request is not authenticated (401), and does not say how to authenticate."
+		d.forClient("The response has no WWW-Authenticate, so it does not say what is required: a cookie, a token, a key. Check the server's documentation.",
+			"The origin may be the reason instead: Node's ws sends 401 for whatever its verifyClient rejects. To find out, set --origin to that of the page.")
 	}
 	var names []string
 	for _, c := range all {

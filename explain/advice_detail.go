@@ -126,9 +126,13 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target != nil && r.Target.Origin != "" {
 		page = "pages of " + r.Target.Origin
 	}
+	named := slices.ContainsFunc(r.Origins, func(o OriginTry) bool { return o.Opened && o.Origin != "" })
 	switch {
-	case accepted:
+	case named:
 		d.Cause = fmt.Sprintf("The server refuses %s: with another origin it accepts the same request.", page)
+	case accepted:
+		d.Cause = fmt.Sprintf("The server refuses this request of %s: without an Origin header, which only browsers send, it accepts the same request.", page)
+		d.forClient("The origin is not allowed, or the server requires more of pages than of programs, such as the token of Vite's development server.")
 	case r.Response != nil && blamesOrigin(words(r.Response.Body)):
 		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
 	}
@@ -187,7 +191,7 @@ func explainForbidden(r *Report, f Finding, d *Diagnosis) {
 		for _, o := range r.Origins {
 			tried = append(tried, withOrigin(o.Origin))
 		}
-		d.Cause = "The server refuses this client. It refused the request " + strings.Join(tried, " and ") +
+		d.Cause = "The server refuses this request. It refused it " + strings.Join(tried, " and ") +
 			" too, so the origin is not the likely reason."
 		d.forClient("The origin may still be the reason if the server allows only others: try --origin with that of the page in question.")
 	}

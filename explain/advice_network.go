@@ -164,9 +164,12 @@ func explainProxyRefusal(r *Report, f Finding, d *Diagnosis) {
 		return
 	}
 	switch s := r.Response.Status; s {
-	case 403, 405:
+	case 400, 404, 405, 501:
+		d.Cause = fmt.Sprintf("The proxy between the client and the server opens no tunnel (%d). It may not be a proxy: web servers answer CONNECT with this status.", s)
+		d.ForClient = append([]string{"Check the address in --proxy, HTTPS_PROXY and HTTP_PROXY."}, d.ForClient...)
+	case 403:
 		d.Cause = fmt.Sprintf("The proxy between the client and the server does not allow a tunnel to this host or port (%d).", s)
-	case 502, 503, 504:
+	case 500, 502, 503, 504:
 		d.Cause = fmt.Sprintf("The proxy between the client and the server did not reach the server (%d).", s)
 		d.ForOwner = []string{"Check that the server runs and can be reached from the proxy's network."}
 	}

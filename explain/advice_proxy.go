@@ -23,7 +23,7 @@ var products = []product{
 	{name: "OpenResty (nginx)", server: "openresty", page: "openresty", upgrade: nginxLines},
 	{name: "HAProxy", server: "haproxy", says: []string{
 		"no server is available to handle this request.", "the server returned an invalid or incomplete response.",
-		"the server didn't respond in time.",
+		"the server didn't respond in time.", "request forbidden by administrative rules.",
 	}, upgrade: []string{
 		"HAProxy forwards upgrades in mode http. Remove rules that change these headers, and set a timeout for tunnels:",
 		"    http-request del-header Upgrade      # remove this",
@@ -59,6 +59,14 @@ var products = []product{
 		"Varnish pipes a WebSocket when its VCL says so, with the headers copied:",
 		`    sub vcl_recv { if (req.http.upgrade ~ "(?i)websocket") { return (pipe); } }`,
 		"    sub vcl_pipe { set bereq.http.upgrade = req.http.upgrade; set bereq.http.connection = req.http.connection; }",
+	}},
+	{name: "lighttpd", server: "lighttpd", upgrade: []string{
+		"lighttpd, next to proxy.server:",
+		`    proxy.header = ("upgrade" => "enable")`,
+	}},
+	{name: "H2O", server: "h2o", upgrade: []string{
+		"H2O, next to proxy.reverse.url:",
+		"    proxy.websocket: ON",
 	}},
 	{name: "Squid", server: "squid", via: "squid", page: "squid", upgrade: []string{
 		"Squid 5 and later forward upgrades if the configuration says so:",

@@ -6,12 +6,14 @@ import "strings"
 var silenceAdvice = []explanation{
 	{
 		fault: FaultReset, clause: "RFC 9112 §9.6",
-		cause: "The connection was reset instead of answered: the server crashed, or something on the path rejects the request.",
+		cause: "The connection was reset instead of answered: most likely the server crashed, something on the path rejects the request, or the port is for " +
+			"another protocol.",
 		owner: []string{
 			"Check the server's log for a crash at that time, and whether it ran out of connections or memory.",
 			"If the log shows no request, a firewall or an intrusion filter on the path has reset it: ask for the rule.",
+			"A listener that expects the PROXY protocol does the same, and so does a TLS proxy such as stunnel if its backend is down.",
 		},
-		client: []string{"Try again, then from another network. If wss:// works where ws:// does not, something on the path inspects plain HTTP."},
+		client: []string{"Check the port. Try again, then from another network. If wss:// works where ws:// does not, something on the path inspects plain HTTP."},
 		detail: explainReset,
 	},
 	{
@@ -22,7 +24,9 @@ var silenceAdvice = []explanation{
 			"nginx does so on purpose where its configuration has",
 			"    return 444;",
 		},
-		client: []string{"Check the host and the path: many servers close the connection for an unknown Host header."},
+		client: []string{"Check the host and the path: many servers close the connection for an unknown Host header, and Socket.IO for a path that is not its own.",
+			"Check the port: a service of another protocol closes the connection, too."},
+		detail: explainHungUp,
 	},
 	{
 		fault: FaultNoResponse, clause: "RFC 9112 §9.5",
@@ -30,8 +34,12 @@ var silenceAdvice = []explanation{
 		owner: []string{
 			"Find out what the handler waits for before its 101: a login service, a database, a free worker.",
 			"A server with a fixed number of workers has none left when each holds a WebSocket: use one designed for many connections.",
+			"A proxy written in Node, such as http-proxy or Vite's, passes WebSockets on only if its configuration has",
+			"    ws: true",
 		},
-		client: []string{"Check the port: a service of another protocol may wait for other bytes. Otherwise try again later."},
+		client: []string{"Check the path: Node does not respond if no upgrade handler accepts the request, as on any path but that of a server for SockJS, Faye, " +
+			"webpack or Vite.",
+			"Check the port: a service of another protocol may wait for other bytes. Otherwise try again later."},
 	},
 	{
 		fault: FaultNotHTTP, clause: "RFC 9112 §4",
@@ -69,6 +77,13 @@ var silenceAdvice = []explanation{
 		},
 		client: []string{"Only the server's owner can fix this. The evidence shows how much was received."},
 	},
+}
+
+// explainHungUp is for servers that close the connection if they know none of the subprotocols.
+func explainHungUp(r *Report, _ Finding, d *Diagnosis) {
+	if r.Target != nil && len(r.Target.Subprotocols) > 0 {
+		d.forClient("Check the subprotocol: libwebsockets closes the connection if it knows none of those offered (" + strings.Join(r.Target.Subprotocols, ", ") + ").")
+	}
 }
 
 // explainReset is for a connection that was reset before anything was sent.

@@ -56,7 +56,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus404, clause: "RFC 9110 §15.5.5",
-		cause: "The server has nothing at this path.",
+		cause: "The server answers that it has nothing at this path: the path is wrong, or the Upgrade header was lost on the way.",
 		owner: []string{
 			"Check the route, its prefix, and how a proxy in front rewrites the path: in nginx, proxy_pass with a path replaces " +
 				"the location's prefix, and without one it does not.",
@@ -67,7 +67,8 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus405, clause: "RFC 9110 §15.5.6",
-		cause:  "The server does not allow GET at this path, and every WebSocket handshake is a GET.",
+		cause: "The server does not allow GET, which every WebSocket handshake is: the path belongs to something else, or the Upgrade header was lost on the " +
+			"way.",
 		owner:  []string{"Allow GET on the route; if it is an API for POST, the WebSocket is at another path."},
 		client: []string{"Check the path: this one belongs to something else."},
 		detail: explainAllow,
@@ -114,7 +115,8 @@ var statusAdvice = []explanation{
 		cause: "The server failed while handling the handshake.",
 		owner: []string{"Check the server's log for the error at that time.",
 			"A middleware that wraps the response and cannot hand the connection over is a common cause: in Go, its writer must " +
-				"implement Unwrap or http.Hijacker."},
+				"implement Unwrap or http.Hijacker.",
+			"In Python, an ASGI application without a route for WebSockets fails, such as Django without a ProtocolTypeRouter."},
 		client: []string{"Try again later, and report the time of the failure to the owner."},
 		detail: explainServerError,
 	},
@@ -175,10 +177,11 @@ var refusalAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus403, clause: "RFC 9110 §15.5.4",
-		cause: "The server refuses this client.",
+		cause: "The server refuses this request.",
 		owner: []string{"Check the server's log for the rule: an origin that is not allowed, a user without permission, an address, a web " +
 			"application firewall, a CSRF check."},
-		client: []string{"Check the origin and the permissions of the account; try a VPN or another network if addresses are filtered.",
+		client: []string{"Check the path and the query: ASGI servers (uvicorn, Hypercorn, Daphne) also send 403 if the application has no WebSocket route for them.",
+			"Check the origin and the permissions of the account; try a VPN or another network if addresses are filtered.",
 			"The response body may name the rule."},
 		detail: explainForbidden,
 	},

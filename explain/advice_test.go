@@ -12,7 +12,7 @@ func TestExplainCloseCode(t *testing.T) {
 		code        int
 		means, step string
 	}{
-		{1000, "normal closure", none}, {1001, "going away", later}, {1002, "protocol error", none}, {1003, "type of data", none},
+		{1000, "normal closure", none}, {1001, "going away", later}, {1002, "protocol error", "subprotocol"}, {1009, "too big", "smaller"}, {1003, "type of data", none},
 		{1004, "not registered", none}, {1008, "policy", credential}, {1011, "server failed", none}, {1012, "restarting", later},
 		{1013, "overloaded", later}, {1014, "gateway", none}, {2999, "not registered", none}, {3000, "unauthorized", credential},
 		{3001, "not registered", none}, {3003, "forbidden", credential}, {3008, "timeout", none}, {3999, "not registered", none},

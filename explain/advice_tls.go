@@ -1,5 +1,10 @@
 package explain
 
+import (
+	"slices"
+	"strings"
+)
+
 // tlsAdvice is about TLS, except for the server's certificate.
 var tlsAdvice = []explanation{
 	{
@@ -20,6 +25,7 @@ var tlsAdvice = []explanation{
 			"    proxy_pass https://backend;",
 		},
 		client: []string{"Use wss:// for this port."},
+		detail: explainPlainToTLS,
 	},
 	{
 		fault: FaultTLSTimeout, clause: "RFC 8446 §4.1.3",
@@ -89,6 +95,7 @@ var tlsAdvice = []explanation{
 				"server sent SETTINGS_ENABLE_CONNECT_PROTOCOL.",
 		},
 		client: []string{"Check the port and the host: this one is likely for gRPC or for an internal proxy."},
+		detail: explainHTTP2Only,
 	},
 	{
 		fault: FaultClientCert, clause: "RFC 8446 §4.4.2.4",
@@ -196,4 +203,25 @@ var certAdvice = []explanation{
 		client: []string{"Only the server's owner can fix this. Do not turn verification off."},
 		detail: explainUnfit,
 	},
+}
+
+// explainPlainToTLS is for a response that was not verified with a TLS handshake: it may come from a server behind a proxy.
+func explainPlainToTLS(r *Report, _ Finding, d *Diagnosis) {
+	checked := slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Title == asksTLS })
+	if r.Response == nil || checked {
+		return
+	}
+	d.Cause = "The response says that plain HTTP was sent to a port that expects TLS: this one, or that of a server behind a proxy here."
+}
+
+// explainHTTP2Only is for a port that closed the connection on two requests over HTTP/1.1, and speaks HTTP/2. That is not a proof: a rule may
+// reject both requests.
+func explainHTTP2Only(_ *Report, f Finding, d *Diagnosis) {
+	if !strings.Contains(f.Detail, answersHTTP2) {
+		return
+	}
+	d.Cause = "The server closes the connection on HTTP/1.1, with which browsers try a WebSocket handshake first, and responds to HTTP/2: most likely the " +
+		"port speaks only HTTP/2."
+	d.forOwner("A rule that rejects requests looks the same, such as http-request reject in HAProxy. If curl --http1.1 gets a response from any path of " +
+		"this port, it is such a rule.")
 }

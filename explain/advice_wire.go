@@ -146,9 +146,8 @@ func explainBanner(r *Report, _ Finding, d *Diagnosis) {
 var closeCodes = map[int]string{
 	1000: "normal closure: the server expects nothing more from this client",
 	1001: "the server is going away or restarting: reconnect after a short random delay",
-	1002: "the server found a protocol error: update the client's library, and check the server's log",
+	1002: "the server found a protocol error",
 	1003: "the server does not accept this type of data: send text instead of binary, or vice versa",
-	1005: "the server gave no code: check its log",
 	1007: "the server received data that does not match its type, such as text that is not UTF-8",
 	1008: "policy violation: most often a credential, an allowed origin or a permission is missing",
 	1009: "a message was too big for the server",
@@ -164,7 +163,7 @@ var closeCodes = map[int]string{
 }
 
 // explainCloseCode adds the meaning of the code and the reason of an early close.
-func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
+func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	if r.Close == nil {
 		return
 	}
@@ -179,16 +178,56 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	default:
 		means = "a code that is not registered"
 	}
-	reason := "and gave no reason"
-	if r.Close.Reason != "" {
-		reason = fmt.Sprintf("and the reason %q", r.Close.Reason)
+	if code == 1005 {
+		means = "check the server's log for the reason, and its documentation for what this path and its query have to be"
+	}
+	with := fmt.Sprintf("with code %d and gave no reason", code)
+	switch {
+	case code == 1005:
+		with = "without a code"
+	case r.Close.Reason != "":
+		with = fmt.Sprintf("with code %d and the reason %q", code, r.Close.Reason)
 	}
 	when := "closed it immediately"
-	if n := receivedMessages(r); n > 0 {
+	if f.Stage == StageEcho {
+		when = "closed it after the message that it was sent"
+	} else if n, _ := receivedMessages(r); n > 0 {
 		when = "closed it after " + count(n, "message", "messages")
 	}
-	d.Cause = fmt.Sprintf("The server opened the connection and %s, with code %d %s: %s.", when, code, reason, means)
+	if code != 4406 && wantsSubprotocol(r.Close.Reason) {
+		means = "the server requires a subprotocol that was not offered"
+	}
+	d.Cause = fmt.Sprintf("The server opened the connection and %s, %s: %s.", when, with, means)
+	explainCloseSteps(r, d)
+}
+
+// wantsSubprotocol reports whether the reason of a close names the subprotocol.
+func wantsSubprotocol(reason string) bool {
+	return containsAny(strings.ToLower(reason), []string{"subprotocol", "sub-protocol"})
+}
+
+// explainCloseSteps says what a client can do about an early close.
+func explainCloseSteps(r *Report, d *Diagnosis) {
+	if n, text := receivedMessages(r); n > 0 && text != "" {
+		d.forClient(fmt.Sprintf("Before it closed the connection, the server sent: %s", quote(text)))
+	}
+	code := r.Close.Code
+	if code != 4406 && wantsSubprotocol(r.Close.Reason) {
+		d.forClient("Offer the subprotocol that the server speaks: --subprotocol NAME")
+		return
+	}
 	switch code {
+	case 1009:
+		d.forClient("Send smaller messages, or ask the owner to raise the limit.")
+	case 1002:
+		d.forClient("Check the subprotocol first: some servers send this code if it is missing, such as subscriptions-transport-ws, which expects " +
+			"--subprotocol graphql-ws. Otherwise update the client's library, and check the server's log.")
+	case 1005:
+		if r.Target != nil && strings.Contains(r.Target.Path, "transport=polling") {
+			d.forClient("The query has transport=polling: use transport=websocket for a WebSocket to a Socket.IO server.")
+			return
+		}
+		d.forClient("Check the path and the query: express-ws, Fastify and PeerJS, among others, open the connection first and close it if they have no handler for it.")
 	case 4406:
 		d.forClient("If this is a GraphQL server, offer its subprotocol: --subprotocol graphql-transport-ws, or graphql-ws for older ones.")
 	case 1008, 3000, 3003, 4401, 4403:
@@ -198,17 +237,20 @@ func explainCloseCode(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// receivedMessages returns the number of messages that the server has completed in a report.
-func receivedMessages(r *Report) int {
-	n := 0
+// receivedMessages returns the number of messages that the server has completed in a report, and the last one if it is text.
+func receivedMessages(r *Report) (n int, last string) {
 	for _, s := range r.Steps {
 		for _, f := range s.Frames {
 			if !f.Sent && f.Fin && f.Error == "" && (f.Opcode == "text" || f.Opcode == "binary" || f.Opcode == "continuation") {
 				n++
+				last = ""
+				if f.Opcode == "text" {
+					last = f.Preview
+				}
 			}
 		}
 	}
-	return n
+	return n, last
 }
 
 // explainFrame adds what is wrong with a frame.

@@ -57,6 +57,9 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 	return out
 }
 
+// answersHTTP2 is part of the detail about a port that closes the connection on HTTP/1.1 and speaks HTTP/2.
+const answersHTTP2 = "it responds to HTTP/2"
+
 // probeSilence finds out whether a server that closed the connection, or did not answer, expects TLS or HTTP/2.
 func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	closed := p.fault == FaultReset || p.fault == FaultClosedUnanswered
@@ -68,8 +71,8 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	case !t.target.Secure && t.speaksTLS():
 		return headProblem{fault: FaultPlainToTLS, clause: "RFC 6455 §3", detail: p.detail + "; it responds to TLS"}
 	case !closed:
-	case !t.target.Secure && t.speaksPlainHTTP2():
-		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; it responds to HTTP/2"}
+	case !t.target.Secure && t.speaksPlainHTTP2() && !t.speaksPlainHTTP():
+		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.3", detail: p.detail + "; " + answersHTTP2}
 	case t.target.Secure && t.r.TLS.ALPN == "" && t.speaksHTTP2(): // net/http admits a client that only offers http/1.1
 		return headProblem{fault: FaultHTTP2Only, clause: "RFC 9113 §3.2", detail: p.detail + "; it chooses h2 when that is offered"}
 	}

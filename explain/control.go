@@ -32,7 +32,7 @@ func (t *tracer) probeRefusal() {
 	if t.r.Response == nil || t.r.Response.FromProxy || t.o.NoProbes || len(t.r.Findings) == 0 || t.ctx.Err() != nil {
 		return
 	}
-	if t.probeUpgrade() {
+	if t.r.Findings[0].Fault == FaultPlainToTLS && !t.target.Secure && !t.speaksTLS() || t.probeUpgrade() {
 		f := &t.r.Findings[0]
 		f.Fault = verdict(t.r, Finding{Fault: faultOfStatus(t.r.Response.Status)})
 	}
@@ -84,7 +84,9 @@ func upgradeInDoubt(r *Report) bool {
 	switch r.Findings[0].Fault {
 	case FaultUpgradeStripped:
 		return !saysUpgradeLacks(a)
-	case FaultStatus200, FaultStatus400, FaultStatus404, FaultStatus405, FaultStatus500:
+	case FaultStatus400:
+		return (p != nil || bare(a)) && !p.ownPage(a)
+	case FaultStatus200, FaultStatus404, FaultStatus405, FaultStatus500:
 		return p != nil && !p.ownPage(a) && !forgot101(r)
 	case FaultStatus403:
 		return fromEnvoy(a)
@@ -110,20 +112,21 @@ func fromEnvoy(a *Response) bool {
 	return p != nil && strings.HasPrefix(p.name, "Envoy") && plain(a.Body) == ""
 }
 
-// forgot101 reports whether an answer has the correct accept value, but a status other than 101.
+// forgot101 reports whether an answer has the correct accept value, but the status of a page. Other statuses have their own meaning:
+// Mojolicious computes the value for every handshake, and HAProxy for every answer that names the protocol.
 func forgot101(r *Report) bool {
 	a := r.Response
-	return a != nil && r.Key != nil && a.Status != http.StatusSwitchingProtocols && a.Value("Sec-WebSocket-Accept") == r.Key.Want
+	return a != nil && r.Key != nil && a.Status/100 == 2 && a.Value("Sec-WebSocket-Accept") == r.Key.Want
 }
 
 // explainForgotten101 is for a server that computed the accept value but answered with another status.
 func explainForgotten101(r *Report, d *Diagnosis) {
 	status := strconv.Itoa(r.Response.Status)
 	d.Cause = "The server performed the handshake, since its Sec-WebSocket-Accept is correct, but answered with " + status + " instead of 101, so " +
-		"no client opens the connection."
+		"no client opens the connection. Either its handler does not set the status, or the path is that of a page."
 	d.Clause = "RFC 6455 §4.2.2"
 	d.ForOwner = []string{"Send this status line, and make sure that no middleware or proxy changes it:",
 		"    HTTP/1.1 101 Switching Protocols",
 		"In a hand-written handler, set the status before the first byte of the body: most frameworks send 200 otherwise."}
-	d.ForClient = []string{"The path is correct. Only the server's owner can fix this."}
+	d.ForClient = []string{"Check the path: Mojolicious computes that value for pages, too. If the path is correct, only the server's owner can fix this."}
 }

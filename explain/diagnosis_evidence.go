@@ -19,7 +19,7 @@ const (
 var telling = []string{
 	"Server", "Via", "Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
 	"Sec-WebSocket-Extensions", "Location", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After", "Allow", "Content-Length",
-	"Transfer-Encoding",
+	"Transfer-Encoding", "X-WebSocket-Reject-Reason",
 }
 
 // evidence quotes the observations that lead to a finding: first the finding's detail, then received data.

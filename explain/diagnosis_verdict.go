@@ -16,7 +16,7 @@ func verdict(r *Report, f Finding) Fault {
 	}
 	switch f.Fault {
 	case FaultStatus200, FaultStatus400, FaultStatus401, FaultStatus403, FaultStatus404, FaultStatus405, FaultStatus426, FaultStatus500,
-		FaultStatusOther:
+		FaultStatusOther, FaultPlainToTLS:
 	default:
 		return f.Fault
 	}
@@ -27,8 +27,11 @@ func verdict(r *Report, f Finding) Fault {
 		return FaultOrigin
 	case f.Fault == FaultStatus401 || f.Fault == FaultStatus403:
 		return f.Fault
-	case wantsTLS(a) && r.TLS == nil:
-		return FaultPlainToTLS
+	case wantsTLS(a):
+		if r.TLS == nil && !deniesTLS(r) {
+			return FaultPlainToTLS
+		}
+		return FaultStatus400 // it comes from behind a proxy, which speaks plain HTTP to a port for TLS
 	case lacksVersion13(a):
 		return FaultVersion
 	case a.Status >= 400 && lostHeader(words(a.Body)) != "":
@@ -52,7 +55,7 @@ func blamesOrigin(body string) bool {
 // Socket.IO.
 var originRefused = func() *regexp.Regexp {
 	const origin = `\borigins?\b`
-	const refused = `\b(?:not (?:be )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in|on)|does(?: not|n't) match|invalid|illegal|forbidden|` +
+	const refused = `\b(?:not (?:be |an? )?(?:allowed|permitted|authori[sz]ed|accepted|valid|trusted|in|on)|does(?: not|n't) match|invalid|illegal|forbidden|` +
 		`disallowed|denied|mismatch|rejected|refused|unauthori[sz]ed|unacceptable|blocked|untrusted)\b`
 	return regexp.MustCompile(origin + `.{0,120}?` + refused + `|` + refused + `.{0,40}?` + origin)
 }()
@@ -116,8 +119,9 @@ func missedUpgrade(a *Response) bool {
 		// It asks for the upgrade that the request contained. If its Upgrade names another protocol, it asks for that.
 		return !wantsOther(a)
 	case http.StatusBadRequest:
-		// It lists version 13, which the request had; or it says nothing at all, and passed through a proxy.
-		return len(versions(a)) > 0 || bare(a) && productOf(a) != nil
+		// It lists version 13, which the request had; or it says only that the handshake is wrong (gws); or it says nothing at all, and passed
+		// through a proxy.
+		return len(versions(a)) > 0 || words(a.Body) == "gws: handshake error" || bare(a) && productOf(a) != nil
 	}
 	return false
 }
@@ -133,7 +137,8 @@ var upgradeComplaints = []string{
 	"expected http/1.1, got http/1.0", "did not receive a valid http request", "cannot access a websocket server directly", "websocket connections only",
 	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required", "header did not include 'upgrade'",
 	"header did not include 'websocket'", "no \"connection: upgrade\" header", "no \"upgrade: websocket\" header", "upgrade request required",
-	"no upgrade state was present",
+	"no upgrade state was present", "not a valid websocket request", "not websocket protocol", "bad \"upgrade\" header", "bad \"connection\" header",
+	"invalid websocket upgrade", "welcome to hocuspocus!",
 }
 
 // complains reports whether a body says in other words that the upgrade is missing.

@@ -157,9 +157,17 @@ func (t *dialer) speaksPlainHTTP() bool {
 	}) != ""
 }
 
-// speaksTLS tries a TLS handshake with a server that did not answer plain HTTP.
+// asksTLS is the title of the step of speaksTLS.
+const asksTLS = "does it expect TLS?"
+
+// deniesTLS reports whether speaksTLS found that the port does not speak TLS.
+func deniesTLS(r *Report) bool {
+	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Title == asksTLS && s.OK && s.Result == "no" })
+}
+
+// speaksTLS tries a TLS handshake with a server that did not answer plain HTTP as a WebSocket does.
 func (t *dialer) speaksTLS() bool {
-	return t.probeStep("does it expect TLS?", func(l *link) string {
+	return t.probeStep(asksTLS, func(l *link) string {
 		c, err := t.wrap(l, t.until(probePatience), t.probeConfig())
 		if err == nil {
 			return "it responds with " + tls.VersionName(c.ConnectionState().Version)

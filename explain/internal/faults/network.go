@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -170,23 +171,31 @@ func plainForTLS(l *lab) (*Site, error) {
 	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
-// tlsForPlain is a port for TLS that answers plain HTTP like net/http and nginx: in plain HTTP, with a hint in the body.
-func tlsForPlain(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
-		v.say("HTTP/1.0 400 Bad Request\n\nClient sent an HTTP request to an HTTPS server.\n")
-	})
+// saysTLS is a port for TLS that answers plain HTTP in plain HTTP, with a hint in the body, and a ClientHello with an alert.
+func saysTLS(answer string) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		addr, err := l.serve(func(c net.Conn) {
+			in := bufio.NewReader(c)
+			if first, err := in.Peek(1); err == nil && first[0] == 22 { // a record of a handshake (RFC 8446 §5.1)
+				io.WriteString(c, "\x15\x03\x03\x00\x02\x02\x28") //nolint:errcheck // the client may have gone
+			} else if _, err := http.ReadRequest(in); err == nil {
+				io.WriteString(c, answer) //nolint:errcheck // the client may have gone
+			}
+			linger(c, in)
+		})
+		return &Site{URL: "ws://" + addr + "/"}, err
+	}
 }
 
-// nginxTLSForPlain is the same mistake with nginx's answer.
-func nginxTLSForPlain(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
-		v.answer("400 Bad Request", "Server: nginx/1.22.1\nContent-Type: text/html\n",
-			"<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n"+
-				"<center><h1>400 Bad Request</h1></center>\r\n"+
-				"<center>The plain HTTP request was sent to HTTPS port</center>\r\n"+
-				"<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n")
-	})
-}
+// The answers of net/http and nginx.
+var (
+	tlsForPlain      = saysTLS("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+	nginxTLSForPlain = saysTLS("HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" +
+		"<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n" +
+		"<center><h1>400 Bad Request</h1></center>\r\n" +
+		"<center>The plain HTTP request was sent to HTTPS port</center>\r\n" +
+		"<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n")
+)
 
 // alertForPlain is a port for TLS that answers plain HTTP with a TLS alert, as most servers do.
 func alertForPlain(l *lab) (*Site, error) {
@@ -334,6 +343,7 @@ var silenceFaults = []Fault{
 	{ID: explain.FaultReset, Name: "a reset right after the connection", start: dialError(syscall.ECONNRESET)},
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},
 	{ID: explain.FaultClosedUnanswered, Name: "the end instead of an answer", start: closedEarly},
+	{ID: explain.FaultClosedUnanswered, Name: "the end instead of an answer, beside HTTP/2", start: bothAndPicky},
 	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: impatient(silent)},
 	{ID: explain.FaultNotHTTP, Name: "an SSH server", start: banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")},
 	{ID: explain.FaultNotHTTP, Name: "an SMTP server", start: banner("220 mail.example ESMTP Postfix\r\n")},

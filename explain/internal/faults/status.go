@@ -155,6 +155,14 @@ func nodeOnOtherPath(*lab) http.Handler {
 	})
 }
 
+// directly is a backend without a proxy in front.
+func directly(backend func(*lab) http.Handler) func(*lab) (*Site, error) {
+	return func(l *lab) (*Site, error) {
+		addr, err := l.handler(backend(l), nil)
+		return &Site{URL: "ws://" + addr + "/"}, err
+	}
+}
+
 // versionOnly answers briefly that it did not receive the version.
 func versionOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -285,6 +293,10 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus308, Name: "308", start: redirects(http.StatusPermanentRedirect)},
 	{ID: explain.FaultStatus400, Name: "400", start: answers("400 Bad Request", "Content-Type: text/plain\n", "room is missing\n")},
 	{ID: explain.FaultStatus400, Name: "Node's ws behind nginx, on another path", start: proxyWithout(nodeOnOtherPath)},
+	{ID: explain.FaultStatus400, Name: "Node's ws, on another path", start: directly(nodeOnOtherPath)},
+	{ID: explain.FaultStatus400, Name: "400 without a word, whatever is asked", start: directly(mute)},
+	{ID: explain.FaultStatus400, Name: "nginx that speaks plain HTTP to a port for TLS", start: answers("400 Bad Request", "Server: nginx/1.22.1\n",
+		"Client sent an HTTP request to an HTTPS server.\n")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in gzip", start: encoded("gzip", "")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in deflate", start: encoded("deflate", "")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in raw deflate", start: encoded("raw deflate", "")},

@@ -197,6 +197,29 @@ func priorAndMute(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
+// bothAndPicky speaks HTTP/1.1 and HTTP/2 without TLS, and closes the connection on an upgrade request, as a rule of HAProxy can.
+func bothAndPicky(l *lab) (*Site, error) {
+	ln, err := l.listen()
+	if err != nil {
+		return nil, err
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s := &http.Server{
+		Protocols: protocols, ReadHeaderTimeout: patience, ErrorLog: discard,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Upgrade") != "" {
+				panic(http.ErrAbortHandler)
+			}
+			http.NotFound(w, r)
+		}),
+	}
+	l.keep(s)
+	l.wg.Go(func() { s.Serve(ln) }) //nolint:errcheck // it ends with the lab
+	return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
+}
+
 // onlyHTTP2 is a net/http server that supports only HTTP/2 over TLS. It admits a client that only offers http/1.1, but then closes
 // the connection.
 func onlyHTTP2(l *lab) (*Site, error) {

@@ -1,0 +1,173 @@
+package explain
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A heard case is what a real program answered, byte for byte except for its length, and what the diagnosis must and must not say.
+type heard struct {
+	program string
+	r       *Report
+	found   Finding
+	id      Fault
+	says    string // part of the cause, or of a step
+	not     string // no part of either
+}
+
+// queried returns r with another path and query.
+func queried(r *Report, path string) *Report {
+	r.Target.Path = path
+	return r
+}
+
+// withSteps returns r with steps.
+func withSteps(r *Report, steps ...Step) *Report {
+	r.Steps = steps
+	return r
+}
+
+// closedBy returns a report of an open connection that the server ended, after the messages.
+func closedBy(code int, reason string, messages ...string) *Report {
+	r := answered(101, "")
+	r.Opened, r.Close = true, &Close{By: "server", How: "close frame", Code: code, Reason: reason}
+	var frames []Frame
+	for _, m := range messages {
+		frames = append(frames, Frame{Opcode: "text", Fin: true, Length: int64(len(m)), Preview: m})
+	}
+	r.Steps = []Step{{Stage: StagePing, Frames: frames}}
+	return r
+}
+
+func status(f Fault) Finding { return Finding{Fault: f, Stage: StageResponse} }
+
+var (
+	askedNoTLS = Step{Stage: StageProbe, Title: asksTLS, OK: true, Result: "no"}
+	garbage    = Finding{Fault: FaultGarbage, Stage: StagePing}
+	atOnce     = Finding{Fault: FaultClosedAtOnce, Stage: StagePing}
+
+	websocketQuery = "/socket.io/?EIO=4&transport=websocket"
+)
+
+var heardOf = []heard{
+	{"Socket.IO 4.8, no query", queried(answered(400, "Transport unknown"), "/socket.io/"), status(FaultStatus400), FaultStatus400,
+		"EIO=4&transport=websocket", ""},
+	{"Socket.IO 4.8, transports: [polling]", queried(answered(400, `{"code":0,"message":"Transport unknown"}`), websocketQuery), status(FaultStatus400),
+		FaultStatus400, "does not allow the websocket transport", "use transport=websocket"},
+	{"Socket.IO 4.8, EIO=3", withSteps(answered(101, ""), Step{Stage: StagePing, Frames: []Frame{{Opcode: "none",
+		Preview: `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\nContent-Length: 28\r\n\r\nUnsupported protocol version`}}}),
+		garbage, FaultGarbage, "version of its protocol", "Only the server's owner"},
+	{"Socket.IO 4.8, transport=polling in the query", queried(closedBy(1005, ""), "/socket.io/?EIO=4&transport=polling"), atOnce, FaultClosedAtOnce,
+		"transport=websocket", ""},
+	{"python-socketio 5.7, no EIO", answered(400, `"The client is using an unsupported version of the Socket.IO or Engine.IO protocols"`),
+		status(FaultStatus400), FaultStatus400, "EIO=4&transport=websocket", ""},
+	{"python-socketio 5.7, no transport", queried(answered(200,
+		`0{"sid":"5wvD0a0XCr1j5uqvAAAB","upgrades":["websocket"],"pingTimeout":20000,"pingInterval":25000}`), "/socket.io/?EIO=4"),
+		status(FaultStatus200), FaultStatus200, "answers a poll", "no WebSocket at this path"},
+	{"python-socketio 5.7, an unknown session", queried(answered(400, `"Invalid session AAAA"`), websocketQuery+"&sid=AAAA"),
+		status(FaultStatus400), FaultStatus400, "sticky", ""},
+	{"python-socketio 5.7 behind nginx", answered(400, `"http://127.0.0.1:56837 is not an accepted origin."`, "Server: nginx/1.22.1"),
+		status(FaultStatus400), FaultOrigin, "the origin is the reason", ""},
+	{"uvicorn 0.17 without a library", answered(400, "Unsupported upgrade request.", "Server: uvicorn"), status(FaultStatus400), FaultStatus400,
+		"pip install 'uvicorn[standard]'", "request invalid"},
+	{"uvicorn 0.17 with websockets 10.4, no such route", answered(403, "", "Server: Python/3.11 websockets/10.4"), status(FaultStatus403),
+		FaultStatus403, "no route", "The server refuses this client"},
+	{"Hypercorn 0.13, no such route", answered(403, "", "Server: hypercorn-h11"), status(FaultStatus403), FaultStatus403, "no route",
+		"The server refuses this client"},
+	{"uvicorn 0.17 with wsproto, no such route", answered(403, ""), status(FaultStatus403), FaultStatus403, "Check the path",
+		"The server refuses this client"},
+	{"Django 3.2, runserver, another page", answered(404, "<h1>Not Found</h1><p>The requested resource was not found on this server.</p>",
+		"Server: WSGIServer/0.2 CPython/3.11.2"), status(FaultStatus404), FaultStatus404, "WSGI", "nothing at this path"},
+	{"Django 3.2, runserver, a page at the path", answered(200, "p", "Server: WSGIServer/0.2 CPython/3.11.2"), status(FaultStatus200),
+		FaultStatus200, "WSGI", "upgrade request did not reach it"},
+	{"Django 3.2 on gunicorn 20.1", answered(404, "<title>Page not found at /ws/</title><p>You're seeing this error because you have <code>DEBUG = "+
+		"True</code> in your Django settings file.", "Server: gunicorn"), status(FaultStatus404), FaultStatus404, "WSGI", "nothing at this path"},
+	{"Quart 0.18, no Upgrade", answered(400, "<!doctype html>\n<html lang=en>\n<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n<p>The browser "+
+		"(or proxy) sent a request that this server could not understand.</p>\n", "Server: hypercorn-h11"), status(FaultStatus400), FaultStatus400,
+		"other kind", "request invalid"},
+	{"Node's ws 8, verifyClient refuses the origin", answered(401, "Unauthorized", "Connection: close"), status(FaultStatus401), FaultStatus401,
+		"verifyClient", "The server requires authentication"},
+	{"Node's ws 8, another path", func() *Report { r := answered(400, "Bad Request"); r.WithoutUpgrade = 426; return r }(), status(FaultStatus400),
+		FaultStatus400, "Check the path first", "request invalid"},
+	{"sockjs-node 0.3, no Upgrade", answered(400, "Not a valid websocket request"), status(FaultStatus400), FaultUpgradeStripped, "", ""},
+	{"hocuspocus 4, no Upgrade", answered(200, "Welcome to Hocuspocus!"), status(FaultStatus200), FaultUpgradeStripped, "", ""},
+	{"x/net/websocket, no Upgrade", answered(400, "not websocket protocol"), status(FaultStatus400), FaultUpgradeStripped, "", ""},
+	{"gobwas 1.4, no Upgrade", answered(400, `handshake error: bad "Upgrade" header`), status(FaultStatus400), FaultUpgradeStripped, "", ""},
+	{"gws 1.8, no Upgrade", answered(400, "gws: handshake error", "Server: nginx/1.22.1"), status(FaultStatus400), FaultUpgradeStripped, "as if", ""},
+	{"gws 1.8, no subprotocol in common", answered(400, "gws: sub-protocol negotiation failed"), status(FaultStatus400), FaultStatus400,
+		"--subprotocol NAME", "request invalid"},
+	{"gws 1.8, Authorize", answered(400, "gws: unauthorized"), status(FaultStatus400), FaultStatus400, "Authorize", "request invalid"},
+	{"coder 1.8 behind HAProxy 2.6, no Upgrade", func() *Report {
+		r := answered(426, "WebSocket protocol violation: Connection header \"\" does not contain Upgrade\n", "Upgrade: websocket", "Sec-WebSocket-Accept: right")
+		r.Key = &Key{Want: "right"}
+		return r
+	}(), status(FaultStatus426), FaultUpgradeStripped, "", "took part"},
+	{"Mojolicious 9, another path", func() *Report {
+		r := answered(404, "<title>Page Not Found</title>", "Server: Mojolicious (Perl)", "Sec-WebSocket-Accept: right")
+		r.Key = &Key{Want: "right"}
+		return r
+	}(), status(FaultStatus404), FaultStatus404, "Check the path", "The path is right"},
+	{"Mojolicious 9, a page", func() *Report {
+		r := answered(200, "page", "Server: Mojolicious (Perl)", "Sec-WebSocket-Accept: right")
+		r.Key = &Key{Want: "right"}
+		return r
+	}(), status(FaultStatus200), FaultStatus200, "Check the path", "The path is right"},
+	{"express-ws 5 behind HAProxy 2.6, no Upgrade", answered(404, "<pre>Cannot GET /ws</pre>"), status(FaultStatus404), FaultStatus404,
+		"or the Upgrade header", "has nothing at this path."},
+	{"websockify 0.10, no Upgrade", answered(405, "<p>Message: Method Not Allowed.</p>", "Server: WebSockify Python/3.11.2"), status(FaultStatus405),
+		FaultStatus405, "Upgrade header", "every WebSocket handshake is a GET."},
+	{"Apollo Server 5, HTTP only", answered(400, `{"errors":[{"message":"This operation has been blocked as a potential Cross-Site Request Forgery `+
+		`(CSRF). Please either specify a 'content-type' header"}]}`), status(FaultStatus400), FaultStatus400, "useServer", "request invalid"},
+	{"nginx 1.22, a large header", answered(400, "<h1>400 Bad Request</h1>\n<center>Request Header Or Cookie Too Large</center>\n<hr><center>nginx/1.22.1</center>",
+		"Server: nginx/1.22.1"), status(FaultStatus400), FaultStatus400, "too large", "request invalid"},
+	{"net/http with TLS behind nginx 1.22", withSteps(answered(400, "Client sent an HTTP request to an HTTPS server.\n", "Server: nginx/1.22.1"),
+		askedNoTLS), status(FaultPlainToTLS), FaultStatus400, "proxy_pass https://", "Use wss://"},
+	{"net/http with TLS", answered(400, "Client sent an HTTP request to an HTTPS server.\n"), status(FaultPlainToTLS), FaultPlainToTLS, "Use wss://", ""},
+	{"HAProxy 2.6, http-request reject", &Report{Target: &Target{}}, Finding{Fault: FaultHTTP2Only, Stage: StageResponse,
+		Detail: "the connection ended before an answer; " + answersHTTP2}, FaultHTTP2Only, "most likely", "The port speaks HTTP/2 and no HTTP/1.1"},
+	{"HAProxy 2.6, deny", answered(403, "<h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n"), status(FaultStatus403), FaultStatus403,
+		"HAProxy itself", "The server refuses this client"},
+	{"lighttpd 1.4 without upgrade", answered(426, "Upgrade Required", "Server: lighttpd/1.4.69"), status(FaultStatus426), FaultUpgradeStripped,
+		`    proxy.header = ("upgrade" => "enable")`, ""},
+	{"h2o 2.2 without proxy.websocket", answered(426, "Upgrade Required", "Server: h2o/2.2.5"), status(FaultStatus426), FaultUpgradeStripped,
+		"    proxy.websocket: ON", ""},
+	{"nginx 1.22 as a proxy", func() *Report {
+		r := answered(400, "<h1>400 Bad Request</h1><hr><center>nginx/1.22.1</center>", "Server: nginx/1.22.1")
+		r.Response.FromProxy = true
+		return r
+	}(), Finding{Fault: FaultProxyRefused, Stage: StageProxy}, FaultProxyRefused, "may not be a proxy", ""},
+	{"subscriptions-transport-ws 0.11, no subprotocol", closedBy(1002, ""), atOnce, FaultClosedAtOnce, "Check the subprotocol first", "found a protocol error: update"},
+	{"coder 1.8, no subprotocol", closedBy(1008, "client must speak the chat subprotocol"), atOnce, FaultClosedAtOnce, "--subprotocol", "credential that is good"},
+	{"express-ws 5, another path", closedBy(1005, ""), atOnce, FaultClosedAtOnce, "without a code", "code 1005"},
+	{"peerjs-server 1, no query", closedBy(1005, "", `{"type":"ERROR","payload":{"msg":"No id, token, or key supplied to websocket server"}}`), atOnce,
+		FaultClosedAtOnce, "No id, token, or key supplied", ""},
+	{"Vite 8, no token", func() *Report {
+		r := answered(400, "Bad Request")
+		r.Origins = []OriginTry{{Status: 101, Opened: true}}
+		return r
+	}(), Finding{Fault: FaultOrigin, Stage: StageResponse}, FaultOrigin, "without an Origin header", "with another origin it accepts"},
+}
+
+// What real programs answer is recognized, and nothing that is false for one of them is said.
+func TestRealPrograms(t *testing.T) {
+	for _, c := range heardOf {
+		t.Run(c.program, func(t *testing.T) {
+			f := c.found
+			if f.Detail == "" {
+				f.Detail = "seen"
+			}
+			d := diagnose(c.r, f)
+			all := append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...)
+			if d.ID != c.id {
+				t.Errorf("%s, want %s", d.ID, c.id)
+			}
+			holds := func(part string) bool {
+				return slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, part) })
+			}
+			if !holds(c.says) || c.not != "" && holds(c.not) {
+				t.Errorf("want %q and not %q:\n%s", c.says, c.not, strings.Join(all, "\n"))
+			}
+		})
+	}
+}
