@@ -31,7 +31,7 @@ type centrifugo struct {
 	resuming bool
 	missing  int // own commands of the resume that have no reply yet
 
-	out [1]Message
+	out [2]Message
 }
 
 // centrifugoSubs is a subscription to a stream.

@@ -65,6 +65,14 @@ func (f format) message(part []byte) Message {
 	return Message{Binary: f.binary, Data: f.join(nil, part)}
 }
 
+// ping returns the ping of a server, which is an empty reply.
+func (f format) ping() Message {
+	if f.binary {
+		return f.message(nil)
+	}
+	return f.message([]byte("{}"))
+}
+
 // command decodes a command. The result shares the memory of part.
 func (f format) command(part []byte) (*protocol.Command, bool) {
 	c := new(protocol.Command)

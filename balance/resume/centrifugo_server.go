@@ -45,15 +45,20 @@ func (s *centrifugo) Server(m Message) ([]Message, bool, error) {
 	if other {
 		m.Data = changed
 	}
+	out := s.out[:0]
+	if !other || len(changed) > 0 {
+		out = append(out, m)
+	}
 	done := s.resuming && s.missing == 0
 	if done {
 		s.resuming = false
+		if s.answer != nil && s.answer.Ping > 0 {
+			// A client waits for the next ping for an interval and a few seconds. The first one of the new server may come a whole interval after
+			// it has been connected.
+			out = append(out, s.format.ping())
+		}
 	}
-	if other && len(changed) == 0 {
-		return nil, done, nil
-	}
-	s.out[0] = m
-	return s.out[:], done, nil
+	return out, done, nil
 }
 
 // errStrange indicates that data is not a reply.
@@ -96,7 +101,7 @@ func (s *centrifugo) strange(m Message) ([]Message, bool, error) {
 		return nil, false, because(ErrRefused, "it does not speak the protocol of the previous server")
 	}
 	s.out[0] = m
-	return s.out[:], false, nil
+	return s.out[:1], false, nil
 }
 
 // receive records a reply or a push. If it is not passed to the client, own is sent in its place.
