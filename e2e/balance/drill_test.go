@@ -42,6 +42,8 @@ var trials = []trial{
 	{name: "the same with hold: stateless", bar: "no client is closed", setup: heldEcho, does: heldRestart},
 	{name: "the same with hold: resume, for clients of channels", bar: "no client is closed; every message that was acknowledged arrives",
 		setup: heldChannels, does: heldRestart, who: listening},
+	{name: "the same with hold: resume, for the JavaScript SDK of Centrifugo", bar: "no client is closed; every message that was acknowledged arrives",
+		setup: heldChannels, does: heldRestart, who: speakingJavaScript},
 	{name: "kill -9 of a server with hold: resume, for clients of channels", bar: "no client is closed; every message that was acknowledged arrives",
 		setup: heldChannels, does: heldKill, who: listening},
 	{name: "kill -9 of a server, started again", bar: "only its own clients are closed, with 1012", setup: three, does: kill},

@@ -46,7 +46,7 @@ type other struct {
 	port   string
 	lines  *bufio.Reader // what it prints: servers a line of JSON for each connection that has ended
 	cmd    *exec.Cmd
-	in     io.Closer
+	in     io.WriteCloser
 	log    *house.Output
 	reap   func() // waits for its end
 	unread sync.WaitGroup

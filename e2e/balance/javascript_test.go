@@ -1,0 +1,65 @@
+//go:build e2e
+
+package balance
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+)
+
+// javascript is clients of the JavaScript SDK of Centrifugo, in a process of Node.
+type javascript struct {
+	t *testing.T
+	o *other
+}
+
+// speakingJavaScript starts n clients that listen, and those that publish.
+func speakingJavaScript(s *stage, n int) people {
+	s.t.Helper()
+	j := &javascript{s.t, startCommand(s.t, "../centrifugo", []string{
+		"node", "held.mjs", "ws://" + s.listen + "/connection/websocket", fmt.Sprint(n), fmt.Sprint(eachChannel), fmt.Sprint(s.pause.Milliseconds() / 2),
+	})}
+	if line := j.o.line(s.t); line != "ready\n" {
+		s.t.Fatalf("Node says %q: %s", line, j.o.log)
+	}
+	return j
+}
+
+// ask sends a line, and returns the answer.
+func (j *javascript) ask(line string) string {
+	j.t.Helper()
+	if _, err := io.WriteString(j.o.in, line+"\n"); err != nil {
+		j.t.Fatalf("%v: %s", err, j.o.log)
+	}
+	answer := j.o.line(j.t)
+	if answer == "" {
+		j.t.Fatalf("Node has ended: %s", j.o.log)
+	}
+	return answer
+}
+
+func (j *javascript) goesOn() {
+	j.t.Helper()
+	j.ask("goes on")
+}
+
+func (j *javascript) expect(may bounds) tally {
+	j.t.Helper()
+	var seen struct {
+		Closed        map[string]int
+		Lost, Doubled int
+	}
+	if err := json.NewDecoder(strings.NewReader(j.ask("seen"))).Decode(&seen); err != nil {
+		j.t.Fatal(err)
+	}
+	s := tally{closed: seen.Closed, lost: seen.Lost, doubled: seen.Doubled}
+	if s.total() > may.atMost || s.lost > 0 || s.doubled > 0 {
+		j.t.Errorf("the clients have seen %+v: %s", s, j.o.log)
+	}
+	return s
+}
+
+func (j *javascript) leave() { j.o.end() }
