@@ -81,8 +81,8 @@ func TestSubjectsThatDeceive(t *testing.T) {
 	}{
 		{"ann", true}, {"Zoë", true}, {"山田", true}, {"acme|ann@example.com", true},
 		{"ann\ufffd", false},  // the replacement for invalid UTF-8 and unpaired surrogates: many names, one subject
-		{"ann\u0085x", false}, // NEXT LINE, from C1
-		{"ann\u2028x", false}, // LINE SEPARATOR
+		{"ann\u0085x", false}, // U+0085, a C1 control that ends a line
+		{"ann\u2028x", false}, // U+2028, the line separator
 		{"\u202enna", false},  // displayed as "ann" in a terminal
 	} {
 		if _, err := j.Verify(t.Context(), signed(t, "EdDSA", k.ed, "", claims{"sub": tt.subject})); (err == nil) != tt.ok {

@@ -18,7 +18,7 @@ type explanation struct {
 	detail func(r *Report, f Finding, d *Diagnosis)
 }
 
-// explanations are the explanations of all faults.
+// explanations has one entry for each fault.
 var explanations = func() map[Fault]explanation {
 	all := map[Fault]explanation{}
 	for _, table := range [][]explanation{

@@ -37,14 +37,14 @@ func exhausted(err error) bool {
 	return slices.ContainsFunc(lacking, func(lack syscall.Errno) bool { return errors.Is(err, lack) })
 }
 
-// outOfPorts reports whether a connection to a server could not be made because this machine has no source ports left for that
-// server's address. Each server has its own range of ports. The server is not to blame.
+// outOfPorts reports whether a connection to a server could not be made because this machine has no source ports left for the
+// address of that server. Other addresses have their own. The server is not to blame.
 func outOfPorts(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
 
 // ownFault reports whether the server is not to blame for a failed connection.
 func ownFault(err error) bool { return exhausted(err) || outOfPorts(err) }
 
-// exhaustedBusy tells a client to reconnect when there may be descriptors again, in one to two seconds.
+// exhaustedBusy returns a Busy that asks a client to reconnect when there may be descriptors again, in one to two seconds.
 func exhaustedBusy(err error) *Busy {
 	return &Busy{RetryAfter: time.Second + rand.N(time.Second), Err: err}
 }

@@ -64,7 +64,7 @@ type total struct {
 func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	var o options
 	f := flag.NewFlagSet("mutate", flag.ContinueOnError)
-	f.IntVar(&o.n, "n", 40, "mutants a package; 0 means all")
+	f.IntVar(&o.n, "n", 40, "mutants per package; 0 means all")
 	f.IntVar(&o.jobs, "j", 1, "mutants to test concurrently")
 	f.IntVar(&o.lowest, "min", 90, "fail if the tests of a package catch less than this percentage")
 	f.Uint64Var(&o.seed, "seed", 1, "chooses the mutants")
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	f.StringVar(&o.tests, "run", "", "run only the tests that match this expression")
 	f.StringVar(&o.harmless, "equivalent", "internal/mutate/equivalent.txt", "file with the mutants that do not count")
 	f.BoolVar(&o.short, "short", false, "run the tests with -short")
-	f.BoolVar(&o.json, "json", false, "print one JSON object a package")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per package")
 	if err := f.Parse(args); err != nil {
 		return false, err
 	}

@@ -72,9 +72,9 @@ var columns = []column{
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	b := bench{progress: progress}
 	f := flag.NewFlagSet("balance", flag.ContinueOnError)
-	f.IntVar(&b.rounds, "rounds", 3, "rounds of each balancer, of which the cheapest counts")
+	f.IntVar(&b.rounds, "rounds", 3, "rounds of each balancer, the cheapest of which counts")
 	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
-	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 leaves them out")
+	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 skips them")
 	f.DurationVar(&b.settle, "settle", 20*time.Second, "how long idle connections wait before the memory is measured")
 	f.BoolVar(&b.tls, "tls", false, "clients have TLS, which ends at the balancer")
 	f.BoolVar(&b.serverTLS, "server-tls", false, "the server has TLS, and the balancer verifies its certificate")
@@ -83,9 +83,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	var o behave.Options
 	behaviour := f.Bool("behaviour", false, "observe what happens to connections while servers and configurations change, instead of the cost")
 	f.IntVar(&o.Clients, "clients", 200, "with -behaviour: clients that are connected")
-	f.DurationVar(&o.Window, "window", 10*time.Second, "with -behaviour: how long each thing is watched")
+	f.DurationVar(&o.Window, "window", 10*time.Second, "with -behaviour: how long each event is observed")
 	f.DurationVar(&o.Bound, "bound", 5*time.Second, "with -behaviour: how long old connections may stay, in seconds, where a balancer has such a setting")
-	f.DurationVar(&o.Silence, "silence", 75*time.Second, "with -behaviour: how long a silent connection is watched; 0 leaves it out")
+	f.DurationVar(&o.Silence, "silence", 75*time.Second, "with -behaviour: how long a silent connection is observed; 0 skips it")
 	f.StringVar(&o.Caddy, "caddy", "", "with -behaviour: another Caddy than the one in the path")
 	rows := f.String("rows", "", "with -behaviour: regular expression of the rows, out of all that there are")
 	if err := f.Parse(args); err != nil {
@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	defer server.end()
 	line, err := bufio.NewReader(server.out).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("the server says nothing: %w", err)
+		return fmt.Errorf("the server printed nothing: %w", err)
 	}
 	_, b.to, _ = strings.Cut(strings.TrimSpace(line), " ")
 	compared := kinds
@@ -230,7 +230,7 @@ func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Resu
 	defer p.end()
 	line, err := bufio.NewReader(p.out).ReadString('\n')
 	if err != nil {
-		return r, fmt.Errorf("the load says nothing: %w: %s", err, p.log)
+		return r, fmt.Errorf("the load printed nothing: %w: %s", err, p.log)
 	}
 	return r, json.Unmarshal([]byte(line), &r)
 }
@@ -256,7 +256,7 @@ func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error)
 			}
 			defer p.end()
 			if _, err := bufio.NewReader(p.out).ReadString('\n'); err != nil {
-				return nil, fmt.Errorf("%s: the load says nothing: %w: %s", x.name, err, p.log)
+				return nil, fmt.Errorf("%s: the load printed nothing: %w: %s", x.name, err, p.log)
 			}
 		}
 		select {

@@ -52,11 +52,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.StringVar(&b.programs.SocketIO, "socketio", "", "a `directory` with node_modules/socket.io")
 	f.StringVar(&b.programs.Redis, "redis", "", "the `URL` of a Redis that may be emptied; without it an installed redis-server is started")
 	f.StringVar(&b.programs.Before, "before", "", "the `program` of another build of handfast, whose rounds alternate with those of this one")
-	f.IntVar(&b.rounds, "rounds", 3, "rounds of each server, of which the cheapest counts")
+	f.IntVar(&b.rounds, "rounds", 3, "rounds of each server, the cheapest of which counts")
 	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
-	f.IntVar(&b.idle, "idle", 3000, "idle clients; 0 leaves them out")
-	f.IntVar(&b.storm, "storm", 5000, "clients that are cut; 0 leaves them out")
-	most := f.Int("subscribers", 10_000, "the most subscribers of a channel")
+	f.IntVar(&b.idle, "idle", 3000, "idle clients; 0 skips them")
+	f.IntVar(&b.storm, "storm", 5000, "clients whose connections are cut; 0 skips them")
+	most := f.Int("subscribers", 10_000, "maximum number of subscribers of a channel")
 	only := f.String("servers", "", "regular expression of the servers, out of all that there are")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -37,8 +37,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		length  = f.Duration("for", 0, "length of a round; 0 means 200ms, or 500ms with -full")
 		only    = f.String("modes", "", "regular expression of the modes to run, out of all")
 		servers = f.String("servers", "", "comma-separated names of the servers to run, out of all; NAME@PROGRAM is that of another build of the peer command")
-		least   = f.Bool("least", false, "tell the cheapest round, not the median: on a machine that does other things, too")
-		details = f.Bool("details", false, "print operations a second and latencies, too")
+		least   = f.Bool("least", false, "report the cheapest round instead of the median: for a machine with other load")
+		details = f.Bool("details", false, "also print operations per second and latencies")
 	)
 	if err := f.Parse(args); err != nil {
 		return err

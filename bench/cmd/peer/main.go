@@ -33,15 +33,15 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	var (
 		f       = flag.NewFlagSet("peer", flag.ContinueOnError)
 		c       peers.Config
-		server  = f.String("server", "handfast", "which server; -list names them")
-		list    = f.Bool("list", false, "name the servers and end")
+		server  = f.String("server", "handfast", "name of the server; -list prints the names")
+		list    = f.Bool("list", false, "print the names of the servers, and end")
 		secure  = f.Bool("tls", false, "over TLS, with the certificate of -cert")
 		cert    = f.String("cert", "", "file of a certificate and its key, in PEM; empty: one that is made now")
-		port    = f.Int("port", 0, "where to listen; 0: a free one")
-		procs   = f.Int("procs", 0, "GOMAXPROCS; 0 leaves it as it is")
+		port    = f.Int("port", 0, "port to listen on; 0 means a free one")
+		procs   = f.Int("procs", 0, "GOMAXPROCS; 0 does not change it")
 		profile = f.String("cpuprofile", "", "write a CPU profile to this file at the end")
 	)
-	f.BoolVar(&c.Broadcast, "broadcast", false, "send to everyone instead of echoing")
+	f.BoolVar(&c.Broadcast, "broadcast", false, "send each message to all connections instead of echoing it")
 	f.StringVar(&c.Compress, "compress", "", "each (no context takeover) or takeover")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	text := flag.String("text", "../docs/rfc6455.txt", "an English text, of which chat messages are made")
+	text := flag.String("text", "../docs/rfc6455.txt", "an English text for chat messages")
 	node := flag.String("node", "node", "the program of Node.js")
 	flag.Parse()
 	if err := run(*text, *node, os.Stdout); err != nil {

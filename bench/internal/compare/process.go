@@ -83,7 +83,7 @@ func (p *process) stop() error {
 func (p *process) line() (string, error) {
 	s, err := p.out.ReadString('\n')
 	if err != nil {
-		return "", fmt.Errorf("compare: the program said nothing: %w", errors.Join(err, p.stop()))
+		return "", fmt.Errorf("compare: the program printed nothing: %w", errors.Join(err, p.stop()))
 	}
 	return strings.TrimSpace(s), nil
 }

@@ -64,7 +64,7 @@ func (r Result) CPUPerOp() time.Duration {
 }
 
 // ErrNotSupported is the error for a server that refuses what the load needs, such as compression.
-var ErrNotSupported = errors.New("load: the server does not do this")
+var ErrNotSupported = errors.New("load: the server does not support this")
 
 func (c *Config) check() error {
 	c.Fragments, c.Flight, c.Conns, c.Messages = max(c.Fragments, 1), max(c.Flight, 1), max(c.Conns, 1), max(c.Messages, 1)
@@ -76,7 +76,7 @@ func (c *Config) check() error {
 	case c.Raw && (c.Mode != ModeEcho && c.Mode != ModeIdle && c.Mode != ModeStill || c.Compress != CompressNone):
 		return fmt.Errorf("%w: a raw server only echoes", ErrNotSupported)
 	case c.Compress != CompressNone && (c.Fragments > 1 || c.Flight > 1 || c.Mode == ModeBroadcast):
-		return errors.New("load: compressed messages go one at a time, in one piece")
+		return errors.New("load: compressed messages must be sent one at a time, in one piece")
 	}
 	return nil
 }

@@ -132,7 +132,7 @@ func (c *conn) frame() error {
 	op := c.head[0] & 0xf
 	switch {
 	case c.head[1]&masked != 0:
-		return errors.New("load: the server masks")
+		return errors.New("load: the server masks its frames")
 	case op == opClose:
 		return errors.New("load: the server closed the connection")
 	case c.head[0] == fin|opPing && c.left <= 125: // RFC 6455 §5.5.2
@@ -169,7 +169,7 @@ func (c *conn) chunk(p []byte) error {
 	want = want[start:c.seen]
 	k := min(len(p), 64)
 	if !bytes.Equal(p[:k], want[:k]) || !bytes.Equal(p[len(p)-k:], want[len(p)-k:]) {
-		return errors.New("load: an answer has other bytes than what was sent")
+		return errors.New("load: an answer differs from what was sent")
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (c *conn) inflate(want []byte) error {
 		return fmt.Errorf("load: a compressed answer cannot be read: %w", err)
 	}
 	if !bytes.Equal(got, want) {
-		return errors.New("load: a compressed answer has other bytes than what was sent")
+		return errors.New("load: a compressed answer differs from what was sent")
 	}
 	c.zip = c.zip[:0]
 	if c.c.Compress == CompressTakeover {

@@ -59,7 +59,7 @@ func loop(c *Config, s *script) (Result, error) {
 			continue
 		}
 		if err != nil || n == 0 && l.patience() > 0 {
-			return Result{}, fmt.Errorf("load: no answer came: %w", errors.Join(err, errSilent))
+			return Result{}, fmt.Errorf("load: no answer arrived: %w", errors.Join(err, errSilent))
 		}
 		for _, ev := range l.events[:n] {
 			if err := l.handle(conns[ev.Fd], ev.Events); err != nil {
@@ -239,7 +239,7 @@ func (l *looper) delivered(n int) error {
 		return nil
 	}
 	if l.due < 0 {
-		return errors.New("load: more deliveries than there should be")
+		return errors.New("load: more deliveries than expected")
 	}
 	l.entering = false
 	l.meter.times.add(time.Since(l.conns[0].sent))
@@ -295,7 +295,7 @@ func (c *conn) exchange() error {
 	for !c.done() {
 		n, err := readSocket(c.fd, buf[:])
 		if err != nil {
-			return fmt.Errorf("load: no echo came: %w", err)
+			return fmt.Errorf("load: no echo arrived: %w", err)
 		}
 		if _, err := c.feed(buf[:n]); err != nil {
 			return err

@@ -61,7 +61,7 @@ func (u *upgrader) run() (Result, error) {
 			continue
 		}
 		if err != nil || n == 0 {
-			return Result{}, fmt.Errorf("load: no answer came: %w", errors.Join(err, errSilent))
+			return Result{}, fmt.Errorf("load: no answer arrived: %w", errors.Join(err, errSilent))
 		}
 		for _, ev := range events[:n] {
 			if err := u.handle(int(ev.Fd)); err != nil {

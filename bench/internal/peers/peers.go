@@ -123,7 +123,7 @@ func (p Peer) Listen(port int) (net.Listener, error) {
 // Serve serves on ln until ln is closed.
 func (p Peer) Serve(c Config, ln net.Listener) error {
 	if !p.Does(c) {
-		return errors.New("peers: " + p.Name + " does not do this")
+		return errors.New("peers: " + p.Name + " does not support this")
 	}
 	if c.TLS != nil && !p.ownTLS {
 		ln = tls.NewListener(ln, c.TLS)
