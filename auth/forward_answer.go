@@ -56,7 +56,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, forwardMaxBody+1))
 	if err != nil {
-		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("reading the auth service's answer: %w", err))
+		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("reading the auth service's response: %w", err))
 	}
 	alive = resp.StatusCode < 500
 	return f.judge(resp, body)
@@ -150,11 +150,11 @@ func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 	id := &Identity{Method: "forward", Claims: map[string]any{}, Issued: time.Now()}
 	if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil && kind == "application/json" {
 		if len(body) > forwardMaxBody {
-			return nil, fmt.Errorf("the auth service's answer is longer than %d bytes", forwardMaxBody)
+			return nil, fmt.Errorf("the auth service's response is longer than %d bytes", forwardMaxBody)
 		}
 		var b forwardBody
 		if err := decodeClaims(body, &b); err != nil {
-			return nil, errors.New("the auth service's answer is not valid JSON of the expected form") // the error might quote a secret
+			return nil, errors.New("the auth service's response is not valid JSON of the expected form") // the error might quote a secret
 		}
 		id.Subject, id.ID, id.Expires = b.Subject, b.ID, b.Expires.Time
 		if b.Claims != nil {

@@ -75,7 +75,7 @@ func fetch(ctx context.Context, c *http.Client, address string) ([]byte, error) 
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxFetch+1))
 	if err == nil && len(data) > maxFetch {
-		err = errors.New("the answer is larger than 1 MiB")
+		err = errors.New("the response is larger than 1 MiB")
 	}
 	return data, err
 }

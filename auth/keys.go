@@ -218,7 +218,7 @@ func (k *key) narrow(alg string) (*key, error) {
 		return k, nil
 	}
 	if !slices.Contains(k.algs, alg) {
-		return nil, fmt.Errorf("the algorithm %.20q does not fit the type or size of the key", alg)
+		return nil, fmt.Errorf("the algorithm %.20q does not match the type or size of the key", alg)
 	}
 	k.algs = []string{alg}
 	return k, nil

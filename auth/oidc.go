@@ -46,7 +46,7 @@ func discover(ctx context.Context, c *http.Client, o *FetchOptions, issuer strin
 		Keys   string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return "", errors.New("the answer is not a JSON object")
+		return "", errors.New("the response is not a JSON object")
 	}
 	// Discovery §4.3: the issuers must be identical. Otherwise one tenant of a provider could impersonate another.
 	if doc.Issuer != issuer {

@@ -188,7 +188,7 @@ func (r *Rules) decide(e *evaluator) Decision {
 		yes, err := e.run(rule.program)
 		switch {
 		case err != nil:
-			return Decision{Rule: i, Name: rule.Name, Reason: rule.label + " fails, and so denies: " + err.Error()}
+			return Decision{Rule: i, Name: rule.Name, Reason: rule.label + " fails, so it denies: " + err.Error()}
 		case yes:
 			return rule.applies(i)
 		}

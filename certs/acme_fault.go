@@ -125,14 +125,14 @@ func (a *acmeSource) explain(host string, err error) *Error {
 		err = last
 	}
 	if errors.As(err, &told) && told.ProblemType == "" { // the response is not from an ACME server
-		err = fmt.Errorf("the answer is %d %s", told.StatusCode, http.StatusText(told.StatusCode))
+		err = fmt.Errorf("the response is %d %s", told.StatusCode, http.StatusText(told.StatusCode))
 	} else if told != nil {
 		return &Error{host, fmt.Errorf("the CA refused: %s", clip(told.Detail)), problemHint(told.ProblemType)}
 	}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return &Error{host, fmt.Errorf("the CA at %s presents a certificate of an unknown authority",
-			a.opts.Directory), "name a file with the certificate of that authority as the root of the CA"}
+		return &Error{host, fmt.Errorf("the CA at %s presents a certificate from an unknown CA",
+			a.opts.Directory), "name a file with the certificate of that CA as the root"}
 	}
 	return &Error{host, fmt.Errorf("no certificate from the CA at %s: %w", a.opts.Directory, err),
 		"check the URL of the directory, and that this machine may connect to it; this is retried"}
@@ -174,7 +174,7 @@ func problemHint(kind string) string {
 	case "serverInternal":
 		return "the CA has an internal problem: this is retried"
 	}
-	return "see the CA's answer; this is retried"
+	return "check the CA's response; this is retried"
 }
 
 // clip limits the length of a CA's text in our messages.

@@ -110,8 +110,8 @@ func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	if leaf.NotAfter.Sub(now) > min(leaf.NotAfter.Sub(leaf.NotBefore)/6, 15*24*time.Hour) {
 		return
 	}
-	why := a.explain(h.name, hostError(h.name, "the CA's answer is not valid"))
-	err := &Error{h.name, wrapf(why.Err, "the certificate ends on %s and was not renewed",
+	why := a.explain(h.name, hostError(h.name, "the CA's response is not valid"))
+	err := &Error{h.name, wrapf(why.Err, "the certificate expires on %s and was not renewed",
 		leaf.NotAfter.UTC().Format(time.RFC3339)), why.Hint}
 	h.mu.Lock()
 	h.err = err

@@ -198,7 +198,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 		{"a problem", 400, `{"type":"urn:ietf:params:acme:error:caa","detail":"forbidden"}`, "the CA refused: forbidden", "CAA record"},
 		{"a stale nonce, which is asked for again", 400, `{"type":"urn:ietf:params:acme:error:badNonce","detail":"old"}`, ": now", "check the URL"},
 		{"no problem at all", 503, "<html>", "the CA answered with 503 Service Unavailable", "check the URL"},
-		{"no ACME server", 404, "{}", "the answer is 404 Not Found", "check the URL"},
+		{"no ACME server", 404, "{}", "the response is 404 Not Found", "check the URL"},
 		{"399", 399, "<html>", ": now", "check the URL"},
 	} {
 		ca := &answers{reply: func() (*http.Response, error) {

@@ -43,7 +43,7 @@ func TestACMEFailures(t *testing.T) {
 		hint    string
 	}{
 		{"no listener", nil, true, "connection refused", "check the URL"},
-		{"unknown authority", reply(200, "text/plain", ""), true, "an unknown authority", "as the root of the CA"},
+		{"unknown authority", reply(200, "text/plain", ""), true, "an unknown CA", "as the root"},
 		{"not a CA", reply(404, "text/html", "<html>"), false, "404", "check the URL"},
 		{"a page", reply(200, "text/html", "<html>"), false, "invalid character", "check the URL"},
 		{"internal problem", reply(403, isProblem, `{"type":"urn:ietf:params:acme:error:serverInternal","detail":"out of paper"}`), false,

@@ -66,7 +66,7 @@ func loadAuthority(dir string, now time.Time) (authority, error) {
 	case !cert.IsCA:
 		return authority{}, &Error{certPath, errors.New("is not the certificate of a CA"), renewHint}
 	case now.After(cert.NotAfter.Add(-leafLife)):
-		err := fmt.Errorf("ends on %s, too soon to sign another certificate", cert.NotAfter.Format(time.DateOnly))
+		err := fmt.Errorf("expires on %s, too soon to sign another certificate", cert.NotAfter.Format(time.DateOnly))
 		return authority{}, &Error{certPath, err, renewHint + ", and trust it wherever the old one was trusted"}
 	}
 	return authority{cert, key}, nil

@@ -116,7 +116,7 @@ func (o *Options) check() error {
 		o.ClientAuth = ClientAuthOff
 	case ClientAuthOff, ClientAuthOptional, ClientAuthRequired:
 	default:
-		return &Error{"client certificates", fmt.Errorf("unknown choice %q", o.ClientAuth), "it is off, optional or required"}
+		return &Error{"client certificates", fmt.Errorf("unknown choice %q", o.ClientAuth), "use off, optional or required"}
 	}
 	switch {
 	case o.ClientAuth == ClientAuthOff && len(o.ClientCAs) > 0:
@@ -132,7 +132,7 @@ func (o *Options) check() error {
 	case tls.VersionTLS12, tls.VersionTLS13:
 	default:
 		return &Error{"TLS version", fmt.Errorf("the oldest version cannot be %s", tls.VersionName(o.MinVersion)),
-			"it is 1.2 or 1.3: older versions are not safe"}
+			"use 1.2 or 1.3: older versions are not safe"}
 	}
 	if o.Poll < 0 {
 		return &Error{"poll interval", fmt.Errorf("%v is negative", o.Poll), "omit it for the default of one minute"}

@@ -27,7 +27,7 @@ func TestWorse(t *testing.T) {
 		{"both are valid", good, good, "", time.Time{}},
 		{"over for over", over, over, "", time.Time{}},
 		{"early for over", early, over, "", time.Time{}},
-		{"over for valid", over, good, "ended on 2023-11-14T22:13:19Z", time.Time{}},
+		{"over for valid", over, good, "expired on 2023-11-14T22:13:19Z", time.Time{}},
 		{"early for valid", early, good, "not valid before 2023-11-14T22:13:20Z", early.NotBefore},
 	} {
 		p := part{leaf: tt.inUse, paths: []string{"cert.pem"}}

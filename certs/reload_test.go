@@ -171,7 +171,7 @@ func TestReloadBroken(t *testing.T) {
 			func(p place) { p.write("tls.crt", old.cert) }, EventRecovered, old.leaf},
 		{"a link to nothing", func(p place) { p.turn("tls.crt", "nothing") }, "tls.crt", "no such file",
 			func(p place) { p.renameOver("tls.crt", old.cert) }, EventRecovered, old.leaf},
-		{"ended", func(p place) { p.write("tls.key", ended.key); p.write("tls.crt", ended.cert) }, "tls.crt", "ended on",
+		{"ended", func(p place) { p.write("tls.key", ended.key); p.write("tls.crt", ended.cert) }, "tls.crt", "expired on",
 			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},
 		{"not yet valid", func(p place) { p.write("tls.key", later.key); p.write("tls.crt", later.cert) }, "tls.crt", "not valid before",
 			func(p place) { p.write("tls.key", next.key); p.write("tls.crt", next.cert) }, EventLoaded, next.leaf},

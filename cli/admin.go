@@ -34,7 +34,7 @@ func askAdmin(ctx context.Context, sys *System, bound time.Duration, addr, what,
 	}
 	if err != nil {
 		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", addr, unwrapURL(err)),
-			"is the " + what + " running? --admin names its admin listener"}
+			"check that the " + what + " is running, and that --admin names its admin listener"}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
@@ -46,7 +46,7 @@ func askAdmin(ctx context.Context, sys *System, bound time.Duration, addr, what,
 		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", addr), "set " + adminTokenVariable}
 	default:
 		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s does not accept the token of %s", addr, adminTokenVariable),
-			"set it to what the " + what + " has as admin.token"}
+			"set it to the " + what + "'s admin.token"}
 	}
 	return resp.StatusCode, text, nil
 }

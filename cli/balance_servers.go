@@ -36,7 +36,7 @@ type serversFlags struct {
 func (f *serversFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.admin, "admin", defaultBalanceAdmin, "`host:port` of the balancer's admin listener")
-	flags.StringVar(&f.endpoint, "endpoint", "", "the `name` of one endpoint; by default all that have the server")
+	flags.StringVar(&f.endpoint, "endpoint", "", "the `name` of one endpoint; by default all endpoints that have the server")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	complete(cmd, map[string][]string{"admin": {defaultBalanceAdmin}, "endpoint": {}})
 }
@@ -172,7 +172,7 @@ func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 	}
 	b := &balanced{}
 	if err := json.Unmarshal(text, b); err != nil {
-		return nil, &hinted{fmt.Errorf("the answer of %s is not from a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
+		return nil, &hinted{fmt.Errorf("the response of %s is not from a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
 	}
 	switch {
 	case len(b.Endpoints) > 0:
@@ -268,7 +268,7 @@ func (f *serversFlags) emptied(ctx context.Context, sys *System, id string, b *b
 		case left == 0:
 			return b, nil
 		case !b.drains(id):
-			return nil, fmt.Errorf("the drain of %s was ended before it was empty; connections left: %d", id, left)
+			return nil, fmt.Errorf("the drain of %s was ended before the server was empty; connections left: %d", id, left)
 		}
 		select {
 		case <-ctx.Done():

@@ -158,7 +158,7 @@ func TestBalanceDrainEnded(t *testing.T) {
 	if got := r.run(t, "undrain", a); got.code != exitOK {
 		t.Errorf("%+v", got)
 	}
-	if got := bounded.Receive(t, code); got.code != exitFailed || !strings.Contains(got.stderr, "the drain of "+a+" was ended before it was empty; connections left: ") {
+	if got := bounded.Receive(t, code); got.code != exitFailed || !strings.Contains(got.stderr, "the drain of "+a+" was ended before the server was empty; connections left: ") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -251,7 +251,7 @@ func TestBalanceAdminAnswers(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	s.Close()
-	if got := runCommand(t, "balance", "status", "--admin", addr); got.code != exitFailed || !strings.Contains(got.stderr, "is the balancer running?") {
+	if got := runCommand(t, "balance", "status", "--admin", addr); got.code != exitFailed || !strings.Contains(got.stderr, "check that the balancer is running") {
 		t.Errorf("%+v", got)
 	}
 }

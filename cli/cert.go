@@ -41,12 +41,12 @@ localhost, the machine's host name, 127.0.0.1 and ::1. Existing files that are s
 valid are kept; "handfast serve" does the same automatically.
 
 With --host the certificate is for further names and addresses of this machine, so
-that a phone or another machine can connect. It has to trust the CA, too: "handfast
+that a phone or another machine can connect. It must trust the CA, too: "handfast
 cert show --path" prints the file to copy there.
 
 The CA may sign certificates for those names only, so that a stolen key is worth little.
 The key stays in its file. For names that the CA was not made for, --new makes another
-one, which every device has to trust again.`,
+one, which every device must trust again.`,
 		Example: `  handfast cert dev
   handfast cert dev --host 192.0.2.7 --host mypc.lan
   handfast cert dev --new --host 192.0.2.7`,
@@ -55,7 +55,7 @@ one, which every device has to trust again.`,
 	}
 	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a further `name` or address that the certificate is for; may be repeated")
 	complete(cmd, map[string][]string{"host": {}})
-	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make a new one, which clients have to trust again")
+	cmd.Flags().BoolVar(&renew, "new", false, "discard the CA and make a new one, which clients must trust again")
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 	}
 	now := signsFor(dev.CA())
 	if lost := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(now, name) }); len(lost) > 0 {
-		fmt.Fprintf(sys.Stderr, "the CA before was also for %s, which the new one is not\n", visible.Text(strings.Join(lost, ", ")))
+		fmt.Fprintf(sys.Stderr, "the previous CA was also for %s; the new one is not\n", visible.Text(strings.Join(lost, ", ")))
 	}
 	if left != "" {
 		fmt.Fprintf(sys.Stderr, "this machine still trusts the old CA, whose key no longer exists\n  next step: handfast cert untrust %s\n",

@@ -55,19 +55,19 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	case chain.Name:
 		return "issue a certificate with that name as a subject alternative name, or connect by one of its names"
 	case chain.SelfSigned:
-		return "pass it with --cacert, or have it signed by an authority"
+		return "pass it with --cacert, or have it signed by a CA"
 	case chain.Incomplete:
 		return "make the server send the whole chain (fullchain.pem)"
 	case chain.Signature:
 		return "reissue it with SHA-256 or better"
 	case chain.NoAuthority:
-		return "have it signed by an authority, whose certificate may sign others (basicConstraints CA:TRUE)"
+		return "have it signed by a CA, whose certificate may sign others (basicConstraints CA:TRUE)"
 	case chain.Usage:
 		return "issue one for serverAuth"
 	case chain.Order:
-		return "put the server's certificate first, and after each one that of its issuer"
+		return "put the server's certificate first, and after each certificate that of its issuer"
 	case chain.Unknown:
-		hint := "pass the authority's certificate with --cacert"
+		hint := "pass the CA's certificate with --cacert"
 		if len(last.IssuingCertificateURL) > 0 && !chain.IsSelfSigned(last) {
 			return hint + ", or make the server send the whole chain (fullchain.pem); the next part is at " + last.IssuingCertificateURL[0]
 		}

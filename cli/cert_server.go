@@ -112,10 +112,10 @@ func handshakeFault(address string, err error) error {
 	hint := "check which program listens there, or name another host with --name"
 	switch {
 	case errors.As(err, &record):
-		return &hinted{fmt.Errorf("%s does not speak TLS: its answer is not a TLS record", address),
+		return &hinted{fmt.Errorf("%s does not speak TLS: its response is not a TLS record", address),
 			"use the port of the TLS listener; this one may be for plain HTTP"}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &wait) && wait.Timeout():
-		return &hinted{fmt.Errorf("%s does not answer the TLS handshake", address), "check that it speaks TLS, or raise --timeout"}
+		return &hinted{fmt.Errorf("%s does not respond to the TLS handshake", address), "check that it speaks TLS, or raise --timeout"}
 	case strings.Contains(err.Error(), "unrecognized name"):
 		return &hinted{fmt.Errorf("%s has no certificate for that name: %w", address, err), "name a host that it serves with --name"}
 	}

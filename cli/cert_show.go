@@ -59,7 +59,7 @@ that clients would reject; for a file, one that has expired or whose chain is in
 	flags.BoolVar(&f.path, "path", false, "print only the path of the development CA's certificate")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.name, "name", "", "the expected host `name`, if it differs from HOST")
-	flags.StringVar(&f.cacert, "cacert", "", "trust only the authorities in this PEM `file`")
+	flags.StringVar(&f.cacert, "cacert", "", "trust only the CAs in this PEM `file`")
 	flags.DurationVar(&f.wait, "timeout", 10*time.Second, "the time limit for the server")
 	complete(cmd, map[string][]string{"name": {}, "timeout": {"3s", "10s", "30s"}})
 	return cmd

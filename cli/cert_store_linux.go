@@ -14,7 +14,7 @@ import (
 // systemStore returns the system's certificate store: a directory for added authorities, and a program that generates the files
 // that other programs read.
 func systemStore(ca *x509.Certificate) store {
-	s := store{name: "system", absent: "this system's store of authorities is not known"}
+	s := store{name: "system", absent: "the certificate store of this system is unknown"}
 	if truststore.SystemTrustCommand == nil {
 		return s
 	}

@@ -244,7 +244,7 @@ func TestCertShowFailures(t *testing.T) {
 		want string
 	}{
 		{"show " + plain, 1, "does not speak TLS"},
-		{"show " + silent + " --timeout 2s", 1, "does not answer the TLS handshake"},
+		{"show " + silent + " --timeout 2s", 1, "does not respond to the TLS handshake"},
 		{"show " + picky, 1, "no certificate for that name"},
 		{"show 127.0.0.1:1", 1, "connection refused"},
 		{"show no-such-host.invalid:443", 1, "no such host"},
@@ -258,8 +258,8 @@ func TestCertShowFailures(t *testing.T) {
 		{"trust", 1, `run "handfast cert dev"`},
 		{"untrust", 1, `run "handfast cert dev"`},
 		{"trust " + text, 2, "holds no certificate"},
-		{"trust " + file("leaf.pem", self.pem()), 2, "not the certificate of one authority"},
-		{"trust --dry-run " + file("two.pem", bytes.Repeat(makeCert(t, nil, ca("x")).pem(), 2)), 2, "not the certificate of one authority"},
+		{"trust " + file("leaf.pem", self.pem()), 2, "not the certificate of a single CA"},
+		{"trust --dry-run " + file("two.pem", bytes.Repeat(makeCert(t, nil, ca("x")).pem(), 2)), 2, "not the certificate of a single CA"},
 
 		{"show a b", 2, "one file or one host"},
 		{"show localhost", 2, "write HOST:PORT, such as localhost:443"},
@@ -391,7 +391,7 @@ func TestCertDevHosts(t *testing.T) {
 		}
 	}
 	got = runCommand(t, "cert", "dev", "--new", "--host", "192.0.2.7")
-	if got.code != exitOK || !strings.Contains(got.stderr, "the CA before was also for mypc.lan, which the new one is not") {
+	if got.code != exitOK || !strings.Contains(got.stderr, "the previous CA was also for mypc.lan; the new one is not") {
 		t.Errorf("%+v", got)
 	}
 	for _, host := range []string{"*.lan", "", "a b", "192.0.2.0/24", "https://mypc.lan"} {

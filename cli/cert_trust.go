@@ -21,8 +21,8 @@ func newCertTrust(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trust [CA-FILE]",
 		Short: "Make this machine's browsers and programs trust the development CA",
-		Long: `Adds the certificate of the development CA to the system's store of authorities, and to
-those of Firefox and Chromium of this user, which requires certutil. If Chromium is
+		Long: `Adds the certificate of the development CA to the system's certificate store, and to
+those of this user's Firefox and Chromium, which requires certutil. If Chromium is
 installed and has no store, one is created. Firefox creates its own when it first runs:
 run the command again after that. The key of the CA is not copied. "handfast cert
 untrust" removes the certificate again.
@@ -147,7 +147,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 	}
 	if in && absent == len(stores) {
 		return &hinted{errors.New("no store can be changed"),
-			"install the missing programs, or start the browser once; programs such as curl accept the authority's file: --cacert " + shellQuote(path)}
+			"install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert " + shellQuote(path)}
 	}
 	if in && absent+len(failed) < len(stores) && !dry {
 		row("", p.dim(`restart running programs to apply this; "handfast cert untrust" undoes it`))
@@ -186,7 +186,7 @@ func authorityOf(args []string) (*x509.Certificate, string, error) {
 	case err != nil:
 		return nil, "", wrongFile(err)
 	case len(chain) != 1 || !chain[0].IsCA:
-		return nil, "", wrongFile(&certs.Error{Path: path, Err: errors.New("is not the certificate of one authority"),
+		return nil, "", wrongFile(&certs.Error{Path: path, Err: errors.New("is not the certificate of a single CA"),
 			Hint: "give the file that \"handfast cert show --path\" prints"})
 	}
 	return chain[0], path, nil

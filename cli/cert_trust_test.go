@@ -20,7 +20,7 @@ func TestChangeStores(t *testing.T) {
 		restart bool // whether it speaks of programs that run
 	}{
 		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "no store can be changed",
-			step: "install the missing programs, or start the browser once; programs such as curl accept the authority's file: --cacert '/a b.pem'"},
+			step: "install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert '/a b.pem'"},
 		{name: "to trust, and trusted", store: store{all: true, some: true}, in: true, says: "already trusts it: here", restart: true},
 		{name: "to trust, in one place", store: store{some: true}, in: true, changed: true, says: "now trusts it: here", restart: true},
 		{name: "to trust", in: true, changed: true, says: "now trusts it: here", restart: true},

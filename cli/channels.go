@@ -47,7 +47,7 @@ func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.Can
 }
 
 // errNoAnswer indicates that --timeout has passed.
-var errNoAnswer = errors.New("the server has not answered in time")
+var errNoAnswer = errors.New("the server did not respond in time")
 
 // late returns the error of a wait, which is errNoAnswer at the timeout.
 func (f *channelsFlags) late(err error) error {
@@ -58,7 +58,7 @@ func (f *channelsFlags) late(err error) error {
 	if failed, ok := errors.AsType[*client.Error](err); ok {
 		why += ": " + visible.Text(failed.Message)
 	}
-	return &hinted{errors.New(why), "the engine of the channels may be unreachable: see /readyz and /info of the server's admin listener"}
+	return &hinted{errors.New(why), "the engine of the channels may be unreachable: check /readyz and /info of the server's admin listener"}
 }
 
 // options checks the flags and converts them for the library.
@@ -97,7 +97,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 				cancel(dialError(shown, failed.Err, sentBy(f.url, dial)))
 				return
 			}
-			fmt.Fprintf(sys.Stderr, "handfast: %s; connecting again in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
+			fmt.Fprintf(sys.Stderr, "handfast: %s; reconnecting in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
 		}},
 	})
 	defer c.Close() //nolint:errcheck // it returns nil
@@ -109,7 +109,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 		if failed, ok := errors.AsType[*websocket.HandshakeError](err); ok {
 			return dialError(shown, failed, sentBy(f.url, dial))
 		}
-		return fmt.Errorf("the connection is over: %w", err)
+		return fmt.Errorf("the connection was lost: %w", err)
 	}
 	return err
 }

@@ -152,7 +152,7 @@ func TestChannelsFail(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"subscribe"}, exitUsage, "at least one channel"},
-		{[]string{"subscribe", ""}, exitUsage, "not empty"},
+		{[]string{"subscribe", ""}, exitUsage, "not be empty"},
 		{[]string{"subscribe", "--since", "x", "chat"}, exitUsage, "not a position"},
 		{[]string{"subscribe", "--since", "x:1", "--history", "1", "chat"}, exitUsage, "exclude each other"},
 		{[]string{"subscribe", "--history", "-1", "chat"}, exitUsage, "--history"},
@@ -225,7 +225,7 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	url := "ws" + strings.TrimPrefix(silent.URL, "http")
 	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}, {"subscribe", "--history", "1", "chat"}} {
 		got := runCommand(t, append(command, "--url", url, "--timeout", "2s")...)
-		if got.code != 1 || !strings.Contains(got.stderr, "the server has not answered in time: 2s") || !strings.Contains(got.stderr, "/readyz") {
+		if got.code != 1 || !strings.Contains(got.stderr, "the server did not respond in time: 2s") || !strings.Contains(got.stderr, "/readyz") {
 			t.Errorf("%v: %+v", command, got)
 		}
 	}

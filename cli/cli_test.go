@@ -122,7 +122,7 @@ func TestUsageErrors(t *testing.T) {
 		{"subscribe --history 99999999999999999999 x", "--history \"99999999999999999999\" is not a whole number, or too large"},
 		{"subscribe --count 1k x", "--count \"1k\" is not a whole number, or too large"},
 		{"serve --tls on", "it must be one of dev, off, files"},
-		{"balance --to 127.0.0.1:9 --sticky true --listen 127.0.0.1:0", "true without quotes is not a text"},
+		{"balance --to 127.0.0.1:9 --sticky true --listen 127.0.0.1:0", "true without quotes is not text"},
 		{"balance --to a:b:c", "such as 127.0.0.1:9001"},
 		{"dial --bearer @. " + url, "--bearer @.: "},
 		{"dial --cacert . " + url, "is a directory"},
@@ -155,7 +155,7 @@ func TestFailures(t *testing.T) {
 	state(t)
 	for _, tt := range []struct{ args, want string }{
 		{"serve --listen 192.0.2.1:1 --tls off", "no interface"},
-		{"dial ws://127.0.0.1:1/", "nothing listens on that port"},
+		{"dial ws://127.0.0.1:1/", "nothing is listening on that port"},
 		{"dial ws://no-such-host.invalid/", "stage:     dns"},
 		{"cert show", `run "handfast cert dev"`},
 	} {

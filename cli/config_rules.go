@@ -32,7 +32,7 @@ func newConfigTest(sys *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test FILE",
 		Short: "Test what the rules of a configuration allow",
-		Long: `Asks the rules of an endpoint whether an identity may do something, and prints the
+		Long: `Evaluates the rules of an endpoint for an identity and an action, and prints the
 decision and the rule that made it. No server runs, and no credential is checked.
 
 Without --user and --identity it asks about a client without a credential.
@@ -103,7 +103,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 	if f.cases != "" {
 		for _, other := range []string{"endpoint", "user", "method", "claims", "identity", "do", "channel", "expect"} {
 			if cmd.Flags().Changed(other) {
-				return usagef("put it into the file", "--cases and --%s exclude each other", other)
+				return usagef("put it in the file", "--cases and --%s exclude each other", other)
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func (f *ruleFlags) readIdentity() error {
 		return nil
 	}
 	if f.ask.User != "" || f.ask.Method != "" || f.claims != "" {
-		return usagef("put it into the object", "--identity and --user, --method and --claims exclude each other")
+		return usagef("put it in the object", "--identity and --user, --method and --claims exclude each other")
 	}
 	var id struct {
 		Subject string         `json:"subject"`

@@ -39,13 +39,13 @@ func (c *credentialFlags) define(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.bearer, "bearer", "", "send a `token` as Authorization: Bearer")
 	flags.StringVar(&c.basic, "basic", "", "send `user:password` as Authorization: Basic")
-	flags.StringVar(&c.cookie, "cookie", "", "send a `cookie`, \"name=value; name=value\", as browsers do by themselves")
+	flags.StringVar(&c.cookie, "cookie", "", "send a `cookie`, \"name=value; name=value\", as browsers do automatically")
 	flags.StringVar(&c.apiKey, "api-key", "", "send an API `key`, in the header that --api-key-header names")
 	flags.StringVar(&c.apiKeyHeader, "api-key-header", "X-API-Key", "the `name` of the header for --api-key")
 	flags.StringVar(&c.subprotocol, "token-subprotocol", "",
 		"offer a `token` as the subprotocol base64url.bearer.authorization.k8s.io.TOKEN, as browsers can")
-	flags.StringVar(&c.ticket, "ticket", "", "put a single-use `ticket` into the query: ticket=VALUE")
-	flags.StringArrayVar(&c.query, "query-token", nil, "put a secret into the query, `name=value`; may be repeated")
+	flags.StringVar(&c.ticket, "ticket", "", "put a single-use `ticket` in the query: ticket=VALUE")
+	flags.StringArrayVar(&c.query, "query-token", nil, "put a secret in the query, `name=value`; may be repeated")
 }
 
 // read converts the flags to credentials.
@@ -71,7 +71,7 @@ func (c *credentialFlags) read(sys *System) (explain.Credentials, error) {
 			return out, err
 		}
 		if strings.ContainsFunc(*f.value, func(r rune) bool { return r != '\t' && (r < ' ' || r == 0x7f) }) {
-			return out, usagef("write it on one line", "--%s: the value has a control character in it", f.flag)
+			return out, usagef("write it on one line", "--%s: the value contains a control character", f.flag)
 		}
 	}
 	if basic != "" {

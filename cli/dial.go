@@ -29,10 +29,10 @@ exits 1 and prints the reason if the handshake fails, or if the server closes wi
 other than 1000 or 1001, stops in the middle of a message, or still sends after 30 seconds.
 
 Lines and messages may have 16 MiB; a line may end in CR LF. With -0 messages end in NUL
-bytes, so that they can contain line ends. With --jsonl each line is a JSON object, as
+bytes, so that they can contain newlines. With --jsonl each line is a JSON object, as
 {"type":"text","data":"hello"} or {"type":"binary","data":"aGVsbG8="}. With --binary
 standard input is sent as binary messages of any length, and received payloads are written to
-standard output unchanged, of any size and without line ends.
+standard output unchanged, of any size and without newlines.
 
 On a terminal a typed line may have 1 MiB, and Ctrl-D and Ctrl-C close with 1000. Lines that
 begin with a slash are commands: /ping, /close [CODE [REASON]], /help. //text sends /text.

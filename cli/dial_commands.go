@@ -13,7 +13,7 @@ import (
 // commandHelp is the text of /help.
 const commandHelp = `/ping                    measure the round-trip time of a ping
 /close [CODE [REASON]]   close with this code, 1000 without one
-/help                    this
+/help                    this list
 //text                   send /text`
 
 // maxReason is the maximum length of the reason in a close frame (RFC 6455 §5.5: 125 bytes with the code).

@@ -210,7 +210,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 		}
 		conn, err := d.connect(ctx)
 		if err == nil {
-			d.note("connected again")
+			d.note("reconnected")
 		}
 		return conn, err
 	}
@@ -237,7 +237,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 			if why != nil {
 				text = why.Error()
 			}
-			d.note(text + "; connecting again in " + delay.Round(time.Millisecond).String())
+			d.note(text + "; reconnecting in " + delay.Round(time.Millisecond).String())
 			unwatch = d.watch(cancel)
 		},
 	})

@@ -45,7 +45,7 @@ type talkFlags struct {
 // defineTLS adds the flags for the trusted authorities and the client certificate. key is the name of the flag for the private key.
 func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate; an attacker on the path can then read and change everything")
-	flags.StringVar(&f.cacert, "cacert", "", "trust only the authorities in this PEM `file`")
+	flags.StringVar(&f.cacert, "cacert", "", "trust only the CAs in this PEM `file`")
 	flags.StringVar(&f.cert, "cert", "", "present this client certificate, a PEM `file`")
 	flags.StringVar(&f.key, key, "", "its private key, a PEM `file`; may be in the file of --cert")
 }
@@ -69,13 +69,13 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.binary, "binary", false, "send and print raw bytes, as binary messages")
 	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
 	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "print and read messages in that form, text and binary mixed")
-	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a line end, in input and output")
-	flags.BoolVarP(&f.talk.verbose, "verbose", "v", false, "print the requests and answers of the handshake, secrets redacted, on standard error")
+	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a newline, in input and output")
+	flags.BoolVarP(&f.talk.verbose, "verbose", "v", false, "print the requests and responses of the handshake, secrets redacted, on standard error")
 	flags.Var(&f.http, "http", "the HTTP version of the handshake; 2 and 3 are not available yet")
 	flags.BoolVar(&f.compress, "compress", false, "offer compression (permessage-deflate); the server may decline")
 	flags.DurationVar(&f.ping, "ping", 25*time.Second, "ping a silent server this often, fail after two missed pongs; 0 means never")
 	flags.DurationVar(&f.talk.wait, "wait", 0, "read for this long after the end of the input; 0 means until the server is quiet")
-	flags.BoolVar(&f.talk.reconnect, "reconnect", false, "when the connection is lost, connect again, after a delay that grows to 30s")
+	flags.BoolVar(&f.talk.reconnect, "reconnect", false, "reconnect when the connection is lost, after a delay that grows to 30s")
 	values := map[string][]string{
 		"http": f.http.allowed, "ping": {"10s", "25s", "0"}, "wait": {"1s", "10s", "1m"}, "timeout": {"5s", "30s"},
 		"header": {}, "subprotocol": {}, "origin": {},
@@ -176,7 +176,7 @@ func parseHeaders(lines []string) (http.Header, error) {
 		case strings.EqualFold(name, "Host") && !handshake.ValidHost(value):
 			return nil, usagef(`write -H "Host: example.com", with a port if there is one`, "-H: the Host header is not one host")
 		case handshake.CheckFields(http.Header{name: {value}}) != nil:
-			return nil, usagef("write the value on one line", "-H: the value of header %s has a control character in it", name)
+			return nil, usagef("write the value on one line", "-H: the value of header %s contains a control character", name)
 		}
 		header.Add(name, value)
 	}

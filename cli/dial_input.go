@@ -115,7 +115,7 @@ func newRecords(r io.Reader, end byte) *lines {
 
 // cutByTerminal returns the error for a line that is as long as a terminal allows.
 func cutByTerminal(n int) error {
-	return &hinted{fmt.Errorf("the line has %d bytes or more, and the terminal passes on %d: the rest is lost", n, n),
+	return &hinted{fmt.Errorf("the line has %d bytes or more, but the terminal delivers only %d: the rest is lost", n, n),
 		"send it from a file or a pipe, or leave standard output on the terminal: then lines may have 1 MiB"}
 }
 
@@ -180,10 +180,10 @@ func parseMessage(line []byte) (websocket.Message, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
-		return websocket.Message{}, errors.New("is not a message in JSON")
+		return websocket.Message{}, errors.New("is not a JSON message")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return websocket.Message{}, errors.New("has data after its message in JSON")
+		return websocket.Message{}, errors.New("has data after its JSON message")
 	}
 	switch {
 	case v.Data == nil:

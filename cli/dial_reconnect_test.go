@@ -56,8 +56,8 @@ func TestDialReconnect(t *testing.T) {
 	if got.code != exitOK || got.stdout != "one\ntwo\n" {
 		t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 	}
-	if !strings.Contains(got.stderr, `handfast: the server closed with 1011 internal error: oh \x1b; connecting again in `) ||
-		!strings.HasSuffix(got.stderr, "handfast: connected again\n") {
+	if !strings.Contains(got.stderr, `handfast: the server closed with 1011 internal error: oh \x1b; reconnecting in `) ||
+		!strings.HasSuffix(got.stderr, "handfast: reconnected\n") {
 		t.Errorf("%q", got.stderr)
 	}
 }
@@ -79,7 +79,7 @@ func TestDialReconnectEnds(t *testing.T) {
 			},
 			func(ctx context.Context, c *websocket.Conn) { send(ctx, c, "b"); c.CloseNow() },
 			func(ctx context.Context, c *websocket.Conn) { send(ctx, c, "c"); _ = c.Close(websocket.CodeNormal, "") },
-		}, []string{"--wait", "1h"}, exitOK, "a\nb\nc\n", "connected again"},
+		}, []string{"--wait", "1h"}, exitOK, "a\nb\nc\n", "reconnected"},
 		{"1008", []func(context.Context, *websocket.Conn){
 			func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodePolicy, "no") },
 		}, []string{"--wait", "1h"}, exitFailed, "", "handfast: the server closed with 1008"},
@@ -134,7 +134,7 @@ func TestDialReconnectSignal(t *testing.T) {
 			Stdin: stdin, Stdout: &stdout, Stderr: &stderr, Signals: signals, Getenv: func(string) string { return "" },
 		})
 	}()
-	bounded.Until(t, func() bool { return strings.Contains(stderr.String(), "connecting again in") })
+	bounded.Until(t, func() bool { return strings.Contains(stderr.String(), "reconnecting in") })
 	signals <- os.Interrupt
 	if got := bounded.Receive(t, code); got != exitInterrupted {
 		t.Errorf("exit %d, %q", got, stderr.String())

@@ -25,7 +25,7 @@ type input interface {
 var errPing = errors.New("ping")
 
 // errBroken ends sending when the connection has ended.
-var errBroken = errors.New("the connection is over")
+var errBroken = errors.New("the connection was lost")
 
 // closing is the error of an input when the user closes the connection without waiting for answers.
 type closing struct {
@@ -246,7 +246,7 @@ func (s *session) verdict(unanswered error) error {
 		return s.why
 	case !e.ByPeer && e.Code == s.end.code:
 		if unanswered != nil {
-			s.tell("closed, but the server did not answer the close")
+			s.tell("closed, but the server did not answer the close frame")
 		} else {
 			s.tell("closed with " + e.Code.String())
 		}
@@ -257,9 +257,9 @@ func (s *session) verdict(unanswered error) error {
 	case e.Err == nil:
 		return errors.New(closedByServer(e))
 	case e.Code == websocket.CodeTooBig:
-		return &hinted{fmt.Errorf("the connection is over: %w", e.Err), "messages of more than 16 MiB need --binary"}
+		return &hinted{fmt.Errorf("the connection was lost: %w", e.Err), "messages of more than 16 MiB require --binary"}
 	}
-	err := fmt.Errorf("the connection is over: %w", e.Err)
+	err := fmt.Errorf("the connection was lost: %w", e.Err)
 	if _, ok := errors.AsType[*protocol.Violation](e.Err); ok {
 		return &hinted{err, "the server violates the protocol; handfast explain shows its frames, and what to correct"}
 	}

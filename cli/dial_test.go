@@ -169,7 +169,7 @@ func TestDialPeerCloses(t *testing.T) {
 		{"4000", func(c *websocket.Conn) { _ = c.Close(4000, "") }, exitFailed, "handfast: the server closed with 4000\n"},
 		{"without a code", func(c *websocket.Conn) { _ = c.Close(websocket.CodeNoStatus, "") }, exitFailed,
 			"handfast: the server closed without a code\n"},
-		{"without a close frame", func(c *websocket.Conn) { c.CloseNow() }, exitFailed, "handfast: the connection is over: "},
+		{"without a close frame", func(c *websocket.Conn) { c.CloseNow() }, exitFailed, "handfast: the connection was lost: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -432,14 +432,14 @@ func TestDialJSONLines(t *testing.T) {
 		t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 	}
 	for line, want := range map[string]string{
-		`hello`:                                "line 1 of standard input is not a message in JSON",
+		`hello`:                                "line 1 of standard input is not a JSON message",
 		`{"type":"text"}`:                      "has no data",
 		`{"type":"close","data":"x"}`:          "type other than text and binary",
 		`{"type":"binary","data":"*"}`:         "not base64",
-		`{"type":"text","data":1}`:             "not a message in JSON",
-		`{"type":"text","data":"a","x":1}`:     "not a message in JSON",
-		`{"type":"text","data":"a"} {"x":1}`:   "data after its message",
-		``:                                     "not a message in JSON",
+		`{"type":"text","data":1}`:             "not a JSON message",
+		`{"type":"text","data":"a","x":1}`:     "not a JSON message",
+		`{"type":"text","data":"a"} {"x":1}`:   "data after its JSON message",
+		``:                                     "not a JSON message",
 		`{"type":"text","data":` + "\"\xff\"}": "not UTF-8",
 	} {
 		got := runWith(t, strings.NewReader(line+"\n"), nil, "dial", "--jsonl", url)

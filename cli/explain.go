@@ -41,7 +41,7 @@ func newExplain(sys *System) *cobra.Command {
 		Short: "Show a handshake step by step, and say what is wrong with it",
 		Long: `Opens a WebSocket as a browser would, and shows each step with its time, the data sent and
 received, and the rule that applies: name, TCP, proxy, TLS and its chain, the request, the
-answer, the computed accept value, subprotocol and extensions, a ping, the closing
+response, the computed accept value, subprotocol and extensions, a ping, the closing
 handshake. If it fails, it gives the reason, the clause, and what the server's operator and
 the client can do.
 
@@ -51,7 +51,7 @@ It exits 0 if the connection opened and worked, and 1 otherwise.
 
 Like a browser it sends the Origin of the URL's own host, offers compression and does not
 follow redirects. After a successful handshake it tries another one as a page of another
-site, to see whether the server would accept it (--no-cross-site skips that). After some
+site, to check whether the server accepts it (--no-cross-site skips that). After some
 failures it opens further connections to find the cause. They carry no credentials, except
 where the same handshake is repeated with another origin or without Upgrade. --no-probes
 skips all of them.
@@ -97,16 +97,16 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	f.credentials.define(cmd)
 	f.defineTLS(flags, "key")
 	f.defineProxy(cmd)
-	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the time limit in total, except for --watch and --probe-idle")
-	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time limit for each wait for the other side")
+	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the total time limit, except for --watch and --probe-idle")
+	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time limit for each wait")
 	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait for its echo")
 	flags.Var(&f.watch, "watch", "print received frames until the server closes, Ctrl-C, or for this `duration`")
 	flags.Lookup("watch").NoOptDefVal = watchForever
 	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "keep the connection idle for at most this long, to find the idle timeout of the path")
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open only one connection, even after a failure")
-	flags.BoolVar(&f.summary, "summary", false, "print ten lines at most: the progress, the cause of a failure, the first step for each side")
-	flags.StringVar(&f.report, "report", "", "write the whole report to this `file` as well, for a ticket: a page if its name ends in .html, else Markdown")
+	flags.BoolVar(&f.summary, "summary", false, "print at most ten lines: the progress, the cause of a failure, the first step for each side")
+	flags.StringVar(&f.report, "report", "", "also write the whole report to this `file`, for a ticket: HTML if its name ends in .html")
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
@@ -370,7 +370,7 @@ func (w *watchTime) Set(s string) error {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("it is a positive time, such as 30s, or %s", watchForever)
+		return fmt.Errorf("it must be a positive time, such as 30s, or %s", watchForever)
 	}
 	w.d = d
 	return nil

@@ -243,7 +243,7 @@ func TestChannelErrors(t *testing.T) {
 		t.Error(err)
 	}
 	err := f.late(errors.Join(context.DeadlineExceeded, &client.Error{Code: wire.Unavailable, Message: "no engine"}))
-	if err.Error() != "the server has not answered in time: 1s: no engine" || nextStep(err) == "" {
+	if err.Error() != "the server did not respond in time: 1s: no engine" || nextStep(err) == "" {
 		t.Errorf("%v, %s", err, nextStep(err))
 	}
 }

@@ -13,15 +13,15 @@ import (
 
 // optionSteps maps the hints of the library that name options of its API to hints that name flags.
 var optionSteps = map[string]string{
-	handshake.HintClientRootCAs: "name the authority that signed the server's certificate with --cacert FILE; " +
-		"\"handfast serve\" on this machine needs none when it runs as the same user",
+	handshake.HintClientRootCAs: "pass the certificate of the CA that signed the server's with --cacert FILE; " +
+		"\"handfast serve\" on this machine needs none if it runs as the same user",
 	handshake.HintClientCertificate:  "the server rejected the connection: often it requires a client certificate (--cert, --key), or another one",
 	handshake.HintClientServerName:   "the server's certificate is for another name: use that name in the URL",
 	handshake.HintClientHeader:       "correct the headers given with -H; subprotocols are offered with --subprotocol",
 	handshake.HintClientSubprotocols: "correct the values of --subprotocol: each is one word, given once",
 	handshake.HintClientOffer:        "offer a subprotocol that the server speaks, with --subprotocol NAME",
-	handshake.HintClientCompression:  "leave --compress out",
-	handshake.HintClientUncompressed: "the server answers the offer of compression wrongly: leave --compress out",
+	handshake.HintClientCompression:  "omit --compress",
+	handshake.HintClientUncompressed: "the server answers the offer of compression wrongly: omit --compress",
 	handshake.HintClientProxy:        "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
 	handshake.HintClientDialContext:  "HTTP_PROXY and HTTPS_PROXY name HTTP proxies only; handfast dial takes a SOCKS5 proxy as --proxy socks5://HOST:PORT",
 	handshake.HintClientRedirects:    "the server redirects too often: use the URL at which it answers",
@@ -90,7 +90,7 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 	}
 	if len(sent.credentials) > 0 {
 		return "the server did not accept the credential that was sent (" + strings.Join(sent.credentials, ", ") +
-			"): it is wrong, expired or revoked, or of another kind than the server requires" + wanted
+			"): it is wrong, expired or revoked, or not of the kind that the server requires" + wanted
 	}
 	return "no credential was sent, and the server requires one" + wanted +
 		`: -H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
@@ -103,7 +103,7 @@ func forbiddenStep(sent *sent) string {
 		reasons = append(reasons, "the origin "+sent.origin+" may not be allowed (--origin)")
 	}
 	if len(sent.credentials) > 0 {
-		reasons = append(reasons, "the credential ("+strings.Join(sent.credentials, ", ")+") may not have the right")
+		reasons = append(reasons, "the credential ("+strings.Join(sent.credentials, ", ")+") may lack permission")
 	} else {
 		reasons = append(reasons, "no credential was sent")
 	}

@@ -26,12 +26,12 @@ func newReload(sys *System) *cobra.Command {
 		Use:   "reload",
 		Short: "Reload the configuration of a running server, and print the changes",
 		Long: `Asks the admin listener of a running "handfast serve" or "handfast balance" to read its
-configuration again, with all files that it names, as SIGHUP does, and waits for the result.
-Connections of endpoints that it still has go on. The server does the same when a file has
-changed; if it was faster, this prints what changed then.
+configuration again, with all files that it names, as on SIGHUP, and waits for the result.
+Connections of endpoints that still exist continue. The server does the same when a file has
+changed; if that has already happened, this prints what changed then.
 
 The exit code is 0 when the configuration that the server read is in force, and 1 when it is
-not: with a mistake in it nothing changes, and the mistake is printed with file, line and column.
+not: if it contains a mistake, nothing changes, and the mistake is printed with file, line and column.
 A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 		Example: `  handfast reload
   handfast reload --admin 127.0.0.1:9091        a balancer
@@ -94,7 +94,7 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 	case len(got.Changes) > 0:
 		fmt.Fprintf(sys.Stdout, "unchanged: the server had reloaded already, at %s: %s\n", since, count(len(got.Changes), "change"))
 	default:
-		fmt.Fprintf(sys.Stdout, "unchanged: the configuration is that of the start, at %s\n", since)
+		fmt.Fprintf(sys.Stdout, "unchanged: the configuration is the one loaded at the start, at %s\n", since)
 	}
 	return nil
 }

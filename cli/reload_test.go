@@ -26,7 +26,7 @@ func TestReload(t *testing.T) {
 	ask := func(args ...string) result {
 		return runCommand(t, append([]string{"reload", "--admin", admin}, args...)...)
 	}
-	if got := ask(); got.code != exitOK || !strings.HasPrefix(got.stdout, "unchanged: the configuration is that of the start, at ") {
+	if got := ask(); got.code != exitOK || !strings.HasPrefix(got.stdout, "unchanged: the configuration is the one loaded at the start, at ") {
 		t.Errorf("%+v", got)
 	}
 
@@ -102,7 +102,7 @@ func TestReloadErrors(t *testing.T) {
 		{http.StatusOK, addr, exitFailed, []string{"status 200", "--admin names"}},
 		{http.StatusUnprocessableEntity, addr, exitFailed, []string{"status 422", "--admin names"}},
 		{http.StatusUnauthorized, addr, exitFailed, []string{"requires a token", "set HANDFAST_ADMIN_TOKEN"}},
-		{0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "is the server running?"}},
+		{0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "check that the server is running"}},
 		{0, "nowhere", exitUsage, []string{"--admin", "host:port"}},
 		{0, "off", exitUsage, []string{"--admin", "host:port"}},
 		{0, "", exitUsage, []string{"--admin is empty"}},

@@ -94,7 +94,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 		return errs
 	}
 	if len(dev) == 0 {
-		errs = append(errs, usagef("leave it out", "--host has no use: no listener has a development certificate"))
+		errs = append(errs, usagef("leave it out", "--host has no effect: no listener has a development certificate"))
 	}
 	for _, i := range dev {
 		errs = append(errs, set("host", fmt.Sprintf("listen[%d].tls.dev.hosts", i), f.hosts))

@@ -120,7 +120,7 @@ func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 		}
 	case <-ctx.Done():
 	}
-	return gateway.Reloaded{Error: "the reload has not ended in time", Hint: "the server's log says how it ended"}
+	return gateway.Reloaded{Error: "the reload did not finish in time", Hint: "check the server's log for the result"}
 }
 
 // reread reads everything again on request: the configuration, and the files that it names.

@@ -55,14 +55,14 @@ a channel is denied.`,
 			case len(args) == 0:
 				return usagef("name a channel: handfast subscribe chat", "subscribe takes at least one channel")
 			case slices.Contains(args, ""):
-				return usagef("", "the name of a channel is not empty")
+				return usagef("", "the name of a channel must not be empty")
 			}
 			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			if f.history < 0 || f.history > 1000 || f.count < 0 {
-				return usagef("", "--history is between 0 and 1000, and --count is not negative")
+				return usagef("", "--history must be between 0 and 1000, and --count must not be negative")
 			}
 			return f.run(cmd.Context(), sys, args)
 		}),
@@ -194,8 +194,8 @@ func denied(channel string, err error) error {
 	}
 	err = fmt.Errorf("channel %s: %s (%s)", channel, failed.Message, failed.Code)
 	if failed.Code == wire.Denied {
-		return &hinted{err, "the rules of the server's endpoint have to allow it to the user of the token, which -H \"Authorization: Bearer …\" sends; " +
-			"on the server, handfast config test FILE prints the rule that decides"}
+		return &hinted{err, "the rules of the server's endpoint must allow it to the user of the token in -H \"Authorization: Bearer …\" sends; " +
+			"on the server, handfast config test FILE prints the deciding rule"}
 	}
 	return err
 }

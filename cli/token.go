@@ -67,7 +67,7 @@ line for the password file: the user's name and the argon2id hash of the passwor
 		Args: one("the name of a user"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			if args[0] == "" || strings.ContainsAny(args[0], ":\r\n\t") {
-				return usagef("", "the name of a user must not be empty, and must not contain a colon or a line end")
+				return usagef("", "the name of a user must not be empty, and must not contain a colon or a newline")
 			}
 			password, err := readSecret(sys, "password for "+args[0])
 			if err != nil {

@@ -26,16 +26,16 @@ func newTokenCheck(sys *System) *cobra.Command {
 	var f tokenCheckFlags
 	cmd := &cobra.Command{
 		Use:   "check [TOKEN|@FILE|env:NAME|-]",
-		Short: "Say what a server's configuration says of a token",
-		Long: `Asks every endpoint of a configuration, or one, whether a client with this token or API key is
-admitted, with the code of the server and without one. It prints who it is about, where in the
-request the endpoint takes it, when it ends and its claims, or why it is refused: more than a
-server tells its clients. The token itself is never printed.
+		Short: "Check whether a server's configuration accepts a token",
+		Long: `Checks for every endpoint of a configuration, or for one, whether it admits a client with this
+token or API key. It runs the code of the server, and needs no running server. It prints the user,
+where in the request the endpoint accepts the token, its expiry and its claims, or why it is
+refused, in more detail than a server's response. The token itself is never printed.
 
 Without an argument, and with -, the token is read from standard input. Other users of the
-machine can see an argument: use @FILE. Keys behind a URL are fetched, and services that
-authenticate clients are asked, as the server does. Tickets are used up by their check and are
-not asked for, and neither is what was revoked, which the store of a running server knows.
+machine can see an argument: use @FILE. As in the server, keys at a URL are fetched, and services
+that authenticate clients are called. Tickets are not checked, since a check uses them up, nor are
+revocations, which only the store of a running server knows.
 
 The exit code is 0 when an endpoint accepts the token, 1 when none does, and 2 when the
 configuration or the command line is wrong.`,
@@ -53,7 +53,7 @@ configuration or the command line is wrong.`,
 		}),
 	}
 	cmd.Flags().StringVar(&f.config, "config", "", "the configuration: a YAML `file`; without the flag the one that HANDFAST_CONFIG names")
-	cmd.Flags().StringVar(&f.endpoint, "endpoint", "", "ask this endpoint only: its `name` or its path")
+	cmd.Flags().StringVar(&f.endpoint, "endpoint", "", "check only this endpoint: its `name` or its path")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print a JSON object")
 	complete(cmd, map[string][]string{"endpoint": {}})
 	return cmd
@@ -120,7 +120,7 @@ func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
 	switch {
 	case v.Accepted:
 	case v.Status == 0:
-		verdict = "takes no token"
+		verdict = "accepts no token"
 	default:
 		verdict = p.with("31", fmt.Sprintf("refused with %d", v.Status))
 	}

@@ -44,7 +44,7 @@ func newTokenJWT(sys *System) *cobra.Command {
 		Short: "Make a signed token (RFC 7519)",
 		Long: `Makes a token and prints it. The key determines the algorithm: HS256 for a secret, RS256 for
 an RSA key, ES256, ES384 or ES512 for an ECDSA key, EdDSA for an Ed25519 key. The secret is
-a file of 32 bytes or more; a trailing line end does not count.
+a file of 32 bytes or more; a trailing newline is ignored.
 
 The command is for tests and for programs that sign their own tokens. Users get their
 tokens from the service that authenticates them.`,

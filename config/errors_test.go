@@ -41,11 +41,11 @@ func TestProblems(t *testing.T) {
 			`:2:23: limits.connections: "many": not a whole number; expected a whole number`}},
 
 		// Types.
-		{"a mapping for a value", "log: {level: {a: b}}\n", []string{":1:14: log.level: this is a mapping; expected a text"}},
+		{"a mapping for a value", "log: {level: {a: b}}\n", []string{":1:14: log.level: this is a mapping; expected text"}},
 		{"a value for a mapping", "log: info\n", []string{":1:6: log: this is one value; expected a mapping with format or level"}},
 		{"a value for a list", "listen: localhost\n", []string{":1:9: listen: this is one value; expected a list, [] for none"}},
 		{"nothing for a list", "listen:\n", []string{"listen: empty value; expected a list, [] for none"}},
-		{"nothing for a value", "log:\n  level:\n", []string{":2:3: log.level: empty value; expected a text"}},
+		{"nothing for a value", "log:\n  level:\n", []string{":2:3: log.level: empty value; expected text"}},
 		{"nothing for a mapping", "log:\nauth:\n", nil},
 		{"bool", "console: yea\n", []string{`:1:10: console: "yea": neither true nor false; expected true or false`}},
 		{"quoted", "limits: {connections: '5'}\n", []string{`:1:23: limits.connections: "5" is a string because of its quotes; expected a whole number without quotes`}},

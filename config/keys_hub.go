@@ -71,7 +71,7 @@ func (k *checker) namespaces(all []Namespace) {
 		}
 		seen[n.Prefix] = i
 		if n.Burst > 0 && n.Rate == 0 {
-			k.Wrong(p+".burst", "there is no rate", "rate beside it")
+			k.Wrong(p+".burst", "there is no rate", "a rate as well")
 		}
 	}
 }

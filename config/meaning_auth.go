@@ -153,7 +153,7 @@ func (k *checker) forward(f *Forward, path string) {
 		k.url(f.URL, path+".url", "http", "https")
 	}
 	if len(f.Headers) == 0 {
-		k.Wrong(path+".headers", "no part of the request is sent along", "a list of header names")
+		k.Wrong(path+".headers", "no part of the request is forwarded", "a list of header names")
 	}
 	for i, h := range f.Headers {
 		if !validHeader(h) {

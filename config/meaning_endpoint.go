@@ -99,7 +99,7 @@ func (k *checker) sending(e *Endpoint, path string) {
 	switch {
 	case e.IdleTimeout == 0:
 	case e.Target.Kind == "balance":
-		k.Wrong(path+".idle_timeout", "the target balance has a bound of its own", "timeouts.idle of the target, or 0")
+		k.Wrong(path+".idle_timeout", "the target balance has its own limit", "timeouts.idle of the target, or 0")
 	case unseen != "":
 		k.Wrong(path+".idle_timeout", unseen, "0")
 	case e.Target.Kind == "pusher" || e.Target.Kind == "centrifugo":

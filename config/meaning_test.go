@@ -71,7 +71,7 @@ func TestMeaning(t *testing.T) {
 		"auth: {c: {cookie: {name: 's;', origins: ['https://x'], jwt: {jwks_url: 'https://x'}}}}":                                              "auth.c.cookie.name: not a cookie name",
 		"auth: {c: {cookie: {name: s, origins: ['https://x'], jwt: {}}}}":                                                                      "auth.c.cookie.jwt: there is no key to verify tokens with",
 		"auth: {c: {cookie: {name: s, origins: ['https://x'], forward: {url: 'ftp://x'}}}}":                                                    `auth.c.cookie.forward.url: its scheme is "ftp"`,
-		"auth: {f: {forward: {url: 'http://x', headers: []}}}":                                                                                 "auth.f.forward.headers: no part of the request is sent along",
+		"auth: {f: {forward: {url: 'http://x', headers: []}}}":                                                                                 "auth.f.forward.headers: no part of the request is forwarded",
 		"auth: {f: {forward: {url: 'http://x', headers: ['a b']}}}":                                                                            `auth.f.forward.headers[0]: "a b" is not a header name`,
 		`auth: {f: {forward: {url: 'http://x', headers: ["a\x7f"]}}}`:                                                                          "auth.f.forward.headers[0]: ",
 		`auth: {f: {forward: {url: 'http://x', headers: ["a~!"]}}}`:                                                                            "",

@@ -145,7 +145,7 @@ func TestEveryFaultHasTextAndServer(t *testing.T) {
 	served := map[explain.Fault]bool{}
 	for _, f := range faults.All() {
 		if f.Name == "" || named[f.Name] {
-			t.Errorf("the name %q is there twice", f.Name)
+			t.Errorf("the name %q occurs twice", f.Name)
 		}
 		named[f.Name], served[f.ID] = true, true
 		if !slices.Contains(all, f.ID) {

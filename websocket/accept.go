@@ -209,7 +209,7 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 	if err != nil {
 		return n, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
 			"serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
-			"A middleware in front of this address does not let the server take over the connection (no Hijack, no Unwrap)."))
+			"A middleware in front of this address prevents the server from taking over the connection (no Hijack, no Unwrap)."))
 	}
 	return hijacked{nc, t.AppendAnswer(room, o, passedOn(w.Header()), a), early}, nil
 }

@@ -38,7 +38,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 	r, rest, fail := readHead(x.nc)
 	if fail != nil {
 		if _, ok := errors.AsType[*handshake.Violation](fail.Err); !ok && !x.t.Secure && fail.Hint == "" {
-			fail.Hint = "if the port expects TLS, use wss://; else look at the server's log"
+			fail.Hint = "if the port expects TLS, use wss://; otherwise check the server's log"
 		}
 		return nil, nil, fail
 	}
@@ -97,7 +97,7 @@ func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *Handshak
 		return nil, &HandshakeError{
 			Stage: handshake.StageStatus, Status: r.Status, Header: r.Header,
 			Err:  errors.New("the server redirects from TLS to a URL without TLS"),
-			Hint: "the server should redirect to wss:// or https://; behind a proxy that ends TLS it has to be told of it",
+			Hint: "the server should redirect to wss:// or https://; behind a proxy that terminates TLS, configure the server accordingly",
 		}
 	}
 	if next.Auth == "" && next.SameOrigin(x.t) {
@@ -118,7 +118,7 @@ func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Viol
 	case r.Status == http.StatusBadRequest && !x.t.Secure && speaksOfTLS(e.Body):
 		e.Hint = "this port expects TLS: use wss://"
 	case r.Status == http.StatusUnauthorized && x.d.dropped:
-		e.Hint = "a redirect led to another origin, and credentials do not go along: give the URL that it led to"
+		e.Hint = "a redirect led to another origin, to which credentials are not sent: use the URL that it led to"
 	}
 	return e
 }
@@ -144,9 +144,9 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 			return r, slices.Clip(slices.Clone(rest)), nil // a copy: the buffer is not kept for a few bytes
 		case errors.Is(err, io.EOF):
 			if some {
-				err = fmt.Errorf("the connection was closed within the head of the answer: %w", io.ErrUnexpectedEOF)
+				err = fmt.Errorf("the connection was closed in the middle of the response head: %w", io.ErrUnexpectedEOF)
 			} else {
-				err = fmt.Errorf("the connection was closed without an answer: %w", io.ErrUnexpectedEOF)
+				err = fmt.Errorf("the connection was closed without a response: %w", io.ErrUnexpectedEOF)
 			}
 			return nil, nil, lost(handshake.StageStatus, err)
 		case err != nil:

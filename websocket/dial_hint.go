@@ -15,15 +15,15 @@ import (
 func timeoutHint(s handshake.Stage) string {
 	switch s {
 	case handshake.StageDNS:
-		return "the name server does not answer"
+		return "the name server does not respond"
 	case handshake.StageTCP:
-		return "the address does not answer: it is wrong, the host is down, or a firewall drops the packets"
+		return "the address does not respond: it is wrong, the host is down, or a firewall drops the packets"
 	case handshake.StageProxy:
-		return "the proxy does not answer, or does not reach the server"
+		return "the proxy does not respond, or cannot reach the server"
 	case handshake.StageTLS:
-		return "the port takes connections but does not speak TLS, or the server is overloaded"
+		return "the port accepts connections but does not speak TLS, or the server is overloaded"
 	default:
-		return "the port takes connections but does not answer HTTP: another service, one that expects TLS, or an overloaded one"
+		return "the port accepts connections but does not respond to HTTP: it is another service, one that expects TLS, or an overloaded one"
 	}
 }
 
@@ -61,9 +61,9 @@ func remoteAlert(err error) (string, bool) {
 func alertHint(alert string) string {
 	switch {
 	case strings.Contains(alert, "protocol version"):
-		return "the server and this client have no version of TLS in common"
+		return "the server and this client have no TLS version in common"
 	case strings.Contains(alert, "application protocol"):
-		return "the server does not speak HTTP/1.1 on this port, which WebSocket needs: enable it there"
+		return "the server does not speak HTTP/1.1 on this port, which WebSocket requires: enable it there"
 	case strings.Contains(alert, "unrecognized name"):
 		return "the server has no certificate for this host name"
 	default: // the certificate alerts, and handshake_failure, which many servers send instead
@@ -75,9 +75,9 @@ func alertHint(alert string) string {
 func proxyHint(r *handshake.Response) string {
 	switch r.Status {
 	case http.StatusForbidden, http.StatusMethodNotAllowed:
-		return "the proxy allows no tunnel to that host or port: many allow port 443 only, so use wss://"
+		return "the proxy does not allow a tunnel to that host or port: many allow only port 443, so use wss://"
 	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusServiceUnavailable:
-		return "the proxy did not reach the server"
+		return "the proxy could not reach the server"
 	case http.StatusProxyAuthRequired:
 		return handshake.StatusHint(r)
 	}

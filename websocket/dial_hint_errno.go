@@ -11,9 +11,9 @@ import (
 func tcpHint(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens on that port: check the port, and that the server runs"
+		return "nothing is listening on that port: check the port, and that the server is running"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "no way leads to that address: check the network, a VPN, IPv6"
+		return "there is no route to that address: check the network, a VPN, IPv6"
 	}
 	return ""
 }

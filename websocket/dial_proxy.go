@@ -28,7 +28,7 @@ func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target
 		nc, fail = secure(ctx, nc, cfg)
 	}
 	if fail != nil {
-		fail.Stage, fail.Err = handshake.StageProxy, fmt.Errorf("the proxy was not reached: %w", fail.Err)
+		fail.Stage, fail.Err = handshake.StageProxy, fmt.Errorf("the proxy could not be reached: %w", fail.Err)
 		return nil, fail
 	}
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
@@ -64,14 +64,14 @@ func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError 
 		name := http.StatusText(r.Status)
 		return &HandshakeError{
 			Stage: handshake.StageProxy, Section: clauseConnect, Status: r.Status, Header: r.Header, Body: readBody(nc, r, rest),
-			Hint: proxyHint(r), Err: fmt.Errorf("the proxy answered %d %s", r.Status, name),
+			Hint: proxyHint(r), Err: fmt.Errorf("the proxy responded %d %s", r.Status, name),
 		}
 	}
 	if len(rest) > 0 {
 		// In a tunnel to a WebSocket server, with or without TLS, the client speaks first: these bytes are not the server's.
 		return &HandshakeError{
 			Stage: handshake.StageProxy, Section: clauseConnect, Status: r.Status,
-			Err: errors.New("the proxy sent something behind its answer, before the server could have spoken"),
+			Err: errors.New("the proxy sent data after its response, before the server could have sent any"),
 		}
 	}
 	return nil

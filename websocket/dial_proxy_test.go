@@ -168,8 +168,8 @@ func TestDial_ProxyFailures(t *testing.T) {
 		hint        string
 	}{
 		{"no credentials", s.URL, 407, "credentials"},
-		{"server not reached", strings.Replace(s.URL, "://", "://a:b@", 1), 502, "did not reach"},
-		{"nothing listens", "http://" + p.to, 0, "port"},
+		{"server not reached", strings.Replace(s.URL, "://", "://a:b@", 1), 502, "could not reach"},
+		{"nothing is listening", "http://" + p.to, 0, "port"},
 		{"SOCKS", "socks5://127.0.0.1:1", 0, "DialContext"},
 		{"TLS where there is none", strings.Replace(s.URL, "http", "https", 1), 0, "TLS"},
 		{"403", answering("HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n"), 403, "wss://"},

@@ -28,7 +28,7 @@ func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError
 	}
 	if hosts := d.header["Host"]; len(hosts) > 0 {
 		if len(hosts) > 1 || !handshake.ValidHost(hosts[0]) {
-			return nil, badHeader(errors.New("the Host header is not one host, with or without a port"))
+			return nil, badHeader(errors.New("the Host header is not a single host, with or without a port"))
 		}
 		d.host = hosts[0]
 	}

@@ -361,7 +361,7 @@ func TestDial_TLSAlerts(t *testing.T) {
 	}{
 		{"client certificate", func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, nil, "client certificate"},
 		{"client certificate, TLS 1.2", func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }, nil, "client certificate"},
-		{"version", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "version of TLS"},
+		{"version", func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, "TLS version in common"},
 		{"ALPN", func(c *tls.Config) { c.NextProtos = []string{"other"} }, nil, "HTTP/1.1"},
 	} {
 		s := httptest.NewUnstartedServer(&accepting{})

@@ -91,7 +91,7 @@ var (
 	errServes     = errors.New("websocket: exactly one of Endpoint.Serve and Endpoint.Open must be set, or an Admission must set one")
 	errExtensions = errors.New("websocket: Admission.Extensions is set without Tunnel")
 	errChecks     = errors.New("websocket: Endpoint.Accept.Check is set: use Admit")
-	errHalves     = errors.New("websocket: the directions close by themselves (HalfClose): with Open, no caller reads and answers")
+	errHalves     = errors.New("websocket: HalfClose is set: with Open, no caller reads and closes the other direction")
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
 )
 
@@ -201,7 +201,7 @@ func (x *service) check() *opening.Refusal {
 		return fault(errHalves, "unset HalfClose, or set Serve")
 	}
 	if err := handshake.CheckFields(x.header); err != nil {
-		return fault(err, "fix Admission.Header")
+		return fault(err, "correct Admission.Header")
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // ErrConcurrentRead is returned by a read that begins while another goroutine is reading, or in a View.
 var ErrConcurrentRead = errors.New("websocket: another goroutine is reading from this connection")
 
-var errStaleReader = errors.New("websocket: this reader's message is over: another read has begun since")
+var errStaleReader = errors.New("websocket: this reader's message is over: a later read has begun")
 
 // CloseError describes the end of a connection. Once a connection has ended, every call on it returns the same CloseError,
 // which is also the cause of [Conn.Context].

@@ -101,7 +101,7 @@ func TestNewConnRefusesExtensions(t *testing.T) {
 		{"x-webkit-deflate-frame", zip, "only permessage-deflate"},
 		{"permessage-deflate, permessage-deflate", zip, "only permessage-deflate once"},
 		{"permessage-deflate; ", zip, "Handshake.Extensions"},
-		{"permessage-deflate; color=red", zip, "does not know"},
+		{"permessage-deflate; color=red", zip, "does not define"},
 		{"permessage-deflate; server_max_window_bits=7", zip, "between 8 and 15"},
 		{"permessage-deflate; client_max_window_bits", zip, "between 8 and 15"},
 	}

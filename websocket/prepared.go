@@ -26,7 +26,7 @@ func newPrepared(m Message) *Prepared {
 	return p
 }
 
-var errUnprepared = errors.New("websocket: SendPrepared of a message that Prepare has not made")
+var errUnprepared = errors.New("websocket: SendPrepared of a message that Prepare did not create")
 
 // unprepared returns an error if one of ps was not made by Prepare.
 func unprepared(ps []*Prepared) error {

@@ -14,9 +14,9 @@ import (
 // A Conn is a Sender.
 var _ Sender = (*Conn)(nil)
 
-var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which has a Sender wait for the peer: with Run it is a mistake")
+var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which makes a Sender wait for the peer: Run does not allow it")
 
-var errHalfClose = errors.New("ConnOptions.HalfClose is for callers that read by themselves: with Run it is a mistake")
+var errHalfClose = errors.New("ConnOptions.HalfClose is for callers that read themselves: Run does not allow it")
 
 // Run serves the connection with the events of a [Receiver], on the caller's goroutine, and returns how the connection ended.
 // open is called first, with the connection as a Sender. Run is the connection's only reader.

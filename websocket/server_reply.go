@@ -70,7 +70,7 @@ func (a *arrival) refuseTLS(err error) {
 		}
 		b, body := opening.Violated(plain).Append(make([]byte, 0, 1024), o, time.Now())
 		e = refusal(opening.Violated(plain), body)
-		e.Err, e.Hint = err, "the client spoke HTTP to a port that wants TLS: https:// or wss://"
+		e.Err, e.Hint = err, "the client spoke HTTP to a port that expects TLS: use https:// or wss://"
 		if re.Conn.SetDeadline(time.Now().Add(lingerTime)) == nil {
 			if _, err := re.Conn.Write(b); err == nil {
 				defer linger(re.Conn, a.room[:])

@@ -89,7 +89,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	}
 	times, err := reply.ToArray()
 	if err != nil || len(times) != len(names) {
-		return false, errors.New("redisstore: checking revocations: unexpected form of answer")
+		return false, errors.New("redisstore: checking revocations: unexpected form of reply")
 	}
 	for i, r := range names {
 		if times[i].IsNil() {

@@ -272,7 +272,7 @@ func TestDialerAnswers(t *testing.T) {
 		"HTTP/2":                 {"\x00\x00\x12\x04\x00\x00\x00\x00\x00", StageAnswer, 502, "not HTTP/1"},
 		"without Accept":         {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", StageAnswer, 502, "no Sec-WebSocket-Accept"},
 		"the Accept of the client's key": {
-			strings.Replace(opens, "KEY", string(handshake.AppendAccept(nil, "AAAAAAAAAAAAAAAAAAAAAA==")), 1) + "\r\n", StageAnswer, 502, "does not fit",
+			strings.Replace(opens, "KEY", string(handshake.AppendAccept(nil, "AAAAAAAAAAAAAAAAAAAAAA==")), 1) + "\r\n", StageAnswer, 502, "does not match",
 		},
 		"two Accepts":         {opens + "Sec-WebSocket-Accept: KEY\r\n\r\n", StageAnswer, 502, "more than one"},
 		"without Upgrade":     {strings.Replace(opens, "Upgrade: websocket\r\n", "", 1) + "\r\n", StageAnswer, 502, "Upgrade"},

@@ -206,7 +206,7 @@ func TestDialFails(t *testing.T) {
 		{[]string{base + "/nothing"}, 1, []string{"404", "RFC 6455"}},
 		{[]string{strings.Replace(base, "wss", "ws", 1) + "/echo"}, 1, []string{"wss://"}},
 		{[]string{"--origin", "https://evil.example", s.First("echo")}, 1, []string{"403", "rigin"}},
-		{[]string{"wss://127.0.0.9:1/"}, 1, []string{"tcp", "nothing listens"}},
+		{[]string{"wss://127.0.0.9:1/"}, 1, []string{"tcp", "nothing is listening"}},
 		{[]string{"-H", "Sec-WebSocket-Version: 8", s.First("echo")}, 2, []string{"-H"}},
 		{[]string{"localhost:8443/echo"}, 2, []string{"wss://localhost:8443/echo"}},
 		{[]string{"gopher://localhost/"}, 2, []string{"gopher"}},

@@ -64,7 +64,7 @@ func TestChromiumChat(t *testing.T) {
 	}
 	want("connecting", `until(() => text(window, "chat-state").startsWith("connecting"))`)
 	u.Serve("--tls", "off", "--listen", "localhost:"+port)
-	want("connected again", `until(() => text(window, "chat-state") === "connected" && text(other, "chat-state") === "connected" &&
+	want("reconnected", `until(() => text(window, "chat-state") === "connected" && text(other, "chat-state") === "connected" &&
 		document.querySelectorAll("#members li").length === 2)`)
 	want("the gap is shown", `until(() => text(window, "chat-log").includes("messages may be missing"))`)
 	b.Eval(`say(other, "after the restart")`)

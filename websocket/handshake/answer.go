@@ -71,7 +71,7 @@ func CheckFields(h http.Header) error {
 		if !slices.ContainsFunc(values, func(v string) bool { return !header.IsValue(v) }) {
 			continue
 		}
-		return errors.New("the header " + name + " has a value with a control byte in it, or space around it")
+		return errors.New("the header " + name + " has a value with a control character or surrounding space")
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func checkLine(o *Opening) *Violation {
 			Hint:   "open it over HTTP/1.1: over TLS, offer http/1.1 by ALPN",
 		}
 	case o.Major < 1 || o.Minor < 1: // RFC 9110 §7.8: an Upgrade in an HTTP/1.0 request must be ignored
-		return upgradeRequired("the request came as HTTP/1.0; an opening handshake needs HTTP/1.1", proxyHint)
+		return upgradeRequired("the request is HTTP/1.0; an opening handshake requires HTTP/1.1", proxyHint)
 	case strings.Contains(o.Target, "#"): // RFC 6455 §3: "Fragment identifiers ... MUST NOT be used"
 		return &Violation{
 			Stage: StageRequest, Section: "RFC 6455 §3", Status: http.StatusBadRequest,
@@ -143,7 +143,7 @@ func checkHost(o *Opening) *Violation {
 	}
 	return &Violation{
 		Stage: StageRequest, Section: section, Status: http.StatusBadRequest,
-		Detail: "the Host header is missing, not a host and a port, or there twice",
+		Detail: "the Host header is missing, repeated, or not a host and a port",
 	}
 }
 
@@ -151,14 +151,14 @@ func checkHost(o *Opening) *Violation {
 func checkUpgrade(o *Opening) *Violation {
 	if !header.HasToken(o.Upgrade, "websocket") {
 		if len(o.Key) > 0 {
-			return upgradeRequired("the Upgrade header does not ask for websocket", proxyHint)
+			return upgradeRequired("the Upgrade header is not websocket", proxyHint)
 		}
 		return upgradeRequired("this is not a WebSocket request: it has no Upgrade: websocket", notWebSocket)
 	}
 	if !header.HasToken(o.Connection, "upgrade") {
 		return &Violation{
 			Stage: StageHeader, Section: clauseServer, Status: http.StatusBadRequest,
-			Detail: "the Connection header does not hold the token Upgrade", Hint: proxyHint,
+			Detail: "the Connection header does not contain the token Upgrade", Hint: proxyHint,
 		}
 	}
 	return nil
@@ -177,7 +177,7 @@ func checkBody(o *Opening) *Violation {
 		if !header.EqualFold(e, "100-continue") { // without content there is nothing to continue with
 			return &Violation{
 				Stage: StageRequest, Section: "RFC 9110 §10.1.1", Status: http.StatusExpectationFailed,
-				Detail: "the Expect header asks for something else than 100-continue",
+				Detail: "the Expect header is not 100-continue",
 			}
 		}
 	}
@@ -190,13 +190,13 @@ func checkVersion(o *Opening) *Violation {
 	if len(lines) == 1 && header.Trim(lines[0]) == "13" {
 		return nil
 	}
-	v := upgradeRequired("the WebSocket version is not 13", "speak version 13, the one of RFC 6455")
+	v := upgradeRequired("the WebSocket version is not 13", "use version 13, that of RFC 6455")
 	switch len(lines) {
 	case 0:
 		v.Detail = "the Sec-WebSocket-Version header is missing"
 	case 1:
 	default: // RFC 6455 §11.3.5: "MUST NOT appear more than once in an HTTP request"
-		v.Detail, v.Section = "the Sec-WebSocket-Version header is there more than once", "RFC 6455 §11.3.5"
+		v.Detail, v.Section = "the Sec-WebSocket-Version header occurs more than once", "RFC 6455 §11.3.5"
 		return v
 	}
 	v.Section = "RFC 6455 §4.4" // "it MUST respond with a |Sec-WebSocket-Version| header field"
@@ -211,7 +211,7 @@ func checkKey(o *Opening) *Violation {
 	case len(lines) == 0:
 		detail = "the Sec-WebSocket-Key header is missing"
 	case len(lines) > 1: // RFC 6455 §11.3.1: "MUST NOT appear more than once in an HTTP request"
-		section, detail = "RFC 6455 §11.3.1", "the Sec-WebSocket-Key header is there more than once"
+		section, detail = "RFC 6455 §11.3.1", "the Sec-WebSocket-Key header occurs more than once"
 	case validKey(header.Trim(lines[0])):
 		return nil
 	}
@@ -226,7 +226,7 @@ func checkLists(o *Opening) *Violation {
 		return &Violation{
 			Stage: StageSubprotocol, Section: "RFC 6455 §4.3", Status: http.StatusBadRequest,
 			Detail: "the Sec-WebSocket-Protocol header is not a list of tokens",
-			Hint:   "leave it out when there is no subprotocol; put base64url, not base64, into it",
+			Hint:   "omit it if there is no subprotocol, and use base64url in it, not base64",
 		}
 	}
 	if err := o.parseOffers(); err != nil {

@@ -155,15 +155,15 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	case err != nil:
 		return Deflate{}, err
 	case offered.ServerNoTakeover && !a.ServerNoTakeover: // RFC 7692 §7.1.1.1
-		return Deflate{}, errors.New(paramServerNoTakeover + " was asked for and is not in the answer")
+		return Deflate{}, errors.New(paramServerNoTakeover + " was requested and is not in the response")
 	case offered.ServerBits != 0 && (a.ServerBits == 0 || a.ServerBits > offered.ServerBits): // RFC 7692 §7.1.2.1
-		return Deflate{}, fmt.Errorf("%s=%d was asked for, the answer has more", paramServerBits, offered.ServerBits)
+		return Deflate{}, fmt.Errorf("%s=%d was requested, and the response has more", paramServerBits, offered.ServerBits)
 	case offered.ClientBits == 0 && a.ClientBits != 0: // RFC 7692 §7.1.2.2
-		return Deflate{}, errors.New(paramClientBits + " is in the answer and was not offered")
+		return Deflate{}, errors.New(paramClientBits + " is in the response and was not offered")
 	case offered.ClientBits <= MaxWindowBits && a.ClientBits > offered.ClientBits: // RFC 7692 §7.1.2.2
-		return Deflate{}, fmt.Errorf("%s=%d was offered, and the answer has more", paramClientBits, offered.ClientBits)
+		return Deflate{}, fmt.Errorf("%s=%d was offered, and the response has more", paramClientBits, offered.ClientBits)
 	case a.ClientBits != 0 && a.ClientBits < minBits:
-		return Deflate{}, fmt.Errorf("%s=%d is less than the compressor here can keep to", paramClientBits, a.ClientBits)
+		return Deflate{}, fmt.Errorf("%s=%d is less than this compressor supports", paramClientBits, a.ClientBits)
 	}
 	// A client that has announced not to use takeover, or to use a smaller window, keeps to that whatever the answer.
 	a.ClientNoTakeover = a.ClientNoTakeover || offered.ClientNoTakeover
@@ -222,10 +222,10 @@ func parseDeflate(e Extension, offer bool) (d Deflate, err error) {
 				d.ClientBits, err = parseBits(p)
 			}
 		default:
-			err = errors.New(DeflateName + " with a parameter that RFC 7692 does not know")
+			err = errors.New(DeflateName + " with a parameter that RFC 7692 does not define")
 		}
 		if err == nil && seen&bit != 0 {
-			err = errors.New(p.Name + " is there twice")
+			err = errors.New(p.Name + " occurs twice")
 		}
 		if err != nil {
 			return Deflate{}, err

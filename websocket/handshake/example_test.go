@@ -54,6 +54,6 @@ func ExampleVerifyAll() {
 	}
 	fmt.Println(len(rest), "bytes behind the head")
 	// Output:
-	// RFC 6455 §4.1 (3): the Connection header of the answer does not hold the token Upgrade
+	// RFC 6455 §4.1 (3): the Connection header of the response does not contain the token Upgrade
 	// 7 bytes behind the head
 }

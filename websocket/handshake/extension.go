@@ -62,7 +62,7 @@ func (l *extensionList) parse(lines []string) ([]Extension, error) {
 			}
 			l.list = append(l.list, e)
 			if !s.take(',') && !s.done() {
-				return nil, errors.New("something other than a comma or a semicolon behind an extension")
+				return nil, errors.New("something other than a comma or a semicolon after an extension")
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func (l *extensionList) extension(s *scanner) (Extension, error) {
 		s.space()
 		p := Param{Name: s.token()}
 		if p.Name == "" {
-			return e, errors.New("a semicolon without a parameter behind it")
+			return e, errors.New("a semicolon without a parameter after it")
 		}
 		// The grammar includes the "implied *LWS" rule of RFC 2616: spaces are allowed around "=" too.
 		if s.space(); s.take('=') {
@@ -118,7 +118,7 @@ func (s *scanner) value() (string, error) {
 	}
 	v, ok := s.quoted()
 	if !ok {
-		return "", errors.New("a quoted value without its end")
+		return "", errors.New("a quoted value without a closing quote")
 	}
 	if !header.IsToken(v) { // RFC 6455 §4.3, §9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
 		return "", errors.New("a quoted value that is not a token")

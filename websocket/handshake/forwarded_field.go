@@ -35,7 +35,7 @@ func parseForwarded(lines []string) ([]hop, error) {
 			}
 			hops = append(hops, h)
 			if !s.take(',') && !s.done() {
-				return nil, errors.New("something other than a comma or a semicolon behind a pair")
+				return nil, errors.New("something other than a comma or a semicolon after a pair")
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func (s *scanner) hop() (hop, error) {
 			field := h.field(name)
 			if field != nil {
 				if *field != "" { // RFC 7239 §4: "each parameter MUST NOT occur more than once per field-value"
-					return h, errors.New("a name that stands twice in one hop")
+					return h, errors.New("a name that occurs twice in one hop")
 				}
 				*field = v
 			}

@@ -11,43 +11,43 @@ import (
 func StatusHint(a *Response) string {
 	switch s := a.Status; s {
 	case http.StatusOK, http.StatusNoContent:
-		return "something answers here, but not as WebSocket: check the path; if it is right, " + proxyHint
+		return "something responds here, but not as WebSocket: check the path; if it is correct, " + proxyHint
 	case http.StatusBadRequest:
-		return "the server took the request for plain HTTP, or a header of it is wrong: the body may say which; perhaps " +
+		return "the server treated the request as plain HTTP, or a header is wrong: the body may say which; perhaps " +
 			proxyHint
 	case http.StatusUnauthorized:
-		return "the server wants credentials: an Authorization header, or a user and a password in the URL" + challenge(a.Header)
+		return "the server requires credentials: an Authorization header, or a user and a password in the URL" + challenge(a.Header)
 	case http.StatusForbidden:
-		return "the server refuses this client: often the Origin header is not one it allows, " +
-			"or the credentials do not reach this far"
+		return "the server rejects this client: often its Origin is not allowed, " +
+			"or its credentials do not permit this"
 	case http.StatusNotFound:
-		return "there is nothing at this path: check it, and the host name"
+		return "there is nothing at this path: check the path and the host name"
 	case http.StatusMethodNotAllowed:
-		return "the server takes no GET at this path: check it"
+		return "the server does not allow GET at this path: check the path"
 	case http.StatusProxyAuthRequired:
-		return "the proxy wants credentials: put them into its URL"
+		return "the proxy requires credentials: put them in its URL"
 	case http.StatusUpgradeRequired:
 		if v := a.Header[fieldVersion]; len(v) > 0 && !strings.Contains(strings.Join(v, ","), "13") {
 			return "the server does not speak version 13 of the protocol, the only one in use"
 		}
-		return "the server did not see the request for an upgrade: " + proxyHint
+		return "the server did not receive an upgrade request: " + proxyHint
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		state := "the server is busy"
 		if s == http.StatusServiceUnavailable {
 			state += ", or is shutting down"
 		}
 		if len(a.Header["Retry-After"]) > 0 {
-			return state + ": try again after the time that its Retry-After header says"
+			return state + ": try again after the time in its Retry-After header"
 		}
 		return state + ": try again later"
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		return "a proxy answered in the server's place: the server behind it is down, or not reached"
+		return "a proxy responded in place of the server: the server behind it is down or cannot be reached"
 	default:
 		switch {
 		case s >= 300 && s < 400:
 			return HintClientRedirects
 		case s >= 500:
-			return "the server failed: its log says why"
+			return "the server failed: check its log"
 		}
 	}
 	return ""

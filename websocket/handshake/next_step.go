@@ -7,25 +7,25 @@ package handshake
 // For a server, about settings of its operator.
 const (
 	HintServerOrigin       = "the server's operator can add it to the allowed origins"
-	HintServerProxy        = "behind a proxy that ends TLS, the server has to have it among its trusted proxies, or the origin among its allowed origins"
+	HintServerProxy        = "behind a proxy that terminates TLS, add the proxy to the server's trusted proxies, or the origin to its allowed origins"
 	HintServerOrigins      = "correct AcceptOptions.Origins"
-	HintServerSubprotocols = "fix AcceptOptions.Subprotocols"
-	HintServerHeader       = "fix AcceptOptions.Header"
-	HintServerCompression  = "fix AcceptOptions.Conn.Compression"
+	HintServerSubprotocols = "correct AcceptOptions.Subprotocols"
+	HintServerHeader       = "correct AcceptOptions.Header"
+	HintServerCompression  = "correct AcceptOptions.Conn.Compression"
 	HintServerAdmit        = "use Endpoint.Admit"
 )
 
 // For a client.
 const (
-	HintClientRootCAs      = "the server's certificate comes from an authority that is not known here: add it to the roots (TLS.RootCAs)"
-	HintClientCertificate  = "the server refused: often it wants a client certificate (TLS.Certificates), or another one"
+	HintClientRootCAs      = "the server's certificate comes from a CA that is not trusted here: add the CA to the roots (TLS.RootCAs)"
+	HintClientCertificate  = "the server rejected the connection: often it requires a client certificate (TLS.Certificates), or another one"
 	HintClientServerName   = "the server's certificate is for another name: use that name, or set TLS.ServerName"
 	HintClientHeader       = "correct DialOptions.Header; subprotocols are offered by DialOptions.Subprotocols"
 	HintClientSubprotocols = "correct DialOptions.Subprotocols"
-	HintClientOffer        = "offer what the server speaks (Subprotocols)"
-	HintClientCompression  = "fix DialOptions.Conn.Compression"
-	HintClientUncompressed = "the server answers the offer wrongly; without DialOptions.Conn.Compression it is not made"
+	HintClientOffer        = "offer a subprotocol that the server speaks (DialOptions.Subprotocols)"
+	HintClientCompression  = "correct DialOptions.Conn.Compression"
+	HintClientUncompressed = "the server answers the offer of compression wrongly: leave DialOptions.Conn.Compression unset"
 	HintClientProxy        = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy"
-	HintClientDialContext  = "for SOCKS and the like, put their dialer into DialOptions.DialContext"
-	HintClientRedirects    = "the server sends clients elsewhere: check the URL, or allow more redirects (MaxRedirects)"
+	HintClientDialContext  = "for SOCKS and other kinds of proxies, set DialOptions.DialContext to their dialer"
+	HintClientRedirects    = "the server redirects elsewhere: check the URL, or raise DialOptions.MaxRedirects"
 )

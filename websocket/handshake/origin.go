@@ -117,7 +117,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 		}
 	}
 	if origin.Scheme == "https" && own.Scheme == "http" && origin.Host == own.Host {
-		return forbidden("the page of "+shown(seen)+" came by https, but this request arrived here without TLS",
+		return forbidden("the page of "+shown(seen)+" was loaded over https, but this request arrived here without TLS",
 			HintServerProxy)
 	}
 	return forbidden("pages of the origin "+shown(seen)+" may not connect here", HintServerOrigin)

@@ -116,7 +116,7 @@ func TestRFC6455_10_2_OriginNamed(t *testing.T) {
 	long := "https://" + strings.Repeat("a", 300)
 	for origin, want := range map[string]string{
 		"https://app.example.com:8443":     `"https://app.example.com:8443" may not connect here`,
-		"https://server.example.com":       `"https://server.example.com" came by https`,
+		"https://server.example.com":       `"https://server.example.com" was loaded over https`,
 		"https://other.example.com":        `"https://other.example.com" may not connect here`,
 		"null":                             `"null" may not connect here`,
 		long[:128]:                         `"` + long[:128] + `" may not connect here`,

@@ -47,7 +47,7 @@ func CheckSubprotocols(list []string) error {
 			return errors.New("a subprotocol is not a token: letters, digits and !#$%&'*+-.^_`|~ only")
 		}
 		if slices.Contains(list[:i], s) {
-			return errors.New("a subprotocol stands in the list twice")
+			return errors.New("a subprotocol occurs twice in the list")
 		}
 	}
 	return nil

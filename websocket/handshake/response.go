@@ -66,7 +66,7 @@ func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 			return h.r, b, nil
 		}
 		if *h = (Head{line: h.line, interim: h.interim + 1}); h.interim > maxInterim {
-			const detail = "more than 8 interim answers (1xx) came before the one that counts"
+			const detail = "more than 8 interim responses (1xx) before the final one"
 			return nil, nil, headViolation(h, "RFC 9110 §15.2", detail)
 		}
 	}
@@ -84,11 +84,11 @@ func (h *Head) grow(part []byte) *Violation {
 	for i := max(was-1, 0); i < len(h.line); i++ {
 		c := h.line[i]
 		if c == '\n' && (i == 0 || h.line[i-1] != '\r') || c == '\r' && i+1 < len(h.line) && h.line[i+1] != '\n' {
-			return headViolation(h, "RFC 9112 §2.2", "a line of the answer's head does not end in CR LF")
+			return headViolation(h, "RFC 9112 §2.2", "a line of the response head does not end in CR LF")
 		}
 	}
 	if len(h.line) < was+len(part) {
-		return headViolation(h, "RFC 9110 §5.4", "the head of the answer is larger than 64 KiB")
+		return headViolation(h, "RFC 9110 §5.4", "the response head is larger than 64 KiB")
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (h *Head) grow(part []byte) *Violation {
 func (h *Head) readLine(line []byte) *Violation {
 	if h.r == nil {
 		if h.r = parseStatusLine(line); h.r == nil {
-			return headViolation(h, "RFC 9112 §4", "the answer's status line is not one of HTTP/1")
+			return headViolation(h, "RFC 9112 §4", "the response's status line is not HTTP/1")
 		}
 		return nil
 	}
@@ -104,19 +104,19 @@ func (h *Head) readLine(line []byte) *Violation {
 		return h.fold(line)
 	}
 	if h.fields++; h.fields > maxFields {
-		return headViolation(h, "RFC 9110 §5.4", "the head of the answer has more than 256 lines")
+		return headViolation(h, "RFC 9110 §5.4", "the response head has more than 256 lines")
 	}
 	colon := bytes.IndexByte(line, ':')
 	if colon < 0 {
-		return headViolation(h, "RFC 9112 §5", "a line of the answer's head has no colon")
+		return headViolation(h, "RFC 9112 §5", "a line of the response head has no colon")
 	}
 	text := string(line) // of which name and value are pieces
 	name, value := text[:colon], header.Trim(text[colon+1:])
 	if !header.IsToken(name) { // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon"
-		return headViolation(h, "RFC 9112 §5.1", "a header name in the answer is not a token")
+		return headViolation(h, "RFC 9112 §5.1", "a header name in the response is not a token")
 	}
 	if !header.IsValue(value) {
-		return headViolation(h, "RFC 9110 §5.5", "a header in the answer has a control byte in it")
+		return headViolation(h, "RFC 9110 §5.5", "a header value in the response contains a control character")
 	}
 	h.name = textproto.CanonicalMIMEHeaderKey(name)
 	h.r.Header[h.name] = append(h.r.Header[h.name], value)
@@ -129,7 +129,7 @@ func (h *Head) fold(line []byte) *Violation {
 	more := header.Trim(string(line))
 	values := h.r.Header[h.name]
 	if len(values) == 0 || !header.IsValue(more) {
-		return headViolation(h, "RFC 9112 §5.2", "a line of the answer's head continues nothing, or has a control byte in it")
+		return headViolation(h, "RFC 9112 §5.2", "a line of the response head continues nothing, or contains a control character")
 	}
 	last := &values[len(values)-1]
 	*last = header.Trim(*last + " " + more)
@@ -172,16 +172,16 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 
 // notHTTP describes an answer that does not begin like HTTP/1.
 func notHTTP(b []byte) *Violation {
-	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the answer is not HTTP/1"}
+	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the response is not HTTP/1"}
 	switch {
 	case b[0] == 0x15 || b[0] == 0x16: // a TLS record: alert, handshake
-		v.Detail, v.Hint = "the answer is a TLS record", "this port expects TLS: use wss://"
+		v.Detail, v.Hint = "the response is a TLS record", "this port expects TLS: use wss://"
 	case b[0] == 0:
-		v.Hint = "if the server speaks HTTP/2 on this port, it must be told to speak HTTP/1.1 too"
+		v.Hint = "if the server speaks HTTP/2 on this port, configure it to speak HTTP/1.1 too"
 	case 'H' == b[0]:
-		v.Hint = "WebSocket needs HTTP/1.1 on this port"
+		v.Hint = "WebSocket requires HTTP/1.1 on this port"
 	default:
-		v.Hint = "some other service listens on this port: check the address"
+		v.Hint = "another service is listening on this port: check the address"
 	}
 	return v
 }

@@ -30,7 +30,7 @@ func ParseTarget(raw string) (*Target, *Violation) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, badURL("the URL does not parse", "check its host, its port, and its percent signs")
+		return nil, badURL("the URL cannot be parsed", "check its host, its port and its percent signs")
 	}
 	return newTarget(u)
 }
@@ -39,7 +39,7 @@ func ParseTarget(raw string) (*Target, *Violation) {
 func (t *Target) Resolve(location string) (*Target, *Violation) {
 	u, err := t.URL.Parse(location)
 	if err != nil {
-		return nil, badURL("the Location of a redirect does not parse", "")
+		return nil, badURL("the Location of a redirect cannot be parsed", "")
 	}
 	return newTarget(u)
 }
@@ -52,11 +52,11 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 	case "wss", "https":
 		t.Secure, t.Port = true, "443"
 	default:
-		return nil, badURL("the URL's scheme is not ws, wss, http or https", "begin it with ws:// or wss://")
+		return nil, badURL("the URL's scheme is not ws, wss, http or https", "use ws:// or wss://")
 	}
 	var ok bool
 	if t.Name, ok = hostName(u.Hostname()); !ok {
-		return nil, badURL("the URL has no host, or one that cannot be", "write it as ws://host/path")
+		return nil, badURL("the URL has no host, or an invalid one", "write it as ws://host/path")
 	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)

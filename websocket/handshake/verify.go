@@ -102,12 +102,12 @@ func verifyUpgrade(a *Response, _ *Request) *Violation {
 	some := false
 	for e := range header.Elements(a.Header["Upgrade"]) {
 		if !header.EqualFold(e, "websocket") {
-			return headerViolation(a, "the Upgrade header of the answer names another protocol than websocket")
+			return headerViolation(a, "the Upgrade header of the response names a protocol other than websocket")
 		}
 		some = true
 	}
 	if !some {
-		return headerViolation(a, "the answer has no Upgrade: websocket")
+		return headerViolation(a, "the response has no Upgrade: websocket")
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func verifyConnection(a *Response, _ *Request) *Violation {
 	if header.HasToken(a.Header["Connection"], "upgrade") {
 		return nil
 	}
-	return headerViolation(a, "the Connection header of the answer does not hold the token Upgrade")
+	return headerViolation(a, "the Connection header of the response does not contain the token Upgrade")
 }
 
 func headerViolation(a *Response, detail string) *Violation {
@@ -142,12 +142,12 @@ func verifyAccept(a *Response, r *Request) *Violation {
 	v := &Violation{Stage: StageKey, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	switch {
 	case len(lines) == 0:
-		v.Detail = "the answer has no Sec-WebSocket-Accept"
+		v.Detail = "the response has no Sec-WebSocket-Accept"
 	case len(lines) > 1: // RFC 6455 §11.3.3: "MUST NOT appear more than once in an HTTP response"
-		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Accept", "RFC 6455 §11.3.3"
+		v.Detail, v.Section = "the response has more than one Sec-WebSocket-Accept", "RFC 6455 §11.3.3"
 	default:
-		v.Detail = "the Sec-WebSocket-Accept of the answer does not fit the key that was sent"
-		v.Hint = "the answer may come from a cache, or the server computes it wrongly: base64(SHA-1(key + " + GUID + "))"
+		v.Detail = "the Sec-WebSocket-Accept of the response does not match the key that was sent"
+		v.Hint = "the response may come from a cache, or the server computes the value wrongly: it is base64(SHA-1(key + " + GUID + "))"
 	}
 	return v
 }
@@ -161,7 +161,7 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 	v := &Violation{Stage: StageSubprotocol, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	switch {
 	case len(lines) > 1: // RFC 6455 §11.3.4: "MUST NOT appear more than once in an HTTP response"
-		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Protocol", "RFC 6455 §11.3.4"
+		v.Detail, v.Section = "the response has more than one Sec-WebSocket-Protocol", "RFC 6455 §11.3.4"
 	case len(r.Subprotocols) == 0:
 		v.Detail = "the server chose a subprotocol although none was offered"
 		v.Hint = HintClientOffer
@@ -190,13 +190,13 @@ func verifyExtensions(a *Response, r *Request) *Violation {
 	}
 	v := &Violation{Stage: StageExtension, Section: clauseClient, Status: http.StatusSwitchingProtocols}
 	if len(lines) > 1 { // RFC 6455 §11.3.2: "MUST NOT appear more than once in an HTTP response"
-		v.Detail, v.Section = "the answer has more than one Sec-WebSocket-Extensions", "RFC 6455 §11.3.2"
+		v.Detail, v.Section = "the response has more than one Sec-WebSocket-Extensions", "RFC 6455 §11.3.2"
 		return v
 	}
 	list, err := answeredExtensions(a)
 	if err != nil { // RFC 6455 §9.1
 		v.Section = "RFC 6455 §9.1"
-		v.Detail = "the Sec-WebSocket-Extensions header of the answer does not follow its grammar: " + err.Error()
+		v.Detail = "the Sec-WebSocket-Extensions header of the response does not follow its grammar: " + err.Error()
 		return v
 	}
 	for i, e := range list {

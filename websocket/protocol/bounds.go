@@ -30,10 +30,10 @@ func (m *Machine) TooManyControls() error {
 
 // InflatesTooBig fails the connection for a compressed message that exceeds the limit after decompression.
 func (m *Machine) InflatesTooBig() error {
-	return m.Fail(violation("§10.4", codeTooBig, "a message that inflates to more bytes than are accepted here"))
+	return m.Fail(violation("§10.4", codeTooBig, "a message that decompresses to more bytes than are accepted here"))
 }
 
 // CannotInflate fails the connection for a compressed message that violates a clause of its codec.
 func (m *Machine) CannotInflate(section, detail string) error {
-	return m.Fail(&Violation{section, codeInvalidData, "a compressed message that cannot be inflated: " + detail})
+	return m.Fail(&Violation{section, codeInvalidData, "a compressed message that cannot be decompressed: " + detail})
 }

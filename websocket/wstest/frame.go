@@ -93,10 +93,10 @@ func (f Frame) String() string {
 		}
 	}
 	if f.WrongMask {
-		b.WriteString(", masked wrongly")
+		b.WriteString(", masked incorrectly")
 	}
 	if f.Length != 0 {
-		fmt.Fprintf(&b, ", announced as %d bytes", f.Length)
+		fmt.Fprintf(&b, ", declared as %d bytes", f.Length)
 	}
 	if f.LengthSize != 0 {
 		fmt.Fprintf(&b, ", length in %d bytes", f.LengthSize)

@@ -67,8 +67,8 @@ func TestFrameString(t *testing.T) {
 		{wstest.TextFrame(string(make([]byte, 64))), "text \"" + strings.Repeat(`\x00`, 64) + "\""},
 		{wstest.CloseFrame(websocket.CodeNoStatus, ""), `close`},
 		{wstest.Frame{Opcode: 0x3, RSV: frame.RSV1 | frame.RSV3, More: true, WrongMask: true},
-			`reserved opcode 3, more follows, RSV1, RSV3, masked wrongly`},
-		{wstest.Frame{Opcode: frame.Ping, Length: 9, LengthSize: 8}, `ping, announced as 9 bytes, length in 8 bytes`},
+			`reserved opcode 3, more follows, RSV1, RSV3, masked incorrectly`},
+		{wstest.Frame{Opcode: frame.Ping, Length: 9, LengthSize: 8}, `ping, declared as 9 bytes, length in 8 bytes`},
 	}
 	for _, tt := range tests {
 		if got := tt.frame.String(); got != tt.want {

@@ -100,7 +100,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, fmt.Errorf("the answer is %s", resp.Status)
+		return nil, fmt.Errorf("the response is %s", resp.Status)
 	}
 	return &Peer{role: protocol.RoleClient, stream: conn, in: in}, nil
 }

@@ -104,7 +104,7 @@ func (p *Peer) Next() (Frame, error) {
 	}
 	if err != nil {
 		if len(head) > 0 && errors.Is(err, io.EOF) {
-			return Frame{}, fmt.Errorf("wstest: a frame's header is cut after %d bytes: %w", len(head), io.ErrUnexpectedEOF)
+			return Frame{}, fmt.Errorf("wstest: a frame header is truncated after %d bytes: %w", len(head), io.ErrUnexpectedEOF)
 		}
 		return Frame{}, err
 	}
@@ -118,7 +118,7 @@ func (p *Peer) Next() (Frame, error) {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		return Frame{}, fmt.Errorf("wstest: a frame is cut after %d of %d bytes: %w", got, h.Length, err)
+		return Frame{}, fmt.Errorf("wstest: a frame is truncated after %d of %d bytes: %w", got, h.Length, err)
 	}
 	f := Frame{Opcode: h.Opcode, Payload: payload.Bytes(), More: !h.Fin, RSV: h.RSV, Key: h.Key}
 	f.WrongMask = h.Masked != (p.role == protocol.RoleServer)

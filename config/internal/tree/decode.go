@@ -32,7 +32,7 @@ func (d *decoder) enter(n node) bool {
 	}
 	if g.kind == scalar && !g.quoted {
 		if want := switched(n, g); want != "" {
-			d.problem(g, n.path, g.text+" without quotes is not a text", want)
+			d.problem(g, n.path, g.text+" without quotes is not text", want)
 			return false
 		}
 		if word := n.field.wordOf(g.text); word != g.text {

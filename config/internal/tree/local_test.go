@@ -24,7 +24,7 @@ func (p *place) In(dir string)                      { *p = place(In(dir, string(
 // broken cannot be written.
 type broken string
 
-func (broken) Describe() (label, want string)     { return "text", "a text" }
+func (broken) Describe() (label, want string)     { return "text", "text" }
 func (b *broken) UnmarshalText(text []byte) error { *b = broken(text); return nil }
 func (broken) MarshalText() ([]byte, error)       { return nil, errors.New("broken") }
 

@@ -213,7 +213,7 @@ func describe(t reflect.Type) (label, want string) {
 	case reflect.Float64:
 		return "number", "a number"
 	}
-	return "text", "a text"
+	return "text", "text"
 }
 
 // Expected describes, for messages, the values of a T.

@@ -168,12 +168,12 @@ func TestNoYAML(t *testing.T) {
 // A mapping is where its first key is, a list where it begins.
 func TestWhere(t *testing.T) {
 	for document, want := range map[string]string{
-		"name:\n  a: 1\n":         "f.yaml:2:3: name: this is a mapping; expected a text",
-		"name:\n  a: 1\n  b: 2\n": "f.yaml:2:3: name: this is a mapping; expected a text",
-		"name: {a: 1}\n":          "f.yaml:1:7: name: this is a mapping; expected a text",
-		"name: {}\n":              "f.yaml:1:7: name: this is a mapping; expected a text",
-		"name:\n- a\n":            "f.yaml:2:1: name: this is a list; expected a text",
-		"name:\n":                 "f.yaml:1:1: name: empty value; expected a text",
+		"name:\n  a: 1\n":         "f.yaml:2:3: name: this is a mapping; expected text",
+		"name:\n  a: 1\n  b: 2\n": "f.yaml:2:3: name: this is a mapping; expected text",
+		"name: {a: 1}\n":          "f.yaml:1:7: name: this is a mapping; expected text",
+		"name: {}\n":              "f.yaml:1:7: name: this is a mapping; expected text",
+		"name:\n- a\n":            "f.yaml:2:1: name: this is a list; expected text",
+		"name:\n":                 "f.yaml:1:1: name: empty value; expected text",
 		"by:\n  - a: 1\n":         "f.yaml:2:3: by: this is a list; expected a mapping of names",
 	} {
 		if _, wrong := decoded(document); wrong != want {

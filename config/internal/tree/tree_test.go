@@ -125,7 +125,7 @@ func TestChoice(t *testing.T) {
 		{"bar", "bar", ""},
 		{"{bar: {}}", "bar", ""},
 		{"{foo: {name: a, size: 4}}", "foo", ""},
-		{"foo", "foo", "f.yaml:1:20: jobs[0].do.foo.name: required; expected a text"},
+		{"foo", "foo", "f.yaml:1:20: jobs[0].do.foo.name: required; expected text"},
 		{"{foo: {name: a, size: 10}}", "foo", "f.yaml:1:42: jobs[0].do.foo.size: 10 is more than 9; expected 9 or less"},
 		{"{foo: {nme: a}}", "foo", "f.yaml:1:27: jobs[0].do.foo.nme: there is no such key; did you mean name?"},
 		{"fou", "", `f.yaml:1:20: jobs[0].do: "fou" is not an allowed kind; did you mean foo?; expected foo or bar`},

@@ -141,7 +141,7 @@ func WriteText(w io.Writer, list []Refusal) error {
 		b.WriteString("no handshake was refused\n")
 	}
 	for _, r := range list {
-		answer := "no answer"
+		answer := "no response"
 		if r.Status != 0 {
 			answer = fmt.Sprint(r.Status)
 		}

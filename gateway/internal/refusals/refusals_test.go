@@ -101,7 +101,7 @@ func TestWriteTextOfEverything(t *testing.T) {
 	err := WriteText(&b, []Refusal{{Time: time.Unix(0, 0), Addr: "192.0.2.1", Stage: "rules", Method: "GET", Path: "/chat", Host: "h.example",
 		Origin: "https://o.example", Endpoint: "chat", Via: "10.0.0.1", Agent: "curl", Reason: "denied", Rule: "rule 2", Clause: "RFC 9110",
 		Hint: "ask"}})
-	want := `1970-01-01T00:00:00Z  192.0.2.1  no answer at rules
+	want := `1970-01-01T00:00:00Z  192.0.2.1  no response at rules
   request   GET /chat
   host      h.example
   origin    https://o.example

@@ -6,7 +6,7 @@ import "errors"
 var ErrTooBig = errors.New("deflate: message is larger than the limit")
 
 // errLost is the error of a direction that has lost its context: the previous message was not inflated completely.
-var errLost = errors.New("deflate: the message before was not read to its end, and with it the context is lost")
+var errLost = errors.New("deflate: the previous message was not read to its end, so the compression context is lost")
 
 // CorruptError is the error for a payload that violates the format. The connection cannot continue: with context takeover all later
 // messages would be wrong too. All values are package variables, so that a hostile peer cannot cause allocations.
@@ -24,9 +24,9 @@ var (
 	errBlockType   = &CorruptError{"RFC 1951 §3.2.3", "block of the reserved type"}
 	errStored      = &CorruptError{"RFC 1951 §3.2.4", "length of a stored block and its complement disagree"}
 	errCodeCount   = &CorruptError{"RFC 1951 §3.2.7", "more codes than the alphabet has"}
-	errCodeLengths = &CorruptError{"RFC 1951 §3.2.7", "code lengths that make no prefix code"}
-	errRepeat      = &CorruptError{"RFC 1951 §3.2.7", "code length repeated where there is none, or past the end"}
+	errCodeLengths = &CorruptError{"RFC 1951 §3.2.7", "code lengths that do not form a prefix code"}
+	errRepeat      = &CorruptError{"RFC 1951 §3.2.7", "code length repeated where there is none to repeat, or past the end"}
 	errNoEnd       = &CorruptError{"RFC 1951 §3.2.7", "no code for the end of the block"}
-	errSymbol      = &CorruptError{"RFC 1951 §3.2.6", "symbol that means nothing"}
+	errSymbol      = &CorruptError{"RFC 1951 §3.2.6", "symbol without a meaning"}
 	errDistance    = &CorruptError{"RFC 7692 §7.1.2", "match reaches back further than the window"}
 )

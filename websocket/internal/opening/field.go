@@ -71,7 +71,7 @@ func kindOf(name string) kind {
 // fieldLine: field-name ":" OWS field-value OWS (RFC 9112 §5).
 func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	if h.lines++; h.lines > h.limits.Lines {
-		return tooLarge("the request has more header lines than the server takes")
+		return tooLarge("the request has more header lines than the server accepts")
 	}
 	s := line.of(text)
 	if s[0] == ' ' || s[0] == '\t' {
@@ -81,7 +81,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	}
 	colon := strings.IndexByte(s, ':')
 	if colon < 0 {
-		return malformed("RFC 9112 §5", "a line of the request's head has no colon")
+		return malformed("RFC 9112 §5", "a line of the request head has no colon")
 	}
 	// RFC 9112 §5.1: "A server MUST reject, with a response status code of 400 (Bad Request), any received request message
 	// that contains whitespace between a header field name and colon."
@@ -92,7 +92,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	value := s[from:to]
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f { // RFC 9110 §5.5; this includes CR
-			return malformed("RFC 9110 §5.5", "a header has a control byte in it")
+			return malformed("RFC 9110 §5.5", "a header value contains a control character")
 		}
 	}
 	k := kindOf(s[:colon])
@@ -130,7 +130,7 @@ func (h *Head) contentLength(value string) *handshake.Violation {
 		h.content = h.content || value[i] != '0'
 	}
 	if !valid { // RFC 9112 §6.3: "the server MUST respond with a 400 (Bad Request) status code"
-		return malformed("RFC 9112 §6.3", "the Content-Length is not one number")
+		return malformed("RFC 9112 §6.3", "the Content-Length is not a single number")
 	}
 	if !h.content {
 		h.zeros = len(value)

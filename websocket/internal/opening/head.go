@@ -99,7 +99,7 @@ func (h *Head) Parse(b []byte) (Verdict, *handshake.Violation) {
 			h.seen = len(text)
 		}
 		if h.seen+max(i, 0) >= h.limits.Bytes {
-			return h.refuse(tooLarge("the request's head is longer than the server takes"))
+			return h.refuse(tooLarge("the request head is longer than the server accepts"))
 		}
 		if i < 0 {
 			return More, nil
@@ -124,7 +124,7 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 	if line.to == line.from || text[line.to-1] != '\r' {
 		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in that can see
 		// different requests, so it is not accepted.
-		return malformed("RFC 9112 §2.2", "a line of the request's head does not end with CR LF")
+		return malformed("RFC 9112 §2.2", "a line of the request head does not end in CR LF")
 	}
 	line.to--
 	switch {
@@ -223,6 +223,6 @@ func malformed(section, detail string) *handshake.Violation {
 func tooLarge(detail string) *handshake.Violation {
 	return &handshake.Violation{
 		Stage: handshake.StageRequest, Section: "RFC 6585 §5", Status: http.StatusRequestHeaderFieldsTooLarge,
-		Detail: detail, Hint: "most often cookies make it long",
+		Detail: detail, Hint: "most often the cause is cookies",
 	}
 }

@@ -95,7 +95,7 @@ func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 // that server.
 func (t *Terms) Pass(extensions string) *Refusal {
 	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value has to be checked
-		return mistake(handshake.StageExtension, err, "fix Admission.Extensions")
+		return mistake(handshake.StageExtension, err, "correct Admission.Extensions")
 	}
 	t.Compressed, t.Passed = false, extensions
 	return nil
