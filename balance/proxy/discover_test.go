@@ -114,6 +114,43 @@ func TestDiscover(t *testing.T) {
 	})
 }
 
+// SRV records are looked up again as well: another weight, port or target is a change, and so is a record with a lower priority value.
+func TestDiscoverSRV(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &names{}
+		ctx, cancel := context.WithCancel(t.Context())
+		var got [][]balance.Spec
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			Discover(ctx, r, "ws://_ws._tcp.chat.internal", time.Minute, func(list []balance.Spec, _ error) { got = append(got, list) })
+		}()
+		want := [][]balance.Spec{nil} // there is no record yet
+		synctest.Wait()
+		for _, step := range []struct {
+			records []*net.SRV
+			want    balance.Spec
+		}{
+			{[]*net.SRV{{Target: "a.", Port: 1, Priority: 5, Weight: 1}}, balance.Spec{ID: "ws://a:1", Weight: 1}},
+			{[]*net.SRV{{Target: "a.", Port: 1, Priority: 5, Weight: 2}}, balance.Spec{ID: "ws://a:1", Weight: 2}},
+			{[]*net.SRV{{Target: "a.", Port: 2, Priority: 5, Weight: 2}}, balance.Spec{ID: "ws://a:2", Weight: 2}},
+			{[]*net.SRV{{Target: "b.", Port: 2, Priority: 4}, {Target: "a.", Port: 2, Priority: 5, Weight: 2}}, balance.Spec{ID: "ws://b:2"}},
+		} {
+			r.mu.Lock()
+			r.srv = step.records
+			r.mu.Unlock()
+			time.Sleep(3 * time.Minute) //nolint:forbidigo // the clock of a bubble
+			synctest.Wait()
+			want = append(want, []balance.Spec{step.want})
+		}
+		cancel()
+		<-ended
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
 func TestParseServers(t *testing.T) {
 	parse := func(s string) (string, error) {
 		if s == "bad" {
