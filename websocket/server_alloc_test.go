@@ -5,6 +5,7 @@
 package websocket
 
 import (
+	"context"
 	"testing"
 
 	"github.com/handfast/handfast/websocket/internal/allocs"
@@ -41,4 +42,9 @@ func TestServer_Allocations(t *testing.T) {
 }
 
 // In a handler of net/http it also takes what net/http keeps of the request, but at most 4 KiB of stack: Accept must not need 8.
-func TestAccept_IdleConnectionIsSmall(t *testing.T) { idleIsSmall(t, 1, 16<<10, 6<<10) }
+func TestAccept_IdleConnectionIsSmall(t *testing.T) { idleIsSmall(t, 1, echoRead, 16<<10, 6<<10) }
+
+// View and Send fit into 2 KiB of stack if the handler's own frames are small. Otherwise every idle connection takes 4 KiB.
+func TestServer_IdleStackIsSmall(t *testing.T) {
+	idleIsSmall(t, 0, func(c *Conn) { c.View(context.Background(), func(m Message) error { return c.Send(m) }) }, 4<<10, 3<<10)
+}

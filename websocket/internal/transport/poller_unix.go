@@ -54,19 +54,21 @@ func (p *poller) read() (*Buffer, []byte, error) {
 	buf, n := p.buf, p.n
 	p.buf = nil
 	if err == nil {
-		err = failed("read", p.err)
+		err = p.err
 	}
 	if buf == nil {
-		return nil, nil, err
+		return nil, nil, failed(err)
 	}
 	return buf, buf[:n], err
 }
 
-// failed names the call of a system error. It is not done where the error occurs: an allocation there would need more than 2 KiB of
-// stack, to which every connection would grow at its end.
-func failed(call string, err error) error {
+// failed names the call of a system error of a read. It is not done where the error occurs: an allocation there would need more than
+// 2 KiB of stack, to which every connection would grow at its end. It is not inlined, so that read has a small frame.
+//
+//go:noinline
+func failed(err error) error {
 	if errno, ok := err.(syscall.Errno); ok {
-		return os.NewSyscallError(call, errno)
+		return os.NewSyscallError("read", errno)
 	}
 	return err
 }
@@ -105,7 +107,7 @@ func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	err := p.raw.Write(p.put)
 	n := p.written
 	if err == nil {
-		err = failed("write", p.outErr)
+		err = p.outErr
 	}
 	p.out, p.moved, p.written, p.outErr = nil, nil, 0, nil
 	return n, err
@@ -123,7 +125,7 @@ func (p *poller) putOnce(fd uintptr) bool {
 		case err == syscall.EAGAIN:
 			return p.moved == nil
 		case err != nil:
-			p.outErr = err
+			p.outErr = os.NewSyscallError("write", err)
 			return true
 		}
 		p.written += n
