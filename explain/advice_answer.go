@@ -18,6 +18,11 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 			"    server one backend:8443 ssl verify required ca-file ca.pem"}
 		d.ForClient = []string{"Only the server's owner can fix this."}
 		return
+	case plain(r.Response.Body) == "" && ownReason(r.Response) != "":
+		d.Cause = fmt.Sprintf("The server answers with 400, and gives the reason in its status line: %s.", quote(ownReason(r.Response)))
+		if wantsSubprotocol(ownReason(r.Response)) {
+			d.ForClient = []string{"Offer the subprotocol that the server speaks: --subprotocol NAME"}
+		}
 	case bare(r.Response) && upgradeUnseen(r):
 		d.Cause = "The server answers with 400 and gives no reason, with and without Upgrade: the Upgrade header may have been lost on the way, or the " +
 			"server rejects something else in the request."

@@ -133,7 +133,7 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	case accepted:
 		d.Cause = fmt.Sprintf("The server refuses this request of %s: without an Origin header, which only browsers send, it accepts the same request.", page)
 		d.forClient("The origin is not allowed, or the server requires more of pages than of programs, such as the token of Vite's development server.")
-	case r.Response != nil && blamesOrigin(words(r.Response.Body)):
+	case r.Response != nil && blamesOrigin(words(r.Response.Body+" "+ownReason(r.Response))):
 		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
 	}
 	for _, o := range r.Origins {

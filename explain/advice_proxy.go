@@ -153,13 +153,21 @@ func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 		d.ForOwner = slices.DeleteFunc(d.ForOwner, func(s string) bool { return strings.Contains(s, "Upgrade") })
 		d.forOwner(fmt.Sprintf("The response came through %s, which forwards the upgrade: the same request without Upgrade is answered with another "+
 			"status, %d.", p.name, r.WithoutUpgrade))
+		d.Cause = strings.Replace(d.Cause, ", or "+lostUpgrade, "", 1)
 		return
 	}
-	d.Cause = fmt.Sprintf("%s; or %s in front of it does not forward the Upgrade and Connection headers.", strings.TrimSuffix(d.Cause, "."),
-		p.name)
 	d.forOwner(fmt.Sprintf("The response came through %s. If the path is correct, make it forward the upgrade:", p.name))
 	d.forOwner(p.upgrade...)
+	notForwarded := p.name + " in front of it does not forward the Upgrade and Connection headers"
+	if strings.Contains(d.Cause, lostUpgrade) {
+		d.Cause = strings.Replace(d.Cause, lostUpgrade, notForwarded, 1)
+		return
+	}
+	d.Cause = strings.TrimSuffix(d.Cause, ".") + "; or " + notForwarded + "."
 }
+
+// lostUpgrade is the part of a cause that suspects a proxy on the way.
+const lostUpgrade = "the Upgrade header was lost on the way"
 
 // explainStripped names the proxy in front and the settings that it lacks, or those of the usual proxies if it is not known.
 func explainStripped(r *Report, _ Finding, d *Diagnosis) {
@@ -171,9 +179,10 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	if r.Response != nil && !saysUpgradeLacks(r.Response) {
 		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server answers as if it did not receive", 1)
 		if upgradeUnseen(r) {
-			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log are the proof.")
+			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log are the proof: " +
+				"a server that gives no reason may lack Sec-WebSocket-Key or Sec-WebSocket-Version instead.")
 		} else {
-			d.forOwner("The request headers in the server's log are the proof: Upgrade, Connection, Sec-WebSocket-Version.")
+			d.forOwner("The request headers in the server's log are the proof: Upgrade, Connection, Sec-WebSocket-Key, Sec-WebSocket-Version.")
 		}
 	}
 	if productOf(r.Response) != nil {

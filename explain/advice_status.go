@@ -56,7 +56,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus404, clause: "RFC 9110 §15.5.5",
-		cause: "The server answers that it has nothing at this path: the path is wrong, or the Upgrade header was lost on the way.",
+		cause: "The server answers that it has nothing at this path: the path is wrong, or " + lostUpgrade + ".",
 		owner: []string{
 			"Check the route, its prefix, and how a proxy in front rewrites the path: in nginx, proxy_pass with a path replaces " +
 				"the location's prefix, and without one it does not.",
@@ -67,8 +67,7 @@ var statusAdvice = []explanation{
 	},
 	{
 		fault: FaultStatus405, clause: "RFC 9110 §15.5.6",
-		cause: "The server does not allow GET, which every WebSocket handshake is: the path belongs to something else, or the Upgrade header was lost on the " +
-			"way.",
+		cause:  "The server does not allow GET, which every WebSocket handshake is: the path belongs to something else, or " + lostUpgrade + ".",
 		owner:  []string{"Allow GET on the route; if it is an API for POST, the WebSocket is at another path."},
 		client: []string{"Check the path: this one belongs to something else."},
 		detail: explainAllow,

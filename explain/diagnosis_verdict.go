@@ -23,7 +23,7 @@ func verdict(r *Report, f Finding) Fault {
 	switch {
 	case forgot101(r):
 		return f.Fault
-	case a.Status/100 == 4 && blamesOrigin(words(a.Body)):
+	case a.Status/100 == 4 && blamesOrigin(words(a.Body+" "+ownReason(a))):
 		return FaultOrigin
 	case f.Fault == FaultStatus401 || f.Fault == FaultStatus403:
 		return f.Fault
@@ -152,7 +152,15 @@ func complains(body string) bool {
 // bare reports whether the body of an answer says no more than its status.
 func bare(a *Response) bool {
 	body := strings.Trim(words(a.Body), ". ")
-	return body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request"
+	return ownReason(a) == "" && (body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request")
+}
+
+// ownReason returns the reason phrase of a status line if it is the server's own, "" if it is that of the status.
+func ownReason(a *Response) string {
+	if a.Reason == "" || equalFold(a.Reason, http.StatusText(a.Status)) {
+		return ""
+	}
+	return a.Reason
 }
 
 var tag = regexp.MustCompile(`(?s)<(?:script|style).*?</(?:script|style)>|<[^<>]*>`)

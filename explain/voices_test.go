@@ -142,6 +142,18 @@ var heardOf = []heard{
 	{"express-ws 5, another path", closedBy(1005, ""), atOnce, FaultClosedAtOnce, "without a code", "code 1005"},
 	{"peerjs-server 1, no query", closedBy(1005, "", `{"type":"ERROR","payload":{"msg":"No id, token, or key supplied to websocket server"}}`), atOnce,
 		FaultClosedAtOnce, "No id, token, or key supplied", ""},
+	{"Autobahn 22.7, no subprotocol", func() *Report {
+		r := answered(400, "")
+		r.Response.Reason, r.WithoutUpgrade = "This server only speaks WebSocket subprotocols wamp.2.json", 200
+		return r
+	}(), status(FaultStatus400), FaultStatus400, "only speaks WebSocket subprotocols", "gives no reason"},
+	{"Autobahn 22.7, another origin", func() *Report {
+		r := answered(400, "")
+		r.Response.Reason = "WebSocket connection denied: origin 'http://127.0.0.1:44645' not allowed"
+		return r
+	}(), status(FaultStatus400), FaultOrigin, "the origin is the reason", ""},
+	{"FastAPI on uvicorn 0.17 behind nginx, no Upgrade", answered(404, `{"detail":"Not Found"}`, "Server: nginx/1.22.1"), status(FaultStatus404),
+		FaultStatus404, "the path is wrong, or nginx in front of it does not forward", "lost on the way"},
 	{"Vite 8, no token", func() *Report {
 		r := answered(400, "Bad Request")
 		r.Origins = []OriginTry{{Status: 101, Opened: true}}

@@ -1,0 +1,113 @@
+//go:build e2e
+
+package voices
+
+import (
+	_ "embed"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/e2e/internal/house"
+)
+
+func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
+
+//go:embed servers.py
+var servers string
+
+// python is Debian's, for which its packages are.
+const python = "/usr/bin/python3"
+
+// A fault is what a client asks a server for, and what explain has to say about it.
+type fault struct {
+	server, packages string // its name in servers.py, and the modules that it imports
+	name, path       string
+	args             []string
+	stripped         bool   // behind an HAProxy that removes Upgrade and Connection
+	id, says         string // "" for a handshake that is accepted
+}
+
+const origin = "https://app.example"
+
+var faults = []fault{
+	{server: "websockets", packages: "websockets", name: "the right origin", path: "/", args: []string{"--origin", origin}},
+	{server: "websockets", packages: "websockets", name: "another origin", path: "/", id: "origin-refused", says: "the origin is the reason"},
+	{server: "websockets", packages: "websockets", name: "no Upgrade", path: "/", args: []string{"--origin", origin}, stripped: true, id: "upgrade-stripped"},
+	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "the right path", path: "/ws"},
+	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "another path", path: "/other", id: "status-403", says: "there is no route for this path"},
+	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "no Upgrade", path: "/ws", stripped: true, id: "status-404",
+		says: "or the Upgrade header did not reach it"},
+	{server: "uvicorn_without_library", packages: "fastapi,uvicorn", name: "no WebSocket library", path: "/ws", says: "pip install 'uvicorn[standard]'"},
+	{server: "hypercorn", packages: "fastapi,hypercorn", name: "another path", path: "/other", id: "status-403", says: "there is no route for this path"},
+	{server: "socketio", packages: "socketio,uvicorn,websockets", name: "the right query", path: "/socket.io/?EIO=4&transport=websocket"},
+	{server: "socketio", packages: "socketio,uvicorn,websockets", name: "no query", path: "/socket.io/", id: "status-403", says: "Check the path and the query first"},
+	{server: "tornado", packages: "tornado", name: "another path", path: "/other", id: "status-404", says: "the path is wrong"},
+	{server: "tornado", packages: "tornado", name: "another origin", path: "/ws", args: []string{"--origin", origin}, id: "origin-refused",
+		says: "with another origin it accepts the same request"},
+	{server: "tornado", packages: "tornado", name: "no Upgrade", path: "/ws", stripped: true, id: "upgrade-stripped"},
+	{server: "aiohttp", packages: "aiohttp", name: "the right path", path: "/ws"},
+	{server: "aiohttp", packages: "aiohttp", name: "no Upgrade", path: "/ws", stripped: true, id: "upgrade-stripped"},
+	{server: "django", packages: "django", name: "the development server", path: "/ws/", says: "WSGI cannot carry a WebSocket"},
+}
+
+func TestServersOfPython(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.server+", "+f.name, func(t *testing.T) {
+			if out, err := exec.Command(python, "-c", "import "+f.packages).CombinedOutput(); err != nil {
+				t.Skipf("Debian's packages python3-NAME for %s: %v %s", f.packages, err, out)
+			}
+			u := house.NewUser(t)
+			port := house.FreePort(t)
+			u.Start("127.0.0.1:"+port, python, u.Write("servers.py", servers), f.server, port)
+			if f.stripped {
+				port = withoutUpgrade(u, port)
+			}
+			f.check(u, "ws://127.0.0.1:"+port+f.path)
+		})
+	}
+}
+
+// withoutUpgrade puts an HAProxy in front of a server, and returns its port.
+func withoutUpgrade(u *house.User, server string) string {
+	port := house.FreePort(u.T)
+	conf := u.Write("haproxy.cfg", "defaults\n\tmode http\n\ttimeout connect 1m\n\ttimeout client 1m\n\ttimeout server 1m\nlisten ws\n\tbind 127.0.0.1:"+port+
+		"\n\thttp-request del-header Upgrade\n\thttp-request del-header Connection\n\tserver one 127.0.0.1:"+server+"\n")
+	u.Start("127.0.0.1:"+port, "haproxy", "-db", "-f", conf)
+	return port
+}
+
+// check compares the explanation of a handshake with f.
+func (f *fault) check(u *house.User, url string) {
+	u.T.Helper()
+	got := u.Handfast("", append([]string{"explain", "--json", "--proxy", "none", "--timeout", "2m", "--step-timeout", "1m", url}, f.args...)...)
+	var r struct {
+		Opened    bool `json:"opened"`
+		Diagnosis *struct {
+			ID        string   `json:"id"`
+			Cause     string   `json:"cause"`
+			ForOwner  []string `json:"for_owner"`
+			ForClient []string `json:"for_client"`
+		} `json:"diagnosis"`
+	}
+	if err := json.Unmarshal([]byte(got.Stdout), &r); err != nil {
+		u.T.Fatalf("%v: %+v", err, got)
+	}
+	good := f.id == "" && f.says == ""
+	switch d := r.Diagnosis; {
+	case good && (!r.Opened || d != nil):
+		u.T.Errorf("it is accepted, and explain reports %s", got.Stdout)
+	case good:
+	case d == nil:
+		u.T.Errorf("no diagnosis: %s", got.Stdout)
+	case f.id != "" && d.ID != f.id:
+		u.T.Errorf("%s, want %s: %s", d.ID, f.id, d.Cause)
+	default:
+		text := strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
+		if !strings.Contains(text, f.says) {
+			u.T.Errorf("want %q in:\n%s", f.says, text)
+		}
+	}
+}
