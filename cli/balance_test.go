@@ -307,7 +307,7 @@ func TestBalanceTables(t *testing.T) {
 	if err := topTable(&b, before, now, 2e9, 4); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), "\ny: 2 handshakes wait, 1200 a second are admitted, 9 were refused, 4 of which resume a session\n") {
+	if !strings.Contains(b.String(), "\ny: 2 handshakes wait, 1200 per second are admitted, 9 were refused, 4 of which resume a session\n") {
 		t.Errorf("%s", b.String())
 	}
 	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2e6: "2 MB", 3e12: "3e+03 GB"} {

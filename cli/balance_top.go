@@ -121,7 +121,7 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	for _, e := range now.Endpoints {
 		rate := "all are admitted"
 		if e.Storm.Limited {
-			rate = fmt.Sprintf("%.0f a second are admitted", e.Storm.Rate)
+			rate = fmt.Sprintf("%.0f per second are admitted", e.Storm.Rate)
 		}
 		resuming := ""
 		if e.Storm.Refused > 0 {

@@ -65,7 +65,7 @@ changes nothing.
 
 SIGTERM and Ctrl-C stop it: /readyz reports that, new connections are rejected with 503, and
 every WebSocket is closed with 1001, or with the code in the file. Connections that do not
-answer in time are then cut. A second signal stops the server immediately.`
+answer in time are then closed. A second signal stops the server immediately.`
 
 func newServe(sys *System) *cobra.Command {
 	f := serveFlags{

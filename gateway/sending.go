@@ -23,8 +23,8 @@ func newSendingBounds(cfg *config.Endpoint) *sendingBounds {
 		return nil
 	}
 	b := &sendingBounds{
-		tooMany: &websocket.CloseError{Code: websocket.CodePolicy, Reason: fmt.Sprintf("more than %g messages a second", l.MessagesPerSecond)},
-		tooMuch: &websocket.CloseError{Code: websocket.CodePolicy, Reason: fmt.Sprintf("more than %v a second", l.BytesPerSecond)},
+		tooMany: &websocket.CloseError{Code: websocket.CodePolicy, Reason: fmt.Sprintf("more than %g messages per second", l.MessagesPerSecond)},
+		tooMuch: &websocket.CloseError{Code: websocket.CodePolicy, Reason: fmt.Sprintf("more than %v per second", l.BytesPerSecond)},
 	}
 	if l.MessagesPerSecond > 0 {
 		b.message = time.Duration(float64(time.Second) / l.MessagesPerSecond)

@@ -64,7 +64,7 @@ endpoints:
 					}()
 					e := ending(t, c)
 					bounded.Receive(t, done)
-					want := map[string]string{"messages_per_second": "more than 0.01 messages a second", "bytes_per_second": "more than 10 a second"}[setting]
+					want := map[string]string{"messages_per_second": "more than 0.01 messages per second", "bytes_per_second": "more than 10 per second"}[setting]
 					if e.Code != websocket.CodePolicy || e.Reason != want {
 						t.Fatalf("closed with %d %q, want 1008 %q", e.Code, e.Reason, want)
 					}
@@ -102,7 +102,7 @@ endpoints:
 		wants(t, line(t, stream), `"id":2`)
 	}
 	post(t, base+"/emulation", "", string(command))
-	wants(t, line(t, stream), `"code":1008`, "more than 0.01 messages a second")
+	wants(t, line(t, stream), `"code":1008`, "more than 0.01 messages per second")
 	bounded.Until(t, func() bool { return strings.Contains(r.audited.String(), `"limit":"messages_per_second"`) })
 	r.metric(t, `handfast_connections_limited_total{endpoint="e",limit="messages_per_second"} 1`)
 }

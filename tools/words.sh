@@ -18,6 +18,7 @@ what came|who came|who is (let in|admitted)
 (?<!there )(is|are|was|were) no (?!longer|more|less|way|later|earlier|larger|other|one)[a-z]+
 (it|they|that|what|which|file|list|key|name|value|text|number) (stands?|lies?) (in|at|on|behind|below|above)
 nil: (the|a|an|no|none|not|there|it|they|nothing|what|all)
+slash at the end|came by way of|chance in it|not to be had|no way leads|passe?s? upgrades on|hang(s|ing)? up on|nothing ended it|browsers send by themselves|limits? of time|letters for URLs
 END
 )
 find_them() { git grep "$@" -iP "\b($phrases)\b" -- '*.go' '*.md' ':!docs/rfc.md' ':!CONTRIBUTING.md' ':!CHANGELOG.md'; }

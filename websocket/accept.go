@@ -21,7 +21,7 @@ const acceptTimeout = 10 * time.Second
 // safe default. It is only read: one value may serve any number of concurrent calls.
 type AcceptOptions struct {
 	// Origins are the web origins whose pages may connect in addition to those of the same origin: "https://example.com",
-	// "https://example.com:8443", without a path, a slash at the end or a wildcard. "null" admits all sandboxed and local pages.
+	// "https://example.com:8443", without a path, a trailing slash or a wildcard. "null" admits all sandboxed and local pages.
 	// An invalid entry fails each handshake that reaches it with 500.
 	//
 	// nil means the same origin only: the Origin header must be the scheme, host and port that the request was sent to. A request

@@ -74,7 +74,7 @@ func Lookup(ctx context.Context, r Resolver, target string) ([]balance.Spec, err
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("proxy: there is no server behind %s", u.Hostname())
+		return nil, fmt.Errorf("proxy: no server is found for %s", u.Hostname())
 	}
 	slices.SortFunc(list, func(a, b balance.Spec) int { return cmp.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(list, func(a, b balance.Spec) bool { return a.ID == b.ID }), nil

@@ -149,7 +149,7 @@ func (s *centrifugo) recovered(channel string, r *protocol.SubscribeResult) (mis
 	case !r.Recovered || !r.Recoverable || x.epoch != "" && r.Epoch != x.epoch:
 		return nil, because(ErrGap, channel)
 	case r.Delta != x.delta || r.Id != 0 || r.Type != 0:
-		return nil, because(ErrRefused, "it answers differently to the subscription to "+channel)
+		return nil, because(ErrRefused, "its reply differs for the subscription to "+channel)
 	}
 	if x.epoch == "" {
 		x.epoch = strings.Clone(r.Epoch)
