@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	maxAPIBody  = 4 << 20 // bytes of a request
-	maxChannels = 1000    // that a broadcast may have, commands of a batch, connections of a whitelist
+	maxAPIBody  = 4 << 20 // the maximum size of a request in bytes
+	maxChannels = 1000    // the maximum number of channels of a broadcast, commands of a batch, or connections of a whitelist
 )
 
-// API answers the application: POST …/{method} with a JSON object, and the secret in the header X-API-Key, or in Authorization
-// after the word apikey. It is registered with the path value method. An error of a method is in the answer, which has status
-// 200 nevertheless; a wrong key is answered with 401.
+// API serves the server API for the application: POST …/{method} with a JSON object, and the secret in the header X-API-Key, or in
+// Authorization after the word apikey. It must be registered with the path value method. An error of a method is in the answer,
+// which still has status 200; a wrong key is answered with 401.
 func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(r) {
 		http.Error(w, "the API key is missing or wrong", http.StatusUnauthorized)
@@ -54,7 +54,7 @@ func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, a)
 }
 
-// authorized compares in constant time; hashes hide the length.
+// authorized checks the key in constant time; the hashes hide its length.
 func (s *Server) authorized(r *http.Request) bool {
 	key := r.Header.Get("X-API-Key")
 	if scheme, rest, ok := strings.Cut(r.Header.Get("Authorization"), " "); key == "" && ok && strings.EqualFold(scheme, "apikey") {
@@ -64,19 +64,19 @@ func (s *Server) authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && s.Secret != ""
 }
 
-// answer is what a method answers.
+// answer is the answer of a method.
 type answer struct {
 	Error  *failure `json:"error,omitempty"`
 	Result any      `json:"result,omitempty"`
 }
 
-// errNotJSON indicates that a body is not what a method takes.
+// errNotJSON indicates that a body does not have the parameters of the method.
 var errNotJSON = &failure{Code: errBadRequest.Code, Message: errBadRequest.Message}
 
-// method carries out a call of the API.
+// method is a method of the API.
 type method func(ctx context.Context, s *Server, body []byte) (any, error)
 
-// of makes a method of a function with parameters of its own.
+// of returns a method for a function with its own type of parameters.
 func of[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method {
 	return func(ctx context.Context, s *Server, body []byte) (any, error) {
 		p := new(P)
@@ -87,7 +87,7 @@ func of[P any](f func(ctx context.Context, s *Server, p *P) (any, error)) method
 	}
 }
 
-// call carries out one call.
+// call calls one method.
 func (s *Server) call(ctx context.Context, name string, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
@@ -101,7 +101,7 @@ func (s *Server) call(ctx context.Context, name string, body []byte) answer {
 	return answer{Result: result}
 }
 
-// batch carries out several calls, in order.
+// batch calls several methods, in order.
 func (s *Server) batch(w http.ResponseWriter, r *http.Request, body []byte) {
 	var p struct {
 		Commands []map[string]json.RawMessage `json:"commands"`

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// methods are those of the API, batch excepted.
+// methods are the methods of the API, except for batch.
 var methods = map[string]method{
 	"publish": of(apiPublish), "broadcast": of(apiBroadcast), "subscribe": of(apiSubscribe), "unsubscribe": of(apiUnsubscribe),
 	"disconnect": of(apiDisconnect), "refresh": of(apiRefresh), "presence": of(apiPresence), "presence_stats": of(apiPresenceStats),
@@ -20,13 +20,13 @@ var methods = map[string]method{
 	"map_publish": of(apiMapPublish), "map_remove": of(apiMapRemove),
 }
 
-// payload is data of the application.
+// payload is the data of the application.
 type payload struct {
 	Data    json.RawMessage `json:"data"`
 	B64Data []byte          `json:"b64data"`
 }
 
-// publishParams is a publication.
+// publishParams are the parameters of a publication.
 type publishParams struct {
 	payload
 
@@ -38,7 +38,7 @@ type publishParams struct {
 	Key            string            `json:"key"`
 }
 
-// publication returns what is published.
+// publication returns the publication and its options.
 func (p *publishParams) publication() (*hub.Publication, *hub.PublishOptions, error) {
 	q := &hub.Publication{ID: p.IdempotencyKey, Data: p.Data, Tags: p.Tags}
 	if len(p.B64Data) > 0 {
@@ -55,7 +55,7 @@ func (p *publishParams) publication() (*hub.Publication, *hub.PublishOptions, er
 	return q, o, nil
 }
 
-// position is where a publication is.
+// position is the position of a publication.
 type position struct {
 	Offset uint64 `json:"offset,omitempty"`
 	Epoch  string `json:"epoch,omitempty"`
@@ -87,7 +87,7 @@ func apiBroadcast(ctx context.Context, s *Server, p *publishParams) (any, error)
 	}
 	responses := make([]answer, len(p.Channels))
 	for i, channel := range p.Channels {
-		q, o, err := p.publication() // one for each: it is shared with its subscribers
+		q, o, err := p.publication() // one for each channel, because it is shared with the subscribers
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func apiMapRemove(ctx context.Context, s *Server, p *publishParams) (any, error)
 	return s.publish(ctx, p.Channel, &hub.Publication{ID: p.IdempotencyKey, Key: p.Key, Removed: true, Tags: p.Tags}, nil)
 }
 
-// whom says which connections a call is about.
+// whom selects connections.
 type whom struct {
 	User    string `json:"user"`
 	Client  string `json:"client"`
@@ -190,7 +190,7 @@ func apiRefresh(ctx context.Context, s *Server, p *struct {
 	return nil, s.send(ctx, hub.CommandMessage, p.User, p.Client, &order{Refresh: &refreshOrder{Expired: p.Expired, Expires: p.ExpireAt}})
 }
 
-// entries returns the connections in a channel, for the application.
+// entries returns a function that reads the connections in a channel, for the application.
 func (s *Server) entries(channel string) page {
 	return func(ctx context.Context, cursor string, limit int) ([]hub.Entry, string, error) {
 		return s.Hub.Entries(ctx, s.App, channel, cursor, limit)
@@ -240,7 +240,7 @@ func apiHistoryRemove(ctx context.Context, s *Server, p *whom) (any, error) {
 	return nil, s.Hub.Trim(ctx, s.App, p.Channel, page.Top.Offset)
 }
 
-// channelCount is how many clients a channel has.
+// channelCount is the number of clients in a channel.
 type channelCount struct {
 	NumClients int `json:"num_clients"`
 }
@@ -272,7 +272,7 @@ func apiChannels(ctx context.Context, s *Server, p *struct {
 	}
 }
 
-// node is this node, as far as the application sees it.
+// node describes this node to the application.
 type node struct {
 	UID         string `json:"uid"`
 	Name        string `json:"name"`
@@ -291,5 +291,5 @@ func apiInfo(_ context.Context, s *Server, _ *struct{}) (any, error) {
 	}}}, nil
 }
 
-// started is when the process began.
+// started is when the process started.
 var started = time.Now()

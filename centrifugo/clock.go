@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	connectTime = 10 * time.Second // a connection without a successful connect command is stale after that
+	connectTime = 10 * time.Second // how long a connection may exist without a successful connect command
 	pingEvery   = 25 * time.Second
-	pongTime    = 10 * time.Second // a client without an answer to a ping is gone after that
-	refreshTime = 25 * time.Second // a client may be late with a new token
+	pongTime    = 10 * time.Second // how long a client may take to answer a ping
+	refreshTime = 25 * time.Second // how late a client may send a new token
 )
 
-// clock has what is due on a connection, and one timer for all of it.
+// clock manages the timeouts of a connection, with one timer for all of them.
 type clock struct {
 	mu      sync.Mutex
 	s       *session
 	timer   *time.Timer
-	stale   time.Time            // zero when connected
-	ping    time.Time            // the next ping; zero before
-	pong    time.Time            // by when the answer must be there; zero when none is due
-	expires time.Time            // of the connection
-	subs    map[string]time.Time // of subscriptions
+	stale   time.Time            // when it is closed if it has not connected; zero when connected
+	ping    time.Time            // when the next ping is sent; zero before connecting
+	pong    time.Time            // when the answer to a ping must have arrived; zero if none is expected
+	expires time.Time            // when the connection expires
+	subs    map[string]time.Time // when subscriptions expire
 	over    bool
 }
 
-// start has the session closed unless it connects.
+// start starts the clock, which closes the session unless it connects in time.
 func (c *clock) start(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +38,7 @@ func (c *clock) start(s *session) {
 	c.timer = time.AfterFunc(connectTime, c.tick)
 }
 
-// connected begins to ping. The first one comes early, at a random time: many clients may have connected together.
+// connected starts the pings. The first one is early, at a random time, because many clients may have connected together.
 func (c *clock) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +47,7 @@ func (c *clock) connected() {
 	c.arm()
 }
 
-// answered notes a pong, and reports whether one was due.
+// answered records a pong, and reports whether one was expected.
 func (c *clock) answered() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
-// expiring has a subscription that has begun expire with its token, and not with that of an earlier one.
+// expiring sets when a new subscription expires, in the clock and in its result.
 func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
 	expires := zeroTime
 	if r.expires != nil {
@@ -99,7 +99,7 @@ func (c *clock) stop() {
 	c.timer.Stop()
 }
 
-// arm sets the timer to what is due first. The caller holds mu.
+// arm sets the timer to the earliest timeout. The caller holds mu.
 func (c *clock) arm() {
 	var next time.Time
 	first := func(t time.Time, late time.Duration) {
@@ -119,7 +119,7 @@ func (c *clock) arm() {
 	}
 }
 
-// tick does what is due.
+// tick handles the timeouts that have passed.
 func (c *clock) tick() {
 	c.mu.Lock()
 	now, s := time.Now(), c.s
@@ -158,7 +158,7 @@ func (c *clock) tick() {
 	c.mu.Unlock()
 	if ping {
 		if s.out.Sender.SendPrepared(pings[s.format]) != nil {
-			c.answered() // nothing was asked
+			c.answered() // no ping was sent, so no answer is expected
 		}
 	}
 	for _, channel := range expired {

@@ -15,18 +15,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// format is how the messages of a connection are encoded. It is the [hub.Codec] of all connections with it.
+// format is the encoding of the messages of a connection. It is the [hub.Codec] of all connections with that format.
 type format uint8
 
 const (
-	asJSON     format = iota // a JSON object; several in one message are separated by line feeds
-	asProtobuf               // each with its length before it, as a varint
+	asJSON     format = iota // JSON objects; several in one message are separated by line feeds
+	asProtobuf               // each message is preceded by its length as a varint
 )
 
-// maxDelta bounds the bytes of what deltas are made of: the time that takes grows faster.
+// maxDelta is the maximum size of data from which deltas are computed, because the time grows faster than the size.
 const maxDelta = 256 << 10
 
-// message returns encoded replies as a message.
+// message returns a message that contains encoded replies.
 func (f format) message(data []byte) websocket.Message {
 	if f == asProtobuf {
 		return websocket.Message{Type: websocket.Binary, Data: data}
@@ -34,7 +34,7 @@ func (f format) message(data []byte) websocket.Message {
 	return websocket.Message{Type: websocket.Text, Data: data}
 }
 
-// encode returns a reply as it is sent.
+// encode encodes a reply.
 func (f format) encode(r *protocol.Reply) ([]byte, error) {
 	if f == asJSON {
 		return protocol.NewJSONReplyEncoder().Encode(r)
@@ -47,7 +47,7 @@ func (f format) encode(r *protocol.Reply) ([]byte, error) {
 	return b, err
 }
 
-// prepare encodes a push once for all that get it.
+// prepare encodes a push once for all receivers.
 func (f format) prepare(p *protocol.Push) (*websocket.Prepared, error) {
 	data, err := f.encode(&protocol.Reply{Push: p})
 	if err != nil {
@@ -56,19 +56,19 @@ func (f format) prepare(p *protocol.Push) (*websocket.Prepared, error) {
 	return websocket.Prepare(f.message(data))
 }
 
-// pings are what a client gets so that it knows that the connection works.
+// pings are the pings of the protocol.
 var pings = [2]*websocket.Prepared{prepared(asJSON, []byte("{}")), prepared(asProtobuf, []byte{0})}
 
 func prepared(f format, data []byte) *websocket.Prepared {
 	p, err := websocket.Prepare(f.message(data))
 	if err != nil {
-		panic(err) // of a constant
+		panic(err) // the data is constant
 	}
 	return p
 }
 
-// data returns what others have published as clients see it: in JSON, text that is not JSON is a string, and what is not text is
-// a string in base64.
+// data returns the data of a publication for clients. In JSON, text that is not JSON becomes a string, and binary data becomes a
+// string in base64.
 func (f format) data(data []byte, isBinary bool) protocol.Raw {
 	switch {
 	case f == asProtobuf:
@@ -83,7 +83,7 @@ func (f format) data(data []byte, isBinary bool) protocol.Raw {
 	return cfjson.AppendString(nil, string(data))
 }
 
-// info returns what a client or a member shows of itself; nil if that is nothing.
+// info returns the public data of a client or a member; nil if there is none.
 func (f format) info(data []byte) protocol.Raw {
 	if len(data) == 0 {
 		return nil
@@ -91,20 +91,20 @@ func (f format) info(data []byte) protocol.Raw {
 	return f.data(data, false)
 }
 
-// publication returns a publication as clients see it.
+// publication returns a publication for clients.
 func (f format) publication(p *hub.Publication) *protocol.Publication {
 	q := &protocol.Publication{Data: f.data(p.Data, p.Binary), Offset: p.Offset, Tags: p.Tags, Key: p.Key, Removed: p.Removed}
 	if p.Client != "" {
 		q.Info = &protocol.ClientInfo{User: p.User, Client: p.Client, ConnInfo: f.info(p.Info)}
 	}
 	if p.Offset != 0 && p.Previous == 0 {
-		q.Epoch = p.Epoch // a client that has subscribed before the stream began does not know it
+		q.Epoch = p.Epoch // a client that subscribed before the stream began does not know the epoch
 	}
 	return q
 }
 
-// delta returns a publication for subscribers that have asked for deltas: as the difference to the previous one where that is
-// possible and shorter. In JSON the data is then always in a string.
+// delta returns a publication for subscribers with deltas: as a delta from the previous publication if that is possible and
+// shorter. In JSON the data is then always a string.
 func (f format) delta(p, previous *hub.Publication) *protocol.Publication {
 	q := f.publication(p)
 	if previous != hub.NoBase && len(p.Data) <= maxDelta && len(previous.Data) <= maxDelta {
@@ -119,10 +119,10 @@ func (f format) delta(p, previous *hub.Publication) *protocol.Publication {
 	return q
 }
 
-// publications returns what a client gets in the reply to a request for a subscription; nil if that is not one.
+// publications returns publications for the reply to a request; r is nil if it is not a request for a subscription.
 func (f format) publications(ps []*hub.Publication, r *request) []*protocol.Publication {
 	all := make([]*protocol.Publication, len(ps))
-	bases := map[string]*hub.Publication{} // by key; of a stream, it is all one
+	bases := map[string]*hub.Publication{} // by key; a stream has only the key ""
 	for i, p := range ps {
 		if r == nil || !r.deltas {
 			all[i] = f.publication(p)
@@ -140,7 +140,7 @@ func (f format) publications(ps []*hub.Publication, r *request) []*protocol.Publ
 	return all
 }
 
-// state returns a part of a keyed collection as a client gets it that has asked for a subscription.
+// state returns a part of a keyed collection for the reply to a request for a subscription.
 func (f format) state(ps []*hub.Publication, r *request) []*protocol.Publication {
 	var all []*protocol.Publication
 	for _, p := range ps {
@@ -169,7 +169,7 @@ func (f format) Publication(channel string, p, previous *hub.Publication) (*webs
 	return f.prepare(q)
 }
 
-// Members implements [hub.Codec]. The protocol has nothing for a member whose data has changed.
+// Members implements [hub.Codec]. The protocol has no message for changed data of a member.
 func (f format) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
 	var all []*websocket.Prepared
 	for _, c := range cs {

@@ -9,15 +9,15 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// failure is an error of the protocol: the reply to a command.
+// failure is an error of the protocol, which is sent in the reply to a command.
 type failure protocol.Error
 
 // Error implements error.
 func (f *failure) Error() string { return "centrifugo: " + f.Message }
 
-// The errors of the protocol. It has three more, for which there is no occasion here: 101, since a client that is not authorized to
-// connect is closed and one that is not authorized otherwise gets 103; 102, since every channel is in a namespace; 113, since the
-// commands of a connection are carried out one at a time.
+// The errors of the protocol. Three others are not used: 101, because a client that is not authorized to connect is closed, and
+// other unauthorized requests get 103; 102, because every channel has a namespace; 113, because the commands of a connection are
+// executed one at a time.
 var (
 	errInternal      = &failure{Code: 100, Message: "internal server error", Temporary: true}
 	errDenied        = &failure{Code: 103, Message: "permission denied"}
@@ -32,11 +32,12 @@ var (
 	errUnrecoverable = &failure{Code: 112, Message: "unrecoverable position"}
 )
 
-// CodeShutdown is the code of the close frame when the server stops: clients reconnect.
+// CodeShutdown is the close code when the server stops: clients reconnect.
 const CodeShutdown websocket.Code = 3001
 
-// The ends of connections: a client comes back after codes below 3500. There is no occasion for 3506, since a client that speaks JSON
-// gets binary data in base64; nor for 3014 and, for subscriptions, 2502, since what revokes a token closes the connection with 4401.
+// The reasons for which connections are closed: clients reconnect after codes below 3500. 3506 is not used, because clients with
+// JSON get binary data in base64. Neither are 3014 and, for subscriptions, 2502, because revoking a token closes the connection
+// with 4401.
 var (
 	endShutdown     = &websocket.CloseError{Code: CodeShutdown, Reason: "shutdown"}
 	endServerError  = &websocket.CloseError{Code: 3004, Reason: "internal server error"}
@@ -57,13 +58,13 @@ var (
 	endTooManyErrs  = &websocket.CloseError{Code: 3509, Reason: "too many errors"}
 )
 
-// ends are the ends of connections that the hub knows.
+// ends maps the reasons of the hub to those of the protocol.
 var ends = map[hub.EndReason]*websocket.CloseError{
 	hub.EndServer: endForced, hub.EndInsufficient: endInsufficient, hub.EndSlow: endSlow, hub.EndExpired: endExpired,
 	hub.EndDenied: endDenied, hub.EndReconnect: endReconnect, hub.EndShutdown: endShutdown,
 }
 
-// unsubscribed returns the push for the end of a subscription. A client subscribes again after codes from 2500 on.
+// unsubscribed returns the push for the end of a subscription. Clients subscribe again after codes from 2500 on.
 func unsubscribed(why hub.EndReason) *protocol.Unsubscribe {
 	switch why {
 	case hub.EndInsufficient, hub.EndSlow, hub.EndReconnect, hub.EndShutdown:
@@ -74,12 +75,12 @@ func unsubscribed(why hub.EndReason) *protocol.Unsubscribe {
 	return &protocol.Unsubscribe{Code: 2000, Reason: "server unsubscribe"}
 }
 
-// denied is what Allow has said no with.
+// denied is an error of Allow.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
 
-// failureOf returns the reply to a command that has failed.
+// failureOf returns the error to reply with when a command has failed.
 func failureOf(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f

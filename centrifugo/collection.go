@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The phases of a subscription to a keyed collection: its state page by page, then what has changed meanwhile, then live. This
-// server goes live with the last page, and the client gets the changes with it.
+// The phases of a subscription to a keyed collection: the pages of its state, then the changes since then, then live. This server
+// switches to live with the last page, which includes the changes.
 const (
 	phaseLive   = 0
 	phaseStream = 1
@@ -19,17 +19,17 @@ const (
 
 const (
 	defaultPage, maxPage = 100, 1000
-	maxCollections       = 16 // that a connection reads page by page together
+	maxCollections       = 16 // the maximum number of collections whose pages a connection reads at the same time
 )
 
-// collection carries out a command of a subscription to a keyed collection.
+// collection executes a subscribe command for a keyed collection.
 func (s *session) collection(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
 	first, begun := s.collections[c.Channel]
 	switch {
 	case s.hub.Subscribed(c.Channel):
 		return nil, hub.ErrSubscribed
 	case c.Phase == phaseState && c.Cursor == "":
-		delete(s.collections, c.Channel) // it begins anew
+		delete(s.collections, c.Channel) // the client starts again
 	case c.Phase == phaseState && !begun, c.Phase == phaseStream && !c.Recover && !begun:
 		return nil, errDenied
 	}
@@ -45,7 +45,7 @@ func (s *session) collection(ctx context.Context, c *protocol.SubscribeRequest, 
 	return nil, errBadRequest
 }
 
-// page answers with a page of the state. The last one begins the subscription, behind the position of the first page.
+// page replies with a page of the state. With the last page the subscription begins, after the position of the first page.
 func (s *session) page(ctx context.Context, c *protocol.SubscribeRequest, r *request, first hub.Position) (*protocol.SubscribeResult, error) {
 	limit := int(c.Limit)
 	if limit <= 0 {
@@ -89,7 +89,7 @@ func (s *session) snapshot(ctx context.Context, r *request, cursor string, limit
 	return s.hub.Snapshot(ctx, r.channel, cursor, limit)
 }
 
-// follow begins the subscription behind a position. With recovers, the client has a state from an earlier one.
+// follow begins the subscription after a position. If recovers is set, the client has the state from an earlier subscription.
 func (s *session) follow(ctx context.Context, r *request, since *hub.Position, recovers bool) (*protocol.SubscribeResult, error) {
 	delete(s.collections, r.channel)
 	r.since = since
@@ -104,8 +104,8 @@ func (s *session) follow(ctx context.Context, r *request, since *hub.Position, r
 	return res, nil
 }
 
-// unkept answers with the whole state of a collection without a history: what changes meanwhile cannot be read again, so it is
-// held and follows the reply.
+// unkept replies with the whole state of a collection without a history. Changes in the meantime cannot be read later, so they are
+// held and sent after the reply.
 func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
 	if c.Phase != phaseState {
 		return nil, errUnrecoverable

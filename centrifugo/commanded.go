@@ -13,10 +13,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// commandName is the channel of the hub's commands that are this protocol's.
+// commandName is the channel of hub commands for this protocol.
 const commandName = "centrifugo"
 
-// order is what another node, or the API, has a connection do.
+// order is a command to a connection, from another node or from the API.
 type order struct {
 	Disconnect *protocol.Disconnect `json:"disconnect,omitempty"`
 	Subscribe  *subscribeOrder      `json:"subscribe,omitempty"`
@@ -28,12 +28,12 @@ type subscribeOrder struct {
 	Channel string          `json:"channel"`
 	Info    json.RawMessage `json:"info,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
-	Expires int64           `json:"expires,omitempty"` // Unix time; 0 means never
+	Expires int64           `json:"expires,omitempty"` // in Unix time; 0 means never
 }
 
 type refreshOrder struct {
 	Expired bool  `json:"expired,omitempty"`
-	Expires int64 `json:"expires,omitempty"` // Unix time; 0 means never
+	Expires int64 `json:"expires,omitempty"` // in Unix time; 0 means never
 }
 
 type emulationOrder struct {
@@ -41,7 +41,7 @@ type emulationOrder struct {
 	Data   []byte `json:"data"`
 }
 
-// send has the connections that it fits carry out an order, on all nodes.
+// send sends an order to the selected connections, on all nodes.
 func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client string, o *order) error {
 	data, err := json.Marshal(o)
 	if err != nil {
@@ -50,10 +50,10 @@ func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client st
 	return s.Hub.Do(ctx, hub.Command{Kind: kind, App: s.App, User: user, Client: client, Channel: commandName, Data: data})
 }
 
-// commanded carries out an order. The hub ends subscriptions itself, except those to members of channels.
+// commanded executes an order. The hub itself ends subscriptions, except for those to the members of channels.
 func (s *session) commanded(c hub.Command) {
 	if c.Kind == hub.CommandUnsubscribe {
-		s.turn.Lock() // not before the reply to the subscription
+		s.turn.Lock() // so that it follows the reply to the subscription
 		defer s.turn.Unlock()
 		for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
 			delete(s.grants, channel)
@@ -83,7 +83,7 @@ func (s *session) commanded(c hub.Command) {
 	}
 }
 
-// subscribeOrder subscribes the client to a channel for the application.
+// subscribeOrder subscribes the client to a channel on behalf of the application.
 func (s *session) subscribeOrder(o *subscribeOrder) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTime)
 	defer cancel()
@@ -93,10 +93,10 @@ func (s *session) subscribeOrder(o *subscribeOrder) {
 	defer s.out.release()
 	res, err := s.subscribe(ctx, &request{channel: o.Channel, own: ServerOwned{Info: o.Info, Data: o.Data}, granted: true})
 	if err != nil {
-		return // it is subscribed, or cannot be
+		return // it is already subscribed, or cannot be
 	}
 	if o.Expires != 0 {
-		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // the client has nothing to renew it with
+		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // on time, because the client has no token to renew
 	}
 	s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: o.Channel, Subscribe: &protocol.Subscribe{
 		Recoverable: res.Recoverable, Positioned: res.Positioned, Epoch: res.Epoch, Offset: res.Offset, Data: res.Data,
@@ -119,7 +119,7 @@ func (s *session) refreshOrder(o *refreshOrder) {
 	s.out.reply(&protocol.Reply{Push: &protocol.Push{Refresh: push}})
 }
 
-// validReason reports whether a close frame can have the reason.
+// validReason reports whether a reason is valid in a close frame.
 func validReason(reason string) bool {
 	return len(reason) <= 123 && strings.ToValidUTF8(reason, "") == reason
 }

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	maxHistory = 1000   // publications in one answer
-	maxMembers = 10_000 // connections in one answer
+	maxHistory = 1000   // publications in one reply
+	maxMembers = 10_000 // connections in one reply
 	maxCounted = 100_000
 
-	maxPresence = 4 << 20 // bytes of connections in one answer
+	maxPresence = 4 << 20 // bytes of connections in one reply
 	entryPage   = 1000
 )
 
@@ -37,10 +37,10 @@ func (s *session) publish(ctx context.Context, c *protocol.PublishRequest) (*pro
 	return new(protocol.PublishResult), err
 }
 
-// page reads a page of the connections in a channel.
+// page is a function that reads a page of the connections in a channel.
 type page func(ctx context.Context, cursor string, limit int) ([]hub.Entry, string, error)
 
-// each calls f for all connections in a channel, at most limit, until it returns an error.
+// each calls f for at most limit connections in a channel, until it returns an error.
 func (read page) each(ctx context.Context, limit int, f func(*hub.Entry) error) error {
 	n, cursor := 0, ""
 	for {
@@ -62,12 +62,12 @@ func (read page) each(ctx context.Context, limit int, f func(*hub.Entry) error) 
 	}
 }
 
-// present returns the connections in a channel as clients see them.
+// present returns the connections in a channel for clients.
 func (read page) present(ctx context.Context, f format) (map[string]*protocol.ClientInfo, error) {
 	all, room := map[string]*protocol.ClientInfo{}, hub.NewRoom(maxPresence)
 	err := read.each(ctx, maxMembers, func(e *hub.Entry) error {
 		if !room.Take(e.Size()) {
-			return errLimit // the protocol has no pages of connections
+			return errLimit // the protocol has no pages for connections
 		}
 		all[e.Client] = &protocol.ClientInfo{User: e.User, Client: e.Client, ConnInfo: f.info(e.Data)}
 		return nil
@@ -75,7 +75,7 @@ func (read page) present(ctx context.Context, f format) (map[string]*protocol.Cl
 	return all, err
 }
 
-// count counts the connections in a channel, and their users.
+// count returns the numbers of connections and users in a channel.
 func (read page) count(ctx context.Context) (*protocol.PresenceStatsResult, error) {
 	users, r := map[string]struct{}{}, new(protocol.PresenceStatsResult)
 	err := read.each(ctx, maxCounted, func(e *hub.Entry) error {
@@ -118,7 +118,7 @@ func (s *session) history(ctx context.Context, c *protocol.HistoryRequest) (*pro
 	return readHistory(c, s.format, func(q hub.HistoryQuery) (hub.HistoryPage, error) { return s.hub.History(ctx, c.Channel, q) })
 }
 
-// readHistory answers a request for a part of a channel's history.
+// readHistory executes a request for a part of a channel's history.
 func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuery) (hub.HistoryPage, error)) (*protocol.HistoryResult, error) {
 	q := hub.HistoryQuery{Limit: int(c.Limit), Bytes: maxAnswer, Reverse: c.Reverse}
 	if q.Limit < 0 || q.Limit > maxHistory {
@@ -129,7 +129,7 @@ func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuer
 			return nil, errBadRequest
 		}
 		q.Since = &hub.Position{Epoch: c.Since.Epoch, Offset: c.Since.Offset}
-		if q.Since.Epoch == "" { // any
+		if q.Since.Epoch == "" { // the client accepts any epoch
 			top, err := read(hub.HistoryQuery{})
 			if err != nil {
 				return nil, err
@@ -139,7 +139,7 @@ func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuer
 	}
 	page, err := read(q)
 	if err == nil && errors.Is(page.Err, hub.ErrTooOld) && !c.Reverse {
-		q.Since = nil // from the first that there is
+		q.Since = nil // from the oldest one
 		page, err = read(q)
 	}
 	switch {

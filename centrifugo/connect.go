@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// connect finds out who the client is, and subscribes it to what the application wants. What the subscriptions bring follows the
+// connect authenticates the client, and subscribes it to the channels of its token. Messages of these subscriptions follow the
 // reply.
 func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*protocol.ConnectResult, error) {
 	t, expires, err := s.authenticate(ctx, c.Token)
@@ -61,7 +61,7 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 	return r, nil
 }
 
-// errLater is how a connection ends whose subscriptions cannot be made: the client comes back, or not.
+// errLater returns how to close a connection whose subscriptions have failed, which determines whether the client reconnects.
 func errLater(err error) error {
 	switch failureOf(err) {
 	case errInternal:
@@ -72,7 +72,7 @@ func errLater(err error) error {
 	return endBadRequest
 }
 
-// channels returns what the connection is to be subscribed to.
+// channels returns the channels to which the connection has to be subscribed.
 func (t *Token) channels() []string {
 	all := slices.Clone(t.Channels)
 	for channel := range t.Subs {
@@ -82,7 +82,7 @@ func (t *Token) channels() []string {
 	return slices.Compact(all)
 }
 
-// authenticate returns the token that says who the client is, nil if its handshake does, and when that expires.
+// authenticate returns the token that identifies the client, nil if its handshake does, and the expiry of the credential.
 func (s *session) authenticate(ctx context.Context, text string) (*Token, time.Time, error) {
 	if text == "" {
 		if s.client.User == "" && !s.client.Anonymous {
@@ -106,7 +106,7 @@ func (s *session) authenticate(ctx context.Context, text string) (*Token, time.T
 	return t, t.Expires, nil
 }
 
-// verified returns what a token says if it is valid and not revoked.
+// verified returns the token in text if it is valid and not revoked.
 func (s *session) verified(ctx context.Context, text string) (*Token, error) {
 	t, err := s.server.verify(text)
 	if err == nil && s.client.CheckRevoked != nil {
@@ -123,7 +123,7 @@ func (s *session) verified(ctx context.Context, text string) (*Token, error) {
 	return t, nil
 }
 
-// identified makes the client the user of a token.
+// identified sets the user of the client to that of a token.
 func (s *session) identified(t *Token) error {
 	if s.client.Identified == nil {
 		return nil
@@ -140,7 +140,7 @@ func (s *session) identified(t *Token) error {
 	return endDenied
 }
 
-// refresh renews what the client has connected with.
+// refresh renews the credential of the connection.
 func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*protocol.RefreshResult, error) {
 	if c.Token == "" {
 		return nil, endBadRequest
@@ -186,7 +186,7 @@ func (s *session) refresh(ctx context.Context, c *protocol.RefreshRequest) (*pro
 	return r, nil
 }
 
-// subscriptionToken returns what a subscription token says, if it is one of this client for that channel.
+// subscriptionToken returns a subscription token if it is for this client and this channel.
 func (s *session) subscriptionToken(ctx context.Context, text, channel string) (*Token, error) {
 	t, err := s.verified(ctx, text)
 	switch {

@@ -1,19 +1,19 @@
-// Package centrifugo speaks the client protocol of Centrifugo, version 2, in JSON and in Protobuf, over the channels of a
-// [hub.Hub], so that the client SDKs of that ecosystem work with this server unchanged; and its server API over HTTP, so that
-// its backend libraries do.
+// Package centrifugo implements the client protocol of Centrifugo, version 2, in JSON and in Protobuf, on the channels of a
+// [hub.Hub], so that Centrifugo's client SDKs work with this server unchanged; and its server API over HTTP, for its backend
+// libraries.
 //
-// Clients come over a WebSocket ([Server.Open]) or, where that is not possible, over a stream of HTTP with a request for each
-// thing they say ([Server.HTTPStream], [Server.SSE], [Server.Emulation]). [Server.API] is for the application.
+// Clients connect by WebSocket ([Server.Open]) or, if that is not possible, by an HTTP stream with a separate request for each
+// group of commands ([Server.HTTPStream], [Server.SSE], [Server.Emulation]). [Server.API] is for the application.
 //
-// # Who may do what
+// # Authentication and authorization
 //
-// A client is known from its handshake, or from the token in its connect command: a JWT signed with the secret of the
-// application. A channel whose name begins with $ needs a subscription token. What a token allows is allowed; everything else
-// is asked of Client.Allow.
+// A client is authenticated by its handshake, or by the token in its connect command: a JWT that is signed with the secret of the
+// application. A channel whose name begins with $ requires a subscription token. Actions that a token allows are allowed;
+// Client.Allow decides about all others.
 //
 // # Bad input
 //
-// What a client must not send closes its connection with the code of the protocol; what is not allowed or too much gets the
-// protocol's error. A connection without a successful connect command is closed after ten seconds. One command of a
-// connection is carried out at a time, so what a client costs is bounded by one message and its subscriptions.
+// A client that violates the protocol is closed with the code for that; commands that are not allowed or too many get an error of
+// the protocol. A connection without a successful connect command is closed after ten seconds. The commands of a connection are
+// executed one at a time, so the cost of a client is limited by one message and its subscriptions.
 package centrifugo

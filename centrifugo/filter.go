@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	maxFilter      = 64 // nodes of a filter, and values of them
+	maxFilter      = 64 // nodes of a filter, including values
 	maxFilterDepth = 8
-	maxFilterSize  = 4 << 10 // bytes of their keys and values, which are kept as long as the subscription
+	maxFilterSize  = 4 << 10 // bytes of keys and values, which are kept as long as the subscription
 )
 
-// tags is a filter: it reports whether the tags of a publication pass.
+// tags is a filter: it reports whether the tags of a publication match.
 type tags func(map[string]string) bool
 
-// filterOf returns the filter that a client asks for; nil for none. In a keyed collection, removals pass all filters: the client may
-// have the key.
+// filterOf returns the filter of a request; nil if there is none. In a keyed collection, removals pass every filter, because the
+// client may have the key.
 func filterOf(n *protocol.FilterNode, keyed bool) (func(*hub.Publication) bool, error) {
 	if n == nil {
 		return nil, nil
@@ -35,10 +35,10 @@ func filterOf(n *protocol.FilterNode, keyed bool) (func(*hub.Publication) bool, 
 	return func(p *hub.Publication) bool { return keyed && p.Removed || f(p.Tags) }, nil
 }
 
-// room is how much more there may be of a filter.
+// room is the remaining size that a filter may have.
 type room struct{ parts, bytes int }
 
-// take reports whether there is room for a node without its children.
+// take reserves room for a node without its children, and reports whether there is enough.
 func (r *room) take(n *protocol.FilterNode) bool {
 	r.parts -= 1 + len(n.Vals)
 	r.bytes -= len(n.Key) + len(n.Val)
@@ -48,7 +48,7 @@ func (r *room) take(n *protocol.FilterNode) bool {
 	return r.parts >= 0 && r.bytes >= 0
 }
 
-// compile returns the filter of a node, nil if that is not a valid one or if all of it is too much.
+// compile returns the filter of a node, nil if it is not valid or the whole filter is too large.
 func compile(n *protocol.FilterNode, depth int, left *room) tags {
 	if !left.take(n) || depth == 0 {
 		return nil
@@ -117,7 +117,7 @@ func comparison(n *protocol.FilterNode) tags {
 
 // numeric returns the filter of a leaf that compares numbers.
 func numeric(n *protocol.FilterNode) tags {
-	var signs []int // of the tag compared with the value
+	var signs []int // the accepted results of comparing the tag with the value
 	switch n.Cmp {
 	case "lt":
 		signs = []int{-1}
@@ -138,10 +138,10 @@ func numeric(n *protocol.FilterNode) tags {
 	}
 }
 
-// decimal returns a number that is written with digits.
+// decimal parses a number in decimal digits.
 func decimal(s string) (float64, bool) {
 	if strings.ContainsFunc(s, func(c rune) bool { return !strings.ContainsRune("0123456789+-.eE", c) }) {
-		return 0, false // NaN, Inf, hexadecimal
+		return 0, false // such as NaN, Inf, or hexadecimal
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	return v, err == nil && !math.IsInf(v, 0)

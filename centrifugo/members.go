@@ -12,23 +12,23 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxFollowed is how many channels' members a connection may follow.
+// maxFollowed is the maximum number of channels whose members a connection may follow.
 const maxFollowed = 16
 
-// followed is the subscriptions of a connection to the members of channels.
+// followed holds the subscriptions of a connection to the members of channels.
 type followed struct {
 	mu    sync.Mutex
 	stops map[string]follow // by the channel of the subscription
 	over  bool
 }
 
-// follow is one of them.
+// follow is one such subscription.
 type follow struct {
 	of   string // the channel whose members these are
 	stop func()
 }
 
-// add adds a subscription, if there is room for it.
+// add adds a subscription, if that does not exceed the limit.
 func (f *followed) add(channel string, one follow) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -44,7 +44,7 @@ func (f *followed) add(channel string, one follow) error {
 	return nil
 }
 
-// has reports whether there is a subscription.
+// has reports whether the subscription exists.
 func (f *followed) has(channel string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,7 +64,7 @@ func (f *followed) end(channel string) bool {
 	return ok
 }
 
-// endWhere ends the subscriptions that over is true of, and returns their channels.
+// endWhere ends the subscriptions for which over returns true, and returns their channels.
 func (f *followed) endWhere(over func(channel, of string) bool) (ended []string) {
 	f.mu.Lock()
 	all := make(map[string]string, len(f.stops))
@@ -80,7 +80,7 @@ func (f *followed) endWhere(over func(channel, of string) bool) (ended []string)
 	return ended
 }
 
-// close ends all of them, with the connection.
+// close ends all of them when the connection ends.
 func (f *followed) close() {
 	f.mu.Lock()
 	f.over = true
@@ -88,8 +88,9 @@ func (f *followed) close() {
 	f.endWhere(func(string, string) bool { return true })
 }
 
-// members carries out a subscription to who is in a channel, as a keyed collection: the connections by their IDs, or the users. The
-// name of its channel is a prefix that ends with the first colon, and the channel that it is about: $clients:news.
+// members executes a subscription to the members of a channel, in the form of a keyed collection: the connections by their IDs, or
+// the users. The name of its channel is a prefix that ends with the first colon, followed by the channel whose members it has:
+// $clients:news.
 func (s *session) members(ctx context.Context, c *protocol.SubscribeRequest, r *request) (*protocol.SubscribeResult, error) {
 	_, of, _ := strings.Cut(c.Channel, ":")
 	switch {
@@ -116,7 +117,7 @@ func (s *session) members(ctx context.Context, c *protocol.SubscribeRequest, r *
 	return res, nil
 }
 
-// watch begins to follow the members of a channel, and returns those that are there.
+// watch starts to follow the members of a channel, and returns the current ones.
 func (r *request) watch(ctx context.Context, s *session, kind int32, of string) (state []*protocol.Publication, stop func(), err error) {
 	watch, entries := s.hub.Watch, s.entries(of)
 	if r.granted {
@@ -154,8 +155,8 @@ func (r *request) watch(ctx context.Context, s *session, kind int32, of string) 
 	return state, stop, err
 }
 
-// push sends changes of a collection. If there is no room for them, the subscription ends: the client begins it again. It reports whether it
-// goes on.
+// push sends changes of a collection. If there is no room for them, the subscription ends, and the client subscribes again. It
+// reports whether the subscription continues.
 func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication) bool {
 	all := make([]*websocket.Prepared, 0, len(ps))
 	for _, p := range ps {
@@ -171,15 +172,15 @@ func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication)
 	return false
 }
 
-// forget forgets a subscription that ends by itself.
+// forget removes a subscription that ends itself.
 func (f *followed) forget(channel string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.stops, channel)
 }
 
-// membership returns changes of members as those of a collection. Connections that have not authenticated, and so have no user,
-// are left out.
+// membership converts changes of members to changes of a collection. Connections that have not authenticated, and therefore have no
+// user, are left out.
 func (f format) membership(kind int32, cs []hub.Change) (ps []*protocol.Publication) {
 	for _, c := range cs {
 		var p *protocol.Publication
@@ -199,7 +200,7 @@ func (f format) membership(kind int32, cs []hub.Change) (ps []*protocol.Publicat
 	return ps
 }
 
-// connection returns an entry of a collection of connections.
+// connection returns a publication of a collection of connections.
 func (f format) connection(client, user string, data []byte) *protocol.Publication {
 	info := &protocol.ClientInfo{User: user, Client: client, ConnInfo: f.info(data)}
 	if user == client {

@@ -10,23 +10,24 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxUnsent bounds the bytes of replies that wait for room in the queue of the connection, and those of what the hub sends that wait for
-// the reply that goes before them. One reply may wait however large it is: a client may ask for the next before it has read the last.
+// maxUnsent limits the bytes of replies that wait for room in the queue of the connection, and of messages from the hub that must
+// follow a reply. A single reply may wait regardless of its size. A client may send the next command before it has read the last
+// reply.
 const maxUnsent = 1 << 20
 
-// outbox is the Sender that the hub has: what the hub sends may be held until a reply is out.
+// outbox is the Sender for the hub: it can hold what the hub sends until a reply was sent.
 type outbox struct {
 	websocket.Sender
 	format format
-	held   atomic.Bool // set with mu, unset with mu
+	held   atomic.Bool // changed only while mu is locked
 
 	mu      sync.Mutex
-	waiting []*websocket.Prepared // held
-	size    int                   // of these, in bytes
-	unsent  [][]byte              // replies that the queue had no room for
-	owed    int                   // of these, in bytes
-	slow    bool                  // either are too many
-	late    bool                  // what is held is to be released behind unsent
+	waiting []*websocket.Prepared // messages that are held
+	size    int                   // the size of waiting in bytes
+	unsent  [][]byte              // replies that did not fit into the queue
+	owed    int                   // the size of unsent in bytes
+	slow    bool                  // one of these has exceeded the limit
+	late    bool                  // what is held must be released after unsent
 }
 
 // SendPrepared implements [websocket.Sender].
@@ -44,7 +45,7 @@ func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
 		size += p.Len()
 	}
 	if o.size+size > maxUnsent {
-		o.slow = true // it would not be told that there is room again
+		o.slow = true // an error would not help: Drained is not called for this
 		return nil
 	}
 	o.size += size
@@ -52,14 +53,14 @@ func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
 	return nil
 }
 
-// hold holds what the hub sends, until release.
+// hold holds what the hub sends, until release is called.
 func (o *outbox) hold() {
 	o.mu.Lock()
 	o.held.Store(true)
 	o.mu.Unlock()
 }
 
-// release sends what was held, behind the replies that wait.
+// release sends what was held, after the waiting replies.
 func (o *outbox) release() {
 	if !o.held.Load() {
 		return
@@ -80,10 +81,10 @@ func (o *outbox) release() {
 	o.held.Store(false)
 }
 
-// reply sends an answer. What the queue has no room for waits.
+// reply sends a reply. If the queue has no room, the reply waits.
 func (o *outbox) reply(r *protocol.Reply) {
 	data, err := o.format.encode(r)
-	if err != nil { // what the application has said is not in the format
+	if err != nil { // the data of the application is not valid in this format
 		data, _ = o.format.encode(&protocol.Reply{Id: r.Id, Error: (*protocol.Error)(errInternal)})
 	}
 	o.mu.Lock()
@@ -91,12 +92,12 @@ func (o *outbox) reply(r *protocol.Reply) {
 	o.send(data)
 }
 
-// send is reply for a caller that holds mu.
+// send is reply for callers that hold mu.
 func (o *outbox) send(data []byte) {
 	if len(o.unsent) == 0 {
 		err := o.Sender.Send(o.format.message(data))
 		if !errors.Is(err, websocket.ErrQueueFull) {
-			return // it is sent, or the connection has ended
+			return // it was sent, or the connection has ended
 		}
 	}
 	if o.owed > 0 && o.owed+len(data) > maxUnsent {
@@ -107,14 +108,14 @@ func (o *outbox) send(data []byte) {
 	o.unsent = append(o.unsent, data)
 }
 
-// drained sends the replies that wait.
+// drained sends the waiting replies.
 func (o *outbox) drained() {
 	if o.sendUnsent() {
 		o.release()
 	}
 }
 
-// sendUnsent sends replies, and reports whether what is held is to follow.
+// sendUnsent sends the waiting replies, and reports whether what is held must follow now.
 func (o *outbox) sendUnsent() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -126,7 +127,7 @@ func (o *outbox) sendUnsent() bool {
 	return o.late && len(o.unsent) == 0
 }
 
-// tooSlow reports whether the client does not read what it gets.
+// tooSlow reports whether the client reads too slowly.
 func (o *outbox) tooSlow() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -18,36 +18,36 @@ import (
 )
 
 const (
-	// commandTime bounds how long a command may wait for what is behind the hub, or for the application.
+	// commandTime is the timeout for a command that waits for the engine or for the application.
 	commandTime = 10 * time.Second
 
-	// faultsPerSecond and maxFaults are the failed commands that a client may have, on average and together, before it is closed.
+	// faultsPerSecond is the average rate, and maxFaults the burst, of failed commands after which a client is closed.
 	faultsPerSecond, maxFaults = 20, 200
 )
 
-// session is one connection: the Receiver of what its client sends.
+// session is one connection. It is the Receiver of the client's messages.
 type session struct {
 	server *Server
 	client Client
 	format format
-	id     string // names the connection
-	secret string // of a connection over HTTP: who knows it speaks for the client
+	id     string // the ID of the connection
+	secret string // of a connection over HTTP: it authorizes requests with commands
 	out    outbox
 	clock  clock
 
 	followed followed
 
-	turn        sync.Mutex // held while a command is carried out; guards what follows
+	turn        sync.Mutex // held while a command is executed; guards the fields below
 	hub         *hub.Session
-	token       *Token          // that has said who the client is
-	granted     string          // the channel that a token allows to subscribe to, in this moment
-	grants      map[string]bool // channels that a token or the application allows, whatever Allow says
+	token       *Token          // the token that has identified the client
+	granted     string          // the channel to which a token currently allows subscribing
+	grants      map[string]bool // channels that a token or the application allows, regardless of Allow
 	collections map[string]hub.Position
 	pace        limit.Bucket // of commands
-	faults      limit.Bucket // of failed ones
+	faults      limit.Bucket // of failed commands
 }
 
-// allow marks a denial, to distinguish it from a failure. It is called with the turn.
+// allow marks a denial, to distinguish it from a failure. The caller holds turn.
 func (s *session) allow(action, channel string) error {
 	if s.client.Allow == nil || action == hub.ActionSubscribe && channel == s.granted {
 		return nil
@@ -58,7 +58,7 @@ func (s *session) allow(action, channel string) error {
 	return nil
 }
 
-// grant notes whether something else than Allow allows a subscription that has begun. It is called with the turn.
+// grant records whether a new subscription is allowed regardless of Allow. The caller holds turn.
 func (s *session) grant(channel string, granted bool) {
 	if !granted {
 		delete(s.grants, channel)
@@ -70,7 +70,7 @@ func (s *session) grant(channel string, granted bool) {
 	s.grants[channel] = true
 }
 
-// user returns who the client is. It is called with the turn.
+// user returns the user of the client. The caller holds turn.
 func (s *session) user() string {
 	if s.token != nil {
 		return s.token.User
@@ -80,7 +80,7 @@ func (s *session) user() string {
 
 func (s *session) caller() Caller { return Caller{App: s.server.App, User: s.user(), Client: s.id} }
 
-// Message implements [websocket.Receiver]: it carries out the commands in a message.
+// Message implements [websocket.Receiver]: it executes the commands in a message.
 func (s *session) Message(m websocket.Message) error {
 	if s.format == asJSON && m.Type != websocket.Text || s.format == asProtobuf && m.Type != websocket.Binary {
 		return endBadRequest
@@ -88,7 +88,7 @@ func (s *session) Message(m websocket.Message) error {
 	return s.receive(m.Data)
 }
 
-// receive carries out the commands in data.
+// receive executes the commands in data.
 func (s *session) receive(data []byte) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -108,10 +108,10 @@ func (s *session) receive(data []byte) error {
 	return nil
 }
 
-// errNoCommand indicates that what was received is not a command.
+// errNoCommand indicates that the received data is not a command.
 var errNoCommand = errors.New("centrifugo: not a command")
 
-// decode reads the first command of a message and returns what follows it.
+// decode decodes the first command of a message and returns the rest of the message.
 func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {
 	if f == asJSON {
 		line, rest, _ := bytes.Cut(data, []byte("\n"))
@@ -125,7 +125,7 @@ func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {
 	return data[end:], c.UnmarshalCF(data[n:end])
 }
 
-// command carries out one command. Its error ends the connection.
+// command executes one command. An error ends the connection.
 func (s *session) command(c *protocol.Command) error {
 	now := time.Now()
 	r, err := &protocol.Reply{Id: c.Id}, error(nil)
@@ -138,7 +138,7 @@ func (s *session) command(c *protocol.Command) error {
 	}
 	if per := s.server.commands(); per > 0 {
 		if ok, _ := s.pace.Allow(now, per, int(2*per)); !ok {
-			if err = errTooFast; c.Id == 0 { // there is no reply that could say it
+			if err = errTooFast; c.Id == 0 { // a command without an ID has no reply that could contain the error
 				return endTooFast
 			}
 		}
@@ -160,11 +160,11 @@ func (s *session) command(c *protocol.Command) error {
 	if c.Id != 0 && r != nil {
 		s.out.reply(r)
 	}
-	s.out.release() // what a subscription of this command has held
+	s.out.release() // the messages that a subscription by this command has held
 	return nil
 }
 
-// kind is what a command needs of its connection.
+// kind is the requirement of a command on its connection.
 type kind uint8
 
 const (
@@ -184,7 +184,7 @@ func kindOf(c *protocol.Command) kind {
 	return other
 }
 
-// do carries out a command and completes the reply.
+// do executes a command and completes the reply.
 func (s *session) do(ctx context.Context, c *protocol.Command, r *protocol.Reply) (err error) {
 	switch {
 	case c.Connect != nil:
@@ -218,7 +218,7 @@ func (s *session) do(ctx context.Context, c *protocol.Command, r *protocol.Reply
 	return err
 }
 
-// Drained is called when the queue of the connection is empty again.
+// Drained must be called when the queue of the connection is empty again.
 func (s *session) Drained() {
 	s.out.drained()
 	if h := s.joined(); h != nil {
@@ -236,7 +236,7 @@ func (s *session) Closed(*websocket.CloseError) {
 	}
 }
 
-// joined returns the session in the hub, nil before the client has connected.
+// joined returns the session in the hub, nil if the client has not connected yet.
 func (s *session) joined() *hub.Session {
 	s.turn.Lock()
 	defer s.turn.Unlock()

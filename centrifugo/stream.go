@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	maxBody     = 64 << 10        // bytes of a connect command, or of commands, over HTTP
-	maxStream   = 1 << 20         // bytes that wait to be written
-	messageCost = 64              // of a message beside its data
-	writeTime   = 5 * time.Second // for what is written together
+	maxBody     = 64 << 10        // bytes of a connect command, or of a request with commands
+	maxStream   = 1 << 20         // bytes that may wait to be written
+	messageCost = 64              // of a message in addition to its data
+	writeTime   = 5 * time.Second // for one write
 )
 
-// stream is the Sender of a connection over HTTP. What is sent waits until the handler of the request writes it.
+// stream is the Sender of a connection over HTTP. Messages wait until the handler of the request writes them.
 type stream struct {
 	format format
 	remote string
-	wake   chan struct{} // has room for one
+	wake   chan struct{} // wakes the handler
 
 	mu      sync.Mutex
 	waiting [][]byte
 	size    int
-	full    bool // a message was refused: its sender waits to be told that there is room
+	full    bool // a message was rejected, so its sender waits for Drained
 	closed  bool
 }
 
@@ -77,7 +77,7 @@ func (s *stream) notify() {
 	}
 }
 
-// take returns what is to be written, whether that is the last, and whether a sender waits for room.
+// take returns the messages to write, whether they are the last, and whether a sender waits for room.
 func (s *stream) take() (all [][]byte, last, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +93,7 @@ func (s *stream) Buffered() int {
 	return s.size
 }
 
-// Shut implements [websocket.Sender]: a push says why.
+// Shut implements [websocket.Sender]: it sends the reason in a push.
 func (s *stream) Shut(code websocket.Code, reason string) error {
 	data, err := s.format.encode(&protocol.Reply{Push: &protocol.Push{Disconnect: &protocol.Disconnect{Code: uint32(code), Reason: reason}}})
 	s.mu.Lock()
@@ -130,9 +130,9 @@ type address string
 func (address) Network() string  { return "tcp" }
 func (a address) String() string { return string(a) }
 
-// HTTPStream serves a connection as a response that does not end: replies in JSON by lines or, for a request with the content
-// type application/octet-stream, in Protobuf. The body of the request is the connect command. c is the client of the request. When the request's context ends because of a
-// [*websocket.CloseError], the client gets that.
+// HTTPStream serves a connection as an endless response: JSON replies separated by line feeds or, for a request with the content
+// type application/octet-stream, Protobuf. The body of the request is the connect command. c is the client of the request. If the
+// request's context is canceled with a [*websocket.CloseError] as the cause, the client gets its code and reason.
 func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -158,7 +158,7 @@ func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 }
 
 // SSE serves a connection as Server-Sent Events (WHATWG HTML §9.2), in JSON. The query parameter cf_connect is the connect command.
-// c is the client of the request, whose context ends as for HTTPStream.
+// c is the client of the request, whose context has the same effect as for HTTPStream.
 func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
 	body := r.URL.Query().Get("cf_connect")
 	if r.Method != http.MethodGet || body == "" || len(body) > maxBody {
@@ -171,7 +171,7 @@ func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
 	})
 }
 
-// readBody reads the body of a request. After false it has answered.
+// readBody reads the body of a request. If it returns false, it has answered.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -185,7 +185,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool
 	return body, true
 }
 
-// stream serves a connection over HTTP until it ends. frame appends a reply as the response has it.
+// stream serves a connection over HTTP until it ends. frame appends a reply in the form for the response.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f format, first []byte, frame func(b, data []byte) []byte) {
 	out := &stream{format: f, remote: r.RemoteAddr, wake: make(chan struct{}, 1)}
 	n := s.newSession(c, out, f)
@@ -227,7 +227,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	}
 }
 
-// emulated carries out commands that came in a request of their own.
+// emulated executes commands that arrived in a separate request.
 func (s *session) emulated(data []byte) {
 	if s.client.Received != nil && s.client.Received(int64(len(data))) != nil {
 		return
@@ -237,7 +237,7 @@ func (s *session) emulated(data []byte) {
 	}
 }
 
-// remember finds the session for emulation.
+// remember registers a session for emulation.
 func (s *Server) remember(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +247,7 @@ func (s *Server) remember(n *session) {
 	s.streams[n.secret] = n
 }
 
-// forget ends that.
+// forget removes the session.
 func (s *Server) forget(n *session) {
 	if n.secret == "" {
 		return
@@ -257,7 +257,7 @@ func (s *Server) forget(n *session) {
 	delete(s.streams, n.secret)
 }
 
-// Emulation takes the commands of connections over HTTP, on whatever node those are.
+// Emulation receives the commands of connections over HTTP, which may be on any node.
 func (s *Server) Emulation(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)

@@ -14,36 +14,36 @@ import (
 const (
 	typeStream  = 0
 	typeMap     = 1 // a keyed collection
-	typeClients = 2 // the connections in a channel, as such a collection
-	typeUsers   = 3 // their users, likewise
+	typeClients = 2 // the connections in a channel, as a keyed collection
+	typeUsers   = 3 // the users in a channel, as a keyed collection
 )
 
 const (
-	// flagReject is the flag of a subscription that is not to begin if what was missed cannot be recovered.
+	// flagReject is the flag for a subscription that must not begin if the missed publications cannot be recovered.
 	flagReject = 2
 
-	// privatePrefix begins the names of channels that need a subscription token.
+	// privatePrefix is the prefix of the names of channels that require a subscription token.
 	privatePrefix = "$"
 
-	// maxAnswer bounds the bytes of data in one answer.
+	// maxAnswer is the maximum size of the data in one reply.
 	maxAnswer = 1 << 20
 )
 
-// request is a subscription as a client, or the application, asks for it.
+// request is a request for a subscription, by a client or by the application.
 type request struct {
 	channel string
 	own     ServerOwned
 	since   *hub.Position
 	granted bool // a token allows it
 	deltas  bool
-	keyed   bool // deltas are those of a keyed collection
-	changes bool // joins and leaves
-	reject  bool // unless it can be recovered
+	keyed   bool // the deltas are those of a keyed collection
+	changes bool // joins and leaves are sent
+	reject  bool // fail if it cannot be recovered
 	expires *Token
 	filter  func(*hub.Publication) bool // nil means none
 }
 
-// since returns the position that a client wants to recover from, nil if it does not.
+// since returns the position that a client wants to recover from, nil if there is none.
 func since(c *protocol.SubscribeRequest) *hub.Position {
 	if c == nil || !c.Recover {
 		return nil
@@ -51,13 +51,13 @@ func since(c *protocol.SubscribeRequest) *hub.Position {
 	return &hub.Position{Epoch: c.Epoch, Offset: c.Offset}
 }
 
-// subscribeCommand subscribes the client to a channel. The result is nil if the reply is out.
+// subscribeCommand subscribes the client to a channel. The result is nil if the reply was already sent.
 func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeRequest) (*protocol.SubscribeResult, error) {
 	if c.Channel == "" {
 		return nil, endBadRequest
 	}
 	if c.Type < typeStream || c.Type > typeUsers {
-		return nil, errNotAvailable // shared polls
+		return nil, errNotAvailable // such as shared polls
 	}
 	members := c.Type == typeClients || c.Type == typeUsers
 	filter, err := filterOf(c.Tf, c.Type == typeMap)
@@ -91,7 +91,7 @@ func (s *session) subscribeCommand(ctx context.Context, c *protocol.SubscribeReq
 	return s.subscribe(ctx, r)
 }
 
-// subscribe makes a subscription. What it brings is held until the result is sent.
+// subscribe subscribes to a channel. Messages are held until the result was sent.
 func (s *session) subscribe(ctx context.Context, r *request) (*protocol.SubscribeResult, error) {
 	o := hub.SubscribeOptions{Since: r.since, Delta: r.deltas && !r.keyed, KeyDelta: r.deltas && r.keyed, Changes: r.changes, Data: r.own.Info, Filter: r.filter,
 		MissedBytes: maxAnswer}
@@ -106,7 +106,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 	}
 	keeps := n.History > 0
 	if keeps && r.since != nil && r.since.Epoch == "" {
-		// The client knows no epoch, so it means the present one.
+		// The client does not know the epoch, so the current one applies.
 		page, err := s.server.Hub.History(ctx, s.server.App, r.channel, hub.HistoryQuery{})
 		if err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 	}
 	err := s.hub.Subscribe(ctx, r.channel, o, answer)
 	if errors.Is(err, hub.ErrMore) {
-		o.Since = nil // it is more than one answer has, so the client is not recovered
+		o.Since = nil // there is too much for one reply, so the client is not recovered
 		err = s.hub.Subscribe(ctx, r.channel, o, answer)
 	}
 	if err != nil {
@@ -144,9 +144,9 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 	return res, nil
 }
 
-// missed returns what a client has missed, for the reply to its subscription.
+// missed returns the missed publications for the reply to a subscription.
 func (s *Server) missed(f format, ps []*hub.Publication, r *request) ([]*protocol.Publication, error) {
-	if r.deltas { // each is a difference to the one before, which depends on where the client is
+	if r.deltas { // deltas depend on the client's position, so they are not cached
 		return f.publications(ps, r), nil
 	}
 	all := make([]*protocol.Publication, 0, len(ps))

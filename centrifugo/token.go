@@ -9,49 +9,49 @@ import (
 )
 
 const (
-	maxToken = 16 << 10 // bytes
-	maxUser  = 512      // bytes of a user's ID
+	maxToken = 16 << 10 // in bytes
+	maxUser  = 512      // the maximum length of a user's ID in bytes
 )
 
-// Why a token is not accepted.
+// The reasons for rejecting a token.
 var (
 	errExpiredToken = errors.New("centrifugo: the token has expired")
 	errInvalidToken = errors.New("centrifugo: the token is not valid")
 )
 
-// Token is what a token of the application says, about a connection or about one of its subscriptions.
+// Token is a token of the application, for a connection or for one of its subscriptions.
 type Token struct {
-	// User is the claim sub. "" is an anonymous user.
+	// User is the claim sub. "" means an anonymous user.
 	User string
 
-	// Expires is when the connection or the subscription ends unless it is refreshed: the claim expire_at, else exp. Zero
-	// means never.
+	// Expires is when the connection or the subscription ends unless it is refreshed: the claim expire_at, or else exp. Zero means
+	// never.
 	Expires time.Time
 
-	// Info is JSON that others see: the claim info, else b64info.
+	// Info is JSON that others see: the claim info, or else b64info.
 	Info json.RawMessage
 
-	// Channel is what a subscription token allows to subscribe to.
+	// Channel is the channel that a subscription token allows subscribing to.
 	Channel string
 
-	// Client is the connection that a subscription token is for. "" means any of the user.
+	// Client is the connection for which a subscription token is valid. "" means any connection of the user.
 	Client string
 
-	// Channels and Subs are what a connection token subscribes the connection to.
+	// Channels and Subs are the channels that a connection token subscribes the connection to.
 	Channels []string
 	Subs     map[string]ServerOwned
 
-	// ID is the claim jti, which names the token. "" means that it has no name.
+	// ID is the claim jti, the ID of the token. "" means that it has none.
 	ID string
 
-	// Issued is the claim iat. Zero means that the token does not say.
+	// Issued is the claim iat. Zero means that it is unknown.
 	Issued time.Time
 
 	// Claims are all claims.
 	Claims map[string]any
 }
 
-// claims are those of a token that this protocol knows.
+// claims are the claims that this protocol defines.
 type claims struct {
 	Sub      string                 `json:"sub"`
 	Exp      *float64               `json:"exp"`
@@ -66,10 +66,10 @@ type claims struct {
 	Subs     map[string]ServerOwned `json:"subs"`
 
 	all        map[string]any
-	jwt.Claims `json:"-"` // nil means the parser validates none
+	jwt.Claims `json:"-"` // nil, because the parser validates no claims
 }
 
-// ServerOwned is a subscription that the application makes for a client.
+// ServerOwned is a subscription that the application creates for a client.
 type ServerOwned struct {
 	// Info is JSON that others see in this channel, instead of the client's.
 	Info json.RawMessage `json:"info"`
@@ -87,18 +87,19 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &c.all)
 }
 
-// parser checks signatures with a shared secret. It validates no claims: that is done here, to distinguish what has expired.
+// parser checks signatures with a shared secret. It does not validate claims: verify does, so that it can report expired tokens
+// separately.
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 
-// verify returns what a token says, if it is signed with the secret. Its errors are errExpiredToken and errInvalidToken, and say
-// nothing of the token.
+// verify parses a token and checks its signature. Its errors are errExpiredToken and errInvalidToken, and contain nothing of the
+// token.
 func (s *Server) verify(text string) (*Token, error) {
 	if len(text) > maxToken || len(s.Secret) == 0 {
 		return nil, errInvalidToken
 	}
 	c := new(claims)
 	_, err := parser.ParseWithClaims(text, c, func(t *jwt.Token) (any, error) {
-		if _, ok := t.Header["crit"]; ok { // RFC 7515 §4.1.11: no extension is understood
+		if _, ok := t.Header["crit"]; ok { // RFC 7515 §4.1.11: no extension is supported
 			return nil, errInvalidToken
 		}
 		return []byte(s.Secret), nil
@@ -136,7 +137,7 @@ func (s *Server) verify(text string) (*Token, error) {
 	return t, nil
 }
 
-// seconds returns a NumericDate (RFC 7519 §2), within the years that a time can have.
+// seconds converts a NumericDate (RFC 7519 §2), within the years that a time can represent.
 func seconds(n float64) time.Time {
 	const last = 253402214400
 	return time.Unix(int64(min(max(n, 0), last)), 0)

@@ -6,19 +6,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Admission is the admission of clients to the servers of an endpoint, as it is at the moment.
+// Admission is the current state of admitting clients to the servers of an endpoint.
 type Admission struct {
-	Endpoint string  // a label
-	Limited  bool    // Rate is in force
-	Rate     float64 // handshakes per second
-	Underway int     // with a server
-	Waiting  int     // for a server with room
+	Endpoint string  // the label of the endpoint
+	Limited  bool    // whether Rate applies
+	Rate     float64 // admitted handshakes per second
+	Underway int     // handshakes with a server in progress
+	Waiting  int     // handshakes that wait for a server with room
 
-	// Handshakes since the start, by whether they resume a session.
+	// The numbers of handshakes since the start, separated by whether they resume a session.
 	AdmittedNew, AdmittedResuming, RefusedNew, RefusedResuming uint64
 }
 
-// admissions is a collector of the admission to servers.
+// admissions is a collector of Admissions.
 type admissions struct {
 	get                                         func() []Admission // nil if there are none
 	limited, rate, underway, waiting, handshake *prometheus.Desc
@@ -38,7 +38,7 @@ func newAdmissions(get func() []Admission) *admissions {
 	}
 }
 
-// Describe implements [prometheus.Collector]. It says nothing: a server without balancers has no series.
+// Describe implements [prometheus.Collector]. It describes nothing, because a server without balancers has no series.
 func (c *admissions) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].

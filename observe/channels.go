@@ -7,47 +7,47 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Channels is what has happened in the channels of this node until now, and what there is.
+// Channels is the current state of the channels of this node, with counters since the start.
 type Channels struct {
-	Namespaces    []Namespace   // each once
+	Namespaces    []Namespace   // without duplicates
 	Clients       int           // sessions
 	Channels      int           // open on this node
 	Subscriptions int           // of all clients
-	Ready         bool          // the last canary through the engine came back
-	Lag           time.Duration // that it took
+	Ready         bool          // the last probe of the engine succeeded
+	Lag           time.Duration // how long the last probe took
 	Webhooks      []Webhook     // in the order of the configuration
 }
 
-// Webhook is what has become of the events of a webhook.
+// Webhook has the counters of a webhook.
 type Webhook struct {
-	App     string // its application, a label
-	Number  string // its place in the configuration from 0, a label
+	App     string // the label of its application
+	Number  string // its index in the configuration, a label
 	Sent    uint64 // events that the receiver has accepted
-	Failed  uint64 // events that it has refused, or that were given up after repeated failures
-	Dropped uint64 // events that the queue had no room for
+	Failed  uint64 // events that it has rejected, or that were discarded after repeated failures
+	Dropped uint64 // events that did not fit into the queue
 	Waiting int    // events in the queue
 }
 
-// Namespace is what is counted for the channels of one namespace.
+// Namespace has the counters of the channels of one namespace.
 type Namespace struct {
-	Name         string // a label
+	Name         string // the label of the namespace
 	Publications uint64 // published from this node
 	Deliveries   uint64 // publications times subscribers
-	Rejected     uint64 // publications that were too big or too many
-	Recovered    uint64 // subscriptions that got what they had missed
-	Unrecovered  uint64 // subscriptions that did not
-	Slow         uint64 // times that a subscriber had no room
-	Dropped      uint64 // publications lost for good
+	Rejected     uint64 // publications that exceeded a limit on size or rate
+	Recovered    uint64 // subscriptions that received what they had missed
+	Unrecovered  uint64 // subscriptions that did not receive it
+	Slow         uint64 // how often the queue of a subscriber was full
+	Dropped      uint64 // publications that were permanently lost
 	Refilled     uint64 // publications read from the history
-	Gaps         uint64 // losses of the engine that could not be read again
-	Insufficient uint64 // subscriptions ended because of a loss
-	Joins        uint64 // announced
-	Leaves       uint64 // announced
+	Gaps         uint64 // losses of the engine that could not be recovered
+	Insufficient uint64 // subscriptions that were ended by a loss
+	Joins        uint64 // announced joins
+	Leaves       uint64 // announced leaves
 }
 
-// channels is a collector of what the hub counts.
+// channels is a collector of the counters of the hub.
 type channels struct {
-	get func() *Channels // nil, or returns nil, if there are no channels
+	get func() *Channels // nil, or returning nil, if there are no channels
 
 	publications, deliveries, rejected, recoveries, slow, dropped, refilled, gaps, ended, members *prometheus.Desc
 
@@ -85,7 +85,7 @@ func newChannels(get func() *Channels) *channels {
 	}
 }
 
-// Describe implements [prometheus.Collector]. It says nothing: a server without channels has no series.
+// Describe implements [prometheus.Collector]. It describes nothing, because a server without channels has no series.
 func (c *channels) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].

@@ -1,5 +1,4 @@
-// Package observe is what a server tells about itself: every metric, every event of the log and of the audit log has its
-// name here, once.
+// Package observe defines the names of all metrics, and of all events and attributes of the log and of the audit log.
 package observe
 
 //go:generate go test -run TestReference . -rewrite

@@ -7,9 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Endpoint is what is counted for one endpoint. It is shown for as long as [Live.Endpoints] has it: what is counted after
-// an endpoint was taken out of the configuration goes nowhere, and leaves no series behind. It may be used from any
-// goroutine.
+// Endpoint has the metrics of one endpoint. They are exported as long as [Live.Endpoints] returns it: after the endpoint was
+// removed from the configuration, they are no longer visible, and leave no series. It may be used from any goroutine.
 type Endpoint struct {
 	Open   prometheus.Gauge     // connections
 	Opened prometheus.Counter   // connections
@@ -17,22 +16,22 @@ type Endpoint struct {
 	Panics prometheus.Counter   // panics in the target, each of which costs one client
 
 	name    string
-	codes   []int                  // with labels of their own
+	codes   []int                  // close codes with a label of their own
 	closed  *prometheus.CounterVec // by code
 	refused *prometheus.CounterVec // handshakes, by stage and status
 	limited *prometheus.CounterVec // connections, by the limit
 }
 
-// Traffic is what has gone through an endpoint's connections until now, those that are open included.
+// Traffic is the traffic of an endpoint's connections, including open ones, since the start.
 type Traffic struct {
-	Endpoint                                   *Endpoint // whose traffic it is
+	Endpoint                                   *Endpoint // the endpoint with this traffic
 	MessagesIn, MessagesOut, BytesIn, BytesOut int64
 }
 
-// NewEndpoint makes the metrics of an endpoint, all zero. The name "" is for what belongs to none. codes are the close codes
-// from 3000 on that the server sends: each has a label of its own.
+// NewEndpoint returns the metrics of an endpoint, all zero. The name "" is for everything that belongs to no endpoint. codes are
+// close codes from 3000 on that the server sends: each has its own label.
 func NewEndpoint(name string, codes ...int) *Endpoint {
-	name = strings.ToValidUTF8(name, "\uFFFD") // what else would be no label
+	name = strings.ToValidUTF8(name, "\uFFFD") // a label must be valid UTF-8
 	label := prometheus.Labels{"endpoint": name}
 	counter := func(name, help string) prometheus.CounterOpts {
 		return prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: label}
@@ -54,7 +53,7 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 	open.ConstLabels = label
 	e.Open = prometheus.NewGauge(open)
 	if name == "" {
-		e.Opened, e.Open, e.Lasted, e.Panics = nil, nil, nil, nil // there are no connections without an endpoint
+		e.Opened, e.Open, e.Lasted, e.Panics = nil, nil, nil, nil // without an endpoint there are no connections
 	}
 	return e
 }
@@ -62,15 +61,15 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 // Closed counts a connection that has ended with a close code.
 func (e *Endpoint) Closed(code int) { e.closed.WithLabelValues(Code(code, e.codes...)).Inc() }
 
-// Limited counts a connection that was closed because of a limit on what its client sends.
+// Limited counts a connection that was closed because its client has exceeded a limit.
 func (e *Endpoint) Limited(limit string) { e.limited.WithLabelValues(limit).Inc() }
 
-// Refused counts a handshake that was refused at a stage, with a status; 0 when there was no answer.
+// Refused counts a handshake that was rejected at a stage, with a status; 0 if there was no answer.
 func (e *Endpoint) Refused(stage string, status int) {
 	e.refused.WithLabelValues(stage, strconv.Itoa(status)).Inc()
 }
 
-// endpoints is a collector of the metrics of the endpoints that there are.
+// endpoints is a collector of the metrics of the current endpoints.
 type endpoints struct {
 	list            func() []Traffic
 	messages, bytes *prometheus.Desc
@@ -85,7 +84,7 @@ func newEndpoints(list func() []Traffic) *endpoints {
 	}
 }
 
-// Describe implements [prometheus.Collector]. It says nothing: which series there are changes.
+// Describe implements [prometheus.Collector]. It describes nothing, because the series change.
 func (c *endpoints) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].

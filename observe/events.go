@@ -109,7 +109,7 @@ const (
 	KeyDuplicate   = "duplicate"    // true if the message had been published before
 )
 
-// By returns the value of [KeyBy]: "remote" when the peer began the close, "local" otherwise.
+// By returns the value of [KeyBy]: "remote" if the peer has started the close, "local" otherwise.
 func By(byPeer bool) string {
 	if byPeer {
 		return "remote"

@@ -13,36 +13,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics is what a server counts, in addition to what it counts for each [Endpoint]. Labels have few values: endpoints and
-// methods as they are configured, codes as Code folds them. It may be used from any goroutine.
+// Metrics has the metrics of a server, in addition to those of each [Endpoint]. Labels have few values: endpoints and methods come
+// from the configuration, and Code groups close codes. It may be used from any goroutine.
 type Metrics struct {
 	registry *prometheus.Registry
 
-	Cut       prometheus.Counter       // slow handshakes, to make room
-	Auth      *prometheus.HistogramVec // seconds that finding out who a client is took, by method and outcome
+	Cut       prometheus.Counter       // slow handshakes that were cut to make room
+	Auth      *prometheus.HistogramVec // seconds of authenticating a client, by method and outcome
 	Reloads   *prometheus.CounterVec   // by outcome
-	TLS       *prometheus.CounterVec   // handshakes of WebSockets over TLS, by session: new or resumed
-	Revoked   prometheus.Counter       // connections that were closed since their credential was revoked
+	TLS       *prometheus.CounterVec   // TLS handshakes of WebSockets, by session: new or resumed
+	Revoked   prometheus.Counter       // connections that were closed because their credential was revoked
 	Expired   prometheus.Counter       // connections whose credential expired
 	Rechecks  *prometheus.CounterVec   // connections closed after a recheck of their session, by outcome: refused or unknown
 	AuditLost prometheus.Counter       // lines of the audit log that could not be written
-	Draining  prometheus.Gauge         // 1 once the server stops
+	Draining  prometheus.Gauge         // 1 while the server is shutting down
 
-	servers *prometheus.HistogramVec // seconds that handshakes with servers took that clients are carried to, by outcome
+	servers *prometheus.HistogramVec // seconds of handshakes with the servers of balancers, by outcome
 }
 
-// Live is what is asked for when the metrics are read.
+// Live has functions that are called when the metrics are read.
 type Live struct {
 	Pending      func() float64            // connections in their handshake
-	AuthCalls    func() float64            // credentials that are being looked at
-	Certificates func() map[string]float64 // by name, the Unix time at which it ends
-	Endpoints    func() []Traffic          // what there is at the moment, each endpoint once
-	Channels     func() *Channels          // nil, or a nil result: there are none
-	Upstreams    func() []Upstream         // each server of each endpoint once; nil if there are none
-	Admissions   func() []Admission        // each endpoint that carries clients to servers once; nil if there are none
+	AuthCalls    func() float64            // credentials that are being checked
+	Certificates func() map[string]float64 // the Unix time at which each certificate expires, by name
+	Endpoints    func() []Traffic          // the current endpoints, without duplicates
+	Channels     func() *Channels          // nil, or returning nil, if there are no channels
+	Upstreams    func() []Upstream         // the servers of each endpoint, without duplicates; nil if there are none
+	Admissions   func() []Admission        // each endpoint with a balancer, without duplicates; nil if there are none
 }
 
-// NewMetrics makes metrics that are all zero.
+// NewMetrics returns metrics that are all zero.
 func NewMetrics(live Live) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.Auth = histograms(m, "auth_duration_seconds", "Duration of authentications.",
@@ -62,7 +62,7 @@ func NewMetrics(live Live) *Metrics {
 	return m
 }
 
-// Handler serves the metrics in the text form of Prometheus.
+// Handler returns a handler that serves the metrics in the text format of Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
@@ -93,8 +93,8 @@ func histograms(m *Metrics, name, help string, buckets []float64, labels ...stri
 	return v
 }
 
-// Code returns the label for a close code. A peer can make up any code from 3000 on: those are one label for each
-// thousand, except for the server's own.
+// Code returns the label for a close code. A peer can send any code from 3000 on: these are grouped in one label for each thousand,
+// except for the server's own codes.
 func Code(code int, own ...int) string {
 	switch {
 	case slices.Contains(own, code), code >= 1000 && code <= 1015:
@@ -107,7 +107,7 @@ func Code(code int, own ...int) string {
 	return "other"
 }
 
-// live is a collector of what is asked for when the metrics are read.
+// live is a collector that calls the functions of Live.
 type live struct {
 	Live
 	pending, auth, cert, build *prometheus.Desc
@@ -140,12 +140,12 @@ func (c *live) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.pending, c.Pending())
 	gauge(c.auth, c.AuthCalls())
 	for name, end := range c.Certificates() {
-		gauge(c.cert, end, strings.ToValidUTF8(name, "\uFFFD")) // a path may be anything
+		gauge(c.cert, end, strings.ToValidUTF8(name, "\uFFFD")) // a path need not be valid UTF-8
 	}
 	gauge(c.build, 1, Version(), runtime.Version())
 }
 
-// Version returns the version of this program, as its build knows it: "unknown" when it does not.
+// Version returns the version of this program from its build information, "unknown" if it has none.
 func Version() string { return version(debug.ReadBuildInfo()) }
 
 func version(info *debug.BuildInfo, ok bool) string {

@@ -7,25 +7,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Upstream is a server that clients are carried to, as it is at the moment.
+// Upstream is the current state of a server of a balancer.
 type Upstream struct {
-	Endpoint string // a label, as Server
+	Endpoint string // labels, like Server
 	Server   string
 	State    string // ready, draining, down, ...
-	Live     int    // connections from here
-	Load     int    // those of other balancers included
+	Live     int    // connections of this balancer
+	Load     int    // connections of all balancers
 
-	// Of connections that have ended and are open, since the server is known. Those of messages are 0 where bytes are carried.
-	MessagesIn, MessagesOut uint64         // from clients, and to them
-	BytesIn, BytesOut       uint64         // likewise; where messages are carried, those of their payloads
-	Resumed                 uint64         // connections that have gone on here after another server
-	Closed                  map[int]uint64 // connections by close code
+	// The counters of open and closed connections since the server was added. Messages are 0 if bytes are forwarded.
+	MessagesIn, MessagesOut uint64         // from clients and to clients
+	BytesIn, BytesOut       uint64         // from clients and to clients; if messages are forwarded, the bytes of their payloads
+	Resumed                 uint64         // connections that were moved here from another server
+	Closed                  map[int]uint64 // closed connections by close code
 }
 
 // upstreamStates are the values of the label state.
 var upstreamStates = []string{"ready", "full", "ejected", "draining", "down", "removed"}
 
-// upstreams is a collector of the servers that clients are carried to.
+// upstreams is a collector of Upstreams.
 type upstreams struct {
 	get               func() []Upstream // nil if there are none
 	open, load, state *prometheus.Desc
@@ -50,7 +50,7 @@ func newUpstreams(get func() []Upstream) *upstreams {
 	}
 }
 
-// Describe implements [prometheus.Collector]. It says nothing: a server without balancers has no series.
+// Describe implements [prometheus.Collector]. It describes nothing, because a server without balancers has no series.
 func (c *upstreams) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
@@ -71,7 +71,7 @@ func (c *upstreams) Collect(ch chan<- prometheus.Metric) {
 		count(c.bytes, u.BytesIn, "in")
 		count(c.bytes, u.BytesOut, "out")
 		count(c.resumed, u.Resumed)
-		codes := map[string]uint64{} // several codes have one label
+		codes := map[string]uint64{} // several codes may have the same label
 		for code, n := range u.Closed {
 			codes[Code(code)] += n
 		}
@@ -90,7 +90,7 @@ func (c *upstreams) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Tried counts a handshake with a server that clients of an endpoint are carried to.
+// Tried counts a handshake with a server for a client of an endpoint.
 func (m *Metrics) Tried(endpoint, server, outcome string, took time.Duration) {
 	m.servers.WithLabelValues(strings.ToValidUTF8(endpoint, "\uFFFD"), server, outcome).Observe(took.Seconds())
 }

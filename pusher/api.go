@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// call is a call of the HTTP API that is signed.
+// call is an authenticated call of the HTTP API.
 type call struct {
 	*http.Request
 	server *Server
@@ -14,7 +14,7 @@ type call struct {
 	body   []byte
 }
 
-// apiError is what a call is answered with when it fails.
+// apiError is the answer to a call that has failed.
 type apiError struct {
 	status int
 	why    string
@@ -26,9 +26,9 @@ func badRequest(format string, args ...any) error {
 	return apiError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// API returns the HTTP API, with which an application publishes and asks who is there. Each call is signed with the application's
-// secret. It answers the paths that begin with prefix and /apps/; prefix is "" or begins with a slash. Answers are JSON, errors
-// are text.
+// API returns the handler of the HTTP API, with which an application publishes and queries its channels. Each call is signed with
+// the application's secret. It serves the paths that begin with prefix and /apps/; prefix is "" or begins with a slash. Answers are
+// JSON, errors are text.
 func (s *Server) API(prefix string) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range []struct {
@@ -60,7 +60,7 @@ func respond(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(encode(v)) // the caller may have gone
+		_, _ = w.Write(encode(v)) // it fails if the caller is gone
 		return
 	}
 	failed := apiError{http.StatusServiceUnavailable, "Temporarily unavailable: try again later."}

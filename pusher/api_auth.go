@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	maxSkew  = 600 * time.Second // between the clocks of the caller and of this server
-	maxQuery = 4096              // bytes
+	maxSkew  = 600 * time.Second // the maximum difference between the clocks of the caller and of this server
+	maxQuery = 4096              // in bytes
 )
 
-// authenticate reads a call and checks its signature.
+// authenticate parses a call and checks its signature.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*call, error) {
 	c := &call{Request: r, server: s}
 	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.ID == r.PathValue("app") })
@@ -54,7 +54,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*call, er
 	return c, nil
 }
 
-// maxBody is the most bytes of a body: a batch whose data grows as it is encoded.
+// maxBody returns the maximum size of a body: that of a batch, whose data grows when it is encoded.
 func (s *Server) maxBody() int64 { return int64(maxBatch*2*s.maxData() + 64<<10) }
 
 // checkQuery checks the parameters that authenticate a call, except for body_md5.
@@ -73,7 +73,7 @@ func (c *call) checkQuery(q query) error {
 	if key, _ := q.get("auth_key"); key != c.app.Key {
 		return no("The auth_key does not belong to the application.")
 	}
-	// The path is signed as the caller has written it, or without its escapes.
+	// The path is signed in the form in which the caller has sent it, or without its escapes.
 	signature, _ := q.get("auth_signature")
 	signed := false
 	for _, path := range []string{c.URL.EscapedPath(), c.URL.Path} {
@@ -97,12 +97,12 @@ func (c *call) checkQuery(q query) error {
 	return nil
 }
 
-// query is the parameters of a query in the order of their names.
+// query is the parameters of a query, sorted by name.
 type query []parameter
 
 type parameter struct{ name, raw, value string }
 
-// queryOf reads a query. Callers write values with escapes or without, so that everything is a query.
+// queryOf parses a query. It accepts any text, because callers may or may not escape values.
 func queryOf(text string) query {
 	var q query
 	for pair := range strings.SplitSeq(text, "&") {
@@ -133,7 +133,8 @@ func (q query) get(name string) (string, bool) {
 	return "", false
 }
 
-// text is what is signed of it: all but the signature. raw has the values as they were sent.
+// text returns the signed text of a query: all parameters except for the signature. With raw, values are in the form in which they
+// were sent.
 func (q query) text(raw bool) string {
 	var parts []string
 	for _, p := range q {

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	pageSize  = 1000    // channels or members that are read together
-	maxListed = 4 << 20 // bytes of them in one answer, which the protocol has no pages for
+	pageSize  = 1000    // channels or members in one page
+	maxListed = 4 << 20 // the maximum size of one answer in bytes, because the protocol has no pages
 )
 
-// state returns what is asked about a channel. A negative number of subscribers means that it is not known yet.
+// state returns the requested attributes of a channel. A negative number of subscribers means that it is not known yet.
 func (c *call) state(name string, a attributes, subscribers int) (state, error) {
 	var st state
 	ctx, cancel := context.WithTimeout(c.Context(), commandTime)
@@ -46,7 +46,7 @@ func (c *call) state(name string, a attributes, subscribers int) (state, error) 
 	return st, nil
 }
 
-// channels lists the channels that have subscribers.
+// channels returns the channels that have subscribers.
 func (c *call) channels() (any, error) {
 	q := queryOf(c.URL.RawQuery)
 	info, _ := q.get("info")
@@ -84,7 +84,7 @@ func (c *call) channels() (any, error) {
 	return map[string]any{"channels": all}, nil
 }
 
-// channel says how a channel is.
+// channel returns the state of a channel.
 func (c *call) channel() (any, error) {
 	name := c.PathValue("channel")
 	info, _ := queryOf(c.URL.RawQuery).get("info")
@@ -109,7 +109,7 @@ func (c *call) channel() (any, error) {
 	return st, err
 }
 
-// users lists the members of a presence channel.
+// users returns the members of a presence channel.
 func (c *call) users() (any, error) {
 	name := c.PathValue("channel")
 	if !validChannel(name) || !isPresence(name) {
@@ -137,7 +137,7 @@ func (c *call) users() (any, error) {
 	return map[string]any{"users": all}, nil
 }
 
-// connections counts the connections of the application on this node.
+// connections returns the number of the application's connections on this node.
 func (c *call) connections() (any, error) {
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 
 const (
 	maxChannels = 100 // of one event
-	maxBatch    = 10  // events of one call
-	publishing  = 16  // channels that are published to concurrently for one call
+	maxBatch    = 10  // events in one call
+	publishing  = 16  // the maximum number of channels that one call publishes to concurrently
 )
 
 // triggered is an event that an application publishes.
@@ -28,10 +28,10 @@ type triggered struct {
 	Info     string          `json:"info"`
 }
 
-// attributes is what a caller asks about channels.
+// attributes are the attributes of channels that a caller requests.
 type attributes struct{ users, subscriptions, cache bool }
 
-// parseInfo reads the parameter info.
+// parseInfo parses the parameter info.
 func parseInfo(text string) (a attributes, err error) {
 	for name := range strings.SplitSeq(text, ",") {
 		switch strings.TrimSpace(name) {
@@ -49,7 +49,7 @@ func parseInfo(text string) (a attributes, err error) {
 	return a, nil
 }
 
-// state is what a channel's attributes are.
+// state has the attributes of a channel.
 type state struct {
 	Occupied      *bool       `json:"occupied,omitempty"`
 	Users         *int        `json:"user_count,omitempty"`
@@ -62,7 +62,7 @@ type cacheState struct {
 	TTL  int    `json:"ttl"` // in seconds
 }
 
-// events publishes an event in one or several channels.
+// events publishes an event in one or more channels.
 func (c *call) events() (any, error) {
 	var e triggered
 	if err := json.Unmarshal(c.body, &e); err != nil {
@@ -129,7 +129,7 @@ func (c *call) batch() (any, error) {
 	return map[string]any{"batch": states}, nil
 }
 
-// check checks an event, and returns what is asked about its channels.
+// check checks an event, and returns the attributes that are requested for its channels.
 func (c *call) check(e *triggered) (attributes, error) {
 	none := attributes{}
 	switch {
@@ -164,7 +164,7 @@ func (c *call) check(e *triggered) (attributes, error) {
 	return a, err
 }
 
-// cut returns the beginning of a name that may be long.
+// cut cuts a name to the maximum length.
 func cut(name string) string { return name[:min(len(name), maxName)] }
 
 // publish publishes an event in its channels.

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// codec writes what the hub sends. All connections share it, whatever application they are of.
+// codec encodes what the hub sends. All connections of all applications share it.
 type codec struct {
 	positions bool // for subscriptions that have asked for positions
 }
@@ -17,7 +17,7 @@ type codec struct {
 // Publication implements [hub.Codec].
 func (c codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Prepared, error) {
 	if reserved(p.Event) && (p.Event != countEvent || p.Client != "") {
-		return nil, nil // clients of other protocols may name their events so
+		return nil, nil // clients of other protocols may use reserved names for their events
 	}
 	e := &event{Event: cmp.Or(p.Event, "message"), Channel: wireName(channel), Data: eventData(p)}
 	if isPresence(channel) && p.Client != "" {
@@ -26,18 +26,18 @@ func (c codec) Publication(channel string, p, _ *hub.Publication) (*websocket.Pr
 	if c.positions && p.Offset != 0 {
 		e.Offset = &p.Offset
 		if p.Previous == 0 {
-			e.Epoch = p.Epoch // a client that has subscribed before the stream began does not know it
+			e.Epoch = p.Epoch // a client that subscribed before the stream began does not know the epoch
 		}
 	}
 	return prepare(e)
 }
 
-// reserved reports whether the name of an event is the protocol's own.
+// reserved reports whether the name of an event is reserved for the protocol.
 func reserved(name string) bool {
 	return strings.HasPrefix(name, "pusher:") || strings.HasPrefix(name, hub.InternalPrefix)
 }
 
-// memberAdded and memberRemoved are the data of those events.
+// memberAdded and memberRemoved are the data of the events with these names.
 type memberAdded struct {
 	UserID   string          `json:"user_id"`
 	UserInfo json.RawMessage `json:"user_info"`
@@ -47,8 +47,8 @@ type memberRemoved struct {
 	UserID string `json:"user_id"`
 }
 
-// Members implements [hub.Codec]. The protocol has no message for a member whose data has changed: clients that get
-// member_added for a member that they know take its data from there, and count it twice, so there is none.
+// Members implements [hub.Codec]. The protocol has no message for changed data of a member: clients that receive member_added for a
+// member that they already know use the new data, but count the member twice. So nothing is sent.
 func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
 	all := make([]*websocket.Prepared, 0, len(cs))
 	for _, c := range cs {
@@ -70,7 +70,7 @@ func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, er
 	return all, nil
 }
 
-// Ended implements [hub.Codec]. The protocol has no message for it.
+// Ended implements [hub.Codec]. The protocol has no message for the end of a subscription.
 func (codec) Ended(string, hub.EndReason) (*websocket.Prepared, error) { return nil, nil }
 
 // Closing implements [hub.Codec].
@@ -84,6 +84,6 @@ func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.C
 		return nil, CodeOverCapacity, "The server is stopping."
 	}
 	reason = "The application has closed the connection."
-	m, _ = prepare(failure(int(CodeUnauthorized), reason, "")) // the close frame says the same
+	m, _ = prepare(failure(int(CodeUnauthorized), reason, "")) // if it fails, the close frame has the same content
 	return m, CodeUnauthorized, reason
 }

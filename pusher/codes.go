@@ -2,19 +2,19 @@ package pusher
 
 import "github.com/handfast/handfast/websocket"
 
-// The codes of pusher:error and of close frames. Clients do not come back after 4000 to 4099, come back after a pause after 4100
-// to 4199, and immediately after 4200 to 4299.
+// The codes of pusher:error and of close frames. Clients do not reconnect after 4000 to 4099, reconnect after a pause after 4100 to
+// 4199, and reconnect immediately after 4200 to 4299.
 const (
 	CodeNoApp         websocket.Code = 4001 // no application has this key
 	CodeDisabled      websocket.Code = 4003 // the application is disabled
 	CodeOverQuota     websocket.Code = 4004 // the application has too many connections
-	CodeBadPath       websocket.Code = 4005 // the path has no key
-	CodeBadVersion    websocket.Code = 4006 // the client's version has another form
+	CodeBadPath       websocket.Code = 4005 // the path contains no key
+	CodeBadVersion    websocket.Code = 4006 // the client's version is malformed
 	CodeBadProtocol   websocket.Code = 4007 // this version of the protocol is not supported
 	CodeNoProtocol    websocket.Code = 4008 // the version of the protocol is missing
 	CodeUnauthorized  websocket.Code = 4009 // a sign-in has failed, or the application has ended the connection
-	CodeOverCapacity  websocket.Code = 4100 // come back after a pause
-	CodeReconnect     websocket.Code = 4200 // come back immediately
+	CodeOverCapacity  websocket.Code = 4100 // reconnect after a pause
+	CodeReconnect     websocket.Code = 4200 // reconnect immediately
 	CodeNoPong        websocket.Code = 4201 // a ping was not answered
 	CodeIdle          websocket.Code = 4202 // the client was silent, and could not be pinged
 	CodeTooManyEvents websocket.Code = 4301 // too many client events; never closes

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// subscribe subscribes to a channel, if the client may.
+// subscribe subscribes to a channel, if the client is allowed to.
 func (s *session) subscribe(ctx context.Context, r *request) error {
 	if !validChannel(r.Channel) {
 		return fault{kind: "InvalidChannel", code: 400, channel: r.Channel,
@@ -44,7 +44,7 @@ func (s *session) subscribe(ctx context.Context, r *request) error {
 	return nil
 }
 
-// subscribeWith makes a subscription.
+// subscribeWith subscribes to a channel with options.
 func (s *session) subscribeWith(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	if o.Since != nil {
 		if err := s.recover(ctx, o, a); !errors.Is(err, errUnrecoverable) {
@@ -58,7 +58,7 @@ func (s *session) subscribeWith(ctx context.Context, o hub.SubscribeOptions, a *
 	return s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error { return s.succeeded(a, r) })
 }
 
-// admit checks the signature of a subscription, and returns how to subscribe.
+// admit checks the signature of a subscription, and returns its options.
 func (s *session) admit(r *request) (o hub.SubscribeOptions, err error) {
 	presence := isPresence(r.Channel)
 	if !presence && !isPrivate(r.Channel) {
@@ -94,7 +94,7 @@ var (
 	errLarge = errors.New("pusher: the members do not fit into one message")
 )
 
-// room returns errFull if the channel has as many members as it may have, and the user is not one of them.
+// room returns errFull if the channel has the maximum number of members, and the user is not one of them.
 func (s *session) room(ctx context.Context, channel, user string) error {
 	if user == "" {
 		user = s.user
@@ -112,7 +112,7 @@ func (s *session) room(ctx context.Context, channel, user string) error {
 	}
 }
 
-// subscriptionFault returns what a client gets when it cannot subscribe.
+// subscriptionFault returns the error for a client that cannot subscribe.
 func (s *session) subscriptionFault(channel string, err error) error {
 	if end, ok := errors.AsType[closing](err); ok {
 		return end
@@ -134,7 +134,7 @@ func (s *session) subscriptionFault(channel string, err error) error {
 	return f
 }
 
-// succeeded sends the answer to a subscription, and what belongs directly behind it.
+// succeeded sends the answer to a subscription, and the messages that must follow it directly.
 func (s *session) succeeded(a *reply, r *hub.Recovered, behind ...*websocket.Prepared) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
@@ -160,14 +160,14 @@ func (s *session) succeeded(a *reply, r *hub.Recovered, behind ...*websocket.Pre
 type succeeded struct {
 	Presence  *roster   `json:"presence,omitempty"`
 	Position  *position `json:"position,omitempty"`
-	Recovered *bool     `json:"recovered,omitempty"` // for a client that has said where it was
+	Recovered *bool     `json:"recovered,omitempty"` // only for a client that has sent its position
 }
 
 // roster is the members of a channel.
 type roster struct {
 	Count int                        `json:"count"`
 	IDs   []string                   `json:"ids"`
-	Hash  map[string]json.RawMessage `json:"hash"` // what each shows
+	Hash  map[string]json.RawMessage `json:"hash"` // the data of each member
 }
 
 func rosterOf(r *hub.Recovered) *roster {
@@ -179,12 +179,12 @@ func rosterOf(r *hub.Recovered) *roster {
 	return all
 }
 
-// cacheTries is how often a subscription begins again because of what is published meanwhile.
+// cacheTries is how often a subscription is retried because of concurrent publications.
 const cacheTries = 10
 
 var errOutrun = errors.New("pusher: the cache does not have all publications")
 
-// subscribeCached subscribes to a cache channel: its last event follows the answer.
+// subscribeCached subscribes to a cache channel: the answer is followed by the channel's last event.
 func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	var err error
 	name := a.name
@@ -215,8 +215,8 @@ func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a
 	return err
 }
 
-// cached returns the event that a cache channel has, nil if there is none, and where the channel is. The zero position means that
-// the engine keeps no history.
+// cached returns the last event of a cache channel, nil if there is none, and the position of the channel. The zero position means
+// that the engine keeps no history.
 func (s *Server) cached(ctx context.Context, app, name string) (*hub.Publication, hub.Position, error) {
 	page, err := s.Hub.History(ctx, app, name, hub.HistoryQuery{Limit: 1, Reverse: true})
 	if errors.Is(err, hub.ErrUnsupported) {
@@ -235,14 +235,14 @@ func (s *Server) cached(ctx context.Context, app, name string) (*hub.Publication
 	return p, page.Top, nil
 }
 
-// cacheMessage returns what a cache channel has, or that it has nothing.
+// cacheMessage returns the message with the last event of a cache channel, or the message that there is none.
 func cacheMessage(name string, cached *hub.Publication) *websocket.Prepared {
 	if cached != nil {
 		if m, err := (codec{}).Publication(name, cached, nil); err == nil {
 			return m
 		}
 	}
-	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // it can be encoded
+	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // encoding it does not fail
 	return m
 }
 
@@ -255,7 +255,7 @@ func (s *session) unsubscribe(r *request) error {
 	return nil
 }
 
-// signIn authenticates the connection as a user.
+// signIn authenticates the client as a user.
 func (s *session) signIn(ctx context.Context, r *request) error {
 	var u user
 	switch {
@@ -275,7 +275,7 @@ func (s *session) signIn(ctx context.Context, r *request) error {
 	return s.watch(ctx, u.Watchlist)
 }
 
-// identified has a client that is not a user yet become one.
+// identified sets the user of a client that does not have one yet.
 func (s *session) identified(ctx context.Context, user string) error {
 	if s.user != "" || s.client.Identified == nil {
 		return nil
@@ -318,7 +318,7 @@ func (s *session) publish(ctx context.Context, now time.Time, c *command) error 
 	p := &hub.Publication{Event: c.Event, Data: bytes.Clone(unwrap(c.Data)), NotTo: s.id}
 	var o *hub.PublishOptions
 	if isCache(c.Channel) {
-		o = &hub.PublishOptions{History: -1} // the cache is for the application's events
+		o = &hub.PublishOptions{History: -1} // only events of the application are kept in the cache
 	}
 	_, err := s.hub.Publish(ctx, c.Channel, p, o)
 	var no denied

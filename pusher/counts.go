@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// counted returns the channels of the session whose subscribers get their number.
+// counted returns the channels of the session that send the number of their subscriptions.
 func (s *session) counted() []string {
 	if !s.server.SubscriptionCounts {
 		return nil
@@ -16,7 +16,7 @@ func (s *session) counted() []string {
 	return s.hub.Subscriptions()
 }
 
-// count has the number of subscriptions of a channel sent.
+// count schedules sending the number of subscriptions of a channel.
 func (s *session) count(channel string) {
 	if !s.server.SubscriptionCounts || isPresence(channel) || strings.HasPrefix(channel, hub.UserChannel("")) {
 		return

@@ -15,10 +15,11 @@ import (
 type event struct {
 	Event   string `json:"event"`
 	Channel string `json:"channel,omitempty"`
-	Data    any    `json:"data,omitempty"` // a string of JSON, except for errors, pings and pongs
+	Data    any    `json:"data,omitempty"` // JSON in a string, except for errors, pings and pongs
 	UserID  string `json:"user_id,omitempty"`
 
-	// Where a client is with this event, if it has asked for that. The epoch is there only when it is another one.
+	// The position of the client after this event, if the client has requested positions. The epoch is set only when it has
+	// changed.
 	Epoch  string  `json:"epoch,omitempty"`
 	Offset *uint64 `json:"offset,omitempty"`
 }
@@ -40,13 +41,13 @@ type request struct {
 	Since       *since `json:"since"`
 }
 
-// member is what channel_data says of a member.
+// member is the content of channel_data.
 type member struct {
 	UserID   json.RawMessage `json:"user_id"`
 	UserInfo json.RawMessage `json:"user_info"`
 }
 
-// user is what user_data says of a user.
+// user is the content of user_data.
 type user struct {
 	ID       string          `json:"id"`
 	UserInfo json.RawMessage `json:"user_info"`
@@ -56,7 +57,7 @@ type user struct {
 
 var errNotMember = errors.New("pusher: not the data of a member")
 
-// unwrap returns the JSON in data: clients send an object, or that as a string.
+// unwrap returns the JSON in data: clients send an object, or a string that contains one.
 func unwrap(data json.RawMessage) []byte {
 	var text string
 	if len(data) > 0 && data[0] == '"' && json.Unmarshal(data, &text) == nil {
@@ -65,7 +66,7 @@ func unwrap(data json.RawMessage) []byte {
 	return data
 }
 
-// parseMember reads channel_data. A user's ID is a string or a number.
+// parseMember parses channel_data. A user's ID is a string or a number.
 func parseMember(text string) (id string, info []byte, err error) {
 	var m member
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -84,7 +85,7 @@ func parseMember(text string) (id string, info []byte, err error) {
 	return id, infoOf(m.UserInfo), nil
 }
 
-// infoOf returns the data of a member: null rather than none, which would mean that of the session.
+// infoOf returns the data of a member. It is null instead of nil, because nil would mean the data of the session.
 func infoOf(info json.RawMessage) []byte {
 	if len(info) == 0 {
 		return []byte("null")
@@ -92,7 +93,7 @@ func infoOf(info json.RawMessage) []byte {
 	return info
 }
 
-// failure returns a pusher:error. A code of 0 means none.
+// failure returns a pusher:error. A code of 0 means that it has none.
 func failure(code int, why, channel string) *event {
 	data := struct {
 		Code    *int   `json:"code"`
@@ -111,7 +112,7 @@ type subscriptionError struct {
 	Status int    `json:"status"`
 }
 
-// eventData returns the data of a publication as clients get it: always a string.
+// eventData returns the data of a publication for clients, which is always a string.
 func eventData(p *hub.Publication) any {
 	switch {
 	case len(p.Data) == 0 && p.Client != "":
@@ -122,7 +123,7 @@ func eventData(p *hub.Publication) any {
 	return string(p.Data)
 }
 
-// asJSON returns data as JSON: what other protocols have given may be plain text.
+// asJSON returns data as JSON, because the data of other protocols may be plain text.
 func asJSON(data []byte) json.RawMessage {
 	if len(data) == 0 {
 		return json.RawMessage("null")
@@ -133,7 +134,7 @@ func asJSON(data []byte) json.RawMessage {
 	return data
 }
 
-// encode returns v as JSON. v has nothing that cannot be encoded.
+// encode returns v as JSON. v must not contain anything that cannot be encoded.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -144,10 +145,10 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// jsonText returns v as JSON in a string: most data is encoded twice.
+// jsonText returns v as JSON in a string, because the protocol encodes most data twice.
 func jsonText(v any) string { return string(encode(v)) }
 
-// prepare encodes a message once for all that get it.
+// prepare encodes a message once for all receivers.
 func prepare(e *event) (*websocket.Prepared, error) {
 	return websocket.Prepare(websocket.Message{Type: websocket.Text, Data: encode(e)})
 }

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	maxName  = 200 // the longest name of a channel or an event, in bytes
-	maxUser  = 128 // the longest ID of a user
+	maxName  = 200 // the maximum length of the name of a channel or an event, in bytes
+	maxUser  = 128 // the maximum length of the ID of a user, in bytes
 	cacheTTL = 30 * time.Minute
 
-	userPrefix = "#server-to-user-" // of the channel of a user's connections
+	userPrefix = "#server-to-user-" // the prefix of the channels for the connections of a user
 )
 
 var (
@@ -22,10 +22,10 @@ var (
 	version     = regexp.MustCompile(`^\d+(\.\d+)*([-+.][-+.0-9A-Za-z]*)?$`)
 )
 
-// validUser reports whether a user may have this ID.
+// validUser reports whether the ID of a user is valid.
 func validUser(id string) bool { return id != "" && len(id) <= maxUser }
 
-// validChannel reports whether a channel may have this name.
+// validChannel reports whether the name of a channel is valid.
 func validChannel(name string) bool {
 	if user, ok := strings.CutPrefix(name, userPrefix); ok {
 		return validUser(user)
@@ -37,7 +37,7 @@ func isPrivate(name string) bool   { return strings.HasPrefix(name, "private-") 
 func isPresence(name string) bool  { return strings.HasPrefix(name, "presence-") }
 func isEncrypted(name string) bool { return strings.HasPrefix(name, "private-encrypted-") }
 
-// cachePrefixes begin the names of channels that keep their last event.
+// cachePrefixes are the prefixes of the names of channels that keep their last event.
 var cachePrefixes = []string{"cache-", "private-cache-", "presence-cache-", "private-encrypted-cache-"}
 
 func isCache(name string) bool {
@@ -49,7 +49,7 @@ func isCache(name string) bool {
 	return false
 }
 
-// hubName returns what the hub calls a channel.
+// hubName returns the name of a channel in the hub.
 func hubName(name string) string {
 	if user, ok := strings.CutPrefix(name, userPrefix); ok {
 		return hub.UserChannel(user)
@@ -57,7 +57,7 @@ func hubName(name string) string {
 	return name
 }
 
-// wireName returns what clients call a channel of the hub.
+// wireName returns the name of a hub's channel for clients.
 func wireName(name string) string {
 	if user, ok := strings.CutPrefix(name, hub.UserChannel("")); ok {
 		return userPrefix + user
@@ -65,10 +65,9 @@ func wireName(name string) string {
 	return name
 }
 
-// Namespaces returns the rules of a hub's channels with what this protocol requires added to them: presence for channels whose
-// names begin with presence- and of those that watchlists need, and the last publication, for 30 minutes, of those that are cache channels. Everything else in a
-// rule stays unchanged, and its name, so that the channels are counted with those of the rule that they would have otherwise. all
-// is not modified.
+// Namespaces returns the namespaces of a hub with additional ones that this protocol requires: presence for channels whose names
+// begin with presence- and for those of watchlists, and a history of the last publication for 30 minutes for cache channels. All
+// other settings of a namespace are unchanged, and so is its name, so that its channels are counted together. all is not modified.
 func Namespaces(all []hub.Namespace) []hub.Namespace {
 	out := append([]hub.Namespace(nil), all...)
 	apps := map[string]bool{"": true}
@@ -100,8 +99,8 @@ func Namespaces(all []hub.Namespace) []hub.Namespace {
 	return out
 }
 
-// rulesOf returns the rules of an application's channels with a prefix: the zero value, when none are for all applications. It
-// reports false when the application has no rules of its own for them.
+// rulesOf returns the namespace of an application's channels with a prefix; the zero value, if app is "" and there is none. It
+// reports false if the application has no namespace of its own for them.
 func rulesOf(all []hub.Namespace, app, prefix string) (best hub.Namespace, ok bool) {
 	ok = app == ""
 	for _, n := range all {

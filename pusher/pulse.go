@@ -8,17 +8,17 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// pulse watches whether a client is heard: it pings a silent one, and closes one that stays silent. Its timer calls tick, one
+// pulse monitors the activity of a client: it pings a silent client, and closes one that remains silent. Its timer calls tick, one
 // call at a time.
 type pulse struct {
 	session *session
 	timer   *time.Timer
-	heard   atomic.Int64 // when, in nanoseconds since 1970
-	asked   int64        // heard when the client was pinged; 0 if it was not
+	heard   atomic.Int64 // the time of the last activity, in nanoseconds since 1970
+	asked   int64        // the value of heard when the client was pinged; 0 if it was not
 	ended   atomic.Bool
 }
 
-// start begins to watch.
+// start starts monitoring.
 func (p *pulse) start(s *session) {
 	p.session = s
 	p.hear()
@@ -30,10 +30,10 @@ func (p *pulse) start(s *session) {
 	close(ready)
 }
 
-// hear notes that the client has sent something.
+// hear records that the client has sent something.
 func (p *pulse) hear() { p.heard.Store(time.Now().UnixNano()) }
 
-// stop ends it.
+// stop ends monitoring.
 func (p *pulse) stop() {
 	p.ended.Store(true)
 	p.timer.Stop()
@@ -48,7 +48,7 @@ func (p *pulse) tick() {
 	wait := s.server.activityTimeout() - time.Since(time.Unix(0, heard))
 	switch {
 	case p.asked == heard:
-		_ = s.out.Shut(CodeNoPong, "You have not answered a ping.") // it may have ended
+		_ = s.out.Shut(CodeNoPong, "You have not answered a ping.") // it fails if the connection has ended
 		return
 	case wait <= 0:
 		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: encode(&event{Event: "pusher:ping", Data: struct{}{}})})
@@ -59,7 +59,7 @@ func (p *pulse) tick() {
 		p.asked, wait = heard, s.server.pongTimeout()
 	}
 	p.timer.Reset(wait)
-	if p.ended.Load() { // stop came before Reset
+	if p.ended.Load() { // stop was called before Reset
 		p.timer.Stop()
 	}
 }

@@ -8,35 +8,36 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxMissed is how many bytes of missed events, as they are sent, can be recovered, less those of a list of members: half of what the queue
-// of a connection has room for.
+// maxMissed is the maximum size of the missed events that can be recovered, in encoded form, together with a list of members: half
+// of the queue of a connection.
 const maxMissed = 512 << 10
 
-// perMissed is what one of them costs there in addition to its data.
+// perMissed is the size of an event in the queue in addition to its data.
 const perMissed = 128
 
-// position is a position as clients get it and give it back.
+// position is a position in the form that clients receive and send.
 type position struct {
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`
 }
 
-// since is the position of a client that comes back.
+// since is the position of a client that reconnects.
 type since struct {
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`
 
-	// SocketID is that of the connection on which the client had got there: it does not get what was not for that connection.
+	// SocketID is the ID of the connection on which the client had reached the position: events that were excluded for that
+	// connection are not sent.
 	SocketID string `json:"socket_id,omitempty"`
 }
 
-// reply is what a subscription is answered with.
+// reply is the answer to a subscription.
 type reply struct {
-	name      string // the hub's
-	positions bool   // the client asks for positions, and the channel has them
-	since     *since // what it asks for; nil if nothing
+	name      string // the name of the channel in the hub
+	positions bool   // the client requests positions, and the channel has them
+	since     *since // the position that it wants to recover from; nil if none
 
-	recovered bool // what it has asked for follows
+	recovered bool // the missed events follow
 	missed    []*websocket.Prepared
 }
 
@@ -53,7 +54,7 @@ func (s *session) replyTo(ctx context.Context, r *request, o *hub.SubscribeOptio
 	if *o.Since != (hub.Position{}) {
 		return a, nil
 	}
-	// The client was there before the stream began: it has missed all of it.
+	// The client was subscribed before the stream began, so it has missed the whole stream.
 	page, err := s.server.Hub.History(ctx, s.app.ID, a.name, hub.HistoryQuery{})
 	o.Since.Epoch = page.Top.Epoch
 	if errors.Is(err, hub.ErrUnsupported) {
@@ -67,15 +68,15 @@ var (
 	errBusy          = closing{CodeReconnect, "You have missed more than can be sent at one time: reconnect for the rest."}
 )
 
-// recover subscribes behind the client's position. Of a cache channel, errUnrecoverable says that it must be subscribed to as if
-// there were none; of others, that is done.
+// recover subscribes after the client's position. If that is not possible, it returns errUnrecoverable for a cache channel, which
+// the caller must then subscribe to without a position; for other channels, it subscribes without recovery itself.
 func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	err := s.hub.Subscribe(ctx, a.name, o, func(r *hub.Recovered) error {
 		var err error
 		a.recovered, a.missed = false, nil
 		switch {
 		case r.More:
-			return nil // the hub returns ErrMore
+			return nil // the hub will return ErrMore
 		case r.Err == nil:
 			if err = s.missed(a, r); err != nil {
 				return err
@@ -99,7 +100,7 @@ func (s *session) recover(ctx context.Context, o hub.SubscribeOptions, a *reply)
 	return err
 }
 
-// missed encodes what the client has missed, if it is not too much, and what says that this is all.
+// missed encodes the missed events, if they do not exceed the limit, and the event that marks their end.
 func (s *session) missed(a *reply, r *hub.Recovered) error {
 	ps := make([]*hub.Publication, 0, len(r.Publications))
 	for _, p := range r.Publications {
@@ -118,7 +119,7 @@ func (s *session) missed(a *reply, r *hub.Recovered) error {
 		return err
 	}
 	bytes := 0
-	for i := range r.Members { // which are in the same queue, with an escape before each quote
+	for i := range r.Members { // the members are in the same queue, and quotes in them are escaped
 		bytes += 2 * r.Members[i].Size()
 	}
 	for _, m := range ms {
@@ -135,13 +136,14 @@ func (s *session) missed(a *reply, r *hub.Recovered) error {
 	return nil
 }
 
-// positionEvent is behind what was missed, and has an offset and no more. pusher-js does not pass it on.
+// positionEvent follows the missed events, and has only an offset. pusher-js does not pass it on to the application.
 const positionEvent = hub.InternalPrefix + "position"
 
-// missedEvent says that events are lost, and where the subscription continues. pusher-js passes it on to the channel.
+// missedEvent reports that events are lost, and the position from which the subscription continues. pusher-js passes it on to the
+// channel.
 const missedEvent = "pusher:missed"
 
-// position returns what the client gets as its position; nil if that is nothing. What it has missed brings it from there to r.Position.
+// position returns the position in the answer; nil if there is none. The missed events that follow advance it to r.Position.
 func (a *reply) position(r *hub.Recovered) *position {
 	switch {
 	case !a.positions:

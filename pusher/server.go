@@ -15,23 +15,23 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// App is an application: its channels, and the credentials of those who serve it.
+// App is an application, with its credentials.
 type App struct {
-	// ID names the application in the paths of the HTTP API and in the hub. It has no slash.
+	// ID is the ID of the application in the paths of the HTTP API and in the hub. It must not contain a slash.
 	ID string
 
-	// Key names it in the paths of clients and in signatures. It is public.
+	// Key identifies the application in the paths of clients and in signatures. It is public.
 	Key string
 
-	// Secret makes signatures. An application without one accepts none.
+	// Secret is the key for signatures. If it is empty, no signature is valid.
 	Secret string
 
 	// Disabled rejects clients with 4003 and calls of the HTTP API with 403.
 	Disabled bool
 }
 
-// Server speaks the protocol with the clients of applications. Its fields are set before the first client and not changed
-// afterwards. It may be used from any goroutine.
+// Server serves the clients of applications. Its fields must be set before the first client, and not be changed afterwards. It may
+// be used from any goroutine.
 type Server struct {
 	// Hub has the channels, with the namespaces that Namespaces returns. It is required.
 	Hub *hub.Hub
@@ -42,70 +42,73 @@ type Server struct {
 	// ClientEvents allows clients to publish client-* events in private and presence channels.
 	ClientEvents bool
 
-	// SubscriptionCounts sends the number of subscriptions to those of a channel without presence when it changes, at most once
-	// a second.
+	// SubscriptionCounts sends the number of subscriptions of a channel without presence to its subscribers when it changes, at
+	// most once a second.
 	SubscriptionCounts bool
 
-	// Watchlists serves the watchlists of users that sign in: a client is sent which of up to 100 users are online, on all nodes, which
-	// are those that have signed in.
+	// Watchlists enables the watchlists of users that sign in: a client is notified which of up to 100 users are online on any
+	// node. A user is online while signed in.
 	Watchlists bool
 
-	// Events is called for a cache channel that has no event for a subscriber, and, with SubscriptionCounts, for the number of
-	// subscriptions when it is sent: hub.EventCacheMiss and hub.EventSubscriptionCount, each at most once a second for a channel.
-	// It must not wait. nil means that they are not reported.
+	// Events is called when a cache channel has no event for a subscriber, and, with SubscriptionCounts, when the number of
+	// subscriptions is sent: hub.EventCacheMiss and hub.EventSubscriptionCount, each at most once a second for a channel. It must
+	// not block. If nil, these events are not reported.
 	Events func(hub.Event)
 
-	// ActivityTimeout is how long a client may be silent before it is pinged. It is sent to clients in whole seconds. 0 means 120 s.
+	// ActivityTimeout is how long a client may be silent before it is pinged. It is sent to clients in whole seconds. 0 means 120
+	// s.
 	ActivityTimeout time.Duration
 
-	// PongTimeout is how long it may be silent after that. 0 means 30 s.
+	// PongTimeout is how long a client may remain silent after a ping. 0 means 30 s.
 	PongTimeout time.Duration
 
-	// MaxData is the most bytes of an event's data. 0 means 10 KiB.
+	// MaxData is the maximum size of an event's data in bytes. 0 means 10 KiB.
 	MaxData int
 
-	// MaxMembers is the most members of a presence channel. 0 means 100.
+	// MaxMembers is the maximum number of members of a presence channel. 0 means 100.
 	MaxMembers int
 
-	// MaxConnections is the most connections of an application on this node; further ones are closed with 4004. 0 means no limit.
+	// MaxConnections is the maximum number of connections of an application on this node; further ones are closed with 4004. 0
+	// means no limit.
 	MaxConnections int
 
-	// MessagesPerSecond is how many messages a connection may send on average; further ones are answered with an error. 0 means
-	// 1000; a negative value means no limit.
+	// MessagesPerSecond is how many messages a connection may send per second on average; further ones are answered with an error.
+	// 0 means 1000; a negative value means no limit.
 	MessagesPerSecond int
 
 	mu     sync.Mutex
 	open   limit.Count[string] // connections by application
-	counts throttle            // of what SubscriptionCounts sends, by the engine's channel
-	misses throttle            // of what Events is called for, likewise
+	counts throttle            // for SubscriptionCounts, by the engine's channel
+	misses throttle            // for Events, by the engine's channel
 
-	recent recent.Cache[websocket.Prepared] // of missed events
+	recent recent.Cache[websocket.Prepared] // encoded missed events
 }
 
-// Client is a connection that was admitted. The zero value of each field but Key and Protocol allows.
+// Client is an admitted connection. The zero value of each field, except for Key and Protocol, sets no restriction.
 type Client struct {
-	// Key is the application's, as the path of the handshake has it.
+	// Key is the application's key in the path of the handshake.
 	Key string
 
-	// Protocol and Version are those parameters of the handshake's query; "" when they are missing.
+	// Protocol and Version are the query parameters of the handshake with these names; "" if they are missing.
 	Protocol, Version string
 
-	// User is the user that the handshake has authenticated; "" if there is none. The client cannot sign in as another one.
+	// User is the user that the handshake has authenticated; "" if there is none. The client cannot sign in as another user.
 	User string
 
-	// Allow is asked before each action on a channel, in addition to the signatures of the protocol: "subscribe", "publish" for
-	// client events, and "presence" for presence channels. An error denies it. nil allows everything.
+	// Allow is called before each action on a channel, in addition to checking the signatures of the protocol: "subscribe",
+	// "publish" for client events, and "presence" for presence channels. An error denies the action. If nil, every action is
+	// allowed.
 	Allow func(action, channel string) error
 
-	// Identified is called when a client without a User has signed in, before anything is allowed to it as that user, and not when the
-	// same user signs in again. An error closes the connection: [ErrRevoked] with 4100, [ErrTooMany] with 4004, any other one with
+	// Identified is called when a client without a User has signed in, before any action as that user, but not when the same user
+	// signs in again. An error closes the connection: [ErrRevoked] with 4100, [ErrTooMany] with 4004, any other one with
 	// 4009. May be nil.
 	Identified func(ctx context.Context, user string) error
 }
 
-// The errors of Client.Identified that a connection distinguishes.
+// The errors of Client.Identified that have a special effect.
 var (
-	// ErrRevoked is the error for a user whose credentials were revoked after the connection began. The client comes back after a
+	// ErrRevoked is the error for a user whose credentials were revoked after the connection began. The client reconnects after a
 	// pause, and asks its application for another signature.
 	ErrRevoked = errors.New("pusher: the user is revoked")
 
@@ -113,13 +116,13 @@ var (
 	ErrTooMany = errors.New("pusher: too many connections")
 )
 
-// ConnOptions returns the options that the connections of clients need: the hub relies on how their queue works.
+// ConnOptions returns the required options for the connections of clients: the hub relies on the behavior of their queue.
 func ConnOptions() websocket.ConnOptions {
 	return websocket.ConnOptions{QueueFull: websocket.QueueDropNewest}
 }
 
-// Open returns the Open of a websocket.Endpoint, or of an Admission, for one client. A client that cannot be served is sent why,
-// and closed: this protocol has no refusals before the 101.
+// Open returns the Open function of a websocket.Endpoint, or of an Admission, for one client. A client that cannot be served gets
+// an error after the 101, and is closed, because this protocol does not reject handshakes.
 func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
 		app, code, why := s.accept(&c)
@@ -150,7 +153,7 @@ type established struct {
 	ActivityTimeout int    `json:"activity_timeout"` // in seconds
 }
 
-// accept checks what the handshake says. code is 0 if it is acceptable.
+// accept checks the parameters of the handshake. code is 0 if they are accepted.
 func (s *Server) accept(c *Client) (app App, code websocket.Code, why string) {
 	switch protocol, err := strconv.Atoi(c.Protocol); {
 	case c.Key == "":
@@ -177,12 +180,12 @@ func (s *Server) accept(c *Client) (app App, code websocket.Code, why string) {
 // refuse sends an error, and closes with the same code.
 func refuse(out websocket.Sender, code websocket.Code, why string) {
 	if m, err := prepare(failure(int(code), why, "")); err == nil {
-		_ = out.SendPrepared(m) // the close frame says the same
+		_ = out.SendPrepared(m) // if it fails, the close frame has the same content
 	}
-	_ = out.Shut(code, why) // it may have ended
+	_ = out.Shut(code, why) // it fails if the connection has ended
 }
 
-// take counts one more connection, if it may be there.
+// take counts a connection, and reports false if the limit is exceeded.
 func (s *Server) take(app App) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +198,7 @@ func (s *Server) free(app App) {
 	s.open.Free(app.ID)
 }
 
-// socketID returns a name for a connection. Server SDKs check its form.
+// socketID returns an ID for a connection, in the form that server SDKs require.
 func socketID() string {
 	return strconv.FormatUint(uint64(rand.Uint32()), 10) + "." + strconv.FormatUint(rand.Uint64()>>11, 10) //nolint:gosec // not a secret
 }

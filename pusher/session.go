@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// commandTime bounds how long a message may wait for what is behind the hub.
+	// commandTime is the timeout for a message that waits for the engine.
 	commandTime = 10 * time.Second
 
-	// faultsPerSecond and maxFaults are the errors that a client may get, on average and together, before it is closed.
+	// faultsPerSecond is the average rate, and maxFaults the burst, of errors after which a client is closed.
 	faultsPerSecond, maxFaults = 20, 200
 
-	// clientEventsPerSecond is how many client events a connection may send.
+	// clientEventsPerSecond is how many client events a connection may send per second.
 	clientEventsPerSecond = 10
 )
 
-// session is one connection: the Receiver of what its client sends. The calls of a Receiver do not overlap, so one goroutine
-// at a time uses it, except for pulse.
+// session is one connection. It is the Receiver of the client's messages. The calls of a Receiver do not overlap, so only one
+// goroutine at a time uses it, except for pulse.
 type session struct {
 	server *Server
 	app    App
@@ -35,7 +35,7 @@ type session struct {
 	out    websocket.Sender
 	hub    *hub.Session
 	id     string // the socket_id
-	user   string // who has signed in, or was authenticated before; "" if there is none
+	user   string // the user who has signed in, or was authenticated before; "" if there is none
 	pulse  pulse
 
 	pace   limit.Bucket // of messages
@@ -46,7 +46,7 @@ type session struct {
 	watchlist watchlist
 }
 
-// denied is what Allow has said no with.
+// denied is an error of Allow.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
@@ -62,7 +62,7 @@ func (s *session) allow(action, channel string) error {
 	return nil
 }
 
-// closing is an error that closes the connection: the client gets it as a pusher:error too.
+// closing is an error that closes the connection. The client also gets it as a pusher:error.
 type closing struct {
 	code websocket.Code
 	why  string
@@ -70,7 +70,7 @@ type closing struct {
 
 func (c closing) Error() string { return c.why }
 
-// Message implements [websocket.Receiver]: it carries out a command.
+// Message implements [websocket.Receiver]: it executes a command.
 func (s *session) Message(m websocket.Message) error {
 	s.pulse.hear()
 	now := time.Now()
@@ -96,7 +96,7 @@ func (s *session) Message(m websocket.Message) error {
 	return nil
 }
 
-// Drained is called when the queue of the connection is empty again.
+// Drained must be called when the queue of the connection is empty again.
 func (s *session) Drained() {
 	s.replies.Drained()
 	s.watchlist.continues(!s.replies.Waiting())
@@ -115,11 +115,11 @@ func (s *session) Closed(*websocket.CloseError) {
 	s.server.free(s.app)
 }
 
-// reply sends an answer. What the queue has no room for waits.
+// reply sends an answer. If the queue has no room, the answer waits.
 func (s *session) reply(e *event) { s.replies.Send(encode(e)) }
 
-// fault is an error that the client gets, and the connection goes on. With kind it is a pusher:subscription_error, otherwise a
-// pusher:error.
+// fault is an error that is sent to the client, while the connection continues. With kind it is a pusher:subscription_error,
+// otherwise a pusher:error.
 type fault struct {
 	kind    string
 	code    int
@@ -129,7 +129,7 @@ type fault struct {
 
 func (f fault) Error() string { return f.why }
 
-// event returns the message that says so.
+// event returns the message for the fault.
 func (f fault) event() *event {
 	if f.kind == "" {
 		return failure(f.code, f.why, f.channel)
@@ -137,7 +137,7 @@ func (f fault) event() *event {
 	return &event{Event: "pusher:subscription_error", Channel: f.channel, Data: subscriptionError{f.kind, f.why, f.code}}
 }
 
-// do carries out a command and replies to it, unless it fails.
+// do executes a command and replies to it, unless it fails.
 func (s *session) do(now time.Time, m websocket.Message) error {
 	if per := s.server.messages(); per > 0 {
 		if ok, _ := s.pace.Allow(now, float64(per), 2*per); !ok {
@@ -182,7 +182,7 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 	return fault{why: "The event is unknown: the events that clients send begin with pusher: or client-."}
 }
 
-// whatIsWrong returns what is wrong with JSON, without quoting it.
+// whatIsWrong describes a JSON error, without quoting the input.
 func whatIsWrong(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return cmp.Or(wrong.Field, "it") + " is of another type"

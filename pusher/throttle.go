@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// throttleTime is how often a throttle calls a function for one key at most.
+// throttleTime is the minimum time between two calls for one key.
 const throttleTime = time.Second
 
-// throttle calls functions at most once a second for each key, from goroutines of its own. The zero value is ready.
+// throttle calls functions at most once a second for each key, on its own goroutines. The zero value is ready to use.
 type throttle struct {
 	mu   sync.Mutex
-	keys map[string]bool // called for within the last second: whether to call again then
+	keys map[string]bool // the keys with a call within the last second, and whether to repeat the call after that
 }
 
-// do calls f, unless a function was called for key within the last second. Then, with again, that one is called once more when the
-// second is over.
+// do calls f, unless a function was called for key within the last second. In that case, if again is set, that function is called
+// once more when the second has passed.
 func (t *throttle) do(key string, again bool, f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -30,7 +30,7 @@ func (t *throttle) do(key string, again bool, f func()) {
 	time.AfterFunc(0, func() { t.call(key, f) })
 }
 
-// call calls f, and sees to the key a second later.
+// call calls f, and a second later repeats that or forgets the key.
 func (t *throttle) call(key string, f func()) {
 	f()
 	time.AfterFunc(throttleTime, func() {
@@ -48,7 +48,7 @@ func (t *throttle) call(key string, f func()) {
 	})
 }
 
-// idle reports whether nothing was called within the last second.
+// idle reports whether no function was called within the last second.
 func (t *throttle) idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,37 +14,37 @@ import (
 )
 
 const (
-	// maxWatchlist is how many users a client may watch.
+	// maxWatchlist is the maximum number of users on a watchlist.
 	maxWatchlist = 100
 
-	// onlineApp is an application of the hub that has a channel for each user who has signed in, with presence: whose members are the
-	// connections of that user. No client is in it.
+	// onlineApp is an application of the hub with a presence channel for each user who has signed in. Its members are the
+	// connections of that user. It has no clients.
 	onlineApp = "_online"
 )
 
 // onlineChannel returns the channel of onlineApp for a user of an application.
 func onlineChannel(app App, user string) string { return app.ID + "/" + user }
 
-// watchlist is what a client that has signed in watches: which of some users have signed in, too, on whatever node. What there is no room for in the
-// queue of the connection waits, and is sent as it is by then.
+// watchlist notifies a client that has signed in which of some users have signed in, too, on any node. If the queue of the
+// connection is full, it waits, and then sends the current state.
 type watchlist struct {
 	out   websocket.Sender
-	leave func()   // ends that the client itself is online; nil before it has signed in
+	leave func()   // makes the client itself offline; nil before it has signed in
 	stops []func() // end the watches
 
 	mu     sync.Mutex
-	quiet  bool // nothing is sent
+	quiet  bool // nothing is sent for now
 	online map[string]bool
-	told   map[string]bool // who is online as far as the client knows
+	told   map[string]bool // the users who are online according to the last message to the client
 }
 
-// watchlistEvent is a part of the data of pusher_internal:watchlist_events.
+// watchlistEvent is an element of the data of pusher_internal:watchlist_events.
 type watchlistEvent struct {
 	UserIDs []string `json:"user_ids"`
 	Name    string   `json:"name"`
 }
 
-// watch makes the client online, and has it watch the users of a list. It is called after the answer to the sign-in.
+// watch makes the client online, and watches the users of a list. It is called after the answer to the sign-in.
 func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	if !s.server.Watchlists {
 		return nil
@@ -80,14 +80,14 @@ func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	return nil
 }
 
-// begin forgets what was watched. Nothing is sent until continues is called.
+// begin clears the state. Nothing is sent until continues is called.
 func (w *watchlist) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.quiet, w.online, w.told = true, map[string]bool{}, map[string]bool{}
 }
 
-// continues sends what has changed, unless something else is to be sent before it.
+// continues sends changes, unless replies must be sent before; free reports that there are none.
 func (w *watchlist) continues(free bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +97,7 @@ func (w *watchlist) continues(free bool) {
 	}
 }
 
-// changed is called with what has changed of a user.
+// changed receives changes of a user's presence.
 func (w *watchlist) changed(cs []hub.Change) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,7 +114,7 @@ func (w *watchlist) changed(cs []hub.Change) bool {
 	return true
 }
 
-// send sends what the client does not know. The caller holds mu.
+// send sends the changes since the last message. The caller holds mu.
 func (w *watchlist) send() {
 	var events []watchlistEvent
 	add := func(name string, in, notIn map[string]bool) {
@@ -136,7 +136,7 @@ func (w *watchlist) send() {
 	}
 	e := &event{Event: "pusher_internal:watchlist_events", Data: jsonText(map[string]any{"events": events})}
 	if errors.Is(w.out.Send(websocket.Message{Type: websocket.Text, Data: encode(e)}), websocket.ErrQueueFull) {
-		w.quiet = true // until there is room
+		w.quiet = true // until the queue has room
 		return
 	}
 	w.told = maps.Clone(w.online)
@@ -150,7 +150,7 @@ func (w *watchlist) stop() {
 	w.stops = nil
 }
 
-// close ends all of it, with the connection.
+// close ends the watches, and makes the client offline.
 func (w *watchlist) close() {
 	w.stop()
 	if w.leave != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// conflicts is how often another node may come first.
+// conflicts is how often an append is retried when another node has published first.
 const conflicts = 32
 
 // addition is what a PUT or a POST appends.
@@ -25,7 +25,7 @@ type addition struct {
 	trace string // the traceparent of the request
 }
 
-// outcome is what became of it.
+// outcome is the answer to an addition.
 type outcome struct {
 	status int
 	header http.Header
@@ -71,7 +71,7 @@ var (
 	errBusy     = &problem{status: http.StatusServiceUnavailable, text: "too many concurrent appends to this stream", header: http.Header{"Retry-After": {"1"}}}
 )
 
-// head returns what every answer about the stream says.
+// head returns the header fields that every answer about the stream has.
 func (s *stream) head() http.Header {
 	h := http.Header{}
 	h.Set(headerNext, s.next(s.end()))
@@ -81,7 +81,7 @@ func (s *stream) head() http.Header {
 	return h
 }
 
-// judge decides about an addition, in the order of PROTOCOL.md 5.2. If both results are nil, it is to be published.
+// judge decides about an addition, in the order of PROTOCOL.md 5.2. If both results are nil, the addition must be published.
 func (s *stream) judge(a *addition) (*outcome, error) {
 	if s.closed != nil {
 		return s.judgeClosed(a)
@@ -121,7 +121,7 @@ func (s *stream) judgeClosed(a *addition) (*outcome, error) {
 	return o, nil
 }
 
-// last returns what is known of a producer, with the epoch -1 if nothing is.
+// last returns the last state of a producer, with the epoch -1 if it is unknown.
 func (s *stream) last(id string) producer {
 	for _, w := range s.writers {
 		if w.ID == id {
@@ -131,7 +131,7 @@ func (s *stream) last(id string) producer {
 	return producer{ID: id, Epoch: -1}
 }
 
-// judgeProducer decides by the epoch and the number of a producer.
+// judgeProducer decides about an addition by the epoch and the number of its producer.
 func (s *stream) judgeProducer(a *addition) (*outcome, error) {
 	last := s.last(a.by.ID)
 	switch {
@@ -173,7 +173,7 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 		}
 	}
 	if len(ps) == 0 {
-		ps = []*hub.Publication{{}} // it closes the stream
+		ps = []*hub.Publication{{}} // a message without data that closes the stream
 	}
 	for i, p := range ps {
 		p.User = a.user
@@ -185,22 +185,22 @@ func (s *stream) messages(a *addition) ([]*hub.Publication, error) {
 	return ps, nil
 }
 
-// messageID returns the ID of one message of a producer's request, to the stream with an ID.
+// messageID returns the ID of message i in a producer's request, for the stream with an ID.
 func (a *addition) messageID(stream string, i int) string {
 	return fmt.Sprintf("%s/%s/%d/%d/%d", stream, a.by.ID, a.by.Epoch, a.by.Seq, i)
 }
 
-// room returns how many bytes of data a message of an addition may have, beside what else is published with it.
+// room returns the maximum size of the data of one message, given what else is published with it.
 func (s *stream) room(a *addition) int {
 	p := hub.Publication{Tags: a.tags()}
 	if a.by != nil {
-		p.ID = a.messageID(newRecordID(), maxMessages) // the stream may be about to be created
+		p.ID = a.messageID(newRecordID(), maxMessages) // in case the stream is about to be created
 	}
 	return s.server.Hub.Namespace(s.server.App, s.name).MaxData - p.Size()
 }
 
-// publish publishes messages, each behind the one before. When another node comes first, it looks at what that has published, and
-// returns ErrConflict if the first of the messages is not published yet.
+// publish publishes messages consecutively. If another node has published first, it refreshes the stream, and returns ErrConflict
+// if none of the messages was published yet.
 func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 	for i, p := range ps {
 		for tries := 0; ; tries++ {
@@ -209,7 +209,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 			done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, &fresh, &o)
 			if err == nil {
 				if !done.Duplicate {
-					taken := fresh // with what the namespace says of its expiry
+					taken := fresh // this has the expiry of the namespace
 					taken.Position = done.Position
 					s.take(&taken)
 					s.notify()
@@ -240,7 +240,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 	return nil
 }
 
-// create creates the stream, if it does not exist in the same way already. The caller has locked and refreshed it.
+// create creates the stream, unless it already exists with the same configuration. The caller has locked and refreshed it.
 func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome, error) {
 	for range conflicts {
 		if s.rec.mourned() {
@@ -259,7 +259,7 @@ func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome,
 		if !s.implicit {
 			next.ID, next.Start = newRecordID(), s.top
 		}
-		if len(a.body) > 0 { // before anything is stored
+		if len(a.body) > 0 { // checked before anything is stored
 			if _, err := kindOf(a.kind).split(a.body, s.room(a), true); err != nil {
 				return nil, err
 			}
@@ -285,10 +285,10 @@ func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome,
 	return nil, errBusy
 }
 
-// fill appends the first content of a new stream.
+// fill appends the initial content of a new stream.
 func (s *stream) fill(ctx context.Context, a *addition) error {
 	if s.kind() == kindJSON && len(a.body) > 0 {
-		if ps, _ := s.kind().split(a.body, len(a.body), true); len(ps) == 0 { // []
+		if ps, _ := s.kind().split(a.body, len(a.body), true); len(ps) == 0 { // an empty JSON array
 			a.body = nil
 		}
 	}
@@ -299,7 +299,7 @@ func (s *stream) fill(ctx context.Context, a *addition) error {
 	return err
 }
 
-// created answers a PUT.
+// created returns the answer to a PUT.
 func (s *stream) created(ctx context.Context, status int) (*outcome, error) {
 	o := &outcome{status: status, header: s.head()}
 	o.header.Set("Content-Type", s.rec.Type)

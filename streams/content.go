@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// kind is how the content of a stream becomes publications and back.
+// kind determines how the content of a stream is converted to publications and back.
 type kind uint8
 
 const (
@@ -36,7 +36,7 @@ const maxMessages = 10_000
 
 var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "this is too large for the stream"}
 
-// split returns the publications of a body, each with at most size bytes of data. empty allows an empty array.
+// split converts a body to publications, each with at most size bytes of data. empty allows an empty array.
 func (k kind) split(body []byte, size int, empty bool) ([]*hub.Publication, error) {
 	if size <= 0 {
 		return nil, errTooBig
@@ -90,7 +90,7 @@ func splitJSON(body []byte, size int, empty bool) ([]*hub.Publication, error) {
 	return all, nil
 }
 
-// splitText publishes text as JSON strings.
+// splitText converts text to publications that are JSON strings.
 func splitText(body []byte, size int) ([]*hub.Publication, error) {
 	var all []*hub.Publication
 	for n := size; len(body) > 0; n = size {
@@ -122,13 +122,13 @@ func quote(text []byte) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// content returns what a publication is in a stream, nil for nothing. It is the caller's only if it is not modified.
+// content returns the content of a publication in a stream, nil if it has none. The caller must not modify it.
 func (k kind) content(p *hub.Publication) []byte {
 	switch {
 	case k == kindJSON && p.Binary || k == kindJSON && !utf8.Valid(p.Data):
 		return []byte(`"` + base64.StdEncoding.EncodeToString(p.Data) + `"`)
 	case k == kindJSON && len(p.Data) == 0 && p.Tags[tagClosed] != "":
-		return nil // the end of the stream, and no more
+		return nil // it only closes the stream
 	case k == kindJSON && len(p.Data) == 0:
 		return []byte("null")
 	case k == kindJSON && json.Valid(p.Data):

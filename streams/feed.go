@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// feedTick is how often a stream with live reads is looked at although nothing was published: it may have been deleted.
+	// feedTick is how often a stream with live reads is checked even if nothing was published, because it may have been deleted.
 	feedTick = 2 * time.Second
 
-	// feedTime bounds how long the engine may take for it.
+	// feedTime is the timeout of such a check.
 	feedTime = 10 * time.Second
 )
 
-// feed keeps a stream up to date as long as it has live reads: one subscription for all of them, however many they are. It is the
-// Sender of that subscription: what it gets is a sign that there is something to read.
+// feed keeps a stream up to date while it has live reads. All of them share its subscription, of which it is the Sender: whatever
+// it receives indicates that there is something to read.
 type feed struct {
 	stream  *stream
 	session *hub.Session
-	readers int // the stream's lock guards it
+	readers int // guarded by the stream's lock
 	wake    chan struct{}
 	cancel  context.CancelFunc
 }
 
-// follow begins a live read. The caller has locked the stream, and calls unfollow in the end.
+// follow begins a live read. The caller has locked the stream, and must call unfollow at the end.
 func (s *stream) follow(ctx context.Context) error {
 	if s.feed != nil {
 		s.feed.readers++
@@ -52,14 +52,14 @@ func (s *stream) follow(ctx context.Context) error {
 	return nil
 }
 
-// unfollow ends a live read. The last one ends the feed.
+// unfollow ends a live read. The last one stops the feed.
 func (s *stream) unfollow() {
-	s.lock <- struct{}{} // it is held for as long as the engine takes, at most
+	s.lock <- struct{}{} // another request holds it only until its timeout
 	defer s.leave()
 	s.drop()
 }
 
-// drop is unfollow for a caller that has locked the stream.
+// drop is unfollow for callers that have locked the stream.
 func (s *stream) drop() {
 	f := s.feed
 	if f.readers--; f.readers == 0 {
@@ -72,7 +72,7 @@ func (f *feed) subscribe(ctx context.Context) error {
 	return f.session.Subscribe(ctx, f.stream.name, hub.SubscribeOptions{}, func(*hub.Recovered) error { return nil })
 }
 
-// run looks at the stream whenever there is something new, until ctx ends.
+// run checks the stream whenever it has changed, until ctx ends.
 func (f *feed) run(ctx context.Context) {
 	defer f.session.Leave()
 	tick := time.NewTicker(feedTick)
@@ -88,12 +88,12 @@ func (f *feed) run(ctx context.Context) {
 	}
 }
 
-// look refreshes the stream. What fails is tried again with the next tick.
+// look refreshes the stream. An error is retried at the next tick.
 func (f *feed) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, feedTime)
 	defer cancel()
 	s := f.stream
-	if !f.session.Subscribed(s.name) { // it was ended by a command
+	if !f.session.Subscribed(s.name) { // a command of the hub has ended it
 		if err := f.subscribe(ctx); err != nil && !errors.Is(err, hub.ErrSubscribed) {
 			return
 		}
@@ -117,10 +117,10 @@ func (f *feed) SendPrepared(...*websocket.Prepared) error {
 // Send implements [websocket.Sender].
 func (f *feed) Send(websocket.Message) error { return f.SendPrepared() }
 
-// Buffered implements [websocket.Sender]: nothing is kept.
+// Buffered implements [websocket.Sender]: nothing is buffered.
 func (f *feed) Buffered() int { return 0 }
 
-// Shut implements [websocket.Sender]: the hub ends, or a server has closed the connections of everybody.
+// Shut implements [websocket.Sender]. It is called when the hub ends, or when a server closes all connections.
 func (f *feed) Shut(websocket.Code, string) error { return nil }
 
 // CloseNow implements [websocket.Sender].
@@ -132,7 +132,7 @@ func (f *feed) Subprotocol() string { return "" }
 // RemoteAddr implements [websocket.Sender].
 func (f *feed) RemoteAddr() net.Addr { return nil }
 
-// codec has a sign for everything.
+// codec encodes everything as the same message.
 type codec struct{}
 
 var sign, _ = websocket.Prepare(websocket.Message{Type: websocket.Text})

@@ -14,41 +14,41 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// A fork is a stream of its own: it begins with copies of the messages that its source had up to an offset. So it reads, waits, closes
-// and ends as any other stream does, and needs nothing of its source any more. What is left of the relation is in both records: the
-// source knows its forks by name, because a stream that is deleted while it has some is gone, and its name is not free; and the fork
-// knows how offsets of its source translate.
+// A fork is an independent stream: it begins with copies of the messages of its source up to an offset. After that it needs nothing
+// from its source, and is read, closed and ended like any other stream. Both records keep a trace of the relation. The source has
+// the names of its forks, because a deleted stream with forks is gone, but its name is not free; and the fork knows how to
+// translate offsets of its source.
 
 const (
 	maxForks  = 32 << 10 // bytes of the names of a stream's forks, which are in its record
-	maxCopied = 16 << 20 // bytes that a fork begins with
-	maxChain  = 64       // forks of forks that are looked at
+	maxCopied = 16 << 20 // bytes of copies
+	maxChain  = 64       // the depth to which forks of forks are followed
 
 	pourCount = 64              // messages that are copied together
-	pourBytes = 256 << 10       // and their bytes
-	pourTime  = 5 * time.Minute // for all of them
+	pourBytes = 256 << 10       // bytes that are copied together
+	pourTime  = 5 * time.Minute // for all copies
 )
 
-// forking is what a PUT asks for.
+// forking is the fork that a PUT requests.
 type forking struct {
-	Source string `json:"source"`       // its name
-	At     string `json:"at,omitempty"` // the offset, as given; "" means the end
+	Source string `json:"source"`       // the name of the source
+	At     string `json:"at,omitempty"` // the offset in the request; "" means the end
 	Sub    int64  `json:"sub,omitempty"`
 }
 
-// origin is what the record of a fork says of its source.
+// origin describes the source in the record of a fork.
 type origin struct {
 	forking
 
-	ID     string `json:"id"`     // the source's
-	Tag    string `json:"tag"`    // of the source's offsets
-	Start  uint64 `json:"start"`  // the offset of the source that the copies follow
-	Offset uint64 `json:"offset"` // of the source, up to which it was copied
-	Copied uint64 `json:"copied"` // how many messages
+	ID     string `json:"id"`     // the ID of the source
+	Tag    string `json:"tag"`    // the tag of the source's offsets
+	Start  uint64 `json:"start"`  // the offset of the source after which the copies begin
+	Offset uint64 `json:"offset"` // the offset of the source at which the copies end
+	Copied uint64 `json:"copied"` // the number of copies
 }
 
-// parseFork returns the fork that a request to create a stream asks for, nil if it asks for none. prefix is what comes before the
-// name of a stream in a path.
+// parseFork returns the fork that a request to create a stream asks for, nil if there is none. prefix precedes the name of a stream
+// in a path.
 func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	from, at, sub := h.Get(headerFork), h.Get(headerForkOffset), h.Get(headerForkSub)
 	if from == "" {
@@ -81,18 +81,18 @@ func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	return f, nil
 }
 
-// heritage is what a fork begins with.
+// heritage is the initial content of a fork.
 type heritage struct {
 	origin
 	lifetime
 
 	kind string
 	ps   []*hub.Publication // the copies
-	part []byte             // of the content behind them, not as JSON
+	part []byte             // a part of the content after the copies, if that is not JSON
 }
 
-// inherit notes in the record of the source that the stream with a name is a fork of it, and returns what that begins with. The caller
-// has locked and refreshed the source.
+// inherit adds the fork to the record of its source, and returns what the fork begins with. The caller has locked and refreshed the
+// source.
 func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*heritage, error) {
 	if s.rec.mourned() {
 		return nil, s.conflict("the source is deleted")
@@ -111,7 +111,7 @@ func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*he
 	return h, h.register(ctx, s, name)
 }
 
-// point returns the offset of the source that is asked for.
+// point returns the requested offset of the source.
 func (f *forking) point(s *stream) (uint64, error) {
 	at := f.At
 	r := reading{start: at == "-1" || at != "" && strings.Trim(at, "0_") == "", tail: at == "" || at == "now"}
@@ -124,7 +124,7 @@ func (f *forking) point(s *stream) (uint64, error) {
 	return s.locate(&r)
 }
 
-// copyFrom copies the messages of the source up to the fork's offset, and of what is behind it as much as is asked for.
+// copyFrom copies the messages of the source up to the fork's offset, and the requested part of what follows.
 func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
 	from, bytes, left := s.floor, 0, h.Sub
 	for from < h.Offset || left > 0 {
@@ -168,7 +168,7 @@ func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
 
 func (h *heritage) kindOf() kind { return kindOf(h.kind) }
 
-// inherited returns a copy of a message, without what its producer has said of itself.
+// inherited returns a copy of a message, without the tags of its producer.
 func inherited(p *hub.Publication) *hub.Publication {
 	q := &hub.Publication{Data: p.Data, Binary: p.Binary, Event: p.Event, User: p.User, Tags: maps.Clone(p.Tags)}
 	for _, tag := range []string{tagClosed, tagSeq, tagProducer, tagEpoch, tagNumber} {
@@ -180,7 +180,7 @@ func inherited(p *hub.Publication) *hub.Publication {
 	return q
 }
 
-// register notes a fork in the record of its source. One that began as a channel, and was never created, has no record.
+// register adds a fork to the record of its source. A source that was never created is only a channel, and has no record.
 func (h *heritage) register(ctx context.Context, s *stream, name string) error {
 	for range conflicts {
 		if s.implicit || slices.Contains(s.rec.Forks, name) {
@@ -212,7 +212,7 @@ func (h *heritage) register(ctx context.Context, s *stream, name string) error {
 	return errBusy
 }
 
-// size returns the bytes of names.
+// size returns the total length of names.
 func size(names []string) (n int) {
 	for _, name := range names {
 		n += len(name)
@@ -220,7 +220,7 @@ func size(names []string) (n int) {
 	return n
 }
 
-// mourn finds out whether a stream that is deleted has forks, and writes its record again when it has none any more.
+// mourn checks whether a deleted stream still has forks, and updates its record if it has none.
 func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, error) {
 	if slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, 0) }) {
 		return rec, nil
@@ -228,29 +228,29 @@ func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, er
 	next := rec.record
 	next.Forks = nil
 	after, err := s.writeRecord(ctx, name, rec, next)
-	if errors.Is(err, errChanged) { // the next request looks again
+	if errors.Is(err, errChanged) { // the next request will check again
 		return rec, nil
 	}
 	return after, err
 }
 
-// mourned reports whether the stream is deleted, and has forks.
+// mourned reports whether the stream is deleted but still has forks.
 func (r *record) mourned() bool { return r.Deleted && len(r.Forks) > 0 }
 
-// living returns those of some streams that are forks of the one with an ID, or were, and have forks themselves. One whose record
-// cannot be read may be.
+// living returns those of forks that still need the name of their source, which has the ID of: they are its forks, or deleted ones
+// that have forks themselves. If a record cannot be read, its stream is included.
 func (s *Server) living(ctx context.Context, of string, forks []string) []string {
 	return slices.DeleteFunc(slices.Clone(forks), func(name string) bool { return !s.forkLives(ctx, name, of, 0) })
 }
 
-// forkLives reports whether a stream is a fork of the one with an ID.
+// forkLives reports whether living includes a stream.
 func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool {
 	rec, err := s.readRecord(ctx, name, stored{})
 	switch {
 	case err != nil || depth == maxChain:
 		return true
 	case !rec.exists || rec.Filling:
-		return false // it may be about to be created: its source is not deleted then, or the fork does not need it any more
+		return false // if it is being created, the source is not deleted yet, or is no longer needed
 	case rec.Fork == nil || rec.Fork.ID != of:
 		return false
 	case !rec.Deleted:
@@ -259,12 +259,13 @@ func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool
 	return slices.ContainsFunc(rec.Forks, func(fork string) bool { return s.forkLives(ctx, fork, rec.ID, depth+1) })
 }
 
-// pouring reports whether another request copies what the fork begins with. One that has taken so long has ended with its node.
+// pouring reports whether another request is copying the messages of the fork. After some time without progress, the node of that
+// request is considered gone.
 func (r *record) pouring(now time.Time) bool { return r.Filling && now.Sub(r.Touched) < 2*engineTime }
 
 var errDeleted = &problem{status: http.StatusGone, text: "the stream is deleted, and has forks"}
 
-// absent returns why the stream does not exist.
+// absent returns the error for a stream that does not exist.
 func (r *record) absent() error {
 	if r.mourned() {
 		return errDeleted
@@ -272,7 +273,8 @@ func (r *record) absent() error {
 	return errNoStream
 }
 
-// locate returns where an offset of the source is in the fork, which begins behind floor, and whether it is one. f may be nil.
+// locate translates an offset of the source to one of the fork, which begins after floor, and reports whether that is possible. f
+// may be nil.
 func (f *origin) locate(tag string, offset, floor uint64) (uint64, bool) {
 	switch {
 	case f == nil || tag != f.Tag:
@@ -281,14 +283,14 @@ func (f *origin) locate(tag string, offset, floor uint64) (uint64, bool) {
 		return floor + f.Copied, true
 	case offset <= f.Start:
 		return floor, true
-	case offset < f.Offset && f.Copied == f.Offset-f.Start: // else some have expired, and it is not known which
+	case offset < f.Offset && f.Copied == f.Offset-f.Start: // otherwise some messages had expired, and it is not known which
 		return floor + offset - f.Start, true
 	}
 	return 0, false
 }
 
-// create creates a stream as the fork, with the first content of the request behind what it inherits. The caller has locked and
-// refreshed it. Until all is copied the record says so, and the stream does not exist.
+// create creates a stream as the fork: the inherited messages, followed by the content of the request. The caller has locked and
+// refreshed the stream. Until all messages are copied, the record says so, and the stream does not exist for clients.
 func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome, error) {
 	next := record{Type: a.kind, lifetime: h.lifetime, Touched: time.Now(), Epoch: s.epoch, ID: newRecordID(), Start: s.top, Fork: &h.origin, Filling: true}
 	room := s.room(&addition{})
@@ -325,8 +327,8 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	return s.created(ctx, http.StatusCreated)
 }
 
-// pour publishes what a fork begins with, some messages at a time, each time within engineTime, and notes in the record that it goes on:
-// rec is the one that it has written last. It returns the position of the last copy, with an error too.
+// pour publishes the copies, some messages at a time, each time within engineTime. It updates the record to show its progress; rec
+// is the record that it has written last. It returns the position of the last copy, also with an error.
 func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication) (hub.Position, error) {
 	at := hub.Position{Epoch: s.epoch, Offset: s.top}
 	ctx, cancel := context.WithTimeout(ctx, pourTime)
@@ -346,7 +348,7 @@ func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.P
 	return at, nil
 }
 
-// pourSome publishes some messages behind a position, which it sets to that of the last one.
+// pourSome publishes some messages after a position, which it sets to that of the last one.
 func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
@@ -368,15 +370,15 @@ func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub
 	return err
 }
 
-// abandon drops what there is of a fork that could not be made, up to a position, unless another request makes it by now. The one that
-// has failed may have been canceled.
+// abandon deletes an incomplete fork up to a position, unless another request is creating it by now. The failed request may have
+// been canceled.
 func (s *Server) abandon(ctx context.Context, name string, rec stored, to hub.Position) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTime)
 	defer cancel()
 	s.bury(ctx, name, rec, to) //nolint:errcheck // then the record says that the fork is not whole
 }
 
-// busy returns the error for a stream that was written to, or created, while it was made.
+// busy returns errBusy if a stream was changed while it was being created.
 func busy(err error) error {
 	if errors.Is(err, errChanged) || errors.Is(err, hub.ErrConflict) {
 		return errBusy
@@ -384,7 +386,7 @@ func busy(err error) error {
 	return err
 }
 
-// putFork creates a stream as a fork, unless it is that fork already. l is what the request says of its lifetime, nil for nothing.
+// putFork creates a stream as a fork, unless it already is that fork. l is the lifetime in the request, nil if there is none.
 func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forking, l *lifetime) (o *outcome, err error) {
 	match := func(x *stream) error {
 		switch was := x.rec.Fork; {
@@ -404,7 +406,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 		return o, err
 	}
 	var h *heritage
-	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // not while the other one is locked: it may be the source of this one's fork
+	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // without a lock on the fork, to avoid a deadlock
 		h, err = inherit(ctx, x, f, name, a.kind)
 		return err
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// chunkBytes is how much of a stream one answer has; a message that is larger comes alone.
+// chunkBytes is the maximum size of one answer, except for a single larger message.
 const chunkBytes = 1 << 20
 
 // chunk is a part of a stream.
@@ -23,17 +23,17 @@ type chunk struct {
 	typ    string
 	tag    string
 	from   uint64
-	to     uint64 // where to go on
-	tail   bool   // there is nothing behind it, yet
-	closed bool   // and there never will be
+	to     uint64 // the offset to continue from
+	tail   bool   // nothing follows it yet
+	closed bool   // nothing will ever follow it
 
-	changed chan struct{} // closed when there may be more
+	changed chan struct{} // closed when there may be more to read
 }
 
-// errGone is the answer to an offset of messages that are not kept any more.
+// errGone is the answer to an offset before the messages that are still kept.
 var errGone = &problem{status: http.StatusGone, text: "the messages after this offset are no longer kept: start with offset=-1"}
 
-// locate turns what a request asks for into an offset. The caller has locked and refreshed the stream.
+// locate converts the position in a request to an offset. The caller has locked and refreshed the stream.
 func (s *stream) locate(r *reading) (uint64, error) {
 	switch {
 	case !s.exists:
@@ -74,7 +74,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 			if !start {
 				return nil, errGone
 			}
-			q.Since = nil // from what is kept
+			q.Since = nil // from the oldest message
 			page, err = s.server.Hub.History(ctx, s.server.App, s.name, q)
 		}
 		if err != nil {
@@ -96,7 +96,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 		c.to = p.Offset
 	}
 	if len(all) == 0 && more {
-		c.to = end // what there was has expired
+		c.to = end // the rest has expired
 	}
 	c.to = min(max(c.to, from), max(end, from))
 	c.tail = c.to >= end
@@ -104,7 +104,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 	return c, nil
 }
 
-// header returns what an answer with the chunk says.
+// header returns the header fields of an answer with the chunk.
 func (c *chunk) header() http.Header {
 	h := http.Header{}
 	h.Set(headerNext, formatOffset(c.to, c.tag))
@@ -166,7 +166,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 		part.answer(w)
 		return nil
 	}
-	cache := "private, no-cache" // more may come: ask again
+	cache := "private, no-cache" // more may follow, so the client must ask again
 	if !part.tail {
 		cache = "private, max-age=60, stale-while-revalidate=300"
 	}
@@ -180,13 +180,13 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 	return nil
 }
 
-// answer writes the chunk.
+// answer writes the chunk as the answer.
 func (c *chunk) answer(w http.ResponseWriter) {
 	writable(w)
 	w.Write(c.kind.join(c.ps)) //nolint:errcheck // the client has gone
 }
 
-// matches reports whether an If-None-Match names a tag (RFC 9110 13.1.2).
+// matches reports whether an If-None-Match contains a tag (RFC 9110 13.1.2).
 func matches(header, tag string) bool {
 	for one := range strings.SplitSeq(header, ",") {
 		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
@@ -200,7 +200,7 @@ var errTooManyLive = &problem{
 	status: http.StatusServiceUnavailable, text: "too many clients wait for messages", header: http.Header{"Retry-After": {"5"}},
 }
 
-// liveRead waits for messages.
+// liveRead serves a read that waits for messages.
 func (s *Server) liveRead(w http.ResponseWriter, r *http.Request, name string, q *reading) error {
 	x, err := s.acquire(name)
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *Server) liveRead(w http.ResponseWriter, r *http.Request, name string, q
 	return l.servePoll(w, r)
 }
 
-// beginLive counts a live read, unless there are too many.
+// beginLive counts a live read, and reports false if there are too many.
 func (s *Server) beginLive() bool {
 	most := s.MaxLive
 	if most <= 0 {
@@ -243,19 +243,19 @@ func (s *Server) endLive() {
 	s.mu.Unlock()
 }
 
-// live is a live read. One goroutine uses it.
+// live is a live read. It must not be used concurrently.
 type live struct {
 	*Server
 	stream *stream
 	q      *reading
-	from   uint64 // what follows this offset is next
-	start  bool   // it is the beginning of the stream
+	from   uint64 // the next data follows this offset
+	start  bool   // from is the beginning of the stream
 	tag    string
 	kind   kind
 	typ    string
 }
 
-// begin follows the stream and finds the first offset. Without an error, the stream is to be unfollowed.
+// begin follows the stream and determines the first offset. If it returns nil, the stream must be unfollowed.
 func (l *live) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
@@ -274,7 +274,7 @@ func (l *live) begin(ctx context.Context) error {
 	if err := x.follow(ctx); err != nil {
 		return err
 	}
-	if err := x.refresh(ctx); err != nil { // for changes from before it was followed
+	if err := x.refresh(ctx); err != nil { // there may be changes from before it was followed
 		x.drop()
 		return err
 	}
@@ -289,7 +289,7 @@ func (l *live) begin(ctx context.Context) error {
 	return nil
 }
 
-// next returns what follows, immediately.
+// next returns the next chunk, without waiting.
 func (l *live) next(ctx context.Context) (*chunk, error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
@@ -304,7 +304,7 @@ func (l *live) next(ctx context.Context) (*chunk, error) {
 	return x.chunk(ctx, l.from, l.start)
 }
 
-// wait waits until there is more than c, and reports false when that takes too long.
+// wait waits until there is more than c, and reports false at the timeout.
 func (l *live) wait(ctx context.Context, c *chunk, over <-chan time.Time) bool {
 	select {
 	case <-c.changed:
@@ -316,7 +316,7 @@ func (l *live) wait(ctx context.Context, c *chunk, over <-chan time.Time) bool {
 	return false
 }
 
-// servePoll answers with the next messages, or with 204 when there are none for a while (PROTOCOL.md 5.7).
+// servePoll answers with the next messages, or with 204 if there are none for a while (PROTOCOL.md 5.7).
 func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 	limit := l.LongPoll
 	if limit <= 0 {
@@ -350,7 +350,7 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// writable gives what is written next its own time, however long the request has waited.
+// writable gives the next write a new timeout, regardless of how long the request has waited.
 func writable(w http.ResponseWriter) {
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // then it has another bound
 }

@@ -11,54 +11,54 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// recordApp is the application whose channels have the records of the streams of app. It has no clients.
+// recordApp returns the application whose channels contain the records of the streams of app. It has no clients.
 func recordApp(app string) string { return app + "#streams" }
 
-// tombstoneAge is how long it is remembered that a stream was deleted: until then its messages are gone from the engine.
+// tombstoneAge is how long the record of a deleted stream is kept. By then the engine has no more messages of it.
 const tombstoneAge = time.Hour
 
-// record is what is kept of a stream in addition to its messages.
+// record is what is stored about a stream in addition to its messages.
 type record struct {
-	ID   string `json:"id"` // of this life of the stream; "" if it began as a channel
+	ID   string `json:"id"` // of this incarnation of the stream; "" if it was not created
 	Type string `json:"type"`
 	lifetime
 
-	Touched time.Time   `json:"touched"` // the last read or write, as far as that matters
-	Epoch   string      `json:"epoch"`   // of the channel when the stream was created
-	Start   uint64      `json:"start"`   // the stream begins behind this offset of that epoch
+	Touched time.Time   `json:"touched"` // the last recorded read or write
+	Epoch   string      `json:"epoch"`   // the epoch of the channel when the stream was created
+	Start   uint64      `json:"start"`   // the stream begins after this offset of that epoch
 	Closed  *closing    `json:"closed,omitempty"`
 	Deleted bool        `json:"deleted,omitempty"`
-	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, of which some may be gone
+	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, some of which may be deleted
 	Fork    *origin     `json:"fork,omitempty"`    // nil if it is not a fork
-	Filling bool        `json:"filling,omitempty"` // it is a fork, not all of which is copied
+	Filling bool        `json:"filling,omitempty"` // it is a fork, and not all messages are copied yet
 	State   *checkpoint `json:"state,omitempty"`
 }
 
-// closing is the end of a stream.
+// closing records that a stream was closed.
 type closing struct {
 	Epoch    string    `json:"epoch"`
-	Offset   uint64    `json:"offset"`             // the final one
-	Producer *producer `json:"producer,omitempty"` // that has closed it
+	Offset   uint64    `json:"offset"`             // the final offset
+	Producer *producer `json:"producer,omitempty"` // the producer that has closed it
 }
 
-// checkpoint is what the publications up to an offset say, so that they need not be read again.
+// checkpoint is the state after the publications up to an offset, so that they need not be read again.
 type checkpoint struct {
 	Epoch     string     `json:"epoch"`
 	Offset    uint64     `json:"offset"`
 	Seq       string     `json:"seq,omitempty"`       // the last Stream-Seq
-	Producers []producer `json:"producers,omitempty"` // the last number of each, those used last at the end
+	Producers []producer `json:"producers,omitempty"` // the last number of each, ordered by last use
 }
 
 // newRecordID returns an ID for a new stream.
 func newRecordID() string { return rand.Text()[:12] }
 
-// expired reports whether the stream has ended by itself.
+// expired reports whether the lifetime of the stream is over.
 func (r *record) expired(now time.Time) bool {
 	return !r.Expires.IsZero() && !now.Before(r.Expires) || r.TTL != nil && !now.Before(r.until())
 }
 
-// until is when the stream ends if it is not read or written to; the zero time means never. An eighth of the TTL is added: a read is
-// noted only when that much has passed since the last one that was noted.
+// until returns when the stream expires if it is not read or written to; the zero time means never. An eighth of the TTL is added,
+// because a read is recorded only if so much time has passed since the last recorded one.
 func (r *record) until() time.Time {
 	if r.TTL != nil {
 		ttl := time.Duration(*r.TTL) * time.Second
@@ -67,19 +67,19 @@ func (r *record) until() time.Time {
 	return r.Expires
 }
 
-// stale reports whether a read or a write is to be noted.
+// stale reports whether a read or a write must be recorded.
 func (r *record) stale(now time.Time) bool {
 	return r.TTL != nil && now.Sub(r.Touched) > time.Duration(*r.TTL)*time.Second/8
 }
 
-// stored is a record as the engine has it.
+// stored is a record with its position in the engine.
 type stored struct {
 	record
 	exists bool
 	at     hub.Position
 }
 
-// readRecord returns the record of a stream. without is what the caller knows already.
+// readRecord returns the record of a stream. known is the last record that the caller has seen.
 func (s *Server) readRecord(ctx context.Context, name string, known stored) (stored, error) {
 	page, err := s.Hub.History(ctx, recordApp(s.App), name, hub.HistoryQuery{Reverse: true, Limit: 1})
 	if err != nil {
@@ -100,10 +100,10 @@ func (s *Server) readRecord(ctx context.Context, name string, known stored) (sto
 	return r, nil
 }
 
-// errChanged indicates that another node has changed a record meanwhile.
+// errChanged indicates that another node has changed a record in the meantime.
 var errChanged = errors.New("streams: the record has changed")
 
-// writeRecord replaces a record, unless it is another one than old by now.
+// writeRecord replaces the record old, and returns errChanged if that is no longer the current one.
 func (s *Server) writeRecord(ctx context.Context, name string, old stored, next record) (stored, error) {
 	data, err := json.Marshal(&next)
 	if err != nil {

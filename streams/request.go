@@ -35,25 +35,25 @@ const (
 )
 
 const (
-	maxSafe       = 1<<53 - 1 // the largest integer of a producer (PROTOCOL.md 5.2.1)
-	maxProducerID = 128       // bytes
-	maxSeq        = 256       // bytes of a Stream-Seq
-	maxType       = 255       // bytes of a content type
+	maxSafe       = 1<<53 - 1 // the largest number of a producer (PROTOCOL.md 5.2.1)
+	maxProducerID = 128       // in bytes
+	maxSeq        = 256       // the maximum length of a Stream-Seq in bytes
+	maxType       = 255       // the maximum length of a content type in bytes
 	maxTTL        = 10 * 365 * 24 * 3600
 	defaultType   = "application/octet-stream"
 )
 
-// problem is an error that is answered with a status.
+// problem is an error with the status of its answer.
 type problem struct {
 	status int
 	text   string
 	header http.Header // added to the answer; may be nil
 }
 
-// ErrConflict is why a stream is not created or appended to: it is closed, or was created in another way.
+// ErrConflict indicates that a stream cannot be created or appended to: it is closed, or exists with another configuration.
 var ErrConflict = errors.New("streams: the state of the stream forbids it")
 
-// Is reports a 409 as ErrConflict.
+// Is reports whether the problem is a 409, for ErrConflict.
 func (p *problem) Is(target error) bool {
 	return target == ErrConflict && p.status == http.StatusConflict
 }
@@ -65,14 +65,14 @@ func bad(format string, args ...any) *problem {
 	return &problem{status: http.StatusBadRequest, text: fmt.Sprintf(format, args...)}
 }
 
-// producer is what a request says of an idempotent producer (PROTOCOL.md 5.2.1).
+// producer is the idempotent producer in a request (PROTOCOL.md 5.2.1).
 type producer struct {
 	ID    string `json:"id"`
 	Epoch int64  `json:"epoch"`
 	Seq   int64  `json:"seq"`
 }
 
-// parseProducer returns the producer of a request, nil if it names none.
+// parseProducer returns the producer in a request, nil if there is none.
 func parseProducer(h http.Header) (*producer, error) {
 	var values [3]string
 	given := 0
@@ -103,7 +103,7 @@ func parseProducer(h http.Header) (*producer, error) {
 	return p, nil
 }
 
-// parseInteger returns a non-negative integer of at most 2^53-1 in decimal digits.
+// parseInteger parses a non-negative integer of at most 2^53-1 in decimal digits.
 func parseInteger(s string) (int64, bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -112,13 +112,13 @@ func parseInteger(s string) (int64, bool) {
 	return n, err == nil && n <= maxSafe
 }
 
-// lifetime is how long a stream exists: at most one of the two is set.
+// lifetime is how long a stream exists: at most one of the fields is set.
 type lifetime struct {
 	TTL     *int64    `json:"ttl,omitempty"`    // seconds without a read or a write
-	Expires time.Time `json:"expires,omitzero"` // in any case
+	Expires time.Time `json:"expires,omitzero"` // regardless of reads and writes
 }
 
-// parseLifetime returns what a request to create a stream says.
+// parseLifetime returns the lifetime in a request to create a stream.
 func parseLifetime(h http.Header) (l lifetime, err error) {
 	ttl, hasTTL := h[http.CanonicalHeaderKey(headerTTL)]
 	expires, hasExpires := h[headerExpires]
@@ -159,7 +159,7 @@ func (l lifetime) header(h http.Header) {
 	}
 }
 
-// parseType returns the content type of a request, "" if it has none.
+// parseType returns the content type of a request, "" if there is none.
 func parseType(h http.Header) (string, error) {
 	t := strings.TrimSpace(h.Get("Content-Type"))
 	if t == "" {
@@ -171,13 +171,13 @@ func parseType(h http.Header) (string, error) {
 	return t, nil
 }
 
-// mediaType returns a content type without its parameters, in lower case: what two content types are compared by.
+// mediaType returns a content type without its parameters, in lower case, for comparing content types.
 func mediaType(t string) string {
 	t, _, _ = strings.Cut(t, ";")
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// isTrue reports whether a header says true: anything else counts as not given (PROTOCOL.md 4.1).
+// isTrue reports whether a header is true: any other value counts as missing (PROTOCOL.md 4.1).
 func isTrue(h http.Header, name string) bool { return strings.EqualFold(h.Get(name), "true") }
 
 // The modes of a read.
@@ -187,17 +187,17 @@ const (
 	readSSE  = "sse"
 )
 
-// reading is what a GET asks for.
+// reading is the position and mode in a GET.
 type reading struct {
 	mode   string
 	start  bool   // from the beginning
-	tail   bool   // from the tail on: offset=now
-	offset uint64 // else from here on
-	tag    string // which life of the stream the offset belongs to
+	tail   bool   // from the end on: offset=now
+	offset uint64 // otherwise from this offset on
+	tag    string // identifies the incarnation of the stream to which the offset belongs
 	cursor string
 }
 
-// parseReading returns what the query of a GET asks for.
+// parseReading parses the query of a GET.
 func parseReading(q url.Values) (r reading, err error) {
 	if live := q["live"]; len(live) > 0 {
 		if r.mode = live[0]; r.mode != readPoll && r.mode != readSSE {
@@ -234,12 +234,12 @@ const (
 	tagDigits    = 8
 )
 
-// formatOffset returns an offset as clients get it: its order is that of the numbers.
+// formatOffset formats an offset for clients, so that the order of the strings is that of the numbers.
 func formatOffset(offset uint64, tag string) string {
 	return fmt.Sprintf("%0*x_%s", offsetDigits, offset, tag)
 }
 
-// parseOffset takes it apart.
+// parseOffset parses an offset.
 func parseOffset(s string) (offset uint64, tag string, ok bool) {
 	number, tag, _ := strings.Cut(s, "_")
 	if len(number) != offsetDigits || len(tag) != tagDigits || strings.Trim(number+tag, "0123456789abcdef") != "" {
@@ -249,14 +249,15 @@ func parseOffset(s string) (offset uint64, tag string, ok bool) {
 	return offset, tag, err == nil
 }
 
-// tagOf names a life of a stream in its offsets: those of another life, or of another epoch, are not mistaken for it.
+// tagOf returns the tag for the offsets of an incarnation of a stream, by which offsets of another incarnation or epoch are
+// recognized.
 func tagOf(epoch, id string) string {
 	h := fnv.New32a()
 	h.Write([]byte(epoch + "\x00" + id)) //nolint:errcheck // it cannot fail
 	return fmt.Sprintf("%0*x", tagDigits, h.Sum32())
 }
 
-// The intervals of cursors (PROTOCOL.md 10.1).
+// The interval of cursors (PROTOCOL.md 10.1).
 const cursorInterval = 20 * time.Second
 
 var cursorEpoch = time.Date(2024, time.October, 9, 0, 0, 0, 0, time.UTC)

@@ -21,20 +21,20 @@ const (
 	defaultPoll     = 4 * time.Second
 	defaultSSE      = 60 * time.Second
 	defaultMaxLive  = 10_000
-	maxKnown        = 10_000 // streams that a node remembers although no request is about them
+	maxKnown        = 10_000 // unused streams that a node remembers
 	engineTime      = 10 * time.Second
-	bodyTime        = 60 * time.Second // for a request's body
+	bodyTime        = 60 * time.Second // for the body of a request
 	writeTime       = 20 * time.Second // for a part of an answer
 	actionSubscribe = hub.ActionSubscribe
 	actionPublish   = hub.ActionPublish
 	actionHistory   = hub.ActionHistory
 )
 
-// ActionDelete is what Client.Allow is asked before a stream is deleted, in addition to the actions of a hub.
+// ActionDelete is the action with which Client.Allow is called before a stream is deleted, in addition to the actions of a hub.
 const ActionDelete = "delete"
 
-// Server serves the streams of an application. Its fields are set before the first request and not changed afterwards. It may be
-// used from any goroutine.
+// Server serves the streams of an application. Its fields must be set before the first request, and not be changed afterwards. It
+// may be used from any goroutine.
 type Server struct {
 	// Hub has the channels. It is required.
 	Hub *hub.Hub
@@ -45,47 +45,46 @@ type Server struct {
 	// History is how many messages a stream keeps, if the engine keeps that many. 0 means 100,000.
 	History int
 
-	// MaxBody is the most bytes that one request may append; more is answered with 413. 0 means 8 MiB.
+	// MaxBody is the maximum number of bytes that one request may append; a larger request is answered with 413. 0 means 8 MiB.
 	MaxBody int64
 
-	// LongPoll is how long a long poll waits for messages. 0 means 4 seconds: less than the
-	// impatient have as a timeout.
+	// LongPoll is how long a long poll waits for messages. 0 means 4 seconds, which is below the timeout of most clients.
 	LongPoll time.Duration
 
-	// SSE is how long an answer of server-sent events lasts; then the client comes back. 0 means 60 seconds.
+	// SSE is how long a response of server-sent events lasts; then the client reconnects. 0 means 60 seconds.
 	SSE time.Duration
 
-	// MaxLive is how many live reads there may be; further ones are answered with 503. 0 means 10,000.
+	// MaxLive is the maximum number of live reads; further ones are answered with 503. 0 means 10,000.
 	MaxLive int
 
 	mu      sync.Mutex
 	streams map[string]*stream
-	expires map[string]time.Time // when streams end by themselves, as far as this node knows
-	janitor bool                 // a goroutine ends them
+	expires map[string]time.Time // when streams expire, as far as this node knows
+	janitor bool                 // a goroutine is running that ends them
 	live    int
 	stop    chan struct{} // closed by Close
 	closed  bool
 	running sync.WaitGroup
 }
 
-// Client is who makes a request. The zero value may do everything.
+// Client is the client that makes a request. The zero value may do everything.
 type Client struct {
 	// User is the authenticated user; "" if there is none.
 	User string
 
-	// Allow is asked before each action on a channel: "publish" to create a stream and to append, "history" to read what is there,
-	// "subscribe" to wait for more, "delete". An error denies it, with 403. nil allows everything.
+	// Allow is called before each action on a channel: "publish" for creating a stream and appending, "history" for reading,
+	// "subscribe" for waiting for more, "delete". An error denies the action, with 403. If nil, every action is allowed.
 	Allow func(action, channel string) error
 }
 
-// Handler returns a handler of the streams below a path, such as "/streams/", for clients who may do everything.
+// Handler returns a handler for the streams below a path, such as "/streams/", for clients that may do everything.
 func (s *Server) Handler(prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Serve(w, r, strings.TrimPrefix(r.URL.Path, prefix), Client{})
 	})
 }
 
-// Close ends live reads and whatever else runs. Requests after it are answered with 503.
+// Close ends live reads and other running requests. Later requests are answered with 503.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.init()
@@ -98,7 +97,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// init makes what the zero value lacks. The caller holds mu.
+// init initializes the zero value. The caller holds mu.
 func (s *Server) init() {
 	if s.stop == nil {
 		s.stop, s.streams, s.expires = make(chan struct{}), map[string]*stream{}, map[string]time.Time{}
@@ -112,7 +111,7 @@ func (s *Server) history() int {
 	return s.History
 }
 
-// acquire returns what is known of a stream. release gives it back.
+// acquire returns the state of a stream. The caller must release it.
 func (s *Server) acquire(name string) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,12 +142,12 @@ func (s *Server) release(x *stream) {
 	s.mu.Unlock()
 }
 
-// with calls f with a stream that is locked and up to date.
+// with locks and refreshes a stream, and calls f with it.
 func (s *Server) with(ctx context.Context, name string, f func(context.Context, *stream) error) error {
 	return s.within(ctx, engineTime, name, f)
 }
 
-// within is with, and f may take as long as most.
+// within is with, where f may take up to most.
 func (s *Server) within(ctx context.Context, most time.Duration, name string, f func(context.Context, *stream) error) error {
 	x, err := s.acquire(name)
 	if err != nil {
@@ -170,7 +169,7 @@ func (s *Server) within(ctx context.Context, most time.Duration, name string, f 
 	return f(all, x)
 }
 
-// Serve answers a request about the stream with a name.
+// Serve answers a request for the stream with a name.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name string, c Client) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -181,7 +180,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name string, c Cl
 	}
 }
 
-// What browsers may send, and read, in requests from other origins.
+// The header fields that browsers may send, and read, in requests of other origins.
 const (
 	methods = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 	exposed = "ETag, Location, Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, Stream-TTL, Stream-Expires-At, " +
@@ -190,8 +189,8 @@ const (
 		"Stream-Forked-From, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq"
 )
 
-// Preflight answers a browser that asks whether a page of another origin may make a request. Whether it may say so for that origin,
-// with Access-Control-Allow-Origin, is the caller's to decide.
+// Preflight answers the preflight of a browser, which asks whether a page of another origin may make a request. The caller must set
+// Access-Control-Allow-Origin if the origin is allowed.
 func Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, methods, accepted)
 }
@@ -218,7 +217,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, name string, c Cl
 	return &problem{status: http.StatusMethodNotAllowed, text: "streams do not support this method", header: http.Header{"Allow": {methods}}}
 }
 
-// validName reports whether a stream may have the name.
+// validName reports whether the name of a stream is valid.
 func validName(name string) bool { return name != "" && len(name) <= hub.MaxChannel && name[0] != '#' }
 
 // denied is an error of Client.Allow.
@@ -226,7 +225,7 @@ type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
 
-// may asks whether the client may do one of actions.
+// may returns nil if the client may perform one of the actions.
 func (c *Client) may(name string, actions ...string) error {
 	if c.Allow == nil {
 		return nil
@@ -257,7 +256,7 @@ func fail(w http.ResponseWriter, err error) {
 	io.WriteString(w, p.text+"\n") //nolint:errcheck // the client has gone
 }
 
-// addition reads what a PUT or a POST appends.
+// addition parses the addition in a PUT or a POST.
 func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*addition, error) {
 	a := &addition{close: isTrue(r.Header, headerClosed), seq: r.Header.Get(headerSeq), user: c.User, trace: r.Header.Get("Traceparent")}
 	if len(a.seq) > maxSeq {
@@ -280,7 +279,7 @@ func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*ad
 	}
 	a.kind, err = parseType(r.Header)
 	if len(a.body) == 0 && r.Method == http.MethodPost {
-		err = nil // PROTOCOL.md 5.2: then it does not matter
+		err = nil // PROTOCOL.md 5.2: without a body the content type is ignored
 	}
 	return a, err
 }
@@ -374,14 +373,14 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, name string, c Cli
 	})
 }
 
-// write answers with the outcome.
+// write writes the outcome as the answer.
 func (o *outcome) write(w http.ResponseWriter) {
 	maps.Copy(w.Header(), o.header)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(o.status)
 }
 
-// head describes a stream (PROTOCOL.md 5.5).
+// head answers a HEAD request (PROTOCOL.md 5.5).
 func (s *Server) head(w http.ResponseWriter, r *http.Request, name string, c Client) error {
 	if err := c.may(name, actionHistory, actionSubscribe, actionPublish); err != nil {
 		return err
@@ -412,7 +411,7 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, name string, c C
 	})
 }
 
-// watch notes when a stream ends by itself; the zero time means never.
+// watch records when a stream expires; the zero time means never.
 func (s *Server) watch(name string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -427,7 +426,7 @@ func (s *Server) watch(name string, at time.Time) {
 	}
 }
 
-// clean ends the streams whose time is over, until there are none.
+// clean ends the streams that have expired, until no stream has an expiry.
 func (s *Server) clean() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -451,7 +450,7 @@ func (s *Server) clean() {
 			return
 		}
 		s.mu.Unlock()
-		for _, name := range over { // another node may know a later end: then it is watched again
+		for _, name := range over { // another node may have extended the lifetime: then it is watched again
 			ctx, cancel := context.WithTimeout(context.Background(), engineTime)
 			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // the next request for it does the same
 			cancel()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// keepAlive is how often an event stream that has nothing to say sends a comment, so that nothing on the way takes it for dead.
+// keepAlive is the interval of comments in an idle event stream, so that no intermediary considers it dead.
 const keepAlive = 15 * time.Second
 
 // control is the event that follows data (PROTOCOL.md 5.8).
@@ -20,7 +20,7 @@ type control struct {
 	Closed   bool   `json:"streamClosed,omitempty"`
 }
 
-// serveSSE answers with events until the stream is closed, or for about a minute.
+// serveSSE answers with events until the stream is closed, or until Server.SSE has passed.
 func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	limit := l.SSE
 	if limit <= 0 {
@@ -33,7 +33,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache, no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx passes it on as it comes
+	h.Set("X-Accel-Buffering", "no") // nginx does not buffer it
 	if l.kind == kindBinary {
 		h.Set(headerEncoding, "base64")
 	}
@@ -73,7 +73,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 			break
 		}
 		if c, err = l.next(r.Context()); err != nil {
-			return nil // the client comes back, and gets the reason
+			return nil // the client reconnects, and then gets the error
 		}
 	}
 }
@@ -94,17 +94,17 @@ func (l *live) events(c *chunk, cursor string) []byte {
 	if c.closed {
 		next.Cursor = ""
 	}
-	text, _ := json.Marshal(next) // it has strings and booleans only
+	text, _ := json.Marshal(next) // encoding strings and booleans does not fail
 	event(&b, "control", text)
 	return b.Bytes()
 }
 
-// event writes one event. Every kind of line end begins another line of data, as the format of events has it.
+// event writes one event. Every kind of line end starts another line of data, as the format of events requires.
 func event(b *bytes.Buffer, name string, data []byte) {
 	b.WriteString("event: " + name + "\n")
 	line := func(text []byte) {
 		b.WriteString("data:")
-		if len(text) > 0 && text[0] == ' ' { // a reader drops the first one
+		if len(text) > 0 && text[0] == ' ' { // a reader removes one leading space
 			b.WriteByte(' ')
 		}
 		b.Write(text)

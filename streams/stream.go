@@ -11,9 +11,9 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The tags of publications that are appended to a stream.
+// The tags of publications that belong to a stream.
 const (
-	tagClosed   = "stream-closed" // "true": the stream ends with this one
+	tagClosed   = "stream-closed" // "true": the stream ends with this publication
 	tagSeq      = "stream-seq"
 	tagProducer = "producer-id"
 	tagEpoch    = "producer-epoch"
@@ -22,32 +22,32 @@ const (
 
 const (
 	checkEvery   = 256 // publications until the next checkpoint
-	maxProducers = 128 // of one stream that are remembered
-	pageCount    = 512 // publications that are read together
-	recentCount  = 256 // publications that are remembered for live reads
+	maxProducers = 128 // producers of one stream that are remembered
+	pageCount    = 512 // publications in one page
+	recentCount  = 256 // publications that are kept for live reads
 	recentBytes  = 256 << 10
 )
 
-// stream is what this node knows of a stream. Everything but its first fields is guarded by lock.
+// stream is the state of a stream on this node. Everything but its first fields is guarded by lock.
 type stream struct {
 	server *Server
 	name   string
-	refs   int           // how many requests use it; the server's lock guards it
-	lock   chan struct{} // has an element while it is locked
+	refs   int           // the number of requests that use it; guarded by the server's lock
+	lock   chan struct{} // holds a value while the stream is locked
 
 	rec      stored
 	exists   bool
-	implicit bool // it exists as a channel only
+	implicit bool // it exists only as a channel
 	epoch    string
-	top      uint64 // all publications up to this offset are taken in
-	floor    uint64 // those up to this offset are not part of the stream
+	top      uint64 // all publications up to this offset were processed
+	floor    uint64 // publications up to this offset are not part of the stream
 	closed   *closing
 	seq      string
-	writers  []producer // those used last at the end
+	writers  []producer // ordered by last use
 	unsaved  int        // publications since the checkpoint
 	recent   []*hub.Publication
-	bytes    int           // of recent
-	reach    uint64        // recent has all publications behind this offset
+	bytes    int           // the size of recent
+	reach    uint64        // recent has all publications after this offset
 	changed  chan struct{} // closed when something has changed
 	feed     *feed         // nil without live reads
 }
@@ -62,7 +62,7 @@ func (s *stream) enter(ctx context.Context) error {
 	}
 }
 
-// leave unlocks it.
+// leave unlocks the stream.
 func (s *stream) leave() { <-s.lock }
 
 // contentType returns the content type of the stream.
@@ -75,15 +75,15 @@ func (s *stream) contentType() string {
 
 func (s *stream) kind() kind { return kindOf(s.contentType()) }
 
-// tag returns the mark of the stream's offsets.
+// tag returns the tag of the stream's offsets.
 func (s *stream) tag() string {
-	if s.implicit { // the ID is that of a deleted stream
+	if s.implicit { // the ID in the record is that of a deleted stream
 		return tagOf(s.epoch, "")
 	}
 	return tagOf(s.epoch, s.rec.ID)
 }
 
-// end returns the tail: the final offset of a closed stream.
+// end returns the offset of the end: for a closed stream, the final one.
 func (s *stream) end() uint64 {
 	if s.closed != nil {
 		return s.closed.Offset
@@ -91,7 +91,7 @@ func (s *stream) end() uint64 {
 	return max(s.top, s.floor)
 }
 
-// next returns an offset of the stream for the client.
+// next formats an offset of the stream for the client.
 func (s *stream) next(offset uint64) string { return formatOffset(offset, s.tag()) }
 
 // notify wakes live reads.
@@ -100,7 +100,7 @@ func (s *stream) notify() {
 	s.changed = make(chan struct{})
 }
 
-// refresh finds out how the stream is. The caller has locked it.
+// refresh updates the state of the stream. The caller has locked it.
 func (s *stream) refresh(ctx context.Context) error {
 	rec, err := s.server.readRecord(ctx, s.name, s.rec)
 	if err != nil {
@@ -115,7 +115,7 @@ func (s *stream) refresh(ctx context.Context) error {
 	if err := s.adopt(ctx, rec); err != nil || was || !s.implicit {
 		return err
 	}
-	// It is a channel now, unless it was created after the record was read: then what there is may be a part of a fork.
+	// The stream seems to be only a channel. But if it was created after the record was read, its content may be a part of a fork.
 	again, err := s.server.readRecord(ctx, s.name, s.rec)
 	if err != nil || again.at == rec.at {
 		return err
@@ -123,7 +123,7 @@ func (s *stream) refresh(ctx context.Context) error {
 	return s.adopt(ctx, again)
 }
 
-// adopt takes in a record, and what was published since.
+// adopt updates the state with a record, and with publications since the last time.
 func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	if rec.at != s.rec.at || rec.ID != s.rec.ID {
 		if rec.ID != s.rec.ID || !rec.exists || rec.Deleted || s.rec.Filling {
@@ -147,7 +147,7 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	}
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
 	if err == nil && rec.Deleted && rec.Epoch == page.Top.Epoch && len(page.Publications) > 0 && page.Publications[0].Offset <= rec.Start {
-		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that was to do it has ended
+		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that was going to do it has ended
 			return err
 		}
 		page, err = s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
@@ -161,20 +161,20 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 		return nil
 	}
 	s.exists, s.implicit = true, true
-	if s.epoch != page.Top.Epoch { // nothing before matters
+	if s.epoch != page.Top.Epoch { // earlier messages do not matter
 		s.reset(page.Top.Epoch)
 		s.top, s.reach = page.Top.Offset, page.Top.Offset
 	}
 	return s.catchUp(ctx)
 }
 
-// reset forgets everything about the publications.
+// reset resets the state of the publications.
 func (s *stream) reset(epoch string) {
 	s.epoch, s.top, s.floor, s.closed, s.seq, s.writers, s.unsaved = epoch, 0, 0, nil, "", nil, 0
 	s.recent, s.bytes, s.reach = nil, 0, 0
 }
 
-// catchUp takes in what was published since the last time.
+// catchUp processes the publications since the last time.
 func (s *stream) catchUp(ctx context.Context) error {
 	before := s.top
 	defer func() {
@@ -191,7 +191,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 		case page.Top.Epoch != s.epoch:
 			s.begin(page.Top)
 			continue
-		case page.Err != nil: // what is not kept any more is skipped
+		case page.Err != nil: // messages that are no longer kept are skipped
 			s.skip(s.oldest(ctx, page.Top.Offset))
 			s.recent, s.bytes, s.reach = nil, 0, s.top
 			continue
@@ -209,7 +209,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 	return errors.New("streams: messages are published faster than they can be read")
 }
 
-// since returns where to read on; nil means the beginning.
+// since returns the position to continue from; nil means the beginning.
 func (s *stream) since() *hub.Position {
 	if s.epoch == "" {
 		return nil
@@ -217,7 +217,7 @@ func (s *stream) since() *hub.Position {
 	return &hub.Position{Epoch: s.epoch, Offset: s.top}
 }
 
-// begin starts with an epoch of the channel, as far as the record knows it.
+// begin initializes the state for an epoch of the channel from the record.
 func (s *stream) begin(top hub.Position) {
 	s.reset(top.Epoch)
 	if s.rec.Epoch == top.Epoch {
@@ -237,7 +237,7 @@ func (s *stream) begin(top hub.Position) {
 	}
 }
 
-// oldest returns the offset before the first publication that is kept.
+// oldest returns the offset before the oldest publication that is kept.
 func (s *stream) oldest(ctx context.Context, top uint64) uint64 {
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
 	if err != nil || len(page.Publications) == 0 {
@@ -246,19 +246,19 @@ func (s *stream) oldest(ctx context.Context, top uint64) uint64 {
 	return page.Publications[0].Offset - 1
 }
 
-// skip goes on to an offset: what is before it has expired, or is not kept.
+// skip advances to an offset, because what precedes it has expired or is not kept.
 func (s *stream) skip(offset uint64) {
 	s.top = max(s.top, offset)
 }
 
-// take takes in the next publication.
+// take processes the next publication.
 func (s *stream) take(p *hub.Publication) {
 	if p.Offset <= s.top {
 		return
 	}
 	s.top = p.Offset
 	if s.closed != nil && s.top > s.closed.Offset {
-		return // it came too late
+		return // it was published after the end
 	}
 	s.unsaved++
 	s.recent = append(s.recent, p)
@@ -297,7 +297,7 @@ func producerOf(p *hub.Publication) *producer {
 	return by
 }
 
-// check writes a checkpoint when it is time for one, and the end of the stream if the record does not have it yet.
+// check writes a checkpoint if one is due, and the end of the stream if the record does not have it yet.
 func (s *stream) check(ctx context.Context) error {
 	if s.implicit || (s.closed == nil || s.rec.Closed != nil) && s.unsaved < checkEvery {
 		return nil
@@ -305,8 +305,8 @@ func (s *stream) check(ctx context.Context) error {
 	return s.save(ctx, func(*record) {})
 }
 
-// save writes the record again, after change. Another node may have written it meanwhile: then that one counts, since it knows as
-// much, and the next request looks again.
+// save writes the record again, modified by change. If another node has written it in the meantime, that record is kept: it
+// contains the same state, and the next request will check again.
 func (s *stream) save(ctx context.Context, change func(*record)) error {
 	next := s.rec.record
 	next.State = &checkpoint{Epoch: s.epoch, Offset: s.top, Seq: s.seq, Producers: s.writers}
@@ -324,7 +324,7 @@ func (s *stream) save(ctx context.Context, change func(*record)) error {
 	return nil
 }
 
-// touch notes a read or a write, for the TTL.
+// touch records a read or a write, for the TTL.
 func (s *stream) touch(ctx context.Context) error {
 	now := time.Now()
 	if s.implicit || !s.rec.stale(now) {
@@ -333,7 +333,7 @@ func (s *stream) touch(ctx context.Context) error {
 	return s.save(ctx, func(r *record) { r.Touched = now })
 }
 
-// finish turns the record of a stream that has ended into a tombstone, and drops its messages.
+// finish replaces the record of an expired stream with a tombstone, and deletes its messages.
 func (s *stream) finish(ctx context.Context, rec stored) (stored, error) {
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{})
 	if err != nil {
@@ -342,7 +342,7 @@ func (s *stream) finish(ctx context.Context, rec stored) (stored, error) {
 	return s.server.bury(ctx, s.name, rec, page.Top)
 }
 
-// bury is finish for a stream that has all of the channel up to a position.
+// bury is finish for a stream that contains the channel up to a position.
 func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Position) (stored, error) {
 	buried, err := s.writeRecord(ctx, name, rec, s.tombstone(ctx, rec, top))
 	if errors.Is(err, errChanged) {
@@ -357,7 +357,7 @@ func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Posi
 	return buried, nil
 }
 
-// tombstone returns the record of a stream that has ended, and had all of the channel up to top.
+// tombstone returns the record of a deleted stream that contained the channel up to top.
 func (s *Server) tombstone(ctx context.Context, rec stored, top hub.Position) record {
 	r := record{ID: rec.ID, Deleted: true, Touched: time.Now(), Epoch: top.Epoch, Start: top.Offset, Fork: rec.Fork}
 	if len(rec.Forks) > 0 {
@@ -366,7 +366,7 @@ func (s *Server) tombstone(ctx context.Context, rec stored, top hub.Position) re
 	return r
 }
 
-// trim drops the messages of a stream up to an offset.
+// trim deletes the messages of a stream up to an offset.
 func (s *Server) trim(ctx context.Context, name string, upTo uint64) error {
 	if err := s.Hub.Trim(ctx, s.App, name, upTo); err != nil {
 		return fmt.Errorf("streams: drop the messages: %w", err)

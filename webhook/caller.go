@@ -15,44 +15,44 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// CallerOptions says where calls go. Times and numbers that are zero mean what their comments say.
+// CallerOptions configures a Caller.
 type CallerOptions struct {
-	// URL receives the requests. It is http or https, without a user and a password.
+	// URL is the URL for the requests. It must be http or https, without a user and a password.
 	URL string
 
-	// App is the ID of the application. Its receiver finds it in the requests.
+	// App is the ID of the application, which is sent in the requests.
 	App string
 
-	// Secret signs the requests, as those of [JSON]. An empty one leaves them unsigned.
+	// Secret signs the requests in the same way as those of [JSON]. If it is empty, they are not signed.
 	Secret []byte
 
-	// Timeout bounds one call, with the wait for others. 0 means a second.
+	// Timeout is the timeout of a call, including the wait for other calls. 0 means one second.
 	Timeout time.Duration
 
-	// InFlight is how many requests are under way at most; further calls wait. 0 means 64.
+	// InFlight is the maximum number of concurrent requests; further calls wait. 0 means 64.
 	InFlight int
 
-	// Transport sends the requests. If nil, one is used that verifies certificates, with the proxy that the environment names.
+	// Transport sends the requests. If nil, a transport is used that verifies certificates and uses the proxy in the environment.
 	Transport http.RoundTripper
 }
 
-// Call is what a client calls.
+// Call is a call of a client.
 type Call struct {
-	// Client and User are the ID of the connection and the user; "" is a user without a name.
+	// Client and User are the ID of the connection and of the user; User is "" for an anonymous user.
 	Client, User string
 
-	// Method is what is called, and Data what with; it may be nil.
+	// Method is the called method, and Data its data, which may be nil.
 	Method string
 	Data   []byte
 }
 
-// CallError is an error that the application has answered with, for the client to see.
+// CallError is an error in the answer of the application, which is for the client.
 type CallError struct {
-	// Code and Message are the error. What codes there are, the protocol of the client says.
+	// Code and Message describe the error. The client's protocol defines the codes.
 	Code    uint32 `json:"code"`
 	Message string `json:"message"`
 
-	// Temporary says that the same call may succeed later.
+	// Temporary reports that the same call may succeed later.
 	Temporary bool `json:"temporary"`
 }
 
@@ -60,17 +60,17 @@ type CallError struct {
 func (e *CallError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
 
 const (
-	maxResult    = 1 << 20 // bytes of an answer to a call
-	callFailures = 5       // in a row, before a pause
+	maxResult    = 1 << 20 // the maximum size of an answer to a call, in bytes
+	callFailures = 5       // failures in a row before a pause
 	callPause    = 5 * time.Second
 )
 
-// errCallPause is what calls get while the receiver has a rest.
+// errCallPause is the error of calls during a pause.
 var errCallPause = errors.New("webhook: the receiver of calls has failed repeatedly and is not called for now")
 
-// Caller carries out the calls of clients: each is a request to the application, and its answer is the client's. A call is not
-// repeated. After five failures in a row calls fail for five seconds without a request. Make it with [NewCaller]. Its methods may be
-// called from any goroutine.
+// Caller executes the calls of clients: it sends each call to the application in a request, and returns the answer. A call is not
+// repeated. After five failures in a row, calls fail for five seconds without a request. Use [NewCaller] to create one. Its methods
+// may be called from any goroutine.
 type Caller struct {
 	o       CallerOptions
 	client  *http.Client
@@ -78,7 +78,7 @@ type Caller struct {
 	breaker *limit.Breaker
 }
 
-// NewCaller returns a Caller. Close it when it is not used any more.
+// NewCaller returns a Caller. Close must be called when it is no longer used.
 func NewCaller(o CallerOptions) (*Caller, error) {
 	if err := checkURL(o.URL); err != nil {
 		return nil, err
@@ -93,17 +93,17 @@ func NewCaller(o CallerOptions) (*Caller, error) {
 // Close closes idle connections to the receiver.
 func (c *Caller) Close() { c.client.CloseIdleConnections() }
 
-// callRequest is the body of a request, as the RPC proxy of Centrifugo has it.
+// callRequest is the body of a request, in the form of the RPC proxy of Centrifugo.
 type callRequest struct {
 	App    string          `json:"app"`
 	Client string          `json:"client"`
 	User   string          `json:"user"`
 	Method string          `json:"method"`
 	Data   json.RawMessage `json:"data,omitempty"`
-	Binary []byte          `json:"b64data,omitempty"` // what is not JSON
+	Binary []byte          `json:"b64data,omitempty"` // data that is not JSON
 }
 
-// callAnswer is the body of an answer, in the same form.
+// callAnswer is the body of an answer, in the form of the RPC proxy of Centrifugo.
 type callAnswer struct {
 	Result *struct {
 		Data   json.RawMessage `json:"data"`
@@ -112,8 +112,8 @@ type callAnswer struct {
 	Error *CallError `json:"error"`
 }
 
-// Call makes a call and returns its result. A *CallError is the application's answer; any other error says that there was none, and has
-// neither the URL nor what was sent.
+// Call makes a call and returns its result. A *CallError is the error in the application's answer; any other error means that there
+// was no valid answer, and contains neither the URL nor the request.
 func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
@@ -140,7 +140,7 @@ func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
 	return answer.Result.Data, nil
 }
 
-// post makes the request. alive reports whether the receiver does its work, whatever it answers.
+// post makes the request. alive reports whether the receiver works, whatever it has answered.
 func (c *Caller) post(ctx context.Context, call Call) (answer callAnswer, alive bool, err error) {
 	body := callRequest{App: c.o.App, Client: call.Client, User: call.User, Method: call.Method}
 	if json.Valid(call.Data) {
@@ -177,10 +177,10 @@ func (c *Caller) post(ctx context.Context, call Call) (answer callAnswer, alive 
 	return answer, true, nil
 }
 
-// errURL says that a URL is of no use; unquoted, for there may be a secret in it.
+// errURL is the error for an invalid URL. It does not contain the URL, which may have a secret.
 var errURL = errors.New("webhook: the URL must be http or https, with a host and without a password")
 
-// checkURL returns an error if requests cannot be sent to the URL.
+// checkURL returns an error if a URL is not valid for requests.
 func checkURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -189,7 +189,8 @@ func checkURL(raw string) error {
 	return nil
 }
 
-// client returns a client that follows no redirects and keeps so many connections. A nil transport is one that verifies certificates.
+// client returns an HTTP client that follows no redirects and keeps up to idle connections. If transport is nil, one is used that
+// verifies certificates.
 func client(transport http.RoundTripper, idle int, timeout time.Duration) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{
@@ -200,7 +201,7 @@ func client(transport http.RoundTripper, idle int, timeout time.Duration) *http.
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// signed returns the header of a request with a body.
+// signed returns the header of a request, with its signature.
 func signed(secret []byte, now time.Time, body []byte) http.Header {
 	at := strconv.FormatInt(now.Unix(), 10)
 	header := http.Header{"Content-Type": {"application/json"}, HeaderTimestamp: {at}}
@@ -210,7 +211,7 @@ func signed(secret []byte, now time.Time, body []byte) http.Header {
 	return header
 }
 
-// withoutURL returns the error of a request without its URL, in which there may be a secret.
+// withoutURL returns the error of a request without its URL, which may contain a secret.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

@@ -1,8 +1,8 @@
-// Package webhook posts the events of a hub to an application: who has connected, subscribed and published, who is present, and which
-// channels are in use. A [Sender] is what [hub.Options].Events calls; a [Format] says what the requests look like, and signs
+// Package webhook posts the events of a hub to an application: connections, subscriptions, publications, changes of members, and
+// which channels are in use. A [Sender] receives the events of [hub.Options].Events; a [Format] encodes the requests and signs
 // them.
 //
-// An event is sent at least once, as long as the receiver answers within five minutes and the queue has room: a receiver that gets
-// an ID a second time ignores it. After that, it is dropped and counted. The queue is in memory. What is in it when the process is
-// killed is lost, except for disconnects: the hub of another node reports those again.
+// An event is sent at least once, if the receiver answers within five minutes and the queue has room. A receiver must ignore an
+// event with an ID that it has already received. After five minutes the event is dropped and counted. The queue is in memory. If
+// the process is killed, its content is lost, except for disconnects, which the hub of another node reports again.
 package webhook

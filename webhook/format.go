@@ -14,22 +14,22 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// Format says what the requests look like. It is used by one goroutine at a time.
+// Format encodes the requests. It is not used concurrently.
 type Format interface {
-	// Encode returns the body of a request with events, and the header fields that it needs. A nil body means that none of the
-	// events is sent. When a request is repeated, its body and header are the same.
+	// Encode returns the body of a request with events, and its header fields. A nil body means that no request is sent for these
+	// events. When a request is repeated, its body and header are the same.
 	Encode(now time.Time, es []hub.Event) (body []byte, header http.Header, err error)
 }
 
-// The header fields of a request of [JSON].
+// The header fields of requests of [JSON].
 const (
 	HeaderTimestamp = "Handfast-Timestamp" // seconds since 1970, as decimal digits
-	HeaderSignature = "Handfast-Signature" // see Sign
+	HeaderSignature = "Handfast-Signature" // as returned by Sign
 )
 
 // JSON is the format of this project: an object with the array "events". docs/webhooks.md describes it.
 type JSON struct {
-	// Secret signs the requests. An empty one leaves them unsigned.
+	// Secret signs the requests. If it is empty, they are not signed.
 	Secret []byte
 }
 
@@ -38,7 +38,7 @@ type body struct {
 	Events []event `json:"events"`
 }
 
-// event is a hub.Event as receivers see it.
+// event is the encoded form of a hub.Event.
 type event struct {
 	ID      string            `json:"id"`
 	Type    string            `json:"type"`
@@ -81,7 +81,7 @@ func eventOf(e hub.Event) event {
 	}
 	out.Info, _ = value(e.Data, false)
 	if e.Kind == hub.EventDisconnected {
-		out.ID = "disconnected/" + e.App + "/" + e.Client // the same if another node reports it
+		out.ID = "disconnected/" + e.App + "/" + e.Client // the ID is the same if another node reports the event
 	}
 	if e.Kind == hub.EventSubscriptionCount {
 		out.Count = &e.Subscribers
@@ -94,18 +94,18 @@ func eventOf(e hub.Event) event {
 	return out
 }
 
-// value returns data as JSON: as it is, as a string, or in base64.
+// value returns data as JSON: unchanged if it is JSON, otherwise as a string, or in base64.
 func value(data []byte, binary bool) (v json.RawMessage, inBase64 bool) {
 	switch {
 	case len(data) == 0:
 		return nil, false
 	case binary || !utf8.Valid(data):
-		v, _ = json.Marshal(data) // a []byte becomes base64, without an error
+		v, _ = json.Marshal(data) // encoding a []byte does not fail
 		return v, true
 	case json.Valid(data):
 		return data, false
 	}
-	v, _ = json.Marshal(string(data)) // a string can be encoded
+	v, _ = json.Marshal(string(data)) // encoding a string does not fail
 	return v, false
 }
 
@@ -117,10 +117,11 @@ func Sign(secret []byte, timestamp string, body []byte) string {
 	return "sha256=" + hex.EncodeToString(m.Sum(nil))
 }
 
-// maxAge is how old a request may be that Verify accepts.
-const maxAge = 5*time.Minute + time.Minute // as long as it is repeated
+// maxAge is the maximum age of a request that Verify accepts.
+const maxAge = 5*time.Minute + time.Minute // requests are repeated for five minutes
 
-// Verify reports whether a request of [JSON] was signed with secret within the last six minutes. Receivers written in Go call it.
+// Verify reports whether a request of [JSON] was signed with secret within the last six minutes. It is for receivers that are
+// written in Go.
 func Verify(secret []byte, header http.Header, body []byte, now time.Time) bool {
 	at := header.Get(HeaderTimestamp)
 	seconds, err := strconv.ParseInt(at, 10, 64)

@@ -12,22 +12,22 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The header fields of a request of [Pusher].
+// The header fields of requests of [Pusher].
 const (
-	HeaderPusherKey       = "X-Pusher-Key"       // of the application
+	HeaderPusherKey       = "X-Pusher-Key"       // the key of the application
 	HeaderPusherSignature = "X-Pusher-Signature" // the HMAC-SHA256 of the body, in hexadecimal digits
 )
 
-// Pusher is the format of the webhooks of Pusher Channels, for applications that have a receiver of those. Only the events that
-// Pusher has are sent: channel_occupied, channel_vacated, cache_miss, subscription_count, client_event, and, of presence
-// channels, member_added and member_removed.
+// Pusher is the format of the webhooks of Pusher Channels, for applications with a receiver for those. It sends only the events of
+// that format: channel_occupied, channel_vacated, cache_miss, subscription_count, client_event, and, for presence channels,
+// member_added and member_removed.
 type Pusher struct {
 	// Key is the key of the application, and Secret is its secret, which signs the requests.
 	Key    string
 	Secret []byte
 }
 
-// pusherEvent is an event as receivers see it.
+// pusherEvent is the encoded form of an event.
 type pusherEvent struct {
 	Name     string `json:"name"`
 	Channel  string `json:"channel"`

@@ -15,63 +15,62 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// Options says where events are sent to, and how. Times and numbers that are zero mean what their comments say.
+// Options configures a Sender.
 type Options struct {
-	// URL receives the requests. It is http or https, without a user and a password.
+	// URL is the URL for the requests. It must be http or https, without a user and a password.
 	URL string
 
-	// Format says what the requests look like. It is required.
+	// Format encodes the requests. It is required.
 	Format Format
 
-	// Kinds are the events that are sent. nil means all of them.
+	// Kinds are the kinds of events that are sent. nil means all of them.
 	Kinds []hub.EventKind
 
 	// App is the application whose events are sent. "" means all.
 	App string
 
-	// Timeout bounds one request. 0 means ten seconds.
+	// Timeout is the timeout of one request. 0 means ten seconds.
 	Timeout time.Duration
 
-	// Queue is how many events may wait, of 64 MiB together. Further ones are dropped and counted, so that what is sent has no hole in the
-	// middle. 0 means 10,000.
+	// Queue is the maximum number of waiting events, which may have 64 MiB together. Further events are dropped and counted, so
+	// that no event is missing between two that are sent. 0 means 10,000.
 	Queue int
 
-	// Batch is the most events of one request, and Delay is how long the first of them waits for others. 0 means 100 events and
-	// 100 ms.
+	// Batch is the maximum number of events in one request, and Delay is how long the first of them waits for others. 0 means 100
+	// events and 100 ms.
 	Batch int
 	Delay time.Duration
 
-	// RetryFor is how long a request is repeated that fails, with pauses from half a second to half a minute. 0 means five
-	// minutes.
+	// RetryFor is how long a failed request is retried, with pauses from half a second to half a minute. 0 means five minutes.
 	RetryFor time.Duration
 
-	// Transport sends the requests. If nil, one is used that verifies certificates, with the proxy that the environment names.
+	// Transport sends the requests. If nil, a transport is used that verifies certificates and uses the proxy in the environment.
 	Transport http.RoundTripper
 
-	// Failed is called for each failed attempt. Its error has neither the URL nor what was sent. May be nil.
+	// Failed is called for each failed attempt. Its error contains neither the URL nor the request. May be nil.
 	Failed func(err error)
 }
 
-// Stats is what has become of events.
+// Stats has the counters of a Sender.
 type Stats struct {
-	// Sent counts those that the receiver has accepted, Failed those that it has not, and Dropped those that the queue had no
-	// room for.
+	// Sent counts the events that the receiver has accepted, Failed those that it has not, and Dropped those that did not fit into
+	// the queue.
 	Sent, Failed, Dropped uint64
 
-	// Waiting is how many are waiting or being sent.
+	// Waiting is the number of events that are queued or being sent.
 	Waiting int
 }
 
 const (
 	minPause  = 500 * time.Millisecond
 	maxPause  = 30 * time.Second
-	maxAnswer = 64 << 10 // bytes that are read of an answer, to use the connection again
+	maxAnswer = 64 << 10 // bytes of an answer that are read, so that the connection can be reused
 )
 
-// maxQueued bounds the bytes of the events that wait or are being sent.
+// maxQueued is the maximum size of the events that are queued or being sent.
 const maxQueued = 64 << 20
 
-// size returns the bytes that an event keeps.
+// size returns the size of an event in memory.
 func size(e *hub.Event) int {
 	n := len(e.Channel) + len(e.Client) + len(e.User) + len(e.Data)
 	if e.Publication != nil {
@@ -80,7 +79,7 @@ func size(e *hub.Event) int {
 	return n
 }
 
-// Sender sends events. Make it with [New]. Its methods may be called from any goroutine.
+// Sender sends events. Use [New] to create one. Its methods may be called from any goroutine.
 type Sender struct {
 	o      Options
 	client *http.Client
@@ -91,8 +90,8 @@ type Sender struct {
 
 	mu      sync.Mutex
 	queue   []hub.Event
-	sending int // events that have left the queue
-	bytes   int // of both
+	sending int // the number of events that are being sent
+	bytes   int // the size of queued events and of those being sent
 	stats   Stats
 	closing bool
 }
@@ -121,7 +120,7 @@ func orElse[T int | time.Duration](v, instead T) T {
 	return v
 }
 
-// Event queues an event. It does not wait.
+// Event queues an event. It does not block.
 func (s *Sender) Event(e hub.Event) {
 	if s.o.App != "" && e.App != s.o.App || s.o.Kinds != nil && !slices.Contains(s.o.Kinds, e.Kind) {
 		done([]hub.Event{e})
@@ -159,7 +158,7 @@ func done(es []hub.Event) {
 	}
 }
 
-// Stats returns what has become of events so far.
+// Stats returns the current counters.
 func (s *Sender) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +167,7 @@ func (s *Sender) Stats() Stats {
 	return n
 }
 
-// Close sends what is waiting until ctx ends, and drops the rest. Events that come later are dropped, too.
+// Close sends the queued events until ctx ends, and drops the rest. Later events are dropped, too.
 func (s *Sender) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
@@ -187,7 +186,7 @@ func (s *Sender) Close(ctx context.Context) error {
 	return err
 }
 
-// run sends what is queued, one request after the other, until the Sender is closed.
+// run sends queued events, one request after the other, until the Sender is closed.
 func (s *Sender) run() {
 	defer close(s.ended)
 	for {
@@ -228,7 +227,7 @@ func (s *Sender) run() {
 	}
 }
 
-// pause waits for d, or until the Sender is cut off, which it reports with false.
+// pause waits for d, and reports false if the Sender is cut off first.
 func (s *Sender) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -240,7 +239,7 @@ func (s *Sender) pause(d time.Duration) bool {
 	}
 }
 
-// deliver sends events until they are accepted, or for as long as RetryFor says.
+// deliver sends events until they are accepted, or until RetryFor has passed.
 func (s *Sender) deliver(es []hub.Event) bool {
 	began := time.Now()
 	text, header, err := s.o.Format.Encode(began, es)
@@ -270,7 +269,7 @@ func (s *Sender) failed(err error) {
 	}
 }
 
-// post makes one attempt. again reports whether another one may succeed.
+// post makes one attempt. again reports whether another attempt may succeed.
 func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.o.Timeout)
 	defer cancel()
@@ -292,7 +291,7 @@ func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
 		return true, fmt.Errorf("webhook: the receiver answered with %d", code)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return false, fmt.Errorf("webhook: the receiver answered with %d: it may verify the signature with a secret other than the application's", code)
-	default: // the same request would not be accepted later either; redirects are not followed
+	default: // the same request would be rejected again; redirects are not followed
 		return false, fmt.Errorf("webhook: the receiver answered with %d", code)
 	}
 }
