@@ -9,7 +9,7 @@ import (
 	"github.com/centrifugal/protocol"
 )
 
-// connected dials and returns the ID of the connection too.
+// connected dials, and also returns the ID of the connection.
 func connected(t *testing.T, url string) (*peer, string) {
 	t.Helper()
 	p := dial(t, url, asJSON)
@@ -21,7 +21,7 @@ func connected(t *testing.T, url string) (*peer, string) {
 	return p, r.Connect.Client
 }
 
-// The connections of a whitelist stay when all others of their user are closed.
+// The connections in a whitelist stay when the others of their user are closed.
 func TestDisconnectWhitelist(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{User: "ann"}, false)
@@ -47,7 +47,7 @@ func TestDisconnectWhitelist(t *testing.T) {
 	second.wantClose(3503)
 }
 
-// Calls that make no sense are refused, and change nothing.
+// Invalid calls are rejected, and change nothing.
 func TestRefusedCalls(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	url := serve(t, newServer(t), Client{User: "ann"}, false)
@@ -77,7 +77,7 @@ func TestRefusedCalls(t *testing.T) {
 	}
 }
 
-// Data and info may be JSON or, in base64, anything that is allowed there.
+// Data and info may be JSON or, in base64, anything that the format allows.
 func TestPayloads(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	url := serve(t, newServer(t), Client{User: "ann"}, false)

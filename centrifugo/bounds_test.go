@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Of a message in Protobuf, no command is longer than what is there, and what follows it is the next one.
+// In a Protobuf message, no command exceeds the available data, and commands follow each other.
 func TestDecode(t *testing.T) {
 	one, err := protocol.NewProtobufCommandEncoder().Encode(&protocol.Command{Id: 7, Connect: &protocol.ConnectRequest{}})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// A message has the type that its format has.
+// The type of a message depends on its format.
 func TestMessageType(t *testing.T) {
 	for f, good := range map[format]websocket.Type{asJSON: websocket.Text, asProtobuf: websocket.Binary} {
 		for _, typ := range []websocket.Type{websocket.Text, websocket.Binary} {
@@ -54,7 +54,8 @@ func TestMessageType(t *testing.T) {
 	}
 }
 
-// The end of a subscription, and of a connection, has a code for every reason. Clients come back after 2500 and before 3500.
+// Every reason for the end of a subscription or a connection has a code. Clients subscribe again after codes from 2500 on, and
+// reconnect after codes below 3500.
 func TestEnds(t *testing.T) {
 	for why, want := range map[hub.EndReason]struct {
 		sub uint32
@@ -80,7 +81,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// A channel without a history promises nothing.
+// A channel without a history is neither positioned nor recoverable.
 func TestUnkept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
@@ -100,7 +101,7 @@ func TestUnkept(t *testing.T) {
 	})
 }
 
-// keys publishes so many keys in a channel.
+// keys publishes a number of keys in a channel.
 func keys(t *testing.T, h *hub.Hub, channel string, count int) {
 	t.Helper()
 	for i := range count {
@@ -110,7 +111,7 @@ func keys(t *testing.T, h *hub.Hub, channel string, count int) {
 	}
 }
 
-// A page of a collection has as many keys as the client asks for, with a default and a bound.
+// A page of a collection has as many keys as the client requests, with a default and a maximum.
 func TestPages(t *testing.T) {
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 2000}}})
 	defer h.Close()
@@ -126,8 +127,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A connection reads so many collections together. One that begins anew, or that the client leaves, is not one more, and one whose
-// stream is another by now is not recovered.
+// A connection may read a limited number of collections at the same time. A collection that is restarted or abandoned is not
+// counted, and one with a new epoch is not recovered.
 func TestCollectionsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -161,10 +162,10 @@ func TestCollectionsTogether(t *testing.T) {
 	})
 }
 
-// The members of a channel come in one answer, so there is a bound on their number.
+// The members of a channel are returned in one reply, so their number is limited.
 func TestManyMembers(t *testing.T) {
 	s := newServer(t)
-	var users atomic.Int64 // that the node knows
+	var users atomic.Int64 // known to the node
 	stop, err := s.Hub.Watch(bounded.Context(t), "dev", "a", hub.Watcher{Users: func(cs []hub.Change) bool {
 		for _, c := range cs {
 			users.Add(map[hub.ChangeKind]int64{hub.Joined: 1, hub.Left: -1}[c.Kind])
@@ -182,7 +183,7 @@ func TestManyMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reply := func(command string) string { // of a client that has sent nothing else
+	reply := func(command string) string { // of a new client
 		n, d := opened(t, s, Client{Anonymous: true}, connect)
 		tell(t, n, `{"id":2,`+command+`}`)
 		noting.Lock()
@@ -212,7 +213,7 @@ func TestManyMembers(t *testing.T) {
 	}
 }
 
-// The joins and leaves of a channel reach those that ask for them, and may see them.
+// The joins and leaves of a channel are sent to clients that request them, and may see them.
 func TestJoinLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -248,7 +249,7 @@ func TestJoinLeave(t *testing.T) {
 	})
 }
 
-// Commands about a channel without its name end the connection, and those about one have what the channel has.
+// Commands without a channel end the connection; others use the data of the channel.
 func TestChannelCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -278,7 +279,7 @@ func TestChannelCommands(t *testing.T) {
 	})
 }
 
-// A part of a history has a bound, goes on behind a position of any epoch, and goes backwards.
+// A part of a history is limited, continues after a position of any epoch, and may be reversed.
 func TestHistoryParts(t *testing.T) {
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 2000}}})
 	defer h.Close()
@@ -309,7 +310,7 @@ func TestHistoryParts(t *testing.T) {
 	}
 }
 
-// The channels that have clients are listed, those that match a pattern.
+// Channels with clients are listed if they match the pattern.
 func TestListedChannels(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{Anonymous: true}, false)
@@ -334,7 +335,7 @@ func TestListedChannels(t *testing.T) {
 	}
 }
 
-// paged is an engine that lists one channel at a time.
+// paged is an engine that lists one channel per page.
 type paged struct{ hub.Engine }
 
 func (paged) Occupy(context.Context, string, []hub.Occupied) error { return nil }

@@ -35,7 +35,7 @@ func newServer(t testing.TB) *Server {
 	return &Server{Hub: h, App: "dev", Secret: "secret"}
 }
 
-// serve serves s with a goroutine for each connection, or on the event loop, and returns the URL.
+// serve serves s with a goroutine per connection, or on the event loop, and returns the URL.
 func serve(t *testing.T, s *Server, c Client, loop bool) string {
 	accept := websocket.AcceptOptions{Subprotocols: Subprotocols, Conn: ConnOptions()}
 	mux := http.NewServeMux()
@@ -68,7 +68,7 @@ func serve(t *testing.T, s *Server, c Client, loop bool) string {
 	return "http://" + l.Addr().String()
 }
 
-// peer is a client of a test.
+// peer is a client in a test.
 type peer struct {
 	t    *testing.T
 	conn *websocket.Conn
@@ -96,7 +96,7 @@ func (p *peer) send(data string) {
 	}
 }
 
-// read returns the next message that is not a ping, and answers those: a test may take longer than a client may be silent.
+// read returns the next message that is not a ping. It answers pings, because a test may take longer than a client may be silent.
 func (p *peer) read() string {
 	p.t.Helper()
 	for {
@@ -112,7 +112,7 @@ func (p *peer) read() string {
 	}
 }
 
-// want reads a reply, and compares it with JSON in which "*" is anything.
+// want reads a reply, and compares it with JSON in which "*" matches anything.
 func (p *peer) want(want string) {
 	p.t.Helper()
 	got := p.read()
@@ -209,7 +209,7 @@ func TestTokens(t *testing.T) {
 	url := serve(t, newServer(t), Client{}, false)
 	for name, c := range map[string]struct {
 		token string
-		code  websocket.Code // 0 means a reply
+		code  websocket.Code // 0 means that the client gets a reply
 		reply string
 	}{
 		"good":    {token(t, "secret", jwt.MapClaims{"sub": "ann", "exp": soon, "channels": []string{"news"}}), 0, `{"id":1,"connect":{"client":"*","ping":25,"pong":true,"expires":true,"ttl":"*","subs":"*"}}`},
@@ -257,7 +257,7 @@ func TestSubscriptionTokens(t *testing.T) {
 	p.want(`{"id":4,"error":{"code":103,"message":"permission denied"}}`)
 }
 
-// What a client must not send closes its connection, and no other.
+// Invalid input closes its own connection, and no other.
 func TestHostile(t *testing.T) {
 	url := serve(t, newServer(t), Client{Anonymous: true}, true)
 	honest := dial(t, url, asJSON)
@@ -384,7 +384,7 @@ func TestAPI(t *testing.T) {
 	p.wantClose(4501)
 }
 
-// sink is a connection that notes how it is closed.
+// sink is a connection that records how it is closed.
 type sink struct {
 	websocket.Sender
 	code  atomic.Uint32

@@ -16,10 +16,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// noting is held while a diary is written, and taken before time passes: what a test has read until then was read before.
+// noting is held while a diary is written, and acquired before time passes, so that a test does not miss earlier entries.
 var noting sync.Mutex
 
-// diary is a connection that notes what is sent, and when.
+// diary is a connection that records what is sent, and when.
 type diary struct {
 	websocket.Sender
 	began time.Time
@@ -63,7 +63,7 @@ func (d *diary) Shut(code websocket.Code, _ string) error {
 	return nil
 }
 
-// last returns what was sent last.
+// last returns the last message.
 func (d *diary) last() string {
 	noting.Lock()
 	defer noting.Unlock()
@@ -73,7 +73,7 @@ func (d *diary) last() string {
 	return d.sent[len(d.sent)-1]
 }
 
-// opened starts a session in a bubble that has sent these commands.
+// opened starts a session in a synctest bubble, which executes these commands.
 func opened(t *testing.T, s *Server, c Client, commands ...string) (*session, *diary) {
 	t.Helper()
 	d := &diary{began: time.Now()}
@@ -83,7 +83,7 @@ func opened(t *testing.T, s *Server, c Client, commands ...string) (*session, *d
 	return n, d
 }
 
-// tell has a session carry out commands.
+// tell makes a session execute commands.
 func tell(t *testing.T, n *session, commands ...string) {
 	t.Helper()
 	if err := n.Message(websocket.Message{Type: websocket.Text, Data: []byte(strings.Join(commands, "\n"))}); err != nil {
@@ -91,7 +91,7 @@ func tell(t *testing.T, n *session, commands ...string) {
 	}
 }
 
-// pass lets time pass in a bubble.
+// pass lets time pass in a synctest bubble.
 func pass(d time.Duration) {
 	noting.Lock()
 	noting.Unlock() //nolint:staticcheck // nothing is guarded: see noting
@@ -101,7 +101,7 @@ func pass(d time.Duration) {
 
 const connect = `{"id":1,"connect":{}}`
 
-// The first ping comes at a random time in the second half of the interval, and the next ones follow in the interval.
+// The first ping is sent at a random time in the second half of the interval, and the next ones follow at the interval.
 func TestPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, different := newServer(t), map[time.Duration]bool{}
@@ -126,7 +126,7 @@ func TestPings(t *testing.T) {
 	})
 }
 
-// A pong is due for a while after a ping, and not for one that could not be sent. One that is not due is a bad request.
+// A pong is expected for a while after a ping, but not after one that could not be sent. An unexpected pong is a bad request.
 func TestPong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
@@ -143,7 +143,7 @@ func TestPong(t *testing.T) {
 	})
 }
 
-// A connection without a successful connect command ends in time, and one with such a command does not.
+// A connection without a successful connect command is closed in time, others are not.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, d := opened(t, newServer(t), Client{})
@@ -155,7 +155,7 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// A connection ends some time after its token, unless it has got another one; after that its clock stands still.
+// A connection ends some time after its token expires, unless it gets another one; after that its clock is stopped.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -186,7 +186,7 @@ func TestExpires(t *testing.T) {
 		if pass(10 * pingEvery); len(d.pings) != pings {
 			t.Error("it goes on")
 		}
-		for _, expired := range []bool{true, false} { // what the application wants
+		for _, expired := range []bool{true, false} { // an order of the application
 			n, d = opened(t, s, Client{User: "ann"}, connect)
 			n.refreshOrder(&refreshOrder{Expired: expired, Expires: time.Now().Add(life).Unix()})
 			if want := `{"push":{"refresh":{"expires":true,"ttl":5}}}`; !expired && !fits(d.last(), want) {
@@ -216,8 +216,8 @@ func TestExpires(t *testing.T) {
 	})
 }
 
-// A subscription ends some time after its token, to a channel as well as to the members of one. It lives longer with another token,
-// and one that has ended, or never expires, has no effect any more.
+// A subscription ends some time after its token expires, to a channel as well as to the members of one. Another token extends it.
+// Tokens of ended subscriptions, and of those that never expire, have no effect.
 func TestSubscriptionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -243,9 +243,9 @@ func TestSubscriptionExpires(t *testing.T) {
 		if len(n.clock.subs) != 3 || len(n.grants) != 3 {
 			t.Errorf("%v, %v", n.clock.subs, n.grants)
 		}
-		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // has no token that could be late
+		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // without a token, it ends on time
 		n.subscribeOrder(&subscribeOrder{Channel: "kept"})
-		for _, channel := range []string{"again", "ended"} { // the token of an earlier subscription says nothing of a later one
+		for _, channel := range []string{"again", "ended"} { // the token of an earlier subscription does not apply to a later one
 			subscribe(channel, "")
 			if channel == "again" {
 				tell(t, n, `{"id":4,"unsubscribe":{"channel":"again"}}`)
@@ -279,7 +279,7 @@ func TestSubscriptionExpires(t *testing.T) {
 	})
 }
 
-// Times of tokens have bounds, and what is left of them is in whole seconds, at least one.
+// The times in tokens are limited, and the remaining time is in whole seconds, at least one.
 func TestSeconds(t *testing.T) {
 	last := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	for n, want := range map[float64]time.Time{-1: time.Unix(0, 0), 0: time.Unix(0, 0), 1.9: time.Unix(1, 0), float64(last.Unix()): last, 1e18: last,
@@ -297,7 +297,7 @@ func TestSeconds(t *testing.T) {
 	})
 }
 
-// A client that a token has not named renews what its handshake has, if its application can.
+// A client that was not authenticated by a token renews the credential of its handshake, if the server supports that.
 func TestRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -306,7 +306,7 @@ func TestRefresh(t *testing.T) {
 		claims := func(c jwt.MapClaims) string { return refresh(token(t, "secret", c)) }
 		past := time.Now().Add(-time.Second).Unix()
 		second := 0
-		denies := func(err error) func(*Token) error { // the second token
+		denies := func(err error) func(*Token) error { // fails for the second token
 			second = 0
 			return func(*Token) error {
 				if second++; second == 2 {
@@ -340,7 +340,7 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// A renewed token that allows less ends subscriptions, except those with a token of their own, and changes what others see.
+// A renewed token that allows less ends subscriptions, except for those with their own token, and changes the data that others see.
 func TestRefreshRechecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)

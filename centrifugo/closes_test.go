@@ -17,7 +17,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A connection over HTTP has room for so many bytes. One message always has room, and who was refused gets to know when there is some.
+// The memory of a connection over HTTP is limited. A single message always fits, and a rejected sender is notified when there is
+// room.
 func TestStreamRoom(t *testing.T) {
 	s := &stream{wake: make(chan struct{}, 1)}
 	of := func(bytes int) websocket.Message {
@@ -52,7 +53,7 @@ func TestStreamRoom(t *testing.T) {
 	if err := s.Send(websocket.Message{Data: data}); err != nil {
 		t.Error(err)
 	}
-	data[0] = 'X' // it is the caller's again
+	data[0] = 'X' // the caller may reuse it
 	if all, _, _ := s.take(); len(all) != 1 || string(all[0]) != "own" {
 		t.Errorf("%q", all)
 	}
@@ -62,7 +63,7 @@ func TestStreamRoom(t *testing.T) {
 	}
 }
 
-// A connection over HTTP that ends says why, once, behind what was sent before.
+// A connection over HTTP that ends sends the reason, once, after earlier messages.
 func TestStreamEnds(t *testing.T) {
 	for _, now := range []bool{false, true} {
 		s := &stream{wake: make(chan struct{}, 1)}
@@ -91,7 +92,7 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
-// Behind a request that has ended, nothing is sent any more, and no secret speaks for it.
+// After the end of the request, nothing is sent, and its secret is not valid.
 func TestStreamOver(t *testing.T) {
 	s := newServer(t)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -117,7 +118,7 @@ func TestStreamOver(t *testing.T) {
 	}
 }
 
-// Only the secret of a connection over HTTP speaks for it, on another node as here, and a mistake ends it.
+// Only its secret authorizes commands for a connection over HTTP, from any node, and an error ends the connection.
 func TestEmulationOrders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -129,7 +130,7 @@ func TestEmulationOrders(t *testing.T) {
 			synctest.Wait()
 		}
 		n, d := opened(t, s, Client{Anonymous: true}, connect)
-		order(n, "", subscribes("a")) // it is a WebSocket connection
+		order(n, "", subscribes("a")) // the session is a WebSocket
 		n.secret = "known"
 		order(n, "other", subscribes("a"))
 		order(n, "", subscribes("a"))
@@ -156,7 +157,7 @@ func TestEmulationOrders(t *testing.T) {
 	})
 }
 
-// A client that does not read what it gets is closed, and a subscription whose changes have no room ends.
+// A client that does not read is closed, and a subscription whose changes do not fit ends.
 func TestSlowClients(t *testing.T) {
 	s := newServer(t)
 	n, d := opened(t, s, Client{Anonymous: true}, connect)
@@ -187,7 +188,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// A key of the API is also taken from the header Authorization, for POST only, and a batch has a bound.
+// The key of the API may also be in the header Authorization, the method must be POST, and the size of a batch is limited.
 func TestAPIRequests(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	url := serve(t, newServer(t), Client{}, false)

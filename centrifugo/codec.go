@@ -56,7 +56,7 @@ func (f format) prepare(p *protocol.Push) (*websocket.Prepared, error) {
 	return websocket.Prepare(f.message(data))
 }
 
-// pings are the pings of the protocol.
+// pings are the encoded pings of the protocol, by format.
 var pings = [2]*websocket.Prepared{prepared(asJSON, []byte("{}")), prepared(asProtobuf, []byte{0})}
 
 func prepared(f format, data []byte) *websocket.Prepared {

@@ -13,12 +13,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// failing is an engine whose every subscription fails.
+// failing is an engine that rejects every subscription.
 type failing struct{ hub.Engine }
 
 func (failing) Subscribe(context.Context, ...string) error { return errors.New("out of reach") }
 
-// What a client does, or what happens to it, has the code that the protocol has for it.
+// Everything that a client does, or that happens to it, has the right code of the protocol.
 func TestCodes(t *testing.T) {
 	const connect = `{"id":1,"connect":{}}`
 	put := func(channels ...string) string {
@@ -30,8 +30,8 @@ func TestCodes(t *testing.T) {
 		client Client
 		change func(*Server)
 		send   string
-		code   websocket.Code // 0 means a reply
-		reply  string         // the last
+		code   websocket.Code // 0 means that the client gets a reply
+		reply  string         // to the last command
 	}{
 		"no credential":             {send: connect, code: 3500},
 		"expired credential":        {client: Client{User: "ann", Expires: time.Now().Add(-time.Second)}, send: connect, reply: `{"id":1,"error":{"code":110,"message":"expired"}}`},
@@ -72,14 +72,14 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// broken returns a hub whose engine does not work.
+// broken returns a hub whose engine fails.
 func broken(t *testing.T) *hub.Hub {
 	h := hub.New(hub.Options{Engine: failing{hub.NewMemory().Node()}})
 	t.Cleanup(func() { h.Close() })
 	return h
 }
 
-// slowly takes two commands together, and then one in a second.
+// slowly allows two commands in a burst, and one per second.
 func slowly(s *Server) {
 	s.CommandsPerSecond = 1
 	s.Message = func(context.Context, Caller, []byte) {}

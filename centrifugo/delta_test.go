@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An event for the clients of another protocol does not arrive, and is not a base of a delta.
+// An event for clients of another protocol is not sent, and is not a base of deltas.
 func TestInternalEvent(t *testing.T) {
 	s := newServer(t)
 	p := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON)
@@ -33,8 +33,8 @@ func TestInternalEvent(t *testing.T) {
 	}
 }
 
-// Values of a keyed collection are differences to the value before with the same key, which a client has from the state, from what
-// it has missed, or live. In JSON all of them are strings.
+// A value of a keyed collection is a delta from the previous value of its key, which a client has from the state, from the missed
+// publications, or from live ones. In JSON all values are strings.
 func TestKeyDeltas(t *testing.T) {
 	s := newServer(t)
 	long := strings.Repeat("a long text, ", 20)
@@ -76,7 +76,7 @@ func TestKeyDeltas(t *testing.T) {
 	}
 }
 
-// A filter by tags is for the state of a keyed collection too. Removals pass it.
+// A filter by tags also applies to the state of a keyed collection. Removals pass it.
 func TestKeysFiltered(t *testing.T) {
 	s := newServer(t)
 	publish := func(q hub.Publication) {
@@ -100,14 +100,14 @@ func TestKeysFiltered(t *testing.T) {
 	publish(hub.Publication{Key: "x", Removed: true})
 	p.want(`{"push":{"channel":"a","pub":{"key":"x","offset":5,"removed":true,"data":null}}}`)
 
-	q := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON) // it recovers with the filter
+	q := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON) // recovering with the filter
 	q.send(`{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"a","type":1,"phase":1,"recover":true,"offset":2,` + filter + `}}`)
 	q.read()
 	q.want(`{"id":2,"subscribe":{"type":1,"recoverable":true,"positioned":true,"epoch":"*","offset":5,"recovered":true,"was_recovering":true,
 		"publications":[{"key":"x","offset":4,"data":2,"tags":{"color":"red"}},{"key":"x","offset":5,"removed":true,"data":null}]}}`)
 }
 
-// Only what is not too large is compared, and only with a base.
+// Deltas are computed only for data that is not too large, and only with a base.
 func TestDeltaBounds(t *testing.T) {
 	of := func(size int) *hub.Publication {
 		return &hub.Publication{Data: []byte(strings.Repeat("x", size-1) + "y")}
@@ -119,7 +119,7 @@ func TestDeltaBounds(t *testing.T) {
 		}{
 			{of(maxDelta), of(maxDelta), true}, {of(maxDelta), of(100), true}, {of(100), of(maxDelta), true},
 			{of(maxDelta + 1), of(100), false}, {of(100), of(maxDelta + 1), false}, {of(100), hub.NoBase, false},
-			{of(2), of(3), false}, // the difference is longer
+			{of(2), of(3), false}, // the delta would be longer
 		} {
 			if got := f.delta(tt.p, tt.previous); got.Delta != tt.want {
 				t.Errorf("%v: %d bytes behind %d: delta %v", f, len(tt.p.Data), len(tt.previous.Data), got.Delta)

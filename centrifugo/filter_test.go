@@ -16,7 +16,7 @@ func TestFilters(t *testing.T) {
 		return strings.Repeat(`{"op":"not","nodes":[`, depth-1) + `{"key":"a","cmp":"ex"}` + strings.Repeat(`]}`, depth-1)
 	}
 	for _, c := range []struct {
-		filter, passes, fails string // tags; "" is not tested
+		filter, passes, fails string // tags; "" is skipped
 	}{
 		{`{"key":"a","cmp":"eq","val":"1"}`, `{"a":"1"}`, `{"a":"2"}`},
 		{`{"key":"a","cmp":"eq"}`, `{"a":""}`, `{}`},
@@ -83,7 +83,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// A client gets what passes its filter, live and recovered, without deltas.
+// A client gets the publications that pass its filter, live and recovered, without deltas.
 func TestFilteredSubscription(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{Anonymous: true}, true)

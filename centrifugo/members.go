@@ -80,7 +80,7 @@ func (f *followed) endWhere(over func(channel, of string) bool) (ended []string)
 	return ended
 }
 
-// close ends all of them when the connection ends.
+// close ends all subscriptions when the connection ends.
 func (f *followed) close() {
 	f.mu.Lock()
 	f.over = true

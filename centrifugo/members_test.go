@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The members of a channel are a collection: its connections by their IDs, or its users.
+// The members of a channel are a collection: connections by their IDs, or users.
 func TestMembers(t *testing.T) {
 	for _, loop := range []bool{false, true} {
 		s := newServer(t)
@@ -49,7 +49,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// The application ends a subscription to members, by its name, and none but that.
+// The application ends a subscription to members by its name, and no other.
 func TestMembersUnsubscribedByAPI(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{Anonymous: true}, true)
@@ -72,7 +72,7 @@ func TestMembersUnsubscribedByAPI(t *testing.T) {
 	p.want(`{"id":4,"subscribe":{"type":1}}`)
 }
 
-// Connections that show more than the bound of an answer cannot be followed, nor listed; their users can.
+// If the data of the connections exceeds the limit of a reply, they can be neither followed nor listed; their users can.
 func TestMembersTooLarge(t *testing.T) {
 	s := newServer(t)
 	const each = 60 << 10
@@ -96,7 +96,7 @@ func TestMembersTooLarge(t *testing.T) {
 	}
 }
 
-// wantBoth reads two messages, which may come in either order.
+// wantBoth reads two messages in either order.
 func (p *peer) wantBoth(a, b string) {
 	p.t.Helper()
 	one, other := p.read(), p.read()
@@ -105,7 +105,7 @@ func (p *peer) wantBoth(a, b string) {
 	}
 }
 
-// What cannot be followed is an error of the protocol, and no client follows more than so many channels.
+// What cannot be followed is an error of the protocol, and the number of followed channels is limited.
 func TestMembersRejected(t *testing.T) {
 	s := newServer(t)
 	deny := func(action, channel string) error {
@@ -140,7 +140,7 @@ func TestMembersRejected(t *testing.T) {
 	p.want(`{"id":2,"error":{"code":106,"message":"limit exceeded"}}`)
 }
 
-// A subscription token allows to see the members, until it expires; without one, a renewed token that allows less ends it.
+// A subscription token allows following members until it expires; otherwise a renewed token that allows less ends the subscription.
 func TestMembersAllowed(t *testing.T) {
 	s := newServer(t)
 	allowed := true

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// recorder is a connection that notes what is sent, as long as its queue has room.
+// recorder is a connection that records what is sent while its queue has room.
 type recorder struct {
 	websocket.Sender
 	full bool
@@ -43,7 +43,7 @@ func frameOf(t *testing.T, text string) *websocket.Prepared {
 	return p
 }
 
-// What the hub sends is held until the reply is out, and goes behind it.
+// Messages of the hub are held until the reply was sent, and follow it.
 func TestOutbox(t *testing.T) {
 	r := new(recorder)
 	o := &outbox{Sender: r, format: asJSON}
@@ -83,7 +83,7 @@ func TestOutbox(t *testing.T) {
 	push("after")
 	want(`{"id":2}`, `{"id":3}`, "held", "after")
 	large := strings.Repeat("x", maxUnsent)
-	for range 3 { // what is out counts no more
+	for range 3 { // messages that were sent are no longer counted
 		o.hold()
 		push(large)
 		o.release()
@@ -97,7 +97,7 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
-// A client that does not read its replies, or what was held, is too slow.
+// A client that does not read its replies, or the held messages, is too slow.
 func TestOutboxOfSlowClient(t *testing.T) {
 	long := &protocol.Reply{Error: &protocol.Error{Message: strings.Repeat("x", maxUnsent/2)}}
 	o := &outbox{Sender: &recorder{full: true}, format: asJSON}

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// large has a channel with many of the largest messages, and returns how many.
+// large fills a channel with many of the largest messages, and returns their number.
 func large(t *testing.T) (*Server, int) {
 	t.Helper()
 	n := 1000
@@ -49,7 +49,7 @@ func result(t *testing.T, text string, r any) {
 	}
 }
 
-// Histories and collections come in pages of few bytes, each of which says how to go on.
+// Histories and collections are returned in pages of limited size, each of which has the position of the next one.
 func TestLargePages(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	s, n := large(t)
@@ -108,7 +108,7 @@ func TestLargePages(t *testing.T) {
 	p.want(`{"id":5,"error":{"code":106,"message":"limit exceeded"}}`)
 }
 
-// What else a publication has counts with its data.
+// The size of a publication includes more than its data.
 func TestLargeTags(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{}, false)
@@ -122,7 +122,7 @@ func TestLargeTags(t *testing.T) {
 	}
 }
 
-// The connections of a channel come in one answer, so there is a bound on what they show.
+// The connections of a channel are returned in one reply, so the size of their data is limited.
 func TestLargePresence(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	s := newServer(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Commands that are not offered, or make no sense, have an error, and the connection stays.
+// Commands that are not supported or not valid get an error, and the connection continues.
 func TestRefusedCommands(t *testing.T) {
 	p := dial(t, serve(t, newServer(t), Client{Anonymous: true}, false), asJSON)
 	p.send(`{"id":1,"connect":{}}`)
@@ -18,7 +18,7 @@ func TestRefusedCommands(t *testing.T) {
 	for _, c := range []struct{ command, want string }{
 		{`"subscribe":{"channel":"a","type":4}`, notAvailable}, {`"subscribe":{"channel":"a","type":5}`, notAvailable},
 		{`"subscribe":{"channel":"a","type":1,"phase":3}`, badRequest},
-		{`"subscribe":{"channel":"a","type":1,"phase":2,"cursor":"x"}`, denied}, // it has not begun
+		{`"subscribe":{"channel":"a","type":1,"phase":2,"cursor":"x"}`, denied}, // it was not started
 		{`"subscribe":{"channel":"a","type":1,"phase":1}`, denied},
 		{`"subscribe":{"channel":"none:a","type":1,"phase":1,"recover":true}`, unrecoverable},
 		{`"publish":{"channel":"a","type":2,"data":1}`, badRequest}, {`"publish":{"channel":"a","type":1,"data":1}`, badRequest},
@@ -37,7 +37,7 @@ func TestRefusedCommands(t *testing.T) {
 	p.want(`{"id":4,"error":{"code":105,"message":"already subscribed"}}`)
 }
 
-// Nothing waits for a session that is over.
+// No timer remains after the end of a session.
 func TestClockEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Options{})

@@ -185,7 +185,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool
 	return body, true
 }
 
-// stream serves a connection over HTTP until it ends. frame appends a reply in the form for the response.
+// stream serves a connection over HTTP until it ends. frame appends an encoded reply to the response.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f format, first []byte, frame func(b, data []byte) []byte) {
 	out := &stream{format: f, remote: r.RemoteAddr, wake: make(chan struct{}, 1)}
 	n := s.newSession(c, out, f)

@@ -43,7 +43,7 @@ func TestStreams(t *testing.T) {
 	base := serve(t, s, Client{Anonymous: true}, false)
 	for _, c := range []struct {
 		name, method, url, body string
-		before, after           string // what frames a reply
+		before, after           string // the framing of a reply
 	}{
 		{"http_stream", "POST", "/connection/http_stream", `{"id":1,"connect":{}}`, "", "\n"},
 		{"sse", "GET", "/connection/sse?cf_connect=" + url.QueryEscape(`{"id":1,"connect":{}}`), "", "data: ", "\n\n"},
@@ -148,7 +148,7 @@ func TestProtobufStream(t *testing.T) {
 	}
 }
 
-// unreachable is an engine that reaches no other node: it fails, or waits for as long as it may.
+// unreachable is an engine that cannot reach other nodes: it fails, or blocks until its context ends.
 type unreachable struct {
 	hub.Engine
 	wait bool
@@ -162,7 +162,7 @@ func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
 	return ctx.Err()
 }
 
-// A command for a connection on an unreachable node is answered with 503, at the latest at the time limit of commands.
+// A command for a connection on an unreachable node is answered with 503, at the latest at the timeout of commands.
 func TestEmulationUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []bool{false, true} {
@@ -180,7 +180,7 @@ func TestEmulationUnreachable(t *testing.T) {
 	})
 }
 
-// Requests that are wrong are refused.
+// Invalid requests are rejected.
 func TestRefusedStreams(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	base := serve(t, newServer(t), Client{Anonymous: true}, false)
@@ -195,7 +195,7 @@ func TestRefusedStreams(t *testing.T) {
 		{"GET", "/emulation", "", "", 405}, {"POST", "/emulation", "", long, 413}, {"POST", "/emulation", "", "{", 400},
 		{"POST", "/emulation", "", `{"session":"s","data":"x"}`, 400}, {"POST", "/emulation", "", `{"node":"n","data":"x"}`, 400},
 		{"POST", "/emulation", "application/octet-stream", `{"session":"s","node":"n","data":"x"}`, 400},
-		{"POST", "/emulation", "", `{"session":"s","node":"n","data":"x"}`, 204}, // of another node, perhaps
+		{"POST", "/emulation", "", `{"session":"s","node":"n","data":"x"}`, 204}, // the connection may be on another node
 		{"GET", "/api/info", "", "", 401},
 	} {
 		resp := httpRequest(t, c.method, base+c.path, c.contentType, c.body)

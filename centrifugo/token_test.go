@@ -13,9 +13,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// What a token says is what its claims say, and a token that is not valid says nothing.
+// A token has the values of its claims, and an invalid token has none.
 func TestVerify(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // whole seconds
+	synctest.Test(t, func(t *testing.T) { // times are in whole seconds
 		s, now := &Server{Secret: "secret"}, time.Now()
 		at := func(d time.Duration) (int64, time.Time) { return now.Add(d).Unix(), now.Add(d) }
 		issued, issuedAt := at(-time.Minute)
@@ -61,7 +61,7 @@ func TestVerify(t *testing.T) {
 	})
 }
 
-// A token that asks for an extension, is too long, or for which there is no secret, is not valid.
+// A token is not valid if it requires an extension, is too long, or there is no secret.
 func TestTokensThatAreNotRead(t *testing.T) {
 	s := &Server{Secret: "secret"}
 	with := func(header map[string]any, claims jwt.MapClaims, secret string) string {
@@ -94,7 +94,7 @@ func TestTokensThatAreNotRead(t *testing.T) {
 	}
 }
 
-// A caller gets what the application says, and errors of the application as they are.
+// A caller gets the answer of the application, and its errors unchanged.
 func TestRPC(t *testing.T) {
 	s := newServer(t)
 	s.RPC = func(_ context.Context, c Caller, method string, data []byte) ([]byte, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// On a terminal a drain has a bar, and top has the screen until Ctrl-C.
+// On a terminal, drain shows a bar, and top uses the screen until Ctrl-C.
 func TestBalanceTerminal(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)

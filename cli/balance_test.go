@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// running is a balancer of the test, and the arguments that name its admin listener.
+// running is a balancer, with the arguments for its admin listener.
 type running struct {
 	url   string
 	admin []string
@@ -31,7 +31,7 @@ func startBalance(t *testing.T, servers ...string) running {
 	s := startServer(t, args...)
 	t.Cleanup(func() {
 		s.signals <- os.Interrupt
-		s.signals <- os.Interrupt // without a wait for the clients
+		s.signals <- os.Interrupt // so that it does not wait for the clients
 		bounded.Receive(t, s.code)
 	})
 	if page, ok := s.banner["page"]; ok {
@@ -40,7 +40,7 @@ func startBalance(t *testing.T, servers ...string) running {
 	return running{s.banner["balance"], []string{"--admin", strings.Trim(strings.TrimPrefix(s.banner["admin"], "http://"), "/")}}
 }
 
-// run runs a command about the balancer.
+// run runs a command for the balancer.
 func (r running) run(t *testing.T, args ...string) result {
 	t.Helper()
 	return runCommand(t, append(append([]string{"balance"}, args...), r.admin...)...)
@@ -60,7 +60,7 @@ func (r running) connect(t *testing.T, n int) (all []*websocket.Conn) {
 	return all
 }
 
-// tableRows returns the words of the lines of a table, without its heading.
+// tableRows returns the words of the rows of a table, without its heading.
 func tableRows(table string) (all [][]string) {
 	for line := range strings.Lines(table) {
 		all = append(all, strings.Fields(line))
@@ -70,7 +70,7 @@ func tableRows(table string) (all [][]string) {
 
 func serverOf(url string) string { return strings.TrimSuffix(url, "/") }
 
-// The commands change what a running balancer does, and show it.
+// The commands change a running balancer, and show its state.
 func TestBalanceServers(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)
@@ -147,7 +147,7 @@ func TestBalanceServers(t *testing.T) {
 	}
 }
 
-// The command that waits for a drain ends when another one has ended the drain.
+// The command that waits for a drain ends when another command ends the drain.
 func TestBalanceDrainEnded(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)
@@ -163,7 +163,7 @@ func TestBalanceDrainEnded(t *testing.T) {
 	}
 }
 
-// A drain of the last server that takes clients says what it means for them.
+// Draining the last server that accepts clients prints a warning.
 func TestBalanceDrainLast(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)
@@ -176,7 +176,7 @@ func TestBalanceDrainLast(t *testing.T) {
 	}
 }
 
-// Flags that cannot be are errors of the command line, and each says what can.
+// Invalid flags are errors in the command line, with the valid values.
 func TestBalanceUsage(t *testing.T) {
 	state(t)
 	for _, bad := range []struct{ args, want string }{
@@ -211,7 +211,7 @@ func TestBalanceUsage(t *testing.T) {
 	}
 }
 
-// What is not a balancer does not pass for one without servers, and a token is sent.
+// A server that is not a balancer is an error, and the token is sent.
 func TestBalanceAdminAnswers(t *testing.T) {
 	var status int
 	var text, token string
@@ -256,7 +256,7 @@ func TestBalanceAdminAnswers(t *testing.T) {
 	}
 }
 
-// Several endpoints have a column of their own, since they may have the same servers.
+// With several endpoints, tables have a column for them, because they may have the same servers.
 func TestBalanceTables(t *testing.T) {
 	endpoint := func(name string, live int, opened uint64) gateway.BalancedEndpoint {
 		e := gateway.BalancedEndpoint{Endpoint: name}

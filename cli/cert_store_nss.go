@@ -143,11 +143,11 @@ func findCertutil() (string, error) {
 // nssPlaces are the directories in the home directory where browsers have their databases, in addition to those of the XDG Base
 // Directory Specification, which they use in a new home directory. A star matches any name.
 var nssPlaces = []string{
-	".pki/nssdb",                                     // Chromium, if it exists
+	".pki/nssdb",                                     // Chromium, if this directory exists
 	"snap/chromium/current/.pki/nssdb",               // Chromium as a snap
 	".var/app/*/.pki/nssdb",                          // Chromium as a Flatpak
 	".var/app/*/data/pki/nssdb",                      // the same in a new home directory
-	".mozilla/firefox/*",                             // Firefox, if it exists
+	".mozilla/firefox/*",                             // Firefox, if this directory exists
 	"snap/firefox/common/.mozilla/firefox/*",         // Firefox as a snap
 	".var/app/*/.mozilla/firefox/*",                  // Firefox as a Flatpak
 	".var/app/*/config/mozilla/firefox/*",            // the same in a new home directory

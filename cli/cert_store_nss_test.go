@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The databases of browsers are found where they are today and where they were before.
+// The databases of browsers are found in current and in older places.
 func TestBrowserStoresAreFound(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
@@ -57,7 +57,7 @@ func TestBrowserStoresAreFound(t *testing.T) {
 	}
 }
 
-// A command that could change nothing has failed.
+// A command that could not change anything fails.
 func TestTrustWithoutStores(t *testing.T) {
 	for _, dry := range []bool{false, true} {
 		var out buffer
@@ -71,7 +71,8 @@ func TestTrustWithoutStores(t *testing.T) {
 	}
 }
 
-// Without certutil, a store that is there can be neither changed nor looked into, which is a failure; where no browser has one, nothing is.
+// Without certutil, an existing store can be neither changed nor read, which is a failure; if no browser has a store, that is no
+// failure.
 func TestBrowserStoreWithoutCertutil(t *testing.T) {
 	home := t.TempDir()
 	bin := filepath.Join(home, "bin")

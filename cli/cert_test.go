@@ -24,7 +24,7 @@ import (
 	"github.com/handfast/handfast/certs"
 )
 
-// madeCert is a certificate of a test, and its key.
+// madeCert is a certificate of a test, with its key.
 type madeCert struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -43,7 +43,7 @@ func (c madeCert) keyPEM(t *testing.T) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// pair makes what a server shows: the certificate, and those above it.
+// pair returns the certificate chain of a server: the certificate, and those above it.
 func (c madeCert) pair(above ...madeCert) tls.Certificate {
 	pair := tls.Certificate{Certificate: [][]byte{c.cert.Raw}, PrivateKey: c.key}
 	for _, a := range above {
@@ -52,7 +52,7 @@ func (c madeCert) pair(above ...madeCert) tls.Certificate {
 	return pair
 }
 
-// makeCert makes a certificate, signed by another or, where that is nil, by itself.
+// makeCert creates a certificate that is signed by another one or, if that is nil, by itself.
 func makeCert(t *testing.T, by *madeCert, change func(*x509.Certificate)) madeCert {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -120,7 +120,7 @@ func rawServer(t *testing.T, talk func(net.Conn)) string {
 			go func() {
 				defer c.Close()
 				talk(c)
-				io.Copy(io.Discard, c) // until the client goes
+				io.Copy(io.Discard, c) // until the client closes
 			}()
 		}
 	}()
@@ -221,7 +221,7 @@ func TestCertShowServer(t *testing.T) {
 	}
 }
 
-// A server without a certificate is reported with a next step.
+// A server without a certificate is reported with the next step.
 func TestCertShowFailures(t *testing.T) {
 	state(t)
 	dir := t.TempDir()
@@ -325,7 +325,7 @@ func TestCertShowFile(t *testing.T) {
 	}
 }
 
-// The development certificate, from its directory and from a server that has it.
+// The development certificate is shown from its directory, and from a server that uses it.
 func TestCertShowDev(t *testing.T) {
 	state(t)
 	runCommand(t, "cert", "dev")
@@ -370,7 +370,7 @@ func TestCertHelpAndCompletion(t *testing.T) {
 	}
 }
 
-// cert dev --host makes a CA for further names; one that was made for fewer stays, and the command that is printed makes another one.
+// cert dev --host creates a CA for further names; an existing CA for fewer names stays, and the printed command replaces it.
 func TestCertDevHosts(t *testing.T) {
 	state(t)
 	if got := runCommand(t, "cert", "dev"); got.code != exitOK {

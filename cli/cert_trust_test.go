@@ -6,18 +6,18 @@ import (
 	"testing"
 )
 
-// What is done to each store, and what is said of it. What could not be done is the command's failure, and nothing is changed
-// that is right already.
+// The changes of each store are printed. A change that is not possible makes the command fail, and stores that are already right
+// are not changed.
 func TestChangeStores(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		store   store
 		in, dry bool
 		changed bool
-		says    string // of this store, line by line
+		says    string // the lines about this store
 		err     string
 		step    string
-		restart bool // whether it speaks of programs that run
+		restart bool // whether it mentions running programs
 	}{
 		{name: "absent", store: store{absent: "no certutil", all: true, some: true}, in: true, says: "skipped: no certutil", err: "no store can be changed",
 			step: "install the missing programs, or start the browser once; programs such as curl accept the CA's file: --cacert '/a b.pem'"},
@@ -76,7 +76,7 @@ func TestChangeStores(t *testing.T) {
 	}
 }
 
-// What failed does not hide what was done, nor a second failure.
+// A failure hides neither the changes that were made, nor a second failure.
 func TestChangeSomeStores(t *testing.T) {
 	system := store{name: "system", where: "here", change: func(bool) error { return nil }}
 	browsers := store{name: "browsers", where: "there", cannot: "no certutil", step: "install it"}

@@ -30,7 +30,7 @@ func withServer(t *testing.T) string {
 	return s.banner["channels"]
 }
 
-// subscriber runs subscribe until the test sends a signal.
+// subscriber is a subscribe command that runs until the test sends a signal.
 type subscriber struct {
 	signals        chan os.Signal
 	code           chan int
@@ -58,7 +58,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	if got := runCommand(t, "publish", "--url", url, "--raw", "chat", `{"a": [1, "<"]}`); got.code != 0 {
 		t.Fatalf("%+v", got)
 	}
-	// A line comes out as it went in; other JSON is compact.
+	// Lines are printed unchanged; other JSON is compact.
 	want := lines + `{"a":[1,"<"]}` + "\n"
 	if got := runCommand(t, "subscribe", "--url", url, "--history", "10", "--count", "4", "chat"); got.code != 0 || got.stdout != want {
 		t.Errorf("%+v", got)
@@ -79,7 +79,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	}
 }
 
-// A position beyond the last message is not one of another epoch, and a number is not a position.
+// A position after the last message is not one of another epoch, and a number alone is not a position.
 func TestSubscribeBeyondTheEnd(t *testing.T) {
 	url := withServer(t)
 	if got := runCommand(t, "publish", "--url", url, "chat", "1"); got.code != 0 {
@@ -123,7 +123,7 @@ func TestSubscribeFollows(t *testing.T) {
 	}
 }
 
-// One signal ends publish, and nothing is lost of what was accepted.
+// A signal ends publish, and accepted messages are not lost.
 func TestPublishInterrupted(t *testing.T) {
 	url := withServer(t)
 	signals := make(chan os.Signal, 1)
@@ -180,7 +180,7 @@ func TestChannelsFail(t *testing.T) {
 	}
 }
 
-// The reader of the output may go away.
+// The reader of the output may close it.
 func TestSubscribeOutputCloses(t *testing.T) {
 	url := withServer(t)
 	runCommand(t, "publish", "--url", url, "chat", "x")
@@ -195,7 +195,7 @@ func TestSubscribeOutputCloses(t *testing.T) {
 	}
 }
 
-// A server that is something else, or does not answer, is an error, and no wait without an end.
+// A server without channels, or one that does not answer, is an error, and does not block forever.
 func TestChannelsOfAnotherServer(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
 	defer func() {
@@ -231,8 +231,8 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	}
 }
 
-// The connection of channels is kept alive through proxies that end what is silent for half a minute, and its end waits a second
-// for a server that hangs.
+// Pings keep the connection alive through proxies that close idle connections after 30 seconds, and closing it waits one second for
+// a server that hangs.
 func TestChannelsOptions(t *testing.T) {
 	state(t)
 	o, err := new(channelsFlags).options(&System{})

@@ -168,7 +168,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A flag that names a file which cannot be used is a wrong command line, whatever the flag is for.
+// A flag with a file that cannot be used is an error in the command line, for every flag.
 func TestWrongFiles(t *testing.T) {
 	state(t)
 	dir := t.TempDir()
@@ -190,7 +190,7 @@ func TestWrongFiles(t *testing.T) {
 	}
 }
 
-// Every command has a help with an example, and asking for it is not an error.
+// Every command has help with an example, and requesting it is not an error.
 func TestHelp(t *testing.T) {
 	sys := &System{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Getenv: func(string) string { return "" }}
 	calls := [][]string{nil, {"help"}, {"help", "serve"}, {"help", "cert", "show"}}

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// documents are configurations, some of which name files in the same directory. Those that fail say what with.
+// documents are configurations, some of which name files in the same directory. fails is a part of the error.
 var documents = []struct{ name, text, fails string }{
 	{"plain", "", ""},
 	{"page at a path of an endpoint", "endpoints: [{path: '/{$}', target: echo, auth: [anonymous]}]\nconsole: true\n", ""},
@@ -60,8 +60,8 @@ var documents = []struct{ name, text, fails string }{
 	{"a prefix twice", "hub: {namespaces: [{prefix: 'a:'}, {prefix: 'a:b'}]}\n", ""},
 }
 
-// "config check", "serve" and a reload accept and refuse the same files, since they have one check. What it accepts does start, and what it
-// refuses would not.
+// "config check", "serve" and a reload accept and reject the same files, because they use the same check. A server with an accepted
+// file starts, and one with a rejected file would not.
 func TestCheckServeAndReloadAgree(t *testing.T) {
 	state(t)
 	dir := agreeFiles(t)
@@ -91,7 +91,7 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			if (tt.fails == "") != (check.code == exitOK) || !strings.Contains(check.stdout, tt.fails) {
 				t.Errorf("check: %s, want %q", check.stdout, tt.fails)
 			}
-			// What the gateway itself does with the file, if only the package config has checked it.
+			// This is what the gateway does with the file if only package config has checked it.
 			cfg, err := config.Load(config.Sources{File: file})
 			if err != nil {
 				if check.code == exitOK {
@@ -112,7 +112,7 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			if check.code == exitOK && (openErr != nil || reloadErr != nil) {
 				t.Errorf("accepted, but the start says %v, and a reload %v", openErr, reloadErr)
 			}
-			// A reload leaves these as they are, and without channels the start does not look at them.
+			// A reload does not change these, and without channels the start does not use them.
 			unused := slices.ContainsFunc([]string{"webhooks", "hub.engine", "store"}, func(key string) bool { return strings.HasPrefix(tt.fails, key) })
 			if check.code != exitOK && (openErr == nil || reloadErr == nil) && !unused {
 				t.Errorf("refused, but the start says %v, and a reload %v", openErr, reloadErr)
@@ -121,7 +121,7 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 	}
 }
 
-// agreeFiles makes the files that the documents name.
+// agreeFiles creates the files that the documents name.
 func agreeFiles(t *testing.T) string {
 	t.Helper()
 	if got := runCommand(t, "cert", "dev"); got.code != exitOK {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/certs"
 )
 
-// What is in the files that a configuration names is looked at too.
+// The files that a configuration names are checked, too.
 func TestConfigCheckFiles(t *testing.T) {
 	state(t)
 	if got := runCommand(t, "cert", "dev"); got.code != exitOK {

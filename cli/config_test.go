@@ -34,7 +34,7 @@ endpoints:
     auth: [users]
 `
 
-// file makes a file with a text, and returns its path.
+// file creates a file, and returns its path.
 func file(t *testing.T, name, text string) string {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), name)
@@ -81,7 +81,7 @@ func TestConfigCheck(t *testing.T) {
 	if got := runCommand(t, "config", "check", "--json", good); got.code != exitOK || got.stdout != `{"ok":true,"problems":[]}`+"\n" {
 		t.Errorf("good JSON: %+v", got)
 	}
-	for _, command := range []string{"check", "show", "test"} { // a variable that is not set
+	for _, command := range []string{"check", "show", "test"} { // from an unset variable
 		if got := runCommand(t, "config", command, ""); got.code != exitUsage || !strings.Contains(got.stderr, "the name of the file is empty") {
 			t.Errorf("config %s with an empty name: %+v", command, got)
 		}
@@ -150,7 +150,7 @@ func TestConfigTest(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		code int
-		want string // of what is printed, without the file's path
+		want string // in the output, without the path of the file
 	}{
 		{[]string{"--endpoint", "chat", "-u", "alice", "--claims", `{"roles": ["admin"]}`}, 0,
 			"allow\n  because   rule 1, allow: \"admin\" in claims.roles\n  at        c.yaml:9:9 endpoints[0].rules[0]\n"},
@@ -246,7 +246,7 @@ func TestConfigCompletion(t *testing.T) {
 	}
 }
 
-// Every command has a help with an example, and asking for it is not an error.
+// Every command has help with an example, and requesting it is not an error.
 func TestConfigHelp(t *testing.T) {
 	for _, args := range [][]string{{"config", "--help"}, {"config", "check", "--help"}, {"config", "default", "--help"}, {"config", "doc", "--help"},
 		{"config", "show", "--help"}, {"config", "test", "--help"}} {

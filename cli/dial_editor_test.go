@@ -8,7 +8,7 @@ import (
 
 func as[T error](err error, target *T) bool { return errors.As(err, target) }
 
-// The keys, however their bytes are cut.
+// Keys are recognized however their bytes are split.
 func TestEditorKeys(t *testing.T) {
 	const up, down, right, left, home, end, del = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H", "\x1b[F", "\x1b[3~"
 	for keys, want := range map[string]string{
@@ -55,7 +55,7 @@ func TestEditorKeys(t *testing.T) {
 	}
 }
 
-// The bounds: what has no room is counted, and the history does not grow without end.
+// Text that does not fit is counted, and the history is limited.
 func TestEditorBounds(t *testing.T) {
 	var e editor
 	e.feed([]byte(strings.Repeat("x", maxTyped) + "yy"))
@@ -72,13 +72,13 @@ func TestEditorBounds(t *testing.T) {
 	if len(e.history) > maxHistory {
 		t.Errorf("a history of %d", len(e.history))
 	}
-	e.feed([]byte("\x1b[" + strings.Repeat("1", 1000))) // a sequence without an end
+	e.feed([]byte("\x1b[" + strings.Repeat("1", 1000))) // an unterminated sequence
 	if len(e.pending) > 64 {
 		t.Errorf("%d bytes are pending", len(e.pending))
 	}
 }
 
-// The part of the line that is shown has the cursor in it and fits.
+// The visible part of the line contains the cursor, and fits.
 func TestEditorView(t *testing.T) {
 	for _, tt := range []struct {
 		line    string

@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// each runs a server that serves its connections with these functions, one after the other.
+// each runs a server that serves successive connections with these functions.
 func each(t *testing.T, serve ...func(ctx context.Context, c *websocket.Conn)) string {
 	var n atomic.Int32
 	return peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -33,7 +33,7 @@ func send(ctx context.Context, c *websocket.Conn, text string) {
 	_ = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
-// A connection that was lost is replaced, and what comes then goes over the new one.
+// A lost connection is replaced, and further input is sent on the new one.
 func TestDialReconnect(t *testing.T) {
 	again := make(chan struct{})
 	url := each(t, func(ctx context.Context, c *websocket.Conn) {
@@ -62,7 +62,7 @@ func TestDialReconnect(t *testing.T) {
 	}
 }
 
-// How it ends: by the server's own wish, by a failure that would come again, at the end of the input.
+// Reconnecting ends when the server closes properly, after an error that would occur again, and at the end of the input.
 func TestDialReconnectEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -93,7 +93,7 @@ func TestDialReconnectEnds(t *testing.T) {
 	}
 }
 
-// A connection that is lost after the end of the input, which the ping behind it shows, is not replaced.
+// A connection that is lost after the end of the input, during the final ping, is not replaced.
 func TestDialReconnectAfterTheInput(t *testing.T) {
 	state(t)
 	var n atomic.Int32
@@ -121,7 +121,7 @@ func TestDialReconnectAfterTheInput(t *testing.T) {
 	}
 }
 
-// A signal ends the wait for the next connection. There is no next connection when the first one could not be opened.
+// A signal ends the wait for the next connection. If the first connection fails, there is no next one.
 func TestDialReconnectSignal(t *testing.T) {
 	url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
 	signals := make(chan os.Signal, 1)
@@ -144,7 +144,7 @@ func TestDialReconnectSignal(t *testing.T) {
 	}
 }
 
-// list is an input of a few lines.
+// list is an input with a few lines.
 type list []string
 
 func (l *list) next() (websocket.Message, error) {
@@ -156,7 +156,7 @@ func (l *list) next() (websocket.Message, error) {
 	return m, nil
 }
 
-// A message that could not be sent stays for the next session.
+// A message that could not be sent is kept for the next session.
 func TestFeedKeepsMessage(t *testing.T) {
 	f := newFeed(&list{"a", "b"})
 	defer f.stop()

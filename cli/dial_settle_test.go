@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// overtaken is a server that answers pings before the messages that came earlier, as RFC 6455 §5.5.2 allows: after a trip each,
-// and then one answer after each pause.
+// overtaken is a server that answers pings before earlier messages, as RFC 6455 §5.5.2 allows: the pong follows after trip, and
+// then one answer after each pause.
 func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
 	sent := 0
 	for {
@@ -42,10 +42,10 @@ func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
 	}
 }
 
-// What comes behind the pong is not lost, as long as the server is never quiet for longer than its round trip lets expect. A
-// server that does not come to an end is an error.
+// Answers after the pong are not lost, as long as the server is not silent for longer than its round-trip time suggests. A server
+// that never stops sending is an error.
 func TestDialPongOvertakesAnswers(t *testing.T) {
-	const closes = 5 * time.Second // a server that is busy sending does not answer the close
+	const closes = 5 * time.Second // a server that is still sending does not answer the close
 	for _, tt := range []struct {
 		name        string
 		trip, pause time.Duration

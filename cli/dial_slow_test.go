@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// An answer that takes longer than a server may be silent is waited for, as long as parts of it arrive.
+// A slow answer is waited for as long as parts of it arrive.
 func TestDialSlowAnswer(t *testing.T) {
 	for pause, want := range map[time.Duration]string{quiet * 3 / 4: "abcd\n", 2 * quiet: ""} {
 		synctest.Test(t, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestDialSlowAnswer(t *testing.T) {
 						f.Opcode = frame.Text
 					}
 					if p.Send(f) != nil {
-						return // it was not waited for
+						return // it did not wait
 					}
 				}
 				for {
@@ -56,10 +56,10 @@ func TestDialSlowAnswer(t *testing.T) {
 	}
 }
 
-// A server that stops in the middle of a message has not given its answer: the command says so and fails. A pong in the middle
-// of a message is not its end.
+// If a server stops in the middle of a message, the command reports that and fails. A pong in the middle of a message does not end
+// the message.
 func TestDialCutShort(t *testing.T) {
-	half := func(p *wstest.Peer, n int) { // the first n bytes of a frame
+	half := func(p *wstest.Peer, n int) { // writes the first n bytes of a frame
 		_, _ = p.Write(p.Append(nil, wstest.Frame{Opcode: frame.Text, Payload: []byte("abcd")})[:n])
 	}
 	for _, tt := range []struct {
@@ -85,7 +85,7 @@ func TestDialCutShort(t *testing.T) {
 	}
 }
 
-// cutShort runs a session against a server that sends something, answers pings, and after a pause sends the rest.
+// cutShort runs a session with a server that sends something, answers pings, and sends the rest after a pause.
 func cutShort(t *testing.T, send func(p *wstest.Peer), more string, wait time.Duration, want string, wantErr error) {
 	synctest.Test(t, func(t *testing.T) {
 		p, conn := wstest.PipePeer(t, protocol.RoleServer, nil)

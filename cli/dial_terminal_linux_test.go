@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// typist is a person at a terminal with dial running in it.
+// typist is a user at a terminal in which dial is running.
 type typist struct {
 	t     *testing.T
 	tty   *os.File
@@ -40,7 +40,7 @@ func atTerminal(t *testing.T, args ...string) *typist {
 	return p
 }
 
-// appears waits until the terminal has shown a text, in which a line end is that of a terminal.
+// appears waits until the terminal has shown a text; line ends are those of a terminal.
 func (p *typist) appears(text string) {
 	p.t.Helper()
 	bounded.Until(p.t, func() bool { return strings.Contains(p.shown.String(), text) })
@@ -53,7 +53,7 @@ func (p *typist) ends(code int) {
 	}
 }
 
-// A typed line may have 1 MiB, and is sent whole; one with more is refused with the numbers, and nothing of it is sent.
+// A typed line may have 1 MiB, and is sent completely; a longer one is rejected with its size, and not sent.
 func TestDialTerminalLongLine(t *testing.T) {
 	got := make(chan string, 8)
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -82,7 +82,7 @@ func TestDialTerminalLongLine(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// Where the terminal itself makes the lines, it drops what is too long; that is an error.
+// If the terminal itself edits the lines, it drops what is too long; that is an error.
 func TestDialTerminalCutsLine(t *testing.T) {
 	url := peer(t, echo)
 	for _, args := range [][]string{{"dial", url}, {"dial", "--binary", url}} {
@@ -95,7 +95,7 @@ func TestDialTerminalCutsLine(t *testing.T) {
 	}
 }
 
-// A line that begins with a slash is a command, and two slashes send one.
+// A line that begins with a slash is a command, and two slashes send one slash.
 func TestDialTerminalCommands(t *testing.T) {
 	ended := make(chan error, 1)
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -133,7 +133,7 @@ func TestDialTerminalCommands(t *testing.T) {
 	}
 }
 
-// The second line of a message cannot pass for a message of its own, nor for what the user has typed.
+// The second line of a message cannot be mistaken for another message, nor for typed text.
 func TestDialTerminalLinesOfAMessage(t *testing.T) {
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, r *http.Request) {
 		_ = c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("one\n> two\n< three\r\n\n")})
@@ -148,7 +148,7 @@ func TestDialTerminalLinesOfAMessage(t *testing.T) {
 	}
 }
 
-// With --jsonl what is typed is JSON; a mistake is not sent.
+// With --jsonl, typed lines must be JSON; an invalid one is not sent.
 func TestDialTerminalJSON(t *testing.T) {
 	p := atTerminal(t, "--jsonl", peer(t, echo))
 	p.appears("connected to")
@@ -160,7 +160,7 @@ func TestDialTerminalJSON(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// A person who waits for a connection sees that something happens; a pipe gets nothing.
+// On a terminal, a note appears while connecting takes long; on a pipe, nothing does.
 func TestDialSignOfLife(t *testing.T) {
 	state(t)
 	open := make(chan struct{})
@@ -187,8 +187,8 @@ func TestDialSignOfLife(t *testing.T) {
 	})
 }
 
-// With --reconnect the prompt stays from one connection to the next, and at the end of the input the terminal is given back although
-// --wait goes on, so that Ctrl-C makes a signal.
+// With --reconnect the prompt stays from one connection to the next. At the end of the input the terminal is restored even if
+// --wait continues, so that Ctrl-C raises a signal.
 func TestDialTerminalReconnect(t *testing.T) {
 	end := make(chan struct{})
 	url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeInternalError, "") },
@@ -211,7 +211,7 @@ func TestDialTerminalReconnect(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// Ctrl-Z gives the terminal back to the shell, and the shell's fg goes on.
+// Ctrl-Z restores the terminal for the shell, and fg continues.
 func TestDialTerminalSuspended(t *testing.T) {
 	url := peer(t, echo)
 	master, tty := pty.Open(t)

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// peer runs a server that gives every connection to serve, and returns its URL.
+// peer runs a server that calls serve for every connection, and returns its URL.
 func peer(t *testing.T, serve func(ctx context.Context, c *websocket.Conn, r *http.Request)) string {
 	t.Helper()
 	state(t)
@@ -69,7 +69,7 @@ func TestDialLines(t *testing.T) {
 	}
 }
 
-// The longest line goes through. The server closes behind it: how long it takes for so much is not known.
+// The longest line is sent. The server closes after it, because it is not known how long sending so much takes.
 func TestDialLongestLine(t *testing.T) {
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		if m, err := c.Read(ctx); err == nil && c.Write(ctx, m) == nil {
@@ -95,7 +95,7 @@ func TestDialBadInput(t *testing.T) {
 			if got.code != exitFailed || !strings.Contains(got.stderr, tt.want) || !strings.Contains(got.stderr, "--binary") {
 				t.Errorf("exit %d, %q, %q", got.code, got.stdout, got.stderr)
 			}
-			if !strings.HasPrefix(tt.out, got.stdout) { // what had no time to come back is lost with the rest
+			if !strings.HasPrefix(tt.out, got.stdout) { // data that was still in transit is lost
 				t.Errorf("out %q", got.stdout)
 			}
 		})
@@ -106,7 +106,7 @@ func TestDialBadInput(t *testing.T) {
 	}
 }
 
-// failing is a stream that breaks.
+// failing is a stream whose calls fail.
 type failing struct{}
 
 func (*failing) Read([]byte) (int, error)  { return 0, errors.New("no disk") }
@@ -154,7 +154,7 @@ func TestFormatPerson(t *testing.T) {
 	}
 }
 
-// How the server ends a connection decides the exit code.
+// The close by the server determines the exit code.
 func TestDialPeerCloses(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -203,7 +203,7 @@ func TestDialTooBig(t *testing.T) {
 	}
 }
 
-// At the end of the input it closes with 1000, and everything that the server answered in order is there.
+// At the end of the input dial closes with 1000, after all answers that the server has sent in order.
 func TestDialClosesWith1000(t *testing.T) {
 	ended := make(chan error, 1)
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -215,7 +215,7 @@ func TestDialClosesWith1000(t *testing.T) {
 				return
 			}
 			if held = append(held, m); len(held) < 1000 {
-				continue // answers only when all are here
+				continue // answers only when it has received everything
 			}
 			for _, m := range held {
 				if c.Write(ctx, m) != nil {
@@ -235,7 +235,7 @@ func TestDialClosesWith1000(t *testing.T) {
 	}
 }
 
-// --wait gives a server time that answers later, ends when the server closes, and ends by itself.
+// --wait waits for late answers, and ends when the server closes, or at the end of the time.
 func TestDialWait(t *testing.T) {
 	inputOver := make(chan struct{})
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -253,7 +253,7 @@ func TestDialWait(t *testing.T) {
 	}
 }
 
-// onEOF is an empty stream that tells when its end is read.
+// onEOF is an empty stream that calls a function when its end is read.
 type onEOF struct{ f func() }
 
 func (r *onEOF) Read([]byte) (int, error) {
@@ -286,7 +286,7 @@ type nothing struct{}
 
 func (nothing) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
 
-// The terminal is given back before the wait that follows the input's end: Ctrl-C makes a signal then, which ends the wait.
+// The terminal is restored before the wait after the end of the input: Ctrl-C then raises a signal, which ends the wait.
 func TestSessionLeavesBeforeItWaits(t *testing.T) {
 	conn, err := websocket.Dial(bounded.Context(t), peer(t, echo), nil)
 	if err != nil {
@@ -303,7 +303,7 @@ func TestSessionLeavesBeforeItWaits(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for a server that never answers.
+// A second signal ends the wait for a server that never answers.
 func TestDialSecondSignal(t *testing.T) {
 	state(t)
 	signals := make(chan os.Signal, 2)
@@ -324,7 +324,7 @@ func TestDialSecondSignal(t *testing.T) {
 		}
 		signals <- os.Interrupt
 		signals <- os.Interrupt
-		<-done // reads nothing, so it never sees the close frame
+		<-done // does not read, so it never receives the close frame
 	}))
 	defer s.Close()
 	defer close(done)
@@ -383,7 +383,7 @@ func TestDialRequest(t *testing.T) {
 	}
 }
 
-// A failed handshake is reported in full, without a secret and without control characters.
+// A failed handshake is reported with all details, but without secrets and control characters.
 func TestDialRefused(t *testing.T) {
 	state(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -404,7 +404,7 @@ func TestDialRefused(t *testing.T) {
 	}
 }
 
-// Errors about the command line do not repeat what may be a secret.
+// Errors in the command line do not contain possible secrets.
 func TestDialSecretsInMistakes(t *testing.T) {
 	for _, args := range [][]string{
 		{"dial", "user:secret@example.com"},
@@ -423,7 +423,7 @@ func TestDialSecretsInMistakes(t *testing.T) {
 	}
 }
 
-// --jsonl takes text and binary messages, and prints them in the same form.
+// --jsonl accepts text and binary messages, and prints them in the same form.
 func TestDialJSONLines(t *testing.T) {
 	url := peer(t, echo)
 	in := `{"type":"text","data":"two\nlines"}` + "\n" + `{"type":"binary","data":"AAH/"}` + "\n" + `{"type":"text","data":""}` + "\n"
@@ -449,7 +449,7 @@ func TestDialJSONLines(t *testing.T) {
 	}
 }
 
-// With -0 messages end in a NUL, so that lines can be in them.
+// With -0, messages end with a NUL, so they may contain line ends.
 func TestDialNull(t *testing.T) {
 	url := peer(t, echo)
 	for in, want := range map[string]string{

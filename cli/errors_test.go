@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// An error keeps its own next step and exit code through every part of cobra.
+// An error keeps its next step and exit code through all layers of cobra.
 func TestReport(t *testing.T) {
 	usage := usagef("write it so", "that makes no sense")
 	failure := &hinted{errors.New("it broke"), "fix it"}
@@ -42,9 +42,8 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// A flag with a value that cannot be used ends every command with the exit code of usage, also when the value is the name of
-// a file, and when only the check of the whole configuration finds out. A mistake in a file or in the environment is not one of
-// the command line.
+// A flag with an invalid value ends every command with the exit code for usage, even if the value is the name of a file, and even
+// if only the check of the whole configuration notices. A mistake in a file or in the environment has another exit code.
 func TestExitCodeOfFlags(t *testing.T) {
 	state(t)
 	none := filepath.Join(t.TempDir(), "none")

@@ -65,7 +65,7 @@ func TestExplainFailed(t *testing.T) {
 	}
 }
 
-// A summary is short, and the file has the whole report.
+// A summary is short, and the file has the complete report.
 func TestExplainSummaryAndReport(t *testing.T) {
 	state(t)
 	s := httptest.NewServer(http.NotFoundHandler())
@@ -140,10 +140,10 @@ func TestExplainCompares(t *testing.T) {
 	}
 }
 
-// Frames come as lines while they are watched, and at the end the report.
+// Frames are printed as lines while they are watched, followed by the report.
 func TestExplainWatchJSON(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
-		c.Read(ctx) // the echo: from here on it is watched
+		c.Read(ctx) // the echo: watching has begun
 		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("go")})
 		for range 3 {
 			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("<news>")})
@@ -171,7 +171,7 @@ func TestExplainWatchJSON(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a watch in good order.
+// Ctrl-C ends a watch properly.
 func TestExplainWatchInterrupted(t *testing.T) {
 	u := peer(t, echo)
 	signals := make(chan os.Signal, 1)
@@ -197,7 +197,7 @@ func TestExplainWatchInterrupted(t *testing.T) {
 	}
 }
 
-// Ctrl-C while it waits for an answer ends it as a shell has it.
+// Ctrl-C while waiting for an answer has the exit code that shells use.
 func TestExplainInterrupted(t *testing.T) {
 	state(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -262,7 +262,7 @@ func TestExplainUsage(t *testing.T) {
 	}
 }
 
-// Every flag for a credential arrives at the server, and its value nowhere else.
+// Every flag for a credential sends it to the server, and its value appears nowhere else.
 func TestExplainCredentials(t *testing.T) {
 	state(t)
 	got := make(chan *http.Request, 1)
@@ -354,7 +354,7 @@ func TestChooseProxy(t *testing.T) {
 	}
 }
 
-// What a broken pipe does to the report is an error, not silence.
+// A broken pipe during the report is an error.
 func TestExplainBrokenOutput(t *testing.T) {
 	u := peer(t, echo)
 	for _, arg := range []string{"--json=true", "--json=false"} {
@@ -368,7 +368,7 @@ func TestExplainBrokenOutput(t *testing.T) {
 	}
 }
 
-// gone is standard output whose reader has gone after the first line.
+// gone is standard output whose reader closes it after the first line.
 type gone struct{ lines int }
 
 func (g *gone) Write(p []byte) (int, error) {
@@ -378,7 +378,7 @@ func (g *gone) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// An endless watch ends when its reader has gone.
+// An endless watch ends when its reader has closed the output.
 func TestExplainEndsWithItsReader(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		go c.Read(ctx)

@@ -30,7 +30,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// A private key is read in every form that openssl writes, behind what else is in the file.
+// A private key is read in every form that openssl writes, after other contents of the file.
 func TestReadSigner(t *testing.T) {
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestReadSigner(t *testing.T) {
 	for _, tt := range []struct {
 		block string
 		der   []byte
-		want  string // the algorithm, or what is wrong
+		want  string // the algorithm, or the error
 	}{
 		{"EC PRIVATE KEY", sec1(p384), "ES384"},
 		{"EC PRIVATE KEY", sec1(p521), "ES512"},
@@ -75,7 +75,7 @@ func TestReadSigner(t *testing.T) {
 	}
 }
 
-// A secret on standard input has a bound, and an error of reading is one.
+// The size of a secret on standard input is limited, and a read error is returned.
 func TestReadSecret(t *testing.T) {
 	for n, want := range map[int]bool{0: false, 1: true, maxSecret: true, maxSecret + 1: false} {
 		got, err := readSecret(&System{Stdin: strings.NewReader(strings.Repeat("x", n))}, "token")
@@ -91,7 +91,7 @@ func TestReadSecret(t *testing.T) {
 	}
 }
 
-// What credentials a handshake sends is said by their places.
+// The credentials in a handshake are described by their places.
 func TestSentBy(t *testing.T) {
 	s := sentBy("ws://user:hush@host/?token=hush&room=1", &websocket.DialOptions{
 		Header: map[string][]string{"Origin": {"https://a"}, "Cookie": {"a=hush"}, "Accept": {"x"}, "Authorization": {"hush"}},
@@ -105,7 +105,7 @@ func TestSentBy(t *testing.T) {
 	}
 }
 
-// What a connection runs over is said in the order of its making.
+// The layers of a connection are described in the order in which they are established.
 func TestDescribeConn(t *testing.T) {
 	for want, hs := range map[string]*websocket.Handshake{
 		"ws://a (HTTP/1.1)": {Proto: "HTTP/1.1"},
@@ -129,7 +129,7 @@ func TestDescribeConn(t *testing.T) {
 	}
 }
 
-// The flags of dial become the library's options.
+// The flags of dial are converted to options of the library.
 func TestDialOptions(t *testing.T) {
 	state(t)
 	for _, tt := range []struct {
@@ -163,7 +163,7 @@ func TestDialOptions(t *testing.T) {
 	}
 }
 
-// What happens in a channel is printed by its kind.
+// Each kind of event in a channel has its own output.
 func TestPrinter(t *testing.T) {
 	message := client.Event{Message: &client.Message{Type: "message", Channel: "c", Offset: 7, Data: []byte(`{"a": [1]}`)}}
 	change := client.Event{Change: &client.Change{Type: "join", Channel: "c", Member: client.Member{User: "ann", Data: []byte(`{"n":1}`)}}}
@@ -223,7 +223,7 @@ func TestPrinter(t *testing.T) {
 	}
 }
 
-// An error of the server says for which channel, and what to do about a denial; one that came too late has its reason.
+// An error of the server is printed with its channel, and for a denial with the next step; a late error has its reason.
 func TestChannelErrors(t *testing.T) {
 	failed := &client.Error{Code: wire.Denied, Message: "this is not allowed"}
 	if err := denied("news", failed); err.Error() != "channel news: this is not allowed (denied)" || !strings.Contains(nextStep(err), "handfast config test") {
@@ -248,7 +248,7 @@ func TestChannelErrors(t *testing.T) {
 	}
 }
 
-// The names of a certificate are all that it has, and without a subject the first of them is shown for it.
+// All names of a certificate are shown, and without a subject, the first of them is used instead.
 func TestDescribeCert(t *testing.T) {
 	u, err := url.Parse("spiffe://box/a")
 	if err != nil {

@@ -11,19 +11,19 @@ import (
 	"testing"
 )
 
-// A signal ends whatever command waits for something that does not come: standard input, or a file that is a pipe.
+// A signal ends every command that is blocked: on standard input, or on a file that is a pipe.
 func TestSignalEndsACommandThatWaits(t *testing.T) {
 	state(t)
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not wait for a reader, who waits for what is never written
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not block, and the reader blocks because nothing is written
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()       // the reader goes, if there is one
-	defer os.Remove(pipe) // and one that comes later finds nothing to wait for
+	defer w.Close()       // ends the reader, if there is one
+	defer os.Remove(pipe) // a later reader finds no pipe
 	for _, args := range [][]string{{"token", "show"}, {"token", "password", "alice"}, {"config", "check", pipe}} {
 		in, writer := io.Pipe()
 		signals := make(chan os.Signal, 1)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// asProgram has the test's binary be the program, for tests that need a process of their own.
+// asProgram makes the test binary act as the program, for tests that need a separate process.
 const asProgram = "HANDFAST_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(bounded.Main(m))
 }
 
-// output that is read while it is written.
+// buffer is output that may be read while it is being written.
 type buffer struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -41,7 +41,7 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// result is what a command did.
+// result is the result of a command.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -63,7 +63,7 @@ func runCommand(t *testing.T, args ...string) result {
 	return runWith(t, strings.NewReader(""), nil, args...)
 }
 
-// state gives the test a state directory of its own.
+// state sets a temporary state directory for the test.
 func state(t *testing.T) {
 	t.Helper()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())

@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// The next step after a 401 and a 403 takes into account what was sent, and repeats no secret.
+// The next step after a 401 and a 403 depends on what was sent, and contains no secret.
 func TestRefusedStep(t *testing.T) {
 	state(t)
 	status := http.StatusUnauthorized
@@ -57,7 +57,7 @@ func TestRefusedStep(t *testing.T) {
 	}
 }
 
-// A failure that the server's owner has to correct leads to explain: a handshake, and a server that violates the protocol.
+// Failures that the server's owner has to correct lead to explain: a failed handshake, and a violation of the protocol.
 func TestStepsLeadToExplain(t *testing.T) {
 	state(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +74,7 @@ func TestStepsLeadToExplain(t *testing.T) {
 		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"+
 			"\x81\x81\x00\x00\x00\x00a", base64.StdEncoding.EncodeToString(sum[:]))
-		io.Copy(io.Discard, c) // until the client has closed
+		io.Copy(io.Discard, c) // until the client closes
 	}))
 	t.Cleanup(s.Close)
 	for path, want := range map[string]string{
@@ -89,7 +89,7 @@ func TestStepsLeadToExplain(t *testing.T) {
 	}
 }
 
-// A proxy's refusal is not one of the server.
+// The rejection by a proxy is distinguished from one by the server.
 func TestProxyStep(t *testing.T) {
 	e := &websocket.HandshakeError{Stage: handshake.StageProxy, Status: http.StatusForbidden, Hint: "the proxy refuses", Err: errors.New("no")}
 	if got := handshakeStep(e, &sent{}); got != "the proxy refuses" {
@@ -97,7 +97,7 @@ func TestProxyStep(t *testing.T) {
 	}
 }
 
-// Every next step of the library's client that names an option has one that names flags.
+// Every hint of the library that names an option of a client is replaced by one that names flags.
 func TestStepsNameFlags(t *testing.T) {
 	option := regexp.MustCompile(`Options|TLS\.|[a-z][A-Z]|\(Subprotocols\)`)
 	hints := libhints.Named(t, "..", "HintClient")

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// A file that exists is overwritten with --force only.
+// An existing file is overwritten only with --force.
 func TestOutputKeepsFiles(t *testing.T) {
 	state(t)
 	for _, command := range []string{"init", "default", "schema", "doc"} {
@@ -32,7 +32,7 @@ func TestOutputKeepsFiles(t *testing.T) {
 	}
 }
 
-// The file that init makes is good, has other secrets each time, and is its owner's alone.
+// The file that init writes is valid, has new secrets each time, and can be read only by its owner.
 func TestConfigInit(t *testing.T) {
 	state(t)
 	file := filepath.Join(t.TempDir(), "handfast.yaml")
@@ -64,7 +64,7 @@ func TestConfigInit(t *testing.T) {
 	}
 }
 
-// No next step writes to a file that is there: the name comes from freename, or is not in it.
+// No next step overwrites an existing file: it uses a name from freename, or none.
 func TestNextStepsOverwriteNothing(t *testing.T) {
 	writes := regexp.MustCompile(`(-out|-keyout|\d?>) ?("\s*\+\s*(\S+)|[\w./-]+)`)
 	steps := 0
@@ -83,7 +83,7 @@ func TestNextStepsOverwriteNothing(t *testing.T) {
 			}
 			for i, line := range strings.Split(string(text), "\n") {
 				if !strings.Contains(line, "openssl") && !strings.Contains(line, "/dev/urandom") && !strings.Contains(line, "handfast token") || strings.HasPrefix(line, "  ") || strings.HasPrefix(strings.TrimSpace(line), "//") {
-					continue // an example of a help is indented by spaces
+					continue // examples in help texts are indented with spaces
 				}
 				for _, m := range writes.FindAllStringSubmatch(line, -1) {
 					steps++
@@ -99,7 +99,7 @@ func TestNextStepsOverwriteNothing(t *testing.T) {
 	}
 }
 
-// The reported case: the file is a certificate, and the advice was to write a key over it.
+// The file is a certificate, and the advice was to write a key to it.
 func TestAdviceForTheWrongFile(t *testing.T) {
 	state(t)
 	t.Chdir(t.TempDir())

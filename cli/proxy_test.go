@@ -96,7 +96,7 @@ func serveSocks(c net.Conn, asked chan<- string) {
 	join(c, to)
 }
 
-// dial goes through the proxy that --proxy names, with its user and password, which are not printed.
+// dial connects through the proxy of --proxy, with its user and password, which are not printed.
 func TestDialProxy(t *testing.T) {
 	target := peer(t, echo)
 	byHTTP := make(chan string, 8)
@@ -129,7 +129,7 @@ func TestDialProxy(t *testing.T) {
 	for _, tt := range []struct {
 		proxy string
 		by    chan string
-		want  string // what the proxy saw
+		want  string // what the proxy has received
 		fails string // on standard error
 	}{
 		{"http://u:hush@" + httpAddr, byHTTP, "CONNECT Basic " + base64.StdEncoding.EncodeToString([]byte("u:hush")), ""},
@@ -157,7 +157,7 @@ func TestDialProxy(t *testing.T) {
 	}
 }
 
-// explain goes through the same proxies, and what one refuses is its finding.
+// explain uses the same proxies, and reports their rejections as findings.
 func TestExplainSocksProxy(t *testing.T) {
 	target := strings.Replace(peer(t, echo), "127.0.0.1", "localhost", 1)
 	addr, asked := socksProxy(t)
@@ -187,10 +187,10 @@ func TestExplainSocksProxy(t *testing.T) {
 	}
 }
 
-// unwrapped returns a text without the line breaks that the report makes.
+// unwrapped returns a text without the line breaks of the report.
 func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// publish and subscribe go through the same proxies as dial, and check --proxy as it does.
+// publish and subscribe use the same proxies as dial, and check --proxy in the same way.
 func TestChannelsProxy(t *testing.T) {
 	url := strings.Replace(withServer(t), "127.0.0.1", "localhost", 1)
 	socksAddr, bySocks := socksProxy(t)
@@ -220,7 +220,7 @@ func TestChannelsProxy(t *testing.T) {
 	}
 }
 
-// A redirect that was followed is reported with the address that failed, and without its query.
+// An error after a redirect names the address that failed, without its query.
 func TestDialRedirect(t *testing.T) {
 	state(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -245,7 +245,7 @@ func TestDialRedirect(t *testing.T) {
 	}
 }
 
-// --timeout bounds the handshake.
+// --timeout limits the handshake.
 func TestDialTimeout(t *testing.T) {
 	state(t)
 	done := make(chan struct{})
@@ -258,7 +258,7 @@ func TestDialTimeout(t *testing.T) {
 	}
 }
 
-// Every flag for a credential arrives at the server as explain sends it, and with --verbose its value is printed nowhere.
+// Every flag for a credential sends it in the same way as explain, and --verbose does not print its value.
 func TestDialCredentials(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	target := peer(t, func(ctx context.Context, c *websocket.Conn, r *http.Request) {
@@ -318,7 +318,7 @@ func TestDialCredentials(t *testing.T) {
 	}
 }
 
-// --verbose shows the redirects of a handshake, too, and hides what a server gives away.
+// --verbose also shows the redirects of a handshake, and hides secrets of the server.
 func TestDialVerboseRedirect(t *testing.T) {
 	target := peer(t, echo)
 	to, err := url.Parse(target)

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// reload prints what has changed since the configuration before, or why the new one is not used, with file, line and column. The
-// watch on the file may be faster than the command, which prints the same change then.
+// reload prints the changes, or why the new configuration is not used, with file, line and column. The watch on the file may be
+// faster than the command, which then prints the same changes.
 func TestReload(t *testing.T) {
 	const text = "log: {level: debug}\nlimits: {connections: 10}\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\n"
 	file := write(t, "handfast.yaml", text)
@@ -63,10 +63,10 @@ func TestReload(t *testing.T) {
 	if got = ask(); got.code != exitFailed || !strings.Contains(got.stderr, file+": ") {
 		t.Errorf("without the file: %+v", got)
 	}
-	write(t, file, text) // for the end
+	write(t, file, text) // for the end of the test
 }
 
-// A balancer made of flags reloads, too: its flags and what they name stay.
+// A balancer that is configured by flags also reloads, and keeps its flags.
 func TestReloadBalancer(t *testing.T) {
 	s := startServer(t, "balance", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--admin", "127.0.0.1:0")
 	defer func() {
@@ -79,7 +79,7 @@ func TestReloadBalancer(t *testing.T) {
 	}
 }
 
-// What is not the admin listener of a server, and one that refuses, is an error with a next step.
+// An address without an admin listener, and a listener that rejects the request, are errors with the next step.
 func TestReloadErrors(t *testing.T) {
 	state(t)
 	status := http.StatusNotFound

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Without a file there is one application, whose secret the banner shows and the log does not.
+// Without a file there is one application, whose secret is shown in the banner, but not logged.
 func TestServeDevApp(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off", "--engine", "memory")
 	s.signals <- nil
@@ -24,7 +24,7 @@ func TestServeDevApp(t *testing.T) {
 	}
 }
 
-// Applications of flags replace that one, and their secrets are not shown.
+// Applications in flags replace the default one, and their secrets are not shown.
 func TestServeApps(t *testing.T) {
 	file := write(t, "secret", "hunter3\n")
 	f := serveFlags{hub: hubFlags{apps: []string{"shop:key:hunter2:x", "other:k2:@" + file}}, given: func(flag string) bool { return flag == "app" }}
@@ -60,8 +60,7 @@ func TestServeApps(t *testing.T) {
 	}
 }
 
-// The banner's values are below each other, however long a name is; the applications are there, and what can be tried in a shell
-// with channels that are open.
+// The values in the banner are aligned, even with a long name. It shows the applications, and commands for open channels.
 func TestBannerRows(t *testing.T) {
 	var rows bannerRows
 	rows.add("page", "http://a/")
@@ -81,7 +80,7 @@ func TestBannerRows(t *testing.T) {
 	}
 }
 
-// The banner has the key of an application where the endpoint wants one, and not wherever a path looks like it.
+// The banner inserts the key of an application only in paths that require one.
 func TestBannerKey(t *testing.T) {
 	s := startServe(t, "--config", write(t, "c.yaml", `
 listen: [{address: 127.0.0.1:0, tls: off}]
@@ -97,10 +96,10 @@ endpoints:
 	}
 }
 
-// The commands that a server without a file shows for its channels work; one whose channels have rules shows none.
+// The commands that the banner shows for open channels work; for channels with rules it shows none.
 func TestBannerChannels(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
-	_, last, ok := strings.Cut(cmp.Or(s.banner["go"], s.banner["handfast"]), "publish ") // the program as it is called, with "go run" or without
+	_, last, ok := strings.Cut(cmp.Or(s.banner["go"], s.banner["handfast"]), "publish ") // with or without "go run"
 	if !ok {
 		t.Fatalf("%v", s.banner)
 	}
@@ -119,7 +118,7 @@ func TestBannerChannels(t *testing.T) {
 	bounded.Receive(t, s.code)
 }
 
-// The engine of flags: an engine of the file keeps what no flag says, and the password of a Redis is never shown.
+// Flags set the engine: settings in the file remain unless a flag changes them, and the password of a Redis is never shown.
 func TestServeEngine(t *testing.T) {
 	const endpoints = "endpoints: [{path: /x, target: channels, auth: [anonymous]}]\napps: [{id: a, secret: s}]\n"
 	for _, tt := range []struct {
@@ -168,7 +167,7 @@ func TestServeEngine(t *testing.T) {
 	}
 }
 
-// The flags of an engine make sense with that engine only; two processes do not use one directory.
+// Flags for an engine are valid only with that engine, and two processes cannot use the same directory.
 func TestServeNATS(t *testing.T) {
 	for _, tt := range []struct {
 		flags string

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// hangUp sends SIGHUP to the server of the test, which is this process.
+// hangUp sends SIGHUP to the server, which runs in this process.
 func hangUp(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
@@ -24,7 +24,7 @@ func hangUp(t *testing.T) {
 	}
 }
 
-// SIGHUP reads and opens files again in every mode: a server that has no file is configured by flags and environment.
+// SIGHUP reads and reopens files in every mode. A server without a file is configured by flags and environment.
 func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "the first token, which is long enough\n")
@@ -47,7 +47,7 @@ func TestServeWithoutFileOutlivesSIGHUP(t *testing.T) {
 	c.CloseNow()
 }
 
-// A file that is truncated while the server runs changes nothing.
+// Truncating the file while the server is running changes nothing.
 func TestServeTruncatedFile(t *testing.T) {
 	file := write(t, "handfast.yaml", `
 listen: [{address: "127.0.0.1:0", tls: off}]
@@ -71,8 +71,8 @@ endpoints: [{name: chat, path: /chat, target: echo, auth: [users]}, {path: /open
 	}
 }
 
-// A signal after an edit is one reload: the watch does not report the same edit again. The watch may be faster than the
-// signal, which then finds nothing new; that it is so five times in a row means that the edit is reported twice.
+// A signal after an edit causes one reload: the watch does not report the same edit again. The watch may be faster than the signal,
+// which then finds no change; five times in a row means that the edit is reported twice.
 func TestServeReloadsOnce(t *testing.T) {
 	text := "log: {level: debug}\nlimits: {connections: %d}\nendpoints: [{name: chat, path: /chat, target: echo, auth: [anonymous]}]\n"
 	file := write(t, "handfast.yaml", fmt.Sprintf(text, 10))
@@ -103,7 +103,7 @@ func TestServeReloadsOnce(t *testing.T) {
 		hangUp(t)
 		more("reloaded", reloaded)
 		ctx, cancel := context.WithCancel(bounded.Context(t))
-		watch.Run(ctx, cancel) // it sees the change when the server's own watch would
+		watch.Run(ctx, cancel) // notices the change at the same time as the server's own watch
 		hangUp(t)
 		more("unchanged", unchanged)
 		if count("unchanged") == unchanged+1 {
@@ -113,7 +113,7 @@ func TestServeReloadsOnce(t *testing.T) {
 	t.Error("each edit was reloaded twice")
 }
 
-// A configuration that says the same in another way changes nothing, and the files that it has now are watched.
+// A configuration with the same meaning changes nothing, and the files that it names now are watched.
 func TestServeWatchesNewFiles(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	write(t, token, "the first token, which is long enough\n")
@@ -128,7 +128,7 @@ func TestServeWatchesNewFiles(t *testing.T) {
 	s.told(t, func(n int) { write(t, token, fmt.Sprintf("token %d, which is long enough, too\n", n)) }, `msg="configuration changed"`, "setting=admin.token")
 }
 
-// A pending report of the watch is dropped as well.
+// A pending report of the watch is discarded as well.
 func TestReloaderSkip(t *testing.T) {
 	r := &reloader{changed: make(chan struct{}, 1)}
 	r.changed <- struct{}{}
@@ -138,7 +138,7 @@ func TestReloaderSkip(t *testing.T) {
 	}
 }
 
-// A file without endpoints, or none where one was named, starts no server.
+// A file without endpoints, or a missing file, is an error at the start.
 func TestServeNeedsEndpoints(t *testing.T) {
 	got := runCommand(t, "serve", "--config", file(t, "handfast.yaml", "log: {}\n"))
 	if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, "handfast.yaml:1:1: endpoints: required") {

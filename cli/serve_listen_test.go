@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// One server, one address with TLS and one without.
+// A server can have one address with TLS and another one without.
 func TestServeMixedListen(t *testing.T) {
 	state(t)
 	s := startServe(t, "--listen", "https://127.0.0.1:0", "--listen", "http://127.0.0.1:0")
@@ -31,8 +31,8 @@ func TestServeMixedListen(t *testing.T) {
 	}
 }
 
-// --host adds names to the development certificate of each listener that has one, and is refused where there is none. The CA of an
-// earlier start is not widened.
+// --host adds names to the development certificate of each listener with one, and is rejected if there is none. The CA of an
+// earlier start does not get more names.
 func TestServeHosts(t *testing.T) {
 	state(t)
 	s := startServe(t, "--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0", "--host", "192.0.2.7", "--host", "mypc.lan")
@@ -81,7 +81,7 @@ func TestServeHosts(t *testing.T) {
 	}
 }
 
-// A server that listens beyond this machine, with a certificate for it alone, prints the command that changes that.
+// A server that listens beyond this machine, with a certificate only for this machine, prints the command for changing that.
 func TestBannerNamesUncoveredAddress(t *testing.T) {
 	local := []string{"localhost", "box", "127.0.0.1", "::1"}
 	for _, tt := range []struct {

@@ -12,10 +12,11 @@ import (
 
 const mib = 1 << 20
 
-// Memory is given back when the process is calm after a burst, at most once in 20 seconds, and not again for what a collection cannot free.
+// Memory is given back when the process has become calm after a burst, at most once in 20 seconds, and not again for what a
+// collection cannot free.
 func TestMemoryIsGivenBack(t *testing.T) {
 	type look struct {
-		live, held, fresh uint64 // MiB; fresh is what was allocated since the look before
+		live, held, fresh uint64 // in MiB; fresh was allocated since the last look
 		want              bool
 	}
 	repeated := func(n int, l look) (list []look) {
@@ -75,7 +76,7 @@ func TestGiveBackEnds(t *testing.T) {
 	})
 }
 
-// What the runtime reports is enough to see a heap that has become too large, and that it is not afterwards.
+// The values of the runtime show a heap that has become too large, and that it is smaller afterwards.
 func TestReadHeap(t *testing.T) {
 	before := readHeap()
 	room := make([]byte, 64*mib)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A configuration that a shell passes with <(…) can be read once. Flags beside it must not have it read twice: the second
-// time it would be empty, which is a server that lets everybody in.
+// A configuration that a shell passes with <(…) can be read only once. Flags must not make the server read it again: the second
+// time it would be empty, and the server would be open to all clients.
 func TestServeConfigFromPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -33,7 +33,7 @@ func TestServeConfigFromPipe(t *testing.T) {
 	if len(c.Endpoints) != 1 || c.Endpoints[0].Name != "only" || c.Log.Format != "json" || c.Listen[0].Address != "127.0.0.1:0" {
 		t.Errorf("got %+v", c.Endpoints)
 	}
-	// Read again, as on SIGHUP, it is empty: that is an error, and not a server with the defaults.
+	// When it is read again, as on SIGHUP, it is empty: that is an error, and the defaults are not used.
 	if c, err := f.load(); err == nil || !strings.Contains(err.Error(), "pipe") {
 		t.Errorf("the second time: %+v, %v", c, err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// A secret that every user can read is worth a warning, which does not show it.
+// A warning is logged for a secret that every user can read; it does not contain the secret.
 func TestReadableSecrets(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

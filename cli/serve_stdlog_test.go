@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What the standard library logs is in the server's log, and does not fill it.
+// Messages of the standard library are in the server's log, and cannot fill it.
 func TestStdLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer

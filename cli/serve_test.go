@@ -21,7 +21,7 @@ import (
 // served is a server that runs in this process.
 type served struct {
 	signals chan os.Signal
-	banner  map[string]string // what follows a word of the banner
+	banner  map[string]string // the value for each name in the banner
 	code    chan int
 	stderr  buffer
 }
@@ -35,7 +35,7 @@ func startServe(t *testing.T, args ...string) *served {
 	return s
 }
 
-// startServer runs a command that serves, and returns when it does.
+// startServer runs a command that serves, and returns when it is serving.
 func startServer(t *testing.T, args ...string) *served {
 	t.Helper()
 	state(t)
@@ -82,7 +82,7 @@ func TestServeStops(t *testing.T) {
 	}
 }
 
-// A second signal ends the server, however long its drain takes.
+// A second signal ends the server immediately, however long its drain would take.
 func TestServeStopsAtOnce(t *testing.T) {
 	s := startServe(t, "--config", write(t, "handfast.yaml", `
 listen: [{address: "127.0.0.1:0", tls: off}]
@@ -116,7 +116,7 @@ func TestServeBanner(t *testing.T) {
 	}
 }
 
-// write puts a text into a file of the test.
+// write writes a file of the test.
 func write(t *testing.T, file, text string) string {
 	t.Helper()
 	if !filepath.IsAbs(file) {
@@ -132,8 +132,8 @@ func write(t *testing.T, file, text string) string {
 	return file
 }
 
-// told waits until the log has a line with all of the parts. In between it does what it is given, again and again: a
-// change of a file counts from when it is watched, and no event says when that is.
+// told waits until the log has a line with all of the parts. In the meantime it calls again repeatedly: a change of a file is
+// noticed only after watching has begun, and no event reports when that is.
 func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	t.Helper()
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -154,7 +154,7 @@ func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	}
 }
 
-// The file says what is served, and says it again when it changes; one with a mistake in it changes nothing.
+// The file is applied, and applied again when it changes; a file with a mistake changes nothing.
 func TestServeConfig(t *testing.T) {
 	const text = `
 listen: [{address: "127.0.0.1:0", tls: off}]
@@ -198,7 +198,7 @@ endpoints:
 	}
 }
 
-// Flags win over the file.
+// Flags take precedence over the file.
 func TestServeFlagsOverFile(t *testing.T) {
 	file := write(t, "handfast.yaml", `
 listen: [{address: "127.0.0.1:1", tls: dev}]

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/internal/pty"
 )
 
-// screen returns a terminal: where to type, the end of the program, and what the program shows.
+// screen returns a terminal: a writer for typing, the terminal for the program, and what the program shows.
 func screen(t *testing.T) (keys io.Writer, tty *os.File, shown *buffer) {
 	t.Helper()
 	master, tty := pty.Open(t)
@@ -48,7 +48,7 @@ func press(t *testing.T, to io.Writer, keys string) {
 	}
 }
 
-// A person at a terminal has a prompt, and gets the terminal back as it was. Ctrl-C and Ctrl-D close.
+// On a terminal, dial shows a prompt, and restores the terminal at the end. Ctrl-C and Ctrl-D close the connection.
 func TestDialTerminal(t *testing.T) {
 	url := peer(t, echo)
 	for _, key := range []string{"\x03", "\x04"} {
@@ -81,8 +81,8 @@ func TestDialTerminal(t *testing.T) {
 	}
 }
 
-// A secret that is typed is not shown. A signal that ends the command meanwhile gives the terminal back, and one that comes
-// later leaves it alone.
+// A typed secret is not shown. A signal that ends the command in the meantime restores the terminal, and a later one does not
+// change it.
 func TestReadSecretTerminal(t *testing.T) {
 	keys, tty, shown := screen(t)
 	before := modes(t, tty)
@@ -116,7 +116,7 @@ func TestReadSecretTerminal(t *testing.T) {
 	if modes(t, tty) != before || sys.restore.Load() != nil {
 		t.Error("the terminal was not given back for good")
 	}
-	bounded.Until(t, func() bool { return strings.Count(shown.String(), "\n") == 2 }) // of restore, and behind the secret
+	bounded.Until(t, func() bool { return strings.Count(shown.String(), "\n") == 2 }) // one by restore, and one after the secret
 	if got := shown.String(); !strings.HasPrefix(got, "password: ") || strings.Contains(got, "hunter2") {
 		t.Errorf("the terminal shows %q", got)
 	}

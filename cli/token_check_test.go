@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/gateway"
 )
 
-// token check says of each endpoint what the server's own code says, and never prints the token.
+// token check shows the decision of the server's own code for each endpoint, and never prints the token.
 func TestTokenCheck(t *testing.T) {
 	state(t)
 	dir := t.TempDir()

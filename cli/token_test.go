@@ -30,7 +30,7 @@ func secretFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// bearer asks an Authenticator about a request with a token.
+// bearer authenticates a request with a token.
 func bearer(t *testing.T, a auth.Authenticator, token string) *auth.Identity {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
@@ -42,7 +42,7 @@ func bearer(t *testing.T, a auth.Authenticator, token string) *auth.Identity {
 	return id
 }
 
-// What "token jwt" signs, package auth believes, for every kind of key.
+// Tokens of "token jwt" are accepted by package auth, for every kind of key.
 func TestTokenJWTIsBelieved(t *testing.T) {
 	secret := strings.Repeat("s", 32)
 	shared, err := auth.Secret([]byte(secret))
@@ -165,7 +165,7 @@ func TestTokenShow(t *testing.T) {
 	}
 }
 
-// The key on standard output fits what is printed for the configuration.
+// The key on standard output matches the entry that is printed for the configuration.
 func TestTokenAPIKey(t *testing.T) {
 	got := runCommand(t, "token", "apikey", "ci", "--user", "build")
 	hash := regexp.MustCompile(`hash: (\S+)`).FindStringSubmatch(got.stderr)

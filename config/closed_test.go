@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A file that names no endpoint is a mistake: the echo for everybody belongs to a server without a file. A file that was
-// truncated must not open what it protected.
+// A file without endpoints is an error: the default echo is only for servers without a file. A truncated file must not open what it
+// protected.
 func TestFileWithoutEndpoints(t *testing.T) {
 	const where = "endpoints: required; expected a list of endpoints, each with path, target and auth"
 	for document, at := range map[string]string{
@@ -36,7 +36,7 @@ func TestFileWithoutEndpoints(t *testing.T) {
 	}
 }
 
-// The environment and flags may say what the file does not.
+// The environment and flags may define endpoints that the file lacks.
 func TestEndpointsBesideTheFile(t *testing.T) {
 	c, err := Load(Sources{File: folder(t, "log: {}\n"), Environ: []string{"HANDFAST_ENDPOINTS=[{path: /x, target: echo, auth: [anonymous]}]"}})
 	if err != nil || len(c.Endpoints) != 1 || c.Endpoints[0].Path != "/x" {
@@ -44,12 +44,12 @@ func TestEndpointsBesideTheFile(t *testing.T) {
 	}
 }
 
-// Without a file the default serves every client, unless a variable says otherwise, or tries to.
+// Without a file, the default serves every client, unless a variable sets endpoints, or tries to.
 func TestDefaultEndpointWithoutFile(t *testing.T) {
 	const missing = "endpoints: required"
 	for _, tt := range []struct {
 		environ string
-		want    string // of the error; "" means the echo is served
+		want    string // of the error; "" means that the echo is served
 	}{
 		{"", ""},
 		{"HANDFAST_LOG_LEVEL=debug", ""},
@@ -69,7 +69,7 @@ func TestDefaultEndpointWithoutFile(t *testing.T) {
 	}
 }
 
-// What a file does not mention is not turned on, and what bounds the server is.
+// Features that a file does not mention are off, and limits are on.
 func TestMissingSections(t *testing.T) {
 	c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n"))
 	if err != nil {

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// jwt is a method for documents that need one.
+// jwtMethod is a method for documents that need one.
 const jwtMethod = "auth: {users: {jwt: {secret: 0123456789012345678901234567890123456789}}}\n"
 
-// Problems are reported with line, column, path, what was expected and what may have been meant.
+// Problems have line, column, path, what was expected and a similar known word.
 func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		name, document string
 		want           []string // each in one line of the error, in this order
 	}{
-		// Not YAML.
+		// Invalid YAML.
 		{"no YAML", "listen: [", []string{"handfast.yaml:1:"}},
 		{"indentation", "log:\n  level: info\n format: text\n", []string{"handfast.yaml:3:2: not valid YAML"}},
 		{"control", "log:\n  level: a\x01\n", []string{"handfast.yaml:2:11: not UTF-8 text"}},
@@ -61,14 +61,14 @@ func TestProblems(t *testing.T) {
 		{"enum of numbers", "drain: {code: 1000}\n", []string{`:1:15: drain.code: "1000" is not an allowed value; did you mean 1001?; expected 1001 or 1012`}},
 		{"required", "endpoints:\n  - path: /x\n    target: echo\n", []string{":2:5: endpoints[0].auth: required; expected a list"}},
 
-		// One of several.
+		// One of several keys.
 		{"both", "store: {memory: {}, redis: {url: 'redis://x'}}\n", []string{":1:21: store.redis: memory is also given; expected one of the two"}},
 		{"kind", "store: reddis\n", []string{`:1:8: store: "reddis" is not an allowed kind; did you mean redis?; expected memory or redis`}},
 		{"kind without its settings", "store: redis\n", []string{"store.redis.url: required; expected a secret"}},
 		{"no kind", "auth: {x: {}}\n", []string{":1:8: auth.x: empty; expected one of jwt, apikey"}},
 		{"target", "endpoints: [{path: /x, target: ecko, auth: [anonymous]}]\n", []string{`endpoints[0].target: "ecko" is not an allowed kind; did you mean echo?`}},
 
-		// What it means.
+		// The meaning of values.
 		{"method", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [user]}]\n",
 			[]string{`:2:45: endpoints[0].auth[0]: "user" is not a method under auth; did you mean users?; expected users or anonymous`}},
 		{"after anonymous", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [anonymous, users]}]\n",
@@ -140,7 +140,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// No secret is in what is said about it.
+// Problems do not contain secrets.
 func TestProblemsHoldNoSecret(t *testing.T) {
 	for _, document := range []string{
 		"store: redis://user:hunter2@host/0\n",
@@ -162,7 +162,7 @@ func TestProblemsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// Files as editors on other systems write them, and values that people try: each mistake has its place and says what was expected.
+// Files as editors on other systems write them, and common mistakes: each has its position and what was expected.
 func TestWrongFiles(t *testing.T) {
 	const rest = "endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n"
 	for text, want := range map[string]string{

@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// FuzzParse holds that no document makes the loader panic, that every problem is at a place that the document has, and that
-// what was accepted can be printed, read again, and is the same then.
+// FuzzParse checks that the loader does not panic, that every problem has a position within the document, and that an accepted
+// document can be printed and read again without a change.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "log:\n", "log: {level: debug}\n", "- a\n", "a: &x {b: *x}\n", "<<: {log: {level: info}}\n", "log: *x\n", "---\n---\n",
@@ -25,14 +25,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, document []byte) {
 		if len(document) > 4<<10 || strings.Contains(string(document), "_file") || strings.Contains(string(document), "file:") {
-			return // a large one is slow, and no file of this machine is of interest
+			return // large documents are slow, and files of this machine must not be read
 		}
 		c, err := Parse("f.yaml", document)
 		if err != nil {
 			checkPlaces(t, document, err)
 			return
 		}
-		// Secrets are not printed, and their absence is a problem. What is derived from them stands there, too.
+		// Secrets are not printed, so their absence is a problem. Derived values are printed, too.
 		again := reread(t, c.YAML())
 		for _, change := range Diff(c, again) {
 			if !strings.Contains(change.Old, redact.Mark) {
@@ -42,7 +42,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkPlaces checks that the problems are in the document.
+// checkPlaces checks that the positions of problems are within the document.
 func checkPlaces(t *testing.T, document []byte, err error) {
 	t.Helper()
 	var e *Error
@@ -52,7 +52,7 @@ func checkPlaces(t *testing.T, document []byte, err error) {
 	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(document)), "\n")
 	for _, p := range e.Problems {
 		switch {
-		case p.Pos == Pos{}: // a default is to blame
+		case p.Pos == Pos{}: // the problem is with a default
 		case p.Pos.Line < 1 || p.Pos.Line > len(lines), p.Pos.Column < 1:
 			t.Errorf("%v: the document has %d lines", p, len(lines))
 		case utf8.Valid(document) && p.Pos.Column > len([]rune(lines[p.Pos.Line-1]))+1:
@@ -64,7 +64,7 @@ func checkPlaces(t *testing.T, document []byte, err error) {
 	}
 }
 
-// FuzzSet holds that no setting and no environment variable makes the loader panic, and that its problems name it.
+// FuzzSet checks that settings and environment variables do not make the loader panic, and that problems name them.
 func FuzzSet(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"log.level", "debug"}, {"listen[0].address", ":1"}, {"listen[1].tls", "off"}, {"auth.users.jwt.secret", "x"}, {"endpoints[0].auth", "a, b"},
@@ -75,7 +75,7 @@ func FuzzSet(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path, value string) {
 		if len(value) > 1<<10 || strings.Contains(path+value, "file") || strings.Contains(strings.ToLower(path), "ca") {
-			return // no file of this machine is of interest
+			return // files of this machine must not be read
 		}
 		name := envPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "[", "_", "]", "").Replace(path))
 		for _, s := range []Sources{{Set: []Setting{{path, value, "--set"}}}, {Environ: []string{name + "=" + value}}} {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A URL may hold a password or a token: neither is printed, nor told when it changes or is wrong.
+// A URL may contain a password or a token, which is neither printed nor shown in changes or problems.
 func TestURLsAreShownWithoutTheirSecrets(t *testing.T) {
 	document := func(secret string) []byte {
 		return []byte(strings.ReplaceAll(`auth:
@@ -45,7 +45,7 @@ endpoints: [{path: /x, target: echo, auth: [f, j]}]
 	}
 }
 
-// Which of two wins would be a guess: the same holds for variables as for keys of a file.
+// Giving both a secret and its file is an error, for variables as for keys of a file.
 func TestSecretAndItsFileInTheEnvironment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("from a file that is long enough"), 0o600); err != nil {
@@ -61,7 +61,7 @@ func TestSecretAndItsFileInTheEnvironment(t *testing.T) {
 	}
 }
 
-// What a parser says about the usual slips is said in words that help.
+// Common syntax errors have helpful messages.
 func TestSlips(t *testing.T) {
 	for document, want := range map[string]string{
 		"log:\n\tlevel: debug\n":       "f.yaml:2:1: not valid YAML: a tab where only spaces are allowed; expected a YAML document",

@@ -37,12 +37,12 @@ func TestHub(t *testing.T) {
 	}
 }
 
-// Applications differ in their IDs and keys, and each has a secret that is not shown.
+// The IDs and keys of applications are unique, and each application has a secret, which is not shown.
 func TestApps(t *testing.T) {
 	const endpoint = "endpoints: [{path: /x, target: channels, auth: [anonymous]}]\n"
 	for _, tt := range []struct{ apps, want string }{
 		{"[{id: shop, key: k1, secret: hunter2}, {id: '12.a-B_', secret: hunter2}]", ""},
-		{"[{id: dev}, {id: x, secret: hunter2}]", ""}, // which gets a secret when the server starts
+		{"[{id: dev}, {id: x, secret: hunter2}]", ""}, // it gets a secret when the server starts
 		{"[{id: a, secret: hunter2}, {id: a, key: k, secret: hunter2}]", `f.yaml:2:39: apps[1].id: apps[0] has the same id, "a"`},
 		{"[{id: a, key: k, secret: hunter2}, {id: b, key: k, secret: hunter2}]", `f.yaml:2:55: apps[1].key: apps[0] has the same key, "k"`},
 		{"[{id: a, secret: hunter2}, {id: b, key: a, secret: hunter2}]", `apps[1].key: apps[0] has the same key, "a"`},
@@ -76,7 +76,7 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// The names of streams follow the path of the endpoint.
+// The path of an endpoint with streams must end with a slash.
 func TestStreamsPath(t *testing.T) {
 	const text = "endpoints: [{path: %, target: streams, auth: [anonymous]}]\napps: [{id: a, secret: s}]\n"
 	for path, ok := range map[string]bool{"/streams/": true, "/": true, "/streams": false, "'/{app}/'": false} {
@@ -86,7 +86,7 @@ func TestStreamsPath(t *testing.T) {
 	}
 }
 
-// The engine nats is in this process or elsewhere, and nodes reach each other beyond the machine with a secret and TLS only.
+// The engine nats is embedded or external, and nodes beyond this machine require a secret and TLS.
 func TestNATSEngine(t *testing.T) {
 	for _, tt := range []struct{ nats, want string }{
 		{"{}", ""},

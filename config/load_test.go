@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// example is a document that uses most of what there is.
+// example is a document that uses most of the keys.
 const example = `# everything
 listen:
   - address: :8443
@@ -80,7 +80,7 @@ audit: stdout
 drain: {code: 1012}
 `
 
-// folder makes a directory with the files that example names, and returns the path of the document in it.
+// folder creates a directory with the files that example names, and returns the path of the document in it.
 func folder(t *testing.T, document string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ func folder(t *testing.T, document string) string {
 	return filepath.Join(dir, "handfast.yaml")
 }
 
-// served adds an endpoint to a document that is about something else.
+// served adds an endpoint to a document.
 func served(document string) string {
 	_, err := Parse("f.yaml", []byte(document))
 	if err == nil || !strings.Contains(err.Error(), "endpoints: required") {
@@ -188,15 +188,15 @@ func TestPositions(t *testing.T) {
 		{"admin.token", 19, 15},
 		{"auth.users.jwt.audience[0]", 27, 18},
 		{"endpoints[0].rules[1].when", 56, 16},
-		{"endpoints[0].expiry.warn", 47, 5}, // a default: where the endpoint begins
+		{"endpoints[0].expiry.warn", 47, 5}, // a default: the beginning of the endpoint
 		{"endpoints[1].auth[0].jwt", 64, 12},
-		{"handshakes.keep", 2, 1}, // for a missing value: the document
+		{"handshakes.keep", 2, 1}, // a missing value: the document
 	} {
 		if p := c.Pos(tt.path); p.Line != tt.line || p.Column != tt.column || filepath.Base(p.File) != "handfast.yaml" {
 			t.Errorf("%s: %v, want %d:%d", tt.path, p, tt.line, tt.column)
 		}
 	}
-	// Inside of a text: of a block, in quotes, where there are no columns.
+	// Inside of a text: in a block, in quotes, and where columns are unknown.
 	for _, tt := range []struct {
 		path                       string
 		line, column, line2, colu2 int

@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// hash is that of an API key.
+// hash is the hash of an API key.
 const hash = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// What no tag can say. The document is one line or two; with "" as what is wanted it is good.
+// Checks that tags cannot express. If the expected problem is "", the document is valid.
 func TestMeaning(t *testing.T) {
 	for document, want := range map[string]string{
 		// Listeners.
@@ -101,7 +101,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// The same for endpoints; what is in the braces comes on top of a path, a target and anonymous.
+// The same for endpoints; the braces are added to a path, a target and anonymous.
 func TestMeaningOfEndpoints(t *testing.T) {
 	for keys, want := range map[string]string{
 		"path: /, console: 1":             "there is no such key",
@@ -164,7 +164,7 @@ func TestMeaningOfEndpoints(t *testing.T) {
 	}
 }
 
-// check loads a document and compares the first line of what is wrong with it.
+// check loads a document and compares the first line of its problems.
 func check(t *testing.T, document, want string) {
 	t.Helper()
 	file := folder(t, served(document))

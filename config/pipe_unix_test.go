@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// A configuration may come through a pipe, once. Neither the watch nor a further read waits for what does not come.
+// A configuration may come from a pipe, once. Neither the watch nor another read blocks on it.
 func TestPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keep, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or what is written has nowhere to be
+	keep, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0) // without a reader, writing would fail
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// What is generated is what the sources say now; "go generate ./config" makes it so.
+// The generated files are current; "go generate ./config" updates them.
 func TestGenerated(t *testing.T) {
 	for file, want := range map[string]string{"../docs/config.md": Markdown(), "../docs/handfast.example.yaml": Example()} {
 		if got, err := os.ReadFile(file); err != nil || string(got) != want {
@@ -32,7 +32,7 @@ func TestEveryKeyIsExplained(t *testing.T) {
 	}
 }
 
-// The example loads, and says what the defaults are.
+// The example can be loaded, and has the values of the defaults.
 func TestExampleIsTheDefault(t *testing.T) {
 	for name, text := range map[string]string{"example": Example(), "show": Default().YAML()} {
 		c, err := Parse(name, []byte(text))
@@ -54,11 +54,10 @@ func TestExampleIsTheDefault(t *testing.T) {
 	}
 }
 
-// hiddenSetting is a line of the example that is not given: the # is followed by the key, or by the spaces before it,
-// which are even in number.
+// hiddenSetting matches a commented key of the example: the # is followed by the key, or by an even number of spaces and the key.
 var hiddenSetting = regexp.MustCompile(`(?m)^( *)#((?:  )*)([^ \n].*)$`)
 
-// Every setting that the example shows as a comment is one, when the # is taken away.
+// Every commented key of the example is valid when the # is removed.
 func TestExampleUncommented(t *testing.T) {
 	text := Example()
 	for hiddenSetting.MatchString(text) {
@@ -71,7 +70,7 @@ func TestExampleUncommented(t *testing.T) {
 	}
 	if all, ok := r.Err().(*Error); ok {
 		for _, p := range all.Problems {
-			if !strings.HasSuffix(p.Path, "_file") { // these files are not there
+			if !strings.HasSuffix(p.Path, "_file") { // these files do not exist
 				t.Error(p)
 			}
 		}
@@ -82,7 +81,7 @@ func TestExampleUncommented(t *testing.T) {
 	}
 }
 
-// reread decodes what was printed, without checking it: secrets are not in it, nor what follows from them.
+// reread decodes a printed configuration without checking it, because secrets and values that follow from them are missing.
 func reread(t *testing.T, text string) *Config {
 	t.Helper()
 	c := base()
@@ -93,7 +92,7 @@ func reread(t *testing.T, text string) *Config {
 	return c
 }
 
-// What is printed of a configuration loads again as the same, except for secrets.
+// A printed configuration can be loaded again without a change, except for secrets.
 func TestYAML(t *testing.T) {
 	c, err := Load(Sources{File: folder(t, example)})
 	if err != nil {
@@ -119,7 +118,7 @@ func TestDoc(t *testing.T) {
 		{"endpoints", "  max_message  (size, 1 to 1GiB, default 1MiB)", "pending_handshakes"},
 		{"endpoints[].limits", "  connections_per_identity  (whole number, default 0)", "ping_interval"},
 		{"listen.tls.mode", "listen[].tls.mode  (dev, files, acme or off)", "min_version"},
-		{"auth.users.jwt.secret", "auth.*.jwt.secret  (secret", "skew"}, // a name of the user's
+		{"auth.users.jwt.secret", "auth.*.jwt.secret  (secret", "skew"}, // a name that the user has chosen
 		{"auth.jwt", "  secret  (secret, or secret_file)", "X-API-Key"},
 		{"auth.*.cookie.jwt", "The keys are those of auth.*.jwt.", "X-API-Key"},
 	} {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A default that was not written gives way to what was written; two values that contradict each other are a mistake.
+// A default that was not given yields to a value that was; two conflicting values are an error.
 func TestDefaultsGiveWay(t *testing.T) {
 	for _, tt := range []struct {
 		document, want, err string
@@ -18,7 +18,7 @@ func TestDefaultsGiveWay(t *testing.T) {
 		{"drain: {spread: 30s}\n", "spread 30s, timeout 35s, audit off", ""},
 		{"drain: {spread: 1h}\n", "spread 1h, timeout 1h, audit off", ""},
 		{"drain: {spread: 10s, timeout: 9s}\n", "", "drain.spread"},
-		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // although that is what the default would be
+		{"drain: {spread: 5s, timeout: 4s}\n", "", "drain.spread"}, // although it equals the default
 		{"audit: {file: audit.log}\n", "spread 5s, timeout 10s, audit file", ""},
 		{"audit: {file: audit.log, to: stdout}\n", "", "audit.to"},
 		{"audit: {file: audit.log, to: off}\n", "", "audit.to"},

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What is wrong with the bounds on what clients send and on their silence, with the hosts of a listener and with sessions that are asked about
-// again, and where.
+// Problems with the limits on messages and idle time, with the hosts of a listener, and with rechecks of sessions, each with its
+// position.
 func TestSendingBounds(t *testing.T) {
 	const balance = "target: {balance: {to: [a]}}"
 	for settings, want := range map[string]string{

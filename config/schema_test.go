@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// compiled returns the schema in a form that validates.
+// compiled returns the compiled schema.
 func compiled(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(Schema()))
@@ -31,7 +31,7 @@ func compiled(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// asJSON reads a YAML document as a validator does.
+// asJSON decodes a YAML document as a validator does.
 func asJSON(t *testing.T, document string) (any, error) {
 	t.Helper()
 	var x any
@@ -45,7 +45,7 @@ func asJSON(t *testing.T, document string) (any, error) {
 	return jsonschema.UnmarshalJSON(strings.NewReader(string(b)))
 }
 
-// The schema accepts the example, what tests use, and each configuration in the documents.
+// The schema accepts the example, the documents in the tests, and each configuration in the documentation.
 func TestSchemaAccepts(t *testing.T) {
 	s := compiled(t)
 	all := map[string]string{"the example": Example(), "all in use": Default().YAML(), "load_test.go": example,
@@ -64,7 +64,7 @@ func TestSchemaAccepts(t *testing.T) {
 		for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
 			keys := key.FindAllStringSubmatch(m[1], -1)
 			if len(keys) == 0 || slices.ContainsFunc(keys, func(k []string) bool { return !slices.Contains(Keys(), k[1]) }) {
-				continue // about something else
+				continue // the YAML is not a configuration
 			}
 			configs++
 			all[file+":\n"+m[1]] = m[1]

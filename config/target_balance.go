@@ -358,7 +358,7 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 	b.Request.check(k, path+".request")
 }
 
-// check checks the changes to requests.
+// check checks the settings for changing requests.
 func (r *Rewrite) check(k *checker, path string) {
 	for key, prefix := range map[string]string{"strip_prefix": r.StripPrefix, "add_prefix": r.AddPrefix} {
 		if prefix != "" && (prefix[0] != '/' || strings.ContainsAny(prefix, "?#% \t\r\n") || strings.Contains(prefix+"/", "/../")) {

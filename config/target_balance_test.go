@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is wrong with the settings of the target balance, and where. With "" as what is wanted they are good.
+// Problems with the settings of the target balance. If the expected problem is "", they are valid.
 func TestBalance(t *testing.T) {
 	for settings, want := range map[string]string{
 		"{}":                       "balance.to: there is no server; expected to, dns or file",
@@ -41,7 +41,7 @@ func TestBalance(t *testing.T) {
 		"{to: [a, _ws._tcp.a]}":             "balance.to[1].url: a name of SRV records; expected dns, which looks them up",
 		"{dns: {url: 'ws://a', every: 1d}}": "balance.dns.every: ",
 
-		// Which server.
+		// The choice of a server.
 		"{to: [a], policy: random}":                      "balance.policy: ",
 		"{to: [a], policy: hash, key: 'query:room'}":     "",
 		"{to: [a], key: 'query:room'}":                   "balance.key: policy power_of_two does not use it; expected policy: hash, or no key",
@@ -59,7 +59,7 @@ func TestBalance(t *testing.T) {
 		"{to: [a], tls: {cert: cert.pem, key: key.pem}}": "",
 		"{to: [a], tls: {ca: none}}":                     `balance.tls.ca: "`,
 
-		// What servers see.
+		// The requests to servers.
 		"{to: [a], request: {strip_prefix: /x, add_prefix: /y/z}}": "",
 		"{to: [a], request: {strip_prefix: x}}":                    `balance.request.strip_prefix: "x" is not a path prefix; expected a path such as /app`,
 		"{to: [a], request: {add_prefix: '/x?y'}}":                 `balance.request.add_prefix: "/x?y" is not a path prefix`,
@@ -100,7 +100,7 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// YAML reads addresses in its own way where they are not in quotes. The message says where, and what to write.
+// YAML misinterprets addresses without quotes. The message has the position, and what to write.
 func TestBalanceAddressesWithoutQuotes(t *testing.T) {
 	for to, want := range map[string]string{
 		"['127.0.0.1:9001', 'b:1']":              "",
@@ -120,13 +120,13 @@ func TestBalanceAddressesWithoutQuotes(t *testing.T) {
 	} {
 		check(t, fmt.Sprintf("endpoints: [{path: /, auth: [anonymous], target: {balance: {to: %s}}}]\n", to), want)
 	}
-	// In a list with a line for each, where addresses of IPv4 and names are what they seem to be.
+	// In a list in block style, IPv4 addresses and names are read correctly.
 	check(t, "endpoints:\n- path: /\n  auth: [anonymous]\n  target:\n    balance:\n      to:\n      - a:1\n      - 127.0.0.1:9001\n      - url: b:1\n", "")
 	check(t, "endpoints:\n- path: /\n  auth: [anonymous]\n  target:\n    balance:\n      to:\n      - a:1\n      - [::1]:9001\n",
 		`handfast.yaml:8:9: to: not valid YAML: value is not allowed in this context; expected the address in quotes: "[::1]:9001"`)
 }
 
-// What a server is called does not depend on how it is written.
+// The ID of a server does not depend on how its URL is written.
 func TestBackendURL(t *testing.T) {
 	for text, want := range map[string]BackendURL{
 		"": "", "a": "ws://a:80", "A:9000": "ws://a:9000", "ws://a/": "ws://a:80", "wss://a": "wss://a:443", "WSS://A:1": "wss://a:1",
@@ -139,7 +139,7 @@ func TestBackendURL(t *testing.T) {
 	}
 }
 
-// A key is written as it was read.
+// A key is formatted as it was parsed.
 func TestAffinityKey(t *testing.T) {
 	for text, want := range map[string]AffinityKey{
 		"path": {Kind: "path"}, "identity": {Kind: "identity"}, "address": {Kind: "address"},

@@ -20,7 +20,7 @@ func TestTypes(t *testing.T) {
 	for _, tt := range []struct {
 		into tree.Scalar
 		text string
-		want string // how it is written again; "": it is refused
+		want string // the formatted value; "" if the text is rejected
 	}{
 		{new(Duration), "30s", "30s"},
 		{new(Duration), "60m", "1h"},
@@ -109,7 +109,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// A secret is shown by nothing but Reveal.
+// Only Reveal shows a secret.
 func TestSecretIsNotShown(t *testing.T) {
 	const secret = "hunter2"
 	s := NewSecret(secret)

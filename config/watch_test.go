@@ -10,14 +10,14 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// watching watches files and returns a channel that gets a value for every change.
+// watching watches files and returns a channel that receives a value for every change.
 func watching(t *testing.T, files ...string) <-chan struct{} {
 	t.Helper()
 	seen := map[string][sha256.Size]byte{}
 	for _, file := range files {
-		seen[file], _ = digest(file) // it is there
+		seen[file], _ = digest(file) // the file exists
 	}
-	w, err := newWatch(files, seen) // so that it watches before the test goes on
+	w, err := newWatch(files, seen) // here, so that it is watching when the test continues
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestWatch(t *testing.T) {
 	bounded.Receive(t, changes)
 	write(t, file, "four") // still watched
 	bounded.Receive(t, changes)
-	if err := os.Remove(file); err != nil { // gone: no change until it is back
+	if err := os.Remove(file); err != nil { // its removal is not a change until it is back
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "other"), "x")
@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 	bounded.Receive(t, changes)
 	write(t, file, "five")
 	bounded.Receive(t, changes)
-	write(t, file, "five") // the same: the next change is the other file's
+	write(t, file, "five") // the same content: the next change is that of the other file
 	write(t, secret, "u")
 	bounded.Receive(t, changes)
 	if len(changes) != 0 {
@@ -74,7 +74,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A mounted secret of Kubernetes: the file is a link through ..data, a link that is replaced by a rename.
+// A mounted secret of Kubernetes: the file is a link through ..data, which is a link that is replaced by a rename.
 func TestWatchSymlinkSwap(t *testing.T) {
 	dir := t.TempDir()
 	link := func(to, name string) {
@@ -123,10 +123,10 @@ func TestWatchNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "x"), "one")
-	bounded.Receive(t, changes) // the directory is there
+	bounded.Receive(t, changes) // the directory exists now
 }
 
-// What changes between the load and the watch is not different from what changes after it.
+// A change between loading and watching is reported like a later one.
 func TestWatchSeesWhatChangedBefore(t *testing.T) {
 	dir := t.TempDir()
 	file, secret := filepath.Join(dir, "handfast.yaml"), filepath.Join(dir, "token")
@@ -145,7 +145,7 @@ func TestWatchSeesWhatChangedBefore(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		changes := 0
 		if change == "" {
-			cancel() // it looks once in any case
+			cancel() // it checks at least once
 		}
 		w, err := NewWatch(c)
 		if err != nil {
@@ -161,10 +161,10 @@ func TestWatchSeesWhatChangedBefore(t *testing.T) {
 	}
 }
 
-// What a caller has read by itself is not reported again; what comes later is.
+// A change that the caller has already read is not reported again; later ones are.
 func TestWatchSkip(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // it looks once in any case
+	cancel() // it checks at least once
 	for later, want := range map[string]int{"two": 0, "three": 1} {
 		file := filepath.Join(t.TempDir(), "handfast.yaml")
 		write(t, file, "one")

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/config/internal/tree"
 )
 
-// Programs that write YAML 1.1 turn off into false, and people write yes and no: each key that has the word off takes all of
-// them, and so does each that is true or false.
+// Programs that write YAML 1.1 replace off with false, and people write yes and no: every key with the word off accepts all of
+// these, and so does every boolean.
 func TestWordsOfYAML11(t *testing.T) {
 	document := func(falseWord, trueWord string) string {
 		return strings.NewReplacer("OFF", falseWord, "ON", trueWord).Replace(`
@@ -51,7 +51,7 @@ endpoints:
 		b.Storm.Resuming.Header != "" || b.Request.ProxyProtocol != "off" {
 		t.Errorf("%s", want.YAML())
 	}
-	// Every key with the word off is in the document above.
+	// The document above has every key with the word off.
 	off := regexp.MustCompile(`^ *\S+  \([^)]*\boff\b`)
 	for _, key := range Keys() {
 		text, _ := Doc(key)
@@ -64,7 +64,7 @@ endpoints:
 	if err != nil || !c.Admin.Address.Off() || c.Audit.To != "off" || c.Console || c.Listen[0].TLS.Mode != TLSOff {
 		t.Errorf("in the environment: %v", err)
 	}
-	// A text in quotes is one, and a word for true is not one for off.
+	// A text in quotes is not converted, and a word for true does not mean off.
 	for _, document := range []string{"log: {level: off}\n", "listen: [{address: ':1', tls: on}]\n", "console: 'off'\n", "console: y\n", "audit: 'false'\n"} {
 		if _, err := Parse("f.yaml", []byte(served(document))); err == nil {
 			t.Errorf("%s is taken", document)
@@ -75,7 +75,7 @@ endpoints:
 	}
 }
 
-// A boolean where a text belongs is a mistake: it was meant to switch something on, and would be a cookie, a file or a secret with that name.
+// A boolean in place of a text is an error: it was meant as a switch, and would be a cookie, a file or a secret with that name.
 func TestBooleansThatAreNoTexts(t *testing.T) {
 	balance := func(settings string) string {
 		return "endpoints:\n  - {path: /x, auth: [anonymous], target: {balance: {to: [\"ws://127.0.0.1:1\"], " + settings + "}}}\n"
@@ -114,7 +114,7 @@ func TestBooleansThatAreNoTexts(t *testing.T) {
 	}
 }
 
-// What would take the YAML library minutes, or gigabytes, is refused before it parses; a large file is not.
+// Documents for which the YAML library would need minutes or gigabytes are rejected before it parses them; large files are not.
 func TestBoundsOfDocuments(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("x: 1\n", n) }
 	for name, document := range map[string]string{

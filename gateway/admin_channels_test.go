@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The admin listener shows channels, where they are, who is in them, and counts.
+// The admin listener shows channels with their positions, members and history.
 func TestAdminChannels(t *testing.T) {
 	r := run(t, parse(t, `
 apps: [{id: main, secret: hunter2}, {id: other, secret: hunter2}]
@@ -34,7 +34,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history:
 		}
 		wants(t, body, parts...)
 	}
-	bounded.Until(t, func() bool { // which channels have subscribers is reported to the engine now and then
+	bounded.Until(t, func() bool { // the numbers of subscribers are reported to the engine periodically
 		_, body := page(t, "GET", r.AdminURL()+"/channels", nil)
 		return strings.Contains(body, "chat:a/b ?") && strings.Contains(body, "news")
 	})
@@ -48,7 +48,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history:
 	for i := range 80 {
 		wants(t, speak(t, c, fmt.Sprintf(`{"type":"publish","id":%d,"channel":"large","data":"%s"}`, i+4, strings.Repeat("x", 60_000))), `"published"`)
 	}
-	shown("/channels/main/large", 200, `"offset": 80`, `"history": 64`, `"history_more": true`) // 16 pages of four
+	shown("/channels/main/large", 200, `"offset": 80`, `"history": 64`, `"history_more": true`) // 16 pages with four messages each
 	shown("/channels/main/"+url.PathEscape("chat:a/b ?"), 200, `"users": 1`, `"channel": "chat:a/b ?"`, `"client"`, `"name": "Ann"`)
 	shown("/channels/main/"+strings.Repeat("x", hub.MaxChannel+1), 400)
 	shown("/info", 200, `"ready": true`, `"engine": "memory"`, `"main"`, `"other"`, `"subscriptions": 2`, `"channels": 2`, `"connections": 1`)
@@ -56,7 +56,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history:
 		`handfast_channel_members_total{change="join",namespace="chat:*"} 1`, "handfast_engine_ready 1", "handfast_channel_subscriptions 2")
 }
 
-// Data of a member that is not JSON, as clients of other protocols may have, is shown as text.
+// Data of a member that is not JSON, which clients of other protocols may have, is shown as a string.
 func TestMemberData(t *testing.T) {
 	for in, want := range map[string]string{"": `{"client":"c"}`, `{"a":1}`: `{"client":"c","data":{"a":1}}`, "{a": `{"client":"c","data":"{a"}`} {
 		if got, err := json.Marshal(member{Client: "c", Data: shownData([]byte(in))}); err != nil || string(got) != want {
@@ -65,7 +65,7 @@ func TestMemberData(t *testing.T) {
 	}
 }
 
-// A server without channels has none to show.
+// A server without channels answers with 404.
 func TestAdminWithoutChannels(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /echo, target: echo, auth: [anonymous]}]\n"))
 	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 404 {
@@ -79,12 +79,12 @@ func TestAdminWithoutChannels(t *testing.T) {
 	}
 }
 
-// deaf is an engine whose canary does not come back.
+// deaf is an engine whose probes fail.
 type deaf struct{ hub.Engine }
 
 func (deaf) Probe(context.Context) error { return errors.New("no route to redis.internal") }
 
-// A server whose engine does not answer starts, is not ready, and says why to those who may know.
+// A server whose engine does not answer starts, is not ready, and shows the reason to authorized requests only.
 func TestNotReadyWithoutEngine(t *testing.T) {
 	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
 	whole := r.hub.get()
@@ -103,12 +103,12 @@ func TestNotReadyWithoutEngine(t *testing.T) {
 	if _, body := page(t, "GET", r.AdminURL()+"/metrics", nil); !strings.Contains(body, "handfast_engine_ready 0") {
 		t.Error(body)
 	}
-	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 { // it is those of the only application
+	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 501 { // the only application is the default
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
 
-// faithful is an engine that does not let its node go.
+// faithful is an engine that does not release the lease of its node.
 type faithful struct {
 	hub.Engine
 	hub.Presence
@@ -116,8 +116,8 @@ type faithful struct {
 
 func (faithful) Release(context.Context, string) error { return errors.New("no majority") }
 
-// A server that ends while its engine does not answer, as the last nodes of a cluster do, says what becomes of its members. No
-// target is at fault.
+// A server that ends while its engine does not answer, as on the last nodes of a cluster, logs what happens to its members. No
+// target is blamed.
 func TestEndWithoutEngine(t *testing.T) {
 	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
 	whole := r.hub.get()

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An operator takes back what a user may, or one credential: the connections end, and the tokens open no more.
+// An operator revokes all credentials of a user, or a single one: their connections end, and the tokens are no longer accepted.
 func TestAdminRevokes(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	alice, again := token("alice", time.Hour, nil), token("alice", 2*time.Hour, nil)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// limits.pending_handshakes is for each address, 0 means no limit, and a proxy has none.
+// limits.pending_handshakes applies to each address, 0 means no limit, and proxies have no limit.
 func TestMayWait(t *testing.T) {
 	for limit, want := range map[int]int{0: math.MaxInt, 1: 1, 2: 2} {
 		r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nlimits: {pending_handshakes: %d}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]", limit))
@@ -19,7 +19,7 @@ func TestMayWait(t *testing.T) {
 	}
 }
 
-// An endpoint asks nothing only when anonymous is all that it admits.
+// An endpoint skips authentication only if anonymous is its only method.
 func TestAsksNone(t *testing.T) {
 	r := run(t, parse(t, `
 auth:

@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The application of a server without a file has a secret that is made once for all servers of a user, and kept. It is not in
-// the log.
+// The secret for the application of a server without a file is generated once, stored, and used by all servers of the user. It is
+// not logged.
 func TestDevApp(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", home)
@@ -38,7 +38,7 @@ func TestDevApp(t *testing.T) {
 	}
 }
 
-// Where nothing can be kept the secret is good until the server ends, and the log says so.
+// If the secret cannot be stored, it is valid until the server ends, and that is logged.
 func TestDevAppWithoutADirectory(t *testing.T) {
 	for _, name := range []string{"XDG_STATE_HOME", "HOME", "LocalAppData"} {
 		t.Setenv(name, "")
@@ -57,8 +57,7 @@ func TestDevAppWithoutADirectory(t *testing.T) {
 	}
 }
 
-// A reload that changes an application makes the targets anew, with what they had to share; an engine that there is not is an
-// error.
+// A reload that changes an application recreates the targets, which keep their shared state. An unknown engine is an error.
 func TestAppsReload(t *testing.T) {
 	const text = "apps: [{id: main, secret: %s}]\nendpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}]}]\n"
 	r := run(t, parse(t, text, "a"))

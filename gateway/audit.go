@@ -21,7 +21,7 @@ type audit struct {
 	logger *slog.Logger
 }
 
-// openAudit opens the log that cfg specifies; it returns nil if that is none. failed is called for every lost line; it may be nil.
+// openAudit opens the log that cfg specifies; it returns nil if the log is off. failed is called for every lost line; it may be nil.
 func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (*audit, error) {
 	a := &audit{}
 	var w io.Writer

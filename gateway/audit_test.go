@@ -12,10 +12,10 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// shaky is a disk that is full at times: it takes the first few bytes then.
+// shaky is a disk that is full at times: then it writes only the first bytes.
 type shaky struct {
 	output
-	takes int // -1: everything
+	takes int // -1 means everything
 }
 
 var errFull = errors.New("no space left on device")
@@ -28,8 +28,8 @@ func (s *shaky) Write(p []byte) (int, error) {
 	return n, errFull
 }
 
-// Lost lines are reported: in the log immediately, in the audit log as soon as it can be written again. What was torn
-// damages no other line.
+// Lost lines are reported: in the log immediately, in the audit log as soon as it can be written again. A partial line does not
+// damage the next one.
 func TestAuditSaysWhatIsLost(t *testing.T) {
 	disk := &shaky{takes: -1}
 	var told []error
@@ -68,7 +68,7 @@ func TestAuditSaysWhatIsLost(t *testing.T) {
 	}
 }
 
-// A full disk rejects no client, and is reported.
+// A full disk does not reject clients, and is reported.
 func TestAuditFull(t *testing.T) {
 	cfg := parse(t, users+"audit: {to: file, file: /dev/full}\n", key)
 	r := run(t, cfg)
@@ -86,7 +86,7 @@ func TestAuditFull(t *testing.T) {
 	}
 }
 
-// Rotation: the file is moved away, and opened anew.
+// Rotation: the file is moved, and reopened.
 func TestAuditRotates(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "audit.log")
 	a, err := openAudit(config.Audit{To: "file", File: config.Path(name)}, io.Discard, nil, nil)

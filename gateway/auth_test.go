@@ -40,7 +40,7 @@ func TestTokens(t *testing.T) {
 	echoed(t, r.open(t, "/open", nil))
 }
 
-// Rules decide with what the token says, and the operator learns which one it was, the client does not.
+// Rules use the claims of the token. The operator sees which rule has decided, the client does not.
 func TestRules(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -112,7 +112,7 @@ func TestExpiryNotClosed(t *testing.T) {
 	}
 }
 
-// Who logs out loses all connections, and the credential that they stood on; others stay.
+// Logging out ends all connections of the user, and revokes the credential; other users are not affected.
 func TestLogout(t *testing.T) {
 	r := run(t, parse(t, users+"\nlogout: {path: /logout, auth: [users], origins: [\"https://app.example.com\"]}\n", key))
 	alice := token("alice", time.Hour, nil)
@@ -148,7 +148,7 @@ func TestLogout(t *testing.T) {
 	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"connections":2`)
 }
 
-// A page that has a token gets a ticket for it, and connects with that, once.
+// A page exchanges its token for a ticket, and connects with the ticket, once.
 func TestTickets(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -184,7 +184,7 @@ endpoints:
 	if e := r.refuse(t, "/chat?ticket="+one, nil); e.Status != 401 {
 		t.Errorf("the second time: %d", e.Status)
 	}
-	// A ticket that a program has asked for is not for a page.
+	// A ticket that a program has requested is not valid for a page.
 	e := r.refuse(t, "/chat?ticket="+ticket(), &websocket.DialOptions{Header: http.Header{"Origin": {r.URLs()[0]}}})
 	if e.Status != 401 {
 		t.Errorf("from another origin: %d", e.Status)
@@ -195,7 +195,7 @@ endpoints:
 	has(t, &r.audited, `"ticket issued"`, `"user":"alice"`)
 }
 
-// Two methods for tickets are two: what one issues does not open what the other guards.
+// Each method for tickets accepts only its own tickets.
 func TestTicketsOfAnotherMethod(t *testing.T) {
 	r := run(t, parse(t, `
 auth:

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// What is wrong with a balancer is found without its servers, each at its key.
+// The problems of a balancer are found without its servers, each with its key.
 func TestCheckBalance(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) config.Path {
@@ -29,7 +29,7 @@ func TestCheckBalance(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		set  config.Balance
-		want string // the key that is wrong, and what
+		want string // the key and the problem
 	}{
 		{"nothing", config.Balance{}, ""},
 		{"a list of servers", config.Balance{File: good}, ""},

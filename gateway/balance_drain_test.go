@@ -9,7 +9,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// When all servers drain, each client is closed once, and what comes back gets 503: no client goes from one server that drains to another.
+// When all servers are draining, each client is closed once, and new handshakes get 503: no client is moved from one draining
+// server to another.
 func TestBalanceDrainOfAll(t *testing.T) {
 	servers := []*serverBehind{newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")}
 	for _, policy := range []string{"policy: power_of_two", "policy: hash", "sticky: {cookie: hf}"} {

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// A file that has fewer servers must stay so for a moment; one that has more counts immediately.
+// A file with fewer servers must stay the same for a moment; one with more is used immediately.
 func TestServersFileSettles(t *testing.T) {
 	bad := errors.New("line 2: not a URL")
 	list := func(names string) (specs []balance.Spec) {
@@ -26,7 +26,7 @@ func TestServersFileSettles(t *testing.T) {
 		return specs
 	}
 	for name, tt := range map[string]struct {
-		reads []string // "!" is an error; the last one stays
+		reads []string // "!" is an error; the last one is repeated
 		want  string
 		after time.Duration
 	}{
@@ -57,7 +57,7 @@ func TestServersFileSettles(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		began, n := time.Now(), 0
-		got, err := settled(t.Context(), list("z"), func() ([]balance.Spec, error) { // never the same twice
+		got, err := settled(t.Context(), list("z"), func() ([]balance.Spec, error) { // different each time
 			n++
 			return list(strings.Repeat("x", n)), nil
 		})
@@ -72,7 +72,7 @@ func TestServersFileSettles(t *testing.T) {
 	})
 }
 
-// A file with a bad line changes nothing, and the log says where it is.
+// A file with an invalid line changes nothing, and the log has its position.
 func TestServersFileWithBadLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "servers")
 	write := func(text string) {

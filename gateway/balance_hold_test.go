@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// heldWithout opens a connection that is held, and takes its server away, which refuses new ones from then on. It returns the connection, and the
-// pool as it is at the moment.
+// heldWithout opens a held connection, and removes its server, which rejects new connections from then on. It returns the
+// connection, and the current pool.
 func heldWithout(t *testing.T, r *running, server *serverBehind) (*websocket.Conn, *balanceTarget) {
 	t.Helper()
 	c, _ := r.greeting(t, "/", nil)
@@ -23,7 +23,7 @@ func heldWithout(t *testing.T, r *running, server *serverBehind) (*websocket.Con
 	return c, pool
 }
 
-// empty waits until a pool has none of its clients, and nothing that was begun for them.
+// empty waits until a pool has no clients, and nothing that was started for them.
 func (t *balanceTarget) empty(test *testing.T, ids ...string) {
 	test.Helper()
 	bounded.Until(test, func() bool {
@@ -38,7 +38,7 @@ func (t *balanceTarget) empty(test *testing.T, ids ...string) {
 	})
 }
 
-// A held client without a server goes on at one that a reload brings, and the one that the reload takes away leaves nothing.
+// A held client without a server continues on one that a reload adds, and nothing remains of the server that the reload removes.
 func TestReloadDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	const hold = "hold: {mode: stateless, wait: 1m}"
@@ -61,7 +61,7 @@ func TestReloadDuringHold(t *testing.T) {
 	pool.empty(t, b.id())
 }
 
-// The same for a server that an operator has added and removes.
+// The same for servers that an operator adds and removes.
 func TestServerRemovedDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 1m}")))
@@ -90,7 +90,7 @@ func TestServerRemovedDuringHold(t *testing.T) {
 	pool.empty(t, a.id())
 }
 
-// A pool that a reload takes away closes its held client without a server with 1012, and leaves nothing.
+// If a reload removes the pool of a held client without a server, the client is closed with 1012, and nothing remains.
 func TestPoolRemovedDuringHold(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, "drain: {code: 1012}\n"+balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 5m}")))

@@ -14,21 +14,21 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// recorded is a server behind a balancer that keeps all that it gets.
+// recorded is a server behind a balancer that records everything it receives.
 type recorded struct {
 	id      string
 	streams chan behindGot
 }
 
-// behindGot is one connection of a recorded server: the request, and the data after it, before and after the answer.
+// behindGot is one connection of a recorded server: the request, and the data before and after the answer.
 type behindGot struct {
 	request       *http.Request
 	body          string
 	before, after string
 }
 
-// record runs a server that answers each request with raw bytes, in which KEY stands for the answer to the key. A handshake gets answer, and
-// another request a page.
+// record starts a server that answers each handshake with raw bytes, in which KEY is replaced by the answer to the key, and other
+// requests with a page.
 func record(t *testing.T, answer string) *recorded {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -83,7 +83,7 @@ const (
 	smuggled    = "GET /smuggled HTTP/1.1\r\nHost: front.example\r\n\r\n"
 )
 
-// exchange sends raw bytes, and returns the answer and everything behind it.
+// exchange sends raw bytes, and returns the answer and everything after it.
 func exchange(t *testing.T, r *running, raw string) (resp *http.Response, head, rest string) {
 	t.Helper()
 	c := send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.5", raw).(*net.TCPConn)
@@ -108,22 +108,22 @@ func exchange(t *testing.T, r *running, raw string) (resp *http.Response, head, 
 	return resp, head, rest
 }
 
-// nothingMore reports whether nothing comes behind an answer; behind a 101 there may be the close frame of a server that has ended.
+// nothingMore reports whether nothing follows an answer; a 101 may be followed by the close frame of a server that has ended.
 func nothingMore(resp *http.Response, rest string) bool {
 	return rest == "" || resp.StatusCode == http.StatusSwitchingProtocols && rest[0] == 0x88 && len(rest) == 2+int(rest[1])
 }
 
-// Whatever a client sends, the server that it is carried to gets one request, or nothing: for its own address, below its prefix, with the
-// identity that the endpoint has found, and what comes behind a handshake only behind the 101.
+// Whatever a client sends, its server receives one request or nothing: for the server's own address, below its prefix, with the
+// authenticated identity. Data after a handshake is forwarded only after the 101.
 func TestBalanceHostileRequests(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
 	settings := "request: {user_header: X-User, add_prefix: /v1, identity: {header: X-Handfast-Identity, secret: \"" + key + "\"}}"
 	r := run(t, parse(t, strings.Replace(balancing(nil, settings), "to: []", "to: ['"+behind.id+"']", 1)))
 	for name, tt := range map[string]struct {
 		raw    string
-		status int    // 400 and more: the server gets nothing, as of OPTIONS *
-		path   string // that the server gets, "" for /v1/
-		after  string // what the server gets behind the 101
+		status int    // 400 and above: the server receives nothing, also for OPTIONS *
+		path   string // the path that the server receives, "" for /v1/
+		after  string // the data that the server receives after the 101
 	}{
 		"a handshake":              {"GET / HTTP/1.1\r\n" + upgradeHead + "\r\n", 101, "", ""},
 		"two lengths":              {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 40\r\n\r\nabc" + smuggled, 400, "", ""},
@@ -195,8 +195,8 @@ func TestBalanceHostileRequests(t *testing.T) {
 	}
 }
 
-// Whatever a server answers, a client gets a 101 only for a handshake that the server has agreed to, and one answer of ours, which no field of
-// the server can end.
+// Whatever a server answers, a client gets a 101 only for a handshake that the server has accepted, and a single answer of the
+// balancer, which no header field of the server can end.
 func TestBalanceHostileAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string

@@ -18,7 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// signingFront is a balancer for the users of key, and for others, that signs who they are. %s is in turn the server and what is signed how.
+// signingFront is a balancer for the users of key, and for anonymous ones, that signs identities. The %s are the server and the
+// settings for signing.
 const signingFront = `
 auth:
 	users: {jwt: {secret: "` + "%[1]s" + `", skew: 0s}}
@@ -33,12 +34,12 @@ endpoints:
 	  auth: [users, anonymous]
 `
 
-// signing fills signingFront in.
+// signing fills in signingFront.
 func signing(server, how, header string) string {
 	return strings.NewReplacer("%[1]s", key, "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
 }
 
-// headers is a server that refuses everything, and keeps the fields that it got.
+// headers starts a server that rejects everything, and records the header fields.
 func headers(t *testing.T) (id string, got chan http.Header) {
 	got = make(chan http.Header, 4)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +50,7 @@ func headers(t *testing.T) (id string, got chan http.Header) {
 	return "ws://" + s.Listener.Addr().String(), got
 }
 
-// A server gets a token for itself, with what the endpoint's auth has found, and nothing that a client sends under that name.
+// A server gets a token for itself, with the authenticated identity, and nothing that a client sends under that name.
 func TestBalanceSignsIdentity(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -89,7 +90,7 @@ func TestBalanceSignsIdentity(t *testing.T) {
 			r.refuse(t, "/", forged(more))
 			return bounded.Receive(t, got)
 		},
-		func(more http.Header) http.Header { // a page
+		func(more http.Header) http.Header { // a plain request
 			page(t, http.MethodGet, r.URLs()[0]+"/", forged(more).Header)
 			return bounded.Receive(t, got)
 		},
@@ -113,7 +114,7 @@ func TestBalanceSignsIdentity(t *testing.T) {
 	}
 }
 
-// A client that calls our fields hop-by-hop does not take them off.
+// A client cannot remove these fields by declaring them hop-by-hop.
 func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
 	r := run(t, parse(t, signing(behind.id, `secret: "`+key+`"`, "X-Handfast-Identity")))
@@ -134,7 +135,7 @@ func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 	}
 }
 
-// handfast serve takes such a token, from a field of its own or as a bearer token, and no client's own.
+// handfast serve accepts such a token, in its own field or as a bearer token, but not a client's own.
 func TestServeTakesSignedIdentity(t *testing.T) {
 	shared := secret("this key is what the balancer and the server share")
 	for header, from := range map[string]string{"X-Handfast-Identity": "'header:X-Handfast-Identity'", "Authorization": "bearer"} {
@@ -159,7 +160,7 @@ endpoints:
 	}
 }
 
-// A key that cannot be used is found when the configuration is read, at the start as in a reload.
+// A key that cannot be used is reported when the configuration is loaded, at the start and in a reload.
 func TestBalanceIdentityKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key.pem")
 	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Where messages are carried, the endpoint's own settings hold for the client, the subprotocol is the server's choice, and messages and
+// If messages are forwarded, the settings of the endpoint apply to the client, the server chooses the subprotocol, and messages and
 // close codes are counted for the server.
 func TestBalanceMessages(t *testing.T) {
 	a := newBehind(t, "a")
@@ -59,7 +59,7 @@ func TestBalanceMessages(t *testing.T) {
 	}
 }
 
-// A client that has gone on at another server is listed and recorded with that one: in /connections, in the log and in the audit log.
+// A client that was moved to another server is listed and logged with that one: in /connections, in the log and in the audit log.
 func TestBalanceHeldServer(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "hold: stateless")))
@@ -85,7 +85,7 @@ func TestBalanceHeldServer(t *testing.T) {
 	has(t, &r.audited, `"disconnected"`, `"server":"`+last.id()+`"`, `"decision":"allow"`)
 }
 
-// A client that closes right behind its messages gets every answer, and then the server's close frame.
+// A client that closes directly after its messages gets every answer, and then the server's close frame.
 func TestBalanceMessagesHalfClose(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "messages: true")))

@@ -11,7 +11,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// A request that a server fails is in the log with the server and what it has failed at. A client that asks for many does not fill the log.
+// A request that a server has failed is logged with the server and the stage. A client that makes many such requests does not fill
+// the log.
 func TestFailedPagesInTheLog(t *testing.T) {
 	broken := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/cut" {
@@ -27,7 +28,7 @@ func TestFailedPagesInTheLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, resp.Body) // a client that goes before the end is to blame itself
+		_, _ = io.Copy(io.Discard, resp.Body) // a client that disconnects early would be the cause itself
 		resp.Body.Close()
 	}
 	lines := func(event string) (found []string) {

@@ -16,7 +16,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// resetConn ends a connection without the end of a stream.
+// resetConn resets a connection.
 func resetConn(nc net.Conn) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
@@ -25,20 +25,20 @@ func resetConn(nc net.Conn) {
 	_ = nc.Close()
 }
 
-// The frames of a close with 1000, a part of a frame, and a whole message of a client and of a server.
+// The frames of a close with 1000, a partial frame, and a complete message of a client and of a server.
 const (
 	clientCloses, serverCloses   = "\x88\x82\x00\x00\x00\x00\x03\xe8", "\x88\x02\x03\xe8"
 	clientPart, serverPart       = "\x81\x85\x00\x00\x00\x00hel", "\x81\x05hel"
 	clientMessage, serverMessage = "\x81\x82\x00\x00\x00\x00hi", "\x81\x02hi"
 )
 
-// scripted is a server that does what a test says.
+// scripted is a server that runs a script.
 type scripted struct {
 	id    string
-	asked chan net.Conn // the connections on which a request has come, behind the answer
+	asked chan net.Conn // connections with a request, after the answer
 }
 
-// script runs one. first is called for a new connection, and returns whether it goes on; then the request is read.
+// script starts a scripted server. first is called for a new connection, and returns whether to continue; then the request is read.
 func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn, accept string)) *scripted {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,8 +74,9 @@ func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn,
 	return p
 }
 
-// A side that resets its connection, at whatever moment, ends the other side and leaves nothing behind: no connection, no place at the server, no
-// place at the endpoint. The log says who has ended an open connection. Plain connections are on the event loop, those with TLS are not.
+// If one side resets its connection at any stage, the other side ends and nothing remains: no connection, no place on the server or
+// at the endpoint. The log shows which side has ended an open connection. Plain connections are on the event loop, those with TLS
+// are not.
 func TestBalanceResets(t *testing.T) {
 	opens := func(more string) func(net.Conn, string) {
 		return func(nc net.Conn, accept string) {
@@ -89,13 +90,13 @@ func TestBalanceResets(t *testing.T) {
 			resetConn(nc)
 		}
 	}
-	for name, tt := range map[string]struct { // without answer the server gets no request
+	for name, tt := range map[string]struct { // without an answer, the server receives no request
 		first  func(net.Conn) bool
 		answer func(net.Conn, string)
-		sends  string                                               // of the client
-		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // when the request is at the server; nil means the server has ended it
+		sends  string                                               // sent by the client
+		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called with the request at the server; nil: the server has ended
 		status int                                                  // of the answer; 0 if there is none
-		by     string                                               // in the log; "" for none
+		by     string                                               // in the log; "" if there is none
 	}{
 		"the server, before the head":   {first: func(nc net.Conn) bool { resetConn(nc); return false }, status: 502},
 		"the server, in the head":       {answer: cuts("HTTP/1.1 101 Swi"), status: 502},
@@ -168,7 +169,7 @@ func TestBalanceResets(t *testing.T) {
 					_, _ = io.Copy(io.Discard, behind)
 					_ = behind.Close()
 				}
-				if tt.by == "local" { // the client says nothing, so that the server is the first to end it
+				if tt.by == "local" { // the client is idle, so the server ends first
 					_, _ = io.Copy(io.Discard, in)
 				}
 				_ = c.Close()

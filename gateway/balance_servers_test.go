@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// pools is a configuration with two pools, of which the second one has a server as well.
+// pools is a configuration with two pools; the second one has another server.
 const pools = `
 admin: {address: 127.0.0.1:0}
 endpoints:
@@ -18,7 +18,7 @@ endpoints:
 	- {name: two, path: /two, target: {balance: {to: ['127.0.0.1:1', '127.0.0.1:2'], health: off}}, auth: [anonymous]}
 `
 
-// A server is added to all pools, or removed from all, or to and from none.
+// A server is added to all pools, or removed from all of them, or nothing changes.
 func TestServersOfSeveralPools(t *testing.T) {
 	r := run(t, parse(t, pools))
 	listed := func(id string) (n int) {
@@ -38,15 +38,15 @@ func TestServersOfSeveralPools(t *testing.T) {
 		status, listed       int
 		says                 string
 	}{
-		{"POST", "ws://127.0.0.1:2", "", 400, 1, `of the endpoint "two"`}, // it was added to the first one
+		{"POST", "ws://127.0.0.1:2", "", 400, 1, `of the endpoint "two"`}, // it was added to the first pool
 		{"POST", "ws://127.0.0.1:2", "one", 200, 2, ""},
 		{"DELETE", "ws://127.0.0.1:2", "", 400, 2, `to the endpoint "two"`},
 		{"DELETE", "ws://127.0.0.1:2", "one", 200, 1, ""},
 		{"POST", "ws://127.0.0.1:3", "", 200, 2, ""},
-		{"POST", "ws://127.0.0.1:3", "", 200, 2, ""}, // with another weight, say
+		{"POST", "ws://127.0.0.1:3", "", 200, 2, ""}, // with another weight
 		{"DELETE", "ws://127.0.0.1:3", "", 200, 0, ""},
 		{"POST", "ws://127.0.0.1:4", "two", 200, 1, ""},
-		{"DELETE", "ws://127.0.0.1:4", "", 200, 0, ""}, // the first one does not know it
+		{"DELETE", "ws://127.0.0.1:4", "", 200, 0, ""}, // the first pool does not know it
 		{"DELETE", "ws://127.0.0.1:4", "", 404, 0, "there is no server"},
 	} {
 		status, body := r.operate(t, tt.method, "/balance/servers", server(tt.id, tt.endpoint))
@@ -56,7 +56,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 	}
 }
 
-// The configuration, operators and files have one range for weights.
+// The configuration, operators and files accept the same range of weights.
 func TestWeights(t *testing.T) {
 	r := run(t, parse(t, pools))
 	for weight, valid := range map[int]bool{0: false, 1: true, proxy.MaxWeight: true, proxy.MaxWeight + 1: false} {

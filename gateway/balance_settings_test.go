@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The key of the policy hash, for each part of a request that it can be.
+// The key of the policy hash can be any of these parts of a request.
 func TestBalanceKey(t *testing.T) {
 	r := httptest.NewRequest("GET", "http://host/room/1?room=blue&room=red&empty=", nil)
 	r.Header.Set("X-Room", "green")
@@ -42,7 +42,7 @@ func TestBalanceKey(t *testing.T) {
 	}
 }
 
-// What shows that a client continues a session is what the configuration names.
+// The configured parts of a request mark a client that resumes a session.
 func TestBalanceResuming(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "storm: {resuming: {header: X-Resume, query: sid}}")))
@@ -61,7 +61,7 @@ func TestBalanceResuming(t *testing.T) {
 	}
 }
 
-// TLS sessions that are resumed are counted, and go before new ones.
+// Resumed TLS sessions are counted, and have priority over new ones.
 func TestBalanceCountsResumedTLS(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	a := newBehind(t, "a")
@@ -70,23 +70,23 @@ func TestBalanceCountsResumedTLS(t *testing.T) {
 	pool.AddCert(r.Dev().CA())
 	opts := &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool, ClientSessionCache: tls.NewLRUClientSessionCache(1)}}
 	for range 3 {
-		c, _ := r.greeting(t, "/", opts) // which has come behind the ticket
+		c, _ := r.greeting(t, "/", opts) // this was received after the ticket
 		c.CloseNow()
 	}
 	r.metric(t, `handfast_tls_handshakes_total{session="new"} 1`)
 	r.metric(t, `handfast_tls_handshakes_total{session="resumed"} 2`)
 }
 
-// Clients with the same key are on one server, and come back to it.
+// Clients with the same key are on one server, and return to it.
 func TestBalanceHash(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: hash\n\t      key: query:room")))
 	of := map[string]string{}
 	for range 2 {
-		for n := range 24 { // of which all are on one server once in eight million runs
+		for n := range 24 { // all of them are on one server once in eight million runs
 			room := strconv.Itoa(n)
 			c, text := r.greeting(t, "/?room="+room, nil)
-			c.CloseNow() // so that neither has more than its share
+			c.CloseNow() // so that neither server exceeds its share
 			bounded.Until(t, func() bool { return a.open.Load()+b.open.Load() == 0 })
 			if of[room] != "" && of[room] != text[:1] {
 				t.Errorf("room %s was at %s, and is at %s", room, of[room], text[:1])
@@ -103,7 +103,7 @@ func TestBalanceHash(t *testing.T) {
 	}
 }
 
-// The close frame of a client that is moved is one that the SDKs of its protocol know, unless the configuration names a code.
+// The close frame of a client that is moved has a code that the SDKs of its protocol know, unless the configuration sets one.
 func TestGoodbye(t *testing.T) {
 	for _, c := range []struct {
 		subprotocol, path string
@@ -127,7 +127,7 @@ func TestGoodbye(t *testing.T) {
 	}
 }
 
-// A client whose server is lost comes back as the SDKs of its protocol do, those of Pusher not all together.
+// A client whose server is lost reconnects as the SDKs of its protocol do; clients of Pusher do not all reconnect together.
 func TestBalanceLost(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
@@ -163,7 +163,7 @@ func TestBalanceGoodbye(t *testing.T) {
 	has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 }
 
-// What a server gets first when it has asked for the PROXY protocol, of the version that the configuration names.
+// A server receives the header of the PROXY protocol first, in the configured version.
 func TestBalanceProxyProtocol(t *testing.T) {
 	for setting, want := range map[string]string{
 		"off": "GET / HTTP/1.1\r\n", "v1": "PROXY TCP4 127.0.0.1 127.0.0.1 ", "v2": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c",
@@ -194,7 +194,7 @@ func TestBalanceProxyProtocol(t *testing.T) {
 	}
 }
 
-// Servers are found by their name; a reload without the name takes them off.
+// Servers are found by name; a reload without the name removes them.
 func TestBalanceDNS(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	_, port, _ := strings.Cut(strings.TrimPrefix(a.id(), "ws://"), ":")
@@ -204,7 +204,7 @@ func TestBalanceDNS(t *testing.T) {
 		return body
 	}
 	bounded.Until(t, func() bool { return strings.Contains(servers(), a.id()) })
-	if _, name := r.greeting(t, "/", nil); name[:1] != "a" { // localhost may have an address of IPv6, too, which is passed over
+	if _, name := r.greeting(t, "/", nil); name[:1] != "a" { // localhost may also have an IPv6 address, which is skipped
 		t.Error(name)
 	}
 	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{b}, ""))); err != nil {
@@ -217,7 +217,7 @@ func TestBalanceDNS(t *testing.T) {
 	}
 }
 
-// A page that never ends does not outlive the server: it is cut.
+// A response that never ends is cut when the server stops.
 func TestStopCutsPages(t *testing.T) {
 	asked := make(chan struct{})
 	slow := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -246,7 +246,7 @@ func TestStopCutsPages(t *testing.T) {
 	bounded.Receive(t, over)
 }
 
-// A reload that takes the balancer away closes its clients, the last of which ends what carries them.
+// A reload that removes the balancer closes its clients, and the last one closes the target.
 func TestBalanceIsTakenAway(t *testing.T) {
 	b := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{b}, "")))

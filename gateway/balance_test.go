@@ -18,18 +18,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// serverBehind is a server behind the balancer, whose first message says which one it is and who the client is.
+// serverBehind is a server behind the balancer. Its first message has its own name and that of the client.
 type serverBehind struct {
 	*httptest.Server
 	name   string
-	answer atomic.Int64 // a status for all requests; 0 if it serves
+	answer atomic.Int64 // a status for all requests; 0 to serve them
 	open   atomic.Int64
 
 	mu   sync.Mutex
-	live []*websocket.Conn // that have been accepted
+	live []*websocket.Conn // accepted connections
 }
 
-// cut ends all connections as a process that is killed does.
+// cut ends all connections like a killed process.
 func (b *serverBehind) cut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +82,7 @@ func newBehind(t *testing.T, name string) *serverBehind {
 
 func (b *serverBehind) id() string { return "ws://" + b.Listener.Addr().String() }
 
-// balancing is a configuration with a balancer at / for everybody; what the arguments say comes into its settings.
+// balancing is a configuration with a balancer at / for all clients, with additional settings.
 func balancing(servers []*serverBehind, more string) string {
 	var to []string
 	for _, b := range servers {
@@ -121,7 +121,8 @@ func (r *running) operate(t *testing.T, method, path string, form url.Values) (i
 	return resp.StatusCode, body
 }
 
-// Clients are spread over the servers; what the server has negotiated arrives at the client, and who the client is at the server.
+// Clients are distributed over the servers; the client gets what the server has negotiated, and the server gets the client's
+// identity.
 func TestBalance(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "request: {user_header: X-User, strip_prefix: /ws, add_prefix: /v1}")))
@@ -170,7 +171,8 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// A server's refusal is the client's. One that fails is passed over, and when none is left the client learns that, and the operator which.
+// The rejection by a server is passed on. A server that fails is skipped; if none is left, the client gets an error, and the
+// operator sees the server.
 func TestBalanceFailures(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: least_connections")))
@@ -204,7 +206,7 @@ func TestBalanceFailures(t *testing.T) {
 	}
 }
 
-// A drain closes the connections of a server, and no other; then clients come to others until it is undone.
+// A drain closes the connections of one server only; new clients get other servers until it ends.
 func TestBalanceDrain(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: round_robin")))
@@ -247,7 +249,7 @@ func TestBalanceDrain(t *testing.T) {
 	has(t, &r.audited, `"server"`, a.id())
 }
 
-// Operators add servers and remove them; a reload changes settings. No connection notices.
+// Operators add and remove servers, and a reload changes settings, without any effect on connections.
 func TestBalanceChanges(t *testing.T) {
 	a, b, c := newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")
 	text := balancing([]*serverBehind{a}, "policy: least_connections")
@@ -292,7 +294,7 @@ func TestBalanceChanges(t *testing.T) {
 	echoed(t, second)
 }
 
-// A client with the cookie comes back to its server, but not to one that drains.
+// A client with the cookie returns to its server, unless that is draining.
 func TestBalanceSticky(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "sticky: {cookie: hf}\n\t      policy: round_robin")))
@@ -353,7 +355,7 @@ func TestBalanceFile(t *testing.T) {
 	}
 }
 
-// Health checks find a server that is down, and one that wants no new clients, and find out when that is over.
+// Health checks detect a server that is down, and one that accepts no new clients, and its recovery.
 func TestBalanceHealth(t *testing.T) {
 	for _, check := range []string{"tcp", "http", "websocket"} {
 		t.Run(check, func(t *testing.T) {

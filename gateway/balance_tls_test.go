@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// authorityFor returns a certificate for a name, and the authority that has issued it, itself.
+// authorityFor returns a certificate for a name, which is its own authority.
 func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -36,7 +36,7 @@ func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// A reload changes the authority and the name of servers for new connections. Those that are open stay, and what is wrong is in the log.
+// A reload changes the authority and the server name for new connections. Open connections stay, and problems are logged.
 func TestBalanceReloadsTLS(t *testing.T) {
 	cert, good := authorityFor(t, "inner.example")
 	_, bad := authorityFor(t, "inner.example")
@@ -63,7 +63,7 @@ func TestBalanceReloadsTLS(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		ca   []byte
-		log  string // "": clients are admitted
+		log  string // "" means that clients are admitted
 	}{
 		{"inner.example", bad, "tls: "},
 		{"other.example", good, "not other.example"},

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// overHTTP begins a connection over HTTP and returns the response, whose body may go on.
+// overHTTP opens a connection over HTTP and returns the response, whose body may continue.
 func (r *running) overHTTP(t *testing.T, authorization string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, r.URLs()[0]+"/connection/http_stream", strings.NewReader(`{"id":1,"connect":{}}`))
@@ -28,7 +28,7 @@ func (r *running) overHTTP(t *testing.T, authorization string) *http.Response {
 	return resp
 }
 
-// A connection over HTTP counts as a connection while it is open, can be found and closed, and learns that the server stops.
+// A connection over HTTP counts as a connection while it is open, is listed, can be closed, and is notified when the server stops.
 func TestCentrifugoOverHTTP(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -70,7 +70,7 @@ apps: [{id: main, key: k, secret: s}]
 	has(t, &r.audited, `"disconnected"`, `"code":3001`)
 }
 
-// An operator closes a connection over HTTP, with a code of its own.
+// An operator closes a connection over HTTP with a chosen code.
 func TestCentrifugoOverHTTPIsClosed(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -86,7 +86,7 @@ apps: [{id: main, key: k, secret: s}]
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
-// A connection over HTTP ends with the credential of its request.
+// A connection over HTTP ends when the credential of its request expires.
 func TestCentrifugoOverHTTPExpires(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: cf, path: /connection/websocket, target: centrifugo, auth: [users], rules: [{do: allow}]}
@@ -96,7 +96,7 @@ apps: [{id: main, key: k, secret: s}]
 		t.Errorf("without a credential: %s", resp.Status)
 	}
 	resp, lasts := r.overHTTP(t, "Bearer "+token("alice", 2*time.Second, nil)), 2*time.Second
-	for resp.StatusCode == 401 { // it took longer than that
+	for resp.StatusCode == 401 { // the token has expired already
 		lasts *= 3
 		resp = r.overHTTP(t, "Bearer "+token("alice", lasts, nil))
 	}

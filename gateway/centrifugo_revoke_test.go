@@ -18,16 +18,16 @@ endpoints:
 apps: [{id: shop, key: k, secret: s}]
 `
 
-// connectWith is a connect command with a token.
+// connectWith returns a connect command with a token.
 func connectWith(token string) string { return `{"id":1,"connect":{"token":"` + token + `"}}` }
 
-// issued returns a token of a user that was issued now, or some seconds later by a clock that is ahead.
+// issued returns a token of a user that was issued now, or ahead seconds later by a clock that is fast.
 func issued(user string, ahead int64, more string) string {
 	return appToken("s", fmt.Sprintf(`{"sub":%q,"iat":%d%s}`, user, time.Now().Unix()+ahead, more))
 }
 
-// An operator takes back what the tokens of a user gave: the connections end, over HTTP too, and what was issued until then is not
-// accepted any more, as a token of a connection, of a subscription, or to renew one.
+// When an operator revokes the tokens of a user, the connections end, also those over HTTP, and tokens that were issued before are
+// no longer accepted, for connecting, for subscribing, or for renewal.
 func TestCentrifugoRevoked(t *testing.T) {
 	r := run(t, parse(t, shop))
 	old := issued("ann", 0, "")
@@ -75,7 +75,7 @@ func refuses(t *testing.T, c *websocket.Conn, command string, code websocket.Cod
 	}
 }
 
-// One token is revoked by its jti. A connection that has renewed it goes on.
+// A single token is revoked by its jti. A connection that has renewed it continues.
 func TestCentrifugoRevokedToken(t *testing.T) {
 	r := run(t, parse(t, shop))
 	first := issued("ann", 0, `,"jti":"first"`)
@@ -92,7 +92,7 @@ func TestCentrifugoRevokedToken(t *testing.T) {
 	wants(t, speak(t, stays, `{"id":3,"subscribe":{"channel":"a"}}`), `"id":3,"subscribe"`)
 }
 
-// The bound on a user's connections counts those that a token has named, whatever they came by.
+// The limit on a user's connections includes connections that a token has authenticated, however they were opened.
 func TestCentrifugoConnectionsOfUser(t *testing.T) {
 	r := run(t, parse(t, shop))
 	token := issued("ann", 0, "")

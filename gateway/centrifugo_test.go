@@ -38,7 +38,7 @@ func post(t *testing.T, url, key, body string) *http.Response {
 	return res
 }
 
-// line returns the next line of a response that is not empty.
+// line returns the next nonempty line of a response.
 func line(t *testing.T, r *bufio.Reader) string {
 	t.Helper()
 	for {
@@ -60,7 +60,7 @@ func appToken(secret, claims string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// A server without a file serves the protocol to everybody, over HTTP too, and other protocols have the same channels.
+// A server without a file serves the protocol to all clients, also over HTTP, and other protocols have the same channels.
 func TestCentrifugoByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	base := r.URLs()[0]
@@ -112,7 +112,7 @@ func TestCentrifugoByDefault(t *testing.T) {
 	}
 }
 
-// With a file, a client needs a token of the application, and what its token does not allow needs a rule.
+// With a file, a client needs a token of the application, and actions that the token does not allow need a rule.
 func TestCentrifugoRules(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -143,7 +143,7 @@ apps: [{id: shop, key: k, secret: s}]
 	}
 }
 
-// What clients call is answered by the application, or by an error of its own; without an answer they get error 100.
+// Calls of clients are answered by the application, possibly with its own error; without an answer clients get error 100.
 func TestCentrifugoCalls(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -188,7 +188,7 @@ endpoints:
 	has(t, &r.log, observe.EventCallFailed, "a call was answered with 404")
 }
 
-// Pages of the origins that an endpoint names may use its fallbacks over HTTP, with cookies; other pages may not.
+// Pages of the endpoint's origins may use the fallbacks over HTTP, with cookies; other pages may not.
 func TestCentrifugoOrigins(t *testing.T) {
 	const app, evil = "https://app.example.com", "https://evil.example"
 	r := run(t, parse(t, `

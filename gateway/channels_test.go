@@ -41,7 +41,7 @@ func wants(t *testing.T, got string, parts ...string) {
 	}
 }
 
-// A server without a file has channels for everybody, with history and members.
+// A server without a file has channels for all clients, with history and members.
 func TestChannelsByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	a := r.open(t, "/channels", &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
@@ -99,7 +99,7 @@ apps: [{id: main, secret: a}, {id: other, secret: b}]
 	wants(t, speak(t, apart, `{"type":"history","id":1,"channel":"chat-1","limit":1}`), `"messages":[]`)
 }
 
-// A token is renewed on the open connection, for the same user only.
+// A token is renewed on an open connection, only for the same user.
 func TestChannelsRenewal(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users], expiry: {warn: 1h},
@@ -108,7 +108,7 @@ apps: [{id: main, secret: a}]
 `, key))
 	c := r.open(t, "/rooms", as(token("ann", time.Minute, map[string]any{"jti": "first"})))
 	heard(t, c)
-	wants(t, heard(t, c), `"type":"refresh"`, `"expires_in":`) // the warning comes early
+	wants(t, heard(t, c), `"type":"refresh"`, `"expires_in":`) // the warning is early
 	renew := func(token string) string {
 		text, err := json.Marshal(token)
 		if err != nil {
@@ -129,7 +129,7 @@ apps: [{id: main, secret: a}]
 	if err := json.Unmarshal([]byte(got), &done); err != nil || done.Type != "done" || done.In < 10_000 || done.In > 10_800 {
 		t.Error(got)
 	}
-	wants(t, speak(t, c, write), `"published"`) // by the rules for the new token
+	wants(t, speak(t, c, write), `"published"`) // allowed by the rules for the new token
 	list := r.conns.List(registry.Filter{})
 	if len(list) != 1 {
 		t.Fatal(list)
@@ -139,7 +139,7 @@ apps: [{id: main, secret: a}]
 	}
 }
 
-// A reload keeps the channels and those who are in them.
+// A reload keeps the channels and their subscribers.
 func TestChannelsReload(t *testing.T) {
 	const text = "endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rules: [{do: allow}], max_message: %dKiB}]\n" +
 		"hub: {namespaces: [{history: %d}]}\napps: [{id: main, secret: a}]\n"

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// pupil is a Receiver that does what a message says.
+// pupil is a Receiver that does what each message says.
 type pupil struct {
 	s       websocket.Sender
 	closed  *atomic.Int32
@@ -42,8 +42,7 @@ func (p *pupil) Closed(*websocket.CloseError) { p.closed.Add(1) }
 
 func (p *pupil) Drained() { p.drained.Add(1) }
 
-// A target may serve its clients with events: what goes through is counted, how it ends is recorded, and a panic costs one
-// client.
+// A target may serve its clients with events: messages are counted, the end is recorded, and a panic ends only one client.
 func TestTargetEvents(t *testing.T) {
 	var closed, drained atomic.Int32
 	r := runTargets(t, parse(t, users, key), only(&double{open: func(_ context.Context, r *Request) (*Opened, error) {
@@ -96,10 +95,10 @@ func TestTargetEvents(t *testing.T) {
 	if e := ending(t, c); e.Code != websocket.CodeAbnormal {
 		t.Errorf("closed with %v", e)
 	}
-	r.metric(t, `handfast_target_panics_total{endpoint="chat"} 1`) // an abort is quiet
+	r.metric(t, `handfast_target_panics_total{endpoint="chat"} 1`) // an abort is not counted
 
 	c = r.open(t, "/chat", alice)
-	echoed(t, c) // the target has it
+	echoed(t, c) // the target has received the message
 	bounded.Until(t, func() bool { return r.conns.Len() == 1 })
 	if n := r.conns.Close(registry.Filter{User: "alice"}, 4000, "bye"); n != 1 {
 		t.Errorf("%d were closed", n)
@@ -110,7 +109,7 @@ func TestTargetEvents(t *testing.T) {
 	bounded.Until(t, func() bool { return closed.Load() == 4 && r.conns.Len() == 0 })
 }
 
-// hose is a Receiver that fills the queue, and says when that is empty again.
+// hose is a Receiver that fills the queue, and reports when it is empty again.
 type hose struct {
 	s      websocket.Sender
 	panics bool
@@ -135,7 +134,7 @@ func (h *hose) Drained() {
 	_ = h.s.Send(websocket.Message{Type: websocket.Text, Data: []byte("empty again")})
 }
 
-// A target hears that the queue of a client that reads slowly is empty again. A panic there costs this client.
+// A target is notified when the queue of a slow client is empty again. A panic there ends only this client.
 func TestTargetDrained(t *testing.T) {
 	r := runTargets(t, parse(t, users, key), only(&double{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver { return &hose{s: s} }}, nil
@@ -166,7 +165,7 @@ func TestTargetDrained(t *testing.T) {
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
-// A client is warned of the end of its token behind what the target sends first.
+// A client is warned of the expiry of its token after the first messages of the target.
 func TestTargetEventsBeforeTheWarning(t *testing.T) {
 	conns := make(chan *registry.Registry, 1)
 	warnable := make(chan bool, 1)

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A server that never served gives back its addresses and all that it holds when it is closed, once; Serve ends then.
+// Closing a server that was never served releases its addresses and everything else, once; Serve then returns.
 func TestCloseWithoutServe(t *testing.T) {
 	s, err := Open(t.Context(), Options{Config: parse(t, users, key)})
 	if err != nil {
@@ -62,7 +62,7 @@ func TestCloseWithoutServe(t *testing.T) {
 	}
 }
 
-// The store is the one that the configuration names; an invalid URL is named without its password.
+// The store is the configured one; the error for an invalid URL does not contain its password.
 func TestStoreOpen(t *testing.T) {
 	var s store
 	if err := s.open(config.Store{}, nil); err != nil {
@@ -81,7 +81,7 @@ func TestStoreOpen(t *testing.T) {
 	}
 }
 
-// A listener without TLS answers the questions of ACME's authority, and redirects everything else.
+// A listener without TLS answers ACME challenges, and redirects all other requests.
 func TestACMEChallengesOnRedirect(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	r := run(t, parse(t, `
@@ -97,7 +97,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	}
 }
 
-// Every setting of ACME reaches certs.
+// Every setting of ACME is passed to package certs.
 func TestACMEOptions(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := config.ACME{

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A mistake in a rule is shown where it is in the file, whatever comes before the condition.
+// An error in a rule has its position in the file, whatever precedes the condition.
 func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	for _, tt := range []struct{ rule, want string }{
 		{`{when: 'user == ===', do: allow}`, ":9:25:"},
@@ -36,7 +36,7 @@ func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	}
 }
 
-// Methods that no endpoint uses must be right, too, all of them.
+// Methods that no endpoint uses must be valid, too.
 func TestUnusedMethodsAreMade(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("nothing that anybody wants\n"), 0o600); err != nil {
@@ -54,7 +54,7 @@ endpoints:
 	}
 }
 
-// What a server serves, what it counts about credentials, and what it lets go of when it is configured again.
+// A server lists its endpoints, counts the outcomes of authentication, and releases what a reload no longer uses.
 func TestEndpointsAndOutcomes(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	var got []string
@@ -78,7 +78,7 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 	}
 }
 
-// Channels that work without a credential are those where everybody may do everything.
+// Channels that work without a credential are those where every client may do everything.
 func TestChannelsForEverybody(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: channels, path: /a, target: channels, auth: [anonymous], rules: [{do: allow}]}
@@ -105,7 +105,7 @@ apps: [{id: main, secret: a}]
 	}
 }
 
-// What the configuration of forward auth says is what auth gets; no time to remember an answer is a negative one there.
+// The options of forward auth are those in the configuration; no caching is a negative duration.
 func TestForwardOptions(t *testing.T) {
 	for _, tt := range []struct{ cache, ttl time.Duration }{{0, -1}, {1, 1}, {time.Minute, time.Minute}} {
 		o, err := (&methods{}).forwardOptions(&config.Forward{
@@ -126,7 +126,7 @@ func TestForwardOptions(t *testing.T) {
 	}
 }
 
-// The bound below which messages are not compressed: none in the configuration is a negative one in the library.
+// A compression threshold of 0 in the configuration is a negative one in the library.
 func TestCompressionOptions(t *testing.T) {
 	for _, tt := range []struct{ size, threshold int }{{0, -1}, {1, 1}, {512, 512}} {
 		for _, takeover := range []bool{false, true} {
@@ -138,7 +138,7 @@ func TestCompressionOptions(t *testing.T) {
 	}
 }
 
-// Credentials that end are counted, those that are taken back are not among them.
+// Expired credentials are counted, revoked ones are not.
 func TestExpiredIsCounted(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	ending(t, r.openFor(t, time.Second))
@@ -152,7 +152,7 @@ func TestExpiredIsCounted(t *testing.T) {
 	r.metric(t, "handfast_connections_revoked_total 1")
 }
 
-// An admin address without a host is one that only this machine reaches.
+// An admin address without a host is on loopback.
 func TestAdminWithoutHost(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Admin.Address = ":0"
@@ -166,7 +166,7 @@ func TestAdminWithoutHost(t *testing.T) {
 	}
 }
 
-// The form of a revocation is bounded.
+// The size of a revocation request is limited.
 func TestRevocationIsBounded(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for size, want := range map[int]int{4 << 10: 200, 4<<10 + 1: 400} {
@@ -189,7 +189,7 @@ func TestRevocationIsBounded(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// Only a request that may have a credential waits for a method that asks others.
+// Only a request that may have a credential for it waits for a method that blocks.
 func TestShownTo(t *testing.T) {
 	remote := &config.JWT{JWKSURL: "https://id.example/keys"}
 	with := func(name, value string) *http.Request {
@@ -218,7 +218,7 @@ func TestShownTo(t *testing.T) {
 	}
 }
 
-// A reload keeps the certificates of a listener whose settings stay.
+// A reload keeps the certificates of a listener whose settings have not changed.
 func TestCertificatesAreKept(t *testing.T) {
 	cfg := config.TLS{Mode: config.TLSFiles, MinVersion: "1.3"}
 	same := &certSource{cfg: cfg}

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Readiness goes first; then, for a while, all continues; then new handshakes are refused while the old
-// connections are asked to leave, one after the other.
+// First the server reports that it is not ready, and continues for a while; then new handshakes are rejected while the open
+// connections are closed one after the other.
 func TestDrain(t *testing.T) {
 	cfg := parse(t, `
 drain: {delay: 5s, spread: 1s, timeout: 1m, code: 1012, retry_after: 7s}
@@ -70,7 +70,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	has(t, &r.log, "msg=stopped", "cut=0")
 }
 
-// A stop that comes while a handshake waits for an auth service is bounded all the same.
+// The time of a shutdown is limited even if a handshake waits for an auth service.
 func TestDrainCutsHandshakes(t *testing.T) {
 	asked, release := make(chan struct{}, 1), make(chan struct{})
 	service := stalled(t, asked, release)
@@ -94,7 +94,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 	}
 }
 
-// What is open when it is closed is cut immediately.
+// Close cuts open connections immediately.
 func TestCloseIsAtOnce(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Drain.Delay, cfg.Drain.Timeout = config.Duration(time.Hour), config.Duration(time.Hour)
@@ -112,7 +112,7 @@ func TestCloseIsAtOnce(t *testing.T) {
 	}
 }
 
-// Serve returns after the targets have, when they do not take long.
+// Serve waits a short time for its targets to return.
 func TestServeWaitsForTargets(t *testing.T) {
 	began, cut, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	r := runTargets(t, parse(t, oneEndpoint), only(&double{open: func(context.Context, *Request) (*Opened, error) {
@@ -121,7 +121,7 @@ func TestServeWaitsForTargets(t *testing.T) {
 			close(began)
 			_, err := c.Read(ctx)
 			close(cut)
-			<-time.After(10 * time.Millisecond) // what it may have to save
+			<-time.After(10 * time.Millisecond) // for example to save something
 			return err
 		}}, nil
 	}}))

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 )
 
-// Each end is reported once, also when more come than goroutines wait, and after close; then none waits.
+// Each end is reported once, even if there are more than waiting goroutines, and also after close; then no goroutine waits.
 func TestEnders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, told := newEnders(), make(chan error, 4*maxEnders)

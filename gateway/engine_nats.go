@@ -163,7 +163,7 @@ func authorities(file string) (*x509.CertPool, error) {
 
 // mostKept returns the maximum number of messages that any channel keeps, which limits the stream of all channels.
 func mostKept(cfg *config.Config) int {
-	most := 100_000 // a reload may add channels that keep so many
+	most := 100_000 // a reload may add a channel with this limit
 	for _, n := range cfg.Hub.Namespaces {
 		most = max(most, n.History)
 	}

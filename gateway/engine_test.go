@@ -23,7 +23,8 @@ func withEngine(kind string, settings any) *config.Config {
 	return cfg
 }
 
-// nodeFiles writes the certificates of a cluster, and returns the paths of the authority, of a node, and of a key alone that is not the node's.
+// nodeFiles writes the certificates of a cluster, and returns the paths of the authority, of a node, and of a key that does not
+// match the node's certificate.
 func nodeFiles(t *testing.T) (ca, node, key config.Path) {
 	t.Helper()
 	authority, caFile := issue(t, "nodes", caTemplate(), nil)
@@ -40,7 +41,7 @@ func nodeFiles(t *testing.T) (ca, node, key config.Path) {
 	return config.Path(caFile), config.Path(nodeFile), config.Path(keyFile)
 }
 
-// What is wrong with an engine is found without its servers, each at its key.
+// The problems of an engine are found without its servers, each with its key.
 func TestCheckEngine(t *testing.T) {
 	ca, node, other := nodeFiles(t)
 	noPEM := config.Path(filepath.Join(t.TempDir(), "text"))
@@ -55,7 +56,7 @@ func TestCheckEngine(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		settings any
-		want     string // the paths that are wrong
+		want     string // the paths with a problem
 	}{
 		{"memory", &config.MemoryEngine{}, ""},
 		{"redis", &config.RedisEngine{URL: config.NewSecret("redis://127.0.0.1:1")}, ""},
@@ -89,7 +90,7 @@ func TestCheckEngine(t *testing.T) {
 	}
 }
 
-// What the configuration says about servers elsewhere is what the engine gets.
+// The settings for external servers are passed to the engine.
 func TestNATSOptions(t *testing.T) {
 	ca, _, _ := nodeFiles(t)
 	cfg := &config.NATSEngine{URL: config.NewSecret("nats://127.0.0.1:1"), Credentials: "c", Prefix: "p", Replicas: 3, MaxBytes: 1 << 20}
@@ -111,7 +112,7 @@ func TestNATSOptions(t *testing.T) {
 		t.Errorf("%v, %v", e, err)
 	}
 	cfg.URL = config.NewSecret("")
-	cfg.CA = "/nowhere/none.pem" // which is for servers elsewhere
+	cfg.CA = "/nowhere/none.pem" // it is for external servers
 	if o, err := natsOptions(cfg, 7); err != nil || o.TLS != nil {
 		t.Errorf("inside: %+v, %v", o.TLS, err)
 	}
@@ -123,7 +124,7 @@ func TestNATSOptions(t *testing.T) {
 	}
 }
 
-// What the configuration says about the server in the process, with what is not given.
+// The settings for the embedded server are passed on, with defaults.
 func TestNATSEmbedded(t *testing.T) {
 	state := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
@@ -165,7 +166,7 @@ func TestNATSEmbedded(t *testing.T) {
 	}
 }
 
-// A server with NATS in its process keeps its directory to itself, and gives it back.
+// A server with embedded NATS has exclusive use of its directory, and releases it.
 func TestNATSInside(t *testing.T) {
 	const text = `
 apps: [{id: main, secret: s}]
@@ -201,7 +202,7 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 	has(t, &log, "level=INFO", `msg="cluster listens"`, "address=127.0.0.1:", "file="+dir)
 }
 
-// The bound on what a stream keeps is that of the channel that keeps most.
+// The limit of a stream is that of the channel that keeps most.
 func TestMostKept(t *testing.T) {
 	cfg := &config.Config{}
 	if got := mostKept(cfg); got != 100_000 {
@@ -217,7 +218,7 @@ func TestMostKept(t *testing.T) {
 	}
 }
 
-// The log has a line when an engine that other servers are part of works, and when it does not.
+// A line is logged when an engine with other servers starts to work, and when it fails.
 func TestEngineState(t *testing.T) {
 	var out output
 	log := slog.New(slog.NewTextHandler(&out, nil))
@@ -231,7 +232,7 @@ func TestEngineState(t *testing.T) {
 		"level=WARN msg=\"trouble with the engine of channels\" error=\"no leader\"\n"
 	var got strings.Builder
 	for line := range strings.Lines(out.String()) {
-		_, text, _ := strings.Cut(line, " ") // behind the time
+		_, text, _ := strings.Cut(line, " ") // after the time
 		got.WriteString(text)
 	}
 	if got.String() != want {

@@ -33,7 +33,7 @@ endpoints:
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
-// replied returns the status of the answer on a connection, 0 for none.
+// replied returns the status of the answer on a connection, 0 if there is none.
 func replied(t *testing.T, nc net.Conn) int {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
@@ -44,7 +44,7 @@ func replied(t *testing.T, nc net.Conn) int {
 	return resp.StatusCode
 }
 
-// What a PROXY header says is in what is recorded of a client, whether it has come to a handler or not.
+// The address in a PROXY header is recorded for a client, whether or not it has reached a handler.
 func TestProxyHeaders(t *testing.T) {
 	r := run(t, parse(t, balanced))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -78,7 +78,7 @@ func TestProxyHeaders(t *testing.T) {
 	}
 }
 
-// An address that opens too many connections is cut before an answer, behind a balancer by the address that this names.
+// An address that opens too many connections is cut without an answer; behind a balancer, the address in the PROXY header counts.
 func TestArrivals(t *testing.T) {
 	r := run(t, parse(t, balanced+"limits: {handshakes_per_second: 0.001}\n"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -100,7 +100,7 @@ func TestArrivals(t *testing.T) {
 	}
 }
 
-// secured runs a server with TLS and a PROXY header from 127.0.0.9, and returns where it is and what to trust.
+// secured runs a server with TLS and a PROXY header from 127.0.0.9, and returns its address and the certificates to trust.
 func secured(t *testing.T, targets map[string]newTarget, change func(*config.Config)) (r *running, to string, trust *tls.Config) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := parse(t, strings.Replace(balanced, "tls: off", "tls: dev", 1))
@@ -113,7 +113,7 @@ func secured(t *testing.T, targets map[string]newTarget, change func(*config.Con
 	return r, strings.TrimPrefix(r.URLs()[0], "https://"), &tls.Config{RootCAs: pool, ServerName: "localhost"}
 }
 
-// A PROXY header comes before TLS.
+// A PROXY header precedes TLS.
 func TestProxyHeaderBeforeTLS(t *testing.T) {
 	r, to, trust := secured(t, nil, nil)
 	nc := tls.Client(send(t, to, "127.0.0.9", fromV1), trust)
@@ -127,7 +127,7 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
-	// The TLS handshake of a balancer's client is the client's too.
+	// The TLS handshake is with the client behind the balancer.
 	nc = tls.Client(send(t, to, "127.0.0.9", fromV2), &tls.Config{ServerName: "localhost"})
 	if err := nc.HandshakeContext(bounded.Context(t)); err == nil {
 		t.Error("it trusts the certificate")
@@ -138,7 +138,7 @@ func TestProxyHeaderBeforeTLS(t *testing.T) {
 	}
 }
 
-// The PROXY header and the TLS handshake have a time limit together.
+// The PROXY header and the TLS handshake share a time limit.
 func TestTLSTimeout(t *testing.T) {
 	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(50 * time.Millisecond) })
 	for from, stage := range map[string]string{"127.0.0.9": "proxy", "127.0.0.8": "tls"} {
@@ -153,7 +153,7 @@ func TestTLSTimeout(t *testing.T) {
 	}
 }
 
-// behind returns a client that connects from a loopback address, and sends a header ahead.
+// behind returns options for a client that connects from a loopback address, and sends a header first.
 func behind(addr, header string) *websocket.DialOptions {
 	opts := from(addr, nil)
 	dial := opts.DialContext
@@ -173,12 +173,12 @@ type answering struct{ to websocket.Sender }
 func (a answering) Message(m websocket.Message) error { return a.to.Send(m) }
 func (a answering) Closed(*websocket.CloseError)      {}
 
-// A connection with TLS of a target that has events is the event loop's, where there is one: no goroutine waits with it.
+// A TLS connection of a target with events is on the event loop, on systems with one: no goroutine waits for it.
 func TestEventsOverTLS(t *testing.T) {
 	senders := make(chan websocket.Sender, 1)
 	events := &double{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
-			senders <- s.(*eventClient).Sender // what the gateway counts with is around it
+			senders <- s.(*eventClient).Sender // the gateway wraps it to count
 			return answering{s}
 		}}, nil
 	}}
@@ -209,7 +209,7 @@ func TestEventsOverTLS(t *testing.T) {
 	}
 }
 
-// A client that speaks TLS to a port without it is recorded with what to do about it.
+// A client that speaks TLS to a port without TLS is recorded with a hint.
 func TestTLSOnPlain(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	d := tls.Dialer{Config: &tls.Config{ServerName: "localhost"}}

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/gateway/internal/registry"
 )
 
-// A flood is logged in a bounded number of lines that add up to what there was.
+// A flood is logged in a limited number of lines, whose counts add up to the total.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out output
@@ -30,7 +30,7 @@ func TestFlood(t *testing.T) {
 		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
 			t.Errorf("%d were reported, and %s", told, out.String())
 		}
-		<-time.After(floodWindow) // by the clock of the bubble
+		<-time.After(floodWindow) // in fake time
 		synctest.Wait()
 		sum := told
 		for line := range strings.Lines(out.String()) {
@@ -49,7 +49,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// A window ends after a second, to the nanosecond, although nothing was left out in it.
+// A window ends after exactly a second, even if nothing was left out in it.
 func TestFloodWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := flood{log: slog.New(slog.DiscardHandler)}
@@ -59,12 +59,12 @@ func TestFloodWindow(t *testing.T) {
 					t.Errorf("second %d: refusal %d is not told", second, i)
 				}
 			}
-			<-time.After(floodWindow) // by the clock of the bubble
+			<-time.After(floodWindow) // in fake time
 		}
 	})
 }
 
-// Refusals of a server are logged so, and the audit log has all of them.
+// Rejections of a server are sampled in the log, and the audit log has all of them.
 func TestRefusalsAreSampled(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	const n = 50
@@ -80,7 +80,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	}
 }
 
-// An action that the rules deny has a line, with what an operator needs to find the rule; a flood of them is sampled.
+// A denied action is logged with what an operator needs to find the rule; a flood of them is sampled.
 func TestDenialsAreLogged(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users], rules: [{do: allow, actions: [connect]}, {do: deny, actions: [publish]}]}
@@ -102,7 +102,7 @@ apps: [{id: main, secret: a}]
 		t.Error(resp.Status)
 	}
 	has(t, &r.log, `msg="action denied"`, "endpoint=streams", "user=bob")
-	if err := r.stop(); err != nil { // which logs the rest
+	if err := r.stop(); err != nil { // this logs the rest
 		t.Fatal(err)
 	}
 	has(t, &r.log, `msg="more actions denied"`, "more=", "action=publish", "addr=127.0.0.1", "endpoint=rooms")
@@ -111,7 +111,7 @@ apps: [{id: main, secret: a}]
 	}
 }
 
-// What is left out is also logged when the server ends in the middle of it.
+// The number of omitted lines is also logged if the server ends during a flood.
 func TestFloodAtTheEnd(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 10 {

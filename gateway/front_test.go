@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// addrs returns the addresses of the connections that are open, once there are n: a client hears of its connection a
-// moment before the registry does.
+// addrs returns the addresses of the open connections when there are n of them: a client may see its connection a moment before the
+// registry does.
 func (r *running) addrs(t *testing.T, n int) (list []string) {
 	t.Helper()
 	bounded.Until(t, func() bool { return r.conns.Len() == n })
@@ -29,7 +29,7 @@ func (r *running) addrs(t *testing.T, n int) (list []string) {
 	return list
 }
 
-// Forwarded headers are believed from trusted proxies only.
+// Forwarded headers are used only from trusted proxies.
 func TestClientBehindProxies(t *testing.T) {
 	r := run(t, parse(t, `
 trusted_proxies: [127.0.0.9]
@@ -56,7 +56,7 @@ endpoints:
 	}
 }
 
-// A balancer that speaks the PROXY protocol names the client; so does a proxy behind that balancer.
+// The address of the client is that in the PROXY header of a balancer, or that which a proxy behind that balancer has sent.
 func TestClientBehindBalancer(t *testing.T) {
 	r := run(t, parse(t, `
 listen:
@@ -84,7 +84,7 @@ endpoints:
 	}
 }
 
-// An origin is judged by the scheme that the browser used, which a trusted proxy tells.
+// The scheme for the check of an origin is the one that the browser used, as a trusted proxy reports it.
 func TestOriginBehindProxy(t *testing.T) {
 	r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nendpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}"))
 	header := func() http.Header {
@@ -97,7 +97,7 @@ func TestOriginBehindProxy(t *testing.T) {
 	}
 }
 
-// The next step in the log names keys of the configuration, and the client gets no name of an option of the library.
+// Hints in the log name keys of the configuration, and clients get no names of the library's options.
 func TestRefusalsNameSettings(t *testing.T) {
 	r := run(t, parse(t, "endpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}"))
 	for _, tt := range []struct{ path, origin, hint, body string }{
@@ -117,7 +117,7 @@ func TestRefusalsNameSettings(t *testing.T) {
 	}
 }
 
-// Every next step of the library's server that names an option has one that names keys of the configuration.
+// Every hint of the library that names an option of a server is replaced by one that names keys of the configuration.
 func TestHintsNameSettings(t *testing.T) {
 	hints := libhints.Named(t, "..", "HintServer")
 	for name, hint := range hints {
@@ -190,7 +190,7 @@ endpoints:
 	}
 }
 
-// TLS that fails is remembered with what to do about it.
+// A failed TLS handshake is recorded with a hint.
 func TestRefusedTLS(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := plainConfig("127.0.0.1:0")
@@ -225,7 +225,7 @@ func TestRefusedTLS(t *testing.T) {
 	}
 }
 
-// A listener speaks the versions of TLS that its configuration allows, and no older one.
+// A listener accepts the configured versions of TLS, and no older ones.
 func TestMinVersion(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	for min, want := range map[string]bool{"1.2": true, "1.3": false} {
@@ -245,7 +245,7 @@ func TestMinVersion(t *testing.T) {
 	}
 }
 
-// A redirect names the port that has TLS, unless it is the one that https means.
+// A redirect has the port of the TLS listener, unless it is the default port.
 func TestRedirectNamesThePort(t *testing.T) {
 	s := &entrance{rec: newRecorder(nil, observeNothing)}
 	for _, tt := range []struct{ port, host, want string }{

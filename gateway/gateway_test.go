@@ -37,7 +37,7 @@ func TestEcho(t *testing.T) {
 		{Type: websocket.Text, Data: []byte("hello")},
 		{Type: websocket.Text, Data: []byte{}},
 		{Type: websocket.Binary, Data: []byte{0, 255, 128}},
-		{Type: websocket.Text, Data: bytes.Repeat([]byte("\u20ac"), 100_000)}, // characters lie across the pieces
+		{Type: websocket.Text, Data: bytes.Repeat([]byte("\u20ac"), 100_000)}, // characters span the pieces
 		{Type: websocket.Binary, Data: bytes.Repeat([]byte{7}, (16<<20)/8)},
 	} {
 		sent := make(chan error, 1)
@@ -138,7 +138,7 @@ func TestMaxConns(t *testing.T) {
 	if err := first.Close(websocket.CodeNormal, ""); err != nil {
 		t.Fatal(err)
 	}
-	for { // the place is free when the handler has left, a moment after the close
+	for { // the place is released when the handler has returned, a moment after the close
 		c, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil)
 		if err == nil {
 			c.CloseNow()
@@ -152,7 +152,7 @@ func TestRequests(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, tt := range []struct {
 		method, path string
-		header       int // bytes of an added one
+		header       int // bytes of an added header
 		status       int
 		body         string
 	}{
@@ -204,7 +204,7 @@ func TestStopClosesWith1001(t *testing.T) {
 	}
 }
 
-// mute opens a WebSocket by hand and never answers anything on it.
+// mute opens a WebSocket without the library, and never answers.
 func mute(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	var d net.Dialer
@@ -245,7 +245,7 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 	nc := mute(t, s)
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	// The close frame follows the rest of the answer's head: the drain has begun.
+	// The close frame follows the rest of the answer's head, because the drain has begun.
 	var seen []byte
 	buf := make([]byte, 256)
 	for !bytes.Contains(seen, []byte(registry.Stopping)) {
@@ -261,7 +261,7 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 	}
 }
 
-// A program that embeds the gateway and forgets its configuration opens nothing.
+// A program that embeds the gateway without a configuration gets an error.
 func TestOpenWithoutConfig(t *testing.T) {
 	if s, err := Open(t.Context(), Options{}); s != nil || err == nil || !strings.Contains(err.Error(), "Options.Config is required") {
 		t.Errorf("Open without a configuration: %v, %v", s, err)

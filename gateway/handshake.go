@@ -97,7 +97,7 @@ func (h *handshake) drop() {
 
 // identify authenticates the client.
 func (h *handshake) identify(r *http.Request) (*auth.Identity, error) {
-	if !h.e.asksNone { // it does not block
+	if !h.e.asksNone { // the anonymous method does not block
 		ctx, cancel := timeout.Context(r.Context(), authTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)

@@ -23,13 +23,13 @@ import (
 // key signs the tokens of these tests.
 var key = secret("this key signs the tokens of the tests of the gateway")
 
-// token returns a token of a user for a time, with more claims.
+// token returns a token of a user with a lifetime and additional claims.
 func token(user string, lasts time.Duration, more map[string]any) string {
 	claims := map[string]any{"sub": user, "exp": time.Now().Add(lasts).Unix(), "iat": time.Now().Unix()}
 	maps.Copy(claims, more)
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		panic(err) // the claims of a test are texts and numbers
+		panic(err) // encoding these claims does not fail
 	}
 	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
 		base64.RawURLEncoding.EncodeToString(payload)
@@ -38,7 +38,7 @@ func token(user string, lasts time.Duration, more map[string]any) string {
 	return secret(head + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// users is a configuration that has one method, users, for tokens, and an endpoint /chat for them.
+// users is a configuration with one method, users, for tokens, and an endpoint /chat that uses it.
 const users = `
 auth:
 	users:
@@ -53,7 +53,7 @@ func as(token string) *websocket.DialOptions {
 	return &websocket.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
 }
 
-// from returns a client that connects from a loopback address.
+// from returns the options of a client that connects from a loopback address.
 func from(addr string, opts *websocket.DialOptions) *websocket.DialOptions {
 	if opts == nil {
 		opts = &websocket.DialOptions{}
@@ -76,7 +76,7 @@ func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *
 	return c
 }
 
-// openFor opens /chat with a token of alice that ends soon: after the given time or, where a handshake takes longer, later.
+// openFor opens /chat with a token of alice that expires soon: after the given time or, if a handshake takes longer, later.
 func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", as(token("alice", lasts, nil)))
@@ -90,7 +90,7 @@ func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
 	return c
 }
 
-// refuse opens a WebSocket that must be refused, and returns how.
+// refuse makes a handshake that must be rejected, and returns the error.
 func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions) *websocket.HandshakeError {
 	t.Helper()
 	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+path, opts)
@@ -105,7 +105,7 @@ func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions)
 	return e
 }
 
-// echoed sends a message and waits for it.
+// echoed sends a message and waits for its echo.
 func echoed(t *testing.T, c *websocket.Conn) {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("hello")}); err != nil {
@@ -130,7 +130,7 @@ func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	}
 }
 
-// page asks for a page and returns its status, header and body.
+// page requests a page and returns the response and the body.
 func page(t *testing.T, method, url string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
@@ -157,7 +157,7 @@ func page(t *testing.T, method, url string, header http.Header) (*http.Response,
 	return resp, string(body)
 }
 
-// has waits until a text is in the log.
+// has waits until the log contains a text.
 func has(t *testing.T, o *output, parts ...string) {
 	t.Helper()
 	bounded.Until(t, func() bool {

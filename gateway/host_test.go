@@ -11,13 +11,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A listener for development answers for this machine only, so that no page can have its own name lead here (DNS rebinding), and one with hosts
-// for those.
+// A listener for development accepts only the hosts of this machine, which prevents DNS rebinding, and a listener with hosts
+// accepts only those.
 func TestListenerHosts(t *testing.T) {
 	const endpoints = "\nendpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}\n\t- {path: /, hosts: [named.example], target: echo, auth: [anonymous]}\n"
 	for name, tt := range map[string]struct {
 		config   string
-		good     []string // hosts, of which PORT is the port
+		good     []string // accepted hosts; PORT is replaced by the port
 		bad      []string
 		fromAddr string
 	}{
@@ -66,7 +66,7 @@ func TestListenerHosts(t *testing.T) {
 	}
 }
 
-// The names of the development certificate are among the hosts of its listener, and a reload changes the hosts.
+// The names in the development certificate are accepted as hosts, and a reload changes the hosts.
 func TestListenerHostsOfCertificate(t *testing.T) {
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
 	r := run(t, parse(t, `listen: [{address: "127.0.0.1:0", tls: dev}]`+endpoints))
@@ -88,8 +88,8 @@ func TestListenerHostsOfCertificate(t *testing.T) {
 	}
 }
 
-// Without the key, connections_per_address is 1000 and not for programs of this machine; with it, it is for them as well. Trusted proxies have
-// no bound of their own.
+// By default, connections_per_address is 1000 and does not apply to programs on this machine; if it is set, it does. It does not
+// apply to trusted proxies.
 func TestConnectionsPerAddressDefault(t *testing.T) {
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
 	for limits, want := range map[string][3]int{"": {1000, 0, 0}, "limits: {connections_per_address: 7}": {7, 7, 0}, "limits: {connections_per_address: 0}": {0, 0, 0}} {
@@ -108,7 +108,7 @@ func TestConnectionsPerAddressDefault(t *testing.T) {
 	}
 }
 
-// Beyond its bound an address gets 429 with Retry-After, and an address of IPv6 counts as its /64.
+// An address beyond its limit gets 429 with Retry-After, and an IPv6 address counts as its /64.
 func TestConnectionsPerAddressOfClients(t *testing.T) {
 	r := run(t, parse(t, `
 trusted_proxies: [127.0.0.9]

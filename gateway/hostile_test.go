@@ -29,7 +29,7 @@ func TestPlainHost(t *testing.T) {
 	}
 }
 
-// Where a request ends that has two lengths is a matter of opinion: nothing behind it is taken for another request.
+// Servers disagree about the end of a request with two lengths, so nothing after it is treated as another request.
 func TestRFC9112_6_1_TwoLengths(t *testing.T) {
 	r := run(t, parse(t, users+"console: true\n", key))
 	c := send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.5",
@@ -48,7 +48,7 @@ func TestRFC9112_6_1_TwoLengths(t *testing.T) {
 	}
 }
 
-// A connection goes on behind a request of one length.
+// A connection continues after a request with one length.
 func TestPagesKeepConnection(t *testing.T) {
 	r := run(t, parse(t, users+"console: true\n", key))
 	get := "GET /none HTTP/1.1\r\nHost: localhost\r\n"
@@ -62,7 +62,7 @@ func TestPagesKeepConnection(t *testing.T) {
 	}
 }
 
-// What clients choose comes to the logs as one line of printable characters.
+// Values that clients choose are logged as one line of printable characters.
 func TestLogsAreNotForged(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -90,7 +90,7 @@ func TestLogsAreNotForged(t *testing.T) {
 	}
 }
 
-// What an Origin header should not have, and may be a secret, is shown nowhere: whether the client is refused or admitted.
+// The parts of an Origin that are not allowed, and may be secret, are shown nowhere, whether the client is rejected or admitted.
 func TestOriginShowsNoSecret(t *testing.T) {
 	r := run(t, parse(t, "endpoints:\n\t- {path: /same, target: echo, auth: [anonymous]}\n\t- {path: /any, target: echo, auth: [anonymous], origins: any}"))
 	opts := &websocket.DialOptions{Header: http.Header{"Origin": {"https://u:SECRET@example.com/?SECRET"}}}

@@ -9,7 +9,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Requests go by their host, whatever its case and port, to the endpoint that names it, and to one for all hosts where none does.
+// A request is served by the endpoint that names its host, regardless of case and port, and otherwise by the endpoint for all
+// hosts.
 func TestHosts(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	to := func(name, hosts string, server *serverBehind) string {

@@ -16,8 +16,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// knock opens a connection without a client library and without package net, whose memory would count, sends request, and reads until the
-// answer has last in it. It returns the descriptor.
+// knock opens a connection without a client library and without package net, whose memory would count, sends a request, and reads
+// until the answer contains last. It returns the descriptor.
 func knock(t *testing.T, addr netip.AddrPort, request []byte, last string, buf []byte) (fd int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -65,7 +65,7 @@ func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
 	return knock(t, addr, out, `"id":3`, buf)
 }
 
-// accepting is a server of WebSockets that stay silent, on bare descriptors, which it closes in the end. It returns its address.
+// accepting starts a server of silent WebSockets on bare descriptors, which it closes at the end, and returns its address.
 func accepting(t *testing.T) string {
 	l, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err == nil {
@@ -93,21 +93,21 @@ func accepting(t *testing.T) string {
 			_, key, _ := bytes.Cut(request[:n], []byte("Sec-WebSocket-Key: "))
 			answer := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
 			answer = append(wshandshake.AppendAccept(answer, string(key[:24])), "\r\n\r\n"...)
-			_, _ = syscall.Write(fd, answer) // the client notices
+			_, _ = syscall.Write(fd, answer) // if it fails, the client notices
 		}
 		for _, fd := range append(open, l) {
 			syscall.Close(fd)
 		}
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Shutdown(l, syscall.SHUT_RDWR) // which ends Accept
+		_ = syscall.Shutdown(l, syscall.SHUT_RDWR) // ends Accept
 		bounded.Receive(t, ended)
 	})
 	return fmt.Sprintf("ws://127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
 }
 
-// A client that waits with three subscriptions costs the whole server less than 2 KiB of heap, and no goroutine: nothing of its
-// request is kept.
+// An idle client with three subscriptions costs the whole server less than 2 KiB of heap, and no goroutine: nothing of its request
+// is kept.
 func TestIdleClient(t *testing.T) {
 	s, _ := start(t, Options{
 		Config: plainConfig("127.0.0.1:0"), Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -115,7 +115,7 @@ func TestIdleClient(t *testing.T) {
 	idle(t, s, 1750, func(addr netip.AddrPort, i int, buf []byte) int { return subscriber(t, addr, i, buf) })
 }
 
-// A client that waits behind the balancer costs less than 1.4 KiB of heap, and no goroutine: 1,350 bytes, a few more or less.
+// An idle client of the balancer costs less than 1.4 KiB of heap, and no goroutine: about 1,350 bytes.
 func TestIdleTunnel(t *testing.T) {
 	cfg := parse(t, strings.Replace(balancing(nil, ""), "[]", "["+accepting(t)+"]", 1))
 	s, _ := start(t, Options{Config: cfg, Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -124,13 +124,13 @@ func TestIdleTunnel(t *testing.T) {
 	})
 }
 
-// idle fails the test if a client that open opens, which waits from then on, costs more heap than most, or a goroutine.
+// idle fails the test if an idle client, which open opens, costs more heap than most, or a goroutine.
 func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i int, buf []byte) (fd int)) {
 	t.Helper()
 	addr := netip.MustParseAddrPort(strings.TrimPrefix(s.URLs()[0], "http://"))
 	heap := func() int64 {
 		runtime.GC()
-		runtime.GC() // the pools let go at the second
+		runtime.GC() // pools are emptied by the second collection
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
@@ -142,7 +142,7 @@ func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i 
 			syscall.Close(fd)
 		}
 	})
-	for i := range 100 { // the channels, the loops and the tables are there
+	for i := range 100 { // create the channels, the loops and the tables
 		fds = append(fds, open(addr, i, buf))
 	}
 	before, goroutines := heap(), runtime.NumGoroutine()

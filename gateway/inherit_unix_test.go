@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Sockets that were passed are taken by the address that they listen on, once; what is not a listening socket is left out.
+// A passed socket is used once, for the address that it listens on; other descriptors are ignored.
 func TestInherit(t *testing.T) {
 	one, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestInherit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := inherit(passed, 1) // which closes the descriptor
+	h := inherit(passed, 1) // this closes the descriptor
 	if h := inherit(other, 1); len(h.left) != 0 {
 		t.Error("a file is taken for a listener")
 	}

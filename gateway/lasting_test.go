@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A client that got its 101 is found, however soon the list is read.
+// A client that has received its 101 is in the list immediately.
 func TestCloseRightAfterOpening(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 50 {
@@ -25,7 +25,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 	}
 }
 
-// An open connection holds nothing of its request: there are credentials in it.
+// An open connection keeps nothing of its request, which contains credentials.
 func TestRequestIsDropped(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
@@ -42,7 +42,7 @@ func metrics(t *testing.T, r *running) string {
 	return text
 }
 
-// Messages count while their connection is open, and an endpoint that is gone leaves no series behind.
+// Messages are counted while their connection is open, and a removed endpoint leaves no series.
 func TestMetricsOfEndpoints(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	c := r.open(t, "/open", nil)
@@ -68,7 +68,7 @@ func TestMetricsOfEndpoints(t *testing.T) {
 	}
 }
 
-// Whatever clients send, there are no more series.
+// The number of series does not depend on what clients send.
 func TestMetricsHaveNoNamesOfClients(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.refuse(t, "/chat", as("x.y.z"))
@@ -87,7 +87,7 @@ func TestMetricsHaveNoNamesOfClients(t *testing.T) {
 			t.Errorf("%q was admitted", origin)
 		}
 	}
-	if after := count(); after > before+2 { // another stage, the origin, and another status, of paths that are refused
+	if after := count(); after > before+2 { // rejected paths add another stage, the origin, and another status
 		t.Errorf("%d series, %d before\n%s", after, before, metrics(t, r))
 	}
 }

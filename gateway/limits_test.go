@@ -18,7 +18,7 @@ func TestLimits(t *testing.T) {
 		name          string
 		global, local string // settings
 		first, second *websocket.DialOptions
-		other         *websocket.DialOptions // who may still come in
+		other         *websocket.DialOptions // a client that must still be admitted
 		path, atOther string
 		status        int
 	}{
@@ -45,7 +45,7 @@ limits: {%s}
 			if err := c.Close(websocket.CodeNormal, ""); err != nil {
 				t.Fatal(err)
 			}
-			bounded.Until(t, func() bool { // the place is free a moment after the close
+			bounded.Until(t, func() bool { // the place is released a moment after the close
 				c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+tt.path, tt.second)
 				if err == nil {
 					c.CloseNow()
@@ -66,7 +66,7 @@ func TestLimitPerIdentity(t *testing.T) {
 		t.Errorf("%d", e.Status)
 	}
 	r.open(t, "/chat", as(token("bob", time.Hour, nil)))
-	for range 3 { // anonymous is not an identity
+	for range 3 { // anonymous clients have no identity
 		r.open(t, "/open", nil)
 	}
 }
@@ -90,14 +90,14 @@ func TestHandshakeRate(t *testing.T) {
 	}
 }
 
-// Beyond what a few refusals cost, an address that goes on is cut before TLS.
+// An address that continues after several rejections is cut before TLS.
 func TestArrivalRate(t *testing.T) {
 	r := run(t, parse(t, `
 limits: {handshakes_per_second: 0.01}
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
-	bounded.Until(t, func() bool { // no answer at all
+	bounded.Until(t, func() bool { // there is no answer
 		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", from("127.0.0.5", nil))
 		if err == nil {
 			c.CloseNow()
@@ -109,7 +109,7 @@ endpoints:
 	r.open(t, "/open", from("127.0.0.6", nil))
 }
 
-// stalled runs a service that tells when it was asked, and does not answer until release is closed.
+// stalled starts a service that signals requests, and does not answer until release is closed.
 func stalled(t *testing.T, asked chan<- struct{}, release <-chan struct{}) string {
 	t.Helper()
 	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -126,7 +126,7 @@ func stalled(t *testing.T, asked chan<- struct{}, release <-chan struct{}) strin
 	return service.URL
 }
 
-// limits.auth_calls is how many credentials are looked at concurrently by one method of an endpoint.
+// limits.auth_calls is the maximum number of credentials that one method of an endpoint checks concurrently.
 func TestAuthCalls(t *testing.T) {
 	const most = 3
 	asked, release := make(chan struct{}, 100), make(chan struct{})
@@ -172,8 +172,8 @@ endpoints:
 	bounded.Until(t, func() bool { return r.authCalls() == 0 })
 }
 
-// 1,000 clients whose credentials a service shall judge that does not answer: they are asked to come again, each holds
-// little, and who connects elsewhere does not notice.
+// A service does not answer 1,000 clients with credentials for it: they get a 503 with Retry-After, each uses little memory, and
+// clients of other endpoints are not affected.
 func TestStalledAuthService(t *testing.T) {
 	release := make(chan struct{})
 	var asked atomic.Int64
@@ -213,7 +213,7 @@ endpoints:
 		})
 	}
 	bounded.Until(t, func() bool { return asked.Load() > 0 })
-	for range 20 { // in the middle of it
+	for range 20 { // in the meantime
 		echoed(t, r.open(t, "/open", nil))
 		if n := r.authCalls(); n > 2*50 {
 			t.Errorf("%v calls under way", n)

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A connection has the keep-alive that its listener's socket was set up with.
+// A connection inherits the keep-alive settings of its listener's socket.
 func TestConnectionsInheritKeepAlive(t *testing.T) {
 	l, err := bind(bounded.Context(t), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -56,7 +56,7 @@ func (noSocket) Control(f func(fd uintptr)) error {
 	return nil
 }
 
-// A socket that cannot be set up is not listened on.
+// A socket whose options cannot be set is not used.
 func TestKeepAliveFails(t *testing.T) {
 	var config net.ListenConfig
 	keptAlive(&config)

@@ -18,7 +18,7 @@ func TestOpenBinds(t *testing.T) {
 		name   string
 		listen []string
 		hosts  []string // of the URLs
-		bound  int      // listeners, at least
+		bound  int      // the minimum number of listeners
 	}{
 		{"one", []string{"127.0.0.1:0"}, []string{"127.0.0.1"}, 1},
 		{"several", []string{"127.0.0.1:0", "127.0.0.2:0", "localhost:0"}, []string{"127.0.0.1", "127.0.0.2", "localhost"}, 3},
@@ -49,7 +49,7 @@ func TestOpenBinds(t *testing.T) {
 	}
 }
 
-// Both loopback addresses have the same port, and no other program can take either of them.
+// localhost is bound on both loopback addresses with the same port, so that no other program can use either of them.
 func TestOpenLocalhostTakesBoth(t *testing.T) {
 	s, err := Open(t.Context(), Options{Config: plainConfig("localhost:0")})
 	if err != nil {
@@ -89,7 +89,7 @@ func TestOpenErrors(t *testing.T) {
 		{"no such host", "no-such-host.invalid:0", "no-such-host.invalid", "spelling"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			// The address before it must be free again.
+			// The first address must be free again.
 			_, err := Open(t.Context(), Options{Config: plainConfig("127.0.0.1:0", tt.addr)})
 			var e *ListenError
 			if !errors.As(err, &e) || e.Addr != tt.addr || !strings.Contains(err.Error(), tt.want) ||
@@ -122,7 +122,7 @@ func TestOpenTLSErrors(t *testing.T) {
 	}
 }
 
-// Without TLS on an address that is not loopback, the operator gets a warning.
+// An address without TLS that is not loopback causes a warning.
 func TestOpenWarnsOfPlainAddresses(t *testing.T) {
 	for addr, want := range map[string]bool{"127.0.0.1:0": false, ":0": true} {
 		var log strings.Builder

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Everything that any server of these tests tells goes through suite, and must not hold any of its secrets.
+// suite collects all output of the servers in these tests, which must not contain any of their secrets.
 var suite struct {
 	output
 	secrets sync.Map
@@ -34,13 +34,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// secret notes a text that no log may hold.
+// secret registers a text that no log may contain.
 func secret(text string) string {
 	suite.secrets.Store(text, true)
 	return text
 }
 
-// devTestSecret is the secret of the application dev: without it, a server would make one in this user's state directory.
+// devTestSecret is the secret of the application dev: without it, a server would generate one in this user's state directory.
 const devTestSecret = "of the application dev"
 
 // plainConfig is the default configuration on other addresses, without TLS.
@@ -58,8 +58,8 @@ func plainConfig(addrs ...string) *config.Config {
 	return cfg
 }
 
-// parse makes a configuration of YAML, in which tabs may stand for two spaces. Without a listener it has one on 127.0.0.1
-// without TLS and for any host; without an admin listener, one there.
+// parse parses a configuration in YAML, in which tabs may stand for two spaces. Without a listener it has one on 127.0.0.1 without
+// TLS and for any host; without an admin listener, it has one there.
 func parse(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
 	text = fmt.Sprintf(strings.ReplaceAll(text, "\t", "  "), args...)
@@ -76,7 +76,7 @@ func parse(t *testing.T, text string, args ...any) *config.Config {
 	return cfg
 }
 
-// output is what was written, by anybody, read by anybody.
+// output collects written text. It may be used from any goroutine.
 type output struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -94,14 +94,14 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// running is a server with what it has told.
+// running is a server with its output.
 type running struct {
 	*Server
 	log, audited output
 	stop         func() error
 }
 
-// run runs a server until the test is over, or until its stop is called.
+// run runs a server until the test ends, or until its stop is called.
 func run(t *testing.T, cfg *config.Config) *running {
 	t.Helper()
 	return runTargets(t, cfg, nil)
@@ -121,7 +121,7 @@ func runTargets(t *testing.T, cfg *config.Config, targets map[string]newTarget) 
 	return r
 }
 
-// start runs a server until the test is over, or until the function that it returns is called.
+// start runs a server until the test ends, or until the returned function is called.
 func start(t *testing.T, opts Options) (s *Server, stop func() error) {
 	t.Helper()
 	return startTargets(t, opts, nil)

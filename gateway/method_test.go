@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// A method whose settings are of no use is an error that names what is wrong, wherever the setting is.
+// A method with invalid settings is an error that names the problem and the setting.
 func TestNewMethod(t *testing.T) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -61,7 +61,7 @@ func TestNewMethod(t *testing.T) {
 		}
 		if err == nil {
 			if c, ok := got.auth.(interface{ Close() error }); ok {
-				_ = c.Close() // a file that was watched
+				_ = c.Close() // it may watch a file
 			}
 		}
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Every method of the configuration becomes one that works, one after the other in a chain.
+// Every method of the configuration works, in a chain with the others.
 func TestMethods(t *testing.T) {
 	apiKey, entry, err := auth.NewAPIKey("robot")
 	if err != nil {
@@ -105,7 +105,7 @@ endpoints:
 	}
 }
 
-// issue makes a certificate that parent signs, or itself when there is none, and writes both to a PEM file.
+// issue creates a certificate that parent signs, or a self-signed one if parent is nil, and writes both to a PEM file.
 func issue(t *testing.T, name string, template *x509.Certificate, parent *tls.Certificate) (*tls.Certificate, string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -143,7 +143,7 @@ func caTemplate() *x509.Certificate {
 	return &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 }
 
-// A client certificate says who it is; without one the next method is asked.
+// A client certificate identifies the user; without one the next method is used.
 func TestClientCertificates(t *testing.T) {
 	authority, _ := issue(t, "authority", caTemplate(), nil)
 	authorityFile := filepath.Join(t.TempDir(), "ca.pem")

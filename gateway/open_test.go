@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// What cannot be opened is an error of Open that names the setting, and leaves nothing behind.
+// An error of Open names the setting, and nothing remains open.
 func TestOpenFails(t *testing.T) {
 	const rooms = "endpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\napps: [{id: main, secret: s}]\n"
 	none := filepath.Join(t.TempDir(), "none", "file")
@@ -79,7 +79,7 @@ func TestConsoleAndApps(t *testing.T) {
 	}
 }
 
-// Audit lines go where the configuration says, in its format.
+// Audit lines are written to the configured destination, in the configured format.
 func TestAuditFormats(t *testing.T) {
 	var stdout, stderr output
 	a, err := openAudit(config.Audit{To: "stderr", Format: "text"}, &stdout, &stderr, nil)
@@ -105,7 +105,7 @@ func TestAuditFormats(t *testing.T) {
 	}
 }
 
-// A file of the audit log that cannot be opened again stays in use, and that is an error.
+// If the audit file cannot be reopened, the old one stays in use, and that is an error.
 func TestAuditReopenFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -129,7 +129,7 @@ func TestAuditReopenFails(t *testing.T) {
 	})
 }
 
-// An address that cannot be bound comes with the next step.
+// The error for an address that cannot be bound has the next step.
 func TestListenErrors(t *testing.T) {
 	for err, want := range map[syscall.Errno]string{
 		syscall.EADDRINUSE: "port 0", syscall.EACCES: "1024", syscall.EADDRNOTAVAIL: "interface", syscall.EINVAL: "",
@@ -165,7 +165,7 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// The certificates in use are among the metrics, with their ends.
+// The metrics have the expiry of the certificates in use.
 func TestCertificateMetrics(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := plainConfig("127.0.0.1:0")
@@ -185,7 +185,7 @@ func TestCertificateMetrics(t *testing.T) {
 	}
 }
 
-// A message with a trace ID that was not published, or was published before, is logged as such.
+// It is logged if a message with a trace ID could not be published, or was a duplicate.
 func TestTraced(t *testing.T) {
 	p := &hub.Publication{Trace: "0af7", User: "ann", Client: "c"}
 	for _, tt := range []struct {
@@ -211,7 +211,7 @@ func TestTraced(t *testing.T) {
 	}
 }
 
-// The most specific error has the reason of a failed handshake.
+// The reason of a failed handshake is that of the most specific error.
 func TestReasonOf(t *testing.T) {
 	cause := errors.New("the cause")
 	for want, err := range map[string]*websocket.HandshakeError{

@@ -12,7 +12,7 @@ import (
 
 var observeNothing = observe.Live{Endpoints: func() []observe.Traffic { return nil }}
 
-// Pages of a target are behind the limits and origins of its endpoint, and are audited.
+// The limits and origins of an endpoint apply to the pages of its target, and requests are audited.
 func TestTargetPages(t *testing.T) {
 	target := &double{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("POST /apps/{id}/events", func(w http.ResponseWriter, r *http.Request) {
@@ -63,13 +63,13 @@ endpoints:
 	has(t, &r.audited, `"page"`, `"endpoint":"open"`, `"path":"/apps/7/events"`, `"status":202`, `"addr":"127.0.0.1"`)
 	has(t, &r.audited, `"page"`, `"path":"/panic"`, `"status":500`)
 	has(t, &r.audited, `"refused"`, `"status":403`, "evil.example")
-	resp, _ := page(t, "POST", url+"/apps/7/events", nil) // the address has used up what it may
+	resp, _ := page(t, "POST", url+"/apps/7/events", nil) // the address has reached its limit
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond the limit: %d", resp.StatusCode)
 	}
 }
 
-// Pages that cannot be mounted are a mistake, not a panic.
+// Pages that cannot be mounted are an error, not a panic.
 func TestTargetPagesCollide(t *testing.T) {
 	target := &double{register: func(mux *http.ServeMux) {
 		mux.HandleFunc("GET /twice", func(http.ResponseWriter, *http.Request) {})

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The paths of endpoints and those of requests are the same when their segments are, decoded (RFC 3986 §6.2.2.2, §2.2).
+// The path of a request matches that of an endpoint if their decoded segments are equal (RFC 3986 §6.2.2.2, §2.2).
 func TestEncodedPaths(t *testing.T) {
 	opened := make(chan [2]string, 1)
 	r := runTargets(t, parse(t, `endpoints:
@@ -62,8 +62,8 @@ func TestEncodedPaths(t *testing.T) {
 	}
 }
 
-// A path that two servers could take for different ones is refused at whatever endpoint it would have come to: before a wider endpoint
-// matches, and before a server that clients are carried to sees it.
+// A path that two servers could interpret differently is rejected at every endpoint: before a less specific endpoint matches, and
+// before a server behind the balancer gets it.
 func TestPathConfusion(t *testing.T) {
 	behind := newBehind(t, "a")
 	r := run(t, parse(t, `endpoints:
@@ -96,7 +96,7 @@ func TestPathConfusion(t *testing.T) {
 	}
 }
 
-// What the audit log has of a path is the path that the server behind gets.
+// The audit log has the same path that the server behind the balancer gets.
 func TestPathIsTheSame(t *testing.T) {
 	behind := record(t, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	r := run(t, parse(t, `endpoints:
@@ -117,7 +117,7 @@ func TestPathIsTheSame(t *testing.T) {
 	}
 }
 
-// raw sends a request as it is, and returns the answer.
+// raw sends a request unchanged, and returns the answer.
 func raw(t *testing.T, r *running, request string) (status int, body string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))

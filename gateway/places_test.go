@@ -20,7 +20,8 @@ func visitor(endpoint, addr, user string) *registry.Entry {
 	return &registry.Entry{Endpoint: endpoint, Addr: netip.MustParseAddr(addr), Session: auth.Session{Identity: auth.Identity{Subject: user}}}
 }
 
-// allFree reports an error unless no place is taken, by any bound: with each of them at one, one client comes in, and no second.
+// allFree reports an error unless no place is in use for any limit: with all limits at one, one client is admitted, and no second
+// one.
 func allFree(t *testing.T, conns *registry.Registry) {
 	t.Helper()
 	first := visitor("chat", "127.0.0.5", "alice")
@@ -41,7 +42,7 @@ func allFree(t *testing.T, conns *registry.Registry) {
 	}
 }
 
-// Whatever a client is refused for, and by whichever bound, it holds nothing when the answer goes out.
+// A rejected client holds nothing when the answer is sent, whatever the reason or the limit.
 func TestRefusalsGiveBackEveryPlace(t *testing.T) {
 	var r *running
 	target := &double{open: func(ctx context.Context, q *Request) (*Opened, error) {
@@ -84,8 +85,8 @@ endpoints:
 	for _, tt := range []struct {
 		name, user string
 		bounds     registry.Bounds
-		there      *registry.Entry // is connected meanwhile; nil means no client is
-		status     int             // of the refusal
+		there      *registry.Entry // connected in the meantime; nil means no client
+		status     int             // of the rejection
 		users      int             // of the target, afterwards
 	}{
 		{"total", "alice", with(func(b *registry.Bounds) { b.Total = 1 }), visitor("other", "127.0.0.6", ""), 503, 1},
@@ -110,7 +111,7 @@ endpoints:
 				}
 			}
 			var again []func()
-			for range 2 { // what one leaves behind may refuse the next
+			for range 2 { // if the first one leaves something behind, the second one may be rejected
 				req := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/chat", nil)
 				req.URL.RawQuery = "case=" + tt.name
 				if tt.name == "target is closed" {
@@ -129,7 +130,7 @@ endpoints:
 					t.Errorf("%d: %v", got, err)
 				}
 				if tt.name == "revoked" || tt.name == "replaced" {
-					break // it happens once
+					break // it happens only once
 				}
 			}
 			if tt.there != nil {
@@ -149,7 +150,7 @@ endpoints:
 	}
 }
 
-// statusOf returns the status that an error of admit picks, 0 for none.
+// statusOf returns the status in an error of admit, 0 if there is none.
 func statusOf(err error) int {
 	if reject, ok := errors.AsType[*websocket.Reject](err); ok {
 		return reject.Status

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// threeProtocols serves the same channels to clients of all protocols. Those that begin with closed- are denied.
+// threeProtocols serves the same channels to clients of all protocols. Channels that begin with closed- are denied.
 const threeProtocols = `
 auth: {users: {jwt: {secret: "%[1]s", skew: 0s}}}
 apps: [{id: main, key: k, secret: s}]
@@ -26,22 +26,22 @@ endpoints:
   - {path: /connection/websocket, target: {centrifugo: {commands_per_second: 50}}, auth: [anonymous], ping_interval: 10m, max_message: 16KiB, rules: *all}
 `
 
-// speaker is a client of one of the protocols that is ready.
+// speaker is a connected client of one of the protocols.
 type speaker struct {
 	*websocket.Conn
 
-	id string // of the connection, for signatures
+	id string // the ID of the connection, for signatures
 }
 
-// protocolOf is a protocol as its clients speak it.
+// protocolOf describes a protocol from a client's perspective.
 type protocolOf struct {
 	open       func(t *testing.T, r *running, o *websocket.DialOptions) *speaker
-	subscribe  string // %s is the channel
-	data       string // how a received message has its data, a number
-	ping, pong string // how a ping begins, and what answers it
+	subscribe  string // %s is replaced by the channel
+	data       string // matches the data of a received message, a number
+	ping, pong string // the beginning of a ping, and the answer to it
 }
 
-// unhurried returns the options of a client that waits for a server that is busy with the flood of another one.
+// unhurried returns options with a long timeout, for a server that is busy with a flood.
 func unhurried() *websocket.DialOptions {
 	return &websocket.DialOptions{Conn: websocket.ConnOptions{PingInterval: -1}}
 }
@@ -78,7 +78,7 @@ var protocols = map[string]protocolOf{
 	},
 }
 
-// honest is a client that reads what it gets, and answers pings.
+// honest is a client that reads its messages, and answers pings.
 type honest struct {
 	protocolOf
 	*speaker
@@ -86,7 +86,7 @@ type honest struct {
 	heard chan string // messages with data
 }
 
-// listen reads until the connection ends, and closes heard then.
+// listen reads until the connection ends, and then closes heard.
 func (h *honest) listen() {
 	defer close(h.heard)
 	for {
@@ -119,25 +119,25 @@ func (h *honest) hears(t *testing.T, data int) {
 	}
 }
 
-// messageFlood is what one client sends, over and over, until it is closed.
+// messageFlood is a message that a client sends repeatedly until it is closed.
 type messageFlood struct {
 	name, protocol string
-	first          string // before the others; the answer to it may be anything. %s is the ID of the connection, or a signature
-	message        string // %d is another number each time
-	answer         string // has the code; "" if the connection ends at the first one
+	first          string // sent first; any answer is accepted. %s is the ID of the connection, or a signature
+	message        string // %d is replaced by a different number each time
+	answer         string // contains the code; "" if the first message ends the connection
 	end            websocket.Code
-	unread         bool // several clients send many of them, read nothing, and are gone
+	unread         bool // several clients send many messages, read nothing, and disconnect
 }
 
-// messageFloods are the same mistakes in each protocol, with the code that the protocol has for them. The protocol of Pusher
-// has no tokens that expire and no history.
+// messageFloods returns the same errors in each protocol, with the protocol's codes. The protocol of Pusher has no tokens that
+// expire and no history.
 func messageFloods() []messageFlood {
 	const (
 		ch, pu, cf = "channels", "pusher", "centrifugo"
-		slow       = websocket.CodePolicy    // too many commands of handfast.v1.json have failed
-		over       = pusher.CodeOverCapacity // the same of Pusher
-		errs       = websocket.Code(3509)    // the same of Centrifugo
-		bad        = websocket.Code(3501)    // what Centrifugo does not answer
+		slow       = websocket.CodePolicy    // too many failed commands of handfast.v1.json
+		over       = pusher.CodeOverCapacity // the same for Pusher
+		errs       = websocket.Code(3509)    // the same for Centrifugo
+		bad        = websocket.Code(3501)    // a command that Centrifugo does not answer
 		big        = websocket.CodeTooBig
 	)
 	many, larger := strings.Repeat("x", 3<<10), strings.Repeat("x", 17<<10)
@@ -193,16 +193,16 @@ func messageFloods() []messageFlood {
 	}
 }
 
-// runUnread sends the flood on several connections that nothing is read from.
+// runUnread sends the flood on several connections without reading.
 func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	t.Helper()
 	var cs [4]*speaker
 	for i := range cs {
 		cs[i] = protocols[f.protocol].open(t, r, unhurried())
 	}
-	for range 60 { // in the pace that is allowed
+	for range 60 { // at the allowed rate
 		for _, c := range cs {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)                   // the server need not take it
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)                   // the server need not read it
 			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte(f.message)}) //nolint:errcheck // see above
 			cancel()
 		}
@@ -212,7 +212,7 @@ func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	}
 }
 
-// run sends the flood until it ends, and checks what the client got.
+// run sends the flood until it ends, and checks what the client has received.
 func (f *messageFlood) run(t *testing.T, r *running) {
 	t.Helper()
 	if f.unread {
@@ -236,7 +236,7 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 			}
 		}
 	}()
-	for i := range 1_000_000 { // it is closed before
+	for i := range 1_000_000 { // it is closed earlier
 		m := websocket.Message{Type: websocket.Text, Data: []byte(strings.ReplaceAll(f.message, "%d", fmt.Sprint(i)))}
 		if f.message[0] == 0xff {
 			m.Type = websocket.Binary
@@ -253,7 +253,7 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 	}
 }
 
-// apiFlood is a call of an HTTP API of which there are many.
+// apiFlood is a call of an HTTP API that is repeated many times.
 type apiFlood struct {
 	name   string
 	call   func(t *testing.T, r *running) (status int, body string)
@@ -305,7 +305,7 @@ func apiFloods() []apiFlood {
 	}
 }
 
-// peakHeap has what is used while f runs measured, and returns the most of it, in bytes.
+// peakHeap returns the maximum size of the heap in bytes while f runs.
 func peakHeap(f func()) uint64 {
 	var most atomic.Uint64
 	look := func() {
@@ -333,8 +333,8 @@ func peakHeap(f func()) uint64 {
 	return most.Load()
 }
 
-// A flood of mistakes in one protocol has the code of that protocol, ends no connection but its own, keeps no message from the
-// clients of any, and holds bounded memory. The same is true of calls of the HTTP APIs.
+// A flood of errors in one protocol gets the code of that protocol, ends only its own connection, does not prevent the delivery of
+// messages to other clients, and uses limited memory. The same applies to calls of the HTTP APIs.
 func TestFloodOfOneProtocol(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
 	var others []*honest
@@ -363,7 +363,7 @@ func TestFloodOfOneProtocol(t *testing.T) {
 		}
 	}
 	stay(t)
-	const room = 128 << 20 // queues, what waits for them, messages under way on both sides, and what is garbage by now
+	const room = 128 << 20 // queues, waiting messages, messages in transit on both sides, and garbage
 	var before uint64
 	bound := func(t *testing.T, f func()) {
 		t.Helper()

@@ -16,7 +16,7 @@ import (
 )
 
 // pusherPace is how many connections a drain may tell to reconnect immediately, which clients do without any delay. While more are
-// left, clients are told to wait for a second.
+// left, clients must wait for a second.
 const pusherPace = 100
 
 // pusherTarget is the target for the Pusher-compatible protocol.

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Channels of the protocol may have a semicolon in their names, and users a slash, as the HTTP API has them in paths.
+// Names of channels may contain a semicolon, and those of users a slash, in paths of the HTTP API.
 func TestPusherNamesInPaths(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:

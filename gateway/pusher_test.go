@@ -46,7 +46,7 @@ func trigger(t *testing.T, base, path, key, secret, body string, headers ...stri
 	return res.StatusCode, string(text[:n])
 }
 
-// Metrics have the namespaces that are configured, and no others.
+// Metrics have only the configured namespaces.
 func TestPusherMetrics(t *testing.T) {
 	r := run(t, parse(t, `
 apps: [{id: main, key: k, secret: main-secret}]
@@ -67,7 +67,7 @@ hub: {namespaces: [{prefix: "chat-"}]}
 	}
 }
 
-// A server without a file serves the protocol to everybody, and other protocols have the same channels.
+// A server without a file serves the protocol to all clients, and other protocols have the same channels.
 func TestPusherByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	c := r.open(t, "/app/dev?protocol=7&client=js&version=8.6.0", nil)
@@ -94,7 +94,7 @@ func TestPusherByDefault(t *testing.T) {
 	}
 }
 
-// With a file, each action needs a rule beside the signature, and the path may have a beginning of its own.
+// With a file, each action needs a rule in addition to the signature, and the path may have a prefix.
 func TestPusherRules(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -123,8 +123,8 @@ apps: [{id: shop, key: k, secret: s}]
 	wants(t, heard(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
 }
 
-// A client that signs in is that user for the rules, the bound on connections and the lists; and not when the user was revoked after
-// the connection began.
+// For rules, limits and lists, a client that signs in is that user; it cannot sign in if the user was revoked after the connection
+// began.
 func TestPusherSignIn(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -144,7 +144,7 @@ apps: [{id: shop, key: k, secret: s}]
 	ann, signIn := open()
 	wants(t, speak(t, ann, subscribe), `"status":403`)
 	wants(t, signIn("ann"), "signin_success")
-	wants(t, signIn("ann"), "signin_success") // which counts once
+	wants(t, signIn("ann"), "signin_success") // it is counted once
 	wants(t, speak(t, ann, subscribe), "subscription_succeeded")
 	if _, body := page(t, "GET", r.AdminURL()+"/connections", nil); !strings.Contains(body, `"ann"`) {
 		t.Errorf("the list: %s", body)
@@ -166,7 +166,7 @@ apps: [{id: shop, key: k, secret: s}]
 	}
 }
 
-// A drain has few clients come back immediately, and of many the rest after a pause.
+// A drain tells a few clients to reconnect immediately, and if there are many, the others to reconnect after a pause.
 func TestPusherDrain(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	c := r.open(t, "/app/dev?protocol=7", nil)
@@ -186,7 +186,7 @@ func TestPusherDrain(t *testing.T) {
 	}
 }
 
-// The path has a place for the key.
+// The path must have a place for the key.
 func TestPusherPath(t *testing.T) {
 	_, err := config.Parse("f", []byte("endpoints: [{path: /push, target: pusher, auth: [anonymous]}]\napps: [{id: a, secret: b}]\n"))
 	if err == nil || !strings.Contains(err.Error(), "does not end with /app/{key}") {

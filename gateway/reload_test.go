@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// with parses a configuration whose listener has the address of one that is running.
+// with parses a configuration whose listener has the address of the running one.
 func (r *running) with(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
 	return parse(t, "listen: [{address: \"127.0.0.1:0\", hosts: any, tls: off}]\n"+text, args...)
@@ -51,7 +51,7 @@ endpoints:
 	if e := ending(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
 		t.Errorf("the endpoint that is gone: %v", e)
 	}
-	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its place is free a moment later
+	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its place is released a moment later
 	echoed(t, stays)
 	echoed(t, r.open(t, "/comes", nil))
 	if e := r.refuse(t, "/goes", bob); e.Status != 404 {
@@ -67,7 +67,7 @@ endpoints:
 	has(t, &r.log, `msg="endpoint removed"`, "endpoint=goes", "connections=1")
 }
 
-// What cannot be used changes nothing, whatever part of it is at fault.
+// A configuration that cannot be used changes nothing, whatever its problem.
 func TestReloadFails(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,7 +102,7 @@ func TestReloadFails(t *testing.T) {
 	}
 }
 
-// Addresses come and go; connections stay.
+// Addresses are added and removed; connections stay.
 func TestReloadListeners(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
@@ -129,12 +129,12 @@ func TestReloadListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	nc.Close()
-	// A new address is served like the first ones, although it was added later.
+	// An address that is added later is served in the same way.
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.4:0\", hosts: any, tls: off}, {address: \"127.0.0.1:0\", hosts: any, tls: off}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}
 	echoed(t, r.open(t, "/open", nil))
-	// The same address with TLS from now on.
+	// The same address, now with TLS.
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.1:0\", tls: dev}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestReloadListeners(t *testing.T) {
 	echoed(t, c)
 }
 
-// What waits for the next start is named.
+// The settings that take effect with the next start are logged.
 func TestReloadTellsWhatWaits(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	cfg := parse(t, users+"\nhttp: {head_timeout: 5s}\n", key)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A renewed token may say less than the one before: then the subscriptions end that it does not allow.
+// A renewed token may allow less than the previous one: then the subscriptions end that it does not allow.
 func TestRenewalEndsSubscriptions(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users],

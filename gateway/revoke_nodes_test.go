@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// cluster is a node that shares a Redis with others.
+// cluster is a node that shares a Redis server with others.
 const cluster = `
 auth:
 	users:
@@ -29,8 +29,8 @@ endpoints:
 	- {name: push, path: "/app/{key}", target: {pusher: {watchlists: true}}, auth: [users, anonymous], rules: [{do: allow}]}
 `
 
-// An operator, or the application, closes the connections of a user through a node that they are not on, in each protocol with its
-// own code. Those of another user stay.
+// An operator, or the application, closes the connections of a user through another node, in each protocol with its own code. The
+// connections of another user stay.
 func TestRevokedOnAnotherNode(t *testing.T) {
 	redis := redistest.Start(t, "")
 	near := run(t, parse(t, cluster, key, redis.URL()))
@@ -39,7 +39,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 	byToken := func(path string) func(user string) *websocket.Conn {
 		return func(user string) *websocket.Conn {
 			c := far.open(t, path, as(token(user, time.Hour, nil)))
-			heard(t, c) // that it is open
+			heard(t, c) // the connection is open
 			return c
 		}
 	}
@@ -50,7 +50,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 	}
 	signedIn := func(user string) *websocket.Conn {
 		c := far.open(t, "/app/k?protocol=7", nil)
-		id := strings.Split(heard(t, c), `\"`)[3] // socket_id
+		id := strings.Split(heard(t, c), `\"`)[3] // the socket_id
 		data := `{"id":"` + user + `"}`
 		wants(t, speak(t, c, fmt.Sprintf(`{"event":"pusher:signin","data":{"user_data":%q,"auth":"k:%s"}}`, data, hmacOf("s", id+"::user::"+data))),
 			"signin_success")
@@ -90,7 +90,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 		{"pusher, by terminate_connections", signedIn, terminate, pusher.CodeUnauthorized},
 		{"centrifugo, by terminate_connections", centrifugo, terminate, 3507},
 	} {
-		user := fmt.Sprint("ann", i) // what was revoked stays so
+		user := fmt.Sprint("ann", i) // a revocation is permanent
 		ann, bob := c.open(user), c.open("bob")
 		c.close(user)
 		if e := ending(t, ann); e.Code != c.code {
@@ -101,7 +101,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 		}
 	}
 
-	// What was issued before opens no more, through any node.
+	// Credentials that were issued before are not accepted by any node.
 	operator("eve")
 	for _, r := range []*running{near, far} {
 		bounded.Until(t, func() bool {

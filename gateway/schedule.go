@@ -26,7 +26,7 @@ type task struct {
 	over  bool // it was removed
 }
 
-// newSchedule returns a schedule that makes at most that many concurrent calls of do; 0 means that run calls do itself, one at a
+// newSchedule returns a schedule that limits the concurrent calls of do; concurrently = 0 means that run calls do itself, one at a
 // time.
 func newSchedule(concurrently int, do func(context.Context, *task) time.Duration) *schedule {
 	s := &schedule{do: do, wake: make(chan struct{}, 1)}

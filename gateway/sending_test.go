@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A client that sends more than its endpoint allows is closed with 1008 and a reason that names the limit, whatever the target and whatever
-// drives the connection; it is counted, and the audit log has the limit.
+// A client that exceeds the limits of its endpoint is closed with 1008 and a reason that names the limit, with any target and any
+// driver of the connection; it is counted, and the audit log has the limit.
 func TestSendingLimits(t *testing.T) {
 	behind := newBehind(t, "a")
 	for name, tt := range map[string]struct{ target, path, first, message string }{
@@ -58,7 +58,7 @@ endpoints:
 						if tt.first != "" {
 							_ = send(tt.first)
 						}
-						for range n + 1 { // by then there is one too many, even if all that has refilled meanwhile counts
+						for range n + 1 { // one more than the limit, even with what has been refilled in the meantime
 							_ = send(text) // the connection may be closed by then
 						}
 					}()
@@ -76,7 +76,7 @@ endpoints:
 	}
 }
 
-// Commands that arrive in requests of their own, for a connection over HTTP, count as messages.
+// Commands in separate requests, of a connection over HTTP, count as messages.
 func TestSendingLimitsOfEmulation(t *testing.T) {
 	r := run(t, parse(t, `listen: [{address: "127.0.0.1:0", hosts: any, tls: off}]
 apps: [{id: app, key: app, secret: 0123456789abcdef0123456789abcdef}]
@@ -107,7 +107,7 @@ endpoints:
 	r.metric(t, `handfast_connections_limited_total{endpoint="e",limit="messages_per_second"} 1`)
 }
 
-// The average and the burst are those of the configuration, and a message of max_message is accepted after a pause whatever the burst.
+// The rate and the burst are the configured ones, and a message of max_message is accepted after a pause, whatever the burst.
 func TestSendingBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := &config.Endpoint{MaxMessage: 5000, Limits: config.EndpointLimits{MessagesPerSecond: 10, BytesPerSecond: 1000, Burst: config.Duration(2 * time.Second)}}

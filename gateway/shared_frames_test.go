@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// framesSeen are the frames with a mark that were sent, and on how many connections each.
+// framesSeen records the marked frames that were sent, and on how many connections each.
 type framesSeen struct {
 	mark []byte
 	mu   sync.Mutex
@@ -38,7 +38,7 @@ func (f *framesSeen) see(ps []*websocket.Prepared) {
 	}
 }
 
-// seenSender notes what is sent on a connection.
+// seenSender records what is sent on a connection.
 type seenSender struct {
 	websocket.Sender
 
@@ -61,7 +61,7 @@ func (nowhere) CloseNow() error                           { return nil }
 func (n nowhere) Subprotocol() string                     { return n.subprotocol }
 func (nowhere) RemoteAddr() net.Addr                      { return nil }
 
-// codecOf is a protocol in one of its formats: how a connection is opened, and how its client subscribes.
+// codecOf is a protocol in one of its formats, with the way to open a connection and to subscribe.
 type codecOf struct {
 	subprotocol string
 	open        func(*hub.Hub) func(websocket.Sender) websocket.Receiver
@@ -95,7 +95,7 @@ func codecs() map[string]codecOf {
 	}
 }
 
-// serveOn serves connections that have agreed on compression with a driver, until the test ends.
+// serveOn serves connections with compression on a driver, until the test ends.
 func serveOn(t *testing.T, driver, subprotocol string, open func(websocket.Sender) websocket.Receiver) string {
 	t.Helper()
 	accept := websocket.AcceptOptions{Conn: channels.ConnOptions()}
@@ -126,9 +126,10 @@ func (c counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// A publication to 10,000 subscribers of one protocol in one format, of which some are on real connections with compression, is framed
-// once: each of them gets the same Prepared, which the library compresses once for each size of windows
-// (TestPreparedIsCompressedOncePerWindow, TestEventSendCompressesOnce). So the compressor has one call for a publication and a codec.
+// A publication to 10,000 subscribers of one protocol in one format, some of which are on real connections with compression, is
+// encoded once: each of them gets the same Prepared, which the library compresses once for each window size
+// (TestPreparedIsCompressedOncePerWindow, TestEventSendCompressesOnce). So the compressor is called once for each publication and
+// codec.
 func TestSharedFrames(t *testing.T) {
 	const silent, real, publications = 10_000, 20, 3
 	for name, c := range codecs() {

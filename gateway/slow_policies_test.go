@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// slowNamespaces has a prefix for each policy, and one where what is missed cannot be read again.
+// slowNamespaces has a prefix for each policy, and one without a history.
 const slowNamespaces = `
 auth: {users: {jwt: {secret: "%[1]s", skew: 0s}}}
 apps: [{id: main, key: k, secret: s}]
@@ -52,16 +52,16 @@ func (r *running) count(t *testing.T, name, prefix string) int {
 	return n
 }
 
-// slowReader is a client that reads nothing until it is asked to.
+// slowReader is a client that reads only on request.
 type slowReader struct {
 	*speaker
 
 	mu      sync.Mutex
-	numbers []int  // of the messages that it has received
+	numbers []int  // the numbers of the received messages
 	ended   string // how its subscription or its connection has ended
 }
 
-// numberOf matches the number of a message, however its data are written.
+// numberOf matches the number of a message in any encoding of its data.
 var numberOf = regexp.MustCompile(`#(\d+)#`)
 
 // read reads until the connection ends.
@@ -103,7 +103,7 @@ func (c *slowReader) end() string {
 	return c.ended
 }
 
-// smallWindow has a client take little that it does not read.
+// smallWindow gives a client a small receive buffer.
 func smallWindow(ctx context.Context, network, address string) (net.Conn, error) {
 	nc, err := new(net.Dialer).DialContext(ctx, network, address)
 	if tcp, ok := nc.(*net.TCPConn); ok {
@@ -112,11 +112,10 @@ func smallWindow(ctx context.Context, network, address string) (net.Conn, error)
 	return nc, err
 }
 
-// What happens to a client that does not read is what the namespace says, for clients of each protocol on real connections, and the
-// metrics have it.
+// The policy of a namespace applies to clients that do not read, for each protocol on real connections, and the metrics show it.
 func TestSlowPolicies(t *testing.T) {
 	r := run(t, parse(t, slowNamespaces, key))
-	insufficient := map[string]string{ // how the protocol says that messages are lost
+	insufficient := map[string]string{ // the message of each protocol for lost messages
 		"channels": `"code":"insufficient"`, "pusher": fmt.Sprint("closed with ", int(pusher.CodeOverCapacity)), "centrifugo": `"code":2500`,
 	}
 	closed := map[string]string{"channels": fmt.Sprint("closed with ", int(wire.CloseSlow)),

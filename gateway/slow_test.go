@@ -24,7 +24,7 @@ func send(t *testing.T, to, address, text string) net.Conn {
 	return c
 }
 
-// Requests whose bodies do not come, be they for a page or for a WebSocket that was refused, count as those that wait.
+// Requests whose bodies do not arrive count as waiting, whether they are for a page or for a rejected WebSocket.
 func TestSlowBodies(t *testing.T) {
 	for name, head := range map[string]string{
 		"page":    "POST /ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",
@@ -47,8 +47,8 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// Behind a balancer that names its clients, slow ones crowd out only themselves; those of a trusted proxy, which names them in
-// each request, do not count.
+// Behind a balancer with the PROXY protocol, slow clients displace only those with the same address; clients of a trusted proxy,
+// which is trusted per request, do not count.
 func TestSlowClientsBehindProxies(t *testing.T) {
 	const half = "GET /open HTTP/1.1\r\nHo"
 	r := run(t, parse(t, balanced+"trusted_proxies: [127.0.0.7]\nlimits: {pending_handshakes: 3}\n"))
@@ -70,7 +70,7 @@ func TestSlowClientsBehindProxies(t *testing.T) {
 	}
 }
 
-// Many slow clients of the admin listener do not keep an operator out, nor take all descriptors.
+// Many slow clients of the admin listener neither lock out an operator, nor use up all descriptors.
 func TestSlowAdminClients(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	to := strings.TrimPrefix(r.AdminURL(), "http://")

@@ -28,8 +28,8 @@ func stream(t *testing.T, method, url, body string, headers ...string) *http.Res
 	return resp
 }
 
-// A server without a file has streams for everybody: what is appended arrives in the channel, and the reverse. They are not for
-// pages of other origins.
+// A server without a file has streams for all clients: appended messages arrive in the channel, and vice versa. Pages of other
+// origins cannot use them.
 func TestStreamsByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	url := r.URLs()[0] + "/streams/"
@@ -66,7 +66,7 @@ func TestStreamsByDefault(t *testing.T) {
 	}
 }
 
-// Requests are authenticated as handshakes are, and each action needs a rule; nothing is open without one.
+// Requests are authenticated like handshakes, and each action needs a rule; without one it is denied.
 func TestStreamsRules(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- name: rooms

@@ -79,7 +79,7 @@ type Request struct {
 	// [*websocket.Reject] if the user has too many connections.
 	Become func(id *auth.Identity) error
 
-	// Received and Sent count one message with so many bytes, for the metrics and the operator. They are meant for Serve and
+	// Received and Sent count one message with the given number of bytes, for the metrics and the operator. They are meant for Serve and
 	// Tunnel: messages of a Sender and a Receiver are counted automatically. They may be called as long as the client is connected.
 	// A non-nil error of Received means that the client has exceeded a limit: its connection is being closed, and the message must
 	// be discarded. The error has the code and reason, as a [*websocket.CloseError].

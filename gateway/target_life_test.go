@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// made is a table whose targets are kept, by the name of their endpoint, in the order in which they were made.
+// made records the targets that were created, in order, by the name of their endpoint.
 type made struct {
 	mu   sync.Mutex
 	list map[string][]*double
@@ -32,7 +32,7 @@ func (m *made) table() map[string]newTarget {
 	}}
 }
 
-// state returns how many targets an endpoint has had, and how often each was closed.
+// state returns how often each target of an endpoint was closed.
 func (m *made) state(name string) (closed []int32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,7 +56,7 @@ func (m *made) expect(t *testing.T, when, name string, want ...int32) {
 	}
 }
 
-// A target outlives reloads that do not change it. When the configuration has it no more it is closed, once, after its last
+// A target outlives reloads that do not change it. When the configuration no longer has it, it is closed once, after its last
 // client.
 func TestTargetLifecycle(t *testing.T) {
 	const first = `
@@ -112,7 +112,7 @@ endpoints:
 	has(t, &r.log, "level=WARN", "a target did not close properly", "endpoint=a", "it closes badly")
 }
 
-// A handshake at a target that a reload has just closed is asked to come again.
+// A handshake at a target that a reload has just closed is rejected with a time to retry.
 func TestClosedTarget(t *testing.T) {
 	d := &double{panics: true}
 	target := &liveTarget{Target: d, rec: newRecorder(nil, observeNothing), users: 1}
@@ -120,14 +120,14 @@ func TestClosedTarget(t *testing.T) {
 		t.Error("a target that is in use cannot be held")
 	}
 	target.release()
-	target.release() // closes, and survives the panic
+	target.release() // Close panics, which is handled
 	if target.hold() || d.closed.Load() != 1 {
 		t.Errorf("held after it was closed, %d times", d.closed.Load())
 	}
 	r := run(t, parse(t, oneEndpoint))
 	e := r.site.Load().endpoints[0]
 	e.target.release()
-	defer func() { e.target.users++ }() // the end of the server releases it once more
+	defer func() { e.target.users++ }() // the end of the server releases it again
 	if e := r.refuse(t, "/open", nil); e.Status != 503 || e.Header.Get("Retry-After") == "" {
 		t.Errorf("%d", e.Status)
 	}
@@ -136,7 +136,7 @@ func TestClosedTarget(t *testing.T) {
 	}
 }
 
-// What happens while a target decides about a client counts: a revocation, and a reload that takes the endpoint away.
+// Changes while a target decides about a client take effect: a revocation, and a reload that removes the endpoint.
 func TestChangesDuringOpen(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	var abandoned atomic.Int32

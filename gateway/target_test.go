@@ -19,12 +19,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// only is a table in which every endpoint has one target.
+// only returns targets with the same target for every endpoint.
 func only(t Target) map[string]newTarget {
 	return map[string]newTarget{"echo": func(*config.Config, int) (Target, error) { return t, nil }}
 }
 
-// double is a target that does what its functions do. A nil open echoes.
+// double is a target with configurable functions. A nil open echoes.
 type double struct {
 	open     func(context.Context, *Request) (*Opened, error)
 	register func(*http.ServeMux)
@@ -53,7 +53,7 @@ func (d *double) Register(mux *http.ServeMux) {
 	}
 }
 
-// metric waits until a line is among the metrics.
+// metric waits until the metrics contain a line.
 func (r *running) metric(t *testing.T, line string) {
 	t.Helper()
 	bounded.Until(t, func() bool {
@@ -63,7 +63,7 @@ func (r *running) metric(t *testing.T, line string) {
 	})
 }
 
-// dialed connects until a place is free.
+// dialed connects when a place is free.
 func (r *running) dialed(t *testing.T, path string) *websocket.Conn {
 	t.Helper()
 	var c *websocket.Conn
@@ -78,7 +78,7 @@ func (r *running) dialed(t *testing.T, path string) *websocket.Conn {
 
 const oneEndpoint = "endpoints: [{name: open, path: /open, target: echo, auth: [anonymous], limits: {connections: 2}}]"
 
-// A panic in a target costs one client, which is closed with 1011, and is logged and counted.
+// A panic in a target ends one client, which is closed with 1011, and is logged and counted.
 func TestPanicInTarget(t *testing.T) {
 	serve := func(ctx context.Context, c *websocket.Conn) error {
 		m, err := c.Read(ctx)
@@ -94,7 +94,7 @@ func TestPanicInTarget(t *testing.T) {
 		return &Opened{Serve: serve}, nil
 	}}))
 	other := r.open(t, "/open", nil)
-	for range 3 { // more than there are places: each is given back
+	for range 3 { // more than there are places, so each must be released
 		c := r.dialed(t, "/open")
 		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("panic")}); err != nil {
 			t.Fatal(err)
@@ -112,7 +112,7 @@ func TestPanicInTarget(t *testing.T) {
 	}
 }
 
-// What a target says before the 101 is the reply, and every refusal gives the place back and abandons what was opened.
+// A rejection by a target determines the reply, and every rejection releases the place and abandons what was opened.
 func TestTargetRefuses(t *testing.T) {
 	var abandoned atomic.Int32
 	opened := func(o Opened) (*Opened, error) {
@@ -175,7 +175,7 @@ func TestTargetRefuses(t *testing.T) {
 	}
 }
 
-// A target sees who the client is, from where, and what the rules say.
+// A target gets the identity and the address of the client, and the decisions of the rules.
 func TestTargetRequest(t *testing.T) {
 	type seen struct {
 		user, role, room, client, header string
@@ -211,7 +211,7 @@ endpoints:
 	}
 }
 
-// upstream is a target that hands clients on to another server.
+// upstream is a target that connects clients to another server.
 type upstream struct{ url string }
 
 func (u *upstream) Close() error { return nil }
@@ -249,7 +249,7 @@ func (u *upstream) Open(ctx context.Context, r *Request) (*Opened, error) {
 	}, nil
 }
 
-// pass passes messages on until one side ends, and ends the other one in the same way.
+// pass forwards messages until one side ends, and ends the other side in the same way.
 func pass(ctx context.Context, from, to *websocket.Conn, count func(int64)) {
 	for {
 		m, err := from.Read(ctx)
@@ -264,7 +264,7 @@ func pass(ctx context.Context, from, to *websocket.Conn, count func(int64)) {
 	}
 }
 
-// A target that dials an upstream before the 101 passes on its 403, its subprotocol and its cookies.
+// A target that dials an upstream server before the 101 passes on its 403, its subprotocol and its cookies.
 func TestTargetWithUpstream(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-User") != "alice" {

@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The trace ID of an HTTP request is in the log where a message is published and where it is delivered, and in webhooks,
-// whichever API the request is for. Other messages have none.
+// The trace ID of an HTTP request is logged when the message is published and when it is delivered, and is in webhooks, for each
+// API. Other messages have none.
 func TestTraceOfARequest(t *testing.T) {
 	bodies := make(chan string, 100)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ hub: {namespaces: [{prefix: "", history: 10}, {prefix: "all-", trace: 1}]}
 		t.Errorf("%d messages are in the log", n)
 	}
 
-	// A namespace may have its messages traced, which the log has without the level debug.
+	// A namespace may trace all messages, which are then logged at level info.
 	wants(t, speak(t, c, `{"type":"publish","id":3,"channel":"all-x","data":1}`), `"published"`)
 	has(t, &r.log, "level=INFO msg=published trace_id=", "app=shop channel=all-x", "client=")
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// pageFrom is page from another address of this machine. It returns the status, 0 when there was no response, and the body.
+// pageFrom is page from another address of this machine. It returns the status, 0 if there was no response, and the body.
 func pageFrom(t *testing.T, addr, method, url string, header http.Header) (int, string) {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: netip.MustParseAddr(addr).AsSlice()}}
@@ -36,8 +36,8 @@ func pageFrom(t *testing.T, addr, method, url string, header http.Header) (int, 
 	return resp.StatusCode, string(body)
 }
 
-// Whatever a request is for, the client behind a trusted proxy is the one that the proxy names, and a client that names
-// itself stays who it is.
+// For every request, the address of a client behind a trusted proxy is the one that the proxy reports, and other clients cannot
+// change theirs.
 func TestForwardedOnEveryPath(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	target := &double{register: func(mux *http.ServeMux) {
@@ -100,7 +100,7 @@ endpoints:
 	has(t, &r.audited, `"page"`, `"path":"/page"`, `"addr":"192.0.2.77"`, `"status":204`)
 }
 
-// An address that takes all places of the admin listener loses one to each that comes from elsewhere.
+// An address that uses all places of the admin listener loses one to each connection from another address.
 func TestAdminPlacesOfAnAddress(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	admin := strings.TrimPrefix(r.AdminURL(), "http://")
@@ -125,7 +125,7 @@ func TestAdminPlacesOfAnAddress(t *testing.T) {
 	bounded.Receive(t, cut)
 }
 
-// A page that is asked for before a stop is answered whole, although no new connection is taken any more.
+// A request for a page that arrives before a stop is answered completely, although no new connection is accepted.
 func TestDrainLetsPagesEnd(t *testing.T) {
 	asked, base := make(chan struct{}), make(chan string, 1)
 	target := &double{register: func(mux *http.ServeMux) {

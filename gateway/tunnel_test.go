@@ -20,11 +20,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// tunnels is a target that carries bytes to a server behind it.
+// tunnels is a target that forwards bytes to a server.
 type tunnels struct {
 	to     string // its address
 	broken atomic.Pointer[string]
-	early  atomic.Int64 // bytes that came with the request
+	early  atomic.Int64 // bytes that arrived together with the request
 	open   atomic.Int64
 }
 
@@ -107,7 +107,7 @@ func (p *pipe) over(error) {
 	})
 }
 
-// Shut sends a close frame, and ends.
+// Shut sends a close frame, and ends the tunnel.
 func (p *pipe) Shut(code websocket.Code, reason string) error {
 	p.how.Store(&closed{&websocket.CloseError{Code: code, Reason: reason}})
 	_, err := p.client.Write(append([]byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}, reason...))
@@ -120,7 +120,7 @@ func (p *pipe) CloseNow() error {
 	return nil
 }
 
-// A target may carry the bytes of a connection itself: it is admitted, closed, revoked and drained as any other.
+// A target may forward the bytes of a connection itself: the connection is admitted, closed, revoked and drained like any other.
 func TestTunnel(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Conn: websocket.ConnOptions{Compression: &websocket.Compression{Threshold: -1}}})
@@ -196,7 +196,7 @@ func TestTunnel(t *testing.T) {
 	}
 }
 
-// What a client has sent together with its request reaches the tunnel.
+// Bytes that a client has sent together with its request reach the tunnel.
 func TestTunnelEarlyBytes(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := websocket.Accept(w, r, nil); err == nil {

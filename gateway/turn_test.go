@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A service that stalls holds up the clients that show a credential for it. Those who use another method of the same
-// endpoint, or none, do not notice.
+// A service that stalls delays the clients with a credential for it. Clients that use another method of the same endpoint, or none,
+// are not affected.
 func TestStalledMethod(t *testing.T) {
 	asked, release := make(chan struct{}, 100), make(chan struct{})
 	r := run(t, parse(t, `
@@ -31,7 +31,7 @@ endpoints:
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	defer close(release)
-	for i := range 2 + 2*authQueue + 10 { // more than wait for it
+	for i := range 2 + 2*authQueue + 10 { // more than may wait for it
 		waiting.Go(func() {
 			opts := &websocket.DialOptions{Header: http.Header{"X-Session": {secret(fmt.Sprintf("a-session-of-many-%d", i))}}}
 			if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/all", opts); err == nil {
@@ -42,13 +42,13 @@ endpoints:
 	}
 	bounded.Receive(t, asked)
 	bounded.Receive(t, asked)
-	for range 5 { // each of them would be refused, or wait forever
+	for range 5 { // otherwise each of them would be rejected, or wait forever
 		echoed(t, r.open(t, "/all?token="+token("alice", time.Hour, nil), nil))
 		echoed(t, r.open(t, "/all", nil))
 	}
 }
 
-// One user gets as many tickets as the bound says; then the answer is 429, and it is logged.
+// A user can get a limited number of tickets; then the answer is 429, and it is logged.
 func TestTicketsHaveAQuota(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -89,7 +89,7 @@ endpoints:
 	}
 }
 
-// stuck is a store that says when it is asked, and answers when it may.
+// stuck is a store that signals requests, and answers when it is allowed to.
 type stuck struct {
 	auth.Store
 	asked, answer chan struct{}
@@ -101,7 +101,7 @@ func (s *stuck) Revoked(context.Context, *auth.Identity) (bool, error) {
 	return false, nil
 }
 
-// limits.auth_calls bounds how many handshakes of an endpoint wait for a store on another machine too.
+// limits.auth_calls also limits how many handshakes of an endpoint wait for a store on another machine.
 func TestAuthCallsOfTheStore(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -139,7 +139,7 @@ func TestAuthCallsOfTheStore(t *testing.T) {
 			bounded.Receive(t, s.asked)
 			gone, cancel := context.WithCancel(t.Context())
 			cancel()
-			second := ask(gone) // it would wait for its turn
+			second := ask(gone) // it waits for its turn
 			if tt.bound {
 				if err := bounded.Receive(t, second); err == nil || len(s.asked) > 0 {
 					t.Errorf("beyond the bound: %v", err)
@@ -151,7 +151,7 @@ func TestAuthCallsOfTheStore(t *testing.T) {
 			if err := bounded.Receive(t, first); err != nil {
 				t.Error(err)
 			}
-			if err := bounded.Receive(t, ask(bounded.Context(t))); err != nil { // the turn was given back
+			if err := bounded.Receive(t, ask(bounded.Context(t))); err != nil { // the turn was released
 				t.Error(err)
 			}
 			if !tt.bound {

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// idleLooks is the number of checks in one idle_timeout. A connection may be idle for longer than its limit by one interval of them.
+	// idleLooks is the number of checks in one idle_timeout. A connection may be idle for up to one interval of checks longer than its
+	// limit.
 	idleLooks = 4
 
 	// recheckTurns is the number of concurrent rechecks of all endpoints. It is small, so that the service can still answer handshakes.

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// shutAt is a connection that remembers when and with what it was shut.
+// shutAt is a connection that records when and how it was shut.
 type shutAt struct {
 	began  time.Time
 	after  time.Duration
@@ -34,7 +34,7 @@ func (s *shutAt) Shut(code websocket.Code, reason string) error {
 
 func (s *shutAt) CloseNow() error { return nil }
 
-// kept is an endpoint whose clients are held to something while time passes, in a bubble.
+// kept is an endpoint with limits, in a synctest bubble.
 type kept struct {
 	*endpoint
 	t *testing.T
@@ -87,8 +87,8 @@ func (k *kept) open(id *auth.Identity) (*upkeep, *shutAt) {
 	return u, h
 }
 
-// A connection without a message in either direction is closed after idle_timeout, and one quarter of it later at most; any message begins the
-// time anew.
+// A connection without a message in either direction is closed after idle_timeout, at most a quarter of it later; any message
+// restarts the time.
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keeping(t, time.Minute, false)
@@ -108,7 +108,7 @@ func TestIdleTimeout(t *testing.T) {
 		if hears.code != 0 || sends.code != 0 {
 			t.Errorf("with messages: %d, %d", hears.code, sends.code)
 		}
-		out.end() // it has ended by itself
+		out.end() // the connection has ended
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if hears.code != websocket.CodeNormal || sends.code != 0 {
@@ -117,14 +117,14 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// A session is asked about again before its interval is over. What the service says then counts; while it says nothing the session goes on for as
-// long as it may.
+// A session is rechecked before its interval is over. The answer of the service applies; without an answer the session continues
+// for the grace period.
 func TestRecheck(t *testing.T) {
 	const every, grace = 30 * time.Minute, time.Hour
 	down := auth.Unavailable(time.Second, errors.New("down"))
 	for name, tt := range map[string]struct {
 		answer   func(asked int) (*auth.Identity, error)
-		min, max time.Duration // when it is closed; 0: it is not, in a day
+		min, max time.Duration // when it is closed; 0 if it is not closed within a day
 		reason   string
 	}{
 		"yes": {func(int) (*auth.Identity, error) { return &auth.Identity{Subject: "ann"}, nil }, 0, 0, ""},
@@ -176,8 +176,8 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
-// What a service says of a credential does not count when the client has shown another one while the service was asked, nor does the time for
-// which no service has answered about it.
+// The answer of a service about a credential is ignored if the client has sent another credential in the meantime, and so is the
+// time for which the service was unavailable.
 func TestRecheckOfCredentialOfBefore(t *testing.T) {
 	for name, said := range map[string]error{"no": auth.Unauthorized(errors.New("no")), "nothing": auth.Unavailable(time.Second, errors.New("down"))} {
 		synctest.Test(t, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestRecheckOfCredentialOfBefore(t *testing.T) {
 	}
 }
 
-// Sessions that have begun together are asked about one after the other: few concurrently, and no minute has many more of them than another.
+// Rechecks of sessions that began together are spread: few are concurrent, and no minute has many more than another.
 func TestRechecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, every = 3000, 30 * time.Minute
@@ -218,7 +218,7 @@ func TestRechecksAreSpread(t *testing.T) {
 			}
 			asked.Add(1)
 			minutes[int(time.Since(began).Minutes())].Add(1)
-			<-time.After(100 * time.Millisecond) // the service takes its time
+			<-time.After(100 * time.Millisecond) // the service is slow
 			return &auth.Identity{Subject: "ann", Method: "forward", Again: again}, nil
 		}
 		for range n {
@@ -236,11 +236,11 @@ func TestRechecksAreSpread(t *testing.T) {
 				t.Errorf("%d in minute %d", got, i)
 			}
 		}
-		<-time.After(time.Second) // those under way end
+		<-time.After(time.Second) // wait for the current ones
 	})
 }
 
-// Connections of a session that a service vouches for are closed when it does not do so any more: with forward auth, by itself and behind a cookie.
+// Connections are closed when the service no longer confirms their session: with forward auth, alone and for a cookie.
 func TestForwardIsAskedAgain(t *testing.T) {
 	var gone atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -11,7 +11,7 @@ import (
 )
 
 // What an application publishes for a user, with either API, reaches the clients of that user in each protocol, once, and no other
-// client may subscribe to it or publish in it.
+// client may subscribe to that channel or publish in it.
 func TestPublishToUser(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
 	own := protocols["channels"].open(t, r, unhurried())

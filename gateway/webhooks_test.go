@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// hooked is a receiver of webhooks. It fails as often as it is asked to.
+// hooked is a receiver of webhooks that fails on request.
 type hooked struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -61,8 +61,8 @@ func (h *hooked) got() []string {
 	return slices.Clone(h.events)
 }
 
-// What happens in the channels of an application is posted to its webhooks, signed, also after a failure; other applications
-// are not affected.
+// Events in the channels of an application are posted to its webhooks, signed, also after a failure; other applications are not
+// affected.
 func TestWebhooks(t *testing.T) {
 	all, some := receiveHooks(t, "main-secret"), receiveHooks(t, "own-secret")
 	all.fail = 1
@@ -105,7 +105,7 @@ endpoints:
 	}
 }
 
-// The format pusher has its events only, and a disconnect of a client is done when all webhooks are done with it.
+// The format pusher has only its own events, and the Done of a disconnect is called when all webhooks have finished.
 func TestPusherWebhooks(t *testing.T) {
 	h := receiveHooks(t, "")
 	r := run(t, parse(t, `
@@ -124,7 +124,7 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	}
 }
 
-// The target pusher reports cache misses and, if it counts them, subscriptions.
+// The target pusher reports cache misses and, if enabled, the numbers of subscriptions.
 func TestWebhooksOfPusher(t *testing.T) {
 	h := receiveHooks(t, "")
 	r := run(t, parse(t, `
@@ -141,7 +141,7 @@ endpoints: [{path: "/app/{key}", target: {pusher: {subscription_counts: true}}, 
 	}
 }
 
-// The end of a server waits for the disconnects to be sent.
+// At the end, a server waits until the disconnects are sent.
 func TestWebhooksAtTheEnd(t *testing.T) {
 	h := receiveHooks(t, "s")
 	r := run(t, parse(t, `
@@ -157,7 +157,7 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	}
 }
 
-// A change of the webhooks waits for the next start, which the log says. A server without webhooks reports no events.
+// A change of the webhooks takes effect with the next start, which is logged. A server without webhooks reports no events.
 func TestWebhooksReload(t *testing.T) {
 	const text = `
 apps: [{id: main, secret: s}]
@@ -174,7 +174,8 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	has(t, &r.log, "takes effect with the next start", "setting=webhooks")
 }
 
-// An event of an application without webhooks is done at once, one of an application with two when both are done.
+// The Done of an event is called immediately for an application without webhooks, and for an application with two when both have
+// finished.
 func TestWebhooksDone(t *testing.T) {
 	h := receiveHooks(t, "s")
 	hooks, err := openWebhooks(parse(t, `

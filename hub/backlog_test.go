@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// aside is an engine that does not wait until its first delivery is over.
+// aside is an engine whose Publish does not wait until its first delivery has finished.
 type aside struct {
 	inner
 
@@ -40,10 +40,10 @@ func (s asideSink) Deliver(channel string, ps []*hub.Publication) {
 
 func (e *aside) Run(ctx context.Context, s hub.Sink) error { return e.inner.Run(ctx, asideSink{s, e}) }
 
-// What waits while a subscriber keeps its channel is bounded in bytes, too: the rest is read from the history when it is its turn, or
-// is dropped where there is none.
+// The publications that wait while a subscriber blocks its channel are limited in bytes, too: the others are read from the history
+// later, or dropped if there is none.
 func TestBacklogBytes(t *testing.T) {
-	const count, size = 20, 1 << 20 // more than is kept
+	const count, size = 20, 1 << 20 // more than the limit
 	for _, history := range []int{0, count + 2} {
 		t.Run(fmt.Sprint("history ", history), func(t *testing.T) {
 			e := &aside{inner: hub.NewMemory().Node().(inner)}
@@ -80,7 +80,7 @@ func TestBacklogBytes(t *testing.T) {
 			}
 			kept.Until(t, func([]enginetest.Event) bool { return slices.Contains(kept.Texts(), "last") })
 			got, s := kept.Texts(), h.Stats()[0]
-			if len(got) != count+2 || s.Refilled == 0 || s.Dropped != 1 { // the one that is not kept
+			if len(got) != count+2 || s.Refilled == 0 || s.Dropped != 1 { // the one that is not in the history
 				t.Fatalf("%d arrived, %+v", len(got), s)
 			}
 			for i := range count {

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// plainCodec writes the data and nothing else.
+// plainCodec encodes only the data.
 type plainCodec struct{}
 
 func (plainCodec) Publication(_ string, p, _ *hub.Publication) (*websocket.Prepared, error) {
@@ -27,7 +27,7 @@ func (plainCodec) Closing(hub.EndReason) (*websocket.Prepared, websocket.Code, s
 	return nil, websocket.CodeGoingAway, ""
 }
 
-// nullSender counts what it gets, and wakes when that is enough.
+// nullSender counts messages, and signals when their number is reached.
 type nullSender struct {
 	left *atomic.Int64
 	done chan struct{}
@@ -49,8 +49,8 @@ func (s *nullSender) RemoteAddr() net.Addr              { return nil }
 
 func replyNothing(*hub.Recovered) error { return nil }
 
-// BenchmarkFanout is what a delivery costs in the hub alone, with senders that do nothing: CPU time by delivery; ns/op is that of a
-// publication.
+// BenchmarkFanout measures a delivery in the hub alone, with senders that do nothing: the metric is CPU time per delivery; ns/op is
+// that of a publication.
 func BenchmarkFanout(b *testing.B) {
 	for _, history := range []int{0, 100} {
 		for _, n := range []int{1, 100, 1000, 10_000} {
@@ -83,7 +83,7 @@ func BenchmarkFanout(b *testing.B) {
 	}
 }
 
-// BenchmarkSubscribe is what a session costs that joins, subscribes with recovery of ten publications, and leaves.
+// BenchmarkSubscribe measures a session that joins, subscribes with recovery of ten publications, and leaves.
 func BenchmarkSubscribe(b *testing.B) {
 	h := start(b, rules(hub.Namespace{History: 100}))
 	var at hub.Position
@@ -115,7 +115,7 @@ func BenchmarkSubscribe(b *testing.B) {
 	}
 }
 
-// heap returns how much memory is in use.
+// heap returns the size of the heap in use.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -124,13 +124,13 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// sessionBytes is the most that an idle session with three subscriptions may take in the hub, the ID of the client included.
+// sessionBytes is the maximum size of an idle session with three subscriptions in the hub, including the client's ID.
 const sessionBytes = 512
 
-// TestSessionSize measures what an idle session with three subscriptions takes.
+// TestSessionSize measures the size of an idle session with three subscriptions.
 func TestSessionSize(t *testing.T) {
 	if raceEnabled {
-		return // its shadow counts
+		return // the race detector changes sizes
 	}
 	const n = 20_000
 	h := start(t, hub.Options{})
@@ -164,11 +164,11 @@ func TestSessionSize(t *testing.T) {
 	runtime.KeepAlive(all)
 }
 
-// TestManyChannels has 100,000 channels on one node.
+// TestManyChannels opens 100,000 channels on one node.
 func TestManyChannels(t *testing.T) {
 	n := 100_000
 	if raceEnabled {
-		n = 5000 // it takes a while
+		n = 5000 // because it takes a long time
 	}
 	h := start(t, hub.Options{MaxSubscriptions: 100})
 	var left atomic.Int64

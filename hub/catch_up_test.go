@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/hub/enginetest"
 )
 
-// hooked is an engine in memory that calls a function with each read of a history behind a position, numbered from 1 on. It fails
-// with the function's error.
+// hooked is an in-memory engine that calls a function with the number, from 1, of each read of a history after a position. The read
+// fails with the function's error.
 type hooked struct {
 	inner
 	reads  atomic.Int32
@@ -32,7 +32,7 @@ func (e *hooked) History(ctx context.Context, channel string, q hub.HistoryQuery
 	return page, err
 }
 
-// behind returns a hub with such an engine, and a client of it that is behind: it has got the first of count publications.
+// behind returns a hub with a hooked engine, and a client that is behind: it has received only the first of count publications.
 func behind(t *testing.T, n hub.Namespace, count int) (*hooked, *hub.Hub, *enginetest.Client) {
 	t.Helper()
 	e := &hooked{inner: hub.NewMemory().Node().(inner)}
@@ -40,7 +40,7 @@ func behind(t *testing.T, n hub.Namespace, count int) (*hooked, *hub.Hub, *engin
 	return e, h, fallsBehind(t, h, "slow", count)
 }
 
-// fallsBehind subscribes a client that gets the first of count publications only.
+// fallsBehind subscribes a client that receives only the first of count publications.
 func fallsBehind(t *testing.T, h *hub.Hub, id string, count int) *enginetest.Client {
 	t.Helper()
 	c := enginetest.NewClient(t, h, nil, hub.Client{ID: id})
@@ -52,15 +52,15 @@ func fallsBehind(t *testing.T, h *hub.Hub, id string, count int) *enginetest.Cli
 	return c
 }
 
-// drain has a client read, with room for n more messages, and waits until the hub has sent what it sends.
+// drain makes room for n more messages, calls Drained, and waits until the hub has finished sending.
 func drain(c *enginetest.Client, n int) {
 	c.SetRoom(n)
 	c.Session.Drained()
 	synctest.Wait()
 }
 
-// While a subscriber catches up, the node keeps all that is published, so that the history is read for what was published before
-// only. Afterwards the node keeps as little as ever, also when the subscription has ended meanwhile.
+// While a subscriber catches up, the node keeps everything that is published, so that only earlier publications are read from the
+// history. Afterwards the node keeps as little as before, even if the subscription has ended in the meantime.
 func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 	const before, flood = 1000, 50
 	for _, leaves := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 				return nil
 			}
 			drain(first, -1)
-			// Again, for a subscriber that nothing is left of the first one for.
+			// Repeat it for a subscriber for whom the window has nothing left.
 			e.reads.Store(1)
 			second := fallsBehind(t, h, "second", before)
 			drain(second, -1)
@@ -103,7 +103,8 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 	}
 }
 
-// A queue that drains while the hub finds it full is not forgotten: nothing says so a second time.
+// If a queue drains while the hub notices that it is full, the subscriber is still sent the rest, although Drained is not called
+// again.
 func TestDrainedWhileItIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 300
@@ -122,7 +123,7 @@ func TestDrainedWhileItIsFull(t *testing.T) {
 	})
 }
 
-// What cannot be read ends the subscription of a slow subscriber; what has expired does not.
+// A slow subscription ends if the history cannot be read, but not if the missed publications have expired.
 func TestSlowReadsTheHistory(t *testing.T) {
 	const count = 300
 	synctest.Test(t, func(t *testing.T) {
@@ -146,7 +147,7 @@ func TestSlowReadsTheHistory(t *testing.T) {
 		publish(t, h, "c", text("live"))
 		c.Want(t, "1", "live")
 	})
-	synctest.Test(t, func(t *testing.T) { // known to the node
+	synctest.Test(t, func(t *testing.T) { // the node still has it
 		_, h, c := behind(t, hub.Namespace{History: count, Expiry: time.Second}, 3)
 		<-time.After(2 * time.Second)
 		drain(c, -1)
@@ -155,7 +156,8 @@ func TestSlowReadsTheHistory(t *testing.T) {
 	})
 }
 
-// What is sent together to a slow subscriber fits into its queue: 48 KiB with the cost of each message, or one message.
+// The messages that are sent together to a slow subscriber fit into its queue: 48 KiB including the cost of each message, or a
+// single message.
 func TestCatchingUpSendsWhatFits(t *testing.T) {
 	const whole, cost = 48 << 10, 128
 	for _, tt := range []struct {
@@ -189,7 +191,7 @@ func TestCatchingUpSendsWhatFits(t *testing.T) {
 	}
 }
 
-// A queue that is full again when the changes of members are to be sent gets them later, and no publication twice.
+// If the queue is full again before the changes of members are sent, they are sent later, and no publication is sent twice.
 func TestCatchingUpStopsAtTheChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, slow, _ := slow(t, hub.Namespace{Presence: true, History: 100}, nil)
@@ -214,7 +216,7 @@ func TestCatchingUpStopsAtTheChanges(t *testing.T) {
 	})
 }
 
-// A slow subscriber that was sent a part of what it has missed gets no difference to a publication that was not for it.
+// A slow subscriber that was sent only some of the publications gets no delta from a publication that was not for it.
 func TestCatchingUpHasNoBase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, rules(hub.Namespace{History: 10}))
@@ -232,8 +234,8 @@ func TestCatchingUpHasNoBase(t *testing.T) {
 	})
 }
 
-// What a slow subscriber has missed of what is not kept is counted. It is lost for a subscriber that is to get everything, if the
-// channel keeps nothing else.
+// Missed publications that are not kept are counted. They end the subscription if the channel keeps nothing and the subscriber must
+// get everything.
 func TestMissedAndNotKept(t *testing.T) {
 	kept, unkept := &hub.PublishOptions{History: 10}, &hub.PublishOptions{History: -1}
 	for _, tt := range []struct {
@@ -271,8 +273,8 @@ func TestMissedAndNotKept(t *testing.T) {
 	}
 }
 
-// A subscriber whose queue is full when messages are lost gets to know of that when it reads again, and not before there is room; one
-// that is not to be slow is closed.
+// If the queue of a subscriber is full when publications are lost, it is notified when there is room again; with SlowClose it is
+// closed.
 func TestLostWithAFullQueue(t *testing.T) {
 	for _, slow := range []hub.SlowPolicy{hub.SlowRefill, hub.SlowClose} {
 		synctest.Test(t, func(t *testing.T) {

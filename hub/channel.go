@@ -36,7 +36,7 @@ type channel struct {
 	pins     int       // the number of goroutines that are about to subscribe
 	idle     time.Time // when the last subscriber left
 	gone     chan struct{}
-	pending  backlog // sent next
+	pending  backlog // publications to send next
 	window   window
 	waiting  int       // the number of subscribers that are catching up
 	wideFor  time.Time // until when the window stays wide, because clients have reconnected

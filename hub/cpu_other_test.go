@@ -4,5 +4,5 @@ package hub_test
 
 import "time"
 
-// cpu returns 0 if it is not known here.
+// cpu returns 0 on systems where the CPU time is not available.
 func cpu() time.Duration { return 0 }

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/hub/enginetest"
 )
 
-// differences returns the publications that a client has got, each with what it is a difference to.
+// differences returns the publications that a client has received, each with the base of its delta.
 func differences(c *enginetest.Client) (got []string) {
 	for _, e := range c.Events()[1:] {
 		switch e.Previous {
@@ -27,8 +27,8 @@ func differences(c *enginetest.Client) (got []string) {
 
 func set(key, value string) *hub.Publication { return &hub.Publication{Key: key, Data: []byte(value)} }
 
-// A value of a keyed collection is a difference to the one before with its key, if all subscribers have that one: not after a
-// removal, not to one that a subscriber did not get or that may have expired.
+// A value of a keyed collection is a delta from the previous value of its key, if all subscribers have that: not after a removal,
+// and not from a value that a subscriber did not get or that may have expired.
 func TestKeyDeltas(t *testing.T) {
 	h := start(t, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "drop:", History: 100, Slow: hub.SlowDrop}}})
 	codec := new(enginetest.Codec)
@@ -69,7 +69,7 @@ func TestKeyDeltas(t *testing.T) {
 	}
 }
 
-// The memory for values is bounded: those of further keys are sent as a whole.
+// The memory for bases is limited: the values of further keys are sent complete.
 func TestKeyDeltasBounded(t *testing.T) {
 	h := start(t, rules(hub.Namespace{History: 100_000, MaxData: 8 << 20}))
 	big := func(key string) *hub.Publication { return &hub.Publication{Key: key, Data: make([]byte, 6<<20)} }

@@ -14,11 +14,11 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// journal remembers the events of nodes.
+// journal records the events of nodes.
 type journal struct {
 	mu   sync.Mutex
 	all  []string
-	hold bool // Done is not called
+	hold bool // do not call Done
 	open []func()
 }
 
@@ -47,7 +47,7 @@ func (j *journal) event(e hub.Event) {
 	}
 }
 
-// of returns the events of some kinds.
+// of returns the events of the given kinds.
 func (j *journal) of(kinds ...string) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -60,10 +60,10 @@ func (j *journal) of(kinds ...string) []string {
 	return all
 }
 
-// want checks the events of some kinds, those there are once everything has settled.
+// want compares the events of the given kinds after everything has settled.
 func (j *journal) want(t *testing.T, kinds string, want ...string) {
 	t.Helper()
-	<-time.After(10 * time.Second) // in a bubble: housekeeping, and what is reported after some time
+	<-time.After(10 * time.Second) // in fake time: longer than housekeeping and the delays of reports
 	synctest.Wait()
 	got := j.of(strings.Fields(kinds)...)
 	slices.Sort(got)
@@ -73,7 +73,7 @@ func (j *journal) want(t *testing.T, kinds string, want ...string) {
 	}
 }
 
-// nodesOf starts nodes of a cluster that report to journals.
+// nodesOf starts the nodes of a cluster, each with a journal.
 func nodesOf(t *testing.T, js ...*journal) ([]*hub.Hub, []*faultyNode) {
 	t.Helper()
 	c := &faultyCluster{memory: hub.NewMemory()}
@@ -116,7 +116,7 @@ func TestEventsOfOneNode(t *testing.T) {
 	})
 }
 
-// A second node finds a channel unchanged, and one of both reports each change.
+// When a second node uses a channel that is already in use, only one of them reports each change.
 func TestEventsOfTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
@@ -136,7 +136,7 @@ func TestEventsOfTwoNodes(t *testing.T) {
 	})
 }
 
-// All clients of a node that was killed are reported as gone, once, and what was only there with them.
+// The clients of a killed node are reported as gone once, and so is everything that existed only through them.
 func TestEventsOfAKilledNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, j journal
@@ -158,7 +158,7 @@ func TestEventsOfAKilledNode(t *testing.T) {
 	})
 }
 
-// A disconnect that was not dealt with is reported again; one that was is not.
+// A disconnect is reported again if its Done was not called; otherwise it is not.
 func TestDisconnectThatIsNotDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, j journal
@@ -177,7 +177,7 @@ func TestDisconnectThatIsNotDone(t *testing.T) {
 	})
 }
 
-// A node that ends in order reports its clients itself, and leaves to others what concerns all nodes.
+// A node that shuts down reports the disconnects of its own clients, and leaves events that concern all nodes to others.
 func TestEventsOfANodeThatEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var first, j journal
@@ -193,7 +193,7 @@ func TestEventsOfANodeThatEnds(t *testing.T) {
 	})
 }
 
-// A node that was away for too long has its clients reported as gone, and then as back.
+// The clients of a node that was unreachable for too long are reported as gone, and then as connected again.
 func TestEventsOfANodeThatWasAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
@@ -209,13 +209,13 @@ func TestEventsOfANodeThatWasAway(t *testing.T) {
 	})
 }
 
-// A channel is reported as occupied when it gets its first subscriber, not with the next round of housekeeping, and once,
-// also when that subscriber is gone a moment later. Subscribers that come and go meanwhile change nothing.
+// A channel is reported as occupied as soon as it gets its first subscriber, without waiting for the next round of housekeeping,
+// and only once, even if that subscriber leaves a moment later. Subscribers that come and go in the meantime change nothing.
 func TestOccupiedImmediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var j journal
 		hubs, _ := nodesOf(t, &j, &j)
-		<-time.After(1500 * time.Millisecond) // between two rounds
+		<-time.After(1500 * time.Millisecond) // in the middle between two rounds
 		began := time.Now()
 		var occupied, vacated []string
 		for i := range 50 {

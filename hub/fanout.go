@@ -81,7 +81,7 @@ func (h *Hub) schedule(ch *channel) func() {
 	return func() { h.fan.push(ch) }
 }
 
-// drain sends what is pending, in at most so many rounds, and leaves the rest to another goroutine. Only one goroutine at a time
+// drain sends what is pending, in at most the given number of rounds, and leaves the rest to another goroutine. Only one goroutine at a time
 // calls it, the one that has set draining.
 func (h *Hub) drain(ch *channel, rounds int) {
 	for range rounds {

@@ -15,18 +15,18 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// restarted is an engine in memory that can fail and come back, with or without what it had.
+// restarted is an in-memory engine that can fail and restart, with or without its data.
 type restarted struct {
 	mu    sync.Mutex
 	is    inner
-	fail  chan struct{} // closed to have Run fail
-	began int           // how often Run was called
+	fail  chan struct{} // closed to make Run fail
+	began int           // the number of calls of Run
 
-	refusal error // what Run returns
-	mute    error // what probes return
+	refusal error // the result of Run
+	mute    error // the result of probes
 }
 
-// refuse ends Run with err, and each time that it is called again; if err is nil, it runs.
+// refuse makes Run return err now and each time it is called; if err is nil, it runs.
 func (r *restarted) refuse(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -35,7 +35,7 @@ func (r *restarted) refuse(err error) {
 	r.fail = make(chan struct{})
 }
 
-// answer has probes return err; if that is nil, they succeed.
+// answer makes probes return err; if it is nil, they succeed.
 func (r *restarted) answer(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +48,7 @@ func newRestarted(m *hub.Memory) *restarted {
 
 var errRestart = errors.New("the server has restarted")
 
-// restart has Run fail. Before it is called again, the engine is another one.
+// restart makes Run fail, and uses another Memory when it is called again.
 func (r *restarted) restart(m *hub.Memory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,7 +121,7 @@ func (r *restarted) Probe(ctx context.Context) error {
 	return r.now().Probe(ctx)
 }
 
-// late is an engine in memory whose entries reach their own node late.
+// late is an in-memory engine that delivers entries to their own node late.
 type late struct {
 	inner
 	mu   sync.Mutex
@@ -130,7 +130,7 @@ type late struct {
 
 func (l *late) Run(ctx context.Context, s hub.Sink) error { return l.inner.Run(ctx, &lateSink{s, l}) }
 
-// arrive has what was held arrive, and reports how much that was.
+// arrive delivers the held entries, and returns their number.
 func (l *late) arrive() int {
 	l.mu.Lock()
 	held := l.held
@@ -153,7 +153,7 @@ func (s *lateSink) Members(channel string, es []hub.Entry) {
 	s.l.held = append(s.l.held, func() { s.Sink.Members(channel, es) })
 }
 
-// The entries of a node's own members, which it knows, announce nothing when they come back from the engine after the members have left.
+// A node ignores the entries of its own members if they are delivered after the members have left.
 func TestOwnEntriesComeLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &late{inner: hub.NewMemory().Node().(inner)}
@@ -175,7 +175,7 @@ func TestOwnEntriesComeLate(t *testing.T) {
 	})
 }
 
-// What is published while a node is without its engine reaches its subscribers when the engine is back.
+// Publications from the time in which a node's engine was down reach its subscribers when the engine works again.
 func TestEngineComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -203,7 +203,8 @@ func TestEngineComesBack(t *testing.T) {
 	})
 }
 
-// Subscribers get to know when the engine comes back without its streams; a protocol that cannot say so goes on.
+// Subscribers are notified if the engine restarts without its streams; if the protocol has no message for that, the subscription
+// continues.
 func TestEngineForgets(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -234,7 +235,7 @@ func TestEngineForgets(t *testing.T) {
 	}
 }
 
-// A subscription with positions continues, and its client gets to know where.
+// A subscription with positions continues, and its client is notified of the new position.
 func TestEngineForgetsPositions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newRestarted(hub.NewMemory())
@@ -259,8 +260,8 @@ func TestEngineForgetsPositions(t *testing.T) {
 	})
 }
 
-// A node that was away for longer than its lease has its members leave, and they join again when it is back. Its own subscribers
-// see neither.
+// If a node is unreachable for longer than its lease, its members leave, and join again when it is back. Its own subscribers notice
+// nothing.
 func TestLeaseLapses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faultyCluster{memory: hub.NewMemory()}
@@ -291,10 +292,10 @@ func TestLeaseLapses(t *testing.T) {
 		if got, want := kinds(outside), []string{"+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
 			t.Errorf("while it is away: %q, want %q", got, want)
 		}
-		bob.Session.Leave() // which cannot be told to the engine
+		bob.Session.Leave() // the engine cannot be notified
 		e.set(fine)
 		<-time.After(5 * time.Second)
-		// Bob may have been put again before the engine got to know that he has left.
+		// Bob may have been put again before the engine was notified that he has left.
 		got := kinds(outside)
 		if len(got) == 7 {
 			got = slices.DeleteFunc(got, func(s string) bool { return s == "+bob" || s == "-bob" })
@@ -313,11 +314,11 @@ func TestLeaseLapses(t *testing.T) {
 	})
 }
 
-// refusing is a node whose engine refuses changes of members, and then its lease, for as long as the test says.
+// refusing is a node whose engine rejects changes of members, and then its lease, until the test allows them.
 type refusing struct {
 	*faultyNode
 	put, lease atomic.Bool
-	takes      atomic.Int32 // how many leases were asked for
+	takes      atomic.Int32 // the number of requests for a lease
 }
 
 var errRefused = errors.New("the engine has no leader")
@@ -337,8 +338,8 @@ func (r *refusing) Lease(ctx context.Context, name string, ttl time.Duration) er
 	return r.faultyNode.Lease(ctx, name, ttl)
 }
 
-// The members of a node whose lease has ended are put again however long the engine refuses that, and those that have left
-// meanwhile are removed.
+// After their lease has ended, the members of a node are put again, however long the engine rejects that, and those that have left
+// in the meantime are removed.
 func TestMembersOutlastRefusals(t *testing.T) {
 	for _, what := range []string{"entries", "leases"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -383,7 +384,7 @@ func TestMembersOutlastRefusals(t *testing.T) {
 	}
 }
 
-// An engine that does not answer keeps no caller longer than its context.
+// Calls return when their context ends, even if the engine does not answer.
 func TestEngineDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faultyCluster{memory: hub.NewMemory()}
@@ -417,11 +418,11 @@ func TestEngineDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// lagging is an engine whose history is behind what it delivers, and which delivers every other publication only.
+// lagging is an engine whose history lags behind its deliveries, and that delivers only every second publication.
 type lagging struct {
 	inner
 	mu    sync.Mutex
-	seen  map[string]int // reads by channel
+	seen  map[string]int // the number of reads by channel
 	count int
 }
 
@@ -453,7 +454,7 @@ func (e *everyOther) Deliver(channel string, ps []*hub.Publication) {
 	}
 }
 
-// A history that is behind is read again for a while, and then subscribers get to know of the gap.
+// A history that lags behind is read again for some time; after that, subscribers are notified of the gap.
 func TestHistoryIsBehind(t *testing.T) {
 	for _, count := range []int{5, 1 << 30} {
 		synctest.Test(t, func(t *testing.T) {
@@ -474,7 +475,7 @@ func TestHistoryIsBehind(t *testing.T) {
 	}
 }
 
-// What has expired before the history is read is not waited for.
+// The hub does not wait for publications that have expired before the history was read.
 func TestGapOfWhatHasExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}}
@@ -491,7 +492,7 @@ func TestGapOfWhatHasExpired(t *testing.T) {
 	})
 }
 
-// A node remembers more than the history has, and yet what is too old is not recovered.
+// A node may remember more than the history has, but publications that are too old are not recovered.
 func TestWindowIsNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, hub.Options{Namespaces: []hub.Namespace{{History: 2}, {Prefix: "age", History: 10, HistoryAge: time.Second}}})
@@ -508,7 +509,7 @@ func TestWindowIsNoHistory(t *testing.T) {
 	})
 }
 
-// What has happened to members while a node was cut off is announced when it is back.
+// Changes of members that happened while a node was disconnected are announced when it has reconnected.
 func TestRosterAfterACut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faultyCluster{memory: hub.NewMemory()}
@@ -545,7 +546,7 @@ func TestRosterAfterACut(t *testing.T) {
 	})
 }
 
-// A subscriber that is behind when messages are lost gets to know of that when it reads again.
+// A subscriber that is behind when publications are lost is notified of that when it reads again.
 func TestLostWhileBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newRestarted(hub.NewMemory())

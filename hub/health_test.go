@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// states are the states of an engine as they are reported: "" if it works.
+// states are the reported states of an engine: "" means that it works.
 type states struct {
 	mu  sync.Mutex
 	all []string
@@ -28,7 +28,7 @@ func (s *states) add(err error) {
 	s.all = append(s.all, text)
 }
 
-// want waits until all that happens has happened, and compares what was reported since the last time; each text has what is wanted in it.
+// want waits until nothing more happens, and compares the reports since the last call; each must contain the wanted text.
 func (s *states) want(t *testing.T, what string, want ...string) {
 	t.Helper()
 	<-time.After(time.Minute)
@@ -40,7 +40,7 @@ func (s *states) want(t *testing.T, what string, want ...string) {
 	s.all = nil
 }
 
-// The state of the engine is reported when it changes, once each time, whether the engine fails or does not answer.
+// A change of the engine's state is reported once, whether Run fails or the engine does not answer.
 func TestEngineState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -69,7 +69,7 @@ func TestEngineState(t *testing.T) {
 	})
 }
 
-// The state of an engine that is not probed is that of its Run.
+// Without probes, the state of the engine is that of Run.
 func TestEngineStateWithoutProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newRestarted(hub.NewMemory())

@@ -38,7 +38,7 @@ func publish(t testing.TB, h *hub.Hub, channel string, ps ...*hub.Publication) {
 
 func text(s string) *hub.Publication { return &hub.Publication{Data: []byte(s)} }
 
-// numbered returns publications of the numbers from a to b.
+// numbered returns the publications with the numbers from a to b.
 func numbered(a, b int) (ps []*hub.Publication, texts []string) {
 	for i := a; i <= b; i++ {
 		ps = append(ps, text(fmt.Sprint(i)))
@@ -61,7 +61,7 @@ func TestNotToAClient(t *testing.T) {
 	a.Want(t, "1", "3")
 }
 
-// A filter goes for what is live, for what was missed, and for what a slow subscriber gets later.
+// A filter applies to live publications, to missed ones, and to those that a slow subscriber gets later.
 func TestFilter(t *testing.T) {
 	h := start(t, rules(hub.Namespace{History: 10}))
 	a := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
@@ -227,7 +227,7 @@ func TestAllow(t *testing.T) {
 	if want := []string{"publish no", "history no", "presence no", "subscribe no", "subscribe no"}; !slices.Equal(asked[:5], want) {
 		t.Errorf("asked: %q", asked)
 	}
-	// The channel of a user needs no rule: it is for that user.
+	// Subscribing to the channel of a user does not call Allow if the client is that user.
 	asked = nil
 	if err := c.Session.Subscribe(ctx, hub.UserChannel("ann"), hub.SubscribeOptions{}, reply); err != nil {
 		t.Error(err)
@@ -296,7 +296,7 @@ func TestReplyFails(t *testing.T) {
 	})
 }
 
-// A channel without subscribers is left after a while, and can be subscribed to again meanwhile and later.
+// A channel without subscribers is unsubscribed from after a while. Until then and later, it can be subscribed to again.
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, hub.Options{Linger: 10 * time.Second})
@@ -348,7 +348,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// countedHistory counts how often the history is read.
+// countedHistory counts the reads of the history.
 type countedHistory struct {
 	inner
 	reads atomic.Int32
@@ -363,7 +363,7 @@ func (c *countedHistory) History(ctx context.Context, channel string, q hub.Hist
 	return c.inner.History(ctx, channel, q)
 }
 
-// When many clients come back to a node together, few of them read the history.
+// When many clients reconnect to a node together, few of them read the history.
 func TestManyComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -381,7 +381,7 @@ func TestManyComeBack(t *testing.T) {
 		}
 		e := &countedHistory{inner: m.Node().(inner), gate: make(chan struct{})}
 		o.Engine = e
-		h := start(t, o) // a node that has seen nothing of it
+		h := start(t, o) // a node that has received none of it
 		var wg sync.WaitGroup
 		const n = 300
 		for i := range n {
@@ -405,7 +405,7 @@ func TestManyComeBack(t *testing.T) {
 	})
 }
 
-// A session knows the rules of its channels, and lists the connections in them.
+// A session can read the settings of its channels, and list their connections.
 func TestSessionReads(t *testing.T) {
 	h := start(t, rules(hub.Namespace{History: 7, Presence: true}))
 	denied := errors.New("denied")
@@ -428,7 +428,7 @@ func TestSessionReads(t *testing.T) {
 	}
 }
 
-// A session acknowledges what it is subscribed to, and reads what it may subscribe to.
+// A session can acknowledge channels that it is subscribed to, and read those that it may subscribe to.
 func TestSessionAcks(t *testing.T) {
 	h := start(t, rules(hub.Namespace{History: 7}))
 	denied := errors.New("denied")
@@ -457,7 +457,8 @@ func TestSessionAcks(t *testing.T) {
 	}
 }
 
-// When what Allow goes by has changed, the subscriptions end that it no longer allows, members leave with them, and others stay.
+// After a change of permissions, Recheck ends the subscriptions that are no longer allowed; their members leave, and the others
+// stay.
 func TestRecheck(t *testing.T) {
 	h := start(t, rules(hub.Namespace{Presence: true}))
 	var denied atomic.Value
@@ -496,7 +497,7 @@ func TestRecheck(t *testing.T) {
 	})
 }
 
-// Who is in a channel is for those who may see it, also with a subscription.
+// The members of a channel are only for clients that may see them, also in the answer to a subscription.
 func TestSubscribeWithMembersNeedsPresence(t *testing.T) {
 	h := start(t, hub.Options{Namespaces: []hub.Namespace{{Prefix: "room:", Presence: true}}})
 	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", Allow: func(action, _ string) error {

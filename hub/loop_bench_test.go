@@ -18,13 +18,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The readers of a benchmark run in a process of their own, so that their CPU time is not the server's.
+// The readers of a benchmark run in a separate process, so that their CPU time is not counted.
 const (
 	readerAddr  = "HANDFAST_HUB_READER_ADDR"
 	readerCount = "HANDFAST_HUB_READER_COUNT"
 )
 
-// readAll opens connections, says so on standard output, and reads until the server or standard input ends.
+// readAll opens connections, reports that on standard output, and reads until the server or standard input ends.
 func readAll(addr string) {
 	n, err := strconv.Atoi(os.Getenv(readerCount))
 	if err != nil {
@@ -62,7 +62,7 @@ func (r *receiver) Message(websocket.Message) error { return nil }
 func (r *receiver) Closed(*websocket.CloseError)    { r.s.Leave() }
 func (r *receiver) Drained()                        { r.s.Drained() }
 
-// serve has every connection subscribe to channels, and returns the address and what returns the senders.
+// serve subscribes every connection to channels, and returns the address and a function that returns the senders.
 func serve(b *testing.B, h *hub.Hub, channels ...string) (addr string, senders func() []websocket.Sender) {
 	var mu sync.Mutex
 	var all []websocket.Sender
@@ -103,7 +103,7 @@ func serve(b *testing.B, h *hub.Hub, channels ...string) (addr string, senders f
 	}
 }
 
-// readers starts n readers and waits until they are connected.
+// readers starts n readers and waits until they have connected.
 func readers(b *testing.B, addr string, n int, senders func() []websocket.Sender) {
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), readerAddr+"="+addr, readerCount+"="+fmt.Sprint(n))
@@ -129,8 +129,8 @@ func readers(b *testing.B, addr string, n int, senders func() []websocket.Sender
 	bounded.Until(b, func() bool { return len(senders()) == n })
 }
 
-// BenchmarkLoop is what a delivery costs a server whose connections are on the event loop: CPU time of this process by delivery. The
-// messages of 128 bytes are published one after the other was sent, or twenty together.
+// BenchmarkLoop measures the CPU time per delivery of a server whose connections are on the event loop. Messages of 128 bytes are
+// published one at a time, or twenty together.
 func BenchmarkLoop(b *testing.B) {
 	for _, n := range []int{1, 100, 1000, 9000} {
 		b.Run(fmt.Sprintf("subscribers=%d", n), func(b *testing.B) {
@@ -162,7 +162,7 @@ func BenchmarkLoop(b *testing.B) {
 	}
 }
 
-// sent waits until so many deliveries were made.
+// sent waits until the number of deliveries is reached.
 func sent(b *testing.B, h *hub.Hub, want uint64) {
 	for h.Stats()[0].Deliveries < want {
 		t := time.NewTimer(50 * time.Microsecond)
@@ -170,7 +170,7 @@ func sent(b *testing.B, h *hub.Hub, want uint64) {
 	}
 }
 
-// BenchmarkIdle is the memory of a connection on the event loop with three subscriptions.
+// BenchmarkIdle measures the memory of a connection on the event loop with three subscriptions.
 func BenchmarkIdle(b *testing.B) {
 	const n = 5000
 	h := start(b, hub.Options{})

@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Clients on real connections, on the event loop and with a goroutine each, that do not read while much more is published than
-// their queues hold, get all of it when they read again; the others do not wait for them.
+// Clients on real connections, on the event loop or with a goroutine each, do not read while much more is published than their
+// queues hold. When they read again they get everything, and other clients do not wait for them.
 func TestSlowOverRealConnections(t *testing.T) {
 	const count, slow = 4000, 4
 	options := websocket.ConnOptions{QueueBytes: 128 << 10, QueueFull: websocket.QueueDropNewest}

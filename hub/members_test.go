@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// rosterOf returns a roster, and what announces what has changed in it, as text.
+// rosterOf returns a roster, and a function that returns the announced changes as text.
 func rosterOf() (r *roster, told func() []string) {
 	r, ns := newRoster(), &namespace{Namespace: Namespace{LargeRoom: 1 << 30}}
 	return r, func() (all []string) {
@@ -21,17 +21,17 @@ func rosterOf() (r *roster, told func() []string) {
 	}
 }
 
-// here is an entry of the user ann.
+// here returns an entry of the user ann.
 func here(client, data string, version uint64) Entry {
 	return Entry{Lease: "node", Client: client, User: "ann", Data: []byte(data), Version: version}
 }
 
-// away is the removal of an entry.
+// away returns the removal of an entry.
 func away(client string, version uint64) Entry {
 	return Entry{Lease: "node", Client: client, Version: version, Gone: true}
 }
 
-// A member is announced once for all of its connections, with the one that joined, changed the data or left last.
+// A member is announced once for all of its connections, with the connection that last joined, changed the data or left.
 func TestMemberOfSeveralConnections(t *testing.T) {
 	r, told := rosterOf()
 	for i, tt := range []struct {
@@ -41,11 +41,11 @@ func TestMemberOfSeveralConnections(t *testing.T) {
 		{here("1", "a", 1), []string{"+ann/1 a"}},
 		{here("2", "a", 2), nil},
 		{here("2", "b", 3), []string{"=ann/2 b"}},
-		{here("1", "c", 1), nil}, // the version that is known
-		{here("2", "c", 2), nil}, // and an earlier one
-		{away("2", 2), nil},      // likewise
+		{here("1", "c", 1), nil}, // the same version again
+		{here("2", "c", 2), nil}, // another connection with an earlier version
+		{away("2", 2), nil},      // the connection leaves
 		{away("2", 4), nil},
-		{away("2", 5), nil}, // it has gone already
+		{away("2", 5), nil}, // it was already removed
 		{away("1", 6), []string{"-ann/1 b"}},
 		{here("3", "d", 7), []string{"+ann/3 d"}},
 		{Entry{Lease: "node", Client: "3", User: "bob", Data: []byte("e"), Version: 8}, []string{"+bob/3 e", "-ann/3 d"}},
@@ -62,7 +62,7 @@ func TestMemberOfSeveralConnections(t *testing.T) {
 	}
 }
 
-// A member that has come and gone before anything was announced is not announced.
+// A member that leaves before it was announced is not announced.
 func TestMemberOfAMoment(t *testing.T) {
 	r, told := rosterOf()
 	r.apply(here("1", "a", 1))
@@ -87,8 +87,8 @@ func TestMemberOfAMoment(t *testing.T) {
 	}
 }
 
-// Changes that come while entries are being read count more than what is read, and what was not read has gone, but not on the node
-// that is about to put it.
+// Changes that arrive while entries are being read take precedence. Entries that were not read are removed, except on the node that
+// is about to put them.
 func TestChangesWhileReading(t *testing.T) {
 	r, told := rosterOf()
 	for _, client := range []string{"stays", "leaves", "forgotten", "own"} {
@@ -108,7 +108,7 @@ func TestChangesWhileReading(t *testing.T) {
 	r.apply(away("never seen", 11))
 	read("leaves", 10)
 	read("never seen", 10)
-	read("stays", 10) // known in this version
+	read("stays", 10) // the same version again
 	if got := told(); !slices.Equal(got, []string{"-leaves/leaves "}) {
 		t.Errorf("while they are read: %q", got)
 	}
@@ -129,13 +129,13 @@ func TestChangesWhileReading(t *testing.T) {
 		t.Errorf("under an earlier lease: %q, %d entries", got, len(r.entries))
 	}
 	r.apply(away("stays", 11))
-	read("stays", 10) // nothing is remembered when nothing is read
+	read("stays", 10) // nothing is remembered when no read is in progress
 	if got := told(); len(got) > 0 || len(r.entries) != 1 {
 		t.Errorf("afterwards: %q, %d entries", got, len(r.entries))
 	}
 }
 
-// The entries of a node that has ended leave; those of a node with another lease stay, as far as its members do.
+// The entries of a lease that has ended are removed; those of a node with a new lease stay if their members do.
 func TestLeasesOfARoster(t *testing.T) {
 	r, told := rosterOf()
 	for _, k := range []entryKey{{"ended", "1"}, {"other", "2"}, {"own", "stays"}, {"own", "leaves"}} {
@@ -156,7 +156,7 @@ func TestLeasesOfARoster(t *testing.T) {
 	}
 }
 
-// What has changed is announced in parts of 128 members, and in a large room when its time has come, all of it.
+// Changes are announced in parts of 128 members; in a large room, all changes are announced when they are due.
 func TestAnnouncedTogether(t *testing.T) {
 	ns := &namespace{Namespace: Namespace{LargeRoom: 2 * changesTogether}}
 	r := newRoster()
@@ -198,7 +198,8 @@ func TestAnnouncedTogether(t *testing.T) {
 	}
 }
 
-// A page of a roster has the members in the order in which they came, also when some have gone, and goes on where it ended.
+// The pages of a roster have the members in the order in which they joined, even if some have left, and each page continues after
+// the last one.
 func TestPagesOfARoster(t *testing.T) {
 	r, told := rosterOf()
 	const count = 20
@@ -216,7 +217,7 @@ func TestPagesOfARoster(t *testing.T) {
 	if got := users(ms); n != count || !slices.Equal(got, []string{"0", "1", "2"}) || next == "" {
 		t.Errorf("the first page: %q of %d, %q", got, n, next)
 	}
-	r.apply(away("3", 2)) // where the next one begins
+	r.apply(away("3", 2)) // the first member of the next page
 	for i := 5; i < count-1; i++ {
 		r.apply(away(fmt.Sprint(i), 2))
 	}
@@ -227,7 +228,7 @@ func TestPagesOfARoster(t *testing.T) {
 	if len(r.order) >= count/2 {
 		t.Errorf("%d places are kept for 5 members", len(r.order))
 	}
-	three := 3 * (100 + 1 + 1) // with the names of the user and of the connection
+	three := 3 * (100 + 1 + 1) // including the names of the user and of the connection
 	if _, ms, next = r.page("", 10, three, ""); len(ms) != 3 || next == "" {
 		t.Errorf("as many bytes as three members: %d, %q", len(ms), next)
 	}
@@ -239,7 +240,7 @@ func TestPagesOfARoster(t *testing.T) {
 	}
 }
 
-// A member finds itself in its first page, once, also before it is announced, and others do not find it there.
+// A member is in its own first page once, even before it is announced, but not in the page of others before that.
 func TestOwnPage(t *testing.T) {
 	r, told := rosterOf()
 	r.apply(Entry{Lease: "node", Client: "bob", Version: 1})
@@ -270,7 +271,7 @@ func TestOwnPage(t *testing.T) {
 	}
 }
 
-// What a slow subscriber has missed of members is one change for each, as it matters to it, and too many of them are lost.
+// The changes that a slow subscriber has missed are combined into one for each member; if there are too many, they are lost.
 func TestMissedMembers(t *testing.T) {
 	x := &subscription{session: &Session{client: Client{ID: "own", User: "self"}}, flags: wantsChanges, lag: new(lag)}
 	ch := &channel{ns: &namespace{}}
@@ -310,8 +311,8 @@ func TestMissedMembers(t *testing.T) {
 	}
 }
 
-// The latest of each key is what a slow subscriber has missed, in order. Of too many keys the removed ones are forgotten, and then all:
-// what is before that is not known any more.
+// latest returns the latest publication of each key, in order. If there are too many keys, the removed ones are forgotten, and then
+// all of them: earlier offsets are then unknown.
 func TestLatest(t *testing.T) {
 	var l latest
 	offset := uint64(0)

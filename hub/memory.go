@@ -318,7 +318,7 @@ func (c *memoryChannel) enqueue(i memoryItem) bool {
 
 const deliverRounds = 16
 
-// deliver delivers the queue. After so many rounds it leaves the rest to a goroutine, so that a publisher does not have to deliver
+// deliver delivers the queue. After the given number of rounds it leaves the rest to a goroutine, so that a publisher does not have to deliver
 // what others publish in the meantime.
 func (c *memoryChannel) deliver(rounds int) {
 	var ps []*Publication

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The engine in memory wakes up for the first lease that ends, and not for one that is over.
+// The in-memory engine wakes up for the lease that ends first, and not for one that has already ended.
 func TestMemoryRest(t *testing.T) {
 	m := NewMemory()
 	now := time.Now()

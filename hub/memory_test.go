@@ -26,15 +26,15 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// What may be wrong with a node.
+// The condition of a node.
 type condition int
 
 const (
 	fine   condition = iota
-	cut              // calls fail, and what is delivered is lost; then the engine reports a gap
+	cut              // calls fail, and deliveries are lost; the engine reports a gap at the end
 	paused           // calls and deliveries wait
-	lossy            // every third delivery is lost, which the engine does not notice
-	dead             // as cut, and nothing ends it
+	lossy            // every third delivery is lost, without the engine noticing
+	dead             // like cut, but permanent
 )
 
 var errCut = errors.New("the connection is cut")
@@ -54,7 +54,7 @@ func (c *faultyCluster) node() *faultyNode {
 	return n
 }
 
-// fault returns what has every node be in some condition.
+// fault returns a fault that sets the condition of every node.
 func (c *faultyCluster) fault(to condition) func(testing.TB) func() {
 	set := func(to condition) {
 		c.mu.Lock()
@@ -69,7 +69,7 @@ func (c *faultyCluster) fault(to condition) func(testing.TB) func() {
 	}
 }
 
-// inner is all that the engine in memory can do.
+// inner is the in-memory engine with all interfaces that it implements.
 type inner interface {
 	hub.Engine
 	hub.Keyed
@@ -88,13 +88,13 @@ type (
 	prober      = hub.Probe
 )
 
-// faultyNode is a node of the engine in memory that things happen to.
+// faultyNode is a node of the in-memory engine with injected faults.
 type faultyNode struct {
 	inner
 
 	mu    sync.Mutex
 	is    condition
-	ended chan struct{} // closed when the condition ends
+	ended chan struct{} // closed at the end of the condition
 	sink  hub.Sink
 	count int
 }
@@ -111,7 +111,7 @@ func (n *faultyNode) set(to condition) {
 	}
 }
 
-// call waits until the node can be reached, or fails.
+// call waits until the node is reachable, or fails.
 func (n *faultyNode) call(ctx context.Context) error {
 	for {
 		n.mu.Lock()
@@ -132,7 +132,7 @@ func (n *faultyNode) call(ctx context.Context) error {
 	}
 }
 
-// delivery waits until something can be delivered, and reports whether it arrives.
+// delivery waits until a delivery is possible, and reports whether it arrives.
 func (n *faultyNode) delivery() bool {
 	for {
 		n.mu.Lock()
@@ -173,7 +173,7 @@ func (n *faultyNode) Publish(ctx context.Context, channel string, p *hub.Publica
 	}
 	done, err := n.inner.Publish(ctx, channel, p, o)
 	if err == nil {
-		err = n.call(ctx) // it may be published without an acknowledgement
+		err = n.call(ctx) // the publication succeeds, but its acknowledgement may be lost
 	}
 	return done, err
 }
@@ -206,7 +206,8 @@ func (n *faultyNode) Release(ctx context.Context, lease string) error {
 	return n.inner.Release(ctx, lease)
 }
 
-// faultySink is a hub as a faulty node's engine sees it. Ends of leases and commands are not lost: the engine asks for them.
+// faultySink is the hub as seen by the engine of a faulty node. Ends of leases and commands are not lost, because the engine asks
+// for them.
 type faultySink struct {
 	hub.Sink
 	node *faultyNode

@@ -34,7 +34,7 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// The size of each thing counts all that it has.
+// The size of each type includes all of its parts.
 func TestSizes(t *testing.T) {
 	p := &hub.Publication{ID: "1", Event: "2", Data: []byte("3"), Key: "4", Tags: map[string]string{"5": "6"}, Client: "7", User: "8",
 		Info: []byte("9"), NotTo: "a"}
@@ -44,7 +44,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// forgetful loses what is delivered while loses is set.
+// forgetful loses deliveries while loses is set.
 type forgetful struct {
 	hub.Engine
 	history hub.History
@@ -76,7 +76,7 @@ func (e *forgetful) Run(ctx context.Context, s hub.Sink) error {
 	return e.Engine.Run(ctx, forgetfulSink{s, e})
 }
 
-// A gap that is too large to be read at once is filled in parts, in order; what is published behind it comes once.
+// A gap that is too large for one read is filled in parts, in order; later publications follow once.
 func TestLargeGap(t *testing.T) {
 	node := hub.NewMemory().Node()
 	e := &forgetful{Engine: node, history: node.(hub.History), sink: make(chan hub.Sink, 1)}
@@ -111,7 +111,7 @@ func TestLargeGap(t *testing.T) {
 	}
 }
 
-// Positions of devices are forgotten when they are too old, or too many.
+// Positions of devices are forgotten if they are too old, or too many.
 func TestPositionsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ps := hub.NewMemory().Node().(hub.Positions)
@@ -133,7 +133,7 @@ func TestPositionsAreForgotten(t *testing.T) {
 		save("same", 1)
 		pass(hub.PositionKept - time.Second)
 		save("again", 2)
-		save("same", 1) // no later position: nothing is saved
+		save("same", 1) // the position is not later, so nothing is saved
 		if !has("old") || !has("same") {
 			t.Error("a position is forgotten too early")
 		}

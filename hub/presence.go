@@ -122,7 +122,7 @@ func (t *tenancy) change(ch *channel, o op) {
 	t.queue(ch, o)
 }
 
-// queue queues changes and has them made. The caller holds the channel's lock.
+// queue queues changes, and starts a task that makes them. The caller holds the channel's lock.
 func (t *tenancy) queue(ch *channel, some ...op) {
 	ops := &ch.roster.ops
 	ops.queue = append(ops.queue, some...)

@@ -14,14 +14,14 @@ import (
 	"github.com/handfast/handfast/hub/enginetest"
 )
 
-// putter is an engine in memory that remembers the changes of members and the leases that it was asked for, and can refuse them.
+// putter is an in-memory engine that records changes of members and requests for leases, and can reject them.
 type putter struct {
 	inner
 
 	mu     sync.Mutex
 	sink   hub.Sink
 	puts   [][]hub.Entry // by call
-	leases []string      // likewise
+	leases []string      // by call
 
 	onPut     func(ctx context.Context, n int) error // called with the number of the call; may be nil
 	onLease   func(n int) error                      // likewise
@@ -78,7 +78,7 @@ func (e *putter) Entries(ctx context.Context, channel, cursor string, limit int)
 	return e.inner.Entries(ctx, channel, cursor, limit)
 }
 
-// sizes returns how many changes were made with each call since the n-th.
+// sizes returns the number of changes in each call after the first n.
 func (e *putter) sizes(n int) (all []int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -98,7 +98,7 @@ func enter(ctx context.Context, c *enginetest.Client) error {
 	return c.Session.Subscribe(ctx, "c", hub.SubscribeOptions{Member: true}, replyNothing)
 }
 
-// usersOf returns how many members a channel has.
+// usersOf returns the number of members of a channel.
 func usersOf(t *testing.T, h *hub.Hub) int {
 	t.Helper()
 	_, _, users, err := h.Members(t.Context(), "app", "c", "", 10)
@@ -108,7 +108,7 @@ func usersOf(t *testing.T, h *hub.Hub) int {
 	return users
 }
 
-// A member that the engine refuses gets to know of that immediately, and does not stay, although its entry may have been made.
+// A member that the engine rejects gets the error immediately, and does not stay, even if its entry was made.
 func TestMemberIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, h := startPutter(t, hub.NewMemory())
@@ -135,7 +135,7 @@ func TestMemberIsRefused(t *testing.T) {
 	})
 }
 
-// A member enters under another lease when the node's has ended, as often as that happens ten times, and not more often.
+// When the lease of the node has ended, a member enters under a new one, and retries up to ten times.
 func TestMemberEntersUnderAnotherLease(t *testing.T) {
 	for _, fails := range []int{10, 11} {
 		synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestMemberEntersUnderAnotherLease(t *testing.T) {
 	}
 }
 
-// What waits for the engine when the hub is closed, or its own context ends, waits no longer.
+// Changes of members stop waiting for the engine when the hub is closed, or when their own context ends.
 func TestMembersWaitNoLonger(t *testing.T) {
 	for _, what := range []string{"closed", "cancelled"} {
 		for _, call := range []string{"enter", "update"} {
@@ -210,7 +210,8 @@ func TestMembersWaitNoLonger(t *testing.T) {
 	}
 }
 
-// Changes that were made meanwhile go to the engine together, 256 at most, and of several of one member the last.
+// Changes that arrive during a call are sent to the engine together, up to 256 of them; of several for one member, only the last is
+// sent.
 func TestMembersAreChangedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, h := startPutter(t, hub.NewMemory())
@@ -234,7 +235,7 @@ func TestMembersAreChangedTogether(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		update("1") // which the engine is about to do
+		update("1") // while the first change is being made
 		update("2")
 		update("3")
 		for i := range 300 {
@@ -254,14 +255,14 @@ func TestMembersAreChangedTogether(t *testing.T) {
 		if got := e.puts[2][0]; got.Client != "first" || string(got.Data) != "3" {
 			t.Errorf("the last update: %+v", got)
 		}
-		<-time.After(2 * time.Second) // a large room
+		<-time.After(2 * time.Second) // the room is large
 		if n := usersOf(t, h); n != 301 {
 			t.Errorf("%d members", n)
 		}
 	})
 }
 
-// An update is for members, and leaves the name that the member has in the channel.
+// Only members can update their data, and an update does not change the user of the member.
 func TestUpdateOfAMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, h := startPutter(t, hub.NewMemory())
@@ -286,7 +287,7 @@ func TestUpdateOfAMember(t *testing.T) {
 	})
 }
 
-// Entries of a node that has ended announce nothing when they come late.
+// Entries under a lease that has ended are ignored if they arrive late.
 func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -302,7 +303,7 @@ func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
 		synctest.Wait()
 		<-time.After(9 * time.Minute)
 		other := start(t, hub.Options{Engine: m.Node(), Namespaces: ns})
-		other.Close() // which has the node forget what is too old
+		other.Close() // so that the node forgets expired data
 		synctest.Wait()
 		if n := e.arrive(); n == 0 {
 			t.Fatal("nothing was late")
@@ -314,8 +315,8 @@ func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
 	})
 }
 
-// A node renews its lease three times as often as it must, tries again soon when the engine refuses that, and takes another when it has
-// ended.
+// A node renews its lease at a third of its duration, retries soon if the engine rejects that, and acquires another lease when it
+// has ended.
 func TestLeaseIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &putter{inner: hub.NewMemory().Node().(inner)}
@@ -364,8 +365,8 @@ func TestLeaseIsRenewed(t *testing.T) {
 	})
 }
 
-// Who is in a channel is read page by page when it is opened; if that fails, so does the subscription, and the next one reads it again.
-// After a gap it is read until that succeeds.
+// The entries of a channel are read page by page when it is opened. If that fails, the subscription fails, and the next one reads
+// them again. After a gap, reading is repeated until it succeeds.
 func TestEntriesAreRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -398,7 +399,7 @@ func TestEntriesAreRead(t *testing.T) {
 	})
 }
 
-// What has no members is an error.
+// Reading the members of a channel without presence is an error.
 func TestEntriesRejected(t *testing.T) {
 	_, h := startPutter(t, hub.NewMemory())
 	for channel, want := range map[string]error{"": hub.ErrBadChannel, "none:c": hub.ErrNoPresence, "c": nil} {
@@ -411,7 +412,7 @@ func TestEntriesRejected(t *testing.T) {
 	}
 }
 
-// The first subscriber of a node to a large room finds the members that it has, and they are not announced to it later.
+// The first subscriber of a node to a large room gets the current members in the answer, and their joins are not sent to it later.
 func TestLargeRoomIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const users = 1000 // more than are announced in a few rounds

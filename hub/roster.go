@@ -238,7 +238,7 @@ func (r *roster) find(serial uint64) (int, bool) {
 	return at, at < len(r.order) && r.order[at].serial == serial
 }
 
-// page returns the number of members, and a page of them that begins at a cursor and has at most limit members and so many bytes.
+// page returns the number of members, and a page of them that begins at a cursor and is limited in its number of members and in bytes.
 // The user self is among them even if not yet announced; "" means none.
 func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count

@@ -7,20 +7,20 @@ import (
 	"testing"
 )
 
-// What subscribers of a roster have been told is what there is, whatever happens to its entries, in whatever order entries are read
-// and changes come; no join or leave is announced twice, and pages have every member once.
+// The announced changes of a roster always lead to its current state, in whatever order entries are read and changes arrive; no
+// join or leave is announced twice, and pages have every member once.
 func FuzzRoster(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 40, 41, 80, 81, 120, 160, 200, 240})
 	f.Add([]byte("join, leave, read, and join again"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		ns := &namespace{Namespace: Namespace{LargeRoom: 1 << 30}}
 		r := newRoster()
-		store := map[entryKey]Entry{} // what the engine has
+		store := map[entryKey]Entry{} // the contents of the engine
 		told := map[string]bool{}
 		r.watched(&watcher{Watcher: Watcher{Connections: func([]Change) bool { return true }}})
-		connected := map[string]bool{} // as a watcher of connections knows
+		connected := map[string]bool{} // as announced to a watcher of connections
 		version := uint64(0)
-		var late []Entry // changes that have not arrived
+		var late []Entry // changes that have not arrived yet
 		flush := func() {
 			for n := 0; r.due(ns); n++ {
 				if n > len(script) {
@@ -68,7 +68,7 @@ func FuzzRoster(f *testing.F) {
 				late = append(late, e)
 			case op < 215:
 				arrive()
-			case op < 235: // the engine has lost the changes, and all is read again; some come meanwhile
+			case op < 235: // the engine has lost changes, and all entries are read again; some changes arrive during that
 				lost := op%2 == 0
 				if lost {
 					late = nil
@@ -133,7 +133,7 @@ func FuzzRoster(f *testing.F) {
 	})
 }
 
-// A window has everything behind its floor, however it is filled.
+// A window has all publications after its floor, in whatever way it was filled.
 func TestWindow(t *testing.T) {
 	var w window
 	push := func(from, to uint64, wide bool) {
@@ -187,7 +187,7 @@ func TestWindow(t *testing.T) {
 	check("too large", 20001, 0)
 }
 
-// A watch that has ended leaves nothing behind in its channel.
+// A watch that has ended leaves nothing in its channel.
 func TestUnwatch(t *testing.T) {
 	r := newRoster()
 	users := &watcher{Watcher: Watcher{Users: func([]Change) bool { return true }}}

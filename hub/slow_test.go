@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// slow returns a hub with one namespace, a client of it whose queue has room for one message, and one that reads.
+// slow returns a hub with one namespace, a client whose queue has room for one message, and a client that reads.
 func slow(t *testing.T, n hub.Namespace, codec *enginetest.Codec) (h *hub.Hub, slow, fast *enginetest.Client) {
 	h = start(t, rules(n))
 	slow = enginetest.NewClient(t, h, codec, hub.Client{ID: "slow"})
@@ -26,7 +26,7 @@ func slow(t *testing.T, n hub.Namespace, codec *enginetest.Codec) (h *hub.Hub, s
 }
 
 func TestSlowIsRefilled(t *testing.T) {
-	for _, count := range []int{2, 100, 5000} { // from the last that the node knows, and from the history
+	for _, count := range []int{2, 100, 5000} { // from the window, and from the history
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			h, slow, fast := slow(t, hub.Namespace{History: 10_000}, nil)
 			ps, texts := numbered(1, count)
@@ -54,7 +54,7 @@ func TestSlowIsRefilled(t *testing.T) {
 	}
 }
 
-// What is published without pause does not keep a slow subscriber from catching up, over and over.
+// A continuous flow of publications does not prevent a slow subscriber from catching up.
 func TestSlowIsRefilledInAFlood(t *testing.T) {
 	h, slow, fast := slow(t, hub.Namespace{History: 100_000}, nil)
 	count := 20_000
@@ -102,7 +102,7 @@ func TestSlowWithoutEnoughHistory(t *testing.T) {
 			if slow.Session.Subscribed("c") {
 				t.Error("it is still subscribed")
 			}
-			bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // it is counted when the client has got the message
+			bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // it is counted after the client has received the message
 		})
 	}
 }
@@ -129,7 +129,7 @@ func TestSlowDrops(t *testing.T) {
 		slow.SetRoom(-1)
 		slow.Session.Drained()
 		next := 6
-		bounded.Until(t, func() bool { // it takes a moment until it is live again
+		bounded.Until(t, func() bool { // it becomes live a moment later
 			publish(t, h, "c", text(fmt.Sprint(next)))
 			next++
 			return len(slow.Texts()) > 1
@@ -167,7 +167,7 @@ func TestSlowIsClosed(t *testing.T) {
 	}
 }
 
-// A slow subscriber gets the changes of members that it has missed as one for each member.
+// A slow subscriber gets the missed changes as one change for each member.
 func TestSlowMissesChanges(t *testing.T) {
 	h, slow, fast := slow(t, hub.Namespace{Presence: true, History: 100}, nil)
 	join := func(id, user string) *enginetest.Client {
@@ -235,7 +235,7 @@ func TestLargeRoom(t *testing.T) {
 	}
 }
 
-// What is published together leaves together.
+// Publications that are delivered together are sent together.
 func TestPublishedTogether(t *testing.T) {
 	h := start(t, hub.Options{})
 	var all []*enginetest.Client
@@ -255,7 +255,8 @@ func TestPublishedTogether(t *testing.T) {
 	}
 }
 
-// A member of a room that announces once a second finds itself in the answer, and none of its connections gets its join.
+// In a room that announces once a second, a member is in the answer to its own subscription, and its join is not sent to its own
+// connections.
 func TestOwnJoinInALargeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, rules(hub.Namespace{Presence: true, LargeRoom: 1}))

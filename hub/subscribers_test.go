@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The number of subscribers is exact on their node immediately, and on other nodes when it was reported.
+// On its own node a change of the number of subscribers is visible immediately, and on other nodes after it was reported.
 func TestSubscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const between = 2300 * time.Millisecond // not when a node reports: then it has counted, and the engine has not
+		const between = 2300 * time.Millisecond // not at the time of a report, when the node has counted but the engine does not know it yet
 		m := hub.NewMemory()
 		one, two := hub.New(hub.Options{Engine: m.Node()}), hub.New(hub.Options{Engine: m.Node()})
 		defer one.Close()
@@ -66,7 +66,7 @@ func TestSubscribers(t *testing.T) {
 	}
 }
 
-// A member publishes as the user that it is in the channel.
+// A member publishes with its user in the channel.
 func TestMemberPublishes(t *testing.T) {
 	h := start(t, rules(hub.Namespace{Presence: true}))
 	a := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann"})
@@ -80,7 +80,7 @@ func TestMemberPublishes(t *testing.T) {
 	}
 }
 
-// countingCodec counts what it frames.
+// countingCodec counts the messages that it encodes.
 type countingCodec struct {
 	plainCodec
 
@@ -92,7 +92,7 @@ func (c countingCodec) Publication(channel string, p, previous *hub.Publication)
 	return c.plainCodec.Publication(channel, p, previous)
 }
 
-// A publication to 10,000 subscribers is framed once for each codec that they have.
+// A publication to 10,000 subscribers is encoded once for each of their codecs.
 func TestFramedOncePerCodec(t *testing.T) {
 	const subscribers = 10_000
 	h := start(t, hub.Options{})
@@ -118,5 +118,5 @@ func TestFramedOncePerCodec(t *testing.T) {
 	}
 }
 
-// pass lets fake time pass, in a bubble of testing/synctest.
+// pass lets fake time pass in a synctest bubble.
 func pass(d time.Duration) { <-time.After(d) }

@@ -21,7 +21,7 @@ func TestTraceparent(t *testing.T) {
 		"00-" + id + "-" + parent + "-01":                      id,
 		"00-" + id + "-" + parent + "-03":                      id,
 		"cc-" + id + "-" + parent + "-01-what-comes-later":     id,
-		"00-" + id + "-" + parent + "-00":                      "", // the caller does not record it
+		"00-" + id + "-" + parent + "-00":                      "", // not sampled by the caller
 		"00-" + id + "-" + parent + "-01-more":                 "",
 		"ff-" + id + "-" + parent + "-01":                      "",
 		"00-" + strings.ToUpper(id) + "-" + parent + "-01":     "",
@@ -43,7 +43,7 @@ func TestTraceparent(t *testing.T) {
 	}
 }
 
-// A namespace has a share of its publications traced. What could not be published is reported too.
+// A namespace traces a share of its publications. A failed publication is reported, too.
 func TestTracedNamespace(t *testing.T) {
 	var reports []hub.Trace
 	o := rules(hub.Namespace{History: 10, Trace: 1})
@@ -80,7 +80,7 @@ func TestStatsByName(t *testing.T) {
 	}
 }
 
-// Traces cost a publication without one nothing: no allocation, and no memory beyond the size class that it had before.
+// Tracing costs nothing for a publication without a trace ID: no allocation, and no larger size class.
 func TestTraceCostsNothing(t *testing.T) {
 	if size := reflect.TypeFor[hub.Publication]().Size(); size > 256 {
 		t.Errorf("a publication has %d bytes, more than 256", size)
@@ -109,7 +109,7 @@ func TestTraceCostsNothing(t *testing.T) {
 		})
 	}
 	off, ready := allocs(hub.Namespace{}, nil), allocs(hub.Namespace{}, func(hub.Trace) {})
-	if off > 9 || ready > 9 { // as before there were traces
+	if off > 9 || ready > 9 { // the same as without tracing
 		t.Errorf("%v allocations a publication without traces, %v with traces of others", off, ready)
 	}
 	if on := allocs(hub.Namespace{Trace: 1}, func(hub.Trace) {}); on <= ready {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// seen is what a watcher was called with.
+// seen records the calls of a watcher.
 type seen struct {
 	mu  sync.Mutex
 	all []string
@@ -44,7 +44,7 @@ func (s *seen) want(t *testing.T, want ...string) {
 	})
 }
 
-// Who is in a channel is followed on every node without a subscription: by user and by connection, until the watch ends.
+// A watch follows the members of a channel on every node without a subscription, by user and by connection, until it ends.
 func TestWatch(t *testing.T) {
 	m := hub.NewMemory()
 	ns := []hub.Namespace{{Presence: true}, {Prefix: "none:"}}
@@ -101,7 +101,7 @@ func TestWatch(t *testing.T) {
 		_, _, n, err := here.Members(ctx, "app", "c", "", 0)
 		return err == nil && n == 1
 	})
-	there.Close() // with its node
+	there.Close() // its member leaves together with the node
 	bounded.Until(t, func() bool {
 		_, _, n, err := here.Members(ctx, "app", "c", "", 0)
 		return err == nil && n == 0
@@ -109,7 +109,7 @@ func TestWatch(t *testing.T) {
 	users.want(t, "+ann", "+bob", "=bob", "+eve", "-eve")
 }
 
-// What cannot be followed is an error.
+// Watching a channel without presence is an error.
 func TestWatchRejected(t *testing.T) {
 	h := start(t, hub.Options{Namespaces: []hub.Namespace{{Presence: true}, {Prefix: "none:"}}})
 	ctx := bounded.Context(t)

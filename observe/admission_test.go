@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// Each endpoint shows the rate of its admission, whether it is in force, and what was admitted and refused by priority.
+// Each endpoint has the rate of its admission, whether it applies, and the admitted and rejected handshakes by priority.
 func TestAdmissions(t *testing.T) {
 	none := func() float64 { return 0 }
 	m := NewMetrics(Live{

@@ -46,7 +46,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// Names and help texts are as Prometheus wants them, and nothing is said twice.
+// Names and help texts follow the conventions of Prometheus, and there are no duplicates.
 func TestMetrics(t *testing.T) {
 	chat, gone := NewEndpoint("chat"), NewEndpoint("a\xff")
 	list := []Traffic{{NewEndpoint(""), 0, 0, 0, 0}, {chat, 7, 8, 9, 10}, {gone, 1, 1, 1, 1}}
@@ -89,7 +89,7 @@ func TestMetrics(t *testing.T) {
 	if _, info, _ := strings.Cut(shown(), "\nhandfast_build_info{"); !strings.HasSuffix(info[:strings.IndexByte(info, '\n')], `"} 1`) {
 		t.Errorf("handfast_build_info{%s", info)
 	}
-	list = list[:2] // what is counted from now on for the last one goes nowhere
+	list = list[:2] // later counts for the last endpoint are not exported
 	gone.Closed(1000)
 	gone.Open.Dec()
 	if strings.Contains(shown(), "a�") || strings.Contains(shown(), `connections{endpoint=""}`) {
@@ -97,7 +97,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// Dashboards and alarms depend on the names and on the buckets.
+// Dashboards and alerts depend on the names and on the buckets.
 func TestNamesAndBuckets(t *testing.T) {
 	chat := NewEndpoint("chat")
 	zero := func() float64 { return 0 }
@@ -150,7 +150,7 @@ func TestNamesAndBuckets(t *testing.T) {
 	}
 }
 
-// A server without channels has no series of them, and one whose engine does not answer says so.
+// A server without channels has no series for them, and a server whose engine does not answer has a series for that.
 func TestChannelsThatAreNot(t *testing.T) {
 	zero := func() float64 { return 0 }
 	for _, tt := range []struct {

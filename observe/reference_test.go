@@ -22,7 +22,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write docs/metrics.md again")
 
-// document is the reference of metrics, log events and fields.
+// document is the reference of metrics, log events and attributes.
 const document = "../docs/metrics.md"
 
 const intro = `# Metrics, logs and audit lines
@@ -55,7 +55,7 @@ Go runtime and of the process that the Prometheus client for Go provides.
 
 `
 
-// labels is what each label means.
+// labels has the meaning of each label.
 var labels = map[string]string{
 	"app":         "the application's ID",
 	"certificate": "its file, or the host of ACME",
@@ -78,7 +78,7 @@ var labels = map[string]string{
 	"webhook":     "its place in the configuration, from 0",
 }
 
-// everything is metrics in which each one has a series.
+// everything returns metrics in which each metric has a series.
 func everything() *Metrics {
 	chat := NewEndpoint("chat")
 	chat.Closed(1000)
@@ -104,7 +104,7 @@ func everything() *Metrics {
 	return m
 }
 
-// metricsTable lists the metrics that are ours.
+// metricsTable returns a table of our metrics.
 func metricsTable(t *testing.T) string {
 	t.Helper()
 	families, err := everything().registry.Gather()
@@ -147,10 +147,10 @@ func metricsTable(t *testing.T) string {
 	return b.String() + "\n"
 }
 
-// constant is one of events.go.
+// constant is a constant in events.go.
 type constant struct{ name, value, meaning string }
 
-// constants returns those whose name begins with prefix, in their order.
+// constants returns the constants whose names begin with prefix, in their order.
 func constants(t *testing.T, prefix string) (all []constant) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "events.go", nil, parser.ParseComments)
@@ -184,7 +184,7 @@ func table(head string, all []constant) string {
 	return b.String() + "\n"
 }
 
-// The reference is what the code says now; "go generate ./observe" makes it so.
+// The reference matches the code; "go generate ./observe" updates it.
 func TestReference(t *testing.T) {
 	keys := constants(t, "Key")
 	slices.SortFunc(keys, func(a, b constant) int { return cmp.Compare(a.value, b.value) })
@@ -237,7 +237,7 @@ func TestEveryMetricHasASeries(t *testing.T) {
 			check((*prometheus.Desc)(v.Field(i).UnsafePointer()))
 		}
 	}
-	for _, c := range []any{NewMetrics(Live{}), NewEndpoint("chat")} { // those with labels have no series before the first event
+	for _, c := range []any{NewMetrics(Live{}), NewEndpoint("chat")} { // metrics with labels have no series before the first event
 		v := reflect.ValueOf(c).Elem()
 		for i := range v.NumField() {
 			var desc *prometheus.Desc
@@ -258,9 +258,9 @@ func TestEveryMetricHasASeries(t *testing.T) {
 	}
 }
 
-// The fields that the reference lists for an event of the audit log are written where that is.
+// The attributes that the reference lists for an event of the audit log are written for that event.
 func TestAuditFields(t *testing.T) {
-	keys := map[string]string{} // names by value
+	keys := map[string]string{} // from values to names
 	for _, c := range constants(t, "Key") {
 		keys[c.value] = c.name
 	}
@@ -290,7 +290,7 @@ func TestAuditFields(t *testing.T) {
 			}
 		}
 	}
-	elsewhere := map[string]string{ // written by what the function calls
+	elsewhere := map[string]string{ // written by a function that this function calls
 		"AuditConnected":    "KeyPath KeyDecision KeyRule",
 		"AuditDisconnected": "KeyLimit",
 		"AuditTicket":       "KeyUser KeyMethod KeyAddr KeyOrigin KeyPath KeyStatus",

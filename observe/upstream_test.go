@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// Each server has its connections, its load and one state that is 1. Without balancers there is no such series.
+// Each server has its connections, its load and one state that is 1. Without balancers these series do not exist.
 func TestUpstreams(t *testing.T) {
 	list := []Upstream{
 		{Endpoint: "chat", Server: "ws://a:1", State: "ready", Live: 3, Load: 5, MessagesIn: 7, MessagesOut: 8, BytesIn: 90, BytesOut: 91, Resumed: 2, Closed: map[int]uint64{1000: 1, 4001: 2, 4002: 3}},
@@ -61,7 +61,7 @@ func TestUpstreams(t *testing.T) {
 			t.Errorf("%s: %d states", endpoint, n)
 		}
 	}
-	list = nil // a server that is gone leaves no gauge
+	list = nil // a removed server leaves no gauge
 	if rest := strings.Join(shown(), "\n"); strings.Contains(rest, "handfast_server_state") || strings.Contains(rest, "handfast_server_connections") {
 		t.Errorf("still there:\n%s", rest)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// lines returns what comes after a mark in the transcripts, one text for each.
+// lines returns the texts after a mark in the transcripts.
 func lines(f *testing.F, mark string) (all []string) {
 	f.Helper()
 	files, err := os.ReadDir("testdata")
@@ -21,7 +21,7 @@ func lines(f *testing.F, mark string) (all []string) {
 	for _, file := range files {
 		text, err := os.ReadFile("testdata/" + file.Name())
 		if err != nil {
-			continue // a folder
+			continue // a directory
 		}
 		var sent strings.Builder
 		for line := range strings.Lines(string(text)) {
@@ -34,14 +34,14 @@ func lines(f *testing.F, mark string) (all []string) {
 	return all
 }
 
-// fuzzServer is a server with everything but a limit on messages.
+// fuzzServer returns a server with all features and no limit on messages.
 func fuzzServer(f *testing.F) *Server {
 	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 10}}), MaxSubscriptions: 4})
 	f.Cleanup(func() { h.Close() })
 	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, MessagesPerSecond: -1}
 }
 
-// Whatever a client sends, line by line, gets answers, and nothing breaks. "+channel data" and "@data" are signed.
+// Lines of arbitrary input get answers, and nothing fails. "+channel data" and "@data" are signed.
 func FuzzSession(f *testing.F) {
 	for _, text := range lines(f, "> ") {
 		f.Add(text)
@@ -75,7 +75,7 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// Whatever an application signs gets an answer, and no answer is a failure of the server.
+// Any signed call of an application gets an answer, and the server never fails.
 func FuzzAPI(f *testing.F) {
 	for _, text := range lines(f, "! ") {
 		for line := range strings.Lines(text) {
@@ -102,7 +102,7 @@ func FuzzAPI(f *testing.F) {
 	})
 }
 
-// A query is read and written without a change in meaning.
+// Parsing and formatting a query does not change its meaning.
 func FuzzQuery(f *testing.F) {
 	f.Add("auth_key=a&B=%41&b=+&=&&c")
 	f.Fuzz(func(t *testing.T, text string) {

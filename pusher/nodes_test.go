@@ -45,7 +45,7 @@ func wantRead(t *testing.T, c *websocket.Conn, want string) {
 	}
 }
 
-// Members, events and numbers are those of all nodes.
+// Members, events and counts include those of all nodes.
 func TestPresenceOnTwoNodes(t *testing.T) {
 	urls := twoNodes(t)
 	ann, annID := named(t, urls[0])
@@ -76,7 +76,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 			})
 		}
 	}
-	// ann stays while one of her connections is there, on whatever node.
+	// ann stays as long as one of her connections is open on any node.
 	ann.CloseNow()
 	bounded.Until(t, func() bool {
 		_, got := api(t, urls[1], "GET", "/channels/presence-x?info=subscription_count", "")
@@ -90,7 +90,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	wantRead(t, bob, `{"event":"pusher_internal:member_removed","channel":"presence-x","data":"{\"user_id\":\"ann\"}"}`)
 }
 
-// The connections of a user end on all nodes, and events for a user arrive on all of them.
+// The connections of a user are closed on all nodes, and events for a user are sent on all of them.
 func TestUserOnTwoNodes(t *testing.T) {
 	urls := twoNodes(t)
 	signedIn := func(url, user string) *websocket.Conn {

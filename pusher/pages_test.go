@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// crowded is an engine that has channels without end.
+// crowded is an engine with an unlimited number of channels.
 type crowded struct{ hub.Engine }
 
 func (crowded) Occupy(context.Context, string, []hub.Occupied) error { return nil }
@@ -26,7 +26,7 @@ func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs 
 	return cs, true, nil
 }
 
-// The lists of the API have no pages, so an answer that would be too large is refused, and says what to do.
+// The lists of the API have no pages, so an answer that would be too large is rejected with a hint.
 func TestTooManyChannels(t *testing.T) {
 	h := hub.New(hub.Options{Engine: crowded{hub.NewMemory().Node()}})
 	defer h.Close()
@@ -36,7 +36,7 @@ func TestTooManyChannels(t *testing.T) {
 	}
 }
 
-// Neither may the members of a presence channel show more than fits into an answer.
+// The data of the members of a presence channel is limited as well.
 func TestLargeMembers(t *testing.T) {
 	s := newServer(t)
 	s.MaxMembers = 100
@@ -92,7 +92,7 @@ func TestLargeMembers(t *testing.T) {
 	}
 }
 
-// A query may have as many bytes as the bound says.
+// The length of a query is limited.
 func TestLongQuery(t *testing.T) {
 	url := drivers["run"](t, newServer(t))
 	path := "/channels?filter_by_prefix="

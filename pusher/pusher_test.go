@@ -23,15 +23,15 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// app is the application of the tests: that of the vectors.
+// app is the application in the tests, which is that of the test vectors.
 var app = App{ID: "3", Key: "278d425bdf160c739803", Secret: "7ad3773142a6692b25b8"}
 
 func testApps() []App {
 	return []App{app, {ID: "off", Key: "off", Secret: "off", Disabled: true}, {ID: "other", Key: "other", Secret: "other"}}
 }
 
-// drivers are what runs the connections of a test: a goroutine for each with Conn.Run, and the event loop where the system
-// has one. They return the URL of a server that has the API too.
+// drivers serve the connections of a test: with a goroutine per connection and Conn.Run, and on the event loop if the system has
+// one. They return the URL of a server that also has the API.
 var drivers = map[string]func(t *testing.T, s *Server) string{
 	"run": func(t *testing.T, s *Server) string {
 		mux := http.NewServeMux()
@@ -79,7 +79,7 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 	}
 }
 
-// newServer returns a server with everything that is optional, and a hub of its own.
+// newServer returns a server with all optional features, and its own hub.
 func newServer(t *testing.T) *Server {
 	t.Helper()
 	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 10}, {Prefix: "none-"}}), MaxSubscriptions: 6})
@@ -87,7 +87,7 @@ func newServer(t *testing.T) *Server {
 	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, Watchlists: true, MaxMembers: 3, MaxData: 100}
 }
 
-// clientOf returns who a request of a test is from.
+// clientOf returns the Client for a request in a test.
 func clientOf(r *http.Request) Client {
 	q := r.URL.Query()
 	return Client{Key: r.PathValue("key"), Protocol: q.Get("protocol"), Version: q.Get("version"), User: q.Get("user"),
@@ -128,7 +128,7 @@ func read(t *testing.T, c *websocket.Conn) string {
 	return string(m.Data)
 }
 
-// code reads until the connection ends, and returns the code it was closed with.
+// code reads until the connection ends, and returns the close code.
 func code(t *testing.T, c *websocket.Conn) websocket.Code {
 	t.Helper()
 	for {
@@ -151,7 +151,7 @@ func signedQuery(a App, method, path, params, body string, at time.Time) string 
 	return q + "&auth_signature=" + a.sign(method+"\n"+path+"\n"+queryOf(q).text(false))
 }
 
-// call calls the API, and returns the status and the body.
+// callAPI calls the API, and returns the status and the body.
 func callAPI(t *testing.T, url, method, path, query, body string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(bounded.Context(t), method, url+path+"?"+query, strings.NewReader(body))
@@ -171,7 +171,7 @@ func callAPI(t *testing.T, url, method, path, query, body string) (int, string) 
 	return res.StatusCode, string(text)
 }
 
-// api calls the API with a signature. path is behind that of the application, and may have a query.
+// api calls the API with a signature. path is relative to that of the application, and may have a query.
 func api(t *testing.T, base, method, path, body string) (int, string) {
 	t.Helper()
 	path, params, _ := strings.Cut(path, "?")
@@ -179,5 +179,5 @@ func api(t *testing.T, base, method, path, body string) (int, string) {
 	return callAPI(t, base, method, u.EscapedPath(), signedQuery(app, method, u.Path, params, body, time.Now()), body)
 }
 
-// pass lets fake time pass, in a bubble of testing/synctest.
+// pass lets fake time pass in a synctest bubble.
 func pass(d time.Duration) { <-time.After(d) }

@@ -15,19 +15,19 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// place is what a client of a test knows about where it is in a channel.
+// place is what a client in a test knows of its position in a channel.
 type place struct {
 	since
 	n int // the number of the last event
 }
 
-// message is what it receives.
+// message is a received message.
 type message struct {
 	Event, Data, Epoch string
 	Offset             uint64
 }
 
-// take takes a message, and reports whether it is an event of the application.
+// take processes a message, and reports whether it is an event of the application.
 func (p *place) take(t *testing.T, text string) bool {
 	t.Helper()
 	var m message
@@ -58,7 +58,7 @@ func (p *place) take(t *testing.T, text string) bool {
 	return false
 }
 
-// Clients that leave and come back to another node, while others publish, get each event once and in order.
+// Clients that leave and reconnect to another node while others publish receive each event once and in order.
 func TestComeBack(t *testing.T) {
 	const total = 400
 	m := hub.NewMemory()
@@ -71,7 +71,7 @@ func TestComeBack(t *testing.T) {
 		hubs[i], urls[i] = h, drivers[driver](t, &Server{Hub: h, Apps: testApps()})
 	}
 	var published atomic.Int32
-	ahead := make(chan struct{}, total) // so that there is always something to miss, and to get live
+	ahead := make(chan struct{}, total) // so that there are always events to miss, and live ones
 	ctx := bounded.Context(t)
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -110,7 +110,7 @@ func TestComeBack(t *testing.T) {
 	}
 }
 
-// What is more than can be sent in one go is not recovered: by its bytes, and by the bytes that it has when it is encoded.
+// Events that exceed the maximum size are not recovered, whether their data is too large or their encoded form.
 func TestTooMuchMissed(t *testing.T) {
 	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 100, MaxData: 1 << 20}})})
 	t.Cleanup(func() { h.Close() })
@@ -164,7 +164,7 @@ func TestTooMuchMissed(t *testing.T) {
 	}
 }
 
-// A client whose queue has no room for what it has missed is to come back, rather than left without a subscription.
+// A client whose queue has no room for the missed events must reconnect, instead of staying without a subscription.
 func TestNoRoomForMissed(t *testing.T) {
 	s := newServer(t)
 	o := new(outbox)
@@ -200,8 +200,8 @@ func (e *lossy) History(ctx context.Context, channel string, q hub.HistoryQuery)
 	return page, err
 }
 
-// When the engine loses events, those who have asked for positions get to know that and where they are now. Others do not, since the
-// protocol has no message for it.
+// When the engine loses events, clients that have requested positions are notified, with their new position. Others are not,
+// because the protocol has no message for that.
 func TestLostEvents(t *testing.T) {
 	node := hub.NewMemory().Node()
 	e := &lossy{Engine: node, historian: node.(hub.History), sink: make(chan hub.Sink, 1)}
@@ -225,7 +225,7 @@ func TestLostEvents(t *testing.T) {
 	}
 }
 
-// frames is an outbox that keeps the last message that it shares with others.
+// frames is an outbox that keeps the last shared message.
 type frames struct {
 	outbox
 	last atomic.Pointer[websocket.Prepared]
@@ -236,7 +236,7 @@ func (f *frames) SendPrepared(ps ...*websocket.Prepared) error {
 	return nil
 }
 
-// An event is encoded once for all that have asked for positions, and once for all others.
+// An event is encoded once for all clients that have requested positions, and once for all others.
 func TestSharedWithPositions(t *testing.T) {
 	s := newServer(t)
 	var all [4]*frames

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// What the handshake says is checked after the upgrade: the client gets an error, and is closed with the same code.
+// The handshake is checked after the upgrade: the client gets an error, and is closed with the same code.
 func TestConnect(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		url := drivers[driver](t, newServer(t))
@@ -55,7 +55,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// An application has as many connections as it may have, and places become free again.
+// The number of connections of an application is limited, and places become free again.
 func TestMaxConnections(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		s := newServer(t)
@@ -123,7 +123,7 @@ func command1(s *session, text string) error {
 	return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
-// Who signs in is admitted as that user, once, and a user who is not ends the connection with a code of their own.
+// A client that signs in is identified as that user, once; a rejected user ends the connection with a specific code.
 func TestIdentified(t *testing.T) {
 	var asked []string
 	try := func(user string, answer error, again bool) (*outbox, error) {
@@ -153,7 +153,7 @@ func TestIdentified(t *testing.T) {
 	}
 }
 
-// A silent client is pinged, and closed when it stays silent; one that answers stays.
+// A silent client is pinged, and closed if it remains silent; a client that answers stays.
 func TestActivity(t *testing.T) {
 	const ping = `{"event":"pusher:ping","data":{}}`
 	run := func(t *testing.T, test func(t *testing.T, s *session, o *outbox)) {
@@ -224,7 +224,7 @@ func TestActivity(t *testing.T) {
 	})
 }
 
-// Ten client events a second are the most; further ones have a code of their own and do not close.
+// A connection may send ten client events per second; further ones get a specific code and do not close.
 func TestClientEventRate(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		url := drivers[driver](t, newServer(t))
@@ -272,7 +272,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// Replies wait for room in their order; of a client that never makes any, no more than the bound.
+// Replies wait for room in order; if a client never reads, their number is limited.
 func TestRepliesWaitForRoom(t *testing.T) {
 	o := &outbox{}
 	s := newServer(t)
@@ -300,7 +300,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	}
 }
 
-// A hub that has ended takes no clients, and closes those that it has: they come back after a pause.
+// A hub that has ended accepts no clients, and closes the existing ones, which reconnect after a pause.
 func TestHubEnded(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		s := newServer(t)
@@ -329,7 +329,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// What other protocols publish arrives as an event too.
+// Publications of other protocols are sent as events.
 func TestFromOtherProtocols(t *testing.T) {
 	for _, tt := range []struct {
 		p    hub.Publication
@@ -357,7 +357,8 @@ func TestFromOtherProtocols(t *testing.T) {
 	}
 }
 
-// What clients of other protocols publish is never taken for a message of this one, and its own are not theirs.
+// Publications by clients of other protocols are never mistaken for messages of this protocol, and its internal messages are not
+// sent to them.
 func TestReservedEvents(t *testing.T) {
 	for _, p := range []hub.Publication{{Event: "pusher:error"}, {Event: "pusher_internal:member_added"}, {Event: countEvent, Client: "c"}} {
 		if m, err := (codec{}).Publication("x", &p, nil); m != nil || err != nil {
@@ -369,7 +370,7 @@ func TestReservedEvents(t *testing.T) {
 	}
 }
 
-// A client that subscribes to a cache channel while it is being published to gets what is newest, and nothing twice.
+// A client that subscribes to a cache channel while events are published receives the newest event, and no event twice.
 func TestCacheWhilePublishing(t *testing.T) {
 	s := newServer(t)
 	url := drivers["loop"](t, s)
@@ -417,7 +418,7 @@ func TestCacheWhilePublishing(t *testing.T) {
 	}
 }
 
-// later is an engine where something happens right behind the first read of a channel's history.
+// later is an engine that calls a function directly after the first read of a channel's history.
 type later struct {
 	hub.Engine
 	kept    hub.History
@@ -435,7 +436,7 @@ func (l *later) Trim(ctx context.Context, channel string, through uint64) error 
 	return l.kept.Trim(ctx, channel, through)
 }
 
-// What is published between the look at a cache channel and the subscription takes the place of what was cached.
+// An event that is published between reading the cached event and subscribing replaces the cached one.
 func TestCachedMeanwhile(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	l := &later{Engine: engine, kept: engine.(hub.History)}
@@ -459,7 +460,7 @@ func TestCachedMeanwhile(t *testing.T) {
 	}
 }
 
-// The numbers of subscriptions are sent when they change, and not more often than once a second.
+// The number of subscriptions is sent when it changes, at most once a second.
 func TestSubscriptionCounts(t *testing.T) {
 	s := newServer(t)
 	s.SubscriptionCounts = true
@@ -498,7 +499,7 @@ func TestSubscriptionCounts(t *testing.T) {
 	}
 }
 
-// The event of a cache channel is kept for 30 minutes, however long the channel's history goes back.
+// The event of a cache channel is kept for 30 minutes, however long the channel's history is.
 func TestCacheAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 5, HistoryAge: 2 * time.Hour}}})
@@ -521,7 +522,7 @@ func TestCacheAge(t *testing.T) {
 	})
 }
 
-// That a cache channel has no event for a subscriber is reported, once a second for those of many subscribers.
+// A cache miss is reported, once a second for any number of subscribers.
 func TestCacheMisses(t *testing.T) {
 	s := newServer(t)
 	events := make(chan hub.Event, 100)
@@ -538,7 +539,7 @@ func TestCacheMisses(t *testing.T) {
 			}
 			send(t, c, `{"event":"pusher:subscribe","data":{"channel":"`+channel+`"}}`)
 			read(t, c) // the answer
-			read(t, c) // the event, or that there is none
+			read(t, c) // the event, or the cache miss
 		}
 		c.CloseNow()
 	}
@@ -555,7 +556,7 @@ func TestCacheMisses(t *testing.T) {
 	}
 }
 
-// The ID of a user has 1 to 128 bytes, wherever it comes from.
+// The ID of a user has 1 to 128 bytes, whatever its source.
 func TestValidUser(t *testing.T) {
 	for n, want := range map[int]bool{0: false, 1: true, 128: true, 129: false} {
 		id := strings.Repeat("u", n)
@@ -578,7 +579,7 @@ func TestValidUser(t *testing.T) {
 	}
 }
 
-// Data of other protocols may be JSON or not, or nothing.
+// The data of other protocols may be JSON, other text, or empty.
 func TestAsJSON(t *testing.T) {
 	for data, want := range map[string]string{"": "null", "1": "1", "x": `"x"`, `{"a":1}`: `{"a":1}`} {
 		if got := string(asJSON([]byte(data))); got != want {
@@ -587,7 +588,7 @@ func TestAsJSON(t *testing.T) {
 	}
 }
 
-// The rules of channels have what the protocol requires, and nothing else changes.
+// The namespaces have what the protocol requires, and are otherwise unchanged.
 func TestNamespaces(t *testing.T) {
 	all := Namespaces([]hub.Namespace{
 		{Prefix: "", History: 5, HistoryAge: time.Minute}, {Prefix: "presence-big-", MaxData: 7},
@@ -615,12 +616,12 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("got %+v, want %+v", tt.got, tt.want)
 		}
 	}
-	if len(all) != 4+5+5+1 { // the last is that of watchlists
+	if len(all) != 4+5+5+1 { // the last one is that of watchlists
 		t.Errorf("%d rules: %+v", len(all), all)
 	}
 }
 
-// A failure behind the hub is not a fault of the client, and shows nothing.
+// An error of the engine is not counted as a fault of the client, and its text is not sent.
 func TestFailure(t *testing.T) {
 	s := newServer(t)
 	n := open(s, &outbox{})

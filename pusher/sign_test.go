@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The vectors of the protocol's documentation.
+// The test vectors of the protocol's documentation.
 func TestSignatures(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{channelText("1234.1234", "private-foobar", ""), "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4"},
@@ -36,7 +36,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// signedCall returns what authenticate says of a call at a time.
+// signedCall returns the result of authenticating a call at a time.
 func signedCall(at time.Time, method, target, body string) (status int, text string) {
 	synctestUntil(at)
 	s := &Server{Apps: testApps()}
@@ -52,7 +52,7 @@ func signedCall(at time.Time, method, target, body string) (status int, text str
 
 func synctestUntil(at time.Time) { pass(time.Until(at)) }
 
-// A call of the API is authenticated by its query: the vector of the documentation, and what differs from it.
+// A call of the API is authenticated by its query: the test vector of the documentation, and deviations from it.
 func TestAuthenticate(t *testing.T) {
 	const (
 		body = `{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}`

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Calls for one key are a second apart, those that are not repeated are dropped, and each key is by itself.
+// Calls for one key are a second apart, those without again are dropped, and keys are independent.
 func TestThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var throttled throttle

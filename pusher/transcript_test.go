@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A transcript is what clients send and get, line by line.
+// A transcript has the messages that clients send and receive, line by line.
 //
 //	a= query           a connects; "" is the usual query
 //	a> {…}             a sends this; "a~ …" as a binary message
@@ -32,7 +32,7 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// script is a transcript under way.
+// script is a transcript that is being played.
 type script struct {
 	url     string
 	clients map[string]*websocket.Conn
@@ -41,7 +41,7 @@ type script struct {
 	answer  string
 }
 
-// line plays one line, and returns what is wrong.
+// line plays one line, and returns an error text.
 func (p *script) line(t *testing.T, line string) string {
 	name, kind, text := line[:1], line[1], strings.TrimSpace(line[2:])
 	for k, v := range p.ids {
@@ -109,7 +109,7 @@ func (p *script) call(t *testing.T, kind byte, text string) string {
 	return ""
 }
 
-// compare compares a message with what is expected, and learns the socket_id from it.
+// compare compares a message with the expected one, and stores its socket_id.
 func (p *script) compare(name, got, want string) string {
 	var g, w map[string]any
 	if err := json.Unmarshal([]byte(got), &g); err != nil {

@@ -22,7 +22,7 @@ func signIn(t *testing.T, c *websocket.Conn, id string, u any) {
 
 func watchlistOf(id string, users ...string) any { return map[string]any{"id": id, "watchlist": users} }
 
-// Who is online is counted by user on all nodes. With a node its users go offline.
+// A user is online if any of the user's connections on any node is. When a node ends, its users go offline.
 func TestWatchlistOnTwoNodes(t *testing.T) {
 	m := hub.NewMemory()
 	var urls [2]string
@@ -45,10 +45,10 @@ func TestWatchlistOnTwoNodes(t *testing.T) {
 	signIn(t, here, id, watchlistOf("ann"))
 	hubs[1].Close()
 	here.CloseNow()
-	wantRead(t, bob, events("offline", "ann")) // and nothing before
+	wantRead(t, bob, events("offline", "ann")) // without an earlier event
 }
 
-// A watchlist that is too long is an error that does not close; without the setting, a watchlist is ignored.
+// A watchlist that is too long is an error that does not close the connection; if watchlists are disabled, it is ignored.
 func TestWatchlistBound(t *testing.T) {
 	s := newServer(t)
 	long := make([]string, maxWatchlist+1)
@@ -72,7 +72,7 @@ func TestWatchlistBound(t *testing.T) {
 	}
 }
 
-// unreadable is an engine that does not say who is in a channel.
+// unreadable is an engine that cannot read the members of a channel.
 type unreadable struct{ hub.Engine }
 
 func (unreadable) Entries(context.Context, string, string, int) ([]hub.Entry, string, error) {
@@ -89,7 +89,7 @@ func TestWatchlistWithoutEngine(t *testing.T) {
 	wantRead(t, c, `{"event":"pusher:error","data":{"code":null,"message":"Temporarily unavailable: try again later."}}`)
 }
 
-// full is a connection whose queue has room as long as the test says.
+// full is a connection whose queue has room when the test allows it.
 type full struct {
 	websocket.Sender
 
@@ -105,7 +105,7 @@ func (f *full) Send(m websocket.Message) error {
 	return nil
 }
 
-// A slow client gets the difference to what it knows when there is room again.
+// A slow client gets the changes since the last message when there is room again.
 func TestWatchlistSlow(t *testing.T) {
 	out := &full{}
 	w := &watchlist{out: out}
@@ -117,7 +117,7 @@ func TestWatchlistSlow(t *testing.T) {
 	w.continues(true)
 	change(hub.Joined, "bob")
 	change(hub.Left, "ann")
-	w.continues(false) // a reply goes first
+	w.continues(false) // replies must be sent first
 	out.room = true
 	change(hub.Joined, "cat")
 	w.continues(true)

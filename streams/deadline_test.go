@@ -34,11 +34,11 @@ func (l only) Close() error {
 
 func (only) Addr() net.Addr { return &net.UnixAddr{} }
 
-// A client may wait for longer than the server allows for other requests.
+// A live read may last longer than the server's timeouts for other requests.
 func TestWaitBeyondTheServersBounds(t *testing.T) {
 	for _, tt := range []struct {
 		query string
-		after time.Duration // until there is a message
+		after time.Duration // when a message is appended
 		want  int
 	}{{"live=long-poll&offset=now", 3 * time.Second, 200}, {"live=long-poll&offset=now", 5 * time.Second, 204}, {"live=sse&offset=now", 50 * time.Second, 200}} {
 		synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A fork that could not be made leaves nothing: neither messages in the channel, nor a name that its source cannot have again.
+// A fork that fails leaves nothing: no messages in the channel, and no name that its source could not use again.
 func TestForkFails(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "small:", History: 100, MaxData: 8}}})
 	a, b := ns[0], ns[1]
@@ -36,7 +36,7 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
-// A fork whose node was killed while it copied does not keep the name of its source taken.
+// A fork whose node was killed while it was copying does not reserve the name of its deleted source.
 func TestForkCutShortOfDeleted(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
@@ -56,7 +56,8 @@ func TestForkCutShortOfDeleted(t *testing.T) {
 	n.must(201, "PUT", "f", "", typ, textType)
 }
 
-// A node that was killed after it had noted that a stream is deleted, and before it had dropped the messages, does not bring them back.
+// If a node was killed after it had recorded the deletion of a stream, but before it had deleted the messages, they do not
+// reappear.
 func TestDeletedButNotDropped(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
@@ -80,7 +81,7 @@ func TestDeletedButNotDropped(t *testing.T) {
 	}
 }
 
-// What is published in the channel of a stream that is deleted, and has forks, is not seen until the last fork is gone.
+// Publications in the channel of a deleted stream with forks are not visible until the last fork is deleted.
 func TestChannelOfDeletedWithForks(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType)
@@ -96,7 +97,7 @@ func TestChannelOfDeletedWithForks(t *testing.T) {
 	}
 }
 
-// A stream that is a channel again after its deletion is the same one when it is created: its readers go on.
+// If a stream was deleted and is a channel again, creating it does not change the stream: its readers continue.
 func TestChannelAfterDeletion(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType)
@@ -114,8 +115,8 @@ func TestChannelAfterDeletion(t *testing.T) {
 	}
 }
 
-// Forks that are made while the source is written on another node have the beginning of it, in order and once, and the same fork made
-// twice is one.
+// Forks that are created while another node appends to the source have its beginning, in order and once, and creating the same fork
+// twice creates only one.
 func TestForksDuringAppends(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 10_000}}})
 	ns[0].must(201, "PUT", "s", "[0]", typ, jsonType)
@@ -132,7 +133,7 @@ func TestForksDuringAppends(t *testing.T) {
 	for _, n := range ns {
 		wg.Go(func() {
 			for i := range forks {
-				for { // both nodes make the same fork
+				for { // both nodes create the same fork
 					res := n.do("PUT", fmt.Sprintf("f%d", i), "", headerFork, "s")
 					if res.StatusCode == 200 || res.StatusCode == 201 {
 						break
@@ -160,7 +161,8 @@ func TestForksDuringAppends(t *testing.T) {
 	}
 }
 
-// A client that goes away while its fork is made leaves nothing of it, and nothing is dropped that another one has published meanwhile.
+// A client that disconnects while its fork is being created leaves nothing of it, and publications of others in the meantime are
+// not deleted.
 func TestForkCanceled(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -189,7 +191,7 @@ func TestForkCanceled(t *testing.T) {
 	}
 }
 
-// While a fork is made, another request for it, or for a stream of its name, neither stops it nor makes it again.
+// While a fork is being created, another request for it, or for a stream with its name, neither stops nor repeats that.
 func TestForkOvertaken(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)
@@ -209,7 +211,7 @@ func TestForkOvertaken(t *testing.T) {
 	}
 }
 
-// between is an engine during whose first read of a channel something happens, if there is anything.
+// between is an engine that calls a function, if there is one, during the first read of a channel.
 type between struct {
 	hub.Engine
 
@@ -230,7 +232,7 @@ func (b *between) Trim(ctx context.Context, channel string, through uint64) erro
 	return b.of.Trim(ctx, channel, through)
 }
 
-// A fork is noted in its source although another node changes that record between the read and the write.
+// A fork is added to the record of its source even if another node changes that record between the read and the write.
 func TestForkRegisteredTwice(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
@@ -261,7 +263,7 @@ func TestForkRegisteredTwice(t *testing.T) {
 	}
 }
 
-// overtaken is an engine where another node publishes in a channel right before each message of this one, so often.
+// overtaken is an engine in which another node publishes in a channel directly before each message of this one, a number of times.
 type overtaken struct {
 	hub.Engine
 	of      hub.History
@@ -289,8 +291,8 @@ func (o *overtaken) Publish(ctx context.Context, channel string, p *hub.Publicat
 	return o.Engine.Publish(ctx, channel, p, opts)
 }
 
-// Messages of one request that another node comes before are appended behind what that has published; after many times the client is to
-// try again.
+// If another node publishes first, the messages of a request are appended after its messages; after many attempts the client is
+// told to retry.
 func TestAppendOvertaken(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	o := &overtaken{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
@@ -311,7 +313,7 @@ func TestAppendOvertaken(t *testing.T) {
 	n.must(503, "POST", "s", "[4,5]", typ, jsonType)
 }
 
-// A number of a writer is larger than the one before.
+// A Stream-Seq must be larger than the previous one.
 func TestSeqGrows(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "", typ, textType)
@@ -323,7 +325,7 @@ func TestSeqGrows(t *testing.T) {
 	}
 }
 
-// What another node has copied between the reads of a record and of its channel is not taken for a channel.
+// If another node copies messages between the reads of a record and of its channel, the stream is not mistaken for a channel.
 func TestForkBetweenReads(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/f"}
@@ -348,7 +350,7 @@ func TestForkBetweenReads(t *testing.T) {
 	n.must(404, "GET", "f", "")
 }
 
-// The records of streams are not bound by what their namespace says of data: neither by its size nor by its expiry.
+// The limits of a namespace for size and expiry do not apply to the records of streams.
 func TestRecordsInNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100, MaxData: 80, Expiry: time.Minute}}})[0]
@@ -360,7 +362,7 @@ func TestRecordsInNamespace(t *testing.T) {
 	})
 }
 
-// slowly is an engine that takes its time for each publication, by the clock of a bubble.
+// slowly is an engine that takes some time for each publication, in fake time.
 type slowly struct {
 	between
 
@@ -378,7 +380,7 @@ func (s *slowly) Publish(ctx context.Context, channel string, p *hub.Publication
 	}
 }
 
-// together is such an engine that publishes several in the time of one.
+// together is a slowly engine that publishes several messages in the time of one.
 type together struct{ *slowly }
 
 func (b together) PublishAll(ctx context.Context, channel string, ps []*hub.Publication, o hub.PublishOptions) (last hub.Position, err error) {
@@ -395,8 +397,8 @@ func (b together) PublishAll(ctx context.Context, channel string, ps []*hub.Publ
 	return last, nil
 }
 
-// A fork of thousands of messages is made however long the engine takes for each, as long as it goes on: meanwhile another node sees that it
-// is being made. An engine that publishes several together is asked for that.
+// A fork of thousands of messages is created however slow the engine is, as long as it makes progress; in the meantime another node
+// sees that it is being created. If the engine can publish several messages together, that is used.
 func TestForkOnSlowEngine(t *testing.T) {
 	const count = 5000
 	for name, batch := range map[string]bool{"one by one": false, "together": true} {

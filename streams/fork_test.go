@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// A fork on one node of a stream that was written on another: it has what the source had, its own offsets and those of the source up to
-// the fork, and nothing that the source's producers have said of themselves.
+// A fork on one node of a stream that was written on another has the source's messages. It has its own offsets, accepts those of
+// the source up to the fork, and has no state of the source's producers.
 func TestFork(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
@@ -47,7 +47,7 @@ func TestFork(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 
-	// The same request again is no other fork; another one is a conflict.
+	// The same request again does not create another fork; a different one is a conflict.
 	b.must(200, "PUT", "dir/f", "[4]", headerFork, "s")
 	b.must(409, "PUT", "dir/f", "", headerFork, "s", headerForkOffset, "now")
 	b.must(409, "PUT", "dir/f", "", headerFork, "s", headerTTL, "71")
@@ -55,7 +55,7 @@ func TestFork(t *testing.T) {
 	b.must(409, "PUT", "s", "", typ, jsonType, headerFork, "dir/f")
 	b.must(409, "PUT", "s", "", headerFork, "s")
 
-	// A fork of a part, and the offset of another stream.
+	// A fork of a part, and an offset of another stream.
 	a.must(201, "PUT", "part", "", headerFork, "s", headerForkOffset, one.Get(headerNext), headerForkSub, "1")
 	if text, _ := b.must(200, "GET", "part", ""); text != "[1,2]" {
 		t.Errorf("%q", text)
@@ -63,7 +63,7 @@ func TestFork(t *testing.T) {
 	a.must(410, "PUT", "none", "", headerFork, "s", headerForkOffset, h.Get(headerNext))
 }
 
-// The messages of a stream that ends at a time expire with it, those that a fork begins with as well.
+// The messages of a stream with an expiry expire with it, including those that a fork inherits.
 func TestForkExpires(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType)
@@ -82,7 +82,7 @@ func TestForkExpires(t *testing.T) {
 	}
 }
 
-// What a request for a fork may not say.
+// Invalid requests for a fork.
 func TestForkRefused(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "text", typ, textType)
@@ -110,10 +110,10 @@ func TestForkRefused(t *testing.T) {
 	n.client.Allow = nil
 	n.must(404, "GET", "f", "")
 	n.must(204, "DELETE", "s", "")
-	n.must(404, "GET", "s", "") // none of these was a fork
+	n.must(404, "GET", "s", "") // none of these has created a fork
 }
 
-// Bytes are cut anywhere; text in the middle of a character, too, which the two parts make whole.
+// Bytes can be cut anywhere, and text in the middle of a character, which the two parts then complete.
 func TestForkOfBytes(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "text", "aé", typ, textType)
@@ -128,7 +128,7 @@ func TestForkOfBytes(t *testing.T) {
 	}
 }
 
-// A stream that is deleted while it has forks is gone until the last of them is, and forks of forks count.
+// A deleted stream with forks is gone, and its name is free after the last of them is deleted; forks of forks count.
 func TestDeletedWithForks(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	a, b := ns[0], ns[1]
@@ -160,7 +160,7 @@ func TestDeletedWithForks(t *testing.T) {
 	b.must(404, "GET", "s", "")
 }
 
-// Of a fork that was not copied to its end, since its node was killed, nothing is seen, and it can be made again.
+// A fork that is incomplete because its node was killed is not visible, and can be created again.
 func TestForkCutShort(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
@@ -179,7 +179,7 @@ func TestForkCutShort(t *testing.T) {
 	}
 }
 
-// What a fork begins with is bounded, and so is the list of a stream's forks, out of which those that are gone are taken.
+// The size of a fork's inherited content is limited, and so is the list of a stream's forks, from which deleted ones are removed.
 func TestForkBounds(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "large", "", typ, "application/octet-stream")

@@ -85,7 +85,7 @@ func TestSSELines(t *testing.T) {
 	}
 }
 
-// Whatever a request says, it is understood or refused, and what is understood comes back as it was.
+// A request is parsed or rejected, and parsed values can be formatted and parsed again unchanged.
 func FuzzRequest(f *testing.F) {
 	f.Add("-1", "sse", "12", "p", "0", "1", "3600", "", "text/plain", []byte("text"))
 	f.Add(formatOffset(7, "0123abcd"), "", "", "", "", "", "", "2030-01-01T00:00:00Z", "application/json", []byte(`[[1],{"a":"b"}]`))
@@ -124,7 +124,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// Whatever a request for a fork says, it is refused, or names another stream and no negative part of it.
+// A request for a fork is rejected, or names another stream and a part that is not negative.
 func FuzzFork(f *testing.F) {
 	f.Add("f", "/streams/s", "", "")
 	f.Add("f", "s", "-1", "5")

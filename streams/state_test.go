@@ -12,7 +12,7 @@ import (
 )
 
 func TestParseLifetime(t *testing.T) {
-	for text, want := range map[string]int64{ // -1: refused
+	for text, want := range map[string]int64{ // -1 means that it is rejected
 		"0": 0, "1": 1, "9": 9, "10": 10, strconv.Itoa(maxTTL): maxTTL, strconv.Itoa(maxTTL + 1): -1, "00": -1, "01": -1, "": -1, "-1": -1, "+1": -1,
 		"1.5": -1, "1e3": -1, "9007199254740993": -1, "99999999999999999999": -1,
 	} {
@@ -45,7 +45,7 @@ func TestParseLifetime(t *testing.T) {
 	}
 }
 
-// Whatever becomes of a request, it gives back the stream that it has used, and its place among the live reads.
+// Every request releases the stream that it has used, and its place among the live reads, whatever its result.
 func TestRequestsGiveBack(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.LongPoll = time.Millisecond
@@ -69,7 +69,7 @@ func TestRequestsGiveBack(t *testing.T) {
 	}
 }
 
-// A stream that was deleted and created again on another node is another one: nothing of the first is left.
+// A stream that was deleted and created again on another node is a new one: nothing of the old one is left.
 func TestSecondLife(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -90,7 +90,7 @@ func TestSecondLife(t *testing.T) {
 	}
 }
 
-// What a node remembers of a stream for live reads has a bound in number and in bytes.
+// The messages that a node keeps for live reads are limited in number and size.
 func TestRecentHasABound(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, size := range map[string]int{"small": 1, "large": 20 << 10} {
@@ -119,7 +119,7 @@ func TestRecentHasABound(t *testing.T) {
 	}
 }
 
-// Answers say how long a stream exists.
+// Answers contain the lifetime of a stream.
 func TestLifetimeInAnswers(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, value := range map[string]string{headerTTL: "3600", headerExpires: time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)} {
@@ -144,7 +144,8 @@ func TestLifetimeInAnswers(t *testing.T) {
 	}
 }
 
-// The end of a stream is in its record: a node that has read the stream before gets it from there when the last message is gone.
+// The record contains the end of a stream, so a node that has read the stream before finds it there even if the last message is
+// gone.
 func TestClosedInTheRecord(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -153,7 +154,7 @@ func TestClosedInTheRecord(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 	_, end := n.must(204, "POST", "s", "2", typ, jsonType, headerClosed, "true")
-	n.must(200, "HEAD", "s", "") // notes the end
+	n.must(200, "HEAD", "s", "") // this records the end
 	if err := n.Hub.Trim(t.Context(), "dev", "s", 2); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// node is a server of streams, with a hub of its own.
+// node is a server of streams with its own hub.
 type node struct {
 	*Server
 	t      *testing.T
@@ -60,7 +60,7 @@ func (n *node) do(method, target, body string, headers ...string) *http.Response
 	return w.Result()
 }
 
-// must is do, with the status that is expected. It returns the body and the header.
+// must is do with an expected status. It returns the body and the header.
 func (n *node) must(status int, method, target, body string, headers ...string) (string, http.Header) {
 	n.t.Helper()
 	res := n.do(method, target, body, headers...)
@@ -77,7 +77,7 @@ const (
 	typ      = "Content-Type"
 )
 
-// What is published in the channel is in the stream, and the reverse, on every node.
+// Publications in the channel are in the stream, and vice versa, on every node.
 func TestChannelAndStreamAreOne(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
@@ -117,7 +117,7 @@ func TestChannelAndStreamAreOne(t *testing.T) {
 	}
 }
 
-// A channel that was never created as a stream is read as one, and becomes one without a change of its offsets.
+// A channel that was never created as a stream can be read as one, and can be created without a change of its offsets.
 func TestChannelBecomesAStream(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(404, "GET", "c", "")
@@ -140,7 +140,7 @@ func TestChannelBecomesAStream(t *testing.T) {
 	n.must(404, "GET", "c", "")
 }
 
-// Producers, the end of a stream and its deletion are the same on all nodes, and on one that starts later.
+// Producers, the end of a stream and its deletion are the same on all nodes, including one that starts later.
 func TestNodesAgree(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
 	a, b, late := ns[0], ns[1], ns[2]
@@ -156,7 +156,7 @@ func TestNodesAgree(t *testing.T) {
 	if h := produce(b, 409, "0", "3"); h.Get(headerExpected) != "2" || h.Get(headerReceived) != "3" {
 		t.Errorf("%v", h)
 	}
-	for i := range checkEvery { // so that there is a checkpoint
+	for i := range checkEvery { // so that a checkpoint is written
 		a.must(204, "POST", "s", "y", typ, textType, headerSeq, fmt.Sprintf("%04d", i))
 	}
 	produce(b, 400, "1", "1")
@@ -187,7 +187,7 @@ func TestNodesAgree(t *testing.T) {
 	}
 }
 
-// Of what several nodes append concurrently nothing is lost or doubled, and nothing is behind the end.
+// When several nodes append concurrently, no message is lost or duplicated, and none follows the end.
 func TestConcurrentAppends(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
 	ns[0].must(201, "PUT", "s", "", typ, jsonType)
@@ -238,7 +238,7 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 }
 
-// Of several nodes that create a stream concurrently one has created it, and the others have found it.
+// When several nodes create a stream concurrently, one of them creates it, and the others find it.
 func TestConcurrentPuts(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
 	for round := range 100 {
@@ -261,7 +261,7 @@ func TestConcurrentPuts(t *testing.T) {
 	}
 }
 
-// What is not kept any more is gone for a reader that was away, and a reader from the beginning gets what there is.
+// A reader at an offset before the oldest message gets an error, and a reader from the beginning gets the messages that are kept.
 func TestRetention(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -276,7 +276,7 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// A body is cut where a message may end, and what is in a stream is read in parts.
+// A body is split into messages, and a stream is read in parts.
 func TestLargeBodies(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 200}}})[0]
 	n.MaxBody = 10_000
@@ -297,7 +297,7 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
-// A large stream is read in answers of few bytes, each of which says where to go on.
+// A large stream is read in answers of limited size, each of which has the offset of the next one.
 func TestLargeStreams(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -305,7 +305,7 @@ func TestLargeStreams(t *testing.T) {
 	if testing.Short() {
 		parts = 100
 	}
-	size := 64 << 10 // of each message, which has the tags of the last one
+	size := 64 << 10 // the size of each message; the last one also has tags
 	n.MaxBody = int64(parts * size)
 	body := strings.Repeat("0123456789abcdef", parts*size/16)
 	n.must(201, "PUT", "s", "")
@@ -328,7 +328,7 @@ func TestLargeStreams(t *testing.T) {
 	}
 }
 
-// What may be kept of an answer, and for how long, depends on whether there is more behind it.
+// The caching of an answer depends on whether more messages follow.
 func TestCaching(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 1 << 20}}})[0]
 	large := `"` + strings.Repeat("x", 600_000) + `"`
@@ -365,7 +365,7 @@ func TestCaching(t *testing.T) {
 	}
 }
 
-// A node that was away for longer than messages are kept takes in those that are.
+// A node that was disconnected for longer than messages are kept continues with the oldest ones.
 func TestAwayForLong(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -384,7 +384,7 @@ func TestAwayForLong(t *testing.T) {
 	}
 }
 
-// What a producer has appended is known after it is not kept any more: by a checkpoint.
+// The state of a producer is kept in a checkpoint after its messages are gone.
 func TestCheckpoint(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -403,12 +403,12 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-// A part of a text is as large as a message may be.
+// The parts of a text are as large as the limit for messages.
 func TestSplitTextAtTheBound(t *testing.T) {
 	for _, tt := range []struct {
 		text string
 		size int
-		want int // parts
+		want int // the number of parts
 	}{{"abc", 5, 1}, {"abc", 4, 2}, {"a\nc", 6, 1}, {"a\nc", 5, 2}, {"é", 4, 1}, {"éé", 6, 1}, {"éé", 5, 2}} {
 		ps, err := splitText([]byte(tt.text), tt.size)
 		if err != nil || len(ps) != tt.want {
@@ -430,7 +430,7 @@ func TestSplitTextAtTheBound(t *testing.T) {
 	}
 }
 
-// What is appended may leave no room for data.
+// Other parts of a message may leave no room for its data.
 func TestNoRoomForData(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{App: "dev", MaxData: 30}}})[0]
 	n.must(201, "PUT", "s", "", typ, textType)
@@ -438,7 +438,7 @@ func TestNoRoomForData(t *testing.T) {
 	n.must(204, "POST", "s", "text", typ, textType, "Stream-Seq", "x")
 }
 
-// A client may do what its rules say.
+// A client may do only what its rules allow.
 func TestDenied(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "x", typ, textType)
@@ -457,7 +457,7 @@ func TestDenied(t *testing.T) {
 			n.must(403, method, target, "x", typ, textType)
 		}
 	}
-	// Who may only wait for more reads nothing from the beginning, and who may only read does not wait.
+	// A client that may only wait cannot read from the beginning, and one that may only read cannot wait.
 	n.LongPoll = time.Millisecond
 	_, h := n.must(200, "HEAD", "s", "")
 	for _, tt := range []struct {
@@ -487,7 +487,7 @@ func TestDenied(t *testing.T) {
 	n.must(405, "PATCH", "s", "")
 }
 
-// A TTL is counted from the last read or write, and a stream ends without a request too.
+// A TTL starts again with each read or write, and a stream expires without any request.
 func TestTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
@@ -496,7 +496,7 @@ func TestTTL(t *testing.T) {
 			time.Sleep(55 * time.Second) //nolint:forbidigo // the clock of a bubble
 			n.must(200, "GET", "s", "")
 		}
-		for range 2 { // which do not count
+		for range 2 { // these do not count as reads
 			time.Sleep(30 * time.Second) //nolint:forbidigo // the clock of a bubble
 			n.must(200, "HEAD", "s", "")
 		}
@@ -525,7 +525,7 @@ func (n *node) serve() string {
 	return s.URL + "/"
 }
 
-// Live reads on one node get what is appended on another, once and in order, and end with the stream.
+// Live reads on one node receive messages that are appended on another, once and in order, and end with the stream.
 func TestLive(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	ns[0].must(201, "PUT", "s", "0", typ, jsonType)
@@ -575,7 +575,7 @@ func get(t *testing.T, url string) *http.Response {
 	return res
 }
 
-// A stream that is deleted ends its live reads on all nodes; so does Close; and there are no more than MaxLive.
+// Deleting a stream ends its live reads on all nodes, and so does Close; their number is limited to MaxLive.
 func TestLiveEnds(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	ns[1].MaxLive, ns[1].SSE, ns[1].LongPoll = 1, time.Hour, time.Hour
@@ -599,7 +599,7 @@ func TestLiveEnds(t *testing.T) {
 	ns[1].must(503, "GET", "s", "")
 }
 
-// A long poll ends with its time, and with what comes meanwhile.
+// A long poll ends at its timeout, or with the next message.
 func TestLongPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
@@ -619,7 +619,7 @@ func TestLongPoll(t *testing.T) {
 	})
 }
 
-// A request whose client has gone, or whose engine does not answer, ends.
+// A request ends when its client disconnects, or when the engine does not answer.
 func TestRequestEnds(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "", typ, textType)

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// application answers calls.
+// application is a function that answers calls.
 type application func(r *http.Request, body string) (status int, answer string, err error)
 
 func (a application) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -43,8 +43,8 @@ func newCaller(t *testing.T, a application) *webhook.Caller {
 	return c
 }
 
-// The application gets who calls what, signed, and its answer is the caller's; what is not an answer is an error without a
-// secret.
+// The application receives the caller and the call, signed, and its answer is returned to the caller; an invalid answer is an error
+// without a secret.
 func TestCaller(t *testing.T) {
 	for _, tt := range []struct {
 		data   string // of the call
@@ -86,7 +86,8 @@ func TestCaller(t *testing.T) {
 	}
 }
 
-// A receiver that stalls holds each call for the timeout, and no more of them than are allowed; after five in a row it has a rest.
+// A receiver that stalls delays each call by the timeout, and only a limited number of them; after five failures in a row there is
+// a pause.
 func TestCallerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, alive := 0, false
@@ -124,7 +125,7 @@ func TestCallerStalls(t *testing.T) {
 	})
 }
 
-// Sixty-four calls are under way at most, each gives its turn back, and only a receiver that is at fault has a rest.
+// At most 64 calls are made concurrently, each releases its turn, and there is a pause only if the receiver fails.
 func TestCallerTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, status, stalls := 0, 200, false
@@ -179,7 +180,7 @@ func TestCallerTurns(t *testing.T) {
 	})
 }
 
-// An answer may have a mebibyte, and no byte more.
+// An answer may have 1 MiB, and not more.
 func TestCallerAnswerSize(t *testing.T) {
 	for more, ok := range []bool{true, false} {
 		c := newCaller(t, func(*http.Request, string) (int, string, error) {

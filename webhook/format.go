@@ -33,7 +33,6 @@ type JSON struct {
 	Secret []byte
 }
 
-// body is the body of a request.
 type body struct {
 	Events []event `json:"events"`
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// Nothing is accepted but what Sign has signed, at a time that is near.
+// Only signatures of Sign with a recent time are accepted.
 func FuzzVerify(f *testing.F) {
 	secret, now := []byte("secret"), time.Unix(1_800_000_000, 0)
 	for _, at := range []string{"1800000000", "1799999640", "1800000361", "+1800000000", "9223372036854775807", "-1", ""} {
@@ -35,7 +35,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// Whatever a client calls arrives as it is, signed; whatever is answered is a result or an error without a secret.
+// A call arrives unchanged and signed; any answer is a result, or an error without a secret.
 func FuzzCaller(f *testing.F) {
 	f.Add([]byte(`{"a":1}`), 200, `{"result":{"data":{"b":2}}}`)
 	f.Add([]byte("\xff"), 200, `{"result":{"b64data":"AAE="}}`)

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// Data is in a request as JSON if it is JSON, as a string if it is text, and else in base64.
+// Data is encoded as JSON if it is JSON, as a string if it is text, and otherwise in base64.
 func TestValue(t *testing.T) {
 	for _, tt := range []struct {
 		data   string
@@ -36,7 +36,7 @@ func TestValue(t *testing.T) {
 	}
 }
 
-// Every field of an event is in the request, and only those that it has.
+// A request contains every field of an event, and only fields that are set.
 func TestJSON(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.FixedZone("", 3600))
 	text, header, err := JSON{Secret: []byte("secret")}.Encode(at, []hub.Event{
@@ -80,7 +80,7 @@ func (f format) Encode(time.Time, []hub.Event) ([]byte, http.Header, error) {
 	return f.text, nil, f.err
 }
 
-// Events that cannot be written are failed, and those that the format leaves out are sent; neither makes a request.
+// Events that cannot be encoded count as failed, and those that the format leaves out as sent; neither causes a request.
 func TestEncode(t *testing.T) {
 	for _, tt := range []struct {
 		format format
@@ -112,7 +112,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// What the options leave out is what their comments say, and no request is made before the delay is over.
+// The defaults of the options are those in their comments, and no request is made before the delay is over.
 func TestDefaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r receiver
@@ -149,7 +149,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A Sender that is cut off does not wait until it would try again.
+// A Sender that is cut off does not wait for its next attempt.
 func TestCutOffWhileItWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := receiver{status: func(int) int { return 500 }}
@@ -170,7 +170,7 @@ func TestCutOffWhileItWaits(t *testing.T) {
 	})
 }
 
-// cut is a receiver whose answers break off.
+// cut is a receiver whose answers are incomplete.
 type cut struct{ asked int }
 
 func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
@@ -178,7 +178,7 @@ func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"result":`), iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
 }
 
-// An answer that breaks off is a failure of the receiver, which has a rest after five.
+// An incomplete answer is a failure of the receiver; after five there is a pause.
 func TestCallerAnswerBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to cut
@@ -215,7 +215,7 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (g *gated) CloseIdleConnections() { g.idle++ }
 
-// As many events as are sent in one request do not wait for more. The end of a Sender or a Caller closes its connections.
+// A full batch is sent without a delay. Closing a Sender or a Caller closes its connections.
 func TestFullBatchIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		to := gated{gate: make(chan struct{})}
@@ -223,7 +223,7 @@ func TestFullBatchIsSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // it waits for an event now
+		synctest.Wait() // it is waiting for an event now
 		s.Event(connected("a"))
 		<-time.After(time.Second)
 		s.Event(connected("b"))
@@ -255,7 +255,7 @@ func TestFullBatchIsSent(t *testing.T) {
 	}
 }
 
-// TestSign has a signature that other programs make: printf '1700000000.{"events":[]}' | openssl dgst -sha256 -hmac secret
+// TestSign compares with the signature of another program: printf '1700000000.{"events":[]}' | openssl dgst -sha256 -hmac secret
 func TestSign(t *testing.T) {
 	const want = "sha256=3947de27ec923573170fccda604ddfb25583ff98dc51e96cca2e11c59545026a"
 	if got := Sign([]byte("secret"), "1700000000", []byte(`{"events":[]}`)); got != want {

@@ -52,7 +52,7 @@ func (r *receiver) attempts() int {
 	return len(r.bodies)
 }
 
-// clients returns the clients of the events in the requests, by request.
+// clients returns the clients of the events in each request.
 func (r *receiver) clients(t *testing.T) [][]string {
 	t.Helper()
 	r.mu.Lock()
@@ -132,7 +132,7 @@ func TestFailedRequestIsRepeated(t *testing.T) {
 	})
 }
 
-// After five minutes a request is given up, and its events are done.
+// After five minutes a request is not retried, and the Done of its events is called.
 func TestRetriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := receiver{status: func(int) int { return 500 }}
@@ -201,7 +201,7 @@ func TestFullQueueDropsTheNewest(t *testing.T) {
 	})
 }
 
-// The queue is bounded in bytes, too, and what was sent makes room.
+// The queue is limited in bytes, too, and sent events free their space.
 func TestQueueBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r receiver
@@ -233,8 +233,8 @@ func TestKindsAndApp(t *testing.T) {
 	})
 }
 
-// A hub reports to a real server, which checks the signature. Close sends what is waiting.
-// A signature is good for six minutes, by a clock that is before or behind.
+// A hub reports to a real server, which verifies the signature. Close sends queued events. A signature is valid for six minutes,
+// with a clock that is fast or slow.
 func TestVerifyAge(t *testing.T) {
 	signedAt := time.Unix(1_000_000, 0)
 	text := []byte("{}")
@@ -290,7 +290,7 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
-// counting answers every request, and counts the bodies that were closed.
+// counting answers every request, and counts the closed bodies.
 type counting struct{ closed atomic.Int32 }
 
 func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
@@ -307,7 +307,7 @@ func (c counted) Close() error {
 	return nil
 }
 
-// Answers are closed, or their connections would never be used again.
+// The bodies of answers are closed, so that connections can be reused.
 func TestAnswersAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to counting
@@ -330,7 +330,7 @@ func TestAnswersAreClosed(t *testing.T) {
 	})
 }
 
-// Without a transport of the caller's, one is used that is bounded and knows the environment's proxy.
+// The default transport has limits, and uses the proxy in the environment.
 func TestOwnTransport(t *testing.T) {
 	got, ok := client(nil, 7, time.Second).Transport.(*http.Transport)
 	if !ok || got.MaxIdleConnsPerHost != 7 || got.TLSHandshakeTimeout != time.Second || got.MaxResponseHeaderBytes != maxAnswer ||
@@ -349,7 +349,7 @@ func TestOwnTransport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for by, want := range map[*http.Client]int{s.client: 2, c.client: 5} { // requests are made one after the other, and calls are not
+	for by, want := range map[*http.Client]int{s.client: 2, c.client: 5} { // requests are sequential, calls are concurrent
 		if got, ok := by.Transport.(*http.Transport); !ok || got.MaxIdleConnsPerHost != want {
 			t.Errorf("%+v, want %d connections", got, want)
 		}
@@ -366,7 +366,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// The format of Pusher has its events only; a receiver of those verifies the signature of the body.
+// The format of Pusher has only its own events; a receiver for it verifies the signature of the body.
 func TestPusher(t *testing.T) {
 	said := &hub.Publication{Event: "client-move", Data: []byte(`{"x":1}`)}
 	events := []hub.Event{

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// What the server had before any test changed it.
+// The defaults of the server, before any test changes them.
 var (
 	initialMin, initialMax, initialBeat = minElectionTimeout, maxElectionTimeout, hbInterval
 	initialLost, initialCheck           = lostQuorumInterval, lostQuorumCheck
 )
 
-// The variables are those of the server, with the defaults that are known; and a server of a cluster has others.
+// The variables are those of the server, with the expected defaults, and a clustered server has other values.
 func TestElections(t *testing.T) {
 	if initialMin != 4*time.Second || initialMax != 9*time.Second || initialBeat != time.Second ||
 		initialLost != 10*time.Second || initialCheck != 10*time.Second {

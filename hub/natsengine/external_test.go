@@ -38,7 +38,7 @@ func TestExternal(t *testing.T) {
 	})
 }
 
-// A call ends with its context, or soon behind it, while the server is stopped and takes nothing from its connection any more.
+// A call ends with its context, or soon after it, while the server is stopped and does not read from its connection.
 func TestStoppedServerTakesNothing(t *testing.T) {
 	p := startProcess(t)
 	e := newEngine(t, Options{URL: "nats://" + p.addr()})

@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The ID of a publication is remembered for as long as by every engine: by the stream if the publication is kept, else as a
-// message that ends by itself.
+// The ID of a publication is remembered for hub.Idempotency: by the stream if the publication is kept, otherwise by a message that
+// expires.
 func TestIdempotencyEnds(t *testing.T) {
 	e := newEngine(t, Options{Server: start(t, Embedded{Dir: t.TempDir()})})
 	h := hub.New(hub.Options{Engine: e})

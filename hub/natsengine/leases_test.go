@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// A node that tries to renew its lease, and cannot because the stream has no leader, says so, and the others leave it the lease. A
-// node that is silent does not keep it.
+// A node that cannot renew its lease because the stream has no leader reports that, and the others do not end the lease. The lease
+// of a silent node ends.
 func TestRenewing(t *testing.T) {
 	here, there := newEngine(t, Options{URL: "nats://127.0.0.1:1"}), newEngine(t, Options{URL: "nats://127.0.0.1:1"})
 	gone, cancel := context.WithCancel(t.Context())
@@ -53,8 +53,8 @@ type gaps struct {
 
 func (g *gaps) Gap(...string) { g.n++ }
 
-// A node reports a gap when a beat of another is missing, and when it hears one again that was silent, or has been before it heard
-// of it; and once more when servers that were cut off no longer answer as they did before.
+// A node reports a gap when it has missed a beat of another node, or receives one from a node that was silent or is unknown but not
+// new; and once more later, because servers that were disconnected may have answered with old data.
 func TestMissingBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
@@ -96,7 +96,8 @@ func TestMissingBeats(t *testing.T) {
 	})
 }
 
-// What the server says of a refused node is explained, and not repeated at each attempt; other messages are logged as they are.
+// Messages of the server about a rejected node are explained, and not repeated at each attempt; other messages are logged
+// unchanged.
 func TestRefusals(t *testing.T) {
 	var log warnings
 	l := &logger{warn: log.add}

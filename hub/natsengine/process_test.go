@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/natstest"
 )
 
-// process is a NATS server in a process of its own.
+// process is a NATS server in a separate process.
 type process struct {
 	t    testing.TB
 	conf natstest.Server
@@ -62,7 +62,7 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// relay passes connections on to an address, until they are cut.
+// relay forwards connections to an address, until they are cut.
 type relay struct {
 	to       string
 	listener net.Listener
@@ -127,7 +127,7 @@ func (r *relay) pass(c net.Conn) {
 	wg.Wait()
 }
 
-// cut closes all connections, and those that come.
+// cut closes all connections, and new ones.
 func (r *relay) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -28,7 +28,7 @@ const (
 	codeNotFound     = 10037
 
 	// These errors are temporary.
-	codeIncomplete   = 10004 // not all servers have answered each other
+	codeIncomplete   = 10004 // the server did not get the answers of all others
 	codeUnavailable  = 10008 // the answering server knows no leader
 	codeNotLeader    = 10009
 	codeDuplicateNow = 10158 // a message with this ID is being stored

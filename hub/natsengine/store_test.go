@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// plainServer returns a connection to a server without JetStream, on which a test answers itself.
+// plainServer returns a connection to a server without JetStream, so that the test itself answers requests.
 func plainServer(t *testing.T) (*nats.Conn, *mux) {
 	t.Helper()
 	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
@@ -34,7 +34,7 @@ func plainServer(t *testing.T) (*nats.Conn, *mux) {
 	return nc, m
 }
 
-// A server that rejoins its cluster after a stop reports for a moment that there is no leader. The test waits for the leader.
+// A server that rejoins its cluster briefly reports that there is no leader. The test waits for the leader.
 func TestTemporarilyUnavailable(t *testing.T) {
 	nc, m := plainServer(t)
 	s := &store{mux: m, log: "LOG", state: "STATE", leader: true}
@@ -76,7 +76,7 @@ func TestTemporarilyUnavailable(t *testing.T) {
 	}
 }
 
-// A publication without an ID is sent again when no answer comes, and the server recognizes it.
+// A publication without an ID is sent again if no answer arrives, and the server recognizes it.
 func TestPublishIsRepeated(t *testing.T) {
 	nc, m := plainServer(t)
 	e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
@@ -106,7 +106,7 @@ func TestPublishIsRepeated(t *testing.T) {
 	}
 }
 
-// What was sent again is stored once, also if a sequence is expected; to the caller it is not a duplicate.
+// A message that is sent again is stored once, even with an expected sequence; for the caller it is not a duplicate.
 func TestRepetitionIsStoredOnce(t *testing.T) {
 	e := newEngine(t, Options{Server: start(t, Embedded{Dir: t.TempDir()})})
 	h := hub.New(hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 10}}})
@@ -121,7 +121,7 @@ func TestRepetitionIsStoredOnce(t *testing.T) {
 		expect := last
 		for range 2 {
 			if len(at) > 0 {
-				e.calls.n.Add(^uint64(0)) // the next call has the ID of this one
+				e.calls.n.Add(^uint64(0)) // so that the next call uses the same ID
 			}
 			var o hub.PublishOptions
 			if tt.expect {

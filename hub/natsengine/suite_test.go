@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/hub/enginetest"
 )
 
-// node is an engine that a test may kill.
+// node is an engine that a test can kill.
 type node struct {
 	*Engine
 	dead chan struct{}
@@ -16,7 +16,7 @@ type node struct {
 
 func (n *node) kill() { close(n.dead) }
 
-// Run is as if the process were gone when the node is killed.
+// Run simulates the loss of the process when the node is killed.
 func (n *node) Run(ctx context.Context, s hub.Sink) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// nodeTLS returns the configuration of nodes with a certificate of an authority of their own.
+// nodeTLS returns the TLS configuration of a node, with a certificate of a new authority.
 func nodeTLS(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -47,7 +47,7 @@ func nodeTLS(t *testing.T) *tls.Config {
 	}
 }
 
-// warnings are what a server warns of.
+// warnings collects the warnings of a server.
 type warnings struct {
 	mu  sync.Mutex
 	all []string
@@ -65,8 +65,8 @@ func (w *warnings) String() string {
 	return strings.Join(w.all, "\n")
 }
 
-// Three nodes with the same secret and certificates of the same authority are a cluster. A node with another secret, or a
-// certificate of another authority, is refused, and the logs of both sides say why.
+// Three nodes with the same secret and certificates of the same authority form a cluster. A node with another secret or a
+// certificate of another authority is rejected, and the logs of both sides explain why.
 func TestClusterWithTLS(t *testing.T) {
 	conf := nodeTLS(t)
 	var here warnings
@@ -82,7 +82,7 @@ func TestClusterWithTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const routes = 2 * (3 + 1) // to each of two nodes those of the pool, and one of the system's account
+	const routes = 2 * (3 + 1) // for each of two nodes: those of the pool, and one for the system account
 	bounded.Until(t, func() bool { return nodes[0].server.NumRoutes() == routes })
 	for _, tt := range []struct {
 		name, secret string

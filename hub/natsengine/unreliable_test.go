@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// unreliable is a server without JetStream in front of one that has it. It passes requests on, and fails every other one,
-// or one in six if it loses the answers.
+// unreliable is a server without JetStream in front of one with JetStream. It forwards requests, and makes every second one fail,
+// or every sixth if it loses answers.
 type unreliable struct {
 	front, back *nats.Conn
 	kind        atomic.Int32 // of the failures
@@ -28,14 +28,14 @@ type unreliable struct {
 // The kinds of failures.
 const (
 	reliable    = iota
-	noLeader    // the server in front answers that there is none
-	notReady    // or that it cannot do this now, with another code
+	noLeader    // the answer says that there is no leader
+	notReady    // the answer says that this is not possible now, with another code
 	noResponder // no server has subscribed to the subject
-	noAnswer    // the request is carried out, and the answer is lost
+	noAnswer    // the request is executed, but the answer is lost
 )
 
-// startUnreliable starts the servers. If cluster is true, the one in front says that it is part of a cluster: reads then go to the
-// leader of a stream.
+// startUnreliable starts the servers. If cluster is true, the one in front reports that it is part of a cluster: reads then go to
+// the leader of a stream.
 func startUnreliable(t *testing.T, cluster bool) (u *unreliable, url string) {
 	t.Helper()
 	o := &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: maxPayload}
@@ -83,7 +83,7 @@ func startUnreliable(t *testing.T, cluster bool) (u *unreliable, url string) {
 
 const answers = "answers."
 
-// answer passes an answer on.
+// answer forwards an answer.
 func (u *unreliable) answer(m *nats.Msg) {
 	u.send(u.front, strings.TrimPrefix(m.Subject, answers), "", m)
 }
@@ -94,12 +94,12 @@ func (u *unreliable) send(c *nats.Conn, subject, reply string, m *nats.Msg) {
 	c.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: m.Header, Data: m.Data}) //nolint:errcheck // a lost message, which the test notices
 }
 
-// request passes a request on, or answers it.
+// request forwards a request, or makes it fail.
 func (u *unreliable) request(m *nats.Msg) {
 	kind := u.kind.Load()
 	each := int32(2)
 	if kind == noAnswer {
-		each = 6 // the engine waits a second for it
+		each = 6 // because the engine waits a second for each
 	}
 	if kind == reliable || u.requests.Add(1)%each > 0 {
 		u.send(u.back, m.Subject, answers+m.Reply, m)
@@ -125,12 +125,12 @@ func (u *unreliable) request(m *nats.Msg) {
 	u.send(u.front, m.Reply, "", answer)
 }
 
-// everything returns everything that an engine can be asked for, as functions that succeed each time that they are called.
+// everything returns all operations of an engine as functions, each of which succeeds every time it is called.
 func everything(e *Engine) map[string]func(context.Context) error {
 	channel, keyed := hub.ChannelOf("app", "c"), hub.ChannelOf("app", "keyed")
 	kept, n := hub.PublishOptions{History: 10}, atomic.Uint64{}
 	text := func() *hub.Publication { return &hub.Publication{Data: []byte("x")} }
-	// once reports a publication that was published twice, or not at all.
+	// once returns an error if a publication was published twice, or not at all.
 	once := func(done hub.Published, err error) error {
 		if err == nil && done.Duplicate {
 			return errors.New("it is a duplicate")
@@ -202,8 +202,8 @@ func everything(e *Engine) map[string]func(context.Context) error {
 	}
 }
 
-// Whatever is asked of an engine succeeds although every other request fails, in each way in which requests do while a cluster chooses a
-// leader, and nothing is done twice.
+// Every operation of an engine succeeds although every second request fails in one of the ways in which requests fail while a
+// cluster elects a leader, and nothing is done twice.
 func TestUnreliable(t *testing.T) {
 	for name, cluster := range map[string]bool{"of a cluster": true, "alone": false} {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestUnreliable(t *testing.T) {
 			defer h.Close() //nolint:errcheck // the server ends with the test
 			ctx := bounded.Context(t)
 			calls := everything(e)
-			for _, first := range []string{"lease", "publish a key", "put"} { // what the others need
+			for _, first := range []string{"lease", "publish a key", "put"} { // the other operations depend on these
 				if err := calls[first](ctx); err != nil {
 					t.Fatal(err)
 				}

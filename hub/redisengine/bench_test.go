@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// From a publication at one node to its delivery at another one.
+// The time from a publication on one node to its delivery on another.
 func BenchmarkPublishToDelivery(b *testing.B) {
 	s := startRedis(b, "")
 	far, _ := node(b, Options{URL: s.URL()})
@@ -25,7 +25,7 @@ func BenchmarkPublishToDelivery(b *testing.B) {
 	}
 }
 
-// What the recovery of 99 messages reads. The hub reads once for the subscribers that come back together.
+// The time to read the history for recovering 99 messages. The hub reads it once for subscribers that reconnect together.
 func BenchmarkRecovery(b *testing.B) {
 	s := startRedis(b, "")
 	h, _ := node(b, Options{URL: s.URL()})

@@ -28,7 +28,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 	slot := 0
 	fmt.Sscan(command(all[0], "", "CLUSTER", "KEYSLOT", prefix), &slot)
 	ranges := [][2]int{{0, 5460}, {5461, 10922}, {10923, 16383}}
-	slices.SortFunc(ranges, func(a, b [2]int) int { // the one with the slot is the first
+	slices.SortFunc(ranges, func(a, b [2]int) int { // so that the one with the slot is the first
 		switch {
 		case a[0] <= slot && slot <= a[1]:
 			return -1
@@ -60,7 +60,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 	return all[:3], all[3]
 }
 
-// The nodes find the one of a cluster that has their keys, whichever they ask, and follow a failover.
+// Nodes find the server of a cluster that has their keys, whichever server they ask, and follow a failover.
 func TestRedisCluster(t *testing.T) {
 	const prefix = "{handfast}"
 	primaries, replica := redisCluster(t, prefix)
@@ -76,7 +76,7 @@ func TestRedisCluster(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	asked(t, replica, redistest.Password, "{handfast}:{app/room}:log", "KEYS", "*")
-	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // and so the other nodes get none of it
+	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // so the other servers do not receive it
 
 	primaries[0].Stop()
 	broken(t, told)
@@ -91,8 +91,8 @@ func TestRedisCluster(t *testing.T) {
 	c.Want(t, "one", "two", "three")
 }
 
-// When the slot of the keys is moved to another node of the cluster, nodes follow it there, and subscribers learn of a gap: what was
-// published while the keys moved may be on either.
+// When the slot of the keys moves to another server of the cluster, nodes follow, and subscribers are notified of a gap, because
+// publications during the move may be on either server.
 func TestSlotIsMoved(t *testing.T) {
 	const prefix = "{handfast}"
 	primaries, _ := redisCluster(t, prefix)
@@ -134,7 +134,7 @@ func TestSlotIsMoved(t *testing.T) {
 	asked(t, to, redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS")
 }
 
-// A prefix that would spread the keys over nodes is refused.
+// A prefix that would spread the keys over several servers is rejected.
 func TestPrefixForCluster(t *testing.T) {
 	for prefix, want := range map[string]bool{"{a}": true, "{a}:b": true, "a": false, "{}": false, "{a": false, "a{b}": false, "{a}{b}": false} {
 		e, err := New(Options{URL: "redis://127.0.0.1", Prefix: prefix})

@@ -28,7 +28,7 @@ func newEngine(t testing.TB, url string) *Engine {
 	return e
 }
 
-// cluster is a server with a line to each node.
+// cluster returns a cluster with a server, and a line between it and each node.
 func cluster(t testing.TB, more string) (enginetest.Cluster, *redisServer) {
 	s := startRedis(t, more)
 	var mu sync.Mutex
@@ -83,7 +83,7 @@ func TestEngine(t *testing.T) {
 	})
 }
 
-// A server that comes back empty is another epoch.
+// A server that restarts empty has new epochs.
 func TestEngineThatForgets(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Flow: 300, FaultsOnly: true}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, "")
@@ -127,7 +127,7 @@ func TestEvictionIsReported(t *testing.T) {
 	}
 }
 
-// Members are there again after the server has lost everything, and no call outlasts its context while it is silent.
+// Members are restored after the server has lost its data, and calls return when their context ends while the server is silent.
 func TestMembersAfterLoss(t *testing.T) {
 	s := startRedis(t, "")
 	ns := []hub.Namespace{{Presence: true}}
@@ -153,7 +153,7 @@ func TestMembersAfterLoss(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer time.AfterFunc(100*time.Millisecond, cancel).Stop()
 	_, err := fresh.Publish(ctx, "app", "room", &hub.Publication{Data: []byte("x")}, nil)
-	if !errors.Is(err, context.Canceled) { // and no timeout of the engine's own
+	if !errors.Is(err, context.Canceled) { // not a timeout of the engine
 		t.Errorf("a publication to a silent server: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// node is a hub that reports whether its engine works.
+// node returns a hub, and a channel that receives the state of its engine.
 func node(t testing.TB, o Options) (*hub.Hub, chan error) {
 	t.Helper()
 	told := make(chan error, 100)
@@ -40,7 +40,7 @@ func node(t testing.TB, o Options) (*hub.Hub, chan error) {
 	return h, told
 }
 
-// broken waits until it is reported that the engine does not work.
+// broken waits for the report that the engine has failed.
 func broken(t testing.TB, told chan error) error {
 	t.Helper()
 	for {
@@ -57,7 +57,7 @@ func publish(t testing.TB, h *hub.Hub, text string) {
 	}
 }
 
-// A server that is silent for longer than it takes to notice makes the nodes unready, and nothing is lost.
+// If a server is silent for long enough to be noticed, the nodes are not ready, and nothing is lost.
 func TestSilentServer(t *testing.T) {
 	s := startRedis(t, "")
 	a, toldA := node(t, Options{URL: s.URL()})
@@ -80,7 +80,7 @@ func TestSilentServer(t *testing.T) {
 	c.Want(t, "one", "two")
 }
 
-// A node that has missed a command carries it out when it is back.
+// A node executes a missed command when it has reconnected.
 func TestMissedCommand(t *testing.T) {
 	s := startRedis(t, "")
 	l := newLine(t, s.Addr())
@@ -101,7 +101,7 @@ func TestMissedCommand(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	web := httptest.NewTLSServer(nil) // which has a certificate for 127.0.0.1
+	web := httptest.NewTLSServer(nil) // its certificate is for 127.0.0.1
 	defer web.Close()
 	dir := t.TempDir()
 	pair := web.TLS.Certificates[0]
@@ -131,7 +131,7 @@ func TestTLS(t *testing.T) {
 	bounded.Until(t, func() bool { return strings.Contains(b.Ready().Error(), "certificate") })
 }
 
-// Servers that cannot be used are refused, and that is reported.
+// Servers that cannot be used are rejected, and that is reported.
 func TestRefusedServers(t *testing.T) {
 	for info, want := range map[string]string{
 		"redis_version:6.2.14\r\nredis_mode:standalone\r\n": `version "6.2.14"; 7.0 or newer`,
@@ -145,12 +145,12 @@ func TestRefusedServers(t *testing.T) {
 			t.Errorf("%q: %v", info, err)
 		}
 		_, told := node(t, Options{URL: url})
-		for !strings.Contains(broken(t, told).Error(), want) { // the first probe may have failed before
+		for !strings.Contains(broken(t, told).Error(), want) { // the first probe may fail before that
 		}
 	}
 }
 
-// pretend is a server that says of itself what the test wants, in the protocol of Redis.
+// pretend starts a server whose INFO is what the test specifies.
 func pretend(t testing.TB, info string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -170,7 +170,7 @@ func pretend(t testing.TB, info string) string {
 	return l.Addr().String()
 }
 
-// answer answers each command: an array of bulk strings, of which each has two lines.
+// answer answers each command, which is an array of bulk strings of two lines each.
 func answer(c net.Conn, info string) {
 	lines := bufio.NewScanner(c)
 	for lines.Scan() {

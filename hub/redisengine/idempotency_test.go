@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The ID of a publication is remembered for as long as by every engine, whether the publication is kept or not.
+// The ID of a publication is remembered for hub.Idempotency, whether or not the publication is kept.
 func TestIdempotencyEnds(t *testing.T) {
 	s := startRedis(t, "")
 	e := newEngine(t, s.URL())

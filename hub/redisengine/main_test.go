@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	os.Exit(bounded.Main(m))
 }
 
-// redisServer is a server whose trouble a test makes.
+// redisServer is a server in which a test causes faults.
 type redisServer struct{ *redistest.Server }
 
 // startRedis starts a server, which ends with the test.
@@ -27,7 +27,7 @@ func startRedis(t testing.TB, more string) *redisServer {
 	return &redisServer{redistest.Start(t, more)}
 }
 
-// line is the network between one node and the server. It can be cut, also for good.
+// line is the network between a node and the server. It can be cut, temporarily or permanently.
 type line struct {
 	l     net.Listener
 	to    string
@@ -70,7 +70,7 @@ func (n *line) accept() {
 	}
 }
 
-// set cuts the line, until it is set again.
+// set cuts or restores the line.
 func (n *line) set(up bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -2,7 +2,7 @@ package redisengine
 
 import "testing"
 
-// FuzzMessage reads what may come by pub/sub from anyone who may publish there.
+// FuzzMessage parses messages that any client of the server may publish.
 func FuzzMessage(f *testing.F) {
 	f.Add("p7 1800000000000 epoch\np\x03\x04data")
 	f.Add("p0 0 \np")

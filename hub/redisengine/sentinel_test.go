@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// asked waits until the answer of a server, or sentinel, to a command has text in it, and returns it.
+// asked waits until the answer of a server or sentinel to a command contains text, and returns the answer.
 func asked(t testing.TB, s *redistest.Server, password, text string, command ...string) (answer string) {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
@@ -55,8 +55,8 @@ func textOf(r any) string {
 	return ""
 }
 
-// When the primary is lost, the nodes follow the sentinels to the next one. It may lack what was acknowledged last, so
-// subscribers are notified of a gap; and everything goes on.
+// When the primary is lost, nodes follow the sentinels to the next one. It may lack the last acknowledged writes, so subscribers
+// are notified of a gap; then everything continues.
 func TestSentinel(t *testing.T) {
 	primary := redistest.Start(t, "")
 	replica := redistest.StartReplica(t, primary)
@@ -87,7 +87,7 @@ func TestSentinel(t *testing.T) {
 	c.Want(t, "one", "two")
 }
 
-// An unknown name is not a reason to give up: a sentinel may learn it.
+// If a sentinel does not know the name, the engine retries, because the sentinel may learn it.
 func TestSentinelKnowsNothing(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, redistest.Start(t, ""), "shop")
 	_, told := node(t, Options{URL: "redis://" + sentinel.Addr() + "?master_set=other"})

@@ -11,7 +11,7 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/plan.golden again, instead of comparing")
 
-// source is what comments are read from.
+// source is the Go source for the comments.
 const source = `package p
 
 const one = 1
@@ -56,7 +56,7 @@ type tool struct {
 func (plan) x() {}
 `
 
-// Every form in which a configuration and its documentation are written.
+// A configuration and its documentation in every format.
 func TestWritten(t *testing.T) {
 	comments, err := ReadComments(fstest.MapFS{"a.go": {Data: []byte(source)}, "b.txt": {Data: []byte("no Go")}})
 	if err != nil {
@@ -106,12 +106,12 @@ free: {s: text, "no": 1, f: 0.5, n: null, b: true, l: [1, "1", {}], m: {a: []}, 
 	for _, c := range Diff(full, again) {
 		changed = append(changed, c.Path)
 	}
-	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // what is hidden
+	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // the changes of hidden values
 		t.Errorf("what is written is read as something else: %s, %s", wrong, got)
 	}
 }
 
-// What cannot be read as Go is an error.
+// Invalid Go source is an error.
 func TestReadCommentsOfNoGo(t *testing.T) {
 	if c, err := ReadComments(fstest.MapFS{"a.go": {Data: []byte("no Go")}}); err == nil || c != nil {
 		t.Errorf("%v, %v", c, err)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// nested has a type in two places, and one inside of itself.
+// nested has a type in two places, and a recursive one.
 type nested struct {
 	Left  room     `yaml:"left"`
 	Right room     `yaml:"right"`
@@ -17,7 +17,7 @@ type nested struct {
 	Mode  string   `yaml:"mode" enum:"on|off"`
 }
 
-// The keys of a type are explained where it comes first, and named elsewhere.
+// The keys of a type are explained at its first occurrence, and referred to elsewhere.
 func TestReferenceOfSameKeys(t *testing.T) {
 	r := NewReference(&nested{}, Comments{"nested.Right": "The other side."})
 	if got, want := strings.Join(r.Keys(), " "), "left right down do words mode left.size left.key left.light left.label "; !strings.HasPrefix(got, want) ||
@@ -39,7 +39,7 @@ func TestReferenceOfSameKeys(t *testing.T) {
 	}
 }
 
-// A key means a path with brackets, indexes and the names of entries left out or put in.
+// A key matches a path with or without brackets, indexes and the names of entries.
 func TestMatches(t *testing.T) {
 	for _, tt := range []struct {
 		path, key    string
@@ -73,7 +73,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// What a type's comment adds to that of its key is a paragraph of its own when it is long.
+// A long comment on a type is a paragraph in addition to the comment on the key.
 func TestReferenceAboutTypes(t *testing.T) {
 	for size, want := range map[int]bool{89: false, 90: true} {
 		text := strings.Repeat("x", size)
@@ -84,7 +84,7 @@ func TestReferenceAboutTypes(t *testing.T) {
 	}
 }
 
-// Each visits every value that there is, as a pointer, before its parts.
+// Each visits every value, as a pointer, before its parts.
 func TestEach(t *testing.T) {
 	n := nested{Down: &nested{Words: []string{"a"}}, Do: task{"foo", &foo{Name: "x"}}}
 	var paths []string
@@ -112,7 +112,7 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// A struct of which one key is set may be missing, but not empty; its problems are reported once.
+// A struct with exactly one key may be missing, but not empty; its problems are reported once.
 func TestOnly(t *testing.T) {
 	for document, want := range map[string]string{
 		"":                             "",
@@ -153,7 +153,7 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// A text becomes a value of the field's type, or an error; a list takes the place of the one before.
+// A text is converted to the type of the field, or is an error; a list replaces the previous one.
 func TestSetText(t *testing.T) {
 	for _, text := range []string{"inf", "-inf", "+Inf", "-Infinity", "nan", "1e999", "-1e999", "", "1,5"} {
 		var f float64
@@ -186,7 +186,7 @@ func TestSetText(t *testing.T) {
 	}
 }
 
-// A document may be as wide as it likes, and is as deep as its bound says.
+// The width of a document is not limited, its depth is.
 func TestDepth(t *testing.T) {
 	for depth, want := range map[int]bool{maxDepth - 2: false, maxDepth - 1: true} {
 		_, wrong := decoded("free: {a: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}")

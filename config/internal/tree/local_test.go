@@ -21,14 +21,14 @@ func (p *place) UnmarshalText(text []byte) error    { *p = place(text); return n
 func (p place) MarshalText() (text []byte, _ error) { return []byte(p), nil }
 func (p *place) In(dir string)                      { *p = place(In(dir, string(*p))) }
 
-// broken cannot be written.
+// broken cannot be marshaled.
 type broken string
 
 func (broken) Describe() (label, want string)     { return "text", "text" }
 func (b *broken) UnmarshalText(text []byte) error { *b = broken(text); return nil }
 func (broken) MarshalText() ([]byte, error)       { return nil, errors.New("broken") }
 
-// files has what the types above and tags are for.
+// files has fields of these types, with tags.
 type files struct {
 	At    place    `yaml:"at"`
 	Made  place    `yaml:"made" made:"true"`
@@ -42,7 +42,7 @@ type files struct {
 	Items []job    `yaml:"items"`
 }
 
-// written decodes a document that is in a directory, and checks it.
+// written decodes a document in a directory, and checks it.
 func written(t *testing.T, dir, document string) (*files, string) {
 	t.Helper()
 	f := &files{}
@@ -58,7 +58,7 @@ func written(t *testing.T, dir, document string) (*files, string) {
 	return f, ""
 }
 
-// A path is relative to the directory of the file that names it, and must be that of a file unless the file will be made.
+// A path is relative to the directory of the file that contains it, and must name an existing file unless the file will be created.
 func TestLocal(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -95,7 +95,7 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// Without a working directory a path stays as it is.
+// Without a working directory, paths do not change.
 func TestLocalWithoutDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -110,7 +110,7 @@ func TestLocalWithoutDirectory(t *testing.T) {
 	}
 }
 
-// Each word of a list is one of those that there are.
+// Each word of a list must be an allowed one.
 func TestEnumList(t *testing.T) {
 	for document, want := range map[string]string{
 		"days: [mon, tue]": "", "days: []": "", "days: [tue]": "",
@@ -127,7 +127,7 @@ func TestEnumList(t *testing.T) {
 	}
 }
 
-// A list with nothing in it is something else than one that is not given, and a kind that is chosen hides the others.
+// An empty list differs from a missing one, and a chosen kind hides the others.
 func TestWrittenLists(t *testing.T) {
 	f, wrong := written(t, t.TempDir(), "words: []\nitems: []\ndo: {foo: {name: x}}\nbad: secret\n")
 	if wrong != "" {
@@ -169,7 +169,7 @@ func TestDiffSameNames(t *testing.T) {
 	}
 }
 
-// All that is wrong is an error, each as a problem; the path of a problem is cut where it is very long.
+// All problems are combined in one error; a very long path is cut.
 func TestProblems(t *testing.T) {
 	tr := New(&plan{})
 	tr.Wrong("name", "one", "")
@@ -194,7 +194,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// A pipe that another program has closed without a word is an error: what was in it may have been read before.
+// A pipe that is closed without data is an error: its content may have been read before.
 func TestReadEmptyPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -211,14 +211,14 @@ func TestReadEmptyPipe(t *testing.T) {
 	}
 }
 
-// Comments that cannot be read are an error.
+// A directory without readable comments is an error.
 func TestReadCommentsOfDirectory(t *testing.T) {
 	if c, err := ReadComments(fstest.MapFS{"a.go/b": {}}); err == nil || c != nil {
 		t.Errorf("%v, %v", c, err)
 	}
 }
 
-// A path leads through what is not there yet, and to the file of a secret.
+// Set allocates what is missing on the way to a path, and reads the file of a secret.
 func TestSetMakes(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
@@ -239,7 +239,7 @@ func TestSetMakes(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	// YAML with nothing in it takes back what was set.
+	// Empty YAML resets the value.
 	tr = New(p)
 	tr.Set("room", "{size: 5, label: x}", "--room")
 	tr.Set("room", "# nothing", "--room")

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A place inside of a text is one of the document where the text is in it as it is, and else where the value begins.
+// A position inside of a text is exact if the document contains the text unchanged, and otherwise the beginning of the value.
 func TestProblemIn(t *testing.T) {
 	for _, tt := range []struct {
 		document     string
@@ -52,7 +52,7 @@ func TestProblemIn(t *testing.T) {
 	}
 }
 
-// What a file said is known by its sum, under a path that the working directory does not change.
+// The content of a file is identified by its sum, under an absolute path.
 func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -90,7 +90,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// What a document does not give is where the document is.
+// The position of a value that is not given is that of the document.
 func TestPosOfDocument(t *testing.T) {
 	for document, want := range map[string]string{
 		"": "f.yaml:1:1", "# nothing\n": "f.yaml:1:1", "---\n": "f.yaml:1:1", "\n  name: x\n": "f.yaml:2:3", "a: [": "f.yaml:1:1",
@@ -106,7 +106,7 @@ func TestPosOfDocument(t *testing.T) {
 	}
 }
 
-// A key that names a file takes the path of one, and nothing else.
+// A key for the file of a value takes a path, and nothing else.
 func TestSecretFile(t *testing.T) {
 	for value, want := range map[string]string{
 		"[a]": "this is a list", "{a: b}": "this is a mapping", "''": "this is one value", "~": "empty value",

@@ -88,7 +88,7 @@ type section struct {
 	same   string // the path of the section that explains these keys; "" if that is this one
 }
 
-// Reference is the reference of all keys.
+// Reference is the documentation of all keys.
 type Reference struct {
 	sections []section
 	comments Comments

@@ -8,7 +8,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// A text is written so that it is read again as the same text.
+// A text is formatted so that it is read back unchanged.
 func TestYAMLText(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "''", "a": "a", "a b": "'a b'", "it's": "'it''s'", "true": "'true'", "null": "'null'", "~": "'~'", "5": "5", "5x": "5x",
@@ -27,7 +27,7 @@ func TestYAMLText(t *testing.T) {
 	}
 }
 
-// What is shown of a value that is wrong is short, and holds no password.
+// The displayed form of an invalid value is short, and contains no password.
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{
 		"x":                     `"x"`,
@@ -45,7 +45,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// A line has as many columns as it may, its indent among them, and a word that is longer has a line of its own.
+// A line has at most width columns, including the indent; a longer word has its own line.
 func TestWrap(t *testing.T) {
 	for _, tt := range []struct {
 		text, indent string
@@ -75,7 +75,7 @@ func TestOneOf(t *testing.T) {
 	}
 }
 
-// A key that is unknown here may be right elsewhere, unless that is in many places.
+// For an unknown key, the paths where it is known are suggested, unless there are many.
 func TestUnknownKeys(t *testing.T) {
 	for document, want := range map[string]string{
 		"fingers: 3":      "f.yaml:1:1: fingers: there is no such key; there is by.*.hand.fingers",
@@ -102,7 +102,7 @@ func TestUnknownKeys(t *testing.T) {
 	}
 }
 
-// The bounds are part of what is allowed.
+// The bounds are included in the allowed values.
 func TestBounds(t *testing.T) {
 	for document, want := range map[string]string{
 		"jobs: [{id: a, do: bar, rate: 0}]":              "",
@@ -136,7 +136,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// What is not YAML, or more than a configuration has a use for, is one problem at its place.
+// Invalid YAML, or a document that exceeds the limits, is one problem with its position.
 func TestNoYAML(t *testing.T) {
 	for document, want := range map[string]string{
 		"a: [1\n":                        "f.yaml:1:4: not valid YAML: sequence end token ']' not found; expected a YAML document",
@@ -165,7 +165,7 @@ func TestNoYAML(t *testing.T) {
 	}
 }
 
-// A mapping is where its first key is, a list where it begins.
+// The position of a mapping is that of its first key, and the position of a list is its beginning.
 func TestWhere(t *testing.T) {
 	for document, want := range map[string]string{
 		"name:\n  a: 1\n":         "f.yaml:2:3: name: this is a mapping; expected text",
@@ -221,7 +221,7 @@ func TestSentence(t *testing.T) {
 	}
 }
 
-// A position is one that the document has, whatever the parser says.
+// A position is always within the document, whatever the parser returns.
 func TestPlace(t *testing.T) {
 	l := linesOf([]byte("ab\r\n\näöü\rx"))
 	for _, tt := range []struct{ line, column, wantLine, wantColumn int }{
@@ -242,7 +242,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// Problems are sorted by where they are.
+// Problems are sorted by position.
 func TestErrorOrder(t *testing.T) {
 	at := func(file string, line, column int) *Problem { return &Problem{Pos: Pos{file, line, column}, Text: "x"} }
 	err := NewError([]*Problem{at("b", 1, 1), at("a", 2, 1), at("a", 1, 2), at("a", 1, 1), {Text: "y"}})

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// plan is a configuration of nothing in particular.
+// plan is a configuration for the tests.
 type plan struct {
 	Name string             `yaml:"name" example:"x"`
 	Jobs []job              `yaml:"jobs"`
@@ -32,7 +32,7 @@ type job struct {
 	Label string  `yaml:"label"`
 }
 
-// worker is one of two.
+// worker is a struct with exactly one key.
 type worker struct {
 	Hand *hand `yaml:"hand" only:"one" example:"anna"`
 	Tool *tool `yaml:"tool" example:"drill"`
@@ -57,8 +57,8 @@ type room struct {
 	Label string `yaml:"label"`
 }
 
-// task is one of kinds that it does not know: adding one is a type and a line in kinds, both of which can be in a file of
-// their own.
+// task has one of several kinds that it does not know itself: adding a kind takes a type and a line in kinds, which may be in a
+// separate file.
 type task struct {
 	Kind     string
 	Settings any
@@ -68,7 +68,7 @@ var kinds []Kind
 
 func (task) Kinds() []Kind { return kinds }
 
-// who is a name, or a worker in place.
+// who is a name, or an inline worker.
 type who struct {
 	Name   string
 	Worker *worker
@@ -91,7 +91,7 @@ func (s *secret) UnmarshalText(text []byte) error {
 }
 func (s secret) MarshalText() ([]byte, error) { return []byte("***"), nil }
 
-// foo is a kind of task: all that there is about it is between here and the end of init.
+// foo is a kind of task. Everything about it is between here and the end of init.
 type foo struct {
 	Size int    `yaml:"size" default:"3" max:"9"`
 	Name string `yaml:"name" required:"true" example:"f"`
@@ -104,7 +104,7 @@ type bar struct{}
 
 func init() { kinds = append(kinds, Kind{"bar", reflect.TypeFor[bar]()}) }
 
-// decoded returns what a document sets, and what is wrong with it, checked.
+// decoded decodes and checks a document, and returns the result and its problems.
 func decoded(document string) (*plan, string) {
 	p := &plan{}
 	SetDefaults(p)
@@ -119,7 +119,7 @@ func decoded(document string) (*plan, string) {
 	return p, ""
 }
 
-// A kind that was registered is decoded, checked, compared, written and documented like any other key.
+// A registered kind is decoded, checked, compared, written and documented like any other key.
 func TestChoice(t *testing.T) {
 	for _, tt := range []struct{ do, kind, wrong string }{
 		{"bar", "bar", ""},
@@ -145,7 +145,7 @@ func TestChoice(t *testing.T) {
 	if got := Diff(before, after); !sameChanges(got, want) {
 		t.Errorf("changes %v", got)
 	}
-	// Items without a name are known by their places.
+	// Items without a name are identified by their index.
 	before, _ = decoded("jobs: [{do: bar}, {do: bar}]\n")
 	after, _ = decoded("jobs: [{do: bar}, {do: bar, label: x}]\n")
 	if got := Diff(before, after); !sameChanges(got, []Change{{"jobs[1].label", "''", "x"}}) {
@@ -172,7 +172,7 @@ func sameChanges(a, b []Change) bool {
 	return slices.Equal(a, b)
 }
 
-// "<<" adds keys and takes none away: those of the mapping itself win, then those that come first.
+// "<<" adds keys and removes none: the keys of the mapping itself take precedence, then those that are merged first.
 func TestMergeKeys(t *testing.T) {
 	const anchors = "a: &a {p: a, q: a, r: a}\nb: &b {q: b, s: b}\n"
 	for document, want := range map[string]string{
@@ -207,7 +207,7 @@ func TestMergeKeys(t *testing.T) {
 	}
 }
 
-// A few lines can stand for more values than there is memory, or for an end that never comes.
+// A few lines can expand to more values than fit into memory, or to an infinite document.
 func TestAliasesAreBounded(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("free:\n  a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n")
@@ -270,7 +270,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// The path of what is set reaches into lists that are there, and makes what a pointer leads to.
+// The path of a setting may lead into existing lists, and through nil pointers.
 func TestSetPaths(t *testing.T) {
 	p, _ := decoded("jobs: [{id: a, do: bar, who: [x]}, {id: b, do: bar}]\nby: {a: {hand: {}}}\n")
 	tr := New(p)
@@ -296,7 +296,7 @@ func TestSetPaths(t *testing.T) {
 	}
 }
 
-// A union takes a word that it knows, or its parts, and nothing else.
+// A union accepts one of its words, or its parts, and nothing else.
 func TestUnion(t *testing.T) {
 	for _, tt := range []struct{ who, wrong string }{
 		{"[x, {hand: {fingers: 3}}]", ""},
@@ -313,7 +313,7 @@ func TestUnion(t *testing.T) {
 	}
 }
 
-// A pipe is read to its end, and a program that never writes into one is not waited for without a bound.
+// A pipe is read to its end, and the wait for its writer is limited.
 func TestReadFile(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

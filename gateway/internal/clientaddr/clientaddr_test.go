@@ -71,7 +71,7 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
-// A chain that is longer than anyone has is not gone through.
+// The length of the chain that is followed is limited.
 func TestOfIsBounded(t *testing.T) {
 	r := &http.Request{Header: http.Header{}}
 	for range 100 {
@@ -83,7 +83,7 @@ func TestOfIsBounded(t *testing.T) {
 	}
 }
 
-// Whatever the headers are, an address comes out, and without a trusted peer it is the peer's.
+// For any headers the result is an address, and without a trusted peer it is that of the peer.
 func FuzzOf(f *testing.F) {
 	f.Add("for=192.0.2.1;proto=https, for=\"[::1]:80\"", "192.0.2.1, 10.0.0.2")
 	f.Add(`for="\"`, ",")
@@ -102,7 +102,7 @@ func FuzzOf(f *testing.F) {
 	})
 }
 
-// A network without a value trusts no address, and an address that is not one of IP, such as a unix socket's, is in no network.
+// The zero prefix contains no address, and an address that is not an IP address, such as that of a unix socket, is in no prefix.
 func TestTrustedZero(t *testing.T) {
 	all := []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	if Trusted(all, netip.Addr{}) {
@@ -113,7 +113,7 @@ func TestTrustedZero(t *testing.T) {
 	}
 }
 
-// Entries are looked at up to a bound, from the nearest.
+// The number of entries that are read is limited, beginning with the nearest.
 func TestManyHops(t *testing.T) {
 	for proxiesBetween, want := range map[int]string{maxHops - 1: "192.0.2.1", maxHops: "10.0.0.2"} {
 		r := &http.Request{Header: http.Header{"X-Forwarded-For": {"192.0.2.1" + strings.Repeat(", 10.0.0.2", proxiesBetween)}}}

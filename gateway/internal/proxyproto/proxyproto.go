@@ -189,7 +189,7 @@ func parseV2(family byte, b []byte) (h Header, tlvs int, err error) {
 		return Header{}, 0, errV2("its addresses are truncated")
 	}
 	end := func(i int) netip.AddrPort {
-		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // the size is 4 or 16
+		addr, _ := netip.AddrFromSlice(b[i*size : (i+1)*size]) // it cannot fail for 4 or 16 bytes
 		return netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(b[2*size+2*i:]))
 	}
 	return Header{end(0), end(1)}, 2*size + 4, nil

@@ -17,7 +17,7 @@ const (
 		"\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02" + "\xdb\xde\x01\xbb"
 )
 
-// cases are headers and what they say; want is "" for an unknown source, and begins with "error" for a refusal.
+// cases are headers with their content; want is "" for an unknown source, and begins with "error" for an invalid header.
 var cases = []struct{ name, in, want string }{
 	{"1 TCP4", "PROXY TCP4 192.0.2.1 198.51.100.2 56286 443\r\n", "192.0.2.1:56286 198.51.100.2:443"},
 	{"1 TCP6", "PROXY TCP6 2001:db8::1 2001:db8::2 56286 443\r\n", "[2001:db8::1]:56286 [2001:db8::2]:443"},
@@ -95,7 +95,7 @@ func TestReadNoHeader(t *testing.T) {
 	}
 }
 
-// However the bytes come, a header is the same one, takes no more than it may, and leaves what is behind it.
+// A header has the same content for any sizes of reads, is limited in size, and leaves what follows it.
 func FuzzRead(f *testing.F) {
 	for _, tt := range cases {
 		f.Add([]byte(tt.in + tail))

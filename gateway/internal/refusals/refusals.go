@@ -95,8 +95,8 @@ func (l *Log) list() []Refusal {
 	return list
 }
 
-// Names returns the names of the parameters in a query, sorted, at most 16 of them, because values may be credentials. A parameter
-// without "=" may be a value, so it is left out.
+// Names returns the names of the parameters in a query, sorted, at most 16 of them. It returns no values, which may be credentials,
+// and no parameter without "=", which may be a value.
 func Names(query string) []string {
 	var names []string
 	for pair := range strings.SplitSeq(query, "&") {

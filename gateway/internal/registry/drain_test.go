@@ -16,7 +16,7 @@ import (
 
 var refuse = &websocket.Reject{Status: 503, Reason: "stopping"}
 
-// drain runs a drain with a bound, and returns what it did and how long it took.
+// drain runs a drain with a timeout, and returns its results and how long it took.
 func drain(t *testing.T, g *Registry, d Drain, timeout time.Duration) (closed, cut int, took time.Duration) {
 	t.Helper()
 	d.Refuse = refuse
@@ -68,7 +68,7 @@ func TestDrainSpreads(t *testing.T) {
 	})
 }
 
-// A few connections are not held up by a long spread.
+// A few connections do not take the whole spread.
 func TestDrainOfFewIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -82,7 +82,7 @@ func TestDrainOfFewIsShort(t *testing.T) {
 	})
 }
 
-// Clients that do not answer are cut when the time is over.
+// Clients that do not answer are cut at the timeout.
 func TestDrainCuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -109,7 +109,7 @@ func TestDrainCuts(t *testing.T) {
 	})
 }
 
-// A handshake that is under way when the drain begins is waited for, and its connection told to go.
+// A drain waits for handshakes that are in progress, and closes their connections.
 func TestDrainWaitsForHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -160,7 +160,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// Without connections there is nothing to wait for.
+// A drain without connections returns immediately.
 func TestDrainOfAnEmptyRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closed, cut, took := drain(t, New(&auth.Live{}), Drain{Spread: time.Minute, Code: websocket.CodeServiceRestart}, time.Minute)

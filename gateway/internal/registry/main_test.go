@@ -23,11 +23,11 @@ func admit(t *testing.T, g *Registry, e *Entry) {
 type member struct {
 	*Entry
 	client *websocket.Conn
-	ended  chan error // what the client's Read returned in the end
+	ended  chan error // the final error of the client's Read
 	got    chan string
 }
 
-// join opens a connection in g that is served until it ends, as a gateway does it.
+// join opens a connection in g that is served until it ends.
 func join(t *testing.T, g *Registry, e *Entry) *member {
 	t.Helper()
 	if !e.Addr.IsValid() {
@@ -64,5 +64,5 @@ func join(t *testing.T, g *Registry, e *Entry) *member {
 	return m
 }
 
-// code waits for the end of a connection, and returns how its client saw it.
+// code waits for the end of a connection, and returns the close code that its client has received.
 func (m *member) code() websocket.Code { return websocket.CloseCode(<-m.ended) }

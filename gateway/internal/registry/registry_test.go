@@ -26,7 +26,7 @@ func TestBounds(t *testing.T) {
 		have   []*Entry
 		next   *Entry
 		want   error
-		anyone *Entry // who may still come in
+		anyone *Entry // a client that must still be admitted
 	}{
 		{"total", Bounds{Total: 2}, []*Entry{entry("a", "192.0.2.1", ""), entry("b", "192.0.2.2", "")},
 			entry("c", "192.0.2.3", ""), ErrFull, nil},
@@ -62,8 +62,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// A refusal takes nothing, whichever bound it comes from: what is refused by address does not fill up the endpoint or the
-// server for everyone else.
+// A rejection reserves nothing, whatever the limit: rejections by address do not fill up the endpoint or the server for others.
 func TestRefusalsTakeNothing(t *testing.T) {
 	for name, b := range map[string]Bounds{
 		"address":                {Total: 3, Endpoint: 2, PerAddress: 1, EndpointPerAddress: 5},
@@ -90,7 +89,7 @@ func TestRefusalsTakeNothing(t *testing.T) {
 				g.Leave(second)
 			}
 			g.Leave(first)
-			for range 2 { // each bound is free again, and no more than that
+			for range 2 { // each limit is free again, but not higher
 				again := entry("a", "192.0.2.1", "")
 				if err := g.Enter(again, b); err != nil {
 					t.Errorf("after the first has left: %v", err)
@@ -107,7 +106,7 @@ func TestRefusalsTakeNothing(t *testing.T) {
 	}
 }
 
-// A refusal by one bound takes no place that another bound counts.
+// A rejection by one limit takes no place of another.
 func TestBoundsTogether(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -229,7 +228,7 @@ func TestListAndClose(t *testing.T) {
 	})
 }
 
-// The users' lists stay whole, in whatever order connections leave.
+// The lists of users stay intact, in whatever order connections leave.
 func TestUsersList(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -249,7 +248,7 @@ func TestUsersList(t *testing.T) {
 	}
 }
 
-// An admitted client is found: an entry can be asked to leave before it has its connection, and Open says so.
+// An admitted client can be closed before it has its connection, and Open reports that.
 func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -280,7 +279,7 @@ func TestCloseBetweenAdmitAndOpen(t *testing.T) {
 	})
 }
 
-// However often it is asked for, a connection is closed by one goroutine.
+// A connection is closed by one goroutine, however often Close is called.
 func TestCloseAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -307,7 +306,7 @@ func TestCloseAgainAndAgain(t *testing.T) {
 	})
 }
 
-// The sum of an endpoint never falls: an entry is in it whether it is open or has left.
+// The sum of an endpoint never decreases: it includes an entry whether it is open or has left.
 func TestTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -329,7 +328,7 @@ func TestTraffic(t *testing.T) {
 	})
 }
 
-// A connection whose user is known late counts for that user from then on, and not for the one before.
+// A connection whose user changes counts for the new user from then on, and no longer for the previous one.
 func TestBecome(t *testing.T) {
 	g := New(&auth.Live{})
 	b := Bounds{EndpointPerUser: 1}

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// fill sets every field below v to something that is not zero, so that a field that a record forgets is found.
+// fill sets every field below v to a nonzero value, to find fields that are not encoded.
 func fill(t *testing.T, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {
@@ -81,7 +81,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// A later version may have further fields.
+// Fields of later versions are skipped.
 func TestUnknownFields(t *testing.T) {
 	later := []byte{200, 3, 'n', 'e', 'w'}
 	p := hub.Publication{ID: "id"}
@@ -119,7 +119,7 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// FuzzRecord reads anything. What is a record is the same when it is written again and read again.
+// FuzzRecord decodes arbitrary input. A valid record does not change when it is encoded and decoded again.
 func FuzzRecord(f *testing.F) {
 	f.Add(AppendPublication(nil, &hub.Publication{ID: "id", Data: []byte("data"), Tags: map[string]string{"a": "b"}, Time: time.Unix(1, 2)}))
 	f.Add(AppendEntries(nil, hub.Entry{Lease: "l", Client: "c", Version: 5, Data: []byte("d")}, hub.Entry{Client: "x", Gone: true}))
