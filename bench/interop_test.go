@@ -40,7 +40,7 @@ func (v variant) coderMode() coder.CompressionMode {
 	return coder.CompressionDisabled
 }
 
-// limit limits every wait: it ends a hanging test, and no result depends on it.
+// limit is the time limit of every wait: it ends a hanging test, and no result depends on it.
 const limit = 30 * time.Second
 
 const unicode = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"

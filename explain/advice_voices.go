@@ -210,7 +210,7 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 			continue
 		}
 		d.Cause = v.cause
-		if d.ID == FaultGarbage { // an answer of HTTP behind the 101: nothing is wrong with frames
+		if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
 			d.ForOwner = nil
 		}
 		if len(v.owner) > 0 {

@@ -31,7 +31,7 @@ func verdict(r *Report, f Finding) Fault {
 		if r.TLS == nil && !deniesTLS(r) {
 			return FaultPlainToTLS
 		}
-		return FaultStatus400 // it comes from behind a proxy, which speaks plain HTTP to a port for TLS
+		return FaultStatus400 // the response comes from a server behind a proxy, and the proxy uses plain HTTP on a TLS port
 	case lacksVersion13(a):
 		return FaultVersion
 	case a.Status >= 400 && lostHeader(words(a.Body)) != "":

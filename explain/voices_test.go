@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A heard case is what a real program answered, byte for byte except for its length, and what the diagnosis must and must not say.
+// A heard case holds what a real program answered, byte for byte except for its length, and what the diagnosis must and must not say.
 type heard struct {
 	program string
 	r       *Report

@@ -34,7 +34,7 @@ func idleIsSmall(t *testing.T, k kind) {
 	defer c.Close()
 	size := 20000
 	if k.name != "loop" {
-		size = 500 // only the handshake: the buffers of crypto/tls grow, depending on how the bytes arrive
+		size = 500 // after the handshake only: the buffers of crypto/tls grow later, depending on how the bytes arrive
 	}
 	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, size))
 	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they are the test's

@@ -351,7 +351,7 @@ func (l *lastPath) keep(path string) string {
 	if last := l.Load(); last != nil && *last == path {
 		return *last
 	}
-	kept := strings.Clone(path) // whose place is on the heap, and that of path is not
+	kept := strings.Clone(path) // a separate variable, because taking path's address would move path to the heap in every call
 	l.Store(&kept)
 	return kept
 }

@@ -301,7 +301,7 @@ func (t *Tunnel) ending(now time.Duration) {
 	}
 }
 
-// quiet reports whether nothing more is expected from s. From an upstream the end of its stream is, because the server closes the
+// quiet reports whether nothing more is expected from s. An upstream is expected to end its stream, because the server closes the
 // TCP connection first (RFC 6455 §7.1.1).
 func (t *Tunnel) quiet(s side) bool {
 	return t.heard[s] || t.shut && s == client && t.flows[client].closed

@@ -47,7 +47,7 @@ func startOpenSSL(t *testing.T, args ...string) *openssl {
 	return &openssl{t, in, bufio.NewReader(out)}
 }
 
-// said returns the next line with a text, or an error when there is none.
+// said returns the next output line that contains a text, or an error if there is none.
 func (o *openssl) said(what string) (line string, err error) {
 	for err == nil && !strings.Contains(line, what) {
 		line, err = o.lines.ReadString('\n')
@@ -65,7 +65,7 @@ func (o *openssl) await(what string) string {
 	return line
 }
 
-// types gives it a line.
+// types writes line and a newline to openssl's standard input.
 func (o *openssl) types(line string) {
 	o.t.Helper()
 	if _, err := io.WriteString(o.in, line+"\n"); err != nil {
@@ -163,7 +163,7 @@ func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 	})
 }
 
-// A peer that updates its keys again and again, and says nothing, is cut: the tunnel ends, and so does the other side.
+// A peer that keeps updating its keys and sends no data is disconnected: the tunnel ends, and the other side is closed, too.
 func TestRFC8446_4_6_3_KeyUpdatesWithoutEnd(t *testing.T) {
 	const most = 40 // crypto/tls has enough after fewer
 	onEachOpenSSL(t, "-tls1_3", func(r *rig, s side, o *openssl, to net.Conn) {

@@ -110,7 +110,7 @@ func (h *Head) readLine(line []byte) *Violation {
 	if colon < 0 {
 		return headViolation(h, "RFC 9112 §5", "a line of the response head has no colon")
 	}
-	text := string(line) // of which name and value are pieces
+	text := string(line) // name and value are substrings of it
 	name, value := text[:colon], header.Trim(text[colon+1:])
 	if !header.IsToken(name) { // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon"
 		return headViolation(h, "RFC 9112 §5.1", "a header name in the response is not a token")
