@@ -57,7 +57,7 @@ func (p *poller) read() (*Buffer, []byte, error) {
 		err = p.err
 	}
 	if buf == nil {
-		return nil, nil, failed(err)
+		return nil, nil, p.failed(err)
 	}
 	return buf, buf[:n], err
 }
@@ -66,11 +66,11 @@ func (p *poller) read() (*Buffer, []byte, error) {
 // 2 KiB of stack, to which every connection would grow at its end. It is not inlined, so that read has a small frame.
 //
 //go:noinline
-func failed(err error) error {
-	if errno, ok := err.(syscall.Errno); ok {
-		return os.NewSyscallError("read", errno)
+func (p *poller) failed(err error) error {
+	if err != p.err || err == io.EOF {
+		return err
 	}
-	return err
+	return os.NewSyscallError("read", err)
 }
 
 // try reads once. It returns false to wait until there is something to read.
