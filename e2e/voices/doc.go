@@ -1,3 +1,3 @@
 // Package voices runs servers of Python that other projects use, as Debian has them, with one fault each, and holds what
-// "handfast explain" says about it. A program that is not installed is skipped, and the reason names its package.
+// "handfast explain" says about it.
 package voices

@@ -57,7 +57,7 @@ func TestServersOfPython(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.server+", "+f.name, func(t *testing.T) {
 			if out, err := exec.Command(python, "-c", "import "+f.packages).CombinedOutput(); err != nil {
-				t.Skipf("Debian's packages python3-NAME for %s: %v %s", f.packages, err, out)
+				t.Fatalf("a package of Python is missing (make setup installs them): %v\n%s", err, out)
 			}
 			u := house.NewUser(t)
 			port := house.FreePort(t)
