@@ -182,7 +182,7 @@ func (t *tracer) acceptStep(v *verdicts) bool {
 		{"with the GUID", k.Joined},
 		{"SHA-1 of that", k.SHA1},
 		{"in base64", k.Want},
-		{"received", k.Got},
+		{"came", k.Got},
 	}
 	const text = "Sec-WebSocket-Accept is the base64 of the SHA-1 of the key and the GUID"
 	fault, detail := FaultAcceptWrong, ""
