@@ -24,19 +24,26 @@ var tlsHints = []struct{ part, hint string }{
 	{"client offered only unsupported versions", "the client's TLS is too old: update it, or lower min_version if it speaks 1.2"},
 	{"no cipher suite supported by both", "the client supports only weak cipher suites: update it"},
 	{"client requested unsupported application protocols", "the client does not offer HTTP/1.1 (ALPN): make it offer http/1.1"},
-	{"unrecognized name", "there is no certificate for the host that the client named (SNI)"},
+	{"unrecognized name", "there is no certificate for the host that the client named (SNI): add one to tls.files or tls.acme.hosts of the listener"},
 }
 
 // earlyHint returns the hint for a connection that failed before its first request.
 func earlyHint(err *websocket.HandshakeError) string {
 	if errors.Is(err, os.ErrDeadlineExceeded) || err.Status == http.StatusRequestTimeout {
-		return "the client was too slow or is waiting: a proxy in between may hold back its bytes"
+		limit := "http.tls_timeout"
+		if err.Stage == wshandshake.StageRequest {
+			limit = "http.head_timeout"
+		}
+		return "the client was too slow or is waiting: a proxy in between may hold back its bytes; " + limit + " is the limit"
 	}
 	if err.Stage == wshandshake.StageRequest {
-		if err.Hint != "" && err.Status == http.StatusBadRequest {
+		switch {
+		case err.Status == http.StatusRequestHeaderFieldsTooLarge:
+			return "most often cookies make the head of a request long: send fewer, or raise http.max_head"
+		case err.Hint != "":
 			return err.Hint
 		}
-		return "check the client's request: handfast explain shows a valid one; http.max_head limits its size"
+		return "check the client's request: handfast explain shows a valid one"
 	}
 	if err.Stage == wshandshake.StageProxy {
 		if errors.Is(err, proxyproto.ErrMissing) {

@@ -22,26 +22,52 @@ type handed struct {
 	ctx     context.Context // of the connection
 	waiter  waiter
 	began   atomic.Bool // a request has begun to arrive
-	served  atomic.Bool // and the Handler has had one, or HTTP has answered it
-	late    *time.Timer // cuts the connection unless its first head is whole by then
+	taken   atomic.Bool // and the Handler has it, or it has been answered without one
+	failed  atomic.Pointer[readError]
+	late    *time.Timer // ends the connection unless its first head is whole by then
 	preface bool        // the next request that HTTP reports as begun is only the preface of HTTP/2
 }
 
 type handedKey struct{}
 
 // handed notes a connection that is given to HTTP. Its first head must be whole when left has passed: HTTP's own time limits begin
-// only now, and one for the preface of HTTP/2 cannot be set.
-func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration) *handed {
+// only now, and one for the preface of HTTP/2 cannot be set. early was read from it.
+func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration, early []byte) *handed {
 	h := &handed{server: s, yielded: yielded, remote: remote}
 	h.ctx = context.WithValue(ctx, handedKey{}, h)
-	h.late = time.AfterFunc(left, func() { lower(yielded).Close() })
+	expire := h.cut
+	if len(early) > 0 && !bytes.HasPrefix(early, prefaceHTTP2) {
+		expire = h.expire
+	}
+	h.late = time.AfterFunc(left, expire)
 	return h
+}
+
+// prefaceHTTP2 is the beginning of a connection of HTTP/2 (RFC 9113 §3.4).
+var prefaceHTTP2 = []byte("PRI * HTTP/2.0\r\n")
+
+// cut closes the connection.
+func (h *handed) cut() { lower(h.yielded).Close() }
+
+// expire makes a read of the first head fail, so that the client gets an answer, and closes the connection if that does not end it.
+func (h *handed) expire() {
+	if h.began.Load() {
+		return
+	}
+	if lower(h.yielded).SetReadDeadline(time.Unix(1, 0)) != nil {
+		return
+	}
+	time.AfterFunc(lingerTime, func() {
+		if !h.began.Load() {
+			h.cut()
+		}
+	})
 }
 
 // handOver gives the connection to HTTP, with all that was read from it.
 func (a *arrival) handOver() {
 	s := a.server
-	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc), time.Until(a.until))
+	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc), time.Until(a.until), a.buf)
 	nc := a.nc
 	t, isTLS := nc.(*tls.Conn)
 	r := &replayed{Conn: nc, handed: h}
@@ -70,7 +96,7 @@ func (a *arrival) handOver() {
 
 // give gives HTTP the connection, as nc. It returns false when HTTP takes no more.
 func (h *handed) give(nc net.Conn, src *source) bool {
-	if r, ok := nc.(*replayed); ok && bytes.HasPrefix(r.rest, []byte("PRI * HTTP/2.0\r\n")) {
+	if r, ok := nc.(*replayed); ok && bytes.HasPrefix(r.rest, prefaceHTTP2) {
 		h.preface = true
 	}
 	h.server.wait(h.ctx, &h.waiter, h.yielded, h.remote)
@@ -147,7 +173,7 @@ func (s *Server) wrapHooks() {
 // page has the Handler answer a request that HTTP has read.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	if h, ok := r.Context().Value(handedKey{}).(*handed); ok {
-		h.served.Store(true)
+		h.taken.Store(true)
 	}
 	s.handler.ServeHTTP(w, r)
 }
@@ -172,13 +198,14 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // as the newest of its address
 		}
 	case http.StateIdle:
-		h.served.Store(true)
+		h.began.Store(false)
+		h.taken.Store(false)
+		h.failed.Store(nil) // HTTP interrupts its own read while the Handler has a request
 		s.waiting.remove(&h.waiter)
 		s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	case http.StateHijacked, http.StateClosed:
-		if h.over(nc) && h.began.Load() && !h.served.Load() {
-			t := trail{server: s}
-			t.refused(h.ctx, h.remote.String(), nil, &HandshakeError{Stage: handshake.StageRequest, Err: errHead})
+		if h.over(nc) && h.pending() {
+			h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.why()})
 		}
 	}
 	if s.connState != nil {
@@ -195,7 +222,11 @@ type replayed struct {
 
 func (r *replayed) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
-		return r.Conn.Read(p)
+		n, err := r.Conn.Read(p)
+		if err != nil {
+			r.handed.failed.Store(&readError{err})
+		}
+		return n, err
 	}
 	n := copy(p, r.rest)
 	if r.rest = r.rest[n:]; len(r.rest) == 0 {

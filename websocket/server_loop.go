@@ -56,7 +56,7 @@ func (src *source) listen() (stop func()) {
 
 // hand gives a connection to HTTP, with what was read from it.
 func (src *source) hand(nc net.Conn, early []byte, left time.Duration) {
-	h := src.server.handed(src.base, nc, remoteOf(nc), left)
+	h := src.server.handed(src.base, nc, remoteOf(nc), left, early)
 	if !h.give(&replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}, src) {
 		nc.Close()
 	}

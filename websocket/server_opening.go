@@ -61,7 +61,7 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 
 var (
 	errEvicted = errors.New("too many connections are in their handshake, and most of them from this address")
-	errHead    = errors.New("the head of the request was malformed or too large, or did not arrive in time")
+	errHead    = errors.New("the connection ended before the head of the request was whole")
 )
 
 // wait puts a connection among those that have shown nothing yet, and cuts another when there are too many.

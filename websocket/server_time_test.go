@@ -263,7 +263,7 @@ func TestServer_RefusedByHTTP(t *testing.T) {
 			t.Errorf("%.20q: %d", request, r.StatusCode)
 		}
 		got := bounded.Receive(t, reports)
-		if got.value != "mine" || got.remote != named.String() || got.err.Stage != handshake.StageRequest || status == 431 && got.err.Err != errHead {
+		if got.value != "mine" || got.remote != named.String() || got.err.Stage != handshake.StageRequest || got.err.Status != status {
 			t.Errorf("%.20q: reported %+v", request, got)
 		}
 	}

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
+)
+
+// A request that is answered before any handler has it gets the reason in the body, and the log, the audit log, the metrics and the list of
+// refused handshakes have it, with keys of the configuration.
+func TestAnswersBeforeAnyHandler(t *testing.T) {
+	r := run(t, parse(t, "http: {head_timeout: 300ms, max_head: 1KiB}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
+	to := strings.TrimPrefix(r.URLs()[0], "http://")
+	for _, tt := range []struct {
+		name, request string
+		status        int
+		body, hint    string
+	}{
+		{"a request line", "GET /open\r\n\r\n", 400, "request line", "handfast explain"},
+		{"no Host", "POST /open HTTP/1.1\r\n\r\n", 400, "Host header is missing", "handfast explain"},
+		{"no Host in a handshake", strings.Replace(strings.Replace(missed, "/missing", "/open", 1), "Host: localhost\r\n", "", 1), 400, "Host header is missing", ""},
+		{"a header line", "POST /open HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n", 400, "header line", "handfast explain"},
+		{"a large head", strings.Replace(missed, "\r\n\r\n", "\r\nCookie: "+strings.Repeat("x", 16<<10)+"\r\n\r\n", 1), 431, "longer", "http.max_head"},
+		{"a version", "GET /open HTTP/3.0\r\nHost: localhost\r\n\r\n", 505, "HTTP version", "use HTTP/1.1"},
+		{"an expectation", "POST /open HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\n\r\n", 417, "100-continue", "Expect"},
+		{"half a handshake", missed[:60], 408, "in time", "http.head_timeout"},
+		{"half a request", "POST /open HTTP/1.1\r\nHost: loc", 408, "in time", "http.head_timeout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(r.rec.refused.List())
+			b, err := io.ReadAll(send(t, to, "127.0.0.8", tt.request))
+			if line := fmt.Sprintf("HTTP/1.1 %d %s\r\n", tt.status, http.StatusText(tt.status)); err != nil || !strings.HasPrefix(string(b), line) ||
+				!strings.Contains(string(b), tt.body) {
+				t.Errorf("%q, %v", b, err)
+			}
+			bounded.Until(t, func() bool { return len(r.rec.refused.List()) > before })
+			got := r.rec.refused.List()[0]
+			if got.Status != tt.status || got.Stage != "request" || !strings.Contains(got.Reason, tt.body) || !strings.Contains(got.Hint, tt.hint) {
+				t.Errorf("remembered %+v", got)
+			}
+			has(t, &r.audited, `"refused"`, fmt.Sprintf(`"status":%d`, tt.status), tt.body)
+		})
+	}
+	has(t, &r.log, "status=431", "http.max_head")
+	has(t, &r.log, "status=408", "http.head_timeout")
+}
+
+// A flood of bad requests does not flood the log: the first few are logged, and how many more there were.
+func TestBadRequestsDoNotFloodTheLog(t *testing.T) {
+	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
+	to := strings.TrimPrefix(r.URLs()[0], "http://")
+	const n = 60
+	for range n {
+		if got := replied(t, send(t, to, "127.0.0.8", "GET /open HTTP/3.0\r\nHost: localhost\r\n\r\n")); got != 505 {
+			t.Fatalf("status %d", got)
+		}
+	}
+	bounded.Until(t, func() bool { return strings.Count(r.audited.String(), `"status":505`) == n })
+	r.rec.tellFloods()
+	if lines := strings.Count(r.log.String(), "status=505"); lines > n/2 || !strings.Contains(r.log.String(), "more=") {
+		t.Errorf("%d lines for %d requests:\n%s", lines, n, r.log.String())
+	}
+}
+
+// A TLS handshake that fails has its reason and the key in the log: no certificate for the name, and a client that leaves or is slow.
+func TestFailedTLSHandshakes(t *testing.T) {
+	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(300 * time.Millisecond) })
+	for name, tt := range map[string]struct {
+		knock      func(nc net.Conn)
+		part, hint string
+	}{
+		"too old": {func(nc net.Conn) {
+			tls.Client(nc, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}).Handshake() //nolint:gosec,errcheck // it is refused
+		}, "unsupported versions", "min_version"},
+		"not trusted": {func(nc net.Conn) {
+			tls.Client(nc, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // it does not trust the server
+		}, "bad certificate", "certificate"},
+		"another protocol": {func(nc net.Conn) {
+			tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"spdy/3"}}).Handshake() //nolint:gosec,errcheck // it is refused
+		}, "application protocols", "http/1.1"},
+		"silence": {func(net.Conn) {}, "timeout", "http.tls_timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := len(r.rec.refused.List())
+			tt.knock(send(t, to, "127.0.0.8", ""))
+			bounded.Until(t, func() bool { return len(r.rec.refused.List()) > before })
+			if got := r.rec.refused.List()[0]; got.Stage != "tls" || !strings.Contains(got.Reason, tt.part) || !strings.Contains(got.Hint, tt.hint) {
+				t.Errorf("remembered %+v", got)
+			}
+		})
+	}
+}

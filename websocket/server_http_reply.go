@@ -1,0 +1,90 @@
+package websocket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/opening"
+	"github.com/handfast/handfast/websocket/internal/transport"
+)
+
+// HTTP answers some requests by itself, before the Handler has them: those whose head is malformed, too large, or of another version. Such
+// an answer goes out in the form of all refusals, and is reported as they are.
+
+// readError is why no more could be read from a connection that HTTP has.
+type readError struct{ err error }
+
+// pending reports whether a request has begun to arrive that has not been answered, and that the Handler does not have.
+func (h *handed) pending() bool { return h.began.Load() && !h.taken.Load() }
+
+// timedOut reports whether the time for reading has passed.
+func (h *handed) timedOut() bool {
+	f := h.failed.Load()
+	return f != nil && transport.IsTimeout(f.err)
+}
+
+// why returns why the head of a request never became whole.
+func (h *handed) why() error {
+	f := h.failed.Load()
+	switch {
+	case f == nil:
+		return errHead
+	case f.err == io.EOF: //nolint:errorlint // it is never wrapped
+		return io.ErrUnexpectedEOF
+	}
+	return f.err
+}
+
+// report reports a request that was refused before the Handler had it.
+func (h *handed) report(e *HandshakeError) {
+	if !errors.Is(e.Err, net.ErrClosed) && h.server.waiting.report(&h.waiter) {
+		t := trail{server: h.server}
+		t.refused(h.ctx, h.remote.String(), nil, e)
+	}
+}
+
+// Write sends p. While the Handler has no request, p is HTTP's own answer to one.
+func (r *replayed) Write(p []byte) (int, error) {
+	h := r.handed
+	if h.taken.Swap(true) {
+		return r.Conn.Write(p)
+	}
+	f := opening.FromHTTP(p)
+	switch {
+	case f == nil:
+		return r.Conn.Write(p)
+	case h.timedOut(): // HTTP takes half a head for a malformed one
+		f = opening.Violated(slow)
+	case h.failed.Load() != nil: // the client is gone
+		h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.why()})
+		return r.Conn.Write(p)
+	}
+	return len(p), r.refuse(f)
+}
+
+// Close closes the connection. A client that has begun a request and has not finished its head in time gets an answer before
+// (RFC 9110 §15.5.9), which HTTP does not give.
+func (r *replayed) Close() error {
+	if h := r.handed; h.pending() && h.timedOut() {
+		h.taken.Store(true)
+		r.refuse(opening.Violated(slow)) //nolint:errcheck // it is closed in any case
+	}
+	return r.Conn.Close()
+}
+
+// refuse sends and reports a refusal. HTTP closes the connection afterwards.
+func (r *replayed) refuse(f *opening.Refusal) error {
+	b, body := f.Append(make([]byte, 0, 1024), &handshake.Opening{Major: 1, Minor: 1}, time.Now())
+	r.handed.report(refusal(f, body))
+	if err := r.Conn.SetDeadline(time.Now().Add(lingerTime)); err != nil {
+		return err
+	}
+	if _, err := r.Conn.Write(b); err != nil {
+		return err
+	}
+	linger(r.Conn, make([]byte, 1024))
+	return nil
+}

@@ -1,0 +1,181 @@
+package websocket
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/handfast/handfast/websocket/handshake"
+	"github.com/handfast/handfast/websocket/internal/bounded"
+)
+
+// ownAnswers are requests that net/http answers by itself, with what a client gets to read, and the clause.
+var ownAnswers = []struct {
+	name, request string
+	status        int
+	section, text string
+}{
+	{"no Host", "POST / HTTP/1.1\r\n\r\n", 400, "RFC 9112 §3.2", "Host header is missing"},
+	{"a page without a Host", "GET / HTTP/1.1\r\n\r\n", 400, "RFC 9112 §3.2", "Host header is missing"},
+	{"a wrong Host", "POST / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "RFC 9112 §3.2", "malformed"},
+	{"two Hosts", "POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "RFC 9112 §2.1", "malformed"},
+	{"a line without a colon", "POST / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", 400, "RFC 9112 §2.1", "malformed"},
+	{"a control character", "POST / HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n", 400, "RFC 9112 §2.1", "a header line"},
+	{"a wrong name", "POST / HTTP/1.1\r\nHost: a\r\nX(: a\r\n\r\n", 400, "RFC 9112 §2.1", "a header line"},
+	{"a wrong length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "RFC 9112 §2.1", "length of the content"},
+	{"a large head", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431, "RFC 6585 §5", "longer than the server takes"},
+	{"a version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "RFC 9110 §15.6.6", "use HTTP/1.1"},
+	{"an expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 0\r\n\r\n", 417, "RFC 9110 §10.1.1", "leave out the Expect header"},
+	{"a transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "RFC 9112 §6.1", "chunked"},
+}
+
+// refusing returns a Server with pages, on the event loop if one can be, and its reports.
+func refusing(loop bool) (*Server, chan *HandshakeError) {
+	reports := make(chan *HandshakeError, 4)
+	s := &Server{HTTP: &http.Server{
+		MaxHeaderBytes: 1 << 10,
+		Handler:        http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") }),
+	}}
+	refused := func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
+	if loop {
+		e := &Endpoint{Open: func(s Sender) Receiver { return nil }}
+		e.Refused, s.HTTP.Handler = refused, e
+	}
+	s.Refused = refused
+	return s, reports
+}
+
+// A request that net/http answers by itself gets the reason in the body, and is reported with it, as the first one of a connection and
+// as a later one, whether the event loop has read it first or not.
+func TestServer_AnswersOfHTTPHaveTheirReason(t *testing.T) {
+	for name, before := range map[string]string{"first": "", "later": "GET /page HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		for _, loop := range []bool{false, true} {
+			s, reports := refusing(loop)
+			addr := serveOwn(t, s)
+			for _, tt := range ownAnswers {
+				t.Run(name+"/"+tt.name, func(t *testing.T) {
+					nc := dialRaw(t, addr)
+					br := bufio.NewReader(nc)
+					if before != "" && !loop {
+						io.WriteString(nc, before)
+						if r, err := http.ReadResponse(br, nil); err != nil || r.StatusCode != 200 {
+							t.Fatal(r, err)
+						} else if _, err := io.ReadAll(r.Body); err != nil {
+							t.Fatal(err)
+						}
+					}
+					io.WriteString(nc, tt.request)
+					r, err := http.ReadResponse(br, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					body, err := io.ReadAll(r.Body)
+					if r.StatusCode != tt.status || err != nil || !strings.Contains(string(body), tt.text) || r.Header.Get("X-Content-Type-Options") != "nosniff" {
+						t.Errorf("%d %v %q, %v", r.StatusCode, r.Header, body, err)
+					}
+					got := bounded.Receive(t, reports)
+					if got.Stage != handshake.StageRequest || got.Status != tt.status || got.Section != tt.section || string(got.Body) != string(body) {
+						t.Errorf("reported %+v", got)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Two requests in one segment: the second has its reason as well.
+func TestServer_AnswerOfHTTPToAPipelinedRequest(t *testing.T) {
+	s, reports := refusing(false)
+	nc := dialRaw(t, serveOwn(t, s))
+	io.WriteString(nc, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\nPOST / HTTP/1.1\r\n\r\n")
+	b, err := io.ReadAll(nc)
+	if err != nil || strings.Count(string(b), "HTTP/1.1 ") != 2 || !strings.Contains(string(b), "Host header is missing") {
+		t.Errorf("%q, %v", b, err)
+	}
+	if got := bounded.Receive(t, reports); got.Status != 400 {
+		t.Errorf("reported %+v", got)
+	}
+}
+
+// A head that is not whole in time gets 408, whoever reads it; a connection without a request is closed without one.
+func TestServer_LateHead(t *testing.T) {
+	const page = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+	for name, c := range map[string]struct {
+		sent   []string
+		status int
+	}{
+		"an upgrade":            {[]string{"GET / HT"}, 408},
+		"another method":        {[]string{"POST / HTTP/1.1\r\nHos"}, 408},
+		"a body":                {[]string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"}, 200},
+		"a second head":         {[]string{page, "GET / HTTP/1.1\r\nHo"}, 408},
+		"nothing":               {nil, 0},
+		"nothing after a page":  {[]string{page}, 0},
+		"a line after the time": {[]string{"POST / HTTP/1.1\r\n", "later"}, 408},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := refusing(false)
+			s.HTTP.ReadHeaderTimeout, s.HTTP.IdleTimeout, s.HTTP.ReadTimeout = 7*time.Second, 9*time.Second, 20*time.Second
+			inBubble(t, s, func(t *testing.T, p *pipes) {
+				reports := make(chan *HandshakeError, 1) // of the bubble
+				s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
+				nc := p.dial()
+				defer nc.Close()
+				br, status := bufio.NewReader(nc), 0
+				for i, text := range c.sent {
+					if text == "later" {
+						<-time.After(6 * time.Second) // on the bubble's clock
+						text = "X: y\r\n"
+					}
+					io.WriteString(nc, text)
+					if i == len(c.sent)-1 && !strings.HasSuffix(text, "\r\n\r\n") {
+						break
+					}
+					if text == page {
+						status = responded(br)
+					}
+				}
+				if status = responded(br); status != c.status {
+					t.Errorf("status %d, want %d", status, c.status)
+				}
+				select {
+				case got := <-reports:
+					if got.Status != c.status || c.status != 408 {
+						t.Errorf("reported %+v", got)
+					}
+				case <-time.After(time.Minute):
+					if c.status == 408 {
+						t.Error("not reported")
+					}
+				}
+			})
+		})
+	}
+}
+
+// responded returns the status of the next response, 0 for none.
+func responded(br *bufio.Reader) int {
+	r, err := http.ReadResponse(br, nil)
+	if err != nil {
+		return 0
+	}
+	io.Copy(io.Discard, r.Body)
+	return r.StatusCode
+}
+
+// A client that leaves in the middle of a head is reported as gone, not as refused.
+func TestServer_ClientLeavesInAHead(t *testing.T) {
+	for _, head := range []string{"GET / HTTP/1.1\r\nHos", "POST / HTTP/1.1\r\nHos"} {
+		s, reports := refusing(false)
+		nc := dialRaw(t, serveOwn(t, s))
+		io.WriteString(nc, head)
+		nc.(*net.TCPConn).CloseWrite()
+		if got := bounded.Receive(t, reports); got.Status != 0 || got.Err != io.ErrUnexpectedEOF {
+			t.Errorf("%q: reported %+v", head, got)
+		}
+	}
+}
