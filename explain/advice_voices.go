@@ -1,6 +1,9 @@
 package explain
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A voice is the answer of a known server to a handshake that lacks what the server requires.
 type voice struct {
@@ -205,11 +208,13 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	if d.ID == FaultGarbage {
 		server, body = "", strings.ToLower(unframed(r))
 	}
-	for _, v := range voices {
+	for _, v := range slices.Concat(ownVoices, voices) {
 		if !strings.Contains(server, v.server) || !v.said(body) || v.when != nil && !v.when(r) || d.ID != FaultGarbage && !v.answers(a.Status) {
 			continue
 		}
-		d.Cause = v.cause
+		if v.cause != "" {
+			d.Cause = v.cause
+		}
 		if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
 			d.ForOwner = nil
 		}

@@ -102,7 +102,7 @@ func TestServer_AnswerOfHTTPToAPipelinedRequest(t *testing.T) {
 	}
 }
 
-// A head that is not whole in time gets 408, whoever reads it; a connection without a request is closed without one.
+// A head that is not whole in time gets 408 from either reader; a connection without a request is closed without one.
 func TestServer_LateHead(t *testing.T) {
 	const page = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	for name, c := range map[string]struct {

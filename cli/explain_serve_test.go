@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/handfast/handfast/explain"
+	"github.com/handfast/handfast/internal/bounded"
+	"github.com/handfast/handfast/websocket"
+)
+
+// What explain says of each refusal of serve: the fault, and the key of the configuration that decided.
+func TestExplainOfServe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "handfast.yaml")
+	if err := os.WriteFile(file, []byte(`
+listen: [{address: "127.0.0.1:0", hosts: [localhost, 127.0.0.1], tls: off}]
+admin: {address: "127.0.0.1:0"}
+http: {max_head: 2KiB}
+auth: {users: {jwt: {secret: "this key signs the tokens of the tests", from: [bearer]}}}
+endpoints:
+  - {path: /open, target: echo, auth: [anonymous]}
+  - {path: /users, target: echo, auth: [users]}
+  - {path: /page, target: echo, auth: [anonymous], origins: ["https://app.example"]}
+  - {path: /deny, target: echo, auth: [anonymous], rules: [{do: deny}]}
+  - {path: /full, target: echo, auth: [anonymous], limits: {connections: 1}}
+  - {path: /slow, target: echo, auth: [anonymous], limits: {handshakes_per_second: 0.001}}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServe(t, "--config", file)
+	t.Cleanup(func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	})
+	at := strings.TrimSuffix(s.banner["open"], "/open")
+	c, err := websocket.Dial(bounded.Context(t), at+"/full", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	for range 100 { // the burst
+		c, err := websocket.Dial(bounded.Context(t), at+"/slow", nil)
+		if err != nil {
+			break
+		}
+		c.CloseNow()
+	}
+	for _, tt := range []struct {
+		path  string
+		flags []string
+		fault explain.Fault
+		says  []string // in the cause or the steps
+	}{
+		{"/open", []string{"-H", "Host: evil.example"}, explain.FaultStatusOther, []string{"does not serve the host name", "hosts of the listener"}},
+		{"/nothing", nil, explain.FaultStatus404, []string{"no endpoint at this path", "endpoints"}},
+		{"//open", nil, explain.FaultStatus400, []string{"refuses the path"}},
+		{"/users", nil, explain.FaultStatus401, []string{"--bearer", "auth in handfast's configuration", "token check"}},
+		{"/users", []string{"--bearer", "nonsense"}, explain.FaultStatus401, []string{"auth in handfast's configuration", "token check"}},
+		{"/page", []string{"--origin", "https://evil.example"}, explain.FaultOrigin, []string{"origins:"}},
+		{"/deny", nil, explain.FaultStatus403, []string{"A rule", "rules of the endpoint"}},
+		{"/full", nil, explain.FaultStatus503, []string{"limits.connections of the endpoint", "Retry-After"}},
+		{"/slow", nil, explain.FaultStatus429, []string{"handshakes_per_second", "Retry-After"}},
+		{"/open", []string{"-H", "X-Filler: " + strings.Repeat("x", 32<<10)}, explain.FaultStatusOther, []string{"http.max_head", "cookies"}},
+	} {
+		t.Run(tt.path+strings.Join(tt.flags, " ")[:min(20, len(strings.Join(tt.flags, " ")))], func(t *testing.T) {
+			got := runCommand(t, append(append([]string{"explain", "--json", "--proxy", "none"}, tt.flags...), at+tt.path)...)
+			var r explain.Report
+			if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || r.Diagnosis == nil {
+				t.Fatalf("%v, %s%s", err, got.stdout, got.stderr)
+			}
+			d := r.Diagnosis
+			text := strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
+			for _, want := range tt.says {
+				if d.ID != tt.fault || !strings.Contains(text, want) {
+					t.Errorf("%s, no %q in:\n%s\n%q", d.ID, want, text, d.Evidence)
+				}
+			}
+		})
+	}
+}

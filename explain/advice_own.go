@@ -1,0 +1,78 @@
+package explain
+
+// ownVoices are the answers of handfast itself, with the keys of its configuration. A test in package cli compares them with the server.
+var ownVoices = []voice{
+	{
+		name: "handfast, another host", status: 421, says: []string{"this listener is not for that host"},
+		cause: "The listener of handfast does not serve the host name of the request (421).",
+		owner: []string{"Add the name to the hosts of the listener in handfast's configuration:", "    hosts: [ws.example.com]"},
+	},
+	{
+		name: "handfast, no endpoint", status: 404, says: []string{"there is no endpoint and no page at this path"},
+		cause: "handfast has no endpoint at this path for this host.",
+		owner: []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
+	},
+	{
+		name: "handfast, the path", status: 400, says: []string{"this was refused: the path has"},
+		cause:  "handfast refuses the path, which servers and proxies may interpret differently.",
+		client: []string{"The body of the answer names the part of the path. Write the path without it."},
+	},
+	{
+		name: "handfast, credentials", status: 401, says: []string{"the credentials are missing or not valid."},
+		owner: []string{"The methods of the endpoint are in its auth in handfast's configuration. handfast token check --config FILE says why a token is " +
+			"not accepted."},
+	},
+	{
+		name: "handfast, rules", status: 403, says: []string{"this is not allowed."},
+		cause: "A rule in handfast's configuration denies this client the connection.",
+		owner: []string{"The rule that decided is in the log of handfast (rule). The rules are in rules of the endpoint and of the configuration."},
+	},
+	{
+		name: "handfast, TLS only", status: 403, says: []string{"websockets are served with tls only"},
+		cause:  "This listener of handfast only redirects pages to https; WebSockets are served by the one with TLS.",
+		owner:  []string{"The key is redirect_https of the listener."},
+		client: []string{"Use the wss:// URL in the body of the answer."},
+	},
+	{
+		name: "handfast, handshakes", status: 429, says: []string{"there are too many handshakes from your address."},
+		owner: []string{"The limit in handfast's configuration is limits.handshakes_per_second. Behind a proxy, add it to trusted_proxies, or all clients " +
+			"share its address."},
+	},
+	{
+		name: "handfast, connections of an address", status: 429, says: []string{"there are too many connections from your address."},
+		cause: "The client's address has as many connections as handfast allows it.",
+		owner: []string{"The limit in handfast's configuration is limits.connections_per_address. Behind a proxy, add it to trusted_proxies, or all " +
+			"clients share its address."},
+		client: []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."},
+	},
+	{
+		name: "handfast, connections of a user", status: 429, says: []string{"there are too many connections of this user."},
+		cause:  "The user has as many connections as handfast allows one user.",
+		owner:  []string{"The limit in handfast's configuration is limits.connections_per_identity of the endpoint."},
+		client: []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."},
+	},
+	{
+		name: "handfast, full", status: 503, says: []string{"the server has reached its limit of connections."},
+		cause: "handfast has as many connections as its configuration allows.",
+		owner: []string{"Raise limits.connections, or add a node."},
+	},
+	{
+		name: "handfast, an endpoint is full", status: 503, says: []string{"this endpoint has reached its limit of connections."},
+		cause: "The endpoint has as many connections as handfast's configuration allows it.",
+		owner: []string{"Raise limits.connections of the endpoint, or add a node."},
+	},
+	{
+		name: "handfast, a stop", status: 503, says: []string{"the server is stopping."},
+		cause: "handfast is stopping, and accepts no more connections.",
+		owner: []string{"The time that it gives its clients is in drain of handfast's configuration. The proxy in front should take it out first: " +
+			"/readyz of the admin listener says so."},
+	},
+	{
+		name: "handfast, a large head", status: 431, says: []string{"the request's head is longer than the server takes"},
+		owner: []string{"The limit in handfast's configuration is http.max_head."},
+	},
+	{
+		name: "handfast, a slow head", status: 408, says: []string{"the head of the request did not arrive in time"},
+		owner: []string{"The limit in handfast's configuration is http.head_timeout."},
+	},
+}
