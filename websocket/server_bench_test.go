@@ -112,7 +112,7 @@ func echoRead(c *Conn) {
 	}
 }
 
-// idleIsSmall checks the bytes that a connection takes after an echo, by the way of that index.
+// idleIsSmall checks the number of bytes that a connection accepted by ways[way] occupies after an echo.
 func idleIsSmall(t *testing.T, way int, echo func(*Conn), mostHeap, mostStack int64) {
 	const n = 1000 // free stacks of earlier goroutines must not count
 	ready := make(chan struct{}, n)

@@ -125,7 +125,7 @@ func TestServer_LateHead(t *testing.T) {
 				s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
 				nc := p.dial()
 				defer nc.Close()
-				br, status := bufio.NewReader(nc), 0
+				br := bufio.NewReader(nc)
 				for i, text := range c.sent {
 					if text == "later" {
 						<-time.After(6 * time.Second) // on the bubble's clock
@@ -136,10 +136,10 @@ func TestServer_LateHead(t *testing.T) {
 						break
 					}
 					if text == page {
-						status = responded(br)
+						responded(br)
 					}
 				}
-				if status = responded(br); status != c.status {
+				if status := responded(br); status != c.status {
 					t.Errorf("status %d, want %d", status, c.status)
 				}
 				select {

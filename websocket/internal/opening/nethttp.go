@@ -16,8 +16,8 @@ func FromHTTP(reply []byte) *Refusal {
 	if len(head) < len("HTTP/1.1 400") || !bytes.HasPrefix(head, []byte("HTTP/1.")) {
 		return nil
 	}
-	status, err := strconv.Atoi(string(head[9:12]))
-	if err != nil || status < 400 {
+	status, _ := strconv.Atoi(string(head[9:12])) // 0 if it is not a number
+	if status < 400 {
 		return nil
 	}
 	_, detail, _ := strings.Cut(string(body[:min(len(body), 256)]), ": ")
