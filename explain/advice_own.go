@@ -1,6 +1,7 @@
 package explain
 
-// ownVoices are the answers of handfast itself, with the keys of its configuration. A test in package cli compares them with the server.
+// ownVoices are the answers of handfast itself, with the keys of its configuration. TestExplainOfServe in package cli compares those that
+// one server gives without a second client address, a second user or a stop.
 var ownVoices = []voice{
 	{
 		name: "handfast, another host", status: 421, says: []string{"this listener is not for that host"},
@@ -18,14 +19,14 @@ var ownVoices = []voice{
 		client: []string{"The body of the answer names the part of the path. Write the path without it."},
 	},
 	{
-		name: "handfast, credentials", status: 401, says: []string{"the credentials are missing or not valid."},
+		name: "handfast, credentials", status: 401, says: []string{"the credentials are missing or not valid."}, whole: true,
 		owner: []string{"The methods of the endpoint are in its auth in handfast's configuration. handfast token check --config FILE says why a token is " +
 			"not accepted."},
 	},
 	{
-		name: "handfast, rules", status: 403, says: []string{"this is not allowed."},
-		cause: "A rule in handfast's configuration denies this client the connection.",
-		owner: []string{"The rule that decided is in the log of handfast (rule). The rules are in rules of the endpoint and of the configuration."},
+		name: "handfast, rules", status: 403, says: []string{"this is not allowed."}, whole: true,
+		cause: "A rule in handfast's configuration denies this client the connection, or an authentication method does, such as forward.",
+		owner: []string{"The reason is in the log of handfast, with the rule if one decided. The rules are in rules of the endpoint and of the configuration."},
 	},
 	{
 		name: "handfast, TLS only", status: 403, says: []string{"websockets are served with tls only"},
@@ -34,35 +35,35 @@ var ownVoices = []voice{
 		client: []string{"Use the wss:// URL in the body of the answer."},
 	},
 	{
-		name: "handfast, handshakes", status: 429, says: []string{"there are too many handshakes from your address."},
+		name: "handfast, handshakes", status: 429, says: []string{"there are too many handshakes from your address."}, whole: true,
 		owner: []string{"The limit in handfast's configuration is limits.handshakes_per_second. Behind a proxy, add it to trusted_proxies, or all clients " +
 			"share its address."},
 	},
 	{
-		name: "handfast, connections of an address", status: 429, says: []string{"there are too many connections from your address."},
+		name: "handfast, connections of an address", status: 429, says: []string{"there are too many connections from your address."}, whole: true,
 		cause: "The client's address has as many connections as handfast allows it.",
 		owner: []string{"The limit in handfast's configuration is limits.connections_per_address. Behind a proxy, add it to trusted_proxies, or all " +
 			"clients share its address."},
-		client: []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."},
+		client: fewerConnections,
 	},
 	{
-		name: "handfast, connections of a user", status: 429, says: []string{"there are too many connections of this user."},
+		name: "handfast, connections of a user", status: 429, says: []string{"there are too many connections of this user."}, whole: true,
 		cause:  "The user has as many connections as handfast allows one user.",
 		owner:  []string{"The limit in handfast's configuration is limits.connections_per_identity of the endpoint."},
-		client: []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."},
+		client: fewerConnections,
 	},
 	{
-		name: "handfast, full", status: 503, says: []string{"the server has reached its limit of connections."},
+		name: "handfast, full", status: 503, says: []string{"the server has reached its limit of connections."}, whole: true,
 		cause: "handfast has as many connections as its configuration allows.",
 		owner: []string{"Raise limits.connections, or add a node."},
 	},
 	{
-		name: "handfast, an endpoint is full", status: 503, says: []string{"this endpoint has reached its limit of connections."},
+		name: "handfast, an endpoint is full", status: 503, says: []string{"this endpoint has reached its limit of connections."}, whole: true,
 		cause: "The endpoint has as many connections as handfast's configuration allows it.",
 		owner: []string{"Raise limits.connections of the endpoint, or add a node."},
 	},
 	{
-		name: "handfast, a stop", status: 503, says: []string{"the server is stopping."},
+		name: "handfast, a stop", status: 503, says: []string{"the server is stopping."}, whole: true,
 		cause: "handfast is stopping, and accepts no more connections.",
 		owner: []string{"The time that it gives its clients is in drain of handfast's configuration. The proxy in front should take it out first: " +
 			"/readyz of the admin listener says so."},

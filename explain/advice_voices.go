@@ -12,6 +12,8 @@ type voice struct {
 	status int
 	says   []string
 	server string
+	// whole requires that the body is says, which is one text, and nothing else.
+	whole bool
 	// when is a further condition, nil for none.
 	when func(r *Report) bool
 	// cause replaces the general one; "" keeps it. owner is added before the general steps, client replaces them.
@@ -52,12 +54,12 @@ var voices = []voice{
 	{
 		name: "Socket.IO with an unknown session, in Python", status: 400, says: []string{`"invalid session `},
 		cause: "This looks like a Socket.IO server (python-engineio) that does not know the session in the query: it has ended, or belongs to another node.",
-		owner: []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the websocket transport."},
+		owner: stickySessions,
 	},
 	{
 		name: "Socket.IO with an unknown session", says: []string{"session id unknown"},
 		cause: "This is a Socket.IO server (Engine.IO) that does not know the session in the query: it has ended, or belongs to another node.",
-		owner: []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the transport websocket."},
+		owner: stickySessions,
 	},
 	{
 		name: "SockJS", status: 200, says: []string{"welcome to sockjs!"},
@@ -181,7 +183,9 @@ var (
 	djangoDebug = []string{"page not found", "in your django settings file"}
 	djangoASGI  = []string{"Put daphne first in INSTALLED_APPS and set ASGI_APPLICATION, so that runserver speaks ASGI, or run an ASGI server:",
 		"    python -m daphne project.asgi:application"}
-	onlyOwner = []string{"Only the server's owner can fix this."}
+	stickySessions   = []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the transport websocket."}
+	fewerConnections = []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."}
+	onlyOwner        = []string{"Only the server's owner can fix this."}
 )
 
 const refusedByASGI = "The ASGI application closed the WebSocket before accepting it, so the server answers with 403: there is no route for this path, a " +
@@ -245,8 +249,11 @@ func unframed(r *Report) string {
 	return ""
 }
 
-// said reports whether a body contains all texts of v.
+// said reports whether a body contains all texts of v, or is the only one.
 func (v *voice) said(body string) bool {
+	if v.whole {
+		return body == v.says[0]
+	}
 	for _, s := range v.says {
 		if !strings.Contains(body, s) {
 			return false

@@ -72,11 +72,11 @@ var heardOf = []heard{
 	{"uvicorn 0.17 without a library", answered(400, "Unsupported upgrade request.", "Server: uvicorn"), status(FaultStatus400), FaultStatus400,
 		"pip install 'uvicorn[standard]'", "request invalid"},
 	{"uvicorn 0.17 with websockets 10.4, no such route", answered(403, "", "Server: Python/3.11 websockets/10.4"), status(FaultStatus403),
-		FaultStatus403, "no route", "The server refuses this client"},
+		FaultStatus403, "no route", "The server refuses this request"},
 	{"Hypercorn 0.13, no such route", answered(403, "", "Server: hypercorn-h11"), status(FaultStatus403), FaultStatus403, "no route",
-		"The server refuses this client"},
+		"The server refuses this request"},
 	{"uvicorn 0.17 with wsproto, no such route", answered(403, ""), status(FaultStatus403), FaultStatus403, "Check the path",
-		"The server refuses this client"},
+		""},
 	{"Django 3.2, runserver, another page", answered(404, "<h1>Not Found</h1><p>The requested resource was not found on this server.</p>",
 		"Server: WSGIServer/0.2 CPython/3.11.2"), status(FaultStatus404), FaultStatus404, "WSGI", "nothing at this path"},
 	{"Django 3.2, runserver, a page at the path", answered(200, "p", "Server: WSGIServer/0.2 CPython/3.11.2"), status(FaultStatus200),
@@ -102,21 +102,21 @@ var heardOf = []heard{
 		r := answered(426, "WebSocket protocol violation: Connection header \"\" does not contain Upgrade\n", "Upgrade: websocket", "Sec-WebSocket-Accept: right")
 		r.Key = &Key{Want: "right"}
 		return r
-	}(), status(FaultStatus426), FaultUpgradeStripped, "", "took part"},
+	}(), status(FaultStatus426), FaultUpgradeStripped, "", "performed the handshake"},
 	{"Mojolicious 9, another path", func() *Report {
 		r := answered(404, "<title>Page Not Found</title>", "Server: Mojolicious (Perl)", "Sec-WebSocket-Accept: right")
 		r.Key = &Key{Want: "right"}
 		return r
-	}(), status(FaultStatus404), FaultStatus404, "Check the path", "The path is right"},
+	}(), status(FaultStatus404), FaultStatus404, "Check the path", "performed the handshake"},
 	{"Mojolicious 9, a page", func() *Report {
 		r := answered(200, "page", "Server: Mojolicious (Perl)", "Sec-WebSocket-Accept: right")
 		r.Key = &Key{Want: "right"}
 		return r
-	}(), status(FaultStatus200), FaultStatus200, "Check the path", "The path is right"},
+	}(), status(FaultStatus200), FaultStatus200, "Check the path", "The path is correct."},
 	{"express-ws 5 behind HAProxy 2.6, no Upgrade", answered(404, "<pre>Cannot GET /ws</pre>"), status(FaultStatus404), FaultStatus404,
 		"or the Upgrade header", "has nothing at this path."},
 	{"websockify 0.10, no Upgrade", answered(405, "<p>Message: Method Not Allowed.</p>", "Server: WebSockify Python/3.11.2"), status(FaultStatus405),
-		FaultStatus405, "Upgrade header", "every WebSocket handshake is a GET."},
+		FaultStatus405, "Upgrade header", "belongs to something else"},
 	{"Apollo Server 5, HTTP only", answered(400, `{"errors":[{"message":"This operation has been blocked as a potential Cross-Site Request Forgery `+
 		`(CSRF). Please either specify a 'content-type' header"}]}`), status(FaultStatus400), FaultStatus400, "useServer", "request invalid"},
 	{"nginx 1.22, a large header", answered(400, "<h1>400 Bad Request</h1>\n<center>Request Header Or Cookie Too Large</center>\n<hr><center>nginx/1.22.1</center>",
@@ -125,9 +125,9 @@ var heardOf = []heard{
 		askedNoTLS), status(FaultPlainToTLS), FaultStatus400, "proxy_pass https://", "Use wss://"},
 	{"net/http with TLS", answered(400, "Client sent an HTTP request to an HTTPS server.\n"), status(FaultPlainToTLS), FaultPlainToTLS, "Use wss://", ""},
 	{"HAProxy 2.6, http-request reject", &Report{Target: &Target{}}, Finding{Fault: FaultHTTP2Only, Stage: StageResponse,
-		Detail: "the connection ended before an answer; " + answersHTTP2}, FaultHTTP2Only, "most likely", "The port speaks HTTP/2 and no HTTP/1.1"},
+		Detail: "the connection ended before an answer; " + answersHTTP2}, FaultHTTP2Only, "most likely", "The port speaks HTTP/2 but not HTTP/1.1"},
 	{"HAProxy 2.6, deny", answered(403, "<h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n"), status(FaultStatus403), FaultStatus403,
-		"HAProxy itself", "The server refuses this client"},
+		"HAProxy itself", ""},
 	{"lighttpd 1.4 without upgrade", answered(426, "Upgrade Required", "Server: lighttpd/1.4.69"), status(FaultStatus426), FaultUpgradeStripped,
 		`    proxy.header = ("upgrade" => "enable")`, ""},
 	{"h2o 2.2 without proxy.websocket", answered(426, "Upgrade Required", "Server: h2o/2.2.5"), status(FaultStatus426), FaultUpgradeStripped,
@@ -138,7 +138,7 @@ var heardOf = []heard{
 		return r
 	}(), Finding{Fault: FaultProxyRefused, Stage: StageProxy}, FaultProxyRefused, "may not be a proxy", ""},
 	{"subscriptions-transport-ws 0.11, no subprotocol", closedBy(1002, ""), atOnce, FaultClosedAtOnce, "Check the subprotocol first", "found a protocol error: update"},
-	{"coder 1.8, no subprotocol", closedBy(1008, "client must speak the chat subprotocol"), atOnce, FaultClosedAtOnce, "--subprotocol", "credential that is good"},
+	{"coder 1.8, no subprotocol", closedBy(1008, "client must speak the chat subprotocol"), atOnce, FaultClosedAtOnce, "--subprotocol", "valid credential"},
 	{"express-ws 5, another path", closedBy(1005, ""), atOnce, FaultClosedAtOnce, "without a code", "code 1005"},
 	{"peerjs-server 1, no query", closedBy(1005, "", `{"type":"ERROR","payload":{"msg":"No id, token, or key supplied to websocket server"}}`), atOnce,
 		FaultClosedAtOnce, "No id, token, or key supplied", ""},
@@ -154,6 +154,7 @@ var heardOf = []heard{
 	}(), status(FaultStatus400), FaultOrigin, "the origin is the reason", ""},
 	{"FastAPI on uvicorn 0.17 behind nginx, no Upgrade", answered(404, `{"detail":"Not Found"}`, "Server: nginx/1.22.1"), status(FaultStatus404),
 		FaultStatus404, "the path is wrong, or nginx in front of it does not forward", "lost on the way"},
+	{"handfast, a rule", answered(403, "This is not allowed.\n"), status(FaultStatus403), FaultStatus403, "handfast", "The server refuses this request"},
 	{"Vite 8, no token", func() *Report {
 		r := answered(400, "Bad Request")
 		r.Origins = []OriginTry{{Status: 101, Opened: true}}
@@ -181,5 +182,13 @@ func TestRealPrograms(t *testing.T) {
 				t.Errorf("want %q and not %q:\n%s", c.says, c.not, strings.Join(all, "\n"))
 			}
 		})
+	}
+}
+
+// A response that has more than the words of handfast is not taken for its own.
+func TestWholeVoice(t *testing.T) {
+	d := diagnose(answered(403, "<p>This is not allowed. Ask the operator.</p>"), status(FaultStatus403))
+	if d.Cause != "The server refuses this request." || slices.ContainsFunc(d.ForOwner, func(s string) bool { return strings.Contains(s, "handfast") }) {
+		t.Errorf("%s %q", d.Cause, d.ForOwner)
 	}
 }
