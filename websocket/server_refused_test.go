@@ -50,40 +50,36 @@ func refusing(loop bool) (*Server, chan *HandshakeError) {
 	return s, reports
 }
 
-// A request that net/http answers by itself gets the reason in the body, and is reported with it, as the first one of a connection and
-// as a later one, whether the event loop has read it first or not.
+// A request that net/http answers by itself gets the reason in the body, and is reported with it, as the first one of a connection, also
+// if the event loop has read it, and as a later one.
 func TestServer_AnswersOfHTTPHaveTheirReason(t *testing.T) {
-	for name, before := range map[string]string{"first": "", "later": "GET /page HTTP/1.1\r\nHost: a\r\n\r\n"} {
-		for _, loop := range []bool{false, true} {
-			s, reports := refusing(loop)
-			addr := serveOwn(t, s)
-			for _, tt := range ownAnswers {
-				t.Run(name+"/"+tt.name, func(t *testing.T) {
-					nc := dialRaw(t, addr)
-					br := bufio.NewReader(nc)
-					if before != "" && !loop {
-						io.WriteString(nc, before)
-						if r, err := http.ReadResponse(br, nil); err != nil || r.StatusCode != 200 {
-							t.Fatal(r, err)
-						} else if _, err := io.ReadAll(r.Body); err != nil {
-							t.Fatal(err)
-						}
+	for name, c := range map[string]struct{ loop, later bool }{"first": {}, "first, on the event loop": {loop: true}, "later": {later: true}} {
+		s, reports := refusing(c.loop)
+		addr := serveOwn(t, s)
+		for _, tt := range ownAnswers {
+			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				nc := dialRaw(t, addr)
+				br := bufio.NewReader(nc)
+				if c.later {
+					io.WriteString(nc, "GET /page HTTP/1.1\r\nHost: a\r\n\r\n")
+					if got := responded(br); got != 200 {
+						t.Fatal(got)
 					}
-					io.WriteString(nc, tt.request)
-					r, err := http.ReadResponse(br, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					body, err := io.ReadAll(r.Body)
-					if r.StatusCode != tt.status || err != nil || !strings.Contains(string(body), tt.text) || r.Header.Get("X-Content-Type-Options") != "nosniff" {
-						t.Errorf("%d %v %q, %v", r.StatusCode, r.Header, body, err)
-					}
-					got := bounded.Receive(t, reports)
-					if got.Stage != handshake.StageRequest || got.Status != tt.status || got.Section != tt.section || string(got.Body) != string(body) {
-						t.Errorf("reported %+v", got)
-					}
-				})
-			}
+				}
+				io.WriteString(nc, tt.request)
+				r, err := http.ReadResponse(br, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(r.Body)
+				if r.StatusCode != tt.status || err != nil || !strings.Contains(string(body), tt.text) || r.Header.Get("X-Content-Type-Options") != "nosniff" {
+					t.Errorf("%d %v %q, %v", r.StatusCode, r.Header, body, err)
+				}
+				got := bounded.Receive(t, reports)
+				if got.Stage != handshake.StageRequest || got.Status != tt.status || got.Section != tt.section || string(got.Body) != string(body) {
+					t.Errorf("reported %+v", got)
+				}
+			})
 		}
 	}
 }

@@ -125,8 +125,8 @@ func (o *dialing) lookAt(e *loopEnd, at time.Time) {
 	}
 }
 
-// overdue reports whether the stage has taken too long. The loop counts in ticks, so that a timer may fire a fraction of a tick too
-// early: it is then set again.
+// overdue is called when a scheduled check is due. It reports whether the stage has taken too long, and notes in any case that the
+// upstream is slow. The loop counts in ticks, so a timer may fire a fraction of a tick too early: it is then set again.
 func (o *dialing) overdue(e *loopEnd) bool {
 	if !o.slow {
 		o.slow = true

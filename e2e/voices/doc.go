@@ -1,3 +1,2 @@
-// Package voices runs servers of Python that other projects use, as Debian has them, with one fault each, and holds what
-// "handfast explain" says about it.
+// Package voices runs Debian's packages of Python servers, with at most one fault each, and tests what "handfast explain" reports about it.
 package voices

@@ -27,7 +27,7 @@ type fault struct {
 	name, path       string
 	args             []string
 	stripped         bool   // behind an HAProxy that removes Upgrade and Connection
-	id, says         string // "" for a handshake that is accepted
+	id, says         string // both are "" for a handshake that is accepted; id alone is "" for any fault
 }
 
 const origin = "https://app.example"
