@@ -148,6 +148,7 @@ var closeCodes = map[int]string{
 	1001: "the server is going away or restarting: reconnect after a short random delay",
 	1002: "the server found a protocol error",
 	1003: "the server does not accept this type of data: send text instead of binary, or vice versa",
+	1005: "check the server's log for the reason, and its documentation for what this path and its query have to be",
 	1007: "the server received data that does not match its type, such as text that is not UTF-8",
 	1008: "policy violation: most often a credential, an allowed origin or a permission is missing",
 	1009: "a message was too big for the server",
@@ -156,10 +157,10 @@ var closeCodes = map[int]string{
 	1012: "the server is restarting: reconnect after a short random delay",
 	1013: "the server is overloaded: reconnect later",
 	1014: "the server is a gateway, and the server behind it gave no valid response",
-	4406: "an application code; GraphQL servers send it if the subprotocol is missing or unsupported",
 	3000: "a credential is missing or wrong (unauthorized)",
 	3003: "the credential is valid but does not allow this (forbidden)",
 	3008: "something took too long (timeout)",
+	4406: "an application code; GraphQL servers send it if the subprotocol is missing or unsupported",
 }
 
 // explainCloseCode adds the meaning of the code and the reason of an early close.
@@ -177,9 +178,6 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 		means = "an application code: check the application's documentation"
 	default:
 		means = "a code that is not registered"
-	}
-	if code == 1005 {
-		means = "check the server's log for the reason, and its documentation for what this path and its query have to be"
 	}
 	with := fmt.Sprintf("with code %d and gave no reason", code)
 	switch {
@@ -201,7 +199,7 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	explainCloseSteps(r, d)
 }
 
-// wantsSubprotocol reports whether the reason of a close names the subprotocol.
+// wantsSubprotocol reports whether the reason of a refusal or a close names the subprotocol.
 func wantsSubprotocol(reason string) bool {
 	return containsAny(strings.ToLower(reason), []string{"subprotocol", "sub-protocol"})
 }
