@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// What explain says of each refusal of serve: the fault, and the key of the configuration that decided.
+// explain names the fault and the key of the configuration for refusals of serve that one client can cause.
 func TestExplainOfServe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "handfast.yaml")
 	if err := os.WriteFile(file, []byte(`
