@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,18 +67,60 @@ endpoints:
 		{"/open", []string{"-H", "X-Filler: " + strings.Repeat("x", 32<<10)}, explain.FaultStatusOther, []string{"http.max_head", "cookies"}},
 	} {
 		t.Run(tt.path+strings.Join(tt.flags, " ")[:min(20, len(strings.Join(tt.flags, " ")))], func(t *testing.T) {
-			got := runCommand(t, append(append([]string{"explain", "--json", "--proxy", "none"}, tt.flags...), at+tt.path)...)
-			var r explain.Report
-			if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || r.Diagnosis == nil {
-				t.Fatalf("%v, %s%s", err, got.stdout, got.stderr)
+			explains(t, at+tt.path, tt.flags, tt.fault, tt.says)
+		})
+	}
+}
+
+// explains runs explain, and checks its finding and what its cause and steps say.
+func explains(t *testing.T, url string, flags []string, fault explain.Fault, says []string) {
+	t.Helper()
+	got := runCommand(t, append(append([]string{"explain", "--json", "--proxy", "none"}, flags...), url)...)
+	var r explain.Report
+	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || r.Diagnosis == nil {
+		t.Fatalf("%v, %s%s", err, got.stdout, got.stderr)
+	}
+	d := r.Diagnosis
+	text := strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
+	for _, want := range says {
+		if d.ID != fault || !strings.Contains(text, want) {
+			t.Errorf("%s, no %q in:\n%s\n%q", d.ID, want, text, d.Evidence)
+		}
+	}
+}
+
+// explain names the limit of the configuration that one open connection has reached.
+func TestExplainOfFullServe(t *testing.T) {
+	const key = "this key signs the tokens of the tests"
+	token := strings.TrimSpace(runCommand(t, "token", "jwt", "--sub", "ann", "--secret-file", secretFile(t, "secret", key)).stdout)
+	for name, tt := range map[string]struct {
+		limits, of string // of the server, and of its endpoint
+		fault      explain.Fault
+		says       string
+	}{
+		"server":   {"{connections: 1}", "{}", explain.FaultStatus503, "Raise limits.connections, or add a node."},
+		"endpoint": {"{}", "{connections: 1}", explain.FaultStatus503, "limits.connections of the endpoint"},
+		"address":  {"{connections_per_address: 1}", "{}", explain.FaultStatus429, "limits.connections_per_address"},
+		"user":     {"{}", "{connections_per_identity: 1}", explain.FaultStatus429, "limits.connections_per_identity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, "serve", "--config", secretFile(t, "handfast.yaml", `
+listen: [{address: "127.0.0.1:0", tls: off}]
+admin: {address: off}
+limits: `+tt.limits+`
+auth: {users: {jwt: {secret: "`+key+`", from: [bearer]}}}
+endpoints: [{path: /users, target: echo, auth: [users], limits: `+tt.of+`}]
+`))
+			t.Cleanup(func() {
+				s.signals <- os.Interrupt
+				bounded.Receive(t, s.code)
+			})
+			c, err := websocket.Dial(bounded.Context(t), s.banner["users"], &websocket.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}})
+			if err != nil {
+				t.Fatal(err)
 			}
-			d := r.Diagnosis
-			text := strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
-			for _, want := range tt.says {
-				if d.ID != tt.fault || !strings.Contains(text, want) {
-					t.Errorf("%s, no %q in:\n%s\n%q", d.ID, want, text, d.Evidence)
-				}
-			}
+			defer c.CloseNow()
+			explains(t, s.banner["users"], []string{"--bearer", token}, tt.fault, []string{tt.says})
 		})
 	}
 }
