@@ -21,10 +21,10 @@ var optionSteps = map[string]string{
 	handshake.HintClientSubprotocols: "correct the values of --subprotocol: each is one word, given once",
 	handshake.HintClientOffer:        "offer a subprotocol that the server speaks, with --subprotocol NAME",
 	handshake.HintClientCompression:  "omit --compress",
-	handshake.HintClientUncompressed: "the server answers the offer of compression wrongly: omit --compress",
+	handshake.HintClientUncompressed: "the server's response to the offer of compression is not valid: omit --compress",
 	handshake.HintClientProxy:        "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
 	handshake.HintClientDialContext:  "HTTP_PROXY and HTTPS_PROXY name HTTP proxies only; handfast dial takes a SOCKS5 proxy as --proxy socks5://HOST:PORT",
-	handshake.HintClientRedirects:    "the server redirects too often: use the URL at which it answers",
+	handshake.HintClientRedirects:    "too many redirects: use the URL that they lead to",
 }
 
 // sent describes what a handshake has sent about the client.

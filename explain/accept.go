@@ -50,7 +50,7 @@ func (t *tracer) guessAccept(got string) string {
 		{base64.URLEncoding.EncodeToString(sum[:]), "the URL-safe base64"},
 		{base64.StdEncoding.EncodeToString(long[:]), "SHA-256 instead of SHA-1"},
 		{base64.StdEncoding.EncodeToString(short[:]), "MD5 instead of SHA-1"},
-		{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455 §1.3, which belongs to another key"},
+		{"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455 §1.3, which is for another key"},
 	} {
 		if got == try.value {
 			return ": " + try.mistake

@@ -13,8 +13,8 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case r.Response == nil:
 	case wantsTLS(r.Response):
-		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and this port is not the one that expects it."
-		d.ForOwner = []string{"Have the proxy speak TLS to the server, or send plain HTTP to a port for it. nginx, HAProxy:", "    proxy_pass https://backend;",
+		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and it is not this port that expects it."
+		d.ForOwner = []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
 			"    server one backend:8443 ssl verify required ca-file ca.pem"}
 		d.ForClient = []string{"Only the server's owner can fix this."}
 		return
@@ -45,7 +45,7 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	case name != "":
 		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, but the client sent it: something on the path removed or changed it.", name)
 	case len(versions(r.Response)) > 0:
-		d.Cause = "The upgrade request reached the server, which lists the versions that it speaks, 13 among them, as if it had seen another " +
+		d.Cause = "The upgrade request reached the server, which answers with its supported versions, 13 among them, as if the request had another " +
 			"or none: most likely something on the path removed Sec-WebSocket-Version."
 	}
 	if p := productOf(r.Response); p != nil {
@@ -61,7 +61,7 @@ func explainEnvoy(r *Report, d *Diagnosis) {
 		d.forOwner(envoyLines...)
 		return
 	}
-	d.Cause = fmt.Sprintf("Envoy rejects the upgrade: it answers the same request without Upgrade with %d, so it is not the client that it rejects.",
+	d.Cause = fmt.Sprintf("Envoy rejects the upgrade, not the client: it answers the same request without Upgrade with %d.",
 		r.WithoutUpgrade)
 	d.ForOwner = append([]string{"Allow the upgrade, in the HTTP connection manager or on the route."}, envoyLines...)
 	d.ForClient = []string{"Only the server's owner can fix this."}
@@ -80,7 +80,7 @@ type statusMeaning struct {
 var statusMeanings = map[int]statusMeaning{
 	408: {cause: "The server did not receive the whole request within its time limit.", clause: "RFC 9110 §15.5.9",
 		owner: []string{"Check the timeout of the server or the proxy for request headers, and whether it is overloaded.",
-			"HAProxy, among others, also sends this on a connection that was opened in advance and not used."},
+			"HAProxy, among others, also sends this on a connection that was opened in advance and never used."},
 		client: []string{"Send the request as soon as the connection is open, and try again on a new one."}},
 	413: {cause: "The server considers the request too large.", clause: "RFC 9110 §15.5.14",
 		owner:  []string{"A handshake has no body: check the limits of proxies on request headers, cookies included."},
@@ -97,7 +97,7 @@ var statusMeanings = map[int]statusMeaning{
 		client: []string{"Clear the cookies of this host, and send smaller tokens."}},
 	451: {cause: "The server refuses the request for legal reasons.", clause: "RFC 7725 §3",
 		owner:  []string{"Name the authority in a Link field with rel=\"blocked-by\", and the reason in the body."},
-		client: []string{"The response may name who demanded it. It often applies only to the country of the client's address."}},
+		client: []string{"The response may name the authority that demanded it. The block often applies only to the country of the client's address."}},
 	501: {cause: "The server does not know how to handle this request.", clause: "RFC 9110 §15.6.2",
 		owner:  []string{"Check that this server or gateway supports WebSocket at all, and that the route leads to it."},
 		client: []string{"Check the path and the port."}},
@@ -105,7 +105,7 @@ var statusMeanings = map[int]statusMeaning{
 		owner:  []string{"The client sent HTTP/1.1: check whether a proxy forwards the request in another version. nginx:", "    proxy_http_version 1.1;"},
 		client: []string{"Only the server's owner can fix this."}},
 	511: {cause: "The network requires a login before it forwards anything: the response is not from the server.", clause: "RFC 6585 §6",
-		owner:  []string{"Nothing, if the request did not reach the server: this comes from the client's network."},
+		owner:  []string{"Nothing: the response comes from the client's network, and the request did not reach the server."},
 		client: []string{"Open a page over http:// in a browser, log in to the network (hotel, train, guest Wi-Fi), and try again."}},
 
 	460: {by: "the AWS load balancer", cause: "the client closed the connection before its idle timeout was over",
@@ -114,15 +114,15 @@ var statusMeanings = map[int]statusMeaning{
 	463: {by: "the AWS load balancer", cause: "the request names more than 30 addresses in X-Forwarded-For",
 		owner:  []string{"Check which proxies add addresses to X-Forwarded-For: a loop between them is common."},
 		client: []string{"Send no X-Forwarded-For."}},
-	464: {by: "the AWS load balancer", cause: "the protocol of the request does not fit the protocol version of the target group",
-		owner:  []string{"Set the protocol version of the target group to HTTP1: a target group of HTTP2 or gRPC carries no WebSocket."},
+	464: {by: "the AWS load balancer", cause: "the protocol of the request is not compatible with the protocol version of the target group",
+		owner:  []string{"Set the protocol version of the target group to HTTP1: target groups of HTTP2 or gRPC do not support WebSocket."},
 		client: []string{"Only the server's owner can fix this."}},
 	561: {by: "the AWS load balancer", cause: "the identity provider returned an error when the load balancer authenticated the user",
 		owner:  []string{"Check the OIDC settings of the listener rule and the log of the identity provider."},
 		client: []string{"Log in on a page of this host again, then connect with its cookie."}},
 
 	520: {by: cloudflare, cause: "the origin server returned an empty, unknown or unexpected response",
-		owner: []string{"Check the origin server's log for a crash, a reset or a response head that is too large at that time."}},
+		owner: []string{"Check the origin server's log at that time for a crash, a reset, or a response head that is too large."}},
 	521: {by: cloudflare, cause: "the origin server refuses connections from Cloudflare",
 		owner: []string{"Check that the origin server runs and listens on the port, and allow Cloudflare's addresses in its firewall:",
 			"    https://www.cloudflare.com/ips/"}},
@@ -131,12 +131,12 @@ var statusMeanings = map[int]statusMeaning{
 	523: {by: cloudflare, cause: "there is no route to the origin server",
 		owner: []string{"Check the address of the origin server in the DNS settings."}},
 	524: {by: cloudflare, cause: "the origin server accepted the connection but did not respond in time",
-		owner: []string{"Find out what the handler waits for before its 101: a handshake takes milliseconds."}},
+		owner: []string{"Find out what the handler waits for before it sends the 101: a handshake should take milliseconds."}},
 	525: {by: cloudflare, cause: "the TLS handshake with the origin server failed",
 		owner: []string{"Check that the origin server has a certificate and speaks TLS on this port, with the name (SNI) that Cloudflare sends."}},
 	526: {by: cloudflare, cause: "the certificate of the origin server is not valid",
 		owner: []string{"Renew the origin server's certificate, for this name and with its chain: Full (strict) accepts no other."}},
-	530: {by: cloudflare, cause: "it could not resolve or reach the origin; the body has an error 1xxx with the reason",
+	530: {by: cloudflare, cause: "it could not resolve or reach the origin; the error 1xxx in the body gives the reason",
 		owner: []string{"Look up the number 1xxx in the body: 1016 means that the origin's name does not resolve, 1033 that the tunnel is not connected."}},
 }
 

@@ -113,9 +113,9 @@ func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
 	for _, c := range parseChallenges(r.Response.Values("Proxy-Authenticate")) {
 		switch strings.ToLower(c.scheme) {
 		case "basic":
-			d.forClient("It asks for a user name and a password (Basic)" + realm(c) + ".")
+			d.forClient("It requires a user name and a password (Basic)" + realm(c) + ".")
 		default:
-			d.forClient(fmt.Sprintf("It asks for %s%s: a URL cannot express that; use a local helper such as cntlm or px.", c.scheme, realm(c)))
+			d.forClient(fmt.Sprintf("It requires %s%s, for which a proxy URL is not enough: use a local helper such as cntlm or px.", c.scheme, realm(c)))
 		}
 	}
 }
@@ -139,7 +139,7 @@ func wanted(c challenge, given bool) string {
 	case "digest":
 		return "Digest" + realm(c) + ": a user name and a password, sent as a hash. No browser supports this for a WebSocket."
 	case "negotiate", "ntlm", "kerberos":
-		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It takes several requests on one connection, but a " +
+		return c.scheme + ": the account of the operating system (Kerberos or NTLM). It requires several requests on one connection, but a " +
 			"WebSocket handshake is a single request: log in on a page first and use its cookie."
 	case "apikey", "api-key":
 		return c.scheme + realm(c) + ": a key issued by the server's owner, in the header that its documentation names: " +

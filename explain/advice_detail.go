@@ -32,7 +32,7 @@ func explainLocation(r *Report, _ Finding, d *Diagnosis) {
 	case containsAny(strings.ToLower(to.Path), []string{"login", "signin", "sign-in", "sign_in", "oauth", "/auth"}):
 		d.forClient("It leads to a login page: the request has no session, or an expired one.")
 	case !equalFold(host, r.Target.Host):
-		d.forClient("It leads to another host, which has other cookies and allowed origins.")
+		d.forClient("It leads to another host, which has its own cookies and allowed origins.")
 	case secure && !r.Target.Secure:
 		d.forClient("It leads from http to https: use wss:// instead of ws://.")
 	case strings.TrimSuffix(to.EscapedPath(), "/") == strings.TrimSuffix(path, "/") && to.EscapedPath() != path:
@@ -129,10 +129,10 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	named := slices.ContainsFunc(r.Origins, func(o OriginTry) bool { return o.Opened && o.Origin != "" })
 	switch {
 	case named:
-		d.Cause = fmt.Sprintf("The server refuses %s: with another origin it accepts the same request.", page)
+		d.Cause = fmt.Sprintf("The server refuses %s, but accepts the same request with another origin.", page)
 	case accepted:
 		d.Cause = fmt.Sprintf("The server refuses this request of %s: without an Origin header, which only browsers send, it accepts the same request.", page)
-		d.forClient("The origin is not allowed, or the server requires more of pages than of programs, such as the token of Vite's development server.")
+		d.forClient("The origin is not allowed, or the server has further requirements for pages, such as the token of Vite's development server.")
 	case r.Response != nil && blamesOrigin(words(r.Response.Body+" "+ownReason(r.Response))):
 		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
 	}

@@ -9,7 +9,7 @@ import (
 var networkAdvice = []explanation{
 	{
 		fault: FaultURL, clause: "RFC 6455 §3",
-		cause: "This is not a WebSocket URL: that has the scheme ws:// or wss://, a host, perhaps a port, a path and a query, and " +
+		cause: "This is not a WebSocket URL, which has the scheme ws:// or wss://, a host, optionally a port, a path and a query, and " +
 			"no fragment.",
 		owner:  []string{"Publish the complete URL, such as wss://chat.example/socket."},
 		client: []string{"Write the URL as wss://HOST/PATH, or ws://HOST/PATH without TLS; drop a #fragment or write # as %23."},
@@ -30,7 +30,7 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultRequest, clause: "RFC 6455 §4.1", general: true,
-		cause: "A value to be added to the request is not valid in it, so nothing was sent.",
+		cause: "A value for the request is not valid, so nothing was sent.",
 		owner: []string{"Nothing reached the server: the caller must fix this."},
 		client: []string{"The evidence names the value. A newline in a token most often comes from the file that it was read from.",
 			"The program sets the handshake's own headers: use --subprotocol for subprotocols, and --origin for an origin."},
@@ -40,7 +40,7 @@ var networkAdvice = []explanation{
 		cause: "The host name has no address: the name servers say that it does not exist, or has no address records.",
 		owner: []string{
 			"Publish an A or AAAA record for the name, and check it with: dig +short NAME",
-			"A new record becomes visible only when the cached negative answer expires: after the last number of the zone's SOA, in seconds.",
+			"A new record becomes visible only when the cached negative answer expires: the last number in the zone's SOA record is its lifetime in seconds.",
 		},
 		client: []string{
 			"Check the spelling of the name.",

@@ -20,18 +20,18 @@ var ownVoices = []voice{
 	},
 	{
 		name: "handfast, credentials", status: 401, says: []string{"the credentials are missing or not valid."}, whole: true,
-		owner: []string{"The methods of the endpoint are in its auth in handfast's configuration. handfast token check --config FILE says why a token is " +
+		owner: []string{"The key auth of the endpoint in handfast's configuration lists its authentication methods. handfast token check --config FILE says why a token is " +
 			"not accepted."},
 	},
 	{
 		name: "handfast, rules", status: 403, says: []string{"this is not allowed."}, whole: true,
 		cause: "A rule in handfast's configuration denies this client the connection, or an authentication method does, such as forward.",
-		owner: []string{"The reason is in the log of handfast, with the rule if one decided. The rules are in rules of the endpoint and of the configuration."},
+		owner: []string{"The log of handfast has the reason, and names the rule if one decided. The rules are under rules of the endpoint."},
 	},
 	{
 		name: "handfast, TLS only", status: 403, says: []string{"websockets are served with tls only"},
 		cause:  "This listener of handfast only redirects pages to https; WebSockets are served by the one with TLS.",
-		owner:  []string{"The key is redirect_https of the listener."},
+		owner:  []string{"The key for this is redirect_https of the listener."},
 		client: []string{"Use the wss:// URL in the body of the answer."},
 	},
 	{
@@ -65,11 +65,11 @@ var ownVoices = []voice{
 	{
 		name: "handfast, a stop", status: 503, says: []string{"the server is stopping."}, whole: true,
 		cause: "handfast is stopping, and accepts no more connections.",
-		owner: []string{"The time that it gives its clients is in drain of handfast's configuration. The proxy in front should take it out first: " +
-			"/readyz of the admin listener says so."},
+		owner: []string{"The key drain in handfast's configuration sets how long this takes. The proxy in front should remove the node first: " +
+			"/readyz of the admin listener reports it."},
 	},
 	{
-		name: "handfast, a large head", status: 431, says: []string{"the request's head is longer than the server takes"},
+		name: "handfast, a large head", status: 431, says: []string{"the request's head is longer than the server accepts"},
 		owner: []string{"The limit in handfast's configuration is http.max_head."},
 	},
 	{

@@ -10,7 +10,7 @@ var silenceAdvice = []explanation{
 			"another protocol.",
 		owner: []string{
 			"Check the server's log for a crash at that time, and whether it ran out of connections or memory.",
-			"If the log shows no request, a firewall or an intrusion filter on the path has reset it: ask for the rule.",
+			"If the log shows no request, a firewall or an intrusion prevention system on the path has reset it: ask its operator for the rule.",
 			"A listener that expects the PROXY protocol does the same, and so does a TLS proxy such as stunnel if its backend is down.",
 		},
 		client: []string{"Check the port. Try again, then from another network. If wss:// works where ws:// does not, something on the path inspects plain HTTP."},
@@ -34,7 +34,7 @@ var silenceAdvice = []explanation{
 		owner: []string{
 			"Find out what the handler waits for before its 101: a login service, a database, a free worker.",
 			"A server with a fixed number of workers has none left when each holds a WebSocket: use one designed for many connections.",
-			"A proxy written in Node, such as http-proxy or Vite's, passes WebSockets on only if its configuration has",
+			"A proxy written in Node, such as http-proxy or Vite's, forwards WebSockets only if its configuration has",
 			"    ws: true",
 		},
 		client: []string{"Check the path: Node does not respond if no upgrade handler accepts the request, as on any path but that of a server for SockJS, Faye, " +

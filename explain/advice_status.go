@@ -10,7 +10,7 @@ var statusAdvice = []explanation{
 			"Check that the WebSocket handler is registered at exactly this path, and before any catch-all route for pages.",
 			"If it is, a proxy in front removed the Upgrade and Connection headers.",
 		},
-		client: []string{"Check the path: the page of an application and its WebSocket are at different ones, such as / and /ws."},
+		client: []string{"Check the path: an application's page and its WebSocket have different paths, such as / and /ws."},
 		detail: suspectProxy,
 	},
 	{
@@ -131,7 +131,7 @@ var statusAdvice = []explanation{
 	{
 		fault: FaultStatus503, clause: "RFC 9110 §15.6.4",
 		cause: "The server, or a proxy in front of it, accepts no connections now: it is overloaded, restarting, or has no backend left.",
-		owner: []string{"Check the backends' health checks, and the limits on connections. A draining node answers this on purpose: the proxy " +
+		owner: []string{"Check the backends' health checks, and the limits on connections. A draining node sends this on purpose: the proxy " +
 			"should have removed it before."},
 		client: []string{"Try again with exponential backoff and jitter, and after Retry-After if the response has one."},
 		detail: explainRetryAfter,

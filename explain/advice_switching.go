@@ -15,7 +15,7 @@ var (
 var switchingAdvice = []explanation{
 	{
 		fault: FaultHTTP10, clause: "RFC 9110 §15.2",
-		cause: "The server answered 101 in HTTP/1.0, which has no such response.",
+		cause: "The server answered 101 in HTTP/1.0, which has no such status.",
 		owner: []string{"Answer with HTTP/1.1. A proxy that speaks HTTP/1.0 to the server is a common cause. nginx:",
 			"    proxy_http_version 1.1;"},
 		client: []string{"Only the server's owner can fix this."},
@@ -66,7 +66,7 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultAcceptRepeated, clause: "RFC 6455 §11.3.3",
 		cause:  "The 101 has more than one Sec-WebSocket-Accept header.",
-		owner:  []string{"Write it in one place only: both a framework and the application, or both a proxy and the server, write it.", useLibrary},
+		owner:  []string{"Set it in one place only: often a framework and the application both set it, or a proxy and the server.", useLibrary},
 		client: []string{"Only the server's owner can fix this."},
 	},
 	{
@@ -91,7 +91,7 @@ var switchingAdvice = []explanation{
 	{
 		fault: FaultSubprotocolRepeated, clause: "RFC 6455 §11.3.4",
 		cause:  "The 101 has more than one Sec-WebSocket-Protocol header.",
-		owner:  []string{"Choose one of those offered, and write it once; do not send the client's list back."},
+		owner:  []string{"Choose one of those offered, and send it once; do not send the client's list back."},
 		client: []string{"Offer one subprotocol only, until the owner has fixed it."},
 		detail: explainSubprotocol,
 	},
@@ -99,7 +99,7 @@ var switchingAdvice = []explanation{
 		fault: FaultTokenEchoed, clause: "RFC 6750 §5.3",
 		cause: "The server chose the subprotocol that carries the token, so the secret is in the response and in its logs.",
 		owner: []string{"Remove the token from the list before the subprotocol is chosen, and choose a real one.",
-			"Treat the echoed tokens as leaked: proxies and logs may have them."},
+			"Treat the echoed tokens as leaked: proxies and logs may have recorded them."},
 		client: []string{"Offer a real subprotocol in addition to the token, first in the list, and use tokens that expire after a minute."},
 	},
 	{

@@ -31,7 +31,7 @@ var tlsAdvice = []explanation{
 		fault: FaultTLSTimeout, clause: "RFC 8446 §4.1.3",
 		cause: "The port accepts connections but does not finish a TLS handshake in time.",
 		owner: []string{
-			"Check what is listening there: another protocol may wait for bytes of its own, or the server is overloaded.",
+			"Check what is listening there: a service of another protocol may be waiting for other bytes, or the server is overloaded.",
 			"A large ClientHello takes two packets; a device on the path that drops the second causes the same symptom.",
 		},
 		client: []string{"Check the port. If ws:// gets a response there, the port does not speak TLS."},
@@ -150,7 +150,7 @@ var certAdvice = []explanation{
 	},
 	{
 		fault: FaultCertName, clause: "RFC 9525 §6.3",
-		cause: "The server's certificate is for other names than the one in the URL.",
+		cause: "The server's certificate is for names other than the one in the URL.",
 		owner: []string{
 			"Get a certificate that names this host among its subjectAltNames: certbot certonly -d HOST",
 			"A wildcard covers one label only: *.example.com is for a.example.com, and not for example.com or a.b.example.com.",
@@ -163,8 +163,8 @@ var certAdvice = []explanation{
 		fault: FaultCertUnknown, clause: "RFC 5280 §6.1",
 		cause: "The server's certificate comes from a CA that this client does not trust.",
 		owner: []string{
-			"For the public: a certificate from a public CA, such as Let's Encrypt.",
-			"For a closed group: distribute the CA's certificate. handfast cert trust installs that of the development CA.",
+			"For public clients, get a certificate from a public CA, such as Let's Encrypt.",
+			"For a closed group, distribute the CA's certificate. handfast cert trust installs that of the development CA.",
 		},
 		client: []string{
 			"If it is a private CA that you know, pass its certificate to the client: --cacert ca.pem",

@@ -100,7 +100,7 @@ var voices = []voice{
 		name: "Flask and Quart", status: 400, says: []string{"the browser (or proxy) sent a request that this server could not understand"},
 		cause: "Werkzeug (Flask, Quart) rejects the request. Most often the route is for the other kind of request: for pages, or, if the Upgrade header " +
 			"was lost on the way, for WebSockets.",
-		owner:  []string{"Check that the route is for WebSockets (@app.websocket in Quart, @sock.route with flask-sock), and that each proxy passes the upgrade on."},
+		owner:  []string{"Check that the route is for WebSockets (@app.websocket in Quart, @sock.route with flask-sock), and that each proxy forwards the upgrade."},
 		client: []string{"Check the path: a page and a WebSocket have different paths."},
 	},
 	{
@@ -123,7 +123,7 @@ var voices = []voice{
 	{
 		name: "websockify without an upgrade", status: 405, server: "websockify",
 		cause:  "websockify responds this way to an ordinary request: most likely the Upgrade header was lost on the way.",
-		owner:  []string{"Configure each proxy on the way to pass the upgrade on. The log of websockify shows the request."},
+		owner:  []string{"Configure each proxy on the way to forward the upgrade. The log of websockify shows the request."},
 		client: onlyOwner,
 	},
 	{
@@ -163,7 +163,7 @@ var voices = []voice{
 	{
 		name: "Kubernetes", says: []string{`"kind":"status"`, `"apiversion":"v1"`, "upgrade request required"},
 		cause: "This is the API of Kubernetes, which says that the request is not an upgrade: the Upgrade header did not reach it.",
-		owner: []string{"A proxy in front of the API must forward Upgrade and Connection; kubectl exec and attach need that, too."},
+		owner: []string{"A proxy in front of the API must forward Upgrade and Connection; kubectl exec and attach need them, too."},
 	},
 	{
 		name: "Kubernetes, no right", status: 403, says: []string{`"kind":"status"`, `"reason":"forbidden"`},

@@ -148,7 +148,7 @@ var closeCodes = map[int]string{
 	1001: "the server is going away or restarting: reconnect after a short random delay",
 	1002: "the server found a protocol error",
 	1003: "the server does not accept this type of data: send text instead of binary, or vice versa",
-	1005: "check the server's log for the reason, and its documentation for what this path and its query have to be",
+	1005: "check the server's log for the reason, and its documentation for the correct path and query",
 	1007: "the server received data that does not match its type, such as text that is not UTF-8",
 	1008: "policy violation: most often a credential, an allowed origin or a permission is missing",
 	1009: "a message was too big for the server",
@@ -188,7 +188,7 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	}
 	when := "closed it immediately"
 	if f.Stage == StageEcho {
-		when = "closed it after the message that it was sent"
+		when = "closed it after the client's message"
 	} else if n, _ := receivedMessages(r); n > 0 {
 		when = "closed it after " + count(n, "message", "messages")
 	}
@@ -303,7 +303,7 @@ func explainIdle(r *Report, _ Finding, d *Diagnosis) {
 	}
 	switch {
 	case i.How == "silence":
-		d.Cause = fmt.Sprintf("After %s of silence the connection no longer carries data, and no end of it was observed: something on the path has most "+
+		d.Cause = fmt.Sprintf("After %s of silence the connection no longer carries data, although no close was observed: something on the path has most "+
 			"likely dropped its state, as firewalls and NAT do.", i.Held)
 		d.forClient("The exact time is unknown, but it is shorter: a shorter --probe-idle narrows it down.")
 		return

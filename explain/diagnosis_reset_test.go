@@ -9,7 +9,7 @@ import (
 
 // A reset is distinguished from an ordinary end, in a read and in a write.
 func TestResetIsDistinguished(t *testing.T) {
-	for name, want := range map[string]string{"the end after the 101": "FIN", "a reset after the 101": "RST"} {
+	for name, want := range map[string]string{"a close of the connection after the 101": "FIN", "a reset after the 101": "RST"} {
 		all := faults.All()
 		i := slices.IndexFunc(all, func(f faults.Fault) bool { return f.Name == name })
 		if i < 0 {

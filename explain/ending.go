@@ -108,7 +108,7 @@ func (s *session) alive(i *Idle) {
 	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered at all; or the server sent pings
 		result := s.heldOut(i)
 		if s.t.ctx.Err() == nil && s.t.r.Ping == 0 {
-			result = "no end was observed; the server does not answer pings, so whether the path still works is unknown"
+			result = "no close was observed; the server does not answer pings, so whether the path still works is unknown"
 		}
 		s.t.end(s.step, result)
 		return

@@ -51,7 +51,7 @@ const (
 	FaultHeadEndless      Fault = "head-never-ends" // it began but did not end in time, or the stream ended within it
 )
 
-// An answer other than 101.
+// A response other than 101.
 const (
 	FaultStatus200       Fault = "status-200" // or any other 2xx
 	FaultStatus301       Fault = "status-301"

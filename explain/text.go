@@ -170,11 +170,11 @@ func (x *Text) check(c Check) {
 	}
 }
 
-// ruleText returns the text of a rule, whether it was violated, and the observation.
+// ruleText returns whether a rule was violated, its text, and the observation.
 func ruleText(c Check) string {
 	text := c.Text
 	if !c.Held {
-		text += ": violated"
+		text = "not met: " + text
 	}
 	if c.Detail != "" {
 		text += " (" + c.Detail + ")"

@@ -208,8 +208,8 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 	nc, room, early, err := hijack(w)
 	if err != nil {
 		return n, refuse(w, r, opening.Faulty(handshake.StageStatus, err,
-			"serve this path over HTTP/1.1 without a middleware whose ResponseWriter has neither Hijack nor Unwrap",
-			"A middleware in front of this address prevents the server from taking over the connection (no Hijack, no Unwrap)."))
+			"serve this path over HTTP/1.1, without middleware whose ResponseWriter has neither Hijack nor Unwrap",
+			"Middleware in front of this handler prevents the server from taking over the connection (no Hijack, no Unwrap)."))
 	}
 	return hijacked{nc, t.AppendAnswer(room, o, passedOn(w.Header()), a), early}, nil
 }

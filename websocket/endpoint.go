@@ -91,7 +91,7 @@ var (
 	errServes     = errors.New("websocket: exactly one of Endpoint.Serve and Endpoint.Open must be set, or an Admission must set one")
 	errExtensions = errors.New("websocket: Admission.Extensions is set without Tunnel")
 	errChecks     = errors.New("websocket: Endpoint.Accept.Check is set: use Admit")
-	errHalves     = errors.New("websocket: HalfClose is set: with Open, no caller reads and closes the other direction")
+	errHalves     = errors.New("websocket: HalfClose is set: with Open, no caller closes the other direction")
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
 )
 
@@ -139,7 +139,7 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 		subprotocol, extensions = a.Subprotocol, a.Extensions
 		x.apply(a)
 		if extensions != "" && x.tunnel == nil {
-			return fault(errExtensions, "leave Admission.Extensions empty: the connection negotiates by itself")
+			return fault(errExtensions, "leave Admission.Extensions empty: the connection negotiates its own extensions")
 		}
 		if refused := x.check(); refused != nil || a.Options == nil {
 			return refused
@@ -195,7 +195,7 @@ func (x *service) check() *opening.Refusal {
 		return fault(errServes, "set one of Serve and Open")
 	}
 	if x.open != nil && x.conn.QueueFull == QueueBlock {
-		return fault(errBlocks, "pick another policy for QueueFull")
+		return fault(errBlocks, "choose another policy for QueueFull")
 	}
 	if x.open != nil && x.conn.HalfClose {
 		return fault(errHalves, "unset HalfClose, or set Serve")

@@ -60,8 +60,8 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 }
 
 var (
-	errEvicted = errors.New("too many connections are in their handshake, and most of them from this address")
-	errHead    = errors.New("the connection ended before the head of the request was whole")
+	errEvicted = errors.New("too many connections are in their handshake, most of them from this address")
+	errHead    = errors.New("the connection ended before the head of the request was complete")
 )
 
 // wait puts a connection among those that have shown nothing yet, and cuts another when there are too many.

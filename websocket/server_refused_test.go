@@ -28,7 +28,7 @@ var ownAnswers = []struct {
 	{"a control character", "POST / HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n", 400, "RFC 9112 §2.1", "a header line"},
 	{"a wrong name", "POST / HTTP/1.1\r\nHost: a\r\nX(: a\r\n\r\n", 400, "RFC 9112 §2.1", "a header line"},
 	{"a wrong length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "RFC 9112 §2.1", "length of the content"},
-	{"a large head", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431, "RFC 6585 §5", "longer than the server takes"},
+	{"a large head", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431, "RFC 6585 §5", "longer than the server accepts"},
 	{"a version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "RFC 9110 §15.6.6", "use HTTP/1.1"},
 	{"an expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 0\r\n\r\n", 417, "RFC 9110 §10.1.1", "leave out the Expect header"},
 	{"a transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "RFC 9112 §6.1", "chunked"},

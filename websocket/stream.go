@@ -142,7 +142,7 @@ type messageWriter struct {
 	err   error
 }
 
-var errWriterClosed = errors.New("websocket: this message is ended: its writer was closed")
+var errWriterClosed = errors.New("websocket: this message has ended: its writer was closed")
 
 func (w *messageWriter) Write(p []byte) (int, error) {
 	if w.err != nil {

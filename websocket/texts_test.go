@@ -115,12 +115,12 @@ func TestErrorsOfAnEnd(t *testing.T) {
 
 // A peer that has violated the protocol has not closed the connection: this end does.
 func TestErrorOfAViolation(t *testing.T) {
-	tooBig := &protocol.Violation{Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message of more bytes than are accepted here"}
+	tooBig := &protocol.Violation{Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message larger than the limit"}
 	for _, tt := range []struct {
 		e    *CloseError
 		want string
 	}{
-		{violation(tooBig), "websocket: closed with 1009 message too big: a message of more bytes than are accepted here (RFC 6455 §10.4)"},
+		{violation(tooBig), "websocket: closed with 1009 message too big: a message larger than the limit (RFC 6455 §10.4)"},
 		{&CloseError{Code: CodeTooBig, Reason: "too long", ByPeer: true}, `websocket: closed by the peer with 1009 message too big ("too long")`},
 	} {
 		if got := tt.e.Error(); got != tt.want || !tt.e.ByPeer {

@@ -299,7 +299,7 @@ func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) er
 		return interrupted("write", ctx, errCtx)
 	}
 	if len(j.done) == 0 && o.werr == nil {
-		o.cutWrite(fmt.Errorf("%w: a frame was on its way, so the connection is closed", interrupted("write", ctx, errCtx)))
+		o.cutWrite(fmt.Errorf("%w: a frame was partly written, so the connection is closed", interrupted("write", ctx, errCtx)))
 	}
 	o.c.mu.Unlock()
 	select {

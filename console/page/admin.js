@@ -65,7 +65,7 @@ async function balance() {
 	clearTimeout(next);
 	const now = await ask("/balance", {}, "late").catch(() => {
 		$("late").hidden = false;
-		$("late").textContent = "The server does not answer. What this page shows may be old.";
+		$("late").textContent = "The server does not respond. The data on this page may be out of date.";
 	});
 	asking = false;
 	if (!$("token").hidden) return;

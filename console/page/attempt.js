@@ -14,8 +14,8 @@ export function parseURL(text) {
     throw new Error("This is not a URL.");
   }
   const scheme = { "http:": "ws:", "https:": "wss:" }[url.protocol] ?? url.protocol;
-  if (url.host !== base.host) throw new Error(`This page may connect to ${base.host} only. For other servers there is handfast dial.`);
-  if (scheme !== base.protocol) throw new Error(`This page was loaded over ${location.protocol.slice(0, -1)}, so the URL begins with ${base.protocol}//`);
+  if (url.host !== base.host) throw new Error(`This page can connect only to ${base.host}. For other servers, use handfast dial.`);
+  if (scheme !== base.protocol) throw new Error(`This page was loaded over ${location.protocol.slice(0, -1)}, so the URL must begin with ${base.protocol}//`);
   if (/[{}]|%7B|%7D/i.test(url.pathname)) throw new Error("Replace the part in braces.");
   url.protocol = base.protocol;
   url.hash = "";
@@ -44,9 +44,9 @@ async function ticketFrom(path, token) {
   try {
     reply = await fetch(path, { method: "POST", headers: token === "" ? {} : { Authorization: `Bearer ${token}` } });
   } catch {
-    throw new Error(`No ticket: ${path} does not answer.`);
+    throw new Error(`No ticket: ${path} does not respond.`);
   }
-  if (!reply.ok) throw new Error(`No ticket: ${path} answers ${reply.status}. ${(await reply.text()).trim().slice(0, 200)}`);
+  if (!reply.ok) throw new Error(`No ticket: ${path} answered ${reply.status}. ${(await reply.text()).trim().slice(0, 200)}`);
   return (await reply.json()).ticket;
 }
 
@@ -61,7 +61,7 @@ export async function prepare(all, { text, subprotocols, token, carrier }) {
   const url = parseURL(text);
   const offered = subprotocols.split(",").map((s) => s.trim()).filter((s) => s !== "");
   const wrong = offered.find((s, i) => !token68.test(s) || offered.indexOf(s) !== i);
-  if (wrong !== undefined) throw new Error(`"${wrong}" cannot be offered as a subprotocol, or is there twice.`);
+  if (wrong !== undefined) throw new Error(`"${wrong}" cannot be offered as a subprotocol, or is listed twice.`);
   const attempt = { url: url.href, endpoint: endpointAt(all, url.pathname), token, key: newKey(), target: new URL(url) };
   const [way, where, query] = carrier.split(" ");
   if (way === "ticket" && (token !== "" || !attempt.endpoint?.open)) {
@@ -69,7 +69,7 @@ export async function prepare(all, { text, subprotocols, token, carrier }) {
     attempt.target.search += `${attempt.target.search ? "&" : "?"}${encodeURIComponent(query)}=${encodeURIComponent(ticket)}`;
   } else if (token !== "") {
     const entry = way === "kubernetes" ? `base64url.bearer.authorization.k8s.io.${base64url(token)}` : where + token;
-    if (!token68.test(entry)) throw new Error("The token has characters that a subprotocol cannot have: send it as a ticket.");
+    if (!token68.test(entry)) throw new Error("The token has characters that are not allowed in a subprotocol: send it as a ticket.");
     offered.push(entry);
   }
   attempt.target.search += `${attempt.target.search ? "&" : "?"}handfast-attempt=${attempt.key}`;

@@ -72,8 +72,8 @@ function fill(row, s, was, seconds, share, most) {
 // handshakes says how many clients are admitted.
 function handshakes(e) {
 	const h = e.handshakes;
-	return `Handshakes: ${h.underway} are under way, ${e.waiting} wait for a server with room. ` +
-		(h.limited ? `In a storm, ${Math.round(h.rate)} a second are admitted; ` : "All are admitted; ") + `${h.refused} were refused${h.refused > 0 ? `, ${h.refused_resuming} of which resume a session` : ""}.`;
+	return `Handshakes: ${h.underway} in progress, ${e.waiting} waiting for a server with room. ` +
+		(h.limited ? `Limited to ${Math.round(h.rate)} per second; ` : "All are admitted; ") + `${h.refused} were rejected${h.refused > 0 ? `, ${h.refused_resuming} of them resuming a session` : ""}.`;
 }
 
 // show shows the state of the balancers below an element. before is the state that was shown last, seconds ago. It returns what has
@@ -87,7 +87,7 @@ export function show(below, now, before, seconds) {
 			section = below.appendChild(copy("endpoint"));
 			section.dataset.endpoint = e.endpoint;
 			section.querySelector("caption").textContent = `Endpoint ${e.endpoint}`;
-			section.querySelector(".wide").ariaLabel = `Servers of the endpoint ${e.endpoint}`;
+			section.querySelector(".wide").ariaLabel = `Servers of endpoint ${e.endpoint}`;
 		}
 		sections.delete(e.endpoint);
 		const body = section.querySelector("tbody"), last = before?.endpoints.find(b => b.endpoint === e.endpoint);
@@ -99,7 +99,7 @@ export function show(below, now, before, seconds) {
 			if (last && was?.state !== s.state) events.push(`${s.id} is ${s.state}`);
 			else if (was?.live > 0 && s.live === 0 && drained(s)) events.push(`${s.id} is empty`);
 		}
-		for (const b of last?.servers ?? []) if (!e.servers.some(s => s.id === b.id)) events.push(`${b.id} is gone`);
+		for (const b of last?.servers ?? []) if (!e.servers.some(s => s.id === b.id)) events.push(`${b.id} was removed`);
 		put(section.querySelector(".handshakes"), handshakes(e));
 	}
 	for (const e of sections.values()) e.remove();

@@ -28,7 +28,7 @@ function chosen() {
 
 function showNeeds() {
   const endpoint = chosen();
-  let note = endpoint ? needs(endpoint, $("carry").value.split(" ")[0]) : "The server lists no endpoint at this path.";
+  let note = endpoint ? needs(endpoint, $("carry").value.split(" ")[0]) : "The server has no endpoint at this path.";
   let wrong = false;
   try {
     parseURL($("url").value);
@@ -84,7 +84,7 @@ if (first) {
 } else {
   $("url").value = "/";
   showCarriers();
-  $("url-note").textContent = "The server lists no endpoint for WebSockets.";
+  $("url-note").textContent = "The server has no endpoint for WebSockets.";
 }
 
 // The connection.
@@ -169,7 +169,7 @@ $("connect").addEventListener("submit", (event) => {
     given?.close();
     state("closed", "not connected");
   } else {
-    socket.close(1000, "closed on the page");
+    socket.close(1000, "closed by the page");
   }
 });
 
@@ -277,7 +277,7 @@ $("ping").addEventListener("click", async () => {
   times.sort((a, b) => a - b);
   const ms = (n) => `${n.toFixed(1)} ms`;
   const what = echoes ? "Round trip of a message and its echo through this WebSocket" :
-    "Round trip of an HTTP request to this server, beside the WebSocket, since this endpoint does not echo and browsers send no pings";
-  if (times.length === 0) add("failed", `${what}: no answer.`);
+    "Round trip of a separate HTTP request to this server, since this endpoint does not echo and browsers send no pings";
+  if (times.length === 0) add("failed", `${what}: no response.`);
   else add("note", `${what}: ${ms(times[times.length >> 1])} (median of ${times.length}; ${ms(times[0])} to ${ms(times.at(-1))}).`);
 });

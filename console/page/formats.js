@@ -5,7 +5,7 @@ export function parseHex(text) {
   const digits = text.replace(/0x/gi, "").replace(/[\s,:]/g, "");
   const wrong = digits.search(/[^0-9a-f]/i);
   if (wrong >= 0) throw new Error(`"${String.fromCodePoint(digits.codePointAt(wrong))}" is not a hexadecimal digit`);
-  if (digits.length % 2 !== 0) throw new Error(`${digits.length} digits: a byte has two`);
+  if (digits.length % 2 !== 0) throw new Error(`${digits.length} digits: each byte needs two`);
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 

@@ -59,8 +59,8 @@ func TestPageWithConfigurationOfREADME(t *testing.T) {
 	if got := v.Eval(`document.querySelector("#endpoint").value`); got != "/chat" {
 		t.Errorf("the endpoint is %s", got)
 	}
-	v.shows("url-note", "Needs a credential")
-	v.fails("Refused with 401", "needs a credential", "enter a token above")
+	v.shows("url-note", "Requires a credential")
+	v.fails("Rejected with 401", "requires a credential", "enter a token above")
 	if got := v.Eval(`document.querySelector("#chat").hidden`); got != "true" {
 		t.Error("there is a chat without channels")
 	}
@@ -142,7 +142,7 @@ func TestRoundTripWithoutEcho(t *testing.T) {
 	v.set("endpoint", "/channels")
 	v.connect()
 	v.click("ping")
-	v.shows("log", "Round trip of an HTTP request to this server, beside the WebSocket")
+	v.shows("log", "Round trip of a separate HTTP request to this server")
 	v.disconnect()
 	v.shows("log", "Closed with 1000 normal closure")
 }
@@ -153,24 +153,24 @@ func TestCredentials(t *testing.T) {
 	forged := good[:strings.LastIndex(good, ".")+1] + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 	v.set("endpoint", "/chat")
-	v.shows("url-note", "Needs a credential: a token among the subprotocols.")
-	v.fails("Refused with 401", "needs a credential, and the page sent none", "enter a token above")
+	v.shows("url-note", "Requires a credential: a token as a subprotocol.")
+	v.fails("Rejected with 401", "requires a credential, and the page sent none", "enter a token above")
 	v.set("token", expired)
-	v.fails("Refused with 401", "The token expired at ", "use a new token")
+	v.fails("Rejected with 401", "The token expired at ", "use a new token")
 	v.set("token", forged)
-	v.fails("Refused with 401", "did not accept the token", "the server's log says which")
+	v.fails("Rejected with 401", "did not accept the token", "the server's log has the reason")
 	v.set("token", other)
-	v.fails("Refused with 403", "rules do not allow this user to connect", "the server's log names the rule")
+	v.fails("Rejected with 403", "rules do not allow this user to connect", "the server's log names the rule")
 	v.set("token", good)
 	v.connect()
 	v.shows("state", "connected, chat.v1")
 	v.disconnect()
 	v.set("token", "a token")
-	v.fails("Not sent", "characters that a subprotocol cannot have", "correct the fields")
+	v.fails("Not sent", "characters that are not allowed in a subprotocol", "correct the fields")
 
 	v.set("endpoint", "/bare")
 	v.set("token", good)
-	v.fails("Given up by the browser", "chose none of the subprotocols that were offered", "add one to the endpoint's subprotocols")
+	v.fails("Closed by the browser", "chose none of the offered subprotocols", "add one to the endpoint's subprotocols")
 	v.set("endpoint", "/kube")
 	v.connect()
 	v.disconnect()
@@ -183,7 +183,7 @@ func TestCredentials(t *testing.T) {
 	v.shows("log", "/room/a?x=1.")
 	v.disconnect()
 	v.set("token", forged)
-	v.fails("Not sent", "/ticket answers 401", "correct")
+	v.fails("Not sent", "/ticket answered 401", "correct")
 	v.noSecret(good, other, expired, forged, "hft_", "handfast-attempt")
 	v.quiet()
 }
@@ -191,20 +191,20 @@ func TestCredentials(t *testing.T) {
 func TestURLs(t *testing.T) {
 	v := open(t, protected)
 	for url, want := range map[string]string{
-		"wss://example.com/echo":                   "This page may connect to",
+		"wss://example.com/echo":                   "This page can connect only to",
 		strings.Replace(v.url, "http:", "wss:", 1): "This page was loaded over http",
 		"/room/{name}":                             "Replace the part in braces.",
 		"http://[":                                 "This is not a URL.",
-		"/none":                                    "The server lists no endpoint at this path.",
-		"echo":                                     "Open to everybody.",
-		strings.Replace(v.url, "http:", "ws:", 1) + "echo": "Open to everybody.",
+		"/none":                                    "The server has no endpoint at this path.",
+		"echo":                                     "Open to all clients.",
+		strings.Replace(v.url, "http:", "ws:", 1) + "echo": "Open to all clients.",
 	} {
 		v.set("url", url)
 		v.shows("url-note", want)
 	}
 	v.set("url", "/none?x=1")
-	v.fails("Refused with 404", "There is no endpoint at this path.", "check the path")
+	v.fails("Rejected with 404", "There is no endpoint at this path.", "check the path")
 	v.s.Stop(os.Interrupt)
 	v.set("url", "/echo")
-	v.fails("No answer", "The server does not answer", "start the server")
+	v.fails("No response", "The server does not respond", "start the server")
 }

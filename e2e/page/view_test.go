@@ -103,7 +103,7 @@ func TestViews(t *testing.T) {
 	v.accessible("at the start")
 	v.set("endpoint", "/chat")
 	v.set("token", token(-time.Hour, "chat"))
-	v.fails("Refused with 401", "The token expired at ", "use a new token")
+	v.fails("Rejected with 401", "The token expired at ", "use a new token")
 	v.accessible("with a failure")
 	v.View(1280, 900, true)
 	v.shot("page-refused.png")

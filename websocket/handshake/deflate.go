@@ -155,13 +155,13 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	case err != nil:
 		return Deflate{}, err
 	case offered.ServerNoTakeover && !a.ServerNoTakeover: // RFC 7692 §7.1.1.1
-		return Deflate{}, errors.New(paramServerNoTakeover + " was requested and is not in the response")
+		return Deflate{}, errors.New(paramServerNoTakeover + " was requested but is not in the response")
 	case offered.ServerBits != 0 && (a.ServerBits == 0 || a.ServerBits > offered.ServerBits): // RFC 7692 §7.1.2.1
-		return Deflate{}, fmt.Errorf("%s=%d was requested, and the response has more", paramServerBits, offered.ServerBits)
+		return Deflate{}, fmt.Errorf("%s=%d was requested, but the response has a larger value", paramServerBits, offered.ServerBits)
 	case offered.ClientBits == 0 && a.ClientBits != 0: // RFC 7692 §7.1.2.2
-		return Deflate{}, errors.New(paramClientBits + " is in the response and was not offered")
+		return Deflate{}, errors.New(paramClientBits + " is in the response but was not offered")
 	case offered.ClientBits <= MaxWindowBits && a.ClientBits > offered.ClientBits: // RFC 7692 §7.1.2.2
-		return Deflate{}, fmt.Errorf("%s=%d was offered, and the response has more", paramClientBits, offered.ClientBits)
+		return Deflate{}, fmt.Errorf("%s=%d was offered, but the response has a larger value", paramClientBits, offered.ClientBits)
 	case a.ClientBits != 0 && a.ClientBits < minBits:
 		return Deflate{}, fmt.Errorf("%s=%d is less than this compressor supports", paramClientBits, a.ClientBits)
 	}

@@ -62,7 +62,7 @@ func (l *extensionList) parse(lines []string) ([]Extension, error) {
 			}
 			l.list = append(l.list, e)
 			if !s.take(',') && !s.done() {
-				return nil, errors.New("something other than a comma or a semicolon after an extension")
+				return nil, errors.New("an extension that is not followed by a comma or a semicolon")
 			}
 		}
 	}

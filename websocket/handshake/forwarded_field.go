@@ -35,7 +35,7 @@ func parseForwarded(lines []string) ([]hop, error) {
 			}
 			hops = append(hops, h)
 			if !s.take(',') && !s.done() {
-				return nil, errors.New("something other than a comma or a semicolon after a pair")
+				return nil, errors.New("a pair that is not followed by a comma or a semicolon")
 			}
 		}
 	}

@@ -24,8 +24,8 @@ const (
 	HintClientSubprotocols = "correct DialOptions.Subprotocols"
 	HintClientOffer        = "offer a subprotocol that the server speaks (DialOptions.Subprotocols)"
 	HintClientCompression  = "correct DialOptions.Conn.Compression"
-	HintClientUncompressed = "the server answers the offer of compression wrongly: leave DialOptions.Conn.Compression unset"
+	HintClientUncompressed = "the server's response to the offer of compression is not valid: leave DialOptions.Conn.Compression unset"
 	HintClientProxy        = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy"
 	HintClientDialContext  = "for SOCKS and other kinds of proxies, set DialOptions.DialContext to their dialer"
-	HintClientRedirects    = "the server redirects elsewhere: check the URL, or raise DialOptions.MaxRedirects"
+	HintClientRedirects    = "too many redirects: check the URL, or raise DialOptions.MaxRedirects"
 )

@@ -129,7 +129,7 @@ func (h *Head) fold(line []byte) *Violation {
 	more := header.Trim(string(line))
 	values := h.r.Header[h.name]
 	if len(values) == 0 || !header.IsValue(more) {
-		return headViolation(h, "RFC 9112 §5.2", "a line of the response head continues nothing, or contains a control character")
+		return headViolation(h, "RFC 9112 §5.2", "a line of the response head is a continuation without a field, or contains a control character")
 	}
 	last := &values[len(values)-1]
 	*last = header.Trim(*last + " " + more)

@@ -220,7 +220,7 @@ func (t *underTLS) Read(p []byte) (int, error) {
 // peer requests answers, such as by one key update after another.
 const maxUnsent = 256 << 10
 
-var errUnsent = errors.New("loop: TLS: the peer reads nothing but requires responses")
+var errUnsent = errors.New("loop: TLS: the peer does not read, but requires responses")
 
 // Write implements net.Conn for crypto/tls.
 func (t *underTLS) Write(p []byte) (int, error) {

@@ -30,7 +30,7 @@ func (m *Machine) TooManyControls() error {
 
 // InflatesTooBig fails the connection for a compressed message that exceeds the limit after decompression.
 func (m *Machine) InflatesTooBig() error {
-	return m.Fail(violation("§10.4", codeTooBig, "a message that decompresses to more bytes than are accepted here"))
+	return m.Fail(violation("§10.4", codeTooBig, "a message that decompresses to more bytes than the limit"))
 }
 
 // CannotInflate fails the connection for a compressed message that violates a clause of its codec.

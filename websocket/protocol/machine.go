@@ -215,11 +215,11 @@ func (m *Machine) bound(length int64) *Violation {
 			limit += min(limit/8+1024, math.MaxInt64-limit)
 		}
 		if length > limit-m.size {
-			return violation("§10.4", codeTooBig, "a message of more bytes than are accepted here")
+			return violation("§10.4", codeTooBig, "a message larger than the limit")
 		}
 	}
 	if limit := m.Limits.Fragments; limit > 0 && m.frames >= limit {
-		return violation("§10.4", codePolicy, "a message in more fragments than are accepted here")
+		return violation("§10.4", codePolicy, "a message with more fragments than the limit")
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ var sections = []struct {
 	{explain.FaultURL, "On the way to the server"},
 	{explain.FaultTLSToPlain, "TLS"},
 	{explain.FaultCertExpired, "Certificates"},
-	{explain.FaultReset, "Something else than an answer"},
-	{explain.FaultStatus200, "An answer other than 101"},
+	{explain.FaultReset, "Something other than an HTTP response"},
+	{explain.FaultStatus200, "A response other than 101"},
 	{explain.FaultHTTP10, "A 101 that breaks a rule"},
 	{explain.FaultGarbage, "After the handshake"},
 }
@@ -32,7 +32,7 @@ const intro = `<!-- Generated from package explain by "go generate ./explain". D
 What ` + "`handfast explain`" + ` can name: for each fault the cause in one sentence, the clause, and what to do about it, for the
 server's owner and for the client's author. A report adds what it saw: the evidence, names, times, the product in front.
 Each row has at least one test server that commits exactly this fault, and that must be diagnosed with this name and
-no other; %d servers for %d faults. A warning is a fault with which the connection opens all the same.
+no other; %d servers for %d faults. A warning is a fault that does not prevent the connection from opening.
 `
 
 // Document returns the table of all diagnoses in Markdown.

@@ -312,27 +312,27 @@ var networkFaults = []Fault{
 	{ID: explain.FaultURL, Name: "url with a fragment", start: invalid("ws://localhost/#room")},
 	{ID: explain.FaultMixedContent, Name: "ws from a page over https", Warning: true, start: mixedContent},
 	{ID: explain.FaultBlockedPort, Name: "the port of X11", Warning: true, start: blockedPort},
-	{ID: explain.FaultRequest, Name: "a header of the handshake itself is given", start: unsendable(explain.Options{
+	{ID: explain.FaultRequest, Name: "a reserved handshake header", start: unsendable(explain.Options{
 		Header: http.Header{"Upgrade": {"h2c"}}})},
-	{ID: explain.FaultRequest, Name: "a token with a line end in it", start: unsendable(explain.Options{
+	{ID: explain.FaultRequest, Name: "a token that contains a newline", start: unsendable(explain.Options{
 		Credentials: explain.Credentials{Bearer: "abc\n"}})},
-	{ID: explain.FaultRequest, Name: "a subprotocol with a space in it", start: unsendable(explain.Options{
+	{ID: explain.FaultRequest, Name: "a subprotocol that contains a space", start: unsendable(explain.Options{
 		Subprotocols: []string{"chat v1"}})},
 	{ID: explain.FaultNameNotFound, Name: "the name does not exist", start: nameNotFound},
 	{ID: explain.FaultNameNotFound, Name: "the name has no address", start: nameWithoutAddress},
 	{ID: explain.FaultNameServer, Name: "the name server refuses", start: nameServerRefuses},
 	{ID: explain.FaultNameServer, Name: "the name server fails", start: nameServerFails},
-	{ID: explain.FaultRefused, Name: "nothing listens", start: refused},
+	{ID: explain.FaultRefused, Name: "no listener", start: refused},
 	{ID: explain.FaultRefused, Name: "a server on the other loopback address", start: otherLoopback},
-	{ID: explain.FaultConnectTimeout, Name: "the port drops what comes", start: impatient(unanswered)},
-	{ID: explain.FaultUnreachable, Name: "no way to the address", start: withoutRoute},
-	{ID: explain.FaultUnreachable, Name: "this machine allows no connection", start: dialError(syscall.EACCES)},
+	{ID: explain.FaultConnectTimeout, Name: "the port drops all packets", start: impatient(unanswered)},
+	{ID: explain.FaultUnreachable, Name: "no route to the address", start: withoutRoute},
+	{ID: explain.FaultUnreachable, Name: "this machine does not allow the connection", start: dialError(syscall.EACCES)},
 	{ID: explain.FaultIPv6, Name: "the IPv6 address is dead", Warning: true, start: halfBroken},
-	{ID: explain.FaultProxyUnreachable, Name: "the proxy is not there", start: proxied(refused)},
-	{ID: explain.FaultProxyUnreachable, Name: "the proxy is none", start: proxied(banner("SSH-2.0-OpenSSH_9.2p1\r\n"))},
-	{ID: explain.FaultProxyAuth, Name: "the proxy wants a password", start: proxied(
+	{ID: explain.FaultProxyUnreachable, Name: "the proxy is unreachable", start: proxied(refused)},
+	{ID: explain.FaultProxyUnreachable, Name: "the proxy is not a proxy", start: proxied(banner("SSH-2.0-OpenSSH_9.2p1\r\n"))},
+	{ID: explain.FaultProxyAuth, Name: "the proxy requires a password", start: proxied(
 		answers("407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"office\"\n", ""))},
-	{ID: explain.FaultProxyRefused, Name: "the proxy allows no tunnel", start: proxied(answers("403 Forbidden", "", "no\n"))},
+	{ID: explain.FaultProxyRefused, Name: "the proxy does not allow a tunnel", start: proxied(answers("403 Forbidden", "", "no\n"))},
 	{ID: explain.FaultProxyRefused, Name: "the proxy does not reach the server", start: proxied(answers("502 Bad Gateway", "", ""))},
 	{ID: explain.FaultInterrupted, Name: "the caller gives up", start: interrupted},
 	{ID: explain.FaultTimeout, Name: "no time left", start: outOfTime},
@@ -342,8 +342,8 @@ var networkFaults = []Fault{
 var silenceFaults = []Fault{
 	{ID: explain.FaultReset, Name: "a reset right after the connection", start: dialError(syscall.ECONNRESET)},
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},
-	{ID: explain.FaultClosedUnanswered, Name: "the end instead of an answer", start: closedEarly},
-	{ID: explain.FaultClosedUnanswered, Name: "the end instead of an answer, beside HTTP/2", start: bothAndPicky},
+	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer", start: closedEarly},
+	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer, next to HTTP/2", start: bothAndPicky},
 	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: impatient(silent)},
 	{ID: explain.FaultNotHTTP, Name: "an SSH server", start: banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")},
 	{ID: explain.FaultNotHTTP, Name: "an SMTP server", start: banner("220 mail.example ESMTP Postfix\r\n")},

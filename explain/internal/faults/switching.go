@@ -101,10 +101,10 @@ func unendedHead(l *lab) (*Site, error) {
 
 var switchingFaults = []Fault{
 	{ID: explain.FaultHTTP10, Name: "101 in HTTP/1.0", start: oldVersion},
-	{ID: explain.FaultUpgradeMissing, Name: "no Upgrade in the answer", start: head(connectionField + acceptField)},
+	{ID: explain.FaultUpgradeMissing, Name: "no Upgrade in the response", start: head(connectionField + acceptField)},
 	{ID: explain.FaultUpgradeWrong, Name: "another protocol in Upgrade",
 		start: head("Upgrade: h2c\n" + connectionField + acceptField)},
-	{ID: explain.FaultConnectionMissing, Name: "no Connection in the answer", start: head(upgradeField + acceptField)},
+	{ID: explain.FaultConnectionMissing, Name: "no Connection in the response", start: head(upgradeField + acceptField)},
 	{ID: explain.FaultConnectionWrong, Name: "Connection without Upgrade",
 		start: head(upgradeField + "Connection: keep-alive\n" + acceptField)},
 	{ID: explain.FaultAcceptMissing, Name: "no accept value", start: head(upgradeField + connectionField)},
@@ -113,9 +113,9 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultAcceptRepeated, Name: "two accept values", start: head(good + acceptField)},
 	{ID: explain.FaultSubprotocolUnasked, Name: "a subprotocol that was not requested",
 		start: head(good + "Sec-WebSocket-Protocol: chat\n")},
-	{ID: explain.FaultSubprotocolUnasked, Name: "another subprotocol than asked for",
+	{ID: explain.FaultSubprotocolUnasked, Name: "a subprotocol other than the one offered",
 		start: offering(head(good+"Sec-WebSocket-Protocol: superchat\n"), "chat")},
-	{ID: explain.FaultSubprotocolNone, Name: "no subprotocol of those asked for", start: noSubprotocol},
+	{ID: explain.FaultSubprotocolNone, Name: "none of the offered subprotocols", start: noSubprotocol},
 	{ID: explain.FaultSubprotocolRepeated, Name: "two subprotocols",
 		start: offering(head(good+"Sec-WebSocket-Protocol: a\nSec-WebSocket-Protocol: b\n"), "a", "b")},
 	{ID: explain.FaultTokenEchoed, Name: "the token as subprotocol", Warning: true, start: tokenEchoed},
@@ -127,10 +127,10 @@ var switchingFaults = []Fault{
 		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=16\n")},
 	{ID: explain.FaultExtensionParams, Name: "an unknown parameter",
 		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate; level=9\n")},
-	{ID: explain.FaultExtensionParams, Name: "extensions against the grammar",
+	{ID: explain.FaultExtensionParams, Name: "extensions that violate the grammar",
 		start: head(good + "Sec-WebSocket-Extensions: permessage-deflate;;\n")},
 	{ID: explain.FaultBody101, Name: "a 101 with a length and a body", start: bodyAfter101},
-	{ID: explain.FaultBody101, Name: "a 101 with a length, and a WebSocket behind it", Warning: true, start: lengthAfter101},
+	{ID: explain.FaultBody101, Name: "a 101 with a length, followed by frames", Warning: true, start: lengthAfter101},
 }
 
 // oldVersion answers 101 in an HTTP version that does not have it.

@@ -27,6 +27,6 @@ var (
 	errCodeLengths = &CorruptError{"RFC 1951 §3.2.7", "code lengths that do not form a prefix code"}
 	errRepeat      = &CorruptError{"RFC 1951 §3.2.7", "code length repeated where there is none to repeat, or past the end"}
 	errNoEnd       = &CorruptError{"RFC 1951 §3.2.7", "no code for the end of the block"}
-	errSymbol      = &CorruptError{"RFC 1951 §3.2.6", "symbol without a meaning"}
+	errSymbol      = &CorruptError{"RFC 1951 §3.2.6", "reserved symbol"}
 	errDistance    = &CorruptError{"RFC 7692 §7.1.2", "match reaches back further than the window"}
 )

@@ -80,7 +80,7 @@ func (k *Fake) Play(ls *loop.Loops) {
 			return
 		}
 	}
-	k.t.Fatal("it does not come to rest")
+	k.t.Fatal("the loop does not become idle")
 }
 
 // Pass lets that many deadlines pass.
@@ -182,7 +182,7 @@ func (k *Fake) Arm(fd int, token uint64, interest loop.Events, first bool) error
 	}
 	c := k.conn(fd)
 	if first != (c.token == 0) {
-		k.t.Fatalf("descriptor %d is armed for the first time: %v, twice", fd, first)
+		k.t.Fatalf("descriptor %d is armed twice for the first time: %v", fd, first)
 	}
 	c.token, c.Armed = token, interest
 	return nil

@@ -31,11 +31,11 @@ func httpViolation(status int, detail string) *handshake.Violation {
 	case http.StatusBadRequest:
 		v.Section, v.Detail = httpDetail(detail)
 	case http.StatusExpectationFailed:
-		v.Section, v.Detail, v.Hint = "RFC 9110 §10.1.1", "the server meets no other expectation than 100-continue", "leave out the Expect header"
+		v.Section, v.Detail, v.Hint = "RFC 9110 §10.1.1", "the server supports no expectation other than 100-continue", "leave out the Expect header"
 	case http.StatusRequestHeaderFieldsTooLarge:
-		return tooLarge("the request's head is longer than the server takes")
+		return tooLarge("the request's head is longer than the server accepts")
 	case http.StatusNotImplemented:
-		v.Section, v.Detail = "RFC 9112 §6.1", "the server knows no other transfer coding than chunked"
+		v.Section, v.Detail = "RFC 9112 §6.1", "the server supports no transfer coding other than chunked"
 	case http.StatusHTTPVersionNotSupported:
 		v.Section, v.Detail, v.Hint = "RFC 9110 §15.6.6", "the server does not support the HTTP version of the request", "use HTTP/1.1"
 	}

@@ -71,7 +71,7 @@ func closeFromServer(t *testing.T, d Driver) {
 			}
 		}
 		if m.sender.Shut(1006, "") == nil {
-			t.Error("Shut takes a code that may not be on the wire")
+			t.Error("Shut accepts a code that must not be sent")
 		}
 		return m.sender.Shut(4321, "that is all")
 	}
@@ -180,7 +180,7 @@ func notPrepared(t *testing.T, d Driver) {
 	m := newMember()
 	c := join(t, d, nil, m.open)
 	if err := m.sender.SendPrepared(new(websocket.Prepared)); err == nil {
-		t.Error("SendPrepared of the zero value: no error")
+		t.Error("SendPrepared of the zero value returns no error")
 	}
 	m.sender.CloseNow() //nolint:errcheck // it returns nil
 	wantEnd(t, c, websocket.CodeAbnormal, "")

@@ -47,7 +47,7 @@ func fill(t *testing.T, m *member, enough func(i int, err error) bool) (accepted
 			return accepted, last
 		}
 	}
-	t.Fatal("the queue is never full")
+	t.Fatal("the queue never fills up")
 	return 0, nil
 }
 
