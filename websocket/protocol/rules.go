@@ -64,7 +64,7 @@ func (m *Machine) check(b0, b1 byte) *Violation {
 
 	// §5.4: a fragmented message is one frame with an opcode, then continuation frames, and messages do not interleave.
 	if op == frame.Continuation && !m.inMessage {
-		return violation("§5.4", codeProtocol, "a continuation frame without a message to continue")
+		return violation("§5.4", codeProtocol, "a continuation frame with no message to continue")
 	}
 	if op != frame.Continuation && m.inMessage {
 		return violation("§5.4", codeProtocol, fmt.Sprintf("a %s frame inside a fragmented message", op))
