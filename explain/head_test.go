@@ -60,3 +60,25 @@ func TestReasonOfChain(t *testing.T) {
 		}
 	}
 }
+
+// A status line of HTTP/1 with a wrong status code or reason phrase is one of HTTP/1: the detail names the wrong part.
+func TestRFC9112_4_StatusLine(t *testing.T) {
+	for line, want := range map[string]string{
+		"HTTP/1.1 404 \xff\x00":       "line 1 of the response: the reason phrase in the status line contains a control character",
+		"HTTP/1.0 403 a\x00b":         "line 1 of the response: the reason phrase in the status line contains a control character",
+		"HTTP/1.1 OK":                 "line 1 of the response: the status code is not a number from 100 to 999",
+		"HTTP/1.1 1010 OK":            "line 1 of the response: the status code is not a number from 100 to 999",
+		"HTTP/1.1 099 OK":             "line 1 of the response: the status code is not a number from 100 to 999",
+		"HTTP/1.10 200 OK":            "line 1 of the response: the response's status line is not HTTP/1",
+		"HTTP/1.1 404 \xff not found": "", // obs-text
+	} {
+		h := &head{}
+		h.feed([]byte(line + "\r\n\r\n"))
+		switch {
+		case want == "" && (h.problem != nil || h.status != 404):
+			t.Errorf("%q: %+v", line, h.problem)
+		case want != "" && (h.problem == nil || h.problem.detail != want || h.problem.fault != FaultHeadBroken || h.problem.clause != "RFC 9112 §4"):
+			t.Errorf("%q: %+v, want %s", line, h.problem, want)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
 		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,
 		"HTTP/1.1 1/: x": false, "HTTP/1.1 099 x": false, "HTTP/1.: 101 x": false, "HTTP/1./ 101 x": false,
 	} {
-		r := parseStatusLine([]byte(line))
+		r, _ := parseStatusLine([]byte(line))
 		if (r != nil) != ok || ok && (r.Status < 100 || r.Status > 999) {
 			t.Errorf("%s: %+v", line, r)
 		}

@@ -95,8 +95,9 @@ func (h *Head) grow(part []byte) *Violation {
 
 func (h *Head) readLine(line []byte) *Violation {
 	if h.r == nil {
-		if h.r = parseStatusLine(line); h.r == nil {
-			return headViolation(h, "RFC 9112 §4", "the response's status line is not HTTP/1")
+		var wrong string
+		if h.r, wrong = parseStatusLine(line); h.r == nil {
+			return headViolation(h, "RFC 9112 §4", wrong)
 		}
 		return nil
 	}
@@ -145,27 +146,28 @@ func mayStartStatus(line []byte) bool {
 }
 
 // parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing if there is no
-// reason. It returns nil for any other line.
-func parseStatusLine(line []byte) *Response {
+// reason. For any other line it returns nil and what is wrong with it.
+func parseStatusLine(line []byte) (r *Response, wrong string) {
 	const at = len(statusPrefix + "1 ")
-	if len(line) < at+3 || !digit(line[at-2]) || line[at-1] != ' ' {
-		return nil
+	if len(line) < at || !digit(line[at-2]) || line[at-1] != ' ' {
+		return nil, "the response's status line is not HTTP/1"
 	}
+	code, reason := line[at:min(at+3, len(line))], string(line[min(at+3, len(line)):])
 	status := 0
-	for _, c := range line[at : at+3] {
+	for _, c := range code {
 		if !digit(c) {
-			return nil
+			status = 0
+			break
 		}
 		status = 10*status + int(c-'0')
 	}
-	reason := string(line[at+3:])
-	if reason != "" && reason[0] != ' ' || status < 100 {
-		return nil
+	if status < 100 || reason != "" && reason[0] != ' ' {
+		return nil, "the status code is not a number from 100 to 999"
 	}
 	if reason = header.Trim(reason); !header.IsValue(reason) {
-		return nil
+		return nil, "the reason phrase in the status line contains a control character"
 	}
-	return &Response{Minor: int(line[at-2] - '0'), Status: status, Reason: reason, Header: http.Header{}}
+	return &Response{Minor: int(line[at-2] - '0'), Status: status, Reason: reason, Header: http.Header{}}, ""
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
