@@ -62,11 +62,12 @@ func writeResults() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Faults behind the balancer
 
-Clients of an echo, connected through `+"`handfast serve`"+` with the target `+"`balance`"+` to three servers of different kinds: handfast, gorilla,
-and Node's ws; where two become four, Python's websockets is the fourth. Each client has two messages with sequence numbers under way, again 2 s after the
-answers, and comes back as soon as its connection has ended. One thing happens at a time. A row whose bar does not hold fails.
+Echo clients are connected through `+"`handfast serve`"+` with the target `+"`balance`"+` to three kinds of servers: handfast, gorilla and Node's ws.
+Python's websockets is the fourth server where two become four. Each client sends two messages with sequence numbers, and two more 2 s
+after the answers. It reconnects as soon as its connection has ended. Only one kind of event happens at a time. A row fails if the condition
+in its column "bar" is not met.
 
-`+"`make drill`"+` runs this and writes this file. This run: %s %s/%s, %d processors, clients, balancer and servers on the same machine, %s.
+`+"`make drill`"+` runs this drill and writes this file. This run: %s %s/%s, %d processors, clients, balancer and servers on the same machine, %s.
 
 | what happens | clients | closed | cut | lost or twice | failed handshakes | asked to wait | it took | all back after | longest away | bar | |
 |---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|---|
@@ -80,12 +81,15 @@ answers, and comes back as soon as its connection has ended. One thing happens a
 			r.seen.lost+r.seen.doubled, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.back), seconds(r.seen.away), r.bar, verdict)
 	}
 	b.WriteString(`
-Closed: connections that ended with a close frame, by its code, and a complete closing handshake. Cut: those that ended without. Lost or twice: messages on a
-connection that goes on, by their numbers. Failed handshakes and those with 503 and ` + "`Retry-After`" + `, who are asked to wait, are what
-clients see. All back after: from the end of what happens until each client has had a further answer. Longest away: of one client, from the end of its
-connection to the first answer on the next one. In every row no message is lost or comes twice, and no handshake fails.
-Clients of channels subscribe, 50 of them to each channel, through three servers of ours with one Redis; a publisher for each channel numbers its
-messages. Why one of these clients had to connect again is unknown to it.
+- Closed: connections that ended with a close frame and a complete closing handshake, by code. Cut: connections that ended without one.
+- Lost or twice: messages on a connection that continues, by their sequence numbers.
+- Failed handshakes, and asked to wait: as the clients see them; the latter are answered with 503 and ` + "`Retry-After`" + `.
+- All back after: the time from the end of the event until each client has had a further answer.
+- Longest away: the longest time that a client needed from the end of its connection to the first answer on the next one.
+
+In every row, a lost or duplicate message or a failed handshake is a failure, too. In the rows for clients of channels, 50 clients subscribe to
+each channel, through three handfast servers with one Redis, and a publisher for each channel numbers its messages. These clients do not report
+why they had to reconnect.
 
 `)
 	for _, r := range results.all {
@@ -104,7 +108,7 @@ func writeSpread(b *strings.Builder, r result) {
 	if len(r.spread) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## %s\n\nConnections of each server over time, and the most that one has in parts of its share.\n\n| after | %s | most |\n|--:|%s--:|\n",
+	fmt.Fprintf(b, "\n## %s\n\nThe table shows the connections of each server over time, and the largest ratio of a server's connections to its fair share.\n\n| after | %s | most |\n|--:|%s--:|\n",
 		strings.ToUpper(r.name[:1])+r.name[1:], strings.Join([]string{"handfast", "gorilla", "Node's ws", "Python's websockets"}, " | "), strings.Repeat("--:|", 4))
 	const rows = 10
 	for i := range rows + 1 {

@@ -53,12 +53,13 @@ func writeProtocols() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# A killed node with clients of all protocols
 
-Three nodes with one engine. One of them, with clients of `+"`handfast.v1.json`"+`, of Centrifugo's protocol and of Pusher's, gets kill -9 while a publisher
-at another node numbers what it publishes, each message when the one before is acknowledged. One client of each protocol comes back to another
-node, and one does not; of Pusher's, one each that asks for [recovery](pusher.md#recover-missed-events) and that does not.
+There are three nodes with one engine. One of them, with clients of `+"`handfast.v1.json`"+`, of Centrifugo's protocol and of Pusher's, is killed with
+kill -9, while a publisher at another node publishes numbered messages, each as soon as the previous one is acknowledged. One client of each
+protocol reconnects to another node, and one does not. For Pusher's protocol there are clients that ask for
+[recovery](pusher.md#recover-missed-events) and clients that do not.
 
-`+"`go test -tags e2e -v ./e2e/cluster -run TestProtocolsOfAKilledNode -drill`"+` runs this and writes this file; `+"`make drill`"+` does, too. Without `+"`-drill`"+` the same
-is a test. This run: %s %s/%s, %d processors, clients and servers on the same machine, %s.
+`+"`go test -tags e2e -v ./e2e/cluster -run TestProtocolsOfAKilledNode -drill`"+` runs this drill and writes this file, and so does `+"`make drill`"+`. Without `+"`-drill`"+` it
+is an ordinary test. This run: %s %s/%s, %d processors, clients and servers on the same machine, %s.
 
 | engine | acknowledged | received: handfast.v1.json | Centrifugo | Pusher with recovery | Pusher | members gone after | |
 |---|--:|--:|--:|--:|--:|--:|---|
@@ -72,10 +73,10 @@ is a test. This run: %s %s/%s, %d processors, clients and servers on the same ma
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %d | %s | %s |\n", r.engine, r.acked, r.own, r.centrifugo, r.extended, r.pusher, seconds(r.presence), verdict)
 	}
 	b.WriteString(`
-Passed: the clients that recover have each acknowledged message once and in order, without a gap. The
-Pusher protocol alone cannot recover: its client lacks what was published while it was away, and has every message once and in order from
-its new subscription on. Users who come back do not leave. Those who do not have left once, within five seconds of the kill, as a client of
-Pusher's protocol at another node sees it.
+A row has passed if the clients that recover received each acknowledged message once and in order, without a gap. The Pusher protocol alone
+cannot recover messages: its client lacks those that were published while it was disconnected, and receives every message once and in order
+from its new subscription on. Users who reconnect are not reported as having left. Those who do not reconnect are reported once, within five
+seconds of the kill, to a client of Pusher's protocol at another node.
 `)
 	return os.WriteFile("../../docs/drill-protocols.md", []byte(b.String()), 0o644)
 }
@@ -94,11 +95,11 @@ func writeResults() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Faults in a cluster
 
-Three nodes with one engine, %d subscribers spread over them, two publishers for each channel of 100 subscribers, which number what
-they publish. Each fault happens while all of them go on. Every node has a network of its own, and one more to the other nodes and the
-engine, which is the one that is cut.
+The cluster has three nodes with one engine, %d subscribers spread over them, and two publishers of numbered messages for each channel of 100
+subscribers. Each fault happens while all clients keep running. Every node has one network for its clients, and another one to the other nodes
+and the engine; the latter is the one that is cut.
 
-`+"`make drill`"+` runs this and writes this file, as root, because it makes networks. This run: %s %s/%s, %d processors, clients and
+`+"`make drill`"+` runs this drill and writes this file; it must run as root, because it creates networks. This run: %s %s/%s, %d processors, clients and
 servers on the same machine, %s.
 
 | engine | fault | published | delivered | lost | twice or late | gaps | slowest acknowledgement | caught up after | members gone after | announced twice | |
@@ -116,13 +117,17 @@ servers on the same machine, %s.
 			r.sum.lost, r.sum.again, r.sum.gaps, seconds(r.sum.slowest), seconds(r.recovered), gone, r.twice, verdict)
 	}
 	b.WriteString(`
-Each publisher publishes once a second, and the next message when the one before is acknowledged. Published is what was acknowledged,
-delivered is what all subscribers together have received. Lost is what a subscriber did not get although no gap was reported to it.
-Caught up after: from the end of the fault until every publisher had a further acknowledgement and every subscriber everything that was
-acknowledged. Members gone after: from the fault until no other node listed a member of the lost node; the bound is five
-seconds. With "nats" each node has a server of a cluster in it; with "nats elsewhere" they share one in a process of its own. An
-engine without rows was not run.
-Announced twice: leaves and joins that follow another one of the same member.
+Each publisher publishes once a second, but only after its previous message was acknowledged.
+
+- Published: acknowledged messages. Delivered: messages that all subscribers together have received.
+- Lost: messages that a subscriber did not get although no gap was reported to it.
+- Caught up after: the time from the end of the fault until every publisher had a further acknowledgement and every subscriber had all
+  acknowledged messages.
+- Members gone after: the time from the fault until no other node listed a member of the lost node; the limit is five seconds.
+- Announced twice: leaves and joins that follow another one of the same member.
+
+With "nats", each node contains a server of a cluster; with "nats elsewhere", the nodes share one in a separate process. An engine without
+rows was not run.
 `)
 	return os.WriteFile("../../docs/drill.md", []byte(b.String()), 0o644)
 }
