@@ -87,7 +87,7 @@ in its column "bar" is not met.
 - All back after: the time from the end of the event until each client has had a further answer.
 - Longest away: the longest time that a client needed from the end of its connection to the first answer on the next one.
 
-In every row, a lost or duplicate message or a failed handshake is a failure, too. In the rows for clients of channels, 50 clients subscribe to
+In every row, no message may be lost or arrive twice, and no handshake may fail. In the rows for clients of channels, 50 clients subscribe to
 each channel, through three handfast servers with one Redis, and a publisher for each channel numbers its messages. These clients do not report
 why they had to reconnect.
 
