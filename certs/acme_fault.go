@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/acme"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // acmeWire sends the requests to the CA, and remembers what autocert forgets: why a challenge failed, and the last error. After
@@ -178,13 +180,7 @@ func problemHint(kind string) string {
 }
 
 // clip limits the length of a CA's text in our messages.
-func clip(s string) string {
-	const most = 400
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
-}
+func clip(s string) string { return visible.Cut(s, 400) }
 
 // wrapf adds text before an error.
 func wrapf(err error, format string, args ...any) error {

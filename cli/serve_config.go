@@ -13,6 +13,7 @@ import (
 	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/visible"
+	"github.com/handfast/handfast/observe"
 )
 
 // load loads the configuration of a server: the defaults, the file, the environment, the flags.
@@ -117,7 +118,7 @@ func newLog(cfg config.Log, w io.Writer) *slog.Logger {
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
 		level = slog.LevelInfo // the level was checked
 	}
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: observe.Shorten}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

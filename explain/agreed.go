@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/handfast/handfast/internal/redact"
+	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
@@ -15,12 +16,12 @@ var offer = handshake.OfferDeflate(handshake.DeflatePolicy{MinBits: handshake.Mi
 func (t *tracer) agreedStep(v *verdicts, sent *handshake.Request) bool {
 	s := t.begin(StageAgreed, "subprotocol and extensions")
 	v.step(s, StageAgreed)
-	extensions := cut(oneLine(t.hide.text(strings.Join(v.h.values("Sec-WebSocket-Extensions"), ", "))), maxLine)
+	extensions := visible.Cut(oneLine(t.hide.text(strings.Join(v.h.values("Sec-WebSocket-Extensions"), ", "))), maxLine)
 	s.Facts = []Fact{
 		{"subprotocols offered", orNone(strings.Join(t.r.Target.Subprotocols, ", "))},
 		{"subprotocol chosen", orNone(t.shownSubprotocol(v.h))},
 		{"extensions offered", orNone(handshake.FormatExtensions(sent.Extensions))},
-		{"extensions agreed to", orNone(cut(extensions, shortQuote))},
+		{"extensions agreed to", orNone(visible.Cut(extensions, shortQuote))},
 	}
 	v.subprotocol(sent)
 	v.extensions()
@@ -33,7 +34,7 @@ func (t *tracer) agreedStep(v *verdicts, sent *handshake.Request) bool {
 
 // shownSubprotocol returns the server's subprotocol in a form that can be displayed.
 func (t *tracer) shownSubprotocol(h *head) string {
-	return cut(oneLine(t.hide.value("Sec-WebSocket-Protocol", strings.Join(h.values("Sec-WebSocket-Protocol"), ", "))), shortQuote)
+	return visible.Cut(oneLine(t.hide.value("Sec-WebSocket-Protocol", strings.Join(h.values("Sec-WebSocket-Protocol"), ", "))), shortQuote)
 }
 
 // subprotocol records the verdict on the subprotocol. Browsers also fail if they offered some and the server chose none (WHATWG

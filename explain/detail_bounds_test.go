@@ -39,16 +39,7 @@ func TestPingIntervals(t *testing.T) {
 	}
 }
 
-func TestCut(t *testing.T) {
-	for _, tt := range []struct {
-		s    string
-		n    int
-		want string
-	}{{"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"éé", 3, "é…"}, {"éé", 1, "…"}, {"aéé", 2, "a…"}, {"€", 2, "…"}} {
-		if got := cut(tt.s, tt.n); got != tt.want {
-			t.Errorf("%q to %d: %q, want %q", tt.s, tt.n, got, tt.want)
-		}
-	}
+func TestCutLast(t *testing.T) {
 	for s, want := range map[string][2]string{"nginx/1.2": {"", "/1.2"}, "a nginx b nginx c": {"a nginx b ", " c"}, "apache": {"apache", ""}} {
 		before, after, found := cutLast(s, "nginx")
 		if before != want[0] || after != want[1] || found != strings.Contains(s, "nginx") {

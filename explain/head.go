@@ -330,7 +330,7 @@ func (t *run) showHead(h *head) []Line {
 		if name, value, ok := strings.Cut(text, ":"); ok && l.field {
 			text = name + ": " + t.hide.value(name, strings.Trim(value, " \t"))
 		}
-		lines = append(lines, Line{cut(oneLine(t.hide.text(text)), maxLine), l.note})
+		lines = append(lines, Line{visible.Cut(oneLine(t.hide.text(text)), maxLine), l.note})
 	}
 	return lines
 }
@@ -342,6 +342,6 @@ func (t *run) response(h *head) *Response {
 		r.Header = append(r.Header, Field{f.Name, visible.Text(t.hide.value(f.Name, f.Value))})
 	}
 	body := strings.ReplaceAll(t.hide.text(string(h.body)), "\r\n", "\n")
-	r.Body = cut(visible.Text(body), maxBody)
+	r.Body = visible.Cut(visible.Text(body), maxBody)
 	return r
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket/frame"
 )
 
@@ -338,7 +339,7 @@ func (s *session) preview(b []byte, text bool) string {
 	}
 	clean := s.t.hide.text(string(b[:min(len(b), 64<<10)]))
 	if text {
-		return cut(oneLine(clean), shownPayload)
+		return visible.Cut(oneLine(clean), shownPayload)
 	}
 	if n := 32; len(clean) > n {
 		return fmt.Sprintf("% x …", clean[:n])

@@ -3,6 +3,8 @@ package explain
 import (
 	"net/http"
 	"strings"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // statusFaults are the statuses with a fault of their own.
@@ -18,7 +20,7 @@ func (t *tracer) judgeStatus(s *Step, h *head) {
 	s.Rules = append(s.Rules, Check{clauseClient + " (1)", "the status is 101", false, h.statusText()})
 	for _, line := range strings.Split(strings.TrimSpace(t.r.Response.Body), "\n") {
 		if line != "" && len(s.Received) <= maxShown+bodyLines {
-			s.Received = append(s.Received, Line{cut(oneLine(line), maxLine), ""})
+			s.Received = append(s.Received, Line{visible.Cut(oneLine(line), maxLine), ""})
 		}
 	}
 	f, clause, detail := t.statusFault(h)
@@ -75,7 +77,7 @@ func faultOfStatus(status int) Fault {
 func (t *run) shown(values []string) []string {
 	out := make([]string, len(values))
 	for i, v := range values {
-		out[i] = cut(oneLine(t.hide.text(v)), shortQuote)
+		out[i] = visible.Cut(oneLine(t.hide.text(v)), shortQuote)
 	}
 	return out
 }

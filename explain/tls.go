@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // secure is one TLS handshake: its configuration and its results.
@@ -260,7 +262,7 @@ func joined(parts ...string) string {
 }
 
 // quote formats bytes of the peer in quotes.
-func quote(s string) string { return `"` + cut(oneLine(s), shortQuote) + `"` }
+func quote(s string) string { return `"` + visible.Cut(oneLine(s), shortQuote) + `"` }
 
 // shortQuote is the maximum number of bytes of the peer in a sentence.
 const shortQuote = 120

@@ -41,10 +41,11 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (
 		return nil, nil
 	}
 	a.lines = &auditLines{to: w, failed: failed}
+	opts := &slog.HandlerOptions{ReplaceAttr: observe.Shorten}
 	if cfg.Format == "text" {
-		a.logger = slog.New(slog.NewTextHandler(a.lines, nil))
+		a.logger = slog.New(slog.NewTextHandler(a.lines, opts))
 	} else {
-		a.logger = slog.New(slog.NewJSONHandler(a.lines, nil))
+		a.logger = slog.New(slog.NewJSONHandler(a.lines, opts))
 	}
 	return a, nil
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -243,5 +244,21 @@ func TestBalanceHostileAnswers(t *testing.T) {
 				has(t, &r.log, behind.id, "answer")
 			}
 		})
+	}
+}
+
+// A server's page of an error goes to the client, and only its beginning to the log, the audit log and the list of refusals.
+func TestBalanceLogsTheBeginningOfAPage(t *testing.T) {
+	behind := record(t, "HTTP/1.1 403 Forbidden\r\nContent-Length: 40000\r\n\r\n"+strings.Repeat("<p>no\x1b", 40_000/6)+"end.")
+	r := run(t, parse(t, strings.Replace(balancing(nil, ""), "to: []", "to: ['"+behind.id+"']", 1)))
+	resp, _, _ := exchange(t, r, "GET / HTTP/1.1\r\n"+upgradeHead+"\r\n")
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != 403 || err != nil || len(body) < 30_000 {
+		t.Errorf("the client gets %s and %d bytes, %v", resp.Status, len(body), err)
+	}
+	bounded.Until(t, func() bool { return strings.Contains(r.log.String(), "handshake refused") })
+	for name, text := range map[string]string{"log": r.log.String(), "audit log": r.audited.String(), "list": fmt.Sprint(r.rec.refused.List())} {
+		if !strings.Contains(text, "<p>no") || !strings.Contains(text, "…") || len(text) > 8<<10 {
+			t.Errorf("%d bytes in the %s: %.500s", len(text), name, text)
+		}
 	}
 }

@@ -256,7 +256,7 @@ func refusalOf(r *http.Request, v *via) refusals.Refusal {
 
 // record records a refusal; where is the endpoint that has rejected the request.
 func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, method string) {
-	s.refused.Add(n)
+	n = s.refused.Add(n)
 	where.Refused(n.Stage, n.Status)
 	attrs := []any{observe.KeyStage, n.Stage, observe.KeyStatus, n.Status, observe.KeyReason, n.Reason}
 	for _, more := range [][2]string{{observe.KeyAddr, n.Addr}, {observe.KeyVia, n.Via}, {observe.KeyEndpoint, n.Endpoint},

@@ -36,3 +36,14 @@ func Text(s string) string {
 	}
 	return b.String()
 }
+
+// Cut truncates s to at most n bytes, at the beginning of a character, with a mark.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}

@@ -23,3 +23,15 @@ func TestText(t *testing.T) {
 		}
 	}
 }
+
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		s    string
+		n    int
+		want string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"éé", 3, "é…"}, {"éé", 1, "…"}, {"aéé", 2, "a…"}, {"€", 2, "…"}} {
+		if got := Cut(tt.s, tt.n); got != tt.want {
+			t.Errorf("%q to %d: %q, want %q", tt.s, tt.n, got, tt.want)
+		}
+	}
+}

@@ -11,7 +11,8 @@ import (
 	"sync"
 	"time"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // Refusal is a rejected handshake.
@@ -34,7 +35,7 @@ type Refusal struct {
 	Hint     string    `json:"hint,omitempty"` // the next step
 }
 
-// most is the maximum length of texts that a client has chosen.
+// most is the maximum length of texts that a client, or a server behind this one, has chosen.
 const most = 256
 
 // Log stores the last refusals. Its methods may be called from any goroutine.
@@ -59,14 +60,15 @@ func (l *Log) Keep(n int) {
 	}
 }
 
-// Add stores r. Texts that are too long are cut.
-func (l *Log) Add(r Refusal) {
+// Add stores r, in which texts that are too long are cut, and returns it as it is stored.
+func (l *Log) Add(r Refusal) Refusal {
 	for _, s := range []*string{&r.Method, &r.Host, &r.Path, &r.Origin, &r.Agent, &r.Reason, &r.Hint} {
 		*s = cut(*s)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.add(r)
+	return r
 }
 
 func (l *Log) add(r Refusal) {
@@ -114,16 +116,7 @@ func Names(query string) []string {
 }
 
 // cut shortens a text, and removes control characters that a terminal would interpret.
-func cut(s string) string {
-	if len(s) > most {
-		end := most
-		for !utf8.RuneStart(s[end]) {
-			end--
-		}
-		s = s[:end] + "…"
-	}
-	return printable(s)
-}
+func cut(s string) string { return printable(visible.Cut(s, most)) }
 
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

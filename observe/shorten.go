@@ -1,0 +1,28 @@
+package observe
+
+import (
+	"log/slog"
+
+	"github.com/handfast/handfast/internal/visible"
+)
+
+// maxText is the maximum length of a text in a line of a log: some are chosen by a peer, such as those in an error about a malformed
+// response.
+const maxText = 2 << 10
+
+// Shorten cuts strings and errors that are too long, except stacks. It is for [slog.HandlerOptions.ReplaceAttr].
+func Shorten(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == KeyStack {
+		return a
+	}
+	text := ""
+	if a.Value.Kind() == slog.KindString {
+		text = a.Value.String()
+	} else if err, ok := a.Value.Any().(error); ok {
+		text = err.Error()
+	}
+	if len(text) > maxText {
+		a.Value = slog.StringValue(visible.Cut(text, maxText))
+	}
+	return a
+}

@@ -1,0 +1,31 @@
+package observe
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// A line of a log is short, whatever a peer has chosen as a text or as a part of an error.
+func TestShorten(t *testing.T) {
+	long := strings.Repeat("€", 30_000)
+	for _, tt := range []struct {
+		a    slog.Attr
+		want string
+	}{
+		{slog.String(KeyReason, "short"), "short"},
+		{slog.String(KeyReason, long), "cut"},
+		{slog.Any(KeyError, errors.New("malformed HTTP response "+long)), "cut"},
+		{slog.Any(KeyError, errors.New("short")), "short"},
+		{slog.String(KeyStack, long), long},
+		{slog.Int(KeyCode, 1000), "1000"},
+	} {
+		switch got := Shorten(nil, tt.a).Value.String(); {
+		case tt.want != "cut" && got != tt.want:
+			t.Errorf("%s is changed to %d bytes", tt.a.Key, len(got))
+		case tt.want == "cut" && (len(got) > maxText+len("…") || !strings.HasSuffix(got, "€…")):
+			t.Errorf("%s has %d bytes", tt.a.Key, len(got))
+		}
+	}
+}
