@@ -202,17 +202,22 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	over := false  // there is nothing more to do
 	unwatch := func() {}
 	connect := func(ctx context.Context) (*websocket.Conn, error) {
-		unwatch()
-		unwatch = func() {}
 		conn := first
 		if first = nil; conn != nil {
 			return conn, nil
 		}
 		conn, err := d.connect(ctx)
-		if err == nil {
-			d.note("reconnected")
+		unwatch()
+		unwatch = func() {}
+		switch {
+		case err != nil:
+			return nil, err
+		case ctx.Err() != nil:
+			_ = conn.Close(websocket.CodeNormal, "") // as in connect
+			return nil, context.Cause(ctx)
 		}
-		return conn, err
+		d.note("reconnected")
+		return conn, nil
 	}
 	err := reconnect.Run(ctx, connect, func(ctx context.Context, conn *websocket.Conn) error {
 		s := d.session(conn)
@@ -238,34 +243,83 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 				text = why.Error()
 			}
 			d.note(text + "; reconnecting in " + delay.Round(time.Millisecond).String())
+			unwatch()
 			unwatch = d.watch(cancel)
 		},
 	})
 	unwatch()
 	var failed *websocket.HandshakeError
-	switch {
+	var input *inputError
+	switch cause := context.Cause(ctx); {
 	case over:
 		return last
-	case errors.Is(context.Cause(ctx), errInterrupted), errors.Is(err, errInterrupted):
+	case errors.Is(cause, errInterrupted), errors.Is(err, errInterrupted):
 		return errInterrupted
+	case errors.As(cause, &input):
+		return input.result(last)
 	case errors.As(err, &failed):
 		return d.failed(failed)
 	}
 	return last
 }
 
-// watch makes the next signal cancel a context, until the returned function is called.
+// watch makes the next signal cancel a context, and the end of the input after the time of --wait, until the returned function is
+// called.
 func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
+	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(ended)
-		select {
-		case <-d.signals:
-			cancel(errInterrupted)
-		case <-done:
+		defer close(stopped)
+		var over <-chan time.Time
+		for {
+			items := d.in.items
+			if d.in.held != nil {
+				items = nil
+				if err := d.in.held.err; err != nil && !errors.Is(err, errPing) {
+					if d.console != nil {
+						d.console.leave() // so that Ctrl-C raises a signal
+					}
+					over = time.After(d.remaining(err))
+				}
+			}
+			select {
+			case <-d.signals:
+				cancel(errInterrupted)
+				return
+			case it := <-items:
+				d.in.hold(it)
+			case <-over:
+				d.note("the input has ended; not reconnecting")
+				cancel(&inputError{d.in.held.err})
+				return
+			case <-done:
+				return
+			}
 		}
 	}()
-	return func() { close(done); <-ended }
+	return func() { close(done); <-stopped }
+}
+
+// remaining returns how long to reconnect after the end of the input with err.
+func (d *dialing) remaining(err error) time.Duration {
+	if errors.Is(err, io.EOF) {
+		return d.f.talk.wait - time.Since(d.in.ended)
+	}
+	return 0
+}
+
+// inputError ends the wait for the next connection, because the input has ended with err.
+type inputError struct{ err error }
+
+func (e *inputError) Error() string { return "the input has ended: " + e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }
+
+// result returns the result of dial; last is that of the last connection.
+func (e *inputError) result(last error) error {
+	var end *closing
+	if errors.Is(e.err, io.EOF) || errors.As(e.err, &end) {
+		return last
+	}
+	return e.err
 }
 
 // failed returns the error of a failed connection.

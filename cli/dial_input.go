@@ -23,7 +23,7 @@ type feed struct {
 	back  chan struct{} // signaled when a session has finished the last item
 	quit  chan struct{}
 	held  *item     // the item that take returns again
-	ended time.Time // when take first returned io.EOF
+	ended time.Time // when the input returned io.EOF
 }
 
 // item is an item of an input.
@@ -65,15 +65,20 @@ func (f *feed) take(ctx context.Context) (websocket.Message, error) {
 	if f.held == nil {
 		select {
 		case it := <-f.items:
-			f.held = &it
+			f.hold(it)
 		case <-ctx.Done():
 			return websocket.Message{}, errBroken
 		}
 	}
-	if errors.Is(f.held.err, io.EOF) && f.ended.IsZero() {
+	return f.held.m, f.held.err
+}
+
+// hold makes take return an item that was received from items.
+func (f *feed) hold(it item) {
+	f.held = &it
+	if errors.Is(it.err, io.EOF) {
 		f.ended = time.Now()
 	}
-	return f.held.m, f.held.err
 }
 
 // done makes take return the next item.

@@ -144,6 +144,38 @@ func TestDialReconnectSignal(t *testing.T) {
 	}
 }
 
+// The end of the input also ends the wait for the next connection, after the time of --wait.
+func TestDialReconnectInputEndsMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		name, input string
+		args        []string
+		code        int
+	}{
+		{"", "", nil, exitFailed},
+		{"--wait", "", []string{"--wait", "1ms"}, exitFailed},
+		{"not UTF-8", "\xff\n", nil, exitFailed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			url := each(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.CodeTryAgainLater, "") })
+			stdin, more := io.Pipe()
+			var stdout, stderr buffer
+			code := make(chan int, 1)
+			go func() {
+				code <- Run(t.Context(), append([]string{"dial", "--reconnect", url}, tt.args...), System{
+					Stdin: stdin, Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" },
+				})
+			}()
+			bounded.Until(t, func() bool { return strings.Contains(stderr.String(), "reconnecting in") })
+			_, _ = io.WriteString(more, tt.input)
+			more.Close()
+			bounded.Until(t, func() bool { return strings.Contains(stderr.String(), "the input has ended; not reconnecting") })
+			if got := bounded.Receive(t, code); got != tt.code {
+				t.Errorf("exit %d, %q", got, stderr.String())
+			}
+		})
+	}
+}
+
 // list is an input with a few lines.
 type list []string
 
