@@ -85,12 +85,8 @@ func unquote(s string) string {
 
 // explainChallenge explains each challenge of a 401.
 func explainChallenge(r *Report, f Finding, d *Diagnosis) {
+	credentialSteps(r, d)
 	all := parseChallenges(r.Response.Values("WWW-Authenticate"))
-	given := r.Target != nil && len(r.Target.Credentials) > 0
-	if given {
-		d.ForClient = []string{"The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
-			"): it is wrong, expired or revoked, or not of the kind that the server expects."}
-	}
 	if len(all) == 0 {
 		d.Cause = "The server answers that the request is not authenticated (401), and does not say how to authenticate."
 		d.forClient("The response has no WWW-Authenticate, so it does not say what is required: a cookie, a token, a key. Check the server's documentation.",
@@ -99,13 +95,24 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	var names []string
 	for _, c := range all {
 		names = append(names, c.scheme)
-		d.forClient(wanted(c, given))
 	}
 	if len(names) > 0 {
 		d.Cause = fmt.Sprintf("The server requires authentication (%s), and the request has no credential that it accepts.",
 			strings.Join(names, ", "))
 	}
 	nameProxy(r, f, d)
+}
+
+// credentialSteps adds whether the request had a credential, and what each challenge asks for.
+func credentialSteps(r *Report, d *Diagnosis) {
+	given := r.Target != nil && len(r.Target.Credentials) > 0
+	if given {
+		d.ForClient = []string{"The request had a credential (" + strings.Join(r.Target.Credentials, ", ") +
+			"): it is wrong, expired or revoked, or not of the kind that the server expects."}
+	}
+	for _, c := range parseChallenges(r.Response.Values("WWW-Authenticate")) {
+		d.forClient(wanted(c, given))
+	}
 }
 
 // explainProxyChallenge explains the challenges of a 407.

@@ -53,17 +53,23 @@ func otherClause(r *Report, d *Diagnosis) {
 	}
 }
 
-// explainRetryAfter adds when to try again (RFC 9110 §10.2.3).
+// explainRetryAfter adds when to try again.
 func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
+	n := len(d.ForClient)
+	if retryStep(r, d); len(d.ForClient) == n {
+		d.forOwner("The response has no valid Retry-After: send one, in seconds.")
+	}
+	nameProxy(r, f, d)
+}
+
+// retryStep adds when to try again (RFC 9110 §10.2.3), if the answer says so.
+func retryStep(r *Report, d *Diagnosis) {
 	after := r.Response.Value("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
 		d.forClient(fmt.Sprintf("Retry in %d seconds, as Retry-After says.", seconds))
 	} else if at, err := http.ParseTime(after); err == nil {
 		d.forClient(fmt.Sprintf("Retry after %s, as Retry-After says.", at.UTC().Format(time.RFC1123)))
-	} else {
-		d.forOwner("The response has no valid Retry-After: send one, in seconds.")
 	}
-	nameProxy(r, f, d)
 }
 
 // explainAllow names the methods that the path allows.
@@ -135,6 +141,11 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 		d.forClient("The origin is not allowed, or the server has further requirements for pages, such as the token of Vite's development server.")
 	case r.Response != nil && blamesOrigin(words(r.Response.Body+" "+ownReason(r.Response))):
 		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
+	}
+	if r.Response != nil && strings.Contains(words(r.Response.Body), ownOrigin) {
+		d.ForOwner = append([]string{"If the page is yours, add its origin to the endpoint in handfast's configuration, or to AcceptOptions.Origins in Go: " +
+			"scheme, host and port exactly.", "    origins: [https://app.example]"},
+			originBehindProxy...)
 	}
 	for _, o := range r.Origins {
 		if o.Opened {

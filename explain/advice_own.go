@@ -1,17 +1,21 @@
 package explain
 
-// ownVoices are the answers of handfast itself, with the keys of its configuration. TestExplainOfServe in package cli compares those that
-// one server gives without a second client address, a second user or a stop.
+import "strings"
+
+// ownVoices are the answers of handfast itself, with the keys of its configuration. Their steps replace all others. TestExplainOfServe
+// in package cli compares those that one server gives without a second client address, a second user or a stop.
 var ownVoices = []voice{
 	{
 		name: "handfast, another host", status: 421, says: []string{"this listener is not for that host"},
-		cause: "The listener of handfast does not serve the host name of the request (421).",
-		owner: []string{"Add the name to the hosts of the listener in handfast's configuration:", "    hosts: [ws.example.com]"},
+		cause:  "The listener of handfast does not serve the host name of the request (421).",
+		owner:  []string{"Add the name to the hosts of the listener in handfast's configuration:", "    hosts: [ws.example.com]"},
+		client: []string{"Check that the URL has the host name under which the server is published."},
 	},
 	{
 		name: "handfast, no endpoint", status: 404, says: []string{"there is no endpoint and no page at this path"},
-		cause: "handfast has no endpoint at this path for this host.",
-		owner: []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
+		cause:  "handfast has no endpoint at this path for this host.",
+		owner:  []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
+		client: []string{"Check the path, including its case and a trailing slash, and the host name."},
 	},
 	{
 		name: "handfast, the path", status: 400, says: []string{"this was refused: the path has"},
@@ -22,11 +26,13 @@ var ownVoices = []voice{
 		name: "handfast, credentials", status: 401, says: []string{"the credentials are missing or not valid."}, whole: true,
 		owner: []string{"The key auth of the endpoint in handfast's configuration lists its authentication methods. handfast token check --config FILE says why a token is " +
 			"not accepted."},
+		client: []string{"Send a credential that matches the challenge."}, detail: credentialSteps,
 	},
 	{
 		name: "handfast, rules", status: 403, says: []string{"this is not allowed."}, whole: true,
-		cause: "A rule in handfast's configuration denies this client the connection, or an authentication method does, such as forward.",
-		owner: []string{"The log of handfast has the reason, and names the rule if one decided. The rules are under rules of the endpoint."},
+		cause:  "A rule in handfast's configuration denies this client the connection, or an authentication method does, such as forward.",
+		owner:  []string{"The log of handfast has the reason, and names the rule if one decided. The rules are under rules of the endpoint."},
+		detail: permissionSteps,
 	},
 	{
 		name: "handfast, TLS only", status: 403, says: []string{"websockets are served with tls only"},
@@ -38,42 +44,65 @@ var ownVoices = []voice{
 		name: "handfast, handshakes", status: 429, says: []string{"there are too many handshakes from your address."}, whole: true,
 		owner: []string{"The limit in handfast's configuration is limits.handshakes_per_second. Behind a proxy, add it to trusted_proxies, or all clients " +
 			"share its address."},
+		client: []string{"Wait, then reconnect with exponential backoff and jitter; look for a loop that reconnects immediately."}, detail: retryStep,
 	},
 	{
 		name: "handfast, connections of an address", status: 429, says: []string{"there are too many connections from your address."}, whole: true,
 		cause: "The client's address has as many connections as handfast allows it.",
 		owner: []string{"The limit in handfast's configuration is limits.connections_per_address. Behind a proxy, add it to trusted_proxies, or all " +
 			"clients share its address."},
-		client: fewerConnections,
+		client: fewerConnections, detail: retryStep,
 	},
 	{
 		name: "handfast, connections of a user", status: 429, says: []string{"there are too many connections of this user."}, whole: true,
 		cause:  "The user has as many connections as handfast allows one user.",
 		owner:  []string{"The limit in handfast's configuration is limits.connections_per_identity of the endpoint."},
-		client: fewerConnections,
+		client: fewerConnections, detail: retryStep,
 	},
 	{
 		name: "handfast, full", status: 503, says: []string{"the server has reached its limit of connections."}, whole: true,
-		cause: "handfast has as many connections as its configuration allows.",
-		owner: []string{"Raise limits.connections, or add a node."},
+		cause:  "handfast has as many connections as its configuration allows.",
+		owner:  []string{"Raise limits.connections, or add a node."},
+		client: tryLater, detail: retryStep,
 	},
 	{
 		name: "handfast, an endpoint is full", status: 503, says: []string{"this endpoint has reached its limit of connections."}, whole: true,
-		cause: "The endpoint has as many connections as handfast's configuration allows it.",
-		owner: []string{"Raise limits.connections of the endpoint, or add a node."},
+		cause:  "The endpoint has as many connections as handfast's configuration allows it.",
+		owner:  []string{"Raise limits.connections of the endpoint, or add a node."},
+		client: tryLater, detail: retryStep,
 	},
 	{
 		name: "handfast, a stop", status: 503, says: []string{"the server is stopping."}, whole: true,
 		cause: "handfast is stopping, and accepts no more connections.",
 		owner: []string{"The key drain in handfast's configuration sets how long this takes. The proxy in front should remove the node first: " +
 			"/readyz of the admin listener reports it."},
+		client: tryLater, detail: retryStep,
 	},
 	{
 		name: "handfast, a large head", status: 431, says: []string{"the request's head is longer than the server accepts"},
-		owner: []string{"The limit in handfast's configuration is http.max_head."},
+		owner:  []string{"The limit in handfast's configuration is http.max_head."},
+		client: []string{"Clear the cookies of this host, and send smaller tokens."},
 	},
 	{
 		name: "handfast, a slow head", status: 408, says: []string{"the head of the request did not arrive in time"},
-		owner: []string{"The limit in handfast's configuration is http.head_timeout."},
+		owner:  []string{"The limit in handfast's configuration is http.head_timeout."},
+		client: []string{"Send the request as soon as the connection is open, and try again on a new one."},
 	},
+}
+
+var tryLater = []string{"Try again with exponential backoff and jitter."}
+
+// ownOrigin is the part of the answer of handfast, and of its library, that names a refused origin.
+const ownOrigin = "may not connect here (rfc 6455 §10.2)"
+
+// permissionSteps adds whether the request had a credential.
+func permissionSteps(r *Report, d *Diagnosis) {
+	switch {
+	case r.Target == nil:
+	case len(r.Target.Credentials) == 0:
+		d.forClient("The request had no credential: send one if only some users may connect.")
+	default:
+		d.forClient("The request had a credential (" + strings.Join(r.Target.Credentials, ", ") + "): its user may lack permission.")
+	}
+	d.forClient("Ask the operator whether this client may connect: a rule can depend on the address, the user and the request.")
 }

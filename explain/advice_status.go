@@ -166,11 +166,9 @@ var refusalAdvice = []explanation{
 	{
 		fault: FaultOrigin, clause: "RFC 6455 §4.2.2",
 		cause: "The server refuses the page that the request comes from: it accepts the same request with another origin, or says so itself.",
-		owner: []string{"If the page is yours, add its origin to those allowed: scheme, host and port exactly. handfast, and others:",
+		owner: append([]string{"If the page is yours, add its origin to those allowed: scheme, host and port exactly. handfast, and others:",
 			"    origins: [https://app.example]",
-			"    CheckOrigin (gorilla), OriginPatterns (coder), allowed_request_origins (Rails), setAllowedOrigins (Spring)",
-			"Behind a proxy, the server compares with the Host header that it receives, including the port. nginx:",
-			"    proxy_set_header Host $http_host;"},
+			"    CheckOrigin (gorilla), OriginPatterns (coder), allowed_request_origins (Rails), setAllowedOrigins (Spring)"}, originBehindProxy...),
 		client: []string{"Connect from a page that the server allows; a program sets --origin, or sends no Origin at all."},
 		detail: explainOrigins,
 	},
@@ -200,3 +198,6 @@ var refusalAdvice = []explanation{
 		detail: explainRetryAfter,
 	},
 }
+
+var originBehindProxy = []string{"Behind a proxy, the server compares with the Host header that it receives, including the port. nginx:",
+	"    proxy_set_header Host $http_host;"}

@@ -20,6 +20,8 @@ type voice struct {
 	cause  string
 	owner  []string
 	client []string
+	// detail adds the steps for one report to an answer of handfast itself. It may be nil.
+	detail func(r *Report, d *Diagnosis)
 }
 
 // voices are recognized by their text: a body that no other known server sends, or a body together with the server's name.
@@ -212,7 +214,7 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	if d.ID == FaultGarbage {
 		server, body = "", strings.ToLower(unframed(r))
 	}
-	for _, v := range slices.Concat(ownVoices, voices) {
+	for i, v := range slices.Concat(ownVoices, voices) {
 		if !strings.Contains(server, v.server) || !v.said(body) || v.when != nil && !v.when(r) || d.ID != FaultGarbage && !v.answers(a.Status) {
 			continue
 		}
@@ -221,6 +223,13 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 		}
 		if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
 			d.ForOwner = nil
+		}
+		if i < len(ownVoices) { // the general steps are about other programs
+			d.ForOwner, d.ForClient = slices.Clone(v.owner), slices.Clone(v.client)
+			if v.detail != nil {
+				v.detail(r, d)
+			}
+			return
 		}
 		if len(v.owner) > 0 {
 			d.ForOwner = append(append([]string(nil), v.owner...), d.ForOwner...)

@@ -64,9 +64,15 @@ func outcome(r *Report) string {
 	return "It did not open"
 }
 
+// firstStep returns the first step with its lines of configuration, as one line.
 func firstStep(steps []string) string {
 	if len(steps) == 0 {
 		return ""
 	}
-	return strings.TrimSpace(steps[0])
+	first := todoSteps(steps)[0]
+	line := first.Text
+	for config := range strings.Lines(first.Config) {
+		line += "  " + strings.TrimSpace(config)
+	}
+	return line
 }

@@ -45,6 +45,25 @@ func TestSummaryAndMarkdown(t *testing.T) {
 	}
 }
 
+// The first step of each side is in the summary with its lines of configuration.
+func TestSummaryOfConfiguration(t *testing.T) {
+	for _, d := range explain.Diagnoses() {
+		var b bytes.Buffer
+		if err := (&explain.Report{Diagnosis: &d}).WriteSummary(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, steps := range [][]string{d.ForOwner, d.ForClient} {
+			for i, s := range steps {
+				if config := strings.HasPrefix(s, "    "); i > 0 && !config {
+					break // the second step
+				} else if config && !strings.Contains(b.String(), strings.TrimSpace(s)) {
+					t.Errorf("%s: no %q in\n%s", d.ID, s, &b)
+				}
+			}
+		}
+	}
+}
+
 // sameContent checks that a page contains everything in the Markdown, escaped.
 func sameContent(t *testing.T, page string, r *explain.Report) {
 	t.Helper()

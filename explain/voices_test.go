@@ -155,6 +155,18 @@ var heardOf = []heard{
 	{"FastAPI on uvicorn 0.17 behind nginx, no Upgrade", answered(404, `{"detail":"Not Found"}`, "Server: nginx/1.22.1"), status(FaultStatus404),
 		FaultStatus404, "the path is wrong, or nginx in front of it does not forward", "lost on the way"},
 	{"handfast, a rule", answered(403, "This is not allowed.\n"), status(FaultStatus403), FaultStatus403, "handfast", "The server refuses this request"},
+	{"handfast, a rule and a user", func() *Report {
+		r := answered(403, "This is not allowed.\n")
+		r.Target.Credentials = []string{"bearer"}
+		return r
+	}(), status(FaultStatus403), FaultStatus403, "may lack permission", "ASGI"},
+	{"handfast, a limit", answered(429, "There are too many handshakes from your address.\n", "Retry-After: 7"), status(FaultStatus429), FaultStatus429,
+		"Retry in 7 seconds", "whole offices"},
+	{"handfast, no such path", answered(404, "404 Not Found\n\nThere is no endpoint and no page at this path.\n", "Server: nginx/1.22.1"),
+		status(FaultStatus404), FaultStatus404, "entry of endpoints", "proxy_pass"},
+	{"handfast, a token", answered(401, "The credentials are missing or not valid.\n"), status(FaultStatus401), FaultStatus401, "token check", "Node's ws"},
+	{"handfast, an origin", answered(403, "403 Forbidden\n\npages of the origin \"http://b\" may not connect here (RFC 6455 §10.2).\n"),
+		status(FaultStatus403), FaultOrigin, "AcceptOptions.Origins", "gorilla"},
 	{"Vite 8, no token", func() *Report {
 		r := answered(400, "Bad Request")
 		r.Origins = []OriginTry{{Status: 101, Opened: true}}
