@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -116,8 +117,12 @@ func credentialSteps(r *Report, d *Diagnosis) {
 }
 
 // explainProxyChallenge explains the challenges of a 407.
-func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
-	for _, c := range parseChallenges(r.Response.Values("Proxy-Authenticate")) {
+func explainProxyChallenge(r *Report, f Finding, d *Diagnosis) {
+	all := parseChallenges(r.Response.Values("Proxy-Authenticate"))
+	if strings.HasPrefix(f.Detail, credentialsRefused) {
+		explainProxyCredentials(all, d)
+	}
+	for _, c := range all {
 		switch strings.ToLower(c.scheme) {
 		case "basic":
 			d.forClient("It requires a user name and a password (Basic)" + realm(c) + ".")
@@ -125,6 +130,27 @@ func explainProxyChallenge(r *Report, _ Finding, d *Diagnosis) {
 			d.forClient(fmt.Sprintf("It requires %s%s, for which a proxy URL is not enough: use a local helper such as cntlm or px.", c.scheme, realm(c)))
 		}
 	}
+}
+
+// explainProxyCredentials is for a proxy that did not accept credentials: a URL can only express those for Basic.
+func explainProxyCredentials(all []challenge, d *Diagnosis) {
+	const refused = "The proxy between the client and the server did not accept the credentials in its URL"
+	var offered []string
+	for _, c := range all {
+		offered = append(offered, c.scheme)
+	}
+	isBasic := func(scheme string) bool { return equalFold(scheme, "Basic") }
+	switch {
+	case len(offered) == 0:
+		d.Cause = refused + ". It names no scheme that it accepts."
+	case !slices.ContainsFunc(offered, isBasic):
+		d.Cause = fmt.Sprintf("%s: they were sent as Basic, and it accepts only %s.", refused, strings.Join(offered, ", "))
+		d.ForClient = []string{"Name this host in NO_PROXY if it can be reached without the proxy."}
+		return
+	default:
+		d.Cause = fmt.Sprintf("%s: the user or the password is wrong, or not allowed. It accepts %s.", refused, strings.Join(offered, ", "))
+	}
+	d.ForClient = []string{"Check both. In a URL, characters such as @ : / % are percent-encoded: @ is %40. Or name this host in NO_PROXY."}
 }
 
 // realm returns the words that name the realm (RFC 9110 §11.5).

@@ -97,6 +97,7 @@ var networkAdvice = []explanation{
 		cause:  "The proxy between the client and the server could not be reached, or is not a proxy of the configured kind.",
 		owner:  []string{"Nothing reached the server: the problem is between the client and its proxy."},
 		client: []string{"Check the address in --proxy, HTTPS_PROXY and HTTP_PROXY, or name this host in NO_PROXY."},
+		detail: explainProxyFailure,
 	},
 	{
 		fault: FaultProxyAuth, clause: "RFC 9110 §15.5.8",
@@ -154,6 +155,23 @@ func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
 		d.Cause = "This machine could not open a connection to the host: " + why + "."
 		d.ForClient = append([]string{"Look up the error: a local firewall, a sandbox, or a limit of this machine is likely."}, d.ForClient...)
 	}
+}
+
+// explainProxyFailure is for a proxy that was reached, and whose response was cut off or is not valid.
+func explainProxyFailure(_ *Report, f Finding, d *Diagnosis) {
+	what, reached := strings.CutPrefix(f.Detail, "the proxy ")
+	switch f.Detail {
+	case proxyClosed, proxyReset, proxySilent:
+	default:
+		if reached = strings.HasPrefix(f.Detail, proxyInvalid); reached {
+			what = "sent a response that violates the grammar of HTTP/1.1"
+		}
+	}
+	if !reached {
+		return
+	}
+	d.Cause = "The proxy between the client and the server " + what + "."
+	d.ForClient = append([]string{"Try again. If it happens again, ask the proxy's operator to look for this connection in its log."}, d.ForClient...)
 }
 
 func explainProxyRefusal(r *Report, f Finding, d *Diagnosis) {

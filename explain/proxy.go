@@ -131,7 +131,7 @@ func (t *dialer) socksStep(l *link) bool {
 		t.end(s, "the proxy has connected")
 		return true
 	}
-	fault, detail := FaultProxyUnreachable, brief(err)
+	fault, detail := FaultProxyUnreachable, proxyFailure(err)
 	if answer := socks.Refused(err); answer != "" {
 		fault, detail = FaultProxyRefused, "the SOCKS5 proxy refused: "+answer
 	}
@@ -165,18 +165,22 @@ func (t *dialer) tunnelStep(l *link) bool {
 		return false
 	}
 	if err != nil {
-		return refuse(FaultProxyUnreachable, brief(err))
+		return refuse(FaultProxyUnreachable, proxyFailure(err))
 	}
 	s.Received = t.showHead(h)
 	if h.problem != nil {
-		return refuse(FaultProxyUnreachable, "it is not a proxy: "+h.problem.detail)
+		return refuse(FaultProxyUnreachable, h.problem.fromProxy())
 	}
 	s.Rules = []Check{{clauseConnect, "the proxy responds 2xx once the tunnel is open", h.status/100 == 2, h.statusText()}}
 	if h.status/100 != 2 {
 		t.r.Response = t.response(h)
 		t.r.Response.FromProxy = true
 		if h.status == http.StatusProxyAuthRequired {
-			return refuse(FaultProxyAuth, "the proxy requires credentials"+challenges(t.shown(h.values("Proxy-Authenticate"))))
+			wants := "the proxy requires credentials"
+			if t.plan.proxy.User != nil {
+				wants = credentialsRefused
+			}
+			return refuse(FaultProxyAuth, wants+challenges(t.shown(h.values("Proxy-Authenticate"))))
 		}
 		return refuse(FaultProxyRefused, "the proxy responded "+h.statusText())
 	}
@@ -186,6 +190,43 @@ func (t *dialer) tunnelStep(l *link) bool {
 	t.end(s, "the tunnel is open")
 	return true
 }
+
+// credentialsRefused begins the detail of a 407 to a request with credentials.
+const credentialsRefused = "the proxy did not accept the credentials in its URL"
+
+// What ends the connection to a proxy before its response is complete.
+const (
+	proxyClosed = "the proxy closed the connection before its response was complete"
+	proxyReset  = "the proxy reset the connection before its response was complete"
+	proxySilent = "the proxy did not respond completely in time"
+)
+
+// proxyFailure describes an error of the connection to a proxy.
+func proxyFailure(err error) string {
+	switch {
+	case isReset(err):
+		return proxyReset
+	case isTimeout(err):
+		return proxySilent
+	case isEOF(err):
+		return proxyClosed
+	}
+	return brief(err)
+}
+
+// fromProxy describes the reason why the header of a proxy's response could not be read.
+func (p *headProblem) fromProxy() string {
+	switch {
+	case p.err != nil:
+		return proxyFailure(p.err)
+	case p.fault == FaultHeadBroken || p.fault == FaultHeadTooLarge || p.fault == FaultHeadEndless:
+		return proxyInvalid + p.detail
+	}
+	return "it is not a proxy: " + p.detail
+}
+
+// proxyInvalid begins the detail about a response that is HTTP/1 and violates a rule.
+const proxyInvalid = "the proxy's response is not valid: "
 
 // challenges names the schemes in challenges, and their realms: " (Basic, realm "staff")".
 func challenges(values []string) string {

@@ -1,0 +1,129 @@
+package explain
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// throughProxy explains a server behind a proxy at the URL via. serve is the proxy, for each connection.
+func throughProxy(t *testing.T, via, server string, serve func(*visit)) *Report {
+	t.Helper()
+	proxy, err := url.Parse(via)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r *Report
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, serve)
+		opts.Proxy, opts.NoProbes = http.ProxyURL(proxy), true
+		r = Explain(t.Context(), server, opts)
+	})
+	return r
+}
+
+// A proxy whose response is cut off is one, and was reached: the diagnosis says how the response ended. A response that violates a
+// rule of HTTP/1 is no other protocol.
+func TestProxyResponseIsIncomplete(t *testing.T) {
+	const part = "HTTP/1.1 407 Proxy Authentication Required\nProxy-Auth"
+	hang := func(v *visit) { io.Copy(io.Discard, v.in) } //nolint:errcheck // until the client has gone
+	for name, c := range map[string]struct {
+		serve         func(*visit)
+		detail, cause string
+	}{
+		"closed":          {func(v *visit) { v.say(part) }, proxyClosed, " closed the connection before its response was complete."},
+		"closed, nothing": {func(*visit) {}, proxyClosed, " closed the connection before its response was complete."},
+		"hangs":           {func(v *visit) { v.say(part); hang(v) }, proxySilent, " did not respond completely in time."},
+		"hangs, nothing":  {hang, proxySilent, " did not respond completely in time."},
+		"only interim":    {func(v *visit) { v.say("HTTP/1.1 100 Continue\n\n") }, proxyClosed, " closed the connection before"},
+		"a NUL": {func(v *visit) { v.say("HTTP/1.1 403 a\x00b\n\n") },
+			proxyInvalid + "line 1 of the response: the reason phrase in the status line contains a control character", "grammar of HTTP/1.1"},
+		"no colon": {func(v *visit) { v.say("HTTP/1.1 200 OK\nno colon\n\n") }, proxyInvalid + "line 2 of the response: a line of the response head has no colon",
+			"grammar of HTTP/1.1"},
+		"SSH": {func(v *visit) { v.say("SSH-2.0-OpenSSH_9.2p1\n") }, "it is not a proxy: an SSH server responded", "could not be reached, or is not a proxy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := throughProxy(t, "http://192.0.2.2:3128", "ws://192.0.2.1/", c.serve)
+			if len(r.Findings) != 1 || r.Findings[0].Fault != FaultProxyUnreachable || r.Findings[0].Detail != c.detail {
+				t.Errorf("%+v, want %s", r.Findings, c.detail)
+			}
+			if !strings.Contains(r.Diagnosis.Cause, c.cause) {
+				t.Errorf("%s, want %s", r.Diagnosis.Cause, c.cause)
+			}
+		})
+	}
+}
+
+// endsWith is a connection that ends with an error after the given bytes.
+type endsWith struct {
+	net.Conn
+	first io.Reader
+	end   error
+}
+
+func (c *endsWith) Read(b []byte) (int, error) {
+	if n, err := c.first.Read(b); err == nil {
+		return n, nil
+	}
+	return 0, &net.OpError{Op: "read", Err: c.end}
+}
+func (*endsWith) Write(b []byte) (int, error)     { return len(b), nil }
+func (*endsWith) SetDeadline(time.Time) error     { return nil }
+func (*endsWith) SetReadDeadline(time.Time) error { return nil }
+func (*endsWith) Close() error                    { return nil }
+func (*endsWith) LocalAddr() net.Addr             { return nil }
+
+// The end of the connection is described in the same way for each kind of proxy, wherever it is in the response.
+func TestProxyConnectionEnds(t *testing.T) {
+	for via, part := range map[string]string{"http": "HTTP/1.1 407 Proxy Auth", "https": "\x16\x03\x03\x00\x40\x02", "socks5": "\x05"} {
+		for end, want := range map[error]string{io.EOF: proxyClosed, syscall.ECONNRESET: proxyReset, os.ErrDeadlineExceeded: proxySilent} {
+			for _, first := range []string{"", part} {
+				opts := &Options{NoProbes: true, Proxy: http.ProxyURL(&url.URL{Scheme: via, Host: "192.0.2.2:3128"}),
+					Dial: func(context.Context, string, string) (net.Conn, error) {
+						return &endsWith{first: strings.NewReader(first), end: end}, nil
+					}}
+				r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+				if len(r.Findings) != 1 || r.Findings[0].Fault != FaultProxyUnreachable || r.Findings[0].Detail != want {
+					t.Errorf("%s, %v after %q: %+v, want %s", via, end, first, r.Findings, want)
+				}
+			}
+		}
+	}
+}
+
+// A 407 to a request with credentials means that they were not accepted, and names what the proxy accepts.
+func TestProxyRefusesCredentials(t *testing.T) {
+	for name, c := range map[string]struct {
+		via, challenge, detail, cause, client, not string
+	}{
+		"none sent": {"http://192.0.2.2:3128", "Proxy-Authenticate: Basic realm=\"office\"\n", "the proxy requires credentials (",
+			"requires credentials", "Put them in the proxy's URL", "percent-encoded"},
+		"wrong": {"http://pu:pw-secret@192.0.2.2:3128", "Proxy-Authenticate: basic realm=\"office\"\nProxy-Authenticate: NTLM\n",
+			"the proxy did not accept the credentials in its URL (basic", "the user or the password is wrong, or not allowed. It accepts basic, NTLM.",
+			"percent-encoded", "Put them in"},
+		"not Basic": {"http://pu:pw-secret@192.0.2.2:3128", "Proxy-Authenticate: Negotiate\nProxy-Authenticate: NTLM\n",
+			"the proxy did not accept the credentials in its URL (Negotiate", "they were sent as Basic, and it accepts only Negotiate, NTLM.",
+			"a local helper", "percent-encoded"},
+		"no scheme": {"http://pu:pw-secret@192.0.2.2:3128", "", "the proxy did not accept the credentials in its URL",
+			"It names no scheme that it accepts.", "percent-encoded", "Put them in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := throughProxy(t, c.via, "ws://192.0.2.1/", func(v *visit) { v.say("HTTP/1.1 407 Proxy Authentication Required\n" + c.challenge + "\n") })
+			if len(r.Findings) != 1 || r.Findings[0].Fault != FaultProxyAuth || !strings.HasPrefix(r.Findings[0].Detail, c.detail) {
+				t.Errorf("%+v, want %s", r.Findings, c.detail)
+			}
+			steps := strings.Join(r.Diagnosis.ForClient, "\n")
+			if !strings.Contains(r.Diagnosis.Cause, c.cause) || !strings.Contains(steps, c.client) || strings.Contains(steps, c.not) {
+				t.Errorf("%s\n%s\nwant %s and %s, without %s", r.Diagnosis.Cause, steps, c.cause, c.client, c.not)
+			}
+		})
+	}
+}
