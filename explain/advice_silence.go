@@ -76,6 +76,7 @@ var silenceAdvice = []explanation{
 			"If the handler stops while writing, check its log for a crash.",
 		},
 		client: []string{"Only the server's owner can fix this. The evidence shows how much was received."},
+		detail: explainOnlyInterim,
 	},
 }
 
@@ -86,8 +87,22 @@ func explainHungUp(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
+// explainOnlyInterim is for an answer that has no final response.
+func explainOnlyInterim(_ *Report, f Finding, d *Diagnosis) {
+	if !strings.HasPrefix(f.Detail, onlyInterim) {
+		return
+	}
+	d.Cause = "The server sent only interim responses (1xx), which a client skips, and no final one."
+	d.Clause = clauseInterim
+	d.ForOwner = []string{
+		"Send the final response on the same connection: 101 for a WebSocket.",
+		"If the handler stops after an interim response, check its log for a crash. A proxy may also have lost the final response: check its log.",
+	}
+}
+
 // explainReset is for a connection that was reset before anything was sent.
-func explainReset(_ *Report, f Finding, d *Diagnosis) {
+func explainReset(r *Report, f Finding, d *Diagnosis) {
+	explainOnlyInterim(r, f, d)
 	if f.Stage == StageTCP {
 		d.Cause = "The connection was reset immediately after it was opened, before the client had sent anything."
 		d.forOwner("A listener whose process has exited, one with a full queue, and a proxy without a backend do this.")

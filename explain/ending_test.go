@@ -1,6 +1,9 @@
 package explain
 
 import (
+	"io"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +38,18 @@ func TestWhereTheStreamEnds(t *testing.T) {
 	}{
 		{"in the status line", "the connection was closed in the middle of the response head", FaultHeadEndless,
 			func(v *visit) { v.say("HTTP/1.1 101 Switch") }},
+		{"behind an interim response", "only interim responses (1xx) were received; then the connection was closed", FaultHeadEndless,
+			func(v *visit) { v.say("HTTP/1.1 100 Continue\n\n") }},
+		{"behind two of them", "only interim responses (1xx) were received; then the connection was closed", FaultHeadEndless,
+			func(v *visit) { v.say("HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nLink: </a>\n\n") }},
+		{"never, behind one", "only interim responses (1xx) were received; then nothing was received in time", FaultHeadEndless,
+			func(v *visit) { v.say("HTTP/1.1 100 Continue\n\n"); io.Copy(io.Discard, v.in) }},
+		{"behind thousands", "only interim responses (1xx) were received: more than 8 interim responses (1xx) before the final one", FaultHeadEndless,
+			func(v *visit) { v.say(strings.Repeat("HTTP/1.1 103 Early Hints\n\n", 5000)) }},
+		{"in an interim response", "the connection was closed in the middle of the response head", FaultHeadEndless,
+			func(v *visit) { v.say("HTTP/1.1 103 Early Hints\nLink: </a>\n") }},
+		{"in the final response", "the connection was closed in the middle of the response head", FaultHeadEndless,
+			func(v *visit) { v.say("HTTP/1.1 100 Continue\n\nHTTP/1.1 1") }},
 		{"before a frame", "the server closed the connection (FIN) without a close frame", FaultNoCloseFrame,
 			func(v *visit) { v.open(""); v.next() }},
 		{"behind one byte of a frame", "the server closed the connection (FIN) without a close frame, in the middle of a frame",
@@ -45,6 +60,9 @@ func TestWhereTheStreamEnds(t *testing.T) {
 				r := Explain(t.Context(), "ws://192.0.2.1/", inMemory(t, c.serve))
 				if len(r.Findings) != 1 || r.Findings[0].Fault != c.fault || r.Findings[0].Detail != c.detail {
 					t.Errorf("%+v, want %s: %s", r.Findings, c.fault, c.detail)
+				}
+				if got := strings.Contains(r.Diagnosis.Cause, "only interim responses"); got != strings.HasPrefix(c.detail, onlyInterim) {
+					t.Errorf("the cause: %s", r.Diagnosis.Cause)
 				}
 			})
 		})
@@ -60,4 +78,15 @@ func TestOriginOptionGoesFirst(t *testing.T) {
 			t.Errorf("it sent %q", r.Target.Origin)
 		}
 	})
+}
+
+// A reset after interim responses is no reset instead of an answer.
+func TestResetAfterInterimResponses(t *testing.T) {
+	h := &head{}
+	h.feed([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	h.ended(syscall.ECONNRESET)
+	f := Finding{Fault: h.problem.fault, Stage: StageResponse, Clause: h.problem.clause, Detail: h.problem.detail}
+	if d := diagnose(&Report{}, f); f.Fault != FaultReset || !strings.Contains(d.Cause, "only interim responses") || d.Clause != "RFC 9110 §15.2" {
+		t.Errorf("%+v: %+v", f, d)
+	}
 }

@@ -134,7 +134,7 @@ func (h *head) take(c []byte) bool {
 		h.response = r
 		h.lines = append(h.lines, headLine{})
 	default:
-		h.lines = append(h.lines, headLine{note: "an interim response: the final one follows"})
+		h.lines = append(h.lines, headLine{note: "an interim response, which a client skips"})
 		h.proto, h.status, h.reason, h.fields = "", 0, "", nil
 	}
 	return r != nil
@@ -167,6 +167,12 @@ func (h *head) field(line string) headLine {
 	return headLine{text: line, field: true}
 }
 
+// clauseInterim defines interim responses, and onlyInterim begins the detail about an answer of nothing else.
+const (
+	clauseInterim = "RFC 9110 §15.2"
+	onlyInterim   = "only interim responses (1xx) were received"
+)
+
 const bareLF = "the line ends in a bare LF instead of CR LF"
 
 // broken records which rule the current line violates.
@@ -177,8 +183,8 @@ func (h *head) broken(v *handshake.Violation) {
 	case "RFC 9110 §5.4":
 		p.fault = FaultHeadTooLarge
 		return
-	case "RFC 9110 §15.2":
-		p.fault = FaultHeadEndless
+	case clauseInterim:
+		p.fault, p.detail = FaultHeadEndless, onlyInterim+": "+p.detail
 		return
 	case "RFC 9112 §2.2":
 		if bytes.HasSuffix(h.cur, []byte("\n")) && bytes.IndexByte(h.cur, '\r') < 0 {
@@ -205,7 +211,14 @@ func (h *head) ended(err error) {
 		h.lines = append(h.lines, headLine{text: string(left), note: "not terminated"})
 	}
 	p := &headProblem{err: err, detail: brief(err)}
+	interim := some && h.status == 0 && len(left) == 0
 	switch {
+	case interim && isReset(err):
+		p.fault, p.clause, p.detail = FaultReset, clauseInterim, onlyInterim+"; then the connection was reset (RST)"
+	case interim && isTimeout(err):
+		p.fault, p.clause, p.detail = FaultHeadEndless, clauseInterim, onlyInterim+"; then nothing was received in time"
+	case interim && isEOF(err):
+		p.fault, p.clause, p.detail = FaultHeadEndless, clauseInterim, onlyInterim+"; then the connection was closed"
 	case isReset(err):
 		p.fault, p.detail = FaultReset, "the connection was reset (RST) before the response was complete"
 		if !some {

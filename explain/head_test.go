@@ -29,7 +29,7 @@ func TestHeadLines(t *testing.T) {
 			notes = append(notes, line.note)
 		}
 	}
-	if got := strings.Join(notes, ", "); got != "an interim response: the final one follows" {
+	if got := strings.Join(notes, ", "); got != "an interim response, which a client skips" {
 		t.Errorf("notes %q", got)
 	}
 }
