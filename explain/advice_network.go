@@ -174,6 +174,15 @@ func explainProxyFailure(_ *Report, f Finding, d *Diagnosis) {
 	d.ForClient = append([]string{"Try again. If it happens again, ask the proxy's operator to look for this connection in its log."}, d.ForClient...)
 }
 
+// explainTunnel is for bytes from the tunnel of a proxy that are not from a WebSocket server.
+func explainTunnel(r *Report, _ Finding, d *Diagnosis) {
+	if r.Target == nil || r.Target.Proxy == "" {
+		return
+	}
+	d.Cause += " The bytes came through the proxy, from the server or from the proxy itself: which of them is unknown. Neither is a WebSocket server on this port."
+	d.forClient("Check the address of the proxy, too: a web server that is not a proxy may answer CONNECT with 200 and a page.")
+}
+
 func explainProxyRefusal(r *Report, f Finding, d *Diagnosis) {
 	if f.Clause == clauseSocks {
 		d.ForClient[0] = "Check the user and the password in the proxy's URL, or ask the proxy's operator to allow connections to this host and port."

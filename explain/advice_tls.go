@@ -15,6 +15,7 @@ var tlsAdvice = []explanation{
 			"    listen 443 ssl;",
 		},
 		client: []string{"Use ws:// for this port, or wss:// with the port that speaks TLS, usually 443."},
+		detail: explainTunnel,
 	},
 	{
 		fault: FaultPlainToTLS, clause: "RFC 6455 §4.1",

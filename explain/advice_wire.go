@@ -128,7 +128,8 @@ func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
 }
 
 // explainBanner names the service that answered.
-func explainBanner(r *Report, _ Finding, d *Diagnosis) {
+func explainBanner(r *Report, f Finding, d *Diagnosis) {
+	defer explainTunnel(r, f, d)
 	for _, s := range r.Steps {
 		if s.OK || len(s.Received) == 0 {
 			continue

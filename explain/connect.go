@@ -29,7 +29,7 @@ type route struct {
 type link struct {
 	net.Conn             // the stream for the handshake: the socket, or TLS on it
 	raw         net.Conn // the socket
-	seen        []byte   // the first bytes received on the socket
+	seen        []byte   // the first bytes received in the TLS handshake
 	stop        func() bool
 	interrupted atomic.Bool
 }
@@ -37,13 +37,12 @@ type link struct {
 // past is a deadline that ends every wait.
 var past = time.Unix(1, 0)
 
-// seenBytes is the number of bytes kept from the beginning of a socket.
+// seenBytes is the number of bytes kept from the beginning of a TLS handshake.
 const seenBytes = 64
 
 // own makes a link of a connection, and owns it from then on.
 func (t *dialer) own(c net.Conn) *link {
-	l := &link{raw: c}
-	l.Conn = &tapped{c, l}
+	l := &link{Conn: c, raw: c}
 	l.stop = context.AfterFunc(t.ctx, func() {
 		l.interrupted.Store(true)
 		c.SetDeadline(past)

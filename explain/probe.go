@@ -29,7 +29,6 @@ func (t *dialer) reopen() (*link, error) {
 		l.end()
 		return nil, err
 	}
-	l.seen = nil
 	return l, nil
 }
 

@@ -91,13 +91,29 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 		return nil, err
 	}
 	h := readHead(l, t.step())
-	if h.problem == nil && h.status/100 == 2 {
+	if h.problem == nil && h.status/100 == 2 { // what follows the header is from the tunnel: the server may have sent first
+		l.Conn = &ahead{l.Conn, h.rest}
 		return h, nil
 	}
 	if h.problem == nil {
 		h.readBody(l, t.until(bodyPatience))
 	}
 	return h, nil
+}
+
+// ahead is a connection with bytes that are read before its own.
+type ahead struct {
+	net.Conn
+	bytes []byte
+}
+
+func (c *ahead) Read(b []byte) (int, error) {
+	if len(c.bytes) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.bytes)
+	c.bytes = c.bytes[n:]
+	return n, nil
 }
 
 // proxyTLS is the TLS configuration for the proxy itself: with its name, and the same trust.
@@ -183,9 +199,6 @@ func (t *dialer) tunnelStep(l *link) bool {
 			return refuse(FaultProxyAuth, wants+challenges(t.shown(h.values("Proxy-Authenticate"))))
 		}
 		return refuse(FaultProxyRefused, "the proxy responded "+h.statusText())
-	}
-	if len(h.rest) > 0 { // in a tunnel to a WebSocket server the client sends first: these bytes are not from the server
-		return refuse(FaultProxyUnreachable, "the proxy sent data after its response, before the server could have sent any")
 	}
 	t.end(s, "the tunnel is open")
 	return true

@@ -127,3 +127,37 @@ func TestProxyRefusesCredentials(t *testing.T) {
 		})
 	}
 }
+
+// Bytes in the same segment as the proxy's response are diagnosed like later ones: a server that sends first may have sent them.
+func TestTunnelWithBytesAhead(t *testing.T) {
+	const established = "HTTP/1.1 200 Connection established\n\n"
+	for name, c := range map[string]struct {
+		server, sent, detail, cause string
+		fault                       Fault
+	}{
+		"SMTP":          {"ws://192.0.2.1/", "220 mail.example ESMTP\n", "a mail server (SMTP) responded", "the greeting of an SMTP", FaultNotHTTP},
+		"SMTP over TLS": {"wss://192.0.2.1/", "220 mail.example ESMTP\n", `it begins with "220 mail.example ESMTP`, "a port that does not", FaultTLSToPlain},
+		"a page":        {"ws://192.0.2.1/", "<html>\n", "the response is a page or a document without a head", "does not speak HTTP", FaultNotHTTP},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, late := range []bool{false, true} {
+				r := throughProxy(t, "http://192.0.2.2:3128", c.server, func(v *visit) {
+					if late {
+						v.say(established)
+						<-time.After(time.Millisecond)
+						v.say(c.sent)
+					} else {
+						v.say(established + c.sent)
+					}
+					io.Copy(io.Discard, v.in) //nolint:errcheck // until the client has gone
+				})
+				if len(r.Findings) != 1 || r.Findings[0].Fault != c.fault || !strings.Contains(r.Findings[0].Detail, c.detail) {
+					t.Errorf("late %t: %+v, want %s: %s", late, r.Findings, c.fault, c.detail)
+				}
+				if got := r.Diagnosis.Cause; !strings.Contains(got, c.cause) || !strings.Contains(got, "from the server or from the proxy itself") {
+					t.Errorf("late %t: %s", late, got)
+				}
+			}
+		})
+	}
+}

@@ -94,6 +94,7 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 // wrap performs the TLS handshake over l, until end at the latest.
 func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
 	l.bound(end)
+	l.Conn = &tapped{l.Conn, l}
 	c := tls.Client(l.Conn, cfg)
 	ctx, cancel := context.WithDeadline(t.ctx, end)
 	defer cancel()
@@ -109,7 +110,6 @@ func (t *dialer) tlsStep(l *link) bool {
 	s := t.begin(StageTLS, "TLS handshake")
 	sec := t.newSecure()
 	t.secure, t.r.TLS = sec, sec.info
-	l.seen = nil
 	c, err := t.wrap(l, t.step(), sec.cfg)
 	if err == nil {
 		state := c.ConnectionState()
