@@ -12,7 +12,10 @@ import (
 // The details that one report adds to the texts about TLS, certificates and the open connection.
 
 // explainAlert adds the meaning of the server's alert (RFC 8446 §6.2).
-func explainAlert(r *Report, _ Finding, d *Diagnosis) {
+func explainAlert(r *Report, f Finding, d *Diagnosis) {
+	if f.Stage == StageTLS && strings.HasPrefix(f.Clause, "RFC 8446 §5.") {
+		d.Cause = "The TLS handshake failed: " + f.Detail + "."
+	}
 	if r.TLS == nil || r.TLS.Alert == "" {
 		return
 	}

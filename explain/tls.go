@@ -194,9 +194,8 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 		p := sec.problems[0]
 		return p.fault, p.clause, p.detail
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return FaultTLSToPlain, "RFC 8446 §5.1", "the response to the ClientHello is not TLS: it begins with " +
-			quote(t.hide.text(string(l.seen)))
+	if wrong, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return t.judgeRecord(l.seen, wrong)
 	}
 	if alert, ok := remoteAlert(err); ok {
 		sec.info.Alert = alert
@@ -222,6 +221,31 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 	}
 	return FaultTLS, "", text
 }
+
+// judgeRecord returns the meaning of bytes that are not a valid header of a TLS record. seen is the beginning of the stream.
+func (t *dialer) judgeRecord(seen []byte, wrong tls.RecordHeaderError) (f Fault, clause, detail string) {
+	h := wrong.RecordHeader[:]
+	n, limit, clause := int(h[3])<<8|int(h[4]), 1<<14, "RFC 8446 §5.1"
+	kind := recordTypes[h[0]]
+	if h[0] == 23 {
+		limit, clause = limit+256, "RFC 8446 §5.2"
+	}
+	switch {
+	case !isRecord(seen):
+		return FaultTLSToPlain, clause, "the response to the ClientHello is not TLS: it begins with " + quote(t.hide.text(string(seen)))
+	case !isRecord(h):
+		return FaultTLS, clause, fmt.Sprintf("the server began a TLS handshake, and then sent bytes that are not a TLS record: % x", h)
+	case n > limit:
+		return FaultTLS, clause, fmt.Sprintf("the server sent the header of a TLS record (%s) with the length %d, which is not allowed: the limit is %d", kind, n, limit)
+	}
+	return FaultTLS, clause, fmt.Sprintf("the server sent a TLS record (%s) that is not allowed there: %s", kind, wrong.Msg)
+}
+
+// recordTypes are the types of TLS records (RFC 8446 §5.1).
+var recordTypes = map[byte]string{20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
+
+// isRecord reports whether b begins with the type and the version of a TLS record.
+func isRecord(b []byte) bool { return len(b) > 1 && recordTypes[b[0]] != "" && b[1] == 3 }
 
 // remoteAlert returns the alert with which the server ended a TLS connection. crypto/tls does not export the type, so its text has
 // to be parsed.

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"context"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -105,6 +106,11 @@ func TestJudgeTLS(t *testing.T) {
 		{io.ErrUnexpectedEOF, "", FaultTLS, "closed the connection"},
 		{errors.New("something"), "", FaultTLS, "something"},
 		{tls.RecordHeaderError{Msg: "x"}, "HTTP/1.1 400", FaultTLSToPlain, "HTTP/1.1 400"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{22, 3, 3, 0xff, 0xff}}, "\x16\x03\x03\xff\xff", FaultTLS, "(handshake) with the length 65535"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{23, 3, 3, 0x40, 0x01}}, "\x16\x03\x03\x00\x40", FaultTLS, "that is not allowed there: x"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{23, 3, 3, 0x41, 0x01}}, "\x16\x03\x03\x00\x40", FaultTLS, "length 16641, which is not allowed: the limit is 16640"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}}, "\x16\x03\x03\x00\x40", FaultTLS, "not a TLS record: 48 54 54 50 2f"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{20, 3, 3, 0, 1}}, "\x14\x03\x03\x00\x01", FaultTLS, "(change_cipher_spec) that is not allowed there: x"},
 		{errUntrusted, "", FaultTLS, "not trusted"}, // without a reason
 	} {
 		tr := newTracer(t.Context(), nil)
@@ -117,6 +123,20 @@ func TestJudgeTLS(t *testing.T) {
 	tr := newTracer(t.Context(), nil)
 	if f, clause, detail := tr.judgeTLS(sec, &link{}, errUntrusted); f != FaultCertOther || clause != "c" || detail != "d" {
 		t.Errorf("%s, %s, %s", f, clause, detail)
+	}
+}
+
+// The header of a record with a length that is not allowed is TLS: the port speaks it, however badly.
+func TestRFC8446_5_1_RecordLength(t *testing.T) {
+	opts := &Options{NoProbes: true, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			return &endsWith{first: strings.NewReader("\x16\x03\x03\xff\xff"), end: io.EOF}, nil
+		}}
+	r := Explain(t.Context(), "wss://192.0.2.1/", opts)
+	const want = "the server sent the header of a TLS record (handshake) with the length 65535, which is not allowed: the limit is 16384"
+	if len(r.Findings) != 1 || r.Findings[0].Fault != FaultTLS || r.Findings[0].Detail != want || r.Diagnosis.Clause != "RFC 8446 §5.1" ||
+		r.Diagnosis.Cause != "The TLS handshake failed: "+want+"." {
+		t.Errorf("%+v, %+v", r.Findings, r.Diagnosis)
 	}
 }
 
