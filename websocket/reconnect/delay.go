@@ -42,9 +42,12 @@ func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high
 	return after, after + high
 }
 
-// retryAfter returns how long the server that refused the handshake asks clients to wait, 0 if it does not (RFC 9110 §10.2.3:
-// seconds or a date).
+// retryAfter returns how long the server that refused the handshake or closed the connection asks clients to wait, 0 if it does
+// not: in Retry-After (RFC 9110 §10.2.3: seconds or a date), or in the close reason.
 func retryAfter(err error, now time.Time) time.Duration {
+	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.ByPeer {
+		return retryAfterReason(ce.Reason)
+	}
 	he, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {
 		return 0
@@ -68,4 +71,22 @@ func retryAfter(err error, now time.Time) time.Duration {
 		now = sent // the server's clock, which its date refers to
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
+}
+
+// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", 0 if there is none. It is
+// never 0 for a reason with a time, because a server that asks for no delay does not ask for the default one.
+func retryAfterReason(reason string) time.Duration {
+	_, value, ok := strings.Cut(reason, "retry-after=")
+	if !ok {
+		return 0
+	}
+	value, _, _ = strings.Cut(strings.TrimRight(value, "."), " ")
+	seconds, err := strconv.ParseFloat(strings.TrimRight(value, ";,"), 64)
+	if err != nil || !(seconds >= 0) { // NaN, too
+		return 0
+	}
+	if seconds > maxRetryAfter.Seconds() {
+		return maxRetryAfter
+	}
+	return max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
 }

@@ -138,3 +138,24 @@ func TestRetryAfter(t *testing.T) {
 		t.Errorf("without a handshake: %v", got)
 	}
 }
+
+func TestRetryAfterInCloseReason(t *testing.T) {
+	for reason, want := range map[string]time.Duration{
+		"moved to another server; retry-after=1.4": 1400 * time.Millisecond,
+		"retry-after=0.0":                          time.Millisecond,
+		"retry-after=3, please":                    3 * time.Second,
+		"retry-after=99999999":                     time.Hour,
+		"retry-after=-1":                           0,
+		"retry-after=NaN":                          0,
+		"retry-after=":                             0,
+		"retry-after=soon":                         0,
+		"restart":                                  0,
+	} {
+		if got := retryAfter(&websocket.CloseError{Code: 1012, Reason: reason, ByPeer: true}, time.Now()); got != want {
+			t.Errorf("%q: %v, want %v", reason, got, want)
+		}
+	}
+	if got := retryAfter(&websocket.CloseError{Code: 1012, Reason: "retry-after=1"}, time.Now()); got != 0 {
+		t.Errorf("its own close: %v", got)
+	}
+}

@@ -15,8 +15,8 @@
 // dialed more often than one that is down.
 //
 // After close codes 1012 and 1013 and status 429, by which a server asks for time, the delay is random from 5 to 30 seconds, as
-// the registration of 1012 requires. A Retry-After header is honored, up to an hour, plus the random delay, since many clients
-// may get the same value.
+// the registration of 1012 requires. A Retry-After header, or a close reason that contains retry-after=SECONDS, is honored, up to
+// an hour, plus the random delay, since many clients may get the same value.
 package reconnect
 
 import (
