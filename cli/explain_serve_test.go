@@ -124,3 +124,20 @@ endpoints: [{path: /users, target: echo, auth: [users], limits: `+tt.of+`}]
 		})
 	}
 }
+
+// A WebSocket at the path of a page gets another reason than one at a path without anything.
+func TestExplainOfPage(t *testing.T) {
+	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
+	defer func() {
+		s.signals <- os.Interrupt
+		bounded.Receive(t, s.code)
+	}()
+	page := strings.TrimSuffix(s.banner["echo"], "echo")
+	got := runCommand(t, "explain", "--proxy", "none", page)
+	if !strings.Contains(got.stdout, "handfast has a page at this path, but no endpoint for WebSockets.") {
+		t.Errorf("%s%s", got.stdout, got.stderr)
+	}
+	if got := runCommand(t, "dial", "--proxy", "none", page); !strings.Contains(got.stderr, "There is a page at this path, but no WebSocket endpoint.") {
+		t.Errorf("%s", got.stderr)
+	}
+}

@@ -18,6 +18,11 @@ var ownVoices = []voice{
 		client: []string{"Check the path, including its case and a trailing slash, and the host name."},
 	},
 	{
+		name: "handfast, a page", status: 404, says: []string{"there is a page at this path, but no websocket endpoint."},
+		cause: "handfast has a page at this path, but no endpoint for WebSockets.",
+		owner: []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
+	},
+	{
 		name: "handfast, the path", status: 400, says: []string{"this was refused: the path has"},
 		cause:  "handfast refuses the path, which servers and proxies may interpret differently.",
 		client: []string{"The body of the answer names the part of the path. Write the path without it."},

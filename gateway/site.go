@@ -120,7 +120,7 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if endpoint == "" {
 			n.rec.missing(r)
 			w.Header().Set("Connection", "close") // a proxy may interpret the following bytes as a WebSocket
-			unknown(n.sockets, w, r)
+			unknown(n.sockets, n.reason(r), w, r)
 			return
 		}
 		n.sockets.ServeHTTP(w, r)
@@ -133,19 +133,27 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if endpoint != "" {
 		n.sockets.ServeHTTP(w, r)
 	} else {
-		unknown(n.pages, w, r)
+		unknown(n.pages, "There is no endpoint and no page at this path.", w, r)
 	}
 }
 
+// reason returns the reason for the 404 that answers a handshake.
+func (n *site) reason(r *http.Request) string {
+	if _, page := n.pages.Handler(r); page != "" || n.pageOf(r) != nil {
+		return "There is a page at this path, but no WebSocket endpoint."
+	}
+	return "There is no endpoint and no page at this path."
+}
+
 // unknown answers a request for a path that mux does not have, as mux would, except that a 404 explains the reason.
-func unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+func unknown(mux *http.ServeMux, reason string, w http.ResponseWriter, r *http.Request) {
 	answer := &statusWriter{ResponseWriter: discard{http.Header{}}, status: http.StatusOK}
 	mux.ServeHTTP(answer, r)
 	if answer.status != http.StatusNotFound {
 		mux.ServeHTTP(w, r)
 		return
 	}
-	plain(w, http.StatusNotFound, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path, and the host\n")
+	plain(w, http.StatusNotFound, "404 Not Found\n\n"+reason+"\nNext step: check the path, and the host\n")
 }
 
 // discard is a ResponseWriter that keeps only its header.
