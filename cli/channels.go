@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/handfast/handfast/channels/wire"
 	"github.com/handfast/handfast/client"
 	"github.com/handfast/handfast/internal/visible"
 	"github.com/handfast/handfast/websocket"
@@ -108,6 +109,10 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 	case err != nil && errors.Is(err, c.Err()):
 		if failed, ok := errors.AsType[*websocket.HandshakeError](err); ok {
 			return dialError(shown, failed, sentBy(f.url, dial))
+		}
+		if errors.Is(err, client.ErrProtocol) {
+			return &hinted{fmt.Errorf("no channels at %s: the server does not speak %s there", shown, wire.Subprotocol),
+				"give the URL of an endpoint of channels with --url; that of handfast serve ends in /channels"}
 		}
 		return fmt.Errorf("the connection was lost: %w", err)
 	}

@@ -204,7 +204,8 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 	}()
 	for _, command := range [][]string{{"publish", "chat", "hello"}, {"subscribe", "chat"}} {
 		got := runCommand(t, append(command, "--url", s.banner["echo"])...)
-		if got.code != 1 || !strings.Contains(got.stderr, "does not speak handfast.v1.json") {
+		if got.code != 1 || !strings.Contains(got.stderr, "the server does not speak handfast.v1.json there") ||
+			!strings.Contains(got.stderr, "next step: ") || strings.Contains(got.stderr, "lost") {
 			t.Errorf("%v: %+v", command, got)
 		}
 	}

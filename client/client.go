@@ -129,7 +129,7 @@ func (c *Client) run() {
 
 // verdict says whether to come back.
 func (c *Client) verdict(f reconnect.Failure) reconnect.Verdict {
-	if errors.Is(f.Err, errProtocol) {
+	if errors.Is(f.Err, ErrProtocol) {
 		return reconnect.Stop
 	}
 	closed, ok := errors.AsType[*websocket.CloseError](f.Err)
@@ -175,12 +175,13 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 // welcomeTime is how long a server may take to say welcome.
 const welcomeTime = 30 * time.Second
 
-var errProtocol = errors.New("client: the server does not speak " + wire.Subprotocol + " at this URL")
+// ErrProtocol indicates that the server does not speak the protocol of channels at the URL.
+var ErrProtocol = errors.New("client: the server does not speak " + wire.Subprotocol + " at this URL")
 
 // serve is one connection.
 func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	if conn.Subprotocol() != wire.Subprotocol {
-		return errProtocol
+		return ErrProtocol
 	}
 	first, cancel := context.WithTimeout(ctx, welcomeTime)
 	defer cancel()
@@ -190,7 +191,7 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	}
 	var w Welcome
 	if err := json.Unmarshal(m.Data, &w); err != nil || w.Type != "welcome" {
-		return errProtocol
+		return ErrProtocol
 	}
 	if c.opts.Connected != nil {
 		c.opts.Connected(w)
