@@ -162,7 +162,7 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 	shown := chainShown{Target: path, Problems: []fault{}}
 	list, hasKey, err := readChain(path)
 	if err != nil {
-		return shown, wrongFile(err)
+		return shown, wrongFile("", err)
 	}
 	if hasKey {
 		note := "this file also holds the private key of the first certificate"

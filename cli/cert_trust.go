@@ -184,9 +184,9 @@ func authorityOf(args []string) (*x509.Certificate, string, error) {
 	chain, _, err := readChain(path)
 	switch {
 	case err != nil:
-		return nil, "", wrongFile(err)
+		return nil, "", wrongFile("", err)
 	case len(chain) != 1 || !chain[0].IsCA:
-		return nil, "", wrongFile(&certs.Error{Path: path, Err: errors.New("is not the certificate of a single CA"),
+		return nil, "", wrongFile("", &certs.Error{Path: path, Err: errors.New("is not the certificate of a single CA"),
 			Hint: "give the file that \"handfast cert show --path\" prints"})
 	}
 	return chain[0], path, nil

@@ -43,7 +43,7 @@ func (c *credentialFlags) define(cmd *cobra.Command) {
 	flags.StringVar(&c.apiKey, "api-key", "", "send an API `key`, in the header that --api-key-header names")
 	flags.StringVar(&c.apiKeyHeader, "api-key-header", "X-API-Key", "the `name` of the header for --api-key")
 	flags.StringVar(&c.subprotocol, "token-subprotocol", "",
-		"offer a `token` as the subprotocol base64url.bearer.authorization.k8s.io.TOKEN, as browsers can")
+		"offer a `token` as Kubernetes accepts it; for handfast: --subprotocol handfast.token.TOKEN")
 	flags.StringVar(&c.ticket, "ticket", "", "put a single-use `ticket` in the query: ticket=VALUE")
 	flags.StringArrayVar(&c.query, "query-token", nil, "put a secret in the query, `name=value`; may be repeated")
 }

@@ -323,7 +323,11 @@ func (e *inputError) result(last error) error {
 }
 
 // failed returns the error of a failed connection.
-func (d *dialing) failed(err error) error { return dialError(d.shown, err, sentBy(d.raw, d.opts)) }
+func (d *dialing) failed(err error) error {
+	s := sentBy(d.raw, d.opts)
+	s.flags = true
+	return dialError(d.shown, err, s)
+}
 
 // dialError returns the error of a failed connection. It replaces hints of the library about its options with hints about flags.
 func dialError(shown string, err error, sent *sent) error {
@@ -357,5 +361,5 @@ func (e *handshakeFailure) Error() string {
 }
 func (e *handshakeFailure) Unwrap() error { return e.err }
 func (e *handshakeFailure) NextStep() string {
-	return strings.TrimPrefix(handshakeStep(e.err, e.sent)+"; handfast explain shows each step of the handshake", "; ")
+	return strings.TrimPrefix(strings.TrimSuffix(handshakeStep(e.err, e.sent), ";")+"; handfast explain shows each step of the handshake", "; ")
 }

@@ -23,6 +23,7 @@ type dialFlags struct {
 	cacert       string
 	cert         string
 	key          string
+	keyFlag      string // the name of the flag for key
 	proxy        string
 	timeout      time.Duration
 	ping         time.Duration
@@ -44,6 +45,7 @@ type talkFlags struct {
 
 // defineTLS adds the flags for the trusted authorities and the client certificate. key is the name of the flag for the private key.
 func (f *dialFlags) defineTLS(flags *pflag.FlagSet, key string) {
+	f.keyFlag = key
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any certificate; an attacker on the path can then read and change everything")
 	flags.StringVar(&f.cacert, "cacert", "", "trust only the CAs in this PEM `file`")
 	flags.StringVar(&f.cert, "cert", "", "present this client certificate, a PEM `file`")

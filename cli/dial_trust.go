@@ -60,7 +60,11 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 		}
 		pair, err := certs.LoadFiles(f.cert, key)
 		if err != nil {
-			return nil, wrongFile(err)
+			flag := "--cert"
+			if e, ok := errors.AsType[*certs.Error](err); ok && e.Path == f.key && f.key != f.cert {
+				flag = "--" + f.keyFlag
+			}
+			return nil, wrongFile(flag, err)
 		}
 		config.Certificates = []tls.Certificate{*pair}
 	}
@@ -77,19 +81,21 @@ func (f *dialFlags) tlsConfig(sys *System) (*tls.Config, error) {
 	return config, err
 }
 
-// wrongFile returns a usageError for an error about the file in a flag or an argument.
-func wrongFile(err error) error { return &usageError{err.Error(), nextStep(err)} }
+// wrongFile returns a usageError for an error about the file in a flag, or in an argument if flag is "".
+func wrongFile(flag string, err error) error {
+	return &usageError{strings.TrimSpace(flag + " " + err.Error()), nextStep(err)}
+}
 
-// readRoots reads the certificate authorities in the file of a flag.
+// readRoots reads the certificate authorities in the file of --cacert.
 func readRoots(path string) (*x509.CertPool, error) {
 	hint := "give the path of a file with certificates in PEM"
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, wrongFile(&certs.Error{Path: path, Err: errors.Unwrap(err), Hint: hint})
+		return nil, wrongFile("--cacert", &certs.Error{Path: path, Err: errors.Unwrap(err), Hint: hint})
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(b) {
-		return nil, wrongFile(&certs.Error{Path: path, Err: errors.New("holds no certificate in PEM"), Hint: hint})
+		return nil, wrongFile("--cacert", &certs.Error{Path: path, Err: errors.New("holds no certificate in PEM"), Hint: hint})
 	}
 	return roots, nil
 }

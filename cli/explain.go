@@ -73,11 +73,10 @@ other users of this machine may see in the process list, or @FILE, or env:NAME.`
 				return compareExplained(cmd.Context(), sys, &f, args)
 			}
 			if len(args) != 1 {
-				hint := ""
 				if f.watch.given && len(args) == 2 {
-					hint = "write --watch=30s, with an equals sign"
+					return usagef("leave out one of them; a limit is written with an equals sign: --watch=30s", "--watch takes one URL, not 2")
 				}
-				return usagef(hint, "explain takes one URL, or two to compare, not %d", len(args))
+				return usagef("", "explain takes one URL, or two to compare, not %d", len(args))
 			}
 			return runExplain(cmd.Context(), sys, &f, args[0])
 		}),

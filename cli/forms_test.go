@@ -98,10 +98,10 @@ func TestSentBy(t *testing.T) {
 		TLS:    &tls.Config{Certificates: []tls.Certificate{{}}}, Subprotocols: []string{"chat", "handfast.token.hush"},
 	})
 	if want := []string{"Authorization header", "Cookie header", "user and password of the URL", "token in the URL's query", "token in a subprotocol", "client certificate"}; s.origin != "https://a" || !slices.Equal(s.credentials, want) {
-		t.Errorf("%q", s)
+		t.Errorf("%+v", s)
 	}
 	if s := sentBy("ws://host/", &websocket.DialOptions{TLS: &tls.Config{}, Subprotocols: []string{"chat"}}); len(s.credentials) > 0 || s.origin != "" {
-		t.Errorf("%q", s)
+		t.Errorf("%+v", s)
 	}
 }
 

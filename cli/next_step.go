@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/handfast/handfast/internal/redact"
@@ -31,6 +33,7 @@ var optionSteps = map[string]string{
 type sent struct {
 	credentials []string // their places, such as "Authorization header"
 	origin      string
+	flags       bool // the command has the flags for credentials
 }
 
 // sentBy returns what a handshake with these options sends.
@@ -74,7 +77,21 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	if step, ok := optionSteps[e.Hint]; ok {
 		return step
 	}
+	if strings.Contains(e.Hint, "nginx") && givesReason(e) {
+		return "the body of the response gives the reason"
+	}
 	return e.Hint
+}
+
+// givesReason reports whether the body of a response gives a reason: it is plain text that says more than the status does.
+func givesReason(e *websocket.HandshakeError) bool {
+	if !strings.HasPrefix(strings.ToLower(e.Header.Get("Content-Type")), "text/plain") {
+		return false
+	}
+	text := strings.ToLower(strings.TrimSpace(string(e.Body)))
+	text = strings.TrimSpace(strings.TrimPrefix(text, strconv.Itoa(e.Status)))
+	text = strings.Trim(strings.TrimPrefix(text, strings.ToLower(http.StatusText(e.Status))), " .:\r\n")
+	return text != ""
 }
 
 // unauthorizedStep returns the next step after a 401.
@@ -92,8 +109,28 @@ func unauthorizedStep(e *websocket.HandshakeError, sent *sent) string {
 		return "the server did not accept the credential that was sent (" + strings.Join(sent.credentials, ", ") +
 			"): it is wrong, expired or revoked, or not of the kind that the server requires" + wanted
 	}
-	return "no credential was sent, and the server requires one" + wanted +
-		`: -H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
+	return "no credential was sent, and the server requires one" + wanted + ": " + credentialWays(schemes, sent.flags)
+}
+
+// schemeFlags are the flags for the schemes of challenges.
+var schemeFlags = [...]struct{ scheme, flag string }{
+	{"Bearer", "--bearer TOKEN"}, {"Basic", "--basic USER:PASSWORD"}, {"ApiKey", "--api-key KEY"},
+}
+
+// credentialWays returns how a command can send a credential of the schemes that a server requires; flags means that it has the
+// flags for credentials.
+func credentialWays(schemes []string, flags bool) string {
+	if !flags {
+		return `-H "Authorization: Bearer TOKEN", -H "Cookie: NAME=VALUE", user:password@ in the URL, or --cert FILE`
+	}
+	known, all := "", ""
+	for _, f := range schemeFlags {
+		all += f.flag + ", "
+		if slices.ContainsFunc(schemes, func(s string) bool { return strings.EqualFold(s, f.scheme) }) {
+			known += f.flag + ", "
+		}
+	}
+	return cmp.Or(known, all) + `--cookie "NAME=VALUE", --cert FILE, or -H "NAME: VALUE" for another header`
 }
 
 // forbiddenStep returns the next step after a 403.

@@ -33,7 +33,7 @@ func TestRefusedStep(t *testing.T) {
 		want   []string
 		not    string
 	}{
-		{401, []string{"ws://" + addr}, []string{"no credential was sent", "(Bearer)", "-H", "--cert"}, "did not accept"},
+		{401, []string{"ws://" + addr}, []string{"no credential was sent", "(Bearer): --bearer TOKEN, ", "-H", "--cert"}, "did not accept"},
 		{401, []string{"-H", "Authorization: Bearer hush", "ws://" + addr}, []string{"did not accept", "Authorization header", "(Bearer)"}, "no credential"},
 		{401, []string{"-H", "cookie: a=hush", "ws://" + addr}, []string{"did not accept", "Cookie header"}, "no credential"},
 		{401, []string{"ws://u:hush@" + addr}, []string{"did not accept", "user and password"}, "no credential"},
@@ -85,6 +85,43 @@ func TestStepsLeadToExplain(t *testing.T) {
 		_, step, _ := strings.Cut(got.stderr, "next step: ")
 		if got.code != exitFailed || !strings.Contains(got.stderr, want) || !strings.Contains(step, "; handfast explain shows ") {
 			t.Errorf("%s: exit %d, %q", path, got.code, got.stderr)
+		}
+	}
+}
+
+// The next step after a 401 names the flags for the schemes in the challenge, if the command has them.
+func TestCredentialWays(t *testing.T) {
+	for _, tt := range []struct {
+		schemes []string
+		flags   bool
+		want    string
+	}{
+		{[]string{"apikey"}, true, "--api-key KEY, --cookie"},
+		{[]string{"Basic", "Bearer"}, true, "--bearer TOKEN, --basic USER:PASSWORD, --cookie"},
+		{[]string{"Negotiate"}, true, "--bearer TOKEN, --basic USER:PASSWORD, --api-key KEY, --cookie"},
+		{[]string{"Bearer"}, false, `-H "Authorization: Bearer TOKEN", `},
+	} {
+		if got := credentialWays(tt.schemes, tt.flags); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%q: %q", tt.schemes, got)
+		}
+	}
+}
+
+// If the body of a response gives the reason, the next step does not suggest another.
+func TestReasonInBody(t *testing.T) {
+	for _, tt := range []struct {
+		kind, body, want string
+	}{
+		{"text/plain; charset=utf-8", "400 Bad Request\n\nno subprotocol in common\n", "the body of the response gives the reason; handfast explain shows "},
+		{"text/plain", "Bad Request\n", `Connection "upgrade"; handfast explain shows `},
+		{"text/html", "<h1>no</h1>", `Connection "upgrade"; handfast explain shows `},
+		{"", "", `Connection "upgrade"; handfast explain shows `},
+	} {
+		header := http.Header{"Content-Type": {tt.kind}}
+		e := &websocket.HandshakeError{Stage: handshake.StageStatus, Status: 400, Header: header, Body: []byte(tt.body), Err: errors.New("x"),
+			Hint: handshake.StatusHint(&handshake.Response{Status: 400, Header: header})}
+		if got := (&handshakeFailure{"ws://x", e, &sent{}}).NextStep(); !strings.Contains(got, tt.want) || strings.Contains(got, ";;") {
+			t.Errorf("%s %q: %q", tt.kind, tt.body, got)
 		}
 	}
 }
