@@ -19,8 +19,9 @@ var ownVoices = []voice{
 	},
 	{
 		name: "handfast, a page", status: 404, says: []string{"there is a page at this path, but no websocket endpoint."},
-		cause: "handfast has a page at this path, but no endpoint for WebSockets.",
-		owner: []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
+		cause:  "handfast has a page at this path, but no endpoint for WebSockets.",
+		owner:  []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
+		client: []string{"Check the path: the URL of a page is often not that of its WebSocket."},
 	},
 	{
 		name: "handfast, the path", status: 400, says: []string{"this was refused: the path has"},
