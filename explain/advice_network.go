@@ -174,12 +174,15 @@ func explainProxyFailure(_ *Report, f Finding, d *Diagnosis) {
 	d.ForClient = append([]string{"Try again. If it happens again, ask the proxy's operator to look for this connection in its log."}, d.ForClient...)
 }
 
-// explainTunnel is for bytes from the tunnel of a proxy that are not from a WebSocket server.
-func explainTunnel(r *Report, _ Finding, d *Diagnosis) {
+// explainTunnel is for bytes from the tunnel of a proxy that are not the expected protocol: the server may have sent first.
+func explainTunnel(r *Report, f Finding, d *Diagnosis) {
 	if r.Target == nil || r.Target.Proxy == "" {
 		return
 	}
-	d.Cause += " The bytes came through the proxy, from the server or from the proxy itself: which of them is unknown. Neither is a WebSocket server on this port."
+	d.Cause += " The response came through the proxy: whether the server or the proxy itself sent it is unknown."
+	if f.Fault == FaultNotHTTP {
+		d.Cause += " Its sender is not a WebSocket server."
+	}
 	d.forClient("Check the address of the proxy, too: a web server that is not a proxy may answer CONNECT with 200 and a page.")
 }
 

@@ -154,7 +154,8 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 				if len(r.Findings) != 1 || r.Findings[0].Fault != c.fault || !strings.Contains(r.Findings[0].Detail, c.detail) {
 					t.Errorf("late %t: %+v, want %s: %s", late, r.Findings, c.fault, c.detail)
 				}
-				if got := r.Diagnosis.Cause; !strings.Contains(got, c.cause) || !strings.Contains(got, "from the server or from the proxy itself") {
+				if got := r.Diagnosis.Cause; !strings.Contains(got, c.cause) || !strings.Contains(got, "whether the server or the proxy itself sent it is unknown") ||
+					strings.Contains(got, "not a WebSocket server") != (c.fault == FaultNotHTTP) {
 					t.Errorf("late %t: %s", late, got)
 				}
 			}
