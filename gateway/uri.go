@@ -18,6 +18,14 @@ import (
 // refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before
 // any other code uses them. It reports whether it did. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
+	if r.RequestURI == "*" { // net/http has answered OPTIONS
+		reason, hint := "the target * is only for OPTIONS", "write a path in its place"
+		if r.Method == "PRI" && r.ProtoMajor == 2 { // RFC 9113 §3.4
+			reason, hint = "HTTP/2 with prior knowledge is not supported", "use HTTP/1.1"
+		}
+		s.refuseTarget(w, r, http.StatusBadRequest, reason, hint)
+		return true
+	}
 	fault := pathFault(r.URL, false)
 	if fault != "" && !wantsWebSocket(r) && site.pageOf(r) != nil {
 		fault = pathFault(r.URL, true)

@@ -35,7 +35,7 @@ func httpViolation(status int, detail string) *handshake.Violation {
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return tooLarge("the request's head is longer than the server accepts")
 	case http.StatusNotImplemented:
-		v.Section, v.Detail = "RFC 9112 §6.1", "the server supports no transfer coding other than chunked"
+		v.Section, v.Detail = "RFC 9112 §6.1", "the request has a transfer coding other than chunked, or more than one"
 	case http.StatusHTTPVersionNotSupported:
 		v.Section, v.Detail, v.Hint = "RFC 9110 §15.6.6", "the server does not support the HTTP version of the request", "use HTTP/1.1"
 	}
@@ -51,7 +51,7 @@ func httpDetail(words string) (section, detail string) {
 	case "missing required Host header", "malformed Host header":
 		return "RFC 9112 §3.2", "the Host header is missing or malformed"
 	case "":
-		return "RFC 9112 §2.1", "the request line, a header line or the length of the content is malformed"
+		return "RFC 9112 §2.1", "the request line, a header line or the length of the content is malformed, or there is more than one Host header"
 	}
 	return "RFC 9112 §2.1", words
 }
