@@ -13,10 +13,7 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case r.Response == nil:
 	case wantsTLS(r.Response):
-		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and it is not this port that expects it."
-		d.ForOwner = []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
-			"    server one backend:8443 ssl verify required ca-file ca.pem"}
-		d.ForClient = []string{"Only the server's owner can fix this."}
+		explainProxyToTLS(r.Response, d)
 		return
 	case plain(r.Response.Body) == "" && ownReason(r.Response) != "":
 		d.Cause = fmt.Sprintf("The server answers with 400, and gives the reason in its status line: %s.", quote(ownReason(r.Response)))
@@ -34,6 +31,19 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 		d.ForClient = []string{"Check the path first, then the query, the subprotocols and the other headers."}
 	}
 	suspectProxy(r, f, d)
+}
+
+// explainProxyToTLS is for a complaint about plain HTTP that is not about the client's own connection.
+func explainProxyToTLS(a *Response, d *Diagnosis) {
+	steps := []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
+		"    server one backend:8443 ssl verify required ca-file ca.pem"}
+	if tlsRefusal.MatchString(plain(a.Body)) {
+		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and it is not this port that expects it."
+		d.ForOwner, d.ForClient = steps, []string{"Only the server's owner can fix this."}
+		return
+	}
+	d.Cause = "The response mentions plain HTTP on a port that expects TLS: a proxy on the way may speak plain HTTP to such a server, or the page only quotes this."
+	d.ForOwner = append([]string{"The proof is in the log of the server behind the proxy: a request without TLS on its port for TLS, at that time. In that case:"}, steps...)
 }
 
 // explainLostHeader names the header that did not arrive.

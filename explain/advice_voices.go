@@ -1,21 +1,27 @@
 package explain
 
 import (
+	"net/textproto"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // A voice is the answer of a known server to a handshake that lacks what the server requires.
 type voice struct {
 	name string
-	// status is the status of the answer, 0 for any error. The body must contain all of says, in lower case, and the Server field server.
+	// status is the status of the answer, 0 for any error. The body must match shape, if it is not nil, and contain all of says, in lower
+	// case. A cause that names the program as a fact requires shape or server: others may send what only contains says.
 	status int
+	shape  *regexp.Regexp
 	says   []string
+	// server is the program that the Server field must name. Without it, the field may name only one of hosts, in which the program of the
+	// voice runs, or a proxy. Both are in lower case.
 	server string
-	// whole requires that the body is says, which is one text, and nothing else.
-	whole bool
+	hosts  []string
 	// when is a further condition, nil for none.
-	when func(r *Report) bool
+	when func(r *Report, a *Response) bool
 	// cause replaces the general one; "" keeps it. owner is added before the general steps, client replaces them.
 	cause  string
 	owner  []string
@@ -24,7 +30,8 @@ type voice struct {
 	detail func(r *Report, d *Diagnosis)
 }
 
-// voices are recognized by their text: a body that no other known server sends, or a body together with the server's name.
+// voices are recognized by the whole answer of the program, or by the program's name in it. One that is recognized by a phrase is only
+// a suspicion.
 var voices = []voice{
 	{
 		name: "Socket.IO that allows polling only", says: []string{"transport unknown"}, when: asksWebSocket,
@@ -43,55 +50,62 @@ var voices = []voice{
 		client: socketIOClient,
 	},
 	{
-		name: "Socket.IO of another version, in Python", says: []string{"unsupported version of the socket.io or engine.io protocols"},
+		name: "Socket.IO of another version, in Python", shape: exactly(`"The client is using an unsupported version of the Socket.IO or Engine.IO protocols"`),
+		hosts:  pythonHosts,
 		cause:  "This is a Socket.IO server (python-engineio) that does not support the client's version of its protocol, given as EIO in the query.",
 		client: socketIOClient,
 	},
 	{
-		name: "Socket.IO that answers a poll", status: 200, says: []string{`0{"sid":"`, `"upgrades":[`},
+		name: "Socket.IO that answers a poll", status: 200, shape: regexp.MustCompile(`^(?:\d+:)?0\{"sid":"[^"]+","upgrades":\[.*"pingTimeout":\d+`),
+		hosts:  pythonHosts,
 		cause:  "This is a Socket.IO server (Engine.IO) that answers a poll: the query lacks transport=websocket.",
 		owner:  []string{"If the query has it, the Upgrade header did not reach the server."},
 		client: socketIOClient,
 	},
 	{
-		name: "Socket.IO with an unknown session, in Python", status: 400, says: []string{`"invalid session `},
+		name: "Socket.IO with an unknown session, in Python", status: 400, says: []string{`"invalid session `}, hosts: pythonHosts,
 		cause: "This looks like a Socket.IO server (python-engineio) that does not know the session in the query: it has ended, or belongs to another node.",
 		owner: stickySessions,
 	},
 	{
-		name: "Socket.IO with an unknown session", says: []string{"session id unknown"},
+		name: "Socket.IO with an unknown session", status: 400, shape: regexp.MustCompile(`^(?:\{"code":1,"message":"Session ID unknown"\}|Session ID unknown)$`),
 		cause: "This is a Socket.IO server (Engine.IO) that does not know the session in the query: it has ended, or belongs to another node.",
 		owner: stickySessions,
 	},
 	{
-		name: "SockJS", status: 200, says: []string{"welcome to sockjs!"},
+		name: "SockJS", status: 200, shape: exactly("Welcome to SockJS!"),
 		cause:  "This is the base path of a SockJS server, which answers with a greeting: its WebSocket is below it.",
 		client: []string{"Use the SockJS client, or add this to the path for the plain WebSocket:", "    /websocket"},
 	},
 	{
-		name: "SignalR without negotiation", says: []string{"connection id required"},
+		name: "SignalR without negotiation", status: 400, shape: exactly("Connection ID required"), hosts: []string{"kestrel"},
 		cause: "This is a SignalR hub (ASP.NET Core), which requires a connection ID: the client must negotiate one first, with a POST to the hub's path.",
 		client: []string{"Use a SignalR client. By hand: POST to PATH/negotiate?negotiateVersion=1, then connect with ?id= and the connectionToken of the response, and " +
 			"send the protocol as the first message."},
 	},
 	{
-		name: "SignalR with an unknown connection", status: 404, says: []string{"no connection with that id"},
+		name: "SignalR with an unknown connection", status: 404, shape: exactly("No Connection with that ID"), hosts: []string{"kestrel"},
 		cause: "This is a SignalR hub (ASP.NET Core) that does not know the connection ID in the query: it has timed out, or another node issued it.",
 		owner: []string{"With several nodes, route negotiation and connection to the same one (sticky sessions), or use skipNegotiation."},
 	},
 	{
-		name: "uvicorn without a WebSocket library", status: 400, says: []string{"unsupported upgrade request."},
+		name: "uvicorn without a WebSocket library", status: 400, shape: unsupportedUpgrade, server: "uvicorn",
 		cause: "uvicorn responds this way if it has no WebSocket library. The upgrade request reached it.",
 		owner: uvicornLibrary, client: onlyOwner,
 	},
 	{
-		name: "FastAPI on uvicorn without a WebSocket library", status: 404, says: []string{`{"detail":"not found"}`}, server: "uvicorn",
+		name: "uvicorn behind a proxy, without a WebSocket library", status: 400, shape: unsupportedUpgrade,
+		cause: "This looks like uvicorn, which responds this way if it has no WebSocket library. The upgrade request reached the server.",
+		owner: uvicornLibrary, client: onlyOwner,
+	},
+	{
+		name: "FastAPI on uvicorn without a WebSocket library", status: 404, shape: exactly(`{"detail":"Not Found"}`), server: "uvicorn",
 		cause: "FastAPI on uvicorn answers with 404, as for a page. For a WebSocket without a route it answers with 403: most likely uvicorn has no WebSocket library, or " +
 			"the Upgrade header did not reach it.",
 		owner: uvicornLibrary,
 	},
 	{
-		name: "ASGI with websockets", status: 403, server: "websockets/", when: wordless,
+		name: "ASGI with websockets", status: 403, server: "websockets", when: wordless,
 		cause: refusedByASGI, client: checkRoute,
 	},
 	{
@@ -99,7 +113,9 @@ var voices = []voice{
 		cause: refusedByASGI, client: checkRoute,
 	},
 	{
-		name: "Flask and Quart", status: 400, says: []string{"the browser (or proxy) sent a request that this server could not understand"},
+		name: "Flask and Quart", status: 400, hosts: pythonHosts,
+		shape: regexp.MustCompile(`(?i)^<!doctype html[^>]*>\n(?:<html lang=en>\n)?<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n` +
+			`<p>The browser \(or proxy\) sent a request that this server could not understand\.</p>$`),
 		cause: "Werkzeug (Flask, Quart) rejects the request. Most often the route is for the other kind of request: for pages, or, if the Upgrade header " +
 			"was lost on the way, for WebSockets.",
 		owner:  []string{"Check that the route is for WebSockets (@app.websocket in Quart, @sock.route with flask-sock), and that each proxy forwards the upgrade."},
@@ -112,13 +128,13 @@ var voices = []voice{
 		client: onlyOwner,
 	},
 	{
-		name: "Django on gunicorn", status: 404, server: "gunicorn", says: djangoDebug,
+		name: "Django on gunicorn", status: 404, server: "gunicorn", shape: djangoDebug,
 		cause:  "Django responds as to a request for a page: gunicorn's own workers run it over WSGI, which cannot carry a WebSocket.",
 		owner:  djangoASGI,
 		client: onlyOwner,
 	},
 	{
-		name: "Django", status: 404, says: djangoDebug,
+		name: "Django", status: 404, shape: djangoDebug, hosts: pythonHosts,
 		cause: "Django responds as to a request for a page: it runs over WSGI, which cannot carry a WebSocket, or the Upgrade header was lost on the way.",
 		owner: djangoASGI,
 	},
@@ -129,17 +145,18 @@ var voices = []voice{
 		client: onlyOwner,
 	},
 	{
-		name: "gws without a subprotocol", status: 400, says: []string{"gws: sub-protocol negotiation failed"},
+		name: "gws without a subprotocol", status: 400, shape: exactly("gws: sub-protocol negotiation failed"),
 		cause:  "The server (gws) requires a subprotocol, and the client offered none that it supports.",
 		client: []string{"Offer the one that the server's documentation names:", "    --subprotocol NAME"},
 	},
 	{
-		name: "gws that refuses the client", status: 400, says: []string{"gws: unauthorized"},
+		name: "gws that refuses the client", status: 400, shape: exactly("gws: unauthorized"),
 		cause:  "The server's Authorize function (gws) refused the client. The reason may be a credential, the origin, or the path.",
 		client: []string{"Send the credential that the server's documentation names, and check the origin."},
 	},
 	{
-		name: "Apollo Server without a WebSocket", status: 400, says: []string{"blocked as a potential cross-site request forgery"},
+		name: "Apollo Server without a WebSocket", status: 400, shape: regexp.MustCompile(
+			`^\{"errors":\[\{"message":"This operation has been blocked as a potential Cross-Site Request Forgery \(CSRF\)\. `),
 		cause: "This is the HTTP endpoint of a GraphQL server (Apollo), which treats the handshake as a query: there is no WebSocket at this path, or the " +
 			"Upgrade header was lost on the way.",
 		owner: []string{"Run a WebSocket server for subscriptions next to Apollo's, with graphql-ws:",
@@ -147,28 +164,28 @@ var voices = []voice{
 		client: []string{"Check the path for subscriptions, and offer the subprotocol: --subprotocol graphql-transport-ws"},
 	},
 	{
-		name: "nginx, a large request", status: 400, says: []string{"request header or cookie too large"},
-		cause:  "A header of the request is too large for nginx, most often Cookie.",
-		owner:  []string{"Raise the limit, or set fewer and smaller cookies:", "    large_client_header_buffers 4 16k;"},
+		name: "nginx, a large request", status: 400, shape: nginxPage("Request Header Or Cookie Too Large"), hosts: []string{"tengine"},
+		cause:  "A header of the request is too large for the server or proxy that answers, nginx or one derived from it; most often it is Cookie.",
+		owner:  []string{"Raise the limit, or set fewer and smaller cookies. In nginx:", "    large_client_header_buffers 4 16k;"},
 		client: []string{"Clear the cookies of this host, and send smaller tokens."},
 	},
 	{
-		name: "Phoenix", status: 404, says: []string{"no route found for get", "router"},
-		cause:  "Phoenix has no route for this path: the WebSocket of an endpoint's socket is one level below.",
+		name: "Phoenix", status: 404, says: []string{"phoenix.router.norouteerror", "no route found for get"}, hosts: []string{"cowboy"},
+		cause:  "This looks like Phoenix without a route for this path: the WebSocket of an endpoint's socket is one level below.",
 		client: []string{"For socket \"/socket\" in the endpoint the path is:", "    /socket/websocket?vsn=2.0.0"},
 	},
 	{
-		name: "Docker", server: "docker/", says: []string{`"message":`},
+		name: "Docker", status: 404, server: "docker", shape: regexp.MustCompile(`^\{"message":"[^\n]*"\}$`),
 		cause:  "This is the API of Docker's daemon, and it rejects this path: its WebSocket is for attaching to a container.",
 		client: []string{"Attach by the container's name or ID, with the version of the API in front:", "    /v1.41/containers/NAME/attach/ws?stream=1&stdout=1"},
 	},
 	{
-		name: "Kubernetes", says: []string{`"kind":"status"`, `"apiversion":"v1"`, "upgrade request required"},
+		name: "Kubernetes", status: 400, shape: kubernetesStatus(`"Upgrade request required"`),
 		cause: "This is the API of Kubernetes, which says that the request is not an upgrade: the Upgrade header did not reach it.",
 		owner: []string{"A proxy in front of the API must forward Upgrade and Connection; kubectl exec and attach need them, too."},
 	},
 	{
-		name: "Kubernetes, no right", status: 403, says: []string{`"kind":"status"`, `"reason":"forbidden"`},
+		name: "Kubernetes, no right", status: 403, shape: kubernetesStatus(`"[^\n]* is forbidden: User [^\n]* cannot `),
 		cause:  "This is the API of Kubernetes, and the user of the request lacks permission: the message in the body names both.",
 		owner:  []string{"Check with: kubectl auth can-i create pods/exec --as USER"},
 		client: []string{"A browser offers the token as a subprotocol (--token-subprotocol), in addition to v4.channel.k8s.io or v5.channel.k8s.io."},
@@ -182,27 +199,52 @@ var (
 	uvicornLibrary = []string{"Check the log for \"No supported WebSocket library detected\", which is the proof. Then:", "    pip install 'uvicorn[standard]'"}
 	checkRoute     = []string{"Check the path and the query first: a route that does not exist and a missing parameter have the same response.",
 		"If they are correct, check the credential and the origin."}
-	djangoDebug = []string{"page not found", "in your django settings file"}
-	djangoASGI  = []string{"Put daphne first in INSTALLED_APPS and set ASGI_APPLICATION, so that runserver speaks ASGI, or run an ASGI server:",
+	djangoASGI = []string{"Put daphne first in INSTALLED_APPS and set ASGI_APPLICATION, so that runserver speaks ASGI, or run an ASGI server:",
 		"    python -m daphne project.asgi:application"}
 	stickySessions   = []string{"With several nodes, route all requests of a session to the same one (sticky sessions), or allow only the transport websocket."}
 	fewerConnections = []string{"Close connections that are not needed, then reconnect with exponential backoff and jitter."}
 	onlyOwner        = []string{"Only the server's owner can fix this."}
 )
 
-const refusedByASGI = "The ASGI application closed the WebSocket before accepting it, so the server answers with 403: there is no route for this path, a " +
-	"parameter is missing, or the application refuses the client."
+const refusedByASGI = "Most likely the ASGI application closed the WebSocket before accepting it, so the server answers with 403: there is no route for this " +
+	"path, a parameter is missing, or the application refuses the client."
+
+// The answers of several voices.
+var (
+	unsupportedUpgrade = exactly("Unsupported upgrade request.")
+	djangoDebug        = regexp.MustCompile(`(?s)^(?:<!DOCTYPE html>.*)?<title>Page not found at [^<]*</title>.*You.{1,5}re seeing this error because you have ` +
+		`<code>DEBUG = True</code> in\s+your\s+Django\s+settings\s+file`)
+)
+
+// pythonHosts are the servers of Python that run applications of others.
+var pythonHosts = []string{"daphne", "gunicorn", "hypercorn", "python", "uvicorn", "waitress", "werkzeug", "wsgiserver"}
+
+// exactly matches one text and nothing else.
+func exactly(text string) *regexp.Regexp {
+	return regexp.MustCompile(`^` + regexp.QuoteMeta(text) + `$`)
+}
+
+// nginxPage matches an error page of nginx, or of a server derived from it, with a text of its own.
+func nginxPage(text string) *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^(?:<html>\s*<head><title>400 ` + text + `</title></head>\s*<body[^>]*>\s*<center>)?<h1>400 Bad Request</h1>(?:</center>)?\s*` +
+		`<center>` + text + `</center>\s*<hr><center>[^<]*</center>(?:\s*</body>\s*</html>(?:\s*<!--[^>]*-->)*)?$`)
+}
+
+// kubernetesStatus matches a Status of the API of Kubernetes whose message begins with a text.
+func kubernetesStatus(message string) *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^\{\s*"kind":\s*"Status",\s*"apiVersion":\s*"v1",.*"message":\s*` + message)
+}
 
 // asksWebSocket reports whether the query names the transport websocket of Engine.IO.
-func asksWebSocket(r *Report) bool {
+func asksWebSocket(r *Report, _ *Response) bool {
 	return r.Target != nil && strings.Contains(r.Target.Path, "transport=websocket")
 }
 
 // wordless reports whether an answer has no body.
-func wordless(r *Report) bool { return plain(r.Response.Body) == "" }
+func wordless(_ *Report, a *Response) bool { return plain(a.Body) == "" }
 
 // answeredPage reports whether an answer is a page or an error, and no redirect.
-func answeredPage(r *Report) bool { return r.Response.Status/100 == 2 || r.Response.Status >= 400 }
+func answeredPage(_ *Report, a *Response) bool { return a.Status/100 == 2 || a.Status >= 400 }
 
 // hear adds what is known about the server that an answer is from.
 func hear(r *Report, f Finding, d *Diagnosis) {
@@ -210,12 +252,18 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	if a == nil || a.FromProxy || f.Stage != StageResponse && d.ID != FaultGarbage || f.Warning || d.ID == FaultOrigin {
 		return
 	}
-	server, body := strings.ToLower(a.Value("Server")), strings.ToLower(plain(a.Body))
-	if d.ID == FaultGarbage {
-		server, body = "", strings.ToLower(unframed(r))
+	known := voices
+	switch {
+	case d.ID == FaultGarbage:
+		if a = unframed(r); a == nil {
+			return
+		}
+	case fromHandfast(a):
+		known = slices.Concat(ownVoices, voices)
 	}
-	for i, v := range slices.Concat(ownVoices, voices) {
-		if !strings.Contains(server, v.server) || !v.said(body) || v.when != nil && !v.when(r) || d.ID != FaultGarbage && !v.answers(a.Status) {
+	for i := range known {
+		v := &known[i]
+		if !v.answers(a) || v.when != nil && !v.when(r, a) {
 			continue
 		}
 		if v.cause != "" {
@@ -224,7 +272,7 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 		if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
 			d.ForOwner = nil
 		}
-		if i < len(ownVoices) { // the general steps are about other programs
+		if len(known) > len(voices) && i < len(ownVoices) { // the general steps are about other programs
 			d.ForOwner, d.ForClient = slices.Clone(v.owner), slices.Clone(v.client)
 			if v.detail != nil {
 				v.detail(r, d)
@@ -241,32 +289,64 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// answers reports whether v gives answers of a status.
-func (v *voice) answers(status int) bool {
-	return v.status == status || v.status == 0 && (status >= 400 || v.when != nil)
+// answers reports whether v gives an answer such as a.
+func (v *voice) answers(a *Response) bool {
+	if v.status != a.Status && (v.status != 0 || a.Status < 400 && v.when == nil) {
+		return false
+	}
+	if v.shape != nil && !v.shape.MatchString(strings.TrimSpace(a.Body)) {
+		return false
+	}
+	body := words(a.Body)
+	return v.runsOn(a) && !slices.ContainsFunc(v.says, func(s string) bool { return !strings.Contains(body, s) })
 }
 
-// unframed returns the received bytes that are not a frame.
-func unframed(r *Report) string {
+// runsOn reports whether the Server field of an answer is one that v may have.
+func (v *voice) runsOn(a *Response) bool {
+	server := a.Value("Server")
+	if v.server != "" {
+		return names(server, v.server)
+	}
+	proxy := func(p product) bool { return p.server != "" && strings.HasPrefix(strings.ToLower(server), p.server) }
+	return server == "" || slices.ContainsFunc(products, proxy) || slices.ContainsFunc(v.hosts, func(host string) bool { return names(server, host) })
+}
+
+// names reports whether one of the products of a Server field (RFC 9110 §10.2.4) is a program, in lower case, or begins with its name
+// and a hyphen, as hypercorn-h11 does.
+func names(server, program string) bool {
+	return slices.ContainsFunc(strings.Fields(strings.ToLower(server)), func(product string) bool {
+		rest, ok := strings.CutPrefix(product, program)
+		return ok && (rest == "" || rest[0] == '/' || rest[0] == '-')
+	})
+}
+
+// unframed returns the HTTP response in the received bytes that are not a frame, or nil.
+func unframed(r *Report) *Response {
 	for _, s := range r.Steps {
 		for _, f := range s.Frames {
 			if !f.Sent && f.Opcode == "none" {
-				return f.Preview
+				return parseResponse(strings.ReplaceAll(f.Preview, `\r\n`, "\n"))
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
-// said reports whether a body contains all texts of v, or is the only one.
-func (v *voice) said(body string) bool {
-	if v.whole {
-		return body == v.says[0]
+// parseResponse parses the beginning of an HTTP response. It returns nil if s is not one.
+func parseResponse(s string) *Response {
+	head, body, _ := strings.Cut(s, "\n\n")
+	lines := strings.Split(head, "\n")
+	version, status, _ := strings.Cut(lines[0], " ")
+	status, _, _ = strings.Cut(status, " ")
+	code, err := strconv.Atoi(status)
+	if err != nil || !strings.HasPrefix(version, "HTTP/1.") {
+		return nil
 	}
-	for _, s := range v.says {
-		if !strings.Contains(body, s) {
-			return false
+	a := &Response{Proto: version, Status: code, Body: body}
+	for _, line := range lines[1:] {
+		if name, value, ok := strings.Cut(line, ":"); ok {
+			a.Header = append(a.Header, Field{textproto.TrimString(name), textproto.TrimString(value)})
 		}
 	}
-	return true
+	return a
 }

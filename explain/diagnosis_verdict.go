@@ -92,6 +92,15 @@ var tlsComplaints = []string{
 	"combination of host and port requires tls", "this port speaks tls",
 }
 
+// tlsRefusal matches the whole text of such an answer: of nginx and those derived from it, net/http, Apache, Spring and handfast.
+var tlsRefusal = regexp.MustCompile(`^(?:` +
+	`400 The plain HTTP request was sent to HTTPS port 400 Bad Request The plain HTTP request was sent to HTTPS port [\w.-]+(?:/[\w.-]+)?(?: \([\w ]+\))?|` +
+	`Client sent an HTTP request to an HTTPS server\.|` +
+	`400 Bad Request Bad Request Your browser sent a request that this server could not understand\. Reason: You're speaking plain HTTP to an SSL-enabled ` +
+	`server port\. Instead use the HTTPS scheme to access this URL, please\.(?: Apache\S*(?: \([^)]*\))?[^<]{0,80} Server at \S+ Port \d+)?|` +
+	`Bad Request This combination of host and port requires TLS\.|` +
+	`400 Bad Request This port speaks TLS\. Next step: use https:// or wss://)$`)
+
 func wantsTLS(a *Response) bool {
 	return a.Status == http.StatusBadRequest && containsAny(words(a.Body), tlsComplaints)
 }

@@ -154,19 +154,28 @@ var heardOf = []heard{
 	}(), status(FaultStatus400), FaultOrigin, "the origin is the reason", ""},
 	{"FastAPI on uvicorn 0.17 behind nginx, no Upgrade", answered(404, `{"detail":"Not Found"}`, "Server: nginx/1.22.1"), status(FaultStatus404),
 		FaultStatus404, "the path is wrong, or nginx in front of it does not forward", "lost on the way"},
-	{"handfast, a rule", answered(403, "This is not allowed.\n"), status(FaultStatus403), FaultStatus403, "handfast", "The server refuses this request"},
 	{"handfast, a rule and a user", func() *Report {
-		r := answered(403, "This is not allowed.\n")
+		r := answered(403, "This is not allowed.\n", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff")
 		r.Target.Credentials = []string{"bearer"}
 		return r
 	}(), status(FaultStatus403), FaultStatus403, "may lack permission", "ASGI"},
-	{"handfast, a limit", answered(429, "There are too many handshakes from your address.\n", "Retry-After: 7"), status(FaultStatus429), FaultStatus429,
+	{"handfast, a limit", answered(429, "There are too many handshakes from your address.\n", "Retry-After: 7", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"), status(FaultStatus429), FaultStatus429,
 		"Retry in 7 seconds", "whole offices"},
-	{"handfast, no such path", answered(404, "404 Not Found\n\nThere is no endpoint and no page at this path.\n", "Server: nginx/1.22.1"),
+	{"handfast, no such path", answered(404, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path, and the host\n", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"),
 		status(FaultStatus404), FaultStatus404, "entry of endpoints", "proxy_pass"},
-	{"handfast, a token", answered(401, "The credentials are missing or not valid.\n"), status(FaultStatus401), FaultStatus401, "token check", "Node's ws"},
+	{"handfast, a token", answered(401, "The credentials are missing or not valid.\n", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"), status(FaultStatus401), FaultStatus401, "token check", "Node's ws"},
 	{"handfast, an origin", answered(403, "403 Forbidden\n\npages of the origin \"http://b\" may not connect here (RFC 6455 §10.2).\n"),
 		status(FaultStatus403), FaultOrigin, "AcceptOptions.Origins", "gorilla"},
+	{"handfast, a rule", answered(403, "This is not allowed.\n", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"),
+		status(FaultStatus403), FaultStatus403, "handfast", "The server refuses this request"},
+	{"handfast, a stop", answered(503, "The server is stopping.\n", "Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"),
+		status(FaultStatus503), FaultStatus503, "handfast is stopping", ""},
+	{"handfast, a slow head", answered(408, "408 Request Timeout\n\nthe head of the request did not arrive in time (RFC 9110 §15.5.9).\n",
+		"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"), status(FaultStatusOther), FaultStatusOther, "http.head_timeout", ""},
+	{"handfast, a listener that redirects", answered(403, "403 Forbidden\n\nWebSockets are served with TLS only.\nNext step: use wss://a.example/ws\n",
+		"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"), status(FaultStatus403), FaultStatus403, "redirect_https", ""},
+	{"uvicorn 0.17 without a library, behind nginx", answered(400, "Unsupported upgrade request.", "Server: nginx/1.22.1"), status(FaultStatus400),
+		FaultStatus400, "This looks like uvicorn", "request invalid"},
 	{"Vite 8, no token", func() *Report {
 		r := answered(400, "Bad Request")
 		r.Origins = []OriginTry{{Status: 101, Opened: true}}
@@ -197,10 +206,103 @@ func TestRealPrograms(t *testing.T) {
 	}
 }
 
-// A response that has more than the words of handfast is not taken for its own.
-func TestWholeVoice(t *testing.T) {
-	d := diagnose(answered(403, "<p>This is not allowed. Ask the operator.</p>"), status(FaultStatus403))
-	if d.Cause != "The server refuses this request." || slices.ContainsFunc(d.ForOwner, func(s string) bool { return strings.Contains(s, "handfast") }) {
-		t.Errorf("%s %q", d.Cause, d.ForOwner)
+// Answers of other programs that contain the words of a known one: nothing may be said of it as a fact.
+func TestBorrowedWords(t *testing.T) {
+	own := []string{"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"}
+	on := func(server string) []string { return append([]string{"Server: " + server}, own...) }
+	for _, c := range []struct {
+		r   *Report
+		not string
+	}{
+		{answered(503, "The server is stopping.", on("Jetty(9)")...), "handfast"},
+		{answered(503, "The server is stopping."), "handfast"},
+		{answered(403, "Sorry, this is not allowed.", on("nginx")...), "handfast"},
+		{answered(403, "<p>This is not allowed. Ask the operator.</p>", own...), "handfast"},
+		{answered(403, "<p>This is not allowed.</p>", own...), "handfast"},
+		{answered(403, "This is not allowed.", append(own, "Via: 1.1 proxy")...), "handfast"},
+		{answered(429, "There are too many connections from your address.", on("cloudflare")...), "handfast"},
+		{answered(400, "Sorry, this was refused: the path has been renamed", own...), "handfast"},
+		{answered(400, "this was refused: the path has been renamed", on("Microsoft-IIS/10.0")...), "handfast"},
+		{answered(401, "The credentials are missing or not valid.", on("Apache")...), "handfast"},
+		{answered(408, "the head of the request did not arrive in time", on("Apache")...), "handfast"},
+		{answered(408, "Sorry, the head of the request did not arrive in time", own...), "handfast"},
+		{answered(431, "the request's head is longer than the server takes", on("Apache")...), "handfast"},
+		{answered(421, "Here, this listener is not for that host", own...), "handfast"},
+		{answered(404, "There is no endpoint and no page at this path, says the blog.", own...), "handfast"},
+		{answered(403, "Our WebSockets are served with TLS only", own...), "handfast"},
+		{answered(404, "My blog: error Session ID unknown in PHP"), "Socket.IO"},
+		{answered(400, "My blog: error Session ID unknown in PHP"), "Socket.IO"},
+		{answered(400, "the client is using an unsupported version of the Socket.IO or Engine.IO protocols, says the manual"), "python"},
+		{answered(200, `My notes: 0{"sid":"a","upgrades":[] }`), "Socket.IO"},
+		{answered(200, "How to remove the page Welcome to SockJS!"), "SockJS"},
+		{answered(400, `{"error":"connection id required"}`), "SignalR"},
+		{answered(400, "Connection ID required", "Server: MyGame/2"), "SignalR"},
+		{answered(404, "There is no connection with that ID."), "SignalR"},
+		{answered(404, `{"message":"page not found"}`, "Server: MyDocker/2"), "Docker"},
+		{answered(404, `{"message":"page not found"}`, "Server: Dockerless"), "Docker"},
+		{answered(400, "This request was blocked as a potential cross-site request forgery.", "Server: Django"), "Apollo"},
+		{answered(400, `{"errors":[{"message":"This operation has been blocked as a potential Cross-Site Request Forgery (CSRF). Please`, "Server: Django"), "Apollo"},
+		{answered(400, "<center>Request Header Or Cookie Too Large</center><hr><center>tengine</center>", "Server: Tengine"), "too large for nginx"},
+		{answered(400, "Request Header Or Cookie Too Large", "Server: Tengine"), "nginx"},
+		{answered(400, "Unsupported upgrade request.", "Server: hyper"), "uvicorn"},
+		{answered(400, "Unsupported upgrade request.", "Server: hyper", "Via: 1.1 Caddy"), "uvicorn"},
+		{answered(400, "Unsupported upgrade request."), "uvicorn responds this way"},
+		{answered(404, `{"detail":"Not Found"}`, "Server: notuvicorn"), "FastAPI"},
+		{answered(403, "", "Server: mywebsockets/1"), "ASGI application closed"},
+		{answered(405, "", "Server: notwebsockify"), "websockify"},
+		{answered(404, "", "Server: MyWSGIServer"), "WSGI"},
+		{answered(400, "Our proxy: the browser (or proxy) sent a request that this server could not understand"), "Werkzeug"},
+		{answered(404, "Page not found? Set DEBUG in your Django settings file."), "Django responds"},
+		{answered(400, "error gws: unauthorized in our log"), "gws"},
+		{answered(404, "In Phoenix.Router.NoRouteError: no route found for GET /"), "Phoenix has"},
+		{answered(403, `{"log":{"kind":"Status","apiVersion":"v1","reason":"Forbidden"}}`), "Kubernetes"},
+		{answered(403, `{"kind":"Status","apiVersion":"v1","message":"pods \"a\" is forbidden: violates PodSecurity","reason":"Forbidden"}`), "Kubernetes"},
+	} {
+		d := diagnose(c.r, status(faultOfStatus(c.r.Response.Status)))
+		if all := told(d); strings.Contains(all, c.not) {
+			t.Errorf("%d %q: %q in\n%s", c.r.Response.Status, c.r.Response.Body, c.not, all)
+		}
+	}
+	for _, body := range []string{"The server is stopping.", "The server is stopping.\\n"} {
+		r := withSteps(answered(101, ""), Step{Stage: StagePing, Frames: []Frame{{Opcode: "none", Preview: `HTTP/1.1 503 Service Unavailable\r\n` +
+			`Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n` + body}}})
+		if d := diagnose(r, garbage); strings.Contains(told(d), "handfast") {
+			t.Errorf("after a 101: %s", told(d))
+		}
+	}
+}
+
+// told returns the cause and the steps of d.
+func told(d Diagnosis) string {
+	return strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
+}
+
+// A 400 that only quotes the complaint of a server for TLS does not prove that a proxy sent plain HTTP to one.
+func TestComplaintAboutPlainHTTP(t *testing.T) {
+	const flat = "A proxy on the way speaks plain HTTP"
+	nginx := "<html>\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\n<body>\n<center><h1>400 Bad Request</h1></center>\n" +
+		"<center>The plain HTTP request was sent to HTTPS port</center>\n<hr><center>nginx/1.22.1</center>\n</body>\n</html>\n"
+	for body, proves := range map[string]bool{
+		nginx: true,
+		strings.Replace(nginx, "1.22.1", "1.18.0 (Ubuntu)", 1): true,
+		"Client sent an HTTP request to an HTTPS server.\n":    true,
+		"<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400 Bad Request</title>\n</head><body>\n<h1>Bad Request</h1>\n<p>Your " +
+			"browser sent a request that this server could not understand.<br />\nReason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n " +
+			"Instead use the HTTPS scheme to access this URL, please.<br />\n</p>\n</body></html>\n": true,
+		"Bad Request\nThis combination of host and port requires TLS.\n":                     true,
+		"400 Bad Request\n\nThis port speaks TLS.\nNext step: use https:// or wss://\n":      true,
+		"<p>The error 'The plain HTTP request was sent to HTTPS port' means this: ...</p>":   false,
+		nginx + "<p>That is the page of nginx.</p>":                                          false,
+		"FAQ: why do I see Client sent an HTTP request to an HTTPS server.":                  false,
+		"You're speaking plain HTTP to an SSL-enabled server port. Read our documentation.":  false,
+		"<h1>Docs</h1> Bad Request: This combination of host and port requires TLS. Why so?": false,
+	} {
+		d := diagnose(withSteps(answered(400, body, "Server: cloudflare"), askedNoTLS), status(FaultStatus400))
+		if strings.Contains(d.Cause, flat) != proves {
+			t.Errorf("%q: %s", body, d.Cause)
+		}
+		if !proves && (!strings.Contains(d.Cause, "may") || !strings.Contains(told(d), "proof")) {
+			t.Errorf("%q: %s", body, told(d))
+		}
 	}
 }
