@@ -55,6 +55,7 @@ var openAdvice = []explanation{
 		owner: []string{"Nothing, unless an echo is expected at this path: handfast serve has one at /echo."},
 		client: []string{"Send what the application's protocol expects as the first message, such as a login or a subscription.",
 			"If it never replies, check whether the server reads at all."},
+		detail: explainNoEcho,
 	},
 	{
 		fault: FaultNoCloseAnswer, clause: "RFC 6455 §5.5.1",

@@ -273,6 +273,14 @@ func explainNoPong(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
+// explainNoEcho adds that other messages were received.
+func explainNoEcho(_ *Report, f Finding, d *Diagnosis) {
+	if strings.Contains(f.Detail, "but not the one") {
+		d.Cause = "The server sent something else than the message that it was sent: this path is not an echo."
+		d.ForClient = d.ForClient[:1]
+	}
+}
+
 // explainNoCloseFrame adds how the stream ended.
 func explainNoCloseFrame(r *Report, f Finding, d *Diagnosis) {
 	switch {
