@@ -28,7 +28,7 @@ type Guard struct {
 	own Live // for a Guard without one
 }
 
-var errNoAuthenticator = errors.New("a Guard without an Authenticator")
+var errNoAuthenticator = errors.New("the Guard has no Authenticator")
 
 // Admit returns the identity of the sender of a request, if it may connect. The error sets the reply of a handshake, as [Refusal]
 // does, so that it can be returned from [websocket.AcceptOptions.Check] unchanged.

@@ -187,7 +187,7 @@ func addAPIKey(set map[string]apiKeyEntry, k APIKey) error {
 		return fmt.Errorf("the ID of an API key is 1 to %d letters, digits, dots and dashes", apiKeyMaxID)
 	}
 	if _, ok := set[k.ID]; ok {
-		return fmt.Errorf("two API keys with the ID %q", k.ID)
+		return fmt.Errorf("two API keys have the ID %q", k.ID)
 	}
 	sum, ok := strings.CutPrefix(k.Hash, apiKeyHash)
 	var e apiKeyEntry
@@ -277,7 +277,7 @@ func strictJSON(text string, to any) error {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("more text after the JSON object")
+		return errors.New("unexpected text after the JSON object")
 	}
 	return nil
 }

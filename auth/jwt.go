@@ -73,7 +73,7 @@ var algorithms = []string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", 
 // NewJWT returns a method that accepts tokens. The error reports invalid options.
 func NewJWT(o JWTOptions) (*JWT, error) {
 	if o.Keys == nil {
-		return nil, errors.New("auth: a JWT without keys")
+		return nil, errors.New("auth: JWT: keys are required")
 	}
 	for _, alg := range o.Algorithms {
 		if !slices.Contains(algorithms, alg) {

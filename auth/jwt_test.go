@@ -373,7 +373,7 @@ func TestNewJWTMistakes(t *testing.T) {
 	}
 	defer oidc.Close()
 	for want, o := range map[string]JWTOptions{
-		"without keys":  {},
+		"keys are required":  {},
 		`"none"`:        {Keys: keys, Algorithms: []string{"none"}},
 		`"hs256"`:       {Keys: keys, Algorithms: []string{"RS256", "hs256"}},
 		"the realm":     {Keys: keys, Realm: `a"b`},

@@ -36,8 +36,8 @@ func TestSetRejects(t *testing.T) {
 	for want, specs := range map[string][]Spec{
 		"upstream 2 has no ID":                              {{ID: "a"}, {}},
 		"upstream a is in the list twice":                   {{ID: "a"}, {ID: "b"}, {ID: "a"}},
-		"upstream a: weight -1 is not in 0 to 1048576":      {{ID: "a", Weight: -1}},
-		"upstream a: weight 1048577 is not in 0 to 1048576": {{ID: "a", Weight: 1048577}},
+		"upstream a: weight -1 is not from 0 to 1048576":      {{ID: "a", Weight: -1}},
+		"upstream a: weight 1048577 is not from 0 to 1048576": {{ID: "a", Weight: 1048577}},
 		"upstream a: capacity -1 is negative":               {{ID: "a", Capacity: -1}},
 	} {
 		if err := p.Set(start, specs); err == nil || err.Error() != want {
@@ -72,7 +72,7 @@ func TestSetKeepsWhatIsKnown(t *testing.T) {
 	if err := p.Set(start, []Spec{{ID: "new"}}); err != nil {
 		t.Fatal(err)
 	}
-	if s := status(t, p, start, a.ID()); s.State != Removed || s.Live != 1 || s.Why != "not in the list any more" {
+	if s := status(t, p, start, a.ID()); s.State != Removed || s.Live != 1 || s.Why != "no longer in the list" {
 		t.Errorf("%+v", s)
 	}
 	for range 5 {

@@ -26,7 +26,7 @@ func check(specs []Spec) error {
 		case seen[s.ID]:
 			return fmt.Errorf("upstream %s is in the list twice", s.ID)
 		case s.Weight < 0 || s.Weight > maxWeight:
-			return fmt.Errorf("upstream %s: weight %d is not in 0 to %d", s.ID, s.Weight, maxWeight)
+			return fmt.Errorf("upstream %s: weight %d is not from 0 to %d", s.ID, s.Weight, maxWeight)
 		case s.Capacity < 0:
 			return fmt.Errorf("upstream %s: capacity %d is negative", s.ID, s.Capacity)
 		}
@@ -124,7 +124,7 @@ func (u *Upstream) state() State {
 func (u *Upstream) why() string {
 	switch u.state() {
 	case Removed:
-		return "not in the list any more"
+		return "no longer in the list"
 	case Down:
 		return u.probes.reason
 	case Draining:

@@ -114,7 +114,7 @@ func (a *acmeSource) addHosts() error {
 	}
 	for _, host := range a.opts.Hosts {
 		name, err := idna.Lookup.ToASCII(plainHost(host))
-		e := &Error{Path: "ACME host " + host, Hint: "name each host by itself, such as www.example.com"}
+		e := &Error{Path: "ACME host " + host, Hint: "name each host separately, such as www.example.com"}
 		switch {
 		case strings.HasPrefix(host, "*."):
 			e.Err = errors.New("a wildcard requires a DNS challenge, which is not supported")
@@ -162,7 +162,7 @@ func (o *ACME) check() (*acme.ExternalAccountBinding, error) {
 	key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(o.EAB.Key, "="))
 	if err != nil || len(key) == 0 || o.EAB.KeyID == "" {
 		return nil, &Error{"ACME external account", errors.New("needs a key ID, and a key in base64url"),
-			"copy both from the CA's account page as they are"}
+			"copy both unchanged from the CA's account page"}
 	}
 	return &acme.ExternalAccountBinding{KID: o.EAB.KeyID, Key: key}, nil
 }
@@ -183,7 +183,7 @@ func checkCache(dir string) error {
 	}
 	f, err := os.CreateTemp(dir, ".handfast-*")
 	if err != nil {
-		return &Error{dir, cause(err), "make that directory writable for the user that runs this"}
+		return &Error{dir, cause(err), "make that directory writable by the user that runs this"}
 	}
 	f.Close()
 	os.Remove(f.Name())
@@ -226,7 +226,7 @@ func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certifi
 	case h.err != nil:
 		return nil, fmt.Errorf("no certificate yet: %w", h.err)
 	}
-	return nil, hostError(host, "no certificate yet: the CA is being asked")
+	return nil, hostError(host, "no certificate yet: it has been requested from the CA")
 }
 
 func (a *acmeSource) infos() []Info {

@@ -145,7 +145,7 @@ func readFile(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &Error{path, cause(err), "give the path of an existing file"}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, &Error{path, cause(err), "let the user that runs this read it"}
+		return nil, &Error{path, cause(err), "make it readable by the user that runs this"}
 	}
 	return nil, &Error{path, cause(err), "give the path of a PEM file"}
 }
@@ -162,7 +162,7 @@ func parseAuthorities(paths []string, contents [][]byte) (*x509.CertPool, error)
 				break
 			}
 			if block.Type != "CERTIFICATE" {
-				return nil, &Error{paths[i], fmt.Errorf("holds a PEM block of the kind %q, not certificates alone", block.Type), hint}
+				return nil, &Error{paths[i], fmt.Errorf("holds a PEM block of type %q; only certificates are allowed", block.Type), hint}
 			}
 			cert, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {

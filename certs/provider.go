@@ -88,7 +88,7 @@ func (p *Provider) ways() (*watch.Files, error) {
 	ways, err := watch.New(paths...)
 	if err != nil {
 		err = &Error{"files", fmt.Errorf("cannot be watched: %w", err),
-			"raise fs.inotify.max_user_instances; until then changes are noticed later"}
+			"raise fs.inotify.max_user_instances; until then changes are detected later"}
 	}
 	return ways, err
 }

@@ -190,7 +190,7 @@ func TestBalanceUsage(t *testing.T) {
 		{"--to a --pace 0", "0.1/s to 100000/s"},
 		{"--to a --pace 20/m", "0.1/s to 100000/s"},
 		{"--to a --tls files", "--tls files requires --cert and --key"},
-		{"--to a --to a", "--to: endpoints[0].target.balance.to[1].url: it is in the list already"},
+		{"--to a --to a", "--to: endpoints[0].target.balance.to[1].url: it is already in the list"},
 		{"--to a --sticky ;", "--sticky: endpoints[0].target.balance.sticky.cookie"},
 		{"--to a --cacert /nowhere", "--cacert: endpoints[0].target.balance.tls.ca"},
 		{"--to a --tls files --cert /nowhere --key /nowhere", "--key: listen[0].tls.files[0].key: "},

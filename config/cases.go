@@ -47,7 +47,7 @@ func ParseCases(name string, document []byte) ([]Case, error) {
 		cases[i].Pos = t.Pos(fmt.Sprintf("[%d]", i))
 	}
 	if len(cases) == 0 {
-		t.Wrong("", "it contains no case", "a list")
+		t.Wrong("", "it contains no cases", "a list")
 	}
 	return cases, t.Err()
 }

@@ -108,7 +108,7 @@ func TestProblems(t *testing.T) {
 		{"two keys", "auth: {u: {jwt: {jwks_url: 'https://x/', oidc_issuer: 'https://x/'}}}\n", []string{"auth.u.jwt.oidc_issuer: jwks_url is also given"}},
 		{"token in a cookie", "auth: {u: {jwt: {jwks_url: 'https://x/', from: ['cookie:a']}}}\n", []string{"use the method cookie"}},
 		{"hash", "auth: {k: {apikey: {keys: [{id: a, hash: abc}]}}}\n", []string{"auth.k.apikey.keys[0].hash: not the hash of a key"}},
-		{"cookie", "auth: {c: {cookie: {name: s, origins: ['https://x.org']}}}\n", []string{"auth.c.cookie: the meaning of the cookie is not configured; expected one of jwt and forward"}},
+		{"cookie", "auth: {c: {cookie: {name: s, origins: ['https://x.org']}}}\n", []string{"auth.c.cookie: no check of the cookie's value is configured; expected one of jwt and forward"}},
 		{"anonymous logout", "logout: {path: /logout, auth: [anonymous]}\n", []string{"logout.auth[0]: anonymous is not allowed here"}},
 		{"name of a method", "auth: {Users: {jwt: {jwks_url: 'https://x/'}}}\n", []string{"auth.Users: not a valid name of a method"}},
 		{"tickets for any page", jwtMethod + "endpoints: [{path: /x, target: echo, auth: [ticket: {path: /t, auth: [users], origins: any}]}]\n",

@@ -49,7 +49,7 @@ type Config struct {
 	// The limits of the whole server. Those of an endpoint apply in addition.
 	Limits Limits `yaml:"limits"`
 
-	// The memory of rejected handshakes, for /handshakes on the admin listener.
+	// The record of rejected handshakes, for /handshakes on the admin listener.
 	Handshakes Handshakes `yaml:"handshakes"`
 
 	// The log, on standard error.

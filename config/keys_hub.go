@@ -53,7 +53,7 @@ type Namespace struct {
 	// How long a key is kept after it was last set. 0 means forever.
 	KeyTTL Duration `yaml:"key_ttl" default:"0s" min:"0s"`
 
-	// How long a message may be delivered. 0 means no limit.
+	// How long after its publication a message may be delivered. 0 means no limit.
 	Expiry Duration `yaml:"expiry" default:"0s" min:"0s"`
 
 	// The share of the messages, from 0 to 1, that get a trace ID in addition to those whose HTTP request has one. The ID is

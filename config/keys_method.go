@@ -148,7 +148,7 @@ type Cookie struct {
 	Forward *Forward `yaml:"forward"`
 }
 
-// Ticket is a single-use word in the URL. A page gets it with a POST to path, on behalf of its logged-in user, and connects
+// Ticket is a single-use value in the URL. A page gets it with a POST to path, on behalf of its logged-in user, and connects
 // with it. Several nodes must share a store.
 type Ticket struct {
 	// The path at which tickets are issued to POST requests.

@@ -135,7 +135,7 @@ func (c *Config) environ(environ []string, noFile bool) {
 		name, text, _ := strings.Cut(kv, "=")
 		if path := paths[name]; text == "" && (path != "" || name == EnvFile && noFile) {
 			c.source.Report(&Problem{Pos: Pos{File: "environment variable " + name}, Path: path, Text: "it is empty",
-				Want: "a value that protects the server, or no such variable"})
+				Want: "a value, since it protects the server, or no such variable"})
 		}
 	}
 	c.source.Environ(envPrefix, environ, func(name string) bool { return name == EnvFile || serviceLink(name) })

@@ -155,7 +155,7 @@ func (k *checker) tls(t *TLS, path string) {
 		k.Wrong(path+".mode", fmt.Sprintf("%s does not use acme", t.Mode), "mode: acme, or no acme.hosts")
 	}
 	if t.Mode != TLSDev && len(t.Dev.Hosts) > 0 {
-		k.Wrong(path+".mode", fmt.Sprintf("%s has no use for dev.hosts", t.Mode), "dev, or no dev.hosts")
+		k.Wrong(path+".mode", fmt.Sprintf("%s does not use dev.hosts", t.Mode), "dev, or no dev.hosts")
 	}
 	if t.Mode == TLSOff && t.ClientAuth != ClientAuthOff {
 		k.Wrong(path+".client_auth", "client certificates require TLS", ClientAuthOff)

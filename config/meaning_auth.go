@@ -25,7 +25,7 @@ func (k *checker) refs(refs []AuthRef, path string, anonymous bool) {
 			k.unknownMethod(ref.Name, p)
 		}
 		if ref.Name != "" && slices.IndexFunc(refs, func(r AuthRef) bool { return r.Name == ref.Name }) < i {
-			k.Wrong(p, tree.Quote(ref.Name)+" is in the list already", "")
+			k.Wrong(p, tree.Quote(ref.Name)+" is already in the list", "")
 		}
 	}
 }
@@ -130,7 +130,7 @@ func (k *checker) apiKeys(a *APIKey, path string) {
 func (k *checker) cookie(c *Cookie, path string) {
 	switch {
 	case c.JWT == nil && c.Forward == nil:
-		k.Wrong(path, "the meaning of the cookie is not configured", "one of jwt and forward")
+		k.Wrong(path, "no check of the cookie's value is configured", "one of jwt and forward")
 	case c.JWT != nil && c.Forward != nil:
 		k.Wrong(path+".forward", "jwt is also given", "one of the two")
 	}

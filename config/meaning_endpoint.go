@@ -67,7 +67,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 		case !validHeader(s): // both must be HTTP tokens (RFC 6455 §4.1)
 			k.Wrong(p, tree.Quote(s)+" cannot be a subprotocol", "letters, digits, - and .")
 		case seen[s]:
-			k.Wrong(p, tree.Quote(s)+" is in the list already", "")
+			k.Wrong(p, tree.Quote(s)+" is already in the list", "")
 		}
 		seen[s] = true
 	}
@@ -82,7 +82,7 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 func (k *checker) sending(e *Endpoint, path string) {
 	unseen, instead := "", ""
 	if b, ok := e.Target.Settings.(*Balance); ok && !b.Messages.Carried() && b.Hold.Mode == "off" {
-		unseen, instead = "the target carries bytes and sees no messages", "messages: true of the target balance, or 0"
+		unseen, instead = "the target forwards bytes, not messages", "messages: true of the target balance, or 0"
 	} else if e.Target.Kind == "streams" {
 		unseen, instead = "clients of streams send requests, not messages", "0; limits.handshakes_per_second bounds requests"
 	}
@@ -103,7 +103,7 @@ func (k *checker) sending(e *Endpoint, path string) {
 	case unseen != "":
 		k.Wrong(path+".idle_timeout", unseen, "0")
 	case e.Target.Kind == "pusher" || e.Target.Kind == "centrifugo":
-		k.Wrong(path+".idle_timeout", "the pings of this protocol are messages, so that no connection is idle", "0")
+		k.Wrong(path+".idle_timeout", "the pings of this protocol are messages, so no connection is ever idle", "0")
 	}
 }
 

@@ -14,7 +14,7 @@ type Pusher struct {
 	// Whether clients may publish client-* events in private and presence channels, as far as the rules allow "publish".
 	ClientEvents bool `yaml:"client_events" default:"false"`
 
-	// Whether the subscribers of a channel without presence get their number when it changes, at most once a second.
+	// Whether the subscribers of a channel without presence are notified of their number when it changes, at most once a second.
 	SubscriptionCounts bool `yaml:"subscription_counts" default:"false"`
 
 	// Whether clients that sign in get the online users of their watchlist, up to 100. Users are online while they are signed in.

@@ -30,7 +30,7 @@ func newAdmissions(get func() []Admission) *admissions {
 	}
 	return &admissions{
 		get:       get,
-		limited:   desc("limited", "1 while the rate of handshakes with servers is limited, since the servers cannot accept all clients."),
+		limited:   desc("limited", "1 while the rate of handshakes with servers is limited because the servers cannot accept all clients."),
 		rate:      desc("rate", "Handshakes admitted per second while the admission is limited."),
 		underway:  desc("underway", "Handshakes in progress with a server."),
 		waiting:   desc("waiting", "Handshakes waiting for a server with room."),

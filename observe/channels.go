@@ -79,7 +79,7 @@ func newChannels(get func() *Channels) *channels {
 		subscriptions: desc("channel_subscriptions", "Subscriptions on this node."),
 		ready:         desc("engine_ready", "1 if the last canary through the engine was received."),
 		lag:           desc("engine_lag_seconds", "Latency of the last canary through the engine."),
-		events: desc("webhook_events_total", "Events of a webhook that were sent, given up (failed), or dropped because of a full queue.",
+		events: desc("webhook_events_total", "Events of a webhook that were sent, abandoned after retries (failed), or dropped because of a full queue.",
 			"app", "webhook", "outcome"),
 		waiting: desc("webhook_queue_events", "Events waiting to be sent.", "app", "webhook"),
 	}

@@ -84,7 +84,7 @@ func NewDialer(upstreamURL string, o DialerOptions) (*Dialer, error) {
 		return nil, fmt.Errorf("proxy: unknown version %d of the PROXY protocol", o.ProxyProtocol)
 	}
 	if err := handshake.CheckFields(o.Header); err != nil {
-		return nil, fmt.Errorf("proxy: a field for upstreams: %w", err)
+		return nil, fmt.Errorf("proxy: a header field for upstreams: %w", err)
 	}
 	if o.StripPrefix != "" && (o.StripPrefix[0] != '/' || dotted(o.StripPrefix)) {
 		return nil, errors.New("proxy: the prefix to strip must begin with a slash, and have no segment . or ..")

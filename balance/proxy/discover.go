@@ -74,7 +74,7 @@ func Lookup(ctx context.Context, r Resolver, target string) ([]balance.Spec, err
 		return nil, err
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("proxy: no server is found for %s", u.Hostname())
+		return nil, fmt.Errorf("proxy: no server was found for %s", u.Hostname())
 	}
 	slices.SortFunc(list, func(a, b balance.Spec) int { return cmp.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(list, func(a, b balance.Spec) bool { return a.ID == b.ID }), nil
@@ -122,7 +122,7 @@ func ParseServers(text string, parse func(string) (string, error)) (list []balan
 		}
 		s, err := parseServer(words, parse)
 		if err == nil && slices.ContainsFunc(list, func(b balance.Spec) bool { return b.ID == s.ID }) {
-			err = fmt.Errorf("%s is in the list already", s.ID)
+			err = fmt.Errorf("%s is already in the list", s.ID)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
@@ -145,7 +145,7 @@ func parseServer(words []string, parse func(string) (string, error)) (s balance.
 		case err != nil || v < 0 || key == "weight" && v == 0:
 			return s, fmt.Errorf("the number in %q is not positive", w)
 		case key == "weight" && v > MaxWeight:
-			return s, fmt.Errorf("%q is not in 1 to %d", w, MaxWeight)
+			return s, fmt.Errorf("%q is not from 1 to %d", w, MaxWeight)
 		case key == "weight":
 			s.Weight = v
 		default:

@@ -166,11 +166,11 @@ func TestParseServers(t *testing.T) {
 		{"", nil, ""},
 		{"a:1 # first\n\n# none\nb:2 weight=3 capacity=10\nc:3\tcapacity=0\r\n", []balance.Spec{
 			{ID: "ws://a:1"}, {ID: "ws://b:2", Weight: 3, Capacity: 10}, {ID: "ws://c:3"}}, ""},
-		{"a:1\na:1 weight=2", nil, "line 2: ws://a:1 is in the list already"},
+		{"a:1\na:1 weight=2", nil, "line 2: ws://a:1 is already in the list"},
 		{"a:1\n\nbad", nil, "line 3: not a server"},
 		{"a:1 b:2", nil, `line 1: "b:2" is neither weight=N nor capacity=N`},
 		{"a:1 weight=1000", []balance.Spec{{ID: "ws://a:1", Weight: 1000}}, ""},
-		{"b:1\na:1 weight=1001", nil, `line 2: "weight=1001" is not in 1 to 1000`},
+		{"b:1\na:1 weight=1001", nil, `line 2: "weight=1001" is not from 1 to 1000`},
 		{"a:1 weight=0", nil, `line 1: the number in "weight=0" is not positive`},
 		{"a:1 capacity=-1", nil, `line 1: the number in "capacity=-1" is not positive`},
 		{"a:1 weight=x", nil, `line 1: the number in "weight=x" is not positive`},
