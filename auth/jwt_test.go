@@ -373,12 +373,12 @@ func TestNewJWTMistakes(t *testing.T) {
 	}
 	defer oidc.Close()
 	for want, o := range map[string]JWTOptions{
-		"keys are required":  {},
-		`"none"`:        {Keys: keys, Algorithms: []string{"none"}},
-		`"hs256"`:       {Keys: keys, Algorithms: []string{"RS256", "hs256"}},
-		"the realm":     {Keys: keys, Realm: `a"b`},
-		"the issuer":    {Keys: oidc, Issuer: "https://id.example.com/"},
-		"the realm \"é": {Keys: keys, Realm: "é"},
+		"keys are required": {},
+		`"none"`:            {Keys: keys, Algorithms: []string{"none"}},
+		`"hs256"`:           {Keys: keys, Algorithms: []string{"RS256", "hs256"}},
+		"the realm":         {Keys: keys, Realm: `a"b`},
+		"the issuer":        {Keys: oidc, Issuer: "https://id.example.com/"},
+		"the realm \"é":     {Keys: keys, Realm: "é"},
 	} {
 		if _, err := NewJWT(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

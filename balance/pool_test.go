@@ -34,11 +34,11 @@ func states(p *Pool, now time.Time) (all []State) {
 func TestSetRejects(t *testing.T) {
 	p := poolOf(t, Options{}, numbered(1)...)
 	for want, specs := range map[string][]Spec{
-		"upstream 2 has no ID":                              {{ID: "a"}, {}},
-		"upstream a is in the list twice":                   {{ID: "a"}, {ID: "b"}, {ID: "a"}},
+		"upstream 2 has no ID":                                {{ID: "a"}, {}},
+		"upstream a is in the list twice":                     {{ID: "a"}, {ID: "b"}, {ID: "a"}},
 		"upstream a: weight -1 is not from 0 to 1048576":      {{ID: "a", Weight: -1}},
 		"upstream a: weight 1048577 is not from 0 to 1048576": {{ID: "a", Weight: 1048577}},
-		"upstream a: capacity -1 is negative":               {{ID: "a", Capacity: -1}},
+		"upstream a: capacity -1 is negative":                 {{ID: "a", Capacity: -1}},
 	} {
 		if err := p.Set(start, specs); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
