@@ -26,7 +26,7 @@ func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "the method is POST", http.StatusMethodNotAllowed)
+		http.Error(w, "the method must be POST", http.StatusMethodNotAllowed)
 		return
 	}
 	name := r.PathValue("method")

@@ -136,7 +136,7 @@ func (a address) String() string { return string(a) }
 func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "the method is POST", http.StatusMethodNotAllowed)
+		http.Error(w, "the method must be POST", http.StatusMethodNotAllowed)
 		return
 	}
 	f := asJSON
@@ -261,7 +261,7 @@ func (s *Server) forget(n *session) {
 func (s *Server) Emulation(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "the method is POST", http.StatusMethodNotAllowed)
+		http.Error(w, "the method must be POST", http.StatusMethodNotAllowed)
 		return
 	}
 	body, ok := readBody(w, r, maxBody+maxBody/2)

@@ -125,7 +125,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 			left = leftOut(dev.Left()) + "\n"
 		}
 		if addr := uncovered(listen, dev.Names(), machineAddresses()); addr != "" {
-			left += fmt.Sprintf("other machines cannot verify this server as %s, which the certificate is not for\n"+
+			left += fmt.Sprintf("other machines cannot verify this server as %s: the certificate does not cover that name\n"+
 				"  next step: stop it, and run: %s cert dev --new --host %s\n", addr, run, addr)
 		}
 		if curl != "" {

@@ -139,14 +139,14 @@ func (f *ruleFlags) readIdentity() error {
 		if err := json.Unmarshal([]byte(f.claims), &f.ask.Claims); err != nil {
 			why := err.Error()
 			if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-				why = "it is a " + strings.NewReplacer("array", "list", "bool", "truth value").Replace(kind.Value)
+				why = "it is a " + strings.NewReplacer("array", "list", "bool", "boolean").Replace(kind.Value)
 			}
 			return usagef(`write it as '{"roles": ["admin"]}'`, "--claims is not a JSON object: %s", why)
 		}
 	}
 	if f.identity == "" {
 		if f.ask.User == "" && (f.claims != "" || f.ask.Method != "") {
-			return usagef("add --user NAME", "--claims and --method describe a user, which is missing")
+			return usagef("add --user NAME", "--claims and --method require a user")
 		}
 		return nil
 	}
@@ -258,7 +258,7 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	wrong := 0
 	for _, ask := range cases {
 		if ask.User == "" && (len(ask.Claims) > 0 || ask.Method != "") {
-			return &hinted{fmt.Errorf("%s: claims and method describe a user, which is missing", ask.Pos), "add the key user"}
+			return &hinted{fmt.Errorf("%s: claims and method require a user", ask.Pos), "add the key user"}
 		}
 		v, err := decide(c, ask)
 		if err != nil {

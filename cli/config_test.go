@@ -174,7 +174,7 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--claims", "5"}, 2, "--claims is not a JSON object: it is a number\n"},
 		{[]string{"--claims", `{"a": 1} {}`, "-u", "x"}, 2, "--claims is not a JSON object"},
 		{[]string{"--identity", `{"subject": "x"} {}`}, 2, "--identity is not a JSON object with a subject"},
-		{[]string{"--endpoint", "chat", "--claims", `{"roles": ["admin"]}`}, 2, "--claims and --method describe a user, which is missing"},
+		{[]string{"--endpoint", "chat", "--claims", `{"roles": ["admin"]}`}, 2, "--claims and --method require a user"},
 		{[]string{"--endpoint", "chat", "--method", "jwt"}, 2, "add --user NAME"},
 		{[]string{"--do", "eat"}, 2, "connect, subscribe, publish"},
 		{[]string{"--cases", "x", "-u", "y"}, 2, "--cases and --user exclude each other"},

@@ -166,7 +166,7 @@ func (c *console) entered(e event) {
 	}
 	_ = c.print([]byte(c.prompt + visible.Text(string(shown)) + more + "\n")) // as in remark
 	if e.over > 0 {
-		c.remark(fmt.Sprintf("not sent: the line has %d bytes, and a typed one has at most %d; a pipe takes lines of 16 MiB",
+		c.remark(fmt.Sprintf("not sent: the line has %d bytes, and a typed one has at most %d; a pipe accepts lines of 16 MiB",
 			len(e.line)+e.over, maxTyped))
 		return
 	}

@@ -369,7 +369,7 @@ func (w *watchTime) Set(s string) error {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return fmt.Errorf("it must be a positive time, such as 30s, or %s", watchForever)
+		return fmt.Errorf("it must be a positive duration, such as 30s, or %s", watchForever)
 	}
 	w.d = d
 	return nil

@@ -191,7 +191,7 @@ func TestServeNATS(t *testing.T) {
 	}
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off", "--engine", "nats")
 	r := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--tls", "off", "--engine", "nats")
-	if want := filepath.Join("nats", "alone") + ": another process uses the directory"; r.code != exitFailed || !strings.Contains(r.stderr, want) {
+	if want := filepath.Join("nats", "alone") + ": another process is using the directory"; r.code != exitFailed || !strings.Contains(r.stderr, want) {
 		t.Errorf("exit %d, %s", r.code, r.stderr)
 	}
 	s.signals <- nil

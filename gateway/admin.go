@@ -192,7 +192,7 @@ func guardAdmin(token string, next http.Handler) http.Handler {
 		}
 		if token == "" {
 			if !loopbackHost(hostOf(r)) {
-				plain(w, http.StatusMisdirectedRequest, "the admin listener answers only under localhost and loopback addresses\n")
+				plain(w, http.StatusMisdirectedRequest, "the admin listener answers only requests for localhost and loopback addresses\n")
 				return
 			}
 			if origin := r.Header.Get("Origin"); origin != "" && origin != "http://"+r.Host {

@@ -101,7 +101,7 @@ func (s *operator) drainServer(w http.ResponseWriter, r *http.Request) {
 	pace, err := 0.0, error(nil)
 	if text := r.FormValue("pace"); text != "" {
 		if pace, err = strconv.ParseFloat(text, 64); err != nil || !(pace > 0) || math.IsInf(pace, 0) {
-			badRequest(w, "pace: want a number of connections per second")
+			badRequest(w, "pace must be a number of connections per second")
 			return
 		}
 	}
@@ -130,7 +130,7 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if p.name == "weight" && n > proxy.MaxWeight {
-			badRequest(w, "weight: a number from 1 to %d", proxy.MaxWeight)
+			badRequest(w, "weight must be a number from 1 to %d", proxy.MaxWeight)
 			return
 		}
 		*p.into = n

@@ -73,7 +73,7 @@ func (s *operator) page(w http.ResponseWriter, r *http.Request, app string) (h *
 	var err error
 	if text := r.URL.Query().Get("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > most {
-			badRequest(w, "limit: a number from 1 to %d", most)
+			badRequest(w, "limit must be a number from 1 to %d", most)
 			return nil, 0, false
 		}
 	}

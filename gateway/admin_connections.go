@@ -49,7 +49,7 @@ func (s *operator) listConnections(w http.ResponseWriter, r *http.Request) {
 	limit := 1000
 	if text := q.Get("limit"); err == nil && text != "" {
 		if limit, err = strconv.Atoi(text); err == nil && (limit < 1 || limit > maxListed) {
-			err = fmt.Errorf("limit: a number from 1 to %d", maxListed)
+			err = fmt.Errorf("limit must be a number from 1 to %d", maxListed)
 		}
 	}
 	if err != nil {
@@ -97,7 +97,7 @@ func filterOf(q url.Values) (registry.Filter, error) {
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return f, errors.New("addr: an IP address, or a network such as 10.0.0.0/8")
+		return f, errors.New("addr must be an IP address, or a network such as 10.0.0.0/8")
 	}
 	f.Addr = p.Masked()
 	return f, nil
@@ -126,7 +126,7 @@ func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 		reason = q.Get("reason")
 	}
 	if len(reason) > 123 || !utf8.ValidString(reason) { // RFC 6455 §5.5
-		err = errors.New("reason: at most 123 bytes of UTF-8")
+		err = errors.New("reason must have at most 123 bytes of UTF-8")
 	}
 	if err != nil {
 		badRequest(w, "%v", err)
@@ -149,7 +149,7 @@ func (s *operator) closeConnections(w http.ResponseWriter, r *http.Request) {
 func closeCode(text string) (websocket.Code, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || !protocol.CodeOnWire(uint16(n)) {
-		return 0, errors.New("code: 1000 to 1003, 1007 to 1014, or 3000 to 4999")
+		return 0, errors.New("code must be 1000 to 1003, 1007 to 1014, or 3000 to 4999")
 	}
 	return websocket.Code(n), nil
 }

@@ -23,7 +23,7 @@ func (s *operator) revokeByOperator(w http.ResponseWriter, r *http.Request) {
 	v := auth.Revocation{Subject: r.Form.Get("user"), ID: r.Form.Get("credential")}
 	for _, name := range []string{v.Subject, v.ID} {
 		if len(name) > maxRevoked || !utf8.ValidString(name) || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' }) {
-			badRequest(w, "user, credential: at most %d bytes of UTF-8 without control characters", maxRevoked)
+			badRequest(w, "user and credential must have at most %d bytes of UTF-8 without control characters", maxRevoked)
 			return
 		}
 	}
@@ -34,7 +34,7 @@ func (s *operator) revokeByOperator(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.store.Revoke(r.Context(), v); err != nil {
 		s.rec.log.Warn(observe.EventAdmin, observe.KeyUser, v.Subject, observe.KeyError, err)
-		plain(w, http.StatusServiceUnavailable, "the store does not accept it: try again\n")
+		plain(w, http.StatusServiceUnavailable, "the store did not accept the revocation: try again\n")
 		return
 	}
 	s.rec.audit.log(observe.AuditRevoked, observe.KeyUser, v.Subject, observe.KeyCredential, v.ID)

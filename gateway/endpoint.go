@@ -169,7 +169,7 @@ type handshakeKey struct{}
 func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			id, err = nil, auth.Unavailable(authWait, fmt.Errorf("a method panicked: %v", p))
+			id, err = nil, auth.Unavailable(authWait, fmt.Errorf("an authentication method panicked: %v", p))
 		}
 	}()
 	return method()

@@ -166,7 +166,7 @@ func (m *methods) newCookie(cfg *config.Cookie) (auth.Authenticator, error) {
 		return m.newJWT(cfg.JWT, []auth.Source{source})
 	}
 	if cfg.Forward == nil {
-		return nil, errors.New("the meaning of the cookie is not configured")
+		return nil, errors.New("no check of the cookie's value is configured")
 	}
 	forward := *cfg.Forward
 	forward.Headers = []string{"Cookie"}

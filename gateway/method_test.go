@@ -45,7 +45,7 @@ func TestNewMethod(t *testing.T) {
 		{"no key", config.Method{JWT: &config.JWT{From: bearer}}, "no key to verify tokens"},
 		{"no such place", config.Method{JWT: &config.JWT{From: []config.TokenSource{{Kind: "body"}}}}, `"body"`},
 		{"no authority of keys", config.Method{JWT: &config.JWT{JWKSURL: "https://127.0.0.1:1/", CA: none, From: bearer}}, "none.pem"},
-		{"a cookie of no meaning", config.Method{Cookie: &config.Cookie{Name: "s"}}, "meaning of the cookie"},
+		{"a cookie of no meaning", config.Method{Cookie: &config.Cookie{Name: "s"}}, "check of the cookie"},
 		{"a cookie without a name", config.Method{Cookie: &config.Cookie{JWT: &config.JWT{PublicKey: public}}}, "cookie"},
 		{"no authority of a cookie's service", config.Method{Cookie: &config.Cookie{Name: "s", Forward: &config.Forward{URL: "https://127.0.0.1:1/", CA: none}}}, "none.pem"},
 		{"no authority of a service", config.Method{Forward: &config.Forward{URL: "https://127.0.0.1:1/", CA: none}}, "none.pem"},

@@ -125,7 +125,7 @@ const reloadTime = 30 * time.Second
 // reloadConfig reloads the configuration. The status is 422 if the new one is not used.
 func (s *operator) reloadConfig(w http.ResponseWriter, r *http.Request) {
 	if s.reload == nil {
-		plain(w, http.StatusNotImplemented, "the program of this server does not reload its configuration\n")
+		plain(w, http.StatusNotImplemented, "this server does not support reloading its configuration\n")
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), reloadTime)

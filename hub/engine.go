@@ -9,13 +9,13 @@ import (
 // Errors of engines and of recovery.
 var (
 	// ErrNewEpoch indicates that the stream of a position is lost.
-	ErrNewEpoch = errors.New("hub: the stream has begun anew since that position")
+	ErrNewEpoch = errors.New("hub: the stream has restarted since that position")
 
 	// ErrTooOld indicates that some publications after a position are no longer kept.
 	ErrTooOld = errors.New("hub: the history does not reach back to that position")
 
 	// ErrConflict indicates that PublishOptions.Expect does not match.
-	ErrConflict = errors.New("hub: the channel has another last offset than expected")
+	ErrConflict = errors.New("hub: the last offset of the channel is not the expected one")
 
 	// ErrLeaseEnded indicates that a lease has ended permanently: the node needs a new one.
 	ErrLeaseEnded = errors.New("hub: the lease has ended")

@@ -154,7 +154,7 @@ func (n *memoryNode) Probe(ctx context.Context) error {
 		return err
 	}
 	if n.sink.Load() == nil {
-		return errors.New("the engine does not run")
+		return errors.New("the engine is not running")
 	}
 	return nil
 }

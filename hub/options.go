@@ -33,7 +33,7 @@ var (
 	ErrTooFast = errors.New("hub: too many publications")
 
 	// ErrTooBig indicates that a publication is larger than the namespace allows. Its size includes tags and names.
-	ErrTooBig = errors.New("hub: the publication is too big")
+	ErrTooBig = errors.New("hub: the publication is too large")
 
 	// ErrMore indicates that the missed publications do not fit into one answer.
 	ErrMore = errors.New("hub: the missed publications do not fit into one answer")
@@ -45,7 +45,7 @@ var (
 	ErrBadChannel = errors.New("hub: not a valid channel name")
 
 	// ErrNotYours indicates that a channel belongs to another user.
-	ErrNotYours = errors.New("hub: the channel of another user")
+	ErrNotYours = errors.New("hub: the channel belongs to another user")
 )
 
 // MaxChannel is the maximum length of a channel name in bytes.

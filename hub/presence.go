@@ -327,7 +327,7 @@ func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 		var es []Entry
 		var next string
 		if es, next, err = t.hub.presence.Entries(ctx, ch.name, cursor, 1000); err != nil {
-			err = fmt.Errorf("hub: reading who is in a channel: %w", err)
+			err = fmt.Errorf("hub: reading the members of a channel: %w", err)
 			break
 		}
 		t.applyEntries(ch, es)

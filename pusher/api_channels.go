@@ -148,7 +148,7 @@ func (c *call) connections() (any, error) {
 func (c *call) terminate() (any, error) {
 	user := c.PathValue("user")
 	if !validUser(user) {
-		return nil, badRequest("The ID of a user has 1 to %d bytes.", maxUser)
+		return nil, badRequest("The ID of a user must have 1 to %d bytes.", maxUser)
 	}
 	err := c.server.Hub.Do(c.Context(), hub.Command{Kind: hub.CommandDisconnect, App: c.app.ID, User: user, Reason: hub.EndDenied})
 	return struct{}{}, err

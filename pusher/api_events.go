@@ -99,7 +99,7 @@ func (c *call) batch() (any, error) {
 		return nil, badRequest("The body is not a JSON object with a batch: %s.", whatIsWrong(err))
 	}
 	if len(b.Batch) == 0 || len(b.Batch) > maxBatch {
-		return nil, badRequest("A batch has 1 to %d events: this one has %d.", maxBatch, len(b.Batch))
+		return nil, badRequest("A batch must have 1 to %d events: this one has %d.", maxBatch, len(b.Batch))
 	}
 	asked, asks := make([]attributes, len(b.Batch)), false
 	for i := range b.Batch {
@@ -134,13 +134,13 @@ func (c *call) check(e *triggered) (attributes, error) {
 	none := attributes{}
 	switch {
 	case e.Name == "" || len(e.Name) > maxName:
-		return none, badRequest("The name of an event has 1 to %d bytes.", maxName)
+		return none, badRequest("The name of an event must have 1 to %d bytes.", maxName)
 	case reserved(e.Name):
 		return none, badRequest("Names that begin with pusher: or pusher_internal: are reserved for the protocol.")
 	case len(e.Data) == 0 || string(e.Data) == "null":
 		return none, badRequest("The event has no data.")
 	case len(e.Channels) == 0 || len(e.Channels) > maxChannels:
-		return none, badRequest("An event has 1 to %d channels: this one has %d.", maxChannels, len(e.Channels))
+		return none, badRequest("An event must have 1 to %d channels: this one has %d.", maxChannels, len(e.Channels))
 	case e.SocketID != "" && !socketName.MatchString(e.SocketID):
 		return none, badRequest("The socket_id is not of the form 123.456.")
 	}

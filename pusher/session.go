@@ -145,11 +145,11 @@ func (s *session) do(now time.Time, m websocket.Message) error {
 		}
 	}
 	if m.Type != websocket.Text {
-		return fault{why: "A message is text: this one is binary."}
+		return fault{why: "A message must be text: this one is binary."}
 	}
 	var c command
 	if err := json.Unmarshal(m.Data, &c); err != nil {
-		return fault{why: "A message is a JSON object with event, and channel or data: " + whatIsWrong(err) + "."}
+		return fault{why: "A message must be a JSON object with event, and channel or data: " + whatIsWrong(err) + "."}
 	}
 	ctx, cancel := timeout.Context(context.Background(), commandTime)
 	defer cancel()

@@ -87,7 +87,7 @@ func (s *stream) judge(a *addition) (*outcome, error) {
 		return s.judgeClosed(a)
 	}
 	if len(a.body) > 0 && mediaType(a.kind) != mediaType(s.contentType()) {
-		return nil, s.conflict("the stream has another content type")
+		return nil, s.conflict("the stream has a different content type")
 	}
 	if a.by != nil {
 		if done, err := s.judgeProducer(a); done != nil || err != nil {
@@ -244,14 +244,14 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 func (s *stream) create(ctx context.Context, a *addition, l lifetime) (*outcome, error) {
 	for range conflicts {
 		if s.rec.mourned() {
-			return nil, s.conflict("the stream is deleted, and has forks")
+			return nil, s.conflict("the stream has been deleted, but still has forks")
 		}
 		if s.rec.pouring(time.Now()) {
 			return nil, errBusy
 		}
 		if s.exists && !(s.implicit && mediaType(a.kind) == "application/json") {
 			if s.implicit || s.rec.Fork != nil || mediaType(s.rec.Type) != mediaType(a.kind) || !s.rec.equal(l) || a.close != (s.closed != nil) {
-				return nil, s.conflict("there is a stream already, with another configuration")
+				return nil, s.conflict("the stream already exists, with a different configuration")
 			}
 			return s.created(ctx, http.StatusOK)
 		}

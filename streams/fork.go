@@ -98,7 +98,7 @@ func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*he
 		return nil, s.conflict("the source is deleted")
 	}
 	if kind != "" && s.exists && mediaType(kind) != mediaType(s.contentType()) {
-		return nil, s.conflict("the source has another content type")
+		return nil, s.conflict("the source has a different content type")
 	}
 	h := &heritage{origin: origin{forking: *f, ID: s.rec.ID, Tag: s.tag(), Start: s.floor}, lifetime: s.rec.lifetime, kind: s.contentType()}
 	var err error
@@ -263,7 +263,7 @@ func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool
 // request is considered gone.
 func (r *record) pouring(now time.Time) bool { return r.Filling && now.Sub(r.Touched) < 2*engineTime }
 
-var errDeleted = &problem{status: http.StatusGone, text: "the stream is deleted, and has forks"}
+var errDeleted = &problem{status: http.StatusGone, text: "the stream has been deleted, but still has forks"}
 
 // absent returns the error for a stream that does not exist.
 func (r *record) absent() error {
@@ -394,7 +394,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 			return errBusy
 		case x.rec.mourned(), x.exists && (x.implicit || was == nil || was.forking != *f || a.close != (x.closed != nil)),
 			x.exists && (a.kind != "" && mediaType(a.kind) != mediaType(x.rec.Type) || l != nil && !x.rec.equal(*l)):
-			return x.conflict("there is a stream already, with another configuration")
+			return x.conflict("the stream already exists, with a different configuration")
 		case x.exists:
 			o, err = x.created(ctx, http.StatusOK)
 			return err

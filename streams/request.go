@@ -51,7 +51,7 @@ type problem struct {
 }
 
 // ErrConflict indicates that a stream cannot be created or appended to: it is closed, or exists with another configuration.
-var ErrConflict = errors.New("streams: the state of the stream forbids it")
+var ErrConflict = errors.New("streams: the state of the stream does not allow it")
 
 // Is reports whether the problem is a 409, for ErrConflict.
 func (p *problem) Is(target error) bool {
@@ -86,7 +86,7 @@ func parseProducer(h http.Header) (*producer, error) {
 	case given == 0:
 		return nil, nil
 	case given < 3:
-		return nil, bad("%s, %s and %s are given together or not at all", headerProducer, headerEpoch, headerNumber)
+		return nil, bad("%s, %s and %s must be given together or not at all", headerProducer, headerEpoch, headerNumber)
 	case values[0] == "":
 		return nil, bad("%s is empty", headerProducer)
 	case len(values[0]) > maxProducerID || !utf8.ValidString(values[0]):

@@ -65,8 +65,8 @@ func (l *logger) last() string {
 
 // What is logged before the server's message when a connection between nodes fails.
 const (
-	wrongSecret    = "a node is refused, or refuses this one: the secrets of the cluster differ"
-	wrongAuthority = "a node is refused, or refuses this one: the certificate is not of the authority of the cluster"
+	wrongSecret    = "a node is refused, or refuses this one: the nodes have different cluster secrets"
+	wrongAuthority = "a node is refused, or refuses this one: the certificate was not issued by the cluster's authority"
 	wrongTLS       = "a node is refused, or refuses this one: TLS between the nodes fails"
 
 	refusedEvery = time.Minute // because a node retries several times a second

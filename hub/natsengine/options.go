@@ -54,9 +54,9 @@ func (o *Options) check() error {
 	case (o.Server == nil) == (o.URL == ""):
 		return errors.New("natsengine: one of Server and URL is required")
 	case !prefixes.MatchString(o.Prefix):
-		return fmt.Errorf("natsengine: the prefix %q has other characters than letters, digits, - and _", o.Prefix)
+		return fmt.Errorf("natsengine: the prefix %q has characters other than letters, digits, - and _", o.Prefix)
 	case o.Replicas < 0 || o.Replicas > 5:
-		return fmt.Errorf("natsengine: %d copies: NATS has one to five", o.Replicas)
+		return fmt.Errorf("natsengine: %d replicas: NATS supports one to five", o.Replicas)
 	case o.MaxHistory < 0 || o.MaxBytes < 0:
 		return errors.New("natsengine: a limit is negative")
 	}

@@ -57,8 +57,8 @@ const (
 	routeUser      = "handfast" // of routes, and of clients in this process
 )
 
-// ErrInUse is the error of [Start] if another process uses the directory.
-var ErrInUse = errors.New("another process uses the directory")
+// ErrInUse is the error of [Start] if another process is using the directory.
+var ErrInUse = errors.New("another process is using the directory")
 
 // Start starts a server. It returns when engines can connect. In a cluster, nothing can be published until two servers are running.
 func Start(e Embedded) (*Server, error) {
@@ -85,7 +85,7 @@ func Start(e Embedded) (*Server, error) {
 	if !s.ReadyForConnections(startWait) || !s.JetStreamEnabled() {
 		why := l.last()
 		(&Server{s, "", unlock}).Shutdown()
-		return nil, fmt.Errorf("natsengine: the NATS server does not start: %s", why)
+		return nil, fmt.Errorf("natsengine: the NATS server did not start: %s", why)
 	}
 	return &Server{s, opts.Password, unlock}, nil
 }
@@ -197,9 +197,9 @@ func (e *Embedded) guarded(addr string) error {
 	}
 	switch {
 	case e.Secret == "":
-		return fmt.Errorf("natsengine: the address %s of the cluster is not of this machine: a secret that all nodes share is required", addr)
+		return fmt.Errorf("natsengine: the address %s of the cluster is not on this machine: a secret that all nodes share is required", addr)
 	case e.TLS == nil:
-		return fmt.Errorf("natsengine: the address %s of the cluster is not of this machine: TLS between the nodes is required", addr)
+		return fmt.Errorf("natsengine: the address %s of the cluster is not on this machine: TLS between the nodes is required", addr)
 	}
 	return nil
 }

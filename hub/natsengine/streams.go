@@ -88,7 +88,7 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 		}
 		return st.CachedInfo(), nil
 	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, said(fmt.Errorf("natsengine: looking for the stream %s: %w", c.Name, err))
+		return nil, said(fmt.Errorf("natsengine: looking up the stream %s: %w", c.Name, err))
 	}
 	c.Replicas = o.Replicas
 	if c.Replicas == 0 {
@@ -107,7 +107,7 @@ func (o *Options) ensureStream(ctx context.Context, js jetstream.JetStream, c je
 		few, alone := tooFew(err)
 		switch {
 		case !few && !alone || o.Replicas > 1:
-			return nil, said(fmt.Errorf("natsengine: making the stream %s: %w", c.Name, err))
+			return nil, said(fmt.Errorf("natsengine: creating the stream %s: %w", c.Name, err))
 		case alone || time.Since(began) > replicasWait:
 			c.Replicas = 1
 		}

@@ -120,7 +120,7 @@ func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 	e.mu.Lock()
 	if e.running {
 		e.mu.Unlock()
-		return errors.New("redisengine: it runs already")
+		return errors.New("redisengine: it is already running")
 	}
 	e.running = true
 	e.mu.Unlock()
@@ -348,7 +348,7 @@ func (e *Engine) check(ctx context.Context, c rueidis.Client) error {
 	}
 	if p := info["maxmemory_policy"]; info["maxmemory"] != "0" && p != "noeviction" && p != "" && e.firstTime() {
 		e.o.Warn(fmt.Sprintf("redisengine: the server evicts keys when its memory is full (maxmemory-policy %s): "+
-			"then history and members are lost unnoticed; set it to noeviction", p))
+			"then history and members are silently lost; set it to noeviction", p))
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ const (
 // pageBytes is the size at which a script ends its answer.
 var pageBytes = strconv.Itoa(hub.PageBytes)
 
-var errAnswer = errors.New("redisengine: an answer of another form")
+var errAnswer = errors.New("redisengine: unexpected form of reply")
 
 // Publish implements [hub.Engine].
 func (e *Engine) Publish(ctx context.Context, channel string, p *hub.Publication, o hub.PublishOptions) (hub.Published, error) {
