@@ -131,6 +131,36 @@ func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
 	}
 }
 
+// The server's own secrets in URLs are redacted wherever a URL may be: in every field, in the body and in every output.
+func TestSecretsOfTheServerInURLs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := inMemory(t, func(v *visit) {
+			v.say("HTTP/1.1 401 Unauthorized\nLink: <https://a:LNKPASS12@h/?access_token=LNKTOKEN1>; rel=next\n" +
+				"Refresh: 0;url=https://u:REFPASS12@h/?token=REFTOKEN1\nX-Next: /in?ticket=NXTTICKET1\n" +
+				"WWW-Authenticate: Bearer authorization_uri=\"https://u:WAPASS123@h/?token=WATOKEN12\"\n\n" +
+				"<a href=\"https://u:BODPASS12@h/?x=1&amp;token=BODTOKEN1\">in</a> {\"at\":\"https:\\/\\/u:JSNPASS12@h\\/?token=JSNTOKEN1\"}")
+		})
+		var out bytes.Buffer
+		text := NewText(&out, &TextOptions{Width: 10000})
+		opts.OnStep = text.Step
+		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
+		text.End(r)
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Write(b)
+		if !strings.Contains(out.String(), redact.Mark+"@h/") {
+			t.Error("no URL is shown")
+		}
+		for _, secret := range []string{"PASS1", "TOKEN1", "TICKET1"} {
+			if i := strings.Index(out.String(), secret); i >= 0 {
+				t.Errorf("%s is in it: %.200q", secret, out.String()[max(0, i-80):])
+			}
+		}
+	})
+}
+
 // Browsers accept a bare LF (RFC 9112 §2.2 allows it) and strict clients do not: the handshake fails, and the cause says both.
 func TestRFC9112_2_2_BareLF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -97,8 +97,11 @@ func escaped(s string) *regexp.Regexp {
 	return regexp.MustCompile("(?i:" + b.String() + ")")
 }
 
-// text redacts the secrets in s.
-func (r *redactor) text(s string) string {
+// text redacts the secrets in s, which the server has sent: those that are known, and those in URLs, which are the server's own.
+func (r *redactor) text(s string) string { return r.known(redact.Text(s)) }
+
+// known redacts the known secrets in s.
+func (r *redactor) known(s string) string {
 	for _, secret := range r.secrets {
 		s = secret.hide(s)
 		if secret.any != nil {
@@ -172,7 +175,7 @@ func (r *redactor) walk(v reflect.Value) {
 		}
 	case reflect.String:
 		if s := v.String(); v.CanSet() {
-			if clean := visible.Text(r.text(s)); clean != s {
+			if clean := visible.Text(r.known(s)); clean != s {
 				v.SetString(clean)
 			}
 		}

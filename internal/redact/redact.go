@@ -3,6 +3,7 @@ package redact
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -76,6 +77,37 @@ func query(raw string, secret func(string) bool) string {
 		}
 	}
 	return strings.Join(parts, "&")
+}
+
+// What URLs look like in the middle of a text, such as a page or JSON, where / and & may be escaped.
+var (
+	userinfo  = regexp.MustCompile(`(/\\?/)[^\s/\\?#"'<>]+@`)
+	parameter = regexp.MustCompile(`(?:&amp;|\\u0026|[?#&])([^\s?#&;="'<>]{1,64})=`)
+)
+
+// afterValue has the characters that end the value of a parameter.
+const afterValue = " \t\r\n&#\"'<>\\"
+
+// Text does what [URL] does for all URLs in a text.
+func Text(s string) string {
+	s = userinfo.ReplaceAllString(s, "${1}"+Mark+"@")
+	var out strings.Builder
+	from := 0
+	for _, m := range parameter.FindAllStringSubmatchIndex(s, -1) {
+		name, err := url.QueryUnescape(s[m[2]:m[3]])
+		if m[0] < from || err == nil && !Name(name) {
+			continue
+		}
+		out.WriteString(s[from:m[1]])
+		value := strings.IndexAny(s[m[1]:], afterValue)
+		if value < 0 {
+			value = len(s) - m[1]
+		}
+		if from = m[1] + value; value > 0 {
+			out.WriteString(Mark)
+		}
+	}
+	return out.String() + s[from:]
 }
 
 // KubernetesPrefix is the prefix of the subprotocol in which Kubernetes accepts a bearer token from a browser.

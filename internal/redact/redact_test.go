@@ -56,3 +56,22 @@ func TestSubprotocols(t *testing.T) {
 		}
 	}
 }
+
+func TestText(t *testing.T) {
+	for text, want := range map[string]string{
+		"<https://a:LNKPASS12@h/?access_token=s>; rel=next": "<https://[redacted]@h/?access_token=[redacted]>; rel=next",
+		"0;url=https://u:REFPASS12@h/?x=1&token=s#a":        "0;url=https://[redacted]@h/?x=1&token=[redacted]#a",
+		`Bearer uri="wss://u:p@h/?token=s", realm="a=b"`:    `Bearer uri="wss://[redacted]@h/?token=[redacted]", realm="a=b"`,
+		`<a href="/in?x=1&amp;sid=s&amp;y=2">in</a>`:        `<a href="/in?x=1&amp;sid=[redacted]&amp;y=2">in</a>`,
+		`{"at":"https:\/\/u:p@h\/?a=1\u0026token=s"}`:       `{"at":"https:\/\/[redacted]@h\/?a=1\u0026token=[redacted]"}`,
+		"//u:p@h/ and https://h/cb#id_token=s":              "//[redacted]@h/ and https://h/cb#id_token=[redacted]",
+		"https://u:a@b@h/, /x?%74oken=s, /x?%zz=s":          "https://[redacted]@h/, /x?%74oken=[redacted] /x?%zz=[redacted]",
+		"https://h/u@h?x=1&keyboard=2, is it? a@b.example":  "https://h/u@h?x=1&keyboard=2, is it? a@b.example",
+		"https://[redacted]@h/?token=[redacted]&x":          "https://[redacted]@h/?token=[redacted]&x",
+		"": "",
+	} {
+		if got := Text(text); got != want {
+			t.Errorf("Text(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
