@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -162,7 +163,7 @@ func (s *Server) HTTPStream(w http.ResponseWriter, r *http.Request, c Client) {
 func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
 	body := r.URL.Query().Get("cf_connect")
 	if r.Method != http.MethodGet || body == "" || len(body) > maxBody {
-		http.Error(w, "the connect command is missing in the parameter cf_connect", http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("send a GET request with the connect command, of up to %d bytes, in the parameter cf_connect", maxBody), http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")

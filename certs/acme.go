@@ -110,7 +110,7 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 // addHosts adds the hosts, in the form in which clients send them.
 func (a *acmeSource) addHosts() error {
 	if len(a.opts.Hosts) == 0 {
-		return &Error{"ACME", errors.New("no host is named"), "name the hosts to get certificates for: no others are requested"}
+		return &Error{"ACME", errors.New("no hosts are configured"), "list the hosts that need certificates"}
 	}
 	for _, host := range a.opts.Hosts {
 		name, err := idna.Lookup.ToASCII(plainHost(host))

@@ -66,7 +66,7 @@ The keys are name, endpoint, user, method, claims, do, channel and expect.`,
 	flags.StringVar(&f.ask.Endpoint, "endpoint", "", "the endpoint's `name`; not required if there is only one")
 	flags.StringVarP(&f.ask.User, "user", "u", "", "the identity's subject")
 	flags.StringVar(&f.ask.Method, "method", "", "the method that authenticated it, such as jwt")
-	flags.StringVar(&f.claims, "claims", "", "further claims of its credential, a `JSON` object")
+	flags.StringVar(&f.claims, "claims", "", "other claims of the credential, as a `JSON` object")
 	flags.StringVar(&f.identity, "identity", "", "all of that as one `JSON` object with subject, method and claims")
 	flags.Var(&f.do, "do", "the action to test")
 	flags.StringVar(&f.ask.Channel, "channel", "", "the `name` of the channel")

@@ -239,7 +239,7 @@ func TestExplainUsage(t *testing.T) {
 		{[]string{"ws://a/", "ws://b/", "ws://c/"}, "one URL, or two to compare, not 3"},
 		{[]string{"--watch", "30s", "ws://a/"}, "an equals sign: --watch=30s"},
 		{[]string{"--watch", "ws://a/", "ws://b/"}, "--watch takes one URL, not 2"},
-		{[]string{"--watch=-1s", "ws://a/"}, "a positive time"},
+		{[]string{"--watch=-1s", "ws://a/"}, "a positive duration"},
 		{[]string{"example.com"}, "no scheme"},
 		{[]string{"--origin", "https://x", "--no-origin", "ws://a/"}, "exclude each other"},
 		{[]string{"--timeout", "0s", "ws://a/"}, "must be positive"},

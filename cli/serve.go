@@ -33,7 +33,7 @@ const serveHelp = `Runs a server. Without --config it serves a page with a chat 
 which are open to all clients ("handfast publish", "handfast subscribe"), and a WebSocket
 echo at /echo, which returns messages of up to 16 MiB.
 
-An address of --listen without a host means every address of the machine, and port 0 selects
+A --listen address without a host means every address of the machine, and port 0 selects
 a free one. One that begins with http:// is served without TLS, regardless of --tls.
 
 The first start makes a certificate authority for this user and a certificate for
@@ -41,14 +41,14 @@ localhost. "handfast dial" trusts that automatically; a browser asks once. --hos
 and addresses of this machine, for phones and other machines. Pages of other sites may not
 connect unless --origin names them.
 
-Channels belong to an application. Without a file it is "dev", with a secret that the first start generates and stores; --app
-names others, and the first of them has the channels at /channels.
+Channels belong to an application. Without a file it is "dev", with a secret that the first start generates and stores.
+--app configures other applications instead; the first one serves its channels at /channels.
 
 With --engine redis several servers act as one: they share the Redis of --redis-url, which
 stores the state of channels. A server that cannot reach Redis starts, and becomes ready when it can.
 
-With --engine nats they need no other server: each embeds a NATS server that listens on
---cluster-listen and joins another one. Beyond this machine that requires
+With --engine nats the servers need no external service: each embeds a NATS server that
+listens on --cluster-listen and joins another one. Beyond this machine that requires
 --cluster-secret-file, --cluster-cert and --cluster-ca. The state of channels is stored in a
 subdirectory of the state directory for each address of --cluster-listen
 (nats/127.0.0.1_6222, or nats/alone), which only one process may use. --nats-url is for
@@ -63,9 +63,9 @@ The server reloads its files when they change, and on SIGHUP, which also reopens
 log: connections of endpoints that still exist continue, and a configuration with a mistake
 changes nothing.
 
-SIGTERM and Ctrl-C stop it: /readyz reports that, new connections are rejected with 503, and
-every WebSocket is closed with 1001, or with the code in the file. Connections that do not
-answer in time are then closed. A second signal stops the server immediately.`
+SIGTERM and Ctrl-C stop the server: /readyz reports that it is stopping, new
+connections are rejected with 503, and every WebSocket is closed with 1001, or with the code
+in the file. Connections that do not answer in time are then closed. A second signal stops the server immediately.`
 
 func newServe(sys *System) *cobra.Command {
 	f := serveFlags{

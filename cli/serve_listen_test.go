@@ -70,7 +70,7 @@ func TestServeHosts(t *testing.T) {
 	}
 	for listen, want := range map[string]string{
 		"{address: 'localhost:0', tls: {dev: {hosts: [a, '*.lan']}}}":          "f.yaml:1:58: listen[0].tls.dev.hosts[1]: *.lan: is neither",
-		"{address: 'localhost:0', tls: {mode: off, dev: {hosts: [mypc.lan]}}}": "listen[0].tls.mode: off has no use for dev.hosts",
+		"{address: 'localhost:0', tls: {mode: off, dev: {hosts: [mypc.lan]}}}": "listen[0].tls.mode: off does not use dev.hosts",
 		"{address: 'localhost:0', tls: {dev: {hosts: [mypc.lan]}}}":            "",
 	} {
 		write(listen)

@@ -108,7 +108,7 @@ var networkAdvice = []explanation{
 	},
 	{
 		fault: FaultProxyRefused, clause: "RFC 9110 §9.3.6",
-		cause: "The proxy between the client and the server does not open a tunnel to it.",
+		cause: "The proxy between the client and the server refused to open a tunnel to the server.",
 		owner: []string{"Serve wss:// on port 443: it is the only port to which many proxies open a tunnel."},
 		client: []string{
 			"Use wss:// on port 443, or ask the proxy's operator to allow CONNECT to this host and port.",

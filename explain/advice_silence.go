@@ -39,7 +39,7 @@ var silenceAdvice = []explanation{
 		},
 		client: []string{"Check the path: Node does not respond if no upgrade handler accepts the request, as on any path but that of a server for SockJS, Faye, " +
 			"webpack or Vite.",
-			"Check the port: a service of another protocol may wait for other bytes. Otherwise try again later."},
+			"Check the port: a service that speaks another protocol may be waiting for different data. Otherwise try again later."},
 	},
 	{
 		fault: FaultNotHTTP, clause: "RFC 9112 §4",
@@ -50,7 +50,7 @@ var silenceAdvice = []explanation{
 	},
 	{
 		fault: FaultHeadBroken, clause: "RFC 9112 §2.1", general: true,
-		cause: "The response head violates the grammar of HTTP/1.1, so no client may use it.",
+		cause: "The response head is not valid HTTP/1.1, so clients must reject it.",
 		owner: []string{
 			"For a hand-written handshake: a status line, fields with a colon, and an empty line, each ending in CR LF:",
 			"    HTTP/1.1 101 Switching Protocols",

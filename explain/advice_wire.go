@@ -222,8 +222,8 @@ func explainCloseSteps(r *Report, d *Diagnosis) {
 	case 1009:
 		d.forClient("Send smaller messages, or ask the owner to raise the limit.")
 	case 1002:
-		d.forClient("Check the subprotocol first: some servers send this code if it is missing, such as subscriptions-transport-ws, which expects " +
-			"--subprotocol graphql-ws. Otherwise update the client's library, and check the server's log.")
+		d.forClient("Check the subprotocol first: some servers, such as subscriptions-transport-ws (which expects --subprotocol graphql-ws), send " +
+			"this code if the subprotocol is missing. If that is not the cause, update the client's library, and check the server's log.")
 	case 1005:
 		if r.Target != nil && strings.Contains(r.Target.Path, "transport=polling") {
 			d.forClient("The query has transport=polling: use transport=websocket for a WebSocket to a Socket.IO server.")

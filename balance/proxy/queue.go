@@ -9,7 +9,7 @@ import (
 )
 
 // errQueue reports that too many handshakes are waiting already, or that the wait was too long.
-var errQueue = errors.New("proxy: too many handshakes wait for a server")
+var errQueue = errors.New("proxy: too many handshakes are waiting for a server")
 
 // queue holds the handshakes that wait for a server with a free place, in order. The zero value is an empty queue.
 type queue struct {
