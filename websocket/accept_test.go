@@ -35,7 +35,7 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.nc, bufio.NewReadWriter(br, bufio.NewWriter(h.nc)), nil
 }
 
-// recorder is a connection that records what is done with it.
+// recorder is a connection that records the calls of its methods.
 type recorder struct {
 	net.Conn
 	writes    [][]byte
@@ -129,7 +129,7 @@ func TestAccept_Replies(t *testing.T) {
 		request string
 		stage   handshake.Stage
 		status  int
-		header  string // "Name: value" in the reply
+		header  string // "Name: value" in the response
 		text    []string
 	}{
 		{"a browser's page", "GET / HTTP/1.1\r\nHost: a\r\n", handshake.StageHeader, 426, "Upgrade: websocket",
@@ -263,7 +263,7 @@ func TestAccept_OwnMistakes(t *testing.T) {
 	}
 }
 
-// A connection that fails while the 101 is sent is closed, and the failure is returned.
+// A connection that fails while the 101 is sent is closed, and Accept returns the error.
 func TestAccept_Broken(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -283,7 +283,7 @@ func TestAccept_Broken(t *testing.T) {
 	}
 }
 
-// Over real connections: same origin with TLS, and a proxy in front that terminates TLS.
+// This test uses real connections: a same-origin request over TLS, and one through a proxy that terminates TLS.
 func TestRFC6455_10_2_OriginOverTLS(t *testing.T) {
 	handler := func(opts *AcceptOptions) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

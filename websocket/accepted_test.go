@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// sendings are the ways to send a message.
+// sendings maps names to the ways of sending a message.
 var sendings = map[string]func(c *Conn, m Message) error{
 	"Send": (*Conn).Send,
 	"SendPrepared": func(c *Conn, m Message) error {
@@ -38,8 +38,8 @@ var sendings = map[string]func(c *Conn, m Message) error{
 	},
 }
 
-// TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose: messages accepted before the peer's close frame, or its violation, was
-// handled are sent before our close frame, with every way to send.
+// TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose sends messages in every way before the peer's close frame or protocol
+// violation is handled. All of them must be sent before our close frame.
 func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 	const n = 20
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
@@ -94,7 +94,7 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 	}
 }
 
-// answer echoes messages until the connection ends, and then cuts it: nothing is lost by that.
+// answer echoes messages until the connection ends, and then calls CloseNow, which must not lose any data.
 func answer(ctx context.Context, c *Conn, send func(c *Conn, m Message) error) error {
 	defer c.CloseNow()
 	for {
@@ -113,7 +113,8 @@ func readSoon(t testing.TB, c *Conn) (Message, error) {
 	return c.Read(bounded.Context(t))
 }
 
-// stuckAtClose returns a server whose Read has received the peer's close frame while answers wait for a peer that does not read.
+// stuckAtClose returns a server that has received the peer's close frame while its own messages are queued, because the peer does
+// not read.
 func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent int) {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -132,7 +133,8 @@ func stuckAtClose(t *testing.T, opts *ConnOptions) (c *Conn, peer net.Conn, sent
 	return c, near, sent
 }
 
-// TestReadReturnsTheCloseWhenAllIsSent: if a peer reads late, Read waits, and CloseNow after it cuts nothing off.
+// TestReadReturnsTheCloseWhenAllIsSent checks that Read waits for a peer that reads late, and that a later CloseNow discards no
+// data.
 func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
 	ctx := bounded.Context(t)
@@ -161,8 +163,8 @@ func TestReadReturnsTheCloseWhenAllIsSent(t *testing.T) {
 	}
 }
 
-// TestReadIsInterruptedWhileTheCloseWaits: the context of a Read applies while accepted messages are being sent, and the closing
-// handshake continues without it.
+// TestReadIsInterruptedWhileTheCloseWaits checks that the context of a Read applies while queued messages are being sent, and that
+// the closing handshake continues without that Read.
 func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	c, near, sent := stuckAtClose(t, &ConnOptions{CloseTimeout: time.Minute})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +193,7 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	}
 }
 
-// TestCloseTimeoutBoundsWhatWasAccepted: a peer that never reads does not delay the end for longer.
+// TestCloseTimeoutBoundsWhatWasAccepted checks that a peer that never reads delays closing for CloseTimeout at most.
 func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
 	c, _, _ := stuckAtClose(t, &ConnOptions{CloseTimeout: 50 * time.Millisecond})
 	start := time.Now()

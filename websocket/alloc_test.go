@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop its content, and so allocate: this file is for a run without it.
+// The race detector makes sync.Pool drop items, which causes allocations, so this file is excluded from builds with it.
 
 package websocket
 
@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestNoAllocationPerMessage: reading and writing a message with the caller's buffer and a context that can be canceled.
+// TestNoAllocationPerMessage reads and writes messages with the caller's buffer and a cancelable context.
 func TestNoAllocationPerMessage(t *testing.T) {
 	for _, size := range []int{0, 16, 128, 1 << 10, 16 << 10, 64 << 10, 1 << 20} {
 		for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
@@ -45,7 +45,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerMessageOverTLS: no more allocations than crypto/tls makes for the same bytes.
+// TestNoAllocationPerMessageOverTLS allows as many allocations as crypto/tls makes for the same bytes.
 func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	for _, size := range []int{128, 8 << 10} {
 		bare := allocs.PerRun(50, bareTLSEcho(t, size))
@@ -70,12 +70,12 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerEventOverTLS: no more allocations than crypto/tls makes for the same bytes, and for one more read that finds
-// nothing.
+// TestNoAllocationPerEventOverTLS allows as many allocations as crypto/tls makes for the same bytes and for one more read without
+// data.
 func TestNoAllocationPerEventOverTLS(t *testing.T) {
 	ls := NewEventLoops(t)
 	if ls == nil {
-		return // Conn serves TLS if there is no event loop
+		return // a Conn serves TLS if there is no event loop
 	}
 	for _, size := range []int{128, 8 << 10} {
 		bare := allocs.PerRun(50, bareTLSEcho(t, size))
@@ -85,7 +85,7 @@ func TestNoAllocationPerEventOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := raw{t, client, protocol.RoleClient}.frame(frame.Binary, true, string(make([]byte, size)))
-		answer := make([]byte, len(f)-4) // without a mask
+		answer := make([]byte, len(f)-4) // the bytes are not masked
 		n := allocs.PerRun(50, func() {
 			_, wrote := client.Write(f)
 			if _, err := io.ReadFull(client, answer); wrote != nil || err != nil {
@@ -98,7 +98,7 @@ func TestNoAllocationPerEventOverTLS(t *testing.T) {
 	}
 }
 
-// bareTLSEcho sends size bytes through TLS alone, and back.
+// bareTLSEcho echoes size bytes over TLS without WebSocket.
 func bareTLSEcho(t *testing.T, size int) func() {
 	near, far := tlsPair(t)
 	t.Cleanup(func() { near.Close(); far.NetConn().Close() })
@@ -148,7 +148,7 @@ func TestNoAllocationForFragments(t *testing.T) {
 	}
 }
 
-// TestNoAllocationPerView: neither for messages in the read buffer nor for larger ones.
+// TestNoAllocationPerView reads messages that fit into the read buffer, and larger ones.
 func TestNoAllocationPerView(t *testing.T) {
 	for _, size := range []int{0, 128, 16 << 10, 200 << 10, 1 << 20} {
 		a, b := tcpConns(t, nil)

@@ -18,20 +18,20 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// answering is a connection whose peer in the closing handshake is controlled by a test.
+// answering is a connection and its peer, which a test controls during the closing handshake.
 type answering struct {
 	testing.TB
 	conn  Sender
 	peer  raw
-	ended chan *CloseError   // how it has ended, once
-	leave context.CancelFunc // ends the context of the Read; nil if there is none
+	ended chan *CloseError   // receives the final error once
+	leave context.CancelFunc // cancels the context of the Read; nil if there is none
 }
 
 func newAnswering(t testing.TB) *answering {
 	return &answering{TB: t, ended: make(chan *CloseError, 1)}
 }
 
-// reads reads from a Conn until it has ended or leave is called.
+// reads calls Read on c, and sends the final error of the connection to ended.
 func (a *answering) reads(ctx context.Context, c *Conn) {
 	c.Read(ctx) //nolint:errcheck // how the connection ends is looked at
 	<-c.Context().Done()
@@ -39,7 +39,7 @@ func (a *answering) reads(ctx context.Context, c *Conn) {
 	a.ended <- e
 }
 
-// cut makes every later write to the peer fail.
+// cut closes the write side of the TCP connection, so that later writes to the peer fail.
 func (a *answering) cut() {
 	a.Helper()
 	var err error
@@ -63,9 +63,9 @@ func (a *answering) cut() {
 	}
 }
 
-const answerPad = 8 << 20 // more than the kernel accepts for a peer that does not read
+const answerPad = 8 << 20 // more than the socket buffers hold
 
-// fill sends more than the kernel accepts.
+// fill sends a message that does not fit into the socket buffers.
 func (a *answering) fill() {
 	a.Helper()
 	if err := a.conn.Send(Message{Binary, make([]byte, answerPad)}); err != nil {
@@ -73,7 +73,7 @@ func (a *answering) fill() {
 	}
 }
 
-// drains has the peer read what fill sent.
+// drains makes the peer read the message that fill sent.
 func (a *answering) drains() {
 	a.Helper()
 	if h, p := a.peer.next(); h.Opcode != frame.Binary || len(p) != answerPad {
@@ -86,7 +86,7 @@ func (a *answering) closes(code Code, reason string) {
 	a.peer.send(a.peer.frame(frame.Close, true, closeBody(code, reason)))
 }
 
-// resets has the peer cut TCP.
+// resets makes the peer reset the TCP connection.
 func (a *answering) resets() {
 	nc := a.peer.Conn
 	if over, ok := nc.(*tls.Conn); ok {
@@ -96,7 +96,7 @@ func (a *answering) resets() {
 	nc.Close()
 }
 
-// shuts has this end begin the closing handshake.
+// shuts starts the closing handshake at this end.
 func (a *answering) shuts(code Code) {
 	a.Helper()
 	if err := a.conn.Shut(code, "ours"); err != nil {
@@ -104,14 +104,14 @@ func (a *answering) shuts(code Code) {
 	}
 }
 
-// from is the peer's end of a connection.
+// from makes nc the peer's end of the connection.
 func (a *answering) from(nc net.Conn, role protocol.Role) {
 	a.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(time.Minute))
 	a.peer = raw{a.TB, nc, role}
 }
 
-// asks opens a WebSocket manually.
+// asks opens a WebSocket connection with a handwritten request.
 func (a *answering) asks(addr string) {
 	a.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -139,7 +139,7 @@ type answeringReceiver struct{ a *answering }
 func (answeringReceiver) Message(Message) error  { return nil }
 func (r answeringReceiver) Closed(e *CloseError) { r.a.ended <- e }
 
-// answeringDrivers open a connection in every possible way.
+// answeringDrivers maps each way of opening a connection to a function that does so.
 var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answering{
 	"Accept": func(t *testing.T, opts ConnOptions) *answering {
 		return answeringServer(t, func(serve func(*Conn), _ func(Sender) Receiver) http.Handler {
@@ -206,7 +206,7 @@ var answeringDrivers = map[string]func(t *testing.T, opts ConnOptions) *answerin
 	},
 }
 
-// starts reads from c, which ends with the test.
+// starts reads from c in a goroutine, and closes c when the test ends.
 func (a *answering) starts(c *Conn) {
 	ctx, leave := context.WithCancel(a.Context())
 	a.conn, a.leave = c, leave
@@ -215,7 +215,7 @@ func (a *answering) starts(c *Conn) {
 	a.Cleanup(func() { c.CloseNow(); bounded.Receive(a.TB, done) })
 }
 
-// answeringServer opens a connection with a Server. Its handler is made from a function that serves a Conn and one that opens a
+// answeringServer opens a connection with a Server. The handler function gets one callback that serves a Conn, and one that opens a
 // Sender.
 func answeringServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiver) http.Handler) *answering {
 	a := newAnswering(t)
@@ -232,7 +232,7 @@ func answeringServer(t *testing.T, handler func(func(*Conn), func(Sender) Receiv
 	return a
 }
 
-// answeringTLS returns two ends of a TLS connection.
+// answeringTLS returns the two ends of a TLS connection.
 func answeringTLS(t *testing.T) (client, server *tls.Conn) {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -246,12 +246,12 @@ func answeringTLS(t *testing.T) (client, server *tls.Conn) {
 	return client, server
 }
 
-// The closing handshake is complete when both close frames are made and the kernel has ours: then, and only then, the CloseError
-// has no Err. What happens to the TCP connection afterwards makes no difference.
+// The closing handshake is complete once both close frames exist and the kernel has accepted ours. Only then does the CloseError
+// have no Err. Later events on the TCP connection make no difference.
 var answerings = []struct {
 	name    string
 	timeout time.Duration // CloseTimeout; 0 means longer than the test
-	read    bool          // only if a Read can be interrupted
+	read    bool          // the case requires a Read that can be interrupted
 	play    func(a *answering)
 	code    Code
 	byPeer  bool
@@ -356,7 +356,7 @@ var answerings = []struct {
 	}, CodeNormal, true, false},
 }
 
-// leaves ends the context of the Read when the peer's close frame has been read.
+// leaves cancels the context of the Read after the peer's close frame has been read.
 func (a *answering) leaves() {
 	a.Helper()
 	bounded.Until(a.TB, a.conn.(*Conn).isClosing)
@@ -367,7 +367,7 @@ func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 	for name, open := range answeringDrivers {
 		for _, tt := range answerings {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
-				t.Parallel() // some wait by the clock
+				t.Parallel() // some cases wait in real time
 				opts := ConnOptions{CloseTimeout: tt.timeout, PingInterval: -1, QueueBytes: 64 << 20, MaxMessage: -1}
 				if tt.timeout == 0 {
 					opts.CloseTimeout = time.Minute
@@ -389,8 +389,8 @@ func TestRFC6455_7_1_4_CleanOnlyWithBothCloseFrames(t *testing.T) {
 	}
 }
 
-// TestRFC6455_7_1_1_NoResetBehindTheAnswer: a peer that continues to send after its close frame gets the answer and the end of the
-// stream. Closing a socket with unread bytes would reset it, which can destroy the answer.
+// TestRFC6455_7_1_1_NoResetBehindTheAnswer checks that a peer that keeps sending after its close frame receives our close frame and
+// EOF. Closing a socket with unread bytes would reset the connection, which can destroy our close frame.
 func TestRFC6455_7_1_1_NoResetBehindTheAnswer(t *testing.T) {
 	for name, open := range answeringDrivers {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// mirror is echo without allocations, because AllocsPerRun counts those of all goroutines.
+// mirror is an echo without allocations, because AllocsPerRun counts the allocations of all goroutines.
 func mirror(c *Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -11,12 +11,12 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestIdleMemory measures the memory of a TCP connection that has echoed a message and waits for the next. The memory of the socket
-// itself, as with any use of package net, is measured separately.
+// TestIdleMemory measures the memory of a TCP connection that has echoed a message and is waiting for the next one. The memory of
+// the socket, which every user of package net needs, is measured separately.
 func TestIdleMemory(t *testing.T) {
 	const pairs = 500
 	heap := func() int64 {
-		for range 3 { // pools release their content in the second
+		for range 3 { // sync.Pool releases its items in the second collection
 			runtime.GC()
 		}
 		var m runtime.MemStats
@@ -27,7 +27,7 @@ func TestIdleMemory(t *testing.T) {
 	nets := make([][2]net.Conn, pairs)
 	conns := make([]*Conn, 0, 2*pairs)
 	started := make(chan struct{})
-	for range 2*pairs + 100 { // so that the runtime's memory for that many goroutines is not counted
+	for range 2*pairs + 100 { // allocates the runtime's memory for that many goroutines in advance
 		wg.Go(func() { <-started })
 	}
 	close(started)
@@ -50,9 +50,9 @@ func TestIdleMemory(t *testing.T) {
 		if _, err := client.Read(ctx); err != nil {
 			t.Fatal(err)
 		}
-		wg.Go(func() { echo(client) }) // nothing arrives
+		wg.Go(func() { echo(client) }) // no message arrives
 	}
-	for _, c := range conns { // until all wait
+	for _, c := range conns { // until all connections are idle
 		bounded.Until(t, func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestCloseWhileAMessageIsStreamed: the Writer fails, the closing handshake does not.
+// TestCloseWhileAMessageIsStreamed checks that the Writer fails, but not the closing handshake.
 func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 	for _, compressed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -56,7 +56,8 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 	}
 }
 
-// TestReaderAfterAReadThatSawOnlyAHeader: a compressed message is inflated by every kind of read.
+// TestReaderAfterAReadThatSawOnlyAHeader checks that every kind of read inflates a compressed message whose header an earlier read
+// has received.
 func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	f := rsv1(peer.frame(frame.Text, true, helloZipped))
@@ -82,7 +83,7 @@ func TestTheLargestMaxMessage(t *testing.T) {
 	}
 }
 
-// TestPingBesidePing: a Ping that receives its pong wakes the others that wait for one.
+// TestPingBesidePing checks that a Ping that receives its pong wakes the other waiting Pings.
 func TestPingBesidePing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -106,7 +107,7 @@ func TestPingBesidePing(t *testing.T) {
 	})
 }
 
-// TestPingWhoseReaderLeaves: the Read that would have received the pong returns with a message instead.
+// TestPingWhoseReaderLeaves checks a Ping while a concurrent Read, which would have received the pong, returns a message instead.
 func TestPingWhoseReaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -127,8 +128,8 @@ func TestPingWhoseReaderLeaves(t *testing.T) {
 	})
 }
 
-// TestReaderKeepsItsTypeWhileOthersReadOn: what a Ping or keepalive reads after a compressed message that is being read in pieces
-// does not change the type of that message.
+// TestReaderKeepsItsTypeWhileOthersReadOn checks that a Ping or keepalive that reads ahead does not change the type of a compressed
+// message that is being read in parts.
 func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	for _, tt := range []struct{ first, second frame.Opcode }{{frame.Binary, frame.Text}, {frame.Text, frame.Text}, {frame.Text, frame.Binary}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -159,7 +160,7 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 			defer cancel()
-			c.Ping(ctx) // its pong does not arrive; keepalive checks a few times meanwhile
+			c.Ping(ctx) // the pong does not arrive, and keepalive checks a few times in the meantime
 			rest, err := io.ReadAll(r)
 			if err != nil || string(got)+string(rest) != body {
 				t.Errorf("%v, then %v: %d bytes, %v", tt.first, tt.second, len(rest), err)
@@ -171,7 +172,8 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	}
 }
 
-// TestSendThatWaitedForRoom: only a queued message resets the compressor. While a SendPrepared waits, others compress.
+// TestSendThatWaitedForRoom checks that only a queued message resets the compressor. While a SendPrepared waits, other calls
+// compress.
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{bytes: 10, full: QueueBlock})
@@ -195,7 +197,7 @@ func TestSendThatWaitedForRoom(t *testing.T) {
 	})
 }
 
-// TestSendOfMoreThanTheQueueTakes: the limit is for what the kernel has not accepted.
+// TestSendOfMoreThanTheQueueTakes checks that the queue limit only counts bytes that the kernel has not accepted.
 func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	for _, full := range []QueuePolicy{QueueClose, QueueDropOldest, QueueDropNewest} {
 		c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{QueueBytes: 10, QueueFull: full})
@@ -208,7 +210,7 @@ func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	}
 }
 
-// TestSendOfWhichAPartIsQueued: the queued part is sent.
+// TestSendOfWhichAPartIsQueued checks that the queued part of a message is sent.
 func TestSendOfWhichAPartIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1, QueueBytes: 10, QueueFull: QueueDropNewest})
@@ -219,8 +221,8 @@ func TestSendOfWhichAPartIsQueued(t *testing.T) {
 	})
 }
 
-// TestWriteDoesNotWaitForTheMessagesOfOthers: a Write whose own frame has been sent returns, although messages that others queued
-// after it cannot be sent.
+// TestWriteDoesNotWaitForTheMessagesOfOthers checks that a Write returns once its own frame has been sent, although messages that
+// were queued later cannot be sent.
 func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -244,7 +246,7 @@ func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteWhoseContextEndsAsItGoesOut: only a frame that cannot be sent completely ends the connection.
+// TestJoinedWriteWhoseContextEndsAsItGoesOut checks that the connection is only closed if the frame could not be sent completely.
 func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 50 {
@@ -265,7 +267,7 @@ func TestJoinedWriteWhoseContextEndsAsItGoesOut(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteReturnsHowTheConnectionEnded: it returns the same error as every call.
+// TestJoinedWriteReturnsHowTheConnectionEnded checks that a joined write returns the same error as every other call.
 func TestJoinedWriteReturnsHowTheConnectionEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
@@ -276,7 +278,7 @@ func TestJoinedWriteReturnsHowTheConnectionEnded(t *testing.T) {
 			}
 			synctest.Wait()
 			peer.expect(frame.Text, "x")
-			synctest.Wait() // the others are being sent together
+			synctest.Wait() // the other messages are being sent together
 			<-wrote
 			c.CloseNow()
 			for range 3 {
@@ -286,7 +288,8 @@ func TestJoinedWriteReturnsHowTheConnectionEnded(t *testing.T) {
 	})
 }
 
-// TestJoinedWriteThatIsStuck: its context interrupts it, and ends the connection like any write that has begun.
+// TestJoinedWriteThatIsStuck checks that the context interrupts a joined write and then closes the connection, as for any write
+// that has started.
 func TestJoinedWriteThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -307,8 +310,8 @@ func TestJoinedWriteThatIsStuck(t *testing.T) {
 	})
 }
 
-// TestCloseBesideAWriteWhoseContextEnds: a write that was complete when its context ended does not shorten the time for the close
-// frame.
+// TestCloseBesideAWriteWhoseContextEnds checks that a write that is complete when its context ends does not reduce the time limit
+// for the close frame.
 func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -316,7 +319,7 @@ func TestCloseBesideAWriteWhoseContextEnds(t *testing.T) {
 		wrote := make(chan error, 1)
 		go func() { wrote <- c.Write(ctx, Message{Text, []byte("done")}) }()
 		synctest.Wait()
-		c.mu.Lock() // so that the Write cannot report its success before its context has ended
+		c.mu.Lock() // delays the return of Write until its context has ended
 		peer.expect(frame.Text, "done")
 		c.cutWrite(errCtx)
 		c.mu.Unlock()
@@ -346,7 +349,7 @@ func (s *stuckStream) Write([]byte) (int, error) { <-s.closed; return 0, io.ErrC
 
 func (s *stuckStream) Close() error { s.once.Do(func() { close(s.closed) }); return nil }
 
-// TestABareStreamIsClosed: even if it is stuck in a write.
+// TestABareStreamIsClosed checks that a stream without deadlines is closed, even while a write to it blocks.
 func TestABareStreamIsClosed(t *testing.T) {
 	for name, end := range map[string]func(c *Conn) error{
 		"CloseNow": (*Conn).CloseNow,

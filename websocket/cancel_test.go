@@ -27,8 +27,8 @@ func fragments(r raw) []byte {
 
 const fragmentsText = "Grüße aus der Ferne ✓"
 
-// TestCancelledReadLosesNothing cancels a Read after every byte of a fragmented message, over TCP and TLS, as a server and as a
-// client, with Read and ReadAppend alternating.
+// TestCancelledReadLosesNothing cancels a Read after every byte of a fragmented message, over TCP and TLS, in both roles, with Read
+// and ReadAppend alternating.
 func TestCancelledReadLosesNothing(t *testing.T) {
 	links := map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS}
 	for name, link := range links {
@@ -45,7 +45,7 @@ func TestCancelledReadLosesNothing(t *testing.T) {
 						}
 						continue
 					}
-					if errors.Is(err, context.Canceled) { // it was canceled with all bytes available
+					if errors.Is(err, context.Canceled) { // it was canceled when all bytes were available
 						m, err = c.Read(bounded.Context(t))
 					}
 					if err != nil || string(m.Data) != fragmentsText || m.Type != Text {
@@ -61,7 +61,7 @@ func TestCancelledReadLosesNothing(t *testing.T) {
 	}
 }
 
-// readAndCancel reads, and cancels the read after it has received what act sends.
+// readAndCancel starts a read, calls act, which sends data, and cancels the read after that data has been received.
 func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -127,7 +127,7 @@ func TestReadWithACancelledContextTakesNothing(t *testing.T) {
 	}
 }
 
-// TestStaleContextDoesNotDisturb: the context of an earlier call has no effect when it ends later.
+// TestStaleContextDoesNotDisturb checks that canceling the context of an earlier call has no effect.
 func TestStaleContextDoesNotDisturb(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	go echo(server)
@@ -149,7 +149,7 @@ func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 			c, _ := link(t, protocol.RoleClient, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			wrote := make(chan error, 1)
-			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // nothing is reading
+			go func() { wrote <- c.Write(ctx, Message{Binary, make([]byte, 64<<20)}) }() // no goroutine is reading
 			bounded.Until(t, func() bool {
 				c.mu.Lock()
 				defer c.mu.Unlock()
@@ -215,7 +215,8 @@ func TestReaderSurvivesItsContext(t *testing.T) {
 	}
 }
 
-// TestReaderTakesOverFromAnInterruptedRead: the part of the message that a Read had received is returned first.
+// TestReaderTakesOverFromAnInterruptedRead checks that the Reader first returns the part of the message that an interrupted Read
+// has received.
 func TestReaderTakesOverFromAnInterruptedRead(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	_, err := readAndCancel(t, c, true, func() { peer.send(peer.frame(frame.Text, false, "one ")) })

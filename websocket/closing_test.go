@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// wantClose checks how a connection ended.
+// wantClose checks the error with which a connection ended.
 func wantClose(t *testing.T, err error, code Code, reason string, byPeer bool) *CloseError {
 	t.Helper()
 	var ce *CloseError
@@ -64,7 +64,7 @@ func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
 			t.Errorf("Close(%d) returned %v", code, err)
 		}
 	}
-	peer.send(peer.frame(frame.Text, true, "still here")) // an error has sent nothing and ended nothing
+	peer.send(peer.frame(frame.Text, true, "still here")) // a failed Close sends nothing and leaves the connection open
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "still here" {
 		t.Errorf("%q, %v", m.Data, err)
 	}
@@ -72,7 +72,7 @@ func TestRFC6455_7_4_CodesThatMayNotBeSent(t *testing.T) {
 
 func TestRFC6455_5_5_ReasonIsCutWhereACharacterBegins(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleClient, nil)
-	go c.Close(4000, strings.Repeat("✓", 50)) // 150 bytes; 123 fit, which is 41 of three bytes
+	go c.Close(4000, strings.Repeat("✓", 50)) // 150 bytes, of which 41 runes of three bytes fit into the limit of 123
 	peer.expect(frame.Close, closeBody(4000, strings.Repeat("✓", 41)))
 }
 
@@ -100,7 +100,7 @@ func TestCloseWithoutAReader(t *testing.T) {
 	}
 }
 
-// TestCloseWithAReader: a waiting Read gets the remaining messages, until the peer's close frame.
+// TestCloseWithAReader checks that a waiting Read returns the remaining messages before the peer's close frame.
 func TestCloseWithAReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -135,7 +135,7 @@ func TestCloseWithAReader(t *testing.T) {
 func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{CloseTimeout: 3 * time.Second})
-		go io.Copy(io.Discard, peer.Conn) // reads but never answers
+		go io.Copy(io.Discard, peer.Conn) // reads, but never sends a close frame
 		start := time.Now()
 		err := c.Close(4001, "token expired")
 		ce := wantClose(t, err, 4001, "token expired", false)
@@ -148,7 +148,7 @@ func TestCloseIsBoundedByCloseTimeout(t *testing.T) {
 	})
 }
 
-// TestCloseToAPeerThatReadsNothing: the close frame cannot be sent.
+// TestCloseToAPeerThatReadsNothing calls Close when the close frame cannot be sent.
 func TestCloseToAPeerThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -193,7 +193,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 			t.Error("Ping returned nil")
 		}
 		read := make(chan error, 1)
-		go func() { // waits for the end, so that a CloseNow after it cuts nothing off
+		go func() { // waits until the connection has ended, so that a later CloseNow discards no data
 			_, err := c.Read(bounded.Context(t))
 			c.CloseNow()
 			read <- err
@@ -209,7 +209,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 	})
 }
 
-// TestEndWithoutACloseFrame: the error describes what happened last.
+// TestEndWithoutACloseFrame checks that the error describes the last event.
 func TestEndWithoutACloseFrame(t *testing.T) {
 	tests := []struct {
 		name string
@@ -258,7 +258,7 @@ func TestCloseNowEndsEveryWait(t *testing.T) {
 	})
 }
 
-// TestWriteToAPeerThatClosed: if the peer's close frame is unread when a write fails, it explains the failure.
+// TestWriteToAPeerThatClosed checks that a failed write returns the peer's close frame if that has not been read yet.
 func TestWriteToAPeerThatClosed(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Close, true, closeBody(4009, "not allowed")))
@@ -271,7 +271,7 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 	}
 }
 
-// TestMessagesThatLieUnreadSurviveAFailedWrite: messages that the peer sent before it disconnected can still be read.
+// TestMessagesThatLieUnreadSurviveAFailedWrite checks that messages sent before the peer disconnected can still be read.
 func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "last words"))
@@ -302,7 +302,8 @@ func TestRFC6455_7_1_7_ViolationIsReportedToThePeer(t *testing.T) {
 	})
 }
 
-// TestViolationDoesNotWaitForever: a peer that violated a rule and then neither reads nor closes delays the end by CloseTimeout.
+// TestViolationDoesNotWaitForever checks that a peer that violates a rule, and then neither reads nor closes, delays closing by
+// CloseTimeout at most.
 func TestViolationDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -316,7 +317,7 @@ func TestViolationDoesNotWaitForever(t *testing.T) {
 	})
 }
 
-// TestAStuckWriteDoesNotHideHowItEnded: the peer closes, and reads nothing of what is being sent to it.
+// TestAStuckWriteDoesNotHideHowItEnded uses a peer that sends a close frame but does not read the message that is being sent to it.
 func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
@@ -336,13 +337,14 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	})
 }
 
-// TestTheContextBoundsTheClosingHandshake: a client does not wait for the server to close TCP for longer than its context.
+// TestTheContextBoundsTheClosingHandshake checks that a client waits for the server to close TCP until its context ends at the
+// latest.
 func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleClient, nil)
 		go func() {
 			peer.Write(append(peer.frame(frame.Text, true, "and"), peer.frame(frame.Close, true, closeBody(CodeNormal, "bye"))...))
-			io.Copy(io.Discard, peer.Conn) // but never closes
+			io.Copy(io.Discard, peer.Conn) // but never closes TCP
 		}()
 		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "and" {
 			t.Fatalf("%q, %v", m.Data, err)
@@ -358,7 +360,7 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	})
 }
 
-// TestRFC6455_7_1_1_AClientWaitsASecond: a client that has answered the server's close frame waits for the end of TCP, for a
+// TestRFC6455_7_1_1_AClientWaitsASecond checks that a client that has replied to the server's close frame waits for EOF for a
 // limited time.
 func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -366,7 +368,7 @@ func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 		start := time.Now()
 		go func() {
 			peer.Write(peer.frame(frame.Close, true, closeBody(CodeNormal, "bye")))
-			io.Copy(io.Discard, peer.Conn) // but never closes
+			io.Copy(io.Discard, peer.Conn) // but never closes TCP
 		}()
 		_, err := c.Read(t.Context())
 		if ce := wantClose(t, err, CodeNormal, "bye", true); ce.Err != nil {
@@ -378,7 +380,8 @@ func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 	})
 }
 
-// TestCloseFrameWithBytesBehind: the client gets the answer and the end of the stream, without a reset.
+// TestCloseFrameWithBytesBehind checks that a client that sends data after its close frame receives the server's close frame and
+// EOF, without a reset.
 func TestCloseFrameWithBytesBehind(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS} {
 		c, peer := pair(t, protocol.RoleServer, nil)
@@ -398,7 +401,7 @@ func TestCloseFrameWithBytesBehind(t *testing.T) {
 	}
 }
 
-// TestMessagesClosesWhenItsContextEnds: the peer gets the close frame of a server going away, rather than a cut connection.
+// TestMessagesClosesWhenItsContextEnds checks that the peer receives a close frame with 1001 (going away).
 func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -418,13 +421,13 @@ func TestMessagesClosesWhenItsContextEnds(t *testing.T) {
 	}
 }
 
-// TestAFailedWriteHoldsNothing: the messages queued after it are dropped, even while the connection continues for messages of the
-// peer.
+// TestAFailedWriteHoldsNothing checks that a failed write discards the messages queued after it, even if the connection stays open
+// to receive messages.
 func TestAFailedWriteHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
 		go peer.Write(peer.frame(frame.Text, true, "last words"))
-		<-time.After(2 * unreadAfter) // it is received, and nothing reads it
+		<-time.After(2 * unreadAfter) // it is received, and no goroutine reads it
 		synctest.Wait()
 		for range 3 {
 			if err := c.Send(Message{Text, []byte("waits")}); err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// zipped returns a client and a server with negotiated compression, over TCP.
+// zipped returns a client and a server that have negotiated compression, over TCP.
 func zipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	client, server = tcpConns(t, opts)
@@ -40,7 +40,7 @@ func compressLater(c *Conn, agreed handshake.Deflate, opts *Compression) {
 	}
 }
 
-// rawZipped connects a server that inflates with a raw client.
+// rawZipped connects a server that uses compression to a raw client.
 func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	c, peer := rawTCP(t, protocol.RoleServer, opts)
@@ -48,7 +48,7 @@ func rawZipped(t testing.TB, agreed handshake.Deflate, opts *ConnOptions) (*Conn
 	return c, peer
 }
 
-// rsv1 sets RSV1 in a frame's bytes.
+// rsv1 sets the RSV1 bit of an encoded frame.
 func rsv1(b []byte) []byte {
 	b[0] |= frame.RSV1
 	return b
@@ -67,7 +67,7 @@ func TestRFC7692_7_2_3_2_ContextTakeover(t *testing.T) {
 	}
 }
 
-// TestCompressedEcho covers sizes, kinds of data, ways to write and to read, and negotiated parameters.
+// TestCompressedEcho covers message sizes, kinds of data, ways to write and read, and negotiated parameters.
 func TestCompressedEcho(t *testing.T) {
 	agreements := map[string]handshake.Deflate{
 		"takeover":       {},
@@ -118,7 +118,7 @@ func writeEither(t *testing.T, c *Conn, m Message, whole bool) {
 	}
 }
 
-// streamEcho echoes a message while it reads the message.
+// streamEcho echoes a message while it is being read.
 func streamEcho(c *Conn) {
 	for {
 		typ, r, err := c.Reader(context.Background())
@@ -162,8 +162,8 @@ func TestCancelledReadOfACompressedMessageLosesNothing(t *testing.T) {
 	}
 }
 
-// TestASkippedMessageIsContext: the unread rest of a Reader's message is inflated nevertheless, because the next message may refer
-// to it.
+// TestASkippedMessageIsContext checks that the unread rest of a Reader's message is inflated, because the next message may refer to
+// it.
 func TestASkippedMessageIsContext(t *testing.T) {
 	for _, pieces := range []int{1, 2} {
 		c, peer := rawZipped(t, handshake.Deflate{}, nil)
@@ -183,7 +183,7 @@ func TestASkippedMessageIsContext(t *testing.T) {
 }
 
 func TestBadCompressedMessages(t *testing.T) {
-	const empty = "\x00\x00\xff\xff"                                                               // the block that is removed from messages
+	const empty = "\x00\x00\xff\xff"                                                               // the block that is removed from the end of messages
 	bomb := strings.TrimSuffix(strings.Repeat(deflateOf(t, make([]byte, 1<<20))+empty, 64), empty) // 64 MiB
 	if len(bomb) > 100<<10 {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
@@ -233,7 +233,7 @@ func TestBadCompressedMessages(t *testing.T) {
 	}
 }
 
-// deflateOf compresses p as one message without context.
+// deflateOf compresses p as one message without context takeover.
 func deflateOf(t *testing.T, p []byte) string {
 	t.Helper()
 	near, far := net.Pipe()
@@ -244,7 +244,7 @@ func deflateOf(t *testing.T, p []byte) string {
 	return string(c.zip.out.Append(nil, p))
 }
 
-// TestAMessageAtTheLimitThatDoesNotShrink: its compressed form is longer than the limit.
+// TestAMessageAtTheLimitThatDoesNotShrink uses a message whose compressed form is longer than the limit.
 func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 	noise := make([]byte, 1000)
 	rand.NewChaCha8([32]byte{1}).Read(noise)
@@ -259,7 +259,7 @@ func TestAMessageAtTheLimitThatDoesNotShrink(t *testing.T) {
 	}
 }
 
-// Each end compresses with its own window and inflates with the peer's, from the threshold on.
+// Each end compresses with its own window size, inflates with the peer's, and compresses only messages of at least Threshold bytes.
 func TestWindowsOfTheTwoEnds(t *testing.T) {
 	agreed := handshake.Deflate{ServerBits: 10, ClientBits: 11, ServerNoTakeover: true}
 	server, client := deflate.Window{Bits: 10}, deflate.Window{Bits: 11, Takeover: true}
@@ -379,8 +379,8 @@ func BenchmarkEchoCompressed(b *testing.B) {
 	}
 }
 
-// TestRFC7692_7_2_GivenUpMessages: data that a Writer took for a message of which nothing has been sent is no context for the next
-// one.
+// TestRFC7692_7_2_GivenUpMessages checks that the data of an abandoned Writer is not used as context for the next message if none
+// of it was sent.
 func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 	a, b := tcpConns(t, nil)
 	compressLater(a, handshake.Deflate{}, &Compression{})
@@ -407,7 +407,8 @@ func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 	}
 }
 
-// TestWriterGivenUpHalfSent ends the connection, compressed or not: sent data cannot be taken back.
+// TestWriterGivenUpHalfSent checks that abandoning a Writer closes the connection if part of the message was sent, with and without
+// compression.
 func TestWriterGivenUpHalfSent(t *testing.T) {
 	for _, compressed := range []bool{true, false} {
 		a, b := tcpConns(t, nil)
@@ -426,7 +427,7 @@ func TestWriterGivenUpHalfSent(t *testing.T) {
 		}
 		text := make([]byte, 400<<10)
 		for i := range text {
-			text[i] = byte('0' + rand.IntN(64)) // compression hardly makes it shorter
+			text[i] = byte('0' + rand.IntN(64)) // compression hardly reduces its size
 		}
 		if _, err := w.Write(text); err != nil {
 			t.Fatal(err)

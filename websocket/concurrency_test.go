@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestWritesFromManyGoroutinesAreWhole mixes whole messages, streamed ones and pings.
+// TestWritesFromManyGoroutinesAreWhole concurrently sends whole messages, streamed messages and pings.
 func TestWritesFromManyGoroutinesAreWhole(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	const writers, each = 8, 50
@@ -97,7 +97,7 @@ func TestReaderAfterTheNextRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, two, err := c.Reader(bounded.Context(t)) // skips the first
+	_, two, err := c.Reader(bounded.Context(t)) // skips the first message
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 	go func() { other <- client.Write(bounded.Context(t), Message{Text, []byte("after")}) }()
 	want := strings.Repeat("✓", 20000)
 	go func() {
-		for _, piece := range []string{want[:1], want[1:40001], want[40001:]} { // split within characters
+		for _, piece := range []string{want[:1], want[1:40001], want[40001:]} { // split within UTF-8 sequences
 			if n, err := io.WriteString(w, piece); err != nil || n != len(piece) {
 				t.Errorf("%d, %v", n, err)
 			}
@@ -182,7 +182,7 @@ func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Write([]byte("\xf0\x9f"))
-	if err := w.Close(); !errors.Is(err, errInvalidUTF8) { // nothing was sent, so the connection is not affected
+	if err := w.Close(); !errors.Is(err, errInvalidUTF8) { // nothing was sent, so the connection stays open
 		t.Errorf("Close returned %v", err)
 	}
 	if err := c.Write(bounded.Context(t), Message{Text, []byte("fine")}); err != nil {
@@ -194,7 +194,7 @@ func TestRFC6455_5_6_TextIsUTF8(t *testing.T) {
 	}
 }
 
-// bare is a stream without deadlines.
+// bare is a stream that does not support deadlines.
 type bare struct{ io.ReadWriteCloser }
 
 func TestAnyReadWriteCloserWillDo(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// tcpPair returns two ends of a TCP connection on loopback.
+// tcpPair returns the two ends of a TCP connection on loopback.
 func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -30,7 +30,7 @@ func tcpPair(t testing.TB) (net.Conn, net.Conn) {
 	return near, far
 }
 
-// tcpConns returns a client and a server, connected over TCP; they end with the test.
+// tcpConns returns a client and a server, connected over TCP. They are closed when the test ends.
 func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -39,7 +39,7 @@ func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	return client, server
 }
 
-// readAppend is a Read that appends the message to dst.
+// readAppend calls Read, and appends the message to dst.
 func readAppend(ctx context.Context, c *Conn, dst []byte) (m Message, err error) {
 	m.Data = dst
 	err = c.View(ctx, func(got Message) error {
@@ -49,7 +49,7 @@ func readAppend(ctx context.Context, c *Conn, dst []byte) (m Message, err error)
 	return m, err
 }
 
-// echo answers every message until the connection ends, and returns how it ended.
+// echo echoes every message until the connection ends, and returns the final error.
 func echo(c *Conn) error {
 	for {
 		m, err := c.Read(context.Background())
@@ -68,7 +68,7 @@ func TestEchoOfEverySize(t *testing.T) {
 	go func() { ended <- echo(server) }()
 	for _, n := range []int{0, 1, 125, 126, 127, 4096, 16383, 16384, 16385, 65535, 65536, 1 << 20, 5 << 20} {
 		sent := bytes.Repeat([]byte("handfast"), n/8+1)[:n]
-		// Both ends send concurrently: neither may wait for the other to read first.
+		// Both ends send concurrently. Neither may wait for the other to read first.
 		wrote := make(chan error, 1)
 		go func() { wrote <- client.Write(bounded.Context(t), Message{Text, sent}) }()
 		m, err := client.Read(bounded.Context(t))

@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// proxy is an HTTP proxy that only supports CONNECT. It records the requests.
+// proxy is an HTTP proxy that only supports CONNECT and records the requests.
 type proxy struct {
 	mu    sync.Mutex
 	asked []*http.Request
@@ -72,12 +72,12 @@ func (p *proxy) last() *http.Request {
 	return p.asked[len(p.asked)-1]
 }
 
-// through returns a Proxy option that always returns rawURL.
+// through returns a Proxy option that always returns rawURL as the proxy.
 func through(rawURL string) func(*http.Request) (*url.URL, error) {
 	return func(*http.Request) (*url.URL, error) { return url.Parse(rawURL) }
 }
 
-// talk sends a message to an echo and checks the answer.
+// talk sends a message to an echo server and checks the reply.
 func talk(t *testing.T, c *Conn) {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), Message{Text, []byte("through")}); err != nil {
@@ -158,7 +158,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.to = ln.Addr().String()
-	ln.Close() // nothing listens there
+	ln.Close() // no server listens there
 	answering := func(answer string) string {
 		return "http://" + serveConnect(t, answer)
 	}
@@ -194,7 +194,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 	}
 }
 
-// The environment is read once per process, so it is tested in a child process.
+// The environment is read once per process, so this test runs in a child process.
 func TestDial_ProxyEnvironment(t *testing.T) {
 	const child = "HANDFAST_TEST_DIAL"
 	if target := os.Getenv(child); target != "" {
@@ -223,12 +223,12 @@ func TestDial_ProxyEnvironment(t *testing.T) {
 	}
 }
 
-// serveConnect is a proxy that gives the same answer to every client.
+// serveConnect is a proxy that sends the same response to every client.
 func serveConnect(t *testing.T, answer string) string {
 	return serveRaw(t, func(nc net.Conn, _ string) { io.WriteString(nc, answer) })
 }
 
-// A 2xx that arrives in pieces is accepted too; and what the server sends first through the tunnel is not lost.
+// A 2xx response that arrives in parts is accepted, and data that the server sends first through the tunnel is not lost.
 func TestRFC9110_9_3_6_Connect(t *testing.T) {
 	c, err := dialed(t, "ws://example.com/x", &DialOptions{
 		Proxy: through("http://proxy.example.com:3128"),
@@ -265,7 +265,7 @@ func TestRFC9110_9_3_6_Connect(t *testing.T) {
 	}
 }
 
-// The caller's ServerName is the server's, not the proxy's.
+// The caller's ServerName applies to the server, not to the proxy.
 func TestDial_ProxyServerName(t *testing.T) {
 	names := make(chan string, 1)
 	s := httptest.NewUnstartedServer(&proxy{user: "x:y"})

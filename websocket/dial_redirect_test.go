@@ -48,7 +48,7 @@ func TestDial_Redirects(t *testing.T) {
 	}
 }
 
-// Data that may contain a secret is not sent to another origin, nor sent again when a redirect leads back from there.
+// Data that may contain a secret is not sent to another origin. It is not sent again if that origin redirects back.
 func TestDial_RedirectDropsCredentials(t *testing.T) {
 	h := &accepting{}
 	mux := http.NewServeMux()
@@ -154,7 +154,7 @@ func TestDial_RedirectAndTLS(t *testing.T) {
 	}
 }
 
-// A failure after a redirect names the address that failed, without the query.
+// An error after a redirect contains the address that failed, without the query.
 func TestDial_RedirectedFailure(t *testing.T) {
 	location := "/gone?token=hush"
 	mux := http.NewServeMux()
@@ -178,7 +178,7 @@ func TestDial_RedirectedFailure(t *testing.T) {
 	}
 }
 
-// Trace is called with each request, and its answer.
+// Trace is called with each request and its response.
 func TestDial_Trace(t *testing.T) {
 	location := "/new"
 	mux := http.NewServeMux()

@@ -27,7 +27,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// dialed calls Dial without a proxy, and closes the connection when the test ends.
+// dialed calls Dial without a proxy. The connection is closed when the test ends.
 func dialed(t *testing.T, url string, opts *DialOptions) (*Conn, error) {
 	t.Helper()
 	if opts == nil {
@@ -48,7 +48,7 @@ func dialed(t *testing.T, url string, opts *DialOptions) (*Conn, error) {
 	return c, err
 }
 
-// failure calls Dial, which must fail, and returns the error.
+// failure calls Dial, expects it to fail, and returns the error.
 func failure(t *testing.T, url string, opts *DialOptions) *HandshakeError {
 	t.Helper()
 	_, err := dialed(t, url, opts)
@@ -59,7 +59,7 @@ func failure(t *testing.T, url string, opts *DialOptions) *HandshakeError {
 	return e
 }
 
-// accepting is a handler that admits every client and records the requests.
+// accepting is a handler that accepts every client and records the requests.
 type accepting struct {
 	mu   sync.Mutex
 	seen []*http.Request
@@ -89,7 +89,7 @@ func (a *accepting) last() *http.Request {
 	return a.seen[len(a.seen)-1]
 }
 
-// roots returns a client configuration that trusts s, which has a certificate for 127.0.0.1 and example.com.
+// roots returns a TLS configuration for a client that trusts s, whose certificate is valid for 127.0.0.1 and example.com.
 func roots(s *httptest.Server) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
@@ -252,7 +252,7 @@ func TestRFC6455_4_1_Status(t *testing.T) {
 	}
 }
 
-// The body of a failed response is only awaited for a limited time, which is less than the caller's.
+// Dial waits for the body of an error response for a limited time, which is shorter than the caller's limit.
 func TestDial_SilentBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := failure(t, "ws://example.com", &DialOptions{DialContext: pipeTo(func(nc net.Conn) {
@@ -265,7 +265,7 @@ func TestDial_SilentBody(t *testing.T) {
 	})
 }
 
-// pipeTo returns a DialContext whose connections end in serve, which is called when the request's header has been read.
+// pipeTo returns a DialContext function whose connections call serve after the request's header has been read.
 func pipeTo(serve func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
@@ -306,7 +306,7 @@ func TestRFC6455_4_1_TLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = quiet()
 	s.EnableHTTP2 = true
-	s.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}} // it prefers HTTP/2
+	s.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}} // the client prefers HTTP/2
 	s.StartTLS()
 	defer s.Close()
 	url := strings.Replace(s.URL, "https", "wss", 1)
@@ -380,7 +380,7 @@ func TestDial_TLSAlerts(t *testing.T) {
 	}
 }
 
-// to returns a DialContext that always connects to addr.
+// to returns a DialContext function that always connects to addr.
 func to(addr net.Addr) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, addr.Network(), addr.String())
@@ -420,7 +420,7 @@ func TestDial_Cookies(t *testing.T) {
 	}
 }
 
-// A context interrupts the handshake at any point, and is wrapped in the error.
+// A context interrupts the handshake at any point, and the error wraps the context's error.
 func TestDial_Cancel(t *testing.T) {
 	silent := func(cancel func(), handle func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
 		return func(context.Context, string, string) (net.Conn, error) {
@@ -457,7 +457,7 @@ func TestDial_Cancel(t *testing.T) {
 			return func(context.Context, string, string) (net.Conn, error) {
 				ours, theirs := net.Pipe()
 				t.Cleanup(func() { theirs.Close() })
-				go cancel() // nothing is reading
+				go cancel() // no goroutine is reading
 				return ours, nil
 			}
 		}},
@@ -492,7 +492,7 @@ func TestDial_Cancel(t *testing.T) {
 	}
 }
 
-// Every wait has a limit, even if the caller sets none.
+// Every wait has a time limit, even if the caller sets none.
 func TestDial_Timeout(t *testing.T) {
 	for name, tt := range map[string]struct {
 		option, deadline, want time.Duration
@@ -525,7 +525,7 @@ func TestDial_Timeout(t *testing.T) {
 	}
 }
 
-// The text of an error contains no secret of the caller, whichever way the handshake fails.
+// Error messages contain none of the caller's secrets, in whichever way the handshake fails.
 func TestDial_NoSecrets(t *testing.T) {
 	const secret = "hunter2"
 	refuse := serveRaw(t, func(nc net.Conn, _ string) { nc.Write([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) })
@@ -549,5 +549,5 @@ func TestDial_NoSecrets(t *testing.T) {
 	}
 }
 
-// quiet is the log of servers whose clients fail deliberately.
+// quiet discards the log of servers whose clients fail deliberately.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A mistake of the application in an Endpoint is answered with 500, and reported.
+// An application error in an Endpoint results in a 500 response and a report.
 func TestEndpoint_Mistakes(t *testing.T) {
 	serves := func(*Conn) {}
 	admission := func(a *Admission) func(*http.Request) (*Admission, error) {
@@ -64,7 +64,7 @@ func TestEndpoint_Mistakes(t *testing.T) {
 	}
 }
 
-// A mistake that no hook reports is written to the server's log, to which the reply refers.
+// An error for which no hook is set is written to the server's log, to which the response refers.
 func TestEndpoint_MistakeIsLogged(t *testing.T) {
 	lines := make(chan string, 1)
 	s := ownServer(&Endpoint{})
@@ -75,7 +75,7 @@ func TestEndpoint_MistakeIsLogged(t *testing.T) {
 	}
 }
 
-// lineWriter sends each write to a channel.
+// lineWriter sends the data of each write to a channel.
 type lineWriter chan<- string
 
 func (w lineWriter) Write(p []byte) (int, error) {
@@ -83,7 +83,7 @@ func (w lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Admit determines how a client is served.
+// Admit selects how a client is served.
 func TestEndpoint_Admit(t *testing.T) {
 	e := &Endpoint{
 		Accept: AcceptOptions{Subprotocols: []string{"chat"}, Header: http.Header{"X-A": {"a"}}},
@@ -131,7 +131,7 @@ func TestEndpoint_Admit(t *testing.T) {
 	}
 }
 
-// A panic ends one connection, which is closed, and is reported; so is the end of a connection.
+// A panic closes one connection and is reported. The end of each connection is reported too.
 func TestEndpoint_PanicsAndEnds(t *testing.T) {
 	for name, e := range map[string]*Endpoint{
 		"Serve":   {Serve: func(*Conn) { panic("oh") }},
@@ -176,7 +176,7 @@ type panicking struct{}
 func (panicking) Message(Message) error { panic("oh") }
 func (panicking) Closed(*CloseError)    {}
 
-// A panic in a hook ends only the call of the hook.
+// A panic in a hook only affects that call of the hook.
 func TestHooks_Panic(t *testing.T) {
 	e := &Endpoint{Serve: func(*Conn) {}}
 	panicked := make(chan any, 2)
@@ -197,13 +197,13 @@ func TestHooks_Panic(t *testing.T) {
 	close(panicked)
 }
 
-// exiting ends the goroutine of any call.
+// exiting calls runtime.Goexit in any callback.
 type exiting struct{}
 
 func (exiting) Message(Message) error { runtime.Goexit(); return nil }
 func (exiting) Closed(*CloseError)    { runtime.Goexit() }
 
-// runtime.Goexit in a Receiver ends its connection, and no other on its loop.
+// runtime.Goexit in a Receiver closes its connection, but no other connection on the same loop.
 func TestEvents_Goexit(t *testing.T) {
 	for name, open := range map[string]func(Sender) Receiver{
 		"Open":    func(Sender) Receiver { runtime.Goexit(); return nil },
@@ -244,7 +244,7 @@ func TestEvents_Goexit(t *testing.T) {
 	}
 }
 
-// A panic with http.ErrAbortHandler cuts a connection, and is not reported, as in net/http.
+// A panic with http.ErrAbortHandler closes a connection without a report, as in net/http.
 func TestEndpoint_AbortsQuietly(t *testing.T) {
 	for name, a := range map[string]*Admission{
 		"Serve":   {Serve: func(*Conn) { panic(http.ErrAbortHandler) }},
@@ -274,7 +274,8 @@ type aborting struct{}
 func (aborting) Message(Message) error { panic(http.ErrAbortHandler) }
 func (aborting) Closed(*CloseError)    { panic(http.ErrAbortHandler) }
 
-// TestEndpoint_EndedAndClosed: both get the same error, and a panic in Closed becomes the reason if there is no other.
+// TestEndpoint_EndedAndClosed checks that both hooks receive the same error, and that a panic in Closed is reported if there was no
+// other error.
 func TestEndpoint_EndedAndClosed(t *testing.T) {
 	mine := errors.New("mine")
 	for name, tt := range map[string]struct {
@@ -325,7 +326,7 @@ func TestEndpoint_EndedAndClosed(t *testing.T) {
 	}
 }
 
-// failingReceiver fails in Message, and calls a function in Closed.
+// failingReceiver returns an error from Message, and calls a function in Closed.
 type failingReceiver struct {
 	message error
 	closed  func()
@@ -334,9 +335,9 @@ type failingReceiver struct {
 func (r *failingReceiver) Message(Message) error { return r.message }
 func (r *failingReceiver) Closed(*CloseError)    { r.closed() }
 
-// Ending the goroutine, as t.FailNow does, ends the connection, and nothing waits for it.
+// runtime.Goexit, which t.FailNow calls, closes the connection, and no goroutine keeps waiting.
 func TestServer_Goexit(t *testing.T) {
-	brief := ConnOptions{CloseTimeout: 100 * time.Millisecond} // the client does not answer
+	brief := ConnOptions{CloseTimeout: 100 * time.Millisecond} // the client does not reply
 	for name, h := range map[string]http.Handler{
 		"handler": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { runtime.Goexit() }),
 		"Accept": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -362,7 +363,7 @@ func TestServer_Goexit(t *testing.T) {
 	}
 }
 
-// The context of a request ends when the client disconnects before the 101, and contains the server.
+// The context of a request is canceled when the client disconnects before the 101, and contains the server.
 func TestServer_RequestContext(t *testing.T) {
 	gone := make(chan error, 1)
 	var s *Server
@@ -385,7 +386,7 @@ func TestServer_RequestContext(t *testing.T) {
 	}
 }
 
-// Data that the client sends while its handler runs with a watched context is not lost.
+// Data that the client sends while its handler waits on the request's context is not lost.
 func TestServer_EarlyWhileWatched(t *testing.T) {
 	seen := make(chan struct{})
 	addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
@@ -412,7 +413,7 @@ func TestServer_EarlyWhileWatched(t *testing.T) {
 	expectEcho(t, br, "early")
 }
 
-// Shutdown closes the connections that a plain handler has accepted behind a Server, in both ways.
+// Shutdown closes the connections that a plain handler accepted behind a Server, with and without a waiting handler.
 func TestServer_ShutdownOfAccept(t *testing.T) {
 	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := Accept(w, r, nil)
@@ -420,7 +421,7 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		go echo(c) // the handler does not wait
+		go echo(c) // the handler returns without waiting
 	})}}
 	addr := serveOwn(t, s)
 	var conns []*Conn
@@ -448,10 +449,10 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 	}
 }
 
-// RFC 9110 §7.8: the 100 comes before the 101.
+// RFC 9110 §7.8: the server sends the 100 before the 101.
 func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
 	e, events := &Endpoint{Serve: echoing}, &Endpoint{Open: openEcho}
-	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // it has its own loops
+	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // it runs its own loops
 	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e)), serve(t, events), serveOwn(t, ownServer(events))} {
 		nc := dialRaw(t, addr)
 		io.WriteString(nc, sampleRequest+"Expect: 100-continue\r\n\r\n")
@@ -465,7 +466,7 @@ func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
 	}
 }
 
-// A middleware without Hijack: the client gets the cause.
+// Behind a middleware whose ResponseWriter does not support Hijack, the response contains the cause.
 func TestAccept_NoHijack(t *testing.T) {
 	errs := make(chan error, 1)
 	addr := serve(t, http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -481,8 +482,8 @@ func TestAccept_NoHijack(t *testing.T) {
 	}
 }
 
-// The connections of an Endpoint with Open are on an event loop if there is one: behind an http.Server, a Server, TLS, and with the
-// client's address from a proxy. Shutdown of either closes them.
+// The connections of an Endpoint with Open use an event loop if there is one: behind an http.Server, behind a Server, with TLS, and
+// with a client address reported by a proxy. Shutdown of the Endpoint or the server closes them.
 func TestEndpoint_OpenOnLoops(t *testing.T) {
 	ls, err := newEventLoops(1)
 	loops := err == nil

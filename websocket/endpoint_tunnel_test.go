@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// upgradeBy sends an upgrade request with an offer of compression to h, and returns the connection after the response's header.
+// upgradeBy sends an upgrade request that offers compression to h, and returns the connection after reading the response's header.
 func upgradeBy(t *testing.T, h http.Handler) (net.Conn, *http.Response, *bufio.Reader) {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -38,10 +38,11 @@ func upgradeBy(t *testing.T, h http.Handler) (net.Conn, *http.Response, *bufio.R
 	return nc, resp, r
 }
 
-// A Tunnel gets the connection itself, with the client's early data, and the 101 names the extensions of the server behind it.
+// A Tunnel receives the connection itself with the client's early data, and the 101 contains the extensions of the server behind
+// it.
 func TestEndpointTunnel(t *testing.T) {
 	e := &Endpoint{
-		Accept: AcceptOptions{Conn: ConnOptions{Compression: &Compression{}}}, // not those of the server behind it
+		Accept: AcceptOptions{Conn: ConnOptions{Compression: &Compression{}}}, // not the extensions of the backend
 		Admit: func(*http.Request) (*Admission, error) {
 			return &Admission{Extensions: "permessage-deflate; server_no_context_takeover", Tunnel: func(nc net.Conn, early []byte) {
 				go func() {
@@ -63,7 +64,7 @@ func TestEndpointTunnel(t *testing.T) {
 	}
 }
 
-// Mistakes with a Tunnel are answered with 500, and a panic in it ends the connection.
+// Errors in the use of a Tunnel result in a 500 response, and a panic in it closes the connection.
 func TestEndpointTunnelMistakes(t *testing.T) {
 	tunnel := func(nc net.Conn, _ []byte) { nc.Close() }
 	for name, a := range map[string]*Admission{

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evRawEcho is the minimum cost of an event loop: without handlers, limits or queues, and only for whole small frames. Compare with
-// it as a ratio, in one run.
+// evRawEcho is an event loop of minimum cost: it has no handlers, limits or queues, and only supports whole small frames. Compare
+// results with it as a ratio within one run.
 func evRawEcho(b *testing.B) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,7 +89,7 @@ func evRawEcho(b *testing.B) string {
 	return l.Addr().String()
 }
 
-// evLoad are clients that use no more time than their system calls.
+// evLoad consists of clients that spend their CPU time in system calls only.
 type evLoad struct {
 	fds []int
 }
@@ -149,7 +149,7 @@ func (l *evLoad) open(fd int) error {
 	return err
 }
 
-// evEcho sends each connection the same bytes, and waits until want bytes have come back on each.
+// evEcho sends the same bytes on each connection, and waits until each has received want bytes.
 func (l *evLoad) evEcho(b testing.TB, send []byte, want int, buf []byte) {
 	for _, fd := range l.fds {
 		for rest := send; len(rest) > 0; {
@@ -185,8 +185,8 @@ func evBenchmarkEcho(b *testing.B, addr string, conns, size, flight int) {
 	}
 }
 
-// evReportCPU reports the CPU time of an operation, for both ends together: on a busy machine it is more meaningful than the
-// elapsed time.
+// evReportCPU reports the CPU time of an operation for both ends together. On a busy machine it is more meaningful than the elapsed
+// time.
 func evReportCPU(b *testing.B) func() {
 	used := func() float64 {
 		var u syscall.Rusage

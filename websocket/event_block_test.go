@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evBlocking is a handler whose connections wait after receiving "wait", until the channel yields.
+// evBlocking returns a handler that, on receiving "wait", blocks until the second channel yields.
 func evBlocking(declared bool) (evHandler, chan string, chan struct{}) {
 	waits, release := make(chan string, 1000), make(chan struct{})
 	return evHandler{Message: func(c *eventConn, m Message) {
@@ -35,7 +35,7 @@ func TestEventHandlerThatBlocksStallsNoOther(t *testing.T) {
 			stuck, free := evUpgraded(t, addr), evUpgraded(t, addr)
 			stuck.send(evMasked(frame.Text, true, "wait"), evMasked(frame.Text, true, "in one read with it"))
 			evAwait(t, waits)
-			stuck.expect(frame.Text, "waiting") // what was written before the handler waited has been sent
+			stuck.expect(frame.Text, "waiting") // data written before the handler blocked has been sent
 			stuck.send(evMasked(frame.Text, true, "after"), evMasked(frame.Ping, true, "p"))
 			for i := range 100 {
 				text := fmt.Sprint(i)
@@ -72,7 +72,7 @@ func TestEventManyHandlersBlockAtOnce(t *testing.T) {
 	}
 }
 
-// While a handler blocks, other goroutines write to its connection, and close it.
+// While a handler blocks, other goroutines can write to its connection and close it.
 func TestEventOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	h, waits, release := evBlocking(false)
 	conns, over := make(chan *eventConn, 1), make(chan error, 1)
@@ -98,7 +98,7 @@ func TestEventOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	}
 }
 
-// A connection's messages arrive in order and one at a time, on any loop.
+// The messages of a connection arrive in order and one at a time, on any loop.
 func TestEventOrderWhileLoopsChangeHands(t *testing.T) {
 	var inside atomic.Int32
 	h := evHandler{Message: func(c *eventConn, m Message) {

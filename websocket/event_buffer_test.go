@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A borrowed buffer has the requested capacity, in one of the pool's sizes if there is one.
+// A borrowed buffer has the requested capacity, rounded up to one of the pool's sizes if possible.
 func TestBorrowedSizes(t *testing.T) {
 	const largest = 1 << bufferBitsMax
 	for n, want := range map[int]struct {
@@ -27,13 +27,13 @@ func TestBorrowedSizes(t *testing.T) {
 	}
 }
 
-// The content of a buffer is kept when it grows; if half of the capacity is of consumed bytes, it grows in place.
+// A buffer keeps its content when it grows. If consumed bytes occupy more than half of its capacity, it grows in place.
 func TestBufferGrows(t *testing.T) {
 	text := strings.Repeat("0123456789abcdef", 16)
 	for _, tt := range []struct {
 		gone, more int
-		same       bool // the buffer is the same one
-		moved      bool // and its content is moved to its beginning
+		same       bool // the buffer is not reallocated
+		moved      bool // the content is moved to the beginning of the buffer
 	}{
 		{0, 0, true, false}, {0, 1, false, false}, {129, 0, true, false}, {129, 1, true, true}, {129, 129, true, true},
 		{129, 130, false, false}, {128, 1, false, false},
@@ -55,7 +55,7 @@ func TestBufferGrows(t *testing.T) {
 	}
 }
 
-// An empty buffer starts again at its beginning, and one that append has reallocated is not returned to the pool.
+// An empty buffer is refilled from its beginning, and a buffer that append has reallocated is not returned to the pool.
 func TestBufferEndsAndMoves(t *testing.T) {
 	f := borrow(4)
 	f.b = append(f.b, "text"...)

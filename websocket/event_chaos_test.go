@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Handlers that block, write to each other and close at random, under the race detector: every opened connection is closed once,
-// and the handlers of one connection never run concurrently.
+// Handlers block, write to each other and close connections at random, under the race detector. Closed must be called once for
+// every opened connection, and the handlers of one connection must never run concurrently.
 func TestEventChaos(t *testing.T) {
 	var opened, closed, torn atomic.Int64
 	var mu sync.Mutex

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// evEnds is a handler that echoes and reports how connections end.
+// evEnds is a handler that echoes messages and reports the error with which each connection ends.
 func evEnds() (evHandler, chan *CloseError) {
 	ch := make(chan *CloseError, 16)
 	h := evEcho
@@ -177,7 +177,7 @@ func TestEventKeepaliveGivesUpASilentPeer(t *testing.T) {
 	s.Options.Conn.PingInterval = 100 * time.Millisecond
 	p := evUpgraded(t, evServe(t, s))
 	p.expect(frame.Ping, "")
-	p.send(evMasked(frame.Pong, true, "")) // this shows that it is alive
+	p.send(evMasked(frame.Pong, true, "")) // this shows that the client is alive
 	p.expect(frame.Ping, "")
 	if e := evAwait(t, ended); e == nil || e.Code != CodeAbnormal || !errors.Is(e, os.ErrDeadlineExceeded) {
 		t.Errorf("it ended with %v", e)

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evNothing is a kernel whose calls cost nothing: its only connection sends the same bytes repeatedly.
+// evNothing is a kernel without system calls. Its only connection receives the same bytes repeatedly.
 type evNothing struct {
 	*looptest.Fake
 	in     string
@@ -41,7 +41,7 @@ func (k *evNothing) Wait(events []loop.Event, timeout time.Duration) (int, error
 	return 1, nil
 }
 
-// evIdle returns a server on such a kernel, with its connection open.
+// evIdle returns a server with one open connection on such a kernel.
 func evIdle(t testing.TB, h evHandler) (*evServer, *evNothing, *eventConn) {
 	k := &evNothing{Fake: looptest.New(t, nil), in: evHello}
 	s := &evServer{Handler: h}
@@ -54,7 +54,7 @@ func evIdle(t testing.TB, h evHandler) (*evServer, *evNothing, *eventConn) {
 	return s, k, p.only()
 }
 
-// BenchmarkEventVisit measures what the loop costs in addition to system calls, per message, of which 16 arrive together.
+// BenchmarkEventVisit measures the cost of the loop per message without system calls. Sixteen messages arrive together.
 func BenchmarkEventVisit(b *testing.B) {
 	for name, flight := range map[string]int{"1": 1, "16": 16} {
 		b.Run(name, func(b *testing.B) {

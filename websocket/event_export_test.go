@@ -7,10 +7,10 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// EventLoops serves connections with events on one event loop, for tests outside of the package.
+// EventLoops serves event connections on one event loop, for the tests of external packages.
 type EventLoops struct{ ls *eventLoops }
 
-// NewEventLoops returns EventLoops that end with the test, nil if there is no event loop.
+// NewEventLoops returns EventLoops that stop when the test ends, or nil if event loops are not supported.
 func NewEventLoops(t *testing.T) *EventLoops {
 	ls, err := newEventLoops(1)
 	if err != nil {
@@ -24,11 +24,11 @@ func NewEventLoops(t *testing.T) *EventLoops {
 	return &EventLoops{ls}
 }
 
-// Adopt serves nc, after its opening handshake.
+// Adopt serves nc on the loop. The opening handshake must be complete.
 func (l *EventLoops) Adopt(nc net.Conn, opts *ConnOptions, open func(Sender) Receiver) error {
 	_, err := l.ls.adopt(&eventKind{opts: opts.settings(), open: open}, nc, agreed{})
 	return err
 }
 
-// UnderTLS returns the connection that crypto/tls must use so that nc can be adopted.
+// UnderTLS wraps nc for use by crypto/tls, so that Adopt accepts the TLS connection.
 func UnderTLS(nc net.Conn) net.Conn { return transport.Accept(nc, nil) }

@@ -13,20 +13,20 @@ import (
 // evEcho is a handler that echoes messages.
 var evEcho = evHandler{Message: func(c *eventConn, m Message) { c.Send(m) }}
 
-// evQueueOf limits what waits for a peer.
+// evQueueOf returns options with a limit for the queue of messages to a peer.
 func evQueueOf(bytes int) (o AcceptOptions) {
 	o.Conn.QueueBytes = bytes
 	return o
 }
 
-// evTheatre is a server with a single loop that a test runs manually.
+// evTheatre is a server with a single loop, which the test runs step by step.
 type evTheatre struct {
 	*evServer
 	k   *looptest.Fake
 	log []string
 }
 
-// evPerform makes a server on k that echoes and logs.
+// evPerform starts a server on k that echoes messages and records events.
 func evPerform(t testing.TB, k *looptest.Fake, s *evServer) *evTheatre {
 	t.Helper()
 	p := &evTheatre{evServer: s, k: k}
@@ -49,7 +49,7 @@ func evPerform(t testing.TB, k *looptest.Fake, s *evServer) *evTheatre {
 	return p
 }
 
-// manual has s serve on k, whose loop the test runs.
+// manual makes s serve on k. The test runs the loop.
 func (s *evServer) manual(t testing.TB, k loop.Kernel) {
 	t.Helper()
 	if err := s.configure(); err != nil {
@@ -61,17 +61,17 @@ func (s *evServer) manual(t testing.TB, k loop.Kernel) {
 	}
 }
 
-// only returns the only connection.
+// only returns the only open connection.
 func (p *evTheatre) only() (c *eventConn) {
 	p.ls.each(func(one *eventConn) { c = one })
 	return c
 }
 
-// evRequest is a client's request, without the empty line at its end.
+// evRequest is a client's request without the final empty line.
 const evRequest = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 
-// evMasked returns a frame of a client.
+// evMasked returns a masked frame, as sent by a client.
 func evMasked(op frame.Opcode, fin bool, payload string) string {
 	h := frame.Header{Fin: fin, Opcode: op, Masked: true, Key: [4]byte{0x37, 0xfa, 0x21, 0x3d}, Length: int64(len(payload))}
 	b := frame.Append(nil, h)

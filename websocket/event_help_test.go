@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// evPatience limits a test's waits for expected events. A passing test never waits that long.
+// evPatience is the time limit of a test's waits for expected events. A passing test never waits that long.
 const evPatience = time.Minute
 
-// evServe runs s on its own port until the test ends, and returns its address for Dial.
+// evServe runs s on its own port until the test ends, and returns the address for Dial.
 func evServe(t testing.TB, s *evServer) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// A panic in the application's code ends the connection for which it was called, and is reported.
+// A panic in application code closes the connection for which it was called, and is reported.
 func TestEventPanicCostsOneConnection(t *testing.T) {
 	h, ended := evEnds()
 	h.Open = func(c *eventConn) {
@@ -75,7 +75,7 @@ func TestEventPanicCostsOneConnection(t *testing.T) {
 	}
 }
 
-// The connection that crypto/tls passes to callbacks has addresses.
+// The connection that crypto/tls passes to callbacks returns the addresses of the socket.
 func TestEventTLSCallbacks(t *testing.T) {
 	cert, pool := evCertificate(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -105,7 +105,7 @@ func TestEventTLSCallbacks(t *testing.T) {
 	}
 }
 
-// A type that embeds a listener or a connection has its own methods, which must not be bypassed.
+// If a type embeds a listener or a connection, the methods that it overrides must not be bypassed.
 func TestEventWrappedSocketsAreNotBypassed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// evHeap returns the bytes in use after garbage collection; the second one empties the pools.
+// evHeap returns the heap bytes in use after two garbage collections. The second one empties the pools.
 func evHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -19,14 +19,15 @@ func evHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// An idle connection has no goroutine and no buffer: after one echo it only takes its Conn, its slot and the allocator's rounding.
+// An idle connection has no goroutine and no buffer. After one echo it only occupies its Conn, its slot and the allocator's
+// rounding.
 func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
 	if size := unsafe.Sizeof(eventConn{}); size > 288 {
 		t.Errorf("a Conn is %d bytes: 288 is a size class of the allocator, the next is 320", size)
 	}
 	const n = 4000
 	addr := evServe(t, &evServer{Handler: evEcho})
-	evUpgraded(t, addr) // now the loops and the pools exist
+	evUpgraded(t, addr) // at this point the loops and the pools exist
 	before, goroutines := evHeap(), runtime.NumGoroutine()
 	l := evNewLoad(t, addr, n)
 	send := []byte(evMasked(frame.Binary, true, "hello"))
@@ -76,7 +77,7 @@ func TestEventUpgradeAllocatesTheConnAndNoMore(t *testing.T) {
 	for _, fd := range fds {
 		syscall.Close(fd)
 	}
-	if got > 4 && !raceEnabled { // one on the client's side
+	if got > 4 && !raceEnabled { // at the client
 		t.Errorf("%v allocations for an upgrade", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// A peer accepts data if less is unsent than at the previous check, and there is more to send. Only the result of the previous
+// A peer is accepting data if fewer bytes are unsent than at the previous check, and some remain. Only the result of the previous
 // check counts.
 func TestEventPeerThatTakes(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
@@ -21,9 +21,9 @@ func TestEventPeerThatTakes(t *testing.T) {
 		unsent int // -1 means the kernel does not report it
 		want   bool
 	}{
-		{0, false}, {-1, false}, // everything was sent
+		{0, false}, {-1, false}, // all data was sent
 		{1000, false}, {1000, false}, {999, true}, {2, true}, {1, true}, {1, false},
-		{0, false}, {1, false}, // the last byte is not more
+		{0, false}, {1, false}, // the last byte does not count as progress
 		{500, false}, {-1, false}, {499, false}, {498, true}, {600, false}, {0, false}, {0, false}, {100, false}, {99, true},
 	} {
 		client.Unsent = tt.unsent
@@ -42,7 +42,7 @@ func TestEventPeerThatTakes(t *testing.T) {
 	p.k.Play(p.ls.Loops)
 }
 
-// A full kernel is not called again until it reports that there is room, or that the connection is gone.
+// The loop does not write to a full socket again until the kernel reports that there is room, or that the connection is gone.
 func TestEventVisitOfAStuckConnection(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	if n, err := k.fill(100, 2); n != 2 || err != nil {
@@ -61,14 +61,14 @@ func TestEventVisitOfAStuckConnection(t *testing.T) {
 	}
 }
 
-// A visit of a connection whose Receiver is still busy only writes. If the kernel is full, it waits for room, and an expired timer
-// is set again: nothing is known about a peer that is not being read from.
+// Visiting a connection whose Receiver is still busy only writes. If the socket is full, the connection waits for room. An expired
+// timer is set again, because the state of a peer is unknown while its data is not being read.
 func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	c := k.conn
 	send := func() {
 		c.fd.Lock()
-		c.corked = true // as its holder does
+		c.corked = true // as the owner of the lock on the connection does
 		c.fd.Unlock()
 		if err := c.Send(Message{Type: Text, Data: []byte("from outside")}); err != nil {
 			t.Fatal(err)
@@ -109,7 +109,7 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	k.Play(k.s.ls.Loops)
 }
 
-// A visit takes the buffer that its loop lends: the next visit, while this one is still in progress, gets another.
+// A visit borrows the buffer of its loop. The next visit, while this one is still in progress, gets another buffer.
 func TestEventBufferIsLentOnce(t *testing.T) {
 	k := looptest.New(t, nil)
 	p := evPerform(t, k, &evServer{})
@@ -131,7 +131,7 @@ func TestEventBufferIsLentOnce(t *testing.T) {
 		t.Errorf("lent %p, used %p; left %v", lent, outs, d.Value)
 	}
 	p.ls.each(func(c *eventConn) {
-		c.Lost() // its Receiver waits: what it has sent is written
+		c.Lost() // the Receiver is blocked: its sent messages are written
 		c.CloseNow()
 	})
 	k.Play(p.ls.Loops)

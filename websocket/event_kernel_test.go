@@ -17,7 +17,7 @@ const evHello = evRequest + "\r\n"
 
 func evText(s string) string { return evMasked(frame.Text, true, s) }
 
-// evRepeat returns a script with the same byte n times.
+// evRepeat returns a script that contains the same byte n times.
 func evRepeat(b byte, n int) []byte { return []byte(strings.Repeat(string([]byte{b}), n)) }
 
 func TestEventKernelThatIsDifficult(t *testing.T) {
@@ -70,7 +70,7 @@ func TestEventConnectionsThatBreak(t *testing.T) {
 	}
 }
 
-// A write fails because the peer is gone; the peer's unread close frame explains it.
+// A write fails because the peer is gone. The connection reports the peer's unread close frame as the cause.
 func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
@@ -91,7 +91,7 @@ func TestEventCloseFrameWithBytesBehind(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello + evMasked(frame.Close, true, "\x0f\xa1") + strings.Repeat("x", 3*corkSize))
 	p.k.Play(p.ls.Loops)
-	p.k.Pass(p.ls.Loops, 2) // the client does not close
+	p.k.Pass(p.ls.Loops, 2) // the client does not close the connection
 	if got := strings.Join(p.log, ", "); got != "open, close 4001" || !c.Gone || !c.Half || len(c.In) > 0 {
 		t.Errorf("the handler saw %q; %d bytes lie unread", got, len(c.In))
 	}
@@ -121,7 +121,7 @@ func TestEventPausedPeer(t *testing.T) {
 	c := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
 	c.Full = true
-	for range 10 { // as they arrive
+	for range 10 { // as the bytes arrive
 		c.In = append(c.In, in.String()[:106*10]...)
 		p.k.Play(p.ls.Loops)
 	}
@@ -129,7 +129,7 @@ func TestEventPausedPeer(t *testing.T) {
 	if n := conn.queued(); n > 1000+106*10 || n < 500 || c.Armed&loop.Readable != 0 {
 		t.Errorf("%d bytes are queued, waiting for %b", n, c.Armed)
 	}
-	p.k.Script = evRepeat(50, 400) // it accepts a few bytes at a time
+	p.k.Script = evRepeat(50, 400) // the kernel accepts a few bytes at a time
 	c.Full = false
 	p.k.Play(p.ls.Loops)
 	c.EOF = true
@@ -156,7 +156,7 @@ func TestEventHandshakeAndKeepaliveByTheWheel(t *testing.T) {
 	}
 }
 
-// A peer that accepts what the kernel has for it is alive, although the ping waits behind that.
+// A peer that is accepting the data in the socket's send buffer is alive, although the ping is queued behind that data.
 func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
@@ -170,14 +170,14 @@ func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 		t.Fatalf("it was cut: %q", p.log)
 	}
 	begun := p.k.Clock
-	p.k.Pass(p.ls.Loops, 100) // it accepts nothing more
+	p.k.Pass(p.ls.Loops, 100) // the peer accepts nothing more
 	if d := p.k.Clock - begun; !c.Gone || d < 75*time.Second || d > 100*time.Second {
 		t.Errorf("gone: %t; after %v: %q", c.Gone, d, p.log)
 	}
 }
 
-// FuzzEventKernel compares the results of a difficult kernel and an easy one for the same bytes, and breaks connections where the
-// script says.
+// FuzzEventKernel compares the results of a kernel that follows the script, with partial operations and failures, with those of a
+// simple one for the same bytes.
 func FuzzEventKernel(f *testing.F) {
 	f.Add([]byte(evText("a")+evMasked(frame.Ping, true, "p")+evText("close")), []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Add([]byte(evMasked(frame.Close, true, "\x03\xe8")), []byte("\xff"), true)
@@ -193,7 +193,7 @@ func FuzzEventKernel(f *testing.F) {
 			before := *c
 			c.EOF = true
 			p.k.Play(p.ls.Loops)
-			p.k.Pass(p.ls.Loops, 100) // ends what does not end on its own
+			p.k.Pass(p.ls.Loops, 100) // closes a connection that is still open
 			if !c.Gone || p.Len() != 0 {
 				t.Fatalf("the connection does not end: %+v, %q", c, p.log)
 			}

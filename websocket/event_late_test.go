@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A Shutdown may find a connection before the time limit of its handshake is set, and close it.
+// Shutdown may find a connection before the time limit of its handshake is set, and close it.
 func TestEventAdoptDuringShutdown(t *testing.T) {
 	ls, err := newEventLoops(2)
 	if err != nil {
@@ -70,7 +70,7 @@ func TestEventAdoptDuringShutdown(t *testing.T) {
 	ls.Wait()
 }
 
-// A connection that is accepted just when a Shutdown begins does not wait for the time limit of its handshake.
+// A connection that is accepted just when Shutdown begins is not kept open until the time limit of its handshake.
 func TestEventAcceptDuringShutdown(t *testing.T) {
 	ls, err := newEventLoops(1)
 	if err != nil {
@@ -88,7 +88,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	k.front = &eventFront{headTimeout: patience, roster: &e.roster}
 	stop, err := ls.listen(l, k, func() bool {
 		k.count(1)
-		s.roster.halt(false) // by now each has been called
+		s.roster.halt(false) // at this point, every connection has been notified
 		return true
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	ls.Wait()
 }
 
-// TestShutdown_EndsTheLoops: of a Server, and of an Endpoint behind net/http.
+// TestShutdown_EndsTheLoops covers Shutdown of a Server, and of an Endpoint behind net/http.
 func TestShutdown_EndsTheLoops(t *testing.T) {
 	e, behind := &Endpoint{Open: openEcho}, &Endpoint{Open: openEcho}
 	s := ownServer(e)
@@ -140,7 +140,7 @@ func TestShutdown_EndsTheLoops(t *testing.T) {
 	}
 }
 
-// After an Endpoint's own Shutdown its clients get a 503, even those that connected before.
+// After Shutdown of an Endpoint, clients receive a 503 response, even those that connected before it.
 func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 	for name, e := range map[string]*Endpoint{"Serve": {Serve: echoing}, "Open": {Open: openEcho}} {
 		t.Run(name, func(t *testing.T) {
@@ -187,13 +187,13 @@ func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// evBare is a kernel whose descriptors stop being sockets once they have been read: no net.Conn can be made from them, as in a
-// process without free descriptors.
+// evBare is a kernel whose descriptors are no longer sockets once they have been read. No net.Conn can be made from them, as in a
+// process that has run out of descriptors.
 type evBare struct{ loop.Kernel }
 
 func (k evBare) Read(fd int, p []byte) (int, error) {
 	n, err := k.Kernel.Read(fd, p)
-	if err != nil { // nothing has arrived yet
+	if err != nil { // no data has arrived yet
 		return n, err
 	}
 	if null, err := os.Open(os.DevNull); err == nil {
@@ -203,7 +203,7 @@ func (k evBare) Read(fd int, p []byte) (int, error) {
 	return n, err
 }
 
-// A connection that cannot be passed to HTTP ends, and that is reported.
+// A connection that cannot be passed to HTTP is closed, and an error is reported.
 func TestEventHandOverFails(t *testing.T) {
 	refused := make(chan error, 1)
 	s := &evServer{makeKernel: func() (loop.Kernel, error) {
@@ -224,7 +224,7 @@ func TestEventHandOverFails(t *testing.T) {
 	bounded.Until(t, func() bool { return s.Len() == 0 })
 }
 
-// evAhead is a kernel whose clock a test can advance.
+// evAhead is a kernel whose clock the test can advance.
 type evAhead struct {
 	loop.Kernel
 	by *atomic.Int64
@@ -232,7 +232,7 @@ type evAhead struct {
 
 func (k evAhead) Now() time.Duration { return k.Kernel.Now() + time.Duration(k.by.Load()) }
 
-// HTTP gets a connection with the rest of the time for its header.
+// When a connection is passed to HTTP, the remaining part of the time limit for its header applies.
 func TestEventHandOverWithWhatIsLeft(t *testing.T) {
 	var by atomic.Int64
 	lefts := make(chan time.Duration, 1)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evMeter is a kernel that accepts a given number of bytes for its only client, and no more.
+// evMeter is a kernel that accepts a limited number of bytes for its only client.
 type evMeter struct {
 	*looptest.Fake
 	s      evServer
@@ -37,7 +37,7 @@ func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// play lets the kernel accept that many more bytes.
+// play makes the kernel accept that many more bytes, and runs the loop.
 func (k *evMeter) play(takes int) {
 	k.takes = takes
 	k.client.Full = false
@@ -51,7 +51,7 @@ func (k *evMeter) play(takes int) {
 	k.Play(k.s.ls.Loops)
 }
 
-// evMetered returns an open connection whose peer reads nothing, with a queue limit of most bytes. It echoes if echo is set.
+// evMetered returns an open connection whose peer reads nothing. Its queue limit is most bytes. It echoes messages if echo is set.
 func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	t.Helper()
 	k := &evMeter{Fake: looptest.New(t, nil), takes: 1 << 20}
@@ -85,23 +85,23 @@ func (k *evMeter) fill(size, n int) (accepted int, err error) {
 			return accepted, err
 		}
 		if accepted++; accepted == 1 {
-			k.Play(k.s.ls.Loops) // the kernel refuses it: from now on the limit applies
+			k.Play(k.s.ls.Loops) // the socket is full, so the limit applies from now on
 		}
 	}
 	return accepted, nil
 }
 
-// The limit applies to what waits behind the frame that the kernel has partly accepted, which cannot be dropped any more.
+// The limit applies to the bytes queued behind the frame that the kernel has partly accepted, which can no longer be dropped.
 func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 	const size, most = 100, 1000 // a message of 98 bytes may become a frame of 112: it fits while 888 bytes wait
 	for _, tt := range []struct {
-		takes, waits int // of 900 bytes in nine frames
-		more         int // number of messages that fit then
+		takes, waits int // out of 900 bytes in nine frames
+		more         int // number of messages that fit afterwards
 	}{
 		{0, 900, 0},
-		{10, 890, 1},  // 800 behind the first frame
+		{10, 890, 1},  // 800 bytes are queued behind the first frame
 		{100, 800, 1}, // the first frame, and nothing of the second
-		{101, 799, 2}, // 700 behind the second
+		{101, 799, 2}, // 700 bytes are queued behind the second frame
 		{199, 701, 2},
 		{450, 450, 5},
 		{900, 0, 9},
@@ -129,7 +129,7 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 	}
 }
 
-// A large message is passed to the kernel without a copy; the rest of it is a partly sent frame too.
+// A large message is passed to the kernel without a copy. Its remainder is treated as a partly sent frame.
 func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	const size = together + 100
 	for _, before := range []int{0, 2} { // frames of 100 bytes
@@ -139,7 +139,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 				k.takes, k.client.Full = takes, false
 				for range before {
 					k.conn.fd.Lock()
-					k.conn.corked = true // nothing is sent before the large one
+					k.conn.corked = true // no bytes are sent before the large message
 					k.conn.fd.Unlock()
 					if err := k.conn.Send(Message{Type: Binary, Data: make([]byte, 98)}); err != nil {
 						t.Fatal(err)
@@ -187,7 +187,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 	}
 }
 
-// Nothing is read from a connection while more than half of the queue limit is waiting, and reading continues at a quarter.
+// The loop stops reading from a connection while more than half of the queue limit is in use, and continues at a quarter.
 func TestEventPauseAndGoOn(t *testing.T) {
 	const size, most = 100, 800
 	one := evMasked(frame.Binary, true, strings.Repeat("x", size-2))
@@ -204,7 +204,7 @@ func TestEventPauseAndGoOn(t *testing.T) {
 		if n := k.conn.Buffered(); n != i*size {
 			t.Fatalf("%d bytes wait for %d messages", n, i)
 		}
-		reads("as it fills", i < 5) // 400 is half
+		reads("as it fills", i < 5) // 400 bytes are half
 	}
 	k.client.In = append(k.client.In, one...)
 	k.Play(k.s.ls.Loops)
@@ -225,7 +225,7 @@ func TestEventPauseAndGoOn(t *testing.T) {
 	reads("when all is out", true)
 }
 
-// Closing a connection that is about to end: no second close frame, no error, and CloseNow does not wait.
+// Closing a connection that is already closing sends no second close frame and returns no error, and CloseNow does not wait.
 func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	for name, begin := range map[string]func(*evMeter){
 		"closed from here":   func(k *evMeter) { k.conn.Shut(4000, "first") },
@@ -270,7 +270,7 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	}
 }
 
-// evBroken is a kernel whose writes fail once it is broken, while reads continue.
+// evBroken is a kernel whose writes fail once broken is set, while reads continue to work.
 type evBroken struct {
 	*looptest.Fake
 	broken error
@@ -287,7 +287,8 @@ func (k *evBroken) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// TestEventWriteThatFails: with any way of writing, the next message is refused for it, and the connection ends with it.
+// TestEventWriteThatFails checks, for each way of writing, that the next message is rejected with the error of the failed write,
+// and that the connection ends with that error.
 func TestEventWriteThatFails(t *testing.T) {
 	short, long := Message{Binary, []byte("short")}, Message{Binary, make([]byte, 2*together)}
 	prepare := func(m Message) *Prepared {
@@ -330,7 +331,8 @@ func TestEventWriteThatFails(t *testing.T) {
 	}
 }
 
-// TestEventCloseOfAPausedConnection: the peer's data is read although the peer does not read, including its close frame.
+// TestEventCloseOfAPausedConnection checks that the peer's data, including its close frame, is read although the peer does not
+// read.
 func TestEventCloseOfAPausedConnection(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	k.fill(100, 6)
@@ -353,8 +355,8 @@ func TestEventCloseOfAPausedConnection(t *testing.T) {
 	}
 }
 
-// TestEventPauseInABatch: nothing is read from a connection whose queue another one's Receiver has filled, even if it was readable
-// when the batch began.
+// TestEventPauseInABatch checks that a connection is not read if another connection's Receiver has filled its queue, even if it was
+// readable when the batch began.
 func TestEventPauseInABatch(t *testing.T) {
 	k := looptest.New(t, nil)
 	var conns []*eventConn
@@ -390,7 +392,7 @@ func TestEventPauseInABatch(t *testing.T) {
 	k.Play(s.ls.Loops)
 }
 
-// TestEventWaitsInLittleMemory: what is left for the end of a batch does not keep the buffer that a visit borrows.
+// TestEventWaitsInLittleMemory checks that data deferred to the end of a batch does not retain the buffer that a visit borrows.
 func TestEventWaitsInLittleMemory(t *testing.T) {
 	k := looptest.New(t, nil)
 	var conns []*eventConn
@@ -423,7 +425,7 @@ func TestEventWaitsInLittleMemory(t *testing.T) {
 	k.Play(s.ls.Loops)
 }
 
-// TestEventEndGivesItsMemoryBack: of queued data, an incomplete message, and unparsed bytes.
+// TestEventEndGivesItsMemoryBack covers queued data, an incomplete message, and unparsed bytes.
 func TestEventEndGivesItsMemoryBack(t *testing.T) {
 	for name, in := range map[string]string{
 		"a message that is not whole": evMasked(frame.Text, false, "half"),
@@ -444,7 +446,7 @@ func TestEventEndGivesItsMemoryBack(t *testing.T) {
 	}
 }
 
-// TestEventNothingIsHandledBehindCloseNow: neither a message, nor a ping, nor a close frame.
+// TestEventNothingIsHandledBehindCloseNow sends a message, a ping and a close frame after CloseNow.
 func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
 	for name, behind := range map[string]string{
 		"a message":     evText("more"),
@@ -466,7 +468,7 @@ func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
 	}
 }
 
-// If the peer does not answer, the connection ends after a time limit, whatever else the peer sends.
+// If the peer does not reply to a close frame, the connection is closed after a time limit, whatever else the peer sends.
 func TestEventEndingHasItsTime(t *testing.T) {
 	for name, tt := range map[string]struct {
 		begin func(*evMeter)

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evPeer is a client that writes and reads bytes manually.
+// evPeer is a client that reads and writes raw bytes.
 type evPeer struct {
 	testing.TB
 	net.Conn
@@ -31,7 +31,7 @@ func evConnect(t testing.TB, addr string) *evPeer {
 	return &evPeer{t, nc}
 }
 
-// evUpgraded opens a WebSocket.
+// evUpgraded opens a WebSocket connection.
 func evUpgraded(t testing.TB, addr string) *evPeer {
 	t.Helper()
 	p := evConnect(t, addr)
@@ -49,7 +49,7 @@ func (p *evPeer) send(parts ...string) {
 	}
 }
 
-// head reads up to an empty line.
+// head reads up to and including an empty line.
 func (p *evPeer) head() string {
 	p.Helper()
 	var b []byte
@@ -68,7 +68,7 @@ func (p *evPeer) take(n int) []byte {
 	return b
 }
 
-// next reads a frame.
+// next reads one frame.
 func (p *evPeer) next() (frame.Header, string) {
 	p.Helper()
 	b := p.take(2)
@@ -87,7 +87,7 @@ func (p *evPeer) expect(op frame.Opcode, payload string) {
 	}
 }
 
-// expectEOF checks that the server has closed its direction normally, and closes the other, which the server waits for.
+// expectEOF checks that the server has closed its side with a FIN, and closes the client's side, for which the server waits.
 func (p *evPeer) expectEOF() {
 	p.Helper()
 	if b, err := io.ReadAll(p.Conn); err != nil || len(b) > 0 {

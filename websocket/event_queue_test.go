@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evCounting is the system's kernel, with counts of its calls.
+// evCounting is the system's kernel, and counts the calls.
 type evCounting struct {
 	loop.Kernel
 	reads, writes atomic.Int64
@@ -38,7 +38,7 @@ func (k *evCounting) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Kernel.Writev(fd, p)
 }
 
-// counted counts the calls of s's only loop.
+// counted makes the kernel count the calls of s's only loop.
 func evCounted(s *evServer) *evCounting {
 	k := new(evCounting)
 	s.Loops = 1
@@ -66,7 +66,7 @@ func TestEventPipelinedMessagesAreOneReadAndOneWrite(t *testing.T) {
 	}
 }
 
-// What a handler sends to other connections, several times, is one write for each of them.
+// Several messages that a handler sends to other connections take one write per connection.
 func TestEventBroadcastIsOneWriteForEach(t *testing.T) {
 	w := evBroadcastWrites(t, evText("to all"), func(c *eventConn, m Message) { c.Send(m) })
 	if w != 10 {
@@ -74,8 +74,8 @@ func TestEventBroadcastIsOneWriteForEach(t *testing.T) {
 	}
 }
 
-// evBroadcastWrites returns the number of writes for sending "to all" to 10 connections, once for each of 16 messages that arrive
-// together.
+// evBroadcastWrites sends message 16 times in one segment to a server that passes each message to 10 connections with send. It
+// returns the number of the server's writes.
 func evBroadcastWrites(t *testing.T, message string, send func(*eventConn, Message)) int {
 	t.Helper()
 	var all []*eventConn
@@ -103,7 +103,7 @@ func evBroadcastWrites(t *testing.T, message string, send func(*eventConn, Messa
 	return int(k.writes.Load())
 }
 
-// A peer that sends and does not read blocks itself; it loses nothing when it continues.
+// A peer that sends but does not read only blocks itself, and loses no data when it continues.
 func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 	var queue atomic.Int64
 	s := &evServer{Options: evQueueOf(64 << 10)}
@@ -139,7 +139,7 @@ func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 	}
 }
 
-// evStalled yields when c is paused.
+// evStalled returns a channel that yields when c is paused.
 func evStalled(c *eventConn) <-chan bool {
 	ch := make(chan bool, 1)
 	go func() {
@@ -151,7 +151,7 @@ func evStalled(c *eventConn) <-chan bool {
 	return ch
 }
 
-// untilClose reads messages up to the close frame of an overflow, and returns their number.
+// untilClose reads messages up to the close frame that reports a full queue, and returns their number.
 func (p *evPeer) untilClose(op frame.Opcode, payload string) (n int) {
 	p.Helper()
 	for ; ; n++ {
@@ -168,7 +168,7 @@ func (p *evPeer) untilClose(op frame.Opcode, payload string) (n int) {
 	}
 }
 
-// A peer that does not read the messages of others is closed with 1013.
+// A peer that does not read the messages of other clients is closed with 1013.
 func TestEventOverflowCloses(t *testing.T) {
 	h, ended := evEnds()
 	conns := make(chan *eventConn, 1)
@@ -198,7 +198,7 @@ func TestEventOverflowCloses(t *testing.T) {
 	}
 }
 
-// The meaning of the bytes does not depend on how the network splits them.
+// The result does not depend on how the network splits the bytes.
 func TestEventStreamInSingleBytes(t *testing.T) {
 	addr := evServe(t, &evServer{Handler: evEcho})
 	p := evConnect(t, addr)

@@ -2,5 +2,5 @@
 
 package websocket
 
-// raceEnabled: the race detector makes sync.Pool drop content at random.
+// raceEnabled reports that the race detector is on, which makes sync.Pool drop items at random.
 const raceEnabled = true

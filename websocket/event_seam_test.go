@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/seamtest"
 )
 
-// TestEvents runs the suite of all drivers on the event loop.
+// TestEvents runs the common test suite of all drivers on the event loop.
 func TestEvents(t *testing.T) {
 	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
 		near, far := tcpPair(t)
@@ -28,7 +28,7 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// TestEventsTLS runs the suite over TLS.
+// TestEventsTLS runs the common test suite over TLS.
 func TestEventsTLS(t *testing.T) {
 	cert := selfSigned(t)
 	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {

@@ -29,7 +29,7 @@ func evPrepare(t testing.TB, text string) *Prepared {
 	return p
 }
 
-// A connection gets the messages of one Send in one system call and in order, from any caller.
+// The messages of one Send are written in one system call and in order, whichever goroutine calls it.
 func TestEventSendIsOneWriteForEach(t *testing.T) {
 	long := strings.Repeat("long ", 10<<10)
 	for name, texts := range map[string][]string{
@@ -46,7 +46,7 @@ func TestEventSendIsOneWriteForEach(t *testing.T) {
 		for range 10 {
 			p := evUpgraded(t, addr)
 			c := evAwait(t, conns)
-			p.send(evMasked(frame.Ping, true, "")) // what the opening had to write has been written
+			p.send(evMasked(frame.Ping, true, "")) // the data of the opening handshake has been written
 			p.expect(frame.Pong, "")
 			k.writes.Store(0)
 			if err := c.SendPrepared(ps...); err != nil {
@@ -62,7 +62,7 @@ func TestEventSendIsOneWriteForEach(t *testing.T) {
 	}
 }
 
-// Messages that a handler sends while there are more to handle are one write for each connection.
+// Messages that a handler sends while more messages are to be handled take one write per connection.
 func TestEventSendsOfABatchAreOneWriteForEach(t *testing.T) {
 	shared := evPrepare(t, "to all")
 	for _, message := range []string{evText("trigger"), evMasked(frame.Text, false, "trig") + evMasked(frame.Continuation, true, "ger")} {
@@ -73,7 +73,7 @@ func TestEventSendsOfABatchAreOneWriteForEach(t *testing.T) {
 	}
 }
 
-// A message is compressed once for a window, and the connection's own messages can still be inflated afterwards.
+// A shared message is compressed once per window size. Afterwards, the connection's own messages can still be inflated.
 func TestEventSendCompressesOnce(t *testing.T) {
 	text := strings.Repeat("compress me, ", 100)
 	own := strings.Repeat("compress me too, ", 100)
@@ -113,7 +113,7 @@ func evMessage(text string) Message {
 	return Message{Type: Text, Data: []byte(text)}
 }
 
-// A peer that does not read fills only its own queue; the shared frame is not modified.
+// A peer that does not read only fills its own queue, and the shared frame is not modified.
 func TestEventSendIsBounded(t *testing.T) {
 	h, ended := evEnds()
 	conns := make(chan *eventConn, 1)
@@ -175,7 +175,7 @@ func TestEventSendDropsTheNewest(t *testing.T) {
 	p.expect(frame.Text, "again")
 }
 
-// With QueueDropOldest a peer that does not read misses the oldest messages. Frames stay complete, and control frames are kept.
+// With QueueDropOldest a peer that does not read misses the oldest messages. Frames remain complete, and control frames are kept.
 func TestEventSendDropsTheOldest(t *testing.T) {
 	for name, compress := range map[string]*Compression{"plain": nil, "compressed": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestEventWhatIsCut(t *testing.T) {
 	}
 }
 
-// Concurrent Sends and Writes are not mixed, and each sender's are in order.
+// Messages of concurrent Sends and Writes are not mixed, and the messages of each sender arrive in order.
 func TestEventSendsFromEverywhere(t *testing.T) {
 	const senders, each = 4, 200
 	conns := make(chan *eventConn, 1)
@@ -333,8 +333,8 @@ func TestEventSendOverTLS(t *testing.T) {
 	}
 }
 
-// A partly sent Send continues when the peer reads, even if there was no room for a later message of the same call: nothing else
-// wakes the connection here.
+// A partly sent Send continues when the peer reads, even if there was no room for a later message of the same call. In this test
+// nothing else wakes the connection.
 func TestEventSendStallsInTheMiddle(t *testing.T) {
 	conns := make(chan *eventConn, 1)
 	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// evHandler handles the event connections of a test, as functions.
+// evHandler contains a test's callbacks for event connections.
 type evHandler struct {
 	Open    func(c *eventConn)
 	Message func(c *eventConn, m Message)
@@ -46,7 +46,7 @@ type evServer struct {
 
 var errEvClosed = errors.New("the test's server is closed")
 
-// evReceiver calls the functions of an evHandler.
+// evReceiver calls the callbacks of an evHandler.
 type evReceiver struct {
 	h     *evHandler
 	c     *eventConn
@@ -66,14 +66,14 @@ func (r *evReceiver) Closed(err *CloseError) {
 	}
 }
 
-// Value and SetValue store a value with a connection.
+// Value and SetValue associate a value with a connection.
 func (c *eventConn) Value() any     { return c.r.(*evReceiver).value }
 func (c *eventConn) SetValue(v any) { c.r.(*evReceiver).value = v }
 
-// Block announces that a Receiver will wait.
+// Block announces that the Receiver will block.
 func (c *eventConn) Block() { c.fd.Block() }
 
-// Err returns how c has ended, nil if it has not.
+// Err returns the error with which c has ended, or nil if c is open.
 func (c *eventConn) Err() error {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -154,10 +154,10 @@ func (s *evServer) came() bool {
 	return true
 }
 
-// Len returns the number of connections.
+// Len returns the number of open connections.
 func (s *evServer) Len() int { return int(s.conns.Load()) }
 
-// Serve serves l until Close or Shutdown.
+// Serve accepts connections from l until Close or Shutdown.
 func (s *evServer) Serve(l net.Listener) error {
 	if err := s.start(); err != nil {
 		l.Close()
@@ -177,7 +177,7 @@ func (s *evServer) Serve(l net.Listener) error {
 	return errEvClosed
 }
 
-// ServeTLS serves l with TLS.
+// ServeTLS accepts connections from l with TLS.
 func (s *evServer) ServeTLS(l net.Listener, config *tls.Config) error {
 	if err := s.start(); err != nil {
 		l.Close()
@@ -202,7 +202,7 @@ func (s *evServer) ServeTLS(l net.Listener, config *tls.Config) error {
 	}
 }
 
-// shake performs the TLS handshake, and has the loop open the connection.
+// shake performs the TLS handshake, and then passes the connection to the loop.
 func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 	if err := nc.SetDeadline(time.Now().Add(s.kind.front.headTimeout)); err != nil {
 		return err
@@ -224,7 +224,7 @@ func (s *evServer) Shutdown(ctx context.Context) error {
 	})
 }
 
-// Close cuts all connections.
+// Close closes all connections immediately.
 func (s *evServer) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -17,26 +17,26 @@ import (
 	"time"
 )
 
-// A message of a soak contains its sender, its number, and content that depends on both: so lost, duplicated, truncated, mixed up
+// A soak message contains its sender, its number, and content that depends on both, so that lost, duplicated, truncated, mixed-up
 // or modified messages are detected.
 
 func evSoakText(sender, i, size int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
 	b = binary.BigEndian.AppendUint32(b, uint32(size))
 	for x := uint32(sender*7919 + i); len(b) < size; x = x*1664525 + 1013904223 {
-		b = append(b, byte(x>>24)&0x3f) // so that compression makes it shorter
+		b = append(b, byte(x>>24)&0x3f) // so that compression reduces its size
 	}
 	return b
 }
 
-// evSoakSize returns a size close to one at which the code behaves differently.
+// evSoakSize returns a random size close to a boundary at which the code behaves differently.
 func evSoakSize(r *rand.Rand) int {
 	around := []int{8, 20, 125, 700, single, together, corkSize / 2, 1 << 16, 150 << 10}
 	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
 	return max(8, n+r.IntN(41)-20)
 }
 
-// evLedger records received messages, by sender.
+// evLedger records the received messages of each sender.
 type evLedger [8]int
 
 func (l *evLedger) enter(data []byte) error {
@@ -56,17 +56,17 @@ func (l *evLedger) enter(data []byte) error {
 
 const (
 	evSoakEach = 30
-	evPushers  = 3 // the server's senders are 0 to 2, the client's are 3 and 4
+	evPushers  = 3 // the server's senders have the numbers 0 to 2, the client's 3 and 4
 	evCallers  = 2
 )
 
-// evGuest is a connection from the server's point of view.
+// evGuest is the server's side of a connection.
 type evGuest struct {
 	evLedger
 	r *rand.Rand
 }
 
-// evPut sends m in one of the possible ways, and tries again while there is no room.
+// evPut sends m in the given way, and tries again while the queue is full.
 func evPut(c *eventConn, data []byte, way int) error {
 	m := Message{Type: Binary, Data: data}
 	p, err := Prepare(m)
@@ -83,12 +83,12 @@ func evPut(c *eventConn, data []byte, way int) error {
 		if !errors.Is(err, ErrQueueFull) {
 			return err
 		}
-		c.Block() // in a handler, the loop continues without it
+		c.Block() // the loop continues without a handler that waits here
 		<-time.After(100 * time.Microsecond)
 	}
 }
 
-// evSoakServer checks and echoes messages, and pushes its own.
+// evSoakServer checks and echoes messages, and sends its own messages.
 func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *sync.WaitGroup) *evServer {
 	var guests atomic.Int64
 	s := &evServer{Loops: 2, Handler: evHandler{
@@ -131,7 +131,7 @@ func evSoakServer(t *testing.T, seed uint64, compress *Compression, pushing *syn
 	return s
 }
 
-// evCutting splits what is written to it.
+// evCutting splits the written data.
 type evCutting struct {
 	net.Conn
 	r *rand.Rand
@@ -147,7 +147,7 @@ func (c *evCutting) Write(p []byte) (sent int, err error) {
 	return sent, err
 }
 
-// call sends a client's messages, whole and in fragments.
+// call sends a client's messages, some of them in fragments.
 func call(ctx context.Context, c *Conn, sender int, r *rand.Rand) error {
 	for i := range evSoakEach {
 		data := evSoakText(sender, i, evSoakSize(r))
@@ -169,7 +169,8 @@ func call(ctx context.Context, c *Conn, sender int, r *rand.Rand) error {
 	return nil
 }
 
-// TestEventSoak: several clients whose frames are split anywhere, concurrent echoes and pushes in every way, handlers that block.
+// TestEventSoak runs several clients whose frames are split at arbitrary positions, with concurrent echoes and server messages sent
+// in every way, and handlers that block.
 func TestEventSoak(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for name, zip := range map[string]*Compression{"plain": nil, "compressed": {}, "no takeover": {ServerNoTakeover: true}} {

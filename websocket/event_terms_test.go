@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// A connection on the event loop has its subprotocol: chosen from the Endpoint's list, or by an Admission.
+// A connection on the event loop reports its subprotocol, which is chosen from the Endpoint's list or by an Admission.
 func TestEventSubprotocol(t *testing.T) {
 	opened := make(chan string, 1)
 	open := func(s Sender) Receiver {

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// evCertificate returns a self-signed certificate for localhost, and a pool with it.
+// evCertificate returns a self-signed certificate for localhost, and a pool that contains it.
 func evCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -43,7 +43,7 @@ func evCertificate(t testing.TB) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
-// evServeTLS is evServe for wss.
+// evServeTLS is like evServe, for wss.
 func evServeTLS(t testing.TB, s *evServer) (addr string, client *tls.Config) {
 	t.Helper()
 	cert, pool := evCertificate(t)
@@ -95,7 +95,7 @@ func TestEventTLSEchoOfAllSizes(t *testing.T) {
 	}
 }
 
-// evEchoed sends a message of n bytes and checks its echo.
+// evEchoed sends a message of n bytes and checks the echo.
 func evEchoed(t testing.TB, c *Conn, n int) {
 	t.Helper()
 	want := strings.Repeat("0123456789abcdef-", n/17+1)[:n]
@@ -111,7 +111,7 @@ func evEchoed(t testing.TB, c *Conn, n int) {
 	}
 }
 
-// One read of the socket contains more records than a visit handles: none of them is forgotten.
+// One read of the socket returns more TLS records than a visit handles. All of them must be handled.
 func TestEventTLSManySmallRecords(t *testing.T) {
 	addr, config := evServeTLS(t, &evServer{Handler: evEcho})
 	c := evDialTLS(t, addr, config, ConnOptions{})
@@ -143,7 +143,7 @@ func TestEventTLSHandshakeIsBounded(t *testing.T) {
 	p := evConnect(t, addr)
 	p.expectEOF() // the client sends nothing
 	q := evConnect(t, addr)
-	q.send("\x16\x03\x01") // the client sends a few bytes, and nothing more
+	q.send("\x16\x03\x01") // the client sends a few bytes and then pauses
 	q.expectEOF()
 }
 
@@ -152,7 +152,7 @@ func TestEventTLSShutdownDoesNotWaitForHandshakes(t *testing.T) {
 	addr, _ := evServeTLS(t, s)
 	p := evConnect(t, addr)
 	p.SetDeadline(time.Now().Add(evPatience))
-	bounded.Until(t, func() bool { // until the server has accepted it
+	bounded.Until(t, func() bool { // until the server has accepted the connection
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.stops) == 2

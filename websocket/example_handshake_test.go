@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A Check admits clients with a token, and answers all others with 401.
+// A Check admits clients that present a token, and rejects all others with 401.
 func ExampleAccept_reject() {
 	opts := &websocket.AcceptOptions{
 		Check: func(r *http.Request) error {
@@ -27,7 +27,7 @@ func ExampleAccept_reject() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, opts)
 		if err != nil {
-			return // the reply has been written
+			return // a response has been sent
 		}
 		c.Close(websocket.CodeNormal, "welcome")
 	}))
@@ -53,7 +53,7 @@ func ExampleAccept_reject() {
 	// websocket: closed by the peer with 1000 normal closure ("welcome")
 }
 
-// The server's preference determines the subprotocol, and both sides get the result.
+// The server's order of preference determines the subprotocol, which both sides can query.
 func ExampleAccept_subprotocols() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat.v2", "chat.v1"}})

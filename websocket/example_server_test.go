@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Pages and WebSockets on one port, with one mux.
+// A Server serves pages and WebSocket connections on one port, with one mux.
 func ExampleServer() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

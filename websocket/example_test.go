@@ -15,12 +15,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An echo server: every message is sent back.
+// An echo server sends every message back.
 func ExampleAccept() {
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
-			return // Accept has sent an error reply
+			return // Accept has sent an error response
 		}
 		defer c.CloseNow()
 		for m, err := range c.Messages(r.Context()) {
@@ -47,7 +47,7 @@ func ExampleAccept() {
 	// <nil>
 }
 
-// A client that prints why it could not connect.
+// A client prints why it could not connect.
 func ExampleDial() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
@@ -68,7 +68,7 @@ type room struct {
 	members map[*websocket.Conn]bool
 }
 
-// join adds c to the room until its connection ends.
+// join adds c to the room until the connection ends.
 func (r *room) join(ctx context.Context, c *websocket.Conn) {
 	r.mu.Lock()
 	r.members[c] = true
@@ -84,7 +84,8 @@ func (r *room) join(ctx context.Context, c *websocket.Conn) {
 	r.mu.Unlock()
 }
 
-// broadcast frames m once for all members. SendPrepared does not wait: a member who reads too slowly is closed with 1013.
+// broadcast frames m once for all members. SendPrepared does not wait: the connection of a member that reads too slowly is closed
+// with 1013.
 func (r *room) broadcast(m websocket.Message) {
 	p, err := websocket.Prepare(m)
 	if err != nil {
@@ -97,7 +98,7 @@ func (r *room) broadcast(m websocket.Message) {
 	}
 }
 
-// A chat in which every message is broadcast to all members.
+// A chat server broadcasts every message to all members.
 func ExampleConn_Send_chat() {
 	lobby := &room{members: make(map[*websocket.Conn]bool)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -119,7 +120,7 @@ func ExampleConn_Send_chat() {
 			log.Fatal(err)
 		}
 		defer c.CloseNow()
-		// The echo of its own first message shows a member that it is in the room.
+		// A member that receives its own first message knows that it has joined the room.
 		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("hi")})
 		c.Read(ctx)
 		members = append(members, c)
@@ -179,7 +180,7 @@ func ExampleConn_Writer_largeFile() {
 	// websocket: closed by the peer with 1000 normal closure ("that was all")
 }
 
-// A Read that its context interrupts loses nothing: the connection stays open, and the next Read continues.
+// A Read that is interrupted by its context loses no data: the connection stays open, and the next Read continues.
 func ExampleConn_Read_deadline() {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

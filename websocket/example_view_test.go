@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// An echo in upper case: it modifies the message in place, and holds no memory between messages.
+// An upper-case echo server modifies each message in place, and holds no memory between messages.
 func ExampleConn_View() {
 	client, server := wstest.Pipe(nil, nil)
 	defer client.CloseNow()

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// halves runs the tests of HalfClose with each role and stream.
+// halves runs a test of HalfClose with each role and each kind of stream.
 func halves(t *testing.T, test func(t *testing.T, c *Conn, peer raw)) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		for name, connect := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"TCP": rawTCP, "TLS": rawTLS, "memory": rawPipe} {
@@ -24,14 +24,15 @@ func halves(t *testing.T, test func(t *testing.T, c *Conn, peer raw)) {
 	}
 }
 
-// async calls f, and returns a channel for its error.
+// async calls f in a goroutine, and returns a channel that receives the error.
 func async(f func() error) <-chan error {
 	ch := make(chan error, 1)
 	go func() { ch <- f() }()
 	return ch
 }
 
-// The peer's close frame ends reading. Messages are written before the answer, whose code may differ.
+// No messages are received after the peer's close frame. Messages can still be written before our own close frame, whose code may
+// differ.
 func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 	halves(t, func(t *testing.T, c *Conn, peer raw) {
 		go peer.send(slices.Concat(peer.frame(frame.Text, true, "a"), peer.frame(frame.Ping, true, "p"), peer.frame(frame.Close, true, closeBody(4000, "bye")), peer.frame(frame.Text, true, "not looked at")))
@@ -39,7 +40,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 		if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "a" {
 			t.Fatalf("%q, %v", m.Data, err)
 		}
-		for range 2 { // the error is repeated
+		for range 2 { // the same error is returned again
 			_, err := c.Read(bounded.Context(t))
 			if ce := wantClose(t, err, 4000, "bye", true); ce.Err != nil {
 				t.Error(ce.Err)
@@ -64,7 +65,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 		}
 		peer.Conn.Close()
 		_, err := c.Read(bounded.Context(t))
-		if ce := wantClose(t, err, 4000, "bye", true); ce.Err != nil { // §7.1.5: that of the first close frame
+		if ce := wantClose(t, err, 4000, "bye", true); ce.Err != nil { // §7.1.5: the code of the first close frame
 			t.Error(ce.Err)
 		}
 		bounded.Receive(t, c.Context().Done())
@@ -74,7 +75,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 	})
 }
 
-// After Shut, reading continues until the peer's close frame, which is returned.
+// After Shut, Read continues to return messages until it returns the peer's close frame.
 func TestRFC6455_5_5_1_HalfCloseReadsOn(t *testing.T) {
 	halves(t, func(t *testing.T, c *Conn, peer raw) {
 		if err := c.Shut(4001, "over"); err != nil {
@@ -89,19 +90,19 @@ func TestRFC6455_5_5_1_HalfCloseReadsOn(t *testing.T) {
 		}
 		closed := async(func() error { _, err := c.Read(bounded.Context(t)); return err })
 		if c.m.Client {
-			peer.Conn.Close() // a client waits for that
+			peer.Conn.Close() // a client waits for the server to close TCP
 		}
 		if ce := wantClose(t, bounded.Receive(t, closed), 4000, "bye", true); ce.Err != nil {
 			t.Error(ce.Err)
 		}
 		peer.Conn.Close()
-		if ce := wantClose(t, context.Cause(c.Context()), 4001, "over", false); ce.Err != nil { // §7.1.5: that of the first close frame
+		if ce := wantClose(t, context.Cause(c.Context()), 4001, "over", false); ce.Err != nil { // §7.1.5: the code of the first close frame
 			t.Error(ce.Err)
 		}
 	})
 }
 
-// Close waits for the peer's answer as usual, and answers a peer that has closed.
+// Close waits for the peer's close frame as usual, and replies to a peer that has sent its close frame.
 func TestHalfCloseClose(t *testing.T) {
 	halves(t, func(t *testing.T, c *Conn, peer raw) {
 		closed := async(func() error { return c.Close(4001, "over") })
@@ -126,7 +127,7 @@ func TestHalfCloseClose(t *testing.T) {
 	})
 }
 
-// A peer that does not answer, or that gets no answer, is only waited for until a time limit.
+// If one of the two close frames is missing, the connection is closed after a time limit.
 func TestHalfCloseIsBounded(t *testing.T) {
 	for name, tt := range map[string]struct {
 		wait func(c *Conn, peer raw)
@@ -175,7 +176,7 @@ func TestHalfCloseIsBounded(t *testing.T) {
 	}
 }
 
-// With Run there is no caller that would answer.
+// With Run there is no caller that could send the close frame.
 func TestHalfCloseAndRun(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{HalfClose: true})
 	ended := async(func() error { return c.Run(bounded.Context(t), openEcho) })

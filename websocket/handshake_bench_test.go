@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// sink is a connection that accepts all data and never has anything to read.
+// sink is a connection that accepts all data and on which no data arrives.
 type sink struct {
 	net.Conn
 	closed chan struct{}
@@ -37,7 +37,7 @@ func (s *sink) Close() error {
 	return nil
 }
 
-// taken is a ResponseWriter whose Hijack returns the same connection again and again.
+// taken is a ResponseWriter whose Hijack always returns the same connection.
 type taken struct {
 	nc  *sink
 	brw *bufio.ReadWriter
@@ -60,7 +60,7 @@ func browserRequest(tb testing.TB) *http.Request {
 	return r
 }
 
-// BenchmarkAccept measures Accept itself: a browser's request is checked and answered, and the Conn is made and dropped.
+// BenchmarkAccept measures Accept alone: it checks a browser's request and responds to it, and the Conn is discarded.
 func BenchmarkAccept(b *testing.B) {
 	r := browserRequest(b)
 	opts := &AcceptOptions{Subprotocols: []string{"superchat", "chat"}}
@@ -76,7 +76,7 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// BenchmarkDial measures a whole handshake on loopback: a new TCP connection, net/http's server with Accept, and Dial.
+// BenchmarkDial measures a complete handshake on loopback: a new TCP connection, net/http's server with Accept, and Dial.
 func BenchmarkDial(b *testing.B) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, nil); err == nil {

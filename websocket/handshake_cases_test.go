@@ -23,8 +23,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// handshakeCases is the content of testdata/handshake_cases.json: the bytes of one side, and the allowed results of the other. In
-// its strings each character is one byte.
+// handshakeCases is the content of testdata/handshake_cases.json. Each case consists of the bytes that one side sends and the
+// results that are allowed for the other side. In its strings, each character represents one byte.
 type handshakeCases struct {
 	Server []serverCase
 	Client []clientCase
@@ -56,8 +56,8 @@ type clientCase struct {
 	ExpectClose               Code   `json:"expect_close"`
 }
 
-// answeredOtherwise lists the cases with a result other than the expected one, with the reason. There are none. A listed case with
-// the expected result fails the tests too.
+// answeredOtherwise lists the cases whose result differs from the expected one, with the reason. It is empty. A listed case that
+// has the expected result fails the tests, too.
 var answeredOtherwise = map[string]string{}
 
 func loadHandshakeCases(t testing.TB) (cases handshakeCases) {
@@ -84,7 +84,7 @@ func latin1(s string) []byte {
 	return b
 }
 
-// judge compares a result with the expectation in the file, and a difference with answeredOtherwise.
+// judge compares a result with the expected one. If they differ, the case must be listed in answeredOtherwise.
 func judge(t *testing.T, name string, complaint string) {
 	t.Helper()
 	reason, listed := answeredOtherwise[name]
@@ -144,7 +144,7 @@ func serve(t testing.TB, h http.Handler) (addr string) {
 	return ln.Addr().String()
 }
 
-// run sends the case's bytes and returns what is wrong with the answer, "" if nothing is.
+// run sends the bytes of the case, and returns a description of the difference from the expected response, or "" if there is none.
 func (c serverCase) run(t *testing.T, addr string) string {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -153,14 +153,14 @@ func (c serverCase) run(t *testing.T, addr string) string {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(patience))
 	request := latin1(c.Request)
-	go func() { // a server may answer, and close, before it has read everything
+	go func() { // a server may respond and close before it has read the whole request
 		for _, part := range cut(request, c.Send) {
 			if _, err := nc.Write(part); err != nil {
 				return
 			}
 		}
 		if slices.Contains(c.Expect, "timeout") {
-			nc.(*net.TCPConn).CloseWrite() // a server may wait for more bytes, but there are none
+			nc.(*net.TCPConn).CloseWrite() // a server may wait for more bytes, which do not arrive
 		}
 	}()
 	br := bufio.NewReader(nc)
@@ -196,7 +196,7 @@ func (c serverCase) run(t *testing.T, addr string) string {
 	return ""
 }
 
-// judgeHead checks status and header fields.
+// judgeHead checks the status and the header fields.
 func (c serverCase) judgeHead(r *http.Response) string {
 	status, class := strconv.Itoa(r.StatusCode), strconv.Itoa(r.StatusCode/100)+"xx"
 	if !slices.Contains(c.Expect, status) && !slices.Contains(c.Expect, class) {
@@ -229,7 +229,7 @@ func (c serverCase) judgeHead(r *http.Response) string {
 	return c.judgeDeflate(r.Header["Sec-Websocket-Extensions"])
 }
 
-// judgeDeflate checks the answer to an offer of permessage-deflate. Declining is always allowed.
+// judgeDeflate checks the response to an offer of permessage-deflate, which may always be declined.
 func (c serverCase) judgeDeflate(lines []string) string {
 	if len(lines) == 0 || c.Check.PMD == nil {
 		return ""
@@ -261,7 +261,7 @@ func (c serverCase) judgeDeflate(lines []string) string {
 	return ""
 }
 
-// cut splits b into the pieces in which a case wants it sent.
+// cut splits b into the pieces in which the case wants it to be sent.
 func cut(b []byte, send string) [][]byte {
 	switch send {
 	case "bytewise":
@@ -283,7 +283,8 @@ func TestClientHandshakeCases(t *testing.T) {
 	}
 }
 
-// run dials a server that answers with the case's bytes, and returns the difference from the expected result, "" if there is none.
+// run dials a server that responds with the bytes of the case, and returns the difference from the expected result, or "" if there
+// is none.
 func (c clientCase) run(t *testing.T) string {
 	opts := &DialOptions{Subprotocols: []string{"chat", "superchat"}, MaxRedirects: -1}
 	if c.Offer != nil {
@@ -305,7 +306,7 @@ func (c clientCase) run(t *testing.T) string {
 		}
 		switch {
 		case c.ExpectClose != 0:
-			io.ReadFull(nc, make([]byte, 8)) // the client's close frame; the server then closes first
+			io.ReadFull(nc, make([]byte, 8)) // sends the client's close frame; the server then closes TCP first
 		case c.Send != "close":
 			io.Copy(io.Discard, nc)
 		}
@@ -341,8 +342,8 @@ func (c clientCase) run(t *testing.T) string {
 	return ""
 }
 
-// serveRaw accepts connections on a loopback port until the test ends, reads a request's header from each and passes it on with the
-// key in it.
+// serveRaw accepts connections on a loopback port until the test ends. It reads a request header from each of them, and passes the
+// connection on with the key from the header.
 func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -372,7 +373,7 @@ func serveRaw(t testing.TB, handle func(nc net.Conn, key string)) (addr string) 
 	return ln.Addr().String()
 }
 
-// fillIn inserts the values that depend on the key into an answer.
+// fillIn replaces the placeholders in a response by values that depend on the key.
 func fillIn(answer []byte, key string) []byte {
 	accept := func(guid string) string {
 		sum := sha1.Sum([]byte(key + guid))

@@ -13,9 +13,9 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestIdleConnectionIsSmall checks the heap of an idle connection, in addition to its net.Conn (0.3 KB) and the stack of the
-// reading goroutine: no read buffer, no write buffer, nothing of the handshake. About 0.6 KB of the result is the goroutine itself,
-// its closure and its buffer.
+// TestIdleConnectionIsSmall checks the heap size of an idle connection, excluding its net.Conn (0.3 KB) and the stack of the
+// reading goroutine. It must not hold a read buffer, a write buffer, or data of the handshake. About 0.6 KB of the result is the
+// goroutine itself, its closure and its buffer.
 func TestIdleConnectionIsSmall(t *testing.T) {
 	const n, most = 500, 2200
 	servers, peers := make([]net.Conn, n), make([]raw, n)
@@ -26,7 +26,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	}
 	heap := func() uint64 {
 		runtime.GC()
-		runtime.GC() // the pools release their content at the second
+		runtime.GC() // sync.Pool releases its items in the second collection
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
@@ -45,7 +45,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 				err = conns[i].Write(ctx, m)
 			}
 			ready <- err == nil
-			readAppend(ctx, conns[i], buf) // it waits
+			readAppend(ctx, conns[i], buf) // waits for a message
 		}()
 		peers[i].send(peers[i].frame(1, true, "echo this"))
 		if !bounded.Receive(t, ready) {
@@ -63,8 +63,9 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	}
 }
 
-// TestCompressionKeepsOnlyItsContext checks what permessage-deflate adds to an idle connection: at most 40 KB with takeover at 15
-// bits in both directions, after enough data to fill the windows, 10 KB at 12 bits, and 2 KB without takeover.
+// TestCompressionKeepsOnlyItsContext checks the memory that permessage-deflate adds to an idle connection, after enough data to
+// fill the windows: at most 40 KB with context takeover and 15-bit windows in both directions, 10 KB with 12-bit windows, and 2 KB
+// without context takeover.
 func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -87,7 +88,7 @@ func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 	}
 }
 
-// heapOfPairs returns the heap that a connection keeps after messages of 100 KB in total in each direction.
+// heapOfPairs returns the heap size that a connection retains after it has transferred 100 KB in each direction.
 func heapOfPairs(t *testing.T, prepare func(*Conn)) int64 {
 	t.Helper()
 	const n = 50

@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A peer accepts data if its kernel has acknowledged more than at the previous check, and there is more to send. If everything was
-// acknowledged, no ping waits behind data.
+// A peer is accepting data if its kernel has acknowledged more bytes than at the previous check, and some remain. If all bytes have
+// been acknowledged, no ping is queued behind data.
 func TestPeerThatTakes(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	takes := func() bool {
@@ -26,12 +26,12 @@ func TestPeerThatTakes(t *testing.T) {
 		t.Errorf("with all acknowledged: slow: %v, %d bytes", c.alive.peer.slow, c.alive.taken)
 	}
 	for n := 1; n > 0; {
-		n, _ = c.stream.TryWrite(make([]byte, 1<<20)) // until the kernel is full
+		n, _ = c.stream.TryWrite(make([]byte, 1<<20)) // until the socket's send buffer is full
 	}
 	if !takes() || !c.alive.peer.slow {
 		t.Error("a part was acknowledged")
 	}
-	bounded.Until(t, func() bool { return !takes() }) // of the data being sent
+	bounded.Until(t, func() bool { return !takes() }) // bytes of the data being sent
 	if takes() {
 		t.Error("it has taken nothing since")
 	}

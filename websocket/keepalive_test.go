@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// silence returns how long the peer must be silent until c is closed for it.
+// silence returns how long a peer must be silent before c is closed.
 func silence(t *testing.T, c *Conn) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -28,7 +28,7 @@ func silence(t *testing.T, c *Conn) time.Duration {
 	return time.Since(start)
 }
 
-// about checks the length of a silence. If no goroutine reads, a check takes as long as it waits for bytes.
+// about checks the duration of a silence. If no goroutine reads, each check also waits for bytes, which takes time.
 func about(t *testing.T, got, want time.Duration) {
 	t.Helper()
 	if got < want-10*time.Millisecond || got > want+10*time.Millisecond {
@@ -44,12 +44,12 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 			if reading {
 				go c.Read(context.Background())
 			}
-			about(t, silence(t, c), 3*defaultPingInterval/2) // one interval since the ping
+			about(t, silence(t, c), 3*defaultPingInterval/2) // one interval after the ping
 		})
 	}
 }
 
-// TestKeepaliveWorstCase: the silence begins right after a check that still received something.
+// TestKeepaliveWorstCase begins the silence right after a check that still received data.
 func TestKeepaliveWorstCase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -67,14 +67,14 @@ func TestKeepaliveWorstCase(t *testing.T) {
 	})
 }
 
-// TestKeepaliveSparesAPeerThatAnswers runs for an hour, with a reader and without one.
+// TestKeepaliveSparesAPeerThatAnswers runs for an hour of fake time, with and without a reader.
 func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			near, far := rawPipe(t, protocol.RoleServer, nil)
 			peer := overStream(far.Conn, protocol.RoleClient, &ConnOptions{PingInterval: -1})
 			defer peer.CloseNow()
-			go peer.Read(context.Background()) // reading answers the pings
+			go peer.Read(context.Background()) // reading makes the peer reply to the pings
 			if reading {
 				go near.Read(context.Background())
 			}
@@ -87,7 +87,8 @@ func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	}
 }
 
-// TestKeepaliveWithAMessageThatIsNotRead: the message is kept, pongs after it are handled, and silence still counts.
+// TestKeepaliveWithAMessageThatIsNotRead checks that an unread message is kept, that pongs behind it are handled, and that a silent
+// peer is still detected.
 func TestKeepaliveWithAMessageThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -146,7 +147,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestPingMakesWayForARead: a Ping that reads, because no other call did, loses no message and blocks no Read.
+// TestPingMakesWayForARead checks that a Ping that reads because no other call does so neither loses a message nor blocks a Read.
 func TestPingMakesWayForARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -176,7 +177,7 @@ func TestPingMakesWayForARead(t *testing.T) {
 	})
 }
 
-// TestPingKeepsTheMessageInItsWay: the pong after a message is found when the message is read.
+// TestPingKeepsTheMessageInItsWay checks that a pong behind a message is found when the message is read.
 func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -195,7 +196,7 @@ func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	})
 }
 
-// TestRFC6455_5_5_3_OnePongAnswersThePingsBefore: a peer may answer only the most recent ping.
+// TestRFC6455_5_5_3_OnePongAnswersThePingsBefore checks that a peer may reply to the most recent ping only.
 func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -233,7 +234,8 @@ func TestPingIsInterruptedByItsContext(t *testing.T) {
 	})
 }
 
-// TestKeepaliveSparesAPeerThatTakesALargeMessage: slowly; the ping waits behind the message, and so cannot be answered.
+// TestKeepaliveSparesAPeerThatTakesALargeMessage uses a peer that reads slowly. The ping is queued behind the message, so the peer
+// cannot reply to it yet.
 func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		synctest.Test(t, func(t *testing.T) {
@@ -243,7 +245,7 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 			took := make(chan struct{})
 			go func() {
 				defer close(took)
-				b := make([]byte, 32<<10) // per second: steadily
+				b := make([]byte, 32<<10) // bytes per second, at a steady rate
 				for {
 					if _, err := peer.Read(b); err != nil {
 						return
@@ -260,7 +262,8 @@ func TestKeepaliveSparesAPeerThatTakesALargeMessage(t *testing.T) {
 	}
 }
 
-// TestKeepaliveClosesAPeerThatStopsTaking: of a large message; the sent part of it does not count forever.
+// TestKeepaliveClosesAPeerThatStopsTaking uses a peer that stops reading in the middle of a large message. The part that has been
+// sent must not count as progress indefinitely.
 func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -274,7 +277,7 @@ func TestKeepaliveClosesAPeerThatStopsTaking(t *testing.T) {
 	})
 }
 
-// An ended connection leaves no timer that would keep its memory.
+// After the end of a connection, no timer remains that would retain its memory.
 func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 	c, _ := rawPipe(t, protocol.RoleServer, nil)
 	c.CloseNow()
@@ -285,8 +288,8 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 	}
 }
 
-// If the system does not report what the peer has received, accepted parts of the present write count if the ping waits behind it
-// and much data is in front of the ping.
+// If the system does not report how much data the peer has received, the accepted parts of the current write count as progress,
+// provided that the ping is queued behind it and that much data precedes the ping.
 func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for i := range 8 {

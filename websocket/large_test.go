@@ -2,7 +2,7 @@ package websocket
 
 import "testing"
 
-// TestLargeMemory: an announced size does not cause an allocation of that size, and returned memory is used again.
+// TestLargeMemory checks that the announced size of a message is not allocated in advance, and that returned memory is reused.
 func TestLargeMemory(t *testing.T) {
 	if b := largeFor(1000, 16<<20); cap(b) > 16<<10 {
 		t.Errorf("%d bytes for 1000 that have come", cap(b))

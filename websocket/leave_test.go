@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A Write that gives up while it waits behind another leaves nothing behind: the memory for waiting frames is released.
+// A Write that is interrupted while it is queued behind another leaves no trace: the memory for waiting frames is released.
 func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -18,7 +18,7 @@ func TestWriteThatLeavesHoldsNothing(t *testing.T) {
 		c := overStream(near, protocol.RoleServer, nil)
 		defer c.CloseNow()
 		first := make(chan error, 1)
-		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // nothing is reading
+		go func() { first <- c.Write(t.Context(), Message{Text, []byte("first")}) }() // no goroutine is reading
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		second := make(chan error, 1)

@@ -22,7 +22,7 @@ func TestMaxMessageIsAnsweredWith1009(t *testing.T) {
 			f := r.frame(frame.Text, false, strings.Repeat("x", 600))
 			return append(f, r.frame(frame.Continuation, true, strings.Repeat("x", 401))...)
 		},
-		"announced": func(r raw) []byte { // the payload never arrives: the header is enough
+		"announced": func(r raw) []byte { // the payload never arrives, because the header is sufficient
 			return frame.Append(nil, frame.Header{Opcode: frame.Binary, Masked: true, Length: 1 << 62})
 		},
 	}
@@ -86,7 +86,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 	for _, flood := range []struct {
 		op      frame.Opcode
 		payload string
-	}{{frame.Ping, "flood"}, {frame.Pong, "flood"}, {frame.Pong, strings.Repeat("\x00", 8)}} { // the last one as if for one of our pings
+	}{{frame.Ping, "flood"}, {frame.Pong, "flood"}, {frame.Pong, strings.Repeat("\x00", 8)}} { // the last one looks like the reply to one of our pings
 		t.Run(fmt.Sprintf("%v %q", flood.op, flood.payload), func(t *testing.T) {
 			c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{CloseTimeout: 50 * time.Millisecond}) // the flood continues
 			go io.Copy(io.Discard, peer.Conn)
@@ -107,7 +107,7 @@ func TestControlFramesAreBounded(t *testing.T) {
 	}
 }
 
-// TestPongsThatCannotGoOutAreBounded: the peer sends pings without reading, so the pongs cannot be sent.
+// TestPongsThatCannotGoOutAreBounded uses a peer that sends pings without reading, so that the pongs cannot be sent.
 func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, nil)
 	go func() {

@@ -19,7 +19,7 @@ func flip(role protocol.Role) protocol.Role {
 	return protocol.RoleServer
 }
 
-// compressing returns a Conn whose extensions were negotiated in a handshake elsewhere.
+// compressing returns a Conn whose extensions were negotiated in a separate handshake.
 func compressing(t *testing.T, stream net.Conn, role protocol.Role, extensions string) *websocket.Conn {
 	t.Helper()
 	hs := &websocket.Handshake{Subprotocol: "chat", Extensions: extensions}
@@ -41,7 +41,7 @@ var agreements = []string{
 	"permessage-deflate; server_max_window_bits=8; client_max_window_bits=8",
 }
 
-// TestNewConnCompresses: between two Conns, in both directions.
+// TestNewConnCompresses connects two Conns, and compresses in both directions.
 func TestNewConnCompresses(t *testing.T) {
 	text := strings.Repeat("round and round ", 400)
 	for _, extensions := range agreements {
@@ -61,7 +61,8 @@ func TestNewConnCompresses(t *testing.T) {
 	}
 }
 
-// TestNewConnSendsCompressed: a raw peer receives RSV1 and fewer bytes, and with takeover even fewer the second time.
+// TestNewConnSendsCompressed checks that a raw peer receives RSV1 and fewer bytes, and, with context takeover, even fewer bytes the
+// second time.
 func TestNewConnSendsCompressed(t *testing.T) {
 	text := "0123456789 the quick brown fox jumps over the lazy dog, and nothing of that is there twice " + strings.Repeat("-", 60)
 	for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
@@ -88,7 +89,7 @@ func TestNewConnSendsCompressed(t *testing.T) {
 	}
 }
 
-// TestNewConnRefusesExtensions: those that it does not support, without touching the stream.
+// TestNewConnRefusesExtensions checks that unsupported extensions are rejected before the stream is used.
 func TestNewConnRefusesExtensions(t *testing.T) {
 	zip := &websocket.ConnOptions{Compression: &websocket.Compression{}}
 	tests := []struct {

@@ -18,14 +18,14 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// raw is a peer that writes and reads frames manually, as a client or as a server.
+// raw is a peer that reads and writes individual frames, as a client or as a server.
 type raw struct {
 	testing.TB
 	net.Conn
 	role protocol.Role
 }
 
-// frame returns the bytes of one frame as the peer's role masks it.
+// frame returns one encoded frame, masked if the peer is a client.
 func (r raw) frame(op frame.Opcode, fin bool, payload string) []byte {
 	h := frame.Header{Fin: fin, Opcode: op, Length: int64(len(payload))}
 	if r.role == protocol.RoleClient {
@@ -38,7 +38,7 @@ func (r raw) frame(op frame.Opcode, fin bool, payload string) []byte {
 	return b
 }
 
-// send writes the bytes of frames.
+// send writes encoded frames.
 func (r raw) send(frames ...[]byte) {
 	r.Helper()
 	for _, f := range frames {
@@ -95,12 +95,12 @@ func closeBody(code Code, reason string) string {
 	return string([]byte{byte(code >> 8), byte(code)}) + reason
 }
 
-// overStream is NewConn after a handshake without extensions and subprotocol.
+// overStream calls NewConn without extensions and without a subprotocol.
 func overStream(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions) *Conn {
 	return newConn(rwc, role, opts, &Handshake{}, nil, nil)
 }
 
-// rawPipe connects a Conn of the role with a raw peer in memory.
+// rawPipe connects a Conn of the given role with a raw peer in memory.
 func rawPipe(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := net.Pipe()
@@ -109,7 +109,7 @@ func rawPipe(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	return c, raw{t, far, protocol.RoleClient - role}
 }
 
-// rawTCP does the same over TCP, and rawTLS over TLS on TCP.
+// rawTCP is like rawPipe over TCP, and rawTLS is like rawPipe over TLS on TCP.
 func rawTCP(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -126,7 +126,7 @@ func rawTLS(t testing.TB, role protocol.Role, opts *ConnOptions) (*Conn, raw) {
 	return c, raw{t, far, protocol.RoleClient - role}
 }
 
-// tlsPair returns two ends of a TLS connection on loopback, after the handshake.
+// tlsPair returns the two ends of a TLS connection on loopback, after the handshake.
 func tlsPair(t testing.TB) (*tls.Conn, *tls.Conn) {
 	t.Helper()
 	near, far := tcpPair(t)

@@ -14,20 +14,20 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// aRefusal is a request for which no server opens a WebSocket.
+// aRefusal is a request that every server must reject.
 type aRefusal struct {
 	name    string
 	request string
 	status  int
 
-	// early means that net/http answers before any handler runs. In that case only status and Connection of a Server's own answer
-	// are compared.
+	// early means that net/http responds before any handler runs. In that case only the status and the Connection field are
+	// compared with the response of a Server.
 	early bool
 
-	app bool // the application refuses the client
+	app bool // the application rejects the client
 }
 
-// refusals has every kind of refusal. The application admits clients by the path.
+// refusals returns requests for every kind of rejection. The application decides by the path.
 func refusals() []aRefusal {
 	at := func(path string) string { return strings.Replace(sampleRequest, "/chat", path, 1) + "\r\n" }
 	with := func(line string) string { return sampleRequest + line + "\r\n\r\n" }
@@ -81,7 +81,7 @@ func refusals() []aRefusal {
 	}
 }
 
-// decide is the application's decision on a request.
+// decide is the application's decision about a request.
 func decide(r *http.Request) error {
 	switch path := strings.TrimPrefix(r.URL.Path, "/"); path {
 	case "chat":
@@ -100,7 +100,7 @@ func decide(r *http.Request) error {
 	}
 }
 
-// waysToServe returns servers for all ways to serve, with the same rules.
+// waysToServe returns servers for all ways to serve WebSocket connections, with the same rules.
 func waysToServe(t *testing.T) map[string]string {
 	const mostHead = 20 << 10
 	refused := func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
@@ -140,7 +140,7 @@ func waysToServe(t *testing.T) map[string]string {
 	return addrs
 }
 
-// unasked is the prefix of the names of ways without a call of the application.
+// unasked is the prefix of the names of the ways in which no code of the application is called.
 const unasked = "without Admit: "
 
 // serveLimited runs h on an http.Server until the test ends.
@@ -161,11 +161,11 @@ func serveLimited(t *testing.T, h http.Handler, mostHead int) (addr string) {
 
 var dateField = regexp.MustCompile(`\r\nDate: [A-Z][a-z]{2}, [^\r]* GMT\r\n`)
 
-// replyTo sends a request and returns the whole reply, without its Date.
+// replyTo sends a request and returns the whole response without the Date field.
 func replyTo(t *testing.T, addr, request string) string {
 	t.Helper()
 	nc := dialRaw(t, addr)
-	go io.WriteString(nc, request) // the server may answer before it has read everything
+	go io.WriteString(nc, request) // the server may respond before it has read the whole request
 	b, err := io.ReadAll(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func replyTo(t *testing.T, addr, request string) string {
 	return reply + "(no Date)"
 }
 
-// outline returns the part of net/http's own reply that is compared.
+// outline returns the compared part of a response that net/http itself sends.
 func outline(reply string) string {
 	head, _, _ := strings.Cut(reply, "\r\n\r\n")
 	status, fields, _ := strings.Cut(head, "\r\n")
@@ -194,7 +194,7 @@ func outline(reply string) string {
 	return out
 }
 
-// TestRefusals: a refusal is the same byte for byte with every way to serve, except for the Date.
+// TestRefusals checks that the responses of all ways to serve are identical except for the Date field.
 func TestRefusals(t *testing.T) {
 	addrs := waysToServe(t)
 	const model = "Accept on http.Server"
@@ -227,7 +227,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A panic of the application ends one connection: as in net/http for ErrAbortHandler, and with a reply for any other in Admit.
+// A panic of the application closes one connection. For ErrAbortHandler no response is sent, as in net/http. For any other panic in
+// Admit a response is sent.
 func TestRefusals_Abort(t *testing.T) {
 	e := &Endpoint{Serve: func(*Conn) {}, Admit: func(*http.Request) (*Admission, error) { panic(http.ErrAbortHandler) }}
 	e.Panicked = func(value any, _ []byte) { t.Errorf("reported: %v", value) }

@@ -24,16 +24,16 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The requirements of RFC 6455 for a connection, tested from the other end of its socket.
+// The tests in this file check the requirements of RFC 6455 for a connection from the other end of its socket.
 
-// wire is the other end: it reads and writes frames and follows no rules.
+// wire is the other end. It reads and writes frames without enforcing any rules.
 type wire struct {
 	t    *testing.T
 	conn net.Conn
-	mask bool // it is the client: it masks what it sends
+	mask bool // it is the client, and masks its frames
 }
 
-// dialRaw returns a Conn in the given role over TCP, and the socket's other end. Both end with the test.
+// dialRaw returns a Conn in the given role over TCP, and the other end of the socket. Both are closed when the test ends.
 func dialRaw(t *testing.T, role protocol.Role, opts *websocket.ConnOptions) (*websocket.Conn, *wire) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,7 +49,7 @@ func dialRaw(t *testing.T, role protocol.Role, opts *websocket.ConnOptions) (*we
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Nothing waits this long unless the test fails.
+	// A passing test never waits this long.
 	if err := far.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func (w *wire) send(h frame.Header, payload string) {
 	}
 }
 
-// next reads one frame and unmasks it. At the end of the stream ok is false.
+// next reads one frame and unmasks it. At EOF ok is false.
 func (w *wire) next() (h frame.Header, payload string, ok bool) {
 	w.t.Helper()
 	var head []byte
@@ -109,8 +109,8 @@ func bothRoles(t *testing.T, test func(t *testing.T, role protocol.Role)) {
 	}
 }
 
-// speak has c send a frame of every kind and closes it normally; if anything fails it closes immediately, so that the other end
-// does not wait for more.
+// speak makes c send a frame of every kind and then closes it normally. If any step fails it closes c immediately, so that the
+// other end does not wait for more.
 func speak(ctx context.Context, c *websocket.Conn) error {
 	defer c.CloseNow()
 	for _, m := range []websocket.Message{
@@ -140,7 +140,7 @@ func speak(ctx context.Context, c *websocket.Conn) error {
 	return c.Close(websocket.CodeNormal, "enough")
 }
 
-// listen answers c's frames as a peer does, and returns all frames until the stream ends.
+// listen replies to c's frames as a peer does, and returns all frames up to EOF.
 func (w *wire) listen() (heads []frame.Header, payloads []string) {
 	w.t.Helper()
 	for {
@@ -161,7 +161,7 @@ func (w *wire) listen() (heads []frame.Header, payloads []string) {
 	}
 }
 
-// Every frame of every kind that a Conn sends follows the rules of sections 5 and 6.
+// Every frame that a Conn sends, of whatever kind, follows the rules of sections 5 and 6.
 func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -211,7 +211,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 	})
 }
 
-// A client chooses a new key for every frame (§5.3, §10.3), including control frames and pieces of a stream.
+// A client chooses a new key for every frame (§5.3, §10.3), including control frames and the fragments of a streamed message.
 func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	c, w := dialRaw(t, protocol.RoleClient, nil)
 	const n = 200
@@ -233,18 +233,19 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 		t.Fatalf("%d frames", len(heads))
 	}
 	seen := map[[4]byte]bool{}
-	var ones [32]int // how often each bit is set
+	var ones [32]int // how often each bit is 1
 	for _, h := range heads {
 		seen[h.Key] = true
 		for i := range ones {
 			ones[i] += int(h.Key[i/8]>>(i%8)) & 1
 		}
 	}
-	// Two of 200 random keys are equal once in 200,000 runs, two pairs once in 80 billion.
+	// The probability that two of 200 random keys are equal is 1 in 200,000, and for two such pairs it is 1 in 80 billion.
 	if len(seen) < len(heads)-1 {
 		t.Errorf("%d different keys in %d frames", len(seen), len(heads))
 	}
-	// A counter, or a key with fixed bits, has bits that hardly change: the limit is 25 standard deviations from a half.
+	// The keys of a counter, and keys with fixed bits, have bits that hardly change. The limit is 25 standard deviations from one
+	// half.
 	for i, k := range ones {
 		if k == 0 || k == len(heads) {
 			t.Errorf("bit %d of the key is the same in all frames", i)
@@ -252,8 +253,8 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	}
 }
 
-// No data and no second close frame follow a close frame (§5.5.1, §6.1); a ping is answered until the peer's close frame has been
-// received (§5.5.2).
+// No data frame and no second close frame follow a close frame (§5.5.1, §6.1). Pings are answered until the peer's close frame has
+// been received (§5.5.2).
 func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -263,7 +264,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 		if !ok || h.Opcode != frame.Close || p != "\x0f\xa0mine" {
 			t.Fatalf("the first frame is a %v with %q", h.Opcode, p)
 		}
-		// The close frame has been sent and not answered.
+		// At this point the close frame has been sent, and the peer has not replied.
 		var ce *websocket.CloseError
 		err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("late")})
 		if !errors.As(err, &ce) || ce.Code != 4000 || ce.ByPeer {
@@ -292,7 +293,7 @@ func TestRFC6455_5_5_1_NoDataBehindTheCloseFrame(t *testing.T) {
 	})
 }
 
-// When both close frames have been exchanged, the TCP connection is closed; a server does not wait for the client (§5.5.1).
+// When both close frames have been exchanged, the TCP connection is closed. A server does not wait for the client (§5.5.1).
 func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -307,7 +308,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1theirs" {
 			t.Fatalf("the answer is a %v with %q", h.Opcode, p)
 		}
-		if role == protocol.RoleClient { // it may wait for the server to close first
+		if role == protocol.RoleClient { // it may wait for the server to close TCP first
 			if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
@@ -328,7 +329,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 	})
 }
 
-// To fail the connection is to close it; later data is not processed (§7.1.7).
+// Failing the connection closes it, and later data is not processed (§7.1.7).
 func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -361,7 +362,7 @@ func TestRFC6455_7_1_7_FailClosesTheConnection(t *testing.T) {
 	})
 }
 
-// Losing the TCP connection fails the WebSocket connection: 1006, and every waiting call returns (§7.2.1, §7.1.5).
+// Losing the TCP connection fails the WebSocket connection with 1006, and every waiting call returns (§7.2.1, §7.1.5).
 func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -379,7 +380,7 @@ func TestRFC6455_7_2_1_LostConnection(t *testing.T) {
 	})
 }
 
-// 1005, 1006 and 1015 are never set in a close frame, nor are invalid codes (§7.4.1, §7.4.2).
+// 1005, 1006, 1015 and invalid codes are never sent in a close frame (§7.4.1, §7.4.2).
 func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 	bothRoles(t, func(t *testing.T, role protocol.Role) {
 		c, w := dialRaw(t, role, nil)
@@ -388,7 +389,8 @@ func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 				t.Errorf("Close(%d) did not fail", code)
 			}
 		}
-		// The connection is still open, and the first frame sent is the one without a code: that is the effect of 1005.
+		// At this point the connection is still open. The first frame sent is a close frame without a code, which is the effect of
+		// 1005.
 		closed := make(chan error, 1)
 		go func() { closed <- c.Close(websocket.CodeNoStatus, "") }()
 		h, p, ok := w.next()
@@ -406,7 +408,7 @@ func TestRFC6455_7_4_1_CodesThatAreNotSent(t *testing.T) {
 // noProxy ignores the proxy settings of the environment.
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }
 
-// A client sends its handshake and waits: it sends not a byte more before the answer has arrived (§4.1).
+// A client sends its handshake and then waits. It sends no further byte before the response has arrived (§4.1).
 func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -427,7 +429,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 			return
 		}
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		rest, err := io.ReadAll(br) // until the refused client has closed: everything that it ever sent
+		rest, err := io.ReadAll(br) // until the rejected client has closed, so that b is everything it ever sent
 		if err != nil {
 			rest = append(rest, err.Error()...)
 		}
@@ -443,7 +445,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// tap records the bytes of a connection in both directions.
+// tap records the bytes of both directions of a connection.
 type tap struct {
 	net.Conn
 	mu      sync.Mutex
@@ -496,7 +498,7 @@ func TestRFC6455_10_6_EverythingThroughTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	secret := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0}, 1000)} // masked zeros look like the key
+	secret := websocket.Message{Type: websocket.Binary, Data: bytes.Repeat([]byte{0}, 1000)} // masked zeros would reveal the key
 	if err := c.Write(bounded.Context(t), secret); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestRun runs the suite of all drivers with Conn.Run.
+// TestRun runs the common test suite of all drivers with Conn.Run.
 func TestRun(t *testing.T) {
 	seamtest.Test(t, func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn {
 		near, far := tcpPair(t)

@@ -67,7 +67,7 @@ func TestSendKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// TestSendAndWriteFromManyGoroutines: no message is mixed with another, for any sender and method.
+// TestSendAndWriteFromManyGoroutines checks for each sender and method that messages are not mixed.
 func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	client, server := zipped(t, handshake.Deflate{}, nil)
 	shared := prepare(t, strings.Repeat("shared ", 100))
@@ -109,7 +109,7 @@ func TestSendAndWriteFromManyGoroutines(t *testing.T) {
 	wg.Wait()
 }
 
-// stuck returns a Conn whose peer reads nothing, with one message being sent.
+// stuck returns a Conn whose peer does not read while one message is being sent.
 func stuck(t *testing.T, q writeQueue) (*Conn, raw) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{QueueBytes: q.bytes, QueueFull: q.full, PingInterval: -1})
 	if err := c.SendPrepared(prepare(t, "under way")); err != nil {
@@ -174,7 +174,7 @@ func TestSendQueuePolicies(t *testing.T) {
 				t.Errorf("Send after it returned %v", err)
 			}
 			synctest.Wait()
-			peer.expect(frame.Text, "under way") // half of it may have been sent; messages that only waited are dropped
+			peer.expect(frame.Text, "under way") // part of it may have been sent, but queued messages are dropped
 			peer.expectClose(CodeTryAgainLater)
 			peer.send(peer.frame(frame.Close, true, closeBody(CodeTryAgainLater, "")))
 			<-c.Context().Done()
@@ -194,7 +194,7 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 }
 
-// TestCloseGoesBehindWhatWasSent: Close loses no message that SendPrepared accepted.
+// TestCloseGoesBehindWhatWasSent checks that Close does not discard messages that SendPrepared has accepted.
 func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
@@ -216,7 +216,7 @@ func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 	})
 }
 
-// TestWritesJoin: messages written during another write are sent in one write.
+// TestWritesJoin checks that messages written during another write are sent together in one write.
 func TestWritesJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -248,7 +248,7 @@ func TestWritesJoin(t *testing.T) {
 	})
 }
 
-// TestJoinedWritesFailWithTheOneThatFails: no call is left waiting.
+// TestJoinedWritesFailWithTheOneThatFails checks that all joined calls return.
 func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -266,7 +266,7 @@ func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	})
 }
 
-// TestQueuedMessagesGoOutTogether: messages queued during a write are sent with the next one.
+// TestQueuedMessagesGoOutTogether checks that messages queued during a write are sent together in the next one.
 func TestQueuedMessagesGoOutTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
@@ -310,7 +310,7 @@ func TestSendToAFragmentedMessage(t *testing.T) {
 	}
 }
 
-// TestPreparedIsCompressedOncePerWindow: however many connections it is sent on.
+// TestPreparedIsCompressedOncePerWindow checks that the number of connections makes no difference.
 func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 	p := prepare(t, strings.Repeat("the same for all ", 100))
 	frames := make(map[*byte]bool)
@@ -343,7 +343,7 @@ func TestPrepareChecks(t *testing.T) {
 	}
 }
 
-// TestManySmallMessagesAreBounded: the overhead of each message counts in addition to its bytes.
+// TestManySmallMessagesAreBounded checks that the overhead of each message counts towards the limit, in addition to its bytes.
 func TestManySmallMessagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := stuck(t, writeQueue{bytes: 64 << 10, full: QueueDropNewest})
@@ -360,14 +360,14 @@ func TestManySmallMessagesAreBounded(t *testing.T) {
 	})
 }
 
-// TestTheRestOfALargeMessageIsShared: a slow peer causes no copy of a message for many peers.
+// TestTheRestOfALargeMessageIsShared checks that a slow peer does not cause a copy of a message that is sent to many peers.
 func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 	large := strings.Repeat("large ", 2<<20)
 	for _, behind := range []bool{false, true} {
 		c, peer := rawTCP(t, protocol.RoleServer, nil)
 		p := prepare(t, large)
 		var before, after runtime.MemStats
-		if behind { // another message, behind which it has to wait
+		if behind { // another message, behind which the large one is queued
 			w, err := c.Writer(bounded.Context(t), Text)
 			if err != nil {
 				t.Fatal(err)
@@ -396,7 +396,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 	}
 }
 
-// startsToWrite reports whether a goroutine has been started to write the rest, but is not writing yet.
+// startsToWrite reports whether the goroutine that writes the rest has been started, but is not writing yet.
 func (c *Conn) startsToWrite() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,7 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop its content, and so allocate, and frames larger: this file is for a run without it.
+// The race detector makes sync.Pool drop items, which causes allocations, and increases the size of stack frames. So this file is
+// excluded from builds with it.
 
 package websocket
 
@@ -11,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// An upgrade costs at most 8 allocations, from the accepted connection to Serve with its Conn: here 6, with compression 7. A TCP
-// connection adds two, for waiting without a buffer.
+// An upgrade makes at most 8 allocations, from the accepted connection to the call of Serve with its Conn: 6 here, and 7 with
+// compression. A TCP connection makes two more, to wait without a buffer.
 func TestServer_Allocations(t *testing.T) {
 	for compression, most := range map[*Compression]float64{nil: 6, {}: 7} {
 		s := ownServer(&Endpoint{
@@ -33,7 +34,7 @@ func TestServer_Allocations(t *testing.T) {
 			s.welcome(nc, src)
 			<-nc.closed
 		})
-		if got--; got > most { // CloseNow's CloseError is not part of the upgrade
+		if got--; got > most { // the CloseError of CloseNow is not part of the upgrade
 			t.Errorf("compression %v: %v allocations, want %v", compression != nil, got, most)
 		}
 		src.end()
@@ -41,10 +42,11 @@ func TestServer_Allocations(t *testing.T) {
 	}
 }
 
-// In a handler of net/http it also takes what net/http keeps of the request, but at most 4 KiB of stack: Accept must not need 8.
+// With a net/http handler, a connection also retains net/http's data of the request, but at most 4 KiB of stack: Accept must not
+// need 8.
 func TestAccept_IdleConnectionIsSmall(t *testing.T) { idleIsSmall(t, 1, echoRead, 16<<10, 6<<10) }
 
-// View and Send fit into 2 KiB of stack if the handler's own frames are small. Otherwise every idle connection takes 4 KiB.
+// View and Send fit into 2 KiB of stack if the handler's own frames are small. Otherwise every idle connection would need 4 KiB.
 func TestServer_IdleStackIsSmall(t *testing.T) {
 	idleIsSmall(t, 0, func(c *Conn) { c.View(context.Background(), func(m Message) error { return c.Send(m) }) }, 4<<10, 3<<10)
 }

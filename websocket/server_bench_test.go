@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// ways are the two ways to admit a client, with the same Handler.
+// ways contains two ways to accept a client, which use the same Handler.
 var ways = []struct {
 	name  string
 	serve func(tb testing.TB, handler func(*Conn)) (addr string)
@@ -29,7 +29,7 @@ var ways = []struct {
 	}},
 }
 
-// knock opens a WebSocket manually, with as little overhead as possible: answer is memory for the 101.
+// knock opens a WebSocket connection with as little overhead as possible. answer is a buffer for the 101 response.
 func knock(addr string, answer []byte) (net.Conn, error) {
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -49,7 +49,7 @@ func knock(addr string, answer []byte) (net.Conn, error) {
 	return nc, err
 }
 
-// BenchmarkUpgrade measures a connection on loopback, its upgrade, and its end, with both ends in this process.
+// BenchmarkUpgrade measures connecting on loopback, the upgrade, and closing, with both ends in this process.
 func BenchmarkUpgrade(b *testing.B) {
 	for _, way := range ways {
 		b.Run(way.name, func(b *testing.B) {
@@ -72,7 +72,8 @@ func BenchmarkUpgrade(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade_InMemory measures the same without the kernel: only the costs of this package and net/http are left.
+// BenchmarkUpgrade_InMemory measures the same without the kernel, so that the result only includes the cost of this package and
+// net/http.
 func BenchmarkUpgrade_InMemory(b *testing.B) {
 	run := func(b *testing.B, p *pipes) {
 		b.ReportAllocs()
@@ -101,29 +102,29 @@ func BenchmarkUpgrade_InMemory(b *testing.B) {
 	})
 }
 
-// An idle admitted connection takes only the Conn, its goroutine, and a copy of the request's header, but none of HTTP's buffers.
-// Stacks are included.
+// An idle accepted connection only occupies the Conn, its goroutine and a copy of the request's header, without HTTP's buffers. The
+// result includes stacks.
 func TestServer_IdleConnectionIsSmall(t *testing.T) { idleIsSmall(t, 0, echoRead, 4<<10, 6<<10) }
 
-// echoRead echoes a message.
+// echoRead echoes one message.
 func echoRead(c *Conn) {
 	if m, err := readAppend(context.Background(), c, make([]byte, 0, 64)); err == nil {
 		c.Write(context.Background(), m)
 	}
 }
 
-// idleIsSmall checks the number of bytes that a connection accepted by ways[way] occupies after an echo.
+// idleIsSmall checks the memory, in bytes, that a connection accepted by ways[way] occupies after an echo.
 func idleIsSmall(t *testing.T, way int, echo func(*Conn), mostHeap, mostStack int64) {
-	const n = 1000 // free stacks of earlier goroutines must not count
+	const n = 1000 // many, so that the free stacks of earlier goroutines do not matter
 	ready := make(chan struct{}, n)
 	addr := ways[way].serve(t, func(c *Conn) {
 		echo(c)
 		ready <- struct{}{}
-		echo(c) // it waits
+		echo(c) // waits for a message
 	})
 	used := func() (heap, stack int64) {
 		runtime.GC()
-		runtime.GC() // the pools release their content at the second
+		runtime.GC() // sync.Pool releases its items in the second collection
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc), int64(m.StackInuse)
@@ -142,7 +143,7 @@ func idleIsSmall(t *testing.T, way int, echo func(*Conn), mostHeap, mostStack in
 			t.Fatalf("the echo is %q (%v)", answer[:7], err)
 		}
 		<-ready
-		if i == 0 { // the first one includes the memory of the server
+		if i == 0 { // the first measurement includes the memory of the server
 			heap, stack = used()
 		}
 	}

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// later waits for longer than the time limit for headers in the tests of this file, on the bubble's clock.
+// later waits, on the bubble's clock, for longer than the time limit for headers in the tests of this file.
 func later() { <-time.After(time.Minute) }
 
-// afterAWhile returns a Server with a time limit for headers, whose handler takes longer than that.
+// afterAWhile returns a Server with a time limit for headers. Its handler takes longer than that limit.
 func afterAWhile(h http.HandlerFunc) *Server {
 	return &Server{HTTP: &http.Server{ReadHeaderTimeout: 7 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		later()
@@ -24,7 +24,7 @@ func afterAWhile(h http.HandlerFunc) *Server {
 	})}}
 }
 
-// asked sends an upgrade request, and returns the status of the response and everything after its header.
+// asked sends an upgrade request, and returns the status of the response and all data after the response's header.
 func asked(t *testing.T, nc net.Conn) (status int, rest string) {
 	t.Helper()
 	io.WriteString(nc, sampleRequest+"\r\n")
@@ -98,10 +98,10 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 	}
 }
 
-// WriteTimeout counts from the request, and limits a response that the client does not read. It does not apply to a WebSocket, or a
-// hijacked connection.
+// WriteTimeout starts at the request, and limits the time of a response that the client does not read. It does not apply to a
+// WebSocket connection or a hijacked connection.
 func TestServer_WriteTimeout(t *testing.T) {
-	var ended chan error // a channel of the bubble, like all channels here
+	var ended chan error // created in the bubble, like all channels here
 	var took time.Duration
 	var began time.Time
 	s := afterAWhile(func(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +138,8 @@ func TestServer_WriteTimeout(t *testing.T) {
 	})
 }
 
-// The context of a request ends with the handler or the client, whether anything has waited for it before or not.
+// The context of a request is canceled when the handler returns or the client disconnects, whether or not a goroutine has waited
+// for it before.
 func TestServer_RequestContextEnds(t *testing.T) {
 	type key struct{}
 	for _, waited := range []bool{false, true} {
@@ -167,7 +168,7 @@ func TestServer_RequestContextEnds(t *testing.T) {
 			if below.Err() != nil {
 				t.Errorf("waited %v: %v", waited, below.Err())
 			}
-			nc.Close() // which is noticed, because below waits
+			nc.Close() // the test notices that, because it waits below
 			<-below.Done()
 			<-ctx.Done()
 			if err := ctx.Err(); err != context.Canceled || context.Cause(below) != context.Canceled {
@@ -194,13 +195,13 @@ func TestServer_RequestContextEnds(t *testing.T) {
 	})
 }
 
-// A connection has its own time limit, even if another has just completed its handshake.
+// Each connection has its own time limit, even if another one has just completed its handshake.
 func TestServer_SlowAfterQuick(t *testing.T) {
 	s := afterAWhile(nil)
 	s.HTTP.Handler = &Endpoint{Serve: echoing, Accept: AcceptOptions{Conn: ConnOptions{PingInterval: -1}}}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
-		for range 10 { // its memory is usually reused for the next one
+		for range 10 { // the next connection usually reuses its memory
 			opened(t, p)
 			nc := p.dial()
 			defer nc.Close()

@@ -11,11 +11,11 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// outcome is the server's reaction to a client's bytes: the status, 0 for none, and the reply without its Date.
+// outcome is the server's reaction to a client's bytes: the status, or 0 for none, and the response without the Date field.
 type outcome struct {
 	status string
 	reply  string
-	rules  bool // the reply is from the rules of the handshake, not from net/http
+	rules  bool // the response comes from the handshake rules, not from net/http
 }
 
 func outcomeOf(s *scripted) outcome {
@@ -32,23 +32,23 @@ func outcomeOf(s *scripted) outcome {
 
 var dateLine = regexp.MustCompile(`\r\nDate: [^\r]*`)
 
-// feed hands connections to a server whose listener is p.
+// feed passes connections to a server whose listener is p.
 type feed struct{ p *pipes }
 
-// put sends data in pieces and returns the outcome.
+// put sends data in several pieces and returns the outcome.
 func (f feed) put(data []byte, piece int) outcome {
 	nc := newScripted(data, piece)
 	wrote := make(chan struct{})
 	nc.wrote = wrote
 	f.p.conns <- nc
 	select {
-	case <-wrote: // net/http closes only after a pause
+	case <-wrote: // net/http only closes after a delay
 	case <-nc.closed:
 	}
 	return outcomeOf(nc)
 }
 
-// servers returns the two ways to admit clients: net/http with Accept, and a Server.
+// servers returns a server for each way to accept clients: net/http with Accept, and a Server.
 func servers(f testing.TB) (behind, own feed) {
 	opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
 	behind, own = feed{newPipes()}, feed{newPipes()}
@@ -71,11 +71,12 @@ func servers(f testing.TB) (behind, own feed) {
 	return behind, own
 }
 
-// strict matches requests that a Server refuses although net/http accepts them: with a line that does not end with CR LF, a folded
-// line, a field without a name, or a target that is not a path.
+// strict matches requests that a Server rejects although net/http accepts them: those with a line that does not end with CR LF, a
+// folded line, a field without a name, or a target that is not a path.
 var strict = regexp.MustCompile(`(?:^|[^\r])\n|\n[ \t:]|^\S+ [^/]`)
 
-// differ returns how the outcomes of the two ways for data differ, "" if they do not, or if the Server may be stricter.
+// differ sends data in both ways, and returns how the outcomes differ. It returns "" if they are equal, or if the Server is
+// permitted to be stricter.
 func differ(data []byte, behind, own feed) string {
 	theirs, ours := behind.put(data, 0), own.put(data, 0)
 	if ours.status == "101" {
@@ -92,7 +93,7 @@ func differ(data []byte, behind, own feed) string {
 	return ""
 }
 
-// variants are lines that may be in a header, valid or not. Two of them are tried together.
+// variants are lines that may occur in a header, valid or invalid. The test tries two of them together.
 var variants = strings.Split(strings.NewReplacer("<NUL>", "\x00", "<s>", "\u017f", "<TAB>", "\t").Replace(`Host: server.example.com
 Host: evil.example.net
 Host:
@@ -163,7 +164,7 @@ HEAD /chat HTTP/1.1
 PRI * HTTP/2.0
 get /chat HTTP/1.1`, "\n")
 
-// With any two additional lines, and any one missing, the outcome is the same for both ways.
+// With any two additional lines, and with any line missing, both ways have the same outcome.
 func TestServer_LikeAccept(t *testing.T) {
 	behind, own := servers(t)
 	_, rest, _ := strings.Cut(sampleRequest, "\r\n")
@@ -189,7 +190,7 @@ func TestServer_LikeAccept(t *testing.T) {
 	}
 }
 
-// FuzzServer_LikeAccept: the same bytes have the same outcome, whether net/http parses them or a Server.
+// FuzzServer_LikeAccept checks that the same bytes have the same outcome, whether net/http or a Server parses them.
 func FuzzServer_LikeAccept(f *testing.F) {
 	for _, c := range loadHandshakeCases(f).Server {
 		f.Add(latin1(c.Request))
@@ -204,7 +205,7 @@ func FuzzServer_LikeAccept(f *testing.F) {
 	})
 }
 
-// FuzzServer_Cuts: the answer does not depend on how the network splits a request.
+// FuzzServer_Cuts checks that the response does not depend on how the network splits a request.
 func FuzzServer_Cuts(f *testing.F) {
 	for _, c := range loadHandshakeCases(f).Server {
 		f.Add(latin1(c.Request), uint8(1))

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// secureConfig is for servers with HTTP/2 and HTTP/1.
+// secureConfig is the TLS configuration of servers that support HTTP/2 and HTTP/1.
 func secureConfig(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{testCertificate(t)}, NextProtos: []string{"h2", "http/1.1"}}
 }
@@ -34,10 +34,10 @@ func secureClient(t *testing.T, nc net.Conn) *tls.Conn {
 // clientPreface is the preface of an HTTP/2 client, with empty SETTINGS.
 const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 
-// The first header on a connection has one time limit, whichever part of the Server reads it, and however slow the steps before it
-// are.
+// The first header on a connection has one time limit, whichever part of the Server reads the header, and however slow the previous
+// steps are.
 func TestServer_OneTimeForTheFirstHead(t *testing.T) {
-	long := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", maxHead) // of which HTTP reads the end
+	long := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", maxHead) // HTTP reads the end of the header
 	for _, tt := range []struct {
 		name       string
 		tls        bool
@@ -106,7 +106,7 @@ func TestServer_OneTimeForTheFirstHead(t *testing.T) {
 	}
 }
 
-// After the first header the http.Server's limits apply: those of a body, and of the wait for another request.
+// After the first header the http.Server's own time limits apply: for a body, and for the wait for another request.
 func TestServer_LongAfterTheFirstHead(t *testing.T) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -165,8 +165,8 @@ func (l secured) Accept() (net.Conn, error) {
 	return tls.Server(nc, l.config), nil
 }
 
-// An HTTP/2 connection from a listener that performs the TLS handshake itself has that time limit too, is reported once in each
-// state, and counts while it waits.
+// An HTTP/2 connection from a listener that performs the TLS handshake itself has the same time limit, is reported once in each
+// state, and is counted while it waits.
 func TestServer_HTTP2OfTheListener(t *testing.T) {
 	var states bytes.Buffer
 	contexts := 0
@@ -183,7 +183,7 @@ func TestServer_HTTP2OfTheListener(t *testing.T) {
 		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(inHandler); <-release }),
 	}}
 	synctest.Test(t, func(t *testing.T) {
-		inHandler, release = make(chan struct{}), make(chan struct{}) // of the bubble
+		inHandler, release = make(chan struct{}), make(chan struct{}) // created in the bubble
 		p := secured{newPipes(), s.HTTP.TLSConfig}
 		serveOn(t, s, p, s.Serve)
 		begin := time.Now()

@@ -12,14 +12,14 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// panics is a Receiver that panics when it gets a message.
+// panics is a Receiver that panics when it receives a message.
 type panics struct{}
 
 func (panics) Message(Message) error { panic("on purpose") }
 func (panics) Closed(*CloseError)    {}
 
-// If an Endpoint has no hook, that of the Server is called, with every driver: for how a connection ended, and for a panic; if
-// neither has one, it is logged.
+// If an Endpoint has no hook for the end of a connection or for a panic, the Server's hook is called, with every driver. If neither
+// has one, the event is logged.
 func TestServer_HooksOfEndpoints(t *testing.T) {
 	ways := map[string]func() *Endpoint{
 		"Serve": func() *Endpoint {
@@ -75,7 +75,7 @@ func TestServer_HooksOfEndpoints(t *testing.T) {
 	}
 }
 
-// A Server that cannot listen, or has no certificate, returns an error, and keeps no listener open.
+// A Server that cannot listen, or has no certificate, returns an error and leaves no listener open.
 func TestServer_ListenFails(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

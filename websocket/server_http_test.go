@@ -16,7 +16,7 @@ type readsFrom struct {
 
 func (c *readsFrom) ReadFrom(src io.Reader) (int64, error) { return c.sent.ReadFrom(src) }
 
-// A file is sent with the connection's own ReadFrom if it has one, and otherwise by copying.
+// A file is sent with the connection's ReadFrom method if it has one, and otherwise by copying.
 func TestReplayedReadFrom(t *testing.T) {
 	able := new(readsFrom)
 	if n, err := (&replayed{Conn: able}).ReadFrom(strings.NewReader("file")); n != 4 || err != nil || able.sent.String() != "file" {

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// oneReport serves s, which keeps one connection in its handshake, and returns its address and its reports.
+// oneReport serves s, which allows one connection in its handshake, and returns the address and a channel of reports.
 func oneReport(t *testing.T, s *Server) (addr string, reports chan *HandshakeError) {
 	type key struct{}
 	reports = make(chan *HandshakeError, 8)
@@ -29,7 +29,7 @@ func oneReport(t *testing.T, s *Server) (addr string, reports chan *HandshakeErr
 	return serveOwn(t, s), reports
 }
 
-// A connection that is evicted while its header is arriving is reported once.
+// A connection that is evicted while its header is arriving is reported only once.
 func TestServer_EvictedOnce(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	addr, reports := oneReport(t, s)
@@ -38,7 +38,7 @@ func TestServer_EvictedOnce(t *testing.T) {
 		io.WriteString(slow, "GET / HTTP/1.1\r\n")
 		bounded.Until(t, func() bool { return s.Handshakes() == 1 })
 		nc := dialRaw(t, addr)
-		io.ReadAll(slow) // it may be a reset
+		io.ReadAll(slow) // the error may be a reset
 		io.WriteString(nc, sampleRequest+"\r\n")
 		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
 			t.Fatal(r, err)
@@ -54,7 +54,8 @@ func TestServer_EvictedOnce(t *testing.T) {
 	}
 }
 
-// A client that was refused, and lingers, is not reported again when it is evicted; one that Close cuts is not reported.
+// A rejected client whose connection lingers is not reported again when it is evicted. A connection that Close closes is not
+// reported.
 func TestServer_RefusedOnce(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	addr, reports := oneReport(t, s)
@@ -64,7 +65,7 @@ func TestServer_RefusedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := dialRaw(t, addr)
-	io.ReadAll(refused) // it may be a reset
+	io.ReadAll(refused) // the error may be a reset
 	io.WriteString(half, "GET /")
 	bounded.Until(t, func() bool { return s.Handshakes() == 1 })
 	s.Close()
@@ -74,7 +75,7 @@ func TestServer_RefusedOnce(t *testing.T) {
 	}
 }
 
-// closing is a connection that closes its Server when the time limit of the handshake is removed.
+// closing is a connection that closes its Server when the time limit of the handshake is cleared.
 type closing struct {
 	net.Conn
 	server *Server
@@ -94,7 +95,7 @@ func (c *closing) Close() error {
 	return c.Conn.Close()
 }
 
-// Close cuts a connection that is just passing from the handshake to a handler.
+// Close closes a connection that is being passed from the handshake to a handler.
 func TestServer_CloseInBetween(t *testing.T) {
 	for name, request := range map[string]string{"upgrade": sampleRequest + "\r\n", "page": "GET / HTTP/1.1\r\nHost: a\r\n\r\n"} {
 		t.Run(name, func(t *testing.T) {

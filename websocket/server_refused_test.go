@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// ownAnswers are requests that net/http answers by itself, with what a client gets to read, and the clause.
+// ownAnswers are requests to which net/http responds by itself, with the expected text of the response and the clause.
 var ownAnswers = []struct {
 	name, request string
 	status        int
@@ -34,7 +34,7 @@ var ownAnswers = []struct {
 	{"a transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "RFC 9112 §6.1", "chunked"},
 }
 
-// refusing returns a Server with pages, on the event loop if one can be, and its reports.
+// refusing returns a Server that also serves pages, on the event loop if that is supported, and a channel of its reports.
 func refusing(loop bool) (*Server, chan *HandshakeError) {
 	reports := make(chan *HandshakeError, 4)
 	s := &Server{HTTP: &http.Server{
@@ -50,8 +50,8 @@ func refusing(loop bool) (*Server, chan *HandshakeError) {
 	return s, reports
 }
 
-// A request that net/http answers by itself gets the reason in the body, and is reported with it, as the first one of a connection, also
-// if the event loop has read it, and as a later one.
+// If net/http responds to a request by itself, the body of the response contains the reason, which is also reported. That holds for
+// the first request of a connection, even if the event loop has read it, and for later ones.
 func TestServer_AnswersOfHTTPHaveTheirReason(t *testing.T) {
 	for name, c := range map[string]struct{ loop, later bool }{"first": {}, "first, on the event loop": {loop: true}, "later": {later: true}} {
 		s, reports := refusing(c.loop)
@@ -84,7 +84,7 @@ func TestServer_AnswersOfHTTPHaveTheirReason(t *testing.T) {
 	}
 }
 
-// Two requests in one segment: the second has its reason as well.
+// If two requests arrive in one segment, the response to the second contains its reason, too.
 func TestServer_AnswerOfHTTPToAPipelinedRequest(t *testing.T) {
 	s, reports := refusing(false)
 	nc := dialRaw(t, serveOwn(t, s))
@@ -98,7 +98,8 @@ func TestServer_AnswerOfHTTPToAPipelinedRequest(t *testing.T) {
 	}
 }
 
-// A head that is not whole in time gets 408 from either reader; a connection without a request is closed without one.
+// If a header is incomplete when its time limit expires, the response is 408, from either reader. A connection without a request is
+// closed without a response.
 func TestServer_LateHead(t *testing.T) {
 	const page = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	for name, c := range map[string]struct {
@@ -117,7 +118,7 @@ func TestServer_LateHead(t *testing.T) {
 			s, _ := refusing(false)
 			s.HTTP.ReadHeaderTimeout, s.HTTP.IdleTimeout, s.HTTP.ReadTimeout = 7*time.Second, 9*time.Second, 20*time.Second
 			inBubble(t, s, func(t *testing.T, p *pipes) {
-				reports := make(chan *HandshakeError, 1) // of the bubble
+				reports := make(chan *HandshakeError, 1) // created in the bubble
 				s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { reports <- err }
 				nc := p.dial()
 				defer nc.Close()
@@ -153,7 +154,7 @@ func TestServer_LateHead(t *testing.T) {
 	}
 }
 
-// responded returns the status of the next response, 0 for none.
+// responded returns the status of the next response, or 0 for none.
 func responded(br *bufio.Reader) int {
 	r, err := http.ReadResponse(br, nil)
 	if err != nil {
@@ -163,7 +164,7 @@ func responded(br *bufio.Reader) int {
 	return r.StatusCode
 }
 
-// A client that leaves in the middle of a head is reported as gone, not as refused.
+// A client that disconnects in the middle of a header is reported as gone, not as rejected.
 func TestServer_ClientLeavesInAHead(t *testing.T) {
 	for _, head := range []string{"GET / HTTP/1.1\r\nHos", "POST / HTTP/1.1\r\nHos"} {
 		s, reports := refusing(false)

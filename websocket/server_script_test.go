@@ -13,16 +13,17 @@ import (
 	"time"
 )
 
-// scripted is a connection on which a client's bytes arrive in pieces, and then its end. It records what the server writes.
+// scripted is a connection on which a client's bytes arrive in pieces, followed by EOF. It records the bytes that the server
+// writes.
 type scripted struct {
 	in     []byte
-	piece  int // 0 means all in one piece
+	piece  int // 0 means that all bytes arrive in one piece
 	mu     sync.Mutex
 	out    bytes.Buffer
 	closed chan struct{}
 	wrote  chan struct{} // closed at the first write, unless nil
 	once   sync.Once
-	open   bool // the client's end does not arrive: Read waits for Close
+	open   bool // EOF does not arrive: Read waits for Close
 	local  net.TCPAddr
 	remote net.TCPAddr
 }
@@ -59,7 +60,7 @@ func (s *scripted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// written returns what the server has written.
+// written returns the bytes that the server has written.
 func (s *scripted) written() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +119,7 @@ func (p *pipes) dial() net.Conn {
 	return near
 }
 
-// dialRaw connects to addr until the test ends.
+// dialRaw connects to addr. The connection is closed when the test ends.
 func dialRaw(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -141,13 +142,13 @@ func readResponse(t *testing.T, nc net.Conn) (*http.Response, *bufio.Reader) {
 	return r, br
 }
 
-// lines are the lines that a log has written.
+// lines receives the lines that a logger writes.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
 	select {
 	case l <- string(p):
-	default: // more lines than the test expects
+	default: // there are more lines than the test expects
 	}
 	return len(p), nil
 }

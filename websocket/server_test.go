@@ -24,13 +24,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// echoing serves a client with echo.
+// echoing serves a client with an echo.
 func echoing(c *Conn) { echo(c) }
 
 // ownServer returns a Server whose Handler is e.
 func ownServer(e *Endpoint) *Server { return &Server{HTTP: &http.Server{Handler: e}} }
 
-// acceptEcho is a handler that accepts with opts, and echoes.
+// acceptEcho is a handler that accepts connections with opts and echoes messages.
 func acceptEcho(opts *AcceptOptions) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := Accept(w, r, opts); err == nil {
@@ -64,7 +64,7 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 	return ln.Addr().String()
 }
 
-// The cases for testing Accept, with each way through a Server.
+// This test runs the test cases of Accept through a Server, in each way.
 func TestServer_HandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
 		opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}}
@@ -90,7 +90,7 @@ func TestServer_HandshakeCases(t *testing.T) {
 	}
 }
 
-// openEcho serves a client with events.
+// openEcho echoes the messages of an event connection.
 func openEcho(s Sender) Receiver { return echoReceiver{s} }
 
 type echoReceiver struct{ Sender }
@@ -118,7 +118,7 @@ func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bu
 	return r, nc, br
 }
 
-// A page, then a larger request, then an upgrade on the same connection; and an immediate upgrade.
+// A connection requests a page, sends a larger request, and is then upgraded. Another one is upgraded immediately.
 func TestServer_PagesBeside(t *testing.T) {
 	large := strings.Repeat("x", 100<<10)
 	mux := http.NewServeMux()
@@ -156,9 +156,9 @@ func expectEcho(t *testing.T, br *bufio.Reader, want string) {
 	}
 }
 
-// Data that the client sends after its request is not lost, even if it does not fit into the same buffer.
+// Data that the client sends right after its request is not lost, even if it does not fit into the same buffer.
 func TestServer_EarlyBytes(t *testing.T) {
-	long := strings.Repeat("early ", 20) // its length fits into one byte
+	long := strings.Repeat("early ", 20) // the length fits into one byte
 	for _, n := range []int{1, 200} {
 		addr := serveOwn(t, ownServer(&Endpoint{Serve: echoing}))
 		frames := bytes.Repeat(raw{t, nil, protocol.RoleClient}.frame(1, true, long), n)
@@ -169,7 +169,7 @@ func TestServer_EarlyBytes(t *testing.T) {
 	}
 }
 
-// TestServer_EarlyPieces: wherever a frame after the request is split, and whatever serves the connection.
+// TestServer_EarlyPieces splits a frame after the request at every position, with each way of serving the connection.
 func TestServer_EarlyPieces(t *testing.T) {
 	f := raw{t, nil, protocol.RoleClient}.frame(1, true, "hi")
 	for name, h := range map[string]http.Handler{"Accept": acceptEcho(nil), "Serve": &Endpoint{Serve: echoing}, "Open": &Endpoint{Open: openEcho}} {
@@ -236,7 +236,7 @@ func TestServer_Replies(t *testing.T) {
 			if err != nil || !strings.Contains(string(body), tt.text) {
 				t.Errorf("%q (%v) does not tell %q", body, err, tt.text)
 			}
-			if tt.status == 307 || tt.status == 404 || tt.status == 431 || tt.status == 501 { // from the mux, and from HTTP
+			if tt.status == 307 || tt.status == 404 || tt.status == 431 || tt.status == 501 { // one from the mux, one from HTTP
 				return
 			}
 			if _, err := http.ParseTime(r.Header.Get("Date")); err != nil || !r.Close ||
@@ -247,7 +247,7 @@ func TestServer_Replies(t *testing.T) {
 	}
 }
 
-// A request that is much too long is answered, without a reset while the client is still sending.
+// An excessively long request gets a response, without a reset while the client is still sending.
 func TestRFC6585_5_ReplyArrives(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.MaxHeaderBytes = 20 << 10
@@ -257,7 +257,7 @@ func TestRFC6585_5_ReplyArrives(t *testing.T) {
 	}
 }
 
-// A header that is longer than those that the Server reads itself is passed to HTTP.
+// A header that exceeds the Server's own limit is passed to HTTP.
 func TestServer_LongHead(t *testing.T) {
 	long := sampleRequest + "X: " + strings.Repeat("x", 100<<10) + "\r\n" + strings.Repeat("Y: y\r\n", 200) + "\r\n"
 	r, _, br := converse(t, serveOwn(t, ownServer(&Endpoint{Serve: echoing})), long+string(raw{t, nil, protocol.RoleClient}.frame(1, true, "long")))
@@ -267,7 +267,7 @@ func TestServer_LongHead(t *testing.T) {
 	expectEcho(t, br, "long")
 }
 
-// A socket that was passed on, or hijacked, is returned unwrapped.
+// A socket that was passed to HTTP, or hijacked, is returned without a wrapper.
 func TestServer_Unwrapped(t *testing.T) {
 	conns := make(chan *Conn, 1)
 	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +291,7 @@ func TestServer_Unwrapped(t *testing.T) {
 	}
 }
 
-// Handshake has the same content as behind net/http, whichever way it is filled in.
+// Handshake has the same content as behind net/http, whichever code fills it in.
 func TestServer_Handshake(t *testing.T) {
 	opts := AcceptOptions{Subprotocols: []string{"superchat"}, Conn: ConnOptions{Compression: &Compression{}}}
 	request := strings.Replace(browserHead, "/chat", "/chat?q=1", 1)
@@ -321,7 +321,7 @@ func TestServer_Handshake(t *testing.T) {
 	}
 }
 
-// A trusted proxy's report is used here too.
+// The report of a trusted proxy is used here, too.
 func TestRFC7239_Service(t *testing.T) {
 	addr := serveOwn(t, ownServer(&Endpoint{
 		Serve:  echoing,
@@ -385,8 +385,8 @@ func TestServer_TLS(t *testing.T) {
 	}
 }
 
-// A connection for an ACME challenge ends after its TLS handshake (RFC 8737 §3), and a client that sends plain HTTP to a port with
-// TLS gets an answer, which is reported.
+// A connection for an ACME challenge is closed after its TLS handshake (RFC 8737 §3). A client that sends plain HTTP to a TLS port
+// gets a response, and is reported.
 func TestServer_TLSRefusals(t *testing.T) {
 	reports := make(chan *HandshakeError, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
@@ -416,7 +416,7 @@ func TestServer_TLSRefusals(t *testing.T) {
 	}
 }
 
-// Serve finds TLS in the Handshake; a Server whose HTTP does not support HTTP/2 does not offer it.
+// Serve finds the TLS state in the Handshake. A Server whose HTTP server does not support HTTP/2 does not offer it.
 func TestServer_TLSAlone(t *testing.T) {
 	told := make(chan *Handshake, 1)
 	s := ownServer(&Endpoint{Serve: func(c *Conn) { told <- c.Handshake() }})
@@ -463,7 +463,7 @@ func TestServer_Misuse(t *testing.T) {
 	}
 }
 
-// failing is a listener with errors, some of which are temporary.
+// failing is a listener that returns errors, some of which are temporary.
 type failing struct {
 	net.Listener
 	errs   []error
@@ -478,7 +478,7 @@ func (f *failing) Accept() (net.Conn, error) {
 	return nil, err
 }
 
-// Without free descriptors, the listener is called again after increasing pauses.
+// When descriptors run out, the listener is called again after increasing delays.
 func TestServer_AcceptAgain(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		synctest.Test(t, func(t *testing.T) {

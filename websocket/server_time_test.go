@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// inBubble runs s on a listener in memory, with the clock of a bubble.
+// inBubble runs s on a listener in memory, on the clock of a bubble.
 func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
@@ -33,7 +33,7 @@ func inBubble(t *testing.T, s *Server, test func(t *testing.T, p *pipes)) {
 	})
 }
 
-// opened makes a connection and performs its handshake.
+// opened connects and performs the opening handshake.
 func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	nc := p.dial()
@@ -46,7 +46,7 @@ func opened(t *testing.T, p *pipes) (net.Conn, *bufio.Reader) {
 	return nc, br
 }
 
-// A header must arrive in time, however steadily its bytes trickle in.
+// A header must arrive in time, even if its bytes keep trickling in.
 func TestRFC9110_15_5_9_Slow(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.ReadHeaderTimeout = 7 * time.Second
@@ -72,7 +72,7 @@ func TestRFC9110_15_5_9_Slow(t *testing.T) {
 	})
 }
 
-// A slow header gets the same answer from the event loop as from a goroutine, and both report it.
+// A slow header gets the same response from the event loop as from a goroutine, and both report it.
 func TestServer_SlowHeads(t *testing.T) {
 	for _, head := range []string{"GET / HTTP/1.1\r\nHo", "G"} {
 		var replies []string
@@ -92,7 +92,7 @@ func TestServer_SlowHeads(t *testing.T) {
 	}
 }
 
-// A client that sends nothing gets no answer, and is not reported.
+// A client that sends nothing gets no response, and is not reported.
 func TestServer_Silent(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { t.Error(err) }
@@ -124,7 +124,8 @@ func TestServer_Abandoned(t *testing.T) {
 	})
 }
 
-// The time limit of the handshake does not apply to an open connection, or one whose request has been passed to a handler.
+// The time limit of the handshake does not apply to an open connection, or to a connection whose request has been passed to a
+// handler.
 func TestServer_BoundLifted(t *testing.T) {
 	e := &Endpoint{Serve: echoing}
 	e.Accept.Conn.PingInterval = -1
@@ -138,7 +139,7 @@ func TestServer_BoundLifted(t *testing.T) {
 	})
 }
 
-// Admit may take its time too: the client's time limit for reading the answer begins after it.
+// Admit may take any amount of time. The client's time limit for reading the response begins afterwards.
 func TestServer_SlowAdmit(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing, Admit: func(r *http.Request) (*Admission, error) {
 		select {
@@ -151,7 +152,7 @@ func TestServer_SlowAdmit(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) { opened(t, p) })
 }
 
-// Beyond MaxHandshakes the oldest connection is cut, and accepting continues.
+// Above MaxHandshakes the oldest connection is closed, and the server continues to accept connections.
 func TestServer_MaxHandshakes(t *testing.T) {
 	told := make(chan error, 1)
 	s := ownServer(&Endpoint{Serve: echoing})
@@ -159,7 +160,7 @@ func TestServer_MaxHandshakes(t *testing.T) {
 	s.Refused = func(_ context.Context, _ string, _ *http.Request, err *HandshakeError) { told <- err }
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		slow := p.dial()
-		synctest.Wait() // it is the oldest one
+		synctest.Wait() // this connection is the oldest
 		second, third := p.dial(), p.dial()
 		defer second.Close()
 		if b, err := io.ReadAll(slow); len(b) > 0 || err != nil {
@@ -170,13 +171,13 @@ func TestServer_MaxHandshakes(t *testing.T) {
 		}
 		third.Close()
 		synctest.Wait()
-		for range 3 { // places become free again
+		for range 3 { // slots become free again
 			opened(t, p)
 		}
 	})
 }
 
-// With CountPages, bodies that never end do not evade MaxHandshakes; without it, a page may take its time.
+// With CountPages, requests with endless bodies do not evade MaxHandshakes. Without it, a page may take any amount of time.
 func TestServer_CountPages(t *testing.T) {
 	for _, count := range []bool{true, false} {
 		const most, slow = 2, 5
@@ -206,7 +207,7 @@ func TestServer_CountPages(t *testing.T) {
 	}
 }
 
-// TLSTimeout limits what comes before the header, which has its own time limit after that.
+// TLSTimeout limits the time before the header, for which a separate time limit applies afterwards.
 func TestServer_TLSTimeout(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.ReadHeaderTimeout, s.TLSTimeout = time.Minute, time.Second
@@ -217,7 +218,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		began := time.Now()
 		silent := p.dial()
-		io.ReadAll(silent) // the error is that of the pipe
+		io.ReadAll(silent) // the error comes from the pipe
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("closed after %v", took)
 		}
@@ -232,7 +233,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 	})
 }
 
-// Refused gets the connection's context, and a request that HTTP itself refuses is reported too.
+// Refused receives the connection's context. Requests that HTTP itself rejects are reported, too.
 func TestServer_RefusedByHTTP(t *testing.T) {
 	type key struct{}
 	type report struct {
@@ -282,7 +283,7 @@ func TestServer_RefusedByHTTP(t *testing.T) {
 	}
 }
 
-// A panic in MaxHandshakes ends one connection.
+// A panic in the MaxHandshakes hook closes one connection.
 func TestServer_MaxHandshakesPanics(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	calls := 0
@@ -306,7 +307,7 @@ func TestServer_MaxHandshakesPanics(t *testing.T) {
 	})
 }
 
-// nameless is a listener for connections without addresses.
+// nameless is a listener whose connections have no addresses.
 type nameless struct{ *pipes }
 
 type namelessConn struct{ net.Conn }
@@ -336,7 +337,7 @@ func TestServer_NoAddresses(t *testing.T) {
 			p := nameless{newPipes()}
 			serveOn(t, s, p, s.Serve)
 			slow := p.dial()
-			synctest.Wait() // it is the oldest one, and is evicted
+			synctest.Wait() // this connection is the oldest, and is evicted
 			nc := p.dial()
 			io.WriteString(nc, sampleRequest+"\r\n")
 			if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != 101 {
@@ -372,13 +373,13 @@ func TestServer_HandlerReturns(t *testing.T) {
 	})
 }
 
-// Shutdown closes open connections with 1001, cuts off those in their handshake, and waits for the Handlers.
+// Shutdown closes open connections with 1001, closes connections in their handshake immediately, and waits for the Handlers.
 func TestServer_Shutdown(t *testing.T) {
 	const n = 3
 	returned := make(chan error, n)
 	s := ownServer(&Endpoint{Serve: func(c *Conn) {
 		_, err := c.Read(context.Background())
-		<-time.After(time.Second) // its work, on the bubble's clock
+		<-time.After(time.Second) // some work, on the bubble's clock
 		returned <- err
 	}})
 	inBubble(t, s, func(t *testing.T, p *pipes) {
@@ -419,7 +420,7 @@ func TestServer_Shutdown(t *testing.T) {
 	})
 }
 
-// The context limits the wait for a peer that does not answer, and for a Handler that does not return.
+// The context limits the wait for a peer that does not reply, and for a Handler that does not return.
 func TestServer_ShutdownBounded(t *testing.T) {
 	release := make(chan struct{})
 	e := &Endpoint{Serve: func(c *Conn) {
@@ -442,7 +443,7 @@ func TestServer_ShutdownBounded(t *testing.T) {
 	})
 }
 
-// An Endpoint behind another server closes its connections in its own Shutdown; afterwards there are none.
+// Shutdown of an Endpoint behind another server closes the Endpoint's connections. Afterwards there are none.
 func TestEndpoint_Shutdown(t *testing.T) {
 	e := &Endpoint{Serve: echoing}
 	addr := serve(t, e)

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// waiterFrom returns a connection from an address.
+// waiterFrom returns a connection whose remote address is the given one.
 func waiterFrom(addr netip.Addr) *waiter {
 	return &waiter{nc: new(scripted), remote: net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 4711))}
 }
@@ -68,7 +68,7 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// Whatever connections come and go, there are never more than the limit, and the top of the heap is the largest group.
+// As connections come and go, their number never exceeds the limit, and the top of the heap is the largest group.
 func TestWaiting_Books(t *testing.T) {
 	const most = 50
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -101,7 +101,7 @@ func TestWaiting_Books(t *testing.T) {
 	}
 }
 
-// dialFrom connects from a loopback address until the test ends.
+// dialFrom connects from a loopback address. The connection is closed when the test ends.
 func dialFrom(t *testing.T, addr, from string) net.Conn {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IP(netip.MustParseAddr(from).AsSlice())}}
@@ -113,8 +113,8 @@ func dialFrom(t *testing.T, addr, from string) net.Conn {
 	return nc
 }
 
-// 5,000 clients at 50 addresses send a byte now and then: a new client is served nevertheless, and no more of the others stay than
-// allowed.
+// 5,000 clients at 50 addresses occasionally send a byte. A new client is served nevertheless, and the number of other connections
+// stays within the limit.
 func TestServer_SlowClients(t *testing.T) {
 	const addrs, each, most = 50, 100, 256
 	cut := make(chan string, addrs*each)
@@ -142,7 +142,7 @@ func TestServer_SlowClients(t *testing.T) {
 		defer tick.Stop()
 		for i := range len(request) {
 			for _, c := range slow {
-				io.WriteString(c, request[i:i+1]) // most have been cut
+				io.WriteString(c, request[i:i+1]) // most have been closed
 			}
 			select {
 			case <-tick.C:
@@ -161,7 +161,7 @@ func TestServer_SlowClients(t *testing.T) {
 			t.Fatalf("%d wait", n)
 		}
 	}
-	for range addrs*each - most { // those beyond the limit
+	for range addrs*each - most { // the clients beyond the limit
 		if remote := bounded.Receive(t, cut); strings.HasPrefix(remote, "127.0.0.5:") {
 			t.Fatal("a client that was not slow was cut")
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// page is a handler's response to an upgrade request, which reports the results of its calls.
+// page writes a handler's response to an upgrade request, and reports the results of its calls.
 type page func(w http.ResponseWriter, report func(...any))
 
 // writes reports the result of a Write of n bytes.
@@ -34,7 +34,7 @@ func copies(w io.Writer, report func(...any), n int64) {
 	report(done, err)
 }
 
-// with returns a page with fields, in pairs, a status unless it is 0, and a body.
+// with returns a page that sends the given fields, in pairs, a status unless it is 0, and a body.
 func with(status, body int, fields ...string) page {
 	return func(w http.ResponseWriter, report func(...any)) {
 		for i := 0; i < len(fields); i += 2 {
@@ -205,15 +205,15 @@ var pages = map[string]page{
 	},
 }
 
-// otherwise names the page that a response equals if net/http has a different one: with chunks for a length that is not a number,
-// without framing for a transfer coding of the handler, and with a field in the header that was announced for the trailer.
+// otherwise maps a page to the page that it must equal where net/http responds differently: with chunks for a length that is not a
+// number, without framing for a transfer coding of the handler, and with a field in the header that was announced for the trailer.
 var otherwise = map[string]string{
 	"an invalid length": "a short text", "a negative length": "a short text", "a transfer coding": "a short text",
 	"trailers set early": "trailers",
 }
 
-// The response of a handler that does not upgrade, to an upgrade request, equals that of net/http: the header, the body and its
-// trailers, and the results of the calls.
+// If a handler does not upgrade, its response to an upgrade request equals that of net/http: the header, the body, the trailers,
+// and the results of the calls.
 func TestServer_PagesAsNetHTTP(t *testing.T) {
 	returned := make(chan string, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -246,8 +246,8 @@ func TestServer_PagesAsNetHTTP(t *testing.T) {
 	}
 }
 
-// pageOf reads the responses on a connection to the end, and formats them for comparison: the fields of a header in order, without
-// the Date, and the body without its chunks.
+// pageOf reads the responses on a connection up to EOF, and formats them for comparison: the fields of a header in order without
+// the Date, and the body without chunk framing.
 func pageOf(nc net.Conn) string {
 	var out strings.Builder
 	var raw bytes.Buffer
@@ -255,7 +255,7 @@ func pageOf(nc net.Conn) string {
 	for {
 		r, err := http.ReadResponse(br, nil)
 		if err != nil {
-			for line := range strings.Lines(raw.String()) { // which ReadResponse does not keep
+			for line := range strings.Lines(raw.String()) { // ReadResponse does not retain it
 				if strings.HasPrefix(line, "Connection: ") {
 					out.WriteString(line)
 				}
@@ -277,7 +277,7 @@ func pageOf(nc net.Conn) string {
 	}
 }
 
-// A body of up to 4 KiB is held back until its length is known; a flush sends what there is.
+// A body of up to 4 KiB is buffered until its length is known. Flush sends the buffered data.
 func TestServer_PageIsKeptBack(t *testing.T) {
 	for size, chunked := range map[int]bool{bodyRoom - 1: false, bodyRoom: true, bodyRoom + 1: true} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
@@ -301,7 +301,7 @@ func TestServer_PageIsKeptBack(t *testing.T) {
 	close(more)
 }
 
-// After Hijack, the bytes after the request are in the Reader, and the ResponseWriter must not be used.
+// After Hijack, the Reader returns the bytes after the request, and the ResponseWriter must not be used.
 func TestServer_PageThatHijacks(t *testing.T) {
 	for name, early := range map[string]string{"nothing early": "", "a byte": "e", "early bytes": "early", "many": strings.Repeat("e", 5000)} {
 		failures := make(chan error, 1)
@@ -376,7 +376,7 @@ func TestServer_PageWithoutAClient(t *testing.T) {
 	}
 }
 
-// A copy reads no more than the declared length, minus what was written before.
+// A copy reads no more than the declared length, minus the bytes that were written before.
 func TestServer_PageCopiesItsLength(t *testing.T) {
 	taken := make(chan string, 1)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -393,7 +393,7 @@ func TestServer_PageCopiesItsLength(t *testing.T) {
 	}
 }
 
-// Some handlers write the 101 with WriteHeader, and then hijack: the fields are their own.
+// Some handlers write the 101 with WriteHeader, and then hijack the connection. Their header fields are sent.
 func TestServer_PageThatWritesThe101(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "Upgrade")

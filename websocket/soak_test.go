@@ -20,21 +20,21 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// A soak: two Conns over a stream that splits data arbitrarily, and several concurrent senders on each end that use every way of
-// sending, with every way of reading on the other, interrupted now and then. A message contains its sender, its number, and content
-// that depends on both: so lost, duplicated, truncated, mixed up or modified messages are detected.
+// The soak test connects two Conns with a stream that splits data arbitrarily. Several concurrent senders at each end use every way
+// of sending, and the other end uses every way of reading, which is interrupted occasionally. A message contains its sender, its
+// number, and content that depends on both, so that lost, duplicated, truncated, mixed-up or modified messages are detected.
 
-// soakText returns message number i of a sender: its content depends only on these two and its size.
+// soakText returns message number i of a sender. Its content only depends on these two and the size.
 func soakText(sender, i, size int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(sender)<<24|uint32(i))
 	b = binary.BigEndian.AppendUint32(b, uint32(size))
 	for x := uint32(sender*7919 + i); len(b) < size; x = x*1664525 + 1013904223 {
-		b = append(b, byte(x>>24)&0x3f) // so that compression makes it shorter
+		b = append(b, byte(x>>24)&0x3f) // so that compression reduces its size
 	}
 	return b
 }
 
-// soakSize returns a size close to one at which the code behaves differently.
+// soakSize returns a random size close to a boundary at which the code behaves differently.
 func soakSize(r *rand.Rand) int {
 	around := []int{8, 20, 125, 700, joinable, together, transport.BufferSize, 1 << 16, 150 << 10}
 	n := around[min(r.IntN(len(around)), r.IntN(len(around)))]
@@ -68,11 +68,11 @@ func (l *soakLedger) leave(head []byte) {
 	l.next[int(head[0])] = int(binary.BigEndian.Uint32(head)&0xffffff) + 1
 }
 
-// cutting splits what is written to it, and what is read from it.
+// cutting splits the data that is written to it and read from it.
 type cutting struct {
 	net.Conn
-	r *rand.Rand // the writer's
-	s *rand.Rand // the reader's
+	r *rand.Rand // used by the writer
+	s *rand.Rand // used by the reader
 }
 
 func (c *cutting) Write(p []byte) (sent int, err error) {
@@ -116,7 +116,7 @@ func soakSend(ctx context.Context, c *Conn, sender, count int, r *rand.Rand) err
 		if !bytes.Equal(m.Data, was) {
 			return fmt.Errorf("sender %d, message %d: the caller's bytes were changed", sender, i)
 		}
-		clear(m.Data) // the caller owns it again
+		clear(m.Data) // the caller may modify it again
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 	return c.View(ctx, func(m Message) error {
 		if r.IntN(8) == 0 {
 			soon, cancel := context.WithTimeout(ctx, time.Millisecond)
-			c.Ping(soon) // reads past the message, up to the next one, which may come before the answer
+			c.Ping(soon) // reads past the message, up to the next one, which may arrive before the pong
 			cancel()
 		}
 		l.enter("View", m.Data)
@@ -190,7 +190,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 	})
 }
 
-// soakReader reads a message in pieces, and sometimes leaves the rest of it.
+// soakReader reads a message in parts, and sometimes skips the rest of it.
 func soakReader(ctx context.Context, c *Conn, l *soakLedger, r *rand.Rand) error {
 	_, body, err := c.Reader(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func soakReader(ctx context.Context, c *Conn, l *soakLedger, r *rand.Rand) error
 	return err
 }
 
-// soakPair connects a client with a server over a stream of the kind.
+// soakPair connects a client and a server over the given kind of stream.
 func soakPair(t *testing.T, kind string, zip *handshake.Deflate, seed uint64) (client, server *Conn) {
 	var near, far net.Conn
 	switch kind {
@@ -263,7 +263,7 @@ func TestSoak(t *testing.T) {
 							}
 						})
 					}
-					looks.Go(func() { // as keepalive does, but more often; no peer is given up here for being slow
+					looks.Go(func() { // as keepalive does, but more often; no peer is closed here for being slow
 						tick := time.NewTicker(50 * time.Microsecond)
 						defer tick.Stop()
 						for c.ended() == nil {
@@ -281,7 +281,7 @@ func TestSoak(t *testing.T) {
 							t.Error(c.m.Client, "reads:", err)
 							c.CloseNow()
 						}
-						rest.Go(func() { c.Read(bounded.Context(t)) }) // the sender of the last message waits until all of it has been read
+						rest.Go(func() { c.Read(bounded.Context(t)) }) // the sender of the last message waits until all of the message has been read
 					})
 				}
 				wg.Wait()

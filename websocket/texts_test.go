@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The text of an error contains each of its parts that is set.
+// The message of an error contains each field that is set.
 func TestErrorTexts(t *testing.T) {
 	broken := errors.New("it is broken")
 	for want, err := range map[string]error{
@@ -67,7 +67,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// The text of an error about the end of a connection.
+// This test covers the messages of errors about the end of a connection.
 func TestErrorsOfAnEnd(t *testing.T) {
 	broken := errors.New("it is broken")
 	wrapped := &CloseError{Code: CodeGoingAway, Reason: "bye", Err: broken}
@@ -113,7 +113,7 @@ func TestErrorsOfAnEnd(t *testing.T) {
 	}
 }
 
-// A peer that has violated the protocol has not closed the connection: this end does.
+// A peer that has violated the protocol has not closed the connection. This end closes it.
 func TestErrorOfAViolation(t *testing.T) {
 	tooBig := &protocol.Violation{Section: "RFC 6455 §10.4", Code: uint16(CodeTooBig), Detail: "a message larger than the limit"}
 	for _, tt := range []struct {
@@ -129,7 +129,8 @@ func TestErrorOfAViolation(t *testing.T) {
 	}
 }
 
-// The error of a connection that breaks is that of a closing handshake in progress, otherwise that of the failed write or read.
+// If a connection breaks during a closing handshake, the error is that of the handshake. Otherwise it is the error of the failed
+// write or read.
 func TestErrorsOfABreak(t *testing.T) {
 	reset, pipe := errors.New("reset"), errors.New("broken pipe")
 	for _, tt := range []struct {
@@ -157,7 +158,7 @@ func TestErrorsOfABreak(t *testing.T) {
 	}
 }
 
-// Each failure of Dial has its own next step.
+// Each failure of Dial has its own advice about the next step.
 func TestHintsOfADial(t *testing.T) {
 	alert := func(text string) error { return &net.OpError{Op: "remote error", Err: errors.New("tls: " + text)} }
 	seen := map[string]string{}

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestThreshold: messages are compressed from Threshold on, and no shorter ones, with any way of sending and any driver.
+// TestThreshold checks that only messages of at least Threshold bytes are compressed, with each way of sending and each driver.
 func TestThreshold(t *testing.T) {
 	const threshold = 100
 	z := &Compression{Threshold: threshold}

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The time limits of an http.Server for reading a request and writing a response do not apply after the handshake, in a handler
-// that calls Accept and with an Endpoint.
+// The time limits of an http.Server for reading a request and writing a response do not apply after the handshake, neither in a
+// handler that calls Accept nor with an Endpoint.
 func TestTimeoutsOfHTTPServer(t *testing.T) {
 	echo := func(ctx context.Context, c *Conn) {
 		for m, err := range c.Messages(ctx) {
@@ -68,7 +68,7 @@ func TestTimeoutsOfHTTPServer(t *testing.T) {
 	}
 }
 
-// readFrom is a stream some of whose bytes have already been read.
+// readFrom is a stream with some bytes that have already been read from it.
 type readFrom struct {
 	io.Reader
 	io.WriteCloser

@@ -15,16 +15,17 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestUnreadConnectionAnswers: a connection that only writes answers pings and close frames although no goroutine reads.
+// TestUnreadConnectionAnswers checks that a connection that only writes replies to pings and close frames although no goroutine
+// reads.
 func TestUnreadConnectionAnswers(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
-			for _, interval := range []time.Duration{time.Hour, -1} { // a keepalive's timer checks too, but after half its interval
+			for _, interval := range []time.Duration{time.Hour, -1} { // a keepalive timer checks, too, but only after half its interval
 				t.Run(fmt.Sprint(name, " ", role, " ", interval), func(t *testing.T) {
-					t.Parallel() // each waits by the clock
+					t.Parallel() // each case waits in real time
 					c, peer := pair(t, role, &ConnOptions{PingInterval: interval})
 					peer.SetDeadline(time.Now().Add(patience))
-					for i := range 3 { // even if it has received something before
+					for i := range 3 { // even if a message has been received before
 						peer.send(peer.frame(frame.Ping, true, fmt.Sprint(i)))
 						peer.expect(frame.Pong, fmt.Sprint(i))
 					}
@@ -43,7 +44,8 @@ func TestUnreadConnectionAnswers(t *testing.T) {
 	}
 }
 
-// TestUnreadConnectionAnswersAfterARead: reading once and then never again is like never reading.
+// TestUnreadConnectionAnswersAfterARead checks that a connection that is read once and never again behaves like one that is never
+// read.
 func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: time.Hour})
 	peer.SetDeadline(time.Now().Add(patience))
@@ -59,10 +61,10 @@ func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	if m, err := readSoon(t, c); err != nil || string(m.Data) != "last" {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
-	peer.expectClose(CodeNormal) // it had arrived before the connection was left unread
+	peer.expectClose(CodeNormal) // it arrived before the connection was left unread
 }
 
-// TestUnreadConnectionAnswersWithinASecond: even on streams for which the system does not report when bytes arrive.
+// TestUnreadConnectionAnswersWithinASecond covers streams for which the system does not report the arrival of bytes.
 func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -84,7 +86,7 @@ func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	})
 }
 
-// TestUnreadConnectionsShareAGoroutine: and arriving messages are kept for the next Read.
+// TestUnreadConnectionsShareAGoroutine also checks that arriving messages are kept for the next Read.
 func TestUnreadConnectionsShareAGoroutine(t *testing.T) {
 	const n = 50
 	before := runtime.NumGoroutine()
@@ -119,8 +121,7 @@ func (s slowly) Read(p []byte) (int, error) {
 	return s.Conn.Read(p[:min(len(p), s.most)])
 }
 
-// TestKeepaliveSparesAPeerThatIsReceiving: the data that the kernel has accepted is in front of the ping, and the peer reads it
-// slowly.
+// TestKeepaliveSparesAPeerThatIsReceiving uses a peer that slowly reads the data that the kernel has accepted before the ping.
 func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 		t.Run(role.String(), func(t *testing.T) {
@@ -128,7 +129,7 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 			var err error
 			for _, interval := range []time.Duration{200 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
 				if err = slowPeer(t, role, interval); err == nil {
-					break // longer ones only where a peer may be silent for as long as a test may wait for a processor
+					break // longer intervals where a peer may be silent only for as long as a test may have to wait for a processor
 				}
 			}
 			if err != nil {
@@ -138,7 +139,7 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 	}
 }
 
-// slowPeer writes to a peer that needs six intervals for the data, and returns what has ended the connection.
+// slowPeer writes to a peer that needs six intervals to read the data, and returns the error that ended the connection, if any.
 func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 	t.Helper()
 	near, far := tcpPair(t)
@@ -161,13 +162,13 @@ func slowPeer(t *testing.T, role protocol.Role, interval time.Duration) error {
 	return c.ended()
 }
 
-// TestUnreadConnectionAnswersBehindAMessage: a close frame that was read from the stream together with a message is answered after
-// the Read that returns the message.
+// TestUnreadConnectionAnswersBehindAMessage checks that a close frame that was read from the stream together with a message gets a
+// reply after the Read that returned the message.
 func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	peer.SetDeadline(time.Now().Add(patience))
 	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
-	bounded.Until(t, func() bool { // both have been read, and no goroutine reads
+	bounded.Until(t, func() bool { // both have been received, and no goroutine reads
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return !c.read.held && c.pending && len(c.win) > 0 && c.alive.watched == (c.alive.watch != nil)
@@ -178,8 +179,8 @@ func TestUnreadConnectionAnswersBehindAMessage(t *testing.T) {
 	peer.expectClose(CodeNormal)
 }
 
-// TestUnreadBytesAreNotLeftToTheWatch: a Read that ends between the last check of the stream and the arming of the watch may leave
-// a close frame after its message, which the system does not report again.
+// TestUnreadBytesAreNotLeftToTheWatch ends a Read between the last check of the stream and the arming of the watch. That may leave
+// a close frame behind the message, about which the system does not notify again.
 func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	peer.SetDeadline(time.Now().Add(patience))
@@ -200,7 +201,8 @@ func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	peer.expectClose(CodeNormal)
 }
 
-// TestUnreadConnectionStaysGuarded: a Read that ends while the watch notices it leaves the connection watched.
+// TestUnreadConnectionStaysGuarded checks that a connection remains watched if a Read ends while the watch reports that Read's
+// bytes.
 func TestUnreadConnectionStaysGuarded(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for range 2000 {
@@ -214,7 +216,7 @@ func TestUnreadConnectionStaysGuarded(t *testing.T) {
 			t.Fatal(err)
 		}
 		bounded.Receive(t, looked)
-		bounded.Until(t, func() bool { // another goroutine may be about to release the turn
+		bounded.Until(t, func() bool { // another goroutine may be about to release its turn
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.alive.guarded

@@ -14,15 +14,15 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// viewing echoes with View.
+// viewing echoes messages with View.
 func viewing(c *Conn) {
 	ctx := context.Background()
 	for c.View(ctx, func(m Message) error { return c.Write(ctx, m) }) == nil {
 	}
 }
 
-// TestView: messages of all sizes, one by one and many concurrently, in fragments, compressed, over sockets and pipes, are
-// unchanged.
+// TestView checks that messages of all sizes arrive unchanged: sequentially and concurrently, in fragments, compressed, over
+// sockets and pipes.
 func TestView(t *testing.T) {
 	for _, compress := range []*Compression{nil, {}} {
 		e := &Endpoint{Serve: viewing}
@@ -69,14 +69,14 @@ func TestView(t *testing.T) {
 	}
 }
 
-// TestViewKeepsItsMessage: data that arrives and is read while f runs is stored elsewhere.
+// TestViewKeepsItsMessage checks that data that is read while f runs does not overwrite the message.
 func TestViewKeepsItsMessage(t *testing.T) {
 	for name, pair := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"socket": rawTCP, "pipe": rawPipe, "TLS": rawTLS} {
 		t.Run(name, func(t *testing.T) {
 			c, peer := pair(t, protocol.RoleServer, nil)
 			go func() {
 				peer.send(append(peer.frame(frame.Text, true, strings.Repeat("1", 50)), peer.frame(frame.Pong, true, "unasked")...))
-				_, ping := peer.next() // its answer follows much unrelated data
+				_, ping := peer.next() // the pong follows a lot of unrelated data
 				for range 300 {
 					peer.send(peer.frame(frame.Pong, true, strings.Repeat("x", 100)))
 				}
@@ -110,7 +110,8 @@ func TestViewKeepsItsMessage(t *testing.T) {
 	}
 }
 
-// TestViewReturnsWhatItsFunctionDoes: and the connection stays open; a Close in it does not wait for itself.
+// TestViewReturnsWhatItsFunctionDoes also checks that the connection stays open, and that a Close in the function does not wait for
+// itself.
 func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, true, "1"), peer.frame(frame.Text, true, "2")...))
@@ -145,7 +146,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	}
 }
 
-// TestViewInterrupted: the received part of a message is not lost, whatever reads next.
+// TestViewInterrupted checks that the received part of a message is not lost, whichever method reads next.
 func TestViewInterrupted(t *testing.T) {
 	for _, size := range []int{100, 100 << 10} {
 		want := strings.Repeat("0123456789", size/10)
@@ -173,7 +174,7 @@ func TestViewInterrupted(t *testing.T) {
 	}
 }
 
-// TestViewLendsNoMoreThanTheMessage: what f appends to it is stored elsewhere, however the frame was split.
+// TestViewLendsNoMoreThanTheMessage checks that data appended to the message by f is stored elsewhere, however the frame was split.
 func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 	for cut := range 8 {
 		c, peer := rawTCP(t, protocol.RoleServer, nil)
@@ -198,7 +199,7 @@ func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 	}
 }
 
-// TestViewBehindAReader: the message that a Reader has begun is skipped.
+// TestViewBehindAReader checks that the unread rest of a Reader's message is skipped.
 func TestViewBehindAReader(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, false, "1"), peer.frame(frame.Continuation, true, "1")...), peer.frame(frame.Text, true, "2"))

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// TestWritesTakenInPart: a socket that accepts a part of a small message gets the rest when it has room, and in order.
+// TestWritesTakenInPart checks that if a socket accepts a part of a small message, the rest is sent in order when there is room.
 func TestWritesTakenInPart(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	if err := c.stream.Below().(*net.TCPConn).SetWriteBuffer(8 << 10); err != nil {
@@ -46,8 +46,8 @@ func TestWritesTakenInPart(t *testing.T) {
 	}
 }
 
-// TestWriteInterruptedInPart: half a frame has been sent when the context ends, so the connection is closed and Write returns the
-// error.
+// TestWriteInterruptedInPart ends the context when half a frame has been sent. The connection must be closed, and Write must return
+// the error.
 func TestWriteInterruptedInPart(t *testing.T) {
 	c, _ := rawTCP(t, protocol.RoleServer, nil)
 	for c.ended() == nil { // a write that is interrupted before its first byte has no effect on the connection
