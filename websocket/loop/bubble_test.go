@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// bubble is a kernel for a bubble of testing/synctest: its waits take the bubble's time, and it notes what it is asked for.
+// bubble is a kernel for a bubble of testing/synctest: its waits take the bubble's time, and it records the calls.
 type bubble struct {
 	still
 	found    chan Event
@@ -63,7 +63,7 @@ func (k *bubble) note(format string, args ...any) {
 	k.calls = append(k.calls, fmt.Sprintf(format, args...))
 }
 
-// taken returns the calls since it was called before.
+// taken returns the calls since its previous call.
 func (k *bubble) taken() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -72,7 +72,7 @@ func (k *bubble) taken() []string {
 	return calls
 }
 
-// names returns a letter for each event of a set.
+// names returns one letter for each event of a set.
 func names(e Events) string {
 	s := ""
 	for i, letter := range "rwhodnH" {
@@ -83,11 +83,11 @@ func names(e Events) string {
 	return s
 }
 
-// scripted is a Handler that does what a test says, and notes why it is called.
+// scripted is a Handler that calls a function of the test, and records its calls.
 type scripted struct {
 	FD
 	serve func(why Events)
-	lost  chan bool // gets true when the loop is lost; may be nil
+	lost  chan bool // receives true when the loop is lost; may be nil
 	mu    sync.Mutex
 	seen  []string
 }
@@ -133,7 +133,7 @@ func (h *scripted) do(f func()) {
 	f()
 }
 
-// inBubble runs f with one loop, which ends when f has closed its descriptors.
+// inBubble runs f with one loop, which ends once f has closed its descriptors.
 func inBubble(t *testing.T, f func(t *testing.T, ls *Loops, k *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -160,8 +160,9 @@ func wantCalls(t *testing.T, when string, got []string, want ...string) {
 	}
 }
 
-// While its holder is busy without the loop, a descriptor is armed for one event at a time, and for room only: the holder
-// reads, and a hangup would come again and again. Then all that was wanted is armed, and it is visited.
+// While the holder of a descriptor runs without the loop, the descriptor is armed for one event at a time, and only for Writable:
+// the holder itself reads, and a hangup would be reported repeatedly. When the holder returns, the descriptor is armed for all
+// requested events, and is visited.
 func TestWhatIsArmedWhileTheLoopIsLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
 		h, release := new(scripted), make(chan Events)
@@ -208,7 +209,8 @@ func TestWhatIsArmedWhileTheLoopIsLost(t *testing.T) {
 	})
 }
 
-// What was armed before is not armed again, a wake is one visit, and nothing is asked of the kernel for a closed descriptor.
+// Arming for the same events again makes no system call, consecutive wakes cause a single visit, and no call is made for a closed
+// descriptor.
 func TestArmAndWakeOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
 		h := new(scripted)
@@ -247,7 +249,7 @@ func TestArmAndWakeOnce(t *testing.T) {
 	})
 }
 
-// A visit for another reason than a wake takes no wake away, and does not make a descriptor new.
+// A visit for another reason than a wake does not cancel a pending wake, and does not mark a descriptor as new.
 func TestVisitLeavesAWake(t *testing.T) {
 	ls := Manual(new(sleeper))
 	h := new(scripted)
@@ -262,8 +264,8 @@ func TestVisitLeavesAWake(t *testing.T) {
 	wantCalls(t, "two wakes", h.taken(), "begin rn")
 }
 
-// The monitor is patient until it finds a handler that does not return, then hasty for the next ones, and sleeps between visits.
-// It notices the next one however long it has slept.
+// The monitor checks at long intervals until it finds a handler that does not return, then at short intervals because others are
+// likely to follow, and it sleeps between visits. The time until it notices the next one does not depend on how long it has slept.
 func TestMonitorInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T, ls *Loops, _ *bubble) {
 		release := make(chan struct{})
@@ -271,8 +273,8 @@ func TestMonitorInTime(t *testing.T) {
 		defer close(release)
 		for i, tt := range []struct {
 			name   string
-			pause  time.Duration // since the last was noticed
-			lo, hi time.Duration // how long it takes to notice the next
+			pause  time.Duration // time since the last one was noticed
+			lo, hi time.Duration // bounds of the time until the next one is noticed
 			sleeps bool
 		}{
 			{"the first", 0, 2 * patient, 2 * patient, false},

@@ -2,30 +2,30 @@ package loop
 
 import "sync/atomic"
 
-// Driver is a goroutine that runs a loop, until another one replaces it: if a Serve does not return, another Driver takes the loop
-// over. The old one keeps the descriptor that it is serving, as its holder, and ends when Serve returns. Its methods and Value may
-// be used only by the Begin and Serve that received it, while they run.
+// Driver is a goroutine that runs a loop until another one replaces it: if a Serve does not return, another Driver takes the loop
+// over. The old one keeps the descriptor that it is serving, as its holder, and ends when Serve returns. Only the Begin and Serve
+// that received a Driver may use its methods and Value, and only while they run.
 type Driver struct {
-	// Value belongs to the handlers: its contents are lent to the descriptor that is being visited.
+	// Value is for use by the handlers: its contents are lent to the descriptor that is being visited.
 	Value any
 
 	l *loop
 
-	// state counts visits, and records whether one is under way or the loop is lost. The goroutine that changes it from busy has
-	// won: the driver itself, to idle, or the one that takes over, to lost.
+	// state counts visits, and records whether a visit is in progress or the loop is lost. The first goroutine that changes it from
+	// busy owns the loop: the driver itself changes it to idle, and the goroutine that takes over changes it to lost.
 	state atomic.Uint32
-	seq   uint32             // state without its low bits
+	seq   uint32             // state without the status bits
 	cur   atomic.Pointer[FD] // the descriptor being visited
 
-	// calm means that, as far as the loop knows, no other work will be done soon.
+	// calm means that, as far as the loop knows, no other work is about to follow.
 	calm  atomic.Bool
-	final bool // the visit is the last of the batch
+	final bool // the current visit is the last of the batch
 	lost  bool
 
 	in []byte
 }
 
-// The low bits of Driver.state. The other bits are a counter.
+// The status bits of Driver.state. The other bits are a counter.
 const (
 	busy     = 1
 	lost     = 2
@@ -64,7 +64,7 @@ func newDriver(l *loop) *Driver {
 	return d
 }
 
-// turn does the rest of a batch, and collects the next one. It returns false if this driver has nothing more to do.
+// turn does the rest of a batch, and collects the next one. It returns false if this driver is finished.
 func (d *Driver) turn() bool {
 	l := d.l
 	if !d.work() {
@@ -108,7 +108,8 @@ func (d *Driver) engage(f *FD) {
 	d.l.ls.monitor.alert()
 }
 
-// takeOver gives l another driver, if d is still in the visit that state counts, and, if f is not nil, only if that visit is for f.
+// takeOver assigns another driver to l if d is still in the visit that state counts, and, unless f is nil, only if that visit is
+// for f.
 func (l *loop) takeOver(d *Driver, f *FD, state uint32) bool {
 	cur := d.cur.Load()
 	if state&busy == 0 || state&lost != 0 || cur == nil || f != nil && f != cur {
@@ -119,7 +120,7 @@ func (l *loop) takeOver(d *Driver, f *FD, state uint32) bool {
 	if !d.state.CompareAndSwap(state, state|lost) {
 		return false
 	}
-	// From here on cur belongs to its holder, and the kernel does not report further data for it.
+	// From here on the holder owns cur, and the kernel does not report further data for it.
 	cur.held = true
 	if !cur.closed {
 		cur.h.Lost()

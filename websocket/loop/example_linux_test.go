@@ -10,11 +10,11 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// tunnel passes bytes between two descriptors of one loop, both ways, as a proxy does. It has no buffer while it waits: what one
-// end's kernel does not take is all that is kept, and the other end is not read from meanwhile.
+// tunnel passes bytes between two descriptors of one loop in both directions, as a proxy does. It has no buffer while it waits. It
+// only stores the bytes that one end's socket has not accepted, and does not read from the other end until they are written.
 //
-// Its lock guards it and its ends, because a Serve that is slow loses the loop, and the other end may be served meanwhile. It is
-// taken before the lock of an FD.
+// The mutex guards the tunnel and its ends, because a slow Serve loses the loop, and then the other end may be served concurrently.
+// Lock order: the tunnel's mutex, then the lock of an FD.
 type tunnel struct {
 	mu   sync.Mutex
 	ends [2]end
@@ -23,18 +23,18 @@ type tunnel struct {
 	gone int
 }
 
-// end is one of a tunnel's descriptors.
+// end is one of the two descriptors of a tunnel.
 type end struct {
 	fd    loop.FD
 	t     *tunnel
 	other *end
-	queue []byte // what the other end has said and this one's kernel has not taken
-	heard bool   // all that this end will ever say
-	hung  bool   // the connection is gone, which the kernel would report again and again while this end is not read from
-	done  bool   // the tunnel is over
+	queue []byte // bytes from the other end that this end's socket has not accepted yet
+	heard bool   // EOF was read from this end
+	hung  bool   // the connection is gone, which the kernel would report repeatedly while this end is not read
+	done  bool   // the tunnel has ended
 }
 
-// newTunnel takes a and b.
+// newTunnel connects a and b on a loop.
 func newTunnel(ls *loop.Loops, a, b net.Conn, over func(error)) (*tunnel, error) {
 	pa, pb, err := ls.TakeBoth(a, b)
 	if err != nil {
@@ -75,7 +75,7 @@ func (e *end) Serve(d *loop.Driver, why loop.Events) {
 		if err != nil || e.heard && e.other.heard && len(e.queue)+len(e.other.queue) == 0 {
 			e.t.err = errors.Join(e.t.err, err)
 			e.done, e.other.done = true, true
-			e.other.wake() // which closes it: only a descriptor's holder does
+			e.other.wake() // wakes the other end, which closes itself: only a descriptor's holder may close it
 		}
 	}
 	e.fd.Lock()
@@ -90,7 +90,8 @@ func (e *end) Serve(d *loop.Driver, why loop.Events) {
 	e.arm()
 }
 
-// arm waits for room where something is queued, and for bytes where the other end has room. The caller holds the lock.
+// arm waits for Writable if bytes are queued for e, and for Readable if none are queued for the other end. The caller holds the
+// lock.
 func (e *end) arm() {
 	var want loop.Events
 	if len(e.queue) > 0 {
@@ -104,7 +105,7 @@ func (e *end) arm() {
 	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
 }
 
-// flush writes what is queued for e, and when that is gone has the other end read again.
+// flush writes the queued bytes of e. When all are written, it wakes the other end, so that it reads again.
 func (e *end) flush() error {
 	if len(e.queue) == 0 {
 		return nil
@@ -120,7 +121,7 @@ func (e *end) flush() error {
 	return nil
 }
 
-// write writes what e's kernel takes of p, and queues the rest.
+// write writes as much of p as e's socket accepts, and queues the rest.
 func (e *end) write(p []byte) error {
 	e.fd.Lock()
 	defer e.fd.Unlock()
@@ -137,7 +138,7 @@ func (e *end) closeWrite() {
 	e.fd.CloseWrite()
 }
 
-// pump passes on what e says.
+// pump reads from e and writes to the other end.
 func (e *end) pump(d *loop.Driver) error {
 	for !e.heard && len(e.other.queue) == 0 {
 		n, err := e.fd.Read(d.Buffer())
@@ -153,13 +154,13 @@ func (e *end) pump(d *loop.Driver) error {
 			return err
 		}
 		if len(e.other.queue) > 0 {
-			e.other.wake() // it waits for room
+			e.other.wake() // so that it waits for Writable
 		}
 	}
 	return nil
 }
 
-// unready makes no error of a call that would have to wait.
+// unready converts ErrAgain to nil.
 func unready(err error) error {
 	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
 		return nil
@@ -167,7 +168,7 @@ func unready(err error) error {
 	return err
 }
 
-// A tunnel, as a proxy has it: what a client says goes to a server and the answer back, until both have said all.
+// A proxy's tunnel passes on a client's request and the server's response, until both have closed their side.
 func ExampleLoops_TakeBoth() {
 	loops, err := loop.New(loop.Options{})
 	if err != nil {
@@ -202,7 +203,7 @@ func ExampleLoops_TakeBoth() {
 	// over: <nil>
 }
 
-// connected returns the ends of a connection.
+// connected returns the two ends of a connection.
 func connected() (near, far *net.TCPConn) {
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

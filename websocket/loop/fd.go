@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Handler handles one descriptor. One goroutine at a time, the descriptor's holder, is in Begin (without [Held]), in Serve, or
-// between the two.
+// Handler handles one descriptor. At any time only one goroutine, the descriptor's holder, is in Begin (without [Held]), in Serve,
+// or between the two.
 type Handler interface {
 	// Begin is called for new events, with the FD locked, and reports whether Serve must be called. With Held in why, the holder is
-	// in a Serve that has lost the loop: then only writing is possible, and the result of Begin is ignored. Begin must not block.
+	// in a Serve that has lost the loop: then only writing is permitted, and the result of Begin is ignored. Begin must not block.
 	Begin(d *Driver, why Events) bool
 
-	// Serve handles the events, without the lock. It ends with a call of Arm, Close or Detach. It may block: then another goroutine
-	// takes the loop over, and the descriptor is not visited until Serve returns. If it calls runtime.Goexit, it is called again,
-	// without events, before its goroutine ends.
+	// Serve handles the events, without the lock. Its last action is a call of Arm, Close or Detach. It may block: then another
+	// goroutine takes the loop over, and the descriptor is not visited until Serve returns. If it calls runtime.Goexit, it is
+	// called again, without events, before its goroutine ends.
 	Serve(d *Driver, why Events)
 
 	// Lost is called, with the FD locked, if a running Serve has lost the loop.
@@ -34,15 +34,15 @@ type FD struct {
 	h     Handler
 	mu    sync.Mutex
 	fd    int32
-	slot  uint32 // its place in the loop
-	birth uint32 // distinguishes it from the previous owner of the place
+	slot  uint32 // index of its slot in the loop
+	birth uint32 // distinguishes it from the previous owner of the slot
 
 	// The loop's mu guards its position in the wheel.
 	due, prev, next uint32
 
-	armed  Events // the events that the kernel knows
-	want   Events // the events that the handler wants
-	held   bool   // its holder has lost the loop
+	armed  Events // the events for which the kernel is armed
+	want   Events // the events that the handler has requested
+	held   bool   // the holder has lost the loop
 	woken  bool   // it is in the loop's list of descriptors to visit
 	closed bool
 }
@@ -53,8 +53,8 @@ func (f *FD) Lock() { f.mu.Lock() }
 // Unlock unlocks f.
 func (f *FD) Unlock() { f.mu.Unlock() }
 
-// Arm sets the events that f waits for, Readable and Writable. With Once there is no event after the next one, not even Hangup,
-// until another set is armed: a Handler that will not read yet arms it after a Hangup, which would otherwise be repeated. The
+// Arm sets the events that f waits for, Readable and Writable. With Once, no event follows the next one, not even Hangup, until
+// other events are armed. A Handler that does not want to read yet arms Once after a Hangup, which would otherwise be repeated. The
 // caller holds the lock.
 func (f *FD) Arm(want Events) error {
 	f.want = want
@@ -83,8 +83,8 @@ func (f *FD) Wake() {
 	}
 }
 
-// Busy reports whether f, or another descriptor of its loop, will be visited again before the loop waits: then data written now may
-// be joined by more. The caller holds the lock.
+// Busy reports whether f, or another descriptor of its loop, will be visited again before the loop waits. In that case, more data
+// may be joined to data that is written now. The caller holds the lock.
 func (f *FD) Busy() bool { return f.woken || f.loop.asks.Load() }
 
 // Calm reports whether the loop, as far as it knows, is doing the last piece of work that has arrived. See [Driver.Last].
@@ -93,7 +93,7 @@ func (f *FD) Calm() bool {
 	return d != nil && d.calm.Load()
 }
 
-// After schedules a visit of f with Due after d, and replaces the previous time.
+// After schedules a visit of f with Due after d, and replaces the previously scheduled time.
 func (f *FD) After(d time.Duration) {
 	l := f.loop
 	l.mu.Lock()
@@ -103,7 +103,7 @@ func (f *FD) After(d time.Duration) {
 	l.mu.Unlock()
 }
 
-// Left returns the time until the visit that After has scheduled, 0 if there is none.
+// Left returns the time until the visit that After has scheduled, or 0 if there is none.
 func (f *FD) Left() time.Duration {
 	l := f.loop
 	l.mu.Lock()
@@ -124,7 +124,8 @@ func (f *FD) Cancel() {
 // Now returns the loop's time at its last wait, in steps of 16 ms.
 func (f *FD) Now() time.Duration { return time.Duration(f.loop.tick.Load()) * tick }
 
-// Block announces that the calling Serve will wait: the loop continues immediately on another goroutine. Elsewhere it does nothing.
+// Block announces that the calling Serve is going to block: the loop continues immediately on another goroutine. Outside of Serve
+// it has no effect.
 func (f *FD) Block() {
 	if d := f.loop.driver.Load(); d != nil {
 		f.loop.takeOver(d, f, d.state.Load())
@@ -135,16 +136,16 @@ func (f *FD) Block() {
 // calls it.
 func (f *FD) Read(p []byte) (int, error) { return f.loop.k.Read(int(f.fd), p) }
 
-// Write writes as much as the kernel accepts, and returns ErrAgain if that is nothing.
+// Write writes as much as the kernel accepts, and returns ErrAgain if it accepts nothing.
 func (f *FD) Write(p []byte) (int, error) { return f.loop.k.Write(int(f.fd), p) }
 
-// Writev is Write of two pieces in one system call.
+// Writev is like Write for two slices, in one system call.
 func (f *FD) Writev(p [2][]byte) (int, error) { return f.loop.k.Writev(int(f.fd), p) }
 
 // CloseWrite shuts down the writing side of the connection. The caller holds the lock.
 func (f *FD) CloseWrite() { f.loop.k.CloseWrite(int(f.fd)) }
 
-// Close closes the descriptor; f leaves the loop when Serve returns. The caller is the holder, and holds the lock.
+// Close closes the descriptor. f leaves the loop when Serve returns. The caller is the holder, and holds the lock.
 func (f *FD) Close() {
 	if !f.closed {
 		f.closed = true
@@ -152,8 +153,8 @@ func (f *FD) Close() {
 	}
 }
 
-// Detach removes f from the loop and returns its connection as a net.Conn, with a descriptor of its own. The caller is the holder,
-// and holds the lock.
+// Detach removes f from the loop and returns its connection as a net.Conn with a separate descriptor. The caller is the holder, and
+// holds the lock.
 func (f *FD) Detach() (net.Conn, error) {
 	f.closed = true
 	f.loop.k.Disarm(int(f.fd))
@@ -165,7 +166,7 @@ func (f *FD) Detach() (net.Conn, error) {
 // Closed reports whether f was closed or detached. The caller holds the lock.
 func (f *FD) Closed() bool { return f.closed }
 
-// Peer returns the address of the other end, nil if it is unknown. The caller holds the lock.
+// Peer returns the address of the other end, or nil if it is unknown. The caller holds the lock.
 func (f *FD) Peer() net.Addr {
 	if f.closed {
 		return nil
@@ -173,7 +174,7 @@ func (f *FD) Peer() net.Addr {
 	return f.loop.k.Peer(int(f.fd))
 }
 
-// Local returns the address of this end, nil if it is unknown. The caller holds the lock.
+// Local returns the address of this end, or nil if it is unknown. The caller holds the lock.
 func (f *FD) Local() net.Addr {
 	if f.closed {
 		return nil
@@ -181,8 +182,8 @@ func (f *FD) Local() net.Addr {
 	return f.loop.k.Local(int(f.fd))
 }
 
-// Unsent returns the number of bytes that the kernel has and the peer has not acknowledged, -1 if it is unknown. The caller holds
-// the lock.
+// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged, or -1 if it is unknown. The
+// caller holds the lock.
 func (f *FD) Unsent() int {
 	if f.closed {
 		return -1
@@ -193,14 +194,14 @@ func (f *FD) Unsent() int {
 // token identifies f in the kernel's events.
 func (f *FD) token() uint64 { return uint64(f.birth)<<32 | uint64(f.slot) }
 
-// visit does w. It returns false if d lost the loop meanwhile.
+// visit performs w. It returns false if d has lost the loop in the meantime.
 func (d *Driver) visit(w work) bool {
 	f, what := w.f, w.what
 	f.mu.Lock()
 	if what&Woken != 0 {
 		f.woken = false
 		if f.armed == 0 {
-			what |= Readable // it is new, and may have sent something
+			what |= Readable // it is new, and the peer may have sent data already
 		}
 	}
 	switch {
@@ -216,7 +217,7 @@ func (d *Driver) visit(w work) bool {
 	return true
 }
 
-// serve calls Serve, and ends the visit.
+// serve calls Serve, and finishes the visit.
 func (d *Driver) serve(f *FD, what Events) bool {
 	returned := false
 	defer func() {
@@ -229,14 +230,14 @@ func (d *Driver) serve(f *FD, what Events) bool {
 	return d.served(f)
 }
 
-// exits handles a Serve that ends this goroutine, by runtime.Goexit or a panic.
+// exits handles a Serve that terminates this goroutine, by runtime.Goexit or a panic.
 func (d *Driver) exits(f *FD, panicked any) {
 	if panicked != nil {
-		panic(panicked) // of the Handler: the loop does not continue after it
+		panic(panicked) // a panic of the Handler: the loop does not continue after it
 	}
 	defer func() {
 		if d.served(f) {
-			go d.l.drive() // in place of this goroutine
+			go d.l.drive() // replaces this goroutine
 		}
 	}()
 	if !f.closed {
@@ -244,7 +245,7 @@ func (d *Driver) exits(f *FD, panicked any) {
 	}
 }
 
-// served ends the visit of f, and reports whether d still has the loop.
+// served finishes the visit of f, and reports whether d still has the loop.
 func (d *Driver) served(f *FD) bool {
 	if f.closed { // only the holder closes it
 		f.loop.remove(f)
@@ -265,6 +266,6 @@ func (f *FD) letGo() {
 	f.held = false
 	if !f.closed {
 		f.Arm(f.want) //nolint:errcheck // it was armed before
-		f.Wake()      // whatever was scheduled in the meantime
+		f.Wake()      // for events scheduled in the meantime
 	}
 }

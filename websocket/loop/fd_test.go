@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// asked is a kernel whose answers tell which descriptor it was asked about, and whether it was released.
+// asked is a kernel whose results show for which descriptor it was called. It counts the calls of Release.
 type asked struct {
 	still
 	released *int
@@ -22,7 +22,7 @@ func (asked) Unsent(fd int) int     { return fd + 2 }
 func (asked) Close(int)             {}
 func (k asked) Release()            { *k.released++ }
 
-// The kernel is asked about a descriptor until that is closed: then the number may be another's.
+// The kernel is only called for an open descriptor. After that, the number may be reused.
 func TestQuestionsAboutADescriptor(t *testing.T) {
 	ls := Manual(asked{})
 	f := new(FD)
@@ -37,8 +37,8 @@ func TestQuestionsAboutADescriptor(t *testing.T) {
 	}
 }
 
-// However many there have been, the token of a descriptor is not that of a listener, nor that of the descriptor which had its
-// place before.
+// The token of a descriptor differs from that of a listener, and from that of the previous descriptor in the same slot, however
+// many descriptors there have been.
 func TestTokens(t *testing.T) {
 	for _, births := range []uint32{0, 1, 1<<30 - 1, 1 << 30, 1<<31 - 2, 1<<31 - 1, 1 << 31, 1<<32 - 2, 1<<32 - 1} {
 		l := newLoop(new(Loops), still{})
@@ -64,7 +64,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// late is a kernel that reports some events in one go.
+// late is a kernel that reports several events together.
 type late struct {
 	still
 	events []Event
@@ -72,7 +72,7 @@ type late struct {
 
 func (k *late) Wait(events []Event, _ time.Duration) (int, error) { return copy(events, k.events), nil }
 
-// An event of a descriptor that has been closed does not reach the one that has got its number and its place.
+// An event of a closed descriptor is not delivered to the descriptor that has reused its number and its slot.
 func TestLateEvent(t *testing.T) {
 	k := new(late)
 	l := newLoop(new(Loops), k)
@@ -80,7 +80,7 @@ func TestLateEvent(t *testing.T) {
 	l.add(gone)
 	stale := Event{Token: gone.token(), Ready: Readable | Hangup}
 	for name, tt := range map[string]struct {
-		f    *FD // that has the place meanwhile; nil for none
+		f    *FD // the descriptor in the slot; nil for none
 		want bool
 	}{"its own": {gone, true}, "an empty place": {nil, false}, "another's": {next, false}} {
 		l.slots[gone.slot], k.events = tt.f, []Event{stale}
@@ -104,8 +104,8 @@ func TestLateEvent(t *testing.T) {
 	}
 }
 
-// There are as many loops as goroutines run at the same time; all kernels are given back in the end, and also when one of them
-// cannot be made.
+// By default the number of loops is GOMAXPROCS. All kernels are released when the loops end, and also if creating one of them
+// fails.
 func TestKernelsOfLoops(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
 	for _, tt := range []struct{ loops, fails, want int }{{0, 0, 3}, {-1, 0, 3}, {1, 0, 1}, {5, 0, 5}, {5, 4, 3}, {5, 1, 0}} {
@@ -134,7 +134,7 @@ func TestKernelsOfLoops(t *testing.T) {
 	}
 }
 
-// The buffer of a driver that ends is the next one's.
+// When a driver ends, the next one reuses its buffer.
 func TestBufferIsUsedAgain(t *testing.T) {
 	made, before := 0, buffers.New
 	defer func() { buffers.New = before }()
@@ -148,17 +148,17 @@ func TestBufferIsUsedAgain(t *testing.T) {
 		l.stop()
 		l.drive()
 	}
-	if made > n/2 { // a pool forgets some, for the race detector on purpose
+	if made > n/2 { // a sync.Pool drops some items, with the race detector deliberately
 		t.Errorf("%d buffers for %d drivers, one after the other", made, n)
 	}
 }
 
-// accepting is a kernel with one connection to accept, and none of its own to wait for.
+// accepting is a kernel with one connection to accept. It reports no events.
 type accepting struct {
 	bubble
 	waiting []int
-	times   []time.Duration // of the waits
-	at      time.Duration   // the time
+	times   []time.Duration // the timeouts of the waits
+	at      time.Duration   // the current time
 }
 
 func (k *accepting) Accept(int) (int, error) {
@@ -177,8 +177,8 @@ func (k *accepting) Wait(_ []Event, timeout time.Duration) (int, error) {
 
 func (k *accepting) Now() time.Duration { return k.at }
 
-// A connection goes to the loop with fewer descriptors, whose driver visits it; to the loop that accepts it when the other one
-// has ended.
+// An accepted connection is assigned to the loop with fewer descriptors, whose driver visits it. If the other loop has ended, the
+// connection stays on the loop that accepted it.
 func TestWhereAConnectionGoes(t *testing.T) {
 	for name, over := range map[string]bool{"the other runs": false, "the other has ended": true} {
 		ls, k := &Loops{over: make(chan struct{})}, &accepting{waiting: []int{7}}
@@ -210,7 +210,7 @@ func TestWhereAConnectionGoes(t *testing.T) {
 	}
 }
 
-// A loop waits for what is asked of it not at all, for the next deadline or the end of a pause, or forever.
+// A loop does not wait if a visit is scheduled. Otherwise it waits for the next deadline, for the end of a pause, or indefinitely.
 func TestHowLongALoopWaits(t *testing.T) {
 	const at = 100
 	for name, tt := range map[string]struct {
@@ -248,7 +248,7 @@ func TestHowLongALoopWaits(t *testing.T) {
 	}
 }
 
-// sleepy is a kernel that calls looks when it is to wait.
+// sleepy is a kernel that calls looks at the beginning of a wait.
 type sleepy struct {
 	Kernel
 	looks func()
@@ -259,7 +259,7 @@ func (k sleepy) Wait(events []Event, timeout time.Duration) (int, error) {
 	return k.Kernel.Wait(events, timeout)
 }
 
-// Whatever is due on a wheel, and wherever it stands, the earliest is found.
+// nextDue finds the earliest deadline, whichever deadlines are set and whatever the current tick is.
 func TestNextDueIsTheEarliest(t *testing.T) {
 	if at, ok := newLoop(new(Loops), still{}).nextDue(); at != 0 || ok {
 		t.Errorf("on an empty wheel: %d, %v", at, ok)
@@ -274,7 +274,7 @@ func TestNextDueIsTheEarliest(t *testing.T) {
 			l.add(f)
 			due := l.wheel.now + r.Uint32N(buckets+1)
 			l.schedule(f, due)
-			due = max(due, l.wheel.now+1) // it is too late for this tick
+			due = max(due, l.wheel.now+1) // the current tick is over
 			if want == 0 || due < want {
 				want = due
 			}

@@ -15,14 +15,14 @@ type Kernel interface {
 	// Wait fills events and returns their number. It waits for at most timeout, or indefinitely if that is negative, and may return
 	// early without any event.
 	Wait(events []Event, timeout time.Duration) (int, error)
-	// Wake ends the current Wait, or else the next.
+	// Wake terminates the current Wait, or the next one if there is none.
 	Wake()
-	// Arm sets the events to report for fd; they are reported with token. first is set in the first call for fd.
+	// Arm sets the events to report for fd, with the given token. first is set in the first call for fd.
 	Arm(fd int, token uint64, want Events, first bool) error
-	// Disarm removes fd, which stays open and need not have been armed.
+	// Disarm removes fd, which stays open, and for which Arm need not have been called.
 	Disarm(fd int)
 
-	// Accept returns a waiting connection of a listener.
+	// Accept returns a pending connection of a listener.
 	Accept(listener int) (fd int, err error)
 	// Read, Write and Writev do not wait: they return ErrAgain. Read returns io.EOF at the end of the stream.
 	Read(fd int, p []byte) (int, error)
@@ -32,11 +32,11 @@ type Kernel interface {
 	CloseWrite(fd int)
 	// Close closes fd.
 	Close(fd int)
-	// Peer returns the address of the other end, nil if it is no longer known.
+	// Peer returns the address of the other end, or nil if it is no longer known.
 	Peer(fd int) net.Addr
 	// Local returns the address of this end.
 	Local(fd int) net.Addr
-	// Unsent returns the number of bytes that the kernel has and the peer has not acknowledged, -1 if it is unknown.
+	// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged, or -1 if it is unknown.
 	Unsent(fd int) int
 
 	// Now returns the time of a monotonic clock.
@@ -51,24 +51,24 @@ var ErrAgain = errors.New("loop: not ready")
 // ErrNoDescriptors is returned by a [Kernel]'s Accept when the process or the system has no descriptor left.
 var ErrNoDescriptors = errors.New("loop: out of descriptors")
 
-// Events is a set of events: those that a descriptor waits for, or those that its [Handler] is called for.
+// Events is a set of events: those that a descriptor waits for, or those for which its [Handler] is called.
 type Events uint8
 
 // The events.
 const (
 	Readable Events = 1 << iota
-	Writable        // there is room for writing
+	Writable        // the send buffer has room
 	Hangup          // the connection, or one direction of it, has ended; reported even if it is not armed
-	Once            // in Arm: no event after the next one, until another set is armed
+	Once            // in Arm: report no event after the next one until Arm is called again
 	Due             // the time set with FD.After has passed
 	Woken           // FD.Wake was called, or the descriptor is new
 	Held            // in Begin: a Serve of this descriptor has lost the loop and is still running
 
-	known Events = 1 << 7 // in FD.armed: the kernel knows the descriptor
+	known Events = 1 << 7 // in FD.armed: the descriptor is registered with the kernel
 )
 
 // Event is a result of a Kernel's Wait.
 type Event struct {
-	Token uint64 // of the descriptor, as passed to Arm
+	Token uint64 // the descriptor's token, as passed to Arm
 	Ready Events // the events
 }

@@ -13,7 +13,7 @@ import (
 	"unsafe"
 )
 
-// tokenWake identifies the event of a wake.
+// tokenWake is the token of a wake.
 const tokenWake = ^uint64(0)
 
 // epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is reported again.
@@ -30,7 +30,7 @@ type epoll struct {
 	start   time.Time
 
 	// These belong to Wait.
-	look  func(uintptr) bool // poll, in the form that conn takes
+	look  func(uintptr) bool // poll, as a func value for conn
 	n     int                // the result of the last poll
 	errno syscall.Errno
 	until time.Duration // file's read deadline; 0 means none
@@ -49,7 +49,7 @@ func NewKernel() (Kernel, error) {
 	return k, nil
 }
 
-// kernelOn makes a kernel of an epoll descriptor, which it closes on failure.
+// kernelOn makes a kernel from an epoll descriptor, which it closes on failure.
 func kernelOn(fd int) (*epoll, error) {
 	file, err := parkOn(fd)
 	if err != nil {
@@ -72,7 +72,7 @@ func kernelOn(fd int) (*epoll, error) {
 	return k, nil
 }
 
-// parkOn gives fd to Go's poller. If the poller does not accept it, such as when the system's limit on watches is reached, each
+// parkOn registers fd with Go's poller. It reports a failure, such as exceeding the system's limit on watches, after which each
 // wait would fail.
 func parkOn(fd int) (*os.File, error) {
 	syscall.SetNonblock(fd, true) //nolint:errcheck // os.NewFile tries the poller with what does not block; otherwise there is no deadline
@@ -120,7 +120,7 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 // poll collects the events that are ready, and reports whether there are any.
 func (k *epoll) poll() bool {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(k.fd), uintptr(unsafe.Pointer(&k.raw[0])), uintptr(len(k.raw)), 0, 0, 0)
-	k.n, k.errno = int(n), errno // -1 with an error
+	k.n, k.errno = int(n), errno // -1 if there is an error
 	return k.n != 0
 }
 
@@ -145,11 +145,11 @@ func (k *epoll) park(timeout time.Duration) error {
 	return nil
 }
 
-// parked returns the deadline of a wait that begins at now, if the previous one had the deadline until, and whether it must be set.
-// 0 means none.
+// parked returns the deadline of a wait that begins at now, if the previous deadline is until, and whether it must be set. 0 means
+// none.
 func parked(until, now, timeout time.Duration) (time.Duration, bool) {
 	switch {
-	case until == 0 || until > now: // there is none, or it has not passed
+	case until == 0 || until > now: // there is no deadline, or it has not passed
 		if timeout < 0 || until != 0 && until <= now+timeout {
 			return until, false
 		}
@@ -174,7 +174,7 @@ func come(bits uint32) (r Events) {
 }
 
 func (k *epoll) Wake() {
-	one := [8]byte{1}           // any number in host order that is not 0
+	one := [8]byte{1}           // any number other than 0, in host byte order
 	rawWrite(k.eventfd, one[:]) //nolint:errcheck // EAGAIN at most: 2^64 wakes are pending
 }
 
@@ -201,7 +201,7 @@ func (k *epoll) Arm(fd int, token uint64, want Events, first bool) error {
 }
 
 func (k *epoll) Disarm(fd int) {
-	var ev syscall.EpollEvent                                                                                                         // kernels before 2.6.9 want one
+	var ev syscall.EpollEvent                                                                                                         // kernels before 2.6.9 require an event
 	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0) //nolint:errcheck // one that is not armed is as good
 }
 
@@ -223,7 +223,7 @@ func (k *epoll) Accept(listener int) (int, error) {
 			return 0, ErrAgain
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
 			return 0, ErrNoDescriptors
-		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM: // of the one that was at the front
+		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM: // the error of the connection at the front of the queue
 		default:
 			return 0, os.NewSyscallError("accept4", errno)
 		}
@@ -322,7 +322,7 @@ func rawWrite(fd int, p []byte) (int, error) {
 	}
 }
 
-// named turns EAGAIN into ErrAgain, and adds the name of the call to any other error.
+// named converts EAGAIN to ErrAgain, and adds the name of the call to any other error.
 func named(call string, err error) error {
 	switch err {
 	case nil:
@@ -333,24 +333,23 @@ func named(call string, err error) error {
 	return os.NewSyscallError(call, err)
 }
 
-// listenerFD returns a separate descriptor for l's socket. Accepted connections inherit its option to send small frames without
-// delay.
+// listenerFD returns a separate descriptor for l's socket. Accepted connections inherit its TCP_NODELAY option.
 func listenerFD(l net.Listener) (int, error) {
 	fd, err := dup(l)
 	if err != nil {
 		return 0, err
 	}
 	if _, ok := l.Addr().(*net.TCPAddr); ok {
-		// Only an optimization: the server works without it.
+		// This is only an optimization: the server works without it.
 		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // see above
 	}
 	return fd, nil
 }
 
-// takeFD returns a separate descriptor for nc's socket. nc can then be closed.
+// takeFD returns a separate descriptor for nc's socket. After that nc can be closed.
 func takeFD(nc net.Conn) (int, error) { return dup(nc) }
 
-// dialFD returns a socket that is connecting to addr. Writes find no room until it is connected, and fail if it cannot connect.
+// dialFD returns a socket that is connecting to addr. Until it is connected, writes return EAGAIN. If it cannot connect, they fail.
 func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	to, size := rawAddr(addr)
 	r, _, errno := syscall.RawSyscall(sysSocket, uintptr(to.Family), syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
@@ -359,7 +358,7 @@ func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	}
 	fd := int(r)
 	keepAlive(fd, keep)
-	setOption(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // without it small writes are delayed, and nothing breaks
+	setOption(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // without the option small writes are delayed, but nothing fails
 	_, _, errno = syscall.RawSyscall(sysConnect, r, uintptr(unsafe.Pointer(&to)), size)
 	if errno != 0 && errno != syscall.EINPROGRESS && errno != syscall.EINTR {
 		syscall.Close(fd) //nolint:errcheck // it was not used
@@ -368,7 +367,7 @@ func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	return fd, nil
 }
 
-// rawAddr returns addr in the form that connect(2) takes. An IPv4 address is one even if it is written as an IPv6 address.
+// rawAddr converts addr for connect(2). An IPv4-mapped IPv6 address is treated as an IPv4 address.
 func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 	port := [2]byte{byte(addr.Port() >> 8), byte(addr.Port())}
 	if a := addr.Addr().Unmap(); a.Is4() {
@@ -380,7 +379,7 @@ func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 	return to, syscall.SizeofSockaddrInet6
 }
 
-// setOption sets an optional option of a socket.
+// setOption sets a socket option that is not essential.
 func setOption(fd, level, option int, value int32) {
 	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // see above
 }
@@ -394,19 +393,19 @@ func keepAlive(fd int, c net.KeepAliveConfig) {
 		{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, cmp.Or(c.Count, 9)},
 	} {
 		if o.value > 0 {
-			setOption(fd, o.level, o.option, int32(o.value)) // without it the kernel detects a dead peer later
+			setOption(fd, o.level, o.option, int32(o.value)) // without the option the kernel detects a dead peer later
 		}
 	}
 }
 
-// seconds returns d in whole seconds, rounded up, and standard for 0.
+// seconds returns d in whole seconds, rounded up, or standard for 0.
 func seconds(d, standard time.Duration) int {
 	return int((cmp.Or(d, standard) + time.Second - 1) / time.Second)
 }
 
-// dup returns another descriptor for x's socket, which does not block and which Go's poller does not know. Only types whose methods
-// are the bare system calls are accepted: a type that embeds one of them promotes its SyscallConn, and may have an Accept, Read or
-// Write of its own.
+// dup returns another descriptor for x's socket. It is non-blocking and not registered with Go's poller. Only types whose methods
+// are the bare system calls are accepted: a type that embeds one of them promotes its SyscallConn, and may override Accept, Read or
+// Write.
 func dup(x any) (int, error) {
 	var sc syscall.Conn
 	switch x := x.(type) {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// ends returns two ends of a TCP connection, the second one for k.
+// ends returns the two ends of a TCP connection, the second one as a descriptor for k.
 func ends(t *testing.T) (near net.Conn, fd int) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -75,7 +75,7 @@ func TestUnsentCountsWhatThePeerHasNotTaken(t *testing.T) {
 	k.Close(fd)
 }
 
-// Two pieces, either of which may be empty, go out as one.
+// Writev writes two slices, either of which may be empty, without a gap.
 func TestWritevOfTwoPieces(t *testing.T) {
 	k := kernel(t)
 	near, fd := ends(t)
@@ -100,7 +100,7 @@ func TestWritevOfTwoPieces(t *testing.T) {
 	}
 }
 
-// A wake ends one Wait, and is not an event; one before the Wait counts too.
+// A wake terminates one Wait, and is not reported as an event. A wake before the Wait has the same effect.
 func TestWakeEndsOneWait(t *testing.T) {
 	k := kernel(t)
 	events := make([]Event, 4)
@@ -123,7 +123,7 @@ func TestWakeEndsOneWait(t *testing.T) {
 	}
 }
 
-// What is ready is found at once, each with its token, as long as it is ready; a kernel that is new has nothing to say.
+// A ready descriptor is reported immediately, with its token, for as long as it is ready. A new kernel reports nothing.
 func TestWaitFindsWhatIsReady(t *testing.T) {
 	k := kernel(t)
 	events := make([]Event, 4)
@@ -161,7 +161,7 @@ func TestWaitFindsWhatIsReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	want[7] = Writable
-	for range 2 { // the second wait does not find it
+	for range 2 { // the second wait does not report it
 		found("with one that is armed once", 0)
 		delete(want, 7)
 	}
@@ -197,7 +197,8 @@ func unixListener(t *testing.T) (fd int, path string) {
 	return fd, path
 }
 
-// When descriptors run out, what needs one fails and leaves nothing behind; a connection waits until there is one again.
+// When descriptors run out, calls that need one fail without side effects. A pending connection can be accepted once a descriptor
+// is available again.
 func TestOutOfDescriptors(t *testing.T) {
 	k := kernel(t)
 	listener, path := unixListener(t)
@@ -239,7 +240,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	k.Close(far)
 }
 
-// What a listener on TCP accepts sends small frames without waiting for company.
+// Sockets that are accepted from a TCP listener have TCP_NODELAY set.
 func TestAcceptedSocketsDoNotDelay(t *testing.T) {
 	k := kernel(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -267,7 +268,7 @@ func TestAcceptedSocketsDoNotDelay(t *testing.T) {
 	}
 }
 
-// The deadline of a wait is set when the one before has passed, or is too late; one that is early stays.
+// The deadline of a wait is only set if the previous deadline has passed or is too late. An earlier one is kept.
 func TestDeadlineOfAWait(t *testing.T) {
 	const now = 10
 	for _, tt := range []struct {
@@ -293,7 +294,7 @@ func TestDeadlineOfAWait(t *testing.T) {
 	}
 }
 
-// A wait whose deadline passes before it looks has found nothing, whatever the one before found.
+// A wait whose deadline has passed before its first poll reports no events, whatever the previous wait reported.
 func TestWaitThatIsTooLate(t *testing.T) {
 	k := kernel(t)
 	near, fd := ends(t)
@@ -309,13 +310,13 @@ func TestWaitThatIsTooLate(t *testing.T) {
 	if err := k.file.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	k.until = k.Now() + 5*time.Second // it is early enough, and stays
+	k.until = k.Now() + 5*time.Second // the deadline is early enough to be kept
 	if n, err := k.Wait(events, 10*time.Second); n != 0 || err != nil {
 		t.Errorf("%d events, %v", n, err)
 	}
 }
 
-// A call that fails returns no number that could be taken for a descriptor or for bytes.
+// A failed call does not return a number that could be mistaken for a descriptor or a byte count.
 func TestCallsThatFail(t *testing.T) {
 	k := kernel(t)
 	closed, fd := ends(t)
@@ -360,7 +361,7 @@ func TestCallsThatFail(t *testing.T) {
 	}
 }
 
-// The sockets of a path are as good as those of a port.
+// Unix sockets work like TCP sockets.
 func TestUnixSockets(t *testing.T) {
 	k := kernel(t)
 	listener, path := unixListener(t)
@@ -420,7 +421,7 @@ func TestAddressesOfADescriptor(t *testing.T) {
 	}
 }
 
-// An address of one link names the link, if there is such a one.
+// A link-local address contains the name of the interface, if the interface exists.
 func TestAddressesOfKinds(t *testing.T) {
 	links, err := net.Interfaces()
 	if err != nil || len(links) == 0 {
@@ -469,7 +470,7 @@ func TestReleaseClosesWhatTheKernelHolds(t *testing.T) {
 	}
 }
 
-// What Detach returns is on a descriptor of its own; the loop's is closed.
+// Detach returns a connection with a separate descriptor, and closes the loop's descriptor.
 func TestDetachClosesTheDescriptor(t *testing.T) {
 	ls := Manual(kernel(t))
 	near, fd := ends(t)
@@ -493,7 +494,7 @@ func TestDetachClosesTheDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	nc.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil { // the other one stays
+	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil { // the other descriptor stays
 		t.Fatal(err)
 	}
 	if n, err := ls.loops[0].k.Wait(make([]Event, 4), 0); n != 0 || err != nil {
@@ -518,8 +519,8 @@ func TestEventsOfEpoll(t *testing.T) {
 	}
 }
 
-// A descriptor that Go's poller or epoll does not take is not a kernel's, and is closed: a loop on it would fail in each wait,
-// without end.
+// If Go's poller or epoll does not accept a descriptor, no kernel is created and the descriptor is closed. Otherwise every wait of
+// the loop would fail.
 func TestDescriptorsThatAreNoKernels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -556,7 +557,7 @@ func TestDescriptorsThatAreNoKernels(t *testing.T) {
 	}
 }
 
-// freeFD returns the lowest descriptor that is not open.
+// freeFD returns the lowest unused descriptor.
 func freeFD(t *testing.T) int {
 	t.Helper()
 	fd, err := syscall.Dup(1)
@@ -567,7 +568,7 @@ func freeFD(t *testing.T) int {
 	return fd
 }
 
-// TestPollDoesNotSleep: a call that slept would give the processor away.
+// TestPollDoesNotSleep checks that polling does not block the thread, which would yield the processor.
 func TestPollDoesNotSleep(t *testing.T) {
 	k := kernel(t)
 	events := make([]Event, 1)
@@ -588,7 +589,7 @@ func TestPollDoesNotSleep(t *testing.T) {
 			t.Fatalf("%d events, %v", n, err)
 		}
 	}
-	if n := switches() - before; n > polls/2 { // a few are the runtime's
+	if n := switches() - before; n > polls/2 { // a few are caused by the runtime
 		t.Errorf("the thread slept %d times in %d polls", n, polls)
 	}
 }

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// pauseFor is how long a loop without descriptors waits before it accepts again.
+// pauseFor is how long a loop waits before it accepts again after it has run out of descriptors.
 const pauseFor = 100 * time.Millisecond
 
-// listener is a listening descriptor, -1 after it was closed, and the function that takes its connections.
+// listener consists of a listening descriptor, -1 after it was closed, and the function that receives its connections.
 type listener struct {
 	fd   int
 	take func(Place) *FD
 }
 
-// listen makes l accept from a listener, whose descriptor then belongs to l. It returns the listener's number.
+// listen makes l accept connections from a listener, whose descriptor l then owns. It returns the listener's number.
 func (l *loop) listen(fd int, take func(Place) *FD) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,7 +36,7 @@ func (l *loop) deafen(n int) {
 	}
 }
 
-// listenAgain arms the listeners after a pause, or begins the pause if the time is 0. The caller holds mu.
+// listenAgain arms the listeners after a pause, or starts the pause if the time is 0. The caller holds mu.
 func (l *loop) listenAgain(want Events) {
 	for i, at := range l.listeners {
 		if at.fd >= 0 {
@@ -45,7 +45,7 @@ func (l *loop) listenAgain(want Events) {
 	}
 }
 
-// accept accepts the waiting connections of a listener. It returns false if the loop was lost during one of them.
+// accept accepts the pending connections of a listener. It returns false if the loop was lost during one of the calls.
 func (l *loop) accept(d *Driver, n int) bool {
 	for range batchSize {
 		l.mu.Lock()
@@ -60,12 +60,12 @@ func (l *loop) accept(d *Driver, n int) bool {
 		}
 		l.mu.Unlock()
 		if err != nil {
-			return true // the next wait reports a failure of the listener, if there is one
+			return true // the next wait reports a failure of the listener, if any
 		}
 		to := l.ls.idlest(l)
 		if !to.hold() {
 			to = l
-			to.hold() // it has not ended: its driver is here
+			to.hold() // the loop has not ended, because its driver is here
 		}
 		f := at.take(Place{to, fd})
 		to.release()
@@ -74,7 +74,7 @@ func (l *loop) accept(d *Driver, n int) bool {
 			l.k.Close(fd)
 		case to != l:
 			f.mu.Lock()
-			f.Wake() // its own driver handles it
+			f.Wake() // that loop's driver handles it
 			f.mu.Unlock()
 		case !d.visit(work{f: f, what: Readable}):
 			return false

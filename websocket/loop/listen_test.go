@@ -10,10 +10,10 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// ears is a kernel that counts what is done to listeners: descriptors below 10.
+// ears is a kernel that records the calls for listeners, which are descriptors below 10.
 type ears struct {
 	*looptest.Fake
-	refuse error // of Arm, for listeners
+	refuse error // calls of Arm for listeners
 	armed  map[int]loop.Events
 	closed []int
 }
@@ -65,7 +65,7 @@ func TestListenerThatCannotBeArmedIsClosed(t *testing.T) {
 	}
 }
 
-// While descriptors are out, no listener is waited for; then all that are left are.
+// While the process has run out of descriptors, no listener is armed. Afterwards all remaining listeners are armed.
 func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 	k := &ears{Fake: looptest.New(t, nil), armed: map[int]loop.Events{}}
 	ls := loop.Manual(k)
@@ -86,7 +86,7 @@ func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 			delete(k.armed, fd)
 		}
 	}
-	k.Poor, k.Listening = 1, loop.Readable // the kernel reports the first listener
+	k.Poor, k.Listening = 1, loop.Readable // the kernel reports that the first listener is readable
 	k.Client("x")
 	begun := k.Clock
 	for range 2 {
@@ -109,7 +109,7 @@ func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 	}
 }
 
-// A connection that the application does not want is closed.
+// A connection that the application rejects is closed.
 func TestConnectionThatIsNotTaken(t *testing.T) {
 	k := looptest.New(t, nil)
 	ls := loop.Manual(k)

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	batchSize  = 256      // the maximum number of events of one wait
+	batchSize  = 256      // the maximum number of events per wait
 	bufferSize = 64 << 10 // the size of the read buffer
-	listenBit  = 1 << 63  // in the token of a listener; its number is in the bits below
+	listenBit  = 1 << 63  // set in the token of a listener, whose number is in the lower bits
 )
 
-// loop is an epoll instance with its descriptors. At any time one driver runs it.
+// loop consists of an epoll instance and its descriptors. At any time one driver runs it.
 type loop struct {
 	ls     *Loops
 	k      Kernel
@@ -24,25 +24,25 @@ type loop struct {
 	vacant    []uint32
 	births    uint32
 	wheel     wheel
-	todo      []work // requests of other goroutines
+	todo      []work // requests from other goroutines
 	listeners []listener
-	asleep    bool   // the driver waits, or is about to
-	wakeAt    uint32 // until this tick, when asleep
+	asleep    bool   // the driver is waiting, or about to wait
+	wakeAt    uint32 // the tick until which it waits, if asleep
 	ended     bool   // the loop must not wait any more
-	over      bool   // the last driver has gone
+	over      bool   // the last driver has finished
 
-	count atomic.Int64 // descriptors
-	asks  atomic.Bool  // todo has something
+	count atomic.Int64 // number of descriptors
+	asks  atomic.Bool  // todo is not empty
 
-	// These belong to the driver. Driver.state passes them to the next one.
+	// These fields belong to the driver. Driver.state passes them to the next driver.
 	events []Event
 	batch  []work
-	at     int    // how much of the batch is done
-	resume uint32 // the tick at which to accept again; 0 if accepting
+	at     int    // number of finished items in the batch
+	resume uint32 // the tick at which to accept again; 0 while accepting
 	tick   atomic.Uint32
 }
 
-// work is one piece of a batch: a descriptor, or a listener.
+// work is one item of a batch, for a descriptor or a listener.
 type work struct {
 	f        *FD
 	what     Events
@@ -53,7 +53,7 @@ func newLoop(ls *Loops, k Kernel) *loop {
 	return &loop{ls: ls, k: k, events: make([]Event, batchSize)}
 }
 
-// add assigns a place to a new descriptor.
+// add assigns a slot to a new descriptor.
 func (l *loop) add(f *FD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +71,7 @@ func (l *loop) add(f *FD) {
 	l.count.Add(1)
 }
 
-// remove frees the place of a closed descriptor.
+// remove frees the slot of a closed descriptor.
 func (l *loop) remove(f *FD) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *loop) remove(f *FD) {
 	l.uncount()
 }
 
-// hold keeps the loop from ending until release. It returns false if the loop has ended.
+// hold prevents the loop from ending until release. It returns false if the loop has ended.
 func (l *loop) hold() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +99,7 @@ func (l *loop) release() {
 	l.uncount()
 }
 
-// uncount ends the loop with its last descriptor, after stop. The caller holds mu.
+// uncount decrements the number of descriptors, and ends the loop if it was stopped and has none left. The caller holds mu.
 func (l *loop) uncount() {
 	if l.count.Add(-1) == 0 && l.ended && l.asleep {
 		l.rouse()
@@ -119,13 +119,13 @@ func (l *loop) ask(f *FD) {
 	l.mu.Unlock()
 }
 
-// rouse ends the driver's wait. The caller holds mu.
+// rouse terminates the driver's wait. The caller holds mu.
 func (l *loop) rouse() {
 	l.asleep = false
 	l.k.Wake()
 }
 
-// stop ends the loop with its last descriptor.
+// stop makes the loop end once it has no descriptors left.
 func (l *loop) stop() {
 	l.mu.Lock()
 	l.ended = true
@@ -135,7 +135,7 @@ func (l *loop) stop() {
 	l.mu.Unlock()
 }
 
-// takeTodo makes the requests of other goroutines the batch.
+// takeTodo moves the requests of other goroutines to the batch.
 func (l *loop) takeTodo() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -147,7 +147,7 @@ func (l *loop) takeTodo() bool {
 	return true
 }
 
-// wait makes the kernel's events, and the due visits, the batch. It returns false if the loop has ended.
+// wait fills the batch with the kernel's events and the due visits. It returns false if the loop has ended.
 func (l *loop) wait() (bool, error) {
 	l.mu.Lock()
 	if l.ended && len(l.todo) == 0 && l.count.Load() == 0 {
@@ -175,7 +175,7 @@ func (l *loop) wait() (bool, error) {
 			l.batch = append(l.batch, work{listener: int32(e.Token &^ listenBit)})
 			continue
 		}
-		// The place may have a new owner since the event: then the birth differs.
+		// The slot may have a new owner since the event. In that case the birth number differs.
 		if slot := uint32(e.Token); int(slot) < len(l.slots) {
 			if f := l.slots[slot]; f != nil && f.token() == e.Token {
 				l.batch = append(l.batch, work{f: f, what: e.Ready})

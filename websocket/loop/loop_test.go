@@ -15,15 +15,15 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// echo sends back what it reads.
+// echo echoes the bytes that it reads.
 type echo struct {
 	fd      loop.FD
-	buf     []byte // what the kernel has not taken
+	buf     []byte // bytes that the socket has not accepted yet
 	eof     bool
 	due     int
-	serve   func(d *loop.Driver, why loop.Events) // before anything else; may be nil
+	serve   func(d *loop.Driver, why loop.Events) // called first in Serve; may be nil
 	lost    int
-	closed  chan error // gets how it ended; may be nil
+	closed  chan error // receives the final error; may be nil
 	blocked bool
 }
 
@@ -134,7 +134,7 @@ func TestKernelThatIsDifficult(t *testing.T) {
 	}
 }
 
-// An event of a descriptor that is gone is not given to the one that has its place now.
+// An event of a closed descriptor is not delivered to the descriptor that has reused its slot.
 func TestPlacesAreTakenAgain(t *testing.T) {
 	k, ls, all := stage(t, nil)
 	for i := range 5 {
@@ -184,7 +184,7 @@ func TestNoDescriptorsIsAPause(t *testing.T) {
 	}
 }
 
-// FuzzKernel holds together what a difficult kernel and an easy one make of the same bytes.
+// FuzzKernel checks that the same bytes are echoed with a kernel whose calls are partial or fail as with one whose calls succeed.
 func FuzzKernel(f *testing.F) {
 	f.Add("hello", []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Add(strings.Repeat("x", 300), []byte{1, 255, 15, 31, 7, 6, 3, 255}, true)
@@ -206,7 +206,7 @@ func FuzzKernel(f *testing.F) {
 
 const bound = 2 * time.Minute
 
-// real returns loops of the system's kernel, one of them, and a connection to a handler on it.
+// real returns an event loop on the system's kernel, and a connection to a handler on it.
 func real(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {
 	t.Helper()
 	ls, err := loop.New(loop.Options{Loops: 1})
@@ -274,7 +274,7 @@ func ask(t *testing.T, nc net.Conn, text string) {
 	}
 }
 
-// A Serve that blocks stalls no other descriptor, whether it says so or not; meanwhile its own is not visited.
+// A Serve that blocks does not delay other descriptors, whether it calls Block or not. Meanwhile its own descriptor is not visited.
 func TestServeThatBlocks(t *testing.T) {
 	for _, says := range []bool{false, true} {
 		waits, release := make(chan bool, 1), make(chan bool)
@@ -320,8 +320,8 @@ func TestServeThatBlocks(t *testing.T) {
 	}
 }
 
-// A Serve that ends its goroutine is called once more, and its loop goes on with one other driver: the new one, or when the
-// loop was lost before, the one that has it.
+// A Serve that calls runtime.Goexit is called once more, and its loop continues with one driver: a new one, or, if the loop was
+// lost before, the one that has taken over.
 func TestServeThatExitsItsGoroutine(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		exits, stays := &echo{closed: make(chan error, 1)}, &echo{closed: make(chan error, 1)}
@@ -329,7 +329,7 @@ func TestServeThatExitsItsGoroutine(t *testing.T) {
 		exits.serve = func(_ *loop.Driver, why loop.Events) {
 			select {
 			case reasons <- why:
-			default: // the first two are looked at
+			default: // only the first two are checked
 			}
 			if why&loop.Readable != 0 && !exits.blocked {
 				exits.blocked = true
@@ -366,7 +366,7 @@ func TestServeThatExitsItsGoroutine(t *testing.T) {
 	}
 }
 
-// A loop that waits for its last descriptor ends with it, although the one that serves it is not the loop's any more.
+// A stopped loop ends with its last descriptor, even if the goroutine that serves that descriptor no longer drives the loop.
 func TestStopWaitsForAServeThatBlocks(t *testing.T) {
 	waits, release, ended := make(chan bool, 1), make(chan bool), make(chan bool)
 	e := &echo{closed: make(chan error, 1)}
@@ -383,7 +383,7 @@ func TestStopWaitsForAServeThatBlocks(t *testing.T) {
 	if ls == nil {
 		return
 	}
-	e.fd.Block() // does nothing: no Serve of it is under way
+	e.fd.Block() // has no effect outside of Serve
 	io.WriteString(nc, "x")
 	if !get(t, waits) {
 		t.Error("Block returned with the loop")
@@ -400,7 +400,7 @@ func TestStopWaitsForAServeThatBlocks(t *testing.T) {
 	get(t, ended)
 }
 
-// Each meets every handler, also where others have left, and nothing else.
+// Each calls its function for every handler, even if other descriptors have been removed, and for nothing else.
 func TestEach(t *testing.T) {
 	k, ls, all := stage(t, nil)
 	met := func() (n int) {
@@ -518,14 +518,14 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 	if ask(); err != nil {
 		t.Error(err)
 	}
-	near.Close() // no descriptor of it is left
+	near.Close() // none of its descriptors is left
 	far.SetDeadline(time.Now().Add(bound))
 	if _, err := far.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the other end: %v", err)
 	}
 }
 
-// What is taken is closed where it came from, and what is discarded for its peer too.
+// A connection that was taken is closed where it came from. When its place is discarded, the peer reads EOF.
 func TestTakeMovesTheSocket(t *testing.T) {
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -562,7 +562,7 @@ func TestTakeMovesTheSocket(t *testing.T) {
 	}
 }
 
-// watchedKernel reports each Wait that begins, and its Release.
+// watchedKernel reports the start of each Wait, and the call of Release.
 type watchedKernel struct {
 	loop.Kernel
 	turns chan string
@@ -571,7 +571,7 @@ type watchedKernel struct {
 func (k watchedKernel) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 	select {
 	case k.turns <- "wait":
-	default: // more than the test asks for
+	default: // the test does not need more of them
 	}
 	return k.Kernel.Wait(events, timeout)
 }
@@ -581,7 +581,8 @@ func (k watchedKernel) Release() {
 	k.Kernel.Release()
 }
 
-// A connection that is accepted while the loops stop is served, or closed: its loop does not end before it has come.
+// A connection that is accepted while the loops stop is served or closed: its loop does not end before the connection has been
+// added.
 func TestAcceptDuringStop(t *testing.T) {
 	turns := make(chan string, 100)
 	kernels := 0
@@ -604,12 +605,12 @@ func TestAcceptDuringStop(t *testing.T) {
 	accepted := 0
 	stop, err := ls.Listen(l, func(p loop.Place) *loop.FD {
 		e := &echo{}
-		if accepted++; accepted == 2 { // goes to the other loop, which has none
+		if accepted++; accepted == 2 { // assigned to the other loop, which has no descriptors
 			for len(turns) > 0 {
 				<-turns
 			}
 			ls.Stop()
-			bounded.Receive(t, turns) // the other loop has seen that
+			bounded.Receive(t, turns) // the other loop has noticed the stop
 		}
 		p.Add(&e.fd, e)
 		return &e.fd

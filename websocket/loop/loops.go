@@ -8,16 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// Options are the options of New. The zero value is the default.
+// Options are the options of New. The zero value uses the defaults.
 type Options struct {
 	// Loops is the number of loops. 0 means runtime.GOMAXPROCS.
 	Loops int
 
-	// Kernel makes the kernel of each loop. nil means the system's; tests use others.
+	// Kernel makes the kernel of each loop. If nil, the system's kernel is used; other kernels are for tests.
 	Kernel func() (Kernel, error)
 
-	// Failed is called if a loop's kernel fails. The connections of that loop are not closed, but not served any more. nil means
-	// that the failure is ignored.
+	// Failed is called if a loop's kernel fails. The connections of that loop are not closed, but are no longer served. If nil, the
+	// failure is ignored.
 	Failed func(error)
 }
 
@@ -27,7 +27,7 @@ type Loops struct {
 	monitor monitor
 	failed  func(error)
 	over    chan struct{} // closed when the loops have ended
-	turning atomic.Int32  // loops that have not ended
+	turning atomic.Int32  // number of loops that have not ended
 	running sync.WaitGroup
 }
 
@@ -61,7 +61,7 @@ func New(o Options) (*Loops, error) {
 	return ls, nil
 }
 
-// Manual returns a single loop on k without a goroutine: the caller drives it, with [Loops.Turn]. It is for tests.
+// Manual returns a single loop on k without a goroutine: the caller drives it with [Loops.Turn]. It is for tests.
 func Manual(k Kernel) *Loops {
 	ls := &Loops{over: make(chan struct{})}
 	l := newLoop(ls, k)
@@ -70,18 +70,16 @@ func Manual(k Kernel) *Loops {
 	return ls
 }
 
-// Turn drives the loop of Manual for one round: all scheduled work, and one wait. It returns false if the loop has ended or was
-// lost.
+// Turn runs one round of the loop of Manual: all scheduled work, and one wait. It returns false if the loop has ended or was lost.
 func (ls *Loops) Turn() bool { return ls.loops[0].driver.Load().turn() }
 
-// Place is a place for a descriptor in a loop.
+// Place is a slot for a descriptor in a loop.
 type Place struct {
 	l  *loop
 	fd int
 }
 
-// Add assigns the place to f, which h handles. [FD.Wake] schedules its first visit; the loop itself does so for an accepted
-// connection.
+// Add assigns the place to f, whose handler is h. [FD.Wake] schedules the first visit; for an accepted connection the loop does so.
 func (p Place) Add(f *FD, h Handler) {
 	f.fd, f.h = int32(p.fd), h
 	p.l.add(f)
@@ -90,8 +88,8 @@ func (p Place) Add(f *FD, h Handler) {
 // Place returns a place for fd, which must not block, in the loop with the fewest descriptors.
 func (ls *Loops) Place(fd int) Place { return Place{ls.idlest(nil), fd} }
 
-// Take returns a place for nc's socket, and closes nc: the loop has a separate descriptor for it. Only a *net.TCPConn and a
-// *net.UnixConn can be taken: a type that embeds one may have methods of its own. For anything else the error is an
+// Take returns a place for nc's socket, and closes nc: the loop has a separate descriptor for it. Only a *net.TCPConn or a
+// *net.UnixConn can be taken, because a type that embeds one may override its methods. For any other type Take returns an
 // errors.ErrUnsupported, and nc is unchanged.
 func (ls *Loops) Take(nc net.Conn) (Place, error) {
 	fd, err := takeFD(nc)
@@ -102,7 +100,7 @@ func (ls *Loops) Take(nc net.Conn) (Place, error) {
 	return ls.Place(fd), nil
 }
 
-// TakeBoth is Take for two connections that are served together: both places are in one loop.
+// TakeBoth is like Take for two connections that are served together: both places are in one loop.
 func (ls *Loops) TakeBoth(a, b net.Conn) (pa, pb Place, err error) {
 	fd, err := takeFD(b)
 	if err != nil {
@@ -116,7 +114,7 @@ func (ls *Loops) TakeBoth(a, b net.Conn) (pa, pb Place, err error) {
 	return pa, Place{pa.l, fd}, nil
 }
 
-// TakeBeside is Take for a connection that is served together with f: its place is in f's loop.
+// TakeBeside is like Take for a connection that is served together with f: the place is in f's loop.
 func (ls *Loops) TakeBeside(nc net.Conn, f *FD) (Place, error) {
 	fd, err := takeFD(nc)
 	if err != nil {
@@ -126,9 +124,9 @@ func (ls *Loops) TakeBeside(nc net.Conn, f *FD) (Place, error) {
 	return Place{f.loop, fd}, nil
 }
 
-// Dial returns a place for a socket that is connecting to addr, over TCP. It does not wait: [FD.Write] returns ErrAgain until the
-// connection is established, and fails if it cannot be. TCP keep-alive is enabled, with the values that a net.Dialer with that
-// KeepAliveConfig sets.
+// Dial returns a place for a socket that is connecting to addr over TCP. It does not wait: [FD.Write] returns ErrAgain until the
+// connection is established, and fails if that is not possible. TCP keep-alive is enabled, with the values that a net.Dialer with
+// that KeepAliveConfig sets.
 func (ls *Loops) Dial(addr netip.AddrPort, keep net.KeepAliveConfig) (Place, error) {
 	fd, err := dialFD(addr, keep)
 	if err != nil {
@@ -140,12 +138,12 @@ func (ls *Loops) Dial(addr netip.AddrPort, keep net.KeepAliveConfig) (Place, err
 // Discard closes the descriptor of an unused place.
 func (p Place) Discard() { p.l.k.Close(p.fd) }
 
-// Peer returns the address of the other end of the descriptor, nil if it is unknown.
+// Peer returns the address of the other end of the connection, or nil if it is unknown.
 func (p Place) Peer() net.Addr { return p.l.k.Peer(p.fd) }
 
-// Listen makes a loop accept from l's socket, which is a *net.TCPListener's or a *net.UnixListener's. The loop has a separate
-// descriptor for it until stop is called. For any other l the error is an errors.ErrUnsupported. take is called for each
-// connection, and calls Add of its place; if it returns nil, the connection is closed. It must not block.
+// Listen makes a loop accept connections from l's socket, which must be that of a *net.TCPListener or a *net.UnixListener. The loop
+// has a separate descriptor for it until stop is called. For any other l Listen returns an errors.ErrUnsupported. take is called
+// for each connection, and calls Add on its place. If it returns nil, the connection is closed. take must not block.
 func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err error) {
 	fd, err := listenerFD(l)
 	if err != nil {
@@ -154,7 +152,7 @@ func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err 
 	return ls.ListenOn(fd, take)
 }
 
-// ListenOn is Listen for a descriptor, which must not block and then belongs to the loop.
+// ListenOn is like Listen for a descriptor, which must be non-blocking and is then owned by the loop.
 func (ls *Loops) ListenOn(fd int, take func(Place) *FD) (stop func(), err error) {
 	l := ls.loops[0]
 	n, err := l.listen(fd, take)
@@ -191,7 +189,7 @@ func (ls *Loops) Each(f func(Handler)) {
 	}
 }
 
-// Stop makes each loop end with its last descriptor. Nothing may be added afterwards.
+// Stop makes each loop end once it has no descriptors left. No descriptor may be added afterwards.
 func (ls *Loops) Stop() {
 	for _, l := range ls.loops {
 		l.stop()
@@ -201,7 +199,7 @@ func (ls *Loops) Stop() {
 // Wait waits until the loops have ended after Stop.
 func (ls *Loops) Wait() { ls.running.Wait() }
 
-// idlest returns the loop with the fewest descriptors, preferring own.
+// idlest returns the loop with the fewest descriptors. If there are several, it prefers own.
 func (ls *Loops) idlest(own *loop) *loop {
 	best, least := own, int64(1)<<62
 	if own != nil {

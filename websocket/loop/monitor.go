@@ -6,23 +6,23 @@ import (
 )
 
 const (
-	// patient is how often the monitor looks for a handler that does not return; hasty is how often after it has found one, since
-	// the next handlers are likely to wait for the same thing.
+	// patient is the monitor's normal interval between checks for handlers that do not return. hasty is its interval after it has
+	// found one, since the next handlers are likely to wait for the same thing.
 	patient = 10 * time.Millisecond
 	hasty   = 500 * time.Microsecond
 
-	calmDown = 50 // checks without a result, before the interval grows again
+	calmDown = 50 // number of unsuccessful checks before the interval grows again
 )
 
-// monitor watches the drivers, and takes the loop from a driver whose handler does not return. It sleeps while all connections
+// monitor watches the drivers, and takes the loop from a driver whose handler does not return. It sleeps while all loops
 // wait.
 type monitor struct {
 	asleep atomic.Bool
-	timer  *time.Timer // of the driver that has set asleep to false
+	timer  *time.Timer // wakes the monitor; set by the driver that has set asleep to false
 	seen   []sight
 }
 
-// sight is what the monitor saw of a loop.
+// sight is the monitor's last observation of a loop.
 type sight struct {
 	d     *Driver
 	state uint32
@@ -35,8 +35,8 @@ func (m *monitor) start(ls *Loops) {
 	go m.run(ls)
 }
 
-// alert is called by a driver that becomes busy. It sets the timer, which is cheaper than waking the goroutine: most visits end
-// before it fires.
+// alert is called by a driver that becomes busy. It sets the timer, which costs less than waking the goroutine, because most visits
+// end before it fires.
 func (m *monitor) alert() {
 	if m.asleep.Load() && m.asleep.CompareAndSwap(true, false) {
 		m.timer.Reset(patient)
@@ -62,7 +62,7 @@ func (m *monitor) run(ls *Loops) {
 		}
 		if period == patient && !inVisit {
 			m.asleep.Store(true)
-			// A driver that became busy before it could see this is found now.
+			// This check finds a driver that became busy before it could see that the monitor is asleep.
 			if _, inVisit := m.look(ls); !inVisit || !m.asleep.CompareAndSwap(true, false) {
 				continue
 			}
@@ -71,7 +71,8 @@ func (m *monitor) run(ls *Loops) {
 	}
 }
 
-// look takes over the loops that are in the same visit as at the previous look. inVisit reports whether a loop is in a visit.
+// look takes over the loops that are still in the visit that the previous look observed. found reports whether there was one, and
+// inVisit whether any loop is in a visit.
 func (m *monitor) look(ls *Loops) (found, inVisit bool) {
 	for i, l := range ls.loops {
 		d := l.driver.Load()

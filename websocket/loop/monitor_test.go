@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// idle is the Handler of a test that makes the visits itself.
+// idle is a Handler without effect, for tests that perform the visits themselves.
 type idle struct{ lost int }
 
 func (*idle) Begin(*Driver, Events) bool { return false }
@@ -16,7 +16,7 @@ func (h *idle) Lost()                    { h.lost++ }
 func (still) Arm(int, uint64, Events, bool) error { return nil }
 func (still) Release()                            {}
 
-// The monitor takes a loop at the second look that finds the same visit, and says what it saw at each.
+// The monitor takes a loop over at the second look that observes the same visit. Each look reports its observation.
 func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
 	ls := Manual(new(sleeper))
 	ls.monitor.seen = make([]sight, 1)
@@ -49,7 +49,7 @@ func TestMonitorTakesTheLoopAtTheSecondLook(t *testing.T) {
 		t.Error("a visit that was seen once has lost the loop")
 	}
 
-	// The driver that takes over runs on its own from here on, until the loop has no descriptor.
+	// From here on the driver that takes over runs in its own goroutine, until the loop has no descriptors left.
 	ls.running.Add(1)
 	ls.turning.Store(1)
 	l.stop()

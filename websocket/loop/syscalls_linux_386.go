@@ -1,6 +1,6 @@
 package loop
 
-// Package syscall lacks these on this architecture, where it uses socketcall(2).
+// Package syscall lacks these numbers on this architecture, where it uses socketcall(2).
 const (
 	sysSocket     = 359
 	sysConnect    = 362

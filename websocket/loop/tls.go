@@ -17,8 +17,8 @@ import (
 // Until then its Conn is used. It may be embedded, and must not be copied.
 type Under struct {
 	net.Conn
-	cut bool         // the stream has ended below TLS
-	at  recordCursor // where in the record the next Read begins
+	cut bool         // the stream below TLS has ended
+	at  recordCursor // offset within the record at which the next Read begins
 }
 
 // Read reads from the Conn.
@@ -33,7 +33,7 @@ func (u *Under) Read(p []byte) (int, error) {
 
 func (u *Under) under() *Under { return u }
 
-// underneath returns the Under of conn, nil if conn is on something else.
+// underneath returns the Under of conn, or nil if conn is not based on one.
 func underneath(conn *tls.Conn) *Under {
 	if u, ok := conn.NetConn().(interface{ under() *Under }); ok {
 		return u.under()
@@ -45,8 +45,9 @@ func underneath(conn *tls.Conn) *Under {
 // wraps io.ErrUnexpectedEOF.
 var ErrTruncated = fmt.Errorf("TLS ended without close_notify: %w", io.ErrUnexpectedEOF)
 
-// Truncated returns ErrTruncated in place of err if a read of conn failed with err for that reason. Otherwise, and if conn is not
-// on an [Under], it returns err: crypto/tls itself reports an end between two records as io.EOF. The caller is the reader of conn.
+// Truncated returns ErrTruncated if err is the error of a read of conn that failed for that reason. Otherwise, and if conn is not
+// based on an [Under], it returns err: crypto/tls itself reports the end of the stream between two records as io.EOF. Only the
+// reader of conn may call it.
 func Truncated(conn *tls.Conn, err error) error {
 	if err == nil || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -77,17 +78,18 @@ type TLS struct {
 	fd    *FD
 
 	// These belong to the holder.
-	in   *[recordRead]byte // bytes that were read and crypto/tls has not taken are in[r:w]; nil if there are none
+	in   *[recordRead]byte // in[r:w] contains the bytes that were read but not consumed by crypto/tls; nil if there are none
 	r, w int32
-	dry  bool // the kernel has no more
-	more bool // crypto/tls may have more, which the kernel does not report
+	dry  bool // the kernel has no more data
+	more bool // crypto/tls may have more data, which the kernel does not report
 
 	mu  sync.Mutex
-	out *records // to be sent; nil if there is nothing
+	out *records // records to be sent; nil if there are none
 }
 
-// NewTLS returns the TLS layer of conn, after its handshake, for a loop: socket is what to pass to [Loops.Take], and On starts the
-// TLS layer. If conn is not on an [Under], the error is an errors.ErrUnsupported. Nothing has changed until On.
+// NewTLS returns the TLS layer of conn for a loop. The handshake of conn must be complete. socket must be passed to [Loops.Take],
+// and On starts the TLS layer. If conn is not based on an [Under], NewTLS returns an errors.ErrUnsupported. conn is unchanged until
+// On.
 func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
 	u := underneath(conn)
 	if u == nil {
@@ -96,7 +98,7 @@ func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
 	return &TLS{conn: conn, under: u, more: true}, u.Conn, nil
 }
 
-// On starts the TLS layer on f, which has the place of its socket, or is about to get it.
+// On starts the TLS layer on f, which has the place of the socket, or is about to get it.
 func (t *TLS) On(f *FD) {
 	t.fd = f
 	t.under.Conn = (*underTLS)(t)
@@ -108,8 +110,8 @@ func (t *TLS) ConnectionState() tls.ConnectionState { return t.conn.ConnectionSt
 // More reports whether Read may return data that the kernel does not report.
 func (t *TLS) More() bool { return t.more }
 
-// Read reads decrypted data, as many records as fit. It returns ErrAgain, possibly with data, if there is no more; io.EOF after a
-// close_notify, and ErrTruncated at the end of a stream without one.
+// Read reads as many decrypted records as fit. It returns ErrAgain, possibly with data, if there are no more. It returns io.EOF
+// after a close_notify, and ErrTruncated at the end of a stream without one.
 func (t *TLS) Read(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		var k int
@@ -125,7 +127,7 @@ func (t *TLS) Read(p []byte) (n int, err error) {
 		return n, ErrAgain
 	}
 	if n > 0 {
-		t.more = true // the error is returned again by the next call
+		t.more = true // the next call returns the error again
 		return n, nil
 	}
 	return n, Truncated(t.conn, err)
@@ -134,7 +136,7 @@ func (t *TLS) Read(p []byte) (n int, err error) {
 // Write encrypts and queues p. Flush sends it.
 func (t *TLS) Write(p []byte) (int, error) { return t.conn.Write(p) }
 
-// CloseWrite queues a close_notify. The caller ends the stream below when everything has been sent.
+// CloseWrite queues a close_notify. The caller closes the stream below when everything has been sent.
 func (t *TLS) CloseWrite() error { return t.conn.CloseWrite() }
 
 // Queued returns the number of bytes of records in the queue.
@@ -147,8 +149,8 @@ func (t *TLS) Queued() int {
 	return len(t.out.b) - t.out.sent
 }
 
-// Flush sends the queue, and returns how many of its bytes the kernel has accepted, with ErrAgain if some are left. After any other
-// error the queue is empty.
+// Flush sends the queue, and returns the number of bytes that the kernel has accepted, with ErrAgain if some are left. After any
+// other error the queue is empty.
 func (t *TLS) Flush() (n int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -179,14 +181,14 @@ func (t *TLS) Drop() {
 	t.out = nil
 }
 
-// errNotNow makes crypto/tls return and continue later: it keeps its state after a temporary error.
+// errNotNow is a temporary error, after which crypto/tls keeps its state and can continue later.
 type errNotNow struct{}
 
 func (errNotNow) Error() string   { return "loop: nothing to read at the moment" }
 func (errNotNow) Timeout() bool   { return true }
 func (errNotNow) Temporary() bool { return true }
 
-// underTLS is a TLS in the role of the connection below crypto/tls.
+// underTLS is a TLS used as the connection below crypto/tls.
 type underTLS TLS
 
 // Read implements net.Conn for crypto/tls.
@@ -207,7 +209,7 @@ func (t *underTLS) Read(p []byte) (int, error) {
 		}
 		t.in, t.r, t.w = b, 0, int32(n)
 	}
-	n := t.under.at.within(t.in[t.r:t.w]) // further records would make crypto/tls grow the buffer that it keeps
+	n := t.under.at.within(t.in[t.r:t.w]) // reading more records would make crypto/tls grow the buffer that it retains
 	n = copy(p, t.in[t.r:int(t.r)+n])
 	if t.r += int32(n); t.r == t.w {
 		recordReads.Put(t.in)
@@ -216,8 +218,8 @@ func (t *underTLS) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// maxUnsent bounds the queue for a peer that does not read. A Handler that does not write in the meantime reaches it only if the
-// peer requests answers, such as by one key update after another.
+// maxUnsent bounds the queue for a peer that does not read. If a Handler does not write in the meantime, the queue only reaches
+// this size if the peer requests replies, such as by a sequence of key updates.
 const maxUnsent = 256 << 10
 
 var errUnsent = errors.New("loop: TLS: the peer does not read, but requires responses")
@@ -260,7 +262,7 @@ func orUnknown(a net.Addr) net.Addr {
 	return a
 }
 
-// SetDeadline implements net.Conn. The loop keeps the deadlines, and no call here waits.
+// SetDeadline implements net.Conn. It has no effect: the loop enforces the deadlines, and no call here waits.
 func (t *underTLS) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline implements net.Conn.
@@ -269,11 +271,11 @@ func (t *underTLS) SetReadDeadline(time.Time) error { return nil }
 // SetWriteDeadline implements net.Conn.
 func (t *underTLS) SetWriteDeadline(time.Time) error { return nil }
 
-// recordCursor follows the boundaries of records in a stream (RFC 8446 §5.1). The zero value is at its beginning.
+// recordCursor tracks the boundaries of records in a stream (RFC 8446 §5.1). The zero value is at the beginning of the stream.
 type recordCursor struct {
 	kind  streamKind
-	nhead uint8   // bytes of a header that have been read
-	tail  [2]byte // the length in that header
+	nhead uint8   // number of header bytes that have been read
+	tail  [2]byte // the length from that header
 	left  uint16  // remaining bytes of a record, after its header
 }
 
@@ -317,7 +319,7 @@ func (c *recordCursor) pass(b []byte) {
 	}
 }
 
-// within returns how many bytes of b, which come next, belong to one record. If its length is not known yet, it counts at most a
+// within returns how many of the next bytes b belong to one record. If the record's length is not known yet, it counts at most a
 // header.
 func (c *recordCursor) within(b []byte) int {
 	if c.kind != ofTLS {
@@ -333,13 +335,13 @@ func (c *recordCursor) within(b []byte) int {
 	return min(n, len(b))
 }
 
-// records is a queue of records, some of which are sent.
+// records is a queue of records, some of which have been sent.
 type records struct {
 	b    []byte
 	sent int
 }
 
-// The sizes of pooled buffers: the larger ones hold as much as a Handler writes between two calls of Flush.
+// The sizes of pooled buffers. The larger ones hold as much as a Handler writes between two calls of Flush.
 const (
 	minRecords = 2 << 10
 	maxRecords = 160 << 10
@@ -347,7 +349,7 @@ const (
 
 var recordPool = sync.Pool{New: func() any { return &records{b: make([]byte, 0, minRecords)} }}
 
-// free gives r back; r may be nil.
+// free returns r to its pool. r may be nil.
 func (r *records) free() {
 	if r != nil && cap(r.b) >= minRecords && cap(r.b) <= maxRecords {
 		r.b, r.sent = r.b[:0], 0
@@ -355,7 +357,7 @@ func (r *records) free() {
 	}
 }
 
-// tight returns the rest of r, in at most twice the memory that it needs.
+// tight returns a copy of the unsent part of r that uses at most twice the required memory.
 func (r *records) tight() *records {
 	rest := r.b[r.sent:]
 	if len(rest) > cap(r.b)/2 {

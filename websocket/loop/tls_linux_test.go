@@ -59,7 +59,7 @@ func (s *secure) Serve(d *loop.Driver, why loop.Events) {
 	s.fd.Arm(want) //nolint:errcheck // of a test
 }
 
-// onTLS returns a client of an echo over TLS on ls.
+// onTLS returns a client that is connected to an echo over TLS on ls.
 func onTLS(t *testing.T, ls *loop.Loops) (*tls.Conn, *secure) {
 	t.Helper()
 	a, b := tcpPair(t)
@@ -101,10 +101,10 @@ var localhost = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-// What is echoed comes back, though the client begins to read late.
+// All data is echoed, even if the client starts to read late.
 func TestTLSHoldsUpTheSource(t *testing.T) {
 	far, s := onTLS(t, tunnels(t))
-	said := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB: more than the kernels between hold
+	said := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB: more than the socket buffers hold
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := far.Write(said)
@@ -125,7 +125,7 @@ func TestTLSHoldsUpTheSource(t *testing.T) {
 	get(t, s.end)
 }
 
-// The end of a stream differs from a cut.
+// The end of a stream with a close_notify is distinguished from a truncation.
 func TestRFC8446_6_1_TruncatedTLS(t *testing.T) {
 	ls := tunnels(t)
 	for name, tt := range map[string]struct {
@@ -158,13 +158,13 @@ func TestRFC8446_6_1_TruncatedTLS(t *testing.T) {
 	}
 }
 
-// A peer that takes nothing has a bounded queue, whatever it gets a Read to answer.
+// The queue for a peer that does not read is bounded, whatever replies the peer requests.
 func TestTLSQueueIsBounded(t *testing.T) {
 	_, s := onTLS(t, tunnels(t))
 	var err error
 	b, n := make([]byte, 16<<10), 0
 	for ; err == nil && n < 100; n++ {
-		_, err = s.sec.Write(b) // and no Flush
+		_, err = s.sec.Write(b) // without Flush
 	}
 	if queued := s.sec.Queued(); err == nil || queued > 300<<10 || queued < 256<<10 {
 		t.Errorf("%d bytes are queued after %d writes, the last with %v", queued, n, err)
@@ -175,7 +175,7 @@ func TestTLSQueueIsBounded(t *testing.T) {
 	}
 }
 
-// A *tls.Conn on something else than an Under cannot be taken, nor can the end of one be told from a cut.
+// A *tls.Conn that is not based on an Under cannot be taken, and a truncation of its stream is not detected.
 func TestTLSOnAnotherConn(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()

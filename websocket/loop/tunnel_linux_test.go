@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// tunnels returns a loop, nil where there is none.
+// tunnels returns an event loop, or nil if event loops are not supported.
 func tunnels(t *testing.T) *loop.Loops {
 	t.Helper()
 	ls, err := loop.New(loop.Options{Loops: 1})
@@ -26,7 +26,8 @@ func tunnels(t *testing.T) *loop.Loops {
 	return ls
 }
 
-// The source of a tunnel is held up while the other end does not read; each direction ends by itself, behind all of its bytes.
+// A tunnel stops reading from its source while the other end does not read. The two directions are closed independently, after all
+// of their bytes have been passed on.
 func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
 	ls := tunnels(t)
 	if ls == nil {
@@ -40,13 +41,13 @@ func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
 	if _, err := newTunnel(ls, a, b, func(err error) { over <- err }); err != nil {
 		t.Fatal(err)
 	}
-	ask := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // 32 MiB: more than all kernels between hold
+	ask := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // 32 MiB: more than all socket buffers hold
 	wrote := make(chan error, 1)
 	go func() {
 		_, err := client.Write(ask)
 		wrote <- errors.Join(err, client.CloseWrite())
 	}()
-	// The other direction goes on while this one is held up.
+	// The opposite direction continues while this one is blocked.
 	if _, err := io.WriteString(server, "early"); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
 	if err := get(t, wrote); err != nil {
 		t.Error(err)
 	}
-	// One direction has ended; the other has not.
+	// Only one direction has been closed so far.
 	if _, err := io.WriteString(server, "late"); err != nil {
 		t.Fatal(err)
 	}
@@ -78,14 +79,14 @@ func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
 	}
 }
 
-// A tunnel that waits costs two FDs, what it says about them, and its places in the loop.
+// An idle tunnel only occupies two FDs, the tunnel's state for each, and two slots in the loop.
 func TestIdleTunnelIsAFewHundredBytes(t *testing.T) {
 	ls := tunnels(t)
 	if ls == nil {
 		return
 	}
 	const n = 500
-	pairs := make([][4]*net.TCPConn, n) // made before the measurement: they are the test's
+	pairs := make([][4]*net.TCPConn, n) // created before the measurement, because they belong to the test
 	for i := range pairs {
 		pairs[i][0], pairs[i][1] = tcpPair(t)
 		pairs[i][2], pairs[i][3] = tcpPair(t)
@@ -99,7 +100,7 @@ func TestIdleTunnelIsAFewHundredBytes(t *testing.T) {
 		through(t, p[0], p[2])
 		through(t, p[2], p[0])
 	}
-	open(pairs[0]) // the loop and the pools are there
+	open(pairs[0]) // creates the loop's memory and fills the pools
 	before := heap()
 	for _, p := range pairs[1:] {
 		open(p)
@@ -112,7 +113,7 @@ func TestIdleTunnelIsAFewHundredBytes(t *testing.T) {
 	}
 }
 
-// through sends a word from one end of a tunnel to the other.
+// through sends a word from one end of a tunnel to the other, and checks it.
 func through(t *testing.T, from, to net.Conn) {
 	t.Helper()
 	if _, err := io.WriteString(from, "hello"); err != nil {
@@ -124,7 +125,7 @@ func through(t *testing.T, from, to net.Conn) {
 	}
 }
 
-// heap returns the bytes in use after a collection; the second one empties the pools.
+// heap returns the bytes in use after garbage collection. The second collection empties the pools.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// sleeper is a kernel that counts the wakes, and whose waits fail with err.
+// sleeper is a kernel that counts the calls of Wake, and whose waits fail with err.
 type sleeper struct {
 	still
 	wakes int
@@ -18,7 +18,7 @@ func (k *sleeper) Wake() { k.wakes++ }
 
 func (k *sleeper) Wait([]Event, time.Duration) (int, error) { return 0, k.err }
 
-// A driver that waits is woken for what cannot wait, once, and for nothing else.
+// A waiting driver is woken once for events that cannot wait, and for nothing else.
 func TestWhatEndsAWait(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do    func(*loop, *FD)
@@ -57,7 +57,7 @@ func TestWaitThatFailsIsReported(t *testing.T) {
 	}
 }
 
-// What is asked of one descriptor makes all of its loop busy, until the driver has taken it.
+// A request for one descriptor makes Busy return true for the whole loop until the driver has fetched the request.
 func TestBusyIsForTheWholeLoop(t *testing.T) {
 	l := newLoop(new(Loops), new(sleeper))
 	asked, other := new(FD), new(FD)
@@ -77,7 +77,7 @@ func TestBusyIsForTheWholeLoop(t *testing.T) {
 	}
 }
 
-// A batch that is done holds on to no descriptor: its room is used again, perhaps much later.
+// A finished batch does not refer to any descriptor, because its memory may only be reused much later.
 func TestBatchThatIsDoneIsForgotten(t *testing.T) {
 	ls := Manual(new(sleeper))
 	l := ls.loops[0]
@@ -99,7 +99,7 @@ func TestBatchThatIsDoneIsForgotten(t *testing.T) {
 	}
 }
 
-// A panic of a Handler is the caller's, as it was thrown, and the Handler is not called again.
+// The panic of a Handler propagates unchanged to the caller, and the Handler is not called again.
 func TestPanicOfAServePassesThroughTheLoop(t *testing.T) {
 	ls := Manual(new(sleeper))
 	l := ls.loops[0]
@@ -128,7 +128,7 @@ func (h *panicking) Serve(*Driver, Events) {
 	panic(h)
 }
 
-// A descriptor's visit is calm when it is the last of the batch, and what is being done is the visit's last piece of work.
+// Calm reports true only for the last visit of a batch, and only during the last piece of work of that visit.
 func TestCalmIsTheLastVisitOfABatch(t *testing.T) {
 	ls := Manual(new(sleeper))
 	l := ls.loops[0]
@@ -145,7 +145,7 @@ func TestCalmIsTheLastVisitOfABatch(t *testing.T) {
 	}
 }
 
-// visited is a Handler whose Serve notes whether it is calm, and whether it is when more is to be done.
+// visited is a Handler whose Serve records the result of Calm, before and after it announces more work.
 type visited struct {
 	FD
 	idle

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tick is the precision of deadlines. A loop has one wheel for all of them: a bucket for each tick, with the descriptors that are
-// due then. A deadline that is more than one turn ahead waits in its bucket for more than one turn.
+// tick is the precision of deadlines. A loop has one wheel for all of them: a bucket for each tick, which contains the descriptors
+// that are due at that tick. A deadline that is more than one turn ahead stays in its bucket for more than one turn.
 const (
 	tick    = 16 * time.Millisecond
 	buckets = 1024
@@ -15,12 +15,12 @@ const (
 // ticks returns d in ticks, at least 1.
 func ticks(d time.Duration) uint32 { return uint32(max(1, (d+tick-1)/tick)) }
 
-// wheel links the descriptors of a bucket by their slots, stored as one more, since 0 means none. The loop's mu guards it, and the
-// links in each FD.
+// wheel links the descriptors of a bucket by their slots. A link is the slot plus one, since 0 means none. The loop's mu guards the
+// wheel, and the links in each FD.
 type wheel struct {
 	heads [buckets]uint32
-	used  [buckets / 64]uint64 // one bit for each bucket that is not empty
-	now   uint32               // the last tick that was handled
+	used  [buckets / 64]uint64 // a bit for each bucket, set if the bucket is not empty
+	now   uint32               // the last tick that was processed
 }
 
 // schedule sets the tick at which f is due, and replaces the previous one. The caller holds l.mu.
@@ -55,7 +55,7 @@ func (l *loop) unschedule(f *FD) {
 	if f.next != 0 {
 		l.slots[f.next-1].prev = f.prev
 	}
-	f.due = 0 // in no bucket: its links have no meaning
+	f.due = 0 // in no bucket, so the links are not used
 }
 
 // expire appends the work that is due at now. The caller holds l.mu.
@@ -76,11 +76,11 @@ func (l *loop) expire(now uint32, to []work) []work {
 	return to
 }
 
-// nextDue returns the first tick with a bucket that is not empty; ok is false if all are empty. The caller holds l.mu.
+// nextDue returns the first tick with a bucket that is not empty. If all are empty, ok is false. The caller holds l.mu.
 func (l *loop) nextDue() (at uint32, ok bool) {
 	w := &l.wheel
 	from := w.now + 1
-	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: its end, and at last all of it
+	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: first its upper part, and at last all of it
 		set := w.used[(from/64+i)%uint32(len(w.used))]
 		if i == 0 {
 			set &= ^uint64(0) << (from % 64)

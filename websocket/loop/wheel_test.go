@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// still is a kernel in which nothing happens.
+// still is a kernel without events.
 type still struct{ Kernel }
 
 func (still) Now() time.Duration { return 0 }
@@ -38,7 +38,7 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 		now = at
 		fired[now] += len(l.expire(now, nil))
 	}
-	delete(fired, 3048-1024) // the first turn of what is due later finds evNothing
+	delete(fired, 3048-1024) // the first turn finds nothing due, because the deadline is one turn later
 	for at, n := range fired {
 		if n == 0 {
 			delete(fired, at)
@@ -55,7 +55,8 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 	}
 }
 
-// The first look finds what is due then; what is not on the wheel leaves it unchanged.
+// The first expire call returns the descriptors that are due at the first tick. Unscheduling a descriptor that is not on the wheel
+// has no effect.
 func TestTheFirstTick(t *testing.T) {
 	l := newLoop(new(Loops), still{})
 	on, off := new(FD), new(FD)
@@ -65,14 +66,14 @@ func TestTheFirstTick(t *testing.T) {
 	if due := l.expire(1, nil); len(due) != 1 || due[0].f != on || due[0].what != Due {
 		t.Errorf("due at the first tick: %v", due)
 	}
-	l.schedule(on, buckets) // in the bucket whose number is that of no deadline
+	l.schedule(on, buckets) // in bucket 0, whose number also marks an FD without a deadline
 	l.unschedule(off)
 	if at, ok := l.nextDue(); !ok || at != buckets {
 		t.Errorf("due at %d, %v", at, ok)
 	}
 }
 
-// A deadline is never early: what begins a tick counts as one.
+// A deadline is never early: a part of a tick counts as a whole one.
 func TestTicks(t *testing.T) {
 	for d, want := range map[time.Duration]uint32{-1: 1, 0: 1, 1: 1, tick: 1, tick + 1: 2, 2 * tick: 2, 2*tick + 1: 3, time.Minute: 3750} {
 		if got := ticks(d); got != want {
@@ -81,7 +82,7 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// What has left the loop is due no more.
+// A descriptor that was removed from the loop is not due any more.
 func TestRemovedIsNotDue(t *testing.T) {
 	l := newLoop(new(Loops), still{})
 	gone, stays := new(FD), new(FD)
@@ -98,7 +99,8 @@ func TestRemovedIsNotDue(t *testing.T) {
 	}
 }
 
-// TestCancelAgain: what is due no more leaves its neighbours alone when it is cancelled, and has no time left.
+// TestCancelAgain checks that canceling a descriptor that is no longer scheduled does not affect others, and that Left then returns
+// 0.
 func TestCancelAgain(t *testing.T) {
 	l := newLoop(new(Loops), still{})
 	first, twice, last := new(FD), new(FD), new(FD)

@@ -1,7 +1,7 @@
 package protocol
 
-// Broken is the error of a stream that ended without a closing handshake: no close frame arrived, or none in answer to ours. Its
-// text is made on request, since such ends are common and most of their errors are discarded.
+// Broken is the error of a stream that ended without a closing handshake: the peer sent no close frame, or did not reply to ours.
+// Its message is formatted on demand, since such errors are frequent and most of them are discarded.
 type Broken struct {
 	Where   string // the position in the stream, see Within
 	Closing bool   // our close frame had been sent

@@ -66,7 +66,7 @@ func (m *Machine) closed(p []byte) (Event, *Violation) {
 	return Event{Kind: Close, Code: code, Payload: reason}, nil
 }
 
-// WithholdClose removes the answer to the peer's close frame from the output: the driver answers later, with AppendClose. It
+// WithholdClose removes the reply to the peer's close frame from the output. The driver sends it later with AppendClose. The method
 // belongs to the reading half.
 func (m *Machine) WithholdClose() {
 	m.replies = slices.DeleteFunc(m.replies, func(r reply) bool { return r.opcode == frame.Close })
@@ -75,13 +75,13 @@ func (m *Machine) WithholdClose() {
 // Pending reports whether AppendOutput has anything to append.
 func (m *Machine) Pending() bool { return len(m.replies) > 0 }
 
-// AppendOutput appends the frames that the reading half requires: pongs, the answer to a close frame, the close frame for a
+// AppendOutput appends the frames that the reading half requires: pongs, the reply to a close frame, and the close frame for a
 // violation. After our own close frame it appends only pongs: §5.5.2 requires them until the peer's close frame has arrived, and
 // §5.5.1 forbids only data. It omits pongs that would make dst longer than room, the oldest first, so that a peer that sends pings
 // and does not read uses bounded memory. §5.5.3: an endpoint that has not yet answered earlier pings MAY answer the most recent one
 // only.
 //
-// key returns the masking key for each frame of a client.
+// key returns a masking key for each frame of a client.
 func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte {
 	excess := m.excessPongs(room - len(dst))
 	for _, r := range m.replies {
@@ -91,7 +91,7 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 		}
 		if r.opcode == frame.Close {
 			if m.closing {
-				continue // §5.5.1: an endpoint that has sent a close frame does not answer the peer's
+				continue // §5.5.1: an endpoint that has sent a close frame does not reply to the peer's
 			}
 			m.closing = true
 		}
@@ -103,7 +103,7 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 
 // excessPongs returns how many pongs to omit so that the others take at most room bytes.
 func (m *Machine) excessPongs(room int) int {
-	var second byte // of a control frame's header: the mask bit, and a length that fits into the same byte
+	var second byte // size of a control frame's header: the mask bit and the length share one byte
 	if m.Client {
 		second = 0x80
 	}
@@ -121,7 +121,7 @@ func (m *Machine) excessPongs(room int) int {
 }
 
 // AppendClose appends our close frame. CodeNoStatus (1005) makes one without a body; for other codes that must not be sent the
-// error is ErrCode. A reason that is too long is cut at a character boundary, and invalid UTF-8 in it is replaced.
+// error is ErrCode. A reason that is too long is truncated at a character boundary, and invalid UTF-8 in it is replaced.
 func (m *Machine) AppendClose(dst []byte, code uint16, reason string, key func() [4]byte) ([]byte, error) {
 	if code != codeNoStatus && !CodeOnWire(code) {
 		return dst, ErrCode // §7.4.1: 1005, 1006 and 1015 MUST NOT be set as a status code
@@ -141,13 +141,13 @@ func (m *Machine) AppendPing(dst, payload []byte, key func() [4]byte) ([]byte, e
 	return m.appendControl(dst, frame.Ping, payload[:min(len(payload), frame.MaxControlPayload)], key), nil
 }
 
-// AppendPong appends a pong with at most 125 bytes of payload: the answer to a ping if Relay is set, or an unsolicited one
+// AppendPong appends a pong with at most 125 bytes of payload: the reply to a ping if Relay is set, or an unsolicited pong
 // (§5.5.3). It may also be sent after our close frame: §5.5.1 forbids only data.
 func (m *Machine) AppendPong(dst, payload []byte, key func() [4]byte) []byte {
 	return m.appendControl(dst, frame.Pong, payload[:min(len(payload), frame.MaxControlPayload)], key)
 }
 
-// Closing reports whether our close frame has been made: nothing may follow it.
+// Closing reports whether our close frame has been made, after which no frame may be sent.
 func (m *Machine) Closing() bool { return m.closing }
 
 func (m *Machine) appendControl(dst []byte, op frame.Opcode, payload []byte, key func() [4]byte) []byte {
@@ -159,7 +159,8 @@ func (m *Machine) appendControl(dst []byte, op frame.Opcode, payload []byte, key
 }
 
 // BeginFrame returns the header for a data frame of n payload bytes: the first frame of a message if none is open, otherwise a
-// continuation, and the last one if fin is set. It only frames: the driver masks a client's payload with the header's key.
+// continuation. If fin is set, it is the last frame. BeginFrame does not handle the payload: the driver masks a client's payload
+// with the header's key.
 func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (frame.Header, error) {
 	if m.closing {
 		return frame.Header{}, ErrClosing
@@ -181,8 +182,8 @@ func (m *Machine) BeginFrame(text, compressed, fin bool, n int, key [4]byte) (fr
 	return h, nil
 }
 
-// AppendMessage appends a message in one frame, with the header that BeginFrame would return. key returns a client's masking key: a
-// new key from a strong source of entropy (§5.3). A server's key may be nil.
+// AppendMessage appends a message in one frame, with the header that BeginFrame would return. key returns a client's masking key,
+// which must be a new key from a strong source of entropy (§5.3). For a server, key may be nil.
 func (m *Machine) AppendMessage(dst []byte, text bool, p []byte, key func() [4]byte) ([]byte, error) {
 	if m.closing || m.fragmented || m.Client || len(p) >= 1<<16 {
 		var k [4]byte
@@ -207,7 +208,8 @@ func (m *Machine) AppendMessage(dst []byte, text bool, p []byte, key func() [4]b
 	return append(dst, p...), nil
 }
 
-// MessageOpen reports whether a message of ours has begun and not ended: only control frames and its own frames may follow.
+// MessageOpen reports whether one of our messages has begun and not ended: only control frames and the rest of the message may
+// follow.
 func (m *Machine) MessageOpen() bool { return m.fragmented }
 
 func appendFrame(dst []byte, h frame.Header, payload []byte) []byte {

@@ -7,9 +7,9 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A Machine lives as long as its connection, idle ones included: a byte here is a megabyte at a million connections. It
-// was 144 bytes when this was written; 160 is the allocator's next size. Before you raise it, ask what the new field is
-// for while nothing is on its way.
+// A Machine exists as long as its connection, even if that is idle: at a million connections one byte in it costs a megabyte. Its
+// size was 144 bytes when this was written, and 160 is the allocator's next size. Before you raise the limit, consider whether the
+// new field is needed while no data is in transit.
 const mostMachine = 160
 
 func TestMachineIsSmall(t *testing.T) {
@@ -18,8 +18,8 @@ func TestMachineIsSmall(t *testing.T) {
 	}
 }
 
-// TestStepAllocatesNothingForData holds Step to its documentation: whatever a message's type, length and fragments, and
-// however the network cuts it.
+// TestStepAllocatesNothingForData checks that Step allocates nothing, as documented, whatever a message's type, length and
+// fragments are, and however the network splits it.
 func TestStepAllocatesNothingForData(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -67,7 +67,7 @@ func TestStepAllocatesNothingForData(t *testing.T) {
 	}
 }
 
-// A control frame that is here whole lies where it is: only one that was cut is gathered.
+// A control frame that is complete in the received bytes is used in place. Only an incomplete one is copied.
 func TestStepAllocatesNothingForAWholePong(t *testing.T) {
 	var m Machine
 	b := framed(true, frame.Pong, "Hello")
@@ -81,7 +81,7 @@ func TestStepAllocatesNothingForAWholePong(t *testing.T) {
 	}
 }
 
-// TestWritingAllocatesNothing: frames go into the caller's buffer.
+// TestWritingAllocatesNothing checks that frames are written to the caller's buffer.
 func TestWritingAllocatesNothing(t *testing.T) {
 	m := Machine{Client: true}
 	buf := make([]byte, 0, 256)

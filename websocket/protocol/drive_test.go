@@ -9,43 +9,43 @@ import (
 	"testing"
 )
 
-// testKey is the masking key of RFC 6455 §5.7. The Machines under test mask with it.
+// testKey is the masking key of RFC 6455 §5.7, which the Machines under test use.
 var testKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 func useTestKey() [4]byte { return testKey }
 
-// session is a Machine's life: what it is, the bytes that come in, and what its driver does in between.
+// session describes a Machine, the bytes that it receives, and the close frames that its driver sends.
 type session struct {
 	client     bool
 	compressed bool
 	relay      bool
 	limits     *Limits
 	stream     []byte
-	sends      []ownClose // in the order of at
+	sends      []ownClose // sorted by at
 }
 
-// ownClose is a close frame of ours, made when at bytes of the stream have come.
+// ownClose is a close frame that we send after at bytes of the stream have been received.
 type ownClose struct {
 	at     int
 	code   uint16
 	reason string
 }
 
-// outcome is what a session means, with everything left out that depends on how the stream was cut: the pieces of a
-// message are joined.
+// outcome is the result of a session, independent of how the stream was split: the parts of a message are joined.
 type outcome struct {
 	events    []string   // messages, pings, pongs and the close frame, in order
 	violation *Violation // nil means none
-	partial   []byte     // the data of a message that did not end; after a violation the reported part of it
-	begun     string     // the type of that message; empty when there is none
-	out       []byte     // what the Machine wants sent, and our close frames
+	partial   []byte     // the data of an incomplete message; after a violation, the reported part of it
+	begun     string     // the type of that message; "" if there is none
+	out       []byte     // the output of the Machine, including our close frames
 	within    string     // Machine.Within at the end
 	left      int64      // Machine.Left at the end
-	inMessage bool       // Machine.InMessage at the end; false when the stream is over
+	inMessage bool       // Machine.InMessage at the end; false if the stream has ended
 }
 
-// text is all of the outcome that every cut has in common. The reported part of an unfinished message before a violation
-// is not: the piece that holds the bad byte is reported or not, as a whole.
+// text formats the part of the outcome that does not depend on how the stream was split. It excludes the reported part of an
+// incomplete message before a violation, because the part that contains the invalid byte is either reported as a whole or not at
+// all.
 func (o outcome) text() string {
 	var sb strings.Builder
 	for _, ev := range o.events {
@@ -68,7 +68,7 @@ func (o outcome) text() string {
 	return sb.String()
 }
 
-// sameMeaning fails the test unless a and b, two cuts of one stream, mean the same.
+// sameMeaning fails the test if the outcomes a and b of one stream, split differently, are not equivalent.
 func sameMeaning(t testing.TB, a, b outcome, how string) {
 	t.Helper()
 	if x, y := a.text(), b.text(); x != y || a.inMessage != b.inMessage {
@@ -79,8 +79,8 @@ func sameMeaning(t testing.TB, a, b outcome, how string) {
 	}
 }
 
-// drive feeds the session's stream to a Machine, cut at the given offsets, and holds the Machine to what its
-// documentation promises for every single step.
+// drive passes the session's stream to a Machine, split at the given offsets, and checks after every step what the documentation of
+// Machine guarantees.
 func drive(t testing.TB, s session, cuts ...int) outcome {
 	t.Helper()
 	d := driver{t: t, m: Machine{Client: s.client, Compressed: s.compressed, Relay: s.relay, Limits: s.limits}}
@@ -107,11 +107,11 @@ type driver struct {
 	outcome
 	t       testing.TB
 	m       Machine
-	message Event // the first event of the message under way, without its payload
+	message Event // the first event of the incomplete message, without its payload
 	closed  bool
 }
 
-// feed gives b to the Machine as one read from the network would.
+// feed passes b to the Machine as one read from the network.
 func (d *driver) feed(b []byte) {
 	d.t.Helper()
 	if ev, n, err := d.m.Step(nil); n != 0 || ev.Kind != None || (err == nil) != (d.violation == nil) {
@@ -130,7 +130,7 @@ func (d *driver) feed(b []byte) {
 			return
 		}
 		d.observe(ev)
-		for i := range buf[:n] { // the bytes are the driver's again: later reads of them are to be noticed
+		for i := range buf[:n] { // the driver owns these bytes again: overwrite them to detect later reads
 			buf[i] = 0xA5
 		}
 		buf = buf[n:]
@@ -138,7 +138,7 @@ func (d *driver) feed(b []byte) {
 	}
 }
 
-// flush takes what the Machine wants sent.
+// flush appends the Machine's output to out.
 func (d *driver) flush() {
 	d.out = d.m.AppendOutput(d.out, 1<<30, useTestKey)
 	if d.m.Pending() || d.m.replies != nil {
@@ -148,7 +148,7 @@ func (d *driver) flush() {
 
 func (d *driver) send(c ownClose) {
 	d.t.Helper()
-	late := d.m.Closing() // the answer to the peer's close frame was made before, or that to a violation
+	late := d.m.Closing() // the reply to the peer's close frame, or the close frame for a violation, was sent before
 	was := len(d.out)
 	out, err := d.m.AppendClose(d.out, c.code, c.reason, useTestKey)
 	if late && (!errors.Is(err, ErrClosing) || len(out) != was) || !late && err != nil {
@@ -157,7 +157,7 @@ func (d *driver) send(c ownClose) {
 	d.out = out
 }
 
-// fail notes a violation. The first one stands: Step gives the same one forever.
+// fail records a violation. Step must return the first one for all later calls, too.
 func (d *driver) fail(ev Event, err error) {
 	d.t.Helper()
 	var v *Violation
@@ -199,7 +199,7 @@ func (d *driver) observe(ev Event) {
 	}
 }
 
-// data joins the pieces of a message.
+// data joins the parts of a message.
 func (d *driver) data(ev Event) {
 	d.t.Helper()
 	if ev.First != (d.begun == "") {
@@ -225,7 +225,7 @@ func (d *driver) data(ev Event) {
 	}
 }
 
-// finish checks the Machine's last state.
+// finish checks the final state of the Machine.
 func (d *driver) finish() {
 	d.t.Helper()
 	d.flush()
@@ -238,7 +238,7 @@ func (d *driver) finish() {
 	if over && (d.left != 0 || d.within != "") {
 		d.t.Fatalf("the stream is over, but Left() = %d and Within() = %q", d.left, d.within)
 	}
-	// Nothing that comes later counts, whatever it is (§5.5.1, §7.1.7).
+	// All later bytes are ignored (§5.5.1, §7.1.7).
 	if over {
 		was := len(d.out)
 		d.feed([]byte{0x89, 0x80, 0, 0, 0, 0, 0x89, 0x00, 0xff, 0xff})
@@ -248,7 +248,7 @@ func (d *driver) finish() {
 	}
 }
 
-// kindOfMessage names a message's type as the transcripts write it.
+// kindOfMessage returns a message's type in the notation of the transcripts.
 func kindOfMessage(text, compressed bool) string {
 	kind := "binary"
 	if text {

@@ -7,15 +7,15 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// noKey is the masking key of a server, which masks nothing.
+// noKey is the masking key of a server, which does not mask.
 func noKey() [4]byte { return [4]byte{} }
 
-// The server's end of a connection: what has arrived goes in, events come out, and then what is to be sent.
+// A server passes the received bytes to its Machine, handles the events, and sends the output.
 func ExampleMachine() {
 	m := protocol.Machine{Limits: &protocol.Limits{MaxMessage: 1 << 20, Fragments: protocol.MaxFragments}}
 
 	key := [4]byte{1, 2, 3, 4}
-	var arrived []byte // as a client sends it: masked
+	var arrived []byte // masked, as a client sends it
 	for _, f := range []struct {
 		opcode  frame.Opcode
 		payload string
@@ -30,11 +30,11 @@ func ExampleMachine() {
 	for len(arrived) > 0 {
 		ev, n, err := m.Step(arrived)
 		if err != nil {
-			fmt.Println(err) // the close frame is among the output
+			fmt.Println(err) // the output contains the close frame
 			break
 		}
 		switch ev.Kind {
-		case protocol.Data: // a piece of a message: First and Last say where it begins and ends
+		case protocol.Data: // a part of a message: First and Last mark its beginning and end
 			fmt.Printf("message %q\n", ev.Payload)
 			out, err = m.AppendMessage(out, ev.Text, ev.Payload, nil)
 			if err != nil {

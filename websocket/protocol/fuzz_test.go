@@ -11,17 +11,17 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// What the options byte of the fuzz targets says.
+// The bits of the options byte of the fuzz targets.
 const (
 	fuzzClient     = 1 << iota // the Machine is a client
 	fuzzCompressed             // RSV1 has a meaning
-	fuzzProgram                // the stream is not bytes but frames to make, see program
+	fuzzProgram                // the stream is the input of program, which makes frames from it
 	fuzzLimits                 // messages and fragments are limited
-	fuzzClose                  // we start the closing handshake somewhere
-	fuzzRelay                  // pings and close frames are the driver's to answer
+	fuzzClose                  // we start the closing handshake at some offset
+	fuzzRelay                  // the driver replies to pings and close frames
 )
 
-// fuzzSession makes a session of what the fuzzer found.
+// fuzzSession makes a session from the fuzzer's input.
 func fuzzSession(stream []byte, options byte, message uint16, fragments byte, closeAt uint16) session {
 	s := session{client: options&fuzzClient != 0, compressed: options&fuzzCompressed != 0, relay: options&fuzzRelay != 0, stream: stream}
 	if options&fuzzProgram != 0 {
@@ -37,9 +37,9 @@ func fuzzSession(stream []byte, options byte, message uint16, fragments byte, cl
 	return s
 }
 
-// program makes frames of p, so that the fuzzer need not find out about lengths and masks: two bytes, of which the
-// first is the frame's first and the second the length of its payload, then the payload. The top bit of the second has
-// the payload made UTF-8.
+// program makes frames from p, so that the fuzzer need not discover lengths and masks. Each frame consists of two bytes, which are
+// the first byte of the frame and the length of the payload, followed by the payload. If the top bit of the second byte is set, the
+// payload is converted to valid UTF-8.
 func program(p []byte, client bool) []byte {
 	var stream []byte
 	for len(p) >= 2 {
@@ -55,7 +55,7 @@ func program(p []byte, client bool) []byte {
 	return stream
 }
 
-// options is the other way round, for the seeds.
+// options is the inverse of fuzzSession, for the seeds.
 func (s session) options() (options byte, message uint16, fragments byte, closeAt uint16) {
 	if s.client {
 		options |= fuzzClient
@@ -77,7 +77,7 @@ func (s session) options() (options byte, message uint16, fragments byte, closeA
 	return options, message, fragments, closeAt
 }
 
-// cutsOf turns bytes into offsets to cut at: small ones cut off a few bytes, others more, over and over.
+// cutsOf converts bytes to offsets at which to split. Small values make short pieces, others longer ones. The sequence is repeated.
 func cutsOf(sizes []byte, length int) []int {
 	var cuts []int
 	for at, i := 0, 0; len(sizes) > 0; i++ {
@@ -93,7 +93,7 @@ func cutsOf(sizes []byte, length int) []int {
 	return cuts
 }
 
-// FuzzMachineCuts: how the network cuts the bytes must not change what they mean.
+// FuzzMachineCuts checks that the outcome does not depend on how the network splits the bytes.
 func FuzzMachineCuts(f *testing.F) {
 	eachTranscript(f, func(c *transcript) {
 		options, message, fragments, closeAt := c.options()
@@ -108,7 +108,7 @@ func FuzzMachineCuts(f *testing.F) {
 	})
 }
 
-// FuzzMachineOracle: what the Machine makes of a stream is what the RFC says, as a plain reading of it does.
+// FuzzMachineOracle checks that the outcome of a stream equals that of the oracle, a direct implementation of the RFC.
 func FuzzMachineOracle(f *testing.F) {
 	eachTranscript(f, func(c *transcript) {
 		options, message, fragments, closeAt := c.options()
@@ -120,8 +120,8 @@ func FuzzMachineOracle(f *testing.F) {
 	})
 }
 
-// FuzzWhole: wherever a Machine is in a stream, what Whole takes is what Step would have made of the same bytes, and what
-// it does not take it leaves as it was.
+// FuzzWhole checks, at any position of a stream, that Whole returns what Step would have returned for the same bytes, and leaves
+// bytes that it does not consume unchanged.
 func FuzzWhole(f *testing.F) {
 	eachTranscript(f, func(c *transcript) {
 		options, message, fragments, _ := c.options()
@@ -131,7 +131,7 @@ func FuzzWhole(f *testing.F) {
 		s := fuzzSession(stream, options, message, fragments, 0)
 		m := Machine{Client: s.client, Compressed: s.compressed, Limits: s.limits}
 		for at := 0; at < min(len(s.stream), 1<<10); {
-			other := m // before its first reply, which is all that the two would share
+			other := m // a copy before the first reply, which is the only state that the two would share
 			b := bytes.Clone(s.stream[at:])
 			p, text, n := m.Whole(b)
 			if n == 0 {
@@ -140,7 +140,7 @@ func FuzzWhole(f *testing.F) {
 				}
 				_, n, err := m.Step(b[:min(1+int(s.stream[at]), len(b))])
 				if err != nil || m.Pending() || m.ctl != nil {
-					return // the oracle's
+					return // FuzzMachineOracle checks these cases
 				}
 				at += n
 				continue
@@ -165,26 +165,26 @@ func FuzzWhole(f *testing.F) {
 	})
 }
 
-// writer writes messages and control frames with a Machine, and notes what the other end must make of them.
+// writer writes messages and control frames with a Machine, and records the events that the other end must report.
 type writer struct {
 	t      *testing.T
 	m      Machine
-	text   []byte // what text is taken from, over and over
-	kind   byte   // of the next message: bit 0 text, bit 1 compressed
-	open   []byte // the message under way
+	text   []byte // source of the text of messages
+	kind   byte   // type of the next message: bit 0 means text, bit 1 compressed
+	open   []byte // the incomplete message
 	out    []byte
-	events []string // that the other end sees
-	pongs  []string // that come back
-	n      int      // frames so far
+	events []string // events that the other end must report
+	pongs  []string // replies of the other end
+	n      int      // number of frames so far
 }
 
-// key gives every frame another key.
+// key returns a different key for each frame.
 func (w *writer) key() [4]byte {
 	w.n++
 	return [4]byte{byte(w.n), byte(w.n * 7), byte(w.n * 31), byte(w.n * 101)}
 }
 
-// fragment writes the next data frame: n bytes, or more when fin is set and they would end inside a character.
+// fragment writes the next data frame with n bytes, or more if fin is set and n would end within a character.
 func (w *writer) fragment(n int, fin bool) {
 	w.t.Helper()
 	n = min(n, len(w.text))
@@ -221,7 +221,7 @@ func (w *writer) ping(n int) {
 		w.t.Fatalf("AppendPing: %v", err)
 	}
 	w.out = out
-	payload = payload[:min(len(payload), 125)] // documented: the rest is cut off
+	payload = payload[:min(len(payload), 125)] // the excess is truncated, as documented
 	w.events = append(w.events, "ping "+showBytes(payload))
 	w.pongs = append(w.pongs, "pong "+showBytes(payload))
 }
@@ -240,7 +240,7 @@ func (w *writer) close(code uint16) {
 	}
 }
 
-// run writes what the script says, an operation a byte.
+// run writes frames according to the script: each byte is one operation.
 func (w *writer) run(script []byte) (closed bool) {
 	w.t.Helper()
 	for _, b := range script {
@@ -271,7 +271,7 @@ func (w *writer) run(script []byte) (closed bool) {
 	return false
 }
 
-// FuzzMachineRoundTrip: what one Machine writes the other reads, and its answers come back.
+// FuzzMachineRoundTrip checks that one Machine reads what another one has written, and that the replies arrive.
 func FuzzMachineRoundTrip(f *testing.F) {
 	f.Add([]byte{0x0a, 0x2d, 0xff}, []byte("Hello, ✓ world"), []byte{3}, byte(0))
 	f.Fuzz(func(t *testing.T, script, text, sizes []byte, options byte) {
@@ -281,7 +281,7 @@ func FuzzMachineRoundTrip(f *testing.F) {
 		w := writer{t: t, m: Machine{Client: client, Compressed: compressed}, text: text, kind: 1}
 		closed := w.run(script)
 		if !compressed && slices.ContainsFunc(script, func(b byte) bool { return b&7 == 6 && b>>3&2 != 0 }) {
-			return // RSV1 without the extension: not a conversation
+			return // RSV1 without the extension is a violation
 		}
 		there := session{client: !client, compressed: compressed, stream: w.out}
 		got := drive(t, there, cutsOf(sizes, len(w.out))...)

@@ -5,14 +5,14 @@ import (
 	"testing"
 )
 
-// TestStep_Joins: fragments that lie whole behind one another are one event, up to what Step has to look at by itself.
+// TestStep_Joins checks that consecutive complete fragments are one event, up to a frame that Step must process separately.
 func TestStep_Joins(t *testing.T) {
 	limits := &Limits{MaxMessage: 10, Fragments: 4}
 	for _, c := range []struct {
 		name   string
 		m      Machine
 		joined []string // the frames of the first event
-		behind []string // what is left, unchanged
+		behind []string // the remaining frames, unchanged
 		want   string
 		last   bool
 	}{

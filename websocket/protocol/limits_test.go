@@ -7,12 +7,12 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A limit of one is a limit: 0 alone means none.
+// A limit of one is enforced: only 0 means no limit.
 func TestRFC6455_10_4_SmallestLimits(t *testing.T) {
 	for _, tt := range []struct {
 		limits Limits
 		frames []string
-		code   uint16 // of the violation; 0 for none
+		code   uint16 // code of the violation; 0 means none
 	}{
 		{Limits{MaxMessage: 1}, []string{`binary fin masked "x"`}, 0},
 		{Limits{MaxMessage: 1}, []string{`binary fin masked "xx"`}, codeTooBig},
@@ -42,13 +42,13 @@ func TestRFC6455_10_4_SmallestLimits(t *testing.T) {
 	}
 }
 
-// The text of a compressed message is checked as it comes out of the driver's inflater.
+// The text of a compressed message is checked as the driver's inflater returns it.
 func TestRFC6455_8_1_InflatedText(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		op     frame.Opcode
 		pieces []string
-		bad    int // the piece that breaks the rule, -1 for none
+		bad    int // index of the part that violates the rule; -1 means none
 	}{
 		{"whole", frame.Text, []string{"\u00e4"}, -1},
 		{"a rune in two pieces", frame.Text, []string{"a\xc3", "\xa4"}, -1},

@@ -19,10 +19,10 @@ type Kind uint8
 // The kinds of events.
 const (
 	None  Kind = iota // all bytes were used, and there is no event yet
-	Data              // a piece of a message
+	Data              // a part of a message
 	Ping              // a ping; its pong is in the output, unless Relay is set
 	Pong              // a pong
-	Close             // the peer's close frame; the answer is in the output, unless Relay is set
+	Close             // the peer's close frame; the reply is in the output, unless Relay is set
 )
 
 // String returns the name in lower case: "data".
@@ -35,63 +35,63 @@ func (k Kind) String() string {
 
 var kindNames = [...]string{"none", "data", "ping", "pong", "close"}
 
-// Event is the result of one step. Payload is in the bytes given to Step, or in the Machine until the next step.
+// Event is the result of one step. Payload is part of the bytes passed to Step, or of the Machine's memory until the next step.
 type Event struct {
 	Kind       Kind
 	Text       bool   // Data: the message is text
-	First      bool   // Data: the message begins here
-	Last       bool   // Data: the message ends here
+	First      bool   // Data: first part of the message
+	Last       bool   // Data: last part of the message
 	Compressed bool   // Data: the message has RSV1 set (RFC 7692 §6)
 	Code       uint16 // Close: the status code, 1005 if there is none
-	Payload    []byte // unmasked; of a Close: the reason
+	Payload    []byte // unmasked; for Close: the reason
 }
 
 // Violation is a violated rule: the clause, the code for the close frame, and what the peer did.
 type Violation struct {
 	Section string // the clause: "RFC 6455 §5.1"
-	Code    uint16 // of the close frame
+	Code    uint16 // the code for the close frame
 	Detail  string // what the peer did
 }
 
 // Error returns what the peer did, and the clause that it violated.
 func (v *Violation) Error() string { return v.Detail + " (" + v.Section + ")" }
 
-// Machine is one end of a connection. Its two halves may be driven by two goroutines: Step and Pending by the reader, the Append
-// methods and Closing by the holder of the driver's write lock. AppendOutput moves the output of the reading half to the writing
+// Machine is one end of a connection. Two goroutines may use its two halves: the reader calls Step and Pending, and the holder of
+// the driver's write lock calls the Append methods and Closing. AppendOutput moves the output of the reading half to the writing
 // half and requires both.
 //
-// The zero value is a server's end, without compression and limits. Client, Compressed, Relay and Limits are set before the first
+// The zero value is a server without compression and limits. Client, Compressed, Relay and Limits must be set before the first
 // step. A Machine must not be copied after its first use.
 type Machine struct {
-	Client     bool    // this is the client's end: it masks the frames that it sends, and receives unmasked ones
+	Client     bool    // this end is the client: it masks the frames that it sends, and receives unmasked ones
 	Compressed bool    // permessage-deflate was negotiated: RSV1 has a meaning
-	Relay      bool    // pings and close frames are only events: the driver answers them, or passes them on
+	Relay      bool    // pings and close frames are only events: the driver replies to them, or passes them on
 	Limits     *Limits // nil means no limits
 
-	// The reading half.
+	// The fields of the reading half.
 	head      [frame.MaxHeader]byte // an incomplete header
 	nhead     uint8
-	inFrame   bool // a frame's payload is incomplete
-	inMessage bool // a message's last frame has not arrived
-	fin       bool // of the frame
+	inFrame   bool // the payload of the current frame is incomplete
+	inMessage bool // the last frame of the current message has not arrived
+	fin       bool // of the current frame
 	masked    bool
-	text      bool // of the message
+	text      bool // of the current message
 	deflated  bool
-	told      bool // an event has contained the message's first bytes
+	told      bool // an event has contained the first bytes of the message
 	ended     bool // a close frame has arrived, or the peer violated a rule
 	opcode    frame.Opcode
 	key       [4]byte
 	utf8      utf8x.Validator
-	left      int64 // missing payload bytes of the frame
-	size      int64 // bytes of the message announced so far
+	left      int64 // number of missing payload bytes of the frame
+	size      int64 // number of bytes of the message announced so far
 	frames    int
-	ctl       []byte // an incomplete payload of a control frame; nil otherwise
+	ctl       []byte // incomplete payload of a control frame; otherwise nil
 	broken    *Violation
 	replies   []reply
 
-	// The writing half.
-	fragmented bool // a message of ours has begun and not ended
-	closing    bool // our close frame has been made: nothing may follow it
+	// The fields of the writing half.
+	fragmented bool // one of our messages has begun and not ended
+	closing    bool // our close frame has been made, after which no frame may be sent
 }
 
 // reply is a control frame that the reading half requires.
@@ -100,19 +100,19 @@ type reply struct {
 	payload []byte
 }
 
-// Step parses received bytes, and returns at most one event and the number of bytes used. It unmasks in b, and joins fragments in
-// b, so b must not be shared. Call it again with the rest while n < len(b); a call without bytes is harmless.
+// Step parses received bytes, and returns at most one event and the number of bytes used. It unmasks and joins fragments in place,
+// so b must not be shared. Call it again with the rest while n < len(b). A call without bytes has no effect.
 //
-// An error is always a *Violation. It is final: each later step returns it again. The close frame for the peer is in the output.
+// An error is always a *Violation. It is final: each later step returns it again. The output contains the close frame for the peer.
 // After a close frame, received bytes are ignored: Step uses them without an event.
 //
-// Step does not allocate, except for a control frame: its answer is kept, and so is an incomplete payload.
+// Step does not allocate, except for a control frame: its reply is stored, and so is an incomplete payload.
 func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	if m.ended {
 		if m.broken != nil {
 			return Event{}, len(b), m.broken
 		}
-		return Event{}, len(b), nil // §5.5.1: data after a close frame is not looked at
+		return Event{}, len(b), nil // §5.5.1: data after a close frame is not processed
 	}
 	if p, text, n := m.Whole(b); n > 0 {
 		return Event{Kind: Data, Text: text, First: true, Last: true, Payload: p}, n, nil
@@ -129,7 +129,7 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 			}
 		}
 		k := min(int64(len(b)-n), m.left)
-		piece := b[n:][:k:k] // a caller may append to the payload: the bytes after it are not the caller's
+		piece := b[n:][:k:k] // limits the capacity: a caller may append to the payload, but does not own the bytes after it
 		n += len(piece)
 		m.left -= int64(len(piece))
 		if m.masked {
@@ -154,8 +154,8 @@ func (m *Machine) Step(b []byte) (ev Event, n int, err error) {
 	return Event{}, n, nil
 }
 
-// header parses a frame's header from b, or the available part of it, and returns the bytes used. The Machine keeps an incomplete
-// header: a waiting connection stores at most 14 bytes.
+// header parses a frame's header from b, or its available part, and returns the number of bytes used. The Machine stores an
+// incomplete header: a waiting connection stores at most 14 bytes.
 func (m *Machine) header(b []byte) (used int, v *Violation) {
 	head := b
 	if m.nhead > 0 {
@@ -183,7 +183,7 @@ func (m *Machine) header(b []byte) (used int, v *Violation) {
 	return used, m.begin(h)
 }
 
-// begin starts a frame whose header keeps the rules.
+// begin starts a frame whose header follows the rules.
 func (m *Machine) begin(h frame.Header) *Violation {
 	m.inFrame = true
 	m.fin, m.masked, m.opcode, m.key, m.left = h.Fin, h.Masked, h.Opcode, h.Key, h.Length
@@ -211,7 +211,7 @@ func (m *Machine) bound(length int64) *Violation {
 	// implementation protects itself from frames and messages that are too large.
 	if limit := m.Limits.MaxMessage; limit > 0 {
 		if m.deflated {
-			// Data that cannot be compressed gets longer; the driver limits the decompressed size.
+			// Incompressible data becomes longer when it is compressed. The driver limits the decompressed size.
 			limit += min(limit/8+1024, math.MaxInt64-limit)
 		}
 		if length > limit-m.size {
@@ -224,7 +224,7 @@ func (m *Machine) bound(length int64) *Violation {
 	return nil
 }
 
-// data handles a piece of a data frame's payload.
+// data handles a part of a data frame's payload.
 func (m *Machine) data(piece []byte) (Event, *Violation) {
 	frameEnds := m.left == 0
 	last := frameEnds && m.fin
@@ -251,8 +251,9 @@ func (m *Machine) data(piece []byte) (Event, *Violation) {
 	return ev, nil
 }
 
-// Left returns the number of missing payload bytes of the current data frame; 0 between frames, in a control frame, and after the
-// end of the reading half. These bytes are only payload, so a driver can read them directly to their destination.
+// Left returns the number of missing payload bytes of the current data frame. It returns 0 between frames, in a control frame, and
+// after the end of the reading half. The missing bytes consist only of payload, so a driver can read them directly into their
+// destination.
 func (m *Machine) Left() int64 {
 	if m.ended || !m.inFrame || m.opcode.Control() {
 		return 0
@@ -260,8 +261,8 @@ func (m *Machine) Left() int64 {
 	return m.left
 }
 
-// Inflated checks text that a driver has decompressed from the current message, piece by piece; last marks the final piece. An
-// error is like Step's.
+// Inflated checks text that a driver has decompressed from the current message, part by part. last marks the final part. An error
+// is like that of Step.
 func (m *Machine) Inflated(p []byte, last bool) error {
 	if !m.text {
 		return nil
@@ -272,14 +273,14 @@ func (m *Machine) Inflated(p []byte, last bool) error {
 	return nil
 }
 
-// InMessage reports whether a message has begun and its last byte has not arrived.
+// InMessage reports whether the current message is incomplete.
 func (m *Machine) InMessage() bool { return m.inMessage }
 
 // Text reports whether the current message is text.
 func (m *Machine) Text() bool { return m.text }
 
-// Within returns the position in the stream at which the received bytes end, for the report on a broken connection. It is empty
-// between messages and after the end of the reading half, when nothing is missing.
+// Within describes the position in the stream at which the received bytes end, for the error of a broken connection. It returns ""
+// between messages, and after the end of the reading half, when nothing is missing.
 func (m *Machine) Within() string {
 	switch {
 	case m.ended:
@@ -294,5 +295,6 @@ func (m *Machine) Within() string {
 	return ""
 }
 
-// Ended reports whether the peer's close frame has arrived, or the peer violated a rule: the reading half has nothing more to do.
+// Ended reports whether the peer's close frame has arrived, or the peer violated a rule. In both cases the reading half is
+// finished.
 func (m *Machine) Ended() bool { return m.ended }

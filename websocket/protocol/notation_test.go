@@ -10,12 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// The notation of frames and bytes in the transcripts. It is written without package frame, so that a mistake there
-// cannot hide here.
+// This file implements the notation of frames and bytes in the transcripts. It does not use package frame, so that the tests detect
+// errors in that package.
 
 var opcodeNames = map[string]byte{"cont": 0, "text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 
-// nameOfOpcode is the other way round.
+// nameOfOpcode returns the name of an opcode in the notation.
 func nameOfOpcode(op byte) string {
 	for name, o := range opcodeNames {
 		if o == op {
@@ -56,17 +56,17 @@ func encodeFrame(line string) ([]byte, error) {
 	return f.encode(), nil
 }
 
-// wireFrame is a frame as its sender sees it.
+// wireFrame is a frame in the form in which it is sent.
 type wireFrame struct {
 	b0       byte
 	masked   bool
 	key      [4]byte
 	lenBytes int   // 2 or 8 to force a longer length field; 0 means the shortest
-	declares int64 // -1: what the payload has
+	declares int64 // the announced length; -1 means that of the payload
 	payload  []byte
 }
 
-// word takes one word of the notation behind the opcode.
+// word parses one word of the notation after the opcode.
 func (f *wireFrame) word(w string) error {
 	flags := map[string]byte{"fin": 0x80, "rsv1": 0x40, "rsv2": 0x20, "rsv3": 0x10}
 	name, value, _ := strings.Cut(w, "=")
@@ -124,7 +124,7 @@ func (f *wireFrame) encode() []byte {
 	return b
 }
 
-// parseBytes turns "text", x:HEX or a status code, each perhaps with *N behind it, into bytes.
+// parseBytes converts "text", x:HEX or a status code, each optionally followed by *N, to bytes.
 func parseBytes(w string) ([]byte, error) {
 	times := 1
 	if i := strings.LastIndexByte(w, '*'); i > 0 && i > strings.LastIndexByte(w, '"') {
@@ -157,7 +157,7 @@ func parseBytes(w string) ([]byte, error) {
 	return []byte(strings.Repeat(string(p), times)), nil
 }
 
-// splitWords splits at spaces that are not inside a quoted string.
+// splitWords splits at spaces outside quoted strings.
 func splitWords(line string) ([]string, error) {
 	var words []string
 	for {
@@ -182,7 +182,7 @@ func splitWords(line string) ([]string, error) {
 	}
 }
 
-// showBytes writes bytes in the notation: text as a string, anything else as hex, one byte many times with a count.
+// showBytes formats bytes in the notation: text as a string, other data as hex, and a repeated byte with a count.
 func showBytes(p []byte) string {
 	times := ""
 	if len(p) > 16 && bytes.Count(p, p[:1]) == len(p) {
@@ -195,7 +195,7 @@ func showBytes(p []byte) string {
 	return "x:" + hex.EncodeToString(p) + times
 }
 
-// writeFrames writes a stream of whole frames, each in the notation and as it is on the wire.
+// writeFrames formats a stream of complete frames, each in the notation and in hex.
 func writeFrames(sb *strings.Builder, b []byte) {
 	for len(b) > 0 {
 		f, rest, err := nextFrame(b)
@@ -231,7 +231,7 @@ func writeFrames(sb *strings.Builder, b []byte) {
 	}
 }
 
-// nextFrame decodes the frame at the start of b and undoes its mask.
+// nextFrame decodes and unmasks the first frame in b.
 func nextFrame(b []byte) (f wireFrame, rest []byte, err error) {
 	cut := fmt.Errorf("it is cut")
 	if len(b) < 2 {

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// oracle reads a whole stream as RFC 6455 is written: one frame after the other, with the payload in one piece and no
-// state but the message under way. It is slow and simple, and shares no code with the Machine. detail is the sentence
-// that a violation's close frame shall carry: the wording is the Machine's, what is checked is the clause and the code.
+// oracle reads a complete stream as RFC 6455 describes it: one frame after another, with unsplit payloads and no state except the
+// current message. It is slow and simple, and shares no code with the Machine. detail is the expected sentence in the close frame
+// for a violation. It comes from the Machine, because only the clause and the code are checked.
 func oracle(s session, detail string) outcome {
 	o := reader{session: s, detail: detail, over: -1}
 	for pos := 0; pos < len(s.stream) && o.over < 0; {
@@ -18,33 +18,33 @@ func oracle(s session, detail string) outcome {
 	}
 	o.answer()
 	if len(o.partial) == 0 {
-		o.begun = "" // nothing is reported of a message before its first byte or its end
+		o.begun = "" // nothing is reported about a message before its first payload byte or its end
 	}
 	o.inMessage = o.open && o.over < 0
 	return o.outcome
 }
 
-// reader is the oracle at work.
+// reader is the state of the oracle.
 type reader struct {
 	outcome
 	session
 	detail  string
-	open    bool // a message is begun
+	open    bool // a message has begun and not ended
 	text    bool
 	deflate bool
-	bytes   uint64 // announced of the message
+	bytes   uint64 // number of bytes announced for the message
 	frames  int
 	replies []timed
-	over    int // the offset behind the byte that ended it; -1 while there is none
+	over    int // offset after the byte that ended the stream; -1 before that
 }
 
-// timed is a frame that we want to send once at bytes of the stream have come.
+// timed is a frame that we send after at bytes of the stream have been received.
 type timed struct {
 	at    int
 	frame wireFrame
 }
 
-// frame reads the frame at pos and returns where the next one begins.
+// frame reads the frame at pos and returns the offset of the next one.
 func (r *reader) frame(pos int) int {
 	b := r.stream[pos:]
 	r.within = "inside a frame's header"
@@ -108,7 +108,7 @@ func (r *reader) frame(pos int) int {
 	return start + len(plain)
 }
 
-// judge looks at a frame's first two bytes and returns the section that they break, or nothing.
+// judge checks the first two bytes of a frame, and returns the section that they violate, or "".
 func (r *reader) judge(b0, b1 byte) string {
 	fin, rsv1, rsv23, op := b0&0x80 != 0, b0&0x40 != 0, b0&0x30 != 0, b0&0x0f
 	data, known := op == 1 || op == 2, op <= 2 || op >= 8 && op <= 10
@@ -130,7 +130,7 @@ func (r *reader) judge(b0, b1 byte) string {
 	return ""
 }
 
-// control takes a control frame whose payload ends at the offset end.
+// control handles a control frame whose payload ends at the offset end.
 func (r *reader) control(op byte, p []byte, whole bool, end int) {
 	if !whole {
 		return
@@ -179,7 +179,7 @@ func decimal(n uint16) string {
 	return decimal(n/10) + string(rune('0'+n%10))
 }
 
-// dataFrame takes a data frame, or as much of its payload p as has come; p begins at the offset start.
+// dataFrame handles a data frame, or the received part p of its payload. p begins at the offset start.
 func (r *reader) dataFrame(b0 byte, length uint64, p []byte, whole bool, start int) {
 	fin := b0&0x80 != 0
 	if op := b0 & 0x0f; op != 0 {
@@ -223,7 +223,7 @@ func (r *reader) dataFrame(b0 byte, length uint64, p []byte, whole bool, start i
 	}
 }
 
-// firstBad returns the offset of the first byte of p with which p can no longer become UTF-8, -1 when there is none.
+// firstBad returns the offset of the first byte of p at which p can no longer become valid UTF-8, or -1 if there is none.
 func firstBad(p []byte) int {
 	for i := 0; i < len(p); {
 		if c, size := utf8.DecodeRune(p[i:]); c != utf8.RuneError || size > 1 {
@@ -240,8 +240,8 @@ func firstBad(p []byte) int {
 	return -1
 }
 
-// becomesUTF8 reports whether p, with at most more bytes behind it, can be UTF-8. One of these three bytes can continue
-// every character that can be continued at all.
+// becomesUTF8 reports whether p can become valid UTF-8 by appending at most more bytes. Every incomplete character can be continued
+// with one of these three bytes.
 func becomesUTF8(p []byte, more int) bool {
 	if utf8.Valid(p) {
 		return true
@@ -267,7 +267,7 @@ func (r *reader) reply(at int, op byte, payload []byte) {
 	r.replies = append(r.replies, timed{at, r.ours(op, payload)})
 }
 
-// answers is reply for what a relay leaves to its driver.
+// answers is like reply, for frames that are left to the driver if Relay is set.
 func (r *reader) answers(at int, op byte, payload []byte) {
 	if !r.relay {
 		r.reply(at, op, payload)
@@ -278,8 +278,8 @@ func (r *reader) ours(op byte, payload []byte) wireFrame {
 	return wireFrame{b0: 0x80 | op, masked: r.client, key: testKey, declares: -1, payload: payload}
 }
 
-// answer puts what we send in order: the replies as the stream brings them about, our own close frame in between, one
-// close frame in all.
+// answer orders the frames that we send: the replies in the order of the stream, with our own close frame among them, and only one
+// close frame in total.
 func (r *reader) answer() {
 	all := r.replies
 	for _, c := range r.sends {
@@ -302,7 +302,7 @@ func (r *reader) answer() {
 	}
 }
 
-// checkOracle drives a session with the given cuts and compares it with what the oracle says.
+// checkOracle drives a session with the given cuts and compares its outcome with the oracle's.
 func checkOracle(t testing.TB, s session, cuts ...int) {
 	t.Helper()
 	got := drive(t, s, cuts...)
@@ -320,7 +320,7 @@ func checkOracle(t testing.TB, s session, cuts ...int) {
 	}
 }
 
-// TestOracle holds the oracle and the Machine against each other where the transcripts say what is right.
+// TestOracle compares the oracle and the Machine for the transcripts, whose correct results are known.
 func TestOracle(t *testing.T) {
 	eachTranscript(t, func(c *transcript) {
 		checkOracle(t, c.session)

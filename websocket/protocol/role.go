@@ -1,6 +1,6 @@
 package protocol
 
-// Role is the end of a connection: a client masks the frames that it sends, a server does not (RFC 6455 §5.1).
+// Role is one end of a connection: a client masks the frames that it sends, a server does not (RFC 6455 §5.1).
 type Role uint8
 
 // The two ends of a connection.

@@ -20,7 +20,7 @@ func violation(section string, code uint16, detail string) *Violation {
 	return &Violation{Section: "RFC 6455 " + section, Code: code, Detail: detail}
 }
 
-// check has every rule about a header that its first two bytes decide.
+// check applies every rule that concerns the first two bytes of a header.
 func (m *Machine) check(b0, b1 byte) *Violation {
 	op := frame.Opcode(b0 & 0x0F)
 	fin := b0&0x80 != 0
@@ -72,7 +72,7 @@ func (m *Machine) check(b0, b1 byte) *Violation {
 	return nil
 }
 
-// lengthViolation returns the rule that frame.Parse found violated by a length.
+// lengthViolation returns the violation for a length that frame.Parse has rejected.
 func lengthViolation(err error) *Violation {
 	if errors.Is(err, frame.ErrLengthTopBit) {
 		// §5.2: the most significant bit of a 64-bit length MUST be 0.

@@ -12,9 +12,9 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// The writing half, clause by clause. The reading half, and what it has sent in answer, are in the transcripts.
+// This file tests the clauses for the writing half. The transcripts test the reading half and its replies.
 
-// frames decodes what a Machine wrote, with the decoder of the transcripts.
+// frames decodes the output of a Machine with the decoder of the transcripts.
 func frames(t *testing.T, b []byte) []wireFrame {
 	t.Helper()
 	var all []wireFrame
@@ -28,7 +28,7 @@ func frames(t *testing.T, b []byte) []wireFrame {
 	return all
 }
 
-// received gives a Machine bytes that hold one event.
+// received passes bytes that contain one event to a Machine.
 func received(t *testing.T, m *Machine, notation string) Event {
 	t.Helper()
 	b, err := encodeFrame(notation)
@@ -219,7 +219,7 @@ func TestRFC6455_5_5_1_NothingAfterClose(t *testing.T) {
 	}
 }
 
-// A message of ours that a close frame cut short is not continued, and the frame before it stands.
+// One of our messages that is interrupted by a close frame is not continued. The frames before the close frame remain valid.
 func TestRFC6455_5_5_1_CloseInsideAMessageOfOurs(t *testing.T) {
 	m := Machine{Client: true}
 	if _, err := m.BeginFrame(false, false, false, 3, testKey); err != nil {
@@ -233,7 +233,7 @@ func TestRFC6455_5_5_1_CloseInsideAMessageOfOurs(t *testing.T) {
 	}
 }
 
-// A close frame that waits to be answered gives way to ours: it would be a second one. The pong still goes out (§5.5.2).
+// Our close frame replaces a pending reply to the peer's, which would be a second close frame. The pong is still sent (§5.5.2).
 func TestRFC6455_5_5_1_OneCloseFrame(t *testing.T) {
 	m := Machine{}
 	received(t, &m, `ping fin masked "p"`)
@@ -286,8 +286,8 @@ func TestRFC6455_5_5_1_ReasonIsCutWhereARuneBegins(t *testing.T) {
 	}
 }
 
-// §7.4.1: 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame by an endpoint"; §7.4.2: 0 to
-// 999 are not used, what is left of 1000 to 2999 is reserved. What may not be sent is not taken either.
+// §7.4.1: 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame by an endpoint"; §7.4.2: 0 to 999 are not
+// used, and the rest of 1000 to 2999 is reserved. Codes that must not be sent are not accepted either.
 func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 	ranges := [][2]uint16{{1000, 1003}, {1007, 1014}, {3000, 4999}}
 	for n := range 1 << 16 {
@@ -300,7 +300,7 @@ func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 		out, err := m.AppendClose(nil, code, "", useTestKey)
 		switch {
 		case code == 1005:
-			// It stands for a close frame without a body, which may be sent.
+			// 1005 means a close frame without a body, which may be sent.
 			if err != nil || !bytes.Equal(out, []byte{0x88, 0}) {
 				t.Fatalf("AppendClose(1005): %x, %v", out, err)
 			}
@@ -320,7 +320,7 @@ func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 	}
 }
 
-// §5.5.3: when not every ping can be answered, the most recent ones are. What a peer makes us keep stays in bounds.
+// §5.5.3: if not every ping can be answered, the most recent ones are. The memory that a peer can make us use is bounded.
 func TestRFC6455_5_5_3_PongsGiveWay(t *testing.T) {
 	for _, client := range []bool{false, true} {
 		size, mask := 2, ""
@@ -331,7 +331,7 @@ func TestRFC6455_5_5_3_PongsGiveWay(t *testing.T) {
 		}
 		for _, tt := range []struct {
 			name string
-			dst  int // bytes that wait already
+			dst  int // number of bytes already queued
 			room int
 			want []string
 		}{
@@ -362,7 +362,7 @@ func TestRFC6455_5_5_3_PongsGiveWay(t *testing.T) {
 	}
 }
 
-// A close frame is never left out: it goes behind whatever waits.
+// A close frame is never omitted: it is sent after any queued data.
 func TestRFC6455_5_5_1_CloseNeedsNoRoom(t *testing.T) {
 	m := Machine{}
 	received(t, &m, `ping fin masked "left out"`)
@@ -373,7 +373,7 @@ func TestRFC6455_5_5_1_CloseNeedsNoRoom(t *testing.T) {
 	}
 }
 
-// The answer to a ping is the Machine's own copy: the driver's buffer may be used again before it is sent.
+// The Machine stores a copy of a ping's payload: the driver may reuse its buffer before the pong is sent.
 func TestRFC6455_5_5_3_PongOutlivesTheBuffer(t *testing.T) {
 	b, err := encodeFrame(`ping fin "Hello"`)
 	if err != nil {
@@ -389,8 +389,8 @@ func TestRFC6455_5_5_3_PongOutlivesTheBuffer(t *testing.T) {
 	}
 }
 
-// §7.1.7: a rule that the driver watches ends the connection as one of ours does, inside a frame too; the first reason
-// stands.
+// §7.1.7: a violation that the driver detects fails the connection like one that the Machine detects, even inside a frame. The
+// first violation is kept.
 func TestRFC6455_7_1_7_Fail(t *testing.T) {
 	m := Machine{}
 	if ev, _, err := m.Step([]byte{0x89, 0x85, 0, 0, 0, 0, 'H', 'e'}); ev.Kind != None || err != nil {

@@ -19,18 +19,18 @@ var rewrite = flag.Bool("rewrite", false, "write what the Machine does into the 
 
 const transcripts = "../testdata/transcripts"
 
-// transcript is one case of a transcript file. See README.md beside the files for how they are written.
+// transcript is one case of a transcript file. The README.md in the same directory describes the format.
 type transcript struct {
 	clause string // "RFC 6455 §5.5.1"
 	name   string
-	where  string // file:line, for messages
+	where  string // file:line, for error messages
 	session
-	edges  []int // offsets in the stream where a frame begins or its payload does
+	edges  []int // offsets in the stream at which a frame or its payload begins
 	want   string
-	answer [2]int // the lines of the file that hold want: from, to
+	answer [2]int // first and last line of want in the file
 }
 
-// readTranscripts parses a transcript file and also returns its lines.
+// readTranscripts parses a transcript file. It also returns the file's lines.
 func readTranscripts(t testing.TB, path string) ([]*transcript, []string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -39,7 +39,7 @@ func readTranscripts(t testing.TB, path string) ([]*transcript, []string) {
 	}
 	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
 	var all []*transcript
-	var c *transcript // the case under way; nil between cases
+	var c *transcript // the current case; nil between cases
 	clause, answering := "", false
 	for i, line := range lines {
 		where := fmt.Sprintf("%s:%d", filepath.Base(path), i+1)
@@ -77,7 +77,7 @@ func readTranscripts(t testing.TB, path string) ([]*transcript, []string) {
 	return all, lines
 }
 
-// line takes one line of a case's input.
+// line parses one line of a case's input.
 func (c *transcript) line(word, rest string) error {
 	var b []byte
 	var err error
@@ -144,8 +144,8 @@ func (c *transcript) line(word, rest string) error {
 	return err
 }
 
-// TestTranscripts runs every case with its input in one piece and cut in every way, and compares what comes of it with
-// what the file says. With -rewrite it writes the files' answers instead; read the diff before you commit it.
+// TestTranscripts runs every case with its input in one piece and with every split, and compares the outcome with the file. With
+// -rewrite it updates the outcomes in the files. Read the diff before you commit it.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob(transcripts + "/*.txt")
 	if err != nil || len(files) == 0 {
@@ -197,8 +197,8 @@ func (c *transcript) run(t *testing.T) {
 	}
 }
 
-// cutPoints returns every offset in the stream; of one longer than 1 KiB those around the frames' headers and now and
-// then one inside a payload, since a cut costs a run over the whole stream.
+// cutPoints returns every offset in the stream. For a stream longer than 1 KiB it returns those near the frames' headers and a few
+// inside payloads, since each offset requires a run over the whole stream.
 func (c *transcript) cutPoints() []int {
 	var points []int
 	for i := 1; i < len(c.stream); i++ {
@@ -210,7 +210,7 @@ func (c *transcript) cutPoints() []int {
 	return points
 }
 
-// rewriteAnswers writes into the file what the Machine does with each case.
+// rewriteAnswers replaces the outcome of each case in the file by the Machine's.
 func rewriteAnswers(t *testing.T, path string, all []*transcript, lines []string) {
 	t.Helper()
 	var buf bytes.Buffer

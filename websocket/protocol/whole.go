@@ -6,10 +6,10 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// Whole is Step for the most frequent kind of message: one complete frame at the beginning of b, with a length of up to 16 bits,
-// neither compressed nor fragmented. It returns the message, whether it is text, and the number of bytes used. For anything else,
-// and for violations of rules, it returns 0: Step then handles the same bytes. So Whole has no rule that Step does not have, and
-// changes b only if n > 0.
+// Whole is like Step for the most frequent kind of message: one complete frame at the beginning of b, with a length of up to 16
+// bits, neither compressed nor fragmented. It returns the message, whether it is text, and the number of bytes used. For any other
+// frame, and for violations of rules, it returns 0: Step then handles the same bytes. So Whole implements no rule that Step does
+// not, and modifies b only if n > 0.
 func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	if len(b) < 6 || b[0] != finText && b[0] != finBinary || m.inFrame || m.inMessage || m.nhead > 0 || m.ended {
 		return nil, false, 0
@@ -22,14 +22,14 @@ func (m *Machine) Whole(b []byte) (p []byte, text bool, n int) {
 	m.unmask(b, start, p)
 	text = b[0] == finText
 	if text && !utf8.Valid(p) {
-		m.unmask(b, start, p) // masking twice restores the bytes
+		m.unmask(b, start, p) // masking a second time restores the bytes
 		return nil, false, 0
 	}
 	return p, text, n
 }
 
 // place returns the start and the end of the payload of the first frame in b. The end is 0 if the frame is incomplete, if its
-// length has 64 bits, or if it violates a rule about lengths or masks. b has at least 6 bytes.
+// length has 64 bits, or if it violates a rule about lengths or masks. b contains at least 6 bytes.
 func (m *Machine) place(b []byte) (start, end int) {
 	start, size := 2, int(b[1]&0x7f)
 	if size == 126 {
@@ -47,16 +47,16 @@ func (m *Machine) place(b []byte) (start, end int) {
 	return start, end
 }
 
-// unmask unmasks the payload p of the frame in b, where a client's frame has its key before the payload.
+// unmask unmasks the payload p of the frame in b. A client's frame contains the key before the payload.
 func (m *Machine) unmask(b []byte, start int, p []byte) {
 	if !m.Client {
 		frame.Mask(p, [4]byte(b[start-4:]))
 	}
 }
 
-// join extends ev, a fragment that ends at b[n], with complete fragments of the same message after it: their payloads are moved
-// together, so that the rest of the message needs fewer events. It returns the end of the last one. Like Whole it leaves violations
-// of rules, and control frames, to Step, with the same bytes.
+// join extends ev, a fragment that ends at b[n], by the complete fragments of the same message that follow it. It moves their
+// payloads together, so that the rest of the message needs fewer events. It returns the end of the last one. Like Whole it leaves
+// violations of rules, and control frames, to Step, with unchanged bytes.
 func (m *Machine) join(b []byte, n int, ev *Event) int {
 	from, to := n-len(ev.Payload), n
 	for !ev.Last {
@@ -84,7 +84,7 @@ func (m *Machine) join(b []byte, n int, ev *Event) int {
 	return n
 }
 
-// fin is the bit of a message's last frame.
+// fin is the FIN bit, set in a message's last frame.
 const fin = 0x80
 
 // The first bytes of such frames.

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// framed returns a frame as one end sends it.
+// framed returns a frame as sent by a client or a server.
 func framed(client bool, op frame.Opcode, payload string) []byte {
 	h := frame.Header{Fin: true, Opcode: op, Length: int64(len(payload)), Masked: client}
 	if client {
@@ -17,7 +17,7 @@ func framed(client bool, op frame.Opcode, payload string) []byte {
 	return appendFrame(nil, h, []byte(payload))
 }
 
-// TestWhole: what Whole takes is what Step yields, byte by byte, and what it does not take it leaves as it was.
+// TestWhole checks that Whole returns what Step returns byte by byte, and leaves bytes that it does not consume unchanged.
 func TestWhole(t *testing.T) {
 	long := strings.Repeat("x", 65535)
 	server := func() *Machine { return &Machine{Limits: &Limits{MaxMessage: 1 << 16, Fragments: 1}} }
@@ -103,7 +103,7 @@ func TestAppendMessage(t *testing.T) {
 	}
 }
 
-// §5.3: a client masks with a key of its own choice, never with none.
+// §5.3: a client always masks, with a key of its own choice.
 func TestAppendMessageOfAClient(t *testing.T) {
 	key := [4]byte{1, 2, 3, 4}
 	m := &Machine{Client: true}
