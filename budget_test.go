@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The budget: past these numbers a file or a function holds two ideas. Tests get more, for their tables.
+// The size budget: a file or function beyond these sizes contains more than one idea. Tests may be longer, because of their tables.
 const (
 	fileLines     = 500
 	testFileLines = 700
@@ -21,7 +21,7 @@ const (
 	testFuncLines = 140
 )
 
-// generated lists the files that a program writes; no one reads them line by line.
+// generated lists the generated files, which no one reads line by line.
 var generated = []string{}
 
 // source is one parsed Go file.
@@ -36,7 +36,7 @@ func (s source) test() bool { return strings.HasSuffix(s.path, "_test.go") }
 
 func (s source) line(p token.Pos) int { return s.fset.Position(p).Line }
 
-// sources parses every Go file of all modules but the generated ones.
+// sources parses every Go file of all modules except the generated ones.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
@@ -140,7 +140,7 @@ func checkSpecs(t *testing.T, s source, d *ast.GenDecl) {
 			}
 		case *ast.ValueSpec:
 			for _, name := range spec.Names {
-				// A group's own comment speaks for all its names.
+				// A group's own comment applies to all its names.
 				if name.IsExported() && spec.Doc.Text() == "" && spec.Comment.Text() == "" && d.Doc.Text() == "" {
 					t.Errorf("%s:%d: %s has no comment", s.path, s.line(name.Pos()), name.Name)
 				}
@@ -162,7 +162,7 @@ func checkMembers(t *testing.T, s source, spec *ast.TypeSpec) {
 		return
 	}
 	for i, m := range members.List {
-		// Fields that follow each other without an empty line share the comment above the first.
+		// Consecutive fields without an empty line between them share the comment above the first one.
 		shared := i > 0 && s.line(members.List[i-1].End())+1 == s.line(m.Pos())
 		for _, name := range m.Names {
 			if typeName(m.Type) == name.Name {
@@ -188,7 +188,7 @@ func typeName(x ast.Expr) string {
 
 var ends = regexp.MustCompile(`[.:)]$`)
 
-// wantSentence checks that a comment is a sentence about name: it begins with it, after an article perhaps, and ends.
+// wantSentence checks that a comment is a complete sentence about name, which it begins with, possibly after an article.
 func wantSentence(t *testing.T, s source, name *ast.Ident, doc *ast.CommentGroup) {
 	t.Helper()
 	text := strings.TrimSpace(doc.Text())

@@ -15,35 +15,35 @@ import (
 // home is the path of the root module; the paths in this file are relative to it.
 const home = "github.com/handfast/handfast"
 
-// A rule says what one package may import. Everything is about direct imports: what an imported package imports in turn
-// is the business of that package's own rule.
+// A rule lists the packages that one package may import. All rules are about direct imports: the imports of an imported package are
+// covered by that package's own rule.
 type rule struct {
-	pkg   string   // relative to home; "." is the root; a trailing "/..." covers what is below and has no rule of its own
+	pkg   string   // relative to home; "." is the root; a trailing "/..." covers the packages below that have no rule of their own
 	own   []string // packages of this repository, in the same notation
 	std   []string // packages of the standard library; anyStd for all of them
-	not   []string // packages of the standard library that anyStd shall not cover
-	other []string // modules of others
+	not   []string // packages of the standard library that anyStd does not include
+	other []string // third-party modules
 	test  []string // further packages and modules that only tests import
 }
 
 var (
 	anyStd = []string{"*"}
-	// pureStd is what code without I/O, clocks, locks and goroutines lives on.
+	// pureStd contains the packages that code without I/O, clocks, locks and goroutines may import.
 	pureStd = []string{"bytes", "cmp", "encoding/base64", "encoding/binary", "errors", "fmt", "iter", "maps", "math",
 		"math/bits", "slices", "strconv", "strings", "unicode", "unicode/utf8", "unsafe"}
-	// effects is what such code must not touch.
+	// effects contains the packages that such code must not import.
 	effects = []string{"net", "os", "time", "sync", "context", "log"}
 )
 
 // rules is the table: imports point down only. A change to it is a decision, and belongs in ARCHITECTURE.md.
 var rules = []rule{
-	// The library's leaves.
+	// The leaf packages of the library.
 	{pkg: "websocket/frame", std: pureStd},
 	{pkg: "websocket/internal/utf8x", std: pureStd},
 	{pkg: "websocket/internal/header", std: pureStd},
 	{pkg: "websocket/internal/deflate", std: append([]string{"compress/flate", "io", "sync"}, pureStd...)},
 
-	// The library's middle: the protocol and the handshakes as pure functions, and the streams they run over.
+	// The library's middle layer: the protocol and the handshakes as pure functions, and the streams they run over.
 	{pkg: "websocket/protocol", std: pureStd, own: []string{"websocket/frame", "websocket/internal/utf8x"}},
 	{pkg: "websocket/handshake", std: anyStd, not: append([]string{"crypto/tls"}, effects...),
 		own: []string{"websocket/internal/header"}},
@@ -136,13 +136,13 @@ var rules = []rule{
 			"golang.org/x/sys", "golang.org/x/term"}, test: []string{"internal/libhints", "internal/pty", "websocket/frame", "websocket/wstest"}},
 	{pkg: "cmd/handfast", std: anyStd, own: []string{"cli"}},
 
-	// Programs to begin with, as a user would write them.
+	// Starter programs, as a user would write them.
 	{pkg: "examples/...", std: anyStd, own: []string{"channels", "channels/wire", "examples/internal/site", "hub", "hub/natsengine", "streams", "websocket"},
 		test: []string{"client", "examples/internal/sitetest", "internal/bounded"}},
 	{pkg: "examples/internal/site", std: anyStd, own: []string{"client/js"}, test: []string{"internal/bounded"}},
 	{pkg: "examples/internal/sitetest", std: anyStd, own: []string{"examples/internal/site", "internal/bounded"}},
 
-	// The house itself.
+	// The repository's own tests and helpers.
 	{pkg: ".", std: anyStd},
 	{pkg: "internal/bounded", std: anyStd, other: []string{"go.uber.org/goleak"}}, // only tests use it
 	{pkg: "internal/pty", std: anyStd, other: []string{"golang.org/x/sys"}},       // the same
@@ -175,12 +175,12 @@ var rules = []rule{
 	// Shared by these tests: the binary and its user, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
-	// The CA of its tests is a real one; the module is never published.
+	// The CA in its tests is a real one; the module is never published.
 	{pkg: "e2e/acme", std: anyStd, own: []string{"certs"},
 		test: []string{"e2e/internal/house", "github.com/letsencrypt/challtestsrv", "github.com/letsencrypt/pebble/v2"}},
-	// So is the module with the Go SDK of Centrifugo.
+	// The same applies to the module with Centrifugo's Go SDK.
 	{pkg: "e2e/gosdk", test: []string{"e2e/internal/house", "internal/redistest", "github.com/centrifugal/centrifuge", "github.com/centrifugal/centrifuge-go"}},
-	// Peers and load generators of all kinds: nothing of it is published.
+	// Peers and load generators of all kinds; none of them is published.
 	{pkg: "bench/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/protocol", "bench/..."},
 		other: []string{"github.com/centrifugal/centrifuge", "github.com/coder/websocket", "github.com/fasthttp/websocket", "github.com/gobwas/httphead",
 			"github.com/gobwas/ws", "github.com/gorilla/websocket", "github.com/lesismal/nbio", "github.com/lxzan/gws",
@@ -192,7 +192,7 @@ var rules = []rule{
 // Modules that any test outside the library may import: they find leaked goroutines.
 var testModules = []string{"go.uber.org/goleak"}
 
-// listed is what go list says about a package.
+// listed is the output of go list for a package.
 type listed struct {
 	ImportPath   string
 	Imports      []string
@@ -200,7 +200,7 @@ type listed struct {
 	XTestImports []string
 }
 
-// goList asks go list about the packages of all modules.
+// goList runs go list for the packages of all modules.
 func goList(t *testing.T) []listed {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags=e2e", "-json=ImportPath,Imports,TestImports,XTestImports",
@@ -222,7 +222,8 @@ func goList(t *testing.T) []listed {
 	}
 }
 
-// relative returns an import path of this repository in the notation of the table, and whether it is one.
+// relative returns an import path of this repository in the notation of the table, and reports whether the path is in this
+// repository.
 func relative(importPath string) (string, bool) {
 	if importPath == home {
 		return ".", true
@@ -236,7 +237,7 @@ func standard(importPath string) bool {
 	return !strings.Contains(first, ".")
 }
 
-// covers reports whether a name of the table stands for a package or module path.
+// covers reports whether a name in the table matches a package or module path.
 func covers(name, pkg string) bool {
 	if below, ok := strings.CutSuffix(name, "/..."); ok {
 		return pkg == below || strings.HasPrefix(pkg, below+"/")
@@ -244,7 +245,7 @@ func covers(name, pkg string) bool {
 	return name == pkg
 }
 
-// ruleFor returns the rule for a package: the one that names it before one that covers it.
+// ruleFor returns the rule for a package: a rule that names it takes precedence over one that covers it.
 func ruleFor(pkg string) (rule, bool) {
 	if i := slices.IndexFunc(rules, func(r rule) bool { return r.pkg == pkg }); i >= 0 {
 		return rules[i], true
@@ -269,7 +270,7 @@ func (r rule) allows(importPath string) bool {
 	return slices.ContainsFunc(r.other, func(module string) bool { return covers(module+"/...", importPath) })
 }
 
-// allowsInTests reports whether r lets its package's tests import importPath, on top of what the package may.
+// allowsInTests reports whether r lets its package's tests import importPath, in addition to the package's own imports.
 func (r rule) allowsInTests(importPath string) bool {
 	library := covers("websocket/...", r.pkg)
 	own, ok := relative(importPath)
@@ -313,7 +314,7 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// The library is a module that requires nothing, so that its users' module graph holds nothing but the library.
+// The library is a module without requirements, so that its users' module graph contains only the library.
 func TestLibraryRequiresNothing(t *testing.T) {
 	mod := requirements(t, "websocket/go.mod")
 	if len(mod) != 0 {
@@ -324,7 +325,7 @@ func TestLibraryRequiresNothing(t *testing.T) {
 	}
 }
 
-// Every module that the product requires is accounted for: what it replaces and what it costs.
+// Every module that the product requires is documented: what it replaces and what it costs.
 func TestDependenciesAreExplained(t *testing.T) {
 	text, err := os.ReadFile("ARCHITECTURE.md")
 	if err != nil {

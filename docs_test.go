@@ -12,8 +12,8 @@ import (
 
 // fenced is a code block of a document.
 type fenced struct {
-	line int    // where it begins
-	info string // what follows the fence: "go", "sh"
+	line int    // the line where it begins
+	info string // the info string of the fence: "go", "sh"
 	text string
 }
 
@@ -44,7 +44,7 @@ func blocks(t *testing.T, name string) []fenced {
 	return all
 }
 
-// documents returns the documents that people read.
+// documents returns the documents that are written for readers.
 func documents(t *testing.T) []string {
 	t.Helper()
 	guides, err := filepath.Glob("docs/*.md")
@@ -63,7 +63,7 @@ func TestGoInDocumentsCompiles(t *testing.T) {
 	found := 0
 	for _, name := range documents(t) {
 		for _, b := range blocks(t, name) {
-			if language, _, _ := strings.Cut(b.info, " "); language != "go" { // behind it stands a file's name, or nothing
+			if language, _, _ := strings.Cut(b.info, " "); language != "go" { // followed by a file name, or by nothing
 				continue
 			}
 			found++
@@ -90,7 +90,7 @@ func TestGoInDocumentsCompiles(t *testing.T) {
 	}
 }
 
-// firstLine names a block after the comment or clause that it begins with.
+// firstLine names a block after the comment or clause at its beginning.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return strings.TrimPrefix(line, "// ")
@@ -119,7 +119,7 @@ func prose(t *testing.T, name string) string {
 	return b.String()
 }
 
-// anchors returns what a link to a heading of a document names, as GitHub makes it of the heading's text.
+// anchors returns the anchors of a document's headings, as GitHub derives them from the text.
 func anchors(t *testing.T, name string) map[string]bool {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -152,7 +152,7 @@ func anchors(t *testing.T, name string) map[string]bool {
 	return all
 }
 
-// A link into the repository leads somewhere, to a heading included.
+// The target of a link into the repository exists, including the heading.
 func TestLinksInDocumentsLead(t *testing.T) {
 	names := documents(t)
 	for _, more := range []string{"client/js/*.md", "docs/decisions/*.md", "examples/*.md", "examples/*/*.md"} {

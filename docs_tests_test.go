@@ -15,13 +15,13 @@ import (
 	"testing"
 )
 
-// testsIn is the tests of a directory, and the texts in its Go files, of which names of subtests are made.
+// testsIn contains the tests of a directory, and the strings in its Go files, from which the names of subtests are made.
 type testsIn struct {
 	tests map[string]bool
 	texts map[string]bool
 }
 
-// goTests returns what each directory of the repository has.
+// goTests returns the tests of each directory in the repository.
 func goTests(t *testing.T) map[string]*testsIn {
 	t.Helper()
 	all := map[string]*testsIn{}
@@ -46,7 +46,7 @@ func goTests(t *testing.T) map[string]*testsIn {
 	return all
 }
 
-// read adds what a file has.
+// read adds the tests of a file.
 func (in *testsIn) read(path string) error {
 	source, err := os.ReadFile(path)
 	if err != nil || !bytes.Contains(source, []byte("testing")) && !strings.HasSuffix(path, "_test.go") {
@@ -72,11 +72,11 @@ func (in *testsIn) read(path string) error {
 	return nil
 }
 
-// namedTest matches a test, with its subtest, as documents name it.
+// namedTest matches a test, possibly with a subtest, as documents name it.
 var namedTest = regexp.MustCompile("`(Test[A-Z][A-Za-z0-9_]*)(?:/([^`]+))?`")
 
-// has reports whether there is a test of that name in dirs, or anywhere if dirs is empty. A subtest must be a text of the
-// directory or of the suite that it runs, or two of them together.
+// has reports whether there is a test of that name in dirs, or anywhere if dirs is empty. The name of a subtest must be a string,
+// or two strings together, in the directory or in the suite that it runs.
 func has(all map[string]*testsIn, dirs []string, test, sub string) bool {
 	for dir, in := range all {
 		if !in.tests[test] || len(dirs) > 0 && !slices.Contains(dirs, dir) {
@@ -96,7 +96,7 @@ func has(all map[string]*testsIn, dirs []string, test, sub string) bool {
 	return false
 }
 
-// Every test that a document names exists. Package rfctable sees to those of docs/rfc.md.
+// Every test that a document names exists. Package rfctable checks those in docs/rfc.md.
 func TestTestsInDocumentsExist(t *testing.T) {
 	all := goTests(t)
 	found := 0
@@ -139,7 +139,7 @@ func TestGuaranteesHaveTests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var dirs []string // of the table; nil outside of one
+		var dirs []string // of the table; nil outside of a table
 		for line := range strings.Lines(string(text)) {
 			cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
 			last := strings.TrimSpace(cells[len(cells)-1])

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// exported returns what a package exports: functions, types, constants, variables, and as Type.Name methods and fields.
+// exported returns the exported names of a package: functions, types, constants, variables, and methods and fields as Type.Name.
 func exported(t *testing.T, path string) map[string]bool {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}\n{{join .GoFiles \"\\n\"}}", path).Output()
@@ -65,7 +65,7 @@ func exported(t *testing.T, path string) map[string]bool {
 					}
 				}
 			case *ast.InterfaceType:
-				return false // what implements it has the methods
+				return false // its implementations have the methods
 			}
 			return true
 		})
@@ -108,7 +108,8 @@ func guideTable(t *testing.T, head string) (rows [][2][]string) {
 	return rows
 }
 
-// The guide to migration names everything that the other libraries export, once, and nothing else; and what takes its place exists.
+// The migration guide names everything that the other libraries export, once, and nothing else; the replacements that it names
+// exist.
 func TestGuideToMigration(t *testing.T) {
 	const library = "github.com/handfast/handfast/websocket"
 	ours := map[string]map[string]bool{"": exported(t, library)}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// picture is what a drawing says to readers who do not see it.
+// picture contains the parts of a drawing that describe it to readers who cannot see it.
 type picture struct {
 	Role  string `xml:"role,attr"`
 	Label string `xml:"aria-labelledby,attr"`
@@ -23,7 +23,7 @@ type picture struct {
 	Style string `xml:"style"`
 }
 
-// Every picture is in a document, with a text in its place; a drawing has a title, a description, and colors for light and dark.
+// Every picture is in a document, with a text alternative; a drawing has a title, a description, and colors for light and dark.
 func TestPictures(t *testing.T) {
 	var shown strings.Builder
 	for _, name := range documents(t) {

@@ -9,18 +9,19 @@ import (
 	"testing"
 )
 
-// Past these numbers a type holds more than one object.
+// A type beyond these sizes contains more than one object.
 const (
 	typeFields  = 25
 	typeMethods = 40
 )
 
-// libraryNames is the most that package websocket may export. What is low level belongs to protocol, handshake, frame or loop.
+// libraryNames is the maximum number of names that package websocket may export. Low-level names belong in protocol, handshake,
+// frame or loop.
 const libraryNames = 85
 
 // TestBudgetOfTheLibrarysNames counts functions, types, methods of exported types, constants and variables.
 func TestBudgetOfTheLibrarysNames(t *testing.T) {
-	names := map[string]bool{} // one name may be declared for several systems
+	names := map[string]bool{} // a name may be declared for several systems
 	for _, s := range sources(t) {
 		if path.Dir(s.path) != "websocket" || s.test() {
 			continue
@@ -42,7 +43,7 @@ func TestBudgetOfTheLibrarysNames(t *testing.T) {
 	}
 }
 
-// declared returns the names that d declares, a method's as "Type.Method".
+// declared returns the names that d declares; a method's name is "Type.Method".
 func declared(d ast.Decl) (names []string) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -66,7 +67,7 @@ func declared(d ast.Decl) (names []string) {
 	return names
 }
 
-// size is what the budget counts of a type, in addition to its lines.
+// size contains the counts of a type that the budget limits, in addition to its lines.
 type size struct{ fields, methods int }
 
 func TestBudgetOfTypes(t *testing.T) {
@@ -79,11 +80,11 @@ func TestBudgetOfTypes(t *testing.T) {
 	}
 }
 
-// typeSizes counts the fields and methods of every struct, and the methods of every type. Structs whose fields are the
-// keys of a configuration file are as long as the file's section is: their fields do not count.
+// typeSizes counts the fields and methods of every struct, and the methods of every type. A struct whose fields are the keys of a
+// configuration file is as long as that section of the file, so its fields do not count.
 func typeSizes(all []source) map[string]size {
 	sizes := map[string]size{}
-	seen := map[string]bool{} // one method may be written for several systems
+	seen := map[string]bool{} // a method may be written for several systems
 	for _, s := range all {
 		if s.test() {
 			continue
@@ -115,7 +116,7 @@ func typeSizes(all []source) map[string]size {
 	return sizes
 }
 
-// fieldCount returns how many fields a struct has, those of anonymous structs within it included.
+// fieldCount returns the number of fields of a struct, including those of anonymous structs within it.
 func fieldCount(typ ast.Expr) int {
 	n := 0
 	ast.Inspect(typ, func(x ast.Node) bool {

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// blocking are the names of methods and functions that wait for a peer until their first argument, a context, is done.
+// blocking contains the names of methods and functions that wait for a peer until their first argument, a context, is done.
 var blocking = []string{"Dial", "DialContext", "DialPeer", "HandshakeContext", "Messages", "Ping", "Read", "Reader",
 	"Shutdown", "View", "Write", "WriteUncompressed", "Writer"}
 
-// TestWaitsHaveABound holds that no test waits longer than a bound of its own. The context of a test is not such a bound: it
-// is done only after the test's function has returned, so a wait for it ends with go test's timeout, which takes the
-// whole package with it. In a bubble of testing/synctest a wait that cannot end is an error in itself.
+// TestWaitsHaveABound checks that every wait in a test has a time limit of its own. The context of a test is not such a limit: it
+// is done only after the test's function has returned, so a wait for it ends with go test's timeout, which stops the whole package.
+// In a bubble of testing/synctest a wait that cannot end is itself an error.
 func TestWaitsHaveABound(t *testing.T) {
 	all := sources(t)
 	bubbles := bubbleFuncs(all)
@@ -58,13 +58,13 @@ func bubbleFuncs(all []source) map[string][]string {
 type waits struct {
 	t       *testing.T
 	s       source
-	bubbles []string // functions of the package that run what they are given in a bubble
-	tests   bool     // whether the code at hand has a testing.TB, and so is the test's own and not a peer's
-	aside   bool     // whether it runs in a goroutine of its own
+	bubbles []string // functions of the package that run their argument in a bubble
+	tests   bool     // whether the current code has a testing.TB, and so belongs to the test and not to a peer
+	aside   bool     // whether it runs in its own goroutine
 	spins   bool     // whether the innermost loop waits for a condition
 }
 
-// look looks at everything in n that does not run in a bubble.
+// look inspects all code in n that does not run in a bubble.
 func (w waits) look(n ast.Node) {
 	ast.Inspect(n, func(m ast.Node) bool {
 		switch m := m.(type) {
@@ -120,7 +120,7 @@ func (w waits) look(n ast.Node) {
 	})
 }
 
-// choice looks at a case of a select: what it receives from is one of several.
+// choice inspects a case of a select: its receive is one of several alternatives.
 func (w waits) choice(c *ast.CommClause) {
 	if c.Comm != nil {
 		ast.Inspect(c.Comm, func(n ast.Node) bool {
@@ -146,7 +146,7 @@ func (w waits) done(e *ast.UnaryExpr) {
 	}
 }
 
-// receive looks at a receive outside of a select.
+// receive inspects a receive outside of a select.
 func (w waits) receive(e *ast.UnaryExpr) {
 	w.done(e)
 	if e.Op != token.ARROW || !w.tests || w.aside {
@@ -165,7 +165,7 @@ func (w waits) receive(e *ast.UnaryExpr) {
 	w.fail(e, "a receive without a bound: use bounded.Receive")
 }
 
-// call looks at one call.
+// call inspects one call.
 func (w waits) call(call *ast.CallExpr, name string) {
 	switch {
 	case name == "time.Sleep":
@@ -180,7 +180,7 @@ func (w waits) call(call *ast.CallExpr, name string) {
 	}
 }
 
-// fail reports a wait.
+// fail reports a wait without a time limit.
 func (w waits) fail(at ast.Node, format string, args ...any) {
 	w.t.Helper()
 	w.t.Errorf("%s:%d: "+format, append([]any{w.s.path, w.s.line(at.Pos())}, args...)...)

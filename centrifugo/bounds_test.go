@@ -54,7 +54,7 @@ func TestMessageType(t *testing.T) {
 	}
 }
 
-// Every reason for the end of a subscription or a connection has a code. Clients subscribe again after codes from 2500 on, and
+// Every reason for ending a subscription or a connection has a code. Clients subscribe again after codes from 2500 on, and
 // reconnect after codes below 3500.
 func TestEnds(t *testing.T) {
 	for why, want := range map[hub.EndReason]struct {

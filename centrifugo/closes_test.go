@@ -63,7 +63,7 @@ func TestStreamRoom(t *testing.T) {
 	}
 }
 
-// A connection over HTTP that ends sends the reason, once, after earlier messages.
+// When a connection over HTTP ends, the reason is sent once, after earlier messages.
 func TestStreamEnds(t *testing.T) {
 	for _, now := range []bool{false, true} {
 		s := &stream{wake: make(chan struct{}, 1)}
@@ -92,7 +92,7 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
-// After the end of the request, nothing is sent, and its secret is not valid.
+// After the end of the request, nothing is sent, and the connection's secret is not valid.
 func TestStreamOver(t *testing.T) {
 	s := newServer(t)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -157,7 +157,7 @@ func TestEmulationOrders(t *testing.T) {
 	})
 }
 
-// A client that does not read is closed, and a subscription whose changes do not fit ends.
+// A client that does not read is closed, and a subscription whose changes do not fit into the queue is ended.
 func TestSlowClients(t *testing.T) {
 	s := newServer(t)
 	n, d := opened(t, s, Client{Anonymous: true}, connect)
@@ -188,7 +188,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// The key of the API may also be in the header Authorization, the method must be POST, and the size of a batch is limited.
+// The API key may also be in the Authorization header, the method must be POST, and the size of a batch is limited.
 func TestAPIRequests(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	url := serve(t, newServer(t), Client{}, false)

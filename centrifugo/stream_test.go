@@ -162,7 +162,7 @@ func (e unreachable) Broadcast(ctx context.Context, _ hub.Command) error {
 	return ctx.Err()
 }
 
-// A command for a connection on an unreachable node is answered with 503, at the latest at the timeout of commands.
+// A command for a connection on an unreachable node gets a 503, at the latest after the command timeout.
 func TestEmulationUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []bool{false, true} {

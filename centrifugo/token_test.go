@@ -94,7 +94,7 @@ func TestTokensThatAreNotRead(t *testing.T) {
 	}
 }
 
-// A caller gets the answer of the application, and its errors unchanged.
+// A caller gets the application's response, and its errors unchanged.
 func TestRPC(t *testing.T) {
 	s := newServer(t)
 	s.RPC = func(_ context.Context, c Caller, method string, data []byte) ([]byte, error) {

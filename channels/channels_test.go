@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// opener returns the Open for the client of a request.
+// opener returns the Open function for the client of a request.
 type opener = func(*http.Request) func(websocket.Sender) websocket.Receiver
 
-// drivers are what runs the connections of a test: a goroutine for each with Conn.Run, and the event loop where the system
-// has one. They return the URL.
+// drivers serve the connections of a test: with a goroutine per connection and Conn.Run, and on the event loop if the system has
+// one. They return the server's URL.
 var drivers = map[string]func(t *testing.T, open opener, o websocket.ConnOptions) string{
 	"run": func(t *testing.T, open opener, o websocket.ConnOptions) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +65,7 @@ func each(t *testing.T, test func(t *testing.T, driver string)) {
 	}
 }
 
-// newHub has a channel of every kind.
+// newHub returns a hub with a namespace for every kind of channel.
 func newHub(t *testing.T) *hub.Hub {
 	t.Helper()
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{
@@ -79,7 +79,7 @@ func newHub(t *testing.T) *hub.Hub {
 	return h
 }
 
-// clientOf returns who a request of a test is from.
+// clientOf returns the Client that the header of a test request describes.
 func clientOf(r *http.Request) Client {
 	c := Client{User: r.Header.Get("User"), Allow: func(action, channel string) error {
 		if strings.HasPrefix(channel, "no-"+action) {
@@ -100,7 +100,7 @@ func clientOf(r *http.Request) Client {
 	return c
 }
 
-// start serves the protocol, and returns the URL.
+// start serves the protocol with a driver, and returns the URL.
 func start(t *testing.T, driver string, s *Server) string {
 	t.Helper()
 	return drivers[driver](t, func(r *http.Request) func(websocket.Sender) websocket.Receiver { return s.Open(clientOf(r)) }, ConnOptions())
@@ -132,7 +132,7 @@ func read(t *testing.T, c *websocket.Conn) string {
 	return string(m.Data)
 }
 
-// Clients get the time until their token expires in seconds, and never that it has none left: it is renewed in time, or too late.
+// Clients get the remaining lifetime of their token in seconds, which is at least one.
 func TestSecondsUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for in, want := range map[time.Duration]int64{-time.Hour: 1, 0: 1, 1500 * time.Millisecond: 1, 2 * time.Second: 2, time.Minute - 1: 59} {

@@ -9,14 +9,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// nowhere is a connection that takes everything.
+// nowhere is a connection that accepts and discards every message.
 type nowhere struct{ websocket.Sender }
 
 func (nowhere) Send(websocket.Message) error              { return nil }
 func (nowhere) SendPrepared(...*websocket.Prepared) error { return nil }
 func (nowhere) Shut(websocket.Code, string) error         { return nil }
 
-// Whatever a client sends, line by line, gets answers, and nothing breaks.
+// Whatever a client sends, line by line, gets replies, and the session never fails.
 func FuzzSession(f *testing.F) {
 	files, err := os.ReadDir("testdata")
 	if err != nil {

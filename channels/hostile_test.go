@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// code reads until the connection ends, and returns the code it was closed with.
+// code reads until the connection ends, and returns the close code.
 func code(t *testing.T, c *websocket.Conn) websocket.Code {
 	t.Helper()
 	for {
@@ -22,7 +22,7 @@ func code(t *testing.T, c *websocket.Conn) websocket.Code {
 	}
 }
 
-// A client whose commands only fail is closed, and no other.
+// A client whose commands all fail is closed; other clients are not.
 func TestTooManyFaults(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		url := start(t, driver, &Server{Hub: newHub(t), App: "dev"})
@@ -44,7 +44,7 @@ func TestTooManyFaults(t *testing.T) {
 	})
 }
 
-// Commands beyond the rate have their code.
+// Commands beyond the rate limit get a specific error code.
 func TestTooManyCommands(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev", CommandsPerSecond: 1}), nil)
@@ -63,7 +63,7 @@ func TestTooManyCommands(t *testing.T) {
 	})
 }
 
-// More than fits into one answer is recovered piece by piece, in order.
+// Missed messages that do not fit into one reply are recovered in parts, in order.
 func TestRecoverInPieces(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
@@ -111,7 +111,7 @@ func TestRecoverInPieces(t *testing.T) {
 	})
 }
 
-// A connection acknowledges for a few devices, as often as it likes, and not for any number.
+// A connection can acknowledge for a limited number of devices, and any number of times.
 func TestManyDevices(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
@@ -146,7 +146,7 @@ func (f *full) Send(m websocket.Message) error {
 
 func (f *full) SendPrepared(...*websocket.Prepared) error { return websocket.ErrQueueFull }
 
-// Replies wait for room in their order; of a client that never makes any, no more than the bound.
+// Replies wait in order for room in the queue; if a client never reads, the number of waiting replies is limited.
 func TestRepliesWaitForRoom(t *testing.T) {
 	out := &full{room: 1}
 	s := (&Server{Hub: newHub(t), App: "dev"}).Open(Client{})(out).(*session)
@@ -159,7 +159,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := command(`{"type":"subscribe","id":4,"channel":"chat"}`); err != nil { // its answer cannot wait
+	if err := command(`{"type":"subscribe","id":4,"channel":"chat"}`); err != nil { // its reply cannot wait
 		t.Fatal(err)
 	}
 	out.room = 2
@@ -182,7 +182,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	}
 }
 
-// A hub that has ended takes no clients.
+// A closed hub accepts no clients.
 func TestHubEnded(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		h := newHub(t)
@@ -199,7 +199,7 @@ func TestHubEnded(t *testing.T) {
 	})
 }
 
-// What other protocols publish arrives as JSON, too, and the application can end subscriptions and connections.
+// Publications of other protocols also arrive as JSON, and the application can end subscriptions and connections.
 func TestFromTheServer(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		h := newHub(t)
@@ -240,7 +240,7 @@ func TestFromTheServer(t *testing.T) {
 	})
 }
 
-// Each reason has a message and a code of its own.
+// Each end reason has its own message and close code.
 func TestReasons(t *testing.T) {
 	for why, want := range map[hub.EndReason]websocket.Code{
 		hub.EndServer: wire.CloseServer, hub.EndInsufficient: wire.CloseSlow, hub.EndSlow: wire.CloseSlow, hub.EndExpired: wire.CloseExpired,
@@ -255,7 +255,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// The messages of another protocol are left out.
+// Messages of another protocol are not sent.
 func TestMessagesOfAnotherProtocol(t *testing.T) {
 	if m, err := (codec{}).Publication("chat", &hub.Publication{Event: hub.InternalPrefix + "x"}, nil); m != nil || err != nil {
 		t.Errorf("%v, %v", m, err)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// heap returns the bytes in use after a collection; the second one empties the pools.
+// heap returns the bytes in use after a garbage collection; the second collection empties the pools.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -19,7 +19,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// rawClient opens a connection without a client library, subscribes to three channels, and reads all answers.
+// rawClient opens a connection without a client library, subscribes to three channels, and reads all replies.
 func rawClient(t *testing.T, addr string, i int, buf []byte) net.Conn {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr) //nolint:noctx // of a test
@@ -56,7 +56,7 @@ func rawClient(t *testing.T, addr string, i int, buf []byte) net.Conn {
 func TestIdleConnection(t *testing.T) {
 	addr := strings.TrimPrefix(start(t, "loop", &Server{Hub: newHub(t), App: "dev"}), "http://")
 	buf := make([]byte, 4096)
-	for i := range 100 { // the channels, the loops and the pools are there
+	for i := range 100 { // create the channels, the loops and the pools
 		rawClient(t, addr, i, buf)
 	}
 	const n = 1000

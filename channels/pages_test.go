@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Answers with the largest messages have a bound, and each says how to go on.
+// Replies with the largest messages are limited in size, and each contains the position at which to continue.
 func TestLargePages(t *testing.T) {
 	h := newHub(t)
 	n := 1000

@@ -11,9 +11,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A transcript is what clients send and get, line by line: "a> {…}" is sent by the client a, "a~ …" as a binary message;
-// "a< {…}" is what it gets next, where "*" is any value and what is not mentioned must not be there, times excepted; "a= Name:
-// value" connects it with these headers. $a is the name of a's connection, $E the first epoch.
+// A transcript lists the messages that clients send and receive, one per line. After "a> ", client a sends the message; after "a~
+// ", it sends the message as binary. "a< {…}" is the next message that it receives, in which "*" matches any value, and no other
+// fields than the listed ones may be present, except for times. "a= Name: value" connects it with these header fields. $a is the
+// name of a's connection, $E the first epoch.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		each(t, func(t *testing.T, driver string) {
@@ -24,14 +25,14 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// script is a transcript under way.
+// script is a transcript that is being played.
 type script struct {
 	url     string
 	clients map[string]*websocket.Conn
-	names   map[string]string // what $ stands for
+	names   map[string]string // the values of the names that begin with $
 }
 
-// line plays one line, and returns what is wrong.
+// line plays one line, and returns an error text.
 func (p *script) line(t *testing.T, line string) string {
 	name, kind, text := line[:1], line[1], strings.TrimSpace(line[2:])
 	for k, v := range p.names {
@@ -61,7 +62,7 @@ func (p *script) line(t *testing.T, line string) string {
 	return ""
 }
 
-// compare compares a message with what is expected, and learns names from it.
+// compare compares a message with the expected one, and stores the values of names.
 func (p *script) compare(name, got, want string) string {
 	var g, w map[string]any
 	if err := json.Unmarshal([]byte(got), &g); err != nil {

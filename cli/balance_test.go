@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// running is a balancer, with the arguments for its admin listener.
+// running is a running balancer, with the arguments for its admin listener.
 type running struct {
 	url   string
 	admin []string
@@ -60,7 +60,7 @@ func (r running) connect(t *testing.T, n int) (all []*websocket.Conn) {
 	return all
 }
 
-// tableRows returns the words of the rows of a table, without its heading.
+// tableRows returns the words in each row of a table, without the heading.
 func tableRows(table string) (all [][]string) {
 	for line := range strings.Lines(table) {
 		all = append(all, strings.Fields(line))
@@ -211,7 +211,7 @@ func TestBalanceUsage(t *testing.T) {
 	}
 }
 
-// A server that is not a balancer is an error, and the token is sent.
+// Connecting to a server that is not a balancer is an error, and the token is sent.
 func TestBalanceAdminAnswers(t *testing.T) {
 	var status int
 	var text, token string

@@ -24,7 +24,7 @@ import (
 	"github.com/handfast/handfast/certs"
 )
 
-// madeCert is a certificate of a test, with its key.
+// madeCert is a certificate for a test, with its key.
 type madeCert struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -43,7 +43,7 @@ func (c madeCert) keyPEM(t *testing.T) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// pair returns the certificate chain of a server: the certificate, and those above it.
+// pair returns a server's certificate chain: the certificate, followed by its issuers.
 func (c madeCert) pair(above ...madeCert) tls.Certificate {
 	pair := tls.Certificate{Certificate: [][]byte{c.cert.Raw}, PrivateKey: c.key}
 	for _, a := range above {
@@ -97,7 +97,7 @@ func leaf(name string, more ...func(*x509.Certificate)) func(*x509.Certificate) 
 	}
 }
 
-// tlsServer handshakes with every client, and returns its address.
+// tlsServer starts a server that performs a TLS handshake with every client, and returns its address.
 func tlsServer(t *testing.T, config *tls.Config) string {
 	t.Helper()
 	return rawServer(t, func(c net.Conn) { tls.Server(c, config).Handshake() })

@@ -180,7 +180,7 @@ func TestChannelsFail(t *testing.T) {
 	}
 }
 
-// The reader of the output may close it.
+// The reader of the output may close the pipe.
 func TestSubscribeOutputCloses(t *testing.T) {
 	url := withServer(t)
 	runCommand(t, "publish", "--url", url, "chat", "x")
@@ -195,7 +195,7 @@ func TestSubscribeOutputCloses(t *testing.T) {
 	}
 }
 
-// A server without channels, or one that does not answer, is an error, and does not block forever.
+// A server without channels, or one that does not respond, is an error, and the command does not block forever.
 func TestChannelsOfAnotherServer(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
 	defer func() {

@@ -170,7 +170,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// A flag with a file that cannot be used is an error in the command line, for every flag.
+// A flag that names an unusable file is a command-line error, for every flag.
 func TestWrongFiles(t *testing.T) {
 	state(t)
 	dir := t.TempDir()

@@ -14,7 +14,7 @@ import (
 )
 
 // overtaken is a server that answers pings before earlier messages, as RFC 6455 §5.5.2 allows: the pong follows after trip, and
-// then one answer after each pause.
+// then one reply after each pause.
 func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
 	sent := 0
 	for {
@@ -42,7 +42,7 @@ func overtaken(p *wstest.Peer, trip, pause time.Duration, answers int) {
 	}
 }
 
-// Answers after the pong are not lost, as long as the server is not silent for longer than its round-trip time suggests. A server
+// Replies after the pong are not lost, as long as the server is not silent for longer than its round-trip time suggests. A server
 // that never stops sending is an error.
 func TestDialPongOvertakesAnswers(t *testing.T) {
 	const closes = 5 * time.Second // a server that is still sending does not answer the close
@@ -52,7 +52,7 @@ func TestDialPongOvertakesAnswers(t *testing.T) {
 		answers     int
 		whole       bool
 		err         error
-		most        time.Duration // after the last answer
+		most        time.Duration // after the last reply
 	}{
 		{"a near server", time.Millisecond, time.Millisecond, 1000, true, nil, time.Second},
 		{"a slow server that is near", time.Millisecond, 250 * time.Millisecond, 100, true, nil, 2 * time.Second},

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// A slow answer is waited for as long as parts of it arrive.
+// A slow reply is awaited as long as parts of it arrive.
 func TestDialSlowAnswer(t *testing.T) {
 	for pause, want := range map[time.Duration]string{quiet * 3 / 4: "abcd\n", 2 * quiet: ""} {
 		synctest.Test(t, func(t *testing.T) {

@@ -203,7 +203,7 @@ func TestDialTooBig(t *testing.T) {
 	}
 }
 
-// At the end of the input dial closes with 1000, after all answers that the server has sent in order.
+// At the end of the input dial closes with 1000, after all replies that the server has sent in order.
 func TestDialClosesWith1000(t *testing.T) {
 	ended := make(chan error, 1)
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -215,7 +215,7 @@ func TestDialClosesWith1000(t *testing.T) {
 				return
 			}
 			if held = append(held, m); len(held) < 1000 {
-				continue // answers only when it has received everything
+				continue // replies only when it has received everything
 			}
 			for _, m := range held {
 				if c.Write(ctx, m) != nil {
@@ -235,7 +235,7 @@ func TestDialClosesWith1000(t *testing.T) {
 	}
 }
 
-// --wait waits for late answers, and ends when the server closes, or at the end of the time.
+// --wait waits for late replies, and ends when the server closes or when the time is up.
 func TestDialWait(t *testing.T) {
 	inputOver := make(chan struct{})
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -281,7 +281,7 @@ func TestDialSignals(t *testing.T) {
 	}
 }
 
-// nothing is an input that ends.
+// nothing is an empty input.
 type nothing struct{}
 
 func (nothing) next() (websocket.Message, error) { return websocket.Message{}, io.EOF }
@@ -303,13 +303,13 @@ func TestSessionLeavesBeforeItWaits(t *testing.T) {
 	}
 }
 
-// A second signal ends the wait for a server that never answers.
+// A second signal ends the wait for a server that never responds.
 func TestDialSecondSignal(t *testing.T) {
 	state(t)
 	signals := make(chan os.Signal, 2)
 	done := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/http" { // never answers the handshake
+		if r.URL.Path == "/http" { // never responds to the handshake
 			signals <- os.Interrupt
 			<-done
 			return
@@ -449,7 +449,7 @@ func TestDialJSONLines(t *testing.T) {
 	}
 }
 
-// With -0, messages end with a NUL, so they may contain line ends.
+// With -0, messages are terminated by a NUL, so they may contain line breaks.
 func TestDialNull(t *testing.T) {
 	url := peer(t, echo)
 	for in, want := range map[string]string{

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// explain names the fault and the key of the configuration for refusals of serve that one client can cause.
+// explain names the fault and the configuration key for each refusal of serve that a single client can cause.
 func TestExplainOfServe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "handfast.yaml")
 	if err := os.WriteFile(file, []byte(`
@@ -72,7 +72,7 @@ endpoints:
 	}
 }
 
-// explains runs explain, and checks its finding and what its cause and steps say.
+// explains runs explain, and checks its finding and the text of its cause and steps.
 func explains(t *testing.T, url string, flags []string, fault explain.Fault, says []string) {
 	t.Helper()
 	got := runCommand(t, append(append([]string{"explain", "--json", "--proxy", "none"}, flags...), url)...)
@@ -125,7 +125,7 @@ endpoints: [{path: /users, target: echo, auth: [users], limits: `+tt.of+`}]
 	}
 }
 
-// A WebSocket at the path of a page gets another reason than one at a path without anything.
+// A WebSocket at the path of a page gets a different reason than one at an unknown path.
 func TestExplainOfPage(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
 	defer func() {

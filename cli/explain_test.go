@@ -197,7 +197,7 @@ func TestExplainWatchInterrupted(t *testing.T) {
 	}
 }
 
-// Ctrl-C while waiting for an answer has the exit code that shells use.
+// Ctrl-C while waiting for a response has the exit code that shells use.
 func TestExplainInterrupted(t *testing.T) {
 	state(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -91,7 +91,7 @@ func TestReadSecret(t *testing.T) {
 	}
 }
 
-// The credentials in a handshake are described by their places.
+// The credentials in a handshake are described by their location.
 func TestSentBy(t *testing.T) {
 	s := sentBy("ws://user:hush@host/?token=hush&room=1", &websocket.DialOptions{
 		Header: map[string][]string{"Origin": {"https://a"}, "Cookie": {"a=hush"}, "Accept": {"x"}, "Authorization": {"hush"}},
@@ -163,7 +163,7 @@ func TestDialOptions(t *testing.T) {
 	}
 }
 
-// Each kind of event in a channel has its own output.
+// Each kind of channel event has its own output.
 func TestPrinter(t *testing.T) {
 	message := client.Event{Message: &client.Message{Type: "message", Channel: "c", Offset: 7, Data: []byte(`{"a": [1]}`)}}
 	change := client.Event{Change: &client.Change{Type: "join", Channel: "c", Member: client.Member{User: "ann", Data: []byte(`{"n":1}`)}}}
@@ -223,7 +223,7 @@ func TestPrinter(t *testing.T) {
 	}
 }
 
-// An error of the server is printed with its channel, and for a denial with the next step; a late error has its reason.
+// A server error is printed with its channel and, for a denial, with the next step; a late error is printed with its reason.
 func TestChannelErrors(t *testing.T) {
 	failed := &client.Error{Code: wire.Denied, Message: "this is not allowed"}
 	if err := denied("news", failed); err.Error() != "channel news: this is not allowed (denied)" || !strings.Contains(nextStep(err), "handfast config test") {

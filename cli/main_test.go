@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(bounded.Main(m))
 }
 
-// buffer is output that may be read while it is being written.
+// buffer collects output that may be read while it is being written.
 type buffer struct {
 	mu sync.Mutex
 	b  strings.Builder

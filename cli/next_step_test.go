@@ -126,7 +126,7 @@ func TestReasonInBody(t *testing.T) {
 	}
 }
 
-// The rejection by a proxy is distinguished from one by the server.
+// A rejection by a proxy is distinguished from one by the server.
 func TestProxyStep(t *testing.T) {
 	e := &websocket.HandshakeError{Stage: handshake.StageProxy, Status: http.StatusForbidden, Hint: "the proxy refuses", Err: errors.New("no")}
 	if got := handshakeStep(e, &sent{}); got != "the proxy refuses" {
@@ -134,7 +134,7 @@ func TestProxyStep(t *testing.T) {
 	}
 }
 
-// Every hint of the library that names an option of a client is replaced by one that names flags.
+// Every library hint that names a client option is replaced by one that names flags.
 func TestStepsNameFlags(t *testing.T) {
 	option := regexp.MustCompile(`Options|TLS\.|[a-z][A-Z]|\(Subprotocols\)`)
 	hints := libhints.Named(t, "..", "HintClient")

@@ -132,7 +132,7 @@ func write(t *testing.T, file, text string) string {
 	return file
 }
 
-// told waits until the log has a line with all of the parts. In the meantime it calls again repeatedly: a change of a file is
+// told waits until the log contains a line with all of the parts. In the meantime it calls again repeatedly: a change of a file is
 // noticed only after watching has begun, and no event reports when that is.
 func (s *served) told(t *testing.T, again func(n int), parts ...string) {
 	t.Helper()

@@ -12,7 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A device continues behind what it has acknowledged, on any connection of its user; other devices and other users do not.
+// A device continues after the last message that it has acknowledged, on any connection of its user; other devices and other users
+// do not.
 func TestAck(t *testing.T) {
 	s := &server{client: func(r *http.Request) (channels.Client, error) {
 		return channels.Client{User: r.Header.Get("User")}, nil
@@ -55,7 +56,7 @@ func TestAck(t *testing.T) {
 	gets(phone, 0, 1, 2, 3, 4)
 	ack(tablet, "tablet", at[0])
 	ack(phone, "phone", at[1])
-	ack(phone, "phone", at[3]) // and all before it
+	ack(phone, "phone", at[3]) // and all messages before it
 	ack(phone, "phone", at[2]) // has no effect
 	c.Close()
 	d.Close()
@@ -67,7 +68,7 @@ func TestAck(t *testing.T) {
 	_, other := open("bob", "phone")
 	none(other)
 
-	// A subscription that comes back continues where it was, and not at the acknowledgement of its device.
+	// A subscription that is restored continues at its own position, not at the acknowledgement of its device.
 	s.cut()
 	publish(t, c, "chat", "5")
 	gets(phone, 5)
@@ -80,7 +81,7 @@ func TestAck(t *testing.T) {
 	}
 }
 
-// A keyed collection is read in pages, and followed from the position of the first one.
+// A keyed collection is read in pages, and then followed from the position of the first page.
 func TestSnapshot(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 type server struct {
 	url    string
 	hub    *hub.Hub
-	client func(*http.Request) (channels.Client, error) // nil: everybody is ann
+	client func(*http.Request) (channels.Client, error) // if nil, every client is ann
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -56,14 +56,14 @@ func (s *server) cut() {
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
 		if t, ok := c.(*net.TCPConn); ok {
-			_ = t.CloseWrite() // the event loop has a descriptor of its own: this ends both
+			_ = t.CloseWrite() // the event loop has a duplicate of the descriptor: this shuts down both
 			_ = t.CloseRead()
 		}
 	}
 	s.conns = nil
 }
 
-// serve starts a server. addr may be that of an earlier one.
+// serve starts a server. addr may be the address of an earlier one.
 func serve(t *testing.T, s *server, addr string) {
 	t.Helper()
 	if s.hub == nil {
@@ -101,7 +101,7 @@ func serve(t *testing.T, s *server, addr string) {
 	t.Cleanup(s.stop)
 }
 
-// quick comes back soon.
+// quick is for reconnecting with short delays.
 var quick = &reconnect.Options{MinDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond}
 
 func connect(t *testing.T, s *server, o Options) *Client {
@@ -145,7 +145,7 @@ func next(t *testing.T, s *Subscription) Event {
 	return Event{}
 }
 
-// Connections are cut while a publisher never pauses, its own included: each message arrives once and in order.
+// Connections, including the publisher's own, are cut while it publishes without a pause: each message arrives once and in order.
 func TestRecovery(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")
@@ -186,7 +186,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A server that comes back with another history reports a gap.
+// The client reports a gap when a server restarts with another history.
 func TestGap(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")
@@ -208,7 +208,7 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// Close says that all is well.
+// Close sends the close code for a normal closure.
 func TestCloseCode(t *testing.T) {
 	closed := make(chan *websocket.CloseError, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -232,7 +232,7 @@ func TestCloseCode(t *testing.T) {
 	}
 }
 
-// A position of before is where a new client goes on.
+// A new client continues at the position of an earlier one.
 func TestSince(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")
@@ -259,7 +259,7 @@ func TestSince(t *testing.T) {
 	subscribe(t, c, "chat", nil) // which is possible again
 }
 
-// Members are listed, and their changes arrive; a callback gets them, too.
+// Members are listed, and their changes arrive as events and in a callback.
 func TestMembers(t *testing.T) {
 	s := &server{client: func(r *http.Request) (channels.Client, error) {
 		return channels.Client{User: r.Header.Get("User")}, nil
@@ -295,7 +295,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// What the server denies is an error of its own, and ends nothing else.
+// If the server denies a command, the caller gets a specific error, and the connection continues.
 func TestDenied(t *testing.T) {
 	s := &server{client: func(*http.Request) (channels.Client, error) {
 		return channels.Client{User: "ann", Allow: func(action, channel string) error {
@@ -347,7 +347,7 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// What the server asks to try again later is tried again.
+// A command is retried if the server asks the client to try again later.
 func TestTooFast(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")
@@ -392,7 +392,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// Calls end with their context and with the client.
+// Calls return when their context is done or the client is closed.
 func TestEnds(t *testing.T) {
 	c := New("ws://127.0.0.1:1/", &Options{Reconnect: quick})
 	ctx, cancel := context.WithCancel(t.Context())

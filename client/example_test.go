@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A server of channels in a program of its own, a subscriber and a publisher.
+// A program serves channels, and runs a subscriber and a publisher.
 func Example() {
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	defer h.Close()

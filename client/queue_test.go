@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An event that was taken is not kept, and both another loop and who waits for room get notice.
+// A received event is not retained, and both another loop and a goroutine that waits for room are notified.
 func TestQueue(t *testing.T) {
 	s := &Subscription{client: new(Client), ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	const count = 3
@@ -42,7 +42,7 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// As many events wait as there is room for; the next one waits until one is taken, or until a command waits for its reply.
+// The queue holds a limited number of events. The next event waits until one is received, or until a command waits for its reply.
 func TestFullQueue(t *testing.T) {
 	for name, more := range map[string]func(*Subscription){
 		"taken": func(s *Subscription) { s.next() },
@@ -75,7 +75,8 @@ func TestFullQueue(t *testing.T) {
 	}
 }
 
-// What arrives between the end of a subscription and the answer to the next attempt belongs to the one that has ended.
+// Messages that arrive between the end of a subscription and the reply to the next attempt belong to the subscription that has
+// ended.
 func TestBetweenSubscriptions(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// script is a server that a test plays: it accepts connections, reads commands and answers them.
+// script is a server that a test controls: it accepts connections, reads commands and replies to them.
 type script struct {
 	t     *testing.T
 	url   string
@@ -48,14 +48,14 @@ func (p *script) answer(c *websocket.Conn, text string) {
 	}
 }
 
-// command reads a command, and answers it with {"id":N,ANSWER}.
+// command reads a command, and replies with {"id":N,ANSWER}.
 func (p *script) command(c *websocket.Conn, kind, answer string) {
 	p.t.Helper()
 	id := p.read(c, kind)
 	p.answer(c, fmt.Sprintf(`{"id":%d,%s}`, id, answer))
 }
 
-// read reads a command, which has to be of this type, and returns its ID.
+// read reads a command, which must be of this type, and returns its ID.
 func (p *script) read(c *websocket.Conn, kind string) uint64 {
 	p.t.Helper()
 	m, err := c.Read(bounded.Context(p.t))
@@ -83,7 +83,7 @@ func subscribing(t *testing.T, c *Client) <-chan *Subscription {
 	return subscribed
 }
 
-// A subscription that is to be tried again is tried once, by the pause or by the next connection.
+// A subscription that is to be retried is retried once, after the pause or on the next connection.
 func TestRetryOvertaken(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -107,7 +107,7 @@ func TestRetryOvertaken(t *testing.T) {
 	}
 }
 
-// What is left of an earlier subscription to the same channel does not reach the later one.
+// Messages of an earlier subscription to the same channel do not reach the later one.
 func TestSubscribeAgain(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -131,8 +131,8 @@ func TestSubscribeAgain(t *testing.T) {
 	}
 }
 
-// A loop over events may wait for the client, although much more arrives before the reply than otherwise waits, and the position is
-// that of the events which the loop has got.
+// A loop over events may wait for the client, although many more events arrive before the reply than the queue normally holds. The
+// position is that of the events that the loop has received.
 func TestCommandBetweenEvents(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -177,8 +177,8 @@ func TestCommandBetweenEvents(t *testing.T) {
 	}
 }
 
-// A subscription that the server has ended for now begins again on the same connection, behind the last message. One that was closed
-// meanwhile does not.
+// A subscription that the server has ended temporarily begins again on the same connection, after the last message. One that was
+// closed in the meantime does not.
 func TestEndedForNow(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})

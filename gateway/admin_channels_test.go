@@ -56,7 +56,7 @@ hub: {namespaces: [{prefix: "chat:", presence: true}, {prefix: "large", history:
 		`handfast_channel_members_total{change="join",namespace="chat:*"} 1`, "handfast_engine_ready 1", "handfast_channel_subscriptions 2")
 }
 
-// Data of a member that is not JSON, which clients of other protocols may have, is shown as a string.
+// Member data that is not JSON, which clients of other protocols can send, is shown as a string.
 func TestMemberData(t *testing.T) {
 	for in, want := range map[string]string{"": `{"client":"c"}`, `{"a":1}`: `{"client":"c","data":{"a":1}}`, "{a": `{"client":"c","data":"{a"}`} {
 		if got, err := json.Marshal(member{Client: "c", Data: shownData([]byte(in))}); err != nil || string(got) != want {
@@ -65,7 +65,7 @@ func TestMemberData(t *testing.T) {
 	}
 }
 
-// A server without channels answers with 404.
+// A server without channels responds with 404.
 func TestAdminWithoutChannels(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /echo, target: echo, auth: [anonymous]}]\n"))
 	if resp, body := page(t, "GET", r.AdminURL()+"/channels", nil); resp.StatusCode != 404 {
@@ -84,7 +84,7 @@ type deaf struct{ hub.Engine }
 
 func (deaf) Probe(context.Context) error { return errors.New("no route to redis.internal") }
 
-// A server whose engine does not answer starts, is not ready, and shows the reason to authorized requests only.
+// A server whose engine does not respond starts but is not ready; only authorized requests see the reason.
 func TestNotReadyWithoutEngine(t *testing.T) {
 	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
 	whole := r.hub.get()
@@ -108,7 +108,7 @@ func TestNotReadyWithoutEngine(t *testing.T) {
 	}
 }
 
-// faithful is an engine that does not release the lease of its node.
+// faithful is an engine that does not release its node's lease.
 type faithful struct {
 	hub.Engine
 	hub.Presence
@@ -116,8 +116,8 @@ type faithful struct {
 
 func (faithful) Release(context.Context, string) error { return errors.New("no majority") }
 
-// A server that ends while its engine does not answer, as on the last nodes of a cluster, logs what happens to its members. No
-// target is blamed.
+// A server that stops while its engine does not respond, as on the last nodes of a cluster, logs what happens to its members and
+// blames no target.
 func TestEndWithoutEngine(t *testing.T) {
 	r := run(t, parse(t, "apps: [{id: main, secret: s}]\nendpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\n"))
 	whole := r.hub.get()

@@ -11,7 +11,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An operator revokes all credentials of a user, or a single one: their connections end, and the tokens are no longer accepted.
+// An operator revokes all credentials of a user or a single credential: the connections that use them are closed, and the tokens
+// are rejected from then on.
 func TestAdminRevokes(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	alice, again := token("alice", time.Hour, nil), token("alice", 2*time.Hour, nil)

@@ -58,7 +58,7 @@ func TestAdminPages(t *testing.T) {
 	}
 }
 
-// A server whose program cannot reload says so; requests of pages, and GET requests, do not reload.
+// A server whose program cannot reload says so in its response. Requests from pages and GET requests do not cause a reload.
 func TestAdminReload(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for _, tt := range []struct {
@@ -135,7 +135,7 @@ func TestAdminCloses(t *testing.T) {
 	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"code":4401`)
 }
 
-// Without a token, a page in a browser on this machine must not be able to use the admin listener.
+// Without a token, a page in a local browser must not be able to use the admin listener.
 func TestAdminKeepsPagesOut(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	u, err := url.Parse(r.AdminURL())

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// limits.pending_handshakes applies to each address, 0 means no limit, and proxies have no limit.
+// limits.pending_handshakes applies per address; 0 means no limit, and trusted proxies are exempt.
 func TestMayWait(t *testing.T) {
 	for limit, want := range map[int]int{0: math.MaxInt, 1: 1, 2: 2} {
 		r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nlimits: {pending_handshakes: %d}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]", limit))

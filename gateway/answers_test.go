@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A request that is answered before any handler has it gets the reason in the body, and the log, the audit log, the metrics and the list of
-// refused handshakes have it, with keys of the configuration.
+// If a request is rejected before it reaches a handler, the response body, the log, the audit log, the metrics and the list of
+// refused handshakes contain the reason, with the configuration keys.
 func TestAnswersBeforeAnyHandler(t *testing.T) {
 	r := run(t, parse(t, "http: {head_timeout: 300ms, max_head: 1KiB}\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -58,7 +58,7 @@ func TestAnswersBeforeAnyHandler(t *testing.T) {
 	has(t, &r.log, "status=408", "http.head_timeout")
 }
 
-// A flood of bad requests does not flood the log: the first few are logged, and how many more there were.
+// A flood of bad requests does not flood the log: the first few are logged individually, and the others are counted.
 func TestBadRequestsDoNotFloodTheLog(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -75,7 +75,8 @@ func TestBadRequestsDoNotFloodTheLog(t *testing.T) {
 	}
 }
 
-// A TLS handshake that fails has its reason and the key in the log: no certificate for the name, and a client that leaves or is slow.
+// A failed TLS handshake is logged with the reason and the configuration key: no certificate for the name, or a client that
+// disconnects or is slow.
 func TestFailedTLSHandshakes(t *testing.T) {
 	r, to, _ := secured(t, nil, func(c *config.Config) { c.HTTP.TLSTimeout = config.Duration(300 * time.Millisecond) })
 	for name, tt := range map[string]struct {

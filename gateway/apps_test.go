@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The secret for the application of a server without a file is generated once, stored, and used by all servers of the user. It is
+// The application secret of a server without a file is generated once, stored, and shared by all servers of the same user. It is
 // not logged.
 func TestDevApp(t *testing.T) {
 	home := t.TempDir()
@@ -38,7 +38,7 @@ func TestDevApp(t *testing.T) {
 	}
 }
 
-// If the secret cannot be stored, it is valid until the server ends, and that is logged.
+// If the secret cannot be stored, it is valid until the server stops, and the server logs that.
 func TestDevAppWithoutADirectory(t *testing.T) {
 	for _, name := range []string{"XDG_STATE_HOME", "HOME", "LocalAppData"} {
 		t.Setenv(name, "")

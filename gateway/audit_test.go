@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// shaky is a disk that is full at times: then it writes only the first bytes.
+// shaky simulates a disk that is sometimes full. While it is, a write stores only the first bytes.
 type shaky struct {
 	output
 	takes int // -1 means everything
@@ -28,8 +28,8 @@ func (s *shaky) Write(p []byte) (int, error) {
 	return n, errFull
 }
 
-// Lost lines are reported: in the log immediately, in the audit log as soon as it can be written again. A partial line does not
-// damage the next one.
+// Lost lines are reported: immediately in the log, and in the audit log as soon as it is writable again. A partial line does not
+// corrupt the next one.
 func TestAuditSaysWhatIsLost(t *testing.T) {
 	disk := &shaky{takes: -1}
 	var told []error
@@ -68,7 +68,7 @@ func TestAuditSaysWhatIsLost(t *testing.T) {
 	}
 }
 
-// A full disk does not reject clients, and is reported.
+// A full disk is reported, and does not cause clients to be rejected.
 func TestAuditFull(t *testing.T) {
 	cfg := parse(t, users+"audit: {to: file, file: /dev/full}\n", key)
 	r := run(t, cfg)
@@ -86,7 +86,7 @@ func TestAuditFull(t *testing.T) {
 	}
 }
 
-// Rotation: the file is moved, and reopened.
+// Log rotation moves and reopens the file.
 func TestAuditRotates(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "audit.log")
 	a, err := openAudit(config.Audit{To: "file", File: config.Path(name)}, io.Discard, nil, nil)

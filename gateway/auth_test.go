@@ -40,7 +40,7 @@ func TestTokens(t *testing.T) {
 	echoed(t, r.open(t, "/open", nil))
 }
 
-// Rules use the claims of the token. The operator sees which rule has decided, the client does not.
+// Rules use the claims of the token. The operator can see which rule made the decision, the client cannot.
 func TestRules(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -112,7 +112,7 @@ func TestExpiryNotClosed(t *testing.T) {
 	}
 }
 
-// Logging out ends all connections of the user, and revokes the credential; other users are not affected.
+// Logging out closes all connections of the user and revokes the credential; other users are not affected.
 func TestLogout(t *testing.T) {
 	r := run(t, parse(t, users+"\nlogout: {path: /logout, auth: [users], origins: [\"https://app.example.com\"]}\n", key))
 	alice := token("alice", time.Hour, nil)
@@ -148,7 +148,7 @@ func TestLogout(t *testing.T) {
 	has(t, &r.audited, `"closing"`, `"user":"alice"`, `"connections":2`)
 }
 
-// A page exchanges its token for a ticket, and connects with the ticket, once.
+// A page exchanges its token for a ticket, which is valid for one connection.
 func TestTickets(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -184,7 +184,7 @@ endpoints:
 	if e := r.refuse(t, "/chat?ticket="+one, nil); e.Status != 401 {
 		t.Errorf("the second time: %d", e.Status)
 	}
-	// A ticket that a program has requested is not valid for a page.
+	// A ticket that was requested by a program is not valid for a page.
 	e := r.refuse(t, "/chat?ticket="+ticket(), &websocket.DialOptions{Header: http.Header{"Origin": {r.URLs()[0]}}})
 	if e.Status != 401 {
 		t.Errorf("from another origin: %d", e.Status)
@@ -195,7 +195,7 @@ endpoints:
 	has(t, &r.audited, `"ticket issued"`, `"user":"alice"`)
 }
 
-// Each method for tickets accepts only its own tickets.
+// Each ticket method accepts only its own tickets.
 func TestTicketsOfAnotherMethod(t *testing.T) {
 	r := run(t, parse(t, `
 auth:

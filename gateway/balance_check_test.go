@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// The problems of a balancer are found without its servers, each with its key.
+// Configuration errors of a balancer are found without contacting its servers, each with its key.
 func TestCheckBalance(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) config.Path {

@@ -16,7 +16,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// A file with fewer servers must stay the same for a moment; one with more is used immediately.
+// A server file that lists fewer servers than before is applied only when it has been unchanged for a moment; one that lists more
+// is applied immediately.
 func TestServersFileSettles(t *testing.T) {
 	bad := errors.New("line 2: not a URL")
 	list := func(names string) (specs []balance.Spec) {
@@ -72,7 +73,7 @@ func TestServersFileSettles(t *testing.T) {
 	})
 }
 
-// A file with an invalid line changes nothing, and the log has its position.
+// A file with an invalid line is not applied, and the log contains the position of the line.
 func TestServersFileWithBadLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "servers")
 	write := func(text string) {

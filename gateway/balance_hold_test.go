@@ -23,7 +23,7 @@ func heldWithout(t *testing.T, r *running, server *serverBehind) (*websocket.Con
 	return c, pool
 }
 
-// empty waits until a pool has no clients, and nothing that was started for them.
+// empty waits until a pool has no clients, and everything that was started for them has stopped.
 func (t *balanceTarget) empty(test *testing.T, ids ...string) {
 	test.Helper()
 	bounded.Until(test, func() bool {
@@ -38,7 +38,7 @@ func (t *balanceTarget) empty(test *testing.T, ids ...string) {
 	})
 }
 
-// A held client without a server continues on one that a reload adds, and nothing remains of the server that the reload removes.
+// A held client without a server continues on one that a reload adds, and nothing remains of the removed server.
 func TestReloadDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	const hold = "hold: {mode: stateless, wait: 1m}"
@@ -61,7 +61,7 @@ func TestReloadDuringHold(t *testing.T) {
 	pool.empty(t, b.id())
 }
 
-// The same for servers that an operator adds and removes.
+// As above, for servers that an operator adds and removes.
 func TestServerRemovedDuringHold(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "hold: {mode: stateless, wait: 1m}")))

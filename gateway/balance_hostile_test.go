@@ -21,15 +21,15 @@ type recorded struct {
 	streams chan behindGot
 }
 
-// behindGot is one connection of a recorded server: the request, and the data before and after the answer.
+// behindGot describes one connection to a recorded server: the request, and the data before and after the response.
 type behindGot struct {
 	request       *http.Request
 	body          string
 	before, after string
 }
 
-// record starts a server that answers each handshake with raw bytes, in which KEY is replaced by the answer to the key, and other
-// requests with a page.
+// record starts a server that responds to each handshake with raw bytes, in which KEY is replaced by the Sec-WebSocket-Accept
+// value, and to other requests with a page.
 func record(t *testing.T, answer string) *recorded {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ const (
 	smuggled    = "GET /smuggled HTTP/1.1\r\nHost: front.example\r\n\r\n"
 )
 
-// exchange sends raw bytes, and returns the answer and everything after it.
+// exchange sends raw bytes, and returns the response and all data after it.
 func exchange(t *testing.T, r *running, raw string) (resp *http.Response, head, rest string) {
 	t.Helper()
 	c := send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.5", raw).(*net.TCPConn)
@@ -109,12 +109,12 @@ func exchange(t *testing.T, r *running, raw string) (resp *http.Response, head, 
 	return resp, head, rest
 }
 
-// nothingMore reports whether nothing follows an answer; a 101 may be followed by the close frame of a server that has ended.
+// nothingMore reports whether no data follows a response; a 101 may be followed by the close frame of a server that has closed.
 func nothingMore(resp *http.Response, rest string) bool {
 	return rest == "" || resp.StatusCode == http.StatusSwitchingProtocols && rest[0] == 0x88 && len(rest) == 2+int(rest[1])
 }
 
-// Whatever a client sends, its server receives one request or nothing: for the server's own address, below its prefix, with the
+// Whatever a client sends, its server receives at most one request: for the server's own address, below its prefix, and with the
 // authenticated identity. Data after a handshake is forwarded only after the 101.
 func TestBalanceHostileRequests(t *testing.T) {
 	behind := record(t, behindOpens+"\r\n")
@@ -196,8 +196,8 @@ func TestBalanceHostileRequests(t *testing.T) {
 	}
 }
 
-// Whatever a server answers, a client gets a 101 only for a handshake that the server has accepted, and a single answer of the
-// balancer, which no header field of the server can end.
+// Whatever a server sends, a client gets a 101 only for a handshake that the server has accepted, and exactly one response from the
+// balancer, whose header cannot be terminated by a field of the server.
 func TestBalanceHostileAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
@@ -235,7 +235,7 @@ func TestBalanceHostileAnswers(t *testing.T) {
 			if accept := resp.Header["Sec-Websocket-Accept"]; resp.StatusCode == 101 && (len(accept) != 1 || accept[0] != string(wshandshake.AppendAccept(nil, "AAAAAAAAAAAAAAAAAAAAAA=="))) {
 				t.Errorf("Sec-WebSocket-Accept %q", accept)
 			}
-			bounded.Receive(t, behind.streams) // the connection to the server has ended
+			bounded.Receive(t, behind.streams) // the connection to the server was closed
 			if resp.StatusCode == 502 {
 				body, _ := io.ReadAll(resp.Body)
 				if strings.Contains(string(body), strings.TrimPrefix(behind.id, "ws://")) {
@@ -247,7 +247,8 @@ func TestBalanceHostileAnswers(t *testing.T) {
 	}
 }
 
-// A server's page of an error goes to the client, and only its beginning to the log, the audit log and the list of refusals.
+// A server's error page is forwarded to the client; only its beginning is written to the log, the audit log and the list of
+// refusals.
 func TestBalanceLogsTheBeginningOfAPage(t *testing.T) {
 	behind := record(t, "HTTP/1.1 403 Forbidden\r\nContent-Length: 40000\r\n\r\n"+strings.Repeat("<p>no\x1b", 40_000/6)+"end.")
 	r := run(t, parse(t, strings.Replace(balancing(nil, ""), "to: []", "to: ['"+behind.id+"']", 1)))

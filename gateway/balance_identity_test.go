@@ -18,8 +18,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// signingFront is a balancer for the users of key, and for anonymous ones, that signs identities. The %s are the server and the
-// settings for signing.
+// signingFront configures a balancer for the users of key and for anonymous clients, which signs identities. The %s verbs are the
+// server and the signing settings.
 const signingFront = `
 auth:
 	users: {jwt: {secret: "` + "%[1]s" + `", skew: 0s}}
@@ -39,7 +39,7 @@ func signing(server, how, header string) string {
 	return strings.NewReplacer("%[1]s", key, "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
 }
 
-// headers starts a server that rejects everything, and records the header fields.
+// headers starts a server that rejects every request, and records the header fields.
 func headers(t *testing.T) (id string, got chan http.Header) {
 	got = make(chan http.Header, 4)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +50,7 @@ func headers(t *testing.T) (id string, got chan http.Header) {
 	return "ws://" + s.Listener.Addr().String(), got
 }
 
-// A server gets a token for itself, with the authenticated identity, and nothing that a client sends under that name.
+// A server gets a token that is addressed to it and contains the authenticated identity, and no field of that name from the client.
 func TestBalanceSignsIdentity(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -160,7 +160,7 @@ endpoints:
 	}
 }
 
-// A key that cannot be used is reported when the configuration is loaded, at the start and in a reload.
+// An unusable key is reported when the configuration is loaded, at startup and by a reload.
 func TestBalanceIdentityKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key.pem")
 	if err := os.WriteFile(file, []byte("no key"), 0o600); err != nil {

@@ -59,7 +59,8 @@ func TestBalanceMessages(t *testing.T) {
 	}
 }
 
-// A client that was moved to another server is listed and logged with that one: in /connections, in the log and in the audit log.
+// A client that was moved to another server is listed and logged with the new server: in /connections, in the log and in the audit
+// log.
 func TestBalanceHeldServer(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "hold: stateless")))
@@ -85,7 +86,7 @@ func TestBalanceHeldServer(t *testing.T) {
 	has(t, &r.audited, `"disconnected"`, `"server":"`+last.id()+`"`, `"decision":"allow"`)
 }
 
-// A client that closes directly after its messages gets every answer, and then the server's close frame.
+// A client that closes directly after its messages gets every reply, and then the server's close frame.
 func TestBalanceMessagesHalfClose(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "messages: true")))

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// A request that a server has failed is logged with the server and the stage. A client that makes many such requests does not fill
+// A request that fails at a server is logged with the server and the stage. A client that makes many such requests does not flood
 // the log.
 func TestFailedPagesInTheLog(t *testing.T) {
 	broken := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -28,7 +28,7 @@ func TestFailedPagesInTheLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, resp.Body) // a client that disconnects early would be the cause itself
+		_, _ = io.Copy(io.Discard, resp.Body) // a client that disconnects early would itself be the cause
 		resp.Body.Close()
 	}
 	lines := func(event string) (found []string) {

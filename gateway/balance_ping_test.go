@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A client that does not answer pings is closed, whether bytes or messages are forwarded.
+// A client that does not answer pings is closed, whether the balancer forwards bytes or messages.
 func TestBalancePing(t *testing.T) {
 	for _, messages := range []string{"false", "true"} {
 		a := newBehind(t, "a")

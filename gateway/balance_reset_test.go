@@ -25,7 +25,7 @@ func resetConn(nc net.Conn) {
 	_ = nc.Close()
 }
 
-// The frames of a close with 1000, a partial frame, and a complete message of a client and of a server.
+// The frames of a close with code 1000, a partial frame, and a complete message from a client and from a server.
 const (
 	clientCloses, serverCloses   = "\x88\x82\x00\x00\x00\x00\x03\xe8", "\x88\x02\x03\xe8"
 	clientPart, serverPart       = "\x81\x85\x00\x00\x00\x00hel", "\x81\x05hel"
@@ -38,7 +38,8 @@ type scripted struct {
 	asked chan net.Conn // connections with a request, after the answer
 }
 
-// script starts a scripted server. first is called for a new connection, and returns whether to continue; then the request is read.
+// script starts a scripted server. first is called for each new connection, and reports whether to continue; the request is read
+// afterwards.
 func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn, accept string)) *scripted {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -74,9 +75,9 @@ func script(t *testing.T, first func(nc net.Conn) bool, answer func(nc net.Conn,
 	return p
 }
 
-// If one side resets its connection at any stage, the other side ends and nothing remains: no connection, no place on the server or
-// at the endpoint. The log shows which side has ended an open connection. Plain connections are on the event loop, those with TLS
-// are not.
+// If one side resets its connection at any stage, the other side is closed and nothing remains: no connection, and no slot at the
+// server or the endpoint. The log shows which side closed an open connection. Plain connections are on the event loop, TLS
+// connections are not.
 func TestBalanceResets(t *testing.T) {
 	opens := func(more string) func(net.Conn, string) {
 		return func(nc net.Conn, accept string) {
@@ -95,7 +96,7 @@ func TestBalanceResets(t *testing.T) {
 		answer func(net.Conn, string)
 		sends  string                                               // sent by the client
 		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called with the request at the server; nil: the server has ended
-		status int                                                  // of the answer; 0 if there is none
+		status int                                                  // of the response; 0 if there is none
 		by     string                                               // in the log; "" if there is none
 	}{
 		"the server, before the head":   {first: func(nc net.Conn) bool { resetConn(nc); return false }, status: 502},

@@ -18,7 +18,7 @@ endpoints:
 	- {name: two, path: /two, target: {balance: {to: ['127.0.0.1:1', '127.0.0.1:2'], health: off}}, auth: [anonymous]}
 `
 
-// A server is added to all pools, or removed from all of them, or nothing changes.
+// A server is added to all pools or removed from all of them, or nothing changes.
 func TestServersOfSeveralPools(t *testing.T) {
 	r := run(t, parse(t, pools))
 	listed := func(id string) (n int) {

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The key of the policy hash can be any of these parts of a request.
+// The key of the hash policy can be any of these parts of a request.
 func TestBalanceKey(t *testing.T) {
 	r := httptest.NewRequest("GET", "http://host/room/1?room=blue&room=red&empty=", nil)
 	r.Header.Set("X-Room", "green")
@@ -42,7 +42,7 @@ func TestBalanceKey(t *testing.T) {
 	}
 }
 
-// The configured parts of a request mark a client that resumes a session.
+// The configured parts of a request identify a client that resumes a session.
 func TestBalanceResuming(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "storm: {resuming: {header: X-Resume, query: sid}}")))
@@ -77,13 +77,13 @@ func TestBalanceCountsResumedTLS(t *testing.T) {
 	r.metric(t, `handfast_tls_handshakes_total{session="resumed"} 2`)
 }
 
-// Clients with the same key are on one server, and return to it.
+// Clients with the same key get the same server, and return to it.
 func TestBalanceHash(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: hash\n\t      key: query:room")))
 	of := map[string]string{}
 	for range 2 {
-		for n := range 24 { // all of them are on one server once in eight million runs
+		for n := range 24 { // all of them get the same server by chance once in eight million runs
 			room := strconv.Itoa(n)
 			c, text := r.greeting(t, "/?room="+room, nil)
 			c.CloseNow() // so that neither server exceeds its share
@@ -103,7 +103,7 @@ func TestBalanceHash(t *testing.T) {
 	}
 }
 
-// The close frame of a client that is moved has a code that the SDKs of its protocol know, unless the configuration sets one.
+// The close frame for a moved client has a code that the SDKs of its protocol understand, unless the configuration sets one.
 func TestGoodbye(t *testing.T) {
 	for _, c := range []struct {
 		subprotocol, path string
@@ -127,7 +127,7 @@ func TestGoodbye(t *testing.T) {
 	}
 }
 
-// A client whose server is lost reconnects as the SDKs of its protocol do; clients of Pusher do not all reconnect together.
+// A client whose server is lost reconnects as the SDKs of its protocol do; Pusher clients do not all reconnect at the same time.
 func TestBalanceLost(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
@@ -143,7 +143,7 @@ func TestBalanceLost(t *testing.T) {
 	}
 }
 
-// A drain closes each client with the code of its protocol.
+// A drain closes each client with the code that its protocol defines.
 func TestBalanceGoodbye(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
@@ -163,7 +163,7 @@ func TestBalanceGoodbye(t *testing.T) {
 	has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 }
 
-// A server receives the header of the PROXY protocol first, in the configured version.
+// A server receives the PROXY protocol header first, in the configured version.
 func TestBalanceProxyProtocol(t *testing.T) {
 	for setting, want := range map[string]string{
 		"off": "GET / HTTP/1.1\r\n", "v1": "PROXY TCP4 127.0.0.1 127.0.0.1 ", "v2": "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c",
@@ -194,7 +194,7 @@ func TestBalanceProxyProtocol(t *testing.T) {
 	}
 }
 
-// Servers are found by name; a reload without the name removes them.
+// Servers are discovered by name; a reload that removes the name removes them.
 func TestBalanceDNS(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	_, port, _ := strings.Cut(strings.TrimPrefix(a.id(), "ws://"), ":")
@@ -217,7 +217,7 @@ func TestBalanceDNS(t *testing.T) {
 	}
 }
 
-// A response that never ends is cut when the server stops.
+// A response that never ends is cut off when the server stops.
 func TestStopCutsPages(t *testing.T) {
 	asked := make(chan struct{})
 	slow := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -246,7 +246,7 @@ func TestStopCutsPages(t *testing.T) {
 	bounded.Receive(t, over)
 }
 
-// A reload that removes the balancer closes its clients, and the last one closes the target.
+// A reload that removes the balancer closes its clients. The target is closed after its last client.
 func TestBalanceIsTakenAway(t *testing.T) {
 	b := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{b}, "")))
@@ -265,7 +265,7 @@ func TestBalanceIsTakenAway(t *testing.T) {
 	bounded.Until(t, func() bool { return b.open.Load() == 0 })
 }
 
-// The metrics show the admission of handshakes at each endpoint, by priority.
+// The metrics show handshake admission for each endpoint, by priority.
 func TestAdmissionInMetrics(t *testing.T) {
 	r := run(t, parse(t, balancing([]*serverBehind{newBehind(t, "a")}, "storm: {resuming: {header: X-Resume}}")))
 	r.greeting(t, "/", nil)

@@ -18,18 +18,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// serverBehind is a server behind the balancer. Its first message has its own name and that of the client.
+// serverBehind is a server behind the balancer. Its first message contains its own name and the client's.
 type serverBehind struct {
 	*httptest.Server
 	name   string
-	answer atomic.Int64 // a status for all requests; 0 to serve them
+	answer atomic.Int64 // a status for all requests; 0 means to serve them
 	open   atomic.Int64
 
 	mu   sync.Mutex
 	live []*websocket.Conn // accepted connections
 }
 
-// cut ends all connections like a killed process.
+// cut closes all connections, as if the process had been killed.
 func (b *serverBehind) cut() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,8 +121,8 @@ func (r *running) operate(t *testing.T, method, path string, form url.Values) (i
 	return resp.StatusCode, body
 }
 
-// Clients are distributed over the servers; the client gets what the server has negotiated, and the server gets the client's
-// identity.
+// Clients are distributed over the servers; the client gets the options that the server has negotiated, and the server gets the
+// client's identity.
 func TestBalance(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "request: {user_header: X-User, strip_prefix: /ws, add_prefix: /v1}")))
@@ -171,8 +171,8 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// The rejection by a server is passed on. A server that fails is skipped; if none is left, the client gets an error, and the
-// operator sees the server.
+// A server's rejection is passed on to the client. A failing server is skipped; if no server is left, the client gets an error, and
+// the operator sees which server failed.
 func TestBalanceFailures(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: least_connections")))
@@ -206,7 +206,7 @@ func TestBalanceFailures(t *testing.T) {
 	}
 }
 
-// A drain closes the connections of one server only; new clients get other servers until it ends.
+// A drain closes the connections of one server only; new clients get other servers until the drain is over.
 func TestBalanceDrain(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "policy: round_robin")))
@@ -249,7 +249,7 @@ func TestBalanceDrain(t *testing.T) {
 	has(t, &r.audited, `"server"`, a.id())
 }
 
-// Operators add and remove servers, and a reload changes settings, without any effect on connections.
+// Operators add and remove servers, and a reload changes settings, without affecting connections.
 func TestBalanceChanges(t *testing.T) {
 	a, b, c := newBehind(t, "a"), newBehind(t, "b"), newBehind(t, "c")
 	text := balancing([]*serverBehind{a}, "policy: least_connections")
@@ -294,7 +294,7 @@ func TestBalanceChanges(t *testing.T) {
 	echoed(t, second)
 }
 
-// A client with the cookie returns to its server, unless that is draining.
+// A client with the cookie returns to its server, unless that server is draining.
 func TestBalanceSticky(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	r := run(t, parse(t, balancing([]*serverBehind{a, b}, "sticky: {cookie: hf}\n\t      policy: round_robin")))
@@ -325,7 +325,7 @@ func TestBalanceSticky(t *testing.T) {
 	}
 }
 
-// A file with servers is read again when it changes.
+// The server file is read again when it changes.
 func TestBalanceFile(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	file := t.TempDir() + "/servers"
@@ -355,7 +355,7 @@ func TestBalanceFile(t *testing.T) {
 	}
 }
 
-// Health checks detect a server that is down, and one that accepts no new clients, and its recovery.
+// Health checks detect a server that is down or accepts no new clients, and its recovery.
 func TestBalanceHealth(t *testing.T) {
 	for _, check := range []string{"tcp", "http", "websocket"} {
 		t.Run(check, func(t *testing.T) {
@@ -397,7 +397,7 @@ func TestBalanceHealth(t *testing.T) {
 	}
 }
 
-// Clients wait for room while every server is full.
+// Clients wait for a free slot while every server is full.
 func TestBalanceQueue(t *testing.T) {
 	a := newBehind(t, "a")
 	text := strings.Replace(balancing(nil, "queue: {max: 1, timeout: 5s}"), "to: []", "to: [{url: "+a.id()+", capacity: 1}]", 1)

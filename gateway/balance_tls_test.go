@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// authorityFor returns a certificate for a name, which is its own authority.
+// authorityFor returns a self-signed certificate for a name, which is also a CA.
 func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -36,7 +36,7 @@ func authorityFor(t *testing.T, name string) (cert tls.Certificate, authority []
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// A reload changes the authority and the server name for new connections. Open connections stay, and problems are logged.
+// A reload changes the CA and the server name for new connections. Open connections are kept, and problems are logged.
 func TestBalanceReloadsTLS(t *testing.T) {
 	cert, good := authorityFor(t, "inner.example")
 	_, bad := authorityFor(t, "inner.example")

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// overHTTP opens a connection over HTTP and returns the response, whose body may continue.
+// overHTTP opens a connection over HTTP and returns the response, whose body may still be open.
 func (r *running) overHTTP(t *testing.T, authorization string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, r.URLs()[0]+"/connection/http_stream", strings.NewReader(`{"id":1,"connect":{}}`))
@@ -28,7 +28,7 @@ func (r *running) overHTTP(t *testing.T, authorization string) *http.Response {
 	return resp
 }
 
-// A connection over HTTP counts as a connection while it is open, is listed, can be closed, and is notified when the server stops.
+// An open connection over HTTP counts as a connection: it is listed, can be closed, and is notified when the server stops.
 func TestCentrifugoOverHTTP(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -86,7 +86,7 @@ apps: [{id: main, key: k, secret: s}]
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
-// A connection over HTTP ends when the credential of its request expires.
+// A connection over HTTP is closed when the credential of its request expires.
 func TestCentrifugoOverHTTPExpires(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: cf, path: /connection/websocket, target: centrifugo, auth: [users], rules: [{do: allow}]}

@@ -21,13 +21,13 @@ apps: [{id: shop, key: k, secret: s}]
 // connectWith returns a connect command with a token.
 func connectWith(token string) string { return `{"id":1,"connect":{"token":"` + token + `"}}` }
 
-// issued returns a token of a user that was issued now, or ahead seconds later by a clock that is fast.
+// issued returns a token for a user that was issued now or, for a clock that is fast, ahead seconds later.
 func issued(user string, ahead int64, more string) string {
 	return appToken("s", fmt.Sprintf(`{"sub":%q,"iat":%d%s}`, user, time.Now().Unix()+ahead, more))
 }
 
-// When an operator revokes the tokens of a user, the connections end, also those over HTTP, and tokens that were issued before are
-// no longer accepted, for connecting, for subscribing, or for renewal.
+// When an operator revokes a user's tokens, the user's connections are closed, including those over HTTP, and earlier tokens are
+// rejected for connecting, subscribing and renewal.
 func TestCentrifugoRevoked(t *testing.T) {
 	r := run(t, parse(t, shop))
 	old := issued("ann", 0, "")
@@ -64,7 +64,7 @@ func TestCentrifugoRevoked(t *testing.T) {
 	refuses(t, again, `{"id":4,"refresh":{"token":"`+old+`"}}`, 3005)
 }
 
-// refuses sends a command that ends the connection.
+// refuses sends a command for which the server closes the connection.
 func refuses(t *testing.T, c *websocket.Conn, command string, code websocket.Code) {
 	t.Helper()
 	if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte(command)}); err != nil {
@@ -75,7 +75,7 @@ func refuses(t *testing.T, c *websocket.Conn, command string, code websocket.Cod
 	}
 }
 
-// A single token is revoked by its jti. A connection that has renewed it continues.
+// A single token is revoked by its jti. A connection that has renewed that token stays open.
 func TestCentrifugoRevokedToken(t *testing.T) {
 	r := run(t, parse(t, shop))
 	first := issued("ann", 0, `,"jti":"first"`)
@@ -92,7 +92,7 @@ func TestCentrifugoRevokedToken(t *testing.T) {
 	wants(t, speak(t, stays, `{"id":3,"subscribe":{"channel":"a"}}`), `"id":3,"subscribe"`)
 }
 
-// The limit on a user's connections includes connections that a token has authenticated, however they were opened.
+// The limit on a user's connections includes connections that were authenticated by a token, however they were opened.
 func TestCentrifugoConnectionsOfUser(t *testing.T) {
 	r := run(t, parse(t, shop))
 	token := issued("ann", 0, "")

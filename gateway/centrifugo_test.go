@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// post sends a body, with the key of the API unless that is empty, and returns the open response.
+// post sends a body, with the API key unless it is empty, and returns the open response.
 func post(t *testing.T, url, key, body string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(bounded.Context(t), http.MethodPost, url, strings.NewReader(body))
@@ -143,7 +143,7 @@ apps: [{id: shop, key: k, secret: s}]
 	}
 }
 
-// Calls of clients are answered by the application, possibly with its own error; without an answer clients get error 100.
+// The application responds to the calls of clients, possibly with its own error; without a response clients get error 100.
 func TestCentrifugoCalls(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -188,7 +188,7 @@ endpoints:
 	has(t, &r.log, observe.EventCallFailed, "a call was answered with 404")
 }
 
-// Pages of the endpoint's origins may use the fallbacks over HTTP, with cookies; other pages may not.
+// Pages from the endpoint's origins may use the HTTP fallbacks with cookies; other pages may not.
 func TestCentrifugoOrigins(t *testing.T) {
 	const app, evil = "https://app.example.com", "https://evil.example"
 	r := run(t, parse(t, `

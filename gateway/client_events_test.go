@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// pupil is a Receiver that does what each message says.
+// pupil is a Receiver that executes the instruction in each message.
 type pupil struct {
 	s       websocket.Sender
 	closed  *atomic.Int32
@@ -42,7 +42,8 @@ func (p *pupil) Closed(*websocket.CloseError) { p.closed.Add(1) }
 
 func (p *pupil) Drained() { p.drained.Add(1) }
 
-// A target may serve its clients with events: messages are counted, the end is recorded, and a panic ends only one client.
+// A target may serve its clients with events: messages are counted, the end of each connection is recorded, and a panic closes only
+// one client.
 func TestTargetEvents(t *testing.T) {
 	var closed, drained atomic.Int32
 	r := runTargets(t, parse(t, users, key), only(&double{open: func(_ context.Context, r *Request) (*Opened, error) {
@@ -134,7 +135,7 @@ func (h *hose) Drained() {
 	_ = h.s.Send(websocket.Message{Type: websocket.Text, Data: []byte("empty again")})
 }
 
-// A target is notified when the queue of a slow client is empty again. A panic there ends only this client.
+// A target is notified when the queue of a slow client is empty again. A panic in that callback closes only this client.
 func TestTargetDrained(t *testing.T) {
 	r := runTargets(t, parse(t, users, key), only(&double{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver { return &hose{s: s} }}, nil
@@ -165,7 +166,7 @@ func TestTargetDrained(t *testing.T) {
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 }
 
-// A client is warned of the expiry of its token after the first messages of the target.
+// A client is warned that its token will expire after the first messages of the target.
 func TestTargetEventsBeforeTheWarning(t *testing.T) {
 	conns := make(chan *registry.Registry, 1)
 	warnable := make(chan bool, 1)

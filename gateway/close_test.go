@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Closing a server that was never served releases its addresses and everything else, once; Serve then returns.
+// Closing a server on which Serve was never called releases its addresses and all other resources, once; Serve then returns.
 func TestCloseWithoutServe(t *testing.T) {
 	s, err := Open(t.Context(), Options{Config: parse(t, users, key)})
 	if err != nil {
@@ -62,7 +62,7 @@ func TestCloseWithoutServe(t *testing.T) {
 	}
 }
 
-// The store is the configured one; the error for an invalid URL does not contain its password.
+// The configured store is used; the error for an invalid URL does not contain the password.
 func TestStoreOpen(t *testing.T) {
 	var s store
 	if err := s.open(config.Store{}, nil); err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An error in a rule has its position in the file, whatever precedes the condition.
+// The error for a rule contains its position in the file, whatever precedes the condition.
 func TestRuleErrorsNameTheirPlace(t *testing.T) {
 	for _, tt := range []struct{ rule, want string }{
 		{`{when: 'user == ===', do: allow}`, ":9:25:"},
@@ -78,7 +78,7 @@ func TestEndpointsAndOutcomes(t *testing.T) {
 	}
 }
 
-// Channels that work without a credential are those where every client may do everything.
+// The channels that work without a credential are those in which every client may do everything.
 func TestChannelsForEverybody(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: channels, path: /a, target: channels, auth: [anonymous], rules: [{do: allow}]}
@@ -105,7 +105,7 @@ apps: [{id: main, secret: a}]
 	}
 }
 
-// The options of forward auth are those in the configuration; no caching is a negative duration.
+// The forward auth options match the configuration; a negative duration disables caching.
 func TestForwardOptions(t *testing.T) {
 	for _, tt := range []struct{ cache, ttl time.Duration }{{0, -1}, {1, 1}, {time.Minute, time.Minute}} {
 		o, err := (&methods{}).forwardOptions(&config.Forward{
@@ -189,7 +189,7 @@ func TestRevocationIsBounded(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// Only a request that may have a credential for it waits for a method that blocks.
+// Only a request that may contain a credential for a blocking method waits for that method.
 func TestShownTo(t *testing.T) {
 	remote := &config.JWT{JWKSURL: "https://id.example/keys"}
 	with := func(name, value string) *http.Request {

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// First the server reports that it is not ready, and continues for a while; then new handshakes are rejected while the open
-// connections are closed one after the other.
+// In a drain, the server first reports that it is not ready and keeps serving for a while; then it rejects new handshakes and
+// closes the open connections one after the other.
 func TestDrain(t *testing.T) {
 	cfg := parse(t, `
 drain: {delay: 5s, spread: 1s, timeout: 1m, code: 1012, retry_after: 7s}
@@ -70,7 +70,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 	has(t, &r.log, "msg=stopped", "cut=0")
 }
 
-// The time of a shutdown is limited even if a handshake waits for an auth service.
+// The shutdown time is limited even if a handshake waits for an auth service.
 func TestDrainCutsHandshakes(t *testing.T) {
 	asked, release := make(chan struct{}, 1), make(chan struct{})
 	service := stalled(t, asked, release)
@@ -94,7 +94,7 @@ endpoints: [{path: /judged, target: echo, auth: [service]}]
 	}
 }
 
-// Close cuts open connections immediately.
+// Close terminates open connections immediately.
 func TestCloseIsAtOnce(t *testing.T) {
 	cfg := plainConfig("127.0.0.1:0")
 	cfg.Drain.Delay, cfg.Drain.Timeout = config.Duration(time.Hour), config.Duration(time.Hour)
@@ -112,7 +112,7 @@ func TestCloseIsAtOnce(t *testing.T) {
 	}
 }
 
-// Serve waits a short time for its targets to return.
+// Serve waits briefly for its targets to return.
 func TestServeWaitsForTargets(t *testing.T) {
 	began, cut, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	r := runTargets(t, parse(t, oneEndpoint), only(&double{open: func(context.Context, *Request) (*Opened, error) {
@@ -126,7 +126,7 @@ func TestServeWaitsForTargets(t *testing.T) {
 		}}, nil
 	}}))
 	r.open(t, "/open", nil)
-	bounded.Receive(t, began) // a connection that is closed before is not served
+	bounded.Receive(t, began) // a connection that was closed before that is not served
 	r.Close()
 	bounded.Receive(t, cut)
 	if err := r.stop(); err != nil {

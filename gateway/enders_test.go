@@ -6,7 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// Each end is reported once, even if there are more than waiting goroutines, and also after close; then no goroutine waits.
+// Each ended connection is reported once, even if there are more of them than waiting goroutines, and also after close. No
+// goroutine is left waiting afterwards.
 func TestEnders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, told := newEnders(), make(chan error, 4*maxEnders)

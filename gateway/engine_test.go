@@ -41,7 +41,7 @@ func nodeFiles(t *testing.T) (ca, node, key config.Path) {
 	return config.Path(caFile), config.Path(nodeFile), config.Path(keyFile)
 }
 
-// The problems of an engine are found without its servers, each with its key.
+// Configuration errors of an engine are found without contacting its servers, each with its key.
 func TestCheckEngine(t *testing.T) {
 	ca, node, other := nodeFiles(t)
 	noPEM := config.Path(filepath.Join(t.TempDir(), "text"))
@@ -202,7 +202,7 @@ hub: {engine: {nats: {dir: %q}}, namespaces: [{history: 5}]}
 	has(t, &log, "level=INFO", `msg="cluster listens"`, "address=127.0.0.1:", "file="+dir)
 }
 
-// The limit of a stream is that of the channel that keeps most.
+// A stream has the limit of the channel that keeps the most messages.
 func TestMostKept(t *testing.T) {
 	cfg := &config.Config{}
 	if got := mostKept(cfg); got != 100_000 {
@@ -218,7 +218,7 @@ func TestMostKept(t *testing.T) {
 	}
 }
 
-// A line is logged when an engine with other servers starts to work, and when it fails.
+// A line is logged when an engine with external servers starts to work, and when it fails.
 func TestEngineState(t *testing.T) {
 	var out output
 	log := slog.New(slog.NewTextHandler(&out, nil))

@@ -33,7 +33,7 @@ endpoints:
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
-// replied returns the status of the answer on a connection, 0 if there is none.
+// replied returns the status of the response on a connection, or 0 if there is none.
 func replied(t *testing.T, nc net.Conn) int {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
@@ -44,7 +44,7 @@ func replied(t *testing.T, nc net.Conn) int {
 	return resp.StatusCode
 }
 
-// The address in a PROXY header is recorded for a client, whether or not it has reached a handler.
+// The client address in a PROXY header is recorded whether or not the client reaches a handler.
 func TestProxyHeaders(t *testing.T) {
 	r := run(t, parse(t, balanced))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -78,7 +78,8 @@ func TestProxyHeaders(t *testing.T) {
 	}
 }
 
-// An address that opens too many connections is cut without an answer; behind a balancer, the address in the PROXY header counts.
+// An address that opens too many connections is disconnected without a response; behind a balancer, the address in the PROXY header
+// counts.
 func TestArrivals(t *testing.T) {
 	r := run(t, parse(t, balanced+"limits: {handshakes_per_second: 0.001}\n"))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")
@@ -100,7 +101,7 @@ func TestArrivals(t *testing.T) {
 	}
 }
 
-// secured runs a server with TLS and a PROXY header from 127.0.0.9, and returns its address and the certificates to trust.
+// secured runs a server with TLS that expects a PROXY header from 127.0.0.9, and returns its address and the certificates to trust.
 func secured(t *testing.T, targets map[string]newTarget, change func(*config.Config)) (r *running, to string, trust *tls.Config) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := parse(t, strings.Replace(balanced, "tls: off", "tls: dev", 1))
@@ -113,7 +114,7 @@ func secured(t *testing.T, targets map[string]newTarget, change func(*config.Con
 	return r, strings.TrimPrefix(r.URLs()[0], "https://"), &tls.Config{RootCAs: pool, ServerName: "localhost"}
 }
 
-// A PROXY header precedes TLS.
+// The PROXY header precedes the TLS handshake.
 func TestProxyHeaderBeforeTLS(t *testing.T) {
 	r, to, trust := secured(t, nil, nil)
 	nc := tls.Client(send(t, to, "127.0.0.9", fromV1), trust)
@@ -167,13 +168,13 @@ func behind(addr, header string) *websocket.DialOptions {
 	return opts
 }
 
-// answering is a Receiver that echoes.
+// answering is a Receiver that echoes messages.
 type answering struct{ to websocket.Sender }
 
 func (a answering) Message(m websocket.Message) error { return a.to.Send(m) }
 func (a answering) Closed(*websocket.CloseError)      {}
 
-// A TLS connection of a target with events is on the event loop, on systems with one: no goroutine waits for it.
+// A TLS connection of a target with events is served by the event loop on systems that have one: no goroutine waits for it.
 func TestEventsOverTLS(t *testing.T) {
 	senders := make(chan websocket.Sender, 1)
 	events := &double{open: func(context.Context, *Request) (*Opened, error) {
@@ -209,7 +210,7 @@ func TestEventsOverTLS(t *testing.T) {
 	}
 }
 
-// A client that speaks TLS to a port without TLS is recorded with a hint.
+// A client that starts a TLS handshake on a port without TLS is recorded with a hint.
 func TestTLSOnPlain(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	d := tls.Dialer{Config: &tls.Config{ServerName: "localhost"}}
@@ -223,7 +224,7 @@ func TestTLSOnPlain(t *testing.T) {
 	}
 }
 
-// A client that speaks HTTP to a port with TLS gets an answer, which is recorded.
+// A client that speaks HTTP on a TLS port gets a response, which is recorded.
 func TestPlainOnTLS(t *testing.T) {
 	r, to, _ := secured(t, nil, nil)
 	for _, method := range []string{"GET", "HEAD", "POST"} {

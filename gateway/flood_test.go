@@ -49,7 +49,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// A window ends after exactly a second, even if nothing was left out in it.
+// A window ends after exactly one second, even if no line was omitted in it.
 func TestFloodWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := flood{log: slog.New(slog.DiscardHandler)}
@@ -64,7 +64,7 @@ func TestFloodWindow(t *testing.T) {
 	})
 }
 
-// Rejections of a server are sampled in the log, and the audit log has all of them.
+// A server's rejections are sampled in the log; the audit log contains all of them.
 func TestRefusalsAreSampled(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	const n = 50
@@ -80,7 +80,7 @@ func TestRefusalsAreSampled(t *testing.T) {
 	}
 }
 
-// A denied action is logged with what an operator needs to find the rule; a flood of them is sampled.
+// A denied action is logged with the information that an operator needs to find the rule; a flood of denials is sampled.
 func TestDenialsAreLogged(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users], rules: [{do: allow, actions: [connect]}, {do: deny, actions: [publish]}]}
@@ -111,7 +111,7 @@ apps: [{id: main, secret: a}]
 	}
 }
 
-// The number of omitted lines is also logged if the server ends during a flood.
+// The number of omitted lines is also logged if the server stops during a flood.
 func TestFloodAtTheEnd(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 10 {

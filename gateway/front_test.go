@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// addrs returns the addresses of the open connections when there are n of them: a client may see its connection a moment before the
+// addrs waits until there are n open connections and returns their addresses: a client may see its connection a moment before the
 // registry does.
 func (r *running) addrs(t *testing.T, n int) (list []string) {
 	t.Helper()
@@ -49,14 +49,14 @@ endpoints:
 	if got := r.rec.refused.List()[0]; got.Addr != "192.0.2.1" || got.Via != "127.0.0.9" {
 		t.Errorf("remembered %+v", got)
 	}
-	// Another peer that sends the same header is counted by its own address.
+	// If an untrusted peer sends the same header, its own address counts.
 	r.open(t, "/open", from("127.0.0.8", &websocket.DialOptions{Header: header}))
 	if got := strings.Join(r.addrs(t, 2), " "); !strings.Contains(got, "127.0.0.8") {
 		t.Errorf("addresses %v", got)
 	}
 }
 
-// The address of the client is that in the PROXY header of a balancer, or that which a proxy behind that balancer has sent.
+// The client's address is that in the PROXY header of a balancer, or the one sent by a proxy behind that balancer.
 func TestClientBehindBalancer(t *testing.T) {
 	r := run(t, parse(t, `
 listen:
@@ -84,7 +84,7 @@ endpoints:
 	}
 }
 
-// The scheme for the check of an origin is the one that the browser used, as a trusted proxy reports it.
+// The origin check uses the scheme that the browser used, as reported by a trusted proxy.
 func TestOriginBehindProxy(t *testing.T) {
 	r := run(t, parse(t, "trusted_proxies: [127.0.0.9]\nendpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}"))
 	header := func() http.Header {
@@ -97,7 +97,7 @@ func TestOriginBehindProxy(t *testing.T) {
 	}
 }
 
-// Hints in the log name keys of the configuration, and clients get no names of the library's options.
+// Hints in the log name configuration keys; responses to clients do not name library options.
 func TestRefusalsNameSettings(t *testing.T) {
 	r := run(t, parse(t, "endpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}"))
 	for _, tt := range []struct{ path, origin, hint, body string }{
@@ -117,7 +117,7 @@ func TestRefusalsNameSettings(t *testing.T) {
 	}
 }
 
-// Every hint of the library that names an option of a server is replaced by one that names keys of the configuration.
+// Every library hint that names a server option is replaced by one that names configuration keys.
 func TestHintsNameSettings(t *testing.T) {
 	hints := libhints.Named(t, "..", "HintServer")
 	for name, hint := range hints {
@@ -245,7 +245,7 @@ func TestMinVersion(t *testing.T) {
 	}
 }
 
-// A redirect has the port of the TLS listener, unless it is the default port.
+// A redirect contains the port of the TLS listener, unless it is the default port.
 func TestRedirectNamesThePort(t *testing.T) {
 	s := &entrance{rec: newRecorder(nil, observeNothing)}
 	for _, tt := range []struct{ port, host, want string }{

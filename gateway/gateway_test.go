@@ -138,7 +138,7 @@ func TestMaxConns(t *testing.T) {
 	if err := first.Close(websocket.CodeNormal, ""); err != nil {
 		t.Fatal(err)
 	}
-	for { // the place is released when the handler has returned, a moment after the close
+	for { // the slot is released when the handler has returned, a moment after the close
 		c, err := websocket.Dial(bounded.Context(t), s.URLs()[0]+"/echo", nil)
 		if err == nil {
 			c.CloseNow()
@@ -245,7 +245,7 @@ func TestCloseCutsTheStopShort(t *testing.T) {
 	nc := mute(t, s)
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	// The close frame follows the rest of the answer's head, because the drain has begun.
+	// The close frame follows the rest of the response header, because the drain has begun.
 	var seen []byte
 	buf := make([]byte, 256)
 	for !bytes.Contains(seen, []byte(registry.Stopping)) {

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// key signs the tokens of these tests.
+// key signs the tokens in these tests.
 var key = secret("this key signs the tokens of the tests of the gateway")
 
 // token returns a token of a user with a lifetime and additional claims.
@@ -29,7 +29,7 @@ func token(user string, lasts time.Duration, more map[string]any) string {
 	maps.Copy(claims, more)
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		panic(err) // encoding these claims does not fail
+		panic(err) // encoding these claims cannot fail
 	}
 	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
 		base64.RawURLEncoding.EncodeToString(payload)
@@ -38,7 +38,7 @@ func token(user string, lasts time.Duration, more map[string]any) string {
 	return secret(head + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// users is a configuration with one method, users, for tokens, and an endpoint /chat that uses it.
+// users is a configuration with a token method named users, and an endpoint /chat that uses it.
 const users = `
 auth:
 	users:
@@ -48,7 +48,7 @@ endpoints:
 	- {name: open, path: /open, target: echo, auth: [anonymous]}
 `
 
-// as returns the options of a client with a token.
+// as returns client options with a token.
 func as(token string) *websocket.DialOptions {
 	return &websocket.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
 }
@@ -76,7 +76,7 @@ func (r *running) open(t *testing.T, path string, opts *websocket.DialOptions) *
 	return c
 }
 
-// openFor opens /chat with a token of alice that expires soon: after the given time or, if a handshake takes longer, later.
+// openFor opens /chat with a token of alice that expires after the given time or, if a handshake takes longer, later.
 func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/chat", as(token("alice", lasts, nil)))
@@ -90,7 +90,7 @@ func (r *running) openFor(t *testing.T, lasts time.Duration) *websocket.Conn {
 	return c
 }
 
-// refuse makes a handshake that must be rejected, and returns the error.
+// refuse performs a handshake that must be rejected, and returns the error.
 func (r *running) refuse(t *testing.T, path string, opts *websocket.DialOptions) *websocket.HandshakeError {
 	t.Helper()
 	c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+path, opts)

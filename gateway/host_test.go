@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A listener for development accepts only the hosts of this machine, which prevents DNS rebinding, and a listener with hosts
-// accepts only those.
+// A development listener accepts only the host names of this machine, which prevents DNS rebinding; a listener with hosts accepts
+// only those.
 func TestListenerHosts(t *testing.T) {
 	const endpoints = "\nendpoints:\n\t- {path: /open, target: echo, auth: [anonymous]}\n\t- {path: /, hosts: [named.example], target: echo, auth: [anonymous]}\n"
 	for name, tt := range map[string]struct {
@@ -88,8 +88,8 @@ func TestListenerHostsOfCertificate(t *testing.T) {
 	}
 }
 
-// By default, connections_per_address is 1000 and does not apply to programs on this machine; if it is set, it does. It does not
-// apply to trusted proxies.
+// By default, connections_per_address is 1000 and exempts programs on this machine; an explicit value applies to them as well.
+// Trusted proxies are always exempt.
 func TestConnectionsPerAddressDefault(t *testing.T) {
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
 	for limits, want := range map[string][3]int{"": {1000, 0, 0}, "limits: {connections_per_address: 7}": {7, 7, 0}, "limits: {connections_per_address: 0}": {0, 0, 0}} {
@@ -108,7 +108,7 @@ func TestConnectionsPerAddressDefault(t *testing.T) {
 	}
 }
 
-// An address beyond its limit gets 429 with Retry-After, and an IPv6 address counts as its /64.
+// An address beyond its limit gets a 429 with Retry-After; an IPv6 address counts as its /64.
 func TestConnectionsPerAddressOfClients(t *testing.T) {
 	r := run(t, parse(t, `
 trusted_proxies: [127.0.0.9]

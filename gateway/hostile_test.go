@@ -29,7 +29,7 @@ func TestPlainHost(t *testing.T) {
 	}
 }
 
-// Servers disagree about the end of a request with two lengths, so nothing after it is treated as another request.
+// Servers disagree about where a request with two lengths ends, so no data after it is treated as another request.
 func TestRFC9112_6_1_TwoLengths(t *testing.T) {
 	r := run(t, parse(t, users+"console: true\n", key))
 	c := send(t, strings.TrimPrefix(r.URLs()[0], "http://"), "127.0.0.5",
@@ -48,7 +48,7 @@ func TestRFC9112_6_1_TwoLengths(t *testing.T) {
 	}
 }
 
-// A connection continues after a request with one length.
+// A connection stays open after a request with one length.
 func TestPagesKeepConnection(t *testing.T) {
 	r := run(t, parse(t, users+"console: true\n", key))
 	get := "GET /none HTTP/1.1\r\nHost: localhost\r\n"
@@ -62,7 +62,7 @@ func TestPagesKeepConnection(t *testing.T) {
 	}
 }
 
-// Values that clients choose are logged as one line of printable characters.
+// Values that clients choose are logged as a single line of printable characters.
 func TestLogsAreNotForged(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	to := strings.TrimPrefix(r.URLs()[0], "http://")

@@ -9,8 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A request is served by the endpoint that names its host, regardless of case and port, and otherwise by the endpoint for all
-// hosts.
+// A request is served by the endpoint that names its host, ignoring case and port, or else by the endpoint for all hosts.
 func TestHosts(t *testing.T) {
 	a, b := newBehind(t, "a"), newBehind(t, "b")
 	to := func(name, hosts string, server *serverBehind) string {

@@ -16,8 +16,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// knock opens a connection without a client library and without package net, whose memory would count, sends a request, and reads
-// until the answer contains last. It returns the descriptor.
+// knock opens a connection without a client library or package net, whose memory would count, sends a request, and reads until the
+// response contains last. It returns the file descriptor.
 func knock(t *testing.T, addr netip.AddrPort, request []byte, last string, buf []byte) (fd int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -53,7 +53,7 @@ func knocking(path, more string) []byte {
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + more + "\r\n")
 }
 
-// subscriber opens a connection, subscribes to three channels, and reads all answers. It returns the descriptor.
+// subscriber opens a connection, subscribes to three channels, and reads all replies. It returns the file descriptor.
 func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
 	t.Helper()
 	out := knocking("/channels", "Sec-WebSocket-Protocol: handfast.v1.json\r\n")
@@ -65,7 +65,8 @@ func subscriber(t *testing.T, addr netip.AddrPort, i int, buf []byte) (fd int) {
 	return knock(t, addr, out, `"id":3`, buf)
 }
 
-// accepting starts a server of silent WebSockets on bare descriptors, which it closes at the end, and returns its address.
+// accepting starts a server that accepts WebSockets on bare file descriptors and sends nothing. It returns the server's address;
+// the descriptors are closed at the end.
 func accepting(t *testing.T) string {
 	l, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err == nil {
@@ -79,7 +80,7 @@ func accepting(t *testing.T) string {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	go func() { // ends with the listener
+	go func() { // returns when the listener is closed
 		defer close(ended)
 		var open []int
 		request := make([]byte, 4096)
@@ -106,7 +107,7 @@ func accepting(t *testing.T) string {
 	return fmt.Sprintf("ws://127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
 }
 
-// An idle client with three subscriptions costs the whole server less than 2 KiB of heap, and no goroutine: nothing of its request
+// An idle client with three subscriptions costs the whole server less than 2 KiB of heap and no goroutine: no part of its request
 // is kept.
 func TestIdleClient(t *testing.T) {
 	s, _ := start(t, Options{
@@ -115,7 +116,7 @@ func TestIdleClient(t *testing.T) {
 	idle(t, s, 1750, func(addr netip.AddrPort, i int, buf []byte) int { return subscriber(t, addr, i, buf) })
 }
 
-// An idle client of the balancer costs less than 1.4 KiB of heap, and no goroutine: about 1,350 bytes.
+// An idle client of the balancer costs less than 1.4 KiB of heap (about 1,350 bytes), and no goroutine.
 func TestIdleTunnel(t *testing.T) {
 	cfg := parse(t, strings.Replace(balancing(nil, ""), "[]", "["+accepting(t)+"]", 1))
 	s, _ := start(t, Options{Config: cfg, Stdout: io.Discard, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -124,13 +125,13 @@ func TestIdleTunnel(t *testing.T) {
 	})
 }
 
-// idle fails the test if an idle client, which open opens, costs more heap than most, or a goroutine.
+// idle fails the test if an idle client, opened by open, costs a goroutine or more heap than most.
 func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i int, buf []byte) (fd int)) {
 	t.Helper()
 	addr := netip.MustParseAddrPort(strings.TrimPrefix(s.URLs()[0], "http://"))
 	heap := func() int64 {
 		runtime.GC()
-		runtime.GC() // pools are emptied by the second collection
+		runtime.GC() // the second collection empties the pools
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A passed socket is used once, for the address that it listens on; other descriptors are ignored.
+// A socket passed by the parent process is used once, for the address that it listens on; other descriptors are ignored.
 func TestInherit(t *testing.T) {
 	one, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A client that has received its 101 is in the list immediately.
+// A client that has received its 101 is listed immediately.
 func TestCloseRightAfterOpening(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for range 50 {
@@ -25,7 +25,7 @@ func TestCloseRightAfterOpening(t *testing.T) {
 	}
 }
 
-// An open connection keeps nothing of its request, which contains credentials.
+// An open connection keeps no part of its request, which contains credentials.
 func TestRequestIsDropped(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	r.open(t, "/chat", as(token("alice", time.Hour, nil)))
@@ -42,7 +42,7 @@ func metrics(t *testing.T, r *running) string {
 	return text
 }
 
-// Messages are counted while their connection is open, and a removed endpoint leaves no series.
+// Messages are counted while their connection is open, and removing an endpoint removes its series.
 func TestMetricsOfEndpoints(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	c := r.open(t, "/open", nil)

@@ -45,7 +45,7 @@ limits: {%s}
 			if err := c.Close(websocket.CodeNormal, ""); err != nil {
 				t.Fatal(err)
 			}
-			bounded.Until(t, func() bool { // the place is released a moment after the close
+			bounded.Until(t, func() bool { // the slot is released a moment after the close
 				c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+tt.path, tt.second)
 				if err == nil {
 					c.CloseNow()
@@ -90,14 +90,14 @@ func TestHandshakeRate(t *testing.T) {
 	}
 }
 
-// An address that continues after several rejections is cut before TLS.
+// An address that continues after several rejections is disconnected before the TLS handshake.
 func TestArrivalRate(t *testing.T) {
 	r := run(t, parse(t, `
 limits: {handshakes_per_second: 0.01}
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
-	bounded.Until(t, func() bool { // there is no answer
+	bounded.Until(t, func() bool { // there is no response
 		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", from("127.0.0.5", nil))
 		if err == nil {
 			c.CloseNow()
@@ -109,7 +109,7 @@ endpoints:
 	r.open(t, "/open", from("127.0.0.6", nil))
 }
 
-// stalled starts a service that signals requests, and does not answer until release is closed.
+// stalled starts a service that signals requests, and does not respond until release is closed.
 func stalled(t *testing.T, asked chan<- struct{}, release <-chan struct{}) string {
 	t.Helper()
 	service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -172,8 +172,8 @@ endpoints:
 	bounded.Until(t, func() bool { return r.authCalls() == 0 })
 }
 
-// A service does not answer 1,000 clients with credentials for it: they get a 503 with Retry-After, each uses little memory, and
-// clients of other endpoints are not affected.
+// A service does not respond to 1,000 clients with credentials for it: they get a 503 with Retry-After, each uses little memory,
+// and clients of other endpoints are not affected.
 func TestStalledAuthService(t *testing.T) {
 	release := make(chan struct{})
 	var asked atomic.Int64

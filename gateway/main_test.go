@@ -76,7 +76,7 @@ func parse(t *testing.T, text string, args ...any) *config.Config {
 	return cfg
 }
 
-// output collects written text. It may be used from any goroutine.
+// output collects written text. It is safe for concurrent use.
 type output struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -94,7 +94,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// running is a server with its output.
+// running is a running server and its output.
 type running struct {
 	*Server
 	log, audited output

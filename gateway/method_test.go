@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// A method with invalid settings is an error that names the problem and the setting.
+// A method with invalid settings causes an error that names the problem and the setting.
 func TestNewMethod(t *testing.T) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

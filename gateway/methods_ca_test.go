@@ -37,7 +37,7 @@ func es256(t *testing.T, private *ecdsa.PrivateKey, claims map[string]any) strin
 	return secret(text + "." + encode(append(a.FillBytes(make([]byte, 32)), b.FillBytes(make([]byte, 32))...)))
 }
 
-// Services with certificates of a private authority are trusted with that authority, and with no other.
+// Services with certificates of a private CA are trusted with that CA, and with no other.
 func TestMethodsWithTheirOwnCA(t *testing.T) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestMethodsWithTheirOwnCA(t *testing.T) {
 	session := secret("a-session-in-a-cookie")
 	mux := http.NewServeMux()
 	service := httptest.NewUnstartedServer(mux)
-	service.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients with another authority
+	service.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients with another CA
 	service.StartTLS()
 	defer service.Close()
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, keys) })

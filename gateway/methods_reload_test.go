@@ -18,7 +18,7 @@ func (c *closing) Close() error {
 	return nil
 }
 
-// A reload closes the methods that the new configuration does not use, and no others.
+// A reload closes only those methods that the new configuration does not use.
 func TestReloadClosesMethods(t *testing.T) {
 	const two = `
 auth:

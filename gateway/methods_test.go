@@ -24,7 +24,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Every method of the configuration works, in a chain with the others.
+// Every configurable method works in a chain with the others.
 func TestMethods(t *testing.T) {
 	apiKey, entry, err := auth.NewAPIKey("robot")
 	if err != nil {

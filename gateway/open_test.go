@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An error of Open names the setting, and nothing remains open.
+// An error of Open names the setting, and no resource stays open.
 func TestOpenFails(t *testing.T) {
 	const rooms = "endpoints: [{path: /rooms, target: channels, auth: [anonymous]}]\napps: [{id: main, secret: s}]\n"
 	none := filepath.Join(t.TempDir(), "none", "file")
@@ -105,7 +105,7 @@ func TestAuditFormats(t *testing.T) {
 	}
 }
 
-// If the audit file cannot be reopened, the old one stays in use, and that is an error.
+// If the audit file cannot be reopened, the old one stays in use and an error is returned.
 func TestAuditReopenFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -129,7 +129,7 @@ func TestAuditReopenFails(t *testing.T) {
 	})
 }
 
-// The error for an address that cannot be bound has the next step.
+// The error for an address that cannot be bound contains the next step.
 func TestListenErrors(t *testing.T) {
 	for err, want := range map[syscall.Errno]string{
 		syscall.EADDRINUSE: "port 0", syscall.EACCES: "1024", syscall.EADDRNOTAVAIL: "interface", syscall.EINVAL: "",
@@ -165,7 +165,7 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// The metrics have the expiry of the certificates in use.
+// The metrics contain the expiry times of the certificates in use.
 func TestCertificateMetrics(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	cfg := plainConfig("127.0.0.1:0")
@@ -185,7 +185,7 @@ func TestCertificateMetrics(t *testing.T) {
 	}
 }
 
-// It is logged if a message with a trace ID could not be published, or was a duplicate.
+// The log reports that a message with a trace ID could not be published, or that it was a duplicate.
 func TestTraced(t *testing.T) {
 	p := &hub.Publication{Trace: "0af7", User: "ann", Client: "c"}
 	for _, tt := range []struct {
@@ -211,7 +211,7 @@ func TestTraced(t *testing.T) {
 	}
 }
 
-// The reason of a failed handshake is that of the most specific error.
+// The reason for a failed handshake is that of the most specific error.
 func TestReasonOf(t *testing.T) {
 	cause := errors.New("the cause")
 	for want, err := range map[string]*websocket.HandshakeError{

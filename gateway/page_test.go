@@ -14,7 +14,7 @@ import (
 
 const attemptKey = "0123456789abcdefABCDEF"
 
-// outcome requests the outcome of a handshake as a client at an address that a trusted proxy reports.
+// outcome requests the outcome of a handshake, as a client whose address is reported by a trusted proxy.
 func outcome(t *testing.T, r *running, client, key string) (refusals.Outcome, int) {
 	t.Helper()
 	resp, body := page(t, "GET", r.URLs()[0]+"/console/attempts/"+key, http.Header{"X-Forwarded-For": {client}})
@@ -30,7 +30,7 @@ func outcome(t *testing.T, r *running, client, key string) (refusals.Outcome, in
 	return o, resp.StatusCode
 }
 
-// The page gets the content of the reply to its own handshake, no more, and nothing about the handshakes of others.
+// The page gets the content of the response to its own handshake, and nothing about the handshakes of others.
 func TestPageAsksHowItsHandshakeEnded(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: members, path: /members, target: echo, auth: [users], rules: [{when: '"member" in claims.roles', do: allow}]}
@@ -82,7 +82,7 @@ trusted_proxies: [127.0.0.1]
 	}
 }
 
-// The mark of the page is removed from the query, but only for handshakes to a server with the page.
+// The page's marker is removed from the query, but only for handshakes with a server that has the page.
 func TestTakeAttempt(t *testing.T) {
 	for _, tt := range []struct{ query, key, rest string }{
 		{"", "", ""},
@@ -115,7 +115,7 @@ func TestServerWithoutPageRemembersNoAttempt(t *testing.T) {
 	}
 }
 
-// The page lists the endpoints of its host with what a client needs for connecting, and no more.
+// The page lists the endpoints of its host with the details that a client needs for connecting, and nothing else.
 func TestPageListsEndpoints(t *testing.T) {
 	r := run(t, parse(t, `
 console: true

@@ -117,7 +117,7 @@ func TestPathIsTheSame(t *testing.T) {
 	}
 }
 
-// raw sends a request unchanged, and returns the answer.
+// raw sends a request unchanged, and returns the response.
 func raw(t *testing.T, r *running, request string) (status int, body string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))

@@ -20,8 +20,7 @@ func visitor(endpoint, addr, user string) *registry.Entry {
 	return &registry.Entry{Endpoint: endpoint, Addr: netip.MustParseAddr(addr), Session: auth.Session{Identity: auth.Identity{Subject: user}}}
 }
 
-// allFree reports an error unless no place is in use for any limit: with all limits at one, one client is admitted, and no second
-// one.
+// allFree reports an error unless every slot of every limit is free: with all limits at one, exactly one client is admitted.
 func allFree(t *testing.T, conns *registry.Registry) {
 	t.Helper()
 	first := visitor("chat", "127.0.0.5", "alice")
@@ -42,7 +41,7 @@ func allFree(t *testing.T, conns *registry.Registry) {
 	}
 }
 
-// A rejected client holds nothing when the answer is sent, whatever the reason or the limit.
+// A rejected client occupies no slot when its response is sent, whatever the reason or the limit.
 func TestRefusalsGiveBackEveryPlace(t *testing.T) {
 	var r *running
 	target := &double{open: func(ctx context.Context, q *Request) (*Opened, error) {
@@ -111,7 +110,7 @@ endpoints:
 				}
 			}
 			var again []func()
-			for range 2 { // if the first one leaves something behind, the second one may be rejected
+			for range 2 { // if the first one leaves a slot occupied, the second one may be rejected
 				req := httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/chat", nil)
 				req.URL.RawQuery = "case=" + tt.name
 				if tt.name == "target is closed" {
@@ -125,7 +124,7 @@ endpoints:
 					entry: visitor("chat", "127.0.0.5", ""),
 				}
 				err := h.admit(req)
-				again = append(again, h.drop) // the endpoint's Refused does so, after the answer
+				again = append(again, h.drop) // the endpoint's Refused does so, after the response
 				if got := statusOf(err); got != tt.status {
 					t.Errorf("%d: %v", got, err)
 				}

@@ -38,7 +38,7 @@ type protocolOf struct {
 	open       func(t *testing.T, r *running, o *websocket.DialOptions) *speaker
 	subscribe  string // %s is replaced by the channel
 	data       string // matches the data of a received message, a number
-	ping, pong string // the beginning of a ping, and the answer to it
+	ping, pong string // the beginning of a ping, and the reply to it
 }
 
 // unhurried returns options with a long timeout, for a server that is busy with a flood.
@@ -122,9 +122,9 @@ func (h *honest) hears(t *testing.T, data int) {
 // messageFlood is a message that a client sends repeatedly until it is closed.
 type messageFlood struct {
 	name, protocol string
-	first          string // sent first; any answer is accepted. %s is the ID of the connection, or a signature
+	first          string // sent first; any reply is accepted. %s is the ID of the connection, or a signature
 	message        string // %d is replaced by a different number each time
-	answer         string // contains the code; "" if the first message ends the connection
+	answer         string // contains the code; "" if the first message closes the connection
 	end            websocket.Code
 	unread         bool // several clients send many messages, read nothing, and disconnect
 }
@@ -137,7 +137,7 @@ func messageFloods() []messageFlood {
 		slow       = websocket.CodePolicy    // too many failed commands of handfast.v1.json
 		over       = pusher.CodeOverCapacity // the same for Pusher
 		errs       = websocket.Code(3509)    // the same for Centrifugo
-		bad        = websocket.Code(3501)    // a command that Centrifugo does not answer
+		bad        = websocket.Code(3501)    // a command to which Centrifugo does not reply
 		big        = websocket.CodeTooBig
 	)
 	many, larger := strings.Repeat("x", 3<<10), strings.Repeat("x", 17<<10)
@@ -212,7 +212,7 @@ func (f *messageFlood) runUnread(t *testing.T, r *running) {
 	}
 }
 
-// run sends the flood until it ends, and checks what the client has received.
+// run sends the flood until the connection is closed, and checks what the client has received.
 func (f *messageFlood) run(t *testing.T, r *running) {
 	t.Helper()
 	if f.unread {
@@ -333,8 +333,8 @@ func peakHeap(f func()) uint64 {
 	return most.Load()
 }
 
-// A flood of errors in one protocol gets the code of that protocol, ends only its own connection, does not prevent the delivery of
-// messages to other clients, and uses limited memory. The same applies to calls of the HTTP APIs.
+// A flood of errors in one protocol closes only its own connection, with that protocol's code, does not prevent delivery to other
+// clients, and uses limited memory. The same applies to calls of the HTTP APIs.
 func TestFloodOfOneProtocol(t *testing.T) {
 	r := run(t, parse(t, threeProtocols, key))
 	var others []*honest
@@ -389,7 +389,7 @@ func TestFloodOfOneProtocol(t *testing.T) {
 			})
 		})
 	}
-	bounded.Until(t, func() bool { return peakHeap(func() {}) < before+8<<20 }) // nothing of it is kept
+	bounded.Until(t, func() bool { return peakHeap(func() {}) < before+8<<20 }) // none of it is kept
 	if lines := strings.Count(r.log.String(), `msg="action denied"`); lines > 100 {
 		t.Errorf("the log has %d lines of denied actions", lines)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Names of channels may contain a semicolon, and those of users a slash, in paths of the HTTP API.
+// In the paths of the HTTP API, channel names may contain a semicolon, and user names a slash.
 func TestPusherNamesInPaths(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:

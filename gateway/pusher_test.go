@@ -46,7 +46,7 @@ func trigger(t *testing.T, base, path, key, secret, body string, headers ...stri
 	return res.StatusCode, string(text[:n])
 }
 
-// Metrics have only the configured namespaces.
+// The metrics contain only the configured namespaces.
 func TestPusherMetrics(t *testing.T) {
 	r := run(t, parse(t, `
 apps: [{id: main, key: k, secret: main-secret}]
@@ -123,8 +123,8 @@ apps: [{id: shop, key: k, secret: s}]
 	wants(t, heard(t, r.open(t, "/rt/app/other?protocol=7", nil)), `"code":4001`)
 }
 
-// For rules, limits and lists, a client that signs in is that user; it cannot sign in if the user was revoked after the connection
-// began.
+// For rules, limits and lists, a client that signs in counts as that user; it cannot sign in if the user was revoked after the
+// connection began.
 func TestPusherSignIn(t *testing.T) {
 	r := run(t, parse(t, `
 endpoints:
@@ -186,7 +186,7 @@ func TestPusherDrain(t *testing.T) {
 	}
 }
 
-// The path must have a place for the key.
+// The path must contain a placeholder for the key.
 func TestPusherPath(t *testing.T) {
 	_, err := config.Parse("f", []byte("endpoints: [{path: /push, target: pusher, auth: [anonymous]}]\napps: [{id: a, secret: b}]\n"))
 	if err == nil || !strings.Contains(err.Error(), "does not end with /app/{key}") {

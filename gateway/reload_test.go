@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// with parses a configuration whose listener has the address of the running one.
+// with parses a configuration whose listener has the running server's address.
 func (r *running) with(t *testing.T, text string, args ...any) *config.Config {
 	t.Helper()
 	return parse(t, "listen: [{address: \"127.0.0.1:0\", hosts: any, tls: off}]\n"+text, args...)
@@ -51,7 +51,7 @@ endpoints:
 	if e := ending(t, goes); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved {
 		t.Errorf("the endpoint that is gone: %v", e)
 	}
-	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its place is released a moment later
+	bounded.Until(t, func() bool { return r.conns.Len() == 1 }) // its slot is released a moment later
 	echoed(t, stays)
 	echoed(t, r.open(t, "/comes", nil))
 	if e := r.refuse(t, "/goes", bob); e.Status != 404 {
@@ -67,7 +67,7 @@ endpoints:
 	has(t, &r.log, `msg="endpoint removed"`, "endpoint=goes", "connections=1")
 }
 
-// A configuration that cannot be used changes nothing, whatever its problem.
+// An unusable configuration changes nothing, whatever its problem.
 func TestReloadFails(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,7 +102,7 @@ func TestReloadFails(t *testing.T) {
 	}
 }
 
-// Addresses are added and removed; connections stay.
+// A reload adds and removes addresses; connections stay open.
 func TestReloadListeners(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	const endpoints = "\nendpoints: [{path: /open, target: echo, auth: [anonymous]}]"
@@ -129,7 +129,7 @@ func TestReloadListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	nc.Close()
-	// An address that is added later is served in the same way.
+	// An address that is added by a reload is served in the same way.
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.4:0\", hosts: any, tls: off}, {address: \"127.0.0.1:0\", hosts: any, tls: off}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestReloadListeners(t *testing.T) {
 	echoed(t, c)
 }
 
-// The settings that take effect with the next start are logged.
+// Settings that take effect only at the next start are logged.
 func TestReloadTellsWhatWaits(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	cfg := parse(t, users+"\nhttp: {head_timeout: 5s}\n", key)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A renewed token may allow less than the previous one: then the subscriptions end that it does not allow.
+// If a renewed token allows less than the previous one, the subscriptions that it does not allow are ended.
 func TestRenewalEndsSubscriptions(t *testing.T) {
 	r := run(t, parse(t, users+`
 	- {name: rooms, path: /rooms, target: channels, auth: [users],

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// cluster is a node that shares a Redis server with others.
+// cluster is a node that shares a Redis server with other nodes.
 const cluster = `
 auth:
 	users:

@@ -17,7 +17,7 @@ import (
 )
 
 // A client that exceeds the limits of its endpoint is closed with 1008 and a reason that names the limit, with any target and any
-// driver of the connection; it is counted, and the audit log has the limit.
+// connection driver. The client is counted, and the audit log contains the limit.
 func TestSendingLimits(t *testing.T) {
 	behind := newBehind(t, "a")
 	for name, tt := range map[string]struct{ target, path, first, message string }{
@@ -76,7 +76,7 @@ endpoints:
 	}
 }
 
-// Commands in separate requests, of a connection over HTTP, count as messages.
+// Commands in separate requests for a connection over HTTP count as messages.
 func TestSendingLimitsOfEmulation(t *testing.T) {
 	r := run(t, parse(t, `listen: [{address: "127.0.0.1:0", hosts: any, tls: off}]
 apps: [{id: app, key: app, secret: 0123456789abcdef0123456789abcdef}]
@@ -107,7 +107,7 @@ endpoints:
 	r.metric(t, `handfast_connections_limited_total{endpoint="e",limit="messages_per_second"} 1`)
 }
 
-// The rate and the burst are the configured ones, and a message of max_message is accepted after a pause, whatever the burst.
+// The configured rate and burst apply, and a message of max_message bytes is accepted after a pause, whatever the burst.
 func TestSendingBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := &config.Endpoint{MaxMessage: 5000, Limits: config.EndpointLimits{MessagesPerSecond: 10, BytesPerSecond: 1000, Burst: config.Duration(2 * time.Second)}}

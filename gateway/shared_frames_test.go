@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// framesSeen records the marked frames that were sent, and on how many connections each.
+// framesSeen records the marked frames that were sent, and the number of connections for each.
 type framesSeen struct {
 	mark []byte
 	mu   sync.Mutex

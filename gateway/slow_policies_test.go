@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// slowNamespaces has a prefix for each policy, and one without a history.
+// slowNamespaces contains a prefix for each policy, and one without a history.
 const slowNamespaces = `
 auth: {users: {jwt: {secret: "%[1]s", skew: 0s}}}
 apps: [{id: main, key: k, secret: s}]
@@ -115,7 +115,7 @@ func smallWindow(ctx context.Context, network, address string) (net.Conn, error)
 // The policy of a namespace applies to clients that do not read, for each protocol on real connections, and the metrics show it.
 func TestSlowPolicies(t *testing.T) {
 	r := run(t, parse(t, slowNamespaces, key))
-	insufficient := map[string]string{ // the message of each protocol for lost messages
+	insufficient := map[string]string{ // each protocol's message about lost messages
 		"channels": `"code":"insufficient"`, "pusher": fmt.Sprint("closed with ", int(pusher.CodeOverCapacity)), "centrifugo": `"code":2500`,
 	}
 	closed := map[string]string{"channels": fmt.Sprint("closed with ", int(wire.CloseSlow)),

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// made records the targets that were created, in order, by the name of their endpoint.
+// made records the created targets in order, by the name of their endpoint.
 type made struct {
 	mu   sync.Mutex
 	list map[string][]*double
@@ -56,7 +56,7 @@ func (m *made) expect(t *testing.T, when, name string, want ...int32) {
 	}
 }
 
-// A target outlives reloads that do not change it. When the configuration no longer has it, it is closed once, after its last
+// A target survives reloads that do not change it. When the configuration no longer contains it, it is closed once, after its last
 // client.
 func TestTargetLifecycle(t *testing.T) {
 	const first = `
@@ -112,7 +112,7 @@ endpoints:
 	has(t, &r.log, "level=WARN", "a target did not close properly", "endpoint=a", "it closes badly")
 }
 
-// A handshake at a target that a reload has just closed is rejected with a time to retry.
+// A handshake for a target that a reload has just closed is rejected with a time to retry.
 func TestClosedTarget(t *testing.T) {
 	d := &double{panics: true}
 	target := &liveTarget{Target: d, rec: newRecorder(nil, observeNothing), users: 1}
@@ -127,7 +127,7 @@ func TestClosedTarget(t *testing.T) {
 	r := run(t, parse(t, oneEndpoint))
 	e := r.site.Load().endpoints[0]
 	e.target.release()
-	defer func() { e.target.users++ }() // the end of the server releases it again
+	defer func() { e.target.users++ }() // stopping the server releases it again
 	if e := r.refuse(t, "/open", nil); e.Status != 503 || e.Header.Get("Retry-After") == "" {
 		t.Errorf("%d", e.Status)
 	}
@@ -136,7 +136,7 @@ func TestClosedTarget(t *testing.T) {
 	}
 }
 
-// Changes while a target decides about a client take effect: a revocation, and a reload that removes the endpoint.
+// Changes that occur while a target decides about a client take effect: a revocation, and a reload that removes the endpoint.
 func TestChangesDuringOpen(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	var abandoned atomic.Int32

@@ -24,7 +24,7 @@ func only(t Target) map[string]newTarget {
 	return map[string]newTarget{"echo": func(*config.Config, int) (Target, error) { return t, nil }}
 }
 
-// double is a target with configurable functions. A nil open echoes.
+// double is a target with configurable functions. If open is nil, it echoes.
 type double struct {
 	open     func(context.Context, *Request) (*Opened, error)
 	register func(*http.ServeMux)
@@ -63,7 +63,7 @@ func (r *running) metric(t *testing.T, line string) {
 	})
 }
 
-// dialed connects when a place is free.
+// dialed connects as soon as a slot is free.
 func (r *running) dialed(t *testing.T, path string) *websocket.Conn {
 	t.Helper()
 	var c *websocket.Conn
@@ -78,7 +78,7 @@ func (r *running) dialed(t *testing.T, path string) *websocket.Conn {
 
 const oneEndpoint = "endpoints: [{name: open, path: /open, target: echo, auth: [anonymous], limits: {connections: 2}}]"
 
-// A panic in a target ends one client, which is closed with 1011, and is logged and counted.
+// A panic in a target affects one client, which is closed with 1011; the panic is logged and counted.
 func TestPanicInTarget(t *testing.T) {
 	serve := func(ctx context.Context, c *websocket.Conn) error {
 		m, err := c.Read(ctx)
@@ -94,7 +94,7 @@ func TestPanicInTarget(t *testing.T) {
 		return &Opened{Serve: serve}, nil
 	}}))
 	other := r.open(t, "/open", nil)
-	for range 3 { // more than there are places, so each must be released
+	for range 3 { // more than there are slots, so each must be released
 		c := r.dialed(t, "/open")
 		if err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("panic")}); err != nil {
 			t.Fatal(err)
@@ -112,7 +112,7 @@ func TestPanicInTarget(t *testing.T) {
 	}
 }
 
-// A rejection by a target determines the reply, and every rejection releases the place and abandons what was opened.
+// A rejection by a target determines the response, and every rejection releases the slot and abandons the opened client.
 func TestTargetRefuses(t *testing.T) {
 	var abandoned atomic.Int32
 	opened := func(o Opened) (*Opened, error) {
@@ -249,7 +249,7 @@ func (u *upstream) Open(ctx context.Context, r *Request) (*Opened, error) {
 	}, nil
 }
 
-// pass forwards messages until one side ends, and ends the other side in the same way.
+// pass forwards messages until one side closes, and closes the other side in the same way.
 func pass(ctx context.Context, from, to *websocket.Conn, count func(int64)) {
 	for {
 		m, err := from.Read(ctx)

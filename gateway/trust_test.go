@@ -13,7 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// pageFrom is page from another address of this machine. It returns the status, 0 if there was no response, and the body.
+// pageFrom requests a page from another address of this machine. It returns the status, or 0 if there was no response, and the
+// body.
 func pageFrom(t *testing.T, addr, method, url string, header http.Header) (int, string) {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: netip.MustParseAddr(addr).AsSlice()}}
@@ -36,8 +37,8 @@ func pageFrom(t *testing.T, addr, method, url string, header http.Header) (int, 
 	return resp.StatusCode, string(body)
 }
 
-// For every request, the address of a client behind a trusted proxy is the one that the proxy reports, and other clients cannot
-// change theirs.
+// For every request, the address of a client behind a trusted proxy is the one that the proxy reports; other clients cannot spoof
+// theirs.
 func TestForwardedOnEveryPath(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	target := &double{register: func(mux *http.ServeMux) {
@@ -100,7 +101,7 @@ endpoints:
 	has(t, &r.audited, `"page"`, `"path":"/page"`, `"addr":"192.0.2.77"`, `"status":204`)
 }
 
-// An address that uses all places of the admin listener loses one to each connection from another address.
+// An address that occupies all slots of the admin listener loses one to each connection from another address.
 func TestAdminPlacesOfAnAddress(t *testing.T) {
 	r := run(t, parse(t, "endpoints: [{path: /open, target: echo, auth: [anonymous]}]"))
 	admin := strings.TrimPrefix(r.AdminURL(), "http://")
@@ -112,7 +113,7 @@ func TestAdminPlacesOfAnAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
-		go func() { // ends with the connection, which the cleanup closes
+		go func() { // returns when the cleanup closes the connection
 			_, _ = nc.Read(make([]byte, 1))
 			cut <- struct{}{}
 		}()
@@ -125,7 +126,7 @@ func TestAdminPlacesOfAnAddress(t *testing.T) {
 	bounded.Receive(t, cut)
 }
 
-// A request for a page that arrives before a stop is answered completely, although no new connection is accepted.
+// A page request that arrives before a stop gets a complete response, although no new connection is accepted.
 func TestDrainLetsPagesEnd(t *testing.T) {
 	asked, base := make(chan struct{}), make(chan string, 1)
 	target := &double{register: func(mux *http.ServeMux) {

@@ -107,7 +107,7 @@ func (p *pipe) over(error) {
 	})
 }
 
-// Shut sends a close frame, and ends the tunnel.
+// Shut sends a close frame and closes the tunnel.
 func (p *pipe) Shut(code websocket.Code, reason string) error {
 	p.how.Store(&closed{&websocket.CloseError{Code: code, Reason: reason}})
 	_, err := p.client.Write(append([]byte{0x88, byte(2 + len(reason)), byte(code >> 8), byte(code)}, reason...))
@@ -120,7 +120,8 @@ func (p *pipe) CloseNow() error {
 	return nil
 }
 
-// A target may forward the bytes of a connection itself: the connection is admitted, closed, revoked and drained like any other.
+// A target may forward the bytes of a connection itself; the connection is still admitted, closed, revoked and drained like any
+// other.
 func TestTunnel(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Conn: websocket.ConnOptions{Compression: &websocket.Compression{Threshold: -1}}})

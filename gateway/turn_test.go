@@ -48,7 +48,7 @@ endpoints:
 	}
 }
 
-// A user can get a limited number of tickets; then the answer is 429, and it is logged.
+// A user can get a limited number of tickets; further requests get a 429 and are logged.
 func TestTicketsHaveAQuota(t *testing.T) {
 	r := run(t, parse(t, `
 auth:
@@ -89,7 +89,7 @@ endpoints:
 	}
 }
 
-// stuck is a store that signals requests, and answers when it is allowed to.
+// stuck is a store that signals requests, and responds only when the test lets it.
 type stuck struct {
 	auth.Store
 	asked, answer chan struct{}
@@ -101,7 +101,7 @@ func (s *stuck) Revoked(context.Context, *auth.Identity) (bool, error) {
 	return false, nil
 }
 
-// limits.auth_calls also limits how many handshakes of an endpoint wait for a store on another machine.
+// limits.auth_calls also limits how many handshakes of an endpoint wait for a remote store.
 func TestAuthCallsOfTheStore(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

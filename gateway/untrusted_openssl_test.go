@@ -10,8 +10,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A client with OpenSSL that does not trust the server's certificate is recorded with a hint. With TLS 1.3, crypto/tls cannot read
-// the client's alert.
+// An OpenSSL client that does not trust the server's certificate is recorded with a hint. With TLS 1.3, crypto/tls cannot read the
+// client's alert.
 func TestUntrustedByOpenSSL(t *testing.T) {
 	for _, version := range []string{"-tls1_2", "-tls1_3"} {
 		t.Run(version, func(t *testing.T) {

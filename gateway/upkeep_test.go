@@ -108,7 +108,7 @@ func TestIdleTimeout(t *testing.T) {
 		if hears.code != 0 || sends.code != 0 {
 			t.Errorf("with messages: %d, %d", hears.code, sends.code)
 		}
-		out.end() // the connection has ended
+		out.end() // the connection was closed
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if hears.code != websocket.CodeNormal || sends.code != 0 {
@@ -117,8 +117,8 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// A session is rechecked before its interval is over. The answer of the service applies; without an answer the session continues
-// for the grace period.
+// A session is rechecked before its interval is over. The service's response applies; without a response the session continues for
+// the grace period.
 func TestRecheck(t *testing.T) {
 	const every, grace = 30 * time.Minute, time.Hour
 	down := auth.Unavailable(time.Second, errors.New("down"))
@@ -176,8 +176,8 @@ func TestRecheck(t *testing.T) {
 	}
 }
 
-// The answer of a service about a credential is ignored if the client has sent another credential in the meantime, and so is the
-// time for which the service was unavailable.
+// A service's response about a credential is ignored if the client has sent another credential in the meantime, and so is the time
+// for which the service was unavailable.
 func TestRecheckOfCredentialOfBefore(t *testing.T) {
 	for name, said := range map[string]error{"no": auth.Unauthorized(errors.New("no")), "nothing": auth.Unavailable(time.Second, errors.New("down"))} {
 		synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// hooked is a receiver of webhooks that fails on request.
+// hooked is a webhook receiver that fails on request.
 type hooked struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -141,7 +141,7 @@ endpoints: [{path: "/app/{key}", target: {pusher: {subscription_counts: true}}, 
 	}
 }
 
-// At the end, a server waits until the disconnects are sent.
+// When it stops, a server waits until the disconnect events are sent.
 func TestWebhooksAtTheEnd(t *testing.T) {
 	h := receiveHooks(t, "s")
 	r := run(t, parse(t, `
@@ -157,7 +157,7 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	}
 }
 
-// A change of the webhooks takes effect with the next start, which is logged. A server without webhooks reports no events.
+// Changed webhooks take effect at the next start, which is logged. A server without webhooks reports no events.
 func TestWebhooksReload(t *testing.T) {
 	const text = `
 apps: [{id: main, secret: s}]
@@ -174,8 +174,8 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	has(t, &r.log, "takes effect with the next start", "setting=webhooks")
 }
 
-// The Done of an event is called immediately for an application without webhooks, and for an application with two when both have
-// finished.
+// The Done of an event is called immediately for an application without webhooks, and after both webhooks have finished for an
+// application with two.
 func TestWebhooksDone(t *testing.T) {
 	h := receiveHooks(t, "s")
 	hooks, err := openWebhooks(parse(t, `

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// aside is an engine whose Publish does not wait until its first delivery has finished.
+// aside is an engine whose Publish does not wait for its first delivery to finish.
 type aside struct {
 	inner
 
@@ -40,8 +40,8 @@ func (s asideSink) Deliver(channel string, ps []*hub.Publication) {
 
 func (e *aside) Run(ctx context.Context, s hub.Sink) error { return e.inner.Run(ctx, asideSink{s, e}) }
 
-// The publications that wait while a subscriber blocks its channel are limited in bytes, too: the others are read from the history
-// later, or dropped if there is none.
+// The publications that wait while a subscriber blocks its channel are also limited in bytes: the others are read from the history
+// later, or dropped if there is no history.
 func TestBacklogBytes(t *testing.T) {
 	const count, size = 20, 1 << 20 // more than the limit
 	for _, history := range []int{0, count + 2} {

@@ -59,8 +59,8 @@ func drain(c *enginetest.Client, n int) {
 	synctest.Wait()
 }
 
-// While a subscriber catches up, the node keeps everything that is published, so that only earlier publications are read from the
-// history. Afterwards the node keeps as little as before, even if the subscription has ended in the meantime.
+// While a subscriber catches up, the node keeps every publication, so that only earlier ones are read from the history. Afterwards
+// the node keeps as little as before, even if the subscription has ended in the meantime.
 func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 	const before, flood = 1000, 50
 	for _, leaves := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 				return nil
 			}
 			drain(first, -1)
-			// Repeat it for a subscriber for whom the window has nothing left.
+			// The same for a subscriber that finds no more publications in the window.
 			e.reads.Store(1)
 			second := fallsBehind(t, h, "second", before)
 			drain(second, -1)
@@ -147,7 +147,7 @@ func TestSlowReadsTheHistory(t *testing.T) {
 		publish(t, h, "c", text("live"))
 		c.Want(t, "1", "live")
 	})
-	synctest.Test(t, func(t *testing.T) { // the node still has it
+	synctest.Test(t, func(t *testing.T) { // the node still keeps it
 		_, h, c := behind(t, hub.Namespace{History: count, Expiry: time.Second}, 3)
 		<-time.After(2 * time.Second)
 		drain(c, -1)

@@ -27,8 +27,8 @@ func differences(c *enginetest.Client) (got []string) {
 
 func set(key, value string) *hub.Publication { return &hub.Publication{Key: key, Data: []byte(value)} }
 
-// A value of a keyed collection is a delta from the previous value of its key, if all subscribers have that: not after a removal,
-// and not from a value that a subscriber did not get or that may have expired.
+// A value of a keyed collection is a delta from the previous value of its key, if all subscribers have that value: not after a
+// removal, and not from a value that a subscriber did not get or that may have expired.
 func TestKeyDeltas(t *testing.T) {
 	h := start(t, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "drop:", History: 100, Slow: hub.SlowDrop}}})
 	codec := new(enginetest.Codec)

@@ -492,7 +492,7 @@ func TestGapOfWhatHasExpired(t *testing.T) {
 	})
 }
 
-// A node may remember more than the history has, but publications that are too old are not recovered.
+// A node may remember more than the history contains, but publications that are too old are not recovered.
 func TestWindowIsNoHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, hub.Options{Namespaces: []hub.Namespace{{History: 2}, {Prefix: "age", History: 10, HistoryAge: time.Second}}})

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// states are the reported states of an engine: "" means that it works.
+// states are the reported engine states; "" means that the engine works.
 type states struct {
 	mu  sync.Mutex
 	all []string
@@ -28,7 +28,7 @@ func (s *states) add(err error) {
 	s.all = append(s.all, text)
 }
 
-// want waits until nothing more happens, and compares the reports since the last call; each must contain the wanted text.
+// want waits until no further report arrives, and compares the reports since the last call; each must contain the wanted text.
 func (s *states) want(t *testing.T, what string, want ...string) {
 	t.Helper()
 	<-time.After(time.Minute)
@@ -40,7 +40,7 @@ func (s *states) want(t *testing.T, what string, want ...string) {
 	s.all = nil
 }
 
-// A change of the engine's state is reported once, whether Run fails or the engine does not answer.
+// A change of the engine's state is reported once, whether Run fails or the engine does not respond.
 func TestEngineState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -69,7 +69,7 @@ func TestEngineState(t *testing.T) {
 	})
 }
 
-// Without probes, the state of the engine is that of Run.
+// Without probes, the engine's state is determined by Run.
 func TestEngineStateWithoutProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newRestarted(hub.NewMemory())

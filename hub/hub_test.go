@@ -24,7 +24,7 @@ func start(t testing.TB, o hub.Options) *hub.Hub {
 	return h
 }
 
-// rules returns the options of a hub with one namespace.
+// rules returns hub options with one namespace.
 func rules(n hub.Namespace) hub.Options { return hub.Options{Namespaces: []hub.Namespace{n}} }
 
 func publish(t testing.TB, h *hub.Hub, channel string, ps ...*hub.Publication) {
@@ -497,7 +497,7 @@ func TestRecheck(t *testing.T) {
 	})
 }
 
-// The members of a channel are only for clients that may see them, also in the answer to a subscription.
+// Only clients that may see the members of a channel get them, also in the reply to a subscription.
 func TestSubscribeWithMembersNeedsPresence(t *testing.T) {
 	h := start(t, hub.Options{Namespaces: []hub.Namespace{{Prefix: "room:", Presence: true}}})
 	c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", Allow: func(action, _ string) error {

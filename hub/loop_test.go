@@ -15,7 +15,7 @@ import (
 )
 
 // Clients on real connections, on the event loop or with a goroutine each, do not read while much more is published than their
-// queues hold. When they read again they get everything, and other clients do not wait for them.
+// queues hold. When they read again they get every message, and other clients are not delayed.
 func TestSlowOverRealConnections(t *testing.T) {
 	const count, slow = 4000, 4
 	options := websocket.ConnOptions{QueueBytes: 128 << 10, QueueFull: websocket.QueueDropNewest}

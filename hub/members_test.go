@@ -198,8 +198,8 @@ func TestAnnouncedTogether(t *testing.T) {
 	}
 }
 
-// The pages of a roster have the members in the order in which they joined, even if some have left, and each page continues after
-// the last one.
+// The pages of a roster list the members in the order in which they joined, even if some have left, and each page continues where
+// the previous one ended.
 func TestPagesOfARoster(t *testing.T) {
 	r, told := rosterOf()
 	const count = 20

@@ -26,7 +26,7 @@ func TestMemory(t *testing.T) {
 	})
 }
 
-// The condition of a node.
+// The possible conditions of a node.
 type condition int
 
 const (
@@ -94,7 +94,7 @@ type faultyNode struct {
 
 	mu    sync.Mutex
 	is    condition
-	ended chan struct{} // closed at the end of the condition
+	ended chan struct{} // closed when the condition ends
 	sink  hub.Sink
 	count int
 }
@@ -206,8 +206,8 @@ func (n *faultyNode) Release(ctx context.Context, lease string) error {
 	return n.inner.Release(ctx, lease)
 }
 
-// faultySink is the hub as seen by the engine of a faulty node. Ends of leases and commands are not lost, because the engine asks
-// for them.
+// faultySink is the hub as seen by the engine of a faulty node. Ended leases and commands are not lost, because the engine asks for
+// them.
 type faultySink struct {
 	hub.Sink
 	node *faultyNode

@@ -108,7 +108,7 @@ func usersOf(t *testing.T, h *hub.Hub) int {
 	return users
 }
 
-// A member that the engine rejects gets the error immediately, and does not stay, even if its entry was made.
+// A member that the engine rejects gets the error immediately and is removed, even if its entry was made.
 func TestMemberIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, h := startPutter(t, hub.NewMemory())
@@ -412,7 +412,7 @@ func TestEntriesRejected(t *testing.T) {
 	}
 }
 
-// The first subscriber of a node to a large room gets the current members in the answer, and their joins are not sent to it later.
+// The first subscriber of a node to a large room gets the current members in the reply, and their joins are not sent to it later.
 func TestLargeRoomIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const users = 1000 // more than are announced in a few rounds

@@ -133,7 +133,7 @@ func FuzzRoster(f *testing.F) {
 	})
 }
 
-// A window has all publications after its floor, in whatever way it was filled.
+// A window contains all publications after its floor, in whatever way it was filled.
 func TestWindow(t *testing.T) {
 	var w window
 	push := func(from, to uint64, wide bool) {

@@ -255,8 +255,8 @@ func TestPublishedTogether(t *testing.T) {
 	}
 }
 
-// In a room that announces once a second, a member is in the answer to its own subscription, and its join is not sent to its own
-// connections.
+// In a room that announces changes once a second, a member is in the reply to its own subscription, and its join is not sent to its
+// own connections.
 func TestOwnJoinInALargeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, rules(hub.Namespace{Presence: true, LargeRoom: 1}))

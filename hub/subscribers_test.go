@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// On its own node a change of the number of subscribers is visible immediately, and on other nodes after it was reported.
+// A change of the number of subscribers is visible immediately on its own node, and on other nodes after the next report.
 func TestSubscribers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const between = 2300 * time.Millisecond // not at the time of a report, when the node has counted but the engine does not know it yet

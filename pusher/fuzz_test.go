@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// lines returns the texts after a mark in the transcripts.
+// lines returns the texts that follow a mark in the transcripts.
 func lines(f *testing.F, mark string) (all []string) {
 	f.Helper()
 	files, err := os.ReadDir("testdata")
@@ -41,7 +41,7 @@ func fuzzServer(f *testing.F) *Server {
 	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, MessagesPerSecond: -1}
 }
 
-// Lines of arbitrary input get answers, and nothing fails. "+channel data" and "@data" are signed.
+// Lines of arbitrary input get replies, and the server never fails. "+channel data" and "@data" are signed.
 func FuzzSession(f *testing.F) {
 	for _, text := range lines(f, "> ") {
 		f.Add(text)
@@ -75,7 +75,7 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// Any signed call of an application gets an answer, and the server never fails.
+// Any signed API call of an application gets a response, and the server never fails.
 func FuzzAPI(f *testing.F) {
 	for _, text := range lines(f, "! ") {
 		for line := range strings.Lines(text) {

@@ -29,7 +29,7 @@ func named(t *testing.T, url string) (c *websocket.Conn, id string) {
 	return c, strings.Split(read(t, c), `\"`)[3]
 }
 
-// join subscribes to a presence channel, and returns the answer.
+// join subscribes to a presence channel, and returns the reply.
 func join(t *testing.T, c *websocket.Conn, id, channel, user string) string {
 	t.Helper()
 	data := jsonText(map[string]string{"user_id": user})

@@ -26,7 +26,7 @@ func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs 
 	return cs, true, nil
 }
 
-// The lists of the API have no pages, so an answer that would be too large is rejected with a hint.
+// The API's lists have no pages, so a response that would be too large is rejected with a hint.
 func TestTooManyChannels(t *testing.T) {
 	h := hub.New(hub.Options{Engine: crowded{hub.NewMemory().Node()}})
 	defer h.Close()

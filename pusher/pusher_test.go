@@ -31,7 +31,7 @@ func testApps() []App {
 }
 
 // drivers serve the connections of a test: with a goroutine per connection and Conn.Run, and on the event loop if the system has
-// one. They return the URL of a server that also has the API.
+// one. They return the URL of a server that also serves the API.
 var drivers = map[string]func(t *testing.T, s *Server) string{
 	"run": func(t *testing.T, s *Server) string {
 		mux := http.NewServeMux()
@@ -138,7 +138,7 @@ func code(t *testing.T, c *websocket.Conn) websocket.Code {
 	}
 }
 
-// signedQuery returns the query of a call of the API.
+// signedQuery returns the query of a signed API call.
 func signedQuery(a App, method, path, params, body string, at time.Time) string {
 	q := "auth_key=" + a.Key + "&auth_timestamp=" + strconv.FormatInt(at.Unix(), 10) + "&auth_version=1.0"
 	if body != "" {

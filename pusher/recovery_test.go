@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// place is what a client in a test knows of its position in a channel.
+// place is a test client's record of its position in a channel.
 type place struct {
 	since
 	n int // the number of the last event
@@ -27,7 +27,7 @@ type message struct {
 	Offset             uint64
 }
 
-// take processes a message, and reports whether it is an event of the application.
+// take processes a message, and reports whether it is an application event.
 func (p *place) take(t *testing.T, text string) bool {
 	t.Helper()
 	var m message
@@ -164,7 +164,7 @@ func TestTooMuchMissed(t *testing.T) {
 	}
 }
 
-// A client whose queue has no room for the missed events must reconnect, instead of staying without a subscription.
+// A client whose queue has no room for the missed events must reconnect rather than stay without a subscription.
 func TestNoRoomForMissed(t *testing.T) {
 	s := newServer(t)
 	o := new(outbox)

@@ -77,7 +77,7 @@ func TestMaxConnections(t *testing.T) {
 	})
 }
 
-// outbox is a Sender that keeps what is sent.
+// outbox is a Sender that stores the sent messages.
 type outbox struct {
 	websocket.Sender
 	mu     sync.Mutex
@@ -123,7 +123,8 @@ func command1(s *session, text string) error {
 	return s.Message(websocket.Message{Type: websocket.Text, Data: []byte(text)})
 }
 
-// A client that signs in is identified as that user, once; a rejected user ends the connection with a specific code.
+// A client that signs in is identified as that user, and can sign in only once. If the user is rejected, the connection is closed
+// with a specific code.
 func TestIdentified(t *testing.T) {
 	var asked []string
 	try := func(user string, answer error, again bool) (*outbox, error) {
@@ -224,7 +225,8 @@ func TestActivity(t *testing.T) {
 	})
 }
 
-// A connection may send ten client events per second; further ones get a specific code and do not close.
+// A connection may send ten client events per second. Further ones get an error with a specific code, and do not close the
+// connection.
 func TestClientEventRate(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		url := drivers[driver](t, newServer(t))
@@ -256,7 +258,7 @@ func TestNoClientEvents(t *testing.T) {
 	}
 }
 
-// Too many errors close a connection, and too many messages are errors.
+// A connection is closed after too many errors, and messages beyond the rate limit are errors.
 func TestFlood(t *testing.T) {
 	s := newServer(t)
 	s.MessagesPerSecond = 1
@@ -272,7 +274,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// Replies wait for room in order; if a client never reads, their number is limited.
+// Replies wait in order for room in the queue; if a client never reads, the number of waiting replies is limited.
 func TestRepliesWaitForRoom(t *testing.T) {
 	o := &outbox{}
 	s := newServer(t)
@@ -300,7 +302,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	}
 }
 
-// A hub that has ended accepts no clients, and closes the existing ones, which reconnect after a pause.
+// A closed hub accepts no clients and closes the existing ones, which reconnect after a pause.
 func TestHubEnded(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		s := newServer(t)
@@ -317,7 +319,7 @@ func TestHubEnded(t *testing.T) {
 	})
 }
 
-// Each reason has a code of the protocol.
+// Each reason for a close has a code of the protocol.
 func TestReasons(t *testing.T) {
 	for why, want := range map[hub.EndReason]websocket.Code{
 		hub.EndServer: CodeUnauthorized, hub.EndInsufficient: CodeOverCapacity, hub.EndSlow: CodeOverCapacity,
@@ -538,7 +540,7 @@ func TestCacheMisses(t *testing.T) {
 				}
 			}
 			send(t, c, `{"event":"pusher:subscribe","data":{"channel":"`+channel+`"}}`)
-			read(t, c) // the answer
+			read(t, c) // the reply
 			read(t, c) // the event, or the cache miss
 		}
 		c.CloseNow()

@@ -88,7 +88,7 @@ func (p *script) line(t *testing.T, line string) string {
 	return ""
 }
 
-// call calls the API, or compares the answer.
+// call calls the API, or compares the response.
 func (p *script) call(t *testing.T, kind byte, text string) string {
 	first, rest, _ := strings.Cut(text, " ")
 	if kind != '<' {

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// signIn signs in, and reads the answer.
+// signIn signs in, and reads the reply.
 func signIn(t *testing.T, c *websocket.Conn, id string, u any) {
 	t.Helper()
 	data := jsonText(u)
@@ -79,7 +79,7 @@ func (unreadable) Entries(context.Context, string, string, int) ([]hub.Entry, st
 	return nil, "", errors.New("not now")
 }
 
-// While the engine does not answer, a client with a watchlist gets an error.
+// While the engine does not respond, a client with a watchlist gets an error.
 func TestWatchlistWithoutEngine(t *testing.T) {
 	s := newServer(t)
 	s.Hub = hub.New(hub.Options{Engine: unreadable{hub.NewMemory().Node()}})
@@ -89,7 +89,7 @@ func TestWatchlistWithoutEngine(t *testing.T) {
 	wantRead(t, c, `{"event":"pusher:error","data":{"code":null,"message":"Temporarily unavailable: try again later."}}`)
 }
 
-// full is a connection whose queue has room when the test allows it.
+// full is a connection whose queue has room only when the test allows it.
 type full struct {
 	websocket.Sender
 

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// only is a listener of one connection.
+// only is a listener that returns one connection.
 type only struct {
 	net.Listener
 

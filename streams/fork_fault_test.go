@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A fork that fails leaves nothing: no messages in the channel, and no name that its source could not use again.
+// A failed fork leaves nothing behind: no messages in the channel, and no name that its source could not use again.
 func TestForkFails(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "small:", History: 100, MaxData: 8}}})
 	a, b := ns[0], ns[1]
@@ -191,7 +191,7 @@ func TestForkCanceled(t *testing.T) {
 	}
 }
 
-// While a fork is being created, another request for it, or for a stream with its name, neither stops nor repeats that.
+// While a fork is being created, another request for it, or for a stream with its name, neither stops nor repeats the creation.
 func TestForkOvertaken(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2]", typ, jsonType)

@@ -82,7 +82,7 @@ func TestForkExpires(t *testing.T) {
 	}
 }
 
-// Invalid requests for a fork.
+// Invalid fork requests are rejected.
 func TestForkRefused(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "text", typ, textType)

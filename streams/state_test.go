@@ -45,7 +45,7 @@ func TestParseLifetime(t *testing.T) {
 	}
 }
 
-// Every request releases the stream that it has used, and its place among the live reads, whatever its result.
+// Every request releases the stream that it has used, and its slot among the live reads, whatever the result.
 func TestRequestsGiveBack(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.LongPoll = time.Millisecond
@@ -119,7 +119,7 @@ func TestRecentHasABound(t *testing.T) {
 	}
 }
 
-// Answers contain the lifetime of a stream.
+// Responses contain the lifetime of a stream.
 func TestLifetimeInAnswers(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, value := range map[string]string{headerTTL: "3600", headerExpires: time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)} {
@@ -144,8 +144,8 @@ func TestLifetimeInAnswers(t *testing.T) {
 	}
 }
 
-// The record contains the end of a stream, so a node that has read the stream before finds it there even if the last message is
-// gone.
+// The record of a stream contains its end, so a node that has read the stream before finds the end there even if the last message
+// is gone.
 func TestClosedInTheRecord(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]

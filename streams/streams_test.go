@@ -297,7 +297,7 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
-// A large stream is read in answers of limited size, each of which has the offset of the next one.
+// A large stream is read in responses of limited size, each of which contains the offset of the next one.
 func TestLargeStreams(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
@@ -328,7 +328,7 @@ func TestLargeStreams(t *testing.T) {
 	}
 }
 
-// The caching of an answer depends on whether more messages follow.
+// The caching headers of a response depend on whether more messages follow.
 func TestCaching(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{MaxData: 1 << 20}}})[0]
 	large := `"` + strings.Repeat("x", 600_000) + `"`
@@ -619,7 +619,7 @@ func TestLongPoll(t *testing.T) {
 	})
 }
 
-// A request ends when its client disconnects, or when the engine does not answer.
+// A request returns when its client disconnects, or when the engine does not respond.
 func TestRequestEnds(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "", typ, textType)

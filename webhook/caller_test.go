@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// application is a function that answers calls.
+// application is a function that responds to calls.
 type application func(r *http.Request, body string) (status int, answer string, err error)
 
 func (a application) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -43,8 +43,8 @@ func newCaller(t *testing.T, a application) *webhook.Caller {
 	return c
 }
 
-// The application receives the caller and the call, signed, and its answer is returned to the caller; an invalid answer is an error
-// without a secret.
+// The application receives the caller and the call, signed, and its response is returned to the caller; an invalid response is an
+// error without a secret.
 func TestCaller(t *testing.T) {
 	for _, tt := range []struct {
 		data   string // of the call
@@ -180,7 +180,7 @@ func TestCallerTurns(t *testing.T) {
 	})
 }
 
-// An answer may have 1 MiB, and not more.
+// A response may contain up to 1 MiB.
 func TestCallerAnswerSize(t *testing.T) {
 	for more, ok := range []bool{true, false} {
 		c := newCaller(t, func(*http.Request, string) (int, string, error) {

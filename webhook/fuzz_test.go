@@ -35,7 +35,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// A call arrives unchanged and signed; any answer is a result, or an error without a secret.
+// A call arrives unchanged and signed; any response becomes a result, or an error without a secret.
 func FuzzCaller(f *testing.F) {
 	f.Add([]byte(`{"a":1}`), 200, `{"result":{"data":{"b":2}}}`)
 	f.Add([]byte("\xff"), 200, `{"result":{"b64data":"AAE="}}`)

@@ -170,7 +170,7 @@ func TestCutOffWhileItWaits(t *testing.T) {
 	})
 }
 
-// cut is a receiver whose answers are incomplete.
+// cut is a receiver whose responses are incomplete.
 type cut struct{ asked int }
 
 func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
@@ -178,7 +178,7 @@ func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"result":`), iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
 }
 
-// An incomplete answer is a failure of the receiver; after five there is a pause.
+// An incomplete response counts as a failure of the receiver; after five failures there is a pause.
 func TestCallerAnswerBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to cut

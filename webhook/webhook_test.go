@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// receiver is a RoundTripper that answers with the configured status.
+// receiver is a RoundTripper that responds with the configured status.
 type receiver struct {
 	mu     sync.Mutex
 	status func(attempt int) int // 0 means an error
@@ -290,7 +290,7 @@ func TestRealServer(t *testing.T) {
 	}
 }
 
-// counting answers every request, and counts the closed bodies.
+// counting responds to every request, and counts the closed bodies.
 type counting struct{ closed atomic.Int32 }
 
 func (c *counting) RoundTrip(*http.Request) (*http.Response, error) {
@@ -307,7 +307,7 @@ func (c counted) Close() error {
 	return nil
 }
 
-// The bodies of answers are closed, so that connections can be reused.
+// Response bodies are closed, so that connections can be reused.
 func TestAnswersAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to counting

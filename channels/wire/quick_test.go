@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What is read by hand is what encoding/json reads: of subscriptions, and of those with some bytes changed.
+// The hand-written decoder agrees with encoding/json, for subscriptions and for subscriptions with some bytes changed.
 func TestQuickSubscribe(t *testing.T) {
 	read := 0
 	try := func(text string) {
@@ -59,7 +59,7 @@ func TestQuickSubscribe(t *testing.T) {
 	}
 }
 
-// These are left to encoding/json, which may make something of them.
+// These inputs are left to encoding/json, which may be able to decode them.
 func TestQuickSubscribeLeft(t *testing.T) {
 	for _, text := range []string{
 		``, `{`, `{}`, `null`, `{"type":"subscribe","channel":"a"} 1`, `{"type":"subscribe","channel":"a"`, `{"type":"publish","channel":"a"}`,
@@ -75,7 +75,7 @@ func TestQuickSubscribeLeft(t *testing.T) {
 	}
 }
 
-// What is written by hand is what encoding/json writes.
+// The hand-written encoder produces the same output as encoding/json.
 func TestQuickly(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	text := func() string {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// serverMessages are the messages of the server, by their type.
+// serverMessages contains the server's messages by their type.
 var serverMessages = map[string]func() any{
 	"welcome": func() any { return new(Welcome) }, "subscribed": func() any { return new(Subscribed) },
 	"message": func() any { return new(Message) }, "join": func() any { return new(Change) }, "update": func() any { return new(Change) },
@@ -19,8 +19,7 @@ var serverMessages = map[string]func() any{
 	"refresh": func() any { return new(Expiring) }, "error": func() any { return new(Error) },
 }
 
-// Every example of the document is a message of this package, with no field that it does not have, and every message has an
-// example.
+// Every example in the document is a message of this package without unknown fields, and every message has an example.
 func TestDocument(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/channels-protocol.md")
 	if err != nil {
@@ -67,7 +66,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// same decodes text into a value strictly, and compares what encoding that gives with the text. v has the same type as into.
+// same decodes text strictly into a value, encodes the value, and compares the result with the text. v has the same type as into.
 func same(t *testing.T, text string, v, into any) {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(text))
@@ -153,7 +152,7 @@ func TestDecodeDefaults(t *testing.T) {
 	if h, ok := c.(*History); err != nil || !ok || h.Limit != 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	// A bracket in a string is not a level.
+	// A bracket in a string does not change the depth.
 	text := `{"type":"publish","channel":"a","data":"` + strings.Repeat(`[{\"`, 100) + `"}`
 	if _, err := Decode([]byte(text)); err != nil {
 		t.Error(err)

@@ -51,7 +51,7 @@ func TestCluster(t *testing.T) {
 	})
 }
 
-// With three servers the history survives the loss of one.
+// With three servers the history survives the loss of one server.
 func TestClusterLosesServer(t *testing.T) {
 	servers := startCluster(t, 3)
 	var hubs []*hub.Hub

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The defaults of the server, before any test changes them.
+// The server's defaults, before any test changes them.
 var (
 	initialMin, initialMax, initialBeat = minElectionTimeout, maxElectionTimeout, hbInterval
 	initialLost, initialCheck           = lostQuorumInterval, lostQuorumCheck

@@ -38,7 +38,7 @@ func TestExternal(t *testing.T) {
 	})
 }
 
-// A call ends with its context, or soon after it, while the server is stopped and does not read from its connection.
+// A call returns when its context is done, or soon after that, while the server is stopped and does not read from its connection.
 func TestStoppedServerTakesNothing(t *testing.T) {
 	p := startProcess(t)
 	e := newEngine(t, Options{URL: "nats://" + p.addr()})
@@ -55,7 +55,7 @@ func TestStoppedServerTakesNothing(t *testing.T) {
 	p.signal(syscall.SIGSTOP)
 	ran := bounded.Clock(t)
 	var calls sync.WaitGroup
-	for range 40 { // more than the buffers of a connection hold
+	for range 40 { // more than the buffers of the connection hold
 		calls.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()

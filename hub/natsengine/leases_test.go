@@ -54,7 +54,7 @@ type gaps struct {
 func (g *gaps) Gap(...string) { g.n++ }
 
 // A node reports a gap when it has missed a beat of another node, or receives one from a node that was silent or is unknown but not
-// new; and once more later, because servers that were disconnected may have answered with old data.
+// new. It reports another gap later, because servers that were disconnected may have responded with old data.
 func TestMissingBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})
@@ -96,8 +96,7 @@ func TestMissingBeats(t *testing.T) {
 	})
 }
 
-// Messages of the server about a rejected node are explained, and not repeated at each attempt; other messages are logged
-// unchanged.
+// Server messages about a rejected node are explained, and not repeated for each attempt; other messages are logged unchanged.
 func TestRefusals(t *testing.T) {
 	var log warnings
 	l := &logger{warn: log.add}

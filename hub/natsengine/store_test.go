@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// plainServer returns a connection to a server without JetStream, so that the test itself answers requests.
+// plainServer returns a connection to a server without JetStream, so that the test itself can respond to requests.
 func plainServer(t *testing.T) (*nats.Conn, *mux) {
 	t.Helper()
 	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
@@ -76,7 +76,7 @@ func TestTemporarilyUnavailable(t *testing.T) {
 	}
 }
 
-// A publication without an ID is sent again if no answer arrives, and the server recognizes it.
+// A publication without an ID is sent again if no response arrives, and the server recognizes the duplicate.
 func TestPublishIsRepeated(t *testing.T) {
 	nc, m := plainServer(t)
 	e := newEngine(t, Options{URL: "nats://127.0.0.1:1"})

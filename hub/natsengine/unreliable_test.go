@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// unreliable is a server without JetStream in front of one with JetStream. It forwards requests, and makes every second one fail,
-// or every sixth if it loses answers.
+// unreliable is a server without JetStream in front of one with JetStream. It forwards requests and makes every second one fail, or
+// every sixth if it loses responses.
 type unreliable struct {
 	front, back *nats.Conn
 	kind        atomic.Int32 // of the failures
@@ -28,10 +28,10 @@ type unreliable struct {
 // The kinds of failures.
 const (
 	reliable    = iota
-	noLeader    // the answer says that there is no leader
-	notReady    // the answer says that this is not possible now, with another code
+	noLeader    // the response says that there is no leader
+	notReady    // the response says that this is not possible now, with another code
 	noResponder // no server has subscribed to the subject
-	noAnswer    // the request is executed, but the answer is lost
+	noAnswer    // the request is executed, but the response is lost
 )
 
 // startUnreliable starts the servers. If cluster is true, the one in front reports that it is part of a cluster: reads then go to
@@ -83,7 +83,7 @@ func startUnreliable(t *testing.T, cluster bool) (u *unreliable, url string) {
 
 const answers = "answers."
 
-// answer forwards an answer.
+// answer forwards a response.
 func (u *unreliable) answer(m *nats.Msg) {
 	u.send(u.front, strings.TrimPrefix(m.Subject, answers), "", m)
 }

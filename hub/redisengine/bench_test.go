@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The time from a publication on one node to its delivery on another.
+// BenchmarkPublishToDelivery measures the time from a publication on one node to its delivery on another.
 func BenchmarkPublishToDelivery(b *testing.B) {
 	s := startRedis(b, "")
 	far, _ := node(b, Options{URL: s.URL()})
@@ -25,7 +25,8 @@ func BenchmarkPublishToDelivery(b *testing.B) {
 	}
 }
 
-// The time to read the history for recovering 99 messages. The hub reads it once for subscribers that reconnect together.
+// BenchmarkRecovery measures the time to read the history for recovering 99 messages. The hub reads it once for subscribers that
+// reconnect together.
 func BenchmarkRecovery(b *testing.B) {
 	s := startRedis(b, "")
 	h, _ := node(b, Options{URL: s.URL()})

@@ -131,7 +131,7 @@ func TestTLS(t *testing.T) {
 	bounded.Until(t, func() bool { return strings.Contains(b.Ready().Error(), "certificate") })
 }
 
-// Servers that cannot be used are rejected, and that is reported.
+// Unusable servers are rejected, and the rejection is reported.
 func TestRefusedServers(t *testing.T) {
 	for info, want := range map[string]string{
 		"redis_version:6.2.14\r\nredis_mode:standalone\r\n": `version "6.2.14"; 7.0 or newer`,
@@ -150,7 +150,7 @@ func TestRefusedServers(t *testing.T) {
 	}
 }
 
-// pretend starts a server whose INFO is what the test specifies.
+// pretend starts a server with an INFO response that the test specifies.
 func pretend(t testing.TB, info string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -170,7 +170,7 @@ func pretend(t testing.TB, info string) string {
 	return l.Addr().String()
 }
 
-// answer answers each command, which is an array of bulk strings of two lines each.
+// answer replies to each command, which is an array of bulk strings of two lines each.
 func answer(c net.Conn, info string) {
 	lines := bufio.NewScanner(c)
 	for lines.Scan() {

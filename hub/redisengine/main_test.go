@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // redisServer is a server in which a test causes faults.
 type redisServer struct{ *redistest.Server }
 
-// startRedis starts a server, which ends with the test.
+// startRedis starts a server, which is stopped when the test ends.
 func startRedis(t testing.TB, more string) *redisServer {
 	return &redisServer{redistest.Start(t, more)}
 }

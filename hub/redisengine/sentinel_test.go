@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// asked waits until the answer of a server or sentinel to a command contains text, and returns the answer.
+// asked repeats a command to a server or sentinel until the response contains text, and returns the response.
 func asked(t testing.TB, s *redistest.Server, password, text string, command ...string) (answer string) {
 	t.Helper()
 	c, err := rueidis.NewClient(rueidis.ClientOption{
@@ -38,7 +38,7 @@ func asked(t testing.TB, s *redistest.Server, password, text string, command ...
 	return answer
 }
 
-// textOf returns all text of an answer.
+// textOf returns all text in a response.
 func textOf(r any) string {
 	switch r := r.(type) {
 	case string:

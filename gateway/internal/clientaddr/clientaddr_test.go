@@ -71,7 +71,7 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
-// The length of the chain that is followed is limited.
+// The length of the proxy chain that is followed is limited.
 func TestOfIsBounded(t *testing.T) {
 	r := &http.Request{Header: http.Header{}}
 	for range 100 {
@@ -83,7 +83,7 @@ func TestOfIsBounded(t *testing.T) {
 	}
 }
 
-// For any headers the result is an address, and without a trusted peer it is that of the peer.
+// For any headers the result is an address; without a trusted peer it is the peer's address.
 func FuzzOf(f *testing.F) {
 	f.Add("for=192.0.2.1;proto=https, for=\"[::1]:80\"", "192.0.2.1, 10.0.0.2")
 	f.Add(`for="\"`, ",")
@@ -113,7 +113,7 @@ func TestTrustedZero(t *testing.T) {
 	}
 }
 
-// The number of entries that are read is limited, beginning with the nearest.
+// The number of entries read is limited, starting with the nearest one.
 func TestManyHops(t *testing.T) {
 	for proxiesBetween, want := range map[int]string{maxHops - 1: "192.0.2.1", maxHops: "10.0.0.2"} {
 		r := &http.Request{Header: http.Header{"X-Forwarded-For": {"192.0.2.1" + strings.Repeat(", 10.0.0.2", proxiesBetween)}}}

@@ -95,7 +95,7 @@ func TestReadNoHeader(t *testing.T) {
 	}
 }
 
-// A header has the same content for any sizes of reads, is limited in size, and leaves what follows it.
+// A header is parsed identically for any read sizes, is limited in size, and leaves the data after it unread.
 func FuzzRead(f *testing.F) {
 	for _, tt := range cases {
 		f.Add([]byte(tt.in + tail))

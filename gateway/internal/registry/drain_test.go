@@ -16,7 +16,7 @@ import (
 
 var refuse = &websocket.Reject{Status: 503, Reason: "stopping"}
 
-// drain runs a drain with a timeout, and returns its results and how long it took.
+// drain runs a drain with a timeout, and returns its results and its duration.
 func drain(t *testing.T, g *Registry, d Drain, timeout time.Duration) (closed, cut int, took time.Duration) {
 	t.Helper()
 	d.Refuse = refuse
@@ -68,7 +68,7 @@ func TestDrainSpreads(t *testing.T) {
 	})
 }
 
-// A few connections do not take the whole spread.
+// A few connections are closed in less than the whole spread time.
 func TestDrainOfFewIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -82,7 +82,7 @@ func TestDrainOfFewIsShort(t *testing.T) {
 	})
 }
 
-// Clients that do not answer are cut at the timeout.
+// Clients that do not respond are disconnected at the timeout.
 func TestDrainCuts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
@@ -96,7 +96,7 @@ func TestDrainCuts(t *testing.T) {
 		admit(t, g, e)
 		g.Open(e, conn)
 		go func() {
-			_, _ = conn.Read(t.Context()) // until it is cut
+			_, _ = conn.Read(t.Context()) // until it is disconnected
 			g.Leave(e)
 		}()
 		closed, cut, took := drain(t, g, Drain{Spread: time.Second, Code: websocket.CodeGoingAway}, 10*time.Second)

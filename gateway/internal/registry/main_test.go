@@ -19,7 +19,7 @@ func admit(t *testing.T, g *Registry, e *Entry) {
 	}
 }
 
-// member is a connection of a registry, and its client.
+// member is a connection in a registry, with its client.
 type member struct {
 	*Entry
 	client *websocket.Conn
@@ -27,7 +27,7 @@ type member struct {
 	got    chan string
 }
 
-// join opens a connection in g that is served until it ends.
+// join opens a connection in g and serves it until it is closed.
 func join(t *testing.T, g *Registry, e *Entry) *member {
 	t.Helper()
 	if !e.Addr.IsValid() {
@@ -64,5 +64,5 @@ func join(t *testing.T, g *Registry, e *Entry) *member {
 	return m
 }
 
-// code waits for the end of a connection, and returns the close code that its client has received.
+// code waits for the end of a connection, and returns the close code that its client received.
 func (m *member) code() websocket.Code { return websocket.CloseCode(<-m.ended) }

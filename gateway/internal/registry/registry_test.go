@@ -62,7 +62,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// A rejection reserves nothing, whatever the limit: rejections by address do not fill up the endpoint or the server for others.
+// A rejection reserves no slot, whatever the limit: rejections by address do not use up the slots of the endpoint or the server.
 func TestRefusalsTakeNothing(t *testing.T) {
 	for name, b := range map[string]Bounds{
 		"address":                {Total: 3, Endpoint: 2, PerAddress: 1, EndpointPerAddress: 5},
@@ -106,7 +106,7 @@ func TestRefusalsTakeNothing(t *testing.T) {
 	}
 }
 
-// A rejection by one limit takes no place of another.
+// A rejection by one limit takes no slot of another.
 func TestBoundsTogether(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -228,7 +228,7 @@ func TestListAndClose(t *testing.T) {
 	})
 }
 
-// The lists of users stay intact, in whatever order connections leave.
+// The per-user lists stay intact, in whatever order connections leave.
 func TestUsersList(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -306,7 +306,7 @@ func TestCloseAgainAndAgain(t *testing.T) {
 	})
 }
 
-// The sum of an endpoint never decreases: it includes an entry whether it is open or has left.
+// An endpoint's total never decreases: it includes entries that are open and entries that have left.
 func TestTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := New(&auth.Live{})
