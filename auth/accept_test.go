@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// refusals are the errors of a server's failed handshakes.
+// refusals collects the errors of a server's failed handshakes.
 type refusals chan error
 
 // guarded starts a server with the subprotocols chat and news, which sends every client its identity, and then waits until the
@@ -58,7 +58,7 @@ func visit(t *testing.T, url string, protocols []string, fields ...string) (*web
 	return c, string(m.Data), nil
 }
 
-// Tokens of a real issuer, in every supported place, in real handshakes.
+// Tokens of a real issuer are accepted in every supported place, in real handshakes.
 func TestGuardEndToEnd(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, &k.p256.PublicKey, "kid", "1")))
@@ -156,7 +156,7 @@ func TestGuardUnavailable(t *testing.T) {
 	}
 }
 
-// brief issues credentials that last a second from their check, and sends the time when they end.
+// brief issues credentials that expire one second after they are checked, and sends the expiry time.
 type brief struct{ ends chan time.Time }
 
 func (b brief) Authenticate(*http.Request) (*Identity, error) {
@@ -167,7 +167,7 @@ func (b brief) Authenticate(*http.Request) (*Identity, error) {
 
 func (brief) Challenge() string { return "" }
 
-// The connection ends with the credential.
+// The connection is closed when the credential expires.
 func TestGuardExpiry(t *testing.T) {
 	ends := make(chan time.Time, 1)
 	url, _ := guarded(t, &Guard{Authenticator: brief{ends}})

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever the fields of a request contain, only the right password and the right key admit a client, and the error contains
-// nothing of the request.
+// Whatever the fields of a request contain, only the right password and the right key admit a client, and the error contains no
+// part of the request.
 func FuzzAuthorization(f *testing.F) {
 	basic := newBasic(f, BasicOptions{Failures: 1 << 30}, "ann:"+cheapHash(f, "pass")+"\n")
 	keys, key := apiUser(f, "bob")
@@ -48,7 +48,7 @@ func FuzzAuthorization(f *testing.F) {
 	})
 }
 
-// Whatever a password file contains, a line is refused, or a server can afford to compute its hash.
+// Whatever a password file contains, each line is either refused or has a hash that a server can afford to compute.
 func FuzzPasswordFile(f *testing.F) {
 	f.Add("ann:$2y$05$" + strings.Repeat("a", 53))
 	f.Add("ann:" + cheapHash(f, "x") + ` {"roles":["a"]}`)

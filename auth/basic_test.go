@@ -57,7 +57,8 @@ func newBasic(t testing.TB, o BasicOptions, text string) *Basic {
 	return b
 }
 
-// The file is as real tools write it: htpasswd for bcrypt (htpasswd -nbBC 5 ann 'pa:ss wörd'), HashPassword for argon2id.
+// The file has the format that real tools write: htpasswd for bcrypt (htpasswd -nbBC 5 ann 'pa:ss wörd'), HashPassword for
+// argon2id.
 func TestRFC7617_2_Basic(t *testing.T) {
 	const secret, unicode = "pa:ss wörd", "¬µ"
 	const bcrypt = "ann:$2y$05$GJKbz.QTqPGY1fk5h.gvR.9vBAH5V4pcEjuDMNoa121o.4bDx1cNS"
@@ -272,7 +273,7 @@ func TestBasicFailuresAreBounded(t *testing.T) {
 	}
 }
 
-// gatedHash counts concurrent verifications, and lets none end before the gate opens.
+// gatedHash counts concurrent verifications, and blocks them until the gate opens.
 type gatedHash struct {
 	now, most atomic.Int32
 	open      chan struct{}
@@ -291,8 +292,8 @@ func (h *gatedHash) verify(string) bool {
 	return true
 }
 
-// Many concurrent clients: no more hashes than the limit are computed at the same time, the same password only once, and a client
-// that waits too long gets a time to retry.
+// With many concurrent clients, no more hashes than the limit are computed at the same time, the same password is hashed only once,
+// and a client that waits too long gets a time to retry.
 func TestBasicConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Concurrent: 2, Wait: time.Second}, "x:"+cheapHash(t, "x")+"\n")

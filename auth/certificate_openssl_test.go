@@ -82,7 +82,7 @@ func handshake(t *testing.T, server *tls.Config, cert *tls.Certificate) (*http.R
 	defer s.Close()
 	transport := s.Client().Transport.(*http.Transport)
 	if cert != nil {
-		// Not with Certificates: these are not sent if the server has named other CAs.
+		// The Certificates field is not used: its certificates are not sent if the server has named other CAs.
 		transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
 	resp, err := s.Client().Get(s.URL)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// says is a method that always gives the same answer.
+// says is a method that always returns the same result.
 type says struct {
 	id        *Identity
 	err       error

@@ -19,12 +19,12 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// authService is a function that acts as the service, without a network.
+// authService is a function that acts as the auth service, without a network.
 type authService func(r *http.Request) (*http.Response, error)
 
 func (f authService) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer returns an answer of the service; fields are "Name: value".
+// answer returns a response of the service; fields are "Name: value".
 func answer(status int, body string, fields ...string) *http.Response {
 	h := http.Header{}
 	for _, f := range fields {
@@ -130,7 +130,7 @@ func TestForwardQuestion(t *testing.T) {
 	}
 }
 
-// The results for the service's answers.
+// Each response of the service has the expected result.
 func TestForwardAnswers(t *testing.T) {
 	later := time.Now().Add(time.Hour).Truncate(time.Second)
 	for _, tt := range []struct {
@@ -265,7 +265,8 @@ func TestForwardRemembers(t *testing.T) {
 	}
 }
 
-// While a question is being answered, callers with the same question wait for its answer, even if the first client has left.
+// While a request to the service is in progress, callers with the same question wait for its response, even if the first client has
+// left.
 func TestForwardAsksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
@@ -301,7 +302,7 @@ func TestForwardAsksOnce(t *testing.T) {
 	})
 }
 
-// After some consecutive failures no question is sent for a while; then a single one is.
+// After some consecutive failures no request is sent for a while; then a single one is.
 func TestForwardBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, status := 0, 500
@@ -351,8 +352,8 @@ func TestForwardBreaker(t *testing.T) {
 	})
 }
 
-// A thousand handshakes while the service accepts questions but does not answer: the number of questions is limited, every client
-// gets 503 within the time limits, and later ones get it immediately.
+// A thousand handshakes while the service accepts requests but does not respond: the number of requests is limited, every client
+// gets a 503 within the time limits, and later clients get it immediately.
 func TestForwardStalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32
@@ -393,7 +394,7 @@ func TestForwardStalled(t *testing.T) {
 	})
 }
 
-// The same with a real service: while it stalls, a thousand handshakes cost their own goroutines, and little more.
+// The same with a real service: while it stalls, a thousand handshakes cost little more than their own goroutines.
 func TestForwardStalledServer(t *testing.T) {
 	var asked atomic.Int32
 	stalled := make(chan struct{})
@@ -421,7 +422,7 @@ func TestForwardStalledServer(t *testing.T) {
 		})
 	}
 	bounded.Receive(t, full)
-	// Each question has at most four goroutines on this side, and three on the side of the test's service.
+	// Each request has at most four goroutines on this side, and three in the test's service.
 	if n := runtime.NumGoroutine() - goroutines; n > 1000+64*7 {
 		t.Errorf("%d goroutines more for 1000 handshakes", n)
 	}
@@ -430,7 +431,7 @@ func TestForwardStalledServer(t *testing.T) {
 		t.Errorf("%d MiB more for 1000 handshakes", grown>>20)
 	}
 	wg.Wait()
-	// The others found no free place, and later ones found the circuit breaker open.
+	// The other handshakes found no free slot, and later ones found the circuit breaker open.
 	if n := asked.Load(); n > 64+5 {
 		t.Errorf("%d questions, want 64", n)
 	}

@@ -59,7 +59,7 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 	}
 }
 
-// A file that is written twice within one tick of the file system's clock looks unchanged if its length is the same, as with
+// A file that is written twice within one tick of the file system's clock looks unchanged if its length is the same, as it is with
 // hashes. Its new content is used nevertheless.
 func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "passwords")
@@ -87,7 +87,7 @@ func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
-		// The file is not read any more after it has been unchanged for long.
+		// The file is no longer read once it has been unchanged for long.
 		generation := b.file.load().generation
 		for range 5 {
 			<-time.After(time.Minute)

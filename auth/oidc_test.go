@@ -24,7 +24,7 @@ type issuer struct {
 	mu   sync.Mutex
 	keys []byte
 	doc  map[string]any
-	gate func(w http.ResponseWriter, r *http.Request) bool // answers instead if it returns true
+	gate func(w http.ResponseWriter, r *http.Request) bool // responds instead if it returns true
 }
 
 func newIssuer(t testing.TB, keys []byte) *issuer {
@@ -63,7 +63,7 @@ func (i *issuer) change(f func()) {
 	f()
 }
 
-// down makes every answer a 500, or ends that.
+// down sets whether every response is a 500.
 func (i *issuer) down(yes bool) {
 	i.change(func() {
 		i.gate = func(w http.ResponseWriter, _ *http.Request) bool {
@@ -186,7 +186,8 @@ func TestOIDCUnknownKeyIDs(t *testing.T) {
 	}
 }
 
-// While the issuer is down, known keys are still used; without any the answer is 503, and the issuer gets no requests for a while.
+// While the issuer is down, known keys are still used. If there are none, clients get a 503, and the issuer gets no requests for a
+// while.
 func TestOIDCOutage(t *testing.T) {
 	k := testKeys()
 	i := newIssuer(t, jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "1")))
@@ -276,7 +277,7 @@ func TestOIDCAgedKeysDo(t *testing.T) {
 	}
 	token := signed(t, "EdDSA", k.ed, "1", claims{"iss": i.URL, "aud": "chat"})
 	gone, cancel := context.WithCancel(t.Context())
-	cancel() // whatever waits fails
+	cancel() // all waiting handshakes fail
 	for _, tt := range []struct {
 		after time.Duration
 		want  int
@@ -293,7 +294,7 @@ func TestOIDCAgedKeysDo(t *testing.T) {
 	}
 }
 
-// An issuer that does not answer delays a handshake for a limited time, and never gets more than one request.
+// An issuer that does not respond delays a handshake for a limited time, and never gets more than one request.
 func TestOIDCSlow(t *testing.T) {
 	k := testKeys()
 	slow := func() (i *issuer, asked chan struct{}, token string) {

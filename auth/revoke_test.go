@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fixed is an Authenticator with a fixed answer.
+// fixed is an Authenticator that always returns the same result.
 type fixed struct {
 	id     *Identity
 	err    error

@@ -67,7 +67,7 @@ func TestSubjectBounds(t *testing.T) {
 	}
 }
 
-// The rest of an answer that is too long is not awaited, and its connection is released.
+// The rest of a response that is too long is not awaited, and its connection is released.
 func TestForwardEndlessAnswer(t *testing.T) {
 	ended := make(chan struct{})
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -246,7 +246,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		})
 		synctest.Wait()
 		cancel()
-		leave() // the others still wait for the answer
+		leave() // the others still wait for the response
 		wg.Wait()
 		if asked != 1 {
 			t.Errorf("asked %d times", asked)

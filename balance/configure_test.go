@@ -30,7 +30,7 @@ func TestAcquireAt(t *testing.T) {
 	}
 }
 
-// Configure changes the policy and the number of probes for a verdict, and forgets nothing.
+// Configure changes the policy and the number of probes for a verdict, and keeps all other state.
 func TestConfigure(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := NewPool(Options{Policy: LeastConnections()})

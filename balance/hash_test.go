@@ -144,7 +144,7 @@ func TestHashUsesItsBound(t *testing.T) {
 	}
 }
 
-// A key that does not fit goes to the same next upstream as if its first one was tried, and returns when there is room again.
+// A key that does not fit goes to the same next upstream as if its first one had been tried, and returns when there is room again.
 func TestHashOverflowsInOrder(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(1.5, nil)}, numbered(1, 1, 1, 1)...)
 	first := acquire(t, p, start, "room")

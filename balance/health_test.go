@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Consecutive failures eject, for a time that doubles up to a maximum; after that time in service it starts over.
+// Consecutive failures cause an ejection, for a time that doubles up to a maximum. After that time in service, it starts with the
+// shortest time again.
 func TestEjectionBacksOff(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 3, Base: time.Second, Max: 5 * time.Second}}, numbered(1, 1)...)
 	u := p.byID["u000"]
@@ -198,7 +199,7 @@ func TestEjectionIsBounded(t *testing.T) {
 	}
 }
 
-// The status has the number of connections at the beginning of a drain, which shows its progress.
+// The status contains the number of connections at the beginning of a drain, which shows its progress.
 func TestDrainFrom(t *testing.T) {
 	p := poolOf(t, Options{Policy: RoundRobin()}, numbered(1, 1)...)
 	var all []*Upstream

@@ -213,7 +213,7 @@ func TestReportedLoad(t *testing.T) {
 	if a.ID() != "a" {
 		t.Fatal(a.ID())
 	}
-	p.ReportLoad(start, a, 9) // eight of other balancers
+	p.ReportLoad(start, a, 9) // eight connections of other balancers
 	for range 5 {
 		if u := acquire(t, p, start, ""); u.ID() != "b" {
 			t.Errorf("%s was chosen", u.ID())
@@ -225,7 +225,7 @@ func TestReportedLoad(t *testing.T) {
 	for range 6 {
 		acquire(t, p, start, "")
 	}
-	// Its own count changes immediately, that of others with the next report.
+	// Its own count changes immediately, the count of the others with the next report.
 	s := status(t, p, start, "a")
 	if s.Live != 2 && s.Live != 3 || s.Load != s.Live+8 {
 		t.Errorf("%+v", s)

@@ -7,7 +7,7 @@ import (
 )
 
 // several is a simulation of balancers in front of the same servers. Clients connect at random times, most of them to the first
-// balancer, and stay for random durations. A server reports its number of connections in each answer to a handshake.
+// balancer, and stay for random durations. A server reports its number of connections in each response to a handshake.
 type several struct {
 	rnd     *rand.Rand
 	now     time.Time

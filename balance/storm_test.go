@@ -374,7 +374,7 @@ func TestStormWindowEndsWithHandshake(t *testing.T) {
 	}
 }
 
-// A handshake that waits for a place, or ends without one, says nothing about the upstreams.
+// A handshake that waits for a slot, or ends without one, says nothing about the upstreams.
 func TestStormIgnoresWhatWaits(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	for i := range 10_000 {

@@ -108,7 +108,7 @@ func TestProbesAreBounded(t *testing.T) {
 			if dials++; dials == 1 {
 				return first(ctx, network, address)
 			}
-			client, _ := wstest.NetPipe(64 << 10) // there is no answer
+			client, _ := wstest.NetPipe(64 << 10) // there is no response
 			return client, nil
 		}
 		opts.StepTimeout = 10 * time.Second
@@ -133,7 +133,7 @@ func TestABodyThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// If the caller interrupts, the report does not say that the server did not answer.
+// If the caller interrupts, the report does not say that the server did not respond.
 func TestInterruptedIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

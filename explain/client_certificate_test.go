@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// signed creates a certificate for name, signed by an authority; nil means a self-signed authority.
+// signed creates a certificate for name, signed by a CA; if the CA is nil, the certificate is a self-signed CA.
 func signed(t *testing.T, name string, by *tls.Certificate) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

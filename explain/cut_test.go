@@ -71,7 +71,7 @@ func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 
 var anyTime = regexp.MustCompile(` *\d+(\.\d+)?(µs|ms|s)\b`)
 
-// cutReport explains a server that sends head, or that of a 101 if it is empty, and then after in pieces of n bytes, and keeps the
+// cutReport explains a server that sends head (if it is empty, that of a 101) and then after, in pieces of n bytes, and keeps the
 // connection open.
 func cutReport(t *testing.T, url, head, after string, n int) string {
 	t.Helper()

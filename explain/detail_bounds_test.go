@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// Every suggested interval is the largest in the list that leaves a quarter of the time.
+// Every suggested interval is the largest one in the list that leaves a quarter of the time unused.
 func TestPingIntervals(t *testing.T) {
 	list := []int{300, 240, 180, 120, 90, 60, 50, 45, 40, 30, 25, 20, 15, 10, 5, 4, 3, 2, 1}
 	for i, seconds := range list {
@@ -48,7 +48,7 @@ func TestCutLast(t *testing.T) {
 	}
 }
 
-// When the received bytes are sufficient to recognize that it is not HTTP/1, and not earlier.
+// It is recognized that bytes are not HTTP/1 as soon as they are sufficient for that, and not earlier.
 func TestTells(t *testing.T) {
 	for b, want := range map[string]bool{
 		"": false, "SSH-2.0": false, "SSH\n": true, "\n": true, "SSH-2.0-x": true, "SSH-2.0-": false,
@@ -61,7 +61,7 @@ func TestTells(t *testing.T) {
 	}
 }
 
-// What a report quotes, and what it leaves out.
+// The parts of a received text that a report quotes, and those that it omits.
 func TestDetailQuotes(t *testing.T) {
 	offering := func(names ...string) *Report {
 		r := answered(101, "", "Sec-WebSocket-Protocol: b")
@@ -99,7 +99,7 @@ func TestDetailQuotes(t *testing.T) {
 	}
 }
 
-// Of the rules about a chain only the violated ones fail.
+// Of the rules about a chain, only the violated ones fail.
 func TestTrustRules(t *testing.T) {
 	for fault, want := range map[Fault]string{"": "", FaultCertExpired: chain.ClauseValidity, FaultCertNotYet: chain.ClauseValidity,
 		FaultCertName: chain.ClauseName, FaultCertUnknown: chain.ClausePath, FaultCertSelfSigned: chain.ClausePath,

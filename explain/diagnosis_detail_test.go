@@ -34,7 +34,7 @@ func TestRFC9110_11_6_1_Challenges(t *testing.T) {
 	}
 }
 
-// The details that a report adds, each with its text.
+// The details that can be added to a report, each with its text.
 func TestDetailOfAReport(t *testing.T) {
 	location := func(to string) *Report { return answered(301, "", "Location: "+to) }
 	with := func(r *Report, change func(*Report)) *Report { change(r); return r }
@@ -119,7 +119,7 @@ func TestDetailOfAReport(t *testing.T) {
 	}
 }
 
-// If both address families fail in the same way and time, both are quoted; what a finding contains already is not.
+// If both address families fail in the same way and time, both are quoted; details that a finding already contains are not.
 func TestEvidenceOfBothFamilies(t *testing.T) {
 	const none = "none in 1ms: server misbehaving"
 	r := &Report{Steps: []Step{{Stage: StageDNS, Facts: []Fact{{"AAAA", none}, {"A", none}, {"A", none}}}}}

@@ -23,8 +23,8 @@ func feedAll(b []byte, n int) *head {
 	return h
 }
 
-// Whatever is received in place of an answer, reading it stays within its limits, and the result does not depend on how the network
-// splits it.
+// Whatever is received in place of a response, reading it stays within its limits, and the result does not depend on how the
+// network splits the bytes.
 func FuzzHead(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n\x81\x02hi",

@@ -63,7 +63,7 @@ func (all *reports) compare(t *testing.T) {
 var block = regexp.MustCompile(`(?m)^(?:[✓✗!=]|json:)`)
 
 // briefly shortens blocks that are already in text, and lines of JSON, to their beginning: most servers do most things correctly,
-// with the same text.
+// and have the same text.
 func briefly(text string) string {
 	var out strings.Builder
 	seen := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The time of the opening is that of the step with the negotiated parameters, or else the total.
+// The time of the opening is that of the step with the negotiated parameters, or else the total time.
 func TestOpenedAfter(t *testing.T) {
 	r := &Report{Duration: Duration(time.Minute), Steps: []Step{{Stage: StageTCP, Start: 1, Duration: 2}}}
 	if got := openedAfter(r); got != r.Duration {
@@ -29,7 +29,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// The verdict on a stream that ends depends on the line or frame that was incomplete.
+// The finding about a stream that ends depends on the line or frame that was incomplete.
 func TestWhereTheStreamEnds(t *testing.T) {
 	for _, c := range []struct {
 		name, detail string
@@ -80,7 +80,7 @@ func TestOriginOptionGoesFirst(t *testing.T) {
 	})
 }
 
-// A reset after interim responses is no reset instead of an answer.
+// A reset after interim responses is not reported as a reset in place of a response.
 func TestResetAfterInterimResponses(t *testing.T) {
 	h := &head{}
 	h.feed([]byte("HTTP/1.1 100 Continue\r\n\r\n"))

@@ -22,7 +22,7 @@ func raw(h frame.Header, payload string) string {
 	return string(append(frame.Append(nil, h), payload...))
 }
 
-// readAll feeds b to an inbound, in pieces of n bytes, until it ends or a rule is violated.
+// readAll feeds b to an inbound, in pieces of n bytes, until the stream ends or a rule is violated.
 func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, err error) {
 	t.Helper()
 	client, server := wstest.NetPipe(0)
@@ -47,7 +47,7 @@ func readAll(t *testing.T, b string, n int, compressed bool) (all []*incoming, e
 	}
 }
 
-// One case for each rule about a server's frames. A pong comes first, so that none is taken for garbage.
+// There is one case for each rule about a server's frames. A pong comes first, so that no bytes are taken for garbage.
 func TestRFC6455_5_ServerFrames(t *testing.T) {
 	pong := raw(frame.Header{Fin: true, Opcode: frame.Pong}, "")
 	text := frame.Header{Fin: true, Opcode: frame.Text}
@@ -113,7 +113,7 @@ func TestGarbageOrFrame(t *testing.T) {
 	}
 }
 
-// However the network splits frames, the messages are the same; a wait that ends in between loses nothing.
+// However the network splits frames, the messages are the same; a wait that is interrupted loses nothing.
 func TestMessagesHoweverTheyAreCut(t *testing.T) {
 	long := strings.Repeat("äöü€😀", 5000)
 	in := raw(frame.Header{Opcode: frame.Text}, long[:1001]) + raw(frame.Header{Fin: true, Opcode: frame.Ping}, "p") +
@@ -191,7 +191,7 @@ func TestRFC7692_7_2_2_Inflate(t *testing.T) {
 	}
 }
 
-// The inflation of a huge message is stopped in time, and the contents of messages that depend on it are not guessed.
+// The decompression of a huge message is stopped in time, and the contents of messages that depend on it are not guessed.
 func TestInflateIsBounded(t *testing.T) {
 	bomb := compress(t, []string{strings.Repeat("\x00", maxInflated+1<<20), "next"})
 	f := &inflater{}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A folded line belongs to the previous field, even if that is the first one, and an interim answer is displayed but does not
+// A folded line belongs to the previous field, even if that is the first one, and an interim response is displayed but does not
 // count.
 func TestHeadLines(t *testing.T) {
 	h := &head{}
@@ -61,7 +61,7 @@ func TestReasonOfChain(t *testing.T) {
 	}
 }
 
-// A status line of HTTP/1 with a wrong status code or reason phrase is one of HTTP/1: the detail names the wrong part.
+// A status line with a wrong status code or reason phrase is still one of HTTP/1: the detail names the wrong part.
 func TestRFC9112_4_StatusLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"HTTP/1.1 404 \xff\x00":       "line 1 of the response: the reason phrase in the status line contains a control character",

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// steering is text that a hostile server would like to have on a terminal or a page: CSI in both forms, a bell, a text direction
+// steering is text with which a hostile server could affect a terminal or a page: CSI in both forms, a bell, a text direction
 // override, a script, and a byte that is not UTF-8.
 const steering = "\u009b31m\u202e<script>\xff"
 

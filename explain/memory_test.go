@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// visit is a connection of a server in memory, after the header of its request.
+// visit is an in-memory server's connection from which the request header has been read.
 type visit struct {
 	net.Conn
 	in  *bufio.Reader
@@ -28,7 +28,7 @@ func (v *visit) say(text string) {
 	io.WriteString(v.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
-// open answers 101, with additional fields, whose lines end in "\n".
+// open responds with a 101 with additional fields, whose lines end in "\n".
 func (v *visit) open(fields string) {
 	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
 		newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n" + fields + "\n")
@@ -84,7 +84,7 @@ func (v *visit) talk() {
 	}
 }
 
-// inMemory returns options for a server in memory: serve is called for each connection, in a goroutine of its own, and then the
+// inMemory returns options for a server in memory: serve is called for each connection, in its own goroutine, and then the
 // connection is closed. The end of the test waits for all of them.
 func inMemory(t testing.TB, serve func(v *visit)) *Options {
 	var wg sync.WaitGroup
@@ -107,7 +107,7 @@ func inMemory(t testing.TB, serve func(v *visit)) *Options {
 	}
 }
 
-// counter is a deterministic source of bytes in place of a random one.
+// counter is a deterministic source of bytes that replaces a random one.
 type counter struct{ n byte }
 
 func (c *counter) Read(b []byte) (int, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An Origin in the caller's header is used as the page's, in the report too, and the probe for another site replaces it.
+// An Origin in the caller's header is used as the page's origin, also in the report, and the probe for another site replaces it.
 func TestOriginInHeader(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// throughProxy explains a server behind a proxy at the URL via. serve is the proxy, for each connection.
+// throughProxy explains a server behind a proxy at the URL via. serve acts as the proxy, for each connection.
 func throughProxy(t *testing.T, via, server string, serve func(*visit)) *Report {
 	t.Helper()
 	proxy, err := url.Parse(via)
@@ -30,8 +30,8 @@ func throughProxy(t *testing.T, via, server string, serve func(*visit)) *Report 
 	return r
 }
 
-// A proxy whose response is cut off is one, and was reached: the diagnosis says how the response ended. A response that violates a
-// rule of HTTP/1 is no other protocol.
+// A proxy whose response is cut off is recognized as a proxy that was reached: the diagnosis says how the response ended. A
+// response that violates a rule of HTTP/1 is not another protocol.
 func TestProxyResponseIsIncomplete(t *testing.T) {
 	const part = "HTTP/1.1 407 Proxy Authentication Required\nProxy-Auth"
 	hang := func(v *visit) { io.Copy(io.Discard, v.in) } //nolint:errcheck // until the client has gone
@@ -99,7 +99,7 @@ func TestProxyConnectionEnds(t *testing.T) {
 	}
 }
 
-// A 407 to a request with credentials means that they were not accepted, and names what the proxy accepts.
+// A 407 to a request with credentials means that they were not accepted; the diagnosis names the schemes that the proxy accepts.
 func TestProxyRefusesCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		via, challenge, detail, cause, client, not string

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/explain/internal/faults"
 )
 
-// The summary for every server has at most ten lines, and names its fault.
+// The summary for every server has at most ten lines, and names the server's fault.
 func TestSummaryAndMarkdown(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults.All() {
@@ -45,7 +45,7 @@ func TestSummaryAndMarkdown(t *testing.T) {
 	}
 }
 
-// The first step of each side is in the summary with its lines of configuration.
+// The summary contains the first step for each side, with its lines of configuration.
 func TestSummaryOfConfiguration(t *testing.T) {
 	for _, d := range explain.Diagnoses() {
 		var b bytes.Buffer

@@ -59,7 +59,7 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 	})
 }
 
-// If the server does not answer the close frame of a watch that its caller ends, the answer is only awaited for a moment.
+// If the server does not answer the close frame of a watch that its caller ends, its close frame is awaited only for a moment.
 func TestWatchLeavesSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -73,7 +73,8 @@ func TestWatchLeavesSoon(t *testing.T) {
 	})
 }
 
-// A 101 with a wrong answer to the key of the probe does not show that other sites are allowed, whatever else it contains.
+// If the response to the probe is a 101 with a wrong Sec-WebSocket-Accept, it does not show that other sites are allowed, whatever
+// else it contains.
 func TestForeignOriginNeedsTheKey(t *testing.T) {
 	for _, fits := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestTimeoutBoundsAll(t *testing.T) {
 	})
 }
 
-// A server that sends pings keeps the connection from being idle: the report says so, and suggests no timeout.
+// A server that sends pings keeps the connection from being idle: the report says so, and does not suggest a timeout.
 func TestProbeIdleSeesPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {
@@ -155,7 +156,7 @@ func TestPingInterval(t *testing.T) {
 	}
 }
 
-// The request is the one that a browser sends, in its order, with the caller's additions.
+// The request has the fields that a browser sends, in the same order, and the caller's additions.
 func TestRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
@@ -257,7 +258,7 @@ func TestJSONFieldsAreDocumented(t *testing.T) {
 	walk(reflect.TypeFor[Report](), "")
 }
 
-// Whatever a server sends, there is a report, in time, and it can be formatted.
+// Whatever a server sends, there is a report in time, and it can be formatted.
 func FuzzExplain(f *testing.F) {
 	for _, s := range []string{
 		"", "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",

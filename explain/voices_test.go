@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A heard case holds what a real program answered, byte for byte except for its length, and what the diagnosis must and must not say.
+// A heard case contains the response of a real program, byte for byte except for its length, and the texts that the diagnosis must
+// and must not contain.
 type heard struct {
 	program string
 	r       *Report
@@ -28,7 +29,7 @@ func withSteps(r *Report, steps ...Step) *Report {
 	return r
 }
 
-// closedBy returns a report of an open connection that the server ended, after the messages.
+// closedBy returns a report of an open connection that the server closed after the messages.
 func closedBy(code int, reason string, messages ...string) *Report {
 	r := answered(101, "")
 	r.Opened, r.Close = true, &Close{By: "server", How: "close frame", Code: code, Reason: reason}
@@ -185,7 +186,7 @@ var heardOf = []heard{
 	}(), Finding{Fault: FaultOrigin, Stage: StageResponse}, FaultOrigin, "without an Origin header", "with another origin it accepts"},
 }
 
-// What real programs answer is recognized, and nothing that is false for one of them is said.
+// The responses of real programs are recognized, and the diagnosis contains nothing that is false for one of them.
 func TestRealPrograms(t *testing.T) {
 	for _, c := range heardOf {
 		t.Run(c.program, func(t *testing.T) {
@@ -208,7 +209,8 @@ func TestRealPrograms(t *testing.T) {
 	}
 }
 
-// Answers of other programs that contain the words of a known one: nothing may be said of it as a fact.
+// The responses of other programs that contain the words of a known one: the diagnosis does not present the known program as a
+// fact.
 func TestBorrowedWords(t *testing.T) {
 	own := []string{"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"}
 	on := func(server string) []string { return append([]string{"Server: " + server}, own...) }
@@ -279,7 +281,7 @@ func told(d Diagnosis) string {
 	return strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
 }
 
-// A 400 that only quotes the complaint of a server for TLS does not prove that a proxy sent plain HTTP to one.
+// A 400 that only quotes the complaint of a TLS server does not prove that a proxy sent plain HTTP to one.
 func TestComplaintAboutPlainHTTP(t *testing.T) {
 	const flat = "A proxy on the way speaks plain HTTP"
 	nginx := "<html>\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\n<body>\n<center><h1>400 Bad Request</h1></center>\n" +

@@ -126,7 +126,7 @@ func TestJudgeTLS(t *testing.T) {
 	}
 }
 
-// The header of a record with a length that is not allowed is TLS: the port speaks it, however badly.
+// A record header with an invalid length is still TLS: the port speaks TLS, even if incorrectly.
 func TestRFC8446_5_1_RecordLength(t *testing.T) {
 	opts := &Options{NoProbes: true, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		Dial: func(context.Context, string, string) (net.Conn, error) {
@@ -191,7 +191,7 @@ func TestDurationText(t *testing.T) {
 	}
 }
 
-// The reasons why a name has no address, and the server that was queried.
+// The reasons why a name has no address, and the name server that was queried.
 func TestDNSReason(t *testing.T) {
 	for want, err := range map[string]error{
 		"no address of this kind": nil, "the name server did not answer in time": &net.DNSError{IsTimeout: true},
@@ -224,7 +224,7 @@ func TestDNSReason(t *testing.T) {
 	}
 }
 
-// The most certain reason is reported for addresses that cannot be connected to.
+// For addresses that cannot be connected to, the most certain reason is reported.
 func TestJudgeDial(t *testing.T) {
 	one, two := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	for _, tt := range []struct {
@@ -265,7 +265,7 @@ func TestJudgeDial(t *testing.T) {
 	}
 }
 
-// The default port of a proxy is that of its scheme, and its TLS uses its name and the caller's trust.
+// The default port of a proxy is that of its scheme, and TLS to the proxy uses its name and the caller's trusted CAs.
 func TestProxyParts(t *testing.T) {
 	for raw, want := range map[string]string{"http://p": "80", "https://p": "443", "http://p:3128": "3128"} {
 		u, err := url.Parse(raw)
@@ -307,7 +307,7 @@ func TestSecretHeader(t *testing.T) {
 	}
 }
 
-// Everything that the options add must be allowed in a request.
+// Everything that the options add to a request must be allowed there.
 func TestCheckRequest(t *testing.T) {
 	for _, tt := range []struct {
 		o      Options
@@ -383,7 +383,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// The last frame of a compressed message shows both lengths; without steps nothing is written.
+// The last frame of a compressed message is displayed with both lengths; without steps nothing is written.
 func TestTextOfFrames(t *testing.T) {
 	for want, f := range map[string]Frame{
 		"7z": {Opcode: "text", Length: 7, Compressed: true}, "7→90": {Opcode: "text", Fin: true, Length: 7, Compressed: true, Inflated: 90},

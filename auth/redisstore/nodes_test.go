@@ -90,7 +90,7 @@ func TestTicketsAcrossNodes(t *testing.T) {
 	}
 }
 
-// dump returns all strings that a server holds.
+// dump returns all strings that a server stores.
 func dump(t testing.TB, redis *redistest.Server) map[string]string {
 	t.Helper()
 	o, err := rueidis.ParseURL(redis.URL())
@@ -144,7 +144,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 	}
 }
 
-// The time until another node has received a revocation.
+// BenchmarkRevokeToWatch measures the time until another node has received a revocation.
 func BenchmarkRevokeToWatch(b *testing.B) {
 	redis := startRedis(b, false)
 	a, other := node(b, redis.URL(), Options{}), node(b, redis.URL(), Options{})
@@ -161,7 +161,7 @@ func BenchmarkRevokeToWatch(b *testing.B) {
 	}
 }
 
-// The cost of one query to Redis for a handshake.
+// BenchmarkRevoked measures the cost of one query to Redis for a handshake.
 func BenchmarkRevoked(b *testing.B) {
 	redis := startRedis(b, false)
 	s := node(b, redis.URL(), Options{})

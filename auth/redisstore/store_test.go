@@ -235,7 +235,7 @@ func TestRedisComesLater(t *testing.T) {
 	}
 }
 
-// A Redis that accepts connections without answering costs a caller only its timeout, and a Watch ends with its context.
+// A Redis that accepts connections without responding costs a caller only its timeout, and a Watch ends with its context.
 func TestRedisIsSilent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

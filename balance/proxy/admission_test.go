@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The measurements for the admission of handshakes cover only the servers' own time: a handshake that waits for a place is not with
-// a server, and one that never gets a place says nothing about them.
+// The measurements for handshake admission cover only the servers' own time: a handshake that waits for a slot is not at a server,
+// and one that never gets a slot says nothing about the servers.
 func TestAdmissionMeasuresServers(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	tried := make(chan Attempt, 4)
@@ -52,7 +52,7 @@ func TestAdmissionMeasuresServers(t *testing.T) {
 	}
 }
 
-// If not all clients can be admitted, one that continues a session is admitted, and a new one gets a time to reconnect.
+// If not all clients can be admitted, a client that continues a session is admitted, and a new one gets a time to reconnect.
 func TestAdmissionByPriority(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	drain := func(s *balance.Storm) {
@@ -84,7 +84,7 @@ func TestAdmissionByPriority(t *testing.T) {
 	if s := b.Status().Storm; !s.Limited || s.Rate != 1000 {
 		t.Fatalf("%+v", s)
 	}
-	bounded.Until(t, func() bool { // unless a place has become free meanwhile
+	bounded.Until(t, func() bool { // unless a slot has become free in the meantime
 		ok, after := admitted(opening(t))
 		if !ok && after < time.Second {
 			t.Errorf("a new one may come back after %v", after)
@@ -113,7 +113,7 @@ func TestAdmissionByPriority(t *testing.T) {
 	}
 }
 
-// The admission of handshakes does not apply to pages: they pass while it is limited, and are neither counted nor measured.
+// Handshake admission does not apply to pages: they pass while it is limited, and are neither counted nor measured.
 func TestPagesPassTheAdmission(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
@@ -125,7 +125,7 @@ func TestPagesPassTheAdmission(t *testing.T) {
 		}
 		before := b.Status().Storm
 		if _, err := b.Open(bounded.Context(t), opening(t)); b.Status().Storm.Refused == before.Refused {
-			continue // a place has become free meanwhile
+			continue // a slot has become free in the meantime
 		} else if _, busy := errors.AsType[*Busy](err); !busy {
 			t.Fatal(err)
 		}

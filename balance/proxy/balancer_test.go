@@ -67,7 +67,7 @@ func state(b *Balancer, addr string) (s ServerStatus) {
 	return ServerStatus{}
 }
 
-// A client to be moved while its tunnel begins is moved nevertheless.
+// A client that is to be moved while its tunnel begins is moved nevertheless.
 func TestMoveBeforeTunnel(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{}, up.addr)
@@ -107,7 +107,7 @@ func TestTunnelAfterClose(t *testing.T) {
 	bounded.Receive(t, up.gone)
 }
 
-// If several places become free, several waiting clients get one.
+// If several slots become free, several waiting clients get one.
 func TestQueueAfterScaleOut(t *testing.T) {
 	const waiting, wait = 3, time.Minute
 	up, joins := serveRaw(t, listen(t), accepts), serveRaw(t, listen(t), accepts)
@@ -137,7 +137,7 @@ func TestQueueAfterScaleOut(t *testing.T) {
 			conns = append(conns, c)
 		}
 	}
-	for _, c := range conns { // only now, because a returned place is for a waiting client
+	for _, c := range conns { // only now, because a returned slot is for a waiting client
 		c.Abandon()
 	}
 	if took := time.Since(began); took > wait/2 {
@@ -174,7 +174,7 @@ func TestBodyOfClientFails(t *testing.T) {
 	}
 }
 
-// A 101 that no request has asked for is a failure, and leaves nothing behind.
+// A 101 in response to a page request is a failure, and leaves nothing behind.
 func TestPageSwitchesProtocols(t *testing.T) {
 	up := serveRaw(t, listen(t), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
 	b := newBalancer(t, Settings{}, up.addr)
@@ -235,7 +235,7 @@ func TestConfigureWithoutCheck(t *testing.T) {
 	}
 }
 
-// A check by HTTP uses the same field as other responses.
+// An HTTP check uses the same header field as other responses.
 func TestCheckReadsDrain(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(DrainHeader, "1") }))
 	defer page.Close()

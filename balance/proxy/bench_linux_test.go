@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// One message in flight through a tunnel, there and back. cpu-ns/msg is the CPU time of this process for each message: that of the
-// tunnel and of both peers. "direct" is for the peers without a tunnel.
+// One message in flight makes a round trip through a tunnel. cpu-ns/msg is the CPU time of this process for each message: that of
+// the tunnel and of both peers. "direct" is for the peers without a tunnel.
 func BenchmarkTunnel(b *testing.B) {
 	for _, k := range append([]kind{{name: "direct"}}, kinds[:8]...) {
 		for _, size := range []int{128, 16 << 10} {

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// upstreamed is a server that reads one header and answers with raw bytes, in which KEY stands for the answer to the key.
+// upstreamed is a server that reads one header and responds with raw bytes, in which KEY stands for the Sec-WebSocket-Accept value.
 type upstreamed struct {
 	addr string
 	head chan string // the received header
@@ -28,7 +28,7 @@ type upstreamed struct {
 	gone chan struct{} // receives a value for each connection that was held and has ended
 }
 
-// serveRaw starts an upstreamed. It keeps the connection open until the test ends if the answer ends in "HOLD".
+// serveRaw starts an upstreamed. It keeps the connection open until the test ends if the response ends in "HOLD".
 func serveRaw(t testing.TB, l net.Listener, answer string) *upstreamed {
 	t.Helper()
 	u := &upstreamed{addr: l.Addr().String(), head: make(chan string, 8), hold: make(chan struct{}), gone: make(chan struct{}, 8)}
@@ -70,7 +70,7 @@ func (u *upstreamed) answer(nc net.Conn, answer string) {
 	answer, held := strings.CutSuffix(answer, "HOLD")
 	io.WriteString(nc, strings.ReplaceAll(answer, "KEY", string(handshake.AppendAccept(nil, key))))
 	if held {
-		go func() { // ends with nc
+		go func() { // returns when nc is closed
 			io.Copy(io.Discard, in)
 			u.gone <- struct{}{}
 		}()
@@ -93,7 +93,7 @@ const (
 	ours     = "198.51.100.1:443"
 )
 
-// asked parses raw as the request of a client.
+// asked parses raw as a client's request.
 func asked(t testing.TB, raw string) *Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
@@ -126,7 +126,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 	})
 }
 
-// The bytes that the upstream receives, with KEY for the key.
+// The bytes that the upstream receives, with KEY for the value of Sec-WebSocket-Key.
 func TestDialerRequest(t *testing.T) {
 	const forwarded = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: example.org\r\nX-Forwarded-Proto: http\r\n"
 	const element = `Forwarded: for=192.0.2.7;proto=http;host=example.org` + "\r\n"
@@ -251,7 +251,7 @@ func TestDialerRefusesRequests(t *testing.T) {
 	}
 }
 
-// The tunnel opens after a 101 that follows all rules, and after nothing else.
+// The tunnel opens only after a 101 that follows all rules.
 func TestDialerAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
@@ -342,7 +342,7 @@ func TestDialerPassesOnHeadersAndEarlyBytes(t *testing.T) {
 	}
 }
 
-// An upstream's refusal is passed on with its status, fields and body.
+// An upstream's refusal is passed on with its status, header fields and body.
 func TestDialerRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
@@ -500,8 +500,8 @@ func TestProxyHeader(t *testing.T) {
 	}
 }
 
-// Whatever an upstream answers, a tunnel opens only after a 101 with the answer to the key, and no field that is added to the
-// client's 101 can end its header.
+// Whatever an upstream sends, a tunnel opens only after a 101 with the right Sec-WebSocket-Accept value, and no field that is added
+// to the client's 101 can terminate its header.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(opens + "\r\n\x81\x02hi"))
 	f.Add([]byte(opens + "Set-Cookie: a\r\n b\r\nSec-WebSocket-Protocol: b\r\n\r\n"))

@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A process without free descriptors asks clients to reconnect, and blames no server: neither for handshakes, nor for pages, nor
-// for checks.
+// A process without free descriptors asks clients to reconnect, and blames no server, whether it fails in a handshake, a page
+// request or a check.
 func TestNoDescriptorsLeft(t *testing.T) {
 	l := listen(t)
 	defer l.Close()

@@ -13,8 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A check by HTTP succeeds with a status of 2xx, finds a drain with 503, and fails with all other answers. The body does not
-// matter.
+// An HTTP check succeeds with a 2xx status, detects a drain by a 503, and fails with all other responses. The body does not matter.
 func TestCheckByHTTP(t *testing.T) {
 	for _, tt := range []struct {
 		status int
@@ -58,8 +57,8 @@ func TestCheckByHTTP(t *testing.T) {
 	}
 }
 
-// A drain found by HTTP checks lasts until they find its end; other checks do not affect it. Waiting clients get a server that is
-// back.
+// A drain that was found by HTTP checks lasts until they find its end; other checks do not affect it. Waiting clients get a server
+// that is back in service.
 func TestChecksFindDrains(t *testing.T) {
 	const id = "ws://a:1"
 	fails := errors.New("it answers with 404")

@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// without ends the server of a client while no other is listed. It returns when the client's relay has noticed.
+// without stops the server of a client while no other server is listed. It returns when the client's relay has noticed.
 func without(t *testing.T, b *Balancer, k *talker, c *websocket.Conn) {
 	t.Helper()
-	b.switching.Add(mostSwitching) // the client moves because its server ends, rather than by the plan
+	b.switching.Add(mostSwitching) // the client moves because its server stops, rather than by the plan
 	defer b.switching.Add(-mostSwitching)
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func (k *talker) has(so func(r *relay) bool) bool {
 	return so(r)
 }
 
-// collector is a server that answers all received messages when the client has sent its close frame.
+// collector is a server that replies to all received messages when the client has sent its close frame.
 func collector(t *testing.T) *speaker {
 	return speakWith(t, websocket.ConnOptions{HalfClose: true, MaxMessage: 64 << 20}, func(c *websocket.Conn) {
 		texts, end := endOf(t, c)
@@ -47,8 +47,8 @@ func collector(t *testing.T) *speaker {
 	})
 }
 
-// While there is no server, a client's close frame stays behind its messages: the next server gets these, and then the close frame,
-// and the client gets the answers.
+// While there is no server, a client's close frame stays behind its messages: the next server gets the messages and then the close
+// frame, and the client gets the replies.
 func TestHoldCloseBehindMessages(t *testing.T) {
 	big := strings.Repeat("x", 16<<20)
 	for name, texts := range map[string][]string{"some that wait": numbered(20), "one that could not be written": {big}} {

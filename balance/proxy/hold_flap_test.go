@@ -80,7 +80,7 @@ func TestHoldRebalanceFails(t *testing.T) {
 	}
 }
 
-// A server that accepts connections without answering does not use up the time limit of a held client.
+// A server that accepts connections without responding does not use up the time limit of a held client.
 func TestHoldSilent(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A client stays on a draining server for a while if no other one accepts it.
+// A client stays on a draining server for a while if no other server accepts it.
 func TestHoldDrainTriesAgain(t *testing.T) {
 	for name, refusals := range map[string]int64{"taken later": mostMoves - 1, "never taken": math.MaxInt64} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestHoldMovesFew(t *testing.T) {
 	}
 }
 
-// A client is counted once while it is being moved, even if another move is requested meanwhile.
+// A client is counted once while it is being moved, even if another move is requested in the meantime.
 func TestHoldMovesTwice(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())
@@ -108,7 +108,7 @@ func TestHoldMovesTwice(t *testing.T) {
 	}
 }
 
-// A client's present server decides whether it is to be kept there, not an earlier one.
+// A client's current server decides whether the client is to be kept there, not an earlier server.
 func TestHoldStayOfServers(t *testing.T) {
 	wants := func(stay string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,8 +150,8 @@ func TestHoldStayOfServers(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// A client that others have finally refused five times stays where it is, and a server that has refused five clients in a row is
-// asked again after a minute; accepting one ends that.
+// A client that other servers have finally refused five times stays where it is. A server that has refused five clients in a row is
+// asked again after a minute, until it accepts one.
 func TestHoldRefusals(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())
@@ -180,8 +180,8 @@ func TestHoldRefusals(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// A server that closes the connection of a client for a reason of its own while the client is moved has the last word: the client gets that
-// close frame, and is not on the other server.
+// If a server closes the connection of a client for a reason of its own while the client is being moved, that close takes
+// precedence: the client gets the close frame, and is not on the other server.
 func TestHoldEndsInMove(t *testing.T) {
 	for name, idle := range map[string]bool{"before it is left": false, "when it is left": true} {
 		for _, code := range []websocket.Code{4003, websocket.CodePolicy} {

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// nothingLeft checks that a Balancer has only these servers, and no trace of the clients that it has held.
+// nothingLeft checks that a Balancer has only these servers, and keeps no state of the clients that it has held.
 func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
 	t.Helper()
 	bounded.Until(t, func() bool {
@@ -56,7 +56,7 @@ func TestHoldServerRemoved(t *testing.T) {
 func TestHoldServerRemovedInDrain(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr(), "127.0.0.1:1")
-	for range 2 { // the other one accepts none
+	for range 2 { // the other server accepts no client
 		if err := b.Drain("ws://127.0.0.1:1", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -81,11 +81,11 @@ func (waiting) Resume() ([]resume.Message, error) {
 }
 
 // A client is closed with 1012 when the time limit is reached, if the server where it is being resumed is removed from the list and
-// does not answer.
+// does not respond.
 func TestHoldNextServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
-	next := speak(t, func(c *websocket.Conn) { // it reads, but does not answer
+	next := speak(t, func(c *websocket.Conn) { // it reads, but does not respond
 		for {
 			if _, err := c.Read(bounded.Context(t)); err != nil {
 				return

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// holding are the settings of a Balancer that holds all clients.
+// holding contains the settings of a Balancer that holds all clients.
 var holding = Settings{Hold: Hold{Mode: HoldStateless}, MovesPerSecond: 1e5, Retries: 2}
 
 // A client stays connected while its servers drain and its messages flow: each comes back once, and in order.
@@ -191,7 +191,7 @@ func TestHoldEnds(t *testing.T) {
 	}
 }
 
-// The mode resume only holds protocols that can be resumed; for others, bytes are carried.
+// The resume mode holds only connections whose protocol can be resumed; for others, bytes are forwarded.
 func TestHoldByProtocol(t *testing.T) {
 	up := speak(t, nil, "handfast.v1.json", "other")
 	b := newBalancer(t, Settings{Hold: Hold{Mode: HoldResume}}, up.addr())
@@ -239,7 +239,7 @@ type broken struct{ resume.Session }
 
 func (broken) Server(resume.Message) ([]resume.Message, bool, error) { panic("a mistake") }
 
-// A panic in a session becomes one of Serve, from which its caller may recover. Nothing of the connection is left.
+// A panic in a session is propagated through Serve, whose caller may recover from it. Nothing of the connection remains.
 func TestHoldPanics(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())

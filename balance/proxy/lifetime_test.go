@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Tunnels that begin together do not end together, nor later than their lifetime.
+// Tunnels that begin together do not end together, and none exceeds its lifetime.
 func TestLifetimeIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, lifetime = 60, time.Hour

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Which limit is reached, or when the first one will be.
+// The result is the limit that has been reached, or the time at which the first one will be.
 func TestReached(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limits      limits
@@ -33,7 +33,7 @@ func TestReached(t *testing.T) {
 }
 
 // A connection that has reached a limit is closed on both sides with the same code and reason, whether its bytes or its messages
-// are carried.
+// are forwarded.
 func TestLimits(t *testing.T) {
 	for reason, o := range map[string]TunnelOptions{
 		ReasonIdle:     {Idle: 100 * time.Millisecond, Lifetime: time.Hour},

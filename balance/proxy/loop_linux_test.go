@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// onLoop runs a test on every kind whose ends are both on the event loop.
+// onLoop runs a test on every kind that has both ends on the event loop.
 func onLoop(t *testing.T, test func(t *testing.T, k kind)) {
 	for _, k := range kinds {
 		if !k.threads && !k.off && k.server != nil {
@@ -34,7 +34,7 @@ func idleIsSmall(t *testing.T, k kind) {
 	defer c.Close()
 	size := 20000
 	if k.name != "loop" {
-		size = 500 // after the handshake only: the buffers of crypto/tls grow later, depending on how the bytes arrive
+		size = 500 // only after the handshake: the buffers of crypto/tls grow later, depending on how the bytes arrive
 	}
 	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, size))
 	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they are the test's
@@ -90,7 +90,7 @@ func TestTunnelIsOnTheLoop(t *testing.T) {
 	}
 }
 
-// heap returns the bytes in use after garbage collection; the second one empties the pools.
+// heap returns the bytes in use after a garbage collection; the second collection empties the pools.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()

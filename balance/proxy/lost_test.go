@@ -16,7 +16,7 @@ func saying() TunnelOptions {
 	return TunnelOptions{Lost: func() (websocket.Code, string) { return websocket.CodeServiceRestart, "lost" }}
 }
 
-// If the upstream ends between two frames, or is reset, the client gets a close frame after the last one, and what it sends
+// If the upstream ends between two frames, or is reset, the client gets a close frame after the last frame, and data that it sends
 // afterwards is discarded.
 func TestTunnelUpstreamIsLost(t *testing.T) {
 	for name, ends := range map[string]func(net.Conn){"end": func(nc net.Conn) { nc.Close() }, "reset": reset, "without close_notify": truncate} {

@@ -13,7 +13,7 @@ import (
 // halfClosing are options of a client that closes each direction separately.
 var halfClosing = &websocket.ConnOptions{HalfClose: true}
 
-// endOf reads messages until the close frame.
+// endOf reads messages up to the close frame.
 func endOf(t *testing.T, c *websocket.Conn) (texts []string, end *websocket.CloseError) {
 	t.Helper()
 	for {
@@ -33,8 +33,8 @@ func numbered(n int) (texts []string) {
 	return texts
 }
 
-// A client that sends its close frame directly after its messages gets every answer of the server, and then the server's close
-// frame. A server that closes first gets what the client has sent until its own close frame.
+// A client that sends its close frame directly after its messages gets every reply of the server, and then the server's close
+// frame. A server that closes first gets the messages that the client has sent before its own close frame.
 func TestMessageHalfClose(t *testing.T) {
 	const n = 50
 	settings := map[string]Settings{
@@ -43,7 +43,7 @@ func TestMessageHalfClose(t *testing.T) {
 	for name, set := range settings {
 		t.Run("the client, "+name, func(t *testing.T) {
 			up := speakHalf(t, func(c *websocket.Conn) {
-				texts, end := endOf(t, c) // all of the client's messages, before the first answer
+				texts, end := endOf(t, c) // all of the client's messages, before the first reply
 				if end == nil || end.Code != 4002 || end.Reason != "done" || len(texts) != n {
 					t.Errorf("the server gets %q, %v", texts, end)
 				}

@@ -63,7 +63,7 @@ func speakWith(t *testing.T, o websocket.ConnOptions, serve func(c *websocket.Co
 
 func (s *speaker) addr() string { return s.Listener.Addr().String() }
 
-// echo sends back what it receives, until the connection ends.
+// echo sends back each received message, until the connection ends.
 func echo(c *websocket.Conn) {
 	for {
 		m, err := c.Read(context.Background())
@@ -73,7 +73,7 @@ func echo(c *websocket.Conn) {
 	}
 }
 
-// talker is a client whose messages a Balancer carries.
+// talker is a client whose messages a Balancer forwards.
 type talker struct {
 	*websocket.Conn
 	t     *testing.T
@@ -245,7 +245,7 @@ func TestMessageRules(t *testing.T) {
 	}
 }
 
-// The end of one side ends the other one, with the same code if there is one.
+// When one side closes, the other side is closed with the same code, if there is one.
 func TestMessageEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		serve  func(c *websocket.Conn)
@@ -288,7 +288,7 @@ func TestMessageEnds(t *testing.T) {
 	}
 }
 
-// A side that reads nothing holds up the other one, and nothing is lost when it continues to read.
+// If one side reads nothing, the other side is blocked, and nothing is lost when reading continues.
 func TestMessageBackpressure(t *testing.T) {
 	const size = 64 << 10
 	flood := func(ctx context.Context, c *websocket.Conn, sent *atomic.Int64) {
@@ -375,7 +375,7 @@ func TestMessageLate(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// Close ends the connections whose messages are carried, and waits for them.
+// Close closes the connections whose messages are forwarded, and waits for them.
 func TestMessageClose(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, Settings{ByMessage: true}, up.addr())

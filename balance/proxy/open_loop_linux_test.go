@@ -21,11 +21,11 @@ func (w *waitedFor) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// A client whose server answers soon is not watched, because that would cost as much as the request.
+// A client whose server responds soon is not watched, because that would cost as much as the request.
 func TestClientIsNotWatchedForAQuickAnswer(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{}, up.addr)
-	for range 1000 { // on a busy machine the answer may come too late
+	for range 1000 { // on a busy machine the response may come too late
 		ctx := &waitedFor{Context: bounded.Context(t)}
 		c, err := b.Open(ctx, opening(t))
 		if err != nil {
@@ -42,7 +42,7 @@ func TestClientIsNotWatchedForAQuickAnswer(t *testing.T) {
 	t.Error("the client has been watched each time")
 }
 
-// It is recorded if a server goes away between its answer and the beginning of the tunnel: otherwise the kernel would report it
+// It is recorded if a server disconnects between its response and the beginning of the tunnel: otherwise the kernel would report it
 // repeatedly.
 func TestHangupBeforeTunnel(t *testing.T) {
 	c := NewCarrier()

@@ -56,7 +56,7 @@ const (
 	notFound    = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 )
 
-// The end of a handshake determines the outcome for the server, and whether another one may succeed.
+// The way in which a handshake ends determines the outcome for the server, and whether another server may succeed.
 func TestJudge(t *testing.T) {
 	head := http.Header{"A": {"b"}}
 	refused := func(status int) error { return &Refused{Status: status, Header: head} }
@@ -98,8 +98,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// As many servers are tried as the settings allow, each once, and the error is that of the last one. An answer for the client stops
-// that, and so does success. No place stays taken.
+// Up to the configured number of servers are tried, each once, and the returned error is that of the last one. A response for the
+// client stops that, and so does success. No slot stays occupied.
 func TestOpenTriesOthers(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
@@ -170,7 +170,7 @@ func TestPreferredServerFails(t *testing.T) {
 	replaced(t, c.Header(), sticky, "ws://"+good.addr)
 }
 
-// A client that goes away while a server is slow to answer says nothing about the server, unlike a timeout. In neither case is
+// A client that disconnects while a server is slow to respond says nothing about the server, unlike a timeout. In neither case is
 // another server tried.
 func TestClientGoesDuringHandshake(t *testing.T) {
 	for _, tt := range []struct {
@@ -219,7 +219,7 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 	}
 }
 
-// The fields with which a server reports its state are used, and are not passed on to the client.
+// The header fields with which a server reports its state are used, and are not passed on to the client.
 func TestServerReportsItsState(t *testing.T) {
 	for _, tt := range []struct {
 		fields string
@@ -282,7 +282,7 @@ func TestServerEndsItsDrain(t *testing.T) {
 	}
 }
 
-// A handshake waits for a server with a free place only if the settings allow it, and not if no server is ready; when the wait is
+// A handshake waits for a server with a free slot only if the settings allow it, and not if no server is ready; when the wait is
 // over, the error says so.
 func TestOpenWaitsForRoom(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)

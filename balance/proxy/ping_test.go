@@ -84,7 +84,7 @@ func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
 	})
 }
 
-// after fails if d has not passed since began.
+// after fails the test unless exactly d has passed since began.
 func after(t *testing.T, began time.Time, d time.Duration) {
 	t.Helper()
 	if got := time.Since(began); got != d {
@@ -92,7 +92,7 @@ func after(t *testing.T, began time.Time, d time.Duration) {
 	}
 }
 
-// A side that sends is not sent a ping. The pong of a side that was passes on to the other side.
+// A side that sends data is not sent a ping. The pong of a side that was sent a ping passes on to the other side.
 func TestTunnelPingsTheSilentSide(t *testing.T) {
 	for _, silent := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
@@ -145,7 +145,7 @@ func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 				closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
 			}
 			after(t, began, 2*time.Minute)
-			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the one that is gone reads nothing
+			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the side that is gone reads nothing
 			after(t, began, 2*time.Minute+patience)
 			if e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent || !errors.Is(e, ErrUnanswered) {
 				t.Errorf("ended with %v, %v", e, e.Err)
@@ -272,7 +272,7 @@ func TestTunnelPingsNoFullSide(t *testing.T) {
 	})
 }
 
-// Only pongs do not count as activity, however they are split.
+// Only frames other than pongs count as activity, however the bytes are split.
 func TestFlowKnowsPongs(t *testing.T) {
 	text, pong := packed(frame.Text, true, []byte("hello")), packed(frame.Pong, true, []byte("x"))
 	for _, tt := range []struct {

@@ -211,7 +211,7 @@ func (a *atEnd) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A page that takes too long is answered with 504. That says nothing about the server's WebSockets, so it does not count.
+// A page that takes too long causes a 504. That says nothing about the server's WebSockets, so it does not count as a failure.
 func TestSlowPage(t *testing.T) {
 	inBubble(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, func(t *testing.T, s *site) {
 		began := time.Now()
@@ -230,8 +230,8 @@ func TestSlowPage(t *testing.T) {
 	})
 }
 
-// An invalid response counts as a failure, and the client gets an error for an ordinary response. A response that is cut off is
-// reported too.
+// An invalid response counts as a failure, and the client gets a complete error response. A response that is cut off is reported,
+// too.
 func TestBrokenPage(t *testing.T) {
 	for name, whole := range map[string]bool{"no response": false, "a response that is cut": true} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,7 @@ type rig struct {
 	done           chan error
 }
 
-// kind is a way to carry a tunnel. All kinds pass the same tests.
+// kind is a way to implement a tunnel. All kinds pass the same tests.
 type kind struct {
 	name    string
 	threads bool // without an event loop
@@ -106,7 +106,7 @@ func (r *rig) carry(early, late string, o TunnelOptions) *rig {
 	return r
 }
 
-// ended waits for the end and returns it.
+// ended waits for the end of the tunnel and returns it.
 func (r *rig) ended() *websocket.CloseError {
 	r.t.Helper()
 	e, ok := errors.AsType[*websocket.CloseError](bounded.Receive(r.t, r.done))
@@ -119,7 +119,7 @@ func (r *rig) ended() *websocket.CloseError {
 	return e
 }
 
-// says writes without waiting for a reader.
+// says writes data without waiting for a reader.
 func (r *rig) says(nc net.Conn, b []byte) <-chan error {
 	wrote := make(chan error, 1)
 	go func() {
@@ -129,7 +129,7 @@ func (r *rig) says(nc net.Conn, b []byte) <-chan error {
 	return wrote
 }
 
-// expect reads what must come next.
+// expect reads the data that must arrive next.
 func expect(t testing.TB, nc net.Conn, want []byte) {
 	t.Helper()
 	got := make([]byte, len(want))
@@ -240,7 +240,7 @@ func tcpPair(t testing.TB) (far, near net.Conn) {
 	return far, near
 }
 
-// namedConn is a connection with another address, like one behind the PROXY protocol.
+// namedConn is a connection with a different address, like one behind the PROXY protocol.
 type namedConn struct{ net.Conn }
 
 func (n namedConn) Socket() net.Conn  { return n.Conn }

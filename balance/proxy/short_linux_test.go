@@ -50,7 +50,7 @@ func TestShortConnections(t *testing.T) {
 				bounded.Receive(t, up.opens)
 				bounded.Receive(t, up.ended)
 			}
-			short() // creates what stays, such as the loops
+			short() // creates the objects that stay, such as the loops
 			goroutines, files := runtime.NumGoroutine(), descriptors()
 			for range n {
 				short()

@@ -30,7 +30,7 @@ type openssl struct {
 
 func startOpenSSL(t *testing.T, args ...string) *openssl {
 	t.Helper()
-	cmd := exec.CommandContext(bounded.Context(t), "stdbuf", append([]string{"-oL", "openssl"}, args...)...) // it prints some answers by stdio
+	cmd := exec.CommandContext(bounded.Context(t), "stdbuf", append([]string{"-oL", "openssl"}, args...)...) // it prints replies through stdio
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func opensslPair(t *testing.T, s side, version string) (*openssl, net.Conn) {
 	return o, conn
 }
 
-// done is what openssl says when it has carried out a command.
+// done is the text that openssl prints when it has carried out a command.
 func done(s side) string {
 	if s == client {
 		return "KEYUPDATE"
@@ -193,7 +193,7 @@ func TestRFC5246_7_4_1_Renegotiation(t *testing.T) {
 	})
 }
 
-// cutOff checks that the tunnel ends since s has failed, and that the other side sees it.
+// cutOff checks that the tunnel ends because s has failed, and that the other side notices.
 func (r *rig) cutOff(s side, to net.Conn) {
 	r.t.Helper()
 	if got := rest(r.t, to); len(got) > 0 {

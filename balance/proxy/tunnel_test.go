@@ -34,7 +34,7 @@ func TestTunnelPassesBothWays(t *testing.T) {
 	})
 }
 
-// The source is held up while the other side does not read, and the other direction continues.
+// The source is blocked while the other side does not read; the other direction continues.
 func TestTunnelHoldsUpTheSource(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
@@ -215,7 +215,7 @@ func TestTunnelShutBehindACloseFrame(t *testing.T) {
 	})
 }
 
-// A peer that reads nothing, or does not answer, is cut after 5 seconds.
+// A peer that reads nothing, or does not respond, is disconnected after 5 seconds.
 func TestTunnelShutIsBounded(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		t.Parallel() // it waits for most of the time

@@ -33,7 +33,7 @@ func TestRFC8446_6_1_BehindCloseNotify(t *testing.T) {
 	})
 }
 
-// isCalm checks that nothing is done again and again in the process.
+// isCalm checks that the process does not repeat any action in a busy loop.
 func isCalm(t *testing.T) {
 	t.Helper()
 	spent := func() time.Duration {

@@ -26,7 +26,7 @@ func onEachTLS(t *testing.T, test func(t *testing.T, r *rig, s side)) {
 	})
 }
 
-// peers returns the end of s, and the other one.
+// peers returns the peer of s, and the other peer.
 func (r *rig) peers(s side) (from, to net.Conn) {
 	if s == client {
 		return r.client, r.server

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A client for which the session would have to remember too much is served as before, but cannot be resumed; what is remembered is
+// A client for which the session would have to store too much is served as before, but cannot be resumed; the stored data is
 // limited.
 func TestBounds(t *testing.T) {
 	const bytes = 8 << 10
@@ -71,7 +71,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// The limits are the maximum that is remembered, not one more or less.
+// The limits are exactly the maximum that is stored.
 func TestLedgerBounds(t *testing.T) {
 	one := command[int]{channel: "a", text: []byte("text")}
 	o := Options{Unanswered: 2, Subscriptions: 2, Bytes: 3 * one.size()}
@@ -105,7 +105,7 @@ func TestLedgerBounds(t *testing.T) {
 	}
 }
 
-// Of the tokens with which a client renews its credential, only the last one is remembered.
+// Of the tokens with which a client renews its credential, only the last one is stored.
 func TestTokensCountOnce(t *testing.T) {
 	s, size := newSized("channels", Options{Unanswered: 1, Bytes: 8 << 10})
 	before := size()
@@ -118,7 +118,7 @@ func TestTokensCountOnce(t *testing.T) {
 	}
 }
 
-// newSized returns a connected session, and a function for the number of bytes that it remembers.
+// newSized returns a connected session, and a function for the number of bytes that it stores.
 func newSized(protocol string, o Options) (Session, func() int) {
 	if protocol == "channels" {
 		s := newChannels(o)

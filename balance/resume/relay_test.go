@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// relay carries messages between clients and servers, and moves each connection to another server again and again.
+// relay forwards messages between clients and servers, and moves each connection to another server again and again.
 type relay struct {
 	t       *testing.T
 	servers []string // their URLs
@@ -72,7 +72,7 @@ func read(ctx context.Context, c *websocket.Conn) <-chan websocket.Message {
 	return out
 }
 
-// run carries until the client ends.
+// run forwards messages until the client disconnects.
 func (c *carried) run(ctx context.Context) error {
 	fromServer, err := c.connect(ctx)
 	if err != nil {
