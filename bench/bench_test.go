@@ -16,8 +16,8 @@ import (
 
 var benchSizes = []int{64, 1 << 10, 64 << 10}
 
-// eachCase runs a benchmark for every size and library; the libraries of one case run one after another. Their names are as
-// benchstat -col /lib expects.
+// eachCase runs a benchmark for every size and library; for each size, the libraries run one after another. The names of the
+// benchmarks are in the format that benchstat -col /lib expects.
 func eachCase(b *testing.B, stream string, libs []racer, run func(b *testing.B, lib racer, payload []byte)) {
 	for _, size := range benchSizes {
 		payload := bytes.Repeat([]byte{'x'}, size)
@@ -36,7 +36,7 @@ func dialers() []racer {
 	return slices.DeleteFunc(slices.Clone(racers), func(r racer) bool { return r.dialer == nil })
 }
 
-// acceptOn opens a server's end on conn, whose other end is not read, because it is a loop.
+// acceptOn performs the server's handshake on conn, a loop, whose peer is never read.
 func acceptOn(b testing.TB, lib racer, conn net.Conn) runner {
 	b.Helper()
 	r, err := lib.acceptor()(newHijacker(conn), parsedRequest(b))
@@ -47,7 +47,7 @@ func acceptOn(b testing.TB, lib racer, conn net.Conn) runner {
 	return r
 }
 
-// acceptOver opens a server's end on one end of a pair, and reads the reply on the other.
+// acceptOver performs the server's handshake on one end of a pair, and reads the response at the other end.
 func acceptOver(b testing.TB, lib racer, pair func(testing.TB) (server, client net.Conn)) (runner, net.Conn, *bufio.Reader) {
 	b.Helper()
 	server, client := pair(b)
@@ -109,7 +109,8 @@ func BenchmarkWrite(b *testing.B) {
 	})
 }
 
-// BenchmarkEcho measures a server that echoes, with a client without a library that sends the next message after the answer.
+// BenchmarkEcho measures a server that echoes messages. Its client uses no library, and sends the next message when it has received
+// the echo.
 func BenchmarkEcho(b *testing.B) {
 	run := func(pair func(testing.TB) (server, client net.Conn)) func(*testing.B, racer, []byte) {
 		return func(b *testing.B, lib racer, payload []byte) {
@@ -137,7 +138,7 @@ func BenchmarkEcho(b *testing.B) {
 	eachCase(b, "tcp", racers, run(tcpPair))
 }
 
-// BenchmarkClientEcho measures a client that sends and waits for the answer, with a server without a library that echoes.
+// BenchmarkClientEcho measures a client that sends a message and waits for the echo. Its server uses no library.
 func BenchmarkClientEcho(b *testing.B) {
 	eachCase(b, "tcp", dialers(), func(b *testing.B, lib racer, payload []byte) {
 		server, client := tcpPair(b)
@@ -164,7 +165,7 @@ func BenchmarkClientEcho(b *testing.B) {
 	})
 }
 
-// rawEcho answers a handshake, then echoes messages until the stream ends.
+// rawEcho responds to a handshake, then echoes messages until the stream ends.
 func rawEcho(c net.Conn) error {
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 64<<10)
@@ -184,8 +185,8 @@ func rawEcho(c net.Conn) error {
 	}
 }
 
-// BenchmarkUpgrade measures the server's opening handshake. In memory the request is already parsed and the reply is discarded, so
-// that only the library is measured. Over TCP it is a whole connection, including the work of net/http.
+// BenchmarkUpgrade measures the server's opening handshake. In memory, the request is already parsed and the response is discarded,
+// so that only the library is measured. Over TCP, each operation includes a new connection and the work of net/http.
 func BenchmarkUpgrade(b *testing.B) {
 	for _, lib := range racers {
 		b.Run("stream=memory/lib="+lib.name, func(b *testing.B) {
@@ -246,7 +247,7 @@ func serve(b testing.TB, handler http.HandlerFunc) (address string, stop func())
 	}
 }
 
-// upgradeOnce opens a connection, sends the request, and reads the reply and the end.
+// upgradeOnce opens a connection, sends the request, reads the response and waits for EOF.
 func upgradeOnce(address string) error {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -264,7 +265,7 @@ func upgradeOnce(address string) error {
 	return err
 }
 
-// BenchmarkDial measures the client's opening handshake, over a pipe in memory, with a minimal server.
+// BenchmarkDial measures the client's opening handshake over an in-memory pipe, with a minimal server.
 func BenchmarkDial(b *testing.B) {
 	for _, lib := range dialers() {
 		b.Run("stream=memory/lib="+lib.name, func(b *testing.B) {

@@ -22,14 +22,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// fiberApp returns a fiber application with a page.
+// fiberApp returns a fiber application with one page.
 func fiberApp() *fiber.App {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Get("/page", func(c *fiber.Ctx) error { return c.SendString("a page") })
 	return app
 }
 
-// Behind a Server, a fiber application answers the requests that are not for its WebSockets.
+// Behind a Server, a fiber application handles the requests that are not for the Server's WebSockets.
 func TestFiberBeside(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/echo", upgraders()["Open"])
@@ -44,7 +44,7 @@ func TestFiberBeside(t *testing.T) {
 	}
 }
 
-// On fasthttp itself, WebSockets open through fiber's adaptor: its ResponseWriter supports Hijack.
+// With fasthttp as the server, WebSockets open through fiber's adaptor, whose ResponseWriter supports Hijack.
 func TestFiberAdaptor(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +72,7 @@ func TestFiberAdaptor(t *testing.T) {
 	}
 }
 
-// logged is an access log for handlers.
+// logged wraps a handler with an access log.
 type logged struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -86,7 +86,7 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// The entries of the frameworks' access logs for a WebSocket, of which the guide has a table.
+// The entries for a WebSocket in the frameworks' access logs match the table in the guide.
 func TestAccessLogs(t *testing.T) {
 	out := &logged{line: make(chan struct{}, 10)}
 	gin.SetMode(gin.ReleaseMode)
@@ -130,7 +130,7 @@ func TestAccessLogs(t *testing.T) {
 	}
 }
 
-// http.TimeoutHandler hides the connection: the client gets the reason.
+// http.TimeoutHandler hides the connection, and the client gets the reason.
 func TestTimeoutHandler(t *testing.T) {
 	addr := behindServer(t, http.TimeoutHandler(upgraders()["Accept"], soon, ""))
 	if r, body := fetch(t, addr, "/", true); r.StatusCode != 500 || !strings.Contains(body, "no Hijack, no Unwrap") {

@@ -44,7 +44,7 @@ func behindServer(t *testing.T, h http.Handler) (addr string) {
 	return l.Addr().String()
 }
 
-// upgraders are handlers that open WebSockets with three libraries, and echo.
+// upgraders are handlers that open WebSockets with three libraries, and echo messages.
 func upgraders() map[string]http.Handler {
 	return map[string]http.Handler{
 		"Accept": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,8 @@ type echoing struct{ websocket.Sender }
 func (e echoing) Message(m websocket.Message) error { return e.Send(m) }
 func (e echoing) Closed(*websocket.CloseError)      {}
 
-// frameworks have the upgraders at /ws/NAME/CLIENT, and a page at /page, behind middleware that wraps the ResponseWriter.
+// frameworks are frameworks that serve the upgraders at /ws/NAME/CLIENT and a page at /page, behind middleware that wraps the
+// ResponseWriter.
 func frameworks() map[string]http.Handler {
 	const page = "a page"
 	all := map[string]http.Handler{}
@@ -152,7 +153,7 @@ func dialEcho(t *testing.T, url string) {
 	}
 }
 
-// fetch requests a page, as an upgrade or not.
+// fetch requests a page, optionally as an upgrade request.
 func fetch(t *testing.T, addr, path string, upgrade bool) (*http.Response, string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -178,7 +179,7 @@ func fetch(t *testing.T, addr, path string, upgrade bool) (*http.Response, strin
 	return r, string(b)
 }
 
-// Frameworks, and other libraries, behind a Server: each upgrades, and answers other upgrade requests with a page, or a 404.
+// Frameworks and other libraries behind a Server open their WebSockets, and respond to other upgrade requests with a page or a 404.
 func TestServer_Frameworks(t *testing.T) {
 	for framework, h := range frameworks() {
 		addr := behindServer(t, h)
@@ -198,7 +199,7 @@ func TestServer_Frameworks(t *testing.T) {
 	}
 }
 
-// A reverse proxy behind a Server passes on upgrades, and its backend's other answers.
+// A reverse proxy behind a Server forwards upgrades, and other responses of its backend.
 func TestServer_ReverseProxy(t *testing.T) {
 	backend := behindServer(t, frameworks()["ServeMux"])
 	target, err := url.Parse("http://" + backend)
@@ -222,7 +223,7 @@ func TestServer_ReverseProxy(t *testing.T) {
 	}
 }
 
-// A handler streams a page to a client that requested an upgrade: in pieces, then aborted.
+// A handler streams a page in pieces to a client that requested an upgrade, and then aborts the response.
 func TestServer_StreamedAnswer(t *testing.T) {
 	gone := make(chan struct{})
 	addr := behindServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

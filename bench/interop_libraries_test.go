@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// An end is one side of a connection, with any library. Its read returns an ended if the peer has closed.
+// An end is one side of a connection, with any library. Its read method returns an ended error if the peer has closed.
 type end interface {
 	read(ctx context.Context) (websocket.Message, error)
 	write(ctx context.Context, m websocket.Message) error
@@ -34,7 +34,7 @@ type ended struct {
 
 func (e ended) Error() string { return fmt.Sprintf("the peer closed with %d %q", e.code, e.reason) }
 
-// A library opens both ends of a connection.
+// A library can open both ends of a connection.
 type library struct {
 	name   string
 	accept func(w http.ResponseWriter, r *http.Request, v variant) (end, error)
@@ -123,7 +123,7 @@ func (e ourEnd) close(_ context.Context, code int, reason string) error {
 	return e.c.Close(websocket.Code(code), reason)
 }
 
-// gorillaEnd is gorilla/websocket. It uses deadlines instead of contexts; these tests only need limit.
+// gorillaEnd is gorilla/websocket. It uses deadlines instead of contexts; the tests need only limit.
 type gorillaEnd struct {
 	c     *gorilla.Conn
 	pongs chan time.Time
@@ -175,7 +175,7 @@ func (e gorillaEnd) ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// close sends the frame and waits for the answer, which must have the same code.
+// close sends a close frame and waits for the peer's, which must have the same code.
 func (e gorillaEnd) close(ctx context.Context, code int, reason string) error {
 	defer e.closeNow()
 	data := gorilla.FormatCloseMessage(code, reason)

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A variant is a configuration in which every pair runs once.
+// A variant is a configuration in which every pair of libraries runs once.
 type variant struct {
 	name      string
 	secure    bool
@@ -40,7 +40,7 @@ func (v variant) coderMode() coder.CompressionMode {
 	return coder.CompressionDisabled
 }
 
-// limit is the time limit of every wait: it ends a hanging test, and no result depends on it.
+// limit is the time limit for every wait. It stops a hanging test; no result depends on it.
 const limit = 30 * time.Second
 
 const unicode = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"
@@ -57,19 +57,19 @@ var pieces = func() []string {
 	return []string{s[:4001], s[4001:9002], s[9002:]}
 }()
 
-// A talk is the behaviour of both sides of one connection. The client sends first, then the server answers.
+// A talk is the behaviour of both sides of one connection. The client sends first, then the server responds.
 type talk struct {
 	name   string
 	client func(ctx context.Context, e end) error
 	server func(ctx context.Context, e end) error
 }
 
-// Every talk except those about closing ends with these: the client closes, and the server checks how.
+// Every talk except those about closing ends with these functions: the client closes, and the server checks the close.
 func clientCloses(code int, reason string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error { return e.close(ctx, code, reason) }
 }
 
-// echoUntil echoes until the peer closes, and checks how it closed.
+// echoUntil echoes until the peer closes, and checks the close.
 func echoUntil(code int, reason string) func(context.Context, end) error {
 	return func(ctx context.Context, e end) error {
 		for {
@@ -143,7 +143,7 @@ func hears(s string) func(context.Context, end) error {
 
 func saysPieces(ctx context.Context, e end) error { return e.writePieces(ctx, pieces) }
 
-// echoes sends messages of every size and both types, and expects them back.
+// echoes sends messages of every size and both types, and expects their echoes.
 func echoes(ctx context.Context, e end) error {
 	for _, kind := range []websocket.Type{websocket.Text, websocket.Binary} {
 		for _, size := range sizes {
@@ -188,7 +188,7 @@ func burst(ctx context.Context, e end) error {
 	return nil
 }
 
-// pings sends a ping while another goroutine reads, and then a message that the other goroutine gets back.
+// pings sends a ping while another goroutine reads, and then a message, whose echo the other goroutine reads.
 func pings(ctx context.Context, e end) error {
 	read := make(chan error, 1)
 	go func() { read <- expect(ctx, e, text("after the ping")) }()

@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// Every net.Conn that the library passes to other code follows the contract of net.Conn: deadlines, addresses, concurrent calls.
+// Every net.Conn that the library passes to other code satisfies the contract of net.Conn: deadlines, addresses, concurrent calls.
 func TestNetConns(t *testing.T) {
 	for name, pipe := range map[string]func() (c1, c2 net.Conn, stop func(), err error){
 		"server, TLS callbacks": tlsCallbackConn,
@@ -29,7 +29,7 @@ func TestNetConns(t *testing.T) {
 	}
 }
 
-// webSocketConn returns a stream through a WebSocket, and its other end.
+// webSocketConn returns a stream over a WebSocket, and its other end.
 func webSocketConn() (c1, c2 net.Conn, stop func(), err error) {
 	ends := [2]net.Conn{}
 	ends[0], ends[1] = wstest.NetPipe(0)
@@ -42,7 +42,7 @@ func webSocketConn() (c1, c2 net.Conn, stop func(), err error) {
 	}
 	return ends[0], ends[1], func() {
 		closed := make(chan struct{})
-		go func() { // each Close waits for that of the other end
+		go func() { // each Close waits for the Close of the other end
 			ends[0].Close()
 			close(closed)
 		}()
@@ -89,7 +89,7 @@ func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 	return c1, c2, stop, nil
 }
 
-// helloOnly sends a ClientHello and does not wait for an answer.
+// helloOnly sends a ClientHello and does not wait for a reply.
 type helloOnly struct {
 	net.Conn
 	over chan struct{}
@@ -129,7 +129,7 @@ func pageConn() (c1, c2 net.Conn, stop func(), err error) {
 	}, nil
 }
 
-// connectTo returns a connection to a server, and a channel that is closed when it has ended.
+// connectTo returns a connection to a server, and a channel that is closed when the server has stopped.
 func connectTo(serve func(net.Listener) error) (net.Conn, chan struct{}, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -38,7 +38,7 @@ func (r *gwsRunner) OnMessage(c *gws.Conn, m *gws.Message) {
 		r.err = errors.Join(r.err, c.WriteMessage(gws.OpcodeBinary, m.Bytes()))
 	}
 	if r.left--; r.left == 0 {
-		c.NetConn().Close() // nothing else ends the loop
+		c.NetConn().Close() // there is no other way to stop the loop
 	}
 }
 
@@ -58,8 +58,8 @@ func (r *gwsRunner) readBack() ([]byte, error) { return nil, errors.ErrUnsupport
 func (r *gwsRunner) write(p []byte) error      { return r.c.WriteMessage(gws.OpcodeBinary, p) }
 func (r *gwsRunner) close()                    { r.c.NetConn().Close() }
 
-// gobwasRunner is the loop that a user of gobwas/ws writes with its frame functions: it supports only unfragmented messages,
-// answers no ping, and checks nothing. It shows the cost of framing alone.
+// gobwasRunner is the loop that users of gobwas/ws write with its frame functions. It supports only unfragmented messages, ignores
+// pings, and checks nothing. It shows the cost of framing alone.
 type gobwasRunner struct {
 	c      net.Conn
 	r      *bufio.Reader

@@ -22,7 +22,7 @@ type racer struct {
 // dialFunc opens the stream for a client.
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// address is the URL of clients; dialFunc determines the actual address.
+// address is the URL that clients dial; dialFunc determines the actual address.
 const address = "ws://127.0.0.1/"
 
 // A runner is one connection, used in the cheapest way that the library documents. Messages are binary.
@@ -45,7 +45,7 @@ var racers = []racer{
 // ourRunner passes a context that can be canceled to every call, as a server does.
 type ourRunner struct {
 	c      *websocket.Conn
-	ctx    context.Context //nolint:containedctx // it stands for the one of a server's request
+	ctx    context.Context //nolint:containedctx // it represents the context of a server's request
 	cancel context.CancelFunc
 	buf    []byte
 }
@@ -179,7 +179,7 @@ func (r *gorillaRunner) close()               { _ = r.c.Close() }
 // coderRunner reads into one buffer, with Reader, and passes a context that can be canceled to every call, as a server does.
 type coderRunner struct {
 	c      *coder.Conn
-	ctx    context.Context //nolint:containedctx // it stands for the one of a server's request
+	ctx    context.Context //nolint:containedctx // it represents the context of a server's request
 	cancel context.CancelFunc
 	buf    []byte
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Libraries that are compared have to do the same: each echoes what it has received, as a server and as a client.
+// The compared libraries must do the same work: each echoes the received messages, as a server and as a client.
 func TestRacersEcho(t *testing.T) {
 	for _, lib := range racers {
 		for stream, pair := range map[string]func(testing.TB) (server, client net.Conn){"tcp": tcpPair, "memory": pipePair} {
@@ -55,7 +55,7 @@ func TestRacersEcho(t *testing.T) {
 	}
 }
 
-// A server that reads n messages returns when it has read them, and not earlier.
+// A server that reads n messages returns as soon as it has read them, and not earlier.
 func TestRacersRead(t *testing.T) {
 	for _, lib := range racers {
 		t.Run(lib.name, func(t *testing.T) {

@@ -98,7 +98,7 @@ type loop struct {
 	closed atomic.Bool
 }
 
-// newLoop returns a stream of masked messages with this payload, repeated often enough to fill any buffer.
+// newLoop returns a stream of masked messages with the given payload, repeated often enough to fill any buffer.
 func newLoop(payload []byte) *loop {
 	l := &loop{}
 	for len(l.frames) < 1<<18 {
@@ -150,7 +150,7 @@ func newHijacker(conn net.Conn) *hijacker {
 func (h *hijacker) Header() http.Header         { return h.header }
 func (h *hijacker) Write(p []byte) (int, error) { return h.rw.Write(p) }
 
-// WriteHeader is for libraries that let net/http write the reply: Hijack sends it.
+// WriteHeader is for libraries that let net/http write the response: Hijack sends it.
 func (h *hijacker) WriteHeader(status int) {
 	fmt.Fprintf(h.rw, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	_ = h.header.Write(h.rw) // an error stays in h.rw, and Flush returns it
@@ -180,7 +180,7 @@ func tcpPair(b testing.TB) (server, client net.Conn) {
 
 func pipePair(testing.TB) (server, client net.Conn) { return net.Pipe() }
 
-// readReply reads the answer to request.
+// readReply reads the response to request.
 func readReply(r *bufio.Reader) error {
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
@@ -193,7 +193,7 @@ func readReply(r *bufio.Reader) error {
 	return nil
 }
 
-// answer reads a client's opening handshake from r and answers it on w.
+// answer reads a client's opening handshake from r and writes the response to w.
 func answer(r *bufio.Reader, w io.Writer) error {
 	req, err := http.ReadRequest(r)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command chat is a chat with rooms: who is there, who is typing, what was said before, and who has read what.
+// Command chat is a chat with rooms. It shows members, typing indicators, the message history and read receipts.
 package main
 
 import (
@@ -30,14 +30,14 @@ func example() site.Site {
 	return site.Site{Name: "chat", Listen: "127.0.0.1:9202", Page: files, Register: register}
 }
 
-// namespaces: a room has members and a history. Beside it is a collection with a key for each reader, whose value is the offset
-// of the last message that the reader has seen.
+// namespaces returns the namespaces of the chat. Each room has members and a history, and a collection with one key per reader,
+// whose value is the offset of the last message that the reader has seen.
 var namespaces = []hub.Namespace{
 	{Prefix: "room-", History: 500, HistoryAge: 24 * time.Hour, Presence: true, MaxData: 4 << 10, Rate: 20, Burst: 40},
 	{Prefix: "read-", History: 100, HistoryAge: time.Hour, KeyTTL: 24 * time.Hour, MaxData: 64, Rate: 20, Burst: 40},
 }
 
-// allowed are the channels of rooms.
+// allowed lists the channels that clients may use: those of the rooms.
 var allowed = regexp.MustCompile(`^(room|read)-[\p{L}\p{N} _-]{1,60}$`)
 
 func register(mux *http.ServeMux) func(context.Context) error {
@@ -46,7 +46,7 @@ func register(mux *http.ServeMux) func(context.Context) error {
 	endpoint := &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: channels.ConnOptions()},
 		Admit: func(r *http.Request) (*websocket.Admission, error) {
-			// A real application asks its session who this is. Two windows with one name are one member.
+			// A real application takes the user from its session. Two windows with the same name are one member.
 			name := r.URL.Query().Get("name")
 			if name == "" || len(name) > 40 {
 				return nil, &websocket.Reject{Status: http.StatusBadRequest, Reason: "a name of up to 40 bytes is required in the URL: /channels?name=alice"}

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// Two people are in a room: each sees the other one, what the other one says, and what the other one has read.
+// Two members of a room see each other's presence, messages and read receipts.
 func TestRoom(t *testing.T) {
 	ctx := bounded.Context(t)
 	base := strings.Replace(sitetest.Start(t, example()), "http", "ws", 1) + "channels?name="

@@ -1,5 +1,5 @@
-// Command collab is a text that several people edit together in their browsers. Yjs merges what they type; the channels carry its
-// updates, keep them, and give the whole text to those who come later.
+// Command collab is a text editor for several users in their browsers. Yjs merges their edits; the channels deliver and store its
+// updates, and provide the whole text to users who join later.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 //go:embed page
 var page embed.FS
 
-// source is where package.json is, from the root of a clone.
+// source is the directory of package.json, relative to the root of a clone.
 const source = "examples/collab"
 
 func main() {
@@ -38,7 +38,7 @@ func main() {
 	site.Main(example(modules))
 }
 
-// install has npm fetch Yjs if it is not there, and returns the directory.
+// install runs npm to download Yjs if it is missing, and returns the directory.
 func install(dir string) (modules string, err error) {
 	modules = filepath.Join(dir, "node_modules")
 	if _, err := os.Stat(filepath.Join(modules, "yjs")); err == nil {
@@ -64,7 +64,7 @@ func example(modules string) site.Site {
 	}}
 }
 
-// scripts serves the modules that the page's import map names. lib0 is imported without the suffix of its files.
+// scripts serves the modules that the page's import map names. Imports of lib0's files omit the file extension.
 func scripts(modules fs.FS) http.Handler {
 	files := http.FileServerFS(modules)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,14 +76,14 @@ func scripts(modules fs.FS) http.Handler {
 	})
 }
 
-// namespaces: doc-NAME has the updates of a document, and state-NAME a key with the whole of it, for those who come later than
-// the updates are kept.
+// namespaces returns the namespaces of the documents: doc-NAME contains a document's updates, and state-NAME one key with the whole
+// document, for users who join after the first updates have been discarded.
 var namespaces = []hub.Namespace{
 	{Prefix: "doc-", History: 500, HistoryAge: 24 * time.Hour, Presence: true, MaxData: 256 << 10},
 	{Prefix: "state-", History: 10, HistoryAge: time.Hour, MaxData: 768 << 10},
 }
 
-// allowed are the channels of documents.
+// allowed lists the channels that clients may use: those of the documents.
 var allowed = regexp.MustCompile(`^(doc|state)-[\p{L}\p{N}_-]{1,60}$`)
 
 func register(mux *http.ServeMux) func(context.Context) error {

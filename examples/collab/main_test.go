@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// The modules of lib0 are found without their suffix, and nothing is served that is not there.
+// The modules of lib0 are served without their file extension, and missing files are not found.
 func TestScripts(t *testing.T) {
 	h := scripts(fstest.MapFS{"lib0/map.js": {Data: []byte("export {}")}, "yjs/dist/yjs.mjs": {Data: []byte("export {}")}})
 	for path, want := range map[string]int{"/lib0/map": 200, "/lib0/map.js": 200, "/yjs/dist/yjs.mjs": 200, "/lib0/none": 404} {

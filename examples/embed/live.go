@@ -15,10 +15,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// app is the application's name in the hub, which could have several.
+// app is the application's name in the hub. A hub can contain several applications.
 const app = "shop"
 
-// live is what was added to the shop: each customer has a channel with the orders of the customer.
+// live is the addition to the shop: a channel for each customer, with the customer's orders.
 type live struct {
 	hub      *hub.Hub
 	endpoint *websocket.Endpoint
@@ -29,7 +29,7 @@ func newLive() *live {
 	speaks := &channels.Server{Hub: l.hub, App: app}
 	l.endpoint = &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, Conn: channels.ConnOptions()},
-		// Admit runs before the 101: the shop's own session says who the client is.
+		// Admit runs before the 101 response: the shop's own session identifies the client.
 		Admit: func(r *http.Request) (*websocket.Admission, error) {
 			who := customer(r)
 			if who == "" {
@@ -46,7 +46,7 @@ func newLive() *live {
 	return l
 }
 
-// changed publishes an order. The key makes the channel a collection: its snapshot has the latest state of each order.
+// changed publishes an order. The key makes the channel a collection: its snapshot contains the latest state of each order.
 func (l *live) changed(ctx context.Context, o order) {
 	data, err := json.Marshal(o)
 	if err == nil {
@@ -58,7 +58,7 @@ func (l *live) changed(ctx context.Context, o order) {
 	}
 }
 
-// shutdown closes the connections, which come back to the next process, and then the hub.
+// shutdown closes the connections, whose clients reconnect to the next process, and then the hub.
 func (l *live) shutdown(ctx context.Context) error {
 	return errors.Join(l.endpoint.Shutdown(ctx), l.hub.Close())
 }

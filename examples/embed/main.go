@@ -1,5 +1,5 @@
-// Command embed is a web shop that exists already, with live updates added: handfast's hub and WebSocket library inside its own
-// net/http server. What was added is in live.go.
+// Command embed adds live updates to an existing web shop: it runs handfast's hub and WebSocket library inside the shop's net/http
+// server. The additions are in live.go.
 package main
 
 import (
@@ -51,8 +51,8 @@ type order struct {
 	State    string `json:"state"`
 }
 
-// login stands for the shop's real one: it accepts every name. The cookie is for a demonstration only: it is neither signed nor
-// random, so that any client can write one for any customer. An application that exists has its own session here.
+// login represents the shop's real login and accepts every name. The cookie is for demonstration only: it is neither signed nor
+// random, so any client can forge one for any customer. An existing application uses its own session here.
 func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	name := r.FormValue("name")
 	if name == "" {
@@ -63,7 +63,7 @@ func (s *shop) login(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// customer returns who a request comes from, "" if it has no session.
+// customer returns the customer who sent a request, or "" if there is no session.
 func customer(r *http.Request) string {
 	c, err := r.Cookie("customer")
 	if err != nil {
@@ -72,7 +72,7 @@ func customer(r *http.Request) string {
 	return c.Value
 }
 
-// order takes an order.
+// order handles a new order.
 func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 	who := customer(r)
 	if who == "" {

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// A customer sees the customer's own orders only.
+// Customers see only their own orders.
 func TestShop(t *testing.T) {
 	ctx := bounded.Context(t)
 	base := strings.TrimSuffix(sitetest.Start(t, example()), "/")

@@ -1,5 +1,5 @@
-// Command feed sends each line of its standard input to every browser that has its page open: the smallest server that pushes, with
-// reconnecting clients that get what they have missed.
+// Command feed sends each line of its standard input to every browser that has its page open. It is the smallest server that pushes
+// messages; clients that reconnect receive the messages they missed.
 package main
 
 import (
@@ -39,7 +39,7 @@ func example(news io.Reader) site.Site {
 	}}
 }
 
-// register adds the WebSocket, and begins to publish.
+// register adds the WebSocket endpoint, and starts publishing.
 func register(mux *http.ServeMux, news io.Reader) func(context.Context) error {
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{{Prefix: "news", History: 100, HistoryAge: 24 * time.Hour}}})
 	speaks := &channels.Server{Hub: h, App: app}
@@ -48,13 +48,13 @@ func register(mux *http.ServeMux, news io.Reader) func(context.Context) error {
 		Open:   speaks.Open(channels.Client{Allow: readOnly}),
 	}
 	mux.Handle("GET /channels", endpoint)
-	go publish(h, news) // ends at the end of the input, or with the process
+	go publish(h, news) // returns at the end of the input, or when the process exits
 	return func(last context.Context) error {
 		return errors.Join(endpoint.Shutdown(last), h.Close())
 	}
 }
 
-// readOnly lets clients read and not publish.
+// readOnly lets clients subscribe but not publish.
 func readOnly(action, _ string) error {
 	if action == hub.ActionPublish {
 		return errors.New("news is made elsewhere")
@@ -62,7 +62,7 @@ func readOnly(action, _ string) error {
 	return nil
 }
 
-// publish publishes each line. What a program of its own has to say goes the same way.
+// publish publishes each line of the input. A real application would publish its own messages in the same way.
 func publish(h *hub.Hub, news io.Reader) {
 	lines := bufio.NewScanner(news)
 	for lines.Scan() {

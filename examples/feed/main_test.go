@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// A client gets the lines that were there before and those that come, in their order, and cannot make any.
+// A client receives earlier and new lines in order, and cannot publish.
 func TestNews(t *testing.T) {
 	ctx := bounded.Context(t)
 	news, write := io.Pipe()

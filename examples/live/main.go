@@ -1,5 +1,5 @@
-// Command live publishes 1,000 prices a second, of 20 stocks. Each browser gets the latest price of each stock as fast as it can
-// read: a slow one gets fewer prices, not older ones.
+// Command live publishes 1,000 prices a second for 20 stocks. Each browser receives the latest price of each stock as fast as it
+// can read: a slow browser receives fewer prices, not older ones.
 package main
 
 import (
@@ -64,7 +64,7 @@ func register(mux *http.ServeMux) func(context.Context) error {
 	}
 }
 
-// readOnly lets clients look and not publish.
+// readOnly lets clients subscribe but not publish.
 func readOnly(action, _ string) error {
 	if action == hub.ActionPublish {
 		return errors.New("prices are made elsewhere")
@@ -72,13 +72,13 @@ func readOnly(action, _ string) error {
 	return nil
 }
 
-// Price is a message of the channel prices.
+// Price is a message in the channel prices.
 type Price struct {
 	Stock string  `json:"stock"`
 	Price float64 `json:"price"`
 }
 
-// trade publishes prices until ctx ends, in bursts of 10 ms, as a timer is not more exact than that.
+// trade publishes prices until ctx is done, in bursts every 10 ms, because timers are not more precise than that.
 func trade(ctx context.Context, h *hub.Hub) {
 	prices := make([]float64, stocks)
 	for i := range prices {

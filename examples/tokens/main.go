@@ -1,5 +1,5 @@
-// Command tokens streams the answer of a language model, which is a fake, token by token to browsers. The answer is a durable stream: it
-// survives a reload of the page and a restart of the server, after which the model goes on where it was.
+// Command tokens streams the answer of a simulated language model to browsers, token by token. The answer is a durable stream: it
+// survives a reload of the page and a restart of the server, after which the model continues where it stopped.
 package main
 
 import (
@@ -46,7 +46,7 @@ func main() {
 	server.Shutdown()
 }
 
-// example returns the site with an engine; nil is one in memory.
+// example returns the site with an engine. If engine is nil, an in-memory engine is used.
 func example(engine hub.Engine) site.Site {
 	files, err := fs.Sub(page, "page")
 	if err != nil {
@@ -71,7 +71,7 @@ func register(mux *http.ServeMux, engine hub.Engine) func(context.Context) error
 	}
 }
 
-// model is the fake.
+// model is the simulated language model.
 type model struct {
 	ctx     context.Context
 	hub     *hub.Hub
@@ -79,7 +79,7 @@ type model struct {
 	running sync.WaitGroup
 
 	mu   sync.Mutex
-	busy map[string]bool // the answers that it works at
+	busy map[string]bool // the answers in progress
 }
 
 // read serves an answer.
@@ -87,10 +87,10 @@ func (m *model) read(w http.ResponseWriter, r *http.Request) {
 	m.streams.Serve(w, r, r.PathValue("name"), streams.Client{})
 }
 
-// maxBusy is how many answers the model works at; further questions wait.
+// maxBusy is the maximum number of answers in progress; further questions wait.
 const maxBusy = 100
 
-// ask begins an answer, or goes on with one that a restart has interrupted. To ask again changes nothing.
+// ask starts an answer, or continues one that a restart interrupted. Repeating a question has no effect.
 func (m *model) ask(w http.ResponseWriter, r *http.Request) {
 	name, question := r.PathValue("name"), r.FormValue("question")
 	if len(question) > 200 {
@@ -107,7 +107,7 @@ func (m *model) ask(w http.ResponseWriter, r *http.Request) {
 	default:
 		err := m.streams.Create(r.Context(), name, "text/plain")
 		if errors.Is(err, streams.ErrConflict) {
-			break // it is closed: the answer is there
+			break // a closed stream: the answer is complete
 		}
 		if err != nil {
 			log.Print(err)
@@ -120,7 +120,7 @@ func (m *model) ask(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// work appends the tokens that the stream does not have yet.
+// work appends the tokens that are missing from the stream.
 func (m *model) work(name, question string) {
 	defer func() {
 		m.mu.Lock()
@@ -152,7 +152,7 @@ func (m *model) work(name, question string) {
 	}
 }
 
-// answer returns what the model has to say: the same for the same question.
+// answer returns the model's answer, which is always the same for the same question.
 func answer(question string) []string {
 	return strings.SplitAfter("You have asked: "+question+" That is a good question. A model would write its answer here, one token "+
 		"after the other, and a reader may go away and come back: what was written meanwhile is still in the stream. This is "+

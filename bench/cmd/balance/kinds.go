@@ -15,12 +15,12 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// kind is a balancer to compare. Each runs as one process on one processor.
+// kind is a load balancer to compare. Each one runs as a single process on one processor.
 type kind struct {
 	name    string
 	program string   // "" means handfast itself
 	version []string // arguments to print its version
-	config  string   // with the placeholders LISTEN, TO, DIR, and HTTP or WS for the scheme of the server; a line that is not for all runs ends in a mark; "" if there is none
+	config  string   // a template with the placeholders LISTEN, TO, DIR, and HTTP or WS; see lines; may be ""
 	args    []string // with the same placeholders, and CONFIG
 	clients []string // additional arguments with -tls
 	server  []string // additional arguments with -server-tls
@@ -149,7 +149,7 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	for _, a := range k.args {
 		args = append(args, fill.Replace(a))
 	}
-	told, _ := exec.CommandContext(ctx, program, k.version...).CombinedOutput() // whether it fails or not
+	told, _ := exec.CommandContext(ctx, program, k.version...).CombinedOutput() // whether the command succeeds or not
 	x.version = strings.TrimSpace(k.name + " " + number(string(told)))
 	if x.process, err = b.start(ctx, 0, program, args...); err != nil {
 		return nil, err
@@ -161,7 +161,8 @@ func (b *bench) balancer(ctx context.Context, k kind) (*balancer, error) {
 	return x, nil
 }
 
-// lines returns the lines of a configuration for the run: a mark at the end of a line restricts it to clients, or to a server, with or without TLS.
+// lines returns the lines of a configuration that apply to the run: a mark at the end of a line restricts it to runs with or
+// without TLS for clients, or for the server.
 func (b *bench) lines(config string) string {
 	marks := map[string]bool{
 		" CLIENTS-TLS\n": b.tls, " CLIENTS-PLAIN\n": !b.tls, " SERVER-TLS\n": b.serverTLS, " SERVER-PLAIN\n": !b.serverTLS,
@@ -181,7 +182,7 @@ func (b *bench) lines(config string) string {
 	return all.String()
 }
 
-// number returns the first part of a text that looks like a version.
+// number returns the first part of a text that looks like a version number.
 func number(text string) string {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
 		if word = strings.TrimPrefix(word, "v"); word != "" && word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {

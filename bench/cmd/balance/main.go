@@ -220,7 +220,7 @@ func (b *bench) table(ctx context.Context, all []*balancer, out io.Writer) error
 	return nil
 }
 
-// measure runs one round.
+// measure runs one round of measurements.
 func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Result, err error) {
 	p, err := b.start(ctx, 1, b.load, "-addr", x.addr, "-tls="+strconv.FormatBool(b.tls), "-no-origin="+strconv.FormatBool(b.tls || b.serverTLS), "-mode", c.mode, "-conns", strconv.Itoa(c.n), "-size", strconv.Itoa(c.size),
 		"-warm", (b.long / 4).String(), "-for", b.long.String(), "-pid", strconv.Itoa(x.cmd.Process.Pid))
@@ -298,12 +298,12 @@ func (b *bench) start(ctx context.Context, cpu int, program string, args ...stri
 	return p, load.OnProcessor(cpu, p.cmd.Start)
 }
 
-// end ends the program, and waits until it has ended.
+// end terminates the program, and waits until it has exited.
 func (p *process) end() {
 	p.in.Close()
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if the program has already ended
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if the program has already exited
 	late := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	_, _ = io.Copy(io.Discard, p.out)
-	_ = p.cmd.Wait() // it was ended by a signal
+	_ = p.cmd.Wait() // it was terminated by a signal
 }

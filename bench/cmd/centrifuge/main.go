@@ -1,4 +1,4 @@
-// Command centrifuge is a small server with the centrifuge library, for comparisons: every client may do everything.
+// Command centrifuge is a small server for comparisons that uses the centrifuge library. Every client may perform every operation.
 package main
 
 import (

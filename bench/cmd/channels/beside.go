@@ -20,7 +20,7 @@ func startNATS(ctx context.Context, program, dir string) (url string, stop func(
 	return "nats://" + addr, stop, err
 }
 
-// startRedis starts a Redis without persistence.
+// startRedis starts a Redis server without persistence.
 func startRedis(ctx context.Context, program, dir string) (url string, stop func(), err error) {
 	addr, stop, err := startBeside(ctx, func(port string) []string {
 		return []string{program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir, "--logfile", "redis.log"}
@@ -28,7 +28,7 @@ func startRedis(ctx context.Context, program, dir string) (url string, stop func
 	return "redis://" + addr, stop, err
 }
 
-// startBeside starts a server on the processor of the clients, and waits until it listens.
+// startBeside starts a server on the clients' processor, and waits until it listens.
 func startBeside(ctx context.Context, command func(port string) []string) (addr string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -44,7 +44,7 @@ func startBeside(ctx context.Context, command func(port string) []string) (addr 
 		return "", nil, err
 	}
 	stop = func() {
-		_ = cmd.Process.Kill() // fails if it has already ended
+		_ = cmd.Process.Kill() // fails if it has already exited
 		_ = cmd.Wait()         // it was killed
 	}
 	if err := load.Await(ctx, addr); err != nil {

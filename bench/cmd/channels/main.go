@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return b.table(ctx, out)
 }
 
-// table measures everything, and prints one row per server.
+// table performs all measurements, and prints one row per server.
 func (b *bench) table(ctx context.Context, out io.Writer) error {
 	head := []string{"server"}
 	for _, n := range b.sizes {
@@ -119,7 +119,7 @@ func (b *bench) table(ctx context.Context, out io.Writer) error {
 	for i, k := range b.kinds {
 		rows[i] = []string{k.Name}
 	}
-	// One column at a time, so that other load on the machine affects all servers equally.
+	// The columns are measured one at a time, so that other load on the machine affects all servers equally.
 	for _, n := range b.sizes {
 		for _, rate := range []float64{20, 0} {
 			if err := b.deliveries(ctx, n, rate, rows); err != nil {

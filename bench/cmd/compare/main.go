@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command compare runs every server under every load and prints a markdown table with the cost of an operation. Without flags it
+// Command compare runs every server under every load and prints a Markdown table with the cost per operation. Without flags it
 // takes less than three minutes.
 package main
 
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return t.Details(out)
 }
 
-// choose reduces o to the selected modes and servers.
+// choose restricts o to the selected modes and servers.
 func choose(o *compare.Options, modes, servers string) error {
 	if modes != "" {
 		re, err := regexp.Compile(modes)

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command load measures what a load costs a WebSocket server, and prints the result as JSON.
+// Command load measures the cost of a load for a WebSocket server, and prints the result as JSON.
 package main
 
 import (

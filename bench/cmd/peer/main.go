@@ -1,10 +1,10 @@
 //go:build linux
 
-// Command peer serves an echo or a broadcast with one of the compared libraries, on the loopback interface. It prints its address,
-// and ends when its standard input ends.
+// Command peer runs an echo or broadcast server with one of the compared libraries on the loopback interface. It prints its
+// address, and exits when its standard input is closed.
 //
-// A line "gc" on standard input returns all unused memory to the system. The answer is a line that begins with "gc" and has the
-// bytes and objects in the heap and the bytes in stacks.
+// A line "gc" on standard input returns all unused memory to the system. The response is a line that begins with "gc" and contains
+// the heap size in bytes and objects, and the stack size in bytes.
 package main
 
 import (
@@ -105,7 +105,7 @@ func serve(p peers.Peer, c peers.Config, port int, in io.Reader, out io.Writer) 
 		lines := bufio.NewScanner(in)
 		for lines.Scan() {
 			if lines.Text() == "gc" {
-				// A pool releases its content within two garbage collections; the third frees finalized memory.
+				// A pool releases its content within two garbage collections; the third one frees finalized memory.
 				for range 3 {
 					debug.FreeOSMemory()
 				}

@@ -1,5 +1,6 @@
-// Command upstream is a server for tests of load balancers: it echoes messages, and can be configured to answer handshakes wrongly.
-// On SIGTERM it closes its connections with 1001 (going away) and ends. It answers other requests with 200, after SIGUSR1 with 503.
+// Command upstream is a server for tests of load balancers. It echoes messages, and can be configured to send invalid handshake
+// responses. On SIGTERM it closes its connections with 1001 (going away) and exits. It responds to other requests with 200, after
+// SIGUSR1 with 503.
 package main
 
 import (
@@ -81,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(endpoint.Shutdown(bounded), server.Close())
 }
 
-// wrongKey answers a handshake with a wrong key.
+// wrongKey sends a handshake response with an invalid Sec-WebSocket-Accept.
 func wrongKey(w http.ResponseWriter) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

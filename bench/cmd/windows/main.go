@@ -1,6 +1,6 @@
-// Command windows measures how many bytes smaller windows of permessage-deflate with context takeover (RFC 7692) cost, and prints a
-// markdown table. It compresses JSON messages with zlib, as browsers, Node and Python do, and with the server of this library. It
-// needs Node.js.
+// Command windows measures how many more bytes are sent with smaller windows of permessage-deflate with context takeover (RFC
+// 7692), and prints a Markdown table. It compresses JSON messages with zlib, as browsers, Node and Python do, and with this
+// library's server. It needs Node.js.
 package main
 
 import (
@@ -75,8 +75,8 @@ func row(out io.Writer, name, compressor string, messages [][]byte, sizes []int)
 //go:embed zlib.mjs
 var zlibScript string
 
-// zlibSizes returns the compressed size of messages with zlib, flushed after each message, with the default level and memory, for
-// each number of bits.
+// zlibSizes returns the size of messages compressed with zlib for each window size in bits. zlib uses its default level and memory,
+// and is flushed after each message.
 func zlibSizes(node string, messages [][]byte) ([]int, error) {
 	ctx := context.Background()
 	cmd := exec.CommandContext(ctx, node, "--input-type=module", "-e", zlibScript, strconv.Itoa(leastBits), strconv.Itoa(mostBits))

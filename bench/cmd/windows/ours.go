@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// ourSizes returns the number of bytes that a server of this library sends for messages, for each number of bits.
+// ourSizes returns the number of bytes that this library's server sends for messages, for each window size in bits.
 func ourSizes(messages [][]byte) (sizes []int, err error) {
 	for bits := leastBits; bits <= mostBits; bits++ {
 		n, err := ourSize(messages, bits)
@@ -26,7 +26,7 @@ func ourSize(messages [][]byte, bits int) (int, error) {
 	near, far := net.Pipe()
 	defer near.Close()
 	received := make(chan int, 1)
-	go func() { // ends when the server's end is closed
+	go func() { // returns when the server's end is closed
 		n, _ := io.Copy(io.Discard, far)
 		received <- int(n)
 	}()

@@ -36,7 +36,7 @@ func filled(seed uint64, size int, value func(r *rand.Rand) any) []byte {
 	return b[:size]
 }
 
-// event is an event of a shop or a ticker: the same names each time, and numbers.
+// event is an event of a shop or a ticker, with constant names and varying numbers.
 func event(r *rand.Rand) any {
 	return map[string]any{
 		"id":      r.Uint32(),

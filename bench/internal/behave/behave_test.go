@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// seen are the observations of handfast's clients in each row.
+// seen contains the observations of handfast's clients in each row.
 var seen = map[string]string{
 	"reload: another weight and header":                 `^all kept$`,
 	"the same reload, old connections may stay":         `^all kept`,
@@ -41,10 +41,10 @@ var seen = map[string]string{
 // slow is what a row may contain in addition on a busy machine.
 var slow = regexp.MustCompile(`; the slowest handshake took [0-9.]+ s`)
 
-// The rows of handfast, each in a short form.
+// The rows of handfast are run, each in a short form.
 func TestHandfast(t *testing.T) { observed(t, func(r row) bool { return !r.held }) }
 
-// observed checks the wanted rows. A row that needs more time, on a busy machine, gets it.
+// observed checks the expected rows. On a busy machine, a row gets more time if it needs it.
 func observed(t *testing.T, wanted func(row) bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,7 +101,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Events are counted, with their times since the start.
+// Events are counted and reported with their times since the start.
 func TestWords(t *testing.T) {
 	start := time.Now()
 	at := func(what string, times ...time.Duration) (all []event) {

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// patience limits the time of a handshake.
+// patience is the time limit for a handshake.
 const patience = 10 * time.Second
 
-// The key of every handshake, the one in RFC 6455 §1.3, and its answer.
+// The key of every handshake and the corresponding Sec-WebSocket-Accept are the example in RFC 6455 §1.3.
 const handshakeKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
 var acceptKey = func() string {
@@ -36,12 +36,12 @@ type conn struct {
 	message    func(payload []byte) // called with the messages of the server; may be nil
 }
 
-// refused is the reason why a handshake failed, in a few words that are the same for the same reason.
+// refused is the reason for a failed handshake, in a few words. The same reason always has the same text.
 type refused string
 
 func (r refused) Error() string { return string(r) }
 
-// dial opens a WebSocket, with a subprotocol if that is not "". The error is of type refused.
+// dial opens a WebSocket, with a subprotocol unless it is "". The error is of type refused.
 func dial(ctx context.Context, addr, subprotocol string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -134,7 +134,7 @@ func (c *conn) next() (first byte, payload []byte, err error) {
 	return first, payload, err
 }
 
-// read reads until the connection ends, and returns how it ended: "closed with 1012", or "cut". It answers pings.
+// read reads until the connection ends, and returns how it ended: "closed with 1012", or "cut". It responds to pings.
 func (c *conn) read() string {
 	for {
 		first, payload, err := c.next()

@@ -32,7 +32,7 @@ type balancer struct {
 	files int           // number of configuration files that are no longer in use
 }
 
-// open starts a balancer in a situation, whose Listen, Admin and Dir open sets.
+// open starts a balancer in a situation, and sets the situation's Listen, Admin and Dir.
 func open(ctx context.Context, t tool, path, dir string, now situation) (b *balancer, err error) {
 	b = &balancer{tool: t, path: path, now: now}
 	if b.now.Dir, err = os.MkdirTemp(dir, t.name); err != nil {
@@ -107,7 +107,7 @@ func (b *balancer) current() *process { return b.all[len(b.all)-1] }
 
 func (b *balancer) signal(s syscall.Signal) error { return syscall.Kill(b.current().group, s) }
 
-// members returns the number of its processes.
+// members returns the number of the balancer's processes.
 func (b *balancer) members() (n int) {
 	for _, p := range b.all {
 		n += p.members()
@@ -283,7 +283,7 @@ func reloadCaddy(ctx context.Context, b *balancer) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(resp.Body) // whether it fails or not
+		said, _ := io.ReadAll(resp.Body) // whether the command succeeds or not
 		return fmt.Errorf("POST /load: %s: %s", resp.Status, said)
 	}
 	return nil
@@ -312,7 +312,7 @@ func delays(ctx context.Context, path, dir string) bool {
 
 // versionOf returns the version that a program prints, or the one that the Go command has built into it.
 func versionOf(ctx context.Context, path string, args []string) string {
-	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // whether it fails or not
+	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // whether the command succeeds or not
 	for _, word := range strings.FieldsFunc(string(said), func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
 		if word = strings.TrimPrefix(word, "v"); word != "" && word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {
 			return word

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// event is the end of a connection, or a handshake.
+// event is the end of a connection, or the end of a handshake.
 type event struct {
 	at     time.Time
-	took   time.Duration // of a handshake
-	server string        // of the connection, or that answered the handshake; "" if it failed
+	took   time.Duration // duration of the handshake
+	server string        // the server of the connection or the handshake; "" if the handshake failed
 	what   string        // how the connection ended, or why the handshake failed; "" if it succeeded
 }
 
-// crowd is a number of clients that send messages, and reconnect when their connection ends, as SDKs do, and of new clients that
-// connect and leave.
+// crowd is a number of clients that send messages and, like SDKs, reconnect when their connection ends, together with a stream of
+// new clients that connect and leave.
 type crowd struct {
 	addr    string
 	every   time.Duration // interval between two messages of a client; 0 means clients are silent
@@ -141,7 +141,7 @@ func (c *crowd) end() {
 	c.running.Wait()
 }
 
-// spread returns the number of clients on each of the servers, and in total.
+// spread returns the number of clients on each server, and the total.
 func (c *crowd) spread(servers []*server) (each []int, total int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

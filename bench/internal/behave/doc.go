@@ -1,9 +1,9 @@
 // Package behave observes how load balancers treat live WebSockets while servers and configurations change: which connections are
 // kept, closed with a code, or cut, and when. It runs each balancer as an operator would, with some servers behind it and many
-// clients in front, which use no library. Every cell of its table is computed from what those clients have observed.
+// clients, which use no library, in front. Every cell of its table is computed from the observations of those clients.
 package behave
 
-// The answers of an upstream server to a handshake, for its flag -answer.
+// An upstream server's responses to a handshake, as values of its flag -answer.
 const (
 	AnswerUpgrade     = "101" // as RFC 6455 specifies
 	AnswerWrongKey    = "key" // 101 with the wrong Sec-WebSocket-Accept

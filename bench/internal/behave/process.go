@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// process is a running program, in a process group of its own with the processes that it starts.
+// process is a running program and its child processes, in a process group of their own.
 type process struct {
 	cmd   *exec.Cmd
 	group int
@@ -62,12 +62,12 @@ func start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // it may have ended
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // it may have exited
 
 // kill ends the whole group, and waits for the program.
 func (p *process) kill() {
 	if p.group > 1 { // kill(2) treats 0 and 1 as something other than one group
-		_ = syscall.Kill(-p.group, syscall.SIGKILL) // it may have ended
+		_ = syscall.Kill(-p.group, syscall.SIGKILL) // it may have exited
 	}
 	<-p.ended
 }
@@ -78,7 +78,7 @@ func (p *process) members() (n int) {
 	for _, name := range stats {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			continue // it has ended
+			continue // it has exited
 		}
 		// pid (name) state parent group
 		if f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])); len(f) > 2 && f[0] != "Z" && f[2] == strconv.Itoa(p.group) {
@@ -88,14 +88,14 @@ func (p *process) members() (n int) {
 	return n
 }
 
-// ports is the last port that freeAddress has tried, starting with a random one. They are below the ports of outgoing connections.
+// ports is the last port that freeAddress has tried. The first one is random. Ports are below the range for outgoing connections.
 var ports = func() *atomic.Int32 {
 	var n atomic.Int32
 	n.Store(20000 + rand.Int32N(8000))
 	return &n
 }()
 
-// freeAddress returns an address on which nothing listens, a new one in each call.
+// freeAddress returns an address on which no program listens. Each call returns a different one.
 func freeAddress() (string, error) {
 	for {
 		port := ports.Add(1)

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// protocol is the protocol of clients that can resume: docs/channels-protocol.md.
+// protocol is the protocol of clients that can resume; see docs/channels-protocol.md.
 const protocol = "handfast.v1.json"
 
 // room is a channel on two servers that share a Redis, with a publisher that numbers its messages. A nil room means there is none.
@@ -31,7 +31,7 @@ type room struct {
 	seats     []*seat
 }
 
-// seat is a subscriber, with successive connections. The room's mu guards it.
+// seat is a subscriber with its successive connections. It is guarded by the room's mu.
 type seat struct {
 	room   *room
 	epoch  string
@@ -40,7 +40,7 @@ type seat struct {
 	missed int
 }
 
-// openRoom starts the servers and their Redis.
+// openRoom starts the servers and their Redis server.
 func openRoom(ctx context.Context, handfast, dir string) (r *room, servers []*server, err error) {
 	r = &room{stop: func() {}}
 	defer func() {
@@ -119,7 +119,7 @@ func (r *room) subprotocol() string {
 	return protocol
 }
 
-// enter returns a new seat, nil without a room.
+// enter returns a new seat, or nil without a room.
 func (r *room) enter() *seat {
 	if r == nil {
 		return nil
@@ -143,7 +143,7 @@ func (s *seat) on(c *conn) {
 		since = fmt.Sprintf(`,"since":{"epoch":%q,"offset":%d}`, s.epoch, s.offset)
 	}
 	s.room.mu.Unlock()
-	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // the reader notices the end
+	_ = c.send(textFrame, fmt.Appendf(nil, `{"type":"subscribe","channel":"room"%s}`, since)) // the reader notices the closed connection
 }
 
 // hear records a message of the server.
@@ -197,7 +197,7 @@ func (r *room) missed() string {
 	}
 }
 
-// connections returns the number of connections of a server, including its health checks.
+// connections returns the number of a server's connections, including health checks.
 func connections(addr string) (n int, err error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -255,7 +255,7 @@ func impatient(to string, most time.Duration) (*cutter, error) {
 	return p, nil
 }
 
-// add records a connection for close. It returns false if the cutter is closed.
+// add registers a connection, which close will close. It returns false if the cutter is already closed.
 func (p *cutter) add(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

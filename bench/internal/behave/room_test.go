@@ -4,5 +4,5 @@ package behave
 
 import "testing"
 
-// The rows with channels, which need redis-server.
+// TestHeld measures the rows that use channels and held connections. It needs redis-server.
 func TestHeld(t *testing.T) { observed(t, func(r row) bool { return r.held }) }

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// row is an event for a balancer.
+// row is an event to which a balancer is exposed.
 type row struct {
 	name    string
-	servers []string // what each answers a handshake with at first; "" for one that is not running
+	servers []string // each server's initial handshake response; "" for a server that is not running
 	spare   int      // additional servers, which are not in the configuration at first
 	forever bool     // old connections may stay without a limit
 	packed  bool     // with the time limits in the program's packages
@@ -66,7 +66,7 @@ var rows = []row{
 	{name: "clients are silent behind a proxy that cuts such connections after 3 s", servers: two[:1], alone: true, pings: true, do: forgotten},
 }
 
-// scene is a row that is run with one tool.
+// scene is a row run with one tool.
 type scene struct {
 	*Options
 	b       *balancer
@@ -138,7 +138,7 @@ func (s *scene) close() {
 	s.room.close()
 }
 
-// watch describes what happens to clients after an action.
+// watch describes how an action affects the clients.
 func (s *scene) watch(ctx context.Context, act func(context.Context) error) (string, error) {
 	start, before := time.Now(), s.b.members()
 	if err := act(ctx); err != nil {
@@ -148,7 +148,7 @@ func (s *scene) watch(ctx context.Context, act func(context.Context) error) (str
 	return s.seen(start, before), ctx.Err()
 }
 
-// seen describes what clients have observed since start, and whether there are more processes than before.
+// seen describes the clients' observations since start, and whether there are more processes than before.
 func (s *scene) seen(start time.Time, before int) string {
 	ends, handshakes := s.crowd.since(start)
 	text := ended(ends, start)
@@ -189,7 +189,7 @@ func (s *scene) join() {
 	}
 }
 
-// left returns the number of clients on the first server.
+// left returns the number of clients that remain on the first server.
 func (s *scene) left() (int, error) {
 	if s.room != nil {
 		return connections(s.servers[0].addr)
@@ -245,7 +245,7 @@ func scale(ctx context.Context, s *scene) (string, error) {
 	return text, ctx.Err()
 }
 
-// looks is the number of windows for which the spread is observed after scale-out.
+// looks is the number of periods for which the spread is observed after scale-out.
 const looks = 6
 
 func restart(ctx context.Context, s *scene) (string, error) {
@@ -296,7 +296,7 @@ func ask(ctx context.Context, s *scene) (string, error) {
 	return "the client gets: " + err.Error(), nil
 }
 
-// silence observes connections without traffic.
+// silence observes idle connections.
 func silence(ctx context.Context, s *scene) (string, error) {
 	start := time.Now()
 	c, err := gather(ctx, s.b.now.Listen, 5, 0, nil)
@@ -309,7 +309,7 @@ func silence(ctx context.Context, s *scene) (string, error) {
 	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(s.Silence), c.pings), ctx.Err()
 }
 
-// forgotten observes connections without traffic, through a proxy that cuts idle connections.
+// forgotten observes idle connections through a proxy that cuts them.
 func forgotten(ctx context.Context, s *scene) (string, error) {
 	p, err := impatient(s.b.now.Listen, 3*time.Second)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Options configure a run. All fields are required, except those with a note.
+// Options configure a run. All fields are required unless their comments say otherwise.
 type Options struct {
 	Dir      string // for files
 	Handfast string // the path of the program
@@ -29,13 +29,13 @@ type Options struct {
 	Progress io.Writer
 }
 
-// column has the results of a tool.
+// column contains the results of one tool.
 type column struct {
 	title string
 	cells []string // of rows
 }
 
-// Run observes the installed balancers, concurrently, and prints a table. The error joins what went wrong in the cells.
+// Run observes the installed balancers concurrently and prints a table. The error joins the errors of all cells.
 func (o *Options) Run(ctx context.Context, out io.Writer) error {
 	var columns []*column
 	var running sync.WaitGroup

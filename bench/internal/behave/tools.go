@@ -26,7 +26,7 @@ type step struct {
 	do   func(ctx context.Context, b *balancer) error
 }
 
-// situation has the values for a configuration template.
+// situation contains the values for a configuration template.
 type situation struct {
 	Listen     string
 	Admin      string // the address for an admin listener
@@ -36,7 +36,7 @@ type situation struct {
 	Bound      int  // how long old connections may stay, in seconds; 0 means it is not set
 	Rebalance  bool // if supported
 	Hold       bool // if supported; then the servers' answers do not have GenerationField
-	Pings      bool // each second; TCP keep-alive probes if pings are not supported
+	Pings      bool // sent each second; TCP keep-alive probes if pings are not supported
 	Packaged   bool // the time limits of the program's packages, rather than those for WebSockets
 	Delay      bool // Caddy supports stream_close_delay
 }
@@ -75,7 +75,7 @@ endpoints:
 	{
 		name: "HAProxy", program: "haproxy", version: []string{"-v"}, start: startHAProxy,
 		reload:  func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) },
-		replace: func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) }, // the master process executes the program again
+		replace: func(_ context.Context, b *balancer) error { return b.signal(syscall.SIGUSR2) }, // the master process re-executes the program
 		add:     addHAProxy,
 		drains: []step{
 			{"`set server … state drain`", runtime("set server servers/s0 state drain")},

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ended describes how connections ended since start: the number and the times of each kind.
+// ended describes how connections have ended since start: the number and times for each kind.
 func ended(ends []event, start time.Time) string {
 	if len(ends) == 0 {
 		return "all kept"
@@ -20,7 +20,7 @@ func ended(ends []event, start time.Time) string {
 	return strings.Join(parts, ", ")
 }
 
-// when describes in which period events happened, and how many of them in the busiest second.
+// when describes the period in which events happened, and their number in the busiest second.
 func when(events []event, start time.Time) string {
 	first, last := events[0].at.Sub(start), events[len(events)-1].at.Sub(start)
 	if last-first < 500*time.Millisecond {
@@ -34,7 +34,7 @@ func when(events []event, start time.Time) string {
 	return fmt.Sprintf("from %s to %s, at most %d in a second", seconds(first), seconds(last), most)
 }
 
-// met describes which handshakes failed since start, and whether any took long; "" if neither happened.
+// met describes the handshakes that have failed since start, and slow ones. It returns "" if there are neither.
 func met(handshakes []event, start time.Time) string {
 	failed := 0
 	var parts []string

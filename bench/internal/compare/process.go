@@ -23,7 +23,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/peers"
 )
 
-// Bench has what all runs share: the two programs, and their processors.
+// Bench contains the state that all runs share: the two programs and their processors.
 type Bench struct {
 	Peer, Load       string // the paths of the programs
 	PeerCPU, LoadCPU int    // the processor of each; negative means any
@@ -45,7 +45,7 @@ func Build(ctx context.Context, dir string) (*Bench, error) {
 	return b, nil
 }
 
-// process is a program of this module that ends when its standard input ends.
+// process is a program of this module that exits when its standard input is closed.
 type process struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -69,10 +69,10 @@ func startOn(ctx context.Context, cpu int, program string, args ...string) (*pro
 	return p, load.OnProcessor(cpu, p.cmd.Start)
 }
 
-// stop ends the program and waits until it has ended.
+// stop terminates the program and waits until it has exited.
 func (p *process) stop() error {
 	p.in.Close()
-	late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() }) // fails if it has already ended
+	late := time.AfterFunc(5*time.Second, func() { _ = p.cmd.Process.Kill() }) // fails if it has already exited
 	defer late.Stop()
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(p.err.String()))
@@ -131,7 +131,7 @@ func (b *Bench) begin(ctx context.Context, c load.Config, s *server) (*process, 
 	return startOn(ctx, b.LoadCPU, b.Load, args...)
 }
 
-// round does one measurement.
+// round performs one measurement.
 func (b *Bench) round(ctx context.Context, c load.Config, s *server) (r load.Result, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Warm+c.For+time.Minute)
 	defer cancel()

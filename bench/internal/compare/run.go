@@ -50,7 +50,7 @@ type Table struct {
 	Cells   [][]Cell // by mode, then by server
 }
 
-// Run measures everything in o.
+// Run performs all measurements in o.
 func (b *Bench) Run(ctx context.Context, o Options) (*Table, error) {
 	t := &Table{Modes: o.Modes, Servers: o.Servers}
 	for _, m := range o.Modes {
@@ -139,7 +139,7 @@ func (b *Bench) memory(ctx context.Context, o Options, m Mode, cells []Cell) err
 	return ctx.Err()
 }
 
-// weigh returns KiB per connection, on a server that was just started and has served a few connections before.
+// weigh returns the memory per connection, in KiB, of a newly started server that has served a few connections before.
 func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, err error) {
 	s, err := b.serve(ctx, m, p)
 	if err != nil {
@@ -165,7 +165,7 @@ func (b *Bench) weigh(ctx context.Context, m Mode, p peers.Peer) (kib float64, e
 	return kib, err
 }
 
-// settle computes the medians of the rounds.
+// settle computes the medians over the rounds.
 func (c *Cell) settle() {
 	c.Cost, c.Rounds = median(c.costs), len(c.costs)
 	var perSec, p50, p99, answer []float64

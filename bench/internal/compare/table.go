@@ -33,8 +33,8 @@ func (t *Table) best(row int) (best, tcp float64) {
 
 func (c Cell) ok() bool { return c.Does && c.Err == nil && len(c.costs) > 0 }
 
-// Markdown writes the table: the cost of an operation for each server, with the ratio to the best of the peers and to plain TCP in
-// parentheses for ours. The best peer is in bold.
+// Markdown writes the table: the cost per operation for each server. Our servers' costs are followed by their ratios to the best
+// peer and to plain TCP, in parentheses. The best peer is in bold.
 func (t *Table) Markdown(w io.Writer) error {
 	var b strings.Builder
 	head, line := "| |", "|---|"

@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// patience limits each step of a client.
+// patience is the time limit for each step of a client.
 const patience = 30 * time.Second
 
-// tally counts what all clients receive.
+// tally counts what all clients have received.
 type tally struct {
 	delivered atomic.Int64
 	times     chan time.Duration // a sample of the delivery times; may be nil
@@ -43,7 +43,7 @@ type client struct {
 	p        *Protocol
 	conn     *websocket.Conn
 	position string
-	follow   bool // it keeps track of positions
+	follow   bool // it records positions
 	after    int  // only publications with a larger number are counted
 	seen     map[int]int
 	accepted atomic.Int64 // number of publications that the server has acknowledged
@@ -140,7 +140,7 @@ func (c *client) read(ctx context.Context) {
 	}()
 }
 
-// cut ends the connection without a close frame.
+// cut closes the connection without a close frame.
 func (c *client) cut() {
 	c.conn.CloseNow()
 	if c.done != nil {
@@ -148,7 +148,7 @@ func (c *client) cut() {
 	}
 }
 
-// clients calls do for each of n clients, with up to together calls at the same time.
+// clients calls do for each of n clients, with at most together calls running concurrently.
 func clients(n, together int, do func(i int) error) error {
 	next := atomic.Int64{}
 	failed := make(chan error, together)

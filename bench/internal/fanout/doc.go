@@ -1,5 +1,5 @@
-// Package fanout compares servers with channels: the cost of a delivery, the memory of an idle client, and how long it takes until
-// all clients are connected again after their connections were cut.
+// Package fanout compares servers with channels: the cost of a delivery, the memory of an idle client, and the time until all
+// clients have reconnected after their connections were cut.
 //
 // The servers are separate processes, on one processor; the clients are in this process, on another one. It runs on Linux only.
 package fanout

@@ -24,13 +24,13 @@ const (
 	size    = 128 // bytes of a publication
 	dialers = 50  // clients that connect concurrently
 
-	// inTime is how long deliveries may take. Later ones are counted as late; those that have not arrived after patience are
-	// counted as missed.
+	// inTime is the time limit for deliveries. Later ones are counted as late; publications that have not arrived after patience
+	// are counted as missed.
 	inTime = 10 * time.Second
 )
 
-// Deliver has n clients subscribe to one channel, and another one publish in it for that long: at a constant rate per second, or,
-// if that is 0, whenever every client has received the previous publication.
+// Deliver subscribes n clients to one channel, and has another client publish in it for the given duration: at a constant rate per
+// second, or, if the rate is 0, whenever all clients have received the previous publication.
 func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Duration) (d Delivery, err error) {
 	t := &tally{times: make(chan time.Duration, 1<<20)}
 	subscribers := make([]*client, n)
@@ -93,7 +93,7 @@ func (s *Server) Deliver(ctx context.Context, n int, rate float64, long time.Dur
 	return d, publisher.complaint()
 }
 
-// lateness waits until nothing is missing, and returns how many deliveries were late, and how many never arrived.
+// lateness waits until no publication is missing, up to a limit, and returns the number of late deliveries and of missing ones.
 func lateness(missing func() int64) (late, missed int64) {
 	none := func() bool { return missing() <= 0 }
 	if until(none, inTime) {
@@ -135,7 +135,7 @@ func cut(all []*client) {
 	}
 }
 
-// until polls every fifth of a millisecond whether so is true, and reports whether it was in time.
+// until polls so every 0.2 ms, and reports whether it returned true within the time limit.
 func until(so func() bool, bound time.Duration) bool {
 	late := time.Now().Add(bound)
 	for !so() {
@@ -147,7 +147,7 @@ func until(so func() bool, bound time.Duration) bool {
 	return true
 }
 
-// Idle returns the server's memory for each of n clients with three subscriptions, in bytes.
+// Idle returns the server's memory per client, in bytes, for n clients with three subscriptions each.
 func (s *Server) Idle(ctx context.Context, n int) (int64, error) {
 	t := &tally{}
 	open := func(n int) ([]*client, error) {

@@ -9,31 +9,30 @@ import (
 	"strconv"
 )
 
-// Protocol is the protocol of clients with a server. Its messages are text.
+// Protocol is the protocol between clients and a server. Its messages are text.
 type Protocol struct {
 	Path        string
 	Subprotocol string
 
-	// First are the messages that a client sends after it has connected, and Hello is contained in the server's last answer to
-	// them.
+	// First contains the messages that a client sends after it has connected; the server's last reply to them contains Hello.
 	First []string
 	Hello string
 
-	// Subscribe returns the command to subscribe to a channel; with a position, to everything after it. Subscribed is contained in
-	// the answer.
+	// Subscribe returns the command to subscribe to a channel, or, with a position, to everything after that position. The reply
+	// contains Subscribed.
 	Subscribe  func(channel, position string) string
 	Subscribed string
 
-	// Position returns the position after an answer or a message, for Subscribe; "" if it has none. A nil function means that the
-	// protocol has no recovery.
+	// Position returns the position that a reply or a message contains, for use with Subscribe, or "". A nil function means that
+	// the protocol has no recovery.
 	Position func(before string, message []byte) string
 
-	// Publish returns the command to publish JSON in a channel. Each id is used once. Published is contained in the answer; "" if
-	// there is none.
+	// Publish returns the command to publish JSON in a channel. Each id is used once. The reply contains Published; "" means there
+	// is no reply.
 	Publish   func(id int, channel, data string) string
 	Published string
 
-	// Pong returns the answer to a ping message, nil for any other message.
+	// Pong returns the reply to a ping message, and nil for any other message.
 	Pong func(message []byte) []byte
 }
 
@@ -76,7 +75,7 @@ type position struct {
 // String formats it as JSON.
 func (p position) String() string { return fmt.Sprintf(`{"epoch":%q,"offset":%d}`, p.Epoch, p.Offset) }
 
-// moved returns a position with another offset, unless that is 0.
+// moved returns a position with a new offset, unless that is 0.
 func moved(before string, offset uint64) string {
 	var p position
 	if offset == 0 || json.Unmarshal([]byte(before), &p) != nil {
@@ -158,7 +157,7 @@ var Centrifugo = Protocol{
 	},
 }
 
-// SocketIO is socket.io 4 over a WebSocket, with the small server in this package, which has rooms.
+// SocketIO is the protocol of socket.io 4 over a WebSocket. Its server, in this package, is a small one with rooms.
 var SocketIO = Protocol{
 	Path: "/socket.io/?EIO=4&transport=websocket", First: []string{"40"}, Hello: `40{"sid"`,
 	Subscribe:  func(channel, _ string) string { return fmt.Sprintf(`42["subscribe",%q]`, channel) },

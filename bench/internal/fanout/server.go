@@ -71,14 +71,14 @@ func Start(ctx context.Context, k Kind, cpu int) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the server, and waits until it has ended.
+// Stop terminates the server, and waits until it has exited.
 func (s *Server) Stop() error {
 	defer os.RemoveAll(filepath.Dir(s.log.Name()))
 	defer s.log.Close()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // fails if it has already ended
+	late := time.AfterFunc(10*time.Second, func() { _ = s.cmd.Process.Kill() }) // fails if it has already exited
 	defer late.Stop()
 	_ = s.cmd.Wait() // its exit status after a signal differs between servers
 	return nil

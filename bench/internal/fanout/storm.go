@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// Storm is the result of a reconnect of all clients.
+// Storm is the result of reconnecting all clients.
 type Storm struct {
 	Took    time.Duration // until the last client had received everything
 	CPU     time.Duration // of the server, per client
@@ -52,7 +52,7 @@ type storm struct {
 	first    [][]byte
 }
 
-// comer is one client of a storm.
+// comer is one client in a storm.
 type comer struct {
 	subscribe []byte // its subscribe command
 	position  string // after its subscription
@@ -60,7 +60,7 @@ type comer struct {
 	seen      []int // the numbers of the publications that it has received
 }
 
-// stage is what a client waits for.
+// stage is what a client is waiting for.
 type stage uint8
 
 const (
@@ -70,8 +70,8 @@ const (
 	settled // it is subscribed
 )
 
-// Storm cuts the connections of n clients in that many channels, publishes in each channel, and has all clients reconnect with
-// their positions, with up to together handshakes at the same time.
+// Storm cuts the connections of n clients, each of which is subscribed to a channel of its own, publishes in each channel, and
+// reconnects all clients with their positions, with at most together concurrent handshakes.
 func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm, err error) {
 	w := &storm{p: s.protocol, comers: make([]comer, n), together: dialers}
 	for _, text := range s.protocol.First {
@@ -122,7 +122,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 	return w.measure(ctx, s.pid())
 }
 
-// away cuts all clients, and has them reconnect with their positions.
+// away disconnects all clients, and reconnects them with their positions.
 func (w *storm) away(name func(client int) string, together int) {
 	w.begun, w.together = 0, together
 	for i := range w.comers {
@@ -131,7 +131,7 @@ func (w *storm) away(name func(client int) string, together int) {
 	}
 }
 
-// measure has all clients reconnect.
+// measure reconnects all clients.
 func (w *storm) measure(ctx context.Context, server int) (r Storm, err error) {
 	n := time.Duration(len(w.comers))
 	cpu, own, begun := load.CPUTime(server), load.CPUTime(os.Getpid()), time.Now()
@@ -168,7 +168,7 @@ func (w *storm) come(ctx context.Context) error {
 
 var errSilent = errors.New("the server is silent")
 
-// round handles the available messages, and waits for them for at most wait.
+// round handles the available messages. If there are none, it waits for at most wait.
 func (w *storm) round(wait time.Duration) error {
 	any, err := w.clients.Round(wait, w.opened, w.received)
 	if err == nil && !any {
@@ -177,7 +177,7 @@ func (w *storm) round(wait time.Duration) error {
 	return err
 }
 
-// rest handles what subscribed clients have not received yet.
+// rest handles the publications that subscribed clients have not received yet.
 func (w *storm) rest() (late, missed int64, err error) {
 	begun := time.Now()
 	for bound := inTime; bound <= patience; bound += patience - inTime {

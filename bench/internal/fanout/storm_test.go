@@ -9,8 +9,7 @@ import (
 	"github.com/handfast/handfast/bench/internal/load"
 )
 
-// A returning client sends its position after the greeting, and received messages are counted once, and separately if they arrive
-// twice.
+// A returning client sends its position after the greeting. Received messages are counted once; duplicates are counted separately.
 func TestStormReceived(t *testing.T) {
 	clients, err := load.NewClients(1, "127.0.0.1:1", "/", "")
 	if err != nil {
@@ -35,7 +34,7 @@ func TestStormReceived(t *testing.T) {
 	}
 }
 
-// Of several storms the minimum times count, and the sums of the errors.
+// The result of several storms consists of the minimum times and the sums of the errors.
 func TestStormLeast(t *testing.T) {
 	a := Storm{Took: 3 * time.Second, CPU: 5, Clients: 1, Late: 1, Missed: 2, Twice: 3}
 	b := Storm{Took: 2 * time.Second, CPU: 6, Clients: 2, Late: 10, Missed: 20, Twice: 30}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Clients are WebSocket clients driven by one goroutine: they share the machine with the server, so they use as little of it as
-// possible. Their messages are text. It must not be copied, and is not safe for concurrent use.
+// Clients are WebSocket clients driven by one goroutine. They use as little of the machine as possible, because they share it with
+// the server. Their messages are text. Clients must not be copied, and are not safe for concurrent use.
 type Clients struct {
 	server  *syscall.SockaddrInet4
 	request []byte
@@ -81,15 +81,14 @@ func (c *Clients) Open(i int) error {
 	return syscall.EpollCtl(c.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)})
 }
 
-// Send sends a text message of client i, together with the others of this round.
+// Send sends a text message from client i. The messages of one round are written together.
 func (c *Clients) Send(i int, text []byte) {
 	m := &c.all[i]
 	m.out = appendFrame(m.out, fin|opText, text)
 }
 
-// Round waits until something was received, for at most wait, and calls opened for each client whose handshake is complete and
-// received for each message, which is valid until received returns. Both may call Send. Round reports whether anything was
-// received.
+// Round waits until data was received, for at most wait. It calls opened for each client whose handshake is complete, and received
+// for each message, which is valid until received returns. Both may call Send. Round reports whether any data was received.
 func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i int, message []byte) error) (bool, error) {
 	n, err := syscall.EpollWait(c.epoll, c.events[:], int(wait.Milliseconds()))
 	if err == syscall.EINTR {
@@ -106,7 +105,7 @@ func (c *Clients) Round(wait time.Duration, opened func(i int), received func(i 
 	return n > 0, nil
 }
 
-// read handles what a client has received. What it sends meanwhile is written together.
+// read handles the data that a client has received. Messages sent meanwhile are written together.
 func (c *Clients) read(i int, opened func(i int), received func(i int, message []byte) error) error {
 	m := &c.all[i]
 	kept := copy(c.buf[:], m.rest)
@@ -155,8 +154,7 @@ func (c *Clients) read(i int, opened func(i int), received func(i int, message [
 	return err
 }
 
-// cutFrame returns the first byte and the payload of the frame at the beginning of b, and what follows it, if the frame is
-// complete.
+// cutFrame returns the first byte and the payload of the frame at the beginning of b, and the rest of b, if the frame is complete.
 func cutFrame(b []byte) (first byte, payload, rest []byte, ok bool) {
 	if len(b) < 2 {
 		return 0, nil, b, false

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// serveOne answers the handshake on the next connection, sends the pieces one by one, and returns what the client has sent then.
+// serveOne responds to the handshake on the next connection, sends the pieces one by one, and returns the data that the client has
+// sent by then.
 func serveOne(l net.Listener, pieces [][]byte, expect int) ([]byte, error) {
 	nc, err := l.Accept()
 	if err != nil {
@@ -44,7 +45,7 @@ func serveOne(l net.Listener, pieces [][]byte, expect int) ([]byte, error) {
 	return got, nil
 }
 
-// Clients receive the server's messages however they are split, and their messages arrive, also after a reconnect.
+// Clients receive the server's messages however these are split, and the clients' own messages arrive, even after a reconnect.
 func TestClients(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

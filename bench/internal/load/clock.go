@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPUTime returns the CPU time of process pid, including system time, to the nanosecond; 0 if there is no such process.
+// CPUTime returns the CPU time of process pid, including system time, with nanosecond resolution; 0 if there is no such process.
 func CPUTime(pid int) time.Duration {
 	if pid == 0 {
 		return 0
@@ -36,8 +36,8 @@ type meter struct {
 
 func newMeter(c *Config) *meter { return &meter{c: c, begun: time.Now()} }
 
-// over starts the measurement when the warm-up is complete, given the number of operations so far, and reports whether the time is
-// over. It is not before one operation has been measured.
+// over starts the measurement when the warm-up is complete, given the number of operations so far, and reports whether the
+// measurement is complete. It never is before one operation has been measured.
 func (m *meter) over(now time.Time, ops int64) bool {
 	if m.start.IsZero() {
 		if now.Sub(m.begun) < m.c.Warm {

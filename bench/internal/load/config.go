@@ -49,13 +49,13 @@ type Result struct {
 	Ops     int64         // number of handshakes, echoes or deliveries in the measured time
 	Took    time.Duration // the measured time
 	CPU     time.Duration // of the server's process
-	P50     time.Duration // from the sending of a batch to its last answer
+	P50     time.Duration // from sending a batch to receiving its last response
 	P99     time.Duration
-	Answer  float64 // mean payload bytes of an answer on the wire
+	Answer  float64 // mean payload bytes of a response on the wire
 	LoadCPU time.Duration
 }
 
-// CPUPerOp returns the server's CPU time for one operation.
+// CPUPerOp returns the server's CPU time per operation.
 func (r Result) CPUPerOp() time.Duration {
 	if r.Ops == 0 {
 		return 0
@@ -63,7 +63,7 @@ func (r Result) CPUPerOp() time.Duration {
 	return time.Duration(float64(r.CPU) / float64(r.Ops))
 }
 
-// ErrNotSupported is the error for a server that refuses what the load needs, such as compression.
+// ErrNotSupported is the error for a server that refuses a feature that the load needs, such as compression.
 var ErrNotSupported = errors.New("load: the server does not support this")
 
 func (c *Config) check() error {
@@ -81,8 +81,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Run runs the load c, and returns when it is complete or has failed: with a wrong answer, or a connection that ended. In ModeIdle
-// it calls ready when all connections have received their echoes, and ends when ready returns.
+// Run runs the load c, and returns when it is complete or has failed because of a wrong response or a closed connection. In
+// ModeIdle it calls ready when all connections have received their echoes, and returns after ready.
 func Run(c Config, ready func()) (Result, error) {
 	if err := c.check(); err != nil {
 		return Result{}, err

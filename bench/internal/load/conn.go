@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// conn is a connection's side of the script, over any stream.
+// conn is one connection's side of the script, over any stream.
 type conn struct {
 	c        *Config
 	s        *script
 	at       int       // index of the current step
-	answers  int       // number of answers to it so far
-	total    int64     // number of answers to all steps
+	answers  int       // number of responses to it so far
+	total    int64     // number of responses to all steps
 	sent     time.Time // when the step was sent
-	payload  int64     // payload bytes of all answers, on the wire
+	payload  int64     // payload bytes of all responses, on the wire
 	head     [10]byte  // the received part of a frame's header
 	nhead    int
 	left     int // payload bytes of the frame that are still missing
@@ -31,15 +31,15 @@ type conn struct {
 	inflated []byte
 	zip      []byte
 
-	// Used by the drivers.
+	// The drivers use the following fields.
 	index int
 	fd    int
 	out   []byte // not accepted by the kernel yet
-	polW  bool   // waiting until it can write
+	polW  bool   // waiting for the socket to become writable
 }
 
-// inflateFirst is the number of answers of each connection that are inflated and compared. Doing that for all answers would take
-// more CPU time than the server.
+// inflateFirst is the number of responses of each connection that are inflated and compared. Doing that for all responses would
+// take more CPU time than the server.
 const inflateFirst = 2
 
 func (c *conn) step() *step { return &c.s.steps[c.at] }
@@ -55,10 +55,10 @@ func (c *conn) next() []byte {
 	return c.step().out
 }
 
-// done reports whether all answers to the step have arrived.
+// done reports whether all responses to the step have arrived.
 func (c *conn) done() bool { return c.answers >= len(c.step().want) }
 
-// feed processes received bytes, and returns the number of answers that they complete.
+// feed processes received bytes, and returns the number of responses that they complete.
 func (c *conn) feed(b []byte) (int, error) {
 	n := 0
 	for len(b) > 0 {
@@ -98,7 +98,7 @@ func (c *conn) feed(b []byte) (int, error) {
 	return n, nil
 }
 
-// header processes the bytes of a frame's header, and returns their number.
+// header processes the bytes of a frame header, and returns their number.
 func (c *conn) header(b []byte) (int, error) {
 	used := 0
 	for used < len(b) {
@@ -136,8 +136,8 @@ func (c *conn) frame() error {
 	case op == opClose:
 		return errors.New("load: the server closed the connection")
 	case c.head[0] == fin|opPing && c.left <= 125: // RFC 6455 §5.5.2
-		// While thousands of others connect, a server may send a ping. It is not answered: no round lasts until a server gives up,
-		// and an answer would be work that the other servers do not have.
+		// While thousands of others connect, a server may send a ping. It is not answered: no round lasts long enough for a server
+		// to time out, and a pong would be work that the other servers do not have.
 		c.ping = true
 		return nil
 	case op == opBinary && c.seen == 0:
@@ -152,7 +152,7 @@ func (c *conn) frame() error {
 	return nil
 }
 
-// chunk compares both ends of a piece of an answer with the expected bytes: comparing all of it would take too long.
+// chunk compares both ends of a piece of a response with the expected bytes: comparing all of it would take too long.
 func (c *conn) chunk(p []byte) error {
 	start := c.seen
 	c.seen += len(p)
@@ -174,10 +174,10 @@ func (c *conn) chunk(p []byte) error {
 	return nil
 }
 
-// want returns the expected answer. A broadcast has more answers than a step: they are all the same.
+// want returns the expected response. A broadcast has more responses than a step, but they are all the same.
 func (c *conn) want() []byte { return c.step().want[min(c.answers, len(c.step().want)-1)] }
 
-// message handles the end of an answer.
+// message handles the end of a response.
 func (c *conn) message() error {
 	want := c.want()
 	switch {

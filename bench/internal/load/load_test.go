@@ -38,7 +38,7 @@ func newConn(t *testing.T, c Config) *conn {
 	return &conn{c: &c, s: s}
 }
 
-// An answer is the same however the network splits it.
+// A response is the same however the network splits it.
 func TestAnswersInPieces(t *testing.T) {
 	for _, size := range []int{1, 125, 126, 1 << 10, 1<<16 - 1, 1 << 16} {
 		for _, piece := range []int{1, 3, 1000, 1 << 20} {
@@ -70,7 +70,7 @@ func TestAnswersInPieces(t *testing.T) {
 	}
 }
 
-// A wrong answer is an error, otherwise a server could be fast by being wrong.
+// A wrong response is an error. Otherwise a server could be fast because it is wrong.
 func TestWrongAnswers(t *testing.T) {
 	right := newConn(t, Config{Mode: ModeEcho, Size: 300}).step().want[0]
 	other := bytes.Clone(right)
@@ -95,7 +95,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// A compressed script can be repeated forever: a client that has received it so far can inflate the rest.
+// A compressed script can be repeated forever: a client that has received the script so far can inflate the repetitions.
 func TestCompressedScript(t *testing.T) {
 	for _, mode := range []string{CompressEach, CompressTakeover} {
 		c := newConn(t, Config{Mode: ModeEcho, Size: 1 << 10, Compress: mode})
@@ -115,7 +115,7 @@ func TestCompressedScript(t *testing.T) {
 				history = append(history, got...)
 				history = history[max(0, len(history)-32<<10):]
 			}
-			c.total++ // as if its answer had arrived
+			c.total++ // as if its response had arrived
 		}
 	}
 }

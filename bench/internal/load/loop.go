@@ -127,8 +127,8 @@ func (l *looper) sendFree() error {
 	return l.send(c)
 }
 
-// pace sends the messages that are due according to the rate. If no connection is free, the response time of a message is measured
-// from when it was due.
+// pace sends the messages that are due according to the rate. If no connection is free, a message's response time is measured from
+// the time when it was due.
 func (l *looper) pace() error {
 	if l.c.Rate == 0 {
 		return nil
@@ -156,14 +156,14 @@ func (l *looper) patience() int {
 	return patience * 1000
 }
 
-// again starts the first broadcast again. A server may register a connection only after its 101 has arrived here, so that the first
-// broadcast does not reach the last connections; after a second without a delivery all of them are registered.
+// again repeats the first broadcast. A server may register a connection only after its 101 response has arrived here, so that the
+// first broadcast misses the last connections. After a second without a delivery, all of them are registered.
 func (l *looper) again() error {
 	l.entering = false
 	return l.trigger()
 }
 
-// trigger has the server send to all connections.
+// trigger makes the server send to all connections.
 func (l *looper) trigger() error {
 	l.due = l.c.Conns * l.c.Flight
 	return l.send(l.conns[0])
@@ -176,7 +176,7 @@ func (l *looper) send(c *conn) error {
 	return l.flush(c)
 }
 
-// flush writes what it can, and if that is not all, waits until it can write again.
+// flush writes as much as possible, and waits for the socket to become writable again if any data is left.
 func (l *looper) flush(c *conn) error {
 	for len(c.out) > 0 {
 		n, err := writeSocket(c.fd, c.out)

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// TestSomeBusy: all connections take turns if only some are busy and if messages have a rate, and ModeStill measures nothing
-// happening.
+// All connections take turns if only some are busy and if messages have a rate, and ModeStill measures an idle period.
 func TestSomeBusy(t *testing.T) {
 	for name, c := range map[string]Config{
 		"busy":  {Mode: ModeEcho, Conns: 20, Size: 16, Busy: 2, For: 20 * time.Millisecond},
@@ -24,13 +23,13 @@ func TestSomeBusy(t *testing.T) {
 				t.Fatal(err)
 			}
 			var serving sync.WaitGroup
-			serving.Go(func() { // it ends when the listener is closed
+			serving.Go(func() { // returns when the listener is closed
 				for {
 					c, err := l.Accept()
 					if err != nil {
 						return
 					}
-					serving.Go(func() { // and this one when the load has closed the connection
+					serving.Go(func() { // returns when the load has closed the connection
 						defer c.Close()
 						io.Copy(c, c) //nolint:errcheck // the load resets the connection
 					})

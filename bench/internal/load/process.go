@@ -32,8 +32,8 @@ func Resident(pid int) (int64, error) {
 	return 0, errors.New("load: no Rss in smaps_rollup")
 }
 
-// OnProcessor calls start, which starts a process, with the thread on one processor, which the process inherits. A negative number
-// means any.
+// OnProcessor calls start, which starts a process, on a thread that is pinned to one processor. The process inherits that. A
+// negative number means any processor.
 func OnProcessor(cpu int, start func() error) error {
 	if cpu < 0 {
 		return start()
@@ -48,7 +48,7 @@ func OnProcessor(cpu int, start func() error) error {
 	return errors.Join(start(), unix.SchedSetaffinity(0, &before))
 }
 
-// Await waits until something listens on an address, for at most a minute.
+// Await waits, for at most a minute, until a program listens on an address.
 func Await(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()

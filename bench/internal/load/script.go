@@ -10,13 +10,13 @@ import (
 	"math/rand/v2"
 )
 
-// A step has the bytes that a connection writes in one call, and the payloads of the answers, in order.
+// A step contains the bytes that a connection writes in one call, and the payloads of the responses, in order.
 type step struct {
 	out  []byte
 	want [][]byte
 }
 
-// A script is the sequence of steps of a connection: all steps, and then those from number loop on, repeatedly.
+// A script is the sequence of a connection's steps. After the last step it continues with step number loop.
 type script struct {
 	steps []step
 	loop  int
@@ -64,8 +64,8 @@ func repeat(p []byte, n int) [][]byte {
 	return all
 }
 
-// cycle is the number of different compressed messages: more than fit into a window, so that none finds an earlier copy of itself
-// in it.
+// cycle is the number of different compressed messages: more than fit into a window, so that no message finds an earlier copy of
+// itself in it.
 const cycle = 64
 
 // compressedScript compresses cycle different messages. With takeover they are compressed twice in a row: the data that the second
@@ -107,7 +107,7 @@ const windowBits = 12
 
 const flushTail = "\x00\x00\xff\xff"
 
-// document returns size bytes of JSON like that of services: the same names repeatedly, with different values.
+// document returns size bytes of JSON similar to that of real services: the same names repeatedly, with different values.
 func document(seed uint64, size int) ([]byte, error) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var b []byte

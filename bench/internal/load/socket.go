@@ -34,7 +34,7 @@ func connectTo(a *syscall.SockaddrInet4) (int, error) {
 		return -1, fmt.Errorf("load: socket: %w", err)
 	}
 	err = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	// A hanging server causes an error, rather than a hanging load.
+	// If the server hangs, the load fails rather than hanging too.
 	err = errors.Join(err, syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: patience}))
 	if err == nil {
 		err = retry(func() error {
@@ -48,7 +48,7 @@ func connectTo(a *syscall.SockaddrInet4) (int, error) {
 	return fd, nil
 }
 
-// patience is the number of seconds that a server may take for operations of microseconds.
+// patience is the time limit, in seconds, for operations that take a server microseconds.
 const patience = 20
 
 // shake performs the opening handshake on a blocking socket.
@@ -88,7 +88,7 @@ func retry(f func() error) error {
 	}
 }
 
-// readSocket and writeSocket are the system calls, repeated if a signal interrupts them. The end of the stream is io.EOF.
+// readSocket and writeSocket make the system calls, and repeat them if a signal interrupts them. The end of the stream is io.EOF.
 func readSocket(fd int, p []byte) (int, error) {
 	for {
 		n, err := syscall.Read(fd, p)
@@ -134,7 +134,7 @@ func openAll(c *Config, s *script) ([]*conn, error) {
 
 func closeAll(all []*conn) {
 	for _, c := range all {
-		// Reset the connections: thousands of ports that are held for a minute would slow down the next round.
+		// Reset the connections: thousands of ports in TIME_WAIT would slow down the next round.
 		syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // it costs time
 		syscall.Close(c.fd)
 	}

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// tlsStream opens a connection over TLS and performs the handshake on it. Buffers of crypto/tls count as memory of the client.
+// tlsStream opens a TLS connection and performs the WebSocket handshake. The buffers of crypto/tls count as memory of the client.
 func tlsStream(c *Config, req []byte) (*tls.Conn, error) {
 	plain, err := net.DialTimeout("tcp4", c.Addr, patience*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	// The server makes its certificate when it starts, and is on the loopback interface.
+	// The server creates a new certificate at startup, and is on the loopback interface.
 	t := tls.Client(plain, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	if err := shakeTLS(c, t, req); err != nil {
 		plain.Close()
@@ -86,14 +86,14 @@ func (w *crowd) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	select {
-	case <-w.stop: // errors after the end are caused by it
+	case <-w.stop: // errors after the end of the load are a consequence of it
 	default:
 		w.err = err
 		close(w.stop)
 	}
 }
 
-// run runs f n times concurrently until the time is over, and measures.
+// run calls f in n goroutines until the time is over, and measures.
 func (w *crowd) run(n int, f func(i int) error) (Result, error) {
 	var all sync.WaitGroup
 	for i := range n {
@@ -160,7 +160,7 @@ func hangUp(streams []*tls.Conn) {
 	}
 }
 
-// round writes a step and reads the answers.
+// round writes a step and reads the responses.
 func round(t *tls.Conn, cn *conn, buf []byte) (int, error) {
 	if _, err := t.Write(cn.next()); err != nil {
 		return 0, err

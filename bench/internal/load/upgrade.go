@@ -74,7 +74,7 @@ func (u *upgrader) run() (Result, error) {
 	}
 }
 
-// open starts a handshake in slot i. After the answer the connection is reset, so that it does not hold a port.
+// open starts a handshake in slot i. After the response the connection is reset, so that it does not occupy a port.
 func (u *upgrader) open(i int) error {
 	s := &u.slots[i]
 	s.sent, s.got = time.Now(), s.got[:0]

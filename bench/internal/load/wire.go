@@ -72,7 +72,7 @@ func request(c *Config) []byte {
 	return handshake(scheme, c.Addr, "/", "Sec-WebSocket-Extensions", extensions)
 }
 
-// handshake returns an opening handshake, with an Origin of that scheme and one more header field unless they are empty.
+// handshake returns an opening handshake, with an Origin of the given scheme and an additional header field unless these are empty.
 func handshake(scheme, addr, path, name, value string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", path, addr)
@@ -87,8 +87,8 @@ func handshake(scheme, addr, path, name, value string) []byte {
 	return b.Bytes()
 }
 
-// answered looks for the end of the handshake's response in b, and checks it. It returns the length of the response, 0 if it is not
-// complete yet.
+// answered looks for the end of the handshake response in b, and checks the response. It returns the length of the response, or 0
+// if it is not complete yet.
 func answered(c *Config, b []byte) (int, error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

@@ -44,15 +44,15 @@ func gobwasServe(c *Config, ln net.Listener) error {
 	})
 }
 
-// gobwasConn is the loop that a user of the library writes with its frame functions.
+// gobwasConn is the loop that users of the library write with its frame functions.
 type gobwasConn struct {
 	c   net.Conn
 	r   *bufio.Reader
 	in  []byte // the message
-	out []byte // header and payload of the answer
+	out []byte // header and payload of the reply
 }
 
-// next reads a message and unmasks it, with room for a header in front. zipped is true if it is compressed.
+// next reads a message and unmasks it, leaving room for a header before it. zipped is true if the message is compressed.
 func (g *gobwasConn) next() (zipped bool, err error) {
 	g.in = g.in[:0]
 	for first := true; ; first = false {
@@ -128,7 +128,7 @@ func (g *gobwasConn) broadcast(members *room[net.Conn]) {
 	}
 }
 
-// codec has what compression needs; the library leaves pooling to its user.
+// codec contains the compression state; the library leaves pooling to its user.
 type codec struct {
 	w          *wsflate.Writer
 	r          *wsflate.Reader

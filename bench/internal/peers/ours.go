@@ -25,7 +25,7 @@ func oursOptions(c *Config) *websocket.AcceptOptions {
 func oursServe(c *Config, ln net.Listener) error      { return oursHTTP(c, ln, oursEcho) }
 func oursQueueServe(c *Config, ln net.Listener) error { return oursHTTP(c, ln, oursQueueEcho) }
 
-// listenSilent listens without TCP keep-alive: the library's pings detect a peer that is gone.
+// listenSilent listens without TCP keep-alive, because the library's pings detect a lost peer.
 func listenSilent(network, address string) (net.Listener, error) {
 	lc := net.ListenConfig{KeepAlive: -1}
 	return lc.Listen(context.Background(), network, address)
@@ -75,7 +75,7 @@ func oursEcho(c *websocket.Conn) {
 // queueLimit is the size from which copying a message costs more than a separate write.
 const queueLimit = 4 << 10
 
-// oursQueueEcho need not know when the kernel has accepted an answer, so that answers to messages that arrive together are sent
+// oursQueueEcho does not need to know when the kernel has accepted a reply, so replies to messages that arrive together are sent
 // together.
 func oursQueueEcho(c *websocket.Conn) {
 	defer c.CloseNow()
@@ -90,7 +90,7 @@ func oursQueueEcho(c *websocket.Conn) {
 	}
 }
 
-// prepareAll prepares m as many times as it requests.
+// prepareAll returns m, prepared as many times as it requests.
 func prepareAll(m websocket.Message) (ps []*websocket.Prepared) {
 	for range times(m.Data) {
 		if p, err := websocket.Prepare(m); err == nil { // the messages of the load are always valid

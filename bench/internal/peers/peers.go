@@ -23,7 +23,7 @@ const (
 
 // Config configures a server.
 type Config struct {
-	Broadcast bool        // send each message to all connections, the number of times in its second byte; otherwise echo
+	Broadcast bool        // send each message to all connections, as many times as its second byte says; otherwise echo
 	Compress  string      // one of the above
 	TLS       *tls.Config // nil means without TLS
 }
@@ -35,10 +35,10 @@ const maxMessage = 32 << 20
 type Peer struct {
 	Name string
 
-	// Note has information for a reader of its figures.
+	// Note contains information for readers of the measurements.
 	Note string
 
-	// Raw means that it does not speak WebSocket: it echoes bytes.
+	// Raw means that the server does not speak WebSocket: it echoes bytes.
 	Raw bool
 
 	// Program is the path of another build of the peer command, such as one of an earlier commit, that serves it. "" means this
@@ -91,7 +91,7 @@ var all = []Peer{
 // All returns the servers, those of this project first.
 func All() []Peer { return slices.Clone(all) }
 
-// Find returns the server with that name.
+// Find returns the server with the given name.
 func Find(name string) (Peer, bool) {
 	i := slices.IndexFunc(all, func(p Peer) bool { return p.Name == name })
 	if i < 0 {
@@ -111,7 +111,8 @@ func (p Peer) Joins() bool { return !p.without(fragments) }
 
 func (p Peer) without(f feature) bool { return slices.Contains(p.lacks, f) }
 
-// Listen returns a listener on a port of the loopback interface, created as the library documents it. Port 0 means a free one.
+// Listen returns a listener on a port of the loopback interface, created in the way that the library documents. Port 0 means a free
+// port.
 func (p Peer) Listen(port int) (net.Listener, error) {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	if p.listen != nil {

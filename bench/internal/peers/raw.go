@@ -12,8 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// rawLoop is an epoll server on bare descriptors: one thread, one read buffer, connections of a few bytes. It is the lower limit
-// for a WebSocket server in Go.
+// rawLoop is an epoll server on bare descriptors, with one thread, one read buffer, and a few bytes per connection. It is the lower
+// limit for a WebSocket server in Go.
 type rawLoop struct {
 	c        *Config
 	epoll    int
@@ -26,7 +26,7 @@ type rawLoop struct {
 type rawConn struct {
 	fd       int
 	upgraded bool
-	waits    bool   // it waits until it can write
+	waits    bool   // waiting for the socket to become writable
 	in       []byte // the beginning of an incomplete frame
 	message  []byte // the frames of a message before the last one
 	out      []byte // not accepted by the kernel yet
@@ -82,7 +82,7 @@ func (l *rawLoop) accept() {
 		if err != nil {
 			return // until there is another connection
 		}
-		// As package net does for every connection. An error shows in the next call.
+		// This option is also set by package net for every connection. Errors appear in the next call.
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 		_ = l.poll(syscall.EPOLL_CTL_ADD, fd, false)
 		for fd >= len(l.conns) {
@@ -97,7 +97,7 @@ func (l *rawLoop) drop(c *rawConn) {
 	syscall.Close(c.fd)
 }
 
-// handle reports whether c continues.
+// handle reports whether c stays open.
 func (l *rawLoop) handle(c *rawConn, events uint32) bool {
 	if events&syscall.EPOLLOUT != 0 && !l.write(c, nil) {
 		return false
@@ -120,13 +120,13 @@ func (l *rawLoop) handle(c *rawConn, events uint32) bool {
 	return l.frames(c, l.buf[:n])
 }
 
-// frames answers the frames in b, which is unmasked in place and becomes the answer.
+// frames handles the frames in b, which is unmasked in place and becomes the reply.
 func (l *rawLoop) frames(c *rawConn, b []byte) bool {
 	if len(c.in) > 0 {
 		c.in = append(c.in, b...)
 		b = c.in
 	}
-	out := b[:0] // an answer is shorter than the frame that it answers
+	out := b[:0] // a reply is shorter than the frame that it replies to
 	for {
 		h, head, ok := header(b)
 		if !ok || h.Length > int64(len(b)-head) {
@@ -202,7 +202,7 @@ func header(b []byte) (h ws.Header, n int, ok bool) {
 	return h, n + 4, true
 }
 
-// answer appends the frame with payload to dst, which may overlap it from the left.
+// answer appends a frame with payload to dst, which may overlap the payload from the left.
 func answer(dst, payload []byte) []byte {
 	dst = append(dst, 0x82)
 	switch n := len(payload); {
@@ -216,7 +216,7 @@ func answer(dst, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// write writes p after what is queued, and reports whether c continues.
+// write writes p after the queued data, and reports whether c stays open.
 func (l *rawLoop) write(c *rawConn, p []byte) bool {
 	if len(c.out) > 0 {
 		c.out = append(c.out, p...)

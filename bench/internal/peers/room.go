@@ -44,7 +44,7 @@ func (r *room[T]) all(send func(T) error) {
 	}
 }
 
-// times returns how often a received message is to be sent to all connections.
+// times returns how many times to send a received message to all connections.
 func times(trigger []byte) int {
 	if len(trigger) < 2 {
 		return 0

@@ -1,4 +1,4 @@
-// Package site is the web server of the examples: what an application has already, and no example is about.
+// Package site is the web server that all examples share.
 package site
 
 import (
@@ -19,21 +19,21 @@ import (
 	"github.com/handfast/handfast/client/js"
 )
 
-// A Site is an example: a page, the client for browsers at /channels.js, and what Register adds.
+// A Site is an example: a page, the browser client at /channels.js, and the handlers added by Register.
 type Site struct {
 	// Name is the name of the example.
 	Name string
 
-	// Listen is the address that it listens on unless the flag -listen names another one.
+	// Listen is the listen address, unless the flag -listen overrides it.
 	Listen string
 
-	// Page has the files that are served, index.html among them.
+	// Page contains the served files, including index.html.
 	Page fs.FS
 
-	// Register adds handlers to mux and begins what runs beside them, and returns what ends that.
+	// Register adds handlers to mux, starts background work, and returns a function that stops it.
 	Register func(mux *http.ServeMux) (shutdown func(context.Context) error)
 
-	// Patience is how long pages have to leave when the site ends; then they are cut. 0 means five seconds.
+	// Patience is how long pages may take to disconnect at shutdown before their connections are cut. 0 means five seconds.
 	Patience time.Duration
 }
 
@@ -48,7 +48,7 @@ func Main(s Site) {
 	}
 }
 
-// Run serves s until ctx ends. It calls ready when it listens. Pages that do not leave are cut, which is not an error.
+// Run serves s until ctx is done. It calls ready once it is listening. Connections that remain open are cut, which is not an error.
 func Run(ctx context.Context, s Site, ready func(url string)) error {
 	l, err := net.Listen("tcp", s.Listen)
 	if err != nil {
@@ -72,7 +72,7 @@ func Run(ctx context.Context, s Site, ready func(url string)) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(s.Patience, 5*time.Second))
 	defer cancel()
 	ended := end(last)
-	if shut := server.Shutdown(last); shut != nil { // a browser may hold a connection that it has not used yet
+	if shut := server.Shutdown(last); shut != nil { // a browser may have a connection that it has not used yet
 		ended = errors.Join(ended, shut, server.Close())
 	}
 	if errors.Is(ended, context.DeadlineExceeded) {

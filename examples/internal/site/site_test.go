@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// run runs a site that ends with the test, and returns its address and what Run returns.
+// run runs a site until the test ends, and returns its address and the result of Run.
 func run(t *testing.T, s Site) (addr string, stop func(), ended <-chan error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -24,8 +24,7 @@ func run(t *testing.T, s Site) (addr string, stop func(), ended <-chan error) {
 	return strings.Trim(strings.TrimPrefix(bounded.Receive(t, at), "http://"), "/"), stop, done
 }
 
-// A site ends without an error while a browser has a connection open that it does not use, an answer that does not end, and a
-// WebSocket that is not closed.
+// A site shuts down without an error while a browser has an idle connection, an unfinished response and an open WebSocket.
 func TestOpenPages(t *testing.T) {
 	asked, left := make(chan bool, 1), make(chan bool, 1)
 	addr, stop, ended := run(t, Site{Patience: 10 * time.Millisecond, Register: func(mux *http.ServeMux) func(context.Context) error {
@@ -57,7 +56,7 @@ func TestOpenPages(t *testing.T) {
 	bounded.Receive(t, left)
 }
 
-// Anything else that goes wrong at the end is an error.
+// Any other failure during shutdown is an error.
 func TestShutdownError(t *testing.T) {
 	broken := errors.New("broken")
 	_, stop, ended := run(t, Site{Register: func(*http.ServeMux) func(context.Context) error {
