@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/certs"
 )
 
-// The TLS listener answers the CA by itself, whatever it asks of others.
+// The TLS listener responds to the CA's challenge by itself, whatever it requires of other clients.
 func TestRFC8737_TLSALPN01(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t)})
@@ -44,7 +44,8 @@ func TestRFC8737_TLSALPN01(t *testing.T) {
 	}
 }
 
-// The plain listener answers, where the CA cannot reach the TLS one; and the CA comes with a port in the Host header.
+// The plain listener responds to the challenge if the CA cannot reach the TLS listener, and if the CA sends a port in the Host
+// header.
 func TestRFC8555_8_3_HTTP01(t *testing.T) {
 	plain, port := listen(t)
 	secure, _ := listen(t)
@@ -57,7 +58,7 @@ func TestRFC8555_8_3_HTTP01(t *testing.T) {
 	n.served(t, a, "www.example.com")
 }
 
-// The first client of a host that has no certificate yet waits for it.
+// The first client of a host that has no certificate yet waits until there is one.
 func TestHandshakeWaitsForTheFirstCertificate(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t)})
@@ -108,7 +109,7 @@ func TestCacheIsReusedAndPrivate(t *testing.T) {
 	}
 }
 
-// Two nodes with one cache: the CA finds the answer on the one that did not ask, for both challenges.
+// If two nodes share a cache, the CA gets the response from the node that did not request the certificate, for both challenges.
 func TestNodesShareTheCache(t *testing.T) {
 	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
 		asking, _ := listen(t)
@@ -148,7 +149,7 @@ func TestUnknownHostIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", host, err)
 		}
 	}
-	// Nor is there a challenge for it.
+	// There is no challenge for it either.
 	_, err := tls.Dial("tcp", n.tls, &tls.Config{ServerName: "other.example.com", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
 	if err == nil {
 		t.Error("a challenge is answered for a host that is not named")
@@ -158,7 +159,7 @@ func TestUnknownHostIsRefused(t *testing.T) {
 	}
 }
 
-// A certificate is renewed in the last third of its time, and a connection that is open does not see it.
+// A certificate is renewed in the last third of its validity period, without an effect on open connections.
 func TestRenewal(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t), valid: 18 * time.Second})
@@ -189,7 +190,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// Failures are reported in words that help, and nothing is served.
+// Failures are reported with helpful messages, and no certificate is served.
 func TestFailures(t *testing.T) {
 	const key = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC1zZWNyZXQ"
 	for _, tt := range []struct {

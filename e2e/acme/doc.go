@@ -1,3 +1,3 @@
-// Package acme holds the tests of ACME against a real CA, pebble, which runs inside of them. It is a module of its own so
-// that what pebble requires appears in no published go.mod.
+// Package acme contains tests of ACME with a real CA, pebble, which runs inside the tests. It is a separate module, so that
+// pebble's dependencies do not appear in any published go.mod.
 package acme

@@ -26,21 +26,21 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// authority is a CA of a test. Every host's name leads it to 127.0.0.1.
+// authority is the CA of a test. It resolves every host name to 127.0.0.1.
 type authority struct {
 	server   *httptest.Server
-	root     string // file with the certificate of who signed the directory's
+	root     string // file with the CA certificate of the directory's HTTPS server
 	issuer   *x509.CertPool
 	dns      *challtestsrv.ChallSrv
 	store    *db.MemoryStore
 	requests atomic.Int64
 }
 
-// want says what an authority is like.
+// want configures an authority.
 type want struct {
-	httpPort, tlsPort int           // where it looks for challenges
-	valid             time.Duration // how long its certificates are; 0 means 90 days
-	binding           bool          // it asks for an external account binding
+	httpPort, tlsPort int           // the ports of the challenges
+	valid             time.Duration // validity of its certificates; 0 means 90 days
+	binding           bool          // it requires an external account binding
 }
 
 func newAuthority(t *testing.T, w want) *authority {
@@ -83,7 +83,7 @@ func newAuthority(t *testing.T, w want) *authority {
 	return a
 }
 
-// options asks the authority for certificates, and for what else change says.
+// options returns options that request certificates from the authority, modified by change.
 func (a *authority) options(cache string, hosts ...string) certs.Options {
 	return certs.Options{ACME: &certs.ACME{Hosts: hosts, Cache: cache, AgreeTerms: true, Email: "admin@example.com",
 		Directory: a.server.URL + wfe.DirectoryPath, RootFile: a.root}}
@@ -101,7 +101,7 @@ func waitFor(t *testing.T, addr string) {
 	})
 }
 
-// freePort returns a port that no one listens on.
+// freePort returns an unused port.
 func freePort(t *testing.T) int {
 	t.Helper()
 	port, err := strconv.Atoi(house.FreePort(t))
@@ -121,14 +121,14 @@ func listen(t *testing.T) (net.Listener, int) {
 	return l, l.Addr().(*net.TCPAddr).Port
 }
 
-// node is a server as a user has it: HTTPS, and a plain listener beside it.
+// node is a typical server: an HTTPS listener, and a plain one.
 type node struct {
 	*certs.Provider
 	events chan certs.Event
 	tls    string // the address of the TLS listener
 }
 
-// newNode opens a provider and serves with it on the listeners. nil if not on that.
+// newNode opens a provider and serves with it on the listeners. A nil listener is not served.
 func newNode(t *testing.T, opts certs.Options, secure, plain net.Listener) *node {
 	t.Helper()
 	n := &node{events: make(chan certs.Event, 100)}
@@ -154,7 +154,7 @@ func newNode(t *testing.T, opts certs.Options, secure, plain net.Listener) *node
 	return n
 }
 
-// next returns what is reported next.
+// next returns the next reported event.
 func (n *node) next(t *testing.T) certs.Event {
 	t.Helper()
 	select {
@@ -166,7 +166,7 @@ func (n *node) next(t *testing.T) certs.Event {
 	}
 }
 
-// served returns the certificate that a client of a host sees, who believes the authority alone.
+// served returns the certificate that a client of a host receives. The client trusts only the authority.
 func (n *node) served(t *testing.T, a *authority, host string) *x509.Certificate {
 	t.Helper()
 	c, err := tls.Dial("tcp", n.tls, &tls.Config{RootCAs: a.issuer, ServerName: host})

@@ -15,8 +15,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// "handfast serve" gets its certificate by either challenge, with a listener that redirects pages beside it, and goes
-// on redirecting.
+// "handfast serve" obtains its certificate with either challenge while another listener redirects pages, and continues to redirect.
 func TestServe(t *testing.T) {
 	for _, challenge := range []string{"HTTP-01", "TLS-ALPN-01"} {
 		t.Run(challenge, func(t *testing.T) {

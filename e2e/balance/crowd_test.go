@@ -20,52 +20,53 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// atOnce is how many clients connect concurrently when a crowd gathers. When they come back, all do.
+// atOnce is the number of clients that connect concurrently when a crowd gathers. When clients reconnect, all of them do so
+// concurrently.
 const atOnce = 100
 
-// burst is how many messages a client has under way.
+// burst is the number of messages that a client has in flight.
 const burst = 2
 
-// lostFor is within which time clients come back that have lost their network.
+// lostFor is the time limit for clients to reconnect after losing their network.
 const lostFor = time.Second
 
-// crowd is clients of an echo that send numbered messages and come back when they are closed.
+// crowd is a number of clients of an echo server that send numbered messages and reconnect when their connections are closed.
 type crowd struct {
 	url     string
 	t       *testing.T
 	members []*member
-	pause   time.Duration // between two bursts
+	pause   time.Duration // pause between two bursts
 
 	mu    sync.Mutex
 	seen  tally
 	stop  context.CancelFunc
 	all   sync.WaitGroup
-	slots chan struct{} // for the first handshakes
+	slots chan struct{} // while the first handshakes are in progress
 }
 
 // member is one client.
 type member struct {
 	number int
 	next   int          // the number of the next message
-	echoed atomic.Int64 // messages that came back
+	echoed atomic.Int64 // number of echoed messages
 
 	mu   sync.Mutex
-	conn *websocket.Conn // nil if it is not connected
+	conn *websocket.Conn // nil if it is disconnected
 }
 
-// tally is what clients have seen.
+// tally is the clients' observations.
 type tally struct {
-	closed  map[string]int // connections, by the code of the close frame
-	cut     int            // connections that ended without one
-	lost    int            // messages, on connections that went on
-	doubled int            // messages that came back a second time, or as something else
-	refused int            // handshakes answered with 503 and Retry-After
-	failed  int            // other handshakes
-	why     error          // of one of these
-	away    time.Duration  // the longest, from the end of a connection to the first answer on the next one
+	closed  map[string]int // number of connections closed by the server, by the code of the close frame
+	cut     int            // number of connections that ended without a close frame
+	lost    int            // number of messages lost on connections that stayed open
+	doubled int            // number of messages that were echoed twice or changed
+	refused int            // number of handshakes rejected with 503 and Retry-After
+	failed  int            // number of other failed handshakes
+	why     error          // an example of these
+	away    time.Duration  // the longest time from the end of a connection to the first echo on the next one
 }
 
-// total returns how many connections have ended with a close frame.
+// total returns the number of connections that have ended with a close frame.
 func (s tally) total() (n int) {
 	for _, k := range s.closed {
 		n += k
@@ -73,7 +74,7 @@ func (s tally) total() (n int) {
 	return n
 }
 
-// gather starts n clients, and waits until all of them are connected and have had an answer.
+// gather starts n clients, and waits until each of them has connected and received an echo.
 func gather(t *testing.T, url string, n int, pause time.Duration) *crowd {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -88,18 +89,18 @@ func gather(t *testing.T, url string, n int, pause time.Duration) *crowd {
 	return c
 }
 
-// leave ends all clients.
+// leave stops all clients.
 func (c *crowd) leave() {
 	c.stop()
 	c.all.Wait()
 }
 
-// live is what a member does until the crowd leaves.
+// live runs a member until the crowd leaves.
 func (c *crowd) live(ctx context.Context, m *member) {
 	c.slots <- struct{}{}
 	first := sync.OnceFunc(func() { <-c.slots })
 	defer first()
-	var ended time.Time // the connection before
+	var ended time.Time // the previous connection
 	for ctx.Err() == nil {
 		conn, err := websocket.Dial(ctx, c.url, &websocket.DialOptions{HandshakeTimeout: time.Minute})
 		if err != nil {
@@ -122,7 +123,7 @@ func (c *crowd) live(ctx context.Context, m *member) {
 	}
 }
 
-// refusal counts a handshake that failed, and returns how long the client waits.
+// refusal counts a failed handshake, and returns how long the client waits before the next one.
 func (c *crowd) refusal(ctx context.Context, err error) time.Duration {
 	if ctx.Err() != nil {
 		return 0
@@ -160,14 +161,14 @@ func (m *member) set(conn *websocket.Conn) {
 	m.conn = conn
 }
 
-// connection returns the connection that the member has; nil means none.
+// connection returns the member's connection; nil means none.
 func (m *member) connection() *websocket.Conn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.conn
 }
 
-// talk sends and receives until the connection ends. The messages that were under way then are sent again on the next one.
+// talk sends and receives until the connection ends. Messages in flight at that time are sent again on the next connection.
 func (c *crowd) talk(ctx context.Context, conn *websocket.Conn, m *member, ended time.Time) error {
 	writing, stop := context.WithCancel(ctx)
 	answered, written := make(chan struct{}, 1), make(chan struct{})
@@ -201,7 +202,8 @@ func (c *crowd) talk(ctx context.Context, conn *websocket.Conn, m *member, ended
 	}
 }
 
-// write sends bursts, each after the answers to the one before and a pause. What fails here is an error for the reader, too.
+// write sends bursts. Before each burst it waits for the echoes of the previous one, and then for a pause. A write error also
+// causes a read error.
 func (c *crowd) write(ctx context.Context, conn *websocket.Conn, m *member, next int, answered <-chan struct{}) {
 	for ; ; next += burst {
 		for i := range burst {
@@ -220,12 +222,12 @@ func (c *crowd) write(ctx context.Context, conn *websocket.Conn, m *member, next
 	}
 }
 
-// text is a message of a member.
+// text returns the text of a member's message.
 func (m *member) text(n int) string {
 	return fmt.Sprintf("%d %d %s", m.number, n, strings.Repeat("x", 100))
 }
 
-// wrong counts an answer that is not the next one.
+// wrong counts an unexpected echo.
 func (c *crowd) wrong(m *member, text string, want int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,7 +239,7 @@ func (c *crowd) wrong(m *member, text string, want int) {
 	c.seen.doubled++
 }
 
-// wait pauses a client, which is what clients do; it returns false when they are to leave.
+// wait pauses a client; it returns false if the client is to leave.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -249,7 +251,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// goesOn waits until every client has sent something since, and got it back.
+// goesOn waits until every client has sent a new message and received its echo.
 func (c *crowd) goesOn() {
 	c.t.Helper()
 	was := make([]int64, len(c.members))
@@ -258,15 +260,15 @@ func (c *crowd) goesOn() {
 	}
 	i := 0
 	bounded.Until(c.t, func() bool {
-		for i < len(was) && c.members[i].echoed.Load() > was[i]+burst { // what was under way may be an answer to what was sent before
+		for i < len(was) && c.members[i].echoed.Load() > was[i]+burst { // the first echo may be that of an earlier message
 			i++
 		}
 		return i == len(was)
 	})
 }
 
-// disconnect ends all connections from the client's side, without a close frame, as a network does that fails. All clients come back within
-// [lostFor].
+// disconnect cuts all connections at the client's side without a close frame, as a network failure does. All clients reconnect
+// within [lostFor].
 func (c *crowd) disconnect() {
 	for _, m := range c.members {
 		if conn := m.connection(); conn != nil {
@@ -275,7 +277,7 @@ func (c *crowd) disconnect() {
 	}
 }
 
-// take returns what was seen since the last call.
+// take returns the observations since the last call.
 func (c *crowd) take() tally {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -284,15 +286,16 @@ func (c *crowd) take() tally {
 	return s
 }
 
-// bounds is what a crowd may see.
+// bounds limits what a crowd may observe.
 type bounds struct {
-	code            string // of every close frame
-	atLeast, atMost int    // how many of these
-	cut             int    // how many connections end without one, exactly
-	refused         bool   // handshakes may be answered with 503 and Retry-After
+	code            string // the code of every close frame
+	atLeast, atMost int    // number of these
+	cut             int    // exact number of connections that end without a close frame
+	refused         bool   // handshakes may be rejected with 503 and Retry-After
 }
 
-// expect checks what was seen since the last call. No message may be lost or come twice on a connection that goes on, and no handshake may fail.
+// expect checks the observations since the last call. No message may be lost or duplicated on a connection that stays open, and no
+// handshake may fail.
 func (c *crowd) expect(b bounds) tally {
 	c.t.Helper()
 	s := c.take()

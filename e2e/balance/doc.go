@@ -1,4 +1,4 @@
-// Package balance runs the load balancer as an operator does: real servers of several kinds behind it, clients that stay connected, and
-// everything that happens to servers. The short form runs with the other tests; "make drill" runs the long one and writes
+// Package balance runs the load balancer as an operator does: with real servers of several kinds, clients that stay connected, and
+// all kinds of events on the servers' side. The short form runs with the other tests; "make drill" runs the long form and writes
 // docs/balance-drill.md.
 package balance

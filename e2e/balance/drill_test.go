@@ -14,27 +14,27 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// mixed is three servers of different kinds.
+// mixed lists three servers of different kinds.
 var mixed = []string{"", "gorilla", "Node's ws"}
 
-// trial is something that happens to a balancer, its servers or its clients while the crowd goes on.
+// trial is an event that affects a balancer, its servers or its clients while the crowd keeps sending.
 type trial struct {
 	name  string
-	bar   string // what has to be so, in addition to what is checked in every trial
+	bar   string // the expected result, in addition to the checks of every trial
 	setup func(f form) farmOptions
-	does  func(s *stage) bounds        // returns what the clients may see
-	storm bool                         // with the clients of a storm
-	who   func(s *stage, n int) people // nil: echoing
+	does  func(s *stage) bounds        // performs the event, and returns what the clients may observe
+	storm bool                         // with as many clients as in a storm
+	who   func(s *stage, n int) people // nil means echoing
 }
 
 // people is the clients of a trial.
 type people interface {
-	goesOn()                 // waits until each of them has had a further answer
-	expect(may bounds) tally // returns what they have seen since the last call, and checks it
-	leave()                  // ends all of them
+	goesOn()                 // waits until each of them has received a further reply
+	expect(may bounds) tally // returns and checks their observations since the last call
+	leave()                  // stops all of them
 }
 
-// echoing are clients of an echo.
+// echoing starts clients of an echo server.
 func echoing(s *stage, n int) people { return gather(s.t, s.url(), n, s.pause) }
 
 var trials = []trial{
@@ -65,7 +65,7 @@ func three(f form) farmOptions {
 	return farmOptions{kinds: mixed, balance: fmt.Sprintf(", drain: {per_second: %g}", f.pace)}
 }
 
-// joining has new servers get their whole share at once, so that many clients meet them.
+// joining gives new servers their whole share of clients immediately, so that many clients use them.
 func joining(f form) farmOptions {
 	o := three(f)
 	o.balance += ", slow_start: 0s"
@@ -77,7 +77,7 @@ func two(f form) farmOptions {
 		balance: fmt.Sprintf(", slow_start: %v, rebalance: {enabled: true, per_second: %g}", f.slowStart, f.pace/5)}
 }
 
-// stage is a trial that runs.
+// stage is a running trial.
 type stage struct {
 	form
 	*farm
@@ -86,10 +86,10 @@ type stage struct {
 	began  time.Time
 	spread []sample
 	notes  []string // for the table
-	leave  []func() // ends clients that are not of the crowd
+	leave  []func() // stops clients that are not part of the crowd
 }
 
-// TestDrill has everything happen that happens to servers and clients, one thing after the other, each with a crowd of its own.
+// TestDrill runs all trials one after another, each with a crowd of its own.
 func TestDrill(t *testing.T) {
 	for _, x := range trials {
 		t.Run(x.name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestDrill(t *testing.T) {
 	}
 }
 
-// run runs the trial and records the outcome of it.
+// run runs the trial and records its result.
 func (x trial) run(t *testing.T, f form) {
 	r := result{name: x.name, bar: x.bar, clients: f.clients}
 	if x.storm {
@@ -142,7 +142,7 @@ func (x trial) run(t *testing.T, f form) {
 	})
 }
 
-// said returns the first lines of the balancer's log that are about neither a connection that went well nor one that has ended.
+// said returns the first lines of the balancer's log, without those about successful or ended connections.
 func (s *stage) said(most int) string {
 	var all []string
 	for line := range strings.Lines(s.balancer.Log.String()) {
@@ -153,7 +153,7 @@ func (s *stage) said(most int) string {
 	return strings.Join(all[:min(most, len(all))], "")
 }
 
-// end has all clients leave.
+// end stops all clients.
 func (s *stage) end() {
 	for _, leave := range s.leave {
 		leave()
@@ -168,7 +168,7 @@ func (s *stage) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// drain drains a server at the pace, and returns how many connections it had.
+// drain drains a server at the configured pace, and returns how many connections it had.
 func (s *stage) drain(id string) int {
 	s.t.Helper()
 	had := s.live(id)
@@ -177,7 +177,7 @@ func (s *stage) drain(id string) int {
 	}
 	began := time.Now()
 	s.empty(id)
-	// Intervals are jittered, and those of so many have their average; no load makes them shorter.
+	// Intervals are jittered, but the average over this many is exact; load never makes them shorter.
 	if least := time.Duration(0.8 * float64(had-1) / s.pace * float64(time.Second)); time.Since(began) < least {
 		s.t.Errorf("%d connections were closed in %v, %g per second expected", had, time.Since(began), s.pace)
 	}
@@ -200,7 +200,7 @@ func rollingRestart(s *stage) bounds {
 	return bounds{code: "1012", atLeast: moved, atMost: moved, refused: true}
 }
 
-// name is what the table calls a server.
+// name is the name of a server in the table.
 func (u *upstream) name() string {
 	if u.kind == "" {
 		return "handfast"
@@ -208,7 +208,7 @@ func (u *upstream) name() string {
 	return u.kind
 }
 
-// ready waits until a server gets connections.
+// ready waits until a server receives connections.
 func (s *stage) ready(id string) {
 	s.t.Helper()
 	house.Until(s.t, id+" is ready", func() bool { return s.status()[id].State == "ready" })
@@ -223,7 +223,7 @@ func kill(s *stage) bounds {
 	return bounds{code: "1012", atLeast: had, atMost: had, refused: true}
 }
 
-// join adds a server of a kind that others do not have, drains one of the others, and waits until its clients are back.
+// join adds a server of another kind, drains one of the others, and waits until its clients have reconnected.
 func (s *stage) join(id string) bounds {
 	s.t.Helper()
 	s.do("add", id)
@@ -240,7 +240,7 @@ func hang(s *stage) bounds {
 	for line := range strings.Lines(s.balancer.Log.String()) {
 		ejected = ejected || strings.Contains(line, id) && strings.Contains(line, "state=ejected")
 	}
-	if n := asked.Load(); n >= 5 && !ejected { // so many failures in a row
+	if n := asked.Load(); n >= 5 && !ejected { // number of consecutive failures
 		s.t.Errorf("the server is not ejected after %d handshakes", n)
 	}
 	s.note("%d handshakes reached the server, ejected: %t", asked.Load(), ejected)
@@ -287,7 +287,7 @@ func reload(s *stage) bounds {
 		{all, ", retries: 0, slow_start: 1s, sticky: hf"}, {all, ", policy: hash, key: address, slow_start: 0s"},
 	} {
 		s.configure(set[0], set[1], "")
-		s.balancer.Signal(syscall.SIGHUP) // it may have seen the change by itself
+		s.balancer.Signal(syscall.SIGHUP) // it may have noticed the change by itself
 		house.Until(s.t, "the reload is in the log", func() bool { return strings.Count(s.balancer.Log.String(), "configuration reloaded") > i })
 		s.c.goesOn()
 	}

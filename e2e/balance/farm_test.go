@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// farm is servers behind a balancer.
+// farm is a number of servers behind a balancer.
 type farm struct {
 	u        *house.User
 	servers  []*upstream
@@ -24,22 +24,22 @@ type farm struct {
 	admin    string
 	config   string // the path of the balancer's configuration
 	balancer *house.Server
-	args     []string // of our servers
+	args     []string // of our own servers
 }
 
-// upstream is a server that is started again on the same port.
+// upstream is a server that can be restarted on the same port.
 type upstream struct {
-	kind string // "" is ours, otherwise a key of programs
+	kind string // "" means ours, otherwise a key of programs
 	port string
 	ours *house.Server
 	its  *other
 }
 
-// farmOptions say what a farm has.
+// farmOptions configure a farm.
 type farmOptions struct {
 	kinds     []string // of the servers
-	behind    int      // how many of them the balancer knows at first; 0 means all
-	engine    bool     // our servers have the channels of one Redis
+	behind    int      // number of servers in the initial configuration; 0 means all
+	engine    bool     // our servers share their channels through one Redis
 	balance   string   // further settings of the target
 	endpoints string   // further endpoints
 }
@@ -65,7 +65,7 @@ func start(t *testing.T, o farmOptions) *farm {
 	return f
 }
 
-// configure writes the configuration of the balancer: the servers, further settings of the target, further endpoints.
+// configure writes the balancer's configuration: the servers, further settings of the target, and further endpoints.
 func (f *farm) configure(to, settings, endpoints string) {
 	f.u.T.Helper()
 	f.config = f.u.Write("balance.yaml", fmt.Sprintf(`listen: [{address: "%s", tls: off}]
@@ -85,16 +85,16 @@ func (f *farm) balance() {
 	f.balancer = f.u.Serve("--config", f.config)
 }
 
-// url is where clients connect.
+// url is the URL for clients.
 func (f *farm) url() string { return "ws://" + f.listen + "/echo" }
 
-// id is what the operator calls a server.
+// id is the name of a server in commands of the operator.
 func (f *farm) id(i int) string { return "127.0.0.1:" + f.servers[i].port }
 
-// ids returns the URLs of all servers as a configuration has them.
+// ids returns the URLs of all servers as a list for the configuration.
 func (f *farm) ids() (all []string) {
 	for i := range f.servers {
-		all = append(all, strconv.Quote("ws://"+f.id(i))) // inside of braces, YAML takes it for a key and its value
+		all = append(all, strconv.Quote("ws://"+f.id(i))) // without quotes, YAML would parse it as a key and its value
 	}
 	return all
 }
@@ -110,7 +110,7 @@ func (f *farm) run(s *upstream) {
 	s.its.discard()
 }
 
-// stop ends a server as an operator does.
+// stop stops a server as an operator does.
 func (f *farm) stop(s *upstream) {
 	f.u.T.Helper()
 	if s.kind != "" {
@@ -122,7 +122,7 @@ func (f *farm) stop(s *upstream) {
 	}
 }
 
-// kill ends a server without its knowledge.
+// kill kills a server without warning.
 func (f *farm) kill(s *upstream) {
 	f.u.T.Helper()
 	if s.kind != "" {
@@ -133,7 +133,7 @@ func (f *farm) kill(s *upstream) {
 	s.ours.Wait()
 }
 
-// do runs a command of the balancer, and returns what it prints.
+// do runs a command of the balancer, and returns its output.
 func (f *farm) do(args ...string) string {
 	f.u.T.Helper()
 	r := f.u.Handfast("", append([]string{"balance"}, append(args, "--admin", f.admin)...)...)
@@ -143,7 +143,7 @@ func (f *farm) do(args ...string) string {
 	return r.Stdout
 }
 
-// empty drains a server, and waits until it has no connections left.
+// empty drains a server, and waits until it has no connections.
 func (f *farm) empty(id string) {
 	f.u.T.Helper()
 	if out := f.do("drain", id, "--wait"); !strings.Contains(out, "has no connections left") {
@@ -151,7 +151,7 @@ func (f *farm) empty(id string) {
 	}
 }
 
-// serverStatus is what the balancer says of a server.
+// serverStatus is the balancer's status of one server.
 type serverStatus struct {
 	ID       string `json:"id"`
 	State    string `json:"state"`
@@ -159,7 +159,7 @@ type serverStatus struct {
 	Failures int    `json:"failures"`
 }
 
-// status returns what the balancer says of its servers at the first endpoint, by their IDs without the scheme.
+// status returns the balancer's status of its servers at the first endpoint, by their IDs without the scheme.
 func (f *farm) status() map[string]serverStatus {
 	f.u.T.Helper()
 	req, err := http.NewRequestWithContext(bounded.Context(f.u.T), http.MethodGet, "http://"+f.admin+"/balance", nil)
@@ -187,7 +187,7 @@ func (f *farm) status() map[string]serverStatus {
 	return all
 }
 
-// live returns how many connections a server has.
+// live returns the number of a server's connections.
 func (f *farm) live(id string) int {
 	f.u.T.Helper()
 	return f.status()[id].Live

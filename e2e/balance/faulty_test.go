@@ -20,7 +20,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// mute starts a server that accepts and says nothing. It counts the connections on which something arrives: checks open some, too.
+// mute starts a server that accepts connections and sends nothing. It counts the connections on which it receives data: health
+// checks open connections, too.
 func mute(t *testing.T) (id string, asked *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,13 +41,13 @@ func mute(t *testing.T) (id string, asked *atomic.Int64) {
 				if n, _ := c.Read(make([]byte, 1)); n > 0 {
 					asked.Add(1)
 				}
-				_, _ = io.Copy(io.Discard, c) // until the balancer has had enough
+				_, _ = io.Copy(io.Discard, c) // until the balancer gives up
 			})
 		}
 	})
 	t.Cleanup(func() {
 		l.Close()
-		conns.Wait() // the balancer has ended
+		conns.Wait() // the balancer has stopped
 	})
 	return l.Addr().String(), asked
 }
@@ -70,7 +71,7 @@ func serve(t *testing.T, h http.Handler) string {
 	return l.Addr().String()
 }
 
-// echo serves a WebSocket until it ends.
+// echo serves a WebSocket until it is closed.
 func echo(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -84,7 +85,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// halfServer is an echo that fails half of all handshakes, in two ways in turn.
+// halfServer is an echo server that fails every second handshake, in two alternating ways.
 type halfServer struct{ asked, failed atomic.Int64 }
 
 func (h *halfServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -94,13 +95,13 @@ func (h *halfServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not now", http.StatusServiceUnavailable)
 	case 3:
 		h.failed.Add(1)
-		panic(http.ErrAbortHandler) // which closes the connection
+		panic(http.ErrAbortHandler) // this closes the connection
 	default:
 		echo(w, r)
 	}
 }
 
-// slowServer is an echo that takes its time for each handshake.
+// slowServer is an echo server that delays each handshake.
 type slowServer struct{ takes time.Duration }
 
 func (s *slowServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +110,7 @@ func (s *slowServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deafHandler completes handshakes and reads nothing after that.
+// deafHandler completes handshakes, but reads no messages.
 type deafHandler struct{}
 
 func (deafHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -121,7 +122,7 @@ func (deafHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// slowClients starts clients that send their handshakes a few bytes at a time, and counts those that are in.
+// slowClients starts clients that send their handshakes a few bytes at a time, and counts those that have connected.
 func (s *stage) slowClients() *atomic.Int64 {
 	in := new(atomic.Int64)
 	ctx, stop := context.WithCancel(context.Background())
@@ -168,8 +169,8 @@ func (s *stage) slowClient(ctx context.Context, in *atomic.Int64) error {
 	return nil
 }
 
-// flood has clients send as much as they can, and read nothing. It returns when nothing moves any more, with the bytes that they could
-// send. Some of them have to stop before they have sent all they have: Node's ws takes more than it can send.
+// flood makes clients send as much as they can without reading. It returns the number of bytes sent when no more data can be sent.
+// At least one client must block before it has sent all its data; Node's ws accepts more data than it can send back.
 func (s *stage) flood(url string) int64 {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -199,7 +200,7 @@ func (s *stage) flood(url string) int64 {
 	}
 	for was := int64(-1); was != written.Load(); {
 		was = written.Load()
-		s.c.goesOn() // what others sent meanwhile has gone through
+		s.c.goesOn() // the data of other clients was forwarded meanwhile
 		s.c.goesOn()
 	}
 	if all := int64(s.floods * parts * len(part)); written.Load() == all {
@@ -223,7 +224,7 @@ func (s *stage) memory() int {
 	return kib >> 10
 }
 
-// needs checks how much more memory the balancer has than before.
+// needs checks how much the balancer's memory has grown.
 func (s *stage) needs(before int) int {
 	s.t.Helper()
 	more := max(0, s.memory()-before)

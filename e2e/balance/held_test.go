@@ -25,50 +25,50 @@ func heldChannels(f form) farmOptions {
 	return farmOptions{kinds: []string{"", "", ""}, engine: true, balance: fmt.Sprintf(", hold: resume, drain: {per_second: %g}", f.pace)}
 }
 
-// heldRestart is a rolling restart that no client sees.
+// heldRestart is a rolling restart that clients do not notice.
 func heldRestart(s *stage) bounds {
 	rollingRestart(s)
 	return bounds{}
 }
 
-// heldKill is kill -9 of a server that no client sees.
+// heldKill is kill -9 of a server, which clients do not notice.
 func heldKill(s *stage) bounds {
 	kill(s)
 	return bounds{}
 }
 
-// eachChannel is how many listeners a channel has.
+// eachChannel is the number of listeners per channel.
 const eachChannel = 50
 
-// audience is clients of channels: listeners, and a speaker for each channel, which numbers what it publishes.
+// audience is the clients of channels: listeners, and one speaker per channel, which numbers its messages.
 type audience struct {
 	t         *testing.T
 	listeners []*listener
 	speakers  []*speaker
 	clients   []*client.Client
-	connected atomic.Int64 // connections that were made
-	expected  int          // of these
+	connected atomic.Int64 // number of connections opened
+	expected  int          // number of these that were closed
 	stop      context.CancelFunc
 	all       sync.WaitGroup
 }
 
-// listener is a subscriber that checks what arrives.
+// listener is a subscriber that checks the received messages.
 type listener struct {
 	speaker *speaker
 
 	mu            sync.Mutex
 	next          int
 	lost, doubled int
-	gaps          int // that were announced
+	gaps          int // number of announced gaps
 }
 
-// speaker publishes one message after the other, each when the one before is acknowledged.
+// speaker publishes messages one after another, each when the previous one is acknowledged.
 type speaker struct {
 	channel string
 	acked   atomic.Int64
 }
 
-// listening are clients of channels.
+// listening starts clients of channels.
 func listening(s *stage, n int) people {
 	ctx, stop := context.WithCancel(context.Background())
 	a := &audience{t: s.t, stop: stop}
@@ -110,14 +110,14 @@ func (a *audience) client(url string) *client.Client {
 	return c
 }
 
-// speak publishes until ctx ends.
+// speak publishes until ctx is done.
 func (p *speaker) speak(ctx context.Context, c *client.Client, pause time.Duration) error {
 	for wait(ctx, pause) {
 		data, err := json.Marshal(p.acked.Load())
 		if err != nil {
 			return err
 		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // what was begun is finished
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // a call in progress is completed
 		_, err = c.Publish(one, p.channel, data, nil)
 		cancel()
 		if err != nil {
@@ -128,7 +128,7 @@ func (p *speaker) speak(ctx context.Context, c *client.Client, pause time.Durati
 	return nil
 }
 
-// handle takes an event of the channel.
+// handle processes an event of the channel.
 func (l *listener) handle(e client.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,7 +137,7 @@ func (l *listener) handle(e client.Event) {
 	}
 	var n int
 	if e.Message == nil || json.Unmarshal(e.Message.Data, &n) != nil {
-		return // it is then missing
+		return // then the message is missing
 	}
 	switch {
 	case n < l.next:
@@ -149,14 +149,14 @@ func (l *listener) handle(e client.Event) {
 	l.next = n + 1
 }
 
-// has reports whether a listener has all messages below n, or knows that some are missing.
+// has reports whether a listener has received all messages below n, or knows that some are missing.
 func (l *listener) has(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return int64(l.next) >= n
 }
 
-// goesOn waits until each speaker has had a further acknowledgement, and each listener everything that was acknowledged then.
+// goesOn waits until each speaker has received a further acknowledgement, and each listener all messages acknowledged by then.
 func (a *audience) goesOn() {
 	a.t.Helper()
 	want := map[*speaker]int64{}
@@ -171,7 +171,8 @@ func (a *audience) goesOn() {
 	}
 }
 
-// expect checks what was seen since the last call. Every connection beyond the first of a client follows one that was closed.
+// expect checks the observations since the last call. Every connection of a client after its first must replace one that was
+// closed.
 func (a *audience) expect(may bounds) tally {
 	a.t.Helper()
 	s := tally{closed: map[string]int{}}
@@ -194,7 +195,7 @@ func (a *audience) expect(may bounds) tally {
 	return s
 }
 
-// leave ends all clients.
+// leave stops all clients.
 func (a *audience) leave() {
 	a.stop()
 	a.all.Wait()

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// javascript is clients of the JavaScript SDK of Centrifugo, in a process of Node.
+// javascript is a Node process with clients that use Centrifugo's JavaScript SDK.
 type javascript struct {
 	t *testing.T
 	o *other
 }
 
-// speakingJavaScript starts n clients that listen, and those that publish.
+// speakingJavaScript starts n listeners, and the publishers.
 func speakingJavaScript(s *stage, n int) people {
 	s.t.Helper()
 	j := &javascript{s.t, startCommand(s.t, "../centrifugo", []string{
@@ -28,7 +28,7 @@ func speakingJavaScript(s *stage, n int) people {
 	return j
 }
 
-// ask sends a line, and returns the answer.
+// ask sends a line, and returns the reply.
 func (j *javascript) ask(line string) string {
 	j.t.Helper()
 	if _, err := io.WriteString(j.o.in, line+"\n"); err != nil {

@@ -23,11 +23,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// program is a server of another kind, which prints its port first.
+// program is a server of another kind. Its first line of output is its port.
 type program struct {
 	dir     string
 	command func(port string) []string
-	build   string // the package of the program, if it is one of ours. It echoes, and neither prints more nor knows subprotocols and paths
+	build   string // the package of the program, if it is ours: it echoes, prints only its port, and ignores subprotocols and paths
 }
 
 var programs = map[string]program{
@@ -44,15 +44,15 @@ var programs = map[string]program{
 // other is a running program.
 type other struct {
 	port   string
-	lines  *bufio.Reader // what it prints: servers a line of JSON for each connection that has ended
+	lines  *bufio.Reader // its output: servers print a line of JSON for each connection that has ended
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	log    *house.Output
-	reap   func() // waits for its end
+	reap   func() // waits for its exit
 	unread sync.WaitGroup
 }
 
-// startOther starts a program on a port; "0" is a free one.
+// startOther starts a program on a port; "0" means a free one.
 func startOther(t *testing.T, p program, port string) *other {
 	t.Helper()
 	if p.build != "" {
@@ -69,7 +69,7 @@ func startOther(t *testing.T, p program, port string) *other {
 	return o
 }
 
-// build builds a program of ours into scratch, unless it is there.
+// build builds one of our programs into scratch, unless it exists.
 func build(pkg string) error {
 	to := filepath.Join(scratch, path.Base(pkg))
 	if _, err := os.Stat(to); err == nil {
@@ -102,30 +102,30 @@ func startCommand(t *testing.T, dir string, command []string) *other {
 	o := &other{lines: bufio.NewReader(out), cmd: cmd, in: in, log: log}
 	o.reap = sync.OnceFunc(func() {
 		o.unread.Wait()
-		_ = cmd.Wait() // how it ends says nothing here
+		_ = cmd.Wait() // its exit status does not matter here
 	})
 	t.Cleanup(o.kill)
 	return o
 }
 
-// end ends the program as it wants to be ended.
+// end stops the program in the way that it expects.
 func (o *other) end() {
 	o.in.Close()
 	o.reap()
 }
 
-// kill ends the program without its knowledge.
+// kill kills the program without warning.
 func (o *other) kill() {
-	_ = o.cmd.Process.Kill() // fails when it has ended
+	_ = o.cmd.Process.Kill() // fails if it has already exited
 	o.reap()
 }
 
-// discard reads what the program prints, which would wait for that otherwise.
+// discard reads the program's output, which would otherwise block the program.
 func (o *other) discard() {
 	o.unread.Go(func() { _, _ = io.Copy(io.Discard, o.lines) })
 }
 
-// line returns the next line that the program prints, "" at the end.
+// line returns the next line of the program's output, or "" at the end.
 func (o *other) line(t *testing.T) string {
 	t.Helper()
 	got := make(chan string, 1)
@@ -136,8 +136,8 @@ func (o *other) line(t *testing.T) string {
 	return bounded.Receive(t, got)
 }
 
-// Servers of other kinds work behind the balancer: messages, compressed and not, subprotocols, pings and closes from either side pass,
-// and a drain is a close frame that they understand.
+// Servers of other kinds work behind the balancer: compressed and uncompressed messages, subprotocols, pings, and closes from
+// either side are forwarded, and during a drain the servers receive a valid close frame.
 func TestServersOfOthers(t *testing.T) {
 	for _, name := range []string{"Node's ws", "Python's websockets", "gorilla"} {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +180,7 @@ func (s serverTest) dial(path string, opts *websocket.DialOptions) *websocket.Co
 	return c
 }
 
-// saw checks what the server says of the next connection that has ended.
+// saw checks the server's output about the next connection that has ended.
 func (s serverTest) saw(all ...string) {
 	s.t.Helper()
 	if s.echoOnly {
@@ -220,7 +220,7 @@ func (s serverTest) talk(opts *websocket.DialOptions) {
 	s.saw("4003", "enough")
 }
 
-// closed returns what the server says of the next connection to a path that has ended. The checks of the balancer are others.
+// closed returns the server's output about the next ended connection to a path. Other connections are the balancer's health checks.
 func (o *other) closed(t *testing.T, path string) string {
 	t.Helper()
 	for {
@@ -234,7 +234,7 @@ func (o *other) closed(t *testing.T, path string) string {
 	}
 }
 
-// ending waits for the end of a connection.
+// ending waits for the end of a connection, and returns how it ended.
 func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	t.Helper()
 	for {
@@ -248,8 +248,8 @@ func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	}
 }
 
-// Clients of Socket.IO begin with HTTP requests that all have to reach the same server, and upgrade to a WebSocket on it: a cookie of the
-// balancer keeps them there. When their server drains, they connect again by themselves, to the other one.
+// Clients of Socket.IO begin with HTTP requests that must all reach the same server, on which they then upgrade to a WebSocket. A
+// cookie of the balancer ensures that. When their server drains, they reconnect by themselves to the other one.
 func TestSocketIO(t *testing.T) {
 	const clients = 8
 	f := &farm{u: house.NewUser(t), admin: "127.0.0.1:" + house.FreePort(t)}
@@ -261,7 +261,7 @@ func TestSocketIO(t *testing.T) {
 	b := f.u.Balance("--listen", "127.0.0.1:0", "--admin", f.admin, "--to", f.id(0), "--to", f.id(1), "--sticky", "at", "--pace", "1000")
 	url := strings.Replace(strings.TrimSuffix(b.First("balance"), "/"), "ws://", "http://", 1)
 	o := startCommand(t, "peers", []string{"node", "socketio-client.mjs", url, strconv.Itoa(clients)})
-	on := [clients]int{} // the port of each one's server; 0 means none
+	on := [clients]int{} // the port of each client's server; 0 means none
 	upgraded := func(so func() bool) {
 		t.Helper()
 		for !so() {

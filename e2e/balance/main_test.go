@@ -12,28 +12,28 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The long form, and how large it is.
+// The flags select the long form and its size.
 var (
 	drill   = flag.Bool("drill", false, "run the long form, and write the table of its results")
 	clients = flag.Int("clients", 5000, "how many clients the long form has")
 )
 
-// scratch is a directory for programs that are built for these tests.
+// scratch is a directory for the programs built by these tests.
 var scratch string
 
-// form is how large a run is.
+// form is the size of a run.
 type form struct {
-	clients int           // that are connected when something happens
-	storm   int           // that return together
-	few     int           // whose handshakes are slow
-	floods  int           // that send and do not read
-	pause   time.Duration // of a client between what it sends
-	pace    float64       // connections that are moved in a second
+	clients int           // number of clients connected during an event
+	storm   int           // number of clients that reconnect together
+	few     int           // number of clients with slow handshakes
+	floods  int           // number of clients that send and never read
+	pause   time.Duration // a client's pause between bursts
+	pace    float64       // number of connections moved per second
 
 	slowStart time.Duration // of new servers
 }
 
-// size returns the form that was asked for.
+// size returns the requested form.
 func size() form {
 	if *drill {
 		return form{clients: *clients, storm: *clients * 8 / 5, few: max(1, *clients/50), floods: 20, pause: 2 * time.Second,

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The page of the admin listener shows the servers, their connections and a drain, and goes on to do so without being loaded again.
+// The admin page shows the servers, their connections and a drain, and updates itself without being reloaded.
 func TestPageOfServers(t *testing.T) {
 	const users = 8
 	f := start(t, farmOptions{kinds: []string{"", ""}, balance: ", policy: round_robin, drain: {per_second: 1000}"})
@@ -24,7 +24,7 @@ func TestPageOfServers(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.CloseNow() })
-		go func() { // which answers the close frame
+		go func() { // it answers the close frame
 			for {
 				if _, err := c.Read(bounded.Context(t)); err != nil {
 					return
@@ -36,7 +36,7 @@ func TestPageOfServers(t *testing.T) {
 	b := chromium.Start(t, chromium.Options{Dir: f.u.Home, Env: f.u.Environ()})
 	b.Open("http://" + f.admin + "/")
 	b.Eval(`window.loaded = "once"`)
-	// row returns the texts of a server's cells.
+	// row returns the texts of the cells in a server's row.
 	row := func(i int) []string {
 		return strings.Split(b.Eval(fmt.Sprintf(`[...document.querySelectorAll("#servers tbody tr")].filter(r => r.cells[0].scope === "row" && r.cells[0].textContent === "ws://%s").flatMap(r => [...r.cells]).map(c => c.innerText).join("|")`, f.id(i))), "|")
 	}

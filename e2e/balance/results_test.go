@@ -18,16 +18,16 @@ type result struct {
 	name, bar string
 	clients   int
 	took      time.Duration
-	back      time.Duration // from its end until each client had another answer
+	back      time.Duration // from the start of the event until each client has received another echo
 	seen      tally
 	notes     []string
 	spread    []sample
 	failed    bool
 }
 
-// sample is how many connections each server has at a moment.
+// sample is the number of connections of each server at one time.
 type sample struct {
-	at   time.Duration // since the trial began
+	at   time.Duration // time since the start of the trial
 	live []int
 }
 
@@ -42,7 +42,7 @@ func record(r result) {
 	results.all = append(results.all, r)
 }
 
-// sample notes how many connections the servers have.
+// sample records the servers' numbers of connections.
 func (s *stage) sample() []int {
 	s.t.Helper()
 	all := s.status()
@@ -54,7 +54,7 @@ func (s *stage) sample() []int {
 	return live
 }
 
-// writeResults writes the table of the long form.
+// writeResults writes the results of the long form as a table.
 func writeResults() error {
 	if !*drill || len(results.all) == 0 {
 		return nil
@@ -103,7 +103,7 @@ why they had to reconnect.
 	return os.WriteFile("../../docs/balance-drill.md", []byte(b.String()), 0o644)
 }
 
-// writeSpread writes the connections of each server over time: ten moments of all.
+// writeSpread writes each server's number of connections over time, at ten of the recorded times.
 func writeSpread(b *strings.Builder, r result) {
 	if len(r.spread) == 0 {
 		return
@@ -125,7 +125,7 @@ func writeSpread(b *strings.Builder, r result) {
 	}
 }
 
-// codes writes how many connections ended with each code.
+// codes formats the number of ended connections for each close code.
 func codes(closed map[string]int) string {
 	var all []string
 	for _, code := range slices.Sorted(maps.Keys(closed)) {

@@ -23,13 +23,13 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A gibibyte, which a side sends to one that never reads.
+// The volume is one gibibyte. One side sends it while the other never reads.
 const (
 	volume = 1 << 30
 	part   = 64 << 10
 )
 
-// pour sends until it has sent the volume, or the connection ends, and counts.
+// pour sends until it has sent the volume or the connection ends, and counts the bytes.
 func pour(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
 	m := websocket.Message{Type: websocket.Binary, Data: make([]byte, part)}
 	for range volume / part {
@@ -40,7 +40,7 @@ func pour(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
 	}
 }
 
-// stuckServer sends the volume at /pour, and reads nothing at other paths.
+// stuckServer sends the volume at /pour, and at other paths reads nothing.
 type stuckServer struct {
 	written atomic.Int64
 	ctx     context.Context // of the test
@@ -62,12 +62,12 @@ func (s *stuckServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-s.ctx.Done()
 }
 
-// stuckCase is a way through the balancer, and which of its limits ends a connection on it that is stuck.
+// stuckCase is a path through the balancer, and the limit that ends a stuck connection on it.
 type stuckCase struct{ mode, limit, scheme string }
 
 func (x stuckCase) name() string { return x.mode + "-" + x.limit + "-" + x.scheme }
 
-// endpoint returns the configuration of the way.
+// endpoint returns the configuration of the path.
 func (x stuckCase) endpoint(server, ca string) string {
 	settings := map[string]string{"ping": "timeouts: {ping: 1s}", "idle": "timeouts: {idle: 2s}"}[x.limit]
 	if x.mode == "messages" {
@@ -77,8 +77,8 @@ func (x stuckCase) endpoint(server, ca string) string {
 		x.name(), server, ca, settings)
 }
 
-// A side that never reads while the other one sends a gibibyte holds it up: the balancer has a bounded amount of it in memory, other
-// clients go on, and the limit that is configured ends the connection, with its reason in the audit log.
+// If one side never reads while the other one sends a gibibyte, the sender is blocked: the balancer buffers a bounded amount, other
+// clients are not affected, and the configured limit ends the connection, with its reason in the audit log.
 func TestNeverReads(t *testing.T) {
 	f := size()
 	ctx, stop := context.WithCancel(context.Background())
@@ -173,14 +173,14 @@ func TestNeverReads(t *testing.T) {
 	t.Logf("%d connections: clients sent %d MiB, servers %d MiB, the balancer needed %d MiB more", n, sent.Load()>>20, h.written.Load()>>20, most)
 }
 
-// disconnect is how the audit log says that a connection has ended.
+// disconnect is the audit log's entry for the end of a connection.
 type disconnect struct {
 	Msg, Endpoint, Path, Reason string
 	Code                        int
 }
 
-// ends returns how a connection ends that is stuck. Where messages are forwarded, each side has a connection of its own with its own pings:
-// a client that is gone gets no close frame, and the client of a server that is gone is to come back.
+// ends returns the expected end of a stuck connection. If messages are forwarded, each side has a connection of its own with its
+// own pings: a client that is gone gets no close frame, and the client of a server that is gone is told to reconnect.
 func (x stuckCase) ends(path string) disconnect {
 	switch {
 	case x.limit == "idle":
@@ -193,7 +193,7 @@ func (x stuckCase) ends(path string) disconnect {
 	return disconnect{Code: 1012, Reason: "the server is gone; retry-after="}
 }
 
-// endings returns how connections have ended by the audit log, by endpoint, except for those of the echo.
+// endings returns how connections have ended according to the audit log, by endpoint, without those of the echo endpoint.
 func endings(t *testing.T, file string) map[string][]disconnect {
 	t.Helper()
 	f, err := os.Open(file)

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// A subscriber follows what is published, by other processes, with TLS and the development CA, and ends with SIGINT.
+// A subscriber receives the messages published by other processes over TLS with the development CA, and exits on SIGINT.
 func TestChannels(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")

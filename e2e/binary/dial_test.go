@@ -45,7 +45,7 @@ func TestDialBinary(t *testing.T) {
 	}
 }
 
-// Both ends of the binary compress when asked to, and what goes through is the same.
+// Client and server compress if configured to, and messages arrive unchanged.
 func TestDialCompress(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
@@ -61,7 +61,7 @@ func TestDialCompress(t *testing.T) {
 	}
 }
 
-// A program behind us in the pipe that has seen enough ends the connection, in good order.
+// If the next program in a pipe exits early, the connection is closed normally.
 func TestDialOutputCloses(t *testing.T) {
 	ended := make(chan error, 1)
 	u := house.NewUser(t)
@@ -74,7 +74,7 @@ func TestDialOutputCloses(t *testing.T) {
 		ended <- err
 	})
 	cmd := u.Command("handfast", "dial", peer)
-	stdin, err := cmd.StdinPipe() // stays open
+	stdin, err := cmd.StdinPipe() // remains open
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestDialSignals(t *testing.T) {
 	}
 }
 
-// A server that wants to know who the client is.
+// The server requires client authentication.
 func TestDialClientCertificate(t *testing.T) {
 	u := house.NewUser(t)
 	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {
@@ -261,7 +261,7 @@ func TestOtherCommands(t *testing.T) {
 	}
 }
 
-// The key of the CA stays where it is: neither the server nor any command shows it.
+// The CA's key remains secret: neither the server nor any command prints it.
 func TestKeyStaysHome(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")

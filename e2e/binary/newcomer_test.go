@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The first steps after a build: serve, and in another terminal what serve says to try.
+// The first steps after a build work: running serve, and in another terminal the commands that serve suggests.
 func TestNewcomer(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")

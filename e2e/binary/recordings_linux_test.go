@@ -15,16 +15,16 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "make the recordings in docs anew, instead of comparing")
 
-// varies is what differs from run to run: times, dates and keys.
+// varies matches the text that differs between runs: times, dates and keys.
 var varies = regexp.MustCompile(`\d+(?:\.\d+)?(?:µs|ms|s)\b|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [0-9:]{8} GMT|\d{4}-\d\d-\d\d|[0-9a-f]{8}\b`)
 
-// compared is the text of a recording as it is compared: lines may be broken elsewhere.
+// compared returns the text of a recording without line breaks, which may differ.
 func compared(lines []string) string {
 	return strings.Join(strings.Fields(varies.ReplaceAllString(strings.Join(lines, "\n"), "")), " ")
 }
 
-// recorded compares what was on a screen with a picture in docs, or makes that. address is the server's, for which the picture has
-// another one of the same length in columns.
+// recorded compares the contents of a screen with a picture in docs, or creates the picture, in which the server's address is
+// replaced by another one with the same number of columns.
 func recorded(t *testing.T, name, title, description, command, from, output, address string) {
 	t.Helper()
 	lines, err := termsvg.Screen(output)
@@ -72,7 +72,7 @@ func recorded(t *testing.T, name, title, description, command, from, output, add
 	}
 }
 
-// The recordings in the documents show what the binary prints.
+// The recordings in the documents show the binary's output.
 func TestRecordings(t *testing.T) {
 	u := house.NewUser(t)
 	u.Write("handfast.yaml", `listen: [{address: "localhost:0"}]

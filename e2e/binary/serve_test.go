@@ -35,7 +35,7 @@ func TestServePlainOnSeveralAddresses(t *testing.T) {
 }
 
 func TestServeFiles(t *testing.T) {
-	issuer, u := house.NewUser(t), house.NewUser(t) // u has no development CA
+	issuer, u := house.NewUser(t), house.NewUser(t) // user without a development CA
 	if got := issuer.Handfast("", "cert", "dev"); got.Code != 0 {
 		t.Fatal(got)
 	}
@@ -61,7 +61,7 @@ func TestServeFiles(t *testing.T) {
 	}
 }
 
-// Several servers that are started for the first time at once end up with one CA, which dial trusts.
+// Several servers that are started concurrently for the first time share one CA, which dial trusts.
 func TestServeFirstStartsAtOnce(t *testing.T) {
 	u := house.NewUser(t)
 	const n = 6
@@ -120,7 +120,7 @@ func TestServeStopsWith1001(t *testing.T) {
 	}
 }
 
-// A second signal does not wait for a client that does not answer.
+// After a second signal, the server does not wait for a client that does not respond.
 func TestServeStopsAtOnce(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
@@ -142,7 +142,7 @@ func TestServeStopsAtOnce(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	s.Signal(syscall.SIGTERM)
-	if first, err := r.ReadByte(); err != nil || first != 0x88 { // a close frame: the stop has begun
+	if first, err := r.ReadByte(); err != nil || first != 0x88 { // a close frame: the shutdown has begun
 		t.Fatalf("%#x, %v; log %s", first, err, &s.Log)
 	}
 	if code := s.Stop(syscall.SIGTERM); code != 130 {
@@ -183,7 +183,7 @@ func TestServeFails(t *testing.T) {
 	}
 }
 
-// A CA that is not what it should be stops the server, and the advice that it gives helps.
+// An invalid CA stops the server, and the suggested command fixes it.
 func TestServeBrokenCA(t *testing.T) {
 	u := house.NewUser(t)
 	if got := u.Handfast("", "cert", "dev"); got.Code != 0 {

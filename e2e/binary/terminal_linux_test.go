@@ -18,14 +18,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// screen is a terminal with the binary running in it.
+// screen is a terminal in which the binary runs.
 type screen struct {
 	t        *testing.T
 	master   *os.File // our end
 	terminal *os.File // the program's end
 	cmd      *exec.Cmd
-	seen     string // what was written and not expected yet
-	all      string // what was written
+	seen     string // output that no expect has consumed yet
+	all      string // all output
 }
 
 // onScreen runs a command in a terminal.
@@ -42,14 +42,14 @@ func onScreen(u *house.User, args ...string) *screen {
 	s := &screen{t: u.T, master: master, terminal: terminal, cmd: cmd}
 	u.T.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
-			_ = s.cmd.Process.Kill() // fails when it has ended
+			_ = s.cmd.Process.Kill() // fails if it has already exited
 			_ = s.cmd.Wait()
 		}
 	})
 	return s
 }
 
-// expect waits until the program has written something, and discards the output up to it.
+// expect waits until the program has written a text, and discards the output up to it.
 func (s *screen) expect(text string) {
 	s.t.Helper()
 	if err := s.master.SetReadDeadline(time.Now().Add(house.Patience)); err != nil {
@@ -77,7 +77,7 @@ func (s *screen) press(keys string) {
 	}
 }
 
-// modes are the settings of the terminal.
+// modes returns the terminal's settings.
 func (s *screen) modes() unix.Termios {
 	s.t.Helper()
 	modes, err := unix.IoctlGetTermios(int(s.terminal.Fd()), unix.TCGETS)
@@ -89,7 +89,7 @@ func (s *screen) modes() unix.Termios {
 
 // end waits for the program and returns its exit code.
 func (s *screen) end() int {
-	_ = s.cmd.Wait() // the exit code tells
+	_ = s.cmd.Wait() // the exit code shows it
 	return s.cmd.ProcessState.ExitCode()
 }
 
@@ -123,7 +123,7 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// What arrives while the user types goes above the prompt, and the half-typed line stays whole.
+// Messages that arrive while the user types are printed above the prompt, and the incomplete line is preserved.
 func TestTerminalPromptSurvives(t *testing.T) {
 	push, got := make(chan struct{}), make(chan string, 1)
 	url := listen(t, func(c *websocket.Conn, r *http.Request) {
@@ -142,8 +142,8 @@ func TestTerminalPromptSurvives(t *testing.T) {
 	s.press("half")
 	s.expect("half")
 	close(push)
-	s.expect(`< news \x1b[2J`) // which would have wiped the screen
-	s.expect("> half")         // drawn again below
+	s.expect(`< news \x1b[2J`) // without the escaping it would clear the screen
+	s.expect("> half")         // redrawn below
 	s.press(" and half" + enter)
 	if line := bounded.Receive(t, got); line != "half and half" {
 		t.Errorf("sent %q", line)
@@ -169,7 +169,7 @@ func TestTerminalColours(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a server that runs in a terminal.
+// Ctrl-C stops a server that runs in a terminal.
 func TestTerminalServe(t *testing.T) {
 	u := house.NewUser(t)
 	s := onScreen(u, "serve", "--listen", "localhost:0")
@@ -181,7 +181,7 @@ func TestTerminalServe(t *testing.T) {
 	}
 }
 
-// SIGHUP has a server read its files again, but one whose window was closed ends.
+// On SIGHUP a server reloads its files, but a server whose terminal was closed exits.
 func TestTerminalServeHangUp(t *testing.T) {
 	u := house.NewUser(t)
 	s := onScreen(u, "serve", "--listen", "localhost:0")
@@ -198,7 +198,7 @@ func TestTerminalServeHangUp(t *testing.T) {
 	}
 }
 
-// --binary does not pour bytes over a terminal.
+// With --binary, no binary data is written to a terminal.
 func TestTerminalBinary(t *testing.T) {
 	u := house.NewUser(t)
 	s := onScreen(u, "dial", "--binary", "ws://127.0.0.1:1/")

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// site is an application that has one page with the SDK.
+// site is an application with a single page that uses the SDK.
 func site(t *testing.T) string {
 	t.Helper()
 	s := httptest.NewServer(chromium.Page("node_modules/centrifuge/dist/centrifuge.js"))
@@ -18,7 +18,7 @@ func site(t *testing.T) string {
 	return s.URL
 }
 
-// Pages of another origin use the fallbacks over HTTP, if the server names their origin, and cannot otherwise.
+// Pages of another origin can use the HTTP fallbacks only if the server allows their origin.
 func TestChromium(t *testing.T) {
 	u, page, other, port := house.NewUser(t), site(t), site(t), house.FreePort(t)
 	u.Serve("--tls", "off", "--listen", "127.0.0.1:"+port, "--app", "1:k:s", "--origin", page)
@@ -40,7 +40,7 @@ func TestChromium(t *testing.T) {
 			t.Errorf("%s: %s", transport, got)
 		}
 		b.Open(other + "/")
-		if got := b.Eval(call); got != "error 2" { // its transport has closed
+		if got := b.Eval(call); got != "error 2" { // its transport was closed
 			t.Errorf("%s from another origin: %s", transport, got)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// The SDK connects, subscribes, publishes, refreshes, recovers and falls back: sdk.mjs has the steps.
+// The SDK connects, subscribes, publishes, refreshes, recovers and falls back; the steps are in sdk.mjs.
 func TestSDK(t *testing.T) {
 	u := house.NewUser(t)
 	port := house.FreePort(t)
@@ -34,7 +34,7 @@ func TestSDK(t *testing.T) {
 	}
 }
 
-// What clients of the SDK call, in JSON and in Protobuf, is answered by the application.
+// RPC calls of the SDK's clients, in JSON and in Protobuf, are handled by the application.
 func TestCalls(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -76,7 +76,8 @@ endpoints:
 	}
 }
 
-// A client that is cut off while it gets differences, compressed, recovers what it has missed, and gets differences to that from then on.
+// A client with delta compression that is disconnected recovers the publications that it missed, and receives deltas again from
+// then on.
 func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	u := house.NewUser(t)
 	port := house.FreePort(t)

@@ -19,7 +19,7 @@ var rewrite = flag.Bool("rewrite", false, "write client/js/channels.d.ts again")
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// absolute is the path of a file for a program that runs elsewhere.
+// absolute returns the absolute path of a file, for a program that runs in another directory.
 func absolute(t *testing.T, path string) string {
 	t.Helper()
 	abs, err := filepath.Abs(path)
@@ -29,7 +29,7 @@ func absolute(t *testing.T, path string) string {
 	return abs
 }
 
-// client.mjs has the steps.
+// The steps are in client.mjs.
 func TestClient(t *testing.T) {
 	const secret = "the key of all tokens in the tests of the browser client"
 	u := house.NewUser(t)
@@ -64,7 +64,7 @@ endpoints:
 	}
 }
 
-// Where there is no WebSocket, everything that is asked of a client fails with an error that says what to do.
+// If WebSocket is not available, every method of a client fails with an error that says what to do.
 func TestNoWebSocket(t *testing.T) {
 	u := house.NewUser(t)
 	u.Must(`cat > client.mjs <<'E'
@@ -99,7 +99,7 @@ func tsc(t *testing.T, args ...string) {
 	}
 }
 
-// The declarations are those that the comments of the module say, and a program in TypeScript can use them.
+// The type declarations match the comments of the module, and a TypeScript program can use them.
 func TestTypes(t *testing.T) {
 	made := t.TempDir()
 	tsc(t, "--allowJs", "--checkJs", "--declaration", "--emitDeclarationOnly", "--outDir", made, absolute(t, "../../client/js/channels.js"))
@@ -123,7 +123,7 @@ func TestTypes(t *testing.T) {
 	tsc(t, "--noEmit", absolute(t, "types.ts"))
 }
 
-// The package has what a user of it needs and nothing else, and its exports are files that it has.
+// The package contains only the files that its users need, and its exports refer to existing files.
 func TestPackage(t *testing.T) {
 	u := house.NewUser(t)
 	cmd := u.Command("npm", "pack", "--dry-run", "--json", "--offline", "--update-notifier=false")

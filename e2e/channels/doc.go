@@ -1,3 +1,3 @@
-// Package channels runs the browser client of channels, the module in client/js, in Node against the binary, and checks its types and
-// what its npm package has. It needs "npm ci" in this folder. Its tests have the build tag e2e.
+// Package channels runs the browser client of channels, the module in client/js, in Node with the binary, and checks its types and
+// the contents of its npm package. It needs "npm ci" in this folder. Its tests have the build tag e2e.
 package channels

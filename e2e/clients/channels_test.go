@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// until is a page's way to wait for something: for what a function returns.
+// until is a JavaScript function with which a page waits until a given function returns a value.
 const until = `const until = f => new Promise(done => {
 	const look = setInterval(() => { const v = f(); if (v) { clearInterval(look); done(String(v)); } }, 20);
 });
@@ -22,7 +22,8 @@ const say = (w, message) => {
 };
 `
 
-// The page of a server without a file is a chat: two tabs and a shell talk to each other, across a restart of the server.
+// Without a configuration file, the server's page is a chat: two tabs and a shell exchange messages, across a restart of the
+// server.
 func TestChromiumChat(t *testing.T) {
 	u := house.NewUser(t)
 	port := house.FreePort(t)

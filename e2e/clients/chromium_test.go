@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// connect is a page's own way to open a WebSocket, and to tell how that went.
+// connect is a JavaScript function that opens a WebSocket and reports the result.
 const connect = `function connect(url, protocols) {
 	return new Promise(done => {
 		const ws = new WebSocket(url, protocols);
@@ -26,7 +26,7 @@ const connect = `function connect(url, protocols) {
 }
 `
 
-// pages serves an empty page under every name; POST /login sets a session cookie, as the login of a site does. It returns
+// pages serves an empty page under every host name; POST /login sets a session cookie, like the login of a real site. It returns
 // the port.
 func (h *home) pages(token string) string {
 	h.T.Helper()
@@ -40,7 +40,7 @@ func (h *home) pages(token string) string {
 		_, _ = io.WriteString(w, "<!doctype html><title>a page</title>")
 	})
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) {
-		// The least that a browser protects: any page's requests carry it.
+		// The cookie has a browser's weakest protection: the requests of any page include it.
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 	})
 	s := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
@@ -53,7 +53,7 @@ func (h *home) pages(token string) string {
 	return port
 }
 
-// visited returns a home with a store that trusts its authority, a token in it, and the port of the pages.
+// visited returns a home with a store that trusts its CA, a token in the home, and the port of the pages.
 func visited(t *testing.T) (h *home, token, pages string) {
 	h = newHome(t)
 	h.certificates()
@@ -62,7 +62,7 @@ func visited(t *testing.T) (h *home, token, pages string) {
 	return h, token, h.pages(token)
 }
 
-// The script of the guide, on the page that the server has itself.
+// The guide's script runs on the server's own page.
 func TestChromiumSubprotocolToken(t *testing.T) {
 	h, token, _ := visited(t)
 	port, log := h.serve(`
@@ -92,7 +92,7 @@ endpoints:
 	}
 }
 
-// A session cookie, which the browser sends whichever page asks: pages of the site get in, a page of another site does not.
+// The browser sends a session cookie with requests of any page: pages of the site are admitted, and a page of another site is not.
 func TestChromiumSessionCookie(t *testing.T) {
 	h, token, pages := visited(t)
 	app := "https://app.example.com:" + pages
@@ -136,15 +136,16 @@ endpoints:
 		}
 		log.Await(t, `pages of the origin \"https://`+host) // refused by the endpoint's list
 	}
-	// Without the endpoint's list there is that of the cookie. This Chromium keeps cookies from pages of other sites; a page
-	// of a neighbour has them, whatever SameSite says. That the refusal speaks of the cookie shows that it was sent.
+	// Without an endpoint's own list of origins, that of the cookie applies. This Chromium does not send cookies in requests of
+	// other sites' pages, but it does for a page of a sibling host, regardless of SameSite. The rejection mentions the cookie,
+	// which shows that it was sent.
 	log.Await(t, `a request with the cookie session from the origin [\"https://other.example.com`)
 	if strings.Contains(log.String(), token) {
 		t.Error("the token is in the log")
 	}
 }
 
-// A ticket that a page fetches with its token is good once, and for pages of its origin.
+// A ticket that a page obtains with its token is valid once, and only for pages of its origin.
 func TestChromiumTicket(t *testing.T) {
 	h, token, pages := visited(t)
 	app := "https://app.example.com:" + pages
@@ -186,7 +187,7 @@ const open = ticket => connect("wss://" + server + "/chat?ticket=" + ticket);
 	if got := b.Eval(`open("` + two + `")`); got != "  1006" {
 		t.Errorf("as another page than the one that it is for: %q\n%s", got, log)
 	}
-	if got := b.Eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: it cannot even read the answer
+	if got := b.Eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: the page cannot even read the response
 		t.Errorf("a page that may not ask gets %q\n%s", got, log)
 	}
 	for _, secret := range []string{token, one, two} {

@@ -1,9 +1,8 @@
-// Package clients holds the tests of protected endpoints with clients that other people wrote, as their users run them:
-// Chromium with a session cookie, a ticket, a token among the subprotocols and a client certificate, and as a page of another
-// site; C#; curl; openssl s_client.
+// Package clients tests protected endpoints with third-party clients, used as their users do: Chromium with a session cookie, a
+// ticket, a token among the subprotocols, a client certificate, and a page of another site; C#; curl; openssl s_client.
 //
-// C# is compiled and run by Mono, which stands in for .NET: the program is the one of docs/wss.md, taken from there, and uses
-// nothing that the two do not share.
+// The C# program is the one in docs/wss.md. It is compiled and run by Mono as a substitute for .NET, and uses only features that
+// both support.
 //
-// The page's script is the guide's, too. A missing program fails the tests.
+// The page's script is taken from the guide, too. A missing program fails the tests.
 package clients

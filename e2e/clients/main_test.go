@@ -13,12 +13,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// home is where everything of one test lies.
+// home is the directory with all files of one test.
 type home struct{ *house.User }
 
 func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
 
-// serve starts a "handfast serve" with a configuration; PORT in it is a free port, which it returns with the log.
+// serve starts "handfast serve" with a configuration, in which PORT is replaced by a free port. It returns the port and the log.
 func (h *home) serve(config string) (port string, log *house.Output) {
 	h.T.Helper()
 	port = house.FreePort(h.T)
@@ -26,7 +26,7 @@ func (h *home) serve(config string) (port string, log *house.Output) {
 	return port, &h.Serve("--config", "handfast.yaml").Log
 }
 
-// store makes the user's store of certificates, where Chromium looks, and puts ca.pem into it.
+// store creates the user's certificate store, in the place where Chromium expects it, and adds ca.pem to it.
 func (h *home) store() {
 	h.T.Helper()
 	h.Must(`mkdir -p .pki/nssdb
@@ -34,16 +34,16 @@ certutil -N -d sql:.pki/nssdb --empty-password
 certutil -A -d sql:.pki/nssdb -n ca -t C,, -i ca.pem`)
 }
 
-// browser starts Chromium, which trusts the authority of the store and has the client certificate that is there, if any.
-// Every host of the names that are mapped is this machine.
+// browser starts Chromium, which trusts the CA in the store and has the client certificate, if there is one. Every mapped host name
+// resolves to this machine.
 func (h *home) browser() *chromium.Browser {
 	h.T.Helper()
 	return chromium.Start(h.T, chromium.Options{Dir: h.Home, Env: h.Environ(),
 		Flags: []string{"--host-resolver-rules=MAP *.example.com 127.0.0.1, MAP attacker.example 127.0.0.1"}})
 }
 
-// certificates makes, with openssl, an authority (ca.pem), a certificate from it for the names of the tests (server.pem,
-// server.key), and one for a client (device.pem, device.key).
+// certificates uses openssl to create a CA (ca.pem), a server certificate for the tests' host names (server.pem, server.key), and a
+// client certificate (device.pem, device.key).
 func (h *home) certificates() {
 	h.T.Helper()
 	h.Must(`ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
@@ -55,7 +55,7 @@ openssl req -x509 "${ec[@]}" "${leaf[@]}" -keyout device.key -out device.pem -su
 	-addext subjectAltName=URI:urn:device:sensor-7`)
 }
 
-// tokens makes a secret and a token of alice (token) that is signed with it.
+// tokens creates a secret and a token for alice (token), signed with the secret.
 func (h *home) tokens() (token string) {
 	h.T.Helper()
 	return h.Must(`openssl rand -base64 48 > secret; handfast token jwt --secret-file secret --sub alice --aud chat`)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// one is an endpoint that takes tokens, and one that takes certificates.
+// one configures an endpoint that accepts tokens, and one that accepts certificates.
 const one = `
 listen:
   - address: localhost:PORT
@@ -38,7 +38,7 @@ endpoints:
     rules: [{when: '"admin" in claims.roles', do: allow}]
 `
 
-// The program of the guide, unchanged. See the package's comment on Mono.
+// The guide's program works unchanged. See the package comment about Mono.
 func TestCSharp(t *testing.T) {
 	h := newHome(t)
 	h.certificates()
@@ -66,7 +66,7 @@ func TestCSharp(t *testing.T) {
 	}
 }
 
-// head is a request for a WebSocket, as header arguments for curl.
+// head contains a WebSocket handshake as header arguments for curl.
 const head = `-H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' `
 
 func TestCurl(t *testing.T) {
@@ -104,7 +104,7 @@ func TestCurl(t *testing.T) {
 				return h.Bash(fmt.Sprintf("curl -si --http1.1 --max-time %d --cacert ca.pem %shttps://localhost:%s%s", seconds, c.args, port, c.path))
 			}
 			r := house.Result{}
-			if c.status == "101" { // curl holds a connection that has opened until its time is over
+			if c.status == "101" { // curl keeps an open connection until its time limit
 				for seconds := 2; r.Stdout == "" && seconds < 100; seconds *= 3 {
 					r = run(seconds)
 				}
@@ -133,13 +133,13 @@ func TestCurl(t *testing.T) {
 	}
 }
 
-// A handshake and frames by hand, through the TLS of openssl.
+// A handshake and frames are sent by hand, over the TLS connection of openssl.
 func TestOpenSSL(t *testing.T) {
 	h := newHome(t)
 	h.certificates()
 	token := h.tokens()
 	port, log := h.serve(one)
-	const text, goodbye = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // masks of zeros
+	const text, goodbye = `\x81\x85\0\0\0\0hello`, `\x88\x82\0\0\0\0\x03\xe8` // with a masking key of zeros
 	talk := func(path, more, args string) house.Result {
 		return h.Bash(`printf 'GET ` + path + ` HTTP/1.1\r\nHost: localhost:` + port + `\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
 			`Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n` + more + `\r\n` + text + goodbye + `' |
@@ -170,7 +170,7 @@ openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -v
 	if r := talk("/chat", "", "-tls1_1 -cipher DEFAULT@SECLEVEL=0"); r.Code == 0 || r.Stdout != "" {
 		t.Errorf("TLS 1.1: exit %d, %q", r.Code, r.Stdout)
 	}
-	// Another authority has signed this one.
+	// This certificate is signed by another CA.
 	h.Must(`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other`)
 	if r := talk("/devices", "", "-cert other.pem -key other.key"); strings.Contains(r.Stdout, "101") || !strings.Contains(r.Stderr, "alert") {
 		t.Errorf("with a certificate of another authority: %q, %s", r.Stdout, r.Stderr)

@@ -16,32 +16,32 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// numbered is what is published: the n-th message of a publisher.
+// numbered is a published message: the n-th of its publisher.
 type numbered struct {
 	P int `json:"p"`
 	N int `json:"n"`
 }
 
-// publisher publishes one message after the other, each when the one before is acknowledged.
+// publisher publishes messages one after another, each when the previous one is acknowledged.
 type publisher struct {
 	channel string
 	acked   atomic.Int64
-	slowest atomic.Int64 // nanoseconds that the slowest acknowledgement took
+	slowest atomic.Int64 // duration of the slowest acknowledgement, in nanoseconds
 }
 
-// subscriber is a member of a channel that checks what arrives.
+// subscriber is a member of a channel that checks the received messages.
 type subscriber struct {
 	channel string
-	next    map[int]int // the expected message of each publisher
+	next    map[int]int // the next expected message of each publisher
 
 	mu       sync.Mutex
-	id       string // of the connection
+	id       string // name of the connection
 	on       *node
 	received int
-	lost     int          // messages that were acknowledged and are missing, without a gap
-	again    int          // messages that came a second time, or too late
-	gaps     []string     // why a gap was announced
-	open     map[int]bool // publishers whose next message may have any number, after a gap
+	lost     int          // number of acknowledged messages that are missing without an announced gap
+	again    int          // number of messages that were duplicated or out of order
+	gaps     []string     // reasons of the announced gaps
+	open     map[int]bool // publishers whose next message may have any number, because of a gap
 }
 
 // connected receives the name of each connection.
@@ -51,7 +51,7 @@ func (s *subscriber) connected(id string, on *node) {
 	s.id, s.on = id, on
 }
 
-// handle takes an event of the channel.
+// handle processes an event of the channel.
 func (s *subscriber) handle(e client.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *subscriber) handle(e client.Event) {
 	}
 	var m numbered
 	if err := json.Unmarshal(e.Message.Data, &m); err != nil {
-		return // it is then missing
+		return // then the message is missing
 	}
 	s.received++
 	switch want := s.next[m.P]; {
@@ -83,7 +83,7 @@ func (s *subscriber) handle(e client.Event) {
 // crowd is the clients of a cluster.
 type crowd struct {
 	form
-	t           *testing.T // with which its clients end
+	t           *testing.T // stops its clients
 	c           *cluster
 	clients     []*client.Client
 	subscribers []*subscriber
@@ -95,7 +95,7 @@ type crowd struct {
 
 func channel(i int) string { return fmt.Sprintf("room-%d", i) }
 
-// gather connects the subscribers, spread over the nodes, and then the publishers.
+// gather connects the subscribers, distributed over the nodes, and then the publishers.
 func gather(t *testing.T, c *cluster, f form) *crowd {
 	t.Helper()
 	w := &crowd{form: f, t: t, c: c}
@@ -143,7 +143,7 @@ func gather(t *testing.T, c *cluster, f form) *crowd {
 	return w
 }
 
-// run publishes until ctx ends.
+// run publishes until ctx is done.
 func (p *publisher) run(ctx context.Context, c *client.Client, number int, pace time.Duration) error {
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
@@ -153,7 +153,7 @@ func (p *publisher) run(ctx context.Context, c *client.Client, number int, pace 
 		if err != nil {
 			return err
 		}
-		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // what was begun is finished
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), house.Patience) // a call in progress is completed
 		began := time.Now()
 		_, err = c.Publish(one, p.channel, data, nil)
 		cancel()
@@ -179,7 +179,7 @@ func (w *crowd) acked() []int {
 	return all
 }
 
-// goOn waits until each publisher has got a further acknowledgement.
+// goOn waits until each publisher has received a further acknowledgement.
 func (w *crowd) goOn(t *testing.T) {
 	t.Helper()
 	before := w.acked()
@@ -193,8 +193,8 @@ func (w *crowd) goOn(t *testing.T) {
 	})
 }
 
-// caughtUp waits until every subscriber has had, or knows to have missed, what is acknowledged by now, and a message after each
-// gap.
+// caughtUp waits until every subscriber has received all messages that are acknowledged now, or knows that it missed them, and has
+// received a message after each gap.
 func (w *crowd) caughtUp(t *testing.T) {
 	t.Helper()
 	acked := w.acked()
@@ -212,7 +212,7 @@ func (w *crowd) caughtUp(t *testing.T) {
 	}
 }
 
-// disperse disconnects everyone, the publishers after their last acknowledgement.
+// disperse disconnects all clients, the publishers after their last acknowledgement.
 func (w *crowd) disperse(t *testing.T) {
 	t.Helper()
 	w.stop()
@@ -225,13 +225,13 @@ func (w *crowd) disperse(t *testing.T) {
 	closing.Wait()
 }
 
-// sum is what all subscribers have seen.
+// sum is the observations of all subscribers.
 type sum struct {
 	acked, received, lost, again, gaps int
-	slowest                            time.Duration // acknowledgement
+	slowest                            time.Duration // the slowest acknowledgement
 }
 
-// take returns what was seen since the last time.
+// take returns the observations since the last call.
 func (w *crowd) take() (a sum) {
 	for _, p := range w.publishers {
 		a.acked += int(p.acked.Load())

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// What was acknowledged is there after kill -9 of all nodes, which have the engine in them, and a client that was there before goes on
-// where it was.
+// Acknowledged messages survive kill -9 of all nodes, which run the engine themselves, and a client from before the restart
+// continues at its position.
 func TestAllNodesKilled(t *testing.T) {
 	c := startCluster(t, startNATS, nil)
 	const before, after = 50, 10

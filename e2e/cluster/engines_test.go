@@ -15,11 +15,12 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// backend is what connects the nodes of a cluster.
+// backend is the engine that connects the nodes of a cluster.
 type backend struct {
-	args func(node int) []string // the flags of a node
+	args func(node int) []string // the flags for a node
 
-	// restart kills what all nodes share, and starts it again when away returns. nil means that it is in the nodes.
+	// restart kills the process that all nodes share, and restarts it when away returns. nil means the engine runs inside the
+	// nodes.
 	restart func(t *testing.T, away func())
 }
 
@@ -33,7 +34,7 @@ var engines = []struct {
 	{"nats elsewhere", startNATSElsewhere},
 }
 
-// startNATS has each node be a server of a cluster of NATS, with a secret and a certificate that they share.
+// startNATS configures each node as a server of a NATS cluster, with a shared secret and certificate.
 func startNATS(t *testing.T, l *network) *backend {
 	u := house.NewUser(t)
 	var all, names []string
@@ -57,7 +58,7 @@ func startNATS(t *testing.T, l *network) *backend {
 	}}
 }
 
-// startNATSElsewhere starts a NATS server in a process of its own.
+// startNATSElsewhere starts a NATS server in a separate process.
 func startNATSElsewhere(t *testing.T, l *network) *backend {
 	host, port := l.engineHost(), house.FreePort(t)
 	s := natstest.Server{Dir: t.TempDir(), Host: host, Port: port}
@@ -69,7 +70,7 @@ func startNATSElsewhere(t *testing.T, l *network) *backend {
 	}
 }
 
-// startRedis starts a Redis that writes what it keeps to its log.
+// startRedis starts a Redis server that persists its data in an append-only log.
 func startRedis(t *testing.T, l *network) *backend {
 	s := redistest.StartAt(t, l.engineHost(), "appendonly yes\nappendfsync everysec\n")
 	return &backend{
@@ -82,7 +83,7 @@ func startRedis(t *testing.T, l *network) *backend {
 	}
 }
 
-// startProcess starts a program that all nodes share, which listens on address. The returned function kills it and starts it again.
+// startProcess starts a program that all nodes share and that listens on address. The returned function kills and restarts it.
 func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error)) (restart func(t *testing.T, away func())) {
 	t.Helper()
 	var running *exec.Cmd

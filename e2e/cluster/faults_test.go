@@ -13,17 +13,17 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// fault is something that happens to a cluster while its clients go on. It returns how long members of the lost node were listed
-// by the others; 0 if no member was lost.
+// fault is a failure that happens to a cluster while its clients continue. It returns how long the other nodes listed the members
+// of the lost node; 0 if no member was lost.
 type fault struct {
 	name string
 	does func(t *testing.T, c *cluster, w *crowd) time.Duration
-	fits func(c *cluster) bool // nil: always
+	fits func(c *cluster) bool // nil means always
 }
 
 var faults = []fault{
 	{"none", func(*testing.T, *cluster, *crowd) time.Duration {
-		<-time.After(time.Second) // something to compare with
+		<-time.After(time.Second) // a run without a fault, for comparison
 		return 0
 	}, nil},
 	{"kill -9 of a node, started again", killNode, nil},
@@ -35,7 +35,7 @@ var faults = []fault{
 	{"a node cut from the other nodes and the engine, and connected again", cutNode, func(c *cluster) bool { return c.net != nil }},
 }
 
-// killNode kills the second node; its clients go to the others.
+// killNode kills the second node; its clients connect to the others.
 func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[1]
 	dead := w.on(n)
@@ -48,7 +48,7 @@ func killNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	return took
 }
 
-// stopNode stops the third node for a while. Its clients wait for it.
+// stopNode suspends the third node for a while. Its clients wait for it.
 func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[2]
 	dead := w.on(n)
@@ -60,7 +60,7 @@ func stopNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	return took
 }
 
-// cutNode takes the third node off the network of the nodes and the engine. Its clients still reach it.
+// cutNode disconnects the third node from the network of the nodes and the engine. Its clients can still reach it.
 func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	n := c.nodes[2]
 	dead := w.on(n)
@@ -72,14 +72,15 @@ func cutNode(t *testing.T, c *cluster, w *crowd) time.Duration {
 	return took
 }
 
-// Whatever happens to a node, to the engine and to the network between them: each subscriber gets each acknowledged message once
-// and in order, members of a lost node are gone soon, no leave is announced twice, and what clients have cost is given back.
+// After any failure of a node, of the engine or of the network between them, each subscriber receives each acknowledged message
+// once and in order, members of a lost node disappear soon, no leave is announced twice, and the resources used for clients are
+// released.
 func TestFaults(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			f := size()
 			c := startCluster(t, e.start, lan(t))
-			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // it leaves workers behind, which wait
+			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // it leaves idle worker goroutines behind
 			before := c.nodes[0].held()
 			w := gather(t, c, f)
 			for _, x := range faults {
@@ -97,7 +98,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// suffer lets one fault happen, and checks everything that is promised.
+// suffer causes one fault, and checks all guarantees.
 func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 	w.caughtUp(t)
 	w.agreed(t)
@@ -136,7 +137,7 @@ func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 		twice: len(twice), failed: t.Failed()})
 }
 
-// settled waits until a node that was there all the time holds about what it held before its clients came.
+// settled waits until a node that was never lost holds about as many resources as before its clients connected.
 func settled(t *testing.T, n *node, before held) {
 	t.Helper()
 	defer func() {

@@ -13,23 +13,23 @@ import (
 	"github.com/handfast/handfast/internal/natstest"
 )
 
-// The long form, and how large it is.
+// The flags select the long form and its size.
 var (
 	drill   = flag.Bool("drill", false, "run the long form, and write the table of its results")
 	clients = flag.Int("clients", 3000, "how many subscribers the long form has")
 )
 
-// form is how large a run is.
+// form is the size of a run.
 type form struct {
-	subscribers int           // spread over the channels
-	channels    int           // each has two publishers
-	pace        time.Duration // between what one publisher publishes
-	away        time.Duration // how long a node is stopped, and a network is cut
-	presence    time.Duration // within which members of a lost node are gone
+	subscribers int           // distributed over the channels
+	channels    int           // each channel has two publishers
+	pace        time.Duration // pause between two messages of a publisher
+	away        time.Duration // how long a node is suspended, and a network is cut
+	presence    time.Duration // time limit for the members of a lost node to disappear
 }
 
-// size returns the form that was asked for. The bound on presence is the same in both: a lease lasts three seconds, so that there
-// are two for processes that wait for a processor, since other tests run beside the short one.
+// size returns the requested form. The limit for presence is the same in both: a lease lasts three seconds, which leaves two
+// seconds for processes that wait for a processor, because other tests run concurrently with the short form.
 func size() form {
 	if *drill {
 		return form{subscribers: *clients, channels: max(1, *clients/100), pace: time.Second, away: 8 * time.Second, presence: 5 * time.Second}

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// network gives each node a network namespace with two interfaces: one to the clients, one to the other nodes and the engine. nil
-// is none: everything is on the loopback interface.
+// network gives each node a network namespace with two interfaces: one to the clients, and one to the other nodes and the engine.
+// nil means that everything is on the loopback interface.
 type network struct{}
 
-// lan makes the networks of the long form.
+// lan creates the networks of the long form.
 func lan(t *testing.T) *network {
 	t.Helper()
 	if !*drill {
@@ -54,7 +54,7 @@ func ip(t *testing.T, args ...string) {
 	}
 }
 
-// remove removes what lan makes, as far as it is there.
+// remove removes the networks and namespaces that lan creates, as far as they exist.
 func (*network) remove() {
 	for n := range 3 {
 		_ = exec.Command("ip", "netns", "del", space(n)).Run()
@@ -66,7 +66,7 @@ func (*network) remove() {
 	_ = exec.Command("ip", "link", "del", "hfengine").Run()
 }
 
-// host returns the address of a node that clients use.
+// host returns the address of a node for clients.
 func (l *network) host(node int) string {
 	if l == nil {
 		return "127.0.0.1"
@@ -74,7 +74,7 @@ func (l *network) host(node int) string {
 	return fmt.Sprintf("10.77.0.%d", node+1)
 }
 
-// peer returns the address of a node that the other nodes use.
+// peer returns the address of a node for the other nodes.
 func (l *network) peer(node int) string {
 	if l == nil {
 		return "127.0.0.1"
@@ -82,7 +82,7 @@ func (l *network) peer(node int) string {
 	return fmt.Sprintf("10.78.0.%d", node+1)
 }
 
-// engineHost returns the address of what all nodes share.
+// engineHost returns the address of the engine's process.
 func (l *network) engineHost() string {
 	if l == nil {
 		return "127.0.0.1"
@@ -90,7 +90,7 @@ func (l *network) engineHost() string {
 	return "10.78.0.100"
 }
 
-// under returns what runs a program on a node.
+// under returns the command prefix that runs a program in the namespace of a node.
 func (l *network) under(node int) []string {
 	if l == nil {
 		return nil
@@ -98,7 +98,7 @@ func (l *network) under(node int) []string {
 	return []string{"ip", "netns", "exec", space(node)}
 }
 
-// cut takes a node off the network of the nodes and the engine, or connects it again.
+// cut disconnects a node from the network of the nodes and the engine, or reconnects it.
 func (l *network) cut(t *testing.T, node int, off bool) {
 	t.Helper()
 	state := "up"

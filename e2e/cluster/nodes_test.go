@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// config is what a node serves: channels that keep more than is published in a run, for everybody.
+// config is the configuration of a node: channels whose history holds more than a run publishes, open to all clients.
 const (
 	config = common + onlyChannels
 	common = `
@@ -43,19 +43,19 @@ endpoints:
 // node is one of the servers.
 type node struct {
 	u       *house.User
-	address string // where clients connect
+	address string // the address for clients
 	admin   string
 	args    []string
 	server  *house.Server
 }
 
-// start starts the node, for the first time or again.
+// start starts or restarts the node.
 func (n *node) start() { n.server = n.u.Serve(n.args...) }
 
-// kill ends it with SIGKILL.
+// kill kills it with SIGKILL.
 func (n *node) kill() { n.server.Stop(syscall.SIGKILL) }
 
-// cluster is three nodes with one engine.
+// cluster is three nodes that share one engine.
 type cluster struct {
 	*backend
 	nodes []*node
@@ -67,7 +67,7 @@ func startCluster(t *testing.T, start func(*testing.T, *network) *backend, lan *
 	return startClusterWith(t, start, lan, onlyChannels)
 }
 
-// startClusterWith starts a cluster whose nodes have these endpoints.
+// startClusterWith starts a cluster whose nodes have the given endpoints.
 func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, lan *network, endpoints string) *cluster {
 	t.Helper()
 	c := &cluster{net: lan, backend: start(t, lan)}
@@ -87,7 +87,7 @@ func startClusterWith(t *testing.T, start func(*testing.T, *network) *backend, l
 	return c
 }
 
-// ask returns what the admin listener answers, "" if it does not.
+// ask returns the response of the admin listener, or "" if there is none.
 func (n *node) ask(path string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -109,7 +109,8 @@ func (n *node) ask(path string) string {
 	return string(text)
 }
 
-// held is what a process holds, without the goroutines of package websocket that wait for the next handshake: there may be 64.
+// held is the resources held by a process. It excludes the goroutines of package websocket that wait for the next handshake, of
+// which there may be 64.
 type held struct{ goroutines, descriptors int }
 
 func (n *node) held() (h held) {
@@ -127,8 +128,8 @@ func (n *node) held() (h held) {
 	return h
 }
 
-// newClient starts a client that dials the nodes in turn, from the first on, each time its connection has ended. connected gets the
-// name of each connection; it may be nil.
+// newClient starts a client that dials the nodes in turn, starting with the first, whenever its connection has ended. connected
+// receives the name of each connection; it may be nil.
 func newClient(t *testing.T, nodes []*node, connected func(id string, on *node)) *client.Client {
 	var dials atomic.Int64
 	opts := &client.Options{
@@ -146,7 +147,7 @@ func newClient(t *testing.T, nodes []*node, connected func(id string, on *node))
 	return c
 }
 
-// from returns the nodes in the order in which a client tries them that begins with the i-th.
+// from returns the nodes in the order in which a client tries them that starts with the i-th.
 func (c *cluster) from(i int) []*node {
 	i %= len(c.nodes)
 	return append(slices.Clone(c.nodes[i:]), c.nodes[:i]...)

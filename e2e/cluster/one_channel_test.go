@@ -19,8 +19,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// All subscribers of one channel at one server, each with a connection of its own, get each message once and in order. The long form
-// has 10,000 of them.
+// All subscribers to one channel at one server, each with its own connection, receive each message once and in order. The long form
+// has 10,000 subscribers.
 func TestOneLargeChannel(t *testing.T) {
 	subscribers, messages := 500, 20
 	if *drill {
@@ -58,7 +58,7 @@ func TestOneLargeChannel(t *testing.T) {
 				}
 			}
 			finished.Add(1)
-			if m, err := c.Read(ctx); err == nil { // until all have everything
+			if m, err := c.Read(ctx); err == nil { // until all subscribers have received everything
 				t.Errorf("one more: %s", m.Data)
 			}
 		})

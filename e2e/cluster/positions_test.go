@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// With each engine, a client of the Pusher protocol recovers from the position that it had before a channel's first event, on another
-// node, and not from positions that are not the channel's.
+// With each engine, a client of the Pusher protocol recovers on another node from its position before a channel's first event, but
+// not from positions of other channels.
 func TestPusherPositions(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -23,7 +23,7 @@ func TestPusherPositions(t *testing.T) {
 	}
 }
 
-// pusherClient is a connection of that protocol.
+// pusherClient is a connection that uses the Pusher protocol.
 type pusherClient struct {
 	t *testing.T
 	c *websocket.Conn
@@ -41,7 +41,7 @@ func dialPusher(t *testing.T, n *node) pusherClient {
 	return p
 }
 
-// read reads the next message, which must have this text in it.
+// read reads the next message, which must contain the given text.
 func (p pusherClient) read(want string) string {
 	p.t.Helper()
 	m, err := p.c.Read(bounded.Context(p.t))
@@ -51,7 +51,7 @@ func (p pusherClient) read(want string) string {
 	return string(m.Data)
 }
 
-// subscribe subscribes to a channel, and returns the position of the answer.
+// subscribe subscribes to a channel, and returns the position in the reply.
 func (p pusherClient) subscribe(channel, ask, want string) (at struct {
 	Epoch  string `json:"epoch"`
 	Offset uint64 `json:"offset"`

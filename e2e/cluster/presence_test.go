@@ -17,13 +17,13 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// watcher is a client of one node that sees who joins and leaves the first channel.
+// watcher is a client of one node that receives the joins and leaves of the first channel.
 type watcher struct {
 	on *node
 	c  *client.Client
 
 	mu     sync.Mutex
-	last   map[string]string // what was announced last of each member
+	last   map[string]string // the last announcement about each member
 	leaves int
 	twice  []string
 }
@@ -39,7 +39,7 @@ func (w *crowd) watch(t *testing.T, n *node) {
 	w.clients = append(w.clients, v.c)
 }
 
-// unwatch ends the watchers of a node.
+// unwatch stops the watchers of a node.
 func (w *crowd) unwatch(n *node) {
 	w.watchers = slices.DeleteFunc(w.watchers, func(v *watcher) bool {
 		if v.on == n {
@@ -49,7 +49,7 @@ func (w *crowd) unwatch(n *node) {
 	})
 }
 
-// handle checks that a member joins and leaves by turns.
+// handle checks that a member's joins and leaves alternate.
 func (v *watcher) handle(e client.Event) {
 	if e.Change == nil {
 		return
@@ -66,7 +66,7 @@ func (v *watcher) handle(e client.Event) {
 	v.last[user] = what
 }
 
-// announcements returns how many leaves were announced at all nodes together since the last time, and what was announced twice.
+// announcements returns the total number of leaves announced by all nodes since the last call, and the duplicate announcements.
 func (w *crowd) announcements() (leaves int, twice []string) {
 	for _, v := range w.watchers {
 		v.mu.Lock()
@@ -78,7 +78,7 @@ func (w *crowd) announcements() (leaves int, twice []string) {
 	return leaves, twice
 }
 
-// present returns the names of the connections that are in the channel, as the clients know it.
+// present returns the names of the connections in the channel according to the clients.
 func (w *crowd) present(channel string) map[string]bool {
 	all := map[string]bool{}
 	for _, s := range w.subscribers {
@@ -91,7 +91,7 @@ func (w *crowd) present(channel string) map[string]bool {
 	return all
 }
 
-// on returns the names of the connections in the first channel that are on a node.
+// on returns the names of a node's connections in the first channel.
 func (w *crowd) on(n *node) map[string]bool {
 	all := map[string]bool{}
 	for _, s := range w.subscribers {
@@ -104,7 +104,7 @@ func (w *crowd) on(n *node) map[string]bool {
 	return all
 }
 
-// members returns the members of the first channel as a watcher's node lists them; nil if it does not answer.
+// members returns the members of the first channel as listed by a watcher's node; nil if it does not respond.
 func (v *watcher) members(t *testing.T) map[string]bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), house.Patience)
@@ -125,7 +125,7 @@ func (v *watcher) members(t *testing.T) map[string]bool {
 	}
 }
 
-// gone waits until no node but one of those left out lists any of the members, and returns when that was.
+// gone waits until no node, except for the excluded ones, lists any of the members, and returns the time.
 func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Time {
 	t.Helper()
 	for _, v := range w.watchers {
@@ -145,7 +145,7 @@ func (w *crowd) gone(t *testing.T, dead map[string]bool, leftOut *node) time.Tim
 	return time.Now()
 }
 
-// agreed waits until all nodes list exactly the members that there are.
+// agreed waits until all nodes list exactly the present members.
 func (w *crowd) agreed(t *testing.T) {
 	t.Helper()
 	for _, v := range w.watchers {

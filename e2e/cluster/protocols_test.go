@@ -22,32 +22,32 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// room is the channel that the clients of all protocols are in.
+// room is the channel to which the clients of all protocols subscribe.
 const room = "presence-room"
 
-// peer is a client of one protocol, which is subscribed to room as a user. It connects to the next node when its connection ends.
+// peer is a client of one protocol that is subscribed to room as a user. When its connection ends, it connects to the next node.
 type peer struct {
 	user  string
 	nodes []*node
-	speak func(ctx context.Context, p *peer, c *websocket.Conn) error // until the connection ends; it calls joined and got
+	speak func(ctx context.Context, p *peer, c *websocket.Conn) error // runs one connection until it ends; calls joined and got
 
 	mu      sync.Mutex
-	epoch   string // where it is, of protocols that recover
+	epoch   string // its position, for protocols that recover
 	offset  uint64
-	began   []int // how many messages it had at each of its subscriptions
-	numbers []int // of the messages
+	began   []int // number of messages received before each subscription
+	numbers []int // numbers of the received messages
 	gaps    []string
-	left    map[string]int // how often a user was reported to have left
+	left    map[string]int // how often each user was reported to have left
 }
 
-// joined notes a subscription.
+// joined records a subscription.
 func (p *peer) joined() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.began = append(p.began, len(p.numbers))
 }
 
-// got notes a message.
+// got records a message.
 func (p *peer) got(data []byte, epoch string, offset uint64) error {
 	var m numbered
 	if err := json.Unmarshal(data, &m); err != nil {
@@ -63,7 +63,7 @@ func (p *peer) got(data []byte, epoch string, offset uint64) error {
 	return nil
 }
 
-// run connects until ctx ends. With one node it does not come back.
+// run connects until ctx is done. If there is only one node, it does not reconnect.
 func (p *peer) run(ctx context.Context, path string) error {
 	for i := 0; ctx.Err() == nil; i++ {
 		dial, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -93,12 +93,12 @@ func signed(text string) string {
 	return hex.EncodeToString(m.Sum(nil))
 }
 
-// speakPusher is a client of the Pusher protocol, which cannot recover.
+// speakPusher runs a client of the Pusher protocol, which cannot recover.
 func speakPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	return p.pusher(ctx, c, func(map[string]any) {})
 }
 
-// recoverPusher is a client that asks for the recovery that this server adds to that protocol.
+// recoverPusher runs a Pusher client that requests the recovery that this server adds to the protocol.
 func recoverPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	return p.pusher(ctx, c, func(subscribe map[string]any) {
 		p.mu.Lock()
@@ -110,7 +110,7 @@ func recoverPusher(ctx context.Context, p *peer, c *websocket.Conn) error {
 	})
 }
 
-// pusher speaks it; ask completes the data of a subscription.
+// pusher runs a client of the Pusher protocol; ask completes the data of a subscription.
 func (p *peer) pusher(ctx context.Context, c *websocket.Conn, ask func(map[string]any)) error {
 	for {
 		m, err := c.Read(ctx)
@@ -172,7 +172,7 @@ func (p *peer) pusher(ctx context.Context, c *websocket.Conn, ask func(map[strin
 	}
 }
 
-// centrifugoReply is what a client of that protocol receives.
+// centrifugoReply is a message that a Centrifugo client receives.
 type centrifugoReply struct {
 	ID        int
 	Error     *struct{ Message string }
@@ -191,7 +191,7 @@ type centrifugoPublication struct {
 	Offset uint64
 }
 
-// speakCentrifugo is a client of the Centrifugo protocol, which recovers.
+// speakCentrifugo runs a client of the Centrifugo protocol, which recovers.
 func speakCentrifugo(ctx context.Context, p *peer, c *websocket.Conn) error {
 	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"sub":%q}`, p.user))
 	sum, _ := hex.DecodeString(signed(head))
@@ -251,7 +251,7 @@ func (p *peer) centrifugoLine(line string) error {
 	return nil
 }
 
-// The paths of the protocols, and what speaks them.
+// The protocols are listed with their paths and their clients.
 var speakers = map[string]struct {
 	path  string
 	speak func(context.Context, *peer, *websocket.Conn) error
@@ -261,7 +261,7 @@ var speakers = map[string]struct {
 	"centrifugo":            {"/connection/websocket", speakCentrifugo},
 }
 
-// allProtocols serves the same channels to the other protocols.
+// allProtocols serves the same channels with the other protocols.
 const allProtocols = `
 endpoints:
   - {name: channels, path: /channels, target: channels, auth: [anonymous], rules: [{do: allow}]}
@@ -269,9 +269,10 @@ endpoints:
   - {name: centrifugo, path: /connection/websocket, target: centrifugo, auth: [anonymous], rules: [{do: allow}]}
 `
 
-// A node is killed that has clients of each protocol. Those that come back to another node get, with handfast.v1.json, with
-// Centrifugo's protocol and with Pusher's if they ask for it, each acknowledged message once and in order; with Pusher's alone, which cannot
-// recover, each one from their new subscription on. Users who come back do not leave; those who do not leave once, within five seconds.
+// A node is killed that has clients of each protocol. Clients that reconnect to another node receive each acknowledged message once
+// and in order, with handfast.v1.json, with Centrifugo's protocol, and with Pusher's if they request recovery. With plain Pusher,
+// which cannot recover, they receive each message after their new subscription. Users who reconnect are not reported as having
+// left; the others are, once, within five seconds.
 func TestProtocolsOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
@@ -385,7 +386,7 @@ func (p *peer) last() int {
 	return p.numbers[len(p.numbers)-1]
 }
 
-// check checks that there is each message once and in order; of a peer that does not recover, from each subscription on.
+// check checks that each message was received once and in order; for a peer that does not recover, from each subscription on.
 func (p *peer) check(t *testing.T, recovers bool) {
 	t.Helper()
 	p.mu.Lock()

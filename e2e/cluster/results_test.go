@@ -18,16 +18,16 @@ type result struct {
 	subscribers         int
 	sum                 sum
 	presence, recovered time.Duration
-	twice               int // announcements
+	twice               int // number of announcements
 	failed              bool
 }
 
-// protocolsResult is a row of the table of a killed node with clients of all protocols.
+// protocolsResult is a row of the table about a killed node with clients of all protocols.
 type protocolsResult struct {
 	engine          string
 	acked           int
-	own, centrifugo int // messages that were received
-	extended        int // those of the Pusher client that recovers
+	own, centrifugo int // number of received messages
+	extended        int // number received by the Pusher client that recovers
 	pusher          int
 	presence        time.Duration
 	failed          bool
@@ -45,7 +45,7 @@ func recordProtocols(r protocolsResult) {
 	results.protocols = append(results.protocols, r)
 }
 
-// writeProtocols writes the table of a killed node with clients of all protocols.
+// writeProtocols writes the table about a killed node with clients of all protocols.
 func writeProtocols() error {
 	if !*drill || len(results.protocols) == 0 {
 		return nil
@@ -87,7 +87,7 @@ func record(r result) {
 	results.all = append(results.all, r)
 }
 
-// writeResults writes the table of the long form.
+// writeResults writes the results of the long form as a table.
 func writeResults() error {
 	if !*drill || len(results.all) == 0 {
 		return nil

@@ -10,12 +10,12 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// Each node logs that its engine works, that it does not when what the nodes share is away, and that it works again.
+// Each node logs when its engine works, when the shared process becomes unavailable, and when the engine works again.
 func TestLogOfTheEngine(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			c := startCluster(t, e.start, nil)
-			read := map[*node]int{} // how much of its log, in bytes
+			read := map[*node]int{} // the length of the checked part of its log, in bytes
 			logged := func(text string) {
 				t.Helper()
 				for _, n := range c.nodes {
@@ -25,7 +25,7 @@ func TestLogOfTheEngine(t *testing.T) {
 			}
 			logged("the engine of channels is ready")
 			if c.restart == nil {
-				return // it is away when the node is
+				return // it is unavailable together with the node
 			}
 			c.restart(t, func() { logged("trouble with the engine of channels") })
 			logged("the engine of channels is ready")

@@ -21,11 +21,11 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// receiver is an application's server. It refuses the first requests, as if it was just being started.
+// receiver is an application's server. It rejects the first requests, as if it was still starting.
 type receiver struct {
 	mu     sync.Mutex
 	away   int
-	seen   map[string]int // events by what they say
+	seen   map[string]int // events by their description
 	forged int
 }
 
@@ -63,7 +63,7 @@ func (r *receiver) count(what string) int {
 	return r.seen[what]
 }
 
-// join connects to a node and subscribes to the channel room. It returns the name of the client.
+// join connects to a node and subscribes to the channel room. It returns the client's name.
 func (n *node) join(t *testing.T) (c *websocket.Conn, id string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), house.Patience)
@@ -88,8 +88,8 @@ func (n *node) join(t *testing.T) (c *websocket.Conn, id string) {
 	return c, got.Client
 }
 
-// What happens to clients is posted to the application, signed, also when it was away for a moment. Of three nodes one is killed: the
-// others report the disconnect of its client, once.
+// Signed webhooks report client events to the application, even if it was unavailable for a moment. When one of three nodes is
+// killed, the others report its client's disconnect once.
 func TestWebhooksOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) { webhooksOfAKilledNode(t, e.start(t, nil)) })

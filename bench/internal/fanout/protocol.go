@@ -27,8 +27,8 @@ type Protocol struct {
 	// the protocol has no recovery.
 	Position func(before string, message []byte) string
 
-	// Publish returns the command to publish JSON in a channel. Each id is used once. The reply contains Published; "" means there
-	// is no reply.
+	// Publish returns the command to publish JSON in a channel. Each id is used once. The reply contains Published, which is "" if
+	// the server does not reply.
 	Publish   func(id int, channel, data string) string
 	Published string
 
