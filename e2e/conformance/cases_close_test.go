@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// closeCases are family 7.
+// closeCases returns the cases of family 7.
 func closeCases() []testCase {
 	cases := basicCloseCases()
 	cases = append(cases, payloadCases()...)
@@ -23,7 +23,7 @@ func closeCases() []testCase {
 	return append(cases, ownCloseCases()...)
 }
 
-// echoedCode is a close frame with a code that may be sent: it comes back as it was.
+// echoedCode is a close frame with a valid code, which is echoed unchanged.
 func echoedCode(id string, code int, reason string) testCase {
 	title := fmt.Sprintf("a close frame with code %d gets that code back", code)
 	if reason != "" {
@@ -41,7 +41,7 @@ func refusedCode(id string, code int) testCase {
 		closing(code, ""))
 }
 
-// basicCloseCases are 7.1: what comes after a close frame does not count.
+// basicCloseCases returns the cases 7.1: data after a close frame is ignored.
 func basicCloseCases() []testCase {
 	ignored := func(id, title string, after frame) testCase {
 		return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
@@ -74,7 +74,7 @@ func basicCloseCases() []testCase {
 	}
 }
 
-// payloadCases are 7.3 and 7.5: what a close frame holds.
+// payloadCases returns the cases 7.3 and 7.5, about the payload of a close frame.
 func payloadCases() []testCase {
 	answeredClose := func(id, title string, f frame, codes ...int) testCase {
 		return testCase{id: id, title: title, clause: "§5.5.1", script: func(p *peer) {
@@ -97,7 +97,7 @@ func payloadCases() []testCase {
 	}
 }
 
-// afterCloseCases go further than Autobahn with codes, payloads, and what a close frame interrupts.
+// afterCloseCases are additional cases, beyond Autobahn's, about codes, payloads, and close frames within other messages.
 func afterCloseCases() []testCase {
 	var cases []testCase
 	n := 0
@@ -154,9 +154,9 @@ func afterCloseCases() []testCase {
 	)
 }
 
-// hastyEndCases end TCP without a closing handshake, or before all is read.
+// hastyEndCases close the TCP connection without a closing handshake, or before all data has been read.
 func hastyEndCases() []testCase {
-	// gone ends TCP after these bytes. The code 1006 stands for that and is never sent: there is no one to send it to.
+	// gone closes the TCP connection after sending these bytes. The result is the code 1006, which is never sent.
 	gone := func(id, title string, sent func(p *peer)) testCase {
 		return testCase{id: id, title: title, clause: "§7.1.5", script: func(p *peer) {
 			sent(p)
@@ -186,7 +186,7 @@ func hastyEndCases() []testCase {
 	}
 }
 
-// ownCloseCases let the tested side close: it does so when the first message comes.
+// ownCloseCases make the tested side close when it receives the first message.
 func ownCloseCases() []testCase {
 	closes := func(id, title string, code int, reason string, script func(p *peer)) testCase {
 		return testCase{id: id, title: title, clause: "§7.1.2", app: app{closeCode: code, reason: reason}, script: script}

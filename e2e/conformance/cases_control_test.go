@@ -7,7 +7,7 @@ import (
 
 const notUTF8 = "\x00\xff\xfe\xfd\xfc\xfb\x00\xff"
 
-// pingCases are family 2: pings and pongs.
+// pingCases returns the cases of family 2: pings and pongs.
 func pingCases() []testCase {
 	full := strings.Repeat("\xfe", 125)
 	var ten []frame
@@ -60,9 +60,9 @@ func pingCases() []testCase {
 	)
 }
 
-// reservedCases are family 3: bits that no extension gave a meaning.
+// reservedCases returns the cases of family 3: reserved bits without a negotiated extension.
 func reservedCases() []testCase {
-	// afterHello sends a good message, a bad frame, and a ping that must not be answered.
+	// afterHello sends a valid message, an invalid frame, and a ping that must not be answered.
 	afterHello := func(id, title string, chop int, each bool, bad frame) testCase {
 		return testCase{id: id, title: title, clause: "§5.2", script: func(p *peer) {
 			all := frames(text(hello), bad, ping(""))
@@ -110,7 +110,7 @@ func reservedCases() []testCase {
 		rejected("3.h.20", "an empty text message with RSV 4", "§5.2", 1002, text("").withRSV(4)))
 }
 
-// opcodeCases are family 4: opcodes without a meaning.
+// opcodeCases returns the cases of family 4: reserved opcodes.
 func opcodeCases() []testCase {
 	odd := func(op byte, s string) frame { return frame{op: op, payload: []byte(s)} }
 	afterHello := func(id, title string, chop int, bad frame) testCase {

@@ -8,24 +8,24 @@ import (
 	"sync"
 )
 
-// plainOffer is the offer of Autobahn's client, to which its cases add what they ask of the server.
+// plainOffer is the offer of Autobahn's client, to which its cases add the parameters that they request.
 const plainOffer = "permessage-deflate; client_no_context_takeover; client_max_window_bits"
 
 var (
 	plainExtension = &extension{offer: plainOffer, answer: "permessage-deflate"}
 
-	// takeoverExtension lets both sides refer to earlier messages: it does not hint that the client could do without.
+	// takeoverExtension allows context takeover on both sides: it does not include client_no_context_takeover.
 	takeoverExtension = &extension{offer: "permessage-deflate", answer: "permessage-deflate"}
 )
 
-// payload is a kind of data that messages are cut from.
+// payload is a kind of data from which messages are cut.
 type payload struct {
 	name string
 	op   byte
 	data func() []byte
 }
 
-// payloads stand for Autobahn's: JSON, a bitmap, prose, HTML, and what is compressed already.
+// payloads correspond to Autobahn's: JSON, a bitmap, prose, HTML, and data that is already compressed.
 var payloads = []payload{
 	{"JSON", opText, sync.OnceValue(func() []byte {
 		return phrases(`{"id":%d,"name":"user %d","tags":["a","b"],"at":"2012-06-%02d","on":true},`+"\n", 3)
@@ -59,7 +59,7 @@ func phrases(format string, numbers int) []byte {
 	return b.Bytes()[:256*kib]
 }
 
-// bitmap is a picture with soft edges and some noise.
+// bitmap returns an image with soft edges and some noise.
 func bitmap() []byte {
 	rnd := rand.New(rand.NewPCG(5, 12))
 	b := make([]byte, 256*kib)
@@ -70,26 +70,26 @@ func bitmap() []byte {
 	return b
 }
 
-// slice is message i of n bytes.
+// slice returns message i, of n bytes.
 func (d payload) slice(i, n int) []byte {
 	all := d.data()
 	at := i * 7919 % (len(all) - n + 1)
 	return all[at : at+n]
 }
 
-// deflateSizes are size and fragment of the messages in each group of family 12 and 13.
+// deflateSizes lists the message and fragment sizes in each group of families 12 and 13.
 var deflateSizes = [][2]int{
 	{16, 0}, {64, 0}, {256, 0}, {kib, 0}, {4 * kib, 0}, {8 * kib, 0}, {16 * kib, 0}, {32 * kib, 0}, {64 * kib, 0},
 	{128 * kib, 0}, {8 * kib, 256}, {16 * kib, 256}, {32 * kib, 256}, {64 * kib, 256}, {128 * kib, 256},
 	{128 * kib, kib}, {128 * kib, 4 * kib}, {128 * kib, 32 * kib},
 }
 
-// deflateGroup is the eighteen cases of one payload and one extension.
+// deflateGroup returns the eighteen cases for one payload and one extension.
 func deflateGroup(id string, d payload, ext *extension) []testCase {
 	var cases []testCase
 	for i, s := range deflateSizes {
 		n, fragment := s[0], s[1]
-		times := min(max(32*kib/n, 1), 200) // Autobahn sends 1000 of each size, for minutes
+		times := min(max(32*kib/n, 1), 200) // Autobahn sends 1000 of each size, which takes minutes
 		if fragment == 0 {
 			times = max(times, 2)
 		}
@@ -114,7 +114,7 @@ func deflateGroup(id string, d payload, ext *extension) []testCase {
 	return cases
 }
 
-// exchange sends messages that are cut from d and waits for each echo.
+// exchange sends messages that are cut from d, and waits for each echo.
 func (d payload) exchange(times, n int) func(p *peer) {
 	return func(p *peer) {
 		for i := range times {
@@ -126,7 +126,7 @@ func (d payload) exchange(times, n int) func(p *peer) {
 	}
 }
 
-// deflateCases are family 12: payloads of every kind, with the plain offer.
+// deflateCases returns the cases of family 12: payloads of every kind, with the plain offer.
 func deflateCases() []testCase {
 	var cases []testCase
 	for i, d := range payloads {
@@ -135,7 +135,7 @@ func deflateCases() []testCase {
 	return append(cases, moreDeflateCases()...)
 }
 
-// parameterCases are family 13: what each side asks of the other.
+// parameterCases returns the cases of family 13: the parameters that each side requests from the other.
 func parameterCases() []testCase {
 	const noServer, noClient = "; server_no_context_takeover", "; client_no_context_takeover"
 	const server9, server15 = "; server_max_window_bits=9", "; server_max_window_bits=15"
@@ -166,13 +166,13 @@ func parameterCases() []testCase {
 	return cases
 }
 
-// compressedFrame is a text frame with RSV1 and these compressed bytes.
+// compressedFrame returns a text frame with RSV1 and the given compressed bytes.
 func compressedFrame(s string) frame { return text(s).withRSV(4) }
 
-// The examples of RFC 7692 §7.2.3, all of them "Hello".
+// The examples of RFC 7692 §7.2.3 all contain "Hello".
 const (
 	exampleOne    = "\xf2\x48\xcd\xc9\xc9\x07\x00"
-	exampleAgain  = "\xf2\x00\x11\x00\x00" // after exampleOne, with context takeover
+	exampleAgain  = "\xf2\x00\x11\x00\x00" // follows exampleOne, with context takeover
 	exampleStored = "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"
 	exampleFinal  = "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"
 	exampleBlocks = "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"
@@ -254,7 +254,7 @@ func spelledCompressed(s string) []frame {
 	return list
 }
 
-// inflatedCases are about what comes out: its size counts, not that on the wire.
+// inflatedCases are about inflated messages: limits apply to the inflated size, not to the size on the wire.
 func inflatedCases() []testCase {
 	long := strings.Repeat("0123456789", 100)
 	bomb := func(title string, inflated int, limit int64) testCase {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// How a case hands its frames to TCP.
+// These are the ways in which a case passes its frames to TCP.
 const (
 	oneWrite = iota
 	eachFrame
@@ -25,7 +25,7 @@ func (p *peer) sendAs(how int, all ...frame) {
 	}
 }
 
-// fragmentCases are family 5: fragmented messages, and control frames between the fragments.
+// fragmentCases returns the cases of family 5: fragmented messages, and control frames between the fragments.
 func fragmentCases() []testCase {
 	cases := []testCase{
 		rejected("5.1", "a ping in two fragments", "§5.5", 1002, ping("fragment1").unfinished(), last("fragment2")),
@@ -141,7 +141,7 @@ func moreFragmentCases() []testCase {
 			textBack("ab"), binaryBack([]byte("cd")), textBack("e")),
 		{id: "5.h.16", title: "a ping is answered while the frame after it is not all there", clause: "§5.4",
 			script: func(p *peer) {
-				// The ping stands before the frame; what follows it keeps the tested side in the middle of a frame.
+				// The ping precedes the frame; the data after it keeps the tested side in the middle of a frame.
 				pieces := p.pieces(last("bcdefg"), 3)
 				p.send(begin(opText, "a"), ping("now"))
 				p.raw(0, pieces[0])

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Shapes that most cases have.
+// Most cases have one of these forms.
 
-// answered is a case in which every frame is right and all goes on: send, get these events, close.
+// answered is a case in which every frame is valid: it sends them, expects these events, and closes.
 func answered(id, title, clause string, sent []frame, wanted ...expectation) testCase {
 	return testCase{id: id, title: title, clause: clause, script: func(p *peer) {
 		p.send(sent...)
@@ -17,7 +17,7 @@ func answered(id, title, clause string, sent []frame, wanted ...expectation) tes
 	}}
 }
 
-// rejected is a case in which the frames, at the latest the last, fail the connection with code.
+// rejected is a case in which one of the frames, at the latest the last one, fails the connection with code.
 func rejected(id, title, clause string, code int, sent ...frame) testCase {
 	return testCase{id: id, title: title, clause: clause, script: func(p *peer) {
 		p.send(sent...)
@@ -31,7 +31,7 @@ func frames(f ...frame) []frame { return f }
 
 const hello = "Hello, world!"
 
-// framingCases are family 1: text and binary messages of every form of length.
+// framingCases returns the cases of family 1: text and binary messages with every encoding of the length.
 func framingCases() []testCase {
 	var cases []testCase
 	for i, n := range []int{0, 125, 126, 127, 128, 65535, 65536, 65536} {
@@ -58,7 +58,7 @@ func framingCases() []testCase {
 	return append(cases, maskCases()...)
 }
 
-// lengthCases go through the lengths that a header can tell, and those it must not.
+// lengthCases covers the lengths that a header can encode, and the invalid encodings.
 func lengthCases() []testCase {
 	return []testCase{
 		{id: "1.h.1", title: "binary messages of 0 to 300 bytes, one after the other", clause: "§5.2", script: func(p *peer) {
@@ -95,7 +95,7 @@ func lengthCases() []testCase {
 	}
 }
 
-// maskCases are about who masks: a client always, a server never.
+// maskCases are about masking: a client always masks, and a server never does.
 func maskCases() []testCase {
 	wrong := []struct {
 		name   string
@@ -133,7 +133,7 @@ func maskCases() []testCase {
 					p.send(text(hello))
 					p.want(textBack(hello))
 				}
-				// Each key is random, so that two may be the same; three pairs among 64 will not in a million years.
+				// Each key is random, so two may be equal; three equal pairs among 64 keys are practically impossible.
 				if got := len(p.in.keys); got < n-2 {
 					p.fail("%d messages came under %d masking keys", n, got)
 				}

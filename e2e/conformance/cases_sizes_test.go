@@ -11,7 +11,7 @@ import (
 
 const kib, mib = 1 << 10, 1 << 20
 
-// sizeCases are family 9: large messages, in many fragments, in many writes, and past what is accepted.
+// sizeCases returns the cases of family 9: large messages, in many fragments, in many writes, and above the size limit.
 func sizeCases() []testCase {
 	var cases []testCase
 	for i, n := range []int{64 * kib, 256 * kib, mib, 4 * mib, 8 * mib, 16 * mib} {
@@ -37,7 +37,7 @@ func sizeCases() []testCase {
 	return append(cases, limitCases()...)
 }
 
-// large is one message of n bytes, fragmented or written in pieces where these are not 0.
+// large sends one message of n bytes. It is fragmented, or written in pieces, if these sizes are not 0.
 func large(id string, op byte, n, fragment, chop int) testCase {
 	name, pattern, calls := "text", patternText, byStream
 	if op == opBinary {
@@ -58,7 +58,7 @@ func large(id string, op byte, n, fragment, chop int) testCase {
 	}}
 }
 
-// patterns are 16 MiB of each pattern, for all cases to send from.
+// patterns contains 16 MiB of each pattern, from which all cases send.
 var patterns = sync.OnceValue(func() map[string][]byte {
 	all := map[string][]byte{}
 	for _, pattern := range []string{patternText, patternBinary} {
@@ -82,7 +82,7 @@ func size(n int) string {
 	return fmt.Sprintf("%d bytes", n)
 }
 
-// fragmented is a message in fragments of n bytes; 0 means in one frame.
+// fragmented returns a message in fragments of n bytes; 0 means a single frame.
 func fragmented(op byte, data []byte, n int) []frame {
 	if n == 0 {
 		n = max(len(data), 1)
@@ -98,7 +98,7 @@ func fragmented(op byte, data []byte, n int) []frame {
 	return list
 }
 
-// roundTrips is a message sent a thousand times, each time after the echo of the one before.
+// roundTrips sends a message a thousand times, each time after the echo of the previous one.
 func roundTrips(id string, f frame) testCase {
 	const n = 1000
 	back := expectation{kinds: []kind{kindMessage}, op: f.op, data: f.payload}
@@ -113,7 +113,7 @@ func roundTrips(id string, f frame) testCase {
 	}}
 }
 
-// limitCases go up to what is accepted and past it. A length counts as soon as it is announced: the payload never comes.
+// limitCases test sizes up to the limit and above it. A length counts as soon as it is announced: the payload is never sent.
 func limitCases() []testCase {
 	thousand := strings.Repeat("x", 1000)
 	limited := func(c testCase, n int64) testCase { c.app.limit = n; return c }
@@ -169,7 +169,7 @@ func limitCases() []testCase {
 	return cases
 }
 
-// manyCases are family 10: the peer's own fragmentation, and many messages.
+// manyCases returns the cases of family 10: the peer's own fragmentation, and many messages.
 func manyCases() []testCase {
 	long := bytes.Repeat([]byte("*"), 65536)
 	return []testCase{
@@ -214,7 +214,7 @@ func manyCases() []testCase {
 	}
 }
 
-// randomMessage sends one message and waits for its echo, and for a pong now and then.
+// randomMessage sends one message and waits for its echo, and occasionally for a pong.
 func (p *peer) randomMessage(rnd *rand.Rand) {
 	const sentence = "κόσμε, the world. "
 	op, n := byte(opText), rnd.IntN(1<<rnd.IntN(17)+1)

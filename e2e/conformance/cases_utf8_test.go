@@ -6,15 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// Texts that the cases of family 6 cut in many places.
+// The cases of family 6 split these texts at many places.
 const (
 	mixed    = "Hello-µ@ßöäüàá-UTF-8!!"
-	greek    = "κ\u1f79σμε" // as Kuhn spells it: the ό is U+1F79, of three bytes
+	greek    = "κ\u1f79σμε" // in Kuhn's encoding: the ό is U+1F79, of three bytes
 	tooLarge = "\xf4\x90\x80\x80"
 	edited   = "edited"
 )
 
-// utf8Cases are family 6.
+// utf8Cases returns the cases of family 6.
 func utf8Cases() []testCase {
 	middle := "middle frame payload"
 	cases := []testCase{
@@ -48,7 +48,7 @@ func utf8Cases() []testCase {
 
 func abridged(s string) string { return s[:min(len(s), 16)] }
 
-// spelled is a text message of one byte a frame.
+// spelled returns a text message with one byte per frame.
 func spelled(s string) []frame {
 	list := []frame{begin(opText, s[:1])}
 	for i := 1; i < len(s)-1; i++ {
@@ -57,8 +57,8 @@ func spelled(s string) []frame {
 	return append(list, last(s[len(s)-1:]))
 }
 
-// failFastCases send text up to where it cannot become valid any more, and nothing after that: failing at the end of the
-// message would never come about. That what comes before is taken is seen by a ping that gets its pong.
+// failFastCases send text up to the byte that makes it invalid, and nothing more, so that an implementation that validates only
+// complete messages never fails. A ping and its pong show that the valid text before was accepted.
 func failFastCases() []testCase {
 	whole := greek + tooLarge + edited
 	byFrames := func(id, title string, first, second string) testCase {
@@ -86,7 +86,7 @@ func failFastCases() []testCase {
 	}
 }
 
-// utf8Group is one group of Markus Kuhn's stress test for decoders, as Autobahn numbers them.
+// utf8Group returns one group of Markus Kuhn's stress test for decoders, with Autobahn's numbers.
 type utf8Group struct {
 	name    string
 	strings []string
@@ -134,7 +134,7 @@ func utf8Groups() []utf8Group {
 	}
 }
 
-// between holds the bytes from lo to hi, each followed by sep.
+// between returns the bytes from lo to hi, each followed by sep.
 func between(lo, hi int, sep string) string {
 	s := ""
 	for b := lo; b <= hi; b++ {
@@ -143,7 +143,7 @@ func between(lo, hi int, sep string) string {
 	return s
 }
 
-// noncharacters are the last two code points of each plane: no characters, and valid UTF-8 all the same.
+// noncharacters returns the last two code points of each plane, which are not characters, but are valid in UTF-8.
 func noncharacters() []string {
 	var list []string
 	for plane := range rune(17) {
@@ -152,7 +152,7 @@ func noncharacters() []string {
 	return list
 }
 
-// moreUTF8Cases go further than Autobahn.
+// moreUTF8Cases returns additional cases, beyond Autobahn's.
 func moreUTF8Cases() []testCase {
 	cases := []testCase{
 		answered("6.h.1", "the Greek text in three pieces of one frame, valid to the end", "§8.1", nil),
@@ -191,7 +191,7 @@ func moreUTF8Cases() []testCase {
 		for _, s := range group.strings {
 			bad := firstBad(s)
 			if bad < 0 || seen[s[:bad+1]] {
-				continue // valid, or nothing but unfinished; or the same up to there
+				continue // valid, or only incomplete; or identical up to this byte
 			}
 			seen[s[:bad+1]] = true
 			n++
@@ -203,7 +203,7 @@ func moreUTF8Cases() []testCase {
 	return cases
 }
 
-// sevens is a text message of seven bytes a frame.
+// sevens returns a text message with seven bytes per frame.
 func sevens(s string) []frame {
 	list := []frame{begin(opText, s[:7])}
 	for s = s[7:]; len(s) > 7; s = s[7:] {
@@ -212,7 +212,7 @@ func sevens(s string) []frame {
 	return append(list, last(s))
 }
 
-// firstBad returns the place of the byte with which s stops being the beginning of anything valid; -1 without one.
+// firstBad returns the index of the byte that makes s invalid, or -1 if s is a prefix of valid text.
 func firstBad(s string) int {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -221,7 +221,7 @@ func firstBad(s string) int {
 			continue
 		}
 		for n := 1; i+n <= len(s); n++ {
-			// FullRune holds for what is invalid already, and not for what may still be completed.
+			// FullRune returns true for invalid bytes, and false for an incomplete rune.
 			if utf8.FullRuneInString(s[i : i+n]) {
 				return i + n - 1
 			}

@@ -34,10 +34,10 @@ func families() []family {
 	}
 }
 
-// TestRFC6455_Conformance plays every case against every end of the library, and holds the outcome against results.md.
+// TestRFC6455_Conformance runs every case with every implementation in the library, and compares the results with results.md.
 func TestRFC6455_Conformance(t *testing.T) {
 	table := newTable(families(), subjects(t))
-	heavy := make(chan struct{}, 2) // how many cases of many bytes may go at once
+	heavy := make(chan struct{}, 2) // maximum number of heavy cases that run concurrently
 	t.Run("cases", func(t *testing.T) {
 		for _, f := range table.families {
 			for _, c := range f.cases {
@@ -59,7 +59,7 @@ func TestRFC6455_Conformance(t *testing.T) {
 	table.compare(t)
 }
 
-// playCase plays one case in the subject's cuts.
+// playCase runs one case with all of the subject's cuts.
 func playCase(t *testing.T, table *table, c testCase, s subject) {
 	for _, how := range s.cuts(c) {
 		if err := run(t.Context(), c, s, how); err != nil {
@@ -71,7 +71,7 @@ func playCase(t *testing.T, table *table, c testCase, s subject) {
 	table.record(c.id, s, true)
 }
 
-// TestCaseNumbers sees to it that no two cases share a number, and that each is in its family.
+// TestCaseNumbers checks that no two cases have the same number, and that each is in its family.
 func TestCaseNumbers(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range families() {
@@ -99,11 +99,12 @@ func TestCaseNumbers(t *testing.T) {
 	}
 }
 
-// TestRFC6455_10_4_DeclaredLengthCostsNothing opens frames of 16 MiB on many connections, of which a few bytes come.
+// TestRFC6455_10_4_DeclaredLengthCostsNothing opens many connections and announces frames of 16 MiB on them, but sends only a few
+// bytes of each frame.
 func TestRFC6455_10_4_DeclaredLengthCostsNothing(t *testing.T) {
 	const conns, length = 64, 16 << 20
 	c := testCase{script: func(p *peer) {
-		// The bad byte makes sure that the header and what follows it have been taken before the memory is counted.
+		// The invalid byte ensures that the header and the data after it have been processed before the memory is measured.
 		p.send(text("abc\xff").declaring(length))
 		p.failed(1007)
 	}}
@@ -120,7 +121,7 @@ func TestRFC6455_10_4_DeclaredLengthCostsNothing(t *testing.T) {
 				}
 			}
 			runtime.ReadMemStats(&after)
-			// The peer's own buffer is 64 KiB a connection. A single message's worth of memory would be 1 GiB in all.
+			// The peer's own buffer is 64 KiB per connection. Buffers for the announced messages would take 1 GiB in total.
 			if got := after.TotalAlloc - before.TotalAlloc; got > conns*length/16 {
 				t.Errorf("%s, %v: %d connections that declared %d bytes each cost %d bytes", s.name, how, conns, length, got)
 			}

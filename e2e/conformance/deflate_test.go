@@ -11,23 +11,23 @@ import (
 	"sync"
 )
 
-// permessage-deflate as the peer speaks it (RFC 7692), on the standard library's codec: the library has its own.
+// This file implements the peer's permessage-deflate (RFC 7692) with the standard library's codec; the library has its own codec.
 
-// extension is what the peer says of permessage-deflate in the opening handshake.
+// extension is the peer's use of permessage-deflate in the opening handshake.
 type extension struct {
 	offer  string // as a client
 	answer string // as a server
-	allow  string // a parameter that the offer of the tested client must have for that answer; "" asks for none
+	allow  string // a parameter that the tested client's offer must contain for that response; "" means none
 }
 
-// agreement is what was agreed on.
+// agreement is the result of the negotiation.
 type agreement struct {
 	serverNoTakeover, clientNoTakeover bool
 	serverBits, clientBits             int
 }
 
-// parseAgreement reads a server's Sec-WebSocket-Extensions (RFC 7692 §7.1). requested is the offer that it answers, of
-// which the first alternative binds the server when it is the only one.
+// parseAgreement parses a server's Sec-WebSocket-Extensions (RFC 7692 §7.1). requested is the offer to which it responds; if its
+// first alternative is the only one, the server is bound by it.
 func parseAgreement(answer, requested string) (agreement, error) {
 	a := agreement{serverBits: 15, clientBits: 15}
 	params := strings.Split(answer, ";")
@@ -79,10 +79,10 @@ func windowBits(s string) (int, error) {
 	return bits, nil
 }
 
-// tail is what every compressed message ends in, and what is left out of it (RFC 7692 §7.2.1).
+// tail is the end of every compressed message, which is not sent (RFC 7692 §7.2.1).
 const tail = "\x00\x00\xff\xff"
 
-// squeezer compresses what the peer sends.
+// squeezer compresses the peer's messages.
 type squeezer struct {
 	window   int
 	takeover bool
@@ -96,21 +96,21 @@ func newSqueezer(bits int, noTakeover bool) *squeezer {
 		s.w.Reset(&s.buf)
 		return s
 	}
-	s.w, _ = flate.NewWriter(&s.buf, flate.BestSpeed) // the level is a good one
+	s.w, _ = flate.NewWriter(&s.buf, flate.BestSpeed) // the level is valid
 	return s
 }
 
-// writers lends the squeezers their codec, a megabyte each.
+// writers is a pool of the squeezers' codecs, of a megabyte each.
 var writers sync.Pool
 
-// done gives the codec back.
+// done returns the codec to the pool.
 func (s *squeezer) done() {
 	if s != nil {
 		writers.Put(s.w)
 	}
 }
 
-// squeeze compresses one message. The codec knows only the full window: a smaller one is kept to by starting afresh.
+// squeeze compresses one message. The codec supports only the full window: to use a smaller one, it is reset.
 func (s *squeezer) squeeze(data []byte) []byte {
 	s.buf.Reset()
 	if !s.takeover || s.window < 1<<15 {
@@ -123,31 +123,32 @@ func (s *squeezer) squeeze(data []byte) []byte {
 		data = data[s.window:]
 	}
 	_, _ = s.w.Write(data)
-	_ = s.w.Flush() // no error comes out of a bytes.Buffer
+	_ = s.w.Flush() // a bytes.Buffer returns no errors
 	return bytes.TrimSuffix(bytes.Clone(s.buf.Bytes()), []byte(tail))
 }
 
-// inflator inflates what the tested side sends.
+// inflator inflates the tested side's messages.
 type inflator struct {
 	window   int
 	takeover bool
 	history  []byte
 	r        io.ReadCloser
 	messages int
-	checked  int // bytes that were held against the window
+	checked  int // number of bytes checked against the window
 }
 
 func newInflator(bits int, noTakeover bool) *inflator {
 	return &inflator{window: 1 << bits, takeover: !noTakeover, r: flate.NewReader(nil)}
 }
 
-// checkAtMost bounds how much of a connection is held against its window: it is slow, and the rest is not different.
+// checkAtMost limits the number of bytes per connection that are checked against its window, because the check is slow and the rest
+// of the data is similar.
 const checkAtMost = 48 << 10
 
 // inflate inflates one message.
 func (f *inflator) inflate(data []byte) ([]byte, error) {
 	f.messages++
-	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // and an end for the codec
+	whole := append(data[:len(data):len(data)], tail+"\x01\x00\x00\xff\xff"...) // and a final block for the codec
 	if err := f.r.(flate.Resetter).Reset(bytes.NewReader(whole), f.history); err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func (f *inflator) inflate(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// squeezed is a message compressed, with fragment bytes a frame; 0 means in one.
+// squeezed returns a compressed message, with fragment bytes per frame; 0 means a single frame.
 func (p *peer) squeezed(op byte, data []byte, fragment int) []frame {
 	list := fragmented(op, p.zip.squeeze(data), fragment)
 	list[0].rsv = 4

@@ -1,21 +1,20 @@
-// Package conformance holds the suite that says whether the WebSocket library keeps to RFC 6455 and RFC 7692 on a
-// real socket.
+// Package conformance contains the test suite that checks whether the WebSocket library conforms to RFC 6455 and RFC 7692 on a real
+// socket.
 //
-// The peer of every case is written here from the RFCs alone: it shares no code with the library, so that a mistake in
-// the library's framing cannot hide itself. Each case runs against four ends of the library, all echoing what they get:
-// servers made with websocket.Accept, with websocket.Server and with its events, which the event loop drives, and a client
-// made with websocket.Dial; what the peer sends is masked for the servers and not for the client. With Accept and Dial each
-// of those runs several times over: cut as the case says, one byte a write, in as few writes as possible, joined with the
-// opening handshake, and over TLS; each time with another of the library's ways to read and write. The Server and the
-// event loop are played one byte a write and over TLS, by many cases at once on a server that they share. Only the cases
-// of many bytes run once; with the race detector, the Server and the event loop are spared the largest of them.
+// The peer in every case is implemented here from the RFCs alone. It shares no code with the library, so that it cannot hide a bug
+// in the library's framing. Each case runs with four echo implementations: servers made with websocket.Accept, with
+// websocket.Server and with its events, which the event loop drives, and a client made with websocket.Dial. The peer masks its
+// frames for the servers and not for the client. With Accept and Dial each case runs several times: with its writes cut as the case
+// specifies, with one byte per write, with as few writes as possible, joined with the opening handshake, and over TLS, each time
+// with different read and write methods of the library. With Server and the event loop, the cases run with one byte per write and
+// over TLS, many of them concurrently on a shared server. The heavy cases run only once; with the race detector, the largest of
+// them are not run with Server and the event loop.
 //
-// The cases bear the numbers which the Autobahn test suite gave to the same situations, and ask for its strict result:
-// one code, failure at once, an orderly end of the TCP connection. Those with an h in their number go further than
-// Autobahn does.
+// The cases have the numbers of the same situations in the Autobahn test suite, and require its strict result: one code, immediate
+// failure, an orderly end of the TCP connection. The cases with an h in their number are additions to Autobahn's.
 //
-// The outcome of every case is in results.md. The test fails when a case fails, and when the outcome is not what the file
-// says; to write the file anew:
+// The result of every case is in results.md. The test fails if a case fails, or if the result differs from the file. To write the
+// file:
 //
 //	go test ./e2e/conformance -rewrite
 package conformance

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// kind says what the peer saw.
+// kind is the kind of an event.
 type kind int
 
 const (
@@ -14,23 +14,23 @@ const (
 	kindPing
 	kindPong
 	kindClose
-	kindEnd   // TCP ended in order: the other side sent FIN
-	kindReset // TCP was reset
+	kindEnd   // the TCP connection was closed in order: the other side sent FIN
+	kindReset // the TCP connection was reset
 )
 
 var kindNames = [...]string{"message", "ping", "pong", "close", "end of TCP", "reset of TCP"}
 
 func (k kind) String() string { return kindNames[k] }
 
-// noStatus stands for a close frame without a code.
+// noStatus represents a close frame without a code.
 const noStatus = 1005
 
-// event is one thing that the peer saw: a whole message, a control frame, or the end.
+// event is one thing that the peer received: a whole message, a control frame, or the end.
 type event struct {
 	kind kind
 	op   byte   // of a message: text or binary
-	data []byte // payload; of a close frame the reason
-	code int    // of a close frame
+	data []byte // payload; for a close frame, the reason
+	code int    // code of a close frame
 }
 
 func (e event) String() string {
@@ -55,12 +55,12 @@ func (e event) String() string {
 	return e.kind.String()
 }
 
-// expectation is what the next event may be.
+// expectation describes the allowed next events.
 type expectation struct {
 	kinds []kind // one of these
 	op    byte
 	data  []byte
-	codes []int // of a close frame, one of these; its reason may be any
+	codes []int // one of these codes for a close frame, with any reason
 }
 
 func (x expectation) met(e event) bool {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The opening handshake of the peer (RFC 6455 §4), as plain as it can be: it is not what is tested here.
+// The peer's opening handshake (RFC 6455 §4) is as simple as possible, because it is not under test here.
 
 const (
 	sampleKey  = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455 §1.3
@@ -21,7 +21,7 @@ func acceptFor(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// openAsClient sends the request and reads the response. ext is nil where nothing is offered.
+// openAsClient sends the request and reads the response. A nil ext means that no extension is offered.
 func (p *peer) openAsClient(host string, ext *extension) {
 	lines := []string{
 		"GET /echo HTTP/1.1",
@@ -49,7 +49,7 @@ func (p *peer) openAsClient(host string, ext *extension) {
 		}
 		return p.agree(strings.Join(resp.Header.Values("Sec-WebSocket-Extensions"), ","), ext)
 	}
-	if p.cut == joined && ext == nil { // what is sent depends on the response otherwise
+	if p.cut == joined && ext == nil { // otherwise the sent data depends on the response
 		p.out = []byte(request)
 		return
 	}
@@ -60,7 +60,7 @@ func (p *peer) openAsClient(host string, ext *extension) {
 	}
 }
 
-// agree takes the server's answer to the peer's offer.
+// agree applies the server's response to the peer's offer.
 func (p *peer) agree(answer string, ext *extension) error {
 	if ext == nil {
 		if answer != "" {
@@ -77,7 +77,7 @@ func (p *peer) agree(answer string, ext *extension) error {
 	return nil
 }
 
-// openAsServer reads a request and answers it with 101. ext is nil where no extension is agreed to.
+// openAsServer reads a request and sends a 101 response. A nil ext means that no extension is accepted.
 func (p *peer) openAsServer(ext *extension) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
 	req, err := http.ReadRequest(p.in.br)

@@ -2,8 +2,8 @@ package conformance
 
 import "errors"
 
-// inflateWithin inflates a stream of deflate blocks (RFC 1951) and refuses what points further back than window, which
-// the standard library cannot be asked for.
+// inflateWithin inflates a stream of deflate blocks (RFC 1951) and rejects references to data further back than window. The
+// standard library has no such option.
 func inflateWithin(data, history []byte, window int) ([]byte, error) {
 	f := &bitReader{data: data}
 	out := append([]byte(nil), history...)
@@ -33,7 +33,7 @@ func inflateWithin(data, history []byte, window int) ([]byte, error) {
 	return out[len(history):], nil
 }
 
-// bitReader reads bits from the low end of each byte.
+// bitReader reads bits, starting with the least significant bit of each byte.
 type bitReader struct {
 	data  []byte
 	acc   uint32
@@ -68,7 +68,7 @@ func (f *bitReader) stored(out []byte) ([]byte, error) {
 	return out, nil
 }
 
-// huffman is a canonical code: how many symbols have each length, and the symbols in order.
+// huffman is a canonical code: the number of symbols of each length, and the symbols in order.
 type huffman struct {
 	count   [16]int
 	symbols []int
@@ -93,7 +93,7 @@ func newHuffman(lengths []byte) *huffman {
 	return h
 }
 
-// symbol reads one symbol, bit by bit: code and first are numbers of n bits, index is where those of n bits begin.
+// symbol reads one symbol, bit by bit: code and first are numbers of n bits, index is the index of the first symbol of n bits.
 func (f *bitReader) symbol(h *huffman) int {
 	code, first, index := 0, 0, 0
 	for n := 1; n < 16; n++ {
@@ -165,7 +165,7 @@ func (f *bitReader) codes(out []byte, lengths, distances *huffman, window int) (
 	return nil, errors.New("the stream ends in a block")
 }
 
-// dynamic reads the two codes at the head of a block.
+// dynamic reads the two codes at the beginning of a block.
 func (f *bitReader) dynamic() (lengths, distances *huffman, err error) {
 	nLengths, nDistances, nCodes := f.bits(5)+257, f.bits(5)+1, f.bits(4)+4
 	var order [19]byte

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// What is tested: the library's two ends, with a loop that echoes.
+// The implementations under test are the library's server and client, with a loop that echoes.
 
 func connOptions(a app) websocket.ConnOptions {
 	limit := a.limit
@@ -20,11 +20,11 @@ func connOptions(a app) websocket.ConnOptions {
 	if a.compress {
 		zip = &websocket.Compression{Threshold: -1}
 	}
-	// No ping disturbs a script. A wait of the library's own must not look like an answer: it is longer than the peer's.
+	// No ping disturbs a script. The library's own timeout is longer than the peer's, so that it cannot be mistaken for a response.
 	return websocket.ConnOptions{MaxMessage: limit, Compression: zip, PingInterval: -1, CloseTimeout: 3 * patience}
 }
 
-// serve is the handler of the tested server. It returns what ended the connection.
+// serve is the handler of the tested server. It returns the error that ended the connection.
 func serve(ctx context.Context, w http.ResponseWriter, r *http.Request, a app) error {
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Conn: connOptions(a)})
 	if err != nil {
@@ -34,7 +34,7 @@ func serve(ctx context.Context, w http.ResponseWriter, r *http.Request, a app) e
 	return loop(ctx, c, a)
 }
 
-// dial is the tested client. It returns what ended the connection.
+// dial runs the tested client. It returns the error that ended the connection.
 func dial(ctx context.Context, url string, a app) error {
 	_, client := tlsConfigs()
 	c, err := websocket.Dial(ctx, url, &websocket.DialOptions{TLS: client, Conn: connOptions(a)})
@@ -116,8 +116,8 @@ func echoView(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// echoStream uses Reader and Writer. The message is read to its end first: a server that streams an incomplete message may
-// send the beginning of a message that turns out to be invalid.
+// echoStream uses Reader and Writer. It reads the message to its end first: otherwise the server would send the beginning of a
+// message that turns out to be invalid.
 func echoStream(ctx context.Context, c *websocket.Conn) error {
 	var buf bytes.Buffer
 	for {
@@ -134,7 +134,7 @@ func echoStream(ctx context.Context, c *websocket.Conn) error {
 		if err != nil {
 			return err
 		}
-		half := len(data) / 2 // in the middle of a rune, as often as not
+		half := len(data) / 2 // often in the middle of a rune
 		for _, piece := range [][]byte{data[:half], data[half:]} {
 			if _, err := w.Write(piece); err != nil {
 				return err

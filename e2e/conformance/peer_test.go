@@ -11,25 +11,26 @@ import (
 	"time"
 )
 
-// patience bounds every single wait of a peer. It is not a measure: what is tested answers immediately or never, and this
-// ends a case that waits for never. The tested side's own timeout is three minutes, so that it cannot pass for an answer.
+// patience is the time limit for every wait of a peer. No result depends on it: the tested side responds immediately or never, and
+// the limit stops a case in the latter situation. The tested side's own timeout is three minutes, so that it cannot be mistaken for
+// a response.
 const patience = time.Minute
 
-// cut says how the peer hands its bytes to TCP.
+// cut is the way in which the peer passes its bytes to TCP.
 type cut int
 
 const (
-	asWritten cut = iota // as the case says
-	bytewise             // one byte a write
-	joined               // everything between two waits in one write, the first joined with the opening handshake
-	overTLS              // as the case says, over TLS
+	asWritten cut = iota // as the case specifies
+	bytewise             // one byte per write
+	joined               // all bytes between two waits in one write, the first ones joined with the opening handshake
+	overTLS              // as the case specifies, over TLS
 )
 
 func (c cut) String() string {
 	return [...]string{"as written", "byte by byte", "joined", "over TLS"}[c]
 }
 
-// role says which end of the library is tested.
+// role is the role of the tested side.
 type role int
 
 const (
@@ -39,18 +40,18 @@ const (
 
 func (r role) String() string { return [...]string{"server", "client"}[r] }
 
-// peer is the other end of a connection to the library. The first thing that goes wrong stays in err, and makes
-// everything after it do nothing, so that a script needs no checks.
+// peer is the other end of a connection to the library. The first error is stored in err and turns all later calls into no-ops, so
+// that a script needs no checks.
 type peer struct {
 	conn   net.Conn
 	in     reader
-	role   role // the end that is tested: the peer plays the other one
+	role   role // the role of the tested side: the peer has the other one
 	cut    cut
-	zip    *squeezer    // nil means permessage-deflate was not agreed on
+	zip    *squeezer    // nil means that permessage-deflate was not negotiated
 	out    []byte       // held back to be joined
-	answer func() error // reads the response to the opening handshake, if that is still to come
-	ended  bool         // the end of TCP was seen
-	broken bool         // a write failed: what the library does then must be seen by reading
+	answer func() error // reads the response to the opening handshake, if that is still pending
+	ended  bool         // EOF was read
+	broken bool         // a write failed: the library's reaction must be determined by reading
 	err    error
 }
 
@@ -69,14 +70,14 @@ func (p *peer) fail(format string, args ...any) {
 // send writes frames in one write.
 func (p *peer) send(frames ...frame) { p.sendChopped(0, frames...) }
 
-// sendEach writes frames with a write for each.
+// sendEach writes each frame with a separate write.
 func (p *peer) sendEach(frames ...frame) {
 	for _, f := range frames {
 		p.send(f)
 	}
 }
 
-// sendChopped writes frames with size bytes a write.
+// sendChopped writes frames with size bytes per write.
 func (p *peer) sendChopped(size int, frames ...frame) {
 	if p.err != nil {
 		return
@@ -97,7 +98,7 @@ func (p *peer) sendChopped(size int, frames ...frame) {
 	outgoing.Put(b)
 }
 
-// outgoing lends the peers what they make their frames in: the race detector makes new memory expensive.
+// outgoing is a pool of the buffers in which peers build their frames: with the race detector, allocations are expensive.
 var outgoing sync.Pool
 
 func (p *peer) appendFrame(dst []byte, f frame) []byte {
@@ -105,7 +106,7 @@ func (p *peer) appendFrame(dst []byte, f frame) []byte {
 	return appendFrame(dst, f, masked != f.flip)
 }
 
-// pieces returns the bytes of f cut at these places of its payload: the first piece has the header too.
+// pieces returns the bytes of f, split at these offsets of its payload: the first piece includes the header.
 func (p *peer) pieces(f frame, at ...int) [][]byte {
 	b := p.appendFrame(nil, f)
 	start := len(b) - len(f.payload)
@@ -118,7 +119,7 @@ func (p *peer) pieces(f frame, at ...int) [][]byte {
 	return append(pieces, b[from:])
 }
 
-// raw writes b, whatever it is, with size bytes a write; 0 means in one.
+// raw writes b unchanged, with size bytes per write; 0 means a single write.
 func (p *peer) raw(size int, b []byte) {
 	switch p.cut {
 	case joined:
@@ -164,7 +165,7 @@ func (p *peer) next() (event, bool) {
 	return e, p.err == nil
 }
 
-// flush writes what was held back.
+// flush writes the held back bytes.
 func (p *peer) flush() {
 	if len(p.out) > 0 {
 		p.write(0, p.out)
@@ -188,19 +189,19 @@ func (p *peer) want(list ...expectation) {
 	}
 }
 
-// close ends the connection in good order: the peer begins, with code 1000.
+// close performs the closing handshake: the peer begins, with code 1000.
 func (p *peer) close() {
 	p.send(closing(1000, ""))
 	p.want(closeWith(1000))
 	p.end()
 }
 
-// end waits for the orderly end of TCP after both close frames. The server ends TCP first (RFC 6455 §7.1.1).
+// end waits for the orderly close of the TCP connection after both close frames. The server closes it first (RFC 6455 §7.1.1).
 func (p *peer) end() {
 	p.finish(kindEnd)
 }
 
-// endAnyhow is end where the peer has sent bytes that no one has to read, so that TCP may be reset as well.
+// endAnyhow does the same as end, but also accepts a TCP reset, because the peer has sent bytes that the other side need not read.
 func (p *peer) endAnyhow() {
 	p.finish(kindEnd, kindReset)
 }
@@ -213,15 +214,15 @@ func (p *peer) finish(kinds ...kind) {
 	p.want(expectation{kinds: kinds})
 }
 
-// halfClose ends TCP in the peer's direction.
+// halfClose closes the peer's direction of the TCP connection.
 func (p *peer) halfClose() {
 	p.flush()
 	if half, ok := p.conn.(interface{ CloseWrite() error }); ok && p.err == nil {
-		_ = half.CloseWrite() // an error means that TCP is over already, which reading will tell
+		_ = half.CloseWrite() // an error means that the connection has already ended, which the next read shows
 	}
 }
 
-// failed waits for the library to fail the connection with one of codes: a close frame, and then the end of TCP.
+// failed waits for the library to fail the connection with one of codes: a close frame, and then the close of the TCP connection.
 //
 // A server has to end TCP without hearing from us again (RFC 6455 §7.1.7: it must not go on to process data, "including
 // a responding Close frame"). A client may wait for us to end TCP, which comes after our close frame.

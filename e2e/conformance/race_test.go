@@ -2,5 +2,5 @@
 
 package conformance
 
-// underRace says that the race detector runs, which makes all that touches many bytes ten times as slow.
+// underRace is true if the race detector is enabled, which makes code that handles many bytes ten times as slow.
 const underRace = true

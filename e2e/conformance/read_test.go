@@ -10,19 +10,19 @@ import (
 	"unicode/utf8"
 )
 
-// reader reads what the tested side sends, and tolerates nothing that RFC 6455 forbids it.
+// reader reads frames from the tested side, and rejects any violation of RFC 6455.
 type reader struct {
 	br       *bufio.Reader
 	masked   bool      // the tested side is a client
-	zip      *inflator // nil means permessage-deflate was not agreed on
-	op       byte      // of the message that is being assembled; 0 means none is
-	squeezed bool      // it is compressed
+	zip      *inflator // nil means that permessage-deflate was not negotiated
+	op       byte      // opcode of the message that is being assembled; 0 means there is no such message
+	squeezed bool      // the message is compressed
 	message  []byte
 	sawClose bool
-	keys     map[[4]byte]int // how often each masking key came
+	keys     map[[4]byte]int // number of occurrences of each masking key
 }
 
-// next returns the next event. An error says which rule was broken, or that nothing came in time.
+// next returns the next event. An error contains the violated rule, or says that nothing was received in time.
 func (r *reader) next() (event, error) {
 	for {
 		h, err := r.header()
@@ -48,7 +48,7 @@ func (r *reader) next() (event, error) {
 	}
 }
 
-// header is the header of a frame that came.
+// header is the header of a received frame.
 type header struct {
 	fin      bool
 	squeezed bool // RSV1
@@ -57,7 +57,7 @@ type header struct {
 	key      [4]byte
 }
 
-// header reads the next header and holds it against RFC 6455 §5.
+// header reads the next header and checks it against RFC 6455 §5.
 func (r *reader) header() (header, error) {
 	var b [2]byte
 	if _, err := io.ReadFull(r.br, b[:1]); err != nil {
@@ -89,7 +89,7 @@ func (r *reader) header() (header, error) {
 	return h, r.judge(h)
 }
 
-// length reads the extended length, if there is one, after the seven bits n.
+// length reads the extended length, if there is one. n is the value of the 7-bit length.
 func (r *reader) length(n byte) (uint64, error) {
 	if n <= 125 {
 		return uint64(n), nil
@@ -116,7 +116,7 @@ func (r *reader) length(n byte) (uint64, error) {
 	return length, nil
 }
 
-// judge holds opcode, FIN and length against each other and against the frames before.
+// judge checks opcode, FIN and length for consistency with each other and with the previous frames.
 func (r *reader) judge(h header) error {
 	switch h.op {
 	case opText, opBinary:
@@ -137,7 +137,7 @@ func (r *reader) judge(h header) error {
 	return nil
 }
 
-// take turns a frame into an event, if it completes one.
+// take processes a frame, and returns the event that it completes, if any.
 func (r *reader) take(h header, payload []byte) (e event, ok bool, err error) {
 	switch h.op {
 	case opPing:
@@ -169,7 +169,7 @@ func (r *reader) take(h header, payload []byte) (e event, ok bool, err error) {
 	return e, true, nil
 }
 
-// closeEvent reads the payload of a close frame (RFC 6455 §5.5.1, §7.4).
+// closeEvent parses the payload of a close frame (RFC 6455 §5.5.1, §7.4).
 func closeEvent(payload []byte) (event, error) {
 	if len(payload) == 0 {
 		return event{kind: kindClose, code: noStatus}, nil
@@ -187,8 +187,8 @@ func closeEvent(payload []byte) (event, error) {
 	return e, nil
 }
 
-// sendable reports whether a close frame may hold code: those registered for it, 3000 to 3999 for libraries, 4000 to
-// 4999 for applications.
+// sendable reports whether a close frame may contain code: the registered codes, 3000 to 3999 for libraries, 4000 to 4999 for
+// applications.
 func sendable(code int) bool {
 	switch {
 	case code == 1004 || code == 1005 || code == 1006 || code == 1015:

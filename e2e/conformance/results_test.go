@@ -16,18 +16,18 @@ var rewrite = flag.Bool("rewrite", false, "write results.md anew")
 
 const resultsFile = "results.md"
 
-// table is the outcome of a run.
+// table is the results of a run.
 type table struct {
 	families []family
 	subjects []subject
 
 	mu sync.Mutex
-	ok map[outcomeKey]bool // what has been played
+	ok map[outcomeKey]bool // cases that were run
 }
 
 type outcomeKey struct {
 	id   string
-	name string // of the subject
+	name string // names of the subjects
 }
 
 func newTable(families []family, subjects []subject) *table {
@@ -37,7 +37,7 @@ func newTable(families []family, subjects []subject) *table {
 	return &table{families: families, subjects: subjects, ok: map[outcomeKey]bool{}}
 }
 
-// compareNumbers puts 9.2 before 9.10, and cases of our own behind those of Autobahn.
+// compareNumbers sorts 9.2 before 9.10, and our own cases after those of Autobahn.
 func compareNumbers(a, b string) int {
 	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
 		m, errX := strconv.Atoi(x)
@@ -45,7 +45,7 @@ func compareNumbers(a, b string) int {
 		if errX == nil && errY == nil {
 			return cmp.Compare(m, n)
 		}
-		return strings.Compare(x, y) // a digit comes before a letter
+		return strings.Compare(x, y) // a digit sorts before a letter
 	})
 }
 
@@ -57,13 +57,13 @@ func (t *table) record(id string, s subject, ok bool) {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// compare holds the outcome against results.md, or writes that file. It does nothing where only some cases were played.
+// compare compares the results with results.md, or writes that file. It does nothing if only some cases were run.
 func (t *table) compare(test *testing.T) {
 	for _, f := range t.families {
 		for _, c := range f.cases {
 			for _, s := range t.subjects {
 				if s.leavesOut(c) {
-					t.record(c.id, s, true) // the committed table has nothing else
+					t.record(c.id, s, true) // the committed table contains all cases
 				}
 				if _, played := t.ok[outcomeKey{c.id, s.name}]; c.tests(s.role) && !played {
 					test.Logf("not all cases were played: %s is left as it is", resultsFile)
@@ -149,7 +149,7 @@ func rule(b *strings.Builder, columns int) {
 	b.WriteString(strings.Repeat("|---", columns) + "|\n")
 }
 
-// count is of cases, those of Autobahn, and for each subject those that are OK and those there are.
+// count counts the cases, those of Autobahn, and for each subject the successful cases and all of its cases.
 type count struct {
 	cases, autobahn int
 	ok, there       []int

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// testCase is one situation and what has to come of it.
+// testCase is one situation and its expected result.
 type testCase struct {
-	id     string // of Autobahn's numbering, or with an h
+	id     string // Autobahn's number, or one with an h
 	title  string
-	clause string // of RFC 6455, where no other is named
+	clause string // section of RFC 6455, unless another RFC is named
 	script func(p *peer)
-	late   func(p *peer) // the script for a subject that inflates a message when all of it is there; nil means the same
-	app    app           // what the library's side does; the zero value echoes
+	late   func(p *peer) // the script for a subject that inflates only complete messages; nil means the same script
+	app    app           // the behaviour of the library's side; the zero value echoes
 	only   []role        // nil means both
 	ext    *extension    // nil means no permessage-deflate
-	heavy  bool          // megabytes, or thousands of messages: run as written only, and few at once
-	bulk   bool          // heavy by its bytes alone, with lighter cases like it
+	heavy  bool          // megabytes, or thousands of messages: run only as written, with few concurrent cases
+	bulk   bool          // heavy only because of its size; lighter cases are similar
 }
 
 func (c testCase) tests(r role) bool {
@@ -41,7 +41,7 @@ func (c testCase) everyCut() []cut {
 	return []cut{asWritten, bytewise, joined, overTLS}
 }
 
-// someCuts is everyCut with the ways that differ most.
+// someCuts returns the cuts that differ most.
 func (c testCase) someCuts() []cut {
 	if c.heavy {
 		return []cut{asWritten}
@@ -49,17 +49,17 @@ func (c testCase) someCuts() []cut {
 	return []cut{bytewise, joined, overTLS}
 }
 
-// app is what the library's side does with a connection.
+// app is the behaviour of the library's side of a connection.
 type app struct {
 	limit     int64 // MaxMessage; 0 means 16 MiB, the largest message in the suite; -1 means no limit
-	closeCode int   // not 0: close with this when the first message comes, in place of echoing it
+	closeCode int   // if not 0, close with this code when the first message is received, instead of echoing it
 	reason    string
-	compress  bool // agree to permessage-deflate, and compress everything
+	compress  bool // accept permessage-deflate, and compress all messages
 	calls     calls
 }
 
-// calls says which of the library's ways to read and write a loop uses. A small case goes through all of them: by View where
-// the subject reads so, else one with each cut. A heavy one names its own.
+// calls selects the read and write methods that a loop uses. A light case runs with all of them: with View for subjects that read
+// this way, otherwise with a different method for each cut. A heavy case specifies its own.
 type calls int
 
 const (
@@ -72,10 +72,10 @@ const (
 
 var callsFor = map[cut]calls{asWritten: byRead, bytewise: bySend, joined: byStream, overTLS: byMessages}
 
-// limits for a run: everything in it has a bound of its own, this is the sum.
+// The time limit for a run is the sum of the limits of all its steps.
 const runTimeout = 6 * time.Minute
 
-// runAgainstServer makes the library serve on a port of its own, and the peer connect to it.
+// runAgainstServer starts the library's server on its own port, to which the peer connects.
 func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -92,7 +92,7 @@ func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = srv.Serve(ln) // ends with http.ErrServerClosed, below
+		_ = srv.Serve(ln) // returns http.ErrServerClosed, see below
 	}()
 	defer func() {
 		srv.Close()
@@ -113,7 +113,7 @@ func runAgainstServer(ctx context.Context, c testCase, how cut) error {
 	return playOut(p, c, done)
 }
 
-// runAgainstClient makes the library dial a port on which the peer waits.
+// runAgainstClient makes the library's client dial a port on which the peer listens.
 func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -143,7 +143,7 @@ func runAgainstClient(ctx context.Context, c testCase, how cut) error {
 	return playOut(p, c, done)
 }
 
-// playOut plays the script, and then sees to it that the library's side has come to its end too.
+// playOut runs the script, and then checks that the library's side has finished too.
 func playOut(p *peer, c testCase, done <-chan error) error {
 	c.script(p)
 	p.zip.done()

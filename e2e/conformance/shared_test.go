@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// shared are servers of one kind, one for each way to set them up. The cases that want the same server use it at once, so
-// that what one connection leaves in memory which all of them use would show in another.
+// shared contains servers of one kind, one for each configuration. The cases that need the same server use it concurrently, so that
+// data that one connection leaves in shared memory would appear in another one.
 type shared struct {
 	start func(ln net.Listener, s setup, h *house) (serve func() error, shutdown func(context.Context) error)
 
@@ -23,7 +23,7 @@ type shared struct {
 	houses map[setup]*house
 }
 
-// setup is the configuration of a server for all its connections.
+// setup is the configuration of a server, for all its connections.
 type setup struct {
 	limit         int64
 	compress, tls bool
@@ -32,19 +32,19 @@ type setup struct {
 // house is a running server.
 type house struct {
 	addr     string
-	guests   sync.Map // of *guest, by the address that they come from
+	guests   sync.Map // of *guest, by remote address
 	shutdown func(context.Context) error
-	over     chan error // what serving came to
+	over     chan error // the result of Serve
 }
 
-// guest is a connection that a case makes.
+// guest is a connection opened by a case.
 type guest struct {
 	ctx  context.Context
 	app  app
 	done chan error
 }
 
-// guest returns the one who comes from remote.
+// guest returns the guest with the address remote.
 func (h *house) guest(remote string) *guest {
 	if g, ok := h.guests.Load(remote); ok {
 		return g.(*guest)
@@ -52,7 +52,7 @@ func (h *house) guest(remote string) *guest {
 	return nil
 }
 
-// run makes the peer connect to the server that the case asks for.
+// run connects the peer to the server that the case needs.
 func (s *shared) run(ctx context.Context, c testCase, how cut) error {
 	h, err := s.house(setup{c.app.limit, c.app.compress, how == overTLS})
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *shared) run(ctx context.Context, c testCase, how cut) error {
 	}
 	g := &guest{ctx, c.app, make(chan error, 1)}
 	h.guests.Store(conn.LocalAddr().String(), g)
-	defer h.guests.CompareAndDelete(conn.LocalAddr().String(), g) // another may have the address by then
+	defer h.guests.CompareAndDelete(conn.LocalAddr().String(), g) // by then the address may belong to another guest
 	if how == overTLS {
 		_, client := tlsConfigs()
 		conn = tls.Client(conn, client)
@@ -76,7 +76,7 @@ func (s *shared) run(ctx context.Context, c testCase, how cut) error {
 	return playOut(p, c, g.done)
 }
 
-// house returns the server for a setup, which it starts when there is none yet.
+// house returns the server for a setup, and starts it if it is not running yet.
 func (s *shared) house(with setup) (*house, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,9 +98,9 @@ func (s *shared) house(with setup) (*house, error) {
 	return h, nil
 }
 
-// shutDown ends all servers. No connection is left by then.
+// shutDown stops all servers. No connection is left by then.
 func (s *shared) shutDown(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own is over
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // the test's own context is done
 	defer cancel()
 	for with, h := range s.houses {
 		if err := h.shutdown(ctx); err != nil {
@@ -113,7 +113,7 @@ func (s *shared) shutDown(t testing.TB) {
 	}
 }
 
-// startServer makes a websocket.Server.
+// startServer starts a websocket.Server.
 func startServer(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
 	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
@@ -130,7 +130,7 @@ func startServer(ln net.Listener, with setup, h *house) (func() error, func(cont
 	return func() error { return s.Serve(ln) }, s.Shutdown
 }
 
-// startEvents makes a websocket.Server that serves with events.
+// startEvents starts a websocket.Server that serves with events.
 func startEvents(ln net.Listener, with setup, h *house) (func() error, func(context.Context) error) {
 	s := &websocket.Server{HTTP: &http.Server{ReadHeaderTimeout: patience, Handler: &websocket.Endpoint{
 		Accept: websocket.AcceptOptions{Conn: connOptions(app{limit: with.limit, compress: with.compress})},
@@ -150,13 +150,13 @@ func startEvents(ln net.Listener, with setup, h *house) (func() error, func(cont
 	return func() error { return s.Serve(ln) }, s.Shutdown
 }
 
-// receiver is what the application does with the events of a connection.
+// receiver handles the events of a connection.
 type receiver struct {
 	c websocket.Sender
 	g *guest
 }
 
-// Message answers, half of the time after some waiting, so that the loop goes on with another driver.
+// Message echoes the message, half of the time after a delay, so that another driver continues for the loop.
 func (r *receiver) Message(m websocket.Message) error {
 	if r.g.app.calls == byStream || r.g.app.calls == byMessages {
 		<-time.After(time.Millisecond)

@@ -7,24 +7,24 @@ import (
 	"testing"
 )
 
-// subject is one of the library's ends: what is tested.
+// subject is one of the library's implementations under test.
 type subject struct {
-	name string // of its column in results.md
+	name string // name of its column in results.md
 	role role
 	cuts func(testCase) []cut
-	play func(ctx context.Context, c testCase, how cut) error // nil if it does not run on this system
-	few  bool                                                 // the race detector's runs leave the bulk out
-	late bool                                                 // it inflates a message when all of it is there
-	view bool                                                 // it reads by View, whatever the cut
+	play func(ctx context.Context, c testCase, how cut) error // nil if it is not supported on this system
+	few  bool                                                 // runs with the race detector skip the heaviest cases
+	late bool                                                 // it inflates only complete messages
+	view bool                                                 // it reads with View, whatever the cut
 }
 
-// leavesOut says that c is not played in this run: a run without the race detector does.
+// leavesOut reports whether c is skipped in this run. Runs without the race detector skip nothing.
 func (s subject) leavesOut(c testCase) bool { return underRace && s.few && c.bulk }
 
-// isLate says that s is played the late script of c, in place of the strict one.
+// isLate reports whether s runs the late script of c instead of the strict one.
 func (s subject) isLate(c testCase) bool { return s.late && c.late != nil }
 
-// subjects returns all of them. The servers among them that many cases share are shut down at the end of the test.
+// subjects returns all subjects. Servers that many cases share are shut down at the end of the test.
 func subjects(t testing.TB) []subject {
 	service, loop := shared{start: startServer}, shared{start: startEvents}
 	t.Cleanup(func() {
@@ -43,7 +43,7 @@ func subjects(t testing.TB) []subject {
 	return all
 }
 
-// run plays a case against a subject and returns what went wrong.
+// run runs a case with a subject and returns its failure, if any.
 func run(ctx context.Context, c testCase, s subject, how cut) error {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The suite is held against RFC 6455 too: a peer that lets everything pass would find nothing.
+// These tests check the suite itself against RFC 6455: a peer that accepts everything would find no errors.
 
-// TestRFC6455_5_7_Examples holds what the peer writes against the examples of the RFC.
+// TestRFC6455_5_7_Examples compares the peer's output with the examples in the RFC.
 func TestRFC6455_5_7_Examples(t *testing.T) {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	for _, c := range []struct {
@@ -35,7 +35,7 @@ func TestRFC6455_5_7_Examples(t *testing.T) {
 	}
 }
 
-// TestPeerRefuses feeds the peer what no library may send.
+// TestPeerRefuses gives the peer invalid input, all of which it must reject.
 func TestPeerRefuses(t *testing.T) {
 	long := strings.Repeat("00", 126)
 	for _, c := range []struct{ name, bytes, say string }{
@@ -78,7 +78,7 @@ func TestPeerRefuses(t *testing.T) {
 	}
 }
 
-// TestPeerReads feeds the peer a stream that is right, and holds the events against each other.
+// TestPeerReads gives the peer a valid stream, and compares the resulting events.
 func TestPeerReads(t *testing.T) {
 	var b []byte
 	for _, f := range frames(begin(opText, "κ\xe1"), ping("p"), more("\xbd"), last("\xb9"), binaryOf([]byte("\xff")),
@@ -96,7 +96,7 @@ func TestPeerReads(t *testing.T) {
 	}
 }
 
-// TestExpectationsAreExact holds events against expectations that they do not meet.
+// TestExpectationsAreExact compares events with expectations that they do not meet.
 func TestExpectationsAreExact(t *testing.T) {
 	hi := event{kind: kindMessage, op: opText, data: []byte("hi")}
 	for _, c := range []struct {
@@ -122,7 +122,7 @@ func TestExpectationsAreExact(t *testing.T) {
 	}
 }
 
-// TestRFC1951_InflateWithin holds the suite's own inflater against the standard library's encoder, and its window.
+// TestRFC1951_InflateWithin checks the suite's own inflater, and its window, with the standard library's encoder.
 func TestRFC1951_InflateWithin(t *testing.T) {
 	for _, d := range payloads {
 		for _, level := range []int{flate.NoCompression, flate.BestSpeed, flate.BestCompression, flate.HuffmanOnly} {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// tlsConfigs makes a certificate for 127.0.0.1 and returns the server's side and the client's.
+// tlsConfigs creates a certificate for 127.0.0.1 and returns the configurations of the server and the client.
 var tlsConfigs = sync.OnceValues(func() (server, client *tls.Config) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

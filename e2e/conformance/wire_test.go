@@ -17,16 +17,16 @@ const (
 	opPong   = 10
 )
 
-// frame is one frame as the peer sends it. Everything about it may be wrong on purpose.
+// frame is one frame sent by the peer. Every part of it may be wrong on purpose.
 type frame struct {
 	op      byte
 	more    bool     // FIN is not set
 	rsv     byte     // the reserved bits as a number: 4 is RSV1, 2 RSV2, 1 RSV3
 	payload []byte   // not masked
-	declare uint64   // the length the header tells, when it is not the payload's
-	form    int      // bits of the length field: 7, 16 or 64; 0 means the fewest that do
-	flip    bool     // masked by a server, not masked by a client
-	key     *[4]byte // nil means a new one every time
+	declare uint64   // the length in the header, if it is not that of the payload
+	form    int      // bits of the length field: 7, 16 or 64; 0 means the shortest form
+	flip    bool     // masked by a server, or not masked by a client
+	key     *[4]byte // nil means a new key for each frame
 }
 
 func text(s string) frame     { return frame{op: opText, payload: []byte(s)} }
@@ -34,17 +34,17 @@ func binaryOf(b []byte) frame { return frame{op: opBinary, payload: b} }
 func ping(s string) frame     { return frame{op: opPing, payload: []byte(s)} }
 func pong(s string) frame     { return frame{op: opPong, payload: []byte(s)} }
 
-// begin, more and last are the fragments of a message.
+// begin, more and last return the fragments of a message.
 func begin(op byte, s string) frame { return frame{op: op, more: true, payload: []byte(s)} }
 func more(s string) frame           { return frame{op: opCont, more: true, payload: []byte(s)} }
 func last(s string) frame           { return frame{op: opCont, payload: []byte(s)} }
 
-// closing is a close frame with a code, any code.
+// closing returns a close frame with any code.
 func closing(code int, reason string) frame {
 	return frame{op: opClose, payload: append([]byte{byte(code >> 8), byte(code)}, reason...)}
 }
 
-// closingWith is a close frame with any payload.
+// closingWith returns a close frame with any payload.
 func closingWith(payload string) frame { return frame{op: opClose, payload: []byte(payload)} }
 
 func (f frame) withRSV(bits byte) frame   { f.rsv = bits; return f }
@@ -53,16 +53,16 @@ func (f frame) inForm(bits int) frame     { f.form = bits; return f }
 func (f frame) maskedWrongly() frame      { f.flip = true; return f }
 func (f frame) withKey(key [4]byte) frame { f.key = &key; return f }
 
-// declaring is f with a header that promises n bytes, of which only the payload is sent.
+// declaring returns f with a header that announces n bytes, of which only the payload is sent.
 func (f frame) declaring(n uint64) frame { f.declare = n; return f }
 
-// headerOnly is f without its payload, which its header promises still.
+// headerOnly returns f without its payload, although its header still announces it.
 func (f frame) headerOnly() frame {
 	f.declare, f.payload = uint64(len(f.payload)), nil
 	return f
 }
 
-// appendFrame appends f as RFC 6455 §5.2 draws it.
+// appendFrame appends f in the format of RFC 6455 §5.2.
 func appendFrame(dst []byte, f frame, masked bool) []byte {
 	first := f.rsv<<4 | f.op
 	if !f.more {
@@ -105,7 +105,7 @@ func appendFrame(dst []byte, f frame, masked bool) []byte {
 	return dst
 }
 
-// shortestForm is how many bits a length of n takes at least.
+// shortestForm returns the minimum number of bits for a length of n.
 func shortestForm(n uint64) int {
 	switch {
 	case n <= 125:

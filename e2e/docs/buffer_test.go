@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// buffer is a bytes.Buffer for two goroutines that tells when it has grown.
+// buffer is a bytes.Buffer for two goroutines that notifies a reader when it has grown.
 type buffer struct {
 	mu      sync.Mutex
 	b       bytes.Buffer
-	changed chan struct{} // nil if there is no listener
+	changed chan struct{} // nil if there is no reader
 }
 
 func (b *buffer) Write(p []byte) (int, error) {

@@ -1,6 +1,7 @@
-// Package docs runs what the documents tell people to type.
+// Package docs runs the commands in the documentation.
 //
-// In README.md and docs/*.md a block's mark, behind its fence, says what happens with it, from top to bottom:
+// In README.md and docs/*.md, the info string of a fenced code block determines how the block is used. Blocks are processed from
+// top to bottom:
 //
 //   - "sh" is run by bash as a reader would, with the binary that was just built; it has to end with 0.
 //   - "sh serve" is one command of ours that keeps running: the blocks behind it find it ready, and at the next such block,
@@ -14,6 +15,6 @@
 //   - "yaml FILE", or "go", "csharp", "nginx" or anything else with a FILE behind it, is saved in that file. What is
 //     marked with a language alone is only shown, except that "js" has to parse, and that what imports the browser's client is run in Node.
 //
-// Three things differ from what is written: "go run ./cmd/handfast" is the built binary, which "go install" finds installed, other "go run" finds this
-// repository's modules, and ports are free ones.
+// Three things differ from the documents: "go run ./cmd/handfast" runs the built binary, which "go install" finds installed; other
+// "go run" commands use this repository's modules; and ports are free ones.
 package docs

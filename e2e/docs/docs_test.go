@@ -22,15 +22,15 @@ const root = "../.."
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// patience bounds every wait; nothing waits that long when all is well.
+// patience is the time limit for every wait. A passing test never waits that long.
 const patience = 2 * time.Minute
 
-// block is one fenced block of a document.
+// block is one fenced block in a document.
 type block struct {
 	line  int
 	info  string
 	text  string
-	after bool // nothing but empty lines is between this block and the one before
+	after bool // only empty lines separate this block from the previous one
 }
 
 // read returns the blocks of a document.

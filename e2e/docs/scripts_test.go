@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// scripts are the blocks in JavaScript of a document.
+// scripts returns the JavaScript blocks of a document.
 func scripts(t *testing.T, name string) []block {
 	t.Helper()
 	var all []block
@@ -27,7 +27,7 @@ func scripts(t *testing.T, name string) []block {
 	return all
 }
 
-// Every block in JavaScript is a module that parses.
+// Every JavaScript block is a module that can be parsed.
 func TestScriptsInDocumentsParse(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
@@ -53,7 +53,7 @@ func TestScriptsInDocumentsParse(t *testing.T) {
 
 var clientModule = regexp.MustCompile(`from "[^"]*/channels.js"`)
 
-// What the documents show of the browser's client runs in Node: it subscribes, and gets what it publishes.
+// The documents' examples of the browser client run in Node: they subscribe, and receive their own publications.
 func TestClientScriptsRun(t *testing.T) {
 	r := newReader(t, build(t))
 	r.serve(block{text: "handfast serve"}, "")
@@ -77,7 +77,7 @@ func TestClientScriptsRun(t *testing.T) {
 				continue
 			}
 			text := clientModule.ReplaceAllString(r.typed(b.text), `from "./channels.mjs"`)
-			// The page's address, and an end when the message is here.
+			// The program has the page's address, and exits when the message is received.
 			text = fmt.Sprintf("globalThis.location = { host: %q };\nconst log = console.log;\nlet hear;\nconst heard = new Promise((done) => hear = done);\n"+
 				"console.log = (...a) => { log(...a); if (a[0]?.text === \"hello\") hear(); };\n", "localhost:"+r.port("8443")) +
 				text + "await heard;\nchannels.close();\n"

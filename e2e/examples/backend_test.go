@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// Customers see each other and the changes of their own orders; the application does not sign for the orders of others, and the server
-// takes nothing without its signature.
+// Customers see each other and the changes of their own orders. The application does not sign subscriptions to other customers'
+// orders, and the server rejects unsigned ones.
 func TestBackend(t *testing.T) {
 	u := house.NewUser(t)
 	dir, err := filepath.Abs("../../examples/backend")
@@ -57,7 +57,7 @@ func TestBackend(t *testing.T) {
 		t.Errorf("the other customer sees %q", got)
 	}
 
-	// A connection that was lost comes back, and with it what happened meanwhile.
+	// A lost connection is reopened, and the client receives the events that it missed.
 	ann.Eval(`pusher.disconnect(); fetch("/orders", { method: "POST", body: new URLSearchParams({ item: "milk" }) })
 		.then(() => { pusher.connect(); return true; })`)
 	ann.want("what was missed", `$("orders").textContent.includes("2milkordered")`)

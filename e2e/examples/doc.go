@@ -1,2 +1,2 @@
-// Package examples holds the tests of the programs in examples/ as their users see them: in browsers.
+// Package examples tests the programs in examples/ in browsers, as their users see them.
 package examples

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// Two people in a room: they see each other, what was said before, who is typing, and who has read what.
+// Two members of a room see each other's presence, earlier messages, typing indicators and read receipts.
 func TestChat(t *testing.T) {
 	u := house.NewUser(t)
 	p := open(t, start(t, u, "chat"))
@@ -35,7 +35,7 @@ func TestChat(t *testing.T) {
 	p.want("bob has left", `$("members").textContent === "ann"`)
 }
 
-// The chart of every stock moves.
+// The chart of every stock is updated.
 func TestLive(t *testing.T) {
 	u := house.NewUser(t)
 	p := open(t, start(t, u, "live"))
@@ -45,7 +45,7 @@ func TestLive(t *testing.T) {
 	p.want("a price changes", `document.querySelector("figcaption b").textContent !== before`)
 }
 
-// What is written to the program's standard input reaches the page: what was there before, and what comes.
+// Both earlier and new lines of the program's standard input appear on the page.
 func TestFeed(t *testing.T) {
 	u := house.NewUser(t)
 	fifo := filepath.Join(u.Home, "news")
@@ -66,7 +66,7 @@ func TestFeed(t *testing.T) {
 	p.want("what is published now", `$("news").firstChild.textContent.endsWith(" after")`)
 }
 
-// A customer orders, and sees the order change.
+// A customer places an order, and sees its state change.
 func TestEmbed(t *testing.T) {
 	u := house.NewUser(t)
 	p := open(t, start(t, u, "embed"))
@@ -78,7 +78,7 @@ func TestEmbed(t *testing.T) {
 	p.want("the order was sent", `$("orders").textContent.includes("sent")`)
 }
 
-// Two browsers edit one text; a third one comes later, when most of the updates are kept no more, and gets the whole.
+// Two browsers edit one text. A third one joins when most of the updates have been discarded, and receives the whole text.
 func TestCollab(t *testing.T) {
 	u := house.NewUser(t)
 	url := start(t, u, "collab") + "#minutes"

@@ -27,7 +27,7 @@ func start(t *testing.T, u *house.User, name string) string {
 	return "http://" + address + "/"
 }
 
-// build builds what an example's README starts, and returns the program.
+// build builds the program that an example's README starts, and returns its path.
 func build(t *testing.T, u *house.User, name string) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -48,7 +48,7 @@ func build(t *testing.T, u *house.User, name string) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// The program looks for what npm has fetched from the root of a clone.
+	// The program expects the npm packages relative to the root of a clone.
 	if err := os.Symlink(filepath.Join(root, "examples"), filepath.Join(u.Home, "examples")); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ type page struct {
 	t *testing.T
 }
 
-// until has the scripts wait for something.
+// until is a JavaScript function that waits for a condition.
 const until = `const until = f => new Promise(done => {
 	const look = setInterval(() => { const v = f(); if (v) { clearInterval(look); done(String(v)); } }, 20);
 });

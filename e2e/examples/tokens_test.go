@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// An answer goes on where it was after a reload of the page, and after the server was killed and started again.
+// An answer continues where it stopped after a reload of the page, and after the server was killed and restarted.
 func TestTokens(t *testing.T) {
 	u := house.NewUser(t)
 	build(t, u, "tokens")
@@ -27,10 +27,10 @@ func TestTokens(t *testing.T) {
 	}
 	stop := serve()
 	p := open(t, "http://"+address+"/")
-	// The answer repeats the question, a token for each word: the longer it is, the more time there is to interrupt it.
+	// The answer repeats the question, with a token for each word: a longer question leaves more time for an interruption.
 	p.Eval(`submit(window, "ask", {question: "What is new?" + " a".repeat(60)})`)
 	p.want("the first tokens", `$("answer").textContent.startsWith("You have asked: What is")`)
-	p.Open("http://" + address + "/" + p.Eval(`location.hash`)) // as a reload does, and in a way that can be waited for
+	p.Open("http://" + address + "/" + p.Eval(`location.hash`)) // like a reload, but the test can wait for it
 	p.Eval(until + `true`)
 	p.want("what was written before", `$("answer").textContent.startsWith("You have asked: What is new? a a")`)
 
@@ -58,7 +58,7 @@ func TestTokens(t *testing.T) {
 	stop(syscall.SIGTERM)
 }
 
-// stopped ends a program with a signal.
+// stopped stops a program with a signal.
 func stopped(t *testing.T, cmd *exec.Cmd, s syscall.Signal) {
 	t.Helper()
 	if err := cmd.Process.Signal(s); err != nil {

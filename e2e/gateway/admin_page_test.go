@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// The page of the admin listener shows channels by prefix, where one is, its members and the connections, with a token too. Names
-// are shown as they are, markup included.
+// The admin page shows the channels by prefix, and for one channel its location, members and connections. It also works with a
+// token. Names are displayed literally, including markup.
 func TestAdminPage(t *testing.T) {
 	const token = "the-token-of-the-admin-page"
 	for name, admin := range map[string]string{"open": `{address: "127.0.0.1:0"}`, "with a token": `{address: "127.0.0.1:0", token: "` + secret(token) + `"}`} {

@@ -22,7 +22,7 @@ import (
 // key signs the tokens of these tests.
 var key = secret("the key of all tokens in the tests of the gateway's binary")
 
-// token returns a token of a user.
+// token returns a token for a user.
 func token(user string, lasts time.Duration) string {
 	payload, err := json.Marshal(map[string]any{"sub": user, "iat": time.Now().Unix(), "exp": time.Now().Add(lasts).Unix()})
 	if err != nil {
@@ -35,12 +35,12 @@ func token(user string, lasts time.Duration) string {
 	return secret(head + "." + encode(mac.Sum(nil)))
 }
 
-// as returns the options of a client with a token.
+// as returns client options with a token.
 func as(token string) *websocket.DialOptions {
 	return &websocket.DialOptions{Header: http.Header{"Authorization": {"Bearer " + token}}}
 }
 
-// from has a client connect from a loopback address.
+// from makes a client connect from a given loopback address.
 func from(addr string) *websocket.DialOptions {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IP(netip.MustParseAddr(addr).AsSlice())}}
 	return &websocket.DialOptions{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -59,7 +59,7 @@ func dial(t *testing.T, url string, opts *websocket.DialOptions) *websocket.Conn
 	return c
 }
 
-// refused opens a WebSocket that must be refused, and returns the status.
+// refused attempts to open a WebSocket that must be rejected, and returns the status.
 func refused(t *testing.T, url string, opts *websocket.DialOptions) int {
 	t.Helper()
 	c, err := websocket.Dial(bounded.Context(t), url, opts)
@@ -74,7 +74,7 @@ func refused(t *testing.T, url string, opts *websocket.DialOptions) int {
 	return e.Status
 }
 
-// echoed sends a message and waits for it.
+// echoed sends a message and waits for its echo.
 func echoed(t *testing.T, c *websocket.Conn) {
 	t.Helper()
 	err := c.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("hello")})

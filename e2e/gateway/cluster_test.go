@@ -14,10 +14,10 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Three processes with NATS inside are one server: what is published at one arrives at another, and the death of one takes
-// neither the history nor the service of the others.
+// Three processes with embedded NATS act as one server: messages published at one arrive at the others, and the loss of one process
+// affects neither the history nor the service of the others.
 func TestEmbeddedCluster(t *testing.T) {
-	u := house.NewUser(t) // one user, whose nodes find their secret and their directories by themselves
+	u := house.NewUser(t) // all nodes run as one user, and find their secret and their directories by themselves
 	var nodes []*house.Server
 	first := "127.0.0.1:" + house.FreePort(t)
 	for i := range 3 {
@@ -42,7 +42,7 @@ func TestEmbeddedCluster(t *testing.T) {
 	clients := make([]*client.Client, len(nodes))
 	for i, n := range nodes {
 		clients[i] = client.New(n.First("channels"), nil)
-		defer clients[i].Close() //nolint:errcheck // one has lost its node
+		defer clients[i].Close() //nolint:errcheck // one client has lost its node
 	}
 	sub, err := clients[2].Subscribe(ctx, "room", nil)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// 5,000 clients that send a byte now and then, half of them to the listener with TLS: new clients are admitted meanwhile,
-// and the server does not hold more of them than it may.
+// 5,000 clients occasionally send a byte, half of them to the TLS listener. Meanwhile new clients are admitted, and the server does
+// not exceed its limit of concurrent clients.
 func TestSlowClients(t *testing.T) {
 	s := serve(t, `
 listen:
@@ -61,7 +61,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 		starts := []string{"GET /open HTTP/1.1\r\nX-Filler: xxxxxxxxxxxxxxxxxxxxxxxxxx", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("x", 40)}
 		for n := range len(starts[1]) {
 			for i, c := range slow {
-				_, _ = io.WriteString(c, starts[i%2][n:n+1]) // most have been cut
+				_, _ = io.WriteString(c, starts[i%2][n:n+1]) // most of them have been disconnected
 			}
 			select {
 			case <-tick.C:
@@ -75,7 +75,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 		echoed(t, c)
 		c.CloseNow()
 	}
-	house.Until(t, "3900 are cut", func() bool { // the kernel has accepted all, the server may have some to go
+	house.Until(t, "3900 are cut", func() bool { // the kernel has accepted all connections; the server may still have to accept some
 		_, metrics := s.admin(t, "/metrics")
 		cut := 0.0
 		for line := range strings.Lines(metrics) {

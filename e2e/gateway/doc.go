@@ -1,4 +1,3 @@
-// Package gateway has no code: its tests run "handfast serve --config" as an operator would, with curl at its admin
-// listener, signals, files that change, a Redis that two nodes share, HAProxy and nginx in front, and thousands of slow
-// clients.
+// Package gateway contains only tests, which run "handfast serve --config" as an operator would: with curl and the admin listener,
+// signals, changing files, a Redis shared by two nodes, HAProxy and nginx in front, and thousands of slow clients.
 package gateway

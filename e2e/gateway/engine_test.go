@@ -16,7 +16,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Two servers on one Redis are one: for messages, history and members. They start before it, see it restart, and one of them dies.
+// Two servers with one Redis share messages, history and members. They start before Redis does, Redis is restarted, and one of them
+// is killed.
 func TestServersOnOneRedis(t *testing.T) {
 	redis := redistest.Start(t, "appendonly yes\nappendfsync always\n")
 	redis.Stop() // until the servers have started
@@ -114,7 +115,7 @@ func (c *talker) say(text string) {
 	}
 }
 
-// heard is what these tests look at in a message of the server.
+// heard contains the fields of a server's message that these tests use.
 type heard struct {
 	Type, Data, User string
 	Offset           uint64
@@ -129,7 +130,7 @@ type heard struct {
 	Messages  []struct{ Data string }
 }
 
-// hear returns the next message of a type. An error, and that messages are missing, end the test.
+// hear returns the next message of a type. An error, or a report of missed messages, fails the test.
 func (c *talker) hear(kind string) (m heard) {
 	c.t.Helper()
 	for m.Type != kind {

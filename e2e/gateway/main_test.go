@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(runAndSearch(m)) }
 
-// runAndSearch runs the tests, and then looks for secrets in what the servers have said.
+// runAndSearch runs the tests, and then searches the servers' output for secrets.
 func runAndSearch(m *testing.M) int {
 	code := house.Main(m)
 	for _, s := range secrets {
@@ -27,8 +27,8 @@ func runAndSearch(m *testing.M) int {
 	return code
 }
 
-// told is everything that any server has written in any way: log, audit log, what its admin listener says. secrets are
-// what must not be in it.
+// told is all output of all servers: logs, audit logs, and responses of admin listeners. secrets are the strings that must not
+// appear in it.
 var (
 	told    house.Output
 	secrets []string
@@ -39,14 +39,14 @@ func secret(text string) string {
 	return text
 }
 
-// server is a "handfast serve --config" that runs.
+// server is a running "handfast serve --config".
 type server struct {
 	*house.Server
-	file string // its configuration
+	file string // path of its configuration
 }
 
-// serve starts a server with a configuration, in which tabs stand for two spaces. It is killed with the test, if it has
-// not ended by then.
+// serve starts a server with a configuration, in which tabs represent two spaces. If the server is still running at the end of the
+// test, it is killed.
 func serve(t *testing.T, config string) *server {
 	t.Helper()
 	u := house.NewUser(t)
@@ -61,7 +61,7 @@ func serve(t *testing.T, config string) *server {
 	return s
 }
 
-// configure replaces the configuration's file, as an editor does.
+// configure replaces the configuration file, as an editor does.
 func (s *server) configure(t *testing.T, config string) {
 	t.Helper()
 	replace(t, s.file, strings.ReplaceAll(config, "\t", "  "))
@@ -86,7 +86,7 @@ func (s *server) url(endpoint string) string {
 	return "no endpoint " + endpoint
 }
 
-// admin asks the admin listener with curl, and returns the status and the body.
+// admin sends a request to the admin listener with curl, and returns the status and the body.
 func (s *server) admin(t *testing.T, args ...string) (status, body string) {
 	t.Helper()
 	args[len(args)-1] = strings.TrimSuffix(s.url("admin"), "/") + args[len(args)-1]
@@ -99,7 +99,7 @@ func (s *server) admin(t *testing.T, args ...string) (status, body string) {
 	return string(out[n:]), string(out[:n])
 }
 
-// logged waits until the log has a line with all parts.
+// logged waits until the log contains a line with all parts.
 func (s *server) logged(t *testing.T, parts ...string) {
 	t.Helper()
 	house.Until(t, fmt.Sprintf("%q in %s", parts, s.Log.String()), func() bool {

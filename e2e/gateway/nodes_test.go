@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Who logs out at one node loses the connections at all of them, and cannot come back with the same token anywhere.
+// A user who logs out at one node is disconnected from all nodes, and cannot use the same token again at any of them.
 func TestLogoutAcrossNodes(t *testing.T) {
 	shared := fmt.Sprintf(protected, key) + fmt.Sprintf("store: {redis: {url: %q}}\n", redistest.Start(t, "").URL())
 	nodes := []*server{serve(t, shared), serve(t, shared)}
@@ -25,7 +25,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 		his = append(his, dial(t, n.url("chat"), as(bob)))
 	}
 	page := strings.Replace(strings.TrimSuffix(nodes[0].url("chat"), "/chat"), "ws://", "http://", 1)
-	// The token does not stand on a command line, where every user of the machine could read it.
+	// The token is not on the command line, where every user of the machine could read it.
 	cmd := exec.CommandContext(t.Context(), "curl", "-sS", "-X", "POST", "-o", "/dev/null", "-w", "%{http_code}", "-H", "@-", page+"/logout")
 	cmd.Stdin = strings.NewReader("Authorization: Bearer " + alice)
 	began := time.Now()
@@ -46,7 +46,7 @@ func TestLogoutAcrossNodes(t *testing.T) {
 	}
 }
 
-// HAProxy tells the client's address by the PROXY protocol, in both versions.
+// HAProxy sends the client's address with the PROXY protocol, in both versions.
 func TestBehindHAProxy(t *testing.T) {
 	back := house.FreePort(t)
 	s := serve(t, fmt.Sprintf(`
@@ -79,7 +79,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 	}
 }
 
-// nginx tells the client's address in X-Forwarded-For, and no one but nginx may.
+// nginx sends the client's address in X-Forwarded-For, which is ignored from all other peers.
 func TestBehindNginx(t *testing.T) {
 	s := serve(t, `
 listen: [{address: "127.0.0.1:0", tls: off}]
@@ -104,7 +104,7 @@ http {
 }`, u.Home, port, back)
 	u.Start("127.0.0.1:"+port, "nginx", "-c", u.Write("nginx.conf", conf), "-p", u.Home)
 	opts := from("127.0.0.60")
-	opts.Header = map[string][]string{"X-Forwarded-For": {"203.0.113.66"}} // the client's invention
+	opts.Header = map[string][]string{"X-Forwarded-For": {"203.0.113.66"}} // forged by the client
 	echoed(t, dial(t, fmt.Sprintf("ws://127.0.0.1:%s/open", port), opts))
 	if _, body := s.admin(t, "/connections"); !strings.Contains(body, `"addr": "127.0.0.60"`) {
 		t.Errorf("behind nginx: %s", body)

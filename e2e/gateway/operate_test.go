@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// protected is a configuration with an endpoint for those with a token, and one for everybody.
+// protected is a configuration with an endpoint that requires a token, and a public one.
 const protected = `
 listen: [{address: "127.0.0.1:0", tls: off}]
 admin: {address: "127.0.0.1:0"}
@@ -34,7 +34,7 @@ endpoints:
 	- {name: open, path: /open, target: echo, auth: [anonymous]}
 `
 
-// What an operator sees with curl.
+// An operator uses the admin listener with curl.
 func TestAdmin(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
 	alice := dial(t, s.url("chat"), as(token("alice", time.Hour)))
@@ -66,11 +66,11 @@ func TestAdmin(t *testing.T) {
 	s.logged(t, `msg="handshake refused"`, "status=401", "endpoint=chat")
 }
 
-// A credential ends, and the connection with it; the client was notified before.
+// When a credential expires, the connection is closed; the client was notified before.
 func TestExpiry(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
-	// The skew that is allowed to the issuer's clock counts for the end, too: at first two seconds are left. That is too late
-	// where the handshake takes longer.
+	// The allowed clock skew also applies to the expiry: at first two seconds are left. The test fails if the handshake takes
+	// longer than that.
 	var c *websocket.Conn
 	for ago := 28 * time.Second; c == nil; ago -= 9 * time.Second {
 		var err error
@@ -87,7 +87,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// SIGHUP and a change of the file reload; connections stay; a broken file changes nothing.
+// SIGHUP, or a change of the file, reloads the configuration. Connections stay open, and an invalid file changes nothing.
 func TestReload(t *testing.T) {
 	text := fmt.Sprintf(protected, key)
 	s := serve(t, text)
@@ -117,7 +117,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// SIGTERM: not ready, then no more handshakes, then closes spread over a time, then exit 0.
+// On SIGTERM, the server first reports that it is not ready, then rejects handshakes, then closes connections spread over a period,
+// and finally exits with 0.
 func TestDrain(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
 	var conns []*websocket.Conn
@@ -140,7 +141,7 @@ func TestDrain(t *testing.T) {
 	s.logged(t, "msg=stopped", "cut=0")
 }
 
-// A second signal stops immediately, whatever the drain would take.
+// A second signal stops the server immediately, however long the drain would take.
 func TestSecondSignal(t *testing.T) {
 	s := serve(t, strings.Replace(fmt.Sprintf(protected, key), "delay: 200ms", "delay: 10m", 1))
 	c := dial(t, s.url("open"), nil)
@@ -155,7 +156,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate with openssl and puts it in place by a rename.
+// certificate creates a certificate with openssl and installs it with a rename.
 func certificate(t *testing.T, dir string) *x509.Certificate {
 	t.Helper()
 	file := filepath.Join(dir, "cert.pem")
@@ -181,7 +182,7 @@ func certificate(t *testing.T, dir string) *x509.Certificate {
 	return cert
 }
 
-// A certificate that is replaced is served to those who come from then on; who is connected stays.
+// A replaced certificate is served to new clients; existing connections stay open.
 func TestCertificateReload(t *testing.T) {
 	dir := t.TempDir()
 	first := certificate(t, dir)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// The trace ID of a request at one server is in the log of another one, which delivers the message: through Redis.
+// The trace ID of a request to one server is in the log of another server that delivers the message through Redis.
 func TestTraceOverTwoServers(t *testing.T) {
 	appSecret, redis := secret("the-secret-of-the-traced-application"), redistest.Start(t, "")
 	config := fmt.Sprintf(`

@@ -1,4 +1,3 @@
-// Package gosdk holds the tests of the Go SDK of Centrifugo, centrifuge-go, against the binary, and of
-// servers of the library centrifuge behind its balancer. It is a module of its own so that
-// what the SDK requires appears in no published go.mod.
+// Package gosdk tests Centrifugo's Go SDK, centrifuge-go, with the binary, and servers that use the centrifuge library behind its
+// balancer. It is a separate module, so that the SDK's dependencies do not appear in any published go.mod.
 package gosdk

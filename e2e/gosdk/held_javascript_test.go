@@ -13,13 +13,13 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// Clients of the JavaScript SDK, JSON and Protobuf, stay connected while the servers of the original library drain in turn. They publish
-// themselves meanwhile; everything arrives once and in order.
+// Clients of the JavaScript SDK, JSON and Protobuf, stay connected while the servers with the centrifuge library drain one after
+// another. They publish meanwhile, and each message arrives once and in order.
 func TestHeldAtOriginalsJavaScript(t *testing.T) {
 	redis := redistest.Start(t, "")
 	a, b := newOriginal(t, redis), newOriginal(t, redis)
 	f := newFront(t, a, b)
-	const all = 22 // 20 subscribers of two channels, and who publishes to each
+	const all = 22 // 20 subscribers to two channels, and one publisher for each
 	cmd := exec.CommandContext(bounded.Context(t), "node", "../centrifugo/held.mjs", "ws://"+f.host+"/connection/websocket", "20", "10", "20")
 	var log bytes.Buffer
 	cmd.Stderr = &log
@@ -38,7 +38,7 @@ func TestHeldAtOriginalsJavaScript(t *testing.T) {
 	lines := bufio.NewReader(out)
 	says := func(want string) {
 		t.Helper()
-		if line, err := lines.ReadString('\n'); err != nil || line != want+"\n" { // Node is killed when the time limit is reached
+		if line, err := lines.ReadString('\n'); err != nil || line != want+"\n" { // Node is killed at the time limit
 			in.Close()
 			_ = cmd.Wait()
 			t.Fatalf("Node says %q, %v, not %q: %s", line, err, want, &log)

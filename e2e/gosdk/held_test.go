@@ -19,10 +19,10 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// personal is the channel that a server subscribes each client to.
+// personal is the channel to which a server subscribes each client.
 const personal = "personal"
 
-// node is a node of the centrifuge library, with the history and the presence of a Redis.
+// node is a node of the centrifuge library whose history and presence are in Redis.
 func node(t *testing.T, redis *redistest.Server) *library.Node {
 	t.Helper()
 	n, err := library.New(library.Config{})
@@ -68,7 +68,7 @@ func node(t *testing.T, redis *redistest.Server) *library.Node {
 	return n
 }
 
-// original is a server of the centrifuge library.
+// original is a server that uses the centrifuge library.
 type original struct {
 	http *http.Server
 	addr string
@@ -100,18 +100,18 @@ func newOriginal(t *testing.T, redis *redistest.Server) *original {
 	return o
 }
 
-// kill ends the server as kill -9 does: its connections break, and it accepts no others.
+// kill stops the server as kill -9 does: its connections are cut, and it accepts no others.
 func (o *original) kill() {
 	_ = o.http.Close()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, nc := range o.conns {
-		_ = nc.(*net.TCPConn).SetLinger(0) // after the end of the connection it fails
+		_ = nc.(*net.TCPConn).SetLinger(0) // fails if the connection has already ended
 		_ = nc.Close()
 	}
 }
 
-// front is a balancer in front of originals that holds connections.
+// front is a balancer that holds connections, in front of originals.
 type front struct {
 	*server
 	admin string
@@ -137,7 +137,7 @@ endpoints:
 	return f
 }
 
-// ask asks the admin listener, and returns how many connections each server has.
+// ask queries the admin listener, and returns the number of connections of each server.
 func (f *front) ask(method, path string, q url.Values) map[string]int {
 	f.t.Helper()
 	r, err := http.NewRequestWithContext(bounded.Context(f.t), method, "http://"+f.admin+path+"?"+q.Encode(), nil)
@@ -173,10 +173,10 @@ func (f *front) has(o *original, n int) {
 	bounded.Until(f.t, func() bool { return f.ask(http.MethodGet, "/balance", nil)["ws://"+o.addr] == n })
 }
 
-// Clients of servers of the original library stay connected behind a balancer while their server drains, and when it is killed: they
-// see no disconnect, get everything that is published once and in order, and stay who they are.
+// Clients of servers that use the centrifuge library stay connected behind a balancer while their server drains, and when it is
+// killed. They see no disconnect, receive all publications once and in order, and keep their identity.
 func TestHeldAtOriginals(t *testing.T) {
-	const each = 3 // clients of each format
+	const each = 3 // number of clients of each format
 	redis := redistest.Start(t, "")
 	application := node(t, redis)
 	a, b := newOriginal(t, redis), newOriginal(t, redis)
@@ -211,7 +211,7 @@ func TestHeldAtOriginals(t *testing.T) {
 		return data
 	}
 	seen := 0
-	arrives := func() { // all that was published
+	arrives := func() { // all publications
 		t.Helper()
 		for ; seen < published; seen++ {
 			want := fmt.Sprint(seen + 1)
@@ -248,7 +248,7 @@ func TestHeldAtOriginals(t *testing.T) {
 
 	f.ask(http.MethodPost, "/balance/drain", url.Values{"server": {a.addr}})
 	during("the drain", on(b))
-	for i, sub := range subs { // each may still speak, and is in the channel under the name that it knows
+	for i, sub := range subs { // each can still publish, and is present in the channel under its own name
 		if _, err := sub.Publish(bounded.Context(t), []byte(fmt.Sprint(published+1))); err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestHeldAtOriginals(t *testing.T) {
 			t.Fatal(err)
 		}
 		arrives()
-		bounded.Until(t, func() bool { // those of connections that were left go later
+		bounded.Until(t, func() bool { // the entries of abandoned connections disappear later
 			p, err := sub.Presence(bounded.Context(t))
 			if err != nil {
 				t.Fatal(err)
@@ -268,7 +268,7 @@ func TestHeldAtOriginals(t *testing.T) {
 	check("after the drain")
 
 	f.ask(http.MethodDelete, "/balance/drain", url.Values{"server": {a.addr}})
-	for range 20 { // some are on their way when the server dies
+	for range 20 { // some publications are in flight when the server is killed
 		publish()
 	}
 	b.kill()

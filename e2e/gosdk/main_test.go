@@ -25,14 +25,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(house.Main(m, // a command waits for its answer until ReadTimeout, in a client that is closed, too
+	os.Exit(house.Main(m, // even in a closed client, a command waits for its reply until ReadTimeout
 		goleak.IgnoreTopFunction("github.com/centrifugal/centrifuge-go.(*Client).sendAsync.func1")))
 }
 
-// secret is the application's.
+// secret is the application's secret.
 const secret = "s"
 
-// claims are those of a token.
+// claims are the claims of a token.
 type claims map[string]any
 
 // token signs claims with a secret.
@@ -48,10 +48,10 @@ func token(t *testing.T, by string, c claims) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// inAnHour is a value for the claim exp.
+// inAnHour returns a value for the claim exp.
 func inAnHour() int64 { return time.Now().Add(time.Hour).Unix() }
 
-// server is a "handfast serve" whose clients need a token, and the application behind it.
+// server is a "handfast serve" whose clients need a token, together with its application.
 type server struct {
 	t    *testing.T
 	host string
@@ -110,29 +110,29 @@ func (s *server) api(method, body string) string {
 	return string(a.Result)
 }
 
-// maker is a function of the SDK that makes a client.
+// maker is a function of the SDK that creates a client.
 type maker func(endpoint string, config centrifuge.Config) *centrifuge.Client
 
-// formats are the clients that the SDK has.
+// formats are the kinds of clients that the SDK supports.
 var formats = map[string]maker{
 	"JSON": centrifuge.NewJsonClient, "Protobuf": centrifuge.NewProtobufClient,
 }
 
-// client is one of the SDK, with what it reports.
+// client is a client of the SDK, with the events that it reports.
 type client struct {
 	*centrifuge.Client
 	t            *testing.T
 	connected    chan centrifuge.ConnectedEvent
 	connecting   chan centrifuge.ConnectingEvent
 	disconnected chan centrifuge.DisconnectedEvent
-	put          chan string                 // channels that it was subscribed to without asking
-	publications chan centrifuge.Publication // in these channels
+	put          chan string                 // channels to which it was subscribed by the server
+	publications chan centrifuge.Publication // publications in these channels
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-// client makes a client that connects, and comes back without a pause.
+// client creates a client that connects, and reconnects without a delay.
 func (s *server) client(of maker, c centrifuge.Config) *client {
 	s.t.Helper()
 	n := &client{
@@ -166,7 +166,7 @@ func (s *server) client(of maker, c centrifuge.Config) *client {
 	return n
 }
 
-// user makes a client with a token, and waits until it is connected.
+// user creates a client with a token, and waits until it is connected.
 func (s *server) user(of maker, name string) *client {
 	s.t.Helper()
 	n := s.client(of, centrifuge.Config{Token: token(s.t, secret, claims{"sub": name, "exp": inAnHour(), "info": claims{"name": name}})})
@@ -174,14 +174,14 @@ func (s *server) user(of maker, name string) *client {
 	return n
 }
 
-// cut ends the client's connection without a word.
+// cut closes the client's connection without a close frame.
 func (c *client) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conns[len(c.conns)-1].Close()
 }
 
-// subscription is one of the SDK, with what it reports.
+// subscription is a subscription of the SDK, with the events that it reports.
 type subscription struct {
 	*centrifuge.Subscription
 	subscribed   chan centrifuge.SubscribedEvent
@@ -191,7 +191,7 @@ type subscription struct {
 	errors       chan error
 }
 
-// subscribe makes a subscription and begins it.
+// subscribe creates a subscription and starts it.
 func (c *client) subscribe(channel string, config centrifuge.SubscriptionConfig) *subscription {
 	c.t.Helper()
 	config.MinResubscribeDelay, config.MaxResubscribeDelay = time.Millisecond, 10*time.Millisecond
@@ -215,7 +215,7 @@ func (c *client) subscribe(channel string, config centrifuge.SubscriptionConfig)
 	return n
 }
 
-// want receives publications with these data, in this order.
+// want receives publications with the given data, in this order.
 func (s *subscription) want(t *testing.T, data ...string) {
 	t.Helper()
 	for _, want := range data {

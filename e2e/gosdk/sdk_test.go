@@ -12,14 +12,14 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// each runs a test with both clients of the SDK.
+// each runs a test with both kinds of clients.
 func each(t *testing.T, test func(t *testing.T, s *server, of maker)) {
 	for name, of := range formats {
 		t.Run(name, func(t *testing.T) { test(t, newServer(t), of) })
 	}
 }
 
-// What two clients in different formats publish arrives at both. Each sees the other, and what was published.
+// Two clients with different formats receive each other's publications, and see each other's presence and the history.
 func TestChannel(t *testing.T) {
 	s := newServer(t)
 	ann, bob := s.user(centrifuge.NewJsonClient, "ann"), s.user(centrifuge.NewProtobufClient, "bob")
@@ -76,7 +76,7 @@ func TestChannel(t *testing.T) {
 	}
 }
 
-// A client whose connection breaks gets what was published meanwhile, in order and once.
+// A client whose connection was cut receives the publications that it missed, in order and once.
 func TestRecovery(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -109,7 +109,7 @@ func TestRecovery(t *testing.T) {
 	})
 }
 
-// A client that cannot get what it has missed learns that.
+// A client that cannot recover the publications that it missed is told so.
 func TestRecoveryFails(t *testing.T) {
 	s := newServer(t)
 	c := s.user(centrifuge.NewProtobufClient, "ann")
@@ -120,7 +120,7 @@ func TestRecoveryFails(t *testing.T) {
 	if err := c.Disconnect(); err != nil {
 		t.Fatal(err)
 	}
-	for range 110 { // the history has 100
+	for range 110 { // the size of the history is 100
 		s.api("publish", `{"channel":"news","data":2}`)
 	}
 	if err := c.Connect(); err != nil {
@@ -133,7 +133,7 @@ func TestRecoveryFails(t *testing.T) {
 	sub.want(t, `3`)
 }
 
-// The application answers what a client calls.
+// The application handles a client's RPC calls.
 func TestRPC(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -152,7 +152,7 @@ func TestRPC(t *testing.T) {
 	})
 }
 
-// A token that expires is renewed on the open connection; one that has expired, before it is used.
+// An expiring token is renewed on the open connection; an expired one is renewed before it is used.
 func TestRefresh(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		asked := make(chan struct{}, 16)
@@ -176,7 +176,7 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// A subscription token is renewed on the open subscription.
+// An expiring subscription token is renewed on the open subscription.
 func TestSubscriptionTokens(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -207,7 +207,7 @@ func TestSubscriptionTokens(t *testing.T) {
 	})
 }
 
-// A client stays away after the codes that say so, and comes back after the others.
+// A client does not reconnect after terminal close codes, and reconnects after the others.
 func TestEnds(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -240,7 +240,7 @@ func TestEnds(t *testing.T) {
 	})
 }
 
-// The difference to the last publication makes the same publication again.
+// Applying a delta to the previous publication produces the new publication.
 func TestDeltas(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		sub := s.user(of, "ann").subscribe("news", centrifuge.SubscriptionConfig{Delta: centrifuge.DeltaTypeFossil})
@@ -253,7 +253,8 @@ func TestDeltas(t *testing.T) {
 	})
 }
 
-// Differences, recovery and compression together: a client that was away gets what it has missed, and differences to that from then on.
+// Deltas, recovery and compression work together: a client that was disconnected receives the publications that it missed, and then
+// deltas.
 func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "exp": inAnHour()}), EnableCompression: true})
@@ -283,7 +284,7 @@ func TestDeltasRecoveredAndCompressed(t *testing.T) {
 	})
 }
 
-// A subscription with a filter gets what has the right tags, and recovers that.
+// A subscription with a filter receives the publications with matching tags, and recovers these.
 func TestFilter(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.user(of, "ann")
@@ -306,7 +307,7 @@ func TestFilter(t *testing.T) {
 	})
 }
 
-// A token, or the application, subscribes a client: it gets what is published, and recovers it.
+// A client that is subscribed by its token, or by the application, receives publications, and recovers them.
 func TestServerSide(t *testing.T) {
 	each(t, func(t *testing.T, s *server, of maker) {
 		c := s.client(of, centrifuge.Config{Token: token(t, secret, claims{"sub": "ann", "channels": []string{"personal"}})})

@@ -1,3 +1,2 @@
-// Package install holds the tests of how users get handfast: a release made from the tree, and what go install and go get
-// make of it.
+// Package install tests how users install handfast: from a release made from the tree, and with go install and go get.
 package install

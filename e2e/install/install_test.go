@@ -26,7 +26,7 @@ type maker struct {
 	env  []string
 }
 
-// newMaker copies what git has of the tree, and what it would add, into a repository with one commit.
+// newMaker copies the files that git tracks or would add into a repository with one commit.
 func newMaker(t *testing.T) *maker {
 	t.Helper()
 	m := &maker{t: t, tree: t.TempDir(), env: append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
@@ -41,7 +41,7 @@ func newMaker(t *testing.T) *maker {
 	return m
 }
 
-// run runs a program in a folder, and returns what it prints. It must succeed.
+// run runs a program in a folder, and returns its output. The program must succeed.
 func (m *maker) run(dir, name string, args ...string) string {
 	m.t.Helper()
 	out, err := m.try(dir, name, args...)
@@ -52,7 +52,7 @@ func (m *maker) run(dir, name string, args ...string) string {
 }
 
 func (m *maker) try(dir, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*house.Patience) // for what is compiled on a busy machine
+	ctx, cancel := context.WithTimeout(context.Background(), 3*house.Patience) // for compilation on a busy machine
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = dir, m.env
@@ -71,7 +71,7 @@ func (m *maker) commit() {
 	m.git("commit", "-q", "--allow-empty", "-m", "tree: what will be released")
 }
 
-// replace replaces a text in a file of the tree, which must have it.
+// replace replaces a text in a file of the tree. The file must contain the text.
 func (m *maker) replace(file, from, to string) {
 	m.t.Helper()
 	name := filepath.Join(m.tree, file)
@@ -87,7 +87,7 @@ func (m *maker) replace(file, from, to string) {
 	}
 }
 
-// release makes the release, after each reason to refuse it has been one.
+// release makes the release, after checking each condition under which it must be refused.
 func (m *maker) release(version string) {
 	m.t.Helper()
 	refused := func(want string, args ...string) {
@@ -121,10 +121,10 @@ func (m *maker) release(version string) {
 	if mod := m.git("show", version+":go.mod"); !strings.Contains(mod, product+"/websocket "+version) || strings.Contains(mod, "replace") {
 		m.t.Errorf("go.mod of the release:\n%s", mod)
 	}
-	m.run(m.tree, "go", "list", "./websocket", "./auth", "./bench", "./e2e/acme", "./e2e/gosdk") // go.work holds them together still
+	m.run(m.tree, "go", "list", "./websocket", "./auth", "./bench", "./e2e/acme", "./e2e/gosdk") // go.work still connects them
 }
 
-// clean removes one version of our modules from a module cache, so that what is installed next comes from the proxy.
+// clean removes one version of our modules from a module cache, so that the next installation uses the proxy.
 func clean(t *testing.T, cache, version string) {
 	t.Helper()
 	list := filepath.Join(cache, "cache", "download", filepath.FromSlash(product))
@@ -153,7 +153,7 @@ func clean(t *testing.T, cache, version string) {
 	}
 }
 
-// The programs of two adopters, by what they import.
+// These are the programs of two users, by the packages that they import.
 var programs = map[string]string{
 	"the library": `package main
 
@@ -180,13 +180,13 @@ func main() {
 `,
 }
 
-// A release is made from the tree, and with a module cache that has no version of ours the binary is installed, and programs
-// are built that import the packages. There is no network: the proxy is made of files. What others publish comes from the
-// module cache of this machine, where the tests have needed it already.
+// A release is made from the tree. With a module cache without any of our modules, the binary is installed, and programs that
+// import the packages are built. There is no network: the proxy consists of files. Third-party modules come from this machine's
+// module cache, to which the tests have already downloaded them.
 func TestInstall(t *testing.T) {
 	m := newMaker(t)
-	// The go command takes a version to be the same forever, and remembers which files it has. So there is one for each content, and
-	// for each folder with a clone, so that tests in two of them do not meet.
+	// The go command expects that a version never changes, and remembers its files. So there is one version for each content, and
+	// for each folder with a clone, so that tests in two clones do not interfere.
 	h := fnv.New64a()
 	wd, err := os.Getwd()
 	if err != nil {
@@ -216,7 +216,7 @@ func TestInstall(t *testing.T) {
 			if name == "the library" {
 				module += "/websocket"
 			}
-			// Which versions there are is asked with a cache that has nothing at all.
+			// The available versions are listed with an empty cache.
 			empty := &maker{t: t, env: append(m.env, "GOMODCACHE="+t.TempDir())}
 			empty.run(dir, "go", "get", module+"@"+version)
 			empty.run(dir, "go", "mod", "tidy")

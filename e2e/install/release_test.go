@@ -12,10 +12,10 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// made is where .goreleaser.yaml expects what its hook makes.
+// made is the directory where .goreleaser.yaml expects the files that its hook creates.
 const made = ".release"
 
-// releaser is the part of .goreleaser.yaml that is about our files.
+// releaser is the part of .goreleaser.yaml that concerns our files.
 type releaser struct {
 	Before struct{ Hooks []string }
 	Builds []struct {
@@ -33,7 +33,7 @@ type releaser struct {
 	}
 }
 
-// sources are the files that archives and packages have, as they are named there: some with a wildcard.
+// sources are the files in archives and packages, by their names in the configuration, some with wildcards.
 func (r *releaser) sources() []string {
 	var all []string
 	for _, a := range r.Archives {
@@ -54,7 +54,7 @@ func (r *releaser) sources() []string {
 	return all
 }
 
-// What goreleaser's configuration names exists, once its hook has run, and it covers every system that a release is for.
+// The files that goreleaser's configuration names exist once its hook has run, and it covers every system that is released for.
 func TestReleaseFiles(t *testing.T) {
 	root := filepath.Join("..", "..")
 	text, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
@@ -105,7 +105,7 @@ func TestReleaseFiles(t *testing.T) {
 	m.run(dir, "bash", "-n", "completions/handfast.bash")
 }
 
-// service checks what the packages have for systemd, with a binary that is installed elsewhere.
+// service checks the systemd files in the packages, with a binary that is installed elsewhere.
 func service(m *maker, binary string) {
 	m.t.Helper()
 	unit, err := os.ReadFile(filepath.Join("..", "..", "packaging", "handfast.service"))
