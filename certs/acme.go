@@ -59,7 +59,7 @@ type acmeHost struct {
 	mu   sync.Mutex
 	cert *tls.Certificate // nil means none yet
 	err  error            // why the last attempt failed; nil if it succeeded
-	told time.Time        // when a late renewal was last reported
+	told time.Time        // time of the last report about an overdue renewal
 }
 
 // openACME checks the options and prepares everything except for the first request.
@@ -208,7 +208,7 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == challengeProtocol
 }
 
-// certificate returns the certificate of a host. During the first attempt to obtain it, it waits for a short time.
+// certificate returns the certificate of a host. During the first attempt to obtain it, it waits for a limited time.
 func (a *acmeSource) certificate(ctx context.Context, host string) (*tls.Certificate, error) {
 	h := a.byName[host]
 	ctx, cancel := context.WithTimeout(ctx, acmeFirst)
@@ -243,7 +243,7 @@ func (a *acmeSource) infos() []Info {
 	return all
 }
 
-// use puts a certificate into use, and reports it if it is a different one.
+// use starts using a certificate, and reports it if it differs from the previous one.
 func (a *acmeSource) use(h *acmeHost, cert *tls.Certificate) {
 	h.mu.Lock()
 	old := h.cert
@@ -266,7 +266,7 @@ func (h *acmeHost) settle() {
 	}
 }
 
-// fail records and reports why there is no newer certificate.
+// fail records and reports the reason why there is no newer certificate.
 func (a *acmeSource) fail(h *acmeHost, err error) {
 	h.mu.Lock()
 	h.settle()

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// acmeWire sends the requests to the CA, and remembers what autocert forgets: why a challenge failed, and the last error. After
-// Close it sends nothing.
+// acmeWire sends the requests to the CA, and records information that autocert discards: why a challenge failed, and the last
+// error. After Close it sends nothing.
 type acmeWire struct {
 	next  http.RoundTripper
 	alive context.Context //nolint:containedctx // ends when the source is closed
@@ -29,7 +29,7 @@ type acmeWire struct {
 	last    error             // the last failure of any request; nil means none since the attempt began
 }
 
-// maxAnswer limits a response of the CA, as package acme does; a certificate chain has a few KiB.
+// maxAnswer limits the size of a CA's response to the same value as package acme; a certificate chain has a few KiB.
 const maxAnswer = 1 << 20
 
 // RoundTrip sends a request and reads the whole response.

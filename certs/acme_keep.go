@@ -139,7 +139,7 @@ func (c acmeCache) Get(ctx context.Context, key string) ([]byte, error) {
 	return c.DirCache.Get(ctx, key)
 }
 
-// Put stores data. It puts a certificate into use first, because that does not depend on the disk.
+// Put stores data. A certificate is used first, because its use does not depend on the disk.
 func (c acmeCache) Put(ctx context.Context, key string, data []byte) error {
 	if err := c.a.alive.Err(); err != nil {
 		return err

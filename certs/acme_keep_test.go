@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// answers is a CA without a network: it answers every request, and records their times.
+// answers is a simulated CA without a network: it responds to every request, and records the times of the requests.
 type answers struct {
 	mu    sync.Mutex
 	reply func() (*http.Response, error)
@@ -170,7 +170,7 @@ func TestACMEStaleReasons(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
-	// With a certificate in use no request is made here, so the reason why its renewal fails is kept.
+	// If a certificate is in use, this code makes no request, so the reason for a failed renewal is kept.
 	pair := newIssuer(t).issue([]string{host}).pair(t)
 	a.use(h, &pair)
 	a.wire.note(host, kind, errors.New("http-01: no such name"))
@@ -179,7 +179,7 @@ func TestACMEStaleReasons(t *testing.T) {
 	}
 }
 
-// The CA's problem documents, in any response.
+// The CA's problem documents are found in any response.
 func TestRFC8555_6_7_Problems(t *testing.T) {
 	const host = "www.example.com"
 	const authorization = `{"status":"invalid","identifier":{"type":"dns","value":"www.example.com"},"challenges":[

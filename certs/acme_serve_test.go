@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The CA's challenges are answered from the cache, which another node may have filled: on the TLS listener and by HTTP.
+// Responses to the CA's challenges come from the cache, which another node may have filled, both on the TLS listener and over HTTP.
 func TestACMEChallenges(t *testing.T) {
 	const host = "www.example.com"
 	cache := filepath.Join(t.TempDir(), "cache")
@@ -63,7 +63,7 @@ func TestACMEChallenges(t *testing.T) {
 	}
 }
 
-// Reload has failed attempts repeated.
+// Reload repeats failed attempts.
 func TestReloadAsksACMEAgain(t *testing.T) {
 	asked := make(chan struct{}, 10)
 	directory, root := badCA(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -147,7 +147,7 @@ func TestACMEFirstHandshakeWaits(t *testing.T) {
 	})
 }
 
-// A response that is cut off, or does not end, is a failure like any other.
+// A response that is truncated, or endless, is a failure like any other.
 func TestACMEAnswerBreaksOff(t *testing.T) {
 	reply := func(body string, length int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -267,7 +267,7 @@ func TestACMEKeepReportsWhatIsLate(t *testing.T) {
 	})
 }
 
-// A file that cannot replace another one leaves nothing behind, and a failed write is an error.
+// If a file cannot replace another one, no temporary file is left behind, and a failed write is an error.
 func TestFilesThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "taken", "by a directory")

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// badCA is a CA that misbehaves; see e2e/acme for one that does not.
+// badCA is a CA that misbehaves; for tests with a real CA, see e2e/acme.
 func badCA(t *testing.T, handler http.HandlerFunc) (directory, root string) {
 	t.Helper()
 	s := httptest.NewTLSServer(handler)
@@ -88,7 +88,7 @@ func TestACMEFailures(t *testing.T) {
 	}
 }
 
-// A CA that does not answer does not block Close, and delays a handshake only for a limited time.
+// A CA that does not respond does not block Close, and delays a handshake only for a limited time.
 func TestACMEStalledCA(t *testing.T) {
 	asked, release := make(chan struct{}, 10), make(chan struct{})
 	directory, root := badCA(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -119,7 +119,7 @@ func TestACMEStalledCA(t *testing.T) {
 	}
 }
 
-// Without ACME, a listener without TLS is only for the caller's handler.
+// Without ACME, a listener without TLS serves only the caller's handler.
 func TestHTTPHandlerWithoutACME(t *testing.T) {
 	p, _ := openProvider(t, Options{Dev: open(t, stateDir(t), "box")})
 	for _, tt := range []struct {

@@ -166,7 +166,7 @@ func only(ip net.IP) *net.IPNet {
 	return &net.IPNet{IP: ip, Mask: net.CIDRMask(8*len(ip), 8*len(ip))}
 }
 
-// maySign reports whether the CA's name constraints let it sign for a host name or an address.
+// maySign reports whether the CA's name constraints allow it to sign for a host name or an address.
 func (a authority) maySign(name string) bool {
 	if ip := net.ParseIP(name); ip != nil {
 		in := func(n *net.IPNet) bool { return n.Contains(ip) }
@@ -201,7 +201,7 @@ func (a authority) further() []string {
 }
 
 // narrow is the error of a CA that may not sign for name. A CA cannot be extended: its constraints are in the certificate that
-// clients trust. machine is the name of the machine, for which each CA is created anyway.
+// clients trust. machine is the name of the machine; each CA is created for it in any case.
 func (a authority) narrow(path, name, machine string, also []string) error {
 	next := "handfast cert dev --new"
 	for _, n := range slices.Concat(also, a.further()) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A directory that does not contain a CA is not used, and the error has the next step.
+// A directory that does not contain a CA is not used, and the error describes the next step.
 func TestDirectoryWithoutCA(t *testing.T) {
 	ca := newIssuer(t)
 	leaf, old := ca.issue([]string{"localhost"}), ca.issueRSA([]string{"localhost"})
@@ -93,7 +93,7 @@ func TestExternalAccount(t *testing.T) {
 	}
 }
 
-// An error of the system is reported without the path, which is only named once.
+// An error of the system is reported without the path, so that the path appears only once.
 func TestCause(t *testing.T) {
 	for _, err := range []error{
 		&fs.PathError{Op: "open", Path: "p", Err: fs.ErrPermission}, &os.LinkError{Op: "rename", Old: "p", New: "q", Err: fs.ErrPermission}, fs.ErrPermission,

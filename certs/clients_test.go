@@ -25,7 +25,7 @@ func TestClientAuth(t *testing.T) {
 		auth ClientAuth
 		name string
 		cert *tls.Certificate
-		want string // the client's subject; or, after "!", the alert that it gets
+		want string // the client's subject; or, after "!", the alert that it receives
 	}{
 		{ClientAuthOff, "none", nil, ""},
 		{ClientAuthOff, "known", &good, ""},
@@ -82,7 +82,7 @@ func TestClientAuth(t *testing.T) {
 	}
 }
 
-// A removed CA is not trusted any more, whether a client presents its certificate again or resumes a session. An open connection is
+// A removed CA is no longer trusted, whether a client presents its certificate again or resumes a session. An open connection is
 // not affected.
 func TestClientCAsReload(t *testing.T) {
 	one, two := newIssuer(t), newIssuer(t)

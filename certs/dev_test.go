@@ -208,7 +208,7 @@ func TestGetCertificateRenews(t *testing.T) {
 	if third := get(); !third.Leaf.Equal(second.Leaf) {
 		t.Error("made again at every handshake")
 	}
-	// If it cannot be renewed, the old one remains.
+	// If the certificate cannot be renewed, the old one remains.
 	now = now.Add(leafLife - leafMargin + time.Hour)
 	if err := os.WriteFile(filepath.Join(d.dir, leafFile), []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func TestFurtherHosts(t *testing.T) {
 	}
 }
 
-// An older CA that may not sign for a name stays unchanged; the error has the next step, which works.
+// An older CA that may not sign for a name stays unchanged; following the next step in the error works.
 func TestFurtherHostsOfOlderCA(t *testing.T) {
 	dir := stateDir(t)
 	old := open(t, dir, "box")

@@ -193,7 +193,7 @@ func echo(t *testing.T, config *tls.Config) (addr string) {
 	return l.Addr().String()
 }
 
-// dial connects to an echo, and checks that it works: a refused client certificate shows only in the first answer.
+// dial connects to an echo server, and checks that it works: the rejection of a client certificate only appears in the first read.
 func dial(t *testing.T, addr string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", addr, config)
@@ -214,7 +214,7 @@ func mustDial(t *testing.T, addr string, config *tls.Config) *tls.Conn {
 	return c
 }
 
-// talk sends data over a connection to an echo, and reads the answer.
+// talk sends data over a connection to an echo server, and reads the echo.
 func talk(c *tls.Conn) error {
 	if _, err := c.Write([]byte("hello")); err != nil {
 		return err

@@ -46,8 +46,8 @@ func (x *nameIndex) below(host string) []*tls.Certificate {
 	return x.wild[domain]
 }
 
-// certificate returns the certificate for a handshake: exact names have priority over wildcards, and files over ACME over the
-// development CA.
+// certificate returns the certificate for a handshake: exact names have priority over wildcards, and files have priority over ACME,
+// and ACME over the development CA.
 //
 // To refuse a client it returns neither a certificate nor an error: then crypto/tls sends unrecognized_name.
 func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -95,7 +95,7 @@ func TestDefaultCertificate(t *testing.T) {
 	}
 }
 
-// With two certificates for one host, each client gets the one that it supports.
+// With two certificates for one host, each client receives the one that it supports.
 func TestKeysOfTwoKinds(t *testing.T) {
 	ca := newIssuer(t)
 	dir := t.TempDir()
@@ -168,7 +168,7 @@ func TestSourcesTogether(t *testing.T) {
 	}
 }
 
-// A client that connects to an address sends no host name: it gets the certificate for that address.
+// A client that connects to an address sends no host name, and receives the certificate for that address.
 func TestCertificateForAddress(t *testing.T) {
 	ca := newIssuer(t)
 	dir := t.TempDir()
@@ -191,7 +191,7 @@ func TestCertificateForAddress(t *testing.T) {
 	}
 }
 
-// at is a connection with a local address.
+// at is a connection with a given local address.
 type at struct {
 	net.Conn
 	addr net.Addr
@@ -199,7 +199,7 @@ type at struct {
 
 func (c *at) LocalAddr() net.Addr { return c.addr }
 
-// text is an address of a custom type, as of connections that are not sockets.
+// text is an address of a custom type, like those of connections that are not sockets.
 type text string
 
 func (text) Network() string  { return "tcp" }

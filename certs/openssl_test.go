@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// openssl connects to an echo, waits for a line to be echoed, and returns the program's output.
+// openssl connects to an echo server, waits for a line to be echoed, and returns the program's output.
 func openssl(t *testing.T, addr string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -33,7 +33,7 @@ func openssl(t *testing.T, addr string, args ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	in.Write([]byte("line of a test\n")) // fails if the server refuses; the output shows it
+	in.Write([]byte("line of a test\n")) // fails if the server rejects the client, which the output shows
 	var said strings.Builder
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
@@ -46,7 +46,7 @@ func openssl(t *testing.T, addr string, args ...string) string {
 	return said.String() + stderr.String()
 }
 
-// Nodes that share a secret resume each other's sessions, others do not; openssl is the client.
+// Nodes that share a secret resume each other's sessions; other nodes do not. The client is openssl.
 func TestOpenSSLResumes(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
 	a, b := secretLine('a'), secretLine('b')

@@ -59,7 +59,7 @@ func newParts(o *Options) []*part {
 	return parts
 }
 
-// maxFile limits what is read of one file: a bundle of all CAs of a system has less than 300 KiB.
+// maxFile limits how much is read from one file: a bundle of all CAs of a system has less than 300 KiB.
 const maxFile = 4 << 20
 
 // look reads the files and uses their content if it has changed and is valid. It returns the event to report.
@@ -114,7 +114,7 @@ func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 	return contents, [sha256.Size]byte(h.Sum(nil)), failed
 }
 
-// worse refuses a certificate that clients would reject, while the one in use is better.
+// worse rejects a certificate that clients would reject if the one in use is better.
 func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
 	if leaf == nil || p.leaf == nil || valid(leaf) || !valid(p.leaf) {

@@ -147,9 +147,9 @@ func (p *Provider) TLSConfig(protocols ...string) *tls.Config {
 	return outer
 }
 
-// HTTPHandler answers the CA's challenge requests (HTTP-01, RFC 8555 §8.3) and passes all others to next; nil means 404. It is for
-// a listener without TLS that the CA reaches at port 80. Mount it before Start: without it only TLS-ALPN-01 is tried, which the TLS
-// listener answers by itself if the CA reaches it at port 443.
+// HTTPHandler responds to the CA's challenge requests (HTTP-01, RFC 8555 §8.3) and passes all others to next; nil means 404. It is
+// for a listener without TLS that the CA reaches at port 80. Mount it before Start: without it only TLS-ALPN-01 is tried, for which
+// the TLS listener is sufficient if the CA reaches it at port 443.
 func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 	if next == nil {
 		next = http.NotFoundHandler()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// place is where a test keeps a pair, and how it replaces one pair with the next.
+// place is the location of a test's certificate and key files, with a way to replace them by the next pair.
 type place struct {
 	t   *testing.T
 	dir string
@@ -127,7 +127,7 @@ func TestReloadFiles(t *testing.T) {
 				t.Errorf("the connection that was open: %v", err)
 			}
 
-			// The watch follows the present files.
+			// The watch follows the current files.
 			if pair.Key == "" {
 				write(t, pair.Cert, three.both())
 			} else {
@@ -251,7 +251,7 @@ func TestReloadTakesWhatBecomesValid(t *testing.T) {
 	}
 }
 
-// Close ends the watch, and servers continue.
+// After Close the watch ends, and servers continue.
 func TestCloseLeavesServers(t *testing.T) {
 	ca := newIssuer(t)
 	one, two := ca.issue([]string{"example.com"}), ca.issue([]string{"example.com"})

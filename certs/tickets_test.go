@@ -128,7 +128,7 @@ func TestTicketsRotate(t *testing.T) {
 	}
 }
 
-// Without a file there are tickets nevertheless, for one process.
+// Without a ticket file there are still tickets, which are valid for one process.
 func TestTicketsOfOneProcess(t *testing.T) {
 	dev := open(t, stateDir(t), "box")
 	one, two := newNode(t, time.Now(), dev, nil), newNode(t, time.Now(), dev, nil)

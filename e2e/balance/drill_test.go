@@ -27,7 +27,7 @@ type trial struct {
 	who   func(s *stage, n int) people // nil means echoing
 }
 
-// people is the clients of a trial.
+// people is the interface of a trial's clients.
 type people interface {
 	goesOn()                 // waits until each of them has received a further reply
 	expect(may bounds) tally // returns and checks their observations since the last call

@@ -69,8 +69,8 @@ func TestAdmin(t *testing.T) {
 // When a credential expires, the connection is closed; the client was notified before.
 func TestExpiry(t *testing.T) {
 	s := serve(t, fmt.Sprintf(protected, key))
-	// The allowed clock skew also applies to the expiry: at first two seconds are left. The test fails if the handshake takes
-	// longer than that.
+	// The allowed clock skew also applies to the expiry, so in the first attempt two seconds are left. If the handshake takes
+	// longer, the next attempt uses a later expiry.
 	var c *websocket.Conn
 	for ago := 28 * time.Second; c == nil; ago -= 9 * time.Second {
 		var err error

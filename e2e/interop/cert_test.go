@@ -20,17 +20,17 @@ import (
 	"time"
 )
 
-// A certificate for 127.0.0.1, signed by an authority that was made for it.
+// A certificate is for 127.0.0.1 and signed by a CA created for it.
 type certificate struct {
 	leaf     tls.Certificate
 	roots    *x509.CertPool
-	ca       string // files in PEM, for the peers
+	ca       string // PEM files for the peers
 	cert     string
 	key      string
-	spkiHash string // of the leaf, as Chromium wants it
+	spkiHash string // hash of the leaf's key, in the format that Chromium expects
 }
 
-// newCertificate makes one, with its files in a directory of the test.
+// newCertificate creates a certificate, with its files in a temporary directory of the test.
 func newCertificate(t *testing.T) certificate {
 	t.Helper()
 	caKey, leafKey := newKey(t), newKey(t)

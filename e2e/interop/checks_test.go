@@ -13,12 +13,12 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A variant is a way to run every pair. Each pair runs once for each.
+// A variant is a configuration in which every pair runs once.
 type variant struct {
 	name      string
 	secure    bool
 	conn      websocket.ConnOptions // of our side
-	extension string                // whose name both sides must report; every peer offers or accepts permessage-deflate
+	extension string                // name that both sides must report; every peer offers or accepts permessage-deflate
 }
 
 var variants = []variant{
@@ -30,7 +30,7 @@ var variants = []variant{
 
 const deflate = "permessage-deflate"
 
-// compressed is for messages of every size, with the bits of both windows, 0 for the default.
+// compressed returns a variant for messages of every size, with the sizes of both windows in bits, 0 for the default.
 func compressed(server, client int) websocket.ConnOptions {
 	return websocket.ConnOptions{Compression: &websocket.Compression{
 		ServerWindowBits: server, ClientWindowBits: client, Threshold: -1}}
@@ -44,7 +44,7 @@ func (v variant) scheme() string {
 	return "http"
 }
 
-// limit bounds a pair's run: it ends a test that hangs, and no result depends on it.
+// limit is the time limit for a pair's run. It stops a hanging test; no result depends on it.
 const limit = 3 * time.Minute
 
 // The peers have the same values in checks.mjs and checks.py.
@@ -63,10 +63,10 @@ var (
 	sizes        = []int{0, 1, 125, 126, 65535, 65536, 1048576}
 	pieces       = []string{"hand", "fast ", "\U0001f91d in pieces"}
 	offered      = []string{"handfast.v0", "handfast.v1", "handfast.v2"}
-	subprotocols = []string{"handfast.v2", "handfast.v1"} // by preference, the reverse of the offer
+	subprotocols = []string{"handfast.v2", "handfast.v1"} // in order of preference, the reverse of the offer
 )
 
-// A line is what a peer reports: of a check it made as a client, or of a connection that it served.
+// A line is one report of a peer, about a check it made as a client or a connection it served.
 type line struct {
 	Check       string  `json:"check"`
 	Type        string  `json:"type,omitempty"`
@@ -83,7 +83,7 @@ type line struct {
 	Error       string  `json:"error,omitempty"`
 }
 
-// String returns the line as a peer prints it, and a long one cut.
+// String formats the line as a peer prints it, and truncates a long one.
 func (l line) String() string {
 	j, err := json.Marshal(l)
 	if err != nil {
@@ -92,17 +92,17 @@ func (l line) String() string {
 	return fmt.Sprintf("%.400s", j)
 }
 
-// extensionName drops the parameters of an extension: some peers tell them, some do not.
+// extensionName removes the parameters of an extension, because only some peers report them.
 func extensionName(s string) string {
 	name, _, _ := strings.Cut(s, ";")
 	return name
 }
 
-// repeat is the period of a binary pattern, in the peers, too: more than a window of 12 bits, so that a compressor that does not
-// keep to the window that was agreed on reaches further back.
+// repeat is the period of a binary pattern, also in the peers. It exceeds a window of 12 bits, so that a compressor that exceeds
+// the negotiated window refers to data before it.
 const repeat = 8209
 
-// pattern makes the payload of an echo.
+// pattern returns the payload of an echo.
 func pattern(t websocket.Type, size int) []byte {
 	data := make([]byte, size)
 	for i := range data {
@@ -120,7 +120,7 @@ func sum(data []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// burstText is the text of a burst, message by message, in order.
+// burstText returns the text of the messages in a burst, in order.
 func burstText() string {
 	var all []string
 	for i := range burst {
@@ -129,13 +129,13 @@ func burstText() string {
 	return strings.Join(all, "\n")
 }
 
-// abilities are what a peer's API can do as a client: the one of the browsers can do neither.
+// abilities are the abilities of a peer's API as a client. Browsers have neither of them.
 type abilities struct {
 	fragments bool // it can send a message in fragments
 	pings     bool // it can send a ping
 }
 
-// clientLines is what a client must report, line by line.
+// clientLines returns the lines that a client must report, in order.
 func clientLines(v variant, can abilities) []line {
 	lines := []line{{Check: "open", Extensions: v.extension}}
 	for _, t := range []websocket.Type{websocket.Text, websocket.Binary} {
@@ -157,7 +157,7 @@ func clientLines(v variant, can abilities) []line {
 	}
 	return append(lines,
 		line{Check: "ping-by-us", Text: "pong"},
-		// The reason is the one in the frame that the peer got: our echo.
+		// The reason is the one in the frame that the peer received: our echo of its close frame.
 		line{Check: "close-by-peer", Code: peerCode, Reason: peerReason, Clean: true},
 		line{Check: "close-without-code", Code: int(websocket.CodeNoStatus), Clean: true},
 		line{Check: "close-by-us", Code: ourCode, Reason: ourReason, Clean: true},

@@ -15,10 +15,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// trusts has Chromium trust one certificate, by the hash of its key.
+// trusts makes Chromium trust one certificate, by the hash of its key.
 const trusts = "--ignore-certificate-errors-spki-list="
 
-// load loads a page, which prints what it sees on its console.
+// load loads a page, which prints its results on its console.
 func load(t *testing.T, b *chromium.Browser, address string) {
 	t.Helper()
 	if fault := b.Load(address); fault != "" {
@@ -26,7 +26,7 @@ func load(t *testing.T, b *chromium.Browser, address string) {
 	}
 }
 
-// pageLines reads what a page reports, to the end.
+// pageLines reads a page's report to the end.
 func pageLines(t *testing.T, b *chromium.Browser) []line {
 	t.Helper()
 	var all []line
@@ -52,7 +52,7 @@ func TestChromiumAgainstOurServer(t *testing.T) {
 	})
 }
 
-// A page of another origin than the server's is refused, in the browser and by the reply, which says what to do.
+// A page of another origin is rejected, both by the browser and with a response that describes the next step.
 func TestChromiumFromAnotherOrigin(t *testing.T) {
 	everyVariant(t, func(t *testing.T, v variant, cert certificate) {
 		s, stranger := startServer(t, v, cert), startServer(t, v, cert)

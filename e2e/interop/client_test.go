@@ -16,14 +16,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A caller opens our end of connections to a peer's server.
+// A caller opens connections to a peer's server.
 type caller struct {
 	base      string
 	options   websocket.DialOptions
-	extension string // to be agreed on
+	extension string // the subprotocol to be negotiated
 }
 
-// checkServer runs our client against a peer's server: a started process whose first line has told its port.
+// checkServer runs our client with a peer's server: a process whose first line of output has contained its port.
 func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	first, ok := p.next(t)
 	if !ok || first.Check != "listening" {
@@ -43,7 +43,7 @@ func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	for _, check := range []struct {
 		name string
 		run  func(context.Context, *testing.T, *websocket.Conn)
-		end  websocket.CloseError // as we see it
+		end  websocket.CloseError // the result on our side
 	}{
 		{"echo", callEcho, weEnd(websocket.CodeNormal, doneReason)},
 		{"unicode", callUnicode, weEnd(websocket.CodeNormal, doneReason)},
@@ -72,7 +72,7 @@ func peerEnds(code websocket.Code, reason string) websocket.CloseError {
 	return websocket.CloseError{Code: code, Reason: reason, ByPeer: true}
 }
 
-// call opens one connection, runs a check on it, and looks at how it ended.
+// call opens one connection, runs a check on it, and checks how it ended.
 func (c caller) call(ctx context.Context, t *testing.T, path string,
 	run func(context.Context, *testing.T, *websocket.Conn), end websocket.CloseError) {
 	options := c.options
@@ -98,7 +98,7 @@ func (c caller) call(ctx context.Context, t *testing.T, path string,
 	sameEnd(t, context.Cause(conn.Context()), end)
 }
 
-// sameEnd checks how a connection ended: with a closing handshake, this code and reason, begun by this side.
+// sameEnd checks how a connection ended: with a closing handshake, started by the given side, with this code and reason.
 func sameEnd(t *testing.T, err error, want websocket.CloseError) {
 	t.Helper()
 	var got *websocket.CloseError
@@ -107,14 +107,14 @@ func sameEnd(t *testing.T, err error, want websocket.CloseError) {
 	}
 }
 
-// compareServed checks what the peer's server saw of the connections, in any order.
+// compareServed checks the peer's reports about the connections, in any order.
 func compareServed(t *testing.T, v variant, got []line) {
 	t.Helper()
 	done := line{Extensions: v.extension, Code: int(websocket.CodeNormal), Reason: doneReason}
 	want := map[string]line{
 		"echo": done, "unicode": done, "fragments-to-us": done, "fragments-to-peer": done, "subprotocol": done,
 		"burst": done, "ping-by-peer": done, "ping-by-us": done,
-		"close-by-peer":      {Extensions: v.extension, Code: peerCode, Reason: peerReason}, // the echo of its frame
+		"close-by-peer":      {Extensions: v.extension, Code: peerCode, Reason: peerReason}, // the echo of its close frame
 		"close-without-code": {Extensions: v.extension, Code: int(websocket.CodeNoStatus)},
 		"close-by-us":        {Extensions: v.extension, Code: ourCode, Reason: ourReason},
 	}
@@ -209,7 +209,7 @@ func callBurst(ctx context.Context, t *testing.T, c *websocket.Conn) {
 }
 
 func callPingByPeer(ctx context.Context, t *testing.T, c *websocket.Conn) {
-	expect(ctx, t, c, text(pingData)) // which it sends when it got our pong
+	expect(ctx, t, c, text(pingData)) // which it sends when it has received our pong
 }
 
 func callPingByUs(ctx context.Context, t *testing.T, c *websocket.Conn) {
@@ -232,7 +232,7 @@ func callPingByUs(ctx context.Context, t *testing.T, c *websocket.Conn) {
 	}
 }
 
-// callReadToEnd waits for the peer's close frame. How it ended is looked at by the caller.
+// callReadToEnd waits for the peer's close frame. The caller checks how the connection ended.
 func callReadToEnd(ctx context.Context, t *testing.T, c *websocket.Conn) {
 	if m, err := c.Read(ctx); err == nil {
 		t.Errorf("got %q, want the end", m.Data)

@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// python is Debian's, the one that its python3-websockets belongs to; another one may come first in the PATH.
+// python is Debian's interpreter, for which its package python3-websockets is installed; another one may come first in PATH.
 const python = "/usr/bin/python3"
 
-// A client that is a process: given the base address of our server, it makes every check and ends.
+// The client is a process: it gets the base address of our server, runs every check and exits.
 var clients = []struct {
 	name    string
 	can     abilities
@@ -35,7 +35,7 @@ var clients = []struct {
 	}},
 }
 
-// servers are the processes that serve: with no arguments over TCP, with a certificate and its key over TLS.
+// servers are the server processes: without arguments they serve over TCP, with a certificate and its key over TLS.
 var servers = []struct {
 	name    string
 	command []string
@@ -44,7 +44,7 @@ var servers = []struct {
 	{"python-websockets", []string{python, "server.py"}},
 }
 
-// everyVariant runs a test of pairs once for each variant.
+// everyVariant runs a test with every variant.
 func everyVariant(t *testing.T, run func(*testing.T, variant, certificate)) {
 	cert := newCertificate(t)
 	for _, v := range variants {
@@ -80,7 +80,7 @@ func TestOurClientAgainstServers(t *testing.T) {
 	}
 }
 
-// compareReported checks what a peer's client reported.
+// compareReported checks the reports of a peer's client.
 func compareReported(t *testing.T, v variant, can abilities, got []line) {
 	t.Helper()
 	want := clientLines(v, can)
@@ -105,7 +105,7 @@ func compareReported(t *testing.T, v variant, can abilities, got []line) {
 	}
 }
 
-// compareSeen checks what our server saw of a client that made every check.
+// compareSeen checks our server's records of a client that ran every check.
 func compareSeen(t *testing.T, v variant, can abilities, got map[string]record) {
 	t.Helper()
 	done := peerEnds(websocket.CodeNormal, doneReason)

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// A peer is a process that prints a line of JSON for everything it saw.
+// A peer is a process that prints a line of JSON for each of its observations.
 type peer struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -21,7 +21,7 @@ type peer struct {
 	stderr house.Output
 }
 
-// startPeer runs a program of the folder peers. It is ended with the test at the latest.
+// startPeer runs a program in the folder peers. It is stopped at the end of the test at the latest.
 func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -44,7 +44,7 @@ func startPeer(t *testing.T, env []string, name string, args ...string) *peer {
 	}
 	t.Cleanup(func() {
 		cancel()
-		_ = p.cmd.Wait() // its error was looked at by finish, or the test has failed already
+		_ = p.cmd.Wait() // its error was checked by finish, or the test has already failed
 	})
 	return p
 }
@@ -65,7 +65,7 @@ func (p *peer) next(t *testing.T) (l line, ok bool) {
 	return l, true
 }
 
-// finish tells a server to end, reads what is left of the peer's lines, and waits for it.
+// finish tells a server to stop, reads its remaining lines, and waits for it.
 func (p *peer) finish(t *testing.T) []line {
 	t.Helper()
 	p.stdin.Close()

@@ -20,18 +20,18 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A record is what our server saw of one connection.
+// A record is our server's record of one connection.
 type record struct {
 	check       string
 	subprotocol string
 	extensions  string
-	rtt         time.Duration // of our ping, when there was one
-	err         error         // why the connection ended; of Accept, when it did not open
-	status      int           // of the reply, when it did not open
+	rtt         time.Duration // result of our ping, if there was one
+	err         error         // the error that ended the connection, or that of Accept
+	status      int           // status of the response, if the handshake failed
 	reply       string
 }
 
-// A server is ours: what a peer asks for in the path is what it does.
+// A server is our server. The path of a request selects what it does.
 type server struct {
 	base    string // "ws://127.0.0.1:1234", or with wss
 	page    string // the same for pages: http, https
@@ -84,7 +84,7 @@ func page(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `<!doctype html><title>interop</title><script type="module" src="/peers/page.mjs"></script>`)
 }
 
-// seen waits until every connection has ended, and returns what was recorded of each.
+// seen waits until all connections have ended, and returns their records.
 func (s *server) seen() map[string]record {
 	s.wait.Wait()
 	s.mu.Lock()
@@ -96,7 +96,7 @@ func (s *server) seen() map[string]record {
 	return all
 }
 
-// spy keeps the reply to a handshake that fails.
+// spy captures the response to a failed handshake.
 type spy struct {
 	http.ResponseWriter
 	status int
@@ -115,7 +115,7 @@ func (s *spy) Write(p []byte) (int, error) {
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") == "" {
-		http.NotFound(w, r) // a browser asks for an icon
+		http.NotFound(w, r) // a browser requests an icon
 		return
 	}
 	s.wait.Add(1)
@@ -137,7 +137,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 }
 
-// converse does the server's part of a check, then echoes until the connection ends, and returns why it ended.
+// converse plays the server's part in a check, then echoes until the connection ends, and returns the error that ended it.
 func converse(ctx context.Context, c *websocket.Conn, check string) (rtt time.Duration, err error) {
 	switch check {
 	case "fragments-to-peer":
@@ -155,7 +155,7 @@ func converse(ctx context.Context, c *websocket.Conn, check string) (rtt time.Du
 	return 0, echo(ctx, c)
 }
 
-// echoAndPing sends a ping while another goroutine reads, and "pong" when it was answered.
+// echoAndPing echoes, and sends a ping while another goroutine reads. After the pong it sends "pong".
 func echoAndPing(ctx context.Context, c *websocket.Conn) (time.Duration, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- echo(ctx, c) }()
@@ -182,7 +182,7 @@ func echo(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// writePieces sends one text message in fragments, and ends one of them within a character.
+// writePieces sends one text message in fragments, one of which ends within a character.
 func writePieces(ctx context.Context, c *websocket.Conn) error {
 	w, err := c.Writer(ctx, websocket.Text)
 	if err != nil {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 // secret signs the tokens of these tests.
 const secret = "this key signs the tokens of the tests of the page"
 
-// visit is a server and a browser on its page.
+// visit is a server and a browser that has opened its page.
 type visit struct {
 	*chromium.Browser
 	t   *testing.T
@@ -44,14 +44,14 @@ func open(t *testing.T, config string) *visit {
 	return v
 }
 
-// set gives a field a value as a person does.
+// set sets the value of a field as a user does.
 func (v *visit) set(id, value string) {
 	v.t.Helper()
 	v.Eval(`(() => { const f = document.getElementById("` + id + `"); f.value = ` + quote(value) + `;
 		f.dispatchEvent(new Event("input", { bubbles: true })); f.dispatchEvent(new Event("change", { bubbles: true })); })()`)
 }
 
-// format chooses the format of messages.
+// format selects the format of messages.
 func (v *visit) format(name string) {
 	v.t.Helper()
 	v.Eval(`document.querySelector("input[name=format][value=` + name + `]").click()`)
@@ -62,13 +62,13 @@ func (v *visit) click(id string) {
 	v.Eval(`document.getElementById("` + id + `").click()`)
 }
 
-// shows waits until an element has a text.
+// shows waits until an element has the given text.
 func (v *visit) shows(id, text string) {
 	v.t.Helper()
 	v.Until("#"+id+" shows "+text, `document.getElementById("`+id+`").innerText.includes(`+quote(text)+`)`)
 }
 
-// connect connects, and waits until it has.
+// connect connects, and waits until the page is connected.
 func (v *visit) connect() {
 	v.t.Helper()
 	v.click("toggle")
@@ -82,7 +82,7 @@ func (v *visit) disconnect() {
 	v.Until("it is closed", `document.querySelector("#state").dataset.state === "closed"`)
 }
 
-// fails connects, and waits until the page says why that fails.
+// fails attempts to connect, and waits until the page displays the reason for the failure.
 func (v *visit) fails(title, text, next string) {
 	v.t.Helper()
 	v.click("toggle")
@@ -94,7 +94,7 @@ func (v *visit) fails(title, text, next string) {
 	}
 }
 
-// token returns a token of alice that lasts for a time.
+// token returns a token for alice that is valid for the given time.
 func token(lasts time.Duration, roles ...string) string {
 	payload, err := json.Marshal(map[string]any{"sub": "alice", "exp": time.Now().Add(lasts).Unix(), "roles": roles})
 	if err != nil {
@@ -106,7 +106,7 @@ func token(lasts time.Duration, roles ...string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// noSecret checks that a secret is neither on the page nor in the log of the server.
+// noSecret checks that a secret is neither on the page nor in the server's log.
 func (v *visit) noSecret(secrets ...string) {
 	v.t.Helper()
 	page := v.Eval(`document.body.innerText`)
@@ -117,7 +117,7 @@ func (v *visit) noSecret(secrets ...string) {
 	}
 }
 
-// quiet checks that the browser had nothing against the page.
+// quiet checks that the browser has reported no problem with the page.
 func (v *visit) quiet() {
 	v.t.Helper()
 	if log := strings.Join(v.Log, "\n"); strings.Contains(log, "Content Security Policy") || strings.Contains(log, "Refused to") {

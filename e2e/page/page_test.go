@@ -13,11 +13,11 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// quote returns a text as a literal of JavaScript.
+// quote returns a text as a JavaScript literal.
 func quote(text string) string {
 	b, err := json.Marshal(text)
 	if err != nil {
-		panic(err) // a text is always JSON
+		panic(err) // a string can always be encoded
 	}
 	return string(b)
 }
@@ -39,8 +39,8 @@ apps: [{id: main, secret: "the secret of the application main"}]
 hub: {namespaces: [{prefix: "", presence: true, history: 10}]}
 `
 
-// The configuration that README protects an endpoint with: the page names the endpoint, says what is missing instead of 1006, and connects
-// with the token that README's command prints.
+// With the configuration from README that protects an endpoint, the page names the endpoint, reports the missing token instead of
+// 1006, and connects with the token that README's command prints.
 func TestPageWithConfigurationOfREADME(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -136,7 +136,7 @@ func TestMessages(t *testing.T) {
 	v.quiet()
 }
 
-// Where nothing echoes, the label says what is measured.
+// If the endpoint does not echo, the label names the quantity that is measured.
 func TestRoundTripWithoutEcho(t *testing.T) {
 	v := open(t, protected)
 	v.set("endpoint", "/channels")

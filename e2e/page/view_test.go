@@ -22,7 +22,8 @@ import (
 
 var shots = flag.Bool("shots", false, "write the pictures of docs/")
 
-// A keyboard is enough: to choose, to connect, to send, to close. The order of the fields is that on the page, and each has its outline.
+// Choosing an endpoint, connecting, sending and closing work with the keyboard alone. The tab order follows the layout, and each
+// focused element has its outline.
 func TestKeyboard(t *testing.T) {
 	v := open(t, protected)
 	var order []string
@@ -51,7 +52,7 @@ func TestKeyboard(t *testing.T) {
 	if got := v.Eval(`document.querySelector("#text").value`); got != "" {
 		t.Errorf("left in the field: %q", got)
 	}
-	for range 3 { // back to the formats, past what the log has
+	for range 3 { // back to the formats, past the focusable elements of the log
 		v.Press("Shift+Tab")
 		if v.Eval(`document.activeElement.name`) == "format" {
 			break
@@ -76,7 +77,8 @@ func (v *visit) loadAxe() {
 	v.Eval(string(axe) + "; 'loaded'")
 }
 
-// accessible checks that axe-core finds nothing serious, in light and dark, wide and narrow, and that nothing is wider than the page.
+// accessible checks that axe-core finds no serious problem in light and dark colours on a wide and a narrow screen, and that no
+// element is wider than the page.
 func (v *visit) accessible(name string) {
 	v.t.Helper()
 	for _, width := range []int{320, 768, 1280} {
@@ -94,8 +96,8 @@ func (v *visit) accessible(name string) {
 	}
 }
 
-// What axe-core finds serious does not come up, in light and dark, wide and narrow, with and without a failure; and nothing is wider than
-// the page. The pictures of docs/ are made here.
+// axe-core finds no serious problem, in light and dark colours, on a wide and a narrow screen, with and without a failed
+// connection, and no element is wider than the page. This test creates the pictures in docs/.
 func TestViews(t *testing.T) {
 	v := open(t, protected)
 	v.loadAxe()
@@ -136,7 +138,7 @@ func TestViews(t *testing.T) {
 	v.quiet()
 }
 
-// The page that explain writes for a ticket is accessible, and a browser has nothing against it.
+// The page that explain writes for a ticket is accessible, and the browser reports no problem with it.
 func TestTicket(t *testing.T) {
 	v := open(t, protected)
 	at := "ws" + strings.TrimPrefix(v.url, "http")
@@ -155,7 +157,7 @@ func TestTicket(t *testing.T) {
 	v.quiet()
 }
 
-// shot writes what is seen into docs/ if that is asked for.
+// shot writes a screenshot into docs/ if the flag -shots is set.
 func (v *visit) shot(name string) {
 	v.t.Helper()
 	if !*shots {
@@ -177,7 +179,7 @@ func (v *visit) shot(name string) {
 	}
 }
 
-// few returns a picture with its most frequent colours alone, at most 64, which makes a small file.
+// few reduces a picture to its most frequent colours, at most 64, which makes the file small.
 func few(picture image.Image) image.Image {
 	often := map[color.Color]int{}
 	b := picture.Bounds()

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// caddy starts one with the given site and returns its port.
+// caddy starts a Caddy with the given site and returns its port.
 func (h *home) caddy(site string) string {
 	h.T.Helper()
 	port := house.FreePort(h.T)
@@ -17,13 +17,13 @@ func (h *home) caddy(site string) string {
 	return port
 }
 
-// Caddy passes WebSockets on without being told.
+// Caddy forwards WebSockets without special configuration.
 func TestCaddyRight(t *testing.T) {
 	h := newHome(t)
 	h.right("ws://127.0.0.1:" + h.caddy("\treverse_proxy 127.0.0.1:"+h.backend()) + "/echo")
 }
 
-// A path that the proxy answers itself.
+// Caddy responds itself to requests for one path.
 func TestCaddyOtherPath(t *testing.T) {
 	h := newHome(t)
 	backend := h.backend()

@@ -1,6 +1,6 @@
-// Package proxies puts nginx, HAProxy and Caddy, as Debian has them, in front of a "handfast serve", configured right
-// and configured wrong, and holds two things: what is right works, and "handfast explain" names what is wrong.
+// Package proxies runs nginx, HAProxy and Caddy, as packaged by Debian, in front of "handfast serve", with correct and incorrect
+// configurations. It tests that the correct ones work, and that "handfast explain" diagnoses the incorrect ones.
 //
-// Every proxy runs on a loopback port of its own, from a configuration in a directory of the test, as the user of the
-// test, and ends with it.
+// Every proxy runs until the test ends, on a loopback port of its own, as the user of the test, with a configuration in a temporary
+// directory.
 package proxies

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// home is where everything of one test lies.
+// home is the directory with all files of one test.
 type home struct{ *house.User }
 
 func newHome(t *testing.T) *home { return &home{house.NewUser(t)} }
@@ -30,7 +30,7 @@ func (h *home) serve(args ...string) (port string) {
 	return echo.Port()
 }
 
-// echoes sends a line through a URL with "handfast dial" and expects it back.
+// echoes sends a line to a URL with "handfast dial" and expects its echo.
 func (h *home) echoes(url string, args ...string) {
 	h.T.Helper()
 	if r := h.Handfast("hello\n", append([]string{"dial", url}, args...)...); r.Code != 0 || r.Stdout != "hello\n" {
@@ -38,7 +38,7 @@ func (h *home) echoes(url string, args ...string) {
 	}
 }
 
-// report is what is read of an explanation.
+// report contains the fields of an explanation that the tests use.
 type report struct {
 	Opened    bool `json:"opened"`
 	Diagnosis *struct {
@@ -58,7 +58,7 @@ type report struct {
 	text string
 }
 
-// explain runs "handfast explain --json" and holds its exit code against what it says.
+// explain runs "handfast explain --json" and checks its exit code against its report.
 func (h *home) explain(url string, args ...string) *report {
 	h.T.Helper()
 	got := h.Handfast("", append([]string{"explain", "--json", "--timeout", "2m", "--step-timeout", "1m", url}, args...)...)
@@ -72,13 +72,13 @@ func (h *home) explain(url string, args ...string) *report {
 	return r
 }
 
-// backend starts a server as most tests have it behind their proxy, and returns its port.
+// backend starts a server for use behind a proxy, with the configuration of most tests, and returns its port.
 func (h *home) backend() string {
 	h.T.Helper()
 	return h.serve("--listen", "127.0.0.1:0", "--tls", "off")
 }
 
-// right expects that a URL works and that nothing is found wrong with it.
+// right checks that a URL works and that explain finds no problem with it.
 func (h *home) right(url string, args ...string) {
 	h.T.Helper()
 	h.echoes(url, args...)
@@ -87,7 +87,7 @@ func (h *home) right(url string, args ...string) {
 	}
 }
 
-// diagnosed expects one of the given diagnoses of what is behind a proxy's port.
+// diagnosed checks that explain reports one of the given diagnoses for a proxy's port.
 func (h *home) diagnosed(port string, ids ...string) *report {
 	h.T.Helper()
 	r := h.explain("ws://127.0.0.1:" + port + "/echo")
@@ -97,7 +97,7 @@ func (h *home) diagnosed(port string, ids ...string) *report {
 	return r
 }
 
-// cutsIdle expects to be told that a proxy cuts a connection that is silent.
+// cutsIdle checks that explain reports that a proxy cuts idle connections.
 func (h *home) cutsIdle(port string) {
 	h.T.Helper()
 	r := h.explain("ws://127.0.0.1:"+port+"/echo", "--probe-idle", "20s")

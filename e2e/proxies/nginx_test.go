@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// What a configuration needs for WebSockets, line by line.
+// These lines of configuration are required for WebSockets.
 const (
 	http11     = "proxy_http_version 1.1;"
 	upgrade    = "proxy_set_header Upgrade $http_upgrade;"
@@ -17,8 +17,8 @@ const (
 	host       = "proxy_set_header Host $http_host;"
 )
 
-// nginx starts one that passes everything on to a backend, and returns its port. tls are its lines about that, if it has
-// any; the other lines go beside "proxy_pass".
+// nginx starts an nginx that forwards everything to a backend, and returns its port. tls contains the directives for TLS, if any;
+// the other lines are added next to "proxy_pass".
 func (h *home) nginx(tls, backend string, lines ...string) string {
 	h.T.Helper()
 	port := house.FreePort(h.T)
@@ -57,7 +57,7 @@ func TestNginxRight(t *testing.T) {
 	h.right("ws://127.0.0.1:" + h.nginx("", h.backend(), http11, upgrade, connection, host) + "/echo")
 }
 
-// The classic: nginx speaks HTTP/1.0 to the backend, without the two headers.
+// In the most common mistake, nginx uses HTTP/1.0 to the backend, and does not forward the two headers.
 func TestNginxWithoutUpgrade(t *testing.T) {
 	h := newHome(t)
 	r := h.diagnosed(h.nginx("", h.backend()), "upgrade-stripped")
@@ -68,7 +68,7 @@ func TestNginxWithoutUpgrade(t *testing.T) {
 	}
 }
 
-// Half of the fix: Upgrade is passed on, and Connection is still nginx's own "close".
+// In this incomplete fix, Upgrade is forwarded, but Connection is still nginx's default, "close".
 func TestNginxWithoutConnection(t *testing.T) {
 	h := newHome(t)
 	r := h.diagnosed(h.nginx("", h.backend(), http11, upgrade, host), "upgrade-stripped")
@@ -77,7 +77,7 @@ func TestNginxWithoutConnection(t *testing.T) {
 	}
 }
 
-// nginx sends its own name for the server's: then a page's origin is not the host that the request was sent to.
+// nginx sends its own name as the Host, so a page's origin does not match the host in the request.
 func TestNginxOtherHost(t *testing.T) {
 	h := newHome(t)
 	h.diagnosed(h.nginx("", h.backend(), http11, upgrade, connection), "origin-refused")
@@ -88,15 +88,15 @@ func TestNginxBackendDown(t *testing.T) {
 	h.diagnosed(h.nginx("", house.FreePort(t)), "status-502")
 }
 
-// proxy_read_timeout ends a connection that is silent for longer, 60 s by default. The server's pings would keep it open:
-// they come later than that here.
+// proxy_read_timeout ends a connection that is idle for longer, 60 s by default. The server's pings would keep it open, but here
+// their interval is longer.
 func TestNginxIdleTimeout(t *testing.T) {
 	h := newHome(t)
 	h.cutsIdle(h.nginx("", h.backend(), http11, upgrade, connection, host, "proxy_read_timeout 5s;"))
 }
 
-// nginx ends TLS. A page of https://localhost is of the server's own origin only when the server believes nginx about
-// the scheme.
+// nginx terminates TLS. A page of https://localhost has the server's own origin only if the server trusts the scheme that nginx
+// reports.
 func TestNginxEndsTLS(t *testing.T) {
 	h := newHome(t)
 	h.Must("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 " +

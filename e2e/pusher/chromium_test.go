@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// site is an application that has one page, and authorizes every subscription.
+// site is an application with a single page that authorizes every subscription.
 func site(t *testing.T) string {
 	t.Helper()
 	mux := chromium.Page("node_modules/pusher-js/dist/web/pusher.js")
@@ -31,14 +31,14 @@ func site(t *testing.T) string {
 		h := hmac.New(sha256.New, []byte("s"))
 		h.Write([]byte(text))
 		answer["auth"] = "k:" + hex.EncodeToString(h.Sum(nil))
-		_ = json.NewEncoder(w).Encode(answer) // the page may be gone
+		_ = json.NewEncoder(w).Encode(answer) // the page may have disconnected
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.URL
 }
 
-// A page in two tabs: channels of each kind, client events, who is there, and the same again after the server has restarted.
+// A page in two tabs uses channels of each kind, client events and presence, before and after a restart of the server.
 func TestChromium(t *testing.T) {
 	if _, err := os.Stat("node_modules/pusher-js"); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestChromium(t *testing.T) {
 	b.Eval(`(() => { pusher.subscribe("presence-room"); return ""; })()`)
 	prints("ann added bob")
 
-	// A tab that was away gets what it has missed, and nothing twice.
+	// A tab that was disconnected receives the events that it missed, without duplicates.
 	b.Eval(`(() => { pusher.disconnect(); return ""; })()`)
 	prints("ann removed bob")
 	u.Must(publish + "away")
@@ -113,10 +113,10 @@ func TestChromium(t *testing.T) {
 		t.Errorf("the server ended with %d", code)
 	}
 	serve()
-	missed := map[string]bool{} // which is so after the restart of an engine in memory
+	missed := map[string]bool{} // as after the restart of an in-memory engine
 	for both := false; !both || len(missed) < 2; {
 		line := b.Printed()
-		both = both || line == "ann count 2" || line == "ann added bob" // one of them is back first
+		both = both || line == "ann count 2" || line == "ann added bob" // one of them reconnects first
 		if strings.HasSuffix(line, " missed") {
 			missed[line] = true
 		}

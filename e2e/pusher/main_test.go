@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 
-// recovering returns the module of docs/pusher.md with which pusher-js recovers.
+// recovering returns the module in docs/pusher.md that adds recovery to pusher-js.
 func recovering(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/pusher.md")
@@ -28,7 +28,7 @@ func recovering(t *testing.T) string {
 	return "export function recovering" + module + "\n"
 }
 
-// The SDKs connect, subscribe, authorize, publish, sign in, come back and verify webhooks: sdk.mjs has the steps.
+// The SDKs connect, subscribe, authorize, publish, sign in, reconnect and verify webhooks; the steps are in sdk.mjs.
 func TestSDKs(t *testing.T) {
 	u := house.NewUser(t)
 	port, hooks := house.FreePort(t), house.FreePort(t)

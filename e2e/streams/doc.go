@@ -1,4 +1,4 @@
-// Package streams runs the public suite of Durable Streams (npm: @durable-streams/server-conformance-tests) against a server without a
-// file. The outcome of each test is held against results.txt: a regression and an improvement both show. "go test -tags e2e
-// ./e2e/streams -rewrite" writes that file anew.
+// Package streams runs the public test suite of Durable Streams (npm: @durable-streams/server-conformance-tests) with a server that
+// has no configuration file. The result of each test is compared with results.txt, so that both regressions and improvements are
+// visible. "go test -tags e2e ./e2e/streams -rewrite" rewrites that file.
 package streams

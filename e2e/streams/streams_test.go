@@ -20,10 +20,10 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write results.txt anew")
 
-// suiteTime bounds a run, which takes most of a minute on a machine with nothing else to do.
+// suiteTime is the time limit for a run, which takes most of a minute on an otherwise idle machine.
 const suiteTime = 5 * time.Minute
 
-// report is what vitest says of a run.
+// report is vitest's report about a run.
 type report struct {
 	Results []struct {
 		Tests []struct {
@@ -34,8 +34,8 @@ type report struct {
 	} `json:"testResults"`
 }
 
-// The suite, except for subscriptions, which it leaves out. Several of its tests wait
-// for a fixed time, such as that until a stream expires, so that one that fails on a busy machine runs again, three times at most; the log says which.
+// The suite runs without its tests of subscriptions. Several of its tests wait for a fixed time, such as that until a stream
+// expires, so a test that fails on a busy machine is repeated, at most three times; the log names the repeated tests.
 func TestSuite(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func TestSuite(t *testing.T) {
 		for _, one := range file.Tests {
 			lines = append(lines, one.Status+" "+one.Name)
 			counts[one.Status]++
-			if len(one.Why) > 0 { // also of a test that has passed the second time
+			if len(one.Why) > 0 { // also for a test that has passed the second time
 				t.Logf("%s: %s: %q", one.Status, one.Name, one.Why)
 			}
 		}

@@ -1,3 +1,3 @@
-// Package trust holds the tests of "handfast cert trust" and "cert untrust" on the system that they run on: its store of
-// authorities, that of Chromium, and curl, openssl and Chromium which look there.
+// Package trust tests "handfast cert trust" and "cert untrust" with the system's trust store and Chromium's, and with the programs
+// that use them: curl, openssl and Chromium.
 package trust

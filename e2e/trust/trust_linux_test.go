@@ -18,7 +18,8 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// newUser returns a user with a development CA and the store of a browser, and the URL of a server with its certificate.
+// newUser returns a user with a development CA and a browser's trust store, and the URL of a server with a certificate from that
+// CA.
 func newUser(t *testing.T) (u user, url string) {
 	t.Helper()
 	u = user{house.NewUser(t)}
@@ -58,13 +59,13 @@ func hostname(t *testing.T) string {
 	return name
 }
 
-// caFile returns the file of the user's development CA.
+// caFile returns the path of the user's development CA certificate.
 func (u user) caFile() string {
 	u.T.Helper()
 	return strings.TrimSpace(u.Must("handfast cert show --path"))
 }
 
-// believers returns the programs, of those that look into a store, which believe the server.
+// believers returns the programs, of those that use a trust store, that trust the server.
 func (u user) believers(url string) string {
 	u.T.Helper()
 	var all []string
@@ -87,7 +88,7 @@ func (u user) believers(url string) string {
 	return strings.Join(all, " ")
 }
 
-// traces returns what of a CA is in the system's directories.
+// traces returns the remains of a CA in the system's directories.
 func traces(t *testing.T, name string) []string {
 	t.Helper()
 	var found []string
@@ -176,7 +177,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	}
 }
 
-// A CA that is thrown away while it is trusted can still be taken out.
+// A CA that is deleted while it is trusted can still be removed from the trust stores.
 func TestNewWhileTrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		refused(t, user{house.NewUser(t)}, nil)
@@ -201,10 +202,10 @@ func TestNewWhileTrusted(t *testing.T) {
 	}
 }
 
-// Without the rights, and without sudo, it says so, and what to do.
+// Without the necessary permissions, and without sudo, the error says so and describes the next step.
 func TestTrustWithoutRights(t *testing.T) {
 	u := user{house.NewUser(t)}
-	path := house.NewUser(t).Home // a directory that anybody may enter
+	path := house.NewUser(t).Home // a directory that every user may enter
 	u.Env = []string{"PATH=" + path}
 	program, err := exec.LookPath("update-ca-certificates")
 	if err != nil {
@@ -224,7 +225,7 @@ func TestTrustWithoutRights(t *testing.T) {
 	refused(t, u, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
 }
 
-// refused makes sure that a user who may not change the system's store gets that as the reason.
+// refused checks that a user who may not change the system's trust store gets that as the reason.
 func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	t.Helper()
 	run := func(args ...string) house.Result {
@@ -248,8 +249,8 @@ func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	}
 }
 
-// A home in which no browser has run yet, and one with the stores of several: Chromium finds the CA where it looks in the new home, and
-// Firefox's databases get it where Firefox has them today and where they were before.
+// In a home where no browser has run yet, and in one with the stores of several browsers, Chromium finds the CA in the store that
+// it uses, and the CA is added to Firefox's databases in both their present and their former locations.
 func TestTrustReachesBrowsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("this user may not change the system's store: this test runs as root")

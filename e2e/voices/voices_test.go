@@ -18,16 +18,16 @@ func TestMain(m *testing.M) { os.Exit(house.Main(m)) }
 //go:embed servers.py
 var servers string
 
-// python is Debian's, for which its packages are.
+// python is Debian's interpreter, for which its Python packages are installed.
 const python = "/usr/bin/python3"
 
-// A fault is what a client asks a server for, and what explain has to say about it.
+// A fault is a client's request to a server, with the explanation that is expected from explain.
 type fault struct {
 	server, packages string // its name in servers.py, and the modules that it imports
 	name, path       string
 	args             []string
 	stripped         bool   // behind an HAProxy that removes Upgrade and Connection
-	id, says         string // both are "" for a handshake that is accepted; id alone is "" for any fault
+	id, says         string // both are "" for a successful handshake; only id is "" for any fault
 }
 
 const origin = "https://app.example"

@@ -9,8 +9,8 @@ import (
 // step is the interval of the clock.
 const step = 50 * time.Millisecond
 
-// Clock returns a clock that starts at 0 and ends with the test. It counts the time in which this process was running: a pause in
-// which it did not run, on a busy machine, counts as one step. Tests use it to check that something happens within seconds.
+// Clock returns a clock that starts at 0 and stops with the test. It measures the time during which this process was running: a
+// pause of the process on a busy machine counts as one step. Tests use it to check that something happens within seconds.
 func Clock(t testing.TB) (ran func() time.Duration) {
 	t.Helper()
 	var steps atomic.Int64

@@ -8,7 +8,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// looks is how often Leaks checks for goroutines. A check that finds any takes half a second, because they may be about to end.
+// looks is the maximum number of checks for goroutines in Leaks. A check that finds any takes half a second, because they may be
+// about to exit.
 const looks = 60
 
 // Main is for a TestMain: it runs the tests and returns the exit code. A leaked goroutine is a failure; opts exclude goroutines of
@@ -25,7 +26,8 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 	return 0
 }
 
-// Leaks waits until only the caller's goroutine and those excluded by opts are left. The error has the stacks of the others.
+// Leaks waits until only the caller's goroutine and those excluded by opts are left. Otherwise the error contains the stacks of the
+// other goroutines.
 func Leaks(opts ...goleak.Option) (err error) {
 	for range looks {
 		if err = goleak.Find(opts...); err == nil {

@@ -37,7 +37,7 @@ const (
 	Other       Kind = "other"
 )
 
-// Problem is one problem of a chain. Names in Detail are as in the certificates, including control characters.
+// Problem is one problem of a chain. Names in Detail are unmodified, including control characters.
 type Problem struct {
 	Kind   Kind
 	Clause string // the violated rule
@@ -60,7 +60,7 @@ type Options struct {
 	AnyUse bool // it need not be for servers
 }
 
-// Judge returns all problems of a chain, which must not be empty: it checks the validity period, the name and the path to a CA
+// Judge returns all problems of a chain, which must not be empty. It checks the validity period, the name and the path to a CA
 // independently. It also returns that path, if there is one.
 func Judge(chain []*x509.Certificate, o Options) (path []*x509.Certificate, problems []Problem) {
 	leaf := chain[0]
@@ -104,7 +104,7 @@ func Path(chain, more []*x509.Certificate, o Options) ([]*x509.Certificate, erro
 	return paths[0], nil
 }
 
-// untimely returns the problem with the validity period of a server's certificate, nil if there is none.
+// untimely returns the problem with a server certificate's validity period, or nil if there is none.
 func untimely(c *x509.Certificate, now time.Time) *Problem {
 	switch {
 	case now.After(c.NotAfter):
@@ -115,7 +115,7 @@ func untimely(c *x509.Certificate, now time.Time) *Problem {
 	return nil
 }
 
-// nameDetail describes the names of a certificate that is not for name.
+// nameDetail describes the names in a certificate that is not for name.
 func nameDetail(c *x509.Certificate, name string) string {
 	names := Names(c)
 	if len(names) == 0 {
@@ -187,8 +187,8 @@ func above(chain []*x509.Certificate, o Options) *Problem {
 	return nil
 }
 
-// climb follows a chain from its first certificate, from issuer to issuer. It returns the last certificate that it reaches, and
-// those that it does not reach.
+// climb follows a chain from its first certificate, from issuer to issuer. It returns the last certificate that it reaches, and the
+// unreached certificates.
 func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Certificate) {
 	last, unused = chain[0], slices.Clone(chain[1:])
 	for {
@@ -201,14 +201,14 @@ func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Ce
 	}
 }
 
-// outdated are signature algorithms that crypto/x509 does not accept any more.
+// outdated are signature algorithms that crypto/x509 no longer accepts.
 var outdated = []x509.SignatureAlgorithm{
 	x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
 }
 
 var notAuthority = regexp.MustCompile(`parent certificate cannot sign this kind of certificate.* candidate authority certificate (".*")`)
 
-// signatureProblem returns the problem with the signatures of a chain: their algorithm, or the issuer's right to sign. The reason
+// signatureProblem returns the problem with the signatures in a chain: their algorithm, or an issuer that may not sign. The reason
 // is only in the text of an error about an unknown CA.
 func signatureProblem(chain []*x509.Certificate, err error) *Problem {
 	for _, c := range chain {
@@ -232,7 +232,7 @@ func kin(c *x509.Certificate, roots *x509.CertPool) bool {
 	if roots == nil || len(c.Issuer.Organization) == 0 {
 		return false
 	}
-	//nolint:staticcheck // it leaves out what the system alone knows, which only makes this less certain
+	//nolint:staticcheck // it leaves out information that only the system has, which merely makes this less certain
 	for _, raw := range roots.Subjects() {
 		var name pkix.RDNSequence
 		if _, err := asn1.Unmarshal(raw, &name); err != nil {
@@ -247,8 +247,8 @@ func kin(c *x509.Certificate, roots *x509.CertPool) bool {
 	return false
 }
 
-// Disorder returns the problem with the order of a chain, in which each certificate must be followed by that of its issuer, nil if
-// there is none. Most clients tolerate it.
+// Disorder returns the problem with the order of a chain, in which each certificate must be followed by that of its issuer, or nil
+// if there is none. Most clients tolerate it.
 func Disorder(chain []*x509.Certificate) *Problem {
 	for i := 1; i < len(chain); i++ {
 		if chain[i-1].CheckSignatureFrom(chain[i]) != nil {
@@ -293,7 +293,7 @@ func NameOf(n pkix.Name) string {
 	return "(no name)"
 }
 
-// Key describes the type and the size of a certificate's key.
+// Key describes the type and size of a certificate's key.
 func Key(c *x509.Certificate) string {
 	switch k := c.PublicKey.(type) {
 	case *rsa.PublicKey:

@@ -22,7 +22,7 @@ type issued struct {
 
 var now = time.Date(2030, 5, 1, 12, 0, 0, 0, time.UTC)
 
-// issue creates a certificate, signed by another or, if that is nil, self-signed.
+// issue creates a certificate, signed by another one or, if that is nil, self-signed.
 func issue(t *testing.T, by *issued, name string, change ...func(*x509.Certificate)) *issued {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,5 +1,5 @@
-// Package cors answers CORS preflights, with which a browser asks what a page of another origin may send (WHATWG Fetch, §3.2.2).
-// The caller decides whether the origin may send anything.
+// Package cors responds to CORS preflights, in which a browser asks whether a page of another origin may send a request (WHATWG
+// Fetch, §3.2.2). The caller decides whether the origin may send any.
 package cors
 
 import "net/http"
@@ -9,8 +9,8 @@ func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// Preflight answers a preflight: methods and headers are comma-separated lists of what may be sent. A browser may cache the answer
-// for ten minutes.
+// Preflight responds to a preflight: methods and headers are comma-separated lists of the allowed ones. A browser may cache the
+// response for ten minutes.
 func Preflight(w http.ResponseWriter, methods, headers string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", methods)

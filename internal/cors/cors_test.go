@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A preflight has the method OPTIONS and an origin, and asks about a method.
+// A preflight has the method OPTIONS, an Origin, and an Access-Control-Request-Method.
 func TestIsPreflight(t *testing.T) {
 	for name, c := range map[string]struct {
 		method string
@@ -28,7 +28,7 @@ func TestIsPreflight(t *testing.T) {
 	}
 }
 
-// The answer lists what may be sent, and has no body.
+// The response lists the allowed methods and headers, and has no body.
 func TestPreflight(t *testing.T) {
 	w := httptest.NewRecorder()
 	Preflight(w, "GET, POST", "Authorization")

@@ -1,6 +1,6 @@
-// Command crosscheck type-checks packages, with everything that they import, for the system that GOOS and GOARCH name. It finds
-// what a build for that system would find, in seconds instead of minutes, because nothing is compiled. Of the standard library only
-// the declarations are checked.
+// Command crosscheck type-checks packages and all their imports for the system given by GOOS and GOARCH. It finds the same errors
+// as a build for that system, in seconds instead of minutes, because it compiles nothing. Only the declarations of the standard
+// library are checked.
 //
 //	GOOS=windows GOARCH=amd64 go run ./internal/crosscheck ./cmd/handfast
 package main
@@ -50,7 +50,7 @@ func main() {
 
 // check returns the problems of packages and their imports, and the number of packages checked.
 func check(arch string, patterns []string) (problems []error, checked int, err error) {
-	// go list prints packages after those that they import.
+	// go list prints packages after their imports.
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,SFiles,ImportMap,Standard,Error"}, patterns...)...)
 	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), os.Stderr
 	out, err := cmd.Output()
@@ -129,7 +129,7 @@ func checkOne(fset *token.FileSet, p *listed, known map[string]*types.Package, s
 	return pkg, wrong, nil
 }
 
-// bodiless returns an error for each function without a body, in a package without assembly: then the body must be in another
+// bodiless returns an error for each function without a body in a package without assembly: the body must then be in another
 // package, which needs a linkname directive.
 func bodiless(fset *token.FileSet, files []*ast.File) (wrong []error) {
 	for _, f := range files {

@@ -28,7 +28,7 @@ func TestCheckOne(t *testing.T) {
 	}
 }
 
-// A function without a body is an error, unless a directive says where the body is, or the package has assembly.
+// A function without a body is an error, unless a directive names the location of the body, or the package has assembly.
 func TestBodiless(t *testing.T) {
 	dir := t.TempDir()
 	const text = "package p\n\nimport _ \"unsafe\"\n\nfunc f()\n\n//go:linkname g runtime.g\nfunc g()\n"

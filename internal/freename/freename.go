@@ -13,7 +13,7 @@ import (
 // most limits the number of names that are tried.
 const most = 1000
 
-// Of returns a path that is not in use: path itself, or with a number before its extension, as in key-2.pem.
+// Of returns an unused path: path itself, or path with a number before its extension, as in key-2.pem.
 func Of(path string) string {
 	ext := filepath.Ext(path)
 	name := path

@@ -16,14 +16,14 @@ var marks struct {
 	all []net.Listener
 }
 
-// Get returns a TCP port on which no program listens now, and which it returns to no other test of this machine while this test
+// Get returns a TCP port on which no program listens now, and which Get returns to no other test on this machine while this test
 // binary runs. A server that was stopped may use it again.
 func Get(t testing.TB) string {
 	t.Helper()
 	marks.Lock()
 	defer marks.Unlock()
 	for range 1000 {
-		// Below the range of ports for outgoing connections: one of these could take a port while no program listens on it.
+		// The port is below the range for outgoing connections, which could occupy it while no program listens on it.
 		port := strconv.Itoa(20_000 + rand.IntN(12_000)) //nolint:gosec // not a secret
 		mark, err := net.Listen("unix", name(port))      //nolint:noctx // of a test
 		if err != nil {

@@ -1,4 +1,5 @@
-// Package libhints lists the library's next steps that name one of its options, for the tests of the packages that translate them.
+// Package libhints lists the library's hints that name one of its options, for the tests of the packages that translate these
+// hints.
 package libhints
 
 import (

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Breaker stops calls of a failing service: after a number of consecutive failures it allows none for a pause; then it allows one,
-// whose result decides for all. Make it with [NewBreaker]. It is safe for concurrent use.
+// Breaker stops calls to a failing service. After a number of consecutive failures it allows no calls during a pause; then it
+// allows one call, whose result determines whether others are allowed. Create it with [NewBreaker]. It is safe for concurrent use.
 type Breaker struct {
 	limit int
 	pause time.Duration
@@ -17,12 +17,12 @@ type Breaker struct {
 	probing  bool
 }
 
-// NewBreaker returns a Breaker that pauses after that many consecutive failures.
+// NewBreaker returns a Breaker that pauses after the given number of consecutive failures.
 func NewBreaker(failures int, pause time.Duration) *Breaker {
 	return &Breaker{limit: failures, pause: pause}
 }
 
-// Begin returns how long no call may be made, or, with 0, a function that must be called once with whether the service is alive.
+// Begin returns how long no call may be made, or 0 and a function that must be called once, with whether the service is alive.
 func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -39,7 +39,7 @@ func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	return b.probed, 0
 }
 
-// end counts the end of a call that began outside a pause.
+// end records the result of a call that began outside a pause.
 func (b *Breaker) end(alive bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,7 +54,7 @@ func (b *Breaker) end(alive bool) {
 	}
 }
 
-// probed ends a probe.
+// probed records the result of a probe.
 func (b *Breaker) probed(alive bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// After a pause a single call finds out the state of the service, and calls from before the pause do not count.
+// After a pause a single call determines the state of the service, and calls from before the pause do not count.
 func TestBreakerProbesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(1, time.Second)
@@ -21,7 +21,7 @@ func TestBreakerProbesOnce(t *testing.T) {
 		if _, wait := b.Begin(); wait == 0 {
 			t.Error("two probes at once")
 		}
-		late(false) // began before the pause: it does not show the present state
+		late(false) // began before the pause, so it does not show the present state
 		probe(true)
 		if _, wait := b.Begin(); wait != 0 {
 			t.Error("closed after a probe that went well")
@@ -29,7 +29,7 @@ func TestBreakerProbesOnce(t *testing.T) {
 	})
 }
 
-// It pauses after that many consecutive failures, for the same pause each time, and not earlier.
+// The breaker pauses after the given number of consecutive failures, not earlier, and each time for the same duration.
 func TestBreakerPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBreaker(3, time.Minute)

@@ -10,8 +10,8 @@ import (
 // ErrBusy reports that too many calls are in progress.
 var ErrBusy = errors.New("too many calls are under way")
 
-// Calls limits the number of concurrent calls, the number of waiting ones, and the time of the wait. So a stalled service holds no
-// more calls than that, and others fail immediately.
+// Calls limits the number of concurrent calls, the number of waiting calls, and the time of the wait. Thus a stalled service blocks
+// only a limited number of calls, and others fail immediately.
 type Calls struct {
 	slots   chan struct{}
 	queue   int64
@@ -19,12 +19,13 @@ type Calls struct {
 	waiting atomic.Int64
 }
 
-// NewCalls limits concurrent calls to most; up to queue more, or any number if queue is negative, may wait for at most wait.
+// NewCalls limits concurrent calls to most. Up to queue further calls, or any number if queue is negative, may wait for at most
+// wait.
 func NewCalls(most, queue int, wait time.Duration) *Calls {
 	return &Calls{slots: make(chan struct{}, most), queue: int64(queue), wait: wait}
 }
 
-// Begin waits for a turn. If there is no error, the caller must call End. The errors are ErrBusy and the context's.
+// Begin waits for a slot. If there is no error, the caller must call End. The errors are ErrBusy and the context's.
 func (c *Calls) Begin(ctx context.Context) error {
 	select {
 	case c.slots <- struct{}{}:
@@ -47,7 +48,7 @@ func (c *Calls) Begin(ctx context.Context) error {
 	}
 }
 
-// End gives the turn back.
+// End releases the slot.
 func (c *Calls) End() { <-c.slots }
 
 // Running returns the number of calls in progress.

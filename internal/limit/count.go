@@ -1,12 +1,12 @@
 package limit
 
-// Count counts what is taken for each key, and limits it. It is not safe for concurrent use; the zero value is ready to use. A key
-// for which nothing is taken uses no memory.
+// Count counts the units taken for each key, and limits their number. It is not safe for concurrent use; the zero value is ready to
+// use. A key without taken units uses no memory.
 type Count[K comparable] struct {
 	taken map[K]int
 }
 
-// Take takes one for key, and returns false if most are already taken. A most of zero or less means no limit.
+// Take takes one unit for key, and returns false if most units are already taken. A most of zero or less means no limit.
 func (c *Count[K]) Take(key K, most int) bool {
 	if most > 0 && c.taken[key] >= most {
 		return false
@@ -18,12 +18,12 @@ func (c *Count[K]) Take(key K, most int) bool {
 	return true
 }
 
-// Free gives back one that Take has taken.
+// Free returns a unit that Take has taken.
 func (c *Count[K]) Free(key K) {
 	if c.taken[key]--; c.taken[key] <= 0 {
 		delete(c.taken, key)
 	}
 }
 
-// Taken returns the number taken for key.
+// Taken returns the number of units taken for key.
 func (c *Count[K]) Taken(key K) int { return c.taken[key] }

@@ -172,7 +172,7 @@ func TestCalls(t *testing.T) {
 	})
 }
 
-// With a queue of 0 no call may wait, with a negative one any number.
+// With a queue of 0 no call may wait; with a negative queue any number may.
 func TestCallsQueue(t *testing.T) {
 	for _, tt := range []struct {
 		queue int

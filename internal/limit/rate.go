@@ -1,5 +1,5 @@
-// Package limit limits what clients may use: rates with a token bucket, numbers with a count, calls with a queue. Clients are
-// distinguished by address; memory is limited however many addresses there are.
+// Package limit limits the resources used by clients: rates with a token bucket, numbers with a count, calls with a queue. Clients
+// are distinguished by address, and memory use is bounded however many addresses there are.
 package limit
 
 import (
@@ -33,11 +33,11 @@ const looks = 16
 // Rate has one token bucket for each key. The zero value is ready to use; its methods are safe for concurrent use.
 type Rate struct {
 	mu   sync.Mutex
-	full map[netip.Prefix]Bucket // those that are not full
+	full map[netip.Prefix]Bucket // only buckets that are not full
 }
 
-// Allow takes a token from the bucket of key, to which perSecond tokens are added up to burst. If there is none, it returns false,
-// and the time until there is one. A perSecond of zero or less means no limit. The parameters may differ from call to call: a
+// Allow takes a token from the bucket of key, to which perSecond tokens are added up to burst. If there is no token, it returns
+// false, and the time until there is one. A perSecond of zero or less means no limit. The parameters may differ between calls: a
 // bucket stores the time that it needs to fill up.
 func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst int) (ok bool, wait time.Duration) {
 	if perSecond <= 0 {
@@ -59,7 +59,7 @@ func (l *Rate) Allow(key netip.Prefix, now time.Time, perSecond float64, burst i
 	return true, 0
 }
 
-// Bucket is one token bucket: it stores when it will be full. The zero value is full. It is not safe for concurrent use.
+// Bucket is one token bucket: it stores the time when it will be full. The zero value is full. It is not safe for concurrent use.
 type Bucket struct {
 	full int64 // when it will be full, in nanoseconds after start; 0 if it always has been
 }
@@ -77,9 +77,9 @@ func (b *Bucket) Allow(now time.Time, perSecond float64, burst int) (ok bool, wa
 	return wait == 0, wait
 }
 
-// Take takes an amount from a bucket. Both are expressed as times: cost is the time in which the bucket fills by the amount, most
-// the time in which the empty bucket fills up. If the bucket has less than the amount, nothing is taken, and the result is the time
-// until it has enough.
+// Take takes an amount from a bucket. Both are expressed as times: cost is the time in which the bucket fills by the amount, and
+// most the time in which an empty bucket fills up. If the bucket contains less than the amount, nothing is taken, and the result is
+// the time until it contains enough.
 func (b *Bucket) Take(now time.Time, cost, most time.Duration) (wait time.Duration) {
 	at, full := int64(now.Sub(start)), b.full
 	if full == 0 || full < at {
@@ -93,8 +93,8 @@ func (b *Bucket) Take(now time.Time, cost, most time.Duration) (wait time.Durati
 	return 0
 }
 
-// makeRoom removes full buckets, and if it finds none the fullest of those that it has examined. The iteration order of a map is
-// random, so an attacker cannot choose which bucket that is.
+// makeRoom removes full buckets, or, if it finds none, the fullest of the examined buckets. The iteration order of a map is random,
+// so an attacker cannot choose which bucket that is.
 func (l *Rate) makeRoom(now time.Time) {
 	var fullest netip.Prefix
 	at, soonest := int64(now.Sub(start)), int64(math.MaxInt64)

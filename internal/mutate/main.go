@@ -1,11 +1,12 @@
-// Command mutate finds changes to the code that its tests do not detect. It changes one place of a package (a condition negated, an
-// operator or a constant shifted, a statement removed), runs the package's own tests, and prints the changes that pass. It is run
-// from the root of the repository:
+// Command mutate finds changes to the code that its tests do not detect. It makes one change in a package (negates a condition,
+// modifies an operator or a constant, or removes a statement), runs the package's own tests, and prints the changes with which they
+// pass. It is run from the root of the repository:
 //
 //	go run ./internal/mutate [-n 40] [-seed 1] [-tags e2e] ./websocket/loop ...
 //
-// No file of the tree changes: go build -overlay gives the compiler the changed one. The same seed chooses the same places as long
-// as the code is the same. A change without any observable effect is listed in equivalent.txt with the reason, and does not count.
+// No file in the tree is modified: the compiler gets the changed file with go build -overlay. The same seed selects the same
+// changes as long as the code is the same. A change without any observable effect is listed in equivalent.txt with the reason, and
+// does not count.
 package main
 
 import (
@@ -46,7 +47,7 @@ type options struct {
 	known                 map[string]bool // equivalent mutants, by their keys
 }
 
-// A total is the result for the tests of one package.
+// A total is the result for one package's tests.
 type total struct {
 	Package    string
 	Seed       uint64
@@ -60,7 +61,7 @@ type total struct {
 	Survivors  []*mutant
 }
 
-// run is the command without the exit. It reports whether every package reaches the minimum.
+// run is the command without the call of os.Exit. It reports whether every package reaches the minimum.
 func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	var o options
 	f := flag.NewFlagSet("mutate", flag.ContinueOnError)
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 			return false, err
 		}
 		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
-			continue // the helpers of other packages' tests
+			continue // helpers for other packages' tests
 		}
 		t, err := p.mutate(ctx)
 		if err != nil {
@@ -146,7 +147,7 @@ type pkg struct {
 
 	Dir, ImportPath                    string
 	GoFiles, TestGoFiles, XTestGoFiles []string
-	timeout                            time.Duration // of the tests of one mutant
+	timeout                            time.Duration // time limit for the tests of one mutant
 }
 
 // mutate tests n mutants.
@@ -252,7 +253,7 @@ func (p *pkg) test(ctx context.Context, m *mutant) (result string, said []byte, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout+10*time.Second)
 	defer cancel()
-	// The shell limits the memory of a mutant that allocates without end.
+	// The shell limits the memory of a mutant that allocates without bound.
 	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 8000000; exec "$0" "$@"`, binary, "-test.failfast", "-test.run="+p.tests,
 		"-test.short="+strconv.FormatBool(p.short), "-test.timeout="+p.timeout.String())
 	cmd.Dir = p.Dir

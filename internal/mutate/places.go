@@ -30,8 +30,8 @@ func (m *mutant) key() string { return strings.Join([]string{m.File, m.Func, m.O
 var swaps = map[token.Token]string{token.LSS: "<=", token.LEQ: "<", token.GTR: ">=", token.GEQ: ">", token.EQL: "!=",
 	token.NEQ: "==", token.LAND: "||", token.LOR: "&&", token.ADD: "-", token.SUB: "+"}
 
-// places returns every mutant of a file's function bodies. Declarations outside of functions are excluded: most of their constants
-// are sizes and pauses that can just as well be one larger.
+// places returns every mutant of a file's function bodies. Declarations outside of functions are excluded, because most of their
+// constants are sizes and pauses that could be one larger without any harm.
 func places(name string) ([]*mutant, error) {
 	src, err := os.ReadFile(name)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package natstest runs a NATS server in a separate process, which is the test binary again, so that a test can stop and kill it.
+// Package natstest runs a NATS server in a separate process, so that a test can stop and kill it. The process runs the test binary.
 package natstest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// env is the environment variable with the Server that a process has to run, as JSON.
+// env is the environment variable that contains the Server to run, as JSON.
 const env = "HANDFAST_TEST_NATS_SERVER"
 
 // Server is a single NATS server with JetStream.
@@ -19,11 +19,11 @@ type Server struct {
 	Dir        string // its storage directory
 	Host       string // the host that it listens on
 	Port       string // the port that it listens on
-	MaxPayload int32  // of a message, in bytes; 0 means 1 MiB
+	MaxPayload int32  // maximum size of a message, in bytes; 0 means 1 MiB
 }
 
-// Main runs a server until it ends, and returns true, if this process was started by [Server.Command]. A TestMain calls it first, and
-// returns if the result is true.
+// Main runs a server until it stops, and returns true, if this process was started by [Server.Command]. A TestMain calls it first,
+// and returns if the result is true.
 func Main() bool {
 	text := os.Getenv(env)
 	if text == "" {

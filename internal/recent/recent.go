@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The limits of a Cache. The clients of thousands of channels that reconnect together request the publications of one channel after
-// those of all others, so the cache has to hold all of them, or it does not help at all.
+// The limits of a Cache. When the clients of thousands of channels reconnect together, they request the publications of one channel
+// after another, so the cache must hold those of all channels to be of any use.
 const (
 	most  = 16 << 20
 	entry = 512 // the size of an entry in addition to its bytes
@@ -29,8 +29,8 @@ type known[T any] struct {
 	bytes int
 }
 
-// Append appends encoded publications. encode returns the encoding of one, and its size; nil if clients do not get it. The results
-// are shared, and must not be modified.
+// Append appends encoded publications. encode returns the encoding of a publication and its size, or nil if clients do not receive
+// it. The results are shared, and must not be modified.
 func (c *Cache[T]) Append(all []*T, ps []*hub.Publication, encode func(*hub.Publication) (*T, int, error)) ([]*T, error) {
 	begin := len(all)
 	all, missing := c.find(all, ps)
@@ -70,7 +70,7 @@ func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing in
 	return all, missing
 }
 
-// add caches an encoding, and returns the one that another call has added meanwhile, if there is one.
+// add caches an encoding, or returns the one that another call has added meanwhile.
 func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -33,7 +33,7 @@ func TestBound(t *testing.T) {
 	var c Cache[uint64]
 	calls := 0
 	first := publications(1)
-	// The clients of 300 channels that reconnect one after another, each having missed ten publications, find all of them in the
+	// The clients of 300 channels reconnect one after another, each having missed ten publications, and find all of them in the
 	// cache.
 	for range 2 {
 		for _, ps := range [][]*hub.Publication{first, publications(3_000)} {
@@ -61,7 +61,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// The size of a publication counts in addition to its encoding, because it is kept as well.
+// The size of a publication counts in addition to that of its encoding, because it is also kept in memory.
 func TestBoundCountsPublications(t *testing.T) {
 	var c Cache[uint64]
 	calls := 0
@@ -74,7 +74,7 @@ func TestBoundCountsPublications(t *testing.T) {
 	}
 }
 
-// Cached and uncached publications are appended in order, after the existing ones, without those that clients do not get.
+// Cached and uncached publications are appended in order, after the existing ones, without those that clients do not receive.
 func TestAppend(t *testing.T) {
 	var c Cache[uint64]
 	ps, calls := publications(6), 0

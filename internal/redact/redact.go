@@ -11,13 +11,13 @@ import (
 // Mark replaces a secret.
 const Mark = "[redacted]"
 
-// parts are parts of names of secrets.
+// parts are substrings of the names of secrets.
 var parts = []string{
 	"auth", "token", "secret", "passw", "pwd", "apikey", "api-key", "api_key", "access-key", "access_key", "credential",
 	"cookie", "session", "jwt", "ticket", "signature", "csrf", "xsrf", "bearer", "private",
 }
 
-// names are whole names of secrets, too short to be searched for in other names.
+// names are complete names of secrets that are too short to be searched for in other names.
 var names = []string{"key", "sig", "code", "jid", "sid", "pass", "otp", "state", "nonce", "assertion", "x-api-key"}
 
 // Name reports whether the value of a header field or a query parameter of this name must be considered a secret.
@@ -79,13 +79,13 @@ func query(raw string, secret func(string) bool) string {
 	return strings.Join(parts, "&")
 }
 
-// What URLs look like in the middle of a text, such as a page or JSON, where / and & may be escaped.
+// These patterns match URLs in the middle of a text, such as a page or JSON, where / and & may be escaped.
 var (
 	userinfo  = regexp.MustCompile(`(/\\?/)[^\s/\\?#"'<>]+@`)
 	parameter = regexp.MustCompile(`(?:&amp;|\\u0026|[?#&])([^\s?#&;="'<>]{1,64})=`)
 )
 
-// afterValue has the characters that end the value of a parameter.
+// afterValue contains the characters that end the value of a parameter.
 const afterValue = " \t\r\n&#\"'<>\\"
 
 // Text does what [URL] does for all URLs in a text.

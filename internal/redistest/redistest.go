@@ -29,14 +29,14 @@ type Server struct {
 	cmd  *exec.Cmd
 }
 
-// Start starts a server on the loopback interface, which ends with the test. more contains further lines of its configuration; if
-// it is empty, the server loses its data when it is restarted.
+// Start starts a server on the loopback interface, which is stopped at the end of the test. more contains further lines of its
+// configuration; if it is empty, the server loses its data when it is restarted.
 func Start(t testing.TB, more string) *Server {
 	t.Helper()
 	return StartAt(t, "127.0.0.1", more)
 }
 
-// StartAt is Start for another address of this machine.
+// StartAt does the same as Start, at another address of this machine.
 func StartAt(t testing.TB, host, more string) *Server {
 	t.Helper()
 	port := freeport.Get(t)
@@ -113,9 +113,9 @@ func (s *Server) Restart() {
 	}
 }
 
-// Stop ends the server immediately, as a crash does.
+// Stop kills the server immediately, as in a crash.
 func (s *Server) Stop() {
-	_ = s.cmd.Process.Kill() // it may have ended
+	_ = s.cmd.Process.Kill() // it may have exited
 	_ = s.cmd.Wait()
 }
 

@@ -9,10 +9,10 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Parse returns the options of a client for a URL: redis://, rediss:// or unix://. With master_set and addr it uses the sentinels
-// of a group of servers, with addr alone the servers of a cluster. A parameter that the client would ignore, or treat as empty, is
-// an error: a typo in its name could otherwise select another setup, such as one server instead of those that sentinels find. The
-// error quotes nothing of the URL, which may contain a password.
+// Parse returns the options of a client for a URL: redis://, rediss:// or unix://. With master_set and addr the client uses the
+// sentinels of a group of servers, with addr alone the servers of a cluster. A parameter that the client would ignore, or treat as
+// empty, is an error: a typo in its name could otherwise select another setup, such as a single server instead of those that
+// sentinels find. The error contains no part of the URL, which may include a password.
 func Parse(text string) (rueidis.ClientOption, error) {
 	c, err := rueidis.ParseURL(text)
 	if err != nil {

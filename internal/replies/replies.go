@@ -7,21 +7,21 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// most limits the bytes of replies that wait for room in the queue of a connection. A single reply of any size may wait.
+// most is the maximum size, in bytes, of replies waiting for space in a connection's queue. A single reply of any size may wait.
 const most = 256 << 10
 
-// Queue sends text messages on a connection, in order: those for which the connection's queue has no room wait for [Queue.Drained].
-// It may be used by one goroutine at a time, such as in the calls of a [websocket.Receiver].
+// Queue sends text messages on a connection, in order. Messages for which the connection's queue has no space wait for
+// [Queue.Drained]. It may be used by one goroutine at a time, such as in the calls of a [websocket.Receiver].
 type Queue struct {
 	// Out is the connection.
 	Out websocket.Sender
 
 	waiting [][]byte
-	size    int  // of the waiting replies, in bytes
-	slow    bool // there are too many
+	size    int  // size of the waiting replies, in bytes
+	slow    bool // the limit was exceeded
 }
 
-// Send sends a reply, or keeps it until there is room. text must not be changed afterwards.
+// Send sends a reply, or stores it until there is space. text must not be modified afterwards.
 func (q *Queue) Send(text []byte) {
 	if len(q.waiting) == 0 {
 		err := q.Out.Send(websocket.Message{Type: websocket.Text, Data: text})
@@ -37,7 +37,7 @@ func (q *Queue) Send(text []byte) {
 	q.waiting = append(q.waiting, text)
 }
 
-// Drained sends the waiting replies. It has to be called when the connection's queue is empty again.
+// Drained sends the waiting replies. It must be called when the connection's queue becomes empty.
 func (q *Queue) Drained() {
 	waiting := q.waiting
 	q.waiting, q.size = nil, 0
@@ -46,8 +46,8 @@ func (q *Queue) Drained() {
 	}
 }
 
-// Waiting reports whether replies are waiting: then later messages have to wait, too.
+// Waiting reports whether replies are waiting: then later messages must wait, too.
 func (q *Queue) Waiting() bool { return len(q.waiting) > 0 }
 
-// Slow reports whether more replies had to wait than the limit allows. Some are lost, so the connection has to be closed.
+// Slow reports whether more replies had to wait than the limit allows. Some replies are lost, so the connection must be closed.
 func (q *Queue) Slow() bool { return q.slow }

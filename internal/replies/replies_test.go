@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// out is a connection whose queue has room for a given number of messages.
+// out is a connection whose queue has space for a given number of messages.
 type out struct {
 	websocket.Sender
 	room int
@@ -24,7 +24,7 @@ func (o *out) Send(m websocket.Message) error {
 	return nil
 }
 
-// Replies are sent in order, whenever there is room.
+// Replies are sent in order, as soon as there is space.
 func TestOrder(t *testing.T) {
 	o := &out{room: 1}
 	q := Queue{Out: o}

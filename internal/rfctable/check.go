@@ -17,13 +17,13 @@ type tree struct {
 	pkgs map[string]*pkg
 }
 
-// pkg has the declarations in one folder, including tests.
+// pkg contains the declarations in one folder, including tests.
 type pkg struct {
 	decls map[string]decl
 	text  map[string]string // file by base name
 }
 
-// decl is the place of a declaration.
+// decl is the location of a declaration.
 type decl struct {
 	file string // base name
 	text string // its source, including the comment above it

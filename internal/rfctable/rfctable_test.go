@@ -11,8 +11,8 @@ import (
 
 const root = "../.."
 
-// count is the number of occurrences of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in the text of RFC 6455, by section, found by
-// a search over the whole text, including the definitions in section 2 and the comments in its grammars.
+// count contains the number of occurrences of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in each section of RFC 6455. It was
+// determined by a search over the whole text, including the definitions in section 2 and the comments in the grammars.
 var count = map[string]int{
 	"2": 6, "3": 2,
 	"4.1": 39, "4.2.1": 1, "4.2.2": 10, "4.3": 1, "4.4": 1,
@@ -75,10 +75,10 @@ func TestEveryMustIsHeld(t *testing.T) {
 	}
 }
 
-// core are the packages with the rules of the opening handshake and of frames, without I/O.
+// core lists the packages that contain the rules of the opening handshake and of frames, without I/O.
 var core = []string{"websocket/handshake", "websocket/protocol", "websocket/frame"}
 
-// needIO are the requirements of §4 and §5 that need I/O, with the reason: package websocket fulfills those.
+// needIO lists the requirements of §4 and §5 that need I/O, with the reason: package websocket fulfills those.
 var needIO = map[string]string{
 	"4.1-1":   "a connection is opened",
 	"4.1-9":   "a connection that cannot be opened",
@@ -207,7 +207,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		row  Row
-		want string // part of the only complaint; empty for none
+		want string // part of the only error; empty if there is none
 	}{
 		{"good", row("F", "TestF"), ""},
 		{"case", row("F", "TestF/one"), ""},

@@ -1,4 +1,4 @@
-// Package socks makes clients of SOCKS5 proxies (RFC 1928) from their URLs.
+// Package socks creates clients of SOCKS5 proxies (RFC 1928) from their URLs.
 package socks
 
 import (
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// Is reports whether u is the URL of a SOCKS5 proxy. With either scheme the proxy gets the server's name and looks it up itself.
+// Is reports whether u is the URL of a SOCKS5 proxy. With either scheme the proxy receives the server's name and resolves it.
 func Is(u *url.URL) bool { return u.Scheme == "socks5" || u.Scheme == "socks5h" }
 
 // Port returns the port of the proxy at u.
@@ -29,7 +29,7 @@ type Client interface {
 	DialWithConn(ctx context.Context, c net.Conn, network, address string) (net.Addr, error)
 }
 
-// New returns a client of the proxy at u. Errors do not repeat u, which may contain a password.
+// New returns a client of the proxy at u. Errors do not contain u, which may include a password.
 func New(u *url.URL) (Client, error) {
 	var auth *proxy.Auth // RFC 1929
 	if u.User != nil {
@@ -50,7 +50,7 @@ func New(u *url.URL) (Client, error) {
 	return client, nil
 }
 
-// Refused returns the proxy's refusal of a connection, "" for other errors of a Client.
+// Refused returns the reason why the proxy refused a connection, or "" for other errors of a Client.
 func Refused(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
 		err = op.Err

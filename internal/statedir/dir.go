@@ -1,4 +1,4 @@
-// Package statedir has the directory for persistent files of the programs of one user.
+// Package statedir provides the directory for persistent files of one user's programs.
 package statedir
 
 import (

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Concurrent callers get the same secret, which stays the same.
+// Concurrent callers get the same secret, which does not change.
 func TestSecretIsMadeOnce(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", home)
@@ -47,7 +47,8 @@ func TestSecretIsMadeOnce(t *testing.T) {
 	}
 }
 
-// A file that others can read, that is invalid, or that cannot be created is an error, which does not contain its content.
+// A secret file that others can read, that is invalid, or that cannot be created causes an error, which does not contain the file's
+// content.
 func TestSecretFileThatIsInvalid(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	secret, err := Secret("app")

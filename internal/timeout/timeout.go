@@ -1,5 +1,5 @@
-// Package timeout has contexts with a deadline that use a timer only while something waits for them. Most calls with such a context
-// return without waiting.
+// Package timeout provides contexts with a deadline that use a timer only while a goroutine waits for them. Most calls with such a
+// context return without waiting.
 package timeout
 
 import (
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Context returns a context that ends with parent, when d has passed, or when the returned function is called, which the caller
-// must do. It is [context.WithTimeout], except that it does not call parent's Done before its own is called.
+// Context returns a context that is canceled with parent, when d has passed, or when the returned function is called, which the
+// caller must do. It behaves like [context.WithTimeout], but does not call parent's Done before its own Done is called.
 func Context(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	c := &late{parent: parent, until: time.Now().Add(d)}
 	if at, ok := parent.Deadline(); ok && at.Before(c.until) {
@@ -18,7 +18,7 @@ func Context(parent context.Context, d time.Duration) (context.Context, context.
 	return c, c.end
 }
 
-// late is a context that creates another one, with a timer, when it is first waited for.
+// late is a context that creates another one, with a timer, when Done is first called.
 type late struct {
 	parent context.Context
 	until  time.Time
@@ -52,7 +52,7 @@ func (c *late) Err() error {
 	return c.ended()
 }
 
-// make creates the full context, a child of parent. The caller holds mu, as for ended.
+// make creates the full context, a child of parent. The caller must hold mu, as for ended.
 func (c *late) make(parent context.Context) {
 	if c.over {
 		c.full, c.cancel = context.WithCancel(parent)
@@ -62,7 +62,7 @@ func (c *late) make(parent context.Context) {
 	c.full, c.cancel = context.WithDeadline(parent, c.until)
 }
 
-// ended returns the error of a context without a full one.
+// ended returns the error of the context while the full context does not exist.
 func (c *late) ended() error {
 	if err := c.parent.Err(); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (c *late) ended() error {
 	return nil
 }
 
-// Value implements [context.Context]. A child context finds the full one here, and ends with it without a goroutine.
+// Value implements [context.Context]. A child context finds the full context here, and is canceled with it without a goroutine.
 func (c *late) Value(key any) any {
 	c.mu.Lock()
 	from := c.parent

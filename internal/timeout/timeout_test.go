@@ -25,7 +25,7 @@ func done(c context.Context) bool {
 	}
 }
 
-// A context ends like one of context.WithTimeout, whether something has waited for it before or not.
+// A context ends like one of context.WithTimeout, whether or not a goroutine has waited for it before.
 func TestContextEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -82,7 +82,7 @@ func TestContextHasTheEarlierDeadline(t *testing.T) {
 	})
 }
 
-// unwatched is a context that fails the test if something waits for it.
+// unwatched is a context that fails the test if a goroutine waits for it.
 type unwatched struct {
 	context.Context
 	t *testing.T
@@ -93,7 +93,7 @@ func (u unwatched) Done() <-chan struct{} {
 	return u.Context.Done()
 }
 
-// A context that nothing waits for consists of two objects, starts no timer, and does not wait for its parent.
+// A context that no goroutine waits for consists of two objects, starts no timer, and does not wait for its parent.
 func TestContextIsCheap(t *testing.T) {
 	var parent context.Context = unwatched{t.Context(), t}
 	use := func() {
@@ -111,7 +111,7 @@ func TestContextIsCheap(t *testing.T) {
 	}
 }
 
-// A child context ends with it, without a goroutine.
+// A child context is canceled with it, without a goroutine.
 func TestContextBelow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, cancel := Context(t.Context(), time.Second)
@@ -124,8 +124,8 @@ func TestContextBelow(t *testing.T) {
 	})
 }
 
-// The error and the cause of an ended context are the same as with context.WithTimeout, whether something has waited for it or not,
-// and do not change any more.
+// The error and the cause of an ended context are the same as with context.WithTimeout, whether or not a goroutine has waited for
+// it, and do not change any more.
 func TestContextHasACause(t *testing.T) {
 	gone := errors.New("gone")
 	for name, end := range map[string]func(cancel context.CancelFunc, parent context.CancelCauseFunc){

@@ -1,5 +1,5 @@
 // Package transcript runs the transcripts of a protocol's tests: files in testdata with the messages that clients send and receive,
-// line by line. The protocol defines the meaning of a line.
+// line by line. The caller defines the meaning of a line.
 package transcript
 
 import (
@@ -49,8 +49,8 @@ func (f File) Play(t *testing.T, line func(text string) (wrong string)) {
 	}
 }
 
-// Fits reports whether a value from JSON is as expected: "*" matches any value, and keys that are not expected must be absent,
-// except those to ignore.
+// Fits reports whether a value from JSON matches the expected one: "*" matches any value, and keys that are not expected must be
+// absent, except for those in ignore.
 func Fits(got, want any, ignore ...string) bool {
 	if want == "*" {
 		return got != nil

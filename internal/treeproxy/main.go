@@ -1,5 +1,5 @@
-// Treeproxy creates a Go module proxy of the working tree: files for GOPROXY=file://DIR, with the product and the library as their
-// users would get them. It needs no network.
+// Treeproxy creates a Go module proxy from the working tree: files for GOPROXY=file://DIR, with the product and the library as
+// their users would download them. It needs no network.
 //
 //	go run ./internal/treeproxy -version v1.2.3 DIR
 //
@@ -89,8 +89,8 @@ func nestedModules(files []string) []string {
 	return all
 }
 
-// writeModule writes the files that a proxy serves for one version of a module: folder is its place in the tree, with a trailing
-// slash, and files are its files.
+// writeModule writes a proxy's files for one version of a module: folder is its location in the tree, with a trailing slash, and
+// files are its files.
 func writeModule(dir, path, version, folder string, files []string) error {
 	at := filepath.Join(dir, filepath.FromSlash(path), "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -121,7 +121,7 @@ func writeModule(dir, path, version, folder string, files []string) error {
 	return nil
 }
 
-// pack writes files as the zip file of a module: in their names, the prefix replaces the folder.
+// pack writes files as the zip file of a module: prefix replaces the folder in their names.
 func pack(w io.Writer, prefix, folder string, files []string) error {
 	z := zip.NewWriter(w)
 	for _, f := range files {

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// unseen reports whether r has no width and no effect on the characters around it: two texts that differ only in it look the same.
-// The joiners, which scripts and emoji need, are not among these.
+// unseen reports whether r has no width and no effect on the characters around it: two texts that differ only in such characters
+// look the same. The joiners, which scripts and emoji need, are not among these.
 func unseen(r rune) bool {
 	return r == '\u00ad' || r == '\u180e' || r == '\u200b' || r >= '\u2060' && r <= '\u2064' || r == '\ufeff'
 }
 
-// Text escapes characters that would control a terminal, change the text direction or be invisible, and invalid UTF-8, so that text
-// of a server is only displayed. Line ends and tabs are kept.
+// Text escapes invalid UTF-8, and characters that would control a terminal, change the text direction or be invisible, so that text
+// from a server can be displayed safely. Newlines and tabs are kept.
 func Text(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -37,7 +37,7 @@ func Text(s string) string {
 	return b.String()
 }
 
-// Cut truncates s to at most n bytes, at the beginning of a character, with a mark.
+// Cut truncates s to at most n bytes, at the beginning of a character, and marks the truncation.
 func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s

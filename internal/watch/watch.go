@@ -16,12 +16,12 @@ import (
 
 // An editor or a deployment makes several changes, and a file may be written in several pieces.
 const (
-	quietTime = 200 * time.Millisecond // without a change, before the files are checked
-	quietMost = 2 * time.Second        // the limit if changes do not stop
+	quietTime = 200 * time.Millisecond // period without a change before the files are checked
+	quietMost = 2 * time.Second        // maximum delay if changes continue
 )
 
-// Files is a watch on files. It watches the directories that lead to them: that of each file, of every symbolic link on the path to
-// it, and the parent of its directory. It is not safe for concurrent use.
+// Files is a watch on files. It watches the directories on the paths to them: that of each file, of every symbolic link on the path
+// to it, and the parent of its directory. It is not safe for concurrent use.
 type Files struct {
 	paths  []string
 	notify *fsnotify.Watcher // nil if there is none, and the files are only polled
@@ -29,8 +29,8 @@ type Files struct {
 	names  []string          // the paths in these that lead to the files
 }
 
-// New starts to watch: Run reports changes from now on. The error means that the system provides no watch, mostly for lack of
-// resources; Run then only polls. Close must be called in any case.
+// New starts to watch: Run reports changes from now on. The error means that the system provides no watch, usually because of a
+// lack of resources; Run then only polls. Close must be called in any case.
 func New(paths ...string) (*Files, error) {
 	f := Unwatched(paths...)
 	notify, err := fsnotify.NewWatcher()
@@ -48,11 +48,11 @@ func Unwatched(paths ...string) *Files { return &Files{paths: paths} }
 // Close ends the watch.
 func (f *Files) Close() {
 	if f.notify != nil {
-		_ = f.notify.Close() // an error makes no difference
+		_ = f.notify.Close() // an error has no consequences
 	}
 }
 
-// follow watches the present paths to all files.
+// follow watches the current paths to all files.
 func (f *Files) follow() {
 	if f.notify == nil {
 		return
@@ -64,11 +64,11 @@ func (f *Files) follow() {
 	}
 	for _, dir := range f.dirs {
 		if !slices.Contains(dirs, dir) {
-			_ = f.notify.Remove(dir) // it may be gone, and the watch with it
+			_ = f.notify.Remove(dir) // it may have been removed, and the watch with it
 		}
 	}
 	for _, dir := range dirs {
-		_ = f.notify.Add(dir) // even if it is watched already, because it may be a new directory. What cannot be watched is polled.
+		_ = f.notify.Add(dir) // even if it is already watched, because it may be a new directory; paths that cannot be watched are polled
 	}
 	f.dirs, f.names = dirs, names
 }
@@ -115,8 +115,8 @@ func steps(path string) (dirs, names []string) {
 // maxLinks is the maximum number of symbolic links to a file: the same as in Linux.
 const maxLinks = 40
 
-// Run calls look when the files may have changed and no change has followed for a moment, and at the interval poll, because some
-// file systems report no changes, until ctx ends.
+// Run calls look when the files may have changed and no further change has followed for a moment, and at the interval poll, because
+// some file systems report no changes. It returns when ctx is done.
 func (f *Files) Run(ctx context.Context, poll time.Duration, look func()) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error

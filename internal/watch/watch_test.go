@@ -52,7 +52,7 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// A mounted secret of Kubernetes: the file is a link through ..data, which leads to a directory with a date.
+// A secret mounted by Kubernetes is a link through ..data, which points to a directory with a timestamp as its name.
 func TestLinks(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must(t, err)
@@ -89,7 +89,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// The relevant paths for a file: itself, its directory, and every link, at any level. Linux follows 40 links.
+// The watched paths for a file include the file, its directory, and every link, at any level. Linux follows 40 links.
 func TestSteps(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	must(t, err)

@@ -1,4 +1,5 @@
-// Package chromium drives a headless Chromium in tests, over its debugging pipe: JSON messages that end in a zero byte.
+// Package chromium controls a headless Chromium in tests over its debugging pipe, whose JSON messages are terminated by a zero
+// byte.
 package chromium
 
 import (
@@ -13,23 +14,23 @@ import (
 	"time"
 )
 
-// lifetime bounds everything that one browser does. Nothing waits for it when all is well.
+// lifetime is the time limit for everything that one browser does. A passing test never waits that long.
 const lifetime = 5 * time.Minute
 
-// Options say how a browser is started. The zero value is ready.
+// Options configure a browser. The zero value is ready to use.
 type Options struct {
-	// Dir is where the browser's profile lies, below "profile". "" is a directory of the test.
+	// Dir is the parent of the browser's profile directory, "profile". "" means a temporary directory of the test.
 	Dir string
-	// Env is its environment. nil is that of the test.
+	// Env is its environment. nil means that of the test.
 	Env []string
-	// Flags come on top of those that keep it quiet and to itself.
+	// Flags are added to the flags that disable prompts and background traffic.
 	Flags []string
 }
 
-// A Browser is a Chromium that runs until its test ends. Whatever it cannot do fails the test. Its methods are called from
-// the goroutine of the test.
+// A Browser is a Chromium that runs until its test ends. Any failure of a method fails the test. Methods must be called from the
+// goroutine of the test.
 type Browser struct {
-	// Log is what the browser itself has said about its pages up to now.
+	// Log contains the browser's own messages about its pages so far.
 	Log []string
 
 	t        *testing.T
@@ -39,10 +40,10 @@ type Browser struct {
 	stderr   string // a file
 	calls    int
 	session  string
-	console  []string // what pages have printed
+	console  []string // messages that pages have printed
 }
 
-// Start starts Chromium, with no page.
+// Start starts Chromium without a page.
 func Start(t *testing.T, opts Options) *Browser {
 	t.Helper()
 	if opts.Dir == "" {
@@ -66,7 +67,7 @@ func Start(t *testing.T, opts Options) *Browser {
 		t.Fatalf("chromium is missing (make setup installs it): %v", err)
 	}
 	for _, f := range []*os.File{theirCommands, theirEvents, stderr} {
-		f.Close() // the browser has its own
+		f.Close() // the browser has its own copies
 	}
 	deadline := time.Now().Add(lifetime)
 	if err := errors.Join(commands.SetDeadline(deadline), events.SetDeadline(deadline)); err != nil {
@@ -101,14 +102,14 @@ func (b *Browser) end() {
 	b.kill()
 }
 
-// kill ends what is left of the process group.
+// kill kills the remaining processes in the process group.
 func (b *Browser) kill() {
 	if err := syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		b.t.Errorf("ending chromium: %v", err)
 	}
 }
 
-// Open loads an address in a new page, and waits until it is there.
+// Open loads an address in a new page, and waits until it has loaded.
 func (b *Browser) Open(address string) {
 	b.t.Helper()
 	if fault := b.Load(address); fault != "" {
@@ -123,8 +124,8 @@ func (b *Browser) Open(address string) {
 	}
 }
 
-// Load begins to load an address in a new page, and returns why that cannot be done, "" if it can. From then on the
-// browser's other methods are about this page.
+// Load starts loading an address in a new page, and returns the reason if that is not possible, or "". From then on the browser's
+// other methods apply to this page.
 func (b *Browser) Load(address string) string {
 	b.t.Helper()
 	b.session = ""
@@ -141,7 +142,7 @@ func (b *Browser) Load(address string) string {
 	return navigated.ErrorText
 }
 
-// Eval runs an expression in the page and returns what it, or its promise, comes to.
+// Eval evaluates an expression in the page and returns its value. If that is a promise, it waits for the result.
 func (b *Browser) Eval(expression string) string {
 	b.t.Helper()
 	var r struct {

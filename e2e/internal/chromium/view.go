@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// View sets the size of the page in CSS pixels, and whether it prefers dark colours.
+// View sets the size of the page in CSS pixels, and whether the page prefers dark colours.
 func (b *Browser) View(width, height int, dark bool) {
 	b.t.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
@@ -17,7 +17,7 @@ func (b *Browser) View(width, height int, dark bool) {
 	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
-// Screenshot returns what is seen of the page, as PNG.
+// Screenshot returns a PNG image of the visible part of the page.
 func (b *Browser) Screenshot() []byte {
 	b.t.Helper()
 	var r struct{ Data string }
@@ -29,7 +29,7 @@ func (b *Browser) Screenshot() []byte {
 	return png
 }
 
-// Type types text into what has the focus, as a person does with a keyboard.
+// Type types text into the focused element, as a user does with a keyboard.
 func (b *Browser) Type(text string) {
 	b.t.Helper()
 	for _, c := range text {
@@ -37,7 +37,7 @@ func (b *Browser) Type(text string) {
 	}
 }
 
-// Press presses a key that writes nothing, or Enter or Space: "Tab", "Shift+Tab", "Enter", "Space", "ArrowDown".
+// Press presses Enter, Space or a key that types no text: "Tab", "Shift+Tab", "Enter", "Space", "ArrowDown".
 func (b *Browser) Press(key string) {
 	b.t.Helper()
 	name, shift := strings.CutPrefix(key, "Shift+")
@@ -61,11 +61,11 @@ func (b *Browser) Press(key string) {
 	}
 }
 
-// Downloads has the browser save files in a directory without a question.
+// Downloads makes the browser save files in a directory without asking the user.
 func (b *Browser) Downloads(dir string) {
 	b.t.Helper()
 	session := b.session
-	b.session = "" // it is about the browser
+	b.session = "" // it applies to the browser
 	b.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": dir}, nil)
 	b.session = session
 }

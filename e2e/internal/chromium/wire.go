@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// message is an answer (it has an ID) or an event (it has a method).
+// message is a response (if it has an ID) or an event (if it has a method).
 type message struct {
 	ID     int             `json:"id"`
 	Method string          `json:"method"`
@@ -17,7 +17,7 @@ type message struct {
 	} `json:"error"`
 }
 
-// exception is what a script has thrown.
+// exception is an exception thrown by a script.
 type exception struct {
 	Text      string
 	Exception struct{ Description string }
@@ -25,7 +25,7 @@ type exception struct {
 
 func (e *exception) String() string { return e.Text + " " + e.Exception.Description }
 
-// call sends a command and waits for its answer.
+// call sends a command and waits for its response.
 func (b *Browser) call(method string, params map[string]any, into any) {
 	b.t.Helper()
 	if err := b.send(method, params); err != nil {
@@ -68,14 +68,14 @@ func (b *Browser) receive() (m message) {
 	b.t.Helper()
 	j, err := b.reader.ReadBytes(0)
 	if err != nil {
-		said, _ := os.ReadFile(b.stderr) // only more about an error
+		said, _ := os.ReadFile(b.stderr) // only details of an error
 		b.t.Fatalf("chromium says no more: %v; on its standard error: %s", err, said)
 	}
 	b.unmarshal(j[:len(j)-1], &m)
 	return m
 }
 
-// handle keeps what an event tells.
+// handle records the information in an event.
 func (b *Browser) handle(m message) {
 	b.t.Helper()
 	var p struct {

@@ -1,5 +1,5 @@
-// Package house is what tests of the binary share: it builds handfast once for a test binary, gives a user a home, runs
-// handfast and other programs there, and keeps what they say. Everything that it starts ends with the test at the latest.
+// Package house contains helpers for tests of the binary. It builds handfast once per test binary, gives a user a home, runs
+// handfast and other programs there, and records their output. Every process that it starts ends with the test at the latest.
 package house
 
 import (
@@ -16,13 +16,13 @@ import (
 	"github.com/handfast/handfast/internal/freeport"
 )
 
-// Patience bounds what should take a moment.
+// Patience is the time limit for operations that usually take a moment.
 const Patience = 3 * time.Minute
 
-// Main is for a TestMain: it builds handfast, runs the tests with it first in PATH, and returns the code to exit with. A
-// goroutine that is left behind is a failure; opts names those that are not ours.
+// Main is for a TestMain: it builds handfast, runs the tests with it first in PATH, and returns the exit code. A leaked goroutine
+// is a failure; opts exclude goroutines of other packages.
 //
-// The binary has the race detector when the tests have: see [User.Serve].
+// If the tests are built with the race detector, so is the binary: see [User.Serve].
 func Main(m *testing.M, opts ...goleak.Option) int {
 	dir, err := os.MkdirTemp("", "handfast-e2e-*")
 	if err == nil {
@@ -41,10 +41,10 @@ func Main(m *testing.M, opts ...goleak.Option) int {
 	return code
 }
 
-// built is the environment variable with a folder that has handfast already, as a run of several packages makes it.
+// built is the environment variable with a directory that already contains handfast, as set by a run of several packages.
 const built = "E2E_HANDFAST"
 
-// build makes the binary in a directory that every user of the machine may enter, and puts that into PATH.
+// build builds the binary in a directory that every user of the machine may enter, and adds the directory to PATH.
 func build(dir string) error {
 	if made := os.Getenv(built); made != "" {
 		return first(made)
@@ -63,7 +63,7 @@ func build(dir string) error {
 	return first(dir)
 }
 
-// first puts a folder before all others in PATH.
+// first inserts a directory at the beginning of PATH.
 func first(dir string) error {
 	return os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
@@ -74,7 +74,7 @@ func FreePort(t *testing.T) string {
 	return freeport.Get(t)
 }
 
-// Until waits until something is so, for [Patience] at most; then the test fails, and the error says what was waited for.
+// Until waits until a condition is true, for [Patience] at most; then it fails the test with an error that describes the condition.
 func Until(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	late := time.NewTimer(Patience)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// NodeWebSocket returns the flags that turn Node's WebSocket on where it is not there by default, before Node 22.
+// NodeWebSocket returns the flags that enable Node's WebSocket in versions before 22, where it is disabled by default.
 func NodeWebSocket(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "node", "--print", "typeof WebSocket").Output()

@@ -2,5 +2,5 @@
 
 package house
 
-// raceEnabled has the binary built as the tests are.
+// raceEnabled determines whether the binary is built with the race detector, as the tests are.
 const raceEnabled = true

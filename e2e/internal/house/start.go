@@ -15,37 +15,38 @@ import (
 	"time"
 )
 
-// lifetime bounds what runs until it is asked to end.
+// lifetime is the time limit for programs that run until they are stopped.
 const lifetime = 4 * Patience
 
-// Output keeps what is written to it, for any goroutine to read meanwhile. The zero value is ready.
+// Output stores the data written to it, which any goroutine may read meanwhile. The zero value is ready to use.
 type Output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-// Write keeps p.
+// Write appends p.
 func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Write(p)
 }
 
-// String returns everything that was written up to now.
+// String returns everything written so far.
 func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
 }
 
-// Await waits until a text was written, for [Patience] at most: what a server logs may come after what its peer sees.
+// Await waits until a text was written, for [Patience] at most: a server's log entry may be written after its peer has noticed the
+// event.
 func (o *Output) Await(t *testing.T, text string) {
 	t.Helper()
 	Until(t, fmt.Sprintf("it says %q; it says\n%s", text, o), func() bool { return strings.Contains(o.String(), text) })
 }
 
-// Start starts a program and waits until it listens on a TCP address. It gets SIGTERM at the end of the test, and is
-// killed when it does not follow. Its output is for errors.
+// Start starts a program and waits until it listens on a TCP address. At the end of the test it receives SIGTERM, and is killed if
+// it does not exit. Its output is for error messages.
 func (u *User) Start(address, name string, args ...string) *Output {
 	u.T.Helper()
 	out := &Output{}
@@ -60,7 +61,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 		_ = cmd.Wait() // its exit status after a signal differs
 	}()
 	u.T.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // fails if it has already exited
 		stuck := time.AfterFunc(Patience/6, func() { _ = cmd.Process.Kill() })
 		<-exited
 		stuck.Stop()
@@ -85,10 +86,10 @@ func (u *User) Start(address, name string, args ...string) *Output {
 	return out
 }
 
-// Server is a "handfast serve" that runs.
+// Server is a running "handfast serve".
 type Server struct {
-	Banner map[string][]string // what follows the first word of a line: "page", "echo", "CA", "try"
-	Lines  []string            // the banner, as it was printed
+	Banner map[string][]string // the text after the first word of a line: "page", "echo", "CA", "try"
+	Lines  []string            // the printed banner
 	Stdout Output              // the output after it
 	Log    Output              // its standard error
 
@@ -97,14 +98,14 @@ type Server struct {
 	exited chan struct{}
 }
 
-// Serve starts a server and waits until its banner is complete. It is killed with the test, if it has not ended by then.
-// When the race detector has something to say by that time, the test fails.
+// Serve starts a server and waits until its banner is complete. If the server is still running at the end of the test, it is
+// killed. If the race detector has reported anything by then, the test fails.
 func (u *User) Serve(args ...string) *Server {
 	u.T.Helper()
 	return u.serve(append([]string{"serve"}, args...))
 }
 
-// Balance is Serve for "handfast balance".
+// Balance does the same as Serve for "handfast balance".
 func (u *User) Balance(args ...string) *Server {
 	u.T.Helper()
 	return u.serve(append([]string{"balance"}, args...))
@@ -129,10 +130,10 @@ func (u *User) serve(args []string) *Server {
 	go func() {
 		defer close(s.exited)
 		_, _ = io.Copy(&s.Stdout, r)
-		_ = s.cmd.Wait() // the exit code tells
+		_ = s.cmd.Wait() // the exit code shows it
 	}()
 	u.T.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // fails when it has ended
+		_ = s.cmd.Process.Kill() // fails if it has already exited
 		s.Wait()
 		if strings.Contains(s.Log.String(), "WARNING: DATA RACE") {
 			u.T.Errorf("the server has a data race:\n%s", &s.Log)
@@ -144,7 +145,7 @@ func (u *User) serve(args []string) *Server {
 	return s
 }
 
-// readBanner reports whether the banner came to its end.
+// readBanner reads the banner, and reports whether it is complete.
 func (s *Server) readBanner(r *bufio.Reader) bool {
 	for {
 		line, err := r.ReadString('\n')
@@ -158,7 +159,7 @@ func (s *Server) readBanner(r *bufio.Reader) bool {
 	}
 }
 
-// First returns what follows a word where the banner has it first, "" when it has it nowhere.
+// First returns the text after a word in the first banner line that begins with it, or "" if there is no such line.
 func (s *Server) First(word string) string {
 	if all := s.Banner[word]; len(all) > 0 {
 		return all[0]
@@ -169,7 +170,7 @@ func (s *Server) First(word string) string {
 // Pid returns the server's process ID.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
 
-// Signal sends a signal to the server, which must not have ended.
+// Signal sends a signal to the server, which must not have exited.
 func (s *Server) Signal(sig os.Signal) {
 	s.u.T.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
@@ -177,13 +178,13 @@ func (s *Server) Signal(sig os.Signal) {
 	}
 }
 
-// Wait waits for the end of the server and returns its exit code. Its output is complete then.
+// Wait waits for the server to exit and returns its exit code. By then its output is complete.
 func (s *Server) Wait() int {
 	<-s.exited
 	return s.cmd.ProcessState.ExitCode()
 }
 
-// Stop sends a signal and returns the exit code.
+// Stop sends a signal, waits for the server to exit, and returns its exit code.
 func (s *Server) Stop(sig os.Signal) int {
 	s.u.T.Helper()
 	s.Signal(sig)

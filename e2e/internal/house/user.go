@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// User is a user with a home directory, in which everything runs that one test starts.
+// User is a user with a home directory, in which all programs of one test run.
 type User struct {
 	T    *testing.T
-	Home string   // everybody may enter it: what root starts may go on as another user
-	Env  []string // name=value on top of the environment that [User.Command] gives; the last of a name holds
+	Home string   // every user may enter it: programs started by root may switch to another user
+	Env  []string // name=value, in addition to the environment that [User.Command] sets; the last value of a name applies
 
-	// Under is the program, and its first arguments, that runs what is run: "ip netns exec NAME". Empty means that nothing does.
+	// Under is a command prefix for the programs that are run, such as "ip netns exec NAME". Empty means there is no prefix.
 	Under []string
 
-	// Sockets are passed to what is run, as systemd does it for socket units.
+	// Sockets are passed to the programs, as systemd does for socket units.
 	Sockets []*os.File
 }
 
-// NewUser returns a user whose home ends with the test.
+// NewUser returns a user whose home is removed at the end of the test.
 func NewUser(t *testing.T) *User {
 	t.Helper()
 	home := t.TempDir()
-	for _, dir := range []string{home, filepath.Dir(home)} { // the latter is the test's own, too
+	for _, dir := range []string{home, filepath.Dir(home)} { // the latter also belongs to this test only
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -38,10 +38,10 @@ func NewUser(t *testing.T) *User {
 	return &User{T: t, Home: home}
 }
 
-// In returns the same user for a subtest, with which everything ends that is started for it.
+// In returns the same user for a subtest. Programs started with it end with the subtest.
 func (u *User) In(t *testing.T) *User { return &User{T: t, Home: u.Home, Env: u.Env, Under: u.Under} }
 
-// Write writes a file below the home, which only the user may read, and returns its path.
+// Write writes a file below the home, readable only by its owner, and returns its path.
 func (u *User) Write(name, text string) string {
 	u.T.Helper()
 	path := filepath.Join(u.Home, name)
@@ -51,8 +51,8 @@ func (u *User) Write(name, text string) string {
 	return path
 }
 
-// Command prepares a program, "handfast" for the one under test, which is killed when it takes longer than [Patience].
-// It gets nothing from the environment of the test but PATH: nothing names proxies or authorities.
+// Command prepares a program, "handfast" for the one under test, which is killed if it runs for longer than [Patience]. It inherits
+// only PATH from the environment of the test, and no variables for proxies or CAs.
 func (u *User) Command(name string, args ...string) *exec.Cmd {
 	return u.command(Patience, name, args)
 }
@@ -71,23 +71,23 @@ func (u *User) command(bound time.Duration, name string, args []string) *exec.Cm
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.ExtraFiles = u.Home, u.Sockets
 	cmd.Env = u.Environ()
-	cmd.WaitDelay = Patience / 6 // for children that hold its output
+	cmd.WaitDelay = Patience / 6 // for child processes that keep its output open
 	return cmd
 }
 
-// Environ returns the environment of what the user runs.
+// Environ returns the environment of the user's programs.
 func (u *User) Environ() []string {
 	return append([]string{"HOME=" + u.Home, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8",
-		"GORACE=atexit_sleep_ms=0"}, u.Env...) // a binary with the race detector would linger for a second
+		"GORACE=atexit_sleep_ms=0"}, u.Env...) // otherwise a binary with the race detector would wait for a second before it exits
 }
 
-// Result is what a program did.
+// Result is the result of a program.
 type Result struct {
-	Code           int // -1 when a signal has ended it
+	Code           int // -1 if it was terminated by a signal
 	Stdout, Stderr string
 }
 
-// Run runs a command to its end. Without a Stdin of its own it reads nothing.
+// Run runs a command and waits for it. If its Stdin is nil, its standard input is empty.
 func (u *User) Run(cmd *exec.Cmd) Result {
 	u.T.Helper()
 	var stdout, stderr bytes.Buffer
@@ -99,7 +99,7 @@ func (u *User) Run(cmd *exec.Cmd) Result {
 	return Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// Handfast runs the binary to its end.
+// Handfast runs the binary and waits for it.
 func (u *User) Handfast(stdin string, args ...string) Result {
 	u.T.Helper()
 	cmd := u.Command("handfast", args...)
@@ -107,7 +107,7 @@ func (u *User) Handfast(stdin string, args ...string) Result {
 	return u.Run(cmd)
 }
 
-// Bash runs a script to its end, with name=value on top of its environment. It stops at the first command that fails.
+// Bash runs a script and waits for it, with name=value added to its environment. The script stops at the first command that fails.
 func (u *User) Bash(script string, env ...string) Result {
 	u.T.Helper()
 	cmd := u.Command("bash", "-euo", "pipefail", "-c", script)
@@ -115,7 +115,7 @@ func (u *User) Bash(script string, env ...string) Result {
 	return u.Run(cmd)
 }
 
-// Must runs a script that is to succeed, and returns what it prints, without the line's end.
+// Must runs a script that has to succeed, and returns its output without the final newline.
 func (u *User) Must(script string, env ...string) string {
 	u.T.Helper()
 	r := u.Bash(script, env...)

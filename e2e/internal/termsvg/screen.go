@@ -1,5 +1,5 @@
-// Package termsvg makes pictures of what a program writes to a terminal: SVG with real text, in the colors of the reader's light or dark
-// mode, and with a title and a description for readers who do not see it.
+// Package termsvg renders a program's terminal output as SVG with real text, in colors that follow the reader's light or dark mode,
+// and with a title and a description for readers who cannot see the image.
 package termsvg
 
 import (
@@ -10,19 +10,19 @@ import (
 	"unicode/utf8"
 )
 
-// Style is how characters look: the parameters of the escape sequence SGR that are in force.
+// Style is the style of characters: the current parameters of the escape sequence SGR.
 type Style struct {
 	Bold, Dim bool
-	Color     int // 31 to 36; 0: the terminal's own
+	Color     int // 31 to 36; 0 means the terminal's default
 }
 
-// Span is characters of one style.
+// Span is a run of characters with the same style.
 type Span struct {
 	Text  string
 	Style Style
 }
 
-// Line is a line of the screen.
+// Line is a line on the screen.
 type Line []Span
 
 // String returns the line's text.
@@ -39,15 +39,15 @@ type cell struct {
 	style Style
 }
 
-// screen is a terminal without an end below.
+// screen is a terminal with an unlimited number of lines.
 type screen struct {
 	rows     [][]cell
 	row, col int
 	style    Style
 }
 
-// Screen returns what a terminal shows after output was written to it. It knows the escape sequences that handfast writes; any other is an
-// error.
+// Screen returns the contents of a terminal after output was written to it. It supports the escape sequences that handfast writes;
+// any other is an error.
 func Screen(output string) ([]Line, error) {
 	s := &screen{rows: [][]cell{nil}}
 	for output != "" {
@@ -91,7 +91,7 @@ func (s *screen) write(r rune) error {
 	return nil
 }
 
-// sequence does what an escape sequence asks for.
+// sequence executes an escape sequence.
 func (s *screen) sequence(final byte, parameters string) error {
 	n := 1
 	if final != 'm' && parameters != "" {
@@ -141,7 +141,7 @@ func (s *screen) render(parameter string) error {
 	return nil
 }
 
-// lines returns what the screen shows, without spaces at the end of lines and empty lines below.
+// lines returns the contents of the screen, without trailing spaces and empty lines at the end.
 func (s *screen) lines() []Line {
 	var all []Line
 	for _, row := range s.rows {

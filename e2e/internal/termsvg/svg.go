@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// The measures of a picture, in pixels.
+// The dimensions of a picture, in pixels.
 const (
 	cellWidth  = 8.4
 	lineHeight = 20
 	margin     = 16
 )
 
-// sheet has the colors of both modes: each has a contrast of at least 4.5 to 1 to its background.
+// sheet contains the colors of both modes: each has a contrast of at least 4.5 to 1 with its background.
 const sheet = `
     svg { --bg: #f6f8fa; --fg: #1f2328; --dim: #59636e; --c31: #c5221f; --c32: #116329; --c33: #7d4e00; --c34: #0550ae; --c35: #8250df; --c36: #0b6678; }
     @media (prefers-color-scheme: dark) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What was written over is not seen, styles last until they are reset, and the picture has the same text.
+// Overwritten text is not visible, styles apply until they are reset, and the picture contains the same text.
 func TestScreen(t *testing.T) {
 	lines, err := Screen("\x1b[1m> \x1b[0m\r\x1b[2C\r\x1b[K\x1b[32m< a&b\x1b[0m tail  \r\nx\r\n\r\n\x1b[Aback\x1b[2D!\x1b[31;2mred\r\n\x1b[J")
 	if err != nil {
@@ -28,7 +28,7 @@ func TestScreen(t *testing.T) {
 	}
 }
 
-// What it does not know is an error, and not a wrong picture.
+// An unsupported escape sequence is an error.
 func TestUnknown(t *testing.T) {
 	for _, output := range []string{"\x1b[5m", "\x1b[38;5;1m", "\x1b[2", "\x1b[?25l", "\x1b[xC", "\a", "\x1b]0;title\a"} {
 		if lines, err := Screen(output); err == nil {

@@ -1,4 +1,4 @@
-// Package tiny is what the test of command mutate mutates.
+// Package tiny is the package that the tests of command mutate mutate.
 package tiny
 
 // Positive reports whether n is greater than zero. Its test leaves out zero.
