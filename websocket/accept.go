@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// acceptTimeout bounds how long a client may take to receive the 101.
+// acceptTimeout bounds how long a client may take to receive the 101 response.
 const acceptTimeout = 10 * time.Second
 
 // AcceptOptions are the options of Accept: the admitted clients and the settings of their connections. The zero value is the
@@ -51,12 +51,12 @@ type AcceptOptions struct {
 	// the handshake itself, or that contains a line end, fails the handshake with 500.
 	Header http.Header
 
-	// Conn has the options of the connection.
+	// Conn holds the options of the open connection.
 	Conn ConnOptions
 }
 
-// Accept answers a client's opening handshake and takes over the connection of the request. Messages that the client has
-// already sent are not lost.
+// Accept performs the server's side of an opening handshake and takes over the connection of the request. Messages that the client
+// has already sent are not lost.
 //
 // If the handshake fails, Accept writes a reply with the reason; the error is a [*HandshakeError], which wraps the [*Reject] of
 // Check. w must not be used after Accept in either case.
@@ -98,8 +98,8 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 
 var defaultAccept AcceptOptions
 
-// admission is what Accept needs of a request. It is in a pool and not on the stack, which net/http's goroutines would otherwise have to
-// grow from 4 to 8 KiB in Accept, once for each connection.
+// admission is the part of a request that Accept needs. It is allocated from a pool and not on the stack: otherwise, the stack of
+// net/http's goroutine would have to grow from 4 to 8 KiB in Accept, once for each connection.
 type admission struct {
 	opening handshake.Opening
 	rules   opening.Rules
@@ -108,7 +108,7 @@ type admission struct {
 
 var admissions = sync.Pool{New: func() any { return new(admission) }}
 
-// load and admit are not inlined: their results would be in Accept's frame.
+// load and admit are not inlined, because their results would enlarge Accept's stack frame.
 //
 //go:noinline
 func (a *admission) load(r *http.Request, opts *AcceptOptions) {
@@ -127,7 +127,7 @@ func (a *admission) release() {
 	admissions.Put(a)
 }
 
-// rules returns the rules of o for opening handshakes.
+// rules returns the rules that o sets for opening handshakes.
 func (o *AcceptOptions) rules() opening.Rules {
 	return opening.Rules{
 		Origin:       handshake.OriginPolicy{Any: o.AnyOrigin, Allowed: o.Origins, Proxies: o.TrustedProxies},
@@ -148,22 +148,22 @@ func (o *ConnOptions) deflate() opening.Deflate {
 	}
 }
 
-// asker returns the application's decision on a request, nil if there is none. request returns the request in the form that check
-// takes.
+// asker returns the function that asks the application to decide on a request, nil if there is none. request returns the request in
+// the form that check takes.
 func asker(check func(*http.Request) error, request func() (*http.Request, error)) func() *opening.Refusal {
 	if check == nil {
 		return nil
 	}
 	return func() *opening.Refusal {
 		r, err := request()
-		if err != nil { // a request that net/http does not accept is not shown to the application
+		if err != nil { // the application is not called for a request that net/http would not accept
 			return opening.Unparsable(err)
 		}
 		return denied(check(r))
 	}
 }
 
-// denied returns the refusal for an error that the application returned, nil if it returned none.
+// denied converts an error of the application to the refusal of the handshake. It returns nil if err is nil.
 func denied(err error) *opening.Refusal {
 	if err == nil {
 		return nil
@@ -175,7 +175,8 @@ func denied(err error) *opening.Refusal {
 }
 
 // passedOn returns the fields that middleware has set for the response, without those that describe its content or the connection:
-// a 101 response has no content, and the handshake decides about the connection. It is not inlined, so that takeOver has a small frame.
+// a 101 response has no content, and the handshake sets the connection's fields. It is not inlined, so that takeOver has a small
+// frame.
 //
 //go:noinline
 func passedOn(h http.Header) http.Header {
@@ -192,15 +193,15 @@ func passedOn(h http.Header) http.Header {
 	return out
 }
 
-// hijacked is a connection that was taken over from the server, with the 101 response for its client.
+// hijacked is a connection that was taken over from the server, with the 101 response to send to its client.
 type hijacked struct {
 	nc     net.Conn
 	answer []byte
 	early  []byte // a copy of what the client has sent after its request
 }
 
-// takeOver takes the connection over from the server. The 101 response has the fields of both headers. On failure the reply has
-// been written.
+// takeOver takes the connection over from the server. The 101 response contains the fields of both headers. On failure, takeOver
+// has already written the error reply.
 func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *opening.Terms, a, b http.Header) (n hijacked, fail *HandshakeError) {
 	if b != nil {
 		a = merged(a, b)
@@ -216,8 +217,8 @@ func takeOver(w http.ResponseWriter, r *http.Request, o *handshake.Opening, t *o
 
 // send sends the 101 response.
 func (n *hijacked) send() *HandshakeError {
-	// The server's timeouts for the request would end the connection. The time in which the client must receive the response is
-	// bounded instead.
+	// The server's timeouts for the request would also apply to the open connection, so they are replaced by a bound on the time in
+	// which the client must receive the response.
 	err := n.nc.SetDeadline(time.Now().Add(acceptTimeout))
 	if err == nil {
 		_, err = n.nc.Write(n.answer)
@@ -233,7 +234,7 @@ func (n *hijacked) send() *HandshakeError {
 	return nil
 }
 
-// merged returns the fields of a and of b. It is not inlined, so that takeOver has a small frame.
+// merged returns the fields of both a and b. It is not inlined, so that takeOver has a small frame.
 //
 //go:noinline
 func merged(a, b http.Header) http.Header {
@@ -246,8 +247,8 @@ func merged(a, b http.Header) http.Header {
 	return both
 }
 
-// hijack takes the connection over, with its deadlines. It returns room for an answer, and a copy of the bytes that the server has
-// already read.
+// hijack takes the connection over and resets its deadlines. It returns a buffer for the response, and a copy of the bytes that the
+// server has already read.
 func hijack(w http.ResponseWriter) (nc net.Conn, room, early []byte, err error) {
 	for {
 		switch t := w.(type) {

@@ -8,10 +8,10 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// maxBody is the maximum size of the body of a failed answer that an error holds.
+// maxBody is the maximum number of bytes of a failed response's body that an error holds.
 const maxBody = 1024
 
-// refuse writes the reply to a rejected client, and returns the error of the handshake.
+// refuse writes the reply to a rejected client, and returns the handshake's error.
 func refuse(w http.ResponseWriter, r *http.Request, f *opening.Refusal) *HandshakeError {
 	body := f.Reply(w.Header(), r.ProtoMajor, time.Now())
 	w.WriteHeader(f.Status)
@@ -19,7 +19,7 @@ func refuse(w http.ResponseWriter, r *http.Request, f *opening.Refusal) *Handsha
 	return refusal(f, body)
 }
 
-// refusal returns the error of a handshake that was answered with body.
+// refusal returns the error for a handshake that was refused with body.
 func refusal(f *opening.Refusal, body string) *HandshakeError {
 	return &HandshakeError{
 		Stage: f.Stage, Section: f.Section, Status: f.Status, Header: f.Header, Hint: f.Hint, Err: f.Err,

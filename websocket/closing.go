@@ -9,11 +9,11 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's,
-// and closes the stream. It takes CloseTimeout at most. Messages that the peer sends before its close frame go to a waiting
-// Read, or are discarded.
+// Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's, and closes
+// the stream. It takes CloseTimeout at most. Messages that the peer sends before its close frame are passed to a waiting Read, or
+// are discarded.
 //
-// CodeNoStatus sends a close frame without a code. With a code that must not be sent, Close returns an error and sends nothing.
+// With CodeNoStatus, the close frame contains no code. With a code that must not be sent, Close returns an error and sends nothing.
 // A reason of more than 123 bytes is cut at a character boundary.
 //
 // Close returns nil if both close frames were exchanged, and otherwise the CloseError.
@@ -24,7 +24,7 @@ func (c *Conn) Close(code Code, reason string) error {
 		defer c.mu.Unlock()
 		return afterHandshake(c.closeErr)
 	}
-	if e := c.closing; e != nil { // another Close, or the answer to the peer's close frame, is under way
+	if e := c.closing; e != nil { // another Close, or the reply to the peer's close frame, is in progress
 		c.mu.Unlock()
 		return c.awaitEnd(deadline, e)
 	}
@@ -43,7 +43,7 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 		return nil, errCloseCode(code, err)
 	}
 	c.ctl = ctl
-	if c.closing = c.asked; c.closing == nil { // otherwise this is the answer
+	if c.closing = c.asked; c.closing == nil { // otherwise this is the reply to the peer's close frame
 		c.closing = &CloseError{Code: code, Reason: reason}
 	}
 	c.boundWrites(deadline)
@@ -51,18 +51,18 @@ func (c *Conn) beginClose(code Code, reason string, deadline time.Time) (*CloseE
 	return c.closing, nil
 }
 
-// finishClose waits for the peer's close frame, and ends the connection at the deadline.
+// finishClose waits for the peer's close frame. At the deadline it cuts the connection.
 func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	c.mu.Lock()
-	c.wakeReadLocked() // a Ping gives the turn up
+	c.wakeReadLocked() // a Ping gives up the read turn
 	if c.asked != nil {
 		c.mu.Unlock()
 		c.finishAlone(e, afterClose)
 		return c.awaitEnd(deadline, e)
 	}
-	err := c.wait(ctx, &c.read) // after a Read that is under way, which may receive the close frame
+	err := c.wait(ctx, &c.read) // after a Read that is in progress, which may receive the close frame
 	c.mu.Unlock()
 	if err == nil {
 		c.discard(ctx)
@@ -71,7 +71,7 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	return c.awaitEnd(deadline, e)
 }
 
-// afterHandshake returns nil for a connection that ended with a closing handshake.
+// afterHandshake returns nil if e describes a connection that ended with a closing handshake.
 func afterHandshake(e *CloseError) error {
 	if e.Err == nil {
 		return nil
@@ -79,7 +79,7 @@ func afterHandshake(e *CloseError) error {
 	return e
 }
 
-// awaitEnd waits for the end of the connection, and ends it at the deadline.
+// awaitEnd waits until the connection has ended. At the deadline it cuts the connection.
 func (c *Conn) awaitEnd(deadline time.Time, e *CloseError) error {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
@@ -110,13 +110,13 @@ func (in *inbox) discard(ctx context.Context) {
 func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	e := &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	if in.halves {
-		in.win = nil // data after a close frame is ignored, and the connection may last for a while
+		in.win = nil // data after a close frame is ignored, and the connection may stay open for a while
 		if began := in.closedHalf(e); began != nil {
-			_ = in.finish(ctx, began, afterClose) // e is returned: it has the code and the reason of the peer
+			_ = in.finish(ctx, began, afterClose) // e is returned: it contains the peer's code and reason
 		}
 		return e
 	}
-	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the answer
+	e = in.c.closes(e) // RFC 6455 §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the reply
 	return in.finish(ctx, e, afterClose)
 }
 
@@ -129,7 +129,7 @@ func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c.asked = e
 	c.batch.Store(false)
 	c.m.WithholdClose()
-	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // to earlier pings
+	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey) // replies to earlier pings
 	c.flush()
 	return c.closing
 }
@@ -151,16 +151,16 @@ func (in *inbox) violated(ctx context.Context, err error) error {
 	return in.finish(ctx, e, in.c.opts.closeTimeout)
 }
 
-// closes records how the connection is about to end, unless a closing handshake is under way: then it returns how that began.
-// Afterwards nothing more can be read, and no further write is accepted. Messages that were accepted before, and the frames that
-// the protocol requires after them, are being sent when closes returns.
+// closes records the reason for which the connection is about to end. If a closing handshake is already in progress, it returns the
+// reason for that one instead. Afterwards nothing more can be read, and no further write is accepted. When closes returns, the
+// messages that were accepted before, and the control frames that the protocol requires after them, are being sent.
 func (c *Conn) closes(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.batch.Store(false) // what follows is not looked at
+	c.batch.Store(false) // later bytes are ignored
 	if c.closing == nil {
 		c.closing = e
-		c.leftQueue() // there will be no room for these
+		c.leftQueue() // after this, no control frames are accepted
 	}
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
@@ -168,12 +168,12 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 	return c.closing
 }
 
-// finish ends the connection when everything was passed to the kernel, and the peer has closed its direction or lingering is over.
-// If ctx ends first, a goroutine does the rest. The caller holds the read turn.
+// finish ends the connection when all data has been passed to the kernel, and the peer has closed its direction or the linger time
+// is over. If ctx ends first, a goroutine does the rest. The caller holds the read turn.
 func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
 	switch err := in.c.sent(ctx); {
 	case err == errCtx: //nolint:errorlint // it is never wrapped
-		go in.c.finishAlone(e, lingering) // ends within CloseTimeout
+		go in.c.finishAlone(e, lingering) // returns within CloseTimeout
 		return interrupted("read", ctx, err)
 	case err == nil:
 		in.linger(ctx, time.Now().Add(lingering), e)
@@ -197,8 +197,8 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 	c.end(c.outcome(e))
 }
 
-// outcome returns how a connection ends that was about to end with e: e itself if the kernel has our close frame and the wait for
-// the peer's is over.
+// outcome returns the final CloseError of a connection that was about to end with e: e itself if the kernel has accepted our close
+// frame and the wait for the peer's is over.
 func (o *outbox) outcome(e *CloseError) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -208,8 +208,8 @@ func (o *outbox) outcome(e *CloseError) *CloseError {
 	return e.incomplete(o.werr, o.out.held || o.moreToWrite(), o.c.opts.closeTimeout)
 }
 
-// sent waits until the kernel has everything that is to be sent. It returns errCtx, or the error that ended the connection or the
-// writing.
+// sent waits until the kernel has accepted all data that is to be sent. It returns errCtx, or the error that ended the connection
+// or made writing fail.
 func (o *outbox) sent(ctx context.Context) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -226,11 +226,11 @@ func (o *outbox) sent(ctx context.Context) error {
 	}
 }
 
-// linger gives the peer time to read what was sent: closing a socket with unread bytes would reset the connection and could destroy
+// linger gives the peer time to read the sent data: closing a socket with unread bytes would reset the connection and could destroy
 // data in transit. The caller holds the read turn.
 func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) {
 	if !in.c.m.Client && in.c.stream.CloseWrite() != nil && e.Err == nil {
-		return // a client waits for the end of the whole stream
+		return // a client waits for EOF
 	}
 	buf := transport.Borrow()
 	defer transport.Return(buf)
@@ -250,8 +250,8 @@ func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) 
 	}
 }
 
-// broke returns how the connection ends after a failed read; the caller then calls end. broke does not call it, so that its frame
-// is not on the stack when the stream is closed. The caller holds the read turn.
+// broke returns the CloseError of a connection after a failed read; the caller then calls end. broke does not call it, so that its
+// frame is not on the stack when the stream is closed. The caller holds the read turn.
 func (in *inbox) broke(err error) *CloseError {
 	in.c.mu.Lock()
 	begun, werr, ended := in.c.closing, in.c.werr, in.c.closeErr
@@ -265,8 +265,8 @@ func (in *inbox) broke(err error) *CloseError {
 	return brokenOff(begun, werr, in.c.m.Within(), err)
 }
 
-// writeBroke handles a failed write, after which nothing can be written. An unread close frame of the peer may explain the failure:
-// then the connection has ended with that. Unread messages can still be read. Other writes that were part of the failed one, or
+// writeBroke handles a failed write, after which nothing can be written. If an unread close frame of the peer explains the failure,
+// the connection ends with that frame's code. Unread messages can still be read. Other writes that were part of the failed one, or
 // that were queued, get the same error. The caller holds the out turn, and not the read turn.
 func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	defer func() { tell(left, err) }()
@@ -297,8 +297,8 @@ func (o *outbox) writeBroke(werr error, left []*joined) (err error) {
 	return werr
 }
 
-// cutShort returns how the connection ends when a write was interrupted: as it was about to, if a close frame was made or has
-// arrived.
+// cutShort returns the CloseError of a connection whose write was interrupted: the one it was about to end with, if a close frame
+// was made or has arrived.
 func (o *outbox) cutShort(werr error) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()

@@ -16,21 +16,21 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Compression asks for permessage-deflate (RFC 7692). The zero value requests the best compression that the peer allows. An
-// idle connection holds neither a compressor nor a decompressor; with context takeover it keeps their state: up to 4 KiB of the
-// sent data and up to a window of the received data. At a server that window is 4 KiB, too, for clients that let the server
-// choose it, as browsers do; otherwise it is up to 32 KiB.
+// Compression enables permessage-deflate (RFC 7692). The zero value requests the best compression that the peer allows. An idle
+// connection holds neither a compressor nor a decompressor; with context takeover it keeps their state: up to 4 KiB of the sent
+// data and up to one window of the received data. At a server this window is 4 KiB, too, for clients that let the server choose it,
+// as browsers do; otherwise it is up to 32 KiB.
 //
 // Compressing a secret together with data that an attacker chooses reveals their similarity in the length of the frame (the
 // BREACH attack). Send such messages with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
 type Compression struct {
 	// ServerNoTakeover makes the server compress each message independently, which takes less memory on both sides and makes
-	// messages larger. ClientNoTakeover is the same for the client.
+	// messages larger. ClientNoTakeover does the same for the client.
 	ServerNoTakeover, ClientNoTakeover bool
 
-	// ServerWindowBits limits the window of the server's compressor, as a power of two, 9 to 15; 0 means 15. ClientWindowBits is
-	// the same for the client's, except that 0 means 12 for a server with context takeover. A smaller window saves memory on the
-	// receiving side. Clients that do not offer a smaller window keep theirs of 15.
+	// ServerWindowBits limits the window of the server's compressor, as a power of two, 9 to 15; 0 means 15. ClientWindowBits does
+	// the same for the client's compressor, except that 0 means 12 for a server with context takeover. A smaller window saves
+	// memory on the receiving side. Clients that do not offer a smaller window keep a window of 15 bits.
 	ServerWindowBits, ClientWindowBits int
 
 	// Threshold is the size in bytes below which a message is not compressed. 0 means 128, since shorter messages rarely shrink. A
@@ -41,12 +41,12 @@ type Compression struct {
 
 const defaultThreshold = 128
 
-// policy returns the policy for the handshake.
+// policy returns the compression policy for the handshake.
 func (c *Compression) policy() (handshake.DeflatePolicy, error) {
 	return handshake.NewDeflatePolicy(c.ServerNoTakeover, c.ClientNoTakeover, c.ServerWindowBits, c.ClientWindowBits)
 }
 
-// offerCompression returns the offer of a client with the options c.
+// offerCompression returns the extension offer of a client with the options c.
 func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	if c == nil {
 		return nil, nil
@@ -58,12 +58,12 @@ func offerCompression(c *Compression) ([]handshake.Extension, *HandshakeError) {
 	return []handshake.Extension{handshake.OfferDeflate(policy).Extension()}, nil
 }
 
-// verifyCompression returns the parameters in the server's answer; ok is false if the server declined.
+// verifyCompression returns the parameters in the server's response; ok is false if the server declined.
 func verifyCompression(answer []handshake.Extension, c *Compression) (agreed handshake.Deflate, ok bool, fail *HandshakeError) {
 	if c == nil || len(answer) == 0 {
 		return agreed, false, nil
 	}
-	policy, _ := c.policy() // it was valid when the offer was made
+	policy, _ := c.policy() // the offer was valid when it was made
 	agreed, err := handshake.VerifyDeflate(answer[0], handshake.OfferDeflate(policy), policy.MinBits)
 	if err != nil {
 		return agreed, false, &HandshakeError{
@@ -82,7 +82,8 @@ func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
 	return nil
 }
 
-// agreedElsewhere returns the parameters in extensions, which is a server's answer; nil if there are none. The offer is not known.
+// agreedElsewhere returns the parameters in extensions, the extension header of a server's response, or nil if there are none. The
+// client's offer is not known.
 func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, error) {
 	if extensions == "" {
 		return nil, nil
@@ -103,7 +104,7 @@ func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, 
 	return &agreed, nil
 }
 
-// compress enables the negotiated compression. It is called before the Conn is used.
+// compress enables the negotiated compression. It must be called before the Conn is used.
 func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	server := deflate.Window{Bits: handshake.WindowBits(agreed.ServerBits), Takeover: !agreed.ServerNoTakeover}
 	client := deflate.Window{Bits: handshake.WindowBits(agreed.ClientBits), Takeover: !agreed.ClientNoTakeover}
@@ -120,17 +121,17 @@ func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	c.m.Compressed = true
 }
 
-// compression is the additional state of a connection with permessage-deflate. The holder of the read turn owns in, the holder of
-// the message turn owns out.
+// compression holds the additional state of a connection with permessage-deflate. The holder of the read turn owns in, the holder
+// of the message turn owns out.
 type compression struct {
 	c         *Conn
 	threshold int
 	out       deflate.Compressor
 	in        deflate.Decompressor
-	message   *deflate.Reader // of a fragmented message that was not read to its end; nil otherwise
-	ctx       context.Context // that interrupts message
-	ended     bool            // the last frame of message was received
-	bits      uint8           // of the window of out
+	message   *deflate.Reader // the reader of a fragmented message that was not read to its end; nil otherwise
+	ctx       context.Context // the context that interrupts reads of message
+	ended     bool            // the last frame of message has been received
+	bits      uint8           // the saved window of out
 	stale     bool            // SendPrepared has sent data that out has not compressed; guarded by mu
 }
 
@@ -156,14 +157,14 @@ func (z *compression) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// begin starts a message, with ev as its first piece, that is inflated as it arrives.
+// begin starts a message that is inflated as it arrives. ev is its first piece.
 func (z *compression) begin(ev protocol.Event) {
 	z.c.cur, z.c.pending = ev, true
 	z.ended = false
 	z.message = z.in.Reader(z, z.limit())
 }
 
-// inflate reads more of the current message into p; io.EOF means its end.
+// inflate reads more of the current message into p; io.EOF marks the end of the message.
 func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
 	z.ctx = ctx
 	n, err := z.message.Read(p)
@@ -180,12 +181,12 @@ func (z *compression) inflate(ctx context.Context, p []byte) (int, error) {
 	return 0, z.failed(ctx, err)
 }
 
-// isInterruption reports whether err means only that ctx ended.
+// isInterruption reports whether err means only that ctx was done.
 func isInterruption(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// appendWhole inflates a message that arrived in one piece.
+// appendWhole inflates a message that arrived in a single piece.
 func (z *compression) appendWhole(ctx context.Context, dst []byte, ev protocol.Event) ([]byte, error) {
 	base := len(dst)
 	dst, err := z.in.Append(dst, ev.Payload, z.limit())
@@ -230,7 +231,7 @@ func (z *compression) skip(ctx context.Context) error {
 
 func (z *compression) limit() int64 { return max(z.c.opts.limits.MaxMessage, -1) }
 
-// failed fails the connection if a message cannot be inflated or is too large. Read errors are returned unchanged.
+// failed fails the connection if a message cannot be inflated or is too large. It returns read errors unchanged.
 func (z *compression) failed(ctx context.Context, err error) error {
 	if errors.Is(err, deflate.ErrTooBig) {
 		return z.c.violated(ctx, z.c.m.InflatesTooBig())
@@ -259,10 +260,10 @@ func (z *compression) refresh() {
 // deflated holds compressed messages while they are written.
 var deflated = sync.Pool{New: func() any { return new([]byte) }}
 
-// keepDeflated bounds what stays in the pool.
+// keepDeflated bounds the size of the buffers that are kept in the pool.
 const keepDeflated = 1 << 20
 
-// write sends m compressed, or uncompressed if that is shorter.
+// write sends m compressed, or uncompressed if the uncompressed form is shorter.
 func (z *compression) write(ctx context.Context, m Message) error {
 	if err := z.c.beginMessage(ctx); err != nil {
 		return err
@@ -286,7 +287,7 @@ func (z *compression) write(ctx context.Context, m Message) error {
 	return err
 }
 
-// prepare compresses p, if z will send it so, before the caller takes a lock that other goroutines wait for. z may be nil.
+// prepare compresses p, if z would send it compressed, before the caller takes a lock that other goroutines wait for. z may be nil.
 func (z *compression) prepare(p *Prepared) {
 	if z == nil {
 		return
@@ -296,8 +297,8 @@ func (z *compression) prepare(p *Prepared) {
 	}
 }
 
-// sharedSent records that the peer will receive a compressed message that this connection's compressor has not seen, if e is one. z
-// may be nil. The caller holds mu.
+// sharedSent is called for each shared frame. If e is a compressed message, sharedSent records that the peer will receive data that
+// this connection's compressor has not seen. z may be nil. The caller holds mu.
 func (z *compression) sharedSent(e entry) {
 	if z != nil && e.frame[0]&frame.RSV1 != 0 {
 		z.stale = true

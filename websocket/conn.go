@@ -15,42 +15,42 @@ import (
 // Conn is a WebSocket connection. One goroutine at a time may read (Read, View, Messages, Reader and the io.Reader
 // that it returned); every other method may be called concurrently by any number of goroutines.
 //
-// A context passed to a method interrupts only that call, except for a write that has started: after half a frame on the wire
-// the connection cannot be used any more, so it is closed.
+// A context passed to a method interrupts only that call, except for a write that has started: once half a frame has been sent, the
+// connection cannot be used any more, so it is closed.
 //
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
 //
-// The inbox reads and the outbox writes. Conn adds the state that both need: the negotiated parameters, the end of the
-// connection, and the liveness of the peer. mu guards that, and both boxes except for what a turn guards there. It is never
-// held while waiting, nor in I/O except for one write that does not wait.
+// The inbox reads and the outbox writes. Conn adds the state that both need: the negotiated parameters, the end of the connection,
+// and the liveness of the peer. mu guards that state, and both boxes except for the fields that a turn guards. It is never held
+// while waiting, nor during I/O except for one kind of write that does not wait.
 type Conn struct {
 	hs     *Handshake
 	stream transport.Stream
 	opts   connSettings
-	zip    *compression     // nil unless permessage-deflate was agreed on
+	zip    *compression     // nil unless permessage-deflate was negotiated
 	m      protocol.Machine // the holder of read owns its reading half, mu guards its writing half
 
 	inbox
 	outbox
 
 	mu       sync.Mutex
-	closeErr *CloseError // how the connection has ended
-	closing  *CloseError // how the connection is about to end, after a close frame was made or has arrived, or a rule was broken
-	asked    *CloseError // with HalfClose: the peer's close frame, which ours answers; it may arrive after ours
+	closeErr *CloseError // the final state; nil while the connection is open
+	closing  *CloseError // the intended final state, after a close frame was made or has arrived, or a rule was broken
+	asked    *CloseError // with HalfClose: the peer's close frame, to which ours replies; it may arrive after ours
 	pings    pings
 	alive    keepalive
 	life     *life         // created on the first use
-	member   *member       // removes the connection from its roster at the end; nil if there is no roster, or if it is removed in another way
+	member   *member       // removes the connection from its roster at the end; nil if another object does that, or without a roster
 	done     chan struct{} // closed when the connection has ended; created on the first wait
 }
 
-// life is the context that ends with the connection.
+// life is the context that is done when the connection ends.
 type life struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
 
-// connSettings is ConnOptions with the defaults filled in.
+// connSettings holds ConnOptions with the defaults filled in.
 type connSettings struct {
 	limits       protocol.Limits
 	pingInterval time.Duration
@@ -89,16 +89,16 @@ func (o *ConnOptions) settings() connSettings {
 	return s
 }
 
-// NewConn takes over rwc, on which the opening handshake has already been done. hs is its result, which the Conn's Handshake
-// returns; it may be nil. If opts is nil, the defaults are used.
+// NewConn takes over rwc, on which the opening handshake has already been completed. hs is the result of that handshake, and the
+// Conn's Handshake method returns it; it may be nil. If opts is nil, the defaults are used.
 //
-// hs.Extensions, as in the answer's Sec-WebSocket-Extensions header, determines the compression. An extension that is not
-// permessage-deflate or has invalid parameters is an error, and so is negotiated compression if opts.Compression is nil, since
-// the peer would send messages that cannot be read. Of opts.Compression only the Threshold counts. After an error rwc is still
-// the caller's.
+// hs.Extensions, in the form of the response's Sec-WebSocket-Extensions header, determines the compression. An extension that is
+// not permessage-deflate or has invalid parameters is an error. Negotiated compression is an error, too, if opts.Compression is
+// nil, since the peer would send messages that cannot be read. Only the Threshold of opts.Compression is used. After an error, the
+// caller still owns rwc.
 //
-// The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline takes two goroutines, and its Close
-// must unblock its Read and Write.
+// The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline requires two goroutines, and its Close must
+// unblock its Read and Write.
 func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *ConnOptions) (*Conn, error) {
 	if hs == nil {
 		hs = &Handshake{}
@@ -110,15 +110,15 @@ func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *Co
 	return newConn(rwc, role, opts, hs, agreed, nil), nil
 }
 
-// newConn is NewConn with known parameters of the compression, and with early bytes of the peer, which the Conn then owns. agreed
-// is nil without compression.
+// newConn is NewConn for known compression parameters, and with early bytes that were received from the peer, which the Conn then
+// owns. agreed is nil without compression.
 func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) *Conn {
 	c := new(Conn)
 	c.init(rwc, role, opts, hs, agreed, early)
 	return c
 }
 
-// init is newConn for a Conn that is part of a larger struct.
+// init initializes a Conn that is part of a larger struct, as newConn does.
 func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
 	c.hs = hs
@@ -151,8 +151,8 @@ func (c *Conn) Context() context.Context {
 	return c.life.ctx
 }
 
-// end ends the connection, unless it has already ended: every wait on it ends, and every later call on it returns how it ended.
-// After a clean end the stream is closed cleanly, too; otherwise immediately.
+// end ends the connection, unless it has already ended: every pending wait returns, and every later call returns the same
+// CloseError. After a clean end, the stream is closed cleanly, too; otherwise it is closed immediately.
 func (c *Conn) end(e *CloseError) *CloseError {
 	c.mu.Lock()
 	if c.closeErr != nil {
@@ -194,12 +194,12 @@ func (c *Conn) endedChan() <-chan struct{} {
 	return c.done
 }
 
-// ended returns how the connection ended, nil if it has not.
+// ended returns the CloseError of the connection, nil if it has not ended.
 func (c *Conn) ended() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closeErr == nil {
-		return nil // not a nil *CloseError in an error
+		return nil // avoids a nil *CloseError in a non-nil error
 	}
 	return c.closeErr
 }

@@ -37,16 +37,16 @@ type DialOptions struct {
 	// defaults of crypto/tls are used.
 	TLS *tls.Config
 
-	// Proxy returns the proxy for a request, whose URL is the target's as http or https; a nil URL means no proxy. The proxy's URL
-	// is http or https, its user information becomes Proxy-Authorization, and CONNECT is always used. If Proxy is nil,
-	// http.ProxyFromEnvironment is used.
+	// Proxy returns the proxy for a request, whose URL is the target's with the scheme http or https; a nil URL means no proxy. The
+	// proxy's URL has the scheme http or https, its user information becomes Proxy-Authorization, and CONNECT is always used. If
+	// Proxy is nil, http.ProxyFromEnvironment is used.
 	Proxy func(*http.Request) (*url.URL, error)
 
 	// DialContext opens the connection to the server or to the proxy, for example through SOCKS, a Unix socket or a tunnel.
 	// network is "tcp". If nil, a net.Dialer is used.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Jar provides the cookies for each request and stores those of every answer, including failures. nil means no cookies.
+	// Jar provides the cookies for each request and stores those of every response, including failures. nil means no cookies.
 	Jar http.CookieJar
 
 	// MaxRedirects is the maximum number of followed redirects (301, 302, 303, 307, 308). 0 means 5; a negative value means none.
@@ -57,19 +57,20 @@ type DialOptions struct {
 	// 30 seconds, unless the context has a deadline.
 	HandshakeTimeout time.Duration
 
-	// Trace is called with each request after it was sent, with a nil answer, and again with its answer, also for each redirect.
-	// It is for programs that show the handshake. Both arguments are read-only, and contain secrets. Trace may be nil.
+	// Trace is called with each request after it was sent, with a nil response, and again when the response has arrived, also for
+	// each redirect. It is for programs that show the handshake. Both arguments are read-only and contain secrets. Trace may be
+	// nil.
 	Trace func(*handshake.Request, *handshake.Response)
 
-	// Conn has the options of the connection.
+	// Conn holds the options of the open connection.
 	Conn ConnOptions
 }
 
-// Dial opens a connection to a ws, wss, http or https URL. User information in the URL becomes an Authorization header,
-// unless the options have one. ctx applies only to the opening handshake, and interrupts it at any point.
+// Dial opens a connection to a ws, wss, http or https URL. User information in the URL becomes an Authorization header, unless the
+// options set one. ctx applies only to the opening handshake, and interrupts it at any point.
 //
-// A failure is a [*HandshakeError]: it has the stage, the server's answer, and the next step. It wraps the net, tls,
-// x509 or context error. opts may be nil.
+// A failure is a [*HandshakeError]: it contains the stage, the server's response, and the next step. It wraps the net, tls, x509 or
+// context error. opts may be nil.
 func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	if opts == nil {
 		opts = &DialOptions{}
@@ -105,7 +106,7 @@ func Dial(ctx context.Context, url string, opts *DialOptions) (*Conn, error) {
 	return c, nil
 }
 
-// shownURL returns t's URL without the parts that may be secret.
+// shownURL returns t's URL without the parts that may contain secrets.
 func shownURL(t *handshake.Target) string {
 	scheme := "ws://"
 	if t.Secure {
@@ -122,7 +123,7 @@ func maxRedirects(n int) int {
 	return max(n, 0)
 }
 
-// dialContext adds the time limit of the whole handshake to ctx.
+// dialContext returns a context with the time limit of the whole handshake added to ctx.
 func dialContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout <= 0 {
 		if _, ok := ctx.Deadline(); ok {
@@ -133,10 +134,10 @@ func dialContext(ctx context.Context, timeout time.Duration) (context.Context, c
 	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the handshake took longer than %v", timeout))
 }
 
-// ended replaces the error of a failure that the end of ctx caused by the error of ctx.
+// ended replaces the error of a failure with the error of ctx if the end of ctx caused the failure.
 func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		<-ctx.Done() // the deadline that a connection took from ctx can pass a moment before that of ctx
+		<-ctx.Done() // the deadline that a connection took from ctx can pass a moment before ctx is done
 	}
 	err := ctx.Err()
 	if err == nil {
@@ -156,7 +157,7 @@ func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 type dialer struct {
 	opts       *DialOptions
 	extensions []handshake.Extension // offered
-	header     http.Header           // of the request, without Host
+	header     http.Header           // the header fields of the request, without Host
 	host       string                // the Host header; "" means the target's
 	dropped    bool                  // a redirect has led to another origin, and some fields of header were left out
 }
@@ -168,7 +169,8 @@ func (d *dialer) attempt(ctx context.Context, t *handshake.Target, follow bool) 
 	if fail != nil {
 		return nil, nil, fail
 	}
-	// Closing interrupts every connection, whatever dialer it is from. Nothing is lost: an interrupted handshake cannot be used.
+	// Closing the connection interrupts any connection, whatever the dialer that made it. Nothing is lost: an interrupted handshake
+	// cannot be used.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	ex := &exchange{d: d, t: t, nc: nc}
 	c, next, fail := ex.run(follow)

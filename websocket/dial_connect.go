@@ -82,13 +82,13 @@ func (d *dialer) tlsConfig(host string) *tls.Config {
 	other := func(p string) bool { return p == "h2" || p == "h3" }
 	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), other)
 	if len(cfg.NextProtos) == 0 {
-		cfg.NextProtos = []string{"http/1.1"} // otherwise a server may take the connection for HTTP/2
+		cfg.NextProtos = []string{"http/1.1"} // otherwise a server may treat the connection as HTTP/2
 	}
 	return cfg
 }
 
-// proxy returns the proxy for requests to t, nil for none. It is asked for the http form of a ws URL, since proxy settings do not
-// know ws.
+// proxy returns the proxy for requests to t, nil if there is none. The proxy function gets the http form of a ws URL, since proxy
+// settings do not know the ws scheme.
 func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 	find := d.opts.Proxy
 	if find == nil {
@@ -97,7 +97,7 @@ func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 	u := *t.URL
 	proxy, err := find(&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{}})
 	if err != nil {
-		if d.opts.Proxy == nil { // its text quotes the setting, which may contain a password
+		if d.opts.Proxy == nil { // the error text quotes the setting, which may contain a password
 			err = errors.New("the proxy setting in the environment is not a URL")
 		}
 		return nil, &HandshakeError{

@@ -17,18 +17,18 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// bodyPatience bounds the wait for the body of an answer that is already a failure.
+// bodyPatience bounds the wait for the body of a response that is already known to be a failure.
 const bodyPatience = time.Second
 
-// exchange is one request and its answer.
+// exchange is one request with its response.
 type exchange struct {
 	d  *dialer
 	t  *handshake.Target
 	nc net.Conn
 }
 
-// run sends the request and checks the answer. On success it returns a function that makes the Conn, which must wait until the
-// context can no longer close the connection; for a redirect, it returns the next target.
+// run sends the request and checks the response. On success it returns a function that makes the Conn. The caller must not call
+// that function before the context can no longer close the connection. For a redirect, run returns the next target.
 func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
 	req := x.d.request(x.t)
 	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
@@ -71,7 +71,7 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 	if addr := x.nc.RemoteAddr(); addr != nil { // the caller's dialer may have made this connection
 		hs.RemoteAddr = addr.String()
 	}
-	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // otherwise TLS ends at the proxy
+	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // otherwise the proxy terminates TLS
 		state := c.ConnectionState()
 		hs.TLS = &state
 	}
@@ -86,7 +86,7 @@ func (x *exchange) trace(req *handshake.Request, answer *handshake.Response) {
 	}
 }
 
-// redirect returns the target of the answer's redirect.
+// redirect returns the target of a redirect response.
 func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *HandshakeError) {
 	next, v := x.t.Resolve(r.Header["Location"][0])
 	if v != nil {
@@ -106,7 +106,7 @@ func (x *exchange) redirect(r *handshake.Response) (*handshake.Target, *Handshak
 	return next, nil
 }
 
-// refused returns the error for an answer that breaks a rule, or has a status other than 101.
+// refused returns the error for a response that breaks a rule, or has a status other than 101.
 func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Violation) *HandshakeError {
 	e := violated(v)
 	e.Status, e.Header = r.Status, r.Header
@@ -123,13 +123,13 @@ func (x *exchange) refused(r *handshake.Response, rest []byte, v *handshake.Viol
 	return e
 }
 
-// speaksOfTLS recognizes the answers of common servers to plain HTTP on their TLS port.
+// speaksOfTLS recognizes the responses of common servers to plain HTTP on their TLS port.
 func speaksOfTLS(body []byte) bool {
 	s := strings.ToUpper(string(body))
 	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
 }
 
-// readHead reads the head of an answer, and returns it with the rest of the same read.
+// readHead reads the head of a response, and returns it with the other bytes of the same read.
 func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	var head handshake.Head
 	buf := make([]byte, 4096)
@@ -141,7 +141,7 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 		case v != nil:
 			return nil, nil, violated(v)
 		case r != nil:
-			return r, slices.Clip(slices.Clone(rest)), nil // a copy: the buffer is not kept for a few bytes
+			return r, slices.Clip(slices.Clone(rest)), nil // copied, so that a few bytes do not keep the whole buffer alive
 		case errors.Is(err, io.EOF):
 			if some {
 				err = fmt.Errorf("the connection was closed in the middle of the response head: %w", io.ErrUnexpectedEOF)
@@ -155,7 +155,7 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	}
 }
 
-// readBody returns the start of an answer's body: at most as much as an error holds, within bodyPatience.
+// readBody returns the beginning of a response's body: at most as much as an error holds, within bodyPatience.
 func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	if r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || r.Status < 200 {
 		return nil
@@ -172,7 +172,7 @@ func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	return b
 }
 
-// lost returns the error for a connection that failed before the answer arrived.
+// lost returns the error for a connection that failed before the response arrived.
 func lost(stage handshake.Stage, err error) *HandshakeError {
 	e := &HandshakeError{Stage: stage, Err: err}
 	if alert, ok := remoteAlert(err); ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// clauseConnect defines the tunnel.
+// clauseConnect is the clause that defines the tunnel.
 const clauseConnect = "RFC 9110 §9.3.6"
 
 // tunnel opens a connection to t through a proxy. RFC 6455 §4.1 (3) requires CONNECT for ws as well as for wss.
@@ -24,7 +24,7 @@ func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target
 	nc, fail := d.tcp(ctx, proxy.Hostname(), port)
 	if fail == nil && proxy.Scheme == "https" {
 		cfg := d.tlsConfig(proxy.Hostname())
-		cfg.ServerName = proxy.Hostname() // the caller's, if any, is the name of the server and not of the proxy
+		cfg.ServerName = proxy.Hostname() // a ServerName set by the caller is the server's name and not the proxy's
 		nc, fail = secure(ctx, nc, cfg)
 	}
 	if fail != nil {
@@ -43,7 +43,7 @@ func (d *dialer) tunnel(ctx context.Context, proxy *url.URL, t *handshake.Target
 	return nc, nil
 }
 
-// askForTunnel sends the CONNECT request for addr and reads the proxy's answer.
+// askForTunnel sends the CONNECT request for addr and reads the proxy's response.
 func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError {
 	b := fmt.Appendf(nil, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\n", addr, addr, userAgent)
 	if user != nil {
@@ -68,7 +68,7 @@ func askForTunnel(nc net.Conn, user *url.Userinfo, addr string) *HandshakeError 
 		}
 	}
 	if len(rest) > 0 {
-		// In a tunnel to a WebSocket server, with or without TLS, the client speaks first: these bytes are not the server's.
+		// In a tunnel to a WebSocket server, with or without TLS, the client sends first: these bytes are not from the server.
 		return &HandshakeError{
 			Stage: handshake.StageProxy, Section: clauseConnect, Status: r.Status,
 			Err: errors.New("the proxy sent data after its response, before the server could have sent any"),

@@ -11,7 +11,7 @@ import (
 // userAgent is the client's User-Agent: RFC 9110 §10.1.5, it "SHOULD send a User-Agent".
 const userAgent = "handfast"
 
-// newDialer checks the options that are part of the request.
+// newDialer checks the options that affect the request.
 func newDialer(opts *DialOptions, t *handshake.Target) (*dialer, *HandshakeError) {
 	if err := handshake.CheckSubprotocols(opts.Subprotocols); err != nil {
 		return nil, &HandshakeError{
@@ -58,7 +58,7 @@ func (d *dialer) authorize(t *handshake.Target) {
 }
 
 // follow prepares d for a redirect. Only fields that cannot contain a secret are sent to another origin. Omitted fields stay
-// omitted: another party may have chosen the way back.
+// omitted on a redirect back to the first origin, since the other party may have chosen its target.
 func (d *dialer) follow(from, to *handshake.Target) {
 	if !to.SameOrigin(from) {
 		kept := make(http.Header, 4)
@@ -73,7 +73,7 @@ func (d *dialer) follow(from, to *handshake.Target) {
 	d.authorize(to)
 }
 
-// request builds the handshake for t.
+// request builds the handshake request for t.
 func (d *dialer) request(t *handshake.Target) *handshake.Request {
 	r := &handshake.Request{
 		Target: t.URI, Host: t.Host(), Key: newKey(), Subprotocols: d.opts.Subprotocols, Header: d.header,
@@ -91,7 +91,7 @@ func (d *dialer) request(t *handshake.Target) *handshake.Request {
 	}
 	if len(cookies) > 0 {
 		r.Header = d.header.Clone()
-		r.Header["Cookie"] = []string{strings.Join(cookies, "; ")} // RFC 6265 §5.4: one header
+		r.Header["Cookie"] = []string{strings.Join(cookies, "; ")} // RFC 6265 §5.4: a single header field
 	}
 	return r
 }

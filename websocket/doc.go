@@ -31,7 +31,7 @@
 //	  Reader               the next message piece by piece
 //	  Run                  a Receiver is called for each message, as in Endpoint.Open
 //	to end
-//	  Close                sends a close frame and waits until the peer has answered
+//	  Close                sends a close frame and waits for the peer's
 //	  Shut                 sends a close frame and returns
 //	  CloseNow             sends nothing; for defer, and when a handshake is not possible
 //	to serve

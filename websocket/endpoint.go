@@ -11,20 +11,21 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// Endpoint is an [http.Handler] that accepts WebSocket connections and serves them: each with a goroutine, or with events. It
-// works behind any mux and middleware, on any server that [Accept] works with. Behind a [Server] its connections cost less.
+// Endpoint is an [http.Handler] that accepts WebSocket connections and serves them, either with a goroutine for each connection or
+// on event loops. It works behind any mux and middleware, on any server that [Accept] works with. Behind a [Server], its
+// connections are less expensive.
 //
 // The fields are set before the first request and not changed afterwards. The methods are safe for concurrent use. The zero
 // value rejects every client: one of Serve and Open is required. An Endpoint must not be copied after its first use.
 type Endpoint struct {
-	// Accept has the options for opening handshakes and for the connections. Its Check must be nil: Admit replaces it. With Open,
+	// Accept holds the options for opening handshakes and for the connections. Its Check must be nil: Admit replaces it. With Open,
 	// the write queue must not have the policy QueueBlock, and HalfClose must not be set.
 	Accept AcceptOptions
 
 	// Admit runs after the protocol and origin checks and before the 101 response. It decides how a client is served, and may
 	// block: the request's Context ends when the client disconnects. A non-nil error rejects the handshake: a [*Reject] sets the
-	// reply, any other error is answered with 403 and its text is not sent. A nil Admission means that the Endpoint's fields
-	// apply. A nil Admit admits every client.
+	// reply, any other error is answered with 403 and its text is not sent. A nil Admission means that the Endpoint's fields apply.
+	// A nil Admit admits every client.
 	Admit func(*http.Request) (*Admission, error)
 
 	// Serve serves one client, on its own goroutine. When it returns, the connection is closed with CodeNormal, unless it has
@@ -37,16 +38,16 @@ type Endpoint struct {
 	Hooks
 
 	roster roster
-	loops  lazyLoops // of connections that did not arrive through a Server
+	loops  lazyLoops // the roster of connections that did not arrive through a Server
 
 	mu      sync.Mutex
-	kinds   map[kindKey]*eventKind // of connections on event loops
-	servers map[*Server]struct{}   // through which connections arrived
+	kinds   map[kindKey]*eventKind // the event loops of connections that did not arrive through a Server
+	servers map[*Server]struct{}   // the Servers through which connections arrived
 }
 
-// Admission is the outcome of [Endpoint.Admit] for one connection.
+// Admission is the result of [Endpoint.Admit] for one connection.
 type Admission struct {
-	// Options replace the Endpoint's Accept.Conn. nil means they apply.
+	// Options replace the Endpoint's Accept.Conn. nil means that Accept.Conn applies.
 	Options *ConnOptions
 
 	// Subprotocol must be one that the client offered; any other fails the handshake with 500. "" means that the Endpoint's
@@ -64,7 +65,8 @@ type Admission struct {
 	// forwards frames unchanged. It must return soon, and must close the connection: neither Shutdown nor Ended covers it.
 	Tunnel func(nc net.Conn, early []byte)
 
-	// Extensions is the Sec-WebSocket-Extensions of the 101 response, from the server behind a Tunnel. It is for Tunnel only.
+	// Extensions is the Sec-WebSocket-Extensions header of the 101 response, from the server behind a Tunnel. It is for Tunnel
+	// only.
 	Extensions string
 }
 
@@ -95,26 +97,26 @@ var (
 	errBlocks     = errors.New("websocket: the write queue blocks (QueueBlock): with Open, senders must not wait")
 )
 
-// fault is the refusal for a configuration error in the Endpoint's fields.
+// fault returns the refusal for a configuration error in the Endpoint's fields.
 func fault(err error, hint string) *opening.Refusal {
 	return opening.Faulty(handshake.StageStatus, err, hint, "")
 }
 
 var errGoingAway = &Reject{Status: http.StatusServiceUnavailable, Reason: "The server is shutting down; try again."}
 
-// service holds how one client of an Endpoint is served.
+// service describes how one client of an Endpoint is served.
 type service struct {
 	rules  opening.Rules
 	terms  opening.Terms
 	conn   *ConnOptions
-	header http.Header // of the Admission
+	header http.Header // from the Admission
 	serve  func(*Conn)
 	open   func(Sender) Receiver
 	tunnel func(net.Conn, []byte)
-	own    bool // open is from the Admission
+	own    bool // whether open is from the Admission
 }
 
-// judge decides about a request. request returns it in the form that Admit takes, and is called only if there is an Admit.
+// judge decides about a request. request returns the request in the form that Admit takes, and is called only if there is an Admit.
 func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http.Request, error), t *trail) *opening.Refusal {
 	*x = service{rules: e.Accept.rules(), conn: &e.Accept.Conn, serve: e.Serve, open: e.Open}
 	var subprotocol, extensions string
@@ -126,7 +128,7 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 			return x.check()
 		}
 		r, err := request()
-		if err != nil { // a request that net/http does not accept is not shown to the application
+		if err != nil { // the application is not called for a request that net/http would not accept
 			return opening.Unparsable(err)
 		}
 		a, err := e.admit(r, t)
@@ -157,7 +159,7 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 	return refusal
 }
 
-// admit calls Admit. A panic in it is reported.
+// admit calls Admit, and reports a panic in it.
 func (e *Endpoint) admit(r *http.Request, t *trail) (a *Admission, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -183,7 +185,7 @@ func (x *service) apply(a *Admission) {
 	x.header = a.Header
 }
 
-// check returns an error for a mistake of the application in how a client is to be served.
+// check returns an error if the application's settings for serving a client are invalid.
 func (x *service) check() *opening.Refusal {
 	ways := 0
 	for _, set := range [...]bool{x.serve != nil, x.open != nil, x.tunnel != nil} {
@@ -244,9 +246,9 @@ func (e *Endpoint) accept(w http.ResponseWriter, r *http.Request, t *trail) *Han
 	return nil
 }
 
-// Shutdown closes every connection with CodeGoingAway, concurrently, and waits until their Serve functions and Receivers
-// have returned. From then on the Endpoint answers with 503. When ctx ends first, the remaining connections are cut, and
-// Shutdown returns ctx's error.
+// Shutdown closes every connection with CodeGoingAway, concurrently, and waits until their Serve functions and Receivers have
+// returned. From then on the Endpoint responds with 503. If ctx ends first, the remaining connections are cut, and Shutdown returns
+// ctx's error.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
 	err := e.roster.shutdown(ctx, func() error {
 		e.eachEvent(func(c Sender) { c.Shut(CodeGoingAway, "") }) //nolint:errcheck // the code is a valid one

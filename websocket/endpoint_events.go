@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// lazyLoops are event loops that start with the first connection. The zero value is ready for use.
+// lazyLoops holds event loops that start with the first connection. The zero value is ready for use.
 type lazyLoops struct {
 	mu      sync.RWMutex
 	ls      *eventLoops
-	stopped bool // or this system has no event loop
+	stopped bool // stopped, or this system has no event loop
 }
 
-// get starts n loops, unless they are already running. It returns nil if there are none and none can be started.
+// get starts n loops, unless they are already running. It returns nil if there are no loops and none can be started.
 func (z *lazyLoops) get(n int) *eventLoops {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -34,7 +34,7 @@ func (z *lazyLoops) use(n int, f func(*eventLoops) bool) bool {
 	return !z.stopped && f(z.ls)
 }
 
-// stop makes the loops end with their last connection, and waits for that if wait is set.
+// stop makes the loops stop when their last connection has ended, and waits for that if wait is set.
 func (z *lazyLoops) stop(wait bool) {
 	z.mu.Lock()
 	if !z.stopped && z.ls != nil {
@@ -48,7 +48,7 @@ func (z *lazyLoops) stop(wait bool) {
 	}
 }
 
-// each calls f for all connections.
+// each calls f for each connection.
 func (z *lazyLoops) each(f func(*eventConn)) {
 	z.mu.RLock()
 	ls := z.ls
@@ -58,8 +58,8 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 	}
 }
 
-// events serves nc on an event loop, and reports whether there is one that can: then the loop owns the connection. answer is sent
-// to the client first; nil if it has already received its 101 response.
+// events serves nc on an event loop, and reports whether there is a loop that can serve it: then the loop owns the connection.
+// answer is sent to the client first; it is nil if the client has already received its 101 response.
 func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 	loops, n := &t.endpoint.loops, 0
 	if t.server != nil {
@@ -77,25 +77,26 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 			k.count(-1)
 			return false
 		}
-		if k.closes() { // it arrived too late for a Shutdown to see it
+		if k.closes() { // the connection arrived too late for a Shutdown to see it
 			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
 		}
 		return true
 	})
 }
 
-// kindKey is what connections of an Endpoint that share an eventKind have in common.
+// kindKey identifies connections of an Endpoint that share an eventKind.
 type kindKey struct {
-	server *Server // nil means another server
+	server *Server // nil means that a server of another package accepted it
 	conn   ConnOptions
-	// Those of an Admission, unless it is one of the Endpoint's own.
+	// Options of an Admission, unless it uses one of the Endpoint's own.
 	subprotocol string
 }
 
-// maxKinds is how many kinds an Endpoint keeps. Most Endpoints have few different Admission options.
+// maxKinds is the maximum number of kinds that an Endpoint keeps. Most Endpoints have few different Admission options.
 const maxKinds = 64
 
-// kindFor returns the kind of the connections that are served like x with events. Connections with equal options share it.
+// kindFor returns the kind for connections that are served on an event loop as x describes. Connections with equal options share a
+// kind.
 func (e *Endpoint) kindFor(s *Server, x *service) *eventKind {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -131,9 +132,9 @@ func newEventKind(t trail, x *service) *eventKind {
 	return k
 }
 
-// rosters returns the rosters that count the connections of a kind from their beginning.
+// rosters returns the rosters that count the connections of a kind from the moment they are accepted.
 func (k *eventKind) rosters() (both [2]*roster) {
-	if k.endpoint != nil && k.front == nil { // with a front, the request is read first
+	if k.endpoint != nil && k.front == nil { // with a front, the Endpoint is known only after the request was read
 		both[0] = &k.endpoint.roster
 	}
 	if k.server != nil {
@@ -168,8 +169,8 @@ func (k *eventKind) closes() bool {
 	return false
 }
 
-// eachEvent calls f for the Endpoint's connections on event loops, its own and those of the Servers that they arrived through. A
-// connection without a request yet belongs to the Server.
+// eachEvent calls f for the Endpoint's connections on event loops, both its own loops and those of the Servers that the connections
+// arrived through. A connection that has not sent a request yet belongs to the Server.
 func (e *Endpoint) eachEvent(f func(Sender)) {
 	e.mu.Lock()
 	loops := []*lazyLoops{&e.loops}

@@ -16,10 +16,11 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// trail is the path on which a connection arrived: it finds the hooks that apply. An Endpoint's take precedence over its Server's.
+// trail records the path on which a connection arrived, to find the hooks that apply. An Endpoint's hooks take precedence over its
+// Server's.
 type trail struct {
 	endpoint *Endpoint // nil means another kind of handler
-	server   *Server   // nil means another server
+	server   *Server   // nil means a server of another package
 }
 
 func (t *trail) refused(ctx context.Context, remote string, r *http.Request, e *HandshakeError) {
@@ -43,7 +44,7 @@ func (t *trail) ended(remote func() string, e *CloseError) {
 	}
 }
 
-// guard calls a hook: a panic in the hook ends only this call.
+// guard calls a hook: a panic in the hook aborts only this call.
 func (t *trail) guard(hook func()) {
 	defer func() {
 		if v := recover(); v != nil && !aborts(v) {
@@ -53,7 +54,7 @@ func (t *trail) guard(hook func()) {
 	hook()
 }
 
-// pass gives a connection to a Tunnel. A panic in it, or runtime.Goexit, closes the connection.
+// pass passes a connection to a Tunnel. A panic in the Tunnel, or runtime.Goexit, closes the connection.
 func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
 	returned := false
 	defer func() {
@@ -69,8 +70,8 @@ func (t *trail) pass(tunnel func(net.Conn, []byte), nc net.Conn, early []byte) {
 	returned = true
 }
 
-// panicked reports a panic, except for http.ErrAbortHandler, as net/http does. The deferred function that has recovered from it
-// calls panicked.
+// panicked reports a panic, except for http.ErrAbortHandler, as net/http does. It is called by the deferred function that recovered
+// from the panic.
 func (t *trail) panicked(value any) {
 	if !aborts(value) {
 		t.panickedAt(value, debug.Stack())
@@ -88,7 +89,7 @@ func (t *trail) panickedAt(value any, stack []byte) {
 	}
 }
 
-// report writes an event without a hook to the log, as net/http does.
+// report logs an event for which no hook is set, as net/http does.
 func (t *trail) report(value any, stack []byte) {
 	t.printf("websocket: panic: %v\n%s", value, stack)
 }
@@ -101,7 +102,7 @@ func (t *trail) printf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }
 
-// session is a connection of an Endpoint, in one allocation.
+// session holds a connection of an Endpoint and its state in one allocation.
 type session struct {
 	trail
 	member
@@ -125,7 +126,7 @@ func (s *session) start(nc net.Conn, x *service, early []byte) {
 	go s.run()
 }
 
-// run is the goroutine of a session. Its frame must stay small: with a stack of more than 2 KiB a waiting connection would take
+// run runs on a session's own goroutine. Its frame must stay small: with a stack of more than 2 KiB a waiting connection would take
 // twice as much memory. The final steps are deferred, because Serve or a Receiver may call runtime.Goexit.
 func (s *session) run() {
 	if s.open != nil {
@@ -137,7 +138,7 @@ func (s *session) run() {
 	s.returned = true
 }
 
-// events serves with Open.
+// events serves the connection with Open.
 func (s *session) events() {
 	var how *CloseError
 	defer func() {
@@ -150,7 +151,7 @@ func (s *session) events() {
 	how = s.own.run(context.Background(), s.open, s.panickedAt)
 }
 
-// served ends a session after Serve.
+// served ends a session after Serve has returned.
 func (s *session) served() {
 	code := CodeInternalError
 	switch v := recover(); {
@@ -165,7 +166,7 @@ func (s *session) served() {
 	s.leave()
 }
 
-// close closes the connection, if it has not ended, and returns how it ended.
+// close closes the connection, if it has not ended, and returns its CloseError.
 func (s *session) close(code Code) *CloseError {
 	s.own.Close(code, "") //nolint:errcheck // it is reported by the hook
 	how, _ := errors.AsType[*CloseError](s.own.ended())
@@ -179,14 +180,14 @@ func (s *session) remote() string {
 	return s.own.RemoteAddr().String()
 }
 
-// lateHandshake is what a Handshake is completed from on request. Most handlers never need it, and a parsed header takes more
-// memory than the connection itself.
+// lateHandshake holds the data from which a Handshake is completed on demand. Most handlers never need it, and a parsed header
+// takes more memory than the connection itself.
 type lateHandshake struct {
-	head string // as received; "" if the Handshake is complete
+	head string // the request as received; "" if the Handshake is complete
 	nc   net.Conn
 }
 
-// whole returns h with all of its fields. mu serializes concurrent calls.
+// whole fills in the remaining fields of h and returns it. mu serializes concurrent calls.
 func (h *Handshake) whole(mu *sync.Mutex) *Handshake {
 	if h.late != nil {
 		mu.Lock()
@@ -206,7 +207,7 @@ func (h *Handshake) complete() {
 	var r http.Request
 	if err := opening.Request(&r, l.head); err == nil {
 		h.fromRequest(&r)
-	} else { // a target that is not a URI; Check rejects what net/http would reject
+	} else { // the request target is not a URI; Check rejects the targets that net/http would reject
 		h.Header = http.Header{}
 	}
 	l.head, l.nc = "", nil

@@ -9,18 +9,19 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// How connections end: what the drivers report about it, in one place for all of them.
+// How connections end: the drivers share these functions, so that all of them report the same errors.
 
-// reasonSlow is the reason of the close frame to a peer whose queue is full.
+// reasonSlow is the close frame's reason for a peer whose queue is full.
 const reasonSlow = "reads too slowly"
 
-// violation returns how a connection ends after its peer broke a rule.
+// violation returns the CloseError of a connection whose peer broke a rule.
 func violation(v *protocol.Violation) *CloseError {
 	return &CloseError{Code: Code(v.Code), ByPeer: true, Err: v}
 }
 
-// brokenOff returns how a connection ends after a read failed with err. begun is how it was about to end, nil if it was not; werr
-// is the error of an earlier write; where is the position in the peer's frames at which the stream ended.
+// brokenOff returns the CloseError of a connection after a read failed with err. begun is the CloseError that it was about to end
+// with, nil if it was open; werr is the error of an earlier write; where is the position in the peer's frames at which the stream
+// ended.
 func brokenOff(begun *CloseError, werr error, where string, err error) *CloseError {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
@@ -36,7 +37,7 @@ func brokenOff(begun *CloseError, werr error, where string, err error) *CloseErr
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: err}
 }
 
-// because returns e with the cause err, unless there is nothing to add.
+// because returns e with the cause err, unless err adds nothing.
 func (e *CloseError) because(err error) *CloseError {
 	if err == nil || e.Err != nil {
 		return e
@@ -46,8 +47,8 @@ func (e *CloseError) because(err error) *CloseError {
 	return &with
 }
 
-// incomplete returns e with the reason why the closing handshake is not complete: werr if a write failed; otherwise, if unsent,
-// that our close frame could not be sent within the timeout, or that the peer has not answered it.
+// incomplete returns e with the reason why the closing handshake is not complete: werr if a write failed; otherwise, if unsent is
+// set, that our close frame could not be sent within the timeout; otherwise that the peer has not replied to it.
 func (e *CloseError) incomplete(werr error, unsent bool, timeout time.Duration) *CloseError {
 	switch {
 	case werr != nil:
@@ -62,7 +63,7 @@ func errCloseCode(code Code, err error) error {
 	return fmt.Errorf("websocket: close code %d: %w (RFC 6455 §7.4)", code, err)
 }
 
-// closeFor returns how to close a connection after an error of the application, and the cause to report.
+// closeFor returns the code and reason with which to close a connection after an error of the application, and the cause to report.
 func closeFor(err error) (code Code, reason string, cause error) {
 	e, ok := errors.AsType[*CloseError](err)
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// ErrConcurrentRead is returned by a read that begins while another goroutine is reading, or in a View.
+// ErrConcurrentRead is returned by a read that begins while another goroutine is reading, or during a View.
 var ErrConcurrentRead = errors.New("websocket: another goroutine is reading from this connection")
 
 var errStaleReader = errors.New("websocket: this reader's message is over: a later read has begun")
@@ -18,8 +18,8 @@ var errStaleReader = errors.New("websocket: this reader's message is over: a lat
 //
 // errors.Is(err, net.ErrClosed) holds when this end closed the connection.
 type CloseError struct {
-	Code   Code   // of the first close frame; CodeNoStatus if it had none; CodeAbnormal without a close frame
-	Reason string // of that frame: UTF-8, at most 123 bytes
+	Code   Code   // the code of the first close frame; CodeNoStatus if it had none; CodeAbnormal without a close frame
+	Reason string // the reason in that frame: UTF-8, at most 123 bytes
 	ByPeer bool   // the peer sent its close frame first, violated the protocol, or disappeared
 	Err    error  // the cause: a *protocol.Violation or an I/O error; nil if the closing handshake is complete
 }
@@ -43,8 +43,8 @@ func (e *CloseError) Error() string {
 	return s
 }
 
-// Clean reports whether the connection ended with a closing handshake, started by either end, and CodeNormal or CodeGoingAway.
-// The handshake is complete when the peer's close frame has arrived and the kernel has ours: if the answer to the peer's
+// Clean reports whether the connection ended with a closing handshake, started by either end, and CodeNormal or CodeGoingAway. The
+// handshake is complete when the peer's close frame has arrived and the kernel has accepted ours: if the reply to the peer's
 // CodeNormal cannot be written, the end is not clean. Later events on the stream make no difference.
 func (e *CloseError) Clean() bool {
 	return e.Err == nil && (e.Code == CodeNormal || e.Code == CodeGoingAway)

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// buffer is a piece of pooled memory: bytes in b, of which the first r have been sent. A buffer that was given back must not be
-// used.
+// buffer is a piece of pooled memory: it contains the bytes b, of which the first r have been sent. A buffer must not be used after
+// it was returned to the pool.
 type buffer struct {
 	b     []byte
 	r     int
-	cut   int // of a send queue: how many bytes at the beginning belong to a frame that the kernel has partly taken
+	cut   int // in a send queue: the number of bytes at the beginning that belong to a frame that the kernel has partly accepted
 	class int8
 }
 
-// The sizes of pooled buffers: powers of two. Larger ones are left to the garbage collector.
+// The sizes of pooled buffers are powers of two. Larger buffers are left to the garbage collector.
 const (
 	bufferBitsMin = 8
 	bufferBitsMax = 25
@@ -36,7 +36,7 @@ func borrow(n int) *buffer {
 
 func classOf(n int) int { return max(0, bits.Len(uint(max(n, 1)-1))-bufferBitsMin) }
 
-// pooled is borrow for callers that do not want a new buffer: it returns nil if the pool has none.
+// pooled is borrow for callers that do not want a new buffer: it returns nil if the pool is empty.
 func pooled(n int) *buffer {
 	class := classOf(n)
 	if class >= len(pools) {
@@ -50,17 +50,17 @@ func pooled(n int) *buffer {
 	return f
 }
 
-// free gives f back; f may be nil.
+// free returns f to the pool; f may be nil.
 func (f *buffer) free() {
 	if f != nil && f.class >= 0 {
 		pools[f.class].Put(f)
 	}
 }
 
-// rest returns the bytes that are left.
+// rest returns the remaining bytes.
 func (f *buffer) rest() []byte { return f.b[f.r:] }
 
-// size returns the number of these bytes, 0 for nil.
+// size returns the number of remaining bytes, 0 for a nil buffer.
 func (f *buffer) size() int {
 	if f == nil {
 		return 0
@@ -75,7 +75,8 @@ func (f *buffer) advance(n int) {
 	}
 }
 
-// grown returns a buffer with f's bytes and room for n more: f itself, or another, in which case f is given back.
+// grown returns a buffer that contains f's bytes and has room for n more: f itself, or another one, in which case f is returned to
+// the pool.
 func (f *buffer) grown(n int) *buffer {
 	if cap(f.b)-len(f.b) >= n {
 		return f
@@ -91,10 +92,10 @@ func (f *buffer) grown(n int) *buffer {
 	return g
 }
 
-// set makes b, which is f's bytes with others appended, f's content.
+// set makes b the content of f. b is the result of appending to f's bytes.
 func (f *buffer) set(b []byte) {
 	if cap(b) != cap(f.b) {
-		f.class = -1 // the pool has only its own sizes
+		f.class = -1 // the pool holds only its own sizes
 	}
 	f.b = b
 }

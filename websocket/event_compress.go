@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// zipper is the additional state of a connection with permessage-deflate: while it waits, only what takeover has to remember. The
-// holder owns in; the lock of the descriptor guards out.
+// zipper holds the additional state of a connection with permessage-deflate. While the connection waits, it holds only the data
+// that context takeover requires. The holder owns in; the lock of the descriptor guards out.
 type zipper struct {
 	threshold int
 	out       deflate.Compressor
@@ -26,7 +26,7 @@ func newZipper(agreed handshake.Deflate, o *Compression) *zipper {
 	return z
 }
 
-// putCompressed sends m compressed, or uncompressed if that is shorter. The caller holds the lock.
+// putCompressed sends m compressed, or uncompressed if the uncompressed form is shorter. The caller holds the lock.
 func (c *eventOutbox) putCompressed(m Message) error {
 	z := c.zip()
 	if c.kind.opts.queue.full == QueueDropOldest {
@@ -43,7 +43,7 @@ func (c *eventOutbox) putCompressed(m Message) error {
 	return c.put(text, true, f.b)
 }
 
-// inflate decompresses a message and passes it on.
+// inflate decompresses a message and delivers it.
 func (c *eventInbox) inflate(text bool, p []byte) {
 	f := borrow(protocol.NewMemory * len(p))
 	defer f.free()

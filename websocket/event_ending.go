@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Shut implements [Sender]. The Receiver gets no more messages; its Closed is called when the peer has answered, or
-// CloseTimeout has passed.
+// Shut implements [Sender]. The Receiver gets no more messages; its Closed is called when the peer has replied, or CloseTimeout has
+// passed.
 func (c *eventOutbox) Shut(code Code, reason string) error {
 	c.fd.Lock()
 	defer c.fd.Unlock()
@@ -48,7 +48,7 @@ func (c *eventOutbox) CloseNow() error {
 	return nil
 }
 
-// become changes the phase, and gives the new one CloseTimeout to end. The caller holds the lock.
+// become changes the phase, and sets CloseTimeout as the time limit of the new phase. The caller holds the lock.
 func (c *eventOutbox) become(p phase) {
 	c.phase = p
 	c.stop.Or(stopEnding)
@@ -56,15 +56,15 @@ func (c *eventOutbox) become(p phase) {
 	c.fd.After(c.kind.opts.closeTimeout)
 }
 
-// ends returns the state that c needs for its end. The caller holds the lock.
+// ends returns c's state for the end of the connection, which it allocates if necessary. The caller holds the lock.
 func (c *eventLink) ends() *ending {
 	if c.end == nil {
-		c.end = &ending{remote: c.remoteLocked()} // while the kernel knows it
+		c.end = &ending{remote: c.remoteLocked()} // as long as the kernel knows the address
 	}
 	return c.end
 }
 
-// fail makes c end with e in its holder's next visit; an earlier reason takes precedence. The caller holds the lock.
+// fail makes c end with e at its holder's next visit; an earlier reason takes precedence. The caller holds the lock.
 func (c *eventLink) fail(e *CloseError) {
 	if end := c.ends(); end.now == nil {
 		end.now = e
@@ -72,13 +72,13 @@ func (c *eventLink) fail(e *CloseError) {
 	c.stop.Or(stopNow | stopEnding)
 }
 
-// peerClosed completes the closing handshake after the peer's close frame has arrived: when the answer is sent, the connection ends
-// (RFC 6455 §7.1.1: the server closes the TCP connection first).
+// peerClosed completes the closing handshake after the peer's close frame has arrived: the connection ends when the reply has been
+// sent (RFC 6455 §7.1.1: the server closes the TCP connection first).
 func (c *eventInbox) peerClosed(ev *protocol.Event) {
 	c.fd.Lock()
 	defer c.fd.Unlock()
 	e := c.ends()
-	if e.begun == nil { // §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the answer
+	if e.begun == nil { // §7.1.5, §7.1.6: the first close frame counts; if that was ours, the peer's is the reply
 		e.begun = &CloseError{Code: Code(ev.Code), Reason: string(ev.Payload), ByPeer: true}
 	}
 	c.become(phaseLeaving)
@@ -127,8 +127,8 @@ func (c *eventConn) tooLate() {
 	c.fail(e)
 }
 
-// verdict reports whether the connection ends now, how, and whether the application is notified. The caller is the holder, and
-// holds the lock.
+// verdict reports whether the connection ends now, with which CloseError, and whether the application is notified. The caller is
+// the holder, and holds the lock.
 func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	e := c.end
 	if e == nil {
@@ -139,12 +139,12 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	case e.now != nil:
 		over = e.now
 	case ending && e.werr != nil:
-		if over = e.begun; !e.half { // otherwise it follows our close frame
+		if over = e.begun; !e.half { // otherwise it is sent after our close frame
 			over = over.because(e.werr)
 		}
 	case ending && c.queued() == 0 && !e.half:
-		// Closing a socket with unread bytes resets the connection, which could destroy what was sent: the peer closes first, or
-		// its time ends.
+		// Closing a socket with unread bytes resets the connection, which could destroy the sent data. So the server waits until
+		// the peer has closed its direction, or its time limit has passed.
 		e.half = true
 		if sec := c.sec(); sec != nil {
 			c.closeTLS(sec)
@@ -158,7 +158,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	return over, over != nil && c.stage == stageTold
 }
 
-// die closes the descriptor, and returns how the connection has ended. The caller is the holder, and holds the lock.
+// die closes the descriptor, and returns the connection's CloseError. The caller is the holder, and holds the lock.
 func (c *eventConn) die(over *CloseError) *CloseError {
 	sec := c.sec()
 	if sec != nil && over.Err == nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// controlTick is the precision of the second in which control frames are counted.
+// controlTick is the resolution of the one-second interval in which control frames are counted.
 const controlTick = 16 * time.Millisecond
 
-// tooMany counts a control frame of the peer, and reports whether the peer has exceeded the limit for one second.
+// tooMany counts a control frame from the peer, and reports whether the peer has exceeded the limit for one second.
 func (c *eventInbox) tooMany() bool {
 	if c.controls++; c.controls <= protocol.MaxControls {
 		return false
 	}
-	now := uint32(c.fd.Now()/controlTick) + 1 // 0 is never
+	now := uint32(c.fd.Now()/controlTick) + 1 // 0 means never
 	if c.second != 0 && now-c.second < uint32(time.Second/controlTick) {
 		return true
 	}
@@ -22,7 +22,7 @@ func (c *eventInbox) tooMany() bool {
 	return false
 }
 
-// keepAlive replaces the timeout of the handshake with keepalive's first look. The caller holds the lock.
+// keepAlive replaces the timeout of the handshake with the time of keepalive's first check. The caller holds the lock.
 func (c *eventConn) keepAlive() {
 	if every := c.kind.opts.pingInterval; every > 0 {
 		c.fd.After(every / 2)
@@ -31,7 +31,7 @@ func (c *eventConn) keepAlive() {
 	}
 }
 
-// look does the work that is due. The caller is the holder.
+// look does the work that is due when the connection's timer expires. The caller is the holder.
 func (c *eventConn) look() {
 	if c.stage == stageAsking && c.msg != nil {
 		c.late()
@@ -45,7 +45,7 @@ func (c *eventConn) look() {
 	}
 	every := c.kind.opts.pingInterval
 	if every <= 0 {
-		return // the timeout of the handshake
+		return // the handshake has timed out
 	}
 	takes := c.takes()
 	heard := c.heard
@@ -64,7 +64,7 @@ func (c *eventConn) look() {
 	c.fd.After(every / 2)
 }
 
-// takes reports whether, since the last look, the peer has accepted some of the data in the kernel's buffer. The caller holds the
+// takes reports whether, since the last check, the peer has accepted some of the data in the kernel's buffer. The caller holds the
 // lock.
 func (c *eventConn) takes() bool {
 	n := c.fd.Unsent()

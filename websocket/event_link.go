@@ -11,49 +11,49 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// eventLink is the state that both directions of a connection share: its descriptor, its protocol, the negotiated parameters, its
-// end, and whether the peer is alive.
+// eventLink is the state that both directions of a connection share: its descriptor, its protocol state, the negotiated parameters,
+// its end, and whether the peer is alive.
 //
-// The lock of fd guards it, unless a field has another owner. Writes that do not wait are made under the lock.
+// The lock of fd guards all fields, unless a field has another owner. Writes that do not wait are made under the lock.
 type eventLink struct {
 	fd   loop.FD
 	m    protocol.Machine // the holder owns its reading half, the lock guards its writing half
 	kind *eventKind
-	more *eventMore // set before the connection opens, or by the holder under the lock; nil if none of it is set
-	end  *ending    // nil until the end begins
+	more *eventMore // set before the connection opens, or by the holder under the lock; nil if all of its fields are zero
+	end  *ending    // nil until the connection begins to end
 
 	stop        atomic.Uint32 // reasons not to deliver messages; set under the lock
-	subprotocol uint16        // one more than its index in the kind's list; 0 means none. Set before the connection opens
-	peer        peerWatch     // read by the holder
+	subprotocol uint16        // its index in the kind's list plus one; 0 means none. Set before the connection opens
+	peer        peerWatch     // the time of the last read, set by the holder
 }
 
-// eventMore is the state that few connections have.
+// eventMore is the state that only a few connections need.
 type eventMore struct {
 	sec         *loop.TLS // nil without TLS
 	zip         *zipper   // permessage-deflate; nil without it
-	rest        *buffer   // owned by the holder: unparsed bytes, which wait because the peer does not read; nil otherwise
-	remote      net.Addr  // the client's address if a proxy has sent it; nil means the socket's
+	rest        *buffer   // owned by the holder: unparsed bytes, which are kept because the peer does not read; nil otherwise
+	remote      net.Addr  // the client's address if a proxy has sent it; nil means the socket's peer address
 	subprotocol string    // a subprotocol that is not in the kind's list
-	unsent      int       // how much the kernel had not sent at keepalive's last look
+	unsent      int       // the number of bytes that the kernel had not sent at keepalive's last check
 }
 
 // The reasons of eventLink.stop.
 const (
-	stopPaused uint32 = 1 << iota // the queue is too full
+	stopPaused uint32 = 1 << iota // the send queue is too full
 	stopEnding                    // the phase is later than open
-	stopNow                       // the connection is to be ended immediately
+	stopNow                       // the connection must be ended immediately
 )
 
-// ending is the additional state of a connection at its end.
+// ending is the additional state of a connection that is ending.
 type ending struct {
-	begun *CloseError // how it is about to end; nil if that is not decided
-	now   *CloseError // how it ends in its holder's next visit
-	over  *CloseError // how it has ended
+	begun *CloseError // the CloseError that it is about to end with; nil if that is not decided
+	now   *CloseError // the CloseError with which it ends at its holder's next visit
+	over  *CloseError // the final CloseError
 	cause error       // why this end began to close it
 	werr  error       // why nothing can be written
-	half  bool        // our direction is shut
+	half  bool        // our direction is shut down
 
-	remote net.Addr // of the peer, once it has ended
+	remote net.Addr // the peer's address, once the connection has ended
 }
 
 // sec returns the TLS state, nil without TLS.
@@ -64,7 +64,7 @@ func (c *eventLink) sec() *loop.TLS {
 	return c.more.sec
 }
 
-// zip returns the compression, nil without it.
+// zip returns the compression state, nil without compression.
 func (c *eventLink) zip() *zipper {
 	if c.more == nil {
 		return nil
@@ -99,7 +99,7 @@ func (c *eventLink) agree(t *opening.Terms) {
 	}
 }
 
-// named records the client's address that a proxy has sent.
+// named records the client's address as sent by a proxy.
 func (c *eventLink) named(remote net.Addr) {
 	if remote != nil {
 		c.extra().remote = remote
@@ -143,7 +143,7 @@ func (c *eventLink) remoteLocked() net.Addr {
 func (c *eventLink) read(p []byte) (int, error) {
 	if sec := c.sec(); sec != nil {
 		n, err := sec.Read(p)
-		if err == loop.ErrTruncated { // a Conn treats it as an end
+		if err == loop.ErrTruncated { // a Conn treats this error as EOF
 			err = io.EOF
 		}
 		return n, err

@@ -9,10 +9,10 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// eventLoops are the event loops of a Server or an Endpoint, with their connections.
+// eventLoops holds the event loops of a Server or an Endpoint, with their connections.
 type eventLoops struct{ *loop.Loops }
 
-// newEventLoops starts n loops, 0 for GOMAXPROCS. Without an event loop on this system the error is an errors.ErrUnsupported.
+// newEventLoops starts n loops, 0 for GOMAXPROCS. If this system has no event loop, the error is an errors.ErrUnsupported.
 func newEventLoops(n int) (*eventLoops, error) {
 	ls, err := loop.New(loop.Options{Loops: n})
 	if err != nil {
@@ -21,15 +21,15 @@ func newEventLoops(n int) (*eventLoops, error) {
 	return &eventLoops{ls}, nil
 }
 
-// agreed is a connection whose opening handshake was done elsewhere.
+// agreed is a connection whose opening handshake was performed elsewhere.
 type agreed struct {
 	terms  opening.Terms
-	open   func(Sender) Receiver // nil means the kind's
-	early  []byte                // what the client has sent after its request; may be nil
-	answer []byte                // what is sent to the client first; may be nil
+	open   func(Sender) Receiver // nil means the kind's options
+	early  []byte                // bytes that the client has sent after its request; may be nil
+	answer []byte                // bytes to send to the client first; may be nil
 }
 
-// adopt serves nc with events, as k says. It copies early and answer.
+// adopt serves nc on an event loop with the settings k. It copies early and answer.
 func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, error) {
 	c := new(eventConn)
 	c.kind, c.stage, c.phase = k, stageUntold, phaseOpen
@@ -45,14 +45,14 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 	if len(a.answer) > 0 {
 		c.out = borrow(2 * len(a.answer)) // messages that Open sends are sent with it
 		c.out.b = append(c.out.b, a.answer...)
-		c.out.cut = c.out.size() // it is sent completely
+		c.out.cut = c.out.size() // answer has been sent completely
 	}
 	return c, ls.take(c, nc)
 }
 
-// take moves c to a loop, and closes nc: the loop has its own descriptor for the socket. Only a *net.TCPConn, a *net.UnixConn, a
-// *transport.Accepted of one, and a *tls.Conn on such a *transport.Accepted can be taken. For anything else the error is an
-// errors.ErrUnsupported, and nc is unchanged.
+// take moves c to a loop, and closes nc: the loop has its own descriptor for the socket. take accepts only a *net.TCPConn, a
+// *net.UnixConn, a *transport.Accepted of one of these, and a *tls.Conn on such a *transport.Accepted. For any other connection the
+// error is an errors.ErrUnsupported, and nc is unchanged.
 func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 	below := nc
 	var sec *loop.TLS
@@ -84,22 +84,22 @@ func (ls *eventLoops) take(c *eventConn, nc net.Conn) error {
 		c.keepAlive()
 	case phaseOpening:
 		c.fd.After(c.kind.front.headTimeout)
-	default: // another goroutine has begun to close it
+	default: // another goroutine has begun to close the loops
 	}
 	c.fd.Wake()
 	return nil
 }
 
-// listen makes a loop accept from l's socket, and open connections with k's front, until stop is called. came is called for each
-// connection; it reports whether the connection is to be served, and must not block. For a listener that is neither a
-// *net.TCPListener nor a *net.UnixListener the error is an errors.ErrUnsupported.
+// listen makes a loop accept connections from l's socket, and perform their opening handshakes with k's front, until stop is
+// called. came is called for each connection; it reports whether the connection is to be served, and must not block. For a listener
+// that is neither a *net.TCPListener nor a *net.UnixListener the error is an errors.ErrUnsupported.
 func (ls *eventLoops) listen(l net.Listener, k *eventKind, came func() bool) (stop func(), err error) {
 	return ls.Listen(l, func(p loop.Place) *loop.FD {
 		return ls.arrived(p, k, came)
 	})
 }
 
-// arrived returns the connection for a socket that a listener has accepted.
+// arrived returns the eventConn for a socket that a listener has accepted.
 func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loop.FD {
 	if !came() {
 		return nil
@@ -109,7 +109,7 @@ func (ls *eventLoops) arrived(p loop.Place, k *eventKind, came func() bool) *loo
 	c.m.Limits = &k.opts.limits
 	p.Add(&c.fd, c)
 	c.fd.After(k.front.headTimeout)
-	if k.closes() { // it arrived too late for a Shutdown to see it
+	if k.closes() { // the connection arrived too late for a Shutdown to see it
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
 	}
 	return &c.fd

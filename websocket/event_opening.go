@@ -13,7 +13,7 @@ import (
 
 var eventHeads = sync.Pool{New: func() any { return new(opening.Head) }}
 
-// request parses bytes of the client's request. If the answer is 101, it returns the bytes after the request, otherwise nil.
+// request parses bytes of the client's request. If the response is 101, it returns the bytes after the request, otherwise nil.
 func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	front := c.kind.front
 	text := win
@@ -40,7 +40,7 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	defer whole.free()
 	switch {
 	case front.other != nil && v != nil && v.Status == http.StatusRequestHeaderFieldsTooLarge:
-		c.handOver(text) // it may be within HTTP's own limit
+		c.handOver(text) // the head may still be within HTTP's own limit
 		return nil
 	case verdict == opening.Bad:
 		c.refuse(opening.Violated(v), h.Opening(opening.View(text)))
@@ -53,13 +53,13 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	}
 	rest := text[h.Len():]
 	if whole != nil && len(rest) > 0 {
-		c.parse(d, rest) // it is in the buffer that is given back
+		c.parse(d, rest) // early is in the buffer that is being returned to the pool
 		return nil
 	}
 	return rest
 }
 
-// answer decides about a request: it opens the connection, or rejects the client.
+// answer responds to a request: it opens the connection, or rejects the client.
 func (c *eventConn) answer(h *opening.Head, text string) bool {
 	rules, endpoint := &c.kind.front.rules, c.kind.front.roster
 	o := h.Opening(text)
@@ -81,7 +81,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	c.agree(&terms)
 	out := c.room(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
-	out.cut = out.size() // it is sent completely
+	out.cut = out.size() // the response has been sent completely
 	in := c.phase == phaseOpening && c.stop.Load() == 0
 	if in {
 		c.phase = phaseOpen
@@ -93,7 +93,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 		return false
 	}
 	c.opened()
-	if endpoint.closes() { // it was still in its handshake when a Shutdown looked
+	if endpoint.closes() { // the connection was still in its handshake when a Shutdown listed the open ones
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
 	}
 	return true
@@ -111,7 +111,7 @@ func (c *eventConn) late() {
 	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
 }
 
-// refuse answers a rejected request, and makes the connection end when the client has the answer.
+// refuse sends the reply to a rejected request, and ends the connection when the client has received it.
 func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
 	c.stage = stageRefused
 	c.fd.Lock()
@@ -128,18 +128,18 @@ func (c *eventConn) refuse(f *opening.Refusal, o *handshake.Opening) {
 	}
 }
 
-// handOver gives the connection to HTTP, with all bytes that were read from it.
+// handOver passes the connection to HTTP, with all bytes that were read from it.
 func (c *eventConn) handOver(text []byte) {
 	c.stage = stageRefused
 	early := bytes.Clone(text)
 	c.fd.Lock()
-	if c.end != nil { // it is ending anyway
+	if c.end != nil { // the connection is already ending
 		c.fd.Unlock()
 		return
 	}
 	remote, left := c.remoteLocked(), c.fd.Left()
 	nc, err := c.fd.Detach()
-	if err != nil { // no descriptors are left: it is closed
+	if err != nil { // no file descriptors are left: the connection is closed
 		c.fail(&CloseError{Code: CodeAbnormal, Err: err})
 		c.fd.Unlock()
 		if report := c.kind.front.refused; report != nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// SendPrepared implements [Sender]. If nothing is queued, and no message is being handled that might add to the queue, the kernel
-// has all of ps when it returns, after one system call. A single one is not copied.
+// SendPrepared implements [Sender]. If nothing is queued, and the call is not made while handling a message whose replies may add
+// to the queue, the kernel has accepted all of ps when it returns, after one system call. A single message is not copied.
 func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
 	}
 	if c.m.Compressed { // allocates it if necessary
 		z := c.more.zip
-		for _, p := range ps { // not under a lock that other goroutines wait for
+		for _, p := range ps { // compressed outside of a lock that other goroutines wait for
 			if f := p.frames(); len(f.Payload()) >= z.threshold {
 				f.Compressed(z.out.Window.Bits)
 			}
@@ -28,7 +28,7 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 			err = c.writable(len(p.frames().Plain()))
 		}
 		if err != nil {
-			break // earlier ones are still sent
+			break // the earlier messages are still sent
 		}
 		c.putShared(c.frameFor(p.frames()), len(ps) == 1)
 	}
@@ -42,8 +42,8 @@ func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	return err
 }
 
-// writableAll makes room for all of ps under QueueDropNewest, and reports whether it has. If not even an empty queue has that
-// room, they are accepted one by one. The caller holds the lock.
+// writableAll makes room for all of ps under QueueDropNewest, and reports whether there is room. If even an empty queue has not
+// enough room, the messages are accepted one by one. The caller holds the lock.
 func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
 	if len(ps) == 1 || c.kind.opts.queue.full != QueueDropNewest {
 		return false, nil
@@ -58,7 +58,7 @@ func (c *eventOutbox) writableAll(ps []*Prepared) (bool, error) {
 	return true, c.writable(n)
 }
 
-// frameFor returns the frame for this connection. The caller holds the lock.
+// frameFor returns the prepared frame that suits this connection. The caller holds the lock.
 func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
 	if z := c.zip(); z != nil && len(f.Payload()) >= z.threshold {
 		if b := f.Compressed(z.out.Window.Bits); b[0]&frame.RSV1 != 0 {
@@ -69,8 +69,8 @@ func (c *eventOutbox) frameFor(f *prepared.Frames) []byte {
 	return f.Plain()
 }
 
-// putShared sends or queues a frame that must not be modified. A single one is sent without a copy if nothing is sent with it. The
-// caller holds the lock.
+// putShared sends or queues a frame that must not be modified. A single frame is sent without a copy if nothing else is sent with
+// it. The caller holds the lock.
 func (c *eventOutbox) putShared(b []byte, single bool) {
 	if c.sec() == nil && !c.stuck && (len(b) > together || single && !c.corked && c.out.size() == 0 && c.fd.Calm()) {
 		c.pushShared(b)

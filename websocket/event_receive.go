@@ -5,21 +5,21 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// eventInbox assembles messages from the received bytes, and gives them to the Receiver.
+// eventInbox assembles messages from the received bytes, and passes them to the Receiver.
 //
 // The holder owns all of it.
 type eventInbox struct {
 	eventOutbox
 
 	r        Receiver
-	msg      *buffer // the received part of a message, or of the request; nil if nothing is incomplete
+	msg      *buffer // the received part of a message or of the request; nil if there is no incomplete one
 	second   uint32  // when the first control frame of the current second was counted, see tooMany
 	controls uint16  // the number of control frames in that second
 	stage    stage
 	heard    bool // bytes have arrived since keepalive last looked
 }
 
-// maxReads limits the reads from one connection before others have their turn.
+// maxReads limits the number of reads from one connection before other connections are served.
 const maxReads = 16
 
 // receive reads and parses the received bytes.
@@ -31,7 +31,7 @@ func (c *eventConn) receive(d *loop.Driver) {
 			return
 		}
 		if c.rest() != nil {
-			return // these bytes come first; the next visit, which has been requested, begins with them
+			return // rest precedes the bytes on the socket; the next visit, which has been requested, begins with it
 		}
 		into := d.Buffer()
 		long := false
@@ -61,7 +61,7 @@ func (c *eventConn) receive(d *loop.Driver) {
 	}
 	if sec != nil {
 		c.fd.Lock()
-		c.fd.Wake() // TLS may have more, which the kernel does not report
+		c.fd.Wake() // TLS may hold more bytes, which the kernel does not report
 		c.fd.Unlock()
 	}
 }
@@ -73,7 +73,7 @@ func (c *eventOutbox) discards() bool {
 	return c.phase == phaseLingering
 }
 
-// spare returns space after the received part of a message, for payload of which left bytes are missing.
+// spare returns free space after the received part of a message, for payload of which left bytes have not arrived.
 func (c *eventInbox) spare(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
@@ -88,7 +88,7 @@ func (c *eventInbox) spare(left int64) []byte {
 	return c.msg.b[have:min(int64(cap(c.msg.b)), int64(have)+left)]
 }
 
-// parse parses received bytes, and passes on their messages.
+// parse parses received bytes, and delivers the messages in them.
 func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	for len(win) > 0 {
 		switch c.stage {
@@ -116,9 +116,9 @@ func (c *eventConn) parse(d *loop.Driver, win []byte) {
 	}
 }
 
-// step runs the machine on bytes, and returns how many it used. placed means that they are already in c.msg.
+// step passes bytes to the protocol machine, and returns how many it used. placed means that the bytes are already in c.msg.
 func (c *eventInbox) step(d *loop.Driver, win []byte, placed bool) int {
-	if p, text, n := c.m.Whole(win); n > 0 { // most messages are whole
+	if p, text, n := c.m.Whole(win); n > 0 { // most messages arrive whole
 		d.Last(n == len(win))
 		if len(p) > single {
 			c.alone.Store(n == len(win))
@@ -157,12 +157,12 @@ func (c *eventInbox) control(ev *protocol.Event, err error) {
 		c.peerClosed(ev)
 	case ev.Kind == protocol.Ping:
 		c.fd.Lock()
-		c.reply() // before the bytes after it are answered
+		c.reply() // the peer's frame is answered before later bytes are parsed
 		c.fd.Unlock()
 	}
 }
 
-// piece handles a fragment of a message, or a compressed one.
+// piece handles a fragment of a message, or a piece of a compressed message.
 func (c *eventInbox) piece(ev *protocol.Event, placed bool) {
 	if ev.First && ev.Last {
 		c.inflate(ev.Text, ev.Payload)

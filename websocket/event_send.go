@@ -9,30 +9,30 @@ import (
 )
 
 const (
-	// single is the maximum payload that is copied although no other message arrived with it. Longer messages, and all that are
-	// longer than together, are written without a copy.
+	// single is the maximum payload that is copied even if no other message arrived with it. Longer messages, and all messages that
+	// are longer than together, are written without a copy.
 	single = 4 << 10
 
-	corkSize = 64 << 10 // the size of the buffer in which the answers of a connection gather
+	corkSize = 64 << 10 // the size of the buffer that collects the replies of a connection
 )
 
-// eventOutbox is the send queue of a connection: frames gather in it, and are written as far as the kernel accepts them. The close
-// frame is the last.
+// eventOutbox is the send queue of a connection: it collects frames, and writes them as far as the kernel accepts them. The close
+// frame is the last one.
 //
-// The lock of fd guards all of it.
+// The lock of fd guards all fields.
 type eventOutbox struct {
 	eventLink
 
 	out    *buffer     // the bytes to send; nil if there are none
-	alone  atomic.Bool // the large message that is being delivered is the last one received; the holder sets it without the lock
+	alone  atomic.Bool // the large message that is being delivered is the last received one; the holder sets it without the lock
 	phase  phase
 	corked bool // the holder flushes at the end of its visit
-	stuck  bool // the kernel accepts nothing until it reports room
+	stuck  bool // the kernel accepts nothing until it reports free space
 	tight  bool // the queue has rejected a message, or was more than half full, since it was last empty
 }
 
 // Send implements [Sender]. Messages that a Receiver sends to its own connection are written when all received messages have been
-// handled; those to other connections, at the end of the batch of events.
+// handled; messages to other connections are written at the end of the batch of events.
 func (c *eventOutbox) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (c *eventOutbox) obstacle(n int) error {
 	return c.end.werr
 }
 
-// makeRoom applies the policy when n bytes do not fit into the queue. The caller holds the lock.
+// makeRoom applies the queue policy when n bytes do not fit into the queue. The caller holds the lock.
 func (c *eventOutbox) makeRoom(n int) error {
 	waits, most := c.waiting(), c.kind.opts.queue.bytes
 	if !c.stuck || waits == 0 || waits+n <= most {
@@ -88,7 +88,8 @@ func (c *eventOutbox) makeRoom(n int) error {
 	return ErrQueueFull
 }
 
-// waiting returns the number of queued bytes of frames that the kernel has no part of. The caller holds the lock.
+// waiting returns the number of queued bytes, without those of a frame that the kernel has partly accepted. The caller holds the
+// lock.
 func (c *eventOutbox) waiting() int {
 	if c.out == nil {
 		return 0
@@ -96,8 +97,8 @@ func (c *eventOutbox) waiting() int {
 	return c.out.size() - c.out.cut
 }
 
-// drop removes messages from the queue, the oldest first, until enough bytes are free. It keeps a frame that is partly sent, and
-// control frames. The caller holds the lock.
+// drop removes messages from the queue, the oldest first, until enough bytes are free. It keeps control frames and a frame that is
+// partly sent. The caller holds the lock.
 func (c *eventOutbox) drop(enough int) {
 	if c.out == nil {
 		return
@@ -108,7 +109,7 @@ func (c *eventOutbox) drop(enough int) {
 	for at < len(b) && gone < enough {
 		h, head, err := frame.Parse(b[at:])
 		if err != nil {
-			return // all frames were made here
+			return // the queue contains only frames made by this package
 		}
 		size := head + int(h.Length)
 		if h.Opcode.Control() {
@@ -133,12 +134,12 @@ func (c *eventOutbox) advance(n int) {
 	c.out.advance(n)
 }
 
-// cutAt returns how many bytes from b[n] on belong to the frame that n is in, if a frame ends at b[cut].
+// cutAt returns how many bytes from b[n] on belong to the frame that contains n, given that a frame ends at b[cut].
 func cutAt(b []byte, cut, n int) int {
 	for cut < n {
 		h, head, err := frame.Parse(b[cut:])
 		if err != nil {
-			return len(b) - n // all frames were made here
+			return len(b) - n // the queue contains only frames made by this package
 		}
 		cut += head + int(h.Length)
 	}
@@ -184,7 +185,7 @@ func (c *eventOutbox) sent() {
 		if !c.corked {
 			c.rearm()
 		}
-		return // the kernel reports when
+		return // the kernel reports when it accepts more
 	}
 	if !c.corked {
 		c.fd.Wake()
@@ -241,7 +242,7 @@ func (c *eventOutbox) flush() {
 	}
 }
 
-// tidy gives back the memory of an empty queue. The caller holds the lock.
+// tidy frees the memory of an empty queue. The caller holds the lock.
 func (c *eventOutbox) tidy() {
 	if c.out != nil && c.out.size() == 0 && !c.corked {
 		c.out.free()
@@ -249,8 +250,8 @@ func (c *eventOutbox) tidy() {
 	}
 }
 
-// pause stops reading from a connection whose peer does not read, when the queue is half full, and resumes it when three quarters
-// of that are free again. The caller holds the lock.
+// pause stops reading from a connection whose peer does not read, when the queue is half full. It resumes reading when three
+// quarters of that half are free again. The caller holds the lock.
 func (c *eventOutbox) pause() {
 	switch n, most := c.waiting(), c.kind.opts.queue.bytes; {
 	case n > most/2:

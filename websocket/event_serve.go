@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Begin implements [loop.Handler]: from here on writes gather until the end of the visit.
+// Begin implements [loop.Handler]: from here until the end of the visit, writes are collected.
 func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	if why&(loop.Writable|loop.Hangup) != 0 {
 		c.stuck = false
@@ -16,10 +16,10 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 		c.flush()
 		c.tidy()
 		if c.stuck {
-			c.rearm() // otherwise a hangup would be reported again and again
+			c.rearm() // otherwise the hangup would be reported repeatedly
 		}
 		if why&loop.Due != 0 {
-			c.fd.After(c.kind.opts.closeTimeout) // a peer that is not read from cannot be judged
+			c.fd.After(c.kind.opts.closeTimeout) // keepalive cannot judge a peer from which nothing is read
 		}
 		return false
 	}
@@ -42,14 +42,14 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	return true
 }
 
-// waits reports whether there is nothing to do except to write messages of other goroutines. The caller holds the lock, and no
-// goroutine is the holder.
+// waits reports whether the only pending work is to write messages of other goroutines. The caller holds the lock, and no goroutine
+// is the holder.
 func (c *eventConn) waits() bool {
 	sec := c.sec()
 	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
 }
 
-// Lost implements [loop.Handler]: the Receiver's messages so far need not wait for it.
+// Lost implements [loop.Handler]: messages of the Receiver that are already queued need not wait for it.
 func (c *eventConn) Lost() {
 	c.corked = false
 	c.flush()
@@ -68,7 +68,7 @@ func (c *eventConn) attend(d *loop.Driver, why loop.Events) {
 		c.opened()
 	}
 	if why&loop.Writable != 0 {
-		c.heard = true // the peer has read something
+		c.heard = true // the peer has read some data
 	}
 	if why&loop.Due != 0 {
 		c.look()
@@ -118,10 +118,10 @@ func (c *eventInbox) drainDue() bool {
 	return ok
 }
 
-// opened opens the Receiver of a connection whose handshake is done.
+// opened opens the Receiver of a connection whose handshake is complete.
 func (c *eventConn) opened() {
 	c.stage = stageTold
-	if c.kind.ended != nil { // which needs the address of a connection that the kernel may have forgotten by then
+	if c.kind.ended != nil { // the hook needs the address of a connection, which the kernel may have forgotten by then
 		c.fd.Lock()
 		c.named(c.remoteLocked())
 		c.fd.Unlock()
@@ -141,7 +141,7 @@ func (c *eventConn) opened() {
 	}
 }
 
-// opener holds a connection's own Open in the place of the Receiver that it will return, so that Open is not kept afterwards.
+// opener stores a connection's own Open in the place of the Receiver that it will return, so that Open is not kept afterwards.
 type opener func(Sender) Receiver
 
 // Message is not called.
@@ -179,7 +179,7 @@ func (c *eventConn) finish(d *loop.Driver) {
 	}
 	over = c.die(over)
 	c.fd.Unlock()
-	defer c.left(tell) // also when the application calls runtime.Goexit
+	defer c.left(tell) // also if the application calls runtime.Goexit
 	if tell {
 		c.closed(over)
 	}
@@ -195,10 +195,10 @@ func (c *eventConn) left(told bool) {
 	}
 }
 
-// errExited is the error of a call of the application that has not returned.
+// errExited means that a call of the application has not returned.
 var errExited = errors.New("runtime.Goexit was called")
 
-// call calls the application.
+// call calls a function of the application.
 func (c *eventOutbox) call(f func()) (err error) {
 	err = errExited
 	defer c.called(&err)
@@ -206,8 +206,8 @@ func (c *eventOutbox) call(f func()) (err error) {
 	return nil
 }
 
-// called turns a panic in the application's code, which ends this connection, into an error. runtime.Goexit ends it, too: if *err
-// is errExited, the caller of called will not see the error.
+// called converts a panic in the application's code, which ends this connection, to an error. runtime.Goexit ends the connection,
+// too: if *err is errExited, the caller of called will not see the error.
 func (c *eventOutbox) called(err *error) {
 	if v := recover(); v != nil {
 		*err = panicCaused(v, c.kind.panicked)
@@ -216,7 +216,7 @@ func (c *eventOutbox) called(err *error) {
 	}
 }
 
-// closed reports how the connection has ended. A panic has no connection left to end.
+// closed reports the end of the connection. After a panic in the application's code there is no connection left to end.
 func (c *eventConn) closed(over *CloseError) {
 	if c.kind.ended != nil {
 		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, over) }()
@@ -240,14 +240,14 @@ func (c *eventOutbox) failed(err error) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if c.shut(code, reason) != nil { // such a code cannot be sent
+	if c.shut(code, reason) != nil { // this code cannot be sent
 		c.shut(CodeInternalError, "") //nolint:errcheck // the code is a valid one
 	}
 	c.end.cause = cause
 }
 
-// defers postpones sending to the end of the batch: its Receivers send to other connections, and may still send to this one. The
-// buffer of a visit is too valuable to be kept until then. The caller holds the lock.
+// defers postpones sending to the end of the batch: the Receivers of other connections may still send to this one until then. The
+// buffer of a visit is too valuable to be kept until the end of the batch. The caller holds the lock.
 func (c *eventOutbox) defers() {
 	if cap(c.out.b) == corkSize {
 		f := borrow(c.out.size())

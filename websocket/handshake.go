@@ -13,25 +13,25 @@ import (
 // Handshake is the result of the opening handshake. It is read-only: its maps and pointers are shared by all callers.
 type Handshake struct {
 	Proto       string               // "HTTP/1.1"
-	URL         *url.URL             // of the request; on the client the URL that answered with 101, without user information
-	Header      http.Header          // the peer's: on the server the request's, on the client the response's
+	URL         *url.URL             // of the request; on the client the URL that responded with 101, without user information
+	Header      http.Header          // the peer's header: on the server the request's, on the client the response's
 	Subprotocol string               // "": none
-	Extensions  string               // as in the Sec-WebSocket-Extensions header of the answer; "" means none
-	RemoteAddr  string               // of the peer, or of the last proxy on the way, as net.Conn tells it
-	TLS         *tls.ConnectionState // nil means no TLS at this end
+	Extensions  string               // the value of the response's Sec-WebSocket-Extensions header; "" means none
+	RemoteAddr  string               // the address of the peer, or of the last proxy on the way, as net.Conn reports it
+	TLS         *tls.ConnectionState // nil means that this end did not use TLS
 
-	late *lateHandshake // what has not been filled in yet; nil means nothing
+	late *lateHandshake // data from which the remaining fields are filled in on demand; nil if they are complete
 }
 
-// HandshakeError describes why an opening handshake failed. It holds no secret of the caller: no user information, no query, no
+// HandshakeError describes why an opening handshake failed. It contains no secret of the caller: no user information, no query, no
 // header of the request.
 type HandshakeError struct {
 	Stage   handshake.Stage
 	Section string      // the violated clause, such as "RFC 6455 §4.1"; "" if there is none
-	Status  int         // on the client the status of the server or the proxy; on the server that of the reply; 0 means none
-	Header  http.Header // of that answer; on the server the fields that this failure added to the reply; nil means none
-	Body    []byte      // of that answer or reply, at most the first 1024 bytes
-	Hint    string      // the next step, for a person; "" means none known
+	Status  int         // on the client the status of the server or the proxy; on the server the status of the reply; 0 means none
+	Header  http.Header // of that response; on the server the fields that this failure added to the reply; nil means none
+	Body    []byte      // the body of that response or reply, at most the first 1024 bytes
+	Hint    string      // the next step, as a text for the user; "" means none known
 	Err     error       // the cause; may be a net, tls, x509 or context error, or the error of Check
 
 	// Redirected is the URL that failed, without its query, after redirects; "" without redirects.
@@ -70,11 +70,11 @@ type Reject struct {
 	// Status of the reply, 300 to 599. 0 means 403; any other value is an error and becomes 500.
 	Status int
 
-	// Header is added to the reply: Retry-After, WWW-Authenticate. May be nil.
+	// Header is added to the reply, for example Retry-After or WWW-Authenticate. It may be nil.
 	Header http.Header
 
-	// Reason is the body of the reply, which is sent to the client. It is plain text unless Header has a Content-Type.
-	// "" means the name of the status.
+	// Reason is the body of the reply, which is sent to the client. It is plain text unless Header contains a Content-Type. ""
+	// means the name of the status.
 	Reason string
 }
 

@@ -8,30 +8,30 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// keepalive detects a silent peer, and reads what the peer sends while no goroutine reads: with one timer and no goroutine. The
-// Conn's mu guards it.
+// keepalive detects a silent peer. While no goroutine reads, it also reads the bytes that the peer sends. It uses one timer and no
+// goroutine. The Conn's mu guards it.
 //
-// It looks twice in a PingInterval; peerWatch judges the results.
+// It checks twice in a PingInterval; peerWatch judges the results.
 type keepalive struct {
 	timer   *time.Timer
 	watch   *transport.Watch // on systems that report arrived bytes; nil until it is needed
-	next    time.Duration    // time of the next look, since began; 0 means never
-	taken   int64            // number of bytes that the peer's kernel, or ours if the system does not report that, had accepted at the last look
+	next    time.Duration    // the time of the next check, since began; 0 means never
+	taken   int64            // the number of bytes that the peer's kernel, or else ours, had accepted at the last check
 	peer    peerWatch
 	watched bool // watch is armed
-	guarded bool // the timer or watch will read if no goroutine does
+	guarded bool // the timer or watch will read if no other goroutine does
 }
 
-// began is the start of keepalive's clock: a Duration since it is half the size of a time.Time.
+// began is the start of keepalive's clock: a Duration since then takes less memory than a time.Time.
 var began = time.Now()
 
 const (
-	// backlog is the maximum size of the data before a ping that is ignored.
+	// backlog is the maximum size of data queued before a ping that keepalive ignores.
 	backlog = 4 << 10
 
-	// unreadAfter is how long a connection is left alone without a read: an application that is busy with a message may answer it
-	// before the close frame after it is handled. Later, arrived bytes are read, within unreadEvery on systems that do not report
-	// them.
+	// unreadAfter is how long keepalive does not read from a connection that the application does not read either: an application
+	// that is busy with a message may reply to it before the close frame that follows is handled. After that, arrived bytes are
+	// read, within unreadEvery on systems that do not report them.
 	unreadAfter = 800 * time.Millisecond
 	unreadEvery = 400 * time.Millisecond
 )
@@ -45,8 +45,8 @@ func (k *keepalive) stop() {
 	}
 }
 
-// reset sets the timer for the next look, or for the given time if that is earlier. A guarded connection without an armed watch
-// needs one.
+// reset sets the timer for the next check, or for the given time if that is earlier. A guarded connection without an armed watch
+// needs a timer.
 func (k *keepalive) reset(soon time.Duration) {
 	if soon <= 0 && k.guarded && !k.watched {
 		soon = unreadAfter
@@ -73,7 +73,7 @@ func (c *Conn) startKeepalive() {
 	c.alive.timer = time.AfterFunc(first, c.tick)
 }
 
-// tick is the function of the timer.
+// tick is called by the timer.
 func (c *Conn) tick() {
 	c.mu.Lock()
 	due := c.alive.next != 0 && time.Since(began) >= c.alive.next
@@ -89,7 +89,7 @@ func (c *Conn) tick() {
 	}
 }
 
-// guard makes sure that the peer is heard while no goroutine reads. It returns the delay until its next call, 0 for none.
+// guard makes sure that the peer's bytes are read while no goroutine reads. It returns the delay until its next call, 0 for none.
 func (in *inbox) guard() time.Duration {
 	in.c.mu.Lock()
 	idle := in.c.alive.guarded && !in.c.alive.watched
@@ -100,7 +100,7 @@ func (in *inbox) guard() time.Duration {
 	return in.watchUnread()
 }
 
-// watchUnread arms the watch after hearUnread, or returns when to look again, 0 for never.
+// watchUnread arms the watch after hearUnread, or returns the delay until the next check, 0 for never.
 func (in *inbox) watchUnread() time.Duration {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
@@ -109,9 +109,9 @@ func (in *inbox) watchUnread() time.Duration {
 	case k.watched: // armed by another call
 		return 0
 	case in.read.held || in.c.closeErr != nil:
-		k.guarded = false // until the current reader gives the turn up
+		k.guarded = false // until the current reader gives up the turn
 		return 0
-	case len(in.win) > 0 && !in.untaken(): // left by a Read that has ended since: the watch does not report these bytes
+	case len(in.win) > 0 && !in.untaken(): // bytes left by a Read that has ended since: the watch does not report them
 		return unreadAfter
 	}
 	if k.watch == nil {
@@ -124,7 +124,7 @@ func (in *inbox) watchUnread() time.Duration {
 	return unreadEvery
 }
 
-// arrived is the function of the watch.
+// arrived is called by the watch.
 func (in *inbox) arrived() {
 	in.c.mu.Lock()
 	in.c.alive.watched = false
@@ -175,14 +175,14 @@ func (c *Conn) look() bool {
 	return true
 }
 
-// takes reports whether the peer has accepted data since the last look, and more is on its way: it cannot answer a ping that waits
-// behind that data. The caller holds mu.
+// takes reports whether the peer has accepted data since the last check and more is on its way: the peer cannot answer a ping that
+// is behind that data. The caller holds mu.
 func (c *Conn) takes() bool {
 	k := &c.alive
 	takes := c.moved.Swap(false) && c.out.held && len(c.ctl) > 0
 	sent := c.stream.Sent()
 	if unsent, ok := c.stream.Unsent(); ok {
-		taken := sent - int64(unsent) // under TLS too small by a sum that does not shrink
+		taken := sent - int64(unsent) // under TLS, the number is too small by an amount that never shrinks
 		takes = takes || unsent > 0 && taken > k.taken
 		k.peer.slow = k.peer.slow || takes
 		k.taken = taken
@@ -193,9 +193,9 @@ func (c *Conn) takes() bool {
 	return takes
 }
 
-// hearUnread reads and handles what has arrived while no goroutine reads: a pong, or a message, which is kept for the next Read.
-// While more bytes are unread than a read buffer holds, it reads no more, and nothing can be said about the peer. It reports
-// whether more can be read. If not, the connection is unguarded until the next reader gives the turn up. That is decided while the
+// hearUnread reads and handles the bytes that have arrived while no goroutine reads: a pong, or a message, which is kept for the
+// next Read. While more bytes are unread than a read buffer holds, it reads no more, and the peer cannot be judged. It reports
+// whether more can be read. If not, the connection is unguarded until the next reader gives up the turn. That is decided while the
 // turn is held or refused, so that a Read that ends at the same time comes before or after it.
 func (in *inbox) hearUnread() (more bool) {
 	k := &in.c.alive
@@ -227,7 +227,7 @@ func (in *inbox) hearUnread() (more bool) {
 func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	spare := in.room()
 	if len(spare) == 0 {
-		in.heard.Store(true) // nothing can be said about the peer
+		in.heard.Store(true) // the peer cannot be judged
 		return false
 	}
 	if in.readyToRead(context.Background(), deadline) != nil {

@@ -8,18 +8,19 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The memory of large messages has sizes that are powers of two. The memory that was given back last is lent first, since it is
-// most likely in the cache.
+// Buffers for large messages have sizes that are powers of two. The buffer that was returned last is lent first, since it is most
+// likely in the CPU cache.
 const (
 	largeBits   = 14
 	largestBits = 25
 )
 
-// larges are pools of arrays by size, each as a pointer to its first byte: a slice in a pool would be an allocation.
+// larges are pools of arrays by size. Each array is stored as a pointer to its first byte, because storing a slice in a pool would
+// allocate.
 var larges [largestBits - largeBits + 1]sync.Pool
 
-// largeFor returns memory for a message of which so much has arrived, and so much more is announced. An announced length does not
-// allocate memory: the memory grows with the received bytes.
+// largeFor returns memory for a message, given the number of bytes that have arrived and the number still announced. An announced
+// length does not allocate memory: the memory grows with the received bytes.
 func largeFor(here int, left int64) []byte {
 	if b := recycled(protocol.Room(here, left, protocol.PooledMemory)); b != nil {
 		return b
@@ -45,7 +46,7 @@ func recycled(n int) []byte {
 	return nil
 }
 
-// returnLarge gives b back, where b[:0] is the start of an array. Arrays of other sizes are left to the garbage collector.
+// returnLarge returns b to its pool, where b[:0] is the start of an array. Arrays of other sizes are left to the garbage collector.
 func returnLarge(b []byte) {
 	class := largeClass(cap(b))
 	if class < len(larges) && cap(b) == 1<<(class+largeBits) {
@@ -53,7 +54,7 @@ func returnLarge(b []byte) {
 	}
 }
 
-// grow returns dst with room for more of a message of which left bytes are missing.
+// grow returns dst with room for more of a message of which left bytes have not arrived.
 func grow(dst []byte, left int64) []byte {
 	g := largeFor(len(dst), left)
 	g = append(g, dst...)

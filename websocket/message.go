@@ -9,7 +9,7 @@ import (
 // Type is the type of a message (RFC 6455 §5.6).
 type Type uint8
 
-// The two types of message. Their values are those of the opcodes on the wire.
+// The two message types. Their values are the opcodes on the wire.
 const (
 	Text   Type = 1 // UTF-8 text; checked in both directions
 	Binary Type = 2 // bytes
@@ -34,7 +34,7 @@ type Message struct {
 
 var errInvalidUTF8 = errors.New("websocket: a text message must be UTF-8 (RFC 6455 §5.6); send other bytes as Binary")
 
-// check returns an error if no message has type t.
+// check returns an error if t is not a valid message type.
 func (t Type) check() error {
 	if t != Text && t != Binary {
 		return fmt.Errorf("websocket: message type %d is neither Text nor Binary", t)

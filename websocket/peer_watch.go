@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// peerWatch judges whether a peer is gone. Twice in a PingInterval it gets the result of a look at the peer. A look that finds that
-// nothing was heard since the previous one asks for a ping: the peer has been silent for between half an interval and a whole one.
-// The third such look in a row gives up: between one and two intervals have passed, one of them since the ping. A peer that accepts
-// data from before the ping is not silent. How much data precedes the ping in the peer's own kernel is unknown, so that such a
-// peer, and any peer on a system that reports nothing, gets twice as long.
+// peerWatch decides whether a peer is gone. Twice in a PingInterval it gets the result of a check of the peer. If nothing was
+// received since the previous check, it requests a ping: the peer has been silent for between half an interval and a whole one.
+// After the third such check in a row it gives up: between one and two intervals have passed, one of them since the ping. A peer
+// that accepts data from before the ping is not silent. How much data precedes the ping in the peer's own kernel is unknown, so
+// that such a peer, and any peer on a system that reports nothing, gets twice as long.
 type peerWatch struct {
-	quiet uint8 // looks in a row that heard nothing
-	slow  bool  // the ping may wait behind other data
+	quiet uint8 // the number of consecutive checks before which nothing was received
+	slow  bool  // the ping may be queued behind other data
 }
 
 const (
@@ -22,8 +22,8 @@ const (
 	slowEnd   = 2*quietEnd + 1
 )
 
-// look returns the consequence of a look at the peer. heard means that something has arrived since the last look; takes, that the
-// peer has accepted some data, and more is on its way.
+// look returns the consequence of a check of the peer. heard means that something has arrived since the last check; takes means
+// that the peer has accepted some data, and more is on its way.
 func (w *peerWatch) look(heard, takes bool) (ping, dead bool) {
 	switch {
 	case heard:
@@ -43,7 +43,7 @@ func (w *peerWatch) end() uint8 {
 	return quietEnd
 }
 
-// silent returns how a connection with a silent peer ends.
+// silent returns the CloseError of a connection with a silent peer.
 func (w *peerWatch) silent(interval time.Duration) *CloseError {
 	return &CloseError{Code: CodeAbnormal, ByPeer: true, Err: fmt.Errorf(
 		"the peer was silent for %v or more, ping unanswered: %w", time.Duration(w.end())*interval/2, os.ErrDeadlineExceeded)}

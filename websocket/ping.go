@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// controlRate counts pings and unsolicited pongs.
+// controlRate limits pings and unsolicited pongs.
 type controlRate struct {
 	since time.Duration // began
 	count int
@@ -27,22 +27,22 @@ func (r *controlRate) exceeded() bool {
 	return false
 }
 
-// pings are the pings under way.
+// pings holds the pings that wait for their pong.
 type pings struct {
-	last    uint64 // the number of the latest ping; it is the payload
+	last    uint64 // the number of the latest ping, which is also its payload
 	waiting []*pinged
 }
 
 type pinged struct {
 	id     uint64
 	sent   time.Time
-	own    bool               // keepalive's: no goroutine waits for the answer
+	own    bool               // sent by keepalive: no goroutine waits for the pong
 	answer chan time.Duration // holds one
-	idle   chan struct{}      // holds one: no goroutine reads any more, so Ping must; nil for keepalive's
+	idle   chan struct{}      // receives a value when no goroutine reads any more, so that Ping must; nil for keepalive's pings
 }
 
-// Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for
-// the next Read; it does not see a pong behind an unread message.
+// Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for the
+// next Read; it does not see a pong behind an unread message.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	c.mu.Lock()
 	if ctx.Err() != nil {
@@ -79,7 +79,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// nudge makes a Ping read that waits for its pong, if no other goroutine reads. The caller holds mu.
+// nudge makes one of the waiting Pings read if no other goroutine reads. The caller holds mu.
 func (in *inbox) nudge() {
 	if in.read.held || len(in.c.pings.waiting) == 0 || in.untaken() {
 		return
@@ -109,10 +109,10 @@ func (in *inbox) forget(p *pinged) {
 	if i := slices.Index(in.c.pings.waiting, p); i >= 0 {
 		in.c.pings.waiting = slices.Delete(in.c.pings.waiting, i, i+1)
 	}
-	in.nudge() // this Ping may have been asked to read
+	in.nudge() // this Ping may have been chosen to read
 }
 
-// listen handles received frames until enough returns true, a message is in the way, ctx or the deadline ends it, or another
+// listen handles received frames until enough returns true, a message is next, ctx is done, the deadline has passed, or another
 // goroutine wants to read. The first piece of a message is kept for the next Read. The caller holds the read turn.
 func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() bool) {
 	in.yields = true
@@ -123,8 +123,8 @@ func (in *inbox) listen(ctx context.Context, deadline time.Time, enough func() b
 	}
 }
 
-// untaken reports whether an unread message precedes the received bytes: a piece of it that was not read, or the rest of a
-// compressed one whose frames have all arrived. The caller holds the read turn, or mu while no goroutine does.
+// untaken reports whether an unread message precedes the received bytes: a piece that was not read, or the rest of a compressed
+// message whose frames have all arrived. The caller holds the read turn, or mu while no goroutine holds the turn.
 func (in *inbox) untaken() bool {
 	return in.pending || in.c.zip != nil && in.c.zip.message != nil && in.c.zip.ended
 }
@@ -142,8 +142,8 @@ func (in *inbox) control(ev protocol.Event) error {
 	return nil
 }
 
-// answered reports whether the payload of a pong is that of a ping of ours. It answers those before it, too: a peer may
-// answer only the most recent ping (RFC 6455 §5.5.3).
+// answered reports whether the payload of a pong matches one of our pings. It also completes the earlier pings: a peer may answer
+// only the most recent ping (RFC 6455 §5.5.3).
 func (in *inbox) answered(payload []byte) bool {
 	if len(payload) != 8 {
 		return false

@@ -20,51 +20,51 @@ var longAgo = time.Unix(1, 0)
 // errWoken is returned by fill if another reader wants the turn, or the deadline has passed.
 var errWoken = errors.New("websocket: woken")
 
-// direct is the minimum number of payload bytes for a separate read into the caller's buffer.
+// direct is the minimum number of missing payload bytes for which a separate read goes directly into the caller's buffer.
 const direct = 2 << 10
 
-// inbox is the reading half of a Conn: its reader, and the bytes that have arrived and are unread.
+// inbox is the reading half of a Conn: its reader state, and the received bytes that are unread.
 //
-// The holder of the read turn owns the first group. The flags of the second group may be read by any goroutine. The Conn's mu
+// The holder of the read turn owns the first group of fields. Any goroutine may read the flags of the second group. The Conn's mu
 // guards the rest, including the turn.
 type inbox struct {
 	c *Conn
 
 	win      []byte            // received and unparsed bytes
-	buf      *transport.Buffer // the memory of win; nil if win is in other memory
+	buf      *transport.Buffer // the memory of win; nil if win refers to other memory
 	cur      protocol.Event    // a piece of a message that has not been read
-	partial  []byte            // the part of a message that an interrupted Read had
-	pending  bool              // cur holds a piece
-	halfRead bool              // partial holds a part, perhaps of no bytes
+	partial  []byte            // the part of a message that an interrupted Read had received
+	pending  bool              // cur contains a piece
+	halfRead bool              // partial contains a part, perhaps of no bytes
 	midway   bool              // a Reader's message was not read to its end
-	viewing  bool              // a View reads a message that is not whole in the read buffer
-	yields   bool              // it gives the turn to another reader that waits
-	readSeq  uint64            // counts reads, so that a Reader knows when it is stale
+	viewing  bool              // a View reads a message that does not lie whole in the read buffer
+	yields   bool              // this reader gives up the turn for another one that waits
+	readSeq  uint64            // the number of the current read, by which a Reader knows that it is out of date
 	controls controlRate
 
-	batch atomic.Bool   // the application is busy with a message, and win holds more of them
+	batch atomic.Bool   // the application is busy with a message, and win contains more of them
 	heard atomic.Bool   // bytes have arrived since keepalive last looked
-	lent  atomic.Uint32 // which of two users gives buf back
+	lent  atomic.Uint32 // which of two users returns buf to the pool
 
 	read     turn  // the right to read from the stream
 	readCtx  watch // the context that interrupts reads
-	userRead bool  // an application reads, or is in a View
-	running  bool  // the application holds read
-	waiting  bool  // the holder of read is in the stream's Read, or about to be
-	woken    bool  // and has been interrupted
-	drains   bool  // Run's Receiver has a Drained
-	drainDue bool  // and it must be called
+	userRead bool  // the application is reading, or in a View
+	running  bool  // the application holds the read turn
+	waiting  bool  // the holder of the read turn is in the stream's Read, or about to be
+	woken    bool  // and was interrupted there
+	drains   bool  // Run's Receiver has a method Drained
+	drainDue bool  // and Drained must be called
 	halves   bool  // ConnOptions.HalfClose
 }
 
-// Read returns the next message. Its Data is the caller's.
+// Read returns the next message. The caller owns its Data.
 //
-// If ctx ends first, Read returns an error that wraps ctx's, and nothing is lost: the next Read continues with the same bytes.
+// If ctx is done first, Read returns an error that wraps ctx's, and nothing is lost: the next Read continues with the same bytes.
 // Any other error except [ErrConcurrentRead] is a [CloseError]: the connection has ended. A Read that is waiting when Close is
-// called continues until the peer's close frame; a later one waits for the end of the closing handshake and returns its
+// called continues until the peer's close frame arrives; a later Read waits for the end of the closing handshake and returns its
 // CloseError.
 //
-// Read skips the rest of a message that Reader returned and that was not read to its end.
+// Read skips the remainder of a message that was returned by Reader and not read to its end.
 func (c *Conn) Read(ctx context.Context) (Message, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return Message{}, err
@@ -76,9 +76,9 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 	return c.readMessage(ctx, nil, true)
 }
 
-// Messages returns the messages that arrive, as Read does, until the connection ends. If either end closed it normally, with
-// CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx ends, Messages closes the
-// connection with CodeGoingAway before it yields that error.
+// Messages returns a sequence of the received messages, read as by Read, until the connection ends. If either end closed it
+// normally, with CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx is done,
+// Messages closes the connection with CodeGoingAway before it yields that error.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {
@@ -101,7 +101,7 @@ func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	}
 }
 
-// beginRead takes the read turn for the application: for a new read, or to resume the one with the number resume.
+// beginRead takes the read turn for the application, either for a new read or to resume the read with the number resume.
 func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	in.c.mu.Lock()
 	defer in.c.mu.Unlock()
@@ -118,7 +118,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true
-	in.wakeReadLocked() // a Ping that reads because no other goroutine did gives the turn up
+	in.wakeReadLocked() // a Ping that reads because no other goroutine did gives up the turn
 	if err := in.c.wait(ctx, &in.read); err != nil {
 		in.userRead = false
 		return interrupted("read", ctx, err)
@@ -130,7 +130,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	return nil
 }
 
-// waitEnd waits for the end of a connection that is being closed. Otherwise a caller that reads until there is an error, and then
+// waitEnd waits until a connection that is being closed has ended. Otherwise a caller that reads until there is an error, and then
 // closes the connection, would cut the closing handshake short. The caller holds mu.
 func (in *inbox) waitEnd(ctx context.Context) error {
 	done := in.c.endedChan()
@@ -144,7 +144,7 @@ func (in *inbox) waitEnd(ctx context.Context) error {
 	}
 }
 
-// endTurn gives the read turn up. views means that the application is still in a View.
+// endTurn gives up the read turn. views means that the application is still in a View.
 func (in *inbox) endTurn(views bool) {
 	in.release()
 	if more := len(in.win) > 0; more != in.batch.Load() {
@@ -158,7 +158,7 @@ func (in *inbox) endTurn(views bool) {
 	in.c.mu.Unlock()
 }
 
-// giveRead is endTurn for callers that read because no Read did.
+// giveRead is endTurn for callers that read only because no application read was in progress.
 func (in *inbox) giveRead() {
 	in.release()
 	in.c.mu.Lock()
@@ -168,7 +168,7 @@ func (in *inbox) giveRead() {
 	in.c.mu.Unlock()
 }
 
-// release gives the read buffer back if it is empty.
+// release returns the read buffer to the pool if it is empty.
 func (in *inbox) release() {
 	if len(in.win) > 0 || in.pending {
 		return
@@ -182,11 +182,11 @@ func (in *inbox) release() {
 	}
 }
 
-// await waits until the next message has begun. It is the only place where an idle connection waits, and calls the wait through as
-// few and small frames as possible: a goroutine whose stack stays within its first 2 KiB takes half as much memory.
+// await waits until the next message has begun. It is the only function in which an idle connection waits, and it waits with as few
+// and small stack frames as possible: a goroutine whose stack stays within its first 2 KiB takes half as much memory.
 func (in *inbox) await(ctx context.Context) error {
 	if in.halfRead || in.midway || in.c.zip != nil && in.c.zip.message != nil {
-		return nil // a message is already under way
+		return nil // a message has already begun
 	}
 	for !in.pending {
 		if err := in.parse(ctx); err != nil || in.pending {
@@ -200,8 +200,8 @@ func (in *inbox) await(ctx context.Context) error {
 	return nil
 }
 
-// readMessage appends the next message to dst. fresh means that dst is not the caller's, and can be kept if ctx ends in the middle
-// of a message.
+// readMessage appends the next message to dst. fresh means that dst is not the caller's, so that it can be kept if ctx is done in
+// the middle of a message.
 func (in *inbox) readMessage(ctx context.Context, dst []byte, fresh bool) (Message, error) {
 	if err := in.skipRest(ctx); err != nil {
 		return Message{}, err
@@ -290,7 +290,7 @@ func (in *inbox) keepPartial(dst []byte, base int, fresh bool, err error) error 
 	return err
 }
 
-// skipRest skips the rest of a message that a Reader began.
+// skipRest skips the remainder of a message that a Reader has begun.
 func (in *inbox) skipRest(ctx context.Context) error {
 	if in.midway && in.c.zip != nil && in.c.zip.message != nil {
 		if err := in.c.zip.skip(ctx); err != nil {
@@ -308,13 +308,12 @@ func (in *inbox) skipRest(ctx context.Context) error {
 	return nil
 }
 
-// next returns the next piece of a message. The caller holds the read turn; the piece is in the read buffer until the
-// next call.
+// next returns the next piece of a message. The caller holds the read turn; the piece is in the read buffer until the next call.
 func (in *inbox) next(ctx context.Context) (protocol.Event, error) {
 	for {
 		if in.pending {
 			ev := in.cur
-			in.cur, in.pending = protocol.Event{}, false // an idle connection must not hold on to the buffer
+			in.cur, in.pending = protocol.Event{}, false // an idle connection must not keep the buffer
 			return ev, nil
 		}
 		if err := in.parse(ctx); err != nil {
@@ -351,8 +350,8 @@ func (in *inbox) parse(ctx context.Context) error {
 	return nil
 }
 
-// fill waits for bytes until ctx is done or the deadline, if any, has passed; then it returns an error that does not end the
-// connection. Any other error has ended it.
+// fill waits for bytes. If ctx is done or the deadline, if any, has passed, it returns an error that does not end the connection.
+// Any other error has ended it.
 func (in *inbox) fill(ctx context.Context, deadline time.Time) error {
 	in.release()
 	_, err := in.receive(ctx, deadline, nil)
@@ -394,7 +393,8 @@ func (in *inbox) receive(ctx context.Context, deadline time.Time, p []byte) (int
 		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return 0, errWoken
 		}
-		// Woken for a reason that readyToRead finds, or for a context that is no longer watched: then read again.
+		// The read was woken for a reason that readyToRead finds, or for a context that is no longer watched. In the latter case,
+		// read again.
 		if err := in.readyToRead(ctx, deadline); err != nil {
 			return 0, err
 		}
@@ -429,7 +429,8 @@ func typeOf(text bool) Type {
 	return Binary
 }
 
-// interrupted returns the error of a call that ctx ended, if err is errCtx. Any other error is returned unchanged.
+// interrupted returns the error for a call that was interrupted because ctx is done, if err is errCtx. It returns any other error
+// unchanged.
 func interrupted(what string, ctx context.Context, err error) error {
 	if err != errCtx {
 		return err

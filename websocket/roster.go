@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// roster is the set of the connections of an Endpoint, or of those that arrived through a Server. It ends them in a Shutdown. The
-// zero value is empty.
+// roster is the set of an Endpoint's connections, or of those that arrived through a Server. It closes them in a Shutdown. The zero
+// value is empty.
 type roster struct {
 	mu      sync.Mutex
 	closing bool
-	cutting bool // and does not wait for closing handshakes
+	cutting bool // closing, without waiting for closing handshakes
 	first   *member
-	active  int           // members, and handshakes under way
+	active  int           // the number of members and of handshakes in progress
 	idle    chan struct{} // closed when closing is set and active is 0; created on the first wait
 }
 
@@ -46,14 +46,14 @@ func (r *roster) closes() bool {
 	return r.closing
 }
 
-// exit is leave for a roster that may be nil.
+// exit calls leave on a roster that may be nil.
 func (r *roster) exit() {
 	if r != nil {
 		r.leave()
 	}
 }
 
-// leave ends the count of a handshake.
+// leave removes a handshake from the count.
 func (r *roster) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,7 +68,7 @@ func (r *roster) done() {
 	}
 }
 
-// at returns m's links in r.
+// at returns m's list links for r.
 func (m *member) at(r *roster) int {
 	if m.in[0].roster == r {
 		return 0
@@ -149,8 +149,8 @@ func (r *roster) waiting() <-chan struct{} {
 	return r.idle
 }
 
-// shutdown closes the connections with CodeGoingAway, and waits until the roster is empty, and for also if it is not nil. If ctx
-// ends first, the remaining connections are cut.
+// shutdown closes the connections with CodeGoingAway, and waits until the roster is empty and, if also is not nil, until also is
+// closed. If ctx is done first, the remaining connections are cut.
 func (r *roster) shutdown(ctx context.Context, also func() error) error {
 	for _, c := range r.halt(false) {
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one

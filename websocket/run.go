@@ -18,17 +18,18 @@ var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which make
 
 var errHalfClose = errors.New("ConnOptions.HalfClose is for callers that read themselves: Run does not allow it")
 
-// Run serves the connection with the events of a [Receiver], on the caller's goroutine, and returns how the connection ended.
-// open is called first, with the connection as a Sender. Run is the connection's only reader.
+// Run serves the connection by calling a [Receiver] on the caller's goroutine, and returns the connection's CloseError. open is
+// called first, with the connection as a Sender. Run is the connection's only reader.
 //
-// When ctx ends, the connection is closed with CodeGoingAway. A panic in open or in the Receiver closes the connection with
-// CodeInternalError; Err of the CloseError then has the value. A panic with [http.ErrAbortHandler] cuts the connection, as CloseNow
-// does. Without a call of open, Run closes with CodeInternalError when the write queue has the policy QueueBlock, or HalfClose is set.
+// When ctx is done, the connection is closed with CodeGoingAway. A panic in open or in the Receiver closes the connection with
+// CodeInternalError; Err of the CloseError then contains the panic value. A panic with [http.ErrAbortHandler] cuts the connection,
+// as CloseNow does. If the write queue has the policy QueueBlock, or HalfClose is set, Run closes the connection with
+// CodeInternalError without calling open.
 func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError {
 	return c.run(ctx, open, nil)
 }
 
-// run is Run with a function that panics are reported to, unless it is nil.
+// run is Run with a function to which panics are reported, unless it is nil.
 func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked func(value any, stack []byte)) *CloseError {
 	e := events{c: c, panicked: panicked}
 	if c.opts.queue.full == QueueBlock {
@@ -66,13 +67,13 @@ type events struct {
 // panicError is a panic in the application's code.
 type panicError struct{ value any }
 
-// Error returns one line, since it becomes a part of the text of a CloseError.
+// Error returns a single line, since it becomes a part of the text of a CloseError.
 func (p *panicError) Error() string {
 	return strings.Join(strings.Fields(fmt.Sprintf("panic: %v", p.value)), " ")
 }
 
-// panicCaused reports a panic with value v in the application's code, and returns the error that ends the connection. The deferred
-// function that has recovered from the panic calls it.
+// panicCaused reports a panic with value v in the application's code, and returns the error that ends the connection. It is called
+// by the deferred function that recovered from the panic.
 func panicCaused(v any, report func(value any, stack []byte)) error {
 	if aborts(v) {
 		return http.ErrAbortHandler
@@ -83,11 +84,11 @@ func panicCaused(v any, report func(value any, stack []byte)) error {
 	return &panicError{v}
 }
 
-// aborts reports whether v, the value of a panic or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
+// aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
 // connection, and is not reported.
 func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
-// guard calls f, and turns a panic in it into an error.
+// guard calls f, and converts a panic in it to an error.
 func (e *events) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -113,7 +114,7 @@ func (e *events) open(open func(Sender) Receiver) error {
 // serve delivers messages until the connection has ended or is being closed.
 func (e *events) serve(ctx context.Context) {
 	c := e.c
-	var failed error // of the application
+	var failed error // an error of the application
 	message := func(m Message) error {
 		if e.r == nil || c.isClosing() {
 			return nil
@@ -140,7 +141,7 @@ func (e *events) serve(ctx context.Context) {
 		case c.ended() != nil:
 			return
 		case err == nil || err == errWoken || ctx.Err() != nil: //nolint:errorlint // it is never wrapped
-		default: // another goroutine reads
+		default: // another goroutine is reading
 			e.fail(err)
 			return
 		}
@@ -155,7 +156,7 @@ func (e *events) fail(err error) {
 	}
 	code, reason, cause := closeFor(err)
 	began, err := e.c.shut(code, reason)
-	if err != nil { // such a code cannot be sent
+	if err != nil { // this code cannot be sent
 		began, _ = e.c.shut(CodeInternalError, "")
 	}
 	if began {
@@ -163,21 +164,21 @@ func (e *events) fail(err error) {
 	}
 }
 
-// how returns how the connection ended, and why this end closed it.
+// how returns the connection's CloseError, with the reason for which this end closed it.
 func (e *events) how() *CloseError {
 	how, _ := errors.AsType[*CloseError](e.c.ended())
 	return how.because(e.cause)
 }
 
-// Shut starts the closing handshake and returns: it is [Conn.Close] without the wait. Accepted messages are sent before the
-// close frame; CloseTimeout limits the whole handshake, and the [CloseError] has its outcome. With a code that must not be
-// sent, Shut returns an error and sends nothing. Shut returns nil if the connection is already closing.
+// Shut starts the closing handshake and returns: it is [Conn.Close] without the wait. Accepted messages are sent before the close
+// frame; CloseTimeout limits the whole handshake, and the [CloseError] reports its result. With a code that must not be sent, Shut
+// returns an error and sends nothing. Shut returns nil if the connection is already closing.
 func (c *Conn) Shut(code Code, reason string) error {
 	_, err := c.shut(code, reason)
 	return err
 }
 
-// shut is Shut that reports whether it began to close the connection.
+// shut does the work of Shut, and reports whether it began to close the connection.
 func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +193,7 @@ func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 	if c.halves && c.asked == nil {
 		go c.awaitEnd(deadline, e) //nolint:errcheck // the application reads on
 	} else {
-		go c.finishClose(deadline, e) // ends at the deadline
+		go c.finishClose(deadline, e) // returns by the deadline
 	}
 	return true, nil
 }
@@ -204,7 +205,7 @@ func (c *Conn) isClosing() bool {
 	return c.closing != nil || c.closeErr != nil
 }
 
-// Buffered returns the number of bytes that Send and SendPrepared have accepted and the kernel has not, headers included.
+// Buffered returns the number of bytes that Send and SendPrepared have accepted and the kernel has not yet, including headers.
 func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -225,7 +226,7 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return noAddr{}
 }
 
-// remoteOf returns the address of nc's peer. It is never nil, although a connection of another package may not know it.
+// remoteOf returns the address of nc's peer. It is never nil, although a connection type of another package may return nil.
 func remoteOf(nc net.Conn) net.Addr {
 	if a := nc.RemoteAddr(); a != nil {
 		return a
@@ -238,7 +239,7 @@ type noAddr struct{}
 func (noAddr) Network() string { return "" }
 func (noAddr) String() string  { return "" }
 
-// drainDue reports whether Drained is due, once.
+// drainDue reports whether Drained is due. It reports true only once for each time the queue was full.
 func (e *events) drainDue() bool {
 	e.c.mu.Lock()
 	defer e.c.mu.Unlock()
@@ -247,7 +248,7 @@ func (e *events) drainDue() bool {
 	return due
 }
 
-// giveOut gives the out turn up. The caller holds mu and the turn.
+// giveOut gives up the out turn. The caller holds mu and the turn.
 func (o *outbox) giveOut() {
 	o.out.give()
 	if o.tight && len(o.queue) == 0 && !o.moreToWrite() {

@@ -2,21 +2,21 @@ package websocket
 
 import "net"
 
-// Sender sends to one client, whose connection is driven by a goroutine or by the event loop.
-// No method waits for the peer. All methods are safe for concurrent use.
+// Sender sends to one client, whose connection is served by a goroutine or by an event loop. No method waits for the peer. All
+// methods are safe for concurrent use.
 type Sender interface {
-	// Send queues one message. m.Data is copied.
+	// Send queues one message. It copies m.Data.
 	Send(m Message) error
 
-	// SendPrepared queues messages that are framed, and compressed, once for all connections. Under QueueDropNewest it queues
-	// all of them or none, if an empty queue has room for all.
+	// SendPrepared queues messages that are framed, and compressed, once for all connections. Under QueueDropNewest it queues all
+	// of them or none, if an empty queue has room for all.
 	SendPrepared(ps ...*Prepared) error
 
-	// Buffered returns the number of bytes accepted and not yet with the kernel, headers included.
+	// Buffered returns the number of accepted bytes that the kernel has not accepted yet, including headers.
 	Buffered() int
 
-	// Shut starts the closing handshake and returns. Accepted messages are sent before the close frame. The CloseError of the
-	// Receiver's Closed has the outcome.
+	// Shut starts the closing handshake and returns. Accepted messages are sent before the close frame. The CloseError passed to
+	// the Receiver's Closed reports the result.
 	Shut(code Code, reason string) error
 
 	// CloseNow ends the connection immediately, without a closing handshake.
@@ -32,14 +32,14 @@ type Sender interface {
 // Receiver handles the messages of one connection. Its calls never overlap. A nil Receiver discards messages, which suits a
 // push feed.
 //
-// If a Receiver has a method Drained(), it is called once when the write queue, after it rejected a message or was more than
-// half full, is empty again.
+// If a Receiver has a method Drained(), it is called once each time the write queue becomes empty after it has rejected a message
+// or was more than half full.
 type Receiver interface {
-	// Message is called for each message. m.Data is lent until Message returns. It may block; the connection is not read in the
-	// meantime. A non-nil error closes the connection; a *CloseError sets the code and the reason, any other error means
+	// Message is called for each message. m.Data is valid until Message returns. Message may block; the connection is not read in
+	// the meantime. A non-nil error closes the connection; a *CloseError sets the code and the reason, any other error means
 	// CodeInternalError.
 	Message(m Message) error
 
-	// Closed is called once, last.
+	// Closed is called once, as the last call.
 	Closed(err *CloseError)
 }

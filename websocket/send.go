@@ -36,9 +36,9 @@ const defaultQueueBytes = 1 << 20
 
 // entry is a frame that waits to be written: a message of SendPrepared, or a Write that joined the queue.
 type entry struct {
-	frame []byte // as a server sends it, shared by all server connections; of a Write that joined, as this end sends it
+	frame []byte // of SendPrepared: as a server sends it, shared by all server connections; of a Write: as this end sends it
 	head  int    // the length of its header
-	early bool   // it was accepted before a ping was handled whose pong waits
+	early bool   // it was accepted before a ping was handled whose pong is queued
 	join  *joined
 }
 
@@ -48,9 +48,9 @@ type sendQueue struct {
 	entries *[64]entry        // the memory of queue, unless that is empty
 	queued  int               // the cost of the entries of Send and SendPrepared, in bytes
 	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
-	drained chan struct{}     // closed when something has left the queue; nil if no goroutine waits for that
-	sends   int32             // the number of entries of queue in own
-	ownUsed uint16            // of own, in bytes
+	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits for that
+	sends   int32             // the number of entries of queue whose frames are in own
+	ownUsed uint16            // the number of sent bytes of own
 }
 
 // entryCost is the cost of an entry in addition to its frame, with some room for growth.
@@ -76,7 +76,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	if len(ps) == 1 && c.writeSharedThrough(c.entryFor(ps[0])) {
 		return nil
 	}
-	defer c.flush() // also if not all of them found room
+	defer c.flush() // also if only some of them were queued
 	together, err := c.roomForAll(ps)
 	if err != nil {
 		return err
@@ -90,15 +90,15 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 			if err := c.makeRoom(e.cost()); err != nil {
 				return err
 			}
-			e = c.entryFor(p) // a message may have begun in the meantime, which changes whether this one can be compressed
+			e = c.entryFor(p) // a fragmented message may have begun, which changes whether this one can be compressed
 		}
 		c.enqueue(e)
 	}
 	return nil
 }
 
-// roomForAll makes room for all of ps under QueueDropNewest, and reports whether it has. If not even an empty queue has that
-// room, they are accepted one by one. The caller holds mu.
+// roomForAll makes room for all of ps under QueueDropNewest, and reports whether there is room. If even an empty queue has not
+// enough room, the messages are accepted one by one. The caller holds mu.
 func (c *Conn) roomForAll(ps []*Prepared) (bool, error) {
 	if c.opts.queue.full != QueueDropNewest {
 		return false, nil
@@ -127,7 +127,7 @@ func (o *outbox) enqueue(e entry) {
 	o.c.zip.sharedSent(e)
 }
 
-// entryPool holds the memory of queues: a connection with an empty queue keeps none.
+// entryPool holds the memory of queues: a connection with an empty queue holds none.
 var entryPool = sync.Pool{New: func() any { return new([64]entry) }}
 
 // addEntry appends e to the queue. The caller holds mu.
@@ -138,14 +138,14 @@ func (q *sendQueue) addEntry(e entry) {
 	}
 	full := len(q.queue) == cap(q.queue)
 	q.queue = append(q.queue, e)
-	if full { // it was moved: the pool must not keep the frames alive
+	if full { // the entries were moved: the pool must not keep their frames alive
 		clear(q.entries[:])
 	}
 }
 
-// dropEntries discards the remaining queue, and gives its memory back. The caller holds mu.
+// dropEntries discards the remaining queue, and returns its memory to the pool. The caller holds mu.
 func (q *sendQueue) dropEntries() {
-	clear(q.queue) // entries that were taken from it are already zero
+	clear(q.queue) // entries that were removed from the queue are already zero
 	if q.entries != nil {
 		entryPool.Put(q.entries)
 	}
@@ -153,8 +153,8 @@ func (q *sendQueue) dropEntries() {
 	q.dropOwn()
 }
 
-// Send queues one message for this connection, as SendPrepared does. It copies m.Data. Unlike Write it does not wait for the
-// kernel, so that answers to messages that arrived together are sent together.
+// Send queues one message for this connection, as SendPrepared does. It copies m.Data. Unlike Write, it does not wait for the
+// kernel, so that replies to messages that arrived together are sent together.
 func (c *Conn) Send(m Message) error {
 	if err := m.check(); err != nil {
 		return err
@@ -170,11 +170,11 @@ func (c *Conn) Send(m Message) error {
 	return c.sendBehind(m)
 }
 
-// sendCopy is Send for a message that is large, or to be compressed. It is a function of its own, as the following ones are, to
-// keep Send's frame small: see writesAtOnce.
+// sendCopy is Send for a message that is large or to be compressed. Like the following ones, it is a separate function to keep
+// Send's frame small: see writesAtOnce.
 func sendCopy(c *Conn, m Message) error { return c.SendPrepared(newPrepared(m)) }
 
-// sendBehind is Send for a small message that must wait.
+// sendBehind is Send for a small message that must be queued.
 func (o *outbox) sendBehind(m Message) error {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -206,13 +206,13 @@ func (q *sendQueue) ownEntry(m Message) entry {
 	return entry{frame: append(b, m.Data...), head: len(b)}
 }
 
-// entryFor returns the frame of p for this connection. The caller holds mu.
+// entryFor returns the queue entry for p on this connection. The caller holds mu.
 func (o *outbox) entryFor(p *Prepared) entry {
 	fs := p.frames()
 	e := entry{frame: fs.Plain(), head: fs.Head()}
 	if z := o.c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
-		// A message that is being compressed relies on the earlier ones: then this one is sent uncompressed, which leaves the
-		// peer's window unchanged. Otherwise the next compressed message starts with an empty window.
+		// A message that is being compressed refers to the earlier ones. In that case this one is sent uncompressed, which leaves
+		// the peer's window unchanged. Otherwise, the next compressed message starts with an empty window.
 		if f := fs.Compressed(z.bits); len(f) < len(e.frame) {
 			e.frame, e.head = f, frame.Size(f[1])
 		}
@@ -220,15 +220,15 @@ func (o *outbox) entryFor(p *Prepared) entry {
 	return e
 }
 
-// fits reports whether n bytes more fit into a queue of most bytes.
+// fits reports whether n more bytes fit into a queue with the limit most.
 func (q *sendQueue) fits(n, most int) bool { return q.queued == 0 || q.queued+n <= most }
 
-// makeRoom applies the policy if n bytes do not fit. The caller holds mu, which makeRoom may release for a while.
+// makeRoom applies the queue policy if n bytes do not fit. The caller holds mu, which makeRoom may release for a while.
 func (o *outbox) makeRoom(n int) error {
 	for !o.fits(n, o.c.opts.queue.bytes) {
 		before := o.queued
 		if o.flush(); o.queued < before {
-			continue // the socket has accepted some of it
+			continue // the socket has accepted a part of the queue
 		}
 		switch o.c.opts.queue.full {
 		case QueueDropNewest:
@@ -258,7 +258,7 @@ func (o *outbox) makeRoom(n int) error {
 			o.dropQueue(ErrQueueFull)
 			deadline := time.Now().Add(o.c.opts.closeTimeout)
 			if e, err := o.c.beginClose(CodeTryAgainLater, reasonSlow, deadline); err == nil {
-				go o.c.finishClose(deadline, e) // ends at the deadline
+				go o.c.finishClose(deadline, e) // returns by the deadline
 			}
 			return ErrQueueFull
 		}
@@ -276,7 +276,7 @@ func (q *sendQueue) dropOldest() bool {
 	return false
 }
 
-// remove removes n entries from the queue, from the i-th on. The caller holds mu.
+// remove removes n entries from the queue, starting with the i-th. The caller holds mu.
 func (q *sendQueue) remove(i, n int) {
 	for _, e := range q.queue[i : i+n] {
 		if e.join == nil {
@@ -284,7 +284,7 @@ func (q *sendQueue) remove(i, n int) {
 			q.sends--
 		}
 	}
-	if i == 0 && len(q.queue) > len(q.entries) { // a long queue must not be moved for each message
+	if i == 0 && len(q.queue) > len(q.entries) { // the remaining entries of a long queue must not be moved for each message
 		clear(q.queue[:n])
 		q.queue = q.queue[n:]
 	} else {
@@ -307,7 +307,7 @@ func (q *sendQueue) dropQueue(err error) {
 	q.leftQueue()
 }
 
-// dropOwn gives the buffer of Send's messages back, which is empty. The caller holds mu.
+// dropOwn frees the buffer of Send's messages, which is empty. The caller holds mu.
 func (q *sendQueue) dropOwn() {
 	if q.own != nil {
 		transport.Return(q.own)
@@ -323,13 +323,14 @@ func (q *sendQueue) leftQueue() {
 	}
 }
 
-// moreToWrite reports whether the holder of the out turn has more to do. The caller holds mu.
+// moreToWrite reports whether the holder of the out turn has more to write. The caller holds mu.
 func (o *outbox) moreToWrite() bool {
 	return len(o.rest) > 0 || len(o.ctl) > 0 || len(o.queue) > 0 && !o.c.m.MessageOpen()
 }
 
-// gather moves queued frames to dst, up to its capacity: control frames, then the queue. A first frame that does not fit is left to
-// the caller; the rest of a frame that has begun is returned in place of dst. The caller holds mu and the out turn.
+// gather moves queued frames to dst, up to its capacity: first control frames, then the queue. If the first frame does not fit,
+// gather leaves it to the caller; the remainder of a frame that is partly sent is returned in place of dst. The caller holds mu and
+// the out turn.
 func (o *outbox) gather(dst []byte) []byte {
 	if len(o.rest) > cap(dst) { // without a copy
 		dst, o.rest = o.rest, nil
@@ -344,7 +345,7 @@ func (o *outbox) gather(dst []byte) []byte {
 	}
 	closing := o.c.m.Closing()
 	taken := 0
-	if !closing { // a pong follows the messages that were accepted before its ping was handled, if they are in the same write
+	if !closing { // a pong follows the messages accepted before its ping was handled, if they are in the same write
 		for taken < len(o.queue) && o.queue[taken].early && len(dst)+len(o.queue[taken].frame)+4+len(o.ctl) <= cap(dst) {
 			dst = o.appendEntry(dst, o.queue[taken])
 			taken++

@@ -26,9 +26,9 @@ import (
 // not be copied after its first use.
 type Server struct {
 	// HTTP is required. Its Handler, TLSConfig, ErrorLog, BaseContext, ConnContext and ConnState also apply to upgrades, with the
-	// net.Conn of the listener. ReadHeaderTimeout, or else ReadTimeout, bounds the time from connecting to the end of the first
-	// request's head, Preface and TLS handshake included unless TLSTimeout is set; when both are 0, it is 10 seconds.
-	// MaxHeaderBytes bounds the head. The Server wraps Handler, BaseContext, ConnContext and ConnState, and calls the
+	// net.Conn of the listener. ReadHeaderTimeout, or else ReadTimeout, bounds the time from the start of the connection to the end
+	// of the first request's head, including Preface and the TLS handshake unless TLSTimeout is set; when both are 0, it is 10
+	// seconds. MaxHeaderBytes bounds the head. The Server wraps Handler, BaseContext, ConnContext and ConnState, and calls the
 	// http.Server's Serve, Shutdown and Close.
 	HTTP *http.Server
 
@@ -50,26 +50,26 @@ type Server struct {
 	// the time limit for the head covers all three.
 	TLSTimeout time.Duration
 
-	// MaxHandshakes returns the maximum number of connections in a handshake or between two requests for pages, for a new
-	// connection from the address remote; a negative number means that this connection does not count. Beyond the maximum, the
-	// oldest connection of the address that has the most is closed, and reported with the stage handshake.StageEvicted. A nil
-	// function means 4096. Accepting never stops.
+	// MaxHandshakes returns the maximum number of connections that are in a handshake or between two requests for pages. It is
+	// called for each new connection, with its address remote; a negative result means that this connection does not count. Beyond
+	// the maximum, the oldest connection of the address with the most connections is closed, and reported with the stage
+	// handshake.StageEvicted. A nil function means 4096. The Server never stops accepting.
 	MaxHandshakes func(remote net.Addr) int
 
-	// CountPages makes connections also count for MaxHandshakes while a request for a page is answered on them, so that endless
-	// request bodies do not evade the limit. It is for handlers that answer quickly: a long download or an event stream may be
-	// closed.
+	// CountPages makes connections also count for MaxHandshakes while a response to a request for a page is in progress, so that
+	// endless request bodies do not evade the limit. It is for handlers that respond quickly: a long download or an event stream
+	// may be closed.
 	CountPages bool
 
 	Hooks
 
 	once    sync.Once
-	stop    chan struct{} // closed when no more connections are accepted
+	stop    chan struct{} // closed when the Server accepts no more connections
 	waiting waiting
 	loops   lazyLoops
-	roster  roster // connections, and the handlers that run on their behalf
+	roster  roster // the number of connections, and of the handlers that run on their behalf
 
-	// What HTTP had in these fields.
+	// The values that these fields of HTTP had.
 	baseContext func(net.Listener) context.Context
 	connContext func(context.Context, net.Conn) context.Context
 	connState   func(net.Conn, http.ConnState)
@@ -78,31 +78,31 @@ type Server struct {
 	mu      sync.Mutex
 	closing bool
 	sources map[*source]struct{}
-	bare    map[*tls.Conn]*handed // what HTTP has as it is, for HTTP/2
+	bare    map[*tls.Conn]*handed // connections that HTTP serves without this package, for HTTP/2
 	pending map[pending]bool      // whether a Shutdown cuts them
 }
 
 const (
 	defaultHeadTimeout   = 10 * time.Second
 	defaultMaxHandshakes = 4096
-	maxHead              = opening.DefaultBytes // what is longer is left to HTTP
+	maxHead              = opening.DefaultBytes // longer heads are left to HTTP
 )
 
 var errNoHTTP = errors.New("websocket: Server.HTTP is not set")
 
-// pending is a connection whose handshake is not over.
+// pending is a connection whose handshake is not complete.
 type pending interface{ abort() }
 
 // serverKey is the key of the *Server in the context of a request.
 type serverKey struct{}
 
-// serverOf returns the Server that a request came through, nil for none.
+// serverOf returns the Server that a request arrived through, nil if there is none.
 func serverOf(ctx context.Context) *Server {
 	s, _ := ctx.Value(serverKey{}).(*Server)
 	return s
 }
 
-// start makes what the zero value lacks.
+// start initializes the fields that the zero value lacks.
 func (s *Server) start() {
 	s.once.Do(func() {
 		s.stop = make(chan struct{})
@@ -115,12 +115,13 @@ func (s *Server) start() {
 	})
 }
 
-// Serve accepts connections on l until Shutdown or Close, and then returns http.ErrServerClosed, or until l fails permanently.
-// It always closes l. It may be called for several listeners concurrently. A listener that yields *tls.Conn, as tls.NewListener
-// makes it, is served with TLS.
+// Serve accepts connections on l until Shutdown or Close is called, and then returns http.ErrServerClosed, or until l fails
+// permanently. It always closes l. It may be called for several listeners concurrently. A listener whose Accept returns *tls.Conn,
+// like one made by tls.NewListener, is served with TLS.
 //
-// When the Handler is an Endpoint with Open and without Admit, and no hook asks for the net.Conn, the event loop accepts from l's
-// socket by itself, on a descriptor of its own: then Shutdown and Close end Serve, and closing l alone does not.
+// When the Handler is an Endpoint with Open and without Admit, and no hook asks for the net.Conn, the event loop accepts
+// connections from l's socket directly, on a descriptor of its own. In that case Shutdown and Close end Serve, and closing l alone
+// does not.
 func (s *Server) Serve(l net.Listener) error { return s.serve(l, s.TLS) }
 
 // ServeTLS is Serve with TLS on l. The certificate comes from the two files, or from HTTP.TLSConfig when they are "".
@@ -140,7 +141,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	return s.serve(l, func(context.Context, net.Conn) *tls.Config { return config })
 }
 
-// tlsConfig returns the configuration of HTTP as http.Server would use it.
+// tlsConfig returns HTTP's TLS configuration as http.Server would use it.
 func (s *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +170,7 @@ func (s *Server) tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	if s.HTTP.TLSConfig != nil && slices.Contains(config.NextProtos, "h2") {
-		s.HTTP.TLSConfig = config // http.Server speaks HTTP/2 only if its own configuration has it
+		s.HTTP.TLSConfig = config // http.Server speaks HTTP/2 only if its own configuration includes it
 	}
 	return config, nil
 }
@@ -226,7 +227,7 @@ func (s *Server) headTimeout() time.Duration {
 // Handshakes returns the number of connections that currently count for MaxHandshakes.
 func (s *Server) Handshakes() int { return s.waiting.len() }
 
-// headBytes bounds what is read here of a request's head. More is left to HTTP, and to its own bound.
+// headBytes bounds the bytes of a request's head that this package reads. Longer heads are left to HTTP, and to its own bound.
 func (s *Server) headBytes() int {
 	if n := s.HTTP.MaxHeaderBytes; n > 0 {
 		return min(n, maxHead)
@@ -234,7 +235,7 @@ func (s *Server) headBytes() int {
 	return maxHead
 }
 
-// watch has a Shutdown see to a connection that Accept has made in a handler.
+// watch registers a connection that Accept has made in a handler, so that a Shutdown closes it.
 func (s *Server) watch(c *Conn) {
 	m := new(member)
 	m.join(c, &s.roster)
@@ -281,8 +282,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// halt stops accepting, and ends the handshakes that are under way; those of clients whose request is with a handler only if
-// all is set.
+// halt stops accepting, and ends the handshakes that are in progress. It ends those of clients whose request is with a handler only
+// if all is set.
 func (s *Server) halt(all bool) {
 	s.start()
 	s.mu.Lock()

@@ -10,25 +10,26 @@ import (
 	"time"
 )
 
-// source is what belongs to one listener. It is a listener itself: from it HTTP gets the connections that it serves.
+// source holds the state of one listener. It is itself a listener, from which HTTP accepts the connections that it serves.
 type source struct {
 	server   *Server
 	listener net.Listener
 	tls      func(context.Context, net.Conn) *tls.Config // nil means no TLS
-	base     context.Context                             // of all requests
+	base     context.Context                             // the context of all requests
 
 	conns chan net.Conn
 	once  sync.Once
 	ended chan struct{}
 
-	work chan *arrival // to goroutines that have gone through a handshake
-	idle chan struct{} // holds one for each of these that waits
+	work chan *arrival // passes connections to goroutines that have completed a handshake
+	idle chan struct{} // holds one element for each of these goroutines that waits
 }
 
-// maxIdle bounds the goroutines that wait for a handshake. Those of more concurrent connections end after theirs.
+// maxIdle bounds the number of goroutines that wait for a handshake. The goroutines of more concurrent connections end after their
+// handshake.
 const maxIdle = 64
 
-// serve is Serve with TLS for the connections that config has a configuration for.
+// serve is Serve with TLS for the connections for which config returns a configuration.
 func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *tls.Config) error {
 	defer l.Close()
 	if s.HTTP == nil {
@@ -57,7 +58,7 @@ func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *t
 	return s.accept(l, func(nc net.Conn) { s.welcome(nc, src) })
 }
 
-// base returns the context of the requests that come by l.
+// base returns the context of the requests that arrive through l.
 func (s *Server) base(l net.Listener) context.Context {
 	ctx := context.Background()
 	if s.baseContext != nil {
@@ -68,11 +69,11 @@ func (s *Server) base(l net.Listener) context.Context {
 	return context.WithValue(context.WithValue(ctx, serverKey{}, s), http.ServerContextKey, s.HTTP)
 }
 
-// begin notes a listener. It returns false when the Server is closing.
+// begin registers a listener. It returns false when the Server is closing.
 func (s *Server) begin(src *source) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || !s.roster.enter() { // for the goroutine of HTTP
+	if s.closing || !s.roster.enter() { // counts the goroutine of HTTP
 		return false
 	}
 	s.sources[src] = struct{}{}
@@ -85,7 +86,7 @@ func (s *Server) forget(src *source) {
 	delete(s.sources, src)
 }
 
-// accept accepts connections until the listener fails for good.
+// accept accepts connections until the listener fails permanently.
 func (s *Server) accept(l net.Listener, welcome func(net.Conn)) error {
 	var pause time.Duration
 	for {
@@ -112,14 +113,14 @@ func (s *Server) accept(l net.Listener, welcome func(net.Conn)) error {
 	}
 }
 
-// passing reports whether an error of Accept is one of the moment: out of descriptors or of memory, most often, which passes
+// passing reports whether an error of Accept is temporary. Most often the process is out of descriptors or of memory, which changes
 // when connections end.
 func passing(err error) bool {
 	ne, ok := errors.AsType[net.Error](err)
 	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // deprecated, and yet what a listener returns
 }
 
-// next waits for another handshake. It returns nil when enough others wait, or when there will be none.
+// next waits for another handshake. It returns nil when enough other goroutines wait, or when there will be no more handshakes.
 func (src *source) next() *arrival {
 	select {
 	case src.idle <- struct{}{}:
@@ -145,7 +146,7 @@ func (src *source) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept. Connections that were handed over go on.
+// Close ends Accept. Connections that were handed over stay open.
 func (src *source) Close() error {
 	src.end()
 	return nil
@@ -153,5 +154,5 @@ func (src *source) Close() error {
 
 func (src *source) end() { src.once.Do(func() { close(src.ended) }) }
 
-// Addr returns the address of the listener that clients connect to.
+// Addr returns the address of the listener to which clients connect.
 func (src *source) Addr() net.Addr { return src.listener.Addr() }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// outOfResources reports whether the system lacks what another connection needs.
+// outOfResources reports whether the system lacks the resources for another connection.
 func outOfResources(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.ENOBUFS, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED} {
 		if errors.Is(err, errno) {

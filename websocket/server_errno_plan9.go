@@ -1,4 +1,4 @@
 package websocket
 
-// outOfResources has no counterpart here.
+// outOfResources returns false: Plan 9 has no error numbers for this.
 func outOfResources(error) bool { return false }

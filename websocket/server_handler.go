@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// handled returns an upgrade request for the Handler to answer.
+// handled returns the responder with which the Handler responds to an upgrade request.
 func (a *arrival) handled() *responder {
 	var r http.Request
 	if err := opening.Request(&r, a.text); err != nil {
@@ -38,8 +38,8 @@ func (a *arrival) handled() *responder {
 	return w
 }
 
-// bound puts the bounds of the response in place of that of the request's head. It is called before anything else is done with the
-// connection, which a handler that accepts a WebSocket does not do: it takes the connection over.
+// bound replaces the time limit for the request's head with those for the response. It is called before anything else is done with
+// the connection. It is not called if the handler accepts a WebSocket, which takes the connection over.
 func (w *responder) bound() {
 	w.bounded.Do(func() {
 		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // a connection that is gone shows so by itself
@@ -49,7 +49,7 @@ func (w *responder) bound() {
 	})
 }
 
-// run has the Handler answer, and ends the connection unless that has taken it over.
+// run calls the Handler, and closes the connection unless the Handler has taken it over.
 func (w *responder) run() {
 	defer w.over(http.StateClosed)
 	defer w.ctx.cancel()
@@ -61,7 +61,7 @@ func (w *responder) run() {
 	}
 }
 
-// over notes that the connection is closed, or no longer the Server's.
+// over records that the connection is closed, or is no longer the Server's.
 func (w *responder) over(state http.ConnState) {
 	w.server.mu.Lock()
 	delete(w.server.pending, w)
@@ -72,10 +72,11 @@ func (w *responder) over(state http.ConnState) {
 	}
 }
 
-// abort cuts the connection from outside.
+// abort cuts the connection from another goroutine.
 func (w *responder) abort() { lower(w.yielded).Close() }
 
-// serve calls the Handler. When a panic or runtime.Goexit ends that, the connection is cut, and serve returns false if it returns.
+// serve calls the Handler. If the Handler panics, the connection is cut and serve returns false. If the Handler calls
+// runtime.Goexit, the connection is cut.
 func (w *responder) serve() (returned bool) {
 	defer func() {
 		w.stopWatching()
@@ -92,22 +93,22 @@ func (w *responder) serve() (returned bool) {
 	return true
 }
 
-// requestContext is the context of a request. It ends when the client goes away: the connection is not watched before the
-// context's Done is called.
+// requestContext is the context of a request. It is done when the client disconnects. The connection is watched only once the
+// context's Done has been called.
 type requestContext struct {
-	parent context.Context // of the connection
+	parent context.Context // the context of the connection
 	w      *responder
 
 	mu   sync.Mutex
 	full context.Context // nil until Done is called
 	end  context.CancelFunc
-	over bool // cancel was called
+	over bool // cancel has been called
 }
 
 // Deadline implements [context.Context].
 func (c *requestContext) Deadline() (time.Time, bool) { return c.parent.Deadline() }
 
-// Done returns the channel that is closed when the client goes away, or when the handler has returned.
+// Done returns the channel that is closed when the client disconnects, or when the handler has returned.
 func (c *requestContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	if c.full == nil {
@@ -134,7 +135,7 @@ func (c *requestContext) Err() error {
 	return c.parent.Err()
 }
 
-// Value implements [context.Context]. A context that was made of this one ends with the full one, and finds it here.
+// Value implements [context.Context]. A context derived from this one finds full here, and is canceled with it.
 func (c *requestContext) Value(key any) any {
 	if key == http.LocalAddrContextKey {
 		return c.w.nc.LocalAddr()
@@ -162,14 +163,14 @@ func (c *requestContext) cancel() {
 type watcher struct {
 	mu      sync.Mutex
 	running chan struct{} // closed when the goroutine has ended
-	stopped bool          // the connection is not to be watched any more
+	stopped bool          // the connection must not be watched any more
 }
 
-// mostEarly bounds what a client may send behind its request while the handler runs: a client that sends more is noticed as
-// gone only when the handler answers.
+// mostEarly bounds the bytes that a client may send after its request while the handler runs. If a client sends more, its
+// disconnection is noticed only when the handler responds.
 const mostEarly = 4 << 10
 
-// watch has the context end when the client goes away.
+// watch makes the context end when the client disconnects.
 func (w *responder) watch() {
 	w.watcher.mu.Lock()
 	defer w.watcher.mu.Unlock()
@@ -179,7 +180,7 @@ func (w *responder) watch() {
 	w.bound()
 	running := make(chan struct{})
 	w.watcher.running = running
-	go func() { // ends when the client goes away or has sent too much, or with stopWatching
+	go func() { // ends when the client disconnects or has sent too much, or with stopWatching
 		defer close(running)
 		room := make([]byte, 512)
 		for len(w.early) < mostEarly {
@@ -195,7 +196,7 @@ func (w *responder) watch() {
 	}()
 }
 
-// stopWatching ends the watch, so that the next to read from the connection misses nothing.
+// stopWatching stops the watcher, so that the next reader of the connection misses no bytes.
 func (w *responder) stopWatching() {
 	w.watcher.mu.Lock()
 	defer w.watcher.mu.Unlock()
@@ -209,14 +210,14 @@ func (w *responder) stopWatching() {
 	w.nc.SetReadDeadline(time.Time{}) //nolint:errcheck // likewise
 }
 
-// takeOver takes the connection away from the Server. It returns what the client has sent behind its request. With free the
-// connection has no deadline any more; otherwise the caller sets both.
+// takeOver takes the connection away from the Server. It returns the bytes that the client has sent after its request. If free is
+// set, the connection has no deadline any more; otherwise the caller sets both deadlines.
 func (w *responder) takeOver(free bool) (net.Conn, []byte, error) {
 	if w.hijacked {
 		return nil, nil, http.ErrHijacked
 	}
 	w.stopWatching()
-	if w.wrote { // some write the 101 by WriteHeader, and hijack then
+	if w.wrote { // some handlers write the 101 response with WriteHeader, and then hijack the connection
 		if err := w.flush(); err != nil {
 			return nil, nil, err
 		}

@@ -14,24 +14,24 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// handed is what a Server knows about a connection that it has given to HTTP.
+// handed is the state of a connection that the Server has passed to HTTP.
 type handed struct {
 	server  *Server
-	yielded net.Conn // by the listener
+	yielded net.Conn // from the listener
 	remote  net.Addr
-	ctx     context.Context // of the connection
+	ctx     context.Context // the context of the connection
 	waiter  waiter
 	began   atomic.Bool // a request has begun to arrive
-	taken   atomic.Bool // and the Handler has it, or it has been answered without one
+	taken   atomic.Bool // and the Handler has it, or it was answered without the Handler
 	failed  atomic.Pointer[readError]
-	late    *time.Timer // ends the connection unless its first head is whole by then
-	preface bool        // the next request that HTTP reports as begun is only the preface of HTTP/2
+	late    *time.Timer // closes the connection unless its first head is complete by then
+	preface bool        // the next request that HTTP reports as begun is only the HTTP/2 preface
 }
 
 type handedKey struct{}
 
-// handed notes a connection that is given to HTTP. Its first head must be whole when left has passed: HTTP's own time limits begin
-// only now, and one for the preface of HTTP/2 cannot be set. early was read from it.
+// handed registers a connection that is passed to HTTP. Its first head must be complete within left: HTTP's own time limits begin
+// only now, and it has none for the HTTP/2 preface. early are the bytes that were already read.
 func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, left time.Duration, early []byte) *handed {
 	h := &handed{server: s, yielded: yielded, remote: remote}
 	h.ctx = context.WithValue(ctx, handedKey{}, h)
@@ -43,13 +43,14 @@ func (s *Server) handed(ctx context.Context, yielded net.Conn, remote net.Addr, 
 	return h
 }
 
-// prefaceHTTP2 is the beginning of a connection of HTTP/2 (RFC 9113 §3.4).
+// prefaceHTTP2 is the beginning of an HTTP/2 connection (RFC 9113 §3.4).
 var prefaceHTTP2 = []byte("PRI * HTTP/2.0\r\n")
 
 // cut closes the connection.
 func (h *handed) cut() { lower(h.yielded).Close() }
 
-// expire makes a read of the first head fail, so that the client gets an answer, and closes the connection if that does not end it.
+// expire makes a read of the first head fail, so that the client gets a response, and closes the connection if the failed read does
+// not end it.
 func (h *handed) expire() {
 	if h.began.Load() {
 		return
@@ -64,7 +65,7 @@ func (h *handed) expire() {
 	})
 }
 
-// handOver gives the connection to HTTP, with all that was read from it.
+// handOver passes the connection to HTTP, with all bytes that were read from it.
 func (a *arrival) handOver() {
 	s := a.server
 	h := s.handed(a.ctx, a.yielded, remoteOf(a.nc), time.Until(a.until), a.buf)
@@ -74,7 +75,7 @@ func (a *arrival) handOver() {
 	switch {
 	case isTLS && len(a.buf) == 0: // HTTP must see a *tls.Conn
 		if h.preface = t.ConnectionState().NegotiatedProtocol == "h2"; !h.preface {
-			h.late.Stop() // a protocol of the application's, of which no head is reported
+			h.late.Stop() // an application protocol, for which no request head is reported
 		}
 		s.mu.Lock()
 		s.bare[t] = h
@@ -94,7 +95,7 @@ func (a *arrival) handOver() {
 	}
 }
 
-// give gives HTTP the connection, as nc. It returns false when HTTP takes no more.
+// give passes the connection to HTTP, as nc. It returns false when HTTP accepts no more connections.
 func (h *handed) give(nc net.Conn, src *source) bool {
 	if r, ok := nc.(*replayed); ok && bytes.HasPrefix(r.rest, prefaceHTTP2) {
 		h.preface = true
@@ -109,7 +110,7 @@ func (h *handed) give(nc net.Conn, src *source) bool {
 	}
 }
 
-// over forgets the connection, which is nc for HTTP. It reports whether it had not been evicted.
+// over forgets the connection, which HTTP knows as nc. It reports whether the connection had not been evicted.
 func (h *handed) over(nc net.Conn) bool {
 	h.late.Stop()
 	if t, ok := nc.(*tls.Conn); ok {
@@ -120,7 +121,7 @@ func (h *handed) over(nc net.Conn) bool {
 	return h.server.waiting.leave(&h.waiter)
 }
 
-// handedOf returns what is known about a connection of HTTP's, nil when it did not come from s.
+// handedOf returns the state of a connection that HTTP serves, nil if it did not arrive through s.
 func (s *Server) handedOf(nc net.Conn) *handed {
 	switch t := nc.(type) {
 	case *replayed:
@@ -135,7 +136,7 @@ func (s *Server) handedOf(nc net.Conn) *handed {
 	return nil
 }
 
-// wrapHooks has HTTP's hooks called with the listener and the connections that the Server was given.
+// wrapHooks makes HTTP call its hooks with the listener and the connections that were passed to the Server.
 func (s *Server) wrapHooks() {
 	h := s.HTTP
 	s.baseContext, s.connContext, s.connState, s.handler = h.BaseContext, h.ConnContext, h.ConnState, h.Handler
@@ -170,7 +171,7 @@ func (s *Server) wrapHooks() {
 	}
 }
 
-// page has the Handler answer a request that HTTP has read.
+// page passes a request that HTTP has read to the Handler.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	if h, ok := r.Context().Value(handedKey{}).(*handed); ok {
 		h.taken.Store(true)
@@ -178,12 +179,12 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// state notes what HTTP says about a connection, which is nc there.
+// state records a state change that HTTP reports for a connection, which it knows as nc.
 func (h *handed) state(nc net.Conn, state http.ConnState) {
 	s := h.server
 	switch state {
-	case http.StateNew: // it has been reported
-		if s.stopped() { // too late for HTTP's Shutdown or Close to see it
+	case http.StateNew: // the connection has already been reported
+		if s.stopped() { // it arrived too late for HTTP's Shutdown or Close to see it
 			lower(h.yielded).Close()
 		}
 		return
@@ -195,7 +196,7 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 		}
 		s.waiting.remove(&h.waiter)
 		if s.CountPages {
-			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // as the newest of its address
+			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // as the newest connection of its address
 		}
 	case http.StateIdle:
 		h.began.Store(false)
@@ -213,7 +214,7 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// replayed is a connection from which bytes were read that come first again.
+// replayed is a connection that returns bytes that were already read from it before it reads on.
 type replayed struct {
 	net.Conn
 	handed *handed
@@ -235,7 +236,7 @@ func (r *replayed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// ReadFrom lets files go out without a copy where the system can do that.
+// ReadFrom sends files without a copy where the system supports that.
 func (r *replayed) ReadFrom(src io.Reader) (int64, error) {
 	if to, ok := r.Conn.(io.ReaderFrom); ok {
 		return to.ReadFrom(src)
@@ -243,7 +244,7 @@ func (r *replayed) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{r.Conn}, src)
 }
 
-// CloseWrite closes the sending half, where there are two.
+// CloseWrite closes the sending direction if the connection can do that.
 func (r *replayed) CloseWrite() error {
 	if half, ok := r.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -251,7 +252,7 @@ func (r *replayed) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// replayedTLS shows net/http that there is TLS below.
+// replayedTLS shows net/http that the underlying connection uses TLS.
 type replayedTLS struct {
 	*replayed
 	state func() tls.ConnectionState
@@ -259,8 +260,8 @@ type replayedTLS struct {
 
 func (r *replayedTLS) ConnectionState() tls.ConnectionState { return r.state() }
 
-// unwrapped returns the connection below one that was handed over, once nothing is left to come first: the Conn on top
-// knows what to do with a bare socket.
+// unwrapped returns the underlying connection of one that was handed over, once no bytes are left to replay: a Conn can use a bare
+// socket more efficiently.
 func unwrapped(nc net.Conn) net.Conn {
 	r, ok := nc.(*replayed)
 	if t, isTLS := nc.(*replayedTLS); isTLS {

@@ -11,22 +11,22 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// HTTP answers some requests by itself, before the Handler has them: those whose head is malformed, too large, or of another version. Such
-// an answer goes out in the form of all refusals, and is reported as they are.
+// HTTP responds to some requests by itself, before the Handler gets them: those whose head is malformed, too large, or of another
+// HTTP version. These responses are sent in the same form as all refusals, and are reported like them.
 
-// readError is why no more could be read from a connection that HTTP has.
+// readError returns the reason why no more could be read from a connection that HTTP serves.
 type readError struct{ err error }
 
-// pending reports whether a request has begun to arrive that has not been answered, and that the Handler does not have.
+// pending reports whether a request has begun to arrive that has not been answered and that the Handler has not received.
 func (h *handed) pending() bool { return h.began.Load() && !h.taken.Load() }
 
-// timedOut reports whether the time for reading has passed.
+// timedOut reports whether the time limit for reading has passed.
 func (h *handed) timedOut() bool {
 	f := h.failed.Load()
 	return f != nil && transport.IsTimeout(f.err)
 }
 
-// why returns why the head of a request never became whole.
+// why returns the reason why the head of a request was never completed.
 func (h *handed) why() error {
 	f := h.failed.Load()
 	switch {
@@ -38,7 +38,7 @@ func (h *handed) why() error {
 	return f.err
 }
 
-// report reports a request that was refused before the Handler had it.
+// report reports a request that was refused before the Handler received it.
 func (h *handed) report(e *HandshakeError) {
 	if !errors.Is(e.Err, net.ErrClosed) && h.server.waiting.report(&h.waiter) {
 		t := trail{server: h.server}
@@ -46,7 +46,7 @@ func (h *handed) report(e *HandshakeError) {
 	}
 }
 
-// Write sends p. While the Handler has no request, p is HTTP's own answer to one.
+// Write sends p. While the Handler has no request, p is a response that HTTP generated itself.
 func (r *replayed) Write(p []byte) (int, error) {
 	h := r.handed
 	if h.taken.Swap(true) {
@@ -56,17 +56,17 @@ func (r *replayed) Write(p []byte) (int, error) {
 	switch {
 	case f == nil:
 		return r.Conn.Write(p)
-	case h.timedOut(): // HTTP takes half a head for a malformed one
+	case h.timedOut(): // HTTP treats an incomplete head as a malformed one
 		f = opening.Violated(slow)
-	case h.failed.Load() != nil: // the client is gone
+	case h.failed.Load() != nil: // the client has disconnected
 		h.report(&HandshakeError{Stage: handshake.StageRequest, Err: h.why()})
 		return r.Conn.Write(p)
 	}
 	return len(p), r.refuse(f)
 }
 
-// Close closes the connection. A client that has begun a request and has not finished its head in time gets an answer before
-// (RFC 9110 §15.5.9), which HTTP does not give.
+// Close closes the connection. A client that has begun a request and has not sent its complete head in time gets a response first
+// (RFC 9110 §15.5.9), which HTTP does not send.
 func (r *replayed) Close() error {
 	if h := r.handed; h.pending() && h.timedOut() {
 		h.taken.Store(true)

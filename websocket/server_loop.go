@@ -8,9 +8,9 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// listen has an event loop accept from the listener's socket and open the connections by itself: for an Endpoint with Open that
-// needs no request, when no hook wants the net.Conn. It returns nil when that cannot be. A connection in its handshake then costs
-// as little as one that waits, so that only the time bounds how many there are.
+// listen makes an event loop accept connections from the listener's socket and perform their handshakes: for an Endpoint with Open
+// that needs no request, when no hook needs the net.Conn. It returns nil when that is not possible. A connection in its handshake
+// then costs as little as an idle one, so only the time limit bounds the number of these connections.
 func (src *source) listen() (stop func()) {
 	s := src.server
 	e, ok := s.handler.(*Endpoint)
@@ -20,7 +20,7 @@ func (src *source) listen() (stop func()) {
 	}
 	x := service{rules: e.Accept.rules(), conn: &e.Accept.Conn, open: e.Open}
 	if x.check() != nil || x.rules.Check() != nil {
-		return nil // a mistake, which the other way answers
+		return nil // a configuration error, which the other path reports to the client
 	}
 	t := &trail{endpoint: e, server: s}
 	k := newEventKind(*t, &x)
@@ -36,10 +36,10 @@ func (src *source) listen() (stop func()) {
 			}()
 		},
 	}
-	e.kindFor(s, &x) // so that the Endpoint knows of the Server's loops
+	e.kindFor(s, &x) // so that the Endpoint knows the Server's loops
 	s.loops.use(s.Loops, func(ls *eventLoops) bool {
 		halt, err := ls.listen(src.listener, k, func() bool {
-			k.count(1) // before the look, so that a Shutdown waits for it or is seen
+			k.count(1) // before the check, so that a Shutdown waits for this handshake or is seen by the check
 			if k.closes() {
 				k.count(-1)
 				return false
@@ -54,7 +54,7 @@ func (src *source) listen() (stop func()) {
 	return stop
 }
 
-// hand gives a connection to HTTP, with what was read from it.
+// hand passes a connection to HTTP, with the bytes that were read from it.
 func (src *source) hand(nc net.Conn, early []byte, left time.Duration) {
 	h := src.server.handed(src.base, nc, remoteOf(nc), left, early)
 	if !h.give(&replayed{Conn: nc, handed: h, rest: bytes.Clone(early)}, src) {

@@ -17,27 +17,27 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// arrival is a connection in its handshake: what has been received of its request, and what was made of it. It comes from a
-// pool, and ends with the handshake.
+// arrival is a connection in its handshake, with the received part of its request and the parsed request. It is taken from a pool,
+// and used until the handshake is over.
 type arrival struct {
 	server  *Server
 	source  *source
-	yielded net.Conn        // by the listener
-	nc      net.Conn        // what the request comes on: yielded, or something around it
-	ctx     context.Context // of the connection
+	yielded net.Conn        // from the listener
+	nc      net.Conn        // the connection that carries the request: yielded, or a wrapper around it
+	ctx     context.Context // the context of the connection
 	tls     bool
 	head    opening.Head
-	buf     []byte // the request, and behind it what the client has sent early
-	text    string // the request's head once it is whole
+	buf     []byte // the request, followed by the bytes that the client has sent early
+	text    string // the request's head once it is complete
 	waiter  waiter
-	until   time.Time     // the bound of what is under way
-	start   func()        // run, bound once
-	room    [4 << 10]byte // where buf lies, except for long requests
+	until   time.Time     // the deadline of the current step
+	start   func()        // the method value run, created once
+	room    [4 << 10]byte // the memory of buf, except for long requests
 }
 
 var arrivals = sync.Pool{New: func() any { return new(arrival) }}
 
-// welcome begins the handshake on nc, in a goroutine of its own.
+// welcome begins the handshake on nc, in a new goroutine.
 func (s *Server) welcome(nc net.Conn, src *source) {
 	a := arrivals.Get().(*arrival)
 	if a.start == nil {
@@ -64,7 +64,7 @@ var (
 	errHead    = errors.New("the connection ended before the head of the request was complete")
 )
 
-// wait puts a connection among those that have shown nothing yet, and cuts another when there are too many.
+// wait adds a connection to those that have not sent a request yet, and cuts another one if there are too many.
 func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Addr) {
 	most := defaultMaxHandshakes
 	if s.MaxHandshakes != nil {
@@ -89,8 +89,8 @@ func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Ad
 	}
 }
 
-// run is a goroutine for handshakes: a's, and then others', as long as there are not too many that wait for one. It is
-// spared the growth of a new stack each time.
+// run is the goroutine function for handshakes. It performs a's handshake, and then others, unless too many goroutines already wait
+// for one. Reusing the goroutine avoids growing a new stack for each handshake.
 func (a *arrival) run() {
 	for a != nil {
 		src := a.source
@@ -99,7 +99,7 @@ func (a *arrival) run() {
 	}
 }
 
-// only goes through one handshake, and lets a go.
+// only performs one handshake, and returns a to the pool.
 func (a *arrival) only() {
 	s := a.server
 	defer s.roster.leave()
@@ -108,7 +108,7 @@ func (a *arrival) only() {
 	}
 }
 
-// guarded is handshake, in which a panic of a hook costs the connection and nothing else. It lets a go.
+// guarded is handshake with protection from a panic in a hook, which ends only this connection. It returns a to the pool.
 func (a *arrival) guarded() (w *responder) {
 	s, returned := a.server, false
 	defer func() {
@@ -134,10 +134,10 @@ func (a *arrival) guarded() (w *responder) {
 	return w
 }
 
-// abort cuts the connection from outside.
+// abort cuts the connection from another goroutine.
 func (a *arrival) abort() { lower(a.yielded).Close() }
 
-// lower returns the connection below TLS, which would wait to say goodbye.
+// lower returns the connection below TLS, since closing the TLS connection would wait to send a close_notify.
 func lower(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		return t.NetConn()
@@ -158,8 +158,8 @@ func (a *arrival) state(state http.ConnState) {
 	}
 }
 
-// refused reports a connection that has come to nothing, on behalf of an Endpoint if there is one. What was evicted, or cut because
-// the Server is closing, has not come to nothing by itself.
+// refused reports a connection that failed, on behalf of an Endpoint if there is one. It does not report a connection that was
+// evicted, or cut because the Server is closing.
 func (a *arrival) refused(endpoint *Endpoint, e *HandshakeError) {
 	if errors.Is(e.Err, net.ErrClosed) || !a.server.waiting.report(&a.waiter) {
 		return
@@ -168,8 +168,8 @@ func (a *arrival) refused(endpoint *Endpoint, e *HandshakeError) {
 	t.refused(a.ctx, remoteOf(a.nc).String(), nil, e)
 }
 
-// handshake goes through all that comes before the connection is a WebSocket, or another's. It returns what remains to be done by
-// a handler, nil for nothing.
+// handshake performs all steps until the connection is a WebSocket, or has been handed over. It returns the remaining work, which a
+// handler does, nil if there is none.
 func (a *arrival) handshake() *responder {
 	s := a.server
 	a.ctx = a.source.base
@@ -179,7 +179,7 @@ func (a *arrival) handshake() *responder {
 		}
 	}
 	a.state(http.StateNew)
-	if s.Preface == nil { // otherwise it is not known yet whose connection it is
+	if s.Preface == nil { // otherwise the address of the client is not known yet
 		s.wait(a.ctx, &a.waiter, a.yielded, remoteOf(a.nc))
 	}
 	first := s.TLSTimeout
@@ -199,7 +199,7 @@ func (a *arrival) handshake() *responder {
 		a.refuse(refused)
 	case verdict == opening.Upgrade:
 		return a.upgrade()
-	case verdict == opening.More && len(a.buf) == 0: // nothing has come
+	case verdict == opening.More && len(a.buf) == 0: // nothing was received
 		a.close()
 	default:
 		a.handOver()
@@ -207,10 +207,10 @@ func (a *arrival) handshake() *responder {
 	return nil
 }
 
-// nearly is by how much a bound may be too early, so that it need not be set again.
+// nearly is the time by which an existing deadline may be too early and still be kept.
 const nearly = 10 * time.Millisecond
 
-// within bounds what follows. It returns false when the connection is gone.
+// within sets the time limit for the next step. It returns false when the connection is closed.
 func (a *arrival) within(d time.Duration) bool {
 	until := time.Now().Add(d)
 	if later := until.Sub(a.until); 0 <= later && later < nearly {
@@ -224,7 +224,7 @@ func (a *arrival) within(d time.Duration) bool {
 	return true
 }
 
-// preface reads what comes ahead of the client's bytes.
+// preface calls Server.Preface, which reads the bytes that a proxy sends before the client's.
 func (a *arrival) preface() bool {
 	s := a.server
 	remote, err := s.Preface(a.ctx, a.yielded)
@@ -242,7 +242,7 @@ func (a *arrival) preface() bool {
 	return true
 }
 
-// secure goes through the handshake of TLS, if there is one.
+// secure performs the TLS handshake, if TLS is configured.
 func (a *arrival) secure() bool {
 	t, ok := a.nc.(*tls.Conn) // the listener's
 	if !ok && a.source.tls != nil {
@@ -272,7 +272,7 @@ func (a *arrival) secured(t *tls.Conn) bool {
 	return true
 }
 
-// speaksOther reports whether another protocol than HTTP/1 was negotiated.
+// speaksOther reports whether a protocol other than HTTP/1 was negotiated.
 //
 //go:noinline
 func (a *arrival) speaksOther() bool {
@@ -284,7 +284,7 @@ func (a *arrival) speaksOther() bool {
 	return p != "" && p != "http/1.1"
 }
 
-// read reads until the request's head is there, or has become longer than what is read here: then the verdict is More.
+// read reads until the request's head is complete, or is longer than this package's limit: then the verdict is More.
 func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 	most := a.server.headBytes()
 	a.head.Reset(opening.Limits{Bytes: most})
@@ -322,14 +322,14 @@ var slow = &handshake.Violation{
 	Detail: "the head of the request did not arrive in time",
 }
 
-// upgrade answers a request for a WebSocket, or returns it for the Handler to answer.
+// upgrade responds to a WebSocket request, or returns it for the Handler to respond to.
 func (a *arrival) upgrade() *responder {
 	s := a.server
-	// What is kept of the request is this copy: all strings from here on are pieces of it.
+	// Only this copy of the request is kept: all strings from here on are substrings of it.
 	a.text = string(a.buf[:a.head.Len()])
 	in := a.head.Opening(a.text)
 	in.TLS = a.tls
-	if in.Content { // where it ends is HTTP's to find out
+	if in.Content { // HTTP determines where it ends
 		a.handOver()
 		return nil
 	}
@@ -342,7 +342,7 @@ func (a *arrival) upgrade() *responder {
 		a.direct(e, in)
 		return nil
 	}
-	if in.Target[0] != '/' { // net/http forgets the Host header of a whole URI, and so what is wrong with it
+	if in.Target[0] != '/' { // net/http ignores the Host header if the target is an absolute URI, and so does not find errors in it
 		if v := in.Check(); v != nil && v.Status == http.StatusBadRequest {
 			a.refuse(opening.Violated(v))
 			return nil
@@ -351,7 +351,7 @@ func (a *arrival) upgrade() *responder {
 	return a.handled()
 }
 
-// settle ends the time in which a Shutdown cuts the connection. It returns false when that has begun; otherwise Close cuts
+// settle ends the phase in which a Shutdown cuts the connection. It returns false when the Shutdown has begun; otherwise Close cuts
 // next from here on, if that is not nil.
 func (a *arrival) settle(next pending) bool {
 	s := a.server
@@ -400,7 +400,7 @@ func (a *arrival) direct(e *Endpoint, in *handshake.Opening) {
 	s.start(a.nc, &x, early)
 }
 
-// send sends the 101, and lifts the bound of the handshake.
+// send sends the 101 response, and removes the time limit of the handshake.
 func (a *arrival) send(head []byte) error {
 	if !a.settle(nil) {
 		return http.ErrServerClosed

@@ -12,20 +12,20 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// How long, and for how many bytes, a client that has its reply may go on sending. A connection that is closed while bytes
-// lie unread is reset, and with it goes the reply.
+// These are the time and the number of bytes for which a client that has its reply may continue to send. Closing a connection with
+// unread bytes resets it, which could destroy the reply.
 const (
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 256 << 10
 )
 
-// refuse answers a request that no handler sees, reports it, and closes the connection.
+// refuse responds to a request that does not reach a handler, reports it, and closes the connection.
 func (a *arrival) refuse(f *opening.Refusal) { a.refuseBy(nil, f) }
 
 // refuseBy is refuse on behalf of an Endpoint.
 func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 	defer a.close()
-	if f.Status == 0 { // the client is gone
+	if f.Status == 0 { // the client has disconnected
 		a.refused(e, refusal(f, ""))
 		return
 	}
@@ -39,8 +39,7 @@ func (a *arrival) refuseBy(e *Endpoint, f *opening.Refusal) {
 	}
 }
 
-// linger tells the peer that nothing more will come, and reads until it has ended its side too. The deadline is the
-// caller's.
+// linger shuts down the sending direction, and reads until the peer has closed its direction, too. The caller sets the deadline.
 func linger(nc net.Conn, room []byte) {
 	half, ok := nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
@@ -54,12 +53,12 @@ func linger(nc net.Conn, room []byte) {
 	}
 }
 
-// plain is what a client gets that speaks HTTP to a port with TLS.
+// plain is the response to a client that sends plain HTTP to a TLS port.
 var plain = &handshake.Violation{
 	Stage: handshake.StageTLS, Status: http.StatusBadRequest, Detail: "This port speaks TLS", Hint: "use https:// or wss://",
 }
 
-// refuseTLS ends a connection whose TLS handshake failed. A client that spoke HTTP gets an answer in HTTP.
+// refuseTLS ends a connection whose TLS handshake failed. A client that sent plain HTTP gets a response in HTTP.
 func (a *arrival) refuseTLS(err error) {
 	defer a.close()
 	e := &HandshakeError{Stage: handshake.StageTLS, Err: err}
@@ -82,7 +81,7 @@ func (a *arrival) refuseTLS(err error) {
 	}
 }
 
-// looksLikeHTTP reports whether the five bytes in which TLS found no record may begin an HTTP request.
+// looksLikeHTTP reports whether the five bytes that are not a TLS record header may begin an HTTP request.
 func looksLikeHTTP(b [5]byte) bool {
 	switch opening.View(b[:]) {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO", "DELET", "PATCH":

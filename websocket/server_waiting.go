@@ -7,32 +7,32 @@ import (
 	"sync"
 )
 
-// waiting is the set of connections that have not sent a whole request: in their handshake, or between two requests for
-// pages. They cost memory and have shown nothing for it, so their number is bounded. When there are too many, one is cut: the
-// oldest one of the address that has the most. A client that opens thousands and sends a byte a second on each then loses its
-// own, and a new client's handshake goes on.
+// waiting is the set of connections that have not sent a complete request: in their handshake, or between two requests for pages.
+// They take memory although their clients have not sent a request for it, so their number is bounded. If there are too many, one is
+// cut: the oldest connection of the address that has the most. A client that opens thousands of connections and sends a byte per
+// second on each loses its own, while a new client's handshake continues.
 type waiting struct {
 	mu     sync.Mutex
 	n      int
 	groups map[netip.Addr]*group
-	ranks  []rank // the groups by how many members they have; ranks[0] is not used
+	ranks  []rank // the groups by their number of members; ranks[0] is not used
 	top    int    // the highest rank that has a group
-	spare  *group // groups without members, to be used again
+	spare  *group // groups without members, for reuse
 }
 
-// rank is the groups that have the same number of members, in the order in which they came to have it: among clients with a
-// connection each, the oldest connection is in the first group.
+// rank is the list of groups that have the same number of members, in the order in which they reached that number: among clients
+// with one connection each, the oldest connection is in the first group.
 type rank struct{ first, last *group }
 
-// group is the connections of one address, the oldest first.
+// group is the list of an address's connections, the oldest first.
 type group struct {
 	key         netip.Addr
 	n           int
 	first, last *waiter
-	prev, next  *group // of the same rank
+	prev, next  *group // the neighbors in the rank
 }
 
-// waiter is a connection's place in the set.
+// waiter is a connection's element of the set.
 type waiter struct {
 	group      *group // nil if it is not in the set
 	prev, next *waiter
@@ -40,11 +40,11 @@ type waiter struct {
 	nc         net.Conn
 	remote     net.Addr
 	evicted    bool
-	reported   bool // as refused, for another reason
-	left       bool // it waits no more, and will not again
+	reported   bool // reported as refused, for another reason
+	left       bool // it has left the set permanently
 }
 
-// groupOf returns the group that an address belongs to. A client with IPv6 has at least a /64 to itself.
+// groupOf returns the group that an address belongs to. An IPv6 client usually has at least a whole /64 network.
 func groupOf(a net.Addr) netip.Addr {
 	t, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -58,8 +58,7 @@ func groupOf(a net.Addr) netip.Addr {
 	return addr
 }
 
-// add puts m into the set. It returns a copy of the connection that must be cut because there are now more than most, which is
-// empty when there is none.
+// add adds m to the set. If there are now more than most members, it returns a copy of the one to cut, and otherwise an empty one.
 func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	key := groupOf(m.remote)
 	w.mu.Lock()
@@ -89,14 +88,14 @@ func (w *waiting) add(m *waiter, most int) (cut waiter) {
 	return *victim
 }
 
-// len returns how many there are.
+// len returns the number of members.
 func (w *waiting) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.n
 }
 
-// remove takes m out of the set, if it is in it. It reports whether m had not been evicted before.
+// remove removes m from the set, if it is a member. It reports whether m had not been evicted before.
 func (w *waiting) remove(m *waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +105,7 @@ func (w *waiting) remove(m *waiter) bool {
 	return !m.evicted
 }
 
-// leave is remove for good.
+// leave removes m permanently.
 func (w *waiting) leave(m *waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -117,7 +116,8 @@ func (w *waiting) leave(m *waiter) bool {
 	return !m.evicted
 }
 
-// report has m reported as refused once at most. It returns false when m was evicted, or reported before.
+// report marks m as reported. It returns false when m was evicted or has already been reported, so that a refusal is reported only
+// once.
 func (w *waiting) report(m *waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,7 +159,7 @@ func (w *waiting) newGroup(key netip.Addr) *group {
 	return g
 }
 
-// count moves g to its rank after a member has been added or taken away.
+// count moves g to its new rank after a member was added or removed.
 func (w *waiting) count(g *group, by int) {
 	if g.n > 0 {
 		r := &w.ranks[g.n]

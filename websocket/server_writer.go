@@ -16,37 +16,37 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// responder is the ResponseWriter of an upgrade request that a Server has read. A handler takes the connection over by it, or
-// answers with a response of any kind, after which the connection closes.
+// responder is the ResponseWriter for an upgrade request that a Server has read. A handler uses it to take the connection over, or
+// to send any other response, after which the connection is closed.
 type responder struct {
 	server  *Server
 	r       *http.Request
-	yielded net.Conn // by the listener
-	nc      net.Conn // what the request came on: yielded, or something around it
+	yielded net.Conn // from the listener
+	nc      net.Conn // the connection that carried the request: yielded, or a wrapper around it
 	ctx     requestContext
 	header  http.Header
-	early   []byte // what the client has sent behind its request; the watcher's while that runs
+	early   []byte // the bytes that the client has sent after its request; owned by the watcher while it runs
 	watcher watcher
 
-	writeBy time.Time // the bound of the response; zero if there is none
+	writeBy time.Time // the deadline of the response; zero if there is none
 	bounded sync.Once // by that
 
 	hijacked bool
-	wrote    bool        // the status is set
+	wrote    bool        // the status has been set
 	status   int         //
-	sent     http.Header // the header at that moment
-	length   int64       // of the body, as the handler announced it; -1: it did not
-	written  int64       // of the body
-	begun    bool        // the head of the response is on its way
+	sent     http.Header // the header at the time when the status was set
+	length   int64       // the length of the body, as announced by the handler; -1 if not announced
+	written  int64       // the number of written body bytes
+	begun    bool        // the head of the response has been sent
 	chunked  bool
-	body     []byte // not on its way yet
-	err      error  // of the connection
+	body     []byte // buffered output, not sent yet
+	err      error  // the error of the connection
 }
 
-// bodyRoom is how much of a body is kept back in order to find its length.
+// bodyRoom is the number of body bytes that are buffered to determine the body's length.
 const bodyRoom = 4 << 10
 
-// Header returns the fields of the response.
+// Header returns the header of the response.
 func (w *responder) Header() http.Header { return w.header }
 
 // WriteHeader sets the status. An informational one is sent immediately.
@@ -109,7 +109,7 @@ func (w *responder) Write(p []byte) (int, error) {
 // WriteString is Write of a string.
 func (w *responder) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
-// ReadFrom sends what src yields as a piece of the body, without a copy where the system can do that.
+// ReadFrom sends the bytes read from src as a part of the body, without a copy where the system supports that.
 func (w *responder) ReadFrom(src io.Reader) (int64, error) {
 	to, direct := w.nc.(io.ReaderFrom)
 	if direct && w.wrote && w.length >= 0 && w.sent.Get("Content-Type") != "" && !w.hijacked && w.bodyAllowed() {
@@ -123,7 +123,7 @@ func (w *responder) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w}, src)
 }
 
-// Flush sends what has been written so far.
+// Flush sends all data that was written before.
 func (w *responder) Flush() { w.FlushError() } //nolint:errcheck // it is returned by the next Write
 
 // FlushError is Flush for [http.ResponseController].
@@ -158,13 +158,13 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// The bytes that have come early are in the Reader's own buffer, where Buffered finds them.
+	// The bytes that the client sent early are in the Reader's own buffer, where Buffered finds them.
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
 	r.Peek(len(early)) //nolint:errcheck // they are there
 	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
 }
 
-// put writes to the connection. Its error is kept.
+// put writes to the connection, and records the error.
 func (w *responder) put(p []byte) error {
 	if w.err == nil {
 		w.bound()
@@ -195,7 +195,7 @@ func (w *responder) flush() error {
 	return w.put(b)
 }
 
-// appendHead appends the head of the response, in the order in which net/http has it.
+// appendHead appends the head of the response, in the order that net/http uses.
 func (w *responder) appendHead(dst []byte) []byte {
 	w.begun = true
 	h := w.sent
@@ -231,7 +231,7 @@ func (w *responder) appendHead(dst []byte) []byte {
 	return b.Bytes()
 }
 
-// trailers returns the names of the fields that were announced to come behind the body.
+// trailers returns the names of the fields that were announced as trailers.
 func (w *responder) trailers() (names []string) {
 	for name := range header.Elements(w.sent["Trailer"]) {
 		names = append(names, textproto.CanonicalMIMEHeaderKey(name))
@@ -239,7 +239,7 @@ func (w *responder) trailers() (names []string) {
 	return names
 }
 
-// trails reports whether the header says that there are fields behind the body.
+// trails reports whether the header announces trailers.
 func (w *responder) trails() bool {
 	for name := range w.sent {
 		if strings.HasPrefix(name, http.TrailerPrefix) {
@@ -249,7 +249,7 @@ func (w *responder) trails() bool {
 	return len(w.trailers()) > 0
 }
 
-// finish sends the rest of the response.
+// finish sends the remainder of the response.
 func (w *responder) finish() error {
 	if !w.wrote {
 		w.WriteHeader(http.StatusOK)

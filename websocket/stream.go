@@ -9,13 +9,13 @@ import (
 	"github.com/handfast/handfast/websocket/internal/utf8x"
 )
 
-// Reader waits for the next message and returns its type and a reader of its bytes, for messages that should not be held in
-// memory as a whole. ctx interrupts every read from it: the read returns an error that wraps ctx's, and the connection stays
-// open. MaxMessage applies.
+// Reader waits for the next message and returns its type and a reader for its bytes, for messages that should not be held in memory
+// as a whole. ctx interrupts every read from it: the read returns an error that wraps ctx's, and the connection stays open.
+// MaxMessage applies.
 //
-// The reader is valid until the next read on the connection, which skips the rest of the message; from then on it returns an
-// error. Text is checked as it arrives: if the end of a message is not valid UTF-8, the reader returns an error after the valid
-// bytes.
+// The reader is valid until the next read on the connection, which skips the remainder of the message; from then on the reader
+// returns an error. Text is checked as it arrives: if the end of a message is not valid UTF-8, the reader returns an error after
+// the valid bytes.
 func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return 0, nil, err
@@ -48,8 +48,8 @@ func (c *Conn) Reader(ctx context.Context) (Type, io.Reader, error) {
 type messageReader struct {
 	c    *Conn
 	ctx  context.Context
-	seq  uint64 // of the read that returned it
-	head []byte // the part of the message that an interrupted Read had
+	seq  uint64 // the number of the read that returned it
+	head []byte // the part of the message that an interrupted Read had received
 	err  error  // io.EOF at the end of the message, or the error that ended it early
 }
 
@@ -81,7 +81,7 @@ func (r *messageReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// piece reads the available part of the message into p, and reports whether that was the last one.
+// piece reads the available part of the message into p, and reports whether the message has ended.
 func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 	c := r.c
 	if c.zip != nil && c.zip.message != nil {
@@ -107,11 +107,11 @@ func (r *messageReader) piece(p []byte) (n int, last bool, err error) {
 // streamChunk is the size at which a Writer sends a frame.
 const streamChunk = 16 << 10
 
-// Writer starts a message of unknown length: data written to the returned writer is sent in frames of up to 16 KiB, and Close
-// ends the message. Other messages wait until then; pings and close frames do not. ctx applies to the whole message: if it ends
-// after the first frame was sent, the connection is closed.
+// Writer starts a message of unknown length: data written to the returned writer is sent in frames of up to 16 KiB, and Close ends
+// the message. Other messages wait until then; pings and close frames do not. ctx applies to the whole message: if it is done after
+// the first frame was sent, the connection is closed.
 //
-// The writer is for one goroutine. It must be closed, since no other message can be sent before.
+// Only one goroutine may use the writer. It must be closed, since no other message can be sent before.
 func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := t.check(); err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ type messageWriter struct {
 	t     Type
 	buf   []byte
 	zip   *deflate.Writer // nil without compression
-	begun bool            // a frame has been sent
+	begun bool            // a frame of the message has been sent
 	utf8  utf8x.Validator
 	err   error
 }
@@ -181,7 +181,7 @@ func (w *messageWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close sends the rest as the message's last frame.
+// Close sends the remaining data as the message's last frame.
 func (w *messageWriter) Close() error {
 	if w.err != nil {
 		if w.err == errWriterClosed {
@@ -211,11 +211,11 @@ func (w *messageWriter) frame(p []byte, fin bool) error {
 	return nil
 }
 
-// fail abandons the message. If part of it was sent, the connection ends with it.
+// fail abandons the message. If a part of it was sent, the connection is closed.
 func (w *messageWriter) fail(err error) error {
 	if w.begun {
 		w.c.mu.Lock()
-		over := w.c.canWrite() != nil // then it ends in its own way: no frame of a message can follow a close frame
+		over := w.c.canWrite() != nil // the closing handshake ends the connection: no frame of a message can follow a close frame
 		w.c.mu.Unlock()
 		if !over {
 			w.c.end(&CloseError{Code: CodeAbnormal, Err: err})

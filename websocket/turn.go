@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// errCtx is returned by a wait that its context ended; interrupted turns it into the caller's error.
+// errCtx is returned by a wait that ended because its context is done; interrupted converts it to the caller's error.
 var errCtx = errors.New("websocket: the context has ended")
 
-// turn is a lock whose waiters have a context, and get it in the order of their calls. The Conn's mu guards it.
+// turn is a lock for which a caller can wait with a context. Waiters get it in the order of their calls. The Conn's mu guards it.
 type turn struct {
 	held  bool
 	queue []chan struct{} // the waiters; closing a channel gives the turn to it
@@ -25,7 +25,7 @@ func (t *turn) take() bool {
 	return true
 }
 
-// give frees t or gives it to the next waiter. The caller holds mu and the turn.
+// give releases t or passes it to the next waiter. The caller holds mu and the turn.
 func (t *turn) give() {
 	if len(t.queue) == 0 {
 		t.held = false
@@ -62,7 +62,7 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	if i := slices.Index(t.queue, mine); i >= 0 {
 		t.queue = slices.Delete(t.queue, i, i+1)
 	} else if err != nil || c.closeErr != nil {
-		t.give() // it was given to this waiter at the same moment
+		t.give() // the turn was given to this waiter at the same moment
 		c.nudge()
 	}
 	if c.closeErr != nil {
@@ -71,14 +71,15 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 	return err
 }
 
-// watch keeps one context registered over any number of calls, so that its end interrupts their waits: a call with the same context
-// costs nothing. A Conn has two, for reads and for writes, which share the registration of one context.
+// watch keeps one context registered over any number of calls, so that the context interrupts their waits when it is done. Another
+// call with the same context costs nothing. A Conn has two watches, for reads and for writes, which share one registration if they
+// have the same context.
 type watch struct {
-	done <-chan struct{} // of the context; channels can be compared, contexts need not be comparable
-	stop func() bool     // ends the registration; nil if it belongs to the other watch
+	done <-chan struct{} // ctx.Done(): channels can be compared, contexts need not be comparable
+	stop func() bool     // ends the registration; nil if the other watch owns it
 }
 
-// watch makes w, which is c.readCtx or c.writeCtx and not other, watch ctx. The caller holds mu.
+// watch makes w, which is c.readCtx or c.writeCtx, watch ctx. other is the other one of the two. The caller holds mu.
 func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	done := ctx.Done()
 	if done == w.done {
@@ -94,7 +95,7 @@ func (c *Conn) watch(ctx context.Context, w, other *watch) {
 	}
 }
 
-// drop stops watching the context, and leaves the registration to other if that watches it too.
+// drop stops watching the context, and passes the registration to other if that watches the same context.
 func (w *watch) drop(other *watch) {
 	if w.stop != nil {
 		if other.done == w.done {
@@ -106,7 +107,7 @@ func (w *watch) drop(other *watch) {
 	*w = watch{}
 }
 
-// wakeFor interrupts the calls that wait with the context that has ended.
+// wakeFor interrupts the calls that wait with a context that is done.
 func (c *Conn) wakeFor(done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,13 +117,13 @@ func (c *Conn) wakeFor(done <-chan struct{}) {
 	}
 }
 
-// cutWrite interrupts the current write, if it is not done. The caller holds mu.
+// cutWrite interrupts the current write, unless it has completed. The caller holds mu.
 func (o *outbox) cutWrite(why error) {
 	o.cut = why
 	o.c.stream.SetWriteDeadline(longAgo)
 }
 
-// uncut clears the interruption after a write that was done before it. The caller holds mu.
+// uncut clears the interruption after a write that completed before it. The caller holds mu.
 func (o *outbox) uncut() {
 	if o.cut != nil {
 		o.cut = nil
@@ -139,7 +140,7 @@ func (o *outbox) boundWrites(deadline time.Time) {
 	}
 }
 
-// wakeReadLocked interrupts a goroutine that waits for bytes, or is about to. That goroutine checks the reason again, so an
+// wakeReadLocked interrupts a goroutine that waits for bytes, or is about to. That goroutine checks for the reason again, so an
 // unnecessary call does no harm. The caller holds mu.
 func (in *inbox) wakeReadLocked() {
 	if in.waiting && !in.woken {

@@ -7,18 +7,18 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// View waits for the next message and calls f with it, if possible without a copy. f may read and modify its Data, but only
-// until f returns: between messages the connection holds no memory for them. View returns the error of f; otherwise it behaves
-// as Read.
+// View waits for the next message and calls f with it, without a copy if possible. f may read and modify the message's Data, but
+// only until f returns: between messages the connection holds no memory for them. View returns f's error; otherwise it behaves like
+// Read.
 //
-// f may call any method of c except those that read, which return [ErrConcurrentRead]. A Ping in f needs a context that ends:
-// the pong may be behind the next message, which is not read until f has returned.
+// f may call any method of c except those that read, which return [ErrConcurrentRead]. A Ping in f needs a context with an end: the
+// pong may be behind the next message, which is not read until f has returned.
 func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return err
 	}
 	var v view
-	err := c.await(ctx) // called here and not deeper, see await
+	err := c.await(ctx) // called here and not in a nested function, see await
 	if err == nil {
 		err = c.take(ctx, &v)
 	}
@@ -30,16 +30,16 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	return f(v.m)
 }
 
-// view is the message of a View, and its memory.
+// view holds the message of a View, and its memory.
 type view struct {
 	m   Message
-	buf *transport.Buffer // nil means memory for large messages
+	buf *transport.Buffer // nil means a buffer for large messages
 	in  bool              // it is in the read buffer
 }
 
 // The states of Conn.lent.
 const (
-	lentNot   uint32 = iota // or a View's message is in memory of its own
+	lentNot   uint32 = iota // none is lent, or a View's message is in separate memory
 	lentBoth                // a View's message is in the read buffer, which is still being read from
 	lentAlone               // the read buffer is no longer being read from: the View gives it back
 )
@@ -51,7 +51,7 @@ func (in *inbox) take(ctx context.Context, v *view) error {
 		return in.takeLarge(ctx, v)
 	}
 	v.m = Message{Type: typeOf(ev.Text), Data: ev.Payload}
-	if v.buf = in.buf; v.buf == nil { // the next read may overwrite it
+	if v.buf = in.buf; v.buf == nil { // the next read may overwrite the read buffer
 		v.buf = transport.Borrow()
 		v.m.Data = append(v.buf[:0], v.m.Data...)
 	} else {
@@ -62,7 +62,7 @@ func (in *inbox) take(ctx context.Context, v *view) error {
 	return nil
 }
 
-// takeLarge reads a message that is not whole in the read buffer.
+// takeLarge reads a message that does not lie whole in the read buffer.
 func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
 	here := max(len(in.cur.Payload), len(in.partial))
 	in.viewing = true
@@ -71,12 +71,12 @@ func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
 	return err
 }
 
-// viewed ends a View: it releases the memory, and the application may read again.
+// viewed ends a View: it frees the memory, and the application may read again.
 func (in *inbox) viewed(v *view) {
 	switch {
 	case v.in:
 		if in.lent.CompareAndSwap(lentBoth, lentNot) {
-			break // the reader gives it back
+			break // the reader returns it to the pool
 		}
 		in.lent.Store(lentNot)
 		transport.Return(v.buf)

@@ -13,18 +13,18 @@ import (
 	"github.com/handfast/handfast/websocket/internal/transport"
 )
 
-// together is the maximum payload that is copied after its header into one write. Longer payloads are written without a copy, with
-// writev.
+// together is the maximum payload that is copied after its header, to send both in one write. Longer payloads are written without a
+// copy, with writev.
 const together = 16 << 10
 
-// joinable is the maximum payload with which a Write joins, by a copy, the write after the current one.
+// joinable is the maximum payload of a Write that is copied into the write after the current one.
 const joinable = 4 << 10
 
-// outbox is the writing half of a Conn: what is to be sent, and who sends it.
+// outbox is the writing half of a Conn: the data to be sent, and the state of its senders.
 //
 // There are two ways to send. If nothing is being written and nothing is queued, a message is passed to the stream immediately: by
-// the caller of Write, which waits until all of it is written, or as far as the socket accepts it. Otherwise it is queued, and the
-// holder of the out turn writes the queue before it gives the turn up.
+// the caller of Write, which waits until all of it is written, or by the caller of Send, as far as the socket accepts it. Otherwise
+// it is queued, and the holder of the out turn writes the queue before it gives up the turn.
 //
 // The Conn's mu guards all fields except moved. Only the holder of the out turn writes to the stream, without mu if the write may
 // wait. Only the holder of the message turn begins a message, and it keeps the turn until the message's last frame.
@@ -34,25 +34,25 @@ type outbox struct {
 	message  turn // the right to send a message, with all its fragments
 	out      turn // the right to write to the stream, one frame or the queue
 	writeCtx watch
-	ctl      []byte    // control frames that are sent before the next data frame
-	rest     []byte    // of a write that the socket accepted in part: it is sent first
-	taken    []*joined // whose frames the holder of out is about to write
+	ctl      []byte    // control frames, which are sent before the next data frame
+	rest     []byte    // the remainder of a write that the socket accepted in part: it is sent first
+	taken    []*joined // the Writes whose frames the holder of out is about to write
 	flying   int       // the number of bytes that flush is writing
 	sendQueue
-	cut     error       // why the current write was interrupted: the write deadline is longAgo; nil otherwise
+	cut     error       // why the current write was interrupted: the write deadline is then longAgo; nil otherwise
 	werr    error       // why writing is no longer possible
-	writeBy time.Time   // the write deadline, unless it is cut: zero until the connection closes
+	writeBy time.Time   // the write deadline, unless the write was interrupted: zero until the connection is closing
 	moved   atomic.Bool // the peer has accepted a part of the current write since keepalive last looked
 	writing bool        // the holder of out is in the stream's Write, or about to be
-	settled bool        // the kernel has everything that was to be sent before the end
+	settled bool        // the kernel has accepted all data that was to be sent before the end
 	tight   bool        // the queue was more than half full, or rejected a message, and has not been empty since
 }
 
-// Write sends m as one frame, compressed if compression was negotiated, and returns when the kernel has all of it. It does not
-// modify or keep m.Data. Messages that are written during another write are sent together in the next one.
+// Write sends m as one frame, compressed if compression was negotiated, and returns when the kernel has accepted all of it. It does
+// not modify or keep m.Data. Messages that are written during another write are sent together in the next one.
 //
-// If ctx ends while Write waits for its turn, nothing is sent and the connection stays open. If it ends while the frame is
-// being sent, the connection is closed, since half of a frame is on the wire.
+// If ctx is done while Write waits for its turn, nothing is sent and the connection stays open. If it is done while the frame is
+// being sent, the connection is closed, since a part of a frame was sent.
 func (c *Conn) Write(ctx context.Context, m Message) error {
 	if c.zip == nil && len(m.Data) <= together && c.writesAtOnce() {
 		if err := m.check(); err != nil {
@@ -77,7 +77,7 @@ func (o *outbox) write(ctx context.Context, m Message, plain bool) error {
 	if ctx.Err() == nil && !o.message.held && len(m.Data) <= joinable && o.out.held && len(o.out.queue) == 0 {
 		return o.joinLocked(ctx, f)
 	}
-	if o.message.held || o.out.held { // after others: no message may begin before this one is queued
+	if o.message.held || o.out.held { // this Write waits for others: no message may begin before this one is queued
 		if err := o.c.wait(ctx, &o.message); err != nil {
 			o.c.mu.Unlock()
 			return interrupted("write", ctx, err)
@@ -107,7 +107,7 @@ func (o *outbox) endMessage() {
 	o.c.mu.Unlock()
 }
 
-// canWrite returns why nothing can be written, nil if it can. The caller holds mu.
+// canWrite returns the reason why nothing can be written, nil if writing is possible. The caller holds mu.
 func (o *outbox) canWrite() error {
 	switch {
 	case o.c.closeErr != nil:
@@ -133,7 +133,8 @@ func (o *outbox) writeFrame(ctx context.Context, f outgoing) error {
 	return o.writeLocked(ctx, f)
 }
 
-// writeLocked sends one data frame. The caller holds mu, which writeLocked releases, and the message turn unless no goroutine does.
+// writeLocked sends one data frame. The caller holds mu, which writeLocked releases. It also holds the message turn, unless no
+// goroutine does.
 func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	var h frame.Header
 	err := interrupted("write", ctx, o.c.wait(ctx, &o.out))
@@ -158,7 +159,7 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	buf := transport.Borrow()
 	var n int
 	if b := inOne(buf, h, f.p); b != nil {
-		n, err = o.c.stream.Write(b, &o.moved) // called here and not deeper, see await
+		n, err = o.c.stream.Write(b, &o.moved) // called here and not in a nested function, see await
 	} else {
 		n, err = o.put(buf, h, f.p)
 	}
@@ -166,8 +167,8 @@ func (o *outbox) writeLocked(ctx context.Context, f outgoing) error {
 	return o.wrote(ctx, n, len(f.p), err)
 }
 
-// wrote ends the write of a frame with size bytes of payload, of which n bytes were written. The caller holds the out turn, which
-// wrote gives up.
+// wrote completes the write of a frame with size bytes of payload, of which n bytes were written. The caller holds the out turn,
+// which wrote gives up.
 func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
 	o.c.mu.Lock()
 	o.writing = false
@@ -191,7 +192,7 @@ func (o *outbox) wrote(ctx context.Context, n, size int, err error) error {
 	return nil
 }
 
-// place assigns a frame its place in the stream. The caller holds mu.
+// place assigns a frame its position in the stream. The caller holds mu.
 func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 	if err := o.canWrite(); err != nil {
 		return frame.Header{}, err
@@ -206,7 +207,7 @@ func (o *outbox) place(ctx context.Context, f outgoing) (frame.Header, error) {
 	return o.c.m.BeginFrame(f.t == Text, f.compressed, f.fin, len(f.p), key)
 }
 
-// inOne frames p in buf if both fit, and otherwise returns nil.
+// inOne frames p in buf if header and payload fit, and otherwise returns nil.
 func inOne(buf *transport.Buffer, h frame.Header, p []byte) []byte {
 	if len(p) > together {
 		return nil
@@ -233,7 +234,7 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 		m, err := o.c.stream.Write(p[k:], &o.moved)
 		return n + m, err
 	}
-	// A client masks in the borrowed buffer, in chunks: the caller's bytes are not modified (RFC 6455 §5.3).
+	// A client masks chunks in the borrowed buffer, so that the caller's bytes are not modified (RFC 6455 §5.3).
 	sent := 0
 	chunk := head
 	for {
@@ -249,11 +250,11 @@ func (o *outbox) put(buf *transport.Buffer, h frame.Header, p []byte) (int, erro
 	}
 }
 
-// stride is how much of a large frame is written together with its header.
+// stride is the number of bytes of a large frame that are written together with its header.
 const stride = 256 << 10
 
-// joined is a Write that waits until its frame is written with others. Each has a new channel: a reused one could not be used both
-// in a testing/synctest bubble and outside of it.
+// joined is a Write that waits until its frame is written with others. Each has a new channel: a reused channel could not be used
+// both in a testing/synctest bubble and outside of it.
 type joined struct {
 	buf  [joinable + frame.MaxHeader]byte
 	done chan error // holds one
@@ -261,7 +262,7 @@ type joined struct {
 
 var joiners = sync.Pool{New: func() any { return new(joined) }}
 
-// joinLocked adds a frame to the next write, and waits for that. The caller holds mu, which joinLocked releases.
+// joinLocked adds a frame to the next write, and waits until it is written. The caller holds mu, which joinLocked releases.
 func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 	h, err := o.place(ctx, f)
 	if err != nil {
@@ -290,7 +291,8 @@ func (o *outbox) joinLocked(ctx context.Context, f outgoing) error {
 	return o.leave(ctx, j, done)
 }
 
-// leave removes j from the queue, because ctx has ended. A frame that is being written continues if the stream accepts it now.
+// leave removes j from the queue, because ctx is done. If the frame is being written, the write continues as far as the stream
+// accepts it now.
 func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) error {
 	o.c.mu.Lock()
 	if i := slices.IndexFunc(o.queue, func(e entry) bool { return e.join == j }); i >= 0 {
@@ -310,16 +312,16 @@ func (o *outbox) leave(ctx context.Context, j *joined, ended <-chan struct{}) er
 	}
 }
 
-// flush makes sure that the queue is written, unless the holder of the out turn does that already. It starts a goroutine if
-// necessary, so that no reader and no timer waits for a slow peer. The caller holds mu.
+// flush makes sure that the queue is written, unless the holder of the out turn will do that. It starts a goroutine if necessary,
+// so that no reader and no timer waits for a slow peer. The caller holds mu.
 func (o *outbox) flush() {
 	if o.out.take() {
 		o.leaveOut()
 	}
 }
 
-// leaveOut gives the out turn up. The queue is written as far as the stream accepts it immediately, and the rest by a goroutine: a
-// Write whose own frame is written does not wait for others. The caller holds mu and the turn.
+// leaveOut gives up the out turn. The queue is written as far as the stream accepts it immediately, and the remainder by a
+// goroutine: a Write whose own frame is written does not wait for others. The caller holds mu and the turn.
 func (o *outbox) leaveOut() {
 	switch more := o.moreToWrite() && o.werr == nil && o.c.closeErr == nil; {
 	case !more:
@@ -336,7 +338,7 @@ func (o *outbox) leaveOut() {
 			tell(o.taken, nil)
 			o.taken = nil
 		} else {
-			o.rest = append(o.rest, b[n:]...) // it is sent first when the socket has room again
+			o.rest = append(o.rest, b[n:]...) // the remainder is sent first when the socket has room again
 		}
 		transport.Return(buf)
 		if !o.moreToWrite() {
@@ -347,15 +349,16 @@ func (o *outbox) leaveOut() {
 	go o.writeOut()
 }
 
-// writeOut writes the queue: control frames, sent messages, and Writes that joined, as many in one write as fit. Then it gives the
-// out turn up, which its caller, a separate goroutine, holds.
+// writeOut writes the queue: control frames, sent messages, and Writes that joined, as many in each write as fit. Then it gives up
+// the out turn, which its caller, a separate goroutine, holds.
 func (o *outbox) writeOut() {
 	if left, err := o.writeAll(); err != nil {
 		o.writeBroke(err, left) //nolint:errcheck // it returns what every later call does
 	}
 }
 
-// writeAll is writeOut until a write fails. Then the turn is still held, and left are the Writes whose frames were not written.
+// writeAll writes the queue as writeOut does, until a write fails. Then it keeps the turn, and returns in left the Writes whose
+// frames were not written.
 func (o *outbox) writeAll() (left []*joined, err error) {
 	buf := transport.Borrow()
 	defer transport.Return(buf)
@@ -364,7 +367,7 @@ func (o *outbox) writeAll() (left []*joined, err error) {
 	for o.moreToWrite() && o.werr == nil && o.c.closeErr == nil {
 		b := o.gather(buf[:0])
 		var large entry
-		if len(b) == 0 { // the next frame fills a buffer by itself
+		if len(b) == 0 { // the next frame alone fills a buffer
 			large = o.queue[0]
 			o.dequeue(1)
 		}

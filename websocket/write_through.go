@@ -7,8 +7,9 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The first way to send: while nothing else is to be sent, a message is passed to the socket directly, as far as that accepts it
-// immediately. Most calls take this way, so these functions have small frames, to keep a goroutine within its first 2 KiB of stack.
+// This is the first way to send: if no other data is to be sent, a message is passed to the socket directly, as far as the socket
+// accepts it immediately. Most calls do this, so these functions have small frames, to keep a goroutine within its first 2 KiB of
+// stack.
 
 // writesAtOnce reports whether a write that does not wait may be tried on the connection.
 func (o *outbox) writesAtOnce() bool {
@@ -21,8 +22,8 @@ func (o *outbox) takeIdleOut() bool {
 		o.c.closeErr == nil && o.c.closing == nil && o.werr == nil && o.out.take()
 }
 
-// writeThrough writes m, and reports whether it has; if not, nothing of it was sent. If waits is set, it waits until the socket has
-// accepted everything, and otherwise a goroutine writes the rest.
+// writeThrough writes m, and reports whether it has; if not, no part of it was sent. If waits is set, it waits until the socket has
+// accepted all bytes; otherwise a goroutine writes the remainder.
 func (o *outbox) writeThrough(ctx context.Context, m Message, waits bool) (done bool, err error) {
 	o.c.mu.Lock()
 	if ctx.Err() != nil || !waits && o.c.batch.Load() || !o.takeIdleOut() {
@@ -54,14 +55,15 @@ func (o *outbox) writeSharedThrough(e entry) (done bool) {
 	return n > 0
 }
 
-// giveOutAfter gives the out turn up after n bytes of b were written: to a goroutine, if bytes are left. The caller holds mu.
+// giveOutAfter gives up the out turn after n bytes of b were written. If bytes are left, a goroutine takes the turn and writes
+// them.
 func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
 	switch b = b[n:]; {
 	case n == 0 || len(b) == 0:
 		o.giveOut()
 		return
 	case shared:
-		o.rest = b // it is not being written to
+		o.rest = b // the stream is not being written to
 	default:
 		o.rest = append(o.rest, b...)
 	}
@@ -76,7 +78,7 @@ func frameNow(machine *protocol.Machine, buf *transport.Buffer, m Message) []byt
 	return b
 }
 
-// writeRest waits until rest is written, which is the end of a frame with size bytes of payload, of which n bytes of the frame were
+// writeRest waits until rest is written. rest is the end of a frame with size bytes of payload, of which n bytes were already
 // written. The caller holds mu and the out turn, both of which writeRest releases.
 func (o *outbox) writeRest(ctx context.Context, buf *transport.Buffer, rest []byte, n, size int) error {
 	o.writing = true
