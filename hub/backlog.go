@@ -6,7 +6,7 @@ const (
 	maxPendingBytes = windowBytesWide
 )
 
-// backlog holds the publications that are next to be sent to the subscribers of a channel. The zero value is empty.
+// backlog holds the publications to be sent next to the subscribers of a channel. The zero value is empty.
 type backlog struct {
 	ps    []*Publication
 	bytes int // the size of ps, by Publication.Size
@@ -46,7 +46,7 @@ func (b *backlog) drop(n int, unlikely bool) {
 	b.ps = b.ps[n:]
 }
 
-// unkept returns how many of ps are not kept in the history.
+// unkept returns the number of publications of ps that are not kept in the history.
 func unkept(ps []*Publication) (n uint64) {
 	for _, p := range ps {
 		if p.Offset == 0 {

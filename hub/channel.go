@@ -31,7 +31,7 @@ type channel struct {
 	mu       sync.Mutex
 	epoch    string
 	last     uint64 // the offset of the last publication that was sent to the subscribers, or is about to be
-	trusted  uint64 // up to this offset no publication is missing, whatever Previous says
+	trusted  uint64 // up to this offset no publication is missing, whatever the value of Previous
 	subs     []*subscription
 	pins     int       // the number of goroutines that are about to subscribe
 	idle     time.Time // when the last subscriber left
@@ -39,7 +39,7 @@ type channel struct {
 	pending  backlog // publications to send next
 	window   window
 	waiting  int       // the number of subscribers that are catching up
-	wideFor  time.Time // until when the window stays wide, because clients have reconnected
+	wideFor  time.Time // the time until which the window stays wide, because clients have reconnected
 	latest   latest    // used with SlowLatest
 	deltas   deltas
 	roster   *roster // nil for a channel without presence
@@ -47,7 +47,7 @@ type channel struct {
 	draining bool    // a goroutine is sending pending
 	gap      bool    // publications between last and pending are missing, and have to be read from the history
 	reading  reading // the history, for new subscriptions
-	counted  counted // what was reported of the subscribers
+	counted  counted // the last reported number of subscribers
 }
 
 // counted is the number of subscribers that was last reported to the engine.
@@ -155,7 +155,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	ch.epoch, ch.last, ch.window.floor, ch.latest.floor = top.Epoch, top.Offset, top.Offset, top.Offset
 	ch.ready, ch.draining = true, true
 	rounds := inlineRounds
-	if ch.roster != nil { // also in a large room: the answer to a subscription lists these members, so their joins are not sent afterwards
+	if ch.roster != nil { // also in a large room: the reply to a subscription lists these members, so no joins follow
 		ch.roster.now = ch.roster.pending()
 		rounds += len(ch.roster.dirty) / changesTogether
 	}
@@ -190,7 +190,7 @@ func (t *channelTable) lookup(name string) *channel {
 	return shard.byName[name]
 }
 
-// each calls f for every channel, with no lock held.
+// each calls f for every channel, without holding a lock.
 func (t *channelTable) each(f func(*channel)) {
 	var some []*channel
 	for i := range t.shards {
@@ -212,10 +212,10 @@ type round struct {
 	h        *Hub
 	now      time.Time
 	lease    string
-	again    bool // all counts of subscribers have to be reported again
+	again    bool // the numbers of subscribers of all channels have to be reported again
 	idle     []*channel
 	occupied []Occupied
-	turned   []Occupied // channels that have their first subscriber, or no longer have one
+	turned   []Occupied // channels that have their first subscriber, or no subscriber any more
 }
 
 func newRound(h *Hub) *round {
@@ -339,8 +339,8 @@ func (ch *channel) remove(s *subscription) {
 	}
 }
 
-// The bounds of a window. It is wide while a subscriber catches up; otherwise that subscriber would have to read the history again
-// and again.
+// The bounds of a window. It is wide while a subscriber catches up; otherwise that subscriber would have to read the history
+// repeatedly.
 const (
 	windowCount     = 128
 	windowBytes     = 256 << 10
@@ -395,7 +395,7 @@ func (w *window) reachBack(offset uint64, page HistoryPage) {
 // reset empties the window, so that it begins after offset.
 func (w *window) reset(offset uint64) { *w = window{floor: offset} }
 
-// since returns the publications after offset, and whether none of them is missing.
+// since returns the publications after offset, and reports whether none of them is missing.
 func (w *window) since(offset uint64) ([]*Publication, bool) {
 	if offset < w.floor {
 		return nil, false

@@ -2,11 +2,11 @@ package hub
 
 import "github.com/handfast/handfast/websocket"
 
-// Codec encodes what the hub sends, in the format of a protocol. Its result is shared by all sessions with the same Codec, so it
-// depends on no session. A Codec must be comparable: a pointer, or a struct without slices. Channel names are passed without the
-// application. A nil message means that the protocol has no message for this.
+// Codec encodes the hub's messages in the format of a protocol. Its result is shared by all sessions with the same Codec, so it
+// must not depend on a session. A Codec must be comparable: a pointer, or a struct without slices. Channel names are passed without
+// the application. A nil message means that the protocol has no message for the event.
 type Codec interface {
-	// Publication returns p as a message. previous is nil unless the receivers have asked for deltas. Then it is the publication
+	// Publication returns p as a message. previous is nil unless the receivers have requested deltas. Then it is the publication
 	// before p, or with SubscribeOptions.KeyDelta the one before with the same key, if every receiver has it; otherwise it is
 	// [NoBase].
 	Publication(channel string, p, previous *Publication) (*websocket.Prepared, error)
@@ -34,7 +34,7 @@ type PositionedCodec interface {
 	Lost(channel string, at Position) (*websocket.Prepared, error)
 }
 
-// NoBase is passed as the previous publication to a Codec if the receivers have asked for deltas but have no base for this one.
+// NoBase is passed as the previous publication to a Codec if the receivers have requested deltas but have no base for this one.
 var NoBase = new(Publication)
 
 // EndReason is the reason why the hub, or a server through the hub, ends a subscription or a connection.
@@ -53,13 +53,13 @@ const (
 
 // Member is a user in a channel.
 type Member struct {
-	// User is the user's ID. A connection without a user is a member of its own: then this is its client ID.
+	// User is the user's ID. A connection without a user is a separate member: then this is its client ID.
 	User string
 
 	// Client is the connection that last joined, changed the data or left.
 	Client string
 
-	// Data is what the member shows to others. With several connections it is what the last one supplied.
+	// Data is the member's public data. With several connections it is the data that was last supplied.
 	Data []byte
 }
 
@@ -76,7 +76,7 @@ const (
 // Change is a change in the roster of a channel. The join of a user is not sent to that user's own connections, and an update is
 // not sent to the connection that made it.
 type Change struct {
-	// Kind is what has changed.
+	// Kind is the kind of the change.
 	Kind ChangeKind
 
 	Member

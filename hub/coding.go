@@ -9,8 +9,8 @@ import (
 // coding is a batch as encoded by one codec.
 type coding struct {
 	codec    Codec
-	full     []*websocket.Prepared // one for each publication; nil where the codec has no message
-	bases    []*websocket.Prepared // full, for subscribers with deltas that have no base; nil until needed
+	full     []*websocket.Prepared // one message for each publication; nil where the codec has no message
+	bases    []*websocket.Prepared // complete publications, for subscribers with deltas that have no base; nil until needed
 	joins    []*websocket.Prepared
 	changes  []*websocket.Prepared
 	members  bool // joins and changes have been encoded
@@ -18,7 +18,7 @@ type coding struct {
 	combined [16]bool
 }
 
-// The kinds of subscribers; a coding combines the messages for each.
+// The kinds of subscribers; a coding combines the messages for each kind.
 const (
 	withDeltas  = 1 // every publication is a delta from the one before, the first one too
 	withChanges = 2
@@ -92,7 +92,7 @@ func (c *coding) messages(ch *channel, b *batch, kind int) []*websocket.Prepared
 	return out
 }
 
-// withoutBases returns the publications for a subscriber that has asked for deltas but has none of the earlier publications.
+// withoutBases returns the publications for a subscriber that has requested deltas but has none of the earlier publications.
 func (c *coding) withoutBases(name string, b *batch) []*websocket.Prepared {
 	if c.bases == nil {
 		c.bases = make([]*websocket.Prepared, len(b.ps))

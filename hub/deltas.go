@@ -4,12 +4,12 @@ import "context"
 
 // deltas holds the bases of deltas for the publications of a channel. The channel's lock guards it.
 type deltas struct {
-	wanted   bool         // a subscriber has asked for deltas from the publication before
+	wanted   bool         // a subscriber has requested deltas from the preceding publication
 	previous *Publication // the last publication
-	keys     *bases       // nil unless a subscriber has asked for deltas by key
+	keys     *bases       // nil unless a subscriber has requested deltas by key
 }
 
-// want records what kind of deltas a new subscriber has asked for.
+// want records the kind of deltas that a new subscriber has requested.
 func (d *deltas) want(x *subscription) {
 	d.wanted = d.wanted || x.flags&wantsDelta != 0
 	if d.keys == nil && x.flags&wantsKeyDelta != 0 {
@@ -45,7 +45,7 @@ func (d *deltas) lose() {
 const (
 	maxBases     = 8192
 	maxBaseBytes = 16 << 20
-	basesPage    = 1000 // keys that are read in one page
+	basesPage    = 1000 // the number of keys that are read in one page
 )
 
 // bases holds those values of a keyed collection that all subscribers have, by key.
@@ -68,7 +68,7 @@ func (b *bases) replace(p *Publication) *Publication {
 	}
 	delete(b.byKey, p.Key)
 	switch {
-	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // some subscribers do not have it, or will not have it later
+	case p.Removed, p.NotTo != "", !p.Expires.IsZero(): // some subscribers do not have p, or will not have it later
 		if b.reading {
 			b.byKey[p.Key] = nil
 		}
@@ -91,7 +91,7 @@ func (b *bases) add(p *Publication) {
 	}
 }
 
-// readBases reads the values of a collection when the first subscriber of this node asks for deltas by key. If it fails, the next
+// readBases reads the values of a collection when the first subscriber of this node requests deltas by key. If it fails, the next
 // value of each key is sent complete.
 func (ch *channel) readBases(ctx context.Context, from Keyed) {
 	ch.mu.Lock()

@@ -10,11 +10,11 @@
 // [Publication] also has the offset of its predecessor, so that a missing one is detected when the next arrives, and is read from
 // the history. A [Namespace], selected by the longest prefix, has the settings of its channels.
 //
-// # What a subscriber gets
+// # Delivery to subscribers
 //
-// [Session.Subscribe] with a position returns what was published since, in order, and the publications that follow it are sent
-// after that answer, without a gap or a duplicate between the two. If that is not possible, the answer contains the reason
-// ([ErrNewEpoch], [ErrTooOld]). Later, each subscriber receives every publication once and in order, or its subscription ends with
+// [Session.Subscribe] with a position returns the publications since then, in order, and later publications are sent after that
+// reply, without a gap or a duplicate between the two. If that is not possible, the reply contains the reason ([ErrNewEpoch],
+// [ErrTooOld]). Later, each subscriber receives every publication once and in order, or its subscription ends with
 // [EndInsufficient], and the client subscribes again; or, depending on the namespace, it receives the latest publication of each
 // key. If a protocol has no message for that end, clients that were too slow are disconnected, and a gap caused by the engine
 // remains a gap. This applies to channels with a history. In other channels publications have no offsets, and losses of an engine
@@ -24,7 +24,7 @@
 //
 // The Sender of a session has a bounded queue, with the policy [websocket.QueueDropNewest]. When it is full, the namespace's
 // [SlowPolicy] applies to that subscriber; no other subscriber waits. The Receiver of the connection calls [Session.Drained] when
-// its own Drained is called: then the hub sends what was missed.
+// its own Drained is called: then the hub sends the missed messages.
 //
 // # Presence
 //

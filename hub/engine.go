@@ -31,16 +31,16 @@ var (
 // All methods may be called from any goroutine, also before Run has connected: then they wait for the connection or for the end of
 // their context.
 type Engine interface {
-	// Run connects the engine and delivers to s until ctx ends. It reconnects by itself, keeps its subscriptions while it does, and
-	// calls [Sink.Gap] when something may have been missed. It returns an error when it cannot continue; after a pause the hub then
-	// calls it again, subscribes to every channel again and assumes a gap in each.
+	// Run connects the engine and delivers to s until ctx is done. It reconnects by itself, keeps its subscriptions while it does,
+	// and calls [Sink.Gap] when messages may have been missed. It returns an error when it cannot continue; after a pause the hub
+	// then calls it again, subscribes to every channel again and assumes a gap in each.
 	Run(ctx context.Context, s Sink) error
 
-	// Subscribe starts the delivery of the publications of channels, and of changes of their members and keys. When it returns,
-	// everything published from then on will be delivered. Subscribing again is not an error.
+	// Subscribe starts the delivery of the publications of channels, and of changes of their members and keys. When it returns, all
+	// messages published from then on will be delivered. Subscribing again is not an error.
 	Subscribe(ctx context.Context, channels ...string) error
 
-	// Unsubscribe ends the delivery. Publications that are on their way may still be delivered.
+	// Unsubscribe stops the delivery. Publications that are in transit may still be delivered.
 	Unsubscribe(ctx context.Context, channels ...string) error
 
 	// Publish publishes p on all nodes, including this one. When it returns, the history contains p, if p is to be kept. The engine
@@ -48,9 +48,9 @@ type Engine interface {
 	Publish(ctx context.Context, channel string, p *Publication, o PublishOptions) (Published, error)
 }
 
-// Sink receives what an Engine delivers: it is the hub of the engine's node. Its methods do not wait for clients or for the engine.
-// They may send to clients on the caller's goroutine, so the engine must not hold a lock that its own methods need. Calls for one
-// channel do not overlap.
+// Sink receives the deliveries of an Engine: it is the hub of the engine's node. Its methods do not wait for clients or for the
+// engine. They may send to clients on the caller's goroutine, so the engine must not hold a lock that its own methods need. Calls
+// for one channel do not overlap.
 type Sink interface {
 	// Deliver delivers publications of a channel, in the order of their offsets. An engine should pass several that it has received
 	// together in one call: then they are also sent together. A publication that was delivered already is ignored.
@@ -66,8 +66,8 @@ type Sink interface {
 	// Command delivers a command of [Broadcast].
 	Command(c Command)
 
-	// Gap reports that something may have been missed in these channels, or in all of them if none are named. This does not include
-	// commands and ends of leases: the engine asks for those itself when it has reconnected.
+	// Gap reports that messages may have been missed in these channels, or in all of them if none are named. This does not include
+	// commands and ends of leases: the engine requests those itself when it has reconnected.
 	Gap(channels ...string)
 }
 
@@ -77,11 +77,11 @@ const Idempotency = 5 * time.Minute
 
 // PublishOptions specifies how a publication is kept.
 type PublishOptions struct {
-	// History is how many publications of the channel are kept, including this one. 0 means that this one is not kept; its offset
-	// is then 0, unless an engine assigns offsets even without a history.
+	// History is the number of publications of the channel that are kept, including this one. 0 means that this one is not kept;
+	// its offset is then 0, unless an engine assigns offsets even without a history.
 	History int
 
-	// HistoryAge is how long they are kept. 0 means as long as the engine keeps anything.
+	// HistoryAge is how long they are kept. 0 means as long as the engine keeps any data.
 	HistoryAge time.Duration
 
 	// Expect is the required last offset of the channel; if the channel has another one, nothing is published and the error is
@@ -127,8 +127,8 @@ type HistoryQuery struct {
 	// Since is the position after which to start. nil means the start of the history, or its end if Reverse is set.
 	Since *Position
 
-	// Limit is the maximum number of publications to return. 0 means none: the page then only has the position of the channel. A
-	// negative value means all.
+	// Limit is the maximum number of publications to return. 0 means none: the page then contains only the position of the channel.
+	// A negative value means all.
 	Limit int
 
 	// Bytes is the maximum total size of the returned publications; the first one is returned regardless of its size. 0 means
@@ -167,10 +167,10 @@ type Entry struct {
 	// Lease is the lease of the node that has the connection.
 	Lease string
 
-	// Client and User name the connection and the user. A user with several connections is one member.
+	// Client and User identify the connection and the user. A user with several connections is one member.
 	Client, User string
 
-	// Data is what the member shows to others. May be nil.
+	// Data is the member's public data. May be nil.
 	Data []byte
 
 	// Version orders the entries of one client in one channel: the largest one is current.
@@ -215,7 +215,7 @@ type Occupied struct {
 
 // Occupancy is implemented by engines that know which channels have subscribers on any node. It uses the leases of [Presence].
 type Occupancy interface {
-	// Occupy stores how many subscribers channels have on the node with this lease. 0 removes a channel.
+	// Occupy stores the numbers of the channels' subscribers on the node with this lease. 0 removes a channel.
 	Occupy(ctx context.Context, lease string, cs []Occupied) error
 
 	// Occupied returns a page of the channels whose name begins with prefix and sorts after the name after, with the number of
@@ -238,7 +238,7 @@ type Broadcast interface {
 // PositionKept is the minimum time for which an engine remembers the position of a device, unless it runs out of space.
 const PositionKept = 30 * 24 * time.Hour
 
-// Positions is implemented by engines that remember up to where a device has read a channel.
+// Positions is implemented by engines that store the position up to which a device has read a channel.
 type Positions interface {
 	// SavePosition saves p, unless a later position of the same epoch is already saved.
 	SavePosition(ctx context.Context, channel, device string, p Position) error

@@ -32,15 +32,15 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is something that has happened to clients and channels. It is reported by the node where it has happened. Some kinds are
-// reported by one node for all of them: those of members, EventOccupied and EventVacated, and the disconnects of a node that was
-// killed. These require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub does not report the last
-// two kinds: the server of a protocol that has them does.
+// Event is an event that concerns clients and channels. It is reported by the node where it has occurred. Some kinds are reported
+// by one node for all of them: those of members, EventOccupied and EventVacated, and the disconnects of a node that was killed.
+// These require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub does not report the last two kinds:
+// the server of a protocol that has them does.
 //
 // The absence of a member who returns within three seconds is not reported. A member who changes nodes in that time may be reported
 // as added twice, but not as removed.
 type Event struct {
-	// Kind is the kind of the event, and Time is when it happened.
+	// Kind is the kind of the event, and Time is the time when it occurred.
 	Kind EventKind
 	Time time.Time
 
@@ -59,8 +59,8 @@ type Event struct {
 	// Subscribers is the number of subscribers of the channel on all nodes, for EventSubscriptionCount.
 	Subscribers int
 
-	// Reason is why a session has ended: "client" if the connection has ended, the name of an [EndReason], or "node" if the node
-	// was lost.
+	// Reason is the reason why a session has ended: "client" if the connection has ended, the name of an [EndReason], or "node" if
+	// the node was lost.
 	Reason string
 
 	// Done is nil, except for EventDisconnected. It must be called when the event has been processed or discarded. If the node is

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	inlineSubs   = 32       // up to this many subscribers are served by the goroutine that delivers
+	inlineSubs   = 32       // the number of subscribers up to which the delivering goroutine serves them
 	inlineRounds = 4        // the number of batches that it sends before it leaves the rest to another goroutine
-	batchCount   = 64       // the most publications in a batch
-	batchBytes   = 48 << 10 // the most bytes in a batch; a queue has room for them
-	messageCost  = 128      // what a message costs in a queue in addition to its data
+	batchCount   = 64       // the maximum number of publications in a batch
+	batchBytes   = 48 << 10 // the maximum number of bytes in a batch; a queue has room for them
+	messageCost  = 128      // the cost of a message in a queue in addition to its data
 )
 
 // sink is the Hub in its role as the Sink of its engine.
@@ -31,7 +31,7 @@ func (s *sink) Deliver(name string, ps []*Publication) {
 	switch {
 	case ch.pending.fits(ps):
 		ch.pending.push(ps...)
-	case h.keeps(ch): // the history is read later; what it does not keep is lost
+	case h.keeps(ch): // the history is read later; publications that it does not keep are lost
 		ch.ns.dropped.Add(unkept(ch.pending.ps) + unkept(ps))
 		ch.pending, ch.gap = backlog{}, true
 	default:
@@ -68,7 +68,7 @@ func (s *sink) Gap(names ...string) {
 
 func nothing() {}
 
-// schedule returns a function that sends what is pending, if there is anything to send. It must be called without the lock. The
+// schedule returns a function that sends the pending messages, nil if there are none. It must be called without the lock. The
 // caller holds mu.
 func (h *Hub) schedule(ch *channel) func() {
 	if !ch.ready || ch.draining || len(ch.pending.ps) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
@@ -81,8 +81,8 @@ func (h *Hub) schedule(ch *channel) func() {
 	return func() { h.fan.push(ch) }
 }
 
-// drain sends what is pending, in at most the given number of rounds, and leaves the rest to another goroutine. Only one goroutine at a time
-// calls it, the one that has set draining.
+// drain sends the pending messages, in at most the given number of rounds, and leaves the remainder to another goroutine. Only one
+// goroutine at a time calls it, the one that has set draining.
 func (h *Hub) drain(ch *channel, rounds int) {
 	for range rounds {
 		b := batches.Get().(*batch)
@@ -179,7 +179,7 @@ func (h *Hub) accept(ch *channel, p *Publication) (next, missing bool) {
 	return true, false
 }
 
-// batch is what each subscriber of a channel receives in one call.
+// batch is the data that each subscriber of a channel receives in one call.
 type batch struct {
 	ps       []*Publication
 	joins    []Change // sent before ps
@@ -193,7 +193,7 @@ type batch struct {
 	keyed    []*Publication // for each of ps, the publication before it with the same key, or NoBase; empty if no subscriber uses it
 	notTo    []string
 	codings  []coding
-	reached  []int // how many subscribers have received each of ps; nil if none of them is traced
+	reached  []int // the number of subscribers that have received each of ps; nil if none of them is traced
 	lost     bool  // publications before ps are lost
 }
 
@@ -294,7 +294,7 @@ func (x *subscription) codec() Codec {
 	return x.session.client.Codec
 }
 
-// special reports whether b contains something that s must not receive.
+// special reports whether b contains messages that s must not receive.
 func (b *batch) special(s *Session, kind int) bool {
 	if len(b.notTo) > 0 && slices.Contains(b.notTo, s.client.ID) {
 		return true
@@ -315,7 +315,7 @@ func (b *batch) special(s *Session, kind int) bool {
 	return false
 }
 
-// notFor reports whether c is about s itself, so that s must not receive it.
+// notFor reports whether c concerns s itself, so that s must not receive it.
 func (c *Change) notFor(s *Session) bool {
 	return c.Client == s.client.ID || c.Kind == Joined && c.User == s.user()
 }

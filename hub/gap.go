@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	behindTries = 40 // how often a history is read that does not yet have publications that were already delivered
+	behindTries = 40 // the number of reads of a history that does not yet contain delivered publications
 	behindPause = 50 * time.Millisecond
 )
 
@@ -31,7 +31,7 @@ func (h *Hub) fill(ch *channel) {
 			}
 		}
 		ch.ns.refilled.Add(uint64(len(ch.pending.ps)))
-		if !whole { // the rest is read when these have been sent
+		if !whole { // the remaining publications are read when these have been sent
 			page.Top.Offset, ch.gap = page.Publications[len(page.Publications)-1].Offset, true
 		}
 		ch.trusted = page.Top.Offset
@@ -57,8 +57,9 @@ func (h *Hub) fill(ch *channel) {
 	h.drain(ch, inlineRounds)
 }
 
-// readGap reads the history after a position, or the first part of it. It repeats that until the history has everything before the
-// first pending publication, because a replica of the history may lag behind the delivery. It reports false when the hub is closed.
+// readGap reads the history after a position, or the first part of it. It repeats that until the history contains everything before
+// the first pending publication, because a replica of the history may lag behind the delivery. It reports false when the hub is
+// closed.
 func (h *Hub) readGap(ch *channel, since Position) (page HistoryPage, whole, ok bool) {
 	for tries := 0; ; tries++ {
 		ctx, cancel := context.WithTimeout(h.ctx, engineWait)

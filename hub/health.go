@@ -15,11 +15,11 @@ type health struct {
 
 	mu       sync.Mutex
 	down     error // the error of Run
-	probe    error // the error of the last Probe, or that of Run if it is newer
+	probe    error // the error of the last Probe, or the error of Run if that is newer
 	lag      time.Duration
 	probed   bool
 	closing  bool
-	reported *string // the error that was reported last, "" for none; nil before the first report
+	reported *string // the error that was last reported, "" for none; nil before the first report
 }
 
 // Ready returns nil if the engine works: it is running, and the last probe succeeded.
@@ -73,8 +73,8 @@ func (h *health) setProbe(err error, lag time.Duration) {
 	}
 }
 
-// report reports a change between working, which is a nil err, and failing. A failure for another reason than the last is reported
-// if reason is set. The caller holds mu.
+// report reports a change between working, for which err is nil, and failing. If reason is set, it also reports a failure with
+// another reason than the last one. The caller holds mu.
 func (h *health) report(err error, reason bool) {
 	why := ""
 	if err != nil {

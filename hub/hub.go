@@ -13,11 +13,11 @@ import (
 
 const (
 	shards      = 64
-	engineWait  = 10 * time.Second // the longest wait for the engine
+	engineWait  = 10 * time.Second // the maximum wait for the engine
 	pauseOfRun  = 100 * time.Millisecond
-	houseKeep   = time.Second // between two rounds of housekeeping
+	houseKeep   = time.Second // the time between two rounds of housekeeping
 	maxPauseRun = 5 * time.Second
-	engineNames = 1000 // the most channel names in one call of the engine
+	engineNames = 1000 // the maximum number of channel names in one call of the engine
 )
 
 // Hub manages the channels of one node. New makes one.
@@ -73,8 +73,8 @@ func New(o Options) *Hub {
 	return h
 }
 
-// Close ends the hub: sessions are closed with EndShutdown, and the node's members leave. When it returns, all goroutines of the
-// hub have ended, and nothing more is sent.
+// Close closes the hub: sessions are closed with EndShutdown, and the node's members leave. When it returns, all goroutines of the
+// hub have ended, and no more messages are sent.
 func (h *Hub) Close() error {
 	h.health.mu.Lock()
 	was := h.closing
@@ -132,7 +132,7 @@ func (h *Hub) run() {
 			return
 		}
 		pause = min(2*pause, maxPauseRun)
-		h.setDown(nil) // with Probe, only a probe reports that it works
+		h.setDown(nil) // with Probe, only a probe reports that the engine works
 	}
 }
 

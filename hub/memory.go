@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// Memory is an engine in memory. Hubs of one process that share it act as several nodes. Nothing survives the process.
+// Memory is an in-memory engine. Hubs of one process that share it act as several nodes. No data survives the process.
 type Memory struct {
 	birth  string
 	born   atomic.Uint64 // counts channels, for their epochs
 	shards [shards]memoryShard
 
 	mu     sync.Mutex
-	nodes  map[*memoryNode]struct{} // the running ones
+	nodes  map[*memoryNode]struct{} // the nodes that are running
 	leases map[string]*memoryLease
 	claims map[string]time.Time
 	keys   expiries
-	marks  list.List     // of ackMark, ordered by the time when the position was saved
-	early  chan struct{} // has a value when something is due earlier than tend may expect
+	marks  list.List     // contains ackMarks, ordered by the time when the position was saved
+	early  chan struct{} // receives a value when something is due earlier than tend may expect
 }
 
 // NewMemory returns an empty Memory.
@@ -33,7 +33,7 @@ func NewMemory() *Memory {
 		early: make(chan struct{}, 1)}
 }
 
-// Node returns the engine of another node. Each hub needs its own, which ends together with the Run that the hub calls.
+// Node returns the engine of another node. Each hub needs its own, which stops together with the Run that the hub calls.
 func (m *Memory) Node() Engine { return &memoryNode{memory: m, started: make(chan struct{})} }
 
 type memoryShard struct {
@@ -48,21 +48,21 @@ type memoryChannel struct {
 
 	mu      sync.Mutex
 	last    uint64
-	floor   uint64 // the offset of the last publication that is no longer in log
+	floor   uint64 // the offset of the last publication that was removed from log
 	log     []*Publication
-	size    int           // how many publications are kept, from the last PublishOptions
-	age     time.Duration // how long they are kept
+	size    int           // the maximum number of publications to keep, from the last PublishOptions
+	age     time.Duration // how long publications are kept, from the last PublishOptions
 	ids     map[string]memoryID
 	idQueue []string
 	keyed   map[string]*memoryKey
 	entries map[entryKey]Entry
 	counts  map[string]int // subscribers by lease
 	acks    map[string]memoryAck
-	nodes   []*memoryNode // the subscribed ones
-	queue   []memoryItem  // waits for delivery
+	nodes   []*memoryNode // the nodes that have subscribed
+	queue   []memoryItem  // items that wait for delivery
 	busy    bool          // a goroutine is delivering
 	used    time.Time
-	dead    bool // no longer in its shard
+	dead    bool // the channel was removed from its shard
 }
 
 type memoryID struct {
@@ -70,13 +70,13 @@ type memoryID struct {
 	expires time.Time
 }
 
-// memoryItem is a delivery: a publication or entries.
+// memoryItem is an item to deliver: publications or entries.
 type memoryItem struct {
 	p  *Publication
 	es []Entry
 }
 
-// with calls f with a channel, and holds its lock.
+// with locks a channel and calls f with it.
 func (m *Memory) with(name string, f func(c *memoryChannel)) {
 	shard := &m.shards[hashOf(name)%shards]
 	for {
@@ -266,7 +266,7 @@ func (c *memoryChannel) accept(p *Publication, o PublishOptions) (Published, err
 	return Published{Position: p.Position}, nil
 }
 
-// remember records the ID of p, and forgets the expired ones.
+// remember records the ID of p, and forgets the expired IDs.
 func (c *memoryChannel) remember(p *Publication, now time.Time) {
 	if c.ids == nil {
 		c.ids = map[string]memoryID{}
@@ -318,8 +318,8 @@ func (c *memoryChannel) enqueue(i memoryItem) bool {
 
 const deliverRounds = 16
 
-// deliver delivers the queue. After the given number of rounds it leaves the rest to a goroutine, so that a publisher does not have to deliver
-// what others publish in the meantime.
+// deliver delivers the queue. After the given number of rounds it leaves the remainder to a goroutine, so that a publisher does not
+// have to deliver the publications that others make in the meantime.
 func (c *memoryChannel) deliver(rounds int) {
 	var ps []*Publication
 	for i := 0; ; i++ {
@@ -410,7 +410,7 @@ func (c *memoryChannel) behind(offset uint64) int {
 	return i
 }
 
-// pick returns those of ps that a query selects.
+// pick returns the publications of ps that a query selects.
 func pick(ps []*Publication, q HistoryQuery, now time.Time) []*Publication {
 	limit := q.Limit
 	if limit < 0 {

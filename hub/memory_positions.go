@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// maxPositions is how many positions of devices a Memory keeps. Beyond that, the oldest ones are forgotten.
+// maxPositions is the number of device positions that a Memory keeps. Beyond that, the oldest ones are forgotten.
 const maxPositions = 100_000
 
 // memoryAck is the saved position of a device.
 type memoryAck struct {
 	at   Position
-	mark *list.Element // holds an ackMark
+	mark *list.Element // contains an ackMark
 }
 
 // ackMark records when a position was last saved.

@@ -12,7 +12,7 @@ import (
 // memoryKey is the latest publication of a key.
 type memoryKey struct {
 	p       *Publication
-	expires time.Time // zero means never
+	expires time.Time // zero means that it never expires
 }
 
 // expiry is the time when a key expires, unless it was set again.
@@ -246,7 +246,8 @@ func (n *memoryNode) Put(ctx context.Context, name string, es ...Entry) error {
 	return err
 }
 
-// cutPage returns the first page of items, and whether those are all. With a limit of 0 or less, only the size limits a page.
+// cutPage returns the first page of items, and reports whether those are all. With a limit of 0 or less, only the size limits a
+// page.
 func cutPage[T any](items []T, limit int, size func(*T) int) ([]T, bool) {
 	some := items
 	if limit > 0 && len(some) > limit {
@@ -377,7 +378,7 @@ func (m *Memory) tend(ctx context.Context) {
 	}
 }
 
-// rest returns the time until something is due, within bounds.
+// rest returns the time until the next task is due, within bounds.
 func (m *Memory) rest(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -393,7 +394,7 @@ func (m *Memory) rest(now time.Time) time.Duration {
 	return max(rest, memorySweep)
 }
 
-// hurry wakes tend if something is due after less time than tend may wait.
+// hurry wakes tend if a task is due after less time than tend may wait.
 func (m *Memory) hurry(after time.Duration) {
 	if after < memoryRest {
 		select {
@@ -406,7 +407,7 @@ func (m *Memory) hurry(after time.Duration) {
 // channelKept is how long an empty channel is remembered. After that, it begins a new epoch.
 const channelKept = 10 * time.Minute
 
-// sweep removes what is too old in one shard of the channels.
+// sweep removes expired data in one shard of the channels.
 func (m *Memory) sweep(shard *memoryShard, now time.Time) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

@@ -14,8 +14,7 @@ const (
 	// subscription ends with EndInsufficient; if the protocol has no message for that, the connection is closed.
 	SlowRefill SlowPolicy = iota
 
-	// SlowDrop drops publications, and continues with new ones when the queue is empty again: for data that is soon outdated
-	// anyway.
+	// SlowDrop drops publications, and continues with new ones when the queue is empty again: for data that is soon out of date.
 	SlowDrop
 
 	// SlowLatest drops publications, and sends the latest one of each changed key when the queue is empty again. Publications
@@ -26,21 +25,21 @@ const (
 	SlowClose
 )
 
-// Namespace has the settings of the channels whose name begins with a prefix. The zero value keeps nothing.
+// Namespace holds the settings of the channels whose name begins with a prefix. With the zero value, no publications are kept.
 type Namespace struct {
 	// Name is the name of the namespace in metrics. "" means Prefix.
 	Name string
 
-	// App is the application that the namespace belongs to. "" means all those without a matching namespace of their own.
+	// App is the application that the namespace belongs to. "" means all applications that have no matching namespace of their own.
 	App string
 
-	// Prefix is how the names of the channels begin. The longest matching prefix applies. "" matches every channel.
+	// Prefix is the beginning of the channels' names. The longest matching prefix applies. "" matches every channel.
 	Prefix string
 
-	// History is how many publications are kept. 0 means none: then nothing can be recovered.
+	// History is the number of publications that are kept. 0 means none: then no publications can be recovered.
 	History int
 
-	// HistoryAge is how long they are kept. 0 means as long as the engine keeps anything.
+	// HistoryAge is how long publications are kept. 0 means as long as the engine keeps any data.
 	HistoryAge time.Duration
 
 	// Presence enables rosters of the members of the channels.
@@ -55,8 +54,8 @@ type Namespace struct {
 	// MaxSubscribers is the maximum number of subscribers of one channel on a node. 0 means no limit.
 	MaxSubscribers int
 
-	// Rate is how many publications a session may make per second, in all channels together, and Burst is how many it may make at
-	// one time. 0 means no limit.
+	// Rate is the number of publications that a session may make per second, in all channels together, and Burst is the number that
+	// it may make at one time. 0 means no limit.
 	Rate, Burst int
 
 	// Slow is the policy for slow subscribers.
@@ -68,7 +67,7 @@ type Namespace struct {
 	// Expiry is how long a publication may be delivered, unless the publisher says otherwise. 0 means no limit.
 	Expiry time.Duration
 
-	// Trace is the share of the publications without a trace ID that are given one: from 0, none, to 1, all of them.
+	// Trace is the fraction of the publications without a trace ID that get one: from 0, none, to 1, all of them.
 	Trace float64
 }
 

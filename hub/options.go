@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The actions that Client.Allow is called with.
+// The actions for which Client.Allow is called.
 const (
 	ActionSubscribe = "subscribe"
 	ActionPublish   = "publish"
@@ -35,7 +35,7 @@ var (
 	// ErrTooBig indicates that a publication is larger than the namespace allows. Its size includes tags and names.
 	ErrTooBig = errors.New("hub: the publication is too large")
 
-	// ErrMore indicates that the missed publications do not fit into one answer.
+	// ErrMore indicates that the missed publications do not fit into one reply.
 	ErrMore = errors.New("hub: the missed publications do not fit into one answer")
 
 	// ErrNoPresence indicates that the channel has no presence.
@@ -59,7 +59,7 @@ type Options struct {
 	// Namespaces are the settings of channels.
 	Namespaces []Namespace
 
-	// MaxSubscriptions is how many channels a session may subscribe to. 0 means 128.
+	// MaxSubscriptions is the number of channels that a session may subscribe to. 0 means 128.
 	MaxSubscriptions int
 
 	// Lease is how long a node may be unreachable before its members leave. It renews its lease three times in that time. 0 means
@@ -136,23 +136,23 @@ type Client struct {
 	Command func(Command)
 }
 
-// SubscribeOptions configures a subscription. The zero value subscribes to what is published from now on.
+// SubscribeOptions configures a subscription. With the zero value, the subscription begins with the next publication.
 type SubscribeOptions struct {
 	// Since requests all publications after this position. nil requests none.
 	Since *Position
 
-	// MissedBytes is the maximum size of the missed publications in the answer. If there are more, the answer has the first part,
-	// and no subscription is made: see Recovered.More. 0 means 16 MiB.
+	// MissedBytes is the maximum size of the missed publications in the reply. If there are more, the reply contains the first
+	// part, and no subscription is made: see Recovered.More. 0 means 16 MiB.
 	MissedBytes int
 
 	// Member makes the session a member of a channel with presence.
 	Member bool
 
-	// User and Data are those of the member; "" and nil mean those of the session.
+	// User and Data are the user and the data of the member; "" and nil mean those of the session.
 	User string
 	Data []byte
 
-	// Members is how many members the first page in the answer lists. 0 means none. In a channel with presence, Allow is also
+	// Members is the number of members on the first page in the reply. 0 means none. In a channel with presence, Allow is also
 	// called with ActionPresence; the same applies to Changes.
 	Members int
 
@@ -173,14 +173,14 @@ type SubscribeOptions struct {
 	// Positions requests the positions of publications, if the client's Codec is a [PositionedCodec]; otherwise it has no effect.
 	Positions bool
 
-	// Filter reports whether a publication is for the subscriber. Others are not delivered, and are not among the missed ones. It
-	// is called with locks held, so it must not block or call the hub. nil selects all publications.
+	// Filter reports whether a publication is for the subscriber. Other publications are not delivered, and are not among the
+	// missed ones. Filter is called with locks held, so it must not block or call the hub. nil selects all publications.
 	Filter func(p *Publication) bool
 }
 
-// Recovered is the answer to a subscription.
+// Recovered is the reply to a subscription.
 type Recovered struct {
-	// Position is the position of the subscriber: after Publications. What is sent later follows that position.
+	// Position is the position of the subscriber: after Publications. Later publications follow that position.
 	Position Position
 
 	// Publications are the missed publications, in order; nil unless all of them are available.

@@ -6,7 +6,7 @@ import (
 )
 
 // PageBytes is the default size in bytes of a page of publications, entries or members. A page ends before the first item that does
-// not fit; the answer has the cursor of the next page. The first item is included regardless of its size.
+// not fit; the reply contains the cursor of the next page. The first item is included regardless of its size.
 const PageBytes = 256 << 10
 
 // Room is the remaining space of a page.
@@ -50,7 +50,7 @@ func (p *Publication) Size() int {
 	return p.written() + len(p.Client) + len(p.User) + len(p.Info) + len(p.NotTo)
 }
 
-// written returns the size of what the publisher has supplied.
+// written returns the size of the data that the publisher has supplied.
 func (p *Publication) written() int {
 	n := len(p.Data) + len(p.ID) + len(p.Event) + len(p.Key)
 	for k, v := range p.Tags {

@@ -21,7 +21,7 @@ type tenancy struct {
 	renew   chan struct{} // requests an immediate renewal
 
 	ended sync.Map // leases that have ended, with the time
-	own   sync.Map // all leases that this node has had
+	own   sync.Map // all leases that this node has ever had
 }
 
 // lease is one lease of the node.
@@ -64,7 +64,7 @@ func (t *tenancy) takenLease() (string, bool) {
 	}
 }
 
-// ops are the changes to the entries of a channel. The hub makes one call of the engine at a time.
+// ops holds the changes to the entries of a channel. The hub makes one call of the engine at a time.
 type ops struct {
 	here    map[string]Entry // the members that this node should have, by client; their leases are not set
 	queue   []op
@@ -88,7 +88,7 @@ func (t *tenancy) enter(ctx context.Context, ch *channel, e Entry) error {
 	t.change(ch, op{Entry: e, done: done})
 	select {
 	case err := <-done:
-		if err != nil { // the engine may have it nevertheless
+		if err != nil { // the engine may have stored it nevertheless
 			t.withdraw(ch, e.Client)
 		}
 		return err
@@ -194,7 +194,7 @@ func (t *tenancy) put(ch *channel, lease string, some []op, es []Entry) {
 	ch.mu.Unlock()
 }
 
-// applyEntries applies entries to the roster of a channel, and schedules the announcement of what has changed.
+// applyEntries applies entries to the roster of a channel, and schedules the announcement of the changes.
 func (t *tenancy) applyEntries(ch *channel, es []Entry) {
 	ch.mu.Lock()
 	for _, e := range es {
@@ -343,7 +343,7 @@ func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 	return err
 }
 
-// reloadRoster is loadRoster for use after a gap. It tries until it succeeds.
+// reloadRoster is loadRoster for use after a gap. It repeats that until it succeeds.
 func (t *tenancy) reloadRoster(ch *channel) {
 	ch.mu.Lock()
 	reading := ch.roster.reading

@@ -21,7 +21,7 @@ type Publication struct {
 	// stream: it can be neither missed nor recovered.
 	Position
 
-	// Previous is the offset of the publication before this one in the same channel, 0 for the first. The engine sets it.
+	// Previous is the offset of the preceding publication in the same channel, 0 for the first. The engine sets it.
 	Previous uint64
 
 	// ID makes publishing idempotent: a second publication with the same ID in the same channel is not published. "" means none.
@@ -33,7 +33,8 @@ type Publication struct {
 	// Data is the payload.
 	Data []byte
 
-	// Key is the key of a keyed collection that this publication sets or removes. "" means that it is not about a key.
+	// Key is the key of a keyed collection that this publication sets or removes. "" means that the publication does not concern a
+	// key.
 	Key string
 
 	// Removed reports that Key is removed from the collection. Data may be empty.

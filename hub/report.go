@@ -11,10 +11,10 @@ import (
 const (
 	// quiet is how long a member, or the last subscriber of a channel, must be gone before that is reported.
 	quiet = 3 * time.Second
-	// claimed is by how much the times may differ when nodes notice the same change. It is shorter than quiet, so that a claim has
-	// expired before the next change.
+	// claimed is how long a claim is valid: nodes may notice the same change at different times. It is shorter than quiet, so that
+	// a claim has expired before the next change.
 	claimed = 2 * time.Second
-	// endClaimed is how long a node has the claim to report the end of a lease.
+	// endClaimed is how long a node holds the claim to report the end of a lease.
 	endClaimed = 10 * time.Minute
 	// recordKept limits how long records are kept if the whole cluster was killed. Running nodes rewrite theirs at a third of that
 	// interval.
@@ -24,11 +24,11 @@ const (
 	recordPage = 500 // records in one page
 )
 
-// reporter reports events. For events that concern all nodes it keeps a record of each connection of its node in the engine, under
-// the node's lease: when the lease ends, another node finds there what it has to report.
+// reporter reports events. For events that concern all nodes it stores a record of each connection of its node in the engine, under
+// the node's lease: when the lease ends, another node finds the events to report there.
 type reporter struct {
 	hub  *Hub
-	to   func(Event) // if nil, nothing is reported
+	to   func(Event) // if nil, events are not reported
 	wake chan struct{}
 
 	mu       sync.Mutex
@@ -40,19 +40,19 @@ type reporter struct {
 	removing map[memberKey]Event  // members that have left, reported after a delay
 	vacating map[string]time.Time // channels without subscribers on this node, and when to report that
 	fresh    []*channel           // channels that have just had their first subscriber
-	first    chan struct{}        // wakes housekeeping for fresh; nil if it need not hurry
+	first    chan struct{}        // wakes housekeeping for fresh; nil if that is not urgent
 }
 
 type memberKey struct{ channel, user string }
 
-// record is what another node must know about a connection.
+// record contains what another node must know about a connection.
 type record struct {
 	App      string   `json:"app"`
 	Client   string   `json:"client"`
 	User     string   `json:"user,omitempty"`
 	Channels []string `json:"channels,omitempty"`
 	Members  []string `json:"members,omitempty"` // channels that it is a member of
-	Ended    bool     `json:"ended,omitempty"`   // its disconnect has been reported
+	Ended    bool     `json:"ended,omitempty"`   // its disconnect has already been reported
 }
 
 // goneRecord is a record that has to be removed, or replaced with rest.
@@ -287,13 +287,13 @@ func (s *Session) record(ended bool) []byte {
 	return data
 }
 
-// claim reports whether this node has to report something.
+// claim reports whether this node must report an event that other nodes have noticed, too.
 func (r *reporter) claim(key string, ttl time.Duration) bool {
 	first, err := r.claimWithin(maxTries, key, ttl)
 	return err == nil && first
 }
 
-// claimWithin calls the engine until it answers, but not more often than most.
+// claimWithin calls the engine until it replies, and makes at most most calls.
 func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, error) {
 	for tries := 1; ; tries++ {
 		ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
@@ -305,7 +305,7 @@ func (r *reporter) claimWithin(most int, key string, ttl time.Duration) (bool, e
 	}
 }
 
-// takeOver reports the remaining events of a node that has ended, unless another node does.
+// takeOver reports the remaining events of a node that has ended, unless another node reports them.
 func (r *reporter) takeOver(lease string) {
 	if _, own := r.hub.own.Load(lease); own || !r.records() || !r.claim("ended:"+lease, endClaimed) {
 		return

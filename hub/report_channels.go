@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// occupied has housekeeping report soon that a channel has its first subscriber. Several such channels are reported together.
+// occupied requests that housekeeping reports soon that a channel has its first subscriber. Several such channels are reported
+// together.
 func (r *reporter) occupied(ch *channel) {
 	if r.first == nil {
 		return
@@ -71,7 +72,7 @@ func (r *reporter) look(now time.Time) {
 func (r *reporter) vacate(name string) {
 	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
 	defer cancel()
-	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first of those that begin with its name
+	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first one with its name as the prefix
 	switch {
 	case err != nil:
 		r.later(name)

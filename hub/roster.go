@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-const changesTogether = 128 // the most changes that are sent in one message
+const changesTogether = 128 // the maximum number of changes in one message
 
 // roster is the list of the members of a channel on all nodes. Subscribers know the members that were announced; changes since then
 // are announced with the next batch, or in a large room once a second. The channel's lock guards it.
@@ -17,29 +17,29 @@ type roster struct {
 	holes   int
 	serial  uint64
 	dirty   []*member
-	count   int    // the number of announced members
-	pass    uint32 // counts the readings of all entries
+	count   int    // the number of members that were announced
+	pass    uint32 // the number of times that all entries were read
 	reading bool   // all entries are being read
-	now     bool   // a large room has to announce its changes
+	now     bool   // the changes of a large room must be announced
 	ops     ops
 	watch   watching
 }
 
 type entryKey struct{ lease, client string }
 
-// entry is one connection.
+// entry is one connection in a roster.
 type entry struct {
 	of      *member // nil if the connection is gone; kept while entries are being read
 	version uint64
 	pass    uint32 // the pass in which it was last seen
 }
 
-// member is a user.
+// member is a user in a roster.
 type member struct {
 	Member
 	conns   int
 	serial  uint64
-	version uint64 // the version of the entry that has set Data
+	version uint64 // the version of the entry from which Data was taken
 	shown   bool   // it was announced
 	changed bool   // Data has changed since it was announced
 	dirty   bool
@@ -50,7 +50,7 @@ func newRoster() *roster {
 	return &roster{users: map[string]*member{}, entries: map[entryKey]*entry{}}
 }
 
-// busy reports whether a call of the engine is under way or queued.
+// busy reports whether a call of the engine is in progress or queued.
 func (r *roster) busy() bool { return r.reading || r.ops.running || len(r.ops.queue) > 0 }
 
 // pending reports whether there are changes to announce.
@@ -170,7 +170,7 @@ func (m *member) touch(r *roster) {
 	}
 }
 
-// flush moves the changes that have to be announced into b.
+// flush moves the changes that must be announced into b.
 func (r *roster) flush(ns *namespace, b *batch) {
 	r.watch.flush(b)
 	n := min(len(r.dirty), changesTogether)
@@ -238,8 +238,8 @@ func (r *roster) find(serial uint64) (int, bool) {
 	return at, at < len(r.order) && r.order[at].serial == serial
 }
 
-// page returns the number of members, and a page of them that begins at a cursor and is limited in its number of members and in bytes.
-// The user self is among them even if not yet announced; "" means none.
+// page returns the number of members, and a page of them that begins at a cursor and is limited in its number of members and in
+// bytes. The user self is included even if it has not been announced yet; "" means none.
 func (r *roster) page(cursor string, limit, bytes int, self string) (users int, ms []Member, next string) {
 	users = r.count
 	me := r.users[self]

@@ -5,18 +5,18 @@ import (
 	"slices"
 )
 
-// CommandKind says what a Command does.
+// CommandKind is the action of a Command.
 type CommandKind uint8
 
 const (
 	CommandDisconnect  CommandKind = iota // close the connections
 	CommandUnsubscribe                    // call Client.Command, and end the subscription to Channel, or all subscriptions if that is ""
-	CommandMessage                        // call Client.Command, for the needs of a protocol
+	CommandMessage                        // call Client.Command, for a message that a protocol defines
 )
 
 // Command is executed on every node, for the sessions that it matches.
 type Command struct {
-	// Kind is what the command does.
+	// Kind is the action of the command.
 	Kind CommandKind
 
 	// App is the application.
@@ -199,7 +199,7 @@ func (h *Hub) Occupied(ctx context.Context, app, prefix, after string, limit int
 	return cs, more, err
 }
 
-// Ack remembers that a device has read a channel up to and including a position.
+// Ack saves the position up to which a device has read a channel.
 func (h *Hub) Ack(ctx context.Context, app, channel, device string, p Position) error {
 	ps, ok := h.engine.(Positions)
 	if !ok {

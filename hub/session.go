@@ -28,17 +28,17 @@ type sessionShard struct {
 type Session struct {
 	client     Client
 	hub        *Hub
-	next, prev *Session // the list of its user or ID; the shard's lock guards them
+	next, prev *Session // the links of the list for its user or ID; the shard's lock guards them
 
 	mu        sync.Mutex
-	rate      limit.Bucket // for its publications
+	rate      limit.Bucket // limits its publications
 	subs      []*subscription
 	busy      int32  // the number of subscriptions that are being made
 	drains    uint32 // the number of calls of Drained
 	behind    bool   // a subscription waits for Drained
 	refilling bool   // a goroutine is sending missed publications
 	left      bool
-	ended     uint8 // 1 + the EndReason that the hub has closed it for
+	ended     uint8 // 1 + the EndReason with which the hub has closed it
 }
 
 // state is the state of a subscription. The session's lock guards it.
@@ -46,18 +46,18 @@ type state uint8
 
 const (
 	live   state = iota
-	behind       // it has missed something, and receives nothing else until that is sent
+	behind       // it has missed some messages, and receives nothing else until those are sent
 	ended
 )
 
-// The flags of a subscription: what it wants and has.
+// The flags of a subscription: the features that it has requested, and its state.
 const (
 	wantsDelta uint8 = 1 << iota
 	wantsChanges
 	isMember
 	hasBase // it has received the publication before the next one
 	wantsKeyDelta
-	wantsPositions // and its client has a PositionedCodec
+	wantsPositions // its client has a PositionedCodec, too
 )
 
 // subscription is the subscription of a session to a channel. The session's lock guards it, except for at and catching, which the
@@ -65,8 +65,8 @@ const (
 type subscription struct {
 	session  *Session
 	ch       *channel
-	lag      *lag                    // what it has missed; nil unless it is behind
-	filter   func(*Publication) bool // nil means all publications are for it
+	lag      *lag                    // the messages that it has missed; nil unless it is behind
+	filter   func(*Publication) bool // nil means that it receives all publications
 	last     uint64                  // the offset of the last publication that it has received
 	at       int32
 	state    state
@@ -94,7 +94,7 @@ func (t *sessionTable) shard(key string) *sessionShard {
 	return &t.shards[maphash.String(t.seed, key)%shards]
 }
 
-// chain returns where a session's list is: the shard, its table and the key.
+// chain returns the location of a session's list: the shard, its table and the key.
 func (t *sessionTable) chain(s *Session) (*sessionShard, *map[string]*Session, string) {
 	if s.client.User != "" {
 		shard := t.shard(s.client.User)
@@ -144,7 +144,7 @@ func sessionsIn(heads map[string]*Session, key string, all []*Session) []*Sessio
 	return all
 }
 
-// each calls f for every session, with no lock held.
+// each calls f for every session, without holding a lock.
 func (t *sessionTable) each(f func(*Session)) {
 	var some []*Session
 	for i := range t.shards {
@@ -220,7 +220,7 @@ func (s *Session) Subscriptions() []string {
 	return names
 }
 
-// Unsubscribe ends a subscription: after it has returned, nothing of the channel is sent.
+// Unsubscribe ends a subscription. After it has returned, no message of the channel is sent to the client.
 func (s *Session) Unsubscribe(channel string) error {
 	s.mu.Lock()
 	x := s.find(ChannelOf(s.client.App, channel))
@@ -341,7 +341,7 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 	return done, err
 }
 
-// memberIn returns the user that the session is in a channel. The caller holds mu.
+// memberIn returns the user as which the session is a member of a channel. The caller holds mu.
 func (s *Session) memberIn(channel string) string {
 	x := s.find(ChannelOf(s.client.App, channel))
 	if x == nil || x.flags&isMember == 0 {
@@ -360,7 +360,7 @@ func (s *Session) History(ctx context.Context, channel string, q HistoryQuery) (
 	return s.hub.History(ctx, s.client.App, channel, q)
 }
 
-// Ack remembers up to where a device of the client has read a channel, if the session is subscribed to it. See [Hub.Ack].
+// Ack saves the position up to which a device of the client has read a channel, if the session is subscribed to it. See [Hub.Ack].
 func (s *Session) Ack(ctx context.Context, channel, device string, p Position) error {
 	if !s.Subscribed(channel) {
 		return ErrNotSubscribed
@@ -368,7 +368,8 @@ func (s *Session) Ack(ctx context.Context, channel, device string, p Position) e
 	return s.hub.Ack(ctx, s.client.App, channel, device, p)
 }
 
-// Acked returns up to where a device has read a channel, nil if that is unknown, if Allow permits subscribing. See [Hub.Acked].
+// Acked returns the position up to which a device has read a channel, nil if that is unknown, if Allow permits subscribing. See
+// [Hub.Acked].
 func (s *Session) Acked(ctx context.Context, channel, device string) (*Position, error) {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return nil, err

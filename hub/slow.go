@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	catchUpCount = 128  // publications that are sent to a slow subscriber in one step
-	maxMissed    = 1024 // members whose changes are kept for a slow subscriber
+	catchUpCount = 128  // the number of publications that are sent to a slow subscriber in one step
+	maxMissed    = 1024 // the number of members whose changes are kept for a slow subscriber
 	maxLatest    = 100_000
 )
 
 // lag is what a subscriber has missed, in addition to publications, while it was behind.
 type lag struct {
-	lost    bool              // what it has missed cannot be sent
+	lost    bool              // the missed messages cannot be sent
 	changes map[string]missed // by user
 }
 
@@ -43,7 +43,7 @@ func (x *subscription) fallBehind(ch *channel, b *batch) {
 	x.miss(ch, b)
 }
 
-// miss records what the subscriber does not receive of b. The caller holds the session's lock.
+// miss records the parts of b that the subscriber does not receive. The caller holds the session's lock.
 func (x *subscription) miss(ch *channel, b *batch) {
 	for _, p := range b.ps {
 		switch {
@@ -78,7 +78,7 @@ func (x *subscription) miss(ch *channel, b *batch) {
 	}
 }
 
-// news returns the changes that update what the subscriber knows of the members.
+// news returns the changes that update the subscriber's knowledge of the members.
 func (l *lag) news() []Change {
 	var cs []Change
 	for _, m := range l.changes {
@@ -118,8 +118,8 @@ func (x *subscription) lose(ch *channel, b *batch) {
 	x.end()
 }
 
-// lost returns the message that publications are lost, and whether the subscription continues. It continues without a message if
-// the protocol has none: its clients do not expect to receive everything.
+// lost returns the message that publications are lost, and reports whether the subscription continues. It continues without a
+// message if the protocol has none: its clients do not expect to receive everything.
 func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
 	c := x.session.client.Codec
 	if x.flags&wantsPositions != 0 {
@@ -130,8 +130,8 @@ func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesO
 	return m, m == nil
 }
 
-// Drained resumes sending what a full queue had no room for. The Receiver of the connection calls it when its own Drained is
-// called. It does not block.
+// Drained resumes sending the messages for which a full queue had no room. The Receiver of the connection calls it when its own
+// Drained is called. It does not block.
 func (s *Session) Drained() {
 	s.mu.Lock()
 	s.drains++
@@ -143,7 +143,7 @@ func (s *Session) Drained() {
 	}
 }
 
-// refill sends what the subscriptions have missed, until the queue is full again.
+// refill sends the messages that the subscriptions have missed, until the queue is full again.
 func (s *Session) refill() {
 	for {
 		s.mu.Lock()
@@ -195,7 +195,7 @@ func (x *subscription) catch() (done func()) {
 	return func() { set(false) }
 }
 
-// catchUp sends what the subscriber has missed, and reports false if the queue is full again.
+// catchUp sends the messages that the subscriber has missed, and reports false if the queue is full again.
 func (x *subscription) catchUp() bool {
 	s, ch := x.session, x.ch
 	defer x.catch()()
@@ -236,8 +236,8 @@ func (x *subscription) catchUp() bool {
 	}
 }
 
-// missing returns what the subscriber has missed as far as this node has it, and whether that is everything. The caller holds the
-// locks of the session and of the channel.
+// missing returns the publications that the subscriber has missed as far as this node has them, and reports whether those are all.
+// The caller holds the locks of the session and of the channel.
 func (x *subscription) missing() ([]*Publication, bool) {
 	ch := x.ch
 	switch {
@@ -373,7 +373,7 @@ func (l *latest) set(p *Publication) {
 	}
 }
 
-// since returns the publications after offset, in order, and whether none of them is missing.
+// since returns the publications after offset, in order, and reports whether none of them is missing.
 func (l *latest) since(offset uint64) ([]*Publication, bool) {
 	if offset < l.floor {
 		return nil, false

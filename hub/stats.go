@@ -37,7 +37,7 @@ type Stats struct {
 	Joins, Leaves uint64
 }
 
-// Stats returns the counters of every namespace. Those with the same name are added up.
+// Stats returns the counters of every namespace. Counters of namespaces with the same name are added up.
 func (h *Hub) Stats() []Stats {
 	all := make([]Stats, 0, len(h.namespaces))
 	at := map[string]int{}
@@ -77,7 +77,7 @@ func (s *Stats) add(o Stats) {
 
 // Sizes are the current numbers of sessions, channels and subscriptions on this node.
 type Sizes struct {
-	// Sessions, Channels and Subscriptions are how many of each there are.
+	// Sessions, Channels and Subscriptions are the current numbers of each.
 	Sessions, Channels, Subscriptions int
 }
 

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Subscribe subscribes to a channel. reply is called once, before anything of the channel is sent, and the publications that follow
-// continue what reply has sent; it must not block or call the session. If reply returns an error, the subscription ends and
-// Subscribe returns that error. If Subscribe returns nil, reply has been called.
+// Subscribe subscribes to a channel. reply is called once, before any message of the channel is sent, and the publications that are
+// sent later continue those passed to reply; it must not block or call the session. If reply returns an error, the subscription
+// ends and Subscribe returns that error. If Subscribe returns nil, reply has been called.
 //
-// Subscribe waits for the engine if this node does not know enough: when it is the first to subscribe to the channel, when more was
-// missed than the node remembers, and to enter a member.
+// Subscribe waits for the engine if this node does not have the necessary data: if it is the first to subscribe to the channel, if
+// more publications were missed than the node remembers, and to enter a member.
 func (s *Session) Subscribe(ctx context.Context, channel string, o SubscribeOptions, reply func(*Recovered) error) error {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return err
@@ -69,7 +69,7 @@ type admission struct {
 	at uint64         // r.Publications are complete up to this offset
 	ps []*Publication // the missed publications that were read so far
 
-	turn bool // it has the turn to read the history
+	turn bool // it holds the turn to read the history
 }
 
 func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error {
@@ -112,8 +112,8 @@ func (a *admission) entry() Entry {
 	return e
 }
 
-// reads is how often the history is read for one subscription. Publications that arrive during a read are remembered by the node,
-// so a second read is needed only under a flood of publications.
+// reads is the number of times that the history is read for one subscription. The node remembers publications that arrive during a
+// read, so a second read is needed only if very many arrive.
 const reads = 4
 
 // admit determines the missed publications, and adds the subscription so that live messages follow them.
@@ -143,8 +143,8 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	return a.fromHistory(ctx, reply)
 }
 
-// fromHistory finishes with publications of the history. If it has the turn to read, subscriptions that wait for their turn can use
-// the result.
+// fromHistory completes the subscription with publications of the history. If it holds the turn to read, subscriptions that wait
+// for their turn can use the result.
 func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
 	since := *a.o.Since
 	a.at = since.Offset
@@ -164,7 +164,7 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 			break
 		}
 		a.ps = append(a.ps, page.Publications...)
-		if !whole { // there is more than may be read for one answer
+		if !whole { // there are more publications than may be read for one reply
 			return a.part(reply)
 		}
 		since = page.Top
@@ -190,7 +190,7 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	if since.Epoch == ch.epoch {
 		from.Offset = min(from.Offset, ch.reading.wanted)
 	}
-	ch.reading.wanted = math.MaxUint64 // of subscriptions that begin to wait while it is being read
+	ch.reading.wanted = math.MaxUint64 // of subscriptions that begin to wait during the read
 	ch.mu.Unlock()
 	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	if err == nil && (page.Err != nil || !whole) && from != since {
@@ -214,10 +214,10 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	return page, true, nil
 }
 
-// reading coordinates subscriptions that need a channel's history: one reads it, and the others wait.
+// reading coordinates subscriptions that need a channel's history: one of them reads it, and the others wait.
 type reading struct {
-	over   chan struct{} // closed when the read has finished; nil if there is none
-	wanted uint64        // the lowest offset after which the waiting subscriptions need it
+	over   chan struct{} // closed when the read has finished; nil if no read is in progress
+	wanted uint64        // the lowest offset after which the waiting subscriptions need the history
 }
 
 // turn acquires the turn to read the channel's history for a subscription. It returns true if the caller has it; endTurn ends it.
@@ -260,7 +260,8 @@ func (ch *channel) wide(n int) {
 	ch.mu.Unlock()
 }
 
-// fromWindow finishes with publications of the window, if it has all of them and the history would have them too.
+// fromWindow completes the subscription with publications of the window, if the window contains all of them and the history would,
+// too.
 func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
 	ch, since, now := a.ch, *a.o.Since, time.Now()
 	ch.mu.Lock()
@@ -276,7 +277,7 @@ func (a *admission) fromWindow(reply func(*Recovered) error) (bool, error) {
 }
 
 // finish adds the subscription to the channel and calls reply. If exact is set, the missed publications were read up to a.at, and
-// it succeeds only if the window has everything that was published since.
+// finish succeeds only if the window contains all publications since then.
 func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, error) {
 	s, ch, x := a.s, a.ch, a.x
 	s.mu.Lock()
@@ -297,7 +298,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 	if exact {
 		rest, all := ch.window.since(a.at)
 		if !all || a.o.Since.Epoch != ch.epoch && ch.epoch != "" {
-			ch.gap = ch.gap || all // the channel has another epoch than its history, and has to read it
+			ch.gap = ch.gap || all // the channel's epoch differs from its history's, so the history must be read
 			run := s.hub.schedule(ch)
 			ch.mu.Unlock()
 			if all {
@@ -305,7 +306,7 @@ func (a *admission) finish(exact bool, reply func(*Recovered) error) (bool, erro
 			}
 			return false, nil
 		}
-		x.last = max(ch.last, a.at) // may be after the channel's last, if this node has not received the newest publications yet
+		x.last = max(ch.last, a.at) // may be after ch.last, if this node has not received the newest publications yet
 		if missed, all = x.deliverable(append(a.ps, rest...), a.bytes()); !all {
 			a.r.Position = Position{Epoch: ch.epoch, Offset: missed[len(missed)-1].Offset}
 			ch.mu.Unlock()
@@ -346,10 +347,10 @@ func (a *admission) self() string {
 	return a.s.user()
 }
 
-// bytes returns the maximum size of the missed publications in the answer.
+// bytes returns the maximum size of the missed publications in the reply.
 func (a *admission) bytes() int { return cmp.Or(a.o.MissedBytes, windowBytesWide) }
 
-// part answers with the first part of the missed publications that were read.
+// part replies with the first part of the missed publications that were read.
 func (a *admission) part(reply func(*Recovered) error) error {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
@@ -365,7 +366,7 @@ func (a *admission) part(reply func(*Recovered) error) error {
 	return a.answerPart(missed, reply)
 }
 
-// answerPart answers with missed as the first part.
+// answerPart replies with missed as the first part.
 func (a *admission) answerPart(missed []*Publication, reply func(*Recovered) error) error {
 	a.ch.ns.recovered.Add(1)
 	a.r.Publications, a.r.More = missed, true
@@ -383,8 +384,8 @@ func (a *admission) count() {
 	a.ch.ns.recovered.Add(1)
 }
 
-// deliverable returns those of ps that the subscriber should receive, up to the size limit of its answer, and whether those are
-// all.
+// deliverable returns the publications of ps that the subscriber should receive, up to the size limit of its reply, and reports
+// whether those are all.
 func (x *subscription) deliverable(ps []*Publication, bytes int) ([]*Publication, bool) {
 	if len(ps) == 0 {
 		return nil, true

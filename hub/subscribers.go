@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Subscribers returns how many subscribers a channel has on all nodes: the current number for this node, and for the others the
-// number that was last reported, which they do every second. See Occupancy.
+// Subscribers returns the number of subscribers of a channel on all nodes: for this node the current number, and for other nodes
+// the number that they last reported, which they do every second. See Occupancy.
 func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error) {
 	if err := checkName(channel); err != nil {
 		return 0, err
@@ -16,7 +16,7 @@ func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error)
 		return 0, ErrUnsupported
 	}
 	name := ChannelOf(app, channel)
-	cs, _, err := h.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first of those that begin with its name
+	cs, _, err := h.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first one with its name as the prefix
 	if err != nil {
 		return 0, err
 	}
@@ -30,14 +30,14 @@ func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error)
 	return n, nil
 }
 
-// correct corrects a number of subscribers from the engine by the change on this node since its last report.
+// correct adjusts a number of subscribers from the engine by the change on this node since its last report.
 func (ch *channel) correct(n int) int {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	return max(n-ch.counted.told, 0) + len(ch.subs)
 }
 
-// correctPage corrects a page of the channels that begin with prefix.
+// correctPage adjusts a page of the channels that begin with prefix.
 func correctPage(h *Hub, cs []Occupied, more bool, prefix, after string, limit int) ([]Occupied, bool) {
 	own := map[string]*channel{}
 	h.channels.each(func(ch *channel) {

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Trace is the report that a publication with a trace ID was published, or that it was sent to the subscribers of a node.
+// Trace reports that a publication with a trace ID was published, or that it was sent to the subscribers of a node.
 type Trace struct {
 	// App is the application, and Channel is the name of the channel.
 	App, Channel string
 
-	// Publication is what was published. It must not be modified.
+	// Publication is the publication. It must not be modified.
 	Publication *Publication
 
 	// Position is the position of the publication; for a Duplicate, that of the original.
@@ -21,8 +21,8 @@ type Trace struct {
 	// Delivered is false on the node that has published it, and true on nodes that have sent it to subscribers.
 	Delivered bool
 
-	// Subscribers is the number of subscribers on this node that it was sent to. Those that read too slowly are not counted: they
-	// receive it from the history.
+	// Subscribers is the number of subscribers on this node that it was sent to. Subscribers that read too slowly are not counted:
+	// they receive it from the history.
 	Subscribers int
 
 	// Duplicate reports that a publication with this ID had been published already, so that this one was not.

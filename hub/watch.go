@@ -9,13 +9,12 @@ import (
 // Watcher follows the members or the connections in a channel, or both. Its functions must not block or call the hub; calls do not
 // overlap, and returning false ends the watch. Their arguments are shared and must not be modified.
 type Watcher struct {
-	// Users is first called before Watch returns, with all members as joins, and then with each change of a member. A change that
-	// was on its way may be passed even though the first call includes it. May be nil.
+	// Users is first called before Watch returns, with all members as joins, and then with each change of a member. It may be
+	// called with an earlier change that the first call already includes. May be nil.
 	Users func([]Change) bool
 
 	// Connections is called with each change of a connection, which may include changes from before the call of Watch. It does not
-	// report the connections that are already there: call Hub.Entries after Watch. Data is nil for a connection that leaves. May be
-	// nil.
+	// report the existing connections: call Hub.Entries after Watch. Data is nil for a connection that leaves. May be nil.
 	Connections func([]Change) bool
 }
 

@@ -37,14 +37,14 @@ type Event struct {
 	// Lost is the position from which such a subscription continues after publications were lost.
 	Lost *hub.Position
 
-	// Reply is the answer to a subscribe request.
+	// Reply is the reply to a subscribe request.
 	Reply *hub.Recovered
 }
 
-// Codec is a protocol for tests: its Clients record what each message was made from. The zero value is ready to use; a Codec must
-// not be copied.
+// Codec is a protocol for tests: its Clients record the data from which each message was made. The zero value is ready to use; a
+// Codec must not be copied.
 type Codec struct {
-	// Silent makes the protocol have no message for the end of a subscription.
+	// Silent means that the protocol has no message for the end of a subscription.
 	Silent bool
 
 	made sync.Map // from *websocket.Prepared to Event
@@ -106,13 +106,13 @@ type Client struct {
 
 	mu     sync.Mutex
 	events []Event
-	room   int // the remaining room of the queue, in messages; negative means unlimited
+	room   int // the free space in the queue, in messages; negative means unlimited
 	calls  int // the number of calls of SendPrepared
 	code   websocket.Code
 	wake   chan struct{}
 }
 
-// NewClient creates a client that joins a hub, and leaves when the test ends. If codec is nil, the client has a Codec of its own.
+// NewClient creates a client that joins a hub, and leaves it when the test ends. If codec is nil, the client gets its own Codec.
 func NewClient(t testing.TB, h *hub.Hub, codec *Codec, who hub.Client) *Client {
 	t.Helper()
 	if codec == nil {
@@ -140,7 +140,7 @@ func (c *Client) add(e Event) {
 	}
 }
 
-// Subscribe subscribes to a channel, and records the answer as an event.
+// Subscribe subscribes to a channel, and records the reply as an event.
 func (c *Client) Subscribe(t testing.TB, channel string, o hub.SubscribeOptions) *hub.Recovered {
 	t.Helper()
 	var r *hub.Recovered
@@ -164,14 +164,14 @@ func (c *Client) SetRoom(n int) {
 	c.room = n
 }
 
-// Events returns what the client has received.
+// Events returns the events that the client has received.
 func (c *Client) Events() []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.events)
 }
 
-// Take returns what the client has received since the last call of Take.
+// Take returns the events that the client has received since the last call of Take.
 func (c *Client) Take() []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,14 +180,15 @@ func (c *Client) Take() []Event {
 	return es
 }
 
-// Calls returns how often the hub has sent, and the code with which the connection was closed: 0 if it was not closed.
+// Calls returns the number of times that the hub has sent, and the code with which the connection was closed: 0 if it was not
+// closed.
 func (c *Client) Calls() (calls int, code websocket.Code) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls, c.code
 }
 
-// Until waits until so reports true for what the client has received.
+// Until waits until so reports true for the received events.
 func (c *Client) Until(t testing.TB, so func(es []Event) bool) {
 	t.Helper()
 	ctx := bounded.Context(t)
@@ -203,7 +204,7 @@ func (c *Client) Until(t testing.TB, so func(es []Event) bool) {
 	}
 }
 
-// Texts returns the data of the publications that the client has received, including those in answers.
+// Texts returns the data of the publications that the client has received, including those in replies.
 func (c *Client) Texts() []string {
 	var all []string
 	for _, e := range c.Events() {
@@ -291,7 +292,7 @@ func newClient(h *hub.Hub, id string) *Client {
 	return c
 }
 
-// wait waits for an event. It returns errNothing when over is closed, if nothing reports true.
+// wait waits until an event satisfies its condition. It returns errNothing when over is closed and none does.
 func (c *Client) wait(ctx context.Context, over <-chan struct{}, nothing func() bool) error {
 	if !nothing() {
 		over = nil

@@ -49,10 +49,10 @@ type Cluster struct {
 
 // Options configures the suite.
 type Options struct {
-	// Pure reports that the engine needs nothing outside the process: its tests run in a synctest bubble.
+	// Pure reports that the engine uses nothing outside of the process: its tests run in a synctest bubble.
 	Pure bool
 
-	// Flow is how many messages each publisher publishes in the tests with continuous traffic. 0 means 2,000.
+	// Flow is the number of messages that each publisher publishes in the tests with continuous traffic. 0 means 2,000.
 	Flow int
 
 	// FaultsOnly runs only the flow tests with a fault, for an engine that has passed the other tests.
@@ -87,12 +87,12 @@ func Parallel() {
 		return
 	}
 	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err) // not in a test binary
+		panic(err) // the program is not a test binary
 	}
 }
 
-// Run runs the suite on clusters that open makes, one for each test. Tests that mostly wait run in parallel, after the test that
-// has called Run has returned.
+// Run runs the suite on clusters that are made by open, one for each test. Tests that mostly wait run in parallel, after the test
+// that has called Run has returned.
 func Run(t *testing.T, o Options, open func(t testing.TB) Cluster) {
 	if o.Flow == 0 {
 		o.Flow = 2000
@@ -169,7 +169,7 @@ func newSuite(t *testing.T, o Options, open func(t testing.TB) Cluster) *suite {
 	return s
 }
 
-// hub starts a hub on an engine of its own.
+// hub starts a hub on a new engine.
 func (s *suite) hub() *hub.Hub {
 	s.Helper()
 	return s.hubOn(s.Node(s))

@@ -134,8 +134,8 @@ func (r *reader) full() bool {
 	return true
 }
 
-// read subscribes, reads some messages, leaves, and reconnects to the next node, until it has the last messages. r varies how many
-// it reads each time.
+// read subscribes, reads some messages, leaves, and reconnects to the next node, until it has received the last messages. r varies
+// the number of messages that it reads each time.
 func (f *flowing) read(ctx context.Context, channel string, at, r int) {
 	x := &reader{f: f, name: fmt.Sprint(channel, " ", at, " ", r)}
 	there := sync.OnceFunc(f.there.Done)

@@ -12,12 +12,12 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// largest is the largest data that the namespace allows for a publication with a tag and a key.
+// largest is the maximum data size that the namespace allows for a publication with a tag and a key.
 var largest = []byte(strings.Repeat("x", 64<<10-64))
 
 // many is the number of large publications.
 func many() int {
-	if testing.Short() || raceEnabled { // copying is slow with the race detector
+	if testing.Short() || raceEnabled { // copying is slow under the race detector
 		return 100
 	}
 	return 1000
@@ -60,7 +60,7 @@ func (s *suite) wantPage(what string, ps []*hub.Publication, bytes int) {
 	}
 }
 
-// Pages of large publications end when they have enough bytes, and the next page continues after the last publication.
+// A page of large publications ends when its size limit is reached, and the next page continues after the last publication.
 func pages(s *suite) {
 	h := s.hub()
 	const channel = "history:pages"

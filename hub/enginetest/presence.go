@@ -13,7 +13,7 @@ import (
 
 var member = hub.SubscribeOptions{Member: true, Changes: true, Members: 100}
 
-// told returns changes in a short form: "+user", "-user", "=user data".
+// told returns changes in a short notation: "+user", "-user", "=user data".
 func told(cs []hub.Change) []string {
 	all := []string{}
 	for _, c := range cs {
@@ -221,7 +221,7 @@ func presencePages(s *suite) {
 		want = append(want, user)
 		s.client([]*hub.Hub{a, b}[i%2], user).Subscribe(s, "room:many", hub.SubscribeOptions{Member: true})
 	}
-	// From a hundred members on, joins are announced together, and a node without a roster reads all of them.
+	// In a room of a hundred members or more, joins are announced together, and a node without a roster reads all of them.
 	s.untilMembers(b, "room:many", want...)
 	s.untilMembers(s.hub(), "room:many", want...)
 	watcher.Until(s, func([]Event) bool { return len(watcher.Changes()) >= len(want) })
@@ -238,7 +238,7 @@ func presencePages(s *suite) {
 	}
 }
 
-// Of two changes of an entry, the one with the larger version is kept, no matter which of them arrives last.
+// Of two changes of an entry, the one with the larger version is kept, whichever arrives last.
 func versions(s *suite) {
 	e1, ok := s.Node(s).(hub.Presence)
 	if !ok {

@@ -219,7 +219,7 @@ func recovery(s *suite) {
 		if r.Err != nil {
 			s.Fatal(r.Err)
 		}
-		again.Want(s, numbers(2, 30)...) // with the answer, or after it if this node has not received them yet
+		again.Want(s, numbers(2, 30)...) // with the reply, or after it if this node has not received them yet
 		again.Session.Leave()
 	}
 	last := s.client(a, "")
@@ -268,7 +268,7 @@ func idempotency(s *suite) {
 	c.Want(s, "1", "2")
 }
 
-// idempotencyEnds needs fake time; other engines have their own tests for the duration of hub.Idempotency.
+// idempotencyEnds requires fake time; other engines have their own tests for the duration of hub.Idempotency.
 func idempotencyEnds(s *suite) {
 	h := s.hub()
 	for _, channel := range []string{"history:window", "plain:window"} {
@@ -304,8 +304,8 @@ func expected(s *suite) {
 	s.wantTexts("history", s.history(h, "history:cas", hub.HistoryQuery{Limit: -1}).Publications, "1", "2")
 }
 
-// together publishes several publications with PublishAll: all of them arrive and are kept, in order. With a wrong expected offset
-// none is published.
+// together publishes several publications with PublishAll: all of them are delivered and kept, in order. With a wrong expected
+// offset, none is published.
 func together(s *suite) {
 	if !has[hub.History](s) {
 		return

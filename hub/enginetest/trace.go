@@ -34,8 +34,8 @@ func (x *traces) has(want ...string) bool {
 	return slices.Equal(all, slices.Sorted(slices.Values(want)))
 }
 
-// A trace ID is reported on the node that has published the message, and on every node with subscribers, together with their
-// number.
+// A trace ID is reported by the node that has published the message, and by every node with subscribers, with the number of its
+// subscribers.
 func trace(s *suite) {
 	var got traces
 	node := func(name string) *hub.Hub {

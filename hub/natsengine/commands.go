@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/hub/internal/record"
 )
 
-// commands receives the commands for all nodes. They are a stream of their own, so that a node that was disconnected can read what
-// it has missed.
+// commands receives the commands for all nodes. They have a separate stream, so that a node that was disconnected can read the
+// commands that it has missed.
 type commands struct {
 	engine *Engine
 
@@ -32,7 +32,7 @@ func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
 
 const commandKept = 5 * time.Minute // for nodes that are disconnected
 
-// take delivers a live command. If an earlier one was missed, it has all of them read from the stream instead.
+// take delivers a live command. If an earlier one was missed, it requests that all of them are read from the stream instead.
 func (c *commands) take(m *nats.Msg) {
 	seq, previous := number(m.Header, "Nats-Sequence"), number(m.Header, "Nats-Last-Sequence")
 	c.mu.Lock()
@@ -55,7 +55,7 @@ func (c *commands) carryOut(data []byte, seq uint64) {
 	}
 }
 
-// reread delivers the missed commands. For a node that has just started, it only finds out which command is the last.
+// reread delivers the missed commands. For a node that has just started, it only determines which command is the last.
 func (c *commands) reread(ctx context.Context, s *store, again bool) error {
 	if !again {
 		top, err := s.last(ctx, s.log, c.engine.sub.commands())

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	lanes     = 4       // delivering goroutines; each channel is assigned to one
-	laneRoom  = 1 << 16 // messages that may wait in a lane
-	laneTaken = 256     // the most messages that are handled together
+	lanes     = 4       // the number of delivering goroutines; each channel is assigned to one
+	laneRoom  = 1 << 16 // the number of messages that may wait in a lane
+	laneTaken = 256     // the maximum number of messages that are handled together
 )
 
 // inward delivers messages to this node. A lane is a queue with a goroutine that empties it.
@@ -40,7 +40,7 @@ type route struct {
 
 func (in *inward) init(e *Engine) { in.engine, in.seed = e, maphash.MakeSeed() }
 
-// start begins the delivery to sink. The returned function ends it, and waits until it has ended.
+// start begins the delivery to sink. The returned function stops the delivery, and waits until it has stopped.
 func (in *inward) start(nc *nats.Conn, sink hub.Sink) (stop func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -71,7 +71,7 @@ func (in *inward) followLocked(subject string, r *route) (*nats.Subscription, er
 	return in.nc.ChanSubscribe(subject, in.lanes[maphash.String(in.seed, subject)%lanes])
 }
 
-// follow subscribes to a subject that is not a channel's.
+// follow subscribes to a subject that does not belong to a channel.
 func (in *inward) follow(subject string, take func(*nats.Msg)) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -123,7 +123,7 @@ func (e *Engine) Unsubscribe(_ context.Context, channels ...string) error {
 	return nil
 }
 
-// gap reports that something may have been missed in these channels, or in all of them if none are named.
+// gap reports that messages may have been missed in these channels, or in all of them if none are named.
 func (in *inward) gap(channels ...string) {
 	in.mu.Lock()
 	sink := in.sink
@@ -227,7 +227,8 @@ func flush(sink hub.Sink, channel string, ps []*hub.Publication) []*hub.Publicat
 	return ps[:0]
 }
 
-// publication decodes a publication, whether republished from the stream or not stored; nil if the message is not valid.
+// publication decodes a publication, which was republished from the stream or was not stored. It returns nil if the message is not
+// valid.
 func (in *inward) publication(m *nats.Msg) *hub.Publication {
 	p, err := record.Publication(m.Data)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package natsengine is an engine for package hub on NATS JetStream: either on a [Server] in the process, which forms a cluster
 // with others, or on external NATS servers of version 2.11 or later. It implements all optional interfaces except [hub.Batch].
 //
-// # What is stored where
+// # Storage
 //
 // The stream PREFIX_LOG contains the publications of all channels, with one subject per channel. It republishes what it stores, and
 // a node subscribes to the republished subjects of its channels. A publication's offset is its sequence in the stream, so the
@@ -12,7 +12,7 @@
 // The stream PREFIX_STATE contains the last message of each subject: members, leases, numbers of subscribers, claims, the latest
 // publication of each key, and positions of devices.
 //
-// # How much history is kept
+// # Retention of the history
 //
 // History is limited per channel, but JetStream limits whole streams. So the stream only has a limit that suffices for the largest
 // channel (Options.MaxHistory); each publication carries the limits of its channel, and readers apply those of the last
@@ -30,14 +30,14 @@
 // A publication that is kept is sent again every second until it is acknowledged, because the server that received it may have
 // stopped. If it has no ID, the call gives it one, so that it is stored only once.
 //
-// # While there is no leader
+// # Operation without a leader
 //
-// A request is sent again if it has no answer within a second, or if the answer is that the cluster has no leader. A call that is
-// interrupted by the loss of the connection waits for the next connection and starts again. Both end with the context of the call.
-// A write to a server that does not read fails after three seconds, and closes the connection, because all calls wait for that
-// write.
+// A request is sent again if it has no reply within a second, or if the reply reports that the cluster has no leader. A call that
+// is interrupted by the loss of the connection waits for the next connection and starts again. Both end with the context of the
+// call. A write to a server that does not read fails after three seconds, and closes the connection, because all calls wait for
+// that write.
 //
-// # What an acknowledgement promises
+// # Guarantees of an acknowledgement
 //
 // Publish returns when the server has acknowledged the publication. A single server has then written it to a file, so it survives
 // the end of the process, even by kill -9. It survives a power failure if the server syncs each write ([Embedded.SyncAlways]);
@@ -45,7 +45,7 @@
 // server. With one server or two, each stream has a single replica: the loss of that server's disk loses the history, and while the
 // server is down nothing can be published to channels with a history.
 //
-// # Loss on the way to a node
+// # Loss between the server and a node
 //
 // Between servers, and from a server to a slow node, NATS may drop messages. In a channel with a history the next publication
 // reveals that; the hub then reads the missing ones. The engine reports a gap when its connection was lost, when its own queue was

@@ -5,7 +5,7 @@ import (
 	"time"
 	_ "unsafe" // for go:linkname
 
-	_ "github.com/nats-io/nats-server/v2/server" // has the variables below
+	_ "github.com/nats-io/nats-server/v2/server" // declares the variables below
 )
 
 // The election timeouts of NATS. The server has no options for them, and with the defaults its nodes wait four to nine seconds

@@ -135,7 +135,7 @@ func (l *link) set(s *store, epoch string) {
 	}
 }
 
-// lost makes new calls wait for a connection, and calls that wait for an answer fail.
+// lost makes new calls wait for a connection, and calls that wait for a reply fail.
 func (e *Engine) lost() {
 	l := &e.link
 	l.mu.Lock()
@@ -205,7 +205,7 @@ func (e *Engine) Run(ctx context.Context, sink hub.Sink) error {
 	}
 }
 
-// connect connects, and retries until ctx ends. It does not retry after an error that concerns the credentials.
+// connect connects, and retries until ctx is done. It does not retry after an error that concerns the credentials.
 func (e *Engine) connect(ctx context.Context) (*nats.Conn, error) {
 	for {
 		nc, err := nats.Connect(e.opts.URL, e.opts.connection(e)...)

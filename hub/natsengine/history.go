@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	pageSize   = 500                   // messages that are read together
-	staleTries = 200                   // reads of a replica that lags behind
-	stalePause = 10 * time.Millisecond // between two of these reads
+	pageSize   = 500                   // the number of messages that are read together
+	staleTries = 200                   // the number of times that a replica that lags behind is read
+	stalePause = 10 * time.Millisecond // the time between two of these reads
 )
 
 // History implements [hub.History].
@@ -41,7 +41,7 @@ func freshHistory(ctx context.Context, e *Engine, s *store, epoch, channel strin
 	return page, errTooLate
 }
 
-// history reads the history once. The result is stale if a replica that lags behind has answered.
+// history reads the history once. The result is stale if a replica that lags behind has replied.
 func (e *Engine) history(ctx context.Context, s *store, epoch, channel string, q hub.HistoryQuery) (page hub.HistoryPage, stale bool, err error) {
 	top, err := s.last(ctx, s.log, e.sub.log(channel))
 	if err != nil {
@@ -98,7 +98,7 @@ type reading struct {
 
 func (r *reading) subject() string { return r.e.sub.log(r.channel) }
 
-// together returns how many messages to read together.
+// together returns the number of messages to read together.
 func (r *reading) together() int {
 	if r.limit < 0 {
 		return pageSize
@@ -126,7 +126,7 @@ func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publicati
 		return nil, nil, false, err
 	}
 	if len(head) == 0 {
-		return nil, nil, true, nil // the replica does not have top
+		return nil, nil, true, nil // the replica does not contain top
 	}
 	missing := int(head[0].pending) //nolint:gosec // a number of messages
 	if since == 0 {
@@ -209,12 +209,12 @@ func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
 	return r.collect(ctx, head, 0, r.counts)
 }
 
-// someLast is how many of the last publications are read first; often no more are needed.
+// someLast is the number of the last publications that are read first; often no more are needed.
 const someLast = 32
 
 // last reads the last publications before an offset, newest first.
 func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, bool, error) {
-	after := 0 // the number of messages that are not before the offset
+	after := 0 // the number of messages from the offset on
 	if before <= r.top {
 		some, _, err := r.s.batch(ctx, r.s.log, r.subject(), before, 1)
 		if err != nil || len(some) == 0 {
@@ -315,7 +315,7 @@ func trim(ctx context.Context, e *Engine, s *store, channel string, through uint
 	return s.purge(ctx, s.log, subject, top.seq, 0)
 }
 
-// emptied are the channels whose last publication is stored, but no longer part of the history.
+// emptied contains the channels whose last publication is stored, but no longer part of the history.
 type emptied struct {
 	mu  sync.Mutex
 	all map[string]uint64

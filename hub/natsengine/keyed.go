@@ -20,7 +20,7 @@ const (
 	othersWait   = 300 * time.Millisecond
 	removeTries  = 20
 	removePause  = 20 * time.Millisecond
-	maxRemoving  = 16 // the most keys that are removed concurrently
+	maxRemoving  = 16 // the maximum number of keys that are removed concurrently
 	snapshotPage = 500
 )
 
@@ -28,7 +28,7 @@ const (
 type keyed struct {
 	p      *hub.Publication
 	offset uint64
-	until  time.Time // zero means never
+	until  time.Time // zero means that it never expires
 	limits limits    // the limits of the channel's history
 	seq    uint64    // the sequence of the stored message
 }
@@ -210,7 +210,7 @@ func snapshotCursor(from, to uint64, top hub.Position) string {
 	return fmt.Sprintf("%d-%d-%d", from, to, top.Offset)
 }
 
-// alarm is the time when a key has to be removed.
+// alarm is the time when a key must be removed.
 type alarm struct {
 	at      time.Time
 	channel string
@@ -218,8 +218,8 @@ type alarm struct {
 	offset  uint64
 }
 
-// alarms are for the keys that this node has seen: those that it has published or delivered, or has read from a history or a
-// collection. So a key is removed even if the node that has set it is gone. The other nodes wait a little longer.
+// alarms schedules the removal of the keys that this node has seen: those that it has published or delivered, or has read from a
+// history or a collection. So a key is removed even if the node that has set it is gone. The other nodes wait a little longer.
 type alarms struct {
 	mu      sync.Mutex
 	queue   []alarm
@@ -276,7 +276,7 @@ func (a *alarms) note(channel string, p *hub.Publication, h nats.Header) {
 	}
 }
 
-// until returns when the key of a publication expires.
+// until returns the time when the key of a publication expires.
 func (a *alarms) until(channel string, p *hub.Publication) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -315,7 +315,7 @@ func (a *alarms) look(ctx context.Context, e *Engine, helpers *sync.WaitGroup, n
 	}
 }
 
-// removeKey publishes the removal of a key, unless the key was set again. It reports false if that has to be repeated.
+// removeKey publishes the removal of a key, unless the key was set again. It reports false if that must be repeated.
 func (e *Engine) removeKey(ctx context.Context, x alarm) bool {
 	for range removeTries {
 		s, epoch, err := e.ready(ctx)

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	leaseKept   = time.Hour       // how long it is stored that a lease has ended
+	leaseKept   = time.Hour       // how long the end of a lease is stored
 	renewLonger = 3 * time.Second // how long after its last attempt a node is considered to be renewing a lease
 )
 
@@ -43,7 +43,7 @@ type leases struct {
 	all map[string]*lease
 }
 
-// lease is what this node knows of a lease.
+// lease is this node's information about a lease.
 type lease struct {
 	name   string
 	seq    uint64 // the sequence of the last message
@@ -51,7 +51,7 @@ type lease struct {
 	seen   time.Time // when the last renewal was seen
 	over   bool
 	asked  time.Time  // when this node began its current attempt to renew it; zero if there is none
-	ending bool       // this node is trying to end it
+	ending bool       // this node is trying to end the lease
 	turn   sync.Mutex // held by the owner during a renewal
 }
 
@@ -67,7 +67,7 @@ func (l *leases) get(name string) *lease {
 	return x
 }
 
-// is returns whether a lease has ended, and whether anything is known of it.
+// is returns whether a lease has ended, and whether the lease is known.
 func (l *leases) is(name string) (over, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,7 +75,7 @@ func (l *leases) is(name string) (over, known bool) {
 	return x != nil && x.over, x != nil && x.seq > 0
 }
 
-// note records a message of a lease, and reports whether it is the first that says that the lease has ended.
+// note records a message of a lease, and reports whether it is the first one that reports the end of the lease.
 func (l *leases) note(r watchedRecord, seq uint64, now time.Time) (ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,7 +176,7 @@ func (e *Engine) reread(ctx context.Context, s *store, again bool) error {
 	return e.commands.reread(ctx, s, again)
 }
 
-// missing returns the known leases that have not ended and are not in there.
+// missing returns the known leases that have not ended and are not contained in there.
 func (l *leases) missing(there map[string]bool) (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -188,7 +188,7 @@ func (l *leases) missing(there map[string]bool) (names []string) {
 	return names
 }
 
-// end records that a lease has ended, and reports whether that was unknown.
+// end records that a lease has ended, and reports whether that was not known before.
 func (l *leases) end(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -247,7 +247,7 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 	}
 }
 
-// forget removes what is stored under a lease.
+// forget removes the data stored under a lease.
 func (l *leases) forget(ctx context.Context, s *store, name string) {
 	e := l.engine
 	e.entries.forget(token(name))
@@ -289,7 +289,7 @@ func (l *leases) renew(ctx context.Context, s *store, x *lease, ttl time.Duratio
 		if !errors.Is(err, errWrongLast) {
 			return err
 		}
-		// The last message is a renewal whose answer was lost, or the end of the lease.
+		// The last message is a renewal whose reply was lost, or the end of the lease.
 		last, err := s.last(ctx, s.state, e.sub.lease(name))
 		if err != nil {
 			return err

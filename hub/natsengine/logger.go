@@ -63,7 +63,7 @@ func (l *logger) last() string {
 	return l.text
 }
 
-// What is logged before the server's message when a connection between nodes fails.
+// The texts that are logged before the server's message when a connection between nodes fails.
 const (
 	wrongSecret    = "a node is refused, or refuses this one: the nodes have different cluster secrets"
 	wrongAuthority = "a node is refused, or refuses this one: the certificate was not issued by the cluster's authority"
@@ -72,7 +72,7 @@ const (
 	refusedEvery = time.Minute // because a node retries several times a second
 )
 
-// refusal returns the cause of a failed connection between nodes that the server reports; "" if text is about something else.
+// refusal returns the cause of a failed connection between nodes that the server reports; "" if text does not report one.
 func refusal(text string) string {
 	switch {
 	case strings.Contains(text, "rid:") && (strings.Contains(text, "authentication error") || strings.Contains(text, "Route Error 'Authorization Violation'")):

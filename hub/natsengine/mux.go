@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// mux passes answers to the waiting calls. An answer may consist of several messages. When the connection is lost, all waiting
-// calls fail.
+// mux passes replies to the waiting calls. A reply may consist of several messages. When the connection is lost, all waiting calls
+// fail.
 type mux struct {
 	nc     *nats.Conn
 	prefix string
@@ -36,7 +36,7 @@ func (m *mux) answer(msg *nats.Msg) {
 	if c := m.waiting[strings.TrimPrefix(msg.Subject, m.prefix)]; c != nil {
 		select {
 		case c <- msg:
-		default: // more answers than were requested
+		default: // more replies than were requested
 		}
 	}
 }
@@ -51,7 +51,7 @@ func (m *mux) cut() {
 	}
 }
 
-// ask sends a request and returns a channel for up to n answers. done releases it.
+// ask sends a request and returns a channel for up to n replies. done releases it.
 func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), err error) {
 	c := make(chan *nats.Msg, n)
 	m.mu.Lock()
@@ -72,7 +72,7 @@ func (m *mux) ask(msg *nats.Msg, n int) (answers <-chan *nats.Msg, done func(), 
 	return c, done, nil
 }
 
-// receive waits for an answer.
+// receive waits for a reply.
 func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	select {
 	case msg, ok := <-c:
@@ -91,7 +91,7 @@ func receive(ctx context.Context, c <-chan *nats.Msg) (*nats.Msg, error) {
 	}
 }
 
-// request sends a request and decodes its answer, and repeats that while the error is temporary: see [persist].
+// request sends a request and decodes its reply, and repeats that while the error is temporary: see [persist].
 func (m *mux) request(ctx context.Context, subject string, header nats.Header, data []byte, read func(*nats.Msg) error) error {
 	return persist(ctx, func(ctx context.Context) error {
 		msg, err := m.once(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
@@ -102,7 +102,7 @@ func (m *mux) request(ctx context.Context, subject string, header nats.Header, d
 	})
 }
 
-// once sends a request and waits up to askAgain for its answer.
+// once sends a request and waits up to askAgain for its reply.
 func (m *mux) once(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
 	answers, done, err := m.ask(msg, 1)
 	if err != nil {

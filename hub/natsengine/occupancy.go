@@ -41,7 +41,7 @@ func (e *Engine) Occupy(ctx context.Context, lease string, cs []hub.Occupied) er
 	})
 }
 
-// Occupied implements [hub.Occupancy]. It reads only what has changed since the last call.
+// Occupied implements [hub.Occupancy]. It reads only the numbers that have changed since the last call.
 func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
 	o := &e.occupancy
 	select { // only one caller reads at a time
@@ -83,11 +83,11 @@ func (e *Engine) Occupied(ctx context.Context, prefix, after string, limit int) 
 }
 
 // occupancy caches the stored numbers of subscribers. A changed number is stored after all those that were read, so the next read
-// starts there. Zeroes are removed after goneKept, so before that time everything is read again.
+// starts there. Zeros are removed after goneKept, so before that time all numbers are read again.
 type occupancy struct {
-	turn   chan struct{}             // a lock for the other fields: its holder has sent to it
+	turn   chan struct{}             // a lock for the other fields: its holder has sent a value to it
 	epoch  string                    // the epoch of the streams
-	began  time.Time                 // when everything was last read from the beginning
+	began  time.Time                 // when all numbers were last read
 	next   uint64                    // the next sequence to read
 	counts map[string]map[string]int // by channel and lease
 }

@@ -15,11 +15,11 @@ type Options struct {
 	// Server is a server in this process. Engines of several hubs may share it.
 	Server *Server
 
-	// URL has the addresses of NATS servers, separated by commas: nats://host:4222 or tls://host:4222. They may include a user and
-	// a password, or a token. A trailing comma is allowed.
+	// URL contains the addresses of NATS servers, separated by commas: nats://host:4222 or tls://host:4222. They may include a user
+	// and a password, or a token. A trailing comma is allowed.
 	URL string
 
-	// Credentials is the path of a NATS credentials file, which has a user's JWT and seed. "" means none.
+	// Credentials is the path of a NATS credentials file, which contains a user's JWT and seed. "" means none.
 	Credentials string
 
 	// TLS is used to verify servers at tls:// addresses. nil means that the system's root certificates are used.
@@ -69,7 +69,7 @@ func (o *Options) connection(e *Engine) []nats.Option {
 		nats.Name("handfast " + e.id),
 		nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(func(int) time.Duration { return reconnectPause }),
-		nats.ReconnectBufSize(-1), // sending fails while disconnected, instead of being delayed
+		nats.ReconnectBufSize(-1), // while disconnected, sending fails instead of being delayed
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.Timeout(2 * time.Second),
@@ -102,7 +102,7 @@ func (o *Options) connection(e *Engine) []nats.Option {
 
 const (
 	reconnectPause = 100 * time.Millisecond
-	writeWait      = 3 * time.Second // for a server that does not read: meanwhile all calls wait, whatever their contexts, and no ping is sent
+	writeWait      = 3 * time.Second // for a server that does not read: until then all calls wait, and no ping is sent
 )
 
 // signal wakes the receiver of c.

@@ -11,12 +11,12 @@ import (
 
 const (
 	beatEvery  = 500 * time.Millisecond
-	silentFor  = 3 * time.Second         // after that a node is considered gone
-	deafAfter  = 1500 * time.Millisecond // without its own beat for so long, a node does not end leases
-	settleWait = time.Second             // for answers of nodes that may be gone
-	youngWait  = 300 * time.Millisecond  // for answers of nodes that are not known yet
-	gapEvery   = time.Second             // the shortest time between two gaps for missing beats
-	staleFor   = 2 * time.Second         // how long a disconnected leader may still answer as the leader after it has reconnected
+	silentFor  = 3 * time.Second         // after this time a node is considered gone
+	deafAfter  = 1500 * time.Millisecond // without its own beat for this time, a node does not end leases
+	settleWait = time.Second             // the timeout for replies of nodes that may be gone
+	youngWait  = 300 * time.Millisecond  // the timeout for replies of nodes that are not known yet
+	gapEvery   = time.Second             // the minimum time between two gaps for missing beats
+	staleFor   = 2 * time.Second         // how long a disconnected leader may still reply as the leader after it has reconnected
 )
 
 // beat is the message that each node sends twice a second.
@@ -53,7 +53,7 @@ type peer struct {
 	seen   time.Time
 }
 
-// round is one round of waiting for the answers of all other nodes. Calls that arrive during a round share the next one.
+// round is one round of waiting for the replies of all other nodes. Calls that arrive during a round share the next one.
 type round struct {
 	done chan struct{}
 	err  error
@@ -176,7 +176,7 @@ func (p *peers) servers(own string) int {
 	return len(all)
 }
 
-// young reports whether this node has started so recently that it may not have heard of the others yet.
+// young reports whether this node has started so recently that it may not have received beats of the others yet.
 func (p *peers) young() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,8 +203,8 @@ func (p *peers) hears() bool {
 	return !p.deaf && !p.heard.IsZero()
 }
 
-// settle waits until every server knows the subscriptions of this node. This node's server knows them when it answers, and the
-// others when their nodes answer, because a server forwards messages in order.
+// settle waits until every server knows the subscriptions of this node. This node's server knows them when it replies, and the
+// others when their nodes reply, because a server forwards messages in order.
 func (p *peers) settle(ctx context.Context, s *store) error {
 	p.mu.Lock()
 	r := p.round
@@ -250,8 +250,8 @@ func (p *peers) run(ctx context.Context, s *store, r *round) error {
 	return r.err
 }
 
-// ask asks the nodes on other servers to answer, and waits for their answers, but not for long, since some may be gone. A node that
-// has just joined a cluster does not know the others yet: it waits for any answers for a short time.
+// ask asks the nodes on other servers to reply, and waits for their replies, but not for long, since some may be gone. A node that
+// has just joined a cluster does not know the others yet: it waits for any replies for a short time.
 func (p *peers) ask(ctx context.Context, s *store) error {
 	e := p.engine
 	nodes := p.elsewhere(s.nc.ConnectedServerId())
@@ -298,7 +298,7 @@ func (p *peers) others() bool {
 	return len(p.nodes) > 0
 }
 
-// miss causes a gap to be reported soon.
+// miss schedules a report of a gap.
 func (p *peers) miss() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,7 +22,7 @@ const (
 	entriesPage = 1000
 	putTogether = 256
 
-	conflictPause = time.Millisecond // before the conflicting message is read, which may not be stored yet
+	conflictPause = time.Millisecond // the delay before the conflicting message is read, which may not be stored yet
 )
 
 // write is one of several messages that are stored together.
@@ -32,7 +32,7 @@ type write struct {
 	putting
 }
 
-// putAll stores messages. wrong has the indexes of those whose subject had another last message than expected.
+// putAll stores messages. wrong contains the indexes of those whose subject had another last message than expected.
 func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attempt, errTooLate)
 	defer cancel()
@@ -58,7 +58,7 @@ func (s *store) putAll(ctx context.Context, ws []write) (seqs []uint64, wrong []
 	return seqs, wrong, nil
 }
 
-// putSome sends messages and then waits for the answers. again has the indexes of those that must be sent again.
+// putSome sends messages and then waits for the replies. again contains the indexes of the messages that must be sent again.
 func (s *store) putSome(ctx context.Context, some []write, seqs []uint64, wrong *[]int, from int) (again []int, err error) {
 	answers := make([]<-chan *nats.Msg, len(some))
 	for i := range some {
@@ -96,8 +96,7 @@ func (s subjects) entry(channel string, x *hub.Entry) string {
 	return s.state("e", channelTokens(channel)+"."+token(x.Lease)+"."+token(x.Client))
 }
 
-// Put implements [hub.Presence]. Each entry is stored on the condition that the stored entry is still the one that it was compared
-// with.
+// Put implements [hub.Presence]. Each entry is stored on the condition that the stored entry has not changed since the comparison.
 func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error {
 	return e.call(ctx, func(s *store, _ string) error { return putHeld(ctx, e, s, channel, es) })
 }
@@ -140,7 +139,7 @@ func (e *Engine) putEntries(ctx context.Context, s *store, channel string, es []
 			w := write{subject: e.sub.entry(channel, &x), data: record.AppendEntries(nil, x)}
 			known := e.entries.get(w.subject)
 			switch {
-			case there[w.subject]: // an earlier entry of the same client has to be stored first
+			case there[w.subject]: // an earlier entry of the same client must be stored first
 				later = append(later, x)
 				continue
 			case x.Version < known.version:
@@ -208,7 +207,7 @@ type entries struct {
 
 type storedEntry struct{ seq, version uint64 }
 
-// get returns the sequence and version stored under a subject; zero if unknown.
+// get returns the sequence and version of the entry stored under a subject; zero if unknown.
 func (e *entries) get(subject string) storedEntry {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -221,7 +220,7 @@ func (e *entries) set(subject string, seq, version uint64) {
 	if e.all == nil {
 		e.all = map[string]storedEntry{}
 	}
-	if seq > e.all[subject].seq { // otherwise another call has stored a later one
+	if seq > e.all[subject].seq { // otherwise another call has stored a later entry
 		e.all[subject] = storedEntry{seq, version}
 	}
 }
@@ -334,7 +333,7 @@ func (e *Engine) Claim(ctx context.Context, key string, ttl time.Duration) (firs
 	return first, err
 }
 
-// claim claims a subject for own. It succeeds again if own already has the claim.
+// claim claims a subject for own. It succeeds again if own already holds the claim.
 func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duration) (first bool, err error) {
 	zero := uint64(0)
 	for {
@@ -342,7 +341,7 @@ func (s *store) claim(ctx context.Context, subject, own string, ttl time.Duratio
 		if !errors.Is(err, errWrongLast) {
 			return err == nil, err
 		}
-		now, err := s.last(ctx, s.state, subject) // it may be this claim, if the answer was lost
+		now, err := s.last(ctx, s.state, subject) // it may be this claim, if the reply was lost
 		if err != nil || now != nil {
 			return err == nil && string(now.data) == own, err
 		}

@@ -10,7 +10,7 @@ import (
 
 // probing tracks the probes of an engine.
 type probing struct {
-	waiting sync.Map // from the name of a probe to a chan struct{}
+	waiting sync.Map // maps the name of a probe to a chan struct{}
 }
 
 // Probe implements [hub.Probe].

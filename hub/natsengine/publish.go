@@ -17,8 +17,8 @@ import (
 
 const (
 	keptAfter = time.Hour // how long an expired publication stays stored, so that the last offset of the channel is known
-	maxKnown  = 1 << 17   // the most channels that are remembered
-	purgeFrom = 64        // how many publications may exceed the limit before they are removed
+	maxKnown  = 1 << 17   // the maximum number of channels that are remembered
+	purgeFrom = 64        // the number of publications that may exceed the limit before they are removed
 )
 
 // Publish implements [hub.Engine].
@@ -97,7 +97,7 @@ type calls struct {
 }
 
 // messageID returns the ID by which the server detects duplicates. A publication without an ID gets one for this call, because it
-// is sent again if no answer arrives.
+// is sent again if no reply arrives.
 func (c *calls) messageID(channel string, p *hub.Publication) string {
 	if p.ID != "" {
 		return hash(channel, p.ID)
@@ -127,8 +127,8 @@ func (e *Engine) append(ctx context.Context, s *store, channel string, data []by
 	return s.put(ctx, subject, data, o)
 }
 
-// conflict finds out why a publication was not stored although it may have been: if it is a duplicate, it directly follows the
-// expected offset. Otherwise another publication was last, and conflict returns the last sequence with ErrConflict.
+// conflict determines why a publication was rejected, although it may have been stored: if it is a duplicate, it directly follows
+// the expected offset. Otherwise another publication was last, and conflict returns the last sequence with ErrConflict.
 func (e *Engine) conflict(ctx context.Context, s *store, channel, id string, expect uint64) (ack, error) {
 	items, _, err := s.batch(ctx, s.log, e.sub.log(channel), expect+1, 1)
 	if err != nil {
@@ -203,11 +203,11 @@ func (m *memo) add(name string) {
 	m.all[name] = struct{}{}
 }
 
-// trimming tracks the channels that exceed their limits. It counts what this node has published.
+// trimming tracks the channels that exceed their limits. It counts the publications that this node has made.
 type trimming struct {
 	mu   sync.Mutex
 	more map[string]int
-	due  map[string]int // how many publications to keep, by channel
+	due  map[string]int // the number of publications to keep, by channel
 }
 
 func (t *trimming) count(channel string, l limits) {

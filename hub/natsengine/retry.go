@@ -17,7 +17,7 @@ var (
 
 const (
 	attempt     = 10 * time.Second      // the longest time for all attempts of one request
-	askAgain    = time.Second           // the longest wait for an answer before a request is sent again
+	askAgain    = time.Second           // the maximum wait for a reply before a request is sent again
 	leaderPause = 50 * time.Millisecond // between two attempts while there is no leader
 )
 
@@ -28,8 +28,8 @@ const (
 	codeNotFound     = 10037
 
 	// These errors are temporary.
-	codeIncomplete   = 10004 // the server did not get the answers of all others
-	codeUnavailable  = 10008 // the answering server knows no leader
+	codeIncomplete   = 10004 // the server did not get the replies of all other servers
+	codeUnavailable  = 10008 // the replying server knows no leader
 	codeNotLeader    = 10009
 	codeDuplicateNow = 10158 // a message with this ID is being stored
 	codeNotReady     = 10163 // a message of the subject is being stored, in older versions

@@ -26,7 +26,7 @@ type Embedded struct {
 	// is not part of a cluster. An address beyond loopback requires Secret and TLS.
 	ClusterListen string
 
-	// Join has addresses of other servers of the cluster. The server learns the remaining addresses from them.
+	// Join contains addresses of other servers of the cluster. The server learns the remaining addresses from them.
 	Join []string
 
 	// Secret is shared by the servers of a cluster. "" means none.
@@ -45,7 +45,7 @@ type Embedded struct {
 // Server is a NATS server in this process. Start makes one.
 type Server struct {
 	server   *server.Server
-	password string // for clients; "" means none
+	password string // the address for clients; "" means none
 	unlock   func()
 }
 
@@ -53,8 +53,8 @@ const (
 	defaultCluster = "127.0.0.1:6222"
 	startWait      = 10 * time.Second
 	maxPayload     = 8 << 20
-	maxPending     = 256 << 20  // for one connection; it is closed if more is pending
-	routeUser      = "handfast" // of routes, and of clients in this process
+	maxPending     = 256 << 20  // the limit for one connection, which is closed if more data is pending
+	routeUser      = "handfast" // the user of routes, and of clients in this process
 )
 
 // ErrInUse is the error of [Start] if another process is using the directory.

@@ -26,7 +26,7 @@ var errWrongLast = errors.New("natsengine: another message was last")
 type store struct {
 	*mux
 	log, state string // the names of the streams
-	copied     bool   // the streams had several replicas when they were last checked
+	copied     bool   // the streams had several replicas at the last check
 	leader     bool   // the streams may have replicas that lag behind: ask the leader for the last message
 }
 
@@ -35,14 +35,14 @@ type item struct {
 	subject  string
 	seq      uint64
 	previous uint64 // the sequence of the previous message in a batch
-	pending  uint64 // how many later messages the subject has
+	pending  uint64 // the number of later messages of the subject
 	at       time.Time
 	header   nats.Header
 	data     []byte
 }
 
-// putting specifies how a message is stored. A message is sent again if no answer arrives, so it may arrive twice: it needs an ID,
-// or an expected sequence by which the caller can recognize its own message, or a content that may be stored twice.
+// putting specifies how a message is stored. A message is sent again if no reply arrives, so it may be stored twice. So it needs an
+// ID, or an expected sequence by which the caller can recognize its own message, or content for which a duplicate does no harm.
 type putting struct {
 	id     string        // the message ID; "" means none
 	ttl    time.Duration // 0 means forever
@@ -50,7 +50,7 @@ type putting struct {
 	header nats.Header   // further headers; may be nil
 }
 
-// ack is the answer to a put.
+// ack is the reply to a put.
 type ack struct {
 	Seq       uint64    `json:"seq"`
 	Duplicate bool      `json:"duplicate"`
@@ -130,13 +130,13 @@ func (s *store) last(ctx context.Context, stream, subject string) (*item, error)
 	return i, err
 }
 
-// statusOf returns the status of an answer that is not JSON, with Status 0 if it has none.
+// statusOf returns the status of a reply that is not JSON, with Status 0 if it has none.
 func statusOf(msg *nats.Msg) *apiError {
 	return &apiError{Status: int(number(msg.Header, "Status")), Description: msg.Header.Get("Description")} //nolint:gosec // three digits
 }
 
-// lastOfLeader reads the last message by a request that only the leader of a stream answers. While there is no leader, no server
-// answers.
+// lastOfLeader reads the last message with a request to which only the leader of a stream replies. While there is no leader, no
+// server replies.
 func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte) (*item, error) {
 	got, err := s.api(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
 	if api, ok := errors.AsType[*apiError](err); ok && api.Code == codeNotFound {
@@ -155,7 +155,7 @@ func (s *store) lastOfLeader(ctx context.Context, stream string, request []byte)
 	return i, nil
 }
 
-// apiAnswer is the answer to a request that reads or removes messages.
+// apiAnswer is the reply to a request that reads or removes messages.
 type apiAnswer struct {
 	Error   *apiError `json:"error"`
 	Message struct {
@@ -167,7 +167,7 @@ type apiAnswer struct {
 	} `json:"message"`
 }
 
-// api sends a request that the leader of a stream answers. If the server reports an error, it is an [*apiError].
+// api sends a request to which the leader of a stream replies. If the server reports an error, it is an [*apiError].
 func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAnswer, error) {
 	var got apiAnswer
 	err := s.request(ctx, subject, nil, request, func(msg *nats.Msg) error {
@@ -183,7 +183,7 @@ func (s *store) api(ctx context.Context, subject string, request []byte) (*apiAn
 	return &got, err
 }
 
-const batchBytes = 1 << 20 // of one answer, which ends with the message that reaches this size
+const batchBytes = 1 << 20 // the size limit of one reply, which ends with the message that reaches it
 
 // batch returns up to n messages that match the subject, beginning at a sequence. more is the number of remaining messages.
 func (s *store) batch(ctx context.Context, stream, subject string, from uint64, n int) (items []item, more uint64, err error) {
@@ -203,7 +203,7 @@ func (s *store) batch(ctx context.Context, stream, subject string, from uint64, 
 	return items, more, err
 }
 
-// readBatch reads the messages of one answer. It waits up to askAgain for each.
+// readBatch reads the messages of one reply. It waits up to askAgain for each.
 func readBatch(ctx context.Context, answers <-chan *nats.Msg) (items []item, more uint64, err error) {
 	for {
 		once, cancel := context.WithTimeoutCause(ctx, askAgain, errTooLate)
@@ -260,7 +260,7 @@ func (s *store) purge(ctx context.Context, stream, subject string, before uint64
 	return nil
 }
 
-// limits are how much history a channel keeps.
+// limits specifies how much history a channel keeps.
 type limits struct {
 	size int
 	age  time.Duration
@@ -268,7 +268,7 @@ type limits struct {
 
 func (l limits) String() string { return fmt.Sprintf("%d %d", l.size, l.age.Milliseconds()) }
 
-// limits returns the limits that a stored publication carries.
+// limits returns the limits that are stored with a publication.
 func (i *item) limits() limits {
 	var l limits
 	var ms int64

@@ -19,8 +19,8 @@ func (e *configError) Unwrap() error { return e.error }
 
 const (
 	wantedReplicas = 3
-	apiWait        = 2 * time.Second // for one answer: if two nodes create a stream concurrently, one of them may not receive any
-	replicasWait   = 5 * time.Second // for enough servers, before a single replica is used
+	apiWait        = 2 * time.Second // for one reply: if two nodes create a stream concurrently, one of them may not receive any
+	replicasWait   = 5 * time.Second // the timeout for enough servers, before a single replica is used
 	upgradeEvery   = 5 * time.Second
 )
 
@@ -30,7 +30,7 @@ const (
 	codeNoReplicas    = 10074
 	codeNoResources   = 10023
 	codeNoJetStream   = 10076
-	codeNoJetStream39 = 10039 // for the account
+	codeNoJetStream39 = 10039 // the limit of the account
 )
 
 func (o *Options) streams() []jetstream.StreamConfig {
@@ -125,8 +125,8 @@ func limitOf(n int64) int64 {
 	return n
 }
 
-// tooFew reports whether there are too few servers for the replicas, and whether the server is alone, so that it will never have
-// enough.
+// tooFew reports whether there are too few servers for the replicas, and whether this is the only server, so that there will never
+// be enough.
 func tooFew(err error) (few, alone bool) {
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxToken = 300 // in bytes; a longer token is hashed
+	maxToken = 300 // in bytes; longer tokens are hashed
 	hexes    = "0123456789ABCDEF"
 )
 

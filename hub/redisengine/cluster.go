@@ -30,7 +30,7 @@ func (f *finder) foundCluster() error {
 	return errFound
 }
 
-// byCluster asks a node for the address of the node that has the slot of all keys, and records the other nodes.
+// byCluster asks a node for the address of the node that serves the slot of all keys, and records the other nodes.
 func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (string, error) {
 	slot, err := c.Do(ctx, c.B().ClusterKeyslot().Key(f.prefix).Build()).AsInt64()
 	if err != nil {
@@ -51,7 +51,7 @@ func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (
 		if err1 != nil || err2 != nil {
 			return "", errAnswer
 		}
-		for i, part := range parts[2:] { // the first one is the primary
+		for i, part := range parts[2:] { // the first node is the primary
 			addr, err := addressOf(part, host)
 			if err != nil {
 				return "", err
@@ -69,8 +69,8 @@ func (f *finder) byCluster(ctx context.Context, c rueidis.Client, host string) (
 	return found, nil
 }
 
-// addressOf returns the address of a node in an answer. A node that does not know its own host leaves it empty, which
-// means the host that was asked.
+// addressOf returns the address of a node in a reply. A node that does not know its own host leaves it empty, which means the host
+// to which the request was sent.
 func addressOf(node rueidis.RedisMessage, host string) (string, error) {
 	parts, err := node.ToArray()
 	if err != nil || len(parts) < 2 {

@@ -16,19 +16,20 @@ import (
 
 const (
 	deliverers = 4
-	maxQueued  = 64 << 20 // bytes that may wait for a deliverer; publications beyond that are read from the history later
+	maxQueued  = 64 << 20 // the maximum size of the waiting items; later publications are read from the history
 )
 
 var seed = maphash.MakeSeed()
 
-// item is something to deliver to the sink.
+// item is an item to deliver to the sink.
 type item struct {
 	channel string // "" for an event
 	text    string
 	gap     bool
 }
 
-// queue is what one goroutine delivers. Each channel is assigned to one queue, so that calls for one channel do not overlap.
+// queue holds the items that one goroutine delivers. Each channel is assigned to one queue, so that calls for one channel do not
+// overlap.
 type queue struct {
 	mu    sync.Mutex
 	items []item

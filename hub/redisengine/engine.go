@@ -83,7 +83,7 @@ const (
 	minPause    = 50 * time.Millisecond // before reconnecting
 	maxPause    = 2 * time.Second
 	keep        = 30 * 24 * time.Hour // how long an epoch is kept after the history of its channel has expired
-	bufferSize  = 64 << 10            // in bytes, for each connection and direction
+	bufferSize  = 64 << 10            // the buffer size in bytes, for each connection and direction
 )
 
 // New returns an Engine. It checks the options; only Run connects to the server.
@@ -267,7 +267,7 @@ func (e *Engine) setConn(c rueidis.Client) {
 	}
 }
 
-// do makes a call when there is a connection. It returns when ctx ends, even if the server does not answer.
+// do makes a call when there is a connection. It returns when ctx is done, even if the server does not reply.
 func (e *Engine) do(ctx context.Context, what string, f func(context.Context, rueidis.Client) rueidis.RedisResult) (rueidis.RedisResult, error) {
 	var c rueidis.Client
 	for c == nil {
@@ -299,7 +299,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
 	}
 	answer := make(chan rueidis.RedisResult, 1)
-	go func() { // ends at the latest with the connection
+	go func() { // ends no later than the connection
 		defer e.calls.Done()
 		defer func() { <-e.slots }()
 		answer <- f(ctx, c)
@@ -359,7 +359,7 @@ func (e *Engine) firstTime() bool {
 	return e.lastSeen == ""
 }
 
-// refused makes an error about the credentials fatal.
+// refused marks an error about the credentials as fatal.
 func refused(err error) error {
 	if r, ok := rueidis.IsRedisErr(err); ok && (strings.HasPrefix(r.Error(), "WRONGPASS") || strings.HasPrefix(r.Error(), "NOAUTH") ||
 		strings.HasPrefix(r.Error(), "NOPERM")) {

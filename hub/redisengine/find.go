@@ -14,7 +14,7 @@ import (
 // finder finds the address of the server. Only the goroutine that connects uses it, but any goroutine may read clustered.
 type finder struct {
 	client    rueidis.ClientOption // from the URL
-	prefix    string               // of all keys
+	prefix    string               // the prefix of all keys
 	clustered atomic.Bool          // the server is a node of a cluster
 	others    []string             // addresses of nodes of that cluster
 }
@@ -39,7 +39,7 @@ func (f *finder) server(ctx context.Context) (rueidis.ClientOption, error) {
 	return o, errors.Join(all...)
 }
 
-// ask asks a sentinel or a node of a cluster. It tries with the credentials of the server, and then without.
+// ask sends a request to a sentinel or a node of a cluster. It tries with the credentials of the server, and then without.
 func (f *finder) ask(ctx context.Context, one string, find func(context.Context, rueidis.Client, string) (string, error)) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
 	defer cancel()

@@ -32,7 +32,7 @@ func (e *Engine) Lease(ctx context.Context, lease string, ttl time.Duration) err
 	return err
 }
 
-// leased returns ErrLeaseEnded if the server answers that the lease has ended.
+// leased returns ErrLeaseEnded if the server replies that the lease has ended.
 func (e *Engine) leased(r rueidis.RedisResult, err error) error {
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (e *Engine) Put(ctx context.Context, channel string, es ...hub.Entry) error
 	return nil
 }
 
-// entriesTogether is how many entries one call reads.
+// entriesTogether is the number of entries that one call reads.
 const entriesTogether = 64
 
 // Entries implements [hub.Presence]. A cursor consists of a lease and the cursor of HSCAN in its entries. A page may slightly

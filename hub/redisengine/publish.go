@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	pageSize  = 500     // publications that one call reads; see also pageBytes
+	pageSize  = 500     // the number of publications that one call reads; see also pageBytes
 	maxOffset = 1 << 53 // the largest number that a Lua script represents exactly
 )
 
-// pageBytes is the size at which a script ends its answer.
+// pageBytes is the size at which a script ends its reply.
 var pageBytes = strconv.Itoa(hub.PageBytes)
 
 var errAnswer = errors.New("redisengine: unexpected form of reply")
@@ -70,7 +70,7 @@ func (e *Engine) PublishAll(ctx context.Context, channel string, ps []*hub.Publi
 	return done.Position, err
 }
 
-// parsePublished parses the answer of a script that publishes.
+// parsePublished parses the reply of a script that publishes.
 func parsePublished(r rueidis.RedisResult) (hub.Published, error) {
 	parts, err := r.ToArray()
 	if err != nil || len(parts) != 2 {
@@ -145,8 +145,8 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 	}
 }
 
-// historyPart makes one call. more reports whether there may be further publications: the part is as large as requested, or has
-// hub.PageBytes.
+// historyPart makes one call. more reports whether there may be further publications: the part is as large as requested, or
+// contains hub.PageBytes.
 func (e *Engine) historyPart(ctx context.Context, channel string, since *hub.Position, limit int, reverse bool) (page hub.HistoryPage, more bool, err error) {
 	offset, epoch, back := "", "", ""
 	if since != nil {

@@ -137,7 +137,7 @@ func publishing(c rueidis.Client, clustered bool, topic, text string) rueidis.Co
 	return c.B().Publish().Channel(topic).Message(text).Build()
 }
 
-// publishScript publishes a record. It answers with the result, and the position as "OFFSET EPOCH".
+// publishScript publishes a record. It returns the result, and the position as "OFFSET EPOCH".
 var publishScript = script(`
 local c, topic, record, fresh, keep = ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local size, age, id, idTTL, expect = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11]
@@ -172,8 +172,8 @@ end
 redis.call('PUBLISH', topic, m)
 return {0, at}`)
 
-// publishAllScript publishes several records after an offset, or none of them. It answers like publishScript, with the position of
-// the last.
+// publishAllScript publishes several records after an offset, or none of them. It returns the same as publishScript, with the
+// position of the last record.
 var publishAllScript = script(`
 local c, topic, fresh, keep = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local size, age, expect = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
@@ -187,8 +187,8 @@ end
 return {0, int(last) .. ' ' .. epoch}`)
 
 // historyScript reads a page: the position, whether the page may begin after since, and offsets, times and records. It ends with
-// the record that reaches the size limit. It reads the log in small parts, because Redis keeps what a script has read in memory
-// until the script ends.
+// the record that reaches the size limit. It reads the log in small parts, because Redis keeps the data that a script has read in
+// memory until the script ends.
 var historyScript = script(`
 local c, fresh, keep, since, epochOf, limit, reverse, bytes = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
 local epoch, last, _, age = where(c, fresh, keep)
@@ -361,7 +361,7 @@ redis.call('HSET', key(c, 'read'), device, offset .. ' ' .. epoch)
 redis.call('PEXPIRE', key(c, 'read'), keep)
 return 1`)
 
-// sweepScript ends leases, removes what was stored under them, and expires keys, a limited number of each. It returns whether there
+// sweepScript ends leases, removes the data stored under them, and expires keys, a limited number of each. It returns whether there
 // is more to do.
 var sweepScript = script(`
 local fresh, keep = ARGV[2], tonumber(ARGV[3])

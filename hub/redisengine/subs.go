@@ -11,15 +11,15 @@ import (
 
 func jitter(n int64) int64 { return rand.Int64N(max(n, 1)) }
 
-const namesTogether = 500 // in one command
+const namesTogether = 500 // the number of topics in one command
 
-// table holds the current and the wanted subscriptions. It outlives connections.
+// table holds the current and the wanted subscriptions. It is kept when the connection is lost.
 type table struct {
 	prefix string
 
 	mu         sync.Mutex
 	byTopic    map[string]*sub
-	dirty      []string // topics that write has to check
+	dirty      []string // topics that write must check
 	wake       chan struct{}
 	connected  bool
 	generation int
@@ -30,7 +30,7 @@ type sub struct {
 	wanted  bool
 	sent    bool // the last command on this connection was to subscribe
 	is      bool // subscribed, according to the server
-	pending int  // commands that were not answered yet
+	pending int  // the number of commands that were not answered yet
 	before  bool // it was subscribed to on an earlier connection
 	waiters []*waiter
 }
@@ -167,8 +167,8 @@ func (t *table) disconnect() {
 	}
 }
 
-// want adds the engine's own topics, and returns a channel that is closed when all wanted topics are subscribed to. before has the
-// channels that were subscribed to on an earlier connection.
+// want adds the engine's own topics, and returns a channel that is closed when all wanted topics are subscribed to. before contains
+// the channels that were subscribed to on an earlier connection.
 func (t *table) want(own ...string) (done <-chan struct{}, before []string) {
 	t.mu.Lock()
 	all := own
@@ -184,7 +184,7 @@ func (t *table) want(own ...string) (done <-chan struct{}, before []string) {
 	return t.add(all).done, before
 }
 
-// confirm records the server's answer to a command.
+// confirm records the server's reply to a command.
 func (t *table) confirm(generation int, is bool, topic string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,7 +192,7 @@ func (t *table) confirm(generation int, is bool, topic string) {
 	if s == nil || generation != t.generation {
 		return
 	}
-	s.before = s.before || s.is && !is && s.wanted // a node of a cluster ends subscriptions when it gives away the slot
+	s.before = s.before || s.is && !is && s.wanted // a node of a cluster ends subscriptions when the slot moves to another node
 	s.is = is
 	s.pending = max(0, s.pending-1)
 	switch {

@@ -1,4 +1,4 @@
-// Package record encodes what the engines of package hub send and store, and decodes it.
+// Package record encodes and decodes the data that the engines of package hub send and store.
 //
 // A record is a byte for its kind, followed by fields: a tag byte, the length of the value as an unsigned varint, and the value. A
 // field with a zero value is omitted. A field with an unknown tag is skipped, so that nodes of two versions can work together.
