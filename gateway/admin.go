@@ -33,9 +33,9 @@ type adminListener struct {
 
 const (
 	adminHeadTimeout = 5 * time.Second
-	adminTimeout     = time.Minute // a CPU profile takes 30 s
+	adminTimeout     = time.Minute // long enough for a CPU profile, which takes 30 s
 	adminMaxHead     = 16 << 10
-	adminMost        = 256 // connections; beyond that, one of the address that has the most is closed
+	adminMost        = 256 // the maximum number of connections; beyond it, one of the address that has the most is closed
 )
 
 // openAdmin binds the admin listener; it returns nil if none is configured.
@@ -96,13 +96,13 @@ type operator struct {
 	rec   *recorder
 	conns *registry.Registry
 	store auth.Store
-	ready func() error // why the server does not accept clients; nil if it does
+	ready func() error // the reason why the server does not accept clients; nil if it does
 	hub   *sharedHub
 
 	reload func(context.Context) Reloaded // nil if the program has none
 
 	started time.Time
-	site    func() *site // the one in use
+	site    func() *site // the configuration in use
 }
 
 // config returns the configuration in use.
@@ -145,7 +145,7 @@ func (s *operator) handler(cfg config.Admin) http.Handler {
 	guarded := guardAdmin(cfg.Token.Reveal(), mux)
 	open.Handle("/", guarded)
 	open.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.Header.Get("Accept"), "text/html") { // a browser: the page itself makes the guarded requests
+		if strings.Contains(r.Header.Get("Accept"), "text/html") { // from a browser: the page itself makes the guarded requests
 			page.ServeHTTP(w, r)
 			return
 		}
@@ -179,9 +179,9 @@ GET    /channels/{app}/{channel}   a channel: its position, history and members:
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `
 
-// guardAdmin passes on authorized requests. If a token is configured, requests need it. Without a token, every client that can
-// reach the loopback address is authorized. Since that includes the browser on this machine, acting for any page, requests of pages
-// are rejected: those for another host name (DNS rebinding), and those from another origin.
+// guardAdmin passes authorized requests on to next. If a token is configured, requests need it. Without a token, every client that
+// can reach the loopback address is authorized. That includes the browser on this machine, which acts for any page. So requests of
+// pages are rejected: those for another host name (DNS rebinding), and those from another origin.
 func guardAdmin(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	fromHere := http.NewCrossOriginProtection().Handler(next)
@@ -241,7 +241,7 @@ func plain(w http.ResponseWriter, status int, text string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // it fails if the client is gone
+	_, _ = io.WriteString(w, text) // this fails if the client has disconnected
 }
 
 func badRequest(w http.ResponseWriter, format string, args ...any) {

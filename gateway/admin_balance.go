@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// Balance is the JSON answer of /balance of the admin listener.
+// Balance is the JSON response of /balance of the admin listener.
 type Balance struct {
 	Endpoints []BalancedEndpoint `json:"endpoints"` // in the order of the configuration
 }
@@ -27,7 +27,7 @@ type BalancedEndpoint struct {
 // BalancedServer is a server of a [BalancedEndpoint].
 type BalancedServer = proxy.ServerStatus
 
-// balancers returns the targets that are balancers, or only that of one endpoint if name is not empty.
+// balancers returns the targets that are balancers, or only the one of an endpoint if name is not empty.
 func (n *site) balancers(name string) (list []*balanceTarget) {
 	for _, e := range n.endpoints {
 		if t, ok := e.target.Target.(*balanceTarget); ok && (name == "" || e.cfg.Name == name) {
@@ -47,8 +47,8 @@ func (s *operator) listServers(w http.ResponseWriter, r *http.Request) {
 }
 
 // forServer calls do for the requested targets and the requested server. At least one target must know the server; otherwise the
-// answer is 404. First may is called for all of these targets: if it returns an error other than [proxy.ErrUnknown], that is the
-// answer, and nothing changes. may can be nil.
+// response is 404. First may is called for all of these targets: if it returns an error other than [proxy.ErrUnknown], that is the
+// response, and nothing changes. may can be nil.
 func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do func(t *balanceTarget, id string) error) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
 	if err := r.ParseForm(); err != nil {

@@ -33,13 +33,13 @@ func (s *sharedHub) counts() *observe.Channels {
 	return c
 }
 
-// info is the answer of /info.
+// info is the response of /info.
 type info struct {
 	Version       string   `json:"version"`
 	Started       string   `json:"started"`
 	Uptime        int64    `json:"uptime_seconds"`
 	Ready         bool     `json:"ready"`
-	Reason        string   `json:"reason,omitempty"` // why it is not ready
+	Reason        string   `json:"reason,omitempty"` // the reason why the server is not ready
 	Connections   int      `json:"connections"`      // on this node, like the fields below
 	Apps          []string `json:"apps"`
 	Engine        string   `json:"engine"`
@@ -133,14 +133,14 @@ func (s *operator) listChannels(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, out)
 }
 
-// channelPage is the answer about one channel.
+// channelPage is the response about one channel.
 type channelPage struct {
 	App     string   `json:"app"`
 	Channel string   `json:"channel"`
 	Epoch   string   `json:"epoch,omitempty"`
 	Offset  uint64   `json:"offset"` // the offset of the newest message
 	History int      `json:"history"`
-	More    bool     `json:"history_more,omitempty"` // the history has more messages than were counted
+	More    bool     `json:"history_more,omitempty"` // the history contains more messages than were counted
 	Users   int      `json:"users"`                  // on all nodes; 0 for channels without presence
 	Members []member `json:"members"`
 	Cursor  string   `json:"cursor,omitempty"` // the parameter for the next page of members
@@ -219,7 +219,7 @@ func shownData(data []byte) any {
 	return string(data)
 }
 
-// hubError answers a request that failed in the hub or in its engine.
+// hubError responds to a request that failed in the hub or in its engine.
 func hubError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, hub.ErrBadChannel):

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// connection is a connection in the answer of /connections.
+// connection is a connection in the response of /connections.
 type connection struct {
 	ID          string    `json:"id"`
 	User        string    `json:"user"`
@@ -160,7 +160,7 @@ func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("format") == "text" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		_ = refusals.WriteText(w, list) // it fails if the client is gone
+		_ = refusals.WriteText(w, list) // this fails if the client has disconnected
 		return
 	}
 	writeJSON(w, struct {
@@ -179,5 +179,5 @@ func answerJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // it fails if the client is gone
+	_ = enc.Encode(v) // this fails if the client has disconnected
 }

@@ -25,9 +25,9 @@ type admission struct {
 	upkeeps  *upkeeps
 }
 
-// arrivals is how many connections an address may open for each handshake that it may make. Most clients need one; those that also
-// load pages or whose handshake is rejected need a few. Connections beyond that are closed before TLS, because an answer would cost
-// as much as the limit is meant to save.
+// arrivals is the number of connections that an address may open for each handshake that it may make. Most clients need one; those
+// that also load pages or whose handshake is rejected need a few. Connections beyond that are closed before TLS, because a response
+// would cost as much as the limit is meant to save.
 const arrivals = 4
 
 // mayArrive reports whether another connection from addr is accepted.
@@ -40,8 +40,8 @@ func (a *admission) mayArrive(addr netip.Addr) bool {
 	return ok
 }
 
-// mayWait returns how many connections may be in their handshake at the same time, including one from addr. -1 means that the
-// connection does not count: a proxy has the connections of many clients.
+// mayWait returns the number of connections that may be in their handshake at the same time, including one from addr. -1 means that
+// the connection does not count: a proxy forwards the connections of many clients.
 func (a *admission) mayWait(addr net.Addr) int {
 	most := a.site().cfg.Limits.PendingHandshakes
 	switch {
@@ -74,8 +74,8 @@ func (a *admission) allow(n *site, client netip.Addr, e *endpoint) *websocket.Re
 	return nil
 }
 
-// burst returns how many handshakes may arrive together if perSecond is their allowed rate: those of two seconds, and at least a
-// few, since a page may open several WebSockets.
+// burst returns the number of handshakes that may arrive together if perSecond is their allowed rate: the number allowed in two
+// seconds, and at least a few, since a page may open several WebSockets.
 func burst(perSecond float64) int { return max(5, int(2*perSecond)) }
 
 func tooFast(wait time.Duration) *websocket.Reject {
@@ -85,7 +85,7 @@ func tooFast(wait time.Duration) *websocket.Reject {
 	}
 }
 
-// has reports whether the configuration still has an endpoint with that name.
+// has reports whether the configuration still contains an endpoint with that name.
 func (a *admission) has(endpoint string) bool {
 	for _, e := range a.site().endpoints {
 		if e.cfg.Name == endpoint {

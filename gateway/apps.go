@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// devSecretFile is the file in the state directory with the secret of the application [config.DevApp].
+// devSecretFile is the file in the state directory that contains the secret of the application [config.DevApp].
 const devSecretFile = "app-dev.secret"
 
 // devSecret is the secret of the application [config.DevApp] if the configuration has none. It does not change while the server is
@@ -43,7 +43,7 @@ func isDev(a config.App) bool { return a.ID == config.DevApp && a.Secret.Empty()
 
 // App is an application without its secret.
 type App struct {
-	ID  string // as in apps in the configuration
+	ID  string // as in the setting apps of the configuration
 	Key string // the key with which clients connect
 }
 

@@ -12,16 +12,17 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// audit is the audit log, which is separate from the other log. Its fields are chosen one by one, and no field is a credential. A
-// line is written before the event has its effect. If that fails, the event is not delayed: a later line reports how many are
-// missing. A nil audit writes nothing.
+// audit is the audit log, which is separate from the other log. Its fields are chosen individually, and no field contains a
+// credential. A line is written before the event takes effect. If writing fails, the event is not delayed: a later line reports how
+// many lines are missing. A nil audit writes nothing.
 type audit struct {
 	out    *auditFile // nil if the log is not a file
 	lines  *auditLines
 	logger *slog.Logger
 }
 
-// openAudit opens the log that cfg specifies; it returns nil if the log is off. failed is called for every lost line; it may be nil.
+// openAudit opens the log that cfg specifies; it returns nil if the log is off. failed is called for every lost line; it may be
+// nil.
 func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (*audit, error) {
 	a := &audit{}
 	var w io.Writer
@@ -50,7 +51,7 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (
 	return a, nil
 }
 
-// log writes one line. Attributes with an empty string are left out.
+// log writes one line. Attributes with an empty string are omitted.
 func (a *audit) log(event string, attrs ...any) {
 	if a == nil {
 		return
@@ -74,7 +75,7 @@ type auditLines struct {
 
 	mu   sync.Mutex
 	lost int
-	bad  bool // the last one was lost
+	bad  bool // the last line was lost
 	torn bool // the last line was written partially
 }
 
@@ -99,7 +100,7 @@ func (l *auditLines) Write(p []byte) (int, error) {
 	return 0, err
 }
 
-// missing returns how many lines were lost before the last one, if that was written. It reports them only once.
+// missing returns the number of lines that were lost before the last one, if that one was written. It reports them only once.
 func (l *auditLines) missing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,7 +146,7 @@ type auditFile struct {
 	file *os.File
 }
 
-// reopen opens the file that has the path now. If that fails, the previous file stays in use.
+// reopen opens the file that is now at the path. If that fails, the previous file stays in use.
 func (f *auditFile) reopen() error {
 	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

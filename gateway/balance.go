@@ -42,7 +42,7 @@ type balanceTarget struct {
 	*proxy.Balancer
 	name string // the endpoint's name
 	rec  *recorder
-	ends *enders // runs the functions at the end of tunnels
+	ends *enders // runs the functions that are called at the end of tunnels
 
 	mu      sync.Mutex
 	finders sync.WaitGroup
@@ -339,8 +339,9 @@ func (t *balanceTarget) trouble(source string, err error) {
 	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
 }
 
-// farewell returns the function that chooses the close frame for clients that should reconnect to another server: with the
-// configured code, or with one of the client's protocol; pusher is the code of Pusher's. Other clients get the frame of otherwise.
+// farewell returns the function that chooses the close frame for clients that should reconnect to another server. The frame has the
+// configured code, or one of the client's protocol; pusher is the code for the Pusher protocol. Other clients get the frame of
+// otherwise.
 func farewell(code, pusher websocket.Code, otherwise farewellFunc) farewellFunc {
 	return func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
 		own, reason := otherwise(subprotocol, path, after)
@@ -375,7 +376,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 		received, sent := r.Received, r.Sent
 		o.HalfClose = true
 		o.Serve = func(_ context.Context, client *websocket.Conn) error {
-			_ = c.Serve(client, received, sent) // client knows its result
+			_ = c.Serve(client, received, sent) // the Conn itself records how it ended
 			return nil
 		}
 		return o, nil
@@ -408,7 +409,7 @@ func (t *balanceTarget) proxyRequest(r *Request) *proxy.Request {
 	return p
 }
 
-// balanceRefusal converts an error of the balancer into the answer for the client.
+// balanceRefusal converts an error of the balancer into the response to the client.
 func balanceRefusal(err error) error {
 	if refused, ok := errors.AsType[*proxy.Refused](err); ok {
 		return &websocket.Reject{Status: refused.Status, Header: refused.Header, Reason: string(refused.Body)}

@@ -13,7 +13,7 @@ import (
 // A file that is being written in place is incomplete for a moment.
 const (
 	settleFor  = 2 * time.Second // how long a file with fewer servers must stay the same
-	settleMost = 10              // how often it is read for that; then the last result is used
+	settleMost = 10              // how often the file is read for that; afterwards the last result is used
 )
 
 // settled returns the content of a file when it has settled. read reads it. A result that only adds servers to before, or changes
@@ -39,7 +39,7 @@ func settled(ctx context.Context, before []balance.Spec, read func() ([]balance.
 	return list, err
 }
 
-// lacks reports whether list lacks a server that is in before.
+// lacks reports whether list lacks a server that before contains.
 func lacks(list, before []balance.Spec) bool {
 	return slices.ContainsFunc(before, func(b balance.Spec) bool {
 		return !slices.ContainsFunc(list, func(s balance.Spec) bool { return s.ID == b.ID })
@@ -48,7 +48,7 @@ func lacks(list, before []balance.Spec) bool {
 
 // follow sets the servers of a file whenever it changes, until ctx ends.
 func (t *balanceTarget) follow(ctx context.Context, files *watch.Files, set *config.Balance) {
-	logged := "" // the last error, which every poll finds again
+	logged := "" // the last error, which every poll would report again
 	files.Run(ctx, filePoll, func() {
 		list, err := settled(ctx, t.Servers(serversOfFile), func() ([]balance.Spec, error) {
 			list, err := servers(set)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// identities tell servers which user a client of a balancer is. They are immutable.
+// identities informs servers of the user behind a balancer's client. It is immutable.
 type identities struct {
 	user     string       // the header field for the subject; "" means none
 	field    string       // the header field for the token

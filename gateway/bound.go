@@ -93,8 +93,8 @@ func (s *entrance) configure(b *bound, site *site, i int) {
 	}
 }
 
-// yield closes the ports whose socket was passed to the process: the other process that has the socket accepts the clients from now
-// on. It reports whether there was such a port.
+// yield closes the ports whose socket was passed to the process: from now on, the other process that has the socket accepts the
+// clients. It reports whether there was such a port.
 func (s *entrance) yield() (yielded bool) {
 	for _, b := range s.bound {
 		for _, p := range b.ports {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// builder creates sites from configurations. It holds what all sites of a server share, and is immutable.
+// builder creates sites from configurations. It holds the objects that all sites of a server share, and is immutable.
 type builder struct {
 	rec      *recorder
 	adm      *admission

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// caller is the client that has called for a ticket, or to log out. It is in the request's context.
+// caller is the client that requests a ticket, or logs out. It is stored in the request's context.
 type caller struct{ id *auth.Identity }
 
 type callerKey struct{}
@@ -25,7 +25,7 @@ func (n noted) Authenticate(r *http.Request) (*auth.Identity, error) {
 	return id, err
 }
 
-// call applies the limits of handshakes to an HTTP endpoint that checks credentials, and writes the outcome to the audit log.
+// call applies the limits on handshakes to an HTTP endpoint that checks credentials, and writes the outcome to the audit log.
 func (a *admission) call(n *site, event string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := viaOf(r)
@@ -59,5 +59,5 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is called by http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -73,14 +73,14 @@ func (s *Server) rpc(calls *webhook.Caller) func(context.Context, centrifugo.Cal
 	}
 }
 
-// centrifugoTarget is the target for the protocol of Centrifugo.
+// centrifugoTarget is the target for the Centrifugo protocol.
 type centrifugoTarget struct {
 	server    *centrifugo.Server
 	caller    *webhook.Caller // if nil, clients cannot call the application
 	anonymous bool
 }
 
-// errCentrifugoSubprotocol is the answer to clients that offer subprotocols, but none of those of Centrifugo.
+// errCentrifugoSubprotocol is the response to clients that offer subprotocols, but none of Centrifugo's.
 var errCentrifugoSubprotocol = &websocket.Reject{
 	Status: http.StatusBadRequest,
 	Reason: "The endpoint speaks the subprotocols " + strings.Join(centrifugo.Subprotocols, " and ") + " only; offer one of them, or none.",
@@ -88,11 +88,11 @@ var errCentrifugoSubprotocol = &websocket.Reject{
 
 // client returns the client of a handshake.
 func (t *centrifugoTarget) client(r *Request) centrifugo.Client {
-	check, become, renew := r.CheckRevoked, r.Become, r.Renew // the functions must not keep r, which has the request
+	check, become, renew := r.CheckRevoked, r.Become, r.Renew // the functions must not keep r, which refers to the request
 	c := centrifugo.Client{
 		Anonymous: t.anonymous, Allow: r.Allow,
 		CheckRevoked: func(ctx context.Context, token *centrifugo.Token) error {
-			if token.User == "" { // an anonymous token
+			if token.User == "" { // the token is for an anonymous client
 				return nil
 			}
 			return tokenError(check(ctx, identityOf(token)))
@@ -154,8 +154,8 @@ func (t *centrifugoTarget) Register(mux *http.ServeMux) {
 	mux.HandleFunc("/api/{method}", t.server.API)
 }
 
-// Preflight lists what a page of another origin may send. It does not include the header for the key of the API, which is not for
-// pages.
+// Preflight lists the methods and headers that a page of another origin may send. They do not include the header for the API key,
+// which is not for pages.
 func (t *centrifugoTarget) Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, "GET, POST", "Authorization, Content-Type")
 }
@@ -175,7 +175,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 		if err == nil {
 			err = h.list()
 		}
-		if err == nil && !p.e.target.hold() { // a reload has replaced it in the meantime
+		if err == nil && !p.e.target.hold() { // a reload has replaced the target in the meantime
 			err = errReplaced
 		}
 		if err != nil {
@@ -199,7 +199,7 @@ func (t *centrifugoTarget) lasting(serve func(http.ResponseWriter, *http.Request
 			k.end(how, nil)
 		}()
 		if !p.e.adm.conns.Open(h.entry, lastingHandle(cancel)) {
-			p.e.refuseRequest(w, r, errReplaced) // it was closed in the meantime
+			p.e.refuseRequest(w, r, errReplaced) // the connection was closed in the meantime
 			return
 		}
 		serve(w, r.WithContext(ctx), client)

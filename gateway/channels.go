@@ -21,7 +21,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// sharedHub is the hub that all targets of a server share. The first one starts it, and it ends with the server.
+// sharedHub is the hub that all targets of a server share. The first target starts it, and it stops with the server.
 type sharedHub struct {
 	mu     sync.Mutex
 	hub    *hub.Hub
@@ -126,7 +126,7 @@ func (s *Server) newChannels(cfg *config.Config, i int) (Target, error) {
 // channelsTarget is the target for the protocol handfast.v1.json.
 type channelsTarget struct{ server channels.Server }
 
-// errSubprotocol is the answer to clients that offer subprotocols, but not handfast.v1.json.
+// errSubprotocol is the response to clients that offer subprotocols, but not handfast.v1.json.
 var errSubprotocol = &websocket.Reject{
 	Status: http.StatusBadRequest, Reason: "The endpoint speaks the subprotocol " + wire.Subprotocol + " only; offer it, or none.",
 }

@@ -47,7 +47,7 @@ func Check(cfg *config.Config) []*config.Problem {
 	return problems
 }
 
-// unserved returns a server for a configuration that is only checked, with the configuration for its site. The server has nothing
+// unserved returns a server for a configuration that is only checked, with the configuration for its site. The server uses nothing
 // that outlives it or depends on another server: no addresses, no webhooks, and only an in-memory store and engine.
 func unserved(cfg *config.Config) (*Server, *config.Config) {
 	dry := *cfg
@@ -140,7 +140,7 @@ func checkTLS(cfg *config.Config) (problems []*config.Problem) {
 	return problems
 }
 
-// placeOf returns the key of the TLS setting at path that names a file; path itself if there is none.
+// placeOf returns the key of the TLS setting at path that names a file, or path itself if there is none.
 func placeOf(file string, t config.TLS, path string) string {
 	where := map[string]string{string(t.TicketFile): ".ticket_file", string(t.ACME.CARoot): ".acme.ca_root"}
 	for j, f := range t.ClientCAs {

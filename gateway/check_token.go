@@ -19,12 +19,12 @@ import (
 type TokenVerdict struct {
 	Endpoint string         `json:"endpoint"` // the endpoint's name
 	Path     string         `json:"path"`
-	Accepted bool           `json:"accepted"`             // a client that sends it as SentAs is admitted
+	Accepted bool           `json:"accepted"`             // a client that sends the token as SentAs is admitted
 	SentAs   string         `json:"sent_as,omitempty"`    // its place in the request, such as "Authorization: Bearer TOKEN"
 	Status   int            `json:"status,omitempty"`     // the status of the reply; 0 if the token is accepted, or no method takes tokens
-	Reason   string         `json:"reason,omitempty"`     // why it is not accepted, for the operator
+	Reason   string         `json:"reason,omitempty"`     // the reason why it is not accepted, for the operator
 	Rule     string         `json:"rule,omitempty"`       // the rule that decided, if the rules were evaluated
-	Method   string         `json:"method,omitempty"`     // the method that accepted it, such as "jwt"
+	Method   string         `json:"method,omitempty"`     // the method that accepted the token, such as "jwt"
 	User     string         `json:"user,omitempty"`       // the subject
 	ID       string         `json:"credential,omitempty"` // the credential ID by which it can be revoked
 	Claims   map[string]any `json:"claims,omitempty"`     // as rules see them
@@ -32,7 +32,7 @@ type TokenVerdict struct {
 	Expires  time.Time      `json:"expires,omitzero"` // zero means it does not expire
 }
 
-// place is where a request can have a token.
+// place is a part of the request that can contain a token.
 type place struct {
 	shown string
 	put   func(r *http.Request, token string)
@@ -67,7 +67,7 @@ func placesOf(m *config.Method) (places []place) {
 		at := inHeader("Cookie", m.Cookie.Name+"=")
 		places = append(places, place{at.shown, func(r *http.Request, token string) {
 			at.put(r, token)
-			r.Header.Set("Origin", string(m.Cookie.Origins[0])) // required: without one no origin may use it
+			r.Header.Set("Origin", string(m.Cookie.Origins[0])) // required: without a subprotocol, no origin may use the endpoint
 		}})
 	case m.Forward != nil:
 		places = append(places, inHeader("Authorization", "Bearer "))
@@ -96,8 +96,8 @@ func placeFrom(from config.TokenSource) place {
 }
 
 // CheckToken returns the decisions of the endpoints of cfg about a token, in the order of the configuration, as a server would make
-// them in the handshake. name selects the endpoints with that name or path; "" means all. Methods that need another service call
-// it, within ctx. Revocations are not checked, because only the store of a running server has them.
+// them in the handshake. name selects the endpoints with that name or path; "" means all. Methods that depend on another service
+// call it, within ctx. Revocations are not checked, because only the store of a running server contains them.
 func CheckToken(ctx context.Context, cfg *config.Config, name, token string) ([]TokenVerdict, error) {
 	s, filled := unserved(cfg)
 	defer func() {

@@ -11,28 +11,29 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// client is an admitted client, from its 101 to its end.
+// client is an admitted client, from its 101 response to the end of the connection.
 type client struct {
 	e     *endpoint
 	entry *registry.Entry
 	up    *upkeep // nil if the endpoint has no such limits
 }
 
-// admitted is a client whose 101 is sent now or was sent.
+// admitted is a client whose 101 response is being sent or was sent.
 type admitted struct {
 	client
 	path string // the path of the request
 	rule string // the rule that admitted it
 }
 
-// begin is called once, before everything else.
+// begin is called once, before the other methods.
 func (k *admitted) begin() {
 	k.e.rec.opened(k)
 	k.e.metrics.Open.Inc()
 	k.up.begin()
 }
 
-// end releases what the client holds, and records how the connection ended. It is called once, at the end. See recorder.closed.
+// end releases the client's place and target, and records how the connection ended. It is called once, at the end. See
+// recorder.closed.
 func (k *client) end(how *websocket.CloseError, err error, decision ...any) {
 	k.e.rec.closed(k.entry, k.e.metrics, how, err, append(k.up.end(), decision...)...)
 	k.e.metrics.Open.Dec()
@@ -49,14 +50,14 @@ func (k *client) received(bytes int64) error {
 	return k.up.received(bytes)
 }
 
-// serve runs a connection for which the target has a function Serve.
+// serve runs a connection for which the target has set Serve.
 func (k *admitted) serve(c *websocket.Conn, serve func(context.Context, *websocket.Conn) error) {
 	k.begin()
 	var err error
 	if k.e.adm.conns.Open(k.entry, c) {
 		err = k.guard(func() error { return serve(c.Context(), c) })
 	}
-	// Another goroutine may be closing the connection right now: this Close waits until that is done, and does nothing to a
+	// Another goroutine may be closing the connection right now: this Close waits until that is done, and has no effect on a
 	// connection that has ended. Otherwise it closes a connection that the target has abandoned.
 	if err != nil {
 		fail(c, err)
@@ -97,10 +98,10 @@ func (k *admitted) tunnel(nc net.Conn, early []byte, tunnel func(net.Conn, []byt
 // tunneled is a client whose bytes the target forwards.
 type tunneled struct {
 	client
-	how   error        // why the tunnel has ended
-	told  *admitted    // to be written to the audit log at the end; nil if that was done at the beginning, or there is none
+	how   error        // the reason why the tunnel has ended
+	told  *admitted    // to be written to the audit log at the end; nil if there is nothing left to write
 	ended atomic.Bool  // done was called
-	left  atomic.Int32 // counts what has to end: the call that starts the tunnel, and the tunnel
+	left  atomic.Int32 // counts the goroutines that must end: the call that starts the tunnel, and the tunnel
 }
 
 // done is called when the tunnel has ended.

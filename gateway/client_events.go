@@ -8,8 +8,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// eventClient is a client that is served by events. It stands between the connection and the target: it is the Sender of the target
-// and the Receiver of the connection, and counts messages in both directions.
+// eventClient is a client that is served by events. It is placed between the connection and the target: it is the Sender of the
+// target and the Receiver of the connection, and counts messages in both directions.
 type eventClient struct {
 	client
 	websocket.Sender                    // of the connection
@@ -41,8 +41,8 @@ func fail(h auth.Handle, err error) {
 	_ = h.Shut(websocket.CodeInternalError, "") // it may have ended
 }
 
-// aborts reports whether v, which is the value of a panic or the error made of it, is http.ErrAbortHandler: as in net/http, that
-// closes the connection without being recorded.
+// aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, that closes
+// the connection without being recorded.
 func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
 
 // guard calls the target. It records a panic and returns an error for it, except for http.ErrAbortHandler, which is not recorded.

@@ -1,9 +1,9 @@
 // Package gateway turns a configuration into running endpoints: it binds addresses, sets up TLS, authenticates and authorizes
-// clients, answers requests, and keeps a registry of all open WebSockets, so that it can close them properly.
+// clients, responds to requests, and keeps a registry of all open WebSockets, so that it can close them properly.
 //
-// [Open] binds, [Server.Serve] runs until its context ends, and then drains: no new client is admitted, the connections are closed
-// one after the other in random order, and those that have not answered in time are cut. [Server.Reload] applies another
-// configuration: whatever it does not change continues undisturbed.
+// [Open] binds the addresses. [Server.Serve] runs until its context is done, and then drains: no new client is admitted, the
+// connections are closed one after the other in random order, and those whose peers have not replied in time are cut.
+// [Server.Reload] applies another configuration; the parts that it does not change continue undisturbed.
 //
 // A [Target] determines what an endpoint does with its clients. The packages that implement one, such as channels or a balancer, do
 // not import this package; adapters here connect them.

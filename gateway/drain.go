@@ -43,14 +43,14 @@ func (s *Server) yieldPorts() bool {
 	return s.in.yield()
 }
 
-// When another process has the ports, this one waits for the handshakes that it has already accepted, because the other process
-// would have admitted them.
+// If another process has the ports, this one waits for the handshakes that it has already accepted, because the other process would
+// have admitted them.
 const (
 	leastWelcome = time.Second // since a handshake that is being admitted is not counted
 	mostWelcome  = 5 * time.Second
 )
 
-// welcomeLast waits for these handshakes.
+// welcomeLast waits for the handshakes that were already accepted.
 func (s *Server) welcomeLast() {
 	s.in.server.HTTP.SetKeepAlivesEnabled(false) // so that no connection stays open for another request
 	for end := time.Now().Add(mostWelcome - leastWelcome); s.in.server.Handshakes() > 0 && time.Now().Before(end) && s.alive.Err() == nil; {
@@ -62,7 +62,7 @@ func (s *Server) welcomeLast() {
 func (s *Server) drain(cfg config.Drain) (closed, cut int) {
 	ctx, cancel := context.WithTimeout(s.alive, time.Duration(cfg.Timeout))
 	defer cancel()
-	// Handshakes that are still waiting for a service, such as one for authentication, end with their connection.
+	// Handshakes that still wait for a service, for example for authentication, end with their connection.
 	defer context.AfterFunc(ctx, func() { s.in.server.Close() })() //nolint:errcheck // it returns nil
 	s.in.server.HTTP.SetKeepAlivesEnabled(false)
 	return s.conns.Drain(ctx, registry.Drain{
@@ -90,7 +90,7 @@ func (s *Server) closePages() {
 	_ = s.in.server.Shutdown(ctx) // the remaining ones are cut
 }
 
-// stopping returns the answer to handshakes during a drain.
+// stopping returns the response to handshakes during a drain.
 func stopping(retryAfter time.Duration) *websocket.Reject {
 	return &websocket.Reject{
 		Status: http.StatusServiceUnavailable,
@@ -102,7 +102,7 @@ func stopping(retryAfter time.Duration) *websocket.Reject {
 // seconds formats a time for Retry-After (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
 func seconds(d time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(d.Seconds())))) }
 
-// finish releases everything that the server holds. It waits until nothing is running any more.
+// finish releases the resources of the server. It waits until all goroutines have ended.
 func (s *Server) finish() {
 	s.mu.Lock()
 	s.finishLocked()

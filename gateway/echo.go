@@ -35,10 +35,10 @@ func (echo) Open(_ context.Context, r *Request) (*Opened, error) {
 // Close implements [Target].
 func (echo) Close() error { return nil }
 
-// echoBuffers is a pool of buffers. A connection has one only during a message.
+// echoBuffers is a pool of buffers. A connection holds one only during a message.
 var echoBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// echoOne echoes one message without its end, which Close of the Writer sends, and returns its size.
+// echoOne echoes one message, except for its final frame, which Close of the Writer sends, and returns its size.
 func echoOne(c *websocket.Conn) (io.WriteCloser, int64, error) {
 	ctx := context.Background() // calls end with the connection
 	t, r, err := c.Reader(ctx)

@@ -2,10 +2,10 @@ package gateway
 
 import "sync"
 
-// enders run the functions that are called at the end of tunnels, on goroutines of their own. A few of these are reused, so that
-// the next call does not have to grow a new stack. Use newEnders to create one.
+// enders runs the functions that are called at the end of tunnels, on separate goroutines. A few of these are reused, so that the
+// next call does not have to grow a new stack. Use newEnders to create one.
 type enders struct {
-	work chan tunnelEnd // to idle goroutines
+	work chan tunnelEnd // passes work to idle goroutines
 	idle chan struct{}  // holds one value for each idle goroutine
 	over chan struct{}  // closed when idle goroutines must end
 	once sync.Once
@@ -33,7 +33,7 @@ func (e *enders) end(done func(error), err error) {
 	}
 }
 
-// run is one of the goroutines. It ends after its work if there are enough idle ones, or when close is called.
+// run is the function of these goroutines. It returns after its work if there are enough idle goroutines, or when close is called.
 func (e *enders) run(x tunnelEnd) {
 	for {
 		x.done(x.err)
@@ -52,5 +52,5 @@ func (e *enders) run(x tunnelEnd) {
 	}
 }
 
-// close ends the idle goroutines. A second call does nothing.
+// close stops the idle goroutines. A second call does nothing.
 func (e *enders) close() { e.once.Do(func() { close(e.over) }) }

@@ -57,7 +57,7 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 		Conn: websocket.ConnOptions{MaxMessage: int64(cfg.MaxMessage), PingInterval: time.Duration(cfg.PingInterval)},
 	}
 	if set, ok := cfg.Target.Settings.(*config.Balance); ok {
-		e.ws.Accept.Subprotocols = nil // the server behind the balancer chooses, or chooses none
+		e.ws.Accept.Subprotocols = nil // the server behind the balancer chooses one, or none
 		if set.Timeouts.Ping > 0 {
 			e.ws.Accept.Conn.PingInterval = time.Duration(set.Timeouts.Ping)
 		}
@@ -73,11 +73,11 @@ func (b *builder) newEndpoint(n, old *site, i int) (*endpoint, error) {
 	if e.rules, err = newRules(n.cfg, endpointPath(i, "rules"), cfg.Rules); err != nil {
 		return nil, err
 	}
-	e.target, err = b.target(n, old, i) // last, because the endpoint holds it from here on
+	e.target, err = b.target(n, old, i) // last, because the endpoint holds the target from here on
 	return e, err
 }
 
-// boundsFor returns the bounds for a client. The bounds per address do not apply to proxies, which have many clients, and the
+// boundsFor returns the bounds for a client. The bounds per address do not apply to proxies, which forward many clients. The
 // server's bound per address applies to programs on this machine only if it is configured.
 func (e *endpoint) boundsFor(client netip.Addr) registry.Bounds {
 	b := e.bounds
@@ -100,7 +100,7 @@ func compression(cfg config.Compression) *websocket.Compression {
 	return c
 }
 
-// handshake starts the decision about a request.
+// handshake starts the decision on a request.
 func (e *endpoint) handshake(r *http.Request) *handshake {
 	v := viaOf(r)
 	return &handshake{e: e, via: v, header: r.Header, entry: &registry.Entry{
@@ -108,8 +108,8 @@ func (e *endpoint) handshake(r *http.Request) *handshake {
 	}}
 }
 
-// ServeHTTP answers an opening handshake, and other requests if the target serves them. The connection of an admitted client keeps
-// nothing of what net/http holds for a request.
+// ServeHTTP responds to an opening handshake, and to other requests if the target serves them. The connection of an admitted client
+// keeps none of the objects that net/http holds for a request.
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := e.handshake(r)
 	if target, ok := e.target.Target.(Requests); ok && !wantsWebSocket(r) {
@@ -132,7 +132,7 @@ func (e *endpoint) admit(r *http.Request) (*websocket.Admission, error) {
 	}
 	o := h.opened
 	e.rec.ended(h.via, refusals.Outcome{Status: http.StatusSwitchingProtocols})
-	k := &admitted{h.client(), strings.Clone(r.URL.Path), h.rule} // it must not keep the request or its site
+	k := &admitted{h.client(), strings.Clone(r.URL.Path), h.rule} // the connection must not keep the request or its site
 	a := &websocket.Admission{Subprotocol: o.Subprotocol, Header: o.Header, Extensions: o.Extensions}
 	if o.QueueFull != e.ws.Accept.Conn.QueueFull || o.HalfClose {
 		conn := e.ws.Accept.Conn
@@ -175,9 +175,8 @@ func guarded(method func() (*auth.Identity, error)) (id *auth.Identity, err erro
 	return method()
 }
 
-// ask calls the endpoint's methods, until the request's context ends. A method may continue after that, because other requests may
-// wait for the same answer. It has its own timeout, and keeps its place in turn until then, which limits the number of such
-// goroutines.
+// ask calls the endpoint's methods, until the request's context is done. A method may continue after that, because other requests
+// may wait for the same result. It has its own timeout, and keeps its turn until then, which limits the number of such goroutines.
 func (e *endpoint) ask(r *http.Request) (*auth.Identity, error) {
 	if e.asksNone {
 		return e.auth.Authenticate(r)

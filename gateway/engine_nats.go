@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// natsSecretFile is the file in the state directory with the cluster secret for the nodes of one user on one machine.
+// natsSecretFile is the file in the state directory that contains the cluster secret for the nodes of one user on one machine.
 const natsSecretFile = "nats-cluster.secret"
 
 // natsEngine is an engine with a server in the process.

@@ -26,14 +26,14 @@ const (
 	pageGrace   = time.Second // the time for HTTP requests to end on a shutdown; they take milliseconds
 )
 
-// entrance is the set of addresses that the server listens on, and handles a connection until its request is passed to the site.
-// bind, serve, urls, close and wait must be called with the lock of the Server held.
+// entrance is the set of addresses that the server listens on. It handles each connection until its request is passed to the site.
+// bind, serve, urls, close and wait must be called with the Server's lock held.
 type entrance struct {
 	rec        *recorder
 	adm        *admission
 	server     *websocket.Server // for upgrades; it contains the http.Server for all other requests
 	bound      []*bound
-	securePort atomic.Pointer[string] // the port that requests without TLS are redirected to; "" means there is none
+	securePort atomic.Pointer[string] // the port to which requests without TLS are redirected; "" means there is none
 	running    bool                   // serve was called, so new ports are served immediately
 	serving    sync.WaitGroup         // one goroutine per port
 	failed     chan error             // the first error of a listener
@@ -91,13 +91,13 @@ func (s *entrance) servePorts(b *bound) {
 	}
 }
 
-// refused records a connection that failed before its first request. Rejections by a handler are recorded by the endpoint.
+// refused records a connection that failed before its first request. The endpoint records rejections by a handler.
 func (s *entrance) refused(ctx context.Context, _ string, r *http.Request, err *websocket.HandshakeError) {
 	switch p := peerOf(ctx); {
 	case r != nil || p == nil:
 	case err.Stage == wshandshake.StageEvicted:
 		s.rec.cut(p)
-	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF): // the client has gone away
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF): // the client has disconnected
 	default:
 		s.rec.early(p, err)
 	}
@@ -121,10 +121,10 @@ func (s *entrance) close() {
 	}
 }
 
-// wait waits after close until nothing is running any more, except for a target that does not return.
+// wait waits after close until all goroutines have ended, except for a target that does not return.
 func (s *entrance) wait() {
 	s.serving.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), pageGrace)
 	defer cancel()
-	_ = s.server.Shutdown(ctx) // every connection was cut already
+	_ = s.server.Shutdown(ctx) // every connection has already been cut
 }

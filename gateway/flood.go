@@ -12,8 +12,8 @@ import (
 // any number of clients.
 const (
 	floodWindow = time.Second
-	floodEach   = 3  // lines of one kind per window
-	floodKinds  = 32 // kinds per window
+	floodEach   = 3  // the number of lines of one kind per window
+	floodKinds  = 32 // the number of kinds per window
 )
 
 // floodKind is the kind of a log line. The first lines of a kind are logged, and the others are counted.
@@ -25,17 +25,17 @@ type floodKind struct {
 	server         string // the server that has failed a request
 }
 
-// flood limits the lines that clients can cause in the log: of each kind the first few per second are logged, and then how many
-// more there were. The audit log has all of them.
+// flood limits the lines that clients can cause in the log: of each kind the first few per second are logged, and then the number
+// of the others. The audit log contains all of them.
 type flood struct {
 	log  *slog.Logger
-	more string // the event that reports how many more there were
+	more string // the event that reports the number of the others
 
 	mu    sync.Mutex
 	began time.Time // the beginning of the window
 	seen  map[floodKind]int
 	rest  int         // lines of further kinds
-	timer *time.Timer // reports at the end of the window how many lines were left out; nil if there are none
+	timer *time.Timer // reports the number of omitted lines at the end of the window; nil if there are none
 }
 
 // allow reports whether a line should be logged.
@@ -60,12 +60,12 @@ func (f *flood) allow(kind floodKind) bool {
 	return false
 }
 
-// tell logs how many lines were left out, and starts a new window.
+// tell logs the number of omitted lines, and starts a new window.
 func (f *flood) tell() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.timer == nil {
-		return // this was done at the end of the server
+		return // this was done when the server stopped
 	}
 	f.timer.Stop()
 	f.timer = nil

@@ -19,7 +19,7 @@ type via struct {
 	peer    *peer
 	client  netip.Addr // the client's address, behind the proxies
 	site    *site      // the site that serves the request
-	attempt string     // the mark that the page has given the handshake; "" means none
+	attempt string     // the mark that the page has added to the handshake; "" means none
 }
 
 type viaKey struct{}
@@ -29,7 +29,7 @@ type viaKey struct{}
 type passage struct {
 	context.Context
 	via       via
-	handshake *handshake // nil before it has reached an endpoint
+	handshake *handshake // nil before the request has reached an endpoint
 }
 
 // Value implements [context.Context].
@@ -54,8 +54,8 @@ func viaOf(r *http.Request) *via {
 	return v
 }
 
-// front handles every request first. After it, RemoteAddr is the client of this HTTP connection, even if a balancer forwards it
-// with a PROXY header.
+// front handles every request first. After it, RemoteAddr is the client of this HTTP connection, even if a balancer forwards the
+// connection with a PROXY header.
 func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	site := s.adm.site()
 	p := &passage{Context: r.Context(), via: via{site: site, peer: peerOf(r.Context())}}
@@ -69,8 +69,8 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 		v.attempt = takeAttempt(r)
 	}
 	if len(r.TransferEncoding) > 0 {
-		// A proxy in front may have determined another end of this request, so nothing after it on this connection can be trusted
-		// (RFC 9112 §6.1).
+		// A proxy in front may have determined another end of this request, so the following bytes on this connection cannot be
+		// trusted (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
 	listen := site.listenerOf(v.peer)
@@ -88,7 +88,7 @@ func (s *entrance) front(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// wantsWebSocket reports whether a request asks for a WebSocket, even if it is malformed.
+// wantsWebSocket reports whether a request asks for a WebSocket, even if the request is malformed.
 func wantsWebSocket(r *http.Request) bool {
 	for _, line := range r.Header["Upgrade"] {
 		if strings.EqualFold(line, "websocket") {
@@ -111,7 +111,7 @@ func hsts(cfg config.Listen) string {
 	return "max-age=" + strconv.FormatInt(int64(time.Duration(cfg.HSTS)/time.Second), 10)
 }
 
-// redirect redirects HTTP requests to https, and answers handshakes with the address to use.
+// redirect redirects HTTP requests to https, and responds to handshakes with the address to use.
 func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	host, ok := plainHost(r.Host)
 	if !ok {
@@ -138,8 +138,8 @@ func (s *entrance) redirect(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(status)
 }
 
-// plainHost returns the host in a Host header, without the port and without brackets, and whether it is safe to use in a URL,
-// because a value of the client is returned in Location.
+// plainHost returns the host in a Host header, without the port and without brackets, and reports whether it is safe to use in a
+// URL, because the value comes from the client and is returned in Location.
 func plainHost(header string) (host string, ok bool) {
 	if strings.HasPrefix(header, "[") { // RFC 3986 §3.2.2: an IPv6 address, without a zone, which has no meaning on other machines
 		inner, port, ok := strings.Cut(header[1:], "]")

@@ -36,7 +36,7 @@ type Options struct {
 
 // Server serves a set of addresses. Its parts have separate tasks and contracts: the entrance accepts connections, a site is one
 // configuration prepared for serving, the admission decides which clients are admitted, the registry lists the open connections,
-// and the recorder records what happens. The Server itself starts, reloads and stops them.
+// and the recorder records events. The Server itself starts, reloads and stops them.
 type Server struct {
 	rec   *recorder
 	live  auth.Live
@@ -55,7 +55,7 @@ type Server struct {
 	alive context.Context //nolint:containedctx // ends when Close is called
 	kill  context.CancelFunc
 
-	mu       sync.Mutex // held by Open, by a reload and at the end; guards the fields below and the entrance
+	mu       sync.Mutex // held by Open, by a reload and during shutdown; guards the fields below and the entrance
 	running  bool       // Serve was called
 	finished bool
 }
@@ -182,8 +182,8 @@ func (s *Server) Console() bool { return s.site.Load().cfg.Console }
 // Dev returns the development certificate in use, nil if there is none.
 func (s *Server) Dev() *certs.Dev { return s.site.Load().dev }
 
-// Serve serves connections until ctx ends, and then drains; it returns when no connection is left. It must be called once. A drain
-// that was interrupted by its timeout or by [Server.Close] is not an error.
+// Serve serves connections until ctx is done, and then drains; it returns when no connection is left. It must be called once. A
+// drain that was interrupted by its timeout or by [Server.Close] is not an error.
 func (s *Server) Serve(ctx context.Context) error {
 	var background sync.WaitGroup
 	running, stop := context.WithCancel(context.Background())
@@ -231,8 +231,8 @@ func (s *Server) Close() {
 	}
 }
 
-// readiness returns why the server should not get clients: it is stopping, or the engine of the channels has failed. nil means that
-// it is ready.
+// readiness returns the reason why the server should not get clients: it is stopping, or the engine of the channels has failed. nil
+// means that it is ready.
 func (s *Server) readiness() error {
 	if !s.ready.Load() {
 		return errStopping

@@ -16,29 +16,30 @@ const (
 	// authTimeout is the timeout for authenticating a client.
 	authTimeout = 10 * time.Second
 
-	// openTimeout is the timeout of Target.Open, before the 101. Together with authTimeout it is less than the 20 seconds of
-	// auth.Live.Admit.
+	// openTimeout is the timeout of Target.Open, before the 101 response. Together with authTimeout it is less than the 20 seconds
+	// of auth.Live.Admit.
 	openTimeout = 8 * time.Second
 
-	// authWait is how long a handshake waits for its turn to be authenticated, and authQueue is how many may wait for each one that
-	// is being authenticated.
+	// authWait is how long a handshake waits for its turn to be authenticated. authQueue is the number of handshakes that may wait
+	// for each one that is being authenticated.
 	authWait  = 2 * time.Second
 	authQueue = 4
 )
 
-// handshake is the handshake of one client at an endpoint, until the 101 or the rejection. It must not be used concurrently.
+// handshake is the handshake of one client at an endpoint, until the 101 response or the rejection. It must not be used
+// concurrently.
 type handshake struct {
 	e       *endpoint
 	via     *via
 	header  http.Header // the header of the request
 	entry   *registry.Entry
 	entered bool    // it has a place in the registry, which drop or the connection releases
-	rule    string  // the rule that has decided
+	rule    string  // the rule that decided
 	up      *upkeep // nil if the endpoint has no such limits
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
 }
 
-// admit decides whether the client is admitted, and how it is served. After an error nothing is held any more, so that a rejected
+// admit decides whether the client is admitted, and how it is served. After an error it holds no place any more, so that a rejected
 // client that retries finds its place free.
 func (h *handshake) admit(r *http.Request) error {
 	err := h.decide(r)
@@ -75,12 +76,12 @@ func (h *handshake) list() error {
 	return nil
 }
 
-// errReplaced is the answer if a reload has replaced or removed the endpoint in the meantime.
+// errReplaced is the response if a reload has replaced or removed the endpoint in the meantime.
 var errReplaced = &websocket.Reject{
 	Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"1"}}, Reason: "The endpoint is being replaced.",
 }
 
-// drop releases what a failed handshake holds. It may be called more than once.
+// drop releases the resources of a failed handshake. It may be called more than once.
 func (h *handshake) drop() {
 	if o := h.opened; o != nil {
 		h.opened = nil
@@ -133,7 +134,7 @@ func (h *handshake) authorize(id *auth.Identity) error {
 // open calls the target. If it returns nil, the target is held, and h.opened is set.
 func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 	e := h.e
-	if !e.target.hold() { // a reload has replaced it in the meantime
+	if !e.target.hold() { // a reload has replaced the target in the meantime
 		return errReplaced
 	}
 	ctx, cancel := timeout.Context(r.Context(), openTimeout)
@@ -158,7 +159,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 
 // request returns the request for the target.
 func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
-	e, who := h.e, new(atomic.Pointer[auth.Identity]) // replaced by a renewal
+	e, who := h.e, new(atomic.Pointer[auth.Identity]) // the identity was replaced by a renewal
 	who.Store(id)
 	h.up = e.newUpkeep(h.entry, who)
 	k := h.client()

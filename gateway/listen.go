@@ -24,8 +24,8 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // NextStep returns e.Hint.
 func (e *ListenError) NextStep() string { return e.Hint }
 
-// listen binds one address. "localhost" stands for two: whether a client tries 127.0.0.1 or ::1 first, it must reach this server
-// and no other program.
+// listen binds one address. "localhost" means two addresses: whether a client tries 127.0.0.1 or ::1 first, it must reach this
+// server and no other program.
 func listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -83,7 +83,7 @@ func shownAddr(asked string, bound net.Addr) string {
 		return bound.String()
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost" // one of all addresses
+		host = "localhost" // any one of the machine's addresses
 	}
 	return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
 }

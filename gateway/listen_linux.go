@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// The interval of keep-alive probes, and how many may fail: the values that package net sets on a connection.
+// The interval of keep-alive probes, and the number of them that may fail: the values that package net sets on a connection.
 const (
 	keepAliveEvery = 15 * time.Second
 	keepAliveCount = 9
 )
 
-// keptAlive sets keep-alive on the socket of a listener, whose connections inherit it. So package net need not set it on each of
-// them, which takes four system calls.
+// keptAlive enables keep-alive on the socket of a listener, whose connections inherit the setting. So package net need not enable
+// it on each of them, which takes four system calls.
 func keptAlive(config *net.ListenConfig) {
 	config.KeepAlive = -1
 	config.Control = func(_, _ string, c syscall.RawConn) error {

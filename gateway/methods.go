@@ -19,7 +19,7 @@ import (
 type methods struct {
 	cfg   *config.Config
 	store auth.Store
-	fault func(error)        // called with errors of what a method depends on
+	fault func(error)        // called with errors of the services and files that a method depends on
 	byKey map[string]*method // by path in the configuration
 	old   *methods           // unchanged methods are taken from it; nil when all are created
 }
@@ -29,7 +29,7 @@ type method struct {
 	cfg     *config.Method
 	auth    auth.Authenticator // nil for tickets, which are bound to an endpoint
 	tickets *auth.Tickets
-	shown   func(*http.Request) bool // reports whether a request may have a credential for it; nil if the method does not block
+	shown   func(*http.Request) bool // whether a request may contain a credential for it; nil if the method does not block
 }
 
 // newMethods creates the named methods of cfg. Methods that are defined in an endpoint are created when the endpoint needs them.
@@ -69,10 +69,10 @@ func (m *methods) get(path string, cfg *config.Method) (*method, error) {
 	return made, nil
 }
 
-// asked is the chain of the methods of one endpoint or page.
+// asked is the chain of methods of one endpoint or page.
 type asked struct {
 	auth.Authenticator
-	store     auth.Store     // has the revocations
+	store     auth.Store     // the store, which contains the revocations
 	anonymous bool           // clients without a credential are admitted
 	calls     []*limit.Calls // the limits on its methods
 }

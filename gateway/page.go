@@ -15,7 +15,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// attemptName is the query parameter in which the page at / marks a handshake, so that it can ask for the outcome. A page cannot
+// attemptName is the query parameter with which the page at / marks a handshake, so that it can ask for the outcome. A page cannot
 // set anything else in a handshake that has no meaning for endpoints.
 const attemptName = "handfast-attempt"
 
@@ -54,7 +54,7 @@ func (s *recorder) ended(v *via, o refusals.Outcome) {
 	}
 }
 
-// outcomeOf returns the outcome that the reply to a rejected handshake contained, which is less than what the operator sees.
+// outcomeOf returns the content of the reply to a rejected handshake, which is less than the operator sees.
 func outcomeOf(e *websocket.HandshakeError) refusals.Outcome {
 	o := refusals.Outcome{Status: e.Status, Stage: string(e.Stage), Clause: e.Section, Hint: settingsHint(e.Hint), Reason: http.StatusText(e.Status)}
 	if v, ok := errors.AsType[*wshandshake.Violation](e.Err); ok {
@@ -71,7 +71,7 @@ func outcomeOf(e *websocket.HandshakeError) refusals.Outcome {
 	return o
 }
 
-// attemptForPage returns the outcome of a handshake to the page that made it.
+// attemptForPage responds to the page with the outcome of a handshake that it made.
 func (n *site) attemptForPage(w http.ResponseWriter, r *http.Request) {
 	o, ok := n.rec.attempts.Find(viaOf(r).client, refusals.AttemptKey(r.PathValue("key")), time.Now())
 	if !ok {
@@ -82,8 +82,8 @@ func (n *site) attemptForPage(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, o)
 }
 
-// pageEndpoint is what the page at / shows of an endpoint: what a client needs for connecting. It contains no names, servers, rules
-// or keys.
+// pageEndpoint is the information about an endpoint for the page at /: the data that a client needs for connecting. It contains no
+// names, servers, rules or keys.
 type pageEndpoint struct {
 	Path         string       `json:"path"`
 	Protocol     string       `json:"protocol,omitempty"` // "echo", "channels", "pusher" or "centrifugo"
@@ -95,7 +95,7 @@ type pageEndpoint struct {
 	Elsewhere    bool         `json:"elsewhere,omitempty"` // there are credentials that a page cannot set, or that the browser sends by itself
 }
 
-// pageTicket is the path of the page that issues tickets, and the query parameter for a ticket.
+// pageTicket contains the path of the page that issues tickets, and the query parameter for a ticket.
 type pageTicket struct {
 	Path  string `json:"path"`
 	Query string `json:"query"`

@@ -122,7 +122,7 @@ func (e *endpoint) badOrigin(n *site, r *http.Request) *wshandshake.Violation {
 	return opening.CheckOrigin(wshandshake.OriginPolicy{Any: e.ws.Accept.AnyOrigin, Allowed: e.ws.Accept.Origins, Proxies: n.proxies})
 }
 
-// audited answers a request, and writes the outcome to the audit log.
+// audited responds to a request, and writes the outcome to the audit log.
 func (e *endpoint) audited(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	v := viaOf(r)
 	status := &statusWriter{ResponseWriter: w, status: http.StatusOK}

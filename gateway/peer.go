@@ -9,11 +9,11 @@ import (
 	"github.com/handfast/handfast/gateway/internal/proxyproto"
 )
 
-// peer is the peer of a connection. It is in the contexts of the connection. It is immutable after preface.
+// peer is the peer of a connection. It is stored in the contexts of the connection. It is immutable after preface.
 type peer struct {
 	addr     netip.AddrPort // the client's address, taken from the PROXY header if there is one
 	via      netip.Addr     // the balancer that sent the PROXY header; the zero Addr without one
-	listener *listener      // of the site that was current when the connection was accepted
+	listener *listener      // the trusted proxies of the site that was current when the connection was accepted
 }
 
 type (

@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// pusherPace is how many connections a drain may tell to reconnect immediately, which clients do without any delay. While more are
-// left, clients must wait for a second.
+// pusherPace is the number of connections that a drain may tell to reconnect immediately, which clients do without any delay. While
+// more connections are left, clients must wait for a second.
 const pusherPace = 100
 
 // pusherTarget is the target for the Pusher-compatible protocol.
@@ -61,10 +61,10 @@ func (t *pusherTarget) Open(_ context.Context, r *Request) (*Opened, error) {
 // methodSignIn is the method in the identity of a client that has signed in with a signature of its application.
 const methodSignIn = "signin"
 
-// pusherUser returns the Client.Identified of an anonymous client. A signature has no time, but it contains the ID of the
-// connection, so it cannot be older than the connection.
+// pusherUser returns the Client.Identified function of an anonymous client. A signature contains no time, but it contains the ID of
+// the connection, so it cannot be older than the connection.
 func pusherUser(r *Request) func(context.Context, string) error {
-	began, check, become := time.Now(), r.CheckRevoked, r.Become // the function must not keep r, which has the request
+	began, check, become := time.Now(), r.CheckRevoked, r.Become // the function must not keep r, which refers to the request
 	return func(ctx context.Context, user string) error {
 		id := &auth.Identity{Subject: user, Method: methodSignIn, Issued: began}
 		err := check(ctx, id)
@@ -81,7 +81,7 @@ func pusherUser(r *Request) func(context.Context, string) error {
 	}
 }
 
-// pusherDrain returns the close code for a drain, given how many connections are left.
+// pusherDrain returns the close code for a drain, given the number of connections that are left.
 func pusherDrain(left int) websocket.Code {
 	if left > pusherPace {
 		return pusher.CodeOverCapacity
@@ -94,7 +94,7 @@ func (t *pusherTarget) Register(mux *http.ServeMux) {
 	mux.Handle(t.prefix+"/apps/", t.server.API(t.prefix))
 	mux.HandleFunc("GET "+t.prefix+"/up", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"health":"OK"}`) // it fails if the client is gone
+		_, _ = io.WriteString(w, `{"health":"OK"}`) // this fails if the client has disconnected
 	})
 }
 

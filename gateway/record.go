@@ -21,8 +21,8 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// recorder records everything that happens to clients. Only it writes these events to the log, the audit log, the metrics and the
-// list of rejected handshakes. All methods may be called from any goroutine.
+// recorder records all events that concern clients. Only it writes these events to the log, the audit log, the metrics and the list
+// of rejected handshakes. All methods may be called from any goroutine.
 type recorder struct {
 	log      *slog.Logger
 	metrics  *observe.Metrics
@@ -88,7 +88,7 @@ func (s *recorder) line(level slog.Level, event string, attrs []slog.Attr) {
 	}
 }
 
-// decision returns the fields of the audit log about the decision to admit a client.
+// decision returns the audit log's fields about the decision to admit a client.
 func (k *admitted) decision() []any {
 	return []any{observe.KeyPath, k.path, observe.KeyDecision, "allow", observe.KeyRule, k.rule}
 }
@@ -106,7 +106,7 @@ func (s *recorder) secured(state *tls.ConnectionState) {
 }
 
 // closed records how a connection ended, and the error of the target if that was not the reason. how is nil if it is not known.
-// decision has the fields for the audit log of a connection for which opened has not written a line.
+// decision contains the fields for the audit log of a connection for which opened has not written a line.
 func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *websocket.CloseError, err error, decision ...any) {
 	lasted, who := time.Since(n.Opened), n.Who()
 	attrs := append(make([]slog.Attr, 0, 11), slog.String(observe.KeyID, n.ID), slog.String(observe.KeyEndpoint, n.Endpoint),
@@ -126,7 +126,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 			attrs = append(attrs, slog.String(observe.KeyError, how.Err.Error()))
 		}
 	}
-	if told, why, ok := n.Told(); ok { // the close frame that was sent counts, whether or not the peer has answered
+	if told, why, ok := n.Told(); ok { // the close frame that was sent counts, whether or not the peer has replied
 		code, reason, by = int(told), why, observe.By(false)
 	}
 	if reason != "" {
@@ -201,7 +201,7 @@ func settingsHint(hint string) string {
 	return hint
 }
 
-// refusedBy records why an endpoint has rejected a client.
+// refusedBy records the reason why an endpoint has rejected a client.
 func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {
@@ -217,7 +217,7 @@ func (s *recorder) refusedBy(h *handshake, r *http.Request, err error) {
 	s.record(h.e.metrics, record, h.entry.Identity.Subject, h.entry.Identity.Method)
 }
 
-// reasonOf returns why a handshake failed, for the operator. The errors of auth contain no credential.
+// reasonOf returns the reason why a handshake failed, for the operator. The errors of auth contain no credential.
 func reasonOf(e *websocket.HandshakeError) string {
 	if t, ok := errors.AsType[*targetError](e.Err); ok {
 		return t.Error()
@@ -275,7 +275,7 @@ func (s *recorder) record(where *observe.Endpoint, n refusals.Refusal, user, met
 	}
 }
 
-// tellFloods logs how many lines the floods have left out.
+// tellFloods logs the numbers of lines that the floods have omitted.
 func (s *recorder) tellFloods() {
 	s.flood.tell()
 	s.denials.tell()
@@ -290,13 +290,13 @@ func (s *recorder) denied(n *registry.Entry, d *auth.Denied) {
 	}
 	attrs := []any{observe.KeyAction, d.Action.Do, observe.KeyChannel, d.Action.Channel, observe.KeyRule, d.Decision.Reason,
 		observe.KeyEndpoint, n.Endpoint, observe.KeyUser, d.Subject, observe.KeyAddr, addr}
-	if n.ID != "" { // a plain request has none
+	if n.ID != "" { // nil for a plain request
 		attrs = append(attrs, observe.KeyID, n.ID)
 	}
 	s.log.Info(observe.EventDenied, attrs...)
 }
 
-// early records why a connection ended before its first request.
+// early records the reason why a connection ended before its first request.
 func (s *recorder) early(p *peer, err *websocket.HandshakeError) {
 	n := refusals.Refusal{
 		Time: time.Now(), Addr: p.addr.Addr().String(), Stage: string(err.Stage), Status: err.Status, Clause: err.Section,
@@ -325,7 +325,7 @@ func (s *recorder) missing(r *http.Request) {
 	s.ended(viaOf(r), refusals.Outcome{Status: n.Status, Stage: n.Stage, Reason: n.Reason, Hint: n.Hint})
 }
 
-// callFailed records why a call for a ticket, or to log out, failed.
+// callFailed records the reason why a request for a ticket, or to log out, failed.
 func (s *recorder) callFailed(r *http.Request, err error) {
 	n := refusalOf(r, viaOf(r))
 	n.Stage, n.Reason = string(wshandshake.StageCheck), err.Error()
@@ -345,7 +345,7 @@ func (s *recorder) cut(p *peer) {
 	s.log.Debug(observe.EventCut, observe.KeyAddr, p.addr.Addr().String())
 }
 
-// authFault logs an error of what a method depends on, such as a file that can no longer be read.
+// authFault logs an error of a service or file that a method depends on, for example a file that can no longer be read.
 func (s *recorder) authFault(err error) { s.log.Warn(observe.EventAuthFault, observe.KeyError, err) }
 
 // certificate logs an event about a certificate.

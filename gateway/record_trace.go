@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// traced logs what happens to a message with a trace ID: at level info for channels whose namespace samples traces, otherwise at
+// traced logs the events of a message with a trace ID: at level info for channels whose namespace samples traces, otherwise at
 // level debug.
 func (s *recorder) traced(t hub.Trace) {
 	level := slog.LevelDebug

@@ -72,7 +72,7 @@ func (s *Server) Reread() error {
 	return nil
 }
 
-// dropEndpoints closes the connections of endpoints that next does not have.
+// dropEndpoints closes the connections of endpoints that next does not contain.
 func (s *Server) dropEndpoints(old, next *site) {
 	for _, e := range old.endpoints {
 		name := e.cfg.Name
@@ -108,13 +108,13 @@ func NextStart(old, cfg *config.Config) (keys []string) {
 	return keys
 }
 
-// Reloaded is the result of a reload, and the answer to POST /reload of the admin listener. It contains no secret.
+// Reloaded is the result of a reload, and the response to POST /reload of the admin listener. It contains no secret.
 type Reloaded struct {
 	Changed   bool              `json:"changed"`              // whether another configuration is in use now
 	Since     time.Time         `json:"since"`                // when the configuration in use was loaded
 	Changes   []config.Change   `json:"changes"`              // the differences from the previous one; empty after a start
 	NextStart []string          `json:"next_start,omitempty"` // the keys of changes that take effect with the next start
-	Problems  []*config.Problem `json:"problems,omitempty"`   // why the configuration that was read is not used
+	Problems  []*config.Problem `json:"problems,omitempty"`   // the reason why the configuration that was read is not used
 	Error     string            `json:"error,omitempty"`      // the same, for an error that does not concern a key
 	Hint      string            `json:"hint,omitempty"`       // the next step after an Error
 }

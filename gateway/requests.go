@@ -14,7 +14,7 @@ import (
 	wshandshake "github.com/handfast/handfast/websocket/handshake"
 )
 
-// serveRequest answers a plain HTTP request at the endpoint's path.
+// serveRequest responds to a plain HTTP request at the endpoint's path.
 func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *handshake, target Requests) {
 	n := h.via.site
 	if target, ok := target.(preflighter); ok && e.preflight(w, r, h, target) {
@@ -30,7 +30,7 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 		e.refuseRequest(w, r, err)
 		return
 	}
-	if !e.target.hold() { // a reload has replaced it in the meantime
+	if !e.target.hold() { // a reload has replaced the target in the meantime
 		e.refuseRequest(w, r, errReplaced)
 		return
 	}
@@ -44,7 +44,7 @@ func (e *endpoint) serveRequest(w http.ResponseWriter, r *http.Request, h *hands
 	}))
 }
 
-// preflight adds the CORS headers, and answers a preflight. It reports whether the request was one.
+// preflight adds the CORS headers, and responds to a preflight. It reports whether the request was one.
 func (e *endpoint) preflight(w http.ResponseWriter, r *http.Request, h *handshake, target preflighter) bool {
 	n := h.via.site
 	e.shareWith(n, w, r)
@@ -59,7 +59,7 @@ func (e *endpoint) preflight(w http.ResponseWriter, r *http.Request, h *handshak
 	return true
 }
 
-// shareWith adds the CORS headers that allow a page of another origin to read the answer, if the endpoint admits that origin.
+// shareWith adds the CORS headers that allow a page of another origin to read the response, if the endpoint admits that origin.
 func (e *endpoint) shareWith(n *site, w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") == "" {
 		return

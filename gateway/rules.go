@@ -14,7 +14,7 @@ import (
 // endpointPath returns the path of an endpoint's setting in the configuration.
 func endpointPath(i int, key string) string { return fmt.Sprintf("endpoints[%d].%s", i, key) }
 
-// Rules compiles the rules of the endpoint i of a configuration. The error is a *config.Error with line and column.
+// Rules compiles the rules of a configuration's endpoint i. The error is a *config.Error with line and column.
 func Rules(cfg *config.Config, i int) (*auth.Rules, error) {
 	return newRules(cfg, endpointPath(i, "rules"), cfg.Endpoints[i].Rules)
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// schedule runs a function repeatedly for each of many connections, each at its own times, with one goroutine and one timer for all of them.
-// Methods other than run may be called concurrently. Use newSchedule to create one.
+// schedule runs a function repeatedly for each of many connections, each at its own times, with one goroutine and one timer for all
+// of them. Methods other than run may be called concurrently. Use newSchedule to create one.
 type schedule struct {
 	do    func(ctx context.Context, t *task) (next time.Duration) // 0 means never again
 	turns chan struct{}                                           // limits the concurrent calls of do, each on its own goroutine; if nil, run calls do itself, so it must be short
@@ -18,7 +18,7 @@ type schedule struct {
 	tasks taskHeap
 }
 
-// task is one connection's place in a schedule. The zero value is not in a schedule.
+// task is one connection's entry in a schedule. The zero value is not in a schedule.
 type task struct {
 	of    *upkeep
 	due   time.Time

@@ -44,7 +44,7 @@ type sending struct {
 	messageBucket, byteBucket limit.Bucket
 }
 
-// take counts a message. If it exceeds a limit, take returns the error to close the connection with.
+// take counts a message. If the message exceeds a limit, take returns the error with which to close the connection.
 func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
 	if s.sendingBounds == nil {
 		return nil
@@ -58,7 +58,7 @@ func (s *sending) take(bytes int64, now time.Time) *websocket.CloseError {
 	return nil
 }
 
-// worth returns the time that sending these bytes costs at the allowed rate.
+// worth returns the time that these bytes take at the allowed rate.
 func (b *sendingBounds) worth(bytes float64) time.Duration {
 	return time.Duration(bytes / b.perSecond * float64(time.Second))
 }

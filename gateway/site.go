@@ -23,19 +23,19 @@ type site struct {
 	endpoints []*endpoint
 
 	sockets *http.ServeMux // the paths of the endpoints
-	pages   *http.ServeMux // all other pages of the server itself
+	pages   *http.ServeMux // the other pages of the server itself
 	targets []targetPages  // the pages of targets, in the order of the configuration
 	apply   []func()       // applies the new settings to targets that are reused, once this site is in use
 }
 
-// listener has the settings for the requests on one address.
+// listener holds the settings for the requests on one address.
 type listener struct {
 	cfg      config.Listen
 	key      string         // identifies the address in other configurations
 	certs    *certSource    // nil means no TLS
 	redirect http.Handler   // nil if requests are served
 	hsts     string         // "" means none
-	hosts    *hosts         // the accepted values of Host; nil means any
+	hosts    *hosts         // the accepted Host values; nil means any
 	from     []netip.Prefix // balancers whose connections begin with a PROXY header
 }
 
@@ -88,7 +88,7 @@ func (n *site) listenerOf(p *peer) *listener {
 	return n.listen[i]
 }
 
-// close releases what a site holds and next does not. next may be nil.
+// close releases the resources that a site holds and next does not. next may be nil.
 func (n *site) close(next *site) {
 	var kept []*certSource
 	if next != nil {
@@ -107,8 +107,8 @@ func (n *site) close(next *site) {
 	}
 }
 
-// ServeHTTP answers a request: a handshake at an endpoint, and other requests as a page if there is one. If there is neither, the
-// answer is 404 or 405.
+// ServeHTTP responds to a request: a handshake at an endpoint, or another request for which there is a page. Otherwise the response
+// is 404 or 405.
 func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if host := strings.ToLower(r.Host); host != r.Host { // RFC 9110 §4.2.3: case-insensitive, but ServeMux compares exactly
 		lower := *r
@@ -137,7 +137,7 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reason returns the reason for the 404 that answers a handshake.
+// reason returns the reason for a 404 response to a handshake.
 func (n *site) reason(r *http.Request) string {
 	if _, page := n.pages.Handler(r); page != "" || n.pageOf(r) != nil {
 		return "There is a page at this path, but no WebSocket endpoint."
@@ -145,7 +145,7 @@ func (n *site) reason(r *http.Request) string {
 	return "There is no endpoint and no page at this path."
 }
 
-// unknown answers a request for a path that mux does not have, as mux would, except that a 404 explains the reason.
+// unknown responds to a request for a path that mux does not have, as mux would, except that a 404 explains the reason.
 func unknown(mux *http.ServeMux, reason string, w http.ResponseWriter, r *http.Request) {
 	answer := &statusWriter{ResponseWriter: discard{http.Header{}}, status: http.StatusOK}
 	mux.ServeHTTP(answer, r)

@@ -30,7 +30,7 @@ type streamsTarget struct {
 	server streams.Server
 }
 
-// errPlainHTTP is the answer to WebSocket handshakes.
+// errPlainHTTP is the response to WebSocket handshakes.
 var errPlainHTTP = &websocket.Reject{
 	Status: http.StatusBadRequest, Reason: "The endpoint serves streams over plain HTTP; channels over WebSocket are at another endpoint.",
 }

@@ -14,19 +14,19 @@ import (
 // Target serves the clients that an endpoint admits. Its methods may be called from any goroutine.
 //
 // A Target is created when the server starts, or when a reload adds an endpoint with another name, path or target. It outlives
-// other reloads. Close is called once, when the configuration no longer has it and its last client has left.
+// other reloads. Close is called once, when the configuration no longer contains it and its last client has left.
 type Target interface {
-	// Open is called for a client that the endpoint would admit, before the 101: it chooses a subprotocol, connects to an upstream
-	// server, or rejects the client. A [*websocket.Reject] in the error determines the reply; any other error is answered with 503
-	// and logged. ctx ends when the client is gone, or at a timeout.
+	// Open is called for a client that the endpoint would admit, before the 101 response: it chooses a subprotocol, connects to an
+	// upstream server, or rejects the client. A [*websocket.Reject] in the error determines the reply; any other error is answered
+	// with 503 and logged. ctx is done when the client has disconnected, or at a timeout.
 	Open(ctx context.Context, r *Request) (*Opened, error)
 
-	// Close releases what the Target holds.
+	// Close releases the resources of the Target.
 	Close() error
 }
 
-// Pages is implemented by Targets that also answer plain HTTP requests, such as an API. The limits, the check of origins and the
-// audit log of the endpoint apply to them. They are not authenticated: the Target must do that.
+// Pages is implemented by Targets that also respond to plain HTTP requests, such as an API. The limits, the check of origins and
+// the audit log of the endpoint apply to them. They are not authenticated: the Target must do that.
 type Pages interface {
 	// Register adds handlers to mux. It is called once for every configuration with the Target. If several pages have the same
 	// path, a page of the server itself takes precedence, and then one of an earlier endpoint in the configuration. Requests must
@@ -41,18 +41,18 @@ type preflighter interface {
 	Preflight(w http.ResponseWriter)
 }
 
-// Requests is implemented by Targets that answer plain HTTP requests at the path of their endpoint. The checks are those of a
+// Requests is implemented by Targets that respond to plain HTTP requests at the path of their endpoint. The checks are those of a
 // handshake: limits, origin, authentication, and the rules for connect. A request counts as a connection while it is running.
 type Requests interface {
-	// ServeRequest answers a request of an admitted client. It must limit its own time: the request is cut after 30 seconds unless
-	// its deadlines are extended by [http.ResponseController], and in any case when the server ends. Expires, Renew, Received and
-	// Sent of r are not set.
+	// ServeRequest responds to a request of an admitted client. It must limit its own time: the request is cut after 30 seconds
+	// unless its deadlines are extended by [http.ResponseController], and in any case when the server stops. Expires, Renew,
+	// Received and Sent of r are not set.
 	ServeRequest(w http.ResponseWriter, r *Request)
 }
 
 // Request is the opening handshake, or another request, of a client.
 type Request struct {
-	*http.Request // with headers and path values; must not be used after Open has returned
+	*http.Request // contains headers and path values; must not be used after Open has returned
 
 	Client   netip.Addr     // the client's address, behind all proxies
 	Identity *auth.Identity // the client's identity
@@ -61,7 +61,7 @@ type Request struct {
 	// [*auth.Error] whose cause names the rule that denies it. It may be called as long as the client is connected.
 	Allow func(action, channel string) error
 
-	// Expires is when the connection will be closed because the credential expires; zero means never.
+	// Expires is the time when the connection will be closed because the credential expires; zero means never.
 	Expires time.Time
 
 	// Renew replaces the credential of an open connection with another token of the same user, and returns its identity, which
@@ -93,40 +93,42 @@ type Opened struct {
 	// Open serves the connection with events, on the event loop if the connection allows that.
 	Open func(websocket.Sender) websocket.Receiver
 
-	// Serve serves the connection on a goroutine of its own, until it returns. If it returns an error, the connection is closed
-	// with 1011, unless it has already ended; otherwise with 1000. ctx ends when the connection has ended.
+	// Serve serves the connection on its own goroutine, until it returns. If it returns an error, the connection is closed with
+	// 1011, unless it has already ended; otherwise with 1000. ctx is done when the connection has ended.
 	Serve func(ctx context.Context, c *websocket.Conn) error
 
-	// Tunnel takes over the connection after the 101 and forwards its bytes. early has the bytes that the client has already sent.
-	// It must return soon, with a handle for ending the tunnel: its Shut must end it within seconds, whether or not the client
-	// answers. An error ends the connection. The target must call done once, when both sides are closed, with a
+	// Tunnel takes over the connection after the 101 response and forwards its bytes. early contains the bytes that the client has
+	// already sent. Tunnel must return soon, with a handle for ending the tunnel: its Shut must end it within seconds, whether or
+	// not the client replies. An error ends the connection. The target must call done once, when both sides are closed, with a
 	// [*websocket.CloseError] if the close code is known.
 	Tunnel func(client net.Conn, early []byte, done func(error)) (auth.Handle, error)
 
-	// QueueFull determines what happens to messages for which the queue of a slow client has no room. It applies to Open and Serve.
+	// QueueFull determines the treatment of messages for which the queue of a slow client has no room. It applies to Open and
+	// Serve.
 	QueueFull websocket.QueuePolicy
 
 	// HalfClose applies to Serve: see [websocket.ConnOptions].
 	HalfClose bool
 
-	// DrainCode returns the close code for a drain of the server, given how many connections are left. If nil, the configured code
-	// is used.
+	// DrainCode returns the close code for a drain of the server, given the number of connections that are left. If nil, the
+	// configured code is used.
 	DrainCode func(left int) websocket.Code
 
 	// Server returns the server that the connection is forwarded to at present, for operators. nil means none.
 	Server func() string
 
-	// Subprotocol is the subprotocol in the 101; the client must have offered it. "" means that the configuration of the endpoint
-	// chooses.
+	// Subprotocol is the subprotocol in the 101 response; the client must have offered it. "" means that the configuration of the
+	// endpoint chooses.
 	Subprotocol string
 
-	// Header is added to the 101, for example cookies of an upstream server. May be nil.
+	// Header is added to the 101 response, for example cookies of an upstream server. May be nil.
 	Header http.Header
 
-	// Extensions is the Sec-WebSocket-Extensions of the 101, as an upstream server has sent it. It applies to Tunnel only.
+	// Extensions is the Sec-WebSocket-Extensions header of the 101 response, as an upstream server has sent it. It applies to
+	// Tunnel only.
 	Extensions string
 
-	// Abandon is called instead of Open, Serve and Tunnel if the client is gone or was rejected before the 101: it releases what
-	// Target.Open has created. May be nil.
+	// Abandon is called instead of Open, Serve and Tunnel if the client has disconnected or was rejected before the 101 response:
+	// it releases the resources that Target.Open has created. May be nil.
 	Abandon func()
 }

@@ -55,7 +55,7 @@ func (b *builder) openCerts(cfg config.TLS, old []*certSource) (*certSource, err
 	return c, nil
 }
 
-// certOptions converts the configuration of TLS for package certs, except for what is in the state directory.
+// certOptions converts the configuration of TLS for package certs, except for the files in the state directory.
 func certOptions(cfg config.TLS) (certs.Options, error) {
 	opts := certs.Options{ClientAuth: certs.ClientAuth(cfg.ClientAuth), TicketFile: string(cfg.TicketFile), RefuseUnknown: cfg.RefuseUnknown}
 	if cfg.MinVersion == "1.3" {
@@ -110,7 +110,7 @@ func acmeOptions(cfg config.ACME, cache string) *certs.ACME {
 	return acme
 }
 
-// certificateEnds returns when each certificate in use expires, for the metrics.
+// certificateEnds returns the expiry time of each certificate in use, for the metrics.
 func (s *Server) certificateEnds() map[string]float64 {
 	ends := map[string]float64{}
 	site := s.site.Load()
@@ -127,7 +127,7 @@ func (s *Server) certificateEnds() map[string]float64 {
 	return ends
 }
 
-// challenges returns a handler in which every source answers its ACME challenges before next sees a request.
+// challenges returns a handler in which every source responds to its ACME challenges before next sees a request.
 func challenges(sources []*certSource, next http.Handler) http.Handler {
 	for _, c := range sources {
 		next = c.provider.HTTPHandler(next) // without ACME this returns next itself

@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// turn is a method of one endpoint that may block: on a service, a source of keys, or a slow hash. Clients with a credential for it
-// wait for their turn, so that a method that stalls holds only a limited number of them. Clients that use another method, or none,
-// are not affected. A turn limits the waiting handshakes of one endpoint; the limits of Basic and Forward on all of their calls
-// protect the processor and the service.
+// turn is a method of one endpoint that may block: on a service, a source of keys, or a slow hash. Clients with a credential for
+// the method wait for their turn, so that a method that stalls holds only a limited number of them. Clients that use another
+// method, or none, are not affected. A turn limits the waiting handshakes of one endpoint; the limits of Basic and Forward on all
+// of their calls protect the processor and the service.
 type turn struct {
 	auth.Authenticator
 	shown func(*http.Request) bool
@@ -57,8 +57,8 @@ func (s *boundedStore) Revoked(ctx context.Context, id *auth.Identity) (bool, er
 	return s.Store.Revoked(ctx, id)
 }
 
-// shownTo returns a function that reports whether a request may have a credential for a method, or nil for a method that does not
-// block. sources are the places of the tokens of a JWT method.
+// shownTo returns a function that reports whether a request may contain a credential for a method, or nil for a method that does
+// not block. sources are the places of the tokens of a JWT method.
 func shownTo(cfg *config.Method, sources []auth.Source) func(*http.Request) bool {
 	switch {
 	case cfg.JWT != nil && (cfg.JWT.JWKSURL != "" || cfg.JWT.OIDCIssuer != ""):

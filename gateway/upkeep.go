@@ -16,17 +16,19 @@ import (
 )
 
 const (
-	// idleLooks is the number of checks in one idle_timeout. A connection may be idle for up to one interval of checks longer than its
-	// limit.
+	// idleLooks is the number of checks in one idle_timeout. A connection may be idle for up to one interval of checks longer than
+	// its limit.
 	idleLooks = 4
 
-	// recheckTurns is the number of concurrent rechecks of all endpoints. It is small, so that the service can still answer handshakes.
+	// recheckTurns is the number of concurrent rechecks of all endpoints. It is small, so that the service can still respond to
+	// handshakes.
 	recheckTurns = 16
 
 	// recheckPause is the minimum pause between two rechecks of one session while the service is unavailable.
 	recheckPause = time.Second
 
-	// recheckOther is the time until the next look at a session whose current credential needs no recheck: a renewal may change that.
+	// recheckOther is the time until the next check of a session whose current credential needs no recheck: a renewal may change
+	// that.
 	recheckOther = 30 * time.Minute
 )
 
@@ -163,8 +165,8 @@ func recheck(ctx context.Context, t *task) (next time.Duration) {
 
 var errOtherUser = auth.Forbidden(auth.ErrOtherSubject)
 
-// goesOnAs replaces the identity before with now, the service's latest answer, unless the client has sent another credential in the
-// meantime. A non-nil error ends the session.
+// goesOnAs replaces the identity before with now, the service's latest response, unless the client has sent another credential in
+// the meantime. A non-nil error ends the session.
 func (u *upkeep) goesOnAs(before, now *auth.Identity) error {
 	switch {
 	case now.Subject != before.Subject:

@@ -18,7 +18,7 @@ import (
 // refusesTarget rejects a request whose host this listener does not serve, or whose path servers may interpret differently, before
 // any other code uses them. It reports whether it did. listen may be nil.
 func (s *entrance) refusesTarget(w http.ResponseWriter, r *http.Request, site *site, listen *listener) bool {
-	if r.RequestURI == "*" { // net/http has answered OPTIONS
+	if r.RequestURI == "*" { // net/http has already responded to OPTIONS
 		reason, hint := "the target * is only for OPTIONS", "write a path in its place"
 		if r.Method == "PRI" && r.ProtoMajor == 2 { // RFC 9113 §3.4
 			reason, hint = "HTTP/2 with prior knowledge is not supported", "use HTTP/1.1"
@@ -55,7 +55,7 @@ func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status i
 // pathFault returns the part of a path that servers interpret differently, so that a decision of one of them, such as the choice of
 // the endpoint, may not hold for the next: an encoded separator (CWE-177), dot segments (CWE-22), parameters, empty segments, and
 // characters that are not allowed in a path. "" means that there is none. names is set for the pages of targets, which this server
-// answers itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary characters.
+// serves itself: their segments contain names of channels and users, in which slashes and semicolons are ordinary characters.
 func pathFault(u *url.URL, names bool) string {
 	raw := strings.ToLower(u.RawPath) // empty if it is the default encoding of Path
 	switch path := u.Path; {
@@ -77,7 +77,7 @@ func pathFault(u *url.URL, names bool) string {
 	return ""
 }
 
-// hosts are the values of Host that a listener accepts. nil accepts any.
+// hosts is the set of Host values that a listener accepts. nil accepts any.
 type hosts struct {
 	names []string
 	local bool // loopback names, IP addresses and an empty host are accepted too

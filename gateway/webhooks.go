@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// webhookGrace is how long the server waits at its end until queued events are sent. Before that, the hub has waited for the
+// webhookGrace is how long the server waits at shutdown until queued events are sent. Before that, the hub has waited for the
 // disconnects.
 const webhookGrace = 2 * time.Second
 

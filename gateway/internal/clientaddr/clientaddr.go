@@ -1,5 +1,5 @@
 // Package clientaddr determines the address of a client behind proxies. It trusts only headers from trusted proxies, and only the
-// part that trusted proxies wrote: each proxy appends an entry, and what a client wrote precedes those.
+// part that trusted proxies wrote: each proxy appends an entry, and entries that a client wrote precede those.
 package clientaddr
 
 import (

@@ -54,8 +54,8 @@ func Read(r io.Reader) (Header, error) {
 	return Header{}, ErrMissing
 }
 
-// readV1 reads the rest of a line; room already has as many bytes as the signature. It reads single bytes, because what follows the
-// line belongs to the next reader.
+// readV1 reads the rest of a line; room already contains as many bytes as the signature. It reads single bytes, because the bytes
+// after the line belong to the next reader.
 func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 	for n := len(signature); n < maxV1; n++ {
 		if _, err := io.ReadFull(r, room[n:n+1]); err != nil {
@@ -103,7 +103,7 @@ func parseV1(line string) (Header, error) {
 
 func errV2(what string) error { return errors.New("proxyproto: a header of version 2: " + what) }
 
-// readV2 reads what follows the signature (the text, §2.2).
+// readV2 reads the part after the signature (the text, §2.2).
 func readV2(r io.Reader) (Header, error) {
 	var head [fixed - len(signature)]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -157,7 +157,7 @@ func checkSum(header []byte, at int) error {
 				return errV2("its checksum has the wrong length")
 			}
 			said := binary.BigEndian.Uint32(header[value:])
-			clear(header[value : value+length]) // the checksum itself counts as zero
+			clear(header[value : value+length]) // the checksum field itself counts as zero
 			castagnoli := crc32.MakeTable(crc32.Castagnoli)
 			if crc32.Update(crc32.Checksum([]byte(signature), castagnoli), castagnoli, header) != said {
 				return errV2("its checksum is wrong")

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// Outcome is the outcome of a handshake as its client may see it: what the reply contained. A page in a browser cannot see it,
-// because the status and the body of a failed WebSocket handshake are hidden from it.
+// Outcome is the outcome of a handshake as its client may see it: the content of the reply. A page in a browser cannot see it,
+// because the browser hides the status and the body of a failed WebSocket handshake from it.
 type Outcome struct {
 	Status     int    `json:"status"` // 101: the client was admitted
 	Stage      string `json:"stage,omitempty"`
@@ -21,9 +21,9 @@ type Outcome struct {
 }
 
 const (
-	maxAttempts  = 256         // outcomes that are kept
-	maxPerClient = 8           // outcomes for one client, so that one client cannot displace those of all others
-	attemptTTL   = time.Minute // the page asks immediately
+	maxAttempts  = 256         // the number of outcomes that are kept
+	maxPerClient = 8           // the number of outcomes of one client, so that one client cannot displace those of all others
+	attemptTTL   = time.Minute // short, because the page asks immediately
 )
 
 // attempt is the outcome of a handshake with a key.
@@ -89,7 +89,7 @@ func (a *Attempts) Add(client netip.Addr, key string, o Outcome, now time.Time) 
 
 func (a *Attempts) drop(i int) { a.list = append(a.list[:i], a.list[i+1:]...) }
 
-// Find returns the outcome of the client's handshake with that key, and whether it was found.
+// Find returns the outcome of the client's handshake with that key, and reports whether it was found.
 func (a *Attempts) Find(client netip.Addr, key string, now time.Time) (Outcome, bool) {
 	from := limit.Key(client)
 	a.mu.Lock()

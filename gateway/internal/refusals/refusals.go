@@ -42,7 +42,7 @@ const most = 256
 type Log struct {
 	mu   sync.Mutex
 	ring []Refusal
-	next int // the index for the next one
+	next int // the index of the next one
 	full bool
 }
 
@@ -60,7 +60,7 @@ func (l *Log) Keep(n int) {
 	}
 }
 
-// Add stores r, in which texts that are too long are cut, and returns it as it is stored.
+// Add stores r with texts that are too long cut, and returns the stored refusal.
 func (l *Log) Add(r Refusal) Refusal {
 	for _, s := range []*string{&r.Method, &r.Host, &r.Path, &r.Origin, &r.Agent, &r.Reason, &r.Hint} {
 		*s = cut(*s)

@@ -11,7 +11,7 @@ import (
 // Stopping is the close reason when the server stops.
 const Stopping = "the server is stopping"
 
-// step is the maximum time between two closes of a drain, so that closing a few connections does not take the whole spread.
+// step is the maximum time between two closes in a drain, so that closing a few connections does not take the whole spread.
 const step = 10 * time.Millisecond
 
 // Drain configures the drain of a registry.
@@ -21,8 +21,9 @@ type Drain struct {
 	Refuse *websocket.Reject // the reply to new handshakes
 }
 
-// Drain admits no more connections, closes all open ones in random order, one after the other, and waits until they have ended.
-// When ctx ends first, it cuts the remaining ones. It returns how many ended either way, and must be called once.
+// Drain admits no more connections, closes all open ones in random order, one after the other, and waits until they have ended. If
+// ctx is done first, it cuts the remaining ones. It returns the numbers of connections that ended in time and that were cut, and
+// must be called once.
 func (g *Registry) Drain(ctx context.Context, d Drain) (closed, cut int) {
 	open := g.beginDrain(d)
 	rand.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })

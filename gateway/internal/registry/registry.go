@@ -1,6 +1,6 @@
-// Package registry lists the open WebSockets of a server: the identity and address of the client, and since when. It limits their
-// number, finds and closes them, and drains them at the end. It holds handles instead of connections, so it does not depend on how
-// a connection is driven.
+// Package registry lists the open WebSockets of a server: the identity and address of the client, and when it was admitted. It
+// limits their number, finds and closes them, and drains them at the end. It holds handles instead of connections, so it does not
+// depend on how a connection is served.
 package registry
 
 import (
@@ -33,12 +33,12 @@ type Entry struct {
 	Addr     netip.Addr
 	Origin   string
 	Server   func() string // returns the server behind the balancer; nil if there is none
-	Opened   time.Time     // when it was admitted
+	Opened   time.Time     // when the client was admitted
 	In, Out  Counter
-	Sum      *Sum // the sum that its messages are added to in the end; may be nil
+	Sum      *Sum // the sum to which its messages are added at the end; may be nil
 
-	// DrainCode returns the code of the close frame in a drain, given how many connections are left; nil means the code of the
-	// drain.
+	// DrainCode returns the code of the close frame in a drain, given the number of connections that are left; nil means the code
+	// of the drain.
 	DrainCode func(left int) websocket.Code
 
 	admitted bool // it is in entries
@@ -95,7 +95,7 @@ type Registry struct {
 	live *auth.Live // closes those whose credentials expire or are revoked
 
 	mu        sync.Mutex
-	taken     int // places in use: by connections, and by handshakes that may become connections
+	taken     int // the number of places in use: by connections, and by handshakes that may become connections
 	byAddr    limit.Count[perAddress]
 	byUser    limit.Count[perUser]
 	endpoints limit.Count[string]
@@ -187,8 +187,8 @@ func (g *Registry) Become(e *Entry, id *auth.Identity, b Bounds) error {
 	return nil
 }
 
-// Admit adds e to the registry: from now on it can be found and closed. Its fields must be complete. It must be called before the
-// client learns that it is admitted, so that no close misses a client that knows it. The error means that the credential was
+// Admit adds e to the registry: from now on it can be found and closed. Its fields must be complete. Admit must be called before
+// the client learns that it is admitted, so that no close misses an admitted client. The error means that the credential was
 // revoked after it was checked.
 func (g *Registry) Admit(e *Entry) error {
 	g.mu.Lock()
@@ -265,7 +265,7 @@ func (g *Registry) Traffic(sums []*Sum) []Traffic {
 	return list
 }
 
-// Len returns the number of connections, including those whose 101 is being sent.
+// Len returns the number of connections, including those whose 101 response is being sent.
 func (g *Registry) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
