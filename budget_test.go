@@ -166,7 +166,7 @@ func checkMembers(t *testing.T, s source, spec *ast.TypeSpec) {
 		shared := i > 0 && s.line(members.List[i-1].End())+1 == s.line(m.Pos())
 		for _, name := range m.Names {
 			if typeName(m.Type) == name.Name {
-				continue // "Role Role", "Opcode frame.Opcode": the type says it
+				continue // "Role Role", "Opcode frame.Opcode": the type is the explanation
 			}
 			if name.IsExported() && m.Doc.Text() == "" && m.Comment.Text() == "" && !shared {
 				t.Errorf("%s:%d: %s.%s has no comment", s.path, s.line(name.Pos()), spec.Name.Name, name.Name)

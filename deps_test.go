@@ -56,7 +56,7 @@ var rules = []rule{
 	{pkg: "websocket/loop", std: anyStd, not: []string{"log", "log/slog"}, test: []string{"websocket/internal/bounded", "websocket/internal/leak", "websocket/internal/looptest"}},
 	{pkg: "websocket/internal/looptest", std: anyStd, own: []string{"websocket/loop"}},
 
-	// The library, and the packages on its public API.
+	// The library, and the packages that are built on its public API.
 	{pkg: "websocket", std: anyStd, not: []string{"log", "log/slog"}, own: []string{
 		"websocket/frame", "websocket/internal/deflate", "websocket/handshake", "websocket/internal/header",
 		"websocket/internal/prepared", "websocket/loop", "websocket/protocol", "websocket/internal/transport",
@@ -106,7 +106,7 @@ var rules = []rule{
 		test: []string{"channels", "hub", "internal/bounded"}},
 	// Time is an argument, and the only lock is the mutex of a Pool and of a Storm.
 	{pkg: "balance", std: append([]string{"math/rand/v2", "sort", "sync", "time"}, pureStd...), own: []string{"internal/limit"}},
-	// Neither I/O nor time.
+	// These packages use neither I/O nor time.
 	{pkg: "balance/resume", std: append([]string{"encoding/json"}, pureStd...), own: []string{"channels/wire"},
 		other: []string{"github.com/centrifugal/protocol"},
 		test:  []string{"centrifugo", "channels", "client", "github.com/centrifugal/fdelta", "hub", "internal/transcript", "websocket"}},
@@ -122,7 +122,7 @@ var rules = []rule{
 	{pkg: "explain/internal/faults/gen", std: anyStd, own: []string{"explain/internal/faults"}},
 	{pkg: "config", std: anyStd, not: []string{"log", "net/http"}, own: []string{"config/internal/tree", "internal/redact", "internal/watch"},
 		test: []string{"github.com/goccy/go-yaml", "github.com/santhosh-tekuri/jsonschema/v6", "internal/bounded"}},
-	// The engine knows no key.
+	// The configuration engine does not know any of the keys.
 	{pkg: "config/internal/tree", std: anyStd, not: []string{"log", "net", "net/http"}, own: []string{"internal/redact"},
 		other: []string{"github.com/goccy/go-yaml"}},
 	{pkg: "console", std: anyStd, not: []string{"log", "log/slog"}, own: []string{"client/js"}},
@@ -172,7 +172,7 @@ var rules = []rule{
 	{pkg: "internal/rfctable/gen", std: anyStd, own: []string{"internal/rfctable"}},
 	{pkg: "e2e/...", std: anyStd, own: []string{"websocket", "websocket/frame", "websocket/handshake", "certs", "gateway", "cli"},
 		test: []string{"client", "e2e/internal/...", "internal/bounded", "internal/natstest", "internal/pty", "internal/redistest", "github.com/goccy/go-yaml", "golang.org/x/sys", "webhook", "websocket/reconnect"}},
-	// Shared by these tests: the binary and its user, and a browser.
+	// These helpers are shared by the tests: the binary and its user, and a browser.
 	{pkg: "e2e/internal/house", std: anyStd, own: []string{"internal/bounded", "internal/freeport"}, other: []string{"go.uber.org/goleak"}},
 	{pkg: "e2e/internal/chromium", std: anyStd},
 	// The CA in its tests is a real one; the module is never published.

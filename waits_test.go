@@ -22,7 +22,7 @@ func TestWaitsHaveABound(t *testing.T) {
 	for _, s := range all {
 		base := path.Base(s.path)
 		if !s.test() || strings.HasPrefix(base, "example") || strings.HasSuffix(base, "bench_test.go") || strings.HasPrefix(s.path, "bench/") {
-			continue // what is read, and what measures
+			continue // examples are for readers, and benchmarks measure
 		}
 		w := waits{t: t, s: s, bubbles: bubbles[path.Dir(s.path)]}
 		for _, d := range s.file.Decls {
@@ -94,7 +94,7 @@ func (w waits) look(n ast.Node) {
 		case *ast.CallExpr:
 			name := called(m)
 			if name == "synctest.Test" || slices.Contains(w.bubbles, name) || name == "testing.AllocsPerRun" || name == "allocs.PerRun" {
-				return false // allocations of the test's own would count
+				return false // allocations by additional code of the test would count
 			}
 			w.call(m, name)
 			if strings.HasSuffix(name, ".Go") {
@@ -186,7 +186,7 @@ func (w waits) fail(at ast.Node, format string, args ...any) {
 	w.t.Errorf("%s:%d: "+format, append([]any{w.s.path, w.s.line(at.Pos())}, args...)...)
 }
 
-// called returns the name of a called function or method as the code has it, "pkg.Func", "x.Method" or "f".
+// called returns the name of a called function or method as it is written in the code: "pkg.Func", "x.Method" or "f".
 func called(call *ast.CallExpr) string {
 	fun := call.Fun
 	switch generic := fun.(type) {

@@ -72,7 +72,7 @@ func (o openssl) pool(ca string) *x509.CertPool {
 	return pool
 }
 
-// handshake connects a client with a certificate to a real TLS server and returns what its handler sees.
+// handshake connects a client with a certificate to a real TLS server, and returns the request that its handler receives.
 func handshake(t *testing.T, server *tls.Config, cert *tls.Certificate) (*http.Request, error) {
 	t.Helper()
 	var seen *http.Request

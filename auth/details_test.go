@@ -70,7 +70,7 @@ func TestRevocationCovers(t *testing.T) {
 	}
 }
 
-// An earlier revocation does not change a later one, and one that names nothing is an error.
+// An earlier revocation does not change a later one, and a revocation that names nothing is an error.
 func TestMemoryStoreRevokesAgain(t *testing.T) {
 	s, now := NewMemoryStore(MemoryStoreOptions{}), time.Now().UTC().Truncate(time.Microsecond)
 	for _, at := range []time.Time{now, now.Add(-time.Second), now} {
@@ -172,7 +172,7 @@ func TestRFC7518_6_Parameters(t *testing.T) {
 	}
 }
 
-// A file has a maximum number of keys, and each block must be of its declared type.
+// A file may contain a limited number of keys, and each block must be of its declared type.
 func TestPEMBounds(t *testing.T) {
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -293,7 +293,8 @@ func TestBasicAddress(t *testing.T) {
 	}
 }
 
-// A session's challenge is that of the wrapped method, or one for the cookie if that has none; closing it closes the method.
+// The challenge of a session is that of the wrapped method, or one for the cookie if the method has none. Closing the session
+// closes the method.
 func TestSessionChallenge(t *testing.T) {
 	closed := 0
 	s, err := SessionCookie("s", []string{"https://app.example.com"}, fixed{closed: &closed})

@@ -73,7 +73,7 @@ func ExampleGuard() {
 	// 401 Bearer realm="handfast"
 }
 
-// Only the hook, for a server that handles connections itself.
+// Only the hook is used, in a server that handles connections itself.
 func ExampleGuard_Admit() {
 	guard := &auth.Guard{Authenticator: auth.Anonymous()}
 	handler := func(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +105,7 @@ func ExampleGuard_Admit() {
 	// Output: hello, anonymous <nil>
 }
 
-// The decision and its reason: the answer contains the rule.
+// The decision contains its reason, which names the rule.
 func ExampleRules_Decide() {
 	rules, err := auth.NewRules(
 		auth.Rule{Name: "readers", Effect: auth.Deny, If: `action == "publish" && !("write" in (claims.may ?? []))`},

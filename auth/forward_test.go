@@ -60,7 +60,7 @@ func withSession(session string) *http.Request {
 	return r
 }
 
-// The service gets the selected fields, and what the client really requests, but nothing that a client could forge.
+// The service gets the selected fields and the actual request of the client, but nothing that a client could forge.
 func TestForwardQuestion(t *testing.T) {
 	var got http.Header
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -130,7 +130,7 @@ func TestForwardQuestion(t *testing.T) {
 	}
 }
 
-// Each response of the service has the expected result.
+// Each response of the service leads to the expected result.
 func TestForwardAnswers(t *testing.T) {
 	later := time.Now().Add(time.Hour).Truncate(time.Second)
 	for _, tt := range []struct {
@@ -394,7 +394,7 @@ func TestForwardStalled(t *testing.T) {
 	})
 }
 
-// The same with a real service: while it stalls, a thousand handshakes cost little more than their own goroutines.
+// With a real service that stalls, a thousand handshakes cost little more than their own goroutines.
 func TestForwardStalledServer(t *testing.T) {
 	var asked atomic.Int32
 	stalled := make(chan struct{})
@@ -422,7 +422,7 @@ func TestForwardStalledServer(t *testing.T) {
 		})
 	}
 	bounded.Receive(t, full)
-	// Each request has at most four goroutines on this side, and three in the test's service.
+	// Each request uses at most four goroutines on this side, and three in the test's service.
 	if n := runtime.NumGoroutine() - goroutines; n > 1000+64*7 {
 		t.Errorf("%d goroutines more for 1000 handshakes", n)
 	}

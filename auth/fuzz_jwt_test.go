@@ -9,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Whatever a client without a key sends is rejected according to the contract, and the error contains nothing of it except names.
+// Whatever a client without a key sends is rejected according to the contract, and the error contains no part of it except names.
 // Whatever claims the issuer signs, an identity has a subject and an expiry.
 func FuzzJWT(f *testing.F) {
 	k := testKeys()

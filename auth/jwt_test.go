@@ -97,7 +97,7 @@ func TestJWTAlgorithms(t *testing.T) {
 				t.Errorf("%s where only %s is taken: %v", alg, other, err)
 			}
 		}
-		// A flipped bit in the signature, and the claims of another token.
+		// A token with a flipped bit in its signature, or with the claims of another token, is rejected.
 		parts := strings.Split(token, ".")
 		sig, _ := base64.RawURLEncoding.DecodeString(parts[2])
 		sig[len(sig)/2] ^= 1

@@ -33,7 +33,7 @@ func warning() *Live {
 	}}
 }
 
-// open opens a session that ends after a while, 0 means never.
+// open opens a session that expires after a while; 0 means never.
 func (l *Live) open(t *testing.T, after, warn time.Duration) *timed {
 	t.Helper()
 	c := &timed{}
@@ -66,7 +66,7 @@ func TestLiveExpiry(t *testing.T) {
 	})
 }
 
-// Each session ends at its own time, independent of the order.
+// Each session is closed at its own time, whatever the order in which sessions were opened.
 func TestLiveExpiryOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		live := warning()

@@ -173,7 +173,7 @@ func TestLiveRecentRevocations(t *testing.T) {
 	})
 }
 
-// Only the first close applies, and a session that is closed before it has its connection is closed by Open.
+// Only the first close applies, and a session that is closed before it has its connection closes the connection in Open.
 func TestLiveClose(t *testing.T) {
 	var live Live
 	s := admitted(t, &live, Identity{Subject: "ann"})
@@ -203,7 +203,7 @@ func TestLiveClose(t *testing.T) {
 	}
 }
 
-// handle records how it is ended.
+// handle records how it is closed.
 type handle struct{ shut string }
 
 func (h *handle) Shut(code websocket.Code, reason string) error {

@@ -332,7 +332,7 @@ func TestOIDCSlow(t *testing.T) {
 		})
 	}
 	bounded.Receive(t, asked)
-	keys.Close() // ends the fetch, and so the waits
+	keys.Close() // stops the fetch, and so the waits
 	all.Wait()
 	if n := len(asked); n != 0 {
 		t.Errorf("%d requests more", n)

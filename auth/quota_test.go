@@ -106,7 +106,7 @@ func TestMemoryStoreFullIsCheap(t *testing.T) {
 	})
 }
 
-// A ticket of one kind is not valid as one of another, although one store has both.
+// A ticket of one kind is not valid as a ticket of another kind, although one store contains both.
 func TestTicketsOfTwoKinds(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	weak, strong := newTickets(t, TicketOptions{Store: store, Name: "web"}), newTickets(t, TicketOptions{Store: store, Name: "staff"})

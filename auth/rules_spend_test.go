@@ -76,7 +76,7 @@ func TestHostileRules(t *testing.T) {
 	}
 }
 
-// The budget is per evaluation: the next evaluation has all of it, and ordinary conditions use little of it.
+// The budget is per evaluation: the next evaluation has the whole budget, and ordinary conditions use little of it.
 func TestRuleBudget(t *testing.T) {
 	roles := make([]any, 200)
 	for i := range roles {

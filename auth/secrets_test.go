@@ -30,7 +30,7 @@ func TestSecretsDiffer(t *testing.T) {
 	}
 }
 
-// The limits of the sizes in an argon2id hash.
+// The parameters in an argon2id hash are limited.
 func TestArgonBounds(t *testing.T) {
 	enc := base64.RawStdEncoding
 	for _, tt := range []struct {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// wantRefusal checks that err rejects a client with that status, that 401 has the challenge and 429 and 503 a Retry-After, and that
-// no secret is in the log or the reply.
+// wantRefusal checks that err rejects a client with that status, that a 401 contains the challenge, that a 429 and a 503 contain a
+// Retry-After, and that no secret is in the log or the response.
 func wantRefusal(t *testing.T, err error, status int, challenge string, secrets ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
@@ -198,7 +198,7 @@ func TestMemo(t *testing.T) {
 		ask("bob", time.Minute, nil)
 		want(5, "what must not be remembered")
 		ask("carl", time.Minute, nil)
-		ask("ann", time.Minute, nil) // now bob's answer is the least recently used
+		ask("ann", time.Minute, nil) // the result for bob is now the least recently used
 		ask("dora", time.Minute, nil)
 		ask("ann", time.Minute, nil)
 		want(7, "with room for three")

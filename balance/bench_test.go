@@ -23,7 +23,7 @@ func crowded(tb testing.TB, policy Policy, n int) (*Pool, []string) {
 
 var sizes = []int{3, 100, 1000}
 
-// BenchmarkPick places and releases a connection.
+// BenchmarkPick measures placing and releasing a connection.
 func BenchmarkPick(b *testing.B) {
 	for _, name := range policyNames {
 		for _, n := range sizes {
@@ -78,7 +78,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// BenchmarkAdmit has a Storm admit or refuse a handshake.
+// BenchmarkAdmit measures a Storm that admits or refuses a handshake.
 func BenchmarkAdmit(b *testing.B) {
 	s := NewStorm(StormOptions{})
 	now := start

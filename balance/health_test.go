@@ -108,7 +108,7 @@ func TestEjectionByShare(t *testing.T) {
 	}
 }
 
-// While an upstream does not serve, nothing is counted, and earlier counts are forgotten.
+// While an upstream is out of service, nothing is counted, and earlier counts are forgotten.
 func TestOutcomesOfWhatDoesNotServe(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 3}}, numbered(1, 1)...)
 	u := p.byID["u000"]
@@ -152,8 +152,8 @@ func TestEjectionCanBeOff(t *testing.T) {
 	}
 }
 
-// No more than the share is ejected, but always one may be; never the last serving upstream; and ejections end when the others
-// leave.
+// No more than the configured share of the upstreams is ejected, but at least one may be. The last serving upstream is never
+// ejected, and ejections end when the other upstreams leave.
 func TestEjectionIsBounded(t *testing.T) {
 	for _, tt := range []struct{ upstreams, want int }{{1, 0}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {10, 5}} {
 		weights := make([]int, tt.upstreams)

@@ -141,7 +141,8 @@ func TestNoStarvation(t *testing.T) {
 	}
 }
 
-// The turns of an upstream are spaced as evenly as the weights allow, and every round has the exact numbers.
+// The turns of an upstream are spaced as evenly as the weights allow, and every round contains each upstream exactly as often as
+// its weight.
 func TestRoundRobinIsSmooth(t *testing.T) {
 	p := poolOf(t, Options{Policy: RoundRobin()}, Spec{ID: "a", Weight: 5}, Spec{ID: "b"}, Spec{ID: "c"})
 	var got string

@@ -111,7 +111,7 @@ func TestReleaseTwicePanics(t *testing.T) {
 	p.Release(start, u)
 }
 
-// The error has one reason for each upstream, and its text is limited.
+// The error contains one reason for each upstream, and its text is limited.
 func TestUnavailable(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 20 * time.Second}}, Spec{ID: "a"}, Spec{ID: "b"}, Spec{ID: "c"}, Spec{ID: "d", Capacity: 2}, Spec{ID: "e"})
 	find := func(id string) *Upstream { return p.byID[id] }
@@ -206,7 +206,8 @@ func TestRetryAfterFollowsReleases(t *testing.T) {
 	}
 }
 
-// The capacity is that of the server: connections of other balancers that it reports count, until the report is a minute old.
+// The capacity is that of the server: connections of other balancers that the server reports count, until the report is a minute
+// old.
 func TestReportedLoad(t *testing.T) {
 	p := poolOf(t, Options{Policy: LeastConnections()}, Spec{ID: "a", Capacity: 10}, Spec{ID: "b"})
 	a := acquire(t, p, start, "")
@@ -277,7 +278,7 @@ func TestTried(t *testing.T) {
 	}
 }
 
-// Goroutines use a pool while its list changes; at the end no upstream is left.
+// Goroutines use a pool while its list changes; when they have finished, no upstream is left.
 func TestPoolConcurrently(t *testing.T) {
 	for name, policy := range policies(11) {
 		p := poolOf(t, Options{Policy: policy, SlowStart: time.Second}, numbered(1, 2, 3, 4)...)

@@ -156,7 +156,7 @@ func (s *sequence) acquire() {
 	}
 }
 
-// refused checks that an error has a reason for each upstream in the list.
+// refused checks that an error contains a reason for each upstream in the list.
 func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 	var e *Unavailable
 	if !errors.As(err, &e) {

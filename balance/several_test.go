@@ -81,7 +81,7 @@ func (s *several) end(i int) {
 	s.held = s.held[:len(s.held)-1]
 }
 
-// restart ends all connections of a server.
+// restart closes all connections of a server.
 func (s *several) restart(id string) {
 	for i := len(s.held) - 1; i >= 0; i-- {
 		if s.held[i].at.ID() == id {

@@ -110,7 +110,7 @@ func TestStormMeasures(t *testing.T) {
 	}
 	step(0, false, 1000)
 
-	// Without a refusal, or without a handshake that ends, it does not change.
+	// Without a refusal, or while no handshake ends, the rate does not change.
 	now = now.Add(time.Second)
 	s.Status(now)
 	step(0, true, 1100)
@@ -218,8 +218,8 @@ func TestStormFindsTheRate(t *testing.T) {
 	}
 }
 
-// If there is not enough for all, handshakes that resume get all but a tenth, and the others that tenth. If there is only one kind,
-// it gets everything.
+// If the rate is not sufficient for all, handshakes that resume a session get nine tenths of it, and the others get one tenth. If
+// there is only one kind, it gets the whole rate.
 func TestStormPriority(t *testing.T) {
 	for _, tt := range []struct {
 		resuming, fresh     int // per millisecond
@@ -289,7 +289,7 @@ func TestStormOfReconnects(t *testing.T) {
 	}
 }
 
-// A refusal is for at most 76 seconds, and its place is not promised twice.
+// A refused client has to wait for at most 76 seconds, and its slot is not promised twice.
 func TestStormRetryAfter(t *testing.T) {
 	s := limitedStorm(StormOptions{Source: rand.NewPCG(2, 2)})
 	demand(s, start, 2000, true)
@@ -344,7 +344,7 @@ func TestStormIsOpen(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	most := 0
-	for range 1000 { // they do not end
+	for range 1000 { // these handshakes do not end
 		now = now.Add(time.Millisecond)
 		most += demand(s, now, 15, true)
 	}
@@ -395,7 +395,7 @@ func TestStormServesResumingFirst(t *testing.T) {
 	s := NewStorm(StormOptions{Source: rand.NewPCG(3, 3)})
 	server := slowServer{each: time.Second / 1500}
 	const each = 4000
-	due := map[int64][]bool{} // clients by millisecond; true for those that continue a session
+	due := map[int64][]bool{} // clients by millisecond; true for clients that continue a session
 	for i := range 2 * each {
 		due[0] = append(due[0], i%2 == 0)
 	}

@@ -70,8 +70,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// When they are carried out, plans end within the bound, take no more than the percentage of an upstream at a time, and leave
-// nothing on draining ones.
+// When plans are carried out, the loads end up within the bound, no plan takes more than the percentage of an upstream at a time,
+// and draining upstreams keep no connections.
 func TestPlansComeToAnEnd(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 12))

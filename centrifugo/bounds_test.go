@@ -111,7 +111,7 @@ func keys(t *testing.T, h *hub.Hub, channel string, count int) {
 	}
 }
 
-// A page of a collection has as many keys as the client requests, with a default and a maximum.
+// A page of a collection contains as many keys as the client requests, with a default and a maximum.
 func TestPages(t *testing.T) {
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 2000}}})
 	defer h.Close()
@@ -249,7 +249,7 @@ func TestJoinLeave(t *testing.T) {
 	})
 }
 
-// Commands without a channel end the connection; others use the data of the channel.
+// Commands without a channel close the connection; others use the data of the channel.
 func TestChannelCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)

@@ -155,7 +155,7 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// A connection ends some time after its token expires, unless it gets another one; after that its clock is stopped.
+// A connection is closed some time after its token expires, unless it gets another one; after that its clock is stopped.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second

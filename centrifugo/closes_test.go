@@ -118,7 +118,7 @@ func TestStreamOver(t *testing.T) {
 	}
 }
 
-// Only its secret authorizes commands for a connection over HTTP, from any node, and an error ends the connection.
+// Only its secret authorizes commands for a connection over HTTP, from any node, and an error closes the connection.
 func TestEmulationOrders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)

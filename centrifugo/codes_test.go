@@ -18,7 +18,7 @@ type failing struct{ hub.Engine }
 
 func (failing) Subscribe(context.Context, ...string) error { return errors.New("out of reach") }
 
-// Every action of a client, and every event that affects it, has the right code of the protocol.
+// Every action of a client, and every event that affects it, leads to the right code of the protocol.
 func TestCodes(t *testing.T) {
 	const connect = `{"id":1,"connect":{}}`
 	put := func(channels ...string) string {

@@ -33,7 +33,7 @@ func TestInternalEvent(t *testing.T) {
 	}
 }
 
-// A value of a keyed collection is a delta from the previous value of its key, which a client has from the state, from the missed
+// A value of a keyed collection is a delta from the previous value of its key, which a client knows from the state, from the missed
 // publications, or from live ones. In JSON all values are strings.
 func TestKeyDeltas(t *testing.T) {
 	s := newServer(t)

@@ -49,7 +49,7 @@ func result(t *testing.T, text string, r any) {
 	}
 }
 
-// Histories and collections are returned in pages of limited size, each of which has the position of the next one.
+// Histories and collections are returned in pages of limited size, each of which contains the position of the next one.
 func TestLargePages(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	s, n := large(t)

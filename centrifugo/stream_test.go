@@ -148,7 +148,7 @@ func TestProtobufStream(t *testing.T) {
 	}
 }
 
-// unreachable is an engine that cannot reach other nodes: it fails, or blocks until its context ends.
+// unreachable is an engine that cannot reach other nodes: it fails, or blocks until its context is done.
 type unreachable struct {
 	hub.Engine
 	wait bool

@@ -13,7 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// A token has the values of its claims, and an invalid token has none.
+// A parsed token has the values of its claims, and an invalid token has no values.
 func TestVerify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // times are in whole seconds
 		s, now := &Server{Secret: "secret"}, time.Now()

@@ -147,7 +147,7 @@ func TestBalanceServers(t *testing.T) {
 	}
 }
 
-// The command that waits for a drain ends when another command ends the drain.
+// The command that waits for a drain exits when another command ends the drain.
 func TestBalanceDrainEnded(t *testing.T) {
 	a, b := serverOf(peer(t, echo)), serverOf(peer(t, echo))
 	r := startBalance(t, a, b)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// The databases of browsers are found in current and in older places.
+// The databases of browsers are found in their current and earlier locations.
 func TestBrowserStoresAreFound(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)

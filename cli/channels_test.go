@@ -123,7 +123,7 @@ func TestSubscribeFollows(t *testing.T) {
 	}
 }
 
-// A signal ends publish, and accepted messages are not lost.
+// A signal makes publish exit, and accepted messages are not lost.
 func TestPublishInterrupted(t *testing.T) {
 	url := withServer(t)
 	signals := make(chan os.Signal, 1)

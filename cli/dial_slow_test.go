@@ -56,8 +56,8 @@ func TestDialSlowAnswer(t *testing.T) {
 	}
 }
 
-// If a server stops in the middle of a message, the command reports that and fails. A pong in the middle of a message does not end
-// the message.
+// If a server stops in the middle of a message, the command reports that and fails. A pong between the fragments of a message does
+// not complete the message.
 func TestDialCutShort(t *testing.T) {
 	half := func(p *wstest.Peer, n int) { // writes the first n bytes of a frame
 		_, _ = p.Write(p.Append(nil, wstest.Frame{Opcode: frame.Text, Payload: []byte("abcd")})[:n])

@@ -53,7 +53,7 @@ func (p *typist) ends(code int) {
 	}
 }
 
-// A typed line may have 1 MiB, and is sent completely; a longer one is rejected with its size, and not sent.
+// A typed line may have 1 MiB, and is sent completely; a longer line is not sent, and the error contains its size.
 func TestDialTerminalLongLine(t *testing.T) {
 	got := make(chan string, 8)
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -82,7 +82,7 @@ func TestDialTerminalLongLine(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// If the terminal itself edits the lines, it drops what is too long; that is an error.
+// If the terminal itself edits the lines, it drops the part of a line that is too long; that is an error.
 func TestDialTerminalCutsLine(t *testing.T) {
 	url := peer(t, echo)
 	for _, args := range [][]string{{"dial", url}, {"dial", "--binary", url}} {

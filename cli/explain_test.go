@@ -65,7 +65,7 @@ func TestExplainFailed(t *testing.T) {
 	}
 }
 
-// A summary is short, and the file has the complete report.
+// With --summary and --report, a short summary is printed, and the file contains the complete report.
 func TestExplainSummaryAndReport(t *testing.T) {
 	state(t)
 	s := httptest.NewServer(http.NotFoundHandler())
@@ -171,7 +171,7 @@ func TestExplainWatchJSON(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a watch properly.
+// Ctrl-C stops a watch with a normal close.
 func TestExplainWatchInterrupted(t *testing.T) {
 	u := peer(t, echo)
 	signals := make(chan os.Signal, 1)
@@ -197,7 +197,7 @@ func TestExplainWatchInterrupted(t *testing.T) {
 	}
 }
 
-// Ctrl-C while waiting for a response has the exit code that shells use.
+// If Ctrl-C is pressed while waiting for a response, the exit code is the one that shells use.
 func TestExplainInterrupted(t *testing.T) {
 	state(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -379,7 +379,7 @@ func (g *gone) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// An endless watch ends when its reader has closed the output.
+// An endless watch stops when the reader of its output has closed the pipe.
 func TestExplainEndsWithItsReader(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		go c.Read(ctx)

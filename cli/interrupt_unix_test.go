@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A signal ends every command that is blocked: on standard input, or on a file that is a pipe.
+// A signal makes every blocked command exit, whether it reads standard input or a file that is a pipe.
 func TestSignalEndsACommandThatWaits(t *testing.T) {
 	state(t)
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -22,7 +22,7 @@ func TestSignalEndsACommandThatWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()       // ends the reader, if there is one
+	defer w.Close()       // unblocks the reader, if there is one
 	defer os.Remove(pipe) // a later reader finds no pipe
 	for _, args := range [][]string{{"token", "show"}, {"token", "password", "alice"}, {"config", "check", pipe}} {
 		in, writer := io.Pipe()

@@ -32,7 +32,7 @@ func TestOutputKeepsFiles(t *testing.T) {
 	}
 }
 
-// The file that init writes is valid, has new secrets each time, and can be read only by its owner.
+// The file that init writes is valid, contains new secrets each time, and can be read only by its owner.
 func TestConfigInit(t *testing.T) {
 	state(t)
 	file := filepath.Join(t.TempDir(), "handfast.yaml")

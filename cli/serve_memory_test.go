@@ -12,8 +12,8 @@ import (
 
 const mib = 1 << 20
 
-// Memory is given back when the process has become calm after a burst, at most once in 20 seconds, and not again for what a
-// collection cannot free.
+// Memory is returned to the system when the process has become idle after a burst, at most once in 20 seconds, and not again for
+// memory that a collection cannot free.
 func TestMemoryIsGivenBack(t *testing.T) {
 	type look struct {
 		live, held, fresh uint64 // in MiB; fresh was allocated since the last look
@@ -59,7 +59,7 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	}
 }
 
-// giveBack looks every five seconds, and ends with its context.
+// giveBack checks every five seconds, and returns when its context is done.
 func TestGiveBackEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -82,7 +82,7 @@ func TestServeStops(t *testing.T) {
 	}
 }
 
-// A second signal ends the server immediately, however long its drain would take.
+// A second signal stops the server immediately, however long its drain would take.
 func TestServeStopsAtOnce(t *testing.T) {
 	s := startServe(t, "--config", write(t, "handfast.yaml", `
 listen: [{address: "127.0.0.1:0", tls: off}]

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/internal/pty"
 )
 
-// screen returns a terminal: a writer for typing, the terminal for the program, and what the program shows.
+// screen returns a terminal: a writer for typing, the terminal for the program, and the program's output.
 func screen(t *testing.T) (keys io.Writer, tty *os.File, shown *buffer) {
 	t.Helper()
 	master, tty := pty.Open(t)
@@ -81,8 +81,8 @@ func TestDialTerminal(t *testing.T) {
 	}
 }
 
-// A typed secret is not shown. A signal that ends the command in the meantime restores the terminal, and a later one does not
-// change it.
+// A typed secret is not displayed. A signal that stops the command in the meantime restores the terminal, and a later signal does
+// not change it.
 func TestReadSecretTerminal(t *testing.T) {
 	keys, tty, shown := screen(t)
 	before := modes(t, tty)

@@ -208,7 +208,7 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// Close sends the close code for a normal closure.
+// Close closes the connection with the code for a normal closure.
 func TestCloseCode(t *testing.T) {
 	closed := make(chan *websocket.CloseError, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -100,7 +100,7 @@ func TestRetryOvertaken(t *testing.T) {
 		_, err := c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil)
 		published <- err
 	}()
-	p.command(second, "publish", later) // which waits as long as the subscription
+	p.command(second, "publish", later) // it waits as long as the subscription does
 	p.command(second, "publish", `"type":"published","position":{"epoch":"e","offset":1}`)
 	if err := bounded.Receive(t, published); err != nil || s.Err() != nil {
 		t.Errorf("%v, %v", err, s.Err())
@@ -186,7 +186,7 @@ func TestEndedForNow(t *testing.T) {
 	subscribed := subscribing(t, c)
 	p.command(conn, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":3}`)
 	s := bounded.Receive(t, subscribed)
-	for _, offset := range []int{2, 3} { // it has got these
+	for _, offset := range []int{2, 3} { // the loop has received these
 		p.answer(conn, fmt.Sprintf(`{"type":"message","channel":"chat","offset":%d,"data":%d}`, offset, offset))
 	}
 	for i, code := range []wire.Code{wire.Insufficient, wire.Slow, wire.Unavailable} {
@@ -214,5 +214,5 @@ func TestEndedForNow(t *testing.T) {
 	}
 	p.read(conn, "unsubscribe")
 	go c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil) //nolint:errcheck // it is not answered
-	p.read(conn, "publish")                                             // and no subscription before it
+	p.read(conn, "publish")                                             // and no earlier subscription
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Every code of an early close has an explanation, and those after which a client can do something have a step for it.
+// Every code of an early close has an explanation, and every code to which a client can react has a step for the client.
 func TestExplainCloseCode(t *testing.T) {
 	const none, credential, later = "", "a valid credential", "Reconnect later"
 	for _, tt := range []struct {

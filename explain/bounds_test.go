@@ -52,7 +52,8 @@ func TestLargeMessagesAreNotBlamed(t *testing.T) {
 	}
 }
 
-// Data that a server continues to send after the closing handshake is not awaited, and is not taken for the end.
+// Data that a server continues to send after the closing handshake is not awaited, and is not mistaken for the end of the
+// connection.
 func TestAServerThatDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {

@@ -21,7 +21,7 @@ func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 	const head, fields = "HTTP/1.1 101 Switching Protocols\r\n", "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 	filler := "X-Filler: " + strings.Repeat("a", 1000) + "\r\n"
 	text := frame.Header{Fin: true, Opcode: frame.Text}
-	const open = "" // means the complete header of a 101
+	const open = "" // stands for the complete header of a 101
 	for name, c := range map[string]struct {
 		url, head, after string
 	}{

@@ -99,7 +99,7 @@ func TestDetailQuotes(t *testing.T) {
 	}
 }
 
-// Of the rules about a chain, only the violated ones fail.
+// Of the rules about a certificate chain, only the violated ones are reported as failed.
 func TestTrustRules(t *testing.T) {
 	for fault, want := range map[Fault]string{"": "", FaultCertExpired: chain.ClauseValidity, FaultCertNotYet: chain.ClauseValidity,
 		FaultCertName: chain.ClauseName, FaultCertUnknown: chain.ClausePath, FaultCertSelfSigned: chain.ClausePath,
@@ -140,7 +140,7 @@ func TestAskedServers(t *testing.T) {
 	}
 }
 
-// An unusable proxy setting ends the explanation, with the reason in its step.
+// An unusable proxy setting stops the explanation, with the reason in its step.
 func TestProxyThatCannotBeUsed(t *testing.T) {
 	for setting, want := range map[string]string{"ftp://127.0.0.1:1": "does not begin with http", "http://:1": "no host", "": "not a URL"} {
 		r := Explain(bounded.Context(t), "ws://a.example/", &Options{Proxy: func(*http.Request) (*url.URL, error) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// feedAll passes b to a head in pieces of at most n bytes, like readHead, and then ends the connection.
+// feedAll passes b to a head in pieces of at most n bytes, like readHead, and then signals the end of the connection.
 func feedAll(b []byte, n int) *head {
 	h := &head{}
 	for len(b) > 0 {

@@ -26,7 +26,7 @@ func run(t *testing.T, f faults.Fault) *explain.Report {
 	return explain.Explain(ctx, site.URL, &site.Options)
 }
 
-// Each server has one fault, and only that fault is reported. The texts about it are in testdata/faults.
+// Each server has one fault, and only that fault is reported. The expected texts are in testdata/faults.
 func TestEveryFaultIsNamed(t *testing.T) {
 	t.Parallel()
 	var said reports
@@ -128,7 +128,7 @@ func checkDiagnosis(t *testing.T, d explain.Diagnosis) {
 	}
 }
 
-// Every fault has a text and a server, and no text or server is for an unknown fault.
+// Every fault has a text and a server, and every text and server is for a known fault.
 func TestEveryFaultHasTextAndServer(t *testing.T) {
 	all := explain.Faults()
 	texts := explain.Diagnoses()

@@ -133,7 +133,7 @@ func TestProxyIsSuspected(t *testing.T) {
 	}
 }
 
-// A finding without further information has the text of the table, and no detail requires a field that a report may lack.
+// A finding without further information uses the text of the table, and no detail requires a field that a report may lack.
 func TestDiagnoseWithoutAReport(t *testing.T) {
 	for i, want := range Diagnoses() {
 		f := Faults()[i]

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// One secret for every kind of credential.
+// These are secrets for every kind of credential, one for each.
 const (
 	secretBearer   = "bearer-Zq81x"
 	secretPassword = "pass word/9&<>"

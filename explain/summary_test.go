@@ -111,7 +111,7 @@ func TestHTMLKeepsConfiguration(t *testing.T) {
 	}
 }
 
-// A peer cannot end the code block that quotes it.
+// A peer cannot close the code block that quotes it.
 func TestMarkdownQuotesAFence(t *testing.T) {
 	for _, f := range faults.All() {
 		if f.Name != "400" {

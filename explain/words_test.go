@@ -337,7 +337,7 @@ func TestCheckRequest(t *testing.T) {
 	}
 }
 
-// Short texts that depend on the observations.
+// These are short texts that depend on the observations.
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		originWords(""): "a handshake without an Origin", originWords("https://a"): "Origin: https://a",

@@ -34,7 +34,7 @@ endpoints:
 	  auth: [users, anonymous]
 `
 
-// signing fills in signingFront.
+// signing formats signingFront.
 func signing(server, how, header string) string {
 	return strings.NewReplacer("%[1]s", key, "%[2]s", server, "%[3]s", how, "%[4]s", header).Replace(signingFront)
 }

@@ -35,7 +35,7 @@ const (
 // scripted is a server that runs a script.
 type scripted struct {
 	id    string
-	asked chan net.Conn // connections with a request, after the answer
+	asked chan net.Conn // connections on which a request was received and a response sent
 }
 
 // script starts a scripted server. first is called for each new connection, and reports whether to continue; the request is read
@@ -91,11 +91,11 @@ func TestBalanceResets(t *testing.T) {
 			resetConn(nc)
 		}
 	}
-	for name, tt := range map[string]struct { // without an answer, the server receives no request
+	for name, tt := range map[string]struct { // if answer is nil, the server receives no request
 		first  func(net.Conn) bool
 		answer func(net.Conn, string)
 		sends  string                                               // sent by the client
-		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called with the request at the server; nil: the server has ended
+		then   func(client net.Conn, in *bufio.Reader, up net.Conn) // called after the request; up is nil if the server has closed it
 		status int                                                  // of the response; 0 if there is none
 		by     string                                               // in the log; "" if there is none
 	}{
@@ -166,11 +166,11 @@ func TestBalanceResets(t *testing.T) {
 				if tt.then != nil {
 					tt.then(c, in, behind)
 				}
-				if behind != nil { // both sides end
+				if behind != nil { // both sides close
 					_, _ = io.Copy(io.Discard, behind)
 					_ = behind.Close()
 				}
-				if tt.by == "local" { // the client is idle, so the server ends first
+				if tt.by == "local" { // the client is idle, so the server closes first
 					_, _ = io.Copy(io.Discard, in)
 				}
 				_ = c.Close()

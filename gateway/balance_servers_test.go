@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/config"
 )
 
-// pools is a configuration with two pools; the second one has another server.
+// pools is a configuration with two pools; the second one contains a different server.
 const pools = `
 admin: {address: 127.0.0.1:0}
 endpoints:
@@ -38,7 +38,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 		status, listed       int
 		says                 string
 	}{
-		{"POST", "ws://127.0.0.1:2", "", 400, 1, `of the endpoint "two"`}, // it was added to the first pool
+		{"POST", "ws://127.0.0.1:2", "", 400, 1, `of the endpoint "two"`}, // the server was added to the first pool
 		{"POST", "ws://127.0.0.1:2", "one", 200, 2, ""},
 		{"DELETE", "ws://127.0.0.1:2", "", 400, 2, `to the endpoint "two"`},
 		{"DELETE", "ws://127.0.0.1:2", "one", 200, 1, ""},
@@ -46,7 +46,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 		{"POST", "ws://127.0.0.1:3", "", 200, 2, ""}, // with another weight
 		{"DELETE", "ws://127.0.0.1:3", "", 200, 0, ""},
 		{"POST", "ws://127.0.0.1:4", "two", 200, 1, ""},
-		{"DELETE", "ws://127.0.0.1:4", "", 200, 0, ""}, // the first pool does not know it
+		{"DELETE", "ws://127.0.0.1:4", "", 200, 0, ""}, // the first pool does not contain the server
 		{"DELETE", "ws://127.0.0.1:4", "", 404, 0, "there is no server"},
 	} {
 		status, body := r.operate(t, tt.method, "/balance/servers", server(tt.id, tt.endpoint))

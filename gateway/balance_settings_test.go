@@ -70,7 +70,7 @@ func TestBalanceCountsResumedTLS(t *testing.T) {
 	pool.AddCert(r.Dev().CA())
 	opts := &websocket.DialOptions{TLS: &tls.Config{RootCAs: pool, ClientSessionCache: tls.NewLRUClientSessionCache(1)}}
 	for range 3 {
-		c, _ := r.greeting(t, "/", opts) // this was received after the ticket
+		c, _ := r.greeting(t, "/", opts) // the greeting arrives after the session ticket
 		c.CloseNow()
 	}
 	r.metric(t, `handfast_tls_handshakes_total{session="new"} 1`)

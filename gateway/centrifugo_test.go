@@ -60,7 +60,7 @@ func appToken(secret, claims string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// A server without a file serves the protocol to all clients, also over HTTP, and other protocols have the same channels.
+// A server without a file serves the protocol to all clients, also over HTTP, and shares its channels with the other protocols.
 func TestCentrifugoByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	base := r.URLs()[0]

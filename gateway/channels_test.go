@@ -41,7 +41,7 @@ func wants(t *testing.T, got string, parts ...string) {
 	}
 }
 
-// A server without a file has channels for all clients, with history and members.
+// Without a file, a server provides channels to all clients, with history and members.
 func TestChannelsByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	a := r.open(t, "/channels", &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})

@@ -112,7 +112,7 @@ func TestNATSOptions(t *testing.T) {
 		t.Errorf("%v, %v", e, err)
 	}
 	cfg.URL = config.NewSecret("")
-	cfg.CA = "/nowhere/none.pem" // it is for external servers
+	cfg.CA = "/nowhere/none.pem" // the setting is for external servers
 	if o, err := natsOptions(cfg, 7); err != nil || o.TLS != nil {
 		t.Errorf("inside: %+v, %v", o.TLS, err)
 	}
@@ -232,7 +232,7 @@ func TestEngineState(t *testing.T) {
 		"level=WARN msg=\"trouble with the engine of channels\" error=\"no leader\"\n"
 	var got strings.Builder
 	for line := range strings.Lines(out.String()) {
-		_, text, _ := strings.Cut(line, " ") // after the time
+		_, text, _ := strings.Cut(line, " ") // skip the time
 		got.WriteString(text)
 	}
 	if got.String() != want {

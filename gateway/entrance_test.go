@@ -179,7 +179,7 @@ func TestEventsOverTLS(t *testing.T) {
 	senders := make(chan websocket.Sender, 1)
 	events := &double{open: func(context.Context, *Request) (*Opened, error) {
 		return &Opened{Open: func(s websocket.Sender) websocket.Receiver {
-			senders <- s.(*eventClient).Sender // the gateway wraps it to count
+			senders <- s.(*eventClient).Sender // the gateway wraps the Sender to count messages
 			return answering{s}
 		}}, nil
 	}}

@@ -30,7 +30,7 @@ func TestFlood(t *testing.T) {
 		if told != 2*floodEach+floodKinds-2 || out.String() != "" {
 			t.Errorf("%d were reported, and %s", told, out.String())
 		}
-		<-time.After(floodWindow) // in fake time
+		<-time.After(floodWindow) // the clock is fake
 		synctest.Wait()
 		sum := told
 		for line := range strings.Lines(out.String()) {
@@ -59,7 +59,7 @@ func TestFloodWindow(t *testing.T) {
 					t.Errorf("second %d: refusal %d is not told", second, i)
 				}
 			}
-			<-time.After(floodWindow) // in fake time
+			<-time.After(floodWindow) // the clock is fake
 		}
 	})
 }
@@ -102,7 +102,7 @@ apps: [{id: main, secret: a}]
 		t.Error(resp.Status)
 	}
 	has(t, &r.log, `msg="action denied"`, "endpoint=streams", "user=bob")
-	if err := r.stop(); err != nil { // this logs the rest
+	if err := r.stop(); err != nil { // stopping the server logs the rest
 		t.Fatal(err)
 	}
 	has(t, &r.log, `msg="more actions denied"`, "more=", "action=publish", "addr=127.0.0.1", "endpoint=rooms")

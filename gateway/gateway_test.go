@@ -204,7 +204,7 @@ func TestStopClosesWith1001(t *testing.T) {
 	}
 }
 
-// mute opens a WebSocket without the library, and never answers.
+// mute opens a WebSocket without the library, and never answers the server.
 func mute(t *testing.T, s *Server) net.Conn {
 	t.Helper()
 	var d net.Dialer

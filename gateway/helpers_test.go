@@ -116,7 +116,7 @@ func echoed(t *testing.T, c *websocket.Conn) {
 	}
 }
 
-// ending waits for the end of a connection.
+// ending reads until the connection ends, and returns the close error.
 func ending(t *testing.T, c *websocket.Conn) *websocket.CloseError {
 	t.Helper()
 	for {

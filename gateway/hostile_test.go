@@ -90,7 +90,7 @@ func TestLogsAreNotForged(t *testing.T) {
 	}
 }
 
-// The parts of an Origin that are not allowed, and may be secret, are shown nowhere, whether the client is rejected or admitted.
+// The invalid parts of an Origin, which may be secret, are shown nowhere, whether the client is rejected or admitted.
 func TestOriginShowsNoSecret(t *testing.T) {
 	r := run(t, parse(t, "endpoints:\n\t- {path: /same, target: echo, auth: [anonymous]}\n\t- {path: /any, target: echo, auth: [anonymous], origins: any}"))
 	opts := &websocket.DialOptions{Header: http.Header{"Origin": {"https://u:SECRET@example.com/?SECRET"}}}

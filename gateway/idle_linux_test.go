@@ -101,7 +101,7 @@ func accepting(t *testing.T) string {
 		}
 	}()
 	t.Cleanup(func() {
-		_ = syscall.Shutdown(l, syscall.SHUT_RDWR) // ends Accept
+		_ = syscall.Shutdown(l, syscall.SHUT_RDWR) // makes Accept return
 		bounded.Receive(t, ended)
 	})
 	return fmt.Sprintf("ws://127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
@@ -125,7 +125,7 @@ func TestIdleTunnel(t *testing.T) {
 	})
 }
 
-// idle fails the test if an idle client, opened by open, costs a goroutine or more heap than most.
+// idle fails the test if an idle client, opened by open, costs a goroutine, or more heap than most.
 func idle(t *testing.T, s *Server, most int64, open func(addr netip.AddrPort, i int, buf []byte) (fd int)) {
 	t.Helper()
 	addr := netip.MustParseAddrPort(strings.TrimPrefix(s.URLs()[0], "http://"))

@@ -33,7 +33,7 @@ func TestEncodedPaths(t *testing.T) {
 	for _, tt := range []struct{ path, endpoint, room string }{
 		{"/r%C3%A4ume", "umlaut", ""},
 		{"/r%c3%a4ume", "umlaut", ""},
-		{"/räume", "umlaut", ""}, // the client encodes it
+		{"/räume", "umlaut", ""}, // the client encodes the path
 		{"/rooms/100%25", "room", "100%"},
 		{"/caf%C3%A9", "encoded", ""},
 		{"/c%61f%C3%A9", "encoded", ""},
@@ -96,7 +96,7 @@ func TestPathConfusion(t *testing.T) {
 	}
 }
 
-// The audit log has the same path that the server behind the balancer gets.
+// The audit log contains the path that the server behind the balancer gets.
 func TestPathIsTheSame(t *testing.T) {
 	behind := record(t, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	r := run(t, parse(t, `endpoints:

@@ -67,7 +67,7 @@ hub: {namespaces: [{prefix: "chat-"}]}
 	}
 }
 
-// A server without a file serves the protocol to all clients, and other protocols have the same channels.
+// A server without a file serves the protocol to all clients, and shares its channels with the other protocols.
 func TestPusherByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))
 	c := r.open(t, "/app/dev?protocol=7&client=js&version=8.6.0", nil)

@@ -67,7 +67,7 @@ endpoints:
 	has(t, &r.log, `msg="endpoint removed"`, "endpoint=goes", "connections=1")
 }
 
-// An unusable configuration changes nothing, whatever its problem.
+// An unusable configuration changes nothing, whatever the problem is.
 func TestReloadFails(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -134,7 +134,7 @@ func TestReloadListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	echoed(t, r.open(t, "/open", nil))
-	// The same address, now with TLS.
+	// The same address is served again, now with TLS.
 	if err := r.Reload(t.Context(), parse(t, "listen: [{address: \"127.0.0.1:0\", tls: dev}]"+endpoints)); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func send(t *testing.T, to, address, text string) net.Conn {
 	return c
 }
 
-// Requests whose bodies do not arrive count as waiting, whether they are for a page or for a rejected WebSocket.
+// Requests whose bodies do not arrive count as waiting, whether for a page or for a rejected WebSocket.
 func TestSlowBodies(t *testing.T) {
 	for name, head := range map[string]string{
 		"page":    "POST /ticket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",

@@ -28,7 +28,7 @@ func stream(t *testing.T, method, url, body string, headers ...string) *http.Res
 	return resp
 }
 
-// A server without a file has streams for all clients: appended messages arrive in the channel, and vice versa. Pages of other
+// A server without a file provides streams to all clients: appended messages arrive in the channel, and vice versa. Pages of other
 // origins cannot use them.
 func TestStreamsByDefault(t *testing.T) {
 	r := run(t, plainConfig("127.0.0.1:0"))

@@ -11,8 +11,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// The trace ID of an HTTP request is logged when the message is published and when it is delivered, and is in webhooks, for each
-// API. Other messages have none.
+// The trace ID of an HTTP request is logged when the message is published and when it is delivered, and is included in webhooks,
+// for each API. Other messages have no trace ID.
 func TestTraceOfARequest(t *testing.T) {
 	bodies := make(chan string, 100)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

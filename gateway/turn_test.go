@@ -31,7 +31,7 @@ endpoints:
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	defer close(release)
-	for i := range 2 + 2*authQueue + 10 { // more than may wait for it
+	for i := range 2 + 2*authQueue + 10 { // more than the number that may wait for the service
 		waiting.Go(func() {
 			opts := &websocket.DialOptions{Header: http.Header{"X-Session": {secret(fmt.Sprintf("a-session-of-many-%d", i))}}}
 			if c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/all", opts); err == nil {

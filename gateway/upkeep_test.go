@@ -202,7 +202,7 @@ func TestRecheckOfCredentialOfBefore(t *testing.T) {
 	}
 }
 
-// Rechecks of sessions that began together are spread: few are concurrent, and no minute has many more than another.
+// Rechecks of sessions that began together are spread: few are concurrent, and no minute has many more than the others.
 func TestRechecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, every = 3000, 30 * time.Minute
@@ -240,7 +240,8 @@ func TestRechecksAreSpread(t *testing.T) {
 	})
 }
 
-// Connections are closed when the service no longer confirms their session: with forward auth, alone and for a cookie.
+// Connections are closed when the service no longer confirms their session, with the forward auth method alone or behind a session
+// cookie.
 func TestForwardIsAskedAgain(t *testing.T) {
 	var gone atomic.Bool
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

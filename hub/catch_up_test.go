@@ -77,7 +77,7 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 				return nil
 			}
 			drain(first, -1)
-			// The same for a subscriber that finds no more publications in the window.
+			// The same applies to a subscriber that finds no more publications in the window.
 			e.reads.Store(1)
 			second := fallsBehind(t, h, "second", before)
 			drain(second, -1)
@@ -234,8 +234,8 @@ func TestCatchingUpHasNoBase(t *testing.T) {
 	})
 }
 
-// Missed publications that are not kept are counted. They end the subscription if the channel keeps nothing and the subscriber must
-// get everything.
+// Missed publications that are not kept are counted. They end the subscription if the channel keeps no history and the subscriber
+// must get every publication.
 func TestMissedAndNotKept(t *testing.T) {
 	kept, unkept := &hub.PublishOptions{History: 10}, &hub.PublishOptions{History: -1}
 	for _, tt := range []struct {

@@ -136,7 +136,7 @@ func TestEventsOfTwoNodes(t *testing.T) {
 	})
 }
 
-// The clients of a killed node are reported as gone once, and so is everything that existed only through them.
+// The clients of a killed node are reported as gone once, and so are the users and channels that existed only through them.
 func TestEventsOfAKilledNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, j journal

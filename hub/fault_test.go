@@ -338,8 +338,8 @@ func (r *refusing) Lease(ctx context.Context, name string, ttl time.Duration) er
 	return r.faultyNode.Lease(ctx, name, ttl)
 }
 
-// After their lease has ended, the members of a node are put again, however long the engine rejects that, and those that have left
-// in the meantime are removed.
+// When the lease of a node has expired, its members are put again, however long the engine rejects the changes, and members that
+// have left in the meantime are removed.
 func TestMembersOutlastRefusals(t *testing.T) {
 	for _, what := range []string{"entries", "leases"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -384,7 +384,7 @@ func TestMembersOutlastRefusals(t *testing.T) {
 	}
 }
 
-// Calls return when their context ends, even if the engine does not answer.
+// Calls return when their context is done, even if the engine does not respond.
 func TestEngineDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faultyCluster{memory: hub.NewMemory()}

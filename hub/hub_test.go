@@ -17,7 +17,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// start starts a hub that ends with the test.
+// start starts a hub, which is closed when the test ends.
 func start(t testing.TB, o hub.Options) *hub.Hub {
 	h := hub.New(o)
 	t.Cleanup(func() { h.Close() })
@@ -296,7 +296,7 @@ func TestReplyFails(t *testing.T) {
 	})
 }
 
-// A channel without subscribers is unsubscribed from after a while. Until then and later, it can be subscribed to again.
+// A channel without subscribers is unsubscribed from after a while. Before and after that, clients can subscribe to it again.
 func TestLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, hub.Options{Linger: 10 * time.Second})

@@ -135,7 +135,7 @@ func TestChangesWhileReading(t *testing.T) {
 	}
 }
 
-// The entries of a lease that has ended are removed; those of a node with a new lease stay if their members do.
+// The entries of an expired lease are removed; those of a node with a new lease stay if their members do.
 func TestLeasesOfARoster(t *testing.T) {
 	r, told := rosterOf()
 	for _, k := range []entryKey{{"ended", "1"}, {"other", "2"}, {"own", "stays"}, {"own", "leaves"}} {

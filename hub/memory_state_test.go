@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The in-memory engine wakes up for the lease that ends first, and not for one that has already ended.
+// The in-memory engine wakes up for the lease that expires first, and not for one that has already expired.
 func TestMemoryRest(t *testing.T) {
 	m := NewMemory()
 	now := time.Now()

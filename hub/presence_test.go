@@ -135,7 +135,7 @@ func TestMemberIsRefused(t *testing.T) {
 	})
 }
 
-// When the lease of the node has ended, a member enters under a new one, and retries up to ten times.
+// When the lease of the node has expired, a member enters under a new one, and retries up to ten times.
 func TestMemberEntersUnderAnotherLease(t *testing.T) {
 	for _, fails := range []int{10, 11} {
 		synctest.Test(t, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestMemberEntersUnderAnotherLease(t *testing.T) {
 	}
 }
 
-// Changes of members stop waiting for the engine when the hub is closed, or when their own context ends.
+// Changes of members stop waiting for the engine when the hub is closed, or when their own context is done.
 func TestMembersWaitNoLonger(t *testing.T) {
 	for _, what := range []string{"closed", "cancelled"} {
 		for _, call := range []string{"enter", "update"} {
@@ -287,7 +287,7 @@ func TestUpdateOfAMember(t *testing.T) {
 	})
 }
 
-// Entries under a lease that has ended are ignored if they arrive late.
+// Entries under an expired lease are ignored if they arrive late.
 func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
@@ -315,8 +315,8 @@ func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
 	})
 }
 
-// A node renews its lease at a third of its duration, retries soon if the engine rejects that, and acquires another lease when it
-// has ended.
+// A node renews its lease at a third of its duration, retries soon if the engine rejects the renewal, and acquires another lease
+// when the lease has expired.
 func TestLeaseIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &putter{inner: hub.NewMemory().Node().(inner)}

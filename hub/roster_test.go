@@ -8,7 +8,7 @@ import (
 )
 
 // The announced changes of a roster always lead to its current state, in whatever order entries are read and changes arrive; no
-// join or leave is announced twice, and pages have every member once.
+// join or leave is announced twice, and the pages list every member once.
 func FuzzRoster(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 40, 41, 80, 81, 120, 160, 200, 240})
 	f.Add([]byte("join, leave, read, and join again"))
@@ -187,7 +187,7 @@ func TestWindow(t *testing.T) {
 	check("too large", 20001, 0)
 }
 
-// A watch that has ended leaves nothing in its channel.
+// A stopped watch leaves nothing in its channel.
 func TestUnwatch(t *testing.T) {
 	r := newRoster()
 	users := &watcher{Watcher: Watcher{Users: func([]Change) bool { return true }}}

@@ -15,7 +15,7 @@ import (
 type seen struct {
 	mu  sync.Mutex
 	all []string
-	end bool // the next call ends the watch
+	end bool // the next call stops the watch
 }
 
 func (s *seen) users(cs []hub.Change) bool {
@@ -44,7 +44,7 @@ func (s *seen) want(t *testing.T, want ...string) {
 	})
 }
 
-// A watch follows the members of a channel on every node without a subscription, by user and by connection, until it ends.
+// A watch follows the members of a channel on every node without a subscription, by user and by connection, until it is stopped.
 func TestWatch(t *testing.T) {
 	m := hub.NewMemory()
 	ns := []hub.Namespace{{Presence: true}, {Prefix: "none:"}}

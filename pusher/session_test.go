@@ -55,7 +55,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// The number of connections of an application is limited, and places become free again.
+// The number of connections of an application is limited, and closed connections free their slots.
 func TestMaxConnections(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		s := newServer(t)
@@ -154,7 +154,7 @@ func TestIdentified(t *testing.T) {
 	}
 }
 
-// A silent client is pinged, and closed if it remains silent; a client that answers stays.
+// A silent client is pinged, and closed if it remains silent; a client that answers the ping stays connected.
 func TestActivity(t *testing.T) {
 	const ping = `{"event":"pusher:ping","data":{}}`
 	run := func(t *testing.T, test func(t *testing.T, s *session, o *outbox)) {
@@ -319,7 +319,7 @@ func TestHubEnded(t *testing.T) {
 	})
 }
 
-// Each reason for a close has a code of the protocol.
+// Each reason for a close has its code in the protocol.
 func TestReasons(t *testing.T) {
 	for why, want := range map[hub.EndReason]websocket.Code{
 		hub.EndServer: CodeUnauthorized, hub.EndInsufficient: CodeOverCapacity, hub.EndSlow: CodeOverCapacity,
@@ -420,7 +420,7 @@ func TestCacheWhilePublishing(t *testing.T) {
 	}
 }
 
-// later is an engine that calls a function directly after the first read of a channel's history.
+// later is an engine that calls a function immediately after the first read of a channel's history.
 type later struct {
 	hub.Engine
 	kept    hub.History
@@ -590,7 +590,7 @@ func TestAsJSON(t *testing.T) {
 	}
 }
 
-// The namespaces have what the protocol requires, and are otherwise unchanged.
+// The namespaces get the settings that the protocol requires, and are otherwise unchanged.
 func TestNamespaces(t *testing.T) {
 	all := Namespaces([]hub.Namespace{
 		{Prefix: "", History: 5, HistoryAge: time.Minute}, {Prefix: "presence-big-", MaxData: 7},

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Calls for one key are a second apart, those without again are dropped, and keys are independent.
+// Calls for one key are a second apart, early calls with again == false are dropped, and keys are independent.
 func TestThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var throttled throttle

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// A transcript has the messages that clients send and receive, line by line.
+// A transcript lists the messages that clients send and receive, one per line.
 //
 //	a= query           a connects; "" is the usual query
 //	a> {…}             a sends this; "a~ …" as a binary message

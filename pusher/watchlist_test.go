@@ -22,7 +22,7 @@ func signIn(t *testing.T, c *websocket.Conn, id string, u any) {
 
 func watchlistOf(id string, users ...string) any { return map[string]any{"id": id, "watchlist": users} }
 
-// A user is online if any of the user's connections on any node is. When a node ends, its users go offline.
+// A user is online if any of the user's connections on any node is open. When a node stops, its users go offline.
 func TestWatchlistOnTwoNodes(t *testing.T) {
 	m := hub.NewMemory()
 	var urls [2]string

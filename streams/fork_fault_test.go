@@ -115,8 +115,8 @@ func TestChannelAfterDeletion(t *testing.T) {
 	}
 }
 
-// Forks that are created while another node appends to the source have its beginning, in order and once, and creating the same fork
-// twice creates only one.
+// Forks that are created while another node appends to the source contain its beginning, in order and once, and creating the same
+// fork twice creates only one.
 func TestForksDuringAppends(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 10_000}}})
 	ns[0].must(201, "PUT", "s", "[0]", typ, jsonType)

@@ -55,7 +55,7 @@ func TestFork(t *testing.T) {
 	b.must(409, "PUT", "s", "", typ, jsonType, headerFork, "dir/f")
 	b.must(409, "PUT", "s", "", headerFork, "s")
 
-	// A fork of a part, and an offset of another stream.
+	// A fork may contain a part of its source. An offset of another stream is rejected.
 	a.must(201, "PUT", "part", "", headerFork, "s", headerForkOffset, one.Get(headerNext), headerForkSub, "1")
 	if text, _ := b.must(200, "GET", "part", ""); text != "[1,2]" {
 		t.Errorf("%q", text)

@@ -140,7 +140,7 @@ func TestChannelBecomesAStream(t *testing.T) {
 	n.must(404, "GET", "c", "")
 }
 
-// Producers, the end of a stream and its deletion are the same on all nodes, including one that starts later.
+// Producers, and the closing and deletion of a stream, are the same on all nodes, including one that starts later.
 func TestNodesAgree(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
 	a, b, late := ns[0], ns[1], ns[2]
@@ -187,7 +187,7 @@ func TestNodesAgree(t *testing.T) {
 	}
 }
 
-// When several nodes append concurrently, no message is lost or duplicated, and none follows the end.
+// When several nodes append concurrently, no message is lost or duplicated, and none follows the closing of the stream.
 func TestConcurrentAppends(t *testing.T) {
 	ns := nodes(t, 3, hub.Options{})
 	ns[0].must(201, "PUT", "s", "", typ, jsonType)
@@ -384,7 +384,7 @@ func TestAwayForLong(t *testing.T) {
 	}
 }
 
-// The state of a producer is kept in a checkpoint after its messages are gone.
+// The state of a producer is kept in a checkpoint after its messages have expired.
 func TestCheckpoint(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]

@@ -366,7 +366,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// The format of Pusher has only its own events; a receiver for it verifies the signature of the body.
+// The pusher format contains only the events of Pusher; a receiver for it verifies the signature of the body.
 func TestPusher(t *testing.T) {
 	said := &hub.Publication{Event: "client-move", Data: []byte(`{"x":1}`)}
 	events := []hub.Event{

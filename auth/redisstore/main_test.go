@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// startRedis starts a server, which ends with the test. If keep is true, its data survives a restart.
+// startRedis starts a server, which is stopped when the test ends. If keep is true, its data survives a restart.
 func startRedis(t testing.TB, keep bool) *redistest.Server {
 	more := ""
 	if keep {

@@ -20,8 +20,8 @@ import (
 	"github.com/handfast/handfast/internal/redistest"
 )
 
-// A user gets a ticket from one node and presents it to all: only one admits the user. The data in Redis meanwhile does not help
-// anyone who can read it.
+// A user gets a ticket from one node and presents it to all nodes: only one of them admits the user. In the meantime, the data in
+// Redis is of no use to anyone who can read it.
 func TestTicketsAcrossNodes(t *testing.T) {
 	redis := startRedis(t, false)
 	key, entry, err := auth.NewAPIKey("ann")
@@ -117,7 +117,7 @@ func dump(t testing.TB, redis *redistest.Server) map[string]string {
 	return all
 }
 
-// A logout at one node reaches all nodes.
+// A logout at one node takes effect on all nodes.
 func TestLogoutAcrossNodes(t *testing.T) {
 	redis := startRedis(t, false)
 	key, entry, err := auth.NewAPIKey("ann")

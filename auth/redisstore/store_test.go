@@ -32,7 +32,7 @@ func node(t testing.TB, url string, o Options) *Store {
 	return s
 }
 
-// watch collects the revocations that a store reports. The goroutine ends with the test, before the store is closed.
+// watch collects the revocations that a store reports. The goroutine exits when the test ends, before the store is closed.
 func watch(t testing.TB, s auth.Store) <-chan auth.Revocation {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -235,7 +235,8 @@ func TestRedisComesLater(t *testing.T) {
 	}
 }
 
-// A Redis that accepts connections without responding costs a caller only its timeout, and a Watch ends with its context.
+// A Redis that accepts connections without responding costs a caller only its timeout, and a Watch returns when its context is
+// done.
 func TestRedisIsSilent(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

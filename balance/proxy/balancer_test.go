@@ -145,7 +145,7 @@ func TestQueueAfterScaleOut(t *testing.T) {
 	}
 }
 
-// A client that sends an invalid body cannot have a server ejected.
+// A client that sends an invalid body cannot cause a server to be ejected.
 func TestBodyOfClientFails(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	defer page.Close()
@@ -195,7 +195,8 @@ func TestPageSwitchesProtocols(t *testing.T) {
 	}
 }
 
-// A drain that a server has announced does not last forever: if no client is sent there, no other response can end it.
+// A drain that a server has announced does not last forever. Without a time limit, no response could end it, because no client is
+// sent to that server.
 func TestDrainAnnouncedOnce(t *testing.T) {
 	up := serveRaw(t, listen(t), strings.Replace(accepts, "Upgrade: w", DrainHeader+": 1\r\nUpgrade: w", 1))
 	b := newBalancer(t, Settings{}, up.addr)
@@ -318,7 +319,7 @@ func TestPrefixAtUnixSocket(t *testing.T) {
 
 // The bytes of a connection are counted, even if it ends before its tunnel is known.
 func TestBytesOfShortConnection(t *testing.T) {
-	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // and then it ends
+	up := serveRaw(t, listen(t), accepts+"\x81\x02hi") // and then the connection ends
 	b := newBalancer(t, Settings{}, up.addr)
 	c := open(t, b)
 	b.members.add(c)

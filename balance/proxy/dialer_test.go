@@ -25,7 +25,7 @@ type upstreamed struct {
 	addr string
 	head chan string // the received header
 	hold chan struct{}
-	gone chan struct{} // receives a value for each connection that was held and has ended
+	gone chan struct{} // receives a value when a held connection has ended
 }
 
 // serveRaw starts an upstreamed. It keeps the connection open until the test ends if the response ends in "HOLD".
@@ -58,7 +58,7 @@ func (u *upstreamed) answer(nc net.Conn, answer string) {
 	}
 	in := bufio.NewReader(nc)
 	var head strings.Builder
-	for !strings.Contains(head.String(), "HTTP/1.1") || !strings.HasSuffix(head.String(), "\r\n\r\n") { // the PROXY protocol header has empty lines, too
+	for !strings.Contains(head.String(), "HTTP/1.1") || !strings.HasSuffix(head.String(), "\r\n\r\n") { // a PROXY header contains some
 		line, err := in.ReadString('\n')
 		if head.WriteString(line); err != nil {
 			return
@@ -117,7 +117,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 	})
 	t.Run(name+" on the loop", func(t *testing.T) {
 		c := NewCarrier()
-		t.Cleanup(func() { // not before the server, because the test ends its connections
+		t.Cleanup(func() { // not before the server, because the test ends the server's connections
 			if c.Close(); c.Len() > 0 {
 				t.Error("connections are left")
 			}
@@ -126,7 +126,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 	})
 }
 
-// The bytes that the upstream receives, with KEY for the value of Sec-WebSocket-Key.
+// The test compares the bytes that the upstream receives, with KEY for the value of Sec-WebSocket-Key.
 func TestDialerRequest(t *testing.T) {
 	const forwarded = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: example.org\r\nX-Forwarded-Proto: http\r\n"
 	const element = `Forwarded: for=192.0.2.7;proto=http;host=example.org` + "\r\n"
@@ -255,7 +255,7 @@ func TestDialerRefusesRequests(t *testing.T) {
 func TestDialerAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
-		stage  Stage // "" means a Link
+		stage  Stage // "" means that the result is a Link
 		status int   // of the Failure
 		err    string
 	}{

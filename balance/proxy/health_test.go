@@ -83,7 +83,7 @@ func TestChecksFindDrains(t *testing.T) {
 			want := tt.want
 			if check != CheckHTTP {
 				if tt.said {
-					want = balance.Down // for such a check it is an error like any other
+					want = balance.Down // an HTTP check with this status is a failed check like any other
 				}
 				tt.said = false
 			}

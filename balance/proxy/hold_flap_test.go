@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Servers that accept a connection and immediately go away, as a draining one may, do not count as servers to continue on: the
-// client is closed after the time limit, and they get few handshakes meanwhile.
+// Servers that accept a connection and immediately close it, as a draining server may, do not count as servers to continue on: the
+// client is closed after the time limit, and the servers get few handshakes in the meantime.
 func TestHoldFlapping(t *testing.T) {
 	for name, end := range map[string]func(c *websocket.Conn){
 		"cut":             func(c *websocket.Conn) { c.CloseNow() },

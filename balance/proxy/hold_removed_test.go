@@ -26,7 +26,8 @@ func nothingLeft(t *testing.T, b *Balancer, addrs ...string) {
 	})
 }
 
-// A server that is removed from the list keeps its held clients. When it fails, they continue on another one, and it is forgotten.
+// A server that is removed from the list keeps its held clients. When the server fails, its clients continue on another server, and
+// the failed one is forgotten.
 func TestHoldServerRemoved(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up, other := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) }), speak(t, nil)
@@ -114,7 +115,7 @@ func TestHoldNextServerRemoved(t *testing.T) {
 	nothingLeft(t, b)
 }
 
-// A held client without a server ends with its Balancer, and leaves nothing behind.
+// When a Balancer closes, a held client without a server is closed, too, and leaves nothing behind.
 func TestHoldBalancerClosed(t *testing.T) {
 	conns := make(chan *websocket.Conn, 1)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })

@@ -91,7 +91,7 @@ func TestHoldDrains(t *testing.T) {
 	}
 }
 
-// A server that fails is replaced, even by itself if it comes back. Messages of its client arrive nevertheless.
+// A failed server is replaced, even by itself if it comes back. The messages of its client arrive nevertheless.
 func TestHoldKill(t *testing.T) {
 	const kills = 5
 	for name, end := range map[string]func(c *websocket.Conn){

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The result is the limit that has been reached, or the time at which the first one will be.
+// The result is the limit that has been reached, or the time at which the first limit will be reached.
 func TestReached(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limits      limits
@@ -74,7 +74,7 @@ func (l *looker) nudge() { l.nudged++ }
 
 func (l *looker) waits(side) bool { return false }
 
-// The actions of a tunnel after a period of time.
+// A tunnel takes these actions after a period of time.
 func TestTunnelLook(t *testing.T) {
 	const start = time.Second
 	for name, tt := range map[string]struct {

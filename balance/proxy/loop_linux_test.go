@@ -37,14 +37,14 @@ func idleIsSmall(t *testing.T, k kind) {
 		size = 500 // only after the handshake: the buffers of crypto/tls grow later, depending on how the bytes arrive
 	}
 	hello, answer := packed(frame.Text, true, []byte("hello")), packed(frame.Text, false, make([]byte, size))
-	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they are the test's
+	pairs := make([][4]net.Conn, n+1) // created before the measurement, because they belong to the test
 	for i := range pairs {
 		p := &pairs[i]
 		p[0], p[1] = k.client(t)
 		p[2], p[3] = k.server(t)
 		defer p[0].Close()
 		defer p[2].Close()
-		for j := range 2 { // crypto/tls already has the buffers for these messages, and those for its own
+		for j := range 2 { // crypto/tls already has the buffers for these messages, and those for its own messages
 			exchange(t, p[2*j], p[2*j+1], hello, make([]byte, len(hello)))
 			exchange(t, p[2*j+1], p[2*j], answer, make([]byte, len(answer)))
 			exchange(t, p[2*j], p[2*j+1], answer, make([]byte, len(answer)))
@@ -108,7 +108,7 @@ func openDescriptors(t *testing.T) int {
 	return len(list)
 }
 
-// hangups counts the reports of a kernel about connections that are gone.
+// hangups counts the kernel's reports about closed connections.
 type hangups struct {
 	loop.Kernel
 	n atomic.Int64
@@ -124,7 +124,7 @@ func (h *hangups) Wait(events []loop.Event, timeout time.Duration) (int, error) 
 	return n, err
 }
 
-// Every descriptor is closed with its tunnel, however the tunnel ends.
+// Every descriptor is closed with its tunnel, however the tunnel is closed.
 func TestTunnelLeavesNoDescriptor(t *testing.T) {
 	for name, end := range map[string]func(r *rig){
 		"CloseNow":             func(r *rig) { r.tunnel.CloseNow() },
@@ -148,7 +148,7 @@ func TestTunnelLeavesNoDescriptor(t *testing.T) {
 	}
 }
 
-// A side that is gone while the other does not read is not reported repeatedly.
+// A side that has disconnected while the other side does not read is not reported repeatedly.
 func TestGoneSideIsReportedOnce(t *testing.T) { onLoop(t, goneIsReportedOnce) }
 
 func goneIsReportedOnce(t *testing.T, k kind) {

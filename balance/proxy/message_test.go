@@ -20,7 +20,7 @@ import (
 // speaker is a WebSocket server.
 type speaker struct {
 	*httptest.Server
-	ended chan *websocket.CloseError // the ends of its connections
+	ended chan *websocket.CloseError // the final errors of its connections
 	opens chan *http.Request
 }
 
@@ -78,10 +78,10 @@ type talker struct {
 	*websocket.Conn
 	t     *testing.T
 	conn  *Conn
-	ended chan *websocket.CloseError // the end of the connection between the client and the Balancer
+	ended chan *websocket.CloseError // the final error of the connection between the client and the Balancer
 }
 
-// talk has a client open a connection. The options are those of the Balancer's end.
+// talk opens a connection of a client. The options are those of the Balancer's end.
 func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...string) *talker {
 	t.Helper()
 	r := opening(t)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// answers is a driver that delivers a refusal at the moment when the client goes away.
+// answers is a driver that delivers a refusal at the moment when the client disconnects.
 type answers struct {
 	*looped
 	o    *dialing
@@ -18,7 +18,7 @@ func (a *answers) nudge() {
 	a.o.news <- true
 }
 
-// The caller has to close a connection that has left the loop for the body of a refusal, even if the client goes away at that
+// The caller has to close a connection that has left the loop for the body of a refusal, even if the client disconnects at that
 // moment.
 func TestRefusalWhileClientGoes(t *testing.T) {
 	_, near := tcpPair(t)

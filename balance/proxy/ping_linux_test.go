@@ -43,7 +43,8 @@ func byHand(t *testing.T, k kind) (r *rig, step func()) {
 	return r, func() { clock.now.Add(int64(200 * time.Millisecond)) }
 }
 
-// On the event loop, too, a side with a full send buffer is not sent a ping. It is gone if it has accepted nothing for that time.
+// On the event loop, too, a side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for that
+// time.
 func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
 
 func pingsNoFullSide(t *testing.T, k kind) {

@@ -45,7 +45,7 @@ func header(t testing.TB, nc net.Conn, masked bool) frame.Header {
 func TestTunnelPings(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{Ping: 100 * time.Millisecond})
-		pings := 0 // that of the other side may be late
+		pings := 0 // the ping to the other side may be late
 		for s, nc := range []net.Conn{r.client, r.server} {
 			masked := side(s) == upstream
 			h := header(t, nc, masked)
@@ -119,7 +119,7 @@ func TestTunnelPingsTheSilentSide(t *testing.T) {
 	}
 }
 
-// A side that has not answered is gone: its peer gets the reason, and a client is asked to reconnect.
+// A side that has not answered is considered gone: its peer gets the reason, and a client is asked to reconnect.
 func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 	for _, gone := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
@@ -184,7 +184,7 @@ func TestTunnelDoesNotPing(t *testing.T) {
 					}()
 					<-time.After(90 * time.Second)
 					r.says(r.server, frames[len(said):])
-					expect(t, r.client, append(frames[len(said):], 0x89, 0)) // the ping that was due, after the frame
+					expect(t, r.client, append(frames[len(said):], 0x89, 0)) // the ping that was due is sent after the frame
 				} else {
 					<-time.After(time.Hour)
 				}
@@ -251,14 +251,14 @@ func hear(c *websocket.Conn) {
 	}
 }
 
-// A side with a full send buffer is not sent a ping. It is gone if it has accepted nothing for that time.
+// A side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for that time.
 func TestTunnelPingsNoFullSide(t *testing.T) {
 	big := packed(frame.Binary, false, make([]byte, 16<<20))
 	withOwnTime(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{Ping: time.Minute})
 		r.says(r.server, big)
 		read, last := 0, time.Now()
-		for range 20 { // it accepts some now and then
+		for range 20 { // it accepts some data now and then
 			expect(t, r.client, big[read:read+(256<<10)])
 			read, last = read+(256<<10), time.Now()
 			<-time.After(50 * time.Second)

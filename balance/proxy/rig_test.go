@@ -302,8 +302,8 @@ func foreignTLSPair(t testing.TB) (far, near net.Conn) {
 	return secured(t, func(nc net.Conn) net.Conn { return nc }, false, 0)
 }
 
-// secured returns both ends of TLS. The near one is a server's, or a client's, on top of the result of under for its socket. most
-// is the maximum version, 0 for any.
+// secured returns both ends of a TLS connection. The near end is a server's, or a client's, and uses the result of under for its
+// socket. most is the maximum TLS version, 0 for any.
 func secured(t testing.TB, under func(net.Conn) net.Conn, clients bool, most uint16) (far, near net.Conn) {
 	t.Helper()
 	a, b := tcpPair(t)

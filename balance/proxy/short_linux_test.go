@@ -71,8 +71,8 @@ func TestShortConnections(t *testing.T) {
 	}
 }
 
-// A small message that inflates to a large one ends its sender's connection, and the server receives nothing of it. Servers are
-// offered no compression: they would have to send what is not negotiated.
+// A small message that inflates to a large one closes its sender's connection, and the server receives no part of it. The balancer
+// offers servers no compression, because they would have to send what is not negotiated.
 func TestMessageBomb(t *testing.T) {
 	heard := make(chan int, 10)
 	up := speak(t, func(c *websocket.Conn) {

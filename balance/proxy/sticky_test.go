@@ -42,8 +42,8 @@ func TestCookieStaysTheSame(t *testing.T) {
 	}
 }
 
-// A cookie that was forged, truncated, or made by a balancer with another secret leads nowhere, and neither does one for a server
-// that has been removed. The client gets a valid one in its place.
+// A cookie that was forged, truncated, or made by a balancer with another secret is ignored, and so is one for a server that has
+// been removed. The client gets a valid cookie in its place.
 func TestForgedCookies(t *testing.T) {
 	page := httptest.NewServer(http.NotFoundHandler())
 	defer page.Close()
@@ -83,7 +83,7 @@ func TestForgedCookies(t *testing.T) {
 			defer c.Abandon()
 			replaced(t, c.Header(), sticky, id)
 
-			// The same for a page.
+			// The same applies to a page.
 			if err := b.SetServers("test", specs(page.Listener.Addr().String())); err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +99,7 @@ func TestForgedCookies(t *testing.T) {
 	}
 }
 
-// replaced checks that a response has a cookie for a server, which reveals nothing about the server.
+// replaced checks that a response contains a cookie for a server, which reveals nothing about the server.
 func replaced(t *testing.T, h http.Header, sticky *Sticky, id string) {
 	t.Helper()
 	set := h["Set-Cookie"]
@@ -209,7 +209,7 @@ func TestCookieOfServerThatTakesNoClients(t *testing.T) {
 				t.Errorf("a client that has not come meanwhile: %s, %q", server, h["Set-Cookie"])
 			}
 
-			// The same for a page.
+			// The same applies to a page.
 			if err := tt.leave(b, all[0].ID, all); err != nil {
 				t.Fatal(err)
 			}

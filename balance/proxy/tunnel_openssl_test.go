@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// openssl is the program at the far end of a connection. It carries out commands of one letter, and sends other lines.
+// openssl is the openssl program at the far end of a connection. It executes one-letter commands, and sends other lines as data.
 type openssl struct {
 	t     *testing.T
 	in    io.WriteCloser
@@ -147,13 +147,13 @@ func done(s side) string {
 	return "SSL_do_handshake"
 }
 
-// Key updates of the peer, with and without a request for one of ours, pass unnoticed.
+// Key updates of the peer, with and without a request for one of ours, do not affect the tunnel.
 func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 	onEachOpenSSL(t, "-tls1_3", func(r *rig, s side, o *openssl, to net.Conn) {
 		for range 3 {
 			for _, command := range []string{"K", "k"} { // with a request, and without
 				o.types(command)
-				o.await(done(s)) // openssl takes a line that follows too soon for a part of the command
+				o.await(done(s)) // openssl mistakes a line that follows too soon for a part of the command
 				o.types("under new keys")
 				expect(o.t, to, []byte("under new keys\n"))
 				r.says(to, []byte("the answer\n"))
@@ -165,7 +165,7 @@ func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 
 // A peer that keeps updating its keys and sends no data is disconnected: the tunnel ends, and the other side is closed, too.
 func TestRFC8446_4_6_3_KeyUpdatesWithoutEnd(t *testing.T) {
-	const most = 40 // crypto/tls has enough after fewer
+	const most = 40 // crypto/tls disconnects after fewer updates
 	onEachOpenSSL(t, "-tls1_3", func(r *rig, s side, o *openssl, to net.Conn) {
 		n := 0
 		for ; n < most; n++ {

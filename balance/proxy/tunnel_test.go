@@ -114,7 +114,7 @@ func TestTunnelReportsTheCloseFrameThatPassed(t *testing.T) {
 	}
 }
 
-// A reset ends the other side, after the bytes that arrived before it.
+// A reset closes the other side, after the bytes that arrived before it.
 func TestTunnelPassesOnAReset(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
@@ -149,7 +149,7 @@ func TestTunnelShutIdle(t *testing.T) {
 		r.tunnel.Shut(1001, "the second does nothing")
 		closed(t, r.client, false, 1012, "retry-after=3")
 		closed(t, r.server, true, 1012, "retry-after=3")
-		// What is sent after it is discarded, and the answers end the tunnel.
+		// Data that is sent after it is discarded, and the replies end the tunnel.
 		r.says(r.server, append(packed(frame.Text, false, []byte("too late")), closing(false, 1012, "")...))
 		if err := bounded.Receive(t, r.says(r.client, append(packed(frame.Text, true, []byte("too late")), closing(true, 1012, "")...))); err != nil {
 			t.Fatal(err)
@@ -357,7 +357,7 @@ func soakCheck(t *testing.T, sent, got []byte, masked bool) {
 	}
 }
 
-// A client whose connection has failed ends the tunnel; one that has only ended its stream gets what the upstream still sends.
+// A client whose connection has failed ends the tunnel; one that has only ended its stream gets the remaining data of the upstream.
 func TestTunnelOfALostClient(t *testing.T) {
 	errReset := errors.New("connection reset")
 	for _, c := range []struct {

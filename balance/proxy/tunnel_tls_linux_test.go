@@ -9,7 +9,7 @@ import (
 )
 
 // A side that has sent its close_notify and leaves the connection open has ended only its own direction: the other direction stays
-// open. What the side sends after the close_notify is ignored (RFC 8446 §6.1), and costs no CPU time.
+// open. Data that the side sends after the close_notify is ignored (RFC 8446 §6.1), and costs no CPU time.
 func TestRFC8446_6_1_BehindCloseNotify(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})

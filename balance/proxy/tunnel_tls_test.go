@@ -34,8 +34,8 @@ func (r *rig) peers(s side) (from, to net.Conn) {
 	return r.server, r.client
 }
 
-// A stream without close_notify has not ended but was truncated: it is not known what is missing. The data before that is passed
-// on.
+// A stream without close_notify has not ended but was truncated: it is not known whether data is missing. The data before that is
+// passed on.
 func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})

@@ -63,7 +63,7 @@ func BenchmarkPublication(b *testing.B) {
 	}
 }
 
-// BenchmarkCommand handles a publication of the client, and its reply.
+// BenchmarkCommand measures a publication of the client, and its reply.
 func BenchmarkCommand(b *testing.B) {
 	s, _ := subscribed(b, "channels", 0)
 	publish := Message{Data: []byte(`{"type":"publish","id":2,"channel":"chat","data":{"text":"` + strings.Repeat("x", 100) + `"}}`)}

@@ -156,7 +156,7 @@ func TestChannelsGoOnExactly(t *testing.T) {
 	t.Logf("%d switches", r.switches)
 }
 
-// exact is a client that checks what it receives.
+// exact is a client that checks every received message.
 type exact struct {
 	t       *testing.T
 	conn    *websocket.Conn
@@ -166,7 +166,7 @@ type exact struct {
 	last    int               // the number of the last message
 	loud    int               // number of messages
 	member  int               // the number in the other member's data
-	other   string            // its name
+	other   string            // the other member's name
 }
 
 func (c *exact) send(cmd wire.Command) {

@@ -106,7 +106,7 @@ func FuzzCentrifugo(f *testing.F) {
 	})
 }
 
-// The iteration over an object finds the same as encoding/json.
+// The iteration over an object finds the same members as encoding/json.
 func FuzzObject(f *testing.F) {
 	for _, text := range []string{`{}`, `{"a":1}`, ` { "a" : [1,{"b":"}"},"\\"] , "c\"":"\\\"" } `, `{"a":{"b":null}}`, `{"a"`, `{"a":1,}`} {
 		f.Add([]byte(text))

@@ -42,7 +42,7 @@ func (r *relay) start() string {
 	return s.URL
 }
 
-// carried is one connection.
+// carried is one client connection of the relay.
 type carried struct {
 	*relay
 	client, server *websocket.Conn
@@ -87,7 +87,7 @@ func (c *carried) run(ctx context.Context) error {
 				return nil
 			}
 			if f, send := c.session.Client(messageOf(m)); send {
-				_ = c.server.Write(ctx, f.websocket()) // the loss of the server shows when reading
+				_ = c.server.Write(ctx, f.websocket()) // the loss of the server is noticed when reading
 			}
 		case m, ok := <-fromServer:
 			if !ok {
@@ -98,7 +98,7 @@ func (c *carried) run(ctx context.Context) error {
 				return err
 			}
 			for _, o := range out {
-				_ = c.client.Write(ctx, o.websocket()) // the loss of the client shows when reading
+				_ = c.client.Write(ctx, o.websocket()) // the loss of the client is noticed when reading
 			}
 			if done {
 				c.left = 1 + rand.IntN(20)

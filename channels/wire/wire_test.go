@@ -85,7 +85,7 @@ func same(t *testing.T, text string, v, into any) {
 	if json.Unmarshal([]byte(text), &want) != nil || json.Unmarshal(b, &got) != nil {
 		t.Fatal(text)
 	}
-	// limit and omitted defaults may be added.
+	// The encoding may contain limit and omitted defaults in addition.
 	for k, v := range want.(map[string]any) {
 		if !reflect.DeepEqual(v, got.(map[string]any)[k]) {
 			t.Errorf("%s: %s became %v", text, k, got.(map[string]any)[k])

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// A node that cannot renew its lease because the stream has no leader reports that, and the others do not end the lease. The lease
-// of a silent node ends.
+// A node that cannot renew its lease because the stream has no leader reports that, and the other nodes do not end the lease. The
+// lease of a silent node expires.
 func TestRenewing(t *testing.T) {
 	here, there := newEngine(t, Options{URL: "nats://127.0.0.1:1"}), newEngine(t, Options{URL: "nats://127.0.0.1:1"})
 	gone, cancel := context.WithCancel(t.Context())

@@ -202,8 +202,8 @@ func everything(e *Engine) map[string]func(context.Context) error {
 	}
 }
 
-// Every operation of an engine succeeds although every second request fails in one of the ways in which requests fail while a
-// cluster elects a leader, and nothing is done twice.
+// Every operation of an engine succeeds, and is performed only once, although every second request fails in one of the ways in
+// which requests fail while a cluster elects a leader.
 func TestUnreliable(t *testing.T) {
 	for name, cluster := range map[string]bool{"of a cluster": true, "alone": false} {
 		t.Run(name, func(t *testing.T) {

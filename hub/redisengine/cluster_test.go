@@ -28,7 +28,7 @@ func redisCluster(t testing.TB, prefix string) (primaries []*redistest.Server, r
 	slot := 0
 	fmt.Sscan(command(all[0], "", "CLUSTER", "KEYSLOT", prefix), &slot)
 	ranges := [][2]int{{0, 5460}, {5461, 10922}, {10923, 16383}}
-	slices.SortFunc(ranges, func(a, b [2]int) int { // so that the one with the slot is the first
+	slices.SortFunc(ranges, func(a, b [2]int) int { // so that the server with the slot is the first
 		switch {
 		case a[0] <= slot && slot <= a[1]:
 			return -1

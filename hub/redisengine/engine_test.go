@@ -83,7 +83,7 @@ func TestEngine(t *testing.T) {
 	})
 }
 
-// A server that restarts empty has new epochs.
+// A server that restarts without its data has new epochs.
 func TestEngineThatForgets(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Flow: 300, FaultsOnly: true}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, "")
@@ -127,7 +127,7 @@ func TestEvictionIsReported(t *testing.T) {
 	}
 }
 
-// Members are restored after the server has lost its data, and calls return when their context ends while the server is silent.
+// Members are restored after the server has lost its data, and calls return when their context is done while the server is silent.
 func TestMembersAfterLoss(t *testing.T) {
 	s := startRedis(t, "")
 	ns := []hub.Namespace{{Presence: true}}

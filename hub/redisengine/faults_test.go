@@ -57,7 +57,7 @@ func publish(t testing.TB, h *hub.Hub, text string) {
 	}
 }
 
-// If a server is silent for long enough to be noticed, the nodes are not ready, and nothing is lost.
+// If a server is silent for long enough to be noticed, the nodes are not ready, and no data is lost.
 func TestSilentServer(t *testing.T) {
 	s := startRedis(t, "")
 	a, toldA := node(t, Options{URL: s.URL()})
