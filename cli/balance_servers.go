@@ -130,7 +130,7 @@ func newBalanceStatus(sys *System) *cobra.Command {
 		Use: "status", Short: "Show the servers of a running balancer",
 		Long:    "Shows the servers of a running balancer: their state, connections and share.",
 		Example: "  handfast balance status\n  handfast balance status --json",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			b, err := f.ask(cmd.Context(), sys, http.MethodGet, "/balance", url.Values{})
 			if err != nil {

@@ -26,7 +26,7 @@ func newBalanceTop(sys *System) *cobra.Command {
 Ctrl-C. If the output is not a terminal, it prints once, as status does, with the rates of one
 interval.`,
 		Example: "  handfast balance top\n  handfast balance top --every 5s",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond {
 				return usagef("write 100ms or more", "--every %v is too short", every)

@@ -50,7 +50,7 @@ one, which every device must trust again.`,
 		Example: `  handfast cert dev
   handfast cert dev --host 192.0.2.7 --host mypc.lan
   handfast cert dev --new --host 192.0.2.7`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: run(func(*cobra.Command, []string) error { return makeDev(sys, hosts, renew) }),
 	}
 	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a further `name` or address that the certificate is for; may be repeated")

@@ -25,7 +25,11 @@ func TestUsageErrors(t *testing.T) {
 		{"--nothing", "unknown flag: --nothing"},
 
 		{"serve --nothing", "unknown flag: --nothing"},
-		{"serve 8443", "unknown command"},
+		{"serve 8443", `takes no arguments, but there is "8443"`},
+		{"serve handfast.yaml", "with --config"},
+		{"token jwt --secret-file x --sub a --claim roles=[chat]", `--claim 'roles=["chat"]'`},
+		{"explain --report missing/x.html " + url, "--report missing/x.html: there is no directory missing"},
+		{"config check a b", "at most one argument, not 2"},
 		{"serve --listen 8443", "localhost:8443"},
 		{"serve --listen localhost:http", "from 0 to 65535"},
 		{"serve --listen localhost:65536", "from 0 to 65535"},
@@ -134,10 +138,10 @@ func TestUsageErrors(t *testing.T) {
 		{"cert trust .", "is a directory"},
 
 		{"cert nothing", "unknown command"},
-		{"cert dev now", "unknown command"},
+		{"cert dev now", "takes no arguments"},
 		{"cert dev --nothing", "unknown flag"},
 		{"cert show now", "nor a server: write HOST:PORT"},
-		{"version now", "unknown command"},
+		{"version now", "takes no arguments"},
 		{"version --xml", "unknown flag"},
 		{"version --json=maybe", "neither true nor false"},
 	} {

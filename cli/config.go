@@ -89,7 +89,7 @@ func fileOrNone(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 && args[0] == "" {
 		return usagef("name at most one file", "%s: the name of the file is empty", cmd.CommandPath())
 	}
-	return cobra.MaximumNArgs(1)(cmd, args)
+	return oneOrNone(cmd, args)
 }
 
 func newConfigCheck(sys *System) *cobra.Command {
@@ -161,7 +161,7 @@ func newConfigDefault(sys *System) *cobra.Command {
 		Short: "Print a configuration with all defaults, commented",
 		Example: `  handfast config default
   handfast config default --output handfast.yaml`,
-		Args:              cobra.NoArgs,
+		Args:              none,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(*cobra.Command, []string) error {
 			return out.write(sys, config.Example())
@@ -181,7 +181,7 @@ func newConfigDoc(sys *System) *cobra.Command {
   handfast config doc listen.tls
   handfast config doc endpoints.rules.when
   handfast config doc --markdown --output config.md`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneOrNone,
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp

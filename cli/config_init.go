@@ -51,7 +51,7 @@ users with a token, and the admin listener on loopback. Its secrets are new. Wit
 --output it is written to a file that only its owner can read.`,
 		Example: `  handfast config init --output handfast.yaml
   handfast serve --config handfast.yaml`,
-		Args:              cobra.NoArgs,
+		Args:              none,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(*cobra.Command, []string) error {
 			return out.write(sys, fmt.Sprintf(initText, newSecret(), newSecret(), newSecret()))
@@ -80,7 +80,7 @@ file that begins with
 
 "handfast config check" reports what a schema cannot express.`,
 		Example:           `  handfast config schema --output handfast.schema.json`,
-		Args:              cobra.NoArgs,
+		Args:              none,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              run(func(*cobra.Command, []string) error { return out.write(sys, config.Schema()) }),
 	}

@@ -36,7 +36,7 @@ A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 		Example: `  handfast reload
   handfast reload --admin 127.0.0.1:9091        a balancer
   handfast reload --json`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			if err := checkListen("--admin", admin); err != nil {
 				return err

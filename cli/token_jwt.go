@@ -51,7 +51,7 @@ tokens from the service that authenticates them.`,
 		Example: `  head -c 32 /dev/urandom | base64 >secret
   handfast token jwt --secret-file secret --sub alice
   handfast token jwt --key private.pem --sub alice --aud chat --claim 'roles=["admin"]'`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: run(func(*cobra.Command, []string) error {
 			token, err := f.sign(time.Now())
 			if err != nil {
@@ -108,6 +108,9 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 		}
 		var value any
 		if json.Unmarshal([]byte(text), &value) != nil {
+			if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") { // it would be a text, which no rule for a list matches
+				return "", usagef(`write strings in double quotes, such as --claim 'roles=["chat"]'`, "--claim %s: the value is not valid JSON", name)
+			}
 			value = text
 		}
 		claims[name] = value
@@ -193,7 +196,7 @@ func newTokenShow(sys *System) *cobra.Command {
 		Long: `Reads a token from standard input and prints its header and its claims as JSON, without
 verifying the signature: anyone can write such a token.`,
 		Example: `  handfast token show <token`,
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: run(func(*cobra.Command, []string) error {
 			token, err := readSecret(sys, "token")
 			if err != nil {
