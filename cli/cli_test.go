@@ -25,10 +25,8 @@ func TestUsageErrors(t *testing.T) {
 		{"--nothing", "unknown flag: --nothing"},
 
 		{"serve --nothing", "unknown flag: --nothing"},
-		{"serve 8443", `takes no arguments, but there is "8443"`},
-		{"serve handfast.yaml", "with --config"},
+		{"serve a.yaml", "takes no arguments, but there is \"a.yaml\"\n  next step: name the file of the configuration with --config"},
 		{"token jwt --secret-file x --sub a --claim roles=[chat]", `--claim 'roles=["chat"]'`},
-		{"explain --report missing/x.html " + url, "--report missing/x.html: there is no directory missing"},
 		{"config check a b", "at most one argument, not 2"},
 		{"serve --listen 8443", "localhost:8443"},
 		{"serve --listen localhost:http", "from 0 to 65535"},

@@ -240,6 +240,7 @@ func TestExplainUsage(t *testing.T) {
 		{[]string{"--watch", "30s", "ws://a/"}, "an equals sign: --watch=30s"},
 		{[]string{"--watch", "ws://a/", "ws://b/"}, "--watch takes one URL, not 2"},
 		{[]string{"--watch=-1s", "ws://a/"}, "a positive duration"},
+		{[]string{"--report", "missing/x.html", "ws://a/"}, "--report missing/x.html: there is no directory missing"},
 		{[]string{"example.com"}, "no scheme"},
 		{[]string{"--origin", "https://x", "--no-origin", "ws://a/"}, "exclude each other"},
 		{[]string{"--timeout", "0s", "ws://a/"}, "must be positive"},

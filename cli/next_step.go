@@ -26,7 +26,7 @@ var optionSteps = map[string]string{
 	handshake.HintClientUncompressed: "the server's response to the offer of compression is not valid: omit --compress",
 	handshake.HintClientProxy:        "check the environment variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
 	handshake.HintClientDialContext:  "HTTP_PROXY and HTTPS_PROXY name HTTP proxies only; handfast dial takes a SOCKS5 proxy as --proxy socks5://HOST:PORT",
-	handshake.HintClientRedirects:    "too many redirects: use the URL that they lead to",
+	handshake.HintClientRedirects:    "the server redirects to another URL: use that one",
 }
 
 // sent describes what a handshake has sent about the client.

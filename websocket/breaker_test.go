@@ -304,7 +304,7 @@ func TestJoinedWriteThatIsStuck(t *testing.T) {
 		cancel()
 		err := <-wrote
 		wantClose(t, err, CodeAbnormal, "", false)
-		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "on its way") {
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "partly written") {
 			t.Errorf("Write returned %v", err)
 		}
 	})

@@ -239,7 +239,7 @@ func TestRFC6455_4_1_Status(t *testing.T) {
 		{"HTTP/1.1 500 x\r\nContent-Length: 9223372036854775808\r\n\r\nhello", 500, "hello", "log"}, // more than fits into an int64
 		{"HTTP/1.1 204 No Content\r\n\r\n", 204, "", "path"},
 		{"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", 400, "Client sent an HTTP request to an HTTPS server.\n", "wss://"},
-		{"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302, "", "elsewhere"},
+		{"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302, "", "another URL"},
 	} {
 		addr := serveRaw(t, func(nc net.Conn, _ string) { nc.Write([]byte(tt.answer)) })
 		e := failure(t, "ws://"+addr, nil)

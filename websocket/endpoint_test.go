@@ -474,7 +474,7 @@ func TestAccept_NoHijack(t *testing.T) {
 		errs <- err
 	}), time.Minute, ""))
 	r, _, _ := converse(t, addr, sampleRequest+"\r\n")
-	if b, _ := io.ReadAll(r.Body); r.StatusCode != 500 || !strings.Contains(string(b), "A middleware") {
+	if b, _ := io.ReadAll(r.Body); r.StatusCode != 500 || !strings.Contains(string(b), "Middleware in front") {
 		t.Errorf("%d %q", r.StatusCode, b)
 	}
 	if err := bounded.Receive(t, errs); !errors.Is(err, http.ErrNotSupported) {

@@ -27,5 +27,5 @@ const (
 	HintClientUncompressed = "the server's response to the offer of compression is not valid: leave DialOptions.Conn.Compression unset"
 	HintClientProxy        = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY, or DialOptions.Proxy"
 	HintClientDialContext  = "for SOCKS and other kinds of proxies, set DialOptions.DialContext to their dialer"
-	HintClientRedirects    = "too many redirects: check the URL, or raise DialOptions.MaxRedirects"
+	HintClientRedirects    = "the server redirects to another URL: check the URL, or raise DialOptions.MaxRedirects"
 )
