@@ -58,8 +58,8 @@ func appendFields(dst []byte, h http.Header) []byte {
 	return dst
 }
 
-// CheckFields reports the first field of h that must not be added to a handshake's header, on either side: a field of the handshake
-// itself, one that announces content, or one that is not valid, so that it could end the line, or the header, early.
+// CheckFields reports the first field of h that must not be added to a handshake's header, on either side: a field that the
+// handshake itself sends, one that announces content, or an invalid one, which could terminate the line or the header early.
 func CheckFields(h http.Header) error {
 	for name, values := range h {
 		if !header.IsToken(name) {
@@ -76,7 +76,7 @@ func CheckFields(h http.Header) error {
 	return nil
 }
 
-// Reserved reports whether only the handshake itself may write the field of that name: RFC 6455 §4.1 and §4.2.2 for its own fields,
+// Reserved reports whether only the handshake itself may send a field of that name: RFC 6455 §4.1 and §4.2.2 for its own fields,
 // RFC 9110 §8.6 and RFC 9112 §6.1 for those that announce content.
 func Reserved(name string) bool {
 	const own = "sec-websocket-"

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Each limit is tested from both sides: with the last valid value, and the first invalid one.
+// Each limit is tested from both sides: with the last valid value and with the first invalid one.
 
 func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	for bits, ok := range map[int]bool{0: true, 7: false, 8: false, 9: true, 15: true, 16: false} {
@@ -63,7 +63,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	}
 }
 
-// A byte next to the digits in ASCII is not a digit, whatever the sum would be.
+// A byte that is adjacent to the digits in ASCII is not a digit, even if the sum would be valid.
 func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
 	for line, ok := range map[string]bool{
 		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,
@@ -121,7 +121,7 @@ func TestRFC9110_5_6_4_QuotedString(t *testing.T) {
 	}
 }
 
-// A missing field makes no line: an empty one would end the header.
+// A missing field is omitted, because an empty line would end the header.
 func TestHeadsWithoutWhatIsOptional(t *testing.T) {
 	r := Request{Target: "/", Host: "h", Key: "k"}
 	const request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -147,7 +147,7 @@ func TestOpening_HostLinesAndReset(t *testing.T) {
 	if v := o.Check(); v != nil || len(o.Offers()) != 2 {
 		t.Fatal(v)
 	}
-	// The memory is used from its beginning, even after a request that was refused for its list.
+	// The memory is reused from its beginning, even after a request that was rejected because of its list.
 	for _, list := range []string{"a; b=c, d", "e; f, g, ;", "h; i"} {
 		o.Extensions = []string{list}
 		if v := o.Check(); (v == nil) != (list != "e; f, g, ;") {
@@ -198,11 +198,11 @@ func TestRFC3492_7_1_Samples(t *testing.T) {
 		"\u043f\u043e\u0447\u0435\u043c\u0443\u0436\u0435\u043e\u043d\u0438\u043d\u0435\u0433\u043e\u0432\u043e\u0440\u044f\u0442\u043f\u043e\u0440\u0443\u0441\u0441\u043a\u0438": "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l", // (I)
 		"a\u00fc":                        "xn--a-eha", // one basic code point
 		"\u00fc":                         "xn--tda",
-		"\u00fc\u4e2d":                   "xn--tda6360b", // far apart: the bias has to divide
+		"\u00fc\u4e2d":                   "xn--tda6360b", // far apart, so that the bias must be divided
 		"a\u00fc\u4e2db":                 "xn--ab-xka8510f",
-		"\u55e0\u5298":                   "xn--qfr39e",            // each number of the algorithm matters
-		"\u8c0b\u7f46":                   "xn--jr0am5x",           // a digit that is its own threshold
-		"\u8845\u8486\u6561\u0453\u8a44": "xn--81a5080cnstukdd1c", // the bias at the bound of a division
+		"\u55e0\u5298":                   "xn--qfr39e",            // affected by each constant of the algorithm
+		"\u8c0b\u7f46":                   "xn--jr0am5x",           // a digit that equals its own threshold
+		"\u8845\u8486\u6561\u0453\u8a44": "xn--81a5080cnstukdd1c", // the bias at the limit of a division
 		"\u00fc\u4e2d\u6587\u5b57":       "xn--tda6360b4iib2j",
 		"pro\u010dprost\u011bnemluv\u00ed\u010desky":                              "xn--proprostnemluvesky-uyb24dma41a",               // (D)
 		"t\u1ea1isaoh\u1ecdkh\u00f4ngth\u1ec3ch\u1ec9n\u00f3iti\u1ebfngvi\u1ec7t": "xn--tisaohkhngthchnitingvit-kjcr8268qyxafd2f1b9g", // (K)
@@ -261,7 +261,7 @@ func TestOpening_IsUpgrade(t *testing.T) {
 	}
 }
 
-// A proxy that removes the Upgrade header keeps the key: then the hint is about proxies.
+// If a proxy removes the Upgrade header but keeps the key, the hint is about proxies.
 func TestOpening_UpgradeHint(t *testing.T) {
 	taken := edited("Upgrade", "")
 	for head, want := range map[string]string{taken: proxyHint, strings.Replace(taken, "Sec-WebSocket-Key", "X", 1): notWebSocket} {
@@ -286,7 +286,7 @@ func TestRFC6455_11_1_1_Escaped(t *testing.T) {
 	}
 }
 
-// The peer of a Unix socket has no address, or one that is a path.
+// The peer of a Unix socket has no address, or its address is a path.
 func TestTrustedPeer_UnixSocket(t *testing.T) {
 	network := netip.MustParsePrefix("10.0.0.0/8")
 	for _, remote := range []string{"", "@", "@name", "/run/proxy.sock"} {

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The names of the fields, as the keys of http.Header.
+// The names of the fields, in the form of http.Header's keys.
 const (
 	fieldKey        = "Sec-Websocket-Key"
 	fieldVersion    = "Sec-Websocket-Version"
@@ -18,18 +18,18 @@ const (
 
 const (
 	clauseServer = "RFC 6455 §4.2.1"
-	clauseTarget = "RFC 9112 §3.2" // and of the Host field
+	clauseTarget = "RFC 9112 §3.2" // also the clause for the Host field
 	notWebSocket = `this address speaks WebSocket: open it with a WebSocket client, in a browser new WebSocket("wss://…")`
 )
 
-// Check is [Opening.Check] for a request that net/http has parsed.
+// Check is like [Opening.Check], for a request that net/http has parsed.
 func Check(r *http.Request) *Violation {
 	o := OpeningOf(r)
 	return o.Check()
 }
 
-// Check returns the first rule that a client's opening handshake over HTTP/1.1 violates, nil if it is valid. The origin is a matter
-// of policy and not checked here.
+// Check returns the first rule that a client's opening handshake over HTTP/1.1 violates, or nil if it is valid. It does not check
+// the origin, which is a matter of policy.
 func (o *Opening) Check() *Violation {
 	v := checkCoding(o)
 	if v == nil {
@@ -116,8 +116,8 @@ func checkTarget(o *Opening) *Violation {
 	}
 }
 
-// targetAuthority returns the authority of a target in absolute form; ok is false for every other form, and for schemes other than
-// http and https.
+// targetAuthority returns the authority of a target in absolute form. For every other form, and for schemes other than http and
+// https, ok is false.
 func targetAuthority(target string) (authority string, ok bool) {
 	scheme, rest, ok := strings.Cut(target, "://")
 	if !ok || defaultPort(header.Lower(scheme)) == "" {
@@ -129,8 +129,8 @@ func targetAuthority(target string) (authority string, ok bool) {
 	return rest, true
 }
 
-// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority". A target in absolute form has an
-// authority of its own, but RFC 9112 §3.2 requires a valid Host field nevertheless.
+// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority". A target in absolute form contains an
+// authority itself, but RFC 9112 §3.2 requires a valid Host field nevertheless.
 func checkHost(o *Opening) *Violation {
 	if o.HostLines <= 1 {
 		if _, ok := parseAuthority(o.Host); ok {
@@ -164,8 +164,8 @@ func checkUpgrade(o *Opening) *Violation {
 	return nil
 }
 
-// checkBody rejects content: the bytes after the header of an upgrade are frames, and a client that sends content does not know
-// that.
+// checkBody rejects content: the bytes after the header of an upgrade are frames, which a client that sends content does not
+// expect.
 func checkBody(o *Opening) *Violation {
 	if o.Content || len(o.TransferEncoding) > 0 {
 		return &Violation{
@@ -174,7 +174,7 @@ func checkBody(o *Opening) *Violation {
 		}
 	}
 	for e := range header.Elements(o.Expect) {
-		if !header.EqualFold(e, "100-continue") { // without content there is nothing to continue with
+		if !header.EqualFold(e, "100-continue") { // without content there is nothing to send after a 100
 			return &Violation{
 				Stage: StageRequest, Section: "RFC 9110 §10.1.1", Status: http.StatusExpectationFailed,
 				Detail: "the Expect header is not 100-continue",

@@ -12,7 +12,7 @@ import (
 const sample = "GET /chat HTTP/1.1\r\nHost: server.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://example.com\r\nSec-WebSocket-Version: 13\r\n"
 
-// parse parses a request as a server receives it.
+// parse parses a request as a server does.
 func parse(t testing.TB, head string) *http.Request {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(head + "\r\n")))
@@ -22,7 +22,7 @@ func parse(t testing.TB, head string) *http.Request {
 	return r
 }
 
-// edited returns the sample with the field line that begins with name replaced by lines, or removed for "".
+// edited returns the sample with the field line that begins with name replaced by lines, or removed if lines is "".
 func edited(name, lines string) string {
 	i := strings.Index(sample, name+":")
 	end := i + strings.Index(sample[i:], "\r\n") + 2
@@ -100,7 +100,7 @@ func TestRFC6455_4_2_1_Request(t *testing.T) {
 		tt.want.compare(t, tt.name, Check(parse(t, tt.head)))
 	}
 	r := parse(t, sample)
-	r.Header["Host"] = []string{"a", "b"} // net/http itself refuses this
+	r.Header["Host"] = []string{"a", "b"} // net/http itself rejects this
 	verdict{StageRequest, clause, 400}.compare(t, "two Hosts", Check(r))
 }
 
@@ -121,7 +121,7 @@ func TestRFC9112_3_2_Target(t *testing.T) {
 		want.compare(t, target, Check(r))
 	}
 	r := parse(t, sample)
-	r.RequestURI = "" // some servers other than net/http leave it empty
+	r.RequestURI = "" // some servers other than net/http leave this field empty
 	verdict{}.compare(t, "no RequestURI", Check(r))
 }
 
@@ -130,7 +130,7 @@ func TestRFC9112_3_2_Target(t *testing.T) {
 // field value", nevertheless.
 func TestRFC9112_3_2_2_Authority(t *testing.T) {
 	for _, tt := range []struct {
-		target, host, want string // the authority; "" means a violation
+		target, host, want string // the authority; "" means that the request is invalid
 		section            string
 	}{
 		{"/", "a", "a", ""},
@@ -154,7 +154,7 @@ func TestRFC9112_3_2_2_Authority(t *testing.T) {
 			t.Errorf("%s with Host %s is for %q, %v; want %q", tt.target, tt.host, got, v, tt.want)
 		}
 	}
-	// The Host header cannot be made to match the page.
+	// The Host header cannot be used to make the request match the page.
 	o := OpeningOf(parse(t, sample))
 	o.Target, o.Host = "http://b/chat", "example.com"
 	verdict{StageOrigin, "RFC 6455 §10.2", 403}.compare(t, "the Host of another page", o.CheckOrigin(OriginPolicy{}))
@@ -225,7 +225,7 @@ func TestRFC6455_4_2_2_Subprotocol(t *testing.T) {
 		server, offered []string
 		want            string
 	}{
-		{[]string{"b", "a"}, []string{"a, b"}, "b"}, // the server's preference
+		{[]string{"b", "a"}, []string{"a, b"}, "b"}, // in the server's order of preference
 		{[]string{"b", "a"}, []string{"a", "b"}, "b"},
 		{[]string{"a"}, []string{"A"}, ""},
 		{[]string{"c"}, []string{"a, b"}, ""},

@@ -24,35 +24,35 @@ const (
 
 	takeoverBits = 12 // see DeflatePolicy
 
-	// AnyWindowBits is for an offer of client_max_window_bits without a value, which lets the server choose the value.
+	// AnyWindowBits represents an offer of client_max_window_bits without a value, which lets the server choose the value.
 	AnyWindowBits = 255
 )
 
 // Deflate is a set of parameters of permessage-deflate: an offer, or the negotiated parameters.
 type Deflate struct {
 	ServerNoTakeover bool  // the server's compressor keeps no context between messages
-	ClientNoTakeover bool  // the same for the client's
-	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0 means the parameter is absent, which means 15
-	ClientBits       uint8 // window of the client's compressor, the same; AnyWindowBits only in an offer
+	ClientNoTakeover bool  // the client's compressor keeps no context between messages
+	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0 means that the parameter is absent, which implies 15
+	ClientBits       uint8 // window of the client's compressor, likewise; AnyWindowBits only in an offer
 }
 
 // DeflatePolicy describes the abilities of a codec and the preferences of its user.
 type DeflatePolicy struct {
-	ServerNoTakeover bool // a client requests it, and a server uses it even if the client does not request it
+	ServerNoTakeover bool // the server's compressor uses no context: a client requests this, and a server does it even if the client does not
 	ClientNoTakeover bool // the same for the client's compressor
 
-	// MaxServerBits and MaxClientBits are the largest windows allowed, 9 to 15. 0 means 15, except that a server's MaxClientBits is
-	// 12 if the client uses context takeover, because the server has to keep that much for each connection
+	// MaxServerBits and MaxClientBits are the largest windows allowed, 9 to 15. 0 means 15, except that a zero MaxClientBits of a
+	// server means 12 if the client uses context takeover, because the server has to retain that much memory for each connection
 	// (docs/decisions/0003-takeover-windows.md).
 	MaxServerBits, MaxClientBits uint8
 
-	// MinBits is the smallest window that the local compressor supports. 0 means 9: zlib and similar compressors cannot do 8
+	// MinBits is the smallest window that the local compressor supports. 0 means 9: zlib and similar compressors do not support 8
 	// without zlib's own header, and silently use 9 instead.
 	MinBits uint8
 }
 
-// NewDeflatePolicy returns the policy for this library's codec, which supports every window. The bits are 9 to 15, or 0 for the
-// default: most peers would use 9 if 8 were requested.
+// NewDeflatePolicy returns the policy for this library's codec, which supports every window size. The bits are 9 to 15, or 0 for
+// the default. 8 is excluded because most peers would use 9 instead.
 func NewDeflatePolicy(serverNoTakeover, clientNoTakeover bool, serverBits, clientBits int) (DeflatePolicy, error) {
 	for _, bits := range [...]int{serverBits, clientBits} {
 		if bits != 0 && (bits < MinWindowBits+1 || bits > MaxWindowBits) {
@@ -83,8 +83,8 @@ func WindowBits(b uint8) uint8 {
 	return b
 }
 
-// NegotiateDeflate answers the first of a client's offers that RFC 7692 §7 lets a server accept, and that the policy allows. ok is
-// false if there is none: then the extension is declined, and the connection opens without it.
+// NegotiateDeflate accepts the first of a client's offers that RFC 7692 §7 permits a server to accept, and that the policy allows.
+// If there is none, ok is false: then the extension is declined, and the connection opens without it.
 func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {
@@ -103,22 +103,22 @@ func NegotiateDeflate(offers []Extension, p DeflatePolicy) (agreed Deflate, ok b
 
 func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	a := Deflate{
-		// RFC 7692 §7.1.1.1: a server that accepts an offer with server_no_context_takeover includes it in the answer.
+		// RFC 7692 §7.1.1.1: a server that accepts an offer with server_no_context_takeover includes the parameter in the response.
 		ServerNoTakeover: offer.ServerNoTakeover || p.ServerNoTakeover,
-		// RFC 7692 §7.1.1.2: may be in the answer even if it was not offered. A client that offers it will not use takeover anyway,
-		// but some insist on it in the answer.
+		// RFC 7692 §7.1.1.2: the parameter may be in the response even if it was not offered. A client that offers it does not use
+		// takeover anyway, but some clients require it in the response.
 		ClientNoTakeover: offer.ClientNoTakeover || p.ClientNoTakeover,
 	}
-	// RFC 7692 §7.1.2.1: the answer to server_max_window_bits has "the same or smaller value".
+	// RFC 7692 §7.1.2.1: the response to server_max_window_bits contains "the same or smaller value".
 	if want := WindowBits(p.MaxServerBits); offer.ServerBits != 0 || want < MaxWindowBits {
 		a.ServerBits = min(WindowBits(offer.ServerBits), want)
 		if a.ServerBits < p.minBits() {
 			return Deflate{}, false
 		}
 	}
-	// RFC 7692 §7.1.2.2: client_max_window_bits may only be in the answer if it was offered, with a value not above the offered
-	// one. A client that offers a value keeps to it even without an answer. With takeover it is answered nevertheless, because both
-	// sides keep that much context. It is never 8: Firefox hangs on that.
+	// RFC 7692 §7.1.2.2: client_max_window_bits may only be in the response if it was offered, with a value not above the offered
+	// one. A client that offers a value respects it even if the response omits it. With takeover the response contains it
+	// nevertheless, because both sides keep that much context. It is never 8: Firefox hangs on that.
 	want := max(WindowBits(p.MaxClientBits), MinWindowBits+1)
 	if p.MaxClientBits == 0 && !a.ClientNoTakeover {
 		want = takeoverBits
@@ -147,8 +147,8 @@ func OfferDeflate(p DeflatePolicy) Deflate {
 	return offer
 }
 
-// VerifyDeflate returns the parameters negotiated by a server's answer to offered. minBits is the smallest window that the client's
-// compressor supports. If there is an error, the client must fail the connection (RFC 7692 §7).
+// VerifyDeflate returns the parameters negotiated by a server's response to offered. minBits is the smallest window that the
+// client's compressor supports. If there is an error, the client must fail the connection (RFC 7692 §7).
 func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, error) {
 	a, err := parseDeflate(answer, false)
 	switch {
@@ -165,7 +165,7 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	case a.ClientBits != 0 && a.ClientBits < minBits:
 		return Deflate{}, fmt.Errorf("%s=%d is less than this compressor supports", paramClientBits, a.ClientBits)
 	}
-	// A client that has announced not to use takeover, or to use a smaller window, keeps to that whatever the answer.
+	// A client that has announced not to use takeover, or to use a smaller window, does so whatever the response is.
 	a.ClientNoTakeover = a.ClientNoTakeover || offered.ClientNoTakeover
 	if a.ClientBits == 0 && offered.ClientBits <= MaxWindowBits {
 		a.ClientBits = offered.ClientBits
@@ -173,7 +173,7 @@ func VerifyDeflate(answer Extension, offered Deflate, minBits uint8) (Deflate, e
 	return a, nil
 }
 
-// Extension formats d for an offer or an answer.
+// Extension formats d for an offer or a response.
 func (d Deflate) Extension() Extension {
 	e := Extension{Name: DeflateName}
 	if d.ServerNoTakeover {
@@ -197,7 +197,7 @@ func (d Deflate) Extension() Extension {
 	return e
 }
 
-// parseDeflate parses the parameters of an offer or an answer. Its errors are the reasons for which RFC 7692 §7 requires a server
+// parseDeflate parses the parameters of an offer or a response. Its errors are the reasons for which RFC 7692 §7 requires a server
 // to decline and a client to fail the connection: a parameter that is unknown, not defined for this use, repeated, or has an
 // invalid value.
 func parseDeflate(e Extension, offer bool) (d Deflate, err error) {

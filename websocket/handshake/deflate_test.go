@@ -59,7 +59,7 @@ func TestRFC7692_7_1_Negotiate(t *testing.T) {
 		{"foo, " + pmd, DeflatePolicy{}, pmd},
 		{pmd + "; server_max_window_bits=7, " + pmd, DeflatePolicy{}, pmd},
 		{pmd + "; server_max_window_bits=8, " + pmd, DeflatePolicy{}, pmd},
-		{pmd + "; server_no_context_takeover, " + pmd, DeflatePolicy{}, pmd + "; server_no_context_takeover"}, // the client's order
+		{pmd + "; server_no_context_takeover, " + pmd, DeflatePolicy{}, pmd + "; server_no_context_takeover"}, // in the client's order
 
 		{"foo", DeflatePolicy{}, ""},
 		{"Permessage-Deflate", DeflatePolicy{}, ""},
@@ -106,7 +106,7 @@ func TestRFC7692_7_1_Verify(t *testing.T) {
 		{usual, pmd + "; client_no_context_takeover", Deflate{ClientNoTakeover: true}, true},
 		{usual, pmd + "; server_max_window_bits=8", Deflate{ServerBits: 8}, true},
 		{usual, pmd + "; client_max_window_bits=9", Deflate{ClientBits: 9}, true},
-		{usual, pmd + "; client_max_window_bits=8", Deflate{}, false}, // the compressor does not support it
+		{usual, pmd + "; client_max_window_bits=8", Deflate{}, false}, // the compressor does not support this window
 		{usual, pmd + "; client_max_window_bits", Deflate{}, false},
 		{usual, pmd + "; server_max_window_bits", Deflate{}, false},
 		{usual, pmd + "; server_max_window_bits=16", Deflate{}, false},
@@ -115,7 +115,7 @@ func TestRFC7692_7_1_Verify(t *testing.T) {
 		{Deflate{}, pmd + "; client_max_window_bits=10", Deflate{}, false}, // not offered
 		{Deflate{ClientBits: 10}, pmd + "; client_max_window_bits=11", Deflate{}, false},
 		{Deflate{ClientBits: 10}, pmd + "; client_max_window_bits=10", Deflate{ClientBits: 10}, true},
-		{Deflate{ClientBits: 10}, pmd, Deflate{ClientBits: 10}, true}, // announced, and so it applies
+		{Deflate{ClientBits: 10}, pmd, Deflate{ClientBits: 10}, true}, // announced by the client, and so it applies
 		{Deflate{ClientBits: 15}, pmd, Deflate{ClientBits: 15}, true},
 		{Deflate{ClientNoTakeover: true}, pmd, Deflate{ClientNoTakeover: true}, true},
 		{Deflate{ServerNoTakeover: true}, pmd, Deflate{}, false},
@@ -131,7 +131,7 @@ func TestRFC7692_7_1_Verify(t *testing.T) {
 	}
 }
 
-// The client accepts the server's answer to its own offer.
+// The client accepts the server's response to its own offer.
 func FuzzDeflate(f *testing.F) {
 	f.Add("permessage-deflate; client_max_window_bits", byte(0), byte(0), byte(0), byte(0), byte(0))
 	f.Add("permessage-deflate; server_max_window_bits=10", byte(3), byte(12), byte(9), byte(8), byte(1))
@@ -170,7 +170,7 @@ func FuzzDeflate(f *testing.F) {
 	})
 }
 
-// sharedCases are the cases in the library's testdata about permessage-deflate, at the level of headers.
+// sharedCases are the cases in the library's testdata that concern the negotiation of permessage-deflate.
 func sharedCases(t *testing.T) (server, client []sharedCase) {
 	t.Helper()
 	b, err := os.ReadFile("../testdata/handshake_cases.json")
@@ -211,7 +211,7 @@ func TestSharedCases_ServerDeflate(t *testing.T) {
 		}
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(string(b))))
 		if err != nil {
-			continue // net/http refuses it, as the case expects
+			continue // net/http rejects it, as the case expects
 		}
 		o := OpeningOf(r)
 		v := o.Check()
@@ -236,7 +236,7 @@ func TestSharedCases_ServerDeflate(t *testing.T) {
 	}
 }
 
-// judge checks an answer against the expectation of the case.
+// judge compares a response with the expectation of the case.
 func (c sharedCase) judge(t *testing.T, e Extension) {
 	if c.Check.NoHeader != "" {
 		t.Errorf("%s: must be declined, answered with %s", c.Name, e)

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// A server's side, for a request that net/http has parsed.
+// A server performs its part of the handshake for a request that net/http has parsed.
 func ExampleOpening_Check() {
 	r := &http.Request{
 		Method: http.MethodGet, RequestURI: "/chat", ProtoMajor: 1, ProtoMinor: 1, Host: "server.example.com",
@@ -37,10 +37,10 @@ func ExampleOpening_Check() {
 	// Sec-WebSocket-Protocol: superchat
 }
 
-// A client's side: each rule with its verdict.
+// A client lists each rule for a response with its verdict.
 func ExampleVerifyAll() {
 	request := &handshake.Request{Target: "/chat", Host: "server.example.com", Key: "dGhlIHNhbXBsZSBub25jZQ=="}
-	var head handshake.Head // parses bytes as they arrive
+	var head handshake.Head // parses the bytes as they arrive
 	response, rest, v := head.Feed([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello"))
 	if v != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The limits of an extension list. Real peers offer at most four extensions; without a limit one megabyte of commas would take
-// twenty megabytes of slices.
+// The limits of an extension list. Real peers offer at most four extensions. Without a limit, slices for one megabyte of commas
+// would occupy twenty megabytes.
 const (
 	maxExtensions = 32
 	maxParams     = 16
@@ -22,25 +22,25 @@ type Extension struct {
 
 // Param is a parameter of an extension.
 //
-// A parameter "name=" without a value has HasValue and an empty Value. The grammar does not allow it; but RFC 7692 §7 requires that
-// an offer whose parameter has an invalid value is declined, so the decision is left to the caller.
+// For a parameter "name=" without a value HasValue is true and Value is empty. The grammar does not allow that, but RFC 7692 §7
+// requires that an offer whose parameter has an invalid value is declined, so the decision is left to the caller.
 type Param struct {
 	Name     string // a token
 	Value    string // a token; quoted or not makes no difference
-	HasValue bool   // there is an equals sign
+	HasValue bool   // the parameter contains an equals sign
 }
 
 // ParseExtensions parses the lines of a Sec-WebSocket-Extensions header. An error means that they violate the grammar, so that the
-// handshake must fail (RFC 6455 §9.1); it describes the violation and quotes nothing.
+// handshake must fail (RFC 6455 §9.1). It describes the violation without quoting the header.
 func ParseExtensions(lines []string) ([]Extension, error) { return new(extensionList).parse(lines) }
 
-// extensionList has reusable memory for the result of ParseExtensions. The zero value has none.
+// extensionList contains reusable memory for the result of ParseExtensions. The zero value contains none.
 type extensionList struct {
 	list   []Extension
 	params []Param
 }
 
-// parse is [ParseExtensions] with the list's own memory: the result is valid until the next parse.
+// parse is like [ParseExtensions], but uses the list's own memory: the result is valid until the next parse.
 func (l *extensionList) parse(lines []string) ([]Extension, error) {
 	l.list, l.params = l.list[:0], l.params[:0]
 	for _, line := range lines {
@@ -78,7 +78,7 @@ func (l *extensionList) clear() {
 	clear(l.params[:cap(l.params)])
 }
 
-// extension parses a name and its parameters, up to a comma or the end.
+// extension parses a name and its parameters, up to a comma or the end of the line.
 func (l *extensionList) extension(s *scanner) (Extension, error) {
 	e := Extension{Name: s.token()}
 	if e.Name == "" {

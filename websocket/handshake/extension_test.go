@@ -18,11 +18,11 @@ func TestRFC6455_9_1_Extensions(t *testing.T) {
 		{[]string{"foo", "bar; baz=2"}, "foo, bar; baz=2"},
 		{[]string{"deflate-stream"}, "deflate-stream"},
 		{[]string{`a; b="c"; d`}, "a; b=c; d"},
-		{[]string{`a; b="1\0"`}, "a; b=10"}, // an escaped character is that character
+		{[]string{`a; b="1\0"`}, "a; b=10"}, // an escaped character stands for itself
 		{[]string{"a;b=c ; d = e\t,f"}, "a; b=c; d=e, f"},
 		{[]string{",a,, b,"}, "a, b"}, // empty elements (RFC 9110 §5.6.1.2)
 		{[]string{"", "a"}, "a"},
-		{[]string{"a; b="}, "a; b="}, // left to the caller
+		{[]string{"a; b="}, "a; b="}, // left to the caller to reject
 		{[]string{"a; b= ,c"}, "a; b=, c"},
 		{[]string{"mux; max-channels=4; flow-control, deflate-stream"}, "mux; max-channels=4; flow-control, deflate-stream"},
 
@@ -107,7 +107,7 @@ func FuzzParseExtensions(f *testing.F) {
 	})
 }
 
-// The limit on parameters applies to each extension separately, and one without any has none.
+// The limit on parameters applies to each extension separately.
 func TestParseExtensions_Parameters(t *testing.T) {
 	for n, ok := range map[int]bool{0: true, 1: true, maxParams: true, maxParams + 1: false} {
 		list, err := ParseExtensions([]string{"a; x=1; y=2, b" + strings.Repeat("; p", n)})

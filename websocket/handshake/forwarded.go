@@ -8,14 +8,14 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// forwarded returns the scheme and the host that the browser used, as reported by trusted proxies. Every proxy vouches only for the
-// one hop that it received; so the hops are followed from the nearest one, and end with the first hop that came from an untrusted
-// address. Everything before that may be forged.
+// forwarded returns the scheme and the host that the browser used, as reported by trusted proxies. Every proxy only vouches for the
+// hop that it received. So the hops are followed from the nearest one up to the first hop that came from an untrusted address.
+// Anything before that may be forged.
 func forwarded(o *Opening, proxies []netip.Prefix) hop {
 	if !trustedPeer(o.RemoteAddr, proxies) {
 		return hop{}
 	}
-	hops, _ := parseForwarded(o.Forwarded) // none if the field is not valid
+	hops, _ := parseForwarded(o.Forwarded) // empty if the field is invalid
 	std, x := nearest(hops, proxies), nearest(xForwarded(o), proxies)
 	if std.Proto == "" {
 		std.Proto = x.Proto
@@ -36,7 +36,8 @@ func trustedPeer(remote string, proxies []netip.Prefix) bool {
 	return err == nil && trusted(peer.Addr(), proxies)
 }
 
-// nearest combines hops, farthest first, into the scheme and host of the farthest hop that trusted proxies vouch for.
+// nearest combines hops, which are ordered from the farthest to the nearest, and returns the scheme and host of the farthest hop
+// that trusted proxies vouch for.
 func nearest(hops []hop, proxies []netip.Prefix) (h hop) {
 	for _, hop := range slices.Backward(hops) {
 		if p, ok := scheme(hop.Proto); ok {
@@ -53,7 +54,7 @@ func nearest(hops []hop, proxies []netip.Prefix) (h hop) {
 	return h
 }
 
-// scheme returns the page's scheme for a forwarded protocol.
+// scheme converts a forwarded protocol to the page's scheme.
 func scheme(proto string) (string, bool) {
 	switch header.Lower(proto) {
 	case "https", "wss":
@@ -64,8 +65,8 @@ func scheme(proto string) (string, bool) {
 	return "", false
 }
 
-// xForwarded converts the X-Forwarded headers into hops. Proxies append to each of them separately, or overwrite it: the last
-// elements belong to the nearest hop.
+// xForwarded converts the X-Forwarded headers to hops. Proxies append to each of these headers separately, or overwrite it: the
+// last elements belong to the nearest hop.
 func xForwarded(o *Opening) []hop {
 	from := lastElements(o.ForwardedFor)
 	proto := lastElements(o.ForwardedProto)
@@ -81,7 +82,7 @@ func xForwarded(o *Opening) []hop {
 	return hops
 }
 
-// lastElements returns the last elements of a list, as many as there can be proxies in a row.
+// lastElements returns the last elements of a list, up to the maximum number of consecutive proxies.
 func lastElements(lines []string) []string {
 	const most = 32
 	var list []string
@@ -94,7 +95,7 @@ func lastElements(lines []string) []string {
 	return list
 }
 
-// aligned returns the element at i of list, right-aligned in n places, or "" if there is none.
+// aligned returns element i of list after right-aligning it in n places, or "" if there is none.
 func aligned(list []string, i, n int) string {
 	if i -= n - len(list); i >= 0 {
 		return list[i]

@@ -6,18 +6,18 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// maxHops limits a Forwarded list, as maxExtensions does its list.
+// maxHops limits a Forwarded list, as maxExtensions limits an extension list.
 const maxHops = 32
 
-// hop describes the request that one proxy received (RFC 7239 §4). Unknown parts are "".
+// hop describes the request that one proxy received (RFC 7239 §4). Unknown fields are "".
 type hop struct {
-	For   string // the sender: an address, perhaps with a port, or an obfuscated name
+	For   string // the sender: an address, optionally with a port, or an obfuscated name
 	Proto string // the scheme
 	Host  string // the Host header
 }
 
-// parseForwarded parses the lines of a Forwarded header, farthest hop first. An error describes the violation of the grammar,
-// without quoting.
+// parseForwarded parses the lines of a Forwarded header, and returns the farthest hop first. An error describes the violation of
+// the grammar without quoting the header.
 func parseForwarded(lines []string) ([]hop, error) {
 	var hops []hop
 	for _, line := range lines {
@@ -42,7 +42,7 @@ func parseForwarded(lines []string) ([]hop, error) {
 	return hops, nil
 }
 
-// hop parses pairs up to a comma or the end.
+// hop parses pairs up to a comma or the end of the line.
 func (s *scanner) hop() (hop, error) {
 	var h hop
 	for {

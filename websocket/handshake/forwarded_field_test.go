@@ -25,7 +25,7 @@ func TestRFC7239_4_Forwarded(t *testing.T) {
 		{[]string{"for=a b"}, nil},
 		{[]string{`for="a`}, nil},
 		{[]string{"for=a;for=b"}, nil},
-		{[]string{"host=x:1"}, nil}, // a colon needs quotes
+		{[]string{"host=x:1"}, nil}, // a colon must be quoted
 		{[]string{"for=a; proto=http;\x00"}, nil},
 		{[]string{strings.Repeat("for=a,", maxHops+1)}, nil},
 	} {

@@ -34,7 +34,7 @@ func elements(lines []string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// holds reports whether the whole list matches re, and one element is want, ignoring case.
+// holds reports whether the whole list matches re and contains want, ignoring case.
 func holds(lines []string, re *regexp.Regexp, want string) bool {
 	some := false
 	for _, e := range elements(lines) {
@@ -98,10 +98,10 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 		if strings.Count(extensions, ",")+strings.Count(extensions, "\n") >= 32 || strings.Count(extensions, ";") > 16 {
-			return // beyond the limits, which the oracle does not know
+			return // beyond the limits, which the oracle does not implement
 		}
 		if host != "" && (strings.HasPrefix(host, "[") || len(host[strings.LastIndex(host, ":")+1:]) > 4) {
-			return // it does not know IPv6 or the maximum port either
+			return // nor does it implement IPv6 addresses and the maximum port
 		}
 		v := Check(r)
 		if (v == nil) != oracle(r) {

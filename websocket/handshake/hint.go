@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// StatusHint returns the next step after an answer with a status other than 101.
+// StatusHint returns the next step after a response with a status other than 101.
 func StatusHint(a *Response) string {
 	switch s := a.Status; s {
 	case http.StatusOK, http.StatusNoContent:

@@ -5,12 +5,12 @@ import (
 	"encoding/base64"
 )
 
-// GUID is the string that a server appends to the key, as proof that it speaks WebSocket (RFC 6455 §1.3).
+// GUID is the string that a server appends to the key to prove that it supports WebSocket (RFC 6455 §1.3).
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 const keySize = 24 // 16 bytes in base64
 
-// AppendAccept appends the Sec-WebSocket-Accept value that answers key (RFC 6455 §4.2.2).
+// AppendAccept appends the Sec-WebSocket-Accept value for key (RFC 6455 §4.2.2).
 func AppendAccept(dst []byte, key string) []byte {
 	var b [keySize + len(GUID)]byte
 	sum := sha1.Sum(append(append(b[:0], key...), GUID...))
@@ -22,8 +22,8 @@ func EncodeKey(nonce [16]byte) string { return base64.StdEncoding.EncodeToString
 
 // validKey reports whether key is base64 that decodes to exactly 16 bytes (RFC 6455 §4.2.1).
 //
-// The four unused bits of the last character may have any value: RFC 4648 §3.5 lets a decoder check them or not, and RFC 6455 only
-// requires 16 bytes.
+// The four unused bits of the last character may have any value: RFC 4648 §3.5 leaves it to the decoder whether to check them, and
+// RFC 6455 only requires 16 bytes.
 func validKey(key string) bool {
 	if len(key) != keySize {
 		return false

@@ -1,10 +1,10 @@
 package handshake
 
-// The next steps that name an option of the library. A program whose users see other names, such as flags or the keys of a file,
-// can replace them with its own sentences. The Hint of a [Violation] and of a HandshakeError about an option is one of them,
-// unchanged.
+// These are the next steps that refer to an option of the library. A program whose users know the options by other names, such as
+// flags or the keys of a file, can replace them with its own sentences. The Hint of a [Violation] or a HandshakeError about an
+// option is one of them, unchanged.
 //
-// For a server, about settings of its operator.
+// The steps for a server are about its operator's settings.
 const (
 	HintServerOrigin       = "the server's operator can add it to the allowed origins"
 	HintServerProxy        = "behind a proxy that terminates TLS, add the proxy to the server's trusted proxies, or the origin to its allowed origins"
@@ -15,7 +15,7 @@ const (
 	HintServerAdmit        = "use Endpoint.Admit"
 )
 
-// For a client.
+// The steps for a client.
 const (
 	HintClientRootCAs      = "the server's certificate comes from a CA that is not trusted here: add the CA to the roots (TLS.RootCAs)"
 	HintClientCertificate  = "the server rejected the connection: often it requires a client certificate (TLS.Certificates), or another one"

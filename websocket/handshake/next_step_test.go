@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A next step that names an option must be a constant in next_step.go: otherwise no test would notice that programs with other
+// A next step that refers to an option must be a constant in next_step.go. Otherwise no test would detect that programs with other
 // names for the options do not translate it.
 func TestHintsThatNameOptions(t *testing.T) {
 	names := regexp.MustCompile(`(Accept|Dial)Options\b|TLS\.[A-Z]|\(MaxRedirects\)|\(Subprotocols\)|Endpoint\.[A-Z]|allowed origins|trusted proxies`)

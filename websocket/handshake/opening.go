@@ -7,24 +7,24 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Opening has the parts of a client's opening handshake that the rules check, whether net/http or another kind of server has parsed
-// the header. Every list contains the lines of one field in order. The zero value is an empty request, which violates the rules. An
-// Opening can be reused for another request without allocating again.
+// Opening contains the parts of a client's opening handshake that the rules check, whether net/http or another kind of server has
+// parsed the header. Every list contains the lines of one field in order. The zero value is an empty request, which violates the
+// rules. An Opening can be reused for another request without further allocations.
 type Opening struct {
-	Method       string // of the request line
-	Target       string // as on the request line
-	Major, Minor int    // of the HTTP version
-	Host         string // value of the Host header; "" means there is none
-	HostLines    int    // the number of Host header lines, if they were counted; 0 is treated as 1
-	Content      bool   // the request has content, or invalid fields about it
+	Method       string // the method of the request line
+	Target       string // the target, as in the request line
+	Major, Minor int    // the numbers of the HTTP version
+	Host         string // value of the Host header; "" means that it is missing
+	HostLines    int    // number of Host header lines, if they were counted; 0 is treated as 1
+	Content      bool   // the request contains content, or invalid fields that describe it
 	TLS          bool   // the request was received over TLS
-	RemoteAddr   string // the peer's address and port; only for [OriginPolicy.Proxies]
+	RemoteAddr   string // the peer's address and port; used only for [OriginPolicy.Proxies]
 
-	Upgrade, Connection, Expect        []string // the fields of these names
+	Upgrade, Connection, Expect        []string // the values of the fields of these names
 	TransferEncoding                   []string
-	Key, Version, Protocol, Extensions []string // the fields whose names begin with Sec-WebSocket-
+	Key, Version, Protocol, Extensions []string // the values of the fields whose names begin with Sec-WebSocket-
 	Origin, Forwarded                  []string
-	ForwardedFor, ForwardedProto       []string // the fields whose names begin with X-
+	ForwardedFor, ForwardedProto       []string // the values of the fields whose names begin with X-
 	ForwardedHost                      []string
 	offers                             []Extension // the parsed Extensions, after Check
 	room                               extensionList
@@ -34,12 +34,12 @@ type Opening struct {
 func OpeningOf(r *http.Request) Opening {
 	h := r.Header
 	target := r.RequestURI
-	if target == "" && r.URL != nil { // not every server sets it
+	if target == "" && r.URL != nil { // not set by every server
 		target = r.URL.RequestURI()
 	}
 	return Opening{
 		Method: r.Method, Target: target, Major: r.ProtoMajor, Minor: r.ProtoMinor,
-		// net/http has removed Host from the map already; other servers leave it there.
+		// net/http has already removed Host from the map. Other servers do not remove it.
 		Host: r.Host, HostLines: len(h["Host"]),
 		Content: r.ContentLength != 0,
 		TLS:     r.TLS != nil, RemoteAddr: r.RemoteAddr,
@@ -53,16 +53,17 @@ func OpeningOf(r *http.Request) Opening {
 	}
 }
 
-// Reset clears the request, and keeps the memory.
+// Reset clears the request, and retains the memory.
 func (o *Opening) Reset() {
 	o.room.clear()
 	room := o.room
-	*o = Opening{} // cleared in place: a single literal that includes the kept slices would be built on the stack, and copied
+	*o = Opening{} // cleared in place: a single literal that includes the retained slices would be built on the stack, and copied
 	o.room = room
 }
 
-// Authority returns the host, and perhaps the port, that the request is for: those of the Host header, or of a target in absolute
-// form. In that case the Host header is ignored (RFC 9112 §3.2.2), so that it cannot be set to match another page.
+// Authority returns the host, optionally with a port, to which the request is addressed: that of the Host header, or that of a
+// target in absolute form. In the latter case the Host header is ignored (RFC 9112 §3.2.2), so that it cannot be set to match
+// another page.
 func (o *Opening) Authority() string {
 	if !strings.HasPrefix(o.Target, "/") {
 		if host, ok := targetAuthority(o.Target); ok {
@@ -72,17 +73,17 @@ func (o *Opening) Authority() string {
 	return o.Host
 }
 
-// IsUpgrade reports whether the request asks for a WebSocket, validly or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
+// IsUpgrade reports whether the request is for a WebSocket connection, valid or not. RFC 9110 §7.8: an Upgrade field in an HTTP/1.0
 // request must be ignored, and HTTP/2 has none.
 func (o *Opening) IsUpgrade() bool {
 	return o.Method == http.MethodGet && o.Major == 1 && o.Minor >= 1 && header.HasToken(o.Upgrade, "websocket")
 }
 
-// Offers returns the extensions that the request offers, in the client's order of preference, after Check has returned nil. They
-// are valid until the next Reset.
+// Offers returns the extensions that the request offers, in the client's order of preference. It requires that Check has returned
+// nil. The result is valid until the next Reset.
 func (o *Opening) Offers() []Extension { return o.offers }
 
-// Choose returns the first of the server's subprotocols, in order of preference, that the request offers too, and "" if there is
+// Choose returns the first of the server's subprotocols, in order of preference, that the request offers too, or "" if there is
 // none. The server's preference decides (RFC 6455 §4.2.2: "the server chooses"). The comparison is case-sensitive.
 func (o *Opening) Choose(preferred []string) string {
 	if len(o.Protocol) > 0 {

@@ -10,14 +10,15 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// Origin is a web origin (RFC 6454 §4): comparable, in lower case, always with the port if the scheme has a default.
+// Origin is a web origin (RFC 6454 §4). It is comparable, in lower case, and always contains the port if the scheme has a default
+// port.
 type Origin struct {
 	Scheme string // "" for an opaque origin
 	Host   string // without brackets; "null" for an opaque origin
-	Port   string // "" if the scheme has no default and the origin no port
+	Port   string // "" if the scheme has no default port and the origin contains none
 }
 
-// opaque is the origin of pages without one, written "null" (RFC 6454 §7.1). All such pages share it.
+// opaque is the origin, written "null", of pages that have none (RFC 6454 §7.1). All such pages share it.
 var opaque = Origin{Host: "null"}
 
 // ParseOrigin parses an origin in its ASCII form, scheme://host or scheme://host:port, or "null". A path, even "/", and user
@@ -41,7 +42,7 @@ func ParseOrigin(s string) (Origin, bool) {
 	return o.at(a), true
 }
 
-// at returns an origin with o's scheme and the host and port of a.
+// at returns an origin with the scheme of o, and the host and port of a.
 func (o Origin) at(a authority) Origin {
 	o.Host, o.Port = a.host, a.port
 	if o.Port == "" {
@@ -74,19 +75,19 @@ func validScheme(s string) bool {
 
 // OriginPolicy determines which web pages may connect.
 type OriginPolicy struct {
-	Any     bool           // all of them
-	Allowed []string       // these, in addition to pages of the same origin
-	Proxies []netip.Prefix // trusted to report the scheme and host that the browser used
+	Any     bool           // all pages
+	Allowed []string       // these pages, in addition to those of the same origin
+	Proxies []netip.Prefix // proxies that are trusted to report the scheme and host that the browser used
 }
 
-// CheckOrigin is [Opening.CheckOrigin] for a request that net/http has parsed.
+// CheckOrigin is like [Opening.CheckOrigin], for a request that net/http has parsed.
 func CheckOrigin(r *http.Request, p OriginPolicy) *Violation {
 	o := OpeningOf(r)
 	return o.CheckOrigin(p)
 }
 
-// CheckOrigin returns the reason why the page that sent the request may not connect, nil if it may, or if the request is not from a
-// page: only browsers send the field, and they always do (RFC 6455 §4.2.2 (4), §10.2).
+// CheckOrigin returns the reason why the page that sent the request must not connect. It returns nil if the page may connect, or if
+// the request does not come from a page: only browsers send the field, and they always do (RFC 6455 §4.2.2 (4), §10.2).
 func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 	lines := o.Origin
 	if len(lines) == 0 || p.Any {
@@ -124,7 +125,7 @@ func (o *Opening) CheckOrigin(p OriginPolicy) *Violation {
 }
 
 // PrintableOrigin returns the part of an Origin header field that may be displayed and logged: without user information, query and
-// fragment. An origin has none of them (RFC 6454 §7.1), but a client that is not a browser may send a secret there.
+// fragment. A valid origin contains none of these (RFC 6454 §7.1), but a client that is not a browser may send a secret in them.
 func PrintableOrigin(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		s = s[:i+1] + "..."
@@ -139,8 +140,8 @@ func PrintableOrigin(s string) string {
 	return s
 }
 
-// shown returns an Origin header for a reply and a log. It is the value to add to the allowed origins, but any client may have
-// written it.
+// shown formats an Origin header for a response and a log. It is the value to add to the allowed origins, but any client may have
+// sent it.
 func shown(origin string) string {
 	origin = PrintableOrigin(origin)
 	const most = 128
@@ -156,7 +157,7 @@ func forbidden(detail, hint string) *Violation {
 	}
 }
 
-// ownOrigin returns the origin that the request was sent to.
+// ownOrigin returns the origin to which the request was sent.
 func ownOrigin(o *Opening, proxies []netip.Prefix) Origin {
 	scheme, host := "http", o.Authority()
 	if o.TLS {

@@ -54,7 +54,7 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 		tls     bool
 		origin  []string
 		allowed []string
-		want    int // 0 means it may connect
+		want    int // 0 means that the page may connect
 	}
 	const host = "server.example.com"
 	for _, tt := range []test{
@@ -111,7 +111,8 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 	}
 }
 
-// The error for a rejected page names its origin, which the operator may have to allow. The reply does not contain it unescaped.
+// The error for a rejected page contains its origin, which the operator may have to allow. The response does not contain it
+// unescaped.
 func TestRFC6455_10_2_OriginNamed(t *testing.T) {
 	long := "https://" + strings.Repeat("a", 300)
 	for origin, want := range map[string]string{
@@ -157,10 +158,10 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 		{"Forwarded is silent on the scheme", "10.0.0.1:5",
 			http.Header{"Forwarded": {"for=1.2.3.4"}, "X-Forwarded-Proto": {"https"}}, true},
 
-		// The client sent "https", the one trusted proxy appended "http": only that counts.
+		// The client sent "https", and the only trusted proxy appended "http": only the latter counts.
 		{"made up", "10.0.0.1:5", http.Header{"X-Forwarded-Proto": {"https, http"}, "X-Forwarded-For": {"6.6.6.6, 1.2.3.4"}}, false},
 		{"made up, Forwarded", "10.0.0.1:5", http.Header{"Forwarded": {"proto=https, for=1.2.3.4;proto=http"}}, false},
-		// The near proxy received it from the far one, which is also trusted, by http; that one received it by https.
+		// The near proxy received the request over http from the far one, which is also trusted and received it over https.
 		{"two proxies", "10.0.0.1:5", http.Header{"X-Forwarded-Proto": {"https, http"}, "X-Forwarded-For": {"1.2.3.4", "10.0.0.2"}}, true},
 		{"two proxies, Forwarded", "10.0.0.1:5",
 			http.Header{"Forwarded": {"for=1.2.3.4;proto=https", `for="10.0.0.2:99";proto=http`}}, true},
@@ -200,7 +201,7 @@ func TestPrintableOrigin(t *testing.T) {
 	}
 }
 
-// One trusted proxy is as good as two.
+// One trusted proxy has the same effect as two.
 func TestRFC7239_OneProxy(t *testing.T) {
 	r := &http.Request{Host: "app.example.com", RemoteAddr: "10.0.0.1:5", Header: http.Header{"Origin": {"https://app.example.com"}, "X-Forwarded-Proto": {"https"}}}
 	if v := CheckOrigin(r, OriginPolicy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}}); v != nil {

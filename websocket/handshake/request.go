@@ -10,7 +10,7 @@ import (
 
 // Request is a client's opening handshake (RFC 6455 §4.1).
 type Request struct {
-	Target       string // path and query: the resource name of RFC 6455 §3
+	Target       string // path and query, which are the resource name of RFC 6455 §3
 	Host         string
 	Key          string
 	Subprotocols []string // checked with CheckSubprotocols

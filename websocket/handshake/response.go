@@ -8,37 +8,37 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// The limits for what a server may send before its final response.
+// The limits for the data that a server may send before its final response.
 const (
-	maxHead    = 64 << 10 // bytes of one header
-	maxFields  = 256      // lines of one header
-	maxInterim = 8        // interim responses: those with a status of 1xx other than 101
+	maxHead    = 64 << 10 // length of one header, in bytes
+	maxFields  = 256      // number of lines in one header
+	maxInterim = 8        // number of interim responses, which have a status of 1xx other than 101
 )
 
 // Response is the header of a response.
 type Response struct {
-	Minor  int // of HTTP/1
+	Minor  int // minor version of HTTP/1
 	Status int // 100 to 999
 	Reason string
-	Header http.Header // names in canonical form
+	Header http.Header // field names are in canonical form
 }
 
 // Head parses the header of a response as it arrives. The zero value is ready to use. The result does not depend on how the input
 // is split. Interim responses (100, 103) are skipped: a client must be able to do that (RFC 9110 §15.2).
 //
-// It rejects ambiguous input that RFC 9112 would let a client accept, and reads no further than necessary: it stops at the first
+// It rejects ambiguous input that RFC 9112 permits a client to accept, and reads no further than necessary: it stops at the first
 // byte that cannot be part of a response.
 type Head struct {
 	line    []byte // the received part of the current line
-	size    int    // of all previous lines
+	size    int    // length of all previous lines
 	fields  int
 	r       *Response
-	name    string // of the previous field, which the next line may continue
-	interim int    // number of skipped headers
+	name    string // name of the previous field, which the next line may continue
+	interim int    // number of skipped interim responses
 }
 
-// Feed parses b. When the header is complete, it returns it and the rest of b. Until then the response is nil and all of b is
-// consumed. After a violation or a response the Head must not be used again.
+// Feed parses b. When the header is complete, it returns the response and the rest of b. Until then the response is nil and all of
+// b is consumed. After a violation or a response the Head must not be used again.
 func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 	for len(b) > 0 {
 		end := bytes.IndexByte(b, '\n')
@@ -73,14 +73,15 @@ func (h *Head) Feed(b []byte) (r *Response, rest []byte, v *Violation) {
 	return nil, nil, nil
 }
 
-// grow appends part to the current line, unless the line is already certain to be invalid.
+// grow appends part to the current line, unless the line is already known to be invalid.
 func (h *Head) grow(part []byte) *Violation {
 	was := len(h.line)
 	h.line = append(h.line, part[:min(len(part), maxHead-h.size-was)]...)
 	if h.r == nil && !mayStartStatus(h.line) {
 		return notHTTP(h.line)
 	}
-	// RFC 9112 §2.2 lets a recipient accept a bare LF as a line end; this one does not, and a bare CR ends nothing.
+	// RFC 9112 §2.2 permits a recipient to accept a bare LF as the end of a line. This parser does not, and it does not treat a
+	// bare CR as the end of a line either.
 	for i := max(was-1, 0); i < len(h.line); i++ {
 		c := h.line[i]
 		if c == '\n' && (i == 0 || h.line[i-1] != '\r') || c == '\r' && i+1 < len(h.line) && h.line[i+1] != '\n' {
@@ -111,7 +112,7 @@ func (h *Head) readLine(line []byte) *Violation {
 	if colon < 0 {
 		return headViolation(h, "RFC 9112 §5", "a line of the response head has no colon")
 	}
-	text := string(line) // name and value are substrings of it
+	text := string(line) // name and value are substrings of the line
 	name, value := text[:colon], header.Trim(text[colon+1:])
 	if !header.IsToken(name) { // RFC 9112 §5.1: "No whitespace is allowed between the field name and colon"
 		return headViolation(h, "RFC 9112 §5.1", "a header name in the response is not a token")
@@ -146,7 +147,7 @@ func mayStartStatus(line []byte) bool {
 }
 
 // parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing if there is no
-// reason. For any other line it returns nil and what is wrong with it.
+// reason. For any other line it returns nil and a description of the error.
 func parseStatusLine(line []byte) (r *Response, wrong string) {
 	const at = len(statusPrefix + "1 ")
 	if len(line) < at || !digit(line[at-2]) || line[at-1] != ' ' {
@@ -172,7 +173,7 @@ func parseStatusLine(line []byte) (r *Response, wrong string) {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// notHTTP describes an answer that does not begin like HTTP/1.
+// notHTTP describes a response that does not begin like HTTP/1.
 func notHTTP(b []byte) *Violation {
 	v := &Violation{Stage: StageStatus, Section: "RFC 9112 §4", Detail: "the response is not HTTP/1"}
 	switch {

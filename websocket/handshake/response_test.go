@@ -111,7 +111,7 @@ func TestRFC9112_HeadViolations(t *testing.T) {
 	}
 }
 
-// good is the answer to the sample's key.
+// good is the valid response to the sample's key.
 const good = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 	"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
@@ -180,7 +180,7 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 	verdict{StageSubprotocol, clause, 101}.compare(t, "a subprotocol although none was offered", v)
 }
 
-// VerifyAll continues after a violated rule: each rule is checked independently.
+// VerifyAll continues after a violated rule, because each rule is checked independently.
 func TestVerifyAll(t *testing.T) {
 	a, _, _ := feed("HTTP/1.0 200 OK\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: x\r\n\r\n", 1000)
 	broken := map[Rule]string{
@@ -216,8 +216,8 @@ func TestStatusHint(t *testing.T) {
 	}
 }
 
-// The meaning of an answer must not depend on how the network splits it; and an answer that opens a connection contains everything
-// that RFC 6455 §4.1 requires, according to a second, simpler parser.
+// The result of parsing a response must not depend on how the network splits it. A response that opens a connection must contain
+// everything that RFC 6455 §4.1 requires, according to a second, simpler parser.
 func FuzzAnswer(f *testing.F) {
 	f.Add(good, byte(3))
 	f.Add("HTTP/1.1 100 x\r\n\r\n"+good+"\x81\x05Hello", byte(1))
@@ -228,7 +228,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("\x15\x03\x01\x00\x02\x02\x28", byte(1))
 	f.Fuzz(func(t *testing.T, s string, n byte) {
 		if len(s) > 2048 {
-			return // no rule is about more, except for the limits, which have their own test
+			return // no rule concerns longer input, except for the limits, which are tested separately
 		}
 		type outcome struct {
 			r           *Response

@@ -17,7 +17,7 @@ func (s *scanner) space() {
 	}
 }
 
-// take skips c and reports whether it was the next character.
+// take skips c, and reports whether it was the next character.
 func (s *scanner) take(c byte) bool {
 	if s.i < len(s.s) && s.s[s.i] == c {
 		s.i++
@@ -26,7 +26,7 @@ func (s *scanner) take(c byte) bool {
 	return false
 }
 
-// token returns the next token, "" if there is none.
+// token returns the next token, or "" if there is none.
 func (s *scanner) token() string {
 	start := s.i
 	for s.i < len(s.s) && header.IsTokenByte(s.s[s.i]) {

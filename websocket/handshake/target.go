@@ -17,12 +17,11 @@ type Target struct {
 	Name   string   // the host, in ASCII, without brackets; an IPv6 address may have a zone
 	Port   string   // never ""
 	URI    string   // the resource name: path and query
-	Auth   string   // value of the Authorization header for the user information; "" means none
-	URL    *url.URL // the URL with scheme http or https, as proxies and cookie jars need it; without user information
+	Auth   string   // value of the Authorization header made from the user information; "" means none
+	URL    *url.URL // the URL with the scheme http or https and without user information, for proxies and cookie jars
 }
 
-// ParseTarget parses a ws, wss, http or https URL. The violation quotes no part of the URL, because passwords and tokens may be in
-// it.
+// ParseTarget parses a ws, wss, http or https URL. A violation does not quote the URL, which may contain passwords and tokens.
 func ParseTarget(raw string) (*Target, *Violation) {
 	// RFC 6455 §3: "Fragment identifiers are meaningless in the context of WebSocket URIs and MUST NOT be used".
 	if strings.Contains(raw, "#") {
@@ -35,7 +34,7 @@ func ParseTarget(raw string) (*Target, *Violation) {
 	return newTarget(u)
 }
 
-// Resolve resolves a Location header in a response from t: a URL, possibly relative to t's. A fragment is dropped.
+// Resolve resolves a Location header in a response from t: a URL, which may be relative to t's URL. A fragment is dropped.
 func (t *Target) Resolve(location string) (*Target, *Violation) {
 	u, err := t.URL.Parse(location)
 	if err != nil {
@@ -83,7 +82,7 @@ func newTarget(u *url.URL) (*Target, *Violation) {
 
 // hostName checks the result of url.URL.Hostname, and converts it to ASCII.
 func hostName(host string) (string, bool) {
-	if strings.Contains(host, ":") { // it was in brackets
+	if strings.Contains(host, ":") { // it was enclosed in brackets
 		addr, zone, zoned := strings.Cut(host, "%")
 		if _, err := netip.ParseAddr(addr); err != nil || zoned && !validName(zone) {
 			return host, false
@@ -94,8 +93,8 @@ func hostName(host string) (string, bool) {
 	return header.Lower(host), ok && validName(host)
 }
 
-// requestURI returns the path and query for the request line. Characters that url.Parse allows in a query, but that a request line
-// must not contain, are escaped: RFC 6455 §11.1.1, characters "MUST be converted ... using their percent-encoded form".
+// requestURI returns the path and query for the request line. It escapes characters that url.Parse allows in a query, but that a
+// request line must not contain: RFC 6455 §11.1.1, characters "MUST be converted ... using their percent-encoded form".
 func requestURI(u *url.URL) string {
 	uri := u.RequestURI()
 	var b strings.Builder
@@ -125,7 +124,7 @@ func (t *Target) Host() string {
 	return host + ":" + t.Port
 }
 
-// SameOrigin reports whether a secret for t may be sent to o as well.
+// SameOrigin reports whether a secret for t may also be sent to o.
 func (t *Target) SameOrigin(o *Target) bool {
 	return t.Secure == o.Secure && t.Name == o.Name && t.Port == o.Port
 }

@@ -122,7 +122,7 @@ func TestTarget_Resolve(t *testing.T) {
 	}
 }
 
-// A valid URL gives a request that net/http can parse, and that our own check accepts.
+// A valid URL results in a request that net/http can parse, and that our own check accepts.
 func FuzzTarget(f *testing.F) {
 	for _, s := range []string{"ws://u:p@example.com/a b?c d", "wss://[fe80::1%25eth0]:1/x", "ws://b\u00fccher.example?\u00e4", "http://h//x?"} {
 		f.Add(s)

@@ -21,20 +21,20 @@ const (
 	RuleStatus      Rule = "status"       // RFC 6455 §4.1, response (1): the status is 101
 	RuleVersion     Rule = "HTTP version" // RFC 9110 §15.2: HTTP/1.0 has no 1xx
 	RuleUpgrade     Rule = "upgrade"      // response (2): Upgrade has the value websocket
-	RuleConnection  Rule = "connection"   // response (3): Connection contains the token Upgrade
+	RuleConnection  Rule = "connection"   // response (4): the server has replied to the key
 	RuleAccept      Rule = "accept"       // response (4): the server has answered the key
-	RuleSubprotocol Rule = "subprotocol"  // response (6): one of those offered, or none
-	RuleExtensions  Rule = "extensions"   // response (5): only offered ones
+	RuleSubprotocol Rule = "subprotocol"  // response (6): one of the offered subprotocols, or none
+	RuleExtensions  Rule = "extensions"   // response (5): only offered extensions
 )
 
-// Verdict is the result of one rule for one answer.
+// Verdict is the result of checking one rule for one response.
 type Verdict struct {
 	Rule      Rule
 	Section   string     // the clause that requires it: "RFC 6455 §4.1 (2)"
 	Violation *Violation // nil means the response follows the rule
 }
 
-// rules are all rules for a 101.
+// rules contains all rules for a 101 response.
 var rules = [...]struct {
 	rule    Rule
 	section string
@@ -49,9 +49,9 @@ var rules = [...]struct {
 	{RuleExtensions, clauseClient + " (5)", verifyExtensions},
 }
 
-// Verify checks a server's response to r, rule by rule of RFC 6455 §4.1, and returns the negotiated subprotocol and extensions, or
-// the first violated rule. All extensions were offered by name; the caller has to verify their parameters, those of compression
-// with [VerifyDeflate].
+// Verify checks a server's response to r according to the rules of RFC 6455 §4.1, and returns the negotiated subprotocol and
+// extensions, or the first violated rule. All returned extensions were offered by name; the caller has to verify their parameters,
+// those of compression with [VerifyDeflate].
 func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Violation) {
 	for i := range rules {
 		if v := rules[i].check(a, r); v != nil {
@@ -62,8 +62,8 @@ func Verify(a *Response, r *Request) (subprotocol string, ext []Extension, v *Vi
 	return answeredSubprotocol(a), ext, nil
 }
 
-// VerifyAll checks the same rules as Verify, and returns the verdict of every rule, in the order of the Rule constants. The first
-// with a Violation is the one that Verify returns.
+// VerifyAll checks the same rules as Verify, and returns the verdict of every rule, in the order of the Rule constants. Verify
+// returns the first Violation among them.
 func VerifyAll(a *Response, r *Request) []Verdict {
 	all := make([]Verdict, len(rules))
 	for i, c := range rules {
@@ -97,7 +97,7 @@ func verifyVersion(a *Response, _ *Request) *Violation {
 }
 
 // verifyUpgrade: response (2), the field is missing, or "contains a value that is not an ASCII case-insensitive match for the value
-// "websocket"". Additional values violate the rule too.
+// "websocket"". Additional values also violate the rule.
 func verifyUpgrade(a *Response, _ *Request) *Violation {
 	some := false
 	for e := range header.Elements(a.Header["Upgrade"]) {
@@ -132,10 +132,10 @@ func statusName(status int) string {
 	return ""
 }
 
-// verifyAccept: response (4), the answer to the key proves that the server speaks WebSocket.
+// verifyAccept: response (4), the value computed from the key proves that the server supports WebSocket.
 func verifyAccept(a *Response, r *Request) *Violation {
 	lines := a.Header[fieldAccept]
-	var room [28]byte // 20 in base64
+	var room [28]byte // 20 bytes in base64
 	if len(lines) == 1 && header.Trim(lines[0]) == string(AppendAccept(room[:0], r.Key)) {
 		return nil
 	}
@@ -152,7 +152,7 @@ func verifyAccept(a *Response, r *Request) *Violation {
 	return v
 }
 
-// verifySubprotocol: response (6), only one of the requested ones. A server may also choose none.
+// verifySubprotocol: response (6), only one of the requested subprotocols. A server may also choose none.
 func verifySubprotocol(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldProtocol]
 	if !ok {
@@ -174,7 +174,7 @@ func verifySubprotocol(a *Response, r *Request) *Violation {
 	return v
 }
 
-// answeredSubprotocol returns the first subprotocol in a response, "" if there is none.
+// answeredSubprotocol returns the first subprotocol in a response, or "" if there is none.
 func answeredSubprotocol(a *Response) string {
 	if lines := a.Header[fieldProtocol]; len(lines) > 0 {
 		return header.Trim(lines[0])
@@ -182,7 +182,7 @@ func answeredSubprotocol(a *Response) string {
 	return ""
 }
 
-// verifyExtensions: response (5), only those that were requested.
+// verifyExtensions: response (5), only requested extensions.
 func verifyExtensions(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldExtensions]
 	if !ok {

@@ -7,20 +7,20 @@ type Stage string
 
 // The stages of a handshake, in order.
 const (
-	// StageRequest: the request itself. On the client the URL or an option is wrong, or the request could not be sent; on the
-	// server its method, HTTP version, Host or body is wrong.
+	// StageRequest: the request itself. On the client, the URL or an option is invalid, or the request could not be sent. On the
+	// server, its method, HTTP version, Host or body is invalid.
 	StageRequest Stage = "request"
 
-	StageDNS   Stage = "dns"   // the host name was not resolved
+	StageDNS   Stage = "dns"   // the host name could not be resolved
 	StageTCP   Stage = "tcp"   // no connection to the address
-	StageProxy Stage = "proxy" // the proxy was not reached, or refused
+	StageProxy Stage = "proxy" // the proxy could not be reached, or rejected the request
 	StageTLS   Stage = "tls"   // the TLS handshake failed
 
 	// StageEvicted: on the server, the connection was closed because too many connections were in their handshake.
 	StageEvicted Stage = "evicted"
 
-	// StageStatus: the status line. On the client it did not arrive, was not HTTP, or was not 101; on the server the 101 could not
-	// be sent.
+	// StageStatus: the status line. On the client, it did not arrive, was not HTTP, or was not 101. On the server, the 101 could
+	// not be sent.
 	StageStatus Stage = "status"
 
 	StageHeader      Stage = "header"      // Upgrade, Connection, the version, or the syntax of the header
@@ -35,9 +35,9 @@ const (
 type Violation struct {
 	Stage   Stage
 	Section string      // the clause: "RFC 6455 §4.2.1"
-	Status  int         // on the server: the status of the reply
-	Header  http.Header // on the server: further fields for the reply; may be nil
-	Detail  string      // what is wrong; quotes no value that could be a secret
+	Status  int         // on the server: the status of the response
+	Header  http.Header // on the server: additional fields of the response; may be nil
+	Detail  string      // description of the error; quotes no value that could be a secret
 	Hint    string      // the next step; "" if Detail is sufficient
 }
 
@@ -47,6 +47,6 @@ func (v *Violation) Error() string { return v.Detail }
 // NextStep returns v.Hint.
 func (v *Violation) NextStep() string { return v.Hint }
 
-// The two lines that make nginx pass an upgrade on. Their absence is the most frequent cause of a failed handshake.
+// The two lines that make nginx forward an upgrade. Their absence is the most frequent cause of a failed handshake.
 const proxyHint = "a proxy on the way dropped the upgrade; with nginx: proxy_http_version 1.1; " +
 	`proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";`

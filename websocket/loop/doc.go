@@ -1,11 +1,11 @@
-// Package loop is an event loop on epoll: descriptors, readiness, timers and one shared read buffer for each goroutine that
-// drives a loop. It is public and low level, for servers, proxies and tools; it knows nothing of WebSockets.
+// Package loop implements an event loop on epoll: descriptors, readiness, timers, and a shared read buffer for each goroutine that
+// drives a loop. It is a public, low-level package for servers, proxies and tools. It does not depend on WebSocket.
 //
-// A waiting descriptor has neither a goroutine nor a buffer. It costs an [FD], 64 bytes, and its place in the loop.
+// A waiting descriptor has neither a goroutine nor a buffer. It occupies an [FD], which has 64 bytes, and its slot in the loop.
 //
-// # How to use it
+// # Usage
 //
-// Embed an [FD] in the struct that handles a connection, implement [Handler], and give it to a loop:
+// Embed an [FD] in the struct that handles a connection, implement [Handler], and add it to a loop:
 //
 //	type echo struct{ fd loop.FD }
 //
@@ -14,7 +14,7 @@
 //	func (e *echo) Serve(d *loop.Driver, why loop.Events) {
 //		n, err := e.fd.Read(d.Buffer())
 //		if err == nil {
-//			_, err = e.fd.Write(d.Buffer()[:n]) // queue what the kernel does not take, wait for Writable
+//			_, err = e.fd.Write(d.Buffer()[:n]) // a real handler queues the bytes that were not accepted, and waits for Writable
 //		}
 //		e.fd.Lock()
 //		defer e.fd.Unlock()
@@ -31,28 +31,28 @@
 //	place, err := loops.Take(conn)
 //	place.Add(&e.fd, e)
 //	e.fd.Lock()
-//	e.fd.Wake() // have Serve called for what is there already, and arm the descriptor
+//	e.fd.Wake() // call Serve for data that has already arrived, and arm the descriptor
 //	e.fd.Unlock()
 //
-// A connection that [Loops.Listen] has accepted is woken by the loop.
+// The loop itself wakes a connection that [Loops.Listen] has accepted.
 //
 // A tunnel is two FDs on one loop ([Loops.TakeBoth]): each reads into the driver's buffer and writes to the other, under the
-// other's lock. What the kernel does not take waits in a queue of the tunnel's; while it does, the tunnel arms the other
-// FD for Writable only, and the source is not read from. [FD.CloseWrite] passes on the end of one direction. The example of
-// [Loops.TakeBoth] is such a tunnel; while it waits it costs about 300 bytes.
+// other's lock. The tunnel queues the bytes that the kernel does not accept. Until they are written, it arms the other FD for
+// Writable only, and does not read from the source. [FD.CloseWrite] passes on the end of one direction. The example of
+// [Loops.TakeBoth] is such a tunnel. While it waits it occupies about 300 bytes.
 //
 // # TLS
 //
-// A [TLS] is what reads and writes a descriptor under TLS, by crypto/tls. The *tls.Conn is made on an [Under], which has the socket until the
-// handshake is done and the loop takes it ([NewTLS]).
+// A [TLS] reads and writes a descriptor with TLS, using crypto/tls. The *tls.Conn must be created on an [Under], which uses the
+// socket until the handshake is complete and the loop takes the socket over ([NewTLS]).
 //
 // # Handlers that block
 //
-// A Handler's Serve runs on the goroutine that drives the loop, which costs nothing as long as it returns soon. One that does
-// not is noticed within about 10 ms: another goroutine then drives the loop, and Serve goes on where it is. A Serve that
-// knows it will wait says so with [FD.Block].
+// A Handler's Serve runs on the goroutine that drives the loop, which has no cost as long as Serve returns soon. A Serve that does
+// not return is detected within about 10 ms: another goroutine then drives the loop, and Serve continues on its goroutine. A Serve
+// that is about to block should call [FD.Block] first.
 //
-// # Where it runs
+// # Supported systems
 //
-// On Linux. Elsewhere [New] returns an error for which errors.Is(err, errors.ErrUnsupported) holds.
+// The package works on Linux. On other systems [New] returns an error for which errors.Is(err, errors.ErrUnsupported) is true.
 package loop

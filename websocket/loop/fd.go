@@ -23,12 +23,12 @@ type Handler interface {
 	Lost()
 }
 
-// FD is a descriptor on a loop. It is embedded in its handler, and must not be copied after [Place.Add].
+// FD is a descriptor on a loop. It must be embedded in its handler, and must not be copied after [Place.Add].
 //
 // The methods Arm, Wake, Close, Detach, CloseWrite, Peer and Local require the FD's lock, as do Write and Writev if several
 // goroutines write. Only the holder (see [Handler]) calls Read, Arm for Readable, Close and Detach. The other methods are safe for
-// concurrent use. Lock order: an FD's lock, then another FD's only if the first is the holder's own and the second belongs to the
-// same tunnel.
+// concurrent use. Lock order: while holding an FD's lock, only that FD's holder may lock another FD, which must belong to the same
+// tunnel.
 type FD struct {
 	loop  *loop
 	h     Handler

@@ -18,8 +18,8 @@ const tokenWake = ^uint64(0)
 
 // epoll is the kernel of Linux, level-triggered: a descriptor that is not read to its end is reported again.
 //
-// Calls that cannot wait are made without notifying Go's scheduler: they are too short for it to act on. A wait parks the driver in
-// Go's own poller, where the epoll descriptor is one of many. A thread that blocks in epoll_wait would keep its P, and the
+// Calls that cannot block are made without notifying Go's scheduler: they are too short for it to act on. A wait parks the driver
+// in Go's own poller, where the epoll descriptor is one of many. A thread that blocks in epoll_wait would keep its P, and the
 // runtime's monitor would wake every 20 µs until it takes the P away: at low rates that costs more than the messages.
 type epoll struct {
 	fd      int

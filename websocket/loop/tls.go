@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// Under is the connection to make a *tls.Conn on, so that a loop can take its socket:
+// Under is the connection on which to create a *tls.Conn, so that a loop can take its socket over:
 //
 //	conn := tls.Server(&loop.Under{Conn: socket}, config)
 //
-// Until then its Conn is used. It may be embedded, and must not be copied.
+// Until then it uses its Conn. It may be embedded, but must not be copied.
 type Under struct {
 	net.Conn
 	cut bool         // the stream below TLS has ended
@@ -63,12 +63,12 @@ const recordRead = 32 << 10
 
 var recordReads = sync.Pool{New: func() any { return new([recordRead]byte) }}
 
-// TLS is the TLS layer of a descriptor, by crypto/tls: Read returns ErrAgain if nothing has arrived, and continues at the next
-// call; written data is queued. While waiting it has no buffer of its own; the one of crypto/tls is as long as the longest record
+// TLS is the TLS layer of a descriptor, based on crypto/tls. Read returns ErrAgain if no data has arrived, and continues at the
+// next call. Written data is queued. A waiting TLS has no buffer itself; the buffer of crypto/tls is as long as the longest record
 // so far.
 //
-// A Handler calls Read from Serve, while it has room for the data, if the FD is Readable or More reports true, and Flush at the end
-// of each visit: a Read may have queued an answer, such as that to a key update (RFC 8446 §4.6.3).
+// A Handler with room for more data calls Read from Serve if the FD is Readable or More returns true. It calls Flush at the end of
+// each visit, because Read may have queued a reply, such as to a key update (RFC 8446 §4.6.3).
 //
 // Only the holder calls Read and More. Write, CloseWrite, Flush and Drop require the FD's lock if several goroutines write. Lock
 // order: an FD's lock, then that of a TLS.

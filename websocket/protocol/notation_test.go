@@ -25,13 +25,13 @@ func nameOfOpcode(op byte) string {
 	return fmt.Sprintf("opcode=%d", op)
 }
 
-// encodeFrame turns one frame in the notation into bytes:
+// encodeFrame converts one frame in the notation to bytes:
 //
 //	OPCODE [fin] [rsv1] [rsv2] [rsv3] [masked[=KEY]] [len16|len64] [declares=N] [PAYLOAD...]
 //
-// OPCODE is cont, text, binary, close, ping, pong or opcode=N. KEY is 4 bytes in hex; without it the key is that of RFC
-// 6455 §5.7. len16 and len64 force a longer length field; declares=N names another length than the payload has. A
-// payload is a quoted Go string, x:HEX, a number (a status code in 2 bytes), any of them with *N behind it for N times.
+// OPCODE is cont, text, binary, close, ping, pong or opcode=N. KEY consists of 4 bytes in hex; the default is the key of RFC 6455
+// §5.7. len16 and len64 force a longer length field. declares=N sets an announced length that differs from the length of the
+// payload. A payload is a quoted Go string, x:HEX, or a number (a status code in 2 bytes). A suffix *N repeats it N times.
 func encodeFrame(line string) ([]byte, error) {
 	words, err := splitWords(line)
 	if err != nil {

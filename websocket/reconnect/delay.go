@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	// restart is the minimum delay for a server that asks for time: the registration of close code 1012 specifies 5 to 30 seconds,
-	// random.
+	// restart is the minimum delay after a server asks clients to wait: the registration of close code 1012 specifies a random
+	// delay of 5 to 30 seconds.
 	restart = 5 * time.Second
 
-	// maxRetryAfter limits Retry-After, so that a mistake on the server does not keep a client away for a day.
+	// maxRetryAfter limits Retry-After, so that a mistake on the server does not keep a client disconnected for a day.
 	maxRetryAfter = time.Hour
 )
 
-// delay picks the delay before the next dial.
+// delay chooses the delay before the next dial.
 func (o *Options) delay(v Verdict, f Failure) time.Duration {
 	low, high := o.window(v, f.Attempt, retryAfter(f.Err, time.Now()))
 	return low + rand.N(high-low)
 }
 
-// window returns the range of the delay: at least low, less than high. after is the value of Retry-After.
+// window returns the bounds of the delay, which is at least low and less than high. after is the value of Retry-After.
 func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high time.Duration) {
 	if v == Later && after == 0 {
 		return min(restart, o.MaxDelay/2), o.MaxDelay
@@ -42,7 +42,7 @@ func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high
 	return after, after + high
 }
 
-// retryAfter returns how long the server that refused the handshake or closed the connection asks clients to wait, 0 if it does
+// retryAfter returns how long the server that rejected the handshake or closed the connection asks clients to wait, or 0 if it does
 // not: in Retry-After (RFC 9110 §10.2.3: seconds or a date), or in the close reason.
 func retryAfter(err error, now time.Time) time.Duration {
 	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.ByPeer {
@@ -68,13 +68,13 @@ func retryAfter(err error, now time.Time) time.Duration {
 		return 0
 	}
 	if sent, err := http.ParseTime(he.Header.Get("Date")); err == nil {
-		now = sent // the server's clock, which its date refers to
+		now = sent // the server's clock, to which its date refers
 	}
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
 
-// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", 0 if there is none. It is
-// never 0 for a reason with a time, because a server that asks for no delay does not ask for the default one.
+// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", or 0 if there is none. It
+// never returns 0 for a reason that contains a time, because a server that asks for no delay does not ask for the default one.
 func retryAfterReason(reason string) time.Duration {
 	_, value, ok := strings.Cut(reason, "retry-after=")
 	if !ok {
@@ -82,7 +82,7 @@ func retryAfterReason(reason string) time.Duration {
 	}
 	value, _, _ = strings.Cut(strings.TrimRight(value, "."), " ")
 	seconds, err := strconv.ParseFloat(strings.TrimRight(value, ";,"), 64)
-	if err != nil || !(seconds >= 0) { // NaN, too
+	if err != nil || !(seconds >= 0) { // also true for NaN
 		return 0
 	}
 	if seconds > maxRetryAfter.Seconds() {

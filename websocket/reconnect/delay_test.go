@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// Run ends beyond its limits, and not when it reaches them, except for the number of attempts.
+// Run ends when a limit is exceeded, not when it is reached, except for the number of attempts.
 func TestExceededBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := loop{opts: Options{MaxAttempts: 3, MaxElapsed: time.Minute}, good: time.Now()}
@@ -77,7 +77,7 @@ func TestExceededBounds(t *testing.T) {
 	})
 }
 
-// The delays cover their whole range: that keeps clients apart.
+// The delays cover their whole range, which spreads the clients over time.
 func TestDelayIsSpread(t *testing.T) {
 	o := (*Options)(nil).withDefaults()
 	for _, verdict := range []Verdict{Soon, Later} {

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// news is a server that numbers its items, starts at the requested one, and disconnects after two items.
+// news is a server that numbers its items, starts at the requested item, and disconnects after two items.
 func news(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -39,7 +39,7 @@ func number(n int) websocket.Message {
 	return websocket.Message{Type: websocket.Text, Data: strconv.AppendInt(nil, int64(n), 10)}
 }
 
-// A client with a position requests what follows it, each time it reconnects: nothing is lost or read twice.
+// Each time it reconnects, a client requests the items after its position, so that no item is lost or received twice.
 func ExampleRun() {
 	s := httptest.NewServer(http.HandlerFunc(news))
 	defer s.Close()
@@ -59,7 +59,7 @@ func ExampleRun() {
 		return nil
 	}
 	err := reconnect.Run(context.Background(), dial, handle, &reconnect.Options{
-		MinDelay: time.Millisecond, // so that the example is fast
+		MinDelay: time.Millisecond, // to keep the example fast
 		OnConnect: func(ctx context.Context, c *websocket.Conn, s reconnect.Session) error {
 			fmt.Printf("connection %d, after %d\n", s.Number, position)
 			return c.Write(ctx, number(position))
@@ -83,8 +83,8 @@ func ExampleRun() {
 	// end: <nil>
 }
 
-// A custom verdict: dial gets a new token each time, so a refused one is worth another attempt; and this server's code 4001 means
-// that it permanently rejects this client.
+// With a custom verdict, a rejected token is worth another attempt, because dial gets a new one each time, and this server's code
+// 4001 means that it permanently rejects the client.
 func ExampleOptions_verdict() {
 	opts := &reconnect.Options{
 		Verdict: func(f reconnect.Failure) reconnect.Verdict {

@@ -1,11 +1,11 @@
-// Package reconnect keeps a client connected: it dials, passes the connection to a handler, and after its end dials again. A
-// random delay spreads the clients of a server over time. It stops if the cause of the end cannot be fixed by reconnecting.
+// Package reconnect keeps a client connected: it dials, passes the connection to a handler, and dials again when the connection has
+// ended. A random delay spreads the clients of a server over time. Run returns if reconnecting cannot fix the cause of a failure.
 //
 //	err := reconnect.Run(ctx, dial, handle, nil)
 //
-// Run calls dial and then handle with the connection, repeatedly. A [Failure] describes the end of an attempt, and [Judge]
-// decides whether to reconnect soon, later, or not at all. [Options] has hooks to resume where the last connection ended
-// (OnConnect), to observe retries (OnRetry) and to override decisions (Verdict).
+// Run calls dial and then handle with the connection, repeatedly. A [Failure] describes why an attempt failed or a connection
+// ended, and [Judge] decides whether to reconnect soon, later, or not at all. [Options] has hooks to resume at the position of the
+// last connection (OnConnect), to observe retries (OnRetry) and to override decisions (Verdict).
 //
 // # The delay
 //
@@ -14,9 +14,9 @@
 // The count restarts when a connection has lasted for MaxDelay, so that a server that accepts and drops each connection is not
 // dialed more often than one that is down.
 //
-// After close codes 1012 and 1013 and status 429, by which a server asks for time, the delay is random from 5 to 30 seconds, as
-// the registration of 1012 requires. A Retry-After header, or a close reason that contains retry-after=SECONDS, is honored, up to
-// an hour, plus the random delay, since many clients may get the same value.
+// After close codes 1012 and 1013 and status 429, which ask clients to wait, the delay is random from 5 to 30 seconds, as the
+// registration of 1012 requires. A Retry-After header, or a close reason that contains retry-after=SECONDS, is honored, up to an
+// hour, and the random delay is added, since many clients may receive the same value.
 package reconnect
 
 import (
@@ -28,32 +28,32 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Options are the options of Run. nil and the zero value mean the defaults. It is only read: one value may serve any
+// Options are the options of Run. nil and the zero value mean the defaults. Run does not modify them: one value may be used by any
 // number of Runs, whose hooks are then called concurrently.
 type Options struct {
-	// MinDelay limits the first delay. 0 means 1 second: a thousand clients that lose their server at the same time are spread
-	// over a second, and a client with a short network failure is back within it.
+	// MinDelay limits the first delay. 0 means 1 second: a thousand clients that lose their server at the same time reconnect
+	// spread over a second, and a client with a short network failure reconnects within it.
 	MinDelay time.Duration
 
 	// MaxDelay limits the delays, except for Retry-After. It is also how long a connection must last to count as good. 0 means 30
-	// seconds: half a minute after an outage all clients are back. A value below MinDelay means MinDelay.
+	// seconds: half a minute after an outage all clients are connected again. A value below MinDelay means MinDelay.
 	MaxDelay time.Duration
 
-	// MaxAttempts ends Run after this number of failures in a row. 0 means no limit, since the length of an outage is unknown.
+	// MaxAttempts ends Run after this number of consecutive failures. 0 means no limit, since the length of an outage is unknown.
 	MaxAttempts int
 
-	// MaxElapsed ends Run when there has been no good connection for this time, or when the next dial would be later. 0 means no
-	// limit.
+	// MaxElapsed ends Run when there has been no good connection for this time, or when the next dial would be later than that. 0
+	// means no limit.
 	MaxElapsed time.Duration
 
 	// Verdict decides what to do after a failure. Default leaves the decision to [Judge], as does a nil Verdict.
 	Verdict func(Failure) Verdict
 
 	// OnConnect is called with every connection before handle, to log in, subscribe, and request missed messages. Its error is
-	// treated as one of handle. May be nil.
+	// treated like an error of handle. May be nil.
 	OnConnect func(ctx context.Context, c *websocket.Conn, s Session) error
 
-	// OnRetry is called with the failure and the delay before the next dial; Run waits for it to return. May be nil.
+	// OnRetry is called with the failure and the delay before the next dial. Run waits for it to return. May be nil.
 	OnRetry func(f Failure, delay time.Duration)
 }
 
@@ -77,37 +77,39 @@ func (o *Options) withDefaults() Options {
 	return out
 }
 
-// Session describes the connection of OnConnect.
+// Session describes the connection that is passed to OnConnect.
 type Session struct {
-	Number  int           // 1 for the first connection of this Run, 2 for the first that replaces another
-	Attempt int           // failures in a row before this one; 0 for the first dial
+	Number  int           // 1 for the first connection of this Run, 2 for the first that replaces another, and so on
+	Attempt int           // number of consecutive failures before this connection; 0 for the first dial
 	After   error         // the last failure; nil for the first dial
-	Away    time.Duration // since the connection before ended; 0 for the first
+	Away    time.Duration // time since the end of the previous connection; 0 for the first one
 }
 
-// Failure describes the end of an attempt.
+// Failure describes why an attempt failed or a connection ended.
 type Failure struct {
-	// Err is the error of dial, OnConnect or handle. If handle returned nil, it is the peer's end of the connection.
+	// Err is the error of dial, OnConnect or handle. If handle returned nil, it is the error with which the peer ended the
+	// connection.
 	Err error
 
 	Dialing bool          // dial failed: there was no connection
-	Attempt int           // failures in a row, this one included
+	Attempt int           // number of consecutive failures, including this one
 	Lived   time.Duration // how long the connection was open
 }
 
-// Run keeps a connection open with dial, and calls handle with each connection. It runs both in the caller's goroutine, starts
-// no other, and returns:
+// Run keeps a connection open with dial, and calls handle with each connection. It calls both in the caller's goroutine, starts no
+// other goroutine, and returns:
 //
 //   - nil when handle returned nil and the peer had not ended the connection, or had with CodeNormal;
 //   - an error of handle itself, and any failure with the verdict Stop, unchanged;
 //   - an error that wraps the last failure when MaxAttempts or MaxElapsed is exceeded;
 //   - an error that wraps ctx's error and the last failure, when ctx has ended and handle has returned.
 //
-// dial must be bounded; websocket.Dial is, by 30 seconds. It may renew a token or choose another address.
+// dial must have a time limit; that of websocket.Dial is 30 seconds. dial may renew a token or choose another address.
 //
 // handle uses the connection and returns nil when it is finished, or the error of a failed call on the connection. It need not
-// close the connection: Run does, with a closing handshake (CodeNormal after nil, CodeGoingAway when ctx has ended or for an
-// error of handle itself), or without one when the network failed. The context that handle gets is canceled when it returns.
+// close the connection, because Run closes it, with a closing handshake (CodeNormal after nil, CodeGoingAway when ctx has ended or
+// for an error of handle itself), or without one when the network failed. The context that is passed to handle is canceled when
+// handle returns.
 //
 // An error of handle itself is one that does not wrap a [websocket.CloseError], is not from the network and is not a timeout.
 // It stops Run, unless Verdict decides otherwise.
@@ -143,16 +145,16 @@ func Run(ctx context.Context, dial func(context.Context) (*websocket.Conn, error
 	}
 }
 
-// loop is the state of one Run.
+// loop is the state of one call of Run.
 type loop struct {
 	opts     Options
 	dial     func(context.Context) (*websocket.Conn, error)
 	handle   func(context.Context, *websocket.Conn) error
-	sessions int       // connections so far
-	failures int       // in a row
+	sessions int       // number of connections so far
+	failures int       // number of consecutive failures
 	last     error     // the last failure
 	lost     time.Time // when the last connection ended
-	good     time.Time // when the last good connection ended; before the first one, when Run began
+	good     time.Time // when the last good connection ended; before the first one, when Run started
 }
 
 // attempt dials and serves the connection. A Failure without an error ends Run.
@@ -192,8 +194,8 @@ func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
 	return farewell(ctx, c, err)
 }
 
-// farewell closes the connection after handle has returned err, and returns the error to judge. A failed closing handshake does not
-// change it.
+// farewell closes the connection after handle has returned err, and returns the error to be judged. A failed closing handshake does
+// not change it.
 func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	if err == nil {
 		if end := endedByPeer(c); end != nil {
@@ -210,7 +212,7 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	case ctx.Err() != nil, !told && !ofNetwork(err):
 		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // see above
 	case !told:
-		// A write can fail before the peer's close frame is read: then the end of the connection has more information.
+		// A write can fail before the peer's close frame is read. In that case the close frame explains more than err.
 		if end := endedByPeer(c); end != nil {
 			return fmt.Errorf("%w; %w", err, end)
 		}
@@ -218,7 +220,8 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	return err
 }
 
-// endedByPeer returns how the connection has ended, nil if it has not, or if this end has closed it.
+// endedByPeer returns the error with which the peer ended the connection. It returns nil if the connection is open, or if this end
+// has closed it.
 func endedByPeer(c *websocket.Conn) error {
 	if c.Context().Err() == nil {
 		return nil
@@ -230,7 +233,7 @@ func endedByPeer(c *websocket.Conn) error {
 	return err
 }
 
-// count counts a failure, and sets its Attempt.
+// count counts a failure, and sets its Attempt field.
 func (l *loop) count(f Failure) Failure {
 	if f.Lived >= l.opts.MaxDelay {
 		l.failures = 0
@@ -253,7 +256,7 @@ func (l *loop) judge(f Failure) Verdict {
 	return verdict
 }
 
-// exceeded returns the reason why there is no further attempt after delay, nil if there is none.
+// exceeded returns the reason why there is no further attempt after delay, or nil if there may be one.
 func (l *loop) exceeded(f Failure, delay time.Duration) error {
 	away := time.Since(l.good)
 	byCount := l.opts.MaxAttempts > 0 && f.Attempt >= l.opts.MaxAttempts
@@ -264,7 +267,7 @@ func (l *loop) exceeded(f Failure, delay time.Duration) error {
 	return fmt.Errorf("reconnect: gave up after %d failures in %v: %w", f.Attempt, away.Round(time.Millisecond), f.Err)
 }
 
-// ended returns the error when ctx has ended Run, including the last failure if it is a different one.
+// ended returns the error for a canceled ctx, which includes the last failure if that is a different error.
 func ended(ctx context.Context, last error) error {
 	why, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(last, why) {
@@ -279,7 +282,7 @@ func ended(ctx context.Context, last error) error {
 	return fmt.Errorf("reconnect: %w; before that: %w", why, last)
 }
 
-// wait waits for delay, and returns false if ctx ends first.
+// wait waits for delay, and returns false if ctx is canceled first.
 func wait(ctx context.Context, delay time.Duration) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()

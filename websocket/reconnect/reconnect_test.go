@@ -26,8 +26,8 @@ var (
 	errOwn     = errors.New("an error of the application")
 )
 
-// server determines the result of each dial: an error, or a peer that does something. The last one is repeated. It records when it
-// was dialed.
+// server determines the result of each dial: an error, or a peer that runs a function. The last one is repeated. It records the
+// times of the dials.
 type server struct {
 	t     *testing.T
 	plays []any // error, or func(*wstest.Peer)
@@ -49,7 +49,7 @@ func (s *server) dial(context.Context) (*websocket.Conn, error) {
 	return c, nil
 }
 
-// closes returns a peer that sends frames and a close frame with code, and disconnects.
+// closes returns a peer that sends frames and a close frame with code, and then disconnects.
 func closes(code websocket.Code, frames ...wstest.Frame) func(*wstest.Peer) {
 	return func(p *wstest.Peer) {
 		if err := errors.Join(p.Send(append(frames, wstest.CloseFrame(code, ""))...), p.CloseWrite()); err != nil {
@@ -64,7 +64,7 @@ func stays(*wstest.Peer) {}
 // breaksOff is a peer that disconnects immediately.
 func breaksOff(p *wstest.Peer) { p.Close() }
 
-// read is a handle that reads until the connection ends.
+// read is a handler that reads until the connection ends.
 func read(ctx context.Context, c *websocket.Conn) error {
 	for {
 		if _, err := c.Read(ctx); err != nil {
@@ -152,7 +152,7 @@ func TestRunEnds(t *testing.T) {
 
 type handler = func(context.Context, *websocket.Conn) error
 
-// first returns a handler that returns err for the first connection, and uses then for the others.
+// first returns a handler that returns err for the first connection, and calls then for the others.
 func first(err error, then handler) handler {
 	return func(ctx context.Context, c *websocket.Conn) error {
 		if err == nil {
@@ -239,7 +239,7 @@ func TestRunGivesTheServerTime(t *testing.T) {
 	}
 }
 
-// A connection that lasted for MaxDelay was good: the count starts over. A shorter one counts as a failure.
+// A connection that lasted for MaxDelay was good, and restarts the count. A shorter one counts as a failure.
 func TestRunCountsAnewAfterAGoodConnection(t *testing.T) {
 	lives := func(d time.Duration) func(*wstest.Peer) {
 		return func(p *wstest.Peer) { time.AfterFunc(d, p.Close) }
@@ -263,7 +263,7 @@ func TestRunCountsAnewAfterAGoodConnection(t *testing.T) {
 	})
 }
 
-// MaxElapsed counts from the last good connection, and no wait begins that would end after it.
+// MaxElapsed counts from the last good connection, and a wait that would end later is not started.
 func TestRunMaxElapsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{t: t, plays: []any{func(p *wstest.Peer) { time.AfterFunc(time.Hour, p.Close) }, errRefused}}
@@ -315,7 +315,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 	errQuit := errors.New("the user has quit")
 	tests := []struct {
 		name string
-		play any // before ctx ends, a minute after the start
+		play any // before ctx is canceled, a minute after the start
 		last error
 	}{
 		{"while dialing", "dial", nil},
@@ -347,7 +347,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 				if strings.Contains(err.Error(), "before that") != (tt.last != nil) {
 					t.Errorf("the final and the earlier error are distinguished: %v", err)
 				}
-				// 5 seconds more for a closing handshake that the peer does not answer.
+				// The limit includes 5 seconds for a closing handshake to which the peer does not reply.
 				if took := time.Since(begun); took < time.Minute || took > 65*time.Second {
 					t.Errorf("it took %v", took)
 				}
@@ -365,7 +365,7 @@ func TestRunWithAContextThatHasEnded(t *testing.T) {
 	}
 }
 
-// The close code that the peer receives from Run after handle has left the connection open; 0 if it is cut off.
+// The close code that the peer receives from Run if handle leaves the connection open, or 0 if the connection is cut.
 func TestRunClosesTheConnection(t *testing.T) {
 	tests := []struct {
 		name   string

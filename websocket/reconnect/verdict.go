@@ -43,7 +43,7 @@ func (v Verdict) String() string {
 
 // Judge returns the verdict on f, which Options.Verdict can override. It is never Default.
 //
-// By the close code in f.Err ([websocket.CloseError]), when the peer ended the connection:
+// If the peer ended the connection, the verdict depends on the close code in f.Err ([websocket.CloseError]):
 //
 //	1000                                Done   the purpose is fulfilled
 //	1001, 1005, 1006, 1011, 1014        Soon   this server is leaving or failed; another server or attempt may work
@@ -54,7 +54,7 @@ func (v Verdict) String() string {
 // A connection that this end closed is Done with 1000 and 1001, Soon with 1006 (a write was interrupted, or CloseNow was called
 // and handle returned its error), and Stop with any other code.
 //
-// By the failed handshake ([websocket.HandshakeError]):
+// If the handshake failed, the verdict depends on the [websocket.HandshakeError]:
 //
 //	status 429                          Later  too many requests
 //	status 408, 425                     Soon   about this one request only
@@ -65,8 +65,8 @@ func (v Verdict) String() string {
 //	a certificate that is not trusted   Stop   and so is a port that does not speak TLS
 //	the rest: dns, tcp, proxy, tls      Soon   networks come and go
 //
-// Any other error by its source: an error of dial is Soon; an error of handle is Soon if it is from the network or a timeout,
-// and otherwise Stop.
+// For any other error the verdict depends on its source: an error of dial is Soon. An error of handle is Soon if it comes from the
+// network or is a timeout, and otherwise Stop.
 func Judge(f Failure) Verdict {
 	if ce, ok := errors.AsType[*websocket.CloseError](f.Err); ok {
 		return judgeClose(ce)
@@ -128,7 +128,7 @@ func judgeDial(err error) Verdict {
 	return Soon
 }
 
-// distrusted reports whether err is about the peer's certificate, or a peer that does not speak TLS at all.
+// distrusted reports whether err concerns the peer's certificate, or a peer that does not speak TLS at all.
 func distrusted(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
@@ -136,7 +136,7 @@ func distrusted(err error) bool {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return true
 	}
-	// From a dialer that does its own verification.
+	// These types are returned by a dialer that does its own verification.
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return true
 	}
@@ -147,7 +147,7 @@ func distrusted(err error) bool {
 	return ok
 }
 
-// ofNetwork reports whether err is from the network; that includes timeouts, whichever side has set them.
+// ofNetwork reports whether err comes from the network, which includes timeouts, whichever side has set them.
 func ofNetwork(err error) bool {
 	_, ok := errors.AsType[net.Error](err)
 	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -94,7 +94,7 @@ func TestJudgeErrors(t *testing.T) {
 	}
 }
 
-// The verdict on Dial's errors for real servers, by status.
+// These are the verdicts on Dial's errors for real servers, by status.
 func TestJudgeStatus(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
@@ -116,7 +116,7 @@ func TestJudgeStatus(t *testing.T) {
 	}
 }
 
-// The verdict on Dial's errors without a status.
+// These are the verdicts on Dial's errors without a status.
 func TestJudgeRealFailures(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	overTLS := httptest.NewUnstartedServer(http.NotFoundHandler())

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// greet is the code under test: it answers each name with a greeting.
+// greet is the code under test: it replies to each name with a greeting.
 func greet(ctx context.Context, c *websocket.Conn) error {
 	for {
 		m, err := c.Read(ctx)
@@ -26,10 +26,10 @@ func greet(ctx context.Context, c *websocket.Conn) error {
 	}
 }
 
-// A test passes one end to the code under test and uses the other one itself.
+// A test passes one end of a Pipe to the code under test and uses the other end itself.
 func ExamplePipe() {
 	ctx := context.Background()
-	client, server := wstest.Pipe(nil, nil) // in a test: wstest.Pipe(t, nil), which also ends them
+	client, server := wstest.Pipe(nil, nil) // in a test: wstest.Pipe(t, nil), which also closes them
 	defer client.CloseNow()
 	defer server.CloseNow()
 
@@ -47,8 +47,8 @@ func ExamplePipe() {
 	// websocket: closed by the peer with 1000 normal closure ("done")
 }
 
-// A Peer does exactly what the test specifies, valid or not. This one sends a ping with more payload than a control frame may
-// have.
+// A Peer does exactly what the test specifies, valid or not. This one sends a ping whose payload is longer than a control frame
+// permits.
 func ExamplePeer() {
 	p, c := wstest.PipePeer(nil, protocol.RoleClient, nil)
 	defer p.Close()
@@ -69,7 +69,7 @@ func ExamplePeer() {
 	// 1002 protocol error
 }
 
-// A server that sends half a message and disconnects: what does our client report?
+// This example shows which error a client reports when a server sends half a message and disconnects.
 func ExampleAcceptPeer() {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := wstest.AcceptPeer(w, r, nil)
@@ -93,7 +93,7 @@ func ExampleAcceptPeer() {
 	// Output: 1006 abnormal closure
 }
 
-// A client that never masks: what does a handler of ours do?
+// This example shows how a handler reacts to a client that never masks its frames.
 func ExampleDialPeer() {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)

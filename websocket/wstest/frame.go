@@ -10,23 +10,22 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Frame is a frame that a Peer sends or receives. With only Opcode and Payload set it is a valid frame, masked according to the
-// Peer's role; every other field changes that.
+// Frame is a frame that a Peer sends or receives. If only Opcode and Payload are set, it is a valid frame, masked according to the
+// Peer's role. Every other field changes that.
 type Frame struct {
 	Opcode  frame.Opcode
 	Payload []byte // not masked
 
-	// More means that the message continues in another frame: the FIN bit is clear.
+	// More means that the message continues in another frame: the FIN bit is not set.
 	More bool
 
 	// RSV is any of frame.RSV1, frame.RSV2 and frame.RSV3.
 	RSV uint8
 
-	// WrongMask means that the frame is masked and from a server, or not masked and from a client
-	// (RFC 6455 §5.1).
+	// WrongMask means that the frame is masked and sent by a server, or not masked and sent by a client (RFC 6455 §5.1).
 	WrongMask bool
 
-	// Key is the masking key. In a frame to send, zero means a fixed key; in a received frame it means that the frame was not
+	// Key is the masking key. In a frame to send, zero means a fixed key. In a received frame, it means that the frame was not
 	// masked.
 	Key [4]byte
 
@@ -38,8 +37,8 @@ type Frame struct {
 	LengthSize int
 }
 
-// fixedKey is the default masking key of a Peer, so that a test's bytes are the same each time. It is the key of the examples in
-// RFC 6455 §5.7.
+// fixedKey is the default masking key of a Peer, so that the bytes of a test are reproducible. It is the key of the examples in RFC
+// 6455 §5.7.
 var fixedKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // TextFrame returns a text message in one frame. s need not be UTF-8.
@@ -48,8 +47,8 @@ func TextFrame(s string) Frame { return Frame{Opcode: frame.Text, Payload: []byt
 // BinaryFrame returns a binary message in one frame. p is not copied.
 func BinaryFrame(p []byte) Frame { return Frame{Opcode: frame.Binary, Payload: p} }
 
-// CloseFrame returns a close frame with any code, including those that must not be sent, and a reason of any length.
-// CodeNoStatus without a reason means a frame without a payload, as in RFC 6455 §7.1.5.
+// CloseFrame returns a close frame with any code, including those that must not be sent, and a reason of any length. CodeNoStatus
+// without a reason results in a frame without a payload, as in RFC 6455 §7.1.5.
 func CloseFrame(code websocket.Code, reason string) Frame {
 	f := Frame{Opcode: frame.Close}
 	if code != websocket.CodeNoStatus || reason != "" {
@@ -58,7 +57,7 @@ func CloseFrame(code websocket.Code, reason string) Frame {
 	return f
 }
 
-// Code returns the code of a close frame, CodeNoStatus if it has none, and 0 for any other frame.
+// Code returns the code of a close frame, CodeNoStatus if it contains none, and 0 for any other frame.
 func (f Frame) Code() websocket.Code {
 	switch {
 	case f.Opcode != frame.Close:
@@ -104,7 +103,7 @@ func (f Frame) String() string {
 	return b.String()
 }
 
-// append appends the bytes of f, as sent by a peer in role, to dst.
+// append appends the bytes of f, as sent by a peer in the given role, to dst.
 func (f Frame) append(dst []byte, role protocol.Role) []byte {
 	b0 := byte(f.Opcode)&0x0F | f.RSV&0x70
 	if !f.More {

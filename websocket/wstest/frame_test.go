@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// The bytes of RFC 6455 §5.7, and of frames that must not be sent.
+// These are the bytes of the examples in RFC 6455 §5.7, and of frames that must not be sent.
 func TestFrameOnTheWire(t *testing.T) {
 	tests := []struct {
 		role  protocol.Role
@@ -30,7 +30,7 @@ func TestFrameOnTheWire(t *testing.T) {
 		{protocol.RoleClient, wstest.Frame{Opcode: frame.Text, WrongMask: true, Payload: []byte("H")}, "810148"},
 		{protocol.RoleClient, wstest.Frame{Opcode: frame.Text, Key: [4]byte{1}}, "818001000000"},
 		{protocol.RoleServer, wstest.Frame{Opcode: 0xB, RSV: frame.RSV1 | frame.RSV2 | frame.RSV3}, "fb00"},
-		{protocol.RoleServer, wstest.Frame{Opcode: 0xF2, RSV: 0x8F, More: true}, "0200"}, // only the valid bits of each are used
+		{protocol.RoleServer, wstest.Frame{Opcode: 0xF2, RSV: 0x8F, More: true}, "0200"}, // only the valid bits of each field are used
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Continuation, RSV: 0xFF}, "f000"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 3}, "8103"},
 		{protocol.RoleServer, wstest.Frame{Opcode: frame.Text, Length: 126}, "817e007e"},

@@ -17,10 +17,10 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// AcceptPeer answers a client's opening handshake and returns a Peer in the role of the server: in a handler of an
-// httptest.Server it tests how client code handles a misbehaving server. header is added to the answer, and may be nil.
+// AcceptPeer replies to a client's opening handshake and returns a Peer in the role of the server. In a handler of an
+// httptest.Server it tests how client code handles a misbehaving server. header is added to the response, and may be nil.
 //
-// It checks only the key, and replies with 400 without one. The caller must close the Peer, also after the handler has
+// It checks only the key, and responds with 400 if there is none. The caller must close the Peer, even after the handler has
 // returned.
 func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Peer, error) {
 	key := r.Header.Get("Sec-WebSocket-Key")
@@ -48,9 +48,9 @@ func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Pe
 	return &Peer{role: protocol.RoleServer, stream: conn, in: buf.Reader}, nil
 }
 
-// DialPeer opens a connection to a ws or http URL and returns a Peer in the role of the client: it tests how a handler handles
-// a misbehaving client. header is added to the request, and may be nil. ctx limits the opening handshake. Any answer except 101
-// is an error. The caller must close the Peer.
+// DialPeer opens a connection to a ws or http URL and returns a Peer in the role of the client. It tests how a handler handles a
+// misbehaving client. header is added to the request, and may be nil. ctx limits the opening handshake. Any response except 101 is
+// an error. The caller must close the Peer.
 func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error) {
 	scheme, rest, _ := strings.Cut(url, "://")
 	if scheme != "ws" && scheme != "http" {
@@ -79,7 +79,7 @@ func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	p, err := requestPeer(conn, req)
 	if !stop() {
-		err = context.Cause(ctx) // it has ended the connection
+		err = context.Cause(ctx) // ctx has already closed the connection
 	}
 	if err != nil {
 		conn.Close()
@@ -94,7 +94,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 		return nil, err
 	}
 	in := bufio.NewReader(conn)
-	// The body is not closed: Close would read it to its end, which may never arrive. It ends with conn.
+	// The body is not closed: Close would read all of it, and the rest may never arrive. It is released with conn.
 	resp, err := http.ReadResponse(in, req) //nolint:bodyclose // see above
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func requestPeer(conn net.Conn, req *http.Request) (*Peer, error) {
 	return &Peer{role: protocol.RoleClient, stream: conn, in: in}, nil
 }
 
-// acceptKey returns the answer to a key (RFC 6455 §4.2.2).
+// acceptKey returns the Sec-WebSocket-Accept value for a key (RFC 6455 §4.2.2).
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])

@@ -19,7 +19,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// A client of the library with a server that violates the protocol.
+// This test runs a client of the library against a server that violates the protocol.
 func TestAcceptPeer(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, err := wstest.AcceptPeer(w, r, http.Header{"Sec-Websocket-Protocol": {"chat"}})
@@ -57,7 +57,7 @@ func TestAcceptPeer(t *testing.T) {
 	}
 }
 
-// A handler of the library with a client that truncates its frame.
+// This test runs a handler of the library against a client that truncates its frame.
 func TestDialPeer(t *testing.T) {
 	ended := make(chan error, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +131,7 @@ func TestDialPeerFails(t *testing.T) {
 	}
 }
 
-// answering is a server that sends text on each connection, and reports each request and how its connection ends.
+// answering is a server that sends text on each connection, and reports each request and the error with which its connection ended.
 func answering(t *testing.T, text string) (url string, requests <-chan *http.Request, ends <-chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -160,7 +160,7 @@ func answering(t *testing.T, text string) (url string, requests <-chan *http.Req
 	return "ws://" + l.Addr().String(), asked, over
 }
 
-// A connection with a failed handshake is closed, without waiting for the body of a refusal, which may never arrive.
+// If the handshake fails, the connection is closed without waiting for the body of the response, which may never arrive.
 func TestDialPeerClosesWhatItCannotUse(t *testing.T) {
 	keys := map[string]bool{}
 	for text, want := range map[string]string{

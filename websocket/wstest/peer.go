@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Peer is one end of a connection after its opening handshake. It does nothing automatically: it does not answer pings or close
-// frames, it reads only in Next, and it sends frames unchecked. A Peer whose methods are not called is a stalled peer.
+// Peer is one end of a connection after its opening handshake. It does nothing automatically: it does not reply to pings or close
+// frames, it reads only in Next, and it sends frames unchecked. A Peer whose methods are not called behaves like a stalled peer.
 //
 // One goroutine at a time may read and one may write; the other methods are safe for concurrent use. Only SetDeadline and Close
 // limit its waits.
@@ -27,14 +27,14 @@ type Peer struct {
 	in     *bufio.Reader
 }
 
-// NewPeer returns a Peer in role on stream, after the opening handshake. It takes ownership of stream.
+// NewPeer returns a Peer in the given role on stream, after the opening handshake. It takes ownership of stream.
 func NewPeer(stream net.Conn, role protocol.Role) *Peer {
 	return &Peer{role: role, stream: stream, in: bufio.NewReader(stream)}
 }
 
-// PipePeer returns a Peer in role and a Conn in the other role, connected in memory. The Conn has the options
-// of that role in opts; nil means the defaults. Both are closed when the test of tb ends; with a nil tb, as in an example, the
-// caller must close them.
+// PipePeer returns a Peer in the given role and a Conn in the other role, connected in memory. The Conn uses the options for its
+// role in opts; nil means the defaults. Both are closed when the test of tb ends. If tb is nil, as in an example, the caller must
+// close them.
 func PipePeer(tb testing.TB, role protocol.Role, opts *Options) (*Peer, *websocket.Conn) {
 	if opts == nil {
 		opts = &Options{}
@@ -74,7 +74,7 @@ func (p *Peer) Append(dst []byte, frames ...Frame) []byte {
 // Write sends bytes unchanged.
 func (p *Peer) Write(b []byte) (int, error) { return p.stream.Write(b) }
 
-// Drip sends bytes one by one, with a pause after each. In memory each byte is read before the next is sent, so that even
+// Drip sends the bytes one at a time, with a pause after each. In memory each byte is read before the next is sent, so that even
 // without a pause the other end receives them one at a time.
 func (p *Peer) Drip(b []byte, pause time.Duration) error {
 	for i := range b {
@@ -93,7 +93,7 @@ func (p *Peer) Drip(b []byte, pause time.Duration) error {
 	return nil
 }
 
-// Next reads a frame. The caller owns its Payload. io.EOF means that the stream has ended after a frame, a wrapped
+// Next reads a frame. The caller owns its Payload. io.EOF means that the stream has ended after a frame, and a wrapped
 // io.ErrUnexpectedEOF that it has ended in the middle of one. A length that RFC 6455 §5.2 forbids is also an error.
 //
 // If a deadline interrupts Next in the middle of a frame, the start of the frame is lost.
@@ -128,7 +128,7 @@ func (p *Peer) Next() (Frame, error) {
 	return f, nil
 }
 
-// SetDeadline limits current and future waits, which fail after t with os.ErrDeadlineExceeded. The zero time means no limit.
+// SetDeadline limits current and future waits, which fail with os.ErrDeadlineExceeded after t. The zero time means no limit.
 func (p *Peer) SetDeadline(t time.Time) {
 	p.stream.SetDeadline(t) //nolint:errcheck // it fails on a closed stream only, where nothing waits
 }
@@ -146,8 +146,8 @@ func (p *Peer) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-// Reset resets the stream: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end first reads
-// the data sent before, on a network that data may be lost. A stream other than TCP, TLS over TCP or memory is closed, and
+// Reset resets the stream: the other end's reads and writes fail with syscall.ECONNRESET. In memory the other end first reads the
+// data that was sent before. On a network that data may be lost. A stream other than TCP, TLS over TCP or memory is closed, and
 // Reset returns errors.ErrUnsupported.
 func (p *Peer) Reset() error {
 	below := p.stream

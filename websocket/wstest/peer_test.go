@@ -19,12 +19,12 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// misbehaviours are violations by a Peer, with the close code of the Conn; 0 if it is not a violation.
+// misbehaviours maps violations by a Peer to the Conn's close code, which is 0 if it is not a violation.
 var misbehaviours = []struct {
 	clause string
 	do     func(*wstest.Peer) error
 	want   websocket.Code
-	tells  string // part of the error
+	tells  string // text that the error must contain
 }{
 	{"5.1 masked as the role must not", sends(wstest.Frame{Opcode: frame.Text, WrongMask: true}), 1002, "§5.1"},
 	{"5.2 RSV1 without an extension", sends(wstest.Frame{Opcode: frame.Text, RSV: frame.RSV1}), 1002, "§5.2"},
@@ -102,7 +102,7 @@ func TestPeerMisbehaves(t *testing.T) {
 	}
 }
 
-// wantCloseFrame reads until a close frame with code, and closes the stream.
+// wantCloseFrame reads until it receives a close frame with code, and closes the stream.
 func wantCloseFrame(p *wstest.Peer, code websocket.Code) error {
 	defer p.Close()
 	for {
@@ -119,7 +119,7 @@ func wantCloseFrame(p *wstest.Peer, code websocket.Code) error {
 	}
 }
 
-// Every frame that a Peer sends is read unchanged by another.
+// A Peer sends frames of every kind, which another Peer receives unchanged.
 func TestPeerSendsWhatAPeerReads(t *testing.T) {
 	frames := []wstest.Frame{
 		wstest.TextFrame("hello"), wstest.TextFrame(""), wstest.BinaryFrame(make([]byte, 125)), wstest.BinaryFrame(make([]byte, 126)),
@@ -167,7 +167,7 @@ func TestPeerReportsWhatIsCut(t *testing.T) {
 	}
 }
 
-// A frame without a payload has two bytes, and Next waits for no more.
+// A frame without a payload has two bytes, and Next does not wait for more.
 func TestPeerReadsTheShortestFrame(t *testing.T) {
 	near, far := wstest.NetPipe(0)
 	p := wstest.NewPeer(far, protocol.RoleClient)
@@ -197,7 +197,7 @@ func TestPeerReportsMalformedLengths(t *testing.T) {
 	}
 }
 
-// A Peer without instructions stalls: it answers no ping, and keepalive detects that.
+// A Peer whose methods are not called stalls: it does not reply to pings, which keepalive detects.
 func TestPeerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := &wstest.Options{}
@@ -236,7 +236,7 @@ func TestPeerDripsInTime(t *testing.T) {
 	}
 }
 
-// A drip ends if the other end does not read.
+// Drip returns an error if the other end does not read until the deadline, or is closed.
 func TestPeerDripIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)
@@ -253,7 +253,8 @@ func TestPeerDripIsBounded(t *testing.T) {
 	})
 }
 
-// A byte is sent when the previous one has been read. A byte that was not read when the other end closes is lost, as on a network.
+// A byte is sent when the previous one has been read. A byte that has not been read when the other end closes is lost, as on a
+// network.
 func TestPeerDripsByteByByte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := ends(t, 0)
@@ -309,7 +310,7 @@ func TestPeerOverTCP(t *testing.T) {
 	}
 }
 
-// bare is a stream that can only be closed.
+// bare is a stream that only supports Close in addition to Read and Write.
 type bare struct{ net.Conn }
 
 func TestPeerOverAnyStream(t *testing.T) {
@@ -330,7 +331,7 @@ func TestPeerOverAnyStream(t *testing.T) {
 	}
 }
 
-// tcpPair returns both ends of a connection on loopback, which end with the test.
+// tcpPair returns the two ends of a connection on loopback. They are closed when the test ends.
 func tcpPair(t *testing.T) (near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

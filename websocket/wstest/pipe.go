@@ -14,18 +14,17 @@ type Options struct {
 	Client, Server websocket.ConnOptions
 
 	// Buffer is the size in bytes of the buffer in each direction. 0 means 64 KiB, about the size of a socket buffer. With 1 every
-	// write waits for its reader.
+	// write waits until its bytes are read.
 	Buffer int
 }
 
 const defaultBuffer = 64 << 10
 
-// Pipe returns a client and a server, connected in memory. Their opening handshake counts as done, without negotiated
-// parameters: Handshake returns an empty value, and nothing is compressed.
+// Pipe returns a client and a server, connected in memory. Their opening handshake counts as complete, without negotiated
+// parameters: Handshake returns an empty value, and messages are not compressed.
 //
-// A message that fits into the buffer is written without a reader on the other side; a longer one waits for a reader, as on a
-// network. The Conns are ended with CloseNow when the test of tb ends; with a nil tb, as in an example, the caller must close
-// them.
+// A message that fits into the buffer is written without a reader on the other side. A longer one waits for a reader, as on a
+// network. CloseNow is called on the Conns when the test of tb ends. If tb is nil, as in an example, the caller must close them.
 func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 	if opts == nil {
 		opts = &Options{}
@@ -42,7 +41,7 @@ func Pipe(tb testing.TB, opts *Options) (client, server *websocket.Conn) {
 	return client, server
 }
 
-// conn is websocket.NewConn after a handshake without extensions and subprotocol.
+// conn calls websocket.NewConn without extensions and without a subprotocol.
 func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websocket.Conn {
 	c, err := websocket.NewConn(nc, role, nil, opts)
 	if err != nil {
@@ -51,10 +50,10 @@ func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websock
 	return c
 }
 
-// NetPipe returns the two ends of a byte stream in memory, for [websocket.NewConn], [NewPeer], or a net.Conn that a test wraps
-// around one of them. Each direction holds buffer bytes; 0 means 64 KiB.
+// NetPipe returns the two ends of a byte stream in memory, for [websocket.NewConn], [NewPeer], or a net.Conn in which a test wraps
+// one of them. The buffer of each direction holds buffer bytes; 0 means 64 KiB.
 //
-// They behave like TCP: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF after the last written byte,
+// They behave like TCP: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF after the last written byte, and
 // syscall.EPIPE for a write to a closed end. Close does not lose data that was written before it. Each end may be used by any
 // number of goroutines concurrently.
 func NetPipe(buffer int) (client, server net.Conn) {

@@ -19,7 +19,7 @@ func TestPipeBothWays(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	for _, tt := range []struct{ from, to *websocket.Conn }{{client, server}, {server, client}} {
 		sent := websocket.Message{Type: websocket.Text, Data: []byte("hand")}
-		if err := tt.from.Write(bounded.Context(t), sent); err != nil { // nothing is reading yet
+		if err := tt.from.Write(bounded.Context(t), sent); err != nil { // no goroutine is reading yet
 			t.Fatal(err)
 		}
 		got, err := tt.to.Read(bounded.Context(t))
@@ -45,7 +45,7 @@ func TestPipeClosingHandshake(t *testing.T) {
 	}
 }
 
-// Both ends send more than the buffers can hold, and both read: neither waits forever.
+// Both ends send more than the buffers can hold while both read. Neither may block indefinitely.
 func TestPipeLargeMessagesBothWays(t *testing.T) {
 	opts := &wstest.Options{Buffer: 100}
 	client, server := wstest.Pipe(t, opts)
@@ -71,12 +71,12 @@ func TestPipeOptionsReachTheirConn(t *testing.T) {
 	client, server := wstest.Pipe(t, opts)
 	for _, tt := range []struct {
 		from, to *websocket.Conn
-		want     websocket.Code // 0 means the message arrives
+		want     websocket.Code // 0 means that the message arrives
 	}{{server, client, 0}, {client, server, websocket.CodeTooBig}} {
 		if err := tt.from.Write(bounded.Context(t), websocket.Message{Type: websocket.Text, Data: []byte("12345")}); err != nil {
 			t.Fatal(err)
 		}
-		if tt.want != 0 { // the peer's part of the closing handshake
+		if tt.want != 0 { // completes the peer's part of the closing handshake
 			go tt.from.Read(bounded.Context(t)) //nolint:errcheck // how it ends is seen at the other end
 		}
 		if _, err := tt.to.Read(bounded.Context(t)); websocket.CloseCode(err) != tt.want {
@@ -85,7 +85,7 @@ func TestPipeOptionsReachTheirConn(t *testing.T) {
 	}
 }
 
-// Keepalive, the timeout of a context and that of the closing handshake run in fake time.
+// Keepalive, the timeout of a context, and the time limit of the closing handshake use fake time.
 func TestPipeInFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, _ := wstest.Pipe(t, nil)

@@ -11,15 +11,15 @@ import (
 )
 
 // half is one direction of a stream in memory: the bytes that one end has written and the other has not read yet. Its mutex is
-// never held while waiting, and testing/synctest treats a wait on a sync.Cond as durably blocked.
+// never held while waiting. testing/synctest treats a wait on a sync.Cond as durably blocked.
 type half struct {
 	mu      sync.Mutex
 	changed sync.Cond // signals a change of any of the following fields
 	buf     bytes.Buffer
 	size    int   // the maximum length of buf
-	writing bool  // a Write is in progress, and others wait for it, so that writes are not mixed
-	writer  state // of the writing end
-	reader  state // of the reading end
+	writing bool  // a Write is in progress, and others wait for it, so that their data is not mixed
+	writer  state // deadline of the writing end
+	reader  state // deadline of the reading end
 	readBy  deadline
 	writeBy deadline
 }
@@ -110,7 +110,7 @@ func (h *half) drain() error {
 	return nil
 }
 
-// writeError returns the reason why nothing can be written. The caller holds mu.
+// writeError returns the reason why no data can be written. The caller holds mu.
 func (h *half) writeError() error {
 	switch {
 	case h.writer == finished:
@@ -127,7 +127,7 @@ func (h *half) writeError() error {
 	return nil
 }
 
-// end sets the state of the writing or the reading end, who. An end's state never goes back.
+// end sets the state of the writing or the reading end, who. The state of an end never reverts.
 func (h *half) end(who *state, by *deadline, s state) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,7 +168,7 @@ func (h *half) limit(who *state, by *deadline, t time.Time) error {
 	timer = time.AfterFunc(left, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if by.timer == timer { // it has not been set again since
+		if by.timer == timer { // the deadline has not been set again since
 			by.passed = true
 			h.changed.Broadcast()
 		}
@@ -184,7 +184,7 @@ type stream struct {
 	far     addr
 }
 
-// addr is the address of an end: its name.
+// addr is the address of an end, which is its name.
 type addr string
 
 func (a addr) Network() string { return "memory" }
@@ -203,13 +203,13 @@ func (s *stream) Write(p []byte) (int, error) {
 // drain waits until the other end has read everything that was written here.
 func (s *stream) drain() error { return s.failed("write", s.out.drain()) }
 
-// Close closes both directions. The other end reads what was written, and then io.EOF.
+// Close closes both directions. The other end reads the data written before, and then io.EOF.
 func (s *stream) Close() error { return s.end(closed) }
 
-// Reset resets the connection. The other end reads what was written, and then syscall.ECONNRESET.
+// Reset resets the connection. The other end reads the data written before, and then syscall.ECONNRESET.
 func (s *stream) Reset() error { return s.end(reset) }
 
-// CloseWrite closes one direction. The other end reads what was written, and then io.EOF.
+// CloseWrite closes the sending direction. The other end reads the data written before, and then io.EOF.
 func (s *stream) CloseWrite() error {
 	s.out.end(&s.out.writer, &s.out.writeBy, finished)
 	return nil

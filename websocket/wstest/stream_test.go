@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// ends are both ends of a byte stream in memory, which end with the test.
+// ends are the two ends of a byte stream in memory. They are closed when the test ends.
 func ends(t *testing.T, buffer int) (near, far net.Conn) {
 	t.Helper()
 	near, far = wstest.NetPipe(buffer)
@@ -38,7 +38,7 @@ func write(t *testing.T, to io.Writer, s string) {
 	}
 }
 
-// wantRead reads n bytes in one read, which must be s.
+// wantRead expects s from a single read of n bytes.
 func wantRead(t *testing.T, from io.Reader, n int, s string) {
 	t.Helper()
 	b := make([]byte, n)
@@ -62,13 +62,13 @@ func wantWriteError(t *testing.T, to io.Writer, want error) {
 	}
 }
 
-// How an end is closed, and the results for the two ends: first what was written before, then an error.
+// The cases are the ways to close an end, with the results at both ends: first the data written before, then an error.
 func TestNetPipeEnds(t *testing.T) {
 	tests := []struct {
 		name                string
 		end                 func(net.Conn) error
 		farRead, farWrite   error
-		nearRead, nearWrite error // nil if it continues
+		nearRead, nearWrite error // nil if the stream stays open
 	}{
 		{"close", net.Conn.Close, io.EOF, syscall.EPIPE, net.ErrClosed, net.ErrClosed},
 		{"close one direction", func(c net.Conn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
@@ -84,7 +84,7 @@ func TestNetPipeEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			near, far := ends(t, 0)
 			write(t, near, "before")
-			for range 2 { // the second changes nothing
+			for range 2 { // a second call has no effect
 				check(t, tt.end(near))
 			}
 			wantRead(t, far, 8, "before")
@@ -156,7 +156,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		near, far := ends(t, 0)
 		begun := time.Now()
 		check(t, near.SetReadDeadline(begun.Add(time.Hour)))
-		check(t, near.SetReadDeadline(begun.Add(time.Minute))) // the last one applies
+		check(t, near.SetReadDeadline(begun.Add(time.Minute))) // the last deadline applies
 		wantReadError(t, near, os.ErrDeadlineExceeded)
 		if took := time.Since(begun); took != time.Minute {
 			t.Errorf("the read took %v, want a minute", took)
@@ -169,7 +169,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 		write(t, far, "late")
 		wantRead(t, near, 8, "late")
 
-		// A deadline takes effect when it is reached, not before, even if there is something to read.
+		// A deadline takes effect when it is reached, even if data is available, and not before.
 		write(t, far, "more")
 		check(t, near.SetReadDeadline(time.Now()))
 		wantReadError(t, near, os.ErrDeadlineExceeded)
@@ -178,7 +178,7 @@ func TestNetPipeDeadlineInFakeTime(t *testing.T) {
 	})
 }
 
-// Writes of several goroutines are not mixed, even if the buffer is smaller than one of them.
+// The data of concurrent writes is not mixed, even if the buffer is smaller than one of them.
 func TestNetPipeWritesAreWhole(t *testing.T) {
 	near, far := ends(t, 5)
 	const each, size = 20, 12
@@ -204,7 +204,7 @@ func TestNetPipeWritesAreWhole(t *testing.T) {
 	writers.Wait()
 }
 
-// A write waits until its turn, the deadline, or the end of either side; without a turn it has written nothing.
+// A write waits for its turn, for the deadline, or for either side to close. If it gets no turn it writes nothing.
 func TestNetPipeWritesTakeTurns(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do     func(near, far net.Conn) error
@@ -229,7 +229,7 @@ func TestNetPipeWritesTakeTurns(t *testing.T) {
 					n, err := near.Write([]byte(text))
 					results[i] <- result{n, err}
 				}()
-				synctest.Wait() // the first one waits for room, the second one for its turn
+				synctest.Wait() // the first write waits for room, the second one for its turn
 			}
 			if len(results[0])+len(results[1]) != 0 {
 				t.Fatalf("%s: a write has ended before", name)
@@ -244,7 +244,7 @@ func TestNetPipeWritesTakeTurns(t *testing.T) {
 	}
 }
 
-// A read into an empty buffer reads nothing, and does not wait.
+// A read with an empty slice reads nothing, and does not wait.
 func TestNetPipeReadsNothing(t *testing.T) {
 	near, far := ends(t, 0)
 	for range 2 {

@@ -1,4 +1,4 @@
-// Package allocs counts allocations of code that uses pools.
+// Package allocs counts the allocations of code that uses pools.
 package allocs
 
 import (
@@ -9,8 +9,8 @@ import (
 // memory limits the heap while the garbage collector is off.
 const memory = 1 << 30
 
-// PerRun is [testing.AllocsPerRun] without garbage collections, which empty every sync.Pool: how often they happen depends on the
-// rest of the process and on the machine. Allocations that no pool avoids are still counted.
+// PerRun is like [testing.AllocsPerRun] without garbage collections. A collection empties every sync.Pool, and the frequency of
+// collections depends on the rest of the process and on the machine. Allocations that do not come from a pool are still counted.
 func PerRun(runs int, f func()) float64 {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memory))
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))

@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes sync.Pool drop its content.
+// The race detector makes sync.Pool drop items.
 
 package allocs
 
@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestPerRun: the garbage collector does not empty the pools, whatever is allocated, and runs normally afterwards.
+// TestPerRun checks that no garbage collection empties the pools, however much is allocated, and that collections continue
+// afterwards.
 func TestPerRun(t *testing.T) {
 	var before, after runtime.MemStats
 	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)

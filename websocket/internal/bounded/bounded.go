@@ -1,5 +1,6 @@
-// Package bounded has waits with a time limit for the library's tests: each of them fails the test if the expected event does not
-// happen. The context of a test does not do that: it is done only after the test's function has returned.
+// Package bounded provides waits with a time limit for the library's tests. Each of them fails the test if the expected event does
+// not happen. The context of a test does not serve this purpose, because it is only canceled after the test's function has
+// returned.
 package bounded
 
 import (
@@ -12,7 +13,7 @@ import (
 const soon = 2 * time.Minute
 
 // patience returns the time limit of a wait. In a bubble of testing/synctest, where minutes and hours of fake time pass while a
-// test waits, it is long, and takes no real time.
+// test waits, it is long, but takes no real time.
 func patience() time.Duration {
 	if time.Now().Year() == 2000 { // the start of the fake clock in a bubble
 		return 100 * time.Hour
@@ -20,8 +21,8 @@ func patience() time.Duration {
 	return soon
 }
 
-// Context returns a context that ends with the test, or two minutes from now. It can also be used in a function passed to
-// t.Cleanup, where the test's own context is done.
+// Context returns a context that is canceled when the test ends, or after two minutes. It can also be used in a function passed to
+// t.Cleanup, where the test's own context is already canceled.
 func Context(t testing.TB) context.Context {
 	parent := t.Context()
 	if parent.Err() != nil {

@@ -22,13 +22,13 @@ const (
 	typeDynamic
 )
 
-// tail is what RFC 7692 §7.2.1 removes from a message and §7.2.2 appends again.
+// tail consists of the bytes that RFC 7692 §7.2.1 removes from the end of a message and §7.2.2 appends again.
 var tail = [4]byte{0x00, 0x00, 0xFF, 0xFF}
 
 // preOrder is the order of the lengths of the code length codes in a header (RFC 1951 §3.2.7).
 var preOrder = [numPre]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 
-// lengthBase and lengthExtra are for symbol firstLength+i: the smallest match length, and the number of extra bits that are added
+// For symbol firstLength+i, lengthBase contains the smallest match length, and lengthExtra the number of extra bits that are added
 // to it.
 var (
 	lengthBase = [29]uint16{
@@ -47,8 +47,7 @@ var lengthIndex = func() (t [256]uint8) {
 	return t
 }()
 
-// distSymbol returns the symbol of distance d+1, the extra bits, and their number. The symbols are in pairs, each pair for one
-// power of two.
+// distSymbol returns the symbol of distance d+1, the extra bits, and their number. Each pair of symbols covers one power of two.
 func distSymbol(d uint32) (sym, extra, n uint32) {
 	if d < 4 {
 		return d, 0, 0
@@ -57,7 +56,7 @@ func distSymbol(d uint32) (sym, extra, n uint32) {
 	return 2*n + d>>n, d & (1<<n - 1), n
 }
 
-// distBase returns the smallest distance of symbol sym, and the number of extra bits.
+// distBase returns the smallest distance that symbol sym represents, and the number of extra bits.
 func distBase(sym int) (base uint16, extra uint8) {
 	if sym < 4 {
 		return uint16(sym + 1), 0

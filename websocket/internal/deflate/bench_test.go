@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The figures about this package in docs/decisions were measured with these benchmarks. BenchmarkFlate measures compress/flate for
-// the same input, at the cheapest level that supports it: level 1 ignores a dictionary for a short message.
+// These benchmarks produced the figures about this package in docs/decisions. BenchmarkFlate measures compress/flate for the same
+// input, at the cheapest level that supports it: level 1 ignores a dictionary for a short message.
 
 func messages(n, size int) [][]byte {
 	r := source(1)
@@ -58,7 +58,7 @@ func BenchmarkFlate(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
 					w.Reset(&dst)
-					_, _ = w.Write(past) // a bytes.Buffer accepts everything
+					_, _ = w.Write(past) // a bytes.Buffer never fails
 					_ = w.Flush()
 					dst.Reset()
 					_, _ = w.Write(all[i%len(all)])

@@ -36,8 +36,8 @@ func fixedDistCodes() *distCodes {
 // symbols returns the number of symbols in the block.
 func (e *encoder) symbols() int { return e.end - e.start - e.matched + len(e.seqs) }
 
-// fixedBits returns the size of the block in bits with the fixed codes, without its header. Most codes have 8 bits; RFC 1951 §3.2.6
-// lists the exceptions.
+// fixedBits returns the size in bits of the block with the fixed codes, without its header. Most codewords have 8 bits; RFC 1951
+// §3.2.6 lists the exceptions.
 func (e *encoder) fixedBits() int {
 	n := 8*e.symbols() + 5*(len(e.seqs)-1) + e.extra
 	for _, f := range e.litFreq[144:256] {
@@ -49,7 +49,7 @@ func (e *encoder) fixedBits() int {
 	return n
 }
 
-// block encodes the pending input, in the form that takes the fewest bits, and makes it history.
+// block encodes the pending input in the form that requires the fewest bits, and makes it part of the history.
 func (e *encoder) block(dst []byte) []byte {
 	clear(e.litFreq[:])
 	clear(e.distFreq[:])
@@ -57,7 +57,7 @@ func (e *encoder) block(dst []byte) []byte {
 	e.find()
 	e.litFreq[endOfBlock] = 1
 
-	stored := 7 + 32 + 8*(e.end-e.start) // at most 7 bits of padding, the two lengths, the bytes
+	stored := 7 + 32 + 8*(e.end-e.start) // at most 7 bits of padding, the two lengths, and the bytes
 	fixed := e.fixedBits()
 	best := min(stored, fixed)
 	dst = slices.Grow(dst, best/8+2*8)
@@ -75,7 +75,7 @@ func (e *encoder) block(dst []byte) []byte {
 	return dst
 }
 
-// put adds n bits of v, at most 48, to the pending bits. The caller must call drain in between, so that fewer than 8 bits are
+// put adds n bits of v, at most 48, to the pending bits. The caller must call drain between calls, so that fewer than 8 bits are
 // pending.
 func (e *encoder) put(v uint64, n uint) {
 	e.acc |= v << (e.n & 63)
@@ -107,7 +107,7 @@ func (e *encoder) stored(dst []byte) []byte {
 	return append(dst, p...)
 }
 
-// encode appends the block's literals and matches and the end of the block. dst has enough capacity.
+// encode appends the block's literals and matches, and the end-of-block symbol. dst has enough capacity.
 func (e *encoder) encode(dst []byte, lit *litCodes, dist *distCodes) []byte {
 	out, at := dst[:cap(dst)], len(dst)
 	acc, n := e.acc, e.n

@@ -8,8 +8,8 @@ import (
 // Codec is an implementation of DEFLATE, with its pools. The zero value is not usable: both constructors are required. A Codec is
 // shared by all connections and must not be copied.
 //
-// It lets another implementation replace the one of this package. What RFC 7692 requires around DEFLATE (the bytes removed and
-// appended, the context between messages, limits) is done once, above it.
+// Another implementation can be used in place of the one in this package. The requirements of RFC 7692 beyond DEFLATE (the removed
+// and appended bytes, the context between messages, limits) are implemented once, above it.
 type Codec struct {
 	NewEncoder func() Encoder // called when the pool is empty
 	NewDecoder func() Decoder
@@ -17,7 +17,7 @@ type Codec struct {
 	encoders, decoders sync.Pool
 }
 
-// Flush determines how much of the input of an [Encoder] must be in its output when Encode returns.
+// Flush determines how much of the input of an [Encoder] must be part of its output when Encode returns.
 type Flush uint8
 
 const (
@@ -30,34 +30,35 @@ const (
 	EndFlush
 )
 
-// Encoder turns messages into DEFLATE blocks, one message at a time. It is not safe for concurrent use.
+// Encoder compresses messages to DEFLATE blocks, one message at a time. It is not safe for concurrent use.
 type Encoder interface {
-	// Reset begins a message. Matches reach back at most window bytes, and no further than the dictionary, which is older followed
-	// by newer. The encoder does not keep either slice.
+	// Reset begins a message. Matches refer back at most window bytes, and no further than the dictionary, which consists of older
+	// followed by newer. The encoder does not retain either slice.
 	Reset(window int, older, newer []byte)
 
-	// Encode appends its output to dst. It does not keep p.
+	// Encode appends its output to dst. It does not retain p.
 	Encode(dst, p []byte, flush Flush) []byte
 }
 
 // Decoder inflates messages, one at a time. It is not safe for concurrent use.
 type Decoder interface {
 	// Reset begins a message, whose payload is src up to io.EOF. src yields the payload as it was received: the decoder appends the
-	// four bytes that RFC 7692 §7.2.2 requires, and accepts blocks with BFINAL set (§7.2.3.4). older and newer are as for Encoder;
-	// a match beyond them or the window is an error.
+	// four bytes that RFC 7692 §7.2.2 requires, and accepts blocks with BFINAL set (§7.2.3.4). older and newer are as for Encoder.
+	// A match beyond them or beyond the window is an error.
 	Reset(src io.Reader, window int, older, newer []byte)
 
-	// Read returns io.EOF at the end of the message and ErrTruncated if bytes are missing. An error of src is returned unchanged;
-	// the decoder of this package can continue after it.
+	// Read returns io.EOF at the end of the message, and ErrTruncated if bytes are missing. An error of src is returned unchanged.
+	// The decoder of this package can continue after such an error.
 	Read(p []byte) (int, error)
 }
 
-// wholeDecoder is a Decoder that inflates a message in one slice faster than with Read. It does not keep the dictionary.
+// wholeDecoder is a Decoder that can inflate a message from one slice, which is faster than Read. It does not retain the
+// dictionary.
 type wholeDecoder interface {
 	appendWhole(dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error)
 }
 
-// own is the implementation in this package.
+// own is the implementation of this package.
 var own = &Codec{
 	NewEncoder: func() Encoder { return newEncoder() },
 	NewDecoder: func() Decoder { return new(decoder) },

@@ -1,11 +1,11 @@
 package deflate
 
-// keepBytes is the maximum context that a Compressor keeps, whatever the window: with 32 KiB for the receiving direction, a
-// connection uses less than 40 KB. Eight times as much would cost 16 us per message to index it, and save 2 % of a 1 KiB message.
+// keepBytes is the maximum context that a Compressor retains, whatever the window: including 32 KiB for the receiving direction, a
+// connection uses less than 40 KB. Eight times as much would take 16 µs per message to index, and save 2 % of a 1 KiB message.
 const keepBytes = 4 << 10
 
 // Compressor is the sending direction of one connection. The zero value compresses every message separately, with a window of 32
-// KiB. It is not safe for concurrent use, and only one message at a time may be in progress.
+// KiB. It is not safe for concurrent use, and only one message may be in progress at a time.
 type Compressor struct {
 	// Window is the negotiated window. It must be set before the first message and not changed afterwards.
 	Window Window
@@ -30,8 +30,8 @@ func (c *Compressor) begin() Encoder {
 	return e
 }
 
-// Append compresses msg as one message and appends its payload to dst. The two must not overlap; Append does not keep msg. The
-// result must be sent, and in this order, because the next message may refer to it.
+// Append compresses msg as one message and appends its payload to dst. The two must not overlap. Append does not retain msg. The
+// results must be sent in the order of the calls, because the next message may refer to this one.
 func (c *Compressor) Append(dst, msg []byte) []byte {
 	e := c.begin()
 	dst = e.Encode(dst, msg, EndFlush)
@@ -41,15 +41,15 @@ func (c *Compressor) Append(dst, msg []byte) []byte {
 }
 
 // AppendShared compresses msg so that it can be sent on every connection whose window has at least w.Bits, with or without context
-// takeover. It may be called concurrently. If the message is sent on a connection with takeover, Note or Forget of its Compressor
-// must be called.
+// takeover. It may be called concurrently. If the message is sent on a connection with takeover, Note or Forget of the connection's
+// Compressor must be called.
 func AppendShared(dst, msg []byte, w Window) []byte {
 	c := Compressor{Window: Window{Bits: w.Bits}}
 	return c.Append(dst, msg)
 }
 
-// Note records that a message is sent that AppendShared compressed: the peer's window advances, so msg becomes context. Without
-// takeover Note does nothing.
+// Note records that a message compressed by AppendShared is sent: the peer's window advances, so msg becomes context. Without
+// takeover Note has no effect.
 func (c *Compressor) Note(msg []byte) {
 	if c.Window.Takeover {
 		c.past.add(msg, min(keepBytes, c.Window.Size()))
@@ -57,5 +57,5 @@ func (c *Compressor) Note(msg []byte) {
 }
 
 // Forget drops the context and its memory. That is always allowed, because a sender need not refer to earlier data. Use it instead
-// of Note if most messages are shared, and before a connection becomes idle for long.
+// of Note if most messages are shared, and before a connection becomes idle for a long time.
 func (c *Compressor) Forget() { c.past = history{} }

@@ -35,7 +35,7 @@ func fillBytes(size int, next func() byte) []byte {
 	return b
 }
 
-// rareBytes has frequencies that decrease like the Fibonacci numbers, which would need codes of more than 15 bits.
+// rareBytes returns bytes whose frequencies decrease like the Fibonacci numbers, which would require codes of more than 15 bits.
 func rareBytes(r *rand.Rand, size int) []byte {
 	return fillBytes(size, func() byte {
 		v := byte(0)

@@ -11,7 +11,7 @@ func TestInflate_Corrupt(t *testing.T) {
 	tests := []struct {
 		name    string
 		bits    string // in the notation of packed
-		payload string // or hex
+		payload string // or in hex
 		want    error
 	}{
 		{name: "7.2.2 cut within a fixed block", payload: "f2 48 cd", want: ErrTruncated},
@@ -66,7 +66,7 @@ func TestInflate_Corrupt(t *testing.T) {
 	}
 }
 
-// packed converts bits in transmission order to bytes. Spaces are ignored.
+// packed converts bits in transmission order to bytes. It ignores spaces.
 func packed(s string) []byte {
 	var out []byte
 	n := 0
@@ -83,7 +83,7 @@ func packed(s string) []byte {
 	return out
 }
 
-// A peer that negotiated a small window and exceeds it is detected, wherever the match is.
+// A match that exceeds the negotiated window of a peer is detected, wherever it is.
 func TestRFC7692_7_1_2_WindowExceeded(t *testing.T) {
 	for bits := uint8(MinBits); bits < MaxBits; bits++ {
 		size := 1 << bits

@@ -5,14 +5,15 @@ import (
 	"slices"
 )
 
-// decoder implements Decoder with an inflater. It takes 16 KiB, and 64 KiB more once it has streamed; decoders are pooled.
+// decoder implements Decoder with an inflater. It occupies 16 KiB, and 64 KiB more once it has been used for streaming. Decoders
+// are pooled.
 type decoder struct {
 	f inflater
 
-	// For streaming, whose output has to pass through a window buffer.
+	// These fields are for streaming, where the output passes through a window buffer.
 	src    io.Reader
 	held   error // error that src returned with its last bytes; reported when they are used up
-	done   error // io.EOF, or the error in the message
+	done   error // io.EOF, or the error of the message
 	some   bool  // src was not empty
 	tailed bool  // src has ended and tail was appended
 	r      int   // buf[r:f.w] has not been read yet
@@ -66,7 +67,7 @@ func (f *inflater) grow(limit int64, n int) {
 	}
 }
 
-// forget drops all references to memory of the caller.
+// forget drops all references to the caller's memory.
 func (f *inflater) forget() { f.in, f.out, f.older, f.newer = nil, nil, nil, nil }
 
 // Reset implements Decoder.
@@ -85,7 +86,7 @@ func (d *decoder) Reset(src io.Reader, window int, older, newer []byte) {
 	d.r = f.w
 }
 
-// Read implements Decoder. What can be inflated from the bytes of src so far is returned before src is read again.
+// Read implements Decoder. It returns everything that can be inflated from the bytes received so far before it reads src again.
 func (d *decoder) Read(p []byte) (int, error) {
 	f := &d.f
 	for {
@@ -102,7 +103,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 		case err != nil:
 			d.done = err
 		case f.w > d.r:
-		case why == needOutput: // all of the output has been read: keep the window
+		case why == needOutput: // all of the output has been read: retain the window
 			f.w = copy(f.out, f.out[f.w-f.window:f.w])
 			d.r = f.w
 		default:
@@ -113,7 +114,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	}
 }
 
-// fill gives the inflater more input when it has used up what it had, or sets done if there is none.
+// fill passes more input to the inflater when that has consumed its input. If there is no more, it sets done.
 func (d *decoder) fill() error {
 	err := d.held
 	d.held = nil

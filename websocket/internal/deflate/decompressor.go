@@ -7,7 +7,7 @@ import (
 )
 
 // Decompressor is the receiving direction of one connection. The zero value inflates every message separately, with a window of 32
-// KiB. It is not safe for concurrent use, and only one message at a time may be in progress.
+// KiB. It is not safe for concurrent use, and only one message may be in progress at a time.
 type Decompressor struct {
 	// Window is the negotiated window. It must be set before the first message and not changed afterwards.
 	Window Window
@@ -15,7 +15,7 @@ type Decompressor struct {
 	Codec *Codec
 
 	past history
-	lost bool // a message was not inflated completely, and the next ones may refer to it
+	lost bool // a message was not inflated completely, and later ones may refer to it
 }
 
 func (d *Decompressor) codec() *Codec {
@@ -25,12 +25,12 @@ func (d *Decompressor) codec() *Codec {
 	return d.Codec
 }
 
-// Append inflates the payload of one message and appends the result to dst. The two must not overlap; Append does not keep
-// compressed, and may have written to dst up to its capacity. It returns ErrTooBig if the message is longer than limit bytes; then
-// it has used at most twice as much memory, and time for no more than limit bytes of output and compressed. A negative limit means
-// no limit, 0 allows only an empty message.
+// Append inflates the payload of one message and appends the result to dst. The two must not overlap. Append does not retain
+// compressed, and may write to dst up to its capacity. It returns ErrTooBig if the message is longer than limit bytes. In that case
+// it has used at most twice that much memory, and processed no more than limit bytes of output and all of compressed. A negative
+// limit means no limit, and 0 permits only an empty message.
 //
-// A payload that cannot be inflated is a *CorruptError. After any error dst is returned with its original length, and the
+// A payload that cannot be inflated causes a *CorruptError. After any error dst is returned with its original length, and the
 // connection must be failed.
 func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, error) {
 	if d.lost {
@@ -54,14 +54,14 @@ func (d *Decompressor) Append(dst, compressed []byte, limit int64) ([]byte, erro
 	return out, nil
 }
 
-// note makes p, which was inflated, context.
+// note adds p, which was inflated, to the context.
 func (d *Decompressor) note(p []byte) {
 	if d.Window.Takeover {
 		d.past.add(p, d.Window.Size())
 	}
 }
 
-// appendByRead is appendWhole for any decoder.
+// appendByRead is like appendWhole, for any decoder.
 func appendByRead(dec Decoder, dst, compressed []byte, limit int64, window int, older, newer []byte) ([]byte, error) {
 	dec.Reset(bytes.NewReader(compressed), window, older, newer)
 	defer release(dec)

@@ -1,6 +1,6 @@
 package deflate
 
-// minSymbols is the number of symbols below which dynamic codes are not tried: their description takes about 50 bytes, and they
+// minSymbols is the number of symbols below which dynamic codes are not tried: their description requires about 50 bytes, and they
 // save 2 to 3 bits per symbol.
 const minSymbols = 96
 
@@ -10,20 +10,20 @@ type dynamic struct {
 	dist distCodes
 	pre  [numPre]code
 
-	lengths    [numLitLen + numDist]uint8 // of lit, then of dist; without trailing zeros of either
+	lengths    [numLitLen + numDist]uint8 // lengths of lit, then of dist, both without trailing zeros
 	hlit       int
 	hdist      int
 	hclen      int
 	preLengths [numPre]uint8
 	preFreq    [numPre]uint16
-	runs       []uint16 // the lengths as symbols of pre, with their extra bits from bit 5
+	runs       []uint16 // the lengths as symbols of pre, with their extra bits starting at bit 5
 	builder    builder
 }
 
-// describe makes the codes for the block's frequencies and their description. It returns the size of the block in bits, without the
-// three header bits and the extra bits; for each distance fewer than two, it is one bit too large.
+// describe makes the codes for the block's frequencies and their description. It returns the size in bits of the block, without the
+// three header bits and the extra bits. For each distance fewer than two, the result is one bit too large.
 func (e *encoder) describe() int {
-	// Some inflaters require a complete code even where RFC 1951 does not: at least two distances.
+	// Some inflaters require a complete code even where RFC 1951 does not. So there are at least two distances.
 	for i, used := 0, e.distances(); used < 2; i++ {
 		if e.distFreq[i] == 0 {
 			e.distFreq[i] = 1
@@ -64,8 +64,8 @@ func used(freq []uint16) int {
 	return n
 }
 
-// fold encodes the code lengths as runs: 16 repeats the previous length 3 to 6 times, 17 and 18 stand for 3 to 10 and 11 to 138
-// zeros. It returns the number of extra bits.
+// fold encodes the code lengths as runs: 16 repeats the previous length 3 to 6 times, 17 represents 3 to 10 zeros, and 18
+// represents 11 to 138 zeros. It returns the number of extra bits.
 func (d *dynamic) fold() int {
 	d.runs = d.runs[:0]
 	clear(d.preFreq[:])

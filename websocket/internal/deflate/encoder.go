@@ -3,16 +3,16 @@ package deflate
 import "math"
 
 const (
-	blockSize = 32 << 10 // input bytes of one block, except the last one of a message
+	blockSize = 32 << 10 // maximum number of input bytes in a block, except the last one of a message
 	maxWindow = 1 << MaxBits
 	pad       = 8 // so that eight bytes can be loaded at every position
 )
 
-// encoder implements Encoder. It takes 150 KiB, and encoders are pooled.
+// encoder implements Encoder. It occupies 150 KiB, and encoders are pooled.
 type encoder struct {
 	window     int
-	base       uint32 // position of buf[0] in all input that this encoder ever had; never 0
-	start, end int    // buf[:start] is history, buf[start:end] is to be encoded
+	base       uint32 // position of buf[0] in all input that this encoder ever received; never 0
+	start, end int    // buf[:start] is history, and buf[start:end] is to be encoded
 	table      [1 << tableBits]uint32
 	buf        [maxWindow + blockSize + pad]byte
 
@@ -46,7 +46,7 @@ func (e *encoder) Reset(window int, older, newer []byte) {
 
 func last(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
-// advance moves the position of buf[0] by n. The positions start again long before they would overflow.
+// advance adds n to the position of buf[0]. The positions restart long before they would overflow.
 func (e *encoder) advance(n int) {
 	e.base += uint32(n)
 	if e.base > math.MaxUint32/2 {
@@ -81,7 +81,7 @@ func (e *encoder) Encode(dst, p []byte, flush Flush) []byte {
 	return dst
 }
 
-// slide makes room for a block if there is none after the history.
+// slide makes room for a block if there is not enough after the history.
 func (e *encoder) slide() {
 	if e.end+blockSize <= maxWindow+blockSize {
 		return

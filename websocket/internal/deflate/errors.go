@@ -9,7 +9,7 @@ var ErrTooBig = errors.New("deflate: message is larger than the limit")
 var errLost = errors.New("deflate: the previous message was not read to its end, so the compression context is lost")
 
 // CorruptError is the error for a payload that violates the format. The connection cannot continue: with context takeover all later
-// messages would be wrong too. All values are package variables, so that a hostile peer cannot cause allocations.
+// messages would be wrong, too. All values are package variables, so that a hostile peer cannot cause allocations.
 type CorruptError struct {
 	Section string // the violated clause: "RFC 1951 §3.2.4"
 	Detail  string
@@ -18,7 +18,7 @@ type CorruptError struct {
 // Error implements error.
 func (e *CorruptError) Error() string { return "deflate: " + e.Detail + " (" + e.Section + ")" }
 
-// The violations.
+// The possible violations.
 var (
 	ErrTruncated   = &CorruptError{"RFC 7692 §7.2.2", "payload ends within a block"}
 	errBlockType   = &CorruptError{"RFC 1951 §3.2.3", "block of the reserved type"}

@@ -7,7 +7,8 @@ import (
 	"io"
 )
 
-// stdCodec is compress/flate as a Codec: it proves that another implementation fits, and is the reference for the benchmarks.
+// stdCodec is compress/flate as a Codec. It proves that another implementation can be used, and is the reference for the
+// benchmarks.
 var stdCodec = &Codec{
 	NewEncoder: func() Encoder {
 		w, err := flate.NewWriter(io.Discard, flate.BestSpeed+1)
@@ -19,9 +20,9 @@ var stdCodec = &Codec{
 	NewDecoder: func() Decoder { return &stdDecoder{r: flate.NewReader(nothing{})} },
 }
 
-// stdEncoder respects the window, which compress/flate cannot, by compressing half a window at a time with the previous half as
-// dictionary. The dictionary is written and its output dropped: with flate.NewWriterDict, Go 1.26 includes a short dictionary in
-// the output if what follows is stored.
+// stdEncoder respects the window, which compress/flate does not support, by compressing half a window at a time with the previous
+// half as the dictionary. The dictionary is written, and the resulting output is discarded: with flate.NewWriterDict, Go 1.26
+// includes a short dictionary in the output if the following data is stored.
 type stdEncoder struct {
 	half int
 	past []byte
@@ -39,7 +40,7 @@ func (e *stdEncoder) Encode(dst, p []byte, flush Flush) []byte {
 		var out bytes.Buffer
 		e.w.Reset(&out)
 		k := min(len(p), e.half)
-		_, _ = e.w.Write(e.past) // a bytes.Buffer accepts everything
+		_, _ = e.w.Write(e.past) // a bytes.Buffer never fails
 		_ = e.w.Flush()
 		out.Reset()
 		_, _ = e.w.Write(p[:k])

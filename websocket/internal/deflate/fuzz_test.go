@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// FuzzRoundTrip: the codec and compress/flate inflate the compressor's output for two messages to the original.
+// FuzzRoundTrip checks that both the codec and compress/flate inflate the compressor's output for two messages to the original.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("Hello"), []byte("Hello"), uint8(15), true)
 	f.Add([]byte("Hello"), []byte(""), uint8(8), false)
@@ -36,8 +36,8 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// FuzzInflate: garbage does not make the inflater panic, exceed the limit or write out of bounds; the split does not matter; and if
-// compress/flate can inflate the input, the result is the same.
+// FuzzInflate checks that invalid input does not make the inflater panic, exceed the limit or write out of bounds, that the result
+// does not depend on how the input is split, and that it equals the result of compress/flate if that can inflate the input.
 func FuzzInflate(f *testing.F) {
 	for _, c := range conforming {
 		for _, p := range c.payloads {
@@ -78,8 +78,8 @@ func FuzzInflate(f *testing.F) {
 	})
 }
 
-// reference inflates payload with compress/flate. It returns true if payload and tail end with a block, so that either of two final
-// blocks can follow without adding anything.
+// reference inflates payload with compress/flate. It returns true if payload and tail end with a complete block, so that either of
+// two final blocks can be appended without adding data.
 func reference(payload, dict []byte) ([]byte, bool) {
 	var got [2][]byte
 	for i, final := range []string{"\x01\x00\x00\xFF\xFF", "\x03\x00"} {

@@ -1,6 +1,6 @@
 package deflate
 
-// counts reads the numbers of lengths (RFC 1951 §3.2.7).
+// counts reads the numbers of code lengths (RFC 1951 §3.2.7).
 func (f *inflater) counts() (bool, error) {
 	if !f.need(14) {
 		return false, nil
@@ -34,11 +34,11 @@ func (f *inflater) preCode() (bool, error) {
 	return true, nil
 }
 
-// codeLengths reads the lengths of both codes, of which a run may cover the end of one and the beginning of the other, and makes
-// the tables.
+// codeLengths reads the lengths of both codes and makes the tables. One run may cover the end of one code and the beginning of the
+// other.
 func (f *inflater) codeLengths() (bool, error) {
 	for f.at < f.left {
-		f.need(2 * maxPreBits) // or as many bits as there are
+		f.need(2 * maxPreBits) // or as many bits as are available
 		e := f.dynamic.pre[f.acc&(1<<maxPreBits-1)]
 		if e.take() > f.n {
 			return false, nil
@@ -64,8 +64,8 @@ func (f *inflater) codeLengths() (bool, error) {
 	return true, nil
 }
 
-// lengthRun handles one symbol of the code length code. It returns false if it repeats a missing length, or goes beyond the last
-// length.
+// lengthRun handles one symbol of the code length code. It returns false if the symbol repeats a missing length, or extends beyond
+// the last length.
 func (f *inflater) lengthRun(sym uint8, extra int) bool {
 	repeat := 1
 	switch sym {

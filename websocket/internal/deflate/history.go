@@ -2,14 +2,14 @@ package deflate
 
 import "math/bits"
 
-// smallest is the minimum that a history allocates, in bytes.
+// smallest is the minimum number of bytes that a history allocates.
 const smallest = 256
 
-// history is a ring with the last bytes of a direction: the only memory for compression that an idle connection keeps. It starts
-// empty and doubles up to the limit, which is a power of two and constant for one history.
+// history is a ring buffer with the last bytes of a direction. It is the only memory for compression that an idle connection
+// retains. It starts empty and doubles up to the limit, which is a power of two and constant for one history.
 type history struct {
-	buf []byte // nil, or a power of two in length
-	at  int32  // index for the next byte
+	buf []byte // nil, or a slice whose length is a power of two
+	at  int32  // index of the next byte to write
 	n   int32  // number of bytes
 }
 
@@ -21,7 +21,7 @@ func (h *history) parts() (older, newer []byte) {
 	return h.buf[len(h.buf)-int(h.n-h.at):], h.buf[:h.at]
 }
 
-// add appends p and drops what is then more than limit bytes old.
+// add appends p, and drops the oldest bytes beyond limit.
 func (h *history) add(p []byte, limit int) {
 	if len(p) > limit {
 		p = p[len(p)-limit:]

@@ -2,7 +2,7 @@ package deflate
 
 import "math/bits"
 
-// A code is a codeword of a prefix code in transmission order, lowest bit first, with its length in the bits above it.
+// A code is a codeword of a prefix code in transmission order, lowest bit first. The bits above it contain its length.
 type code uint32
 
 func (c code) word() uint64 { return uint64(c & 0xFFFF) }
@@ -16,7 +16,7 @@ func firstWords(count *[maxCodeBits + 1]uint16) (first [maxCodeBits + 1]uint16) 
 	return first
 }
 
-// assign gives every symbol of a non-zero length its canonical codeword.
+// assign sets the canonical codeword of every symbol whose length is not zero.
 func assign(codes []code, lengths []uint8) {
 	var count [maxCodeBits + 1]uint16
 	for _, n := range lengths {
@@ -32,15 +32,15 @@ func assign(codes []code, lengths []uint8) {
 	}
 }
 
-// builder makes length-limited prefix codes. It is scratch memory: nothing in it is used after a call.
+// builder makes length-limited prefix codes. It only contains scratch memory, which is not used after a call.
 type builder struct {
 	leaves, spare [numLitLen]uint32 // weight<<9 | symbol
 	nodes         [numLitLen]uint32 // a node's weight, then its parent, then its depth
 }
 
 // build makes an optimal prefix code for the frequencies freq, with codewords of at most limit bits, and sets the lengths and
-// codewords of the symbols. A symbol that does not occur gets none. It returns the total number of bits of all occurrences. At
-// least two symbols must occur; every frequency must be below 1<<16.
+// codewords of the symbols. A symbol that does not occur gets no codeword. It returns the total number of bits of all occurrences.
+// At least two symbols must occur, and every frequency must be below 1<<16.
 func (b *builder) build(codes []code, lengths []uint8, freq []uint16, limit int) int {
 	n := b.sort(freq)
 	var count [32]int
@@ -80,7 +80,7 @@ func (b *builder) sort(freq []uint16) int {
 		}
 		return n
 	}
-	// A radix sort by one byte of the frequency at a time; for a message, one byte is usually enough.
+	// This is a radix sort that uses one byte of the frequency at a time. For a message, one byte is usually enough.
 	for shift := 9; most > 0; shift += 8 {
 		var start [257]uint16
 		buckets := start[:min(most, 255)+2]
@@ -114,13 +114,13 @@ func (b *builder) depths(n int, count *[32]int) {
 				leaf++
 			} else {
 				sum += nodes[inner]
-				nodes[inner] = uint32(made) // from here on, its parent
+				nodes[inner] = uint32(made) // from here on it contains the parent
 				inner++
 			}
 		}
 		nodes[made] = sum
 	}
-	// Top down. A node at the next depth that is not an inner node is a leaf.
+	// The depths are computed from the top down. A node at the next depth that is not an inner node is a leaf.
 	b.nodes[n-2] = 0
 	for i := n - 3; i >= 0; i-- {
 		b.nodes[i] = b.nodes[b.nodes[i]] + 1
@@ -137,7 +137,7 @@ func (b *builder) depths(n int, count *[32]int) {
 	}
 }
 
-// fit moves leaves that are deeper than limit up, and as few others down as necessary for a prefix code.
+// fit moves leaves that are deeper than limit up, and as few others down as a prefix code requires.
 func fit(count *[32]int, limit int) {
 	used := 0 // the used part of the code space, in codewords of length limit
 	for depth := limit + 1; depth < len(count); depth++ {

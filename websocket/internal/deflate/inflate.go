@@ -1,6 +1,6 @@
 package deflate
 
-// state is what the inflater reads next.
+// state determines which part of the format the inflater reads next.
 type state uint8
 
 const (
@@ -11,7 +11,7 @@ const (
 	inPre                  // lengths of the code length code
 	inLengths              // code lengths
 	inSymbols              // literals and matches
-	inMatch                // the rest of a match
+	inMatch                // the remaining bytes of a match
 )
 
 // stop is the reason why the inflater has stopped.
@@ -22,14 +22,14 @@ const (
 	needOutput
 )
 
-// inflater is DEFLATE without I/O: it inflates as much of the input as there is room for, and can stop after any bit of the input
-// and any byte of the output. It does not allocate.
+// inflater is DEFLATE without I/O: it inflates as much of the input as there is room for in the output, and can stop after any bit
+// of the input and any byte of the output. It does not allocate.
 type inflater struct {
-	in  []byte // the input that is not in acc yet
+	in  []byte // the input that has not been moved to acc yet
 	acc uint64 // the next n bits of input, lowest first
 	n   uint   // number of bits in acc; the bits above are zero
 
-	out  []byte // out[base:w] is the output of this message; the available room is up to len(out)
+	out  []byte // out[base:w] is the output of this message; it may be extended to len(out)
 	base int
 	w    int
 
@@ -37,11 +37,11 @@ type inflater struct {
 	window       int    // how far back a match may reach
 
 	state state
-	final bool // the last block had BFINAL set; cleared by the next block's header
+	final bool // the last block had BFINAL set; cleared by the header of the next block
 	left  int  // remaining bytes of a stored block or match, or remaining lengths
-	dist  int  // of the match
+	dist  int  // distance of the match
 
-	hlit, hclen int // counts of a dynamic block
+	hlit, hclen int // the counts at the beginning of a dynamic block
 	at          int // index of the next length
 	preLengths  [numPre]uint8
 	lengths     [numLitLen + numDist]uint8 // of the literal/length code, then of the distance code
@@ -49,14 +49,15 @@ type inflater struct {
 	dynamic     tables
 }
 
-// begin starts a message after older and newer.
+// begin starts a message whose dictionary is older followed by newer.
 func (f *inflater) begin(window int, older, newer []byte) {
 	f.in, f.acc, f.n = nil, 0, 0
 	f.older, f.newer, f.window = older, newer, window
 	f.state, f.final = atBlock, false
 }
 
-// need moves input into acc until it has at least k bits, at most 56. If there are fewer, it moves all of them and returns false.
+// need moves input to acc until that contains at least k bits, at most 56. If there are fewer, it moves all of them and returns
+// false.
 func (f *inflater) need(k uint) bool {
 	for f.n < k {
 		if len(f.in) == 0 {
@@ -74,14 +75,14 @@ func (f *inflater) drop(k uint) {
 	f.n -= k
 }
 
-// take returns the next k bits, after need.
+// take returns the next k bits, which need has made available.
 func (f *inflater) take(k uint) int {
 	v := f.acc & (1<<k - 1)
 	f.drop(k)
 	return int(v)
 }
 
-// run inflates as much as it can.
+// run inflates as much as possible.
 func (f *inflater) run() (stop, error) {
 	for {
 		var why stop
@@ -140,10 +141,10 @@ func (f *inflater) endBlock() {
 	f.state = atBlock
 }
 
-// ended reports whether the message may end here without tail: it is empty, or nothing follows a block with BFINAL set.
+// ended reports whether the message may end here without tail: it is empty, or no bits follow a block with BFINAL set.
 func (f *inflater) ended() bool { return f.state == atBlock && f.final && f.n == 0 && len(f.in) == 0 }
 
-// complete reports whether the message may end here, after tail.
+// complete reports whether the message may end here, after tail was appended.
 func (f *inflater) complete() bool { return f.state == atBlock && f.n == 0 && len(f.in) == 0 }
 
 func (f *inflater) storedLength() (bool, error) {
@@ -169,7 +170,7 @@ func (f *inflater) storedBytes() (bool, stop) {
 			return false, needOutput
 		}
 		k := 1
-		if f.n > 0 { // whole bytes, because the block began at a byte boundary
+		if f.n > 0 { // whole bytes, because the stored data begins at a byte boundary
 			room[0] = byte(f.take(8))
 		} else {
 			k = copy(room, f.in)
@@ -182,7 +183,7 @@ func (f *inflater) storedBytes() (bool, stop) {
 	return true, 0
 }
 
-// match copies the rest of a match. It returns false if there is no more room.
+// match copies the remaining bytes of a match. It returns false if there is no more room.
 func (f *inflater) match() bool {
 	for f.left > 0 {
 		room := f.out[f.w:min(len(f.out), f.w+f.left)]
@@ -207,7 +208,7 @@ func (f *inflater) match() bool {
 	return true
 }
 
-// reachable reports whether a match may reach dist bytes back (RFC 7692 §7.1.2).
+// reachable reports whether a match may refer dist bytes back (RFC 7692 §7.1.2).
 func (f *inflater) reachable(dist int) bool {
 	return dist <= f.window && dist <= f.w-f.base+len(f.newer)+len(f.older)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// bomb returns a payload of 64 KiB that inflates to 64 MiB: only matches of 258 bytes, in two bits each.
+// bomb returns a payload of 64 KiB that inflates to 64 MiB. It consists of matches of 258 bytes that take two bits each.
 func bomb(t *testing.T) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -16,7 +16,7 @@ func bomb(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = w.Write(make([]byte, 4<<20)) // a bytes.Buffer accepts everything
+	_, _ = w.Write(make([]byte, 4<<20)) // a bytes.Buffer never fails
 	_ = w.Flush()
 	payload := bytes.Repeat(out.Bytes(), 16)
 	return payload[:len(payload)-len(tail)]
@@ -61,8 +61,8 @@ func TestLimit_Zero(t *testing.T) {
 	}
 }
 
-// TestLimit_Bomb measures what a small payload with a huge message makes the inflater do: by the memory allocated, and by how much
-// of the payload is read.
+// TestLimit_Bomb measures the cost of inflating a small payload that contains a huge message: the allocated memory, and the part of
+// the payload that is read.
 func TestLimit_Bomb(t *testing.T) {
 	payload := bomb(t)
 	if len(payload) > 66<<10 {
@@ -70,7 +70,7 @@ func TestLimit_Bomb(t *testing.T) {
 	}
 	const limit = 1 << 20
 	var d Decompressor
-	warm := func() { // put the decoder into the pool
+	warm := func() { // fills the decoder's pool
 		if _, err := d.Append(nil, []byte{0}, limit); err != nil {
 			t.Fatal(err)
 		}

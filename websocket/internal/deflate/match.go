@@ -5,21 +5,21 @@ import (
 	"math/bits"
 )
 
-// The match finder's constants, chosen by measurements with TestRatio and BenchmarkAppend.
+// The constants of the match finder. They were chosen by measurements with TestRatio and BenchmarkAppend.
 const (
-	minMatch  = 4       // matches of 3 bytes are not found: the hash is of 4 bytes
-	tableBits = 13      // 32 KiB, which fits into a first-level cache
-	dictStep  = 2       // only every second position of a dictionary is entered: half the time, and 2 % more bytes
-	skipShift = 6       // after 64 bytes without a match only every second position is tried, and so on
-	goodMatch = 16      // for a shorter match, a longer one at the next byte is tried: 2 to 5 % fewer bytes for 5 % more time
-	farMatch  = 1 << 12 // a match of minMatch at a greater distance costs more than it saves
+	minMatch  = 4       // matches of 3 bytes are not found, because the hash covers 4 bytes
+	tableBits = 13      // a table of 32 KiB, which fits into a first-level cache
+	dictStep  = 2       // only every second position of a dictionary is added, which takes half the time for 2 % more output
+	skipShift = 6       // after 64 bytes without a match only every second position is tried, and later even fewer
+	goodMatch = 16      // after a shorter match, a longer one at the next byte is tried: 2 to 5 % less output for 5 % more time
+	farMatch  = 1 << 12 // a match of minMatch bytes at a greater distance costs more than it saves
 )
 
-// seq is a run of literals followed by a match. The last one of a block may have no match: length 0.
+// seq is a run of literals followed by a match. The last one of a block may have no match, in which case length is 0.
 type seq struct {
 	literals uint16
 	length   uint16
-	dist     uint16 // minus one
+	dist     uint16 // the distance minus one
 }
 
 func load32(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
@@ -27,7 +27,7 @@ func load64(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
 func hash4(v uint32) uint32 { return v * 0x9E3779B1 >> (32 - tableBits) }
 
-// matchLen returns the number of bytes at s that equal those at t, before end.
+// matchLen returns the number of equal bytes at s and t, before end.
 func matchLen(b []byte, s, t, end int) int {
 	n := s
 	for n+8 <= end {
@@ -53,8 +53,8 @@ func (e *encoder) enter() {
 
 // find divides the block, buf[start:end], into literals and matches. It fills seqs and counts every symbol.
 //
-// The table has the last position of each hash, counted from the encoder's first byte ever. So it needs no clearing between
-// messages: a position before this message is further away than all available data.
+// For each hash, the table contains the last position, counted from the first byte that the encoder ever received. So the table
+// needs no clearing between messages: a position before this message is further away than all available data.
 func (e *encoder) find() {
 	e.seqs = e.seqs[:0]
 	buf, end := e.buf[:], e.end
@@ -73,7 +73,7 @@ func (e *encoder) find() {
 			s, dist, n = s+1, d, m
 		}
 		if n == minMatch && dist > farMatch {
-			s += 2 // both positions are entered
+			s += 2 // both positions are added
 			continue
 		}
 		for t := s - dist; s > anchor && t > 0 && n < maxMatch && buf[s-1] == buf[t-1]; t-- {
@@ -93,7 +93,7 @@ func (e *encoder) find() {
 	e.seqs = append(e.seqs, seq{literals: uint16(end - anchor)})
 }
 
-// probe adds position s to the table and returns the distance and length of the match that it found there, 0 if there is none.
+// probe adds position s to the table. It returns the distance and length of the match that it found there, or 0 if there is none.
 func (e *encoder) probe(s int) (dist, n int) {
 	v := load32(e.buf[:], s)
 	slot := &e.table[hash4(v)]

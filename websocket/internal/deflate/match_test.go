@@ -12,7 +12,7 @@ func TestFind_GoodMatch(t *testing.T) {
 		e := newEncoder()
 		history := text[:n] + "~~" + text[1:] + "~~"
 		e.Reset(maxWindow, nil, []byte(history))
-		for i := range len(history) - minMatch + 1 { // every position, while enter adds only every second one
+		for i := range len(history) - minMatch + 1 { // every position, while enter only adds every second one
 			e.table[hash4(load32(e.buf[:], i))] = e.base + uint32(i)
 		}
 		e.end += copy(e.buf[e.end:], text)
@@ -23,7 +23,7 @@ func TestFind_GoodMatch(t *testing.T) {
 	}
 }
 
-// The last position at which a match can begin is added, for the following messages.
+// The last position at which a match can begin is added to the table, for later messages.
 func TestFind_LastPosition(t *testing.T) {
 	e := newEncoder()
 	e.Reset(maxWindow, nil, []byte("abcde"))
@@ -35,7 +35,7 @@ func TestFind_LastPosition(t *testing.T) {
 	}
 }
 
-// The sizes by which a block's form is chosen equal those of the output, to the bit.
+// The sizes that determine a block's form equal those of the output, to the bit.
 func TestBlock_SizesAreExact(t *testing.T) {
 	for _, text := range [][]byte{jsonText(source(1), 300), jsonText(source(2), 20000), rareBytes(source(3), 5000), []byte("aaaaaaaaaaaaaaaa"), {200}} {
 		counted := func() *encoder {
@@ -46,10 +46,10 @@ func TestBlock_SizesAreExact(t *testing.T) {
 			e.litFreq[endOfBlock] = 1
 			return e
 		}
-		written := func(e *encoder, b []byte) int { return 8*len(b) + int(e.n) - 3 } // without the type of the block
+		written := func(e *encoder, b []byte) int { return 8*len(b) + int(e.n) - 3 } // without the block's type
 
 		e := counted()
-		missing := max(0, 2-e.distances()) // distances that get a codeword of one bit and are counted as if they occurred
+		missing := max(0, 2-e.distances()) // distances that get a one-bit codeword and are counted as if they occurred
 		size := e.describe() + e.extra - missing
 		if got := written(e, e.encode(e.dynamic.header(e, make([]byte, 0, 2*len(text)+400)), &e.dynamic.lit, &e.dynamic.dist)); got != size {
 			t.Errorf("%d bytes with codes of their own: %d bits, counted as %d", len(text), got, size)

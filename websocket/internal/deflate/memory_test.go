@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// connection is the memory for permessage-deflate that a connection keeps.
+// connection contains the memory for permessage-deflate that a connection retains.
 type connection struct {
 	out Compressor
 	in  Decompressor
@@ -64,7 +64,7 @@ func TestBytesPerConnection(t *testing.T) {
 	}
 }
 
-// heap returns the live bytes of the heap, with empty pools.
+// heap returns the size of the live heap when the pools are empty.
 func heap() uint64 {
 	for range 3 {
 		runtime.GC()
@@ -108,7 +108,7 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestAllocations_Stream: a Reader and a Writer are one allocation each, plus the writer's output buffer.
+// TestAllocations_Stream checks that a Reader and a Writer take one allocation each, plus the writer's output buffer.
 func TestAllocations_Stream(t *testing.T) {
 	message := jsonText(source(4), 40000)
 	var c Compressor

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// zlibJS compares our codec with zlib in Node. It reads requests and writes one answer each. To inflate, all payloads of a
-// connection go through one inflater with exactly the given window, 64 bytes of output at a time, because zlib can also refer to
-// the output of the same call.
+// zlibJS compares our codec with zlib in Node. It reads requests and writes one response to each. To inflate, it passes all
+// payloads of a connection to one inflater with exactly the given window, and reads 64 bytes of output at a time, because zlib can
+// also refer to the output of the same call.
 const zlibJS = `
 const zlib = require('zlib');
 const tail = Buffer.from([0, 0, 255, 255]);
@@ -62,7 +62,7 @@ type zlibAnswer struct {
 	Error string   `json:"error"`
 }
 
-// askZlib runs the requests in Node, which the tests require like Go.
+// askZlib runs the requests in Node, which the tests require in addition to Go.
 func askZlib(t *testing.T, requests []zlibRequest) []zlibAnswer {
 	t.Helper()
 	in, err := json.Marshal(requests)
@@ -86,8 +86,8 @@ func askZlib(t *testing.T, requests []zlibRequest) []zlibAnswer {
 
 var oracleSizes = []int{0, 1, 5, 64, 255, 256, 257, 1000, 4096, 20000, 40000}
 
-// TestZlibInflates: an inflater with exactly the negotiated window decodes everything that we send, written at once or in pieces,
-// shared or with context.
+// TestZlibInflates checks that an inflater with exactly the negotiated window decodes everything that we send: written in one call
+// or in pieces, shared or with context.
 func TestZlibInflates(t *testing.T) {
 	var requests []zlibRequest
 	var want [][]byte
@@ -114,7 +114,7 @@ func TestZlibInflates(t *testing.T) {
 	}
 }
 
-// TestZlibIsStrict: the oracle refuses what exceeds the window. Otherwise the test above would prove nothing.
+// TestZlibIsStrict checks that the oracle rejects matches beyond the window. Otherwise the test above would prove nothing.
 func TestZlibIsStrict(t *testing.T) {
 	var requests []zlibRequest
 	for bits := MinBits; bits < MaxBits; bits++ {
@@ -130,15 +130,15 @@ func TestZlibIsStrict(t *testing.T) {
 	}
 }
 
-// TestZlibDeflates: we inflate zlib's output, for every window, level and strategy.
+// TestZlibDeflates checks that we inflate zlib's output, for every window, level and strategy.
 func TestZlibDeflates(t *testing.T) {
 	var requests []zlibRequest
 	var messages [][][]byte
 	r := source(21)
-	for bits := 9; bits <= MaxBits; bits++ { // zlib does not support raw deflate with 8
+	for bits := 9; bits <= MaxBits; bits++ { // zlib does not support raw deflate with 8 bits
 		for i, s := range samples {
 			var all [][]byte
-			for _, size := range oracleSizes[1:] { // zlib flushes nothing for an empty message
+			for _, size := range oracleSizes[1:] { // zlib produces no output when it flushes an empty message
 				all = append(all, s.make(r, size))
 			}
 			messages = append(messages, all)

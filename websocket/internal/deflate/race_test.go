@@ -2,5 +2,6 @@
 
 package deflate
 
-// raceEnabled: the race detector makes a sync.Pool drop content at random, so that allocations cannot be counted.
+// raceEnabled reports that the race detector is on, which makes sync.Pool drop items at random, so that allocations cannot be
+// counted.
 const raceEnabled = true

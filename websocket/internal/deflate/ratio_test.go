@@ -45,12 +45,12 @@ func flateSize(t *testing.T, message []byte, level int) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = w.Write(message) // a bytes.Buffer accepts everything
+	_, _ = w.Write(message) // a bytes.Buffer never fails
 	_ = w.Flush()
 	return out.Len() - len(tail)
 }
 
-// TestEncoder_Positions makes the positions of the encoder start again, between messages and within one.
+// TestEncoder_Positions makes the encoder's positions restart, between messages and within a message.
 func TestEncoder_Positions(t *testing.T) {
 	r := source(17)
 	for _, before := range []uint32{0, 1, 1000, 100_000, 300_000} {
@@ -74,7 +74,7 @@ func TestEncoder_Positions(t *testing.T) {
 	}
 }
 
-// TestShared_Concurrent: connections share only the pools.
+// TestShared_Concurrent checks that connections only share the pools.
 func TestShared_Concurrent(t *testing.T) {
 	message := jsonText(source(8), 5000)
 	want := AppendShared(nil, message, Window{Bits: 11})

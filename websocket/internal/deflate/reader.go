@@ -5,20 +5,20 @@ import (
 	"io"
 )
 
-// Reader inflates one message as it is read. It uses a decoder from the pool until Read has returned io.EOF, ErrTooBig or a
-// *CorruptError, or until Close. It is not safe for concurrent use.
+// Reader inflates one message while it is being read. It uses a decoder from the pool until Read has returned io.EOF, ErrTooBig or
+// a *CorruptError, or until Close. It is not safe for concurrent use.
 type Reader struct {
 	d    *Decompressor
-	dec  Decoder // nil after it was given back
-	left int64   // bytes that the limit still allows; negative means no limit
-	err  error   // returned by later calls of Read
+	dec  Decoder // nil after it was returned to the pool
+	left int64   // number of bytes that the limit still permits; negative means no limit
+	err  error   // the error that later calls of Read return
 }
 
-// Reader inflates a message with the payload of src, up to io.EOF. limit is as for Append, for the bytes read. No other message may
-// be inflated before this one has been read to its end.
+// Reader returns a Reader for the message whose payload is src up to io.EOF. limit is as for Append, and applies to the bytes read.
+// No other message may be inflated before this one has been read completely.
 //
-// Other errors of src are returned unchanged, and nothing is lost: the next Read reads src again, and continues at the bit where it
-// stopped.
+// Other errors of src are returned unchanged, and no data is lost: the next Read reads src again, and continues at the bit at which
+// the previous one stopped.
 func (d *Decompressor) Reader(src io.Reader, limit int64) *Reader {
 	if d.lost {
 		return &Reader{err: errLost}
@@ -51,8 +51,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close gives the decoder back. With context takeover, closing before the end of the message loses the context: no message can be
-// inflated after that. To avoid it, read the rest into io.Discard first. The error is always nil.
+// Close returns the decoder to the pool. With context takeover, closing before the end of the message loses the context: no further
+// message can be inflated. To avoid that, copy the rest to io.Discard first. The error is always nil.
 func (r *Reader) Close() error {
 	if r.dec != nil {
 		r.end(errClosed)

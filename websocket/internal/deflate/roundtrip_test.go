@@ -33,7 +33,7 @@ func TestRoundTrip(t *testing.T) {
 func roundTrip(t *testing.T, codec *Codec, w Window, s sample, sizes []int) {
 	r := source(uint64(w.Bits))
 	c := Compressor{Window: w, Codec: codec}
-	d := Decompressor{Window: w} // ours is strict
+	d := Decompressor{Window: w} // our inflater is strict
 	var payloads [][]byte
 	var all []byte
 	for _, i := range r.Perm(len(sizes)) {
@@ -86,7 +86,7 @@ func TestForeignDecoder(t *testing.T) {
 	}
 }
 
-// TestShared sends results of AppendShared between messages with context.
+// TestShared sends results of AppendShared between messages that use the context.
 func TestShared(t *testing.T) {
 	for _, tell := range []struct {
 		name string
@@ -135,7 +135,7 @@ func TestWindow_Size(t *testing.T) {
 	}
 }
 
-// TestHistory compares the ring with a simple implementation.
+// TestHistory compares the ring buffer with a simple implementation.
 func TestHistory(t *testing.T) {
 	r := source(9)
 	for _, limit := range []int{256, 1024, 4096} {

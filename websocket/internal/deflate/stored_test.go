@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRFC1951_3_2_4_StoredBehindACode: the bytes of a stored block begin where the previous block has ended, however many of them
-// were read with it.
+// TestRFC1951_3_2_4_StoredBehindACode checks that the bytes of a stored block begin where the previous block ends, however many of
+// them were read together with that block.
 func TestRFC1951_3_2_4_StoredBehindACode(t *testing.T) {
 	for literals := range 40 {
 		for _, size := range []int{1, 2, 3, 4, 5, 8, 16, 300} {
@@ -26,13 +26,13 @@ func TestRFC1951_3_2_4_StoredBehindACode(t *testing.T) {
 			for range literals {
 				put(int(bits.Reverse8(0x30+'a')), 8)
 			}
-			put(0, 7) // the end of it
+			put(0, 7) // the end of the block
 			put(0, 3) // stored
 			put(0, (8-n)%8)
 			text := strings.Repeat("0123456789", 30)[:size]
 			b = binary.LittleEndian.AppendUint16(b, uint16(size))
 			b = binary.LittleEndian.AppendUint16(b, ^uint16(size))
-			b = append(append(b, text...), 0) // and the beginning of an empty one (RFC 7692 §7.2.1)
+			b = append(append(b, text...), 0) // the beginning of an empty stored block (RFC 7692 §7.2.1)
 			want := strings.Repeat("a", literals) + text
 			var d Decompressor
 			if got, err := d.Append(nil, b, -1); err != nil || !bytes.Equal(got, []byte(want)) {

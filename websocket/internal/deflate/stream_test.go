@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// cut yields its bytes in pieces of random size, and sometimes fails in between, like a read whose context was canceled.
+// cut yields its bytes in pieces of random size, and sometimes fails between two pieces, like a read whose context was canceled.
 type cut struct {
 	r     *rand.Rand
 	b     []byte
@@ -37,7 +37,7 @@ func (c *cut) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readAll reads to the end, in pieces of random size, and continues after errFlaky.
+// readAll reads up to EOF, in pieces of random size, and continues after errFlaky.
 func readAll(r io.Reader, rnd *rand.Rand) ([]byte, error) {
 	var out []byte
 	buf := make([]byte, 5000)
@@ -54,7 +54,7 @@ func readAll(r io.Reader, rnd *rand.Rand) ([]byte, error) {
 	}
 }
 
-// TestReader_Cuts: the content does not depend on how the payload is split, or on errors between two pieces.
+// TestReader_Cuts checks that the content does not depend on how the payload is split, or on errors between two pieces.
 func TestReader_Cuts(t *testing.T) {
 	readers := []struct {
 		name string
@@ -86,7 +86,7 @@ func TestReader_Cuts(t *testing.T) {
 	}
 }
 
-// TestReader_Prompt: what can be inflated is returned before the source is read again.
+// TestReader_Prompt checks that all data that can be inflated is returned before the source is read again.
 func TestReader_Prompt(t *testing.T) {
 	var c Compressor
 	var payload []byte
@@ -120,7 +120,7 @@ type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
 
-// TestReader_Close: abandoning a message loses the context, if there is one.
+// TestReader_Close checks that abandoning a message loses the context, if there is any.
 func TestReader_Close(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		var c Compressor
@@ -221,7 +221,7 @@ func writeCut(t *testing.T, c *Compressor, message []byte, r *rand.Rand) []byte 
 	return payload
 }
 
-// TestWriter_EmitFails: the first error is kept, and the encoder is returned once.
+// TestWriter_EmitFails checks that the first error is retained, and that the encoder is returned to the pool once.
 func TestWriter_EmitFails(t *testing.T) {
 	broken := errors.New("broken pipe")
 	for _, begin := range []struct {

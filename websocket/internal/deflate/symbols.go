@@ -8,7 +8,7 @@ func (f *inflater) symbols() (more bool, why stop, err error) {
 		if more, err := f.fast(); more || err != nil {
 			return more, 0, err
 		}
-		f.need(48) // or as many as there are; 48 is the maximum for a match
+		f.need(48) // or as many bits as are available; a match requires at most 48
 		e := f.tables.litAt(f.acc)
 		if e.take() > f.n {
 			return false, needInput, nil
@@ -65,21 +65,22 @@ func (t *tables) distAt(acc uint64) entry {
 	return e
 }
 
-// At these distances from the end of input and output fast stops: it loads eight bytes twice, and writes matches in words of eight
-// bytes.
+// At these distances from the end of the input and the output fast stops, because it loads eight bytes twice, and writes matches in
+// words of eight bytes.
 const (
 	fastInput  = 16
 	fastOutput = maxMatch + 8 + 3
 )
 
-// fast is symbols for the middle of a message, where neither input nor output can end. It returns true if the state has changed,
-// and leaves the rest to symbols.
+// fast is like symbols, for the middle of a message, where neither input nor output can run out. It returns true if the state has
+// changed, and leaves the rest to symbols.
 func (f *inflater) fast() (more bool, err error) {
 	t, in, out := f.tables, f.in, f.out
 	acc, n, w, at := f.acc, f.n, f.w, 0
 	lastIn, lastOut := len(in)-fastInput, len(out)-fastOutput
 	for at <= lastIn && w <= lastOut {
-		// Now there are at least 56 bits. The bits above n equal the beginning of in[at:], so adding them again changes nothing.
+		// At this point at least 56 bits are available. The bits above n equal the beginning of in[at:], so adding them again
+		// changes nothing.
 		acc |= binary.LittleEndian.Uint64(in[at:]) << (n & 63)
 		at += int((63 - n) >> 3)
 		n |= 56
@@ -141,7 +142,7 @@ func (f *inflater) fast() (more bool, err error) {
 	return more, nil
 }
 
-// repeat writes length bytes at w that equal those dist before them. It may write seven bytes more.
+// repeat writes length bytes at w that equal the bytes dist before them. It may write up to seven bytes more.
 func repeat(out []byte, w, dist, length int) {
 	if dist >= 8 {
 		for end := w + length; w < end; w += 8 {

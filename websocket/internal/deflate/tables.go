@@ -4,10 +4,10 @@ import "math/bits"
 
 // An entry describes the bits at the beginning of the input:
 //
-//	0..4    how many bits it takes, extra bits included; in a link, the width of the table that it leads to
-//	8..11   how many of them are the code word
-//	12..15  what it is
-//	16..31  the literal, the base that the extra bits add to, or where the linked table begins
+//	0..4    the number of bits, including extra bits; in a link, the width of the linked table
+//	8..11   the number of bits of the codeword
+//	12..15  the type of the entry
+//	16..31  the literal, the base to which the extra bits are added, or the start of the linked table
 type entry uint32
 
 const (
@@ -26,15 +26,15 @@ func (e entry) at(acc uint64) int {
 	return int(e.value()) + int(acc&(1<<e.take()-1)>>e.word())
 }
 
-// The number of bits of the first lookup. Longer codewords are rare and need a second one.
+// The number of bits of the first lookup. Longer codewords are rare and require a second lookup.
 const (
 	litRoot  = 10
 	distRoot = 8
 )
 
-// tables decode one block. A linked table of 1<<k entries is only used for k+1 or more codewords with the same first bits, k being
-// at most maxCodeBits-root; that limits the total size of the linked tables: 288 codewords for literals and lengths have at most
-// 288*32/6 entries, 30 for distances 30*128/8.
+// tables contains the lookup tables for decoding one block. A linked table of 1<<k entries is only used for k+1 or more codewords
+// with the same first bits, k being at most maxCodeBits-root. That limits the total size of the linked tables: 288 codewords for
+// literals and lengths have at most 288*32/6 entries, and 30 codewords for distances at most 30*128/8.
 type tables struct {
 	lit  [1<<litRoot + 288*32/6]entry
 	dist [1<<distRoot + 30*128/8]entry
@@ -90,15 +90,15 @@ var (
 	}()
 )
 
-// fill makes the table for a prefix code with the given codeword lengths. It returns false if they are not a prefix code, or leave
-// bits without a meaning; RFC 1951 §3.2.7 allows the latter for a single codeword of one bit, and for no codeword.
+// fill makes the table for a prefix code with the given codeword lengths. It returns false if they do not form a prefix code, or
+// leave bits without a meaning. RFC 1951 §3.2.7 allows the latter for a single codeword of one bit, and for no codeword.
 func fill(table []entry, root int, lengths []uint8, meaning *[288]entry) bool {
 	var count [maxCodeBits + 1]int
 	for _, n := range lengths {
 		count[n]++
 	}
 	words := len(lengths) - count[0]
-	var next [maxCodeBits + 1]int // index of the next symbol of a length
+	var next [maxCodeBits + 1]int // index of the next symbol of each length
 	space := 1                    // number of unused codewords of this length
 	for n := 1; n <= maxCodeBits; n++ {
 		if space = 2*space - count[n]; space < 0 {
@@ -125,7 +125,8 @@ func fill(table []entry, root int, lengths []uint8, meaning *[288]entry) bool {
 // fillSorted enters the symbols, sorted by the length of their codewords and then by value, which is the order of the codewords
 // (RFC 1951 §3.2.2). count[n] codewords have n bits.
 func fillSorted(table []entry, root int, sorted []uint16, count *[maxCodeBits + 1]int, meaning *[288]entry) {
-	// A table for codewords of up to n bits, doubled, is one for codewords of up to n+1 bits without the new codewords.
+	// Doubling a table for codewords of up to n bits makes a table for codewords of up to n+1 bits, to which the new codewords are
+	// then added.
 	table[0], table[1] = isBad|1<<8|1, isBad|1<<8|1
 	word := 0
 	for n := 1; n <= root; n++ {
@@ -140,7 +141,7 @@ func fillSorted(table []entry, root int, sorted []uint16, count *[maxCodeBits + 
 		}
 	}
 	free := 1 << root
-	link, width, size := -1, 0, 0 // the current linked table: the entry that leads to it, and its size
+	link, width, size := -1, 0, 0 // the current linked table: the entry that refers to it, and its size
 	for n := root + 1; len(sorted) > 0; n++ {
 		word <<= 1
 		for left := count[n]; left > 0; left-- {

@@ -8,10 +8,10 @@ const (
 	MaxBits = 15
 )
 
-// Window is the negotiated window of one direction. The zero value needs no memory between messages: a 32 KiB window within a
-// message, and no context takeover.
+// Window is the negotiated window of one direction. The zero value requires no memory between messages: it is a 32 KiB window
+// within a message, without context takeover.
 type Window struct {
-	// Bits limits how far back a match may reach: 1<<Bits bytes, from 8 to 15. 0 means 15.
+	// Bits limits the distance of a match to 1<<Bits bytes. Bits is 8 to 15; 0 means 15.
 	Bits uint8
 	// Takeover allows matches that reach into previous messages.
 	Takeover bool

@@ -5,13 +5,14 @@ import (
 	"io"
 )
 
-// fragment is the number of bytes of compressed data that are passed on while a message is being written.
+// fragment is the number of bytes of compressed data that are emitted at a time while a message is being written.
 const fragment = 4 << 10
 
-// Writer compresses one message as it is written. It uses an encoder from the pool until Close. It is not safe for concurrent use.
+// Writer compresses one message while it is being written. It uses an encoder from the pool until Close. It is not safe for
+// concurrent use.
 type Writer struct {
 	c    *Compressor
-	enc  Encoder // nil after it was given back
+	enc  Encoder // nil after it was returned to the pool
 	emit func(p []byte, last bool) error
 	out  []byte
 	err  error
@@ -21,11 +22,11 @@ var _ io.WriteCloser = (*Writer)(nil)
 
 var errWriterClosed = errors.New("deflate: write to a closed writer")
 
-// NewWriter compresses a message whose length is not known yet. emit gets its payload in pieces, each valid only during the call;
-// last marks the final piece, and is set exactly once unless there is an error. No piece is empty. An error of emit ends the
-// writer, and every later call returns it.
+// NewWriter compresses a message whose length is not known yet. emit receives the payload in pieces, each of which is only valid
+// during the call. last marks the final piece, and is set exactly once unless there is an error. No piece is empty. After an error
+// of emit the writer cannot be used any more, and every later call returns that error.
 //
-// No other message may be compressed before Close, and Close must be called: the bytes written become context from the first Write
+// No other message may be compressed before Close, and Close must be called: the written bytes become context from the first Write
 // on.
 func (c *Compressor) NewWriter(emit func(p []byte, last bool) error) *Writer {
 	return &Writer{c: c, enc: c.begin(), emit: emit}
@@ -50,7 +51,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 }
 
-// Flush passes on everything written so far, so that the peer can inflate it without waiting for more.
+// Flush emits everything that was written so far, so that the peer can inflate it without waiting for more.
 func (w *Writer) Flush() error {
 	if w.err == nil {
 		w.out = w.enc.Encode(w.out, nil, SyncFlush)
@@ -59,7 +60,7 @@ func (w *Writer) Flush() error {
 	return w.err
 }
 
-// Close ends the message and gives the encoder back. A second Close does nothing.
+// Close ends the message and returns the encoder to the pool. A second Close has no effect.
 func (w *Writer) Close() error {
 	if w.err == errWriterClosed {
 		return nil

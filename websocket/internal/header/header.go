@@ -1,8 +1,8 @@
 // Package header parses and checks the HTTP header values of a WebSocket handshake: token lists, extension lists with parameters,
 // and the Forwarded header.
 //
-// It consists of pure functions on strings. The lines of one field are a slice, as in http.Header, and are treated as one list (RFC
-// 9110 §5.3). Only ASCII letters are folded: U+017F does not equal "s", nor U+212A "k".
+// It consists of pure functions on strings. The lines of one field are passed as a slice, as in http.Header, and are treated as one
+// list (RFC 9110 §5.3). Case folding applies only to ASCII letters: U+017F does not equal "s", and U+212A does not equal "k".
 package header
 
 import (
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// tchar are the bytes allowed in a token (RFC 7230 §3.2.6).
+// tchar marks the bytes that are allowed in a token (RFC 7230 §3.2.6).
 var tchar = func() (t [256]bool) {
 	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 		t[c] = true
@@ -31,7 +31,7 @@ func IsToken(s string) bool {
 	return s != ""
 }
 
-// IsValue reports whether s is a valid field value: no line end, NUL or other control byte except a tab, and no surrounding space
+// IsValue reports whether s is a valid field value: no line break, NUL or other control byte except a tab, and no surrounding space
 // (RFC 9110 §5.5).
 func IsValue(s string) bool {
 	for i := range len(s) {
@@ -80,7 +80,7 @@ func Lower(s string) string {
 func Trim(s string) string { return strings.Trim(s, " \t") }
 
 // Elements yields the elements of a comma-separated list, without surrounding white space. Empty elements are skipped (RFC 9110
-// §5.6.1.2). Quoted strings are not supported: it is for lists of tokens.
+// §5.6.1.2). Quoted strings are not supported: the function is for lists of tokens.
 func Elements(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -93,8 +93,8 @@ func Elements(lines []string) iter.Seq[string] {
 	}
 }
 
-// HasToken reports whether a Connection or Upgrade list contains token, ignoring case. A list with anything except tokens, or
-// token/version as Upgrade allows, contains nothing: its sender cannot be relied on to have meant an element.
+// HasToken reports whether a Connection or Upgrade list contains token, ignoring case. For a list with elements other than tokens,
+// or token/version as Upgrade allows, it returns false: such a sender cannot be assumed to have intended the element.
 func HasToken(lines []string, token string) bool {
 	found := false
 	for e := range Elements(lines) {
@@ -107,7 +107,7 @@ func HasToken(lines []string, token string) bool {
 	return found
 }
 
-// IsTokenList reports whether lines are a list of one or more tokens (1#token).
+// IsTokenList reports whether lines form a list of one or more tokens (1#token).
 func IsTokenList(lines []string) bool {
 	some := false
 	for e := range Elements(lines) {
@@ -119,7 +119,7 @@ func IsTokenList(lines []string) bool {
 	return some
 }
 
-// Contains reports whether the list contains element, with the same case.
+// Contains reports whether the list contains element. The comparison is case-sensitive.
 func Contains(lines []string, element string) bool {
 	for e := range Elements(lines) {
 		if e == element {

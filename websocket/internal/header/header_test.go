@@ -104,7 +104,8 @@ func TestIsTokenList(t *testing.T) {
 	}
 }
 
-// Joining lines with a comma changes nothing: they are one list (RFC 9110 §5.3). The case of the token does not matter either.
+// Joining lines with a comma does not change the result: they are one list (RFC 9110 §5.3). The case of the token does not matter
+// either.
 func FuzzTokenList(f *testing.F) {
 	for _, s := range []string{"keep-alive, Upgrade", "Upgrade\nkeep-alive", `"a, upgrade"`, ",,", "h2c/1, upgrade", "web\u017focket"} {
 		f.Add(s)

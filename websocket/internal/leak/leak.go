@@ -1,4 +1,4 @@
-// Package leak fails a test binary whose tests leave goroutines behind.
+// Package leak fails a test binary whose tests leave goroutines running.
 package leak
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// patience limits the wait for goroutines that are about to end. Without a leak it is never reached.
+// patience limits the wait for goroutines that are about to return. Without a leak it is never reached.
 const patience = 30 * time.Second
 
-// Main runs m's tests and returns the exit code for os.Exit. It is also 1 if a goroutine is left after the tests.
+// Main runs m's tests and returns the exit code for os.Exit. It returns 1 also if a goroutine is still running after the tests.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
@@ -26,7 +26,7 @@ func Main(m *testing.M) int {
 	return 0
 }
 
-// wait polls until only the test's own goroutine is left, and returns the stacks of the others if that does not happen.
+// wait polls until only the test's own goroutine is running. If that does not happen, it returns the stacks of the others.
 func wait() string {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {

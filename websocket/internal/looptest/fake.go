@@ -11,49 +11,49 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// Fake is a kernel that a test controls. Each byte of its script determines the result of the next call; after its end every call
-// succeeds. It fails the test if a call is for a closed descriptor.
+// Fake is a kernel that a test controls. Each byte of its script determines the result of the next call. After the end of the
+// script every call succeeds. A call for a closed descriptor fails the test.
 type Fake struct {
-	Script    []byte        // results of the next calls
+	Script    []byte        // the remaining script
 	Errs      bool          // the script can break connections
 	Clock     time.Duration // the current time
-	Queue     []*Conn       // connections that are not accepted yet
-	Poor      int           // number of accepts that fail for lack of descriptors
-	Listening loop.Events   // what the listener waits for
-	Quiet     bool          // a wait found that only a deadline can end it
-	Ticks     bool          // then the next deadline passes
+	Queue     []*Conn       // connections that have not been accepted yet
+	Poor      int           // number of accepts that fail because descriptors have run out
+	Listening loop.Events   // the events for which the listener is armed
+	Quiet     bool          // Wait found no event, so that only a deadline can end it
+	Ticks     bool          // lets the next deadline pass
 
 	t     testing.TB
 	conns map[int]*Conn
-	next  int      // the next descriptor
+	next  int      // the next descriptor number
 	stale []uint64 // tokens of closed descriptors
 }
 
 // Conn is the client's end of a connection.
 type Conn struct {
-	In     []byte      // what the server will read
-	EOF    bool        // after that it reads the end of the stream
+	In     []byte      // bytes that the server will read
+	EOF    bool        // the server reads EOF after In
 	Reset  bool        // the connection is broken
-	Full   bool        // the server cannot write
-	Out    []byte      // what the server has written
+	Full   bool        // the server's send buffer is full
+	Out    []byte      // bytes that the server has written
 	Unsent int         // the part of Out that is in the send buffer
 	Half   bool        // the server has half-closed the connection
-	Gone   bool        // the server has closed its descriptor
-	Armed  loop.Events // what the server waits for
+	Gone   bool        // the server has closed the descriptor
+	Armed  loop.Events // the events for which the server has armed the descriptor
 	token  uint64
 }
 
 // Listener is the descriptor of the only listener.
 const Listener = 3
 
-const listenBit = 1 << 63 // in a listener's token
+const listenBit = 1 << 63 // set in the token of a listener
 
 // New returns a kernel controlled by script.
 func New(t testing.TB, script []byte) *Fake {
 	return &Fake{t: t, Script: script, conns: map[int]*Conn{}, next: 10, Clock: time.Hour}
 }
 
-// Client adds a client to be accepted, which has sent in.
+// Client adds a pending connection of a client that has sent in.
 func (k *Fake) Client(in string) *Conn {
 	c := &Conn{In: []byte(in)}
 	k.Queue = append(k.Queue, c)
@@ -69,7 +69,7 @@ func (k *Fake) Open(in string) (c *Conn, fd int) {
 	return c, fd
 }
 
-// Play runs the loop until nothing happens any more without the clock advancing.
+// Play runs the loop until no more events happen without the clock advancing.
 func (k *Fake) Play(ls *loop.Loops) {
 	k.t.Helper()
 	for range 100_000 {
@@ -92,7 +92,7 @@ func (k *Fake) Pass(ls *loop.Loops, deadlines int) {
 	k.Ticks = false
 }
 
-// roll returns the next byte of the script, 0 after its end.
+// roll returns the next byte of the script, or 0 after its end.
 func (k *Fake) roll() byte {
 	if len(k.Script) == 0 {
 		return 0
@@ -127,7 +127,7 @@ func (k *Fake) Wait(events []loop.Event, timeout time.Duration) (int, error) {
 	if len(k.Queue) > 0 && k.Listening&loop.Readable != 0 {
 		add(listenBit, loop.Readable)
 	}
-	for fd := 10; fd < k.next; fd++ { // in order, so that the test is reproducible
+	for fd := 10; fd < k.next; fd++ { // sorted, so that the test is reproducible
 		c := k.conns[fd]
 		if c.Gone {
 			continue

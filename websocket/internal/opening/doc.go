@@ -1,32 +1,32 @@
-// Package opening judges the opening handshakes of all servers: it turns a request into terms or the bytes of a refusal. It uses no
-// connection, clock or goroutine.
+// Package opening checks the opening handshakes of all servers: it converts a request to the terms of a connection, or to the bytes
+// of a refusal. It uses no connection, clock or goroutine.
 //
-// [Rules.Admit] judges a request, however it was parsed, and returns the [Terms] of the connection or a [Refusal], whose bytes are
-// the same in every server.
+// [Rules.Admit] checks a request, whichever parser has read it, and returns the [Terms] of the connection or a [Refusal], whose
+// bytes are the same in every server.
 //
 // [Head] parses the header of an HTTP/1 request in place, in a buffer of the caller, and distinguishes WebSocket requests from all
 // others. It does not allocate while it parses.
 //
 // Usage:
 //
-//	var h opening.Head // one may serve any number of requests, one after another
+//	var h opening.Head // it can be reused for any number of requests
 //	h.Reset(limits)
 //	for {
 //		n += read(buf[n:])
 //		switch verdict, violation := h.Parse(buf[:n]); verdict {
-//		case opening.More: // wait for more bytes; how long is the caller's business: answer 408 then
-//		case opening.Bad: // answer violation.Status and close
-//		case opening.Other: // another HTTP request: hand all n bytes to an HTTP server, or answer what Check says
-//		case opening.Upgrade: // the head is buf[:h.Len()]; what follows it are the client's first frames
-//			o := h.Opening(string(buf[:h.Len()])) // or View(buf[:h.Len()]), while the buffer stays as it is
+//		case opening.More: // wait for more bytes; after a time limit set by the caller, respond with 408
+//		case opening.Bad: // respond with violation.Status and close
+//		case opening.Other: // another HTTP request: pass all n bytes to an HTTP server, or respond with the result of Check
+//		case opening.Upgrade: // the header is buf[:h.Len()], and the client's first frames follow it
+//			o := h.Opening(string(buf[:h.Len()])) // or View(buf[:h.Len()]), as long as the buffer is not modified
 //			o.TLS, o.RemoteAddr = ...
 //			terms, refusal := rules.Admit(o, ask)
 //		}
 //	}
 //
-// Parse needs all bytes received so far, including those of earlier calls; they may have been moved. The verdict does not depend on
-// how the network splits them.
+// Parse requires all bytes received so far, including those of earlier calls, which may have been moved. The verdict does not
+// depend on how the network splits them.
 //
-// It is as strict as net/http, and stricter where a lenient parser could disagree with another server about the lines (RFC 9112
+// It is as strict as net/http, and stricter where a lenient parser and another server could split the lines differently (RFC 9112
 // §11.2): it accepts no bare line feed, no folded line, and no field without a name.
 package opening

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/header"
 )
 
-// kind distinguishes the fields that the rules need.
+// kind identifies a field that the rules need.
 type kind uint8
 
 const (
@@ -49,7 +49,7 @@ var names = [kindCount]string{
 	kindTransferEncoding: "transfer-encoding",
 }
 
-// byLength has the kinds for each length of a name: most names differ in their length.
+// byLength contains the kinds for each length of a name, because most names differ in length.
 var byLength = func() (t [25][]kind) {
 	for k, name := range names[1:] {
 		t[len(name)] = append(t[len(name)], kind(k+1))
@@ -101,7 +101,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 		return nil
 	case kindContentLength:
 		return h.contentLength(value)
-	case kindTransferEncoding: // RFC 9112 §6.3: whatever its value, the length of the content is not 0
+	case kindTransferEncoding: // RFC 9112 §6.3: whatever the value is, the length of the content is not 0
 		h.content = true
 	}
 	h.kinds |= 1 << k
@@ -109,7 +109,7 @@ func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	return nil
 }
 
-// trim returns the ends of the part of s from the index from, without surrounding spaces and tabs.
+// trim returns the start and end of the part of s from index from, without surrounding spaces and tabs.
 func trim(s string, from int) (int, int) {
 	to := len(s)
 	for from < to && (s[from] == ' ' || s[from] == '\t') {
@@ -121,8 +121,8 @@ func trim(s string, from int) (int, int) {
 	return from, to
 }
 
-// contentLength: 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content. A repeated field must have the same value:
-// zeros are compared by their number of digits.
+// contentLength: 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content. Repeated fields must have the same value. For
+// zeros the number of digits is compared.
 func (h *Head) contentLength(value string) *handshake.Violation {
 	valid := value != "" && (h.zeros == 0 || h.zeros == len(value))
 	for i := range len(value) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// FuzzHead_Cuts: the verdict does not depend on how the bytes are split, and what is accepted as an upgrade is a request for
-// net/http too, with the same fields.
+// FuzzHead_Cuts checks that the verdict does not depend on how the bytes are split, and that every accepted upgrade is a valid
+// request for net/http, too, with the same fields.
 func FuzzHead_Cuts(f *testing.F) {
 	f.Add([]byte(browser), uint8(1))
 	f.Add([]byte("POST / HTTP/1.1\r\n"), uint8(3))

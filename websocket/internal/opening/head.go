@@ -17,13 +17,13 @@ const (
 	More    Verdict = iota // the beginning of a header
 	Upgrade                // a complete header of a WebSocket request
 	Other                  // another request, perhaps only the beginning of its header
-	Bad                    // not a request; it can only be answered with an error
+	Bad                    // not a valid request; the only possible response is an error
 )
 
 // Limits limit a header.
 type Limits struct {
-	Bytes int // of the whole header; 0 means DefaultBytes
-	Lines int // of header fields; 0 means DefaultLines
+	Bytes int // number of bytes in the whole header; 0 means DefaultBytes
+	Lines int // number of header fields; 0 means DefaultLines
 }
 
 // The default limits. A browser's header has 500 to 4,000 bytes, most of them cookies, in about 15 lines.
@@ -32,13 +32,13 @@ const (
 	DefaultLines = 100
 )
 
-// Head is the header of one request while it is being received. It stores positions in the caller's buffer, not its bytes.
+// Head is the header of one request while it is being received. It stores positions in the caller's buffer instead of bytes.
 type Head struct {
 	limits Limits
 	found
-	fields  []field // those that the rules need
+	fields  []field // the fields that the rules need
 	opening handshake.Opening
-	values  []string // memory for the lists of opening
+	values  []string // reusable memory for the lists of opening
 }
 
 // found is the result of parsing so far.
@@ -47,14 +47,14 @@ type found struct {
 	broken  *handshake.Violation
 
 	line  int // beginning of the incomplete line
-	seen  int // bytes already searched for its end
+	seen  int // number of bytes already searched for its end
 	lines int // number of header lines so far
 
 	method, target span
 	major, minor   byte
 	content        bool
 	zeros          int    // number of digits of a Content-Length of 0; 0 if there is none
-	kinds          uint32 // one bit for each kind in fields
+	kinds          uint32 // a bit for each kind in fields
 }
 
 type span struct{ from, to int }
@@ -67,7 +67,7 @@ type field struct {
 	value span
 }
 
-// Reset prepares h for another request, with these limits. It keeps its memory, but no string of the previous request.
+// Reset prepares h for another request with these limits. It retains its memory, but no string of the previous request.
 func (h *Head) Reset(limits Limits) {
 	if limits.Bytes <= 0 {
 		limits.Bytes = DefaultBytes
@@ -84,7 +84,8 @@ func (h *Head) Reset(limits Limits) {
 // View returns b as a string without a copy. It is valid until b is written to.
 func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// Parse parses b, which is all that was received of a request and after it. The violation is only set with Bad.
+// Parse parses b, which contains everything received from the beginning of a request on. The violation is only set if the verdict
+// is Bad.
 func (h *Head) Parse(b []byte) (Verdict, *handshake.Violation) {
 	if h.verdict != More {
 		return h.verdict, h.broken
@@ -122,8 +123,8 @@ func (h *Head) refuse(v *handshake.Violation) (Verdict, *handshake.Violation) {
 // take parses one line, without its line feed.
 func (h *Head) take(text string, line span) *handshake.Violation {
 	if line.to == line.from || text[line.to-1] != '\r' {
-		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in that can see
-		// different requests, so it is not accepted.
+		// RFC 9112 §2.2: a recipient "MAY recognize a single LF as a line terminator". Two recipients that differ in this respect
+		// may see different requests, so it is not accepted.
 		return malformed("RFC 9112 §2.2", "a line of the request head does not end in CR LF")
 	}
 	line.to--
@@ -134,13 +135,13 @@ func (h *Head) take(text string, line span) *handshake.Violation {
 		return h.fieldLine(text, line)
 	}
 	h.verdict = Other
-	o := &h.opening // with what Asked needs, and nothing else
+	o := &h.opening // only with the fields that IsUpgrade needs
 	o.Method, o.Major, o.Minor = h.method.of(text), int(h.major), int(h.minor)
 	o.Upgrade = h.linesOf(kindUpgrade, text)
 	if o.IsUpgrade() {
 		h.verdict = Upgrade
 	}
-	o.Method, o.Upgrade = "", nil // they refer to the caller's buffer
+	o.Method, o.Upgrade = "", nil // the strings refer to the caller's buffer
 	clear(h.values)
 	h.values = h.values[:0]
 	return nil
@@ -156,7 +157,7 @@ func (h *Head) Len() int { return h.line }
 func (h *Head) requestLine(text string, line span) *handshake.Violation {
 	method, rest, _ := strings.Cut(line.of(text), " ")
 	target, version, _ := strings.Cut(rest, " ")
-	if !header.IsToken(method) || !validVersion(version) { // without two spaces there is no version
+	if !header.IsToken(method) || !validVersion(version) { // a version requires two spaces
 		return malformed("RFC 9112 §3", "the request line is not a method, a target and an HTTP version")
 	}
 	if !validTarget(target) {
@@ -182,8 +183,8 @@ func digit(c byte) bool { return '0' <= c && c <= '9' }
 
 func hex(c byte) bool { return digit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-// validTarget reports whether net/url can parse the target: no space or control byte, and in a path no percent sign without two hex
-// digits. A target that is not a path is checked when its authority is parsed.
+// validTarget reports whether net/url can parse the target: it contains no space or control byte, and in a path two hex digits
+// follow each percent sign. A target that is not a path is checked when its authority is parsed.
 func validTarget(s string) bool {
 	path := true
 	for i := range len(s) {

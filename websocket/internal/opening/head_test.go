@@ -25,7 +25,7 @@ type result struct {
 // parse parses s in pieces of n bytes.
 func parse(h *Head, s string, n int) result {
 	for end := min(n, len(s)); ; end = min(end+n, len(s)) {
-		verdict, v := h.Parse([]byte(s[:end])) // elsewhere in memory each time
+		verdict, v := h.Parse([]byte(s[:end])) // at a different address each time
 		if verdict == More && end < len(s) {
 			continue
 		}
@@ -61,7 +61,7 @@ func TestRFC9112_Head(t *testing.T) {
 		{"whole URI", line("GET http://server.example.com/ HTTP/1.1"), up},
 		{"HTTP/1.2", line("GET / HTTP/1.2"), up},
 		{"lists and case", strings.NewReplacer("Upgrade: websocket", "uPGRADE:h2c, WebSocket\t").Replace(sample) + "\r\n", up},
-		{"Content-Length", with("Content-Length: 5"), up}, // Check refuses it
+		{"Content-Length", with("Content-Length: 5"), up}, // Check rejects it
 		{"obs-text", with("X: \xe4\tb"), up},
 
 		{"no Upgrade", strings.Replace(sample, "Upgrade: websocket\r\n", "", 1) + "\r\n", other},
@@ -153,7 +153,7 @@ func TestHead_Limits(t *testing.T) {
 	}
 }
 
-// A verdict does not change, whatever follows.
+// A verdict does not change, whatever bytes follow.
 func TestHead_Final(t *testing.T) {
 	for head, want := range map[string]Verdict{sample + "\r\n": Upgrade, "POST / HTTP/1.1\r\n": Other, "\r\n": Bad} {
 		var h Head
@@ -166,14 +166,14 @@ func TestHead_Final(t *testing.T) {
 	}
 }
 
-// The fields that the rules need are the same as when net/http parses the header.
+// The fields that the rules need equal those that net/http parses.
 func TestHead_Opening(t *testing.T) {
 	const more = "Origin: http://a\r\nsec-websocket-protocol: a ,b\r\nSec-WebSocket-PROTOCOL:c\r\nX-Forwarded-For: 10.0.0.1\r\n" +
 		"X-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\nForwarded: for=a\r\nForwarded: for=b\r\nExpect: 100-continue\r\n" +
 		"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Accept: x\r\nX-Forwarded-Fro: x\r\n\r\n"
 	text := sample + more
 	var h Head
-	for range 2 { // the second time with the memory of the first
+	for range 2 { // the second time with the memory of the first call
 		h.Reset(Limits{})
 		if got := parse(&h, text, len(text)); got.verdict != Upgrade {
 			t.Fatalf("%+v", got)
@@ -227,7 +227,7 @@ func TestRFC9112_HeadersThatCheckRefuses(t *testing.T) {
 	}
 }
 
-// For a request that is not an upgrade, the reason is reported with its parsed part.
+// If a request is not an upgrade, the reason is reported from the part of it that was parsed.
 func TestHead_OtherIsNoHandshake(t *testing.T) {
 	for head, want := range map[string]int{
 		"POST / HTTP/1.1\r\n":                                      http.StatusMethodNotAllowed,
@@ -247,7 +247,7 @@ func TestHead_OtherIsNoHandshake(t *testing.T) {
 	}
 }
 
-// A browser's request costs no allocation: neither to parse nor to check.
+// Parsing and checking a browser's request does not allocate.
 func TestHead_NoAllocation(t *testing.T) {
 	b := []byte(browser)
 	var h Head

@@ -9,8 +9,8 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// FromHTTP returns the refusal that net/http has written in its own words, before any handler had the request; nil if reply is not the
-// beginning of a response with an error.
+// FromHTTP returns the refusal for an error response that net/http has written by itself, before any handler received the request.
+// It returns nil if reply is not the beginning of an error response.
 func FromHTTP(reply []byte) *Refusal {
 	head, body, _ := bytes.Cut(reply, []byte("\r\n\r\n"))
 	if len(head) < len("HTTP/1.1 400") || !bytes.HasPrefix(head, []byte("HTTP/1.")) {
@@ -24,7 +24,7 @@ func FromHTTP(reply []byte) *Refusal {
 	return Violated(httpViolation(status, detail))
 }
 
-// httpViolation returns the rule that a request has broken, by the status and the words of net/http.
+// httpViolation returns the rule that a request has violated, according to the status and text of net/http's response.
 func httpViolation(status int, detail string) *handshake.Violation {
 	v := &handshake.Violation{Stage: handshake.StageRequest, Status: status, Detail: detail}
 	switch status {
@@ -45,7 +45,8 @@ func httpViolation(status int, detail string) *handshake.Violation {
 	return v
 }
 
-// httpDetail returns the clause and the description of a malformed request, by the words of net/http, "" for none.
+// httpDetail returns the clause and the description for a malformed request, according to the text of net/http's response, or "" if
+// there are none.
 func httpDetail(words string) (section, detail string) {
 	switch words {
 	case "missing required Host header", "malformed Host header":

@@ -11,19 +11,19 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Refusal is the reason why a client is refused, with the reply, which is the same in every server.
+// Refusal is the reason why a client is rejected, with the response, which is the same in every server.
 type Refusal struct {
 	Stage   handshake.Stage
 	Section string      // the violated clause; "" if there is none
-	Status  int         // of the reply
-	Header  http.Header // further fields of the reply; may be nil
-	Hint    string      // the next step, for a person; "" if there is none
-	Err     error       // what happened
+	Status  int         // status of the response
+	Header  http.Header // additional fields of the response; may be nil
+	Hint    string      // the next step, in a sentence for the user; "" if there is none
+	Err     error       // the cause
 
-	text    string // the body, if the application has chosen it
-	picked  bool   // the application has chosen the reply
-	excuse  string // a sentence for the client about a fault of the server; "" if none is safe to show
-	typeSet bool   // Header has the body's Content-Type
+	text    string // the body, if the application has set it
+	picked  bool   // the application has chosen the response
+	excuse  string // a sentence for the client about an error of the server; "" if none may be disclosed
+	typeSet bool   // Header contains the Content-Type of the body
 }
 
 // Violated returns the refusal of a request that violates a rule.
@@ -31,14 +31,14 @@ func Violated(v *handshake.Violation) *Refusal {
 	return &Refusal{Stage: v.Stage, Section: v.Section, Status: v.Status, Header: v.Header, Hint: v.Hint, Err: v}
 }
 
-// Denied returns the refusal of a client because of an error of the application, which the client does not see.
+// Denied returns the refusal of a client because of an error of the application, which is not disclosed to the client.
 func Denied(err error) *Refusal {
 	return &Refusal{Stage: handshake.StageCheck, Status: http.StatusForbidden, Err: err}
 }
 
-// Rejected returns the refusal of a client with a reply of the application: a status from 300 to 599, 0 for 403, any other being a
-// mistake that becomes 500; additional fields; and the body, "" for the name of the status. It is plain text unless h has a
-// Content-Type.
+// Rejected returns the refusal of a client with a response chosen by the application. status is 300 to 599, or 0 for 403. Any other
+// status is a mistake, which results in 500. h contains additional fields. body is the body, or "" for the name of the status. The
+// body is plain text unless h contains a Content-Type.
 func Rejected(err error, status int, h http.Header, text string) *Refusal {
 	switch {
 	case status == 0:
@@ -55,8 +55,8 @@ func Unparsable(err error) *Refusal {
 	return &Refusal{Stage: handshake.StageRequest, Status: http.StatusBadRequest, Err: err}
 }
 
-// Faulty returns the refusal of a client because of a fault on the server's side. excuse is a sentence that is safe to show to the
-// client, "" for none.
+// Faulty returns the refusal of a client because of an error on the server's side. excuse is a sentence that may be disclosed to
+// the client, or "".
 func Faulty(stage handshake.Stage, err error, hint, excuse string) *Refusal {
 	return &Refusal{Stage: stage, Status: http.StatusInternalServerError, Err: err, Hint: hint, excuse: excuse}
 }
@@ -65,14 +65,14 @@ func mistake(stage handshake.Stage, err error, hint string) *Refusal {
 	return Faulty(stage, err, hint, "")
 }
 
-// Error returns the text of f.Err.
+// Error returns the message of f.Err.
 func (f *Refusal) Error() string { return f.Err.Error() }
 
 // Unwrap returns f.Err.
 func (f *Refusal) Unwrap() error { return f.Err }
 
-// Reply sets the fields of the reply to a request of HTTP/major in h, including the Date, and returns its body. A reply to a HEAD
-// request must be sent without the body.
+// Reply sets in h the fields of the response to a request of HTTP/major, including the Date, and returns the body. A response to a
+// HEAD request must be sent without the body.
 func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	body = f.body()
 	maps.Copy(h, f.Header)
@@ -87,8 +87,8 @@ func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	// RFC 9110 §6.6.1: an origin server with a clock sends the Date.
 	h.Set("Date", now.UTC().Format(http.TimeFormat))
 	if major == 1 {
-		// A proxy that expected the upgrade to succeed would tunnel what follows: it must not be parsed as another request. A 426
-		// names its protocol for this connection (RFC 9110 §7.8), on a line of its own.
+		// A proxy that expected the upgrade to succeed would tunnel the following bytes, which must not be parsed as another
+		// request. A 426 contains the protocol for this connection (RFC 9110 §7.8), on a separate line.
 		h["Connection"] = []string{"close"}
 		if h.Get("Upgrade") != "" {
 			h["Connection"] = []string{"close", "Upgrade"}
@@ -102,8 +102,8 @@ func (f *Refusal) Reply(h http.Header, major int, now time.Time) (body string) {
 	return body
 }
 
-// Append appends the whole reply to the HTTP/1 request that o describes, as net/http would write it. It also returns the body,
-// which may not be part of the reply.
+// Append appends the whole response to the HTTP/1 request that o describes, as net/http would write it. It also returns the body,
+// which may not be part of the response.
 func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply []byte, body string) {
 	h := http.Header{}
 	body = f.Reply(h, 1, now)
@@ -129,8 +129,8 @@ func StatusLine(status int) string {
 	return strconv.Itoa(status) + " status code " + strconv.Itoa(status)
 }
 
-// body returns the text for the client: what is wrong and which clause it violates, and the next step. An error of the application
-// is not shown unless it has chosen the reply; for a fault of the server only the safe sentence is shown.
+// body returns the text for the client: the error, the violated clause, and the next step. An error of the application is not
+// disclosed unless the application has chosen the response. For an error of the server only the safe sentence is disclosed.
 func (f *Refusal) body() string {
 	status := strconv.Itoa(f.Status)
 	if text := http.StatusText(f.Status); text != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// written returns what net/http parses from the whole reply.
+// written parses the whole response with net/http.
 func written(t *testing.T, f *Refusal, o *handshake.Opening) (*http.Response, string) {
 	t.Helper()
 	b, _ := f.Append(nil, o, time.Unix(0, 0))
@@ -72,7 +72,7 @@ func TestRefusal_Reply(t *testing.T) {
 	}
 }
 
-// RFC 9110 §7.8: an Upgrade field is listed in Connection, on a line of its own.
+// RFC 9110 §7.8: an Upgrade field is listed in Connection, on a separate line.
 func TestRefusal_Connection(t *testing.T) {
 	f := Violated(&handshake.Violation{Status: 426, Detail: "wrong", Header: http.Header{"Upgrade": {"websocket"}}})
 	b, _ := f.Append(nil, &handshake.Opening{Method: "GET", Major: 1, Minor: 1}, time.Now())
@@ -95,7 +95,7 @@ func TestTerms_Agree(t *testing.T) {
 	}
 }
 
-// A mistake in the options is reported whatever the client sends, and after the client's own mistakes.
+// A mistake in the options is reported whatever the client sends, but after the client's own mistakes.
 func TestRules_Check(t *testing.T) {
 	for name, r := range map[string]*Rules{
 		"header":      {Header: http.Header{"Upgrade": {"x"}}},

@@ -10,11 +10,12 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// Opening returns the parts of the request that the rules of the handshake check. text is the header passed to Parse, or more. The
-// strings in the Opening are parts of it; h owns the Opening, which is valid until the next Reset. The caller has to set TLS and
-// RemoteAddr.
+// Opening returns the parts of the request that the rules of the handshake check. text is the header passed to Parse, or a longer
+// string that begins with it. The strings in the Opening are parts of text. h owns the Opening, which is valid until the next
+// Reset. The caller has to set TLS and RemoteAddr.
 //
-// After Other it has what was parsed so far: enough for Check to report why this is not a handshake.
+// After Other the Opening contains the parts parsed so far, which are enough for Check to report why the request is not a
+// handshake.
 func (h *Head) Opening(text string) *handshake.Opening {
 	o := &h.opening
 	o.Reset()
@@ -62,9 +63,9 @@ func (h *Head) linesOf(k kind, text string) []string {
 	return h.values[first:n:n]
 }
 
-// Request converts the header into an http.Request, for a hook that needs one. The caller has to set RemoteAddr and TLS. text is a
-// complete header for which Parse has returned Upgrade. Parts of the Request that are kept do not keep text in memory, except for
-// its Header.
+// Request converts the header to an http.Request, for a hook that needs one. The caller has to set RemoteAddr and TLS. text is a
+// complete header for which Parse has returned Upgrade. If the caller retains parts of the Request, they do not keep text in
+// memory, except for its Header.
 func Request(r *http.Request, text string) error {
 	if simple(r, text) {
 		return nil
@@ -76,7 +77,8 @@ func Request(r *http.Request, text string) error {
 	return err
 }
 
-// simple does what http.ReadRequest does for a typical header. It returns false for a header that net/http may not simply copy.
+// simple does the same as http.ReadRequest for a typical header. It returns false for a header that net/http might not copy
+// unchanged.
 func simple(r *http.Request, text string) bool {
 	line, fields, _ := strings.Cut(text, "\r\n")
 	target, proto, _ := strings.Cut(strings.TrimPrefix(line, "GET "), " ")
@@ -112,9 +114,9 @@ func simple(r *http.Request, text string) bool {
 			continue
 		case "Connection":
 			if !strings.EqualFold(value, "Upgrade") && !strings.EqualFold(value, "keep-alive, Upgrade") {
-				return false // it may contain "close"
+				return false // the value may contain "close"
 			}
-		case "Content-Length", "Transfer-Encoding", "Trailer": // net/http gives them a meaning
+		case "Content-Length", "Transfer-Encoding", "Trailer": // fields with a special meaning in net/http
 			return false
 		}
 		if header[name] != nil {
@@ -134,7 +136,7 @@ func simple(r *http.Request, text string) bool {
 	return true
 }
 
-// canonicals are net/http's forms of the names that the rules need.
+// canonicals contains net/http's forms of the names that the rules need.
 var canonicals = func() (all [kindCount]string) {
 	for k, name := range names {
 		all[k] = textproto.CanonicalMIMEHeaderKey(name)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// heard returns the Opening of the sample with additional lines.
+// heard returns the Opening of the sample request with additional lines.
 func heard(t *testing.T, lines string) *handshake.Opening {
 	t.Helper()
 	text := sample + lines + "\r\n"
@@ -65,7 +65,7 @@ func TestHead_UpgradeWithoutConnection(t *testing.T) {
 	}
 }
 
-// The Hint names the protocol that the client used, if it is recognized.
+// The Hint contains the name of the protocol that the client used, if it is recognized.
 func TestHead_WhatIsNotHTTP(t *testing.T) {
 	for in, want := range map[string]string{
 		"\x16": "TLS", "\r": "empty line", "\n": "empty line", " ": "white space", "\t": "white space", "\x80": "not an HTTP request",
@@ -109,7 +109,7 @@ func TestRejected_Statuses(t *testing.T) {
 	}
 }
 
-// The order of the checks that refuse a client: the protocol, the origin, the options, the application.
+// The order of the checks that can reject a client is: the protocol, the origin, the options, the application.
 func TestRules_AdmitInOrder(t *testing.T) {
 	const elsewhere = "Origin: http://elsewhere.example\r\n"
 	wrong, right := &Rules{Subprotocols: []string{"a b"}}, &Rules{Subprotocols: []string{"b", "a"}, Deflate: Deflate{On: true, ServerWindowBits: 10}}
@@ -148,7 +148,7 @@ func TestRules_AdmitInOrder(t *testing.T) {
 	}
 }
 
-// Cached values equal computed ones, the second time too.
+// Cached values equal computed ones, also at the second call.
 func TestTerms_Extensions(t *testing.T) {
 	for range 2 {
 		for i := range 4 * 9 * 9 {

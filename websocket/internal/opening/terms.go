@@ -12,12 +12,12 @@ import (
 // Rules are a server's options for opening handshakes. They must not be changed while they are in use.
 type Rules struct {
 	Origin       handshake.OriginPolicy
-	Subprotocols []string    // in order of preference
-	Header       http.Header // added to the 101
+	Subprotocols []string    // the subprotocols, in order of preference
+	Header       http.Header // additional fields of the 101
 	Deflate      Deflate
 }
 
-// Deflate has a server's options for compression.
+// Deflate contains a server's options for compression.
 type Deflate struct {
 	On                                 bool
 	ServerNoTakeover, ClientNoTakeover bool
@@ -29,10 +29,10 @@ type Terms struct {
 	Subprotocol string // "" means none
 	Deflate     handshake.Deflate
 	Compressed  bool
-	Passed      string // extensions negotiated by a server behind this one, in place of Deflate; "" means none
+	Passed      string // extensions negotiated by a backend server, in place of Deflate; "" means none
 }
 
-// Check returns a refusal with 500 for the first mistake in the rules themselves; every handshake would get it.
+// Check returns a refusal with status 500 for the first mistake in the rules themselves, which would affect every handshake.
 func (r *Rules) Check() *Refusal {
 	if err := handshake.CheckFields(r.Header); err != nil {
 		return mistake(handshake.StageStatus, err, handshake.HintServerHeader)
@@ -54,8 +54,8 @@ func (r *Rules) policy() (handshake.DeflatePolicy, error) {
 	return handshake.NewDeflatePolicy(d.ServerNoTakeover, d.ClientNoTakeover, d.ServerWindowBits, d.ClientWindowBits)
 }
 
-// Admit does all checks that can refuse a client, for any server that has parsed its request: the protocol, the origin, the
-// server's own options, and finally the application's ask, unless it is nil. It returns the terms of the connection.
+// Admit performs all checks that can reject a client, for any server that has parsed its request: the protocol, the origin, the
+// server's own options, and finally the application's check ask, unless that is nil. It returns the terms of the connection.
 func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refused *Refusal) {
 	v := o.Check()
 	if v == nil {
@@ -74,13 +74,13 @@ func (r *Rules) Admit(o *handshake.Opening, ask func() *Refusal) (t Terms, refus
 	}
 	t.Subprotocol = o.Choose(r.Subprotocols)
 	if r.Deflate.On {
-		policy, _ := r.policy() // Check has found no error
+		policy, _ := r.policy() // Check has already excluded an error
 		t.Deflate, t.Compressed = handshake.NegotiateDeflate(o.Offers(), policy)
 	}
 	return t, nil
 }
 
-// Agree sets the subprotocol that the application has chosen, "" for none. It must be one that the client offered (RFC 6455
+// Agree sets the subprotocol that the application has chosen, or "" for none. It must be one that the client offered (RFC 6455
 // §4.2.2).
 func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	if subprotocol != "" && o.Choose([]string{subprotocol}) == "" {
@@ -91,8 +91,8 @@ func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	return nil
 }
 
-// Pass sets the extensions for the 101 that a server behind this one has negotiated, "" for none: the bytes of the connection go to
-// that server.
+// Pass sets the extensions for the 101 that a backend server has negotiated, or "" for none. The bytes of the connection are passed
+// to that server.
 func (t *Terms) Pass(extensions string) *Refusal {
 	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value has to be checked
 		return mistake(handshake.StageExtension, err, "correct Admission.Extensions")
@@ -101,7 +101,7 @@ func (t *Terms) Pass(extensions string) *Refusal {
 	return nil
 }
 
-// Extensions returns the value of the response's Sec-WebSocket-Extensions header, "" for none.
+// Extensions returns the value of the response's Sec-WebSocket-Extensions header, or "" for none.
 func (t *Terms) Extensions() string {
 	if !t.Compressed {
 		return t.Passed
@@ -122,11 +122,11 @@ func (t *Terms) Extensions() string {
 	return v
 }
 
-// deflateValues caches the results of Extensions: whatever clients offer, there are no more than these.
+// deflateValues caches the results of Extensions. Their number is limited, whatever clients offer.
 var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
 
-// AppendAnswer appends the header of the 101 for o. The fields of both headers have been checked with [handshake.CheckFields], and
-// either may be nil.
+// AppendAnswer appends the header of the 101 for o. The fields of both headers must have been checked with [handshake.CheckFields].
+// Either header may be nil.
 func (t *Terms) AppendAnswer(dst []byte, o *handshake.Opening, a, b http.Header) []byte {
 	if header.HasToken(o.Expect, "100-continue") {
 		// RFC 9110 §7.8: for a request with "100-continue", the only expectation that Admit accepts, "the server MUST send a 100

@@ -1,4 +1,4 @@
-// Package prepared has messages that are framed once and sent on many connections, with either driver.
+// Package prepared implements messages that are framed once and sent on many connections, with either driver.
 package prepared
 
 import (
@@ -8,15 +8,15 @@ import (
 	"github.com/handfast/handfast/websocket/internal/deflate"
 )
 
-// Frames is one message as a server sends it: framed once, and compressed once for each window size that a connection needs. Its
-// methods may be called concurrently. Their results are shared and must not be modified.
+// Frames is one message in the form in which a server sends it: framed once, and compressed once for each window size that a
+// connection requires. Its methods may be called concurrently. Their results are shared and must not be modified.
 type Frames struct {
 	op    frame.Opcode
 	plain []byte
 	head  int // the length of plain's header
 
 	mu     sync.Mutex
-	zipped *[deflate.MaxBits + 1][]byte // by window bits: the frame with the compressed message; nil until it is needed
+	zipped *[deflate.MaxBits + 1][]byte // the frame with the compressed message, by window bits; nil until it is needed
 }
 
 // Made reports whether Init was called.
@@ -33,14 +33,14 @@ func (f *Frames) Init(op frame.Opcode, payload []byte) {
 // Plain returns the frame without compression.
 func (f *Frames) Plain() []byte { return f.plain }
 
-// Head returns the length of its header.
+// Head returns the length of the frame's header.
 func (f *Frames) Head() int { return f.head }
 
 // Payload returns the message.
 func (f *Frames) Payload() []byte { return f.plain[f.head:] }
 
-// Compressed returns the frame with the message compressed for a window of that many bits, or the plain frame if that is not
-// longer.
+// Compressed returns the frame with the message compressed for a window of that many bits, or the plain frame if compression does
+// not make it shorter.
 func (f *Frames) Compressed(bits uint8) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -19,7 +19,7 @@ func TestFrames(t *testing.T) {
 		t.Error("not made by Init")
 	}
 	want := bytes.Clone(payload)
-	payload[0] = 'X' // the caller owns it
+	payload[0] = 'X' // the caller may modify it again
 	if h, n, err := frame.Parse(f.Plain()); err != nil || n != f.Head() || h.Opcode != frame.Text || !h.Fin || h.RSV != 0 ||
 		h.Masked || !bytes.Equal(f.Plain()[n:], want) || !bytes.Equal(f.Payload(), want) {
 		t.Errorf("the frame has %+v, %d, %v", h, n, err)
@@ -48,7 +48,7 @@ func TestIncompressibleIsSentPlain(t *testing.T) {
 	}
 }
 
-// If the compressed message is not shorter, it is sent uncompressed, which saves the peer the inflation.
+// If compression does not make the message shorter, it is sent uncompressed, so that the peer need not inflate it.
 func TestEqualLengthIsSentPlain(t *testing.T) {
 	shorter := false
 	for n := 1; n < 100 && !shorter; n++ {

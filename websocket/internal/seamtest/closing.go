@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// acceptedBeforeClose: the messages that the server accepted in answer to others are sent before its answer to the close frame that
-// arrived with them.
+// acceptedBeforeClose checks that messages that the server sends in reply to others are sent before its reply to the close frame
+// that arrived together with them.
 func acceptedBeforeClose(t *testing.T, d Driver) {
 	const n = 50
 	for name, answer := range map[string]func(s websocket.Sender, m websocket.Message) error{
@@ -146,7 +146,7 @@ func panics(t *testing.T, d Driver) {
 	wantEnd(t, c, websocket.CodeInternalError, "")
 }
 
-// As a net/http handler, a Receiver can end its connection with http.ErrAbortHandler.
+// Like a net/http handler, a Receiver can close its connection by a panic with http.ErrAbortHandler.
 func abort(t *testing.T, d Driver) {
 	m := newMember()
 	m.message = func(websocket.Message) error { panic(http.ErrAbortHandler) }
@@ -175,7 +175,7 @@ func nilReceiver(t *testing.T, d Driver) {
 	}
 }
 
-// A Prepared without Prepare is an error, rather than a silently lost message.
+// Sending a Prepared that was not made by Prepare returns an error instead of silently losing the message.
 func notPrepared(t *testing.T, d Driver) {
 	m := newMember()
 	c := join(t, d, nil, m.open)

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// batch holds frames of a client in one slice.
+// batch returns several frames of a client in one slice.
 type batch struct{ out []byte }
 
 func (b *batch) add(op websocket.Type, payload []byte) {
@@ -30,7 +30,7 @@ func slowReader(t *testing.T, d Driver, full websocket.QueuePolicy) (*websocket.
 	return join(t, d, &websocket.ConnOptions{QueueBytes: queueBytes, QueueFull: full}, m.open), m
 }
 
-// fill sends numbered messages to a client that does not read, until enough returns true, and returns the number of accepted
+// fill sends numbered messages to a client that does not read, until enough returns true. It returns the number of accepted
 // messages and the last error.
 func fill(t *testing.T, m *member, enough func(i int, err error) bool) (accepted int, last error) {
 	t.Helper()
@@ -120,7 +120,7 @@ func queueDropNewest(t *testing.T, d Driver) {
 	want(t, c, "still here")
 }
 
-// The messages of one call are accepted together or not at all, so that a sender knows what the client gets.
+// The messages of one call are either all accepted or all rejected, so that a sender knows what the client receives.
 func queueDropNewestTogether(t *testing.T, d Driver) {
 	c, m := slowReader(t, d, websocket.QueueDropNewest)
 	pad := " " + strings.Repeat("x", 10_000)

@@ -1,4 +1,4 @@
-// Package seamtest is the test suite for every driver of a connection: a goroutine in Conn.Run and the event loop.
+// Package seamtest is the common test suite for every driver of a connection: a goroutine in Conn.Run, and the event loop.
 package seamtest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// Driver serves one connection with the events of a Receiver, and returns the client's end of its stream, after an opening
-// handshake without extensions. The server's end closes when the test ends.
+// Driver serves one connection by calling a Receiver, and returns the client's end of the stream. The opening handshake counts as
+// complete, without extensions. The server's end is closed when the test ends.
 type Driver func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) net.Conn
 
 // Test runs the suite.
@@ -41,12 +41,12 @@ func Test(t *testing.T, d Driver) {
 	}
 }
 
-// member is a Receiver whose calls a test can wait for.
+// member is a Receiver for whose calls a test can wait.
 type member struct {
 	sender  websocket.Sender
-	message func(m websocket.Message) error // nil means echo
+	message func(m websocket.Message) error // nil means an echo
 	drained chan struct{}
-	closed  chan *websocket.CloseError // holds two, so that a second call would be noticed
+	closed  chan *websocket.CloseError // buffers two values, so that a second call would be detected
 }
 
 func newMember() *member {
@@ -69,7 +69,7 @@ func (m *member) Drained() { m.drained <- struct{}{} }
 
 func (m *member) Closed(err *websocket.CloseError) { m.closed <- err }
 
-// wantClosed waits for Closed and checks how the connection ended.
+// wantClosed waits for Closed and checks the error with which the connection ended.
 func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, byPeer bool) websocket.CloseError {
 	t.Helper()
 	err := bounded.Receive(t, m.closed)
@@ -82,7 +82,7 @@ func (m *member) wantClosed(t *testing.T, code websocket.Code, reason string, by
 	return *err
 }
 
-// Conn is websocket.NewConn after a handshake without extensions and subprotocol.
+// Conn calls websocket.NewConn without extensions and without a subprotocol.
 func Conn(t testing.TB, nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websocket.Conn {
 	t.Helper()
 	c, err := websocket.NewConn(nc, role, nil, opts)
@@ -92,7 +92,7 @@ func Conn(t testing.TB, nc net.Conn, role protocol.Role, opts *websocket.ConnOpt
 	return c
 }
 
-// join opens a connection and returns its client, once the Receiver has it.
+// join opens a connection and returns the client after the Receiver has been called.
 func join(t *testing.T, d Driver, opts *websocket.ConnOptions, open func(websocket.Sender) websocket.Receiver) *websocket.Conn {
 	t.Helper()
 	opened := make(chan struct{})

@@ -7,10 +7,10 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// Accepted is a connection that a server has accepted, with the client's address. TLS on top of it can be served by an event loop.
+// Accepted is a connection that a server has accepted, with the client's address. An event loop can serve TLS on top of it.
 type Accepted struct {
 	loop.Under
-	Remote net.Addr // the client's address as reported by a proxy; nil means that of the connection
+	Remote net.Addr // the client's address as reported by a proxy; nil means the address of the connection
 }
 
 // Accept returns nc as an Accepted. remote may be nil.
@@ -26,11 +26,11 @@ func (a *Accepted) RemoteAddr() net.Addr {
 	return a.Conn.RemoteAddr()
 }
 
-// Socket returns the connection below, which carries the same bytes but may have the address of a proxy. It is for code that only
-// carries bytes, and can do more with a socket of package net.
+// Socket returns the underlying connection, which carries the same bytes but may have the address of a proxy. It is for code that
+// only transfers bytes, and that can use a socket of package net more efficiently.
 func (a *Accepted) Socket() net.Conn { return a.Conn }
 
-// CloseWrite closes the sending half, if the connection supports that.
+// CloseWrite closes the sending direction, if the connection supports that.
 func (a *Accepted) CloseWrite() error {
 	if half, ok := a.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

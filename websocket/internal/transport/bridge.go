@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// bridge adds deadlines to a stream: it is one end of a pipe whose other end is copied to and from the stream.
+// bridge adds deadlines to a stream. It is one end of a pipe. Data is copied between the other end and the stream.
 type bridge struct {
 	net.Conn
 	rwc  io.ReadWriteCloser
 	once sync.Once
-	err  error // of rwc's Close
+	err  error // the error of rwc's Close
 
 	mu    sync.Mutex
-	idle  bool // nothing is being written to rwc any more
+	idle  bool // closed when no more data is being written to rwc
 	timer *time.Timer
 }
 
-// patience is how long a closed bridge continues to write what it has accepted.
+// patience is how long a closed bridge continues to write the data that it has accepted.
 const patience = time.Second
 
 func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
-		_, _ = io.Copy(rwc, far) // the other side learns from the end of the stream how it ended
+		_, _ = io.Copy(rwc, far) // the other side is notified of the error by the end of the stream
 		b.shut()
 		far.Close()
 		b.mu.Lock()
@@ -43,7 +43,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	return b
 }
 
-// Close closes the stream after it has accepted what was written, or after patience.
+// Close closes the stream after it has accepted the written data, or after patience.
 func (b *bridge) Close() error {
 	err := b.Conn.Close()
 	b.mu.Lock()

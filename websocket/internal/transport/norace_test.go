@@ -10,7 +10,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// A read that has to wait returns its buffer, and takes one again. (The race detector makes pools drop content.)
+// A read that has to wait returns its buffer to the pool, and borrows one again later. The test is excluded with the race detector,
+// which makes pools drop items.
 func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 	s, far := sockets(t)
 	go func(far net.Conn) {
@@ -25,7 +26,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 		}
 	}(far)
 	if !s.WritesAtOnce() {
-		return // only if the system can report it
+		return // only if the system supports that
 	}
 	one := []byte("x")
 	allocs := allocs.PerRun(200, func() {
@@ -45,7 +46,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A write of two pieces borrows the memory for the call, and returns it.
+// A write of two slices borrows memory for the call, and returns it.
 func TestWriteVecAllocatesNothing(t *testing.T) {
 	s, far := sockets(t)
 	go io.Copy(io.Discard, far)
@@ -60,7 +61,7 @@ func TestWriteVecAllocatesNothing(t *testing.T) {
 	}
 }
 
-// A read without any bytes returns the borrowed buffer.
+// A read that receives no bytes returns the borrowed buffer.
 func TestReadSomeAtTheEndAllocatesNothing(t *testing.T) {
 	for name, make := range streams(t) {
 		s, far := make()

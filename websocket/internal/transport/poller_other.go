@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// poller is not available on this system: a waiting read keeps a small buffer.
+// poller is not available on this system: a waiting read holds a small buffer.
 type poller struct{}
 
 func newPoller(io.ReadWriteCloser) *poller { return nil }

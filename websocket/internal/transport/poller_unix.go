@@ -10,23 +10,23 @@ import (
 	"syscall"
 )
 
-// poller reads from a socket that Go's runtime polls: it waits until bytes are available and borrows a buffer only then.
+// poller reads from a socket that Go's runtime polls. It waits until bytes are available, and borrows a buffer only then.
 type poller struct {
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // try as a func value: a method value created for each read would allocate
-	buf     *Buffer               // the bytes of the last attempt, nil if there were none
+	buf     *Buffer               // the bytes of the last attempt, or nil if there were none
 	n       int                   // number of bytes in buf
 	err     error
 
 	put     func(fd uintptr) bool // putOnce as a func value, created at its first use
 	out     []byte                // the bytes to write
-	moved   *atomic.Bool          // set whenever the socket accepts bytes; nil means write once, and do not wait for room
+	moved   *atomic.Bool          // set whenever the socket accepts bytes; nil means to write once without waiting for room
 	written int
 	outErr  error
 }
 
-// newPoller returns nil if rwc is not a socket that can be polled. It checks for the types whose Read is the bare system call: a
-// type that embeds one of them may have a Read of its own.
+// newPoller returns nil if rwc is not a socket that can be polled. It only accepts types whose Read is the bare system call: a type
+// that embeds one of them may override Read.
 func newPoller(rwc io.ReadWriteCloser) *poller {
 	var sc syscall.Conn
 	if a, ok := rwc.(*Accepted); ok {
@@ -73,7 +73,7 @@ func (p *poller) failed(err error) error {
 	return os.NewSyscallError("read", err)
 }
 
-// try reads once. It returns false to wait until there is something to read.
+// try reads once. It returns false to make the runtime wait until data is available.
 func (p *poller) try(fd uintptr) bool {
 	buf := Borrow()
 	for {
@@ -97,8 +97,8 @@ func (p *poller) try(fd uintptr) bool {
 	}
 }
 
-// write writes all of b, and sets moved whenever the socket has accepted some of it; if moved is nil, it writes once and does not
-// wait for room. It does what the Write of net.Conn does, with less stack.
+// write writes all of b, and sets moved whenever the socket has accepted some of it. If moved is nil, it writes once and does not
+// wait for room. It does the same as the Write of net.Conn, with less stack.
 func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	if p.put == nil {
 		p.put = p.putOnce
@@ -113,7 +113,7 @@ func (p *poller) write(b []byte, moved *atomic.Bool) (int, error) {
 	return n, err
 }
 
-// most is the maximum size of one write: some systems refuse 2 GiB and more.
+// most is the maximum size of one write, because some systems reject 2 GiB and more.
 const most = 1 << 30
 
 func (p *poller) putOnce(fd uintptr) bool {

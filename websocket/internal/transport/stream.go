@@ -1,5 +1,5 @@
 // Package transport provides one kind of stream on top of everything that can carry a connection: a TCP or Unix socket, TLS, a
-// pipe, any io.ReadWriteCloser. If the system allows it, waiting for bytes needs no buffer.
+// pipe, or any io.ReadWriteCloser. If the system supports it, waiting for bytes requires no buffer.
 package transport
 
 import (
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// BufferSize is the length of a Buffer. One system call fills it with all frames that have arrived: sixteen of 1 KiB, or a message
-// of 16 KiB and some that follow it.
+// BufferSize is the length of a Buffer. One system call fills it with all frames that have arrived: sixteen frames of 1 KiB, or a
+// message of 16 KiB and some frames that follow it.
 const BufferSize = 32 << 10
 
 // Buffer is borrowed from a pool that all connections share.
@@ -25,26 +25,26 @@ var buffers = sync.Pool{New: func() any { return new(Buffer) }}
 // Borrow takes a Buffer from the pool.
 func Borrow() *Buffer { return buffers.Get().(*Buffer) }
 
-// Return gives b back. The caller must not keep a slice of it.
+// Return returns b to the pool. The caller must not retain a slice of it.
 func Return(b *Buffer) { buffers.Put(b) }
 
-// deadliner has the methods of a stream that cancellation needs; every net.Conn has them.
+// deadliner contains the methods of a stream that cancellation requires. Every net.Conn has them.
 type deadliner interface {
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
 
-// Stream is a byte stream with deadlines. Init makes it ready; it must not be copied after that. One goroutine may read and one
-// write at the same time; the other methods may be called concurrently.
+// Stream is a byte stream with deadlines. It must be initialized with Init, and must not be copied after that. One goroutine may
+// read and one may write at the same time. The other methods may be called concurrently.
 type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
 	ready *poller   // waits for bytes without a buffer; nil if that is not possible
-	first *[64]byte // the buffer for waiting in that case
+	first *[64]byte // the buffer used for waiting in that case
 	sent  atomic.Int64
 }
 
-// vector has what WriteVec needs during a call.
+// vector contains the data that WriteVec needs during a call.
 type vector struct {
 	pieces [2][]byte
 	bufs   net.Buffers
@@ -52,8 +52,8 @@ type vector struct {
 
 var vectors = sync.Pool{New: func() any { return new(vector) }}
 
-// Init makes s a Stream on rwc. If rwc has no deadlines, they are added with a pipe and two goroutines, which end when rwc is
-// closed: its Close must unblock its Read and Write.
+// Init makes s a Stream on rwc. If rwc does not support deadlines, they are implemented with a pipe and two goroutines, which
+// return when rwc is closed: its Close must unblock its Read and Write.
 func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	var ok bool
 	if s.dl, ok = rwc.(deadliner); !ok {
@@ -66,12 +66,12 @@ func (s *Stream) Init(rwc io.ReadWriteCloser) {
 	}
 }
 
-// Below returns the stream below s.
+// Below returns the underlying stream of s.
 func (s *Stream) Below() io.ReadWriteCloser { return s.rwc }
 
 // ReadSome waits for bytes and returns them in a borrowed Buffer, or, with a nil Buffer, in the Stream's own memory until the next
-// call. While it waits it holds no Buffer, unless hold is set and the system cannot report when bytes arrive: then it waits with a
-// Buffer, so that it gets more bytes in one read.
+// call. While it waits it holds no Buffer, unless hold is set and the system cannot report the arrival of bytes. In that case it
+// waits with a Buffer, so that it receives more bytes in one read.
 func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 	if s.ready != nil {
 		return s.ready.read()
@@ -92,8 +92,8 @@ func (s *Stream) ReadSome(hold bool) (*Buffer, []byte, error) {
 // Read reads into p.
 func (s *Stream) Read(p []byte) (int, error) { return s.rwc.Read(p) }
 
-// Write writes p, and sets moved whenever the peer has accepted some of it: on a socket after each partial write, elsewhere after
-// each stride.
+// Write writes p, and sets moved whenever the peer has accepted some of it: on a socket after each partial write, and on other
+// streams after each stride.
 func (s *Stream) Write(p []byte, moved *atomic.Bool) (int, error) {
 	if s.ready != nil {
 		n, err := s.ready.write(p, moved)
@@ -120,7 +120,7 @@ const stride = 256 << 10
 // WritesAtOnce reports whether TryWrite is available.
 func (s *Stream) WritesAtOnce() bool { return s.ready != nil }
 
-// TryWrite writes what the socket accepts without waiting. It returns 0 and no error if that is nothing.
+// TryWrite writes as much as the socket accepts without waiting. If it accepts nothing, TryWrite returns 0 and no error.
 func (s *Stream) TryWrite(p []byte) (int, error) {
 	n, err := s.ready.write(p, nil)
 	s.sent.Add(int64(n))
@@ -134,7 +134,7 @@ func (s *Stream) Sent() int64 { return s.sent.Load() }
 func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	w := io.Writer(s.rwc)
 	if a, ok := w.(*Accepted); ok {
-		w = a.Conn // which may support writev
+		w = a.Conn // a net.Conn, which may support writev
 	}
 	v := vectors.Get().(*vector)
 	v.pieces = [2][]byte{head, body}
@@ -146,13 +146,13 @@ func (s *Stream) WriteVec(head, body []byte) (int, error) {
 	return int(n), err
 }
 
-// SetReadDeadline sets when reads fail with os.ErrDeadlineExceeded. Such a failure loses no bytes.
+// SetReadDeadline sets the time after which reads fail with os.ErrDeadlineExceeded. Such a failure loses no bytes.
 func (s *Stream) SetReadDeadline(t time.Time) error { return s.dl.SetReadDeadline(t) }
 
-// SetWriteDeadline sets when writes fail with os.ErrDeadlineExceeded.
+// SetWriteDeadline sets the time after which writes fail with os.ErrDeadlineExceeded.
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.dl.SetWriteDeadline(t) }
 
-// CloseWrite closes the sending direction. The error may be errors.ErrUnsupported, because not every stream can be half-closed.
+// CloseWrite closes the sending direction. The error may be errors.ErrUnsupported, because not every stream supports that.
 func (s *Stream) CloseWrite() error {
 	if half, ok := s.rwc.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -177,9 +177,9 @@ func (s *Stream) Abort() error {
 // IsTimeout reports whether err means that a deadline has passed.
 func IsTimeout(err error) bool {
 	switch e := err.(type) { //nolint:errorlint // what sockets return is not wrapped, and errors.As takes its time
-	case *os.SyscallError: // from a poller: system calls have no deadlines
+	case *os.SyscallError: // returned by a poller, because system calls have no deadlines
 		return false
-	case *net.OpError: // ETIMEDOUT, from a peer that is gone, is also called a timeout
+	case *net.OpError: // ETIMEDOUT, which reports a dead peer, is also a timeout according to package net
 		return errors.Is(e.Err, os.ErrDeadlineExceeded)
 	}
 	if err == io.EOF { //nolint:errorlint // nor is a stream's end

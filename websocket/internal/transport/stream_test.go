@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// Sent counts the bytes of every way to write, and Write reports that the peer accepts bytes.
+// Sent counts the bytes of every method that writes, and Write reports that the peer accepts bytes.
 func TestSentCountsAllWrites(t *testing.T) {
 	for name, make := range streams(t) {
 		s, far := make()
@@ -38,12 +38,12 @@ func TestSentCountsAllWrites(t *testing.T) {
 	}
 }
 
-// strides counts the writes to a stream.
+// strides is a stream that counts the writes.
 type strides struct {
 	net.Conn
 	sizes []int
-	fail  int // the failing write; 0 means never
-	taken int // bytes accepted by the failing write
+	fail  int // number of the write that fails; 0 means none
+	taken int // number of bytes that the failing write accepts
 }
 
 func (w *strides) Write(p []byte) (int, error) {
@@ -88,7 +88,7 @@ func TestWriteInStrides(t *testing.T) {
 	}
 }
 
-// A read that holds a Buffer reads more bytes in one call than one without, and returns the Buffer if there are none.
+// A read that holds a Buffer receives more bytes in one call than one that does not, and returns the Buffer if there are none.
 func TestReadSomeWithoutABuffer(t *testing.T) {
 	near, far := net.Pipe()
 	s := new(Stream)
@@ -110,7 +110,7 @@ func TestReadSomeWithoutABuffer(t *testing.T) {
 	}
 }
 
-// The error of a socket names the call, as in package net.
+// The error of a socket contains the name of the call, as in package net.
 func TestErrorsNameTheCall(t *testing.T) {
 	s, far := sockets(t)
 	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // the test fails when it did
@@ -184,7 +184,7 @@ func (c closing) Close() error {
 	return errClosing
 }
 
-// Close of a stream without deadlines lets written data be sent, for at most a second; Abort does not.
+// Close of a stream without deadlines allows written data to be sent, for at most a second. Abort does not.
 func TestBridgeClose(t *testing.T) {
 	for name, tt := range map[string]struct {
 		reads, abort bool
@@ -211,7 +211,7 @@ func TestBridgeClose(t *testing.T) {
 				if err := s.Abort(); err != errClosing { //nolint:errorlint // it is never wrapped
 					t.Errorf("%s: %v", name, err)
 				}
-				synctest.Wait()                                                 // the local close is not taken for the peer's
+				synctest.Wait()                                                 // a local close is not mistaken for the peer's
 				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // it is never wrapped
 					t.Errorf("%s: then Read returns %d, %v", name, n, err)
 				}
@@ -242,7 +242,7 @@ func TestBridgeClose(t *testing.T) {
 
 // Aborting TLS does not wait for a peer that does not read.
 func TestAbortOfTLSSendsNothing(t *testing.T) {
-	web := httptest.NewTLSServer(nil) // for its certificate
+	web := httptest.NewTLSServer(nil) // used for the certificate
 	web.Close()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -266,7 +266,7 @@ func TestAbortOfTLSSendsNothing(t *testing.T) {
 	})
 }
 
-// A failed write does not keep references to its data.
+// A failed write does not retain references to its data.
 func TestWriteVecForgetsItsPieces(t *testing.T) {
 	s := new(Stream)
 	s.Init(&strides{fail: 1})

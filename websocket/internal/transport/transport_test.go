@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// sockets returns a Stream over a TCP socket, and the other end.
+// sockets returns a Stream on a TCP socket, and the other end.
 func sockets(t *testing.T) (*Stream, net.Conn) {
 	t.Helper()
 	return socketsOf(t, "tcp", "127.0.0.1:0")
@@ -46,7 +46,7 @@ func socketsOf(t *testing.T, network, address string) (*Stream, net.Conn) {
 	return s, far
 }
 
-// bare is a stream without deadlines.
+// bare is a stream that does not support deadlines.
 type bare struct{ io.ReadWriteCloser }
 
 // streams returns a Stream of each kind, and the other end.
@@ -88,7 +88,7 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 			if buf != nil {
 				Return(buf)
 			}
-			s.SetReadDeadline(time.Now().Add(-time.Second)) // data that was read is not read again
+			s.SetReadDeadline(time.Now().Add(-time.Second)) // bytes are not read twice
 			if buf, b, err := s.ReadSome(hold); !IsTimeout(err) || buf != nil || len(b) > 0 {
 				t.Errorf("%s: %q, %v after another deadline", name, b, err)
 			}
@@ -101,7 +101,7 @@ func TestReadSomeAfterADeadline(t *testing.T) {
 	}
 }
 
-// TestWrites: in one piece, in two pieces, and more than a socket accepts immediately.
+// TestWrites writes one slice, two slices, and more than a socket accepts immediately.
 func TestWrites(t *testing.T) {
 	large := bytes.Repeat([]byte("large "), 1<<20)
 	for name, make := range streams(t) {
@@ -131,11 +131,11 @@ func newReader(r io.Reader, n int) <-chan []byte {
 	return got
 }
 
-// TestTryWrite does not wait: a full socket accepts nothing.
+// TestTryWrite checks that TryWrite does not wait: a full socket accepts nothing.
 func TestTryWrite(t *testing.T) {
 	s, _ := sockets(t)
 	if !s.WritesAtOnce() {
-		return // only if the system can report it
+		return // only if the system supports that
 	}
 	b := make([]byte, 1<<20)
 	for {
@@ -157,14 +157,14 @@ func TestTryWrite(t *testing.T) {
 	}
 }
 
-// TestIsTimeout: our own deadline is distinguished from a peer that TCP has given up.
+// TestIsTimeout checks that our own deadline is distinguished from TCP's timeout for a dead peer.
 func TestIsTimeout(t *testing.T) {
 	s, _ := sockets(t)
 	s.SetReadDeadline(time.Now().Add(-time.Second))
 	_, passed := s.Read(make([]byte, 1))
 	gone := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ETIMEDOUT)}
 	for err, want := range map[error]bool{passed: true, os.ErrDeadlineExceeded: true, gone: false, gone.Err: false, io.EOF: false,
-		context.DeadlineExceeded: true, // a net.Error of another stream
+		context.DeadlineExceeded: true, // a net.Error of another kind of stream
 		&net.DNSError{}:          false, errors.New("another"): false,
 	} {
 		if IsTimeout(err) != want {

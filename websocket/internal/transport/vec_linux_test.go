@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// The two pieces of a WriteVec are one system call, even on an Accepted: on a socket that preserves message boundaries they arrive
-// as one.
+// WriteVec writes its two slices in one system call, even on an Accepted. The test uses a socket that preserves message boundaries.
 func TestWriteVecIsOneCall(t *testing.T) {
 	s, far := socketsOf(t, "unixpacket", filepath.Join(t.TempDir(), "s"))
 	known := new(Stream)

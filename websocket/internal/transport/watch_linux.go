@@ -9,10 +9,11 @@ import (
 	"unsafe"
 )
 
-// watcher waits for bytes on sockets that are not being read: it has one epoll instance, and one goroutine while there are any.
+// watcher waits for bytes on sockets that are not being read. It has one epoll instance, and one goroutine while any socket is
+// watched.
 type watcher struct {
 	mu      sync.Mutex
-	epoll   *os.File // created at the first use; its goroutine waits until it is readable
+	epoll   *os.File // created on first use; the goroutine waits until it is readable
 	raw     syscall.RawConn
 	running bool
 	last    uint64
@@ -28,8 +29,8 @@ type Watch struct {
 	notify func()
 }
 
-// Watch returns a Watch that calls notify, on a goroutine of its own, when bytes have arrived after Arm. It returns nil if the
-// system cannot report that.
+// Watch returns a Watch that calls notify, on a separate goroutine, when bytes have arrived after Arm. It returns nil if the system
+// cannot report that.
 func (s *Stream) Watch(notify func()) *Watch {
 	p := s.socket()
 	if p == nil {
@@ -38,7 +39,7 @@ func (s *Stream) Watch(notify func()) *Watch {
 	return &Watch{raw: p.raw, notify: notify}
 }
 
-// socket returns the socket below s, nil if there is none that can be polled.
+// socket returns the socket below s, or nil if there is none that can be polled.
 func (s *Stream) socket() *poller {
 	if t, ok := s.rwc.(*tls.Conn); ok {
 		return newPoller(t.NetConn())
@@ -46,8 +47,8 @@ func (s *Stream) socket() *poller {
 	return s.ready
 }
 
-// Arm waits for bytes, once. It returns false if that is not possible. The caller must not call Arm concurrently with another Arm
-// or Stop.
+// Arm starts a wait for bytes, for one notification. It returns false if that is not possible. The caller must not call Arm
+// concurrently with another Arm or Stop.
 func (w *Watch) Arm() bool {
 	op := syscall.EPOLL_CTL_MOD
 	if w.id == 0 {
@@ -67,7 +68,7 @@ func (w *Watch) Arm() bool {
 	return true
 }
 
-// Stop ends the watch. It may be armed again.
+// Stop ends the watch, which may be armed again.
 func (w *Watch) Stop() {
 	if w.id == 0 {
 		return
@@ -132,7 +133,7 @@ func (ws *watcher) remove(w *Watch) {
 	}
 }
 
-// run calls notify functions until nothing is watched.
+// run calls notify functions until no socket is watched.
 func (ws *watcher) run() {
 	events := make([]syscall.EpollEvent, 128)
 	for {
@@ -165,8 +166,8 @@ func (ws *watcher) run() {
 	}
 }
 
-// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged. ok is false if the system does
-// not report it.
+// Unsent returns the number of bytes that the kernel has accepted and the peer has not acknowledged. If the system does not report
+// it, ok is false.
 func (s *Stream) Unsent() (n int, ok bool) {
 	p := s.socket()
 	if p == nil {

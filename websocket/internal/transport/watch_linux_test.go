@@ -14,12 +14,12 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// A watch notifies once for each Arm: of bytes, of the end, and of bytes that were already there.
+// A watch notifies once for each Arm: when bytes arrive, at EOF, and for bytes that were already available.
 func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 	s, far := sockets(t)
 	notified := make(chan bool, 10)
 	w := s.Watch(func() { notified <- true })
-	for round := range 3 { // the goroutine ends and begins again
+	for round := range 3 { // the goroutine ends and is started again
 		if !w.Arm() {
 			t.Fatal("a socket cannot be watched")
 		}
@@ -29,7 +29,7 @@ func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 		if !w.Arm() {
 			t.Fatal("it cannot be armed again")
 		}
-		bounded.Receive(t, notified) // x and y are still there
+		bounded.Receive(t, notified) // x and y are still unread
 		if n := len(notified); n > 0 {
 			t.Errorf("round %d: notified %d times more", round, n)
 		}
@@ -49,7 +49,7 @@ func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 	w.Stop()
 }
 
-// Watches are distinguished, and a stopped one is not notified.
+// Watches are distinguished, and a stopped one does not notify.
 func TestWatchesOfSeveralSockets(t *testing.T) {
 	var count [5]atomic.Int32
 	notified := make(chan int, 10)
@@ -152,7 +152,7 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 		t.Fatal("a socket cannot be watched")
 	}
 	defer w.Stop()
-	watches.mu.Lock() // like Stop, and then Arm before the goroutine has noticed
+	watches.mu.Lock() // like Stop followed by Arm, before the goroutine has noticed
 	watches.epoll.SetReadDeadline(time.Unix(1, 0))
 	watches.mu.Unlock()
 	far.Write([]byte("x"))
@@ -206,12 +206,12 @@ func TestWatchesShareAGoroutine(t *testing.T) {
 		defer w.Stop()
 	}
 	stacks := make([]byte, 1<<20)
-	bounded.Until(t, func() bool { // that of an earlier test may be ending
+	bounded.Until(t, func() bool { // the goroutine of an earlier test may be about to end
 		return bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("(*watcher).run(")) == 1
 	})
 }
 
-// Either descriptor of a call may be closed: that of the socket, or that of the watcher itself.
+// Either descriptor of a call may be closed: that of the socket, or that of the watcher.
 func TestWatchOfAClosedDescriptor(t *testing.T) {
 	s, _ := sockets(t)
 	f, err := os.Open(os.DevNull)

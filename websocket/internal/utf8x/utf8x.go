@@ -5,12 +5,13 @@ import "unicode/utf8"
 
 // Validator checks one text, piece by piece. The zero value is ready for the first piece.
 type Validator struct {
-	open [utf8.UTFMax]byte // the first n bytes of the rune that the last piece ended in
+	open [utf8.UTFMax]byte // the first n bytes of the rune that is split at the end of the last piece
 	n    uint8
 }
 
-// Write takes the next piece and reports whether the text so far is UTF-8 or the start of it. It returns false at the first byte
-// that cannot be part of any UTF-8 text, not at the end of the rune. After that the Validator must not be used until Reset.
+// Write processes the next piece and reports whether the text so far is valid UTF-8 or a prefix of it. It returns false at the
+// first byte that cannot be part of any UTF-8 text, not only at the end of the rune. After that the Validator must not be used
+// until Reset.
 func (v *Validator) Write(p []byte) bool {
 	for v.n > 0 {
 		if len(p) == 0 {
@@ -30,7 +31,7 @@ func (v *Validator) Write(p []byte) bool {
 	cut := len(p)
 	for i := 1; i <= min(utf8.UTFMax-1, len(p)); i++ {
 		if utf8.RuneStart(p[len(p)-i]) {
-			if !utf8.FullRune(p[len(p)-i:]) { // also true for a rune with invalid bytes, which Valid then finds
+			if !utf8.FullRune(p[len(p)-i:]) { // also true for a rune with invalid bytes, which Valid then detects
 				cut = len(p) - i
 			}
 			break
@@ -40,8 +41,8 @@ func (v *Validator) Write(p []byte) bool {
 	return utf8.Valid(p[:cut])
 }
 
-// Complete reports whether no rune is split: the text may end here.
+// Complete reports whether no rune is split, so that the text may end here.
 func (v *Validator) Complete() bool { return v.n == 0 }
 
-// Reset makes v ready for another text.
+// Reset prepares v for another text.
 func (v *Validator) Reset() { v.n = 0 }

@@ -10,7 +10,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// texts are valid and invalid UTF-8; bad is the offset of the first byte that no UTF-8 text can have there, -1 if there is none.
+// texts are valid and invalid UTF-8. bad is the offset of the first byte that no UTF-8 text can contain there, or -1 if there is
+// none.
 var texts = []struct {
 	name string
 	text string
