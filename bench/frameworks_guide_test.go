@@ -130,7 +130,7 @@ func TestAccessLogs(t *testing.T) {
 	}
 }
 
-// http.TimeoutHandler hides the connection, and the client gets the reason.
+// http.TimeoutHandler hides the connection, so the handshake fails, and the client receives the reason.
 func TestTimeoutHandler(t *testing.T) {
 	addr := behindServer(t, http.TimeoutHandler(upgraders()["Accept"], soon, ""))
 	if r, body := fetch(t, addr, "/", true); r.StatusCode != 500 || !strings.Contains(body, "no Hijack, no Unwrap") {

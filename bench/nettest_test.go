@@ -72,7 +72,7 @@ func tlsCallbackConn() (c1, c2 net.Conn, stop func(), err error) {
 	greeted := make(chan struct{})
 	go func() {
 		defer close(greeted)
-		tls.Client(hello, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // it ends when the test does
+		tls.Client(hello, &tls.Config{ServerName: "localhost"}).Handshake() //nolint:errcheck // it returns when the test ends
 	}()
 	stop = func() {
 		close(over)
@@ -102,7 +102,7 @@ func (h *helloOnly) Read([]byte) (int, error) {
 
 func (h *helloOnly) Close() error { return nil }
 
-// pageConn returns the connection that a page's handler gets from a Server, and its other end.
+// pageConn returns the connection that a Server passes to a page's handler, and its other end.
 func pageConn() (c1, c2 net.Conn, stop func(), err error) {
 	seen := make(chan net.Conn, 1)
 	s := &websocket.Server{
@@ -137,7 +137,7 @@ func connectTo(serve func(net.Listener) error) (net.Conn, chan struct{}, error) 
 	}
 	served := make(chan struct{})
 	go func() {
-		serve(l) //nolint:errcheck // it ends when the test does
+		serve(l) //nolint:errcheck // it returns when the test ends
 		close(served)
 	}()
 	nc, err := net.Dial("tcp", l.Addr().String())

@@ -81,7 +81,7 @@ func readFrames(r *bufio.Reader, buf []byte) ([]byte, error) {
 	}
 }
 
-// grow makes buf n bytes longer, and returns it and those bytes.
+// grow extends buf by n bytes, and returns the extended buffer and the new bytes.
 func grow(buf []byte, n int) (all, added []byte) {
 	had := len(buf)
 	if cap(buf)-had < n {

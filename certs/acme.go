@@ -279,7 +279,7 @@ func (a *acmeSource) fail(h *acmeHost, err error) {
 	a.tell(event)
 }
 
-// leafOf makes sure that the Leaf of a certificate is set. autocert has always set it so far.
+// leafOf ensures that the Leaf of a certificate is set, as autocert has always done so far.
 func leafOf(cert *tls.Certificate) (*tls.Certificate, error) {
 	if cert.Leaf != nil {
 		return cert, nil

@@ -24,7 +24,7 @@ type acmeWire struct {
 	alive context.Context //nolint:containedctx // ends when the source is closed
 
 	mu      sync.Mutex
-	refused map[string]string // by host: what the CA reported
+	refused map[string]string // by host: the problem that the CA reported
 	kinds   map[string]string // by host: the type of that problem (RFC 8555 §6.7)
 	last    error             // the last failure of any request; nil means none since the attempt began
 }

@@ -101,8 +101,8 @@ func (a *acmeSource) get(h *acmeHost) error {
 	return nil
 }
 
-// checkLate reports, once a day, a certificate whose renewal is overdue: autocert renews in the last third of its validity, 30 days
-// at most, and does not report why it cannot.
+// checkLate reports, once a day, a certificate whose renewal is overdue. autocert renews in the last third of the validity period,
+// 30 days at most, and does not report why a renewal fails.
 func (a *acmeSource) checkLate(h *acmeHost, now time.Time) {
 	h.mu.Lock()
 	leaf, told := h.cert.Leaf, now.Sub(h.told) < 24*time.Hour

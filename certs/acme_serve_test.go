@@ -140,7 +140,7 @@ func TestACMEFirstHandshakeWaits(t *testing.T) {
 		if got, err := a.certificate(t.Context(), h.name); err != nil || got != &pair || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		a.fail(h, errors.New("late")) // the one in use remains in use
+		a.fail(h, errors.New("late")) // the certificate in use remains in use
 		if got, err := a.certificate(t.Context(), h.name); err != nil || got != &pair {
 			t.Errorf("%v", err)
 		}

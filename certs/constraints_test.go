@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// A thief with the CA's key can sign anything; a verifier that trusts the CA accepts only part of it.
+// An attacker with the CA's key can sign any certificate; a verifier that trusts the CA accepts only those within its name
+// constraints.
 func TestRFC5280_4_2_1_10_StolenCA(t *testing.T) {
 	d := open(t, stateDir(t), "dev")
 	roots := x509.NewCertPool()

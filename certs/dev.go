@@ -77,7 +77,7 @@ func openDev(dir, host string, now func() time.Time, also ...string) (*Dev, erro
 	return d, nil
 }
 
-// RenewDev deletes the CA in dir, including its key, and creates another one. Clients that trust the old one have to trust the new
+// RenewDev deletes the CA in dir, including its key, and creates another one. Clients that trust the old CA have to trust the new
 // one instead; a running server continues with the old one until it is restarted. The names are those of [OpenDev].
 func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	if _, err := checkHosts(also); err != nil {
@@ -93,7 +93,7 @@ func RenewDev(dir, host string, also ...string) (*Dev, error) {
 	}
 	d, err := OpenDev(dir, host, also...)
 	if err != nil {
-		// The old one is better than none. If another process has created one meanwhile, the rename fails, and that one stays.
+		// The old CA is better than none. If another process has created one meanwhile, the rename fails, and that CA stays.
 		return nil, errors.Join(err, ignoreMissing(os.Rename(old, dir)))
 	}
 	if err := os.RemoveAll(old); err != nil {
@@ -142,10 +142,10 @@ func (d *Dev) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if err == nil {
 		d.leaf = leaf
 	}
-	return d.leaf, nil // if that failed, the old one: clients report that it has expired
+	return d.leaf, nil // if the renewal failed, the old one: clients report that it has expired
 }
 
-// CAFile returns the path of the CA's certificate in dir, in PEM: the one that a client has to trust.
+// CAFile returns the path of the CA's certificate in dir, in PEM. Clients have to trust this certificate.
 func CAFile(dir string) string { return filepath.Join(dir, caFile) }
 
 // LeafFile returns the path of the server's certificate and key in dir, in PEM.

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Whatever a file contains, it is valid, or the error names the file and the next step, and nothing of its content.
+// The content of any file is either valid, or causes an error that names the file and the next step, and contains nothing of the
+// content.
 func FuzzFiles(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(secretLine('a'))

@@ -155,7 +155,7 @@ func (c events) wait(t *testing.T) Event {
 	}
 }
 
-// openProvider opens a Provider that ends with the test.
+// openProvider opens a Provider that is closed at the end of the test.
 func openProvider(t *testing.T, opts Options) (*Provider, events) {
 	t.Helper()
 	c := make(events, 100)
@@ -193,7 +193,7 @@ func echo(t *testing.T, config *tls.Config) (addr string) {
 	return l.Addr().String()
 }
 
-// dial connects to an echo server, and checks that it works: the rejection of a client certificate only appears in the first read.
+// dial connects to an echo server, and checks that it works: the rejection of a client certificate appears only in the first read.
 func dial(t *testing.T, addr string, config *tls.Config) (*tls.Conn, error) {
 	t.Helper()
 	c, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", addr, config)

@@ -92,7 +92,7 @@ func addressOf(a net.Addr) string {
 	return addr.Addr().Unmap().WithZone("").String()
 }
 
-// usable returns the first certificate whose key type this client supports, otherwise the first one.
+// usable returns the first certificate whose key type this client supports, or the first one if there is none.
 func usable(pairs []*tls.Certificate, hello *tls.ClientHelloInfo) *tls.Certificate {
 	if len(pairs) > 1 {
 		for _, pair := range pairs {

@@ -38,7 +38,7 @@ func openssl(t *testing.T, addr string, args ...string) string {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		said.WriteString(lines.Text() + "\n")
 		if strings.HasSuffix(lines.Text(), "line of a test") {
-			in.Close() // by now a ticket has arrived, too
+			in.Close() // by now a ticket has also been received
 		}
 	}
 	in.Close()

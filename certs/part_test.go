@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A certificate that has expired, or is not valid yet, does not replace a valid one; if none is in use, or the new one is missing,
-// there is nothing to compare.
+// A certificate that has expired, or is not valid yet, does not replace a valid one. If no certificate is in use, or there is no
+// new one, they cannot be compared.
 func TestWorse(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	lasts := func(from, to time.Duration) *x509.Certificate {

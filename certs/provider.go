@@ -160,8 +160,8 @@ func (p *Provider) HTTPHandler(next http.Handler) http.Handler {
 	return p.acme.manager.HTTPHandler(next)
 }
 
-// Reload checks all files now, and has failed ACME attempts repeated soon. It returns the faults of the files; the previous content
-// then remains in use. OnEvent gets changes as usual.
+// Reload checks all files now, and schedules failed ACME attempts to be repeated soon. It returns the faults of the files; the
+// previous content then remains in use. OnEvent receives changes as usual.
 func (p *Provider) Reload() error {
 	if p.acme != nil {
 		p.acme.again()
@@ -188,8 +188,8 @@ func (p *Provider) Certificates() []Info {
 	return all
 }
 
-// Close stops watching files and ACME, and waits for both, for a response of the CA at most 5 seconds. Further calls do nothing.
-// Servers that use the TLS configuration continue with the last loaded certificates.
+// Close stops watching files and ACME, and waits for both to finish, at most 5 seconds for a response of the CA. Further calls do
+// nothing. Servers that use the TLS configuration continue with the last loaded certificates.
 //
 // A timer of package autocert for each certificate remains until the process ends; it reaches neither the CA nor the cache.
 func (p *Provider) Close() {

@@ -59,7 +59,7 @@ func TestTicketsAreShared(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		one    []byte
-		two    []byte // nil means that node has no ticket file
+		two    []byte // nil means that the node has no ticket file
 		skew   time.Duration
 		passed time.Duration // time between the two connections
 		want   bool

@@ -109,7 +109,8 @@ func TestCacheIsReusedAndPrivate(t *testing.T) {
 	}
 }
 
-// If two nodes share a cache, the CA gets the response from the node that did not request the certificate, for both challenges.
+// If two nodes share a cache, the CA may get the challenge response from the node that did not request the certificate. This works
+// for both challenges.
 func TestNodesShareTheCache(t *testing.T) {
 	for _, challenge := range []string{"tls-alpn-01", "http-01"} {
 		asking, _ := listen(t)
@@ -159,7 +160,7 @@ func TestUnknownHostIsRefused(t *testing.T) {
 	}
 }
 
-// A certificate is renewed in the last third of its validity period, without an effect on open connections.
+// A certificate is renewed in the last third of its validity period. Open connections are not affected.
 func TestRenewal(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t), valid: 18 * time.Second})

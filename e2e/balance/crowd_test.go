@@ -54,7 +54,7 @@ type member struct {
 	conn *websocket.Conn // nil if it is disconnected
 }
 
-// tally is the clients' observations.
+// tally counts the clients' observations.
 type tally struct {
 	closed  map[string]int // number of connections closed by the server, by the code of the close frame
 	cut     int            // number of connections that ended without a close frame
@@ -289,7 +289,7 @@ func (c *crowd) take() tally {
 // bounds limits what a crowd may observe.
 type bounds struct {
 	code            string // the code of every close frame
-	atLeast, atMost int    // number of these
+	atLeast, atMost int    // allowed number of connections closed with this code
 	cut             int    // exact number of connections that end without a close frame
 	refused         bool   // handshakes may be rejected with 503 and Retry-After
 }

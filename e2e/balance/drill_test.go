@@ -142,7 +142,7 @@ func (x trial) run(t *testing.T, f form) {
 	})
 }
 
-// said returns the first lines of the balancer's log, without those about successful or ended connections.
+// said returns the first lines of the balancer's log, without those about successful or closed connections.
 func (s *stage) said(most int) string {
 	var all []string
 	for line := range strings.Lines(s.balancer.Log.String()) {
@@ -177,7 +177,7 @@ func (s *stage) drain(id string) int {
 	}
 	began := time.Now()
 	s.empty(id)
-	// Intervals are jittered, but the average over this many is exact; load never makes them shorter.
+	// Intervals are jittered, but the average over this many intervals hardly differs; load never makes them shorter.
 	if least := time.Duration(0.8 * float64(had-1) / s.pace * float64(time.Second)); time.Since(began) < least {
 		s.t.Errorf("%d connections were closed in %v, %g per second expected", had, time.Since(began), s.pace)
 	}
@@ -240,7 +240,7 @@ func hang(s *stage) bounds {
 	for line := range strings.Lines(s.balancer.Log.String()) {
 		ejected = ejected || strings.Contains(line, id) && strings.Contains(line, "state=ejected")
 	}
-	if n := asked.Load(); n >= 5 && !ejected { // number of consecutive failures
+	if n := asked.Load(); n >= 5 && !ejected { // this many consecutive failures
 		s.t.Errorf("the server is not ejected after %d handshakes", n)
 	}
 	s.note("%d handshakes reached the server, ejected: %t", asked.Load(), ejected)

@@ -20,8 +20,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// mute starts a server that accepts connections and sends nothing. It counts the connections on which it receives data: health
-// checks open connections, too.
+// mute starts a server that accepts connections and sends nothing. It counts the connections on which it receives data, including
+// those of health checks.
 func mute(t *testing.T) (id string, asked *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -40,7 +40,7 @@ func heldKill(s *stage) bounds {
 // eachChannel is the number of listeners per channel.
 const eachChannel = 50
 
-// audience is the clients of channels: listeners, and one speaker per channel, which numbers its messages.
+// audience contains the clients of channels: listeners, and one speaker per channel, which numbers its messages.
 type audience struct {
 	t         *testing.T
 	listeners []*listener
@@ -156,7 +156,8 @@ func (l *listener) has(n int64) bool {
 	return int64(l.next) >= n
 }
 
-// goesOn waits until each speaker has received a further acknowledgement, and each listener all messages acknowledged by then.
+// goesOn waits until each speaker has received a further acknowledgement, and each listener has received all messages acknowledged
+// by then.
 func (a *audience) goesOn() {
 	a.t.Helper()
 	want := map[*speaker]int64{}

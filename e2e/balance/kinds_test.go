@@ -108,7 +108,7 @@ func startCommand(t *testing.T, dir string, command []string) *other {
 	return o
 }
 
-// end stops the program in the way that it expects.
+// end stops the program gracefully, in its own way.
 func (o *other) end() {
 	o.in.Close()
 	o.reap()
@@ -180,7 +180,7 @@ func (s serverTest) dial(path string, opts *websocket.DialOptions) *websocket.Co
 	return c
 }
 
-// saw checks the server's output about the next connection that has ended.
+// saw checks the server's output about the next closed connection.
 func (s serverTest) saw(all ...string) {
 	s.t.Helper()
 	if s.echoOnly {
@@ -220,7 +220,8 @@ func (s serverTest) talk(opts *websocket.DialOptions) {
 	s.saw("4003", "enough")
 }
 
-// closed returns the server's output about the next ended connection to a path. Other connections are the balancer's health checks.
+// closed returns the server's output about the next closed connection on a path. Connections on other paths are the balancer's
+// health checks.
 func (o *other) closed(t *testing.T, path string) string {
 	t.Helper()
 	for {

@@ -125,7 +125,7 @@ func writeSpread(b *strings.Builder, r result) {
 	}
 }
 
-// codes formats the number of ended connections for each close code.
+// codes formats the number of closed connections for each close code.
 func codes(closed map[string]int) string {
 	var all []string
 	for _, code := range slices.Sorted(maps.Keys(closed)) {

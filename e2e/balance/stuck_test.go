@@ -179,8 +179,8 @@ type disconnect struct {
 	Code                        int
 }
 
-// ends returns the expected end of a stuck connection. If messages are forwarded, each side has a connection of its own with its
-// own pings: a client that is gone gets no close frame, and the client of a server that is gone is told to reconnect.
+// ends returns how a stuck connection is expected to end. If messages are forwarded, each side has a separate connection with its
+// own pings: an unresponsive client receives no close frame, and the client of an unresponsive server is told to reconnect.
 func (x stuckCase) ends(path string) disconnect {
 	switch {
 	case x.limit == "idle":
@@ -193,7 +193,7 @@ func (x stuckCase) ends(path string) disconnect {
 	return disconnect{Code: 1012, Reason: "the server is gone; retry-after="}
 }
 
-// endings returns how connections have ended according to the audit log, by endpoint, without those of the echo endpoint.
+// endings returns, by endpoint, how connections have ended according to the audit log, except for those of the echo endpoint.
 func endings(t *testing.T, file string) map[string][]disconnect {
 	t.Helper()
 	f, err := os.Open(file)

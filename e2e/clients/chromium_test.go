@@ -40,7 +40,7 @@ func (h *home) pages(token string) string {
 		_, _ = io.WriteString(w, "<!doctype html><title>a page</title>")
 	})
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) {
-		// The cookie has a browser's weakest protection: the requests of any page include it.
+		// The cookie has the weakest protection that a browser applies: requests from any page include it.
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 	})
 	s := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}}
@@ -136,8 +136,8 @@ endpoints:
 		}
 		log.Await(t, `pages of the origin \"https://`+host) // refused by the endpoint's list
 	}
-	// Without an endpoint's own list of origins, that of the cookie applies. This Chromium does not send cookies in requests of
-	// other sites' pages, but it does for a page of a sibling host, regardless of SameSite. The rejection mentions the cookie,
+	// An endpoint without its own list of origins uses the cookie's list. This Chromium does not include the cookie in requests
+	// from other sites' pages, but it does for a page of a sibling host, regardless of SameSite. The rejection mentions the cookie,
 	// which shows that it was sent.
 	log.Await(t, `a request with the cookie session from the origin [\"https://other.example.com`)
 	if strings.Contains(log.String(), token) {

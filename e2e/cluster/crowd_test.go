@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// numbered is a published message: the n-th of its publisher.
+// numbered is the content of a published message: its publisher and its number.
 type numbered struct {
 	P int `json:"p"`
 	N int `json:"n"`
@@ -80,7 +80,7 @@ func (s *subscriber) handle(e client.Event) {
 	s.next[m.P] = m.N + 1
 }
 
-// crowd is the clients of a cluster.
+// crowd contains the clients of a cluster.
 type crowd struct {
 	form
 	t           *testing.T // stops its clients
@@ -225,7 +225,7 @@ func (w *crowd) disperse(t *testing.T) {
 	closing.Wait()
 }
 
-// sum is the observations of all subscribers.
+// sum contains the observations of all subscribers.
 type sum struct {
 	acked, received, lost, again, gaps int
 	slowest                            time.Duration // the slowest acknowledgement

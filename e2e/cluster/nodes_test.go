@@ -21,7 +21,8 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// config is the configuration of a node: channels whose history holds more than a run publishes, open to all clients.
+// config is the configuration of a node. Its channels are open to all clients, and their history is larger than the number of
+// messages in a run.
 const (
 	config = common + onlyChannels
 	common = `
@@ -109,7 +110,7 @@ func (n *node) ask(path string) string {
 	return string(text)
 }
 
-// held is the resources held by a process. It excludes the goroutines of package websocket that wait for the next handshake, of
+// held counts the resources of a process. It excludes the goroutines of package websocket that wait for the next handshake, of
 // which there may be 64.
 type held struct{ goroutines, descriptors int }
 
@@ -128,8 +129,8 @@ func (n *node) held() (h held) {
 	return h
 }
 
-// newClient starts a client that dials the nodes in turn, starting with the first, whenever its connection has ended. connected
-// receives the name of each connection; it may be nil.
+// newClient starts a client that dials the nodes in turn, starting with the first one, each time its connection has ended.
+// connected receives the name of each connection; it may be nil.
 func newClient(t *testing.T, nodes []*node, connected func(id string, on *node)) *client.Client {
 	var dials atomic.Int64
 	opts := &client.Options{

@@ -269,10 +269,10 @@ endpoints:
   - {name: centrifugo, path: /connection/websocket, target: centrifugo, auth: [anonymous], rules: [{do: allow}]}
 `
 
-// A node is killed that has clients of each protocol. Clients that reconnect to another node receive each acknowledged message once
-// and in order, with handfast.v1.json, with Centrifugo's protocol, and with Pusher's if they request recovery. With plain Pusher,
-// which cannot recover, they receive each message after their new subscription. Users who reconnect are not reported as having
-// left; the others are, once, within five seconds.
+// A node that has clients of each protocol is killed, and its clients reconnect to another node. With handfast.v1.json, with
+// Centrifugo's protocol, and with Pusher's if they request recovery, they receive each acknowledged message once and in order. With
+// plain Pusher, which cannot recover, they receive each message published after their new subscription. Users who reconnect are not
+// reported as having left; the others are, once, within five seconds.
 func TestProtocolsOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {

@@ -57,8 +57,8 @@ func spelled(s string) []frame {
 	return append(list, last(s[len(s)-1:]))
 }
 
-// failFastCases send text up to the byte that makes it invalid, and nothing more, so that an implementation that validates only
-// complete messages never fails. A ping and its pong show that the valid text before was accepted.
+// failFastCases send text up to the first invalid byte, and nothing more: an implementation that validates only complete messages
+// would never fail the connection. A ping and its pong show that it has accepted the valid text before that byte.
 func failFastCases() []testCase {
 	whole := greek + tooLarge + edited
 	byFrames := func(id, title string, first, second string) testCase {

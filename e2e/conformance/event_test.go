@@ -57,7 +57,7 @@ func (e event) String() string {
 
 // expectation describes the allowed next events.
 type expectation struct {
-	kinds []kind // one of these
+	kinds []kind // one of these kinds
 	op    byte
 	data  []byte
 	codes []int // one of these codes for a close frame, with any reason

@@ -20,7 +20,8 @@ func connOptions(a app) websocket.ConnOptions {
 	if a.compress {
 		zip = &websocket.Compression{Threshold: -1}
 	}
-	// No ping disturbs a script. The library's own timeout is longer than the peer's, so that it cannot be mistaken for a response.
+	// No ping disturbs a script. The library's own timeout is longer than the peer's, so that its effect cannot be mistaken for a
+	// response.
 	return websocket.ConnOptions{MaxMessage: limit, Compression: zip, PingInterval: -1, CloseTimeout: 3 * patience}
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 // patience is the time limit for every wait of a peer. No result depends on it: the tested side responds immediately or never, and
-// the limit stops a case in the latter situation. The tested side's own timeout is three minutes, so that it cannot be mistaken for
-// a response.
+// the limit stops a case that waits for a response that never arrives. The tested side's own timeout is three minutes, so that its
+// effect cannot be mistaken for a response.
 const patience = time.Minute
 
 // cut is the way in which the peer passes its bytes to TCP.
@@ -224,8 +224,9 @@ func (p *peer) halfClose() {
 
 // failed waits for the library to fail the connection with one of codes: a close frame, and then the close of the TCP connection.
 //
-// A server has to end TCP without hearing from us again (RFC 6455 §7.1.7: it must not go on to process data, "including
-// a responding Close frame"). A client may wait for us to end TCP, which comes after our close frame.
+// A server has to close the TCP connection without receiving anything else from us (RFC 6455 §7.1.7: it must not go on to process
+// data, "including a responding Close frame"). A client may wait for us to close the TCP connection, which we do after our close
+// frame.
 func (p *peer) failed(codes ...int) {
 	p.want(closeWith(codes...))
 	if p.role == testClient {

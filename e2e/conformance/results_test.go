@@ -22,12 +22,12 @@ type table struct {
 	subjects []subject
 
 	mu sync.Mutex
-	ok map[outcomeKey]bool // cases that were run
+	ok map[outcomeKey]bool // contains only the cases that were run
 }
 
 type outcomeKey struct {
 	id   string
-	name string // names of the subjects
+	name string // name of the subject
 }
 
 func newTable(families []family, subjects []subject) *table {
@@ -149,7 +149,8 @@ func rule(b *strings.Builder, columns int) {
 	b.WriteString(strings.Repeat("|---", columns) + "|\n")
 }
 
-// count counts the cases, those of Autobahn, and for each subject the successful cases and all of its cases.
+// count returns the number of cases, the number of Autobahn's cases, and for each subject the number of successful cases and of all
+// its cases.
 type count struct {
 	cases, autobahn int
 	ok, there       []int

@@ -72,7 +72,7 @@ const (
 
 var callsFor = map[cut]calls{asWritten: byRead, bytewise: bySend, joined: byStream, overTLS: byMessages}
 
-// The time limit for a run is the sum of the limits of its steps.
+// runTimeout is the time limit for a run. Each step of a run has a shorter limit of its own.
 const runTimeout = 6 * time.Minute
 
 // runAgainstServer starts the library's server on its own port, to which the peer connects.

@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// 5,000 clients occasionally send a byte, half of them to the TLS listener. Meanwhile new clients are admitted, and the server does
-// not exceed its limit of concurrent clients.
+// Of 5,000 clients, half use the TLS listener, and all occasionally send a byte. Meanwhile new clients are admitted, and the server
+// does not exceed its limit of concurrent clients.
 func TestSlowClients(t *testing.T) {
 	s := serve(t, `
 listen:

@@ -109,7 +109,7 @@ func TestRecovery(t *testing.T) {
 	})
 }
 
-// A client that cannot recover the publications that it missed is told so.
+// A client is notified if the publications that it missed cannot be recovered.
 func TestRecoveryFails(t *testing.T) {
 	s := newServer(t)
 	c := s.user(centrifuge.NewProtobufClient, "ann")

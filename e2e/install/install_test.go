@@ -19,7 +19,7 @@ import (
 
 const product = "github.com/handfast/handfast"
 
-// A maker has a copy of the tree, and makes a release of it.
+// A maker makes a release from a copy of the tree.
 type maker struct {
 	t    *testing.T
 	tree string

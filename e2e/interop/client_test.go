@@ -23,7 +23,7 @@ type caller struct {
 	extension string // the subprotocol to be negotiated
 }
 
-// checkServer runs our client with a peer's server: a process whose first line of output has contained its port.
+// checkServer runs our client with a peer's server, a process that has printed its port in its first line of output.
 func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	first, ok := p.next(t)
 	if !ok || first.Check != "listening" {

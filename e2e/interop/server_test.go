@@ -31,7 +31,7 @@ type record struct {
 	reply       string
 }
 
-// A server is our server. The path of a request selects what it does.
+// A server is our server. The path of a request selects its behaviour.
 type server struct {
 	base    string // "ws://127.0.0.1:1234", or with wss
 	page    string // the same for pages: http, https

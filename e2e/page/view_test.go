@@ -138,7 +138,7 @@ func TestViews(t *testing.T) {
 	v.quiet()
 }
 
-// The page that explain writes for a ticket is accessible, and the browser reports no problem with it.
+// The page that explain creates for a ticket is accessible, and the browser reports no problem with it.
 func TestTicket(t *testing.T) {
 	v := open(t, protected)
 	at := "ws" + strings.TrimPrefix(v.url, "http")

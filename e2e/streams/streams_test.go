@@ -34,8 +34,8 @@ type report struct {
 	} `json:"testResults"`
 }
 
-// The suite runs without its tests of subscriptions. Several of its tests wait for a fixed time, such as that until a stream
-// expires, so a test that fails on a busy machine is repeated, at most three times; the log names the repeated tests.
+// The suite runs without its subscription tests. Several of its tests wait for a fixed time, for example until a stream expires, so
+// a test that fails on a busy machine is repeated, at most three times. The log names the repeated tests.
 func TestSuite(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func TestSuite(t *testing.T) {
 		for _, one := range file.Tests {
 			lines = append(lines, one.Status+" "+one.Name)
 			counts[one.Status]++
-			if len(one.Why) > 0 { // also for a test that has passed the second time
+			if len(one.Why) > 0 { // also for a test that has passed in the second attempt
 				t.Logf("%s: %s: %q", one.Status, one.Name, one.Why)
 			}
 		}

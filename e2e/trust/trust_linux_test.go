@@ -225,7 +225,7 @@ func TestTrustWithoutRights(t *testing.T) {
 	refused(t, u, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
 }
 
-// refused checks that a user who may not change the system's trust store gets that as the reason.
+// refused checks that a user who may not change the system's trust store is told so.
 func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	t.Helper()
 	run := func(args ...string) house.Result {

@@ -1,2 +1,3 @@
-// Package voices runs Debian's packages of Python servers, with at most one fault each, and tests what "handfast explain" reports about it.
+// Package voices runs Debian's packages of Python WebSocket servers, each with at most one fault, and tests what "handfast explain"
+// reports about them.
 package voices

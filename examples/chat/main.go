@@ -37,7 +37,7 @@ var namespaces = []hub.Namespace{
 	{Prefix: "read-", History: 100, HistoryAge: time.Hour, KeyTTL: 24 * time.Hour, MaxData: 64, Rate: 20, Burst: 40},
 }
 
-// allowed lists the channels that clients may use: those of the rooms.
+// allowed lists the channels that clients may use: the rooms' channels.
 var allowed = regexp.MustCompile(`^(room|read)-[\p{L}\p{N} _-]{1,60}$`)
 
 func register(mux *http.ServeMux) func(context.Context) error {

@@ -83,7 +83,7 @@ var namespaces = []hub.Namespace{
 	{Prefix: "state-", History: 10, HistoryAge: time.Hour, MaxData: 768 << 10},
 }
 
-// allowed lists the channels that clients may use: those of the documents.
+// allowed lists the channels that clients may use: the documents' channels.
 var allowed = regexp.MustCompile(`^(doc|state)-[\p{L}\p{N}_-]{1,60}$`)
 
 func register(mux *http.ServeMux) func(context.Context) error {

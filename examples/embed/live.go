@@ -58,7 +58,7 @@ func (l *live) changed(ctx context.Context, o order) {
 	}
 }
 
-// shutdown closes the connections, whose clients reconnect to the next process, and then the hub.
+// shutdown closes the connections and then the hub. The clients reconnect to the next process.
 func (l *live) shutdown(ctx context.Context) error {
 	return errors.Join(l.endpoint.Shutdown(ctx), l.hub.Close())
 }

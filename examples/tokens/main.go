@@ -82,7 +82,7 @@ type model struct {
 	busy map[string]bool // the answers in progress
 }
 
-// read serves an answer.
+// read serves the stream of an answer.
 func (m *model) read(w http.ResponseWriter, r *http.Request) {
 	m.streams.Serve(w, r, r.PathValue("name"), streams.Client{})
 }

@@ -188,7 +188,7 @@ func above(chain []*x509.Certificate, o Options) *Problem {
 }
 
 // climb follows a chain from its first certificate, from issuer to issuer. It returns the last certificate that it reaches, and the
-// unreached certificates.
+// certificates that it does not reach.
 func climb(chain []*x509.Certificate) (last *x509.Certificate, unused []*x509.Certificate) {
 	last, unused = chain[0], slices.Clone(chain[1:])
 	for {

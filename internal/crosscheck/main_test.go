@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// An error in a package is found, even in the body of a function; one in the standard library is not reported.
+// An error in a package is found, even in the body of a function; an error in the standard library is not reported.
 func TestCheckOne(t *testing.T) {
 	dir := t.TempDir()
 	const text = "package p\n\nfunc f() { var s string = 1; var n uintptr = 1 << 40; _, _ = s, n }\n"

@@ -22,7 +22,8 @@ func NewBreaker(failures int, pause time.Duration) *Breaker {
 	return &Breaker{limit: failures, pause: pause}
 }
 
-// Begin returns how long no call may be made, or 0 and a function that must be called once, with whether the service is alive.
+// Begin returns either how long no call may be made, or 0 and a function. After the call, that function must be called once, with
+// whether the service is alive.
 func (b *Breaker) Begin() (done func(alive bool), wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,8 +2,8 @@
 //
 //	go run ./internal/manpages DIR
 //
-// DIR/man gets handfast.1, handfast-serve.1 and so on, DIR/completions handfast.bash, handfast.zsh, handfast.fish and handfast.ps1.
-// The date of the pages is SOURCE_DATE_EPOCH, or today.
+// The files handfast.1, handfast-serve.1 and so on are written to DIR/man; handfast.bash, handfast.zsh, handfast.fish and
+// handfast.ps1 are written to DIR/completions. The date of the pages is SOURCE_DATE_EPOCH, or today.
 package main
 
 import (

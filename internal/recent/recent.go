@@ -7,8 +7,8 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// The limits of a Cache. When the clients of thousands of channels reconnect together, they request the publications of one channel
-// after another, so the cache must hold those of all channels to be of any use.
+// These are the limits of a Cache. When the clients of thousands of channels reconnect together, they request the publications of
+// one channel after another, so the cache is only useful if it can hold the publications of all channels.
 const (
 	most  = 16 << 20
 	entry = 512 // the size of an entry in addition to its bytes
@@ -70,7 +70,7 @@ func (c *Cache[T]) find(all []*T, ps []*hub.Publication) (forms []*T, missing in
 	return all, missing
 }
 
-// add caches an encoding, or returns the one that another call has added meanwhile.
+// add caches an encoding and returns it, or returns the one that another call has added meanwhile.
 func (c *Cache[T]) add(p *hub.Publication, form *T, bytes int) *T {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -83,7 +83,7 @@ func TestAppend(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := new(uint64)
-	for _, want := range []int{2 + 4, 2 + 4 + 1} { // a publication that clients do not get is not cached
+	for _, want := range []int{2 + 4, 2 + 4 + 1} { // a publication that clients do not receive is not cached
 		all, err := c.Append([]*uint64{there}, ps, encoder(1, &calls))
 		if err != nil || calls != want || !slices.Equal(all, []*uint64{there, &ps[0].Offset, &ps[1].Offset, &ps[3].Offset, &ps[4].Offset, &ps[5].Offset}) {
 			t.Errorf("%v after %d calls, %v", all, calls, err)

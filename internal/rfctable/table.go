@@ -56,8 +56,9 @@ func (r Row) Held() bool { return r.Why == "" && r.Not == "" }
 
 var rowHead = regexp.MustCompile(`^(6455-[0-9]+(?:\.[0-9]+)*-[0-9]+[a-z]?) (MUST NOT|MUST|REQUIRED|SHALL NOT|SHALL|step) (\S.*)$`)
 
-// Parse parses rows in the format of docs/rfc6455.txt: a line with the ID, the keyword and whom it applies to, then indented lines
-// that each begin with a key. Empty lines and lines that begin with # are skipped. An error contains the line number.
+// Parse parses rows in the format of docs/rfc6455.txt: a line with the ID, the keyword and the party to which it applies, then
+// indented lines that each begin with a key. Empty lines and lines that begin with # are skipped. An error contains the line
+// number.
 func Parse(r io.Reader) ([]Row, error) {
 	var rows []Row
 	lines := bufio.NewScanner(r)

@@ -235,11 +235,11 @@ func (b *bench) measure(ctx context.Context, x *balancer, c column) (r load.Resu
 	return r, json.Unmarshal([]byte(line), &r)
 }
 
-// waiting returns the memory of an idle connection, in KiB, for each balancer: what b.idle connections add if half as many are idle
-// already, so that memory that is free for the first ones does not hide the cost of the others. The connections of all balancers
-// are opened in the same period, with the same time before each measurement, because handfast returns memory to the system after a
-// quiet period. Twice that time must be less than the 50 seconds after which the server closes connections of clients that do not
-// answer pings, as these do not.
+// waiting returns the memory per idle connection, in KiB, for each balancer. It measures the growth from b.idle/2 to b.idle*3/2
+// connections, so that memory that is already free for the first connections does not hide the cost of the others. The connections
+// of all balancers are opened in the same period, with the same time before each measurement, because handfast returns memory to
+// the system after a quiet period. Twice that time must be less than the 50 seconds after which the server closes connections whose
+// clients do not answer pings, because these clients do not.
 func (b *bench) waiting(ctx context.Context, all []*balancer) ([]float64, error) {
 	each := make([]float64, len(all))
 	if b.idle == 0 {

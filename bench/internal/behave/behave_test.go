@@ -38,7 +38,7 @@ var seen = map[string]string{
 	"clients are silent behind a proxy that cuts such connections after 3 s": `^all kept for .*; [1-9][0-9]* pings$`,
 }
 
-// slow is what a row may contain in addition on a busy machine.
+// slow lists the additional results that a row may contain on a busy machine.
 var slow = regexp.MustCompile(`; the slowest handshake took [0-9.]+ s`)
 
 // The rows of handfast are run, each in a short form.

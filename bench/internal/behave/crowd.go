@@ -33,7 +33,7 @@ type crowd struct {
 	ends       []event // of the crowd's connections
 	handshakes []event // of returning and new clients
 	generation string  // that the last new client has seen
-	pings      int     // on ended connections
+	pings      int     // on connections that have ended
 }
 
 // gather returns a crowd of n connected clients.

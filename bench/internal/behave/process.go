@@ -56,7 +56,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 	}
 	p.group = cmd.Process.Pid
 	go func() {
-		_ = cmd.Wait() // usually ended by a signal
+		_ = cmd.Wait() // usually terminated by a signal
 		close(p.ended)
 	}()
 	return p, nil
@@ -64,7 +64,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // it may have exited
 
-// kill ends the whole group, and waits for the program.
+// kill kills the whole group, and waits for the program.
 func (p *process) kill() {
 	if p.group > 1 { // kill(2) treats 0 and 1 as something other than one group
 		_ = syscall.Kill(-p.group, syscall.SIGKILL) // it may have exited

@@ -66,7 +66,7 @@ func (o *Options) Run(ctx context.Context, out io.Writer) error {
 			for i, r := range rows {
 				switch {
 				case !o.wants(r):
-				case r.packed: // it takes long, and little CPU time
+				case r.packed: // this takes a long time, but little CPU time
 					running.Go(func() { observe(i) })
 				default:
 					observe(i)

@@ -35,7 +35,7 @@ type situation struct {
 	Generation int  // the value of GenerationField
 	Bound      int  // how long old connections may stay, in seconds; 0 means it is not set
 	Rebalance  bool // if supported
-	Hold       bool // if supported; then the servers' answers do not have GenerationField
+	Hold       bool // if supported; then the servers' responses do not have GenerationField
 	Pings      bool // sent each second; TCP keep-alive probes if pings are not supported
 	Packaged   bool // the time limits of the program's packages, rather than those for WebSockets
 	Delay      bool // Caddy supports stream_close_delay

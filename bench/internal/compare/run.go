@@ -31,7 +31,7 @@ type Options struct {
 // Cell is the result of one server in one mode: medians of the rounds, except for a Cost with Options.Least.
 type Cell struct {
 	Does   bool  // the server supports this mode
-	Err    error // what went wrong
+	Err    error // the error, if the measurement failed
 	Rounds int
 
 	Cost    float64 // microseconds of CPU time per operation, or KiB per connection

@@ -23,7 +23,7 @@ type tally struct {
 	times     chan time.Duration // a sample of the delivery times; may be nil
 }
 
-// add counts the publications of a message, or, if own is not nil, those for which it returns true.
+// add counts the publications in a message. If own is not nil, only those for which it returns true are counted.
 func (t *tally) add(message []byte, own func(number int) bool) {
 	now := time.Now().UnixNano()
 	stamps(message, func(at int64, number int) {
@@ -47,9 +47,9 @@ type client struct {
 	after    int  // only publications with a larger number are counted
 	seen     map[int]int
 	accepted atomic.Int64 // number of publications that the server has acknowledged
-	refused  atomic.Int64 // number of commands answered with an error
+	refused  atomic.Int64 // number of commands that failed
 	tally    *tally
-	done     chan struct{} // closed when the reader has ended
+	done     chan struct{} // closed when the reader has returned
 }
 
 // connect opens a connection and sends the first messages.

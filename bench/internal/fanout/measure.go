@@ -126,7 +126,7 @@ func quantiles(times chan time.Duration) (p50, p99 time.Duration) {
 	return all[len(all)/2], all[len(all)*99/100]
 }
 
-// cut ends the clients that have connected.
+// cut disconnects the connected clients.
 func cut(all []*client) {
 	for _, c := range all {
 		if c != nil {

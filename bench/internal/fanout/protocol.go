@@ -36,7 +36,7 @@ type Protocol struct {
 	Pong func(message []byte) []byte
 }
 
-// mark begins the data of a message: the time of its publication, and its number.
+// mark is the beginning of a message's data, before the time of its publication and its number.
 const mark = `"t":"`
 
 // stamped returns JSON of about size bytes with a time and a number.

@@ -136,8 +136,8 @@ func (c *conn) frame() error {
 	case op == opClose:
 		return errors.New("load: the server closed the connection")
 	case c.head[0] == fin|opPing && c.left <= 125: // RFC 6455 §5.5.2
-		// While thousands of others connect, a server may send a ping. It is not answered: no round lasts long enough for a server
-		// to time out, and a pong would be work that the other servers do not have.
+		// While thousands of other connections are being opened, a server may send a ping. The load does not send a pong: no round
+		// lasts long enough for a server to time out, and a pong would be work that the other servers do not have.
 		c.ping = true
 		return nil
 	case op == opBinary && c.seen == 0:

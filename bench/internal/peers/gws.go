@@ -51,7 +51,7 @@ func (h *gwsHandler) OnClose(c *gws.Conn, _ error) {
 func (h *gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {
 	defer func() { _ = m.Close() }() // it returns the buffer to the pool, and nil
 	if !h.c.Broadcast {
-		_ = c.WriteMessage(m.Opcode, m.Bytes()) // the read loop gets the error, too
+		_ = c.WriteMessage(m.Opcode, m.Bytes()) // the read loop reports the error, too
 		return
 	}
 	p := append([]byte(nil), m.Bytes()...) // a broadcast may continue after this function has returned

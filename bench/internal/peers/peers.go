@@ -24,7 +24,7 @@ const (
 // Config configures a server.
 type Config struct {
 	Broadcast bool        // send each message to all connections, as many times as its second byte says; otherwise echo
-	Compress  string      // one of the above
+	Compress  string      // one of the compressions above
 	TLS       *tls.Config // nil means without TLS
 }
 

@@ -1,5 +1,6 @@
 // Package house contains helpers for tests of the binary. It builds handfast once per test binary, gives a user a home, runs
-// handfast and other programs there, and records their output. Every process that it starts ends with the test at the latest.
+// handfast and other programs there, and records their output. Every process that it starts is stopped at the end of the test at
+// the latest.
 package house
 
 import (

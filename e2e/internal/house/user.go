@@ -51,8 +51,8 @@ func (u *User) Write(name, text string) string {
 	return path
 }
 
-// Command prepares a program, "handfast" for the one under test, which is killed if it runs for longer than [Patience]. It inherits
-// only PATH from the environment of the test, and no variables for proxies or CAs.
+// Command prepares a program, which is killed if it runs for longer than [Patience]; "handfast" is the binary under test. The
+// program inherits only PATH from the environment of the test, and no variables for proxies or CAs.
 func (u *User) Command(name string, args ...string) *exec.Cmd {
 	return u.command(Patience, name, args)
 }

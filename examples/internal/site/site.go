@@ -37,7 +37,7 @@ type Site struct {
 	Patience time.Duration
 }
 
-// Main serves s until the process gets SIGINT or SIGTERM.
+// Main serves s until the process receives SIGINT or SIGTERM.
 func Main(s Site) {
 	flag.StringVar(&s.Listen, "listen", s.Listen, "the `address` to listen on")
 	flag.Parse()
