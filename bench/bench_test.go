@@ -74,7 +74,7 @@ func BenchmarkRead(b *testing.B) {
 	eachCase(b, "tcp", racers, func(b *testing.B, lib racer, payload []byte) {
 		r, client, _ := acceptOver(b, lib, tcpPair)
 		var ended sync.WaitGroup
-		ended.Go(func() { _, _ = io.Copy(client, newLoop(payload)) }) // until the server closes
+		ended.Go(func() { _, _ = io.Copy(client, newLoop(payload)) }) // returns when the server closes
 		b.ResetTimer()
 		if err := r.readN(b.N); err != nil {
 			b.Fatal(err)
@@ -102,7 +102,7 @@ func BenchmarkWrite(b *testing.B) {
 	eachCase(b, "tcp", racers, func(b *testing.B, lib racer, payload []byte) {
 		r, client, _ := acceptOver(b, lib, tcpPair)
 		var ended sync.WaitGroup
-		ended.Go(func() { _, _ = io.Copy(io.Discard, client) }) // until the server closes
+		ended.Go(func() { _, _ = io.Copy(io.Discard, client) }) // returns when the server closes
 		write(b, r, payload)
 		r.close()
 		ended.Wait()

@@ -20,7 +20,7 @@ import (
 type variant struct {
 	name      string
 	secure    bool
-	conn      websocket.ConnOptions // of our side
+	conn      websocket.ConnOptions // options of our side
 	deflate   bool                  // on the other side: permessage-deflate is offered and accepted
 	extension string                // the name that our side must report
 }
@@ -47,7 +47,7 @@ const unicode = "ascii é κόσμε 日本語 🤝 \x00 \uffff \U0010ffff"
 
 var (
 	offered   = []string{"handfast.v0", "handfast.v1", "handfast.v2"}
-	preferred = []string{"handfast.v2"} // with more than one, it would show that gorilla prefers the client's order
+	preferred = []string{"handfast.v2"} // with several protocols, gorilla would prefer the client's order
 	sizes     = []int{0, 1, 125, 126, 65535, 65536, 1048576}
 )
 

@@ -38,8 +38,8 @@ func TestACMEChallenges(t *testing.T) {
 	}
 	pair := made.pair(t)
 	p.acme.use(p.acme.hosts[0], &pair)
-	p.acme.use(p.acme.hosts[0], &pair)                                                    // as after every check of the cache
-	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // of a client, which does not request a challenge
+	p.acme.use(p.acme.hosts[0], &pair)                                                    // as happens after every check of the cache
+	for _, protocols := range [][]string{{"http/1.1", challengeProtocol}, {"http/1.1"}} { // a client's protocols, with which it does not request a challenge
 		c := mustDial(t, addr, &tls.Config{ServerName: host, NextProtos: protocols, InsecureSkipVerify: true})
 		if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 			t.Errorf("with %q: negotiated %q", protocols, got)

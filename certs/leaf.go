@@ -18,7 +18,7 @@ import (
 
 const (
 	leafLife   = 90 * 24 * time.Hour
-	leafMargin = 30 * 24 * time.Hour // with less time left it is renewed
+	leafMargin = 30 * 24 * time.Hour // a certificate with less time left is renewed
 )
 
 // openLeaf returns the server certificate in d.dir if it is still good, and otherwise creates one. It needs only the fields of d

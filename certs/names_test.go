@@ -23,9 +23,9 @@ func TestRFC6066_3_ServerName(t *testing.T) {
 	}
 	dev := open(t, stateDir(t), "box")
 	for _, tt := range []struct {
-		name   string // that the client requests
-		want   string // the subject
-		strict string // with RefuseUnknown; "" means refused
+		name   string // the name that the client requests
+		want   string // the subject of the expected certificate
+		strict string // the subject with RefuseUnknown; "" means refused
 	}{
 		{"first.example", "first.example", "first.example"},
 		{"www.first.example", "first.example", "first.example"},
@@ -34,7 +34,7 @@ func TestRFC6066_3_ServerName(t *testing.T) {
 		{"a.example.com", "*.example.com", "*.example.com"},
 		{"exact.example.com", "exact.example.com", "exact.example.com"}, // before the wildcard, which is first in the list
 		{"upper.example", "UPPER.example", "UPPER.example"},
-		{"box", "localhost", "localhost"}, // of the development CA
+		{"box", "localhost", "localhost"}, // the certificate of the development CA
 		{"localhost", "localhost", "localhost"},
 		{"", "address.example", "address.example"}, // by the address that the client has connected to
 

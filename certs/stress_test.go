@@ -52,7 +52,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				_ = p.Reload() // in the middle of a change it reports an error
+				_ = p.Reload() // Reload returns an error in the middle of a change
 				p.TLSConfig("h2")
 				p.Certificates()
 			}

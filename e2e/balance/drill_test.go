@@ -85,7 +85,7 @@ type stage struct {
 	c      people
 	began  time.Time
 	spread []sample
-	notes  []string // for the table
+	notes  []string // notes for the table
 	leave  []func() // stops clients that are not part of the crowd
 }
 
@@ -94,7 +94,7 @@ func TestDrill(t *testing.T) {
 	for _, x := range trials {
 		t.Run(x.name, func(t *testing.T) {
 			if !*drill {
-				t.Parallel() // they wait most of the time
+				t.Parallel() // trials mostly wait
 			}
 			x.run(t, size())
 		})

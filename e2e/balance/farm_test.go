@@ -37,7 +37,7 @@ type upstream struct {
 
 // farmOptions configure a farm.
 type farmOptions struct {
-	kinds     []string // of the servers
+	kinds     []string // kinds of the servers
 	behind    int      // number of servers in the initial configuration; 0 means all
 	engine    bool     // our servers share their channels through one Redis
 	balance   string   // further settings of the target

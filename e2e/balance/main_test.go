@@ -30,7 +30,7 @@ type form struct {
 	pause   time.Duration // a client's pause between bursts
 	pace    float64       // number of connections moved per second
 
-	slowStart time.Duration // of new servers
+	slowStart time.Duration // the slow start of new servers
 }
 
 // size returns the requested form.

@@ -43,7 +43,7 @@ func pour(ctx context.Context, c *websocket.Conn, written *atomic.Int64) {
 // stuckServer sends the volume at /pour, and at other paths reads nothing.
 type stuckServer struct {
 	written atomic.Int64
-	ctx     context.Context // of the test
+	ctx     context.Context // the context of the test
 	all     sync.WaitGroup
 }
 
@@ -56,7 +56,7 @@ func (s *stuckServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer c.CloseNow()
 	if strings.HasSuffix(r.URL.Path, "/pour") {
-		s.all.Go(func() { _, _ = c.Read(s.ctx) }) // pings are answered
+		s.all.Go(func() { _, _ = c.Read(s.ctx) }) // reading answers pings
 		pour(s.ctx, c, &s.written)
 	}
 	<-s.ctx.Done()
@@ -131,7 +131,7 @@ func TestNeverReads(t *testing.T) {
 				all.Go(func() {
 					defer c.CloseNow()
 					if path == "/deaf" {
-						all.Go(func() { _, _ = c.Read(ctx) }) // pings are answered
+						all.Go(func() { _, _ = c.Read(ctx) }) // reading answers pings
 						pour(ctx, c, sent)
 					}
 					<-ctx.Done()

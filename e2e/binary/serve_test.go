@@ -45,7 +45,7 @@ func TestServeFiles(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		code int
-		want string // on standard error
+		want string // expected text on standard error
 	}{
 		{[]string{"--cacert", ca}, 0, ""},
 		{[]string{"--insecure"}, 0, "read and change"},

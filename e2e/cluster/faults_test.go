@@ -145,7 +145,7 @@ func settled(t *testing.T, n *node, before held) {
 			t.Log(n.ask("/debug/pprof/goroutine?debug=1"))
 		}
 	}()
-	const slack = 16 // connections to the engine, for example
+	const slack = 16 // for connections to the engine, for example
 	var now held
 	house.Until(t, fmt.Sprintf("what clients cost is given back: before %+v", before), func() bool {
 		now = n.held()

@@ -102,7 +102,7 @@ func afterCloseCases() []testCase {
 	var cases []testCase
 	n := 0
 	id := func() string { n++; return fmt.Sprintf("7.h.%d", n) }
-	for _, code := range []int{1012, 1013, 1014} { // registered since RFC 6455
+	for _, code := range []int{1012, 1013, 1014} { // codes registered since RFC 6455
 		cases = append(cases, echoedCode(id(), code, ""))
 	}
 	for _, code := range []int{1001, 3456, 4321} {

@@ -15,8 +15,8 @@ import (
 
 // extension is the peer's use of permessage-deflate in the opening handshake.
 type extension struct {
-	offer  string // as a client
-	answer string // as a server
+	offer  string // the offer that the peer sends as a client
+	answer string // the response that the peer sends as a server
 	allow  string // a parameter that the tested client's offer must contain for that response; "" means none
 }
 

@@ -28,7 +28,7 @@ const noStatus = 1005
 // event is one thing that the peer received: a whole message, a control frame, or the end.
 type event struct {
 	kind kind
-	op   byte   // of a message: text or binary
+	op   byte   // type of a message: text or binary
 	data []byte // payload; for a close frame, the reason
 	code int    // code of a close frame
 }

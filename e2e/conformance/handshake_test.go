@@ -12,7 +12,7 @@ import (
 // The peer's opening handshake (RFC 6455 §4) is as simple as possible, because it is not under test here.
 
 const (
-	sampleKey  = "dGhlIHNhbXBsZSBub25jZQ==" // of RFC 6455 §1.3
+	sampleKey  = "dGhlIHNhbXBsZSBub25jZQ==" // the example of RFC 6455 §1.3
 	acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 )
 

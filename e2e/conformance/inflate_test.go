@@ -38,7 +38,7 @@ type bitReader struct {
 	data  []byte
 	acc   uint32
 	n     uint
-	short bool // there were not enough
+	short bool // the input ended too early
 }
 
 func (f *bitReader) bits(n uint) int {

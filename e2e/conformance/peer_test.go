@@ -48,7 +48,7 @@ type peer struct {
 	role   role // the role of the tested side: the peer has the other one
 	cut    cut
 	zip    *squeezer    // nil means that permessage-deflate was not negotiated
-	out    []byte       // held back to be joined
+	out    []byte       // bytes held back, to be joined in one write
 	answer func() error // reads the response to the opening handshake, if that is still pending
 	ended  bool         // EOF was read
 	broken bool         // a write failed: the library's reaction must be determined by reading

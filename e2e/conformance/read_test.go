@@ -13,7 +13,7 @@ import (
 // reader reads frames from the tested side, and rejects any violation of RFC 6455.
 type reader struct {
 	br       *bufio.Reader
-	masked   bool      // the tested side is a client
+	masked   bool      // true if the tested side is a client
 	zip      *inflator // nil means that permessage-deflate was not negotiated
 	op       byte      // opcode of the message that is being assembled; 0 means there is no such message
 	squeezed bool      // the message is compressed

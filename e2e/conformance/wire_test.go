@@ -22,7 +22,7 @@ type frame struct {
 	op      byte
 	more    bool     // FIN is not set
 	rsv     byte     // the reserved bits as a number: 4 is RSV1, 2 RSV2, 1 RSV3
-	payload []byte   // not masked
+	payload []byte   // the unmasked payload
 	declare uint64   // the length in the header, if it is not that of the payload
 	form    int      // bits of the length field: 7, 16 or 64; 0 means the shortest form
 	flip    bool     // masked by a server, or not masked by a client

@@ -24,7 +24,7 @@ func TestBackend(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "\nnode examples/backend\n") {
 		t.Fatalf("the README does not start the example: %v", err)
 	}
-	handfast, err := exec.LookPath("handfast") // the binary of these tests; without it the example builds one
+	handfast, err := exec.LookPath("handfast") // the binary built for these tests; otherwise the example would build one
 	if err != nil {
 		t.Fatal(err)
 	}

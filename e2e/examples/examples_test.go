@@ -52,7 +52,7 @@ func TestFeed(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	news, err := os.OpenFile(fifo, os.O_RDWR, 0) // does not wait for the reader
+	news, err := os.OpenFile(fifo, os.O_RDWR, 0) // O_RDWR does not wait for a reader
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ var key = secret("the key of all tokens in the tests of the gateway's binary")
 func token(user string, lasts time.Duration) string {
 	payload, err := json.Marshal(map[string]any{"sub": user, "iat": time.Now().Unix(), "exp": time.Now().Add(lasts).Unix()})
 	if err != nil {
-		panic(err) // of texts and numbers
+		panic(err) // strings and numbers can always be encoded
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	head := encode([]byte(`{"alg":"HS256"}`)) + "." + encode(payload)

@@ -187,7 +187,7 @@ type subscription struct {
 	subscribed   chan centrifuge.SubscribedEvent
 	unsubscribed chan centrifuge.UnsubscribedEvent
 	publications chan centrifuge.Publication
-	joined, left chan string // users
+	joined, left chan string // names of users
 	errors       chan error
 }
 

@@ -17,7 +17,7 @@ import (
 type variant struct {
 	name      string
 	secure    bool
-	conn      websocket.ConnOptions // of our side
+	conn      websocket.ConnOptions // options of our side
 	extension string                // name that both sides must report; every peer offers or accepts permessage-deflate
 }
 
@@ -78,7 +78,7 @@ type line struct {
 	Code        int     `json:"code,omitempty"`
 	Reason      string  `json:"reason,omitempty"`
 	Clean       bool    `json:"clean,omitempty"`
-	RTT         float64 `json:"rtt,omitempty"` // milliseconds
+	RTT         float64 `json:"rtt,omitempty"` // in milliseconds
 	Port        int     `json:"port,omitempty"`
 	Error       string  `json:"error,omitempty"`
 }
@@ -131,8 +131,8 @@ func burstText() string {
 
 // abilities are the abilities of a peer's API as a client. Browsers have neither of them.
 type abilities struct {
-	fragments bool // it can send a message in fragments
-	pings     bool // it can send a ping
+	fragments bool // whether the API can send a message in fragments
+	pings     bool // whether the API can send a ping
 }
 
 // clientLines returns the lines that a client must report, in order.

@@ -33,8 +33,8 @@ type record struct {
 
 // A server is our server. The path of a request selects its behaviour.
 type server struct {
-	base    string // "ws://127.0.0.1:1234", or with wss
-	page    string // the same for pages: http, https
+	base    string // the base URL, such as "ws://127.0.0.1:1234" or "wss://127.0.0.1:1234"
+	page    string // the same URL with http or https
 	variant variant
 	mu      sync.Mutex
 	wait    sync.WaitGroup

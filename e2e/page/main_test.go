@@ -98,7 +98,7 @@ func (v *visit) fails(title, text, next string) {
 func token(lasts time.Duration, roles ...string) string {
 	payload, err := json.Marshal(map[string]any{"sub": "alice", "exp": time.Now().Add(lasts).Unix(), "roles": roles})
 	if err != nil {
-		panic(err) // the claims are texts and numbers
+		panic(err) // strings and numbers can always be encoded
 	}
 	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
 	mac := hmac.New(sha256.New, []byte(secret))

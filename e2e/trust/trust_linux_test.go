@@ -71,7 +71,7 @@ func (u user) believers(url string) string {
 	var all []string
 	if r := u.Run(u.Command("curl", "--silent", "--show-error", url)); r.Code == 0 && r.Stdout == "believed" {
 		all = append(all, "curl")
-	} else if r.Code != 60 { // the certificate cannot be verified
+	} else if r.Code != 60 { // curl's exit code if the certificate cannot be verified
 		u.T.Errorf("curl: exit %d, %s", r.Code, r.Stderr)
 	}
 	host := strings.Trim(strings.TrimPrefix(url, "https:"), "/")

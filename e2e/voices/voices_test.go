@@ -23,10 +23,10 @@ const python = "/usr/bin/python3"
 
 // A fault is a client's request to a server, with the explanation that is expected from explain.
 type fault struct {
-	server, packages string // its name in servers.py, and the modules that it imports
+	server, packages string // the server's name in servers.py, and the modules that it imports
 	name, path       string
 	args             []string
-	stripped         bool   // behind an HAProxy that removes Upgrade and Connection
+	stripped         bool   // the server is behind an HAProxy that removes Upgrade and Connection
 	id, says         string // both are "" for a successful handshake; only id is "" for any fault
 }
 

@@ -25,8 +25,8 @@ type Kind string
 const (
 	Expired    Kind = "expired"
 	NotYet     Kind = "not yet valid"
-	Name       Kind = "name"        // it is for other names
-	SelfSigned Kind = "self-signed" // and not trusted
+	Name       Kind = "name"        // the certificate is for other names
+	SelfSigned Kind = "self-signed" // the certificate is self-signed and not trusted
 	Unknown    Kind = "unknown"     // the CA is not trusted
 	Incomplete Kind = "incomplete"  // a certificate between it and a trusted CA is missing
 	Usage      Kind = "usage"       // it is not for servers

@@ -12,7 +12,7 @@ type Breaker struct {
 	pause time.Duration
 
 	mu       sync.Mutex
-	failures int // in a row
+	failures int // number of consecutive failures
 	until    time.Time
 	probing  bool
 }

@@ -43,7 +43,7 @@ func TestBreakerPauses(t *testing.T) {
 		}
 		call(false)
 		call(false)
-		call(true) // then they are not consecutive
+		call(true) // after a success, failures are not consecutive
 		for range 3 {
 			call(false)
 		}

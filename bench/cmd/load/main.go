@@ -35,7 +35,7 @@ func main() {
 	flag.Parse()
 	r, err := load.Run(c, func() {
 		fmt.Fprintln(os.Stdout, "ready")
-		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent closes it
+		_, _ = io.Copy(io.Discard, os.Stdin) // returns when the parent closes it
 	})
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(r)

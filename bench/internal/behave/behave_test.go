@@ -58,7 +58,7 @@ func observed(t *testing.T, wanted func(row) bool) {
 	handfast, upstream := build("cmd/handfast"), build("bench/cmd/upstream")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	var all sync.WaitGroup // not subtests, of which few run concurrently, because these mostly wait
+	var all sync.WaitGroup // subtests would run only a few rows concurrently, but rows mostly wait
 	for _, r := range rows {
 		if !wanted(r) {
 			continue

@@ -30,9 +30,9 @@ type crowd struct {
 
 	mu         sync.Mutex
 	live       map[*conn]struct{}
-	ends       []event // of the crowd's connections
-	handshakes []event // of returning and new clients
-	generation string  // that the last new client has seen
+	ends       []event // the ends of the crowd's connections
+	handshakes []event // the handshakes of returning and new clients
+	generation string  // the generation that the last new client has seen
 	pings      int     // on connections that have ended
 }
 

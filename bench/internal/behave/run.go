@@ -32,7 +32,7 @@ type Options struct {
 // column contains the results of one tool.
 type column struct {
 	title string
-	cells []string // of rows
+	cells []string // one for each row
 }
 
 // Run observes the installed balancers concurrently and prints a table. The error joins the errors of all cells.

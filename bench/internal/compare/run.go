@@ -21,10 +21,10 @@ var anyTLS = &tls.Config{}
 type Options struct {
 	Modes   []Mode
 	Servers []peers.Peer
-	Rounds  int           // of each server in each mode
+	Rounds  int           // number of rounds for each server in each mode
 	Least   bool          // report the minimum of the rounds instead of the median
-	Warm    time.Duration // before each round
-	For     time.Duration // of each round
+	Warm    time.Duration // duration of the warm-up before each round
+	For     time.Duration // duration of each round
 	Tell    func(string)  // called with the progress
 }
 

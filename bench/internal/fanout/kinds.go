@@ -12,9 +12,9 @@ import (
 // Programs are the paths of programs that are not built here. If a path is empty, its servers are skipped.
 type Programs struct {
 	Handfast   string // the handfast binary
-	Before     string // that of another build
-	Centrifuge string // of bench/cmd/centrifuge
-	Centrifugo string // of Centrifugo 6
+	Before     string // the handfast binary of another build
+	Centrifuge string // the binary of bench/cmd/centrifuge
+	Centrifugo string // the binary of Centrifugo 6
 	SocketIO   string // a directory with node_modules/socket.io
 	Redis      string // the URL of a Redis whose data may be deleted
 	NATS       string // the URL of a NATS server with JetStream whose data may be deleted

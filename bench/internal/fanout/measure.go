@@ -13,7 +13,7 @@ import (
 
 // Delivery is the cost of publications to all subscribers of a channel.
 type Delivery struct {
-	CPU      time.Duration // of the server, per delivery
+	CPU      time.Duration // the server's CPU time per delivery
 	P50, P99 time.Duration // from publishing to delivery
 	Late     int64         // number of deliveries later than inTime after the last publication
 	Missed   int64         // number of deliveries that never happened

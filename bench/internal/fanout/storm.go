@@ -16,8 +16,8 @@ import (
 
 // Storm is the result of reconnecting all clients.
 type Storm struct {
-	Took    time.Duration // until the last client had received everything
-	CPU     time.Duration // of the server, per client
+	Took    time.Duration // time until the last client had received everything
+	CPU     time.Duration // the server's CPU time per client
 	Clients time.Duration // CPU time of the clients themselves, per client
 	Late    int64         // number of publications later than inTime
 	Missed  int64         // number of publications that a client never received

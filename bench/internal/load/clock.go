@@ -27,7 +27,7 @@ func CPUTime(pid int) time.Duration {
 type meter struct {
 	c     *Config
 	begun time.Time
-	start time.Time // of the measurement; zero during the warm-up
+	start time.Time // start of the measurement; zero during the warm-up
 	cpu   time.Duration
 	own   time.Duration
 	ops   int64

@@ -48,7 +48,7 @@ type Config struct {
 type Result struct {
 	Ops     int64         // number of handshakes, echoes or deliveries in the measured time
 	Took    time.Duration // the measured time
-	CPU     time.Duration // of the server's process
+	CPU     time.Duration // CPU time of the server's process
 	P50     time.Duration // from sending a batch to receiving its last response
 	P99     time.Duration
 	Answer  float64 // mean payload bytes of a response on the wire

@@ -34,7 +34,7 @@ type conn struct {
 	// The drivers use the following fields.
 	index int
 	fd    int
-	out   []byte // not accepted by the kernel yet
+	out   []byte // bytes that the kernel has not accepted yet
 	polW  bool   // waiting for the socket to become writable
 }
 

@@ -29,7 +29,7 @@ type rawConn struct {
 	waits    bool   // waiting for the socket to become writable
 	in       []byte // the beginning of an incomplete frame
 	message  []byte // the frames of a message before the last one
-	out      []byte // not accepted by the kernel yet
+	out      []byte // bytes that the kernel has not accepted yet
 }
 
 func rawServe(c *Config, ln net.Listener) error {
@@ -80,7 +80,7 @@ func (l *rawLoop) accept() {
 	for {
 		fd, _, err := syscall.Accept4(l.listener, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
-			return // until there is another connection
+			return // accepting continues at the next connection
 		}
 		// This option is also set by package net for every connection. Errors appear in the next call.
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)

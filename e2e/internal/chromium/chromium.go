@@ -37,7 +37,7 @@ type Browser struct {
 	cmd      *exec.Cmd
 	commands *os.File
 	reader   *bufio.Reader
-	stderr   string // a file
+	stderr   string // path of a file
 	calls    int
 	session  string
 	console  []string // messages that pages have printed

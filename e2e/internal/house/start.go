@@ -58,7 +58,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // its exit status after a signal differs
+		_ = cmd.Wait() // the exit status after a signal varies
 	}()
 	u.T.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // fails if it has already exited
@@ -90,7 +90,7 @@ func (u *User) Start(address, name string, args ...string) *Output {
 type Server struct {
 	Banner map[string][]string // the text after the first word of a line: "page", "echo", "CA", "try"
 	Lines  []string            // the printed banner
-	Stdout Output              // the output after it
+	Stdout Output              // the output after the banner
 	Log    Output              // its standard error
 
 	u      *User

@@ -107,9 +107,9 @@ func (s *screen) sequence(final byte, parameters string) error {
 		s.col = max(s.col-n, 0)
 	case 'A':
 		s.row = max(s.row-n, 0)
-	case 'K': // to the end of the line
+	case 'K': // erase to the end of the line
 		s.rows[s.row] = s.rows[s.row][:min(s.col, len(s.rows[s.row]))]
-	case 'J': // to the end of the screen
+	case 'J': // erase to the end of the screen
 		s.rows = s.rows[:s.row+1]
 		s.rows[s.row] = s.rows[s.row][:min(s.col, len(s.rows[s.row]))]
 	case 'm':

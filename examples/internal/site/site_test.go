@@ -33,7 +33,7 @@ func TestOpenPages(t *testing.T) {
 			<-r.Context().Done()
 			left <- true
 		})
-		return func(ctx context.Context) error { // as of Endpoint.Shutdown
+		return func(ctx context.Context) error { // returned by Endpoint.Shutdown in a real site
 			<-ctx.Done()
 			return ctx.Err()
 		}
