@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// adminTokenVariable is the environment variable with the token of an admin listener.
+// adminTokenVariable is the environment variable that contains the token of an admin listener.
 const adminTokenVariable = "HANDFAST_ADMIN_TOKEN"
 
 // adminTimeout is the timeout for a request to an admin listener.
 const adminTimeout = 10 * time.Second
 
-// askAdmin makes a request to the admin listener of a server, and returns the status and the body of the answer. what names the
+// askAdmin makes a request to the admin listener of a server, and returns the status and the body of the response. what names the
 // kind of server in errors.
 func askAdmin(ctx context.Context, sys *System, bound time.Duration, addr, what, method, path string) (int, []byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, bound)

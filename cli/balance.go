@@ -119,7 +119,7 @@ type policyChoice struct{ choice }
 
 func (*policyChoice) Type() string { return "policy" }
 
-// pace is the value of a flag: connections per second.
+// pace is a flag value: connections per second.
 type pace float64
 
 // String returns the form that Set parses, "" for 0.
@@ -143,7 +143,7 @@ func (p *pace) Set(s string) error {
 	return nil
 }
 
-// checkFlags checks that the flags are valid and fit together.
+// checkFlags checks that the flags are valid and can be combined.
 func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 	if len(b.to) == 0 {
 		return usagef("name the servers, such as --to 127.0.0.1:9001 --to 127.0.0.1:9002", "--to is missing")

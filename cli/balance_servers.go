@@ -28,7 +28,7 @@ type serversFlags struct {
 	endpoint string
 	json     bool
 	wait     bool
-	pace     pace // 0 means the one in the configuration
+	pace     pace // 0 means the endpoint in the configuration
 	weight   int
 	capacity int
 }
@@ -158,7 +158,7 @@ func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string
 	return f.answer(status, text)
 }
 
-// answer parses an answer of the admin listener.
+// answer parses a response of the admin listener.
 func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	switch status {

@@ -86,7 +86,7 @@ func (f *serversFlags) top(ctx context.Context, sys *System, every time.Duration
 	}
 }
 
-// atMost returns the first lines of a text. If it is cut, the last line indicates that.
+// atMost returns the first lines of a text. If some are cut, the last line says so.
 func atMost(lines int, text string) string {
 	all := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
 	if len(all) < lines { // the last line of the screen stays empty, because writing it would scroll
@@ -95,7 +95,8 @@ func atMost(lines int, text string) string {
 	return strings.Join(all[:max(1, lines-2)], "") + "...\n"
 }
 
-// topTable prints the servers, with the rates since before, which was the state took ago, and with a bar for the connections.
+// topTable prints the servers, with the rates since before, which was the state at the time took ago, and with a bar for the
+// connections.
 func topTable(w io.Writer, before, now *balanced, took time.Duration, width int) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -133,7 +134,7 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 	return err
 }
 
-// left describes the progress of a server's drain, "" if it has none or nothing to move.
+// left describes the progress of a server's drain, "" if it is not draining or has no connections to move.
 func left(s gateway.BalancedServer) string {
 	if s.From == 0 {
 		return ""
@@ -141,7 +142,7 @@ func left(s gateway.BalancedServer) string {
 	return fmt.Sprintf("; %d of %d connections have left", max(0, s.From-s.Live), s.From)
 }
 
-// server returns a server of the endpoint with an index, if it exists.
+// server returns the endpoint's server with an index, if it exists.
 func (b *balanced) server(endpoint int, id string) (s gateway.BalancedServer, ok bool) {
 	if endpoint < len(b.Endpoints) {
 		for _, s := range b.Endpoints[endpoint].Servers {

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// mostApps is how many applications, and how many servers of a balancer, the banner shows.
+// mostApps is the maximum number of applications, and of servers of a balancer, that the banner shows.
 const mostApps = 5
 
 // bannerRows are the lines of a banner, each with a name and a value.
@@ -80,7 +80,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	var b strings.Builder
 	var rows bannerRows
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
-	var first, channels string // a WebSocket that is open to all clients; channels that are open to all clients
+	var first, channels string // the first endpoint with a WebSocket that is open to all clients; the first one with channels that are
 	urls, apps := server.URLs(), server.Apps()
 	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
 		rows.add("page", "none: the configuration does not set console: true")
@@ -112,7 +112,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	if admin := server.AdminURL(); admin != "" {
 		rows.add("admin", admin+"/")
 	}
-	exe, _ := os.Executable() // on an error, the program is called by its name
+	exe, _ := os.Executable() // on an error, the program's bare name is used
 	run := program(exe, sys.Program)
 	curl, left := "", ""
 	if len(urls) > 0 && server.Console() {
@@ -146,8 +146,9 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	fmt.Fprint(sys.Stdout, b.String())
 }
 
-// uncovered returns an address by which other machines reach a listener with a development certificate, if the certificate covers
-// no such address and no name other than those of every development certificate. machine has the addresses of this machine.
+// uncovered returns an address by which other machines reach a listener with a development certificate. It returns "" if the
+// certificate covers such an address, or a name that is not in every development certificate. machine contains the addresses of
+// this machine.
 func uncovered(listen []config.Listen, names, machine []string) string {
 	for _, name := range names {
 		if ip := net.ParseIP(name); ip != nil && !ip.IsLoopback() || ip == nil && strings.Contains(name, ".") {
@@ -172,7 +173,7 @@ func uncovered(listen []config.Listen, names, machine []string) string {
 // machineAddresses returns the addresses by which other machines can reach this one.
 func machineAddresses() []string {
 	var all []string
-	addrs, _ := net.InterfaceAddrs() // on an error, there are none
+	addrs, _ := net.InterfaceAddrs() // on an error, none are returned
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
 			all = append(all, n.IP.String())
@@ -184,7 +185,7 @@ func machineAddresses() []string {
 // socketURL returns the WebSocket URL of a path: "wss://localhost:8443/echo".
 func socketURL(base, path string) string { return "ws" + strings.TrimPrefix(base, "http") + path }
 
-// program returns the command for running this program again: exe is its file, arg0 the name that it was called by.
+// program returns the command for running this program again: exe is its file, arg0 the name by which it was called.
 func program(exe, arg0 string) string {
 	if strings.Contains(filepath.ToSlash(exe), "/go-build") {
 		return "go run ./cmd/handfast" // go run builds into a directory with that name

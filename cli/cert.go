@@ -70,7 +70,7 @@ func makeDev(sys *System, hosts []string, renew bool) error {
 		host = ""
 	}
 	open, left := certs.OpenDev, ""
-	var before []string // the names that the replaced CA may sign for
+	var before []string // the names for which the replaced CA may sign
 	if renew {
 		open = certs.RenewDev
 		if old, err := certs.DevCA(dir); err == nil {

@@ -64,7 +64,7 @@ func describeDev(dir string, ca, leaf *x509.Certificate, now time.Time) devShown
 	return d
 }
 
-// signsFor returns the names that a CA may sign for; none means any.
+// signsFor returns the names for which a CA may sign; none means any.
 func signsFor(ca *x509.Certificate) []string {
 	may := append([]string(nil), ca.PermittedDNSDomains...)
 	for _, n := range ca.PermittedIPRanges {
@@ -78,7 +78,7 @@ func rows(p paint, w io.Writer) func(name, value string) {
 	return func(name, value string) { fmt.Fprintf(w, "  %s %s\n", p.dim(fmt.Sprintf("%-12s", name)), value) }
 }
 
-// showCert writes the rows that every certificate has.
+// showCert writes the rows that are common to all certificates.
 func showCert(p paint, row func(name, value string), c certShown) {
 	if c.Issuer != c.Subject {
 		row("issuer", visible.Text(c.Issuer))

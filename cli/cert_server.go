@@ -15,7 +15,7 @@ import (
 type tlsShown struct {
 	Version string `json:"version"`
 	Suite   string `json:"suite"`
-	Group   string `json:"group,omitempty"` // of the key exchange
+	Group   string `json:"group,omitempty"` // the group of the key exchange
 	ALPN    string `json:"alpn,omitempty"`
 }
 
@@ -79,7 +79,7 @@ func (f *showFlags) ofServer(ctx context.Context, address string, roots *x509.Ce
 	return shown, nil
 }
 
-// groupName returns the name of the group of the key exchange, if there was one.
+// groupName returns the name of the key exchange's group, if there was one.
 func groupName(s tls.ConnectionState) string {
 	if s.CurveID == 0 {
 		return ""

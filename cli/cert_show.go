@@ -75,7 +75,7 @@ type chainShown struct {
 	Notes    []string    `json:"notes,omitempty"`
 	Chain    []certShown `json:"chain"`
 
-	bad bool // the exit code is 1
+	bad bool // the reason for exit code 1
 }
 
 // fault is a problem of a certificate, with the next step.
@@ -132,7 +132,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	return err
 }
 
-// targetOf decides whether an argument is a file or the address of a server. A URL is an address.
+// targetOf determines whether an argument is a file or the address of a server. A URL is an address.
 func targetOf(s string) (isFile bool, address string, err error) {
 	if _, err := os.Stat(s); err == nil {
 		return true, "", nil
@@ -176,7 +176,8 @@ func (f *showFlags) ofFile(path string, roots *x509.CertPool, now time.Time) (ch
 	return shown, nil
 }
 
-// readChain reads the certificates in a PEM file, or one in a DER file, and reports whether the file has a private key, too.
+// readChain reads the certificates in a PEM file, or the one in a DER file, and reports whether the file also contains a private
+// key.
 func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 	fail := func(err error, hint string) ([]*x509.Certificate, bool, error) {
 		return nil, false, &certs.Error{Path: path, Err: err, Hint: hint}

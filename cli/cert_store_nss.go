@@ -30,7 +30,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 	if missing {
 		s.cannot = "certutil, which reads and writes " + s.where + ", is not installed"
 		s.step = "install certutil (on Debian: apt install libnss3-tools, elsewhere nss-tools or nss), and run this again"
-		if len(profiles) == 1 && fresh != "" { // nothing exists that could be changed
+		if len(profiles) == 1 && fresh != "" { // there is no store that could be changed
 			s.absent = s.cannot + ": " + s.step
 			return s
 		}
@@ -169,7 +169,7 @@ func nssProfiles() []string {
 	}
 	var profiles []string
 	for _, place := range places {
-		dirs, _ := filepath.Glob(place) // it fails if the home directory has brackets in its name
+		dirs, _ := filepath.Glob(place) // this fails if the path of the home directory contains brackets
 		for _, dir := range dirs {
 			switch {
 			case isFile(filepath.Join(dir, "cert9.db")):

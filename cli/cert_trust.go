@@ -68,12 +68,12 @@ func oneFile(_ *cobra.Command, args []string) error {
 type store struct {
 	name   string              // the programs that use it
 	where  string              // the file or the directories
-	absent string              // why nothing can be done; "" if something can
-	all    bool                // all of them have the CA
-	some   bool                // at least one of them has it
-	add    []string            // what adding it does, for display
-	remove []string            // what removing it does
-	cannot string              // why an existing store cannot be changed; "" if it can
+	absent string              // the reason why the store cannot be used; "" if it can
+	all    bool                // all of the stores contain the CA
+	some   bool                // at least one of them contains it
+	add    []string            // the effect of adding the CA, for display
+	remove []string            // the effect of removing the CA, for display
+	cannot string              // the reason why an existing store cannot be changed; "" if it can
 	step   string              // the next step in that case; "" means run as root
 	change func(in bool) error // adds or removes the CA
 }
@@ -103,7 +103,7 @@ func changeTrust(sys *System, args []string, in, dry bool) error {
 	return changeStores(sys, []store{systemStore(ca), browserStore(ca, path)}, path, in, dry)
 }
 
-// changeStores adds the CA in a file to stores, or removes it, and prints what it does.
+// changeStores adds the CA in a file to stores, or removes it, and prints the changes.
 func changeStores(sys *System, stores []store, path string, in, dry bool) error {
 	p := newPaint(sys, sys.Stdout)
 	row := rows(p, sys.Stdout)
@@ -192,7 +192,7 @@ func authorityOf(args []string) (*x509.Certificate, string, error) {
 	return chain[0], path, nil
 }
 
-// uniqueName is the name that truststore gives a certificate in a store.
+// uniqueName is the name under which truststore adds a certificate to a store.
 func uniqueName(ca *x509.Certificate) string {
 	name := ca.Subject.CommonName
 	if name == "" {

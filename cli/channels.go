@@ -18,7 +18,7 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// channelsURL is the URL of the channels of serve without a configuration.
+// channelsURL is the channels URL of "serve" without a configuration.
 const channelsURL = "wss://localhost:8443/channels"
 
 // channelsFlags are the flags of the commands for channels.
@@ -28,7 +28,8 @@ type channelsFlags struct {
 	dial    dialFlags
 }
 
-// closeTime is the timeout of the closing handshake at the end of a command, because a server that hangs does not answer it.
+// closeTime is the timeout of the closing handshake at the end of a command, because a server that hangs does not reply to the
+// close frame.
 const closeTime = time.Second
 
 // register adds the flags to a command.
@@ -42,7 +43,7 @@ func (f *channelsFlags) register(cmd *cobra.Command) {
 	complete(cmd, map[string][]string{"url": {channelsURL, "ws://127.0.0.1:9000/channels"}, "header": {}})
 }
 
-// bound returns a context for waiting for an answer.
+// bound returns a context for waiting for a reply.
 func (f *channelsFlags) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, f.timeout, errNoAnswer)
 }
@@ -76,7 +77,7 @@ func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 	return dial, useProxy(sys, f.dial.proxy, dial)
 }
 
-// with connects, and calls work with a context that a signal cancels. The error is that of the first connection, or of work.
+// with connects, and calls work with a context that a signal cancels. It returns the error of the first connection, or of work.
 func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx context.Context, c *client.Client) error) error {
 	shown, err := checkURL(f.url)
 	if err != nil {

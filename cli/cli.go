@@ -13,11 +13,11 @@ import (
 
 // System is the part of the process that a command uses.
 type System struct {
-	Program string           // the name that this program was called by: the first argument of the process
+	Program string           // the name by which this program was called: the first argument of the process
 	Stdin   io.Reader        // an *os.File if it may be a terminal
 	Stdout  io.Writer        // likewise
 	Stderr  io.Writer        // likewise
-	Signals <-chan os.Signal // requests to end; the second one means immediately. nil if there are none
+	Signals <-chan os.Signal // requests to stop; the second one means immediately. nil if there are none
 	Getenv  func(string) string
 
 	restore *atomic.Pointer[func()] // restores the terminal if a signal ends the command

@@ -30,7 +30,7 @@ func newConfig(sys *System) *cobra.Command {
 	return cmd
 }
 
-// loadConfig loads the configuration that a server would have with the file and this environment. The error has all problems,
+// loadConfig loads the configuration that a server would have with the file and this environment. The error contains all problems,
 // including those of rules.
 func loadConfig(sys *System, file string) (*config.Config, error) {
 	if file == "" {

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/visible"
 )
 
-// ruleFlags are the flags for a request to the rules.
+// ruleFlags are the flags that describe the request on which the rules decide.
 type ruleFlags struct {
 	identity string
 	claims   string
@@ -169,12 +169,12 @@ func (f *ruleFlags) readIdentity() error {
 	return nil
 }
 
-// verdict is the decision of the rules about one case.
+// verdict is the decision of the rules on one case.
 type verdict struct {
 	Name     string `json:"name,omitempty"`
 	Endpoint string `json:"endpoint"`
 	Decision string `json:"decision"`
-	Rule     string `json:"rule,omitempty"` // the path of the rule; "" if none decided
+	Rule     string `json:"rule,omitempty"` // the path of the rule; "" if no rule decided
 	At       string `json:"at,omitempty"`   // the position of the rule
 	Reason   string `json:"reason"`
 	Expected string `json:"expected,omitempty"`

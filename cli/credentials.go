@@ -136,7 +136,7 @@ func readCredential(sys *System, what, given string, into *string) error {
 	return nil
 }
 
-// header sets the header fields for credentials. Giving one in two ways is an error.
+// header sets the header fields for credentials. It is an error if two credentials use the same field.
 func (c *credentialFlags) header(given explain.Credentials, header http.Header) error {
 	add := func(name, value string) error {
 		if value == "" {
@@ -158,8 +158,8 @@ func (c *credentialFlags) header(given explain.Credentials, header http.Header) 
 	return errors.Join(add("Authorization", bearer), add("Authorization", basic), add("Cookie", given.Cookie), add(given.APIKeyHeader, given.APIKey))
 }
 
-// apply adds the credentials to the options of a handshake. It returns the URL, with those credentials that are sent in it, and all
-// secrets.
+// apply adds the credentials to the options of a handshake. It returns the URL, including the credentials that are sent in it, and
+// all secrets.
 func (c *credentialFlags) apply(sys *System, raw string, opts *websocket.DialOptions) (_ string, secrets []string, _ error) {
 	given, err := c.read(sys)
 	if err != nil {

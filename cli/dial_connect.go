@@ -23,7 +23,7 @@ type dialing struct {
 	shown   string // the same without possible secrets
 	opts    *websocket.DialOptions
 	notes   io.Writer        // for output other than messages
-	signals <-chan os.Signal // of the process, and of Ctrl-C in a console, which does not raise a signal there
+	signals <-chan os.Signal // the signals of the process, and Ctrl-C in a console, which does not raise a signal there
 
 	in      *feed
 	out     output
@@ -118,8 +118,8 @@ func (d *dialing) connect(ctx context.Context) (*websocket.Conn, error) {
 	close(done)
 	<-watched
 	if errors.Is(context.Cause(ctx), errInterrupted) {
-		if err == nil { // the signal came too late for the handshake
-			_ = conn.Close(websocket.CodeNormal, "") // it fails if the server does not answer, which does not matter
+		if err == nil { // the signal arrived after the end of the handshake
+			_ = conn.Close(websocket.CodeNormal, "") // this fails if the server does not reply, which does not matter
 		}
 		return nil, errInterrupted
 	}
@@ -194,12 +194,12 @@ func (d *dialing) session(conn *websocket.Conn) *session {
 	return s
 }
 
-// keep transfers messages over successive connections, until the user, the server or an error ends that.
+// keep transfers messages over successive connections, until the user, the server or an error stops it.
 func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var last error // the error of the last session
-	over := false  // there is nothing more to do
+	over := false  // the work is complete
 	unwatch := func() {}
 	connect := func(ctx context.Context) (*websocket.Conn, error) {
 		conn := first
@@ -263,8 +263,8 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 	return last
 }
 
-// watch makes the next signal cancel a context, and the end of the input after the time of --wait, until the returned function is
-// called.
+// watch makes the next signal cancel a context. It also cancels it when the time of --wait has passed after the end of the input.
+// Both end when the returned function is called.
 func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -299,7 +299,7 @@ func (d *dialing) watch(cancel context.CancelCauseFunc) (stop func()) {
 	return func() { close(done); <-stopped }
 }
 
-// remaining returns how long to reconnect after the end of the input with err.
+// remaining returns how long to try to reconnect after the input has ended with err.
 func (d *dialing) remaining(err error) time.Duration {
 	if errors.Is(err, io.EOF) {
 		return d.f.talk.wait - time.Since(d.in.ended)
@@ -307,13 +307,13 @@ func (d *dialing) remaining(err error) time.Duration {
 	return 0
 }
 
-// inputError ends the wait for the next connection, because the input has ended with err.
+// inputError is the error that ends the wait for the next connection, because the input has ended with err.
 type inputError struct{ err error }
 
 func (e *inputError) Error() string { return "the input has ended: " + e.err.Error() }
 func (e *inputError) Unwrap() error { return e.err }
 
-// result returns the result of dial; last is that of the last connection.
+// result returns the result of dial; last is the result of the last connection.
 func (e *inputError) result(last error) error {
 	var end *closing
 	if errors.Is(e.err, io.EOF) || errors.As(e.err, &end) {

@@ -27,7 +27,7 @@ type editor struct {
 	pending []byte // an incomplete key
 
 	history []string // oldest first
-	recall  int      // which of them is shown, counted from the end; 0 means none
+	recall  int      // the index of the entry that is shown, counted from the end; 0 means none
 	unsent  []rune   // the typed line, while the history is shown
 }
 
@@ -65,7 +65,7 @@ func (e *editor) feed(b []byte) (events []event) {
 		case b[0] == 0x1b:
 			if n = escape(b); n == 0 {
 				flush()
-				return events // wait for the rest
+				return events // the rest has not arrived yet
 			}
 			flush()
 			if !e.move(string(b[:n])) {

@@ -16,14 +16,14 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// feed passes an input to successive sessions. A message stays until a session has finished it, so that the next session can send a
-// message that could not be written.
+// feed passes an input to successive sessions. It keeps a message until a session has finished it, so that the next session can
+// send a message that could not be written.
 type feed struct {
 	items chan item
 	back  chan struct{} // signaled when a session has finished the last item
 	quit  chan struct{}
 	held  *item     // the item that take returns again
-	ended time.Time // when the input returned io.EOF
+	ended time.Time // the time when the input returned io.EOF
 }
 
 // item is an item of an input.
@@ -98,13 +98,13 @@ func canonical() int {
 	return 1023 // MAX_CANON of the BSDs is 1024
 }
 
-// lines is an input with a text message for each line, or for each record that ends with another byte.
+// lines is an input that returns a text message for each line, or for each record that ends with another byte.
 type lines struct {
 	r    *bufio.Reader
 	end  byte
 	most int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
 	line []byte
-	n    int // the number of lines so far
+	n    int // the number of lines read
 }
 
 func newLines(r io.Reader) *lines { return newRecords(r, '\n') }
@@ -205,7 +205,7 @@ func parseMessage(line []byte) (websocket.Message, error) {
 	return websocket.Message{}, errors.New("has a type other than text and binary")
 }
 
-// chunks is an input that returns each read as a binary message.
+// chunks is an input that returns the data of each read as a binary message.
 type chunks struct {
 	r    io.Reader
 	most int // as in lines

@@ -61,7 +61,7 @@ func newFormat(asJSON, person bool) formatter {
 	return func(dst []byte, m websocket.Message) []byte { return append(dst, m.Data...) }
 }
 
-// formatJSON is for programs that need the boundaries and the types of messages.
+// formatJSON formats messages for programs that need the boundaries and the types of messages.
 func formatJSON(dst []byte, m websocket.Message) []byte {
 	v := struct {
 		Type string `json:"type"`
@@ -77,7 +77,7 @@ func formatJSON(dst []byte, m websocket.Message) []byte {
 	return append(dst, b...)
 }
 
-// hexShown is how many bytes of a binary message are shown on a terminal.
+// hexShown is the number of bytes of a binary message that are shown on a terminal.
 const hexShown = 64
 
 func formatPerson(dst []byte, m websocket.Message) []byte {

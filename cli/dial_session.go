@@ -27,7 +27,7 @@ var errPing = errors.New("ping")
 // errBroken ends sending when the connection has ended.
 var errBroken = errors.New("the connection was lost")
 
-// closing is the error of an input when the user closes the connection without waiting for answers.
+// closing is the error of an input when the user closes the connection without waiting for replies.
 type closing struct {
 	code   websocket.Code
 	reason string
@@ -54,19 +54,19 @@ type session struct {
 	leave   func()           // called at the end of the input to restore the terminal, so that Ctrl-C raises a signal; may be nil
 	wait    time.Duration    // how long to read after the end of the input; 0 means until the server is quiet
 	keep    bool             // if this session is lost, another one follows with the same terminal
-	signals <-chan os.Signal // the first signal closes, the second cuts
+	signals <-chan os.Signal // the first signal closes the connection, the second one cuts it
 
 	moved  chan struct{} // signaled when something was received, or was written to w
 	inside atomic.Bool   // in the middle of a message
 	busy   atomic.Bool   // w is being written to
-	over   chan struct{} // closed when nothing more will be received,
+	over   chan struct{} // closed when no more messages will be received,
 	why    error         // because of this error
 	end    closing       // the code and reason to close with
 	lost   bool          // the server or the network has ended the connection before the work was done
 	pings  sync.WaitGroup
 }
 
-// run transfers messages until either side ends that.
+// run transfers messages until either side ends the session.
 func (s *session) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -127,7 +127,7 @@ func (s *session) left() {
 	}
 }
 
-// send sends the input. It returns the error that has ended that.
+// send sends the input. It returns the error that stopped it.
 func (s *session) send(ctx context.Context) error {
 	for {
 		m, err := s.in.take(ctx)
@@ -160,8 +160,8 @@ func (s *session) ping(ctx context.Context) {
 	}
 }
 
-// inputEnded does what is necessary between the end of the input and the close. It returns the error of the input, or of the wait
-// for the server.
+// inputEnded does the work between the end of the input and the close. It returns the error of the input, or of the wait for the
+// server.
 func (s *session) inputEnded(ctx context.Context, err error) error {
 	var end *closing
 	switch {

@@ -9,7 +9,7 @@ import (
 
 // The times of the wait after the end of the input.
 const (
-	// quiet is how long to wait, without receiving anything, for the pong or for the rest of a message.
+	// quiet is how long to wait for the pong or for the rest of a message while nothing is received.
 	quiet = 5 * time.Second
 
 	// calm is the minimum time without activity after the pong until the server is considered finished.
@@ -19,13 +19,13 @@ const (
 	endless = 30 * time.Second
 )
 
-// errCutShort ends a connection whose server has sent a part of a message and then nothing more.
+// errCutShort ends a connection whose server has sent a part of a message and then no more bytes.
 var errCutShort = errors.New("the server stopped in the middle of a message")
 
 // errStillSending ends a connection whose server does not stop sending.
 var errStillSending = fmt.Errorf("the server was still sending %v after the end of the input", endless)
 
-// answering measures how fast a server answers.
+// answering measures how fast a server replies.
 type answering struct {
 	trip time.Duration // the round-trip time of the ping
 	gap  time.Duration // the longest time between two arrivals so far
@@ -40,14 +40,14 @@ func (p *answering) arrival() {
 	p.last = now
 }
 
-// patience returns how long to wait for further answers: four times as long as the server has needed so far.
+// patience returns how long to wait for further replies: four times as long as the server has needed so far.
 func (p *answering) patience() time.Duration { return min(max(calm, 4*p.trip, 4*p.gap), quiet) }
 
-// settle waits for the answers to what was sent: the library discards data that arrives after the close frame was sent, so they
-// must be received before. A server that answers in order answers a ping last; but many answer pings earlier (RFC 6455 §5.5.2: "as
+// settle waits for the replies to the sent messages: the library discards data that arrives after the close frame was sent, so they
+// must be received before. A server that replies in order answers a ping last; but many answer pings earlier (RFC 6455 §5.5.2: "as
 // soon as is practical"), and the pong may arrive in the middle of a message (§5.4). So settle reads on after the pong until the
-// server is quiet and no message is incomplete. If the server sends neither a pong nor anything else, settle stops waiting, and
-// returns an error if a message is incomplete. A server that does not become quiet is an error, too.
+// server is quiet and no message is incomplete. If the server sends neither a pong nor any other frame, settle stops waiting, and
+// returns an error if a message is incomplete. It also returns an error if the server does not become quiet.
 func (s *session) settle(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	pong := make(chan struct{})
@@ -68,8 +68,8 @@ func (s *session) settle(ctx context.Context) error {
 	)
 	idle := time.NewTimer(patience / 2)
 	defer idle.Stop()
-	// It takes two silent halves, because the reader may not have run while the process waited for a processor, or the machine was
-	// suspended.
+	// Two silent halves are required, because the reader may not have run while the process waited for a processor, or the machine
+	// was suspended.
 	for silent := false; ; {
 		select {
 		case <-answered:

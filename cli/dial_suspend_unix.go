@@ -52,12 +52,12 @@ func stopSelf() {
 	continued := make(chan os.Signal, 1)
 	signal.Notify(continued, syscall.SIGCONT)
 	defer signal.Stop(continued)
-	_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) // signaling the own process is always allowed
+	_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP) // a process may always signal itself
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
 	case <-continued:
-	case <-timer.C: // it continued long ago, or was never stopped
+	case <-timer.C: // it has already continued, or was never stopped
 	}
 }
 

@@ -15,10 +15,10 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// maxWaiting is how many typed lines may wait to be sent.
+// maxWaiting is the maximum number of typed lines that wait to be sent.
 const maxWaiting = 16
 
-// maxShown is how many characters of a sent line stay on the screen.
+// maxShown is the maximum number of characters of a sent line that stay on the screen.
 const maxShown = 2000
 
 // console is the user interface on a terminal: a prompt below the received messages. The typed line has one row, in which it
@@ -27,10 +27,10 @@ type console struct {
 	in, out *os.File
 	state   *term.State // the previous state of the terminal
 	prompt  string
-	asJSON  bool // a line is a message in JSON
+	asJSON  bool // each line is a message in JSON
 	signals chan<- os.Signal
-	lines   chan string // typed lines that were not taken yet
-	failed  error       // why there are no more lines; valid when lines is closed
+	lines   chan string // typed lines that were not returned yet
+	failed  error       // the reason why there are no more lines; valid when lines is closed
 	unwatch func()      // ends watching the terminal's size
 
 	mu     sync.Mutex
@@ -211,7 +211,7 @@ func (c *console) leave() {
 // giveBack restores the terminal's settings. c.mu is held.
 func (c *console) giveBack() {
 	fmt.Fprint(c.out, "\r\x1b[K")
-	_ = term.Restore(int(c.in.Fd()), c.state) // it fails if the terminal is gone
+	_ = term.Restore(int(c.in.Fd()), c.state) // this fails if the terminal is gone
 }
 
 // stopped restores the terminal while stop runs, which returns when the process continues.
@@ -238,7 +238,7 @@ func (c *console) continued() {
 
 // takeBack takes over the terminal again. c.mu is held.
 func (c *console) takeBack() {
-	_, _ = term.MakeRaw(int(c.in.Fd())) // it fails if the terminal is gone
+	_, _ = term.MakeRaw(int(c.in.Fd())) // this fails if the terminal is gone
 	c.draw()
 }
 

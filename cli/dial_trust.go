@@ -16,7 +16,7 @@ import (
 )
 
 // checkURL checks a URL to dial, and returns it without possible secrets: user information and the query. Its errors do not contain
-// the URL if it may have a password.
+// the URL if it may contain a password.
 func checkURL(raw string) (string, error) {
 	const schemes = "write wss://, or ws:// for a server without TLS"
 	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }) {

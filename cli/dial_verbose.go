@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// traceTo returns a function that writes the heads of requests, each line after "> ", and those of the answers after "< ". Values
-// of fields with the name of a secret are redacted, and so are the given secrets everywhere.
+// traceTo returns a function that writes the heads of requests, each line after "> ", and the heads of responses, each line after
+// "< ". The values of fields whose names indicate a secret are redacted, and the given secrets are redacted everywhere.
 func traceTo(w io.Writer, secrets []string) func(*handshake.Request, *handshake.Response) {
 	return func(req *handshake.Request, got *handshake.Response) {
 		var b strings.Builder

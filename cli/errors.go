@@ -52,7 +52,7 @@ func (e *hinted) Error() string    { return e.err.Error() }
 func (e *hinted) Unwrap() error    { return e.err }
 func (e *hinted) NextStep() string { return e.hint }
 
-// errInterrupted ends a command whose orderly end was cut short. It is not printed, because the user knows it.
+// errInterrupted ends a command whose orderly shutdown was cut short. It is not printed, because the user knows it.
 var errInterrupted = errors.New("interrupted")
 
 // errQuiet ends a command that has failed and has nothing more to print.
@@ -108,7 +108,7 @@ func nextStep(err error) string {
 	return ""
 }
 
-// bodyLines is how many lines of the body of a rejection are shown.
+// bodyLines is the maximum number of lines of a rejection's body that are shown.
 const bodyLines = 8
 
 // describe writes the details of a failed handshake, except for its hint.

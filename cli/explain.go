@@ -254,7 +254,7 @@ func interruptible(ctx context.Context, sys *System) (_ context.Context, cancel 
 type explained struct {
 	w      io.Writer
 	failed func()
-	err    error // the first error; nothing is written after it
+	err    error // the first error; after it, nothing more is written
 }
 
 func (o *explained) Write(b []byte) (int, error) {

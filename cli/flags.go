@@ -33,7 +33,7 @@ func checkEmpty(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// flagError adds to an error about a flag what was expected.
+// flagError adds the expected value to an error about a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if near := nearFlags(cmd, missing.GetSpecifiedName()); near != "" {
@@ -61,7 +61,7 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // nearFlags returns the flags of a command whose names are similar to an unknown one: "--config, or --confirm".
 func nearFlags(cmd *cobra.Command, name string) string {
-	names := cobra.Command{SuggestionsMinimumDistance: 2} // for its search of similar names
+	names := cobra.Command{SuggestionsMinimumDistance: 2} // for cobra's search of similar names
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})

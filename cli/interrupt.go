@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ownSignals marks the commands that handle signals themselves, because they must shut down in order. All others exit immediately:
-// they may be blocked on standard input, or on a file that is a pipe.
+// ownSignals marks the commands that handle signals themselves, because they must shut down in order. All other commands exit
+// immediately: they may be blocked on standard input, or on a file that is a pipe.
 const ownSignals = "signals"
 
 // graceful adds the mark to a command.

@@ -29,14 +29,14 @@ var optionSteps = map[string]string{
 	handshake.HintClientRedirects:    "the server redirects to another URL: use that one",
 }
 
-// sent describes what a handshake has sent about the client.
+// sent describes the information about the client that a handshake has sent.
 type sent struct {
 	credentials []string // their places, such as "Authorization header"
 	origin      string
 	flags       bool // the command has the flags for credentials
 }
 
-// sentBy returns what a handshake with these options sends.
+// sentBy returns the information that a handshake with these options sends.
 func sentBy(raw string, opts *websocket.DialOptions) *sent {
 	s := &sent{origin: opts.Header.Get("Origin")}
 	for name := range opts.Header {
@@ -66,7 +66,7 @@ func sentBy(raw string, opts *websocket.DialOptions) *sent {
 	return s
 }
 
-// handshakeStep returns the next step after a failed handshake, in terms of flags and of what was sent.
+// handshakeStep returns the next step after a failed handshake, in terms of flags and of the data that was sent.
 func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	switch {
 	case e.Stage == handshake.StageStatus && e.Status == http.StatusUnauthorized:
@@ -83,7 +83,7 @@ func handshakeStep(e *websocket.HandshakeError, sent *sent) string {
 	return e.Hint
 }
 
-// givesReason reports whether the body of a response gives a reason: it is plain text that says more than the status does.
+// givesReason reports whether the body of a response gives a reason: it is plain text that contains more than the status.
 func givesReason(e *websocket.HandshakeError) bool {
 	if !strings.HasPrefix(strings.ToLower(e.Header.Get("Content-Type")), "text/plain") {
 		return false

@@ -17,7 +17,7 @@ import (
 var proxySchemes = []string{"http", "https", "socks5", "socks5h"}
 
 // parseProxy parses --proxy: a URL with one of proxySchemes, HOST:PORT for an HTTP proxy, @FILE or env:NAME. The result is nil for
-// "", which means the proxy in the environment, and for "none". Errors do not contain the value, because it may have a password.
+// "", which means the proxy in the environment, and for "none". Errors do not contain the value, because it may contain a password.
 func parseProxy(sys *System, given string) (*url.URL, error) {
 	var raw string
 	if err := readCredential(sys, "--proxy", given, &raw); err != nil {

@@ -89,7 +89,7 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 					return fmt.Errorf("line %d: %w", n, err)
 				}
 			case err := <-ended:
-				if bad, ok := errors.AsType[*hinted](err); ok { // its next step is for dial
+				if bad, ok := errors.AsType[*hinted](err); ok { // the next step in the error is for dial
 					err = bad.err
 				}
 				if errors.Is(err, io.EOF) {

@@ -53,7 +53,7 @@ A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
 // reloadWait is how long to wait for a server; the server itself stops earlier.
 const reloadWait = 40 * time.Second
 
-// reload requests a reload, and prints the answer.
+// reload requests a reload, and prints the response.
 func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 	status, text, err := askAdmin(ctx, sys, reloadWait, admin, "server", http.MethodPost, "/reload")
 	if err != nil {

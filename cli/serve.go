@@ -24,7 +24,7 @@ type serveFlags struct {
 	admin   string
 	log     choice
 	hub     hubFlags
-	balance *balanceFlags // nil if it is not a balancer
+	balance *balanceFlags // nil unless the command is a balancer
 
 	given func(flag string) bool // reports whether a flag was given
 }
@@ -200,7 +200,7 @@ func badValue(hint, flag, value string, err error) error {
 	return usagef(hint, "%s %s: %v", flag, strconv.Quote(value), err)
 }
 
-// complete sets the values for the completion of flags; with none, nothing is completed, not even files.
+// complete sets the values for the completion of flags; without values, no file names are completed either.
 func complete(cmd *cobra.Command, values map[string][]string) {
 	for flag, list := range values {
 		err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp))

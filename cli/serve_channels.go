@@ -50,7 +50,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 		"nats-url": {"nats://127.0.0.1:4222"}, "cluster-listen": {"127.0.0.1:6222"}, "join": {"127.0.0.1:6222"}})
 }
 
-// check checks that the flags are valid and fit together. Errors do not contain a secret.
+// check checks that the flags are valid and can be combined. Errors do not contain a secret.
 func (f *hubFlags) check(given func(flag string) bool) error {
 	if given("cluster-listen") {
 		if err := checkListen("--cluster-listen", *f.texts["cluster-listen"]); err != nil {
@@ -70,7 +70,7 @@ func (f *hubFlags) check(given func(flag string) bool) error {
 	return nil
 }
 
-// missing returns what an application in a flag lacks. It does not return the text, which may be only a secret.
+// missing returns the missing part of an application in a flag. It does not return the text itself, which may be only a secret.
 func missing(text string) string {
 	id, rest, _ := strings.Cut(text, ":")
 	key, _, ok := strings.Cut(rest, ":")
@@ -98,7 +98,7 @@ func (f *hubFlags) app(text string) map[string]string {
 	return map[string]string{"id": id, "key": key, "secret": secret}
 }
 
-// settings calls set with the settings of the flags. kind is the engine in the configuration without them. The configuration's
+// settings calls set with the settings of the flags. kind is the engine in the configuration without the flags. The configuration's
 // settings for that engine remain, unless a flag changes them.
 func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(flag, path string, value any) error) (errs []error) {
 	if given("app") {

@@ -136,8 +136,8 @@ func problemsOf(err error) []*config.Problem {
 	return nil
 }
 
-// toBlame reports whether only the flags cause the problems of a configuration: each problem is with the value of a flag, or with
-// something that is missing while only flags are given.
+// toBlame reports whether only the flags cause the problems of a configuration: each problem is the value of a flag, or a missing
+// setting while only flags are given.
 func (f *serveFlags) toBlame(err error) bool {
 	problems := problemsOf(err)
 	for _, p := range problems {

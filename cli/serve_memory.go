@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	memoryEvery  = 5 * time.Second // the interval between looks at the heap
-	memoryCalm   = 2               // the number of looks without much allocation before memory is given back
-	memoryPauses = 4               // the minimum number of looks between two collections
-	memoryLeast  = 256 << 10       // in bytes; less is not worth a collection
+	memoryEvery  = 5 * time.Second // the interval between checks of the heap
+	memoryCalm   = 2               // the number of checks without much allocation before memory is returned to the system
+	memoryPauses = 4               // the minimum number of checks between two collections
+	memoryLeast  = 256 << 10       // in bytes; a smaller amount is not worth a collection
 )
 
 // heapState is the state of the heap according to the runtime, in bytes.
@@ -20,23 +20,23 @@ type heapState struct {
 	held      uint64 // obtained from the system and not returned
 }
 
-// spare returns how much is held in addition to the live objects.
+// spare returns the amount of memory that is held in addition to the live objects.
 func (h heapState) spare() uint64 { return h.held - min(h.held, h.live) }
 
-// memory decides when a server gives memory back. After a burst of handshakes the heap is up to twice as large as the live objects, and
-// remains so: the runtime keeps the rest for new objects, which a server with idle connections does not create. The cost of a collection is
-// proportional to the live heap. Therefore there is at most one in 20 seconds, and none while the server allocates so much that the runtime
-// will soon run its own. After a burst, a sixteenth of the live heap is enough reason for one, otherwise a quarter. It must not be used
-// concurrently.
+// memory decides when a server returns memory to the system. After a burst of handshakes the heap is up to twice as large as the
+// live objects, and remains so: the runtime keeps the rest for new objects, which a server with idle connections does not create.
+// The cost of a collection is proportional to the live heap. Therefore there is at most one in 20 seconds, and none while the
+// server allocates so much that the runtime will soon run its own. After a burst, a collection is worthwhile for a sixteenth of the
+// live heap, otherwise for a quarter. memory must not be used concurrently.
 type memory struct {
 	last   heapState
-	calm   int    // the number of looks since the last one with much allocation
-	burst  bool   // whether there was much allocation since memory was last given back
-	pause  int    // the number of looks until memory may be given back again
-	lasted uint64 // what was spare even then: the gaps between objects
+	calm   int    // the number of checks since the last one with much allocation
+	burst  bool   // whether there was much allocation since memory was last returned
+	pause  int    // the number of checks until memory may be returned again
+	lasted uint64 // the spare memory that remained: the gaps between objects
 }
 
-// look reports whether memory should be given back now.
+// look reports whether memory should be returned now.
 func (m *memory) look(now heapState) bool {
 	fresh := now.allocated - m.last.allocated
 	m.last = now
@@ -52,12 +52,12 @@ func (m *memory) look(now heapState) bool {
 	return m.calm >= memoryCalm && m.pause == 0 && now.spare() > m.lasted+most+memoryLeast
 }
 
-// gaveBack records the state after memory was given back.
+// gaveBack records the state after memory was returned.
 func (m *memory) gaveBack(now heapState) {
 	m.last, m.burst, m.pause, m.lasted = now, false, memoryPauses, now.spare()
 }
 
-// giveBack calls free when the process has become calm, until ctx ends.
+// giveBack calls free when the process has become calm, until ctx is done.
 func giveBack(ctx context.Context, read func() heapState, free func()) {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()

@@ -60,10 +60,10 @@ type reloader struct {
 	flags   *serveFlags
 	server  *gateway.Server
 	log     *slog.Logger
-	cfg     *config.Config             // the one in use
+	cfg     *config.Config             // the configuration in use
 	changed chan struct{}              // signaled when one of its files has changed
 	asked   chan chan gateway.Reloaded // requests for a reload by an operator, with a channel for the result
-	last    gateway.Reloaded           // the last reload that has changed something
+	last    gateway.Reloaded           // the last reload that has changed a setting
 
 	terminal *os.File // the destination of the log, if it is a terminal; otherwise nil
 
@@ -123,7 +123,7 @@ func (r *reloader) ask(ctx context.Context) gateway.Reloaded {
 	return gateway.Reloaded{Error: "the reload did not finish in time", Hint: "check the server's log for the result"}
 }
 
-// reread reads everything again on request: the configuration, and the files that it names.
+// reread reads all files again on request: the configuration, and the files that it names.
 func (r *reloader) reread(ctx context.Context) gateway.Reloaded {
 	r.skip()
 	result := r.reload(ctx)
@@ -188,7 +188,7 @@ func (r *reloader) skip() {
 	}
 }
 
-// tell logs why a configuration is not used, and the next step, which it returns.
+// tell logs the reason why a configuration is not used, and the next step, which it returns.
 func (r *reloader) tell(err error) (hint string) {
 	problems := problemsOf(err)
 	if problems == nil {
@@ -217,13 +217,13 @@ func (r *reloader) watch(ctx context.Context) {
 		files.Run(ctx, func() {
 			select {
 			case r.changed <- struct{}{}:
-			default: // a reload is pending already
+			default: // a reload is already pending
 			}
 		})
 	})
 }
 
-// unwatch ends the watch, and waits for its end.
+// unwatch stops the watch, and waits until it has stopped.
 func (r *reloader) unwatch() {
 	r.stop()
 	r.watching.Wait()

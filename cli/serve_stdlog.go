@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The maximum number of lines of the standard library that are logged per second, so that a server that causes some cannot fill the
-// log.
+// The maximum number of lines of the standard library that are logged per second, so that a server that causes such lines cannot
+// fill the log.
 const stdLinesPerSecond = 3
 
 // stdLines writes messages of the standard library, such as those of net/http about connections to servers, to the server's log.
@@ -22,7 +22,7 @@ type stdLines struct {
 
 	mu     sync.Mutex
 	bucket limit.Bucket
-	left   int // the number of lines that were left out before the next one
+	left   int // the number of lines that were omitted before the next one
 }
 
 // takeStdLog directs the log of the standard library to a server's log until the returned function is called.

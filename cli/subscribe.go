@@ -78,7 +78,7 @@ a channel is denied.`,
 	return cmd
 }
 
-// position parses --since; nil without it.
+// position parses --since; it returns nil if the flag is not set.
 func (f *subscribeFlags) position() (*client.Position, error) {
 	if f.since == "" {
 		return nil, nil //nolint:nilnil // there is none
@@ -204,7 +204,7 @@ func denied(channel string, err error) error {
 type printer struct {
 	sys   *System
 	flags *subscribeFlags
-	ended chan error // receives the first reason to end; nil for --count
+	ended chan error // receives the first reason to stop; nil for --count
 
 	mu      sync.Mutex
 	printed int

@@ -150,7 +150,7 @@ func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
 		row("rule", v.Rule)
 	}
 	if len(v.Claims) > 0 {
-		if b, err := json.Marshal(v.Claims); err == nil { // they were valid JSON
+		if b, err := json.Marshal(v.Claims); err == nil { // the claims were valid JSON
 			row("claims", string(b))
 		}
 	}

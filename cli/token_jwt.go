@@ -74,7 +74,7 @@ tokens from the service that authenticates them.`,
 	return cmd
 }
 
-// registered are the claims that have their own flag, or are set automatically.
+// registered lists the claims that have their own flag, or are set automatically.
 var registered = []string{"sub", "iss", "aud", "exp", "iat", "nbf", "jti"}
 
 // sign creates the token.

@@ -14,7 +14,7 @@ import (
 // build is the build information of a binary.
 type build struct {
 	Version  string `json:"version"`            // of the module; "devel" for a build from a working tree
-	Revision string `json:"revision,omitempty"` // of the source; followed by "+" if the source had been modified
+	Revision string `json:"revision,omitempty"` // of the source; followed by "+" if the source was modified
 	Time     string `json:"time,omitempty"`     // of that revision
 	Go       string `json:"go"`
 	Platform string `json:"platform"`

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// The details that one report adds to the texts about answers that a proxy may have caused.
+// These functions add the details of one report to the texts about responses that a proxy may have caused.
 
-// explainBadRequest adds what is known about a 400 without a reason.
+// explainBadRequest adds the known details of a 400 without a reason.
 func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case r.Response == nil:
@@ -77,9 +77,9 @@ func explainEnvoy(r *Report, d *Diagnosis) {
 	d.ForClient = []string{"Only the server's owner can fix this."}
 }
 
-// statusMeaning is the meaning of a status without a fault of its own.
+// statusMeaning is the meaning of a status that has no fault of its own.
 type statusMeaning struct {
-	by     string // the only product that sends it; "" means it is not specific to a product
+	by     string // the only product that sends it; "" means that several products do
 	cause  string
 	clause string
 	owner  []string
@@ -152,11 +152,11 @@ var statusMeanings = map[int]statusMeaning{
 
 const cloudflare = "Cloudflare"
 
-// clauseStatus defines how a client treats an unknown status: like the first one of its class.
+// clauseStatus is the clause that defines how a client treats an unknown status: like the first one of its class.
 const clauseStatus = "RFC 9110 §15"
 
-// explainKnownStatus adds the meaning of a status without a fault of its own, and reports whether it is known. An unregistered
-// status belongs to one product, and has that meaning only if the answer is from that product.
+// explainKnownStatus adds the meaning of a status that has no fault of its own, and reports whether the meaning is known. An
+// unregistered status belongs to one product, and has that meaning only if the response is from that product.
 func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	if r.Response == nil {
 		return false
@@ -186,7 +186,7 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 // capital returns s with its first letter in upper case.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// explainOtherStatus is for statuses without a fault of their own.
+// explainOtherStatus is for statuses that have no fault of their own.
 func explainOtherStatus(r *Report, f Finding, d *Diagnosis) {
 	if !explainKnownStatus(r, d) {
 		nameProxy(r, f, d)

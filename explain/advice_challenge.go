@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A challenge requests credentials for one scheme (RFC 9110 §11.3).
+// challenge is a request for credentials of one scheme (RFC 9110 §11.3).
 type challenge struct {
 	scheme string
 	params []Field // in order; a token68 has no name
@@ -104,7 +104,7 @@ func explainChallenge(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// credentialSteps adds whether the request had a credential, and what each challenge asks for.
+// credentialSteps adds whether the request contained a credential, and what each challenge requests.
 func credentialSteps(r *Report, d *Diagnosis) {
 	given := r.Target != nil && len(r.Target.Credentials) > 0
 	if given {
@@ -132,7 +132,7 @@ func explainProxyChallenge(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// explainProxyCredentials is for a proxy that did not accept credentials: a URL can only express those for Basic.
+// explainProxyCredentials is for a proxy that did not accept credentials: a URL can only contain credentials for Basic.
 func explainProxyCredentials(all []challenge, d *Diagnosis) {
 	const refused = "The proxy between the client and the server did not accept the credentials in its URL"
 	var offered []string
@@ -161,7 +161,7 @@ func realm(c challenge) string {
 	return ""
 }
 
-// wanted describes what one challenge asks a client to send; given means that the request had a credential.
+// wanted describes the credential that one challenge requests; given means that the request contained one.
 func wanted(c challenge, given bool) string {
 	switch strings.ToLower(c.scheme) {
 	case "bearer":
@@ -185,7 +185,7 @@ func wanted(c challenge, given bool) string {
 func wantedBearer(c challenge, given bool) string {
 	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
 	switch e := c.param("error"); {
-	case e == "" && given: // a server need not report what was wrong
+	case e == "" && given: // a server need not report the reason
 		s += " It names no error, so whether the server received the token is unknown."
 	case e == "":
 		s += " It names no error: the server received no token."

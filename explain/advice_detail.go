@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The details that one report adds to the texts about answers. If the report lacks what a function looks for, nothing is added.
+// These functions add the details of one report to the texts about responses. If the report lacks the details, nothing is added.
 
 // explainLocation describes the target of a redirect and its meaning for a WebSocket.
 func explainLocation(r *Report, _ Finding, d *Diagnosis) {
@@ -62,7 +62,7 @@ func explainRetryAfter(r *Report, f Finding, d *Diagnosis) {
 	nameProxy(r, f, d)
 }
 
-// retryStep adds when to try again (RFC 9110 §10.2.3), if the answer says so.
+// retryStep adds when to try again (RFC 9110 §10.2.3), if the response contains that.
 func retryStep(r *Report, d *Diagnosis) {
 	after := r.Response.Value("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
@@ -162,14 +162,14 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// remarkOrigin adds what is wrong with the syntax of the sent origin (RFC 6454 §7).
+// remarkOrigin adds the syntax error in the sent origin (RFC 6454 §7).
 func remarkOrigin(r *Report, d *Diagnosis) {
 	if wrong := wrongOrigin(r.Target.Origin); wrong != "" {
 		d.forClient(fmt.Sprintf("The origin %q %s.", r.Target.Origin, wrong))
 	}
 }
 
-// wrongOrigin returns how a value differs from an origin as browsers write it, "" if it does not.
+// wrongOrigin describes the difference between a value and an origin as browsers write it, "" if there is none.
 func wrongOrigin(s string) string {
 	scheme, rest, ok := strings.Cut(s, "://")
 	switch {

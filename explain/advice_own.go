@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// ownVoices are the answers of handfast itself, with the keys of its configuration. Their steps replace all others. TestExplainOfServe
-// in package cli compares those that one server gives without a second client address, a second user or a stop. The texts are short and
-// general, so that only the whole body together with the fields of handfast's refusals is a proof: see fromHandfast.
+// ownVoices are the responses of handfast itself, with the keys of its configuration. Their steps replace all others.
+// TestExplainOfServe in package cli compares the responses that one server gives without a second client address, a second user or
+// a stop. The texts are short and general, so that only the whole body together with the fields of handfast's refusals is a proof:
+// see fromHandfast.
 var ownVoices = []voice{
 	{
 		name: "handfast, another host", status: 421,
@@ -109,10 +110,10 @@ var ownVoices = []voice{
 
 var tryLater = []string{"Try again with exponential backoff and jitter."}
 
-// ownOrigin is the part of the answer of handfast, and of its library, that names a refused origin.
+// ownOrigin is the part of a response of handfast, or of its library, that names a refused origin.
 const ownOrigin = "may not connect here (rfc 6455 §10.2)"
 
-// permissionSteps adds whether the request had a credential.
+// permissionSteps adds whether the request contained a credential.
 func permissionSteps(r *Report, d *Diagnosis) {
 	switch {
 	case r.Target == nil:
@@ -129,7 +130,7 @@ func refusedAs(status, text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + status + `\n\n` + text + `$`)
 }
 
-// fromHandfast reports whether an answer has the fields of handfast's refusals, and none that names another program.
+// fromHandfast reports whether a response has the fields of handfast's refusals, and none that names another program.
 func fromHandfast(a *Response) bool {
 	return a.Value("Server") == "" && a.Value("Via") == "" && a.Value("X-Powered-By") == "" &&
 		a.Value("X-Content-Type-Options") == "nosniff" && a.Value("Content-Type") == "text/plain; charset=utf-8"

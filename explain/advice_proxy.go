@@ -13,7 +13,7 @@ type product struct {
 	// or by other text that only it sends. They are in lower case; "" means there is none.
 	server, via, page string
 	says              []string
-	// upgrade are the settings with which it passes on WebSockets.
+	// upgrade contains the settings with which the product passes on WebSockets.
 	upgrade []string
 }
 
@@ -89,7 +89,7 @@ var envoyLines = []string{
 	"    upgrade_configs: [{ upgrade_type: websocket }]",
 }
 
-// productOf returns the product that an answer is from, or passed through, nil if it is not known.
+// productOf returns the product that sent a response or passed it on, nil if it is not known.
 func productOf(a *Response) *product {
 	if a == nil {
 		return nil
@@ -108,8 +108,8 @@ func productOf(a *Response) *product {
 	return nil
 }
 
-// wrote reports whether a body, as returned by words, is an error page of p itself: it ends with its name and version, or has text
-// that only p sends.
+// wrote reports whether a body, as returned by words, is an error page of p itself: it ends with its name and version, or contains
+// text that only p sends.
 func (p *product) wrote(body string) bool {
 	_, behind, ok := cutLast(body, p.page)
 	return p.page != "" && ok && len(behind) < 20 || containsAny(body, p.says)
@@ -123,12 +123,12 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// ownPage reports whether the answer is from p itself, rather than from a server behind it.
+// ownPage reports whether the response is from p itself, rather than from a server behind it.
 func (p *product) ownPage(a *Response) bool {
 	return p != nil && p.wrote(words(a.Body))
 }
 
-// nameProxy names the product that answered.
+// nameProxy names the product that responded.
 func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	p := productOf(r.Response)
 	switch {
@@ -140,7 +140,7 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// suspectProxy adds the settings that pass on an upgrade, if a product that needs them is in front and the answer is not from its
+// suspectProxy adds the settings that pass on an upgrade, if a product that needs them is in front and the response is not from its
 // own files and rules.
 func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	otherClause(r, d)
@@ -198,7 +198,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 	}
 }
 
-// explainStrippedAnswer adds the settings of the product in front to an answer that lacks a header of the upgrade.
+// explainStrippedAnswer adds the settings of the product in front to a response that lacks a header of the upgrade.
 func explainStrippedAnswer(r *Report, _ Finding, d *Diagnosis) {
 	if p := productOf(r.Response); p != nil {
 		d.forOwner(p.upgrade...)

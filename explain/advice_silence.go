@@ -2,7 +2,7 @@ package explain
 
 import "strings"
 
-// silenceAdvice is about servers that receive the request and do not answer with HTTP/1.
+// silenceAdvice is about servers that receive the request and do not respond with HTTP/1.
 var silenceAdvice = []explanation{
 	{
 		fault: FaultReset, clause: "RFC 9112 §9.6",
@@ -80,14 +80,14 @@ var silenceAdvice = []explanation{
 	},
 }
 
-// explainHungUp is for servers that close the connection if they know none of the subprotocols.
+// explainHungUp is for servers that close the connection if they support none of the subprotocols.
 func explainHungUp(r *Report, _ Finding, d *Diagnosis) {
 	if r.Target != nil && len(r.Target.Subprotocols) > 0 {
 		d.forClient("Check the subprotocol: libwebsockets closes the connection if it knows none of those offered (" + strings.Join(r.Target.Subprotocols, ", ") + ").")
 	}
 }
 
-// explainOnlyInterim is for an answer that has no final response.
+// explainOnlyInterim is for interim responses without a final response.
 func explainOnlyInterim(_ *Report, f Finding, d *Diagnosis) {
 	if !strings.HasPrefix(f.Detail, onlyInterim) {
 		return
@@ -118,7 +118,7 @@ func explainLineEnd(_ *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// The services that send first, by the beginning of what they send.
+// The services that send first, identified by the beginning of what they send.
 var banners = []struct{ prefix, service string }{
 	{"SSH-", "an SSH server"}, {"220", "an SMTP or FTP server"}, {"+OK", "a POP3 server"}, {"* OK", "an IMAP server"},
 	{"-ERR", "a Redis or POP3 server"}, {"RFB ", "a VNC server"}, {"INFO {", "a NATS server"},

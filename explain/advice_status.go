@@ -1,6 +1,6 @@
 package explain
 
-// statusAdvice is about HTTP answers that are not those of a WebSocket server, except for those that refuse this client.
+// statusAdvice is about HTTP responses that are not from a WebSocket server, except for those that refuse this client.
 var statusAdvice = []explanation{
 	{
 		fault: FaultStatus200, clause: "RFC 6455 §4.1",
@@ -153,7 +153,7 @@ var statusAdvice = []explanation{
 	},
 }
 
-// refusalAdvice is about answers that refuse this client: because of its identity, its address, or its request rate.
+// refusalAdvice is about responses that refuse this client: because of its identity, its address, or its request rate.
 var refusalAdvice = []explanation{
 	{
 		fault: FaultStatus401, clause: "RFC 9110 §15.5.2",

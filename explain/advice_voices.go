@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// A voice is the answer of a known server to a handshake that lacks what the server requires.
+// voice describes the response of a known server to a handshake that lacks a requirement of the server.
 type voice struct {
 	name string
-	// status is the status of the answer, 0 for any error. The body must match shape, if it is not nil, and contain all of says, in lower
-	// case. A cause that names the program as a fact requires shape or server: others may send what only contains says.
+	// status is the status of the response, 0 for any error. The body must match shape, if it is not nil, and contain all of says,
+	// in lower case. A cause that names the program as a fact requires shape or server: other programs may send a body that only
+	// contains says.
 	status int
 	shape  *regexp.Regexp
 	says   []string
@@ -26,12 +27,12 @@ type voice struct {
 	cause  string
 	owner  []string
 	client []string
-	// detail adds the steps for one report to an answer of handfast itself. It may be nil.
+	// detail adds the steps for one report to a response of handfast itself. It may be nil.
 	detail func(r *Report, d *Diagnosis)
 }
 
-// voices are recognized by the whole answer of the program, or by the program's name in it. One that is recognized by a phrase is only
-// a suspicion.
+// voices are recognized by the whole response of the program, or by the program's name in it. A voice that is recognized only by a
+// phrase is only a suspicion.
 var voices = []voice{
 	{
 		name: "Socket.IO that allows polling only", says: []string{"transport unknown"}, when: asksWebSocket,
@@ -209,7 +210,7 @@ var (
 const refusedByASGI = "Most likely the ASGI application closed the WebSocket before accepting it, so the server answers with 403: there is no route for this " +
 	"path, a parameter is missing, or the application refuses the client."
 
-// The answers of several voices.
+// The responses of several voices.
 var (
 	unsupportedUpgrade = exactly("Unsupported upgrade request.")
 	djangoDebug        = regexp.MustCompile(`(?s)^(?:<!DOCTYPE html>.*)?<title>Page not found at [^<]*</title>.*You.{1,5}re seeing this error because you have ` +
@@ -219,18 +220,18 @@ var (
 // pythonHosts are the servers of Python that run applications of others.
 var pythonHosts = []string{"daphne", "gunicorn", "hypercorn", "python", "uvicorn", "waitress", "werkzeug", "wsgiserver"}
 
-// exactly matches one text and nothing else.
+// exactly matches one complete text.
 func exactly(text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + regexp.QuoteMeta(text) + `$`)
 }
 
-// nginxPage matches an error page of nginx, or of a server derived from it, with a text of its own.
+// nginxPage matches an error page with a given text of nginx, or of a server derived from it.
 func nginxPage(text string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^(?:<html>\s*<head><title>400 ` + text + `</title></head>\s*<body[^>]*>\s*<center>)?<h1>400 Bad Request</h1>(?:</center>)?\s*` +
 		`<center>` + text + `</center>\s*<hr><center>[^<]*</center>(?:\s*</body>\s*</html>(?:\s*<!--[^>]*-->)*)?$`)
 }
 
-// kubernetesStatus matches a Status of the API of Kubernetes whose message begins with a text.
+// kubernetesStatus matches a Status object of the Kubernetes API whose message begins with a text.
 func kubernetesStatus(message string) *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^\{\s*"kind":\s*"Status",\s*"apiVersion":\s*"v1",.*"message":\s*` + message)
 }
@@ -240,13 +241,13 @@ func asksWebSocket(r *Report, _ *Response) bool {
 	return r.Target != nil && strings.Contains(r.Target.Path, "transport=websocket")
 }
 
-// wordless reports whether an answer has no body.
+// wordless reports whether a response has no body.
 func wordless(_ *Report, a *Response) bool { return plain(a.Body) == "" }
 
-// answeredPage reports whether an answer is a page or an error, and no redirect.
+// answeredPage reports whether a response is a page or an error, and not a redirect.
 func answeredPage(_ *Report, a *Response) bool { return a.Status/100 == 2 || a.Status >= 400 }
 
-// hear adds what is known about the server that an answer is from.
+// hear adds the known facts about the server that sent a response.
 func hear(r *Report, f Finding, d *Diagnosis) {
 	a := r.Response
 	if a == nil || a.FromProxy || f.Stage != StageResponse && d.ID != FaultGarbage || f.Warning || d.ID == FaultOrigin {
@@ -289,7 +290,7 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	}
 }
 
-// answers reports whether v gives an answer such as a.
+// answers reports whether v describes a response like a.
 func (v *voice) answers(a *Response) bool {
 	if v.status != a.Status && (v.status != 0 || a.Status < 400 && v.when == nil) {
 		return false
@@ -301,7 +302,7 @@ func (v *voice) answers(a *Response) bool {
 	return v.runsOn(a) && !slices.ContainsFunc(v.says, func(s string) bool { return !strings.Contains(body, s) })
 }
 
-// runsOn reports whether the Server field of an answer is one that v may have.
+// runsOn reports whether the Server field of a response is one that v may have.
 func (v *voice) runsOn(a *Response) bool {
 	server := a.Value("Server")
 	if v.server != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// The details that one report adds to the texts about TLS, certificates and the open connection.
+// These functions add the details of one report to the texts about TLS, certificates and the open connection.
 
 // explainAlert adds the meaning of the server's alert (RFC 8446 §6.2).
 func explainAlert(r *Report, f Finding, d *Diagnosis) {
@@ -123,14 +123,14 @@ func lastLink(all []Certificate) Certificate {
 	return last
 }
 
-// explainUnfit adds what makes a certificate unfit.
+// explainUnfit adds the reason why a certificate is unfit.
 func explainUnfit(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail != "" && f.Stage == StageTLS {
 		d.Cause = "The server's certificate is not valid for a server: " + strings.TrimSuffix(f.Detail, ".") + "."
 	}
 }
 
-// explainBanner names the service that answered.
+// explainBanner names the service that responded.
 func explainBanner(r *Report, f Finding, d *Diagnosis) {
 	defer explainTunnel(r, f, d)
 	for _, s := range r.Steps {
@@ -208,7 +208,7 @@ func wantsSubprotocol(reason string) bool {
 	return containsAny(strings.ToLower(reason), []string{"subprotocol", "sub-protocol"})
 }
 
-// explainCloseSteps says what a client can do about an early close.
+// explainCloseSteps describes what a client can do about an early close.
 func explainCloseSteps(r *Report, d *Diagnosis) {
 	if n, text := receivedMessages(r); n > 0 && text != "" {
 		d.forClient(fmt.Sprintf("Before it closed the connection, the server sent: %s", quote(text)))
@@ -255,7 +255,7 @@ func receivedMessages(r *Report) (n int, last string) {
 	return n, last
 }
 
-// explainFrame adds what is wrong with a frame.
+// explainFrame adds the error in a frame.
 func explainFrame(_ *Report, f Finding, d *Diagnosis) {
 	if f.Detail == "" || f.Clause == "" {
 		return
@@ -307,7 +307,7 @@ var wellKnown = []struct {
 	{600 * time.Second, "Google's load balancers and firewalls"},
 }
 
-// explainIdle adds after what time the connection ended, which products have that timeout, and how often to send a ping.
+// explainIdle adds the time after which the connection ended, the products with that timeout, and how often to send a ping.
 func explainIdle(r *Report, _ Finding, d *Diagnosis) {
 	i := r.Idle
 	if i == nil || !i.Cut {

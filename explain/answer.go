@@ -9,10 +9,10 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// clauseClient lists what a client must check in an answer.
+// clauseClient is the clause that lists what a client must check in a response.
 const clauseClient = "RFC 6455 §4.1"
 
-// readAnswer reads and checks the answer to the request.
+// readAnswer reads and checks the response to the request.
 func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok bool) {
 	s := t.begin(StageResponse, "read the response")
 	h := readHead(l, t.step())
@@ -60,7 +60,7 @@ func (t *tracer) judgeHead(p *headProblem) headProblem {
 // answersHTTP2 is part of the detail about a port that closes the connection on HTTP/1.1 and speaks HTTP/2.
 const answersHTTP2 = "it responds to HTTP/2"
 
-// probeSilence finds out whether a server that closed the connection, or did not answer, expects TLS or HTTP/2.
+// probeSilence determines whether a server that closed the connection, or did not respond, expects TLS or HTTP/2.
 func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	closed := p.fault == FaultReset || p.fault == FaultClosedUnanswered
 	if !closed && p.fault != FaultNoResponse || t.o.NoProbes {
@@ -79,7 +79,7 @@ func (t *tracer) probeSilence(l *link, p headProblem) headProblem {
 	return p
 }
 
-// verdicts collects the verdicts of package handshake on one answer, and the first fault of each kind.
+// verdicts collects the verdicts of package handshake on one response, and the first fault of each kind.
 type verdicts struct {
 	t      *tracer
 	h      *head
@@ -92,8 +92,8 @@ type verdicts struct {
 // step assigns the following verdicts to a step.
 func (v *verdicts) step(s *Step, stage Stage) { v.s, v.stage, v.failed = s, stage, false }
 
-// rule records a rule and its verdict: text is the rule, good the detail if the answer follows it. A violated rule becomes a fault
-// with the given detail, or that of the violation if it is "".
+// rule records a rule and its verdict: text is the rule, good the detail if the response follows it. A violated rule becomes a
+// fault with the given detail, or that of the violation if it is "".
 func (v *verdicts) rule(r handshake.Rule, text, good string, f Fault, detail string) bool {
 	d := v.all[slices.IndexFunc(v.all, func(d handshake.Verdict) bool { return d.Rule == r })]
 	if d.Violation == nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Comparison has the differences between two reports, such as of a server with and without a proxy in front of it. Times, and the
-// addresses of a run, are not compared.
+// Comparison contains the differences between two reports, for example of a server with and without a proxy in front of it. Times,
+// and the addresses of a run, are not compared.
 type Comparison struct {
 	// A and B are the reports.
 	A           *Report      `json:"a"`
@@ -18,7 +18,7 @@ type Comparison struct {
 	Same        []string     `json:"same"` // the names of the values that are equal
 }
 
-// Difference is a value that differs between two reports; "" means that a report does not have it.
+// Difference is a value that differs between two reports; "" means that a report does not contain it.
 type Difference struct {
 	// Name is the name of the value, and A and B are its values in the two reports.
 	Name string `json:"name"`
@@ -55,7 +55,7 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	return err
 }
 
-// compared are the names of the values that Compare compares.
+// compared lists the names of the values that Compare compares.
 var compared = []string{"outcome", "why", "warnings", "tls", "certificate", "answer", "server", "headers", "subprotocol", "extensions", "close"}
 
 // comparedValues returns the values for the names in compared, in order.

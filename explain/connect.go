@@ -40,7 +40,7 @@ var past = time.Unix(1, 0)
 // seenBytes is the number of bytes kept from the beginning of a TLS handshake.
 const seenBytes = 64
 
-// own makes a link of a connection, and owns it from then on.
+// own makes a link from a connection, and owns the connection from then on.
 func (t *dialer) own(c net.Conn) *link {
 	l := &link{Conn: c, raw: c}
 	l.stop = context.AfterFunc(t.ctx, func() {
@@ -50,7 +50,7 @@ func (t *dialer) own(c net.Conn) *link {
 	return l
 }
 
-// SetDeadline limits the following waits, and ends them if the context has ended.
+// SetDeadline limits the following waits, and ends them if the context is done.
 func (l *link) SetDeadline(d time.Time) error {
 	err := l.Conn.SetDeadline(d)
 	if l.interrupted.Load() {
@@ -94,7 +94,7 @@ func (l *link) settle() {
 	io.CopyN(io.Discard, l.Conn, int64(seenBytes-len(l.seen))) //nolint:errcheck // what has arrived is what there is to show
 }
 
-// bound is SetDeadline; its error shows at the next read or write.
+// bound is SetDeadline; its error is returned by the next read or write.
 func (l *link) bound(d time.Time) { _ = l.SetDeadline(d) }
 
 // end closes the connection. It does not wait, not even to send an alert, and may be called several times.
@@ -129,7 +129,7 @@ func (t *dialer) connect() *link {
 	return l
 }
 
-// dialFirst connects to the first address that answers.
+// dialFirst connects to the first address that accepts.
 func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 	errs := make([]error, 0, len(addrs))
 	for i, a := range addrs {

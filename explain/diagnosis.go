@@ -8,13 +8,13 @@ import "slices"
 type explanation struct {
 	fault  Fault
 	cause  string // one sentence
-	clause string // the violated rule, or the one that defines the meaning of this answer; "" if there is none
+	clause string // the violated rule, or the one that defines the meaning of this response; "" if there is none
 	owner  []string
 	client []string
 
 	// general means that the fault covers several rules: the clause of the finding replaces the one here.
 	general bool
-	// detail adds what is specific to a report. It may be nil.
+	// detail adds the details of a report. It may be nil.
 	detail func(r *Report, f Finding, d *Diagnosis)
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/handfast/handfast/internal/chain"
 )
 
-// maxEvidenceLine limits the length of a line of evidence, maxEvidence their number.
+// maxEvidenceLine limits the length of a line of evidence, maxEvidence the number of lines.
 const (
 	maxEvidenceLine = 240
 	maxEvidence     = 14
 )
 
-// telling are the fields of an answer that can lead to a diagnosis.
+// telling lists the fields of a response that can lead to a diagnosis.
 var telling = []string{
 	"Server", "Via", "Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
 	"Sec-WebSocket-Extensions", "Location", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After", "Allow", "Content-Length",
@@ -55,7 +55,7 @@ func evidence(r *Report, f Finding) []string {
 	return all
 }
 
-// quoteAnswer quotes the header of the answer and the beginning of its body.
+// quoteAnswer quotes the header of the response and the beginning of its body.
 func quoteAnswer(r *Report, add func(string, ...any)) {
 	a := r.Response
 	if a == nil {

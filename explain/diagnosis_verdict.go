@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// verdict returns the fault that caused a finding. The status of an answer is often only a symptom of another fault: then the rest
-// of the answer decides.
+// verdict returns the fault that caused a finding. The status of a response is often only a symptom of another fault: then the rest
+// of the response decides.
 func verdict(r *Report, f Finding) Fault {
 	a := r.Response
 	if a == nil || a.FromProxy {
@@ -65,8 +65,8 @@ var lostHeaders = []struct{ name, header string }{
 	{"Sec-WebSocket-Version", "sec-websocket-version"}, {"Sec-WebSocket-Key", "sec-websocket-key"},
 }
 
-// lostHeader returns the header of the handshake that a body reports as missing or wrong, "" if there is none. The request had all
-// of them.
+// lostHeader returns the header of the handshake that a body reports as missing or wrong, "" if there is none. The request
+// contained all of them.
 func lostHeader(body string) string {
 	for _, h := range lostHeaders {
 		if strings.Contains(body, h.header) && containsAny(body, []string{"missing", "not found", "invalid", "without", "lacks", "has no", "unsupported",
@@ -80,19 +80,20 @@ func lostHeader(body string) string {
 	return ""
 }
 
-// wantsOther reports whether the Upgrade field of an answer names a protocol other than WebSocket.
+// wantsOther reports whether the Upgrade field of a response names a protocol other than WebSocket.
 func wantsOther(a *Response) bool {
 	wanted := elements(a.Values("Upgrade"))
 	return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
 }
 
-// The answers of servers to plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
+// The responses of servers to plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
 var tlsComplaints = []string{
 	"plain http request was sent to https port", "http request to an https server", "speaking plain http to an ssl-enabled",
 	"combination of host and port requires tls", "this port speaks tls",
 }
 
-// tlsRefusal matches the whole text of such an answer: of nginx and those derived from it, net/http, Apache, Spring and handfast.
+// tlsRefusal matches the whole text of such a response: of nginx and servers derived from it, net/http, Apache, Spring and
+// handfast.
 var tlsRefusal = regexp.MustCompile(`^(?:` +
 	`400 The plain HTTP request was sent to HTTPS port 400 Bad Request The plain HTTP request was sent to HTTPS port [\w.-]+(?:/[\w.-]+)?(?: \([\w ]+\))?|` +
 	`Client sent an HTTP request to an HTTPS server\.|` +
@@ -114,22 +115,23 @@ func lacksVersion13(a *Response) bool {
 // versions returns the elements of the Sec-WebSocket-Version fields.
 func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Version")) }
 
-// saysUpgradeLacks reports whether the body of an answer says that the request was not an upgrade.
+// saysUpgradeLacks reports whether the body of a response says that the request was not an upgrade.
 func saysUpgradeLacks(a *Response) bool {
 	body := words(a.Body)
 	return containsAny(body, upgradeComplaints) || a.Status >= 400 && complains(body)
 }
 
-// missedUpgrade reports whether an answer suggests that the server did not receive the Upgrade and Connection headers, which the
-// request had.
+// missedUpgrade reports whether a response suggests that the server did not receive the Upgrade and Connection headers, which the
+// request contained.
 func missedUpgrade(a *Response) bool {
 	switch a.Status {
 	case http.StatusUpgradeRequired:
-		// It asks for the upgrade that the request contained. If its Upgrade names another protocol, it asks for that.
+		// The response requests the upgrade that the request contained. If its Upgrade names another protocol, it requests that
+		// one.
 		return !wantsOther(a)
 	case http.StatusBadRequest:
-		// It lists version 13, which the request had; or it says only that the handshake is wrong (gws); or it says nothing at all, and passed
-		// through a proxy.
+		// The response lists version 13, which the request contained; or it says only that the handshake is wrong (gws); or it says
+		// nothing at all, and passed through a proxy.
 		return len(versions(a)) > 0 || words(a.Body) == "gws: handshake error" || bare(a) && productOf(a) != nil
 	}
 	return false
@@ -158,13 +160,13 @@ func complains(body string) bool {
 			"only to", "expected", "required", "without", "has no", "must be", "invalid"})
 }
 
-// bare reports whether the body of an answer says no more than its status.
+// bare reports whether the body of a response contains no more than its status.
 func bare(a *Response) bool {
 	body := strings.Trim(words(a.Body), ". ")
 	return ownReason(a) == "" && (body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request")
 }
 
-// ownReason returns the reason phrase of a status line if it is the server's own, "" if it is that of the status.
+// ownReason returns the reason phrase of a status line if the server chose it, "" if it is the registered one.
 func ownReason(a *Response) string {
 	if a.Reason == "" || equalFold(a.Reason, http.StatusText(a.Status)) {
 		return ""

@@ -47,7 +47,7 @@ func (s *session) close() {
 	}
 }
 
-// unanswered records that a close frame was not answered.
+// unanswered records that the server did not reply to a close frame.
 func (s *session) unanswered(err error, clause, text string) {
 	c := s.t.r.Close
 	c.How = streamEnd(s.cause(err))
@@ -84,7 +84,7 @@ func (s *session) idle() {
 			i.Held = Duration(time.Since(start))
 			s.alive(i)
 			return
-		case f != nil && f.Opcode != frame.Close: // the server sent something: the silence starts over
+		case f != nil && f.Opcode != frame.Close: // the server sent data: the silence starts over
 			if f.Opcode == frame.Ping {
 				i.Pings++
 			}

@@ -20,7 +20,7 @@ const (
 	defaultStepTimeout = 5 * time.Second
 )
 
-// Explain opens a WebSocket at rawURL, which begins with ws, wss, http or https, and reports what happened. nil options mean the
+// Explain opens a WebSocket at rawURL, which begins with ws, wss, http or https, and reports the result. nil options mean the
 // defaults. It always returns a report, no later than the limits of the options or the end of ctx, and leaves no goroutine or
 // connection behind. It is safe for concurrent use.
 func Explain(ctx context.Context, rawURL string, opts *Options) *Report {
@@ -34,7 +34,7 @@ type run struct {
 	ctx      context.Context
 	o        Options
 	start    time.Time
-	deadline time.Time // of everything without a limit of its own
+	deadline time.Time // of all operations that have no limit of their own
 	r        *Report
 	hide     *redactor
 	target   *target
@@ -56,7 +56,7 @@ type tracer struct {
 	*run
 	dialer
 	requester
-	body101 bool               // the 101 announced a body
+	body101 bool               // the 101 response announced a body
 	deflate *handshake.Deflate // nil means no compression was negotiated
 }
 
@@ -174,7 +174,7 @@ func (t *run) fail(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail})
 }
 
-// warn records a fault that does not.
+// warn records a fault that does not prevent that.
 func (t *run) warn(stage Stage, f Fault, clause, detail string) {
 	t.r.Findings = append(t.r.Findings, Finding{Fault: f, Stage: stage, Clause: clause, Detail: detail, Warning: true})
 }

@@ -10,7 +10,7 @@ const (
 	FaultBlockedPort       Fault = "blocked-port"         // warning: a port that browsers do not connect to
 	FaultRequest           Fault = "request-invalid"      // an option contains something that a request must not contain
 	FaultNameNotFound      Fault = "name-not-found"       // the name has no address
-	FaultNameServer        Fault = "name-server-failed"   // the name server did not answer, or failed
+	FaultNameServer        Fault = "name-server-failed"   // the name server did not respond, or failed
 	FaultRefused           Fault = "connection-refused"   // nothing listens on the port
 	FaultConnectTimeout    Fault = "connect-timeout"      // no address answers
 	FaultUnreachable       Fault = "network-unreachable"  // there is no route to any address
@@ -40,10 +40,10 @@ const (
 	FaultClientCertRefused Fault = "client-cert-refused"  // given, but not accepted
 )
 
-// In place of an answer.
+// In place of a response.
 const (
-	FaultReset            Fault = "connection-reset"       // RST before an answer
-	FaultClosedUnanswered Fault = "closed-before-response" // FIN before an answer
+	FaultReset            Fault = "connection-reset"       // RST before a response
+	FaultClosedUnanswered Fault = "closed-before-response" // FIN before a response
 	FaultNoResponse       Fault = "response-timeout"       // nothing was received
 	FaultNotHTTP          Fault = "not-http"               // another protocol: SSH, SMTP, a database
 	FaultHeadBroken       Fault = "head-broken"            // the received data is not an HTTP/1 header
