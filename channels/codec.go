@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// codec writes what the hub sends. All connections share it, whatever application they are of.
+// codec encodes the messages of the hub. All connections of all applications share it.
 type codec struct{}
 
 // Publication implements [hub.Codec].
@@ -77,7 +77,7 @@ func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.C
 	return nil, wire.CloseServer, "the application has ended the connection"
 }
 
-// message returns a publication as clients see it, without its channel.
+// message returns a publication in the form for clients, without its channel.
 func message(p *hub.Publication) wire.Message {
 	data, inBase64 := wire.JSON(p.Data, p.Binary)
 	info, _ := wire.JSON(p.Info, false)
@@ -87,7 +87,7 @@ func message(p *hub.Publication) wire.Message {
 	}
 }
 
-// member returns a member as clients see it.
+// member returns a member in the form for clients.
 func member(m hub.Member) wire.Member {
 	data, _ := wire.JSON(m.Data, false)
 	return wire.Member{User: m.User, Data: data}
@@ -101,10 +101,10 @@ func members(ms []hub.Member) []wire.Member {
 	return all
 }
 
-// position returns a position as clients see it.
+// position returns a position in the form for clients.
 func position(p hub.Position) wire.Position { return wire.Position{Epoch: p.Epoch, Offset: p.Offset} }
 
-// prepare encodes a message once for all that get it.
+// prepare encodes a message once for all receivers.
 func prepare(m any) (*websocket.Prepared, error) {
 	text, err := wire.Encode(m)
 	if err != nil {

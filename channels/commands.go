@@ -17,7 +17,7 @@ var (
 	errToken       = errors.New("channels: the token is not accepted")
 )
 
-// subscribe subscribes, and sends what was missed behind the reply.
+// subscribe subscribes to a channel, and sends the missed messages after the reply.
 func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 	o := hub.SubscribeOptions{Member: c.Join, Data: c.Data, Members: c.Members, Changes: c.Changes, MissedBytes: hub.PageBytes}
 	answer := &wire.Subscribed{Type: "subscribed", ID: c.ID, Channel: c.Channel}
@@ -57,8 +57,8 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 	return err
 }
 
-// recover sends the answer to a subscription, and what was missed. If that is more than fits, the subscription ends behind
-// what does, and the client goes on from there with another one.
+// recover sends the reply to a subscription, and the missed messages. If there are more than fit, the subscription ends after the
+// messages that fit, and the client continues from there with another subscription.
 func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
@@ -78,7 +78,7 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if err != nil {
 		return err
 	}
-	missed, whole := hub.Cut(all[1:], 0, func(m **websocket.Prepared) int { return (*m).Len() }) // encoded, they may be larger
+	missed, whole := hub.Cut(all[1:], 0, func(m **websocket.Prepared) int { return (*m).Len() }) // in encoded form, they may be larger
 	all, more := all[:1+len(missed)], r.More || !whole
 	if more {
 		end, err := codec{}.Ended(answer.Channel, hub.EndInsufficient)
@@ -96,7 +96,7 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	return nil
 }
 
-// why returns why a position cannot be recovered from.
+// why returns the reason why the messages after a position cannot be recovered.
 func why(err error) wire.GapReason {
 	switch {
 	case errors.Is(err, hub.ErrNewEpoch):
@@ -110,7 +110,7 @@ func why(err error) wire.GapReason {
 func (s *session) publish(ctx context.Context, c *wire.Publish) error {
 	data, err := c.Bytes()
 	if err != nil {
-		return err // it was checked
+		return err // the position was checked
 	}
 	p := &hub.Publication{
 		ID: c.MessageID, Event: c.Event, Data: data, Binary: c.Binary, Key: c.Key, Removed: c.Removed, Tags: c.Tags,
@@ -158,7 +158,7 @@ func (s *session) snapshot(ctx context.Context, c *wire.Snapshot) error {
 	return nil
 }
 
-// messages returns publications as clients see them.
+// messages returns publications in the form for clients.
 func messages(ps []*hub.Publication) []wire.Message {
 	all := make([]wire.Message, len(ps))
 	for i, p := range ps {
@@ -167,7 +167,8 @@ func messages(ps []*hub.Publication) []wire.Message {
 	return all
 }
 
-// maxDevices is how many names of devices a connection may acknowledge for: the server remembers each.
+// maxDevices is the maximum number of device names for which a connection may acknowledge messages, because the server stores each
+// of them.
 const maxDevices = 16
 
 func (s *session) ack(ctx context.Context, c *wire.Ack) error {
@@ -183,7 +184,7 @@ func (s *session) ack(ctx context.Context, c *wire.Ack) error {
 	return err
 }
 
-// device returns the name of a device among those of all users.
+// device returns the name of a device that is unique among the devices of all users.
 func (s *session) device(name string) string { return strconv.Quote(s.user) + "/" + name }
 
 func (s *session) refresh(ctx context.Context, c *wire.Refresh) error {

@@ -12,48 +12,48 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// Server speaks the protocol with the clients of an application. Its fields are set before the first client and not changed
-// afterwards. It may be used from any goroutine, and must not be copied after its first use.
+// Server serves the clients of an application. Its fields must be set before the first client, and not be changed afterwards. It
+// may be used from any goroutine, and must not be copied after its first use.
 type Server struct {
-	// Hub has the channels. It is required.
+	// Hub manages the channels. It is required.
 	Hub *hub.Hub
 
 	// App is the ID of the application.
 	App string
 
-	// CommandsPerSecond is how many commands a connection may send on average; further ones get too_fast. 0 means 5000; a
-	// negative value means no limit.
+	// CommandsPerSecond is the number of commands that a connection may send per second on average; further ones get the error
+	// too_fast. 0 means 5000; a negative value means no limit.
 	CommandsPerSecond int
 
 	recent recent.Cache[websocket.Prepared]
 }
 
-// Client is who a connection belongs to. The zero value may do everything.
+// Client describes the client of a connection. The zero value may perform every action.
 type Client struct {
 	// User is the authenticated user; "" if there is none.
 	User string
 
-	// Info is JSON that others see with what the client publishes and as the member's data. May be nil.
+	// Info is JSON that other clients see with the client's publications and as the member's data. May be nil.
 	Info []byte
 
-	// Allow is asked before each action on a channel: "subscribe", "publish", "presence", "history". An error denies it. nil
-	// allows everything.
+	// Allow is called before each action on a channel: "subscribe", "publish", "presence", "history". An error denies the action.
+	// If nil, every action is allowed.
 	Allow func(action, channel string) error
 
-	// Expires is when the credential expires; zero means never. The code that sets it closes the connection then.
+	// Expires is the time when the credential expires; zero means never. The code that sets it must close the connection then.
 	Expires time.Time
 
-	// Refresh renews the credential with a new token, and returns when that one expires. nil means that there is nothing to
-	// renew.
+	// Refresh replaces the credential with a new token, and returns the time when that expires. nil means that the credential
+	// cannot be renewed.
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 }
 
-// ConnOptions returns the options that the connections of clients need: the hub relies on how their queue works.
+// ConnOptions returns the required options for the connections of clients: the hub relies on the behavior of their queue.
 func ConnOptions() websocket.ConnOptions {
 	return websocket.ConnOptions{QueueFull: websocket.QueueDropNewest}
 }
 
-// Open returns the Open of a websocket.Endpoint, or of an Admission, for one client.
+// Open returns the Open function of a websocket.Endpoint, or of an Admission, for one client.
 func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
 		n := &session{server: s, id: rand.Text(), user: c.User, may: c.Allow, renew: c.Refresh, replies: replies.Queue{Out: out}}
@@ -61,7 +61,7 @@ func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 			App: s.App, ID: n.id, User: c.User, Data: c.Info, Out: out, Codec: codec{}, Allow: n.allow,
 		})
 		if err != nil {
-			_ = out.Shut(websocket.CodeGoingAway, "the server is stopping") // it may have ended
+			_ = out.Shut(websocket.CodeGoingAway, "the server is stopping") // the connection may have ended
 			return nil
 		}
 		n.hub = joined

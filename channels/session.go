@@ -15,31 +15,31 @@ import (
 )
 
 const (
-	// commandTime bounds how long a command may wait for what is behind the hub.
+	// commandTime is the timeout for a command that waits for the hub's engine.
 	commandTime = 10 * time.Second
 
-	// faultsPerSecond and maxFaults are the failed commands that a client may have, on average and together, before it is closed.
+	// faultsPerSecond is the average rate, and maxFaults the burst, of failed commands after which a client is closed.
 	faultsPerSecond, maxFaults = 20, 200
 )
 
-// session is one connection: the Receiver of what its client sends. The calls of a Receiver do not overlap, so one goroutine
-// at a time uses it.
+// session is one connection. It is the Receiver of the client's messages. The calls of a Receiver do not overlap, so only one
+// goroutine at a time uses it.
 type session struct {
 	server *Server
 	hub    *hub.Session
-	id     string // names the connection
-	user   string // of its Client; likewise below
+	id     string // the ID of the connection
+	user   string // from the Client, like the fields below
 	may    func(action, channel string) error
 	renew  func(ctx context.Context, token string) (expires time.Time, err error)
 
 	pace   limit.Bucket // of commands
-	faults limit.Bucket // of failed ones
+	faults limit.Bucket // limits failed commands
 
-	replies replies.Queue // with the connection
-	devices []string      // for which it has acknowledged
+	replies replies.Queue // canceled when the connection ends
+	devices []string      // the devices for which it has acknowledged messages
 }
 
-// denied is what Allow has said no with.
+// denied is an error of Allow.
 type denied struct{ error }
 
 func (d denied) Unwrap() error { return d.error }
@@ -55,7 +55,7 @@ func (s *session) allow(action, channel string) error {
 	return nil
 }
 
-// Message implements [websocket.Receiver]: it carries out a command.
+// Message implements [websocket.Receiver]: it executes a command.
 func (s *session) Message(m websocket.Message) error {
 	now := time.Now()
 	failed := &wire.Error{Type: "error", Code: wire.BadRequest, Message: "a command is a text message"}
@@ -89,7 +89,7 @@ func (s *session) Message(m websocket.Message) error {
 	return nil
 }
 
-// Drained is called when the queue of the connection is empty again.
+// Drained must be called when the queue of the connection is empty again.
 func (s *session) Drained() {
 	s.replies.Drained()
 	s.hub.Drained()
@@ -98,7 +98,7 @@ func (s *session) Drained() {
 // Closed implements [websocket.Receiver].
 func (s *session) Closed(*websocket.CloseError) { s.hub.Leave() }
 
-// reply sends an answer. What the queue has no room for waits.
+// reply sends a reply. If the queue has no room, the reply waits.
 func (s *session) reply(m any) {
 	text, err := wire.Encode(m)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *session) reply(m any) {
 	s.replies.Send(text)
 }
 
-// do carries out a command and replies to it. What it returns is the reply if the command has failed.
+// do executes a command and replies to it. If the command fails, do returns the reply instead.
 func (s *session) do(c wire.Command) *wire.Error {
 	ctx, cancel := timeout.Context(context.Background(), commandTime)
 	defer cancel()
@@ -142,7 +142,7 @@ func (s *session) do(c wire.Command) *wire.Error {
 	return &wire.Error{Type: "error", ID: h.ID, Channel: h.Channel, Code: code, Message: text}
 }
 
-// done replies to a command that has nothing to report, unless it has failed.
+// done sends the reply to a command that has no result, unless the command has failed.
 func (s *session) done(h *wire.Head, err error) error {
 	if err == nil && h.ID != 0 {
 		s.reply(&wire.Done{Type: "done", ID: h.ID})

@@ -13,57 +13,58 @@ import (
 	"github.com/handfast/handfast/websocket/reconnect"
 )
 
-// ErrClosed says that Close was called.
+// ErrClosed indicates that Close was called.
 var ErrClosed = errors.New("client: closed")
 
-// errLost says that the connection was lost before the reply came.
+// errLost indicates that the connection was lost before the reply arrived.
 var errLost = errors.New("client: the connection is lost")
 
 const (
-	retryPause = time.Second // before what has failed for a while is tried again
+	retryPause = time.Second // the pause before an operation that has failed is retried
 	maxMessage = 16 << 20
 )
 
-// Options says how a Client works. nil and the zero value are the defaults.
+// Options configures a Client. nil and the zero value mean the defaults.
 type Options struct {
-	// Dial is for the opening handshake; its Subprotocols are replaced. nil means the defaults.
+	// Dial configures the opening handshake; its Subprotocols are replaced. nil means the defaults.
 	Dial *websocket.DialOptions
 
-	// Token returns a token for each handshake, as a bearer token, and when the server asks for a new one. nil means none.
+	// Token returns a token. It is called for each handshake, in which the token is sent as a bearer token, and when the server
+	// requests a new one. nil means no token.
 	Token func(ctx context.Context) (string, error)
 
-	// Reconnect says how the client comes back. Its Verdict and OnConnect are replaced. nil means the defaults of package
+	// Reconnect configures how the client reconnects. Its Verdict and OnConnect are replaced. nil means the defaults of package
 	// reconnect.
 	Reconnect *reconnect.Options
 
-	// Connected, if not nil, is called with the client's name whenever a connection is there, before anything is sent on it. It
-	// must not wait.
+	// Connected, if not nil, is called with the client's ID whenever a connection was made, before any command is sent on it. It
+	// must not block.
 	Connected func(welcome Welcome)
 }
 
-// Client is a client of one server. It connects by itself until it is closed, or until the server says that coming back is of
-// no use. Its methods may be called from any goroutine.
+// Client is a client of one server. It stays connected until it is closed, or until the server reports that reconnecting is
+// pointless. Its methods may be called from any goroutine.
 type Client struct {
 	url    string
 	opts   Options
 	ctx    context.Context //nolint:containedctx // ends with Close
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
-	done   chan struct{} // closed when it has ended
-	asked  chan struct{} // noted when a command begins to wait for its reply
+	done   chan struct{} // closed when the client has ended
+	asked  chan struct{} // signaled when a command begins to wait for its reply
 
 	mu    sync.Mutex
-	err   error            // why it has ended
-	conn  *websocket.Conn  // nil while there is none
-	up    chan struct{}    // closed when there is one
-	last  uint64           // ID of a command
-	calls map[uint64]*call // those without a reply
+	err   error            // the reason why the client has ended
+	conn  *websocket.Conn  // nil while not connected
+	up    chan struct{}    // closed when there is a connection
+	last  uint64           // the ID of the last command
+	calls map[uint64]*call // the commands without a reply
 	subs  map[string]*Subscription
 }
 
 // call is a command that waits for its reply.
 type call struct {
-	sub   *Subscription // whose subscription this is; nil for others
+	sub   *Subscription // the subscription that the command belongs to; nil for other commands
 	reply chan reply
 }
 
@@ -84,17 +85,17 @@ func New(url string, opts *Options) *Client {
 	return c
 }
 
-// Close ends the client. It waits until all is over, and returns nil.
+// Close ends the client. It waits until all goroutines have ended, and returns nil.
 func (c *Client) Close() error {
 	c.cancel(ErrClosed)
 	c.wg.Wait()
 	return nil
 }
 
-// Done is closed when the client has ended; then Err says why.
+// Done returns a channel that is closed when the client has ended; then Err returns the reason.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns why the client has ended: ErrClosed, or why coming back is of no use. It is nil until then.
+// Err returns the reason why the client has ended: ErrClosed, or the reason why reconnecting is pointless. It is nil until then.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,7 +128,7 @@ func (c *Client) run() {
 	close(c.done)
 }
 
-// verdict says whether to come back.
+// verdict decides whether to reconnect.
 func (c *Client) verdict(f reconnect.Failure) reconnect.Verdict {
 	if errors.Is(f.Err, ErrProtocol) {
 		return reconnect.Stop
@@ -172,13 +173,13 @@ func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	return websocket.Dial(ctx, c.url, &o)
 }
 
-// welcomeTime is how long a server may take to say welcome.
+// welcomeTime is the timeout for the server's welcome message.
 const welcomeTime = 30 * time.Second
 
 // ErrProtocol indicates that the server does not speak the protocol of channels at the URL.
 var ErrProtocol = errors.New("client: the server does not speak " + wire.Subprotocol + " at this URL")
 
-// serve is one connection.
+// serve serves one connection until it ends.
 func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	if conn.Subprotocol() != wire.Subprotocol {
 		return ErrProtocol
@@ -210,7 +211,7 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 	}
 }
 
-// begin subscribes again, and lets those go on who wait for a connection.
+// begin subscribes again, and resumes the calls that wait for a connection.
 func (c *Client) begin(conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,7 +222,7 @@ func (c *Client) begin(conn *websocket.Conn) {
 	close(c.up)
 }
 
-// lost fails what waits for a reply.
+// lost makes the commands that wait for a reply fail.
 func (c *Client) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,7 +235,7 @@ func (c *Client) lost() {
 	}
 }
 
-// send sends a command with another ID. mu is held; conn is not nil. An error means that the connection is about to be lost.
+// send sends a command with a new ID. mu is held; conn is not nil. An error means that the connection is about to be lost.
 func (c *Client) send(cmd wire.Command, w *call) {
 	c.last++
 	wire.HeadOf(cmd).ID = c.last
@@ -247,7 +248,7 @@ func (c *Client) send(cmd wire.Command, w *call) {
 	}
 	c.calls[c.last] = w
 	signal(c.asked)
-	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // serve meets the error, too
+	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // serve gets the error, too
 }
 
 // asking reports whether a command waits for its reply.
@@ -257,8 +258,8 @@ func (c *Client) asking() bool {
 	return len(c.calls) > 0
 }
 
-// do carries out a command, and returns the reply: on as many connections as it takes, and again while the server says that it
-// may succeed later.
+// do executes a command, and returns the reply. It repeats the command if the connection is lost, and while the server reports that
+// the command may succeed later.
 func (c *Client) do(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	for {
 		text, err := c.once(ctx, cmd)
@@ -275,7 +276,7 @@ func (c *Client) do(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	}
 }
 
-// pause waits until something is tried again.
+// pause waits before an operation is retried.
 func (c *Client) pause(ctx context.Context) error {
 	t := time.NewTimer(retryPause)
 	defer t.Stop()
@@ -289,7 +290,7 @@ func (c *Client) pause(ctx context.Context) error {
 	}
 }
 
-// once carries out a command on one connection.
+// once executes a command on one connection.
 func (c *Client) once(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	w := &call{reply: make(chan reply, 1)}
 	for sent := false; !sent; {
@@ -321,7 +322,7 @@ func (c *Client) once(ctx context.Context, cmd wire.Command) ([]byte, error) {
 	}
 }
 
-// refresh sends another token.
+// refresh sends a new token.
 func (c *Client) refresh() {
 	if c.opts.Token == nil {
 		return
@@ -330,7 +331,7 @@ func (c *Client) refresh() {
 		ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
 		defer cancel()
 		if token, err := c.opts.Token(ctx); err == nil {
-			_, _ = c.once(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // without one the server closes
+			_, _ = c.once(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // without one, the server closes the connection
 		}
 	})
 }

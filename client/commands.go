@@ -8,32 +8,32 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// PublishOptions says how to publish. nil and the zero value are the defaults.
+// PublishOptions specifies how a message is published. nil and the zero value mean the defaults.
 type PublishOptions struct {
-	// Binary says that the data is a JSON string that holds bytes in base64.
+	// Binary means that the data is a JSON string that contains bytes in base64.
 	Binary bool
 
-	// Event is a name for the message, and Tags are further values.
+	// Event is the name of the event, and Tags are further values.
 	Event string
 	Tags  map[string]string
 
-	// MessageID makes the message one that is published once. "" means a random one.
+	// MessageID makes publishing idempotent. "" means a random ID.
 	MessageID string
 
-	// Key is the key of a keyed collection that the message sets, or removes if Removed.
+	// Key is the key of a keyed collection that the message sets, or removes if Removed is set.
 	Key     string
 	Removed bool
 
-	// NoEcho keeps the message from this client's own subscription.
+	// NoEcho excludes this client's own subscription from the receivers.
 	NoEcho bool
 }
 
-// Published is what became of a message.
+// Published is the result of publishing a message.
 type Published = wire.Published
 
 // Publish publishes a message, whose data is JSON, and returns when the server has accepted it. opts may be nil. It waits for a
-// connection, and tries again when one is lost, until ctx ends; the message is published once nevertheless. An [*Error] says
-// why the server does not accept it.
+// connection, and tries again when one is lost, until ctx is done; the message is published only once nevertheless. An [*Error] is
+// the reason why the server does not accept the message.
 func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessage, opts *PublishOptions) (Published, error) {
 	var o PublishOptions
 	if opts != nil {
@@ -55,15 +55,16 @@ func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessa
 // Page is a page of a channel's history, or of a keyed collection.
 type Page = wire.Page
 
-// HistoryOptions says what to read of a history.
+// HistoryOptions selects a part of a history.
 type HistoryOptions struct {
-	// Since is the position behind which to begin; with Reverse, before which. nil means the beginning, or the end.
+	// Since is the position after which to begin or, with Reverse, before which. nil means the beginning or, with Reverse, the end.
 	Since *Position
 
-	// Limit is the most messages to return, 1000 at most. 0 means none: only the position of the channel.
+	// Limit is the maximum number of messages to return, at most 1000. 0 means none: the page contains only the position of the
+	// channel.
 	Limit int
 
-	// Reverse returns the newest first.
+	// Reverse returns the newest messages first.
 	Reverse bool
 }
 
@@ -74,8 +75,9 @@ func (c *Client) History(ctx context.Context, channel string, o HistoryOptions) 
 	})
 }
 
-// Snapshot returns a page of a keyed collection, the latest message of each key: after is "" for the first one, and Next of the page
-// before. A limit of 0 means 100. To follow the collection, subscribe with the Position of the first page as Since.
+// Snapshot returns a page of a keyed collection, with the latest message of each key: after is "" for the first page, and Next of
+// the previous page for the others. A limit of 0 means 100. To follow the collection, subscribe with the Position of the first page
+// as Since.
 func (c *Client) Snapshot(ctx context.Context, channel, after string, limit int) (Page, error) {
 	return ask[Page](ctx, c, &wire.Snapshot{Head: wire.Head{Type: "snapshot", Channel: channel}, After: after, Limit: limit})
 }
@@ -83,13 +85,13 @@ func (c *Client) Snapshot(ctx context.Context, channel, after string, limit int)
 // Roster is a page of the members of a channel.
 type Roster = wire.Roster
 
-// Members returns a page of the members of a channel: after is "" for the first one, and Next of the page before. A limit of 0
-// means 100.
+// Members returns a page of the members of a channel: after is "" for the first page, and Next of the previous page for the others.
+// A limit of 0 means 100.
 func (c *Client) Members(ctx context.Context, channel, after string, limit int) (Roster, error) {
 	return ask[Roster](ctx, c, &wire.Members{Head: wire.Head{Type: "members", Channel: channel}, After: after, Limit: limit})
 }
 
-// Update changes what the client shows to others as a member of a channel, on this connection and those that follow.
+// Update changes the client's public data as a member of a channel, on this connection and later ones.
 func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
 	s.client.mu.Lock()
 	s.opts.Data = data
@@ -98,15 +100,15 @@ func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
 	return err
 }
 
-// Ack remembers on the server that a device of the user has read everything up to a position, that included. A later subscription
-// with the same [SubscribeOptions].Device, on any connection of the user, continues behind it. An acknowledgement of an earlier
-// position has no effect. device is a name of the user's choice, at most 255 bytes; devices of different users are different.
+// Ack saves on the server that a device of the user has read all messages up to and including a position. A later subscription with
+// the same [SubscribeOptions].Device, on any connection of the user, continues after it. An acknowledgement of an earlier position
+// has no effect. device is a name chosen by the user, at most 255 bytes; devices of different users are different.
 func (s *Subscription) Ack(ctx context.Context, device string, p Position) error {
 	_, err := s.client.do(ctx, &wire.Ack{Head: wire.Head{Type: "ack", Channel: s.Channel}, Device: device, Position: p})
 	return err
 }
 
-// ask carries out a command whose reply is a T.
+// ask executes a command whose reply is a T.
 func ask[T any](ctx context.Context, c *Client, cmd wire.Command) (T, error) {
 	var v T
 	text, err := c.do(ctx, cmd)

@@ -1,5 +1,5 @@
-// Package client is the Go client of channels, for the protocol handfast.v1.json: it subscribes and publishes, comes back when
-// the connection is lost, and gets what it has missed.
+// Package client is the Go client of channels, for the protocol handfast.v1.json: it subscribes and publishes, reconnects when the
+// connection is lost, and recovers missed messages.
 //
 //	c := client.New("wss://localhost:8443/channels", nil)
 //	defer c.Close()
@@ -18,14 +18,16 @@
 //		}
 //	}
 //
-// # What is promised
+// # Guarantees
 //
-// A subscriber gets each message once and in order, across all connections, as long as the server keeps what it misses
-// meanwhile; otherwise it gets an [Event] with a Gap. [Client.Publish] returns when the server has accepted the message; when the
-// connection is lost before that, it publishes again with the same message ID, so that the message is published once.
+// A subscriber receives each message once and in order, across all connections, as long as the server keeps the messages that the
+// subscriber misses in the meantime; otherwise it receives an [Event] with a Gap. [Client.Publish] returns when the server has
+// accepted the message. If the connection is lost before that, it publishes again with the same message ID, so that the message is
+// published only once.
 //
 // # Slow consumers
 //
-// Events wait in a queue of 256 for each subscription. When it is full, the client does not read from the connection until there
-// is room, which holds up its other subscriptions and replies, too; the server then drops and refills, or reports a gap.
+// Events wait in a queue of 256 for each subscription. When the queue is full, the client does not read from the connection until
+// there is room, which delays its other subscriptions and replies, too. The server then drops messages and sends them again later,
+// or reports a gap.
 package client

@@ -6,20 +6,20 @@ import (
 	"iter"
 )
 
-// queued is how many events wait for the user of a subscription, unless a command waits for its reply.
+// queued is the maximum number of events that wait for the user of a subscription, unless a command waits for its reply.
 const queued = 256
 
-// received is an event, and where the subscription is behind it.
+// received is an event, with the position of the subscription after it.
 type received struct {
 	Event
 	at Position
 }
 
-// put hands an event to the user. It waits for room, but not while a command waits for its reply, which comes behind the event: the
-// user may be waiting for it between two events.
+// put adds an event to the queue. It waits for room, but not while a command waits for its reply, which arrives after the event:
+// the user may be waiting for the reply between two events.
 func (s *Subscription) put(e Event) {
 	for {
-		asking := s.client.asking() // its lock comes before s.mu
+		asking := s.client.asking() // its lock is acquired before s.mu
 		s.mu.Lock()
 		if s.opts.Handle != nil {
 			s.read = s.position
@@ -45,7 +45,7 @@ func (s *Subscription) put(e Event) {
 	}
 }
 
-// next takes the next event, if there is one.
+// next returns the next event, if there is one.
 func (s *Subscription) next() (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,14 +55,14 @@ func (s *Subscription) next() (Event, bool) {
 	r := s.queue[0]
 	s.queue[0] = received{}
 	if s.queue = s.queue[1:]; len(s.queue) > 0 {
-		signal(s.ready) // for another loop
+		signal(s.ready) // wake another loop
 	}
 	s.read = r.at
 	signal(s.room)
 	return r.Event, true
 }
 
-// signal notes on a channel, which has room for one note, that something has changed.
+// signal sends on a channel with a buffer of one, unless a signal is already pending.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -70,9 +70,9 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Events returns what happens, until ctx or the subscription ends; the last element then has the error, unless Close was
-// called. Several loops share the events. The loop may wait for the client: what arrives before the reply to a command is kept,
-// however much it is.
+// Events returns the events of the subscription, until ctx is done or the subscription ends; the last element then contains the
+// error, unless Close was called. Several loops share the events. The loop may call methods of the client: events that arrive
+// before the reply to a command are queued, regardless of their number.
 func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		for over := false; ; {

@@ -7,14 +7,14 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// take deals with a message of the server.
+// take handles a message of the server.
 func (c *Client) take(text []byte) {
 	var h struct {
 		wire.Head
 		Code wire.Code `json:"code"`
 	}
 	if json.Unmarshal(text, &h) != nil {
-		return // nothing that this client knows
+		return // a message that this client does not know
 	}
 	switch {
 	case h.ID != 0:
@@ -31,7 +31,7 @@ func (c *Client) take(text []byte) {
 	}
 }
 
-// answer deals with the reply to a command.
+// answer handles the reply to a command.
 func (c *Client) answer(id uint64, failed bool, text []byte) {
 	c.mu.Lock()
 	w := c.calls[id]
@@ -56,7 +56,7 @@ func (c *Client) answer(id uint64, failed bool, text []byte) {
 	w.reply <- r
 }
 
-// answer deals with the answer to the subscription.
+// answer handles the reply to the subscription.
 func (s *Subscription) answer(r reply) {
 	if failed, ok := errors.AsType[*Error](r.err); ok && failed.Code.Temporary() {
 		s.client.again(s, retryPause)
@@ -88,7 +88,7 @@ func (s *Subscription) answer(r reply) {
 	}
 }
 
-// take deals with what happens in the channel.
+// take handles a message about the channel.
 func (s *Subscription) take(kind string, code wire.Code, text []byte) {
 	s.mu.Lock()
 	live := s.live
@@ -97,7 +97,7 @@ func (s *Subscription) take(kind string, code wire.Code, text []byte) {
 	}
 	s.mu.Unlock()
 	if !live {
-		return // it was sent for a subscription before this one
+		return // the message belongs to an earlier subscription
 	}
 	switch kind {
 	case "message":
@@ -127,7 +127,7 @@ func (s *Subscription) take(kind string, code wire.Code, text []byte) {
 			s.client.again(s, 0)
 		default:
 			e := new(Error)
-			_ = json.Unmarshal(text, e) // it was JSON before
+			_ = json.Unmarshal(text, e) // the data was decoded from JSON
 			s.client.drop(s)
 			s.end(e)
 		}

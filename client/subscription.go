@@ -11,9 +11,9 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The messages of the protocol that a client's user sees.
+// The protocol's messages that users of a client see.
 type (
-	// Welcome says who the client is.
+	// Welcome contains the client's ID and user.
 	Welcome = wire.Welcome
 	// Message is a publication.
 	Message = wire.Message
@@ -23,13 +23,13 @@ type (
 	Member = wire.Member
 	// Change is a join, an update or a leave.
 	Change = wire.Change
-	// Error is why a command has failed.
+	// Error is the reason why a command has failed.
 	Error = wire.Error
-	// GapReason is why it is not known what was missed.
+	// GapReason is the reason why the missed messages are unknown.
 	GapReason = wire.GapReason
 )
 
-// Event is what happens in a channel: one of its fields is set.
+// Event is an event in a channel: one of its fields is set.
 type Event struct {
 	// Message is a publication.
 	Message *Message
@@ -37,61 +37,61 @@ type Event struct {
 	// Change is a change of the members.
 	Change *Change
 
-	// Gap says that messages may be missing before the next one, and why.
+	// Gap reports that messages may be missing before the next one, and the reason.
 	Gap GapReason
 }
 
-// SubscribeOptions says how to subscribe. nil and the zero value ask for what is published from now on.
+// SubscribeOptions configures a subscription. With nil or the zero value, the subscription begins with the next publication.
 type SubscribeOptions struct {
-	// Since asks for everything behind this position. nil asks for nothing.
+	// Since requests all messages after this position. nil requests none.
 	Since *Position
 
-	// Device asks for everything behind what this device of the user has acknowledged; see [Subscription.Ack]. If it has not
-	// acknowledged anything, the first event is a Gap with the reason no_ack. "" asks for nothing; with Since it has no effect.
+	// Device requests all messages after those that this device of the user has acknowledged; see [Subscription.Ack]. If it has not
+	// acknowledged any, the first event is a Gap with the reason no_ack. "" requests none; with Since it has no effect.
 	Device string
 
-	// Join makes the client a member of the channel, and Data is what the member shows to others.
+	// Join makes the client a member of the channel, and Data is the member's public data.
 	Join bool
 	Data json.RawMessage
 
-	// Members is how many members to list in Subscription.Members.
+	// Members is the number of members to list in Subscription.Members.
 	Members int
 
-	// Changes asks for the joins, updates and leaves of members.
+	// Changes requests the joins, updates and leaves of members.
 	Changes bool
 
-	// Handle, if not nil, is called with each event, one at a time, on the client's own goroutine, before and instead of Events.
-	// It must not wait for the client.
+	// Handle, if not nil, is called with each event, one at a time, on the client's own goroutine, instead of queuing the event for
+	// Events. It must not wait for the client.
 	Handle func(Event)
 }
 
 // Subscription is a subscription to one channel, across all connections of its client.
 type Subscription struct {
-	// Channel is the name of the channel. Users and Members are how many members there were at first, and the first page of
-	// them.
+	// Channel is the name of the channel. Users is the number of members when the subscription began, and Members is the first page
+	// of them.
 	Channel string
 	Users   int
 	Members []Member
 
 	client *Client
 	opts   SubscribeOptions
-	ready  chan struct{} // noted when queue has something
-	room   chan struct{} // noted when something was taken from it
-	over   chan struct{} // closed when it has ended
-	first  chan error    // the first answer
+	ready  chan struct{} // signaled when an event was added to queue
+	room   chan struct{} // signaled when an event was removed from it
+	over   chan struct{} // closed when the subscription has ended
+	first  chan error    // the first reply
 
 	mu       sync.Mutex
 	queue    []received
-	position Position // after the last received event
-	read     Position // behind the last event that the user has got
-	known    bool     // the position is
+	position Position // the position after the last received event
+	read     Position // the position after the last event that the user has received
+	known    bool     // the position is known
 	answered bool
-	live     bool  // it is answered on this connection
-	err      error // why it has ended
+	live     bool  // the server has replied on this connection
+	err      error // the reason why the subscription has ended
 }
 
-// Subscribe subscribes to a channel, and returns when the server has answered. opts may be nil. A client has one subscription
-// to a channel.
+// Subscribe subscribes to a channel, and returns when the server has replied. opts may be nil. A client can have only one
+// subscription to a channel.
 func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeOptions) (*Subscription, error) {
 	s := &Subscription{
 		Channel: channel, client: c, ready: make(chan struct{}, 1), room: make(chan struct{}, 1), over: make(chan struct{}),
@@ -151,7 +151,7 @@ func (c *Client) subscribe(s *Subscription) {
 	c.send(cmd, &call{sub: s})
 }
 
-// drop forgets a subscription, and reports whether it was there.
+// drop forgets a subscription, and reports whether it existed.
 func (c *Client) drop(s *Subscription) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,7 +162,8 @@ func (c *Client) drop(s *Subscription) bool {
 	return true
 }
 
-// again subscribes again, after a pause or immediately, if the connection is still there; if it is not, the next one does.
+// again subscribes again, after a pause or immediately, if the connection still exists; otherwise that is done on the next
+// connection.
 func (c *Client) again(s *Subscription, pause time.Duration) {
 	c.mu.Lock()
 	conn := c.conn
@@ -178,7 +179,7 @@ func (c *Client) again(s *Subscription, pause time.Duration) {
 	})
 }
 
-// resubscribe subscribes again on a connection, unless it is lost.
+// resubscribe subscribes again on a connection, unless the connection is lost.
 func (c *Client) resubscribe(s *Subscription, conn *websocket.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -187,14 +188,14 @@ func (c *Client) resubscribe(s *Subscription, conn *websocket.Conn) {
 	}
 }
 
-// Position returns where the subscription is: behind the last event that Events has returned or Handle was called with.
+// Position returns the position of the subscription: after the last event that Events has returned or for which Handle was called.
 func (s *Subscription) Position() Position {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.read
 }
 
-// Err returns why the subscription has ended, nil until then.
+// Err returns the reason why the subscription has ended, nil until then.
 func (s *Subscription) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,13 +209,13 @@ func (s *Subscription) Close(ctx context.Context) error {
 	}
 	s.end(ErrClosed)
 	_, err := s.client.once(ctx, &wire.Unsubscribe{Head: wire.Head{Type: "unsubscribe", Channel: s.Channel}})
-	if errors.Is(err, errLost) { // it has ended with its connection
+	if errors.Is(err, errLost) { // the subscription has ended with its connection
 		return nil
 	}
 	return err
 }
 
-// end ends the subscription here.
+// end ends the subscription without a message to the server.
 func (s *Subscription) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

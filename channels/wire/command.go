@@ -6,15 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// Head is what every command has.
+// Head contains the fields that are common to all commands.
 type Head struct {
-	// Type names the command.
+	// Type is the name of the command.
 	Type string `json:"type"`
 
-	// ID is a number of the client's choice, which the reply repeats. 0 means that no reply is wanted unless the command fails.
+	// ID is a number chosen by the client, which the reply repeats. 0 means that no reply is wanted unless the command fails.
 	ID uint64 `json:"id,omitempty"`
 
-	// Channel is the channel that the command is about.
+	// Channel is the channel that the command concerns.
 	Channel string `json:"channel,omitempty"`
 }
 
@@ -26,7 +26,8 @@ func HeadOf(c Command) *Head { return c.head() }
 
 func (h *Head) head() *Head { return h }
 
-// Since says from where on a subscriber wants what it has missed: behind a position, or behind what a device has acknowledged.
+// Since specifies from where a subscriber requests missed messages: after a position, or after the messages that a device has
+// acknowledged.
 type Since struct {
 	// Epoch and Offset are a position.
 	Epoch  string `json:"epoch,omitempty"`
@@ -40,17 +41,17 @@ type Since struct {
 type Subscribe struct {
 	Head
 
-	// Since asks for what was missed. nil asks for nothing.
+	// Since requests the missed messages. nil requests none.
 	Since *Since `json:"since,omitempty"`
 
-	// Join makes the client a member, with Data.
+	// Join makes the client a member of the channel, with Data.
 	Join bool            `json:"join,omitempty"`
 	Data json.RawMessage `json:"data,omitempty"`
 
-	// Members is how many members the reply lists.
+	// Members is the number of members that the reply lists.
 	Members int `json:"members,omitempty"`
 
-	// Changes asks for joins, updates and leaves.
+	// Changes requests the joins, updates and leaves of members.
 	Changes bool `json:"changes,omitempty"`
 }
 
@@ -61,60 +62,60 @@ type Unsubscribe struct{ Head }
 type Publish struct {
 	Head
 
-	// Data is any JSON. If Binary, it is a string in base64.
+	// Data is any JSON value. If Binary is set, it is a string in base64.
 	Data   json.RawMessage `json:"data,omitempty"`
 	Binary bool            `json:"binary,omitempty"`
 
-	// Event is a name for the message, for clients of protocols that have such names.
+	// Event is the name of the event, for clients of protocols that have such names.
 	Event string `json:"event,omitempty"`
 
 	// MessageID makes publishing idempotent: for five minutes a second message with the same ID is not published.
 	MessageID string `json:"message_id,omitempty"`
 
-	// Key is the key of a keyed collection that the message sets, or removes if Removed.
+	// Key is the key of a keyed collection that the message sets, or removes if Removed is set.
 	Key     string `json:"key,omitempty"`
 	Removed bool   `json:"removed,omitempty"`
 
-	// Echo says whether the publisher gets the message, too, if it has subscribed. nil means yes.
+	// Echo specifies whether the publisher receives the message, too, if it has subscribed. nil means yes.
 	Echo *bool `json:"echo,omitempty"`
 
-	// Tags are further values.
+	// Tags are further values set by the publisher.
 	Tags map[string]string `json:"tags,omitempty"`
 }
 
-// Members asks for a page of the members of a channel.
+// Members requests a page of the members of a channel.
 type Members struct {
 	Head
 
-	// After is the Next of the page before.
+	// After is the Next value of the previous page.
 	After string `json:"after,omitempty"`
 
-	// Limit is the most members to return. 0 means 100.
+	// Limit is the maximum number of members to return. 0 means 100.
 	Limit int `json:"limit,omitempty"`
 }
 
-// History asks for a page of the history of a channel.
+// History requests a page of the history of a channel.
 type History struct {
 	Head
 
-	// Since is the position behind which to begin; with Reverse, before which. nil means the beginning, or the end.
+	// Since is the position after which to begin or, with Reverse, before which. nil means the beginning or, with Reverse, the end.
 	Since *Position `json:"since,omitempty"`
 
-	// Limit is the most messages to return. 0 means none: only the position of the channel.
+	// Limit is the maximum number of messages to return. 0 means none: the reply contains only the position of the channel.
 	Limit int `json:"limit,omitempty"`
 
-	// Reverse returns the newest first.
+	// Reverse returns the newest messages first.
 	Reverse bool `json:"reverse,omitempty"`
 }
 
-// Snapshot asks for a page of a keyed collection: the latest message of each key.
+// Snapshot requests a page of a keyed collection: the latest message of each key.
 type Snapshot struct {
 	Head
 
-	// After is the Next of the page before.
+	// After is the Next value of the previous page.
 	After string `json:"after,omitempty"`
 
-	// Limit is the most keys to return. 0 means 100.
+	// Limit is the maximum number of keys to return. 0 means 100.
 	Limit int `json:"limit,omitempty"`
 }
 
@@ -122,18 +123,18 @@ type Snapshot struct {
 type Update struct {
 	Head
 
-	// Data is what the member shows to others.
+	// Data is the member's new public data.
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
-// Ack acknowledges everything up to a position, that included, for a device.
+// Ack acknowledges all messages up to and including a position, for a device.
 type Ack struct {
 	Head
 
-	// Position is where the device is.
+	// Position is the position up to which the device has read.
 	Position Position `json:"position"`
 
-	// Device is a name for the device, among those of the user.
+	// Device is the name of the device, which is unique among the user's devices.
 	Device string `json:"device"`
 }
 
@@ -141,22 +142,22 @@ type Ack struct {
 type Refresh struct {
 	Head
 
-	// Token is the new one.
+	// Token is the new token.
 	Token string `json:"token"`
 }
 
-// Ping asks for a pong.
+// Ping requests a pong.
 type Ping struct{ Head }
 
 const (
-	maxDepth  = 64   // of nested arrays and objects in a message
-	maxPage   = 1000 // members, messages or keys in a page
-	maxName   = 255  // the bytes of a channel, a key and other names
+	maxDepth  = 64   // the maximum depth of nested arrays and objects in a message
+	maxPage   = 1000 // the maximum number of members, messages or keys in a page
+	maxName   = 255  // the maximum number of bytes of a channel, a key and other names
 	maxTags   = 16
-	maxBeside = 4096 // the bytes of a member's data, and of the names and values of tags
+	maxBeside = 4096 // the maximum number of bytes of a member's data, and of the names and values of tags
 )
 
-// commands are the types of commands. needs says whether one is about a channel.
+// commands are the types of commands. needs reports whether a command requires a channel.
 var commands = map[string]struct {
 	make  func() Command
 	needs bool
@@ -173,7 +174,7 @@ var commands = map[string]struct {
 	"ping":        {func() Command { return new(Ping) }, false},
 }
 
-// Decode returns the command in a message of a client. An error has the ID of the command, if that could be read.
+// Decode returns the command in a client's message. An error contains the ID of the command, if that could be decoded.
 func Decode(data []byte) (Command, *Error) {
 	if c := quickSubscribe(data); c != nil {
 		return c, nil
@@ -181,7 +182,7 @@ func Decode(data []byte) (Command, *Error) {
 	return decode(data)
 }
 
-// decode is Decode by encoding/json.
+// decode does the work of Decode with encoding/json.
 func decode(data []byte) (Command, *Error) {
 	var h Head
 	fail := func(code Code, text string) (Command, *Error) {
@@ -212,7 +213,7 @@ func decode(data []byte) (Command, *Error) {
 	return c, nil
 }
 
-// flaw returns what is wrong with a command, "" if nothing is.
+// flaw describes the error in a command, "" if there is none.
 func flaw(c Command) string {
 	switch c := c.(type) {
 	case *Subscribe:
@@ -269,7 +270,7 @@ func (c *Publish) flaw() string {
 	return ""
 }
 
-// sizeOf returns the bytes of names and values.
+// sizeOf returns the total number of bytes of names and values.
 func sizeOf(tags map[string]string) (size int) {
 	for name, value := range tags {
 		size += len(name) + len(value)
@@ -277,10 +278,10 @@ func sizeOf(tags map[string]string) (size int) {
 	return size
 }
 
-// Bytes returns the data as the channel has it.
+// Bytes returns the data in the form in which it is published.
 func (c *Publish) Bytes() ([]byte, error) { return dataBytes(c.Data, c.Binary) }
 
-// Bytes returns the data as the channel has it: the bytes of a binary message, or the JSON of any other.
+// Bytes returns the data in the form in which it is published: the bytes of a binary message, or the JSON of any other.
 func (m *Message) Bytes() ([]byte, error) { return dataBytes(m.Data, m.Binary) }
 
 func dataBytes(data json.RawMessage, binary bool) ([]byte, error) {
@@ -294,23 +295,23 @@ func dataBytes(data json.RawMessage, binary bool) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
-// JSON returns the data of a publication as a message has it: JSON unchanged, other text as a string, and anything else, or what
-// is binary, in base64, which inBase64 reports.
+// JSON returns the data of a publication in the form for messages: JSON unchanged, other text as a string, and binary data in
+// base64, which inBase64 reports.
 func JSON(data []byte, binary bool) (value json.RawMessage, inBase64 bool) {
 	switch {
 	case len(data) == 0:
 		return nil, false
 	case binary || !utf8.Valid(data):
-		value, _ = json.Marshal(data) // a []byte becomes base64, without an error
+		value, _ = json.Marshal(data) // encoding a []byte in base64 does not fail
 		return value, true
 	case json.Valid(data):
 		return data, false
 	}
-	value, _ = json.Marshal(string(data)) // a string can be encoded
+	value, _ = json.Marshal(string(data)) // encoding a string does not fail
 	return value, false
 }
 
-// page checks the size of a page, and sets it if it is not given.
+// page checks the size of a page, and sets the default if there is none.
 func page(limit *int, usual int) string {
 	if *limit < 0 || *limit > maxPage {
 		return "limit is not between 0 and 1000"
@@ -321,7 +322,7 @@ func page(limit *int, usual int) string {
 	return ""
 }
 
-// shallow reports whether no value in data is nested too deep. It is asked before anything is parsed.
+// shallow reports whether no value in data is nested too deeply. It is called before data is parsed.
 func shallow(data []byte) bool {
 	depth, text := 0, false
 	for i := 0; i < len(data); i++ {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// This file reads and writes by hand what thousands of clients send and get when they come back together. It does so only where the
-// result is the same as that of encoding/json, and leaves all else to that.
+// This file decodes and encodes without encoding/json the messages that thousands of clients send and receive when they reconnect
+// together. It does so only if the result is the same as that of encoding/json, and leaves all other messages to that package.
 
-// quickSubscribe returns the subscription in a message, nil if the message is something else or is not written as most are: with an
-// escape in a string, a field of another name or one that is there twice, or a mistake.
+// quickSubscribe returns the subscription in a message. It returns nil if the message is another command or not in the usual form:
+// if it contains an escape in a string, an unknown or repeated field, or an error.
 func quickSubscribe(data []byte) *Subscribe {
 	s := scanner{data: data}
 	c := new(Subscribe)
@@ -54,7 +54,7 @@ func (c *Since) quick(s *scanner) bool {
 	})
 }
 
-// scanner reads simple JSON. Its methods report whether the next value is one that it can read.
+// scanner reads simple JSON. Its methods report whether the next value is one that they can read.
 type scanner struct {
 	data []byte
 	at   int
@@ -67,7 +67,7 @@ func (s *scanner) space() {
 	}
 }
 
-// next takes a byte, with the white space before it.
+// next consumes a given byte, and the white space before it.
 func (s *scanner) next(c byte) bool {
 	if s.space(); s.at == len(s.data) || s.data[s.at] != c {
 		return false
@@ -108,7 +108,7 @@ func (s *scanner) text(into *string) bool {
 	return ok
 }
 
-// ascii is text for a caller that does not keep it.
+// ascii is text for a caller that does not keep the result.
 func (s *scanner) ascii() ([]byte, bool) {
 	if !s.next('"') {
 		return nil, false
@@ -124,13 +124,13 @@ func (s *scanner) ascii() ([]byte, bool) {
 	return s.data[begin : s.at-1], true
 }
 
-// plain reports whether a byte stands for itself in a JSON string.
+// plain reports whether a byte is unescaped in a JSON string and represents itself.
 func plain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
 
-// mostDigits is how many digits always fit into 64 bits.
+// mostDigits is the number of digits that always fit into 64 bits.
 const mostDigits = 19
 
-// number reads a number without sign, fraction and exponent.
+// number reads a number without a sign, a fraction and an exponent.
 func (s *scanner) number(into *uint64) bool {
 	s.space()
 	begin := s.at
@@ -142,13 +142,13 @@ func (s *scanner) number(into *uint64) bool {
 	return digits == 1 || digits > 1 && digits <= mostDigits && s.data[begin] != '0'
 }
 
-// writer writes JSON. After odd nothing of it counts: a value needs encoding/json.
+// writer writes JSON. If odd is set, the result must be discarded: a value requires encoding/json.
 type writer struct {
 	b   []byte
 	odd bool
 }
 
-// text writes a field that is a string. name has what is before the value.
+// text writes a field that is a string. name contains the bytes before the value.
 func (w *writer) text(name, value string) {
 	for i := range len(value) {
 		w.odd = w.odd || !plain(value[i])
@@ -156,7 +156,7 @@ func (w *writer) text(name, value string) {
 	w.b = append(append(append(append(w.b, name...), '"'), value...), '"')
 }
 
-// someText is text, except for an empty string.
+// someText is text, but omits an empty string.
 func (w *writer) someText(name, value string) {
 	if value != "" {
 		w.text(name, value)
@@ -168,14 +168,14 @@ func (w *writer) number(name string, value uint64) {
 	w.b = strconv.AppendUint(append(w.b, name...), value, 10)
 }
 
-// someNumber is number, except for 0.
+// someNumber is number, but omits 0.
 func (w *writer) someNumber(name string, value uint64) {
 	if value != 0 {
 		w.number(name, value)
 	}
 }
 
-// raw writes a field that is JSON already, unless it is empty.
+// raw writes a field whose value is already JSON, and omits an empty one.
 func (w *writer) raw(name string, value json.RawMessage) {
 	if len(value) == 0 {
 		return
@@ -191,9 +191,9 @@ func (w *writer) position(name string, p Position) {
 	w.b = append(w.b, '}')
 }
 
-// quickly returns a message as JSON, nil if that is left to encoding/json.
+// quickly returns a message as JSON, nil if encoding/json must be used.
 func quickly(v any) []byte {
-	const most = 160 // bytes, as a rule, beside what is of any length
+	const most = 160 // the usual number of bytes, without the fields of variable length
 	var w writer
 	switch m := v.(type) {
 	case *Welcome:

@@ -1,5 +1,5 @@
-// Package wire has the messages of handfast.v1.json, the plain protocol of channels: each is a JSON object in a text message of
-// a WebSocket. docs/channels-protocol.md describes them. The server and the client of this repository share this package; it
+// Package wire defines the messages of handfast.v1.json, the simple protocol of channels: each is a JSON object in a text message
+// of a WebSocket. docs/channels-protocol.md describes them. The server and the client of this repository share this package; it
 // does no I/O.
 package wire
 
@@ -14,13 +14,13 @@ const Subprotocol = "handfast.v1.json"
 
 // The codes with which a server closes a connection, in addition to those of RFC 6455.
 const (
-	CloseServer  = 4400 // the application has asked for it: do not come back
-	CloseExpired = 4401 // the credential has expired or was revoked: come back with a new one
-	CloseDenied  = 4403 // no longer allowed: do not come back
-	CloseSlow    = 4408 // the client does not read what it gets: come back, and recover
+	CloseServer  = 4400 // the application has requested it: do not reconnect
+	CloseExpired = 4401 // the credential has expired or was revoked: reconnect with a new one
+	CloseDenied  = 4403 // no longer allowed: do not reconnect
+	CloseSlow    = 4408 // the client does not read its messages: reconnect, and recover
 )
 
-// Code says in one word why a command has failed, or why a subscription has ended.
+// Code identifies the reason why a command has failed, or why a subscription has ended.
 type Code string
 
 // The codes.
@@ -28,26 +28,26 @@ const (
 	BadRequest        Code = "bad_request"        // the message is not a command
 	UnknownType       Code = "unknown_type"       // there is no command of that type
 	Denied            Code = "denied"             // it is not allowed
-	TooMany           Code = "too_many"           // a limit on subscriptions or subscribers is reached
+	TooMany           Code = "too_many"           // a limit on subscriptions or subscribers was reached
 	TooFast           Code = "too_fast"           // there are too many commands or publications: wait a second
-	TooBig            Code = "too_big"            // the data is too big for the channel
-	AlreadySubscribed Code = "already_subscribed" // there is a subscription already
-	NotSubscribed     Code = "not_subscribed"     // there is no subscription
+	TooBig            Code = "too_big"            // the data is too large for the channel
+	AlreadySubscribed Code = "already_subscribed" // the client is already subscribed
+	NotSubscribed     Code = "not_subscribed"     // the client is not subscribed
 	NoPresence        Code = "no_presence"        // the channel has no members
-	Unsupported       Code = "unsupported"        // the server does not have that
-	Unavailable       Code = "unavailable"        // something behind the server does not answer: try again later
-	Expired           Code = "expired"            // what allowed it has expired
+	Unsupported       Code = "unsupported"        // the server does not support this
+	Unavailable       Code = "unavailable"        // a service that the server depends on does not respond: try again later
+	Expired           Code = "expired"            // the authorization has expired
 	Insufficient      Code = "insufficient"       // messages were lost: subscribe again
-	Slow              Code = "slow"               // the client does not read what it gets: subscribe again
-	ByServer          Code = "server"             // the application has asked for it: do not subscribe again
+	Slow              Code = "slow"               // the client does not read its messages: subscribe again
+	ByServer          Code = "server"             // the application has requested it: do not subscribe again
 )
 
-// Temporary reports whether the same may succeed a little later.
+// Temporary reports whether the same command may succeed a little later.
 func (c Code) Temporary() bool {
 	return c == TooFast || c == Unavailable || c == Insufficient || c == Slow
 }
 
-// GapReason says why it is not known what a subscriber has missed.
+// GapReason is the reason why the missed messages are unknown.
 type GapReason string
 
 // The reasons.
@@ -57,21 +57,21 @@ const (
 	NoAck    GapReason = "no_ack"    // the device has not acknowledged anything yet
 )
 
-// Position is a place in the stream of a channel: behind the message with that offset.
+// Position is a place in the stream of a channel: after the message with that offset.
 type Position struct {
-	// Epoch names the stream.
+	// Epoch identifies the stream.
 	Epoch string `json:"epoch"`
 
-	// Offset is that of the last message before the position; 0 is before the first one.
+	// Offset is the offset of the last message before the position; 0 means before the first message.
 	Offset uint64 `json:"offset"`
 }
 
 // Member is a user in a channel.
 type Member struct {
-	// User names the user; a connection without a user is a member by itself, under its client ID.
+	// User is the user's ID; a connection without a user is a separate member, with its client ID.
 	User string `json:"user"`
 
-	// Data is what the member shows to others.
+	// Data is the member's public data.
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
@@ -80,29 +80,29 @@ type Welcome struct {
 	// Type is "welcome".
 	Type string `json:"type"`
 
-	// Client names the connection, and User is the authenticated user.
+	// Client is the ID of the connection, and User is the authenticated user.
 	Client string `json:"client"`
 	User   string `json:"user,omitempty"`
 
-	// ExpiresIn is in how many seconds the connection is closed unless the token is renewed. 0 means never.
+	// ExpiresIn is the number of seconds after which the connection is closed unless the token is renewed. 0 means never.
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 }
 
-// Subscribed is the reply to Subscribe. The messages that were missed follow it, and then what is published.
+// Subscribed is the reply to Subscribe. The missed messages follow it, and then new ones.
 type Subscribed struct {
 	// Type is "subscribed".
 	Type    string `json:"type"`
 	ID      uint64 `json:"id,omitempty"`
 	Channel string `json:"channel"`
 
-	// Position is where the subscriber is; each message that follows moves it on.
+	// Position is the position of the subscriber; each message that follows advances it.
 	Position Position `json:"position"`
 
-	// Recovered says, if there was a Since, whether everything after it follows. If not, Why says why.
+	// Recovered reports, if there was a Since, whether all messages after it follow. If not, Why is the reason.
 	Recovered *bool     `json:"recovered,omitempty"`
 	Why       GapReason `json:"why,omitempty"`
 
-	// Users is how many members the channel has, and Members is the first page of them. Next continues it.
+	// Users is the number of members of the channel, and Members is the first page of them. Next is the cursor for the next page.
 	Users   int      `json:"users,omitempty"`
 	Members []Member `json:"members,omitempty"`
 	Next    string   `json:"next,omitempty"`
@@ -114,25 +114,25 @@ type Message struct {
 	Type    string `json:"type"`
 	Channel string `json:"channel,omitempty"`
 
-	// Offset is its place in the stream; 0 means that it has none and cannot be recovered.
+	// Offset is the message's offset in the stream; 0 means that it has none and cannot be recovered.
 	Offset uint64 `json:"offset,omitempty"`
 
-	// Data is any JSON. If Binary, it is a string in base64.
+	// Data is any JSON value. If Binary is set, it is a string in base64.
 	Data   json.RawMessage `json:"data,omitempty"`
 	Binary bool            `json:"binary,omitempty"`
 
-	// Event, Key, Removed and Tags are as published.
+	// Event, Key, Removed and Tags are those of the publication.
 	Event   string            `json:"event,omitempty"`
 	Key     string            `json:"key,omitempty"`
 	Removed bool              `json:"removed,omitempty"`
 	Tags    map[string]string `json:"tags,omitempty"`
 
-	// User and Client are the publisher's; empty for a server. Info is what the publisher's connection says of itself.
+	// User and Client identify the publisher; both are empty for a server. Info is the public data of the publisher's connection.
 	User   string          `json:"user,omitempty"`
 	Client string          `json:"client,omitempty"`
 	Info   json.RawMessage `json:"info,omitempty"`
 
-	// Time is when the server has accepted it.
+	// Time is the time when the server accepted the message.
 	Time time.Time `json:"time,omitzero"`
 }
 
@@ -142,31 +142,31 @@ type Change struct {
 	Type    string `json:"type"`
 	Channel string `json:"channel"`
 
-	// Member is who has joined or left, or has other data.
+	// Member is the member that has joined, left or changed its data.
 	Member Member `json:"member"`
 }
 
-// Unsubscribed says that the server has ended a subscription.
+// Unsubscribed reports that the server has ended a subscription.
 type Unsubscribed struct {
 	// Type is "unsubscribed".
 	Type    string `json:"type"`
 	Channel string `json:"channel"`
 
-	// Code says why; Message says so for people.
+	// Code is the reason; Message describes it for people.
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 }
 
-// Published is the reply to Publish: the message is accepted.
+// Published is the reply to Publish: the message was accepted.
 type Published struct {
 	// Type is "published".
 	Type string `json:"type"`
 	ID   uint64 `json:"id"`
 
-	// Position is that of the message.
+	// Position is the position of the message.
 	Position Position `json:"position"`
 
-	// Duplicate says that a message with this MessageID was there already. Position is that of the first one.
+	// Duplicate reports that a message with this MessageID was published before. Position is then the position of that message.
 	Duplicate bool `json:"duplicate,omitempty"`
 }
 
@@ -177,7 +177,7 @@ type Roster struct {
 	ID      uint64 `json:"id"`
 	Channel string `json:"channel"`
 
-	// Users is how many members there are, Members is a page of them, and Next continues it.
+	// Users is the number of members, Members is a page of them, and Next is the cursor for the next page.
 	Users   int      `json:"users"`
 	Members []Member `json:"members"`
 	Next    string   `json:"next,omitempty"`
@@ -193,43 +193,43 @@ type Page struct {
 	// Messages are the messages of this page, without their channel.
 	Messages []Message `json:"messages"`
 
-	// Position is where the channel was when the page was read.
+	// Position is the position of the channel when the page was read.
 	Position Position `json:"position"`
 
-	// Why says, of a history, that the page does not begin directly behind Since.
+	// Why is the reason, for a history, why the page does not begin directly after Since.
 	Why GapReason `json:"why,omitempty"`
 
-	// Next continues a snapshot.
+	// Next is the cursor for the next page of a snapshot.
 	Next string `json:"next,omitempty"`
 }
 
-// Done is the reply to commands that have nothing else to report.
+// Done is the reply to commands that have no other result.
 type Done struct {
 	// Type is "done", or "pong" for a ping.
 	Type string `json:"type"`
 	ID   uint64 `json:"id"`
 
-	// ExpiresIn is, after Refresh, in how many seconds the new token expires. 0 means never.
+	// ExpiresIn is, after Refresh, the number of seconds until the new token expires. 0 means never.
 	ExpiresIn int64 `json:"expires_in,omitempty"`
 }
 
-// Expiring says that the token is about to expire: the client sends Refresh, or is closed.
+// Expiring reports that the token is about to expire: the client must send Refresh, or it is closed.
 type Expiring struct {
 	// Type is "refresh".
 	Type string `json:"type"`
 
-	// ExpiresIn is in how many seconds the connection is closed.
+	// ExpiresIn is the number of seconds after which the connection is closed.
 	ExpiresIn int64 `json:"expires_in"`
 }
 
-// Error is the reply to a command that has failed. The connection goes on.
+// Error is the reply to a command that has failed. The connection continues.
 type Error struct {
 	// Type is "error".
 	Type    string `json:"type"`
 	ID      uint64 `json:"id,omitempty"`
 	Channel string `json:"channel,omitempty"`
 
-	// Code says why; Message says so for people.
+	// Code is the reason; Message describes it for people.
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 }
@@ -245,7 +245,7 @@ func Encode(v any) ([]byte, error) {
 	return encode(v)
 }
 
-// encode is Encode by encoding/json.
+// encode does the work of Encode with encoding/json.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

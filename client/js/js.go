@@ -1,4 +1,4 @@
-// Package js has the browser client of channels, an ES module. The folder is laid out as an npm package.
+// Package js contains the browser client of channels, an ES module. The directory has the layout of an npm package.
 package js
 
 import _ "embed" // for Module
