@@ -203,7 +203,7 @@ func addAPIKey(set map[string]apiKeyEntry, k APIKey) error {
 	return nil
 }
 
-// apiKeyDetails is what may follow the hash in a line of the file.
+// apiKeyDetails is the optional JSON object after the hash in a line of the file.
 type apiKeyDetails struct {
 	Subject string         `json:"subject,omitempty"`
 	Claims  map[string]any `json:"claims,omitempty"`

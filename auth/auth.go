@@ -28,8 +28,8 @@ type Identity struct {
 	// is closed when Expires is reached.
 	Issued, Expires time.Time
 
-	// Again asks the authenticating service again while a connection is open. nil means that this is not needed. A [Guard] does not
-	// do it.
+	// Again checks with the authenticating service again while a connection is open. nil means that this is not needed. A [Guard]
+	// does not use it.
 	Again *Again
 }
 
@@ -51,10 +51,11 @@ var ErrNoCredentials = errors.New("auth: no credentials")
 // The error is ErrNoCredentials, or an [*Error] that rejects the client. An *Error whose cause is ErrNoCredentials means that there
 // is a credential, but of a kind that another method may know (see [Chain]).
 //
-// An implementation with goroutines or connections also has a method Close() error, to be called when no request uses it any more.
+// An implementation that uses goroutines or connections must also have a method Close() error, to be called when no request uses it
+// any more.
 type Authenticator interface {
-	// Authenticate returns the identity of the sender of r. It neither reads the body nor modifies r. Its waits end with r's
-	// context, and after a time limit of its own.
+	// Authenticate returns the identity of the sender of r. It neither reads the body nor modifies r. Its waits end when r's
+	// context is done, and after its own time limit.
 	Authenticate(r *http.Request) (*Identity, error)
 
 	// Challenge returns the value of the WWW-Authenticate field for this method (RFC 9110 §11.6.1), or "" if HTTP has none.

@@ -30,17 +30,17 @@ type BasicOptions struct {
 	Remember time.Duration
 
 	// Concurrent is the number of passwords that are verified concurrently; 0 means half of the CPUs, at least one. Each uses a
-	// CPU, and with argon2id the memory that the hash specifies. The others wait, for at most Wait; 0 means 2 s. Then the answer is
+	// CPU, and with argon2id the memory that the hash specifies. The others wait, for at most Wait; 0 means 2 s. Then the reply is
 	// 503.
 	Concurrent int
 	Wait       time.Duration
 
 	// Failures is the number of wrong passwords that one address may send for one user within FailureWindow; 0 means 10 within one
-	// minute. After that the answer is 429 until the window has ended. For all users together the limit is ten times as high.
+	// minute. After that the reply is 429 until the window has ended. For all users together the limit is ten times as high.
 	Failures      int
 	FailureWindow time.Duration
 
-	// Address returns the client's address, for counting failures; nil means the host of r.RemoteAddr, which is that of the proxy
+	// Address returns the client's address, for counting failures; nil means the host of r.RemoteAddr, which is the proxy's address
 	// behind a proxy.
 	Address func(r *http.Request) string
 
@@ -138,7 +138,7 @@ func (b *Basic) Authenticate(r *http.Request) (*Identity, error) {
 		if refusal, ok := errors.AsType[*Error](err); ok {
 			return nil, refusal
 		}
-		return nil, Unavailable(time.Second, err) // the request that computed the answer failed, or this client left
+		return nil, Unavailable(time.Second, err) // the request that computed the result failed, or this client disconnected
 	}
 	return &Identity{Subject: user, Method: "basic", Claims: users.claims(user), Issued: time.Now()}, nil
 }
@@ -149,7 +149,7 @@ func (b *Basic) check(users *basicUsers, user, password, address string) error {
 	if wait := b.failures.begin(user, address); wait > 0 {
 		return TooMany(wait, errBasicOften)
 	}
-	if err := b.calls.Begin(context.Background()); err != nil { // other requests with the same password wait for the answer
+	if err := b.calls.Begin(context.Background()); err != nil { // other requests with the same password wait for the result
 		b.failures.undo(user, address)
 		return Unavailable(b.o.Wait, err)
 	}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Chain tries the methods in order, until one authenticates or rejects the client. A method that returns [ErrNoCredentials],
-// alone or wrapped in an [*Error], passes the request on to the next. If none authenticates the client, the answer is 401 with
-// the challenges of all methods.
+// Chain tries the methods in order, until one authenticates or rejects the client. A method that returns [ErrNoCredentials], alone
+// or wrapped in an [*Error], passes the request on to the next. If none authenticates the client, the reply is 401 with the
+// challenges of all methods.
 //
 // The subjects of all methods share one namespace: revocations, and rules that do not look at method, treat "ann" of a password
 // file and "ann" of an issuer's tokens as the same. Only chain issuers that cannot name each other's users.
@@ -32,7 +32,7 @@ type chain struct{ methods []Authenticator }
 
 // Authenticate implements [Authenticator].
 func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
-	var shown error // error of a credential that no method has recognized yet
+	var shown error // the error for a credential that no method has recognized yet
 	for _, m := range c.methods {
 		id, err := m.Authenticate(r)
 		if err == nil && shown != nil && isAnonymous(id) {
@@ -81,8 +81,9 @@ func (c *chain) Close() error {
 	return errors.Join(errs...)
 }
 
-// Anonymous admits every client, as the subject "anonymous" with the method "anonymous". It has to be last in a [Chain]: it admits
-// clients without credentials, and rules decide what they may do; a client with an invalid credential is still rejected.
+// Anonymous admits every client, as the subject "anonymous" with the method "anonymous". It must be last in a [Chain]: it admits
+// clients without credentials, and rules decide which actions they may perform; a client with an invalid credential is still
+// rejected.
 func Anonymous() Authenticator { return anonymous{} }
 
 type anonymous struct{}

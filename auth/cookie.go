@@ -13,8 +13,8 @@ import (
 //
 // A browser adds its cookies to every WebSocket that any page opens, so that a page of another site could connect as the user
 // (cross-site WebSocket hijacking, CWE-1385). Therefore a request with the cookie must be from a page of one of origins, such as
-// "https://app.example.com", according to its Origin field. Origins are compared exactly, without wildcards. A request from another
-// page, or without an origin, is answered with 403, even if the cookie is valid. SameSite=Lax or Strict helps in addition, but
+// "https://app.example.com", according to its Origin field. Origins are compared exactly, without wildcards. The reply to a request
+// from another page, or without an origin, is 403, even if the cookie is valid. SameSite=Lax or Strict helps in addition, but
 // treats all subdomains as the same site. A name that begins with "__Host-" prevents other subdomains from setting the cookie.
 //
 // The origins are those of the pages, not of this server. [websocket.AcceptOptions.Origins] must also list those that are not the

@@ -24,7 +24,7 @@
 //	a page on another site, or one that cannot        a ticket: the page gets it by fetch, and it is good for one
 //	set subprotocols                                  connection within a minute
 //	clients checked by another service                forward auth
-//	any client                                        [Anonymous], last in the chain, and rules about what it may do
+//	any client                                        [Anonymous], last in the chain, and rules about its actions
 //
 // A token in the URL ([Query]) is the last resort, since URLs are written to logs. A ticket is sent in the same way without
 // that risk.
@@ -38,15 +38,15 @@
 //
 // # Tokens among the subprotocols
 //
-// A page that offers ["chat", "handfast.token.<jwt>"] gets the answer "chat". The entry with the token is never sent back, and
-// a page that offers nothing else gets an answer without a protocol, which a browser treats as a failure: always offer a real
-// protocol as well. Proxies rarely log this field, but some do.
+// A page that offers ["chat", "handfast.token.<jwt>"] gets the subprotocol "chat" in the response. The entry with the token is
+// never sent back, and a page that offers no other entry gets a response without a subprotocol, which a browser treats as a
+// failure: always offer a real protocol as well. Proxies rarely log this field, but some do.
 //
 // # Answers
 //
-// A rejected client gets 401 with WWW-Authenticate if another credential may help, 403 if not, 429 with Retry-After after too
-// many requests, and 503 with Retry-After while its credential cannot be checked. The reply never states which part of a
-// credential is wrong. The [Error] is for the server's log, and holds no credential.
+// A rejected client gets 401 with WWW-Authenticate if another credential may help, 403 if not, 429 with Retry-After after too many
+// requests, and 503 with Retry-After while its credential cannot be checked. The reply never states which part of a credential is
+// wrong. The [Error] is for the server's log, and contains no credential.
 //
 // # Expiry of a credential
 //

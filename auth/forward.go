@@ -13,14 +13,14 @@ import (
 	"github.com/handfast/handfast/internal/limit"
 )
 
-// ForwardOptions configure [NewForward]: the HTTP service that authenticates clients, and the requests to it. Zero and negative
+// ForwardOptions configures [NewForward]: the HTTP service that authenticates clients, and the requests to it. Zero and negative
 // values mean the defaults in the comments.
 type ForwardOptions struct {
-	// URL is asked with GET: the service answers 2xx, 401 or 403.
+	// URL is the address of the service. It is requested with GET, and the service responds with 2xx, 401 or 403.
 	URL string
 
 	// Credentials are the fields that identify the client, and are copied from the request; nil means Authorization and Cookie. The
-	// service is not asked about requests without any of them.
+	// service is not called for requests without any of them.
 	Credentials []string
 
 	// Cookies are the names of the cookies that are copied; nil means all. If the request has none of them, the service gets no
@@ -30,7 +30,7 @@ type ForwardOptions struct {
 	// Headers are further fields that are copied.
 	Headers []string
 
-	// Always asks about requests without credentials too: for services that decide by address or URI.
+	// Always makes requests without credentials call the service, too: for services that decide by address or URI.
 	Always bool
 
 	// RawQuery sends the service the query of the URI unchanged. Otherwise parameters with secrets, recognized by name or form, are
@@ -38,20 +38,21 @@ type ForwardOptions struct {
 	RawQuery bool
 	Secrets  []string
 
-	// SubjectHeaders are the fields of the answer that may name the client; nil means X-Auth-Request-User, Remote-User,
-	// X-Forwarded-User. A JSON answer can have "subject", "claims", "id", "issued" and "expires" (RFC 3339 or seconds since 1970)
-	// instead. DefaultSubject is the subject if the service accepts the client without naming it; "" means the reply is then 503.
+	// SubjectHeaders are the fields of the response that may name the client; nil means X-Auth-Request-User, Remote-User,
+	// X-Forwarded-User. A JSON response can contain "subject", "claims", "id", "issued" and "expires" (RFC 3339 or seconds since
+	// 1970) instead. DefaultSubject is the subject if the service accepts the client without naming it; "" means the reply is then
+	// 503.
 	SubjectHeaders []string
 	DefaultSubject string
 
-	// Claims maps fields of the answer to claims; nil means the groups, email and name that common services send.
+	// Claims maps fields of the response to claims; nil means the groups, email and name that common services send.
 	Claims []ForwardClaim
 
 	// Challenge is the WWW-Authenticate value for the credentials that the service accepts, such as "Bearer"; "" means none.
 	Challenge string
 
 	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto. nil means
-	// those of the connection, which are those of the proxy behind a proxy.
+	// those of the connection, which belong to the proxy behind a proxy.
 	Address func(r *http.Request) string
 	Scheme  func(r *http.Request) string
 
@@ -61,13 +62,13 @@ type ForwardOptions struct {
 	// Recheck and RecheckGrace are the Every and Grace of [Identity.Again], which is nil if Recheck is 0.
 	Recheck, RecheckGrace time.Duration
 
-	// TTL is how long a positive answer without Cache-Control is cached; 0 means 10 s, a negative value disables caching. MaxTTL is
-	// the upper limit for Cache-Control; 0 means one minute. DenyTTL is how long a refusal is cached; 0 means 1 s, a negative value
-	// disables caching.
+	// TTL is how long a positive response without Cache-Control is cached; 0 means 10 s, a negative value disables caching. MaxTTL
+	// is the upper limit for Cache-Control; 0 means one minute. DenyTTL is how long a refusal is cached; 0 means 1 s, a negative
+	// value disables caching.
 	TTL, MaxTTL, DenyTTL time.Duration
 
 	// Timeout limits one request to the service; 0 means 5 s. InFlight is the maximum number of concurrent requests; 0 means 64.
-	// The others wait, for at most Wait; 0 means 1 s. Then the answer is 503.
+	// The others wait, for at most Wait; 0 means 1 s. Then the reply is 503.
 	Timeout  time.Duration
 	InFlight int
 	Wait     time.Duration
@@ -81,14 +82,14 @@ type ForwardOptions struct {
 	Transport http.RoundTripper
 }
 
-// ForwardClaim maps a field of the answer to a claim.
+// ForwardClaim maps a field of the response to a claim.
 type ForwardClaim struct {
 	Header string // the field
 	Claim  string // its name
 	List   bool   // split the value at commas, into a list
 }
 
-// forwardMemory is the maximum number of cached answers.
+// forwardMemory is the maximum number of cached responses.
 const forwardMemory = 10_000
 
 // forwardClaims are the fields that oauth2-proxy and Authelia send.
@@ -101,9 +102,9 @@ var forwardClaims = []ForwardClaim{
 	{Header: "Remote-Name", Claim: "name"},
 }
 
-// Forward is an [Authenticator] that asks another HTTP service. A browser sends cookies for every page: put [SessionCookie] before
-// a Forward that uses them, or do not set AnyOrigin of [websocket.AcceptOptions]. Answers are cached for a short time, the same
-// question is never asked concurrently, and while the service fails every client is rejected with 503. Make it with [NewForward].
+// Forward is an [Authenticator] that calls another HTTP service. A browser sends cookies for every page: put [SessionCookie] before
+// a Forward that uses them, or do not set AnyOrigin of [websocket.AcceptOptions]. Responses are cached for a short time, identical
+// requests are never sent concurrently, and while the service fails every client is rejected with 503. Make it with [NewForward].
 type Forward struct {
 	o       ForwardOptions
 	client  *http.Client
@@ -112,13 +113,13 @@ type Forward struct {
 	breaker *limit.Breaker
 }
 
-// forwardAnswer is the answer of the service: an identity, or a refusal.
+// forwardAnswer is the response of the service: an identity, or a refusal.
 type forwardAnswer struct {
 	id      *Identity
 	refusal *Error
 }
 
-// NewForward returns an Authenticator that asks the service at o.URL. Close it when it is no longer used.
+// NewForward returns an Authenticator that calls the service at o.URL. Close it when it is no longer used.
 func NewForward(o ForwardOptions) (*Forward, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -193,8 +194,8 @@ func (f *Forward) Close() error {
 // Challenge implements [Authenticator].
 func (f *Forward) Challenge() string { return f.o.Challenge }
 
-// Authenticate implements [Authenticator]. The Identity is issued at the time of the service's answer, unless the answer has
-// another time.
+// Authenticate implements [Authenticator]. The Identity is issued at the time of the service's response, unless the response
+// contains another time.
 func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	question, ok := f.question(r)
 	if !ok && !f.o.Always {
@@ -203,11 +204,11 @@ func (f *Forward) Authenticate(r *http.Request) (*Identity, error) {
 	return f.answer(r.Context(), question)
 }
 
-// answer returns the service's answer to a question. The identity keeps the question for [Identity.Again].
+// answer returns the service's response to a question. The identity keeps the question for [Identity.Again].
 func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, error) {
-	// Everything that is sent to the service is part of the question, because its answer may depend on any of it.
+	// All data that is sent to the service is part of the question, because its response may depend on any of it.
 	answer, err := f.memo.ask(ctx, f.memo.digest(headerParts(question)...), func() (forwardAnswer, time.Duration, error) {
-		// Others may wait for this answer: it does not end with the request that happened to be first.
+		// Other requests may wait for this response: it does not end with the request that happened to be first.
 		a, ttl, err := f.ask(context.WithoutCancel(ctx), question)
 		if a.id != nil && f.o.Recheck > 0 {
 			a.id.Again = &Again{Every: f.o.Recheck, Grace: f.o.RecheckGrace, Ask: func(ctx context.Context) (*Identity, error) {
@@ -220,7 +221,7 @@ func (f *Forward) answer(ctx context.Context, question http.Header) (*Identity, 
 	case ok:
 		return nil, refusal
 	case err != nil:
-		return nil, Unavailable(time.Second, err) // the request that asked failed, or this client left
+		return nil, Unavailable(time.Second, err) // the request that called the service failed, or this client disconnected
 	case answer.refusal != nil:
 		return nil, answer.refusal
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	forwardMaxBody  = 16 << 10 // bytes read of an answer
+	forwardMaxBody  = 16 << 10 // the maximum number of bytes read of a response
 	forwardMaxRetry = time.Minute
 
 	forwardMaxChallenge = 2048 // bytes
@@ -27,7 +27,7 @@ var (
 	errForwardNobody  = errors.New("the auth service approved the request without naming exactly one user")
 )
 
-// ask asks the service, if that is allowed now.
+// ask calls the service, if that is allowed now.
 func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer, time.Duration, error) {
 	if err := f.calls.Begin(ctx); err != nil {
 		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
@@ -62,7 +62,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 	return f.judge(resp, body)
 }
 
-// judge returns the result for the service's answer, and how long it is valid.
+// judge returns the result for the service's response, and how long it is valid.
 func (f *Forward) judge(resp *http.Response, body []byte) (forwardAnswer, time.Duration, error) {
 	cause := fmt.Errorf("the auth service answered with status %d", resp.StatusCode)
 	switch status := resp.StatusCode; {
@@ -99,7 +99,7 @@ func retryAfter(h http.Header) time.Duration {
 	return min(max(time.Duration(n)*time.Second, time.Second), forwardMaxRetry)
 }
 
-// ttl returns how long a positive answer may be cached (RFC 9111 §5.2.2).
+// ttl returns how long a positive response may be cached (RFC 9111 §5.2.2).
 func (f *Forward) ttl(h http.Header) time.Duration {
 	ttl := f.o.TTL
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -118,7 +118,7 @@ func (f *Forward) ttl(h http.Header) time.Duration {
 	return ttl
 }
 
-// forwardBody is a JSON answer.
+// forwardBody is a JSON response.
 type forwardBody struct {
 	Subject string         `json:"subject"`
 	Claims  map[string]any `json:"claims"`
@@ -145,7 +145,7 @@ func (t *forwardTime) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// identity returns the identity in a positive answer: from the body if it is JSON, otherwise from fields.
+// identity returns the identity in a positive response: from the body if it is JSON, otherwise from fields.
 func (f *Forward) identity(h http.Header, body []byte) (*Identity, error) {
 	id := &Identity{Method: "forward", Claims: map[string]any{}, Issued: time.Now()}
 	if kind, _, err := mime.ParseMediaType(h.Get("Content-Type")); err == nil && kind == "application/json" {

@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// FetchOptions configure how keys are fetched. The zero value has safe defaults. It is copied.
+// FetchOptions configures how keys are fetched. The zero value has safe defaults. It is copied.
 type FetchOptions struct {
 	// MinInterval is the minimum time between two fetches, no matter how many tokens name unknown keys; it is also the time after
 	// which a new key is known here at the latest. After a failure the first retries are sooner. 0 means a minute.
@@ -50,7 +50,7 @@ const (
 
 // RemoteKeys are keys that an issuer publishes. They are fetched for the first token, again when they reach MaxAge, and when a
 // token names an unknown key, but not more often than every MinInterval and never concurrently. While they cannot be fetched, the
-// last ones are used; if there are none, tokens cannot be verified, and are answered with 503.
+// last ones are used; if there are none, tokens cannot be verified, and the reply is 503.
 type RemoteKeys struct {
 	name   string
 	issuer string // "" if not known
@@ -113,7 +113,7 @@ func positive(d, zero time.Duration) time.Duration {
 	return zero
 }
 
-// Load fetches the keys if there are none yet: for a server that has to know at its start whether the issuer is reachable. It waits
+// Load fetches the keys if there are none yet: for a server that must know at its start whether the issuer is reachable. It waits
 // for a fetch in progress, and starts none if one has just failed. The error is nil, or an [*Error] with status 503.
 func (k *RemoteKeys) Load(ctx context.Context) error {
 	if _, err := k.find(ctx, ""); err != nil && !errors.Is(err, errUnknownKey) {
@@ -149,8 +149,8 @@ func (k *RemoteKeys) find(ctx context.Context, kid string) ([]*key, error) {
 	}
 }
 
-// look returns the keys for kid, or why there are none. If a fetch may help, it returns what to wait for instead. With waited it
-// uses what is there.
+// look returns the keys for kid, or the reason why there are none. If a fetch may help, it returns a channel to wait for instead.
+// If waited is set, it uses the present keys.
 func (k *RemoteKeys) look(kid string, waited bool) (found []*key, wait <-chan struct{}, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

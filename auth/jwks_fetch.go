@@ -12,7 +12,7 @@ import (
 
 const (
 	maxRedirects = 3
-	maxFetch     = 1 << 20 // bytes of an answer
+	maxFetch     = 1 << 20 // the maximum number of bytes of a response
 )
 
 // client returns a client for fetches.

@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// JWTOptions configure [NewJWT]: which tokens are accepted, and where they are in a request. Only Keys is required.
+// JWTOptions configures [NewJWT]: which tokens are accepted, and where they are in a request. Only Keys is required.
 type JWTOptions struct {
 	// Keys verify the signatures. Closing a JWT closes them too.
 	Keys KeySource
@@ -62,8 +62,8 @@ type JWT struct {
 const (
 	defaultSkew = 30 * time.Second
 
-	maxTokenSubject = 512  // bytes of a subject in a token
-	maxSubject      = 1024 // bytes of other subjects
+	maxTokenSubject = 512  // the maximum length of a subject in a token, in bytes
+	maxSubject      = 1024 // the maximum length of other subjects, in bytes
 )
 
 // algorithms are the supported algorithms.

@@ -41,7 +41,7 @@ func plainClaims(claims map[string]any) map[string]any {
 
 // decodeClaims decodes JSON with claims: numbers in maps become json.Number, for plainClaims.
 func decodeClaims(data []byte, to any) error {
-	if !json.Valid(data) { // a decoder ignores what follows the value
+	if !json.Valid(data) { // a decoder ignores the data after the value
 		return errors.New("not JSON")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))

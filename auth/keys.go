@@ -57,8 +57,8 @@ func Secret(secret []byte) (KeySource, error) {
 }
 
 // Keys parses public keys: PEM (PUBLIC KEY, RSA PUBLIC KEY, CERTIFICATE; one or more), a JWK or a JWK set (RFC 7517), in which
-// secrets are allowed too. The validity of a certificate is not checked. The error says what cannot be used, and why; it contains
-// no part of data. Keys does not keep the slice.
+// secrets are allowed, too. The validity of a certificate is not checked. The error describes the key that cannot be used and the
+// reason; it contains no part of data. Keys does not keep the slice.
 func Keys(data []byte) (KeySource, error) {
 	set, err := parseKeys(data)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// quota limits how often an event may happen for each name in a time window.
+// quota limits how often an event may occur for each name in a time window.
 type quota struct {
 	limit int
 

@@ -69,7 +69,7 @@ func replyHeader(e *Error) http.Header {
 }
 
 // foreign is the error for a credential that an Authenticator of its kind cannot check, such as a token of another issuer: a Chain
-// asks the next method, but does not admit a client with a credential as anonymous.
+// tries the next method, but does not admit a client with a credential as anonymous.
 func foreign(format string, args ...any) *Error {
 	return Unauthorized(fmt.Errorf("%w for this method: %s", ErrNoCredentials, fmt.Sprintf(format, args...)))
 }

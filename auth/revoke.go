@@ -16,7 +16,7 @@ const storeTimeout = 2 * time.Second
 var ErrRevoked = errors.New("the credential is revoked")
 
 // RefuseRevoked returns an Authenticator that calls a, and rejects credentials that store reports as revoked. While store does not
-// answer, it rejects every client that a admits, with 503.
+// respond, it rejects every client that a admits, with 503.
 func RefuseRevoked(a Authenticator, store Store) Authenticator {
 	return &refuseRevoked{next: a, store: store}
 }
@@ -42,7 +42,7 @@ func (a *refuseRevoked) Authenticate(r *http.Request) (*Identity, error) {
 }
 
 // CheckRevoked returns nil if store reports that the credential of id is not revoked. The error is an [*Error]: 401 for
-// [ErrRevoked], with a challenge, or 503 if store does not answer. It is for credentials that no [Authenticator] of
+// [ErrRevoked], with a challenge, or 503 if store does not respond. It is for credentials that no [Authenticator] of
 // [RefuseRevoked] has checked.
 func CheckRevoked(ctx context.Context, store Store, id *Identity, challenge string) error {
 	if id == anonymousIdentity { // there is no credential to revoke
@@ -75,9 +75,9 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// Logout is an endpoint that ends the sessions of its caller: it revokes all credentials of the caller's subject
-// that were issued until now, so that every node closes the connections that use them. It answers POST with 204.
-// Its fields are not changed while it serves.
+// Logout is an endpoint that ends the sessions of its caller: it revokes all credentials of the caller's subject that were issued
+// until now, so that every node closes the connections that use them. Its response to POST is 204. Its fields must not be changed
+// while it serves.
 type Logout struct {
 	// Authenticator identifies the caller. It must not be nil, and should be one of [RefuseRevoked], so that a revoked credential
 	// cannot end newer sessions.

@@ -39,12 +39,12 @@ type Rule struct {
 	// If is the condition, an expression that is true or false (https://expr-lang.org/docs/language-definition). It sees
 	//
 	//	user      the subject                                  text
-	//	method    how it was found out, such as "jwt"          text
+	//	method    how it was authenticated, such as "jwt"      text
 	//	claims    the other claims of the credential           claims.email, claims["https://example.com/role"]
-	//	action    "connect", or what is done to a channel:     text
+	//	action    "connect", or the action on a channel:       text
 	//	          "subscribe", "publish", "presence", "history"
 	//	endpoint  the endpoint's name                          text
-	//	channel   the channel's name, "" when it connects      text
+	//	channel   the channel's name, "" for "connect"         text
 	//
 	// A missing claim is nil, as is everything below it: it contains nothing, is equal only to nil, and startsWith, endsWith,
 	// contains and matches are false for it. Any other use of it fails, and a condition that fails denies; claims.level ?? 0 always
@@ -53,7 +53,7 @@ type Rule struct {
 	// A prefix is not a whole name: channel startsWith "team-" + user also admits ann to team-annabel. Compare the whole name, or
 	// include the separator that ends it: channel startsWith "team-" + user + "/".
 	//
-	// When a client connects, the rules are evaluated with an empty channel: a rule against some channels should also check the
+	// When a client connects, the rules are evaluated with an empty channel: a rule that denies some channels should also check the
 	// action.
 	If string
 }
@@ -76,7 +76,7 @@ type RuleError struct {
 	Rule         int    // its index in the arguments of NewRules
 	Name         string // its name, "" if it has none
 	Line, Column int    // in the condition, both from 1; 0 means the whole condition
-	Message      string // what is wrong
+	Message      string // the error in the condition
 }
 
 // Error returns the rule, the position and the message.
@@ -133,7 +133,7 @@ type Denied struct {
 	Subject  string
 }
 
-// Error returns who may not do what, and which rule decided.
+// Error returns the denied action, its subject, and the rule that decided.
 func (d *Denied) Error() string {
 	s := fmt.Sprintf("%.100q may not %s", d.Subject, d.Action.Do)
 	if d.Action.Channel != "" {
@@ -158,7 +158,7 @@ func (r *Rules) Authorize(id *Identity, a Action) (Decision, error) {
 	return d, Forbidden(denied)
 }
 
-// Decide decides whether an identity may do something, and by which rule. A nil identity may do nothing.
+// Decide decides whether an identity may perform an action, and by which rule. A nil identity may perform none.
 func (r *Rules) Decide(id *Identity, a Action) Decision {
 	switch {
 	case id == nil:

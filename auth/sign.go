@@ -37,7 +37,7 @@ type SignerOptions struct {
 	Claims []string
 }
 
-// Signer vouches for a client's identity to another server, with tokens that a [JWT] accepts. It may be used by multiple goroutines
+// Signer certifies a client's identity to another server, with tokens that a [JWT] accepts. It may be used by multiple goroutines
 // concurrently.
 type Signer struct {
 	o      SignerOptions
@@ -113,8 +113,8 @@ func privateKey(data []byte) (jwt.SigningMethod, crypto.Signer, error) {
 }
 
 // Sign returns a token for one audience, with sub, method, aud, iat and exp, iss if it is configured, and the claims of the
-// options. It expires no later than the identity's own credential. The error says why no token can be made, for example because the
-// claims are too large.
+// options. It expires no later than the identity's own credential. The error is the reason why no token can be made, for example
+// because the claims are too large.
 func (s *Signer) Sign(id *Identity, audience string) (string, error) {
 	now := s.now()
 	until := now.Add(s.o.TTL)

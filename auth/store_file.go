@@ -33,8 +33,8 @@ type storeFile[T any] struct {
 	now     func() time.Time
 
 	mu     sync.Mutex
-	seen   fs.FileInfo // what it looked like when it was last read
-	since  time.Time   // when it first looked like that; zero if it has settled
+	seen   fs.FileInfo // the file's attributes when it was last read
+	since  time.Time   // when the file first had these attributes; zero if it has settled
 	digest [sha256.Size]byte
 	looked time.Time
 	value  T

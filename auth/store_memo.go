@@ -15,8 +15,8 @@ import (
 // digest represents a remembered credential: a hash with a key that only this process has.
 type digest [sha256.Size]byte
 
-// memo caches answers to expensive questions, for a short time and in limited number; the least recently used one is evicted first.
-// Concurrent callers with the same question wait for one answer.
+// memo caches results of expensive operations, for a short time and in limited number; the least recently used one is evicted
+// first. Concurrent callers with the same question wait for one result.
 type memo[V any] struct {
 	key [32]byte
 	max int
@@ -33,7 +33,7 @@ type memoAnswer[V any] struct {
 	until    time.Time
 }
 
-// flight is a question that is being answered. Its results are set before done is closed.
+// flight is a question whose result is being computed. Its results are set before done is closed.
 type flight[V any] struct {
 	done  chan struct{}
 	value V
@@ -42,7 +42,7 @@ type flight[V any] struct {
 
 var errFlightLost = errors.New("the check was interrupted")
 
-// newMemo returns a memo for at most max answers.
+// newMemo returns a memo for at most max results.
 func newMemo[V any](max int) *memo[V] {
 	m := &memo[V]{max: max, known: map[digest]*list.Element{}, flights: map[digest]*flight[V]{}}
 	rand.Read(m.key[:]) // never fails
@@ -61,9 +61,9 @@ func (m *memo[V]) digest(parts ...string) digest {
 	return digest(h.Sum(nil))
 }
 
-// ask returns a cached answer, or the result of answer, which runs in the goroutine of this or of another caller with the same
-// question. answer also returns how long its value may be cached; errors are not cached. A caller that waits for another's answer
-// stops waiting when ctx ends; a caller that runs answer continues until it returns, because others may wait.
+// ask returns a cached result, or the result of answer, which runs in the goroutine of this or of another caller with the same
+// question. answer also returns how long its value may be cached; errors are not cached. A caller that waits for another's result
+// stops waiting when ctx is done; a caller that runs answer continues until it returns, because others may wait.
 func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Duration, error)) (V, error) {
 	m.mu.Lock()
 	if v, ok := m.recall(q); ok {
@@ -98,7 +98,7 @@ func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Dura
 	return f.value, f.err
 }
 
-// recall returns a cached answer. The caller holds m.mu.
+// recall returns a cached result. The caller holds m.mu.
 func (m *memo[V]) recall(q digest) (V, bool) {
 	var none V
 	e, ok := m.known[q]
@@ -115,7 +115,7 @@ func (m *memo[V]) recall(q digest) (V, bool) {
 	return a.value, true
 }
 
-// remember caches an answer, and evicts the oldest if there is no room. The caller holds m.mu.
+// remember caches a result, and evicts the oldest if there is no room. The caller holds m.mu.
 func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
 	if m.order.Len() >= m.max {
 		last := m.order.Back()
@@ -125,7 +125,7 @@ func (m *memo[V]) remember(q digest, v V, ttl time.Duration) {
 	m.known[q] = m.order.PushFront(&memoAnswer[V]{question: q, value: v, until: time.Now().Add(ttl)})
 }
 
-// len returns the number of cached answers.
+// len returns the number of cached results.
 func (m *memo[V]) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -41,7 +41,7 @@ type TicketOptions struct {
 	// TTL is how long a ticket can be redeemed; 0 means 30 s, the maximum is 60 s.
 	TTL time.Duration
 
-	// PerSubject is the number of tickets that one subject may get on this node within TTL; 0 means 1,000. After that the answer is
+	// PerSubject is the number of tickets that one subject may get on this node within TTL; 0 means 1,000. After that the reply is
 	// 429 until the time is over: otherwise one caller could fill the Store.
 	PerSubject int
 

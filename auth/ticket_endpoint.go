@@ -16,11 +16,11 @@ import (
 	"github.com/handfast/handfast/internal/cors"
 )
 
-// TicketEndpoint is an endpoint that issues tickets. Its answer to a POST with the caller's credentials is
+// TicketEndpoint is an endpoint that issues tickets. Its response to a POST with the caller's credentials is
 //
 //	{"ticket": "hft_...", "expires_in": 30}
 //
-// A JSON body may have the endpoint that the ticket is for, as "endpoint", and, if the caller is a server that acts for a page,
+// A JSON body may contain the endpoint that the ticket is for, as "endpoint", and, if the caller is a server that acts for a page,
 // that page's origin, as "origin". The fields of a TicketEndpoint must not be changed while it serves.
 type TicketEndpoint struct {
 	// Tickets issues the tickets. It must not be nil.
@@ -71,7 +71,7 @@ func (e *TicketEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	// The error is ignored: the client has gone, and cannot be notified.
+	// The error is ignored: the client has disconnected, and cannot be notified.
 	_ = json.NewEncoder(w).Encode(struct {
 		Ticket    string `json:"ticket"`
 		ExpiresIn int    `json:"expires_in"`
@@ -106,8 +106,8 @@ func readTicketCall(w http.ResponseWriter, r *http.Request) (TicketBinding, erro
 	return TicketBinding{Origin: origin, Endpoint: call.Endpoint}, nil
 }
 
-// servePost does what all endpoints that act for their caller have in common: they accept only POST, only pages of allowed origins
-// and only known callers, and forbid caching. If it returns false, it has replied.
+// servePost does the common work of all endpoints that act for their caller: they accept only POST, only pages of allowed origins
+// and only known callers, and forbid caching. If it returns false, it has sent an error reply.
 func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authenticator,
 	onError func(*http.Request, error)) (*Identity, bool) {
 	h := w.Header()

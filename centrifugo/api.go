@@ -17,8 +17,8 @@ const (
 )
 
 // API serves the server API for the application: POST …/{method} with a JSON object, and the secret in the header X-API-Key, or in
-// Authorization after the word apikey. It must be registered with the path value method. An error of a method is in the answer,
-// which still has status 200; a wrong key is answered with 401.
+// Authorization after the word apikey. It must be registered with the path value method. An error of a method is in the response,
+// which still has status 200; the response to a wrong key is 401.
 func (s *Server) API(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(r) {
 		http.Error(w, "the API key is missing or wrong", http.StatusUnauthorized)
@@ -64,13 +64,13 @@ func (s *Server) authorized(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && s.Secret != ""
 }
 
-// answer is the answer of a method.
+// answer is the response of a method.
 type answer struct {
 	Error  *failure `json:"error,omitempty"`
 	Result any      `json:"result,omitempty"`
 }
 
-// errNotJSON indicates that a body does not have the parameters of the method.
+// errNotJSON indicates that a body does not contain the parameters of the method.
 var errNotJSON = &failure{Code: errBadRequest.Code, Message: errBadRequest.Message}
 
 // method is a method of the API.

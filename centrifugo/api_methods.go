@@ -291,5 +291,5 @@ func apiInfo(_ context.Context, s *Server, _ *struct{}) (any, error) {
 	}}}, nil
 }
 
-// started is when the process started.
+// started is the time when the process started.
 var started = time.Now()

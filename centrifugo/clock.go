@@ -22,9 +22,9 @@ type clock struct {
 	mu      sync.Mutex
 	s       *session
 	timer   *time.Timer
-	stale   time.Time            // when it is closed if it has not connected; zero when connected
+	stale   time.Time            // when the connection is closed if the client has not connected; zero when connected
 	ping    time.Time            // when the next ping is sent; zero before connecting
-	pong    time.Time            // when the answer to a ping must have arrived; zero if none is expected
+	pong    time.Time            // when the pong must have arrived; zero if none is expected
 	expires time.Time            // when the connection expires
 	subs    map[string]time.Time // when subscriptions expire
 	over    bool
@@ -56,7 +56,7 @@ func (c *clock) answered() bool {
 	return due
 }
 
-// expire sets when the connection expires; never, if t is zero.
+// expire sets the time when the connection expires; never, if t is zero.
 func (c *clock) expire(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *clock) expire(t time.Time) {
 	c.arm()
 }
 
-// expireSub sets when a subscription expires; never, if t is zero.
+// expireSub sets the time when a subscription expires; never, if t is zero.
 func (c *clock) expireSub(channel string, t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
-// expiring sets when a new subscription expires, in the clock and in its result.
+// expiring sets the time when a new subscription expires, in the clock and in its result.
 func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
 	expires := zeroTime
 	if r.expires != nil {
@@ -91,7 +91,7 @@ func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
 	c.expireSub(r.channel, expires)
 }
 
-// stop ends the clock.
+// stop stops the clock.
 func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +158,7 @@ func (c *clock) tick() {
 	c.mu.Unlock()
 	if ping {
 		if s.out.Sender.SendPrepared(pings[s.format]) != nil {
-			c.answered() // no ping was sent, so no answer is expected
+			c.answered() // no ping was sent, so no pong is expected
 		}
 	}
 	for _, channel := range expired {

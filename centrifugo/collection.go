@@ -89,7 +89,8 @@ func (s *session) snapshot(ctx context.Context, r *request, cursor string, limit
 	return s.hub.Snapshot(ctx, r.channel, cursor, limit)
 }
 
-// follow begins the subscription after a position. If recovers is set, the client has the state from an earlier subscription.
+// follow begins the subscription after a position. If recovers is set, the client already has the state from an earlier
+// subscription.
 func (s *session) follow(ctx context.Context, r *request, since *hub.Position, recovers bool) (*protocol.SubscribeResult, error) {
 	delete(s.collections, r.channel)
 	r.since = since

@@ -93,7 +93,7 @@ func (s *session) subscribeOrder(o *subscribeOrder) {
 	defer s.out.release()
 	res, err := s.subscribe(ctx, &request{channel: o.Channel, own: ServerOwned{Info: o.Info, Data: o.Data}, granted: true})
 	if err != nil {
-		return // it is already subscribed, or cannot be
+		return // the client is already subscribed, or cannot be
 	}
 	if o.Expires != 0 {
 		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // on time, because the client has no token to renew
@@ -103,7 +103,7 @@ func (s *session) subscribeOrder(o *subscribeOrder) {
 	}}})
 }
 
-// refreshOrder sets when the connection expires.
+// refreshOrder sets the time when the connection expires.
 func (s *session) refreshOrder(o *refreshOrder) {
 	if o.Expired {
 		s.shut(endExpired)

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	maxHistory = 1000   // publications in one reply
-	maxMembers = 10_000 // connections in one reply
+	maxHistory = 1000   // the maximum number of publications in one reply
+	maxMembers = 10_000 // the maximum number of connections in one reply
 	maxCounted = 100_000
 
-	maxPresence = 4 << 20 // bytes of connections in one reply
+	maxPresence = 4 << 20 // the maximum size of the connections in one reply
 	entryPage   = 1000
 )
 

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	maxFilter      = 64 // nodes of a filter, including values
+	maxFilter      = 64 // the maximum number of nodes of a filter, including values
 	maxFilterDepth = 8
-	maxFilterSize  = 4 << 10 // bytes of keys and values, which are kept as long as the subscription
+	maxFilterSize  = 4 << 10 // the maximum size of keys and values, which are kept as long as the subscription
 )
 
 // tags is a filter: it reports whether the tags of a publication match.

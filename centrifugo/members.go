@@ -179,8 +179,8 @@ func (f *followed) forget(channel string) {
 	delete(f.stops, channel)
 }
 
-// membership converts changes of members to changes of a collection. Connections that have not authenticated, and therefore have no
-// user, are left out.
+// membership converts changes of members to changes of a collection. It omits connections that have not authenticated, and
+// therefore have no user.
 func (f format) membership(kind int32, cs []hub.Change) (ps []*protocol.Publication) {
 	for _, c := range cs {
 		var p *protocol.Publication

@@ -15,7 +15,7 @@ import (
 // reply.
 const maxUnsent = 1 << 20
 
-// outbox is the Sender for the hub: it can hold what the hub sends until a reply was sent.
+// outbox is the Sender for the hub: it can hold the hub's messages until a reply was sent.
 type outbox struct {
 	websocket.Sender
 	format format
@@ -27,7 +27,7 @@ type outbox struct {
 	unsent  [][]byte              // replies that did not fit into the queue
 	owed    int                   // the size of unsent in bytes
 	slow    bool                  // one of these has exceeded the limit
-	late    bool                  // what is held must be released after unsent
+	late    bool                  // the held messages must be released after unsent
 }
 
 // SendPrepared implements [websocket.Sender].
@@ -53,14 +53,14 @@ func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
 	return nil
 }
 
-// hold holds what the hub sends, until release is called.
+// hold holds the hub's messages, until release is called.
 func (o *outbox) hold() {
 	o.mu.Lock()
 	o.held.Store(true)
 	o.mu.Unlock()
 }
 
-// release sends what was held, after the waiting replies.
+// release sends the held messages, after the waiting replies.
 func (o *outbox) release() {
 	if !o.held.Load() {
 		return
@@ -115,7 +115,7 @@ func (o *outbox) drained() {
 	}
 }
 
-// sendUnsent sends the waiting replies, and reports whether what is held must follow now.
+// sendUnsent sends the waiting replies, and reports whether the held messages must follow now.
 func (o *outbox) sendUnsent() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

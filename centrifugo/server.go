@@ -22,7 +22,7 @@ const subprotocolProtobuf = "centrifuge-protobuf"
 // Server serves the clients of an application. Its exported fields must be set before the first client, and not be changed
 // afterwards. It may be used from any goroutine.
 type Server struct {
-	// Hub has the channels. It is required.
+	// Hub manages the channels. It is required.
 	Hub *hub.Hub
 
 	// App is the ID of the application.
@@ -35,14 +35,14 @@ type Server struct {
 	// Name and Version describe this node to clients and to the API. May be "".
 	Name, Version string
 
-	// CommandsPerSecond is how many commands a connection may send per second on average; further ones get error 111. 0 means 5000;
-	// a negative value means no limit.
+	// CommandsPerSecond is the number of commands that a connection may send per second on average; further ones get error 111. 0
+	// means 5000; a negative value means no limit.
 	CommandsPerSecond int
 
 	// RPC executes the calls of clients. A *RPCError determines the error that the client gets. If nil, clients get error 108.
 	RPC func(ctx context.Context, c Caller, method string, data []byte) ([]byte, error)
 
-	// Message is called for messages that a client sends without expecting an answer. If nil, such a client is closed with 3508.
+	// Message is called for messages that a client sends without expecting a reply. If nil, such a client is closed with 3508.
 	Message func(ctx context.Context, c Caller, data []byte)
 
 	recent [2]recent.Cache[protocol.Publication] // by format
@@ -67,7 +67,7 @@ type Client struct {
 	Allow func(action, channel string) error
 
 	// CheckRevoked is called for every valid token of a connection or of a subscription before it is used. If the error is
-	// [ErrRevoked], the client gets error 109, and asks its application for another token. May be nil.
+	// [ErrRevoked], the client gets error 109, and requests another token from its application. May be nil.
 	CheckRevoked func(ctx context.Context, t *Token) error
 
 	// Identified is called when a token has identified the client, before any action, and again when that token is renewed. An
@@ -75,12 +75,12 @@ type Client struct {
 	// with CheckRevoked. May be nil.
 	Identified func(t *Token) error
 
-	// Expires is when the credential of the handshake expires; zero means never. The code that sets it must close the connection
-	// then.
+	// Expires is the time when the credential of the handshake expires; zero means never. The code that sets it must close the
+	// connection then.
 	Expires time.Time
 
-	// Refresh renews the credential of the handshake with a new token, and returns when that expires. If nil, the credential cannot
-	// be renewed.
+	// Refresh renews the credential of the handshake with a new token, and returns the time when that expires. If nil, the
+	// credential cannot be renewed.
 	Refresh func(ctx context.Context, token string) (expires time.Time, err error)
 
 	// Received is called with the size of each request with commands of a connection over HTTP, before they are executed. It may be

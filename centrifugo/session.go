@@ -160,7 +160,7 @@ func (s *session) command(c *protocol.Command) error {
 	if c.Id != 0 && r != nil {
 		s.out.reply(r)
 	}
-	s.out.release() // the messages that a subscription by this command has held
+	s.out.release() // the messages held back during a subscription by this command
 	return nil
 }
 

@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	maxBody     = 64 << 10        // bytes of a connect command, or of a request with commands
-	maxStream   = 1 << 20         // bytes that may wait to be written
-	messageCost = 64              // of a message in addition to its data
-	writeTime   = 5 * time.Second // for one write
+	maxBody     = 64 << 10        // the maximum size of a connect command, or of a request with commands
+	maxStream   = 1 << 20         // the maximum number of bytes that wait to be written
+	messageCost = 64              // the cost of a message in addition to its data
+	writeTime   = 5 * time.Second // the timeout for one write
 )
 
 // stream is the Sender of a connection over HTTP. Messages wait until the handler of the request writes them.
@@ -78,7 +78,7 @@ func (s *stream) notify() {
 	}
 }
 
-// take returns the messages to write, whether they are the last, and whether a sender waits for room.
+// take returns the messages to write, and reports whether they are the last, and whether a sender waits for room.
 func (s *stream) take() (all [][]byte, last, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +172,7 @@ func (s *Server) SSE(w http.ResponseWriter, r *http.Request, c Client) {
 	})
 }
 
-// readBody reads the body of a request. If it returns false, it has answered.
+// readBody reads the body of a request. If it returns false, it has sent an error response.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

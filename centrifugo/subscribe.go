@@ -133,7 +133,7 @@ func (s *session) subscribe(ctx context.Context, r *request) (*protocol.Subscrib
 	}
 	err := s.hub.Subscribe(ctx, r.channel, o, answer)
 	if errors.Is(err, hub.ErrMore) {
-		o.Since = nil // there is too much for one reply, so the client is not recovered
+		o.Since = nil // there are too many publications for one reply, so the client is not recovered
 		err = s.hub.Subscribe(ctx, r.channel, o, answer)
 	}
 	if err != nil {

@@ -24,8 +24,8 @@ type Token struct {
 	// User is the claim sub. "" means an anonymous user.
 	User string
 
-	// Expires is when the connection or the subscription ends unless it is refreshed: the claim expire_at, or else exp. Zero means
-	// never.
+	// Expires is the time when the connection or the subscription ends unless it is refreshed: the claim expire_at, or else exp.
+	// Zero means never.
 	Expires time.Time
 
 	// Info is JSON that others see: the claim info, or else b64info.
@@ -91,7 +91,7 @@ func (c *claims) UnmarshalJSON(data []byte) error {
 // separately.
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{"HS256", "HS384", "HS512"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
 
-// verify parses a token and checks its signature. Its errors are errExpiredToken and errInvalidToken, and contain nothing of the
+// verify parses a token and checks its signature. Its errors are errExpiredToken and errInvalidToken, and contain no part of the
 // token.
 func (s *Server) verify(text string) (*Token, error) {
 	if len(text) > maxToken || len(s.Secret) == 0 {

@@ -35,7 +35,7 @@ type session struct {
 	pace   limit.Bucket // of commands
 	faults limit.Bucket // limits failed commands
 
-	replies replies.Queue // canceled when the connection ends
+	replies replies.Queue // sends the replies on the connection
 	devices []string      // the devices for which it has acknowledged messages
 }
 

@@ -14,7 +14,7 @@ type call struct {
 	body   []byte
 }
 
-// apiError is the answer to a call that has failed.
+// apiError is the response to a call that has failed.
 type apiError struct {
 	status int
 	why    string
@@ -27,8 +27,8 @@ func badRequest(format string, args ...any) error {
 }
 
 // API returns the handler of the HTTP API, with which an application publishes and queries its channels. Each call is signed with
-// the application's secret. It serves the paths that begin with prefix and /apps/; prefix is "" or begins with a slash. Answers are
-// JSON, errors are text.
+// the application's secret. It serves the paths that begin with prefix and /apps/; prefix is "" or begins with a slash. Responses
+// are JSON, errors are text.
 func (s *Server) API(prefix string) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range []struct {
@@ -55,12 +55,12 @@ func (s *Server) API(prefix string) http.Handler {
 	return mux
 }
 
-// respond writes the answer to a call.
+// respond writes the response to a call.
 func respond(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Cache-Control", "no-store")
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(encode(v)) // it fails if the caller is gone
+		_, _ = w.Write(encode(v)) // this fails if the caller has disconnected
 		return
 	}
 	failed := apiError{http.StatusServiceUnavailable, "Temporarily unavailable: try again later."}

@@ -97,7 +97,7 @@ func (c *call) checkQuery(q query) error {
 	return nil
 }
 
-// query is the parameters of a query, sorted by name.
+// query contains the parameters of a query, sorted by name.
 type query []parameter
 
 type parameter struct{ name, raw, value string }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	maxChannels = 100 // of one event
-	maxBatch    = 10  // events in one call
+	maxChannels = 100 // the maximum size of one event
+	maxBatch    = 10  // the maximum number of events in one call
 	publishing  = 16  // the maximum number of channels that one call publishes to concurrently
 )
 
@@ -49,7 +49,7 @@ func parseInfo(text string) (a attributes, err error) {
 	return a, nil
 }
 
-// state has the attributes of a channel.
+// state contains the attributes of a channel.
 type state struct {
 	Occupied      *bool       `json:"occupied,omitempty"`
 	Users         *int        `json:"user_count,omitempty"`

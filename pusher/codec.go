@@ -9,9 +9,9 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// codec encodes what the hub sends. All connections of all applications share it.
+// codec encodes the messages of the hub. All connections of all applications share it.
 type codec struct {
-	positions bool // for subscriptions that have asked for positions
+	positions bool // for subscriptions that have requested positions
 }
 
 // Publication implements [hub.Codec].
@@ -48,7 +48,7 @@ type memberRemoved struct {
 }
 
 // Members implements [hub.Codec]. The protocol has no message for changed data of a member: clients that receive member_added for a
-// member that they already know use the new data, but count the member twice. So nothing is sent.
+// member that they already know use the new data, but count the member twice. So no message is sent.
 func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
 	all := make([]*websocket.Prepared, 0, len(cs))
 	for _, c := range cs {
@@ -84,6 +84,6 @@ func (codec) Closing(why hub.EndReason) (m *websocket.Prepared, code websocket.C
 		return nil, CodeOverCapacity, "The server is stopping."
 	}
 	reason = "The application has closed the connection."
-	m, _ = prepare(failure(int(CodeUnauthorized), reason, "")) // if it fails, the close frame has the same content
+	m, _ = prepare(failure(int(CodeUnauthorized), reason, "")) // if this fails, the close frame has the same content
 	return m, CodeUnauthorized, reason
 }

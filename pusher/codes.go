@@ -15,7 +15,7 @@ const (
 	CodeUnauthorized  websocket.Code = 4009 // a sign-in has failed, or the application has ended the connection
 	CodeOverCapacity  websocket.Code = 4100 // reconnect after a pause
 	CodeReconnect     websocket.Code = 4200 // reconnect immediately
-	CodeNoPong        websocket.Code = 4201 // a ping was not answered
+	CodeNoPong        websocket.Code = 4201 // the client did not answer a ping
 	CodeIdle          websocket.Code = 4202 // the client was silent, and could not be pinged
 	CodeTooManyEvents websocket.Code = 4301 // too many client events; never closes
 	CodeLongWatchlist websocket.Code = 4302 // too many users in a watchlist; never closes

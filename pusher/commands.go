@@ -134,7 +134,7 @@ func (s *session) subscriptionFault(channel string, err error) error {
 	return f
 }
 
-// succeeded sends the answer to a subscription, and the messages that must follow it directly.
+// succeeded sends the reply to a subscription, and the messages that must follow it directly.
 func (s *session) succeeded(a *reply, r *hub.Recovered, behind ...*websocket.Prepared) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
@@ -163,7 +163,7 @@ type succeeded struct {
 	Recovered *bool     `json:"recovered,omitempty"` // only for a client that has sent its position
 }
 
-// roster is the members of a channel.
+// roster contains the members of a channel.
 type roster struct {
 	Count int                        `json:"count"`
 	IDs   []string                   `json:"ids"`
@@ -179,12 +179,12 @@ func rosterOf(r *hub.Recovered) *roster {
 	return all
 }
 
-// cacheTries is how often a subscription is retried because of concurrent publications.
+// cacheTries is the number of times that a subscription is tried if there are concurrent publications.
 const cacheTries = 10
 
 var errOutrun = errors.New("pusher: the cache does not have all publications")
 
-// subscribeCached subscribes to a cache channel: the answer is followed by the channel's last event.
+// subscribeCached subscribes to a cache channel: the reply is followed by the channel's last event.
 func (s *session) subscribeCached(ctx context.Context, o hub.SubscribeOptions, a *reply) error {
 	var err error
 	name := a.name
@@ -242,7 +242,7 @@ func cacheMessage(name string, cached *hub.Publication) *websocket.Prepared {
 			return m
 		}
 	}
-	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // encoding it does not fail
+	m, _ := prepare(&event{Event: "pusher:cache_miss", Channel: wireName(name)}) // encoding this does not fail
 	return m
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// counted returns the channels of the session that send the number of their subscriptions.
+// counted returns the session's channels for which the number of subscriptions is sent.
 func (s *session) counted() []string {
 	if !s.server.SubscriptionCounts {
 		return nil
@@ -16,7 +16,7 @@ func (s *session) counted() []string {
 	return s.hub.Subscriptions()
 }
 
-// count schedules sending the number of subscriptions of a channel.
+// count schedules a message with the number of subscriptions of a channel.
 func (s *session) count(channel string) {
 	if !s.server.SubscriptionCounts || isPresence(channel) || strings.HasPrefix(channel, hub.UserChannel("")) {
 		return

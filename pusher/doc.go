@@ -10,7 +10,7 @@
 //
 // # Bad input
 //
-// A message that is not valid or not allowed is answered with pusher:error or pusher:subscription_error, and the connection
+// The reply to a message that is not valid or not allowed is pusher:error or pusher:subscription_error, and the connection
 // continues. A client with more errors than a correct client can cause is closed with 4100, and so is a client that does not read.
 // The messages of a connection are processed one at a time, so the cost of a client is limited by one message and its
 // subscriptions.

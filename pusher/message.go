@@ -93,7 +93,7 @@ func infoOf(info json.RawMessage) []byte {
 	return info
 }
 
-// failure returns a pusher:error. A code of 0 means that it has none.
+// failure returns a pusher:error. A code of 0 means that the message has none.
 func failure(code int, why, channel string) *event {
 	data := struct {
 		Code    *int   `json:"code"`

@@ -30,7 +30,7 @@ func (p *pulse) start(s *session) {
 	close(ready)
 }
 
-// hear records that the client has sent something.
+// hear records that the client has sent a message.
 func (p *pulse) hear() { p.heard.Store(time.Now().UnixNano()) }
 
 // stop ends monitoring.
@@ -48,7 +48,7 @@ func (p *pulse) tick() {
 	wait := s.server.activityTimeout() - time.Since(time.Unix(0, heard))
 	switch {
 	case p.asked == heard:
-		_ = s.out.Shut(CodeNoPong, "You have not answered a ping.") // it fails if the connection has ended
+		_ = s.out.Shut(CodeNoPong, "You have not answered a ping.") // this fails if the connection has ended
 		return
 	case wait <= 0:
 		err := s.out.Send(websocket.Message{Type: websocket.Text, Data: encode(&event{Event: "pusher:ping", Data: struct{}{}})})

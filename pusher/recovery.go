@@ -31,11 +31,11 @@ type since struct {
 	SocketID string `json:"socket_id,omitempty"`
 }
 
-// reply is the answer to a subscription.
+// reply is the reply to a subscription.
 type reply struct {
 	name      string // the name of the channel in the hub
 	positions bool   // the client requests positions, and the channel has them
-	since     *since // the position that it wants to recover from; nil if none
+	since     *since // the position from which to recover; nil if there is none
 
 	recovered bool // the missed events follow
 	missed    []*websocket.Prepared
@@ -136,14 +136,14 @@ func (s *session) missed(a *reply, r *hub.Recovered) error {
 	return nil
 }
 
-// positionEvent follows the missed events, and has only an offset. pusher-js does not pass it on to the application.
+// positionEvent follows the missed events, and contains only an offset. pusher-js does not pass it on to the application.
 const positionEvent = hub.InternalPrefix + "position"
 
 // missedEvent reports that events are lost, and the position from which the subscription continues. pusher-js passes it on to the
 // channel.
 const missedEvent = "pusher:missed"
 
-// position returns the position in the answer; nil if there is none. The missed events that follow advance it to r.Position.
+// position returns the position in the reply; nil if there is none. The missed events that follow advance it to r.Position.
 func (a *reply) position(r *hub.Recovered) *position {
 	switch {
 	case !a.positions:

@@ -33,7 +33,7 @@ type App struct {
 // Server serves the clients of applications. Its fields must be set before the first client, and not be changed afterwards. It may
 // be used from any goroutine.
 type Server struct {
-	// Hub has the channels, with the namespaces that Namespaces returns. It is required.
+	// Hub manages the channels, with the namespaces that Namespaces returns. It is required.
 	Hub *hub.Hub
 
 	// Apps are the applications. They are not modified.
@@ -72,8 +72,8 @@ type Server struct {
 	// means no limit.
 	MaxConnections int
 
-	// MessagesPerSecond is how many messages a connection may send per second on average; further ones are answered with an error.
-	// 0 means 1000; a negative value means no limit.
+	// MessagesPerSecond is the number of messages that a connection may send per second on average; the reply to further ones is an
+	// error. 0 means 1000; a negative value means no limit.
 	MessagesPerSecond int
 
 	mu     sync.Mutex
@@ -109,7 +109,7 @@ type Client struct {
 // The errors of Client.Identified that have a special effect.
 var (
 	// ErrRevoked is the error for a user whose credentials were revoked after the connection began. The client reconnects after a
-	// pause, and asks its application for another signature.
+	// pause, and requests another signature from its application.
 	ErrRevoked = errors.New("pusher: the user is revoked")
 
 	// ErrTooMany is the error for a user who has too many connections.
@@ -122,7 +122,7 @@ func ConnOptions() websocket.ConnOptions {
 }
 
 // Open returns the Open function of a websocket.Endpoint, or of an Admission, for one client. A client that cannot be served gets
-// an error after the 101, and is closed, because this protocol does not reject handshakes.
+// an error after the 101 response, and is closed, because this protocol does not reject handshakes.
 func (s *Server) Open(c Client) func(websocket.Sender) websocket.Receiver {
 	return func(out websocket.Sender) websocket.Receiver {
 		app, code, why := s.accept(&c)
@@ -180,9 +180,9 @@ func (s *Server) accept(c *Client) (app App, code websocket.Code, why string) {
 // refuse sends an error, and closes with the same code.
 func refuse(out websocket.Sender, code websocket.Code, why string) {
 	if m, err := prepare(failure(int(code), why, "")); err == nil {
-		_ = out.SendPrepared(m) // if it fails, the close frame has the same content
+		_ = out.SendPrepared(m) // if this fails, the close frame has the same content
 	}
-	_ = out.Shut(code, why) // it fails if the connection has ended
+	_ = out.Shut(code, why) // this fails if the connection has ended
 }
 
 // take counts a connection, and reports false if the limit is exceeded.

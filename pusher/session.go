@@ -22,7 +22,7 @@ const (
 	// faultsPerSecond is the average rate, and maxFaults the burst, of errors after which a client is closed.
 	faultsPerSecond, maxFaults = 20, 200
 
-	// clientEventsPerSecond is how many client events a connection may send per second.
+	// clientEventsPerSecond is the number of client events that a connection may send per second.
 	clientEventsPerSecond = 10
 )
 
@@ -115,7 +115,7 @@ func (s *session) Closed(*websocket.CloseError) {
 	s.server.free(s.app)
 }
 
-// reply sends an answer. If the queue has no room, the answer waits.
+// reply sends a reply. If the queue has no room, the reply waits.
 func (s *session) reply(e *event) { s.replies.Send(encode(e)) }
 
 // fault is an error that is sent to the client, while the connection continues. With kind it is a pusher:subscription_error,

@@ -33,7 +33,7 @@ type watchlist struct {
 	stops []func() // end the watches
 
 	mu     sync.Mutex
-	quiet  bool // nothing is sent for now
+	quiet  bool // no changes are sent for now
 	online map[string]bool
 	told   map[string]bool // the users who are online according to the last message to the client
 }
@@ -44,7 +44,7 @@ type watchlistEvent struct {
 	Name    string   `json:"name"`
 }
 
-// watch makes the client online, and watches the users of a list. It is called after the answer to the sign-in.
+// watch makes the client online, and watches the users of a list. It is called after the reply to the sign-in.
 func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	if !s.server.Watchlists {
 		return nil
@@ -80,7 +80,7 @@ func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	return nil
 }
 
-// begin clears the state. Nothing is sent until continues is called.
+// begin clears the state. No changes are sent until continues is called.
 func (w *watchlist) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// conflicts is how often an append is retried when another node has published first.
+// conflicts is the number of times that an append is tried if another node has published first.
 const conflicts = 32
 
-// addition is what a PUT or a POST appends.
+// addition is the content of a PUT or a POST.
 type addition struct {
 	body  []byte
 	kind  string // the content type; "" if there is none
@@ -25,7 +25,7 @@ type addition struct {
 	trace string // the traceparent of the request
 }
 
-// outcome is the answer to an addition.
+// outcome is the response to an append request.
 type outcome struct {
 	status int
 	header http.Header
@@ -71,7 +71,7 @@ var (
 	errBusy     = &problem{status: http.StatusServiceUnavailable, text: "too many concurrent appends to this stream", header: http.Header{"Retry-After": {"1"}}}
 )
 
-// head returns the header fields that every answer about the stream has.
+// head returns the header fields that are in every response about the stream.
 func (s *stream) head() http.Header {
 	h := http.Header{}
 	h.Set(headerNext, s.next(s.end()))
@@ -81,7 +81,7 @@ func (s *stream) head() http.Header {
 	return h
 }
 
-// judge decides about an addition, in the order of PROTOCOL.md 5.2. If both results are nil, the addition must be published.
+// judge decides on an addition, in the order of PROTOCOL.md 5.2. If both results are nil, the addition must be published.
 func (s *stream) judge(a *addition) (*outcome, error) {
 	if s.closed != nil {
 		return s.judgeClosed(a)
@@ -104,7 +104,7 @@ func (s *stream) conflict(text string) *problem {
 	return &problem{status: http.StatusConflict, text: text, header: s.head()}
 }
 
-// judgeClosed decides about an addition to a closed stream.
+// judgeClosed decides on an addition to a closed stream.
 func (s *stream) judgeClosed(a *addition) (*outcome, error) {
 	if a.by != nil && a.by.Epoch < s.last(a.by.ID).Epoch {
 		return s.judgeProducer(a)
@@ -131,7 +131,7 @@ func (s *stream) last(id string) producer {
 	return producer{ID: id, Epoch: -1}
 }
 
-// judgeProducer decides about an addition by the epoch and the number of its producer.
+// judgeProducer decides on an addition by the epoch and the number of its producer.
 func (s *stream) judgeProducer(a *addition) (*outcome, error) {
 	last := s.last(a.by.ID)
 	switch {
@@ -157,7 +157,7 @@ func (s *stream) judgeProducer(a *addition) (*outcome, error) {
 	return nil, nil
 }
 
-// header adds the producer to the header of an answer.
+// header adds the producer to the header of a response.
 func (p *producer) header(h http.Header, seq int64) {
 	h.Set(headerEpoch, strconv.FormatInt(p.Epoch, 10))
 	h.Set(headerNumber, strconv.FormatInt(seq, 10))
@@ -190,7 +190,7 @@ func (a *addition) messageID(stream string, i int) string {
 	return fmt.Sprintf("%s/%s/%d/%d/%d", stream, a.by.ID, a.by.Epoch, a.by.Seq, i)
 }
 
-// room returns the maximum size of the data of one message, given what else is published with it.
+// room returns the maximum size of the data of one message, given the other content that is published with it.
 func (s *stream) room(a *addition) int {
 	p := hub.Publication{Tags: a.tags()}
 	if a.by != nil {
@@ -299,7 +299,7 @@ func (s *stream) fill(ctx context.Context, a *addition) error {
 	return err
 }
 
-// created returns the answer to a PUT.
+// created returns the response to a PUT.
 func (s *stream) created(ctx context.Context, status int) (*outcome, error) {
 	o := &outcome{status: status, header: s.head()}
 	o.header.Set("Content-Type", s.rec.Type)

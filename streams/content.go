@@ -31,7 +31,7 @@ func kindOf(contentType string) kind {
 	return kindBinary
 }
 
-// maxMessages is how many messages one request may append.
+// maxMessages is the maximum number of messages that one request may append.
 const maxMessages = 10_000
 
 var errTooBig = &problem{status: http.StatusRequestEntityTooLarge, text: "this is too large for the stream"}
@@ -147,7 +147,7 @@ func (k kind) content(p *hub.Publication) []byte {
 	return p.Data
 }
 
-// join returns the body of an answer with the content of publications.
+// join returns the body of a response with the content of publications.
 func (k kind) join(ps []*hub.Publication) []byte {
 	var b []byte
 	if k == kindJSON {

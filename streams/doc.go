@@ -12,11 +12,11 @@
 //
 // Properties of a stream that the hub does not know, such as its content type, are in a record: the last publication of a channel
 // with the same name in an application without clients. The sequence numbers of producers and the end of the stream are tags of the
-// publications. So all nodes of an engine serve all streams, and whatever one node has acknowledged is known to all of them.
+// publications. So all nodes of an engine serve all streams, and all of them know the data that one node has acknowledged.
 //
 // # Limits
 //
-// A stream keeps its last messages, up to Server.History; reading from an offset before them is answered with 410. Publications of
+// A stream keeps its last messages, up to Server.History; the response to a read from an offset before them is 410. Publications of
 // other protocols are kept as the hub's namespace specifies, which may be fewer. A fork begins with copies of the messages of its
 // source.
 package streams

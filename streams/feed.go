@@ -13,15 +13,16 @@ import (
 )
 
 const (
-	// feedTick is how often a stream with live reads is checked even if nothing was published, because it may have been deleted.
+	// feedTick is the interval at which a stream with live reads is checked even if no message was published, because it may have
+	// been deleted.
 	feedTick = 2 * time.Second
 
 	// feedTime is the timeout of such a check.
 	feedTime = 10 * time.Second
 )
 
-// feed keeps a stream up to date while it has live reads. All of them share its subscription, of which it is the Sender: whatever
-// it receives indicates that there is something to read.
+// feed keeps a stream up to date while it has live reads. All of them share its subscription, of which it is the Sender: any
+// message that it receives means that there is new data to read.
 type feed struct {
 	stream  *stream
 	session *hub.Session
@@ -72,7 +73,7 @@ func (f *feed) subscribe(ctx context.Context) error {
 	return f.session.Subscribe(ctx, f.stream.name, hub.SubscribeOptions{}, func(*hub.Recovered) error { return nil })
 }
 
-// run checks the stream whenever it has changed, until ctx ends.
+// run checks the stream whenever it has changed, until ctx is done.
 func (f *feed) run(ctx context.Context) {
 	defer f.session.Leave()
 	tick := time.NewTicker(feedTick)
@@ -120,7 +121,7 @@ func (f *feed) Send(websocket.Message) error { return f.SendPrepared() }
 // Buffered implements [websocket.Sender]: nothing is buffered.
 func (f *feed) Buffered() int { return 0 }
 
-// Shut implements [websocket.Sender]. It is called when the hub ends, or when a server closes all connections.
+// Shut implements [websocket.Sender]. It is called when the hub stops, or when a server closes all connections.
 func (f *feed) Shut(websocket.Code, string) error { return nil }
 
 // CloseNow implements [websocket.Sender].
@@ -132,7 +133,7 @@ func (f *feed) Subprotocol() string { return "" }
 // RemoteAddr implements [websocket.Sender].
 func (f *feed) RemoteAddr() net.Addr { return nil }
 
-// codec encodes everything as the same message.
+// codec encodes every event as the same message.
 type codec struct{}
 
 var sign, _ = websocket.Prepare(websocket.Message{Type: websocket.Text})

@@ -14,19 +14,19 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// A fork is an independent stream: it begins with copies of the messages of its source up to an offset. After that it needs nothing
-// from its source, and is read, closed and ended like any other stream. Both records keep a trace of the relation. The source has
-// the names of its forks, because a deleted stream with forks is gone, but its name is not free; and the fork knows how to
-// translate offsets of its source.
+// A fork is an independent stream: it begins with copies of the messages of its source up to an offset. After that it does not
+// depend on its source, and is read, closed and deleted like any other stream. Both records describe the relation. The source's
+// record contains the names of its forks: a deleted stream that has forks no longer exists for clients, but its name cannot be
+// reused. The fork's record contains the data for translating offsets of its source.
 
 const (
-	maxForks  = 32 << 10 // bytes of the names of a stream's forks, which are in its record
-	maxCopied = 16 << 20 // bytes of copies
+	maxForks  = 32 << 10 // the maximum size of the names of a stream's forks, which are in its record
+	maxCopied = 16 << 20 // the maximum size of the copies
 	maxChain  = 64       // the depth to which forks of forks are followed
 
-	pourCount = 64              // messages that are copied together
-	pourBytes = 256 << 10       // bytes that are copied together
-	pourTime  = 5 * time.Minute // for all copies
+	pourCount = 64              // the number of messages that are copied together
+	pourBytes = 256 << 10       // the number of bytes that are copied together
+	pourTime  = 5 * time.Minute // the timeout for all copies
 )
 
 // forking is the fork that a PUT requests.
@@ -47,8 +47,8 @@ type origin struct {
 	Copied uint64 `json:"copied"` // the number of copies
 }
 
-// parseFork returns the fork that a request to create a stream asks for, nil if there is none. prefix precedes the name of a stream
-// in a path.
+// parseFork returns the fork that a request to create a stream specifies, nil if there is none. prefix precedes the name of a
+// stream in a path.
 func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	from, at, sub := h.Get(headerFork), h.Get(headerForkOffset), h.Get(headerForkSub)
 	if from == "" {
@@ -91,8 +91,8 @@ type heritage struct {
 	part []byte             // a part of the content after the copies, if that is not JSON
 }
 
-// inherit adds the fork to the record of its source, and returns what the fork begins with. The caller has locked and refreshed the
-// source.
+// inherit adds the fork to the record of its source, and returns the initial content of the fork. The caller has locked and
+// refreshed the source.
 func inherit(ctx context.Context, s *stream, f *forking, name, kind string) (*heritage, error) {
 	if s.rec.mourned() {
 		return nil, s.conflict("the source is deleted")
@@ -124,7 +124,7 @@ func (f *forking) point(s *stream) (uint64, error) {
 	return s.locate(&r)
 }
 
-// copyFrom copies the messages of the source up to the fork's offset, and the requested part of what follows.
+// copyFrom copies the messages of the source up to the fork's offset, and the requested part of the message after it.
 func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
 	from, bytes, left := s.floor, 0, h.Sub
 	for from < h.Offset || left > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// chunkBytes is the maximum size of one answer, except for a single larger message.
+// chunkBytes is the maximum size of one response, except for a single larger message.
 const chunkBytes = 1 << 20
 
 // chunk is a part of a stream.
@@ -24,13 +24,13 @@ type chunk struct {
 	tag    string
 	from   uint64
 	to     uint64 // the offset to continue from
-	tail   bool   // nothing follows it yet
-	closed bool   // nothing will ever follow it
+	tail   bool   // no data follows it yet
+	closed bool   // no data will ever follow it
 
 	changed chan struct{} // closed when there may be more to read
 }
 
-// errGone is the answer to an offset before the messages that are still kept.
+// errGone is the response to an offset before the messages that are still kept.
 var errGone = &problem{status: http.StatusGone, text: "the messages after this offset are no longer kept: start with offset=-1"}
 
 // locate converts the position in a request to an offset. The caller has locked and refreshed the stream.
@@ -53,7 +53,7 @@ func (s *stream) locate(r *reading) (uint64, error) {
 	return max(r.offset, s.floor), nil
 }
 
-// chunk returns what follows an offset. The caller has locked and refreshed the stream.
+// chunk returns the data after an offset. The caller has locked and refreshed the stream.
 func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, error) {
 	c := &chunk{kind: s.kind(), typ: s.contentType(), tag: s.tag(), from: from, to: from, changed: s.changed}
 	end := s.end()
@@ -96,7 +96,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 		c.to = p.Offset
 	}
 	if len(all) == 0 && more {
-		c.to = end // the rest has expired
+		c.to = end // the remaining messages have expired
 	}
 	c.to = min(max(c.to, from), max(end, from))
 	c.tail = c.to >= end
@@ -104,7 +104,7 @@ func (s *stream) chunk(ctx context.Context, from uint64, start bool) (*chunk, er
 	return c, nil
 }
 
-// header returns the header fields of an answer with the chunk.
+// header returns the header fields of a response with the chunk.
 func (c *chunk) header() http.Header {
 	h := http.Header{}
 	h.Set(headerNext, formatOffset(c.to, c.tag))
@@ -166,7 +166,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 		part.answer(w)
 		return nil
 	}
-	cache := "private, no-cache" // more may follow, so the client must ask again
+	cache := "private, no-cache" // more may follow, so the client must send another request
 	if !part.tail {
 		cache = "private, max-age=60, stale-while-revalidate=300"
 	}
@@ -180,7 +180,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 	return nil
 }
 
-// answer writes the chunk as the answer.
+// answer writes the chunk as the response.
 func (c *chunk) answer(w http.ResponseWriter) {
 	writable(w)
 	w.Write(c.kind.join(c.ps)) //nolint:errcheck // the client has gone
@@ -316,7 +316,7 @@ func (l *live) wait(ctx context.Context, c *chunk, over <-chan time.Time) bool {
 	return false
 }
 
-// servePoll answers with the next messages, or with 204 if there are none for a while (PROTOCOL.md 5.7).
+// servePoll responds with the next messages, or with 204 if there are none for a while (PROTOCOL.md 5.7).
 func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 	limit := l.LongPoll
 	if limit <= 0 {

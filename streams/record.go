@@ -17,13 +17,13 @@ func recordApp(app string) string { return app + "#streams" }
 // tombstoneAge is how long the record of a deleted stream is kept. By then the engine has no more messages of it.
 const tombstoneAge = time.Hour
 
-// record is what is stored about a stream in addition to its messages.
+// record is the stored data about a stream in addition to its messages.
 type record struct {
 	ID   string `json:"id"` // of this incarnation of the stream; "" if it was not created
 	Type string `json:"type"`
 	lifetime
 
-	Touched time.Time   `json:"touched"` // the last recorded read or write
+	Touched time.Time   `json:"touched"` // the time of the last recorded read or write
 	Epoch   string      `json:"epoch"`   // the epoch of the channel when the stream was created
 	Start   uint64      `json:"start"`   // the stream begins after this offset of that epoch
 	Closed  *closing    `json:"closed,omitempty"`
@@ -57,8 +57,8 @@ func (r *record) expired(now time.Time) bool {
 	return !r.Expires.IsZero() && !now.Before(r.Expires) || r.TTL != nil && !now.Before(r.until())
 }
 
-// until returns when the stream expires if it is not read or written to; the zero time means never. An eighth of the TTL is added,
-// because a read is recorded only if so much time has passed since the last recorded one.
+// until returns the time when the stream expires if it is not read or written to; the zero time means never. An eighth of the TTL
+// is added, because a read is recorded only if so much time has passed since the last recorded one.
 func (r *record) until() time.Time {
 	if r.TTL != nil {
 		ttl := time.Duration(*r.TTL) * time.Second

@@ -43,11 +43,11 @@ const (
 	defaultType   = "application/octet-stream"
 )
 
-// problem is an error with the status of its answer.
+// problem is an error with the status of its response.
 type problem struct {
 	status int
 	text   string
-	header http.Header // added to the answer; may be nil
+	header http.Header // added to the response; may be nil
 }
 
 // ErrConflict indicates that a stream cannot be created or appended to: it is closed, or exists with another configuration.
@@ -149,7 +149,7 @@ func (l lifetime) equal(o lifetime) bool {
 	return l.Expires.Equal(o.Expires)
 }
 
-// header adds the lifetime to the header of an answer.
+// header adds the lifetime to the header of a response.
 func (l lifetime) header(h http.Header) {
 	if l.TTL != nil {
 		h.Set(headerTTL, strconv.FormatInt(*l.TTL, 10))
@@ -262,7 +262,7 @@ const cursorInterval = 20 * time.Second
 
 var cursorEpoch = time.Date(2024, time.October, 9, 0, 0, 0, 0, time.UTC)
 
-// nextCursor returns the cursor for an answer: larger than the client's. jitter is between 0 and 1.
+// nextCursor returns the cursor for a response: larger than the client's. jitter is between 0 and 1.
 func nextCursor(client string, now time.Time, jitter float64) string {
 	current := int64(now.Sub(cursorEpoch) / cursorInterval)
 	if n, ok := parseInteger(client); ok && n >= current {

@@ -21,10 +21,10 @@ const (
 	defaultPoll     = 4 * time.Second
 	defaultSSE      = 60 * time.Second
 	defaultMaxLive  = 10_000
-	maxKnown        = 10_000 // unused streams that a node remembers
+	maxKnown        = 10_000 // the number of unused streams that a node remembers
 	engineTime      = 10 * time.Second
-	bodyTime        = 60 * time.Second // for the body of a request
-	writeTime       = 20 * time.Second // for a part of an answer
+	bodyTime        = 60 * time.Second // the timeout for the body of a request
+	writeTime       = 20 * time.Second // the timeout for a part of a response
 	actionSubscribe = hub.ActionSubscribe
 	actionPublish   = hub.ActionPublish
 	actionHistory   = hub.ActionHistory
@@ -36,16 +36,16 @@ const ActionDelete = "delete"
 // Server serves the streams of an application. Its fields must be set before the first request, and not be changed afterwards. It
 // may be used from any goroutine.
 type Server struct {
-	// Hub has the channels. It is required.
+	// Hub manages the channels. It is required.
 	Hub *hub.Hub
 
 	// App is the ID of the application.
 	App string
 
-	// History is how many messages a stream keeps, if the engine keeps that many. 0 means 100,000.
+	// History is the number of messages that a stream keeps, if the engine keeps that many. 0 means 100,000.
 	History int
 
-	// MaxBody is the maximum number of bytes that one request may append; a larger request is answered with 413. 0 means 8 MiB.
+	// MaxBody is the maximum number of bytes that one request may append; the response to a larger request is 413. 0 means 8 MiB.
 	MaxBody int64
 
 	// LongPoll is how long a long poll waits for messages. 0 means 4 seconds, which is below the timeout of most clients.
@@ -54,20 +54,20 @@ type Server struct {
 	// SSE is how long a response of server-sent events lasts; then the client reconnects. 0 means 60 seconds.
 	SSE time.Duration
 
-	// MaxLive is the maximum number of live reads; further ones are answered with 503. 0 means 10,000.
+	// MaxLive is the maximum number of live reads; the response to further ones is 503. 0 means 10,000.
 	MaxLive int
 
 	mu      sync.Mutex
 	streams map[string]*stream
-	expires map[string]time.Time // when streams expire, as far as this node knows
-	janitor bool                 // a goroutine is running that ends them
+	expires map[string]time.Time // the times when streams expire, as far as this node knows them
+	janitor bool                 // a goroutine is running that deletes them
 	live    int
 	stop    chan struct{} // closed by Close
 	closed  bool
 	running sync.WaitGroup
 }
 
-// Client is the client that makes a request. The zero value may do everything.
+// Client is the client that makes a request. The zero value may perform every action.
 type Client struct {
 	// User is the authenticated user; "" if there is none.
 	User string
@@ -77,14 +77,14 @@ type Client struct {
 	Allow func(action, channel string) error
 }
 
-// Handler returns a handler for the streams below a path, such as "/streams/", for clients that may do everything.
+// Handler returns a handler for the streams below a path, such as "/streams/", for clients that may perform every action.
 func (s *Server) Handler(prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Serve(w, r, strings.TrimPrefix(r.URL.Path, prefix), Client{})
 	})
 }
 
-// Close ends live reads and other running requests. Later requests are answered with 503.
+// Close ends live reads and other running requests. The response to later requests is 503.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.init()
@@ -147,7 +147,7 @@ func (s *Server) with(ctx context.Context, name string, f func(context.Context, 
 	return s.within(ctx, engineTime, name, f)
 }
 
-// within is with, where f may take up to most.
+// within is with, with the time limit most for f.
 func (s *Server) within(ctx context.Context, most time.Duration, name string, f func(context.Context, *stream) error) error {
 	x, err := s.acquire(name)
 	if err != nil {
@@ -169,7 +169,7 @@ func (s *Server) within(ctx context.Context, most time.Duration, name string, f 
 	return f(all, x)
 }
 
-// Serve answers a request for the stream with a name.
+// Serve responds to a request for the stream with a name.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name string, c Client) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -189,8 +189,8 @@ const (
 		"Stream-Forked-From, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq"
 )
 
-// Preflight answers the preflight of a browser, which asks whether a page of another origin may make a request. The caller must set
-// Access-Control-Allow-Origin if the origin is allowed.
+// Preflight responds to the preflight of a browser, which asks whether a page of another origin may make a request. The caller must
+// set Access-Control-Allow-Origin if the origin is allowed.
 func Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, methods, accepted)
 }
@@ -239,7 +239,7 @@ func (c *Client) may(name string, actions ...string) error {
 	return denied{err}
 }
 
-// fail answers with an error.
+// fail responds with an error.
 func fail(w http.ResponseWriter, err error) {
 	h := w.Header()
 	p, ok := errors.AsType[*problem](err)
@@ -332,7 +332,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, name string, c Clie
 	})
 }
 
-// answerPut answers a request to create a stream.
+// answerPut responds to a request to create a stream.
 func (o *outcome) answerPut(w http.ResponseWriter, r *http.Request) {
 	if o.status == http.StatusCreated {
 		o.header.Set("Location", location(r))
@@ -373,14 +373,14 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, name string, c Cli
 	})
 }
 
-// write writes the outcome as the answer.
+// write writes the outcome as the response.
 func (o *outcome) write(w http.ResponseWriter) {
 	maps.Copy(w.Header(), o.header)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(o.status)
 }
 
-// head answers a HEAD request (PROTOCOL.md 5.5).
+// head responds to a HEAD request (PROTOCOL.md 5.5).
 func (s *Server) head(w http.ResponseWriter, r *http.Request, name string, c Client) error {
 	if err := c.may(name, actionHistory, actionSubscribe, actionPublish); err != nil {
 		return err
@@ -411,7 +411,7 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, name string, c C
 	})
 }
 
-// watch records when a stream expires; the zero time means never.
+// watch records the time when a stream expires; the zero time means never.
 func (s *Server) watch(name string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -426,7 +426,7 @@ func (s *Server) watch(name string, at time.Time) {
 	}
 }
 
-// clean ends the streams that have expired, until no stream has an expiry.
+// clean deletes the streams that have expired, until no stream has an expiry.
 func (s *Server) clean() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

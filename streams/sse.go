@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// keepAlive is the interval of comments in an idle event stream, so that no intermediary considers it dead.
+// keepAlive is the interval of comments in an idle event stream, so that no intermediary considers the connection dead.
 const keepAlive = 15 * time.Second
 
 // control is the event that follows data (PROTOCOL.md 5.8).
@@ -20,7 +20,7 @@ type control struct {
 	Closed   bool   `json:"streamClosed,omitempty"`
 }
 
-// serveSSE answers with events until the stream is closed, or until Server.SSE has passed.
+// serveSSE responds with events until the stream is closed, or until Server.SSE has passed.
 func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	limit := l.SSE
 	if limit <= 0 {
@@ -33,7 +33,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-cache, no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx does not buffer it
+	h.Set("X-Accel-Buffering", "no") // prevents nginx from buffering the response
 	if l.kind == kindBinary {
 		h.Set(headerEncoding, "base64")
 	}

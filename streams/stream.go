@@ -21,14 +21,14 @@ const (
 )
 
 const (
-	checkEvery   = 256 // publications until the next checkpoint
-	maxProducers = 128 // producers of one stream that are remembered
-	pageCount    = 512 // publications in one page
-	recentCount  = 256 // publications that are kept for live reads
+	checkEvery   = 256 // the number of publications until the next checkpoint
+	maxProducers = 128 // the number of producers of one stream that are remembered
+	pageCount    = 512 // the number of publications in one page
+	recentCount  = 256 // the number of publications that are kept for live reads
 	recentBytes  = 256 << 10
 )
 
-// stream is the state of a stream on this node. Everything but its first fields is guarded by lock.
+// stream is the state of a stream on this node. All fields but the first ones are guarded by lock.
 type stream struct {
 	server *Server
 	name   string
@@ -48,7 +48,7 @@ type stream struct {
 	recent   []*hub.Publication
 	bytes    int           // the size of recent
 	reach    uint64        // recent has all publications after this offset
-	changed  chan struct{} // closed when something has changed
+	changed  chan struct{} // closed when the stream has changed
 	feed     *feed         // nil without live reads
 }
 
@@ -147,7 +147,7 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	}
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
 	if err == nil && rec.Deleted && rec.Epoch == page.Top.Epoch && len(page.Publications) > 0 && page.Publications[0].Offset <= rec.Start {
-		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that was going to do it has ended
+		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that was expected to do this has ended
 			return err
 		}
 		page, err = s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
@@ -246,7 +246,7 @@ func (s *stream) oldest(ctx context.Context, top uint64) uint64 {
 	return page.Publications[0].Offset - 1
 }
 
-// skip advances to an offset, because what precedes it has expired or is not kept.
+// skip advances to an offset, because earlier publications have expired or are not kept.
 func (s *stream) skip(offset uint64) {
 	s.top = max(s.top, offset)
 }
@@ -297,7 +297,7 @@ func producerOf(p *hub.Publication) *producer {
 	return by
 }
 
-// check writes a checkpoint if one is due, and the end of the stream if the record does not have it yet.
+// check writes a checkpoint if one is due, and the end of the stream if the record does not contain it yet.
 func (s *stream) check(ctx context.Context) error {
 	if s.implicit || (s.closed == nil || s.rec.Closed != nil) && s.unsaved < checkEvery {
 		return nil

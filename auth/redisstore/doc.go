@@ -1,3 +1,3 @@
-// Package redisstore stores in Redis what the nodes of one service share about clients: tickets that can still be redeemed, and
+// Package redisstore is a store in Redis for the nodes of one service: it contains tickets that can still be redeemed, and
 // revocations.
 package redisstore

@@ -58,7 +58,8 @@ func (s *Store) write(ctx context.Context, c rueidis.Client, r auth.Revocation) 
 		strconv.FormatInt(r.At.UnixMicro(), 10), strconv.FormatInt(s.o.TTL.Milliseconds(), 10), string(text), strconv.Itoa(maxLog)})
 }
 
-// learn stores r on this node. If there is no room, this node asks Redis about it, as it does about all that it does not know.
+// learn stores r on this node. If there is no room, this node queries Redis about it, as about every revocation that it does not
+// know.
 func (s *Store) learn(ctx context.Context, r auth.Revocation) {
 	if err := s.known.Revoke(ctx, r); err != nil && !errors.Is(err, auth.ErrStoreFull) {
 		s.tell(err)
@@ -71,7 +72,7 @@ func (s *Store) tell(err error) {
 	}
 }
 
-// Revoked implements [auth.Store]. For what this node knows it does not ask Redis.
+// Revoked implements [auth.Store]. It does not query Redis about revocations that this node knows.
 func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	if known, err := s.known.Revoked(ctx, id); known || err != nil {
 		return known, err
@@ -106,7 +107,7 @@ func (s *Store) Revoked(ctx context.Context, id *auth.Identity) (bool, error) {
 	return false, nil
 }
 
-// Watch implements [auth.Store]. It uses a connection of its own.
+// Watch implements [auth.Store]. It uses a separate connection.
 func (s *Store) Watch(ctx context.Context, fn func(auth.Revocation)) {
 	var last streamID
 	lost := false
@@ -167,7 +168,8 @@ func (s *Store) follow(ctx context.Context, last *streamID, fn func(auth.Revocat
 	}
 }
 
-// resume makes sure that no new entry is missed, and that Redis has what this node knows, because Redis may have lost its data.
+// resume makes sure that no new entry is missed, and that Redis contains the revocations that this node knows, because Redis may
+// have lost its data.
 func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*s.o.Timeout)
 	defer cancel()
@@ -184,7 +186,7 @@ func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) er
 	if at.before(*last) {
 		*last = streamID{} // the stream was recreated
 	}
-	for r := range s.known.Revocations() { // for those that Redis already has, this changes nothing
+	for r := range s.known.Revocations() { // this has no effect on revocations that Redis already contains
 		if err := s.write(ctx, c, r).Error(); err != nil {
 			return err
 		}
@@ -194,7 +196,7 @@ func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) er
 
 // read waits for entries after last; it may return none.
 func (s *Store) read(ctx context.Context, c rueidis.Client, last streamID) ([]rueidis.XRangeEntry, error) {
-	ctx, cancel := context.WithTimeout(ctx, blockFor+s.o.Timeout) // a Redis that has vanished does not answer at all
+	ctx, cancel := context.WithTimeout(ctx, blockFor+s.o.Timeout) // a Redis server that has vanished does not reply at all
 	defer cancel()
 	reply, err := c.Do(ctx, c.B().Xread().Count(batch).Block(blockFor.Milliseconds()).Streams().Key(s.logKey()).
 		Id(last.String()).Build()).AsXRead()
