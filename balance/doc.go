@@ -2,10 +2,10 @@
 // long-lived connections: it counts them, rather than their durations.
 //
 // A [Pool] is a list of upstreams with the state of each: its live connections, its health, whether it drains. A caller takes an
-// upstream with [Pool.Acquire], gives it back with [Pool.Release] when the connection has ended, and reports what it observes:
-// [Pool.Outcome] for each handshake, [Pool.Probe] for each health check, [Pool.ReportLoad] and [Pool.DrainReported] for what the
-// server reports. The pool never chooses an upstream that is down, ejected, draining or full. A [Policy] chooses among the others:
-// [PowerOfTwo], the default, [LeastConnections], [Hash] or [RoundRobin].
+// upstream with [Pool.Acquire], gives it back with [Pool.Release] when the connection has ended, and reports its observations:
+// [Pool.Outcome] for each handshake, [Pool.Probe] for each health check, [Pool.ReportLoad] and [Pool.DrainReported] for the
+// server's own reports. The pool never chooses an upstream that is down, ejected, draining or full. A [Policy] chooses among the
+// others: [PowerOfTwo], the default, [LeastConnections], [Hash] or [RoundRobin].
 //
 // [Plan] returns how many connections each upstream should give up, after scale-out or for a drain; a [Pace] determines when the
 // next one moves. A [Storm] limits the rate of handshakes when all clients reconnect together.

@@ -87,7 +87,7 @@ func (e *ejection) end(now time.Time) {
 	*e = ejection{ended: now, times: e.times}
 }
 
-// clear forgets what was counted.
+// clear resets the counters.
 func (e *ejection) clear() { e.inRow, e.history, e.known = 0, 0, 0 }
 
 // probes are the results of health checks of one upstream.
@@ -105,7 +105,7 @@ type Outcome string
 const (
 	OK          Outcome = "ok"               // the upstream has accepted the handshake, or refused it because of the client
 	Unreachable Outcome = "unreachable"      // no connection was made in time
-	Failed      Outcome = "failed handshake" // no answer, an invalid one, or one that indicates a fault of the server
+	Failed      Outcome = "failed handshake" // no response, an invalid one, or one that indicates a fault of the server
 	ClosedEarly Outcome = "closed early"     // the upstream has ended a connection without a close frame soon after the handshake
 )
 

@@ -9,8 +9,8 @@ import (
 // Policy chooses an upstream for a connection. A policy belongs to one [Pool], which calls it with its lock held: it must not call
 // the pool, and needs no lock of its own.
 type Policy interface {
-	// Pick returns one of ready, which is never empty, and sorted by ID. Pick must not keep the slice or its elements. key is what
-	// the caller of [Pool.Acquire] passed; "" means that the client has no key.
+	// Pick returns one of ready, which is never empty, and sorted by ID. Pick must not keep the slice or its elements. key is the
+	// argument of [Pool.Acquire]; "" means that the client has no key.
 	Pick(ready []*Upstream, key string) *Upstream
 }
 

@@ -40,9 +40,9 @@ const (
 // or a network failure, all of them reconnect together. Make it with [NewStorm]. Its methods are safe for concurrent use and do not
 // block.
 //
-// Everything is admitted until handshakes take longer than the target on average, more than a tenth fail, or more are in progress
-// than can end within the target at the floor. From then on there is a rate: at first 0.7 of what the upstreams have handled, and
-// never below the floor.
+// All handshakes are admitted until they take longer than the target on average, more than a tenth fail, or more are in progress
+// than can end within the target at the floor. From then on the rate is limited: at first to 0.7 of the rate that the upstreams
+// have handled, and never below the floor.
 //
 // The rate follows additive increase and multiplicative decrease (Chiu and Jain, 1989; TCP's congestion control). While handshakes
 // are refused and the admitted ones take less than the target on average, it rises by a tenth of the floor ten times a second. If
@@ -153,8 +153,8 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 	return ok
 }
 
-// Begin reports that an admitted handshake is now with an upstream. Before that it says nothing about the upstreams: it may wait
-// for a place, or end without one.
+// Begin reports that an admitted handshake is now with an upstream. Before that, it indicates nothing about the upstreams: it may
+// wait for a place, or end without one.
 func (s *Storm) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +214,7 @@ func (s *Storm) overloaded() bool {
 // of two seconds.
 func (s *Storm) crowded() bool { return float64(s.underway) > s.rate*(s.target.Seconds()+2) }
 
-// limit starts to limit the rate: to a part of what the upstreams handled in this window.
+// limit starts to limit the rate: to a fraction of the rate that the upstreams handled in this window.
 func (s *Storm) limit(now time.Time) {
 	s.limited, s.lately, s.settled = true, now, now.Add(settle)
 	s.rate = max(s.floor, decrease*float64(s.seen.done-s.seen.failed)/max(now.Sub(s.began), window).Seconds())

@@ -16,7 +16,7 @@ type Spec struct {
 // maxWeight keeps sums of weights and products with loads well below overflow.
 const maxWeight = 1 << 20
 
-// check returns what is wrong with a list of upstreams.
+// check returns the error in a list of upstreams.
 func check(specs []Spec) error {
 	seen := make(map[string]bool, len(specs))
 	for i, s := range specs {

@@ -25,7 +25,7 @@ const (
 	patience = 250 * time.Millisecond
 )
 
-// head is the received part of an answer's header, and what is wrong with it. Package handshake has the rules; this type keeps the
+// head is the received part of a response's header, with the faults in it. Package handshake defines the rules; this type keeps the
 // lines.
 type head struct {
 	in       handshake.Head
@@ -34,7 +34,7 @@ type head struct {
 	status   int
 	reason   string
 	fields   []Field    // in order
-	lines    []headLine // as received, including interim answers
+	lines    []headLine // as received, including interim responses
 	cur      []byte     // the incomplete line
 	rest     []byte     // the bytes read together with the end of the header
 	body     []byte
@@ -45,7 +45,7 @@ type head struct {
 type headLine struct {
 	text  string
 	field bool   // it has the form of a field: name, colon, value
-	note  string // what is wrong with it
+	note  string // the fault in it
 }
 
 // headProblem is the reason why a header could not be read.
@@ -57,7 +57,7 @@ type headProblem struct {
 	err    error  // of the connection, if that ended the header
 }
 
-// readHead reads an answer's header: up to the limits, and no further than the read that contains its end.
+// readHead reads a response's header: up to the limits, and no further than the read that contains its end.
 func readHead(c net.Conn, deadline time.Time) *head {
 	h := &head{}
 	c.SetReadDeadline(deadline)
@@ -97,7 +97,7 @@ func (h *head) feed(b []byte) (used int, done bool) {
 	return used, done
 }
 
-// foreign reports whether the received bytes are not the beginning of an HTTP/1 answer.
+// foreign reports whether the received bytes are not the beginning of an HTTP/1 response.
 func (h *head) foreign() bool { return len(h.lines) == 0 && !mayBeHTTP(h.cur) }
 
 // take consumes a byte, and reports whether it ended the final header, or the displayed part of an invalid one.
@@ -167,7 +167,8 @@ func (h *head) field(line string) headLine {
 	return headLine{text: line, field: true}
 }
 
-// clauseInterim defines interim responses, and onlyInterim begins the detail about an answer of nothing else.
+// clauseInterim is the clause that defines interim responses, and onlyInterim begins the detail about a response that consists only
+// of them.
 const (
 	clauseInterim = "RFC 9110 §15.2"
 	onlyInterim   = "only interim responses (1xx) were received"
@@ -238,7 +239,7 @@ func (h *head) ended(err error) {
 
 const httpPrefix = "HTTP/"
 
-// mayBeHTTP reports whether b is, or may become, the beginning of an HTTP/1 answer.
+// mayBeHTTP reports whether b is, or may become, the beginning of an HTTP/1 response.
 func mayBeHTTP(b []byte) bool {
 	n := min(len(b), len(httpPrefix))
 	return string(b[:n]) == httpPrefix[:n]
@@ -250,8 +251,8 @@ func tells(b []byte) bool {
 	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || len(b) > 0 && b[0] != 0 && bytes.IndexByte(b, '\n') >= 0
 }
 
-// bannerSize returns the number of bytes to read of an answer that does not begin like HTTP/1: the header of a binary protocol, and
-// otherwise twice what is displayed, so that no secret is cut off at the end of the displayed part.
+// bannerSize returns the number of bytes to read of a response that does not begin like HTTP/1: the header of a binary protocol,
+// and otherwise twice the displayed part, so that no secret is cut off at its end.
 func bannerSize(b []byte) int {
 	switch b[0] {
 	case 0:
@@ -262,13 +263,13 @@ func bannerSize(b []byte) int {
 	return 2 * maxLine
 }
 
-// notHTTP records that the answer is not HTTP/1.
+// notHTTP records that the response is not HTTP/1.
 func (h *head) notHTTP() {
 	h.problem = notHTTP(h.cur)
 	h.lines = append(h.lines, headLine{text: string(h.cur), note: h.problem.detail})
 }
 
-// notHTTP describes an answer that does not begin like HTTP/1.
+// notHTTP describes a response that does not begin like HTTP/1.
 func notHTTP(b []byte) *headProblem {
 	p := &headProblem{fault: FaultNotHTTP, clause: "RFC 9112 §4", detail: "the response is not HTTP"}
 	s := string(b[:min(len(b), seenBytes)])

@@ -26,8 +26,8 @@ type broken struct {
 
 func (b *broken) Error() string { return b.detail + " (" + b.clause + ")" }
 
-// inbound reads the server's frames. The Machine has the rules; this type keeps each frame, to display it. A wait that a deadline
-// ends loses nothing: the next call continues at the same place.
+// inbound reads the server's frames. The Machine enforces the rules; this type keeps each frame, to display it. A wait that a
+// deadline ends loses no data: the next call continues at the same place.
 type inbound struct {
 	conn     net.Conn
 	m        *protocol.Machine

@@ -44,12 +44,12 @@ type Options struct {
 	// StepTimeout limits each wait for the peer. 0 means 5 seconds.
 	StepTimeout time.Duration
 
-	// Echo is a text message to send; then the server's next message is awaited. "" means none.
+	// Echo is a text message to send; after it, Explain waits for the server's next message. "" means none.
 	Echo string
 	// NoOriginProbes disables the additional handshakes with other origins: one from a foreign site after a successful handshake,
 	// and some without or with the own origin after a 403.
 	NoOriginProbes bool
-	// NoProbes also disables these, and every other connection that is only opened to find out why something failed.
+	// NoProbes disables these, and every other connection that is only opened to find out the reason for a failure.
 	NoProbes bool
 	// ProbeIdle keeps the connection silent for at most this long, to find out whether something on the path ends it. 0 means not
 	// at all.

@@ -12,7 +12,7 @@ import (
 	"github.com/handfast/handfast/internal/socks"
 )
 
-// clauseConnect defines the tunnel through a proxy.
+// clauseConnect is the clause that defines the tunnel through a proxy.
 const clauseConnect = "RFC 9110 §9.3.6"
 
 // findProxy returns the proxy for the request, nil if there is none.
@@ -72,7 +72,7 @@ func (t *dialer) connectFields() (line string, fields []field) {
 	return "CONNECT " + addr + " HTTP/1.1", fields
 }
 
-// tunnel requests a tunnel to the target from the proxy, and returns its answer.
+// tunnel requests a tunnel to the target from the proxy, and returns its response.
 func (t *dialer) tunnel(l *link) (*head, error) {
 	l.bound(t.step())
 	if t.plan.proxy.Scheme == "https" {
@@ -91,7 +91,7 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 		return nil, err
 	}
 	h := readHead(l, t.step())
-	if h.problem == nil && h.status/100 == 2 { // what follows the header is from the tunnel: the server may have sent first
+	if h.problem == nil && h.status/100 == 2 { // the bytes after the header are from the tunnel: the server may have sent first
 		l.Conn = &ahead{l.Conn, h.rest}
 		return h, nil
 	}
@@ -125,7 +125,7 @@ func (t *dialer) proxyTLS() *tls.Config {
 	return cfg
 }
 
-// clauseSocks defines the request for a connection to a SOCKS5 proxy.
+// clauseSocks is the clause that defines the request for a connection to a SOCKS5 proxy.
 const clauseSocks = "RFC 1928 §4"
 
 // socks requests a connection to the target from a SOCKS5 proxy.
@@ -207,7 +207,7 @@ func (t *dialer) tunnelStep(l *link) bool {
 // credentialsRefused begins the detail of a 407 to a request with credentials.
 const credentialsRefused = "the proxy did not accept the credentials in its URL"
 
-// What ends the connection to a proxy before its response is complete.
+// The errors that end the connection to a proxy before its response is complete.
 const (
 	proxyClosed = "the proxy closed the connection before its response was complete"
 	proxyReset  = "the proxy reset the connection before its response was complete"

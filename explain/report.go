@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Report has all observations. Its JSON form is stable: fields are added, never renamed. Times are in milliseconds; secrets are
-// already redacted. The caller owns it, and it is safe to read concurrently.
+// Report contains all observations. Its JSON form is stable: fields are added, never renamed. Times are in milliseconds; secrets
+// are already redacted. The caller owns it, and it is safe to read concurrently.
 type Report struct {
 	// URL is the requested URL, without its secrets. Started is the start time, by this machine's clock.
 	URL     string    `json:"url"`
@@ -25,7 +25,7 @@ type Report struct {
 	Address string `json:"address,omitempty"`
 	// TLS describes the TLS handshake, even if it failed. nil without TLS.
 	TLS *TLS `json:"tls,omitempty"`
-	// Response is the header of the server's answer, as far as it could be read, or the proxy's if the proxy refused.
+	// Response is the header of the server's response, as far as it could be read, or of the proxy's if the proxy refused.
 	Response *Response `json:"response,omitempty"`
 	// Key is the computation of the accept value from the key. nil if no request was sent.
 	Key *Key `json:"key,omitempty"`
@@ -34,12 +34,12 @@ type Report struct {
 	Extensions  string `json:"extensions,omitempty"`
 	// Ping is the round-trip time of a ping. 0 means none was answered.
 	Ping Duration `json:"ping_ms,omitempty"`
-	// Close is how the connection ended. nil if it never opened.
+	// Close describes how the connection ended. nil if it never opened.
 	Close *Close `json:"close,omitempty"`
 	// Origins are the additional handshakes with other origins, in order.
 	Origins []OriginTry `json:"origins,omitempty"`
-	// WithoutUpgrade is the status of the answer to the same request without Upgrade, which is sent if the upgrade may not have
-	// reached the server. 0 means that it was not sent, or got no answer.
+	// WithoutUpgrade is the status of the response to the same request without Upgrade, which is sent if the upgrade may not have
+	// reached the server. 0 means that it was not sent, or got no response.
 	WithoutUpgrade int `json:"without_upgrade_status,omitempty"`
 	// Idle is the result of the idle probe. nil if there was none.
 	Idle *Idle `json:"idle,omitempty"`
@@ -106,7 +106,7 @@ const (
 	StageIdle     Stage = "idle"
 	StageClose    Stage = "close"
 	StageOrigin   Stage = "origin" // an additional handshake with another origin
-	StageProbe    Stage = "probe"  // an additional connection, to find out why something failed
+	StageProbe    Stage = "probe"  // an additional connection, to find out the reason for a failure
 )
 
 // Step is one step and its result.
@@ -221,7 +221,7 @@ type Certificate struct {
 	SelfSigned bool `json:"self_signed,omitempty"`
 }
 
-// Response is the header of an answer and the beginning of its body.
+// Response is the header of a response and the beginning of its body.
 type Response struct {
 	// Proto is the version on the status line, Status its code, Reason the reason phrase.
 	Proto  string `json:"proto"`
@@ -231,7 +231,7 @@ type Response struct {
 	Header []Field `json:"header,omitempty"`
 	// Body is the beginning of the body, at most 4 KiB, redacted. "" means none.
 	Body string `json:"body,omitempty"`
-	// FromProxy means that this is the proxy's answer to CONNECT, rather than the server's.
+	// FromProxy means that this is the proxy's response to CONNECT, rather than the server's.
 	FromProxy bool `json:"from_proxy,omitempty"`
 }
 
@@ -276,7 +276,7 @@ type Key struct {
 	Held bool   `json:"held"`
 }
 
-// Close is how a connection ended.
+// Close describes how a connection ended.
 type Close struct {
 	// By is "client" or "server": the side that sent its close frame first, or ended the connection without one.
 	By string `json:"by"`
@@ -293,7 +293,7 @@ type Close struct {
 type OriginTry struct {
 	// Origin is the origin sent. "" means that there was no Origin header.
 	Origin string `json:"origin"`
-	// Foreign means that the origin is that of another site. Status is the answer's, 0 if there was none; Opened means that the
+	// Foreign means that the origin is that of another site. Status is the response's, 0 if there was none; Opened means that the
 	// handshake succeeded.
 	Foreign bool `json:"foreign,omitempty"`
 	Status  int  `json:"status"`
@@ -335,7 +335,7 @@ type Frame struct {
 	Preview string `json:"preview,omitempty"`
 	// Code is that of a close frame; 1005 if it has none.
 	Code int `json:"code,omitempty"`
-	// Error describes what is wrong with it.
+	// Error describes the error in the frame.
 	Error string `json:"error,omitempty"`
 }
 

@@ -164,7 +164,7 @@ func (t *requester) showRequest(fields []field) []Line {
 	return append(lines, Line{"", "the empty line ends the head"})
 }
 
-// handshake sends the request on l and checks the answer. rest is what was received after the answer.
+// handshake sends the request on l and checks the response. rest contains the bytes received after the response.
 func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	s := t.begin(StageRequest, "send the request")
 	key, err := t.newKey()
@@ -178,7 +178,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	s.Sent = t.showRequest(fields)
 	l.bound(t.step())
 	n, err := l.Write(t.appendRequest(nil, fields))
-	if err != nil { // the answer may still have arrived: a server may refuse without reading the request
+	if err != nil { // the response may still have arrived: a server may refuse without reading the request
 		t.end(s, "the connection ended while the request was sent: "+brief(err))
 	} else {
 		t.end(s, fmt.Sprintf("%d bytes", n))
@@ -187,7 +187,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	return t.readAnswer(l, t.sent(key))
 }
 
-// sent returns the parts of the request with this key that an answer is checked against.
+// sent returns the parts of the request with this key against which a response is checked.
 func (t *requester) sent(key string) *handshake.Request {
 	r := &handshake.Request{Key: key, Subprotocols: t.subprotocols()}
 	if !t.o.NoCompression {

@@ -102,7 +102,7 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard 
 	t.fail(stage, FaultNameNotFound, "", detail)
 }
 
-// noAddress describes the answer of a name server for a name that exists but has no address.
+// noAddress describes the response of a name server for a name that exists but has no address.
 const noAddress = "has no address: neither an A nor an AAAA record"
 
 // isLocalhost reports whether a name always means this machine (RFC 6761 §6.3).

@@ -27,7 +27,7 @@ type session struct {
 	step *Step // the current one
 
 	over  bool  // nothing more can be sent: a close frame was received, a rule was violated, or the stream ended
-	why   error // what ended it: nil for a close frame
+	why   error // the error that ended it: nil for a close frame
 	reset bool  // a write has failed with a reset
 
 	heard time.Time // when the last frame was received
@@ -41,7 +41,7 @@ func newSession(t *tracer, l *link, rest []byte) *session {
 	return &session{t: t, l: l, in: newInbound(l, rest, inf), heard: time.Now()}
 }
 
-// run does with the connection what the options request, and closes it.
+// run performs the tests that the options request, and closes the connection.
 func (s *session) run() {
 	s.ping()
 	if s.t.o.Echo != "" && !s.over {
@@ -59,7 +59,7 @@ func (s *session) run() {
 	}
 }
 
-// ping measures a round trip. What the server sends meanwhile is displayed and checked.
+// ping measures a round trip. Frames that the server sends meanwhile are displayed and checked.
 func (s *session) ping() {
 	const clause, text = "RFC 6455 §5.5.2", "a ping is answered with a pong that has the same payload"
 	s.step = s.t.begin(StagePing, "ping")
@@ -177,7 +177,7 @@ func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 	return deadline, func() { s.t.deadline = was.Add(time.Since(start)) }
 }
 
-// next reads a frame and does what an endpoint must do: it answers pings and close frames, and fails the connection if a rule is
+// next reads a frame and reacts as an endpoint must: it replies to pings and close frames, and fails the connection if a rule is
 // violated. A deadline changes nothing.
 func (s *session) next(deadline time.Time) (*incoming, error) {
 	f, err := s.in.next(deadline)
@@ -224,7 +224,7 @@ func (s *session) drain() string {
 	return "closed by the server in " + took.String()
 }
 
-// ended ends the step in which the connection ended, and records why.
+// ended ends the step in which the connection ended, and records the reason.
 func (s *session) ended(stage Stage) {
 	s.step.OK = false
 	switch {
@@ -287,7 +287,7 @@ func (s *session) broke(stage Stage) {
 	s.t.end(s.step, detail)
 }
 
-// cause returns what ended the stream, given the error of a read.
+// cause returns the error that ended the stream, given the error of a read.
 func (s *session) cause(err error) error {
 	if s.reset && isEOF(err) {
 		return syscall.ECONNRESET
@@ -398,7 +398,7 @@ func (s *session) sendClose(code int, reason string) {
 	s.write(b, f)
 }
 
-// write writes a frame's bytes. An error shows when the answer is read.
+// write writes a frame's bytes. An error is reported when the reply is read.
 func (s *session) write(b []byte, shown Frame) {
 	shown.At, shown.Sent, shown.Fin, shown.Masked = s.t.since(), true, true, true
 	s.record(shown)

@@ -15,7 +15,7 @@ var statusFaults = map[int]Fault{
 	503: FaultStatus503, 504: FaultStatus504,
 }
 
-// judgeStatus records why an answer is not a 101.
+// judgeStatus records the reason why a response is not a 101.
 func (t *tracer) judgeStatus(s *Step, h *head) {
 	s.Rules = append(s.Rules, Check{clauseClient + " (1)", "the status is 101", false, h.statusText()})
 	for _, line := range strings.Split(strings.TrimSpace(t.r.Response.Body), "\n") {
@@ -31,7 +31,7 @@ func (t *tracer) judgeStatus(s *Step, h *head) {
 // bodyLines is the number of lines of a body that are displayed with its header.
 const bodyLines = 12
 
-// statusFault returns the fault for an answer other than 101.
+// statusFault returns the fault for a response other than 101.
 func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	clause, detail = clauseClient+" (1)", "the server answered "+h.statusText()+" instead of 101"
 	body := strings.ToLower(string(h.body))
@@ -46,7 +46,7 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 		f = faultOfStatus(h.status)
 	}
 	switch better := verdict(t.r, Finding{Fault: f}); {
-	case better != f: // the status is only a symptom of it
+	case better != f: // the status is only a symptom of this fault
 		f = better
 	case h.status == http.StatusUnauthorized:
 		detail += challenges(t.shown(h.values("WWW-Authenticate")))

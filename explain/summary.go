@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// WriteSummary writes the outcome in at most ten lines: the destination, how far the connection got, why it failed, and the first
-// step for each side. Lines are not wrapped.
+// WriteSummary writes the outcome in at most ten lines: the destination, the last stage that the connection reached, the reason for
+// a failure, and the first step for each side. Lines are not wrapped.
 func (r *Report) WriteSummary(w io.Writer) error {
 	var b bytes.Buffer
 	writeFacts(&b, r.summary())
@@ -53,7 +53,7 @@ func writeFacts(b *bytes.Buffer, facts []Fact) {
 	}
 }
 
-// outcome describes how far a connection got.
+// outcome describes the last stage that a connection reached.
 func outcome(r *Report) string {
 	switch {
 	case r.OK():

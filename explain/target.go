@@ -34,7 +34,7 @@ func (t *requester) readURL(raw string) bool {
 		t.end(s, detail)
 		return false
 	}
-	// Package handshake has the rules; url.Parse is used to find the secrets, even in a URL that violates the rules.
+	// Package handshake enforces the rules; url.Parse is used to find the secrets, even in a URL that violates the rules.
 	if u, err := url.Parse(raw); err == nil {
 		t.learnURL(u)
 	}
@@ -186,7 +186,7 @@ func (t *requester) secretHeader() bool {
 	return false
 }
 
-// subprotocols returns what is offered: the subprotocols, and a token in the form of one.
+// subprotocols returns the offered subprotocols, including a token in the form of one.
 func (t *requester) subprotocols() []string {
 	list := slices.Clone(t.o.Subprotocols)
 	if token := t.o.Credentials.SubprotocolToken; token != "" {

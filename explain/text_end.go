@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// End writes the outcome: that the connection opened, or why not, whose fault it is and what to do. It returns the first error of
-// the writer.
+// End writes the outcome: that the connection opened, or the reason for the failure, whose fault it is and what to do. It returns
+// the first error of the writer.
 func (x *Text) End(r *Report) error {
 	x.printf("\n")
 	switch {
@@ -66,7 +66,7 @@ func (x *Text) opened(r *Report) string {
 	return joined(parts...) + "."
 }
 
-// openedAfter returns how long it took until the answer had arrived.
+// openedAfter returns how long it took until the response had arrived.
 func openedAfter(r *Report) Duration {
 	for _, s := range r.Steps {
 		if s.Stage == StageAgreed {

@@ -80,7 +80,7 @@ type Rebalance struct {
 	OldestFirst bool    // move the oldest connections first; by default the youngest
 }
 
-// Hooks are callbacks for what happens in a Balancer. Any of them may be nil. They may be called concurrently, and must not block.
+// Hooks are callbacks for the events of a Balancer. Any of them may be nil. They may be called concurrently, and must not block.
 type Hooks struct {
 	Changed  func(Change)   // the state of a server has changed
 	Tried    func(Attempt)  // a handshake with a server has ended
@@ -142,7 +142,7 @@ func newWith(c *Carrier, s Settings, h Hooks) *Balancer {
 }
 
 // Configure changes the settings. It closes no connection, and keeps all counts and health states. The error is [ErrClosed], or
-// describes what is not valid in Settings.Dial; then nothing has changed.
+// describes the invalid part of Settings.Dial; then nothing has changed.
 func (b *Balancer) Configure(s Settings) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

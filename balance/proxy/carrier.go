@@ -39,10 +39,10 @@ type TunnelOptions struct {
 	Idle time.Duration
 
 	// Ping is how long a side may be silent before the tunnel sends it a ping, between two frames. The pong passes on to the other
-	// side, which takes it for an unsolicited one (RFC 6455 §5.5.3). A side that has been silent for twice as long is gone: the
-	// tunnel is closed as by Shut, with 1001 and [ReasonSilent], or, if the upstream is gone, for the client with what Lost
-	// returns. No ping is sent after a close frame, after a side has ended its stream, or if the bytes are not frames. A side with
-	// a full send buffer gets no ping: it is gone if it accepts no byte for that long. 0 means no pings.
+	// side, which treats it as an unsolicited one (RFC 6455 §5.5.3). A side that has been silent for twice as long is gone: the
+	// tunnel is closed as by Shut, with 1001 and [ReasonSilent], or, if the upstream is gone, for the client with the result of
+	// Lost. No ping is sent after a close frame, after a side has ended its stream, or if the bytes are not frames. A side with a
+	// full send buffer gets no ping: it is gone if it accepts no byte for that long. 0 means no pings.
 	Ping time.Duration
 
 	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel's lifetime
@@ -60,13 +60,13 @@ type TunnelOptions struct {
 	KeepAlive net.KeepAliveConfig
 }
 
-// Carry begins a tunnel between a client and an upstream, both after their handshake. early is what the client has sent already,
-// late what the upstream has; they are copied. Either may be empty.
+// Carry begins a tunnel between a client and an upstream, both after their handshake. early contains the bytes that the client has
+// already sent, late those that the upstream has sent; they are copied. Either may be empty.
 //
 // From then on the tunnel owns both connections, and closes them. It calls done once after that, perhaps before Carry returns, with
 // a [*websocket.CloseError]: the code and the reason of the first close frame that passed or that [Tunnel.Shut] inserted, 1006 if
-// there was none. ByPeer is set if the client closed first. Err is what prevented the closing handshake. done may be nil; it must
-// not block.
+// there was none. ByPeer is set if the client closed first. Err is the error that prevented the closing handshake. done may be nil;
+// it must not block.
 //
 // If there is an error, which is net.ErrClosed, the connections are unchanged.
 func (c *Carrier) Carry(cl, up net.Conn, early, late []byte, o TunnelOptions, done func(*Tunnel, error)) (*Tunnel, error) {

@@ -17,9 +17,9 @@ func (c *Conn) Abandon() {
 	c.balancer.release(c.server.Load())
 }
 
-// Tunnel carries the bytes of a client that has received the 101, until one side ends. early is what the client has sent after its
-// request. done is called once, when both sides are closed, with a [*websocket.CloseError] if the reason is known. If Tunnel fails,
-// both connections are closed and done is not called.
+// Tunnel carries the bytes of a client that has received the 101 response, until one side ends. early contains the bytes that the
+// client has sent after its request. done is called once, when both sides are closed, with a [*websocket.CloseError] if the reason
+// is known. If Tunnel fails, both connections are closed and done is not called.
 func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	b, link, options := c.balancer, c.link, c.set.Tunnel
 	c.link, c.set = nil, nil
@@ -40,7 +40,7 @@ func (c *Conn) Tunnel(client net.Conn, early []byte, done func(error)) error {
 	return nil
 }
 
-// goneWithin is how long a client has to answer the close frame if its tunnel cannot begin.
+// goneWithin is how long a client may take to reply to the close frame if its tunnel cannot begin.
 const goneWithin = 5 * time.Second
 
 // turnAway closes the connection of a client that has received its 101, but whose tunnel cannot begin: the server has gone already,
@@ -59,11 +59,11 @@ func (c *Conn) turnAway(client net.Conn) {
 	}
 }
 
-// Serve carries the messages of a client that has received the 101, without the extensions of the server, until both sides are
-// closed. It returns how the connection to the client ended. received and sent are called with the size of each message, and may be
-// nil; an error of received ends the connection, with its code and reason if it is a [*websocket.CloseError], and with 1008
-// otherwise. No other reader may use the client's connection. If its options include HalfClose, the client gets what the server
-// sends until the server's close frame; otherwise the client's close frame is answered immediately.
+// Serve carries the messages of a client that has received the 101 response, without the extensions of the server, until both sides
+// are closed. It returns the reason why the connection to the client ended. received and sent are called with the size of each
+// message, and may be nil; an error of received ends the connection, with its code and reason if it is a [*websocket.CloseError],
+// and with 1008 otherwise. No other reader may use the client's connection. If its options include HalfClose, the client gets the
+// server's messages until the server's close frame; otherwise the reply to the client's close frame is sent immediately.
 func (c *Conn) Serve(client *websocket.Conn, received func(bytes int64) error, sent func(bytes int64)) (how *websocket.CloseError) {
 	b, link, o := c.balancer, c.link, c.set.Tunnel.jittered()
 	c.link, c.set = nil, nil
@@ -142,8 +142,8 @@ func (c *Conn) by() carriage {
 	return nil
 }
 
-// Shut sends a close frame to both sides, and cuts the connection when they do not answer in time. Before Tunnel or Serve it does nothing.
-// The error says that the code must not be sent.
+// Shut sends a close frame to both sides, and cuts the connection when they do not reply in time. Before Tunnel or Serve it does
+// nothing. An error means that the code must not be sent.
 func (c *Conn) Shut(code websocket.Code, reason string) error {
 	if by := c.by(); by != nil {
 		return by.Shut(code, reason)
@@ -159,13 +159,13 @@ func (c *Conn) CloseNow() error {
 	return nil
 }
 
-// Bytes returns the number of bytes that have arrived from both sides since the connection came to its present server.
+// Bytes returns the number of bytes that have arrived from both sides since the connection was moved to its present server.
 func (c *Conn) Bytes() (fromClient, fromServer int64) {
 	n := c.traffic()
 	return n.FromClients, n.FromServer
 }
 
-// traffic returns the traffic since the connection came to its present server.
+// traffic returns the traffic since the connection was moved to its present server.
 func (c *Conn) traffic() Traffic {
 	if by := c.by(); by != nil {
 		return by.traffic()

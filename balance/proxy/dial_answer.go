@@ -17,7 +17,7 @@ import (
 // maxBody is the number of bytes kept of the body of a refusal.
 const maxBody = 64 << 10
 
-// answer reads the upstream's answer to req and checks it. If the error is nil, the answer is a valid 101.
+// answer reads the upstream's response to req and checks it. If the error is nil, the response is a valid 101.
 func (d *Dialer) answer(ctx context.Context, nc net.Conn, req *handshake.Request) (*Link, error) {
 	resp, late, err := d.readHead(ctx, nc)
 	if err != nil {
@@ -63,7 +63,7 @@ func (d *Dialer) readHead(ctx context.Context, nc net.Conn) (*handshake.Response
 	}
 }
 
-// unanswered turns an error of a connection into the reason why there is no answer.
+// unanswered converts an error of a connection to the reason why there is no response.
 func unanswered(err error) error {
 	if err == io.EOF { //nolint:errorlint // a connection returns it bare
 		return fmt.Errorf("the upstream closed the connection before it had answered: %w", io.ErrUnexpectedEOF)

@@ -50,7 +50,7 @@ type DialerOptions struct {
 	Header http.Header
 
 	// Connect, TLSHandshake and Handshake limit the steps of Open: the TCP connection, the TLS handshake, and the time from the
-	// request to the whole answer. 0 means 5, 5 and 10 seconds.
+	// request to the complete response. 0 means 5, 5 and 10 seconds.
 	Connect, TLSHandshake, Handshake time.Duration
 
 	// KeepAlive is set on the connection if its Enable is set. Otherwise the default of package net applies.
@@ -185,7 +185,7 @@ type Request struct {
 // Link is a WebSocket to an upstream, after the handshake. The caller owns it.
 type Link struct {
 	Conn        net.Conn    // without deadlines
-	Late        []byte      // what the upstream has sent after its 101
+	Late        []byte      // the bytes that the upstream has sent after its 101 response
 	Header      http.Header // the fields of the 101 for the client, such as cookies
 	Subprotocol string      // "" if there is none
 	Extensions  string      // value of Sec-WebSocket-Extensions, "" if there are none
@@ -213,7 +213,7 @@ func (k *Link) conn() (net.Conn, error) {
 // Open connects to the upstream and performs the client's handshake there, with a key of its own: the caller sends the client its
 // 101. The upstream gets the subprotocols and extensions that the client offers, unchanged.
 //
-// The error is a [*Refused] if the upstream has answered with a status of 300 or more, otherwise a [*Failure]. A Link is only
+// The error is a [*Refused] if the upstream has responded with a status of 300 or more, otherwise a [*Failure]. A Link is only
 // returned for a 101 that follows all rules of RFC 6455 §4.1.
 func (d *Dialer) Open(ctx context.Context, r *Request) (*Link, error) {
 	req, err := d.request(r)
@@ -259,7 +259,7 @@ func (d *Dialer) connect(ctx context.Context, r *Request) (net.Conn, error) {
 	return tc, nil
 }
 
-// handshake sends the request and reads the answer.
+// handshake sends the request and reads the response.
 func (d *Dialer) handshake(ctx context.Context, nc net.Conn, r *Request, req *handshake.Request) (*Link, error) {
 	if err := nc.SetDeadline(time.Now().Add(d.o.Handshake)); err != nil {
 		return nil, d.failure(ctx, StageHandshake, err)

@@ -56,7 +56,8 @@ func Discover(ctx context.Context, r Resolver, target string, every time.Duratio
 	}
 }
 
-// Lookup does one lookup. The servers are sorted by ID. A name without any is an error, so that an empty answer removes no server.
+// Lookup does one lookup. The servers are sorted by ID. A name without addresses is an error, so that an empty DNS response removes
+// no server.
 func Lookup(ctx context.Context, r Resolver, target string) ([]balance.Spec, error) {
 	u, err := url.Parse(target)
 	if err != nil {

@@ -20,8 +20,8 @@
 //
 // A [Balancer] does all of this for the servers of a pool: it chooses a server, tries another one if that fails, checks the health
 // of the servers, and moves clients off draining servers. [Balancer.Open] returns a [Conn], which carries bytes ([Conn.Tunnel]) or,
-// if [Settings] have [Messages] or [Hold], single messages ([Conn.Serve]). A held connection continues on another server, with what
-// package resume knows about its protocol.
+// if [Settings] contain [Messages] or [Hold], single messages ([Conn.Serve]). A held connection continues on another server, with
+// the help of package resume, which knows the protocol.
 //
 // On Linux, sockets are carried on an event loop, with or without TLS: an idle tunnel takes two descriptors and less than 1 KiB in
 // addition to the memory of crypto/tls, and no goroutine. What a side does not accept is queued, at most the 64 KiB of one read,

@@ -17,8 +17,8 @@ const (
 	StageRequest   Stage = "request"   // the client's request cannot be passed on
 	StageConnect   Stage = "connect"   // connecting to the upstream's address
 	StageTLS       Stage = "tls"       // the TLS handshake
-	StageHandshake Stage = "handshake" // the request was not sent, or the answer was not complete in time
-	StageAnswer    Stage = "answer"    // the answer is not that of a WebSocket server
+	StageHandshake Stage = "handshake" // the request was not sent, or the response was not complete in time
+	StageAnswer    Stage = "answer"    // the response is not that of a WebSocket server
 	StageResponse  Stage = "response"  // an ordinary HTTP request got no response, or not a complete one in time
 )
 

@@ -46,8 +46,8 @@ func (f *flow) closes() *flowEnd {
 // wanted reports whether a close frame is to be inserted, or was inserted.
 func (f *flow) wanted() bool { return f.close != nil && f.close.frame != nil }
 
-// pass takes bytes of the source. It returns the part of them that is passed on, which is the beginning of b, and what is inserted
-// after it.
+// pass takes bytes of the source. It returns the part of them that is passed on, which is the beginning of b, and the bytes to
+// insert after it.
 func (f *flow) pass(b []byte) (through, put []byte) {
 	f.bytes += int64(len(b))
 	n := 0

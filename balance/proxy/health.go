@@ -17,8 +17,8 @@ import (
 const (
 	CheckOff       = ""          // no checks: only the outcomes of client connections count
 	CheckTCP       = "tcp"       // the server accepts a connection, and completes the TLS handshake if it uses TLS
-	CheckHTTP      = "http"      // it answers a GET with 200; 503 means that it accepts no new clients
-	CheckWebSocket = "websocket" // it opens a WebSocket, and answers a ping and a close frame
+	CheckHTTP      = "http"      // it responds to a GET with 200; 503 means that it accepts no new clients
+	CheckWebSocket = "websocket" // it opens a WebSocket, and replies to a ping and a close frame
 )
 
 // Health configures the health checks.
@@ -42,7 +42,7 @@ func (b *Balancer) watch(ctx context.Context, id string, n *server, h Health) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !ownFault(err) { // otherwise the result says nothing about the server
+		if !ownFault(err) { // otherwise the result indicates nothing about the server
 			said = b.probed(time.Now(), id, h, said, err)
 		}
 		pause := every
@@ -160,7 +160,7 @@ func probeWebSocket(ctx context.Context, d *Dialer, path string) error {
 		return err
 	}
 	defer c.CloseNow()
-	go func() { // ends with the connection; what the server sends on its own must not delay the pong
+	go func() { // ends with the connection; other messages of the server must not delay the pong
 		for {
 			if _, err := c.Read(ctx); err != nil {
 				return

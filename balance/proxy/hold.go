@@ -46,11 +46,11 @@ const (
 // relay's goroutine for servers owns the rest.
 type hold struct {
 	session   resume.Session
-	stateless bool     // the session does not track which messages were answered
+	stateless bool     // the session does not track which commands have their reply
 	request   *Request // of the client, to repeat
 	wait      time.Duration
 	next      *serving           // where the client is to be moved; nil means nowhere
-	moves     int                // planned moves that failed since the client came to its server
+	moves     int                // planned moves that failed since the client was moved to its server
 	planned   bool               // counted in Balancer.switching
 	switching bool               // another server was found or is being looked for: the gate is full
 	until     time.Time          // the deadline of the present outage; zero if there is none
@@ -128,7 +128,7 @@ func (h *hold) fromClient(m websocket.Message) (websocket.Message, bool) {
 // errNotResumed reports that the connection cannot continue.
 var errNotResumed = errors.New("the connection cannot be resumed on another server")
 
-// pumpResumed passes on what s sends while the connection is being resumed there, and returns when it is.
+// pumpResumed passes on the messages of s while the connection is being resumed there, and returns when it is.
 func (r *relay) pumpResumed(s *serving) error {
 	if r.hold == nil || r.hold.until.IsZero() {
 		return nil
@@ -240,7 +240,7 @@ func (r *relay) another(s *serving, err error) bool {
 		h.until = time.Now().Add(h.wait) // the new server has its own time limit
 	default:
 		r.lost(s)
-		r.shut(s.Conn, clientMoved) // also the answer to the server's close frame, if it sent one
+		r.shut(s.Conn, clientMoved) // also the reply to the server's close frame, if it sent one
 		if switching {
 			h.slower()
 		}
@@ -302,8 +302,9 @@ func (r *relay) stop(ctx context.Context, s *serving, well bool) bool {
 	return true
 }
 
-// finish waits until s has answered what it received, and then leaves it. Nothing is written to it meanwhile. If s closes the connection
-// meanwhile with a code that concerns the client, finish returns that close frame: the client must not continue at another server.
+// finish waits until s has replied to all messages that it received, and then leaves it. No other message is written to s in the
+// meantime. If s closes the connection in the meantime with a code that concerns the client, finish returns that close frame: the
+// client must not continue at another server.
 func (r *relay) finish(s *serving) (g goodbye, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
@@ -315,12 +316,12 @@ func (r *relay) finish(s *serving) (g goodbye, err error) {
 	err = r.pump(ctx, s, idle)
 	g, closed := said(err)
 	if !closed && !stopped(err) && s.wire.finish(clientMoved.code, clientMoved.reason) == nil {
-		// A server that handles messages in order has handled all of them when it answers the close frame.
+		// A server that handles messages in order has handled all of them when it replies to the close frame.
 		closing, cancel := context.WithTimeout(r.ctx, patience)
 		defer cancel()
 		err = r.pump(closing, s, nil)
 		g, closed = said(err)
-		closed = closed && g.code != websocket.CodeNormal && g.code != websocket.CodeNoStatus // which answer ours
+		closed = closed && g.code != websocket.CodeNormal && g.code != websocket.CodeNoStatus // which reply to ours
 	}
 	_ = s.CloseNow()
 	if stopped(err) {
@@ -378,7 +379,7 @@ func (r *relay) resume(s, next *serving) bool {
 	if err != nil {
 		return r.fail(nil)
 	}
-	go func() { // while the answers are being read
+	go func() { // while the replies are being read
 		for _, m := range first {
 			if next.Write(r.ctx, fromResume(m)) != nil {
 				_ = next.CloseNow() // its reader then looks for another server

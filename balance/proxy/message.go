@@ -45,7 +45,7 @@ type relay struct {
 	active atomic.Int64 // when the last message arrived, in ns after began
 	began  time.Time
 
-	// gate is full while something is written to the server: a message of the client, or what resumes the connection on another
+	// gate is full while a message is written to the server: one of the client, or those that resume the connection on another
 	// server. It stays full after a message that could not be written.
 	gate gate
 
@@ -170,7 +170,7 @@ func (r *relay) toServer(m websocket.Message) {
 	<-r.gate
 }
 
-// forward returns the client's server, and, if send is true, what to send there for a message of the client.
+// forward returns the client's server, and, if send is true, the message to send there for a message of the client.
 func (r *relay) forward(m websocket.Message) (s *serving, out websocket.Message, send bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock() // even after a panic
@@ -263,7 +263,7 @@ func (r *relay) toClient(m websocket.Message) error {
 	return nil
 }
 
-// goesOn decides what happens after the last message of s, and reports whether the client is on another server now.
+// goesOn decides how to continue after the last message of s, and reports whether the client is on another server now.
 func (r *relay) goesOn(s *serving, err error) bool {
 	r.mu.Lock()
 	ending := r.ending
@@ -295,7 +295,7 @@ func (r *relay) serverEnded(s *serving, err error) {
 	r.mu.Lock()
 	leaving := r.leaving
 	r.mu.Unlock()
-	if leaving != nil { // the server does not answer the client's close frame
+	if leaving != nil { // the server does not reply to the client's close frame
 		r.end(*leaving, *leaving)
 		return
 	}
@@ -336,8 +336,8 @@ func said(err error) (g goodbye, closed bool) {
 }
 
 // passToServer passes on the client's close frame, after its messages. Further messages of the server go to the client, until the
-// server's close frame. While there is no server, the close frame waits behind what the next server has to receive; if that is
-// nothing, the client is answered here.
+// server's close frame. While there is no server, the close frame waits behind the messages that the next server must receive; if
+// there are none, the reply is sent to the client here.
 func (r *relay) passToServer(g goodbye) {
 	left, later := r.leave(g, client)
 	for ; later; left, later = r.leave(g, client) {
@@ -376,8 +376,8 @@ func (r *relay) passToClient(g goodbye) {
 }
 
 // leave notes that a side's close frame is passed on, and limits the time for the rest. While there is no server it does nothing:
-// later reports that the client's close frame has to be passed on to the next server, after what the present one has not accepted
-// or answered.
+// later reports that the client's close frame must be passed on to the next server, after the messages that the present one has not
+// accepted or replied to.
 func (r *relay) leave(g goodbye, from side) (left, later bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -38,7 +38,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.Conn.Write(p)
 }
 
-// finish writes a close frame as the last frame; the server may continue to send until it answers. No message may be in the middle
+// finish writes a close frame as the last frame; the server may continue to send until it replies. No message may be in the middle
 // of being written.
 func (w *wire) finish(code websocket.Code, reason string) error {
 	_, frame, err := closeFrames(code, reason)

@@ -110,7 +110,7 @@ func (b *Balancer) place(ctx context.Context, s *Settings, r *Request, prefer st
 	if after := b.storm.Admit(time.Now(), resuming); after > 0 {
 		return nil, nil, &Busy{RetryAfter: after}
 	}
-	var took time.Duration // spent by the servers; time in the queue says nothing about them
+	var took time.Duration // the time spent by the servers; time in the queue indicates nothing about them
 	began, served := false, false
 	defer func() {
 		if began {
@@ -217,7 +217,7 @@ func (b *Balancer) preferred(s *Settings, r *Request) string {
 	return ""
 }
 
-// attemptIn is attempt, limited to half of the remaining time if there is a deadline, so that a server that does not answer leaves
+// attemptIn is attempt, limited to half of the remaining time if there is a deadline, so that a server that does not respond leaves
 // time for the next.
 func (b *Balancer) attemptIn(ctx context.Context, s *Settings, u *balance.Upstream, r *Request) (link *Link, took time.Duration, err error) {
 	if by, bounded := ctx.Deadline(); bounded {
@@ -255,7 +255,7 @@ func (b *Balancer) attempt(ctx context.Context, s *Settings, u *balance.Upstream
 	return link, took, err
 }
 
-// judge returns the outcome of a handshake for the server, with the status and the header of its answer, 0 and nil if there was
+// judge returns the outcome of a handshake for the server, with the status and the header of its response, 0 and nil if there was
 // none.
 func judge(link *Link, err error) (balance.Outcome, int, http.Header) {
 	if err == nil {
@@ -296,7 +296,7 @@ func retryable(err error) bool {
 	return false
 }
 
-// heard processes the fields with which a server reports its state, and removes them from what is passed on.
+// heard processes the fields with which a server reports its state, and removes them from the header that is passed on.
 func (b *Balancer) heard(u *balance.Upstream, h http.Header) {
 	if h == nil {
 		return
@@ -336,7 +336,7 @@ func (b *Balancer) release(u *balance.Upstream) {
 	b.queue.next()
 }
 
-// stays reports whether the server asks to keep the connection, and removes that field from what is passed on.
+// stays reports whether the server asks to keep the connection, and removes that field from the header that is passed on.
 func (k *Link) stays() bool {
 	stay := k.Header.Get(StayHeader)
 	k.Header.Del(StayHeader)

@@ -16,8 +16,8 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// watchAfter is how long a server may take to answer before the client's context is watched. Most answer sooner, and the watch
-// costs as much as the request.
+// watchAfter is how long a server may take to respond before the client's context is watched. Most servers respond sooner, and the
+// watch costs as much as the request.
 const watchAfter = 20 * time.Millisecond
 
 // dialing is a handshake with an upstream on the event loop, until the tunnel begins. The Tunnel's mu guards it; its results may be
@@ -29,7 +29,7 @@ type dialing struct {
 	broken error     // why the stage has failed, for the loop to handle
 	by     time.Time // the deadline of the stage
 	look   time.Time // when the loop checks the time; zero means never
-	slow   bool      // the upstream has not answered within watchAfter
+	slow   bool      // the upstream has not responded within watchAfter
 	stage  Stage     // the current one
 	answer handshake.Head
 	off    chan net.Conn // receives the connection when it leaves the loop, nil if that fails; nil if it is to stay
@@ -140,8 +140,8 @@ func (o *dialing) overdue(e *loopEnd) bool {
 	return false
 }
 
-// wait waits until the upstream has answered or failed. If ctx ends first, it closes the connection and returns true, unless the
-// connection has just left the loop: then the caller owns it.
+// wait waits until the upstream has responded or failed. If ctx is done first, it closes the connection and returns true, unless
+// the connection has just left the loop: then the caller owns it.
 func (o *dialing) wait(ctx context.Context) (ended bool) {
 	if <-o.news {
 		return false
@@ -217,7 +217,7 @@ func (o *dialing) send(e *loopEnd) error {
 	return e.fd.Arm(loop.Readable)
 }
 
-// read reads the answer.
+// read reads the response.
 func (o *dialing) read(e *loopEnd, d *loop.Driver) {
 	n, err := e.fd.Read(d.Buffer())
 	if err = unready(err); err != nil {

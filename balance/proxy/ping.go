@@ -6,13 +6,13 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// asking is what has been done to find out whether a silent side is still alive.
+// asking is the state of the check whether a silent side is still alive.
 type asking uint8
 
 const (
 	unasked asking = iota
 	pinged         // a ping was sent to it
-	stuck          // its send buffer is full: if it accepts bytes, that is an answer, too
+	stuck          // its send buffer is full: accepting bytes also shows that it is alive
 )
 
 // silence returns when the silence of s has to be handled, 0 for never.
@@ -27,7 +27,7 @@ func (t *Tunnel) silence(s side) time.Duration {
 	return f.at + 2*t.ping
 }
 
-// ask checks the sides that have been silent for long enough. If one of them has not answered, it begins to close the tunnel, and
+// ask checks the sides that have been silent for long enough. If one of them has not replied, it begins to close the tunnel, and
 // returns true. The silence of a side starts over if it cannot get a ping, because a frame to it is incomplete, or if it is not
 // being read from, because the other side's send buffer is full.
 func (t *Tunnel) ask(now time.Duration) (gone bool) {
@@ -59,7 +59,7 @@ func (t *Tunnel) ask(now time.Duration) (gone bool) {
 	return false
 }
 
-// answered notes that the source is still alive.
+// answered records that the source is still alive.
 func (f *flow) answered(now time.Duration) { f.at, f.asked = now, unasked }
 
 // took notes that s has accepted some of its queued bytes.
@@ -87,7 +87,7 @@ func (t *Tunnel) question(s side, now time.Duration) []byte {
 	return ping
 }
 
-// silent begins to close a tunnel because s does not answer. If the upstream is gone, the client gets the close frame for a lost
+// silent begins to close a tunnel because s does not reply. If the upstream is gone, the client gets the close frame for a lost
 // one.
 func (t *Tunnel) silent(s side) {
 	t.limit(ReasonSilent)

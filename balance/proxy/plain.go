@@ -114,7 +114,7 @@ func (t roundTripper) roundTripWith(s *Settings, out *http.Request) (*http.Respo
 		if out.Context().Err() != nil || f.Stage == StageRequest {
 			return nil, f
 		}
-		if !notReached && f.Timeout() { // a slow page says nothing about connections, and would be slow elsewhere
+		if !notReached && f.Timeout() { // a slow page indicates nothing about connections, and would be slow elsewhere
 			return nil, f
 		}
 		if !outOfPorts(err) {

@@ -18,7 +18,7 @@ type Busy struct {
 	Err        error         // the resource that this process lacks, such as descriptors; nil means the servers are busy
 }
 
-// Error names what has too many connections.
+// Error names the object that has too many connections.
 func (e *Busy) Error() string {
 	if e.Err != nil {
 		return "proxy: too many connections for this process: " + e.Err.Error()

@@ -68,7 +68,7 @@ type Tunnel struct {
 
 // driver moves the bytes of a tunnel.
 type driver interface {
-	// nudge has the driver soon do what is due. The caller holds mu.
+	// nudge makes the driver soon do the work that is due. The caller holds mu.
 	nudge()
 
 	// waits reports whether bytes are queued for s. The caller holds mu.
@@ -76,7 +76,7 @@ type driver interface {
 }
 
 // Shut sends a close frame to the client and one to the upstream, each after the frame that is being sent. Later data of either is
-// discarded (RFC 6455 §5.5.1). When both have answered, or after 5 seconds, the connections are closed. A side gets no close frame
+// discarded (RFC 6455 §5.5.1). When both have replied, or after 5 seconds, the connections are closed. A side gets no close frame
 // if its current frame did not end in that time, or if the bytes are not WebSocket frames, and no second one if it has received the
 // close frame of the other side.
 //
@@ -127,7 +127,7 @@ func (t *Tunnel) traffic() Traffic {
 	return Traffic{FromClients: in, FromServer: out}
 }
 
-// Count counts what has arrived from one side of a Tunnel.
+// Count counts the bytes that have arrived from one side of a Tunnel.
 type Count struct {
 	Bytes  int64 // including frame headers
 	Frames int64 // WebSocket frames of any kind
@@ -318,8 +318,8 @@ func (t *Tunnel) finish(s side) bool {
 	return true
 }
 
-// finishedBoth reports whether neither side has anything to send or to receive, apart from what is queued. If the client's
-// connection has failed, what the upstream still sends does not matter.
+// finishedBoth reports whether neither side has data to send or to receive, apart from queued data. If the client's connection has
+// failed, data that the upstream still sends does not matter.
 func (t *Tunnel) finishedBoth() bool {
 	gone := t.heard[client] && t.deaf[client]
 	return (gone || t.quiet(client) && t.quiet(upstream)) && !t.flows[client].due() && !t.flows[upstream].due()

@@ -103,14 +103,14 @@ func (l *looped) join(early, late []byte) {
 	l.active = asleep
 }
 
-// launch begins a tunnel whose upstream has just answered on the loop. The loop need not visit the tunnel immediately, unless
-// something is queued or TLS may have read ahead. The caller holds mu.
+// launch begins a tunnel whose upstream has just responded on the loop. The loop need not visit the tunnel immediately, unless data
+// is queued or TLS may have read ahead. The caller holds mu.
 func (l *looped) launch() {
 	if l.waits(client) || l.waits(upstream) || l.ends[client].sec() != nil {
 		l.nudge()
 		return
 	}
-	now := l.ends[upstream].fd.Now() // the time of the answer
+	now := l.ends[upstream].fd.Now() // the time of the response
 	l.start(now)
 	l.settle(now)
 	for s := range l.ends {
@@ -153,7 +153,7 @@ func (e *loopEnd) Serve(d *loop.Driver, why loop.Events) {
 	}
 }
 
-// serve does what is due for e, and reports whether the tunnel has ended with it.
+// serve does the work that is due for e, and reports whether the tunnel has ended with it.
 func (e *loopEnd) serve(d *loop.Driver, why loop.Events) (last bool) {
 	l := e.l
 	l.mu.Lock()
@@ -314,7 +314,7 @@ func (e *loopEnd) write(p []byte, now time.Duration) {
 func (e *loopEnd) refused(err error, now time.Duration) {
 	e.drop()
 	e.l.refused(e.s, err, now)
-	e.other().wake() // what the other side sends is discarded
+	e.other().wake() // data that the other side sends is discarded
 }
 
 // read reads from e. With TLS it may return both bytes and an error.
@@ -372,7 +372,7 @@ func (e *loopEnd) ended(err error, now time.Duration) {
 	e.drop()
 }
 
-// reply sends what TLS answers on its own. waits is true if something was queued before, for which there is no room yet.
+// reply sends the data with which TLS replies on its own. waits is true if data was queued before, for which there is no room yet.
 func (e *loopEnd) reply(waits bool, now time.Duration) {
 	if waits || !e.queued() {
 		return

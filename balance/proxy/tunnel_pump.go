@@ -26,7 +26,7 @@ type pumped struct {
 // pumpEnd is the connection to one side.
 type pumpEnd struct {
 	nc      net.Conn
-	writing sync.Mutex // held from the decision what to write until it has been written, so that nothing is written in between
+	writing sync.Mutex // held from the decision about the data until it has been written, so that no other data is written first
 	busy    bool       // bytes are being written; guarded by mu
 }
 
@@ -80,7 +80,7 @@ func (p *pumped) move(s side, b []byte) {
 	p.write(s.other(), func() (through, put []byte) { return p.arrived(s, b, p.now()) })
 }
 
-// write writes to s what decide returns. decide is called with mu held.
+// write writes the data that decide returns to s. decide is called with mu held.
 func (p *pumped) write(s side, decide func() (through, put []byte)) {
 	e := &p.ends[s]
 	e.writing.Lock()

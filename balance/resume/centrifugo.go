@@ -45,7 +45,7 @@ type centrifugoSubs struct {
 	size    int    // in bytes, for the limit
 }
 
-// centrifugoKind is what a command means for the session.
+// centrifugoKind is the meaning of a command for the session.
 type centrifugoKind uint8
 
 const (
@@ -160,7 +160,7 @@ func (s *centrifugo) note(part []byte) bool {
 	return true
 }
 
-// pong records the answer to a ping, and reports whether it is passed to the server, which closes the connection for a pong without
+// pong records the reply to a ping, and reports whether it is passed to the server, which closes the connection for a pong without
 // a ping.
 func (s *centrifugo) pong() bool {
 	pass := s.due || !s.moved
@@ -173,7 +173,7 @@ func (s *centrifugo) pong() bool {
 	return pass
 }
 
-// pinged records a ping. The server sends it only after it has received the answer to the previous ping, and everything before
+// pinged records a ping. The server sends it only after it has received the reply to the previous ping, and all messages before
 // that.
 func (s *centrifugo) pinged() {
 	s.due = true

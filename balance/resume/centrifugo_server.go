@@ -132,7 +132,7 @@ func (s *centrifugo) receive(r *protocol.Reply) (own []*protocol.Reply, pass boo
 	return nil, true, nil
 }
 
-// effect records what a command has changed.
+// effect records the effect of a command.
 func (s *centrifugo) effect(c *command[centrifugoCommand], r *protocol.Reply) {
 	var q *protocol.Command
 	if c.text != nil {

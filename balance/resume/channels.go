@@ -56,7 +56,7 @@ type subscription struct {
 // span is a range of offsets.
 type span struct{ from, to uint64 }
 
-// kind is what a command means for the session.
+// kind is the meaning of a command for the session.
 type kind uint8
 
 const (
@@ -69,7 +69,7 @@ const (
 	ack
 )
 
-// channelCommand is what the session needs to know about a command without a reply.
+// channelCommand contains the data of a command without a reply that the session needs.
 type channelCommand struct {
 	kind   kind
 	own    bool   // the session has added the ID

@@ -79,7 +79,7 @@ func (s *channels) possible() error {
 	return nil
 }
 
-// resumed handles the reply to a command of the resume. It returns what the client gets in its place.
+// resumed handles the reply to a command of the resume. It returns the message that the client gets in its place.
 func (s *channels) resumed(c *command[channelCommand], failed bool, text []byte) ([]Message, error) {
 	if failed {
 		var e wire.Error

@@ -152,7 +152,7 @@ func (s *channels) message(h heading) bool {
 	return true
 }
 
-// reply records a reply to a command, and returns it for the client, or what the client gets in its place.
+// reply records a reply to a command, and returns it for the client, or the message that the client gets in its place.
 func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, pass bool, err error) {
 	c, ok := s.take(h.id)
 	if !ok {
@@ -182,7 +182,7 @@ func (s *channels) reply(h heading, text []byte) (_ []byte, instead []Message, p
 	return text, nil, ok, nil
 }
 
-// effect records what a command has changed.
+// effect records the effect of a command.
 func (s *channels) effect(c *command[channelCommand], failed bool, text []byte) {
 	switch {
 	case failed:

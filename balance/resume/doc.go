@@ -1,8 +1,8 @@
 // Package resume lets a connection continue on another server without its client noticing. A load balancer that carries WebSocket
 // messages has a [Session] for each connection, which follows the messages of both sides. When the server is gone, the balancer
-// connects to another one and asks the session what to send there: the subscriptions with their positions, and the unanswered
-// commands. From then on the session removes what the client already has from the new server's messages, and replaces the
-// connection's ID with the one that the client knows.
+// connects to another one and gets the messages to send there from the session: the subscriptions with their positions, and the
+// unanswered commands. From then on the session removes the messages that the client already has from those of the new server, and
+// replaces the connection's ID with the one that the client knows.
 //
 // A session is exact or refuses: if it cannot be certain that no message is lost or duplicated, [Session.Resume] returns an error,
 // and the connection is closed with 1012, so that the client reconnects on its own. A session never changes or withholds a message

@@ -205,8 +205,8 @@ func without(text []byte, names ...string) ([]byte, bool) {
 // number64 returns a number in JSON.
 func number64(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
-// replaced returns the object text with the value at path replaced by what f returns for it. "*" is each element of an array, and the
-// last name is that of a member. text is not modified.
+// replaced returns the object text with the value at path replaced by the result of f for it. "*" means each element of an array,
+// and the last name is that of a member. text is not modified.
 func replaced(text []byte, f func(value []byte) []byte, path ...string) []byte {
 	if len(path) == 0 {
 		return f(text)

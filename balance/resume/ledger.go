@@ -14,7 +14,7 @@ type command[T any] struct {
 	is      T      // the data that the protocol needs
 }
 
-// ledger holds the unanswered commands, and limits the size of what is remembered.
+// ledger holds the unanswered commands, and limits the size of the remembered data.
 type ledger[T any] struct {
 	opts    Options
 	no      error // why the connection can no longer be resumed; nil if it can

@@ -90,7 +90,8 @@ var (
 	// ErrGap indicates that the new server does not have all missed messages.
 	ErrGap = errors.New("resume: the new server does not have the missed messages")
 
-	// ErrRefused indicates that the new server refused what the previous one had accepted, or identifies the client differently.
+	// ErrRefused indicates that the new server refused a command that the previous one had accepted, or identifies the client
+	// differently.
 	ErrRefused = errors.New("resume: the new server refused what the previous one had accepted")
 )
 

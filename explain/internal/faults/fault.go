@@ -1,5 +1,5 @@
-// Package faults has servers on the loopback interface, each of which has exactly one fault that [explain.Explain] knows, and a few
-// without a fault. It is only for tests.
+// Package faults contains servers on the loopback interface, each of which has exactly one fault that [explain.Explain] knows, and
+// a few without a fault. It is only for tests.
 package faults
 
 import (
@@ -37,7 +37,7 @@ func (f Fault) Start() (*Site, error) {
 		s.Options.Proxy = noProxy // independent of this machine's environment
 	}
 	if s.Options.Timeout == 0 {
-		s.Options.Timeout = 3 * patience // a server that answers does so soon, except on a busy machine
+		s.Options.Timeout = 3 * patience // a server that responds does so soon, except on a busy machine
 	}
 	if s.Options.StepTimeout == 0 {
 		s.Options.StepTimeout = patience

@@ -46,8 +46,8 @@ func (v *visit) next() (byte, string, error) {
 	return head[0], string(payload), nil
 }
 
-// talk answers the client's frames as a correct server does: a ping with a pong, a text with the same text, a close with a close.
-// It does not answer frames that begin with one of the bytes in deaf.
+// talk replies to the client's frames as a correct server does: to a ping with a pong, to a text with the same text, to a close
+// with a close. It does not reply to frames that begin with one of the bytes in deaf.
 func (v *visit) talk(deaf string) {
 	for {
 		first, payload, err := v.next()
@@ -87,7 +87,7 @@ func sends(b string) func(*lab) (*Site, error) {
 	})
 }
 
-// deaf opens correctly and does not answer frames that begin with one of these bytes.
+// deaf opens correctly and does not reply to frames that begin with one of these bytes.
 func deaf(to string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) { v.talk(to) })
 }
@@ -126,7 +126,7 @@ var otherPong = opened(func(v *visit) {
 	}
 })
 
-// forgets answers the first ping, and nothing after that, like a path on which the connection was forgotten.
+// forgets answers the first ping, and no frame after that, like a path on which the connection was forgotten.
 func forgets(l *lab) (*Site, error) {
 	s, err := opened(func(v *visit) {
 		if first, payload, err := v.next(); err == nil && first == finPing {
@@ -152,7 +152,7 @@ func abort(c net.Conn) {
 	c.Close()
 }
 
-// hangsUp answers a close frame by ending the connection.
+// hangsUp reacts to a close frame by ending the connection.
 var hangsUp = opened(func(v *visit) {
 	for {
 		switch first, payload, err := v.next(); {
@@ -164,7 +164,7 @@ var hangsUp = opened(func(v *visit) {
 	}
 })
 
-// idleServer sends a close frame after it has received nothing for a while.
+// idleServer sends a close frame if it has received no data for a while.
 var idleServer = opened(func(v *visit) {
 	for {
 		v.SetReadDeadline(time.Now().Add(relayIdle))

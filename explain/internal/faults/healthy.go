@@ -54,7 +54,7 @@ func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// tracked has the lab wait for every request, whether its connection is taken over or not.
+// tracked makes the lab wait for every request, whether its connection is taken over or not.
 func tracked(l *lab, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.wg.Add(1)
@@ -137,7 +137,7 @@ func relay(dst, src net.Conn) {
 }
 
 // nginx is a proxy in front of a backend like nginx without the settings for WebSocket: it uses HTTP/1.0 for the backend, without
-// Upgrade and Connection, and replaces the Server field of the answer.
+// Upgrade and Connection, and replaces the Server field of the response.
 func nginx(backend func(l *lab) http.Handler) func(*lab) (*Site, error) {
 	return inFront(backend, "HTTP/1.0", "Upgrade", "Connection")
 }

@@ -99,7 +99,7 @@ func refused(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + ln.Addr().String() + "/"}, nil
 }
 
-// unanswered is a port whose packets get no answer: the queue of its listener is full, so the kernel drops new connections.
+// unanswered is a port whose packets get no reply: the queue of its listener is full, so the kernel drops new connections.
 func unanswered(l *lab) (*Site, error) {
 	ln, err := l.listen()
 	if err != nil {
@@ -126,7 +126,7 @@ func unanswered(l *lab) (*Site, error) {
 	return nil, errors.New("faults: the queue of a listener does not fill up")
 }
 
-// silent accepts connections, and reads without answering.
+// silent accepts connections, and reads without responding.
 func silent(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // the end is what this waits for
 	return &Site{URL: "ws://" + addr + "/"}, err
@@ -171,7 +171,7 @@ func plainForTLS(l *lab) (*Site, error) {
 	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
-// saysTLS is a port for TLS that answers plain HTTP in plain HTTP, with a hint in the body, and a ClientHello with an alert.
+// saysTLS is a port for TLS that responds to plain HTTP in plain HTTP, with a hint in the body, and to a ClientHello with an alert.
 func saysTLS(answer string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
@@ -187,7 +187,7 @@ func saysTLS(answer string) func(*lab) (*Site, error) {
 	}
 }
 
-// The answers of net/http and nginx.
+// The responses of net/http and nginx.
 var (
 	tlsForPlain      = saysTLS("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 	nginxTLSForPlain = saysTLS("HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" +
@@ -197,7 +197,7 @@ var (
 		"<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n")
 )
 
-// alertForPlain is a port for TLS that answers plain HTTP with a TLS alert, as most servers do.
+// alertForPlain is a port for TLS that responds to plain HTTP with a TLS alert, as most servers do.
 func alertForPlain(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	config := &tls.Config{Certificates: []tls.Certificate{root.issue(leaf{})}, MinVersion: tls.VersionTLS12}
@@ -214,7 +214,7 @@ func reset(l *lab) (*Site, error) {
 	return l.site(func(v *visit) { abort(v.Conn) })
 }
 
-// closedEarly reads the request and closes without an answer.
+// closedEarly reads the request and closes without a response.
 func closedEarly(l *lab) (*Site, error) { return l.site(func(*visit) {}) }
 
 // banner is another service: it sends first, and does not speak HTTP.
@@ -258,7 +258,7 @@ func proxied(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	}
 }
 
-// impatient has the client wait only for a moment, for sites that never answer.
+// impatient makes the client wait only for a moment, for sites that never respond.
 func impatient(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -272,7 +272,7 @@ func impatient(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 // moment is how long a client waits in vain.
 const moment = time.Second
 
-// withTLSURL has the client use TLS for a site without it.
+// withTLSURL makes the client use TLS for a site without it.
 func withTLSURL(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -338,7 +338,7 @@ var networkFaults = []Fault{
 	{ID: explain.FaultTimeout, Name: "no time left", start: outOfTime},
 }
 
-// silenceFaults are the faults of servers that receive a request and give no HTTP answer.
+// silenceFaults are the faults of servers that receive a request and send no HTTP response.
 var silenceFaults = []Fault{
 	{ID: explain.FaultReset, Name: "a reset right after the connection", start: dialError(syscall.ECONNRESET)},
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},

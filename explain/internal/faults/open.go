@@ -2,7 +2,7 @@ package faults
 
 import "github.com/handfast/handfast/explain"
 
-// echoing has the client send a message and wait for its echo.
+// echoing makes the client send a message and wait for its echo.
 func echoing(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -13,7 +13,7 @@ func echoing(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	}
 }
 
-// probing has the client use the idle probe.
+// probing makes the client use the idle probe.
 func probing(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)

@@ -17,7 +17,7 @@ import (
 // patience limits every wait of a server in this package.
 const patience = 20 * time.Second
 
-// lab has the listeners, connections and goroutines of one fault, so that closing it leaves nothing behind.
+// lab holds the listeners, connections and goroutines of one fault, so that closing it leaves nothing behind.
 type lab struct {
 	ctx    context.Context // ends with the lab
 	cancel context.CancelFunc
@@ -33,7 +33,7 @@ func newLab() *lab {
 	return &lab{ctx: ctx, cancel: cancel, open: map[io.Closer]struct{}{}}
 }
 
-// keep has c closed with the lab, or immediately if the lab is already closed.
+// keep registers c to be closed with the lab, or closes it immediately if the lab is already closed.
 func (l *lab) keep(c io.Closer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,8 +104,8 @@ type visit struct {
 	req *http.Request
 }
 
-// requests converts a handler of requests into one of connections. It reads one request and calls handle for the answer; then it
-// ends its sending half, and reads until the client has closed too, so that no reset destroys the answer.
+// requests converts a handler of requests into one of connections. It reads one request and calls handle for the response; then it
+// ends its sending half, and reads until the client has closed, too, so that no reset destroys the response.
 func requests(handle func(*visit)) func(net.Conn) {
 	return func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -131,7 +131,7 @@ func (v *visit) say(text string) {
 	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the client may have gone
 }
 
-// answer writes a complete answer with a body; the lines of fields end in "\n".
+// answer writes a complete response with a body; the lines of fields end in "\n".
 func (v *visit) answer(status, fields, body string) {
 	v.say("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
 	io.WriteString(v, body) //nolint:errcheck // the client may have gone
@@ -155,7 +155,7 @@ func (l *lab) site(handle func(*visit)) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// sameOrigin answers 403 to requests from a page of another host.
+// sameOrigin responds with 403 to requests from a page of another host.
 func sameOrigin(handle func(*visit)) func(*visit) {
 	return func(v *visit) {
 		if o := v.req.Header.Get("Origin"); o != "" && o != "http://"+v.req.Host && o != "https://"+v.req.Host {

@@ -21,7 +21,7 @@ import (
 // discard is for the logs of servers, because mistakes of their clients are expected here.
 var discard = log.New(io.Discard, "", 0)
 
-// answers is a server that gives every request the same answer. The lines of fields end in "\n".
+// answers is a server that sends the same response to every request. The lines of fields end in "\n".
 func answers(status, fields, body string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) { v.answer(status, fields, body) })
@@ -39,7 +39,7 @@ func redirects(status int) func(*lab) (*Site, error) {
 // foreignOrigin is the origin of a page that the server does not know.
 const foreignOrigin = "https://app.example"
 
-// originRefused admits clients without an origin or with its own, and answers 403 to all others.
+// originRefused admits clients without an origin or with its own, and responds with 403 to all others.
 func originRefused(l *lab) (*Site, error) {
 	addr, err := l.handler(l.echo(nil), nil)
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Origin: foreignOrigin}}, err
@@ -51,15 +51,15 @@ func nginxError(status string) string {
 		"</h1></center>\r\n<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
 }
 
-// fromNginx is a server whose nginx answers itself.
+// fromNginx is a server whose nginx responds itself.
 func fromNginx(status string) func(*lab) (*Site, error) {
 	return answers(status, "Server: nginx/1.22.1\nContent-Type: text/html\n", nginxError(status))
 }
 
-// ownBackend gives the answer of this project's library to a request without Upgrade.
+// ownBackend sends the response of this project's library to a request without Upgrade.
 func ownBackend(l *lab) http.Handler { return l.echo(healthyOptions()) }
 
-// olderBackend answers like a widely used Go library: 400, and the supported version.
+// olderBackend responds like a widely used Go library: 400, and the supported version.
 func olderBackend(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -69,7 +69,7 @@ func olderBackend(*lab) http.Handler {
 	})
 }
 
-// nodeBackend answers like a widely used server for Node: 400 and a code in JSON.
+// nodeBackend responds like a widely used server for Node: 400 and a code in JSON.
 func nodeBackend(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -78,7 +78,7 @@ func nodeBackend(*lab) http.Handler {
 	})
 }
 
-// mute is a backend that answers 400 without a reason.
+// mute is a backend that responds with 400 without a reason.
 func mute(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
 }
@@ -93,7 +93,7 @@ func rejecting(reject *websocket.Reject) func(*lab) (*Site, error) {
 	}
 }
 
-// originRefusedWith is originRefused for servers that answer with a status other than 403.
+// originRefusedWith is originRefused for servers that respond with a status other than 403.
 func originRefusedWith(status int) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		echo := l.echo(nil)
@@ -108,7 +108,7 @@ func originRefusedWith(status int) func(*lab) (*Site, error) {
 	}
 }
 
-// withOrigin has the client send another origin.
+// withOrigin makes the client send another origin.
 func withOrigin(start func(*lab) (*Site, error), origin string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -126,7 +126,7 @@ func forgot101(l *lab) (*Site, error) {
 	})
 }
 
-// envoy answers an upgrade like Envoy if its configuration does not allow it, and an ordinary request with the given status.
+// envoy responds to an upgrade like Envoy if its configuration does not allow it, and to an ordinary request with the given status.
 func envoy(ordinary string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) {
@@ -139,12 +139,12 @@ func envoy(ordinary string) func(*lab) (*Site, error) {
 	}
 }
 
-// cloudflare is an answer of Cloudflare itself.
+// cloudflare is a response of Cloudflare itself.
 func cloudflare(status string) func(*lab) (*Site, error) {
 	return answers(status+" ", "Server: cloudflare\nCF-RAY: 8f0000000000abcd-FRA\n", "error code: "+status+"\n")
 }
 
-// nodeOnOtherPath answers like Node's ws to an upgrade on a path other than its own.
+// nodeOnOtherPath responds like Node's ws to an upgrade on a path other than its own.
 func nodeOnOtherPath(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -163,7 +163,7 @@ func directly(backend func(*lab) http.Handler) func(*lab) (*Site, error) {
 	}
 }
 
-// versionOnly answers briefly that it did not receive the version.
+// versionOnly responds briefly that it did not receive the version.
 func versionOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -175,7 +175,7 @@ func versionOnly(*lab) http.Handler {
 	})
 }
 
-// keyOnly answers that it did not receive the key.
+// keyOnly responds that it did not receive the key.
 func keyOnly(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Missing or invalid Sec-WebSocket-Key header", http.StatusBadRequest)
@@ -228,7 +228,7 @@ func oldClient(l *lab) (*Site, error) {
 	return s, err
 }
 
-// readAnswer reads the answer to req from r.
+// readAnswer reads the response to req from r.
 func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(r), req)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/explain"
 )
 
-// All servers in this file answer 101, but wrongly.
+// All servers in this file respond with an incorrect 101.
 
 // head writes a 101 with the given lines in place of the correct ones. Each line ends in "\n"; ACCEPT in them stands for the
 // correct accept value.
@@ -19,7 +19,7 @@ func head(lines string) func(*lab) (*Site, error) {
 	}
 }
 
-// The fields of a correct 101, to combine or to leave out.
+// The fields of a correct 101, to combine or to omit.
 const (
 	upgradeField    = "Upgrade: websocket\n"
 	connectionField = "Connection: Upgrade\n"
@@ -27,7 +27,7 @@ const (
 	good            = upgradeField + connectionField + acceptField
 )
 
-// wrongAccept is the accept value for another key, as in a cached answer.
+// wrongAccept is the accept value for another key, as in a cached response.
 const wrongAccept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"
 
 // keyEchoed sends the key back unchanged.
@@ -44,7 +44,7 @@ func noSubprotocol(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/", Options: explain.Options{Subprotocols: []string{"chat"}}}, err
 }
 
-// offering has the client offer subprotocols to the site of start.
+// offering makes the client offer subprotocols to the site of start.
 func offering(start func(*lab) (*Site, error), subprotocols ...string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
@@ -71,7 +71,7 @@ func lengthAfter101(l *lab) (*Site, error) {
 	})
 }
 
-// script answers with exactly the bytes of text.
+// script responds with exactly the bytes of text.
 func script(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) { v.Write([]byte(text)) }) //nolint:errcheck // the client may have gone
@@ -133,7 +133,7 @@ var switchingFaults = []Fault{
 	{ID: explain.FaultBody101, Name: "a 101 with a length, followed by frames", Warning: true, start: lengthAfter101},
 }
 
-// oldVersion answers 101 in an HTTP version that does not have it.
+// oldVersion responds with 101 in an HTTP version that does not have it.
 func oldVersion(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.say("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")
@@ -152,7 +152,7 @@ func tokenEchoed(l *lab) (*Site, error) {
 	return s, err
 }
 
-// uncompressed has the client offer no compression.
+// uncompressed makes the client offer no compression.
 func uncompressed(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)

@@ -162,7 +162,7 @@ func tlsCrash(l *lab) (*Site, error) {
 	}, newRoot("Public"))
 }
 
-// foreignClientCertificate has the client send a certificate that the server does not trust.
+// foreignClientCertificate makes the client send a certificate that the server does not trust.
 func foreignClientCertificate(version uint16) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := clientCertificate(version)(l)
