@@ -31,8 +31,8 @@ func TestAdminPages(t *testing.T) {
 		"/debug/pprof/":            "goroutine",
 		"/debug/pprof/cmdline":     "",
 		"/connections?addr=::1":    `"total": 0`,
-		"/connections?addr=10/8":   "addr:",
-		"/connections?limit=99999": "limit:",
+		"/connections?addr=10/8":   "addr must",
+		"/connections?limit=99999": "limit must",
 	} {
 		resp, body := page(t, "GET", r.AdminURL()+path, nil)
 		bad := strings.Contains(path, "10/8") || strings.Contains(path, "99999")
