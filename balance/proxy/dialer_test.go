@@ -267,7 +267,7 @@ func TestDialerAnswers(t *testing.T) {
 		"hangs":                  {"HOLD", StageHandshake, 504, ""},
 		"hangs within the head":  {"HTTP/1.1 101 Switching\r\nUpgrHOLD", StageHandshake, 504, ""},
 		"200":                    {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", StageAnswer, 502, "200"},
-		"h2c":                    {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: KEY\r\n\r\n", StageAnswer, 502, "another protocol"},
+		"h2c":                    {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: KEY\r\n\r\n", StageAnswer, 502, "a protocol other than websocket"},
 		"HTTP/1.0":               {"HTTP/1.0" + strings.TrimPrefix(opens, "HTTP/1.1") + "\r\n", StageAnswer, 502, "HTTP/1.0"},
 		"HTTP/2":                 {"\x00\x00\x12\x04\x00\x00\x00\x00\x00", StageAnswer, 502, "not HTTP/1"},
 		"without Accept":         {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", StageAnswer, 502, "no Sec-WebSocket-Accept"},

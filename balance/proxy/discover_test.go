@@ -68,7 +68,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %v, %v", tt.target, got, err)
 		}
 	}
-	if _, err := Lookup(t.Context(), &names{}, "ws://chat.internal:9000"); err == nil || !strings.Contains(err.Error(), "no server is found for chat.internal") {
+	if _, err := Lookup(t.Context(), &names{}, "ws://chat.internal:9000"); err == nil || !strings.Contains(err.Error(), "no server was found for chat.internal") {
 		t.Errorf("nothing found: %v", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestDiscover(t *testing.T) {
 		cancel()
 		<-ended
 		want := []string{"ws://10.0.0.1:9000 ", "ws://10.0.0.1:9000 ws://10.0.0.2:9000 ", "SERVFAIL", "ws://10.0.0.1:9000 ws://10.0.0.2:9000 ",
-			"proxy: no server is found for chat.internal"}
+			"proxy: no server was found for chat.internal"}
 		if !reflect.DeepEqual(told, want) {
 			t.Errorf("%q", told)
 		}
