@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"net/textproto"
 	"regexp"
 	"slices"
@@ -253,41 +254,42 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 	if a == nil || a.FromProxy || f.Stage != StageResponse && d.ID != FaultGarbage || f.Warning || d.ID == FaultOrigin {
 		return
 	}
-	known := voices
-	switch {
-	case d.ID == FaultGarbage:
+	if d.ID == FaultGarbage {
 		if a = unframed(r); a == nil {
 			return
 		}
-	case fromHandfast(a):
-		known = slices.Concat(ownVoices, voices)
-	}
-	for i := range known {
-		v := &known[i]
-		if !v.answers(a) || v.when != nil && !v.when(r, a) {
-			continue
-		}
-		if v.cause != "" {
-			d.Cause = v.cause
-		}
-		if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
-			d.ForOwner = nil
-		}
-		if len(known) > len(voices) && i < len(ownVoices) { // the general steps are about other programs
-			d.ForOwner, d.ForClient = slices.Clone(v.owner), slices.Clone(v.client)
+	} else if fromHandfast(a) {
+		if v := firstVoice(ownVoices, r, a); v != nil {
+			d.Cause = cmp.Or(v.cause, d.Cause)
+			d.ForOwner, d.ForClient = slices.Clone(v.owner), slices.Clone(v.client) // the general steps are about other programs
 			if v.detail != nil {
 				v.detail(r, d)
 			}
 			return
 		}
-		if len(v.owner) > 0 {
-			d.ForOwner = append(append([]string(nil), v.owner...), d.ForOwner...)
-		}
-		if len(v.client) > 0 {
-			d.ForClient = append([]string(nil), v.client...)
-		}
+	}
+	v := firstVoice(voices, r, a)
+	if v == nil {
 		return
 	}
+	d.Cause = cmp.Or(v.cause, d.Cause)
+	if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
+		d.ForOwner = nil
+	}
+	d.ForOwner = slices.Concat(v.owner, d.ForOwner)
+	if len(v.client) > 0 {
+		d.ForClient = slices.Clone(v.client)
+	}
+}
+
+// firstVoice returns the first voice in known that describes a response, nil if none does.
+func firstVoice(known []voice, r *Report, a *Response) *voice {
+	for i := range known {
+		if v := &known[i]; v.answers(a) && (v.when == nil || v.when(r, a)) {
+			return v
+		}
+	}
+	return nil
 }
 
 // answers reports whether v describes a response like a.

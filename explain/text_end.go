@@ -100,25 +100,22 @@ func (x *Text) paragraph(name, text string) {
 	}
 }
 
-// todo writes the steps for one side. A step that begins with four spaces is a line of configuration, and is not wrapped.
+// todo writes the steps for one side. Lines of configuration are not wrapped.
 func (x *Text) todo(title string, steps []string) {
 	if len(steps) == 0 {
 		return
 	}
 	x.printf("  %s\n", x.paint(bold, title+":"))
-	n := 0
-	for _, s := range steps {
-		if strings.HasPrefix(s, inset) {
-			x.printf("       %s\n", s)
-			continue
-		}
-		n++
-		number := fmt.Sprintf("%d. ", n)
-		for i, line := range wrap(s, x.width-4-len(number)) {
+	for n, s := range todoSteps(steps) {
+		number := fmt.Sprintf("%d. ", n+1)
+		for i, line := range wrap(s.Text, x.width-4-len(number)) {
 			if i > 0 {
 				number = strings.Repeat(" ", len(number))
 			}
 			x.printf("    %s%s\n", number, line)
+		}
+		for line := range strings.Lines(s.Config) {
+			x.printf("       %s%s", inset, line)
 		}
 	}
 }
