@@ -120,7 +120,7 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if endpoint == "" {
 			n.rec.missing(r)
 			w.Header().Set("Connection", "close") // a proxy may interpret the following bytes as a WebSocket
-			unknown(n.sockets, n.reason(r), w, r)
+			n.unknown(n.sockets, w, r)
 			return
 		}
 		n.sockets.ServeHTTP(w, r)
@@ -133,11 +133,11 @@ func (n *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if endpoint != "" {
 		n.sockets.ServeHTTP(w, r)
 	} else {
-		unknown(n.pages, "There is no endpoint and no page at this path.", w, r)
+		n.unknown(n.pages, w, r)
 	}
 }
 
-// reason returns the reason for a 404 response to a handshake.
+// reason returns the reason for a 404 response.
 func (n *site) reason(r *http.Request) string {
 	if _, page := n.pages.Handler(r); page != "" || n.pageOf(r) != nil {
 		return "There is a page at this path, but no WebSocket endpoint."
@@ -146,14 +146,14 @@ func (n *site) reason(r *http.Request) string {
 }
 
 // unknown responds to a request for a path that mux does not have, as mux would, except that a 404 explains the reason.
-func unknown(mux *http.ServeMux, reason string, w http.ResponseWriter, r *http.Request) {
+func (n *site) unknown(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 	answer := &statusWriter{ResponseWriter: discard{http.Header{}}, status: http.StatusOK}
 	mux.ServeHTTP(answer, r)
 	if answer.status != http.StatusNotFound {
 		mux.ServeHTTP(w, r)
 		return
 	}
-	plain(w, http.StatusNotFound, "404 Not Found\n\n"+reason+"\nNext step: check the path, and the host\n")
+	plain(w, http.StatusNotFound, "404 Not Found\n\n"+n.reason(r)+"\nNext step: check the path, and the host\n")
 }
 
 // discard is a ResponseWriter that keeps only its header.
