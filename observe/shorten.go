@@ -16,10 +16,13 @@ func Shorten(_ []string, a slog.Attr) slog.Attr {
 		return a
 	}
 	text := ""
-	if a.Value.Kind() == slog.KindString {
+	switch a.Value.Kind() {
+	case slog.KindString:
 		text = a.Value.String()
-	} else if err, ok := a.Value.Any().(error); ok {
-		text = err.Error()
+	case slog.KindAny: // Any of other kinds would allocate
+		if err, ok := a.Value.Any().(error); ok {
+			text = err.Error()
+		}
 	}
 	if len(text) > maxText {
 		a.Value = slog.StringValue(visible.Cut(text, maxText))
