@@ -202,6 +202,12 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 			host = said[0]
 		}
 	}
+	values := make([]string, 0, 4) // of all fields
+	put := func(name, value string) {
+		n := len(values)
+		values = append(values, value)
+		set[name] = values[n : n+1 : n+1]
+	}
 	element := make([]byte, 0, 128)
 	if addr.IsValid() {
 		who := addr.String()
@@ -214,14 +220,6 @@ func (d *Dialer) forward(set http.Header, r *Request) {
 	element = appendQuoted(append(element, "proto="...), proto)
 	if host != "" {
 		element = appendQuoted(append(element, ";host="...), host)
-	}
-	values := make([]string, 0, 4) // of all fields
-	put := func(name, value string) {
-		n := len(values)
-		values = append(values, value)
-		set[name] = values[n : n+1 : n+1]
-	}
-	if host != "" {
 		put("X-Forwarded-Host", host)
 	}
 	if len(before) > 0 {
