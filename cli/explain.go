@@ -130,9 +130,11 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	case f.origin != "" && f.noOrigin:
 		return nil, usagef("leave one of them out", "--origin and --no-origin exclude each other")
 	}
-	dir := filepath.Dir(f.report)
-	if at, err := os.Stat(dir); f.report != "" && (err != nil || !at.IsDir()) {
-		return nil, usagef("create it first", "--report %s: there is no directory %s", f.report, dir)
+	if f.report != "" {
+		dir := filepath.Dir(f.report)
+		if at, err := os.Stat(dir); err != nil || !at.IsDir() {
+			return nil, usagef("create it first", "--report %s: there is no directory %s", f.report, dir)
+		}
 	}
 	f.http.value = "1.1"
 	shared, err := f.dialFlags.options(sys) // dial checks and reads the common flags
