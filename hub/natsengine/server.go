@@ -45,7 +45,7 @@ type Embedded struct {
 // Server is a NATS server in this process. Start makes one.
 type Server struct {
 	server   *server.Server
-	password string // the address for clients; "" means none
+	password string // the password of clients; "" means none
 	unlock   func()
 }
 
