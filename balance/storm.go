@@ -24,7 +24,7 @@ const (
 	leastFloor    = 1000
 	defaultTarget = 500 * time.Millisecond
 
-	window     = 100 * time.Millisecond // of a measurement; the rate changes at most once per window
+	window     = 100 * time.Millisecond // of a measurement; at its end the rate may change
 	increase   = 0.1                    // of the floor, per window
 	decrease   = 0.7                    // of the rate, at most once per second
 	settle     = time.Second            // time after a decrease in which handshakes admitted before it do not cause another

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxFilter      = 64 // the maximum number of nodes of a filter, including values
+	maxFilter      = 64 // the maximum number of nodes and values of a filter, together
 	maxFilterDepth = 8
 	maxFilterSize  = 4 << 10 // the maximum size of keys and values, which are kept as long as the subscription
 )

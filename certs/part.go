@@ -19,7 +19,7 @@ type part struct {
 	parse   func(contents [][]byte) (use func(*state), leaf *x509.Certificate, err error)
 
 	seen  [sha256.Size]byte // digest of the files when they were last read
-	again time.Time         // when to use the same content again; zero means only when it changes
+	again time.Time         // when to try the same content again; zero means only when it changes
 	err   error             // why the last content cannot be used; nil if it is in use
 	use   func(*state)      // adds the content in use to a state; nil means there has been none yet
 	leaf  *x509.Certificate // the certificate in use, if it is one

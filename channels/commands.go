@@ -110,7 +110,7 @@ func why(err error) wire.GapReason {
 func (s *session) publish(ctx context.Context, c *wire.Publish) error {
 	data, err := c.Bytes()
 	if err != nil {
-		return err // the position was checked
+		return err // never happens: the data was checked
 	}
 	p := &hub.Publication{
 		ID: c.MessageID, Event: c.Event, Data: data, Binary: c.Binary, Key: c.Key, Removed: c.Removed, Tags: c.Tags,

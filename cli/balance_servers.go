@@ -28,7 +28,7 @@ type serversFlags struct {
 	endpoint string
 	json     bool
 	wait     bool
-	pace     pace // 0 means the endpoint in the configuration
+	pace     pace // 0 means the pace in the configuration
 	weight   int
 	capacity int
 }

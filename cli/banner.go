@@ -80,7 +80,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	var b strings.Builder
 	var rows bannerRows
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
-	var first, channels string // URLs of the first endpoint, and the first channels, open to all clients
+	var first, channels string // the first URL of a WebSocket, and of channels, that anybody may use
 	urls, apps := server.URLs(), server.Apps()
 	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
 		rows.add("page", "none: the configuration does not set console: true")

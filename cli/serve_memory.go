@@ -33,7 +33,7 @@ type memory struct {
 	calm   int    // the number of checks since the last one with much allocation
 	burst  bool   // whether there was much allocation since memory was last returned
 	pause  int    // the number of checks until memory may be returned again
-	lasted uint64 // the spare memory that remained: the gaps between objects
+	lasted uint64 // the spare memory that remained after the last return: the gaps between objects
 }
 
 // look reports whether memory should be returned now.

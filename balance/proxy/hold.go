@@ -50,7 +50,7 @@ type hold struct {
 	request   *Request // of the client, to repeat
 	wait      time.Duration
 	next      *serving           // where the client is to be moved; nil means nowhere
-	moves     int                // planned moves that failed since the client was moved to its server
+	moves     int                // planned moves that failed since the client has been on its present server
 	planned   bool               // counted in Balancer.switching
 	switching bool               // another server was found or is being looked for: the gate is full
 	until     time.Time          // the deadline of the present outage; zero if there is none

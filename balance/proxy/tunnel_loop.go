@@ -21,7 +21,7 @@ const asleep time.Duration = -1
 type looped struct {
 	Tunnel
 	ends  [2]loopEnd
-	timer time.Duration // of the client's end, 0 for none
+	timer time.Duration // when the timer of the client's end is due, 0 for never
 
 	dialing *dialing // for a tunnel whose handshake was on the loop, until the tunnel begins
 }

@@ -253,7 +253,7 @@ func restart(ctx context.Context, s *scene) (string, error) {
 		old := s.servers[0].process
 		old.signal(syscall.SIGTERM)
 		<-old.ended
-		wait(ctx, time.Second) // rebalancing takes a while
+		wait(ctx, time.Second) // a restart takes a while
 		return s.servers[0].start(ctx)
 	})
 	if s.room != nil {

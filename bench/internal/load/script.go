@@ -87,7 +87,7 @@ func compressedScript(c *Config) (*script, error) {
 			return nil, err
 		}
 		if c.Compress == CompressTakeover {
-			past = append(past, payload...) // no match is further away than windowBits, which some servers require
+			past = append(past, payload...) // no match is further away than a window of windowBits, which some servers require
 			past = past[max(0, len(past)+c.Size-1<<windowBits):]
 		}
 		if _, err := w.Write(payload); err != nil {

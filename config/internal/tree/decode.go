@@ -196,7 +196,7 @@ func (d *decoder) mapping(v reflect.Value, g *given, path string) bool {
 		case below:
 			x = fresh(x.Type().Elem()).Addr()
 			d.given[p] = e.value
-		default: // this type cannot be set in a map
+		default: // a value in a map cannot be set in place
 			d.set(x, e.value, p)
 		}
 		v.SetMapIndex(reflect.ValueOf(e.key), x)
