@@ -84,7 +84,7 @@ func (s *session) idle() {
 			i.Held = Duration(time.Since(start))
 			s.alive(i)
 			return
-		case f != nil && f.Opcode != frame.Close: // the server sent data: the silence starts over
+		case f != nil && f.Opcode != frame.Close: // the server sent a frame: the silence starts over
 			if f.Opcode == frame.Ping {
 				i.Pings++
 			}

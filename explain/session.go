@@ -26,7 +26,7 @@ type session struct {
 	in   *inbound
 	step *Step // the current one
 
-	over  bool  // nothing more can be sent: a close frame was received, a rule was violated, or the stream ended
+	over  bool  // no more frames are read: a close frame was received, a rule was violated, the stream ended, or the tracer gave up
 	why   error // the error that ended it: nil for a close frame
 	reset bool  // a write has failed with a reset
 

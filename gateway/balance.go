@@ -376,7 +376,7 @@ func (t *balanceTarget) Open(ctx context.Context, r *Request) (*Opened, error) {
 		received, sent := r.Received, r.Sent
 		o.HalfClose = true
 		o.Serve = func(_ context.Context, client *websocket.Conn) error {
-			_ = c.Serve(client, received, sent) // the Conn itself records how it ended
+			_ = c.Serve(client, received, sent) // client, the websocket.Conn, records how it ended
 			return nil
 		}
 		return o, nil

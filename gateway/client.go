@@ -15,7 +15,7 @@ import (
 type client struct {
 	e     *endpoint
 	entry *registry.Entry
-	up    *upkeep // nil if the endpoint has no such limits
+	up    *upkeep // nil if the endpoint needs none
 }
 
 // admitted is a client whose 101 response is being sent or was sent.
@@ -101,7 +101,7 @@ type tunneled struct {
 	how   error        // the reason why the tunnel has ended
 	told  *admitted    // to be written to the audit log at the end; nil if there is nothing left to write
 	ended atomic.Bool  // done was called
-	left  atomic.Int32 // counts the goroutines that must end: the call that starts the tunnel, and the tunnel
+	left  atomic.Int32 // how many of two are not over: the call that starts the tunnel, and the tunnel
 }
 
 // done is called when the tunnel has ended.

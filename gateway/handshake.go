@@ -35,7 +35,7 @@ type handshake struct {
 	entry   *registry.Entry
 	entered bool    // it has a place in the registry, which drop or the connection releases
 	rule    string  // the rule that decided
-	up      *upkeep // nil if the endpoint has no such limits
+	up      *upkeep // nil if the endpoint needs none
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client
 }
 
@@ -159,7 +159,7 @@ func (h *handshake) open(r *http.Request, id *auth.Identity) error {
 
 // request returns the request for the target.
 func (h *handshake) request(r *http.Request, id *auth.Identity) *Request {
-	e, who := h.e, new(atomic.Pointer[auth.Identity]) // the identity was replaced by a renewal
+	e, who := h.e, new(atomic.Pointer[auth.Identity]) // who is the identity, which a renewal replaces
 	who.Store(id)
 	h.up = e.newUpkeep(h.entry, who)
 	k := h.client()

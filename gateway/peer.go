@@ -13,7 +13,7 @@ import (
 type peer struct {
 	addr     netip.AddrPort // the client's address, taken from the PROXY header if there is one
 	via      netip.Addr     // the balancer that sent the PROXY header; the zero Addr without one
-	listener *listener      // the trusted proxies of the site that was current when the connection was accepted
+	listener *listener      // the settings of the listener when the connection was accepted
 }
 
 type (

@@ -290,7 +290,7 @@ func (s *recorder) denied(n *registry.Entry, d *auth.Denied) {
 	}
 	attrs := []any{observe.KeyAction, d.Action.Do, observe.KeyChannel, d.Action.Channel, observe.KeyRule, d.Decision.Reason,
 		observe.KeyEndpoint, n.Endpoint, observe.KeyUser, d.Subject, observe.KeyAddr, addr}
-	if n.ID != "" { // nil for a plain request
+	if n.ID != "" { // a plain request has no ID
 		attrs = append(attrs, observe.KeyID, n.ID)
 	}
 	s.log.Info(observe.EventDenied, attrs...)

@@ -34,7 +34,7 @@ type channel struct {
 	trusted  uint64 // up to this offset no publication is missing, whatever the value of Previous
 	subs     []*subscription
 	pins     int       // the number of goroutines that are about to subscribe
-	idle     time.Time // when the last subscriber left
+	idle     time.Time // when the last subscriber or pin was removed
 	gone     chan struct{}
 	pending  backlog // publications to send next
 	window   window
@@ -45,7 +45,7 @@ type channel struct {
 	roster   *roster // nil for a channel without presence
 	ready    bool
 	draining bool    // a goroutine is sending pending
-	gap      bool    // publications between last and pending are missing, and have to be read from the history
+	gap      bool    // publications after last may be missing, and have to be read from the history
 	reading  reading // the history, for new subscriptions
 	counted  counted // the last reported number of subscribers
 }

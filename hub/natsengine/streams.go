@@ -30,7 +30,7 @@ const (
 	codeNoReplicas    = 10074
 	codeNoResources   = 10023
 	codeNoJetStream   = 10076
-	codeNoJetStream39 = 10039 // the limit of the account
+	codeNoJetStream39 = 10039 // JetStream is not enabled for the account
 )
 
 func (o *Options) streams() []jetstream.StreamConfig {

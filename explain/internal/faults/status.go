@@ -197,7 +197,7 @@ func encoded(coding, charset string) func(*lab) (*Site, error) {
 		w, _ = flate.NewWriter(&b, flate.BestSpeed) //nolint:errcheck // the level is a constant of the package
 	case "br":
 		w = brotli.NewWriter(&b)
-	case "zstd": // it is not encoded
+	case "zstd": // only the magic number, since package explain does not decode zstd
 		b.WriteString("\x28\xb5\x2f\xfd")
 	default: // UTF-16 with a byte order mark
 		b.WriteString("\xff\xfe")
