@@ -10,7 +10,7 @@ import (
 type Admission struct {
 	Endpoint string  // the label of the endpoint
 	Limited  bool    // whether Rate applies
-	Rate     float64 // admitted handshakes per second
+	Rate     float64 // the maximum number of admitted handshakes per second
 	Underway int     // handshakes with a server in progress
 	Waiting  int     // handshakes that wait for a server with room
 

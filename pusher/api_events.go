@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxChannels = 100 // the maximum size of one event
+	maxChannels = 100 // the maximum number of channels of one event
 	maxBatch    = 10  // the maximum number of events in one call
 	publishing  = 16  // the maximum number of channels that one call publishes to concurrently
 )

@@ -23,7 +23,7 @@ const (
 const (
 	checkEvery   = 256 // the number of publications until the next checkpoint
 	maxProducers = 128 // the number of producers of one stream that are remembered
-	pageCount    = 512 // the number of publications in one page
+	pageCount    = 512 // the maximum number of publications in one page
 	recentCount  = 256 // the number of publications that are kept for live reads
 	recentBytes  = 256 << 10
 )

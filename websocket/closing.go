@@ -160,7 +160,7 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 	c.batch.Store(false) // later bytes are ignored
 	if c.closing == nil {
 		c.closing = e
-		c.leftQueue() // after this, no control frames are accepted
+		c.leftQueue() // wakes the Sends that wait for room, because there will be none
 	}
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(time.Now().Add(c.opts.closeTimeout))

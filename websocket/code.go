@@ -12,7 +12,7 @@ const (
 	CodeProtocolError   Code = 1002 // the peer broke the protocol
 	CodeUnsupportedData Code = 1003 // a message of an unsupported type
 	CodeNoStatus        Code = 1005 // never sent: the close frame held no code
-	CodeAbnormal        Code = 1006 // never sent: the close frame contained no code
+	CodeAbnormal        Code = 1006 // never sent: the connection ended without a close frame
 	CodeInvalidData     Code = 1007 // a text message that is not UTF-8
 	CodePolicy          Code = 1008 // a policy was violated, and no other code fits
 	CodeTooBig          Code = 1009 // a message larger than the receiver accepts

@@ -131,7 +131,7 @@ type compression struct {
 	message   *deflate.Reader // the reader of a fragmented message that was not read to its end; nil otherwise
 	ctx       context.Context // the context that interrupts reads of message
 	ended     bool            // the last frame of message has been received
-	bits      uint8           // the saved window of out
+	bits      uint8           // the window bits of out
 	stale     bool            // SendPrepared has sent data that out has not compressed; guarded by mu
 }
 

@@ -38,10 +38,10 @@ type Endpoint struct {
 	Hooks
 
 	roster roster
-	loops  lazyLoops // the roster of connections that did not arrive through a Server
+	loops  lazyLoops // the event loops of connections that did not arrive through a Server
 
 	mu      sync.Mutex
-	kinds   map[kindKey]*eventKind // the event loops of connections that did not arrive through a Server
+	kinds   map[kindKey]*eventKind // the settings of connections on event loops
 	servers map[*Server]struct{}   // the Servers through which connections arrived
 }
 

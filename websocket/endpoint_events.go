@@ -134,7 +134,7 @@ func newEventKind(t trail, x *service) *eventKind {
 
 // rosters returns the rosters that count the connections of a kind from the moment they are accepted.
 func (k *eventKind) rosters() (both [2]*roster) {
-	if k.endpoint != nil && k.front == nil { // with a front, the Endpoint is known only after the request was read
+	if k.endpoint != nil && k.front == nil { // with a front, the Endpoint counts it once the request was read
 		both[0] = &k.endpoint.roster
 	}
 	if k.server != nil {

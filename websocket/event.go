@@ -18,7 +18,7 @@ var _ Sender = (*eventConn)(nil)
 
 // eventKind holds the settings that many connections share. It is not changed after its first use.
 type eventKind struct {
-	trail        // the Endpoint's hook
+	trail        // how the connections arrived, and so which hooks apply
 	opts         connSettings
 	compression  *Compression
 	subprotocols []string

@@ -45,7 +45,7 @@ func (c *eventConn) look() {
 	}
 	every := c.kind.opts.pingInterval
 	if every <= 0 {
-		return // the handshake has timed out
+		return // this was the timer of the handshake, which is complete
 	}
 	takes := c.takes()
 	heard := c.heard

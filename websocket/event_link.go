@@ -24,7 +24,7 @@ type eventLink struct {
 
 	stop        atomic.Uint32 // reasons not to deliver messages; set under the lock
 	subprotocol uint16        // its index in the kind's list plus one; 0 means none. Set before the connection opens
-	peer        peerWatch     // the time of the last read, set by the holder
+	peer        peerWatch     // whether the peer is alive; only the holder uses it
 }
 
 // eventMore is the state that only a few connections need.

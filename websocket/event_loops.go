@@ -24,7 +24,7 @@ func newEventLoops(n int) (*eventLoops, error) {
 // agreed is a connection whose opening handshake was performed elsewhere.
 type agreed struct {
 	terms  opening.Terms
-	open   func(Sender) Receiver // nil means the kind's options
+	open   func(Sender) Receiver // nil means the kind's function
 	early  []byte                // bytes that the client has sent after its request; may be nil
 	answer []byte                // bytes to send to the client first; may be nil
 }
@@ -45,7 +45,7 @@ func (ls *eventLoops) adopt(k *eventKind, nc net.Conn, a agreed) (*eventConn, er
 	if len(a.answer) > 0 {
 		c.out = borrow(2 * len(a.answer)) // messages that Open sends are sent with it
 		c.out.b = append(c.out.b, a.answer...)
-		c.out.cut = c.out.size() // answer has been sent completely
+		c.out.cut = c.out.size() // drop must keep all of answer
 	}
 	return c, ls.take(c, nc)
 }

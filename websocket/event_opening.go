@@ -53,7 +53,7 @@ func (c *eventConn) request(d *loop.Driver, win []byte) []byte {
 	}
 	rest := text[h.Len():]
 	if whole != nil && len(rest) > 0 {
-		c.parse(d, rest) // early is in the buffer that is being returned to the pool
+		c.parse(d, rest) // rest is in whole, which goes back to the pool on return
 		return nil
 	}
 	return rest
@@ -81,7 +81,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	c.agree(&terms)
 	out := c.room(0)
 	out.b = terms.AppendAnswer(out.b, o, nil, rules.Header)
-	out.cut = out.size() // the response has been sent completely
+	out.cut = out.size() // drop must keep all of the response
 	in := c.phase == phaseOpening && c.stop.Load() == 0
 	if in {
 		c.phase = phaseOpen

@@ -50,7 +50,7 @@ type sendQueue struct {
 	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
 	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits for that
 	sends   int32             // the number of entries of queue whose frames are in own
-	ownUsed uint16            // the number of sent bytes of own
+	ownUsed uint16            // the number of used bytes of own
 }
 
 // entryCost is the cost of an entry in addition to its frame, with some room for growth.

@@ -67,7 +67,7 @@ type Server struct {
 	stop    chan struct{} // closed when the Server accepts no more connections
 	waiting waiting
 	loops   lazyLoops
-	roster  roster // the number of connections, and of the handlers that run on their behalf
+	roster  roster // the connections, and the handlers that run on their behalf
 
 	// The values that these fields of HTTP had.
 	baseContext func(net.Listener) context.Context

@@ -63,7 +63,7 @@ func (o *outbox) giveOutAfter(b []byte, n int, shared bool) {
 		o.giveOut()
 		return
 	case shared:
-		o.rest = b // the stream is not being written to
+		o.rest = b // no copy is needed, because a shared frame is never modified
 	default:
 		o.rest = append(o.rest, b...)
 	}

@@ -21,7 +21,7 @@ const (
 	RuleStatus      Rule = "status"       // RFC 6455 §4.1, response (1): the status is 101
 	RuleVersion     Rule = "HTTP version" // RFC 9110 §15.2: HTTP/1.0 has no 1xx
 	RuleUpgrade     Rule = "upgrade"      // response (2): Upgrade has the value websocket
-	RuleConnection  Rule = "connection"   // response (4): the server has replied to the key
+	RuleConnection  Rule = "connection"   // response (3): Connection contains the token Upgrade
 	RuleAccept      Rule = "accept"       // response (4): the server has answered the key
 	RuleSubprotocol Rule = "subprotocol"  // response (6): one of the offered subprotocols, or none
 	RuleExtensions  Rule = "extensions"   // response (5): only offered extensions

@@ -18,7 +18,7 @@ import (
 type Under struct {
 	net.Conn
 	cut bool         // the stream below TLS has ended
-	at  recordCursor // offset within the record at which the next Read begins
+	at  recordCursor // where in a record the next Read begins
 }
 
 // Read reads from the Conn.

@@ -103,7 +103,7 @@ func (m *Machine) AppendOutput(dst []byte, room int, key func() [4]byte) []byte 
 
 // excessPongs returns how many pongs to omit so that the others take at most room bytes.
 func (m *Machine) excessPongs(room int) int {
-	var second byte // size of a control frame's header: the mask bit and the length share one byte
+	var second byte // the second byte of a control frame's header: the mask bit, and a length that fits into the same byte
 	if m.Client {
 		second = 0x80
 	}

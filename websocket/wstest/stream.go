@@ -18,8 +18,8 @@ type half struct {
 	buf     bytes.Buffer
 	size    int   // the maximum length of buf
 	writing bool  // a Write is in progress, and others wait for it, so that their data is not mixed
-	writer  state // deadline of the writing end
-	reader  state // deadline of the reading end
+	writer  state // state of the writing end
+	reader  state // state of the reading end
 	readBy  deadline
 	writeBy deadline
 }

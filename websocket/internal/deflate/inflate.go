@@ -37,7 +37,7 @@ type inflater struct {
 	window       int    // how far back a match may reach
 
 	state state
-	final bool // the last block had BFINAL set; cleared by the header of the next block
+	final bool // BFINAL was set in the header of the latest block; cleared by the next header
 	left  int  // remaining bytes of a stored block or match, or remaining lengths
 	dist  int  // distance of the match
 

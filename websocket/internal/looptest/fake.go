@@ -21,7 +21,7 @@ type Fake struct {
 	Poor      int           // number of accepts that fail because descriptors have run out
 	Listening loop.Events   // the events for which the listener is armed
 	Quiet     bool          // Wait found no event, so that only a deadline can end it
-	Ticks     bool          // lets the next deadline pass
+	Ticks     bool          // in that case Wait lets the deadline pass
 
 	t     testing.TB
 	conns map[int]*Conn

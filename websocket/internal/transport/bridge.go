@@ -15,7 +15,7 @@ type bridge struct {
 	err  error // the error of rwc's Close
 
 	mu    sync.Mutex
-	idle  bool // closed when no more data is being written to rwc
+	idle  bool // no more data is being written to rwc
 	timer *time.Timer
 }
 
