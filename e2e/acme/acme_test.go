@@ -211,7 +211,7 @@ func TestFailures(t *testing.T) {
 		{"another external account", want{binding: true}, "www.example.com",
 			func(o *certs.ACME) { o.EAB = &certs.EAB{KeyID: "two", Key: key} }, []string{"the CA refused"}, "external account binding"},
 		{"another root", want{}, "www.example.com", func(o *certs.ACME) { o.RootFile = "" },
-			[]string{"an unknown authority"}, "root of the CA"},
+			[]string{"an unknown CA"}, "as the root"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.httpPort, tt.want.tlsPort = freePort(t), freePort(t)
