@@ -73,7 +73,7 @@ function fill(row, s, was, seconds, share, most) {
 function handshakes(e) {
 	const h = e.handshakes;
 	return `Handshakes: ${h.underway} in progress, ${e.waiting} waiting for a server with room. ` +
-		(h.limited ? `Limited to ${Math.round(h.rate)} per second; ` : "All are admitted; ") + `${h.refused} were rejected${h.refused > 0 ? `, ${h.refused_resuming} of them resuming a session` : ""}.`;
+		(h.limited ? `Limited to ${Math.round(h.rate)} per second; ` : "All are admitted; ") + `${h.refused} were refused${h.refused > 0 ? `, ${h.refused_resuming} of them resuming a session` : ""}.`;
 }
 
 // show shows the state of the balancers below an element. before is the state that was shown last, seconds ago. It returns what has

@@ -169,7 +169,7 @@ func TestServeFails(t *testing.T) {
 		{[]string{"--tls", "files"}, 2, []string{"--cert and --key"}},
 		{[]string{"--listen", "8443"}, 2, []string{"localhost:8443"}},
 		{[]string{"--tls", "on"}, 2, []string{"dev, off, files"}},
-		{[]string{"now"}, 2, []string{"serve --help"}},
+		{[]string{"now"}, 2, []string{"--config"}},
 	} {
 		got := u.Handfast("", append([]string{"serve"}, tt.args...)...)
 		if got.Code != tt.code || got.Stdout != "" {

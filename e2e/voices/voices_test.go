@@ -46,7 +46,7 @@ var faults = []fault{
 	{server: "socketio", packages: "socketio,uvicorn,websockets", name: "no query", path: "/socket.io/", id: "status-403", says: "Check the path and the query first"},
 	{server: "tornado", packages: "tornado", name: "another path", path: "/other", id: "status-404", says: "the path is wrong"},
 	{server: "tornado", packages: "tornado", name: "another origin", path: "/ws", args: []string{"--origin", origin}, id: "origin-refused",
-		says: "with another origin it accepts the same request"},
+		says: "accepts the same request with another origin"},
 	{server: "tornado", packages: "tornado", name: "no Upgrade", path: "/ws", stripped: true, id: "upgrade-stripped"},
 	{server: "aiohttp", packages: "aiohttp", name: "the right path", path: "/ws"},
 	{server: "aiohttp", packages: "aiohttp", name: "no Upgrade", path: "/ws", stripped: true, id: "upgrade-stripped"},
