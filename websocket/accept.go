@@ -17,25 +17,25 @@ import (
 // acceptTimeout bounds how long a client may take to receive the 101 response.
 const acceptTimeout = 10 * time.Second
 
-// AcceptOptions are the options of Accept: the admitted clients and the settings of their connections. The zero value is the
-// safe default. It is only read: one value may serve any number of concurrent calls.
+// AcceptOptions are the options of Accept: which clients are admitted, and the settings of their connections. The zero value is the
+// safe default. Accept does not modify its options, so one value may serve any number of concurrent calls.
 type AcceptOptions struct {
 	// Origins are the web origins whose pages may connect in addition to those of the same origin: "https://example.com",
 	// "https://example.com:8443", without a path, a trailing slash or a wildcard. "null" admits all sandboxed and local pages.
-	// An invalid entry fails each handshake that reaches it with 500.
+	// A handshake whose origin check reaches an invalid entry fails with 500.
 	//
-	// nil means the same origin only: the Origin header must be the scheme, host and port that the request was sent to. A request
+	// nil means the same origin only: the Origin header must match the scheme, host and port that the request was sent to. A request
 	// without the header is admitted, since it is not from a browser.
 	Origins []string
 
 	// AnyOrigin disables the origin check. Any web page that a user opens may then connect with the user's cookies and act as the
-	// user: it is only for services that depend on neither cookies nor addresses.
+	// user. Set it only if the service trusts neither cookies nor client addresses.
 	AnyOrigin bool
 
-	// TrustedProxies are the addresses of proxies in front of this server. Only for requests from them, the scheme and the
+	// TrustedProxies are the addresses of proxies in front of this server. For requests from these proxies only, the scheme and the
 	// host that the browser used are taken from the Forwarded header (RFC 7239), or else X-Forwarded-Proto and
-	// X-Forwarded-Host. The zero Prefix means proxies that connect by a Unix socket, and so have no address. nil means that these
-	// headers are ignored, so that same-origin pages fail the origin check behind a proxy that terminates TLS.
+	// X-Forwarded-Host. The zero Prefix means proxies that connect over a Unix socket, and so have no address. nil means that these
+	// headers are ignored; behind a proxy that terminates TLS, same-origin pages then fail the origin check.
 	TrustedProxies []netip.Prefix
 
 	// Subprotocols are the supported subprotocols, the preferred one first. If the client offers none of them, the connection
@@ -108,7 +108,7 @@ type admission struct {
 
 var admissions = sync.Pool{New: func() any { return new(admission) }}
 
-// load and admit are not inlined, because their results would enlarge Accept's stack frame.
+// load and admit are not inlined, because their temporary values would enlarge Accept's stack frame.
 //
 //go:noinline
 func (a *admission) load(r *http.Request, opts *AcceptOptions) {
@@ -148,8 +148,8 @@ func (o *ConnOptions) deflate() opening.Deflate {
 	}
 }
 
-// asker returns the function that asks the application to decide on a request, nil if there is none. request returns the request in
-// the form that check takes.
+// asker returns the function that asks the application to decide on a request, or nil if check is nil. request returns the request
+// in the form that check takes.
 func asker(check func(*http.Request) error, request func() (*http.Request, error)) func() *opening.Refusal {
 	if check == nil {
 		return nil

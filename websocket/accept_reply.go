@@ -15,7 +15,7 @@ const maxBody = 1024
 func refuse(w http.ResponseWriter, r *http.Request, f *opening.Refusal) *HandshakeError {
 	body := f.Reply(w.Header(), r.ProtoMajor, time.Now())
 	w.WriteHeader(f.Status)
-	io.WriteString(w, body) //nolint:errcheck // the handshake has failed, and its error says why
+	io.WriteString(w, body) //nolint:errcheck // the handshake has failed already, and the returned error says why
 	return refusal(f, body)
 }
 

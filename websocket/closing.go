@@ -10,7 +10,7 @@ import (
 )
 
 // Close ends the connection with a closing handshake (RFC 6455 §7.1.2): it sends a close frame, waits for the peer's, and closes
-// the stream. It takes CloseTimeout at most. Messages that the peer sends before its close frame are passed to a waiting Read, or
+// the stream. It takes at most CloseTimeout. Messages that the peer sends before its close frame are passed to a waiting Read, or
 // are discarded.
 //
 // With CodeNoStatus, the close frame contains no code. With a code that must not be sent, Close returns an error and sends nothing.
@@ -56,13 +56,13 @@ func (c *Conn) finishClose(deadline time.Time, e *CloseError) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	c.mu.Lock()
-	c.wakeReadLocked() // a Ping gives up the read turn
+	c.wakeReadLocked() // if a Ping is holding the read turn because no other goroutine was reading, make it give up the turn
 	if c.asked != nil {
 		c.mu.Unlock()
 		c.finishAlone(e, afterClose)
 		return c.awaitEnd(deadline, e)
 	}
-	err := c.wait(ctx, &c.read) // after a Read that is in progress, which may receive the close frame
+	err := c.wait(ctx, &c.read) // waits for a Read in progress, which may itself receive the close frame
 	c.mu.Unlock()
 	if err == nil {
 		c.discard(ctx)
@@ -112,7 +112,7 @@ func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 	if in.halves {
 		in.win = nil // data after a close frame is ignored, and the connection may stay open for a while
 		if began := in.closedHalf(e); began != nil {
-			_ = in.finish(ctx, began, afterClose) // e is returned: it contains the peer's code and reason
+			_ = in.finish(ctx, began, afterClose) // its error is not returned, because e contains the peer's code and reason
 		}
 		return e
 	}
@@ -121,7 +121,7 @@ func (in *inbox) closed(ctx context.Context, ev protocol.Event) error {
 }
 
 // closedHalf records the peer's close frame. If our close frame was sent earlier, the closing handshake is complete, and closedHalf
-// returns how it began; otherwise nil.
+// returns the CloseError with which it began. Otherwise, it returns nil.
 func (in *inbox) closedHalf(e *CloseError) (began *CloseError) {
 	c := in.c
 	c.mu.Lock()
@@ -151,16 +151,17 @@ func (in *inbox) violated(ctx context.Context, err error) error {
 	return in.finish(ctx, e, in.c.opts.closeTimeout)
 }
 
-// closes records the reason for which the connection is about to end. If a closing handshake is already in progress, it returns the
-// reason for that one instead. Afterwards nothing more can be read, and no further write is accepted. When closes returns, the
-// messages that were accepted before, and the control frames that the protocol requires after them, are being sent.
+// closes records e as the reason why the connection is about to end, and returns it. If a closing handshake is already in progress,
+// closes returns the reason for that handshake instead. Afterwards nothing more can be read, and no further write is accepted. When
+// closes returns, the messages that were accepted before, and the control frames that the protocol requires after them, are being
+// sent.
 func (c *Conn) closes(e *CloseError) *CloseError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.batch.Store(false) // later bytes are ignored
 	if c.closing == nil {
 		c.closing = e
-		c.leftQueue() // wakes the Sends that wait for room, because there will be none
+		c.leftQueue() // wakes the Sends that wait for room, so that they fail
 	}
 	c.ctl = c.m.AppendOutput(c.ctl, protocol.PongRoom, maskKey)
 	c.boundWrites(time.Now().Add(c.opts.closeTimeout))
@@ -172,7 +173,7 @@ func (c *Conn) closes(e *CloseError) *CloseError {
 // is over. If ctx ends first, a goroutine does the rest. The caller holds the read turn.
 func (in *inbox) finish(ctx context.Context, e *CloseError, lingering time.Duration) error {
 	switch err := in.c.sent(ctx); {
-	case err == errCtx: //nolint:errorlint // it is never wrapped
+	case err == errCtx: //nolint:errorlint // errCtx is never wrapped
 		go in.c.finishAlone(e, lingering) // returns within CloseTimeout
 		return interrupted("read", ctx, err)
 	case err == nil:
@@ -197,8 +198,8 @@ func (c *Conn) finishAlone(e *CloseError, lingering time.Duration) {
 	c.end(c.outcome(e))
 }
 
-// outcome returns the final CloseError of a connection that was about to end with e: e itself if the kernel has accepted our close
-// frame and the wait for the peer's is over.
+// outcome returns the final CloseError of a connection that was about to end with e: e itself if the method sent has succeeded, and
+// otherwise e with the reason why the closing handshake is incomplete.
 func (o *outbox) outcome(e *CloseError) *CloseError {
 	o.c.mu.Lock()
 	defer o.c.mu.Unlock()
@@ -230,7 +231,7 @@ func (o *outbox) sent(ctx context.Context) error {
 // data in transit. The caller holds the read turn.
 func (in *inbox) linger(ctx context.Context, deadline time.Time, e *CloseError) {
 	if !in.c.m.Client && in.c.stream.CloseWrite() != nil && e.Err == nil {
-		return // a client waits for EOF
+		return // without a half-close, only Close can send the EOF that the client waits for
 	}
 	buf := transport.Borrow()
 	defer transport.Return(buf)

@@ -2,7 +2,7 @@ package websocket
 
 import "strconv"
 
-// Code is the status code of a close frame (RFC 6455 §7.4 and the IANA registry it opened).
+// Code is the status code of a close frame (RFC 6455 §7.4, and the IANA registry that it established).
 type Code uint16
 
 // The registered codes for servers and clients. 3000 to 3999 belong to libraries and frameworks, 4000 to 4999 to applications.

@@ -18,11 +18,11 @@ import (
 
 // Compression enables permessage-deflate (RFC 7692). The zero value requests the best compression that the peer allows. An idle
 // connection holds neither a compressor nor a decompressor; with context takeover it keeps their state: up to 4 KiB of the sent
-// data and up to one window of the received data. At a server this window is 4 KiB, too, for clients that let the server choose it,
+// data and up to one window of the received data. On a server, that window is also 4 KiB for clients that let the server choose it,
 // as browsers do; otherwise it is up to 32 KiB.
 //
-// Compressing a secret together with data that an attacker chooses reveals their similarity in the length of the frame (the
-// BREACH attack). Send such messages with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
+// Compressing a secret together with data that an attacker chooses reveals their similarity through the length of the frame (the
+// BREACH attack). Send messages that contain secrets with [Conn.WriteUncompressed]: Writer, Send and SendPrepared compress.
 type Compression struct {
 	// ServerNoTakeover makes the server compress each message independently, which takes less memory on both sides and makes
 	// messages larger. ClientNoTakeover does the same for the client.
@@ -35,7 +35,7 @@ type Compression struct {
 
 	// Threshold is the size in bytes below which a message is not compressed. 0 means 128, since shorter messages rarely shrink. A
 	// negative value means that messages of any size are compressed. A message that does not shrink is sent uncompressed. Messages
-	// of [Conn.Writer] are always compressed.
+	// written with [Conn.Writer] are always compressed.
 	Threshold int
 }
 
@@ -82,8 +82,8 @@ func agreedOn(compressed bool, d *handshake.Deflate) *handshake.Deflate {
 	return nil
 }
 
-// agreedElsewhere returns the parameters in extensions, the extension header of a server's response, or nil if there are none. The
-// client's offer is not known.
+// agreedElsewhere returns the compression parameters in extensions, which is the Sec-WebSocket-Extensions header of a server's
+// response, or nil if it is empty. The client's offer is not known.
 func agreedElsewhere(extensions string, opts *ConnOptions) (*handshake.Deflate, error) {
 	if extensions == "" {
 		return nil, nil
@@ -121,8 +121,8 @@ func (c *Conn) compress(agreed handshake.Deflate, opts *Compression) {
 	c.m.Compressed = true
 }
 
-// compression holds the additional state of a connection with permessage-deflate. The holder of the read turn owns in, the holder
-// of the message turn owns out.
+// compression holds the additional state of a connection with permessage-deflate. The holder of the read turn owns in, and the
+// holder of the message turn owns out.
 type compression struct {
 	c         *Conn
 	threshold int

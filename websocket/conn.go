@@ -16,13 +16,13 @@ import (
 // that it returned); every other method may be called concurrently by any number of goroutines.
 //
 // A context passed to a method interrupts only that call, except for a write that has started: once half a frame has been sent, the
-// connection cannot be used any more, so it is closed.
+// connection can no longer be used, so it is closed.
 //
 // A connection must be ended with Close or CloseNow, unless a call on it has returned a [CloseError].
 //
 // The inbox reads and the outbox writes. Conn adds the state that both need: the negotiated parameters, the end of the connection,
-// and the liveness of the peer. mu guards that state, and both boxes except for the fields that a turn guards. It is never held
-// while waiting, nor during I/O except for one kind of write that does not wait.
+// and the liveness of the peer. mu guards that state, and the inbox and outbox except for the fields that a turn guards. It is never
+// held while waiting, nor during I/O, except for writes that do not wait.
 type Conn struct {
 	hs     *Handshake
 	stream transport.Stream
@@ -93,12 +93,11 @@ func (o *ConnOptions) settings() connSettings {
 // Conn's Handshake method returns it; it may be nil. If opts is nil, the defaults are used.
 //
 // hs.Extensions, in the form of the response's Sec-WebSocket-Extensions header, determines the compression. An extension that is
-// not permessage-deflate or has invalid parameters is an error. Negotiated compression is an error, too, if opts.Compression is
-// nil, since the peer would send messages that cannot be read. Only the Threshold of opts.Compression is used. After an error, the
-// caller still owns rwc.
+// not permessage-deflate or has invalid parameters is an error. If hs.Extensions negotiates compression, opts.Compression must not
+// be nil, since the peer may send compressed messages; only its Threshold is used. After an error, the caller still owns rwc.
 //
-// The Conn closes rwc when it ends. An rwc without SetReadDeadline and SetWriteDeadline requires two goroutines, and its Close must
-// unblock its Read and Write.
+// The Conn closes rwc when it ends. If rwc has no SetReadDeadline and SetWriteDeadline, the Conn uses two goroutines for it, and
+// rwc's Close must unblock its Read and Write.
 func NewConn(rwc io.ReadWriteCloser, role protocol.Role, hs *Handshake, opts *ConnOptions) (*Conn, error) {
 	if hs == nil {
 		hs = &Handshake{}
@@ -118,7 +117,7 @@ func newConn(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *
 	return c
 }
 
-// init initializes a Conn that is part of a larger struct, as newConn does.
+// init is newConn for a Conn that is part of a larger struct.
 func (c *Conn) init(rwc io.ReadWriteCloser, role protocol.Role, opts *ConnOptions, hs *Handshake, agreed *handshake.Deflate, early []byte) {
 	c.inbox.c, c.outbox.c = c, c
 	c.hs = hs

@@ -20,8 +20,8 @@ const (
 	defaultMaxRedirects = 5
 )
 
-// DialOptions are the options of Dial. The zero value is the safe default. It is only read: one value may
-// serve any number of calls concurrently.
+// DialOptions are the options of Dial. The zero value is the safe default. Dial does not modify its options, so one value may serve
+// any number of concurrent calls.
 type DialOptions struct {
 	// Header is added to the request: Origin, Cookie, User-Agent and others. Host replaces only the Host header. A field that
 	// belongs to the handshake itself is an error. After a redirect to another origin only Accept, Accept-Language, Origin and
@@ -32,9 +32,9 @@ type DialOptions struct {
 	// [Handshake.Subprotocol]. They are also sent after redirects.
 	Subprotocols []string
 
-	// TLS is used for wss, and for https proxies. It is copied, not modified. An empty ServerName means the URL's host; the names
-	// of HTTP/2 and 3 in NextProtos are ignored, and an empty list means http/1.1. If nil, the roots of the system and the
-	// defaults of crypto/tls are used.
+	// TLS is used for wss, and for https proxies. It is copied, not modified. An empty ServerName means the URL's host. h2 and h3
+	// in NextProtos are ignored, and an empty list means http/1.1. If TLS is nil, the roots of the system and the defaults of
+	// crypto/tls are used.
 	TLS *tls.Config
 
 	// Proxy returns the proxy for a request, whose URL is the target's with the scheme http or https; a nil URL means no proxy. The
@@ -49,7 +49,7 @@ type DialOptions struct {
 	// Jar provides the cookies for each request and stores those of every response, including failures. nil means no cookies.
 	Jar http.CookieJar
 
-	// MaxRedirects is the maximum number of followed redirects (301, 302, 303, 307, 308). 0 means 5; a negative value means none.
+	// MaxRedirects limits how many redirects (301, 302, 303, 307, 308) are followed. 0 means 5; a negative value means none.
 	// Redirects from TLS to no TLS are not followed.
 	MaxRedirects int
 
@@ -57,9 +57,9 @@ type DialOptions struct {
 	// 30 seconds, unless the context has a deadline.
 	HandshakeTimeout time.Duration
 
-	// Trace is called with each request after it was sent, with a nil response, and again when the response has arrived, also for
-	// each redirect. It is for programs that show the handshake. Both arguments are read-only and contain secrets. Trace may be
-	// nil.
+	// Trace is called twice for each request, including those that follow a redirect: with a nil response when the request has been
+	// sent, and again when the response has arrived. It is for programs that show the handshake. Both arguments are read-only and
+	// contain secrets. Trace may be nil.
 	Trace func(*handshake.Request, *handshake.Response)
 
 	// Conn holds the options of the open connection.
@@ -169,12 +169,12 @@ func (d *dialer) attempt(ctx context.Context, t *handshake.Target, follow bool) 
 	if fail != nil {
 		return nil, nil, fail
 	}
-	// Closing the connection interrupts any connection, whatever the dialer that made it. Nothing is lost: an interrupted handshake
-	// cannot be used.
+	// Close interrupts any kind of connection, whichever dialer made it. Nothing is lost, since an interrupted handshake cannot be
+	// resumed.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	ex := &exchange{d: d, t: t, nc: nc}
 	c, next, fail := ex.run(follow)
-	if !stop() && fail == nil { // the connection is already closed
+	if !stop() && fail == nil { // ctx has ended, and the connection is closed
 		fail = &HandshakeError{Stage: handshake.StageStatus}
 	}
 	if fail != nil || next != nil {
@@ -187,6 +187,6 @@ func (d *dialer) attempt(ctx context.Context, t *handshake.Target, follow bool) 
 // newKey returns a fresh Sec-WebSocket-Key: RFC 6455 §4.1, "a nonce consisting of a randomly selected 16-byte value".
 func newKey() string {
 	var nonce [16]byte
-	rand.Read(nonce[:]) //nolint:errcheck // it never returns an error
+	rand.Read(nonce[:]) //nolint:errcheck // crypto/rand.Read never returns an error
 	return handshake.EncodeKey(nonce)
 }

@@ -31,7 +31,7 @@ func (d *dialer) connect(ctx context.Context, t *handshake.Target) (net.Conn, *H
 	if !t.Secure {
 		return nc, nil
 	}
-	// RFC 6455 §4.1: with /secure/ "the client MUST perform a TLS handshake", with the name of the host in it.
+	// RFC 6455 §4.1: if /secure/ is true, "the client MUST perform a TLS handshake", which names the host (SNI).
 	return secure(ctx, nc, d.tlsConfig(t.Name))
 }
 
@@ -64,7 +64,7 @@ func secure(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, *Hands
 	}
 	if p := c.ConnectionState().NegotiatedProtocol; p != "" && p != "http/1.1" && !slices.Contains(cfg.NextProtos, p) {
 		nc.Close()
-		err := errors.New("the server chose a protocol by ALPN that was not offered")
+		err := errors.New("the server chose a protocol via ALPN that was not offered")
 		return nil, &HandshakeError{Stage: handshake.StageTLS, Err: err}
 	}
 	return c, nil
@@ -77,7 +77,7 @@ func (d *dialer) tlsConfig(host string) *tls.Config {
 		cfg = &tls.Config{}
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = strings.Cut(host, "%") // no zone
+		cfg.ServerName, _, _ = strings.Cut(host, "%") // without the zone of an IPv6 address
 	}
 	other := func(p string) bool { return p == "h2" || p == "h3" }
 	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), other)
@@ -87,8 +87,8 @@ func (d *dialer) tlsConfig(host string) *tls.Config {
 	return cfg
 }
 
-// proxy returns the proxy for requests to t, nil if there is none. The proxy function gets the http form of a ws URL, since proxy
-// settings do not know the ws scheme.
+// proxy returns the proxy for requests to t, or nil if there is none. The proxy function gets the http form of a ws URL, since proxy
+// settings exist only for http and https.
 func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 	find := d.opts.Proxy
 	if find == nil {
@@ -98,7 +98,7 @@ func (d *dialer) proxy(t *handshake.Target) (*url.URL, *HandshakeError) {
 	proxy, err := find(&http.Request{Method: http.MethodGet, URL: &u, Host: u.Host, Header: http.Header{}})
 	if err != nil {
 		if d.opts.Proxy == nil { // the error text quotes the setting, which may contain a password
-			err = errors.New("the proxy setting in the environment is not a URL")
+			err = errors.New("the proxy setting in the environment is not a valid URL")
 		}
 		return nil, &HandshakeError{
 			Stage: handshake.StageProxy, Err: err, Hint: handshake.HintClientProxy,

@@ -27,8 +27,8 @@ type exchange struct {
 	nc net.Conn
 }
 
-// run sends the request and checks the response. On success it returns a function that makes the Conn. The caller must not call
-// that function before the context can no longer close the connection. For a redirect, run returns the next target.
+// run sends the request and checks the response. On success it returns a function that makes the Conn. The caller must call that
+// function only when the context can no longer close the connection. For a redirect, run returns the next target.
 func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, fail *HandshakeError) {
 	req := x.d.request(x.t)
 	if _, err := x.nc.Write(req.AppendHead(make([]byte, 0, 512))); err != nil {
@@ -68,10 +68,10 @@ func (x *exchange) run(follow bool) (conn func() *Conn, next *handshake.Target, 
 		Subprotocol: subprotocol,
 		Extensions:  r.Header.Get("Sec-Websocket-Extensions"),
 	}
-	if addr := x.nc.RemoteAddr(); addr != nil { // the caller's dialer may have made this connection
+	if addr := x.nc.RemoteAddr(); addr != nil { // a connection from DialOptions.DialContext may have no address
 		hs.RemoteAddr = addr.String()
 	}
-	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // otherwise the proxy terminates TLS
+	if c, ok := x.nc.(*tls.Conn); ok && x.t.Secure { // for a ws URL, it is the TLS connection to the proxy
 		state := c.ConnectionState()
 		hs.TLS = &state
 	}
@@ -129,7 +129,7 @@ func speaksOfTLS(body []byte) bool {
 	return strings.Contains(s, "HTTPS") || strings.Contains(s, "SSL-ENABLED")
 }
 
-// readHead reads the head of a response, and returns it with the other bytes of the same read.
+// readHead reads the head of a response, and returns it with the bytes after it that have arrived in the same read.
 func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	var head handshake.Head
 	buf := make([]byte, 4096)
@@ -155,12 +155,12 @@ func readHead(nc net.Conn) (*handshake.Response, []byte, *HandshakeError) {
 	}
 }
 
-// readBody returns the beginning of a response's body: at most as much as an error holds, within bodyPatience.
+// readBody returns the beginning of a response's body: at most maxBody bytes, as far as they arrive within bodyPatience.
 func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	if r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || r.Status < 200 {
 		return nil
 	}
-	nc.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // without a deadline the context is the bound
+	nc.SetReadDeadline(time.Now().Add(bodyPatience)) //nolint:errcheck // if it fails, the context still bounds the read
 	var body io.Reader = io.MultiReader(strings.NewReader(string(rest)), nc)
 	limit := int64(maxBody)
 	if te := r.Header["Transfer-Encoding"]; len(te) > 0 {
@@ -168,7 +168,7 @@ func readBody(nc net.Conn, r *handshake.Response, rest []byte) []byte {
 	} else if cl, err := strconv.ParseUint(r.Header.Get("Content-Length"), 10, 63); err == nil {
 		limit = min(limit, int64(cl))
 	}
-	b, _ := io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // what has arrived is what there is to tell
+	b, _ := io.ReadAll(io.LimitReader(body, limit)) //nolint:errcheck // after an error, the part that has arrived is reported
 	return b
 }
 

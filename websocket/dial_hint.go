@@ -23,7 +23,7 @@ func timeoutHint(s handshake.Stage) string {
 	case handshake.StageTLS:
 		return "the port accepts connections but does not speak TLS, or the server is overloaded"
 	default:
-		return "the port accepts connections but does not respond to HTTP: it is another service, one that expects TLS, or an overloaded one"
+		return "the port accepts connections but does not respond to HTTP: it expects TLS, belongs to another service, or the server is overloaded"
 	}
 }
 

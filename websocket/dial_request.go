@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/websocket/handshake"
 )
 
-// userAgent is the client's User-Agent: RFC 9110 §10.1.5, it "SHOULD send a User-Agent".
+// userAgent is the default User-Agent. RFC 9110 §10.1.5: "A user agent SHOULD send a User-Agent header field in each request".
 const userAgent = "handfast"
 
 // newDialer checks the options that affect the request.
@@ -58,7 +58,7 @@ func (d *dialer) authorize(t *handshake.Target) {
 }
 
 // follow prepares d for a redirect. Only fields that cannot contain a secret are sent to another origin. Omitted fields stay
-// omitted on a redirect back to the first origin, since the other party may have chosen its target.
+// omitted on a redirect back to the first origin, since the other origin may have chosen the target.
 func (d *dialer) follow(from, to *handshake.Target) {
 	if !to.SameOrigin(from) {
 		kept := make(http.Header, 4)

@@ -62,7 +62,8 @@ type Admission struct {
 	Open  func(Sender) Receiver
 
 	// Tunnel takes over the underlying connection, with the bytes that the client has sent since its request, for a proxy that
-	// forwards frames unchanged. It must return soon, and must close the connection: neither Shutdown nor Ended covers it.
+	// forwards frames unchanged. It must return soon. The application must close the connection at the end, since neither Shutdown
+	// nor Ended covers it.
 	Tunnel func(nc net.Conn, early []byte)
 
 	// Extensions is the Sec-WebSocket-Extensions header of the 101 response, from the server behind a Tunnel. It is for Tunnel
@@ -71,13 +72,13 @@ type Admission struct {
 }
 
 // Hooks report what happens to connections. They are called concurrently by multiple goroutines and must return soon. A nil
-// hook is not called. A panic in a hook ends its connection.
+// hook is not called. A panic in a hook affects only that call.
 type Hooks struct {
-	// Refused reports a rejected client and the reason. remote is its address, and ctx the context of the request or, without one,
-	// of the connection, with the values of BaseContext and ConnContext. The request is nil if net/http could not have parsed it,
-	// or if it was not needed. Connections that end before they have sent anything, or because the Server closes, are not
-	// reported, except those that were closed to make room (handshake.StageEvicted). If Refused is nil, a configuration error in
-	// the Endpoint or the Admission is logged like a panic.
+	// Refused reports a rejected client and the reason. remote is the client's address. ctx is the context of the request or, if
+	// there is no request, of the connection; it has the values of BaseContext and ConnContext. The request is nil if net/http could
+	// not have parsed it, or if it was not needed. Connections that end before they have sent anything, or because the Server
+	// closes, are not reported, except those that were closed to make room (handshake.StageEvicted). If Refused is nil, a
+	// configuration error in the Endpoint or the Admission is logged like a panic.
 	Refused func(ctx context.Context, remote string, r *http.Request, err *HandshakeError)
 
 	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It ends only
@@ -116,7 +117,8 @@ type service struct {
 	own    bool // whether open is from the Admission
 }
 
-// judge decides about a request. request returns the request in the form that Admit takes, and is called only if there is an Admit.
+// judge decides whether a request is admitted. request returns the request in the form that Admit takes, and is called only if
+// Admit is set.
 func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http.Request, error), t *trail) *opening.Refusal {
 	*x = service{rules: e.Accept.rules(), conn: &e.Accept.Conn, serve: e.Serve, open: e.Open}
 	var subprotocol, extensions string
@@ -146,7 +148,7 @@ func (e *Endpoint) judge(x *service, o *handshake.Opening, request func() (*http
 		if refused := x.check(); refused != nil || a.Options == nil {
 			return refused
 		}
-		return x.rules.Check() // with the Admission's options
+		return x.rules.Check() // checks the Admission's options, too
 	}
 	terms, refusal := x.rules.Admit(o, ask)
 	if refusal == nil && subprotocol != "" {

@@ -10,7 +10,7 @@ import (
 type lazyLoops struct {
 	mu      sync.RWMutex
 	ls      *eventLoops
-	stopped bool // stopped, or this system has no event loop
+	stopped bool // stop was called, or this system has no event loop
 }
 
 // get starts n loops, unless they are already running. It returns nil if there are no loops and none can be started.
@@ -58,8 +58,8 @@ func (z *lazyLoops) each(f func(*eventConn)) {
 	}
 }
 
-// events serves nc on an event loop, and reports whether there is a loop that can serve it: then the loop owns the connection.
-// answer is sent to the client first; it is nil if the client has already received its 101 response.
+// events serves nc on an event loop, and reports whether a loop has taken it over. If so, the loop owns the connection. answer is
+// sent to the client first; it is nil if the client has already received its 101 response.
 func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 	loops, n := &t.endpoint.loops, 0
 	if t.server != nil {
@@ -86,10 +86,9 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 
 // kindKey identifies connections of an Endpoint that share an eventKind.
 type kindKey struct {
-	server *Server // nil means that a server of another package accepted it
-	conn   ConnOptions
-	// Options of an Admission, unless it uses one of the Endpoint's own.
-	subprotocol string
+	server      *Server // nil means that a server of another package accepted the connections
+	conn        ConnOptions
+	subprotocol string // a subprotocol that an Admission has chosen and that is not in the Endpoint's list; "" for none
 }
 
 // maxKinds is the maximum number of kinds that an Endpoint keeps. Most Endpoints have few different Admission options.
@@ -134,7 +133,7 @@ func newEventKind(t trail, x *service) *eventKind {
 
 // rosters returns the rosters that count the connections of a kind from the moment they are accepted.
 func (k *eventKind) rosters() (both [2]*roster) {
-	if k.endpoint != nil && k.front == nil { // with a front, the Endpoint counts it once the request was read
+	if k.endpoint != nil && k.front == nil { // with a front, a connection joins the Endpoint's roster once its request has been read
 		both[0] = &k.endpoint.roster
 	}
 	if k.server != nil {

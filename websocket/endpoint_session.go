@@ -112,7 +112,7 @@ type session struct {
 	serve func(*Conn)
 	open  func(Sender) Receiver
 
-	returned bool // from Serve
+	returned bool // Serve has returned
 }
 
 // start makes the Conn and serves it on a new goroutine.
@@ -168,7 +168,7 @@ func (s *session) served() {
 
 // close closes the connection, if it has not ended, and returns its CloseError.
 func (s *session) close(code Code) *CloseError {
-	s.own.Close(code, "") //nolint:errcheck // it is reported by the hook
+	s.own.Close(code, "") //nolint:errcheck // the hook reports the error
 	how, _ := errors.AsType[*CloseError](s.own.ended())
 	return how
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// How connections end: the drivers share these functions, so that all of them report the same errors.
+// The functions in this file determine how connections end. All drivers share them, so that they report the same errors.
 
 // reasonSlow is the close frame's reason for a peer whose queue is full.
 const reasonSlow = "reads too slowly"
@@ -69,7 +69,7 @@ func closeFor(err error) (code Code, reason string, cause error) {
 	if !ok {
 		return CodeInternalError, "", err
 	}
-	if e == err { //nolint:errorlint // then it says no more than what is picked here
+	if e == err { //nolint:errorlint // if err is e itself and does not wrap it, only e's cause is missing from the other results
 		err = e.Err
 	}
 	return e.Code, e.Reason, err

@@ -52,14 +52,14 @@ func (c *eventOutbox) CloseNow() error {
 func (c *eventOutbox) become(p phase) {
 	c.phase = p
 	c.stop.Or(stopEnding)
-	c.unpause() // the peer's close frame is awaited
+	c.unpause() // the peer's close frame must be read
 	c.fd.After(c.kind.opts.closeTimeout)
 }
 
 // ends returns c's state for the end of the connection, which it allocates if necessary. The caller holds the lock.
 func (c *eventLink) ends() *ending {
 	if c.end == nil {
-		c.end = &ending{remote: c.remoteLocked()} // as long as the kernel knows the address
+		c.end = &ending{remote: c.remoteLocked()} // while the kernel still knows the address
 	}
 	return c.end
 }
@@ -127,8 +127,8 @@ func (c *eventConn) tooLate() {
 	c.fail(e)
 }
 
-// verdict reports whether the connection ends now, with which CloseError, and whether the application is notified. The caller is
-// the holder, and holds the lock.
+// verdict returns the CloseError with which the connection ends now, or nil if it does not end yet. tell reports whether the
+// application must be notified. The caller is the holder, and holds the lock.
 func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	e := c.end
 	if e == nil {
@@ -139,7 +139,7 @@ func (c *eventConn) verdict() (over *CloseError, tell bool) {
 	case e.now != nil:
 		over = e.now
 	case ending && e.werr != nil:
-		if over = e.begun; !e.half { // otherwise it is sent after our close frame
+		if over = e.begun; !e.half { // otherwise the write failed after our close frame had been sent
 			over = over.because(e.werr)
 		}
 	case ending && c.queued() == 0 && !e.half:

@@ -6,13 +6,14 @@ import (
 	"github.com/handfast/handfast/websocket/loop"
 )
 
-// SendPrepared implements [Sender]. If nothing is queued, and the call is not made while handling a message whose replies may add
-// to the queue, the kernel has accepted all of ps when it returns, after one system call. A single message is not copied.
+// SendPrepared implements [Sender]. If nothing is queued, the connection is not being visited, and the loop is doing its last piece
+// of work (see [loop.FD.Calm]), SendPrepared writes ps before it returns, as far as the kernel accepts them. In that case, a single
+// message is not copied.
 func (c *eventOutbox) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
 	}
-	if c.m.Compressed { // allocates it if necessary
+	if c.m.Compressed { // more.zip is then set
 		z := c.more.zip
 		for _, p := range ps { // compressed outside of a lock that other goroutines wait for
 			if f := p.frames(); len(f.Payload()) >= z.threshold {

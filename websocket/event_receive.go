@@ -73,7 +73,7 @@ func (c *eventOutbox) discards() bool {
 	return c.phase == phaseLingering
 }
 
-// spare returns free space after the received part of a message, for payload of which left bytes have not arrived.
+// spare returns free space after the received part of a message. left is the number of payload bytes that have not arrived.
 func (c *eventInbox) spare(left int64) []byte {
 	have := len(c.msg.b)
 	if cap(c.msg.b) == have {
@@ -157,7 +157,7 @@ func (c *eventInbox) control(ev *protocol.Event, err error) {
 		c.peerClosed(ev)
 	case ev.Kind == protocol.Ping:
 		c.fd.Lock()
-		c.reply() // the peer's frame is answered before later bytes are parsed
+		c.reply() // answers the ping before later bytes are parsed
 		c.fd.Unlock()
 	}
 }

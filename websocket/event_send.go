@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// single is the maximum payload that is copied even if no other message arrived with it. Longer messages, and all messages that
-	// are longer than together, are written without a copy.
+	// single is the maximum payload that is always copied. A longer one is written without a copy if alone is set, and one that is
+	// longer than together in any case.
 	single = 4 << 10
 
 	corkSize = 64 << 10 // the size of the buffer that collects the replies of a connection
@@ -250,8 +250,8 @@ func (c *eventOutbox) tidy() {
 	}
 }
 
-// pause stops reading from a connection whose peer does not read, when the queue is half full. It resumes reading when three
-// quarters of that half are free again. The caller holds the lock.
+// pause stops reading from a connection whose peer does not read, when the queue is more than half full. It resumes reading when the
+// queue is at most a quarter full. The caller holds the lock.
 func (c *eventOutbox) pause() {
 	switch n, most := c.waiting(), c.kind.opts.queue.bytes; {
 	case n > most/2:

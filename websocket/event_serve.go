@@ -42,14 +42,14 @@ func (c *eventConn) Begin(d *loop.Driver, why loop.Events) bool {
 	return true
 }
 
-// waits reports whether the only pending work is to write messages of other goroutines. The caller holds the lock, and no goroutine
-// is the holder.
+// waits reports whether the only pending work is to write messages that other goroutines have sent. The caller holds the lock, and
+// no goroutine is the holder.
 func (c *eventConn) waits() bool {
 	sec := c.sec()
 	return c.stage == stageTold && c.end == nil && c.stop.Load() == 0 && c.rest() == nil && (sec == nil || !sec.More()) && !c.drainDue()
 }
 
-// Lost implements [loop.Handler]: messages of the Receiver that are already queued need not wait for it.
+// Lost implements [loop.Handler]: the messages that a blocking Receiver has sent so far do not wait until it returns.
 func (c *eventConn) Lost() {
 	c.corked = false
 	c.flush()
@@ -121,7 +121,7 @@ func (c *eventInbox) drainDue() bool {
 // opened opens the Receiver of a connection whose handshake is complete.
 func (c *eventConn) opened() {
 	c.stage = stageTold
-	if c.kind.ended != nil { // the hook needs the address of a connection, which the kernel may have forgotten by then
+	if c.kind.ended != nil { // the hook needs the address after the end, when the kernel may have forgotten it
 		c.fd.Lock()
 		c.named(c.remoteLocked())
 		c.fd.Unlock()
@@ -179,7 +179,7 @@ func (c *eventConn) finish(d *loop.Driver) {
 	}
 	over = c.die(over)
 	c.fd.Unlock()
-	defer c.left(tell) // also if the application calls runtime.Goexit
+	defer c.left(tell) // deferred, because the application may call runtime.Goexit
 	if tell {
 		c.closed(over)
 	}
@@ -206,8 +206,8 @@ func (c *eventOutbox) call(f func()) (err error) {
 	return nil
 }
 
-// called converts a panic in the application's code, which ends this connection, to an error. runtime.Goexit ends the connection,
-// too: if *err is errExited, the caller of called will not see the error.
+// called converts a panic in the application's code to an error, with which its caller ends the connection. After runtime.Goexit,
+// when *err is errExited, the caller will not see the error, so called ends the connection itself.
 func (c *eventOutbox) called(err *error) {
 	if v := recover(); v != nil {
 		*err = panicCaused(v, c.kind.panicked)
@@ -216,7 +216,8 @@ func (c *eventOutbox) called(err *error) {
 	}
 }
 
-// closed reports the end of the connection. After a panic in the application's code there is no connection left to end.
+// closed reports the end of the connection. A panic in Closed has no connection left to end, and becomes the cause in the CloseError
+// unless that has one.
 func (c *eventConn) closed(over *CloseError) {
 	if c.kind.ended != nil {
 		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, over) }()
@@ -240,7 +241,7 @@ func (c *eventOutbox) failed(err error) {
 	if c.phase != phaseOpen {
 		return
 	}
-	if c.shut(code, reason) != nil { // this code cannot be sent
+	if c.shut(code, reason) != nil { // the code must not be sent
 		c.shut(CodeInternalError, "") //nolint:errcheck // the code is a valid one
 	}
 	c.end.cause = cause

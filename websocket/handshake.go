@@ -13,9 +13,9 @@ import (
 // Handshake is the result of the opening handshake. It is read-only: its maps and pointers are shared by all callers.
 type Handshake struct {
 	Proto       string               // "HTTP/1.1"
-	URL         *url.URL             // of the request; on the client the URL that responded with 101, without user information
+	URL         *url.URL             // of the request; on the client the URL whose response was 101, without user information
 	Header      http.Header          // the peer's header: on the server the request's, on the client the response's
-	Subprotocol string               // "": none
+	Subprotocol string               // "" means none
 	Extensions  string               // the value of the response's Sec-WebSocket-Extensions header; "" means none
 	RemoteAddr  string               // the address of the peer, or of the last proxy on the way, as net.Conn reports it
 	TLS         *tls.ConnectionState // nil means that this end did not use TLS
@@ -65,9 +65,9 @@ func (e *HandshakeError) Unwrap() error { return e.Err }
 // NextStep returns e.Hint, for programs that show the next step of any error that has one.
 func (e *HandshakeError) NextStep() string { return e.Hint }
 
-// Reject is an error of [AcceptOptions.Check] that sets the reply.
+// Reject is an error that [AcceptOptions.Check] or [Endpoint.Admit] returns to set the reply.
 type Reject struct {
-	// Status of the reply, 300 to 599. 0 means 403; any other value is an error and becomes 500.
+	// Status is the status code of the reply, 300 to 599. 0 means 403; any other value is an error and becomes 500.
 	Status int
 
 	// Header is added to the reply, for example Retry-After or WWW-Authenticate. It may be nil.
@@ -97,7 +97,7 @@ func (r *Reject) status() int {
 	return r.Status
 }
 
-// violated returns the caller's error for a broken rule.
+// violated returns the HandshakeError for a broken rule.
 func violated(v *handshake.Violation) *HandshakeError {
 	return &HandshakeError{Stage: v.Stage, Section: v.Section, Status: v.Status, Hint: v.Hint, Err: v}
 }

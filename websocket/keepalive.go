@@ -11,7 +11,7 @@ import (
 // keepalive detects a silent peer. While no goroutine reads, it also reads the bytes that the peer sends. It uses one timer and no
 // goroutine. The Conn's mu guards it.
 //
-// It checks twice in a PingInterval; peerWatch judges the results.
+// It checks the peer twice per PingInterval; peerWatch judges the results.
 type keepalive struct {
 	timer   *time.Timer
 	watch   *transport.Watch // on systems that report arrived bytes; nil until it is needed
@@ -26,12 +26,12 @@ type keepalive struct {
 var began = time.Now()
 
 const (
-	// backlog is the maximum size of data queued before a ping that keepalive ignores.
+	// backlog is the number of bytes in front of a ping that are too few to delay it noticeably.
 	backlog = 4 << 10
 
-	// unreadAfter is how long keepalive does not read from a connection that the application does not read either: an application
-	// that is busy with a message may reply to it before the close frame that follows is handled. After that, arrived bytes are
-	// read, within unreadEvery on systems that do not report them.
+	// unreadAfter is how long keepalive waits before it reads from a connection that the application does not read: an application
+	// that is busy with a message may reply to it before the close frame that follows is handled. After that time, keepalive reads
+	// bytes when they arrive or, on systems that do not report their arrival, checks for them every unreadEvery.
 	unreadAfter = 800 * time.Millisecond
 	unreadEvery = 400 * time.Millisecond
 )
@@ -138,8 +138,8 @@ func (in *inbox) arrived() {
 	}
 }
 
-// unguarded records that no goroutine reads any more. The watch does not report bytes that were read and not parsed. The caller
-// holds mu.
+// unguarded records that no goroutine reads any more. The watch does not report bytes that were read but not parsed, so the timer
+// handles those. The caller holds mu.
 func (in *inbox) unguarded() {
 	k, unheard := &in.c.alive, len(in.win) > 0
 	if in.c.closeErr != nil || k.guarded && !(k.watched && unheard) {
@@ -194,9 +194,9 @@ func (c *Conn) takes() bool {
 }
 
 // hearUnread reads and handles the bytes that have arrived while no goroutine reads: a pong, or a message, which is kept for the
-// next Read. While more bytes are unread than a read buffer holds, it reads no more, and the peer cannot be judged. It reports
-// whether more can be read. If not, the connection is unguarded until the next reader gives up the turn. That is decided while the
-// turn is held or refused, so that a Read that ends at the same time comes before or after it.
+// next Read. Once the unread bytes fill a read buffer, it reads no more, and the peer cannot be judged. hearUnread reports whether
+// more can be read. If not, the connection is unguarded until the next reader gives up the turn. The decision is made while
+// hearUnread holds the turn or has been refused it, so that a Read that ends at the same time comes before or after the decision.
 func (in *inbox) hearUnread() (more bool) {
 	k := &in.c.alive
 	in.c.mu.Lock()
@@ -204,7 +204,7 @@ func (in *inbox) hearUnread() (more bool) {
 	k.guarded = k.guarded && mine
 	in.c.mu.Unlock()
 	if !mine {
-		return false // the reader handles it
+		return false // the current reader handles the bytes
 	}
 	soon := time.Now().Add(time.Millisecond)
 	more = true
@@ -222,12 +222,12 @@ func (in *inbox) hearUnread() (more bool) {
 	return more
 }
 
-// hearBehind reads the bytes after an unread message, and reports whether there is room for more. The Read that takes the message
-// will find the end of the stream.
+// hearBehind reads the bytes after an unread message, and reports whether there is room for more. It leaves the end of the stream to
+// the Read that takes the message.
 func (in *inbox) hearBehind(deadline time.Time) (more bool) {
 	spare := in.room()
 	if len(spare) == 0 {
-		in.heard.Store(true) // the peer cannot be judged
+		in.heard.Store(true) // its pong may be among the bytes for which there is no room
 		return false
 	}
 	if in.readyToRead(context.Background(), deadline) != nil {

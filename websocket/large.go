@@ -46,7 +46,8 @@ func recycled(n int) []byte {
 	return nil
 }
 
-// returnLarge returns b to its pool, where b[:0] is the start of an array. Arrays of other sizes are left to the garbage collector.
+// returnLarge returns b, which must begin at the start of its array, to its pool. Arrays of other sizes than the pools' are left to
+// the garbage collector.
 func returnLarge(b []byte) {
 	class := largeClass(cap(b))
 	if class < len(larges) && cap(b) == 1<<(class+largeBits) {
@@ -54,7 +55,8 @@ func returnLarge(b []byte) {
 	}
 }
 
-// grow returns dst with room for more of a message of which left bytes have not arrived.
+// grow returns the content of dst in a larger array, and returns dst to its pool. dst is a part of a message of which left more bytes
+// are announced.
 func grow(dst []byte, left int64) []byte {
 	g := largeFor(len(dst), left)
 	g = append(g, dst...)

@@ -11,8 +11,8 @@ import (
 
 // controlRate limits pings and unsolicited pongs.
 type controlRate struct {
-	since time.Duration // began
-	count int
+	since time.Duration // when the current second began, as the time since began; 0 means never
+	count int           // the number of control frames in that second
 }
 
 func (r *controlRate) exceeded() bool {
@@ -37,8 +37,8 @@ type pinged struct {
 	id     uint64
 	sent   time.Time
 	own    bool               // sent by keepalive: no goroutine waits for the pong
-	answer chan time.Duration // holds one
-	idle   chan struct{}      // receives a value when no goroutine reads any more, so that Ping must; nil for keepalive's pings
+	answer chan time.Duration // buffered for one value
+	idle   chan struct{}      // receives a value when no other goroutine reads any more, so Ping must read; nil for keepalive's pings
 }
 
 // Ping sends a ping and returns the time until its pong. If no other goroutine is reading, Ping reads, and keeps messages for the

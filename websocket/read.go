@@ -23,7 +23,7 @@ var errWoken = errors.New("websocket: woken")
 // direct is the minimum number of missing payload bytes for which a separate read goes directly into the caller's buffer.
 const direct = 2 << 10
 
-// inbox is the reading half of a Conn: its reader state, and the received bytes that are unread.
+// inbox is the reading half of a Conn: the state of the reader, and the received bytes that are unread.
 //
 // The holder of the read turn owns the first group of fields. Any goroutine may read the flags of the second group. The Conn's mu
 // guards the rest, including the turn.
@@ -37,7 +37,7 @@ type inbox struct {
 	pending  bool              // cur contains a piece
 	halfRead bool              // partial contains a part, perhaps of no bytes
 	midway   bool              // a Reader's message was not read to its end
-	viewing  bool              // a View reads a message that does not lie whole in the read buffer
+	viewing  bool              // a View reads a message that is not entirely in the read buffer
 	yields   bool              // this reader gives up the turn for another one that waits
 	readSeq  uint64            // the number of the current read, by which a Reader knows that it is out of date
 	controls controlRate
@@ -51,9 +51,9 @@ type inbox struct {
 	userRead bool  // the application is reading, or in a View
 	running  bool  // the application holds the read turn
 	waiting  bool  // the holder of the read turn is in the stream's Read, or about to be
-	woken    bool  // and was interrupted there
+	woken    bool  // the holder of the read turn was interrupted while waiting was set
 	drains   bool  // Run's Receiver has a method Drained
-	drainDue bool  // and Drained must be called
+	drainDue bool  // Run must call Drained
 	halves   bool  // ConnOptions.HalfClose
 }
 
@@ -76,9 +76,9 @@ func (c *Conn) Read(ctx context.Context) (Message, error) {
 	return c.readMessage(ctx, nil, true)
 }
 
-// Messages returns a sequence of the received messages, read as by Read, until the connection ends. If either end closed it
-// normally, with CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx is done,
-// Messages closes the connection with CodeGoingAway before it yields that error.
+// Messages returns a sequence that reads messages, as Read does, until the connection ends. If either end closed it normally, with
+// CodeNormal or CodeGoingAway, the sequence just ends; any other error is its last element. When ctx is done, Messages closes the
+// connection with CodeGoingAway before it yields ctx's error.
 func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {
@@ -118,7 +118,7 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 		return in.waitEnd(ctx)
 	}
 	in.userRead = true
-	in.wakeReadLocked() // a Ping that reads because no other goroutine did gives up the turn
+	in.wakeReadLocked() // if a Ping is holding the turn because no other goroutine was reading, make it give up the turn
 	if err := in.c.wait(ctx, &in.read); err != nil {
 		in.userRead = false
 		return interrupted("read", ctx, err)
@@ -130,8 +130,8 @@ func (in *inbox) beginRead(ctx context.Context, resume uint64) error {
 	return nil
 }
 
-// waitEnd waits until a connection that is being closed has ended. Otherwise a caller that reads until there is an error, and then
-// closes the connection, would cut the closing handshake short. The caller holds mu.
+// waitEnd waits until a connection that is being closed has ended. If it returned earlier, a caller that reads until it gets an error
+// and then calls CloseNow would cut the closing handshake short. The caller holds mu.
 func (in *inbox) waitEnd(ctx context.Context) error {
 	done := in.c.endedChan()
 	in.c.mu.Unlock()
@@ -313,7 +313,7 @@ func (in *inbox) next(ctx context.Context) (protocol.Event, error) {
 	for {
 		if in.pending {
 			ev := in.cur
-			in.cur, in.pending = protocol.Event{}, false // an idle connection must not keep the buffer
+			in.cur, in.pending = protocol.Event{}, false // cleared, because an idle connection must not keep the buffer alive
 			return ev, nil
 		}
 		if err := in.parse(ctx); err != nil {

@@ -68,7 +68,7 @@ func (r *roster) done() {
 	}
 }
 
-// at returns m's list links for r.
+// at returns the index in m.in of the links for r.
 func (m *member) at(r *roster) int {
 	if m.in[0].roster == r {
 		return 0
@@ -149,8 +149,8 @@ func (r *roster) waiting() <-chan struct{} {
 	return r.idle
 }
 
-// shutdown closes the connections with CodeGoingAway, and waits until the roster is empty and, if also is not nil, until also is
-// closed. If ctx is done first, the remaining connections are cut.
+// shutdown closes the connections with CodeGoingAway, calls also unless it is nil, and waits until the roster is empty. It returns
+// also's error. If ctx is done first, it cuts the remaining connections and returns ctx's error.
 func (r *roster) shutdown(ctx context.Context, also func() error) error {
 	for _, c := range r.halt(false) {
 		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one

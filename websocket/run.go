@@ -16,7 +16,7 @@ var _ Sender = (*Conn)(nil)
 
 var errQueueBlocks = errors.New("ConnOptions.QueueFull is QueueBlock, which makes a Sender wait for the peer: Run does not allow it")
 
-var errHalfClose = errors.New("ConnOptions.HalfClose is for callers that read themselves: Run does not allow it")
+var errHalfClose = errors.New("ConnOptions.HalfClose is for callers of the reading methods: Run does not allow it")
 
 // Run serves the connection by calling a [Receiver] on the caller's goroutine, and returns the connection's CloseError. open is
 // called first, with the connection as a Sender. Run is the connection's only reader.
@@ -29,14 +29,14 @@ func (c *Conn) Run(ctx context.Context, open func(Sender) Receiver) *CloseError 
 	return c.run(ctx, open, nil)
 }
 
-// run is Run with a function to which panics are reported, unless it is nil.
+// run is Run, and also reports panics to panicked unless that is nil.
 func (c *Conn) run(ctx context.Context, open func(Sender) Receiver, panicked func(value any, stack []byte)) *CloseError {
 	e := events{c: c, panicked: panicked}
 	if c.opts.queue.full == QueueBlock {
 		e.fail(errQueueBlocks)
 	} else if c.halves {
 		e.cause = errHalfClose
-		c.Close(CodeInternalError, "") //nolint:errcheck // it is returned below; Shut would leave the reading to a caller
+		c.Close(CodeInternalError, "") //nolint:errcheck // e.how returns the error; Shut would leave the reading to a caller
 	} else if err := e.open(open); err != nil {
 		e.fail(err)
 	} else {
@@ -124,7 +124,7 @@ func (e *events) serve(ctx context.Context) {
 	}
 	for {
 		if ctx.Err() != nil {
-			c.Close(CodeGoingAway, "") //nolint:errcheck // how it ended is returned by Run
+			c.Close(CodeGoingAway, "") //nolint:errcheck // Run returns how the connection ended
 			return
 		}
 		if e.drained != nil && e.drainDue() {
@@ -140,7 +140,7 @@ func (e *events) serve(ctx context.Context) {
 			return
 		case c.ended() != nil:
 			return
-		case err == nil || err == errWoken || ctx.Err() != nil: //nolint:errorlint // it is never wrapped
+		case err == nil || err == errWoken || ctx.Err() != nil: //nolint:errorlint // errWoken is never wrapped
 		default: // another goroutine is reading
 			e.fail(err)
 			return
@@ -156,7 +156,7 @@ func (e *events) fail(err error) {
 	}
 	code, reason, cause := closeFor(err)
 	began, err := e.c.shut(code, reason)
-	if err != nil { // this code cannot be sent
+	if err != nil { // the code must not be sent
 		began, _ = e.c.shut(CodeInternalError, "")
 	}
 	if began {
@@ -164,7 +164,7 @@ func (e *events) fail(err error) {
 	}
 }
 
-// how returns the connection's CloseError, with the reason for which this end closed it.
+// how returns the connection's CloseError, with the cause for which this end closed it.
 func (e *events) how() *CloseError {
 	how, _ := errors.AsType[*CloseError](e.c.ended())
 	return how.because(e.cause)
@@ -191,7 +191,7 @@ func (c *Conn) shut(code Code, reason string) (began bool, err error) {
 		return false, err
 	}
 	if c.halves && c.asked == nil {
-		go c.awaitEnd(deadline, e) //nolint:errcheck // the application reads on
+		go c.awaitEnd(deadline, e) //nolint:errcheck // the application continues to read, and gets the error there
 	} else {
 		go c.finishClose(deadline, e) // returns by the deadline
 	}
@@ -205,7 +205,8 @@ func (c *Conn) isClosing() bool {
 	return c.closing != nil || c.closeErr != nil
 }
 
-// Buffered returns the number of bytes that Send and SendPrepared have accepted and the kernel has not yet, including headers.
+// Buffered returns the number of bytes that Send and SendPrepared have accepted and the kernel has not accepted yet, including
+// headers.
 func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,7 +240,7 @@ type noAddr struct{}
 func (noAddr) Network() string { return "" }
 func (noAddr) String() string  { return "" }
 
-// drainDue reports whether Drained is due. It reports true only once for each time the queue was full.
+// drainDue reports whether Drained must be called. It returns true only once for each time the queue was full.
 func (e *events) drainDue() bool {
 	e.c.mu.Lock()
 	defer e.c.mu.Unlock()

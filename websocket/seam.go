@@ -29,8 +29,8 @@ type Sender interface {
 	RemoteAddr() net.Addr
 }
 
-// Receiver handles the messages of one connection. Its calls never overlap. A nil Receiver discards messages, which suits a
-// push feed.
+// Receiver handles the messages of one connection. Calls to its methods never overlap. A nil Receiver discards messages, which suits
+// a push feed.
 //
 // If a Receiver has a method Drained(), it is called once each time the write queue becomes empty after it has rejected a message
 // or was more than half full.

@@ -36,16 +36,16 @@ const defaultQueueBytes = 1 << 20
 
 // entry is a frame that waits to be written: a message of SendPrepared, or a Write that joined the queue.
 type entry struct {
-	frame []byte // of SendPrepared: as a server sends it, shared by all server connections; of a Write: as this end sends it
-	head  int    // the length of its header
-	early bool   // it was accepted before a ping was handled whose pong is queued
-	join  *joined
+	frame []byte  // of Send and SendPrepared: unmasked, and shared by connections; of a Write: masked if this end is a client
+	head  int     // the length of frame's header
+	early bool    // the frame was accepted before the ping whose pong is queued was handled
+	join  *joined // the Write that joined the queue; nil for Send and SendPrepared
 }
 
 // sendQueue holds the frames that wait to be written, and their memory. An empty queue holds no memory.
 type sendQueue struct {
 	queue   []entry
-	entries *[64]entry        // the memory of queue, unless that is empty
+	entries *[64]entry        // the pooled array in which queue began; nil if queue is empty
 	queued  int               // the cost of the entries of Send and SendPrepared, in bytes
 	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
 	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits for that
@@ -62,8 +62,8 @@ func (e entry) cost() int { return len(e.frame) + entryCost }
 // them immediately, the kernel has them when SendPrepared returns, after a single system call; otherwise they are sent later,
 // together with other queued data. Messages of one call, and of consecutive calls, keep their order.
 //
-// An error, [ErrQueueFull] or a [CloseError], means that not all messages were queued. Under [QueueDropNewest], ErrQueueFull
-// means that none was, if an empty queue has room for all of ps.
+// An error, [ErrQueueFull] or a [CloseError], means that not all messages were queued. Under [QueueDropNewest], if an empty queue
+// has room for all of ps, ErrQueueFull means that no message was queued.
 func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	if err := unprepared(ps); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (c *Conn) SendPrepared(ps ...*Prepared) error {
 	if len(ps) == 1 && c.writeSharedThrough(c.entryFor(ps[0])) {
 		return nil
 	}
-	defer c.flush() // also if only some of them were queued
+	defer c.flush() // even if only some of ps were queued
 	together, err := c.roomForAll(ps)
 	if err != nil {
 		return err
@@ -170,8 +170,8 @@ func (c *Conn) Send(m Message) error {
 	return c.sendBehind(m)
 }
 
-// sendCopy is Send for a message that is large or to be compressed. Like the following ones, it is a separate function to keep
-// Send's frame small: see writesAtOnce.
+// sendCopy is Send for a message that is large or to be compressed. sendCopy and sendBehind are separate functions to keep Send's
+// stack frame small: see write_through.go.
 func sendCopy(c *Conn, m Message) error { return c.SendPrepared(newPrepared(m)) }
 
 // sendBehind is Send for a small message that must be queued.
@@ -211,8 +211,9 @@ func (o *outbox) entryFor(p *Prepared) entry {
 	fs := p.frames()
 	e := entry{frame: fs.Plain(), head: fs.Head()}
 	if z := o.c.zip; z != nil && len(e.frame)-e.head >= z.threshold && !(z.out.Window.Takeover && o.message.held) {
-		// A message that is being compressed refers to the earlier ones. In that case this one is sent uncompressed, which leaves
-		// the peer's window unchanged. Otherwise, the next compressed message starts with an empty window.
+		// A message that is being compressed and sent in fragments refers to earlier data. While there is one, p is sent
+		// uncompressed, which leaves the peer's window unchanged. Otherwise, p is sent compressed, and the connection's next
+		// compressed message starts with an empty window.
 		if f := fs.Compressed(z.bits); len(f) < len(e.frame) {
 			e.frame, e.head = f, frame.Size(f[1])
 		}
@@ -307,7 +308,7 @@ func (q *sendQueue) dropQueue(err error) {
 	q.leftQueue()
 }
 
-// dropOwn frees the buffer of Send's messages, which is empty. The caller holds mu.
+// dropOwn frees the buffer of Send's messages, none of which are queued any more. The caller holds mu.
 func (q *sendQueue) dropOwn() {
 	if q.own != nil {
 		transport.Return(q.own)

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// Server serves any http.Handler, optimized for WebSockets. It reads upgrade requests itself, at low cost, and calls the
-// Handler with a light ResponseWriter; all other requests, including HTTP/2, are passed to the wrapped http.Server, and so to
+// Server is a server for any http.Handler, optimized for WebSockets. It reads upgrade requests itself, at low cost, and calls the
+// Handler with a lightweight ResponseWriter; all other requests, including HTTP/2, are passed to the wrapped http.Server, and so to
 // the same Handler. To move from an http.Server, wrap it:
 //
 //	s := &websocket.Server{HTTP: &http.Server{Addr: ":8080", Handler: mux}}
@@ -38,12 +38,12 @@ type Server struct {
 	// Preface runs on each new connection before anything else is read from it. It reads exactly the bytes that a proxy sends
 	// before the client's, such as the header of the PROXY protocol, and returns the client's address; nil means the address of
 	// the connection. A non-nil error closes the connection, and is reported unless it is io.EOF or net.ErrClosed. ctx is the
-	// connection's context, as ConnContext returned it. TLSTimeout applies, or without it the time limit for the head.
+	// connection's context, as ConnContext returned it. TLSTimeout bounds Preface; without it, the time limit for the head does.
 	Preface func(ctx context.Context, nc net.Conn) (remote net.Addr, err error)
 
-	// TLS returns the TLS configuration for a new connection, which is used unchanged, including NextProtos; nil means no TLS. A
-	// nil function means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. nc is the connection of the listener, or a wrapper
-	// with the RemoteAddr that Preface returned. ctx is the connection's context.
+	// TLS returns the TLS configuration for a new connection; nil means no TLS. The Server uses the configuration unchanged,
+	// including NextProtos. A nil function means no TLS with Serve, and HTTP.TLSConfig with ServeTLS. nc is the connection of the
+	// listener, or a wrapper with the RemoteAddr that Preface returned. ctx is the connection's context.
 	TLS func(ctx context.Context, nc net.Conn) *tls.Config
 
 	// TLSTimeout bounds Preface and the TLS handshake together; the time limit for the head then begins after them. 0 means that
@@ -51,12 +51,12 @@ type Server struct {
 	TLSTimeout time.Duration
 
 	// MaxHandshakes returns the maximum number of connections that are in a handshake or between two requests for pages. It is
-	// called for each new connection, with its address remote; a negative result means that this connection does not count. Beyond
-	// the maximum, the oldest connection of the address with the most connections is closed, and reported with the stage
+	// called for each new connection with the client's address; a negative result means that this connection does not count. If
+	// there are more, the oldest connection of the address with the most connections is closed, and reported with the stage
 	// handshake.StageEvicted. A nil function means 4096. The Server never stops accepting.
 	MaxHandshakes func(remote net.Addr) int
 
-	// CountPages makes connections also count for MaxHandshakes while a response to a request for a page is in progress, so that
+	// CountPages makes connections also count toward MaxHandshakes while a response to a request for a page is in progress, so that
 	// endless request bodies do not evade the limit. It is for handlers that respond quickly: a long download or an event stream
 	// may be closed.
 	CountPages bool
@@ -69,7 +69,7 @@ type Server struct {
 	loops   lazyLoops
 	roster  roster // the connections, and the handlers that run on their behalf
 
-	// The values that these fields of HTTP had.
+	// The values of HTTP's fields before the Server wrapped them.
 	baseContext func(net.Listener) context.Context
 	connContext func(context.Context, net.Conn) context.Context
 	connState   func(net.Conn, http.ConnState)
@@ -78,8 +78,8 @@ type Server struct {
 	mu      sync.Mutex
 	closing bool
 	sources map[*source]struct{}
-	bare    map[*tls.Conn]*handed // connections that HTTP serves without this package, for HTTP/2
-	pending map[pending]bool      // whether a Shutdown cuts them
+	bare    map[*tls.Conn]*handed // TLS connections that were passed to HTTP without a wrapper, for HTTP/2
+	pending map[pending]bool      // connections whose request is not complete or not answered; the value is whether Shutdown cuts them
 }
 
 const (
@@ -96,7 +96,7 @@ type pending interface{ abort() }
 // serverKey is the key of the *Server in the context of a request.
 type serverKey struct{}
 
-// serverOf returns the Server that a request arrived through, nil if there is none.
+// serverOf returns the Server that a request arrived through, or nil if there is none.
 func serverOf(ctx context.Context) *Server {
 	s, _ := ctx.Value(serverKey{}).(*Server)
 	return s
@@ -213,7 +213,7 @@ func (s *Server) stopped() bool {
 	return s.closing
 }
 
-// headTimeout bounds a client's handshake.
+// headTimeout returns the time limit for a client's handshake.
 func (s *Server) headTimeout() time.Duration {
 	switch h := s.HTTP; {
 	case h.ReadHeaderTimeout > 0:
@@ -224,10 +224,11 @@ func (s *Server) headTimeout() time.Duration {
 	return defaultHeadTimeout
 }
 
-// Handshakes returns the number of connections that currently count for MaxHandshakes.
+// Handshakes returns the number of connections that currently count toward MaxHandshakes.
 func (s *Server) Handshakes() int { return s.waiting.len() }
 
-// headBytes bounds the bytes of a request's head that this package reads. Longer heads are left to HTTP, and to its own bound.
+// headBytes returns the maximum size of a request's head that this package reads. Longer heads are left to HTTP, which has its own
+// limit.
 func (s *Server) headBytes() int {
 	if n := s.HTTP.MaxHeaderBytes; n > 0 {
 		return min(n, maxHead)
@@ -250,10 +251,10 @@ func (s *Server) watch(c *Conn) {
 	}
 }
 
-// Shutdown closes the listeners and the connections in their handshake, closes every WebSocket that came through the Server
-// with CodeGoingAway, concurrently, and waits until their Serve functions, Receivers and handlers have returned and HTTP has shut
-// down. If ctx ends first, the remaining connections are cut, and Shutdown returns ctx's error. A handler must close
-// connections that it has hijacked itself.
+// Shutdown closes the listeners and the connections in their handshake, concurrently closes every WebSocket that came through the
+// Server, with CodeGoingAway, and waits until their Serve functions, Receivers and handlers have returned and HTTP has shut down. If
+// ctx ends first, the remaining connections are cut, and Shutdown returns ctx's error. Connections that a handler has hijacked must
+// be closed by that handler.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.halt(false)
 	err := s.roster.shutdown(ctx, func() error {
@@ -282,8 +283,8 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// halt stops accepting, and ends the handshakes that are in progress. It ends those of clients whose request is with a handler only
-// if all is set.
+// halt stops accepting, and cuts the connections in their handshake. If all is set, it also cuts the connections whose request a
+// handler is serving.
 func (s *Server) halt(all bool) {
 	s.start()
 	s.mu.Lock()

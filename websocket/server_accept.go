@@ -22,10 +22,10 @@ type source struct {
 	ended chan struct{}
 
 	work chan *arrival // passes connections to goroutines that have completed a handshake
-	idle chan struct{} // holds one element for each of these goroutines that waits
+	idle chan struct{} // holds one element for each of those goroutines that is waiting
 }
 
-// maxIdle bounds the number of goroutines that wait for a handshake. The goroutines of more concurrent connections end after their
+// maxIdle bounds the number of goroutines that wait for a handshake. When that many are waiting, a goroutine ends after its
 // handshake.
 const maxIdle = 64
 
@@ -45,7 +45,7 @@ func (s *Server) serve(l net.Listener, config func(context.Context, net.Conn) *t
 	}
 	defer s.forget(src)
 	go func() {
-		s.HTTP.Serve(src) //nolint:errcheck // it ends with src
+		s.HTTP.Serve(src) //nolint:errcheck // Serve returns when src ends
 		src.end()
 		s.roster.leave()
 	}()
@@ -73,7 +73,7 @@ func (s *Server) base(l net.Listener) context.Context {
 func (s *Server) begin(src *source) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || !s.roster.enter() { // counts the goroutine of HTTP
+	if s.closing || !s.roster.enter() { // the roster counts the goroutine that runs HTTP.Serve
 		return false
 	}
 	s.sources[src] = struct{}{}
@@ -117,7 +117,7 @@ func (s *Server) accept(l net.Listener, welcome func(net.Conn)) error {
 // when connections end.
 func passing(err error) bool {
 	ne, ok := errors.AsType[net.Error](err)
-	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // deprecated, and yet what a listener returns
+	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // Temporary is deprecated, but listeners still implement it
 }
 
 // next waits for another handshake. It returns nil when enough other goroutines wait, or when there will be no more handshakes.

@@ -42,7 +42,7 @@ func (a *arrival) handled() *responder {
 // the connection. It is not called if the handler accepts a WebSocket, which takes the connection over.
 func (w *responder) bound() {
 	w.bounded.Do(func() {
-		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // a connection that is gone shows so by itself
+		w.nc.SetDeadline(time.Time{}) //nolint:errcheck // if the connection is gone, the next read or write fails
 		if !w.writeBy.IsZero() {
 			w.nc.SetWriteDeadline(w.writeBy) //nolint:errcheck // likewise
 		}
@@ -204,14 +204,14 @@ func (w *responder) stopWatching() {
 	if w.watcher.running == nil {
 		return
 	}
-	w.nc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // a connection that is gone ends the read by itself
+	w.nc.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // if the connection is gone, the read fails anyway
 	<-w.watcher.running
 	w.watcher.running = nil
 	w.nc.SetReadDeadline(time.Time{}) //nolint:errcheck // likewise
 }
 
 // takeOver takes the connection away from the Server. It returns the bytes that the client has sent after its request. If free is
-// set, the connection has no deadline any more; otherwise the caller sets both deadlines.
+// set, takeOver removes the deadlines; otherwise the caller sets both of them.
 func (w *responder) takeOver(free bool) (net.Conn, []byte, error) {
 	if w.hijacked {
 		return nil, nil, http.ErrHijacked

@@ -22,9 +22,9 @@ type handed struct {
 	ctx     context.Context // the context of the connection
 	waiter  waiter
 	began   atomic.Bool // a request has begun to arrive
-	taken   atomic.Bool // and the Handler has it, or it was answered without the Handler
+	taken   atomic.Bool // that request has reached the Handler, or was answered without it
 	failed  atomic.Pointer[readError]
-	late    *time.Timer // closes the connection unless its first head is complete by then
+	late    *time.Timer // ends the connection if its first head is not complete in time
 	preface bool        // the next request that HTTP reports as begun is only the HTTP/2 preface
 }
 
@@ -75,7 +75,7 @@ func (a *arrival) handOver() {
 	switch {
 	case isTLS && len(a.buf) == 0: // HTTP must see a *tls.Conn
 		if h.preface = t.ConnectionState().NegotiatedProtocol == "h2"; !h.preface {
-			h.late.Stop() // an application protocol, for which no request head is reported
+			h.late.Stop() // another application protocol, for which HTTP reports no request
 		}
 		s.mu.Lock()
 		s.bare[t] = h
@@ -95,7 +95,7 @@ func (a *arrival) handOver() {
 	}
 }
 
-// give passes the connection to HTTP, as nc. It returns false when HTTP accepts no more connections.
+// give passes the connection to HTTP, as nc. It returns false if HTTP accepts no more connections.
 func (h *handed) give(nc net.Conn, src *source) bool {
 	if r, ok := nc.(*replayed); ok && bytes.HasPrefix(r.rest, prefaceHTTP2) {
 		h.preface = true
@@ -121,7 +121,7 @@ func (h *handed) over(nc net.Conn) bool {
 	return h.server.waiting.leave(&h.waiter)
 }
 
-// handedOf returns the state of a connection that HTTP serves, nil if it did not arrive through s.
+// handedOf returns the state of a connection that HTTP serves, or nil if it did not arrive through s.
 func (s *Server) handedOf(nc net.Conn) *handed {
 	switch t := nc.(type) {
 	case *replayed:
@@ -201,7 +201,7 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 	case http.StateIdle:
 		h.began.Store(false)
 		h.taken.Store(false)
-		h.failed.Store(nil) // HTTP interrupts its own read while the Handler has a request
+		h.failed.Store(nil) // forget the timeout with which HTTP interrupted its background read
 		s.waiting.remove(&h.waiter)
 		s.wait(h.ctx, &h.waiter, h.yielded, h.remote)
 	case http.StateHijacked, http.StateClosed:
@@ -214,7 +214,7 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 	}
 }
 
-// replayed is a connection that returns bytes that were already read from it before it reads on.
+// replayed is a connection whose Read first returns the bytes that were already read from it.
 type replayed struct {
 	net.Conn
 	handed *handed

@@ -14,7 +14,7 @@ import (
 // HTTP responds to some requests by itself, before the Handler gets them: those whose head is malformed, too large, or of another
 // HTTP version. These responses are sent in the same form as all refusals, and are reported like them.
 
-// readError returns the reason why no more could be read from a connection that HTTP serves.
+// readError is the reason why no more could be read from a connection that HTTP serves.
 type readError struct{ err error }
 
 // pending reports whether a request has begun to arrive that has not been answered and that the Handler has not received.
@@ -32,7 +32,7 @@ func (h *handed) why() error {
 	switch {
 	case f == nil:
 		return errHead
-	case f.err == io.EOF: //nolint:errorlint // it is never wrapped
+	case f.err == io.EOF: //nolint:errorlint // connections do not wrap io.EOF
 		return io.ErrUnexpectedEOF
 	}
 	return f.err
@@ -70,7 +70,7 @@ func (r *replayed) Write(p []byte) (int, error) {
 func (r *replayed) Close() error {
 	if h := r.handed; h.pending() && h.timedOut() {
 		h.taken.Store(true)
-		r.refuse(opening.Violated(slow)) //nolint:errcheck // it is closed in any case
+		r.refuse(opening.Violated(slow)) //nolint:errcheck // the connection is closed in any case
 	}
 	return r.Conn.Close()
 }

@@ -60,7 +60,7 @@ func (s *Server) welcome(nc net.Conn, src *source) {
 }
 
 var (
-	errEvicted = errors.New("too many connections are in their handshake, most of them from this address")
+	errEvicted = errors.New("too many connections are in their handshake, and this address has the most of them")
 	errHead    = errors.New("the connection ended before the head of the request was complete")
 )
 
@@ -168,8 +168,8 @@ func (a *arrival) refused(endpoint *Endpoint, e *HandshakeError) {
 	t.refused(a.ctx, remoteOf(a.nc).String(), nil, e)
 }
 
-// handshake performs all steps until the connection is a WebSocket, or has been handed over. It returns the remaining work, which a
-// handler does, nil if there is none.
+// handshake performs all steps until the connection is a WebSocket, or has been handed over. If the Handler must respond to the
+// request, handshake returns its responder, and otherwise nil.
 func (a *arrival) handshake() *responder {
 	s := a.server
 	a.ctx = a.source.base
@@ -244,7 +244,7 @@ func (a *arrival) preface() bool {
 
 // secure performs the TLS handshake, if TLS is configured.
 func (a *arrival) secure() bool {
-	t, ok := a.nc.(*tls.Conn) // the listener's
+	t, ok := a.nc.(*tls.Conn) // from a TLS listener
 	if !ok && a.source.tls != nil {
 		if config := a.source.tls(a.ctx, a.nc); config != nil {
 			below, named := a.nc.(*transport.Accepted)
@@ -284,7 +284,7 @@ func (a *arrival) speaksOther() bool {
 	return p != "" && p != "http/1.1"
 }
 
-// read reads until the request's head is complete, or is longer than this package's limit: then the verdict is More.
+// read reads until the request's head is complete. If the head is longer than this package's limit, the verdict is More.
 func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 	most := a.server.headBytes()
 	a.head.Reset(opening.Limits{Bytes: most})
@@ -309,7 +309,7 @@ func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 		case transport.IsTimeout(err): // RFC 9110 §15.5.9
 			return opening.More, opening.Violated(slow)
 		default:
-			if err == io.EOF { //nolint:errorlint // it is never wrapped
+			if err == io.EOF { //nolint:errorlint // connections do not wrap io.EOF
 				err = io.ErrUnexpectedEOF
 			}
 			return opening.More, &opening.Refusal{Stage: handshake.StageRequest, Err: err}
@@ -351,8 +351,8 @@ func (a *arrival) upgrade() *responder {
 	return a.handled()
 }
 
-// settle ends the phase in which a Shutdown cuts the connection. It returns false when the Shutdown has begun; otherwise Close cuts
-// next from here on, if that is not nil.
+// settle ends the phase in which a Shutdown cuts the connection. It returns false if a Shutdown has begun. Otherwise, from then on
+// Close cuts next, unless that is nil.
 func (a *arrival) settle(next pending) bool {
 	s := a.server
 	s.mu.Lock()

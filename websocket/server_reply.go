@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/opening"
 )
 
-// These are the time and the number of bytes for which a client that has its reply may continue to send. Closing a connection with
-// unread bytes resets it, which could destroy the reply.
+// A client that has received its reply may continue to send for lingerTime, and up to lingerBytes. Closing a connection with unread
+// bytes resets it, which could destroy the reply.
 const (
 	lingerTime  = 500 * time.Millisecond
 	lingerBytes = 256 << 10
@@ -76,7 +76,7 @@ func (a *arrival) refuseTLS(err error) {
 			}
 		}
 	}
-	if !errors.Is(err, io.EOF) { // such a client has sent nothing
+	if !errors.Is(err, io.EOF) { // a client that disconnects without having sent anything is not reported
 		a.refused(nil, e)
 	}
 }

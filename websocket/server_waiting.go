@@ -8,9 +8,9 @@ import (
 )
 
 // waiting is the set of connections that have not sent a complete request: in their handshake, or between two requests for pages.
-// They take memory although their clients have not sent a request for it, so their number is bounded. If there are too many, one is
-// cut: the oldest connection of the address that has the most. A client that opens thousands of connections and sends a byte per
-// second on each loses its own, while a new client's handshake continues.
+// They take memory before their clients have sent a request, so their number is bounded. If there are too many, one is cut: the
+// oldest connection of the address that has the most. A client that opens thousands of connections and sends a byte per second on
+// each loses its own connections, while a new client's handshake continues.
 type waiting struct {
 	mu     sync.Mutex
 	n      int
@@ -44,7 +44,8 @@ type waiter struct {
 	left       bool // it has left the set permanently
 }
 
-// groupOf returns the group that an address belongs to. An IPv6 client usually has at least a whole /64 network.
+// groupOf returns the key of the group that an address belongs to. An IPv6 client usually has at least a whole /64 network, so the
+// addresses of one network share a group.
 func groupOf(a net.Addr) netip.Addr {
 	t, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -52,7 +53,7 @@ func groupOf(a net.Addr) netip.Addr {
 	}
 	addr := t.AddrPort().Addr().Unmap().WithZone("")
 	if addr.Is6() {
-		p, _ := addr.Prefix(64) // it is not an IPv4 address
+		p, _ := addr.Prefix(64) // cannot fail: an IPv6 address has 128 bits
 		return p.Addr()
 	}
 	return addr

@@ -29,11 +29,11 @@ type responder struct {
 	watcher watcher
 
 	writeBy time.Time // the deadline of the response; zero if there is none
-	bounded sync.Once // by that
+	bounded sync.Once // runs the body of bound once
 
 	hijacked bool
 	wrote    bool        // the status has been set
-	status   int         //
+	status   int         // 0 until wrote is set
 	sent     http.Header // the header at the time when the status was set
 	length   int64       // the length of the body, as announced by the handler; -1 if not announced
 	written  int64       // the number of written body bytes
@@ -49,7 +49,7 @@ const bodyRoom = 4 << 10
 // Header returns the header of the response.
 func (w *responder) Header() http.Header { return w.header }
 
-// WriteHeader sets the status. An informational one is sent immediately.
+// WriteHeader sets the status. An informational status is sent immediately.
 func (w *responder) WriteHeader(status int) {
 	if w.hijacked || w.wrote {
 		return
@@ -62,9 +62,9 @@ func (w *responder) WriteHeader(status int) {
 		h := w.header.Clone()
 		h.Del("Content-Length")
 		h.Del("Transfer-Encoding")
-		h.Write(b) //nolint:errcheck // into memory
+		h.Write(b) //nolint:errcheck // a write to memory cannot fail
 		b.WriteString("\r\n")
-		w.put(b.Bytes()) //nolint:errcheck // kept in w
+		w.put(b.Bytes()) //nolint:errcheck // put records the error in w
 		return
 	}
 	w.wrote, w.status, w.sent = true, status, w.header.Clone()
@@ -75,7 +75,7 @@ func (w *responder) WriteHeader(status int) {
 	}
 }
 
-// bodyAllowed: RFC 9110 §6.4.1.
+// bodyAllowed reports whether a response with this status may have a body (RFC 9110 §6.4.1).
 func (w *responder) bodyAllowed() bool {
 	return w.status >= 200 && w.status != http.StatusNoContent && w.status != http.StatusNotModified
 }
@@ -124,7 +124,7 @@ func (w *responder) ReadFrom(src io.Reader) (int64, error) {
 }
 
 // Flush sends all data that was written before.
-func (w *responder) Flush() { w.FlushError() } //nolint:errcheck // it is returned by the next Write
+func (w *responder) Flush() { w.FlushError() } //nolint:errcheck // a later Write or FlushError returns the error
 
 // FlushError is Flush for [http.ResponseController].
 func (w *responder) FlushError() error {
@@ -160,7 +160,7 @@ func (w *responder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	// The bytes that the client sent early are in the Reader's own buffer, where Buffered finds them.
 	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(early), nc), max(bodyRoom, len(early)))
-	r.Peek(len(early)) //nolint:errcheck // they are there
+	r.Peek(len(early)) //nolint:errcheck // early is in memory
 	return nc, bufio.NewReadWriter(r, bufio.NewWriter(nc)), nil
 }
 
@@ -226,7 +226,7 @@ func (w *responder) appendHead(dst []byte) []byte {
 	for _, name := range w.trailers() {
 		h.Del(name)
 	}
-	h.Write(b) //nolint:errcheck // into memory; it does not write names with TrailerPrefix
+	h.Write(b) //nolint:errcheck // a write to memory cannot fail; fields with TrailerPrefix are not written
 	b.WriteString(extra + "\r\n")
 	return b.Bytes()
 }
@@ -271,7 +271,7 @@ func (w *responder) finish() error {
 		}
 	}
 	b := bytes.NewBufferString("0\r\n")
-	trailer.Write(b) //nolint:errcheck // into memory
+	trailer.Write(b) //nolint:errcheck // a write to memory cannot fail
 	b.WriteString("\r\n")
 	return w.put(b.Bytes())
 }

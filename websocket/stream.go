@@ -111,7 +111,7 @@ const streamChunk = 16 << 10
 // the message. Other messages wait until then; pings and close frames do not. ctx applies to the whole message: if it is done after
 // the first frame was sent, the connection is closed.
 //
-// Only one goroutine may use the writer. It must be closed, since no other message can be sent before.
+// Only one goroutine may use the writer. It must be closed, since no other message can be sent before that.
 func (c *Conn) Writer(ctx context.Context, t Type) (io.WriteCloser, error) {
 	if err := t.check(); err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 // only until f returns: between messages the connection holds no memory for them. View returns f's error; otherwise it behaves like
 // Read.
 //
-// f may call any method of c except those that read, which return [ErrConcurrentRead]. A Ping in f needs a context with an end: the
-// pong may be behind the next message, which is not read until f has returned.
+// f may call any method of c except those that read, which return [ErrConcurrentRead]. A Ping in f needs a context that ends, since
+// the pong may be behind the next message, which is not read until f has returned.
 func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 	if err := c.beginRead(ctx, 0); err != nil {
 		return err
@@ -34,12 +34,12 @@ func (c *Conn) View(ctx context.Context, f func(Message) error) error {
 type view struct {
 	m   Message
 	buf *transport.Buffer // nil means a buffer for large messages
-	in  bool              // it is in the read buffer
+	in  bool              // the message is in the read buffer
 }
 
 // The states of Conn.lent.
 const (
-	lentNot   uint32 = iota // none is lent, or a View's message is in separate memory
+	lentNot   uint32 = iota // no View holds the read buffer
 	lentBoth                // a View's message is in the read buffer, which is still being read from
 	lentAlone               // the read buffer is no longer being read from: the View gives it back
 )
@@ -62,7 +62,7 @@ func (in *inbox) take(ctx context.Context, v *view) error {
 	return nil
 }
 
-// takeLarge reads a message that does not lie whole in the read buffer.
+// takeLarge reads a message that is not entirely in the read buffer.
 func (in *inbox) takeLarge(ctx context.Context, v *view) (err error) {
 	here := max(len(in.cur.Payload), len(in.partial))
 	in.viewing = true

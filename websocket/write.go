@@ -257,7 +257,7 @@ const stride = 256 << 10
 // both in a testing/synctest bubble and outside of it.
 type joined struct {
 	buf  [joinable + frame.MaxHeader]byte
-	done chan error // holds one
+	done chan error // buffered for one value
 }
 
 var joiners = sync.Pool{New: func() any { return new(joined) }}
@@ -353,7 +353,7 @@ func (o *outbox) leaveOut() {
 // the out turn, which its caller, a separate goroutine, holds.
 func (o *outbox) writeOut() {
 	if left, err := o.writeAll(); err != nil {
-		o.writeBroke(err, left) //nolint:errcheck // it returns what every later call does
+		o.writeBroke(err, left) //nolint:errcheck // every later call returns the same error
 	}
 }
 
