@@ -23,7 +23,7 @@ func newDeadline() *deadline {
 	return d
 }
 
-// context returns the context for a new call. Changing the time does not replace it, until the time has passed.
+// context returns the context for a new call. A new time does not replace the context unless the old time has passed.
 func (d *deadline) context() context.Context {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -30,12 +30,12 @@ const grace = time.Second
 //     messages are not visible, and empty messages are ignored.
 //   - A message of the other type ends the connection with CodeUnsupportedData.
 //   - A deadline only interrupts calls, as with any net.Conn: the connection can be used with a later deadline. If a
-//     deadline passes while bytes of a Write are being sent, these count as written, and are sent later.
+//     deadline passes while a message of a Write is being sent, its bytes count as written, and are sent later.
 //   - Read returns io.EOF when the peer has closed with CodeNormal or CodeGoingAway, and otherwise a
 //     [websocket.CloseError], so that an interrupted stream does not look complete.
 //   - Close sends the written data, closes with CodeNormal and waits for the peer, at most for
 //     ConnOptions.CloseTimeout. Waiting calls return [net.ErrClosed].
-//   - A Conn does not know its LocalAddr: the network of the address is "websocket", and its string is empty.
+//   - The local address is not known: the network of LocalAddr is "websocket", and its string is empty.
 //
 // Errors are of type *[net.OpError]. A message that is longer than ConnOptions.MaxMessage ends the connection; other programs
 // may send longer messages than New does. t is Binary unless the peer expects text: bytes that are not UTF-8 cannot be written
@@ -51,9 +51,9 @@ type conn struct {
 
 	reading, writing *deadline
 
-	in   chan struct{} // holds one during a Read, which may use rest and read from the Conn
-	rest []byte        // of the last message
-	out  chan struct{} // holds one during a Write, or while a write continues after its Write
+	in   chan struct{} // holds one element during a Read, which may use rest and read from the Conn
+	rest []byte        // the unread part of the last message
+	out  chan struct{} // holds one element during a Write, and while a write continues after its Write has returned
 }
 
 // address is an unknown address.
@@ -106,9 +106,9 @@ func (n *conn) ended(ctx context.Context, err error) error {
 		return n.failed("read", cause)
 	}
 	if wrong, ok := errors.AsType[*typeError](err); ok {
-		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the error to return is this one
+		n.c.Shut(websocket.CodeUnsupportedData, wrong.Error()) //nolint:errcheck // the typeError is returned
 	} else if how, ok := errors.AsType[*websocket.CloseError](err); ok && how.ByPeer && (how.Code == websocket.CodeNormal || how.Code == websocket.CodeGoingAway) {
-		return io.EOF // even if the answer to the close frame has not been sent
+		return io.EOF // even if the reply to the close frame has not been sent
 	}
 	return n.failed("read", err)
 }
@@ -127,7 +127,7 @@ func (n *conn) Write(p []byte) (sent int, err error) {
 	}
 	for sent < len(p) {
 		next := first(p[sent:], n.t)
-		wrote := n.write(slices.Clone(next)) // it may outlive this call
+		wrote := n.write(slices.Clone(next)) // a copy, because the write may outlive this call
 		select {
 		case err := <-wrote:
 			if err != nil {
@@ -191,7 +191,7 @@ func (n *conn) Close() error {
 	n.writing.close()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	takeTurn(ctx, n.out) //nolint:errcheck // what a Write has left behind is with the kernel, or will be before the close frame
+	takeTurn(ctx, n.out) //nolint:errcheck // if it fails, a write is still in progress, and the close frame follows it
 	if err := n.c.Close(websocket.CodeNormal, ""); err != nil {
 		return n.failed("close", err)
 	}

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// A stream passes in both directions, whatever the sizes of writes and reads, and ends with io.EOF.
+// Data arrives unchanged, whatever the sizes of writes and reads, and the stream ends with io.EOF.
 func TestStream(t *testing.T) {
 	for name, typ := range map[string]websocket.Type{"text": websocket.Text, "binary": websocket.Binary} {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestStream(t *testing.T) {
 				t.Errorf("an empty read: %d, %v", n, err)
 			}
 			if _, err := b.Write([]byte("late")); err == nil {
-				t.Error("a write after the end")
+				t.Error("a write after the end of the stream succeeded")
 			}
 			if err := b.Close(); err != nil {
 				t.Error(err)
@@ -55,7 +55,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// Messages are at most 32 KiB, so that any peer accepts them, and an empty write sends none.
+// Messages have at most 32 KiB, so that any peer accepts them, and an empty write sends no message.
 func TestMessages(t *testing.T) {
 	client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
 	a := netconn.New(client, websocket.Binary)
@@ -137,12 +137,12 @@ func TestDeadlines(t *testing.T) {
 			return err
 		})
 		if sent != 32<<10 {
-			t.Errorf("%d bytes were sent: the message that had begun is one", sent)
+			t.Errorf("%d bytes count as written, want the one message that was being sent", sent)
 		}
 		timesOut(t, "write", func() error { _, err := a.Write([]byte("x")); return err }) // the deadline has passed
 		a.SetWriteDeadline(time.Now().Add(time.Second))
 		if n, err := a.Write([]byte("x")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%d bytes were sent behind a message that is on its way: %v", n, err)
+			t.Errorf("%d bytes count as written while an earlier message is being sent: %v", n, err)
 		}
 		a.SetDeadline(time.Time{})
 		wrote := make(chan error, 1)
@@ -200,7 +200,7 @@ func TestPendingCalls(t *testing.T) {
 	})
 }
 
-// Close does not cut off what a Write has left behind at its deadline.
+// Close does not truncate a message that a Write was sending when its deadline passed.
 func TestCloseAfterDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(nil, &wstest.Options{Buffer: 1 << 10})
@@ -234,14 +234,14 @@ func TestAddresses(t *testing.T) {
 func timesOut(t *testing.T, op string, f func() error) {
 	t.Helper()
 	err := f()
-	ne, ok := err.(net.Error) //nolint:errorlint // as callers of a net.Conn ask
+	ne, ok := err.(net.Error) //nolint:errorlint // callers of a net.Conn use a type assertion
 	if !ok || !ne.Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(err.Error(), op+" websocket") {
 		t.Errorf("%s: %v", op, err)
 	}
 }
 
-// A stream is complete if the peer has closed it, even if the peer disconnected before the answer to its close frame; it is not if
-// this end was closed, such as by a server that shuts down.
+// A stream ends with io.EOF if the peer has closed it, even if the peer disconnected before it received the reply to its close
+// frame. It does not if this end has closed it, as a server does when it shuts down.
 func TestEndsOfStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := wstest.Pipe(t, &wstest.Options{Buffer: 1 << 20})
@@ -251,7 +251,7 @@ func TestEndsOfStream(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := a.Close(); err == nil {
-			t.Error("the peer has answered without reading")
+			t.Error("Close succeeded although the peer has not read")
 		}
 		if got, err := io.ReadAll(b); len(got) != n || err != nil {
 			t.Errorf("%d bytes of %d, %v", len(got), n, err)

@@ -43,7 +43,7 @@ func (o *Options) window(v Verdict, attempt int, after time.Duration) (low, high
 }
 
 // retryAfter returns how long the server that rejected the handshake or closed the connection asks clients to wait, or 0 if it does
-// not: in Retry-After (RFC 9110 §10.2.3: seconds or a date), or in the close reason.
+// not ask. The time is in the Retry-After header (RFC 9110 §10.2.3: seconds or a date) or in the close reason.
 func retryAfter(err error, now time.Time) time.Duration {
 	if ce, ok := errors.AsType[*websocket.CloseError](err); ok && ce.ByPeer {
 		return retryAfterReason(ce.Reason)
@@ -73,8 +73,8 @@ func retryAfter(err error, now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
 
-// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", or 0 if there is none. It
-// never returns 0 for a reason that contains a time, because a server that asks for no delay does not ask for the default one.
+// retryAfterReason returns the time in a close reason such as "moved to another server; retry-after=1.4", or 0 if there is none. If
+// the time is 0, it returns a millisecond, because 0 would mean the default delay.
 func retryAfterReason(reason string) time.Duration {
 	_, value, ok := strings.Cut(reason, "retry-after=")
 	if !ok {

@@ -29,13 +29,13 @@ func TestWindow(t *testing.T) {
 		{"later, as 1012 is registered", nil, Later, 1, 0, 5 * s, 30 * s},
 		{"later does not grow", nil, Later, 9, 0, 5 * s, 30 * s},
 		{"Retry-After", nil, Soon, 1, 120 * s, 120 * s, 121 * s},
-		{"Retry-After says it better than later", nil, Later, 3, 60 * s, 60 * s, 64 * s},
+		{"Retry-After overrides later", nil, Later, 3, 60 * s, 60 * s, 64 * s},
 		{"own bounds", &Options{MinDelay: 100 * ms, MaxDelay: s}, Soon, 1, 0, 0, 100 * ms},
 		{"own bounds, grown", &Options{MinDelay: 100 * ms, MaxDelay: s}, Soon, 4, 0, 0, 800 * ms},
 		{"own bounds, bounded", &Options{MinDelay: 100 * ms, MaxDelay: s}, Soon, 5, 0, 0, s},
 		{"own bounds, half of them", &Options{MinDelay: 1, MaxDelay: 3}, Soon, 2, 0, 0, 3},
 		{"own bounds, later", &Options{MaxDelay: s}, Later, 1, 0, 500 * ms, s},
-		{"the bounds crossed", &Options{MinDelay: time.Minute, MaxDelay: s}, Soon, 7, 0, 0, time.Minute},
+		{"MinDelay above MaxDelay", &Options{MinDelay: time.Minute, MaxDelay: s}, Soon, 7, 0, 0, time.Minute},
 	}
 	for _, tt := range tests {
 		o := tt.opts.withDefaults()
@@ -71,7 +71,7 @@ func TestExceededBounds(t *testing.T) {
 			over    bool
 		}{{1, 0, false}, {2, 20 * time.Second, false}, {3, 0, true}, {4, 0, true}, {1, 20*time.Second + 1, true}} {
 			if err := l.exceeded(Failure{Err: io.EOF, Attempt: tt.attempt}, tt.delay); (err != nil) != tt.over {
-				t.Errorf("attempt %d, %v ahead: %v", tt.attempt, tt.delay, err)
+				t.Errorf("attempt %d, next delay %v: %v", tt.attempt, tt.delay, err)
 			}
 		}
 	})
@@ -86,12 +86,12 @@ func TestDelayIsSpread(t *testing.T) {
 		for range 2000 {
 			d := o.delay(verdict, Failure{Attempt: 4})
 			if d < low || d >= high {
-				t.Fatalf("%v: %v lies outside of %v to %v", verdict, d, low, high)
+				t.Fatalf("%v: %v is not between %v and %v", verdict, d, low, high)
 			}
 			least, most = min(least, d), max(most, d)
 		}
 		if tenth := (high - low) / 10; least > low+tenth || most < high-tenth {
-			t.Errorf("%v: 2000 delays lie between %v and %v only, of %v to %v", verdict, least, most, low, high)
+			t.Errorf("%v: 2000 delays are only from %v to %v, want %v to %v", verdict, least, most, low, high)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	if got := retryAfter(&websocket.CloseError{Code: 1013}, now); got != 0 {
-		t.Errorf("without a handshake: %v", got)
+		t.Errorf("a CloseError without a reason: %v", got)
 	}
 }
 
@@ -156,6 +156,6 @@ func TestRetryAfterInCloseReason(t *testing.T) {
 		}
 	}
 	if got := retryAfter(&websocket.CloseError{Code: 1012, Reason: "retry-after=1"}, time.Now()); got != 0 {
-		t.Errorf("its own close: %v", got)
+		t.Errorf("a close by this end: %v", got)
 	}
 }

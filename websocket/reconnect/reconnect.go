@@ -31,8 +31,8 @@ import (
 // Options are the options of Run. nil and the zero value mean the defaults. Run does not modify them: one value may be used by any
 // number of Runs, whose hooks are then called concurrently.
 type Options struct {
-	// MinDelay limits the first delay. 0 means 1 second: a thousand clients that lose their server at the same time reconnect
-	// spread over a second, and a client with a short network failure reconnects within it.
+	// MinDelay limits the first delay. 0 means 1 second: a thousand clients that lose their server at the same time spread their
+	// dials over a second, and a client with a short network failure reconnects within a second.
 	MinDelay time.Duration
 
 	// MaxDelay limits the delays, except for Retry-After. It is also how long a connection must last to count as good. 0 means 30
@@ -99,7 +99,7 @@ type Failure struct {
 // Run keeps a connection open with dial, and calls handle with each connection. It calls both in the caller's goroutine, starts no
 // other goroutine, and returns:
 //
-//   - nil when handle returned nil and the peer had not ended the connection, or had with CodeNormal;
+//   - nil when handle returned nil and the peer had not ended the connection, or had ended it with CodeNormal;
 //   - an error of handle itself, and any failure with the verdict Stop, unchanged;
 //   - an error that wraps the last failure when MaxAttempts or MaxElapsed is exceeded;
 //   - an error that wraps ctx's error and the last failure, when ctx has ended and handle has returned.
@@ -195,7 +195,7 @@ func (l *loop) serve(ctx context.Context, c *websocket.Conn, s Session) error {
 }
 
 // farewell closes the connection after handle has returned err, and returns the error to be judged. A failed closing handshake does
-// not change it.
+// not change that error.
 func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 	if err == nil {
 		if end := endedByPeer(c); end != nil {
@@ -205,12 +205,12 @@ func farewell(ctx context.Context, c *websocket.Conn, err error) error {
 		if ctx.Err() != nil {
 			code = websocket.CodeGoingAway
 		}
-		c.Close(code, "") //nolint:errcheck // see above
+		c.Close(code, "") //nolint:errcheck // a failed closing handshake makes no difference
 		return nil
 	}
 	switch _, told := errors.AsType[*websocket.CloseError](err); {
 	case ctx.Err() != nil, !told && !ofNetwork(err):
-		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // see above
+		c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // a failed closing handshake makes no difference
 	case !told:
 		// A write can fail before the peer's close frame is read. In that case the close frame explains more than err.
 		if end := endedByPeer(c); end != nil {

@@ -26,8 +26,8 @@ var (
 	errOwn     = errors.New("an error of the application")
 )
 
-// server determines the result of each dial: an error, or a peer that runs a function. The last one is repeated. It records the
-// times of the dials.
+// server determines the result of each dial: an error, or a peer that runs a function. After the last play, it repeats that play. It
+// records the times of the dials.
 type server struct {
 	t     *testing.T
 	plays []any // error, or func(*wstest.Peer)
@@ -94,13 +94,13 @@ func TestRunEnds(t *testing.T) {
 		want   func(error) bool
 	}{
 		{"1000", []any{closes(1000)}, read, nil, 1, isNil},
-		{"1000, and handle says nil", []any{closes(1000)}, messages, nil, 1, isNil},
+		{"1000, and handle returns nil", []any{closes(1000)}, messages, nil, 1, isNil},
 		{"1001, then 1000", []any{closes(1001), closes(1000)}, read, nil, 2, isNil},
-		{"1001, and handle says nil, then 1000", []any{closes(1001), closes(1000)}, messages, nil, 2, isNil},
-		{"all that passes", []any{errRefused, breaksOff, closes(1011), closes(1012), closes(1013), closes(1005), closes(4000), closes(1000)},
+		{"1001, and handle returns nil, then 1000", []any{closes(1001), closes(1000)}, messages, nil, 2, isNil},
+		{"all temporary failures", []any{errRefused, breaksOff, closes(1011), closes(1012), closes(1013), closes(1005), closes(4000), closes(1000)},
 			read, nil, 8, isNil},
 		{"1008", []any{closes(1001), closes(1008)}, read, nil, 2, hasCode(1008)},
-		{"a violation of the peer", []any{func(p *wstest.Peer) { p.Write([]byte{0xff}); p.Write([]byte{0xff}); p.Close() }}, read, nil, 1, //nolint:errcheck // in memory
+		{"a violation by the peer", []any{func(p *wstest.Peer) { p.Write([]byte{0xff}); p.Write([]byte{0xff}); p.Close() }}, read, nil, 1, //nolint:errcheck // in memory
 			hasCode(1002)},
 		{"handle is finished", []any{stays}, returns(nil), nil, 1, isNil},
 		{"handle is finished, and has ended the connection",
@@ -126,7 +126,7 @@ func TestRunEnds(t *testing.T) {
 			func(err error) bool { var he *websocket.HandshakeError; return errors.As(err, &he) && he.Status == 403 }},
 		{"a verdict that stops", []any{errRefused}, read, verdict(reconnect.Stop), 1, is(errRefused)},
 		{"a verdict that is done", []any{errRefused}, read, verdict(reconnect.Done), 1, isNil},
-		{"a verdict that leaves it to Judge", []any{errRefused, closes(1000)}, read, verdict(reconnect.Default), 2, isNil},
+		{"a verdict that leaves the decision to Judge", []any{errRefused, closes(1000)}, read, verdict(reconnect.Default), 2, isNil},
 		{"too many attempts", []any{errRefused}, read, &reconnect.Options{MaxAttempts: 3}, 3, is(errRefused)},
 		{"too many attempts, with connections", []any{closes(1001)}, read, &reconnect.Options{MaxAttempts: 4}, 4, hasCode(1001)},
 		{"no time for another attempt", []any{errRefused}, read, &reconnect.Options{MaxElapsed: time.Nanosecond}, 1, is(errRefused)},
@@ -181,7 +181,7 @@ func onConnect(err error) func(context.Context, *websocket.Conn, reconnect.Sessi
 	return func(context.Context, *websocket.Conn, reconnect.Session) error { return err }
 }
 
-// The waits are those reported to OnRetry, each within the limits of its attempt.
+// Run waits for the delays that it reports to OnRetry, and each is within the limit for its attempt.
 func TestRunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		plays := slices.Repeat([]any{errRefused}, 8)
@@ -240,7 +240,7 @@ func TestRunGivesTheServerTime(t *testing.T) {
 }
 
 // A connection that lasted for MaxDelay was good, and restarts the count. A shorter one counts as a failure.
-func TestRunCountsAnewAfterAGoodConnection(t *testing.T) {
+func TestRunRestartsTheCountAfterAGoodConnection(t *testing.T) {
 	lives := func(d time.Duration) func(*wstest.Peer) {
 		return func(p *wstest.Peer) { time.AfterFunc(d, p.Close) }
 	}
@@ -342,10 +342,10 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 				}
 				var he *websocket.HandshakeError
 				if tt.last != nil && !errors.As(err, &he) {
-					t.Errorf("the last failure is lost: %v", err)
+					t.Errorf("the error does not wrap the last failure: %v", err)
 				}
 				if strings.Contains(err.Error(), "before that") != (tt.last != nil) {
-					t.Errorf("the final and the earlier error are distinguished: %v", err)
+					t.Errorf("%q must be in the error if and only if there was an earlier failure: %v", "before that", err)
 				}
 				// The limit includes 5 seconds for a closing handshake to which the peer does not reply.
 				if took := time.Since(begun); took < time.Minute || took > 65*time.Second {
@@ -365,7 +365,8 @@ func TestRunWithAContextThatHasEnded(t *testing.T) {
 	}
 }
 
-// The close code that the peer receives from Run if handle leaves the connection open, or 0 if the connection is cut.
+// The table contains the close code that the peer receives from Run if handle leaves the connection open. 0 means that the
+// connection is cut.
 func TestRunClosesTheConnection(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -47,9 +47,9 @@ func (v Verdict) String() string {
 //
 //	1000                                Done   the purpose is fulfilled
 //	1001, 1005, 1006, 1011, 1014        Soon   this server is leaving or failed; another server or attempt may work
-//	1012, 1013                          Later  it restarts or is overloaded
+//	1012, 1013                          Later  the server restarts or is overloaded
 //	1002, 1003, 1007, 1008, 1009, 1010  Stop   the two ends disagree, and will disagree again
-//	others, 3000 to 4999 among them     Soon   their meaning is the application's
+//	others, including 3000 to 4999      Soon   the application defines their meaning
 //
 // A connection that this end closed is Done with 1000 and 1001, Soon with 1006 (a write was interrupted, or CloseNow was called
 // and handle returned its error), and Stop with any other code.
@@ -57,13 +57,13 @@ func (v Verdict) String() string {
 // If the handshake failed, the verdict depends on the [websocket.HandshakeError]:
 //
 //	status 429                          Later  too many requests
-//	status 408, 425                     Soon   about this one request only
+//	status 408, 425                     Soon   they concern only this request
 //	other status from 400 to 499        Stop   the request is wrong: the path, the credentials, the origin
-//	any other status                    Soon   5xx pass; so do a proxy's login page (200) and its redirect
-//	stage header, key, subprotocol, extension  Stop  the answer is not the protocol, or not as requested
+//	any other status                    Soon   5xx are temporary; so are a proxy's login page (200) and its redirect
+//	stage header, key, subprotocol, extension  Stop  the response violates the protocol, or is not as requested
 //	stage request                       Stop   the URL or an option is wrong
-//	a certificate that is not trusted   Stop   and so is a port that does not speak TLS
-//	the rest: dns, tcp, proxy, tls      Soon   networks come and go
+//	a certificate that is not trusted   Stop   also a port that does not speak TLS
+//	the rest: dns, tcp, proxy, tls      Soon   network failures are temporary
 //
 // For any other error the verdict depends on its source: an error of dial is Soon. An error of handle is Soon if it comes from the
 // network or is a timeout, and otherwise Stop.
@@ -136,7 +136,7 @@ func distrusted(err error) bool {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return true
 	}
-	// These types are returned by a dialer that does its own verification.
+	// A dialer that does its own verification may return one of the following types.
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return true
 	}
@@ -147,7 +147,7 @@ func distrusted(err error) bool {
 	return ok
 }
 
-// ofNetwork reports whether err comes from the network, which includes timeouts, whichever side has set them.
+// ofNetwork reports whether err comes from the network. Timeouts count, whichever side has set them.
 func ofNetwork(err error) bool {
 	_, ok := errors.AsType[net.Error](err)
 	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)

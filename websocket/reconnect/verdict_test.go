@@ -40,7 +40,7 @@ func TestJudgeCloseCodes(t *testing.T) {
 				err := fmt.Errorf("reading the news: %w", &websocket.CloseError{Code: code, ByPeer: by})
 				for _, dialing := range []bool{false, true} { // a dial that logs in may fail in the same way
 					if got := reconnect.Judge(reconnect.Failure{Err: err, Dialing: dialing}); got != want {
-						t.Errorf("%v, %v: %v, want %v", by, code, got, want)
+						t.Errorf("by the peer: %v, code %v: %v, want %v", by, code, got, want)
 					}
 				}
 			}
@@ -94,11 +94,11 @@ func TestJudgeErrors(t *testing.T) {
 	}
 }
 
-// These are the verdicts on Dial's errors for real servers, by status.
+// The statuses are those of a real server's responses, by the verdict on the error that Dial returns for them.
 func TestJudgeStatus(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
-		fmt.Sscan(r.URL.Query().Get("status"), &status) //nolint:errcheck // 0 panics below
+		fmt.Sscan(r.URL.Query().Get("status"), &status) //nolint:errcheck // if it fails, WriteHeader panics
 		w.WriteHeader(status)
 	}))
 	defer s.Close()
@@ -116,7 +116,7 @@ func TestJudgeStatus(t *testing.T) {
 	}
 }
 
-// These are the verdicts on Dial's errors without a status.
+// The cases are real failures of Dial that do not depend on the status of a response.
 func TestJudgeRealFailures(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	overTLS := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -140,12 +140,12 @@ func TestJudgeRealFailures(t *testing.T) {
 		want      reconnect.Verdict
 	}{
 		{"a certificate that is not trusted", overTLS.URL, reconnect.Stop},
-		{"TLS to a port without", strings.Replace(plain.URL, "http:", "wss:", 1), reconnect.Stop},
+		{"TLS to a port that does not speak it", strings.Replace(plain.URL, "http:", "wss:", 1), reconnect.Stop},
 		{"no listener", gone.URL, reconnect.Soon},
 		{"no answer", mute.URL, reconnect.Soon},
 		{"another protocol", chatters.URL, reconnect.Stop},
-		{"no URL", "ws://[", reconnect.Stop},
-		{"a URL of something else", "ftp://localhost/", reconnect.Stop},
+		{"not a URL", "ws://[", reconnect.Stop},
+		{"a URL with another scheme", "ftp://localhost/", reconnect.Stop},
 	}
 	for _, tt := range tests {
 		_, err := websocket.Dial(bounded.Context(t), tt.url, nil)

@@ -16,7 +16,7 @@ type order struct {
 	Count int    `json:"count"`
 }
 
-// A server that answers orders with a total; client and server are connected in memory here.
+// A server answers each order with a total. In this example, client and server are connected in memory.
 func Example() {
 	ctx := context.Background()
 	client, server := wstest.Pipe(nil, nil)
@@ -56,7 +56,7 @@ func Example() {
 	// websocket: closed by the peer with 1007 invalid payload data ("not an order")
 }
 
-// An unexpected message costs only the message, not the connection.
+// An unexpected message is discarded, and the connection stays open.
 func ExampleRead() {
 	ctx := context.Background()
 	client, server := wstest.Pipe(nil, nil)

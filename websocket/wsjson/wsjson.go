@@ -33,7 +33,7 @@ const keep = 64 << 10
 // partly filled; for a binary message it is [ErrBinary]. After these errors the connection stays open: continue to read, or
 // close it with CodeInvalidData or CodeUnsupportedData. Errors of the connection are those of [websocket.Conn.Read].
 func Read[T any](ctx context.Context, c *websocket.Conn, v *T) error {
-	if v == nil { // no message is read for it
+	if v == nil { // returns before a message is read
 		return fmt.Errorf("wsjson: decoding: %w", &json.InvalidUnmarshalError{Type: reflect.TypeFor[*T]()})
 	}
 	return c.View(ctx, func(m websocket.Message) error {

@@ -46,14 +46,14 @@ func TestRead(t *testing.T) {
 		err   any // nil, an error for errors.Is, or a target for errors.As
 	}{
 		{"an object", wstest.TextFrame(`{"name":"a","n":1}`), event{Name: "a", N: 1}, nil},
-		{"space around it", wstest.TextFrame("\r\n {} \t"), event{}, nil},
+		{"space around the value", wstest.TextFrame("\r\n {} \t"), event{}, nil},
 		{"null changes nothing", wstest.TextFrame(`null`), event{}, nil},
 		{"unknown fields", wstest.TextFrame(`{"other":1}`), event{}, nil},
 		{"nothing", wstest.TextFrame(""), event{}, &syntax},
 		{"not JSON", wstest.TextFrame("hello"), event{}, &syntax},
-		{"cut off", wstest.TextFrame(`{"name":`), event{}, &syntax},
+		{"truncated", wstest.TextFrame(`{"name":`), event{}, &syntax},
 		{"two values", wstest.TextFrame(`{} {}`), event{}, &syntax},
-		{"something behind it", wstest.TextFrame(`{},`), event{}, &syntax},
+		{"data after the value", wstest.TextFrame(`{},`), event{}, &syntax},
 		{"another shape", wstest.TextFrame(`[1]`), event{}, &shape},
 		{"binary", wstest.BinaryFrame([]byte(`{}`)), event{}, wsjson.ErrBinary},
 	}
@@ -79,7 +79,7 @@ func TestRead(t *testing.T) {
 			}
 			// Whatever the message was, the connection is still open.
 			if err := wsjson.Read(bounded.Context(t), c, &got); err != nil || got.Name != "next" {
-				t.Errorf("then got %+v, %v", got, err)
+				t.Errorf("the next message: got %+v, %v", got, err)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func TestReadIntoNil(t *testing.T) {
 	}
 	var v event
 	if err := wsjson.Read(bounded.Context(t), c, &v); err != nil {
-		t.Errorf("the message is not there any more: %v", err)
+		t.Errorf("the failed Read consumed the message: %v", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestReadInterrupted(t *testing.T) {
 	message := p.Append(nil, wstest.TextFrame(`{"name":"whole"}`))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		p.Drip(message[:9], 0) //nolint:errcheck // the Read sees
+		p.Drip(message[:9], 0) //nolint:errcheck // if it fails, Read returns another error than expected
 		cancel()
 	}()
 	var v event
@@ -185,7 +185,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// A value that cannot be encoded is not sent, and does not affect later ones.
+// A value that cannot be encoded is not sent, and does not affect later writes.
 func TestWriteFails(t *testing.T) {
 	p, c := connected(t)
 	var typ *json.UnsupportedTypeError
@@ -288,7 +288,7 @@ func TestMessagesBreak(t *testing.T) {
 	}
 }
 
-// Concurrent writers, one reader: for the race detector.
+// Values from concurrent writers all arrive at one reader. The test is most useful under the race detector.
 func TestConcurrently(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	const writers, each = 4, 50
@@ -316,7 +316,7 @@ func TestConcurrently(t *testing.T) {
 	}
 }
 
-// If its context ends, a loop closes the connection with 1001.
+// A loop over Messages closes the connection with 1001 when its context ends.
 func TestMessagesGoesAway(t *testing.T) {
 	client, server := wstest.Pipe(t, nil)
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -336,7 +336,7 @@ func TestMessagesGoesAway(t *testing.T) {
 	}
 }
 
-// interrupt is what decoding a breaker calls.
+// interrupt is called when a breaker is decoded.
 var interrupt context.CancelFunc
 
 // breaker ends a context while it is decoded, and fails.
@@ -344,7 +344,8 @@ type breaker struct{}
 
 func (*breaker) UnmarshalJSON([]byte) error { interrupt(); return errors.New("broken") }
 
-// The error of a message is not that of the context: only the context closes the connection, in the next Read.
+// If the context ends while a message is being decoded, the loop yields the decoding error and leaves the connection open. Only the
+// next Read would close it.
 func TestMessagesEndAfterTheMessage(t *testing.T) {
 	p, c := connected(t)
 	send(t, p, wstest.TextFrame(`1`))
@@ -355,7 +356,7 @@ func TestMessagesEndAfterTheMessage(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 		if err := wsjson.Write(bounded.Context(t), c, "still here"); err != nil {
-			t.Errorf("after a message that is not decoded: %v", err)
+			t.Errorf("a write after a message that could not be decoded: %v", err)
 		}
 		if f, err := p.Next(); err != nil || string(f.Payload) != `"still here"` {
 			t.Errorf("the peer got %v, %v", f, err)

@@ -37,9 +37,9 @@ func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Pe
 	answer.Set("Upgrade", "websocket")
 	answer.Set("Connection", "Upgrade")
 	answer.Set("Sec-WebSocket-Accept", acceptKey(key))
-	buf.WriteString("HTTP/1.1 101 Switching Protocols\r\n") //nolint:errcheck // Flush returns the first error of all
-	answer.Write(buf)                                       //nolint:errcheck // so it does here
-	buf.WriteString("\r\n")                                 //nolint:errcheck // and here
+	buf.WriteString("HTTP/1.1 101 Switching Protocols\r\n") //nolint:errcheck // Flush returns the first error
+	answer.Write(buf)                                       //nolint:errcheck // likewise
+	buf.WriteString("\r\n")                                 //nolint:errcheck // likewise
 	err = errors.Join(conn.SetDeadline(time.Time{}), buf.Flush())
 	if err != nil {
 		conn.Close()
@@ -54,7 +54,7 @@ func AcceptPeer(w http.ResponseWriter, r *http.Request, header http.Header) (*Pe
 func DialPeer(ctx context.Context, url string, header http.Header) (*Peer, error) {
 	scheme, rest, _ := strings.Cut(url, "://")
 	if scheme != "ws" && scheme != "http" {
-		return nil, fmt.Errorf("wstest: the URL's scheme is %q: a Peer dials ws and http", scheme)
+		return nil, fmt.Errorf("wstest: the URL's scheme is %q, want ws or http", scheme)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+rest, nil)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestDialPeer(t *testing.T) {
 			ended <- err
 			return
 		}
-		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(c.Handshake().Subprotocol)}) //nolint:errcheck // the Peer sees
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(c.Handshake().Subprotocol)}) //nolint:errcheck // if it fails, the Peer reads an error
 		_, err = c.Read(r.Context())
 		ended <- err
 	}))
@@ -79,14 +79,14 @@ func TestDialPeer(t *testing.T) {
 	if f, err := p.Next(); err != nil || f.WrongMask || string(f.Payload) != "chat" {
 		t.Errorf("got %v, %v", f, err)
 	}
-	p.Write(p.Append(nil, wstest.TextFrame("cut"))[:4]) //nolint:errcheck // the handler sees
+	p.Write(p.Append(nil, wstest.TextFrame("cut"))[:4]) //nolint:errcheck // if it fails, the handler reads another error than expected
 	p.Close()
 	if err := bounded.Receive(t, ended); websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Errorf("the handler saw %v", err)
 	}
 }
 
-func TestAcceptPeerWantsAKey(t *testing.T) {
+func TestAcceptPeerRequiresAKey(t *testing.T) {
 	w := httptest.NewRecorder()
 	if _, err := wstest.AcceptPeer(w, httptest.NewRequest(http.MethodGet, "/", nil), nil); err == nil || w.Code != http.StatusBadRequest {
 		t.Errorf("status %d, %v", w.Code, err)
@@ -122,7 +122,7 @@ func TestDialPeerFails(t *testing.T) {
 		{"canceled while waiting", func() context.Context { return canceled }, arrived.URL, "context canceled"},
 		{"no port", func() context.Context { return ended }, "ws://127.0.0.1", "127.0.0.1:80"},
 		{"wss", t.Context, "wss://localhost", `"wss"`},
-		{"no URL", t.Context, "ws://[", "missing"},
+		{"not a URL", t.Context, "ws://[", "missing"},
 	}
 	for _, tt := range tests {
 		if p, err := wstest.DialPeer(tt.ctx(), tt.url, nil); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -173,12 +173,12 @@ func TestDialPeerClosesWhatItCannotUse(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 		keys[bounded.Receive(t, requests).Header.Get("Sec-WebSocket-Key")] = true
-		if err := bounded.Receive(t, ends); err != io.EOF { //nolint:errorlint // it is never wrapped
+		if err := bounded.Receive(t, ends); err != io.EOF { //nolint:errorlint // a net.Conn does not wrap io.EOF
 			t.Errorf("%q: the connection ends with %v", text, err)
 		}
 	}
 	if len(keys) != 3 {
-		t.Errorf("the keys of three handshakes: %v", keys)
+		t.Errorf("three handshakes used the keys %v, want three different ones", keys)
 	}
 }
 
@@ -199,10 +199,10 @@ func TestAcceptPeerClosesWhatItCannotUse(t *testing.T) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 	if _, err := wstest.AcceptPeer(broken{httptest.NewRecorder(), unwritable}, r, nil); !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("the answer cannot be written: %v", err)
+		t.Errorf("the response could not be written: got %v", err)
 	}
 	if unwritable.closes != 1 {
-		t.Errorf("the connection is closed %d times", unwritable.closes)
+		t.Errorf("the connection was closed %d times, want once", unwritable.closes)
 	}
 }
 

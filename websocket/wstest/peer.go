@@ -112,7 +112,7 @@ func (p *Peer) Next() (Frame, error) {
 	if err != nil {
 		return Frame{}, fmt.Errorf("wstest: % x: %w", head, err)
 	}
-	p.in.Discard(n) //nolint:errcheck // these bytes were peeked at
+	p.in.Discard(n) //nolint:errcheck // Peek has buffered these bytes
 	var payload bytes.Buffer
 	if got, err := io.CopyN(&payload, p.in, h.Length); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -130,7 +130,7 @@ func (p *Peer) Next() (Frame, error) {
 
 // SetDeadline limits current and future waits, which fail with os.ErrDeadlineExceeded after t. The zero time means no limit.
 func (p *Peer) SetDeadline(t time.Time) {
-	p.stream.SetDeadline(t) //nolint:errcheck // it fails on a closed stream only, where nothing waits
+	p.stream.SetDeadline(t) //nolint:errcheck // it fails only on a closed stream, on which no call waits
 }
 
 // Close closes the stream normally, without a close frame: the other end reads io.EOF after the sent data.

@@ -19,37 +19,37 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// misbehaviours maps violations by a Peer to the Conn's close code, which is 0 if it is not a violation.
-var misbehaviours = []struct {
+// misbehaviors contains actions of a Peer, with the Conn's close code. The code is 0 if the action is not a violation.
+var misbehaviors = []struct {
 	clause string
 	do     func(*wstest.Peer) error
 	want   websocket.Code
-	tells  string // text that the error must contain
+	text   string // text that the error must contain
 }{
-	{"5.1 masked as the role must not", sends(wstest.Frame{Opcode: frame.Text, WrongMask: true}), 1002, "§5.1"},
+	{"5.1 masked, or not, against the rule for the role", sends(wstest.Frame{Opcode: frame.Text, WrongMask: true}), 1002, "§5.1"},
 	{"5.2 RSV1 without an extension", sends(wstest.Frame{Opcode: frame.Text, RSV: frame.RSV1}), 1002, "§5.2"},
 	{"5.2 RSV2", sends(wstest.Frame{Opcode: frame.Text, RSV: frame.RSV2}), 1002, "§5.2"},
 	{"5.2 RSV3 on a ping", sends(wstest.Frame{Opcode: frame.Ping, RSV: frame.RSV3}), 1002, "§5.2"},
 	{"5.2 reserved opcode", sends(wstest.Frame{Opcode: 0x3}), 1002, "§5.2"},
 	{"5.2 reserved control opcode", sends(wstest.Frame{Opcode: 0xB}), 1002, "§5.2"},
-	{"5.2 16-bit length that fits 7", sends(wstest.Frame{Opcode: frame.Binary, Payload: []byte("short"), LengthSize: 2}), 1002, "§5.2"},
-	{"5.2 64-bit length that fits 16", sends(wstest.Frame{Opcode: frame.Binary, Payload: []byte("short"), LengthSize: 8}), 1002, "§5.2"},
+	{"5.2 16-bit length that fits into 7", sends(wstest.Frame{Opcode: frame.Binary, Payload: []byte("short"), LengthSize: 2}), 1002, "§5.2"},
+	{"5.2 64-bit length that fits into 16", sends(wstest.Frame{Opcode: frame.Binary, Payload: []byte("short"), LengthSize: 8}), 1002, "§5.2"},
 	{"5.2 64-bit length with its top bit", sends(wstest.Frame{Opcode: frame.Binary, Length: 1 << 63}), 1002, "§5.2"},
 	{"5.4 continuation of nothing", sends(wstest.Frame{Opcode: frame.Continuation}), 1002, "§5.4"},
 	{"5.4 a message within a message", sends(wstest.Frame{Opcode: frame.Text, More: true}, wstest.TextFrame("x")), 1002, "§5.4"},
 	{"5.5 control frame in fragments", sends(wstest.Frame{Opcode: frame.Ping, More: true}), 1002, "§5.5"},
 	{"5.5 control frame too long", sends(wstest.Frame{Opcode: frame.Ping, Payload: make([]byte, 126)}), 1002, "§5.5"},
 	{"8.1 text that is not UTF-8", sends(wstest.TextFrame("\xff")), 1007, "§8.1"},
-	{"7.4 code not to be sent", sends(wstest.CloseFrame(websocket.CodeAbnormal, "")), 1002, "§7.4"},
+	{"7.4 code that must not be sent", sends(wstest.CloseFrame(websocket.CodeAbnormal, "")), 1002, "§7.4"},
 	{"7.4 invalid code", sends(wstest.CloseFrame(65535, "")), 1002, "§7.4"},
 	{"5.5.1 half a code", sends(wstest.Frame{Opcode: frame.Close, Payload: []byte{3}}), 1002, "§5.5.1"},
 	{"8.1 reason that is not UTF-8", sends(wstest.CloseFrame(1000, "\xff")), 1007, "§8.1"},
-	{"10.4 announces more than accepted", sends(wstest.Frame{Opcode: frame.Binary, Length: 1 << 40}), 1009, "§10.4"},
+	{"10.4 announced length above the limit", sends(wstest.Frame{Opcode: frame.Binary, Length: 1 << 40}), 1009, "§10.4"},
 	{"garbage", func(p *wstest.Peer) error {
 		_, err := p.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 		return err
 	}, 1002, ""},
-	{"a frame cut off", func(p *wstest.Peer) error {
+	{"a truncated frame", func(p *wstest.Peer) error {
 		whole := p.Append(nil, wstest.TextFrame("whole"))
 		_, err := p.Write(whole[:len(whole)-2])
 		p.Close()
@@ -73,7 +73,7 @@ func sends(frames ...wstest.Frame) func(*wstest.Peer) error {
 
 func TestPeerMisbehaves(t *testing.T) {
 	for _, role := range []protocol.Role{protocol.RoleClient, protocol.RoleServer} {
-		for _, tt := range misbehaviours {
+		for _, tt := range misbehaviors {
 			t.Run(role.String()+"/"+tt.clause, func(t *testing.T) {
 				p, c := wstest.PipePeer(t, role, nil)
 				did := make(chan error, 1)
@@ -91,8 +91,8 @@ func TestPeerMisbehaves(t *testing.T) {
 				if websocket.CloseCode(err) != tt.want {
 					t.Errorf("the Conn ended with %v, want code %v", err, tt.want)
 				}
-				if err != nil && !strings.Contains(err.Error(), tt.tells) {
-					t.Errorf("the error does not tell %q: %v", tt.tells, err)
+				if err != nil && !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("the error does not contain %q: %v", tt.text, err)
 				}
 				if err := bounded.Receive(t, did); err != nil {
 					t.Error(err)
@@ -151,7 +151,7 @@ func TestPeerSendsWhatAPeerReads(t *testing.T) {
 	}
 }
 
-func TestPeerReportsWhatIsCut(t *testing.T) {
+func TestPeerReportsTruncatedFrames(t *testing.T) {
 	near, _ := wstest.NetPipe(0)
 	whole := wstest.NewPeer(near, protocol.RoleClient).Append(nil, wstest.BinaryFrame(make([]byte, 300)))
 	near.Close()
@@ -177,7 +177,7 @@ func TestPeerReadsTheShortestFrame(t *testing.T) {
 	if f, err := p.Next(); err != nil || f.Opcode != frame.Ping || len(f.Payload) > 0 {
 		t.Errorf("%v, %v", f, err)
 	}
-	if f, err := p.Next(); err != io.EOF { //nolint:errorlint // it is documented, and not wrapped
+	if f, err := p.Next(); err != io.EOF { //nolint:errorlint // Next returns io.EOF unwrapped, as documented
 		t.Errorf("after it: %v, %v", f, err)
 	}
 }
@@ -267,7 +267,7 @@ func TestPeerDripsByteByByte(t *testing.T) {
 		drip("abc")
 		for _, b := range []string{"a", "b", "c"} {
 			if len(did) != 0 {
-				t.Errorf("it has ended before %s was read", b)
+				t.Errorf("Drip returned before %s was read", b)
 			}
 			wantRead(t, far, 8, b)
 			synctest.Wait()

@@ -50,11 +50,11 @@ func conn(nc net.Conn, role protocol.Role, opts *websocket.ConnOptions) *websock
 	return c
 }
 
-// NetPipe returns the two ends of a byte stream in memory, for [websocket.NewConn], [NewPeer], or a net.Conn in which a test wraps
+// NetPipe returns the two ends of a byte stream in memory, for [websocket.NewConn], [NewPeer], or a test's own net.Conn that wraps
 // one of them. The buffer of each direction holds buffer bytes; 0 means 64 KiB.
 //
-// They behave like TCP: deadlines (os.ErrDeadlineExceeded), CloseWrite by a type assertion, io.EOF after the last written byte, and
-// syscall.EPIPE for a write to a closed end. Close does not lose data that was written before it. Each end may be used by any
+// The ends behave like TCP: deadlines (os.ErrDeadlineExceeded), CloseWrite via a type assertion, io.EOF after the last written byte,
+// and syscall.EPIPE for a write to a closed end. Close does not lose data that was written before it. Each end may be used by any
 // number of goroutines concurrently.
 func NetPipe(buffer int) (client, server net.Conn) {
 	if buffer <= 0 {

@@ -77,7 +77,7 @@ func TestPipeOptionsReachTheirConn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if tt.want != 0 { // completes the peer's part of the closing handshake
-			go tt.from.Read(bounded.Context(t)) //nolint:errcheck // how it ends is seen at the other end
+			go tt.from.Read(bounded.Context(t)) //nolint:errcheck // the other end checks how the connection ends
 		}
 		if _, err := tt.to.Read(bounded.Context(t)); websocket.CloseCode(err) != tt.want {
 			t.Errorf("Read: %v, want %v", err, tt.want)

@@ -108,7 +108,7 @@ func TestNetPipeEnds(t *testing.T) {
 }
 
 // A waiting call returns when either end is closed.
-func TestNetPipeEndWakesWhoWaits(t *testing.T) {
+func TestNetPipeEndWakesWaitingCalls(t *testing.T) {
 	tests := []struct {
 		name  string
 		wait  func(near net.Conn) error
@@ -198,7 +198,7 @@ func TestNetPipeWritesAreWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.Count(b, b[:1]) != size {
-			t.Fatalf("a write came in pieces: %q", b)
+			t.Fatalf("the data of two writes is mixed: %q", b)
 		}
 	}
 	writers.Wait()
@@ -232,7 +232,7 @@ func TestNetPipeWritesTakeTurns(t *testing.T) {
 				synctest.Wait() // the first write waits for room, the second one for its turn
 			}
 			if len(results[0])+len(results[1]) != 0 {
-				t.Fatalf("%s: a write has ended before", name)
+				t.Fatalf("%s: a write returned before that", name)
 			}
 			check(t, tt.do(near, far))
 			for i, n := range []int{tt.first, tt.second} {
@@ -256,7 +256,7 @@ func TestNetPipeReadsNothing(t *testing.T) {
 }
 
 // A write fills the available room before its deadline, even in the smallest buffer.
-func TestNetPipeHoldsWhatItsBufferHolds(t *testing.T) {
+func TestNetPipeFillsItsBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, size := range []int{1, 2} {
 			near, _ := ends(t, size)
