@@ -99,7 +99,7 @@ func TestRFC6455_4_2_2_Accept(t *testing.T) {
 		t.Errorf("the 101 was sent in %d writes", len(nc.writes))
 	}
 	if n := len(nc.deadlines); n < 2 || nc.deadlines[0].IsZero() || !nc.deadlines[n-1].IsZero() {
-		t.Errorf("a bound on the write, and none afterwards: %v", nc.deadlines)
+		t.Errorf("the deadlines are %v, want one for the write, and none afterwards", nc.deadlines)
 	}
 	h := reply.Header
 	if reply.StatusCode != 101 || h.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" ||
@@ -114,7 +114,7 @@ func TestRFC6455_4_2_2_Accept(t *testing.T) {
 		t.Errorf("the handshake is %+v", hs)
 	}
 	if m, err := c.Read(bounded.Context(t)); err != nil || m.Type != Text || len(m.Data) != 0 {
-		t.Errorf("what the client sent early is %v (%v)", m, err)
+		t.Errorf("the message that the client sent early is %v (%v)", m, err)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestAccept_Replies(t *testing.T) {
 		}
 		for _, want := range tt.text {
 			if !strings.Contains(string(body), want) {
-				t.Errorf("%s: %q does not tell %q", tt.name, body, want)
+				t.Errorf("%s: %q does not contain %q", tt.name, body, want)
 			}
 		}
 		h := reply.Header
@@ -189,9 +189,9 @@ func TestAccept_Check(t *testing.T) {
 		{"zero", &Reject{}, 403, "", "403 Forbidden\n"},
 		{"redirect", &Reject{Status: 307, Header: http.Header{"Location": {"/x"}}}, 307, "Location: /x", "307 Temporary Redirect\n"},
 		{"JSON", &Reject{Status: 403, Header: http.Header{"Content-Type": {"application/json"}}, Reason: `{"a":1}`}, 403, "Content-Type: application/json", `{"a":1}`},
-		{"no such status", &Reject{Status: 99}, 500, "", "500 Internal Server Error\n"},
-		{"no success", &Reject{Status: 200}, 500, "", "500 Internal Server Error\n"},
-		{"nor 101", &Reject{Status: 101}, 500, "", "500 Internal Server Error\n"},
+		{"an invalid status", &Reject{Status: 99}, 500, "", "500 Internal Server Error\n"},
+		{"a success status", &Reject{Status: 200}, 500, "", "500 Internal Server Error\n"},
+		{"101", &Reject{Status: 101}, 500, "", "500 Internal Server Error\n"},
 		{"other error", errors.New("secret"), 403, "", "403 Forbidden\n\nAccess denied.\n"},
 	} {
 		asked := 0
@@ -202,7 +202,7 @@ func TestAccept_Check(t *testing.T) {
 		body, _ := io.ReadAll(reply.Body)
 		e, ok := errors.AsType[*HandshakeError](err)
 		if !ok || e.Stage != handshake.StageCheck || e.Status != tt.status || !errors.Is(err, tt.err) || asked != 1 {
-			t.Errorf("%s: %#v, asked %d times", tt.name, err, asked)
+			t.Errorf("%s: %#v, Check was called %d times", tt.name, err, asked)
 		}
 		if name, value, ok := strings.Cut(tt.header, ": "); ok && reply.Header.Get(name) != value {
 			t.Errorf("%s: %s: %q", tt.name, name, reply.Header.Get(name))
@@ -211,15 +211,15 @@ func TestAccept_Check(t *testing.T) {
 			t.Errorf("%s: the client got %d %q", tt.name, reply.StatusCode, body)
 		}
 		if r, ok := errors.AsType[*Reject](tt.err); ok != (tt.name != "other error") || ok && r.Error() == "" {
-			t.Errorf("%s: the Reject is not found", tt.name)
+			t.Errorf("%s: the error wraps a Reject: %t", tt.name, ok)
 		}
 	}
 }
 
-// Check is called last, and not if anything else rejects the client.
+// Check is called last, and only if nothing else rejects the client.
 func TestAccept_CheckLast(t *testing.T) {
 	opts := &AcceptOptions{Check: func(*http.Request) error {
-		t.Error("Check was asked")
+		t.Error("Check was called")
 		return nil
 	}}
 	for _, bad := range []string{
@@ -233,7 +233,7 @@ func TestAccept_CheckLast(t *testing.T) {
 	}
 }
 
-func TestAccept_OwnMistakes(t *testing.T) {
+func TestAccept_ConfigurationErrors(t *testing.T) {
 	for name, opts := range map[string]*AcceptOptions{
 		"handshake header": {Header: http.Header{"Sec-Websocket-Accept": {"secret"}}},
 		"subprotocol":      {Header: http.Header{"sec-websocket-protocol": {"secret"}}},
@@ -311,7 +311,7 @@ func TestRFC6455_10_2_OriginOverTLS(t *testing.T) {
 		t.Errorf("same origin with TLS: %v", err)
 	}
 	if err := dial(secure, http.Header{"Origin": {strings.Replace(secure.URL, "https", "http", 1)}}); err == nil {
-		t.Error("a page without TLS passes for one with")
+		t.Error("a page without TLS is treated as one with TLS")
 	}
 	page := http.Header{"Origin": {strings.Replace(plain.URL, "http", "https", 1)}, "X-Forwarded-Proto": {"https"}}
 	if err := dial(plain, page); err != nil {

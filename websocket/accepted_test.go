@@ -193,14 +193,14 @@ func TestReadIsInterruptedWhileTheCloseWaits(t *testing.T) {
 	}
 }
 
-// TestCloseTimeoutBoundsWhatWasAccepted checks that a peer that never reads delays closing for CloseTimeout at most.
+// TestCloseTimeoutBoundsWhatWasAccepted checks that a peer that never reads delays closing by at most CloseTimeout.
 func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
 	c, _, _ := stuckAtClose(t, &ConnOptions{CloseTimeout: 50 * time.Millisecond})
 	start := time.Now()
 	_, err := readSoon(t, c)
 	var ce *CloseError
 	if !errors.As(err, &ce) || ce.Code != CodeNormal || ce.Err == nil {
-		t.Errorf("Read returned %v, want the peer's code and that not all was sent", err)
+		t.Errorf("Read returned %v, want the peer's code, and a cause because not all data was sent", err)
 	}
 	if took := time.Since(start); took > time.Minute {
 		t.Errorf("it took %v", took)

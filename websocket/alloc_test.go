@@ -38,7 +38,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 					}
 				})
 				if n > 0 {
-					t.Errorf("%v allocations a message", n)
+					t.Errorf("%v allocations per message", n)
 				}
 			})
 		}
@@ -65,7 +65,7 @@ func TestNoAllocationPerMessageOverTLS(t *testing.T) {
 			}
 		})
 		if n > bare {
-			t.Errorf("%d bytes: %v allocations a message, crypto/tls alone makes %v", size, n, bare)
+			t.Errorf("%d bytes: %v allocations per message, want at most the %v of crypto/tls", size, n, bare)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestNoAllocationPerEventOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := raw{t, client, protocol.RoleClient}.frame(frame.Binary, true, string(make([]byte, size)))
-		answer := make([]byte, len(f)-4) // the bytes are not masked
+		answer := make([]byte, len(f)-4) // without a masking key
 		n := allocs.PerRun(50, func() {
 			_, wrote := client.Write(f)
 			if _, err := io.ReadFull(client, answer); wrote != nil || err != nil {
@@ -93,12 +93,12 @@ func TestNoAllocationPerEventOverTLS(t *testing.T) {
 			}
 		})
 		if n > bare+1 {
-			t.Errorf("%d bytes: %v allocations a message, crypto/tls alone makes %v", size, n, bare)
+			t.Errorf("%d bytes: %v allocations per message, want at most the %v of crypto/tls and one more", size, n, bare)
 		}
 	}
 }
 
-// bareTLSEcho echoes size bytes over TLS without WebSocket.
+// bareTLSEcho returns a function that sends size bytes over TLS without WebSocket, and reads the echo.
 func bareTLSEcho(t *testing.T, size int) func() {
 	near, far := tlsPair(t)
 	t.Cleanup(func() { near.Close(); far.NetConn().Close() })
@@ -144,7 +144,7 @@ func TestNoAllocationForFragments(t *testing.T) {
 		}
 	})
 	if n > 0 {
-		t.Errorf("%v allocations a message", n)
+		t.Errorf("%v allocations per message", n)
 	}
 }
 
@@ -163,7 +163,7 @@ func TestNoAllocationPerView(t *testing.T) {
 			}
 		})
 		if n > 0 {
-			t.Errorf("%d bytes: %v allocations a message", size, n)
+			t.Errorf("%d bytes: %v allocations per message", size, n)
 		}
 	}
 }

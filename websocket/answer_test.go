@@ -33,7 +33,7 @@ func newAnswering(t testing.TB) *answering {
 
 // reads calls Read on c, and sends the final error of the connection to ended.
 func (a *answering) reads(ctx context.Context, c *Conn) {
-	c.Read(ctx) //nolint:errcheck // how the connection ends is looked at
+	c.Read(ctx) //nolint:errcheck // the test checks the final error of the connection
 	<-c.Context().Done()
 	e, _ := errors.AsType[*CloseError](context.Cause(c.Context()))
 	a.ended <- e
@@ -266,7 +266,7 @@ var answerings = []struct {
 		a.cut()
 		a.closes(CodeNormal, "theirs")
 	}, CodeNormal, true, false},
-	{"what is before the answer fails", 0, false, func(a *answering) {
+	{"the data before the answer cannot be written", 0, false, func(a *answering) {
 		a.fill()
 		a.closes(CodeNormal, "theirs")
 		a.resets()
@@ -282,7 +282,7 @@ var answerings = []struct {
 		a.peer.expectClose(CodeNormal)
 		a.peer.Conn.Close()
 	}, CodeNormal, true, true},
-	{"the peer shuts its direction while the answer is blocked", 0, false, func(a *answering) {
+	{"the peer shuts down its direction while the answer is blocked", 0, false, func(a *answering) {
 		a.fill()
 		a.closes(CodeNormal, "theirs")
 		a.peer.Conn.(interface{ CloseWrite() error }).CloseWrite()
@@ -290,12 +290,12 @@ var answerings = []struct {
 		a.peer.expectClose(CodeNormal)
 		a.peer.Conn.Close()
 	}, CodeNormal, true, true},
-	{"the peer resets TCP behind the answer", 0, false, func(a *answering) {
+	{"the peer resets TCP after the answer", 0, false, func(a *answering) {
 		a.closes(CodeNormal, "theirs")
 		a.peer.expectClose(CodeNormal)
 		a.resets()
 	}, CodeNormal, true, true},
-	{"the peer keeps TCP open behind the answer", 0, false, func(a *answering) {
+	{"the peer keeps TCP open after the answer", 0, false, func(a *answering) {
 		a.closes(CodeNormal, "theirs")
 		a.peer.expectClose(CodeNormal)
 	}, CodeNormal, true, true},
@@ -321,12 +321,12 @@ var answerings = []struct {
 		a.peer.expectClose(CodeGoingAway)
 		a.closes(CodeNormal, "theirs")
 	}, CodeGoingAway, false, true},
-	{"we began in vain", 0, false, func(a *answering) {
+	{"our close frame cannot be written", 0, false, func(a *answering) {
 		a.cut()
 		a.shuts(CodeGoingAway)
 		a.closes(CodeNormal, "theirs")
 	}, CodeGoingAway, false, false},
-	{"we began in vain, and the peer is silent", 50 * time.Millisecond, false, func(a *answering) {
+	{"our close frame cannot be written, and the peer is silent", 50 * time.Millisecond, false, func(a *answering) {
 		a.cut()
 		a.shuts(CodeGoingAway)
 	}, CodeGoingAway, false, false},

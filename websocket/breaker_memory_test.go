@@ -61,7 +61,7 @@ func TestIdleMemory(t *testing.T) {
 	}
 	all := heap() - bare
 	each := (all - sockets) / (2 * pairs)
-	t.Logf("%d bytes a connection, and %d for its socket", each, sockets/(2*pairs))
+	t.Logf("%d bytes per connection, and %d for its socket", each, sockets/(2*pairs))
 	if each > 1536 {
 		t.Errorf("an idle connection holds %d bytes", each)
 	}

@@ -83,8 +83,8 @@ func TestTheLargestMaxMessage(t *testing.T) {
 	}
 }
 
-// TestPingBesidePing checks that a Ping that receives its pong wakes the other waiting Pings.
-func TestPingBesidePing(t *testing.T) {
+// TestConcurrentPings checks that a Ping that receives its pong wakes the other waiting Pings.
+func TestConcurrentPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 		pongs := make(chan error, 2)
@@ -172,8 +172,8 @@ func TestReaderKeepsItsTypeWhileOthersReadOn(t *testing.T) {
 	}
 }
 
-// TestSendThatWaitedForRoom checks that only a queued message resets the compressor. While a SendPrepared waits, other calls
-// compress.
+// TestSendThatWaitedForRoom checks that a message resets the compressor only when it is queued: while its SendPrepared waits for
+// room, other calls may compress messages.
 func TestSendThatWaitedForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{bytes: 10, full: QueueBlock})
@@ -197,8 +197,8 @@ func TestSendThatWaitedForRoom(t *testing.T) {
 	})
 }
 
-// TestSendOfMoreThanTheQueueTakes checks that the queue limit only counts bytes that the kernel has not accepted.
-func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
+// TestSendOfMoreThanTheQueueHolds checks that the queue limit only counts bytes that the kernel has not accepted.
+func TestSendOfMoreThanTheQueueHolds(t *testing.T) {
 	for _, full := range []QueuePolicy{QueueClose, QueueDropOldest, QueueDropNewest} {
 		c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{QueueBytes: 10, QueueFull: full})
 		if err := c.SendPrepared(prepare(t, "message 1"), prepare(t, "message 2"), prepare(t, "message 3")); err != nil {
@@ -210,12 +210,12 @@ func TestSendOfMoreThanTheQueueTakes(t *testing.T) {
 	}
 }
 
-// TestSendOfWhichAPartIsQueued checks that the queued part of a message is sent.
-func TestSendOfWhichAPartIsQueued(t *testing.T) {
+// TestSendThatIsQueuedInPart checks that the queued messages of a SendPrepared are sent, even if there was no room for all of them.
+func TestSendThatIsQueuedInPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1, QueueBytes: 10, QueueFull: QueueDropNewest})
 		if err := c.SendPrepared(prepare(t, "message 1"), prepare(t, "message 2")); err != ErrQueueFull {
-			t.Errorf("Send returned %v", err)
+			t.Errorf("SendPrepared returned %v", err)
 		}
 		peer.expect(frame.Text, "message 1")
 	})

@@ -27,9 +27,9 @@ func fragments(r raw) []byte {
 
 const fragmentsText = "Grüße aus der Ferne ✓"
 
-// TestCancelledReadLosesNothing cancels a Read after every byte of a fragmented message, over TCP and TLS, in both roles, with Read
-// and ReadAppend alternating.
-func TestCancelledReadLosesNothing(t *testing.T) {
+// TestCanceledReadLosesNothing cancels a read after every byte of a fragmented message, over TCP and TLS, in both roles, and
+// alternates between Read and View.
+func TestCanceledReadLosesNothing(t *testing.T) {
 	links := map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS}
 	for name, link := range links {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
@@ -78,7 +78,7 @@ func readAndCancel(t *testing.T, c *Conn, fresh bool, act func()) (Message, erro
 		} else {
 			r.m, r.err = readAppend(ctx, c, []byte("before: "))
 			if string(r.m.Data[:8]) != "before: " {
-				t.Errorf("View changed what was there: %q", r.m.Data)
+				t.Errorf("the bytes before the message were changed: %q", r.m.Data)
 			}
 			r.m.Data = r.m.Data[8:]
 		}
@@ -112,7 +112,7 @@ func TestReadDeadline(t *testing.T) {
 	})
 }
 
-func TestReadWithACancelledContextTakesNothing(t *testing.T) {
+func TestReadWithACanceledContextTakesNothing(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "kept"))
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -127,8 +127,8 @@ func TestReadWithACancelledContextTakesNothing(t *testing.T) {
 	}
 }
 
-// TestStaleContextDoesNotDisturb checks that canceling the context of an earlier call has no effect.
-func TestStaleContextDoesNotDisturb(t *testing.T) {
+// TestStaleContextHasNoEffect checks that canceling the context of an earlier call does not interrupt a later one.
+func TestStaleContextHasNoEffect(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	go echo(server)
 	for range 200 {
@@ -143,7 +143,7 @@ func TestStaleContextDoesNotDisturb(t *testing.T) {
 	}
 }
 
-func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
+func TestCanceledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 	for name, link := range map[string]func(testing.TB, protocol.Role, *ConnOptions) (*Conn, raw){"tcp": rawTCP, "tls": rawTLS} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := link(t, protocol.RoleClient, nil)
@@ -167,7 +167,7 @@ func TestCancelledWriteThatHadBegunSaysSoAndCloses(t *testing.T) {
 	}
 }
 
-func TestCancelledWriteThatWaitedForItsTurnTouchesNothing(t *testing.T) {
+func TestCanceledWriteThatWaitedForItsTurnSendsNothing(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	w, err := client.Writer(bounded.Context(t), Text)
 	if err != nil {
@@ -204,14 +204,14 @@ func TestReaderSurvivesItsContext(t *testing.T) {
 	}
 	cancel()
 	if _, err := r.Read(buf); !errors.Is(err, context.Canceled) {
-		t.Fatalf("a read with its context ended returned %v", err)
+		t.Fatalf("a read after its context had ended returned %v", err)
 	}
 	peer.send(peer.frame(frame.Continuation, true, "skipped"), peer.frame(frame.Text, true, "next"))
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data) != "next" {
 		t.Errorf("the next Read returned %q, %v", m.Data, err)
 	}
 	if _, err := r.Read(buf); err != errStaleReader {
-		t.Errorf("the reader of before returned %v", err)
+		t.Errorf("the earlier reader returned %v", err)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestRFC6455_5_5_1_CloseEcho(t *testing.T) {
 			peer.expect(frame.Close, closeBody(code, "bye"))
 			peer.Conn.Close()
 			if ce := wantClose(t, bounded.Receive(t, ended), code, "bye", true); ce.Err != nil {
-				t.Errorf("in good order, but %v", ce.Err)
+				t.Errorf("the closing handshake is complete, but the cause is %v", ce.Err)
 			}
 			if err := c.Close(CodeNormal, ""); err != nil {
 				t.Errorf("Close after a closing handshake returned %v", err)
@@ -127,7 +127,7 @@ func TestCloseWithAReader(t *testing.T) {
 			t.Errorf("got %q", m)
 		}
 		if m, ok := <-got; ok {
-			t.Errorf("the sequence went on with %q", m)
+			t.Errorf("the sequence continued with %q", m)
 		}
 	})
 }
@@ -168,7 +168,7 @@ func TestCloseToAPeerThatReadsNothing(t *testing.T) {
 	})
 }
 
-func TestBothSidesCloseAtOnce(t *testing.T) {
+func TestBothSidesCloseConcurrently(t *testing.T) {
 	for range 50 {
 		client, server := tcpConns(t, nil)
 		closed := make(chan error, 2)
@@ -209,7 +209,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 	})
 }
 
-// TestEndWithoutACloseFrame checks that the error describes the last event.
+// TestEndWithoutACloseFrame checks that the error describes where the stream ended.
 func TestEndWithoutACloseFrame(t *testing.T) {
 	tests := []struct {
 		name string
@@ -271,8 +271,8 @@ func TestWriteToAPeerThatClosed(t *testing.T) {
 	}
 }
 
-// TestMessagesThatLieUnreadSurviveAFailedWrite checks that messages sent before the peer disconnected can still be read.
-func TestMessagesThatLieUnreadSurviveAFailedWrite(t *testing.T) {
+// TestUnreadMessagesSurviveAFailedWrite checks that messages sent before the peer disconnected can still be read.
+func TestUnreadMessagesSurviveAFailedWrite(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	peer.send(peer.frame(frame.Text, true, "last words"))
 	peer.Conn.Close()
@@ -302,8 +302,8 @@ func TestRFC6455_7_1_7_ViolationIsReportedToThePeer(t *testing.T) {
 	})
 }
 
-// TestViolationDoesNotWaitForever checks that a peer that violates a rule, and then neither reads nor closes, delays closing by
-// CloseTimeout at most.
+// TestViolationDoesNotWaitForever checks that a peer that violates a rule, and then neither reads nor closes, delays closing by at
+// most CloseTimeout.
 func TestViolationDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -337,8 +337,8 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 	})
 }
 
-// TestTheContextBoundsTheClosingHandshake checks that a client waits for the server to close TCP until its context ends at the
-// latest.
+// TestTheContextBoundsTheClosingHandshake checks that a client stops waiting for the server to close TCP when the context of its Read
+// ends.
 func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleClient, nil)
@@ -427,7 +427,7 @@ func TestAFailedWriteHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
 		go peer.Write(peer.frame(frame.Text, true, "last words"))
-		<-time.After(2 * unreadAfter) // it is received, and no goroutine reads it
+		<-time.After(2 * unreadAfter) // the message is received, although no goroutine reads
 		synctest.Wait()
 		for range 3 {
 			if err := c.Send(Message{Text, []byte("waits")}); err != nil {
@@ -443,10 +443,10 @@ func TestAFailedWriteHoldsNothing(t *testing.T) {
 		peer.Conn.Close()
 		synctest.Wait()
 		if err := <-joined; err == nil || !errors.Is(err, c.werr) {
-			t.Errorf("a Write that had joined: %v", err)
+			t.Errorf("a joined Write returned %v", err)
 		}
 		if n := c.Buffered(); n != 0 || c.ctl != nil || c.rest != nil || c.queue != nil || c.entries != nil || c.own != nil || c.out.held {
-			t.Errorf("%d bytes wait, control frames %q, the rest %q, %d entries; written: %v", n, c.ctl, c.rest, len(c.queue), c.out.held)
+			t.Errorf("%d bytes are queued: control frames %q, rest %q, %d entries; the out turn is held: %v", n, c.ctl, c.rest, len(c.queue), c.out.held)
 		}
 		if err := c.Send(Message{Type: Text}); err == nil || c.ended() != nil {
 			t.Errorf("the next message: %v; ended: %v", err, c.ended())

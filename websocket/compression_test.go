@@ -92,7 +92,7 @@ func TestCompressedEcho(t *testing.T) {
 					writeEither(t, client, m, i%2 == 0)
 					got, err := readAppend(bounded.Context(t), client, nil)
 					if err != nil || got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
-						t.Fatalf("%v of %d bytes: %v of %d came back, %v", m.Type, len(m.Data), got.Type, len(got.Data), err)
+						t.Fatalf("%v of %d bytes: got back %v of %d bytes, %v", m.Type, len(m.Data), got.Type, len(got.Data), err)
 					}
 				}
 			}
@@ -132,7 +132,7 @@ func streamEcho(c *Conn) {
 	}
 }
 
-func TestCancelledReadOfACompressedMessageLosesNothing(t *testing.T) {
+func TestCanceledReadOfACompressedMessageLosesNothing(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	var b []byte
 	b = append(b, rsv1(peer.frame(frame.Text, false, helloZipped[:3]))...)
@@ -196,8 +196,8 @@ func TestBadCompressedMessages(t *testing.T) {
 		section string
 	}{
 		{"a bomb", bomb, frame.Binary, CodeTooBig, "RFC 6455 §10.4"},
-		{"no DEFLATE", "\xff\xff\xff", frame.Binary, CodeInvalidData, "RFC 1951"},
-		{"cut", helloZipped[:4], frame.Binary, CodeInvalidData, "RFC 7692"},
+		{"not DEFLATE", "\xff\xff\xff", frame.Binary, CodeInvalidData, "RFC 1951"},
+		{"truncated", helloZipped[:4], frame.Binary, CodeInvalidData, "RFC 7692"},
 		{"not UTF-8", deflateOf(t, []byte("\xff\xfe")), frame.Text, CodeInvalidData, "RFC 6455 §8.1"},
 		{"ends inside a character", deflateOf(t, []byte("a\xe2\x9c")), frame.Text, CodeInvalidData, "RFC 6455 §8.1"},
 	}
@@ -270,11 +270,11 @@ func TestWindowsOfTheTwoEnds(t *testing.T) {
 			compressLater(c, agreed, opts)
 			z := c.zip
 			if z.out.Window != want[0] || z.in.Window != want[1] || z.bits != want[0].Bits || z.threshold != threshold || !c.m.Compressed {
-				t.Errorf("%v: out %+v of %d bits, in %+v, from %d bytes on, %v", role, z.out.Window, z.bits, z.in.Window, z.threshold, c.m.Compressed)
+				t.Errorf("%v: out %+v of %d bits, in %+v, threshold %d, compressed %v", role, z.out.Window, z.bits, z.in.Window, z.threshold, c.m.Compressed)
 			}
 		}
 		if z := newZipper(agreed, opts); z.out.Window != server || z.in.Window != client || z.threshold != threshold {
-			t.Errorf("on a loop: out %+v, in %+v, from %d bytes on", z.out.Window, z.in.Window, z.threshold)
+			t.Errorf("on a loop: out %+v, in %+v, threshold %d", z.out.Window, z.in.Window, z.threshold)
 		}
 	}
 }
@@ -294,7 +294,7 @@ func TestWriteUncompressedAndTheThreshold(t *testing.T) {
 	}
 }
 
-// TestCompressionIsNegotiated covers Accept and Dial.
+// TestCompressionIsNegotiated checks the parameters that Accept and Dial negotiate, and an echo with them.
 func TestCompressionIsNegotiated(t *testing.T) {
 	tests := []struct {
 		name           string
@@ -379,9 +379,9 @@ func BenchmarkEchoCompressed(b *testing.B) {
 	}
 }
 
-// TestRFC7692_7_2_GivenUpMessages checks that the data of an abandoned Writer is not used as context for the next message if none
+// TestRFC7692_7_2_AbandonedMessages checks that the data of an abandoned Writer is not used as context for the next message if none
 // of it was sent.
-func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
+func TestRFC7692_7_2_AbandonedMessages(t *testing.T) {
 	a, b := tcpConns(t, nil)
 	compressLater(a, handshake.Deflate{}, &Compression{})
 	compressLater(b, handshake.Deflate{}, &Compression{})
@@ -407,9 +407,9 @@ func TestRFC7692_7_2_GivenUpMessages(t *testing.T) {
 	}
 }
 
-// TestWriterGivenUpHalfSent checks that abandoning a Writer closes the connection if part of the message was sent, with and without
+// TestWriterAbandonedHalfSent checks that abandoning a Writer closes the connection if part of the message was sent, with and without
 // compression.
-func TestWriterGivenUpHalfSent(t *testing.T) {
+func TestWriterAbandonedHalfSent(t *testing.T) {
 	for _, compressed := range []bool{true, false} {
 		a, b := tcpConns(t, nil)
 		if compressed {

@@ -58,7 +58,7 @@ func TestWritesFromManyGoroutinesAreWhole(t *testing.T) {
 			t.Fatalf("message %s is not whole: %d bytes", head, len(m.Data))
 		}
 		if j != next[i] {
-			t.Errorf("writer %d: message %d came in place of %d", i, j, next[i])
+			t.Errorf("writer %d: message %d arrived, want %d", i, j, next[i])
 		}
 		next[i]++
 	}
@@ -139,7 +139,7 @@ func TestReaderInSmallPieces(t *testing.T) {
 	}
 }
 
-func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
+func TestWriterFragmentsAndDelaysOtherMessages(t *testing.T) {
 	client, server := tcpConns(t, &ConnOptions{MaxMessage: -1})
 	w, err := client.Writer(bounded.Context(t), Text)
 	if err != nil {
@@ -168,7 +168,7 @@ func TestWriterFragmentsAndKeepsOthersOut(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := w.Write([]byte("x")); err == nil {
-		t.Error("a closed writer took more")
+		t.Error("a closed writer accepted more data")
 	}
 }
 

@@ -39,7 +39,7 @@ func tcpConns(t testing.TB, opts *ConnOptions) (client, server *Conn) {
 	return client, server
 }
 
-// readAppend calls Read, and appends the message to dst.
+// readAppend calls View, and appends the message to dst.
 func readAppend(ctx context.Context, c *Conn, dst []byte) (m Message, err error) {
 	m.Data = dst
 	err = c.View(ctx, func(got Message) error {

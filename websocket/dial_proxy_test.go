@@ -133,13 +133,13 @@ func TestRFC6455_4_1_Proxy(t *testing.T) {
 				t.Errorf("%s: the proxy was asked %s %s, Host %s", tt.url, r.Method, r.RequestURI, r.Host)
 			}
 			if strings.Contains(r.Header.Get("Cookie")+r.Header.Get("Authorization"), "server") {
-				t.Errorf("%s: the proxy got what is for the server: %v", tt.url, r.Header)
+				t.Errorf("%s: the proxy got a header that is meant for the server: %v", tt.url, r.Header)
 			}
 			if got := target.last().Header["Proxy-Authorization"]; got != nil {
-				t.Errorf("%s: the server got what is for the proxy: %v", tt.url, got)
+				t.Errorf("%s: the server got a header that is meant for the proxy: %v", tt.url, got)
 			}
 			if want := strings.Replace(tt.url, "ws", "http", 1); asked.String() != want {
-				t.Errorf("the proxy setting was asked about %s, want %s", asked, want)
+				t.Errorf("the Proxy function was called for %s, want %s", asked, want)
 			}
 			c.CloseNow()
 		}
@@ -190,7 +190,7 @@ func TestDial_ProxyFailures(t *testing.T) {
 	mistake := errors.New("mistake")
 	e := failure(t, "ws://example.com/x", &DialOptions{Proxy: func(*http.Request) (*url.URL, error) { return nil, mistake }})
 	if e.Stage != handshake.StageProxy || !errors.Is(e, mistake) {
-		t.Errorf("the setting fails: %v", e)
+		t.Errorf("a Proxy function that fails: %v", e)
 	}
 }
 

@@ -35,7 +35,7 @@ func TestDial_Redirects(t *testing.T) {
 		}
 		r := h.last()
 		if _, _, ok := r.BasicAuth(); !ok || r.Header.Get("X-Token") != "1" || r.Host != "h.example.com" || r.Method != "GET" {
-			t.Errorf("%d: within an origin something was lost: Host %s, %v", status, r.Host, r.Header)
+			t.Errorf("%d: a redirect within an origin lost a field: Host %s, %v", status, r.Host, r.Header)
 		}
 		if got := c.Handshake().URL.RequestURI(); got != "/new?x" {
 			t.Errorf("%d: the handshake was with %s", status, got)
@@ -84,17 +84,17 @@ func TestDial_RedirectDropsCredentials(t *testing.T) {
 			}
 			r := h.last()
 			if s := fmt.Sprint(r.Host, r.Header); strings.Contains(s, "hunter2") || r.Header.Get("Authorization") != tt.auth {
-				t.Errorf("%s: a secret went along: %s", tt.location, s)
+				t.Errorf("%s: a secret was sent: %s", tt.location, s)
 			}
 			if r.Header.Get("User-Agent") != "me" || r.Header.Get("Accept-Language") != "de" {
-				t.Errorf("%s: what holds no secret was dropped: %v", tt.location, r.Header)
+				t.Errorf("%s: a field without a secret was dropped: %v", tt.location, r.Header)
 			}
 		}
 	}
 	deny := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) }))
 	location = "ws://" + deny
 	if e := failure(t, "ws://user:hunter2@"+first, nil); e.Status != 401 || !strings.Contains(e.Hint, "redirect") {
-		t.Errorf("the hint does not tell where the credentials went: %v", e)
+		t.Errorf("the hint does not mention the redirect: %v", e)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestDial_RedirectAndTLS(t *testing.T) {
 	for _, location = range []string{plain.URL, strings.Replace(plain.URL, "http", "ws", 1)} {
 		e := failure(t, secure.URL, opts)
 		if e.Stage != handshake.StageStatus || e.Status != 302 || !strings.Contains(e.Error(), "TLS") {
-			t.Errorf("from TLS to none: %v", e)
+			t.Errorf("from TLS to a URL without TLS: %v", e)
 		}
 	}
 	up := httptest.NewServer(redirecting(301, &location))
@@ -150,7 +150,7 @@ func TestDial_RedirectAndTLS(t *testing.T) {
 	location = secure.URL + "/in"
 	c, err := dialed(t, up.URL, opts)
 	if err != nil || c.Handshake().TLS == nil {
-		t.Errorf("from none to TLS: %v", err)
+		t.Errorf("from a URL without TLS to TLS: %v", err)
 	}
 }
 

@@ -286,7 +286,7 @@ func TestDial_Answers(t *testing.T) {
 		hint         string
 		is           error
 	}{
-		{"closed at once", "", handshake.StageStatus, "wss://", io.ErrUnexpectedEOF},
+		{"closed immediately", "", handshake.StageStatus, "wss://", io.ErrUnexpectedEOF},
 		{"closed in the head", "HTTP/1.1 101 x\r\nUpg", handshake.StageStatus, "", io.ErrUnexpectedEOF},
 		{"TLS", "\x15\x03\x01\x00\x02\x02\x28", handshake.StageStatus, "wss://", nil},
 		{"too large", "HTTP/1.1 200 x\r\nX: " + strings.Repeat("x", 70_000), handshake.StageHeader, "", nil},
@@ -335,7 +335,7 @@ func TestRFC6455_4_1_TLS(t *testing.T) {
 		t.Errorf("other name: %v", e)
 	}
 	if _, err := dialed(t, "wss://example.com/x", &DialOptions{TLS: roots(s), DialContext: to(s.Listener.Addr())}); err != nil {
-		t.Errorf("the URL's host is not the name that is verified: %v", err)
+		t.Errorf("the certificate was not verified for the URL's host: %v", err)
 	} else if got := h.last().TLS.ServerName; got != "example.com" {
 		t.Errorf("the server was asked for the name %q", got)
 	}
@@ -525,7 +525,7 @@ func TestDial_Timeout(t *testing.T) {
 	}
 }
 
-// Error messages contain none of the caller's secrets, in whichever way the handshake fails.
+// Error messages contain none of the caller's secrets, however the handshake fails.
 func TestDial_NoSecrets(t *testing.T) {
 	const secret = "hunter2"
 	refuse := serveRaw(t, func(nc net.Conn, _ string) { nc.Write([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) })

@@ -20,7 +20,7 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// An application error in an Endpoint results in a 500 response and a report.
+// A configuration error in an Endpoint, or a panic in Admit, results in a 500 response and a report.
 func TestEndpoint_Mistakes(t *testing.T) {
 	serves := func(*Conn) {}
 	admission := func(a *Admission) func(*http.Request) (*Admission, error) {
@@ -32,12 +32,12 @@ func TestEndpoint_Mistakes(t *testing.T) {
 		"both":                      {Serve: serves, Open: openEcho},
 		"Check":                     {Serve: serves, Accept: AcceptOptions{Check: func(*http.Request) error { return nil }}},
 		"QueueBlock":                {Open: openEcho, Accept: AcceptOptions{Conn: blocking}},
-		"QueueBlock of Admit":       {Open: openEcho, Admit: admission(&Admission{Options: &blocking})},
+		"QueueBlock from Admit":     {Open: openEcho, Admit: admission(&Admission{Options: &blocking})},
 		"HalfClose":                 {Open: openEcho, Accept: AcceptOptions{Conn: ConnOptions{HalfClose: true}}},
-		"both of Admit":             {Admit: admission(&Admission{Serve: serves, Open: openEcho})},
+		"both from Admit":           {Admit: admission(&Admission{Serve: serves, Open: openEcho})},
 		"a subprotocol not offered": {Serve: serves, Admit: admission(&Admission{Subprotocol: "x"})},
-		"a header of Admit":         {Serve: serves, Admit: admission(&Admission{Header: http.Header{"Upgrade": {"x"}}})},
-		"compression of Admit": {Serve: serves, Admit: admission(&Admission{Options: &ConnOptions{
+		"a bad header from Admit":   {Serve: serves, Admit: admission(&Admission{Header: http.Header{"Upgrade": {"x"}}})},
+		"bad compression from Admit": {Serve: serves, Admit: admission(&Admission{Options: &ConnOptions{
 			Compression: &Compression{ServerWindowBits: 8}}})},
 		"a panic in Admit": {Serve: serves, Admit: func(*http.Request) (*Admission, error) { panic("oh") }},
 	} {
@@ -103,7 +103,7 @@ func TestEndpoint_Admit(t *testing.T) {
 	refused := make(chan *HandshakeError, 1)
 	e.Refused = func(_ context.Context, _ string, r *http.Request, err *HandshakeError) {
 		if r == nil || r.URL.Path != "/no" {
-			t.Errorf("Refused gets %v", r)
+			t.Errorf("Refused was called with %v", r)
 		}
 		refused <- err
 	}
@@ -309,7 +309,7 @@ func TestEndpoint_EndedAndClosed(t *testing.T) {
 					t.Fatal(err)
 				}
 				if tt.message == nil {
-					c.Close(CodeNormal, "") //nolint:errcheck // how it ended is looked at on the other side
+					c.Close(CodeNormal, "") //nolint:errcheck // the server reports how the connection ended
 				} else if _, err := c.Read(bounded.Context(t)); CloseCode(err) != CodeInternalError {
 					t.Errorf("the client got %v", err)
 				}
@@ -335,7 +335,7 @@ type failingReceiver struct {
 func (r *failingReceiver) Message(Message) error { return r.message }
 func (r *failingReceiver) Closed(*CloseError)    { r.closed() }
 
-// runtime.Goexit, which t.FailNow calls, closes the connection, and no goroutine keeps waiting.
+// runtime.Goexit, which t.FailNow calls, closes the connection, so that the client does not wait.
 func TestServer_Goexit(t *testing.T) {
 	brief := ConnOptions{CloseTimeout: 100 * time.Millisecond} // the client does not reply
 	for name, h := range map[string]http.Handler{
@@ -358,7 +358,7 @@ func TestServer_Goexit(t *testing.T) {
 		nc := dialRaw(t, serveOwn(t, s))
 		io.WriteString(nc, sampleRequest+"\r\n")
 		if _, err := io.ReadAll(nc); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: the client waits", name)
+			t.Errorf("%s: the client is still waiting", name)
 		}
 	}
 }
@@ -394,7 +394,7 @@ func TestServer_EarlyWhileWatched(t *testing.T) {
 		seen <- struct{}{}
 		select {
 		case <-done:
-			t.Error("the client is here")
+			t.Error("the context ended although the client is connected")
 		case <-seen:
 		}
 		return nil, nil
@@ -413,7 +413,8 @@ func TestServer_EarlyWhileWatched(t *testing.T) {
 	expectEcho(t, br, "early")
 }
 
-// Shutdown closes the connections that a plain handler accepted behind a Server, with and without a waiting handler.
+// Shutdown closes the connections that a plain handler accepted behind a Server, whether the Server or the wrapped http.Server has
+// read the request.
 func TestServer_ShutdownOfAccept(t *testing.T) {
 	s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := Accept(w, r, nil)
@@ -452,7 +453,7 @@ func TestServer_ShutdownOfAccept(t *testing.T) {
 // RFC 9110 §7.8: the server sends the 100 before the 101.
 func TestRFC9110_7_8_ExpectContinue(t *testing.T) {
 	e, events := &Endpoint{Serve: echoing}, &Endpoint{Open: openEcho}
-	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // it runs its own loops
+	t.Cleanup(func() { events.Shutdown(bounded.Context(t)) }) // behind an http.Server, it runs its own loops
 	for _, addr := range []string{serve(t, e), serveOwn(t, ownServer(e)), serve(t, events), serveOwn(t, ownServer(events))} {
 		nc := dialRaw(t, addr)
 		io.WriteString(nc, sampleRequest+"Expect: 100-continue\r\n\r\n")

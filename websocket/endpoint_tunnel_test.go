@@ -42,7 +42,7 @@ func upgradeBy(t *testing.T, h http.Handler) (net.Conn, *http.Response, *bufio.R
 // it.
 func TestEndpointTunnel(t *testing.T) {
 	e := &Endpoint{
-		Accept: AcceptOptions{Conn: ConnOptions{Compression: &Compression{}}}, // not the extensions of the backend
+		Accept: AcceptOptions{Conn: ConnOptions{Compression: &Compression{}}}, // must not be negotiated for a Tunnel
 		Admit: func(*http.Request) (*Admission, error) {
 			return &Admission{Extensions: "permessage-deflate; server_no_context_takeover", Tunnel: func(nc net.Conn, early []byte) {
 				go func() {
@@ -64,7 +64,7 @@ func TestEndpointTunnel(t *testing.T) {
 	}
 }
 
-// Errors in the use of a Tunnel result in a 500 response, and a panic in it closes the connection.
+// Configuration errors of a Tunnel result in a 500 response, and a panic in the Tunnel closes the connection.
 func TestEndpointTunnelMistakes(t *testing.T) {
 	tunnel := func(nc net.Conn, _ []byte) { nc.Close() }
 	for name, a := range map[string]*Admission{
@@ -91,13 +91,13 @@ func TestEndpointTunnelMistakes(t *testing.T) {
 		},
 		Hooks: Hooks{Panicked: func(value any, stack []byte) {
 			if !strings.Contains(string(stack), "endpoint_tunnel_test") {
-				value = errors.New("a stack of another place")
+				value = errors.New("the stack is not that of the panic")
 			}
 			panics <- value
 		}},
 	}
 	_, _, r := upgradeBy(t, e)
-	io.ReadAll(r) //nolint:errcheck // it ends, in any way
+	io.ReadAll(r) //nolint:errcheck // the connection is closed, in whatever way
 	if got := bounded.Receive(t, panics); got != "broken" {
 		t.Errorf("panic: %v", got)
 	}

@@ -185,7 +185,7 @@ func evBenchmarkEcho(b *testing.B, addr string, conns, size, flight int) {
 	}
 }
 
-// evReportCPU reports the CPU time of an operation for both ends together. On a busy machine it is more meaningful than the elapsed
+// evReportCPU reports the CPU time per operation of both ends together. On a busy machine it is more meaningful than the elapsed
 // time.
 func evReportCPU(b *testing.B) func() {
 	used := func() float64 {

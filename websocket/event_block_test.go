@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// evBlocking returns a handler that, on receiving "wait", blocks until the second channel yields.
+// evBlocking returns a handler that, on receiving "wait", sends to the first channel and blocks until it receives from the second.
 func evBlocking(declared bool) (evHandler, chan string, chan struct{}) {
 	waits, release := make(chan string, 1000), make(chan struct{})
 	return evHandler{Message: func(c *eventConn, m Message) {
@@ -53,7 +53,7 @@ func TestEventHandlerThatBlocksStallsNoOther(t *testing.T) {
 	}
 }
 
-func TestEventManyHandlersBlockAtOnce(t *testing.T) {
+func TestEventManyHandlersBlockConcurrently(t *testing.T) {
 	h, waits, release := evBlocking(false)
 	addr := evServe(t, &evServer{Handler: h, Loops: 1})
 	var peers []*evPeer

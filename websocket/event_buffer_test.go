@@ -17,13 +17,13 @@ func TestBorrowedSizes(t *testing.T) {
 	} {
 		f := borrow(n)
 		if len(f.b) != 0 || cap(f.b) != want.size || f.class != want.class || f.r != 0 || f.cut != 0 {
-			t.Errorf("of %d bytes: %d, room for %d, class %d; want room for %d, class %d", n, len(f.b), cap(f.b), f.class, want.size, want.class)
+			t.Errorf("borrow(%d): length %d, capacity %d, class %d; want capacity %d, class %d", n, len(f.b), cap(f.b), f.class, want.size, want.class)
 		}
 		f.free()
 	}
 	(*buffer)(nil).free()
 	if pooled(largest+1) != nil {
-		t.Error("there is a pool for what is larger than the largest")
+		t.Error("there is a pool for buffers above the largest size")
 	}
 }
 
@@ -43,14 +43,14 @@ func TestBufferGrows(t *testing.T) {
 		f.cut = 3
 		f.advance(tt.gone)
 		if f.size() != len(text)-tt.gone {
-			t.Fatalf("after %d bytes it has %d", tt.gone, f.size())
+			t.Fatalf("after %d bytes were consumed, %d are left", tt.gone, f.size())
 		}
 		g := f.grown(tt.more)
 		if same, moved := g == f, g == f && tt.gone > 0 && g.r == 0; same != tt.same || moved != tt.moved {
-			t.Errorf("%d gone, room for %d: the same one %v, moved %v", tt.gone, tt.more, same, moved)
+			t.Errorf("%d consumed, room for %d: the same buffer %v, moved %v", tt.gone, tt.more, same, moved)
 		}
 		if string(g.rest()) != text[tt.gone:] || cap(g.b)-len(g.b) < tt.more || g.cut != 3 {
-			t.Errorf("%d gone, room for %d: it has %q, room for %d, cut %d", tt.gone, tt.more, g.rest(), cap(g.b)-len(g.b), g.cut)
+			t.Errorf("%d consumed, room for %d: got %q, room for %d, cut %d", tt.gone, tt.more, g.rest(), cap(g.b)-len(g.b), g.cut)
 		}
 	}
 }
@@ -60,10 +60,10 @@ func TestBufferEndsAndMoves(t *testing.T) {
 	f := borrow(4)
 	f.b = append(f.b, "text"...)
 	if f.advance(3); string(f.rest()) != "t" || f.r != 3 {
-		t.Errorf("of text is left %q", f.rest())
+		t.Errorf("%q is left, want the last byte of text", f.rest())
 	}
 	if f.advance(1); f.size() != 0 || f.r != 0 || len(f.b) != 0 {
-		t.Errorf("in the end %d are left, from %d on", f.size(), f.r)
+		t.Errorf("at the end %d bytes are left, at offset %d", f.size(), f.r)
 	}
 	if f.set(append(f.b, "more"...)); f.class != 0 || string(f.rest()) != "more" {
 		t.Errorf("class %d, %q", f.class, f.rest())
@@ -72,6 +72,6 @@ func TestBufferEndsAndMoves(t *testing.T) {
 		t.Errorf("class %d, %d bytes", f.class, f.size())
 	}
 	if (*buffer)(nil).size() != 0 {
-		t.Error("no buffer has bytes")
+		t.Error("a nil buffer is not empty")
 	}
 }

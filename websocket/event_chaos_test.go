@@ -61,7 +61,7 @@ func TestEventChaos(t *testing.T) {
 			mu.Unlock()
 			for _, o := range append(others, c) {
 				if err := o.Send(m); err != nil && CloseCode(err) == 0 && !errors.Is(err, ErrQueueFull) {
-					t.Errorf("Write: %v", err)
+					t.Errorf("Send: %v", err)
 				}
 			}
 		},

@@ -34,7 +34,7 @@ func evAwait[T any](t testing.TB, ch <-chan T) (v T) {
 	select {
 	case v = <-ch:
 	case <-time.After(evPatience):
-		t.Fatal("what must happen does not")
+		t.Fatal("the expected event did not happen")
 	}
 	return v
 }
@@ -56,10 +56,10 @@ func TestEventRFC6455_7_1_2_CloseFromHere(t *testing.T) {
 	h.Message = func(c *eventConn, m Message) {
 		c.Send(m)
 		if err := c.Shut(4001, "enough"); err != nil {
-			t.Errorf("Close: %v", err)
+			t.Errorf("Shut: %v", err)
 		}
 		if err := c.Send(m); CloseCode(err) != 4001 {
-			t.Errorf("a write after Close: %v", err)
+			t.Errorf("Send after Shut: %v", err)
 		}
 	}
 	p := evUpgraded(t, evServe(t, &evServer{Handler: h}))
@@ -86,13 +86,13 @@ func TestEventCloseIsBounded(t *testing.T) {
 	}
 }
 
-func TestEventCloseCodeThatIsNotForTheWire(t *testing.T) {
+func TestEventCloseCodeThatMustNotBeSent(t *testing.T) {
 	refused := make(chan error, 1)
 	h := evEcho
 	h.Open = func(c *eventConn) { refused <- c.Shut(CodeAbnormal, "") }
 	p := evUpgraded(t, evServe(t, &evServer{Handler: h}))
 	if err := evAwait(t, refused); err == nil {
-		t.Error("1006 was taken")
+		t.Error("1006 was accepted")
 	}
 	p.send(evMasked(frame.Text, true, "still here"))
 	p.expect(frame.Text, "still here")
@@ -110,10 +110,10 @@ func TestEventCloseNow(t *testing.T) {
 		t.Errorf("it ended with %v", e)
 	}
 	if err := c.Send(Message{Type: Text}); CloseCode(err) != CodeAbnormal {
-		t.Errorf("a write afterwards: %v", err)
+		t.Errorf("Send after the end: %v", err)
 	}
 	if c.RemoteAddr().String() != p.LocalAddr().String() || c.Shut(1000, "") != nil {
-		t.Error("a connection that has ended still does something")
+		t.Error("a connection that has ended does not know its address, or Shut returned an error")
 	}
 }
 
@@ -184,7 +184,7 @@ func TestEventKeepaliveGivesUpASilentPeer(t *testing.T) {
 	}
 }
 
-func TestEventPongBehindACloseFrameOfOurs(t *testing.T) {
+func TestEventPongAfterOurCloseFrame(t *testing.T) {
 	h, ended := evEnds()
 	h.Open = func(c *eventConn) { c.Shut(CodeNormal, "") }
 	p := evUpgraded(t, evServe(t, &evServer{Handler: h}))
@@ -225,7 +225,7 @@ func TestEventShutdownSends1001(t *testing.T) {
 	}
 }
 
-func TestEventShutdownWhoseTimeEnds(t *testing.T) {
+func TestEventShutdownWhoseContextEnds(t *testing.T) {
 	h, ended := evEnds()
 	s := &evServer{Handler: h}
 	p := evUpgraded(t, evServe(t, s))

@@ -41,7 +41,7 @@ func (k *evNothing) Wait(events []loop.Event, timeout time.Duration) (int, error
 	return 1, nil
 }
 
-// evIdle returns a server with one open connection on such a kernel.
+// evIdle returns a server on an evNothing, with one open connection.
 func evIdle(t testing.TB, h evHandler) (*evServer, *evNothing, *eventConn) {
 	k := &evNothing{Fake: looptest.New(t, nil), in: evHello}
 	s := &evServer{Handler: h}

@@ -136,6 +136,6 @@ func TestEventWrappedSocketsAreNotBypassed(t *testing.T) {
 		}
 	}
 	if _, err := tcp.Write([]byte("x")); err != nil {
-		t.Errorf("the connection is not as it was: %v", err)
+		t.Errorf("the connection can no longer be used: %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func evHeap() uint64 {
 // rounding.
 func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
 	if size := unsafe.Sizeof(eventConn{}); size > 288 {
-		t.Errorf("a Conn is %d bytes: 288 is a size class of the allocator, the next is 320", size)
+		t.Errorf("an eventConn has %d bytes, want at most 288: the next size class of the allocator is 320", size)
 	}
 	const n = 4000
 	addr := evServe(t, &evServer{Handler: evEcho})
@@ -39,7 +39,7 @@ func TestEventIdleConnectionIsAFewHundredBytes(t *testing.T) {
 	runtime.KeepAlive(l)
 	t.Logf("%d bytes of heap for each connection", each)
 	if each > 400 {
-		t.Errorf("%d bytes of heap for each of %d idle connections, want 400 at most", each, n)
+		t.Errorf("%d bytes of heap for each of %d idle connections, want at most 400", each, n)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestEventEchoAllocatesNothing(t *testing.T) {
 			l.evEcho(t, send, answer, buf)
 		}
 		if got := allocs.PerRun(100, func() { l.evEcho(t, send, answer, buf) }); got > 0 && !raceEnabled {
-			t.Errorf("%v allocations for an evEcho of %d bytes", got, size)
+			t.Errorf("%v allocations for an echo of %d bytes", got, size)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestEventUpgradeAllocatesTheConnAndNoMore(t *testing.T) {
 	for _, fd := range fds {
 		syscall.Close(fd)
 	}
-	if got > 4 && !raceEnabled { // at the client
+	if got > 4 && !raceEnabled { // includes the client's allocations
 		t.Errorf("%v allocations for an upgrade", got)
 	}
 }

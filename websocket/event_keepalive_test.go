@@ -32,7 +32,7 @@ func TestEventPeerThatTakes(t *testing.T) {
 		c.fd.Unlock()
 		slow = slow || tt.want
 		if got != tt.want || c.peer.slow != slow {
-			t.Errorf("look %d, with %d bytes unsent: it takes: %v, slow: %v; want %v, %v", i, tt.unsent, got, c.peer.slow, tt.want, slow)
+			t.Errorf("check %d, with %d bytes unsent: takes %v, slow %v; want %v, %v", i, tt.unsent, got, c.peer.slow, tt.want, slow)
 		}
 		if i < 2 && c.more != nil {
 			t.Error("a connection with nothing unsent costs memory")
@@ -68,7 +68,7 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	c := k.conn
 	send := func() {
 		c.fd.Lock()
-		c.corked = true // as the owner of the lock on the connection does
+		c.corked = true // as during a visit
 		c.fd.Unlock()
 		if err := c.Send(Message{Type: Text, Data: []byte("from outside")}); err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 		defer c.fd.Unlock()
 		c.corked = false
 		if c.Begin(nil, why|loop.Held) {
-			t.Error("it was begun")
+			t.Error("Begin returned true")
 		}
 	}
 	const size = len("\x81\x0cfrom outside")
@@ -88,22 +88,22 @@ func TestEventVisitWhileTheReceiverIsBusy(t *testing.T) {
 	send()
 	visit(loop.Woken)
 	if len(k.client.Out) != size || c.out != nil || k.client.Armed&loop.Writable != 0 || c.fd.Left() != left {
-		t.Errorf("%d bytes are out, the queue is %v, %v awaited, %v left", len(k.client.Out), c.out, k.client.Armed, c.fd.Left())
+		t.Errorf("%d bytes were sent, the queue is %v, armed for %v, %v left", len(k.client.Out), c.out, k.client.Armed, c.fd.Left())
 	}
 	k.takes, k.client.Full = 0, true
 	send()
 	visit(loop.Woken)
 	if c.Buffered() != size || k.client.Armed&loop.Writable == 0 {
-		t.Errorf("%d bytes wait, %v awaited", c.Buffered(), k.client.Armed)
+		t.Errorf("%d bytes wait, armed for %v", c.Buffered(), k.client.Armed)
 	}
 	visit(loop.Due)
 	if d := c.fd.Left(); d == left || d > c.kind.opts.closeTimeout+time.Second {
-		t.Errorf("the next time is in %v", d)
+		t.Errorf("the timer expires in %v", d)
 	}
 	k.takes, k.client.Full = 1<<20, false
 	visit(loop.Hangup)
 	if len(k.client.Out) != 2*size || c.out != nil {
-		t.Errorf("%d bytes are out, the queue is %v", len(k.client.Out), c.out)
+		t.Errorf("%d bytes were sent, the queue is %v", len(k.client.Out), c.out)
 	}
 	c.CloseNow()
 	k.Play(k.s.ls.Loops)
@@ -122,7 +122,7 @@ func TestEventBufferIsLentOnce(t *testing.T) {
 	p.ls.each(func(c *eventConn) {
 		c.fd.Lock()
 		if !c.Begin(d, loop.Readable) {
-			t.Error("it is not begun")
+			t.Error("Begin returned false")
 		}
 		outs = append(outs, c.out)
 		c.fd.Unlock()

@@ -42,7 +42,7 @@ func TestEventKernelThatIsDifficult(t *testing.T) {
 			c.In, c.EOF = []byte(evMasked(frame.Close, true, "\x0f\xa0")), true
 			p.k.Play(p.ls.Loops)
 			if !c.Gone || p.log[len(p.log)-1] != "close 4000" || p.Len() != 0 {
-				t.Errorf("it is not closed: %q", p.log)
+				t.Errorf("the connection is not closed: %q", p.log)
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestEventCloseFrameWithBytesBehind(t *testing.T) {
 	p.k.Play(p.ls.Loops)
 	p.k.Pass(p.ls.Loops, 2) // the client does not close the connection
 	if got := strings.Join(p.log, ", "); got != "open, close 4001" || !c.Gone || !c.Half || len(c.In) > 0 {
-		t.Errorf("the handler saw %q; %d bytes lie unread", got, len(c.In))
+		t.Errorf("the handler saw %q; %d bytes are unread", got, len(c.In))
 	}
 }
 
@@ -139,7 +139,7 @@ func TestEventPausedPeer(t *testing.T) {
 	}
 }
 
-func TestEventHandshakeAndKeepaliveByTheWheel(t *testing.T) {
+func TestEventHandshakeAndKeepaliveTimeouts(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	begun := p.k.Clock
 	silent, open := p.k.Client(""), p.k.Client(evHello)
@@ -157,7 +157,7 @@ func TestEventHandshakeAndKeepaliveByTheWheel(t *testing.T) {
 }
 
 // A peer that is accepting the data in the socket's send buffer is alive, although the ping is queued behind that data.
-func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
+func TestEventKeepaliveKeepsAPeerThatIsReceiving(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
@@ -167,7 +167,7 @@ func TestEventKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 		p.k.Pass(p.ls.Loops, 1)
 	}
 	if c.Gone || len(p.log) != 1 {
-		t.Fatalf("it was cut: %q", p.log)
+		t.Fatalf("the connection was cut: %q", p.log)
 	}
 	begun := p.k.Clock
 	p.k.Pass(p.ls.Loops, 100) // the peer accepts nothing more
@@ -213,7 +213,7 @@ func FuzzEventKernel(f *testing.F) {
 			t.Errorf("the handler saw %q, with an easy kernel %q", hard.log, easy.log)
 		}
 		if string(got.Out) != string(want.Out) {
-			t.Errorf("the client got %q, of an easy kernel %q", got.Out, want.Out)
+			t.Errorf("the client got %q, from an easy kernel %q", got.Out, want.Out)
 		}
 	})
 }

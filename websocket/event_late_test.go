@@ -96,7 +96,7 @@ func TestEventAcceptDuringShutdown(t *testing.T) {
 	}
 	nc := dialRaw(t, l.Addr().String())
 	if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("it got %v", err)
+		t.Errorf("the client read %v", err)
 	}
 	bounded.Receive(t, s.roster.waiting())
 	stop()
@@ -127,7 +127,7 @@ func TestShutdown_EndsTheLoops(t *testing.T) {
 		if ls == nil || ls.Len() != 1 {
 			t.Fatalf("%s: the connection is on no loop", name)
 		}
-		go c.Read(bounded.Context(t)) //nolint:errcheck // it answers the close frame
+		go c.Read(bounded.Context(t)) //nolint:errcheck // only to reply to the close frame
 		if err := tt.shutdown(bounded.Context(t)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -135,7 +135,7 @@ func TestShutdown_EndsTheLoops(t *testing.T) {
 		go func() { ls.Wait(); close(ended) }()
 		bounded.Receive(t, ended)
 		if tt.loops.use(0, func(*eventLoops) bool { return true }) {
-			t.Errorf("%s: the loops are used after the end", name)
+			t.Errorf("%s: the loops can be used after Shutdown", name)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func TestEndpoint_ShutdownBehindServer(t *testing.T) {
 func TestEventHandOverOfAnEndingConnection(t *testing.T) {
 	k := looptest.New(t, nil)
 	p := evPerform(t, k, &evServer{})
-	p.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("it was given away") }
+	p.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("the connection was passed to HTTP") }
 	k.Client("")
 	k.Play(p.ls.Loops)
 	c := p.only()
@@ -213,13 +213,13 @@ func TestEventHandOverFails(t *testing.T) {
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}
-	s.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("it was given away") }
+	s.kind.front.other = func(net.Conn, []byte, time.Duration) { t.Error("the connection was passed to HTTP") }
 	s.kind.front.refused = func(_ net.Addr, f *opening.Refusal, _ string) { refused <- f.Err }
 	p := evConnect(t, evServe(t, s))
 	p.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	p.expectEOF()
 	if err := bounded.Receive(t, refused); err == nil {
-		t.Error("no reason")
+		t.Error("no error was reported")
 	}
 	bounded.Until(t, func() bool { return s.Len() == 0 })
 }
@@ -233,7 +233,7 @@ type evAhead struct {
 func (k evAhead) Now() time.Duration { return k.Kernel.Now() + time.Duration(k.by.Load()) }
 
 // When a connection is passed to HTTP, the remaining part of the time limit for its header applies.
-func TestEventHandOverWithWhatIsLeft(t *testing.T) {
+func TestEventHandOverWithTheTimeLeft(t *testing.T) {
 	var by atomic.Int64
 	lefts := make(chan time.Duration, 1)
 	s := &evServer{HeadTimeout: time.Minute, makeKernel: func() (loop.Kernel, error) {

@@ -21,7 +21,7 @@ func TestEventRefusals(t *testing.T) {
 		"plain HTTP":     {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426", "Sec-Websocket-Version: 13"},
 		"wrong version":  {strings.Replace(evRequest, "13", "12", 1) + "\r\n", "426", "Upgrade: websocket"},
 		"post":           {"POST / HTTP/1.1\r\nHost: a\r\n\r\n", "405", "Allow: GET"},
-		"no HTTP":        {"\x16\x03\x01\x02\r\n", "400", "TLS"},
+		"not HTTP":       {"\x16\x03\x01\x02\r\n", "400", "TLS"},
 		"foreign origin": {evRequest + "Origin: https://evil.example\r\n\r\n", "403", "RFC 6455"},
 		"bad key":        {strings.Replace(evRequest, "dGhl", "!!!!", 1) + "\r\n", "400", "Sec-WebSocket-Key"},
 		"too long":       {evRequest + "X: " + strings.Repeat("x", 2000), "431", "cookies"},
@@ -43,13 +43,13 @@ func TestEventRefusals(t *testing.T) {
 
 func TestEventHandshakeIsBounded(t *testing.T) {
 	s := &evServer{HeadTimeout: 50 * time.Millisecond}
-	s.Handler.Close = func(*eventConn, error) { t.Error("a connection that never opened is closed") }
+	s.Handler.Close = func(*eventConn, error) { t.Error("Close was called for a connection that never opened") }
 	addr := evServe(t, s)
 	silent, slow := evConnect(t, addr), evConnect(t, addr)
 	slow.send(evRequest)
 	silent.expectEOF()
 	if b, err := io.ReadAll(slow); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 408 ") {
-		t.Errorf("a slow one gets %q, %v", b, err)
+		t.Errorf("the slow client got %q, %v", b, err)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestEventOpeningAgreesOnASubprotocol(t *testing.T) {
 	h := evEcho
 	h.Open = func(c *eventConn) {
 		if c.Value() != nil {
-			t.Error("a value from nowhere")
+			t.Error("a new connection has a value")
 		}
 		c.SetValue(c.Subprotocol())
 		c.Send(Message{Type: Text, Data: []byte(c.Value().(string) + " " + c.RemoteAddr().String())})
@@ -75,7 +75,7 @@ func TestEventOpeningAgreesOnASubprotocol(t *testing.T) {
 	}
 }
 
-func TestEventOptionsThatCannotBe(t *testing.T) {
+func TestEventInvalidOptions(t *testing.T) {
 	for name, o := range map[string]AcceptOptions{
 		"header":      {Header: http.Header{"Upgrade": {"x"}}},
 		"subprotocol": {Subprotocols: []string{"a b"}},
@@ -94,7 +94,7 @@ func TestEventOptionsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestEventMessagesRightBehindTheRequest(t *testing.T) {
+func TestEventMessagesRightAfterTheRequest(t *testing.T) {
 	addr := evServe(t, &evServer{Handler: evEcho})
 	p := evConnect(t, addr)
 	p.send(evRequest+"\r\n", evMasked(frame.Text, true, "early"))

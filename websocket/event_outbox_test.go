@@ -37,7 +37,7 @@ func (k *evMeter) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Write(fd, []byte(string(p[0])+string(p[1])))
 }
 
-// play makes the kernel accept that many more bytes, and runs the loop.
+// play makes the kernel accept as many more bytes as takes says, and runs the loop.
 func (k *evMeter) play(takes int) {
 	k.takes = takes
 	k.client.Full = false
@@ -71,7 +71,7 @@ func evMetered(t *testing.T, most int, echo bool) *evMeter {
 	k.client = k.Fake.Client(evHello)
 	k.Play(k.s.ls.Loops)
 	if k.conn == nil {
-		t.Fatal("it is not open")
+		t.Fatal("the connection is not open")
 	}
 	k.client.Out = nil
 	k.play(0)
@@ -91,7 +91,8 @@ func (k *evMeter) fill(size, n int) (accepted int, err error) {
 	return accepted, nil
 }
 
-// The limit applies to the bytes queued behind the frame that the kernel has partly accepted, which can no longer be dropped.
+// The limit applies to the bytes that are queued after a frame that the kernel has partly accepted, since such a frame can no longer
+// be dropped.
 func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 	const size, most = 100, 1000 // a message of 98 bytes may become a frame of 112: it fits while 888 bytes wait
 	for _, tt := range []struct {
@@ -112,18 +113,18 @@ func TestEventQueueBehindAPartOfAFrame(t *testing.T) {
 		}
 		k.play(tt.takes)
 		if n := k.conn.Buffered(); n != tt.waits || len(k.client.Out) != tt.takes {
-			t.Errorf("%d bytes taken: %d wait, %d are out", tt.takes, n, len(k.client.Out))
+			t.Errorf("%d bytes accepted: %d wait, %d were sent", tt.takes, n, len(k.client.Out))
 		}
 		if n, err := k.fill(size, 20); n != tt.more || !errors.Is(err, ErrQueueFull) {
-			t.Errorf("%d bytes taken: then %d messages fit, %v; want %d", tt.takes, n, err, tt.more)
+			t.Errorf("%d bytes accepted: then %d messages fit, %v; want %d", tt.takes, n, err, tt.more)
 		}
 		k.play(1 << 20)
 		if n := k.conn.Buffered(); n != 0 || len(k.client.Out) != (9+tt.more)*size {
-			t.Errorf("%d bytes taken: %d wait in the end, %d are out", tt.takes, n, len(k.client.Out))
+			t.Errorf("%d bytes accepted: %d wait in the end, %d were sent", tt.takes, n, len(k.client.Out))
 		}
 		for b := k.client.Out; len(b) > 0; b = b[size:] {
 			if h, n, err := frame.Parse(b); err != nil || h.Opcode != frame.Binary || n+int(h.Length) != size {
-				t.Fatalf("%d bytes taken: the stream holds %+v, %v", tt.takes, h, err)
+				t.Fatalf("%d bytes accepted: the stream holds %+v, %v", tt.takes, h, err)
 			}
 		}
 	}
@@ -162,7 +163,7 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 				k.conn.sent()
 				k.conn.fd.Unlock()
 				if err != nil || left != before*100+size-takes {
-					t.Fatalf("%d frames before, %d bytes taken: %d wait, %v", before, takes, left, err)
+					t.Fatalf("%d frames before, %d bytes accepted: %d wait, %v", before, takes, left, err)
 				}
 				want := left
 				for begins, i := 0, 0; i <= before; i++ {
@@ -176,26 +177,26 @@ func TestEventQueueBehindAPartOfALargeFrame(t *testing.T) {
 					begins = end
 				}
 				if waits != want {
-					t.Errorf("%d frames before, %d bytes taken, prepared %v: %d of %d may be dropped, want %d", before, takes, prepared, waits, left, want)
+					t.Errorf("%d frames before, %d bytes accepted, prepared %v: %d of %d may be dropped, want %d", before, takes, prepared, waits, left, want)
 				}
 				k.play(1 << 20)
 				if n := len(k.client.Out); n != before*100+size || k.conn.Buffered() != 0 {
-					t.Errorf("%d frames before, %d bytes taken: %d are out in the end", before, takes, n)
+					t.Errorf("%d frames before, %d bytes accepted: %d were sent in the end", before, takes, n)
 				}
 			}
 		}
 	}
 }
 
-// The loop stops reading from a connection while more than half of the queue limit is in use, and continues at a quarter.
-func TestEventPauseAndGoOn(t *testing.T) {
+// The loop stops reading from a connection when more than half of the queue limit is in use, and resumes at a quarter.
+func TestEventPauseAndResume(t *testing.T) {
 	const size, most = 100, 800
 	one := evMasked(frame.Binary, true, strings.Repeat("x", size-2))
 	k := evMetered(t, most, true)
 	reads := func(when string, want bool) {
 		t.Helper()
 		if got := k.client.Armed&loop.Readable != 0; got != want {
-			t.Errorf("%s: it is read from: %v; %d bytes wait", when, got, k.conn.Buffered())
+			t.Errorf("%s: armed for reading: %v; %d bytes wait", when, got, k.conn.Buffered())
 		}
 	}
 	for i := 1; i <= 5; i++ {
@@ -220,15 +221,15 @@ func TestEventPauseAndGoOn(t *testing.T) {
 	}
 	k.play(1 << 20)
 	if n := len(k.client.Out); n != 6*size {
-		t.Errorf("%d bytes are out", n)
+		t.Errorf("%d bytes were sent", n)
 	}
-	reads("when all is out", true)
+	reads("when everything was sent", true)
 }
 
 // Closing a connection that is already closing sends no second close frame and returns no error, and CloseNow does not wait.
 func TestEventCloseOfAnEndingConnection(t *testing.T) {
 	for name, begin := range map[string]func(*evMeter){
-		"closed from here":   func(k *evMeter) { k.conn.Shut(4000, "first") },
+		"closed by this end": func(k *evMeter) { k.conn.Shut(4000, "first") },
 		"closed by the peer": func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) },
 		"a violation":        func(k *evMeter) { k.client.In = []byte("\x81\x01x") },
 	} {
@@ -262,7 +263,7 @@ func TestEventCloseOfAnEndingConnection(t *testing.T) {
 			t.Errorf("%s: after CloseNow ended %v, gone %v, after %v", name, k.ended, k.client.Gone, k.Clock-begun)
 		}
 		if err := k.conn.Shut(4002, ""); err != nil {
-			t.Errorf("%s: Shut of what has ended: %v", name, err)
+			t.Errorf("%s: Shut of an ended connection: %v", name, err)
 		}
 		if n := k.conn.Buffered(); n != 0 {
 			t.Errorf("%s: %d bytes wait", name, n)
@@ -299,12 +300,12 @@ func TestEventWriteThatFails(t *testing.T) {
 		return p
 	}
 	for name, send := range map[string]func(c *eventConn){
-		"a short message":            func(c *eventConn) { c.Send(short) },
-		"a long message":             func(c *eventConn) { c.Send(long) },
-		"a long one behind a short":  func(c *eventConn) { c.Send(short); c.Send(long) },
-		"a prepared one":             func(c *eventConn) { c.SendPrepared(prepare(short)) },
-		"a long prepared one":        func(c *eventConn) { c.SendPrepared(prepare(long)) },
-		"a prepared one behind both": func(c *eventConn) { c.SendPrepared(prepare(short), prepare(short), prepare(long)) },
+		"a short message":           func(c *eventConn) { c.Send(short) },
+		"a long message":            func(c *eventConn) { c.Send(long) },
+		"a long one after a short":  func(c *eventConn) { c.Send(short); c.Send(long) },
+		"a prepared one":            func(c *eventConn) { c.SendPrepared(prepare(short)) },
+		"a long prepared one":       func(c *eventConn) { c.SendPrepared(prepare(long)) },
+		"a prepared one after both": func(c *eventConn) { c.SendPrepared(prepare(short), prepare(short), prepare(long)) },
 	} {
 		k := &evBroken{Fake: looptest.New(t, nil)}
 		var conn *eventConn
@@ -337,7 +338,7 @@ func TestEventCloseOfAPausedConnection(t *testing.T) {
 	k := evMetered(t, 1000, false)
 	k.fill(100, 6)
 	if k.client.Armed&loop.Readable != 0 {
-		t.Fatal("it is not paused")
+		t.Fatal("the connection is not paused")
 	}
 	if err := k.conn.Shut(4000, "first"); err != nil {
 		t.Fatal(err)
@@ -351,7 +352,7 @@ func TestEventCloseOfAPausedConnection(t *testing.T) {
 	k.client.EOF = true
 	k.Play(k.s.ls.Loops)
 	if e, ok := k.ended[0].(*CloseError); len(k.ended) != 1 || !ok || e.Code != 4000 || e.Err != nil || len(k.client.Out) < 600 {
-		t.Errorf("ended with %v; %d bytes are out", k.ended, len(k.client.Out))
+		t.Errorf("ended with %v; %d bytes were sent", k.ended, len(k.client.Out))
 	}
 }
 
@@ -406,7 +407,7 @@ func TestEventWaitsInLittleMemory(t *testing.T) {
 			if out := conns[0].out; c == conns[1] && out.size() > 0 {
 				waited++
 				if cap(out.b) >= corkSize {
-					t.Errorf("%d bytes wait in %d", out.size(), cap(out.b))
+					t.Errorf("%d bytes wait in a buffer of %d", out.size(), cap(out.b))
 				}
 			}
 		},
@@ -417,7 +418,7 @@ func TestEventWaitsInLittleMemory(t *testing.T) {
 	one.In, other.In, one.Out = []byte(evText("one")), []byte(evText("other")), nil
 	k.Play(s.ls.Loops)
 	if want := "\x81\x03one\x81\x05other"; waited != 1 || string(one.Out) != want {
-		t.Errorf("it waited %d times, %q is out", waited, one.Out)
+		t.Errorf("data waited %d times, %q was sent", waited, one.Out)
 	}
 	for _, c := range conns {
 		c.CloseNow()
@@ -425,11 +426,12 @@ func TestEventWaitsInLittleMemory(t *testing.T) {
 	k.Play(s.ls.Loops)
 }
 
-// TestEventEndGivesItsMemoryBack covers queued data, an incomplete message, and unparsed bytes.
-func TestEventEndGivesItsMemoryBack(t *testing.T) {
+// TestEventEndFreesItsMemory checks that a connection that has ended holds no queued data, no incomplete message, and no unparsed
+// bytes.
+func TestEventEndFreesItsMemory(t *testing.T) {
 	for name, in := range map[string]string{
-		"a message that is not whole": evMasked(frame.Text, false, "half"),
-		"what is not parsed":          strings.Repeat(evText(strings.Repeat("x", 100)), 10),
+		"an incomplete message": evMasked(frame.Text, false, "half"),
+		"unparsed bytes":        strings.Repeat(evText(strings.Repeat("x", 100)), 10),
 	} {
 		k := evMetered(t, 1000, true)
 		k.fill(100, 3)
@@ -446,8 +448,8 @@ func TestEventEndGivesItsMemoryBack(t *testing.T) {
 	}
 }
 
-// TestEventNothingIsHandledBehindCloseNow sends a message, a ping and a close frame after CloseNow.
-func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
+// TestEventNothingIsHandledAfterCloseNow checks that the frames after a message whose Receiver calls CloseNow are ignored.
+func TestEventNothingIsHandledAfterCloseNow(t *testing.T) {
 	for name, behind := range map[string]string{
 		"a message":     evText("more"),
 		"a ping":        evMasked(frame.Ping, true, "?"),
@@ -463,7 +465,7 @@ func TestEventNothingIsHandledBehindCloseNow(t *testing.T) {
 		c.In, c.Out = []byte(evText("one")+behind), nil
 		k.Play(s.ls.Loops)
 		if heard != 1 || len(c.Out) > 0 || !c.Gone {
-			t.Errorf("%s: %d messages were handled, %q is sent; gone: %t", name, heard, c.Out, c.Gone)
+			t.Errorf("%s: %d messages were handled, %q was sent; gone: %t", name, heard, c.Out, c.Gone)
 		}
 	}
 }
@@ -475,7 +477,7 @@ func TestEventEndingHasItsTime(t *testing.T) {
 		code  Code
 		time  time.Duration
 	}{
-		"closed from here":   {func(k *evMeter) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
+		"closed by this end": {func(k *evMeter) { k.conn.Shut(4000, "first") }, 4000, 5 * time.Second},
 		"closed by the peer": {func(k *evMeter) { k.client.In = []byte(evMasked(frame.Close, true, "\x0f\xa0first")) }, 4000, afterClose},
 		"a violation":        {func(k *evMeter) { k.client.In = []byte("\x81\x01x") }, CodeProtocolError, 5 * time.Second},
 	} {

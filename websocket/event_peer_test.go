@@ -91,7 +91,7 @@ func (p *evPeer) expect(op frame.Opcode, payload string) {
 func (p *evPeer) expectEOF() {
 	p.Helper()
 	if b, err := io.ReadAll(p.Conn); err != nil || len(b) > 0 {
-		p.Errorf("the stream evEnds with %q, %v", b, err)
+		p.Errorf("the stream ends with %q, %v", b, err)
 	}
 	p.Conn.Close()
 }

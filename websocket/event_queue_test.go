@@ -38,7 +38,7 @@ func (k *evCounting) Writev(fd int, p [2][]byte) (int, error) {
 	return k.Kernel.Writev(fd, p)
 }
 
-// counted makes the kernel count the calls of s's only loop.
+// evCounted gives s a single loop, whose kernel counts its calls.
 func evCounted(s *evServer) *evCounting {
 	k := new(evCounting)
 	s.Loops = 1
@@ -109,7 +109,7 @@ func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 	s := &evServer{Options: evQueueOf(64 << 10)}
 	s.Handler.Message = func(c *eventConn, m Message) {
 		if err := c.Send(m); err != nil {
-			t.Errorf("Write: %v", err)
+			t.Errorf("Send: %v", err)
 		}
 		c.fd.Lock()
 		queue.Store(max(queue.Load(), int64(c.queued())))
@@ -135,11 +135,11 @@ func TestEventPeerThatDoesNotReadIsNotReadFrom(t *testing.T) {
 		}
 	}
 	if q := queue.Load(); q > 64<<10+corkSize+size {
-		t.Errorf("%d bytes waited", q)
+		t.Errorf("%d bytes were queued", q)
 	}
 }
 
-// evStalled returns a channel that yields when c is paused.
+// evStalled returns a channel that receives a value when c is paused.
 func evStalled(c *eventConn) <-chan bool {
 	ch := make(chan bool, 1)
 	go func() {
@@ -151,7 +151,7 @@ func evStalled(c *eventConn) <-chan bool {
 	return ch
 }
 
-// untilClose reads messages up to the close frame that reports a full queue, and returns their number.
+// untilClose reads messages up to the close frame that reports a full queue, and returns the number of messages.
 func (p *evPeer) untilClose(op frame.Opcode, payload string) (n int) {
 	p.Helper()
 	for ; ; n++ {

@@ -29,11 +29,11 @@ func evPrepare(t testing.TB, text string) *Prepared {
 	return p
 }
 
-// The messages of one Send are written in one system call and in order, whichever goroutine calls it.
+// The messages of one SendPrepared are written in order, with one system call, even if the caller is not the goroutine of the loop.
 func TestEventSendIsOneWriteForEach(t *testing.T) {
 	long := strings.Repeat("long ", 10<<10)
 	for name, texts := range map[string][]string{
-		"one": {"one"}, "several": {"one", "two", "three"}, "long": {long}, "long behind short": {"one", long},
+		"one": {"one"}, "several": {"one", "two", "three"}, "long": {long}, "long after short": {"one", long},
 	} {
 		conns := make(chan *eventConn, 10)
 		s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
@@ -162,7 +162,7 @@ func TestEventSendDropsTheNewest(t *testing.T) {
 		sent++
 	}
 	if err := c.Send(evMessage(text)); !errors.Is(err, ErrQueueFull) {
-		t.Errorf("Write to a full queue: %v", err)
+		t.Errorf("Send to a full queue: %v", err)
 	}
 	for range sent {
 		p.expect(frame.Text, text)
@@ -170,7 +170,7 @@ func TestEventSendDropsTheNewest(t *testing.T) {
 	p.send(evMasked(frame.Ping, true, "alive"))
 	p.expect(frame.Pong, "alive")
 	if err := c.SendPrepared(evPrepare(t, "again")); err != nil {
-		t.Errorf("Send to a peer that reads again: %v", err)
+		t.Errorf("SendPrepared to a peer that reads again: %v", err)
 	}
 	p.expect(frame.Text, "again")
 }
@@ -218,7 +218,7 @@ func TestEventSendDropsTheOldest(t *testing.T) {
 	}
 }
 
-func TestEventWhatIsCut(t *testing.T) {
+func TestEventPartlySentFrames(t *testing.T) {
 	b := append(frame.Append(nil, frame.Header{Fin: true, Opcode: frame.Text, Length: 200}), make([]byte, 200)...)
 	b = append(b, 0x89, 0)
 	b = append(frame.Append(b, frame.Header{Fin: true, Opcode: frame.Text, Length: 3}), "abc"...)
@@ -312,7 +312,7 @@ func TestEventSendAfterTheEnd(t *testing.T) {
 	p.Close()
 	evAwait(t, ended)
 	if err := c.SendPrepared(evPrepare(t, "late")); CloseCode(err) != CodeAbnormal {
-		t.Errorf("Send: %v", err)
+		t.Errorf("SendPrepared: %v", err)
 	}
 }
 
@@ -333,8 +333,8 @@ func TestEventSendOverTLS(t *testing.T) {
 	}
 }
 
-// A partly sent Send continues when the peer reads, even if there was no room for a later message of the same call. In this test
-// nothing else wakes the connection.
+// The rest of a SendPrepared that was sent in part is sent when the peer reads, even if there was no room for a later message of the
+// same call. In this test nothing else wakes the connection.
 func TestEventSendStallsInTheMiddle(t *testing.T) {
 	conns := make(chan *eventConn, 1)
 	s := &evServer{Handler: evHandler{Open: func(c *eventConn) { conns <- c }}}
