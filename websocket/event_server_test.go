@@ -228,7 +228,7 @@ func (s *evServer) Shutdown(ctx context.Context) error {
 func (s *evServer) Close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	s.drain(ctx, func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // it does not wait
+	s.drain(ctx, func(c *eventConn) { c.CloseNow() }) //nolint:errcheck // drain returns the error of the canceled context
 	return nil
 }
 

@@ -45,11 +45,11 @@ func (l *evLedger) enter(data []byte) error {
 	}
 	sender, i, size := int(data[0]), int(binary.BigEndian.Uint32(data)&0xffffff), int(binary.BigEndian.Uint32(data[4:]))
 	if sender >= len(l) || size != len(data) || i != l[sender] {
-		return fmt.Errorf("message %d of sender %d, of %d bytes, says it has %d; want %v", i, sender, len(data), size, l)
+		return fmt.Errorf("message %d of sender %d, of %d bytes, announces %d bytes; want %v", i, sender, len(data), size, l)
 	}
 	l[sender]++
 	if !bytes.Equal(data, evSoakText(sender, i, size)) {
-		return fmt.Errorf("message %d of sender %d, of %d bytes, is not what was sent", i, sender, size)
+		return fmt.Errorf("message %d of sender %d, of %d bytes, was modified", i, sender, size)
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ type evGuest struct {
 	r *rand.Rand
 }
 
-// evPut sends m in the given way, and tries again while the queue is full.
+// evPut sends data in the given way, and tries again while the queue is full.
 func evPut(c *eventConn, data []byte, way int) error {
 	m := Message{Type: Binary, Data: data}
 	p, err := Prepare(m)
@@ -83,7 +83,7 @@ func evPut(c *eventConn, data []byte, way int) error {
 		if !errors.Is(err, ErrQueueFull) {
 			return err
 		}
-		c.Block() // the loop continues without a handler that waits here
+		c.Block() // the loop must not wait for a handler that waits here
 		<-time.After(100 * time.Microsecond)
 	}
 }

@@ -79,7 +79,7 @@ func TestEventTLSEchoOfAllSizes(t *testing.T) {
 	h, ended := evEnds()
 	h.Open = func(c *eventConn) {
 		if state := c.TLS(); state == nil || !state.HandshakeComplete {
-			t.Error("no state of TLS")
+			t.Error("there is no TLS state")
 		}
 	}
 	addr, config := evServeTLS(t, &evServer{Handler: h, Options: AcceptOptions{Conn: ConnOptions{MaxMessage: 1 << 25}}})

@@ -47,7 +47,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 			}
 		}
 		if err := bounded.Receive(t, pong); err != nil || c.Context().Err() != nil {
-			t.Fatalf("%v; it has ended: %v", err, c.Context().Err())
+			t.Fatalf("%v; the connection has ended: %v", err, c.Context().Err())
 		}
 		sent := async(func() error {
 			for _, text := range []string{"b", "c"} {
@@ -134,16 +134,16 @@ func TestHalfCloseIsBounded(t *testing.T) {
 		code Code
 		end  time.Duration
 	}{
-		"no answer of the peer": {func(c *Conn, peer raw) {
+		"no reply from the peer": {func(c *Conn, peer raw) {
 			c.Shut(4001, "over")
 			c.Read(context.Background())
 		}, 4001, 5 * time.Second},
-		"no answer of ours": {func(c *Conn, peer raw) {
+		"no reply from this end": {func(c *Conn, peer raw) {
 			go peer.send(peer.frame(frame.Close, true, closeBody(4000, "bye")))
 			c.Read(context.Background())
 			<-c.Context().Done()
 		}, 1006, 20 * time.Second},
-		"the peer cuts": {func(c *Conn, peer raw) {
+		"the peer disconnects": {func(c *Conn, peer raw) {
 			go peer.send(peer.frame(frame.Close, true, closeBody(4000, "bye")))
 			c.Read(context.Background())
 			peer.Conn.Close()

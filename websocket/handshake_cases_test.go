@@ -180,7 +180,7 @@ func (c serverCase) run(t *testing.T, addr string) string {
 	if r.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(r.Body)
 		if r.Header.Get("Content-Type") != "text/plain; charset=utf-8" || len(body) == 0 {
-			return "a failed handshake is answered without a text"
+			return "the response to a failed handshake has no text"
 		}
 		return ""
 	}
@@ -314,7 +314,7 @@ func (c clientCase) run(t *testing.T) string {
 	conn, err := Dial(bounded.Context(t), "ws://"+addr+"/chat", opts)
 	if err != nil {
 		if e, ok := errors.AsType[*HandshakeError](err); !ok || e.Stage == "" || e.Err == nil {
-			t.Errorf("the error tells too little: %#v", err)
+			t.Errorf("the error has no stage or no cause: %#v", err)
 		}
 		if !slices.Contains(c.Expect, "fail") {
 			return err.Error()
@@ -323,7 +323,7 @@ func (c clientCase) run(t *testing.T) string {
 	}
 	defer conn.CloseNow()
 	if !slices.Contains(c.Expect, "open") {
-		return "it opened"
+		return "the connection was opened"
 	}
 	m, err := conn.Read(bounded.Context(t))
 	if c.ExpectClose != 0 {

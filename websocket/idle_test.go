@@ -54,9 +54,9 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		peers[i].expect(1, "echo this")
 	}
 	each := (heap() - before) / n
-	t.Logf("%d bytes of heap a connection", each)
+	t.Logf("%d bytes of heap per connection", each)
 	if each > most {
-		t.Errorf("%d bytes of heap a connection, want %d at most", each, most)
+		t.Errorf("%d bytes of heap per connection, want at most %d", each, most)
 	}
 	for _, c := range conns {
 		c.CloseNow()
@@ -80,9 +80,9 @@ func TestCompressionKeepsOnlyItsContext(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			with := heapOfPairs(t, func(c *Conn) { compressLater(c, tt.agreed, &Compression{}) })
 			without := heapOfPairs(t, func(*Conn) {})
-			t.Logf("%d bytes of heap more a connection", with-without)
+			t.Logf("%d more bytes of heap per connection", with-without)
 			if with-without > tt.most {
-				t.Errorf("%d bytes of heap more a connection, want %d at most", with-without, tt.most)
+				t.Errorf("%d more bytes of heap per connection, want at most %d", with-without, tt.most)
 			}
 		})
 	}

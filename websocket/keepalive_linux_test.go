@@ -29,14 +29,14 @@ func TestPeerThatTakes(t *testing.T) {
 		n, _ = c.stream.TryWrite(make([]byte, 1<<20)) // until the socket's send buffer is full
 	}
 	if !takes() || !c.alive.peer.slow {
-		t.Error("a part was acknowledged")
+		t.Error("a part was acknowledged, but takes or slow is false")
 	}
-	bounded.Until(t, func() bool { return !takes() }) // bytes of the data being sent
+	bounded.Until(t, func() bool { return !takes() }) // data in transit may still be acknowledged
 	if takes() {
-		t.Error("it has taken nothing since")
+		t.Error("takes is true, although nothing was acknowledged since the last check")
 	}
 	if !c.alive.peer.slow {
-		t.Error("it is forgotten that a ping may wait")
+		t.Error("slow was reset, although a ping may be queued behind data")
 	}
 	if _, err := io.CopyN(io.Discard, peer.Conn, 1<<20); err != nil {
 		t.Fatal(err)

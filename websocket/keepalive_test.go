@@ -23,7 +23,7 @@ func silence(t *testing.T, c *Conn) time.Duration {
 	<-c.Context().Done()
 	ce := wantClose(t, context.Cause(c.Context()), CodeAbnormal, "", true)
 	if !errors.Is(ce, os.ErrDeadlineExceeded) || !strings.Contains(ce.Error(), "silent") {
-		t.Errorf("closed for %v", ce)
+		t.Errorf("closed because of %v", ce)
 	}
 	return time.Since(start)
 }
@@ -49,7 +49,7 @@ func TestKeepaliveClosesASilentPeer(t *testing.T) {
 	}
 }
 
-// TestKeepaliveWorstCase begins the silence right after a check that still received data.
+// TestKeepaliveWorstCase uses a peer that sends its last data right after a check.
 func TestKeepaliveWorstCase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -67,7 +67,8 @@ func TestKeepaliveWorstCase(t *testing.T) {
 	})
 }
 
-// TestKeepaliveSparesAPeerThatAnswers runs for an hour of fake time, with and without a reader.
+// TestKeepaliveSparesAPeerThatAnswers checks that a peer that replies to pings stays connected for an hour of fake time, with and
+// without a reader.
 func TestKeepaliveSparesAPeerThatAnswers(t *testing.T) {
 	for _, reading := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	})
 }
 
-// TestRFC6455_5_5_3_OnePongAnswersThePingsBefore checks that a peer may reply to the most recent ping only.
+// TestRFC6455_5_5_3_OnePongAnswersThePingsBefore checks that a peer may reply only to the most recent ping.
 func TestRFC6455_5_5_3_OnePongAnswersThePingsBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)
@@ -288,8 +289,8 @@ func TestKeepaliveEndsWithTheConnection(t *testing.T) {
 	}
 }
 
-// If the system does not report how much data the peer has received, the accepted parts of the current write count as progress,
-// provided that the ping is queued behind it and that much data precedes the ping.
+// If the system does not report how much data the peer has received, accepted parts of the current write count as progress if a ping
+// is queued behind that write. A peer counts as slow after a completed write of more than backlog bytes.
 func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	for i := range 8 {
@@ -298,7 +299,7 @@ func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
 		c.moved.Store(moved)
 		c.out.held, c.ctl = held, make([]byte, i/4)
 		if got, want := c.takes(), moved && held && ping; got != want || c.moved.Load() {
-			t.Errorf("moved %v, written %v, with a ping %v: it takes: %v", moved, held, ping, got)
+			t.Errorf("moved %v, writing %v, with a ping %v: takes %v", moved, held, ping, got)
 		}
 		c.out.held, c.ctl = false, nil
 		c.mu.Unlock()
@@ -316,7 +317,7 @@ func TestPeerThatTakesWithoutTheKernelsReport(t *testing.T) {
 		c.mu.Lock()
 		c.out.held = tt.held
 		if takes := c.takes(); takes || c.alive.peer.slow != tt.slow {
-			t.Errorf("%d bytes, writing %v: it takes: %v, slow: %v", tt.size, tt.held, takes, c.alive.peer.slow)
+			t.Errorf("%d bytes, writing %v: takes %v, slow %v", tt.size, tt.held, takes, c.alive.peer.slow)
 		}
 		c.out.held = false
 		c.mu.Unlock()

@@ -5,7 +5,7 @@ import "testing"
 // TestLargeMemory checks that the announced size of a message is not allocated in advance, and that returned memory is reused.
 func TestLargeMemory(t *testing.T) {
 	if b := largeFor(1000, 16<<20); cap(b) > 16<<10 {
-		t.Errorf("%d bytes for 1000 that have come", cap(b))
+		t.Errorf("%d bytes for 1000 received bytes", cap(b))
 	}
 	if b := largeFor(33<<20, 0); cap(b) < 33<<20 {
 		t.Errorf("%d bytes for 33 MiB", cap(b))

@@ -55,7 +55,7 @@ func TestADeclaredLengthCostsNoMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
-		t.Errorf("%d bytes were allocated for 11 received ones", grown)
+		t.Errorf("%d bytes were allocated for 11 received bytes", grown)
 	}
 }
 
@@ -107,8 +107,8 @@ func TestControlFramesAreBounded(t *testing.T) {
 	}
 }
 
-// TestPongsThatCannotGoOutAreBounded uses a peer that sends pings without reading, so that the pongs cannot be sent.
-func TestPongsThatCannotGoOutAreBounded(t *testing.T) {
+// TestPongsThatCannotBeSentAreBounded uses a peer that sends pings without reading the pongs.
+func TestPongsThatCannotBeSentAreBounded(t *testing.T) {
 	c, peer := rawPipe(t, protocol.RoleServer, nil)
 	go func() {
 		for range protocol.MaxControls - 1 {

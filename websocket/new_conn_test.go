@@ -83,7 +83,7 @@ func TestNewConnSendsCompressed(t *testing.T) {
 				sizes[j] = len(f.Payload)
 			}
 			if sizes[0] >= len(text) || takeover != (sizes[1] < sizes[0]) {
-				t.Errorf("%v, %s: %d bytes went as %d", role, agreements[i], len(text), sizes)
+				t.Errorf("%v, %s: %d bytes were sent as %d", role, agreements[i], len(text), sizes)
 			}
 		}
 	}

@@ -66,13 +66,13 @@ func refusals() []aRefusal {
 		{name: "a fragment", request: at("/chat#x"), status: 400},
 		{name: "unparsable: a percent sign", request: at("/%zz"), status: 400, early: true},
 		{name: "unparsable: no colon", request: with("nonsense"), status: 400, early: true},
-		{name: "unparsable: no HTTP", request: "nonsense\r\n\r\n", status: 400, early: true},
+		{name: "unparsable: not HTTP", request: "nonsense\r\n\r\n", status: 400, early: true},
 		{name: "a long head", request: with("X: " + strings.Repeat("x", 30<<10)), status: 431, early: true},
 
 		{name: "an error of the application", request: at("/secret"), status: 403, app: true},
 		{name: "a bare status", request: at("/401"), status: 401, app: true},
 		{name: "no status", request: at("/0"), status: 403, app: true},
-		{name: "a status that cannot be", request: at("/200"), status: 500, app: true},
+		{name: "an invalid status", request: at("/200"), status: 500, app: true},
 		{name: "a status without a name", request: at("/599"), status: 599, app: true},
 		{name: "a reason and a field", request: at("/busy"), status: 503, app: true},
 		{name: "a body with a type", request: at("/json"), status: 422, app: true},
@@ -105,7 +105,7 @@ func waysToServe(t *testing.T) map[string]string {
 	const mostHead = 20 << 10
 	refused := func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
 		if remote == "" || err.Err == nil {
-			t.Errorf("Refused gets too little: %q, %#v", remote, err)
+			t.Errorf("Refused was called without an address or a cause: %q, %#v", remote, err)
 		}
 	}
 	opts := &AcceptOptions{Check: decide}
@@ -208,7 +208,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s: %q", model, want)
 			}
 			if strings.Contains(want, "a secret") {
-				t.Errorf("the error of the application was shown: %q", want)
+				t.Errorf("the text of the application's error was sent: %q", want)
 			}
 			for name, addr := range addrs {
 				if tt.app && strings.HasPrefix(name, unasked) {
@@ -227,8 +227,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A panic of the application closes one connection. For ErrAbortHandler no response is sent, as in net/http. For any other panic in
-// Admit a response is sent.
+// A panic in Admit with http.ErrAbortHandler closes the connection without a response and without a report, as in net/http.
 func TestRefusals_Abort(t *testing.T) {
 	e := &Endpoint{Serve: func(*Conn) {}, Admit: func(*http.Request) (*Admission, error) { panic(http.ErrAbortHandler) }}
 	e.Panicked = func(value any, _ []byte) { t.Errorf("reported: %v", value) }

@@ -30,7 +30,7 @@ import (
 type wire struct {
 	t    *testing.T
 	conn net.Conn
-	mask bool // it is the client, and masks its frames
+	mask bool // the wire is the client, and masks its frames
 }
 
 // dialRaw returns a Conn in the given role over TCP, and the other end of the socket. Both are closed when the test ends.
@@ -244,8 +244,8 @@ func TestRFC6455_5_3_FreshKeyForEveryFrame(t *testing.T) {
 	if len(seen) < len(heads)-1 {
 		t.Errorf("%d different keys in %d frames", len(seen), len(heads))
 	}
-	// The keys of a counter, and keys with fixed bits, have bits that hardly change. The limit is 25 standard deviations from one
-	// half.
+	// The keys of a counter, and keys with fixed bits, have bits that never change. For random keys, the probability of such a bit is
+	// below 2^-190.
 	for i, k := range ones {
 		if k == 0 || k == len(heads) {
 			t.Errorf("bit %d of the key is the same in all frames", i)
@@ -429,7 +429,7 @@ func TestRFC6455_4_1_NothingBeforeTheAnswer(t *testing.T) {
 			return
 		}
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		rest, err := io.ReadAll(br) // until the rejected client has closed, so that b is everything it ever sent
+		rest, err := io.ReadAll(br) // until the rejected client has closed, so that rest is everything that it sent
 		if err != nil {
 			rest = append(rest, err.Error()...)
 		}

@@ -126,7 +126,7 @@ func TestSendQueuePolicies(t *testing.T) {
 			room.full = QueueDropNewest
 			c, peer := stuck(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
-				t.Errorf("Send returned %v", err)
+				t.Errorf("SendPrepared returned %v", err)
 			}
 			for _, want := range []string{"under way", "a", "b", "c"} {
 				peer.expect(frame.Text, want)
@@ -138,7 +138,7 @@ func TestSendQueuePolicies(t *testing.T) {
 			room.full = QueueDropOldest
 			c, peer := stuck(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != nil {
-				t.Errorf("Send returned %v", err)
+				t.Errorf("SendPrepared returned %v", err)
 			}
 			for _, want := range []string{"under way", "b", "c", "d"} {
 				peer.expect(frame.Text, want)
@@ -153,7 +153,7 @@ func TestSendQueuePolicies(t *testing.T) {
 			go func() { sent <- c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")) }()
 			synctest.Wait()
 			if len(sent) > 0 {
-				t.Error("Send did not wait")
+				t.Error("SendPrepared did not wait")
 			}
 			for _, want := range []string{"under way", "a", "b", "c", "d"} {
 				peer.expect(frame.Text, want)
@@ -168,10 +168,10 @@ func TestSendQueuePolicies(t *testing.T) {
 			room.full = QueueClose
 			c, peer := stuck(t, room)
 			if err := c.SendPrepared(prepare(t, "a"), prepare(t, "b"), prepare(t, "c"), prepare(t, "d")); err != ErrQueueFull {
-				t.Errorf("Send returned %v", err)
+				t.Errorf("SendPrepared returned %v", err)
 			}
 			if err := c.SendPrepared(prepare(t, "e")); CloseCode(err) != CodeTryAgainLater {
-				t.Errorf("Send after it returned %v", err)
+				t.Errorf("the next SendPrepared returned %v", err)
 			}
 			synctest.Wait()
 			peer.expect(frame.Text, "under way") // part of it may have been sent, but queued messages are dropped
@@ -181,7 +181,7 @@ func TestSendQueuePolicies(t *testing.T) {
 			wantClose(t, context.Cause(c.Context()), CodeTryAgainLater, "reads too slowly", false)
 		})
 	})
-	t.Run("blocked when it ends", func(t *testing.T) {
+	t.Run("blocked when the connection ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			room.full = QueueBlock
 			c, _ := stuck(t, room)
@@ -194,8 +194,8 @@ func TestSendQueuePolicies(t *testing.T) {
 	})
 }
 
-// TestCloseGoesBehindWhatWasSent checks that Close does not discard messages that SendPrepared has accepted.
-func TestCloseGoesBehindWhatWasSent(t *testing.T) {
+// TestCloseFollowsAcceptedMessages checks that Close does not discard messages that SendPrepared has accepted.
+func TestCloseFollowsAcceptedMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
 		c.SendPrepared(prepare(t, "one"), prepare(t, strings.Repeat("x", 40000)), prepare(t, "two"))
@@ -211,7 +211,7 @@ func TestCloseGoesBehindWhatWasSent(t *testing.T) {
 			t.Error(err)
 		}
 		if err := c.SendPrepared(prepare(t, "late")); CloseCode(err) != CodeNormal {
-			t.Errorf("Send returned %v", err)
+			t.Errorf("SendPrepared returned %v", err)
 		}
 	})
 }
@@ -248,7 +248,7 @@ func TestWritesJoin(t *testing.T) {
 	})
 }
 
-// TestJoinedWritesFailWithTheOneThatFails checks that all joined calls return.
+// TestJoinedWritesFailWithTheOneThatFails checks that all joined calls return an error.
 func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
@@ -266,8 +266,8 @@ func TestJoinedWritesFailWithTheOneThatFails(t *testing.T) {
 	})
 }
 
-// TestQueuedMessagesGoOutTogether checks that messages queued during a write are sent together in the next one.
-func TestQueuedMessagesGoOutTogether(t *testing.T) {
+// TestQueuedMessagesAreSentTogether checks that messages queued during a write are sent together in the next one.
+func TestQueuedMessagesAreSentTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := stuck(t, writeQueue{})
 		for range 16 {
@@ -288,7 +288,7 @@ func TestQueuedMessagesGoOutTogether(t *testing.T) {
 	})
 }
 
-func TestSendToAFragmentedMessage(t *testing.T) {
+func TestSendDuringAFragmentedMessage(t *testing.T) {
 	client, server := tcpConns(t, nil)
 	w, err := client.Writer(bounded.Context(t), Binary)
 	if err != nil {
@@ -321,7 +321,7 @@ func TestPreparedIsCompressedOncePerWindow(t *testing.T) {
 			e := server.entryFor(p)
 			server.mu.Unlock()
 			if len(e.frame) >= len(p.frames().Plain())/2 {
-				t.Errorf("%d bytes for %d", len(e.frame), len(p.frames().Plain()))
+				t.Errorf("a frame of %d bytes was compressed to %d", len(p.frames().Plain()), len(e.frame))
 			}
 			frames[&e.frame[0]] = true
 		}
@@ -343,7 +343,7 @@ func TestPrepareChecks(t *testing.T) {
 	}
 }
 
-// TestManySmallMessagesAreBounded checks that the overhead of each message counts towards the limit, in addition to its bytes.
+// TestManySmallMessagesAreBounded checks that the overhead of each message counts toward the limit, in addition to its bytes.
 func TestManySmallMessagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := stuck(t, writeQueue{bytes: 64 << 10, full: QueueDropNewest})
@@ -355,7 +355,7 @@ func TestManySmallMessagesAreBounded(t *testing.T) {
 			}
 		}
 		if n > 1000 || n < 900 {
-			t.Errorf("%d messages of nothing are queued in 64 KiB", n)
+			t.Errorf("%d empty messages are queued in 64 KiB", n)
 		}
 	})
 }
@@ -386,7 +386,7 @@ func TestTheRestOfALargeMessageIsShared(t *testing.T) {
 		bounded.Until(t, func() bool { return !c.startsToWrite() })
 		runtime.ReadMemStats(&after)
 		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(large)/8) {
-			t.Errorf("%d bytes are allocated for one of %d that is shared", n, len(large))
+			t.Errorf("%d bytes were allocated to send a shared message of %d bytes", n, len(large))
 		}
 		if behind {
 			peer.next()

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/internal/allocs"
 )
 
-// An upgrade makes at most 8 allocations, from the accepted connection to the call of Serve with its Conn: 6 here, and 7 with
-// compression. A TCP connection makes two more, to wait without a buffer.
+// An upgrade makes at most 6 allocations, or 7 with compression, from the accepted connection to the call of Serve with its Conn. A
+// TCP connection makes two more, to wait without a buffer.
 func TestServer_Allocations(t *testing.T) {
 	for compression, most := range map[*Compression]float64{nil: 6, {}: 7} {
 		s := ownServer(&Endpoint{
@@ -43,7 +43,7 @@ func TestServer_Allocations(t *testing.T) {
 }
 
 // With a net/http handler, a connection also retains net/http's data of the request, but at most 4 KiB of stack: Accept must not
-// need 8.
+// need 8 KiB.
 func TestAccept_IdleConnectionIsSmall(t *testing.T) { idleIsSmall(t, 1, echoRead, 16<<10, 6<<10) }
 
 // View and Send fit into 2 KiB of stack if the handler's own frames are small. Otherwise every idle connection would need 4 KiB.

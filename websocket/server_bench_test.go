@@ -72,7 +72,7 @@ func BenchmarkUpgrade(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade_InMemory measures the same without the kernel, so that the result only includes the cost of this package and
+// BenchmarkUpgrade_InMemory measures upgrades without the kernel, so that the result only includes the cost of this package and
 // net/http.
 func BenchmarkUpgrade_InMemory(b *testing.B) {
 	run := func(b *testing.B, p *pipes) {
@@ -149,8 +149,8 @@ func idleIsSmall(t *testing.T, way int, echo func(*Conn), mostHeap, mostStack in
 	}
 	heapNow, stackNow := used()
 	heap, stack = (heapNow-heap)/n, (stackNow-stack)/n
-	t.Logf("%d bytes of heap and %d of stack a connection, the client's net.Conn included", heap, stack)
+	t.Logf("%d bytes of heap and %d of stack per connection, including the client's net.Conn", heap, stack)
 	if heap > mostHeap || stack > mostStack {
-		t.Errorf("%d bytes of heap and %d of stack a connection, want %d and %d at most", heap, stack, mostHeap, mostStack)
+		t.Errorf("%d bytes of heap and %d of stack per connection, want at most %d and %d", heap, stack, mostHeap, mostStack)
 	}
 }

@@ -73,7 +73,7 @@ func TestServer_HandlerTakesItsTime(t *testing.T) {
 			later()
 			io.WriteString(nc, "HTTP/1.1 200 OK\r\nConnection: close\r\nX: late\r\n\r\n")
 		}, 200, ""},
-		{"one hijacked after its 101", func(w http.ResponseWriter, _ *http.Request) {
+		{"a connection hijacked after its 101", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusSwitchingProtocols)
 			nc, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -168,7 +168,7 @@ func TestServer_RequestContextEnds(t *testing.T) {
 			if below.Err() != nil {
 				t.Errorf("waited %v: %v", waited, below.Err())
 			}
-			nc.Close() // the test notices that, because it waits below
+			nc.Close() // the server notices this, because WithCancel has called ctx.Done
 			<-below.Done()
 			<-ctx.Done()
 			if err := ctx.Err(); err != context.Canceled || context.Cause(below) != context.Canceled {
@@ -201,7 +201,7 @@ func TestServer_SlowAfterQuick(t *testing.T) {
 	s.HTTP.Handler = &Endpoint{Serve: echoing, Accept: AcceptOptions{Conn: ConnOptions{PingInterval: -1}}}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
-		for range 10 { // the next connection usually reuses its memory
+		for range 10 { // each connection usually reuses the memory of the handshake before
 			opened(t, p)
 			nc := p.dial()
 			defer nc.Close()

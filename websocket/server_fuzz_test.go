@@ -75,7 +75,7 @@ func servers(f testing.TB) (behind, own feed) {
 // folded line, a field without a name, or a target that is not a path.
 var strict = regexp.MustCompile(`(?:^|[^\r])\n|\n[ \t:]|^\S+ [^/]`)
 
-// differ sends data in both ways, and returns how the outcomes differ. It returns "" if they are equal, or if the Server is
+// differ sends data to both servers, and returns how the outcomes differ. It returns "" if they are equal, or if the Server is
 // permitted to be stricter.
 func differ(data []byte, behind, own feed) string {
 	theirs, ours := behind.put(data, 0), own.put(data, 0)
@@ -88,7 +88,7 @@ func differ(data []byte, behind, own feed) string {
 	head, _, _ := bytes.Cut(data, []byte("\r\n\r\n"))
 	stricter := strict.Match(data[:min(len(head)+4, len(data))]) || len(head) > 16<<10-4 || bytes.Count(head, []byte("\n")) > 100
 	if !stricter && theirs.rules && theirs.status != ours.status {
-		return "the Server says " + ours.reply + "\nwhere net/http says " + theirs.reply
+		return "the Server replies " + ours.reply + "\nwhere net/http replies " + theirs.reply
 	}
 	return ""
 }
@@ -164,7 +164,7 @@ HEAD /chat HTTP/1.1
 PRI * HTTP/2.0
 get /chat HTTP/1.1`, "\n")
 
-// With any two additional lines, and with any line missing, both ways have the same outcome.
+// With any two additional lines, and with any line missing, both servers have the same outcome.
 func TestServer_LikeAccept(t *testing.T) {
 	behind, own := servers(t)
 	_, rest, _ := strings.Cut(sampleRequest, "\r\n")

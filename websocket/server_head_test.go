@@ -36,7 +36,7 @@ const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\
 
 // The first header on a connection has one time limit, whichever part of the Server reads the header, and however slow the previous
 // steps are.
-func TestServer_OneTimeForTheFirstHead(t *testing.T) {
+func TestServer_OneTimeLimitForTheFirstHead(t *testing.T) {
 	long := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", maxHead) // HTTP reads the end of the header
 	for _, tt := range []struct {
 		name       string
@@ -50,12 +50,12 @@ func TestServer_OneTimeForTheFirstHead(t *testing.T) {
 			io.WriteString(nc, long)
 		}, 7 * time.Second},
 		{"silent in TLS", true, 0, func(t *testing.T, nc net.Conn) {}, 7 * time.Second},
-		{"silent in TLS, with a time of its own", true, time.Second, func(t *testing.T, nc net.Conn) {}, time.Second},
+		{"silent in TLS, with its own time limit", true, time.Second, func(t *testing.T, nc net.Conn) {}, time.Second},
 		{"silent after TLS", true, 0, func(t *testing.T, nc net.Conn) {
 			<-time.After(3 * time.Second)
 			secureClient(t, nc)
 		}, 7 * time.Second},
-		{"silent after TLS with a time of its own", true, 4 * time.Second, func(t *testing.T, nc net.Conn) {
+		{"silent after TLS with its own time limit", true, 4 * time.Second, func(t *testing.T, nc net.Conn) {
 			<-time.After(3 * time.Second)
 			secureClient(t, nc)
 		}, 10 * time.Second},
@@ -176,7 +176,7 @@ func TestServer_HTTP2OfTheListener(t *testing.T) {
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { contexts++; return ctx },
 		ConnState: func(nc net.Conn, state http.ConnState) {
 			if _, ok := nc.(*tls.Conn); !ok {
-				t.Errorf("a hook gets a %T", nc)
+				t.Errorf("a hook was called with a %T", nc)
 			}
 			states.WriteString(state.String() + " ")
 		},
@@ -191,11 +191,11 @@ func TestServer_HTTP2OfTheListener(t *testing.T) {
 		secureClient(t, silent)
 		io.Copy(io.Discard, silent)
 		if took := time.Since(begin); took != defaultHeadTimeout {
-			t.Errorf("a silent one was closed after %v", took)
+			t.Errorf("a silent connection was closed after %v", took)
 		}
 		synctest.Wait()
 		if got := states.String(); got != "new closed " {
-			t.Errorf("a silent one was %q", got)
+			t.Errorf("the states of a silent connection are %q", got)
 		}
 		states.Reset()
 		contexts = 0
@@ -221,10 +221,10 @@ func TestServer_HTTP2OfTheListener(t *testing.T) {
 		transport.CloseIdleConnections()
 		synctest.Wait()
 		if got := states.String(); got != "new active idle active idle closed " {
-			t.Errorf("it was %q", got)
+			t.Errorf("the states of the connection are %q", got)
 		}
 		if n := s.Handshakes(); n != 0 || contexts != 1 {
-			t.Errorf("%d connections wait when there is none, %d calls of ConnContext", n, contexts)
+			t.Errorf("%d connections wait, want none; %d calls of ConnContext, want 1", n, contexts)
 		}
 	})
 }

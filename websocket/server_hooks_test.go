@@ -56,20 +56,20 @@ func TestServer_HooksOfEndpoints(t *testing.T) {
 			nc.Close()
 			if own == "no" {
 				if text := bounded.Receive(t, log); !strings.HasPrefix(text, "websocket: panic: on purpose\n") {
-					t.Errorf("%s: the log has %q", way, text)
+					t.Errorf("%s: logged %q", way, text)
 				}
 				continue
 			}
 			want := map[string]bool{own + ": on purpose": true, own + ": " + nc.LocalAddr().String(): true}
 			for range 2 {
 				if call := bounded.Receive(t, calls); !want[call] {
-					t.Errorf("%s: a hook is called: %s; want %v", way, call, want)
+					t.Errorf("%s: the hook call is %s, want one of %v", way, call, want)
 				} else {
 					delete(want, call)
 				}
 			}
 			if len(calls)+len(log) > 0 {
-				t.Errorf("%s: %d hooks more, %d lines in the log", way, len(calls), len(log))
+				t.Errorf("%s: %d more hook calls, %d lines in the log", way, len(calls), len(log))
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func TestServer_ListenFails(t *testing.T) {
 		"ListenAndServe": s.ListenAndServe, "ListenAndServeTLS": func() error { return s.ListenAndServeTLS("", "") },
 	} {
 		if err := listen(); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
-			t.Errorf("%s on an address that is taken: %v", name, err)
+			t.Errorf("%s on an address that is in use: %v", name, err)
 		}
 	}
 	for name, listen := range map[string]func() error{

@@ -25,7 +25,7 @@ func TestReplayedReadFrom(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	go func() {
-		(&replayed{Conn: far}).ReadFrom(strings.NewReader("copied")) //nolint:errcheck // the other side sees it
+		(&replayed{Conn: far}).ReadFrom(strings.NewReader("copied")) //nolint:errcheck // the test checks what the other end reads
 		far.Close()
 	}()
 	if got, err := io.ReadAll(near); string(got) != "copied" || err != nil {

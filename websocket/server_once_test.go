@@ -96,7 +96,7 @@ func (c *closing) Close() error {
 }
 
 // Close closes a connection that is being passed from the handshake to a handler.
-func TestServer_CloseInBetween(t *testing.T) {
+func TestServer_CloseDuringTheHandover(t *testing.T) {
 	for name, request := range map[string]string{"upgrade": sampleRequest + "\r\n", "page": "GET / HTTP/1.1\r\nHost: a\r\n\r\n"} {
 		t.Run(name, func(t *testing.T) {
 			s := &Server{HTTP: &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}}
@@ -114,7 +114,7 @@ func TestServer_CloseInBetween(t *testing.T) {
 			bounded.Receive(t, done)
 			near.SetReadDeadline(time.Now().Add(patience))
 			if _, err := io.ReadAll(near); err != nil || !c.closed.Load() {
-				t.Errorf("it is open: %v", err)
+				t.Errorf("the connection is open: %v", err)
 			}
 			cancel()
 			bounded.Receive(t, s.roster.waiting())

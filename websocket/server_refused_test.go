@@ -34,7 +34,7 @@ var ownAnswers = []struct {
 	{"a transfer coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "RFC 9112 §6.1", "chunked"},
 }
 
-// refusing returns a Server that also serves pages, on the event loop if that is supported, and a channel of its reports.
+// refusing returns a Server, and a channel of its reports. Its Handler serves pages or, if loop is set, is an Endpoint with Open.
 func refusing(loop bool) (*Server, chan *HandshakeError) {
 	reports := make(chan *HandshakeError, 4)
 	s := &Server{HTTP: &http.Server{
@@ -98,21 +98,21 @@ func TestServer_AnswerOfHTTPToAPipelinedRequest(t *testing.T) {
 	}
 }
 
-// If a header is incomplete when its time limit expires, the response is 408, from either reader. A connection without a request is
-// closed without a response.
+// If a header is incomplete when its time limit expires, the response is 408, whether the Server or HTTP reads the header. A
+// connection without a request is closed without a response.
 func TestServer_LateHead(t *testing.T) {
 	const page = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 	for name, c := range map[string]struct {
 		sent   []string
 		status int
 	}{
-		"an upgrade":            {[]string{"GET / HT"}, 408},
-		"another method":        {[]string{"POST / HTTP/1.1\r\nHos"}, 408},
-		"a body":                {[]string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"}, 200},
-		"a second head":         {[]string{page, "GET / HTTP/1.1\r\nHo"}, 408},
-		"nothing":               {nil, 0},
-		"nothing after a page":  {[]string{page}, 0},
-		"a line after the time": {[]string{"POST / HTTP/1.1\r\n", "later"}, 408},
+		"an upgrade":           {[]string{"GET / HT"}, 408},
+		"another method":       {[]string{"POST / HTTP/1.1\r\nHos"}, 408},
+		"a body":               {[]string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"}, 200},
+		"a second head":        {[]string{page, "GET / HTTP/1.1\r\nHo"}, 408},
+		"nothing":              {nil, 0},
+		"nothing after a page": {[]string{page}, 0},
+		"another line, late":   {[]string{"POST / HTTP/1.1\r\n", "later"}, 408},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := refusing(false)

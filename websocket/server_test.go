@@ -64,13 +64,13 @@ func serveOn(t testing.TB, s *Server, ln net.Listener, serve func(net.Listener) 
 	return ln.Addr().String()
 }
 
-// This test runs the test cases of Accept through a Server, in each way.
+// The handshake cases have the expected results with a Server, too, for each way to serve a connection.
 func TestServer_HandshakeCases(t *testing.T) {
 	for _, compression := range []*Compression{nil, {}} {
 		opts := AcceptOptions{Subprotocols: []string{"chat", "superchat"}, Conn: ConnOptions{Compression: compression}}
 		refused := func(_ context.Context, remote string, _ *http.Request, err *HandshakeError) {
 			if remote == "" || err.Stage == "" || err.Err == nil {
-				t.Errorf("Refused gets too little: %q, %#v", remote, err)
+				t.Errorf("Refused was called without an address, a stage or a cause: %q, %#v", remote, err)
 			}
 		}
 		for way, s := range map[string]*Server{
@@ -118,8 +118,8 @@ func converse(t *testing.T, addr, request string) (*http.Response, net.Conn, *bu
 	return r, nc, br
 }
 
-// A connection requests a page, sends a larger request, and is then upgraded. Another one is upgraded immediately.
-func TestServer_PagesBeside(t *testing.T) {
+// One connection sends a large request for a page, and is then upgraded. Another one is upgraded immediately.
+func TestServer_PagesAndUpgrades(t *testing.T) {
 	large := strings.Repeat("x", 100<<10)
 	mux := http.NewServeMux()
 	s := &Server{HTTP: &http.Server{Handler: mux}}
@@ -176,7 +176,7 @@ func TestServer_EarlyPieces(t *testing.T) {
 		by := httptest.NewServer(h)
 		defer by.Close()
 		if e, ok := h.(*Endpoint); ok {
-			defer e.Shutdown(bounded.Context(t)) //nolint:errcheck // what it returns is looked at elsewhere
+			defer e.Shutdown(bounded.Context(t)) //nolint:errcheck // other tests check its result
 		}
 		for _, addr := range []string{serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), by.Listener.Addr().String()} {
 			for cut := range len(f) + 1 {
@@ -213,7 +213,7 @@ func TestServer_Replies(t *testing.T) {
 		{"whole URI without a path", strings.Replace(sampleRequest, "/chat", "http://server.example.com", 1) + "\r\n", 307, "Redirect"},
 		{"origin", sampleRequest + "Origin: http://evil.example.net\r\n\r\n", 403, `"http://evil.example.net"`},
 		{"long head", sampleRequest + "X: " + strings.Repeat("x", 6000) + "\r\n\r\n", 431, "431"},
-		{"a head that is as long as HTTP takes", sampleRequest + "X: " + strings.Repeat("x", 3000) + "\r\n\r\n", 101, ""},
+		{"a head that only HTTP accepts", sampleRequest + "X: " + strings.Repeat("x", 3000) + "\r\n\r\n", 101, ""},
 		{"folded line", sampleRequest + "X: a\r\n b\r\n\r\n", 400, "RFC 9112 §5.2"},
 		{"transfer coding", sampleRequest + "Transfer-Encoding: gzip\r\n\r\n", 501, "transfer coding"},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00", 400, "this port does not"},
@@ -234,9 +234,9 @@ func TestServer_Replies(t *testing.T) {
 			}
 			body, err := io.ReadAll(r.Body)
 			if err != nil || !strings.Contains(string(body), tt.text) {
-				t.Errorf("%q (%v) does not tell %q", body, err, tt.text)
+				t.Errorf("%q (%v) does not contain %q", body, err, tt.text)
 			}
-			if tt.status == 307 || tt.status == 404 || tt.status == 431 || tt.status == 501 { // one from the mux, one from HTTP
+			if tt.status == 307 || tt.status == 404 || tt.status == 431 || tt.status == 501 { // the mux or HTTP has responded
 				return
 			}
 			if _, err := http.ParseTime(r.Header.Get("Date")); err != nil || !r.Close ||
@@ -305,7 +305,7 @@ func TestServer_Handshake(t *testing.T) {
 	admit := func(r *http.Request) (*Admission, error) {
 		if r.RemoteAddr == "" || r.URL.Path != "/chat" || r.Host != "server.example.com" || r.TLS != nil || r.Context() == nil ||
 			r.Header.Get("Cookie") != "a=b" || r.Body != http.NoBody {
-			t.Errorf("Admit gets %+v", r)
+			t.Errorf("Admit was called with %+v", r)
 		}
 		return nil, nil
 	}
@@ -321,7 +321,7 @@ func TestServer_Handshake(t *testing.T) {
 	}
 }
 
-// The report of a trusted proxy is used here, too.
+// An Endpoint behind a Server uses the scheme that a trusted proxy reports.
 func TestRFC7239_Service(t *testing.T) {
 	addr := serveOwn(t, ownServer(&Endpoint{
 		Serve:  echoing,
@@ -399,7 +399,7 @@ func TestServer_TLSRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(nc); len(b) > 0 || err != nil {
-		t.Errorf("it continues: %q, %v", b, err)
+		t.Errorf("the connection continues: %q, %v", b, err)
 	}
 	for method, length := range map[string]int64{"GET": 73, "HEAD": 0} {
 		nc := dialRaw(t, addr)
@@ -493,7 +493,7 @@ func TestServer_AcceptAgain(t *testing.T) {
 				t.Errorf("%v, %d errors left, closed: %v", err, len(l.errs), l.closed)
 			}
 			if took := time.Since(begin); took != 155*time.Millisecond {
-				t.Errorf("%v: it paused for %v", errno, took)
+				t.Errorf("%v: Serve paused for %v", errno, took)
 			}
 			s.Close()
 		})

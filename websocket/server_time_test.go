@@ -298,7 +298,7 @@ func TestServer_MaxHandshakesPanics(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		began := time.Now()
 		if b, err := io.ReadAll(p.dial()); len(b) > 0 || err != nil || time.Since(began) > 0 {
-			t.Errorf("it got %q, %v, after %v", b, err, time.Since(began))
+			t.Errorf("the client read %q, %v, after %v", b, err, time.Since(began))
 		}
 		if line := bounded.Receive(t, logged); !strings.Contains(line, "panic: oh") {
 			t.Errorf("logged: %q", line)
@@ -411,7 +411,7 @@ func TestServer_Shutdown(t *testing.T) {
 					t.Error(err)
 				}
 			default:
-				t.Error("a Handler was not waited for")
+				t.Error("Shutdown did not wait for a Handler")
 			}
 		}
 		if b, err := io.ReadAll(half); len(b) > 0 || err != nil {
@@ -443,7 +443,7 @@ func TestServer_ShutdownBounded(t *testing.T) {
 	})
 }
 
-// Shutdown of an Endpoint behind another server closes the Endpoint's connections. Afterwards there are none.
+// Shutdown of an Endpoint behind another server closes the Endpoint's connections. Afterwards, clients receive a 503 response.
 func TestEndpoint_Shutdown(t *testing.T) {
 	e := &Endpoint{Serve: echoing}
 	addr := serve(t, e)

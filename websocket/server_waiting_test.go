@@ -35,12 +35,12 @@ func TestWaiting(t *testing.T) {
 		{"not too many", 4, []string{a, a, a, b}, nil},
 		{"the oldest of the address with the most", 3, []string{b, a, a, a}, []int{1}},
 		{"also when another address is added", 3, []string{a, a, b, c}, []int{0}},
-		{"again and again", 3, []string{a, a, a, b, c}, []int{0, 1}},
-		{"all the same: the oldest", 2, []string{b, a, c}, []int{0}},
-		{"all the same, again", 2, []string{b, a, c, "192.0.2.4", "192.0.2.5"}, []int{0, 1, 2}},
+		{"repeatedly", 3, []string{a, a, a, b, c}, []int{0, 1}},
+		{"one for each address: the oldest", 2, []string{b, a, c}, []int{0}},
+		{"one for each address, repeatedly", 2, []string{b, a, c, "192.0.2.4", "192.0.2.5"}, []int{0, 1, 2}},
 		{"a /64 is one address", 3, []string{"2001:db8::1", a, "2001:db8::2", b}, []int{0}},
 		{"an IPv4 address in either form is one", 3, []string{b, "::ffff:192.0.2.1", a, c}, []int{1}},
-		{"an address with many loses its own", 4, []string{b, a, a, a, a, a, a, a, c}, []int{1, 2, 3, 4, 5}},
+		{"an address with many loses its own connections", 4, []string{b, a, a, a, a, a, a, a, c}, []int{1, 2, 3, 4, 5}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var w waiting
@@ -68,8 +68,8 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// As connections come and go, their number never exceeds the limit, and the top of the heap is the largest group.
-func TestWaiting_Books(t *testing.T) {
+// As connections come and go, their number never exceeds the limit, and top is the size of the largest group.
+func TestWaiting_Invariants(t *testing.T) {
 	const most = 50
 	rng := rand.New(rand.NewPCG(1, 2))
 	var w waiting
@@ -91,12 +91,12 @@ func TestWaiting_Books(t *testing.T) {
 				members++
 			}
 			if members != g.n {
-				t.Fatalf("step %d: a group of %d says %d", i, members, g.n)
+				t.Fatalf("step %d: a group of %d connections counts %d", i, members, g.n)
 			}
 			n, top = n+members, max(top, members)
 		}
 		if n != w.len() || n > most || n > 0 && top != w.top {
-			t.Fatalf("step %d: %d of %d wait, top %d of %d", i, w.len(), n, w.top, top)
+			t.Fatalf("step %d: len is %d, want %d; top is %d, want %d", i, w.len(), n, w.top, top)
 		}
 	}
 }

@@ -99,13 +99,13 @@ var pages = map[string]page{
 		copies(w, r, 10)
 		writes(w, r, 1)
 	},
-	"an invalid length":         with(0, 10, "Content-Length", "ten"),
-	"a negative length":         with(0, 10, "Content-Length", "-1"),
-	"a length of a large body":  with(0, 10_000, "Content-Length", "10000"),
-	"a large body":              with(0, 10_000),
-	"a large body of a 404":     with(404, 10_000),
-	"a field set too late":      func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.Header().Set("X-Late", "x") },
-	"a field too late for sure": func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.Header().Set("X-Late", "x") },
+	"an invalid length":        with(0, 10, "Content-Length", "ten"),
+	"a negative length":        with(0, 10, "Content-Length", "-1"),
+	"a length of a large body": with(0, 10_000, "Content-Length", "10000"),
+	"a large body":             with(0, 10_000),
+	"a large body of a 404":    with(404, 10_000),
+	"a field set too late":     func(w http.ResponseWriter, r func(...any)) { writes(w, r, 10); w.Header().Set("X-Late", "x") },
+	"a field after the status": func(w http.ResponseWriter, r func(...any)) { w.WriteHeader(200); w.Header().Set("X-Late", "x") },
 	"a large body in pieces": func(w http.ResponseWriter, report func(...any)) {
 		for range 30 {
 			writes(w, report, 500)
@@ -119,7 +119,7 @@ var pages = map[string]page{
 		writes(w, report, 7)
 		report(http.NewResponseController(w).Flush())
 	},
-	"a byte behind a flush": func(w http.ResponseWriter, report func(...any)) {
+	"a byte after a flush": func(w http.ResponseWriter, report func(...any)) {
 		w.Header().Set("Content-Length", "5")
 		writes(w, report, 4)
 		w.(http.Flusher).Flush()
@@ -177,7 +177,7 @@ var pages = map[string]page{
 		writes(w, report, 10)
 		copies(w, report, 10_000)
 	},
-	"a copy behind its status": func(w http.ResponseWriter, report func(...any)) {
+	"a copy after its status": func(w http.ResponseWriter, report func(...any)) {
 		with(200, 0, "Content-Type", "text/plain", "Content-Length", "6000")(w, report)
 		copies(w, report, 4000)
 		copies(w, report, 2000)
@@ -255,7 +255,7 @@ func pageOf(nc net.Conn) string {
 	for {
 		r, err := http.ReadResponse(br, nil)
 		if err != nil {
-			for line := range strings.Lines(raw.String()) { // ReadResponse does not retain it
+			for line := range strings.Lines(raw.String()) { // ReadResponse removes the Connection field
 				if strings.HasPrefix(line, "Connection: ") {
 					out.WriteString(line)
 				}
@@ -278,7 +278,7 @@ func pageOf(nc net.Conn) string {
 }
 
 // A body of up to 4 KiB is buffered until its length is known. Flush sends the buffered data.
-func TestServer_PageIsKeptBack(t *testing.T) {
+func TestServer_PageIsBuffered(t *testing.T) {
 	for size, chunked := range map[int]bool{bodyRoom - 1: false, bodyRoom: true, bodyRoom + 1: true} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writes(w, func(...any) {}, size) })
 		r, _, _ := converse(t, serveOwn(t, &Server{HTTP: &http.Server{Handler: h}}), sampleRequest+"\r\n")

@@ -58,7 +58,7 @@ func (l *soakLedger) enter(how string, data []byte) {
 	if size != len(data) || i != l.next[sender] {
 		l.Errorf("%s: message %d of sender %d, of %d bytes; want number %d with %d", how, i, sender, len(data), l.next[sender], size)
 	} else if want := soakText(sender, i, size); !bytes.Equal(data, want) {
-		l.Errorf("%s: message %d of sender %d, of %d bytes, is not what was sent", how, i, sender, size)
+		l.Errorf("%s: message %d of sender %d, of %d bytes, was modified", how, i, sender, size)
 	}
 	l.next[sender] = i + 1
 }
@@ -166,7 +166,7 @@ func soakReadOne(ctx context.Context, c *Conn, l *soakLedger, dst *[]byte, r *ra
 		m, err := readAppend(ctx, c, (*dst)[:0])
 		*dst = m.Data
 		if err == nil {
-			l.enter("ReadAppend", m.Data)
+			l.enter("readAppend", m.Data)
 		}
 		return err
 	case 2:

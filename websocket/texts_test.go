@@ -49,7 +49,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 	for status, want := range map[int]int{0: 403, 1: 500, 299: 500, 300: 300, 599: 599, 600: 500, -1: 500} {
 		if got := (&Reject{Status: status}).status(); got != want {
-			t.Errorf("a Reject with %d is a %d, want %d", status, got, want)
+			t.Errorf("a Reject with %d results in %d, want %d", status, got, want)
 		}
 	}
 	for text, ok := range map[string]bool{"": true, "text": true, "\u00e4": true, "\xff": false, "cut \xc3": false} {
@@ -67,7 +67,8 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// This test covers the messages of errors about the end of a connection.
+// The test checks how errors become the end of a connection (closeFor, because), and what a CloseError reports (CloseCode, Clean,
+// Unwrap).
 func TestErrorsOfAnEnd(t *testing.T) {
 	broken := errors.New("it is broken")
 	wrapped := &CloseError{Code: CodeGoingAway, Reason: "bye", Err: broken}
@@ -109,7 +110,7 @@ func TestErrorsOfAnEnd(t *testing.T) {
 	}
 	plain := &CloseError{Code: CodeNormal}
 	if with := plain.because(broken); with.Err != broken || plain.Err != nil || wrapped.because(io.EOF) != wrapped || plain.because(nil) != plain {
-		t.Errorf("%v because of it: %v; %v", plain, with, wrapped.because(io.EOF))
+		t.Errorf("%v with a cause is %v; with a second cause %v", plain, with, wrapped.because(io.EOF))
 	}
 }
 
@@ -158,7 +159,7 @@ func TestErrorsOfABreak(t *testing.T) {
 	}
 }
 
-// Each failure of Dial has its own advice about the next step.
+// Each failure of Dial has its own hint about the next step.
 func TestHintsOfADial(t *testing.T) {
 	alert := func(text string) error { return &net.OpError{Op: "remote error", Err: errors.New("tls: " + text)} }
 	seen := map[string]string{}
@@ -195,19 +196,19 @@ func TestHintsOfADial(t *testing.T) {
 		tlsHint(&net.OpError{Op: "read", Err: errors.New("tls: protocol version not supported")}), tcpHint(errors.New("x")),
 	} {
 		if hint != "" {
-			t.Errorf("a next step for what has none: %q", hint)
+			t.Errorf("a hint for an error without a next step: %q", hint)
 		}
 	}
 	for a, b := range map[int]int{405: 403, 503: 502, 504: 502} {
 		if proxyHint(&handshake.Response{Status: a}) != proxyHint(&handshake.Response{Status: b}) {
-			t.Errorf("a proxy's %d is not as its %d", a, b)
+			t.Errorf("the hints for a proxy's %d and %d differ", a, b)
 		}
 	}
 	if tcpHint(syscall.ENETUNREACH) != tcpHint(syscall.EHOSTUNREACH) {
-		t.Error("a net that is not reached is not as a host")
+		t.Error("the hints for an unreachable network and an unreachable host differ")
 	}
 	r := &handshake.Response{Status: http.StatusProxyAuthRequired, Header: http.Header{}}
 	if hint := proxyHint(r); hint == "" || hint != handshake.StatusHint(r) {
-		t.Errorf("a proxy that wants a password: %q", hint)
+		t.Errorf("a proxy that requires a password: %q", hint)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// The time limits of an http.Server for reading a request and writing a response do not apply after the handshake, neither in a
-// handler that calls Accept nor with an Endpoint.
+// The time limits of an http.Server for reading a request and writing a response do not apply after the handshake, either in a
+// handler that calls Accept or with an Endpoint.
 func TestTimeoutsOfHTTPServer(t *testing.T) {
 	echo := func(ctx context.Context, c *Conn) {
 		for m, err := range c.Messages(ctx) {

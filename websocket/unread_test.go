@@ -61,7 +61,7 @@ func TestUnreadConnectionAnswersAfterARead(t *testing.T) {
 	if m, err := readSoon(t, c); err != nil || string(m.Data) != "last" {
 		t.Fatalf("%q, %v", m.Data, err)
 	}
-	peer.expectClose(CodeNormal) // it arrived before the connection was left unread
+	peer.expectClose(CodeNormal) // the peer's close frame arrived before the last Read returned
 }
 
 // TestUnreadConnectionAnswersWithinASecond covers streams for which the system does not report the arrival of bytes.
@@ -86,7 +86,8 @@ func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 	})
 }
 
-// TestUnreadConnectionsShareAGoroutine also checks that arriving messages are kept for the next Read.
+// TestUnreadConnectionsShareAGoroutine checks that unread connections need at most one more goroutine together, and that arriving
+// messages are kept for the next Read.
 func TestUnreadConnectionsShareAGoroutine(t *testing.T) {
 	const n = 50
 	before := runtime.NumGoroutine()
@@ -129,7 +130,7 @@ func TestKeepaliveSparesAPeerThatIsReceiving(t *testing.T) {
 			var err error
 			for _, interval := range []time.Duration{200 * time.Millisecond, 2 * time.Second, 20 * time.Second} {
 				if err = slowPeer(t, role, interval); err == nil {
-					break // longer intervals where a peer may be silent only for as long as a test may have to wait for a processor
+					break // otherwise try a longer interval: on a busy machine, a short one can pass while the test waits for a CPU
 				}
 			}
 			if err != nil {

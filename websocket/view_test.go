@@ -96,7 +96,7 @@ func TestViewKeepsItsMessage(t *testing.T) {
 					t.Errorf("Ping in a View: %v", err)
 				}
 				if want := strings.Repeat("2", 50); string(m.Data) != want {
-					t.Errorf("it became %q", m.Data)
+					t.Errorf("the message became %q", m.Data)
 				}
 				return nil
 			})
@@ -110,9 +110,9 @@ func TestViewKeepsItsMessage(t *testing.T) {
 	}
 }
 
-// TestViewReturnsWhatItsFunctionDoes also checks that the connection stays open, and that a Close in the function does not wait for
-// itself.
-func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
+// TestViewReturnsTheErrorOfItsFunction also checks that the connection stays open after an error or a panic, and that a Close in the
+// function does not wait for the View.
+func TestViewReturnsTheErrorOfItsFunction(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, true, "1"), peer.frame(frame.Text, true, "2")...))
 	mine := errors.New("mine")
@@ -122,7 +122,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	func() {
 		defer func() {
 			if recover() == nil {
-				t.Error("the panic is lost")
+				t.Error("View recovered the panic")
 			}
 		}()
 		c.View(bounded.Context(t), func(Message) error { panic("mine") })
@@ -146,7 +146,7 @@ func TestViewReturnsWhatItsFunctionDoes(t *testing.T) {
 	}
 }
 
-// TestViewInterrupted checks that the received part of a message is not lost, whichever method reads next.
+// TestViewInterrupted checks that the part of a message that an interrupted View has received is not lost: the next View returns it.
 func TestViewInterrupted(t *testing.T) {
 	for _, size := range []int{100, 100 << 10} {
 		want := strings.Repeat("0123456789", size/10)
@@ -164,7 +164,7 @@ func TestViewInterrupted(t *testing.T) {
 		go peer.send(f[len(f)/2:])
 		err := c.View(bounded.Context(t), func(m Message) error {
 			if string(m.Data) != want {
-				t.Errorf("%d bytes are %d", size, len(m.Data))
+				t.Errorf("got %d bytes, want %d", len(m.Data), size)
 			}
 			return nil
 		})
@@ -199,8 +199,8 @@ func TestViewLendsNoMoreThanTheMessage(t *testing.T) {
 	}
 }
 
-// TestViewBehindAReader checks that the unread rest of a Reader's message is skipped.
-func TestViewBehindAReader(t *testing.T) {
+// TestViewAfterAReader checks that the unread rest of a Reader's message is skipped.
+func TestViewAfterAReader(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, nil)
 	go peer.send(append(peer.frame(frame.Text, false, "1"), peer.frame(frame.Continuation, true, "1")...), peer.frame(frame.Text, true, "2"))
 	if _, _, err := c.Reader(bounded.Context(t)); err != nil {
