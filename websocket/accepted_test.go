@@ -84,7 +84,7 @@ func TestRFC6455_5_5_1_AcceptedMessagesGoBeforeTheClose(t *testing.T) {
 								t.Errorf("after the answers: %v", err)
 							}
 							if err := bounded.Receive(t, ended); CloseCode(err) != last.code {
-								t.Errorf("it ended with %v", err)
+								t.Errorf("the connection ended with %v", err)
 							}
 						})
 					}
@@ -203,6 +203,6 @@ func TestCloseTimeoutBoundsWhatWasAccepted(t *testing.T) {
 		t.Errorf("Read returned %v, want the peer's code, and a cause because not all data was sent", err)
 	}
 	if took := time.Since(start); took > time.Minute {
-		t.Errorf("it took %v", took)
+		t.Errorf("Read took %v", took)
 	}
 }

@@ -232,7 +232,7 @@ func TestWriteDoesNotWaitForTheMessagesOfOthers(t *testing.T) {
 		if err := c.SendPrepared(prepare(t, "another's")); err != nil {
 			t.Fatal(err)
 		}
-		peer.expect(frame.Text, "mine") // and reads nothing more
+		peer.expect(frame.Text, "mine") // the peer reads nothing more
 		synctest.Wait()
 		select {
 		case err := <-wrote:

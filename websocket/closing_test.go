@@ -312,7 +312,7 @@ func TestViolationDoesNotWaitForever(t *testing.T) {
 		_, err := c.Read(t.Context())
 		wantClose(t, err, CodeProtocolError, "", true)
 		if took := time.Since(start); took > defaultCloseTimeout {
-			t.Errorf("it took %v", took)
+			t.Errorf("Read took %v", took)
 		}
 	})
 }
@@ -331,7 +331,7 @@ func TestAStuckWriteDoesNotHideHowItEnded(t *testing.T) {
 			wantClose(t, err, CodeServiceRestart, "deploy", true)
 			wantClose(t, <-wrote, CodeServiceRestart, "deploy", true)
 			if took := time.Since(start); took > defaultCloseTimeout {
-				t.Errorf("it took %v", took)
+				t.Errorf("Read took %v", took)
 			}
 		}
 	})
@@ -355,7 +355,7 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 		_, err := c.Read(ctx)
 		wantClose(t, err, CodeNormal, "bye", true)
 		if took := time.Since(start); took > 100*time.Millisecond {
-			t.Errorf("it took %v", took)
+			t.Errorf("Read took %v", took)
 		}
 	})
 }
@@ -375,7 +375,7 @@ func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 			t.Error(ce)
 		}
 		if took := time.Since(start); took != time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Read took %v", took)
 		}
 	})
 }

@@ -519,7 +519,7 @@ func TestDial_Timeout(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if took := time.Since(start); took != tt.want {
-				t.Errorf("%s: it took %v", name, took)
+				t.Errorf("%s: Dial took %v", name, took)
 			}
 		})
 	}

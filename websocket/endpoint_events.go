@@ -78,7 +78,7 @@ func (t *trail) events(nc net.Conn, x *service, early, answer []byte) bool {
 			return false
 		}
 		if k.closes() { // the connection arrived too late for a Shutdown to see it
-			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+			c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
 		}
 		return true
 	})

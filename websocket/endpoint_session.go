@@ -156,7 +156,7 @@ func (s *session) served() {
 	code := CodeInternalError
 	switch v := recover(); {
 	case aborts(v):
-		s.own.CloseNow() //nolint:errcheck // it returns nil
+		s.own.CloseNow() //nolint:errcheck // CloseNow returns nil
 	case v != nil:
 		s.trail.panicked(v)
 	case s.returned:

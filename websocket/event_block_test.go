@@ -94,7 +94,7 @@ func TestEventOthersReachAConnectionWhoseHandlerBlocks(t *testing.T) {
 	close(release)
 	p.expectEOF()
 	if err := evAwait(t, over); CloseCode(err) != 4000 {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("the connection ended with %v", err)
 	}
 }
 

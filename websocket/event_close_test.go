@@ -47,7 +47,7 @@ func TestEventRFC6455_5_5_1_CloseIsEchoed(t *testing.T) {
 	p.expect(frame.Close, "\x0f\xa0bye")
 	p.expectEOF() // §7.1.1: the server closes TCP
 	if e := evAwait(t, ended); e == nil || e.Code != 4000 || e.Reason != "bye" || !e.ByPeer || e.Err != nil {
-		t.Errorf("it ended with %#v", e)
+		t.Errorf("the connection ended with %#v", e)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestEventRFC6455_7_1_2_CloseFromHere(t *testing.T) {
 	p.send(evMasked(frame.Close, true, "\x0f\xa1"))
 	p.expectEOF()
 	if e := evAwait(t, ended); e == nil || e.Code != 4001 || e.ByPeer || e.Err != nil || !errors.Is(e, net.ErrClosed) {
-		t.Errorf("it ended with %#v", e)
+		t.Errorf("the connection ended with %#v", e)
 	}
 }
 
@@ -82,7 +82,7 @@ func TestEventCloseIsBounded(t *testing.T) {
 	p.expect(frame.Close, "\x03\xe8")
 	p.expectEOF()
 	if e := evAwait(t, ended); e == nil || e.Code != 1000 || e.Err == nil || !strings.Contains(e.Error(), "did not answer") {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestEventCloseNow(t *testing.T) {
 	c.CloseNow()
 	p.expectEOF()
 	if e := evAwait(t, ended); e == nil || e.Code != CodeAbnormal || e.ByPeer {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 	if err := c.Send(Message{Type: Text}); CloseCode(err) != CodeAbnormal {
 		t.Errorf("Send after the end: %v", err)
@@ -129,7 +129,7 @@ func TestEventPeerThatVanishes(t *testing.T) {
 			p.send(sent)
 			p.Close()
 			if e := evAwait(t, ended); e == nil || e.Code != CodeAbnormal || !strings.Contains(e.Error(), name) {
-				t.Errorf("it ended with %v", e)
+				t.Errorf("the connection ended with %v", e)
 			}
 		})
 	}
@@ -165,7 +165,7 @@ func TestEventRFC6455_7_1_7_ViolationsAreReported(t *testing.T) {
 			e := evAwait(t, ended)
 			pe, ok := errors.AsType[*protocol.Violation](e)
 			if !ok || pe.Section != c.section || e.Code != c.code || !e.ByPeer {
-				t.Errorf("it ended with %v", e)
+				t.Errorf("the connection ended with %v", e)
 			}
 		})
 	}
@@ -180,7 +180,7 @@ func TestEventKeepaliveGivesUpASilentPeer(t *testing.T) {
 	p.send(evMasked(frame.Pong, true, "")) // this shows that the client is alive
 	p.expect(frame.Ping, "")
 	if e := evAwait(t, ended); e == nil || e.Code != CodeAbnormal || !errors.Is(e, os.ErrDeadlineExceeded) {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestEventPongAfterOurCloseFrame(t *testing.T) {
 	p.send(evMasked(frame.Close, true, "\x03\xe8"))
 	p.expectEOF()
 	if e := evAwait(t, ended); e == nil || e.Err != nil {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestEventShutdownSends1001(t *testing.T) {
 			t.Errorf("a client reads %v", err)
 		}
 		if e := evAwait(t, ended); e == nil || e.Code != CodeGoingAway || e.Err != nil {
-			t.Errorf("one ended with %v", e)
+			t.Errorf("a connection ended with %v", e)
 		}
 	}
 	if err := evAwait(t, done); err != nil {
@@ -239,6 +239,6 @@ func TestEventShutdownWhoseContextEnds(t *testing.T) {
 		t.Errorf("Shutdown: %v", err)
 	}
 	if e := evAwait(t, ended); e == nil || e.ByPeer {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }

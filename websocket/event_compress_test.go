@@ -67,6 +67,6 @@ func TestEventRFC6455_10_4_BombIsRefused(t *testing.T) {
 	}
 	c.CloseNow()
 	if e := evAwait(t, ended); e == nil || e.Code != CodeTooBig {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }

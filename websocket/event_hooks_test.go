@@ -48,7 +48,7 @@ func TestEventPanicCostsOneConnection(t *testing.T) {
 		p.expectEOF()
 		p.Close()
 		if e := evAwait(t, ended); e.Code != CodeInternalError || !strings.Contains(e.Error(), want) || e.ByPeer {
-			t.Errorf("it ended with %v", e)
+			t.Errorf("the connection ended with %v", e)
 		}
 	}
 	q := evConnect(t, addr)

@@ -152,7 +152,7 @@ func TestEventHandshakeAndKeepaliveTimeouts(t *testing.T) {
 		t.Errorf("the handler saw %s, the client %q", got, open.Out)
 	}
 	if d := p.k.Clock - begun; d < 50*time.Second || d > 51*time.Second {
-		t.Errorf("it took %v", d)
+		t.Errorf("the timeouts took %v", d)
 	}
 }
 

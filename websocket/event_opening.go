@@ -94,7 +94,7 @@ func (c *eventConn) answer(h *opening.Head, text string) bool {
 	}
 	c.opened()
 	if endpoint.closes() { // the connection was still in its handshake when a Shutdown listed the open ones
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
 	}
 	return true
 }
@@ -107,7 +107,7 @@ func (c *eventConn) late() {
 	h := eventHeads.Get().(*opening.Head)
 	defer eventHeads.Put(h)
 	h.Reset(c.kind.front.heads)
-	h.Parse(text.b) //nolint:errcheck // the verdict is known
+	h.Parse(text.b) //nolint:errcheck // the header is known to be incomplete
 	c.refuse(opening.Violated(slow), h.Opening(opening.View(text.b)))
 }
 

@@ -194,7 +194,7 @@ func TestEventOverflowCloses(t *testing.T) {
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))
 	p.Close()
 	if e := evAwait(t, ended); e == nil || e.Code != CodeTryAgainLater || e.Err != nil {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }
 

@@ -142,7 +142,7 @@ func TestEventSendIsBounded(t *testing.T) {
 	p.send(evMasked(frame.Close, true, "\x03\xf5"))
 	p.Close()
 	if e := evAwait(t, ended); e == nil || e.Code != CodeTryAgainLater || e.Err != nil {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 	if !bytes.Equal(before, evFramesOf(shared).Plain()) {
 		t.Error("the shared frame was written to")
@@ -258,7 +258,7 @@ func TestEventSendsFromEverywhere(t *testing.T) {
 			}
 		})
 	}
-	go io.WriteString(p.Conn, strings.Repeat(evMasked(frame.Text, true, "echo"), each)) //nolint:errcheck // the echoes are counted
+	go io.WriteString(p.Conn, strings.Repeat(evMasked(frame.Text, true, "echo"), each)) //nolint:errcheck // the test counts the echoes
 	got := map[byte]int{}
 	for range senders*each*2 + each {
 		_, text := p.next()

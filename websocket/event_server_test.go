@@ -220,7 +220,7 @@ func (s *evServer) shake(nc net.Conn, config *tls.Config) error {
 // Shutdown closes all connections with 1001 and waits until they have ended.
 func (s *evServer) Shutdown(ctx context.Context) error {
 	return s.drain(ctx, func(c *eventConn) {
-		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is a valid one
+		c.Shut(CodeGoingAway, "") //nolint:errcheck // the code is valid
 	})
 }
 

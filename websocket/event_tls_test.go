@@ -91,7 +91,7 @@ func TestEventTLSEchoOfAllSizes(t *testing.T) {
 		t.Errorf("Close: %v", err)
 	}
 	if e := evAwait(t, ended); e == nil || e.Reason != "done" || e.Err != nil {
-		t.Errorf("it ended with %v", e)
+		t.Errorf("the connection ended with %v", e)
 	}
 }
 

@@ -165,7 +165,7 @@ func TestHalfCloseIsBounded(t *testing.T) {
 				tt.wait(c, peer)
 				<-c.Context().Done()
 				if took := time.Since(began); took > tt.end+time.Second {
-					t.Errorf("it took %v", took)
+					t.Errorf("closing took %v", took)
 				}
 				if code := CloseCode(context.Cause(c.Context())); code != tt.code {
 					t.Errorf("%v", context.Cause(c.Context()))

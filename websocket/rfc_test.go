@@ -308,7 +308,7 @@ func TestRFC6455_5_5_1_TCPIsClosed(t *testing.T) {
 		if !ok || h.Opcode != frame.Close || p != "\x0f\xa1theirs" {
 			t.Fatalf("the answer is a %v with %q", h.Opcode, p)
 		}
-		if role == protocol.RoleClient { // it may wait for the server to close TCP first
+		if role == protocol.RoleClient { // a client may wait for the server to close TCP first
 			if err := w.conn.(*net.TCPConn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}

@@ -86,7 +86,7 @@ func panicCaused(v any, report func(value any, stack []byte)) error {
 
 // aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, it cuts the
 // connection, and is not reported.
-func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
+func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares it in the same way
 
 // guard calls f, and converts a panic in it to an error.
 func (e *events) guard(f func() error) (err error) {
@@ -151,7 +151,7 @@ func (e *events) serve(ctx context.Context) {
 // fail closes the connection because of err.
 func (e *events) fail(err error) {
 	if aborts(err) {
-		e.c.CloseNow() //nolint:errcheck // it returns nil
+		e.c.CloseNow() //nolint:errcheck // CloseNow returns nil
 		return
 	}
 	code, reason, cause := closeFor(err)

@@ -333,7 +333,7 @@ func (o *outbox) moreToWrite() bool {
 // gather leaves it to the caller; the remainder of a frame that is partly sent is returned in place of dst. The caller holds mu and
 // the out turn.
 func (o *outbox) gather(dst []byte) []byte {
-	if len(o.rest) > cap(dst) { // without a copy
+	if len(o.rest) > cap(dst) { // returned without a copy
 		dst, o.rest = o.rest, nil
 		return dst
 	}

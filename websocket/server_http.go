@@ -196,7 +196,7 @@ func (h *handed) state(nc net.Conn, state http.ConnState) {
 		}
 		s.waiting.remove(&h.waiter)
 		if s.CountPages {
-			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // as the newest connection of its address
+			s.wait(h.ctx, &h.waiter, h.yielded, h.remote) // adds it again, as the newest connection of its address
 		}
 	case http.StateIdle:
 		h.began.Store(false)

@@ -71,7 +71,7 @@ func (s *Server) wait(ctx context.Context, m *waiter, nc net.Conn, remote net.Ad
 		counted := false
 		t := trail{server: s}
 		t.guard(func() { most, counted = s.MaxHandshakes(remote), true })
-		if !counted { // it panicked
+		if !counted { // MaxHandshakes panicked
 			lower(nc).Close()
 		}
 		if !counted || most < 0 {

@@ -402,7 +402,7 @@ func TestServer_Shutdown(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took != time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("Shutdown took %v", took)
 		}
 		for range n {
 			select {

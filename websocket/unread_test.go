@@ -74,14 +74,14 @@ func TestUnreadConnectionAnswersWithinASecond(t *testing.T) {
 			peer.send(peer.frame(frame.Ping, true, "?"))
 			peer.expect(frame.Pong, "?")
 			if took := time.Since(start); took > time.Second {
-				t.Fatalf("it took %v", took)
+				t.Fatalf("the reply took %v", took)
 			}
 		}
 		start := time.Now()
 		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
 		peer.expectClose(CodeNormal)
 		if took := time.Since(start); took > time.Second {
-			t.Fatalf("it took %v", took)
+			t.Fatalf("the reply took %v", took)
 		}
 	})
 }
@@ -186,7 +186,7 @@ func TestUnreadBytesAreNotLeftToTheWatch(t *testing.T) {
 	c, peer := rawTCP(t, protocol.RoleServer, &ConnOptions{PingInterval: -1})
 	peer.SetDeadline(time.Now().Add(patience))
 	peer.send(append(peer.frame(frame.Text, true, "last"), peer.frame(frame.Close, true, closeBody(CodeNormal, ""))...))
-	bounded.Until(t, func() bool { // as guard does
+	bounded.Until(t, func() bool { // hearUnread is called as guard calls it
 		c.hearUnread()
 		c.mu.Lock()
 		defer c.mu.Unlock()

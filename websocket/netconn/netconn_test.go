@@ -111,7 +111,7 @@ func TestBrokenOff(t *testing.T) {
 	if errors.Is(err, io.EOF) && websocket.CloseCode(err) == websocket.CodeNormal || websocket.CloseCode(err) != websocket.CodeAbnormal {
 		t.Error(err)
 	}
-	if err == io.EOF { //nolint:errorlint // what io.Copy compares with
+	if err == io.EOF { //nolint:errorlint // io.Copy compares with ==
 		t.Error("the stream looks complete")
 	}
 }
@@ -259,7 +259,7 @@ func TestEndsOfStream(t *testing.T) {
 
 		client, server = wstest.Pipe(t, nil)
 		a, b = netconn.New(client, websocket.Binary), netconn.New(server, websocket.Binary)
-		go a.Read(make([]byte, 1)) //nolint:errcheck // it answers the close frame
+		go a.Read(make([]byte, 1)) //nolint:errcheck // only to reply to the close frame
 		if err := server.Close(websocket.CodeGoingAway, "shutdown"); err != nil {
 			t.Fatal(err)
 		}

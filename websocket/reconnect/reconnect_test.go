@@ -100,7 +100,7 @@ func TestRunEnds(t *testing.T) {
 		{"all temporary failures", []any{errRefused, breaksOff, closes(1011), closes(1012), closes(1013), closes(1005), closes(4000), closes(1000)},
 			read, nil, 8, isNil},
 		{"1008", []any{closes(1001), closes(1008)}, read, nil, 2, hasCode(1008)},
-		{"a violation by the peer", []any{func(p *wstest.Peer) { p.Write([]byte{0xff}); p.Write([]byte{0xff}); p.Close() }}, read, nil, 1, //nolint:errcheck // in memory
+		{"a violation by the peer", []any{func(p *wstest.Peer) { p.Write([]byte{0xff}); p.Write([]byte{0xff}); p.Close() }}, read, nil, 1, //nolint:errcheck // writes in memory do not fail
 			hasCode(1002)},
 		{"handle is finished", []any{stays}, returns(nil), nil, 1, isNil},
 		{"handle is finished, and has ended the connection",
@@ -349,7 +349,7 @@ func TestRunUntilItsContextEnds(t *testing.T) {
 				}
 				// The limit includes 5 seconds for a closing handshake to which the peer does not reply.
 				if took := time.Since(begun); took < time.Minute || took > 65*time.Second {
-					t.Errorf("it took %v", took)
+					t.Errorf("Run took %v", took)
 				}
 			})
 		})
@@ -415,7 +415,7 @@ func TestRunEndsTheConnectionWhenHandlePanics(t *testing.T) {
 				t.Errorf("recovered %v; the connection: %v; its context: %v", r, context.Cause(c.Context()), inner.Err())
 			}
 		}()
-		reconnect.Run(t.Context(), s.dial, func(ctx context.Context, conn *websocket.Conn) error { //nolint:errcheck // it panics
+		reconnect.Run(t.Context(), s.dial, func(ctx context.Context, conn *websocket.Conn) error { //nolint:errcheck // handle panics
 			c, inner = conn, ctx
 			panic("on purpose")
 		}, nil)

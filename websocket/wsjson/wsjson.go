@@ -68,7 +68,7 @@ func Messages[T any](ctx context.Context, c *websocket.Conn) iter.Seq2[T, error]
 				return
 			}
 			if ctx.Err() != nil && !ofMessage(err) {
-				c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // the error to report is the context's
+				c.Close(websocket.CodeGoingAway, "") //nolint:errcheck // the error of the context is reported
 			}
 			if !yield(none, err) || !ofMessage(err) {
 				return

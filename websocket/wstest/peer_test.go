@@ -178,7 +178,7 @@ func TestPeerReadsTheShortestFrame(t *testing.T) {
 		t.Errorf("%v, %v", f, err)
 	}
 	if f, err := p.Next(); err != io.EOF { //nolint:errorlint // Next returns io.EOF unwrapped, as documented
-		t.Errorf("after it: %v, %v", f, err)
+		t.Errorf("after the frame: %v, %v", f, err)
 	}
 }
 
