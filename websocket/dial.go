@@ -57,9 +57,9 @@ type DialOptions struct {
 	// 30 seconds, unless the context has a deadline.
 	HandshakeTimeout time.Duration
 
-	// Trace is called twice for each request, including those that follow a redirect: with a nil response when the request has been
-	// sent, and again when the response has arrived. It is for programs that show the handshake. Both arguments are read-only and
-	// contain secrets. Trace may be nil.
+	// Trace is called for each request, including those that follow a redirect: with a nil response when the request has been sent,
+	// and again when the response has arrived. It is for programs that show the handshake. Both arguments are read-only and contain
+	// secrets. Trace may be nil.
 	Trace func(*handshake.Request, *handshake.Response)
 
 	// Conn holds the options of the open connection.

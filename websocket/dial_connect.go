@@ -31,7 +31,7 @@ func (d *dialer) connect(ctx context.Context, t *handshake.Target) (net.Conn, *H
 	if !t.Secure {
 		return nc, nil
 	}
-	// RFC 6455 §4.1: if /secure/ is true, "the client MUST perform a TLS handshake", which names the host (SNI).
+	// RFC 6455 §4.1: if /secure/ is true, "the client MUST perform a TLS handshake". The handshake names the host (SNI).
 	return secure(ctx, nc, d.tlsConfig(t.Name))
 }
 

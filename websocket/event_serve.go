@@ -217,7 +217,7 @@ func (c *eventOutbox) called(err *error) {
 }
 
 // closed reports the end of the connection. A panic in Closed has no connection left to end, and becomes the cause in the CloseError
-// unless that has one.
+// unless there is one already.
 func (c *eventConn) closed(over *CloseError) {
 	if c.kind.ended != nil {
 		defer func() { c.kind.ended(func() string { return c.RemoteAddr().String() }, over) }()

@@ -55,8 +55,8 @@ func returnLarge(b []byte) {
 	}
 }
 
-// grow returns the content of dst in a larger array, and returns dst to its pool. dst is a part of a message of which left more bytes
-// are announced.
+// grow returns the content of dst, which is the beginning of a message, in a larger array, and recycles dst. left is the number of
+// bytes that are still expected.
 func grow(dst []byte, left int64) []byte {
 	g := largeFor(len(dst), left)
 	g = append(g, dst...)

@@ -36,7 +36,7 @@ const defaultQueueBytes = 1 << 20
 
 // entry is a frame that waits to be written: a message of SendPrepared, or a Write that joined the queue.
 type entry struct {
-	frame []byte  // of Send and SendPrepared: unmasked, and shared by connections; of a Write: masked if this end is a client
+	frame []byte  // of Send and SendPrepared: unmasked, and perhaps shared by connections; of a Write: masked if this end is a client
 	head  int     // the length of frame's header
 	early bool    // the frame was accepted before the ping whose pong is queued was handled
 	join  *joined // the Write that joined the queue; nil for Send and SendPrepared
