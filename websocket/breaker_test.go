@@ -56,8 +56,8 @@ func TestCloseWhileAMessageIsStreamed(t *testing.T) {
 	}
 }
 
-// TestReaderAfterAReadThatSawOnlyAHeader checks that every kind of read inflates a compressed message whose header an earlier read
-// has received.
+// TestReaderAfterAReadThatSawOnlyAHeader checks that Reader inflates a compressed message whose header an interrupted Read has
+// received.
 func TestReaderAfterAReadThatSawOnlyAHeader(t *testing.T) {
 	c, peer := rawZipped(t, handshake.Deflate{}, nil)
 	f := rsv1(peer.frame(frame.Text, true, helloZipped))

@@ -36,7 +36,7 @@ type Conn struct {
 	mu       sync.Mutex
 	closeErr *CloseError // the final state; nil while the connection is open
 	closing  *CloseError // the intended final state, after a close frame was made or has arrived, or a rule was broken
-	asked    *CloseError // with HalfClose: the peer's close frame, to which ours replies; it may arrive after ours
+	asked    *CloseError // with HalfClose: the peer's close frame, which may arrive before or after ours is sent
 	pings    pings
 	alive    keepalive
 	life     *life         // created on the first use

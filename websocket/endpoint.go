@@ -81,8 +81,8 @@ type Hooks struct {
 	// configuration error in the Endpoint or the Admission is logged like a panic.
 	Refused func(ctx context.Context, remote string, r *http.Request, err *HandshakeError)
 
-	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. It ends only
-	// one connection. A panic with http.ErrAbortHandler is not reported. If Panicked is nil, the panic is logged to the
+	// Panicked reports a panic of the application: in Serve, Open, Admit, a Receiver, or a handler behind a Server. A panic ends
+	// only one connection. A panic with http.ErrAbortHandler is not reported. If Panicked is nil, the panic is logged to the
 	// http.Server's ErrorLog if there is one, and to standard error otherwise.
 	Panicked func(value any, stack []byte)
 

@@ -24,8 +24,8 @@ type CloseError struct {
 	Err    error  // the cause: a *protocol.Violation or an I/O error; nil if the closing handshake is complete
 }
 
-// Error returns which end closed, the code and reason, and the cause. When the peer violated the protocol, the cause is what it did,
-// and the close frame came from this end.
+// Error returns which end closed the connection, the code and reason, and the cause. If the peer violated the protocol, the cause is
+// the violation, and the close frame came from this end.
 func (e *CloseError) Error() string {
 	s := "websocket: closed"
 	if v := (*protocol.Violation)(nil); e.ByPeer && !errors.As(e.Err, &v) {

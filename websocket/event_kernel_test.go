@@ -70,7 +70,7 @@ func TestEventConnectionsThatBreak(t *testing.T) {
 	}
 }
 
-// A write fails because the peer is gone. The connection reports the peer's unread close frame as the cause.
+// If a write fails because the peer is gone, the connection reports the peer's unread close frame as the cause.
 func TestEventCloseFrameBehindAWriteThatFails(t *testing.T) {
 	p := evPerform(t, looptest.New(t, nil), &evServer{})
 	c := p.k.Client(evHello)

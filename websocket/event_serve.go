@@ -248,7 +248,7 @@ func (c *eventOutbox) failed(err error) {
 }
 
 // defers postpones sending to the end of the batch: the Receivers of other connections may still send to this one until then. The
-// buffer of a visit is too valuable to be kept until the end of the batch. The caller holds the lock.
+// data is moved to a smaller buffer, so that the large buffer of a visit is not kept for that long. The caller holds the lock.
 func (c *eventOutbox) defers() {
 	if cap(c.out.b) == corkSize {
 		f := borrow(c.out.size())

@@ -24,7 +24,7 @@ import (
 )
 
 // handshakeCases is the content of testdata/handshake_cases.json. Each case consists of the bytes that one side sends and the
-// results that are allowed for the other side. In its strings, each character represents one byte.
+// results that are allowed for the other side. In the strings of the file, each character represents one byte.
 type handshakeCases struct {
 	Server []serverCase
 	Client []clientCase

@@ -178,7 +178,7 @@ func TestPingMakesWayForARead(t *testing.T) {
 	})
 }
 
-// TestPingKeepsTheMessageInItsWay checks that a pong behind a message is found when the message is read.
+// TestPingKeepsTheMessageInItsWay checks that a pong behind an unread message completes the Ping once the message has been read.
 func TestPingKeepsTheMessageInItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleServer, nil)

@@ -158,7 +158,7 @@ func (in *inbox) endTurn(views bool) {
 	in.c.mu.Unlock()
 }
 
-// giveRead is endTurn for callers that read only because no application read was in progress.
+// giveRead is endTurn for reads that the application has not requested: those of Ping, Close and a failed Write.
 func (in *inbox) giveRead() {
 	in.release()
 	in.c.mu.Lock()

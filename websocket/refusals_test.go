@@ -140,7 +140,7 @@ func waysToServe(t *testing.T) map[string]string {
 	return addrs
 }
 
-// unasked is the prefix of the names of the ways in which no code of the application is called.
+// unasked begins the name of each server that does not ask the application about a request.
 const unasked = "without Admit: "
 
 // serveLimited runs h on an http.Server until the test ends.

@@ -120,7 +120,8 @@ func passing(err error) bool {
 	return ok && ne.Temporary() || outOfResources(err) //nolint:staticcheck // Temporary is deprecated, but listeners still implement it
 }
 
-// next waits for another handshake. It returns nil when enough other goroutines wait, or when there will be no more handshakes.
+// next waits for another handshake. It returns nil if enough other goroutines are already waiting, or if there will be no more
+// handshakes.
 func (src *source) next() *arrival {
 	select {
 	case src.idle <- struct{}{}:

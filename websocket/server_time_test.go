@@ -207,7 +207,7 @@ func TestServer_CountPages(t *testing.T) {
 	}
 }
 
-// TLSTimeout limits the time before the header, for which a separate time limit applies afterwards.
+// TLSTimeout limits the time before the header. The time limit for the header itself begins afterwards.
 func TestServer_TLSTimeout(t *testing.T) {
 	s := ownServer(&Endpoint{Serve: echoing})
 	s.HTTP.ReadHeaderTimeout, s.TLSTimeout = time.Minute, time.Second
