@@ -35,7 +35,7 @@ func TestCanceledReadLosesNothing(t *testing.T) {
 		for _, role := range []protocol.Role{protocol.RoleServer, protocol.RoleClient} {
 			t.Run(name+"/"+role.String(), func(t *testing.T) {
 				c, peer := link(t, role, nil)
-				go io.Copy(io.Discard, peer.Conn) // the pong
+				go io.Copy(io.Discard, peer.Conn) // discards the pong
 				bytes := fragments(peer)
 				for i := range bytes {
 					m, err := readAndCancel(t, c, i%2 == 0, func() { peer.send(bytes[i : i+1]) })

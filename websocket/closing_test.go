@@ -200,7 +200,7 @@ func TestRFC6455_5_5_1_NoDataAfterClose(t *testing.T) {
 		}()
 		synctest.Wait()
 		peer.send(peer.frame(frame.Ping, true, "sent before it heard of the close"))
-		peer.expect(frame.Pong, "sent before it heard of the close") // §5.5.2: unless the peer's close frame has been received
+		peer.expect(frame.Pong, "sent before it heard of the close") // §5.5.2: pings are answered until the peer's close frame has been received
 		peer.send(peer.frame(frame.Close, true, closeBody(CodeNormal, "")))
 		if n, err := peer.Read(make([]byte, 10)); err != io.EOF {
 			t.Errorf("%d bytes after the close frame, %v", n, err)
@@ -344,7 +344,7 @@ func TestTheContextBoundsTheClosingHandshake(t *testing.T) {
 		c, peer := rawPipe(t, protocol.RoleClient, nil)
 		go func() {
 			peer.Write(append(peer.frame(frame.Text, true, "and"), peer.frame(frame.Close, true, closeBody(CodeNormal, "bye"))...))
-			io.Copy(io.Discard, peer.Conn) // but never closes TCP
+			io.Copy(io.Discard, peer.Conn) // reads, but never closes TCP
 		}()
 		if m, err := c.Read(t.Context()); err != nil || string(m.Data) != "and" {
 			t.Fatalf("%q, %v", m.Data, err)
@@ -368,7 +368,7 @@ func TestRFC6455_7_1_1_AClientWaitsASecond(t *testing.T) {
 		start := time.Now()
 		go func() {
 			peer.Write(peer.frame(frame.Close, true, closeBody(CodeNormal, "bye")))
-			io.Copy(io.Discard, peer.Conn) // but never closes TCP
+			io.Copy(io.Discard, peer.Conn) // reads, but never closes TCP
 		}()
 		_, err := c.Read(t.Context())
 		if ce := wantClose(t, err, CodeNormal, "bye", true); ce.Err != nil {

@@ -28,7 +28,7 @@ type Conn struct {
 	stream transport.Stream
 	opts   connSettings
 	zip    *compression     // nil unless permessage-deflate was negotiated
-	m      protocol.Machine // the holder of read owns its reading half, mu guards its writing half
+	m      protocol.Machine // the holder of read owns its reading half, and mu guards its writing half
 
 	inbox
 	outbox

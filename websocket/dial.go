@@ -156,7 +156,7 @@ func ended(ctx context.Context, e *HandshakeError) *HandshakeError {
 // dialer is the state of a Dial that follows redirects.
 type dialer struct {
 	opts       *DialOptions
-	extensions []handshake.Extension // offered
+	extensions []handshake.Extension // the offered extensions
 	header     http.Header           // the header fields of the request, without Host
 	host       string                // the Host header; "" means the target's
 	dropped    bool                  // a redirect has led to another origin, and some fields of header were left out

@@ -207,7 +207,7 @@ func (h *Handshake) complete() {
 	var r http.Request
 	if err := opening.Request(&r, l.head); err == nil {
 		h.fromRequest(&r)
-	} else { // the request target is not a URI; Check rejects the targets that net/http would reject
+	} else { // the request target is not a URI; not expected, since Check rejects the targets that net/http would reject
 		h.Header = http.Header{}
 	}
 	l.head, l.nc = "", nil

@@ -24,8 +24,8 @@ type eventKind struct {
 	compression  *Compression
 	subprotocols []string
 	open         func(Sender) Receiver
-	panicked     func(value any, stack []byte)               // nil means that it is not reported
-	ended        func(remote func() string, err *CloseError) // nil means that it is not reported
+	panicked     func(value any, stack []byte)               // nil means that panics are not reported
+	ended        func(remote func() string, err *CloseError) // nil means that ends are not reported
 	left         func()                                      // called after a connection has ended and its Receiver's Closed has returned; may be nil
 	front        *eventFront                                 // nil unless the loop performs the opening handshakes
 }
@@ -35,7 +35,7 @@ type eventFront struct {
 	rules       opening.Rules
 	heads       opening.Limits
 	headTimeout time.Duration
-	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil means that it is not reported
+	refused     func(remote net.Addr, f *opening.Refusal, body string) // nil means that refusals are not reported
 
 	// roster is the Endpoint's roster. A connection joins it with its request; nil means none.
 	roster *roster

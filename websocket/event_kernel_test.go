@@ -121,7 +121,7 @@ func TestEventPausedPeer(t *testing.T) {
 	c := p.k.Client(evHello)
 	p.k.Play(p.ls.Loops)
 	c.Full = true
-	for range 10 { // as the bytes arrive
+	for range 10 { // the bytes arrive in ten parts
 		c.In = append(c.In, in.String()[:106*10]...)
 		p.k.Play(p.ls.Loops)
 	}

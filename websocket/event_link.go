@@ -17,7 +17,7 @@ import (
 // The lock of fd guards all fields, unless a field has another owner. Writes that do not wait are made under the lock.
 type eventLink struct {
 	fd   loop.FD
-	m    protocol.Machine // the holder owns its reading half, the lock guards its writing half
+	m    protocol.Machine // the holder owns its reading half, and the lock guards its writing half
 	kind *eventKind
 	more *eventMore // set before the connection opens, or by the holder under the lock; nil if all of its fields are zero
 	end  *ending    // nil until the connection begins to end

@@ -65,7 +65,7 @@ func TestRFC6455_5_5_1_HalfCloseAnswersWhenAsked(t *testing.T) {
 		}
 		peer.Conn.Close()
 		_, err := c.Read(bounded.Context(t))
-		if ce := wantClose(t, err, 4000, "bye", true); ce.Err != nil { // §7.1.5: the code of the first close frame
+		if ce := wantClose(t, err, 4000, "bye", true); ce.Err != nil { // §7.1.5: the code is that of the first close frame
 			t.Error(ce.Err)
 		}
 		bounded.Receive(t, c.Context().Done())
@@ -96,7 +96,7 @@ func TestRFC6455_5_5_1_HalfCloseReadsOn(t *testing.T) {
 			t.Error(ce.Err)
 		}
 		peer.Conn.Close()
-		if ce := wantClose(t, context.Cause(c.Context()), 4001, "over", false); ce.Err != nil { // §7.1.5: the code of the first close frame
+		if ce := wantClose(t, context.Cause(c.Context()), 4001, "over", false); ce.Err != nil { // §7.1.5: the code is that of the first close frame
 			t.Error(ce.Err)
 		}
 	})

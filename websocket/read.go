@@ -42,7 +42,7 @@ type inbox struct {
 	readSeq  uint64            // the number of the current read, by which a Reader knows that it is out of date
 	controls controlRate
 
-	batch atomic.Bool   // the application is busy with a message, and win contains more of them
+	batch atomic.Bool   // the application is busy with a message, and win contains bytes that follow it
 	heard atomic.Bool   // bytes have arrived since keepalive last looked
 	lent  atomic.Uint32 // which of two users returns buf to the pool
 

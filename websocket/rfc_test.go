@@ -174,19 +174,19 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 		var messages []string
 		var open bool
 		for i, h := range heads {
-			if h.Masked != (role == protocol.RoleClient) { // §5.1
+			if h.Masked != (role == protocol.RoleClient) { // §5.1: only clients mask
 				t.Errorf("frame %d: masked is %v", i, h.Masked)
 			}
-			if h.RSV != 0 { // §5.2
+			if h.RSV != 0 { // §5.2: without an extension, the reserved bits are 0
 				t.Errorf("frame %d: reserved bits %#x", i, h.RSV)
 			}
 			if h.Opcode.Control() {
-				if !h.Fin || h.Length > frame.MaxControlPayload { // §5.5
+				if !h.Fin || h.Length > frame.MaxControlPayload { // §5.5: a control frame is short and not fragmented
 					t.Errorf("frame %d: a %v of %d bytes, fin %v", i, h.Opcode, h.Length, h.Fin)
 				}
 				continue
 			}
-			if (h.Opcode == frame.Continuation) != open { // §5.4
+			if (h.Opcode == frame.Continuation) != open { // §5.4: an open message is continued before the next one begins
 				t.Errorf("frame %d: a %v, and a message is open: %v", i, h.Opcode, open)
 			}
 			if !open {
@@ -205,7 +205,7 @@ func TestRFC6455_6_1_FramesOnTheWire(t *testing.T) {
 					len(want[i]), want[i])
 			}
 		}
-		if last := heads[len(heads)-1]; last.Opcode != frame.Close || payloads[len(payloads)-1] != "\x03\xe8enough" { // §7.1.2
+		if last := heads[len(heads)-1]; last.Opcode != frame.Close || payloads[len(payloads)-1] != "\x03\xe8enough" { // §7.1.2: the close frame is the last one
 			t.Errorf("the last frame is a %v with %q", last.Opcode, payloads[len(payloads)-1])
 		}
 	})

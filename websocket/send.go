@@ -49,7 +49,7 @@ type sendQueue struct {
 	queued  int               // the cost of the entries of Send and SendPrepared, in bytes
 	own     *transport.Buffer // the memory of small frames of Send; nil if there are none
 	drained chan struct{}     // closed when an entry has left the queue; nil if no goroutine waits for that
-	sends   int32             // the number of entries of queue whose frames are in own
+	sends   int32             // the number of entries of Send and SendPrepared
 	ownUsed uint16            // the number of used bytes of own
 }
 

@@ -201,7 +201,7 @@ func TestServer_SlowAfterQuick(t *testing.T) {
 	s.HTTP.Handler = &Endpoint{Serve: echoing, Accept: AcceptOptions{Conn: ConnOptions{PingInterval: -1}}}
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		begin := time.Now()
-		for range 10 { // each connection usually reuses the memory of the handshake before
+		for range 10 { // each connection usually reuses the memory of the previous handshake
 			opened(t, p)
 			nc := p.dial()
 			defer nc.Close()

@@ -20,7 +20,7 @@ func (src *source) listen() (stop func()) {
 	}
 	x := service{rules: e.Accept.rules(), conn: &e.Accept.Conn, open: e.Open}
 	if x.check() != nil || x.rules.Check() != nil {
-		return nil // a configuration error, which the other path reports to the client
+		return nil // a configuration error, which judge reports to the client
 	}
 	t := &trail{endpoint: e, server: s}
 	k := newEventKind(*t, &x)

@@ -306,7 +306,7 @@ func (a *arrival) read() (opening.Verdict, *opening.Refusal) {
 		case err == nil:
 		case len(a.buf) == 0:
 			return opening.More, nil
-		case transport.IsTimeout(err): // RFC 9110 §15.5.9
+		case transport.IsTimeout(err): // RFC 9110 §15.5.9: 408 (Request Timeout)
 			return opening.More, opening.Violated(slow)
 		default:
 			if err == io.EOF { //nolint:errorlint // connections do not wrap io.EOF

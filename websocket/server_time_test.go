@@ -218,7 +218,7 @@ func TestServer_TLSTimeout(t *testing.T) {
 	inBubble(t, s, func(t *testing.T, p *pipes) {
 		began := time.Now()
 		silent := p.dial()
-		io.ReadAll(silent) // the error comes from the pipe
+		io.ReadAll(silent) // until the connection is closed
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("closed after %v", took)
 		}

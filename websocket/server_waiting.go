@@ -36,12 +36,12 @@ type group struct {
 type waiter struct {
 	group      *group // nil if it is not in the set
 	prev, next *waiter
-	ctx        context.Context // of the connection
+	ctx        context.Context // the context of the connection
 	nc         net.Conn
 	remote     net.Addr
 	evicted    bool
-	reported   bool // reported as refused, for another reason
-	left       bool // it has left the set permanently
+	reported   bool // the connection was reported as refused, for another reason
+	left       bool // leave was called
 }
 
 // groupOf returns the key of the group that an address belongs to. An IPv6 client usually has at least a whole /64 network, so the

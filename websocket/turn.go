@@ -75,7 +75,7 @@ func (c *Conn) wait(ctx context.Context, t *turn) error {
 // call with the same context costs nothing. A Conn has two watches, for reads and for writes, which share one registration if they
 // have the same context.
 type watch struct {
-	done <-chan struct{} // ctx.Done(): channels can be compared, contexts need not be comparable
+	done <-chan struct{} // ctx.Done(): channels can be compared, while contexts need not be comparable
 	stop func() bool     // ends the registration; nil if the other watch owns it
 }
 

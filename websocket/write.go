@@ -37,7 +37,7 @@ type outbox struct {
 	ctl      []byte    // control frames, which are sent before the next data frame
 	rest     []byte    // the remainder of a write that the socket accepted in part: it is sent first
 	taken    []*joined // the Writes whose frames the holder of out is about to write
-	flying   int       // the number of bytes that flush is writing
+	flying   int       // the number of bytes that writeAll is writing
 	sendQueue
 	cut     error       // why the current write was interrupted: the write deadline is then longAgo; nil otherwise
 	werr    error       // why writing is no longer possible

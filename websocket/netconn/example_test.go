@@ -12,7 +12,7 @@ import (
 
 // A line-based protocol through a WebSocket.
 func ExampleNew() {
-	client, server := wstest.Pipe(nil, nil) // like those of Dial and Accept
+	client, server := wstest.Pipe(nil, nil) // in place of Dial and Accept
 	go func() {
 		nc := netconn.New(server, websocket.Binary)
 		defer nc.Close()

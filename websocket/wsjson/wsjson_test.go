@@ -245,7 +245,7 @@ func messagesEnd(t *testing.T) {
 		name string
 		ctx  func() context.Context
 		do   func(*wstest.Peer) error
-		want func(error) bool // of the last element
+		want func(error) bool // checks the error of the last element
 	}{
 		{"broken off", t.Context, func(p *wstest.Peer) error { return p.Reset() },
 			func(err error) bool { return websocket.CloseCode(err) == websocket.CodeAbnormal }},
