@@ -6,15 +6,15 @@ package frame
 // It finds the places where another frame can be inserted: see [Cursor.Between].
 type Cursor struct {
 	head  [MaxHeader]byte // the current header
-	nhead uint8           // number of its bytes so far
-	bad   bool            // they are not a valid header: no boundary is known after them
+	nhead uint8           // number of bytes in head
+	bad   bool            // head is not a valid header: no later boundary is known
 	left  int64           // remaining payload bytes of the current frame
 	h     Header          // of the current frame, or the last one
 }
 
 // Next consumes bytes of b up to the end of a frame's header, or of its payload, whichever comes first, and returns their number: 0
-// only if b is empty. started means that they complete a header, which Header then returns; if its Length is 0, the frame is
-// complete too. Call Next again with the rest.
+// only if b is empty. started reports whether those bytes complete a header, which Header then returns; if its Length
+// is 0, the frame is complete too. Call Next again with the rest.
 //
 // The error is that of [Parse], for a length that RFC 6455 §5.2 forbids. It is permanent: no boundary can be known after it.
 func (c *Cursor) Next(b []byte) (n int, started bool, err error) {
@@ -64,7 +64,7 @@ func (c *Cursor) err() error {
 }
 
 // Boundary returns the number of bytes at the beginning of b that belong to the current frame: the boundary between two frames
-// follows them. It is 0 between frames, and len(b) if the frame does not end in b. The Cursor does not move.
+// follows them. It is 0 between frames, and len(b) if the frame does not end in b. Boundary does not advance the Cursor.
 func (c *Cursor) Boundary(b []byte) (int, error) {
 	ahead, n := *c, 0
 	for !ahead.Between() && n < len(b) {
@@ -81,5 +81,5 @@ func (c *Cursor) Boundary(b []byte) (int, error) {
 // Control frames may also be inserted between the fragments of a message (RFC 6455 §5.4).
 func (c *Cursor) Between() bool { return c.nhead == 0 && c.left == 0 }
 
-// Header returns the header of the current frame if it is complete, and between two frames that of the last one.
+// Header returns the last complete header: that of the current frame or, between two frames, that of the frame before.
 func (c *Cursor) Header() Header { return c.h }

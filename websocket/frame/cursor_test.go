@@ -75,17 +75,17 @@ func TestCursor_Next(t *testing.T) {
 			b := stream[at:min(at+size, len(stream))]
 			n, started, err := c.Next(b)
 			if n <= 0 || n > len(b) || err != nil {
-				t.Fatalf("by %d: %d, %v at %d", size, n, err, at)
+				t.Fatalf("in pieces of %d: %d, %v at %d", size, n, err, at)
 			}
 			if at += n; started {
 				got = append(got, c.Header())
 			}
 			if c.Between() != slices.Contains(ends, at) {
-				t.Fatalf("by %d: between frames at %d: %t", size, at, c.Between())
+				t.Fatalf("in pieces of %d: between frames at %d: %t", size, at, c.Between())
 			}
 		}
 		if !slices.Equal(got, headers) {
-			t.Errorf("by %d: %+v", size, got)
+			t.Errorf("in pieces of %d: %+v", size, got)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func TestCursor_Insert(t *testing.T) {
 	}
 }
 
-func TestRFC6455_5_2_CursorStopsAtALengthThatIsForbidden(t *testing.T) {
+func TestRFC6455_5_2_CursorStopsAtAnInvalidLength(t *testing.T) {
 	for in, want := range map[string]error{
 		"\x82\x7e\x00\x05hello": ErrLengthNotMinimal, "\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff": ErrLengthTopBit,
 	} {
@@ -144,7 +144,7 @@ func TestCursor_AllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		var c Cursor
 		if c.Pass(stream[:7]) != nil || c.Pass(stream[7:]) != nil {
-			t.Error("it does not pass")
+			t.Error("Pass returned an error")
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

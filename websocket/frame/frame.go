@@ -90,7 +90,7 @@ func Size(b1 byte) int {
 }
 
 // Parse parses the header at the start of b and returns its length in bytes. It returns 0 and no error if b does not contain a
-// complete header yet. A length that RFC 6455 §5.2 forbids is an error, reported as soon as its bytes are there.
+// complete header yet. A length that RFC 6455 §5.2 forbids is an error, reported as soon as b contains the length field.
 func Parse(b []byte) (h Header, n int, err error) {
 	if len(b) < 2 {
 		return Header{}, 0, nil

@@ -58,7 +58,7 @@ func TestRFC6455_5_2_Headers(t *testing.T) {
 	}
 }
 
-// Every header is parsed from its bytes, not before the last of them, and without any bytes after them.
+// Parse restores every header that Append has encoded. It needs all bytes of the header, and none after them.
 func TestRoundTrip(t *testing.T) {
 	for _, length := range lengths {
 		for _, masked := range []bool{false, true} {
@@ -73,11 +73,11 @@ func TestRoundTrip(t *testing.T) {
 					t.Fatalf("the first byte of %+v is %#x", h, b[0])
 				}
 				if len(b) > MaxHeader || Size(b[1]) != len(b) {
-					t.Fatalf("%+v takes %d bytes, Size says %d", h, len(b), Size(b[1]))
+					t.Fatalf("%+v takes %d bytes, Size returns %d", h, len(b), Size(b[1]))
 				}
 				got, n, err := Parse(slices.Clip(b))
 				if got != h || n != len(b) || err != nil {
-					t.Fatalf("%+v came back as %+v, %d, %v", h, got, n, err)
+					t.Fatalf("%+v was parsed as %+v, %d, %v", h, got, n, err)
 				}
 				for cut := range b {
 					if _, n, err := Parse(b[:cut:cut]); n != 0 || err != nil {
@@ -108,7 +108,7 @@ func TestRFC6455_5_2_AppendIsMinimal(t *testing.T) {
 	}
 }
 
-func TestRFC6455_5_2_LengthsThatAreRefused(t *testing.T) {
+func TestRFC6455_5_2_RejectedLengths(t *testing.T) {
 	for _, tt := range []struct {
 		name, wire string
 		want       error
@@ -130,7 +130,7 @@ func TestRFC6455_5_2_LengthsThatAreRefused(t *testing.T) {
 			plain := unhex(t, tt.wire)
 			masked := bytes.Clone(plain)
 			masked[1] |= 0x80
-			// The length is checked when its bytes are there, without waiting for the key after it.
+			// The length is checked as soon as its bytes are available, without waiting for the masking key.
 			for _, b := range [][]byte{plain, masked, append(bytes.Clone(masked), 1, 2, 3, 4)} {
 				if _, n, err := Parse(b); !errors.Is(err, tt.want) || err != nil && n != 0 {
 					t.Errorf("Parse(%x) = %d, %v; want %v", b, n, err, tt.want)
@@ -148,14 +148,14 @@ func TestRFC6455_5_2_LengthsThatAreRefused(t *testing.T) {
 func TestAppendPanicsOnANegativeLength(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("it did not")
+			t.Error("Append did not panic")
 		}
 	}()
 	Append(nil, Header{Length: -1})
 }
 
-// Append writes only the opcode and the reserved bits of a Header: other bits do not change neighbouring fields.
-func TestAppendKeepsToItsBits(t *testing.T) {
+// Append ignores invalid bits of Opcode and RSV: they do not change neighbouring fields.
+func TestAppendIgnoresInvalidBits(t *testing.T) {
 	if got := Append(nil, Header{RSV: 0xff, Opcode: 0xff, Key: [4]byte{1, 2, 3, 4}}); !bytes.Equal(got, []byte{0x7f, 0}) {
 		t.Errorf("got %x", got)
 	}
@@ -177,8 +177,8 @@ func TestRFC6455_5_2_Opcodes(t *testing.T) {
 	}
 }
 
-// FuzzFrameParse: Append reproduces what Parse accepts; what Parse waits for, it accepts with the rest of the bytes; and it reads
-// nothing after the header.
+// FuzzFrameParse checks that Append reproduces every header that Parse accepts, that Parse accepts or rejects an
+// incomplete header once enough bytes follow, and that it reads nothing after the header.
 func FuzzFrameParse(f *testing.F) {
 	f.Add([]byte("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -190,18 +190,18 @@ func FuzzFrameParse(f *testing.F) {
 			}
 		case n == 0:
 			if len(b) >= MaxHeader || len(b) >= 2 && len(b) >= Size(b[1]) {
-				t.Fatalf("%x is a whole header, and is not taken", b)
+				t.Fatalf("%x is a complete header, but Parse waits for more bytes", b)
 			}
 			// With zeros after it, it is either accepted or has an invalid length: Parse waits for nothing else.
 			if _, n, err := Parse(append(bytes.Clone(b), make([]byte, MaxHeader)...)); n == 0 && err == nil {
-				t.Fatalf("%x is waited for in vain", b)
+				t.Fatalf("Parse waits for more bytes even after %x and zeros", b)
 			}
 		default:
 			if n != Size(b[1]) || n > len(b) || h.Length < 0 {
 				t.Fatalf("%x: %+v, %d", b, h, n)
 			}
 			if again := Append(nil, h); !bytes.Equal(again, b[:n]) {
-				t.Fatalf("%x was parsed as %+v, which is written %x", b[:n], h, again)
+				t.Fatalf("%x was parsed as %+v, which is encoded as %x", b[:n], h, again)
 			}
 			if h2, n2, err := Parse(b[:n:n]); h2 != h || n2 != n || err != nil {
 				t.Fatalf("%x without the bytes after it: %+v, %d, %v", b[:n], h2, n2, err)

@@ -2,8 +2,8 @@
 
 package frame
 
-// maskWide masks the beginning of b with key, which is the mask twice, and returns the number of bytes masked. For short payloads and
-// on processors without AVX2 that is 0: the loops of Mask do the work.
+// maskWide masks the beginning of b with key, which is the mask twice, and returns the number of bytes masked. It
+// returns 0 for short payloads and on processors without AVX2: the loops of Mask then do the work.
 func maskWide(b []byte, key uint64) int {
 	if len(b) < 256 || !hasAVX2 {
 		return 0

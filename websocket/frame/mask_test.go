@@ -32,7 +32,8 @@ func pattern(n int) []byte {
 
 var testKeys = [][4]byte{{}, {0x37, 0xfa, 0x21, 0x3d}, {1, 2, 3, 4}, {0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0x80}}
 
-// Every length up to several blocks, those of assembly included, at every alignment of the memory, without a touch of the bytes around it.
+// Payloads of every length up to several blocks, including those masked in assembly, are masked correctly at different
+// alignments, and the surrounding bytes stay unchanged.
 func TestRFC6455_5_3_Mask(t *testing.T) {
 	const around = 16
 	for _, key := range testKeys {
@@ -51,11 +52,11 @@ func TestRFC6455_5_3_Mask(t *testing.T) {
 				}
 				for i, c := range buf {
 					if (i < around+align || i >= around+align+length) && c != 0xee {
-						t.Fatalf("%d bytes at %d: byte %d around them was touched", length, align, i)
+						t.Fatalf("%d bytes at %d: byte %d outside them was changed", length, align, i)
 					}
 				}
 				if Mask(b, key); !bytes.Equal(b, plain) {
-					t.Fatalf("%d bytes at %d with %x: twice is not nothing", length, align, key)
+					t.Fatalf("%d bytes at %d with %x: masking twice does not restore the bytes", length, align, key)
 				}
 			}
 		}
@@ -63,7 +64,7 @@ func TestRFC6455_5_3_Mask(t *testing.T) {
 }
 
 // A payload in several slices is masked like a single one, wherever it is split.
-func TestRFC6455_5_3_MaskGoesOn(t *testing.T) {
+func TestRFC6455_5_3_MaskInPieces(t *testing.T) {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	for _, length := range []int{1, 4, 7, 8, 9, 63, 64, 65, 72, 150, 300} {
 		plain := pattern(length)
@@ -82,7 +83,8 @@ func TestRFC6455_5_3_MaskGoesOn(t *testing.T) {
 	}
 }
 
-// FuzzMask: Mask does what the RFC says, applying it twice changes nothing, and the split of the payload does not matter.
+// FuzzMask checks that Mask does what the RFC specifies, that applying it twice restores the payload, and that it does
+// not matter how the payload is split.
 func FuzzMask(f *testing.F) {
 	f.Add([]byte("Hello"), []byte{0x37, 0xfa, 0x21, 0x3d}, uint16(2))
 	f.Add(pattern(600), []byte{0x37, 0xfa, 0x21, 0x3d}, uint16(301))

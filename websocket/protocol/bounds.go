@@ -18,12 +18,12 @@ const (
 	PooledMemory = 16
 )
 
-// Room returns how much memory to provide for a message of which here bytes have arrived and left bytes are announced: the result
-// is at most times the number of bytes that have arrived. An announced length alone uses no memory.
+// Room returns how many bytes of memory to provide for a message of which here bytes have arrived and left bytes are
+// still to come: at most here*times. An announced length alone uses no memory.
 func Room(here int, left int64, times int) int { return here + int(min(left, int64((times-1)*here))) }
 
-// TooManyControls fails the connection because of more than MaxControls control frames in a second. Like the two methods below, it
-// returns an error like that of Step.
+// TooManyControls fails the connection because the peer has sent more than MaxControls control frames in a second. Like
+// the two methods below, it returns an error like that of Step.
 func (m *Machine) TooManyControls() error {
 	return m.Fail(violation("§10.4", codePolicy, "more than 1000 control frames in a second"))
 }

@@ -120,8 +120,8 @@ func (m *Machine) excessPongs(room int) int {
 	return excess
 }
 
-// AppendClose appends our close frame. CodeNoStatus (1005) makes one without a body; for other codes that must not be sent the
-// error is ErrCode. A reason that is too long is truncated at a character boundary, and invalid UTF-8 in it is replaced.
+// AppendClose appends our close frame. Code 1005 makes a frame without a body; for other codes that must not be sent the error is
+// ErrCode. A reason that is too long is truncated at a character boundary, and invalid UTF-8 in it is replaced.
 func (m *Machine) AppendClose(dst []byte, code uint16, reason string, key func() [4]byte) ([]byte, error) {
 	if code != codeNoStatus && !CodeOnWire(code) {
 		return dst, ErrCode // §7.4.1: 1005, 1006 and 1015 MUST NOT be set as a status code

@@ -7,9 +7,9 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// A Machine exists as long as its connection, even if that is idle: at a million connections one byte in it costs a megabyte. Its
-// size was 144 bytes when this was written, and 160 is the allocator's next size. Before you raise the limit, consider whether the
-// new field is needed while no data is in transit.
+// A Machine exists as long as its connection, even if the connection is idle: with a million connections, each byte of
+// it costs a megabyte. Its size was 144 bytes when this was written, and 160 is the allocator's next size. Before you
+// raise the limit, consider whether the new field is needed while no data is in transit.
 const mostMachine = 160
 
 func TestMachineIsSmall(t *testing.T) {
@@ -60,7 +60,7 @@ func TestStepAllocatesNothingForData(t *testing.T) {
 					}
 				})
 				if allocs != 0 || messages != 11 { // AllocsPerRun runs once more, to warm up
-					t.Errorf("in pieces of %d bytes: %v allocations a message, %d messages", piece, allocs, messages)
+					t.Errorf("in pieces of %d bytes: %v allocations per run, %d messages", piece, allocs, messages)
 				}
 			}
 		})

@@ -142,7 +142,7 @@ func (d *driver) feed(b []byte) {
 func (d *driver) flush() {
 	d.out = d.m.AppendOutput(d.out, 1<<30, useTestKey)
 	if d.m.Pending() || d.m.replies != nil {
-		d.t.Fatal("there is output pending behind AppendOutput, or memory held for it")
+		d.t.Fatal("output is pending after AppendOutput, or memory is held for it")
 	}
 }
 
@@ -157,7 +157,7 @@ func (d *driver) send(c ownClose) {
 	d.out = out
 }
 
-// fail records a violation. Step must return the first one for all later calls, too.
+// fail records a violation. All later calls of Step must return the same one.
 func (d *driver) fail(ev Event, err error) {
 	d.t.Helper()
 	var v *Violation
@@ -195,7 +195,7 @@ func (d *driver) observe(ev Event) {
 		d.closed = true
 		d.events = append(d.events, fmt.Sprintf("close %d %s", ev.Code, showBytes(ev.Payload)))
 	default:
-		d.t.Fatalf("an event of no kind: %+v", ev)
+		d.t.Fatalf("an event of an unknown kind: %+v", ev)
 	}
 }
 
@@ -206,10 +206,10 @@ func (d *driver) data(ev Event) {
 		d.t.Fatalf("First is %v with %q begun", ev.First, d.begun)
 	}
 	if len(ev.Payload) == 0 && !ev.Last {
-		d.t.Fatal("an event that tells of nothing")
+		d.t.Fatal("a Data event that has no payload and does not end the message")
 	}
 	if cap(ev.Payload) > len(ev.Payload) {
-		d.t.Fatalf("%d bytes of payload reach into the %d behind them", len(ev.Payload), cap(ev.Payload)-len(ev.Payload))
+		d.t.Fatalf("the slice of %d payload bytes has a capacity of %d more", len(ev.Payload), cap(ev.Payload)-len(ev.Payload))
 	}
 	if ev.First {
 		d.message = ev
@@ -243,7 +243,7 @@ func (d *driver) finish() {
 		was := len(d.out)
 		d.feed([]byte{0x89, 0x80, 0, 0, 0, 0, 0x89, 0x00, 0xff, 0xff})
 		if d.flush(); len(d.out) != was {
-			d.t.Fatalf("an answer after the end: % x", d.out[was:])
+			d.t.Fatalf("output after the end: % x", d.out[was:])
 		}
 	}
 }

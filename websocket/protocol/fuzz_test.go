@@ -136,7 +136,7 @@ func FuzzWhole(f *testing.F) {
 			p, text, n := m.Whole(b)
 			if n == 0 {
 				if !bytes.Equal(b, s.stream[at:]) {
-					t.Fatalf("at %d it took nothing, and changed the bytes", at)
+					t.Fatalf("at %d: Whole used no bytes, but changed some", at)
 				}
 				_, n, err := m.Step(b[:min(1+int(s.stream[at]), len(b))])
 				if err != nil || m.Pending() || m.ctl != nil {
@@ -146,7 +146,7 @@ func FuzzWhole(f *testing.F) {
 				continue
 			}
 			if !bytes.Equal(b[n:], s.stream[at+n:]) || cap(p) != len(p) {
-				t.Fatalf("at %d it took %d bytes, and reaches further", at, n)
+				t.Fatalf("at %d: Whole used %d bytes, but changed later ones, or the payload's capacity exceeds its length", at, n)
 			}
 			var got []byte
 			for i, c := range s.stream[at : at+n] {
@@ -236,7 +236,7 @@ func (w *writer) close(code uint16) {
 	w.events = append(w.events, fmt.Sprintf("close %d %q", code, "done"))
 	w.pongs = append(w.pongs, fmt.Sprintf("close %d %q", code, "done"))
 	if _, err := w.m.BeginFrame(true, false, true, 0, testKey); !errors.Is(err, ErrClosing) {
-		w.t.Fatalf("BeginFrame behind the close frame: %v", err)
+		w.t.Fatalf("BeginFrame after the close frame: %v", err)
 	}
 }
 
@@ -297,7 +297,7 @@ func FuzzMachineRoundTrip(f *testing.F) {
 			t.Fatalf("the answers: want %q, got %q, %v", w.pongs, answers.events, answers.violation)
 		}
 		if closed == (len(answers.out) == 0) || !closed && got.within != "" {
-			t.Fatalf("closed %v, answers %x, the end lies %q", closed, answers.out, got.within)
+			t.Fatalf("closed %v, answers %x, the stream ends %q", closed, answers.out, got.within)
 		}
 	})
 }

@@ -51,9 +51,9 @@ func TestRFC6455_8_1_InflatedText(t *testing.T) {
 		bad    int // index of the part that violates the rule; -1 means none
 	}{
 		{"whole", frame.Text, []string{"\u00e4"}, -1},
-		{"a rune in two pieces", frame.Text, []string{"a\xc3", "\xa4"}, -1},
-		{"bytes of no rune", frame.Text, []string{"a", "\xff", ""}, 1},
-		{"a rune that is cut at the end", frame.Text, []string{"a", "\xc3"}, 1},
+		{"a rune split between two pieces", frame.Text, []string{"a\xc3", "\xa4"}, -1},
+		{"an invalid byte", frame.Text, []string{"a", "\xff", ""}, 1},
+		{"an incomplete rune at the end", frame.Text, []string{"a", "\xc3"}, 1},
 		{"binary", frame.Binary, []string{"\xff", "\xc3"}, -1},
 	} {
 		m := Machine{Compressed: true}

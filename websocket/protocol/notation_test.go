@@ -46,7 +46,7 @@ func encodeFrame(line string) ([]byte, error) {
 	} else if n, err := strconv.ParseUint(strings.TrimPrefix(words[0], "opcode="), 10, 4); err == nil {
 		f.b0 = byte(n)
 	} else {
-		return nil, fmt.Errorf("no opcode: %s", words[0])
+		return nil, fmt.Errorf("unknown opcode: %s", words[0])
 	}
 	for _, w := range words[1:] {
 		if err := f.word(w); err != nil {
@@ -77,7 +77,7 @@ func (f *wireFrame) word(w string) error {
 		f.masked, f.key = true, testKey
 		if value != "" {
 			if n, err := hex.Decode(f.key[:], []byte(value)); err != nil || n != 4 {
-				return fmt.Errorf("no key: %s", value)
+				return fmt.Errorf("invalid key: %s", value)
 			}
 		}
 	case "len16":
@@ -130,7 +130,7 @@ func parseBytes(w string) ([]byte, error) {
 	if i := strings.LastIndexByte(w, '*'); i > 0 && i > strings.LastIndexByte(w, '"') {
 		n, err := strconv.Atoi(w[i+1:])
 		if err != nil {
-			return nil, fmt.Errorf("no count: %s", w)
+			return nil, fmt.Errorf("invalid count: %s", w)
 		}
 		w, times = w[:i], n
 	}
@@ -138,19 +138,19 @@ func parseBytes(w string) ([]byte, error) {
 	if strings.HasPrefix(w, `"`) {
 		s, err := strconv.Unquote(w)
 		if err != nil {
-			return nil, fmt.Errorf("no string: %s", w)
+			return nil, fmt.Errorf("invalid string: %s", w)
 		}
 		p = []byte(s)
 	} else if digits, ok := strings.CutPrefix(w, "x:"); ok {
 		b, err := hex.DecodeString(digits)
 		if err != nil {
-			return nil, fmt.Errorf("no hex: %s", w)
+			return nil, fmt.Errorf("invalid hex: %s", w)
 		}
 		p = b
 	} else {
 		code, err := strconv.ParseUint(w, 10, 16)
 		if err != nil {
-			return nil, fmt.Errorf("what is %s?", w)
+			return nil, fmt.Errorf("neither a string, nor hex, nor a status code: %s", w)
 		}
 		p = binary.BigEndian.AppendUint16(nil, uint16(code))
 	}
@@ -169,7 +169,7 @@ func splitWords(line string) ([]string, error) {
 		if line[0] == '"' {
 			q, err := strconv.QuotedPrefix(line)
 			if err != nil {
-				return nil, fmt.Errorf("a string that does not end: %s", line)
+				return nil, fmt.Errorf("unterminated string: %s", line)
 			}
 			quoted = q
 		}
@@ -200,7 +200,7 @@ func writeFrames(sb *strings.Builder, b []byte) {
 	for len(b) > 0 {
 		f, rest, err := nextFrame(b)
 		if err != nil {
-			fmt.Fprintf(sb, "out, and it is not a frame (%v): % x\n", err, b)
+			fmt.Fprintf(sb, "the output is not a frame (%v): % x\n", err, b)
 			return
 		}
 		wire := b[:len(b)-len(rest)]
@@ -233,7 +233,7 @@ func writeFrames(sb *strings.Builder, b []byte) {
 
 // nextFrame decodes and unmasks the first frame in b.
 func nextFrame(b []byte) (f wireFrame, rest []byte, err error) {
-	cut := fmt.Errorf("it is cut")
+	cut := fmt.Errorf("incomplete")
 	if len(b) < 2 {
 		return f, nil, cut
 	}

@@ -316,7 +316,7 @@ func checkOracle(t testing.TB, s session, cuts ...int) {
 			s.stream, a, got.inMessage, b, want.inMessage)
 	}
 	if n := len(got.partial); n > len(want.partial) || string(want.partial[:n]) != string(got.partial) {
-		t.Fatalf("% x\nof the unfinished message the Machine told %q, the oracle %q", s.stream, got.partial, want.partial)
+		t.Fatalf("% x\ndata of the unfinished message: the Machine reported %q, the oracle %q", s.stream, got.partial, want.partial)
 	}
 }
 

@@ -43,7 +43,8 @@ func (m *Machine) check(b0, b1 byte) *Violation {
 		return violation("§5.2", codeProtocol, fmt.Sprintf("opcode %d is reserved", op))
 	}
 
-	// §5.1: a client MUST mask all frames that it sends; a server MUST NOT mask any. An endpoint that sees it broken closes.
+	// §5.1: a client MUST mask all frames that it sends; a server MUST NOT mask any. An endpoint that receives a frame
+	// that violates this closes the connection.
 	if masked && m.Client {
 		return violation("§5.1", codeProtocol, "a masked frame from a server")
 	}
@@ -100,13 +101,13 @@ func (m *Machine) Fail(v *Violation) error {
 	return m.violate(v)
 }
 
-// CodeOnWire reports whether a close frame may contain code, sent or received.
+// CodeOnWire reports whether a close frame may contain code, whether the frame is sent or received.
 func CodeOnWire(code uint16) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014:
 		return true // §7.4.1, and 1012 to 1014 from the IANA registry of §11.7
 	case code >= 3000 && code <= 4999:
-		return true // §7.4.2: libraries, frameworks, applications
+		return true // §7.4.2: codes of libraries, frameworks and applications
 	}
 	return false // 0 to 999 are not used; 1004 to 1006 and 1015 MUST NOT be set; the rest of 1000 to 2999 is reserved
 }

@@ -56,7 +56,7 @@ func TestRFC6455_5_1_ClientMasksEveryFrame(t *testing.T) {
 	out = m.AppendOutput(out, 1<<20, key)
 	for i, f := range frames(t, out) {
 		if want := byte(i + 1); !f.masked || f.key != [4]byte{want, want, want, want} {
-			t.Errorf("frame %d: masked %v with %v; every frame, an empty one too, has a mask and a key of its own", i, f.masked, f.key)
+			t.Errorf("frame %d: masked %v with %v; every frame, even an empty one, must be masked with its own key", i, f.masked, f.key)
 		}
 	}
 	h, err := (&Machine{Client: true}).BeginFrame(true, false, true, 0, testKey)
@@ -127,7 +127,7 @@ func TestRFC6455_5_4_Fragments(t *testing.T) {
 }
 
 // §5.4: "Control frames MAY be injected in the middle of a fragmented message": they leave the message unchanged.
-func TestRFC6455_5_4_ControlFramesInsideAMessageOfOurs(t *testing.T) {
+func TestRFC6455_5_4_ControlFramesInsideOurMessage(t *testing.T) {
 	m := Machine{}
 	if _, err := m.BeginFrame(true, false, false, 1, testKey); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestRFC6455_5_4_ControlFramesInsideAMessageOfOurs(t *testing.T) {
 	}
 }
 
-func TestRFC6455_5_5_PingIsCutTo125Bytes(t *testing.T) {
+func TestRFC6455_5_5_PingIsTruncatedTo125Bytes(t *testing.T) {
 	for _, n := range []int{0, 1, 125, 126, 1000} {
 		for _, client := range []bool{false, true} {
 			payload := bytes.Repeat([]byte{'x'}, n)
@@ -180,7 +180,7 @@ func TestRFC6455_5_5_1_NothingAfterClose(t *testing.T) {
 		}},
 		{"the peer broke a rule", func(t *testing.T, m *Machine) {
 			if _, _, err := m.Step([]byte{0x81, 0x00}); err == nil {
-				t.Fatal("an unmasked frame was taken")
+				t.Fatal("an unmasked frame was accepted")
 			}
 			m.AppendOutput(nil, 0, useTestKey)
 		}},
@@ -200,7 +200,7 @@ func TestRFC6455_5_5_1_NothingAfterClose(t *testing.T) {
 			}
 			tt.close(t, &m)
 			if !m.Closing() {
-				t.Error("not closing behind the close frame")
+				t.Error("not closing after the close frame")
 			}
 			dst := []byte("dst")
 			if _, err := m.BeginFrame(true, false, true, 1, testKey); !errors.Is(err, ErrClosing) {
@@ -220,7 +220,7 @@ func TestRFC6455_5_5_1_NothingAfterClose(t *testing.T) {
 }
 
 // One of our messages that is interrupted by a close frame is not continued. The frames before the close frame remain valid.
-func TestRFC6455_5_5_1_CloseInsideAMessageOfOurs(t *testing.T) {
+func TestRFC6455_5_5_1_CloseInsideOurMessage(t *testing.T) {
 	m := Machine{Client: true}
 	if _, err := m.BeginFrame(false, false, false, 3, testKey); err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestRFC6455_5_5_1_CloseInsideAMessageOfOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := m.BeginFrame(false, false, true, 0, testKey); !errors.Is(err, ErrClosing) {
-		t.Errorf("the last fragment behind the close frame: %v", err)
+		t.Errorf("the last fragment after the close frame: %v", err)
 	}
 }
 
@@ -251,7 +251,7 @@ func TestRFC6455_5_5_1_OneCloseFrame(t *testing.T) {
 	}
 }
 
-func TestRFC6455_5_5_1_ReasonIsCutWhereARuneBegins(t *testing.T) {
+func TestRFC6455_5_5_1_ReasonIsTruncatedAtARune(t *testing.T) {
 	for _, tt := range []struct {
 		name, reason, want string
 	}{
@@ -263,10 +263,10 @@ func TestRFC6455_5_5_1_ReasonIsCutWhereARuneBegins(t *testing.T) {
 		{"three-byte runes fit", strings.Repeat("✓", 41), strings.Repeat("✓", 41)},
 		{"three-byte runes", "x" + strings.Repeat("✓", 41), "x" + strings.Repeat("✓", 40)},
 		{"four-byte runes", strings.Repeat("😀", 31), strings.Repeat("😀", 30)},
-		{"a four-byte rune with one byte in", strings.Repeat("x", 122) + "😀", strings.Repeat("x", 122)},
-		{"a four-byte rune with three bytes in", strings.Repeat("x", 120) + "😀", strings.Repeat("x", 120)},
+		{"a four-byte rune of which one byte fits", strings.Repeat("x", 122) + "😀", strings.Repeat("x", 122)},
+		{"a four-byte rune of which three bytes fit", strings.Repeat("x", 120) + "😀", strings.Repeat("x", 120)},
 		{"not UTF-8", "a\xffb", "a\uFFFDb"},
-		{"not UTF-8, and longer when it is", strings.Repeat("a\xff", 100), strings.Repeat("a\uFFFD", 30) + "a"},
+		{"not UTF-8, and longer after replacement", strings.Repeat("a\xff", 100), strings.Repeat("a\uFFFD", 30) + "a"},
 		{"cut inside a character by the caller", "caf\xc3", "caf\uFFFD"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -315,13 +315,13 @@ func TestRFC6455_7_4_CodesOnTheWire(t *testing.T) {
 		m = Machine{}
 		ev, _, err := m.Step(f.encode())
 		if (err == nil) != want || want && ev.Code != code {
-			t.Fatalf("a close frame with code %d came: %+v, %v", code, ev, err)
+			t.Fatalf("received a close frame with code %d: %+v, %v", code, ev, err)
 		}
 	}
 }
 
 // §5.5.3: if not every ping can be answered, the most recent ones are. The memory that a peer can make us use is bounded.
-func TestRFC6455_5_5_3_PongsGiveWay(t *testing.T) {
+func TestRFC6455_5_5_3_OldestPongsAreOmitted(t *testing.T) {
 	for _, client := range []bool{false, true} {
 		size, mask := 2, ""
 		if client {
@@ -363,7 +363,7 @@ func TestRFC6455_5_5_3_PongsGiveWay(t *testing.T) {
 }
 
 // A close frame is never omitted: it is sent after any queued data.
-func TestRFC6455_5_5_1_CloseNeedsNoRoom(t *testing.T) {
+func TestRFC6455_5_5_1_CloseIsNeverOmitted(t *testing.T) {
 	m := Machine{}
 	received(t, &m, `ping fin masked "left out"`)
 	received(t, &m, `close fin masked 1000`)
@@ -413,6 +413,6 @@ func TestRFC6455_7_1_7_Fail(t *testing.T) {
 		t.Errorf("ended %v, and the ping's %d bytes are kept", m.Ended(), len(m.ctl))
 	}
 	if got := first.Error(); got != "pings too often (RFC 6455 §10.4)" {
-		t.Errorf("it reads %q", got)
+		t.Errorf("Error() = %q", got)
 	}
 }

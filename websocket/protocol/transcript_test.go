@@ -59,7 +59,7 @@ func readTranscripts(t testing.TB, path string) ([]*transcript, []string) {
 			c = &transcript{clause: clause, name: rest, where: where}
 			all = append(all, c)
 		case c == nil:
-			t.Fatalf("%s: %q stands outside a case", where, line)
+			t.Fatalf("%s: %q is outside a case", where, line)
 		case word == "----":
 			answering = true
 			c.answer = [2]int{i + 1, i + 1}
@@ -71,7 +71,7 @@ func readTranscripts(t testing.TB, path string) ([]*transcript, []string) {
 	}
 	for _, c := range all {
 		if c.answer[0] == 0 || !regexp.MustCompile(`^RFC \d+ §[\d.]+$`).MatchString(c.clause) {
-			t.Fatalf("%s: a case needs a clause and an answer behind ----", c.where)
+			t.Fatalf("%s: a case needs a clause, and an outcome after ----", c.where)
 		}
 	}
 	return all, lines
@@ -84,7 +84,7 @@ func (c *transcript) line(word, rest string) error {
 	switch word {
 	case "role":
 		if rest != "client" && rest != "server" {
-			return fmt.Errorf("no role: %q", rest)
+			return fmt.Errorf("unknown role: %q", rest)
 		}
 		c.client = rest == "client"
 	case "compressed":
@@ -104,13 +104,13 @@ func (c *transcript) line(word, rest string) error {
 			case name == "fragments":
 				c.limits.Fragments = n
 			default:
-				return fmt.Errorf("no limit: %q", name)
+				return fmt.Errorf("unknown limit: %q", name)
 			}
 		}
 	case "send":
 		words, err := splitWords(rest)
 		if err != nil || len(words) < 2 || words[0] != "close" {
-			return fmt.Errorf("all that can be sent is a close frame: %q", rest)
+			return fmt.Errorf("only a close frame can be sent: %q", rest)
 		}
 		code, err := strconv.ParseUint(words[1], 10, 16)
 		if err != nil {
@@ -135,7 +135,7 @@ func (c *transcript) line(word, rest string) error {
 	case "hex":
 		b, err = hex.DecodeString(strings.ReplaceAll(rest, " ", ""))
 	default:
-		return fmt.Errorf("what is %q?", word)
+		return fmt.Errorf("unknown directive: %q", word)
 	}
 	if err == nil && len(b) > 0 {
 		c.edges = append(c.edges, len(c.stream), min(len(c.stream)+14, len(c.stream)+len(b)))
@@ -160,7 +160,7 @@ func TestTranscripts(t *testing.T) {
 		}
 		for _, c := range all {
 			if before, ok := names[c.clause+c.name]; ok {
-				t.Errorf("%s: this case has the name of the one at %s", c.where, before)
+				t.Errorf("%s: the case at %s has the same name", c.where, before)
 			}
 			names[c.clause+c.name] = c.where
 			clauses[c.clause] = append(clauses[c.clause], c)
@@ -180,7 +180,7 @@ func TestTranscripts(t *testing.T) {
 func (c *transcript) run(t *testing.T) {
 	whole := drive(t, c.session)
 	if got := whole.text(); got != c.want && !*rewrite {
-		t.Fatalf("%s: the Machine did\n%swhere the transcript says\n%s", c.where, got, c.want)
+		t.Fatalf("%s: the outcome is\n%sbut the transcript has\n%s", c.where, got, c.want)
 	}
 	points := c.cutPoints()
 	for _, i := range points {
@@ -210,7 +210,7 @@ func (c *transcript) cutPoints() []int {
 	return points
 }
 
-// rewriteAnswers replaces the outcome of each case in the file by the Machine's.
+// rewriteAnswers replaces the outcome of each case in the file with the Machine's.
 func rewriteAnswers(t *testing.T, path string, all []*transcript, lines []string) {
 	t.Helper()
 	var buf bytes.Buffer

@@ -35,7 +35,7 @@ func (m *Machine) place(b []byte) (start, end int) {
 	if size == 126 {
 		start, size = 4, int(b[2])<<8|int(b[3])
 	}
-	if size < 126 != (start == 2) || b[1]&0x80 != 0 == m.Client { // §5.2: the minimal number of bytes; §5.1
+	if size < 126 != (start == 2) || b[1]&0x80 != 0 == m.Client { // §5.2: the length is minimal; §5.1: only clients mask
 		return 0, 0
 	}
 	if !m.Client {
@@ -54,9 +54,9 @@ func (m *Machine) unmask(b []byte, start int, p []byte) {
 	}
 }
 
-// join extends ev, a fragment that ends at b[n], by the complete fragments of the same message that follow it. It moves their
-// payloads together, so that the rest of the message needs fewer events. It returns the end of the last one. Like Whole it leaves
-// violations of rules, and control frames, to Step, with unchanged bytes.
+// join extends ev, a fragment that ends at b[n], with the complete fragments of the same message that follow it. It
+// moves their payloads together, so that the rest of the message needs fewer events. It returns the end of the last
+// one. Like Whole, it leaves violations of rules and control frames to Step, and does not change their bytes.
 func (m *Machine) join(b []byte, n int, ev *Event) int {
 	from, to := n-len(ev.Payload), n
 	for !ev.Last {
@@ -87,7 +87,7 @@ func (m *Machine) join(b []byte, n int, ev *Event) int {
 // fin is the FIN bit, set in a message's last frame.
 const fin = 0x80
 
-// The first bytes of such frames.
+// The first bytes of messages that consist of one uncompressed frame.
 const (
 	finText   = fin | byte(frame.Text)
 	finBinary = fin | byte(frame.Binary)

@@ -34,22 +34,22 @@ func TestWhole(t *testing.T) {
 		{"126 bytes", server(), framed(true, frame.Binary, long[:126]), true},
 		{"65535 bytes", server(), framed(true, frame.Text, long), true},
 		{"65536 bytes", server(), framed(true, frame.Text, long+"x"), false},
-		{"of a server", &Machine{Client: true}, framed(false, frame.Text, "hello"), true},
+		{"from a server", &Machine{Client: true}, framed(false, frame.Text, "hello"), true},
 		{"no limits", &Machine{}, framed(true, frame.Text, "hello"), true},
 		{"masked by a server", &Machine{Client: true}, framed(true, frame.Text, "hello"), false},
 		{"not masked by a client", server(), framed(false, frame.Text, "hello"), false},
 		{"not UTF-8", server(), framed(true, frame.Text, "ab\xff"), false},
-		{"a rune that is cut", server(), framed(true, frame.Text, "ab\xc3"), false},
+		{"an incomplete rune", server(), framed(true, frame.Text, "ab\xc3"), false},
 		{"too big", &Machine{Limits: &Limits{MaxMessage: 4}}, framed(true, frame.Text, "hello"), false},
-		{"a length in more bytes than it needs", server(), []byte{0x82, 0xfe, 0, 1, 0, 0, 0, 0, 'x'}, false},
+		{"a length that is not minimal", server(), []byte{0x82, 0xfe, 0, 1, 0, 0, 0, 0, 'x'}, false},
 		{"a ping", server(), framed(true, frame.Ping, "hello"), false},
 		{"not final", server(), append([]byte{0x01}, framed(true, frame.Text, "hello")[1:]...), false},
 		{"compressed", &Machine{Compressed: true}, append([]byte{0xc1}, framed(true, frame.Text, "hello")[1:]...), false},
-		{"not all of it", server(), framed(true, frame.Text, "hello")[:10], false},
+		{"incomplete", server(), framed(true, frame.Text, "hello")[:10], false},
 		{"within a message", &Machine{inMessage: true}, framed(true, frame.Text, "hello"), false},
 		{"within a frame", &Machine{inFrame: true}, framed(true, frame.Text, "hello"), false},
-		{"behind a part of a header", &Machine{nhead: 1}, framed(true, frame.Text, "hello"), false},
-		{"behind a close frame", &Machine{ended: true}, framed(true, frame.Text, "hello"), false},
+		{"after a part of a header", &Machine{nhead: 1}, framed(true, frame.Text, "hello"), false},
+		{"after a close frame", &Machine{ended: true}, framed(true, frame.Text, "hello"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := append(bytes.Clone(c.in), "behind"...)
@@ -58,11 +58,11 @@ func TestWhole(t *testing.T) {
 			}
 			p, text, n := c.m.Whole(b)
 			if n > 0 != c.took {
-				t.Fatalf("it took %d of %d bytes", n, len(c.in))
+				t.Fatalf("Whole used %d of %d bytes", n, len(c.in))
 			}
 			if !c.took {
 				if !bytes.Equal(b, c.in) {
-					t.Errorf("it changed the bytes to % x", b)
+					t.Errorf("Whole changed the bytes to % x", b)
 				}
 				return
 			}
@@ -76,7 +76,7 @@ func TestWhole(t *testing.T) {
 				}
 			}
 			if n != len(c.in) || !bytes.Equal(p, want) || string(b[n:]) != "behind" {
-				t.Errorf("it took %d of %d bytes, and %d payload", n, len(c.in), len(p))
+				t.Errorf("Whole used %d of %d bytes and returned %d bytes of payload", n, len(c.in), len(p))
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func TestAppendMessage(t *testing.T) {
 	}
 	m := &Machine{closing: true}
 	if _, err := m.AppendMessage(nil, true, nil, nil); err != ErrClosing {
-		t.Errorf("behind a close frame: %v", err)
+		t.Errorf("after a close frame: %v", err)
 	}
 	m = &Machine{fragmented: true}
 	if b, err := m.AppendMessage(nil, true, []byte("end"), nil); err != nil || b[0] != 0x80 || m.fragmented {
@@ -103,8 +103,8 @@ func TestAppendMessage(t *testing.T) {
 	}
 }
 
-// §5.3: a client always masks, with a key of its own choice.
-func TestAppendMessageOfAClient(t *testing.T) {
+// §5.3: a client masks every message, with the key that the caller's function returns.
+func TestAppendMessage_Client(t *testing.T) {
 	key := [4]byte{1, 2, 3, 4}
 	m := &Machine{Client: true}
 	for _, p := range []string{"", "hello", strings.Repeat("x", 1<<16)} {
@@ -119,7 +119,7 @@ func TestAppendMessageOfAClient(t *testing.T) {
 	}
 	defer func() {
 		if recover() == nil {
-			t.Error("a client has sent a message without a key")
+			t.Error("AppendMessage of a client did not panic without a key function")
 		}
 	}()
 	m.AppendMessage(nil, true, []byte("hello"), nil)
