@@ -28,7 +28,7 @@ func TestPerRun(t *testing.T) {
 	})
 	runtime.ReadMemStats(&after)
 	if n != 1 || made != 51 || len(garbage) == 0 { // one more run, to warm up
-		t.Errorf("%v allocations a run, in %d runs", n, made)
+		t.Errorf("%v allocations per run, in %d runs", n, made)
 	}
 	if after.NumGC != before.NumGC {
 		t.Errorf("the collector ran %d times", after.NumGC-before.NumGC)

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// These benchmarks produced the figures about this package in docs/decisions. BenchmarkFlate measures compress/flate for the same
-// input, at the cheapest level that supports it: level 1 ignores a dictionary for a short message.
+// The benchmarks in this file produced the figures about this package in docs/decisions. BenchmarkFlate measures
+// compress/flate with the same input: at level 1 without context, and at level 2 with context, because level 1 ignores
+// a dictionary for a short message.
 
 func messages(n, size int) [][]byte {
 	r := source(1)

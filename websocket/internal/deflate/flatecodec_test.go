@@ -86,7 +86,7 @@ func inflateStd(payloads ...[]byte) ([]byte, error) {
 	src := bytes.NewReader(all)
 	b, err := io.ReadAll(flate.NewReader(src))
 	if err == nil && src.Len() > 0 {
-		err = errors.New("bytes behind the end")
+		err = errors.New("bytes after the end")
 	}
 	return b, err
 }

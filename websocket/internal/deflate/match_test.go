@@ -52,7 +52,7 @@ func TestBlock_SizesAreExact(t *testing.T) {
 		missing := max(0, 2-e.distances()) // distances that get a one-bit codeword and are counted as if they occurred
 		size := e.describe() + e.extra - missing
 		if got := written(e, e.encode(e.dynamic.header(e, make([]byte, 0, 2*len(text)+400)), &e.dynamic.lit, &e.dynamic.dist)); got != size {
-			t.Errorf("%d bytes with codes of their own: %d bits, counted as %d", len(text), got, size)
+			t.Errorf("%d bytes with dynamic codes: %d bits, counted as %d", len(text), got, size)
 		}
 		e = counted()
 		size = e.fixedBits()
@@ -73,7 +73,7 @@ func TestReset_MoreThanAWindow(t *testing.T) {
 		e.Reset(tt.window, all[:tt.older], all[tt.older:][:tt.newer])
 		given := all[:tt.older+tt.newer]
 		if got := string(e.buf[:e.end]); got != string(given[len(given)-tt.want:]) || e.start != e.end {
-			t.Errorf("%d and %d bytes for a window of %d: it has %d, want the last %d", tt.older, tt.newer, tt.window, e.end, tt.want)
+			t.Errorf("%d and %d bytes for a window of %d: %d are used, want the last %d", tt.older, tt.newer, tt.window, e.end, tt.want)
 		}
 	}
 }

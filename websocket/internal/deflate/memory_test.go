@@ -53,9 +53,9 @@ func TestBytesPerConnection(t *testing.T) {
 				}
 			}
 			each := (int(heap()) - int(before)) / connections
-			t.Logf("%d bytes a connection", each)
+			t.Logf("%d bytes per connection", each)
 			if each > c.atMost {
-				t.Errorf("%d bytes a connection, want at most %d", each, c.atMost)
+				t.Errorf("%d bytes per connection, want at most %d", each, c.atMost)
 			}
 			runtime.KeepAlive(all)
 			runtime.KeepAlive(scratch)

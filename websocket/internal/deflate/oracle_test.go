@@ -125,7 +125,7 @@ func TestZlibIsStrict(t *testing.T) {
 	}
 	for i, a := range askZlib(t, requests) {
 		if a.Error == "" {
-			t.Errorf("%d bits: zlib took a match from further away", requests[i].Bits)
+			t.Errorf("%d bits: zlib accepted a match from further away", requests[i].Bits)
 		}
 	}
 }

@@ -62,14 +62,14 @@ func TestEncoder_Positions(t *testing.T) {
 		for range 3 {
 			message := jsonText(r, 100_000)
 			if got, err := d.Append(nil, c.Append(nil, message), -1); err != nil || !bytes.Equal(got, message) {
-				t.Fatalf("%d before the turn: %v", before, err)
+				t.Fatalf("%d before the restart: %v", before, err)
 			}
 			if got, err := d.Append(nil, writeCut(t, &c, message, r), -1); err != nil || !bytes.Equal(got, message) {
-				t.Fatalf("%d before the turn: %v", before, err)
+				t.Fatalf("%d before the restart: %v", before, err)
 			}
 		}
 		if e.base > math.MaxUint32/2 {
-			t.Errorf("%d before the turn: at %d", before, e.base)
+			t.Errorf("%d before the restart: at %d", before, e.base)
 		}
 	}
 }

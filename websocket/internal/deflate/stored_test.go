@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestRFC1951_3_2_4_StoredBehindACode checks that the bytes of a stored block begin where the previous block ends, however many of
+// TestRFC1951_3_2_4_StoredAfterACode checks that the bytes of a stored block begin where the previous block ends, however many of
 // them were read together with that block.
-func TestRFC1951_3_2_4_StoredBehindACode(t *testing.T) {
+func TestRFC1951_3_2_4_StoredAfterACode(t *testing.T) {
 	for literals := range 40 {
 		for _, size := range []int{1, 2, 3, 4, 5, 8, 16, 300} {
 			var b []byte

@@ -1,5 +1,4 @@
-// Package header parses and checks the HTTP header values of a WebSocket handshake: token lists, extension lists with parameters,
-// and the Forwarded header.
+// Package header checks the values of HTTP header fields in a WebSocket handshake, and parses lists of tokens.
 //
 // It consists of pure functions on strings. The lines of one field are passed as a slice, as in http.Header, and are treated as one
 // list (RFC 9110 §5.3). Case folding applies only to ASCII letters: U+017F does not equal "s", and U+212A does not equal "k".
@@ -93,8 +92,8 @@ func Elements(lines []string) iter.Seq[string] {
 	}
 }
 
-// HasToken reports whether a Connection or Upgrade list contains token, ignoring case. For a list with elements other than tokens,
-// or token/version as Upgrade allows, it returns false: such a sender cannot be assumed to have intended the element.
+// HasToken reports whether a Connection or Upgrade list contains token, ignoring case. It returns false if any element of the list
+// is neither a token nor, as Upgrade allows, token/version: it is unclear what the sender of such a list intended.
 func HasToken(lines []string, token string) bool {
 	found := false
 	for e := range Elements(lines) {

@@ -40,7 +40,7 @@ func TestRFC7230_3_2_6_Token(t *testing.T) {
 		}
 	}
 	if IsToken("") || IsToken("a b") || !IsToken("permessage-deflate") {
-		t.Error("the length or a space makes no difference")
+		t.Error("IsToken accepts an empty string or a space, or rejects a token")
 	}
 }
 
@@ -73,7 +73,7 @@ func TestHasToken(t *testing.T) {
 		{[]string{`"a, upgrade, b"`}, false}, // a quoted string is not a token, and its content is not parsed
 		{[]string{"upgrade;q=1"}, false},
 		{[]string{"upgrade, a/"}, false},
-		{[]string{"upgrade\v"}, false}, // no other white space
+		{[]string{"upgrade\v"}, false}, // only spaces and tabs are trimmed
 	} {
 		if got := HasToken(tt.lines, "upgrade"); got != tt.want {
 			t.Errorf("HasToken(%q) = %v", tt.lines, got)
@@ -100,7 +100,7 @@ func TestIsTokenList(t *testing.T) {
 		}
 	}
 	if !Contains([]string{"foo", "chat , Super"}, "Super") || Contains([]string{"Super"}, "super") {
-		t.Error("Contains: case must count")
+		t.Error("Contains ignores case")
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // patience limits the wait for goroutines that are about to return. Without a leak it is never reached.
 const patience = 30 * time.Second
 
-// Main runs m's tests and returns the exit code for os.Exit. It returns 1 also if a goroutine is still running after the tests.
+// Main runs m's tests and returns the exit code for os.Exit. It also returns 1 if a goroutine is still running after the tests.
 func Main(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {

@@ -21,7 +21,7 @@ type Fake struct {
 	Poor      int           // number of accepts that fail because descriptors have run out
 	Listening loop.Events   // the events for which the listener is armed
 	Quiet     bool          // Wait found no event, so that only a deadline can end it
-	Ticks     bool          // in that case Wait lets the deadline pass
+	Ticks     bool          // if Wait finds no event, it advances the clock to the deadline
 
 	t     testing.TB
 	conns map[int]*Conn
@@ -83,7 +83,7 @@ func (k *Fake) Play(ls *loop.Loops) {
 	k.t.Fatal("the loop does not become idle")
 }
 
-// Pass lets that many deadlines pass.
+// Pass lets the given number of deadlines pass.
 func (k *Fake) Pass(ls *loop.Loops, deadlines int) {
 	k.Ticks = true
 	for range deadlines {
@@ -182,7 +182,7 @@ func (k *Fake) Arm(fd int, token uint64, interest loop.Events, first bool) error
 	}
 	c := k.conn(fd)
 	if first != (c.token == 0) {
-		k.t.Fatalf("descriptor %d is armed twice for the first time: %v", fd, first)
+		k.t.Fatalf("descriptor %d is armed with a wrong value of first: %v", fd, first)
 	}
 	c.token, c.Armed = token, interest
 	return nil

@@ -68,7 +68,7 @@ func kindOf(name string) kind {
 	return kindNone
 }
 
-// fieldLine: field-name ":" OWS field-value OWS (RFC 9112 §5).
+// fieldLine parses field-name ":" OWS field-value OWS (RFC 9112 §5).
 func (h *Head) fieldLine(text string, line span) *handshake.Violation {
 	if h.lines++; h.lines > h.limits.Lines {
 		return tooLarge("the request has more header lines than the server accepts")
@@ -121,8 +121,8 @@ func trim(s string, from int) (int, int) {
 	return from, to
 }
 
-// contentLength: 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content. Repeated fields must have the same value. For
-// zeros the number of digits is compared.
+// contentLength parses 1*DIGIT (RFC 9110 §8.6). Any number above 0 is reported as content, so that Check rejects the
+// request. After a value of 0, every further value must have the same number of digits.
 func (h *Head) contentLength(value string) *handshake.Violation {
 	valid := value != "" && (h.zeros == 0 || h.zeros == len(value))
 	for i := range len(value) {

@@ -42,7 +42,7 @@ func FuzzHead_Cuts(f *testing.F) {
 		}
 		var got http.Request
 		if simple(&got, text) && !reflect.DeepEqual(&got, r) {
-			t.Errorf("the request is %+v, and net/http's %+v", got, r)
+			t.Errorf("the request is %+v, but net/http returns %+v", got, r)
 		}
 		for name, lines := range map[string][2][]string{
 			"Upgrade":                  {o.Upgrade, r.Header["Upgrade"]},

@@ -153,11 +153,11 @@ func (h *Head) Target(text string) string { return h.target.of(text) }
 // Len returns the length of the header, including the empty line, if the verdict is Upgrade. After Other the header may be longer.
 func (h *Head) Len() int { return h.line }
 
-// requestLine: method SP request-target SP HTTP-version (RFC 9112 §3), one space each.
+// requestLine parses method SP request-target SP HTTP-version (RFC 9112 §3), separated by single spaces.
 func (h *Head) requestLine(text string, line span) *handshake.Violation {
 	method, rest, _ := strings.Cut(line.of(text), " ")
 	target, version, _ := strings.Cut(rest, " ")
-	if !header.IsToken(method) || !validVersion(version) { // a version requires two spaces
+	if !header.IsToken(method) || !validVersion(version) { // without two spaces the version is empty
 		return malformed("RFC 9112 §3", "the request line is not a method, a target and an HTTP version")
 	}
 	if !validTarget(target) {
@@ -174,7 +174,7 @@ func (h *Head) requestLine(text string, line span) *handshake.Violation {
 	return nil
 }
 
-// validVersion: HTTP-name "/" DIGIT "." DIGIT (RFC 9112 §2.3), "HTTP" in capitals.
+// validVersion reports whether s is HTTP-name "/" DIGIT "." DIGIT (RFC 9112 §2.3), with "HTTP" in capitals.
 func validVersion(s string) bool {
 	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && digit(s[5]) && s[6] == '.' && digit(s[7])
 }
@@ -220,10 +220,11 @@ func malformed(section, detail string) *handshake.Violation {
 	}
 }
 
-// tooLarge: RFC 6585 §5, "the server is unwilling to process the request because its header fields are too large".
+// tooLarge returns the violation for RFC 6585 §5: "the server is unwilling to process the request because its header
+// fields are too large".
 func tooLarge(detail string) *handshake.Violation {
 	return &handshake.Violation{
 		Stage: handshake.StageRequest, Section: "RFC 6585 §5", Status: http.StatusRequestHeaderFieldsTooLarge,
-		Detail: detail, Hint: "most often the cause is cookies",
+		Detail: detail, Hint: "the most frequent cause is cookies",
 	}
 }

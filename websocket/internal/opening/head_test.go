@@ -54,7 +54,7 @@ func TestRFC9112_Head(t *testing.T) {
 		{"early bytes", sample + "\r\n\x81\x05\nGET \r\n\r\n", up},
 		{"nothing", "", result{}},
 		{"no empty line", sample, result{}},
-		{"half an end", sample + "\r", result{}},
+		{"no final LF", sample + "\r", result{}},
 		{"long lines", with("X: " + strings.Repeat("x", 8000)), up},
 		{"query", line("GET /?a=%zz%20&b HTTP/1.1"), up},
 		{"8 bit", line("GET /\xe4 HTTP/1.1"), up},
@@ -81,11 +81,11 @@ func TestRFC9112_Head(t *testing.T) {
 		{"HTTP/1.10", "GET / HTTP/1.10\r\n", bad("RFC 9112 §3")},
 		{"http/1.1", "GET / http/1.1\r\n", bad("RFC 9112 §3")},
 		{"two spaces", "GET  / HTTP/1.1\r\n", bad("RFC 9112 §3")},
-		{"space behind", "GET / HTTP/1.1 \r\n", bad("RFC 9112 §3")},
+		{"space after the version", "GET / HTTP/1.1 \r\n", bad("RFC 9112 §3")},
 		{"tab", "GET\t/ HTTP/1.1\r\n", bad("RFC 9112 §3")},
-		{"no token", "G(T / HTTP/1.1\r\n", bad("RFC 9112 §3")},
+		{"method that is not a token", "G(T / HTTP/1.1\r\n", bad("RFC 9112 §3")},
 		{"no target", "GET HTTP/1.1\r\n", bad("RFC 9112 §3")},
-		{"bare CR behind", "GET / HTTP/1.1\r\r\n", bad("RFC 9112 §3")},
+		{"CR CR LF after the version", "GET / HTTP/1.1\r\r\n", bad("RFC 9112 §3")},
 		{"control byte in the target", "GET /\x7f HTTP/1.1\r\n", bad("RFC 9112 §3.2")},
 		{"CR in the target", "GET /\rx HTTP/1.1\r\n", bad("RFC 9112 §3.2")},
 		{"percent in the path", "GET /%zz HTTP/1.1\r\n", bad("RFC 9112 §3.2")},
@@ -116,7 +116,7 @@ func TestRFC9112_Head(t *testing.T) {
 		{"no line at all", strings.Repeat("x", DefaultBytes), big},
 		{"one byte less", strings.Repeat("x", DefaultBytes-1), result{}},
 		{"too many", sample + strings.Repeat("X: y\r\n", DefaultLines), big},
-		{"as many as may be", sample + strings.Repeat("X: y\r\n", DefaultLines-5) + "\r\n", up},
+		{"as many as allowed", sample + strings.Repeat("X: y\r\n", DefaultLines-5) + "\r\n", up},
 	} {
 		var h Head
 		if tt.want.verdict == Upgrade {
@@ -198,12 +198,12 @@ func TestHead_Opening(t *testing.T) {
 			}
 		}
 		if v := o.Check(); v != nil || o.Choose([]string{"c", "b"}) != "c" || len(o.Offers()) != 1 {
-			t.Errorf("the request is not in order: %v", v)
+			t.Errorf("the request is rejected, or its lists differ: %v", v)
 		}
 	}
 }
 
-func TestRFC9112_HeadersThatCheckRefuses(t *testing.T) {
+func TestRFC9112_HeadersThatCheckRejects(t *testing.T) {
 	var h Head
 	for head, want := range map[string]int{
 		"Host: a\r\nHost: a\r\n": 400,
@@ -228,7 +228,7 @@ func TestRFC9112_HeadersThatCheckRefuses(t *testing.T) {
 }
 
 // If a request is not an upgrade, the reason is reported from the part of it that was parsed.
-func TestHead_OtherIsNoHandshake(t *testing.T) {
+func TestHead_OtherIsNotAHandshake(t *testing.T) {
 	for head, want := range map[string]int{
 		"POST / HTTP/1.1\r\n":                                      http.StatusMethodNotAllowed,
 		"GET / HTTP/1.0\r\n":                                       http.StatusUpgradeRequired,
@@ -298,7 +298,7 @@ func ExampleHead() {
 	// Output: true true /chat server.example.com true
 }
 
-// A request made without net/http equals the one that net/http makes.
+// A request parsed without net/http equals the one that net/http parses.
 func TestSimpleRequest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string

@@ -45,8 +45,7 @@ func httpViolation(status int, detail string) *handshake.Violation {
 	return v
 }
 
-// httpDetail returns the clause and the description for a malformed request, according to the text of net/http's response, or "" if
-// there are none.
+// httpDetail returns the clause that a malformed request violates and a description, according to the text of net/http's response.
 func httpDetail(words string) (section, detail string) {
 	switch words {
 	case "missing required Host header", "malformed Host header":

@@ -113,7 +113,7 @@ func (f *Refusal) Append(dst []byte, o *handshake.Opening, now time.Time) (reply
 	}
 	b := bytes.NewBuffer(dst)
 	b.WriteString(version + StatusLine(f.Status) + "\r\n")
-	h.Write(b) //nolint:errcheck // into memory
+	h.Write(b) //nolint:errcheck // writing to a bytes.Buffer never fails
 	b.WriteString("\r\n")
 	if o.Method != http.MethodHead { // RFC 9110 §9.3.2: "the server MUST NOT send content in the response"
 		b.WriteString(body)

@@ -45,7 +45,7 @@ func TestRefusal_Reply(t *testing.T) {
 		"a bare status":               {Rejected(secret, 401, nil, ""), get, "HTTP/1.1 401 Unauthorized", "401 Unauthorized\n"},
 		"no status":                   {Rejected(secret, 0, nil, "go"), get, "HTTP/1.1 403 Forbidden", "go\n"},
 		"a status without a name":     {Rejected(secret, 599, nil, ""), get, "HTTP/1.1 599 status code 599", "599\n"},
-		"a status that cannot be":     {Rejected(secret, 200, nil, ""), get, "HTTP/1.1 500 Internal Server Error", "500 Internal Server Error\n"},
+		"a status that is invalid":    {Rejected(secret, 200, nil, ""), get, "HTTP/1.1 500 Internal Server Error", "500 Internal Server Error\n"},
 		"a typed body": {Rejected(secret, 429, http.Header{"Content-Type": {"application/json"}}, "{}"), get,
 			"HTTP/1.1 429 Too Many Requests", "{}"},
 		"RFC 9110 §15.4.5": {Rejected(secret, 304, nil, "x"), get, "HTTP/1.1 304 Not Modified", ""},
@@ -91,7 +91,7 @@ func TestTerms_Agree(t *testing.T) {
 		t.Errorf("%+v, %v", terms, f)
 	}
 	if f := terms.Agree(o, "c"); f == nil || f.Status != http.StatusInternalServerError {
-		t.Errorf("one that was not offered: %v", f)
+		t.Errorf("a subprotocol that was not offered: %v", f)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // string that begins with it. The strings in the Opening are parts of text. h owns the Opening, which is valid until the next
 // Reset. The caller has to set TLS and RemoteAddr.
 //
-// After Other the Opening contains the parts parsed so far, which are enough for Check to report why the request is not a
-// handshake.
+// If the verdict is Other, the Opening contains the parts parsed so far, which are enough for Check to report why the
+// request is not a handshake.
 func (h *Head) Opening(text string) *handshake.Opening {
 	o := &h.opening
 	o.Reset()
@@ -64,8 +64,8 @@ func (h *Head) linesOf(k kind, text string) []string {
 }
 
 // Request converts the header to an http.Request, for a hook that needs one. The caller has to set RemoteAddr and TLS. text is a
-// complete header for which Parse has returned Upgrade. If the caller retains parts of the Request, they do not keep text in
-// memory, except for its Header.
+// complete header for which Parse has returned Upgrade. Parts of the Request that the caller retains do not keep text
+// in memory, except for the Header.
 func Request(r *http.Request, text string) error {
 	if simple(r, text) {
 		return nil

@@ -23,7 +23,7 @@ func heard(t *testing.T, lines string) *handshake.Opening {
 	return h.Opening(text)
 }
 
-func TestRFC9112_6_3_ContentIsSeen(t *testing.T) {
+func TestRFC9112_6_3_ContentIsDetected(t *testing.T) {
 	for lines, want := range map[string]bool{
 		"":                               false,
 		"Content-Length: 0\r\n":          false,
@@ -61,12 +61,12 @@ func TestHead_UpgradeWithoutConnection(t *testing.T) {
 		t.Fatalf("%v, %v", verdict, v)
 	}
 	if v := h.Opening(head).Check(); v == nil || v.Status != http.StatusBadRequest {
-		t.Errorf("the rules say %v", v)
+		t.Errorf("Check returned %v", v)
 	}
 }
 
-// The Hint contains the name of the protocol that the client used, if it is recognized.
-func TestHead_WhatIsNotHTTP(t *testing.T) {
+// The Detail describes how the first byte differs from HTTP. Only TLS has a Hint.
+func TestHead_NotHTTP(t *testing.T) {
 	for in, want := range map[string]string{
 		"\x16": "TLS", "\r": "empty line", "\n": "empty line", " ": "white space", "\t": "white space", "\x80": "not an HTTP request",
 	} {
@@ -148,7 +148,7 @@ func TestRules_AdmitInOrder(t *testing.T) {
 	}
 }
 
-// Cached values equal computed ones, also at the second call.
+// Both the first call, which computes the value, and the second, which uses the cache, return the right value.
 func TestTerms_Extensions(t *testing.T) {
 	for range 2 {
 		for i := range 4 * 9 * 9 {

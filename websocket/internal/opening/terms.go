@@ -13,7 +13,7 @@ import (
 type Rules struct {
 	Origin       handshake.OriginPolicy
 	Subprotocols []string    // the subprotocols, in order of preference
-	Header       http.Header // additional fields of the 101
+	Header       http.Header // additional fields of the 101 response
 	Deflate      Deflate
 }
 
@@ -91,8 +91,8 @@ func (t *Terms) Agree(o *handshake.Opening, subprotocol string) *Refusal {
 	return nil
 }
 
-// Pass sets the extensions for the 101 that a backend server has negotiated, or "" for none. The bytes of the connection are passed
-// to that server.
+// Pass sets the extensions that a backend server has negotiated, for the 101 response, or "" for none. The bytes of the
+// connection are passed to that server.
 func (t *Terms) Pass(extensions string) *Refusal {
 	if err := handshake.CheckFields(http.Header{"Extensions": {extensions}}); err != nil { // only the value has to be checked
 		return mistake(handshake.StageExtension, err, "correct Admission.Extensions")
@@ -125,8 +125,8 @@ func (t *Terms) Extensions() string {
 // deflateValues caches the results of Extensions. Their number is limited, whatever clients offer.
 var deflateValues [2 * 2 * 16 * 16]atomic.Pointer[string]
 
-// AppendAnswer appends the header of the 101 for o. The fields of both headers must have been checked with [handshake.CheckFields].
-// Either header may be nil.
+// AppendAnswer appends the header of the 101 response to o. The fields of both headers must have been checked with
+// [handshake.CheckFields]. Either header may be nil.
 func (t *Terms) AppendAnswer(dst []byte, o *handshake.Opening, a, b http.Header) []byte {
 	if header.HasToken(o.Expect, "100-continue") {
 		// RFC 9110 §7.8: for a request with "100-continue", the only expectation that Admit accepts, "the server MUST send a 100

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/websocket/protocol"
 )
 
-// acceptedBeforeClose checks that messages that the server sends in reply to others are sent before its reply to the close frame
-// that arrived together with them.
+// acceptedBeforeClose checks that the server's replies to messages are sent before its reply to a close frame that
+// arrived together with those messages.
 func acceptedBeforeClose(t *testing.T, d Driver) {
 	const n = 50
 	for name, answer := range map[string]func(s websocket.Sender, m websocket.Message) error{
@@ -36,7 +36,7 @@ func acceptedBeforeClose(t *testing.T, d Driver) {
 					b.add(websocket.Binary, numbered(i, size))
 				}
 				b.add(8, []byte("\x03\xe8done"))
-				go nc.Write(b.out) //nolint:errcheck // the reader meets the error, too
+				go nc.Write(b.out) //nolint:errcheck // if the write fails, the reader fails, too
 				c := Conn(t, nc, protocol.RoleClient, nil)
 				t.Cleanup(func() { c.CloseNow() })
 				for i := range n {
@@ -146,7 +146,7 @@ func panics(t *testing.T, d Driver) {
 	wantEnd(t, c, websocket.CodeInternalError, "")
 }
 
-// Like a net/http handler, a Receiver can close its connection by a panic with http.ErrAbortHandler.
+// Like a net/http handler, a Receiver can close its connection by panicking with http.ErrAbortHandler.
 func abort(t *testing.T, d Driver) {
 	m := newMember()
 	m.message = func(websocket.Message) error { panic(http.ErrAbortHandler) }

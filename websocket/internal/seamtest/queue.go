@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket/internal/bounded"
 )
 
-// batch returns several frames of a client in one slice.
+// batch collects several frames of a client in one slice.
 type batch struct{ out []byte }
 
 func (b *batch) add(op websocket.Type, payload []byte) {
@@ -159,7 +159,7 @@ func queueDropOldest(t *testing.T, d Driver) {
 		return full > 200
 	})
 	if err != nil {
-		t.Errorf("the queue makes room: %v", err)
+		t.Errorf("a queue that drops the oldest message: %v", err)
 	}
 	last, read := -1, 0
 	for last != accepted-1 {

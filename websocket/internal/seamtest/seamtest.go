@@ -22,20 +22,20 @@ type Driver func(t *testing.T, opts *websocket.ConnOptions, open func(websocket.
 // Test runs the suite.
 func Test(t *testing.T, d Driver) {
 	for name, f := range map[string]func(*testing.T, Driver){
-		"broadcast":                  broadcast,
-		"accepted before close":      acceptedBeforeClose,
-		"close from the server":      closeFromServer,
-		"close from the client":      closeFromClient,
-		"close now":                  closeNow,
-		"not prepared":               notPrepared,
-		"error closes":               errorCloses,
-		"panic costs the connection": panics,
-		"ErrAbortHandler cuts it":    abort,
-		"nil receiver":               nilReceiver,
-		"queue full: close":          queueClose,
-		"queue full: drop newest":    queueDropNewest,
-		"queue full: all or none":    queueDropNewestTogether,
-		"queue full: drop oldest":    queueDropOldest,
+		"broadcast":                   broadcast,
+		"accepted before close":       acceptedBeforeClose,
+		"close from the server":       closeFromServer,
+		"close from the client":       closeFromClient,
+		"close now":                   closeNow,
+		"not prepared":                notPrepared,
+		"error closes":                errorCloses,
+		"panic closes the connection": panics,
+		"ErrAbortHandler aborts":      abort,
+		"nil receiver":                nilReceiver,
+		"queue full: close":           queueClose,
+		"queue full: drop newest":     queueDropNewest,
+		"queue full: all or none":     queueDropNewestTogether,
+		"queue full: drop oldest":     queueDropOldest,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, d) })
 	}
@@ -156,7 +156,7 @@ func (r *room) join(s websocket.Sender) websocket.Receiver {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for other := range r.members {
-			other.sender.SendPrepared(p) //nolint:errcheck // a member that has left learns that from Closed
+			other.sender.SendPrepared(p) //nolint:errcheck // if the connection has ended, Closed reports that to the member
 		}
 		return nil
 	}

@@ -26,7 +26,7 @@ func newBridge(rwc io.ReadWriteCloser) *bridge {
 	near, far := net.Pipe()
 	b := &bridge{Conn: near, rwc: rwc}
 	go func() {
-		_, _ = io.Copy(rwc, far) // the other side is notified of the error by the end of the stream
+		_, _ = io.Copy(rwc, far) // instead of the error, the other side gets the end of the stream
 		b.shut()
 		far.Close()
 		b.mu.Lock()

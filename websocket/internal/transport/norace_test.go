@@ -26,7 +26,7 @@ func TestReadSomeThatWaitsAllocatesNothing(t *testing.T) {
 		}
 	}(far)
 	if !s.WritesAtOnce() {
-		return // only if the system supports that
+		return // TryWrite is not available on this system
 	}
 	one := []byte("x")
 	allocs := allocs.PerRun(200, func() {
@@ -68,7 +68,7 @@ func TestReadSomeAtTheEndAllocatesNothing(t *testing.T) {
 		far.Close()
 		for _, hold := range []bool{false, true} {
 			allocs := allocs.PerRun(200, func() {
-				if buf, _, err := s.ReadSome(hold); buf != nil || err != io.EOF { //nolint:errorlint // it is never wrapped
+				if buf, _, err := s.ReadSome(hold); buf != nil || err != io.EOF { //nolint:errorlint // the error is never wrapped
 					t.Fatal(buf, err)
 				}
 			})

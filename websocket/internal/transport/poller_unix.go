@@ -62,8 +62,9 @@ func (p *poller) read() (*Buffer, []byte, error) {
 	return buf, buf[:n], err
 }
 
-// failed names the call of a system error of a read. It is not done where the error occurs: an allocation there would need more than
-// 2 KiB of stack, to which every connection would grow at its end. It is not inlined, so that read has a small frame.
+// failed adds the name of the system call to the error of a read. The method try does not do that itself: an allocation
+// there would need more than 2 KiB of stack, so the stack of every connection would grow when the connection ends.
+// failed is not inlined, so that read has a small frame.
 //
 //go:noinline
 func (p *poller) failed(err error) error {

@@ -40,7 +40,7 @@ type Stream struct {
 	rwc   io.ReadWriteCloser
 	dl    deadliner
 	ready *poller   // waits for bytes without a buffer; nil if that is not possible
-	first *[64]byte // the buffer used for waiting in that case
+	first *[64]byte // the buffer used for waiting if ready is nil
 	sent  atomic.Int64
 }
 
@@ -176,13 +176,13 @@ func (s *Stream) Abort() error {
 
 // IsTimeout reports whether err means that a deadline has passed.
 func IsTimeout(err error) bool {
-	switch e := err.(type) { //nolint:errorlint // what sockets return is not wrapped, and errors.As takes its time
+	switch e := err.(type) { //nolint:errorlint // errors of sockets are not wrapped, and errors.As is slower
 	case *os.SyscallError: // returned by a poller, because system calls have no deadlines
 		return false
 	case *net.OpError: // ETIMEDOUT, which reports a dead peer, is also a timeout according to package net
 		return errors.Is(e.Err, os.ErrDeadlineExceeded)
 	}
-	if err == io.EOF { //nolint:errorlint // nor is a stream's end
+	if err == io.EOF { //nolint:errorlint // io.EOF is not wrapped either
 		return false
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -33,7 +33,7 @@ func TestSentCountsAllWrites(t *testing.T) {
 		}
 		far.Close()
 		if s.WritesAtOnce() != strings.HasSuffix(name, "socket") {
-			t.Errorf("%s: it writes without waiting: %v", name, s.WritesAtOnce())
+			t.Errorf("%s: WritesAtOnce() = %v", name, s.WritesAtOnce())
 		}
 	}
 }
@@ -106,14 +106,14 @@ func TestReadSomeWithoutABuffer(t *testing.T) {
 	}
 	Return(buf)
 	if s.Below() != io.ReadWriteCloser(near) {
-		t.Error("it is a Stream of something else")
+		t.Error("Below returns another stream")
 	}
 }
 
-// The error of a socket contains the name of the call, as in package net.
+// An error of a socket contains the name of the system call, as in package net.
 func TestErrorsNameTheCall(t *testing.T) {
 	s, far := sockets(t)
-	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // the test fails when it did
+	far.(*net.TCPConn).SetLinger(0) //nolint:errcheck // if it fails, so does the test
 	far.Close()
 	var call *os.SyscallError
 	if _, _, err := s.ReadSome(false); !errors.As(err, &call) || call.Syscall != "read" {
@@ -154,7 +154,7 @@ func TestAccepted(t *testing.T) {
 	}
 	over := new(Stream)
 	if over.Init(a); !over.WritesAtOnce() {
-		t.Error("the socket below is not seen")
+		t.Error("the underlying socket is not polled")
 	}
 	if err := over.CloseWrite(); err != nil {
 		t.Error(err)
@@ -208,11 +208,11 @@ func TestBridgeClose(t *testing.T) {
 				go func() { read, _ = io.ReadAll(far) }()
 			}
 			if tt.abort {
-				if err := s.Abort(); err != errClosing { //nolint:errorlint // it is never wrapped
+				if err := s.Abort(); err != errClosing { //nolint:errorlint // the error is never wrapped
 					t.Errorf("%s: %v", name, err)
 				}
 				synctest.Wait()                                                 // a local close is not mistaken for the peer's
-				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // it is never wrapped
+				if n, err := s.Read(make([]byte, 1)); err != io.ErrClosedPipe { //nolint:errorlint // the error is never wrapped
 					t.Errorf("%s: then Read returns %d, %v", name, n, err)
 				}
 			} else if err := s.Close(); err != nil {
@@ -260,23 +260,23 @@ func TestAbortOfTLSSendsNothing(t *testing.T) {
 		if err := s.Abort(); err != nil || time.Since(begun) != 0 {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
-		if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // it is never wrapped
+		if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // the error is never wrapped
 			t.Errorf("the peer reads %d bytes, %v", n, err)
 		}
 	})
 }
 
 // A failed write does not retain references to its data.
-func TestWriteVecForgetsItsPieces(t *testing.T) {
+func TestWriteVecReleasesItsSlices(t *testing.T) {
 	s := new(Stream)
 	s.Init(&strides{fail: 1})
 	for range 100 { // a pool may return any of its objects, or a new one
 		s.Below().(*strides).sizes = nil
 		if _, err := s.WriteVec([]byte("head"), []byte("body")); err == nil {
-			t.Fatal("it does not fail")
+			t.Fatal("WriteVec does not fail")
 		}
 		if v := vectors.Get().(*vector); v.bufs != nil || v.pieces[0] != nil || v.pieces[1] != nil {
-			t.Fatalf("it holds %q and %q", v.pieces, v.bufs)
+			t.Fatalf("a pooled vector holds %q and %q", v.pieces, v.bufs)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func newReader(r io.Reader, n int) <-chan []byte {
 func TestTryWrite(t *testing.T) {
 	s, _ := sockets(t)
 	if !s.WritesAtOnce() {
-		return // only if the system supports that
+		return // TryWrite is not available on this system
 	}
 	b := make([]byte, 1<<20)
 	for {

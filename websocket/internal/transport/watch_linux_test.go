@@ -27,7 +27,7 @@ func TestWatchNotifiesOnceForEachArm(t *testing.T) {
 		bounded.Receive(t, notified)
 		far.Write([]byte("y")) // the watch is not armed
 		if !w.Arm() {
-			t.Fatal("it cannot be armed again")
+			t.Fatal("the watch cannot be armed again")
 		}
 		bounded.Receive(t, notified) // x and y are still unread
 		if n := len(notified); n > 0 {
@@ -93,7 +93,7 @@ func TestWatchesOfSeveralSockets(t *testing.T) {
 	}
 }
 
-func TestWatchOfWhatCannotBeWatched(t *testing.T) {
+func TestWatchUnsupported(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	s := new(Stream)
@@ -119,7 +119,7 @@ func TestWatchOfWhatCannotBeWatched(t *testing.T) {
 func TestUnsent(t *testing.T) {
 	s, far := sockets(t)
 	if n, ok := s.Unsent(); n != 0 || !ok {
-		t.Errorf("%d, %v before the first", n, ok)
+		t.Errorf("%d, %v before the first write", n, ok)
 	}
 	b := make([]byte, 1<<20)
 	sent := 0
@@ -143,7 +143,7 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
-// A watch that is added while the goroutine is ending after the last one keeps it running.
+// A watch that is added when the goroutine is about to end, because the last watch has been removed, keeps the goroutine running.
 func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 	s, far := sockets(t)
 	notified := make(chan bool, 1)
@@ -177,7 +177,7 @@ func TestWatchAddedWhileTheGoroutineEnds(t *testing.T) {
 }
 
 // The ID of a watch has 64 bits, in two halves of an epoll event.
-func TestWatchNumbersHave64Bits(t *testing.T) {
+func TestWatchIDsHave64Bits(t *testing.T) {
 	watches.mu.Lock()
 	watches.last = max(watches.last, 6<<32)
 	watches.mu.Unlock()

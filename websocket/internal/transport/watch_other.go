@@ -8,7 +8,7 @@ type Watch struct{}
 // Watch returns nil, since the system cannot report the arrival of bytes.
 func (s *Stream) Watch(func()) *Watch { return nil }
 
-// Arm reports that it cannot wait.
+// Arm returns false: the system cannot report the arrival of bytes.
 func (w *Watch) Arm() bool { return false }
 
 // Stop does nothing.

@@ -31,7 +31,7 @@ func (v *Validator) Write(p []byte) bool {
 	cut := len(p)
 	for i := 1; i <= min(utf8.UTFMax-1, len(p)); i++ {
 		if utf8.RuneStart(p[len(p)-i]) {
-			if !utf8.FullRune(p[len(p)-i:]) { // also true for a rune with invalid bytes, which Valid then detects
+			if !utf8.FullRune(p[len(p)-i:]) { // FullRune returns true for invalid bytes, too, which Valid then detects
 				cut = len(p) - i
 			}
 			break

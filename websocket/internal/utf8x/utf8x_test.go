@@ -23,7 +23,7 @@ var texts = []struct {
 	{"two bytes", "Grüße", -1, false},
 	{"three bytes", "κόσμε ✓", -1, false},
 	{"four bytes", "a\U0001F600b", -1, false},
-	{"the replacement character, which is not the decoder's", "a\uFFFDb", -1, false},
+	{"the replacement character in the input", "a\uFFFDb", -1, false},
 	{"last code point", "\U0010FFFF", -1, false},
 	{"cut after one of four", "a\xf0", -1, true},
 	{"cut after three of four", "a\xf0\x9f\x98", -1, true},
@@ -45,7 +45,7 @@ func TestWriteFailsAtTheFirstBadByte(t *testing.T) {
 			for i := range len(tt.text) {
 				ok := v.Write([]byte(tt.text[i : i+1]))
 				if want := i != tt.bad; ok != want {
-					t.Fatalf("byte %d: Write said %v, want %v", i, ok, want)
+					t.Fatalf("byte %d: Write returned %v, want %v", i, ok, want)
 				}
 				if !ok {
 					return
@@ -58,7 +58,7 @@ func TestWriteFailsAtTheFirstBadByte(t *testing.T) {
 	}
 }
 
-func TestEveryCutGivesTheSameAnswer(t *testing.T) {
+func TestEverySplitGivesTheSameResult(t *testing.T) {
 	for _, tt := range texts {
 		for i := range len(tt.text) + 1 {
 			for j := i; j <= len(tt.text); j++ {
@@ -75,13 +75,13 @@ func TestEveryCutGivesTheSameAnswer(t *testing.T) {
 	}
 }
 
-func TestResetForgetsTheCutRune(t *testing.T) {
+func TestResetDiscardsAnIncompleteRune(t *testing.T) {
 	var v Validator
 	if !v.Write([]byte("a\xc3")) || v.Complete() {
-		t.Fatal("the first text")
+		t.Fatal("an incomplete first text is invalid, or counts as complete")
 	}
 	if v.Reset(); !v.Complete() || !v.Write([]byte("b")) || !v.Complete() {
-		t.Error("the next text begins inside the rune that the first one ended in")
+		t.Error("the incomplete rune of the first text affects the next one")
 	}
 }
 
