@@ -32,7 +32,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 	}
 	any9 := DeflatePolicy{MaxServerBits: 9, MaxClientBits: 9}
 	if d, ok := NegotiateDeflate([]Extension{extension(t, "permessage-deflate; client_max_window_bits")}, any9); !ok || d != (Deflate{ServerBits: 9, ClientBits: 9}) {
-		t.Errorf("of a policy of 9 bits comes %+v, %t", d, ok)
+		t.Errorf("a policy of 9 bits results in %+v, %t", d, ok)
 	}
 	for max, want := range map[uint8]Deflate{
 		8: {ServerBits: 9, ClientBits: 9}, 9: {ServerBits: 9, ClientBits: 9}, 10: {ServerBits: 10, ClientBits: 10}, 15: {ClientBits: AnyWindowBits},
@@ -54,7 +54,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 		"permessage-deflate; client_max_window_bits=9": true, "permessage-deflate; client_max_window_bits=8": false,
 	} {
 		if d, err := VerifyDeflate(extension(t, answer), Deflate{ClientBits: AnyWindowBits}, 9); (err == nil) != ok || ok && d.ClientBits != 9 {
-			t.Errorf("%s for a compressor that keeps to 9 bits: %+v, %v", answer, d, err)
+			t.Errorf("%s for a compressor that uses 9 bits: %+v, %v", answer, d, err)
 		}
 	}
 	if _, err := VerifyDeflate(extension(t, "permessage-deflate; client_max_window_bits=9"), Deflate{}, 8); err == nil ||
@@ -64,7 +64,7 @@ func TestRFC7692_7_1_2_SmallestWindows(t *testing.T) {
 }
 
 // A byte that is adjacent to the digits in ASCII is not a digit, even if the sum would be valid.
-func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
+func TestRFC9112_4_StatusConsistsOfDigits(t *testing.T) {
 	for line, ok := range map[string]bool{
 		"HTTP/1.1 101 x": true, "HTTP/1.9 909 x": true, "HTTP/1.0 101": true, "HTTP/1.1 100 x": true, "HTTP/1.1 0:1 x": false, "HTTP/1.1 10/ x": false,
 		"HTTP/1.1 1/: x": false, "HTTP/1.1 099 x": false, "HTTP/1.: 101 x": false, "HTTP/1./ 101 x": false,
@@ -76,11 +76,11 @@ func TestRFC9112_4_StatusIsOfDigits(t *testing.T) {
 	}
 	text := "HTTP/1.1 101 x\r\n" + strings.Repeat("A: b\r\n", maxFields) + "\r\n"
 	if r, _, v := feed(text, len(text)); v != nil || len(r.Header["A"]) != maxFields {
-		t.Errorf("%d lines do not pass: %v", maxFields, v)
+		t.Errorf("%d lines are not accepted: %v", maxFields, v)
 	}
 	text = "HTTP/1.1 101 x\r\nA: " + strings.Repeat("b", maxHead-len("HTTP/1.1 101 x\r\nA: \r\n\r\n")) + "\r\n\r\n"
 	if r, _, v := feed(text, len(text)); v != nil || r == nil {
-		t.Errorf("%d bytes do not pass: %v", len(text), v)
+		t.Errorf("%d bytes are not accepted: %v", len(text), v)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestRFC9110_5_6_4_QuotedString(t *testing.T) {
 }
 
 // A missing field is omitted, because an empty line would end the header.
-func TestHeadsWithoutWhatIsOptional(t *testing.T) {
+func TestHeadersWithoutOptionalFields(t *testing.T) {
 	r := Request{Target: "/", Host: "h", Key: "k"}
 	const request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n\r\n"
 	if got := string(r.AppendHead(nil)); got != request {
@@ -155,21 +155,21 @@ func TestOpening_HostLinesAndReset(t *testing.T) {
 		}
 	}
 	if got := FormatExtensions(o.Offers()); got != "h; i" || len(o.room.params) != 1 {
-		t.Errorf("after three lists it offers %q, of %d parameters", got, len(o.room.params))
+		t.Errorf("after three lists Offers returns %q, with memory for %d parameters", got, len(o.room.params))
 	}
 	o.Reset()
 	for _, e := range o.room.list[:cap(o.room.list)] {
 		if e.Name != "" || e.Params != nil {
-			t.Errorf("it remembers %+v", e)
+			t.Errorf("Reset retains %+v", e)
 		}
 	}
 	for _, p := range o.room.params[:cap(o.room.params)] {
 		if p != (Param{}) {
-			t.Errorf("it remembers %+v", p)
+			t.Errorf("Reset retains %+v", p)
 		}
 	}
 	if cap(o.room.list) == 0 || cap(o.room.params) == 0 {
-		t.Error("the room is gone")
+		t.Error("Reset dropped the memory for lists")
 	}
 	if o.Key != nil || o.Offers() != nil || o.Method != "" {
 		t.Errorf("%+v", o)
@@ -228,7 +228,7 @@ func TestOpening_CheckedAgain(t *testing.T) {
 		t.Fatal(v)
 	}
 	if o.Extensions = nil; o.Check() != nil || len(o.Offers()) != 0 {
-		t.Errorf("it offers %v", o.Offers())
+		t.Errorf("Offers() = %v", o.Offers())
 	}
 }
 
@@ -291,7 +291,7 @@ func TestTrustedPeer_UnixSocket(t *testing.T) {
 	network := netip.MustParsePrefix("10.0.0.0/8")
 	for _, remote := range []string{"", "@", "@name", "/run/proxy.sock"} {
 		if !trustedPeer(remote, []netip.Prefix{network, {}}) || trustedPeer(remote, []netip.Prefix{network}) {
-			t.Errorf("%q: it is not the zero Prefix that decides", remote)
+			t.Errorf("%q: the zero Prefix does not determine the result", remote)
 		}
 	}
 	if trustedPeer("10.0.0.1:5", []netip.Prefix{{}}) {

@@ -59,8 +59,9 @@ func (o *Opening) Check() *Violation {
 	return v
 }
 
-// checkCoding: RFC 9112 §6.1, "A server that receives a request message with a transfer coding it does not understand SHOULD
-// respond with 501 (Not Implemented)." The only coding understood is "chunked", once, as in net/http, which checks this first.
+// checkCoding enforces RFC 9112 §6.1: "A server that receives a request message with a transfer coding it does not
+// understand SHOULD respond with 501 (Not Implemented)." The only accepted value is a single "chunked", as in net/http,
+// which checks this first.
 func checkCoding(o *Opening) *Violation {
 	te := o.TransferEncoding
 	if len(te) == 0 || len(te) == 1 && header.EqualFold(header.Trim(te[0]), "chunked") {
@@ -85,7 +86,7 @@ func checkLine(o *Opening) *Violation {
 		return &Violation{
 			Stage: StageRequest, Section: "RFC 9113 §8.6", Status: http.StatusBadRequest,
 			Detail: "a WebSocket cannot be opened with a GET over HTTP/2 or HTTP/3",
-			Hint:   "open it over HTTP/1.1: over TLS, offer http/1.1 by ALPN",
+			Hint:   "open it over HTTP/1.1: over TLS, offer http/1.1 via ALPN",
 		}
 	case o.Major < 1 || o.Minor < 1: // RFC 9110 §7.8: an Upgrade in an HTTP/1.0 request must be ignored
 		return upgradeRequired("the request is HTTP/1.0; an opening handshake requires HTTP/1.1", proxyHint)
@@ -98,9 +99,9 @@ func checkLine(o *Opening) *Violation {
 	return nil
 }
 
-// checkTarget: RFC 6455 §4.2.1 (1), a Request-URI that is "a /resource name/ defined in Section 3 (or an absolute HTTP/HTTPS URI
-// containing the /resource name/)". Of the forms of RFC 9112 §3.2, "*" is for OPTIONS and host:port for CONNECT only. RFC 9110
-// §4.2.1, §4.2.4: a URI without a host, or with user information, is rejected.
+// checkTarget enforces RFC 6455 §4.2.1 (1): a Request-URI that is "a /resource name/ defined in Section 3 (or an
+// absolute HTTP/HTTPS URI containing the /resource name/)". Of the forms of RFC 9112 §3.2, "*" is for OPTIONS and
+// host:port for CONNECT only. RFC 9110 §4.2.1, §4.2.4: a URI without a host, or with user information, is rejected.
 func checkTarget(o *Opening) *Violation {
 	if strings.HasPrefix(o.Target, "/") {
 		return nil
@@ -129,8 +130,8 @@ func targetAuthority(target string) (authority string, ok bool) {
 	return rest, true
 }
 
-// checkHost: RFC 6455 §4.2.1 (2), "a |Host| header field containing the server's authority". A target in absolute form contains an
-// authority itself, but RFC 9112 §3.2 requires a valid Host field nevertheless.
+// checkHost enforces RFC 6455 §4.2.1 (2): "a |Host| header field containing the server's authority". A target in
+// absolute form contains an authority itself, but RFC 9112 §3.2 requires a valid Host field nevertheless.
 func checkHost(o *Opening) *Violation {
 	if o.HostLines <= 1 {
 		if _, ok := parseAuthority(o.Host); ok {
@@ -147,7 +148,7 @@ func checkHost(o *Opening) *Violation {
 	}
 }
 
-// checkUpgrade: RFC 6455 §4.2.1 (3) and (4), the two fields that request another protocol.
+// checkUpgrade enforces RFC 6455 §4.2.1 (3) and (4), which concern the two fields that request another protocol.
 func checkUpgrade(o *Opening) *Violation {
 	if !header.HasToken(o.Upgrade, "websocket") {
 		if len(o.Key) > 0 {
@@ -184,7 +185,7 @@ func checkBody(o *Opening) *Violation {
 	return nil
 }
 
-// checkVersion: RFC 6455 §4.2.1 (6), "a |Sec-WebSocket-Version| header field, with a value of 13".
+// checkVersion enforces RFC 6455 §4.2.1 (6): "a |Sec-WebSocket-Version| header field, with a value of 13".
 func checkVersion(o *Opening) *Violation {
 	lines := o.Version
 	if len(lines) == 1 && header.Trim(lines[0]) == "13" {
@@ -203,7 +204,7 @@ func checkVersion(o *Opening) *Violation {
 	return v
 }
 
-// checkKey: RFC 6455 §4.2.1 (5), a key that decodes to 16 bytes.
+// checkKey enforces RFC 6455 §4.2.1 (5): the key decodes to 16 bytes.
 func checkKey(o *Opening) *Violation {
 	lines := o.Key
 	section, detail := clauseServer, "the Sec-WebSocket-Key is not the base64 of 16 bytes"

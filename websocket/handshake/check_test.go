@@ -44,7 +44,7 @@ func (want verdict) compare(t *testing.T, what string, v *Violation) {
 	switch {
 	case v == nil && want.stage == "":
 	case v == nil:
-		t.Errorf("%s: in order, want a violation of %s at %s", what, want.section, want.stage)
+		t.Errorf("%s: valid, want a violation of %s at %s", what, want.section, want.stage)
 	case v.Stage != want.stage || v.Status != want.status || v.Section != want.section || v.Detail == "":
 		t.Errorf("%s: %+v, want %+v", what, v, want)
 	}
@@ -198,7 +198,7 @@ func TestRFC6455_4_4_Version(t *testing.T) {
 		}
 		verdict{StageHeader, "RFC 6455 §4.4", 426}.compare(t, value, v)
 		if v != nil && (v.Header.Get("Sec-WebSocket-Version") != "13" || v.Header.Get("Upgrade") != "websocket") {
-			t.Errorf("%q: the reply does not tell the version: %v", value, v.Header)
+			t.Errorf("%q: the reply does not contain the version: %v", value, v.Header)
 		}
 	}
 	for _, second := range []string{"13", "8"} {
@@ -275,7 +275,7 @@ func TestRFC6455_4_2_2_Answer(t *testing.T) {
 	}
 	a = Answer{Key: "dGhlIHNhbXBsZSBub25jZQ=="}
 	if got := string(a.AppendHead(nil)); strings.Contains(got, "Protocol:") || strings.Contains(got, "Extensions:") {
-		t.Errorf("what was not agreed on is in the answer: %q", got)
+		t.Errorf("the answer contains fields that were not agreed on: %q", got)
 	}
 }
 
@@ -286,7 +286,7 @@ func TestCheckFields(t *testing.T) {
 		{"X\r\nY": {"x"}}, {"X": {"a\r\nY: b"}}, {"X": {"a", "b\n"}}, {"X": {"\x00"}}, {"X": {" a"}},
 	} {
 		if CheckFields(h) == nil {
-			t.Errorf("%q passes", h)
+			t.Errorf("%q is accepted", h)
 		}
 	}
 	for _, h := range []http.Header{nil, {"Set-Cookie": {"a=b", "c=d"}}, {"x-y": {""}}, {"X": {"caf\xe9 au lait"}}} {

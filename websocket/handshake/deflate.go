@@ -242,7 +242,8 @@ func noValue(p Param) error {
 	return nil
 }
 
-// parseBits: RFC 7692 §7.1.2, "a decimal integer value without leading zeroes between 8 to 15 inclusive".
+// parseBits parses a value according to RFC 7692 §7.1.2: "a decimal integer value without leading zeroes between 8 to
+// 15 inclusive".
 func parseBits(p Param) (uint8, error) {
 	switch p.Value {
 	case "8", "9":

@@ -151,7 +151,7 @@ func FuzzDeflate(f *testing.F) {
 			}
 			e := extension(t, agreed.Extension().String())
 			if agreed.ClientBits == 8 || agreed.ServerBits != 0 && agreed.ServerBits < policy.minBits() {
-				t.Errorf("an answer that cannot be kept: %s", e)
+				t.Errorf("an answer with a window that is not supported: %s", e)
 			}
 			if offered == nil {
 				return
@@ -232,7 +232,7 @@ func TestSharedCases_ServerDeflate(t *testing.T) {
 		}
 	}
 	if agreed < 30 {
-		t.Errorf("only %d agreements: the cases show nothing", agreed)
+		t.Errorf("only %d agreements, so the cases test too little", agreed)
 	}
 }
 

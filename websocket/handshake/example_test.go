@@ -52,8 +52,8 @@ func ExampleVerifyAll() {
 			fmt.Printf("%s: %v\n", d.Section, d.Violation)
 		}
 	}
-	fmt.Println(len(rest), "bytes behind the head")
+	fmt.Println(len(rest), "bytes after the header")
 	// Output:
 	// RFC 6455 §4.1 (3): the Connection header of the response does not contain the token Upgrade
-	// 7 bytes behind the head
+	// 7 bytes after the header
 }

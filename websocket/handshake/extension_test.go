@@ -63,14 +63,14 @@ func TestParseExtensions_Bounds(t *testing.T) {
 		t.Errorf("%d extensions: %v", maxExtensions, err)
 	}
 	if _, err := ParseExtensions([]string{many + "a"}); err == nil {
-		t.Error("one extension too many passes")
+		t.Error("one extension too many is accepted")
 	}
 	params := "a" + strings.Repeat(";b", maxParams)
 	if _, err := ParseExtensions([]string{params}); err != nil {
 		t.Errorf("%d parameters: %v", maxParams, err)
 	}
 	if _, err := ParseExtensions([]string{params + ";b"}); err == nil {
-		t.Error("one parameter too many passes")
+		t.Error("one parameter too many is accepted")
 	}
 }
 

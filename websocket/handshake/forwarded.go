@@ -103,7 +103,7 @@ func aligned(list []string, i, n int) string {
 	return ""
 }
 
-// nodeAddr parses an address in these headers: bare, in brackets, or with a port.
+// nodeAddr parses an address in a Forwarded or X-Forwarded-For header: bare, in brackets, or with a port.
 func nodeAddr(s string) (netip.Addr, bool) {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr(), true

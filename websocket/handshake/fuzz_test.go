@@ -75,7 +75,7 @@ func oracle(r *http.Request) bool {
 	return true
 }
 
-// Check agrees with the oracle on every request; and if a request is valid, the client accepts the answer to it.
+// FuzzCheck checks that Check agrees with the oracle on every request, and that the client accepts the answer to a valid one.
 func FuzzCheck(f *testing.F) {
 	const key = "dGhlIHNhbXBsZSBub25jZQ=="
 	add := func(upgrade, connection, key, version, protocol, extensions string, missing byte) {
@@ -101,11 +101,11 @@ func FuzzCheck(f *testing.F) {
 			return // beyond the limits, which the oracle does not implement
 		}
 		if host != "" && (strings.HasPrefix(host, "[") || len(host[strings.LastIndex(host, ":")+1:]) > 4) {
-			return // nor does it implement IPv6 addresses and the maximum port
+			return // the oracle does not implement IPv6 addresses and the maximum port either
 		}
 		v := Check(r)
 		if (v == nil) != oracle(r) {
-			t.Fatalf("Check says %+v of %+v", v, r)
+			t.Fatalf("Check returned %+v for %+v", v, r)
 		}
 		if v != nil {
 			if v.Status < 400 || v.Status > 499 || v.Detail == "" || v.Section == "" || v.Stage == "" {
@@ -128,7 +128,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		request := &Request{Key: strings.Trim(key, " \t"), Subprotocols: elements(r.Header[fieldProtocol]), Extensions: offers}
 		if _, _, v := Verify(answer, request); v != nil {
-			t.Errorf("our own answer does not pass: %+v", v)
+			t.Errorf("the client rejects our own answer: %+v", v)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func defaultPort(scheme string) string {
 	return ""
 }
 
-// validScheme: ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) (RFC 3986 §3.1).
+// validScheme reports whether s is ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) (RFC 3986 §3.1).
 func validScheme(s string) bool {
 	for i := range len(s) {
 		c := s[i] | 0x20

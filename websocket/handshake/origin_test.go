@@ -40,7 +40,7 @@ func TestRFC6454_ParseOrigin(t *testing.T) {
 		}
 	}
 	if o, _ := ParseOrigin("null://"); o == opaque {
-		t.Error("null:// passes for null")
+		t.Error("null:// is parsed as null")
 	}
 	if o, ok := ParseOrigin("http://example.com:"); ok && o != (Origin{"http", "example.com", "80"}) {
 		t.Errorf("an empty port is %+v", o)
@@ -85,7 +85,7 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 		{"allowed is not a suffix", host, false, []string{"https://a.app.example.com"}, []string{"https://app.example.com"}, 403},
 		{"extension", host, false, []string{"chrome-extension://abc"}, []string{"chrome-extension://abc"}, 0},
 		{"bad entry", host, false, []string{"https://a"}, []string{"https://*.a"}, 500},
-		{"bad entry behind a good one", host, false, []string{"https://a"}, []string{"https://a", "a"}, 0},
+		{"bad entry after a good one", host, false, []string{"https://a"}, []string{"https://a", "a"}, 0},
 		{"bad entry, same origin", host, false, []string{"http://server.example.com"}, []string{"a"}, 0},
 	} {
 		r := &http.Request{Host: tt.host, Header: http.Header{}, RemoteAddr: "192.0.2.1:1"}
@@ -113,7 +113,7 @@ func TestRFC6455_10_2_Origin(t *testing.T) {
 
 // The error for a rejected page contains its origin, which the operator may have to allow. The response does not contain it
 // unescaped.
-func TestRFC6455_10_2_OriginNamed(t *testing.T) {
+func TestRFC6455_10_2_RejectedOriginIsReported(t *testing.T) {
 	long := "https://" + strings.Repeat("a", 300)
 	for origin, want := range map[string]string{
 		"https://app.example.com:8443":     `"https://app.example.com:8443" may not connect here`,
@@ -131,7 +131,7 @@ func TestRFC6455_10_2_OriginNamed(t *testing.T) {
 		r := &http.Request{Host: "server.example.com", Header: http.Header{"Origin": {origin}}}
 		v := CheckOrigin(r, OriginPolicy{})
 		if v == nil || v.Status != http.StatusForbidden || !strings.Contains(v.Detail, want) || strings.Contains(v.Detail, "SECRET") {
-			t.Errorf("%q: %v, want it to tell %s", origin, v, want)
+			t.Errorf("%q: %v, want it to contain %s", origin, v, want)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 		header http.Header
 		want   bool
 	}{
-		{"nothing said", "10.0.0.1:5", http.Header{}, false},
+		{"no header", "10.0.0.1:5", http.Header{}, false},
 		{"X-Forwarded-Proto", "10.0.0.1:5", http.Header{"X-Forwarded-Proto": {"https"}}, true},
 		{"Forwarded", "10.0.0.1:5", http.Header{"Forwarded": {"for=1.2.3.4;proto=https"}}, true},
 		{"IPv6 peer", "[fd00::7]:5", http.Header{"Forwarded": {"proto=https"}}, true},
@@ -155,7 +155,7 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 		{"other scheme", "10.0.0.1:5", http.Header{"X-Forwarded-Proto": {"gopher"}}, false},
 		{"broken Forwarded", "10.0.0.1:5", http.Header{"Forwarded": {"proto=https;;for=a b"}}, false},
 		{"broken Forwarded, good X", "10.0.0.1:5", http.Header{"Forwarded": {"="}, "X-Forwarded-Proto": {"https"}}, true},
-		{"Forwarded is silent on the scheme", "10.0.0.1:5",
+		{"Forwarded without a scheme", "10.0.0.1:5",
 			http.Header{"Forwarded": {"for=1.2.3.4"}, "X-Forwarded-Proto": {"https"}}, true},
 
 		// The client sent "https", and the only trusted proxy appended "http": only the latter counts.
@@ -165,7 +165,7 @@ func TestRFC7239_ForwardedOrigin(t *testing.T) {
 		{"two proxies", "10.0.0.1:5", http.Header{"X-Forwarded-Proto": {"https, http"}, "X-Forwarded-For": {"1.2.3.4", "10.0.0.2"}}, true},
 		{"two proxies, Forwarded", "10.0.0.1:5",
 			http.Header{"Forwarded": {"for=1.2.3.4;proto=https", `for="10.0.0.2:99";proto=http`}}, true},
-		{"two proxies, one says it", "10.0.0.1:5",
+		{"two proxies, one reports the scheme", "10.0.0.1:5",
 			http.Header{"X-Forwarded-Proto": {"https"}, "X-Forwarded-For": {"1.2.3.4, 10.0.0.2"}}, true},
 	} {
 		tt.header["Origin"] = []string{page}

@@ -40,7 +40,7 @@ func (r *Request) AppendHead(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// CheckSubprotocols: RFC 6455 §4.1 (10), the elements of the offer are tokens and "MUST all be unique strings".
+// CheckSubprotocols enforces RFC 6455 §4.1 (10): the elements of the offer are tokens and "MUST all be unique strings".
 func CheckSubprotocols(list []string) error {
 	for i, s := range list {
 		if !header.IsToken(s) {

@@ -146,8 +146,8 @@ func mayStartStatus(line []byte) bool {
 	return string(line[:n]) == statusPrefix[:n]
 }
 
-// parseStatusLine: HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be missing if there is no
-// reason. For any other line it returns nil and a description of the error.
+// parseStatusLine parses HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 §4). The second space may be
+// missing if there is no reason. For any other line it returns nil and a description of the error.
 func parseStatusLine(line []byte) (r *Response, wrong string) {
 	const at = len(statusPrefix + "1 ")
 	if len(line) < at || !digit(line[at-2]) || line[at-1] != ' ' {

@@ -33,7 +33,7 @@ func TestRFC9112_4_Head(t *testing.T) {
 		{"plain", "HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n\x81\x00",
 			Response{1, 101, "Switching Protocols", http.Header{"A": {"b"}}}, "\x81\x00"},
 		{"no reason", "HTTP/1.1 101 \r\n\r\n", Response{1, 101, "", http.Header{}}, ""},
-		{"nor a space", "HTTP/1.1 101\r\n\r\n", Response{1, 101, "", http.Header{}}, ""},
+		{"no reason and no space", "HTTP/1.1 101\r\n\r\n", Response{1, 101, "", http.Header{}}, ""},
 		{"HTTP/1.0", "HTTP/1.0 400 Bad Request\r\n\r\nbody", Response{0, 400, "Bad Request", http.Header{}}, "body"},
 		{"white space", "HTTP/1.1 200 x\r\na:\t b \t\r\n\r\n", Response{1, 200, "x", http.Header{"A": {"b"}}}, ""},
 		{"two lines of a name", "HTTP/1.1 200 x\r\na: b\r\nA: c\r\n\r\n", Response{1, 200, "x", http.Header{"A": {"b", "c"}}}, ""},
@@ -47,7 +47,7 @@ func TestRFC9112_4_Head(t *testing.T) {
 		for _, n := range []int{1, 2, 3, 7, len(tt.text)} {
 			r, rest, v := feed(tt.text, n)
 			if v != nil || r == nil || !reflect.DeepEqual(*r, tt.want) || rest != tt.rest {
-				t.Errorf("%s, by %d bytes: %+v, %q, %v", tt.name, n, r, rest, v)
+				t.Errorf("%s, in pieces of %d bytes: %+v, %q, %v", tt.name, n, r, rest, v)
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func TestRFC9112_HeadViolations(t *testing.T) {
 		for _, n := range []int{1, 5, len(tt.text)} {
 			r, _, v := feed(tt.text, n)
 			if r != nil || v == nil || v.Stage != tt.stage || v.Section != tt.section || v.Detail == "" {
-				t.Errorf("%s, by %d bytes: %+v, %+v", tt.name, n, r, v)
+				t.Errorf("%s, in pieces of %d bytes: %+v, %+v", tt.name, n, r, v)
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func TestRFC6455_4_1_Answer(t *testing.T) {
 		all := VerifyAll(a, &req)
 		if i := slices.IndexFunc(all, func(d Verdict) bool { return d.Violation != nil }); len(all) != len(rules) ||
 			(i < 0) != (v == nil) || i >= 0 && !reflect.DeepEqual(all[i].Violation, v) {
-			t.Errorf("%s: of all verdicts, %+v is the first that is broken", tt.name, all)
+			t.Errorf("%s: VerifyAll returned %+v, whose first violation differs", tt.name, all)
 		}
 		if tt.name == "subprotocol" && subprotocol != "superchat" || tt.name == "extension" && (len(ext) != 1 || ext[0].String() != "foo; a=1") {
 			t.Errorf("%s: agreed on %q and %q", tt.name, subprotocol, ext)
@@ -208,11 +208,11 @@ func TestStatusHint(t *testing.T) {
 	}
 	busy := &Response{Minor: 1, Status: 503, Header: http.Header{"Retry-After": {"7"}}}
 	if !strings.Contains(StatusHint(busy), "Retry-After") {
-		t.Error("the hint does not speak of Retry-After")
+		t.Error("the hint does not mention Retry-After")
 	}
 	old := &Response{Minor: 1, Status: 426, Header: http.Header{"Sec-Websocket-Version": {"8, 7"}}}
 	if !strings.Contains(StatusHint(old), "version 13") {
-		t.Error("the hint does not speak of the version")
+		t.Error("the hint does not mention the version")
 	}
 }
 

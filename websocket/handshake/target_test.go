@@ -156,7 +156,7 @@ func TestRFC6455_4_1_Request(t *testing.T) {
 	}
 	for _, list := range [][]string{{""}, {"a b"}, {"a,b"}, {"a\r\n"}, {"a", "b", "a"}, {"\u00e4"}} {
 		if CheckSubprotocols(list) == nil {
-			t.Errorf("%q passes as an offer", list)
+			t.Errorf("%q is accepted as an offer", list)
 		}
 	}
 	if err := CheckSubprotocols([]string{"a", "A", "v1.x-y"}); err != nil {

@@ -22,7 +22,7 @@ const (
 	RuleVersion     Rule = "HTTP version" // RFC 9110 §15.2: HTTP/1.0 has no 1xx
 	RuleUpgrade     Rule = "upgrade"      // response (2): Upgrade has the value websocket
 	RuleConnection  Rule = "connection"   // response (3): Connection contains the token Upgrade
-	RuleAccept      Rule = "accept"       // response (4): the server has answered the key
+	RuleAccept      Rule = "accept"       // response (4): Sec-WebSocket-Accept matches the key
 	RuleSubprotocol Rule = "subprotocol"  // response (6): one of the offered subprotocols, or none
 	RuleExtensions  Rule = "extensions"   // response (5): only offered extensions
 )
@@ -72,7 +72,7 @@ func VerifyAll(a *Response, r *Request) []Verdict {
 	return all
 }
 
-// verifyStatus: response (1).
+// verifyStatus enforces rule (1) of RFC 6455 §4.1 for a response.
 func verifyStatus(a *Response, _ *Request) *Violation {
 	if a.Status == http.StatusSwitchingProtocols {
 		return nil
@@ -84,8 +84,8 @@ func verifyStatus(a *Response, _ *Request) *Violation {
 	}
 }
 
-// verifyVersion: RFC 9110 §15.2, "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response to an
-// HTTP/1.0 client": a response in that version is not from a WebSocket server.
+// verifyVersion enforces RFC 9110 §15.2: "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a
+// 1xx response to an HTTP/1.0 client": a response in that version is not from a WebSocket server.
 func verifyVersion(a *Response, _ *Request) *Violation {
 	if a.Minor > 0 {
 		return nil
@@ -96,8 +96,8 @@ func verifyVersion(a *Response, _ *Request) *Violation {
 	}
 }
 
-// verifyUpgrade: response (2), the field is missing, or "contains a value that is not an ASCII case-insensitive match for the value
-// "websocket"". Additional values also violate the rule.
+// verifyUpgrade enforces rule (2): the handshake fails if the field is missing, or "contains a value that is not an
+// ASCII case-insensitive match for the value "websocket"". Additional values also violate the rule.
 func verifyUpgrade(a *Response, _ *Request) *Violation {
 	some := false
 	for e := range header.Elements(a.Header["Upgrade"]) {
@@ -112,7 +112,7 @@ func verifyUpgrade(a *Response, _ *Request) *Violation {
 	return nil
 }
 
-// verifyConnection: response (3).
+// verifyConnection enforces rule (3).
 func verifyConnection(a *Response, _ *Request) *Violation {
 	if header.HasToken(a.Header["Connection"], "upgrade") {
 		return nil
@@ -132,7 +132,7 @@ func statusName(status int) string {
 	return ""
 }
 
-// verifyAccept: response (4), the value computed from the key proves that the server supports WebSocket.
+// verifyAccept enforces rule (4): the value computed from the key proves that the server supports WebSocket.
 func verifyAccept(a *Response, r *Request) *Violation {
 	lines := a.Header[fieldAccept]
 	var room [28]byte // 20 bytes in base64
@@ -152,7 +152,7 @@ func verifyAccept(a *Response, r *Request) *Violation {
 	return v
 }
 
-// verifySubprotocol: response (6), only one of the requested subprotocols. A server may also choose none.
+// verifySubprotocol enforces rule (6): only one of the requested subprotocols. A server may also choose none.
 func verifySubprotocol(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldProtocol]
 	if !ok {
@@ -182,7 +182,7 @@ func answeredSubprotocol(a *Response) string {
 	return ""
 }
 
-// verifyExtensions: response (5), only requested extensions.
+// verifyExtensions enforces rule (5): only requested extensions.
 func verifyExtensions(a *Response, r *Request) *Violation {
 	lines, ok := a.Header[fieldExtensions]
 	if !ok {

@@ -47,6 +47,7 @@ func (v *Violation) Error() string { return v.Detail }
 // NextStep returns v.Hint.
 func (v *Violation) NextStep() string { return v.Hint }
 
-// The two lines that make nginx forward an upgrade. Their absence is the most frequent cause of a failed handshake.
+// proxyHint contains the directives that make nginx forward an upgrade. Their absence is the most frequent cause of a
+// failed handshake.
 const proxyHint = "a proxy on the way dropped the upgrade; with nginx: proxy_http_version 1.1; " +
 	`proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";`
