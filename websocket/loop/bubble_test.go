@@ -148,7 +148,7 @@ func inBubble(t *testing.T, f func(t *testing.T, ls *Loops, k *bubble)) {
 		ls.Stop()
 		bounded.Receive(t, ended)
 		if l := ls.loops[0]; k.released != 1 || l.driver.Load() != nil || l.hold() {
-			t.Errorf("the loop has ended: its kernel was released %d times, it has a driver: %v, it can be held up: %v", k.released, l.driver.Load() != nil, l.hold())
+			t.Errorf("the loop has ended: its kernel was released %d times, it has a driver: %v, it can be held: %v", k.released, l.driver.Load() != nil, l.hold())
 		}
 	})
 }
@@ -163,7 +163,7 @@ func wantCalls(t *testing.T, when string, got []string, want ...string) {
 // While the holder of a descriptor runs without the loop, the descriptor is armed for one event at a time, and only for Writable:
 // the holder itself reads, and a hangup would be reported repeatedly. When the holder returns, the descriptor is armed for all
 // requested events, and is visited.
-func TestWhatIsArmedWhileTheLoopIsLost(t *testing.T) {
+func TestArmedEventsWhileTheLoopIsLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, ls *Loops, k *bubble) {
 		h, release := new(scripted), make(chan Events)
 		h.serve = func(Events) {
@@ -197,14 +197,14 @@ func TestWhatIsArmedWhileTheLoopIsLost(t *testing.T) {
 
 		release <- Readable
 		synctest.Wait()
-		wantCalls(t, "it has returned, and is visited", h.taken(), "begin n", "serve n", "lost ")
-		wantCalls(t, "it has returned", k.taken(), "arm 7 o false", "arm 7 r false", "arm 7 o false")
+		wantCalls(t, "after Serve has returned, the next visit", h.taken(), "begin n", "serve n", "lost ")
+		wantCalls(t, "after Serve has returned", k.taken(), "arm 7 o false", "arm 7 r false", "arm 7 o false")
 
 		release <- 0
 		synctest.Wait()
 		wantCalls(t, "it has closed", k.taken(), "close 7")
 		if h.do(h.Wake); len(h.taken()) != 0 || ls.Len() != 0 {
-			t.Error("it is visited, and it is closed")
+			t.Error("a closed descriptor is visited, or counted")
 		}
 	})
 }

@@ -102,10 +102,10 @@ func (e *end) arm() {
 	} else if e.hung {
 		want |= loop.Once
 	}
-	e.fd.Arm(want) //nolint:errcheck // a hangup comes all the same
+	e.fd.Arm(want) //nolint:errcheck // a hangup is reported even if Arm fails
 }
 
-// flush writes the queued bytes of e. When all are written, it wakes the other end, so that it reads again.
+// flush writes the queued bytes of e. When all are written, it wakes the other end, which then reads again.
 func (e *end) flush() error {
 	if len(e.queue) == 0 {
 		return nil
@@ -142,7 +142,7 @@ func (e *end) closeWrite() {
 func (e *end) pump(d *loop.Driver) error {
 	for !e.heard && len(e.other.queue) == 0 {
 		n, err := e.fd.Read(d.Buffer())
-		if err == io.EOF { //nolint:errorlint // it is never wrapped
+		if err == io.EOF { //nolint:errorlint // the error is never wrapped
 			e.heard = true
 			e.other.closeWrite()
 			return nil
@@ -162,7 +162,7 @@ func (e *end) pump(d *loop.Driver) error {
 
 // unready converts ErrAgain to nil.
 func unready(err error) error {
-	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
+	if err == loop.ErrAgain { //nolint:errorlint // the error is never wrapped
 		return nil
 	}
 	return err

@@ -97,7 +97,7 @@ func (f *FD) Calm() bool {
 func (f *FD) After(d time.Duration) {
 	l := f.loop
 	l.mu.Lock()
-	if l.slots[f.slot] == f { // it is still on the loop
+	if l.slots[f.slot] == f { // f is still on the loop
 		l.schedule(f, uint32(l.k.Now()/tick)+ticks(d))
 	}
 	l.mu.Unlock()
@@ -265,7 +265,7 @@ func (f *FD) letGo() {
 	defer f.mu.Unlock()
 	f.held = false
 	if !f.closed {
-		f.Arm(f.want) //nolint:errcheck // it was armed before
+		f.Arm(f.want) //nolint:errcheck // arming f has succeeded before
 		f.Wake()      // for events scheduled in the meantime
 	}
 }

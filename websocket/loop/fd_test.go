@@ -22,8 +22,8 @@ func (asked) Unsent(fd int) int     { return fd + 2 }
 func (asked) Close(int)             {}
 func (k asked) Release()            { *k.released++ }
 
-// The kernel is only called for an open descriptor. After that, the number may be reused.
-func TestQuestionsAboutADescriptor(t *testing.T) {
+// The kernel is only called while a descriptor is open. After Close, its number may be reused.
+func TestAddressesOfAClosedDescriptor(t *testing.T) {
 	ls := Manual(asked{})
 	f := new(FD)
 	place := Place{ls.loops[0], 7}
@@ -54,7 +54,7 @@ func TestTokens(t *testing.T) {
 			t.Errorf("after %d: a place is taken twice, or not at all", births)
 		}
 		if gone.slot != 1 || next.slot != 1 || gone.token() == next.token() || kept.token() == next.token() {
-			t.Errorf("after %d: tokens %#x, %#x and, in place of that, %#x", births, kept.token(), gone.token(), next.token())
+			t.Errorf("after %d: tokens %#x, %#x and, of the next owner of its slot, %#x", births, kept.token(), gone.token(), next.token())
 		}
 		for _, f := range []*FD{kept, gone, next} {
 			if f.token()&listenBit != 0 || uint32(f.token()) != f.slot {
@@ -135,7 +135,7 @@ func TestKernelsOfLoops(t *testing.T) {
 }
 
 // When a driver ends, the next one reuses its buffer.
-func TestBufferIsUsedAgain(t *testing.T) {
+func TestBufferIsReused(t *testing.T) {
 	made, before := 0, buffers.New
 	defer func() { buffers.New = before }()
 	buffers.New = func() any { made++; return before() }
@@ -148,7 +148,7 @@ func TestBufferIsUsedAgain(t *testing.T) {
 		l.stop()
 		l.drive()
 	}
-	if made > n/2 { // a sync.Pool drops some items, with the race detector deliberately
+	if made > n/2 { // a sync.Pool may drop items, and does so deliberately with the race detector
 		t.Errorf("%d buffers for %d drivers, one after the other", made, n)
 	}
 }
@@ -179,7 +179,7 @@ func (k *accepting) Now() time.Duration { return k.at }
 
 // An accepted connection is assigned to the loop with fewer descriptors, whose driver visits it. If the other loop has ended, the
 // connection stays on the loop that accepted it.
-func TestWhereAConnectionGoes(t *testing.T) {
+func TestAcceptAssignsALoop(t *testing.T) {
 	for name, over := range map[string]bool{"the other runs": false, "the other has ended": true} {
 		ls, k := &Loops{over: make(chan struct{})}, &accepting{waiting: []int{7}}
 		own, other := newLoop(ls, k), newLoop(ls, new(accepting))
@@ -194,7 +194,7 @@ func TestWhereAConnectionGoes(t *testing.T) {
 		}
 		if over && (h.loop != own || own.count.Load() != 2 || other.count.Load() != 0) ||
 			!over && (h.loop != other || own.count.Load() != 1 || other.count.Load() != 1) {
-			t.Errorf("%s: it went to the other one: %v; %d and %d descriptors", name, h.loop == other, own.count.Load(), other.count.Load())
+			t.Errorf("%s: assigned to the other loop: %v; %d and %d descriptors", name, h.loop == other, own.count.Load(), other.count.Load())
 		}
 		if over {
 			wantCalls(t, name, h.taken(), "begin r")
@@ -202,16 +202,16 @@ func TestWhereAConnectionGoes(t *testing.T) {
 			wantCalls(t, name, h.taken())
 		}
 		if asked := len(own.todo); asked != 0 {
-			t.Errorf("%s: %d visits more", name, asked)
+			t.Errorf("%s: %d more visits", name, asked)
 		}
 		if asked := len(other.todo); asked == 1 == over {
-			t.Errorf("%s: the other one makes %d visits", name, asked)
+			t.Errorf("%s: the other loop makes %d visits", name, asked)
 		}
 	}
 }
 
 // A loop does not wait if a visit is scheduled. Otherwise it waits for the next deadline, for the end of a pause, or indefinitely.
-func TestHowLongALoopWaits(t *testing.T) {
+func TestWaitTimeout(t *testing.T) {
 	const at = 100
 	for name, tt := range map[string]struct {
 		do     func(*loop, *FD)

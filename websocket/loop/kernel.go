@@ -19,7 +19,7 @@ type Kernel interface {
 	Wake()
 	// Arm sets the events to report for fd, with the given token. first is set in the first call for fd.
 	Arm(fd int, token uint64, want Events, first bool) error
-	// Disarm removes fd, which stays open, and for which Arm need not have been called.
+	// Disarm removes fd, which stays open. It has no effect if Arm was not called for fd.
 	Disarm(fd int)
 
 	// Accept returns a pending connection of a listener.

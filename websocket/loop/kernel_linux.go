@@ -29,7 +29,7 @@ type epoll struct {
 	raw     []syscall.EpollEvent
 	start   time.Time
 
-	// These belong to Wait.
+	// The following fields belong to Wait.
 	look  func(uintptr) bool // poll, as a func value for conn
 	n     int                // the result of the last poll
 	errno syscall.Errno
@@ -57,7 +57,7 @@ func kernelOn(fd int) (*epoll, error) {
 	}
 	efd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if errno != 0 {
-		file.Close() //nolint:errcheck // nothing was done with it yet
+		file.Close() //nolint:errcheck // the descriptor has not been used
 		return nil, os.NewSyscallError("eventfd2", errno)
 	}
 	k := &epoll{fd: fd, file: file, eventfd: int(efd), start: time.Now()}
@@ -75,18 +75,18 @@ func kernelOn(fd int) (*epoll, error) {
 // parkOn registers fd with Go's poller. It reports a failure, such as exceeding the system's limit on watches, after which each
 // wait would fail.
 func parkOn(fd int) (*os.File, error) {
-	syscall.SetNonblock(fd, true) //nolint:errcheck // os.NewFile tries the poller with what does not block; otherwise there is no deadline
+	syscall.SetNonblock(fd, true) //nolint:errcheck // if it fails, os.NewFile does not register fd with the poller, and SetReadDeadline fails
 	file := os.NewFile(uintptr(fd), "epoll")
 	if err := file.SetReadDeadline(time.Time{}); err != nil {
-		file.Close() //nolint:errcheck // nothing was done with it yet
+		file.Close() //nolint:errcheck // the descriptor has not been used
 		return nil, err
 	}
 	return file, nil
 }
 
 func (k *epoll) Release() {
-	syscall.Close(k.eventfd) //nolint:errcheck // an eventfd has nothing to lose
-	k.file.Close()           //nolint:errcheck // neither has an epoll instance
+	syscall.Close(k.eventfd) //nolint:errcheck // closing an eventfd loses no data
+	k.file.Close()           //nolint:errcheck // nor does closing an epoll instance
 }
 
 func (k *epoll) Now() time.Duration { return time.Since(k.start) }
@@ -108,7 +108,7 @@ func (k *epoll) Wait(events []Event, timeout time.Duration) (int, error) {
 		token := uint64(uint32(k.raw[i].Fd)) | uint64(uint32(k.raw[i].Pad))<<32
 		if token == tokenWake {
 			var b [8]byte
-			rawRead(k.eventfd, b[:]) //nolint:errcheck // EAGAIN at most: another goroutine's wake has been seen
+			rawRead(k.eventfd, b[:]) //nolint:errcheck // the only possible error is EAGAIN, if the wake was already read
 			continue
 		}
 		events[found] = Event{token, come(k.raw[i].Events)}
@@ -175,7 +175,7 @@ func come(bits uint32) (r Events) {
 
 func (k *epoll) Wake() {
 	one := [8]byte{1}           // any number other than 0, in host byte order
-	rawWrite(k.eventfd, one[:]) //nolint:errcheck // EAGAIN at most: 2^64 wakes are pending
+	rawWrite(k.eventfd, one[:]) //nolint:errcheck // the only possible error is EAGAIN, if 2^64 wakes are pending
 }
 
 func (k *epoll) Arm(fd int, token uint64, want Events, first bool) error {
@@ -202,7 +202,7 @@ func (k *epoll) Arm(fd int, token uint64, want Events, first bool) error {
 
 func (k *epoll) Disarm(fd int) {
 	var ev syscall.EpollEvent                                                                                                         // kernels before 2.6.9 require an event
-	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0) //nolint:errcheck // one that is not armed is as good
+	syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(k.fd), syscall.EPOLL_CTL_DEL, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0) //nolint:errcheck // it only fails if fd is not armed
 }
 
 func (k *epoll) Unsent(fd int) int {
@@ -223,7 +223,7 @@ func (k *epoll) Accept(listener int) (int, error) {
 			return 0, ErrAgain
 		case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
 			return 0, ErrNoDescriptors
-		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM: // the error of the connection at the front of the queue
+		case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM: // the call was interrupted, or the first connection in the queue has failed
 		default:
 			return 0, os.NewSyscallError("accept4", errno)
 		}
@@ -266,11 +266,11 @@ func (k *epoll) Writev(fd int, p [2][]byte) (int, error) {
 }
 
 func (k *epoll) CloseWrite(fd int) {
-	syscall.RawSyscall(sysShutdown, uintptr(fd), syscall.SHUT_WR, 0) //nolint:errcheck // a peer that is gone needs no telling
+	syscall.RawSyscall(sysShutdown, uintptr(fd), syscall.SHUT_WR, 0) //nolint:errcheck // it only fails if the connection is already closed
 }
 
 func (k *epoll) Close(fd int) {
-	syscall.Close(fd) //nolint:errcheck // a socket's close fails for nothing that can be fixed; it may linger, so the scheduler has to know
+	syscall.Close(fd) //nolint:errcheck // no error can be handled; not a raw call, because the scheduler has to know of a close that lingers
 }
 
 func (k *epoll) Peer(fd int) net.Addr { return addrOf(syscall.Getpeername(fd)) }
@@ -361,7 +361,7 @@ func dialFD(addr netip.AddrPort, keep net.KeepAliveConfig) (int, error) {
 	setOption(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // without the option small writes are delayed, but nothing fails
 	_, _, errno = syscall.RawSyscall(sysConnect, r, uintptr(unsafe.Pointer(&to)), size)
 	if errno != 0 && errno != syscall.EINPROGRESS && errno != syscall.EINTR {
-		syscall.Close(fd) //nolint:errcheck // it was not used
+		syscall.Close(fd) //nolint:errcheck // the socket has not been used
 		return 0, os.NewSyscallError("connect", errno)
 	}
 	return fd, nil
@@ -381,7 +381,7 @@ func rawAddr(addr netip.AddrPort) (to syscall.RawSockaddrInet6, size uintptr) {
 
 // setOption sets a socket option that is not essential.
 func setOption(fd, level, option int, value int32) {
-	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // see above
+	syscall.RawSyscall6(sysSetsockopt, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&value)), 4, 0) //nolint:errcheck // the option is not essential
 }
 
 // keepAlive sets the same options as a net.Dialer with that KeepAliveConfig.

@@ -48,18 +48,18 @@ func kernel(t *testing.T) *epoll {
 	return k.(*epoll)
 }
 
-func TestUnsentCountsWhatThePeerHasNotTaken(t *testing.T) {
+func TestUnsentCountsUnacknowledgedBytes(t *testing.T) {
 	k := kernel(t)
 	near, fd := ends(t)
 	defer near.Close()
 	if n := k.Unsent(fd); n != 0 {
-		t.Errorf("%d bytes before the first", n)
+		t.Errorf("%d bytes before the first write", n)
 	}
 	sent := 0
 	for b := make([]byte, 64<<10); ; {
 		n, err := k.Write(fd, b)
 		sent += n
-		if err == ErrAgain { //nolint:errorlint // it is never wrapped
+		if err == ErrAgain { //nolint:errorlint // the error is never wrapped
 			break
 		}
 		if err != nil {
@@ -91,7 +91,7 @@ func TestWritevOfTwoPieces(t *testing.T) {
 		}
 	}
 	k.CloseWrite(fd)
-	if _, err := near.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // it is never wrapped
+	if _, err := near.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // the error is never wrapped
 		t.Errorf("after CloseWrite: %v", err)
 	}
 	k.Close(fd)
@@ -111,7 +111,7 @@ func TestWakeEndsOneWait(t *testing.T) {
 		}
 	}
 	if k.Now() > 10*time.Second {
-		t.Error("the waits went to their ends")
+		t.Error("the wakes did not terminate the waits")
 	}
 	defer time.AfterFunc(10*time.Second, k.Wake).Stop()
 	if n, err := k.Wait(events, 1); n != 0 || err != nil || k.Now() > 10*time.Second {
@@ -124,7 +124,7 @@ func TestWakeEndsOneWait(t *testing.T) {
 }
 
 // A ready descriptor is reported immediately, with its token, for as long as it is ready. A new kernel reports nothing.
-func TestWaitFindsWhatIsReady(t *testing.T) {
+func TestWaitReportsReadyDescriptors(t *testing.T) {
 	k := kernel(t)
 	events := make([]Event, 4)
 	if n, err := k.Wait(events, 2*time.Millisecond); n != 0 || err != nil || k.Now() < 2*time.Millisecond {
@@ -155,7 +155,7 @@ func TestWaitFindsWhatIsReady(t *testing.T) {
 		}
 	}
 	for _, timeout := range []time.Duration{10 * time.Second, 0, -1, 0} {
-		found("at the first", timeout)
+		found("at first", timeout)
 	}
 	if err := k.Arm(once, 7, Writable|Once, true); err != nil {
 		t.Fatal(err)
@@ -227,11 +227,11 @@ func TestOutOfDescriptors(t *testing.T) {
 	if err := errors.Join(err4, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)); err != nil {
 		t.Fatal(err)
 	}
-	if !errors.Is(err1, syscall.EMFILE) || n2 != 0 || !errors.Is(err2, syscall.EMFILE) || n3 != 0 || err3 != ErrNoDescriptors { //nolint:errorlint // it is never wrapped
+	if !errors.Is(err1, syscall.EMFILE) || n2 != 0 || !errors.Is(err2, syscall.EMFILE) || n3 != 0 || err3 != ErrNoDescriptors { //nolint:errorlint // the error is never wrapped
 		t.Errorf("without a descriptor: %v; %d, %v; %d, %v", err1, n2, err2, n3, err3)
 	}
 	if now := freeFD(t); !errors.Is(err5, syscall.EMFILE) || now != lowest {
-		t.Errorf("with one of two: %v; the next descriptor is %d, and was %d", err5, now, lowest)
+		t.Errorf("with one descriptor instead of two: %v; the next descriptor is %d, and was %d", err5, now, lowest)
 	}
 	far, err := k.Accept(listener)
 	if err != nil {
@@ -295,7 +295,7 @@ func TestDeadlineOfAWait(t *testing.T) {
 }
 
 // A wait whose deadline has passed before its first poll reports no events, whatever the previous wait reported.
-func TestWaitThatIsTooLate(t *testing.T) {
+func TestWaitWithPassedDeadline(t *testing.T) {
 	k := kernel(t)
 	near, fd := ends(t)
 	defer near.Close()
@@ -317,7 +317,7 @@ func TestWaitThatIsTooLate(t *testing.T) {
 }
 
 // A failed call does not return a number that could be mistaken for a descriptor or a byte count.
-func TestCallsThatFail(t *testing.T) {
+func TestFailedCalls(t *testing.T) {
 	k := kernel(t)
 	closed, fd := ends(t)
 	defer k.Close(fd)
@@ -339,7 +339,7 @@ func TestCallsThatFail(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	b := make([]byte, 1)
-	if n, err := k.Read(fd, b); n != 0 || err != io.EOF { //nolint:errorlint // it is never wrapped
+	if n, err := k.Read(fd, b); n != 0 || err != io.EOF { //nolint:errorlint // the error is never wrapped
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 	for name, call := range map[string]func() (int, error){
@@ -365,8 +365,8 @@ func TestCallsThatFail(t *testing.T) {
 func TestUnixSockets(t *testing.T) {
 	k := kernel(t)
 	listener, path := unixListener(t)
-	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // it is never wrapped
-		t.Errorf("no connection has come: %v", err)
+	if _, err := k.Accept(listener); err != ErrAgain { //nolint:errorlint // the error is never wrapped
+		t.Errorf("Accept without a pending connection: %v", err)
 	}
 	near, err := net.Dial("unix", path)
 	if err != nil {
@@ -391,11 +391,11 @@ func TestUnixSockets(t *testing.T) {
 	if n, err := k.Read(far, b); n != 1 || err != nil || b[0] != 'x' {
 		t.Errorf("%d, %q, %v", n, b, err)
 	}
-	if _, err := k.Read(far, b); err != ErrAgain { //nolint:errorlint // it is never wrapped
-		t.Errorf("all is read: %v", err)
+	if _, err := k.Read(far, b); err != ErrAgain { //nolint:errorlint // the error is never wrapped
+		t.Errorf("after all data was read: %v", err)
 	}
-	if n, err := k.Read(far, nil); n != 0 || err == io.EOF { //nolint:errorlint // it is never wrapped
-		t.Errorf("no room is not an end: %d, %v", n, err)
+	if n, err := k.Read(far, nil); n != 0 || err == io.EOF { //nolint:errorlint // the error is never wrapped
+		t.Errorf("a read without room: %d, %v", n, err)
 	}
 	for _, fd := range []int{own, far, listener} {
 		k.Close(fd)
@@ -444,7 +444,7 @@ func TestAddressesOfKinds(t *testing.T) {
 	}
 }
 
-func TestReleaseClosesWhatTheKernelHolds(t *testing.T) {
+func TestReleaseClosesDescriptors(t *testing.T) {
 	made, err := NewKernel()
 	if err != nil {
 		t.Fatal(err)
@@ -498,7 +498,7 @@ func TestDetachClosesTheDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := ls.loops[0].k.Wait(make([]Event, 4), 0); n != 0 || err != nil {
-		t.Errorf("%d events of what is not the loop's any more, %v", n, err)
+		t.Errorf("%d events for a detached descriptor, %v", n, err)
 	}
 	if after, err := os.Readlink(path); err == nil && after == before {
 		t.Errorf("%s still is %s", path, after)
@@ -521,7 +521,7 @@ func TestEventsOfEpoll(t *testing.T) {
 
 // If Go's poller or epoll does not accept a descriptor, no kernel is created and the descriptor is closed. Otherwise every wait of
 // the loop would fail.
-func TestDescriptorsThatAreNoKernels(t *testing.T) {
+func TestInvalidKernelDescriptors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)

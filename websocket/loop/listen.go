@@ -36,11 +36,11 @@ func (l *loop) deafen(n int) {
 	}
 }
 
-// listenAgain arms the listeners after a pause, or starts the pause if the time is 0. The caller holds mu.
+// listenAgain arms all listeners for want: 0 at the beginning of a pause, and Readable at its end. The caller holds mu.
 func (l *loop) listenAgain(want Events) {
 	for i, at := range l.listeners {
 		if at.fd >= 0 {
-			l.k.Arm(at.fd, listenBit|uint64(i), want, false) //nolint:errcheck // it was armed before
+			l.k.Arm(at.fd, listenBit|uint64(i), want, false) //nolint:errcheck // arming the listener has succeeded before
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // ears is a kernel that records the calls for listeners, which are descriptors below 10.
 type ears struct {
 	*looptest.Fake
-	refuse error // calls of Arm for listeners
+	refuse error // returned by Arm for listeners
 	armed  map[int]loop.Events
 	closed []int
 }
@@ -110,7 +110,7 @@ func TestNoDescriptorsPausesEveryListener(t *testing.T) {
 }
 
 // A connection that the application rejects is closed.
-func TestConnectionThatIsNotTaken(t *testing.T) {
+func TestRejectedConnectionIsClosed(t *testing.T) {
 	k := looptest.New(t, nil)
 	ls := loop.Manual(k)
 	if _, err := ls.ListenOn(looptest.Listener, func(loop.Place) *loop.FD { return nil }); err != nil {

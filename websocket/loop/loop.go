@@ -28,7 +28,7 @@ type loop struct {
 	listeners []listener
 	asleep    bool   // the driver is waiting, or about to wait
 	wakeAt    uint32 // the tick until which it waits, if asleep
-	ended     bool   // the loop must not wait any more
+	ended     bool   // the loop ends once it has no descriptors left
 	over      bool   // the last driver has finished
 
 	count atomic.Int64 // number of descriptors
@@ -46,7 +46,7 @@ type loop struct {
 type work struct {
 	f        *FD
 	what     Events
-	listener int32 // if there is no FD
+	listener int32 // the listener's number, if f is nil
 }
 
 func newLoop(ls *Loops, k Kernel) *loop {

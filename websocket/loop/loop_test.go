@@ -54,9 +54,9 @@ func (e *echo) Serve(d *loop.Driver, why loop.Events) {
 			e.closed <- err
 		}
 	case len(e.buf) > 0:
-		e.fd.Arm(loop.Writable) //nolint:errcheck // a test
+		e.fd.Arm(loop.Writable) //nolint:errcheck // if it fails, so does the test
 	default:
-		e.fd.Arm(loop.Readable) //nolint:errcheck // a test
+		e.fd.Arm(loop.Readable) //nolint:errcheck // if it fails, so does the test
 	}
 }
 
@@ -73,7 +73,7 @@ func (e *echo) pump(d *loop.Driver) error {
 			return nil
 		}
 		n, err := e.fd.Read(d.Buffer())
-		if err == io.EOF { //nolint:errorlint // it is never wrapped
+		if err == io.EOF { //nolint:errorlint // the error is never wrapped
 			e.eof = true
 			return nil
 		}
@@ -85,7 +85,7 @@ func (e *echo) pump(d *loop.Driver) error {
 }
 
 func ignore(err error) error {
-	if err == loop.ErrAgain { //nolint:errorlint // it is never wrapped
+	if err == loop.ErrAgain { //nolint:errorlint // the error is never wrapped
 		return nil
 	}
 	return err
@@ -109,7 +109,7 @@ func stage(t testing.TB, script []byte) (*looptest.Fake, *loop.Loops, *[]*echo) 
 	return k, ls, all
 }
 
-func TestKernelThatIsDifficult(t *testing.T) {
+func TestDifficultKernel(t *testing.T) {
 	text := strings.Repeat("0123456789", 100)
 	for name, script := range map[string]string{
 		"easy":                   "",
@@ -135,7 +135,7 @@ func TestKernelThatIsDifficult(t *testing.T) {
 }
 
 // An event of a closed descriptor is not delivered to the descriptor that has reused its slot.
-func TestPlacesAreTakenAgain(t *testing.T) {
+func TestSlotsAreReused(t *testing.T) {
 	k, ls, all := stage(t, nil)
 	for i := range 5 {
 		c := k.Client("x")
@@ -168,7 +168,7 @@ func TestTimers(t *testing.T) {
 	}
 }
 
-func TestNoDescriptorsIsAPause(t *testing.T) {
+func TestNoDescriptorsPausesAccepting(t *testing.T) {
 	k, ls, all := stage(t, nil)
 	k.Poor = 1
 	k.Client("x")
@@ -184,7 +184,8 @@ func TestNoDescriptorsIsAPause(t *testing.T) {
 	}
 }
 
-// FuzzKernel checks that the same bytes are echoed with a kernel whose calls are partial or fail as with one whose calls succeed.
+// FuzzKernel checks that all bytes are echoed even if the kernel's calls are partial or not ready, and that the
+// connection is closed even if they fail.
 func FuzzKernel(f *testing.F) {
 	f.Add("hello", []byte("\x01\x02\x0f\x06\x07\x03"), false)
 	f.Add(strings.Repeat("x", 300), []byte{1, 255, 15, 31, 7, 6, 3, 255}, true)
@@ -258,7 +259,7 @@ func get[T any](t *testing.T, ch <-chan T) (v T) {
 	select {
 	case v = <-ch:
 	case <-time.After(bound):
-		t.Fatal("nothing comes")
+		t.Fatal("nothing arrived in time")
 	}
 	return v
 }
@@ -518,14 +519,14 @@ func TestOnlyExactSocketsAreTaken(t *testing.T) {
 	if ask(); err != nil {
 		t.Error(err)
 	}
-	near.Close() // none of its descriptors is left
+	near.Close() // near's last descriptor, unless TakeBoth has kept one
 	far.SetDeadline(time.Now().Add(bound))
 	if _, err := far.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the other end: %v", err)
 	}
 }
 
-// A connection that was taken is closed where it came from. When its place is discarded, the peer reads EOF.
+// Take closes the connection that it is passed. When its place is discarded, the peer reads EOF.
 func TestTakeMovesTheSocket(t *testing.T) {
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -556,7 +557,7 @@ func TestTakeMovesTheSocket(t *testing.T) {
 			t.Errorf("place %d has the peer %v, want %v", i, peer, nears[i].LocalAddr())
 		}
 		places[i].Discard()
-		if n, err := nears[i].Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // it is never wrapped
+		if n, err := nears[i].Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // the error is never wrapped
 			t.Errorf("the peer of a place that was discarded reads %d bytes, %v", n, err)
 		}
 	}
@@ -627,7 +628,7 @@ func TestAcceptDuringStop(t *testing.T) {
 		nc.SetDeadline(time.Now().Add(bound))
 		io.WriteString(nc, "hi")
 		if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
-			t.Fatalf("it is not served: %v", err)
+			t.Fatalf("a connection is not served: %v", err)
 		}
 		conns = append(conns, nc)
 	}

@@ -89,8 +89,8 @@ func (p Place) Add(f *FD, h Handler) {
 func (ls *Loops) Place(fd int) Place { return Place{ls.idlest(nil), fd} }
 
 // Take returns a place for nc's socket, and closes nc: the loop has a separate descriptor for it. Only a *net.TCPConn or a
-// *net.UnixConn can be taken, because a type that embeds one may override its methods. For any other type Take returns an
-// errors.ErrUnsupported, and nc is unchanged.
+// *net.UnixConn can be taken, because a type that embeds one may override its methods. For any other type Take returns
+// an error that wraps errors.ErrUnsupported, and nc is unchanged.
 func (ls *Loops) Take(nc net.Conn) (Place, error) {
 	fd, err := takeFD(nc)
 	if err != nil {
@@ -142,8 +142,9 @@ func (p Place) Discard() { p.l.k.Close(p.fd) }
 func (p Place) Peer() net.Addr { return p.l.k.Peer(p.fd) }
 
 // Listen makes a loop accept connections from l's socket, which must be that of a *net.TCPListener or a *net.UnixListener. The loop
-// has a separate descriptor for it until stop is called. For any other l Listen returns an errors.ErrUnsupported. take is called
-// for each connection, and calls Add on its place. If it returns nil, the connection is closed. take must not block.
+// has a separate descriptor for it until stop is called. For any other l Listen returns an error that wraps
+// errors.ErrUnsupported. take is called for each connection, and calls Add on its place. If it returns nil, the
+// connection is closed. take must not block.
 func (ls *Loops) Listen(l net.Listener, take func(Place) *FD) (stop func(), err error) {
 	fd, err := listenerFD(l)
 	if err != nil {

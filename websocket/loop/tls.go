@@ -14,7 +14,7 @@ import (
 //
 //	conn := tls.Server(&loop.Under{Conn: socket}, config)
 //
-// Until then it uses its Conn. It may be embedded, but must not be copied.
+// Until the loop takes the socket over, an Under uses its Conn. It may be embedded, but must not be copied.
 type Under struct {
 	net.Conn
 	cut bool         // the stream below TLS has ended
@@ -25,7 +25,7 @@ type Under struct {
 func (u *Under) Read(p []byte) (int, error) {
 	n, err := u.Conn.Read(p)
 	u.at.pass(p[:n])
-	if err == io.EOF { //nolint:errorlint // a socket returns it bare
+	if err == io.EOF { //nolint:errorlint // a socket returns io.EOF unwrapped
 		u.cut = true
 	}
 	return n, err
@@ -77,7 +77,7 @@ type TLS struct {
 	under *Under
 	fd    *FD
 
-	// These belong to the holder.
+	// The following fields belong to the holder.
 	in   *[recordRead]byte // in[r:w] contains the bytes that were read but not consumed by crypto/tls; nil if there are none
 	r, w int32
 	dry  bool // the kernel has no more data
@@ -88,8 +88,8 @@ type TLS struct {
 }
 
 // NewTLS returns the TLS layer of conn for a loop. The handshake of conn must be complete. socket must be passed to [Loops.Take],
-// and On starts the TLS layer. If conn is not based on an [Under], NewTLS returns an errors.ErrUnsupported. conn is unchanged until
-// On.
+// and On starts the TLS layer. If conn is not based on an [Under], NewTLS returns an error that wraps
+// errors.ErrUnsupported. conn is unchanged until On.
 func NewTLS(conn *tls.Conn) (t *TLS, socket net.Conn, err error) {
 	u := underneath(conn)
 	if u == nil {
@@ -202,7 +202,7 @@ func (t *underTLS) Read(p []byte) (int, error) {
 		t.dry = n < len(b)
 		if err != nil {
 			recordReads.Put(b)
-			if err == ErrAgain { //nolint:errorlint // it is never wrapped
+			if err == ErrAgain { //nolint:errorlint // the error is never wrapped
 				err = errNotNow{}
 			}
 			return 0, err

@@ -37,7 +37,7 @@ func (s *secure) Serve(d *loop.Driver, why loop.Events) {
 		}
 		var n int
 		if n, err = s.sec.Read(d.Buffer()); n > 0 {
-			s.sec.Write(d.Buffer()[:n]) //nolint:errcheck // of a test
+			s.sec.Write(d.Buffer()[:n]) //nolint:errcheck // if it fails, so does the test
 		}
 		if err != nil {
 			break
@@ -56,7 +56,7 @@ func (s *secure) Serve(d *loop.Driver, why loop.Events) {
 		s.end <- err
 		return
 	}
-	s.fd.Arm(want) //nolint:errcheck // of a test
+	s.fd.Arm(want) //nolint:errcheck // if it fails, so does the test
 }
 
 // onTLS returns a client that is connected to an echo over TLS on ls.
@@ -64,7 +64,7 @@ func onTLS(t *testing.T, ls *loop.Loops) (*tls.Conn, *secure) {
 	t.Helper()
 	a, b := tcpPair(t)
 	near := tls.Server(&loop.Under{Conn: b}, &tls.Config{Certificates: []tls.Certificate{localhost()}})
-	far := tls.Client(a, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // of a test
+	far := tls.Client(a, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate is made by the test
 	shook := make(chan error, 1)
 	go func() { shook <- near.Handshake() }()
 	if err := errors.Join(far.Handshake(), get(t, shook)); err != nil {
@@ -102,7 +102,7 @@ var localhost = sync.OnceValue(func() tls.Certificate {
 })
 
 // All data is echoed, even if the client starts to read late.
-func TestTLSHoldsUpTheSource(t *testing.T) {
+func TestTLSBackpressure(t *testing.T) {
 	far, s := onTLS(t, tunnels(t))
 	said := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB: more than the socket buffers hold
 	wrote := make(chan error, 1)
@@ -112,12 +112,12 @@ func TestTLSHoldsUpTheSource(t *testing.T) {
 	}()
 	select {
 	case err := <-wrote:
-		t.Fatalf("all of it was taken, and the client reads nothing: %v", err)
+		t.Fatalf("all data was accepted, although the client reads nothing: %v", err)
 	default:
 	}
 	got := make([]byte, len(said))
 	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, said) {
-		t.Fatalf("another text came back, %v", err)
+		t.Fatalf("the echo is missing or differs: %v", err)
 	}
 	if err := errors.Join(get(t, wrote), far.CloseWrite()); err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestRFC8446_6_1_TruncatedTLS(t *testing.T) {
 				t.Errorf("%q came back, %v", got, err)
 			}
 			if err := get(t, s.end); err != tt.want {
-				t.Errorf("it ended with %v, want %v", err, tt.want)
+				t.Errorf("the connection ended with %v, want %v", err, tt.want)
 			}
 		})
 	}

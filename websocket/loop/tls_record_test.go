@@ -15,21 +15,21 @@ func TestRFC8446_5_1_RecordCursor(t *testing.T) {
 			b := stream[at:min(at+step, len(stream))]
 			n := c.within(b)
 			if n <= 0 || n > len(b) {
-				t.Fatalf("by %d bytes: %d of %d at %d", step, n, len(b), at)
+				t.Fatalf("in steps of %d bytes: %d of %d at %d", step, n, len(b), at)
 			}
 			for i := at + 1; i < at+n; i++ {
 				if ends[i] {
-					t.Errorf("by %d bytes: from %d on, %d bytes, beyond the end of a record", step, at, n)
+					t.Errorf("in steps of %d bytes: from %d on, %d bytes, beyond the end of a record", step, at, n)
 				}
 			}
 			c.pass(b[:n])
 			at += n
 			if within := c.left > 0 || c.nhead > 0; ends[at] == within {
-				t.Errorf("by %d bytes: within a record %v at %d", step, within, at)
+				t.Errorf("in steps of %d bytes: within a record %v at %d", step, within, at)
 			}
 		}
 		if c.pass(stream[:0]); c.left > 0 || c.nhead > 0 {
-			t.Errorf("by %d bytes: %+v at the end", step, c)
+			t.Errorf("in steps of %d bytes: %+v at the end", step, c)
 		}
 	}
 	var whole, other recordCursor

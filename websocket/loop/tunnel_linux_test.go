@@ -28,7 +28,7 @@ func tunnels(t *testing.T) *loop.Loops {
 
 // A tunnel stops reading from its source while the other end does not read. The two directions are closed independently, after all
 // of their bytes have been passed on.
-func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
+func TestTunnelBackpressureAndEOF(t *testing.T) {
 	ls := tunnels(t)
 	if ls == nil {
 		return
@@ -57,11 +57,11 @@ func TestTunnelHoldsUpTheSourceAndPassesOnTheEnd(t *testing.T) {
 	}
 	select {
 	case err := <-wrote:
-		t.Fatalf("%d bytes were taken from the source, and the peer reads nothing: %v", len(ask), err)
+		t.Fatalf("%d bytes were accepted from the source, although the peer reads nothing: %v", len(ask), err)
 	default:
 	}
 	if got, err := io.ReadAll(server); err != nil || !bytes.Equal(got, ask) {
-		t.Fatalf("%d bytes of %d came, %v", len(got), len(ask), err)
+		t.Fatalf("%d bytes of %d arrived, %v", len(got), len(ask), err)
 	}
 	if err := get(t, wrote); err != nil {
 		t.Error(err)

@@ -19,7 +19,7 @@ func (k *sleeper) Wake() { k.wakes++ }
 func (k *sleeper) Wait([]Event, time.Duration) (int, error) { return 0, k.err }
 
 // A waiting driver is woken once for events that cannot wait, and for nothing else.
-func TestWhatEndsAWait(t *testing.T) {
+func TestEndOfAWait(t *testing.T) {
 	for name, tt := range map[string]struct {
 		do    func(*loop, *FD)
 		wakes int
@@ -43,12 +43,12 @@ func TestWhatEndsAWait(t *testing.T) {
 	}
 }
 
-func TestWaitThatFailsIsReported(t *testing.T) {
+func TestFailedWaitIsReported(t *testing.T) {
 	k := &sleeper{err: errors.New("it fails")}
 	var got error
 	ls := &Loops{failed: func(err error) { got = err }}
 	l := newLoop(ls, k)
-	if d := newDriver(l); !d.turn() || got != k.err { //nolint:errorlint // it is never wrapped
+	if d := newDriver(l); !d.turn() || got != k.err { //nolint:errorlint // the error is never wrapped
 		t.Errorf("reported: %v", got)
 	}
 	ls.failed = nil
@@ -73,12 +73,12 @@ func TestBusyIsForTheWholeLoop(t *testing.T) {
 		}
 	}
 	if !l.takeTodo() || len(l.batch) != 2 || other.Busy() {
-		t.Errorf("of a batch of %d it is still busy: %v", len(l.batch), other.Busy())
+		t.Errorf("after a batch of %d was fetched: busy %v", len(l.batch), other.Busy())
 	}
 }
 
 // A finished batch does not refer to any descriptor, because its memory may only be reused much later.
-func TestBatchThatIsDoneIsForgotten(t *testing.T) {
+func TestFinishedBatchIsCleared(t *testing.T) {
 	ls := Manual(new(sleeper))
 	l := ls.loops[0]
 	f := new(FD)
@@ -94,13 +94,13 @@ func TestBatchThatIsDoneIsForgotten(t *testing.T) {
 	}
 	for _, w := range append(l.batch[:cap(l.batch)], l.todo[:cap(l.todo)]...) {
 		if w != (work{}) {
-			t.Errorf("it holds %+v", w)
+			t.Errorf("the finished batch holds %+v", w)
 		}
 	}
 }
 
 // The panic of a Handler propagates unchanged to the caller, and the Handler is not called again.
-func TestPanicOfAServePassesThroughTheLoop(t *testing.T) {
+func TestPanicInServePropagates(t *testing.T) {
 	ls := Manual(new(sleeper))
 	l := ls.loops[0]
 	f, h := new(FD), new(panicking)
@@ -112,7 +112,7 @@ func TestPanicOfAServePassesThroughTheLoop(t *testing.T) {
 		}
 	}()
 	ls.Turn()
-	t.Error("nothing panics")
+	t.Error("Turn returned instead of panicking")
 }
 
 // panicking is a Handler whose Serve panics with itself.

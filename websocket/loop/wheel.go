@@ -80,7 +80,7 @@ func (l *loop) expire(now uint32, to []work) []work {
 func (l *loop) nextDue() (at uint32, ok bool) {
 	w := &l.wheel
 	from := w.now + 1
-	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: first its upper part, and at last all of it
+	for i := range uint32(len(w.used) + 1) { // the first word is checked twice: first its upper part, and finally all of it
 		set := w.used[(from/64+i)%uint32(len(w.used))]
 		if i == 0 {
 			set &= ^uint64(0) << (from % 64)

@@ -33,7 +33,7 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 			break
 		}
 		if at <= now {
-			t.Fatalf("due at %d, and it is %d", at, now)
+			t.Fatalf("the next deadline is %d, but the current tick is %d", at, now)
 		}
 		now = at
 		fired[now] += len(l.expire(now, nil))
@@ -47,7 +47,7 @@ func TestDeadlinesOnTheWheel(t *testing.T) {
 	want := map[uint32]int{1001: 1, 1499: 1, 2023: 1, 2025: 1, 5000: 1}
 	for at, n := range want {
 		if fired[at] != n {
-			t.Errorf("at %d %d connections are due, want %d: %v", at, fired[at], n, fired)
+			t.Errorf("at tick %d, %d connections are due, want %d: %v", at, fired[at], n, fired)
 		}
 	}
 	if used := l.wheel.used; used != [buckets / 64]uint64{} {
@@ -116,7 +116,7 @@ func TestCancelAgain(t *testing.T) {
 	l.schedule(last, 5)
 	twice.Cancel()
 	if twice.Left() != 0 {
-		t.Errorf("%v is left of what is cancelled", twice.Left())
+		t.Errorf("%v is left after Cancel", twice.Left())
 	}
 	if due := l.expire(5, nil); len(due) != 2 || due[0].f != last || due[1].f != first {
 		t.Errorf("due are %v", due)
