@@ -57,7 +57,7 @@ func TestClusterLosesServer(t *testing.T) {
 	var hubs []*hub.Hub
 	for _, s := range servers {
 		h := hub.New(hub.Options{Engine: newEngine(t, Options{Server: s}), Namespaces: []hub.Namespace{{Prefix: "h:", History: 100}}})
-		defer h.Close() //nolint:errcheck // a server is gone
+		defer h.Close() //nolint:errcheck // one of the servers is shut down
 		hubs = append(hubs, h)
 	}
 	ctx := bounded.Context(t)
@@ -84,7 +84,7 @@ func TestClusterLosesServer(t *testing.T) {
 	reader.Want(t, want...)
 	page, err := hubs[1].History(ctx, "app", "h:1", hub.HistoryQuery{Limit: -1})
 	if err != nil || len(page.Publications) != 30 {
-		t.Errorf("%d are left, %v", len(page.Publications), err)
+		t.Errorf("%d publications are left, %v", len(page.Publications), err)
 	}
 }
 

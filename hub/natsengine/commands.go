@@ -30,7 +30,7 @@ func (e *Engine) Broadcast(ctx context.Context, c hub.Command) error {
 	})
 }
 
-const commandKept = 5 * time.Minute // for nodes that are disconnected
+const commandKept = 5 * time.Minute // how long commands are kept for disconnected nodes
 
 // take delivers a live command. If an earlier one was missed, it requests that all of them are read from the stream instead.
 func (c *commands) take(m *nats.Msg) {

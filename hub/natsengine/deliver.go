@@ -100,7 +100,7 @@ func (in *inward) unsubscribe(channels []string) {
 	defer in.mu.Unlock()
 	for _, name := range channels {
 		if sub := in.subs[name]; sub != nil {
-			sub.Unsubscribe() //nolint:errcheck // the connection is closed
+			sub.Unsubscribe() //nolint:errcheck // it only fails if the connection is closed
 			in.routes.Delete(sub.Subject)
 			delete(in.subs, name)
 		}
@@ -145,7 +145,7 @@ func (in *inward) dropped(subject string) {
 	}
 }
 
-// lookup returns the route of a subject. The subjects of leases share one, for a wildcard.
+// lookup returns the route of a subject. The subjects of leases share the route of a wildcard subject.
 func (in *inward) lookup(subject string) *route {
 	if r, ok := in.routes.Load(subject); ok {
 		return r.(*route)

@@ -49,18 +49,17 @@
 //
 // Between servers, and from a server to a slow node, NATS may drop messages. In a channel with a history the next publication
 // reveals that; the hub then reads the missing ones. The engine reports a gap when its connection was lost, when its own queue was
-// full, when a message of another node's sequence is missing (each node sends one twice a second) or that node was silent for a
-// long time, and when another node has ended. After missing such messages it reports the gap a second time, two seconds later: a
-// server that was disconnected may have answered the first read with old data. In a channel without a history, other losses are not
-// detected.
+// full, when one of the messages that every node sends twice a second is missing or a node was silent for a long time, and when
+// another node has ended. After missing messages it reports the gap a second time, two seconds later: a server that was
+// disconnected may have answered the first read with old data. In a channel without a history, other losses are not detected.
 //
 // # Members
 //
 // An entry is a message without an expiry, and a lease is a message that its node must write again before its TTL has passed. When
 // a node sees that a lease was not renewed in time, it writes that the lease has ended, on the condition that the last message is
 // still the one it has seen. So a lease ends only once, whichever node notices, and all nodes are notified by the same message. A
-// node that does not receive its own messages does not end the leases of others. While a stream has no leader, no lease can be
-// renewed: nodes that try to report that in the messages that they send twice a second, and keep their leases. Embedded servers
-// elect a leader within 2.4 seconds; external ones take four to nine seconds by default, and the members of a lost node may be
-// listed for that much longer.
+// node that does not receive its own messages does not end the leases of others. While a stream has no leader, no lease
+// can be renewed. The messages that every node sends twice a second then contain the leases that it is trying to renew,
+// and the other nodes do not end those leases. Embedded servers elect a leader within 2.4 seconds; external ones take
+// four to nine seconds by default, and the members of a lost node may be listed for that much longer.
 package natsengine

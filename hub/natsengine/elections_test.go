@@ -19,6 +19,6 @@ func TestElections(t *testing.T) {
 	}
 	start(t, Embedded{Dir: t.TempDir(), ClusterListen: "127.0.0.1:0"})
 	if maxElectionTimeout > 2500*time.Millisecond || minElectionTimeout < 3*hbInterval {
-		t.Errorf("elections are held after %v to %v, with a beat each %v", minElectionTimeout, maxElectionTimeout, hbInterval)
+		t.Errorf("elections are held after %v to %v, with a heartbeat every %v", minElectionTimeout, maxElectionTimeout, hbInterval)
 	}
 }

@@ -17,7 +17,7 @@ import (
 type Engine struct {
 	opts  Options
 	id    string
-	calls calls         // names calls of Publish
+	calls calls         // creates IDs for calls of Publish
 	back  chan struct{} // signaled when the connection was restored
 
 	link               // the connection to the server
@@ -111,7 +111,7 @@ func (l *link) ready(ctx context.Context) (s *store, epoch string, err error) {
 		case <-up:
 		case <-ctx.Done():
 			if why != nil {
-				return nil, "", fmt.Errorf("natsengine: waiting for the NATS server: %w: %v", ctx.Err(), why) //nolint:errorlint // why belongs to no call
+				return nil, "", fmt.Errorf("natsengine: waiting for the NATS server: %w: %v", ctx.Err(), why) //nolint:errorlint // why is the error of the connection, not of this call
 			}
 			return nil, "", ctx.Err()
 		}
@@ -135,7 +135,7 @@ func (l *link) set(s *store, epoch string) {
 	}
 }
 
-// lost makes new calls wait for a connection, and calls that wait for a reply fail.
+// lost makes new calls wait for a connection, and makes the calls fail that are waiting for a reply.
 func (e *Engine) lost() {
 	l := &e.link
 	l.mu.Lock()

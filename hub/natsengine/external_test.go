@@ -39,7 +39,7 @@ func TestExternal(t *testing.T) {
 }
 
 // A call returns when its context is done, or soon after that, while the server is stopped and does not read from its connection.
-func TestStoppedServerTakesNothing(t *testing.T) {
+func TestStoppedServerDoesNotRead(t *testing.T) {
 	p := startProcess(t)
 	e := newEngine(t, Options{URL: "nats://" + p.addr()})
 	h := hub.New(hub.Options{Engine: e, ProbeEvery: -1})
@@ -68,7 +68,7 @@ func TestStoppedServerTakesNothing(t *testing.T) {
 	took := ran()
 	p.signal(syscall.SIGCONT)
 	if took > 30*time.Second {
-		t.Errorf("calls with two seconds took %v", took)
+		t.Errorf("calls with a timeout of two seconds took %v", took)
 	}
 	if err := publish(bounded.Context(t)); err != nil {
 		t.Error(err)

@@ -209,7 +209,7 @@ func (r *reading) first(ctx context.Context) ([]*hub.Publication, bool, error) {
 	return r.collect(ctx, head, 0, r.counts)
 }
 
-// someLast is the number of the last publications that are read first; often no more are needed.
+// someLast is how many of the last publications the first attempt reads; often no more are needed.
 const someLast = 32
 
 // last reads the last publications before an offset, newest first.
@@ -273,8 +273,8 @@ func (w *newest) push(p *hub.Publication) {
 	w.full = w.full || len(w.ps) == w.limit
 }
 
-// tail returns a sequence from which on the subject has at least n messages, or all of them if there are fewer, and not many more
-// than n.
+// tail returns a sequence such that the subject has at least n messages from there on, but not many more. If there are
+// fewer, it returns 1.
 func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 	for back := uint64(n); ; back *= 4 { //nolint:gosec // not negative
 		if back >= r.top {

@@ -38,6 +38,6 @@ func TestIdempotencyEnds(t *testing.T) {
 		t.Fatalf("%+v, %v", claim, err)
 	}
 	if ttl := claim.header.Get(jetstream.MsgTTLHeader); ttl != strconv.Itoa(int(hub.Idempotency/time.Second)) {
-		t.Errorf("IDs of others: %q", ttl)
+		t.Errorf("IDs of publications that are not kept: %q", ttl)
 	}
 }

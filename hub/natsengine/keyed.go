@@ -141,8 +141,8 @@ func (e *Engine) storeKeys(ctx context.Context, s *store, channel string, ps []*
 	return nil
 }
 
-// Snapshot implements [hub.Keyed]: keys are ordered by when they were last set. Keys that are set while the pages are read are not
-// included.
+// Snapshot implements [hub.Keyed]. Keys are in the order in which they were last set. Keys that are set while the pages
+// are read are not included.
 func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
 	err = e.call(ctx, func(s *store, epoch string) (err error) {
 		ps, next, top, err = snapshot(ctx, e, s, epoch, channel, cursor, limit)
@@ -219,7 +219,8 @@ type alarm struct {
 }
 
 // alarms schedules the removal of the keys that this node has seen: those that it has published or delivered, or has read from a
-// history or a collection. So a key is removed even if the node that has set it is gone. The other nodes wait a little longer.
+// history or a collection. So a key is removed even if the node that has set it is gone. All other nodes wait a little
+// longer than that node.
 type alarms struct {
 	mu      sync.Mutex
 	queue   []alarm
@@ -269,7 +270,7 @@ func (a *alarms) add(channel string, k *keyed, later time.Duration) {
 	heap.Push(a, alarm{k.until.Add(later), channel, k.p.Key, k.offset})
 }
 
-// note is add for a publication that was received with a header.
+// note calls add for a received publication, with the expiry from its header.
 func (a *alarms) note(channel string, p *hub.Publication, h nats.Header) {
 	if p.Key != "" {
 		a.add(channel, &keyed{p: p, offset: p.Offset, until: untilOf(h)}, othersWait)
@@ -344,7 +345,7 @@ func (e *Engine) tryRemoveKey(ctx context.Context, s *store, epoch string, x ala
 	}
 	k, err := readKeyed(it, epoch)
 	if err != nil || k.p.Removed || k.offset != x.offset || k.until.IsZero() || k.until.After(time.Now()) {
-		return true, nil //nolint:nilerr // what cannot be read cannot be removed
+		return true, nil //nolint:nilerr // a record that cannot be read is not removed
 	}
 	p := &hub.Publication{ID: fmt.Sprintf("removed %s %d %d", x.key, k.offset, k.seq), Key: x.key, Removed: true, Event: k.p.Event}
 	o := hub.PublishOptions{History: k.limits.size, HistoryAge: k.limits.age}

@@ -27,7 +27,7 @@ type watchedRecord struct {
 }
 
 func (r watchedRecord) encode() []byte {
-	data, _ := json.Marshal(r) //nolint:errcheck // it has strings and numbers
+	data, _ := json.Marshal(r) //nolint:errcheck // encoding strings and numbers never fails
 	return data
 }
 
@@ -67,7 +67,7 @@ func (l *leases) get(name string) *lease {
 	return x
 }
 
-// is returns whether a lease has ended, and whether the lease is known.
+// is reports whether a lease has ended, and whether it is known.
 func (l *leases) is(name string) (over, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -251,7 +251,7 @@ func (l *leases) endLease(ctx context.Context, name string, seq uint64) {
 func (l *leases) forget(ctx context.Context, s *store, name string) {
 	e := l.engine
 	e.entries.forget(token(name))
-	s.purge(ctx, s.state, e.sub.state("e", "*.*."+token(name)+".*"), 0, 0) //nolint:errcheck // it does not count; a reader removes it
+	s.purge(ctx, s.state, e.sub.state("e", "*.*."+token(name)+".*"), 0, 0) //nolint:errcheck // data under an ended lease is ignored, and a reader removes it
 	s.purge(ctx, s.state, e.sub.state("o", "*.*."+token(name)), 0, 0)      //nolint:errcheck // likewise
 }
 

@@ -20,7 +20,7 @@ func TestRenewing(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := here.Lease(gone, "mine", 3*time.Second); err == nil {
-		t.Fatal("a lease without a server")
+		t.Fatal("a lease is acquired without a server")
 	}
 	now := time.Now()
 	names := here.leases.renewing(now)
@@ -28,7 +28,7 @@ func TestRenewing(t *testing.T) {
 		t.Fatalf("renewing %q", names)
 	}
 	if late := here.leases.renewing(now.Add(renewLonger + time.Second)); len(late) > 0 {
-		t.Errorf("long after the last try: renewing %q", late)
+		t.Errorf("long after the last attempt: renewing %q", late)
 	}
 	for i, name := range []string{"mine", "silent"} {
 		there.leases.note(watchedRecord{Lease: name, TTL: 3000}, uint64(i+1), now.Add(-time.Minute)) //nolint:gosec // not negative
@@ -88,7 +88,7 @@ func TestMissingBeats(t *testing.T) {
 		time.Sleep(silentFor + time.Second) //nolint:forbidigo // the clock of a bubble
 		e.peers.beat(time.Now())
 		if len(e.peers.nodes) > 0 {
-			t.Fatal("a silent node is known")
+			t.Fatal("a silent node is still known")
 		}
 		want("a node that was silent", 2)
 		hear("elsewhere", 5)

@@ -27,7 +27,7 @@ func (l *logger) Fatalf(format string, args ...any) { l.say(format, args) }
 
 func (l *logger) say(format string, args []any) {
 	text := fmt.Sprintf(format, args...)
-	if strings.HasPrefix(text, "Plaintext passwords detected") { // these passwords are not in a configuration file
+	if strings.HasPrefix(text, "Plaintext passwords detected") { // it warns of passwords in a configuration file, and there is none
 		return
 	}
 	why := refusal(text)
@@ -65,9 +65,9 @@ func (l *logger) last() string {
 
 // The texts that are logged before the server's message when a connection between nodes fails.
 const (
-	wrongSecret    = "a node is refused, or refuses this one: the nodes have different cluster secrets"
-	wrongAuthority = "a node is refused, or refuses this one: the certificate was not issued by the cluster's authority"
-	wrongTLS       = "a node is refused, or refuses this one: TLS between the nodes fails"
+	wrongSecret    = "a connection between nodes is rejected: the nodes have different cluster secrets"
+	wrongAuthority = "a connection between nodes is rejected: the certificate was not issued by the cluster's CA"
+	wrongTLS       = "a connection between nodes is rejected: TLS between the nodes fails"
 
 	refusedEvery = time.Minute // because a node retries several times a second
 )

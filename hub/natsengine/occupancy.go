@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// count is the number of subscribers of a channel on the node with a lease.
+// count is the number of subscribers of a channel on the node that holds a lease.
 type count struct {
 	Channel     string `json:"channel"`
 	Lease       string `json:"lease"`

@@ -102,7 +102,7 @@ func (o *Options) connection(e *Engine) []nats.Option {
 
 const (
 	reconnectPause = 100 * time.Millisecond
-	writeWait      = 3 * time.Second // for a server that does not read: until then all calls wait, and no ping is sent
+	writeWait      = 3 * time.Second // the timeout of a write to a server that does not read; until then all calls wait, and no ping is sent
 )
 
 // signal wakes the receiver of c.

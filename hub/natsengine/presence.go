@@ -242,7 +242,7 @@ func (e *entries) forget(lease string) {
 	}
 }
 
-// Entries implements [hub.Presence]: they are ordered by when they were last put.
+// Entries implements [hub.Presence]. The entries are in the order in which they were last put.
 func (e *Engine) Entries(ctx context.Context, channel, cursor string, limit int) (es []hub.Entry, next string, err error) {
 	err = e.call(ctx, func(s *store, _ string) (err error) {
 		es, next, err = readEntries(ctx, e, s, channel, cursor, limit)

@@ -51,8 +51,8 @@ func (p *process) start() {
 }
 
 func (p *process) kill() {
-	p.cmd.Process.Kill() //nolint:errcheck // it may have ended
-	p.cmd.Wait()         //nolint:errcheck // it was killed
+	p.cmd.Process.Kill() //nolint:errcheck // the process may have ended
+	p.cmd.Wait()         //nolint:errcheck // the error is that the process was killed
 }
 
 func (p *process) signal(s syscall.Signal) {

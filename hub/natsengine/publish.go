@@ -73,7 +73,7 @@ func (x *publishing) publish(ctx context.Context, e *Engine, s *store, epoch str
 		return hub.Published{}, err
 	}
 	if a.Duplicate {
-		e.in.send(e.sub.live(channel), nil) // it may not have been republished
+		e.in.send(e.sub.live(channel), nil) // reports a gap, because the publication may not have been republished
 	}
 	if !x.stored && (!a.Duplicate || p.ID == "") { // a duplicate without an ID is from an earlier attempt of this call
 		x.stored = true
@@ -222,7 +222,7 @@ func (t *trimming) count(channel string, l limits) {
 		if t.due == nil {
 			t.due = map[string]int{}
 		}
-		t.due[channel] = l.size + 1 // a client's position may be the one before those
+		t.due[channel] = l.size + 1 // one more, because a client's position may be that of the publication before
 	}
 }
 
@@ -242,7 +242,7 @@ func (e *Engine) keepTrimming(ctx context.Context) {
 			if err != nil {
 				return
 			}
-			s.purge(ctx, s.log, e.sub.log(channel), 0, keep) //nolint:errcheck // the next one removes it
+			s.purge(ctx, s.log, e.sub.log(channel), 0, keep) //nolint:errcheck // if it fails, the next purge removes the publications
 		}
 	}
 }

@@ -44,7 +44,7 @@ type apiError struct {
 }
 
 func (e *apiError) Error() string {
-	return fmt.Sprintf("the NATS server says: %s (%d)", e.Description, max(e.Status, e.Code))
+	return fmt.Sprintf("the NATS server reports: %s (%d)", e.Description, max(e.Status, e.Code))
 }
 
 // temporary reports whether the same request may succeed later: while the cluster elects a leader, and while a server starts, stops

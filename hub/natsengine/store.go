@@ -20,7 +20,7 @@ const (
 	untilHeader  = "Hf-Until"  // when a key expires, in milliseconds of Unix time
 )
 
-var errWrongLast = errors.New("natsengine: another message was last")
+var errWrongLast = errors.New("natsengine: the last message of the subject is another one")
 
 // store reads and writes the two streams.
 type store struct {
@@ -41,8 +41,9 @@ type item struct {
 	data     []byte
 }
 
-// putting specifies how a message is stored. A message is sent again if no reply arrives, so it may be stored twice. So it needs an
-// ID, or an expected sequence by which the caller can recognize its own message, or content for which a duplicate does no harm.
+// putting specifies how a message is stored. A message is sent again if no reply arrives, so it may be stored twice.
+// Therefore it needs an ID, or an expected sequence by which the caller can recognize its own message, or content for
+// which a duplicate does no harm.
 type putting struct {
 	id     string        // the message ID; "" means none
 	ttl    time.Duration // 0 means forever
@@ -107,7 +108,7 @@ type query struct {
 	MaxSum int    `json:"max_bytes,omitempty"`
 }
 
-// last returns the last message that matches the subject, and nil if there is none.
+// last returns the last message that matches the subject, or nil if there is none.
 func (s *store) last(ctx context.Context, stream, subject string) (*item, error) {
 	data, err := json.Marshal(query{Last: subject})
 	if err != nil {

@@ -49,7 +49,7 @@ func TestTemporarilyUnavailable(t *testing.T) {
 			if n++; n > 3 {
 				text = later[min(n-4, len(later)-1)]
 			}
-			m.Respond([]byte(text)) //nolint:errcheck // the test then fails
+			m.Respond([]byte(text)) //nolint:errcheck // if it fails, so does the test
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestPublishIsRepeated(t *testing.T) {
 	if _, err := nc.Subscribe(e.sub.log(channel), func(m *nats.Msg) {
 		ids <- m.Header.Get("Nats-Msg-Id")
 		if n++; n > 1 {
-			m.Respond([]byte(`{"seq":5,"duplicate":true}`)) //nolint:errcheck // the test then fails
+			m.Respond([]byte(`{"seq":5,"duplicate":true}`)) //nolint:errcheck // if it fails, so does the test
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -140,6 +140,6 @@ func TestRepetitionIsStoredOnce(t *testing.T) {
 	}
 	page, err := h.History(ctx, "app", "c", hub.HistoryQuery{Limit: -1})
 	if err != nil || len(page.Publications) != 3 {
-		t.Errorf("%d are stored, %v", len(page.Publications), err)
+		t.Errorf("%d publications are stored, %v", len(page.Publications), err)
 	}
 }

@@ -82,7 +82,7 @@ func TestClusterWithTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const routes = 2 * (3 + 1) // for each of two nodes: those of the pool, and one for the system account
+	const routes = 2 * (3 + 1) // for each of two nodes: the routes of the pool, and one for the system account
 	bounded.Until(t, func() bool { return nodes[0].server.NumRoutes() == routes })
 	for _, tt := range []struct {
 		name, secret string
@@ -103,7 +103,7 @@ func TestClusterWithTLS(t *testing.T) {
 			// The node tries again and again: an attempt is a route until the other node has refused it.
 			bounded.Until(t, func() bool { return s.server.NumRoutes() == 0 })
 			if n := nodes[0].server.NumRoutes(); n != routes {
-				t.Errorf("the cluster has %d routes, before %d", n, routes)
+				t.Errorf("the cluster has %d routes, want %d", n, routes)
 			}
 			if log := here.String() + there.String(); strings.Contains(log, "secret of all") || strings.Contains(log, "another secret") {
 				t.Errorf("the secret is in the log: %s", log)

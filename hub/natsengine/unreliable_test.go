@@ -28,8 +28,8 @@ type unreliable struct {
 // The kinds of failures.
 const (
 	reliable    = iota
-	noLeader    // the response says that there is no leader
-	notReady    // the response says that this is not possible now, with another code
+	noLeader    // the response reports that there is no leader
+	notReady    // the response reports, with another code, that the request is not possible now
 	noResponder // no server has subscribed to the subject
 	noAnswer    // the request is executed, but the response is lost
 )
@@ -91,7 +91,7 @@ func (u *unreliable) answer(m *nats.Msg) {
 func (u *unreliable) republish(m *nats.Msg) { u.send(u.front, m.Subject, "", m) }
 
 func (u *unreliable) send(c *nats.Conn, subject, reply string, m *nats.Msg) {
-	c.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: m.Header, Data: m.Data}) //nolint:errcheck // a lost message, which the test notices
+	c.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Header: m.Header, Data: m.Data}) //nolint:errcheck // if it fails, the message is lost, which the test notices
 }
 
 // request forwards a request, or makes it fail.
@@ -99,7 +99,7 @@ func (u *unreliable) request(m *nats.Msg) {
 	kind := u.kind.Load()
 	each := int32(2)
 	if kind == noAnswer {
-		each = 6 // because the engine waits a second for each
+		each = 6 // because the engine waits a second for each lost response
 	}
 	if kind == reliable || u.requests.Add(1)%each > 0 {
 		u.send(u.back, m.Subject, answers+m.Reply, m)
@@ -133,7 +133,7 @@ func everything(e *Engine) map[string]func(context.Context) error {
 	// once returns an error if a publication was published twice, or not at all.
 	once := func(done hub.Published, err error) error {
 		if err == nil && done.Duplicate {
-			return errors.New("it is a duplicate")
+			return errors.New("the publication is reported as a duplicate")
 		}
 		return err
 	}
@@ -234,7 +234,7 @@ func TestUnreliable(t *testing.T) {
 			u.kind.Store(reliable)
 			page, err := e.History(ctx, hub.ChannelOf("app", "c"), hub.HistoryQuery{Limit: -1})
 			if err != nil || len(page.Publications) != 4 {
-				t.Errorf("%d publications are kept, of 4: %v", len(page.Publications), err)
+				t.Errorf("%d of 4 publications are kept: %v", len(page.Publications), err)
 			}
 		})
 	}

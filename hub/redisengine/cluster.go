@@ -16,7 +16,7 @@ var hashTag = regexp.MustCompile(`^\{[^{}]+\}[^{}]*$`)
 
 var (
 	errFound   = errors.New("the server is part of a cluster")
-	errNoBrace = errors.New(`redisengine: the server is part of a cluster: the prefix must be in braces there, such as "{handfast}", ` +
+	errNoBrace = errors.New(`redisengine: the server is part of a cluster: the prefix must be in braces, such as "{handfast}", ` +
 		"which puts all keys on one of its nodes")
 )
 

@@ -76,7 +76,7 @@ func TestRedisCluster(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	asked(t, replica, redistest.Password, "{handfast}:{app/room}:log", "KEYS", "*")
-	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // so the other servers do not receive it
+	asked(t, primaries[0], redistest.Password, "{handfast}:{app/room}", "PUBSUB", "SHARDCHANNELS") // so the other servers do not receive the publications
 
 	primaries[0].Stop()
 	broken(t, told)

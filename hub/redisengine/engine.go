@@ -39,7 +39,7 @@ type Options struct {
 	// must be in braces, such as "{handfast}", so that all keys are on one node.
 	Prefix string
 
-	// Warn is called if the configuration of the server may cause loss of data. If nil, that is not reported.
+	// Warn is called if the configuration of the server may cause loss of data. nil discards the warnings.
 	Warn func(text string)
 }
 
@@ -120,7 +120,7 @@ func (e *Engine) Run(ctx context.Context, s hub.Sink) error {
 	e.mu.Lock()
 	if e.running {
 		e.mu.Unlock()
-		return errors.New("redisengine: it is already running")
+		return errors.New("redisengine: the engine is already running")
 	}
 	e.running = true
 	e.mu.Unlock()
@@ -286,7 +286,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 				why := e.why // read now, because the first attempt may have failed during this call
 				e.mu.Unlock()
 				if why != nil {
-					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why belongs to no call
+					err = fmt.Errorf("%w: %v", err, why) //nolint:errorlint // why is the error of the connection, not of this call
 				}
 				return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: there is no connection: %w", what, err)
 			}
@@ -299,7 +299,7 @@ func (e *Engine) do(ctx context.Context, what string, f func(context.Context, ru
 		return rueidis.RedisResult{}, fmt.Errorf("redisengine: %s: %w", what, ctx.Err())
 	}
 	answer := make(chan rueidis.RedisResult, 1)
-	go func() { // ends no later than the connection
+	go func() { // the goroutine ends no later than the connection
 		defer e.calls.Done()
 		defer func() { <-e.slots }()
 		answer <- f(ctx, c)

@@ -84,7 +84,7 @@ func TestEngine(t *testing.T) {
 }
 
 // A server that restarts without its data has new epochs.
-func TestEngineThatForgets(t *testing.T) {
+func TestEngineThatLosesData(t *testing.T) {
 	enginetest.Run(t, enginetest.Options{Flow: 300, FaultsOnly: true}, func(t testing.TB) enginetest.Cluster {
 		c, s := cluster(t, "")
 		c.Forgets = true

@@ -74,7 +74,7 @@ func TestSilentServer(t *testing.T) {
 	resume()
 	bounded.Until(t, func() bool { return a.Ready() == nil && b.Ready() == nil })
 	if err := bounded.Receive(t, toldA); err != nil {
-		t.Errorf("it was reported that the server is back: %v", err)
+		t.Errorf("the state after the server is back: %v", err)
 	}
 	publish(t, b, "two")
 	c.Want(t, "one", "two")
@@ -126,7 +126,7 @@ func TestTLS(t *testing.T) {
 	roots.AddCert(web.Certificate())
 	a, _ := node(t, Options{URL: url, TLS: &tls.Config{RootCAs: roots}})
 	bounded.Until(t, func() bool { return a.Ready() == nil })
-	b, told := node(t, Options{URL: url}) // the system does not trust it
+	b, told := node(t, Options{URL: url}) // the system does not trust the certificate
 	broken(t, told)
 	bounded.Until(t, func() bool { return strings.Contains(b.Ready().Error(), "certificate") })
 }

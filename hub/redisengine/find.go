@@ -54,7 +54,7 @@ func (f *finder) ask(ctx context.Context, one string, find func(context.Context,
 		return "", err
 	}
 	defer c.Close()
-	host, _, _ := net.SplitHostPort(one) //nolint:errcheck // of what was dialed
+	host, _, _ := net.SplitHostPort(one) //nolint:errcheck // the address was valid for dialing
 	return find(ctx, c, host)
 }
 
@@ -64,7 +64,7 @@ func (f *finder) bySentinel(ctx context.Context, c rueidis.Client, _ string) (st
 	parts, err := c.Do(ctx, c.B().SentinelGetMasterAddrByName().Master(name).Build()).AsStrSlice()
 	switch {
 	case rueidis.IsRedisNil(err):
-		return "", fmt.Errorf("it knows no primary %q", name)
+		return "", fmt.Errorf("no primary %q is known", name)
 	case err != nil:
 		return "", err
 	case len(parts) != 2:
@@ -78,7 +78,7 @@ func at(o rueidis.ClientOption, addr string) rueidis.ClientOption {
 	o.InitAddress, o.Sentinel = []string{addr}, rueidis.SentinelOption{}
 	if o.TLSConfig != nil {
 		o.TLSConfig = o.TLSConfig.Clone()
-		o.TLSConfig.ServerName, _, _ = net.SplitHostPort(addr) //nolint:errcheck // of what was dialed
+		o.TLSConfig.ServerName, _, _ = net.SplitHostPort(addr) //nolint:errcheck // the address was valid for dialing
 	}
 	return o
 }

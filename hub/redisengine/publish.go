@@ -126,7 +126,7 @@ func (e *Engine) History(ctx context.Context, channel string, q hub.HistoryQuery
 		case first:
 			page.Top, page.Err, end = part.Top, part.Err, part.Top.Offset
 		case part.Err != nil: // the history was lost, or is trimmed faster than it is read
-			return hub.HistoryPage{Top: part.Top, Err: part.Err}, nil //nolint:nilerr // it is the page that has the error
+			return hub.HistoryPage{Top: part.Top, Err: part.Err}, nil //nolint:nilerr // the error is returned in the page
 		}
 		var last uint64
 		for _, p := range part.Publications {
@@ -193,7 +193,7 @@ func (e *Engine) Trim(ctx context.Context, channel string, through uint64) error
 	return err
 }
 
-// Snapshot implements [hub.Keyed]: publications are sorted by key. A limit of 0 or less means 1,000.
+// Snapshot implements [hub.Keyed]. It sorts the publications by key. A limit of 0 or less means 1,000.
 func (e *Engine) Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*hub.Publication, next string, top hub.Position, err error) {
 	if limit <= 0 {
 		limit = 1000

@@ -12,21 +12,21 @@ import (
 //
 // The keys of a channel, {C}:
 //
-//	meta    hash: epoch, last offset, size and age of the history as the last publication said
+//	meta    hash: epoch, last offset, size and age of the history, as set by the last publication
 //	log     stream: the history; the ID is OFFSET-0
 //	id:ID   the position of a publication with an ID, for as long as that is remembered
 //	keys    hash: key, message of its latest publication
 //	index   sorted set: the keys in their order
-//	due     sorted set: key, when it expires
-//	removal hash: key, what is published then
+//	due     sorted set: key, the time when it expires
+//	removal hash: key, the record that is published when it expires
 //	who:L   hash: client, version and entry, of the lease L
 //	leases  set: the leases with entries
 //	subs    hash: lease, number of subscribers
 //	read    hash: device, position
 //
 // The global keys are: leases and ended (sorted sets by time), held:L (the channels of a lease), cleanup (list of ended leases),
-// events (stream of the events for all nodes), expiring (sorted set: channel, when its next key expires), occupied (sorted set),
-// claim:KEY, swept and grace.
+// events (stream of the events for all nodes), expiring (sorted set: channel, the time when its next key expires),
+// occupied (sorted set), claim:KEY, swept and grace.
 const library = `
 local function now()
   local t = redis.call('TIME')

@@ -91,7 +91,7 @@ func TestSentinel(t *testing.T) {
 func TestSentinelKnowsNothing(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, redistest.Start(t, ""), "shop")
 	_, told := node(t, Options{URL: "redis://" + sentinel.Addr() + "?master_set=other"})
-	if err := broken(t, told); !strings.Contains(err.Error(), `it knows no primary "other"`) {
+	if err := broken(t, told); !strings.Contains(err.Error(), `no primary "other" is known`) {
 		t.Error(err)
 	}
 }
