@@ -49,8 +49,8 @@ func (s *nullSender) RemoteAddr() net.Addr              { return nil }
 
 func replyNothing(*hub.Recovered) error { return nil }
 
-// BenchmarkFanout measures a delivery in the hub alone, with senders that do nothing: the metric is CPU time per delivery; ns/op is
-// that of a publication.
+// BenchmarkFanout measures a delivery in the hub alone, with senders that do nothing. The metric is the CPU time per
+// delivery; ns/op is the time per publication.
 func BenchmarkFanout(b *testing.B) {
 	for _, history := range []int{0, 100} {
 		for _, n := range []int{1, 100, 1000, 10_000} {
@@ -157,7 +157,7 @@ func TestSessionSize(t *testing.T) {
 		join(i + 10)
 	}
 	each := int(heap()-before) / n
-	t.Logf("%d bytes a session", each)
+	t.Logf("%d bytes per session", each)
 	if each > sessionBytes {
 		t.Errorf("an idle session with three subscriptions takes %d bytes, more than %d", each, sessionBytes)
 	}
@@ -168,7 +168,7 @@ func TestSessionSize(t *testing.T) {
 func TestManyChannels(t *testing.T) {
 	n := 100_000
 	if raceEnabled {
-		n = 5000 // because it takes a long time
+		n = 5000 // the race detector makes the test slow
 	}
 	h := start(t, hub.Options{MaxSubscriptions: 100})
 	var left atomic.Int64
@@ -187,7 +187,7 @@ func TestManyChannels(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d bytes a channel with one subscriber, the engine in memory included", (heap()-before)/uint64(n))
+	t.Logf("%d bytes per channel with one subscriber, including the in-memory engine", (heap()-before)/uint64(n))
 	for i := range n {
 		if _, err := h.Publish(t.Context(), "app", fmt.Sprint("channel ", i), text("x"), nil); err != nil {
 			t.Fatal(err)

@@ -105,7 +105,7 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 
 // If a queue drains while the hub notices that it is full, the subscriber is still sent the rest, although Drained is not called
 // again.
-func TestDrainedWhileItIsFull(t *testing.T) {
+func TestDrainedWhileTheQueueIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 300
 		e, _, c := behind(t, hub.Namespace{History: count}, count)
@@ -134,7 +134,7 @@ func TestSlowReadsTheHistory(t *testing.T) {
 			t.Errorf("the history cannot be read: %+v", es[len(es)-1])
 		}
 		if n := e.reads.Load(); n != 1 {
-			t.Errorf("it was read %d times", n)
+			t.Errorf("the history was read %d times", n)
 		}
 		if s := h.Stats()[0]; s.Insufficient != 1 || s.Slow != 1 {
 			t.Errorf("%+v", s)
@@ -147,7 +147,7 @@ func TestSlowReadsTheHistory(t *testing.T) {
 		publish(t, h, "c", text("live"))
 		c.Want(t, "1", "live")
 	})
-	synctest.Test(t, func(t *testing.T) { // the node still keeps it
+	synctest.Test(t, func(t *testing.T) { // the node still has the publications
 		_, h, c := behind(t, hub.Namespace{History: count, Expiry: time.Second}, 3)
 		<-time.After(2 * time.Second)
 		drain(c, -1)

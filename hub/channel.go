@@ -155,7 +155,7 @@ func (h *Hub) open(shard *channelShard, ch *channel) {
 	ch.epoch, ch.last, ch.window.floor, ch.latest.floor = top.Epoch, top.Offset, top.Offset, top.Offset
 	ch.ready, ch.draining = true, true
 	rounds := inlineRounds
-	if ch.roster != nil { // also in a large room: the reply to a subscription lists these members, so no joins follow
+	if ch.roster != nil { // announced now even in a large room: the reply to a subscription lists these members, so their joins must not follow it
 		ch.roster.now = ch.roster.pending()
 		rounds += len(ch.roster.dirty) / changesTogether
 	}
@@ -171,7 +171,7 @@ func (h *Hub) unsubscribeFailed(name string) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
 	defer cancel()
-	h.engine.Unsubscribe(ctx, name) //nolint:errcheck // nothing depends on it
+	h.engine.Unsubscribe(ctx, name) //nolint:errcheck // if it fails, deliveries for the channel are ignored
 }
 
 // keeps reports whether a channel has a history.
@@ -288,7 +288,7 @@ func (r *round) report() {
 	}
 }
 
-// leave unsubscribes from channels that are marked as gone, at the engine.
+// leave unsubscribes at the engine from channels that are marked as gone, and removes them.
 func (h *Hub) leave(chs []*channel) {
 	names := make([]string, len(chs))
 	for i, ch := range chs {
@@ -296,7 +296,7 @@ func (h *Hub) leave(chs []*channel) {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, engineWait)
 	defer cancel()
-	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // what is still delivered is ignored
+	h.engine.Unsubscribe(ctx, names...) //nolint:errcheck // if it fails, deliveries for the channels are ignored
 	for _, ch := range chs {
 		shard := h.channels.shard(ch.name)
 		shard.mu.Lock()

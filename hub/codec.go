@@ -29,8 +29,8 @@ type PositionedCodec interface {
 	// Positioned returns the Codec of those subscriptions. Only its Publication and Members are called.
 	Positioned() Codec
 
-	// Lost returns the message that publications are lost. Those subscriptions receive it instead of the message of Ended with
-	// EndInsufficient when the engine has lost publications: the subscription continues from a position.
+	// Lost returns the message that reports lost publications. When the engine has lost publications, these
+	// subscriptions receive it instead of the message of Ended, and continue from the position.
 	Lost(channel string, at Position) (*websocket.Prepared, error)
 }
 
@@ -46,14 +46,14 @@ const (
 	EndInsufficient                  // messages were lost that cannot be recovered: subscribe again
 	EndSlow                          // the client does not read fast enough
 	EndExpired                       // the authorization has expired
-	EndDenied                        // the client is no longer allowed
+	EndDenied                        // the client is no longer authorized
 	EndReconnect                     // a server has requested it; the client should reconnect
 	EndShutdown                      // the node is shutting down; the client should reconnect
 )
 
 // Member is a user in a channel.
 type Member struct {
-	// User is the user's ID. A connection without a user is a separate member: then this is its client ID.
+	// User is the user's ID. A connection without a user is a separate member, for which User is the client ID.
 	User string
 
 	// Client is the connection that last joined, changed the data or left.

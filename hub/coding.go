@@ -20,9 +20,9 @@ type coding struct {
 
 // The kinds of subscribers; a coding combines the messages for each kind.
 const (
-	withDeltas  = 1 // every publication is a delta from the one before, the first one too
+	withDeltas  = 1 // every publication is a delta from the one before, including the first
 	withChanges = 2
-	withoutBase = 4 // the same, but the first one is complete
+	withoutBase = 4 // like withDeltas, but the first publication is complete
 	withKeys    = 8 // every publication is a delta from the one before with the same key
 )
 

@@ -65,7 +65,7 @@ func TestKeyDeltas(t *testing.T) {
 	publish(t, h, "drop:c", set("x", "x1"), set("x", "x2"))
 	dropping.Want(t, "x1", "x2")
 	if got := differences(dropping); !slices.Equal(got, []string{"x1 without deltas", "x2 without deltas"}) {
-		t.Errorf("%q: differences where values may be missing", got)
+		t.Errorf("%q: deltas although values may be missing", got)
 	}
 }
 

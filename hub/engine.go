@@ -32,8 +32,8 @@ var (
 // their context.
 type Engine interface {
 	// Run connects the engine and delivers to s until ctx is done. It reconnects by itself, keeps its subscriptions while it does,
-	// and calls [Sink.Gap] when messages may have been missed. It returns an error when it cannot continue; after a pause the hub
-	// then calls it again, subscribes to every channel again and assumes a gap in each.
+	// and calls [Sink.Gap] when messages may have been missed. It returns an error when it cannot continue; after a
+	// pause the hub calls it again, subscribes to every channel again and assumes a gap in each.
 	Run(ctx context.Context, s Sink) error
 
 	// Subscribe starts the delivery of the publications of channels, and of changes of their members and keys. When it returns, all
@@ -157,8 +157,8 @@ type HistoryPage struct {
 // Keyed is implemented by engines that keep the latest publication of each key. They do so for every publication with a Key.
 type Keyed interface {
 	// Snapshot returns a page of a collection, in an order that the engine chooses: at most limit of the latest publications of
-	// keys, and at most PageBytes. cursor is "" for the first page and next of the previous page for the others; next is "" after
-	// the last page. top is the position of the channel before the page was read.
+	// keys, and at most PageBytes. cursor is "" for the first page, and for every other page the next that was returned with the
+	// page before; next is "" after the last page. top is the position of the channel before the page was read.
 	Snapshot(ctx context.Context, channel, cursor string, limit int) (ps []*Publication, next string, top Position, err error)
 }
 
@@ -195,8 +195,8 @@ type Presence interface {
 	Put(ctx context.Context, channel string, es ...Entry) error
 
 	// Entries returns a page of the entries of a channel, in an order that the engine chooses, without those whose lease has ended.
-	// cursor is "" for the first page and next of the previous page for the others; next is "" after the last page. limit and
-	// PageBytes are hints.
+	// cursor is "" for the first page, and for every other page the next that was returned with the page before; next
+	// is "" after the last page. limit and PageBytes are hints.
 	Entries(ctx context.Context, channel, cursor string, limit int) (es []Entry, next string, err error)
 
 	// Claim reports whether the caller is the first to claim key within ttl, so that only one of several nodes reports the end of a

@@ -8,12 +8,12 @@ type EventKind uint8
 // The kinds of events.
 const (
 	EventConnected         EventKind = iota // a client has joined
-	EventDisconnected                       // its session has ended, and its subscriptions with it
+	EventDisconnected                       // a client's session has ended, and with it its subscriptions
 	EventSubscribed                         // a client has subscribed to a channel
 	EventUnsubscribed                       // a subscription has ended before its session
 	EventPublished                          // a publication was accepted
 	EventMemberAdded                        // a user's first connection has become a member of a channel
-	EventMemberRemoved                      // a user's last connection has left
+	EventMemberRemoved                      // a user's last connection has left a channel
 	EventOccupied                           // a channel has its first subscriber on any node
 	EventVacated                            // a channel has had no subscriber on any node for three seconds
 	EventCacheMiss                          // a client has subscribed to a cache channel that has no event; reported by package pusher
@@ -32,10 +32,10 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Event is an event that concerns clients and channels. It is reported by the node where it has occurred. Some kinds are reported
-// by one node for all of them: those of members, EventOccupied and EventVacated, and the disconnects of a node that was killed.
-// These require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub does not report the last two kinds:
-// the server of a protocol that has them does.
+// Event is an event that concerns clients and channels. It is reported by the node where it has occurred. Some events
+// are reported by one node on behalf of all: those of members, EventOccupied and EventVacated, and the disconnects of a
+// node that was killed. They require an engine that implements [History], [Keyed], [Presence] and [Occupancy]. A hub
+// does not report the last two kinds: the server of a protocol that has them does.
 //
 // The absence of a member who returns within three seconds is not reported. A member who changes nodes in that time may be reported
 // as added twice, but not as removed.

@@ -159,7 +159,7 @@ func TestEventsOfAKilledNode(t *testing.T) {
 }
 
 // A disconnect is reported again if its Done was not called; otherwise it is not.
-func TestDisconnectThatIsNotDone(t *testing.T) {
+func TestUnprocessedDisconnectIsReportedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost, j journal
 		hubs, engines := nodesOf(t, &lost, &j)
@@ -178,7 +178,7 @@ func TestDisconnectThatIsNotDone(t *testing.T) {
 }
 
 // A node that shuts down reports the disconnects of its own clients, and leaves events that concern all nodes to others.
-func TestEventsOfANodeThatEnds(t *testing.T) {
+func TestEventsOfANodeThatShutsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var first, j journal
 		hubs, _ := nodesOf(t, &first, &j)

@@ -11,7 +11,7 @@ import (
 
 const (
 	inlineSubs   = 32       // the number of subscribers up to which the delivering goroutine serves them
-	inlineRounds = 4        // the number of batches that it sends before it leaves the rest to another goroutine
+	inlineRounds = 4        // the number of batches that the delivering goroutine sends before it leaves the rest to another
 	batchCount   = 64       // the maximum number of publications in a batch
 	batchBytes   = 48 << 10 // the maximum number of bytes in a batch; a queue has room for them
 	messageCost  = 128      // the cost of a message in a queue in addition to its data
@@ -68,8 +68,8 @@ func (s *sink) Gap(names ...string) {
 
 func nothing() {}
 
-// schedule returns a function that sends the pending messages, nil if there are none. It must be called without the lock. The
-// caller holds mu.
+// schedule returns a function that sends the pending messages, or does nothing if there are none. The caller holds the
+// channel's lock, and calls the function after releasing it.
 func (h *Hub) schedule(ch *channel) func() {
 	if !ch.ready || ch.draining || len(ch.pending.ps) == 0 && !ch.gap && (ch.roster == nil || !ch.roster.due(ch.ns)) {
 		return nothing

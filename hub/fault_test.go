@@ -26,7 +26,7 @@ type restarted struct {
 	mute    error // the result of probes
 }
 
-// refuse makes Run return err now and each time it is called; if err is nil, it runs.
+// refuse makes Run return err now and whenever it is called again; if err is nil, Run works again.
 func (r *restarted) refuse(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,7 +121,7 @@ func (r *restarted) Probe(ctx context.Context) error {
 	return r.now().Probe(ctx)
 }
 
-// late is an in-memory engine that delivers entries to their own node late.
+// late is an in-memory engine that does not deliver entries to its node until arrive is called.
 type late struct {
 	inner
 	mu   sync.Mutex
@@ -154,7 +154,7 @@ func (s *lateSink) Members(channel string, es []hub.Entry) {
 }
 
 // A node ignores the entries of its own members if they are delivered after the members have left.
-func TestOwnEntriesComeLate(t *testing.T) {
+func TestOwnEntriesArriveLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &late{inner: hub.NewMemory().Node().(inner)}
 		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{Presence: true}}})
@@ -176,7 +176,7 @@ func TestOwnEntriesComeLate(t *testing.T) {
 }
 
 // Publications from the time in which a node's engine was down reach its subscribers when the engine works again.
-func TestEngineComesBack(t *testing.T) {
+func TestEngineRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
 		e := newRestarted(m)
@@ -205,7 +205,7 @@ func TestEngineComesBack(t *testing.T) {
 
 // Subscribers are notified if the engine restarts without its streams; if the protocol has no message for that, the subscription
 // continues.
-func TestEngineForgets(t *testing.T) {
+func TestEngineLosesItsStreams(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newRestarted(hub.NewMemory())
@@ -235,8 +235,9 @@ func TestEngineForgets(t *testing.T) {
 	}
 }
 
-// A subscription with positions continues, and its client is notified of the new position.
-func TestEngineForgetsPositions(t *testing.T) {
+// If the engine restarts without its streams, a subscription with positions continues, and its client is notified of
+// the new position.
+func TestEngineLosesItsStreamsWithPositions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newRestarted(hub.NewMemory())
 		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
@@ -251,7 +252,7 @@ func TestEngineForgetsPositions(t *testing.T) {
 		c.Want(t, "1", "2")
 		for _, e := range c.Events() {
 			if p := e.Publication; p != nil && (!e.Positioned || string(p.Data) == "2" && p.Position != (hub.Position{Epoch: at.Epoch, Offset: at.Offset + 1})) {
-				t.Errorf("%+v behind %+v", e, at)
+				t.Errorf("%+v after %+v", e, at)
 			}
 		}
 		if s := h.Stats()[0]; s.Gaps != 1 || s.Insufficient != 0 {
@@ -290,7 +291,7 @@ func TestLeaseLapses(t *testing.T) {
 		e.set(paused)
 		<-time.After(5 * time.Second)
 		if got, want := kinds(outside), []string{"+ann", "+bob", "-ann", "-bob"}; !slices.Equal(got, want) {
-			t.Errorf("while it is away: %q, want %q", got, want)
+			t.Errorf("while the node is away: %q, want %q", got, want)
 		}
 		bob.Session.Leave() // the engine cannot be notified
 		e.set(fine)
@@ -340,7 +341,7 @@ func (r *refusing) Lease(ctx context.Context, name string, ttl time.Duration) er
 
 // When the lease of a node has expired, its members are put again, however long the engine rejects the changes, and members that
 // have left in the meantime are removed.
-func TestMembersOutlastRefusals(t *testing.T) {
+func TestMembersAfterRejectedChanges(t *testing.T) {
 	for _, what := range []string{"entries", "leases"} {
 		synctest.Test(t, func(t *testing.T) {
 			c := &faultyCluster{memory: hub.NewMemory()}
@@ -385,7 +386,7 @@ func TestMembersOutlastRefusals(t *testing.T) {
 }
 
 // Calls return when their context is done, even if the engine does not respond.
-func TestEngineDoesNotAnswer(t *testing.T) {
+func TestEngineDoesNotRespond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faultyCluster{memory: hub.NewMemory()}
 		e := c.node()
@@ -476,7 +477,7 @@ func TestHistoryIsBehind(t *testing.T) {
 }
 
 // The hub does not wait for publications that have expired before the history was read.
-func TestGapOfWhatHasExpired(t *testing.T) {
+func TestGapOfExpiredPublications(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &lagging{inner: hub.NewMemory().Node().(inner), seen: map[string]int{}}
 		h := start(t, hub.Options{Engine: e, Namespaces: []hub.Namespace{{History: 100}}})
@@ -493,7 +494,7 @@ func TestGapOfWhatHasExpired(t *testing.T) {
 }
 
 // A node may remember more than the history contains, but publications that are too old are not recovered.
-func TestWindowIsNoHistory(t *testing.T) {
+func TestWindowIsNotTheHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, hub.Options{Namespaces: []hub.Namespace{{History: 2}, {Prefix: "age", History: 10, HistoryAge: time.Second}}})
 		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "a"})
@@ -510,7 +511,7 @@ func TestWindowIsNoHistory(t *testing.T) {
 }
 
 // Changes of members that happened while a node was disconnected are announced when it has reconnected.
-func TestRosterAfterACut(t *testing.T) {
+func TestRosterAfterADisconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &faultyCluster{memory: hub.NewMemory()}
 		ns := []hub.Namespace{{Presence: true}}
@@ -531,7 +532,7 @@ func TestRosterAfterACut(t *testing.T) {
 		join("comes")
 		<-time.After(time.Second)
 		if n := len(w.Changes()); n != 1 {
-			t.Errorf("%d changes while it is cut off", n)
+			t.Errorf("%d changes while the node is cut off", n)
 		}
 		e.set(fine)
 		w.Until(t, func([]enginetest.Event) bool { return len(w.Changes()) == 3 })
@@ -563,7 +564,7 @@ func TestLostWhileBehind(t *testing.T) {
 			return es[len(es)-1].Ended && es[len(es)-1].Reason == hub.EndInsufficient
 		})
 		if got := c.Texts(); len(got) > 0 {
-			t.Errorf("before that it got %q", got)
+			t.Errorf("before that the client got %q", got)
 		}
 	})
 }

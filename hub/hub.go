@@ -122,7 +122,7 @@ func (h *Hub) run() {
 			return
 		}
 		if err == nil {
-			err = errors.New("it returned")
+			err = errors.New("it stopped without an error")
 		}
 		h.setDown(fmt.Errorf("hub: the engine has failed: %w", err))
 		if time.Since(began) > maxPauseRun {
@@ -136,7 +136,7 @@ func (h *Hub) run() {
 	}
 }
 
-// sleep waits for d, and reports false if the hub is closed before.
+// sleep waits for d, and reports false if the hub is closed first.
 func (h *Hub) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

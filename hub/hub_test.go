@@ -91,7 +91,7 @@ func TestFilter(t *testing.T) {
 	slow.Want(t, "9", "11", "13")
 }
 
-func TestPublisherIsNamed(t *testing.T) {
+func TestPublicationNamesItsPublisher(t *testing.T) {
 	h := start(t, hub.Options{})
 	a := enginetest.NewClient(t, h, nil, hub.Client{ID: "a", User: "ann", Data: []byte("info")})
 	a.Subscribe(t, "c", hub.SubscribeOptions{})
@@ -169,7 +169,7 @@ func TestLimits(t *testing.T) {
 		{Data: []byte("1"), Tags: map[string]string{"12": "345"}}, {Tags: map[string]string{"123456": ""}},
 	} {
 		if _, err := h.Publish(bounded.Context(t), "", "x", p, nil); !errors.Is(err, hub.ErrTooBig) {
-			t.Errorf("publication %d that is too big with what is not its data: %v", i, err)
+			t.Errorf("publication %d, which is too large because of other fields than its data: %v", i, err)
 		}
 	}
 	whole := &hub.Publication{Data: []byte("1"), ID: "1", Event: "1", Key: "1", Tags: map[string]string{"1": ""}}
@@ -363,8 +363,8 @@ func (c *countedHistory) History(ctx context.Context, channel string, q hub.Hist
 	return c.inner.History(ctx, channel, q)
 }
 
-// When many clients reconnect to a node together, few of them read the history.
-func TestManyComeBack(t *testing.T) {
+// When many clients reconnect to a node at the same time, the history is read only a few times.
+func TestManyReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
 		o := rules(hub.Namespace{History: 1000, HistoryAge: time.Hour})
@@ -381,7 +381,7 @@ func TestManyComeBack(t *testing.T) {
 		}
 		e := &countedHistory{inner: m.Node().(inner), gate: make(chan struct{})}
 		o.Engine = e
-		h := start(t, o) // a node that has received none of it
+		h := start(t, o) // a node that has received none of the publications
 		var wg sync.WaitGroup
 		const n = 300
 		for i := range n {
@@ -446,7 +446,7 @@ func TestSessionAcks(t *testing.T) {
 		t.Errorf("of a denied channel: %v", err)
 	}
 	if p, err := c.Session.Acked(ctx, "c", "phone"); p != nil || err != nil {
-		t.Errorf("before the first: %v, %v", p, err)
+		t.Errorf("before the first Ack: %v, %v", p, err)
 	}
 	c.Subscribe(t, "c", hub.SubscribeOptions{})
 	if err := c.Session.Ack(ctx, "c", "phone", at); err != nil {

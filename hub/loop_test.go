@@ -78,7 +78,7 @@ func TestSlowOverRealConnections(t *testing.T) {
 			}
 			fast.Wait()
 			if s := h.Stats()[0]; s.Slow < slow {
-				t.Errorf("nothing was slow: %+v", s)
+				t.Errorf("too few subscribers were slow: %+v", s)
 			}
 			var all sync.WaitGroup
 			for _, c := range clients[:slow] {

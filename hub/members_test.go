@@ -42,10 +42,10 @@ func TestMemberOfSeveralConnections(t *testing.T) {
 		{here("2", "a", 2), nil},
 		{here("2", "b", 3), []string{"=ann/2 b"}},
 		{here("1", "c", 1), nil}, // the same version again
-		{here("2", "c", 2), nil}, // another connection with an earlier version
-		{away("2", 2), nil},      // the connection leaves
-		{away("2", 4), nil},
-		{away("2", 5), nil}, // it was already removed
+		{here("2", "c", 2), nil}, // an earlier version
+		{away("2", 2), nil},      // an earlier version
+		{away("2", 4), nil},      // the first connection is still a member
+		{away("2", 5), nil},      // it was already removed
 		{away("1", 6), []string{"-ann/1 b"}},
 		{here("3", "d", 7), []string{"+ann/3 d"}},
 		{Entry{Lease: "node", Client: "3", User: "bob", Data: []byte("e"), Version: 8}, []string{"+bob/3 e", "-ann/3 d"}},
@@ -63,7 +63,7 @@ func TestMemberOfSeveralConnections(t *testing.T) {
 }
 
 // A member that leaves before it was announced is not announced.
-func TestMemberOfAMoment(t *testing.T) {
+func TestBriefMember(t *testing.T) {
 	r, told := rosterOf()
 	r.apply(here("1", "a", 1))
 	r.apply(here("1", "b", 2))
@@ -73,12 +73,12 @@ func TestMemberOfAMoment(t *testing.T) {
 	r.apply(away("1", 3))
 	r.apply(here("1", "b", 4))
 	if got := told(); len(got) > 0 {
-		t.Errorf("it has gone and is back: %q", got)
+		t.Errorf("a leave and a join: %q", got)
 	}
 	r.apply(Entry{Lease: "node", Client: "2", User: "bob", Version: 5})
 	r.apply(away("2", 6))
 	if got := told(); len(got) > 0 || len(r.users) != 1 || r.count != 1 {
-		t.Errorf("it has come and gone: %q; %d users, %d announced", got, len(r.users), r.count)
+		t.Errorf("a join and a leave: %q; %d users, %d announced", got, len(r.users), r.count)
 	}
 	r.apply(here("1", "c", 7))
 	r.apply(away("1", 8))
@@ -114,13 +114,13 @@ func TestChangesWhileReading(t *testing.T) {
 	}
 	r.endReading(false, "node")
 	if got := told(); len(got) > 0 || len(r.entries) != 3 {
-		t.Errorf("they could not all be read: %q, %d entries", got, len(r.entries))
+		t.Errorf("not all entries could be read: %q, %d entries", got, len(r.entries))
 	}
 	r.beginReading()
 	read("stays", 10)
 	r.endReading(true, "node")
 	if got := told(); !slices.Equal(got, []string{"-forgotten/forgotten "}) || len(r.entries) != 2 {
-		t.Errorf("all were read: %q, %d entries", got, len(r.entries))
+		t.Errorf("all entries were read: %q, %d entries", got, len(r.entries))
 	}
 	r.beginReading()
 	read("stays", 10)
@@ -175,7 +175,7 @@ func TestAnnouncedTogether(t *testing.T) {
 		t.Errorf("%d joins together; more: %v", n, r.due(ns))
 	}
 	if n := flush(); n != 1 || r.due(ns) || r.pending() {
-		t.Errorf("%d joins at last; more: %v", n, r.pending())
+		t.Errorf("%d joins in the end; more: %v", n, r.pending())
 	}
 	join(changesTogether+1, 2*changesTogether-1)
 	if !r.due(ns) {
@@ -298,7 +298,7 @@ func TestMissedMembers(t *testing.T) {
 	}
 	x.miss(ch, &batch{changes: []Change{change(Left, "0")}})
 	if x.lag.lost || len(x.lag.changes) != maxMissed {
-		t.Errorf("as many as may be: %d; lost: %v", len(x.lag.changes), x.lag.lost)
+		t.Errorf("the maximum number: %d; lost: %v", len(x.lag.changes), x.lag.lost)
 	}
 	x.miss(ch, &batch{joins: []Change{change(Joined, "one more")}})
 	if !x.lag.lost || len(x.lag.changes) != 0 {
@@ -307,12 +307,12 @@ func TestMissedMembers(t *testing.T) {
 	x.lag, x.flags = new(lag), 0
 	x.miss(ch, &batch{joins: []Change{change(Joined, "ann")}})
 	if len(x.lag.changes) > 0 {
-		t.Error("it misses changes that it does not want")
+		t.Error("changes are kept for a subscriber that has not requested them")
 	}
 }
 
-// latest returns the latest publication of each key, in order. If there are too many keys, the removed ones are forgotten, and then
-// all of them: earlier offsets are then unknown.
+// since returns the latest publication of each key, in order. If there are too many keys, the removed ones are
+// forgotten, and then all of them: earlier offsets are then unknown.
 func TestLatest(t *testing.T) {
 	var l latest
 	offset := uint64(0)
@@ -333,7 +333,7 @@ func TestLatest(t *testing.T) {
 		t.Errorf("%q, %v", got, all)
 	}
 	if ps, all := l.since(2); !all || len(ps) != 2 {
-		t.Errorf("behind the second: %d, %v", len(ps), all)
+		t.Errorf("after the second: %d, %v", len(ps), all)
 	}
 	fill := func(live, removed int) {
 		l, offset = latest{}, 0
@@ -343,20 +343,20 @@ func TestLatest(t *testing.T) {
 	}
 	fill(maxLatest/2, maxLatest/2)
 	if ps, all := l.since(0); !all || len(ps) != maxLatest {
-		t.Errorf("as many as may be: %d, %v", len(ps), all)
+		t.Errorf("the maximum number: %d, %v", len(ps), all)
 	}
 	set("one more", false)
 	if ps, all := l.since(maxLatest); !all || len(ps) != 1 || len(l.byKey) != maxLatest/2+1 {
 		t.Errorf("without the removed ones: %d of %d, %v", len(ps), len(l.byKey), all)
 	}
 	if _, all := l.since(maxLatest - 1); all {
-		t.Error("it claims to know which keys were removed")
+		t.Error("since does not report that removed keys may be missing")
 	}
 	const much = maxLatest * 3 / 4
 	fill(much-1, maxLatest-much+1)
 	set("one more", false)
 	if len(l.byKey) != much {
-		t.Errorf("as many keys as may be left: %d", len(l.byKey))
+		t.Errorf("the maximum number of remaining keys: %d", len(l.byKey))
 	}
 	fill(much, maxLatest-much)
 	set("one more", false)
@@ -364,6 +364,6 @@ func TestLatest(t *testing.T) {
 		t.Errorf("one key too many: %d of %d, %v", len(ps), len(l.byKey), all)
 	}
 	if _, all := l.since(offset - 1); all {
-		t.Error("it claims to know what it has forgotten")
+		t.Error("since does not report that publications may be missing")
 	}
 }

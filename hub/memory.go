@@ -33,7 +33,7 @@ func NewMemory() *Memory {
 		early: make(chan struct{}, 1)}
 }
 
-// Node returns the engine of another node. Each hub needs its own, which stops together with the Run that the hub calls.
+// Node returns the engine of another node. Each hub needs its own engine, which works until the hub's call of Run returns.
 func (m *Memory) Node() Engine { return &memoryNode{memory: m, started: make(chan struct{})} }
 
 type memoryShard struct {
@@ -101,7 +101,8 @@ func (m *Memory) with(name string, f func(c *memoryChannel)) {
 	}
 }
 
-// hashOf is FNV-1a. A weak hash is sufficient: it only selects a shard, and a collision costs only a wait for a lock.
+// hashOf returns the FNV-1a hash of s. A weak hash is sufficient: it only selects a shard, and a collision costs only a
+// wait for a lock.
 func hashOf(s string) uint32 {
 	h := uint32(2166136261)
 	for i := range len(s) {

@@ -90,7 +90,7 @@ func (m *Memory) expireKeys(now time.Time) {
 	}
 }
 
-// Snapshot implements [Keyed]: in the order of the keys.
+// Snapshot implements [Keyed]. It returns the publications in the order of their keys.
 func (n *memoryNode) Snapshot(_ context.Context, name, cursor string, limit int) (ps []*Publication, next string, top Position, err error) {
 	n.memory.with(name, func(c *memoryChannel) {
 		now := time.Now()
@@ -257,7 +257,7 @@ func cutPage[T any](items []T, limit int, size func(*T) int) ([]T, bool) {
 	return some, all && len(some) == len(items)
 }
 
-// Entries implements [Presence]: in the order of leases and clients.
+// Entries implements [Presence]. It returns the entries in the order of leases and clients.
 func (n *memoryNode) Entries(ctx context.Context, name, cursor string, limit int) (es []Entry, next string, err error) {
 	n.memory.with(name, func(c *memoryChannel) {
 		for _, e := range c.entries {

@@ -45,7 +45,7 @@ type Namespace struct {
 	// Presence enables rosters of the members of the channels.
 	Presence bool
 
-	// LargeRoom is the number of users from which on joins and leaves are sent together, once a second. 0 means 100.
+	// LargeRoom is the number of users at which a channel begins to send joins and leaves together, once a second. 0 means 100.
 	LargeRoom int
 
 	// MaxData is the maximum size of a publication in bytes: its data, ID, event, key and tags together. 0 means 64 KiB.
@@ -61,10 +61,10 @@ type Namespace struct {
 	// Slow is the policy for slow subscribers.
 	Slow SlowPolicy
 
-	// KeyTTL is how long a key is kept after it was last set, unless the publisher says otherwise. 0 means forever.
+	// KeyTTL is how long a key is kept after it was last set, unless the publisher specifies it. 0 means forever.
 	KeyTTL time.Duration
 
-	// Expiry is how long a publication may be delivered, unless the publisher says otherwise. 0 means no limit.
+	// Expiry is how long a publication may be delivered, unless the publisher specifies it. 0 means no limit.
 	Expiry time.Duration
 
 	// Trace is the fraction of the publications without a trace ID that get one: from 0, none, to 1, all of them.

@@ -64,7 +64,7 @@ func (t *tenancy) takenLease() (string, bool) {
 	}
 }
 
-// ops holds the changes to the entries of a channel. The hub makes one call of the engine at a time.
+// ops holds the changes to the entries of a channel. For each channel, the hub makes one call of the engine at a time.
 type ops struct {
 	here    map[string]Entry // the members that this node should have, by client; their leases are not set
 	queue   []op
@@ -343,7 +343,7 @@ func (t *tenancy) loadRoster(ctx context.Context, ch *channel) error {
 	return err
 }
 
-// reloadRoster is loadRoster for use after a gap. It repeats that until it succeeds.
+// reloadRoster calls loadRoster after a gap, until it succeeds.
 func (t *tenancy) reloadRoster(ch *channel) {
 	ch.mu.Lock()
 	reading := ch.roster.reading

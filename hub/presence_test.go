@@ -109,7 +109,7 @@ func usersOf(t *testing.T, h *hub.Hub) int {
 }
 
 // A member that the engine rejects gets the error immediately and is removed, even if its entry was made.
-func TestMemberIsRefused(t *testing.T) {
+func TestMemberIsRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, h := startPutter(t, hub.NewMemory())
 		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "1"})
@@ -171,8 +171,8 @@ func TestMemberEntersUnderAnotherLease(t *testing.T) {
 }
 
 // Changes of members stop waiting for the engine when the hub is closed, or when their own context is done.
-func TestMembersWaitNoLonger(t *testing.T) {
-	for _, what := range []string{"closed", "cancelled"} {
+func TestMemberChangesAreCanceled(t *testing.T) {
+	for _, what := range []string{"closed", "canceled"} {
 		for _, call := range []string{"enter", "update"} {
 			synctest.Test(t, func(t *testing.T) {
 				e, h := startPutter(t, hub.NewMemory())
@@ -267,7 +267,7 @@ func TestUpdateOfAMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, h := startPutter(t, hub.NewMemory())
 		c := enginetest.NewClient(t, h, nil, hub.Client{ID: "1", User: "ann"})
-		for _, what := range []string{"not subscribed", "no member"} {
+		for _, what := range []string{"not subscribed", "not a member"} {
 			if err := c.Session.Update(t.Context(), "c", nil); !errors.Is(err, hub.ErrNotSubscribed) {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -288,7 +288,7 @@ func TestUpdateOfAMember(t *testing.T) {
 }
 
 // Entries under an expired lease are ignored if they arrive late.
-func TestEntriesOfAnEndedNodeComeLate(t *testing.T) {
+func TestEntriesOfAnEndedNodeArriveLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := hub.NewMemory()
 		e := &late{inner: m.Node().(inner)}
@@ -360,7 +360,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		})
 		<-time.After(15 * time.Second)
 		if got := names(); len(got) == end || got[end] == got[0] {
-			t.Errorf("the lease has ended: then %q", got)
+			t.Errorf("after the lease has ended: %q", got)
 		}
 	})
 }
@@ -413,7 +413,7 @@ func TestEntriesRejected(t *testing.T) {
 }
 
 // The first subscriber of a node to a large room gets the current members in the reply, and their joins are not sent to it later.
-func TestLargeRoomIsFound(t *testing.T) {
+func TestFirstSubscriberToALargeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const users = 1000 // more than are announced in a few rounds
 		m, ns := hub.NewMemory(), []hub.Namespace{{Presence: true, LargeRoom: 10}}
@@ -424,7 +424,7 @@ func TestLargeRoomIsFound(t *testing.T) {
 		here := start(t, hub.Options{Engine: m.Node(), Namespaces: ns})
 		c := enginetest.NewClient(t, here, nil, hub.Client{ID: "c"})
 		if r := c.Subscribe(t, "c", hub.SubscribeOptions{Changes: true, Members: 10}); r.Users != users || len(r.Members) != 10 {
-			t.Errorf("it finds %d members, %d of them in its answer", r.Users, len(r.Members))
+			t.Errorf("the reply has %d members, %d of them in its first page", r.Users, len(r.Members))
 		}
 		<-time.After(3500 * time.Millisecond) // between two rounds
 		if n := len(c.Changes()); n != 0 {

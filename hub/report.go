@@ -40,7 +40,7 @@ type reporter struct {
 	removing map[memberKey]Event  // members that have left, reported after a delay
 	vacating map[string]time.Time // channels without subscribers on this node, and when to report that
 	fresh    []*channel           // channels that have just had their first subscriber
-	first    chan struct{}        // wakes housekeeping for fresh; nil if that is not urgent
+	first    chan struct{}        // wakes housekeeping for fresh; nil if the engine cannot keep records
 }
 
 type memberKey struct{ channel, user string }

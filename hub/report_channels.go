@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// occupied requests that housekeeping reports soon that a channel has its first subscriber. Several such channels are reported
-// together.
+// occupied makes housekeeping report soon that a channel has its first subscriber. Several such channels are reported together.
 func (r *reporter) occupied(ch *channel) {
 	if r.first == nil {
 		return
@@ -72,7 +71,7 @@ func (r *reporter) look(now time.Time) {
 func (r *reporter) vacate(name string) {
 	ctx, cancel := context.WithTimeout(r.hub.ctx, engineWait)
 	defer cancel()
-	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first one with its name as the prefix
+	cs, _, err := r.hub.occupancy.Occupied(ctx, name, "", 1) // the channel's own name sorts before all longer names that begin with it
 	switch {
 	case err != nil:
 		r.later(name)

@@ -213,7 +213,8 @@ func (r *roster) remove(m *member) {
 	}
 }
 
-// find returns the index of the first member with that serial number or a later one.
+// find returns the index of the first member with that serial number or a later one, and reports whether it has exactly
+// that number.
 func (r *roster) find(serial uint64) (int, bool) {
 	lo, hi := 0, len(r.order)
 	for lo < hi {

@@ -24,7 +24,7 @@ func FuzzRoster(f *testing.F) {
 		flush := func() {
 			for n := 0; r.due(ns); n++ {
 				if n > len(script) {
-					t.Fatal("what is to be announced has no end")
+					t.Fatal("there are always more changes to announce")
 				}
 				b := new(batch)
 				r.flush(ns, b)
@@ -106,7 +106,7 @@ func FuzzRoster(f *testing.F) {
 			want[e.User], clients[e.Client] = true, true
 		}
 		if !maps.Equal(told, want) || !maps.Equal(connected, clients) {
-			t.Fatalf("told of %v and %v, there are %v and %v", told, connected, want, clients)
+			t.Fatalf("announced are %v and %v, want %v and %v", told, connected, want, clients)
 		}
 		got := map[string]bool{}
 		for cursor := ""; ; {
@@ -145,11 +145,11 @@ func TestWindow(t *testing.T) {
 		t.Helper()
 		ps, all := w.since(floor)
 		if w.floor != floor || !all || len(ps) != count {
-			t.Errorf("%s: behind %d, %d publications, %v; want behind %d, %d", what, w.floor, len(ps), all, floor, count)
+			t.Errorf("%s: floor %d, %d publications, %v; want floor %d, %d", what, w.floor, len(ps), all, floor, count)
 		}
 		if floor > 0 {
 			if _, all := w.since(floor - 1); all {
-				t.Errorf("%s: it claims to have what is before its floor", what)
+				t.Errorf("%s: since does not report that publications before the floor are missing", what)
 			}
 		}
 		bytes := 0
@@ -157,7 +157,7 @@ func TestWindow(t *testing.T) {
 			bytes += len(p.Data)
 		}
 		if bytes != w.bytes {
-			t.Errorf("%s: it counts %d bytes of %d", what, w.bytes, bytes)
+			t.Errorf("%s: the window counts %d bytes of %d", what, w.bytes, bytes)
 		}
 	}
 	w.reset(5)

@@ -106,9 +106,9 @@ func (h *Hub) fitting(c *Command) []*Session {
 	return all
 }
 
-// Recheck calls Allow again for the session's subscriptions, and for the changes of members that it receives. Those that are no
-// longer allowed end with EndDenied. It should be called when the permissions have changed. except reports channels that are
-// allowed by other means; it may be nil.
+// Recheck calls Allow again for the session's subscriptions, and for the changes of members that it receives.
+// Subscriptions that are no longer allowed end with EndDenied. It should be called when the permissions have changed.
+// except reports channels that are allowed by other means; it may be nil.
 func (s *Session) Recheck(except func(channel string) bool) {
 	changes := map[string]bool{}
 	s.mu.Lock()
@@ -142,7 +142,7 @@ func (s *Session) endSubscriptions(c *Command) {
 		}
 		x.end()
 		if m, _ := s.client.Codec.Ended(name, c.Reason); m != nil {
-			s.client.Out.SendPrepared(m) //nolint:errcheck // a client that is behind finds out when it publishes or comes back
+			s.client.Out.SendPrepared(m) //nolint:errcheck // a client whose queue is full notices the end when it publishes or subscribes again
 		}
 	}
 }

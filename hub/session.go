@@ -57,7 +57,7 @@ const (
 	isMember
 	hasBase // it has received the publication before the next one
 	wantsKeyDelta
-	wantsPositions // its client has a PositionedCodec, too
+	wantsPositions // requested, and the client has a PositionedCodec
 )
 
 // subscription is the subscription of a session to a channel. The session's lock guards it, except for at and catching, which the
@@ -82,7 +82,7 @@ func (h *Hub) Join(c Client) (*Session, error) {
 	s := &Session{client: c, hub: h}
 	h.report.session(s, EventConnected, "")
 	h.sessions.link(s)
-	if h.closed() { // Close may not have seen it
+	if h.closed() { // Close may have missed the session
 		s.Leave()
 		return nil, ErrClosed
 	}
@@ -288,10 +288,10 @@ func (s *Session) close(why EndReason) {
 	}
 	m, code, reason := s.client.Codec.Closing(why)
 	if m != nil {
-		s.client.Out.SendPrepared(m) //nolint:errcheck // a client that cannot be reached is closed all the same
+		s.client.Out.SendPrepared(m) //nolint:errcheck // if it fails, the connection is closed nevertheless
 	}
 	if s.client.Out.Shut(code, reason) != nil {
-		s.client.Out.Shut(websocket.CodeGoingAway, "") //nolint:errcheck // the codec's code was not one; this is
+		s.client.Out.Shut(websocket.CodeGoingAway, "") //nolint:errcheck // the codec's code must not be sent, but this one may
 	}
 }
 
@@ -335,7 +335,7 @@ func (s *Session) Publish(ctx context.Context, channel string, p *Publication, o
 		return Published{}, ErrTooFast
 	}
 	done, err := ns.publish(ctx, s.hub, ChannelOf(s.client.App, channel), p, o)
-	if err == ErrTooBig { //nolint:errorlint // it is never wrapped
+	if err == ErrTooBig { //nolint:errorlint // the error is never wrapped
 		ns.rejected.Add(1)
 	}
 	return done, err
@@ -368,8 +368,8 @@ func (s *Session) Ack(ctx context.Context, channel, device string, p Position) e
 	return s.hub.Ack(ctx, s.client.App, channel, device, p)
 }
 
-// Acked returns the position up to which a device has read a channel, nil if that is unknown, if Allow permits subscribing. See
-// [Hub.Acked].
+// Acked returns the position up to which a device has read a channel, or nil if it is unknown. It requires that Allow
+// permits subscribing. See [Hub.Acked].
 func (s *Session) Acked(ctx context.Context, channel, device string) (*Position, error) {
 	if err := s.permit(ActionSubscribe, channel); err != nil {
 		return nil, err

@@ -118,8 +118,8 @@ func (x *subscription) lose(ch *channel, b *batch) {
 	x.end()
 }
 
-// lost returns the message that publications are lost, and reports whether the subscription continues. It continues without a
-// message if the protocol has none: its clients do not expect to receive everything.
+// lost returns the message that reports lost publications, and whether the subscription continues. If the protocol has
+// no such message, the subscription continues without one: the protocol's clients do not expect to receive everything.
 func (x *subscription) lost(ch *channel, b *batch) (m *websocket.Prepared, goesOn bool) {
 	c := x.session.client.Codec
 	if x.flags&wantsPositions != 0 {
@@ -176,7 +176,7 @@ func (s *Session) refill() {
 	}
 }
 
-// catch makes the channel's window wide while the subscriber catches up.
+// catch makes the channel's window wide until done is called.
 func (x *subscription) catch() (done func()) {
 	set := func(on bool) {
 		x.ch.mu.Lock()

@@ -100,7 +100,7 @@ func TestSlowWithoutEnoughHistory(t *testing.T) {
 				return !silent && e.Ended && e.Reason == hub.EndInsufficient || silent && e.Closing && e.Reason == hub.EndSlow
 			})
 			if slow.Session.Subscribed("c") {
-				t.Error("it is still subscribed")
+				t.Error("the slow client is still subscribed")
 			}
 			bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // it is counted after the client has received the message
 		})
@@ -114,7 +114,7 @@ func TestSlowWithoutHistory(t *testing.T) {
 	slow.SetRoom(-1)
 	slow.Session.Drained()
 	slow.Until(t, func(es []enginetest.Event) bool { return es[len(es)-1].Ended })
-	bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // as above
+	bounded.Until(t, func() bool { return h.Stats()[0].Insufficient == 1 }) // it is counted after the client has received the message
 	if s := h.Stats()[0]; s.Dropped != 4 {
 		t.Errorf("%+v", s)
 	}
@@ -129,13 +129,13 @@ func TestSlowDrops(t *testing.T) {
 		slow.SetRoom(-1)
 		slow.Session.Drained()
 		next := 6
-		bounded.Until(t, func() bool { // it becomes live a moment later
+		bounded.Until(t, func() bool { // the subscription becomes live a moment later
 			publish(t, h, "c", text(fmt.Sprint(next)))
 			next++
 			return len(slow.Texts()) > 1
 		})
 		if got := slow.Texts(); got[0] != "1" || slices.Contains(texts[1:], got[1]) {
-			t.Errorf("it got %q", got)
+			t.Errorf("the slow client got %q", got)
 		}
 	}
 }

@@ -69,7 +69,7 @@ type admission struct {
 	at uint64         // r.Publications are complete up to this offset
 	ps []*Publication // the missed publications that were read so far
 
-	turn bool // it holds the turn to read the history
+	turn bool // this subscription reads the history, and others wait for it
 }
 
 func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error {
@@ -93,7 +93,7 @@ func (a *admission) run(ctx context.Context, reply func(*Recovered) error) error
 		a.x.flags |= isMember
 	}
 	err := a.admit(ctx, reply)
-	if err != nil && err != ErrSubscribed && a.x.state != ended && a.x.flags&isMember != 0 { //nolint:errorlint // it is never wrapped
+	if err != nil && err != ErrSubscribed && a.x.state != ended && a.x.flags&isMember != 0 { //nolint:errorlint // the error is never wrapped
 		a.s.hub.tenancy.withdraw(a.ch, a.s.client.ID)
 	}
 	return err
@@ -143,8 +143,8 @@ func (a *admission) admit(ctx context.Context, reply func(*Recovered) error) err
 	return a.fromHistory(ctx, reply)
 }
 
-// fromHistory completes the subscription with publications of the history. If it holds the turn to read, subscriptions that wait
-// for their turn can use the result.
+// fromHistory completes the subscription with publications of the history. If a.turn is set, waiting subscriptions can
+// use what it reads.
 func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) error) error {
 	since := *a.o.Since
 	a.at = since.Offset
@@ -180,8 +180,8 @@ func (a *admission) fromHistory(ctx context.Context, reply func(*Recovered) erro
 	return err
 }
 
-// readForAll reads the history after since, or from further back if waiting subscriptions need it, adds it to the channel's window,
-// and ends the turn.
+// readForAll reads the history after since, or from further back if waiting subscriptions need it, adds it to the
+// channel's window, and wakes the waiting subscriptions.
 func (a *admission) readForAll(ctx context.Context, since Position) (page HistoryPage, whole bool, err error) {
 	ch := a.ch
 	defer ch.endTurn()
@@ -190,7 +190,7 @@ func (a *admission) readForAll(ctx context.Context, since Position) (page Histor
 	if since.Epoch == ch.epoch {
 		from.Offset = min(from.Offset, ch.reading.wanted)
 	}
-	ch.reading.wanted = math.MaxUint64 // of subscriptions that begin to wait during the read
+	ch.reading.wanted = math.MaxUint64 // from now on for subscriptions that begin to wait during the read
 	ch.mu.Unlock()
 	page, whole, err = readOn(ctx, a.s.hub.history, ch.name, from, windowBytesWide)
 	if err == nil && (page.Err != nil || !whole) && from != since {
@@ -220,9 +220,8 @@ type reading struct {
 	wanted uint64        // the lowest offset after which the waiting subscriptions need the history
 }
 
-// turn acquires the turn to read the channel's history for a subscription. It returns true if the caller has it; endTurn ends it.
-// Otherwise it waits, and returns false when another subscription has read the history. When many clients reconnect together, few
-// of them read.
+// turn returns true if the caller must read the channel's history, and then call endTurn. If another subscription is already
+// reading it, turn waits for the end of that read, and returns false. So when many clients reconnect together, few of them read.
 func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 	ch.mu.Lock()
 	if ch.reading.over == nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Subscribers returns the number of subscribers of a channel on all nodes: for this node the current number, and for other nodes
-// the number that they last reported, which they do every second. See Occupancy.
+// Subscribers returns the number of subscribers of a channel on all nodes: the current number for this node, and the
+// last reported number for the others, which report every second. See [Occupancy].
 func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error) {
 	if err := checkName(channel); err != nil {
 		return 0, err
@@ -16,7 +16,7 @@ func (h *Hub) Subscribers(ctx context.Context, app, channel string) (int, error)
 		return 0, ErrUnsupported
 	}
 	name := ChannelOf(app, channel)
-	cs, _, err := h.occupancy.Occupied(ctx, name, "", 1) // the channel itself is the first one with its name as the prefix
+	cs, _, err := h.occupancy.Occupied(ctx, name, "", 1) // the channel's own name sorts before all longer names that begin with it
 	if err != nil {
 		return 0, err
 	}

@@ -62,7 +62,7 @@ func TestSubscribers(t *testing.T) {
 		list(one, "", 0, "[{c 1} {c1 1}] false")
 	})
 	if _, err := start(t, hub.Options{}).Subscribers(bounded.Context(t), "app", ""); err == nil {
-		t.Error("a channel without a name")
+		t.Error("a channel without a name is accepted")
 	}
 }
 
@@ -93,7 +93,7 @@ func (c countingCodec) Publication(channel string, p, previous *hub.Publication)
 }
 
 // A publication to 10,000 subscribers is encoded once for each of their codecs.
-func TestFramedOncePerCodec(t *testing.T) {
+func TestEncodedOncePerCodec(t *testing.T) {
 	const subscribers = 10_000
 	h := start(t, hub.Options{})
 	codecs := []countingCodec{{framed: new(atomic.Int64)}, {framed: new(atomic.Int64)}}
@@ -113,7 +113,7 @@ func TestFramedOncePerCodec(t *testing.T) {
 	bounded.Receive(t, done)
 	for i, c := range codecs {
 		if n := c.framed.Load(); n != 1 {
-			t.Errorf("codec %d framed it %d times", i, n)
+			t.Errorf("codec %d encoded the publication %d times", i, n)
 		}
 	}
 }

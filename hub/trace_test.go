@@ -110,9 +110,9 @@ func TestTraceCostsNothing(t *testing.T) {
 	}
 	off, ready := allocs(hub.Namespace{}, nil), allocs(hub.Namespace{}, func(hub.Trace) {})
 	if off > 9 || ready > 9 { // the same as without tracing
-		t.Errorf("%v allocations a publication without traces, %v with traces of others", off, ready)
+		t.Errorf("%v allocations per publication without traces, %v with traces of others", off, ready)
 	}
 	if on := allocs(hub.Namespace{Trace: 1}, func(hub.Trace) {}); on <= ready {
-		t.Errorf("a traced publication has %v allocations: nothing is measured", on)
+		t.Errorf("a traced publication has only %v allocations, so the test measures nothing", on)
 	}
 }

@@ -199,7 +199,7 @@ func (c *Client) Until(t testing.TB, so func(es []Event) bool) {
 		select {
 		case <-c.wake:
 		case <-ctx.Done():
-			t.Fatalf("not in time; received: %v", c.Texts())
+			t.Fatalf("the condition did not become true in time; received: %v", c.Texts())
 		}
 	}
 }
@@ -241,7 +241,7 @@ func (c *Client) Changes() []hub.Change {
 // Send implements [websocket.Sender].
 func (c *Client) Send(websocket.Message) error { return errors.New("not used") }
 
-// SendPrepared implements [websocket.Sender]: all of ps or none.
+// SendPrepared implements [websocket.Sender]. It accepts all of ps or none.
 func (c *Client) SendPrepared(ps ...*websocket.Prepared) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -292,7 +292,7 @@ func newClient(h *hub.Hub, id string) *Client {
 	return c
 }
 
-// wait waits until an event satisfies its condition. It returns errNothing when over is closed and none does.
+// wait waits for the next event. If nothing returns true, it returns errNothing when over is closed.
 func (c *Client) wait(ctx context.Context, over <-chan struct{}, nothing func() bool) error {
 	if !nothing() {
 		over = nil

@@ -77,8 +77,8 @@ type suite struct {
 	made int
 }
 
-// Parallel allows four tests to run in parallel, also with fewer processors, since most of them wait. A TestMain should call it
-// before the tests run; the flag -parallel takes precedence.
+// Parallel allows four tests to run in parallel, even with fewer processors, since most of them wait. A TestMain should
+// call it before the tests run; the flag -parallel takes precedence.
 func Parallel() {
 	flag.Parse()
 	given := false

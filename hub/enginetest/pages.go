@@ -83,7 +83,7 @@ func pages(s *suite) {
 		}
 		for _, p := range ps {
 			if seen[p.Key] {
-				s.Errorf("key %s comes again", p.Key)
+				s.Errorf("key %s is returned again", p.Key)
 			}
 			seen[p.Key] = true
 		}
@@ -118,7 +118,7 @@ func (s *suite) historyPages(h *hub.Hub, channel string) {
 			}
 			for _, p := range page.Publications {
 				if last != 0 && (p.Offset > last) == q.Reverse {
-					s.Errorf("%s: offset %d comes after %d", what, p.Offset, last)
+					s.Errorf("%s: offset %d follows %d", what, p.Offset, last)
 				}
 				last = p.Offset
 			}
@@ -131,10 +131,10 @@ func (s *suite) historyPages(h *hub.Hub, channel string) {
 	}
 	for _, reverse := range []bool{false, true} {
 		if n := len(s.history(h, channel, hub.HistoryQuery{Limit: 20, Bytes: -1, Reverse: reverse}).Publications); n != 20 {
-			s.Errorf("%d of 20 publications without a bound of bytes", n)
+			s.Errorf("%d of 20 publications without a limit in bytes", n)
 		}
 		if n := len(s.history(h, channel, hub.HistoryQuery{Limit: 20, Bytes: 1, Reverse: reverse}).Publications); n != 1 {
-			s.Errorf("%d publications, of a page for none", n)
+			s.Errorf("%d publications in a page of one byte, want 1", n)
 		}
 	}
 }
@@ -152,16 +152,16 @@ func (s *suite) recoverPages(h *hub.Hub, channel string) {
 					s.Fatal(r.Err)
 				}
 				if more = r.More; more {
-					s.wantPage("an answer", r.Publications, hub.PageBytes)
+					s.wantPage("a reply", r.Publications, hub.PageBytes)
 				}
 				for _, p := range r.Publications {
 					if p.Offset <= since.Offset {
-						s.Errorf("offset %d comes after %d", p.Offset, since.Offset)
+						s.Errorf("offset %d follows %d", p.Offset, since.Offset)
 					}
 					since.Offset = p.Offset
 				}
 				if n += len(r.Publications); r.Position != since {
-					s.Errorf("the answer ends at %+v, its last publication is at %+v", r.Position, since)
+					s.Errorf("the reply ends at %+v, its last publication is at %+v", r.Position, since)
 				}
 				return nil
 			})

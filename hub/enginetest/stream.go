@@ -260,7 +260,7 @@ func idempotency(s *suite) {
 		}
 	}
 	if other := publish(a, "history:other", "one", "1"); other.Duplicate {
-		s.Error("the ID of another channel counts")
+		s.Error("an ID that was used in another channel is a duplicate")
 	}
 	if second := publish(a, "history:once", "two", "2"); second.Duplicate {
 		s.Errorf("another ID: %+v", second)
@@ -395,6 +395,6 @@ func trim(s *suite) {
 		s.Errorf("the top is %+v, want %+v", page.Top, at[4])
 	}
 	if page := s.history(h, "history:trim", hub.HistoryQuery{Since: &at[1], Limit: -1}); !errors.Is(page.Err, hub.ErrTooOld) {
-		s.Errorf("since what is trimmed: %v", page.Err)
+		s.Errorf("since a trimmed publication: %v", page.Err)
 	}
 }

@@ -4,8 +4,8 @@
 // field with a zero value is omitted. A field with an unknown tag is skipped, so that nodes of two versions can work together.
 // Positions are not part of a record: an engine knows them only after it has written the record, and stores them separately.
 //
-// The results of decoding share memory with the input, which must not be modified afterwards. Decoding untrusted input allocates no
-// more than in proportion to its length; anything that is not a valid record is [ErrBad].
+// The results of decoding share memory with the input, which must not be modified afterwards. Decoding allocates memory
+// at most in proportion to the length of the input. The error for anything that is not a valid record is [ErrBad].
 package record
 
 import (
