@@ -103,8 +103,8 @@ func TestCatchingUpKeepsTheWindowWide(t *testing.T) {
 	}
 }
 
-// If a queue drains while the hub notices that it is full, the subscriber is still sent the rest, although Drained is not called
-// again.
+// If a queue drains just after the hub has found it full, the subscriber is still sent the rest, although Drained is
+// not called again.
 func TestDrainedWhileTheQueueIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 300

@@ -443,7 +443,7 @@ func TestSessionAcks(t *testing.T) {
 		t.Errorf("without a subscription: %v", err)
 	}
 	if _, err := c.Session.Acked(ctx, "secret", "phone"); !errors.Is(err, denied) {
-		t.Errorf("of a denied channel: %v", err)
+		t.Errorf("in a denied channel: %v", err)
 	}
 	if p, err := c.Session.Acked(ctx, "c", "phone"); p != nil || err != nil {
 		t.Errorf("before the first Ack: %v, %v", p, err)

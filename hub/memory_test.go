@@ -206,8 +206,8 @@ func (n *faultyNode) Release(ctx context.Context, lease string) error {
 	return n.inner.Release(ctx, lease)
 }
 
-// faultySink is the hub as seen by the engine of a faulty node. Ended leases and commands are not lost, because the engine asks for
-// them.
+// faultySink is the hub as seen by the engine of a faulty node. Ended leases and commands are not lost, because an
+// engine requests the missed ones itself.
 type faultySink struct {
 	hub.Sink
 	node *faultyNode

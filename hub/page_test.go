@@ -146,7 +146,7 @@ func TestPositionsAreForgotten(t *testing.T) {
 			save(fmt.Sprint(i), 1)
 		}
 		if has("again") || !has("new") || !has("0") {
-			t.Error("with too many positions, another one than the oldest is forgotten")
+			t.Error("with too many positions, a position other than the oldest is forgotten")
 		}
 	})
 }

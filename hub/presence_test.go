@@ -306,7 +306,7 @@ func TestEntriesOfAnEndedNodeArriveLate(t *testing.T) {
 		other.Close() // so that the node forgets expired data
 		synctest.Wait()
 		if n := e.arrive(); n == 0 {
-			t.Fatal("nothing was late")
+			t.Fatal("no entries were held back")
 		}
 		synctest.Wait()
 		if got := watcher.Changes(); len(got) != 0 {

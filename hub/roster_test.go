@@ -30,7 +30,7 @@ func FuzzRoster(f *testing.F) {
 				r.flush(ns, b)
 				for _, c := range b.news {
 					if (c.Kind == Joined) == connected[c.Client] {
-						t.Fatalf("%v of %s, which is there: %v", c.Kind, c.Client, connected[c.Client])
+						t.Fatalf("%v of %s, announced before: %v", c.Kind, c.Client, connected[c.Client])
 					}
 					if connected[c.Client] = true; c.Kind == Left {
 						delete(connected, c.Client)
@@ -39,7 +39,7 @@ func FuzzRoster(f *testing.F) {
 				for _, c := range append(b.joins, b.changes...) {
 					switch {
 					case c.Kind == Joined && told[c.User], c.Kind != Joined && !told[c.User]:
-						t.Fatalf("%v of %s, who is there: %v", c.Kind, c.User, told[c.User])
+						t.Fatalf("%v of %s, announced before: %v", c.Kind, c.User, told[c.User])
 					}
 					if told[c.User] = c.Kind != Left; c.Kind == Left {
 						delete(told, c.User)

@@ -113,7 +113,7 @@ func (r *reading) fresh(i *item) bool {
 
 // counts reports whether a message is within the channel's limits.
 func (r *reading) counts(i *item) bool {
-	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // not negative
+	return i.pending < uint64(r.limits.size) && r.fresh(i) //nolint:gosec // the number is not negative
 }
 
 // behind reads the publications after an offset. lost is the reason if that is not possible.
@@ -128,7 +128,7 @@ func (r *reading) behind(ctx context.Context, since uint64) (ps []*hub.Publicati
 	if len(head) == 0 {
 		return nil, nil, true, nil // the replica does not contain top
 	}
-	missing := int(head[0].pending) //nolint:gosec // a number of messages
+	missing := int(head[0].pending) //nolint:gosec // the number of messages fits into an int
 	if since == 0 {
 		missing++
 		if head[0].header.Get(firstHeader) == "" {
@@ -220,7 +220,7 @@ func (r *reading) last(ctx context.Context, before uint64) ([]*hub.Publication, 
 		if err != nil || len(some) == 0 {
 			return nil, err == nil, err
 		}
-		after = int(some[0].pending) + 1 //nolint:gosec // a number of messages
+		after = int(some[0].pending) + 1 //nolint:gosec // the number of messages fits into an int
 	}
 	most := r.limits.size - after
 	n := someLast
@@ -276,7 +276,7 @@ func (w *newest) push(p *hub.Publication) {
 // tail returns a sequence such that the subject has at least n messages from there on, but not many more. If there are
 // fewer, it returns 1.
 func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
-	for back := uint64(n); ; back *= 4 { //nolint:gosec // not negative
+	for back := uint64(n); ; back *= 4 { //nolint:gosec // the number is not negative
 		if back >= r.top {
 			return 1, nil
 		}
@@ -285,7 +285,7 @@ func (r *reading) tail(ctx context.Context, n int) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if len(items)+int(more) >= n { //nolint:gosec // a number of messages
+		if len(items)+int(more) >= n { //nolint:gosec // the number of messages fits into an int
 			return from, nil
 		}
 	}

@@ -122,7 +122,7 @@ func (r *relay) pass(c net.Conn) {
 		io.Copy(d, c) //nolint:errcheck // the connection has ended
 		d.Close()
 	})
-	io.Copy(c, d) //nolint:errcheck // likewise
+	io.Copy(c, d) //nolint:errcheck // the connection has ended
 	c.Close()
 	wg.Wait()
 }

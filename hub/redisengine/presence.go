@@ -14,8 +14,8 @@ import (
 	"github.com/handfast/handfast/hub/internal/record"
 )
 
-// Lease implements [hub.Presence]. A lease that this node has acquired but the server no longer knows has lost its entries, so it
-// has ended.
+// Lease implements [hub.Presence]. If the server no longer knows a lease that this node has acquired, the entries of
+// the lease are lost, so it has ended.
 func (e *Engine) Lease(ctx context.Context, lease string, ttl time.Duration) error {
 	e.mu.Lock()
 	renew := ""

@@ -126,8 +126,8 @@ func TestRFC9112_3_2_Target(t *testing.T) {
 }
 
 // RFC 9112 §3.2.2: "an origin server MUST ignore the received Host header field (if any) and instead replace it with the host
-// information of the request-target"; §3.2: 400 "to any request message that contains [...] a Host header field with an invalid
-// field value", nevertheless.
+// information of the request-target"; §3.2 nevertheless requires the response 400 "to any request message that contains
+// [...] a Host header field with an invalid field value".
 func TestRFC9112_3_2_2_Authority(t *testing.T) {
 	for _, tt := range []struct {
 		target, host, want string // the authority; "" means that the request is invalid

@@ -33,7 +33,7 @@ type Deflate struct {
 	ServerNoTakeover bool  // the server's compressor keeps no context between messages
 	ClientNoTakeover bool  // the client's compressor keeps no context between messages
 	ServerBits       uint8 // window of the server's compressor, 8 to 15; 0 means that the parameter is absent, which implies 15
-	ClientBits       uint8 // window of the client's compressor, likewise; AnyWindowBits only in an offer
+	ClientBits       uint8 // window of the client's compressor, as for the server; AnyWindowBits only in an offer
 }
 
 // DeflatePolicy describes the abilities of a codec and the preferences of its user.
@@ -118,7 +118,7 @@ func answerDeflate(offer Deflate, p DeflatePolicy) (Deflate, bool) {
 	}
 	// RFC 7692 §7.1.2.2: client_max_window_bits may only be in the response if it was offered, with a value not above the offered
 	// one. A client that offers a value respects it even if the response omits it. With takeover the response contains it
-	// nevertheless, because both sides keep that much context. It is never 8: Firefox hangs on that.
+	// nevertheless, because both sides keep that much context. It is never 8, because Firefox hangs on 8.
 	want := max(WindowBits(p.MaxClientBits), MinWindowBits+1)
 	if p.MaxClientBits == 0 && !a.ClientNoTakeover {
 		want = takeoverBits

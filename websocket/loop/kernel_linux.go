@@ -340,8 +340,7 @@ func listenerFD(l net.Listener) (int, error) {
 		return 0, err
 	}
 	if _, ok := l.Addr().(*net.TCPAddr); ok {
-		// This is only an optimization: the server works without it.
-		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // see above
+		syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) //nolint:errcheck // this is only an optimization
 	}
 	return fd, nil
 }

@@ -169,7 +169,7 @@ func TestWaitReportsReadyDescriptors(t *testing.T) {
 		t.Errorf("%d events of three where there is room for two, %v", n, err)
 	}
 	for _, timeout := range []time.Duration{time.Second, 0} {
-		if allocs := testing.AllocsPerRun(100, func() { k.Wait(events, timeout) }); allocs != 0 { //nolint:errcheck // it was checked above
+		if allocs := testing.AllocsPerRun(100, func() { k.Wait(events, timeout) }); allocs != 0 { //nolint:errcheck // the error was checked above
 			t.Errorf("waiting for %v: %v allocations", timeout, allocs)
 		}
 	}
@@ -580,7 +580,7 @@ func TestPollDoesNotSleep(t *testing.T) {
 		if err := syscall.Getrusage(thread, &u); err != nil {
 			t.Fatal(err)
 		}
-		return int64(u.Nvcsw) //nolint:unconvert // it is an int32 on 386
+		return int64(u.Nvcsw) //nolint:unconvert // Nvcsw is an int32 on 386
 	}
 	const polls = 200
 	before := switches()

@@ -123,7 +123,7 @@ func TestDifficultKernel(t *testing.T) {
 			c := k.Client(text)
 			k.Play(ls)
 			if string(c.Out) != text || ls.Len() != 1 {
-				t.Errorf("%d bytes came back, %d connections", len(c.Out), ls.Len())
+				t.Errorf("%d bytes were echoed, %d connections", len(c.Out), ls.Len())
 			}
 			c.EOF = true
 			k.Play(ls)
@@ -200,7 +200,7 @@ func FuzzKernel(f *testing.F) {
 			t.Fatalf("the connection does not end: %+v", c)
 		}
 		if !errs && string(c.Out) != in {
-			t.Errorf("%q came back of %q", c.Out, in)
+			t.Errorf("%q was echoed instead of %q", c.Out, in)
 		}
 	})
 }
@@ -212,7 +212,7 @@ func real(t *testing.T, e *echo) (*loop.Loops, *net.TCPConn) {
 	t.Helper()
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Logf("nothing to test here: %v", err)
+		t.Logf("event loops are not supported: %v", err)
 		return nil, nil
 	}
 	if err != nil {

@@ -149,7 +149,7 @@ func TestRFC8446_6_1_TruncatedTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := io.ReadAll(io.LimitReader(far, 5)); string(got) != "hello" {
-				t.Errorf("%q came back, %v", got, err)
+				t.Errorf("%q was echoed, %v", got, err)
 			}
 			if err := get(t, s.end); err != tt.want {
 				t.Errorf("the connection ended with %v, want %v", err, tt.want)

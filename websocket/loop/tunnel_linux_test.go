@@ -16,7 +16,7 @@ func tunnels(t *testing.T) *loop.Loops {
 	t.Helper()
 	ls, err := loop.New(loop.Options{Loops: 1})
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Logf("nothing to test here: %v", err)
+		t.Logf("event loops are not supported: %v", err)
 		return nil
 	}
 	if err != nil {

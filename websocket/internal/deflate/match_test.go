@@ -18,7 +18,7 @@ func TestFind_GoodMatch(t *testing.T) {
 		e.end += copy(e.buf[e.end:], text)
 		e.find()
 		if got := e.seqs[0]; got.literals != taken.literals || got.length != taken.length {
-			t.Errorf("of a match of %d bytes and a longer one after it: %+v, want %+v", n, got, taken)
+			t.Errorf("for a match of %d bytes and a longer one after it: %+v, want %+v", n, got, taken)
 		}
 	}
 }

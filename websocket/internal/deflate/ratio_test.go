@@ -84,7 +84,7 @@ func TestShared_Concurrent(t *testing.T) {
 			c, d := Compressor{Window: Window{Takeover: true}}, Decompressor{Window: Window{Takeover: true}}
 			for range 20 {
 				if got := AppendShared(nil, message, Window{Bits: 11}); !bytes.Equal(got, want) {
-					t.Error("another goroutine's message")
+					t.Error("AppendShared returned another goroutine's message")
 				}
 				if got, err := d.Append(nil, c.Append(nil, message), -1); err != nil || !bytes.Equal(got, message) {
 					t.Error(err)

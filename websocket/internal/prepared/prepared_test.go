@@ -60,6 +60,6 @@ func TestEqualLengthIsSentPlain(t *testing.T) {
 		}
 	}
 	if !shorter {
-		t.Error("nothing gets shorter")
+		t.Error("no message gets shorter")
 	}
 }

@@ -222,7 +222,7 @@ func TestBridgeClose(t *testing.T) {
 			if n := closes.Load(); (n == 1) != (tt.after == 0) {
 				t.Errorf("%s: closed %d times", name, n)
 			}
-			time.Sleep(tt.after) //nolint:forbidigo // the bubble's clock
+			time.Sleep(tt.after) //nolint:forbidigo // it uses the fake clock of the bubble
 			synctest.Wait()
 			if n, d := closes.Load(), time.Since(begun); n != 1 || d != tt.after {
 				t.Errorf("%s: closed %d times after %v", name, n, d)
@@ -232,7 +232,7 @@ func TestBridgeClose(t *testing.T) {
 			}
 			s.Close()
 			far.Close()
-			time.Sleep(2 * patience) //nolint:forbidigo // the bubble's clock
+			time.Sleep(2 * patience) //nolint:forbidigo // it uses the fake clock of the bubble
 			if n := closes.Load(); n != 1 {
 				t.Errorf("%s: closed %d times in the end", name, n)
 			}
