@@ -24,8 +24,8 @@ type putter struct {
 	leases []string      // by call
 
 	onPut     func(ctx context.Context, n int) error // called with the number of the call; may be nil
-	onLease   func(n int) error                      // likewise
-	onEntries func(n int) error                      // likewise
+	onLease   func(n int) error                      // as onPut
+	onEntries func(n int) error                      // as onPut
 	reads     int                                    // of entries
 }
 
