@@ -154,6 +154,14 @@ func (p *Pool) AcquireAt(now time.Time, id string) (*Upstream, bool) {
 	return p.take(u), true
 }
 
+// OthersReady reports whether an upstream other than u is ready.
+func (p *Pool) OthersReady(now time.Time, u *Upstream) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh(now)
+	return slices.ContainsFunc(p.ready, func(other *Upstream) bool { return other != u })
+}
+
 // take counts a connection at u.
 func (p *Pool) take(u *Upstream) *Upstream {
 	u.live++

@@ -124,8 +124,7 @@ func (t *balanceTarget) settings(cfg *config.Config, i int) (*proxy.Settings, er
 		Tunnel:         proxy.TunnelOptions{Ping: time.Duration(set.Timeouts.Ping), Idle: time.Duration(set.Timeouts.Idle), Lifetime: time.Duration(set.Timeouts.Lifetime)},
 		Health:         proxy.Health{Path: set.Health.Path, Every: time.Duration(set.Health.Every), Timeout: time.Duration(set.Health.Timeout)},
 		MovesPerSecond: set.Drain.PerSecond,
-		Goodbye:        farewell(websocket.Code(set.Drain.Code), pusherMoved, proxy.Goodbye),
-		Lost:           farewell(websocket.Code(set.Drain.Code), pusherLost, proxy.Lost),
+		Farewell:       farewell(websocket.Code(set.Drain.Code)),
 		ByMessage:      set.Messages.Carried(), Messages: messageRules(set.Messages, cmp.Or(set.Timeouts.Ping, cfg.Endpoints[i].PingInterval)),
 		Hold: proxy.Hold{Wait: time.Duration(set.Hold.Wait)},
 	}
@@ -339,29 +338,28 @@ func (t *balanceTarget) trouble(source string, err error) {
 	t.rec.log.Warn(observe.EventServers, observe.KeyEndpoint, t.name, observe.KeySource, source, observe.KeyError, err, observe.KeyHint, "the servers are unchanged")
 }
 
-// farewell returns the function that chooses the close frame for clients that should reconnect to another server. The frame has the
-// configured code, or one of the client's protocol; pusher is the code for the Pusher protocol. Other clients get the frame of
-// otherwise.
-func farewell(code, pusher websocket.Code, otherwise farewellFunc) farewellFunc {
-	return func(subprotocol, path string, after time.Duration) (websocket.Code, string) {
-		own, reason := otherwise(subprotocol, path, after)
-		switch {
-		case code != 0:
-			own = code
-		case strings.HasPrefix(path, "/app/"):
-			own = pusher
-		case resume.SpeaksCentrifugo(subprotocol, path):
-			own, reason = centrifugoMoved, "shutdown"
+// farewell returns the function that chooses the close frame for clients that have to reconnect. The frame has the configured code,
+// or, if that is 0, one of the client's protocol.
+func farewell(configured websocket.Code) func(proxy.Farewell) (websocket.Code, string) {
+	return func(f proxy.Farewell) (websocket.Code, string) {
+		code, reason := f.Frame()
+		switch pusher := strings.HasPrefix(f.Path, "/app/"); {
+		case configured != 0:
+			code = configured
+		case pusher && f.Cause == proxy.CauseMoved:
+			code = pusherMoved
+		case pusher:
+			code = pusherBackOff
+		case resume.SpeaksCentrifugo(f.Subprotocol, f.Path):
+			code, reason = centrifugoMoved, "shutdown"
 		}
-		return own, reason
+		return code, reason
 	}
 }
 
-type farewellFunc = func(subprotocol, path string, after time.Duration) (websocket.Code, string)
-
 const (
-	pusherMoved     = 4200 // protocol 7: "reconnect immediately", without delay, because this server limits the rate
-	pusherLost      = 4100 // "reconnect after backing off", because all clients of the server reconnect
+	pusherMoved     = 4200 // protocol 7: "reconnect immediately"; the rate of moves is limited
+	pusherBackOff   = 4100 // "reconnect after backing off": all clients of a lost server reconnect, or no other server accepts clients
 	centrifugoMoved = 3001 // "shutdown"; clients choose the delay themselves
 )
 

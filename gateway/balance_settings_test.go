@@ -37,7 +37,7 @@ func TestBalanceKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := keyOf(k)(full); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestBalanceResuming(t *testing.T) {
 			q.Header.Set(c.field, "1")
 		}
 		if got := resuming(&proxy.Request{Request: q}); got != c.want {
-			t.Errorf("%+v: %v", c, got)
+			t.Errorf("%+v: got %v, want %v", c, got, c.want)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestBalanceHash(t *testing.T) {
 			c.CloseNow() // so that neither server exceeds its share
 			bounded.Until(t, func() bool { return a.open.Load()+b.open.Load() == 0 })
 			if of[room] != "" && of[room] != text[:1] {
-				t.Errorf("room %s was at %s, and is at %s", room, of[room], text[:1])
+				t.Errorf("room %s: got server %s, want %s", room, text[:1], of[room])
 			}
 			of[room] = text[:1]
 		}
@@ -99,30 +99,36 @@ func TestBalanceHash(t *testing.T) {
 		seen[server] = true
 	}
 	if len(seen) != 2 {
-		t.Errorf("all rooms are on one server: %v", of)
+		t.Errorf("got all rooms on one server: %v", of)
 	}
 }
 
-// The close frame for a moved client has a code that the SDKs of its protocol understand, unless the configuration sets one.
-func TestGoodbye(t *testing.T) {
+// The close frame for a client that has to reconnect has a code that the SDKs of its protocol understand, unless the configuration
+// sets one.
+func TestFarewell(t *testing.T) {
+	const moved, none, lost = proxy.CauseMoved, proxy.CauseNoServer, proxy.CauseLost
 	for _, c := range []struct {
+		cause             proxy.Cause
 		subprotocol, path string
 		set               websocket.Code
 		want              websocket.Code
 		reason            string
 	}{
-		{"", "/chat", 0, websocket.CodeServiceRestart, "retry-after=1.5"},
-		{"", "/app/key", 0, 4200, "retry-after=1.5"},
-		{"", "/application", 0, websocket.CodeServiceRestart, "retry-after=1.5"},
-		{"centrifuge-json", "/chat", 0, 3001, "shutdown"},
-		{"centrifuge-protobuf", "/chat", 0, 3001, "shutdown"},
-		{"", "/v1/connection/websocket", 0, 3001, "shutdown"},
-		{"", "/app/key", websocket.CodeTryAgainLater, websocket.CodeTryAgainLater, "retry-after=1.5"},
-		{"centrifuge-json", "/connection/websocket", websocket.CodeGoingAway, websocket.CodeGoingAway, "retry-after=1.5"},
+		{moved, "", "/chat", 0, websocket.CodeServiceRestart, "moved to another server; retry-after=1.5"},
+		{none, "", "/chat", 0, websocket.CodeServiceRestart, "no other server accepts clients; retry-after=1.5"},
+		{moved, "", "/app/key", 0, 4200, "moved to another server; retry-after=1.5"},
+		{none, "", "/app/key", 0, 4100, "no other server accepts clients; retry-after=1.5"},
+		{lost, "", "/app/key", 0, 4100, "the server is gone; retry-after=1.5"},
+		{moved, "", "/application", 0, websocket.CodeServiceRestart, "moved to another server; retry-after=1.5"},
+		{moved, "centrifuge-json", "/chat", 0, 3001, "shutdown"},
+		{lost, "centrifuge-protobuf", "/chat", 0, 3001, "shutdown"},
+		{none, "", "/v1/connection/websocket", 0, 3001, "shutdown"},
+		{moved, "", "/app/key", websocket.CodeTryAgainLater, websocket.CodeTryAgainLater, "moved to another server; retry-after=1.5"},
+		{lost, "centrifuge-json", "/connection/websocket", websocket.CodeGoingAway, websocket.CodeGoingAway, "the server is gone; retry-after=1.5"},
 	} {
-		code, reason := farewell(c.set, pusherMoved, proxy.Goodbye)(c.subprotocol, c.path, 1500*time.Millisecond)
-		if code != c.want || !strings.Contains(reason, c.reason) {
-			t.Errorf("%q %s: %d %q, want %d and %q", c.subprotocol, c.path, code, reason, c.want, c.reason)
+		code, reason := farewell(c.set)(proxy.Farewell{Cause: c.cause, Subprotocol: c.subprotocol, Path: c.path, RetryAfter: 1500 * time.Millisecond})
+		if code != c.want || reason != c.reason {
+			t.Errorf("%q, %q at %s: got %d %q, want %d %q", c.cause, c.subprotocol, c.path, code, reason, c.want, c.reason)
 		}
 	}
 }
@@ -132,35 +138,46 @@ func TestBalanceLost(t *testing.T) {
 	a := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
 	clients := map[websocket.Code]*websocket.Conn{}
-	for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusherLost: "/app/key", centrifugoMoved: "/connection/websocket"} {
+	for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusherBackOff: "/app/key", centrifugoMoved: "/connection/websocket"} {
 		clients[code], _ = r.greeting(t, path, nil)
 	}
 	a.cut()
 	for want, c := range clients {
 		if e := ending(t, c); e.Code != want || !e.ByPeer {
-			t.Errorf("%v, want %d", e, want)
+			t.Errorf("got %v, want a close with %d", e, want)
 		}
 	}
 }
 
-// A drain closes each client with the code that its protocol defines.
-func TestBalanceGoodbye(t *testing.T) {
-	a := newBehind(t, "a")
-	r := run(t, parse(t, balancing([]*serverBehind{a}, "")))
-	clients := map[websocket.Code]*websocket.Conn{}
-	for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusherMoved: "/app/key", centrifugoMoved: "/connection/websocket"} {
-		clients[code], _ = r.greeting(t, path, nil)
-	}
-	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {a.id()}}); status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
-	}
-	for want, c := range clients {
-		if e := ending(t, c); e.Code != want || !e.ByPeer {
-			t.Errorf("%v, want %d", e, want)
+// A drain closes each client with the code that its protocol defines, which also depends on whether another server accepts clients.
+func TestBalanceFarewell(t *testing.T) {
+	for cause, pusher := range map[proxy.Cause]websocket.Code{proxy.CauseMoved: pusherMoved, proxy.CauseNoServer: pusherBackOff} {
+		a, b := newBehind(t, "a"), newBehind(t, "b")
+		r := run(t, parse(t, balancing([]*serverBehind{a, b}, "")))
+		drain := func(method string, server *serverBehind) {
+			t.Helper()
+			if status, body := r.operate(t, method, "/balance/drain", url.Values{"server": {server.id()}}); status != http.StatusOK {
+				t.Fatalf("%s: got %d %s, want 200", method, status, body)
+			}
 		}
+		drain("POST", b) // all clients are for a
+		clients := map[websocket.Code]*websocket.Conn{}
+		for code, path := range map[websocket.Code]string{websocket.CodeServiceRestart: "/chat", pusher: "/app/key", centrifugoMoved: "/connection/websocket"} {
+			clients[code], _ = r.greeting(t, path, nil)
+		}
+		if cause == proxy.CauseMoved {
+			drain("DELETE", b)
+		}
+		drain("POST", a)
+		for want, c := range clients {
+			e := ending(t, c)
+			if e.Code != want || !e.ByPeer || want != centrifugoMoved && !strings.HasPrefix(e.Reason, string(cause)+"; retry-after=") {
+				t.Errorf("got %v, want a close with %d and %q", e, want, cause)
+			}
+		}
+		has(t, &r.log, "a server has another state", a.id(), "state=draining", "connections=3")
+		has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 	}
-	has(t, &r.log, "a server has another state", a.id(), "state=draining", "connections=3")
-	has(t, &r.log, "a server has no connection left", a.id(), "state=draining", "connections=0")
 }
 
 // A server receives the PROXY protocol header first, in the configured version.
@@ -185,10 +202,10 @@ func TestBalanceProxyProtocol(t *testing.T) {
 			read <- err
 		}()
 		if resp, _ := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != http.StatusBadGateway {
-			t.Errorf("%s: %s", setting, resp.Status)
+			t.Errorf("%s: got %s, want 502", setting, resp.Status)
 		}
 		if err := bounded.Receive(t, read); err != nil || string(got) != want {
-			t.Errorf("%s: %q, %v, want %q", setting, got, err, want)
+			t.Errorf("%s: got %q, %v, want %q", setting, got, err, want)
 		}
 		ln.Close()
 	}
@@ -205,14 +222,14 @@ func TestBalanceDNS(t *testing.T) {
 	}
 	bounded.Until(t, func() bool { return strings.Contains(servers(), a.id()) })
 	if _, name := r.greeting(t, "/", nil); name[:1] != "a" { // localhost may also have an IPv6 address, which is skipped
-		t.Error(name)
+		t.Errorf("got server %q, want a", name)
 	}
 	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{b}, ""))); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
 		if _, name := r.greeting(t, "/", nil); name[:1] != "b" {
-			t.Errorf("after a reload: %q", name)
+			t.Errorf("after a reload: got server %q, want b", name)
 		}
 	}
 }
@@ -247,7 +264,7 @@ func TestStopCutsPages(t *testing.T) {
 }
 
 // A reload that removes the balancer closes its clients. The target is closed after its last client.
-func TestBalanceIsTakenAway(t *testing.T) {
+func TestBalanceRemovedByReload(t *testing.T) {
 	b := newBehind(t, "a")
 	r := run(t, parse(t, balancing([]*serverBehind{b}, "")))
 	c, _ := r.greeting(t, "/", nil)
@@ -256,7 +273,7 @@ func TestBalanceIsTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != websocket.CodeGoingAway {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want a close with 1001", err)
 	}
 	bounded.Until(t, func() bool {
 		_, body := r.operate(t, http.MethodGet, "/connections", url.Values{})
@@ -281,7 +298,7 @@ func TestAdmissionInMetrics(t *testing.T) {
 		`handfast_admission_handshakes_total{endpoint="front",outcome="refused",priority="resuming"} 0`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {
-			t.Errorf("no %s in the metrics", want)
+			t.Errorf("metrics: got no line %s", want)
 		}
 	}
 }

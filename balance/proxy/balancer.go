@@ -38,7 +38,7 @@ type Settings struct {
 	// Retries is the number of other servers to try when one fails before the client has received anything; 0 means none.
 	Retries int
 
-	// MaxWaiting is the number of handshakes that may wait for a server with a free place, each for at most Wait. If either is 0,
+	// MaxWaiting is the number of handshakes that may wait for a server with a free slot, each for at most Wait. If either is 0,
 	// none waits.
 	MaxWaiting int
 	Wait       time.Duration
@@ -47,7 +47,7 @@ type Settings struct {
 	// activity there. A change applies to connections that are opened later.
 	Tunnel TunnelOptions
 
-	// ByMessage carries all connections message by message; otherwise only held ones are. Messages has the rules for them. A change
+	// ByMessage carries all connections message by message; otherwise only held ones are. Messages are the rules for them. A change
 	// of these, or of Hold, applies to connections that are opened later.
 	ByMessage bool
 	Messages  Messages
@@ -64,13 +64,9 @@ type Settings struct {
 	// Rebalance moves connections to servers with fewer connections. nil means connections are not moved for that reason.
 	Rebalance *Rebalance
 
-	// Goodbye returns the close frame for a client that is moved; nil means 1012 (RFC 6455 §7.4.2, IANA) and a reason with the time
-	// after which the client may reconnect.
-	Goodbye func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
-
-	// Lost is like Goodbye, for a client whose server ended the connection without a close frame; nil means 1012 and a reason. If
-	// the connection ended within a frame, no close frame can be sent: the client's connection just ends.
-	Lost func(subprotocol, path string, retryAfter time.Duration) (websocket.Code, string)
+	// Farewell returns the close frame for a client that has to reconnect; nil means Farewell.Frame. If the server's connection
+	// ended within a frame, no close frame can be sent: the client's connection just ends.
+	Farewell func(Farewell) (websocket.Code, string)
 }
 
 // Rebalance configures moves of connections to servers with fewer connections.
@@ -82,7 +78,7 @@ type Rebalance struct {
 
 // Hooks are callbacks for the events of a Balancer. Any of them may be nil. They may be called concurrently, and must not block.
 type Hooks struct {
-	Changed  func(Change)   // the state of a server has changed
+	Changed  func(Change)   // the state of a server has changed, or its last connection has ended in a drain
 	Tried    func(Attempt)  // a handshake with a server has ended
 	Troubled func(*Failure) // a server has failed an ordinary HTTP request, or cut off the response
 }
@@ -120,7 +116,7 @@ type Balancer struct {
 	servers  map[string]*server             // by ID
 	pace     map[string]*balance.Pace       // of drains with a rate of their own, by ID
 	refusing map[*balance.Upstream]refusals // servers that refuse held clients
-	said     map[string]time.Time           // when the drain that a server has announced in a response ends, by ID
+	said     map[string]time.Time           // end of the drain that a server has announced in a response, by ID
 	closed   bool
 }
 
@@ -299,7 +295,7 @@ type ServerStatus struct {
 type Status struct {
 	Servers []ServerStatus      `json:"servers"` // sorted by ID
 	Storm   balance.StormStatus `json:"handshakes"`
-	Waiting int                 `json:"waiting"` // handshakes that wait for a server with a free place
+	Waiting int                 `json:"waiting"` // handshakes that wait for a server with a free slot
 }
 
 // Status returns the current state. The caller owns it.

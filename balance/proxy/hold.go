@@ -24,7 +24,7 @@ const (
 )
 
 // Hold selects the connections that continue on another server when theirs goes away or drains, without their clients noticing.
-// They are carried message by message. A connection that cannot continue gets the close frame of one that is moved.
+// They are carried message by message. A client whose connection cannot continue gets a close frame; see [Farewell].
 type Hold struct {
 	// Mode selects the held connections. The zero value is HoldOff.
 	Mode HoldMode
@@ -224,13 +224,13 @@ func (r *relay) another(s *serving, err error) bool {
 	defer cancel()
 	switch {
 	case errors.Is(err, errNotResumed), ctx.Err() != nil:
-		return r.fail(next)
+		return r.fail(next, CauseNotResumed)
 	case !switching && !r.stop(ctx, s, next != nil):
-		return r.fail(next)
+		return r.fail(next, CauseNotResumed)
 	case next != nil:
 		g, err := r.finish(s)
 		if err != nil {
-			return r.fail(next)
+			return r.fail(next, CauseNotResumed)
 		}
 		if g.code != 0 {
 			r.giveUp(next)
@@ -240,12 +240,12 @@ func (r *relay) another(s *serving, err error) bool {
 		h.until = time.Now().Add(h.wait) // the new server has its own time limit
 	default:
 		r.lost(s)
-		r.shut(s.Conn, clientMoved) // also the reply to the server's close frame, if it sent one
+		r.shut(s.Conn, clientLeaves) // also the reply to the server's close frame, if it sent one
 		if switching {
 			h.slower()
 		}
 		if next, err = r.find(ctx, s); err != nil {
-			return r.fail(nil)
+			return r.fail(nil, causeOf(err))
 		}
 	}
 	return r.resume(s, next)
@@ -276,8 +276,8 @@ func (h *hold) goneAway(err error) bool {
 }
 
 // fail closes a connection that cannot continue, and returns false. next may be nil.
-func (r *relay) fail(next *serving) bool {
-	r.conn.leave()
+func (r *relay) fail(next *serving, cause Cause) bool {
+	r.conn.leave(cause)
 	if next != nil {
 		r.giveUp(next)
 	}
@@ -315,7 +315,7 @@ func (r *relay) finish(s *serving) (g goodbye, err error) {
 	}
 	err = r.pump(ctx, s, idle)
 	g, closed := said(err)
-	if !closed && !stopped(err) && s.wire.finish(clientMoved.code, clientMoved.reason) == nil {
+	if !closed && !stopped(err) && s.wire.finish(clientLeaves.code, clientLeaves.reason) == nil {
 		// A server that handles messages in order has handled all of them when it replies to the close frame.
 		closing, cancel := context.WithTimeout(r.ctx, patience)
 		defer cancel()
@@ -336,7 +336,7 @@ func (r *relay) finish(s *serving) (g goodbye, err error) {
 // stopped reports whether an error of pump has another cause than the server.
 func stopped(err error) bool { return errors.Is(err, errClient) || errors.Is(err, errNotResumed) }
 
-// find looks for another server until ctx ends. It may return to the lost one if that is the only one.
+// find looks for another server until ctx ends. From the second attempt on, this may be the lost one, which may be back.
 func (r *relay) find(ctx context.Context, lost *serving) (*serving, error) {
 	avoid := []*balance.Upstream{lost.upstream}
 	h := r.hold
@@ -377,7 +377,7 @@ func (r *relay) resume(s, next *serving) bool {
 		return false
 	}
 	if err != nil {
-		return r.fail(nil)
+		return r.fail(nil, CauseNotResumed)
 	}
 	go func() { // while the replies are being read
 		for _, m := range first {

@@ -125,7 +125,7 @@ func (r *relay) stay(err error, well bool) {
 		r.conn.stays.Store(true) // until it is on another server
 	}
 	if !well && (last || errors.Is(err, balance.ErrNone) || hopeless(err)) {
-		r.conn.leave()
+		r.conn.leave(causeOf(err))
 		return
 	}
 	select {

@@ -14,7 +14,7 @@ import (
 )
 
 // A client stays on a draining server for a while if no other server accepts it.
-func TestHoldDrainTriesAgain(t *testing.T) {
+func TestHoldDrainRetries(t *testing.T) {
 	for name, refusals := range map[string]int64{"taken later": mostMoves - 1, "never taken": math.MaxInt64} {
 		t.Run(name, func(t *testing.T) {
 			up, other := speak(t, nil), speak(t, nil)
@@ -36,9 +36,9 @@ func TestHoldDrainTriesAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			if refusals == math.MaxInt64 {
-				k.closed(websocket.CodeServiceRestart, "retry-after=")
+				k.closed(websocket.CodeServiceRestart, string(CauseNoServer)+"; retry-after=")
 				if n := asked.Load(); n != mostMoves {
-					t.Errorf("the other server was asked %d times", n)
+					t.Errorf("got %d handshakes at the other server, want %d", n, mostMoves)
 				}
 			} else {
 				bounded.Until(t, func() bool { return state(b, busy.Listener.Addr().String()).Resumed == 1 })
@@ -52,7 +52,7 @@ func TestHoldDrainTriesAgain(t *testing.T) {
 }
 
 // When a server drains, only a limited number of its clients perform handshakes at the same time.
-func TestHoldMovesFew(t *testing.T) {
+func TestHoldMoveConcurrency(t *testing.T) {
 	up, other := speak(t, nil), speak(t, nil)
 	release := make(chan struct{})
 	var now, most atomic.Int64
@@ -80,7 +80,7 @@ func TestHoldMovesFew(t *testing.T) {
 	close(release)
 	bounded.Until(t, func() bool { return state(b, slow.Listener.Addr().String()).Resumed == uint64(len(all)) })
 	if most.Load() != mostSwitching || b.switching.Load() != 0 {
-		t.Errorf("%d at a time, and %d now", most.Load(), b.switching.Load())
+		t.Errorf("got at most %d concurrent moves and %d at the end, want %d and 0", most.Load(), b.switching.Load(), mostSwitching)
 	}
 	for _, k := range all {
 		k.CloseNow()
@@ -89,7 +89,7 @@ func TestHoldMovesFew(t *testing.T) {
 }
 
 // A client is counted once while it is being moved, even if another move is requested in the meantime.
-func TestHoldMovesTwice(t *testing.T) {
+func TestHoldConcurrentMoves(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())
 	k := talk(t, b, nil)
@@ -97,19 +97,19 @@ func TestHoldMovesTwice(t *testing.T) {
 	r := k.conn.by().(*relay)
 	for range 2 {
 		if !r.move(true) {
-			t.Error("it is not held")
+			t.Error("move returned false for a held client")
 		}
 	}
 	bounded.Until(t, func() bool { return b.switching.Load() == 0 })
 	k.CloseNow()
 	bounded.Receive(t, k.ended)
 	if n := b.switching.Load(); n != 0 {
-		t.Errorf("%d are counted", n)
+		t.Errorf("got %d counted moves at the end, want 0", n)
 	}
 }
 
 // A client's current server decides whether the client is to be kept there, not an earlier server.
-func TestHoldStayOfServers(t *testing.T) {
+func TestHoldStayHeader(t *testing.T) {
 	wants := func(stay string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := websocket.Accept(w, r, &websocket.AcceptOptions{AnyOrigin: true, Header: http.Header{StayHeader: {stay}}})
@@ -125,7 +125,7 @@ func TestHoldStayOfServers(t *testing.T) {
 	b := newBalancer(t, holding, first)
 	k := talk(t, b, nil)
 	if k.conn.stays.Load() {
-		t.Error("the first server does not want it to stay")
+		t.Error("the connection stays, although the first server sent Handfast-Stay: 0")
 	}
 	from := first
 	for _, tt := range []struct {
@@ -142,7 +142,7 @@ func TestHoldStayOfServers(t *testing.T) {
 		k.say("here")
 		k.hear("here")
 		if list, _ := b.members.movable("ws://"+tt.to, false); k.conn.stays.Load() != tt.stays || (len(list) == 0) != tt.stays {
-			t.Errorf("at %s it stays: %v; %d may be moved", tt.to, k.conn.stays.Load(), len(list))
+			t.Errorf("at %s: got stays %v and %d movable, want stays %v", tt.to, k.conn.stays.Load(), len(list), tt.stays)
 		}
 		from = tt.to
 	}
@@ -159,22 +159,22 @@ func TestHoldRefusals(t *testing.T) {
 	u := k.conn.server.Load()
 	for i := range mostMoves {
 		if n := len(b.leftOut(time.Now())); n != 0 {
-			t.Fatalf("left out after %d refusals", i)
+			t.Fatalf("the server is left out after %d refusals, want %d", i, mostMoves)
 		}
 		b.refused(u)
 	}
 	if list := b.leftOut(time.Now()); len(list) != 1 || list[0] != u {
-		t.Errorf("%v", list)
+		t.Errorf("left out: got %v, want the refusing server", list)
 	}
 	if list := b.planned(time.Now()); len(list) != 0 {
-		t.Errorf("%v", list)
+		t.Errorf("planned: got %v, want no server", list)
 	}
 	if b.leftOut(time.Now().Add(leftOutFor)) != nil {
-		t.Error("for longer than a minute")
+		t.Error("the server is still left out after a minute")
 	}
 	b.accepted(u)
 	if b.leftOut(time.Now()) != nil {
-		t.Error("it has taken one")
+		t.Error("the server is still left out after it has accepted a client")
 	}
 	k.CloseNow()
 	bounded.Receive(t, k.ended)
@@ -182,7 +182,7 @@ func TestHoldRefusals(t *testing.T) {
 
 // If a server closes the connection of a client for a reason of its own while the client is being moved, that close takes
 // precedence: the client gets the close frame, and is not on the other server.
-func TestHoldEndsInMove(t *testing.T) {
+func TestHoldClosedDuringMove(t *testing.T) {
 	for name, idle := range map[string]bool{"before it is left": false, "when it is left": true} {
 		for _, code := range []websocket.Code{4003, websocket.CodePolicy} {
 			t.Run(fmt.Sprint(name, " ", code), func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestHoldEndsInMove(t *testing.T) {
 					close(serving)
 					if idle {
 						if _, end := endOf(t, c); end == nil || end.Code != websocket.CodeGoingAway {
-							t.Errorf("the server gets %v", end)
+							t.Errorf("server: got %v, want a close with 1001", end)
 						}
 					} else {
 						<-draining
@@ -221,7 +221,7 @@ func TestHoldEndsInMove(t *testing.T) {
 				bounded.Receive(t, k.ended)
 				bounded.Receive(t, other.ended)
 				if n := state(b, other.addr()).Live; n != 0 {
-					t.Errorf("%d are on the other server", n)
+					t.Errorf("got %d connections on the other server, want 0", n)
 				}
 			})
 		}

@@ -40,7 +40,7 @@ func TestHoldServerRemoved(t *testing.T) {
 	k.say("stays")
 	k.hear("stays")
 	if s := state(b, up.addr()); s.State != balance.Removed || s.Live != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want removed with 1 connection", s)
 	}
 	c.CloseNow()
 	bounded.Receive(t, other.opens)
@@ -69,7 +69,7 @@ func TestHoldServerRemovedInDrain(t *testing.T) {
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
 	}
-	k.closed(websocket.CodeServiceRestart, "retry-after=")
+	k.closed(websocket.CodeServiceRestart, string(CauseNoServer)+"; retry-after=")
 	bounded.Receive(t, k.ended)
 	nothingLeft(t, b)
 }
@@ -109,7 +109,7 @@ func TestHoldNextServerRemoved(t *testing.T) {
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
 	}
-	k.closed(websocket.CodeServiceRestart, "retry-after=")
+	k.closed(websocket.CodeServiceRestart, string(CauseNotResumed)+"; retry-after=")
 	bounded.Receive(t, k.ended)
 	bounded.Receive(t, next.ended)
 	nothingLeft(t, b)

@@ -48,7 +48,7 @@ func TestHoldDrains(t *testing.T) {
 					return
 				}
 				if got := strings.TrimRight(string(m.Data), " "); got != strconv.Itoa(n) {
-					t.Errorf("%s received, want %d", got, n)
+					t.Errorf("got message %s, want %d", got, n)
 				}
 				heard.Add(1)
 			}
@@ -68,7 +68,7 @@ func TestHoldDrains(t *testing.T) {
 			select {
 			case e := <-from.ended:
 				if e.Code != websocket.CodeGoingAway {
-					t.Errorf("the server that is left: %v", e)
+					t.Errorf("old server: got %v, want a close with 1001", e)
 				}
 			default: // the first drain may have moved the client
 			}
@@ -86,7 +86,7 @@ func TestHoldDrains(t *testing.T) {
 			total.Traffic.add(c.Traffic)
 		}
 		if total.Resumed < 5 || total.MessagesFromClients != total.MessagesFromServer || total.MessagesFromServer < uint64(n) {
-			t.Errorf("%+v", total)
+			t.Errorf("got %+v, want 5 resumed at least, and as many messages in each direction", total)
 		}
 	}
 }
@@ -147,20 +147,23 @@ func TestHoldWaits(t *testing.T) {
 	bounded.Receive(t, k.ended)
 }
 
-// A client that cannot be held is closed with 1012 and the time after which to reconnect.
+// A client that cannot be held is closed with 1012, the cause, and the time after which to reconnect.
 func TestHoldFails(t *testing.T) {
-	for name, next := range map[string]func(t *testing.T) string{
-		"another subprotocol": func(t *testing.T) string { return speak(t, nil, "b").addr() },
-		"a refusal": func(t *testing.T) string {
+	for name, tt := range map[string]struct {
+		next  func(t *testing.T) string
+		cause Cause
+	}{
+		"another subprotocol": {func(t *testing.T) string { return speak(t, nil, "b").addr() }, CauseNotResumed},
+		"a refusal": {func(t *testing.T) string {
 			s := httptest.NewServer(http.NotFoundHandler())
 			t.Cleanup(s.Close)
 			return s.Listener.Addr().String()
-		},
-		"nothing": func(t *testing.T) string {
+		}, CauseNotResumed},
+		"nothing": {func(t *testing.T) string {
 			l := listen(t)
 			defer l.Close()
 			return l.Addr().String()
-		},
+		}, CauseNoServer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conns := make(chan *websocket.Conn, 10)
@@ -170,11 +173,11 @@ func TestHoldFails(t *testing.T) {
 			b := newBalancer(t, s, up.addr())
 			k := talk(t, b, nil, "b", "a")
 			c := bounded.Receive(t, conns)
-			if err := b.SetServers("test", specs(next(t))); err != nil {
+			if err := b.SetServers("test", specs(tt.next(t))); err != nil {
 				t.Fatal(err)
 			}
 			c.CloseNow()
-			k.closed(websocket.CodeServiceRestart, "retry-after=")
+			k.closed(websocket.CodeServiceRestart, string(tt.cause)+"; retry-after=")
 			bounded.Receive(t, k.ended)
 		})
 	}
@@ -206,7 +209,7 @@ func TestHoldByProtocol(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.ByMessage() != want || (c.Extensions() == "") != want {
-			t.Errorf("%q: by message: %v, extensions %q", offer, c.ByMessage(), c.Extensions())
+			t.Errorf("%q: got by message %v with extensions %q, want by message %v", offer, c.ByMessage(), c.Extensions(), want)
 		}
 		c.Abandon()
 	}
@@ -260,12 +263,12 @@ func TestHoldPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v := bounded.Receive(t, panicked); v != "a mistake" {
-		t.Errorf("%v", v)
+		t.Errorf("got panic %v, want that of the session", v)
 	}
 	rest(t, far)
 	bounded.Receive(t, up.ended)
 	if n := state(b, up.addr()).Live; n != 0 {
-		t.Errorf("%d connections are left", n)
+		t.Errorf("got %d open connections, want 0", n)
 	}
 }
 
@@ -275,7 +278,7 @@ type confirming struct{ resume.Session }
 func (confirming) Server(m resume.Message) ([]resume.Message, bool, error) { return nil, true, nil }
 
 // The time limit for resuming a connection no longer applies once it has been resumed: the connection stays there.
-func TestHoldStays(t *testing.T) {
+func TestHoldResumedHasNoTimeLimit(t *testing.T) {
 	up := speak(t, nil)
 	b := newBalancer(t, holding, up.addr())
 	c := open(t, b)
@@ -305,6 +308,6 @@ func TestHoldStays(t *testing.T) {
 	over := make(chan error, 1)
 	go func() { over <- r.pumpResumed(r.server) }()
 	if err := bounded.Receive(t, over); err != nil || !h.until.IsZero() || h.switching || len(r.gate) != 0 {
-		t.Errorf("%v, until %v, switching %v", err, h.until, h.switching)
+		t.Errorf("got %v, until %v, switching %v, want a resumed connection without a time limit", err, h.until, h.switching)
 	}
 }

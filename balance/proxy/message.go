@@ -20,10 +20,10 @@ type goodbye struct {
 
 // The close frames of a relay, in addition to those of limits and rules.
 var (
-	clientMoved = goodbye{websocket.CodeGoingAway, "moved to another server"}
-	clientGone  = goodbye{websocket.CodeGoingAway, "the client disconnected"}
-	clientBad   = goodbye{websocket.CodeGoingAway, "the client violated the protocol"}
-	serverBad   = goodbye{1014, "the server violated the protocol"} // bad gateway, in the IANA registry
+	clientLeaves = goodbye{websocket.CodeGoingAway, "the client leaves this server"}
+	clientGone   = goodbye{websocket.CodeGoingAway, "the client disconnected"}
+	clientBad    = goodbye{websocket.CodeGoingAway, "the client violated the protocol"}
+	serverBad    = goodbye{1014, "the server violated the protocol"} // bad gateway, in the IANA registry
 )
 
 // relay carries the messages of one connection between a client and a server. One goroutine reads from each, and writes each
@@ -54,7 +54,7 @@ type relay struct {
 	ending  bool
 	leaving *goodbye    // the first close frame of either side, which has been passed on; nil if there is none
 	timer   *time.Timer // nil if there are no limits
-	late    *time.Timer // runs since a close frame has been passed on
+	late    *time.Timer // started when a close frame is passed on
 }
 
 // passed counts the messages of one direction.

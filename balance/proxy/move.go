@@ -2,13 +2,11 @@ package proxy
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/handfast/handfast/balance"
-	"github.com/handfast/handfast/websocket"
 )
 
 const (
@@ -122,39 +120,15 @@ func (c *Conn) move(well bool) {
 	if c.moved.Swap(true) {
 		return
 	}
-	if m, ok := c.by().(moves); !ok || !m.move(well) {
-		c.leave()
+	if m, ok := c.by().(moves); ok && m.move(well) {
+		return
 	}
-}
-
-// leave sends the close frame of a move, if the connection is already carried.
-func (c *Conn) leave() {
-	goodbye := c.balancer.set.Load().Goodbye
-	if goodbye == nil {
-		goodbye = Goodbye
+	if c.balancer.pool.OthersReady(time.Now(), c.server.Load()) {
+		c.leave(CauseMoved)
+	} else {
+		c.leave(CauseNoServer)
 	}
-	code, reason := goodbye(c.subprotocol, c.path, retryAfter())
-	_ = c.Shut(code, reason) // if the connection has ended, that is as good as a move
-}
-
-// lost returns the close frame for the client if its server has ended the connection without one.
-func (c *Conn) lost() (websocket.Code, string) {
-	lost := c.balancer.set.Load().Lost
-	if lost == nil {
-		lost = Lost
-	}
-	return lost(c.subprotocol, c.path, retryAfter())
 }
 
 // retryAfter returns a random time after which a client should reconnect, so that clients do not all reconnect together.
 func retryAfter() time.Duration { return time.Duration(rand.Int64N(int64(mostRetryAfter))) }
-
-// Goodbye is the default close frame for a client that is moved: 1012, service restart, with the time after which to reconnect.
-func Goodbye(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
-	return websocket.CodeServiceRestart, fmt.Sprintf("moved to another server; retry-after=%.1f", retryAfter.Seconds())
-}
-
-// Lost is the default close frame for a client whose server has ended without one: 1012, with the time after which to reconnect.
-func Lost(_, _ string, retryAfter time.Duration) (websocket.Code, string) {
-	return websocket.CodeServiceRestart, fmt.Sprintf("the server is gone; retry-after=%.1f", retryAfter.Seconds())
-}
