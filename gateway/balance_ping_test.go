@@ -9,9 +9,9 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A client that does not answer pings is closed, whether the balancer forwards bytes or messages.
+// A client that does not answer pings is closed, whether the balancer forwards bytes or messages, and the audit log has the reason.
 func TestBalancePing(t *testing.T) {
-	for _, messages := range []string{"false", "true"} {
+	for messages, code := range map[string]string{"false": `"code":1001`, "true": `"code":1006`} {
 		a := newBehind(t, "a")
 		r := run(t, parse(t, balancing([]*serverBehind{a}, "timeouts: {ping: 100ms}\n\t      messages: "+messages)))
 		nc, err := net.Dial("tcp", strings.TrimPrefix(r.URLs()[0], "http://"))
@@ -28,8 +28,9 @@ func TestBalancePing(t *testing.T) {
 			all <- string(b)
 		}()
 		if got := bounded.Receive(t, all); !strings.Contains(got, "\x89") {
-			t.Errorf("messages %s: there is no ping in %q", messages, got)
+			t.Errorf("messages %s: got %q, want a ping in it", messages, got)
 		}
 		bounded.Until(t, func() bool { return a.open.Load() == 0 })
+		has(t, &r.audited, `"disconnected"`, code, `"reason":"silent for too long"`)
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/handfast/handfast/auth"
+	"github.com/handfast/handfast/balance/proxy"
 	"github.com/handfast/handfast/certs"
 	"github.com/handfast/handfast/gateway/internal/refusals"
 	"github.com/handfast/handfast/gateway/internal/registry"
@@ -121,7 +123,7 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	}
 	code, reason, by, level := int(websocket.CodeAbnormal), "", "", slog.LevelWarn
 	if how != nil {
-		code, reason, by, level = int(how.Code), how.Reason, observe.By(how.ByPeer), slog.LevelInfo
+		code, reason, by, level = int(how.Code), closeReason(how), observe.By(how.ByPeer), slog.LevelInfo
 		if how.Err != nil {
 			attrs = append(attrs, slog.String(observe.KeyError, how.Err.Error()))
 		}
@@ -150,6 +152,15 @@ func (s *recorder) closed(n *registry.Entry, where *observe.Endpoint, how *webso
 	if code == int(auth.CodeExpired) && reason == auth.ReasonExpired {
 		s.metrics.Expired.Inc()
 	}
+}
+
+// closeReason returns why a connection ended: the reason of its close frame, or, if the peer could not get one because it neither
+// reads nor answers pings, the reason that a tunnel has in this case.
+func closeReason(how *websocket.CloseError) string {
+	if how.Reason == "" && how.Code == websocket.CodeAbnormal && errors.Is(how.Err, os.ErrDeadlineExceeded) {
+		return proxy.ReasonSilent
+	}
+	return how.Reason
 }
 
 // panicked logs and counts a panic in a target. It must be called by the deferred function that has recovered.

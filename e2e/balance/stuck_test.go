@@ -156,18 +156,18 @@ func TestNeverReads(t *testing.T) {
 		counted := map[int]int{}
 		for _, e := range ended[x.name()] {
 			if want := x.ends(e.Path); e.Code != want.Code || !strings.HasPrefix(e.Reason, want.Reason) {
-				t.Errorf("%s is ended with %d %q", e.Path, e.Code, e.Reason)
+				t.Errorf("%s: got %d %q, want %d %q", e.Path, e.Code, e.Reason, want.Code, want.Reason)
 			}
 			counted[e.Code]++
 		}
 		for code, n := range counted {
 			if line := fmt.Sprintf("handfast_connections_closed_total{code=%q,endpoint=%q} %d\n", fmt.Sprint(code), x.name(), n); !strings.Contains(metrics, line) {
-				t.Errorf("the metrics lack %s", line)
+				t.Errorf("metrics: got no line %s", line)
 			}
 		}
 	}
 	if all := int64(n) * volume / 4; sent.Load()+h.written.Load() > all {
-		t.Errorf("%d MiB were sent", (sent.Load()+h.written.Load())>>20)
+		t.Errorf("got %d MiB sent, want a quarter of the volume at most", (sent.Load()+h.written.Load())>>20)
 	}
 	others.expect(bounds{})
 	t.Logf("%d connections: clients sent %d MiB, servers %d MiB, the balancer needed %d MiB more", n, sent.Load()>>20, h.written.Load()>>20, most)
@@ -180,7 +180,7 @@ type disconnect struct {
 }
 
 // ends returns how a stuck connection is expected to end. If messages are forwarded, each side has a separate connection with its
-// own pings: an unresponsive client receives no close frame, and the client of an unresponsive server is told to reconnect.
+// own pings: an unresponsive client receives no close frame, and the client of an unresponsive server gets 1012.
 func (x stuckCase) ends(path string) disconnect {
 	switch {
 	case x.limit == "idle":
@@ -188,7 +188,7 @@ func (x stuckCase) ends(path string) disconnect {
 	case x.mode == "bytes":
 		return disconnect{Code: 1001, Reason: "silent for too long"}
 	case strings.HasSuffix(path, "/pour"):
-		return disconnect{Code: 1006}
+		return disconnect{Code: 1006, Reason: "silent for too long"}
 	}
 	return disconnect{Code: 1012, Reason: "the server is gone; retry-after="}
 }
