@@ -22,7 +22,7 @@ apps: [{id: main, key: k, secret: s}]
 hub: {max_subscriptions: 4, namespaces: [{prefix: "", history: 100, history_age: 1h, max_data: 2KiB}, {prefix: "large-", history: 100, history_age: 1h, max_data: 64KiB}]}
 endpoints:
   - {path: /channels, target: {channels: {commands_per_second: 50}}, auth: [users], ping_interval: 10m, max_message: 16KiB, rules: &all [{do: deny, channels: ["*closed-*"]}, {do: allow}]}
-  - {path: "/app/{key}", target: {pusher: {messages_per_second: 50, max_data: 1KiB, client_events: true}}, auth: [anonymous], ping_interval: 10m, max_message: 16KiB, rules: *all}
+  - {path: "/app/{key}", target: {pusher: {messages_per_second: 50, max_data: 1KiB, client_events: true, activity_timeout: 1h}}, auth: [anonymous], ping_interval: 10m, max_message: 16KiB, rules: *all}
   - {path: /connection/websocket, target: {centrifugo: {commands_per_second: 50}}, auth: [anonymous], ping_interval: 10m, max_message: 16KiB, rules: *all}
 `
 
@@ -67,6 +67,7 @@ var protocols = map[string]protocolOf{
 			return &speaker{c, id}
 		},
 		subscribe: `{"event":"pusher:subscribe","data":{"channel":"%s"}}`, data: `"data":"%d"}`,
+		ping: `{"event":"pusher:ping"`, pong: `{"event":"pusher:pong","data":{}}`,
 	},
 	"centrifugo": {
 		open: func(t *testing.T, r *running, o *websocket.DialOptions) *speaker {
@@ -224,9 +225,10 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 		speak(t, c.Conn, fmt.Sprintf(f.first, "k:"+hmacOf("s", c.id+":private-x")))
 	}
 	answered, ended := 0, make(chan websocket.Code, 1)
+	ctx := bounded.Context(t) // one for all messages: each context uses memory until the end of the test
 	go func() {
 		for {
-			m, err := c.Read(bounded.Context(t))
+			m, err := c.Read(ctx)
 			if err != nil {
 				ended <- websocket.CloseCode(err)
 				return
@@ -241,7 +243,7 @@ func (f *messageFlood) run(t *testing.T, r *running) {
 		if f.message[0] == 0xff {
 			m.Type = websocket.Binary
 		}
-		if c.Write(bounded.Context(t), m) != nil {
+		if c.Write(ctx, m) != nil {
 			break
 		}
 	}
