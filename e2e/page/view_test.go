@@ -3,24 +3,13 @@
 package page
 
 import (
-	"bytes"
-	"cmp"
-	"flag"
 	"fmt"
-	"image"
-	"image/color"
-	"image/draw"
-	"image/png"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 )
-
-var shots = flag.Bool("shots", false, "write the pictures of docs/")
 
 // Choosing an endpoint, connecting, sending and closing work with the keyboard alone. The tab order follows the layout, and each
 // focused element has its outline.
@@ -108,7 +97,7 @@ func TestViews(t *testing.T) {
 	v.fails("Rejected with 401", "The token expired at ", "use a new token")
 	v.accessible("with a failure")
 	v.View(1280, 900, true)
-	v.shot("page-refused.png")
+	v.Picture("page-refused.png")
 
 	v.set("token", token(time.Hour, "chat"))
 	v.connect()
@@ -131,10 +120,10 @@ func TestViews(t *testing.T) {
 	v.shows("publish", "handfast publish --url ws://localhost:")
 	v.accessible("with messages")
 	v.View(1280, 900, false)
-	v.shot("page-connected.png")
+	v.Picture("page-connected.png")
 	v.View(320, 820, false)
 	v.Eval(`scrollTo(0, 0)`)
-	v.shot("page-narrow.png")
+	v.Picture("page-narrow.png")
 	v.quiet()
 }
 
@@ -155,41 +144,4 @@ func TestTicket(t *testing.T) {
 		}
 	}
 	v.quiet()
-}
-
-// shot writes a screenshot into docs/ if the flag -shots is set.
-func (v *visit) shot(name string) {
-	v.t.Helper()
-	if !*shots {
-		return
-	}
-	v.Eval(`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done("drawn"))))`)
-	picture, err := png.Decode(bytes.NewReader(v.Screenshot()))
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	f, err := os.Create("../../docs/" + name)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	defer f.Close()
-	enc := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := enc.Encode(f, few(picture)); err != nil {
-		v.t.Error(err)
-	}
-}
-
-// few reduces a picture to its most frequent colours, at most 64, which makes the file small.
-func few(picture image.Image) image.Image {
-	often := map[color.Color]int{}
-	b := picture.Bounds()
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			often[color.RGBAModel.Convert(picture.At(x, y))]++
-		}
-	}
-	colors := slices.SortedFunc(maps.Keys(often), func(a, b color.Color) int { return cmp.Compare(often[b], often[a]) })
-	out := image.NewPaletted(b, colors[:min(len(colors), 64)])
-	draw.Draw(out, b, picture, b.Min, draw.Src)
-	return out
 }
