@@ -72,7 +72,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 				pick()
 			}
 			if allocs := testing.AllocsPerRun(200, pick); allocs != 0 {
-				t.Errorf("%s, %d upstreams: %v allocations", name, n, allocs)
+				t.Errorf("%s, %d upstreams: got %v allocations, want 0", name, n, allocs)
 			}
 		}
 	}

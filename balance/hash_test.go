@@ -24,7 +24,7 @@ func places(t *testing.T, p *Pool, keys int) []string {
 
 // Minimal movement: when an upstream leaves, only its keys move; when one joins, keys move only to it, in proportion to its weight.
 // The same applies to a change of weight, and to an upstream that drains or is down.
-func TestHashMovesLittle(t *testing.T) {
+func TestHashMinimalMovement(t *testing.T) {
 	const keys = 4000
 	for seed := range uint64(6) {
 		rnd := rand.New(rand.NewPCG(seed, 6))
@@ -61,11 +61,11 @@ func TestHashMovesLittle(t *testing.T) {
 			t.Fatal(err)
 		}
 		if again := places(t, p, keys); !slices.Equal(again, before) {
-			t.Fatalf("seed %d: keys are elsewhere when %s is back", seed, gone)
+			t.Fatalf("seed %d: some keys did not return to %s when it was listed again", seed, gone)
 		}
 		p.Drain(start, gone, true)
 		if drained := places(t, p, keys); !slices.Equal(drained, without) {
-			t.Fatalf("seed %d: a drain moves other keys than a removal", seed)
+			t.Fatalf("seed %d: draining %s moved other keys than removing it", seed, gone)
 		}
 		p.Drain(start, gone, false)
 
@@ -76,7 +76,7 @@ func TestHashMovesLittle(t *testing.T) {
 		}
 		for k, id := range places(t, p, keys) {
 			if id != before[k] && id != gone {
-				t.Fatalf("seed %d: key %d moved from %s to %s when %s became heavier", seed, k, before[k], id, gone)
+				t.Fatalf("seed %d: key %d moved from %s to %s when the weight of %s grew, want it to stay or move there", seed, k, before[k], id, gone)
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func TestHashBoundsLoad(t *testing.T) {
 }
 
 // One key alone fills its upstream up to the bound, and no further.
-func TestHashUsesItsBound(t *testing.T) {
+func TestHashFillsToBound(t *testing.T) {
 	for bound, want := range map[float64]int{0: 625, 0.2: 500, 1: 500, 1.5: 750} {
 		p := poolOf(t, Options{Policy: Hash(bound, nil)}, numbered(1, 1)...)
 		for range 1000 {
@@ -145,21 +145,21 @@ func TestHashUsesItsBound(t *testing.T) {
 }
 
 // A key that does not fit goes to the same next upstream as if its first one had been tried, and returns when there is room again.
-func TestHashOverflowsInOrder(t *testing.T) {
+func TestHashOverflow(t *testing.T) {
 	p := poolOf(t, Options{Policy: Hash(1.5, nil)}, numbered(1, 1, 1, 1)...)
 	first := acquire(t, p, start, "room")
 	p.Release(start, first)
 	second := acquire(t, p, start, "room", first)
 	p.Release(start, second)
 	if first == second {
-		t.Fatalf("%s was tried", first.ID())
+		t.Fatalf("got %s, which was tried", first.ID())
 	}
 	var got []*Upstream
 	for range 3 { // at 1.5 times the average, an upstream has room for one of 1 or 2 connections, and for two of 3
 		got = append(got, acquire(t, p, start, "room"))
 	}
 	if want := []*Upstream{first, second, first}; !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", ids(got), ids(want))
+		t.Errorf("got %v, want %v", ids(got), ids(want))
 	}
 }
 
@@ -182,7 +182,7 @@ func TestHashIsStable(t *testing.T) {
 		t.Errorf("rooms 0 to 23 go to %s, want %s", got, want)
 	}
 	if h := hash("handfast"); h != 0x76d85429a23e6443 {
-		t.Errorf("hash %#x", h)
+		t.Errorf("hash(handfast): got %#x, want 0x76d85429a23e6443", h)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestHashWithoutKey(t *testing.T) {
 	}
 	for _, s := range p.Status(start) {
 		if s.Live < 98 || s.Live > 102 {
-			t.Errorf("%s has %d of 300", s.ID, s.Live)
+			t.Errorf("%s: got %d of 300 connections, want 98 to 102", s.ID, s.Live)
 		}
 	}
 }

@@ -17,11 +17,11 @@ func TestEjectionBacksOff(t *testing.T) {
 		t.Helper()
 		for i := range 3 {
 			if got := p.Outcome(now, u, Failed); got != (i == 2) {
-				t.Fatalf("failure %d: ejected %v", i+1, got)
+				t.Fatalf("failure %d: got ejected %v, want %v", i+1, got, i == 2)
 			}
 		}
 		if p.Outcome(now, u, OK) || p.Outcome(now, u, Failed) {
-			t.Error("ejected twice")
+			t.Error("an ejected upstream was ejected again")
 		}
 		s := status(t, p, now.Add(want-1), "u000")
 		if s.State != Ejected || s.Ejected != now.Add(want) {
@@ -29,7 +29,7 @@ func TestEjectionBacksOff(t *testing.T) {
 		}
 		now = now.Add(want)
 		if s := status(t, p, now, "u000"); s.State != Ready || !s.Ejected.IsZero() || s.Failures != 0 {
-			t.Errorf("after the ejection: %+v", s)
+			t.Errorf("after the ejection: got %+v, want ready without failures", s)
 		}
 	}
 	for _, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second} {
@@ -46,7 +46,7 @@ func TestEjectionBacksOff(t *testing.T) {
 		p.Outcome(now, u, ClosedEarly)
 		p.Outcome(now, u, Unreachable)
 		if p.Outcome(now, u, OK); status(t, p, now, "u000").State != Ready {
-			t.Fatal("ejected by two failures in a row")
+			t.Fatal("ejected after two consecutive failures, want three")
 		}
 		p.Outcome(now, u, OK)
 		p.Outcome(now, u, OK)
@@ -60,7 +60,7 @@ func TestEjectionDefaults(t *testing.T) {
 	for _, seconds := range []int{10, 20, 40, 80, 160, 300, 300} {
 		want := time.Duration(seconds) * time.Second
 		if !p.Outcome(now, p.byID["u000"], Failed) {
-			t.Fatal("not ejected")
+			t.Fatal("got no ejection after a failure, want one")
 		}
 		if got := status(t, p, now, "u000").Ejected.Sub(now); got != want {
 			t.Errorf("ejected for %v, want %v", got, want)
@@ -85,10 +85,10 @@ func TestEjectionByShare(t *testing.T) {
 		return 0, ""
 	}
 	if n, why := run(2); n != 16 || why != "8 failures in 16 connections, the last: closed early, until 1970-01-12T13:46:50Z" {
-		t.Errorf("every second fails: ejected after %d: %s", n, why)
+		t.Errorf("every second handshake fails: got %d outcomes until the ejection, %q", n, why)
 	}
 	if n, why := run(3); n != 0 {
-		t.Errorf("every third fails: ejected after %d: %s", n, why)
+		t.Errorf("every third handshake fails: ejected after %d (%s), want no ejection", n, why)
 	}
 	// Outcomes before the last 32 connections do not count.
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 100}}, numbered(1, 1)...)
@@ -103,13 +103,13 @@ func TestEjectionByShare(t *testing.T) {
 	report(32, OK)
 	for i := range 16 {
 		if got := p.Outcome(start, u, Failed); got != (i == 15) {
-			t.Fatalf("failure %d of the last 32: ejected %v", i+1, got)
+			t.Fatalf("failure %d of the last 32: got ejected %v, want %v", i+1, got, i == 15)
 		}
 	}
 }
 
 // While an upstream is out of service, nothing is counted, and earlier counts are forgotten.
-func TestOutcomesOfWhatDoesNotServe(t *testing.T) {
+func TestOutcomesWhileNotServing(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 3}}, numbered(1, 1)...)
 	u := p.byID["u000"]
 	p.Outcome(start, u, Failed)
@@ -117,44 +117,44 @@ func TestOutcomesOfWhatDoesNotServe(t *testing.T) {
 	p.DrainReported(start, "u000", true)
 	for range 40 {
 		if p.Outcome(start, u, ClosedEarly) {
-			t.Fatal("ejected while it drains")
+			t.Fatal("ejected while draining")
 		}
 	}
 	p.DrainReported(start, "u000", false)
 	for i := range 3 {
 		if got := p.Outcome(start, u, Failed); got != (i == 2) {
-			t.Errorf("failure %d after the drain: ejected %v", i+1, got)
+			t.Errorf("failure %d after the drain: got ejected %v, want %v", i+1, got, i == 2)
 		}
 	}
 }
 
 // A maximum that is shorter than the first ejection does not shorten it.
-func TestEjectionLastsItsBase(t *testing.T) {
+func TestEjectionMaxBelowBase(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Base: 10 * time.Second, Max: 1}}, numbered(1, 1)...)
 	for i := range 2 {
 		now := start.Add(time.Duration(i) * 10 * time.Second)
 		p.Outcome(now, p.byID["u000"], Failed)
 		if s := status(t, p, now, "u000"); s.Ejected != now.Add(10*time.Second) {
-			t.Errorf("ejected for %v", s.Ejected.Sub(now))
+			t.Errorf("ejection %d: got %v, want 10s", i+1, s.Ejected.Sub(now))
 		}
 	}
 }
 
-func TestEjectionCanBeOff(t *testing.T) {
+func TestEjectionDisabled(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: -1}}, numbered(1, 1)...)
 	for range 100 {
 		if p.Outcome(start, p.byID["u000"], Failed) {
-			t.Fatal("ejected")
+			t.Fatal("ejected, although ejection is off")
 		}
 	}
 	if s := status(t, p, start, "u000"); s.State != Ready {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want ready", s)
 	}
 }
 
 // No more than the configured share of the upstreams is ejected, but at least one may be. The last serving upstream is never
 // ejected, and ejections end when the other upstreams leave.
-func TestEjectionIsBounded(t *testing.T) {
+func TestEjectionLimits(t *testing.T) {
 	for _, tt := range []struct{ upstreams, want int }{{1, 0}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {10, 5}} {
 		weights := make([]int, tt.upstreams)
 		p := poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(weights...)...)
@@ -171,15 +171,15 @@ func TestEjectionIsBounded(t *testing.T) {
 	p := poolOf(t, Options{Ejection: Ejection{Failures: 1, Share: 5}}, numbered(1, 1, 1)...)
 	for i, want := range []bool{true, true, false} {
 		if got := p.Outcome(start, p.all[i], Failed); got != want {
-			t.Errorf("%s: ejected %v", p.all[i].id, got)
+			t.Errorf("%s: got ejected %v, want %v", p.all[i].id, got, want)
 		}
 	}
 	if got := states(p, start); !slices.Equal(got, []State{Ejected, Ejected, Ready}) {
-		t.Fatal(got)
+		t.Fatalf("got %v, want ejected, ejected, ready", got)
 	}
 	p.Drain(start, "u002", true)
 	if got := states(p, start); !slices.Equal(got, []State{Ready, Ready, Draining}) {
-		t.Errorf("when the last one drains: %v", got)
+		t.Errorf("the last serving one drains: got %v, want ready, ready, draining", got)
 	}
 
 	p = poolOf(t, Options{Ejection: Ejection{Failures: 1}}, numbered(1, 1, 1, 1)...)
@@ -189,13 +189,13 @@ func TestEjectionIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := states(p, start.Add(time.Second)); !slices.Equal(got, []State{Ejected, Ready, Ready}) {
-		t.Errorf("when the list is shorter: %v", got)
+		t.Errorf("after one was removed: got %v, want ejected, ready, ready", got)
 	}
 	p.Probe(start.Add(2*time.Second), "u001", errors.New("refused"))
 	p.Drain(start.Add(2*time.Second), "u000", true)
 	p.Drain(start.Add(2*time.Second), "u002", true)
 	if got := states(p, start.Add(2*time.Second)); !slices.Equal(got, []State{Draining, Down, Draining}) {
-		t.Errorf("when none is left: %v", got)
+		t.Errorf("no other one serves: got %v, want draining, down, draining", got)
 	}
 }
 
@@ -262,7 +262,7 @@ func TestProbes(t *testing.T) {
 			changed := p.Probe(start, "u000", result)
 			s := status(t, p, start, "u000")
 			if want := tt.changes[i] == 'd'; (s.State == Down) != want || changed != (want != down) {
-				t.Errorf("%s: after %d: %s, changed %v", tt.probes, i+1, s.State, changed)
+				t.Errorf("%s: after probe %d: got %s, changed %v, want down %v, changed %v", tt.probes, i+1, s.State, changed, want, want != down)
 			}
 			down = s.State == Down
 			if want := (result != nil) != down; p.Wavers("u000") != want {
@@ -272,12 +272,12 @@ func TestProbes(t *testing.T) {
 	}
 	p := poolOf(t, Options{}, numbered(1)...)
 	if p.Probe(start, "x", refused) || p.Wavers("x") || p.Drain(start, "x", true) || p.DrainReported(start, "x", true) {
-		t.Error("an unknown upstream is known")
+		t.Error("Probe, Wavers, Drain or DrainReported returned true for an unknown upstream")
 	}
 	p.Probe(start, "u000", refused)
 	p.Probe(start, "u000", errors.New("timeout"))
 	if s := status(t, p, start, "u000"); s.Why != "timeout" || s.Probed != "timeout" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want the error of the last probe", s)
 	}
 }
 
@@ -299,11 +299,11 @@ func TestDrains(t *testing.T) {
 	} {
 		at := start.Add(time.Duration(i+1) * time.Second)
 		if !tt.do(at, u.ID(), tt.on) {
-			t.Error("not known")
+			t.Errorf("step %d: got an unknown upstream", i)
 		}
 		s := status(t, p, at, u.ID())
 		if s.State != tt.want || s.Why != tt.why || s.Live != 1 {
-			t.Errorf("%d: %+v", i, s)
+			t.Errorf("step %d: got %+v, want %s (%s) with 1 connection", i, s, tt.want, tt.why)
 		}
 		since := start.Add(time.Second)
 		if tt.want == Ready {

@@ -128,13 +128,13 @@ func TestNoStarvation(t *testing.T) {
 				u := acquire(t, p, start, fmt.Sprint("k", rnd.IntN(10_000)))
 				held = append(held, u)
 				if i-last[u.id] > 4000 {
-					t.Errorf("%s has got none of %d connections", u.id, i-last[u.id])
+					t.Errorf("%s got none of %d consecutive connections", u.id, i-last[u.id])
 				}
 				last[u.id] = i
 			}
 			for _, s := range p.Status(start) {
 				if last[s.ID] < 16_000 {
-					t.Errorf("%s has got none of the last %d connections", s.ID, 20_000-last[s.ID])
+					t.Errorf("%s got none of the last %d connections", s.ID, 20_000-last[s.ID])
 				}
 			}
 		})
@@ -150,7 +150,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 		got += acquire(t, p, start, "").ID()
 	}
 	if want := "aabacaaaabacaa"; got != want {
-		t.Errorf("%s, want %s", got, want)
+		t.Errorf("got %s, want %s", got, want)
 	}
 	for seed := range uint64(50) {
 		rnd := rand.New(rand.NewPCG(seed, 5))
@@ -162,7 +162,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 			}
 			for i, s := range p.Status(start) {
 				if s.Live != round*weights[i] {
-					t.Fatalf("weights %v: %s has %d after %d rounds", weights, s.ID, s.Live, round)
+					t.Fatalf("weights %v: %s: got %d connections after %d rounds, want %d", weights, s.ID, s.Live, round, round*weights[i])
 				}
 			}
 		}
@@ -180,11 +180,11 @@ func TestLeastConnectionsTakesTurns(t *testing.T) {
 	}
 	for id, n := range seen {
 		if n != 2 {
-			t.Errorf("%s got %d of 8", id, n)
+			t.Errorf("%s: got %d of 8 connections, want 2", id, n)
 		}
 	}
 	if len(seen) != 4 {
-		t.Errorf("only %v", seen)
+		t.Errorf("got connections at %v, want at all 4", seen)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestPowerOfTwoOfTwo(t *testing.T) {
 			want := min(cost(before[0]), cost(before[1]))
 			at := slices.IndexFunc(before, func(s Status) bool { return s.ID == u.ID() })
 			if got := cost(before[at]); got > want*1.0000001 {
-				t.Fatalf("weight %d, connection %d: %s was chosen of %+v", heavy, i, u.ID(), before)
+				t.Fatalf("weight %d, connection %d: got %s, want the one of lower cost of %+v", heavy, i, u.ID(), before)
 			}
 		}
 	}
@@ -213,7 +213,7 @@ func TestPowerOfTwoOfMany(t *testing.T) {
 	}
 	for _, s := range p.Status(start) {
 		if s.Live < 95 || s.Live > 104 { // a single draw gives 70 to 130
-			t.Errorf("%s has %d of 10000", s.ID, s.Live)
+			t.Errorf("%s: got %d of 10000 connections, want 95 to 104", s.ID, s.Live)
 		}
 	}
 }
@@ -237,14 +237,14 @@ func TestSlowStart(t *testing.T) {
 	p.Drain(now, "u001", true)
 	p.Drain(now, "u001", false)
 	if s := p.Status(now.Add(5 * time.Second))[1]; math.Abs(s.Share-0.55) > 1e-9 {
-		t.Errorf("after a drain: %v", s.Share)
+		t.Errorf("after a drain: got a share of %v, want 0.55", s.Share)
 	}
 	without := poolOf(t, Options{}, numbered(1)...)
 	if err := without.Set(start, numbered(1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	if s := without.Status(start)[1]; s.Share != 1 {
-		t.Errorf("without slow start: %v", s.Share)
+		t.Errorf("without slow start: got a share of %v, want 1", s.Share)
 	}
 }
 
@@ -291,11 +291,11 @@ func TestCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := u.Cost(); got != want {
-			t.Errorf("%v, want %v", got, want)
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 	p.ReportLoad(start, u, 7)
 	if got := u.Cost(); got != 2 {
-		t.Errorf("with those of other balancers: %v", got)
+		t.Errorf("with the connections of other balancers: got %v, want 2", got)
 	}
 }

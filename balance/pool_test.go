@@ -18,7 +18,7 @@ func status(t *testing.T, p *Pool, now time.Time, id string) Status {
 			return s
 		}
 	}
-	t.Fatalf("%s is not known", id)
+	t.Fatalf("the status does not contain %s", id)
 	return Status{}
 }
 
@@ -41,11 +41,11 @@ func TestSetRejects(t *testing.T) {
 		"upstream a: capacity -1 is negative":                 {{ID: "a", Capacity: -1}},
 	} {
 		if err := p.Set(start, specs); err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 	if all := p.Status(start); len(all) != 1 || all[0].ID != "u000" || all[0].Weight != 1 {
-		t.Errorf("%+v", all)
+		t.Errorf("got %+v, want only u000 of weight 1", all)
 	}
 	if err := p.Set(start, []Spec{{ID: "a", Weight: maxWeight}}); err != nil {
 		t.Error(err)
@@ -54,7 +54,7 @@ func TestSetRejects(t *testing.T) {
 
 // Counts, health and drains belong to the ID: they survive every change of the list, and a removed upstream is known until its last
 // connection has ended.
-func TestSetKeepsWhatIsKnown(t *testing.T) {
+func TestSetKeepsState(t *testing.T) {
 	p := poolOf(t, Options{}, numbered(1, 1, 1)...)
 	a := acquire(t, p, start, "")
 	p.Drain(start, a.ID(), true)
@@ -64,25 +64,25 @@ func TestSetKeepsWhatIsKnown(t *testing.T) {
 	}
 	s := status(t, p, start, a.ID())
 	if s.Live != 1 || !s.Drained || s.State != Down || s.Why != "no route to host" || s.Weight != 7 || s.Capacity != 9 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want the connection and the health of before, and the new weight and capacity", s)
 	}
 	if len(p.Status(start)) != 2 {
-		t.Errorf("upstreams without a connection are still known: %+v", p.Status(start))
+		t.Errorf("got %+v, want only the listed one and the one with a connection", p.Status(start))
 	}
 	if err := p.Set(start, []Spec{{ID: "new"}}); err != nil {
 		t.Fatal(err)
 	}
 	if s := status(t, p, start, a.ID()); s.State != Removed || s.Live != 1 || s.Why != "no longer in the list" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want removed with 1 connection", s)
 	}
 	for range 5 {
 		if u := acquire(t, p, start, ""); u.ID() != "new" {
-			t.Errorf("%s was chosen", u.ID())
+			t.Errorf("got %s, want new", u.ID())
 		}
 	}
 	p.Release(start, a)
 	if all := p.Status(start); len(all) != 1 {
-		t.Errorf("%+v", all)
+		t.Errorf("got %+v, want only the listed one", all)
 	}
 	// If it is listed again now, it is a new upstream, and reports for the old one do not count.
 	if err := p.Set(start, []Spec{{ID: a.ID()}}); err != nil {
@@ -90,12 +90,12 @@ func TestSetKeepsWhatIsKnown(t *testing.T) {
 	}
 	for range 20 {
 		if p.Outcome(start, a, Failed) {
-			t.Fatal("an upstream was ejected that is not in the pool")
+			t.Fatal("an outcome of the removed upstream ejected the new one")
 		}
 	}
 	p.ReportLoad(start, a, 50)
 	if s := status(t, p, start, a.ID()); s.State != Ready || s.Drained || s.Failures != 0 || s.Load != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want a new upstream", s)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestReleaseTwicePanics(t *testing.T) {
 	p.Release(start, u)
 	defer func() {
 		if v := recover(); v != "balance: more connections of u000 released than acquired" {
-			t.Errorf("panic %v", v)
+			t.Errorf("got panic %v, want one that names u000", v)
 		}
 	}()
 	p.Release(start, u)
@@ -119,7 +119,7 @@ func TestUnavailable(t *testing.T) {
 	p.Drain(start, "b", true)
 	p.DrainReported(start, "c", true)
 	if !p.Outcome(start, find("e"), Unreachable) {
-		t.Fatal("e is not ejected")
+		t.Fatal("e was not ejected after a failure")
 	}
 	for range 2 {
 		acquire(t, p, start, "")
@@ -127,7 +127,7 @@ func TestUnavailable(t *testing.T) {
 	_, err := p.Acquire(start, "")
 	var e *Unavailable
 	if !errors.Is(err, ErrFull) || errors.Is(err, ErrNone) || !errors.As(err, &e) || e.RetryAfter != 5*time.Second {
-		t.Fatalf("%v %+v", err, e)
+		t.Fatalf("got %v (%+v), want ErrFull, retry after 5s", err, e)
 	}
 	want := "every upstream that is ready is full: a: down: connection refused, b: draining: by the operator, " +
 		"c: draining: as the server reports, d: full: 2 of 2 connections, " +
@@ -137,7 +137,7 @@ func TestUnavailable(t *testing.T) {
 	}
 	_, err = p.Acquire(start.Add(4*time.Second), "", find("d"))
 	if !errors.Is(err, ErrNone) || errors.Is(err, ErrFull) || !errors.As(err, &e) || e.RetryAfter != 16*time.Second {
-		t.Errorf("%v %+v", err, e)
+		t.Errorf("got %v (%+v), want ErrNone, retry after 16s", err, e)
 	}
 	if !strings.Contains(err.Error(), ", d: tried, ") {
 		t.Error(err)
@@ -157,11 +157,11 @@ func TestUnavailable(t *testing.T) {
 	}
 	_, err = p.Acquire(start, "")
 	if n := strings.Count(err.Error(), "draining"); n != 8 || !strings.HasSuffix(err.Error(), ", and 12 more") {
-		t.Errorf("%d reasons: %v", n, err)
+		t.Errorf("got %d reasons in %v, want 8 and the number of the others", n, err)
 	}
 	_, again := p.Acquire(start, "")
 	if again != err {
-		t.Error("the same refusal is made anew each time")
+		t.Error("got a new error for the same refusal, want the cached one")
 	}
 	p.Drain(start, "u0", false)
 	acquire(t, p, start, "")
@@ -178,7 +178,7 @@ func TestRetryAfterFollowsEjections(t *testing.T) {
 		_, err := p.Acquire(start.Add(4*time.Second), "", tried)
 		var e *Unavailable
 		if !errors.As(err, &e) || e.RetryAfter != 6*time.Second {
-			t.Errorf("%v: %v, want 6s", err, e.RetryAfter)
+			t.Errorf("%v: got %v, want 6s", err, e.RetryAfter)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestRetryAfterFollowsReleases(t *testing.T) {
 		_, err := p.Acquire(now, "")
 		var e *Unavailable
 		if !errors.As(err, &e) || e.RetryAfter < want[0] || e.RetryAfter > want[1] {
-			t.Errorf("a release every %v: %v, want %v to %v", every, e.RetryAfter, want[0], want[1])
+			t.Errorf("a release every %v: got %v, want %v to %v", every, e.RetryAfter, want[0], want[1])
 		}
 	}
 }
@@ -212,16 +212,16 @@ func TestReportedLoad(t *testing.T) {
 	p := poolOf(t, Options{Policy: LeastConnections()}, Spec{ID: "a", Capacity: 10}, Spec{ID: "b"})
 	a := acquire(t, p, start, "")
 	if a.ID() != "a" {
-		t.Fatal(a.ID())
+		t.Fatalf("got %s, want a", a.ID())
 	}
 	p.ReportLoad(start, a, 9) // eight connections of other balancers
 	for range 5 {
 		if u := acquire(t, p, start, ""); u.ID() != "b" {
-			t.Errorf("%s was chosen", u.ID())
+			t.Errorf("got %s, want b", u.ID())
 		}
 	}
 	if s := status(t, p, start, "a"); s.Load != 9 || s.Live != 1 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want load 9, live 1", s)
 	}
 	for range 6 {
 		acquire(t, p, start, "")
@@ -229,25 +229,25 @@ func TestReportedLoad(t *testing.T) {
 	// Its own count changes immediately, the count of the others with the next report.
 	s := status(t, p, start, "a")
 	if s.Live != 2 && s.Live != 3 || s.Load != s.Live+8 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want 8 more than the own connections", s)
 	}
 	p.ReportLoad(start, a, 10)
 	if s := status(t, p, start, "a"); s.State != Full || s.Why != "10 of 10 connections" {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want full with 10 of 10", s)
 	}
 	p.ReportLoad(start, a, -5)
 	if s := status(t, p, start, "a"); s.State != Ready || s.Load != s.Live {
-		t.Errorf("%+v", s)
+		t.Errorf("after a negative report: got %+v, want ready with only the own connections", s)
 	}
 	p.ReportLoad(start, a, 1<<62)
 	if s := status(t, p, start, "a"); s.Load != 1<<24 {
-		t.Errorf("%+v", s)
+		t.Errorf("after a huge report: got %+v, want load %d", s, 1<<24)
 	}
 	if u := acquire(t, p, start.Add(time.Minute-1), ""); u.ID() != "b" {
-		t.Error("a report ended early")
+		t.Errorf("report younger than a minute: got %s, want b", u.ID())
 	}
 	if u := acquire(t, p, start.Add(time.Minute), ""); u.ID() != "a" {
-		t.Error("a report is valid for more than a minute")
+		t.Errorf("report a minute old: got %s, want a", u.ID())
 	}
 }
 
@@ -259,20 +259,20 @@ func TestTried(t *testing.T) {
 		for range 4 {
 			u := acquire(t, p, start, "k", tried...)
 			if slices.Contains(tried, u) {
-				t.Errorf("%s: %s was chosen again", name, u.ID())
+				t.Errorf("%s: got %s, which was tried", name, u.ID())
 			}
 			p.Release(start, u)
 			tried = append(tried, u)
 		}
 		if _, err := p.Acquire(start, "k", tried...); !errors.Is(err, ErrNone) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrNone", name, err)
 		}
 		for range 1000 {
 			acquire(t, p, start, fmt.Sprint(rand.Uint64()))
 		}
 		for _, s := range p.Status(start) {
 			if s.Live < 50 {
-				t.Errorf("%s: %s has %d of 1000", name, s.ID, s.Live)
+				t.Errorf("%s: %s: got %d of 1000 connections, want 50 at least", name, s.ID, s.Live)
 			}
 		}
 	}
@@ -290,14 +290,14 @@ func TestPoolConcurrently(t *testing.T) {
 					now = now.Add(10 * time.Millisecond)
 					u, err := p.Acquire(now, fmt.Sprint(i))
 					if err != nil {
-						t.Errorf("%s: %v", name, err)
+						t.Errorf("%s: Acquire: %v", name, err)
 						return
 					}
 					p.Outcome(now, u, OK)
 					p.ReportLoad(now, u, i%7)
 					if g == 0 {
 						if err := p.Set(now, numbered(1, 2, 3, 4)[i%3:]); err != nil {
-							t.Errorf("%s: %v", name, err)
+							t.Errorf("%s: Set: %v", name, err)
 						}
 						p.Surplus(now, Rebalance{})
 					}
@@ -308,7 +308,7 @@ func TestPoolConcurrently(t *testing.T) {
 		wg.Wait()
 		for _, s := range p.Status(start.Add(time.Hour)) {
 			if s.Live != 0 || s.Load != 0 {
-				t.Errorf("%s: %+v", name, s)
+				t.Errorf("%s: got %+v, want no connections", name, s)
 			}
 		}
 	}

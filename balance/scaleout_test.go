@@ -108,7 +108,7 @@ func TestScaleOutIsRebalanced(t *testing.T) {
 			seconds, moved := 0, 0
 			for s.spread() > bound+0.001 || s.now.Sub(start) < 30*time.Second {
 				if seconds++; seconds > 900 {
-					t.Fatalf("spread %.3f after %d seconds, %d moved", s.spread(), seconds, moved)
+					t.Fatalf("got spread %.3f after %d seconds and %d moves, want at most %v", s.spread(), seconds, moved, bound)
 				}
 				s.second(t)
 				moved += s.move(t, Rebalance{Spread: bound}, 10)

@@ -160,13 +160,13 @@ func (s *sequence) acquire() {
 func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 	var e *Unavailable
 	if !errors.As(err, &e) {
-		s.t.Fatalf("error %T", err)
+		s.t.Fatalf("got an error of type %T, want *Unavailable", err)
 	}
 	if errors.Is(err, ErrFull) != full || errors.Is(err, ErrNone) == full {
-		s.t.Fatalf("%v, but full is %v", err, full)
+		s.t.Fatalf("got %v, want ErrFull %v", err, full)
 	}
 	if e.RetryAfter < time.Second || e.RetryAfter > 30*time.Second {
-		s.t.Fatalf("Retry-After %v", e.RetryAfter)
+		s.t.Fatalf("got Retry-After %v, want 1s to 30s", e.RetryAfter)
 	}
 	listed := 0
 	for _, m := range s.model {
@@ -175,7 +175,7 @@ func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 		}
 	}
 	if len(e.Reasons) != listed {
-		s.t.Fatalf("%d reasons for %d upstreams: %v", len(e.Reasons), listed, err)
+		s.t.Fatalf("got %d reasons, want %d: %v", len(e.Reasons), listed, err)
 	}
 	for _, r := range e.Reasons {
 		m := s.model[r.ID]
@@ -193,7 +193,7 @@ func (s *sequence) refused(err error, full bool, tried []*Upstream) {
 			right = true // not in the model
 		}
 		if !right {
-			s.t.Fatalf("%v, but it is %+v", r, m)
+			s.t.Fatalf("got reason %v, want one that fits %+v", r, m)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func (s *sequence) outcome() {
 	u := s.held[s.byte()%len(s.held)]
 	o := []Outcome{OK, Unreachable, Failed, ClosedEarly}[s.byte()%4]
 	if s.pool.Outcome(s.now, u, o) && (o == OK || s.model[u.id].down) {
-		s.t.Fatalf("%s is ejected by %s: %+v", u.id, o, s.model[u.id])
+		s.t.Fatalf("outcome %s ejected %s: %+v", o, u.id, s.model[u.id])
 	}
 }
 
@@ -232,7 +232,7 @@ func (s *sequence) probe() {
 	m := s.model[id]
 	if m == nil {
 		if changed {
-			s.t.Fatal("a probe of an unknown upstream has changed something")
+			s.t.Fatal("a probe of an unknown upstream returned a change")
 		}
 		return
 	}
@@ -260,7 +260,7 @@ func (s *sequence) drain(on bool) {
 		do = s.pool.DrainReported
 	}
 	if known := do(s.now, id, on); known != (m != nil) {
-		s.t.Fatalf("drain of %s: known %v", id, known)
+		s.t.Fatalf("drain of %s: got known %v, want %v", id, known, m != nil)
 	}
 	if m == nil {
 		return
@@ -279,17 +279,17 @@ func (s *sequence) check() {
 	for _, st := range all {
 		m := s.model[st.ID]
 		if m == nil {
-			s.t.Fatalf("%+v is not known", st)
+			s.t.Fatalf("got %+v, want no such upstream", st)
 		}
 		if st.Live != m.live || st.Load < st.Live || st.Weight != max(m.spec.Weight, 1) || st.Capacity != m.spec.Capacity {
-			s.t.Fatalf("%+v, want %+v", st, m)
+			s.t.Fatalf("got %+v, want %+v", st, m)
 		}
 		if st.Share < 0.1 || st.Share > 1 {
-			s.t.Fatalf("%s has a share of %v", st.ID, st.Share)
+			s.t.Fatalf("%s: got a share of %v, want 0.1 to 1", st.ID, st.Share)
 		}
 		if m.listed != (st.State != Removed) || m.listed && m.down != (st.State == Down) ||
 			m.listed && !m.down && (m.drained || m.leaving) != (st.State == Draining) {
-			s.t.Fatalf("%+v, want %+v", st, m)
+			s.t.Fatalf("got %+v, want %+v", st, m)
 		}
 		if m.listed {
 			listed++
@@ -297,7 +297,7 @@ func (s *sequence) check() {
 		if m.listed && !st.Ejected.IsZero() {
 			ejected++
 			if left := st.Ejected.Sub(s.now); left <= 0 || left > sequenceEjection.Max {
-				s.t.Fatalf("%s is ejected for %v", st.ID, left)
+				s.t.Fatalf("%s: got an ejection for another %v, want more than 0 and at most %v", st.ID, left, sequenceEjection.Max)
 			}
 		}
 		if st.State == Ready || st.State == Full {
@@ -308,10 +308,10 @@ func (s *sequence) check() {
 		s.t.Fatalf("%d upstreams, want %d", len(all), len(s.model))
 	}
 	if ejected > 0 && serving == 0 {
-		s.t.Fatalf("%d are ejected and none serves: %+v", ejected, all)
+		s.t.Fatalf("%d upstreams are ejected although no other one serves: %+v", ejected, all)
 	}
 	if ejected > max(1, int(sequenceEjection.Share*float64(listed))) {
-		s.t.Fatalf("%d of %d are ejected", ejected, listed)
+		s.t.Fatalf("got %d of %d upstreams ejected, want a share of at most %v", ejected, listed, sequenceEjection.Share)
 	}
 }
 
@@ -340,7 +340,7 @@ func TestSequences(t *testing.T) {
 		name := policyNames[seed%4]
 		runSequence(t, policies(seed)[name], in)
 		if t.Failed() {
-			t.Fatalf("seed %d, %s", seed, name)
+			t.Fatalf("failed with seed %d, policy %s", seed, name)
 		}
 	}
 }

@@ -131,7 +131,7 @@ func TestSeveralBalancers(t *testing.T) {
 				t.Errorf("%s: %.3f and %.3f of the average, want %v at most", name, steady, again, bound)
 			}
 			if !reports && steady < 1.2 {
-				t.Errorf("%s: %.3f of the average without reports: the simulation shows nothing", name, steady)
+				t.Errorf("%s, without reports: got a spread of %.3f, want at least 1.2, or the comparison shows nothing", name, steady)
 			}
 		}
 	}

@@ -50,12 +50,13 @@ const (
 // 0.7 of itself, at most once a second and never below the floor. A decrease does not depend on handshakes that end: a server that
 // accepts connections and hangs is noticed. After a minute without a refusal everything is admitted again.
 //
-// Handshakes that resume a session have priority over new ones: when the bucket has less than the places of one second left, they
-// get all of the rate except for a tenth, which is for new ones. The places of one second may be used in one burst.
+// The rate is that of a token bucket. In one burst, new handshakes may take the tokens of one second, and those that resume a
+// session the tokens of two. These have priority: when the bucket holds the tokens of less than one second, they get the whole rate
+// except for a tenth, which is for new ones.
 //
-// A refused client gets a time to reconnect: the first moment at which the rate has a place that was not promised to another
-// refused client, but at least a second, plus a jitter of a second and a quarter of the time. So the refused clients reconnect at
-// the rate at which they can be admitted, and not together.
+// A refused client gets a time to reconnect: when the rate has a token that was not promised to another refused client, but at
+// least a second, plus a jitter of up to a second and a quarter of the time. So the refused clients reconnect at the rate at which
+// they can be admitted, and not together.
 type Storm struct {
 	floor  float64
 	target time.Duration
@@ -64,9 +65,9 @@ type Storm struct {
 	rnd     *rand.Rand
 	limited bool // the rate applies
 	rate    float64
-	places  limit.Bucket
+	tokens  limit.Bucket
 	fresh   limit.Bucket // the part of the rate for new handshakes
-	booked  time.Time    // time of the last place promised to a refused client
+	booked  time.Time    // time of the last token promised to a refused client
 
 	underway int
 	took     time.Duration // total duration of completed handshakes since the start
@@ -130,16 +131,16 @@ func (s *Storm) Admit(now time.Time, resuming bool) (retryAfter time.Duration) {
 	return wait + time.Duration(s.rnd.Float64()*float64(time.Second+wait/4))
 }
 
-// take takes a place. The bucket holds two seconds of the rate for handshakes that resume, and one for new ones. A place of the
-// part for new ones is taken from the bucket even if it is empty, so that those that resume have to wait. The bucket stores a time,
-// so its size in seconds must stay the same when the rate changes: a constant size in places would overdraw it.
+// take takes a token. The bucket holds the tokens of two seconds for handshakes that resume, and those of one for new ones. A token
+// of the part for new ones is taken from the bucket even if it is empty, so that those that resume have to wait. The bucket stores
+// a time, so its size in seconds must stay the same when the rate changes: a constant number of tokens would overdraw it.
 func (s *Storm) take(now time.Time, resuming bool) bool {
 	second := int(s.rate)
 	most := second
 	if resuming {
 		most = 2 * second
 	}
-	if ok, _ := s.places.Allow(now, s.rate, most); ok {
+	if ok, _ := s.tokens.Allow(now, s.rate, most); ok {
 		return true
 	}
 	if resuming {
@@ -149,19 +150,19 @@ func (s *Storm) take(now time.Time, resuming bool) bool {
 	if ok, _ := s.fresh.Allow(now, kept, int(kept)); !ok {
 		return false
 	}
-	ok, _ := s.places.Allow(now, s.rate, 3*second)
+	ok, _ := s.tokens.Allow(now, s.rate, 3*second)
 	return ok
 }
 
 // Begin reports that an admitted handshake is now with an upstream. Before that, it indicates nothing about the upstreams: it may
-// wait for a place, or end without one.
+// wait for a slot, or end without one.
 func (s *Storm) Begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underway++
 }
 
-// Done reports the end of a handshake that has begun: how long the upstreams took, without the wait for a place, and whether one of
+// Done reports the end of a handshake that has begun: how long the upstreams took, without the wait for a slot, and whether one of
 // them served the client. A handshake that the client has abandoned, or that fails because of the client, is ok.
 func (s *Storm) Done(now time.Time, took time.Duration, ok bool) {
 	s.mu.Lock()

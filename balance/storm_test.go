@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A server that needs some time for each handshake, one after another.
+// slowServer is a server that needs some time for each handshake, one after another.
 type slowServer struct {
 	each time.Duration
 	free time.Time // when all its handshakes will be done
@@ -32,7 +32,7 @@ func (s *slowServer) report(now time.Time, storm *Storm) {
 }
 
 // A thousand handshakes per second are admitted, however slow or broken the upstreams are, evenly spaced or in bursts.
-func TestStormKeepsItsFloor(t *testing.T) {
+func TestStormFloor(t *testing.T) {
 	for name, arrive := range map[string]func(i int) time.Duration{
 		"spaced": func(i int) time.Duration { return time.Duration(i) * time.Millisecond },
 		"bursts": func(i int) time.Duration { return time.Duration(i/1000) * time.Second },
@@ -42,7 +42,7 @@ func TestStormKeepsItsFloor(t *testing.T) {
 			for i := range 10_000 {
 				now := start.Add(arrive(i))
 				if wait := s.Admit(now, resuming); wait != 0 {
-					t.Fatalf("%s: handshake %d is refused for %v: %+v", name, i, wait, s.Status(now))
+					t.Fatalf("%s: handshake %d: got a refusal for %v, want admission: %+v", name, i, wait, s.Status(now))
 				}
 				s.Begin()
 				if i%2 == 0 {
@@ -50,7 +50,7 @@ func TestStormKeepsItsFloor(t *testing.T) {
 				}
 			}
 			if st := s.Status(start.Add(10 * time.Second)); st.Rate != 1000 || st.Admitted != 10_000 || st.Refused != 0 || st.Underway != 5000 {
-				t.Errorf("%s: %+v", name, st)
+				t.Errorf("%s: got %+v, want rate 1000, 10000 admitted, none refused, 5000 in progress", name, st)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func demand(s *Storm, now time.Time, n int, resuming bool) (admitted int) {
 
 // The rate rises by a tenth of the floor in each window in which handshakes are refused and the admitted ones are fast, and falls
 // to 0.7 of itself at most once per second.
-func TestStormMeasures(t *testing.T) {
+func TestStormRate(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	now := start
 	underway := demand(s, now, 3000, true)
@@ -119,18 +119,18 @@ func TestStormMeasures(t *testing.T) {
 		s.Done(now, 0, true)
 	}
 	if got := s.Status(now.Add(window)).Rate; got != 1100 {
-		t.Errorf("without a refusal: %v", got)
+		t.Errorf("without a refusal: got rate %v, want 1100", got)
 	}
 	now = now.Add(window)
 	demand(s, now, 5000, true)
 	if got := s.Status(now.Add(window)).Rate; got != 1100 {
-		t.Errorf("when nothing ends: %v", got)
+		t.Errorf("while no handshake ends: got rate %v, want 1100", got)
 	}
 	if got := s.Status(now.Add(time.Minute - 1)).Rate; got != 1100 {
-		t.Errorf("before a minute has passed: %v", got)
+		t.Errorf("less than a minute after the last refusal: got rate %v, want 1100", got)
 	}
 	if got := s.Status(now.Add(time.Minute)).Rate; got != 1000 {
-		t.Errorf("after a minute: %v", got)
+		t.Errorf("a minute after the last refusal: got rate %v, want 1000", got)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestStormCountsByPriority(t *testing.T) {
 	got := s.Status(start)
 	if resumed == 0 || fresh == 0 || got.AdmittedResuming-before.AdmittedResuming != uint64(resumed) || got.RefusedResuming-before.RefusedResuming != uint64(3000-resumed) ||
 		got.Admitted-before.Admitted != uint64(resumed+fresh) || got.Refused-before.Refused != uint64(6000-resumed-fresh) {
-		t.Errorf("%d and %d: %+v, before %+v", resumed, fresh, got, before)
+		t.Errorf("got %+v after %+v, want %d and %d of 3000 admitted", got, before, resumed, fresh)
 	}
 }
 
@@ -165,8 +165,8 @@ func TestStormFailures(t *testing.T) {
 	}
 }
 
-// Upstreams that accept connections and hang are noticed by the number of handshakes in progress.
-func TestStormNoticesThatNothingEnds(t *testing.T) {
+// If upstreams accept connections and hang, the number of handshakes in progress lowers the rate.
+func TestStormHangingUpstreams(t *testing.T) {
 	s := limitedStorm(StormOptions{})
 	server := slowServer{each: 100 * time.Microsecond}
 	now := start
@@ -179,19 +179,19 @@ func TestStormNoticesThatNothingEnds(t *testing.T) {
 	}
 	before := s.Status(now)
 	if before.Rate < 4500 {
-		t.Fatalf("%+v", before)
+		t.Fatalf("got %+v, want a rate of 4500 at least", before)
 	}
 	for range 10_000 {
 		now = now.Add(time.Millisecond)
 		demand(s, now, 10, true)
 	}
 	if after := s.Status(now); after.Rate != 1000 {
-		t.Errorf("rate %v after ten seconds, before %v, with %d under way", after.Rate, before.Rate, after.Underway)
+		t.Errorf("after ten seconds without an end: got rate %v, want 1000 (before: %v, in progress: %d)", after.Rate, before.Rate, after.Underway)
 	}
 }
 
 // If there is more demand than the upstreams can handle, the rate stays close to their capacity.
-func TestStormFindsTheRate(t *testing.T) {
+func TestStormApproachesCapacity(t *testing.T) {
 	for _, capacity := range []int{2000, 6000} {
 		s := NewStorm(StormOptions{})
 		server := slowServer{each: time.Second / time.Duration(capacity)}
@@ -210,10 +210,10 @@ func TestStormFindsTheRate(t *testing.T) {
 			server.report(now, s)
 		}
 		if rate := admitted / (seconds / 2); rate < capacity*3/4 || rate > capacity*21/20 {
-			t.Errorf("upstreams that take %d a second: %d are admitted", capacity, rate)
+			t.Errorf("capacity %d a second: got %d admitted a second, want 0.75 to 1.05 times the capacity", capacity, rate)
 		}
 		if waiting := server.free.Sub(now); waiting > 2*time.Second {
-			t.Errorf("upstreams that take %d a second: a handshake takes %v", capacity, waiting)
+			t.Errorf("capacity %d a second: got a handshake of %v, want 2s at most", capacity, waiting)
 		}
 	}
 }
@@ -250,9 +250,9 @@ func TestStormPriority(t *testing.T) {
 	}
 }
 
-// Eight thousand clients connect together and return at the time that they are given: all are admitted after a few seconds, in few
-// attempts each. The rate is never below the floor while enough clients wait, and the returning clients are spread over time.
-func TestStormOfReconnects(t *testing.T) {
+// Eight thousand clients connect together and reconnect at the times that they are given: all are admitted within 13 seconds, in
+// at most three attempts on average, and at most 20 of them reconnect in the same millisecond.
+func TestStormReconnects(t *testing.T) {
 	for _, capacity := range []int{1000, 3000, 20_000} {
 		s := NewStorm(StormOptions{Source: rand.NewPCG(1, 1)})
 		server := slowServer{each: time.Second / time.Duration(capacity)}
@@ -277,19 +277,19 @@ func TestStormOfReconnects(t *testing.T) {
 					continue
 				}
 				if wait < time.Second || wait > 76*time.Second {
-					t.Fatalf("Retry-After %v", wait)
+					t.Fatalf("got Retry-After %v, want 1s to 76s", wait)
 				}
 				due[ms+wait.Milliseconds()]++
 			}
 		}
-		t.Logf("upstreams that take %d a second: all are in after %v, %.2f attempts each, at most %d return in a millisecond", capacity, last, float64(attempts)/clients, crowd)
+		t.Logf("capacity %d a second: all are admitted after %v, in %.2f attempts each, with at most %d in a millisecond", capacity, last, float64(attempts)/clients, crowd)
 		if in < clients || last > 13*time.Second || attempts > 3*clients || crowd > 20 {
-			t.Errorf("upstreams that take %d a second: %d are in after %v, %d attempts, %d in one millisecond", capacity, in, last, attempts, crowd)
+			t.Errorf("capacity %d a second: got %d of %d admitted after %v in %d attempts, at most %d in one millisecond", capacity, in, clients, last, attempts, crowd)
 		}
 	}
 }
 
-// A refused client has to wait for at most 76 seconds, and its slot is not promised twice.
+// A refused client has to wait for at most 76 seconds, and no token is promised twice.
 func TestStormRetryAfter(t *testing.T) {
 	s := limitedStorm(StormOptions{Source: rand.NewPCG(2, 2)})
 	demand(s, start, 2000, true)
@@ -297,13 +297,13 @@ func TestStormRetryAfter(t *testing.T) {
 	for i := range 200_000 {
 		wait := s.Admit(start, true)
 		if wait < time.Second || wait > 76*time.Second {
-			t.Fatalf("refusal %d: %v", i, wait)
+			t.Fatalf("refusal %d: got %v, want 1s to 76s", i, wait)
 		}
 		if i < 1000 && wait > 2250*time.Millisecond {
-			t.Fatalf("refusal %d: %v", i, wait)
+			t.Fatalf("refusal %d: got %v, want 2.25s at most", i, wait)
 		}
 		if i >= 10_000 && i < 11_000 && (wait < 10*time.Second || wait > 15*time.Second) {
-			t.Fatalf("refusal %d: %v", i, wait)
+			t.Fatalf("refusal %d: got %v, want 10s to 15s", i, wait)
 		}
 		if i >= 60_000 {
 			if wait < 68*time.Second {
@@ -314,7 +314,7 @@ func TestStormRetryAfter(t *testing.T) {
 		}
 	}
 	if early < 65_000 || late < 65_000 {
-		t.Errorf("%d below 68 seconds, %d not", early, late)
+		t.Errorf("got %d below 68 seconds and %d above, want 65000 each at least", early, late)
 	}
 }
 
@@ -326,14 +326,14 @@ func limitedStorm(o StormOptions) *Storm {
 }
 
 // While the upstreams are not overloaded, everything is admitted, at any rate. When they are, their last rate becomes the limit.
-func TestStormIsOpen(t *testing.T) {
+func TestStormUnlimitedUntilOverload(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	server := slowServer{each: 50 * time.Microsecond}
 	now := start
 	for range 3000 {
 		now = now.Add(time.Millisecond)
 		if n := demand(s, now, 15, true); n != 15 {
-			t.Fatalf("%d of 15 were admitted after %v: %+v", n, now.Sub(start), s.Status(now))
+			t.Fatalf("after %v: got %d of 15 admitted, want all: %+v", now.Sub(start), n, s.Status(now))
 		}
 		for range 15 {
 			server.begin(now)
@@ -341,7 +341,7 @@ func TestStormIsOpen(t *testing.T) {
 		server.report(now, s)
 	}
 	if got := s.Status(now); got.Limited || got.Refused != 0 || got.Admitted != 45_000 {
-		t.Fatalf("%+v", got)
+		t.Fatalf("got %+v, want 45000 admitted, none refused, no limit", got)
 	}
 	most := 0
 	for range 1000 { // these handshakes do not end
@@ -349,17 +349,17 @@ func TestStormIsOpen(t *testing.T) {
 		most += demand(s, now, 15, true)
 	}
 	if got := s.Status(now); !got.Limited || got.Refused == 0 || most > 15_000*2/3 {
-		t.Errorf("%d of 15000 were admitted: %+v", most, got)
+		t.Errorf("got %d of 15000 admitted, want at most two thirds and a limit: %+v", most, got)
 	}
 	for range s.Status(now).Underway {
 		s.Done(now, 0, true)
 	}
 	if got := s.Status(now.Add(forgotten)); got.Limited {
-		t.Errorf("after a minute without a refusal: %+v", got)
+		t.Errorf("a minute after the last refusal: got %+v, want no limit", got)
 	}
 }
 
-// A window ends with the first handshake that ends after it: later ones are counted in the next window.
+// The first handshake that ends after a window belongs to it; later ones are counted in the next window.
 func TestStormWindowEndsWithHandshake(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	s.Admit(start, false)
@@ -370,32 +370,32 @@ func TestStormWindowEndsWithHandshake(t *testing.T) {
 		s.Done(start.Add(2*window+1), 0, true)
 	}
 	if !s.Status(start.Add(2*window + 2)).Limited {
-		t.Error("handshakes of the next window hid that the upstreams were slow")
+		t.Error("fast handshakes of the next window hid that the upstreams were slow")
 	}
 }
 
-// A handshake that waits for a slot, or ends without one, says nothing about the upstreams.
-func TestStormIgnoresWhatWaits(t *testing.T) {
+// Handshakes that wait for a slot, or end without one, do not affect the rate.
+func TestStormIgnoresQueuedHandshakes(t *testing.T) {
 	s := NewStorm(StormOptions{})
 	for i := range 10_000 {
 		if wait := s.Admit(start.Add(time.Duration(i)*time.Microsecond), false); wait != 0 {
-			t.Fatalf("handshake %d is refused for %v", i, wait)
+			t.Fatalf("handshake %d: got a refusal for %v, want admission", i, wait)
 		}
 	}
 	s.Begin()
 	s.Done(start.Add(time.Minute), time.Millisecond, true)
 	if st := s.Status(start.Add(2 * time.Minute)); st.Limited || st.Underway != 0 || st.Admitted != 10_000 || st.Took != time.Millisecond {
-		t.Errorf("%+v", st)
+		t.Errorf("got %+v, want 10000 admitted, no limit, none in progress, 1ms in total", st)
 	}
 }
 
-// Of four thousand clients that continue a session and four thousand new ones, the former wait at most three quarters as long, and
-// not all new ones have to wait until all of the former are admitted.
-func TestStormServesResumingFirst(t *testing.T) {
+// Of four thousand clients that resume a session and four thousand new ones, the former wait at most three quarters as long on
+// average, and some new ones are admitted before the last of the former.
+func TestStormPrefersResuming(t *testing.T) {
 	s := NewStorm(StormOptions{Source: rand.NewPCG(3, 3)})
 	server := slowServer{each: time.Second / 1500}
 	const each = 4000
-	due := map[int64][]bool{} // clients by millisecond; true for clients that continue a session
+	due := map[int64][]bool{} // clients by millisecond; true for clients that resume a session
 	for i := range 2 * each {
 		due[0] = append(due[0], i%2 == 0)
 	}
@@ -415,7 +415,7 @@ func TestStormServesResumingFirst(t *testing.T) {
 		delete(due, ms)
 	}
 	if len(in[true]) != each || len(in[false]) != each {
-		t.Fatalf("%d and %d are in", len(in[true]), len(in[false]))
+		t.Fatalf("got %d resuming and %d new clients admitted, want %d each", len(in[true]), len(in[false]), each)
 	}
 	mean := map[bool]time.Duration{}
 	for resuming, list := range in {
@@ -423,8 +423,8 @@ func TestStormServesResumingFirst(t *testing.T) {
 			mean[resuming] += at / each
 		}
 	}
-	t.Logf("those that continue are in after %v on average, new ones after %v", mean[true], mean[false])
+	t.Logf("on average, resuming clients are admitted after %v and new ones after %v", mean[true], mean[false])
 	if 4*mean[true] > 3*mean[false] || in[false][each/20] >= in[true][each-1] {
-		t.Errorf("on average those that continue are in after %v, the new ones after %v", mean[true], mean[false])
+		t.Errorf("got %v on average for resuming clients and %v for new ones, want three quarters at most", mean[true], mean[false])
 	}
 }

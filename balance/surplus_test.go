@@ -64,7 +64,7 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Plan(tt.servers, tt.r); !slices.Equal(got, tt.want) {
-				t.Errorf("%v, want %v", got, tt.want)
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}
@@ -72,7 +72,7 @@ func TestPlan(t *testing.T) {
 
 // When plans are carried out, the loads end up within the bound, no plan takes more than the percentage of an upstream at a time,
 // and draining upstreams keep no connections.
-func TestPlansComeToAnEnd(t *testing.T) {
+func TestPlansConverge(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 12))
 		r := Rebalance{Spread: 1 + rnd.Float64()/2, Percentage: 1 + rnd.Float64()*50}
@@ -102,12 +102,12 @@ func TestPlansComeToAnEnd(t *testing.T) {
 		rounds := 0
 		for moves := p.Surplus(start, r); moves != nil; moves = p.Surplus(start, r) {
 			if rounds++; rounds > 2000 {
-				t.Fatalf("seed %d: no end: %v of %+v", seed, moves, p.Status(start))
+				t.Fatalf("seed %d: got moves %v after 2000 rounds, want none: %+v", seed, moves, p.Status(start))
 			}
 			for _, m := range moves {
 				live := len(held[m.ID])
 				if m.Count > live || m.Why == Ready && m.Count > max(1, int(float64(live)*r.Percentage/100)) {
-					t.Fatalf("seed %d: %+v of %d, at most %v %%", seed, m, live, r.Percentage)
+					t.Fatalf("seed %d: got %+v of %d connections, want at most %v %%", seed, m, live, r.Percentage)
 				}
 				for range m.Count {
 					u := held[m.ID][len(held[m.ID])-1]
@@ -122,7 +122,7 @@ func TestPlansComeToAnEnd(t *testing.T) {
 		total, weight := 0, 0
 		for _, s := range p.Status(start) {
 			if s.State == Draining && s.Live > 0 {
-				t.Fatalf("seed %d: %d left on what drains", seed, s.Live)
+				t.Fatalf("seed %d: got %d connections left at a draining upstream, want 0", seed, s.Live)
 			}
 			if s.State == Ready {
 				total += s.Live
@@ -148,7 +148,7 @@ func TestPlansOfSeveralBalancers(t *testing.T) {
 		}
 	}
 	if moved < 90 || moved > 92 { // 90 are beyond the bound; each balancer rounds up
-		t.Errorf("%d are moved", moved)
+		t.Errorf("got %d moves, want 90 to 92", moved)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestSpread(t *testing.T) {
 		{[]Status{{State: Ready, Weight: 1, Share: 1, Load: 10}, {State: Ready, Weight: 1, Share: 0.5, Load: 5}, {State: Down, Weight: 1, Share: 1, Load: 99}}, 1},
 	} {
 		if got := Spread(tt.servers); got != tt.want {
-			t.Errorf("%+v: %v, want %v", tt.servers, got, tt.want)
+			t.Errorf("%+v: got %v, want %v", tt.servers, got, tt.want)
 		}
 	}
 }
@@ -181,43 +181,43 @@ func TestPace(t *testing.T) {
 				wait := p.Next(now)
 				shortest, longest := time.Duration((1-jitter)*100)*time.Millisecond, time.Duration((1+jitter)*100)*time.Millisecond
 				if wait < shortest-1 || wait > longest+1 || wait <= 0 && jitter < 1 {
-					t.Fatalf("jitter %v: an interval of %v", jitter, wait)
+					t.Fatalf("jitter %v: got an interval of %v, want %v to %v", jitter, wait, shortest, longest)
 				}
 				different[wait] = true
 				if wait > 1 && p.Next(now.Add(wait-1)) != 1 {
-					t.Fatal("an event before its time")
+					t.Fatal("an event is due too early")
 				}
 				now = now.Add(wait)
 			}
 			if wait := p.Next(now); wait != 0 {
-				t.Fatalf("event %d is not due: %v", i, wait)
+				t.Fatalf("event %d: got a wait of %v, want 0", i, wait)
 			}
 		}
 		if average := now.Sub(last) / n; average < 97*time.Millisecond || average > 103*time.Millisecond {
-			t.Errorf("jitter %v: %v on average", jitter, average)
+			t.Errorf("jitter %v: got an average interval of %v, want 97ms to 103ms", jitter, average)
 		}
 		if (len(different) > n/2) != (jitter > 0) {
-			t.Errorf("jitter %v: %d different intervals", jitter, len(different))
+			t.Errorf("jitter %v: got %d different intervals of %d", jitter, len(different), n)
 		}
 		now = now.Add(time.Hour)
 		if p.Next(now) != 0 || jitter == 0 && p.Next(now) != 100*time.Millisecond {
-			t.Error("a pause was made up for")
+			t.Error("after a pause: got a shorter interval, want the usual one")
 		}
 	}
 	none := NewPace(0, 5, nil)
 	for range 100 {
 		if none.Next(start) != 0 {
-			t.Fatal("no rate is a limit")
+			t.Fatal("a rate of 0 limited an event")
 		}
 	}
 	changed := NewPace(1, -1, nil)
 	changed.Next(start)
 	changed.SetRate(1000)
 	if wait := changed.Next(start); wait != time.Second {
-		t.Errorf("the interval that has begun is %v", wait)
+		t.Errorf("after SetRate, the interval in progress: got %v, want 1s", wait)
 	}
 	changed.Next(start.Add(time.Second))
 	if wait := changed.Next(start.Add(time.Second)); wait != time.Millisecond {
-		t.Errorf("the interval after it is %v", wait)
+		t.Errorf("after SetRate, the next interval: got %v, want 1ms", wait)
 	}
 }

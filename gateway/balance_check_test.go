@@ -52,11 +52,11 @@ func TestCheckBalance(t *testing.T) {
 		for _, p := range CheckBalance(cfg) {
 			got = append(got, strings.TrimPrefix(p.Path, "endpoints[1].target.balance.")+": "+p.Text)
 			if p.Want == "" {
-				t.Errorf("%s: %v does not say what is expected", tt.name, p)
+				t.Errorf("%s: got %v without Want", tt.name, p)
 			}
 		}
 		if tt.want == "" && len(got) > 0 || tt.want != "" && (len(got) != 1 || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, tt.want) })) {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

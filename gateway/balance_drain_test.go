@@ -28,16 +28,16 @@ func TestBalanceDrainOfAll(t *testing.T) {
 		}
 		for _, s := range servers {
 			if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {s.id()}}); status != http.StatusOK {
-				t.Fatalf("%d %s", status, body)
+				t.Fatalf("drain: got %d %s, want 200", status, body)
 			}
 		}
 		for _, c := range clients {
 			if e := ending(t, c); e.Code != websocket.CodeServiceRestart || !e.ByPeer {
-				t.Errorf("%s: %v", policy, e)
+				t.Errorf("%s: got %v, want a close with 1012", policy, e)
 			}
 			e := r.refuse(t, "/", opts)
 			if e.Status != http.StatusServiceUnavailable || e.Header.Get("Retry-After") == "" {
-				t.Errorf("%s: one that comes back gets %d %v", policy, e.Status, e.Header)
+				t.Errorf("%s: new handshake: got %d %v, want 503 with Retry-After", policy, e.Status, e.Header)
 			}
 		}
 		bounded.Until(t, func() bool { return servers[0].open.Load()+servers[1].open.Load()+servers[2].open.Load() == 0 })
@@ -46,13 +46,13 @@ func TestBalanceDrainOfAll(t *testing.T) {
 			opened += s.Opened
 		}
 		if opened != uint64(len(clients)) {
-			t.Errorf("%s: %d connections were opened for %d clients", policy, opened, len(clients))
+			t.Errorf("%s: got %d connections opened, want %d", policy, opened, len(clients))
 		}
 		if status, _ := r.operate(t, "DELETE", "/balance/drain", url.Values{"server": {servers[1].id()}}); status != http.StatusOK {
-			t.Error(status)
+			t.Errorf("undrain: got %d, want 200", status)
 		}
 		if c, name := r.greeting(t, "/", opts); name[:1] != "b" {
-			t.Errorf("%s: it is at %q", policy, name)
+			t.Errorf("%s: got server %q, want b", policy, name)
 		} else {
 			c.CloseNow()
 		}

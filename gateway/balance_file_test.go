@@ -51,7 +51,7 @@ func TestServersFileSettles(t *testing.T) {
 					return list(r), nil
 				})
 				if took := time.Since(began); took != tt.after || (tt.want == "!") != errors.Is(err, bad) || tt.want != "!" && !slices.Equal(got, list(tt.want)) {
-					t.Errorf("after %v: %v, %v", took, got, err)
+					t.Errorf("got %v, %v after %v, want %s after %v", got, err, took, tt.want, tt.after)
 				}
 			})
 		})
@@ -63,12 +63,12 @@ func TestServersFileSettles(t *testing.T) {
 			return list(strings.Repeat("x", n)), nil
 		})
 		if took := time.Since(began); err != nil || len(got) != 1 || took != settleMost*settleFor {
-			t.Errorf("after %v: %v, %v", took, got, err)
+			t.Errorf("got %v, %v after %v, want the last list after %v", got, err, took, settleMost*settleFor)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
 		if _, err := settled(ctx, list("z"), func() ([]balance.Spec, error) { return nil, nil }); !errors.Is(err, context.Canceled) {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want context.Canceled", err)
 		}
 	})
 }
@@ -90,6 +90,6 @@ func TestServersFileWithBadLine(t *testing.T) {
 	})
 	_, shown := r.operate(t, "GET", "/balance", nil)
 	if !strings.Contains(shown, "ws://10.0.0.1:1") || !strings.Contains(shown, "ws://10.0.0.2:1") || strings.Contains(shown, "10.0.0.3") {
-		t.Error(shown)
+		t.Errorf("got %s, want only the servers of the valid file", shown)
 	}
 }

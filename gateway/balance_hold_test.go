@@ -48,11 +48,11 @@ func TestReloadDuringHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != "b" {
-		t.Fatalf("%q, %v, want the greeting of b", m.Data, err)
+		t.Fatalf("got %q, %v, want the greeting of b", m.Data, err)
 	}
 	echoed(t, c)
 	if now := r.site.Load().balancers("")[0]; now != pool {
-		t.Error("the reload has made another pool")
+		t.Error("the reload created another pool")
 	}
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {
 		t.Error(err)
@@ -68,21 +68,21 @@ func TestServerRemovedDuringHold(t *testing.T) {
 	change := func(method string, server *serverBehind) {
 		t.Helper()
 		if status, body := r.operate(t, method, "/balance/servers", url.Values{"server": {server.id()}}); status != http.StatusOK {
-			t.Fatalf("%d %s", status, body)
+			t.Fatalf("%s: got %d %s, want 200", method, status, body)
 		}
 	}
 	change(http.MethodPost, b)
 	a.answer.Store(http.StatusServiceUnavailable)
 	c, text := r.greeting(t, "/", nil)
 	if text[:1] != "b" {
-		t.Fatalf("the client is on %s", text)
+		t.Fatalf("got server %s, want b", text)
 	}
 	change(http.MethodDelete, b)
 	b.cut()
 	pool := r.site.Load().balancers("")[0]
 	a.answer.Store(0)
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != "a" {
-		t.Fatalf("%q, %v, want the greeting of a", m.Data, err)
+		t.Fatalf("got %q, %v, want the greeting of a", m.Data, err)
 	}
 	echoed(t, c)
 	c.CloseNow()
@@ -99,11 +99,11 @@ func TestPoolRemovedDuringHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := ending(t, c); e.Code != websocket.CodeServiceRestart || e.Reason != reasonRemoved || e.Err != nil {
-		t.Errorf("the client gets %v", e)
+		t.Errorf("got %v, want a close with 1012 and %q", e, reasonRemoved)
 	}
 	bounded.Until(t, func() bool { return r.conns.Len() == 0 })
 	if list := r.site.Load().balancers(""); len(list) != 0 {
-		t.Errorf("%d pools", len(list))
+		t.Errorf("got %d pools, want 0", len(list))
 	}
 	pool.empty(t, a.id())
 }

@@ -165,31 +165,31 @@ func TestBalanceHostileRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			resp, _, rest := exchange(t, r, tt.raw)
 			if resp.StatusCode != tt.status || !nothingMore(resp, rest) {
-				t.Errorf("the client gets %s and %q, want %d", resp.Status, rest, tt.status)
+				t.Errorf("client: got %s and %q, want %d and no other data", resp.Status, rest, tt.status)
 			}
 			if resp.StatusCode >= 400 || strings.HasPrefix(tt.raw, "OPTIONS *") {
 				if n := len(behind.streams); n != 0 {
-					t.Errorf("the server gets %d requests", n)
+					t.Errorf("server: got %d requests, want 0", n)
 				}
 				return
 			}
 			got := bounded.Receive(t, behind.streams)
 			if got.request == nil || got.body != "" || got.before != "" || got.after != tt.after {
-				t.Fatalf("the server gets %+v", got)
+				t.Fatalf("server: got %+v, want one request, and %q after it", got, tt.after)
 			}
 			h := got.request.Header
 			if want := tt.path; want == "" && got.request.RequestURI != "/v1/" || want != "" && got.request.RequestURI != want {
-				t.Errorf("the server gets the target %q", got.request.RequestURI)
+				t.Errorf("server: got target %q, want %q below /v1/", got.request.RequestURI, want)
 			}
 			if u := h["Upgrade"]; resp.StatusCode == 101 && (len(u) != 1 || u[0] != "websocket" || len(h["Connection"]) != 1) || resp.StatusCode != 101 && len(u) != 0 {
-				t.Errorf("it gets Upgrade %q and Connection %q", u, h["Connection"])
+				t.Errorf("server: got Upgrade %q and Connection %q", u, h["Connection"])
 			}
 			if h.Get("X-Forwarded-For") != "127.0.0.5" {
-				t.Errorf("it gets X-Forwarded-For %q", h["X-Forwarded-For"])
+				t.Errorf("server: got X-Forwarded-For %q, want 127.0.0.5", h["X-Forwarded-For"])
 			}
 			for name, values := range h {
 				if folded := strings.ReplaceAll(strings.ToLower(name), "_", "-"); folded == "x-user" || folded == "x-handfast-identity" || strings.HasPrefix(folded, "http2") {
-					t.Errorf("it gets %s: %q", name, values)
+					t.Errorf("server: got %s: got %q, want no such field", name, values)
 				}
 			}
 		})
@@ -198,7 +198,7 @@ func TestBalanceHostileRequests(t *testing.T) {
 
 // Whatever a server sends, a client gets a 101 only for a handshake that the server has accepted, and exactly one response from the
 // balancer, whose header cannot be terminated by a field of the server.
-func TestBalanceHostileAnswers(t *testing.T) {
+func TestBalanceHostileResponses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
 		status int
@@ -227,19 +227,19 @@ func TestBalanceHostileAnswers(t *testing.T) {
 			r := run(t, parse(t, strings.Replace(balancing(nil, ""), "to: []", "to: ['"+behind.id+"']", 1)))
 			resp, head, rest := exchange(t, r, "GET / HTTP/1.1\r\n"+upgradeHead+"\r\n")
 			if resp.StatusCode != tt.status || !nothingMore(resp, rest) {
-				t.Errorf("the client gets %s and %q behind it, want %d", resp.Status, rest, tt.status)
+				t.Errorf("client: got %s and %q, want %d and no other data", resp.Status, rest, tt.status)
 			}
 			if n := strings.Count(head, "\r\n"); resp.Header.Get("X-Split") != "" || strings.Contains(strings.ReplaceAll(head, "\r\n", ""), "\n") || n > 20 {
-				t.Errorf("the head is %q", head)
+				t.Errorf("client: got header %q, want no field of the server's body", head)
 			}
 			if accept := resp.Header["Sec-Websocket-Accept"]; resp.StatusCode == 101 && (len(accept) != 1 || accept[0] != string(wshandshake.AppendAccept(nil, "AAAAAAAAAAAAAAAAAAAAAA=="))) {
-				t.Errorf("Sec-WebSocket-Accept %q", accept)
+				t.Errorf("client: got Sec-WebSocket-Accept %q, want that of its key", accept)
 			}
 			bounded.Receive(t, behind.streams) // the connection to the server was closed
 			if resp.StatusCode == 502 {
 				body, _ := io.ReadAll(resp.Body)
 				if strings.Contains(string(body), strings.TrimPrefix(behind.id, "ws://")) {
-					t.Errorf("the client learns where the server is: %s", body)
+					t.Errorf("client: got %s, want no address of the server", body)
 				}
 				has(t, &r.log, behind.id, "answer")
 			}
@@ -249,17 +249,17 @@ func TestBalanceHostileAnswers(t *testing.T) {
 
 // A server's error page is forwarded to the client; only its beginning is written to the log, the audit log and the list of
 // refusals.
-func TestBalanceLogsTheBeginningOfAPage(t *testing.T) {
+func TestBalanceLogTruncatesPage(t *testing.T) {
 	behind := record(t, "HTTP/1.1 403 Forbidden\r\nContent-Length: 40000\r\n\r\n"+strings.Repeat("<p>no\x1b", 40_000/6)+"end.")
 	r := run(t, parse(t, strings.Replace(balancing(nil, ""), "to: []", "to: ['"+behind.id+"']", 1)))
 	resp, _, _ := exchange(t, r, "GET / HTTP/1.1\r\n"+upgradeHead+"\r\n")
 	if body, err := io.ReadAll(resp.Body); resp.StatusCode != 403 || err != nil || len(body) < 30_000 {
-		t.Errorf("the client gets %s and %d bytes, %v", resp.Status, len(body), err)
+		t.Errorf("client: got %s and %d bytes, %v, want 403 and the page", resp.Status, len(body), err)
 	}
 	bounded.Until(t, func() bool { return strings.Contains(r.log.String(), "handshake refused") })
 	for name, text := range map[string]string{"log": r.log.String(), "audit log": r.audited.String(), "list": fmt.Sprint(r.rec.refused.List())} {
 		if !strings.Contains(text, "<p>no") || !strings.Contains(text, "…") || len(text) > 8<<10 {
-			t.Errorf("%d bytes in the %s: %.500s", len(text), name, text)
+			t.Errorf("%s: got %d bytes, want the beginning of the page: %.500s", name, len(text), text)
 		}
 	}
 }

@@ -98,17 +98,17 @@ func TestBalanceSignsIdentity(t *testing.T) {
 		h := open(alice)
 		id, err := verify.Authenticate(&http.Request{Header: h})
 		if err != nil || id.Subject != "alice" || id.Claims["method"] != "jwt" || id.Claims["tenant"] != nil || id.Claims["roles"].([]any)[0] != "admin" {
-			t.Errorf("%+v, %v", id, err)
+			t.Errorf("token: got %+v, %v, want alice with the role admin", id, err)
 		} else if lasts := id.Expires.Sub(id.Issued); lasts <= 0 || lasts > 2*time.Minute {
-			t.Errorf("the token is valid for %v", lasts)
+			t.Errorf("token: got a validity of %v, want two minutes at most", lasts)
 		}
 		if h.Get("X-User") != "alice" || strings.Contains(strings.Join(h["X_user"], "")+strings.Join(h["X_handfast_identity"], ""), "mallory") {
-			t.Errorf("%v", h)
+			t.Errorf("server: got %v, want no field of mallory", h)
 		}
 		h = open(nil)
 		for name := range h {
 			if strings.Contains(strings.ToLower(name), "identity") || strings.Contains(strings.ToLower(name), "user") && name != "User-Agent" {
-				t.Errorf("of an anonymous client the server gets %s: %s", name, h[name])
+				t.Errorf("anonymous client: the server got %s: got %s, want no identity", name, h[name])
 			}
 		}
 	}
@@ -127,16 +127,16 @@ func TestBalanceIdentityIsEndToEnd(t *testing.T) {
 		resp, _, _ := exchange(t, r, raw)
 		got := bounded.Receive(t, behind.streams)
 		if got.request == nil || resp.StatusCode >= 400 {
-			t.Fatalf("%s, and the server gets %+v", resp.Status, got)
+			t.Fatalf("got %s, and %+v at the server, want a request", resp.Status, got)
 		}
 		if h := got.request.Header; h.Get("X-User") != "alice" || strings.Count(h.Get("X-Handfast-Identity"), ".") != 2 || h.Get("X-Forwarded-For") != "127.0.0.5" || h.Get("Authorization") != "" {
-			t.Errorf("the server gets %v", h)
+			t.Errorf("server: got %v, want the identity fields of alice", h)
 		}
 	}
 }
 
 // handfast serve accepts such a token, in its own field or as a bearer token, but not a client's own.
-func TestServeTakesSignedIdentity(t *testing.T) {
+func TestServeSignedIdentity(t *testing.T) {
 	shared := secret("this key is what the balancer and the server share")
 	for header, from := range map[string]string{"X-Handfast-Identity": "'header:X-Handfast-Identity'", "Authorization": "bearer"} {
 		behind := run(t, parse(t, strings.NewReplacer("SECRET", shared, "FROM", from).Replace(`
@@ -151,11 +151,11 @@ endpoints:
 		echoed(t, c)
 		has(t, &behind.log, "msg=opened", "user=alice")
 		if e := front.refuse(t, "/", nil); e.Status != http.StatusUnauthorized {
-			t.Errorf("%s: an anonymous client gets %d", header, e.Status)
+			t.Errorf("%s: anonymous client: got %d, want 401", header, e.Status)
 		}
 		forged := &websocket.DialOptions{Header: http.Header{"X-Handfast-Identity": {token("mallory", time.Minute, map[string]any{"iss": "edge", "aud": "chat"})}}}
 		if e := front.refuse(t, "/", forged); e.Status != http.StatusUnauthorized {
-			t.Errorf("%s: a client with a token of its own gets %d", header, e.Status)
+			t.Errorf("%s: client with its own token: got %d, want 401", header, e.Status)
 		}
 	}
 }
@@ -168,18 +168,18 @@ func TestBalanceIdentityKey(t *testing.T) {
 	}
 	bad := signing("127.0.0.1:1", "key_file: "+file, "X-Id")
 	if _, err := Open(t.Context(), Options{Config: parse(t, bad)}); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
-		t.Errorf("%v", err)
+		t.Errorf("Open: got %v, want a problem of balance.request.identity", err)
 	}
 	server, got := headers(t)
 	r := run(t, parse(t, signing(server, `secret: "`+key+`"`, "X-Id")))
 	if err := r.Reload(t.Context(), r.with(t, bad)); err == nil || !strings.Contains(err.Error(), "balance.request.identity") {
-		t.Errorf("a reload: %v", err)
+		t.Errorf("Reload: got %v, want a problem of balance.request.identity", err)
 	}
 	if err := r.Reload(t.Context(), r.with(t, signing(server, `secret: "`+key+`"`, "X-Other"))); err != nil {
 		t.Fatal(err)
 	}
 	r.refuse(t, "/", as(token("alice", time.Minute, nil)))
 	if h := bounded.Receive(t, got); h.Get("X-Other") == "" || h.Get("X-Id") != "" {
-		t.Errorf("after a reload: %v", h)
+		t.Errorf("after a reload: got %v, want X-Other in place of X-Id", h)
 	}
 }

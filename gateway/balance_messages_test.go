@@ -27,7 +27,7 @@ func TestBalanceMessages(t *testing.T) {
 	} {
 		c, _ := r.greeting(t, "/", opts)
 		if c.Subprotocol() != "chat" || !strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") || c.Handshake().Header.Get("X-Behind") != "a" {
-			t.Errorf("%+v", c.Handshake())
+			t.Errorf("got %+v, want the subprotocol chat, permessage-deflate and X-Behind", c.Handshake())
 		}
 		say := func(m websocket.Message) {
 			t.Helper()
@@ -37,12 +37,12 @@ func TestBalanceMessages(t *testing.T) {
 		}
 		say(websocket.Message{Type: websocket.Text, Data: make([]byte, 100)})
 		if m, err := c.Read(bounded.Context(t)); err != nil || len(m.Data) != 100 {
-			t.Errorf("%d bytes, %v", len(m.Data), err)
+			t.Errorf("got %d bytes, %v, want 100", len(m.Data), err)
 		}
 		say(tt.send)
 		_, err := c.Read(bounded.Context(t))
 		if e, ok := errors.AsType[*websocket.CloseError](err); !ok || e.Code != tt.code {
-			t.Errorf("%v, want %d", err, tt.code)
+			t.Errorf("got %v, want %d", err, tt.code)
 		}
 	}
 	bounded.Until(t, func() bool { return a.open.Load() == 0 })
@@ -52,10 +52,10 @@ func TestBalanceMessages(t *testing.T) {
 	r.metric(t, `handfast_server_messages_total{direction="out",endpoint="front",server="`+a.id()+`"} 4`)
 	r.metric(t, `handfast_server_resumed_total`+label+`} 0`)
 	if c, text := r.greeting(t, "/", &websocket.DialOptions{Subprotocols: []string{"other"}}); c.Subprotocol() != "" || !strings.HasPrefix(text, "a ") {
-		t.Errorf("the server has chosen no subprotocol; the client got %q", c.Subprotocol())
+		t.Errorf("got subprotocol %q and greeting %q, want no subprotocol and the greeting of a", c.Subprotocol(), text)
 	}
 	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, a.id()) {
-		t.Errorf("no server of the connection: %s", body)
+		t.Errorf("/connections: got %s, want the server in it", body)
 	}
 }
 
@@ -70,13 +70,13 @@ func TestBalanceHeldServer(t *testing.T) {
 		first, last = b, a
 	}
 	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {first.id()}}); status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("drain: got %d %s, want 200", status, body)
 	}
 	if m, err := c.Read(bounded.Context(t)); err != nil || string(m.Data[:1]) != last.name {
-		t.Fatalf("%q, %v, want the greeting of %s", m.Data, err, last.name)
+		t.Fatalf("got %q, %v, want the greeting of %s", m.Data, err, last.name)
 	}
 	if _, body := r.operate(t, "GET", "/connections", nil); !strings.Contains(body, last.id()) || strings.Contains(body, first.id()) {
-		t.Errorf("not at %s: %s", last.id(), body)
+		t.Errorf("/connections: got %s, want only %s", body, last.id())
 	}
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {
 		t.Error(err)
@@ -102,11 +102,11 @@ func TestBalanceMessagesHalfClose(t *testing.T) {
 	}
 	for i := range n {
 		if _, err := c.Read(bounded.Context(t)); err != nil {
-			t.Fatalf("after %d answers: %v", i, err)
+			t.Fatalf("reply %d of %d: %v", i+1, n, err)
 		}
 	}
 	if _, err := c.Read(bounded.Context(t)); websocket.CloseCode(err) != 4000 {
-		t.Error(err)
+		t.Errorf("got %v, want a close with 4000", err)
 	}
 	has(t, &r.log, "msg=closed", "code=4000")
 }

@@ -13,7 +13,7 @@ import (
 
 // A request that fails at a server is logged with the server and the stage. A client that makes many such requests does not flood
 // the log.
-func TestFailedPagesInTheLog(t *testing.T) {
+func TestFailedPagesLogged(t *testing.T) {
 	broken := &serverBehind{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/cut" {
 			_, _ = w.Write([]byte("the beginning"))
@@ -42,7 +42,7 @@ func TestFailedPagesInTheLog(t *testing.T) {
 	ask("/cut")
 	bounded.Until(t, func() bool { return len(lines(observe.EventPage)) == 1 })
 	if line := lines(observe.EventPage)[0]; !strings.Contains(line, "level=WARN") || !strings.Contains(line, "endpoint=front server="+broken.id()+" stage=response error=") {
-		t.Error(line)
+		t.Errorf("got %q, want the server and the stage", line)
 	}
 	const many = 40
 	for range many {
@@ -50,14 +50,14 @@ func TestFailedPagesInTheLog(t *testing.T) {
 	}
 	bounded.Until(t, func() bool { return len(lines(observe.EventPageMore)) > 0 })
 	if line := lines(observe.EventPageMore)[0]; !strings.Contains(line, "server="+broken.id()+" endpoint=front") {
-		t.Error(line)
+		t.Errorf("got %q, want the server and the endpoint", line)
 	}
 	if n := len(lines(observe.EventPage)); n >= many {
-		t.Errorf("%d lines", n)
+		t.Errorf("got %d lines for %d failures, want fewer", n, many)
 	}
 	for line := range strings.Lines(r.log.String()) {
 		if strings.Contains(line, "httputil") {
-			t.Error(line)
+			t.Errorf("got a line of httputil: %q", line)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func TestBalanceResets(t *testing.T) {
 				if tt.status != 0 {
 					resp, err := http.ReadResponse(in, nil)
 					if err != nil || resp.StatusCode != tt.status {
-						t.Fatalf("the client gets %v, %v, want %d", resp, err, tt.status)
+						t.Fatalf("client: got %v, %v, want %d", resp, err, tt.status)
 					}
 				}
 				var behind net.Conn

@@ -51,7 +51,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 	} {
 		status, body := r.operate(t, tt.method, "/balance/servers", server(tt.id, tt.endpoint))
 		if n := listed(tt.id); status != tt.status || !strings.Contains(body, tt.says) || n != tt.listed {
-			t.Errorf("%s %s %s: %d %s; %d pools have it, want %d", tt.method, tt.id, tt.endpoint, status, body, n, tt.listed)
+			t.Errorf("%s %s %s: got %d %s in %d pools, want %d in %d", tt.method, tt.id, tt.endpoint, status, body, n, tt.status, tt.listed)
 		}
 	}
 }
@@ -62,14 +62,14 @@ func TestWeights(t *testing.T) {
 	for weight, valid := range map[int]bool{0: false, 1: true, proxy.MaxWeight: true, proxy.MaxWeight + 1: false} {
 		status, body := r.operate(t, "POST", "/balance/servers", url.Values{"server": {"a:1"}, "weight": {fmt.Sprint(weight)}})
 		if valid != (status == 200) || weight > 1 && !valid && !strings.Contains(body, "1 to 1000") {
-			t.Errorf("weight %d: %d %s", weight, status, body)
+			t.Errorf("weight %d: got %d %s, want valid %v", weight, status, body, valid)
 		}
 		if _, err := proxy.ParseServers(fmt.Sprintf("a:1 weight=%d", weight), serverID); valid != (err == nil) {
-			t.Errorf("weight %d in a file: %v", weight, err)
+			t.Errorf("weight %d in a file: got %v, want valid %v", weight, err, valid)
 		}
 		_, err := config.Parse("test.yaml", []byte(fmt.Sprintf("endpoints: [{path: /, auth: [anonymous], target: {balance: {to: [{url: 'a:1', weight: %d}]}}}]", weight)))
 		if valid != (err == nil) {
-			t.Errorf("weight %d in the configuration: %v", weight, err)
+			t.Errorf("weight %d in the configuration: got %v, want valid %v", weight, err, valid)
 		}
 	}
 }

@@ -135,25 +135,25 @@ func TestBalance(t *testing.T) {
 		seen[text[:1]]++
 		host := strings.TrimPrefix(r.URLs()[0], "http://")
 		if want := text[:1] + " user= for=127.0.0.1 host=" + host + " path=/v1/room"; text != want {
-			t.Errorf("%q, want %q", text, want)
+			t.Errorf("got %q, want %q", text, want)
 		}
 		h := c.Handshake()
 		if c.Subprotocol() != "chat" || !strings.HasPrefix(h.Extensions, "permessage-deflate") || !strings.HasPrefix(h.Header.Get("Set-Cookie"), "seen=") {
-			t.Errorf("%q %q %v", c.Subprotocol(), h.Extensions, h.Header)
+			t.Errorf("got subprotocol %q, extensions %q, header %v, want those of the server", c.Subprotocol(), h.Extensions, h.Header)
 		}
 		echoed(t, c)
 		open = append(open, c)
 	}
 	if seen["a"] != 2 || seen["b"] != 2 {
-		t.Errorf("%v", seen)
+		t.Errorf("got %v, want 2 clients at each server", seen)
 	}
 	resp, body := page(t, "PUT", r.URLs()[0]+"/ws/page", nil)
 	if resp.StatusCode != 200 || !strings.HasPrefix(body, "PUT "+resp.Header.Get("X-Behind")+" ") || !strings.Contains(body, "path=/v1/page") {
-		t.Errorf("%d %q", resp.StatusCode, body)
+		t.Errorf("page: got %d %q, want 200 for /v1/page", resp.StatusCode, body)
 	}
 	_, metrics := r.operate(t, "GET", "/metrics", url.Values{})
 	if line := `handfast_server_bytes_total{direction="out",endpoint="front",server="` + a.id() + `"} `; !strings.Contains(metrics, line) || strings.Contains(metrics, line+"0\n") {
-		t.Errorf("no bytes in %s", metrics)
+		t.Errorf("metrics: got no bytes in %s", metrics)
 	}
 	r.metric(t, `handfast_server_state{endpoint="front",server="`+a.id()+`",state="ready"} 1`)
 	r.metric(t, `handfast_server_connections{endpoint="front",server="`+a.id()+`"} 2`)
@@ -167,7 +167,7 @@ func TestBalance(t *testing.T) {
 	has(t, &r.log, "msg=closed", "server="+a.id())
 	has(t, &r.audited, `"disconnected"`, `"server":"`+b.id()+`"`, `"path":"/ws/room"`, `"decision":"allow"`, `"rule":"`, `"bytes_in":`)
 	if log := r.log.String() + r.audited.String(); strings.Contains(log, "level=INFO msg=opened") || strings.Contains(log, `"connected"`) {
-		t.Errorf("a connection has more than one line:\n%s", log)
+		t.Errorf("got more than one line for a connection:\n%s", log)
 	}
 }
 
@@ -180,29 +180,29 @@ func TestBalanceFailures(t *testing.T) {
 	b.answer.Store(403)
 	e := r.refuse(t, "/", nil)
 	if e.Status != 403 || !strings.HasPrefix(string(e.Body), "no, says ") || e.Header.Get("X-Why") != "because" || !strings.HasPrefix(e.Header.Get("Set-Cookie"), "refused=") {
-		t.Errorf("refused: %d %q %v", e.Status, e.Body, e.Header)
+		t.Errorf("refused: got %d %q %v, want the 403 of a server", e.Status, e.Body, e.Header)
 	}
 	a.answer.Store(503)
 	b.answer.Store(0)
 	for range 3 {
 		if _, text := r.greeting(t, "/", nil); text[:1] != "b" {
-			t.Errorf("%q", text)
+			t.Errorf("a fails: got %q, want b", text)
 		}
 	}
 	b.answer.Store(502)
 	if e := r.refuse(t, "/", nil); e.Status != 502 && e.Status != 503 {
-		t.Errorf("both fail: %d %q", e.Status, e.Body)
+		t.Errorf("both fail: got %d %q, want 502 or 503", e.Status, e.Body)
 	}
 	a.Close()
 	b.CloseClientConnections()
 	b.Close()
 	e = r.refuse(t, "/", nil)
 	if e.Status != 502 && e.Status != 503 || strings.Contains(string(e.Body), a.Listener.Addr().String()) {
-		t.Errorf("none is there: %d %q", e.Status, e.Body)
+		t.Errorf("both are closed: got %d %q, want 502 or 503 without an address", e.Status, e.Body)
 	}
 	has(t, &r.log, b.Listener.Addr().String(), "connect")
 	if resp, body := page(t, "GET", r.URLs()[0]+"/", nil); resp.StatusCode != 502 && resp.StatusCode != 503 || strings.Contains(body, a.Listener.Addr().String()) {
-		t.Errorf("a page: %d %q", resp.StatusCode, body)
+		t.Errorf("page: got %d %q, want 502 or 503 without an address", resp.StatusCode, body)
 	}
 }
 
@@ -216,23 +216,23 @@ func TestBalanceDrain(t *testing.T) {
 		clients[text[:1]] = c
 	}
 	if len(clients) != 2 {
-		t.Fatal("round robin does not take turns")
+		t.Fatalf("got %d servers for two clients, want 2", len(clients))
 	}
 	if status, body := r.operate(t, "POST", "/balance/drain", url.Values{"server": {a.Listener.Addr().String()}, "pace": {"1000"}}); status != 200 || !strings.Contains(body, `"state": "draining"`) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("drain: got %d %s, want 200 and draining", status, body)
 	}
 	if e := ending(t, clients["a"]); e.Code != websocket.CodeServiceRestart || !strings.Contains(e.Reason, "retry-after=") {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want a close with 1012 and retry-after", e)
 	}
 	for range 3 {
 		if _, text := r.greeting(t, "/", nil); text[:1] != "b" {
-			t.Errorf("%q", text)
+			t.Errorf("got server %q, want b", text)
 		}
 	}
 	echoed(t, clients["b"])
 	bounded.Until(t, func() bool { return a.open.Load() == 0 })
 	if status, _ := r.operate(t, "DELETE", "/balance/drain", url.Values{"server": {a.id()}}); status != 200 {
-		t.Error(status)
+		t.Errorf("undrain: got %d, want 200", status)
 	}
 	bounded.Until(t, func() bool {
 		_, text := r.greeting(t, "/", nil)
@@ -243,7 +243,7 @@ func TestBalanceDrain(t *testing.T) {
 		want int
 	}{{url.Values{"server": {"127.0.0.1:1"}}, 404}, {url.Values{}, 400}, {url.Values{"server": {"http://a"}}, 400}, {url.Values{"server": {a.id()}, "pace": {"0"}}, 400}} {
 		if status, body := r.operate(t, "POST", "/balance/drain", bad.form); status != bad.want {
-			t.Errorf("%v: %d %s", bad.form, status, body)
+			t.Errorf("%v: got %d %s, want %d", bad.form, status, body, bad.want)
 		}
 	}
 	has(t, &r.audited, `"server"`, a.id())
@@ -256,11 +256,11 @@ func TestBalanceChanges(t *testing.T) {
 	r := run(t, parse(t, text))
 	first, _ := r.greeting(t, "/", nil)
 	if status, body := r.operate(t, "POST", "/balance/servers", url.Values{"server": {b.id()}, "weight": {"2"}}); status != 200 || !strings.Contains(body, b.id()) {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("add: got %d %s, want 200", status, body)
 	}
 	second, name := r.greeting(t, "/", nil)
 	if name[:1] != "b" {
-		t.Errorf("the new one: %q", name)
+		t.Errorf("after adding b: got server %q, want b", name)
 	}
 	if err := r.Reload(t.Context(), r.with(t, balancing([]*serverBehind{a, c}, "policy: round_robin"))); err != nil {
 		t.Fatal(err)
@@ -271,23 +271,23 @@ func TestBalanceChanges(t *testing.T) {
 		names[name[:1]] = true
 	}
 	if len(names) != 3 {
-		t.Errorf("after a reload: %v", names)
+		t.Errorf("after a reload: got servers %v, want 3", names)
 	}
 	if status, body := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {a.id()}}); status != 400 || !strings.Contains(body, "configuration") {
-		t.Errorf("one of the configuration: %d %s", status, body)
+		t.Errorf("remove a server of the configuration: got %d %s, want 400", status, body)
 	}
 	for _, method := range []string{"DELETE /balance/servers", "DELETE /balance/drain", "POST /balance/drain"} {
 		method, path, _ := strings.Cut(method, " ")
 		if status, body := r.operate(t, method, path, url.Values{"server": {"127.0.0.1:1"}}); status != 404 || !strings.Contains(body, "ws://127.0.0.1:1;") {
-			t.Errorf("%s of one that there is not: %d %s", path, status, body)
+			t.Errorf("%s of an unknown server: got %d %s, want 404", path, status, body)
 		}
 	}
 	if status, _ := r.operate(t, "DELETE", "/balance/servers", url.Values{"server": {b.id()}}); status != 200 {
-		t.Error(status)
+		t.Errorf("remove: got %d, want 200", status)
 	}
 	for range 4 {
 		if _, name := r.greeting(t, "/", nil); name[:1] == "b" {
-			t.Error("one that was removed")
+			t.Error("a client got the removed server b")
 		}
 	}
 	echoed(t, first)
@@ -315,13 +315,13 @@ func TestBalanceSticky(t *testing.T) {
 	first := dial()
 	for range 4 {
 		if again := dial(); again != first {
-			t.Errorf("%q, then %q", first, again)
+			t.Errorf("got server %q, want %q", again, first)
 		}
 	}
 	server := map[string]*serverBehind{"a": a, "b": b}[first]
 	r.operate(t, "POST", "/balance/drain", url.Values{"server": {server.id()}})
 	if other := dial(); other == first {
-		t.Error("it came back to a server that drains")
+		t.Errorf("got server %q, which is draining", other)
 	}
 }
 
@@ -341,7 +341,7 @@ func TestBalanceFile(t *testing.T) {
 	put(a.id())
 	r := run(t, parse(t, balancing(nil, "file: "+file)))
 	if _, name := r.greeting(t, "/", nil); name[:1] != "a" {
-		t.Error(name)
+		t.Errorf("got server %q, want a", name)
 	}
 	put(b.id() + "\n")
 	bounded.Until(t, func() bool {
@@ -351,7 +351,7 @@ func TestBalanceFile(t *testing.T) {
 	put("nonsense weight=x")
 	has(t, &r.log, "servers cannot be found", "line 1")
 	if _, name := r.greeting(t, "/", nil); name[:1] != "b" {
-		t.Error(name)
+		t.Errorf("after an invalid file: got server %q, want b", name)
 	}
 }
 
@@ -389,7 +389,7 @@ func TestBalanceHealth(t *testing.T) {
 			state(b, balance.Down)
 			for range 3 {
 				if _, name := r.greeting(t, "/", nil); name[:1] != "a" {
-					t.Error(name)
+					t.Errorf("got server %q, want a", name)
 				}
 			}
 			has(t, &r.log, "a server has another state", b.id(), "down")
@@ -413,10 +413,10 @@ func TestBalanceQueue(t *testing.T) {
 	}()
 	bounded.Until(t, func() bool { return r.site.Load().balancers("")[0].Status().Waiting == 1 })
 	if e := r.refuse(t, "/", nil); e.Status != 503 || e.Header.Get("Retry-After") == "" || !strings.Contains(string(e.Body), "full") {
-		t.Errorf("one too many: %d %q %v", e.Status, e.Body, e.Header)
+		t.Errorf("handshake beyond the queue: got %d %q %v, want 503 with Retry-After", e.Status, e.Body, e.Header)
 	}
 	first.CloseNow()
 	if err := bounded.Receive(t, got); err != nil {
-		t.Errorf("the one that waits: %v", err)
+		t.Errorf("waiting client: %v", err)
 	}
 }

@@ -80,13 +80,13 @@ func TestBalanceReloadsTLS(t *testing.T) {
 			continue
 		}
 		if e := r.refuse(t, "/", nil); e.Status != 502 || strings.Contains(string(e.Body), behind.Listener.Addr().String()) {
-			t.Errorf("%+v: the client gets %d %s", step.name, e.Status, e.Body)
+			t.Errorf("%s: got %d %s, want 502 without an address", step.name, e.Status, e.Body)
 		}
 		has(t, &r.log, id, "tls", step.log)
 	}
 	put([]byte("no certificate"))
 	if err := r.Reload(t.Context(), r.with(t, text("inner.example"))); err == nil || !strings.Contains(err.Error(), "ca.pem holds no certificate") {
-		t.Errorf("an invalid CA: %v", err)
+		t.Errorf("invalid CA: got %v, want that the file has no certificate", err)
 	}
 	echoed(t, first)
 	if second, _ := r.greeting(t, "/", nil); second != nil {

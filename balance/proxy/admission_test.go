@@ -34,13 +34,13 @@ func TestAdmissionMeasuresServers(t *testing.T) {
 	}()
 	bounded.Until(t, func() bool { return b.Status().Waiting == 1 })
 	if s := b.Status().Storm; s.Underway != 0 || s.Took != took {
-		t.Errorf("while one waits: %+v, want %v in total", s, took)
+		t.Errorf("while one waits: got %+v, want %v in total", s, took)
 	}
 	if _, err := b.Open(bounded.Context(t), opening(t)); !errors.Is(err, balance.ErrFull) {
-		t.Errorf("one too many: %v", err)
+		t.Errorf("handshake beyond the queue: got %v, want ErrFull", err)
 	}
 	if s := b.Status().Storm; s.Underway != 0 || s.Took != took {
-		t.Errorf("after one that got no place: %+v, want %v in total", s, took)
+		t.Errorf("after a handshake without a slot: got %+v, want %v in total", s, took)
 	}
 	first.Abandon()
 	if c := bounded.Receive(t, second); c != nil {
@@ -48,7 +48,7 @@ func TestAdmissionMeasuresServers(t *testing.T) {
 	}
 	took += bounded.Receive(t, tried).Took
 	if s := b.Status().Storm; s.Limited || s.Underway != 0 || s.Took != took {
-		t.Errorf("at the end: %+v, want %v in total", s, took)
+		t.Errorf("at the end: got %+v, want %v in total", s, took)
 	}
 }
 
@@ -82,12 +82,12 @@ func TestAdmissionByPriority(t *testing.T) {
 	b.storm.Begin()
 	b.storm.Done(time.Now().Add(-time.Second), time.Minute, false) // the servers are overloaded
 	if s := b.Status().Storm; !s.Limited || s.Rate != 1000 {
-		t.Fatalf("%+v", s)
+		t.Fatalf("got %+v, want a limit of 1000", s)
 	}
 	bounded.Until(t, func() bool { // unless a slot has become free in the meantime
 		ok, after := admitted(opening(t))
 		if !ok && after < time.Second {
-			t.Errorf("a new one may come back after %v", after)
+			t.Errorf("new client: got Retry-After %v, want 1s at least", after)
 		}
 		return !ok
 	})
@@ -99,7 +99,7 @@ func TestAdmissionByPriority(t *testing.T) {
 		r := opening(t)
 		mark(r)
 		if ok, after := admitted(r); !ok {
-			t.Errorf("%s: it may come back after %v", name, after)
+			t.Errorf("%s: got a refusal for %v, want admission", name, after)
 		}
 	}
 	bounded.Until(t, func() bool {
@@ -109,12 +109,12 @@ func TestAdmissionByPriority(t *testing.T) {
 		return !ok
 	})
 	if s := b.Status().Storm; s.Refused == 0 || s.Underway != 0 {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want refusals and no handshake in progress", s)
 	}
 }
 
 // Handshake admission does not apply to pages: they pass while it is limited, and are neither counted nor measured.
-func TestPagesPassTheAdmission(t *testing.T) {
+func TestPagesBypassAdmission(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	b := newBalancer(t, Settings{}, server.Listener.Addr().String())
@@ -135,6 +135,6 @@ func TestPagesPassTheAdmission(t *testing.T) {
 	w := httptest.NewRecorder()
 	b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
 	if after := b.Status().Storm; w.Code != http.StatusNotFound || !before.Limited || after != before {
-		t.Errorf("%d, %+v, before %+v", w.Code, after, before)
+		t.Errorf("got %d and %+v, want 404 and %+v", w.Code, after, before)
 	}
 }

@@ -82,7 +82,7 @@ func TestMoveBeforeTunnel(t *testing.T) {
 	head := make([]byte, 4)
 	far.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := io.ReadFull(far, head); err != nil || head[0] != 0x88 || websocket.Code(head[2])<<8|websocket.Code(head[3]) != websocket.CodeServiceRestart {
-		t.Fatalf("% x, %v", head, err)
+		t.Fatalf("got % x, %v, want a close frame with 1012", head, err)
 	}
 	far.Close()
 	bounded.Receive(t, done)
@@ -99,10 +99,10 @@ func TestTunnelAfterClose(t *testing.T) {
 	far, near := tcpPair(t)
 	defer far.Close()
 	if err := c.Tunnel(near, nil, func(error) { t.Error("done was called") }); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v", err)
+		t.Errorf("Tunnel: got %v, want net.ErrClosed", err)
 	}
 	if err := near.SetDeadline(time.Time{}); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the connection to the client: %v", err)
+		t.Errorf("connection to the client: got %v, want net.ErrClosed", err)
 	}
 	bounded.Receive(t, up.gone)
 }
@@ -141,12 +141,12 @@ func TestQueueAfterScaleOut(t *testing.T) {
 		c.Abandon()
 	}
 	if took := time.Since(began); took > wait/2 {
-		t.Errorf("they have waited for %v", took)
+		t.Errorf("got a wait of %v, want at most %v", took, wait/2)
 	}
 }
 
 // A client that sends an invalid body cannot cause a server to be ejected.
-func TestBodyOfClientFails(t *testing.T) {
+func TestInvalidRequestBody(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	defer page.Close()
 	addr := page.Listener.Addr().String()
@@ -165,12 +165,12 @@ func TestBodyOfClientFails(t *testing.T) {
 		nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
 		line := make([]byte, len("HTTP/1.1 400"))
 		if _, err := io.ReadFull(nc, line); err != nil || string(line) != "HTTP/1.1 400" {
-			t.Errorf("%q, %v", line, err)
+			t.Errorf("got %q, %v, want status 400", line, err)
 		}
 		nc.Close()
 	}
 	if s := state(b, addr); s.Counts.Failed != 0 || s.Failures != 0 {
-		t.Errorf("the server has failed %d times", s.Counts.Failed)
+		t.Errorf("got %d failures of the server, want 0", s.Counts.Failed)
 	}
 }
 
@@ -187,30 +187,30 @@ func TestPageSwitchesProtocols(t *testing.T) {
 		w := httptest.NewRecorder()
 		b.ServeRequest(w, &Request{Request: r})
 		if w.Code != http.StatusBadGateway {
-			t.Errorf("%q: the client gets %d %s", field, w.Code, w.Body)
+			t.Errorf("Upgrade %q: got %d %s, want 502", field, w.Code, w.Body)
 		}
 		if s := state(b, up.addr); s.Live != 0 {
-			t.Errorf("%q: %d connections are left", field, s.Live)
+			t.Errorf("Upgrade %q: got %d open connections, want 0", field, s.Live)
 		}
 	}
 }
 
 // A drain that a server has announced does not last forever. Without a time limit, no response could end it, because no client is
 // sent to that server.
-func TestDrainAnnouncedOnce(t *testing.T) {
+func TestAnnouncedDrainExpires(t *testing.T) {
 	up := serveRaw(t, listen(t), strings.Replace(accepts, "Upgrade: w", DrainHeader+": 1\r\nUpgrade: w", 1))
 	b := newBalancer(t, Settings{}, up.addr)
 	open(t, b).Abandon()
 	if s := state(b, up.addr); s.State != balance.Draining {
-		t.Fatalf("the server is %s", s.State)
+		t.Fatalf("got state %s, want draining", s.State)
 	}
 	b.unsay(time.Now().Add(saidFor / 2))
 	if s := state(b, up.addr); s.State != balance.Draining {
-		t.Errorf("the server is %s too early", s.State)
+		t.Errorf("before the end of the drain: got state %s, want draining", s.State)
 	}
 	b.unsay(time.Now().Add(saidFor))
 	if s := state(b, up.addr); s.State != balance.Ready {
-		t.Errorf("the server is %s", s.State)
+		t.Errorf("after the drain: got state %s, want ready", s.State)
 	}
 }
 
@@ -230,26 +230,26 @@ func TestConfigureWithoutCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			if s := state(b, addr); s.State != balance.Ready {
-				t.Errorf("the server is %s: %s", s.State, s.Why)
+				t.Errorf("without checks: got state %s (%s), want ready", s.State, s.Why)
 			}
 		})
 	}
 }
 
 // An HTTP check uses the same header field as other responses.
-func TestCheckReadsDrain(t *testing.T) {
+func TestCheckDrainHeader(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(DrainHeader, "1") }))
 	defer page.Close()
 	addr := page.Listener.Addr().String()
 	b := newBalancer(t, Settings{Health: Health{Check: CheckHTTP, Path: "/", Every: time.Minute}}, addr)
 	bounded.Until(t, func() bool { return state(b, addr).State == balance.Draining })
 	if n := len(b.Status().Servers); n != 1 {
-		t.Errorf("%d servers", n)
+		t.Errorf("got %d servers, want 1", n)
 	}
 }
 
 // A drain continues if the server fails its checks, or is removed from the list.
-func TestDrainOfServerThatIsRemoved(t *testing.T) {
+func TestDrainRemovedServer(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+"HOLD")
 	b := newBalancer(t, Settings{}, up.addr)
 	c := open(t, b)
@@ -266,10 +266,10 @@ func TestDrainOfServerThatIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e, ok := errors.AsType[*websocket.CloseError](bounded.Receive(t, done)); !ok || e.Code != websocket.CodeServiceRestart {
-		t.Errorf("%v", e)
+		t.Errorf("got %v, want a close with 1012", e)
 	}
 	if n := b.carrier.Len(); n != 0 {
-		t.Errorf("%d tunnels are left", n)
+		t.Errorf("got %d open tunnels, want 0", n)
 	}
 }
 
@@ -281,21 +281,21 @@ func TestClosedBalancer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := b.Configure(Settings{Health: Health{Check: CheckTCP, Every: time.Hour}}); !errors.Is(err, ErrClosed) {
-		t.Errorf("Configure: %v", err)
+		t.Errorf("Configure: got %v, want ErrClosed", err)
 	}
 	if len(b.servers) != 0 {
-		t.Error("servers are checked")
+		t.Errorf("got %d servers, want none", len(b.servers))
 	}
 	if err := b.SetServers("test", nil); !errors.Is(err, ErrClosed) {
-		t.Errorf("SetServers: %v", err)
+		t.Errorf("SetServers: got %v, want ErrClosed", err)
 	}
 	if _, err := b.Open(bounded.Context(t), opening(t)); !errors.Is(err, ErrClosed) {
-		t.Errorf("Open: %v", err)
+		t.Errorf("Open: got %v, want ErrClosed", err)
 	}
 	w := httptest.NewRecorder()
 	b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "closing") {
-		t.Errorf("a request: %d %s", w.Code, w.Body)
+		t.Errorf("ServeRequest: got %d %s, want 503 and that the server is closing", w.Code, w.Body)
 	}
 }
 
@@ -313,7 +313,7 @@ func TestPrefixAtUnixSocket(t *testing.T) {
 	}
 	open(t, b).Abandon()
 	if head := bounded.Receive(t, up.head); !strings.HasPrefix(head, "GET /v1/ HTTP/1.1\r\n") {
-		t.Errorf("%q", head)
+		t.Errorf("got %q, want a request for /v1/", head)
 	}
 }
 
@@ -332,6 +332,6 @@ func TestBytesOfShortConnection(t *testing.T) {
 	}
 	c.over(bounded.Receive(t, ended), &websocket.CloseError{ByPeer: true})
 	if s := state(b, up.addr); s.FromClients != int64(len(early)) || s.Live != 0 {
-		t.Errorf("%d bytes of clients, want %d; %d connections", s.FromClients, len(early), s.Live)
+		t.Errorf("got %d bytes of clients and %d open connections, want %d and 0", s.FromClients, s.Live, len(early))
 	}
 }

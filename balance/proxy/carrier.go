@@ -35,7 +35,8 @@ func NewCarrier() *Carrier {
 type TunnelOptions struct {
 	// Idle is how long a tunnel may last without a byte in either direction. Then it is closed as by Shut, with 1001 and
 	// [ReasonIdle]. The pings of a peer count, but if Ping is set, pongs do not, so that the tunnel does not keep itself alive. 0
-	// means no limit. A tunnel of which one side has ended its stream is always cut after a minute without a byte.
+	// means no limit. A tunnel of which one side has ended its stream is cut after a minute without a byte, even if Idle is longer
+	// or 0.
 	Idle time.Duration
 
 	// Ping is how long a side may be silent before the tunnel sends it a ping, between two frames. The pong passes on to the other

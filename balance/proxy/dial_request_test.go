@@ -53,18 +53,18 @@ func checkHead(t *testing.T, head []byte, host string) {
 	in := bufio.NewReader(bytes.NewReader(head))
 	got, err := http.ReadRequest(in)
 	if err != nil || in.Buffered() > 0 || got.ContentLength != 0 || len(got.TransferEncoding) > 0 {
-		t.Fatalf("%q is not one request: %v", head, err)
+		t.Fatalf("got %q, want one request without content (%v)", head, err)
 	}
 	if got.Host != host || !strings.HasPrefix(path.Clean(got.URL.Path)+"/", "/v1/") {
-		t.Fatalf("%q is for another place than %s", head, host)
+		t.Fatalf("got %q, want a request for %s below /v1", head, host)
 	}
 	for name, values := range got.Header {
 		want := map[string]string{"x-user": "alice", "x-handfast-identity": "a.b.c"}[folded(name)]
 		if want != "" && (strings.Contains(name, "_") || len(values) != 1 || values[0] != want) || folded(name) == "x-secret" {
-			t.Fatalf("%q has another identity", head)
+			t.Fatalf("got %q, want only our identity fields", head)
 		}
 	}
 	if u := got.Header["Upgrade"]; len(u) != 1 || u[0] != "websocket" || len(got.Header["Connection"]) != 1 {
-		t.Fatalf("%q asks for something else", head)
+		t.Fatalf("got %q, want an upgrade to websocket", head)
 	}
 }

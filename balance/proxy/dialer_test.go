@@ -119,7 +119,7 @@ func eachOpen(t *testing.T, name string, test func(t *testing.T, open opener)) {
 		c := NewCarrier()
 		t.Cleanup(func() { // not before the server, because the test ends the server's connections
 			if c.Close(); c.Len() > 0 {
-				t.Error("connections are left")
+				t.Errorf("got %d open connections, want 0", c.Len())
 			}
 		})
 		test(t, c.open)
@@ -202,7 +202,7 @@ func TestDialerRequest(t *testing.T) {
 			_, key, _ := strings.Cut(got, "Sec-WebSocket-Key: ")
 			key, _, _ = strings.Cut(key, "\r\n")
 			if len(key) != 24 || strings.HasPrefix(key, "AAAAAAAA") {
-				t.Errorf("the key is %q", key)
+				t.Errorf("got Sec-WebSocket-Key %q, want a new one", key)
 			}
 			got = strings.ReplaceAll(got, key, "KEY")
 			if want := strings.ReplaceAll(tt.want, "HOST", u.addr); got != want {
@@ -226,7 +226,7 @@ func TestDialerRefusesRequests(t *testing.T) {
 		_, err := d.Open(bounded.Context(t), asked(t, "GET "+path+strings.TrimPrefix(plain, "GET /chat?room=1")+"\r\n"))
 		f, ok := errors.AsType[*Failure](err)
 		if !ok || f.Stage != StageRequest || f.Status() != http.StatusBadRequest {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: got %v, want a failure at the stage request with 400", path, err)
 		}
 	}
 	for _, fields := range []string{
@@ -234,25 +234,25 @@ func TestDialerRefusesRequests(t *testing.T) {
 	} {
 		_, err := d.Open(bounded.Context(t), asked(t, strings.Replace(plain, "/chat", "/public", 1)+fields+"\r\n"))
 		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageRequest {
-			t.Errorf("%q: %v", fields, err)
+			t.Errorf("%q: got %v, want a failure at the stage request", fields, err)
 		}
 	}
 	r := asked(t, strings.Replace(plain, "/chat", "/public", 1)+"\r\n")
 	r.Identity = http.Header{"X-User": {"a\r\nX-Admin: yes"}}
 	if _, err := d.Open(bounded.Context(t), r); err == nil {
-		t.Error("a line end in an identity was sent")
+		t.Error("an identity field with a line break was accepted")
 	}
 	r.Identity, r.Host = nil, "a b"
 	if _, err := d.Open(bounded.Context(t), r); err == nil {
-		t.Error("a Host with a space was sent")
+		t.Error("a Host with a space was accepted")
 	}
 	if len(u.head) > 0 {
-		t.Error("the upstream was reached")
+		t.Error("the upstream received a request")
 	}
 }
 
 // The tunnel opens only after a 101 that follows all rules.
-func TestDialerAnswers(t *testing.T) {
+func TestDialerResponses(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer string
 		stage  Stage // "" means that the result is a Link
@@ -300,22 +300,22 @@ func TestDialerAnswers(t *testing.T) {
 				}
 				link.close()
 				if want := strings.Contains(tt.answer, "Protocol: b"); (link.Subprotocol == "b") != want || (link.Extensions == "permessage-deflate") != want {
-					t.Errorf("%q and %q were agreed on", link.Subprotocol, link.Extensions)
+					t.Errorf("got subprotocol %q and extensions %q, want offered ones: %v", link.Subprotocol, link.Extensions, want)
 				}
 				return
 			}
 			f, ok := errors.AsType[*Failure](err)
 			if !ok || f.Stage != tt.stage || f.Status() != tt.status {
-				t.Fatalf("%v", err)
+				t.Fatalf("got %v, want a failure at the stage %s with %d", err, tt.stage, tt.status)
 			}
 			if s := f.Error(); !strings.Contains(s, tt.err) || !strings.HasPrefix(s, "upstream ws://"+u.addr+": "+string(tt.stage)) {
-				t.Errorf("%q", s)
+				t.Errorf("got %q, want the upstream, the stage and %q", s, tt.err)
 			}
 		})
 	}
 }
 
-func TestDialerPassesOnHeadersAndEarlyBytes(t *testing.T) {
+func TestDialerHeaderAndEarlyBytes(t *testing.T) {
 	u := serveRaw(t, listen(t), opens+"Set-Cookie: a=b\r\nSet-Cookie: c=d\r\nX-Hop: 1\r\nConnection: X-Hop\r\nKeep-Alive: 5\r\nContent-Length: 0\r\nX-Fold: a\r\n b\r\n\r\n\x81\x02hiHOLD")
 	d, err := NewDialer("http://"+u.addr, DialerOptions{})
 	if err != nil {
@@ -335,10 +335,10 @@ func TestDialerPassesOnHeadersAndEarlyBytes(t *testing.T) {
 		late += string(rest)
 	}
 	if late != "\x81\x02hi" {
-		t.Errorf("late %q", late)
+		t.Errorf("got %q after the response, want one frame", late)
 	}
 	if h := link.Header; len(h) != 2 || len(h["Set-Cookie"]) != 2 || h.Get("X-Fold") != "a b" {
-		t.Errorf("header %q", h)
+		t.Errorf("got header %q, want Set-Cookie and X-Fold", h)
 	}
 }
 
@@ -372,19 +372,19 @@ func TestDialerRefused(t *testing.T) {
 			_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
 			r, ok := errors.AsType[*Refused](err)
 			if !ok {
-				t.Fatal(err)
+				t.Fatalf("got %v, want a *Refused", err)
 			}
 			if r.Status != tt.want.Status || r.Reason != tt.want.Reason || string(r.Body) != string(tt.want.Body) || r.Cut != tt.want.Cut {
-				t.Errorf("%d %q, %.30q of %d, cut %v", r.Status, r.Reason, r.Body, len(r.Body), r.Cut)
+				t.Errorf("got %d %q, %.30q of %d bytes, cut %v, want %d %q, %.30q, %v", r.Status, r.Reason, r.Body, len(r.Body), r.Cut, tt.want.Status, tt.want.Reason, tt.want.Body, tt.want.Cut)
 			}
 			if r.Header.Get("Content-Length")+r.Header.Get("X-Hop")+r.Header.Get("Connection") != "" {
-				t.Errorf("header %q", r.Header)
+				t.Errorf("got header %q, want no field for the next hop", r.Header)
 			}
 			if strings.Contains(tt.answer, "Set-Cookie") && r.Header.Get("Set-Cookie") != "a=b" {
-				t.Errorf("header %q", r.Header)
+				t.Errorf("got header %q, want Set-Cookie: a=b", r.Header)
 			}
 			if !strings.Contains(r.Error(), u.addr) {
-				t.Errorf("%q", r.Error())
+				t.Errorf("got error %q, want the upstream's address in it", r.Error())
 			}
 		})
 	}
@@ -422,11 +422,11 @@ func TestDialerTLSAndUnix(t *testing.T) {
 	for name, cfg := range map[string]*tls.Config{"another name": other, "an unknown CA": {Certificates: good.Certificates}} {
 		err := open("wss://"+u.addr, DialerOptions{TLS: cfg})
 		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageTLS || f.Status() != http.StatusBadGateway {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a failure at the stage tls with 502", name, err)
 		}
 	}
 	if err := open("wss://"+u.addr, DialerOptions{TLS: &tls.Config{RootCAs: roots}}); err == nil {
-		t.Error("it opened without a client certificate")
+		t.Error("Open succeeded without a client certificate")
 	}
 
 	path := filepath.Join(t.TempDir(), "s")
@@ -450,7 +450,7 @@ func TestDialerFailsToConnect(t *testing.T) {
 		}
 		_, err = open(bounded.Context(t), d, asked(t, plain+"\r\n"))
 		if f, ok := errors.AsType[*Failure](err); !ok || f.Stage != StageConnect || f.Status() != http.StatusServiceUnavailable {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want a failure at the stage connect with 503", err)
 		}
 		ctx, cancel := context.WithCancel(bounded.Context(t))
 		u := serveRaw(t, listen(t), "HOLD")
@@ -459,20 +459,20 @@ func TestDialerFailsToConnect(t *testing.T) {
 		}
 		go func() { <-u.head; cancel() }()
 		if _, err = open(ctx, d, asked(t, plain+"\r\n")); !errors.Is(err, context.Canceled) {
-			t.Errorf("%v", err)
+			t.Errorf("got %v, want context.Canceled", err)
 		}
 	})
 }
 
-func TestNewDialerRefuses(t *testing.T) {
+func TestNewDialerErrors(t *testing.T) {
 	for _, raw := range []string{"", "ws://", "ws://user:hunter2@host", "ws://host/?token=hunter2", "ws://host/#hunter2", "ftp://host", "ws://host/a/../b", "ws://ho st"} {
 		if _, err := NewDialer(raw, DialerOptions{}); err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%q: %v", raw, err)
+			t.Errorf("NewDialer(%q): got %v, want an error without the secret", raw, err)
 		}
 	}
 	for _, o := range []DialerOptions{{ProxyProtocol: 3}, {StripPrefix: "x"}, {StripPrefix: "/.."}, {AddPrefix: "x"}, {AddPrefix: "/a/../b"}, {AddPrefix: "/?a=b"}, {Header: http.Header{"Upgrade": {"x"}}}} {
 		if _, err := NewDialer("host", o); err == nil {
-			t.Errorf("%+v is accepted", o)
+			t.Errorf("NewDialer accepted %+v", o)
 		}
 	}
 }
@@ -495,7 +495,7 @@ func TestProxyHeader(t *testing.T) {
 	} {
 		d := Dialer{o: DialerOptions{ProxyProtocol: tt.version}}
 		if got := string(d.proxyHeader(nil, &Request{Source: tt.from, Destination: tt.to})); got != tt.want {
-			t.Errorf("version %d, %v to %v: %q", tt.version, tt.from, tt.to, got)
+			t.Errorf("version %d, %v to %v: got %q, want %q", tt.version, tt.from, tt.to, got, tt.want)
 		}
 	}
 }
@@ -528,19 +528,19 @@ func FuzzAnswer(f *testing.F) {
 		link, err := d.answer(t.Context(), &played{r: iotest.HalfReader(strings.NewReader(raw))}, req)
 		if err == nil {
 			if !strings.Contains(raw, accept) || !strings.Contains(raw, " 101") {
-				t.Fatalf("%q opens a tunnel", raw)
+				t.Fatalf("got a link for %q, want a failure", raw)
 			}
 			if err := handshake.CheckFields(link.Header); err != nil {
-				t.Fatalf("%q: %v", raw, err)
+				t.Fatalf("%q: got header %v: %v", raw, link.Header, err)
 			}
 			return
 		}
 		if r, ok := errors.AsType[*Refused](err); ok {
 			if r.Status < 300 || len(r.Body) > maxBody || handshake.CheckFields(r.Header) != nil {
-				t.Fatalf("%q: %+v", raw, r)
+				t.Fatalf("%q: got %+v, want a valid refusal", raw, r)
 			}
 		} else if _, ok := errors.AsType[*Failure](err); !ok {
-			t.Fatalf("%q: %v", raw, err)
+			t.Fatalf("%q: got %v, want a *Refused or a *Failure", raw, err)
 		}
 	})
 }

@@ -65,11 +65,11 @@ func TestLookup(t *testing.T) {
 	} {
 		got, err := Lookup(t.Context(), r, tt.target)
 		if !reflect.DeepEqual(got, tt.want) || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-			t.Errorf("%s: %v, %v", tt.target, got, err)
+			t.Errorf("Lookup(%s): got %v, %v, want %v, %q", tt.target, got, err, tt.want, tt.err)
 		}
 	}
 	if _, err := Lookup(t.Context(), &names{}, "ws://chat.internal:9000"); err == nil || !strings.Contains(err.Error(), "no server was found for chat.internal") {
-		t.Errorf("nothing found: %v", err)
+		t.Errorf("without addresses: got %v, want that no server was found", err)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestDiscover(t *testing.T) {
 		want := []string{"ws://10.0.0.1:9000 ", "ws://10.0.0.1:9000 ws://10.0.0.2:9000 ", "SERVFAIL", "ws://10.0.0.1:9000 ws://10.0.0.2:9000 ",
 			"proxy: no server was found for chat.internal"}
 		if !reflect.DeepEqual(told, want) {
-			t.Errorf("%q", told)
+			t.Errorf("got %q, want %q", told, want)
 		}
 	})
 }
@@ -146,7 +146,7 @@ func TestDiscoverSRV(t *testing.T) {
 		cancel()
 		<-ended
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%v, want %v", got, want)
+			t.Errorf("got %v, want %v", got, want)
 		}
 	})
 }
@@ -177,7 +177,7 @@ func TestParseServers(t *testing.T) {
 	} {
 		got, err := ParseServers(tt.text, parse)
 		if !reflect.DeepEqual(got, tt.want) || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
-			t.Errorf("%q: %v, %v", tt.text, got, err)
+			t.Errorf("ParseServers(%q): got %v, %v, want %v, %q", tt.text, got, err, tt.want, tt.err)
 		}
 	}
 }

@@ -28,18 +28,18 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		_, err := b.Open(bounded.Context(t), opening(t))
 		busy, ok := errors.AsType[*Busy](err)
 		if !ok || busy.RetryAfter < time.Second || !errors.Is(err, syscall.EMFILE) {
-			t.Errorf("a handshake: %v", err)
+			t.Errorf("handshake: got %v, want a *Busy with EMFILE", err)
 		}
 	}
 	w := httptest.NewRecorder()
 	b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("a page: %d, %v", w.Code, w.Header())
+		t.Errorf("page: got %d, %v, want 503 with Retry-After", w.Code, w.Header())
 	}
 	s := state(b, addr)
 	restore()
 	if s.State != balance.Ready || s.Failures != 0 || s.Probed != "" {
-		t.Errorf("the server is blamed: %+v", s.Status)
+		t.Errorf("got %+v, want a ready server without failures", s.Status)
 	}
 }
 
@@ -84,11 +84,11 @@ func TestNoDescriptorForTunnel(t *testing.T) {
 	}
 	restore()
 	if want := []byte{0x88, 0, 1012 >> 8, 1012 & 0xff}; got[0] != want[0] || got[2] != want[2] || got[3] != want[3] {
-		t.Errorf("the client got %q", got)
+		t.Errorf("got %q, want a close frame with 1012", got)
 	}
 	far.Close()
 	if err := bounded.Receive(t, ended); err == nil {
-		t.Error("the tunnel has begun")
+		t.Error("Tunnel succeeded without a free descriptor")
 	}
 	bounded.Receive(t, up.gone)
 }

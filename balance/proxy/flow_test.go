@@ -44,24 +44,24 @@ func FuzzFlow(f *testing.F) {
 			}
 			through, in := fl.pass(stream[pos:end])
 			if put > 0 && len(through) > 0 || len(in) > 0 && put > 0 {
-				t.Fatalf("%q and %q follow the close frame", through, in)
+				t.Fatalf("got %q and %q after the close frame, want nothing", through, in)
 			}
 			if !bytes.HasPrefix(stream[pos:end], through) {
-				t.Fatalf("%q became of %q", through, stream[pos:end])
+				t.Fatalf("got %q for %q, want a prefix of it", through, stream[pos:end])
 			}
 			out = append(out, through...)
 			frames(in)
 			pos = end
 		}
 		if int(fl.bytes) != len(stream) {
-			t.Fatalf("%d bytes of %d were counted", fl.bytes, len(stream))
+			t.Fatalf("got a count of %d bytes, want %d", fl.bytes, len(stream))
 		}
 		want, lost := expected(stream, shutAt, bye)
 		if lost && len(out) >= shutAt && bytes.HasPrefix(want, out) { // how many bytes of the invalid header have passed depends on the split
 			return
 		}
 		if !bytes.Equal(out, want) {
-			t.Fatalf("%q came of %q with the close frame at %d, want %q", out, stream, shutAt, want)
+			t.Fatalf("stream %q, close frame at %d: got %q, want %q", stream, shutAt, out, want)
 		}
 	})
 }
@@ -85,7 +85,7 @@ func expected(stream []byte, shutAt int, bye []byte) (out []byte, lost bool) {
 	}
 }
 
-func TestRFC6455_5_5_1_FlowKnowsTheCloseFrame(t *testing.T) {
+func TestRFC6455_5_5_1_FlowCloseFrame(t *testing.T) {
 	for name, tt := range map[string]struct {
 		stream []byte
 		closed bool
@@ -109,14 +109,14 @@ func TestRFC6455_5_5_1_FlowKnowsTheCloseFrame(t *testing.T) {
 			var f flow
 			for b := tt.stream; len(b) > 0; b = b[min(step, len(b)):] {
 				if through, put := f.pass(b[:min(step, len(b))]); len(through) != min(step, len(b)) || put != nil {
-					t.Fatalf("%s: a flow changes what passes", name)
+					t.Fatalf("%s: got %q and %q, want the bytes unchanged", name, through, put)
 				}
 			}
 			if f.closed != tt.closed {
-				t.Fatalf("%s, by %d bytes: closed %v", name, step, f.closed)
+				t.Fatalf("%s, %d bytes at a time: got closed %v, want %v", name, step, f.closed, tt.closed)
 			}
 			if code, reason := f.reason(); tt.closed && (code != tt.code || reason != tt.reason) {
-				t.Errorf("%s, by %d bytes: %v %q", name, step, code, reason)
+				t.Errorf("%s, %d bytes at a time: got %v %q, want %v %q", name, step, code, reason, tt.code, tt.reason)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 const (
 	CheckOff       = ""          // no checks: only the outcomes of client connections count
 	CheckTCP       = "tcp"       // the server accepts a connection, and completes the TLS handshake if it uses TLS
-	CheckHTTP      = "http"      // it responds to a GET with 200; 503 means that it accepts no new clients
+	CheckHTTP      = "http"      // it responds to a GET with a 2xx status; 503 or DrainHeader means that it accepts no new clients
 	CheckWebSocket = "websocket" // it opens a WebSocket, and replies to a ping and a close frame
 )
 

@@ -48,10 +48,10 @@ func TestCheckByHTTP(t *testing.T) {
 		}
 		err = probe(bounded.Context(t), made["ws://"+page.Listener.Addr().String()], Health{Check: CheckHTTP, Path: "/health", Timeout: time.Minute})
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%d, %q: %v", tt.status, tt.drain, err)
+			t.Errorf("status %d, %s: %q: got %v, want %q", tt.status, DrainHeader, tt.drain, err, tt.want)
 		}
 		if path := bounded.Receive(t, paths); path != "GET /health" {
-			t.Errorf("it is requested at %s", path)
+			t.Errorf("got a request %s, want GET /health", path)
 		}
 		page.Close()
 	}
@@ -88,7 +88,7 @@ func TestChecksFindDrains(t *testing.T) {
 				tt.said = false
 			}
 			if s := state(b, "a:1"); s.State != want || said != tt.said {
-				t.Errorf("%s %d: %s, drains: %v; want %s", check, i, s.State, said, want)
+				t.Errorf("%s check, step %d: got %s, drains %v, want %s, %v", check, i, s.State, said, want, tt.said)
 			}
 		}
 	}
@@ -119,24 +119,24 @@ func TestDrainsOfResponsesAndChecks(t *testing.T) {
 	b.says(now, id, true, now.Add(saidFor))
 	b.probed(now, id, Health{Check: CheckHTTP}, false, nil)
 	if s := state(b, "a:1"); s.State != balance.Draining || came(first) {
-		t.Errorf("a check that finds no drain: %s, turn: %v", s.State, came(first))
+		t.Errorf("after a check without a drain: got %s, turn %v, want draining, false", s.State, came(first))
 	}
 	b.unsay(now.Add(saidFor - 1))
 	if s := state(b, "a:1"); s.State != balance.Draining || came(first) {
-		t.Errorf("a moment before its end: %s, turn: %v", s.State, came(first))
+		t.Errorf("just before the end of the drain: got %s, turn %v, want draining, false", s.State, came(first))
 	}
 	b.unsay(now.Add(saidFor))
 	if s := state(b, "a:1"); s.State != balance.Ready || !came(first) || len(b.said) != 0 {
-		t.Errorf("at its end: %s, turn: %v", s.State, came(first))
+		t.Errorf("at the end of the drain: got %s, turn %v, want ready, true", s.State, came(first))
 	}
 	second := turn()
 	b.says(now, id, true, time.Time{})
 	b.unsay(now.Add(24 * time.Hour))
 	if s := state(b, "a:1"); s.State != balance.Draining || came(second) {
-		t.Errorf("announced by a check, a day later: %s, turn: %v", s.State, came(second))
+		t.Errorf("drain found by a check, a day later: got %s, turn %v, want draining, false", s.State, came(second))
 	}
 	b.says(now, id, false, time.Time{})
 	if s := state(b, "a:1"); s.State != balance.Ready || !came(second) {
-		t.Errorf("the opposite announced: %s, turn: %v", s.State, came(second))
+		t.Errorf("after a report that ends the drain: got %s, turn %v, want ready, true", s.State, came(second))
 	}
 }

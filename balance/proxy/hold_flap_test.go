@@ -35,14 +35,14 @@ func TestHoldFlapping(t *testing.T) {
 			for {
 				if _, err := k.Read(ctx); err != nil {
 					if code := websocket.CloseCode(err); code != websocket.CodeServiceRestart {
-						t.Errorf("closed: %v", err)
+						t.Errorf("got %v, want a close with 1012", err)
 					}
 					break
 				}
 			}
 			bounded.Receive(t, k.ended)
 			if n := len(a.opens) + len(z.opens); n > 30 {
-				t.Errorf("%d handshakes", n)
+				t.Errorf("got %d handshakes, want 30 at most", n)
 			}
 		})
 	}
@@ -67,10 +67,10 @@ func TestHoldRebalanceFails(t *testing.T) {
 	bounded.Until(t, func() bool { return len(b.leftOut(time.Now())) == 1 && b.switching.Load() == 0 })
 	n := refused.Load()
 	if moves := balance.Plan(b.planned(time.Now()), s.Rebalance.Rebalance); n < mostMoves || len(moves) != 0 {
-		t.Errorf("after %d refusals: %v", n, moves)
+		t.Errorf("after %d refusals: got moves %v, want none", n, moves)
 	}
 	if len(b.leftOut(time.Now().Add(leftOutFor))) != 0 {
-		t.Error("the server is left out for longer than a minute")
+		t.Error("the server is still left out after a minute")
 	}
 	for i, k := range all {
 		k.say(strconv.Itoa(i))
@@ -81,7 +81,7 @@ func TestHoldRebalanceFails(t *testing.T) {
 }
 
 // A server that accepts connections without responding does not use up the time limit of a held client.
-func TestHoldSilent(t *testing.T) {
+func TestHoldUnresponsiveServer(t *testing.T) {
 	conns := make(chan *websocket.Conn, 10)
 	up := speak(t, func(c *websocket.Conn) { conns <- c; echo(c) })
 	other, silent := speak(t, nil), listen(t)

@@ -8,7 +8,7 @@ import (
 )
 
 // Tunnels that begin together do not end together, and none exceeds its lifetime.
-func TestLifetimeIsSpread(t *testing.T) {
+func TestLifetimeJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, lifetime = 60, time.Hour
 		c := &Carrier{live: map[*Tunnel]struct{}{}} // the waits of event loops are not durably blocking in a bubble
@@ -25,7 +25,7 @@ func TestLifetimeIsSpread(t *testing.T) {
 					_, err := nc.Read(b)
 					if nc == cl {
 						if err != nil || b[0] != 0x88 {
-							t.Errorf("% x, %v", b[:2], err)
+							t.Errorf("got % x, %v, want a close frame", b[:2], err)
 						}
 						ends <- time.Since(began)
 					}
@@ -39,7 +39,7 @@ func TestLifetimeIsSpread(t *testing.T) {
 			first, last = min(first, end), max(last, end)
 		}
 		if first < lifetime*9/10 || last > lifetime || last-first < lifetime/20 {
-			t.Errorf("they have ended between %v and %v", first, last)
+			t.Errorf("got ends from %v to %v, want them spread over the last tenth of %v", first, last, lifetime)
 		}
 		if err := c.Close(); err != nil {
 			t.Error(err)

@@ -27,7 +27,7 @@ func TestReached(t *testing.T) {
 		"idle, though the lifetime is not": {limits: limits{idle: 5, expires: 9}, active: 2, now: 8, reason: ReasonIdle},
 	} {
 		if reason, next := tt.limits.reached(tt.active, tt.now); reason != tt.reason || next != tt.next {
-			t.Errorf("%s: %q, %d, want %q, %d", name, reason, next, tt.reason, tt.next)
+			t.Errorf("%s: got %q, %d, want %q, %d", name, reason, next, tt.reason, tt.next)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func TestLimits(t *testing.T) {
 			r.says(r.client, closing(true, websocket.CodeGoingAway, ""))
 			r.server.Close()
 			if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != reason || e.Err != nil {
-				t.Errorf("ended with %v", e)
+				t.Errorf("got %v, want a close with 1001 and %q", e, reason)
 			}
 		})
 		t.Run("messages", func(t *testing.T) {
@@ -55,10 +55,10 @@ func TestLimits(t *testing.T) {
 			k := talk(t, b, nil)
 			k.closed(websocket.CodeGoingAway, reason)
 			if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway || e.Reason != reason {
-				t.Errorf("the server: %v", e)
+				t.Errorf("server: got %v, want a close with 1001 and %q", e, reason)
 			}
 			if e := bounded.Receive(t, k.ended); e.Code != websocket.CodeGoingAway || e.Reason != reason || e.Err != nil {
-				t.Errorf("ended with %v", e)
+				t.Errorf("client: got %v, want a close with 1001 and %q", e, reason)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func TestTunnelLook(t *testing.T) {
 			reason = l.how.Reason
 		}
 		if next != tt.next || reason != tt.shut || l.over != tt.over || (l.nudged > 0) != (tt.shut != "") {
-			t.Errorf("%s: again at %v, want %v; reason %q; over %v; nudged %d times", name, next, tt.next, reason, l.over, l.nudged)
+			t.Errorf("%s: got next %v, reason %q, over %v, %d nudges, want %v, %q, %v", name, next, reason, l.over, l.nudged, tt.next, tt.shut, tt.over)
 		}
 	}
 }

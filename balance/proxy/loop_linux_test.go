@@ -26,7 +26,7 @@ func onLoop(t *testing.T, test func(t *testing.T, k kind)) {
 }
 
 // An idle tunnel has no goroutine, two descriptors, and less than 1 KiB of heap in addition to the memory of crypto/tls.
-func TestIdleTunnelIsSmall(t *testing.T) { onLoop(t, idleIsSmall) }
+func TestIdleTunnelMemory(t *testing.T) { onLoop(t, idleIsSmall) }
 
 func idleIsSmall(t *testing.T, k kind) {
 	const n, most = 500, 1024
@@ -69,23 +69,23 @@ func idleIsSmall(t *testing.T, k kind) {
 	each := (int64(heap()) - int64(before)) / n
 	t.Logf("%d bytes of heap a tunnel", each)
 	if each > most {
-		t.Errorf("%d bytes of heap a tunnel, want %d at most", each, most)
+		t.Errorf("got %d bytes of heap for each tunnel, want %d at most", each, most)
 	}
 	if g := runtime.NumGoroutine(); g > goroutines+4 { // a driver may replace another
-		t.Errorf("%d goroutines, %d before", g, goroutines)
+		t.Errorf("got %d goroutines, want %d", g, goroutines)
 	}
 	if d := openDescriptors(t); d != descriptors { // those of the accepted connections are closed
-		t.Errorf("%d descriptors, %d before", d, descriptors)
+		t.Errorf("got %d descriptors, want %d", d, descriptors)
 	}
 	runtime.KeepAlive(pairs)
 }
 
 // A tunnel is on the event loop, even with TLS and with a client from the PROXY protocol, unless the loop cannot take it.
-func TestTunnelIsOnTheLoop(t *testing.T) {
+func TestTunnelOnLoop(t *testing.T) {
 	for _, k := range kinds {
 		_, ok := newRig(t, k).carry("", "", TunnelOptions{}).tunnel.driver.(*looped)
 		if want := !k.threads && !k.off; ok != want {
-			t.Errorf("%s: on the loop %v, want %v", k.name, ok, want)
+			t.Errorf("%s: got a tunnel on the loop: got %v, want %v", k.name, ok, want)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (h *hangups) Wait(events []loop.Event, timeout time.Duration) (int, error) 
 }
 
 // Every descriptor is closed with its tunnel, however the tunnel is closed.
-func TestTunnelLeavesNoDescriptor(t *testing.T) {
+func TestTunnelClosesDescriptors(t *testing.T) {
 	for name, end := range map[string]func(r *rig){
 		"CloseNow":             func(r *rig) { r.tunnel.CloseNow() },
 		"Close of the Carrier": func(r *rig) { r.c.Close() },
@@ -142,14 +142,14 @@ func TestTunnelLeavesNoDescriptor(t *testing.T) {
 				r.ended()
 			})
 			if after := openDescriptors(t); after != before {
-				t.Errorf("%s, %s: %d descriptors, %d before", k.name, name, after, before)
+				t.Errorf("%s, %s: got %d descriptors, want %d", k.name, name, after, before)
 			}
 		}
 	}
 }
 
 // A side that has disconnected while the other side does not read is not reported repeatedly.
-func TestGoneSideIsReportedOnce(t *testing.T) { onLoop(t, goneIsReportedOnce) }
+func TestHangupReportedOnce(t *testing.T) { onLoop(t, goneIsReportedOnce) }
 
 func goneIsReportedOnce(t *testing.T, k kind) {
 	r := newRig(t, k)
@@ -189,11 +189,11 @@ func goneIsReportedOnce(t *testing.T, k kind) {
 	reset(r.server)
 	turns()
 	if n := counted.n.Load(); n > 10 {
-		t.Errorf("the kernel reported %d times that a connection is gone", n)
+		t.Errorf("got %d hangups from the kernel, want 10 at most", n)
 	}
 	r.client.Close()
 	if e, ok := errors.AsType[*websocket.CloseError](bounded.Receive(t, r.done)); !ok || e.Err == nil {
-		t.Errorf("ended with %v", e)
+		t.Errorf("got %v, want an error of the connection", e)
 	}
 }
 

@@ -18,7 +18,7 @@ func saying() TunnelOptions {
 
 // If the upstream ends between two frames, or is reset, the client gets a close frame after the last frame, and data that it sends
 // afterwards is discarded.
-func TestTunnelUpstreamIsLost(t *testing.T) {
+func TestTunnelUpstreamLost(t *testing.T) {
 	for name, ends := range map[string]func(net.Conn){"end": func(nc net.Conn) { nc.Close() }, "reset": reset, "without close_notify": truncate} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, r *rig) {
@@ -32,7 +32,7 @@ func TestTunnelUpstreamIsLost(t *testing.T) {
 				rest(t, r.client)
 				r.client.Close()
 				if e := r.ended(); e.Code != websocket.CodeAbnormal || e.ByPeer || e.Err == nil {
-					t.Errorf("ended with %v", e)
+					t.Errorf("got %v, want 1006 of the upstream with an error", e)
 				}
 			})
 		})
@@ -40,7 +40,7 @@ func TestTunnelUpstreamIsLost(t *testing.T) {
 }
 
 // If no close frame can be inserted, the client's stream ends like the upstream's.
-func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
+func TestTunnelUpstreamLostWithoutCloseFrame(t *testing.T) {
 	for name, said := range map[string][]byte{
 		"within a frame":         packed(frame.Text, false, []byte("last words"))[:5],
 		"behind a close frame":   closing(false, 4001, "so long"),
@@ -60,7 +60,7 @@ func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
 					if !r.kind.halves { // it cannot end its stream and still read
 						r.client.Close()
 						if e := r.ended(); e.Err == nil {
-							t.Errorf("ended with %v", e)
+							t.Errorf("got %v, want an error of the connection", e)
 						}
 						return
 					}
@@ -73,11 +73,11 @@ func TestTunnelUpstreamIsLostAtAnotherMoment(t *testing.T) {
 				expect(t, r.client, said)
 				r.server.Close()
 				if got := rest(t, r.client); len(got) > 0 {
-					t.Errorf("% x received after the end", got)
+					t.Errorf("got % x after the end of the upstream, want nothing", got)
 				}
 				r.client.Close()
 				if e := r.ended(); name != "behind a close frame" && !errors.Is(e, io.ErrUnexpectedEOF) && e.Err == nil {
-					t.Errorf("ended with %v", e)
+					t.Errorf("got %v, want an error of the connection", e)
 				}
 			})
 		})

@@ -25,7 +25,7 @@ type group struct {
 // Counts are the counts of a server since the Balancer has known it.
 type Counts struct {
 	Opened  uint64                    `json:"opened"`            // connections, including those that were moved here
-	Failed  uint64                    `json:"failed"`            // failed handshakes
+	Failed  uint64                    `json:"failed"`            // failed handshakes and HTTP requests, and connections that it ended early
 	Resumed uint64                    `json:"resumed,omitempty"` // connections that have continued here, unnoticed by the client
 	Closed  map[websocket.Code]uint64 `json:"closed,omitempty"`  // ended connections by close code
 	Traffic
@@ -111,7 +111,7 @@ func (m *members) failed(id string) {
 	m.of(id).sum.Failed++
 }
 
-// keep forgets the servers that are neither in the list nor have connections.
+// keep forgets the servers that are not in the list and have no connections.
 func (m *members) keep(list []balance.Spec) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -27,16 +27,16 @@ func TestMovable(t *testing.T) {
 	}
 	list, leaving := m.movable("a", false)
 	if got := numbers(list); !slices.Equal(got, []uint64{0, 1, 3, 5}) || leaving != 1 {
-		t.Errorf("rebalance: %v, %d leave", got, leaving)
+		t.Errorf("rebalance: got %v, %d leaving, want 0, 1, 3, 5 and 1", got, leaving)
 	}
 	list, leaving = m.movable("a", true)
 	got := numbers(list)
 	slices.Sort(got)
 	if !slices.Equal(got, []uint64{0, 1, 2, 3, 5}) || leaving != 1 {
-		t.Errorf("drain: %v, %d leave", got, leaving)
+		t.Errorf("drain: got %v, %d leaving, want 0, 1, 2, 3, 5 and 1", got, leaving)
 	}
 	if list, leaving := m.movable("b", true); list != nil || leaving != 0 {
-		t.Errorf("a server without connections: %v, %d", list, leaving)
+		t.Errorf("server without connections: got %v, %d, want none", list, leaving)
 	}
 }
 
@@ -47,15 +47,15 @@ func TestPick(t *testing.T) {
 	for range 1000 {
 		drawn[pick(n, true, true)]++
 		if i := pick(n, false, false); i != n-1 {
-			t.Fatalf("a rebalance begins with %d", i)
+			t.Fatalf("rebalance: got connection %d first, want %d", i, n-1)
 		}
 		if i := pick(n, false, true); i != 0 {
-			t.Fatalf("a rebalance that moves the oldest first begins with %d", i)
+			t.Fatalf("rebalance, oldest first: got connection %d first, want 0", i)
 		}
 	}
 	for i, times := range drawn {
 		if times == 0 {
-			t.Errorf("no drain of 1000 begins with %d: %v", i, drawn)
+			t.Errorf("no drain of 1000 began with connection %d: %v", i, drawn)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func connectionOf(t *testing.T, id string, bytes int64) *Conn {
 func TestCounts(t *testing.T) {
 	m := members{by: map[string]*group{}}
 	if n := m.counts("ws://a"); !reflect.DeepEqual(n, Counts{}) {
-		t.Errorf("of a server that is not known: %+v", n)
+		t.Errorf("unknown server: got %+v, want no counts", n)
 	}
 	one, two := connectionOf(t, "ws://a", 10), connectionOf(t, "ws://a", 100)
 	m.add(one)
@@ -101,14 +101,14 @@ func TestCounts(t *testing.T) {
 	m.resumed(one)
 	want := Counts{Opened: 2, Failed: 1, Resumed: 1, Traffic: Traffic{110, 220, 6, 8}}
 	if n := m.counts("ws://a"); !reflect.DeepEqual(n, want) || len(m.all()) != 2 {
-		t.Errorf("two are open: %+v", n)
+		t.Errorf("two open connections: got %+v, want %+v", n, want)
 	}
 	m.remove(one, &websocket.CloseError{Code: websocket.CodeNormal})
 	m.remove(two, errGone)
 	want.Closed = map[websocket.Code]uint64{websocket.CodeNormal: 1, websocket.CodeAbnormal: 1}
 	n := m.counts("ws://a")
 	if !reflect.DeepEqual(n, want) || len(m.all()) != 0 {
-		t.Errorf("both have ended: %+v", n)
+		t.Errorf("both have ended: got %+v, want %+v", n, want)
 	}
 	n.Closed[websocket.CodeNormal] = 9 // a copy that the caller owns
 	closes := func(code websocket.Code) {
@@ -121,7 +121,7 @@ func TestCounts(t *testing.T) {
 	closes(3000)
 	n = m.counts("ws://a")
 	if len(n.Closed) != maxCodes || n.Closed[3000] != 2 || n.Closed[websocket.CodeNormal] != 2 || n.Closed[3000+maxCodes-3] != 1 {
-		t.Errorf("%d codes are counted: %v", len(n.Closed), n.Closed)
+		t.Errorf("got %d close codes, want %d: %v", len(n.Closed), maxCodes, n.Closed)
 	}
 }
 
@@ -135,13 +135,13 @@ func TestForgottenServers(t *testing.T) {
 	m.keep([]balance.Spec{{ID: "ws://listed"}})
 	for id, want := range map[string]Counts{"ws://live": {Opened: 1, Traffic: Traffic{0, 0, 3, 4}}, "ws://listed": {Failed: 1}, "ws://gone": {}} {
 		if n := m.counts(id); !reflect.DeepEqual(n, want) {
-			t.Errorf("%s: %+v", id, n)
+			t.Errorf("%s: got %+v, want %+v", id, n, want)
 		}
 	}
 	m.remove(live, nil)
 	m.keep(nil)
 	if len(m.by) != 0 {
-		t.Errorf("%d servers are left", len(m.by))
+		t.Errorf("got %d servers, want 0", len(m.by))
 	}
 }
 
@@ -152,9 +152,9 @@ func TestCountsOfMovedConnection(t *testing.T) {
 	m.add(c)
 	m.change(c, other.server.Load())
 	if list, _ := m.movable("ws://a", true); len(list) != 0 || c.Server() != "ws://b" {
-		t.Errorf("%d connections are left; it is on %s", len(list), c.Server())
+		t.Errorf("got %d connections of the old server, and %s as the present one, want 0 and ws://b", len(list), c.Server())
 	}
 	if list, _ := m.movable("ws://b", true); len(list) != 1 || m.counts("ws://a").Opened != 1 || m.counts("ws://b").Opened != 1 {
-		t.Errorf("%d connections; %+v, %+v", len(list), m.counts("ws://a"), m.counts("ws://b"))
+		t.Errorf("got %d connections of the new server, counts %+v and %+v, want 1 opened at each", len(list), m.counts("ws://a"), m.counts("ws://b"))
 	}
 }

@@ -45,7 +45,7 @@ func TestMessageHalfClose(t *testing.T) {
 			up := speakHalf(t, func(c *websocket.Conn) {
 				texts, end := endOf(t, c) // all of the client's messages, before the first reply
 				if end == nil || end.Code != 4002 || end.Reason != "done" || len(texts) != n {
-					t.Errorf("the server gets %q, %v", texts, end)
+					t.Errorf("server: got %d messages, %v, want %d and a close with 4002", len(texts), end, n)
 				}
 				for _, text := range texts {
 					c.Write(context.Background(), websocket.Message{Type: websocket.Text, Data: []byte(text)})
@@ -62,10 +62,10 @@ func TestMessageHalfClose(t *testing.T) {
 			}
 			texts, end := endOf(t, k.Conn)
 			if end == nil || end.Code != 4003 || end.Reason != "answered" || end.Err != nil || len(texts) != n {
-				t.Errorf("the client gets %d answers, %v", len(texts), end)
+				t.Errorf("client: got %d replies, %v, want %d and a close with 4003", len(texts), end, n)
 			}
 			if e := bounded.Receive(t, k.ended); e.Code != 4002 || !e.ByPeer || e.Err != nil {
-				t.Errorf("it ended with %v", e)
+				t.Errorf("got %v, want 4002 of the client", e)
 			}
 			bounded.Receive(t, up.ended)
 			bounded.Until(t, func() bool { s := state(b, up.addr()); return s.Live == 0 && s.Closed[4002] == 1 })
@@ -79,7 +79,7 @@ func TestMessageHalfClose(t *testing.T) {
 				c.Shut(4000, "done")
 				texts, end := endOf(t, c)
 				if end == nil || end.Code != 4003 || end.Reason != "said" || end.Err != nil {
-					t.Errorf("the server's end: %v", end)
+					t.Errorf("server: got %v, want a close with 4003", end)
 				}
 				heard <- texts
 			})
@@ -87,7 +87,7 @@ func TestMessageHalfClose(t *testing.T) {
 			k := talk(t, b, halfClosing)
 			texts, end := endOf(t, k.Conn)
 			if end == nil || end.Code != 4000 || end.Reason != "done" || end.Err != nil || len(texts) != n {
-				t.Errorf("the client gets %d messages, %v", len(texts), end)
+				t.Errorf("client: got %d messages, %v, want %d and a close with 4000", len(texts), end, n)
 			}
 			for _, text := range numbered(n) {
 				k.say(text)
@@ -96,10 +96,10 @@ func TestMessageHalfClose(t *testing.T) {
 				t.Fatal(err)
 			}
 			if texts := bounded.Receive(t, heard); len(texts) != n {
-				t.Errorf("the server gets %d messages", len(texts))
+				t.Errorf("server: got %d messages, want %d", len(texts), n)
 			}
 			if e := bounded.Receive(t, k.ended); e.Code != 4000 || e.ByPeer || e.Err != nil {
-				t.Errorf("it ended with %v", e)
+				t.Errorf("got %v, want 4000 of the server", e)
 			}
 			bounded.Until(t, func() bool { s := state(b, up.addr()); return s.Live == 0 && s.Closed[4000] == 1 })
 		})

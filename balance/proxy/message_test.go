@@ -94,7 +94,7 @@ func talk(t *testing.T, b *Balancer, o *websocket.ConnOptions, subprotocols ...s
 		t.Fatal(err)
 	}
 	if !c.ByMessage() || c.Extensions() != "" {
-		t.Fatalf("by message: %v, with the extensions %q", c.ByMessage(), c.Extensions())
+		t.Fatalf("got by message %v with extensions %q, want messages without extensions", c.ByMessage(), c.Extensions())
 	}
 	far, near := tcpPair(t)
 	hs := &websocket.Handshake{Subprotocol: c.Subprotocol()}
@@ -139,7 +139,7 @@ func (k *talker) say(text string) {
 func (k *talker) hear(want string) {
 	k.t.Helper()
 	if m, err := k.Read(bounded.Context(k.t)); err != nil || string(m.Data) != want {
-		k.t.Fatalf("%.80q received, %v, want %.80q", m.Data, err, want)
+		k.t.Fatalf("got %.80q, %v, want %.80q", m.Data, err, want)
 	}
 }
 
@@ -149,7 +149,7 @@ func (k *talker) closed(code websocket.Code, reason string) {
 	_, err := k.Read(bounded.Context(k.t))
 	e, ok := errors.AsType[*websocket.CloseError](err)
 	if !ok || e.Code != code || !strings.Contains(e.Reason, reason) || !e.ByPeer || e.Err != nil {
-		k.t.Fatalf("closed: %v, want %v with %q", err, code, reason)
+		k.t.Fatalf("got %v, want a close with %v and %q", err, code, reason)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestMessages(t *testing.T) {
 		b := newBalancer(t, Settings{ByMessage: true}, up.addr())
 		k := talk(t, b, &websocket.ConnOptions{Compression: compression}, "a", "b")
 		if r := bounded.Receive(t, up.opens); k.Subprotocol() != "b" || r.Header.Get("Sec-WebSocket-Extensions") != "" {
-			t.Errorf("subprotocol %q, extensions %q", k.Subprotocol(), r.Header.Get("Sec-WebSocket-Extensions"))
+			t.Errorf("got subprotocol %q and extensions %q, want b and none", k.Subprotocol(), r.Header.Get("Sec-WebSocket-Extensions"))
 		}
 		for _, size := range []int{0, 1, 200, 70_000, 1 << 20} {
 			text := strings.Repeat("x", size)
@@ -172,24 +172,24 @@ func TestMessages(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := k.Read(bounded.Context(t)); err != nil || got.Type != m.Type || !bytes.Equal(got.Data, m.Data) {
-				t.Fatalf("%v, %d bytes, %v", got.Type, len(got.Data), err)
+				t.Fatalf("got a %v message of %d bytes, %v, want the sent one", got.Type, len(got.Data), err)
 			}
 		}
 		s := state(b, up.addr())
 		if want := int64(2 * (1 + 200 + 70_000 + 1<<20)); s.Live != 1 || s.MessagesFromClients != 10 || s.MessagesFromServer != 10 || s.FromClients != want || s.FromServer != want {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want 10 messages and %d bytes each way", s, want)
 		}
 		if err := k.Close(4000, "enough"); err != nil {
 			t.Error(err)
 		}
 		for who, ended := range map[string]chan *websocket.CloseError{"client": k.ended, "server": up.ended} {
 			if e := bounded.Receive(t, ended); e.Code != 4000 || e.Reason != "enough" || e.Err != nil {
-				t.Errorf("the %s: %v", who, e)
+				t.Errorf("%s: got %v, want a close with 4000", who, e)
 			}
 		}
 		bounded.Until(t, func() bool { s = state(b, up.addr()); return s.Live == 0 })
 		if s.Closed[4000] != 1 || s.MessagesFromClients != 10 {
-			t.Errorf("%+v", s)
+			t.Errorf("got %+v, want 10 messages and one close with 4000", s)
 		}
 	}
 }
@@ -234,11 +234,11 @@ func TestMessageRules(t *testing.T) {
 			}
 			k.closed(tt.code, "")
 			if e := bounded.Receive(t, up.ended); e.Code != websocket.CodeGoingAway || e.Err != nil {
-				t.Errorf("the server: %v", e)
+				t.Errorf("server: got %v, want a close with 1001", e)
 			}
 			bounded.Receive(t, k.ended)
 			if n := heard.Load(); n != want-1 {
-				t.Errorf("%d messages received, want %d", n, want-1)
+				t.Errorf("server: got %d messages, want %d", n, want-1)
 			}
 			bounded.Until(t, func() bool { return state(b, up.addr()).Closed[tt.code] == 1 })
 		})
@@ -277,10 +277,10 @@ func TestMessageEnds(t *testing.T) {
 			}
 			_, err := k.Read(bounded.Context(t))
 			if code := websocket.CloseCode(err); code != tt.sees[client] {
-				t.Errorf("the client: %v, want %d", err, tt.sees[client])
+				t.Errorf("client: got %v, want %d", err, tt.sees[client])
 			}
 			if e := bounded.Receive(t, up.ended); e.Code != tt.sees[upstream] {
-				t.Errorf("the server: %v, want %d", e, tt.sees[upstream])
+				t.Errorf("server: got %v, want %d", e, tt.sees[upstream])
 			}
 			bounded.Receive(t, k.ended)
 			bounded.Until(t, func() bool { return state(b, up.addr()).Live == 0 })
@@ -311,7 +311,7 @@ func TestMessageBackpressure(t *testing.T) {
 			return rounds > 20
 		})
 		if s := state(b, addr); was*size > 64<<20 || s.Live != 1 {
-			t.Errorf("%d bytes are on their way; %+v", was*size, s)
+			t.Errorf("got %d bytes in transit and %+v, want 64 MiB at most and one connection", was*size, s)
 		}
 	}
 	t.Run("the client", func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestMessageBackpressure(t *testing.T) {
 		full(t, &sent, b, up.addr())
 		for range sent.Load() {
 			if m, err := k.Read(bounded.Context(t)); err != nil || len(m.Data) != size {
-				t.Fatalf("%d bytes, %v", len(m.Data), err)
+				t.Fatalf("got %d bytes, %v, want %d", len(m.Data), err, size)
 			}
 		}
 		stop()
@@ -366,7 +366,7 @@ func TestMessagePings(t *testing.T) {
 }
 
 // Data that the server has sent after its 101 is read first.
-func TestMessageLate(t *testing.T) {
+func TestMessageEarlyData(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts+string(packed(1, false, []byte("early")))+string(closing(false, 4001, "done"))+"HOLD")
 	b := newBalancer(t, Settings{ByMessage: true}, up.addr)
 	k := talk(t, b, nil)
@@ -391,10 +391,10 @@ func TestMessageClose(t *testing.T) {
 	}
 	for _, k := range all {
 		if e := bounded.Receive(t, k.ended); e.Code != websocket.CodeAbnormal {
-			t.Error(e)
+			t.Errorf("got %v, want 1006", e)
 		}
 	}
 	if list := b.members.all(); !slices.Equal(list, nil) {
-		t.Errorf("%d connections are left", len(list))
+		t.Errorf("got %d open connections, want 0", len(list))
 	}
 }

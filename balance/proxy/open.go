@@ -54,7 +54,7 @@ type carriage interface {
 // may keep the connection.
 type moves interface{ move(well bool) bool }
 
-// numbers numbers the connections.
+// numbers is the number of the last connection.
 var numbers atomic.Uint64
 
 // Server returns the ID of the server. It changes when a held connection continues on another server.
@@ -165,7 +165,7 @@ func (s *Settings) continues(r *Request) bool {
 	return r.TLS != nil && r.TLS.DidResume || s.Resuming != nil && s.Resuming(r)
 }
 
-// acquire takes a place at a server, and waits for one if the settings allow it.
+// acquire takes a slot at a server, and waits for one if the settings allow it.
 func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer string, tried []*balance.Upstream) (*balance.Upstream, error) {
 	key := ""
 	if s.Key != nil {
@@ -173,7 +173,7 @@ func (b *Balancer) acquire(ctx context.Context, s *Settings, r *Request, prefer 
 	}
 	until, queued := time.Now().Add(s.Wait), false
 	defer func() {
-		if queued { // there may be free places for others too
+		if queued { // there may be free slots for others too
 			b.queue.next()
 		}
 	}()
@@ -330,7 +330,7 @@ func (b *Balancer) outcome(u *balance.Upstream, o balance.Outcome) {
 	}
 }
 
-// release gives back a place at a server.
+// release gives back a slot at a server.
 func (b *Balancer) release(u *balance.Upstream) {
 	b.pool.Release(time.Now(), u)
 	b.queue.next()

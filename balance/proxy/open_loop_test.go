@@ -20,7 +20,7 @@ func (a *answers) nudge() {
 
 // The caller has to close a connection that has left the loop for the body of a refusal, even if the client disconnects at that
 // moment.
-func TestRefusalWhileClientGoes(t *testing.T) {
+func TestRefusalDuringClientDisconnect(t *testing.T) {
 	_, near := tcpPair(t)
 	defer near.Close()
 	l := newLooped()
@@ -30,6 +30,6 @@ func TestRefusalWhileClientGoes(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if o.wait(ctx) {
-		t.Error("the connection is reported to be closed")
+		t.Error("wait reported that the connection is closed, but the caller owns it")
 	}
 }

@@ -86,21 +86,21 @@ func TestJudge(t *testing.T) {
 	} {
 		outcome, status, got := judge(nil, tt.err)
 		if outcome != tt.outcome || status != tt.status || !reflect.DeepEqual(got, tt.head) {
-			t.Errorf("%s: %v, %d, %v", tt.what, outcome, status, got)
+			t.Errorf("%s: got %v, %d, %v, want %v, %d, %v", tt.what, outcome, status, got, tt.outcome, tt.status, tt.head)
 		}
 		if retryable(tt.err) != tt.again {
-			t.Errorf("%s: another server: %v", tt.what, !tt.again)
+			t.Errorf("%s: got retryable %v, want %v", tt.what, !tt.again, tt.again)
 		}
 	}
 	outcome, status, got := judge(&Link{Header: head}, nil)
 	if outcome != balance.OK || status != http.StatusSwitchingProtocols || !reflect.DeepEqual(got, head) {
-		t.Errorf("success: %v, %d, %v", outcome, status, got)
+		t.Errorf("success: got %v, %d, %v, want ok, 101, %v", outcome, status, got, head)
 	}
 }
 
 // Up to the configured number of servers are tried, each once, and the returned error is that of the last one. A response for the
 // client stops that, and so does success. No slot stays occupied.
-func TestOpenTriesOthers(t *testing.T) {
+func TestOpenRetries(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
 		answers []string
@@ -127,7 +127,7 @@ func TestOpenTriesOthers(t *testing.T) {
 				}
 				c.Abandon()
 			} else if r, ok := errors.AsType[*Refused](err); !ok || r.Status != tt.status {
-				t.Errorf("%v", err)
+				t.Errorf("got %v, want a refusal with %d", err, tt.status)
 			}
 			var got []int
 			servers := map[string]bool{}
@@ -136,16 +136,16 @@ func TestOpenTriesOthers(t *testing.T) {
 				servers[a.Server] = true
 			}
 			if !reflect.DeepEqual(got, tt.tried) || len(servers) != len(got) {
-				t.Errorf("%d servers answered with %v, want %v", len(servers), got, tt.tried)
+				t.Errorf("got responses %v of %d servers, want %v", got, len(servers), tt.tried)
 			}
 			s := b.Status()
 			for _, u := range s.Servers {
 				if failed := 503 == tt.tried[0] && servers[u.ID]; u.Live != 0 || (u.Counts.Failed == 1) != failed {
-					t.Errorf("%s: %d connections, %d failures", u.ID, u.Live, u.Counts.Failed)
+					t.Errorf("%s: got %d connections and %d failures, want 0 and failed %v", u.ID, u.Live, u.Counts.Failed, failed)
 				}
 			}
 			if s.Storm.Underway != 0 {
-				t.Errorf("%d handshakes are under way", s.Storm.Underway)
+				t.Errorf("got %d handshakes in progress, want 0", s.Storm.Underway)
 			}
 		})
 	}
@@ -165,14 +165,14 @@ func TestPreferredServerFails(t *testing.T) {
 	defer c.Abandon()
 	want := []Attempt{{Server: "ws://" + bad.addr, Outcome: balance.Failed, Status: 503}, {Server: "ws://" + good.addr, Outcome: balance.OK, Status: 101}}
 	if got := tried.take(); !reflect.DeepEqual(got, want) {
-		t.Errorf("tried %+v", got)
+		t.Errorf("got attempts %+v, want %+v", got, want)
 	}
 	replaced(t, c.Header(), sticky, "ws://"+good.addr)
 }
 
 // A client that disconnects while a server is slow to respond says nothing about the server, unlike a timeout. In neither case is
 // another server tried.
-func TestClientGoesDuringHandshake(t *testing.T) {
+func TestClientDisconnectsDuringHandshake(t *testing.T) {
 	for _, tt := range []struct {
 		what  string
 		cause error // nil means none is given
@@ -206,13 +206,13 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 				want = context.Canceled
 			}
 			if !errors.Is(err, want) {
-				t.Errorf("%v", err)
+				t.Errorf("got %v, want %v", err, want)
 			}
 			if got := tried.take(); len(got) != tt.tried || len(got) > 0 && (got[0].Outcome != balance.Failed || got[0].Server != "ws://"+up.addr) {
-				t.Errorf("tried %+v", got)
+				t.Errorf("got attempts %+v, want %d at the slow server", got, tt.tried)
 			}
 			if s := state(b, up.addr); s.Failures != tt.tried || s.Live != 0 {
-				t.Errorf("%+v", s)
+				t.Errorf("got %+v, want %d failures and no connection", s, tt.tried)
 			}
 			bounded.Receive(t, up.gone)
 		})
@@ -220,7 +220,7 @@ func TestClientGoesDuringHandshake(t *testing.T) {
 }
 
 // The header fields with which a server reports its state are used, and are not passed on to the client.
-func TestServerReportsItsState(t *testing.T) {
+func TestServerStateHeaders(t *testing.T) {
 	for _, tt := range []struct {
 		fields string
 		load   int
@@ -238,23 +238,23 @@ func TestServerReportsItsState(t *testing.T) {
 		b := newBalancer(t, Settings{}, up.addr)
 		c := open(t, b)
 		if s := state(b, up.addr); s.Load != tt.load || s.State != tt.state || s.Live != 1 {
-			t.Errorf("%q: %+v", tt.fields, s)
+			t.Errorf("%q: got %+v, want load %d and %s", tt.fields, s, tt.load, tt.state)
 		}
 		if c.stays.Load() != tt.stays {
-			t.Errorf("%q: it stays: %v", tt.fields, c.stays.Load())
+			t.Errorf("%q: got stays %v, want %v", tt.fields, c.stays.Load(), tt.stays)
 		}
 		if h := c.Header(); len(h) != 1 || h.Get("X-Other") != "kept" {
-			t.Errorf("%q: the client gets %v", tt.fields, h)
+			t.Errorf("%q: got header %v for the client, want only X-Other", tt.fields, h)
 		}
 		c.Abandon()
 		if s := state(b, up.addr); s.Live != 0 {
-			t.Errorf("%q: %d connections at the end", tt.fields, s.Live)
+			t.Errorf("%q: got %d open connections, want 0", tt.fields, s.Live)
 		}
 	}
 }
 
 // A drain that a server has announced ends with its next report.
-func TestServerEndsItsDrain(t *testing.T) {
+func TestServerEndsDrain(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	b := newBalancer(t, Settings{}, up.addr)
 	u, err := b.pool.Acquire(time.Now(), "")
@@ -274,17 +274,17 @@ func TestServerEndsItsDrain(t *testing.T) {
 	} {
 		b.heard(u, tt.head)
 		if s := state(b, up.addr); s.State != tt.want {
-			t.Errorf("response %d: %s", i, s.State)
+			t.Errorf("response %d: got %s, want %s", i, s.State, tt.want)
 		}
 		if len(tt.head) > 0 {
-			t.Errorf("response %d: %v is left for the client", i, tt.head)
+			t.Errorf("response %d: got %v for the client, want no field", i, tt.head)
 		}
 	}
 }
 
 // A handshake waits for a server with a free slot only if the settings allow it, and not if no server is ready; when the wait is
 // over, the error says so.
-func TestOpenWaitsForRoom(t *testing.T) {
+func TestOpenWaitsForSlot(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	full := []balance.Spec{{ID: "ws://" + up.addr, Capacity: 1}}
 	gone := errors.New("gone")
@@ -311,22 +311,22 @@ func TestOpenWaitsForRoom(t *testing.T) {
 		}
 		_, err := b.Open(tt.ctx, opening(t))
 		if !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v, want %v", tt.what, err, tt.want)
+			t.Errorf("%s: got %v, want %v", tt.what, err, tt.want)
 		}
 		if got, s := tried.take(), b.Status(); len(got) != 0 || s.Waiting != 0 || s.Storm.Underway != 0 {
-			t.Errorf("%s: tried %v, %+v", tt.what, got, s)
+			t.Errorf("%s: got attempts %v and %+v, want none and nothing in progress", tt.what, got, s)
 		}
 		first.Abandon()
 	}
 }
 
 // The error of the last server is returned rather than the one that no servers are left, except if the others are full.
-func TestOpenReturnsTheReason(t *testing.T) {
+func TestOpenError(t *testing.T) {
 	bad, other := serveRaw(t, listen(t), unavailable), serveRaw(t, listen(t), accepts+"HOLD")
 	b, _ := withAttempts(t, Settings{Retries: 1}, specs(bad.addr))
 	_, err := b.Open(bounded.Context(t), opening(t))
 	if r, ok := errors.AsType[*Refused](err); !ok || r.Status != 503 {
-		t.Errorf("the only server: %v", err)
+		t.Errorf("only one server: got %v, want its 503", err)
 	}
 	b, _ = withAttempts(t, Settings{Retries: 1}, []balance.Spec{{ID: "ws://" + other.addr, Capacity: 1}, {ID: "ws://" + bad.addr}})
 	u, ok := b.pool.AcquireAt(time.Now(), "ws://"+other.addr)
@@ -335,7 +335,7 @@ func TestOpenReturnsTheReason(t *testing.T) {
 	}
 	defer b.release(u)
 	if _, err = b.Open(bounded.Context(t), opening(t)); !errors.Is(err, balance.ErrFull) {
-		t.Errorf("the other one is full: %v", err)
+		t.Errorf("the other server is full: got %v, want ErrFull", err)
 	}
 }
 
@@ -357,7 +357,7 @@ func TestOpenByKey(t *testing.T) {
 	}, up.addr)
 	open(t, b).Abandon()
 	if key := bounded.Receive(t, keys); key != "key of example.com" {
-		t.Errorf("%q", key)
+		t.Errorf("got key %q, want that of the request", key)
 	}
 }
 
@@ -375,7 +375,7 @@ func TestCookieOfNewClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		if set := c.Header().Get("Set-Cookie"); strings.Contains(set, "Secure") != secure || set == "" {
-			t.Errorf("over TLS: %v; %q", secure, set)
+			t.Errorf("over TLS %v: got Set-Cookie %q", secure, set)
 		}
 		c.Abandon()
 	}

@@ -45,7 +45,7 @@ func byHand(t *testing.T, k kind) (r *rig, step func()) {
 
 // On the event loop, too, a side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for that
 // time.
-func TestTunnelPingsNoFullSideOnTheLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
+func TestTunnelPingFullSendBufferOnLoop(t *testing.T) { onLoop(t, pingsNoFullSide) }
 
 func pingsNoFullSide(t *testing.T, k kind) {
 	big := packed(frame.Binary, false, make([]byte, 16<<20))
@@ -60,12 +60,12 @@ func pingsNoFullSide(t *testing.T, k kind) {
 	})
 	bounded.Until(t, func() bool { step(); return len(r.done) > 0 })
 	if e := r.ended(); e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent {
-		t.Errorf("ended with %v", e)
+		t.Errorf("got %v, want a close with 1001 and %q", e, ReasonSilent)
 	}
 }
 
 // On the event loop, peers that answer stay connected, but still count as idle.
-func TestTunnelPingsOnTheLoop(t *testing.T) { onLoop(t, pingsOnTheLoop) }
+func TestTunnelPingsOnLoop(t *testing.T) { onLoop(t, pingsOnTheLoop) }
 
 func pingsOnTheLoop(t *testing.T, k kind) {
 	r, step := byHand(t, k)
@@ -79,7 +79,7 @@ func pingsOnTheLoop(t *testing.T, k kind) {
 		})
 	}
 	if s := r.tunnel.State(); s.Closing {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want an open tunnel", s)
 	}
 	bounded.Until(t, func() bool {
 		step()
@@ -88,10 +88,10 @@ func pingsOnTheLoop(t *testing.T, k kind) {
 	for _, c := range peers {
 		bounded.Receive(t, c.Context().Done())
 		if e, ok := errors.AsType[*websocket.CloseError](context.Cause(c.Context())); !ok || e.Reason != ReasonIdle {
-			t.Errorf("%v", e)
+			t.Errorf("peer: got %v, want the reason %q", e, ReasonIdle)
 		}
 	}
 	if e := r.ended(); e.Reason != ReasonIdle {
-		t.Errorf("ended with %v", e)
+		t.Errorf("got %v, want the reason %q", e, ReasonIdle)
 	}
 }

@@ -19,7 +19,7 @@ import (
 func ping(t testing.TB, nc net.Conn, masked bool) {
 	t.Helper()
 	if h := header(t, nc, masked); h.Opcode != frame.Ping || !h.Fin || h.Length != 0 {
-		t.Fatalf("%+v received", h)
+		t.Fatalf("got %+v, want an empty ping", h)
 	}
 }
 
@@ -36,7 +36,7 @@ func header(t testing.TB, nc net.Conn, masked bool) frame.Header {
 	}
 	h, _, err := frame.Parse(raw)
 	if err != nil || h.Masked != masked {
-		t.Fatalf("% x received, %v", raw, err)
+		t.Fatalf("got % x, %v, want a header with masked %v", raw, err, masked)
 	}
 	return h
 }
@@ -54,19 +54,19 @@ func TestTunnelPings(t *testing.T) {
 			}
 			reason := make([]byte, h.Length)
 			if _, err := io.ReadFull(nc, reason); err != nil || h.Opcode != frame.Close {
-				t.Fatalf("%+v received, %v", h, err)
+				t.Fatalf("got %+v, %v, want a close frame", h, err)
 			}
 			if frame.Mask(reason, h.Key); string(reason) != "\x03\xe9"+ReasonSilent {
-				t.Errorf("the close frame holds %q", reason)
+				t.Errorf("close frame: got %q, want 1001 and %q", reason, ReasonSilent)
 			}
 		}
 		if pings < 1 || pings > 2 {
-			t.Errorf("%d pings", pings)
+			t.Errorf("got %d pings, want 1 or 2", pings)
 		}
 		r.says(r.client, closing(true, 1001, ""))
 		r.server.Close()
 		if e := r.ended(); e.Code != 1001 || e.Reason != ReasonSilent || e.ByPeer || e.Err != nil {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want a close with 1001 and %q", e, ReasonSilent)
 		}
 	})
 }
@@ -88,12 +88,12 @@ func withOwnTime(t *testing.T, test func(t *testing.T, r *rig)) {
 func after(t *testing.T, began time.Time, d time.Duration) {
 	t.Helper()
 	if got := time.Since(began); got != d {
-		t.Fatalf("after %v, want %v", got, d)
+		t.Fatalf("got %v, want %v", got, d)
 	}
 }
 
 // A side that sends data is not sent a ping. The pong of a side that was sent a ping passes on to the other side.
-func TestTunnelPingsTheSilentSide(t *testing.T) {
+func TestTunnelPingsSilentSide(t *testing.T) {
 	for _, silent := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{Ping: time.Minute})
@@ -120,7 +120,7 @@ func TestTunnelPingsTheSilentSide(t *testing.T) {
 }
 
 // A side that has not answered is considered gone: its peer gets the reason, and a client is asked to reconnect.
-func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
+func TestTunnelUnresponsiveSide(t *testing.T) {
 	for _, gone := range []side{client, upstream} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
 			o := saying()
@@ -148,7 +148,7 @@ func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 			e, _ := errors.AsType[*websocket.CloseError](<-r.done) // the side that is gone reads nothing
 			after(t, began, 2*time.Minute+patience)
 			if e.Code != websocket.CodeGoingAway || e.Reason != ReasonSilent || !errors.Is(e, ErrUnanswered) {
-				t.Errorf("ended with %v, %v", e, e.Err)
+				t.Errorf("got %v, %v, want a close with 1001 and %q, without a reply", e, e.Err, ReasonSilent)
 			}
 			r.done <- e
 		})
@@ -157,7 +157,7 @@ func TestTunnelClosesForTheSideThatIsGone(t *testing.T) {
 
 // No ping is sent in the middle of a frame, after a close frame, after a side has ended, or if the bytes are not frames. The tunnel
 // stays open.
-func TestTunnelDoesNotPing(t *testing.T) {
+func TestTunnelWithoutPing(t *testing.T) {
 	frames := packed(frame.Text, false, []byte("hello"))
 	for name, said := range map[string][]byte{
 		"within a header":       frames[:1],
@@ -189,12 +189,12 @@ func TestTunnelDoesNotPing(t *testing.T) {
 					<-time.After(time.Hour)
 				}
 				if n := len(r.done); n != 0 {
-					t.Fatalf("the tunnel has ended")
+					t.Fatal("the tunnel has ended")
 				}
 				r.says(r.client, nil)
 				r.server.Close()
 				if rest, _ := io.ReadAll(r.client); len(rest) != 0 {
-					t.Errorf("the client gets % x", rest)
+					t.Errorf("client: got % x, want no more data", rest)
 				}
 			})
 		})
@@ -202,7 +202,7 @@ func TestTunnelDoesNotPing(t *testing.T) {
 }
 
 // With pings, pongs do not count for the limit on idle connections, but other frames do.
-func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
+func TestTunnelPongsAreNotActivity(t *testing.T) {
 	for op, want := range map[frame.Opcode]time.Duration{frame.Pong: 10 * time.Minute, frame.Ping: 15 * time.Minute, frame.Text: 15 * time.Minute} {
 		withOwnTime(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{Ping: time.Minute, Idle: 10 * time.Minute})
@@ -224,7 +224,7 @@ func TestTunnelPingsDoNotKeepItAlive(t *testing.T) {
 				<-c.Context().Done()
 				after(t, began, want)
 				if e, ok := errors.AsType[*websocket.CloseError](context.Cause(c.Context())); !ok || e.Code != websocket.CodeGoingAway || e.Reason != ReasonIdle {
-					t.Errorf("%v", e)
+					t.Errorf("got %v, want a close with 1001 and %q", e, ReasonIdle)
 				}
 			}
 		})
@@ -252,7 +252,7 @@ func hear(c *websocket.Conn) {
 }
 
 // A side with a full send buffer is not sent a ping. It is considered gone if it accepts no data for that time.
-func TestTunnelPingsNoFullSide(t *testing.T) {
+func TestTunnelPingFullSendBuffer(t *testing.T) {
 	big := packed(frame.Binary, false, make([]byte, 16<<20))
 	withOwnTime(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{Ping: time.Minute})
@@ -265,7 +265,7 @@ func TestTunnelPingsNoFullSide(t *testing.T) {
 		}
 		closed(t, r.server, true, websocket.CodeGoingAway, ReasonSilent)
 		if d := time.Since(last); d < time.Minute || d > 2*time.Minute {
-			t.Errorf("%v after it has taken some", d)
+			t.Errorf("got a close %v after the last accepted data, want 1m to 2m", d)
 		}
 		expect(t, r.client, big[read:])
 		closed(t, r.client, false, websocket.CodeGoingAway, ReasonSilent)
@@ -273,7 +273,7 @@ func TestTunnelPingsNoFullSide(t *testing.T) {
 }
 
 // Only frames other than pongs count as activity, however the bytes are split.
-func TestFlowKnowsPongs(t *testing.T) {
+func TestFlowPongActivity(t *testing.T) {
 	text, pong := packed(frame.Text, true, []byte("hello")), packed(frame.Pong, true, []byte("x"))
 	for _, tt := range []struct {
 		stream []byte
@@ -293,7 +293,7 @@ func TestFlowKnowsPongs(t *testing.T) {
 				f.pass(b[:min(step, len(b))])
 			}
 			if f.news != tt.news {
-				t.Errorf("% x by %d bytes: news %v", tt.stream, step, f.news)
+				t.Errorf("% x, %d bytes at a time: got news %v, want %v", tt.stream, step, f.news, tt.news)
 			}
 		}
 	}

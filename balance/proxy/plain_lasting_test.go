@@ -109,7 +109,7 @@ func (s *site) ask(method string, body io.Reader, trailer http.Header) *http.Res
 }
 
 // An event stream lasts longer than every limit on a whole response, even if it is silent for long.
-func TestEventsLast(t *testing.T) {
+func TestEventStreamOutlastsTimeouts(t *testing.T) {
 	const events, pause = 5, 10 * time.Minute
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -125,12 +125,12 @@ func TestEventsLast(t *testing.T) {
 		for i := range events {
 			line, err := r.ReadString('\n')
 			if err != nil || line != fmt.Sprintf("data: %d\n", i) || time.Since(began) != time.Duration(i)*pause {
-				t.Fatalf("after %v: %q, %v", time.Since(began), line, err)
+				t.Fatalf("got %q, %v after %v, want event %d after %v", line, err, time.Since(began), i, time.Duration(i)*pause)
 			}
 			r.ReadString('\n')
 		}
 		if rest, err := io.ReadAll(r); len(rest) != 0 || err != nil { // and it ends normally
-			t.Errorf("%q, %v", rest, err)
+			t.Errorf("got %q, %v after the last event, want the end", rest, err)
 		}
 	})
 }
@@ -161,7 +161,7 @@ func TestLargeBodiesWithTrailers(t *testing.T) {
 		http.NewResponseController(w).EnableFullDuplex()
 		n, err := io.Copy(w, r.Body)
 		if n != size || err != nil {
-			t.Errorf("the server has read %d bytes, %v", n, err)
+			t.Errorf("server: got %d bytes, %v, want %d", n, err, size)
 		}
 		w.Header().Set("X-Sum", fmt.Sprint(n))
 		w.Header().Set(http.TrailerPrefix+"X-Late", "yes")
@@ -185,13 +185,13 @@ func TestLargeBodiesWithTrailers(t *testing.T) {
 		resp := s.ask(http.MethodPost, body, trailer)
 		defer resp.Body.Close()
 		if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil {
-			t.Errorf("%d bytes have come back, %v", n, err)
+			t.Errorf("client: got %d bytes, %v, want %d", n, err, size)
 		}
 		if h := <-got; h.Get("X-Check") != "abc" || len(h) != 1 {
-			t.Errorf("the trailer of the request: %v", h)
+			t.Errorf("trailer of the request: got %v, want only X-Check", h)
 		}
 		if h := resp.Trailer; h.Get("X-Sum") != fmt.Sprint(size) || h.Get("X-Late") != "yes" {
-			t.Errorf("the trailer of the response: %v", h)
+			t.Errorf("trailer of the response: got %v, want X-Sum and X-Late", h)
 		}
 	})
 }
@@ -219,13 +219,13 @@ func TestSlowPage(t *testing.T) {
 		defer resp.Body.Close()
 		text, err := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusGatewayTimeout || err != nil || !strings.Contains(string(text), "did not answer in time") || time.Since(began) != time.Minute {
-			t.Errorf("after %v: %d %s, %v", time.Since(began), resp.StatusCode, text, err)
+			t.Errorf("got %d %q, %v after %v, want 504 after a minute", resp.StatusCode, text, err, time.Since(began))
 		}
 		if n := state(s.b, siteAddr); n.Counts.Failed != 0 || n.Failures != 0 {
-			t.Errorf("the server has failed %d times", n.Counts.Failed)
+			t.Errorf("got %d failures of the server, want 0", n.Counts.Failed)
 		}
 		if f := <-s.troubles; f.Stage != StageResponse || !f.Timeout() || f.Upstream != "ws://"+siteAddr {
-			t.Errorf("%v", f)
+			t.Errorf("got %v, want a timeout at the stage response", f)
 		}
 	})
 }
@@ -246,13 +246,13 @@ func TestBrokenPage(t *testing.T) {
 				defer resp.Body.Close()
 				text, err := io.ReadAll(resp.Body)
 				if whole && (err == nil || resp.StatusCode != http.StatusOK) || !whole && (resp.StatusCode != http.StatusBadGateway || strings.Contains(string(text), "WebSocket")) {
-					t.Errorf("%d %q, %v", resp.StatusCode, text, err)
+					t.Errorf("got %d %q, %v", resp.StatusCode, text, err)
 				}
 				if f := <-s.troubles; f.Stage != StageResponse || f.Timeout() {
-					t.Errorf("%v", f)
+					t.Errorf("got %v, want a failure at the stage response other than a timeout", f)
 				}
 				if n := state(s.b, siteAddr); (n.Counts.Failed == 0) != whole {
-					t.Errorf("the server has failed %d times", n.Counts.Failed)
+					t.Errorf("got %d failures of the server, want none: %v", n.Counts.Failed, whole)
 				}
 			})
 		})
@@ -270,10 +270,10 @@ func TestClientStalls(t *testing.T) {
 		resp := s.ask(http.MethodPost, &slow{r: strings.NewReader("abcdef"), left: 5, pause: stall + time.Second}, nil)
 		resp.Body.Close()
 		if took := <-read; took > stall {
-			t.Errorf("the server has read for %v", took)
+			t.Errorf("got a request of %v at the server, want %v at most", took, stall)
 		}
 		if resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("%d", resp.StatusCode)
+			t.Errorf("got %d, want 400", resp.StatusCode)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func TestNoPortsLeft(t *testing.T) {
 		c.Abandon()
 	}
 	if s := state(b, other); dials.Load() == 0 || s.Failures != 0 || s.Counts.Failed != 0 || !s.Ejected.IsZero() {
-		t.Errorf("after %d attempts: %+v", dials.Load(), s)
+		t.Errorf("after %d attempts: got %+v, want no failures", dials.Load(), s)
 	}
 	if err := b.SetServers("test", nil); err != nil {
 		t.Fatal(err)
@@ -54,15 +54,15 @@ func TestNoPortsLeft(t *testing.T) {
 		_, err := b.Open(bounded.Context(t), opening(t))
 		busy, ok := errors.AsType[*Busy](err)
 		if status, after, _ := Reply(err); !ok || !errors.Is(busy, syscall.EADDRNOTAVAIL) || status != http.StatusServiceUnavailable || after < time.Second {
-			t.Fatalf("a handshake: %v", err)
+			t.Fatalf("handshake: got %v, want a *Busy with EADDRNOTAVAIL", err)
 		}
 		w := httptest.NewRecorder()
 		b.ServeRequest(w, &Request{Request: httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)})
 		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-			t.Errorf("a page: %d, %v", w.Code, w.Header())
+			t.Errorf("page: got %d, %v, want 503 with Retry-After", w.Code, w.Header())
 		}
 	}
 	if s := state(b, other); s.Failures != 0 || s.Counts.Failed != 0 || !s.Ejected.IsZero() {
-		t.Errorf("%+v", s)
+		t.Errorf("got %+v, want no failures", s)
 	}
 }

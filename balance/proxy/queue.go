@@ -11,14 +11,14 @@ import (
 // errQueue reports that too many handshakes are waiting already, or that the wait was too long.
 var errQueue = errors.New("proxy: too many handshakes are waiting for a server")
 
-// queue holds the handshakes that wait for a server with a free place, in order. The zero value is an empty queue.
+// queue holds the handshakes that wait for a server with a free slot, in order. The zero value is an empty queue.
 type queue struct {
 	mu      sync.Mutex
 	waiting []chan struct{}
 	closed  bool
 }
 
-// wait waits for the caller's turn to look for a place again, for at most d. At most most callers may wait.
+// wait waits for the caller's turn to look for a slot again, for at most d. At most most callers may wait.
 func (q *queue) wait(ctx context.Context, most int, d time.Duration) error {
 	turn := make(chan struct{})
 	q.mu.Lock()
@@ -59,7 +59,7 @@ func (q *queue) leave(turn chan struct{}) {
 	}
 }
 
-// next gives the first waiting caller its turn: there may be a free place.
+// next gives the first waiting caller its turn: there may be a free slot.
 func (q *queue) next() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -75,7 +75,7 @@ func (q *queue) len() int {
 	return len(q.waiting)
 }
 
-// close gives all waiting callers their turn, and lets no further one wait.
+// close gives all waiting callers their turn. From then on wait returns ErrClosed.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 )
 
 // Sockets are read when they are ready, so that silent ones hold no buffer; types with a Read of their own are read with it.
-func TestReadsWhenReady(t *testing.T) {
+func TestReadiness(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
@@ -27,7 +27,7 @@ func TestReadsWhenReady(t *testing.T) {
 		"pipe":     {near, false},
 	} {
 		if got := newReadiness(tt.nc) != nil; got != tt.want {
-			t.Errorf("%s: %t", name, got)
+			t.Errorf("%s: got readiness %t, want %t", name, got, tt.want)
 		}
 	}
 }

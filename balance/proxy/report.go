@@ -6,7 +6,7 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// Change is an event of a server: its state has changed, or the last connection has ended of a server that gets no new ones.
+// Change is an event of a server: its state has changed, or its last connection has ended while it gets no new ones.
 type Change struct {
 	Server  string        // its ID
 	State   balance.State // the present one; a full server is Ready

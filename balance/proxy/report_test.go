@@ -37,7 +37,7 @@ func TestReporter(t *testing.T) {
 		var got []Change
 		r.look(step.servers, func(c Change) { got = append(got, c) })
 		if !slices.Equal(got, step.want) {
-			t.Errorf("step %d: %+v, want %+v", i, got, step.want)
+			t.Errorf("step %d: got %+v, want %+v", i, got, step.want)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestChanges(t *testing.T) {
 			t.Fatal(do)
 		}
 		if c := bounded.Receive(t, changes); c.Server != id || c.State != state || c.Why != why {
-			t.Errorf("%+v, want %s %s %q", c, id, state, why)
+			t.Errorf("got %+v, want %s %s %q", c, id, state, why)
 		}
 	}
 	next(b.SetServers("test", []balance.Spec{{ID: one}, {ID: two}}), one, balance.Ready, "")

@@ -114,7 +114,7 @@ func (r *rig) ended() *websocket.CloseError {
 		r.t.Fatal("done was called without a CloseError")
 	}
 	if n := r.c.Len(); n != 0 {
-		r.t.Errorf("%d tunnels are left", n)
+		r.t.Errorf("got %d open tunnels, want 0", n)
 	}
 	return e
 }
@@ -135,7 +135,7 @@ func expect(t testing.TB, nc net.Conn, want []byte) {
 	got := make([]byte, len(want))
 	nc.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if n, err := io.ReadFull(nc, got); err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("%.80q received, %v, want %.80q", got[:n], err, want)
+		t.Fatalf("got %.80q, %v, want %.80q", got[:n], err, want)
 	}
 }
 
@@ -210,7 +210,7 @@ func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason 
 	}
 	h, _, err := frame.Parse(raw)
 	if err != nil || h.Opcode != frame.Close || h.Masked != masked || !h.Fin {
-		t.Fatalf("%+v received, %v", h, err)
+		t.Fatalf("got %+v, %v, want a close frame with masked %v", h, err, masked)
 	}
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(nc, payload); err != nil {
@@ -220,7 +220,7 @@ func closed(t testing.TB, nc net.Conn, masked bool, code websocket.Code, reason 
 		frame.Mask(payload, h.Key)
 	}
 	if want := append([]byte{byte(code >> 8), byte(code)}, reason...); !bytes.Equal(payload, want) {
-		t.Fatalf("the close frame holds %q, want %q", payload, want)
+		t.Fatalf("close frame: got %q, want %q", payload, want)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/handfast/handfast/balance"
 )
 
-// server has the connections to a server, and its health checks.
+// server is how a server is reached, by clients and by its health checks.
 type server struct {
 	set    *Settings // of the Balancer, when it was made
 	dialer *Dialer
@@ -53,7 +53,7 @@ func newServers(list []balance.Spec, s *Settings) (map[string]*server, error) {
 // requestKey is the context key of the client's *Request, for pages.
 type requestKey struct{}
 
-// serve sets the servers that are reached and checked. made contains the new ones among them. The caller holds mu.
+// serve sets the servers in use, and starts and stops their checks. made contains at least the new ones. The caller holds mu.
 func (b *Balancer) serve(list []balance.Spec, made map[string]*server) {
 	want := map[string]bool{}
 	for _, spec := range list {

@@ -56,14 +56,14 @@ func TestConfigureIsAtomic(t *testing.T) {
 				r.Principal = "alice"
 				if client%2 == 0 {
 					if _, err := b.Open(bounded.Context(t), r); err == nil {
-						t.Error("a teapot has opened")
+						t.Error("Open succeeded with status 418")
 					}
 					continue
 				}
 				r.Request = httptest.NewRequestWithContext(bounded.Context(t), http.MethodGet, "/", nil)
 				w := httptest.NewRecorder()
 				if b.ServeRequest(w, r); w.Code != http.StatusTeapot {
-					t.Errorf("a page: %d %s", w.Code, w.Body)
+					t.Errorf("page: got %d %s, want 418", w.Code, w.Body)
 				}
 			}
 		})
@@ -77,10 +77,10 @@ func TestConfigureIsAtomic(t *testing.T) {
 	for s, times := range all {
 		n += times
 		if s.dial != s.identity || s.path != "/"+s.dial+"/" {
-			t.Errorf("%d times: %+v", times, s)
+			t.Errorf("got %d requests with mixed settings: %+v", times, s)
 		}
 	}
 	if n != 4*each || len(all) < 3 {
-		t.Errorf("%d requests with %d settings", n, len(all))
+		t.Errorf("got %d requests with %d settings, want %d with 3 at least", n, len(all), 4*each)
 	}
 }

@@ -19,26 +19,26 @@ func TestSticky(t *testing.T) {
 	c := s.Cookie(id, false)
 	r, _ := http.NewRequest(http.MethodGet, "http://a/", nil)
 	if s.Shown(r) != "" || s.Is("", id) {
-		t.Error("a client without a cookie")
+		t.Error("a request without a cookie has a value or matches a server")
 	}
 	r.AddCookie(c)
 	v := s.Shown(r)
 	if !s.Is(v, id) || !same.Is(v, id) || other.Is(v, id) || s.Is(v, "ws://10.0.0.2:9000") || strings.Contains(v, "10") && strings.Contains(v, "9000") {
-		t.Errorf("value %q", v)
+		t.Errorf("value %q: got the wrong servers or the server's address in it", v)
 	}
 	if !c.HttpOnly || c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
-		t.Errorf("%v", c)
+		t.Errorf("got cookie %v, want HttpOnly, not Secure, Lax, for /", c)
 	}
 	if c := s.Cookie(id, true); !c.Secure || c.SameSite != http.SameSiteNoneMode {
-		t.Errorf("over TLS: %v", c)
+		t.Errorf("over TLS: got cookie %v, want Secure, SameSite=None", c)
 	}
 }
 
 // A cookie leads to its server even after an update, and at every balancer with the same secret.
-func TestCookieStaysTheSame(t *testing.T) {
+func TestCookieIsStable(t *testing.T) {
 	c := NewSticky("home", []byte("secret")).Cookie("ws://10.0.0.1:9000", false)
 	if c.Name != "home" || c.Value != "9s8bWiFJxmiS20rLItQnA4PH" {
-		t.Errorf("%s=%s", c.Name, c.Value)
+		t.Errorf("got %s=%s, want the value of earlier versions", c.Name, c.Value)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestForgedCookies(t *testing.T) {
 			r := opening(t)
 			r.Header.Set("Cookie", "hf="+value)
 			if got := b.preferred(b.Settings(), r); got != "" {
-				t.Errorf("it leads to %s", got)
+				t.Errorf("got server %s, want none", got)
 			}
 			c, err := b.Open(bounded.Context(t), r)
 			if err != nil {
@@ -92,7 +92,7 @@ func TestForgedCookies(t *testing.T) {
 			p.Header.Set("Cookie", "hf="+value)
 			b.ServeRequest(w, &Request{Request: p})
 			if w.Code != http.StatusNotFound {
-				t.Errorf("the page: %d", w.Code)
+				t.Errorf("page: got %d, want 404", w.Code)
 			}
 			replaced(t, w.Header(), sticky, "ws://"+page.Listener.Addr().String())
 		})
@@ -104,18 +104,18 @@ func replaced(t *testing.T, h http.Header, sticky *Sticky, id string) {
 	t.Helper()
 	set := h["Set-Cookie"]
 	if len(set) != 1 || !strings.HasPrefix(set[0], "hf="+sticky.Cookie(id, false).Value+";") {
-		t.Errorf("the client gets %q", set)
+		t.Errorf("got Set-Cookie %q, want the cookie of %s", set, id)
 	}
 	host := strings.TrimPrefix(id, "ws://")
 	for name, values := range h {
 		if strings.Contains(strings.Join(values, " "), host) {
-			t.Errorf("%s: %q names the server", name, values)
+			t.Errorf("%s: %q contains the server's address", name, values)
 		}
 	}
 }
 
 // A client that returns with its cookie gets no second one.
-func TestCookieThatHolds(t *testing.T) {
+func TestValidCookie(t *testing.T) {
 	up := serveRaw(t, listen(t), accepts)
 	sticky := NewSticky("hf", []byte("k1"))
 	b := newBalancer(t, Settings{Sticky: sticky, Pool: balance.Options{Policy: balance.LeastConnections()}}, up.addr, "127.0.0.1:1")
@@ -132,13 +132,13 @@ func TestCookieThatHolds(t *testing.T) {
 	}
 	defer c.Abandon()
 	if c.Server() != "ws://"+up.addr || c.Header()["Set-Cookie"] != nil {
-		t.Errorf("%s, %v", c.Server(), c.Header())
+		t.Errorf("got %s and header %v, want ws://%s and no cookie", c.Server(), c.Header(), up.addr)
 	}
 }
 
 // A cookie for a server that accepts no clients is replaced: the client, and a page, get another server, with its cookie. From then
 // on the client stays there, even if the first server accepts clients again.
-func TestCookieOfServerThatTakesNoClients(t *testing.T) {
+func TestCookieOfUnavailableServer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		leave, back func(b *Balancer, id string, all []balance.Spec) error
 	}{
@@ -182,7 +182,7 @@ func TestCookieOfServerThatTakesNoClients(t *testing.T) {
 			}
 			of := func(id string) *http.Cookie { return sticky.Cookie(id, false) }
 			if server, h := come(of(all[0].ID)); server != all[0].ID || h["Set-Cookie"] != nil {
-				t.Fatalf("before: %s, %q", server, h["Set-Cookie"])
+				t.Fatalf("before: got %s, %q, want %s and no cookie", server, h["Set-Cookie"], all[0].ID)
 			}
 			if err := tt.leave(b, all[0].ID, all); err != nil {
 				t.Fatal(err)
@@ -190,23 +190,23 @@ func TestCookieOfServerThatTakesNoClients(t *testing.T) {
 			for range 10 { // the policy could place any of these on the first one
 				server, h := come(of(all[0].ID))
 				if server != all[1].ID {
-					t.Fatalf("it gets %s", server)
+					t.Fatalf("got %s, want %s", server, all[1].ID)
 				}
 				replaced(t, h, sticky, all[1].ID)
 			}
 			if server, h := come(of(all[1].ID)); server != all[1].ID || h["Set-Cookie"] != nil {
-				t.Errorf("with the new cookie: %s, %q", server, h["Set-Cookie"])
+				t.Errorf("with the new cookie: got %s, %q, want %s and no cookie", server, h["Set-Cookie"], all[1].ID)
 			}
 			if err := tt.back(b, all[0].ID, all); err != nil {
 				t.Fatal(err)
 			}
 			for range 10 {
 				if server, h := come(of(all[1].ID)); server != all[1].ID || h["Set-Cookie"] != nil {
-					t.Fatalf("when the first server is back: %s, %q", server, h["Set-Cookie"])
+					t.Fatalf("when the first server is back: got %s, %q, want %s and no cookie", server, h["Set-Cookie"], all[1].ID)
 				}
 			}
 			if server, h := come(of(all[0].ID)); server != all[0].ID || h["Set-Cookie"] != nil {
-				t.Errorf("a client that has not come meanwhile: %s, %q", server, h["Set-Cookie"])
+				t.Errorf("with the first cookie: got %s, %q, want %s and no cookie", server, h["Set-Cookie"], all[0].ID)
 			}
 
 			// The same applies to a page.

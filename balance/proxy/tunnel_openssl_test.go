@@ -60,7 +60,7 @@ func (o *openssl) await(what string) string {
 	o.t.Helper()
 	line, err := o.said(what)
 	if err != nil { // openssl is killed when the time limit is reached
-		o.t.Fatalf("no %q: %v", what, err)
+		o.t.Fatalf("got no line with %q: %v", what, err)
 	}
 	return line
 }
@@ -164,7 +164,7 @@ func TestRFC8446_4_6_3_KeyUpdatesOfOpenSSL(t *testing.T) {
 }
 
 // A peer that keeps updating its keys and sends no data is disconnected: the tunnel ends, and the other side is closed, too.
-func TestRFC8446_4_6_3_KeyUpdatesWithoutEnd(t *testing.T) {
+func TestRFC8446_4_6_3_KeyUpdateFlood(t *testing.T) {
 	const most = 40 // crypto/tls disconnects after fewer updates
 	onEachOpenSSL(t, "-tls1_3", func(r *rig, s side, o *openssl, to net.Conn) {
 		n := 0
@@ -177,7 +177,7 @@ func TestRFC8446_4_6_3_KeyUpdatesWithoutEnd(t *testing.T) {
 			}
 		}
 		if n == most {
-			o.t.Errorf("%d key updates have passed", n)
+			o.t.Errorf("got no end after %d key updates", n)
 		}
 		r.cutOff(s, to)
 	})
@@ -197,10 +197,10 @@ func TestRFC5246_7_4_1_Renegotiation(t *testing.T) {
 func (r *rig) cutOff(s side, to net.Conn) {
 	r.t.Helper()
 	if got := rest(r.t, to); len(got) > 0 {
-		r.t.Errorf("%q came", got)
+		r.t.Errorf("got %q after the failure, want nothing", got)
 	}
 	to.Close()
 	if e := r.ended(); e.Code != websocket.CodeAbnormal || e.Err == nil || e.ByPeer != (s == client) {
-		r.t.Errorf("ended with %v, %v", e, e.Err)
+		r.t.Errorf("got %v, %v, want 1006 and an error of the %v", e, e.Err, s)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-func TestTunnelPassesBothWays(t *testing.T) {
+func TestTunnelBothDirections(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("early, ", "late, ", TunnelOptions{})
 		r.says(r.client, []byte("question"))
@@ -23,11 +23,11 @@ func TestTunnelPassesBothWays(t *testing.T) {
 		r.says(r.server, []byte("answer"))
 		expect(t, r.client, []byte("late, answer"))
 		if up, down := r.tunnel.Bytes(); up != 15 || down != 12 {
-			t.Errorf("%d and %d bytes", up, down)
+			t.Errorf("got %d and %d bytes, want 15 and 12", up, down)
 		}
 		r.tunnel.CloseNow()
 		if e := r.ended(); e.Code != websocket.CodeAbnormal || !errors.Is(e, net.ErrClosed) {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want 1006 with net.ErrClosed", e)
 		}
 		rest(t, r.client)
 		rest(t, r.server)
@@ -35,7 +35,7 @@ func TestTunnelPassesBothWays(t *testing.T) {
 }
 
 // The source is blocked while the other side does not read; the other direction continues.
-func TestTunnelHoldsUpTheSource(t *testing.T) {
+func TestTunnelBackpressure(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
 		big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB, more than the buffers of all kernels in between
@@ -44,7 +44,7 @@ func TestTunnelHoldsUpTheSource(t *testing.T) {
 		expect(t, r.client, []byte("meanwhile"))
 		select {
 		case err := <-wrote:
-			t.Fatalf("all of it was taken, and the peer reads nothing: %v", err)
+			t.Fatalf("the write returned %v, although the peer reads nothing", err)
 		default:
 		}
 		expect(t, r.server, big)
@@ -55,7 +55,7 @@ func TestTunnelHoldsUpTheSource(t *testing.T) {
 }
 
 // One direction ends separately, after all of its bytes; the other continues.
-func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
+func TestTunnelHalfClose(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{})
@@ -70,7 +70,7 @@ func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
 				}
 				halfClose(t, from)
 				if n := len(rest(t, to)); n != 1<<20 {
-					t.Errorf("%d bytes received", n)
+					t.Errorf("got %d bytes, want %d", n, 1<<20)
 				}
 				r.says(to, []byte("the rest"))
 				expect(t, from, []byte("the rest"))
@@ -82,14 +82,14 @@ func TestTunnelPassesOnTheEndOfADirection(t *testing.T) {
 			rest(t, from)
 			e := r.ended()
 			if e.Code != websocket.CodeAbnormal || e.ByPeer != (first == client) || !errors.Is(e, io.ErrUnexpectedEOF) {
-				t.Errorf("ended with %v", e)
+				t.Errorf("got %v, want 1006 of the %v with io.ErrUnexpectedEOF", e, first)
 			}
 		})
 	}
 }
 
 // The closing handshake of the peers passes like other frames, and its code is known.
-func TestTunnelReportsTheCloseFrameThatPassed(t *testing.T) {
+func TestTunnelReportsPeerClose(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{})
@@ -108,14 +108,14 @@ func TestTunnelReportsTheCloseFrameThatPassed(t *testing.T) {
 			r.client.Close()
 			e := r.ended()
 			if e.Code != 4001 || e.Reason != "so long" || e.ByPeer != (first == client) || e.Err != nil {
-				t.Errorf("ended with %v, %v", e, e.Err)
+				t.Errorf("got %v, %v, want a close of the %v with 4001", e, e.Err, first)
 			}
 		})
 	}
 }
 
 // A reset closes the other side, after the bytes that arrived before it.
-func TestTunnelPassesOnAReset(t *testing.T) {
+func TestTunnelReset(t *testing.T) {
 	for _, first := range []side{client, upstream} {
 		onEach(t, func(t *testing.T, r *rig) {
 			r.carry("", "", TunnelOptions{})
@@ -127,11 +127,11 @@ func TestTunnelPassesOnAReset(t *testing.T) {
 			expect(t, to, []byte("last words"))
 			reset(from)
 			if got := rest(t, to); len(got) > 0 {
-				t.Errorf("%q received after the end", got)
+				t.Errorf("got %q after the reset, want nothing", got)
 			}
 			to.Close()
 			if e := r.ended(); e.Code != websocket.CodeAbnormal || e.ByPeer != (first == client) || e.Err == nil {
-				t.Errorf("ended with %v", e)
+				t.Errorf("got %v, want 1006 of the %v", e, first)
 			}
 		})
 	}
@@ -158,11 +158,11 @@ func TestTunnelShutIdle(t *testing.T) {
 			r.server.Close()
 		}
 		if got := rest(t, r.client); len(got) > 0 {
-			t.Errorf("the client got %q", got)
+			t.Errorf("client: got %q after the close frame, want nothing", got)
 		}
 		r.server.Close()
 		if e := r.ended(); e.Code != 1012 || e.Reason != "retry-after=3" || e.ByPeer || e.Err != nil {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want a close with 1012", e)
 		}
 	})
 }
@@ -187,16 +187,16 @@ func TestTunnelShutWithinAFrame(t *testing.T) {
 		closed(t, r.client, false, 1001, "bye")
 		r.server.Close()
 		if got := rest(t, r.client); len(got) > 0 {
-			t.Errorf("the client got %q after the close frame", got)
+			t.Errorf("client: got %q after the close frame, want nothing", got)
 		}
 		if e := r.ended(); e.Code != 1001 || e.ByPeer || e.Err != nil {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want a close with 1001", e)
 		}
 	})
 }
 
 // A peer that has received a close frame of the other side gets no second one.
-func TestTunnelShutBehindACloseFrame(t *testing.T) {
+func TestTunnelShutAfterCloseFrame(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
 		bye := closing(false, 4000, "of the server")
@@ -207,16 +207,16 @@ func TestTunnelShutBehindACloseFrame(t *testing.T) {
 		r.says(r.client, closing(true, 4000, ""))
 		r.server.Close()
 		if got := rest(t, r.client); len(got) > 0 {
-			t.Errorf("the client got %q", got)
+			t.Errorf("client: got %q, want no second close frame", got)
 		}
 		if e := r.ended(); e.Code != 4000 || e.Reason != "of the server" || e.ByPeer || e.Err != nil {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want the server's close with 4000", e)
 		}
 	})
 }
 
 // A peer that reads nothing, or does not respond, is disconnected after 5 seconds.
-func TestTunnelShutIsBounded(t *testing.T) {
+func TestTunnelShutTimeout(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		t.Parallel() // it waits for most of the time
 		r.carry("", "", TunnelOptions{})
@@ -228,20 +228,20 @@ func TestTunnelShutIsBounded(t *testing.T) {
 		closed(t, r.server, true, 1012, "restart")
 		e := r.ended()
 		if e.Code != 1012 || !errors.Is(e, ErrUnanswered) {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want 1012 with ErrUnanswered", e)
 		}
 		if d := ran(); d > time.Minute {
-			t.Errorf("it took %v", d)
+			t.Errorf("got an end after %v, want a minute at most", d)
 		}
 		r.client.Close()
 		if err := bounded.Receive(t, wrote); err == nil {
-			t.Error("all of it was taken")
+			t.Error("the write succeeded, although the client does not read")
 		}
 	})
 }
 
 // If the bytes are not frames, they pass nevertheless, and no frame is inserted.
-func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
+func TestTunnelNonWebSocketData(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		r.carry("", "", TunnelOptions{})
 		odd := append([]byte{0x82, 0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0}, "anything at all"...) // a length with its top bit set
@@ -252,24 +252,24 @@ func TestTunnelPassesWhatIsNotWebSocket(t *testing.T) {
 		r.tunnel.Shut(1012, "restart")
 		if r.kind.halves {
 			if got := append(rest(t, r.client), rest(t, r.server)...); len(got) > 0 {
-				t.Errorf("%q received", got)
+				t.Errorf("got %q after Shut, want nothing", got)
 			}
 		}
 		r.client.Close()
 		r.server.Close()
 		if e := r.ended(); e.Code != 1012 || e.Err == nil {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want 1012 with an error", e)
 		}
 	})
 }
 
-func TestTunnelShutRefusesCodes(t *testing.T) {
+func TestTunnelShutInvalidCode(t *testing.T) {
 	r := newRig(t, kinds[0]).carry("", "", TunnelOptions{})
 	if err := r.tunnel.Shut(1006, ""); err == nil {
-		t.Error("1006 was sent")
+		t.Error("Shut accepted 1006")
 	}
 	if s := r.tunnel.State(); s.Closing || s.Since.IsZero() {
-		t.Errorf("state %+v", s)
+		t.Errorf("got state %+v, want an open tunnel", s)
 	}
 }
 
@@ -278,11 +278,11 @@ func TestCarrierClose(t *testing.T) {
 		r.carry("", "", TunnelOptions{})
 		r.c.Close()
 		if e := r.ended(); !errors.Is(e, net.ErrClosed) {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want net.ErrClosed", e)
 		}
 		r.c.Close()
 		if _, err := r.c.Carry(nil, nil, nil, nil, TunnelOptions{}, nil); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("a closed Carrier carries: %v", err)
+			t.Errorf("Carry after Close: got %v, want net.ErrClosed", err)
 		}
 	})
 }
@@ -345,20 +345,20 @@ func soakCheck(t *testing.T, sent, got []byte, masked bool) {
 	t.Helper()
 	last := len(closing(masked, 1012, "soak"))
 	if len(got) < last {
-		t.Fatalf("%d bytes received", len(got))
+		t.Fatalf("got %d bytes, want at least a close frame of %d", len(got), last)
 	}
 	data, end := got[:len(got)-last], got[len(got)-last:]
 	var c frame.Cursor
 	if !bytes.HasPrefix(sent, data) || c.Pass(data) != nil || !c.Between() {
-		t.Errorf("%d bytes of %d came, not as they were sent or not up to the end of a frame", len(data), len(sent))
+		t.Errorf("got %d bytes, want the beginning of the %d sent ones, up to the end of a frame", len(data), len(sent))
 	}
 	if h, _, err := frame.Parse(end); err != nil || h.Opcode != frame.Close || h.Masked != masked {
-		t.Errorf("at the end there is %+v, %v", h, err)
+		t.Errorf("got %+v, %v at the end, want a close frame", h, err)
 	}
 }
 
 // A client whose connection has failed ends the tunnel; one that has only ended its stream gets the remaining data of the upstream.
-func TestTunnelOfALostClient(t *testing.T) {
+func TestTunnelLostClient(t *testing.T) {
 	errReset := errors.New("connection reset")
 	for _, c := range []struct {
 		s    side
@@ -371,7 +371,7 @@ func TestTunnelOfALostClient(t *testing.T) {
 	} {
 		var l Tunnel
 		if l.ended(c.s, c.err, time.Second); l.finishedBoth() != c.want {
-			t.Errorf("the %v ends with %v: finished %v, want %v", c.s, c.err, !c.want, c.want)
+			t.Errorf("%v ends with %v: got finished %v, want %v", c.s, c.err, !c.want, c.want)
 		}
 	}
 }

@@ -44,21 +44,21 @@ func TestRFC8446_6_1_TruncatedTunnel(t *testing.T) {
 		expect(t, to, []byte("last words"))
 		truncate(from)
 		if got := rest(t, to); len(got) > 0 {
-			t.Errorf("%q received after the end", got)
+			t.Errorf("got %q after the end, want nothing", got)
 		}
 		to.Close()
 		e := r.ended()
 		if e.Code != websocket.CodeAbnormal || e.ByPeer != (s == client) || !errors.Is(e, io.ErrUnexpectedEOF) {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want 1006 of the %v with io.ErrUnexpectedEOF", e, s)
 		}
 		if onUnder := !strings.Contains(r.kind.name, "of another kind"); errors.Is(e, loop.ErrTruncated) != onUnder {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want loop.ErrTruncated: %v", e, onUnder)
 		}
 	})
 }
 
 // After a close frame nothing can be missing: many peers omit the close_notify there.
-func TestTruncatedTunnelBehindACloseFrame(t *testing.T) {
+func TestTruncatedTunnelAfterCloseFrame(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		r.carry("", "", TunnelOptions{})
 		from, to := r.peers(s)
@@ -71,13 +71,13 @@ func TestTruncatedTunnelBehindACloseFrame(t *testing.T) {
 		rest(t, to)
 		truncate(to)
 		if e := r.ended(); e.Code != 4001 || e.Err != nil {
-			t.Errorf("ended with %v, %v", e, e.Err)
+			t.Errorf("got %v, %v, want a close with 4001", e, e.Err)
 		}
 	})
 }
 
 // Bytes that crypto/tls has read before the tunnel begins pass as well, without a further byte from the peer.
-func TestTunnelBeginsWithWhatTLSHasRead(t *testing.T) {
+func TestTunnelBufferedTLSData(t *testing.T) {
 	onEachTLS(t, func(t *testing.T, r *rig, s side) {
 		from, to := r.peers(s)
 		near := r.near[s]
@@ -134,14 +134,14 @@ func TestRFC8446_5_2_ForgedRecord(t *testing.T) {
 		}
 		_, err := io.ReadAll(from)
 		if e, ok := errors.AsType[*net.OpError](err); !ok || e.Op != "remote error" {
-			t.Errorf("the sender got %v", err)
+			t.Errorf("sender: got %v, want a TLS alert", err)
 		}
 		if got := rest(t, to); len(got) > 0 {
-			t.Errorf("%q received", got)
+			t.Errorf("other side: got %q, want nothing", got)
 		}
 		to.Close()
 		if e := r.ended(); e.Err == nil || errors.Is(e, io.ErrUnexpectedEOF) {
-			t.Errorf("ended with %v", e)
+			t.Errorf("got %v, want an error other than io.ErrUnexpectedEOF", e)
 		}
 	})
 }

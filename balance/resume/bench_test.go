@@ -55,7 +55,7 @@ func BenchmarkPublication(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					if out, _, err := s.Server(m); len(out) != 1 || err != nil {
-						b.Fatal(out, err)
+						b.Fatalf("got %v, %v, want one message", out, err)
 					}
 				}
 			})
@@ -74,15 +74,15 @@ func BenchmarkCommand(b *testing.B) {
 		s.Server(reply)
 	}
 	if !s.Idle() {
-		b.Error("not idle")
+		b.Error("the session is not idle after the reply")
 	}
 }
 
-func TestAPublicationAllocatesNothing(t *testing.T) {
+func TestPublicationDoesNotAllocate(t *testing.T) {
 	for _, name := range sessions {
 		s, m := subscribed(t, name, 100)
 		if n := testing.AllocsPerRun(100, func() { s.Server(m) }); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+			t.Errorf("%s: got %v allocations, want 0", name, n)
 		}
 	}
 }

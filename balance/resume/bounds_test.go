@@ -52,20 +52,20 @@ func TestBounds(t *testing.T) {
 				client, server := step(i)
 				m := Message{Data: []byte(client)}
 				if out, send := s.Client(m); !send || !same(out, m) {
-					t.Fatalf("%s became %s", client, out.Data)
+					t.Fatalf("client: got %s (send %v), want %s", out.Data, send, client)
 				}
 				if server != "" {
 					m = Message{Data: []byte(server)}
 					if out, _, err := s.Server(m); err != nil || len(out) != 1 || !same(out[0], m) {
-						t.Fatalf("%s became %v, %v", server, out, err)
+						t.Fatalf("server: got %v, %v, want %s", out, err, server)
 					}
 				}
 				if n := size(); n < 0 || n > bytes+4*len(big) {
-					t.Fatalf("%d bytes are remembered", n)
+					t.Fatalf("got %d bytes kept, want 0 to %d", n, bytes+4*len(big))
 				}
 			}
 			if _, err = s.Resume(); !errors.Is(err, ErrTooMuch) && !(strings.HasSuffix(name, "members") && errors.Is(err, ErrState)) {
-				t.Errorf("resumed: %v", err)
+				t.Errorf("Resume: got %v, want ErrTooMuch", err)
 			}
 		})
 	}
@@ -78,42 +78,42 @@ func TestLedgerBounds(t *testing.T) {
 	l := ledger[int]{opts: o}
 	for i := range 3 {
 		if ok := l.wait(one); ok != (i < 2) || errors.Is(l.no, ErrTooMuch) == ok {
-			t.Errorf("command %d of two: %t, %v", i+1, ok, l.no)
+			t.Errorf("command %d of at most two: got %t, %v, want %t", i+1, ok, l.no, i < 2)
 		}
 	}
 	o.Unanswered = 4
 	l = ledger[int]{opts: o}
 	for i := range 4 {
 		if ok := l.wait(one); ok != (i < 3) {
-			t.Errorf("command %d, %d of %d bytes: %t, %v", i+1, l.size, o.Bytes, ok, l.no)
+			t.Errorf("command %d, %d of %d bytes: got %t, %v, want %t", i+1, l.size, o.Bytes, ok, l.no, i < 3)
 		}
 	}
 	for number, want := range map[int]bool{1: true, 2: false} {
 		if l = (ledger[int]{opts: o}); l.room(number, o.Bytes) != want || (l.no == nil) != want {
-			t.Errorf("room after %d: %v", number, l.no)
+			t.Errorf("room after %d: got %v, want room %v", number, l.no, want)
 		}
 	}
 	if l = (ledger[int]{opts: o}); l.room(0, o.Bytes+1) {
-		t.Error("room for one byte too many")
+		t.Errorf("got room for %d bytes, want at most %d", o.Bytes+1, o.Bytes)
 	}
 	l = ledger[int]{opts: o}
 	if l.grow(o.Bytes); l.no != nil {
-		t.Errorf("grown to the bound: %v", l.no)
+		t.Errorf("grow to the limit: got %v, want nil", l.no)
 	}
 	if l.grow(1); !errors.Is(l.no, ErrTooMuch) {
-		t.Errorf("grown beyond it: %v", l.no)
+		t.Errorf("grow beyond the limit: got %v, want ErrTooMuch", l.no)
 	}
 }
 
 // Of the tokens with which a client renews its credential, only the last one is stored.
-func TestTokensCountOnce(t *testing.T) {
+func TestRenewedTokenSize(t *testing.T) {
 	s, size := newSized("channels", Options{Unanswered: 1, Bytes: 8 << 10})
 	before := size()
 	for i := range 3 {
 		s.Client(Message{Data: fmt.Appendf(nil, `{"type":"refresh","id":%d,"token":"good%d"}`, i+1, i)})
 		s.Server(Message{Data: fmt.Appendf(nil, `{"type":"done","id":%d,"expires_in":5}`, i+1)})
 		if got := size() - before; got != len("good0") {
-			t.Errorf("after %d tokens %d bytes", i+1, got)
+			t.Errorf("after %d tokens: got %d bytes, want %d", i+1, got, len("good0"))
 		}
 	}
 }

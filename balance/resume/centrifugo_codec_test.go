@@ -2,7 +2,6 @@ package resume
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -41,11 +40,11 @@ func TestFields(t *testing.T) {
 			return true
 		})
 		if ok != (want != nil) || ok && !slices.Equal(got, want) {
-			t.Errorf("%q: %v, %v", message, got, ok)
+			t.Errorf("%q: got %v, %v, want %v", message, got, ok, want)
 		}
 	}
 	if fields([]byte(last), func(uint64, []byte, uint64) bool { return false }) {
-		t.Error("the iteration continues although it should end")
+		t.Error("fields returned true, although the function has returned false")
 	}
 }
 
@@ -94,7 +93,7 @@ func TestReconnectedDiffers(t *testing.T) {
 				want = ErrRefused
 			}
 			if err := reply(firstOwnCentrifugo, second); !errors.Is(err, want) {
-				t.Error(fmt.Errorf("an answer with another %s: %w", name, err))
+				t.Errorf("another %s: got %v, want %v", name, err, want)
 			}
 		})
 	}

@@ -151,7 +151,7 @@ func (c *speaker) publish(name string, i int) {
 
 // A client behind a relay that moves its connection to another server again and again gets all publications, once and in order. It
 // may publish itself only if the moves are planned.
-func TestCentrifugoGoesOn(t *testing.T) {
+func TestCentrifugoContinues(t *testing.T) {
 	for _, f := range []format{{}, {binary: true}} {
 		for _, delta := range []string{"", "fossil"} {
 			for _, planned := range []bool{false, true} {
@@ -170,7 +170,7 @@ func centrifugoGoesOn(t *testing.T, f format, delta string, planned bool) {
 	moving, still := connectTo(t, r.start(), f), connectTo(t, servers[0]+r.path, format{})
 	sub := moving.ask(&protocol.Command{Subscribe: &protocol.SubscribeRequest{Channel: "chat", Delta: delta}}).Subscribe
 	if sub.Delta != (delta != "") {
-		t.Fatal(sub)
+		t.Fatalf("got %+v, want delta %v", sub, delta != "")
 	}
 	if sub.Delta {
 		moving.base = []byte{}
@@ -189,14 +189,14 @@ func centrifugoGoesOn(t *testing.T, f format, delta string, planned bool) {
 	for name, values := range moving.got {
 		for i, v := range values {
 			if v != i || len(values) != n {
-				t.Fatalf("%s: message %d of %d is %d", name, i, len(values), v)
+				t.Fatalf("%s: message %d of %d: got %d, want %d of %d", name, i, len(values), v, i, n)
 			}
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.switches < 5 {
-		t.Errorf("%d switches", r.switches)
+		t.Errorf("got %d switches, want 5 at least", r.switches)
 	}
 	t.Logf("%d switches", r.switches)
 }

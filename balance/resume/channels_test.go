@@ -52,7 +52,7 @@ func channelServers(t *testing.T) []string {
 
 // A client behind a relay that moves its connection to another server again and again publishes numbered messages, and so does one
 // that is connected directly to a server. The first one gets all of them once and in order, and does not reconnect.
-func TestChannelsGoOn(t *testing.T) {
+func TestChannelsContinue(t *testing.T) {
 	for name, planned := range map[string]bool{"lost": false, "planned": true} {
 		t.Run(name, func(t *testing.T) {
 			servers := channelServers(t)
@@ -67,7 +67,7 @@ func TestChannelsGoOn(t *testing.T) {
 			seen := 0
 			_, err := moving.Subscribe(ctx, "chat", &client.SubscribeOptions{Join: true, Handle: func(e client.Event) {
 				if e.Message == nil {
-					t.Errorf("event %+v", e)
+					t.Errorf("got event %+v, want a message", e)
 					return
 				}
 				got[e.Message.Event] = append(got[e.Message.Event], string(e.Message.Data))
@@ -95,14 +95,14 @@ func TestChannelsGoOn(t *testing.T) {
 			for name, values := range got {
 				for i, v := range values {
 					if v != strconv.Itoa(i) || len(values) != n {
-						t.Fatalf("%s: message %d of %d is %s", name, i, len(values), v)
+						t.Fatalf("%s: message %d of %d: got %s, want %d of %d", name, i, len(values), v, i, n)
 					}
 				}
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if connected.Load() != 1 || r.switches < 10 {
-				t.Errorf("%d connections, %d switches", connected.Load(), r.switches)
+				t.Errorf("got %d connections and %d switches, want 1 and 10 at least", connected.Load(), r.switches)
 			}
 			t.Logf("%d switches", r.switches)
 		})
@@ -111,7 +111,7 @@ func TestChannelsGoOn(t *testing.T) {
 
 // A client that uses every difficult feature: several unanswered commands, publications without an ID and without a message ID,
 // publications without an echo, and the changes of members.
-func TestChannelsGoOnExactly(t *testing.T) {
+func TestChannelsContinueExactly(t *testing.T) {
 	const n = 200
 	servers := channelServers(t)
 	r := &relay{t: t, servers: servers}
@@ -151,7 +151,7 @@ func TestChannelsGoOnExactly(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(c.replies) != 2+n/2 || r.switches < 5 {
-		t.Errorf("%d replies, %d switches", len(c.replies), r.switches)
+		t.Errorf("got %d replies and %d switches, want %d and 5 at least", len(c.replies), r.switches, 2+n/2)
 	}
 	t.Logf("%d switches", r.switches)
 }
@@ -213,7 +213,7 @@ func (c *exact) next() {
 	case h.Type == "message":
 		i, err := strconv.Atoi(string(w.Data))
 		if err != nil || i%4 == 2 || c.loud > 0 && i <= c.last || w.Client != c.name || w.Offset <= c.at {
-			c.t.Fatalf("%s after %d", m.Data, c.last)
+			c.t.Fatalf("got %s after message %d, want a later one", m.Data, c.last)
 		}
 		c.last, c.at = i, w.Offset
 		c.loud++
@@ -222,12 +222,12 @@ func (c *exact) next() {
 	case h.Type == "update" && ch.Member.User == c.other:
 		i, err := strconv.Atoi(string(ch.Member.Data))
 		if err != nil || i <= c.member {
-			c.t.Fatalf("%s after %d", m.Data, c.member)
+			c.t.Fatalf("got %s after update %d, want a later one", m.Data, c.member)
 		}
 		c.member = i
 	case (h.Type == "subscribed" || h.Type == "published" || h.Type == "pong") && h.ID != 0 && c.replies[h.ID] == "":
 		c.replies[h.ID] = h.Type
 	default:
-		c.t.Fatalf("unexpected: %s", m.Data)
+		c.t.Fatalf("got an unexpected message: %s", m.Data)
 	}
 }

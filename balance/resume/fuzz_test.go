@@ -50,18 +50,18 @@ func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte,
 			case 'c', 'C':
 				out, send := s.Client(m)
 				if !moved && !send {
-					t.Errorf("%q is kept", m.Data)
+					t.Errorf("client: %q was not sent, want it sent before the first resume", m.Data)
 				}
 				if !moved && foreign(m.Data, m.Binary, true) && !same(out, m) {
-					t.Errorf("%q became %q", m.Data, out.Data)
+					t.Errorf("client: got %q, want %q", out.Data, m.Data)
 				}
 			case 's', 'S':
 				out, done, err := s.Server(m)
 				if !resuming && (done || err != nil) {
-					t.Errorf("%q: %v, %v without a resume", m.Data, done, err)
+					t.Errorf("server: %q: got done %v, %v without a resume", m.Data, done, err)
 				}
 				if !moved && foreign(m.Data, m.Binary, false) && (len(out) != 1 || !same(out[0], m)) {
-					t.Errorf("%q became %v", m.Data, out)
+					t.Errorf("server: got %v, want %q", out, m.Data)
 				}
 				if err != nil {
 					return // the connection would be closed
@@ -73,7 +73,7 @@ func fuzzSession(f *testing.F, protocol, files string, foreign func(data []byte,
 				}
 			}
 			if !bytes.Equal(before, m.Data) {
-				t.Errorf("%q was modified", before)
+				t.Errorf("got %q, want the message %q unmodified", m.Data, before)
 			}
 		}
 	})
@@ -124,26 +124,26 @@ func FuzzObject(f *testing.F) {
 			return
 		}
 		if o.bad || len(got) != len(want) {
-			t.Fatalf("%s: got %q", text, got)
+			t.Fatalf("%s: got %q, want %d members", text, got, len(want))
 		}
 		for name, value := range want {
 			if got[name] != string(value) {
-				t.Errorf("%s: %q is %s", text, name, got[name])
+				t.Errorf("%s: member %q: got %s, want %s", text, name, got[name], value)
 			}
 		}
 		if added := with(text, "a", []byte("[2]")); len(want) > 0 {
 			if json.Unmarshal(added, &want) != nil || string(want["a"]) != "[2]" {
-				t.Errorf("%s became %s", text, added)
+				t.Errorf("with(%s): got %s, want the last a to be [2]", text, added)
 			}
 		}
 		if less, ok := without(text, "a", "B"); ok {
 			var left map[string]json.RawMessage
 			if err := json.Unmarshal(less, &left); err != nil || left["a"] != nil || left["b"] != nil {
-				t.Errorf("%s became %s: %v", text, less, err)
+				t.Errorf("without(%s): got %s, %v, want neither a nor b", text, less, err)
 			}
 		}
 		if again := replaced(text, func(value []byte) []byte { return value }, "a", "*", "b"); !bytes.Equal(again, text) {
-			t.Errorf("%s became %s", text, again)
+			t.Errorf("replaced(%s): got %s, want it unchanged", text, again)
 		}
 	})
 }
@@ -159,7 +159,7 @@ func FuzzPublication(f *testing.F) {
 			f.Fatal(err)
 		}
 		if p, ok := format.publication(text); !ok || string(p.channel) != "chat" || p.offset != 7 || string(p.client) != "AAAA" {
-			f.Fatalf("%s: %+v, %v", text, p, ok)
+			f.Fatalf("%s: got %+v, %v, want chat, 7, AAAA", text, p, ok)
 		}
 		f.Add(text, format.binary)
 	}
@@ -175,7 +175,7 @@ func FuzzPublication(f *testing.F) {
 			client = r.Push.Pub.Info.Client
 		}
 		if r.Push == nil || r.Push.Pub == nil || r.Push.Channel != string(p.channel) || r.Push.Pub.Offset != p.offset || client != string(p.client) {
-			t.Errorf("%q: %+v", text, p)
+			t.Errorf("%q: got %+v, want the fields of the decoded reply", text, p)
 		}
 	})
 }

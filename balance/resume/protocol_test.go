@@ -13,7 +13,7 @@ func TestSpeaksCentrifugo(t *testing.T) {
 	} {
 		_, session := New(tt.subprotocol, tt.path, Options{}).(*centrifugo)
 		if got := SpeaksCentrifugo(tt.subprotocol, tt.path); got != tt.want || session != tt.want {
-			t.Errorf("%q at %s: %v, a session of it: %v", tt.subprotocol, tt.path, got, session)
+			t.Errorf("%q at %s: got %v and a session for it %v, want %v", tt.subprotocol, tt.path, got, session, tt.want)
 		}
 	}
 }

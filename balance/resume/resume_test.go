@@ -22,7 +22,7 @@ func TestNew(t *testing.T) {
 		{"", "/x", Options{}, "<nil>"},
 	} {
 		if got := fmt.Sprintf("%T", New(tt.subprotocol, tt.path, tt.o)); got != tt.want {
-			t.Errorf("%q, %q, %+v: %s", tt.subprotocol, tt.path, tt.o, got)
+			t.Errorf("%q, %q, %+v: got %s, want %s", tt.subprotocol, tt.path, tt.o, got, tt.want)
 		}
 	}
 }
@@ -31,13 +31,13 @@ func TestStateless(t *testing.T) {
 	s := New("", "", Options{Stateless: true})
 	m := Message{Binary: true, Data: []byte("x")}
 	if out, send := s.Client(m); !send || !same(out, m) {
-		t.Error(out, send)
+		t.Errorf("Client: got %v, %v, want the message sent", out, send)
 	}
 	if out, err := s.Resume(); len(out) != 0 || err != nil || !s.Idle() {
-		t.Error(out, err)
+		t.Errorf("Resume: got %v, %v, want nothing to send, and an idle session", out, err)
 	}
 	if out, done, err := s.Server(m); len(out) != 1 || !same(out[0], m) || done || err != nil {
-		t.Error(out, done, err)
+		t.Errorf("Server: got %v, %v, %v, want only the message", out, done, err)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestRenewed(t *testing.T) {
 	s := New("handfast.v1.json", "", Options{})
 	r, ok := s.(Renewer)
 	if !ok {
-		t.Fatal("not a Renewer")
+		t.Fatal("the session does not implement Renewer")
 	}
 	s.Server(Message{Data: []byte(`{"type":"welcome","client":"AAAA"}`)})
 	for _, tt := range []struct{ token, reply, want string }{
@@ -56,25 +56,25 @@ func TestRenewed(t *testing.T) {
 		s.Client(Message{Data: []byte(`{"type":"refresh","id":1,"token":"` + tt.token + `"}`)})
 		s.Server(Message{Data: []byte(tt.reply)})
 		if got := r.Renewed(); got != tt.want {
-			t.Errorf("%s: %q", tt.token, got)
+			t.Errorf("%s: got %q, want %q", tt.token, got, tt.want)
 		}
 	}
 }
 
 // A truncated Protobuf message of a server is passed on.
-func TestCentrifugoCutOff(t *testing.T) {
+func TestCentrifugoTruncatedMessage(t *testing.T) {
 	s := New("centrifuge-protobuf", "", Options{})
 	for _, data := range []string{"\x05\x08", "\x80", "\x02\xff\xff"} {
 		m := Message{Binary: true, Data: []byte(data)}
 		if out, send := s.Client(m); !send || !same(out, m) {
-			t.Errorf("%q became %q", data, out.Data)
+			t.Errorf("Client(%q): got %q, want it unchanged", data, out.Data)
 		}
 		if out, done, err := s.Server(m); len(out) != 1 || !same(out[0], m) || done || err != nil {
-			t.Errorf("%q became %v, %v, %v", data, out, done, err)
+			t.Errorf("Server(%q): got %v, %v, %v, want it unchanged", data, out, done, err)
 		}
 	}
 	if _, err := s.Resume(); err == nil {
-		t.Error("resumed")
+		t.Error("Resume succeeded after a truncated message")
 	}
 }
 
@@ -84,7 +84,7 @@ func TestCentrifugoUnknownCommand(t *testing.T) {
 		s := New("", "/connection/websocket", Options{})
 		send := func(data string) {
 			if out, send := s.Client(Message{Data: []byte(data)}); !send || string(out.Data) != data {
-				t.Errorf("%q became %q", data, out.Data)
+				t.Errorf("Client(%q): got %q, want it unchanged", data, out.Data)
 			}
 		}
 		send(`{"id":1,"connect":{}}`)
@@ -95,7 +95,7 @@ func TestCentrifugoUnknownCommand(t *testing.T) {
 			send(unknown)
 		}
 		if _, err := s.Resume(); (err == nil) != (unknown == "") {
-			t.Errorf("after %q: %v", unknown, err)
+			t.Errorf("Resume after %q: got %v", unknown, err)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func TestGone(t *testing.T) {
 	plain, centrifugo := New("", "", Options{Stateless: true}), New("centrifuge-json", "", Options{})
 	for code, want := range map[uint16][2]bool{1000: {}, 1001: {true, true}, 1012: {true, true}, 3001: {false, true}, 3011: {}, 3500: {}, 4401: {}} {
 		if got := [2]bool{plain.Gone(code), centrifugo.Gone(code)}; got != want {
-			t.Errorf("%d: %v", code, got)
+			t.Errorf("%d: got %v, want %v", code, got, want)
 		}
 	}
 }

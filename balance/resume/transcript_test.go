@@ -160,7 +160,7 @@ func (p *player) text(m Message, command bool) string {
 	for rest := m.Data; len(rest) > 0; {
 		part, more, ok := format{binary: true}.cut(rest)
 		if !ok || !m.Binary {
-			p.t.Fatalf("%q is not a message", m.Data)
+			p.t.Fatalf("got %q, want a message of the format", m.Data)
 		}
 		parts, rest = append(parts, string(p.convert(part, command, format{binary: true}, format{}))), more
 	}
@@ -184,7 +184,7 @@ func (p *player) convert(part []byte, command bool, from, to format) []byte {
 		}
 	}
 	if !ok || err != nil {
-		p.t.Fatalf("%s: %v, %v", part, ok, err)
+		p.t.Fatalf("%s: got %v, %v, want it converted", part, ok, err)
 	}
 	return out
 }

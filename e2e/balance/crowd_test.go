@@ -301,23 +301,23 @@ func (c *crowd) expect(b bounds) tally {
 	s := c.take()
 	for how, n := range s.closed {
 		if how != b.code {
-			c.t.Errorf("%d connections ended with %s", n, how)
+			c.t.Errorf("got %d connections ended with %s, want 0", n, how)
 		}
 	}
 	if n := s.total(); n < b.atLeast || n > b.atMost {
-		c.t.Errorf("%d connections were closed, %d to %d expected: %v", n, b.atLeast, b.atMost, s.closed)
+		c.t.Errorf("got %d closed connections, want %d to %d: %v", n, b.atLeast, b.atMost, s.closed)
 	}
 	if s.cut != b.cut {
-		c.t.Errorf("%d connections ended without a close frame, %d expected", s.cut, b.cut)
+		c.t.Errorf("got %d connections that ended without a close frame, want %d", s.cut, b.cut)
 	}
 	if s.failed > 0 {
-		c.t.Errorf("%d handshakes failed, such as: %v", s.failed, s.why)
+		c.t.Errorf("got %d failed handshakes, want 0: %v", s.failed, s.why)
 	}
 	if s.refused > 0 && !b.refused {
-		c.t.Errorf("%d handshakes were refused", s.refused)
+		c.t.Errorf("got %d refused handshakes, want 0", s.refused)
 	}
 	if s.lost > 0 || s.doubled > 0 {
-		c.t.Errorf("%d messages lost, %d twice or wrong", s.lost, s.doubled)
+		c.t.Errorf("got %d lost messages and %d duplicate or wrong ones, want 0", s.lost, s.doubled)
 	}
 	return s
 }

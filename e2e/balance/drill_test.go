@@ -179,7 +179,7 @@ func (s *stage) drain(id string) int {
 	s.empty(id)
 	// Intervals are jittered, but the average over this many intervals hardly differs; load never makes them shorter.
 	if least := time.Duration(0.8 * float64(had-1) / s.pace * float64(time.Second)); time.Since(began) < least {
-		s.t.Errorf("%d connections were closed in %v, %g per second expected", had, time.Since(began), s.pace)
+		s.t.Errorf("got %d closed connections in %v, want at most %g a second", had, time.Since(began), s.pace)
 	}
 	return had
 }
@@ -241,11 +241,11 @@ func hang(s *stage) bounds {
 		ejected = ejected || strings.Contains(line, id) && strings.Contains(line, "state=ejected")
 	}
 	if n := asked.Load(); n >= 5 && !ejected { // this many consecutive failures
-		s.t.Errorf("the server is not ejected after %d handshakes", n)
+		s.t.Errorf("the server is not ejected after %d handshakes, want 5", n)
 	}
 	s.note("%d handshakes reached the server, ejected: %t", asked.Load(), ejected)
 	if n := s.live(id); n > 0 {
-		s.t.Errorf("it has %d connections", n)
+		s.t.Errorf("got %d connections at the hanging server, want 0", n)
 	}
 	return b
 }

@@ -134,7 +134,7 @@ func (s *stage) slowClients() *atomic.Int64 {
 	for range s.few {
 		all.Go(func() {
 			if err := s.slowClient(ctx, in); err != nil && ctx.Err() == nil {
-				s.t.Errorf("a slow client: %v", err)
+				s.t.Errorf("slow client: %v", err)
 			}
 		})
 	}
@@ -204,7 +204,7 @@ func (s *stage) flood(url string) int64 {
 		s.c.goesOn()
 	}
 	if all := int64(s.floods * parts * len(part)); written.Load() == all {
-		s.t.Errorf("nothing has stopped them: %d MiB", all>>20)
+		s.t.Errorf("got all %d MiB sent, want a blocked client", all>>20)
 	}
 	return written.Load()
 }
@@ -229,7 +229,7 @@ func (s *stage) needs(before int) int {
 	s.t.Helper()
 	more := max(0, s.memory()-before)
 	if more >= 64 {
-		s.t.Errorf("the balancer needs %d MiB more", more)
+		s.t.Errorf("got %d MiB more memory of the balancer, want less than 64", more)
 	}
 	return more
 }

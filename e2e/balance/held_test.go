@@ -188,10 +188,10 @@ func (a *audience) expect(may bounds) tally {
 		l.mu.Unlock()
 	}
 	if n := s.total(); n > may.atMost {
-		a.t.Errorf("%d clients had to connect again", n)
+		a.t.Errorf("got %d reconnects, want %d at most", n, may.atMost)
 	}
 	if s.lost > 0 || s.doubled > 0 || gaps > 0 {
-		a.t.Errorf("%d messages lost, %d twice, %d gaps", s.lost, s.doubled, gaps)
+		a.t.Errorf("got %d lost messages, %d duplicates, %d gaps, want 0", s.lost, s.doubled, gaps)
 	}
 	return s
 }

@@ -57,7 +57,7 @@ func (j *javascript) expect(may bounds) tally {
 	}
 	s := tally{closed: seen.Closed, lost: seen.Lost, doubled: seen.Doubled}
 	if s.total() > may.atMost || s.lost > 0 || s.doubled > 0 {
-		j.t.Errorf("the clients have seen %+v: %s", s, j.o.log)
+		j.t.Errorf("got %+v, want no lost and no duplicate messages: %s", s, j.o.log)
 	}
 	return s
 }

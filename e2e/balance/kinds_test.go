@@ -138,7 +138,7 @@ func (o *other) line(t *testing.T) string {
 
 // Servers of other kinds work behind the balancer: compressed and uncompressed messages, subprotocols, pings, and closes from
 // either side are forwarded, and during a drain the servers receive a valid close frame.
-func TestServersOfOthers(t *testing.T) {
+func TestOtherServers(t *testing.T) {
 	for _, name := range []string{"Node's ws", "Python's websockets", "gorilla"} {
 		t.Run(name, func(t *testing.T) {
 			o := startOther(t, programs[name], "0")
@@ -149,13 +149,13 @@ func TestServersOfOthers(t *testing.T) {
 			s.talk(&websocket.DialOptions{Subprotocols: []string{"handfast.v2"}, Conn: websocket.ConnOptions{Compression: &websocket.Compression{}}})
 			if !s.echoOnly {
 				if e := ending(t, s.dial("/close-by-peer", nil)); e.Code != 4001 || !strings.HasPrefix(e.Reason, "the peer's reason") {
-					t.Errorf("closed by the server: %v", e)
+					t.Errorf("closed by the server: got %v, want 4001 and its reason", e)
 				}
 			}
 			moved := s.dial("/echo", nil)
 			f.empty(f.id(0))
 			if e := ending(t, moved); e.Code != websocket.CodeServiceRestart {
-				t.Errorf("drained: %v", e)
+				t.Errorf("drained: got %v, want a close with 1012", e)
 			}
 			s.saw("1012")
 		})
@@ -189,7 +189,7 @@ func (s serverTest) saw(all ...string) {
 	line := s.o.closed(s.t, "echo")
 	for _, part := range all {
 		if !strings.Contains(line, part) {
-			s.t.Errorf("the server saw %s", line)
+			s.t.Errorf("server: got %s, want %s in it", line, part)
 		}
 	}
 }
@@ -199,17 +199,17 @@ func (s serverTest) talk(opts *websocket.DialOptions) {
 	s.t.Helper()
 	c := s.dial("/echo", opts)
 	if opts != nil && !strings.HasPrefix(c.Handshake().Extensions, "permessage-deflate") {
-		s.t.Errorf("extensions: %q", c.Handshake().Extensions)
+		s.t.Errorf("got extensions %q, want permessage-deflate", c.Handshake().Extensions)
 	}
 	if opts != nil && !s.echoOnly && c.Subprotocol() != "handfast.v2" {
-		s.t.Errorf("subprotocol: %q", c.Subprotocol())
+		s.t.Errorf("got subprotocol %q, want handfast.v2", c.Subprotocol())
 	}
 	text := strings.Repeat("a message that can be made smaller. ", 10_000)
 	if err := c.Write(bounded.Context(s.t), websocket.Message{Type: websocket.Text, Data: []byte(text)}); err != nil {
 		s.t.Fatal(err)
 	}
 	if m, err := c.Read(bounded.Context(s.t)); err != nil || string(m.Data) != text {
-		s.t.Fatalf("%d bytes came back: %v", len(m.Data), err)
+		s.t.Fatalf("got %d bytes, %v, want the sent message", len(m.Data), err)
 	}
 	if _, err := c.Ping(bounded.Context(s.t)); err != nil {
 		s.t.Errorf("ping: %v", err)
@@ -227,7 +227,7 @@ func (o *other) closed(t *testing.T, path string) string {
 	for {
 		line := o.line(t)
 		if line == "" {
-			t.Fatal("the server is gone")
+			t.Fatal("the server closed its output")
 		}
 		if strings.Contains(line, `"`+path+`"`) {
 			return line

@@ -51,14 +51,14 @@ func TestTakeOver(t *testing.T) {
 	if resp, err := http.ReadResponse(bufio.NewReader(late), nil); err != nil {
 		t.Error(err)
 	} else if resp.Body.Close(); resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Errorf("a handshake that had begun at the old one: %s", resp.Status)
+		t.Errorf("handshake begun at the old process: got %s, want 101", resp.Status)
 	}
 	late.Close()
 	if code := old.Wait(); code != 0 {
-		t.Errorf("the old one ends with %d", code)
+		t.Errorf("old process: got exit status %d, want 0", code)
 	}
 	if strings.Contains(old.Log.String(), "handshake refused") {
-		t.Errorf("it has refused clients:\n%s", &old.Log)
+		t.Errorf("the old process refused clients:\n%s", &old.Log)
 	}
 	c.goesOn()
 	c.expect(bounds{code: "1001", atLeast: 1, atMost: 50})

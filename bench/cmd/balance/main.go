@@ -72,22 +72,22 @@ var columns = []column{
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	b := bench{progress: progress}
 	f := flag.NewFlagSet("balance", flag.ContinueOnError)
-	f.IntVar(&b.rounds, "rounds", 3, "rounds of each balancer, the cheapest of which counts")
+	f.IntVar(&b.rounds, "rounds", 3, "number of rounds for each balancer; the lowest result counts")
 	f.DurationVar(&b.long, "for", 2*time.Second, "length of a round")
-	f.IntVar(&b.idle, "idle", 3000, "idle connections; 0 skips them")
+	f.IntVar(&b.idle, "idle", 3000, "number of idle connections; 0 skips this measurement")
 	f.DurationVar(&b.settle, "settle", 20*time.Second, "how long idle connections wait before the memory is measured")
-	f.BoolVar(&b.tls, "tls", false, "clients have TLS, which ends at the balancer")
-	f.BoolVar(&b.serverTLS, "server-tls", false, "the server has TLS, and the balancer verifies its certificate")
-	other := f.String("other", "", "another handfast to compare, by its program: one of an earlier commit, say")
-	only := f.String("balancers", "", "regular expression of the balancers, out of all that there are")
+	f.BoolVar(&b.tls, "tls", false, "clients use TLS, which the balancer terminates")
+	f.BoolVar(&b.serverTLS, "server-tls", false, "the server uses TLS, and the balancer verifies its certificate")
+	other := f.String("other", "", "path of another handfast binary to compare, such as one of an earlier commit")
+	only := f.String("balancers", "", "regular expression that selects balancers by name")
 	var o behave.Options
 	behaviour := f.Bool("behaviour", false, "observe what happens to connections while servers and configurations change, instead of the cost")
-	f.IntVar(&o.Clients, "clients", 200, "with -behaviour: clients that are connected")
+	f.IntVar(&o.Clients, "clients", 200, "with -behaviour: number of connected clients")
 	f.DurationVar(&o.Window, "window", 10*time.Second, "with -behaviour: how long each event is observed")
 	f.DurationVar(&o.Bound, "bound", 5*time.Second, "with -behaviour: how long old connections may stay, in seconds, where a balancer has such a setting")
 	f.DurationVar(&o.Silence, "silence", 75*time.Second, "with -behaviour: how long a silent connection is observed; 0 skips it")
-	f.StringVar(&o.Caddy, "caddy", "", "with -behaviour: another Caddy than the one in the path")
-	rows := f.String("rows", "", "with -behaviour: regular expression of the rows, out of all that there are")
+	f.StringVar(&o.Caddy, "caddy", "", "with -behaviour: path of the Caddy binary, if it is not the one in PATH")
+	rows := f.String("rows", "", "with -behaviour: regular expression that selects rows")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
