@@ -20,7 +20,7 @@ var mixed = []string{"", "gorilla", "Node's ws"}
 // trial is an event that affects a balancer, its servers or its clients while the crowd keeps sending.
 type trial struct {
 	name  string
-	bar   string // the expected result, in addition to the checks of every trial
+	want  string // the expected result, in addition to the checks of every trial
 	setup func(f form) farmOptions
 	does  func(s *stage) bounds        // performs the event, and returns what the clients may observe
 	storm bool                         // with as many clients as in a storm
@@ -38,26 +38,26 @@ type people interface {
 func echoing(s *stage, n int) people { return gather(s.t, s.url(), n, s.pause) }
 
 var trials = []trial{
-	{name: "rolling restart of three servers", bar: "closed with 1012, at most 1 in 1/pace seconds", setup: three, does: rollingRestart},
-	{name: "the same with hold: stateless", bar: "no client is closed", setup: heldEcho, does: heldRestart},
-	{name: "the same with hold: resume, for clients of channels", bar: "no client is closed; every message that was acknowledged arrives",
+	{name: "rolling restart of three servers", want: "closed with 1012, at most 1 in 1/pace seconds", setup: three, does: rollingRestart},
+	{name: "the same with hold: stateless", want: "no client is closed", setup: heldEcho, does: heldRestart},
+	{name: "the same with hold: resume, for clients of channels", want: "no client is closed; every message that was acknowledged arrives",
 		setup: heldChannels, does: heldRestart, who: listening},
-	{name: "the same with hold: resume, for the JavaScript SDK of Centrifugo", bar: "no client is closed; every message that was acknowledged arrives",
+	{name: "the same with hold: resume, for the JavaScript SDK of Centrifugo", want: "no client is closed; every message that was acknowledged arrives",
 		setup: heldChannels, does: heldRestart, who: speakingJavaScript},
-	{name: "kill -9 of a server with hold: resume, for clients of channels", bar: "no client is closed; every message that was acknowledged arrives",
+	{name: "kill -9 of a server with hold: resume, for clients of channels", want: "no client is closed; every message that was acknowledged arrives",
 		setup: heldChannels, does: heldKill, who: listening},
-	{name: "kill -9 of a server, started again", bar: "only its own clients are closed, with 1012", setup: three, does: kill},
-	{name: "a server joins that accepts and hangs; another one is drained", bar: "closed with 1012 by the drain only; the server is ejected after five handshakes",
+	{name: "kill -9 of a server, started again", want: "only its own clients are closed, with 1012", setup: three, does: kill},
+	{name: "a new server accepts connections and hangs; another one is drained", want: "closed with 1012 by the drain only; the server is ejected after five handshakes",
 		setup: joining, does: hang},
-	{name: "a server joins that fails half its handshakes; another one is drained", bar: "closed with 1012 by the drain only", setup: joining, does: half},
-	{name: "slow handshakes: a server that takes 2 s for each joins, and clients send theirs in pieces; another server is drained",
-		bar: "closed with 1012 by the drain only; the slow clients get in", setup: joining, does: slow},
-	{name: "two servers become four", bar: "closed with 1012 only; no server has more than 1.2 of its share at the end", setup: two, does: scaleOut},
-	{name: "reload of the balancer, five times", bar: "nothing is closed", setup: three, does: reload},
-	{name: "all clients lose their connections and return within a second", bar: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
-	{name: "clients that never read; their server is drained", bar: "closed with 1012 by the drain only, which ends; the balancer needs less than 64 MiB more",
+	{name: "a new server fails half of its handshakes; another one is drained", want: "closed with 1012 by the drain only", setup: joining, does: half},
+	{name: "slow handshakes: a new server takes 2 s for each, and clients send theirs in pieces; another server is drained",
+		want: "closed with 1012 by the drain only; the slow clients are admitted", setup: joining, does: slow},
+	{name: "two servers become four", want: "closed with 1012 only; no server has more than 1.2 of its share at the end", setup: two, does: scaleOut},
+	{name: "reload of the balancer, five times", want: "nothing is closed", setup: three, does: reload},
+	{name: "all clients lose their connections and return within a second", want: "503 with Retry-After, if a handshake is refused", setup: three, does: storm, storm: true},
+	{name: "clients that never read; their server is drained", want: "closed with 1012 by the drain only, which ends; the balancer needs less than 64 MiB more",
 		setup: three, does: deafClients},
-	{name: "a server that never reads, which is drained", bar: "nothing is closed at other servers; the drain ends; the balancer needs less than 64 MiB more",
+	{name: "a server that never reads, which is drained", want: "nothing is closed at other servers; the drain ends; the balancer needs less than 64 MiB more",
 		setup: three, does: deafServer},
 }
 
@@ -103,7 +103,7 @@ func TestDrill(t *testing.T) {
 
 // run runs the trial and records its result.
 func (x trial) run(t *testing.T, f form) {
-	r := result{name: x.name, bar: x.bar, clients: f.clients}
+	r := result{name: x.name, want: x.want, clients: f.clients}
 	if x.storm {
 		r.clients = f.storm
 	}
@@ -189,7 +189,7 @@ func rollingRestart(s *stage) bounds {
 	for i, server := range s.servers {
 		began := time.Now()
 		n := s.drain(s.id(i))
-		s.note("%s: %d moved in %.1f s", server.name(), n, time.Since(began).Seconds())
+		s.note("%d clients of %s moved in %.1f s", n, server.name(), time.Since(began).Seconds())
 		moved += n
 		s.stop(server)
 		s.run(server)
@@ -218,7 +218,7 @@ func kill(s *stage) bounds {
 	had := s.live(s.id(0))
 	s.farm.kill(s.servers[0])
 	s.c.goesOn()
-	s.note("the server had %d", had)
+	s.note("the server had %d clients", had)
 	s.run(s.servers[0])
 	return bounds{code: "1012", atLeast: had, atMost: had, refused: true}
 }
@@ -243,7 +243,7 @@ func hang(s *stage) bounds {
 	if n := asked.Load(); n >= 5 && !ejected { // this many consecutive failures
 		s.t.Errorf("the server is not ejected after %d handshakes, want 5", n)
 	}
-	s.note("%d handshakes reached the server, ejected: %t", asked.Load(), ejected)
+	s.note("%d handshakes reached the new server, ejected: %t", asked.Load(), ejected)
 	if n := s.live(id); n > 0 {
 		s.t.Errorf("got %d connections at the hanging server, want 0", n)
 	}
@@ -253,7 +253,7 @@ func hang(s *stage) bounds {
 func half(s *stage) bounds {
 	h := &halfServer{}
 	b := s.join(serve(s.t, h))
-	s.note("the server failed %d of %d handshakes", h.failed.Load(), h.asked.Load())
+	s.note("the new server failed %d of %d handshakes", h.failed.Load(), h.asked.Load())
 	if h.failed.Load() == 0 {
 		s.t.Error("the server has failed no handshake")
 	}
@@ -265,8 +265,8 @@ func slow(s *stage) bounds {
 	in := s.slowClients()
 	b := s.join(id)
 	house.Until(s.t, "the slow clients are in", func() bool { return int(in.Load()) == s.few })
-	s.note("%d slow clients got in", s.few)
-	s.note("the slow server has %d", s.live(id))
+	s.note("%d slow clients were admitted", s.few)
+	s.note("the slow server has %d clients", s.live(id))
 	return b
 }
 
@@ -305,7 +305,7 @@ func deafClients(s *stage) bounds {
 	s.note("%d clients sent %d MiB and read nothing", s.floods, written>>20)
 	s.note("the balancer needs %d MiB more", s.needs(before))
 	n := s.drain(s.id(0))
-	s.note("%d closed in all by the drain", n)
+	s.note("the drain closed %d clients", n)
 	return bounds{code: "1012", atLeast: n - s.floods, atMost: n, refused: true}
 }
 

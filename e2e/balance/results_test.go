@@ -15,14 +15,14 @@ import (
 
 // result is a row of the table.
 type result struct {
-	name, bar string
-	clients   int
-	took      time.Duration
-	back      time.Duration // from the start of the event until each client has received another echo
-	seen      tally
-	notes     []string
-	spread    []sample
-	failed    bool
+	name, want string
+	clients    int
+	took       time.Duration
+	back       time.Duration // from the start of the event until each client has received another echo
+	seen       tally
+	notes      []string
+	spread     []sample
+	failed     bool
 }
 
 // sample is the number of connections of each server at one time.
@@ -63,13 +63,13 @@ func writeResults() error {
 	fmt.Fprintf(&b, `# Faults behind the balancer
 
 Echo clients are connected through `+"`handfast serve`"+` with the target `+"`balance`"+` to three kinds of servers: handfast, gorilla and Node's ws.
-Python's websockets is the fourth server where two become four. Each client sends two messages with sequence numbers, and two more 2 s
-after the answers. It reconnects as soon as its connection has ended. Only one kind of event happens at a time. A row fails if the condition
-in its column "bar" is not met.
+Where two servers become four, Python's websockets is the fourth. Each client sends two messages with sequence numbers, and two more 2 s
+after the answers. It reconnects as soon as its connection has ended. Only one kind of event happens at a time. A row fails if its
+requirement is not met.
 
 `+"`make drill`"+` runs this drill and writes this file. This run: %s %s/%s, %d processors, clients, balancer and servers on the same machine, %s.
 
-| what happens | clients | closed | cut | lost or twice | failed handshakes | asked to wait | it took | all back after | longest away | bar | |
+| what happens | clients | closed | cut | lost or duplicated | failed handshakes | asked to wait | duration | all back after | longest away | requirement | |
 |---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|---|
 `, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
 	for _, r := range results.all {
@@ -78,11 +78,11 @@ in its column "bar" is not met.
 			verdict = "failed"
 		}
 		fmt.Fprintf(&b, "| %s | %d | %s | %d | %d | %d | %d | %s | %s | %s | %s | %s |\n", r.name, r.clients, codes(r.seen.closed), r.seen.cut,
-			r.seen.lost+r.seen.doubled, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.back), seconds(r.seen.away), r.bar, verdict)
+			r.seen.lost+r.seen.doubled, r.seen.failed, r.seen.refused, seconds(r.took), seconds(r.back), seconds(r.seen.away), r.want, verdict)
 	}
 	b.WriteString(`
 - Closed: connections that ended with a close frame and a complete closing handshake, by code. Cut: connections that ended without one.
-- Lost or twice: messages on a connection that continues, by their sequence numbers.
+- Lost or duplicated: messages on a connection that continues, by their sequence numbers.
 - Failed handshakes, and asked to wait: as the clients see them; the latter are answered with 503 and ` + "`Retry-After`" + `.
 - All back after: the time from the end of the event until each client has had a further answer.
 - Longest away: the longest time that a client needed from the end of its connection to the first answer on the next one.
@@ -94,7 +94,7 @@ why they had to reconnect.
 `)
 	for _, r := range results.all {
 		if len(r.notes) > 0 {
-			fmt.Fprintf(&b, "- %s: %s\n", r.name, strings.Join(r.notes, ", "))
+			fmt.Fprintf(&b, "- **%s**: %s\n", r.name, strings.Join(r.notes, ", "))
 		}
 	}
 	for _, r := range results.all {
@@ -108,7 +108,7 @@ func writeSpread(b *strings.Builder, r result) {
 	if len(r.spread) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n## %s\n\nThe table shows the connections of each server over time, and the largest ratio of a server's connections to its fair share.\n\n| after | %s | most |\n|--:|%s--:|\n",
+	fmt.Fprintf(b, "\n## %s\n\nThe table shows the connections of each server over time, and the largest ratio of a server's connections to its fair share.\n\n| after | %s | largest ratio |\n|--:|%s--:|\n",
 		strings.ToUpper(r.name[:1])+r.name[1:], strings.Join([]string{"handfast", "gorilla", "Node's ws", "Python's websockets"}, " | "), strings.Repeat("--:|", 4))
 	const rows = 10
 	for i := range rows + 1 {
