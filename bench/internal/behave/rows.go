@@ -48,11 +48,11 @@ var rows = []row{
 			return nil
 		})
 		each, _ := s.crowd.spread(s.servers)
-		return fmt.Sprintf("%s; %d are left on it", text, each[0]), err
+		return fmt.Sprintf("%s; %d left on it", text, each[0]), err
 	}},
 	{name: "scale-out from 2 to 4, old connections may stay", servers: two, spare: 2, forever: true, level: true, do: scale},
 	{name: "a server is killed (-9)", servers: two, do: kill},
-	{name: "a server restarts, and says 1001", servers: two, do: restart},
+	{name: "a server restarts and sends 1001", servers: two, do: restart},
 	{name: "a server is drained, clients that can resume", held: true, do: drain},
 	{name: "a server is killed (-9), clients that can resume", held: true, do: kill},
 	{name: "a server restarts, clients that can resume", held: true, do: restart},
@@ -209,7 +209,7 @@ func drain(ctx context.Context, s *scene) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, fmt.Sprintf("%s: %s; %d are left on it", way.what, text, left))
+		parts = append(parts, fmt.Sprintf("%s: %s; %d left on it", way.what, text, left))
 	}
 	return strings.Join(parts, ". Then "), nil
 }
@@ -306,7 +306,7 @@ func silence(ctx context.Context, s *scene) (string, error) {
 	wait(ctx, s.Silence)
 	ends, _ := c.since(start)
 	c.end()
-	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(s.Silence), c.pings), ctx.Err()
+	return fmt.Sprintf("within %s: %s; %d pings", seconds(s.Silence), ended(ends, start), c.pings), ctx.Err()
 }
 
 // forgotten observes idle connections through a proxy that cuts them.
@@ -324,5 +324,5 @@ func forgotten(ctx context.Context, s *scene) (string, error) {
 	wait(ctx, long)
 	ends, _ := c.since(start)
 	c.end()
-	return fmt.Sprintf("%s for %s; %d pings", ended(ends, start), seconds(long), c.pings), ctx.Err()
+	return fmt.Sprintf("within %s: %s; %d pings", seconds(long), ended(ends, start), c.pings), ctx.Err()
 }
