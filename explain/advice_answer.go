@@ -38,7 +38,7 @@ func explainProxyToTLS(a *Response, d *Diagnosis) {
 	steps := []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
 		"    server one backend:8443 ssl verify required ca-file ca.pem"}
 	if tlsRefusal.MatchString(plain(a.Body)) {
-		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and it is not this port that expects it."
+		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and the port of the URL is not the one that expects TLS."
 		d.ForOwner, d.ForClient = steps, []string{"Only the server's owner can fix this."}
 		return
 	}
@@ -118,14 +118,14 @@ var statusMeanings = map[int]statusMeaning{
 		owner:  []string{"Nothing: the response comes from the client's network, and the request did not reach the server."},
 		client: []string{"Open a page over http:// in a browser, log in to the network (hotel, train, guest Wi-Fi), and try again."}},
 
-	460: {by: "the AWS load balancer", cause: "the client closed the connection before its idle timeout was over",
+	460: {by: "the AWS load balancer", cause: "the client closed the connection before the idle timeout of the load balancer was over",
 		owner:  []string{"Compare the client's timeout with the time that the target takes to respond."},
 		client: []string{"Allow more time for the response."}},
 	463: {by: "the AWS load balancer", cause: "the request names more than 30 addresses in X-Forwarded-For",
 		owner:  []string{"Check which proxies add addresses to X-Forwarded-For: a loop between them is common."},
 		client: []string{"Send no X-Forwarded-For."}},
 	464: {by: "the AWS load balancer", cause: "the protocol of the request is not compatible with the protocol version of the target group",
-		owner:  []string{"Set the protocol version of the target group to HTTP1: target groups of HTTP2 or gRPC do not support WebSocket."},
+		owner:  []string{"Set the protocol version of the target group to HTTP1: target groups for HTTP/2 or gRPC do not support WebSocket."},
 		client: []string{"Only the server's owner can fix this."}},
 	561: {by: "the AWS load balancer", cause: "the identity provider returned an error when the load balancer authenticated the user",
 		owner:  []string{"Check the OIDC settings of the listener rule and the log of the identity provider."},
@@ -174,7 +174,7 @@ func explainKnownStatus(r *Report, d *Diagnosis) bool {
 	case m.by == "":
 		d.Cause, d.Clause = fmt.Sprintf("%s (%d).", strings.TrimSuffix(m.cause, "."), status), m.clause
 	case p != nil && p.name == m.by || m.by == cloudflare && r.Response.Value("CF-RAY") != "":
-		d.Cause, d.Clause = fmt.Sprintf("%s says with %d: %s.", capital(m.by), status, m.cause), clauseStatus
+		d.Cause, d.Clause = fmt.Sprintf("According to %s (%d), %s.", m.by, status, m.cause), clauseStatus
 	default:
 		d.Clause = clauseStatus
 		d.Cause = fmt.Sprintf("The server answered with %d, which no standard defines. %s uses it when %s; nothing else in the response shows that it comes from "+

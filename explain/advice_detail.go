@@ -231,7 +231,7 @@ func explainCrossSite(r *Report, _ Finding, d *Diagnosis) {
 	for _, c := range r.Target.Credentials {
 		switch c {
 		case "cookie", "basic", "client certificate":
-			d.forOwner(fmt.Sprintf("This request had a credential that browsers send automatically (%s): fix this first.", c))
+			d.forOwner(fmt.Sprintf("This request had a credential that browsers send automatically (%s), so a page of any site can act as its visitor. Restrict the origins first.", c))
 		}
 	}
 }

@@ -33,7 +33,7 @@ var networkAdvice = []explanation{
 		cause: "A value for the request is not valid, so nothing was sent.",
 		owner: []string{"Nothing reached the server: the caller must fix this."},
 		client: []string{"The evidence names the value. A newline in a token most often comes from the file that it was read from.",
-			"The program sets the handshake's own headers: use --subprotocol for subprotocols, and --origin for an origin."},
+			"This program sets the headers of the handshake itself: use --subprotocol for subprotocols, and --origin for an origin."},
 	},
 	{
 		fault: FaultNameNotFound, clause: "RFC 1035 §4.1.1",
@@ -72,7 +72,7 @@ var networkAdvice = []explanation{
 		cause: "No address of the host responded: the packets are lost on the way, or dropped by a firewall or a server with a full backlog.",
 		owner: []string{
 			"Open the port in the firewall or the security group, and check that the host is up.",
-			"If it happens only under load, the listener's queue is full: ss -lnt shows Recv-Q at its limit; accept faster.",
+			"If it happens only under load, the listener's queue is full: ss -lnt shows Recv-Q at its limit. The server must accept connections faster.",
 		},
 		client: []string{"Check the address and the port, and try from another network: many networks allow only ports 80 and 443."},
 	},
@@ -103,7 +103,7 @@ var networkAdvice = []explanation{
 		fault: FaultProxyAuth, clause: "RFC 9110 §15.5.8",
 		cause:  "The proxy between the client and the server requires credentials before it opens a tunnel.",
 		owner:  []string{"Nothing reached the server: the problem is between the client and its proxy."},
-		client: []string{"Put them in the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT. Or name this host in NO_PROXY."},
+		client: []string{"Put the credentials in the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT. Or name this host in NO_PROXY."},
 		detail: explainProxyChallenge,
 	},
 	{
@@ -134,7 +134,7 @@ var networkAdvice = []explanation{
 func explainNoName(_ *Report, f Finding, d *Diagnosis) {
 	switch {
 	case strings.HasSuffix(f.Detail, noAddress):
-		d.Cause = "The host name exists and has no address: neither an A nor an AAAA record."
+		d.Cause = "The host name exists but has no address: neither an A nor an AAAA record."
 		d.ForClient = []string{"Check the spelling of the name: a name of the same zone, such as www.NAME, may be the one with addresses."}
 	case strings.HasSuffix(f.Detail, "(NXDOMAIN)"):
 		d.Cause = "The host name does not exist: the name servers say so."

@@ -37,14 +37,14 @@ var openAdvice = []explanation{
 		fault: FaultNoCloseFrame, clause: "RFC 6455 §7.1.5",
 		cause: "The server ended the connection without a close frame: a browser reports code 1006 and no reason.",
 		owner: []string{"Check the log for a crash, a kill or a restart at that time; end connections with a close frame, with 1001 when the server goes away.",
-			"If the log shows nothing, a proxy or firewall on the path has closed it: check its timeouts and its limits on connections."},
+			"If the log shows nothing, a proxy or firewall on the path has closed the connection: check its timeouts and its limits on connections."},
 		client: []string{"Treat it as a lost connection: reconnect with exponential backoff and jitter."},
 		detail: explainNoCloseFrame,
 	},
 	{
 		fault: FaultNoPong, clause: "RFC 6455 §5.5.2",
 		cause: "The server did not answer a ping, which it must unless it is closing.",
-		owner: []string{"Answer each ping with a pong of the same payload. Most libraries do so automatically, as long as the application reads from the " +
+		owner: []string{"Answer each ping with a pong that has the same payload. Most libraries do so automatically, as long as the application reads from the " +
 			"connection: keep a reader running."},
 		client: []string{"A missing pong does not mean that the connection is dead; send an application message to find out."},
 		detail: explainNoPong,

@@ -40,7 +40,7 @@ var products = []product{
 		"    header_up -Upgrade      # remove this, and header_up Connection",
 	}},
 	{name: "the AWS load balancer", server: "awselb", upgrade: []string{
-		"An ALB forwards upgrades only to target groups of HTTP/1.1, not of HTTP/2 or gRPC: check the target group's protocol version.",
+		"An ALB forwards upgrades only to target groups for HTTP/1.1, not to those for HTTP/2 or gRPC: check the target group's protocol version.",
 		"If the ALB is configured correctly, the cause is behind it.",
 	}},
 	{name: "CloudFront", server: "cloudfront", via: "cloudfront", upgrade: []string{

@@ -10,7 +10,7 @@ var silenceAdvice = []explanation{
 			"another protocol.",
 		owner: []string{
 			"Check the server's log for a crash at that time, and whether it ran out of connections or memory.",
-			"If the log shows no request, a firewall or an intrusion prevention system on the path has reset it: ask its operator for the rule.",
+			"If the log shows no request, a firewall or an intrusion prevention system on the path has reset the connection: ask its operator which rule matched.",
 			"A listener that expects the PROXY protocol does the same, and so does a TLS proxy such as stunnel if its backend is down.",
 		},
 		client: []string{"Check the port. Try again, then from another network. If wss:// works where ws:// does not, something on the path inspects plain HTTP."},

@@ -140,7 +140,7 @@ var statusAdvice = []explanation{
 		fault: FaultStatus504, clause: "RFC 9110 §15.6.5",
 		cause: "A proxy in front of the server timed out while waiting for its response.",
 		owner: []string{"Find out what the backend waits for before its 101; check that the proxy reaches it at all (firewall, wrong port).",
-			"Raising the proxy's timeout only hides it: a handshake takes milliseconds."},
+			"Raising the proxy's timeout only hides the problem: a handshake takes milliseconds."},
 		client: []string{"Try again later: only the server's owner can fix this."},
 		detail: nameProxy,
 	},

@@ -73,7 +73,7 @@ var switchingAdvice = []explanation{
 		fault: FaultSubprotocolUnasked, clause: "RFC 6455 §4.1",
 		cause: "The server chose a subprotocol that the client did not offer, so browsers fail the connection.",
 		owner: []string{"Choose one of those in the request's Sec-WebSocket-Protocol, compared exactly, including case; otherwise send no such header."},
-		client: []string{"Offer what the server speaks. In a browser, and here:",
+		client: []string{"Offer a subprotocol that the server speaks. In a browser, and with handfast explain:",
 			"    new WebSocket(url, [\"NAME\"])",
 			"    --subprotocol NAME"},
 		detail: explainSubprotocol,

@@ -11,7 +11,7 @@ var tlsAdvice = []explanation{
 		fault: FaultTLSToPlain, clause: "RFC 6455 §4.1",
 		cause: "The client spoke TLS to a port that does not: the response is not a TLS record.",
 		owner: []string{
-			"Give this port a certificate, or publish the port that has one. nginx: the word ssl is missing in",
+			"Give this port a certificate, or publish the port that has one. In nginx, the listen directive needs the word ssl:",
 			"    listen 443 ssl;",
 		},
 		client: []string{"Use ws:// for this port, or wss:// with the port that speaks TLS, usually 443."},
@@ -178,7 +178,7 @@ var certAdvice = []explanation{
 		cause: "The server's certificate is self-signed, so no CA vouches for it.",
 		owner: []string{
 			"Use a certificate from a CA: Let's Encrypt for a public name, handfast cert dev for development.",
-			"Browsers offer no way to accept one for a WebSocket: it just fails.",
+			"Browsers offer no way to accept one for a WebSocket: the connection just fails.",
 		},
 		client: []string{"For a test, trust it explicitly: --cacert server.pem. Do not turn verification off where it matters."},
 	},
@@ -189,7 +189,7 @@ var certAdvice = []explanation{
 			"Serve the whole chain, the server's own certificate first: fullchain.pem instead of cert.pem. nginx, HAProxy:",
 			"    ssl_certificate /etc/letsencrypt/live/HOST/fullchain.pem;",
 			"    cat cert.pem chain.pem privkey.pem > /etc/haproxy/HOST.pem",
-			"It seems to work in browsers that have cached the missing certificate or fetch it, and fails in programs.",
+			"The connection may work in browsers that have cached the missing certificate or fetch it, but fails in programs.",
 		},
 		client: []string{"Only the server's owner can fix this. Until then pass the intermediate certificate: --cacert chain.pem"},
 		detail: explainIssuer,
@@ -212,7 +212,7 @@ func explainPlainToTLS(r *Report, _ Finding, d *Diagnosis) {
 	if r.Response == nil || checked {
 		return
 	}
-	d.Cause = "The response says that plain HTTP was sent to a port that expects TLS: this one, or that of a server behind a proxy here."
+	d.Cause = "The response says that plain HTTP was sent to a port that expects TLS: this one, or that of a server behind a proxy on this port."
 }
 
 // explainHTTP2Only is for a port that closed the connection on two requests over HTTP/1.1, and speaks HTTP/2. That is not a proof: a rule may

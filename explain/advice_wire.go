@@ -276,7 +276,7 @@ func explainNoPong(_ *Report, f Finding, d *Diagnosis) {
 // explainNoEcho adds that other messages were received.
 func explainNoEcho(_ *Report, f Finding, d *Diagnosis) {
 	if strings.Contains(f.Detail, "but not the one") {
-		d.Cause = "The server sent something else than the message that it was sent: this path is not an echo."
+		d.Cause = "The server replied with something other than the message that it received: this path is not an echo endpoint."
 		d.ForClient = d.ForClient[:1]
 	}
 }
@@ -297,7 +297,7 @@ var wellKnown = []struct {
 	after time.Duration
 	what  string
 }{
-	{30 * time.Second, "HAProxy as in its examples, and Heroku, after 55 s"},
+	{30 * time.Second, "HAProxy with the timeouts of its examples, and Heroku, after 55 s"},
 	{60 * time.Second, "nginx (proxy_read_timeout), the AWS ALB, and Apache (ProxyTimeout)"},
 	{100 * time.Second, "Cloudflare"},
 	{230 * time.Second, "Azure App Service"},

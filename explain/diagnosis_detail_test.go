@@ -87,7 +87,7 @@ func TestDetailOfAReport(t *testing.T) {
 		{"an origin taken", FaultOrigin, with(answered(403, ""), func(r *Report) {
 			r.Origins = []OriginTry{{Status: 101, Opened: true}}
 		}), "accepts the request without an Origin header"},
-		{"a cookie", FaultCrossSite, with(answered(101, ""), func(r *Report) { r.Target.Credentials = []string{"cookie"} }), "fix this first"},
+		{"a cookie", FaultCrossSite, with(answered(101, ""), func(r *Report) { r.Target.Credentials = []string{"cookie"} }), "Restrict the origins first"},
 		{"one that expired", FaultCertExpired, chain(Certificate{NotBefore: day(1, 1), NotAfter: day(4, 1)}), "30 days ago"},
 		{"an authority that expired", FaultCertExpired, chain(Certificate{NotBefore: day(1, 1), NotAfter: day(9, 1)},
 			Certificate{Subject: "Old CA", NotBefore: day(1, 1), NotAfter: day(4, 30)}), "Old CA, which the server also sends, expired on 2026-04-30"},

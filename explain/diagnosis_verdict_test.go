@@ -91,7 +91,7 @@ func TestProxyInFrontIsNamed(t *testing.T) {
 		{"Server: Apache/2.4.62 (Debian)", "Apache", `    ProxyPass "/ws" "http://backend:8080/ws" upgrade=websocket`},
 		{"Server: Caddy", "Caddy", "    reverse_proxy backend:8080"},
 		{"Via: 1.1 Caddy", "Caddy", "    reverse_proxy backend:8080"},
-		{"Server: awselb/2.0", "AWS", "only to target groups of HTTP/1.1"},
+		{"Server: awselb/2.0", "AWS", "only to target groups for HTTP/1.1"},
 		{"Via: 1.1 abc.cloudfront.net (CloudFront)", "CloudFront", "AllViewer"},
 		{"Server: cloudflare", "Cloudflare", "enable WebSockets"},
 		{"Server: envoy", "Envoy", "    upgrade_configs: [{ upgrade_type: websocket }]"},

@@ -86,7 +86,7 @@ func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	return found
 }
 
-// speaksHTTP2 offers h2 by ALPN.
+// speaksHTTP2 offers h2 via ALPN.
 func (t *dialer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()

@@ -105,15 +105,15 @@ func TestProxyRefusesCredentials(t *testing.T) {
 		via, challenge, detail, cause, client, not string
 	}{
 		"none sent": {"http://192.0.2.2:3128", "Proxy-Authenticate: Basic realm=\"office\"\n", "the proxy requires credentials (",
-			"requires credentials", "Put them in the proxy's URL", "percent-encoded"},
+			"requires credentials", "Put the credentials in the proxy's URL", "percent-encoded"},
 		"wrong": {"http://pu:pw-secret@192.0.2.2:3128", "Proxy-Authenticate: basic realm=\"office\"\nProxy-Authenticate: NTLM\n",
 			"the proxy did not accept the credentials in its URL (basic", "the user or the password is wrong, or not allowed. It accepts basic, NTLM.",
-			"percent-encoded", "Put them in"},
+			"percent-encoded", "Put the credentials in"},
 		"not Basic": {"http://pu:pw-secret@192.0.2.2:3128", "Proxy-Authenticate: Negotiate\nProxy-Authenticate: NTLM\n",
 			"the proxy did not accept the credentials in its URL (Negotiate", "they were sent as Basic, and it accepts only Negotiate, NTLM.",
 			"a local helper", "percent-encoded"},
 		"no scheme": {"http://pu:pw-secret@192.0.2.2:3128", "", "the proxy did not accept the credentials in its URL",
-			"It names no scheme that it accepts.", "percent-encoded", "Put them in"},
+			"It names no scheme that it accepts.", "percent-encoded", "Put the credentials in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := throughProxy(t, c.via, "ws://192.0.2.1/", func(v *visit) { v.say("HTTP/1.1 407 Proxy Authentication Required\n" + c.challenge + "\n") })

@@ -156,7 +156,7 @@ func (s *session) watch() {
 			n++
 		}
 		if err != nil && isTimeout(err) && !s.over {
-			s.t.end(s.step, count(n, "frame", "frames")+" came")
+			s.t.end(s.step, count(n, "frame", "frames")+" received")
 			return
 		}
 	}
@@ -219,9 +219,9 @@ func (s *session) drain() string {
 	case isTimeout(err):
 		return "left open by the server"
 	case isReset(err):
-		return "reset (RST) by the server in " + took.String()
+		return "reset (RST) by the server within " + took.String()
 	}
-	return "closed by the server in " + took.String()
+	return "closed by the server within " + took.String()
 }
 
 // ended ends the step in which the connection ended, and records the reason.

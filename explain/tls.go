@@ -207,7 +207,7 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 	case strings.Contains(text, "unsupported protocol version"):
 		return FaultTLSVersion, "RFC 8996 §2", "the server chose a version of TLS that is too old"
 	case strings.Contains(text, "ALPN"):
-		return FaultALPN, "RFC 7301 §3.2", "the server chose a protocol by ALPN that was not offered"
+		return FaultALPN, "RFC 7301 §3.2", "the server chose a protocol via ALPN that was not offered"
 	case strings.Contains(text, "parse certificate"), strings.Contains(text, "x509: "):
 		return FaultCertOther, "RFC 5280 §4.1", text
 	case isTimeout(err) && len(l.seen) > 0:
@@ -238,7 +238,7 @@ func (t *dialer) judgeRecord(seen []byte, wrong tls.RecordHeaderError) (f Fault,
 	case n > limit:
 		return FaultTLS, clause, fmt.Sprintf("the server sent the header of a TLS record (%s) with the length %d, which is not allowed: the limit is %d", kind, n, limit)
 	}
-	return FaultTLS, clause, fmt.Sprintf("the server sent a TLS record (%s) that is not allowed there: %s", kind, wrong.Msg)
+	return FaultTLS, clause, fmt.Sprintf("the server sent a TLS record (%s) that is not allowed at this point: %s", kind, wrong.Msg)
 }
 
 // recordTypes are the types of TLS records (RFC 8446 §5.1).

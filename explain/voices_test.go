@@ -178,7 +178,7 @@ var heardOf = []heard{
 	{"uvicorn 0.17 without a library, behind nginx", answered(400, "Unsupported upgrade request.", "Server: nginx/1.22.1"), status(FaultStatus400),
 		FaultStatus400, "This looks like uvicorn", "request invalid"},
 	{"handfast, channels, --echo", answered(101, ""), Finding{Fault: FaultNoEcho, Stage: StageEcho, Warning: true,
-		Detail: "1 message was received, but not the one that was sent"}, FaultNoEcho, "something else than the message", "did not reply"},
+		Detail: "1 message was received, but not the one that was sent"}, FaultNoEcho, "something other than the message", "did not reply"},
 	{"Vite 8, no token", func() *Report {
 		r := answered(400, "Bad Request")
 		r.Origins = []OriginTry{{Status: 101, Opened: true}}

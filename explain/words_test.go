@@ -107,10 +107,10 @@ func TestJudgeTLS(t *testing.T) {
 		{errors.New("something"), "", FaultTLS, "something"},
 		{tls.RecordHeaderError{Msg: "x"}, "HTTP/1.1 400", FaultTLSToPlain, "HTTP/1.1 400"},
 		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{22, 3, 3, 0xff, 0xff}}, "\x16\x03\x03\xff\xff", FaultTLS, "(handshake) with the length 65535"},
-		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{23, 3, 3, 0x40, 0x01}}, "\x16\x03\x03\x00\x40", FaultTLS, "that is not allowed there: x"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{23, 3, 3, 0x40, 0x01}}, "\x16\x03\x03\x00\x40", FaultTLS, "that is not allowed at this point: x"},
 		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{23, 3, 3, 0x41, 0x01}}, "\x16\x03\x03\x00\x40", FaultTLS, "length 16641, which is not allowed: the limit is 16640"},
 		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{'H', 'T', 'T', 'P', '/'}}, "\x16\x03\x03\x00\x40", FaultTLS, "not a TLS record: 48 54 54 50 2f"},
-		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{20, 3, 3, 0, 1}}, "\x14\x03\x03\x00\x01", FaultTLS, "(change_cipher_spec) that is not allowed there: x"},
+		{tls.RecordHeaderError{Msg: "x", RecordHeader: [5]byte{20, 3, 3, 0, 1}}, "\x14\x03\x03\x00\x01", FaultTLS, "(change_cipher_spec) that is not allowed at this point: x"},
 		{errUntrusted, "", FaultTLS, "not trusted"}, // without a reason
 	} {
 		tr := newTracer(t.Context(), nil)

@@ -124,7 +124,7 @@ func oldTLS(l *lab) (*Site, error) {
 	}, root)
 }
 
-// noHTTP1 supports only the given protocol, which is not HTTP/1.1, and refuses clients that offer others by ALPN.
+// noHTTP1 supports only the given protocol, which is not HTTP/1.1, and refuses clients that offer others via ALPN.
 func noHTTP1(protocol string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		root := newRoot("Public")
