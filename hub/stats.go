@@ -30,7 +30,7 @@ type Stats struct {
 	// Insufficient counts subscriptions that ended because of lost messages.
 	Insufficient uint64
 
-	// Rejected counts publications of clients that exceeded the size or rate limit.
+	// Rejected counts publications from clients that were rejected because of their size or rate.
 	Rejected uint64
 
 	// Joins and Leaves count the announced changes of members.

@@ -12,7 +12,7 @@ type Admission struct {
 	Limited  bool    // whether Rate applies
 	Rate     float64 // the maximum number of admitted handshakes per second
 	Underway int     // handshakes with a server in progress
-	Waiting  int     // handshakes that wait for a server with room
+	Waiting  int     // handshakes that wait for a server with free capacity
 
 	// The numbers of handshakes since the start, separated by whether they resume a session.
 	AdmittedNew, AdmittedResuming, RefusedNew, RefusedResuming uint64
@@ -33,7 +33,7 @@ func newAdmissions(get func() []Admission) *admissions {
 		limited:   desc("limited", "1 while the rate of handshakes with servers is limited because the servers cannot accept all clients."),
 		rate:      desc("rate", "Handshakes admitted per second while the admission is limited."),
 		underway:  desc("underway", "Handshakes in progress with a server."),
-		waiting:   desc("waiting", "Handshakes waiting for a server with room."),
+		waiting:   desc("waiting", "Handshakes waiting for a server with free capacity."),
 		handshake: desc("handshakes_total", "Handshakes admitted, or rejected with Retry-After, by whether they resume a session.", "priority", "outcome"),
 	}
 }

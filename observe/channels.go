@@ -65,7 +65,7 @@ func newChannels(get func() *Channels) *channels {
 		get:          get,
 		publications: of("channel_publications_total", "Messages published on this node."),
 		deliveries:   of("channel_deliveries_total", "Deliveries of messages to subscribers of this node."),
-		rejected:     of("channel_publications_rejected_total", "Messages of clients rejected for their size or rate."),
+		rejected:     of("channel_publications_rejected_total", "Messages from clients that were rejected because of their size or rate."),
 		recoveries:   of("channel_recoveries_total", "Subscriptions that asked for missed messages, by outcome.", "outcome"),
 		slow:         of("channel_slow_total", "Times that the queue of a subscriber was full."),
 		dropped:      of("channel_messages_dropped_total", "Messages permanently lost by a subscriber or the node."),

@@ -42,7 +42,7 @@ func NewEndpoint(name string, codes ...int) *Endpoint {
 		Opened:  prometheus.NewCounter(counter("connections_opened_total", "Opened WebSockets.")),
 		closed:  prometheus.NewCounterVec(counter("connections_closed_total", "WebSockets that have ended, by close code."), []string{"code"}),
 		refused: prometheus.NewCounterVec(counter("handshakes_refused_total", "Rejected handshakes."), []string{"stage", "status"}),
-		limited: prometheus.NewCounterVec(counter("connections_limited_total", "WebSockets that were closed because their client exceeded a limit of the endpoint, by the setting."), []string{"limit"}),
+		limited: prometheus.NewCounterVec(counter("connections_limited_total", "WebSockets that were closed because their client exceeded a limit of the endpoint, by setting."), []string{"limit"}),
 		Panics:  prometheus.NewCounter(counter("target_panics_total", "Panics while an endpoint served a client.")),
 		Lasted: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "connection_duration_seconds", Help: "Lifetimes of WebSockets.", ConstLabels: label,

@@ -27,7 +27,7 @@ const document = "../docs/metrics.md"
 
 const intro = `# Metrics, logs and audit lines
 
-Every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. This file is generated from the code
+This page lists every metric of ` + "`handfast`" + `, every event and field of its log, and every line of its audit log. It is generated from the code
 by ` + "`go generate ./observe`" + `, and a test compares the two.
 
 Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in Prometheus' text format:
@@ -36,9 +36,9 @@ Metrics are at ` + "`/metrics`" + ` of the [admin listener](config.md#admin), in
 admin: {address: "127.0.0.1:9090"}
 ` + "```" + `
 
-A counter counts since the start of the process. Series of a part that is not configured (channels, webhooks, servers behind the balancer) do not
-exist, and a series with a label for an outcome appears when that has happened once. In addition there are ` + "`go_*` and `process_*`" + `, the metrics of the
-Go runtime and of the process that the Prometheus client for Go provides.
+A counter counts from the start of the process. Series of a part that is not configured (channels, webhooks, servers behind the balancer) do not
+exist, and a series with a label for an outcome exists once that outcome has occurred. In addition there are ` + "`go_*` and `process_*`" + `, the metrics of
+the Go runtime and of the process that the Prometheus client for Go provides.
 
 ## What to watch
 
@@ -58,7 +58,7 @@ Go runtime and of the process that the Prometheus client for Go provides.
 // labels has the meaning of each label.
 var labels = map[string]string{
 	"app":         "the application's ID",
-	"certificate": "its file, or the host of ACME",
+	"certificate": "the file of the certificate, or its host with ACME",
 	"change":      "`join`, `leave`",
 	"code":        "the close code; those from 3000 on are `3xxx` and `4xxx`, except for the server's own",
 	"direction":   "`in`: from clients, `out`: to clients; at a server `in`: to it, `out`: from it",
@@ -66,16 +66,16 @@ var labels = map[string]string{
 	"go":          "the version of Go",
 	"limit":       "the setting that the client exceeded: `messages_per_second`, `bytes_per_second`",
 	"method":      "the method's name in the configuration, `none` without an identity",
-	"namespace":   "of channels: its name",
-	"outcome":     "how it ended: of authentication `known`, the status of a refusal or `refused`; of a reload `done`, `failed`; of a recovery `recovered`, `failed`; of a session that was checked again `refused`, `unknown`; of an event `sent`, `failed`, `dropped`; of an admission `admitted`, `refused`; of a handshake with a server `ok`, `unreachable`, `failed handshake`",
+	"namespace":   "the name of a namespace of channels",
+	"outcome":     "the outcome of an authentication (`known`, the status of a refusal, or `refused`), of a reload (`done`, `failed`), of a recovery (`recovered`, `failed`), of a recheck of a session (`refused`, `unknown`), of a webhook event (`sent`, `failed`, `dropped`), of an admission (`admitted`, `refused`), or of a handshake with a server (`ok`, `unreachable`, `failed handshake`)",
 	"priority":    "`new`, `resuming`",
 	"server":      "the server's address",
 	"session":     "`new`, `resumed`",
-	"stage":       "of the handshake, as in the log",
+	"stage":       "the stage of the handshake, as in the log",
 	"state":       "`ready`, `full`, `ejected`, `draining`, `down`, `removed`",
-	"status":      "of the reply; 0: none",
-	"version":     "of the program",
-	"webhook":     "its place in the configuration, from 0",
+	"status":      "the status of the response; 0 means none",
+	"version":     "the version of the program",
+	"webhook":     "the position of the webhook in the configuration, from 0",
 }
 
 // everything returns metrics in which each metric has a series.
@@ -142,7 +142,7 @@ func metricsTable(t *testing.T) string {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", name, labels[name])
 	}
 	for name := range used {
-		t.Errorf("what does the label %s mean?", name)
+		t.Errorf("the label %s is not in the table of labels", name)
 	}
 	return b.String() + "\n"
 }
@@ -164,7 +164,7 @@ func constants(t *testing.T, prefix string) (all []constant) {
 		}
 		c := constant{name: spec.Names[0].Name, meaning: strings.TrimSpace(spec.Comment.Text())}
 		if c.value, err = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value); err != nil || c.meaning == "" {
-			t.Errorf("%s has no meaning: a comment behind it", c.name)
+			t.Errorf("%s has no trailing comment with its meaning", c.name)
 		}
 		all = append(all, c)
 		return true
@@ -190,8 +190,8 @@ func TestReference(t *testing.T) {
 	slices.SortFunc(keys, func(a, b constant) int { return cmp.Compare(a.value, b.value) })
 	text := intro + metricsTable(t) +
 		"## Log\n\nA line has a time, a level, the event as `msg`, and fields. `log.format: json` writes a JSON object per line, with the same names. " +
-		"It contains no credentials.\n\n" + table("event", constants(t, "Event")) + "### Fields\n\n" + table("field", keys) +
-		"## Audit log\n\nA stream of its own, [`audit`](config.md#audit) in the configuration, with the fields above. Empty ones are left out. " +
+		"The log contains no credentials.\n\n" + table("event", constants(t, "Event")) + "### Fields\n\n" + table("field", keys) +
+		"## Audit log\n\nThe audit log is a separate stream, configured by [`audit`](config.md#audit), with the fields above. Empty fields are omitted. " +
 		"An endpoint with the target `balance` has one line for each connection, when it ends.\n\n" + table("event", constants(t, "Audit"))
 	if *rewrite {
 		if err := os.WriteFile(document, []byte(text), 0o644); err != nil {
