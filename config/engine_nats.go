@@ -46,15 +46,16 @@ type NATSCluster struct {
 	// The address to which other nodes connect. Empty means a single node.
 	Listen Address `yaml:"listen" example:"127.0.0.1:6222"`
 
-	// The addresses of other nodes, at least one except on the first node; the rest are discovered. The node's own address may be
-	// among them.
+	// The addresses of other nodes. At least one is required, except on the first node; the rest are discovered. The node's own
+	// address may be among them.
 	Join []Address `yaml:"join" example:"[127.0.0.1:6223]"`
 
 	// The secret by which the nodes authenticate each other. On loopback, empty means a secret that the first node generates and
 	// stores in this user's state directory.
 	Secret Secret `yaml:"secret"`
 
-	// The certificate of this node, for its name or address in the join of others, and also valid for clients: a PEM file.
+	// The certificate of this node: a PEM file. It must be for the name or address that other nodes have in join, and valid for both
+	// servers and clients.
 	Cert Path `yaml:"cert" example:"node.pem"`
 
 	// Its private key: a PEM file. Empty means that it is in the same file.

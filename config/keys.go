@@ -16,7 +16,8 @@ type Config struct {
 	// Limits for a request before its endpoint is known.
 	HTTP HTTP `yaml:"http"`
 
-	// Whether / is a page for trying the endpoints. It shows their paths to every visitor. It is on in a server without a file.
+	// Whether the server has a page at / for trying out the endpoints. It shows their paths to every visitor. Without a configuration
+	// file it is on.
 	Console bool `yaml:"console" default:"false"`
 
 	// The listener for operators: /livez, /readyz, /metrics, /info, /connections, /handshakes,
@@ -56,7 +57,7 @@ type Config struct {
 	Log Log `yaml:"log"`
 
 	// The audit log, a separate stream with one line for each connection: the client and its address, the decision and its rule,
-	// the end.
+	// and how the connection ended.
 	Audit Audit `yaml:"audit"`
 
 	// How the server shuts down.
@@ -67,10 +68,10 @@ type Config struct {
 
 // HTTP limits a request until it is parsed. After that the limits of its endpoint apply.
 type HTTP struct {
-	// How long the head of a request may take.
+	// How long a client may take to send the head of a request.
 	HeadTimeout Duration `yaml:"head_timeout" default:"10s" min:"100ms" max:"5m"`
 
-	// How large the head of a request may be.
+	// The maximum size of the head of a request.
 	MaxHead Bytes `yaml:"max_head" default:"32KiB" min:"1KiB" max:"1MiB"`
 
 	// How long a TLS handshake may take.
@@ -83,8 +84,8 @@ type Admin struct {
 	// machines can reach requires a token.
 	Address Address `yaml:"address" default:"off" example:"127.0.0.1:9090"`
 
-	// The token of requests, sent as "Authorization: Bearer TOKEN". /livez and /readyz do not require it. Empty means that no
-	// token is required.
+	// The token that requests must have, sent as "Authorization: Bearer TOKEN". /livez and /readyz do not require it. Empty means
+	// that no token is required.
 	Token Secret `yaml:"token"`
 
 	// Whether /debug/pprof/ serves the profiles of net/http/pprof.
@@ -93,7 +94,7 @@ type Admin struct {
 
 // Store holds the state that nodes share. Exactly one of its keys is given.
 type Store struct {
-	// The memory of this process: for one node; lost when it exits.
+	// The memory of this process. It serves one node only, and is lost when the process exits.
 	Memory *MemoryStore `yaml:"memory" only:"one"`
 
 	// Redis 6.2 or newer, or a compatible server. All nodes with the same server and prefix share the store.
@@ -133,8 +134,8 @@ type Limits struct {
 	Connections int `yaml:"connections" default:"10000" min:"0"`
 
 	// How many WebSockets one address may have open; further ones are answered with 429. An IPv6 address counts as its /64, a client
-	// behind trusted proxies by its own address, and the proxies themselves have no bound. Loopback addresses have one only where
-	// this key is given.
+	// behind trusted proxies by its own address, and the proxies themselves have no limit. Loopback addresses have one only if this
+	// key is set.
 	ConnectionsPerAddress int `yaml:"connections_per_address" default:"1000" min:"0"`
 
 	// How many handshakes one address may make per second on average; more are answered with 429.
@@ -170,11 +171,11 @@ type Log struct {
 
 // Audit is the log of connections and of administrative actions. It never contains a credential.
 type Audit struct {
-	// The destination. file: the file named below, which is the default if it is set.
+	// The destination. file: the file that the key file names. If unset: file if that key is set, otherwise off.
 	To string `yaml:"to" short:"true" default:"off" enum:"off|stdout|stderr|file"`
 
 	// The file, which is created readable by its owner only and appended to. On SIGHUP it is reopened by its path, so that it can
-	// be rotated. Another path takes effect with the next start.
+	// be rotated. Another path takes effect at the next start.
 	File Path `yaml:"file" example:"audit.log" made:"true"`
 
 	// The format of a line.
@@ -188,8 +189,8 @@ type Drain struct {
 	// has the listening socket too, clients stay for that time, and new ones connect to the other process.
 	Delay Duration `yaml:"delay" default:"0s" min:"0s" max:"24h"`
 
-	// The time over which connections are closed, in random order, so that clients do not all reconnect together. Few connections
-	// take less time, at most 10 ms each. If unset, it is at most half of the timeout.
+	// The time over which connections are closed, in random order, so that clients do not all reconnect at the same time. Few
+	// connections take less time, at most 10 ms each. If unset, it is at most half of the timeout.
 	Spread Duration `yaml:"spread" default:"5s" min:"0s" max:"1h"`
 
 	// The time limit for the shutdown, excluding the delay; remaining connections are then cut. If unset, it is longer than the

@@ -5,15 +5,15 @@ type Endpoint struct {
 	// The name in rules, logs and metrics. Empty means its path.
 	Name string `yaml:"name" id:"true" example:"chat"`
 
-	// The path: /chat matches that path only, /chat/{room} one more segment, /chat/ any suffix. If two endpoints match, the more
-	// specific one is used.
+	// The path: /chat matches that path only, /chat/{room} any single segment after /chat/, and /chat/ any path that begins with it.
+	// If two endpoints match, the more specific one is used.
 	Path string `yaml:"path" required:"true" example:"/chat/{room}"`
 
 	// The host names, without a port, of the requests that the endpoint matches. Empty means all. If two endpoints match, the one
 	// that names the host is used.
 	Hosts []string `yaml:"hosts" example:"[chat.example.com]"`
 
-	// The target of connections. A single word is a target without settings: "target: echo".
+	// The target of connections. A single word selects a target without settings: "target: echo".
 	Target Target `yaml:"target" required:"true" example:"echo"`
 
 	// The methods that authenticate clients: names from auth, or inline methods, tried in this order until one finds its kind of

@@ -8,7 +8,7 @@ import (
 
 // Hub has the settings of channels, for all endpoints with channels.
 type Hub struct {
-	// The engine that connects the nodes and stores the state of channels. A single word is an engine with its defaults: "engine:
+	// The engine that connects the nodes and stores the state of channels. A single word selects an engine with its defaults: "engine:
 	// memory". Empty means memory.
 	Engine Engine `yaml:"engine"`
 
@@ -28,7 +28,7 @@ type Namespace struct {
 	// How many messages a channel keeps for clients that reconnect. 0 means none.
 	History int `yaml:"history" default:"100" min:"0" max:"100000"`
 
-	// How long it keeps them. 0 means as long as the server runs.
+	// How long a channel keeps messages. 0 means as long as the server runs.
 	HistoryAge Duration `yaml:"history_age" default:"10m" min:"0s"`
 
 	// Whether the channels have a list of members.
@@ -43,7 +43,7 @@ type Namespace struct {
 	// How many messages a connection may publish per second on average. 0 means no limit.
 	Rate int `yaml:"rate" default:"0" min:"0"`
 
-	// How many it may publish in a burst. 0 means as many as per second.
+	// How many messages a connection may publish in a burst. 0 means as many as per second.
 	Burst int `yaml:"burst" default:"0" min:"0"`
 
 	// The policy for a subscriber that reads too slowly. refill: it gets missed messages from the history; drop: it misses

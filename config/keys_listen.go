@@ -13,7 +13,7 @@ type Listen struct {
 	// server (DNS rebinding).
 	Hosts Hosts `yaml:"hosts" example:"[ws.example.com]"`
 
-	// TLS. A word alone is its mode: "tls: off".
+	// TLS. A single word selects the mode: "tls: off".
 	TLS TLS `yaml:"tls"`
 
 	// The PROXY protocol, versions 1 and 2, by which a balancer in front sends the client's address.
@@ -41,9 +41,9 @@ const (
 
 // TLS is the TLS of a listener.
 type TLS struct {
-	// The source of the certificate. dev: a certificate authority of this user, made on first use; files: files; acme: a public
-	// authority; off: no TLS, so that the network can read and change all data. If unset: files if there are files, acme if there
-	// are hosts for it, otherwise dev.
+	// The source of the certificate. dev: a certificate authority of this user, made on first use; files: the certificates under
+	// files; acme: a public authority; off: no TLS, so that the network can read and change all data. If unset: files if there are
+	// files, acme if there are hosts for it, otherwise dev.
 	Mode TLSMode `yaml:"mode" short:"true" enum:"dev|files|acme|off" example:"dev"`
 
 	// For mode files: certificates with their keys. The client's server name (SNI) selects one; the first is for clients whose
@@ -94,8 +94,9 @@ type KeyPair struct {
 
 // Dev is the development certificate of this user.
 type Dev struct {
-	// Further names and addresses of this machine that the certificate must be for, so that other devices can connect. The certificate
-	// authority may sign for the names that it was made for and no others: "handfast cert dev --new --host NAME" makes one for more.
+	// Further names and addresses of this machine that the certificate must be for, so that other devices can connect. The
+	// certificate authority may sign for the names that it was made for and no others: "handfast cert dev --new --host NAME" makes an
+	// authority for further names.
 	Hosts []string `yaml:"hosts" example:"[192.0.2.7, mypc.lan]"`
 }
 
@@ -108,10 +109,10 @@ type ACME struct {
 	// Contact address for the CA.
 	Email string `yaml:"email" example:"ops@example.com"`
 
-	// The authority's directory URL. Empty: Let's Encrypt.
+	// The authority's directory URL. Empty means Let's Encrypt.
 	Directory string `yaml:"directory"`
 
-	// The certificate authority of the directory's https, if it is not a public one: a PEM file.
+	// The certificate authority of the directory's server, if it is not a public one: a PEM file.
 	CARoot Path `yaml:"ca_root"`
 
 	// The directory for the account and the certificates. Empty means a directory in this user's state directory.
@@ -130,7 +131,7 @@ type ACME struct {
 
 // ProxyProtocol selects the balancers that speak the PROXY protocol.
 type ProxyProtocol struct {
-	// The balancers that send it, as addresses or networks. A connection from them must begin with the header, which sets the
-	// client's address; other connections are served without one. Empty means none.
+	// The balancers that send the PROXY header, as addresses or networks. A connection from them must begin with the header, which
+	// sets the client's address; other connections are served without one. Empty means none.
 	From []Prefix `yaml:"from" example:"[10.0.0.0/8]"`
 }

@@ -71,14 +71,14 @@ type JWT struct {
 	// The claim that names the user.
 	SubjectClaim string `yaml:"subject_claim" default:"sub"`
 
-	// The places of the token, in this order. bearer: the Authorization header; header:NAME: another header, set by a proxy;
-	// subprotocol or subprotocol:PREFIX: in the subprotocols that the client offers, after that prefix, handfast.token. by
-	// default; kubernetes: the same in the form of Kubernetes; query:NAME: in the URL, which every proxy may log. For a token in a
-	// cookie use the method cookie.
+	// Where the token may be in a request; the places are tried in this order. bearer: the Authorization header; header:NAME: another
+	// header, set by a proxy; subprotocol or subprotocol:PREFIX: in the subprotocols that the client offers, after that prefix,
+	// handfast.token. by default; kubernetes: the same, in the form that Kubernetes uses; query:NAME: in the URL, which every proxy
+	// may log. For a token in a cookie use the method cookie.
 	From []TokenSource `yaml:"from" default:"[bearer]"`
 }
 
-// APIKey is a key that a program is given once. The server stores only its hash. A program sends the key in the header,
+// APIKey is a key that a program receives once. The server stores only its hash. A program sends the key in the header,
 // or as "Authorization: ApiKey KEY".
 type APIKey struct {
 	// The header that holds the key.
@@ -87,7 +87,7 @@ type APIKey struct {
 	// Whether "Authorization: Bearer KEY" is accepted too. Tokens that are not API keys are left to the next method.
 	Bearer bool `yaml:"bearer" default:"false"`
 
-	// The parameter of the URL's query that holds the key, which every proxy may log. Empty means none.
+	// The parameter of the URL's query that holds the key. Every proxy may log it. Empty means none.
 	Query string `yaml:"query" example:"api_key"`
 
 	// The keys.
@@ -100,7 +100,7 @@ type APIKey struct {
 
 // Key is one API key, without the key itself.
 type Key struct {
-	// The name of the key in logs and for revocations: the part between the underscores.
+	// The name of the key in logs and for revocations: the part of the key between the underscores.
 	ID string `yaml:"id" id:"true" required:"true" example:"ci"`
 
 	// The key's hash: sha256: and the SHA-256 of the whole key in hexadecimal digits.
@@ -112,7 +112,8 @@ type Key struct {
 	// The claims, for rules.
 	Claims map[string]any `yaml:"claims"`
 
-	// The date of issue, for revocations of credentials issued until a date: 2026-11-22. Empty means unknown.
+	// The date of issue, such as 2026-11-22. Revocations of credentials that were issued before a certain time use it. Empty means
+	// unknown.
 	Issued Time `yaml:"issued"`
 
 	// The expiry: 2027-01-31, or 2027-01-31T12:00:00Z. Empty means never.
@@ -163,7 +164,7 @@ type Ticket struct {
 	// The lifetime of a ticket.
 	TTL Duration `yaml:"ttl" default:"30s" min:"1s" max:"60s"`
 
-	// The parameter of the URL's query that holds it.
+	// The parameter of the URL's query that holds the ticket.
 	Query string `yaml:"query" default:"ticket"`
 
 	// Whether a ticket is valid only for the address that requested it. Clients that change networks are then rejected.
@@ -203,14 +204,14 @@ type Forward struct {
 	// request.
 	Cache Duration `yaml:"cache" default:"10s" min:"0s" max:"10m"`
 
-	// The maximum number of concurrent requests; further ones wait, and are answered with 503 in the end.
+	// The maximum number of concurrent requests; further ones wait, and are answered with 503 if that takes too long.
 	Concurrency int `yaml:"concurrency" default:"64" min:"1" max:"10000"`
 
 	// The certificate authority of the service, if it is not a public one: a PEM file.
 	CA Path `yaml:"ca"`
 
-	// How often the service is asked about open connections again, at least: each at a random time in the second half of this
-	// interval. When the service rejects the session, or names another user, the connection is closed with 4401. 0 means never.
+	// The interval at which the service is asked again about an open connection. Each check is at a random time in the second half of
+	// the interval. When the service rejects the session, or names another user, the connection is closed with 4401. 0 means never.
 	Recheck Duration `yaml:"recheck" default:"30m" min:"0s" max:"24h"`
 
 	// How long a connection stays open while the service does not answer; it is then closed with 4401.

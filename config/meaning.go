@@ -183,7 +183,7 @@ func (k *checker) acme(a *ACME, path string) {
 		k.Wrong(path+".accept_terms", "the authority issues certificates only if you accept its terms of service", "true")
 	}
 	if (a.EABKeyID == "") != a.EABKey.Empty() {
-		k.Wrong(path+".eab_key_id", "eab_key_id and eab_key belong together", "both, or none")
+		k.Wrong(path+".eab_key_id", "eab_key_id and eab_key must be set together", "both, or none")
 	}
 	if a.Directory != "" {
 		k.url(a.Directory, path+".directory", "https")

@@ -11,7 +11,7 @@ import (
 // apply first: a rejected client reaches no server. The server chooses the subprotocol. Bytes are forwarded unchanged, so that
 // max_message, ping_interval and compression of the endpoint apply only where messages are forwarded, with messages or hold.
 type Balance struct {
-	// The servers. A single word is the url of one.
+	// The servers. A single word is the url of a server.
 	To []Backend `yaml:"to" example:"[ws://10.0.0.1:9000, ws://10.0.0.2:9000]"`
 
 	// Servers from the DNS, in addition to those under to.
@@ -26,13 +26,13 @@ type Balance struct {
 	// turn.
 	Policy string `yaml:"policy" enum:"power_of_two|least_connections|hash|round_robin" default:"power_of_two"`
 
-	// The key of the policy hash, by which related clients are on one server.
+	// The key for the policy hash: clients with the same key are on one server.
 	Key AffinityKey `yaml:"key" default:"path" example:"query:room"`
 
 	// A signed cookie that returns a client to its server.
 	Sticky Sticky `yaml:"sticky"`
 
-	// How long a new or recovered server gets less than its share, which grows from a tenth.
+	// How long a new or recovered server gets less than its share: it begins with a tenth, and grows to the full share.
 	SlowStart Duration `yaml:"slow_start" default:"30s" min:"0s" max:"1h"`
 
 	// The health checks of servers.
@@ -114,7 +114,7 @@ type Health struct {
 	// The path that http and websocket request.
 	Path string `yaml:"path" default:"/" example:"/readyz"`
 
-	// The interval. After a changed result, the next check follows after a fifth of it.
+	// The interval of checks. If a result differs from the previous one, the next check follows after a fifth of the interval.
 	Every Duration `yaml:"every" default:"5s" min:"100ms" max:"1h"`
 
 	// The time limit for an answer.
@@ -132,16 +132,16 @@ type Ejection struct {
 	// How many failures in a row eject it. 0 means that servers are not ejected.
 	Failures int `yaml:"failures" default:"5" min:"0" max:"1000"`
 
-	// The first duration; it doubles with each further ejection in a row, up to thirty times as long.
+	// How long the first ejection lasts. The duration doubles with each further ejection in a row, up to thirty times the first.
 	For Duration `yaml:"for" default:"10s" min:"100ms" max:"1h"`
 
 	// The maximum share of the servers that may be ejected, in percent.
 	MaxPercent int `yaml:"max_percent" default:"50" min:"0" max:"100"`
 }
 
-// Storm is a time in which more clients connect than the servers can accept. The balancer admits as many handshakes per second
-// as the servers answer in time, at least 1000; the others get 503 with Retry-After. Clients that continue a session have
-// priority over new ones.
+// Storm is a time in which more clients connect than the servers can accept. The balancer then admits as many handshakes per
+// second as the servers answer in time, at least 1000; the other clients get 503 with Retry-After. Clients that continue a session
+// have priority over new ones.
 type Storm struct {
 	// The parts of a request that mark the continuation of a session. The sticky cookie and a resumed TLS session do so too.
 	Resuming Resuming `yaml:"resuming"`
@@ -171,7 +171,7 @@ type Queue struct {
 // BalanceTimeouts are the time limits of a connection to a server. A handshake takes 8 s at most, including retries and
 // waits.
 type BalanceTimeouts struct {
-	// The time limit for opening it.
+	// The time limit for opening the connection.
 	Connect Duration `yaml:"connect" default:"2s" min:"10ms" max:"7s"`
 
 	// The time limit for the server's answer to the handshake.
@@ -185,12 +185,12 @@ type BalanceTimeouts struct {
 	Idle Duration `yaml:"idle" default:"0s" min:"0s" max:"24h"`
 
 	// The maximum lifetime of a connection, which is then closed with 1001. Each connection gets up to a tenth less, at random, so
-	// that clients that connected together do not reconnect together. 0 means no limit.
+	// that clients that connected at the same time do not reconnect at the same time. 0 means no limit.
 	Lifetime Duration `yaml:"lifetime" default:"0s" min:"0s" max:"8760h"`
 }
 
 // Rewrite changes requests for the servers. X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host and Forwarded (RFC 7239) carry the
-// client's address; fields that it sent under these names are removed.
+// client's address; fields of these names from the client are removed.
 type Rewrite struct {
 	// The Host header. client: the client's, so that a server recognizes pages of its own origin; server: that of its url.
 	Host string `yaml:"host" enum:"client|server" default:"client"`
@@ -204,7 +204,7 @@ type Rewrite struct {
 	// The header field for the authenticated user. A field of this name from the client is removed.
 	UserHeader string `yaml:"user_header" example:"X-User"`
 
-	// A signed token with the user, by which a server can verify that the balancer sent it.
+	// A signed token that identifies the user. A server can use it to verify that the request came from the balancer.
 	Identity SignedIdentity `yaml:"identity"`
 
 	// Header fields to set. Fields of these names from the client are removed.
@@ -303,7 +303,7 @@ type Rebalance struct {
 // Messages are rules for messages. Where messages are forwarded, max_message, ping_interval, compression and the limits on messages
 // of the endpoint apply, too.
 type Messages struct {
-	// Whether messages are forwarded. types implies it.
+	// Whether messages are forwarded. Setting types implies this.
 	Enabled bool `yaml:"enabled" short:"true" default:"false"`
 
 	// The types that a client may send; another type closes the connection with 1003. Empty means both.
@@ -353,7 +353,7 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 		k.Wrong(path+".sticky.cookie", tree.Quote(c)+" cannot be the name of a cookie", "letters, digits, - and _")
 	}
 	if (b.TLS.Cert == "") != (b.TLS.Key == "") {
-		k.Wrong(path+".tls", "cert and key belong together", "both; one file may serve as both")
+		k.Wrong(path+".tls", "cert and key must be set together", "both; one file may serve as both")
 	}
 	b.Request.check(k, path+".request")
 }

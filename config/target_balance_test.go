@@ -54,8 +54,8 @@ func TestBalance(t *testing.T) {
 		"{to: [a], health: ping}":                        "balance.health.check: ",
 		"{to: [a], queue: {timeout: 8s}}":                "balance.queue.timeout: ",
 		"{to: [a], timeouts: {connect: 8s}}":             "balance.timeouts.connect: ",
-		"{to: [a], tls: {cert: cert.pem}}":               "balance.tls: cert and key belong together; expected both",
-		"{to: [a], tls: {key: cert.pem}}":                "balance.tls: cert and key belong together",
+		"{to: [a], tls: {cert: cert.pem}}":               "balance.tls: cert and key must be set together; expected both",
+		"{to: [a], tls: {key: cert.pem}}":                "balance.tls: cert and key must be set together",
 		"{to: [a], tls: {cert: cert.pem, key: key.pem}}": "",
 		"{to: [a], tls: {ca: none}}":                     `balance.tls.ca: "`,
 

@@ -7,7 +7,7 @@ type Centrifugo struct {
 	// The application of the channels, one of apps. Empty means the first one.
 	App string `yaml:"app" example:"shop"`
 
-	// Whether clients are admitted that neither the methods of the endpoint nor a token have authenticated.
+	// Whether clients are admitted without authentication by a method of the endpoint or by a token.
 	Anonymous bool `yaml:"anonymous"`
 
 	// How many commands a connection may send per second on average; further ones are answered with error 111.
