@@ -93,7 +93,7 @@ func newBalance(sys *System) *cobra.Command {
 	flags.BoolVar(&b.rebalance, "rebalance", false, "move connections to a new server until all have their share")
 	flags.Var(&b.hold, "hold", "which clients stay connected when their server fails or drains")
 	flags.StringVar(&b.ca, "cacert", "", "the certificate authority for wss servers, a PEM `file`")
-	flags.Var(&b.pace, "pace", "connections that leave a draining server per second")
+	flags.Var(&b.pace, "pace", "how many connections leave a draining server per second")
 	flags.Var(&f.log, "log", "the form of the log on standard error")
 	complete(cmd, map[string][]string{
 		"to": {"127.0.0.1:9001"}, "listen": {"127.0.0.1:9100", ":443"}, "tls": f.tls.allowed, "log": f.log.allowed, "origin": {},

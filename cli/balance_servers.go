@@ -93,7 +93,7 @@ drain: undrain does.`,
 		"  handfast balance drain 127.0.0.1:9001 --wait\n  handfast balance drain 127.0.0.1:9001 --pace 20/s",
 		func(cmd *cobra.Command, f *serversFlags) {
 			cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until no connection is left")
-			cmd.Flags().Var(&f.pace, "pace", "connections that leave the server per second; by default the balancer's setting")
+			cmd.Flags().Var(&f.pace, "pace", "how many connections leave the server per second; by default the balancer's setting")
 			complete(cmd, map[string][]string{"pace": {"20/s", "100/s"}})
 		}, func(ctx context.Context, f *serversFlags, id string) error { return f.drain(ctx, sys, id) })
 	undrain := newServer("undrain SERVER", "Send new clients to a server again", "Ends a drain: the server gets new clients again, at first fewer than its share.",

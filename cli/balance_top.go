@@ -128,7 +128,7 @@ func topTable(w io.Writer, before, now *balanced, took time.Duration, width int)
 		if e.Storm.Refused > 0 {
 			resuming = fmt.Sprintf(", %d of which resume a session", e.Storm.RefusedResuming)
 		}
-		fmt.Fprintf(&b, "\n%s: %d handshakes wait, %s, %d were refused%s\n", visible.Text(e.Endpoint), e.Waiting, rate, e.Storm.Refused, resuming)
+		fmt.Fprintf(&b, "\n%s: %d handshakes are waiting, %s, %d were refused%s\n", visible.Text(e.Endpoint), e.Waiting, rate, e.Storm.Refused, resuming)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -53,7 +53,7 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	case chain.NotYet:
 		return "check the clock of this machine, and of the one that issued it"
 	case chain.Name:
-		return "issue a certificate with that name as a subject alternative name, or connect by one of its names"
+		return "issue a certificate with that name as a subject alternative name, or connect to one of its names"
 	case chain.SelfSigned:
 		return "pass it with --cacert, or have it signed by a CA"
 	case chain.Incomplete:
@@ -63,7 +63,7 @@ func chainHint(kind chain.Kind, last *x509.Certificate) string {
 	case chain.NoAuthority:
 		return "have it signed by a CA, whose certificate may sign others (basicConstraints CA:TRUE)"
 	case chain.Usage:
-		return "issue one for serverAuth"
+		return "reissue it for servers (extendedKeyUsage serverAuth)"
 	case chain.Order:
 		return "put the server's certificate first, and after each certificate that of its issuer"
 	case chain.Unknown:

@@ -60,7 +60,7 @@ that clients would reject; for a file, one that has expired or whose chain is in
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.name, "name", "", "the expected host `name`, if it differs from HOST")
 	flags.StringVar(&f.cacert, "cacert", "", "trust only the CAs in this PEM `file`")
-	flags.DurationVar(&f.wait, "timeout", 10*time.Second, "the time limit for the server")
+	flags.DurationVar(&f.wait, "timeout", 10*time.Second, "how long to wait for the server")
 	complete(cmd, map[string][]string{"name": {}, "timeout": {"3s", "10s", "30s"}})
 	return cmd
 }
@@ -90,7 +90,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	if len(args) == 0 {
 		switch {
 		case f.path && f.json:
-			return usagef("", "--path and --json exclude each other")
+			return usagef("", "--path and --json cannot be used together")
 		case f.name != "" || f.cacert != "":
 			return usagef("", "--name and --cacert are for a file or a server")
 		}
@@ -198,7 +198,7 @@ func readChain(path string) (list []*x509.Certificate, hasKey bool, err error) {
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return fail(fmt.Errorf("holds a broken certificate: %w", err), "write the file again")
+			return fail(fmt.Errorf("holds a broken certificate: %w", err), "replace the file with a complete one")
 		}
 		list = append(list, cert)
 	}

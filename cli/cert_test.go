@@ -264,7 +264,7 @@ func TestCertShowFailures(t *testing.T) {
 		{"show a b", 2, "one file or one host"},
 		{"show localhost", 2, "write HOST:PORT, such as localhost:443"},
 		{"show https:///", 2, "not the URL of a server"},
-		{"show --path --json", 2, "exclude each other"},
+		{"show --path --json", 2, "cannot be used together"},
 		{"show --name x", 2, "for a file or a server"},
 		{"show --path " + text, 2, "--path is for the development CA"},
 		{"show --timeout 0 " + text, 2, "must be positive"},

@@ -154,7 +154,7 @@ func TestChannelsFail(t *testing.T) {
 		{[]string{"subscribe"}, exitUsage, "at least one channel"},
 		{[]string{"subscribe", ""}, exitUsage, "not be empty"},
 		{[]string{"subscribe", "--since", "x", "chat"}, exitUsage, "not a position"},
-		{[]string{"subscribe", "--since", "x:1", "--history", "1", "chat"}, exitUsage, "exclude each other"},
+		{[]string{"subscribe", "--since", "x:1", "--history", "1", "chat"}, exitUsage, "cannot be used together"},
 		{[]string{"subscribe", "--history", "-1", "chat"}, exitUsage, "--history"},
 		{[]string{"subscribe", "--url", "nonsense", "chat"}, exitUsage, "scheme"},
 		{[]string{"subscribe", "--key-file", "x", "chat"}, exitUsage, "--cert"},

@@ -32,7 +32,7 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --listen localhost:http", "from 0 to 65535"},
 		{"serve --listen localhost:65536", "from 0 to 65535"},
 		{"serve --listen localhost:+80", "from 0 to 65535"},
-		{"serve --listen https://localhost:0 --tls off", "exclude each other"},
+		{"serve --listen https://localhost:0 --tls off", "cannot be used together"},
 		{"serve --listen http://localhost", "localhost:8443"},
 		{"serve --tls maybe", "dev, off, files"},
 		{"serve --tls files", "--cert and --key"},

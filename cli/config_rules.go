@@ -103,7 +103,7 @@ func (f *ruleFlags) run(sys *System, cmd *cobra.Command, file string) error {
 	if f.cases != "" {
 		for _, other := range []string{"endpoint", "user", "method", "claims", "identity", "do", "channel", "expect"} {
 			if cmd.Flags().Changed(other) {
-				return usagef("put it in the file", "--cases and --%s exclude each other", other)
+				return usagef("put it in the file", "--cases and --%s cannot be used together", other)
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func (f *ruleFlags) readIdentity() error {
 		return nil
 	}
 	if f.ask.User != "" || f.ask.Method != "" || f.claims != "" {
-		return usagef("put it in the object", "--identity and --user, --method and --claims exclude each other")
+		return usagef("put it in the object", "--identity cannot be used with --user, --method or --claims")
 	}
 	var id struct {
 		Subject string         `json:"subject"`

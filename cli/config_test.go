@@ -169,7 +169,7 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--endpoint", "x"}, 1, "there are chat, members"},
 		{[]string{"--claims", "x"}, 2, "--claims is not a JSON object"},
 		{[]string{"--identity", `{"user": "x"}`}, 2, "--identity is not a JSON object with a subject"},
-		{[]string{"--identity", `{"subject": "x"}`, "-u", "y"}, 2, "exclude each other"},
+		{[]string{"--identity", `{"subject": "x"}`, "-u", "y"}, 2, "--identity cannot be used with --user"},
 		{[]string{"--claims", "[1]"}, 2, "--claims is not a JSON object: it is a list\n"},
 		{[]string{"--claims", "5"}, 2, "--claims is not a JSON object: it is a number\n"},
 		{[]string{"--claims", `{"a": 1} {}`, "-u", "x"}, 2, "--claims is not a JSON object"},
@@ -177,7 +177,7 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--endpoint", "chat", "--claims", `{"roles": ["admin"]}`}, 2, "--claims and --method require a user"},
 		{[]string{"--endpoint", "chat", "--method", "jwt"}, 2, "add --user NAME"},
 		{[]string{"--do", "eat"}, 2, "connect, subscribe, publish"},
-		{[]string{"--cases", "x", "-u", "y"}, 2, "--cases and --user exclude each other"},
+		{[]string{"--cases", "x", "-u", "y"}, 2, "--cases and --user cannot be used together"},
 	} {
 		got := runCommand(t, append([]string{"config", "test", name}, tt.args...)...)
 		out := strings.ReplaceAll(got.stdout+got.stderr, name, "c.yaml")

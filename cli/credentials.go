@@ -111,7 +111,7 @@ func readCredential(sys *System, what, given string, into *string) error {
 		return nil
 	case fromEnv:
 		if *into = sys.Getenv(name); *into == "" {
-			return usagef("", "%s env:%s: that variable is not set, or empty", what, name)
+			return usagef("", "%s env:%s: this environment variable is not set, or is empty", what, name)
 		}
 		return nil
 	case !fromFile:

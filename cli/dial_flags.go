@@ -70,7 +70,7 @@ func (f *dialFlags) define(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "the time limit for opening the connection")
 	flags.BoolVar(&f.binary, "binary", false, "send and print raw bytes, as binary messages")
 	flags.BoolVar(&f.json, "json", false, `print messages as {"type":"text","data":"…"}; the data of binary ones in base64`)
-	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "print and read messages in that form, text and binary mixed")
+	flags.BoolVar(&f.talk.jsonl, "jsonl", false, "as --json, and read the input in that form, too; text and binary messages may be mixed")
 	flags.BoolVarP(&f.talk.null, "null", "0", false, "end messages with a NUL instead of a newline, in input and output")
 	flags.BoolVarP(&f.talk.verbose, "verbose", "v", false, "print the requests and responses of the handshake, secrets redacted, on standard error")
 	flags.Var(&f.http, "http", "the HTTP version of the handshake; 2 and 3 are not available yet")
@@ -100,7 +100,7 @@ func (f *dialFlags) check() error {
 		{"--reconnect", "--binary", f.talk.reconnect, f.binary},
 	} {
 		if pair.sa && pair.sb {
-			return usagef("leave one of them out", "%s and %s exclude each other", pair.a, pair.b)
+			return usagef("leave one of them out", "%s and %s cannot be used together", pair.a, pair.b)
 		}
 	}
 	switch {

@@ -105,7 +105,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 func defaultRoots(sys *System) *x509.CertPool {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		fmt.Fprintln(sys.Stderr, "handfast: the system's certificate authorities are unknown:", err)
+		fmt.Fprintln(sys.Stderr, "handfast: the system's certificate authorities cannot be loaded:", err)
 		roots = x509.NewCertPool()
 	}
 	dir, err := certs.DevDir()

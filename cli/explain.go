@@ -99,7 +99,7 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Second, "the total time limit, except for --watch and --probe-idle")
 	flags.DurationVar(&f.stepTimeout, "step-timeout", 5*time.Second, "the time limit for each wait")
 	flags.StringVar(&f.echo, "echo", "", "send this `text` and wait for its echo")
-	flags.Var(&f.watch, "watch", "print received frames until the server closes, Ctrl-C, or for this `duration`")
+	flags.Var(&f.watch, "watch", "print received frames until the server closes or you press Ctrl-C, or for this `duration`")
 	flags.Lookup("watch").NoOptDefVal = watchForever
 	flags.DurationVar(&f.probeIdle, "probe-idle", 0, "keep the connection idle for at most this long, to find the idle timeout of the path")
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
@@ -126,9 +126,9 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	case f.probeIdle < 0:
 		return nil, usagef("", "--probe-idle must not be negative")
 	case f.summary && (f.json || f.watch.given):
-		return nil, usagef("leave one of them out", "--summary excludes --json and --watch")
+		return nil, usagef("leave one of them out", "--summary cannot be used with --json or --watch")
 	case f.origin != "" && f.noOrigin:
-		return nil, usagef("leave one of them out", "--origin and --no-origin exclude each other")
+		return nil, usagef("leave one of them out", "--origin and --no-origin cannot be used together")
 	}
 	if f.report != "" {
 		dir := filepath.Dir(f.report)
@@ -195,7 +195,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 // compareExplained explains two URLs, one after the other, and prints the differences.
 func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []string) error {
 	if f.summary {
-		return usagef("leave it out", "two URLs exclude --summary")
+		return usagef("leave it out", "--summary cannot be used with two URLs")
 	}
 	var reports []*explain.Report
 	for _, raw := range urls {

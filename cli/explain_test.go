@@ -242,7 +242,7 @@ func TestExplainUsage(t *testing.T) {
 		{[]string{"--watch=-1s", "ws://a/"}, "a positive duration"},
 		{[]string{"--report", "missing/x.html", "ws://a/"}, "--report missing/x.html: there is no directory missing"},
 		{[]string{"example.com"}, "no scheme"},
-		{[]string{"--origin", "https://x", "--no-origin", "ws://a/"}, "exclude each other"},
+		{[]string{"--origin", "https://x", "--no-origin", "ws://a/"}, "cannot be used together"},
 		{[]string{"--timeout", "0s", "ws://a/"}, "must be positive"},
 		{[]string{"--probe-idle", "-1s", "ws://a/"}, "must not be negative"},
 		{[]string{"--basic", "no-colon-secret", "ws://a/"}, "user:password"},

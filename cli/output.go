@@ -21,7 +21,7 @@ type outFlags struct {
 
 // register adds the flags to a command.
 func (o *outFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to this `file` instead, which must be new")
+	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to this `file`, not to standard output; it must not exist yet, unless --force is given")
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite the file of --output")
 }
 

@@ -85,7 +85,7 @@ func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
 		fmt.Fprintln(sys.Stdout, visible.Text(c.String()))
 	}
 	for _, key := range got.NextStart {
-		fmt.Fprintf(sys.Stdout, "%s: the change takes effect with the next start\n", visible.Text(key))
+		fmt.Fprintf(sys.Stdout, "%s: the change takes effect after the next start\n", visible.Text(key))
 	}
 	since := got.Since.Local().Format(time.DateTime)
 	switch {

@@ -45,7 +45,7 @@ func TestReload(t *testing.T) {
 	write(t, file, strings.Replace(text, "10}", "20}\nhttp: {head_timeout: 9s}", 1))
 	got = ask()
 	if got.code != exitOK || !strings.Contains(got.stdout, "limits.connections: 10 → 20\n") ||
-		!strings.Contains(got.stdout, "http: the change takes effect with the next start\n") || !strings.HasSuffix(got.stdout, ": 2 changes\n") {
+		!strings.Contains(got.stdout, "http: the change takes effect after the next start\n") || !strings.HasSuffix(got.stdout, ": 2 changes\n") {
 		t.Errorf("%+v", got)
 	}
 	got = ask("--json")

@@ -94,7 +94,7 @@ func newServe(sys *System) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "the configuration, a YAML `file`; by default the one that HANDFAST_CONFIG names")
 	flags.StringArrayVar(&f.listen, "listen", []string{gateway.DefaultListen},
-		"`host:port`; may be repeated; http:// before it: without TLS")
+		"`host:port`; may be repeated; without TLS if it begins with http://")
 	flags.Var(&f.tls, "tls", "the source of the certificate: the development CA, two files, or no TLS")
 	flags.StringVar(&f.cert, "cert", "", "for --tls files: the certificate and its chain, a PEM `file`")
 	flags.StringVar(&f.key, "key", "", "for --tls files: its private key, a PEM `file`")
@@ -127,8 +127,8 @@ func (f *serveFlags) check() error {
 			return err
 		}
 		if scheme == "https" && f.tls.value == "off" {
-			return usagef("leave --tls off out, and write http:// before the addresses without TLS",
-				"--listen https://%s and --tls off exclude each other", addr)
+			return usagef("omit --tls off, and write http:// before the addresses without TLS",
+				"--listen https://%s and --tls off cannot be used together", addr)
 		}
 	}
 	for _, origin := range f.origins {

@@ -21,10 +21,10 @@ type hubFlags struct {
 type engineFlag struct{ flag, kind, key, usage string }
 
 var engineFlags = []engineFlag{
-	{"redis-url", "redis", "url", "for --engine redis: its `URL`, or @FILE; without the flag redis://127.0.0.1:6379"},
+	{"redis-url", "redis", "url", "for --engine redis: the `URL` of the server, or @FILE; by default redis://127.0.0.1:6379"},
 	{"nats-url", "nats", "url", "for --engine nats: the `URL` of external servers, or @FILE"},
-	{"cluster-listen", "nats", "cluster.listen", "for --engine nats: `host:port` where other nodes connect"},
-	{"join", "nats", "cluster.join", "for --engine nats: `host:port` of another node's --cluster-listen; may be repeated"},
+	{"cluster-listen", "nats", "cluster.listen", "for --engine nats: the `host:port` to which other nodes connect"},
+	{"join", "nats", "cluster.join", "for --engine nats: the --cluster-listen `host:port` of another node; may be repeated"},
 	{"cluster-secret-file", "nats", "cluster.secret_file", "for --engine nats: a `file` with a secret that all nodes share"},
 	{"cluster-cert", "nats", "cluster.cert", "for --engine nats: the certificate of this node, a PEM `file`"},
 	{"cluster-key", "nats", "cluster.key", "for --engine nats: its private key, a PEM `file`, if it is not in the same one"},
@@ -36,7 +36,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	f.engine = choice{"memory", config.Engines()}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.apps, "app", nil,
-		"`ID:KEY:SECRET` or ID:KEY:@FILE, an application instead of dev or the file's; repeatable")
+		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE, in place of dev or of those in the file; may be repeated")
 	flags.Var(&f.engine, "engine", "the engine that connects the nodes and stores the state of channels")
 	f.texts = map[string]*string{}
 	for _, e := range engineFlags {

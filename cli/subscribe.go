@@ -90,7 +90,7 @@ func (f *subscribeFlags) position() (*client.Position, error) {
 			"--since %s is not a position", strconv.Quote(f.since))
 	}
 	if f.history > 0 {
-		return nil, usagef("leave one of them out", "--since and --history exclude each other")
+		return nil, usagef("leave one of them out", "--since and --history cannot be used together")
 	}
 	return &client.Position{Epoch: epoch, Offset: n}, nil
 }
@@ -194,7 +194,7 @@ func denied(channel string, err error) error {
 	}
 	err = fmt.Errorf("channel %s: %s (%s)", channel, failed.Message, failed.Code)
 	if failed.Code == wire.Denied {
-		return &hinted{err, "the rules of the server's endpoint must allow it to the user of the token in -H \"Authorization: Bearer …\" sends; " +
+		return &hinted{err, "the rules of the server's endpoint must allow this for the user of the token that -H \"Authorization: Bearer …\" sends; " +
 			"on the server, handfast config test FILE prints the deciding rule"}
 	}
 	return err

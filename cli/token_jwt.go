@@ -68,7 +68,7 @@ tokens from the service that authenticates them.`,
 	flags.StringVar(&f.sub, "sub", "", "the `user` that the token identifies")
 	flags.StringVar(&f.issuer, "iss", "", "the `issuer`")
 	flags.StringArrayVar(&f.audience, "aud", nil, "an `audience`; may be repeated")
-	flags.DurationVar(&f.expires, "expires", time.Hour, "how long it is valid; negative: it has expired")
+	flags.DurationVar(&f.expires, "expires", time.Hour, "how long the token is valid; a negative duration makes an expired token")
 	flags.StringArrayVar(&f.claims, "claim", nil, "a further claim, `name=value`; the value may be JSON; may be repeated")
 	complete(cmd, map[string][]string{"kid": {}, "sub": {}, "iss": {}, "aud": {}, "claim": {}, "expires": {"5m", "1h", "24h"}})
 	return cmd
@@ -83,7 +83,7 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 	case (f.secretFile == "") == (f.keyFile == ""):
 		return "", usagef("", "give one of --secret-file and --key")
 	case f.sub == "":
-		return "", usagef("", "--sub is missing: the user of the token")
+		return "", usagef("", "--sub, the user of the token, is missing")
 	case f.expires == 0:
 		return "", usagef("write a time such as 1h; a negative one makes a token that has expired", "--expires cannot be 0")
 	}
