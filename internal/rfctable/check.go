@@ -47,19 +47,19 @@ func (t *tree) check(r Row) (wrong []string) {
 		wrong = append(wrong, "no quote")
 	}
 	if r.Word != "step" && !strings.Contains(r.Quote, r.Word) {
-		wrong = append(wrong, "the quote does not hold the word "+r.Word)
+		wrong = append(wrong, "the quote does not contain the word "+r.Word)
 	}
 	if !r.Held() {
 		if len(r.Code)+len(r.Tests)+len(r.Cases) > 0 {
-			wrong = append(wrong, "it has both a reason not to be held and code or tests")
+			wrong = append(wrong, "it has both code or tests and a reason for having neither")
 		}
 		return wrong
 	}
 	if len(r.Code) == 0 {
-		wrong = append(wrong, "no code holds it")
+		wrong = append(wrong, "no code enforces it")
 	}
 	if len(r.Tests)+len(r.Cases) == 0 {
-		wrong = append(wrong, "no test shows that it is held")
+		wrong = append(wrong, "no test verifies it")
 	}
 	quoted := len(r.Code) == 0
 	for _, s := range r.Code {

@@ -17,14 +17,14 @@ const head = `<!-- Generated from docs/rfc6455.txt by "make docs". Do not edit. 
 # RFC 6455, requirement by requirement
 
 Every MUST, MUST NOT, REQUIRED, SHALL and SHALL NOT of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), in the order
-of the text: what is required, the code that holds it, the test that shows it. A requirement that does not bind a
-library, a server or a client such as this one says why, and so does one that is not kept. "step" marks a step of an
+of the RFC, with the code that enforces it and the test that verifies it. If a requirement does not apply to a library, a
+server or a client such as this one, or is not implemented, the table has the reason instead. "step" marks a step of an
 algorithm that a MUST introduces.
 
-A test fails when a requirement has no code or no test, when a name in this table is not declared, when the code's file
-does not quote the section ("as" names another one that says the same), and when the count differs from that of the RFC.
-What §4 and §5 require is in the packages handshake, protocol and frame. Only requirements about sockets, TLS or randomness,
-which these packages do not have, are held by websocket; a test lists them, each with its reason.
+A test fails if a requirement has no code or no test, if a name in this table is not declared, if the file with the code
+does not quote the section ("as" names another section that says the same), or if the number of requirements differs from
+that of the RFC. The requirements of §4 and §5 are enforced in the packages handshake, protocol and frame. Only those about
+sockets, TLS or randomness, which these packages do not have, are enforced in websocket; a test lists them, each with its reason.
 
 `
 
@@ -45,13 +45,13 @@ func Render(rows []Row) []byte {
 			held++
 		}
 	}
-	fmt.Fprintf(&b, "%d requirements: %d are held here, %d do not bind this code, %d are not kept, on purpose. %d steps are "+
-		"listed besides.\n", held+free+not, held, free, not, steps)
+	fmt.Fprintf(&b, "%d requirements: %d are enforced, %d do not apply to this code, %d are deliberately not implemented. %d steps are "+
+		"listed in addition.\n", held+free+not, held, free, not, steps)
 	section := ""
 	for _, r := range rows {
 		if s := r.Section(); s != section {
 			section = s
-			fmt.Fprintf(&b, "\n## §%s\n\n| id | binds | requirement | held by | shown by |\n|---|---|---|---|---|\n", s)
+			fmt.Fprintf(&b, "\n## §%s\n\n| id | applies to | requirement | enforced by | verified by |\n|---|---|---|---|---|\n", s)
 		}
 		b.WriteString(r.markdown())
 	}
@@ -72,7 +72,7 @@ func (r Row) markdown() string {
 	case r.Why != "":
 		code, tests = cell(r.Why), "n/a"
 	case r.Not != "":
-		code, tests = "**Not kept.** "+cell(r.Not), "n/a"
+		code, tests = "**Not implemented.** "+cell(r.Not), "n/a"
 	}
 	if r.As != "" && r.As != r.Section() {
 		code += " (as §" + r.As + ")"

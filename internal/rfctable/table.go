@@ -70,7 +70,7 @@ func Parse(r io.Reader) ([]Row, error) {
 		if !strings.HasPrefix(line, " ") {
 			m := rowHead.FindStringSubmatch(line)
 			if m == nil {
-				return nil, fmt.Errorf("line %d: want an ID, a word and whom it binds: %q", n, line)
+				return nil, fmt.Errorf("line %d: expected an ID, a keyword and the party to which it applies: %q", n, line)
 			}
 			rows = append(rows, Row{ID: m[1], Word: m[2], Who: m[3], Line: n})
 			continue
