@@ -133,7 +133,7 @@ func (b *ruleBounds) pattern(n *ast.BinaryNode) {
 		}
 	}
 	if b.patterns += size; b.patterns > rulePattern {
-		b.refuse(n, "patterns that are too large: with repetitions written out they have more than 20,000 parts")
+		b.refuse(n, "the patterns are too large: with their repetitions written out they have more than 20,000 parts")
 	}
 	put(&n.Left, spendMatch, &ast.IntegerNode{Value: size})
 }

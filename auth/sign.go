@@ -65,7 +65,7 @@ func NewSigner(o SignerOptions) (*Signer, error) {
 		}
 	}
 	if (len(o.Secret) > 0) == (len(o.PrivateKey) > 0) {
-		return nil, errors.New("auth: a signer requires either a secret or a private key")
+		return nil, errors.New("auth: a signer requires exactly one of a secret and a private key")
 	}
 	if len(o.Secret) > 0 {
 		if _, err := Secret(o.Secret); err != nil {

@@ -168,7 +168,7 @@ func problemHint(kind string) string {
 	case "externalAccountRequired":
 		return "this CA requires an external account binding: copy the key ID and the key from your account there"
 	case "rejectedIdentifier":
-		return "this CA does not issue a certificate for that name: remove it, or use another CA"
+		return "this CA does not issue certificates for that name: remove the name from the hosts, or use another CA"
 	case "invalidContact", "unsupportedContact":
 		return "correct the email address"
 	case "userActionRequired":

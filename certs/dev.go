@@ -159,7 +159,7 @@ func DevCA(dir string) (*x509.Certificate, error) {
 
 // DevLeaf returns the server certificate in dir. The errors are those of [DevCA].
 func DevLeaf(dir string) (*x509.Certificate, error) {
-	return readCertificate(filepath.Join(dir, leafFile), "remove that file: it is created again")
+	return readCertificate(filepath.Join(dir, leafFile), "remove that file; it is then created again")
 }
 
 // ignoreMissing returns nil for fs.ErrNotExist, and err otherwise.

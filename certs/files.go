@@ -41,9 +41,9 @@ func parsePair(certFile string, certPEM []byte, keyFile string, keyPEM []byte) (
 		return nil, &Error{keyFile, fmt.Errorf("is not the key of the first certificate in %s", certFile),
 			"give the key that this certificate was issued for; the server's own certificate is the first in its file"}
 	case strings.Contains(err.Error(), "private key"):
-		return nil, &Error{keyFile, fmt.Errorf("holds a broken private key: %w", err), "write the file again"}
+		return nil, &Error{keyFile, fmt.Errorf("holds a broken private key: %w", err), "replace the file with a complete one"}
 	}
-	return nil, &Error{certFile, fmt.Errorf("holds a broken certificate: %w", err), "write the file again"}
+	return nil, &Error{certFile, fmt.Errorf("holds a broken certificate: %w", err), "replace the file with a complete one"}
 }
 
 // checkPEM checks that a file is complete and contains a block whose type ends in kind.
@@ -62,7 +62,7 @@ func checkPEM(path string, rest []byte, kind, what string) error {
 	}
 	switch {
 	case bytes.Contains(rest, []byte("-----BEGIN ")): // without an end: otherwise a truncated chain would be accepted
-		return &Error{path, errors.New("ends in the middle of a PEM block"), "write the file again"}
+		return &Error{path, errors.New("ends in the middle of a PEM block"), "replace the file with a complete one"}
 	case found:
 		return nil
 	case encrypted && kind == "PRIVATE KEY":

@@ -25,7 +25,7 @@ const (
 // that it reads, and no lock.
 func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	path := filepath.Join(d.dir, leafFile)
-	pemBytes, err := readPrivate(path, "remove that file: it is created again")
+	pemBytes, err := readPrivate(path, "remove that file; it is then created again")
 	if errors.Is(err, fs.ErrNotExist) {
 		return d.newLeaf(path)
 	}
@@ -34,7 +34,7 @@ func (d *Dev) openLeaf() (*tls.Certificate, error) {
 	}
 	leaf, err := tls.X509KeyPair(pemBytes, pemBytes)
 	if err != nil {
-		return nil, &Error{path, fmt.Errorf("is not a certificate with its key: %w", err), "remove that file: it is created again"}
+		return nil, &Error{path, fmt.Errorf("is not a certificate with its key: %w", err), "remove that file; it is then created again"}
 	}
 	if !d.good(leaf.Leaf) {
 		return d.newLeaf(path)

@@ -166,14 +166,14 @@ func parseAuthorities(paths []string, contents [][]byte) (*x509.CertPool, error)
 			}
 			cert, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return nil, &Error{paths[i], fmt.Errorf("holds a broken certificate: %w", err), "write the file again"}
+				return nil, &Error{paths[i], fmt.Errorf("holds a broken certificate: %w", err), "replace the file with a complete one"}
 			}
 			pool.AddCert(cert)
 			found++
 		}
 		switch {
 		case bytes.Contains(rest, []byte("-----BEGIN")):
-			return nil, &Error{paths[i], errors.New("ends in the middle of a certificate"), "write the file again"}
+			return nil, &Error{paths[i], errors.New("ends in the middle of a certificate"), "replace the file with a complete one"}
 		case found == 0:
 			return nil, &Error{paths[i], errors.New("holds no certificate in PEM"), hint}
 		}

@@ -163,7 +163,7 @@ func codeOf(err error) (code wire.Code, text string) {
 		{hub.ErrSubscribed, wire.AlreadySubscribed, "there is a subscription to this channel already"},
 		{hub.ErrNotSubscribed, wire.NotSubscribed, "there is no subscription to this channel"},
 		{hub.ErrTooMany, wire.TooMany, "the limit on subscriptions is reached"},
-		{errDevices, wire.TooMany, "a connection acknowledges for at most " + strconv.Itoa(maxDevices) + " devices"},
+		{errDevices, wire.TooMany, "a connection may acknowledge messages for at most " + strconv.Itoa(maxDevices) + " devices"},
 		{hub.ErrTooFast, wire.TooFast, "there are too many publications"},
 		{hub.ErrTooBig, wire.TooBig, "the data is too large for this channel"},
 		{hub.ErrNoPresence, wire.NoPresence, "this channel has no members"},

@@ -161,20 +161,20 @@ GET    /livez               whether the process is running
 GET    /readyz              whether it accepts connections
 GET    /metrics             for Prometheus
 GET    /connections         connections: ?user= &addr= &endpoint= &limit=
-DELETE /connections         close those: ?user= &addr= &endpoint= or ?all=true; &code= &reason=
-DELETE /connections/{id}    close one
+DELETE /connections         close connections: ?user= &addr= &endpoint= or ?all=true; &code= &reason=
+DELETE /connections/{id}    close one connection
 POST   /connections/close   the same as DELETE, for forms
 POST   /revocations         revoke a user or a credential on all nodes: user= credential=
 GET    /handshakes          the last rejected handshakes and the reasons: ?format=text
-GET    /info                the version and the numbers of this node
+GET    /info                the version and the figures of this node
 POST   /reload              read the configuration again, and report what changed, or why it is not used
 GET    /balance             servers of the balancers of all endpoints: ?endpoint=
-POST   /balance/servers     add one: server= weight= capacity= endpoint=
-DELETE /balance/servers     remove an added one: ?server= &endpoint=
+POST   /balance/servers     add a server: server= weight= capacity= endpoint=
+DELETE /balance/servers     remove a server that was added: ?server= &endpoint=
 POST   /balance/drain       drain a server: server= pace= endpoint=
 DELETE /balance/drain       end a drain: ?server= &endpoint=
 GET    /channels            channels of the first application with subscribers: ?prefix= &after= &limit=
-GET    /channels/{app}      those of another application
+GET    /channels/{app}      the same for another application
 GET    /channels/{app}/{channel}   a channel: its position, history and members: ?cursor= &limit=
 GET    /debug/pprof/        profiles, if admin.pprof is true
 `

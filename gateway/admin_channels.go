@@ -49,7 +49,7 @@ type info struct {
 	Subscriptions int      `json:"subscriptions"`
 }
 
-// showInfo returns the version and the numbers of this node.
+// showInfo returns the version and the figures of this node.
 func (s *operator) showInfo(w http.ResponseWriter, _ *http.Request) {
 	cfg := s.config()
 	i := info{Version: observe.Version(), Started: s.started.UTC().Format(time.RFC3339), Uptime: int64(time.Since(s.started).Seconds()),

@@ -29,7 +29,7 @@ func (d *devSecret) fill(cfg *config.Config, rec *recorder) *config.Config {
 		text, err := statedir.Secret(devSecretFile)
 		if err != nil {
 			text = statedir.NewSecret()
-			rec.log.Warn(observe.EventSecret, observe.KeyError, err, observe.KeyHint, "the next start generates another one")
+			rec.log.Warn(observe.EventSecret, observe.KeyError, err, observe.KeyHint, "the next start generates another secret")
 		}
 		d.text = config.NewSecret(text)
 	})

@@ -20,7 +20,7 @@ var tlsHints = []struct{ part, hint string }{
 		"certificate's issuer: install the CA there, or serve the whole chain"},
 	{"certificate has expired", "a certificate has expired: handfast explain shows which"},
 	{"client didn't provide a certificate", "this listener requires a client certificate: configure one in the client"},
-	{"failed to verify certificate", "the client's certificate was not issued by one of client_ca, or has expired"},
+	{"failed to verify certificate", "the client's certificate was not issued by one of client_cas, or has expired"},
 	{"client offered only unsupported versions", "the client's TLS is too old: update it, or lower min_version if it speaks 1.2"},
 	{"no cipher suite supported by both", "the client supports only weak cipher suites: update it"},
 	{"client requested unsupported application protocols", "the client does not offer HTTP/1.1 (ALPN): make it offer http/1.1"},

@@ -87,7 +87,7 @@ func (s *Server) dropEndpoints(old, next *site) {
 // logUnchangeable logs which changed settings take effect with the next start.
 func (s *Server) logUnchangeable(old, cfg *config.Config) {
 	for _, name := range NextStart(old, cfg) {
-		s.rec.log.Warn("this setting takes effect with the next start", observe.KeySetting, name)
+		s.rec.log.Warn("this setting takes effect after the next start", observe.KeySetting, name)
 	}
 }
 

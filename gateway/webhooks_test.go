@@ -171,7 +171,7 @@ endpoints: [{name: rooms, path: /rooms, target: channels, auth: [anonymous], rul
 	if err := r.Reload(bounded.Context(t), parse(t, text+"webhooks: [{url: 'http://127.0.0.1:9/'}]\n")); err != nil {
 		t.Fatal(err)
 	}
-	has(t, &r.log, "takes effect with the next start", "setting=webhooks")
+	has(t, &r.log, "takes effect after the next start", "setting=webhooks")
 }
 
 // The Done of an event is called immediately for an application without webhooks, and after both webhooks have finished for an

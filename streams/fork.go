@@ -67,7 +67,7 @@ func parseFork(h http.Header, prefix, name string) (*forking, error) {
 	case err != nil || !validName(source):
 		return nil, bad("%s is not the path of a stream", headerFork)
 	case source == name:
-		return nil, &problem{status: http.StatusConflict, text: "a stream is not a fork of itself"}
+		return nil, &problem{status: http.StatusConflict, text: "a stream cannot be a fork of itself"}
 	case sub == "":
 		return f, nil
 	}

@@ -124,7 +124,7 @@ func parseLifetime(h http.Header) (l lifetime, err error) {
 	expires, hasExpires := h[headerExpires]
 	switch {
 	case hasTTL && hasExpires:
-		return l, bad("%s and %s exclude each other", headerTTL, headerExpires)
+		return l, bad("%s and %s cannot be used together", headerTTL, headerExpires)
 	case hasTTL:
 		n, ok := parseInteger(ttl[0])
 		if !ok || len(ttl[0]) > 1 && ttl[0][0] == '0' || n > maxTTL {

@@ -32,7 +32,7 @@ type listed struct {
 func main() {
 	arch := os.Getenv("GOARCH")
 	if arch == "" || os.Getenv("GOOS") == "" {
-		fmt.Fprintln(os.Stderr, "crosscheck: GOOS and GOARCH say for which system")
+		fmt.Fprintln(os.Stderr, "crosscheck: set GOOS and GOARCH to the system to check")
 		os.Exit(2)
 	}
 	problems, checked, err := check(arch, os.Args[1:])

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	f.Uint64Var(&o.seed, "seed", 1, "chooses the mutants")
 	f.StringVar(&o.tags, "tags", "", "build tags")
 	f.StringVar(&o.tests, "run", "", "run only the tests that match this expression")
-	f.StringVar(&o.harmless, "equivalent", "internal/mutate/equivalent.txt", "file with the mutants that do not count")
+	f.StringVar(&o.harmless, "equivalent", "internal/mutate/equivalent.txt", "file that lists equivalent mutants, which do not count")
 	f.BoolVar(&o.short, "short", false, "run the tests with -short")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per package")
 	if err := f.Parse(args); err != nil {

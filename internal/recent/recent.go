@@ -7,15 +7,15 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// These are the limits of a Cache. When the clients of thousands of channels reconnect together, they request the publications of
-// one channel after another, so the cache is only useful if it can hold the publications of all channels.
+// These are the limits of a Cache. When the clients of thousands of channels reconnect at the same time, they request the publications
+// of one channel after another, so the cache is only useful if it can hold the publications of all channels.
 const (
 	most  = 16 << 20
 	entry = 512 // the size of an entry in addition to its bytes
 )
 
-// Cache caches publications in the encoding of a protocol. When many clients reconnect together, each publication that they have
-// missed is encoded once rather than for each client. It holds 16 MiB, and evicts the oldest entries first. The zero value is empty
+// Cache caches publications in the encoding of a protocol. When many clients reconnect at the same time, each publication that they
+// have missed is encoded once rather than for each client. It holds 16 MiB, and evicts the oldest entries first. The zero value is empty
 // and ready for use. It is safe for concurrent use, and must not be copied after its first use.
 type Cache[T any] struct {
 	mu    sync.Mutex

@@ -57,7 +57,7 @@ func Refused(err error) string {
 	}
 	switch s := err.Error(); {
 	case s == "no acceptable authentication methods":
-		return "it does not take the client without other credentials"
+		return "it requires credentials of another kind"
 	case s == "username/password authentication failed":
 		return "it does not accept the user or the password"
 	default:

@@ -44,7 +44,7 @@ func readSecret(path string) (string, error) {
 		return "", err
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("others may read the secret in %s: remove that file, and another one is made", path)
+		return "", fmt.Errorf("other users can read the secret in %s: remove the file; a new secret is then generated", path)
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -52,7 +52,7 @@ func readSecret(path string) (string, error) {
 	}
 	secret := strings.TrimSpace(string(b))
 	if len(secret) != len(NewSecret()) {
-		return "", fmt.Errorf("%s does not hold a secret: remove that file, and another one is made", path)
+		return "", fmt.Errorf("%s does not contain a secret: remove the file; a new secret is then generated", path)
 	}
 	return secret, nil
 }
