@@ -8,7 +8,7 @@
 // others: [PowerOfTwo], the default, [LeastConnections], [Hash] or [RoundRobin].
 //
 // [Plan] returns how many connections each upstream should give up, after scale-out or for a drain; a [Pace] determines when the
-// next one moves. A [Storm] limits the rate of handshakes when all clients reconnect together.
+// next one moves. A [Storm] limits the rate of handshakes when all clients reconnect at the same time.
 //
 // The package does no I/O. It starts no goroutine and reads no clock: every method that depends on the time takes it as an
 // argument. Times passed to one Pool, Pace or Storm should not go backwards; if they do, some states end later than they should.

@@ -37,8 +37,8 @@ const (
 )
 
 // Storm limits handshakes to a measured rate if there are more clients than the upstreams can handle: after the restart of a server
-// or a network failure, all of them reconnect together. Make it with [NewStorm]. Its methods are safe for concurrent use and do not
-// block.
+// or a network failure, all of them reconnect at the same time. Make it with [NewStorm]. Its methods are safe for concurrent use
+// and do not block.
 //
 // All handshakes are admitted until they take longer than the target on average, more than a tenth fail, or more are in progress
 // than can end within the target at the floor. From then on the rate is limited: at first to 0.7 of the rate that the upstreams

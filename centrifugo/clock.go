@@ -38,7 +38,7 @@ func (c *clock) start(s *session) {
 	c.timer = time.AfterFunc(connectTime, c.tick)
 }
 
-// connected starts the pings. The first one is early, at a random time, because many clients may have connected together.
+// connected starts the pings. The first one is early, at a random time, because many clients may have connected at the same time.
 func (c *clock) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -221,7 +221,8 @@ type reading struct {
 }
 
 // turn returns true if the caller must read the channel's history, and then call endTurn. If another subscription is already
-// reading it, turn waits for the end of that read, and returns false. So when many clients reconnect together, few of them read.
+// reading it, turn waits for the end of that read, and returns false. So when many clients reconnect at the same time, few of
+// them read.
 func (ch *channel) turn(ctx context.Context, since Position) (bool, error) {
 	ch.mu.Lock()
 	if ch.reading.over == nil {

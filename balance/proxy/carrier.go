@@ -47,8 +47,8 @@ type TunnelOptions struct {
 	Ping time.Duration
 
 	// Lifetime is how long a tunnel may last. Then it is closed as by Shut, with 1001 and [ReasonLifetime]. Each tunnel's lifetime
-	// is shorter by a random part, at most a tenth, so that clients that connected together do not reconnect together. 0 means no
-	// limit.
+	// is shorter by a random part, at most a tenth, so that clients that connected at the same time do not reconnect at the same
+	// time. 0 means no limit.
 	Lifetime time.Duration
 
 	// Lost returns the close frame for the client if the upstream ends its stream without one, between two frames. It lets the

@@ -130,5 +130,5 @@ func (c *Conn) move(well bool) {
 	}
 }
 
-// retryAfter returns a random time after which a client should reconnect, so that clients do not all reconnect together.
+// retryAfter returns a random time after which a client should reconnect, so that clients do not all reconnect at the same time.
 func retryAfter() time.Duration { return time.Duration(rand.Int64N(int64(mostRetryAfter))) }

@@ -26,7 +26,7 @@ func BenchmarkPublishToDelivery(b *testing.B) {
 }
 
 // BenchmarkRecovery measures the time to read the history for recovering 99 messages. The hub reads it once for subscribers that
-// reconnect together.
+// reconnect at the same time.
 func BenchmarkRecovery(b *testing.B) {
 	s := startRedis(b, "")
 	h, _ := node(b, Options{URL: s.URL()})
