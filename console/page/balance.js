@@ -72,7 +72,7 @@ function fill(row, s, was, seconds, share, most) {
 // handshakes says how many clients are admitted.
 function handshakes(e) {
 	const h = e.handshakes;
-	return `Handshakes: ${h.underway} in progress, ${e.waiting} waiting for a server with room. ` +
+	return `Handshakes: ${h.underway} in progress, ${e.waiting} waiting for a server with free capacity. ` +
 		(h.limited ? `Limited to ${Math.round(h.rate)} per second; ` : "All are admitted; ") + `${h.refused} were refused${h.refused > 0 ? `, ${h.refused_resuming} of them resuming a session` : ""}.`;
 }
 

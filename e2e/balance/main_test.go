@@ -24,7 +24,7 @@ var scratch string
 // form is the size of a run.
 type form struct {
 	clients int           // number of clients connected during an event
-	storm   int           // number of clients that reconnect together
+	storm   int           // number of clients that reconnect at the same time
 	few     int           // number of clients with slow handshakes
 	floods  int           // number of clients that send and never read
 	pause   time.Duration // a client's pause between bursts

@@ -82,8 +82,8 @@ requirement is not met.
 	}
 	b.WriteString(`
 - Closed: connections that ended with a close frame and a complete closing handshake, by code. Cut: connections that ended without one.
-- Lost or duplicated: messages on a connection that continues, by their sequence numbers.
-- Failed handshakes, and asked to wait: as the clients see them; the latter are answered with 503 and ` + "`Retry-After`" + `.
+- Lost or duplicated: messages on connections that were not closed, by their sequence numbers.
+- Failed handshakes: as the clients see them. Asked to wait: handshakes that were answered with 503 and ` + "`Retry-After`" + `.
 - All back after: the time from the end of the event until each client has had a further answer.
 - Longest away: the longest time that a client needed from the end of its connection to the first answer on the next one.
 

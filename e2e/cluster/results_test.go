@@ -119,12 +119,12 @@ servers on the same machine, %s.
 	b.WriteString(`
 Each publisher publishes once a second, but only after its previous message was acknowledged.
 
-- Published: acknowledged messages. Delivered: messages that all subscribers together have received.
+- Published: acknowledged messages. Delivered: received messages, summed over all subscribers.
 - Lost: messages that a subscriber did not get although no gap was reported to it.
 - Caught up after: the time from the end of the fault until every publisher had a further acknowledgement and every subscriber had all
   acknowledged messages.
 - Members gone after: the time from the fault until no other node listed a member of the lost node; the limit is five seconds.
-- Announced twice: leaves and joins that follow another one of the same member.
+- Announced twice: leaves that follow a leave, and joins that follow a join, of the same member.
 
 With "nats", each node contains a server of a cluster; with "nats elsewhere", the nodes share one in a separate process. An engine without
 rows was not run.

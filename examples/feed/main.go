@@ -57,7 +57,7 @@ func register(mux *http.ServeMux, news io.Reader) func(context.Context) error {
 // readOnly lets clients subscribe but not publish.
 func readOnly(action, _ string) error {
 	if action == hub.ActionPublish {
-		return errors.New("news is made elsewhere")
+		return errors.New("only the server publishes news")
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func register(mux *http.ServeMux) func(context.Context) error {
 // readOnly lets clients subscribe but not publish.
 func readOnly(action, _ string) error {
 	if action == hub.ActionPublish {
-		return errors.New("prices are made elsewhere")
+		return errors.New("only the server publishes prices")
 	}
 	return nil
 }

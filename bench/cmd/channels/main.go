@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	f.IntVar(&b.idle, "idle", 3000, "idle clients; 0 skips them")
 	f.IntVar(&b.storm, "storm", 5000, "clients whose connections are cut; 0 skips them")
 	most := f.Int("subscribers", 10_000, "maximum number of subscribers of a channel")
-	only := f.String("servers", "", "regular expression of the servers, out of all that there are")
+	only := f.String("servers", "", "regular expression that selects the servers")
 	if err := f.Parse(args); err != nil {
 		return err
 	}

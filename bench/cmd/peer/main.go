@@ -33,10 +33,10 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	var (
 		f       = flag.NewFlagSet("peer", flag.ContinueOnError)
 		c       peers.Config
-		server  = f.String("server", "handfast", "name of the server; -list prints the names")
-		list    = f.Bool("list", false, "print the names of the servers, and end")
-		secure  = f.Bool("tls", false, "over TLS, with the certificate of -cert")
-		cert    = f.String("cert", "", "file of a certificate and its key, in PEM; empty: one that is made now")
+		server  = f.String("server", "handfast", "name of the server; -list prints all names")
+		list    = f.Bool("list", false, "print the names of the servers, and exit")
+		secure  = f.Bool("tls", false, "serve TLS, with the certificate in -cert")
+		cert    = f.String("cert", "", "PEM file with a certificate and its key; if empty, a new certificate is made")
 		port    = f.Int("port", 0, "port to listen on; 0 means a free one")
 		procs   = f.Int("procs", 0, "GOMAXPROCS; 0 does not change it")
 		profile = f.String("cpuprofile", "", "write a CPU profile to this file at the end")

@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	text := flag.String("text", "../docs/rfc6455.txt", "an English text for chat messages")
+	text := flag.String("text", "../docs/rfc6455.txt", "file with English text, for chat messages")
 	node := flag.String("node", "node", "the program of Node.js")
 	flag.Parse()
 	if err := run(*text, *node, os.Stdout); err != nil {

@@ -85,7 +85,7 @@ var all = []Peer{
 	{Name: "fasthttp", serve: fasthttpServe, lacks: []feature{takeover}, Note: "fasthttp/websocket, as gorilla"},
 	{Name: "x/net", serve: xnetServe, lacks: []feature{each, takeover, fragments}, Note: "golang.org/x/net/websocket, Message codec"},
 	{Name: "tcp", serve: tcpServe, Raw: true, lacks: []feature{broadcast, each, takeover},
-		Note: "no protocol: a goroutine a connection reads and writes"},
+		Note: "no protocol: a goroutine per connection reads and writes"},
 }
 
 // All returns the servers, those of this project first.

@@ -75,7 +75,7 @@ func (b *Browser) Until(what, expression string) {
 	b.t.Helper()
 	for end := time.Now().Add(time.Minute); b.Eval("!!("+expression+")") != "true"; {
 		if time.Now().After(end) {
-			b.t.Fatalf("it never came that %s; the page shows:\n%s", what, b.Eval("document.body.innerText"))
+			b.t.Fatalf("waited too long until %s; the page shows:\n%s", what, b.Eval("document.body.innerText"))
 		}
 		b.Eval(`new Promise(done => setTimeout(done, 20))`)
 	}

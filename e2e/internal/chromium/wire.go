@@ -69,7 +69,7 @@ func (b *Browser) receive() (m message) {
 	j, err := b.reader.ReadBytes(0)
 	if err != nil {
 		said, _ := os.ReadFile(b.stderr) // only details of an error
-		b.t.Fatalf("chromium says no more: %v; on its standard error: %s", err, said)
+		b.t.Fatalf("chromium sends nothing more: %v; its standard error: %s", err, said)
 	}
 	b.unmarshal(j[:len(j)-1], &m)
 	return m

@@ -42,7 +42,7 @@ func (o *Output) String() string {
 // event.
 func (o *Output) Await(t *testing.T, text string) {
 	t.Helper()
-	Until(t, fmt.Sprintf("it says %q; it says\n%s", text, o), func() bool { return strings.Contains(o.String(), text) })
+	Until(t, fmt.Sprintf("the output contains %q; so far it is\n%s", text, o), func() bool { return strings.Contains(o.String(), text) })
 }
 
 // Start starts a program and waits until it listens on a TCP address. At the end of the test it receives SIGTERM, and is killed if
