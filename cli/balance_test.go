@@ -130,7 +130,7 @@ func TestBalanceServers(t *testing.T) {
 
 	got := r.run(t, "top", "--every", "100ms")
 	if got.code != exitOK || !strings.HasPrefix(got.stdout, "SERVER ") || !strings.Contains(got.stdout, "OPENED/s") || !strings.Contains(got.stdout, strings.Repeat("#", 20)) ||
-		!strings.Contains(got.stdout, "\nbalance: 0 handshakes wait, ") {
+		!strings.Contains(got.stdout, "\nbalance: 0 handshakes are waiting, ") {
 		t.Errorf("%+v", got)
 	}
 	for _, bad := range []struct{ args, want string }{
@@ -298,7 +298,7 @@ func TestBalanceTables(t *testing.T) {
 			t.Errorf("%q, want %q", got, want[i])
 		}
 	}
-	if !strings.Contains(b.String(), "\ny: 0 handshakes wait, all are admitted, 0 were refused\n") {
+	if !strings.Contains(b.String(), "\ny: 0 handshakes are waiting, all are admitted, 0 were refused\n") {
 		t.Errorf("%s", b.String())
 	}
 	b.Reset()
@@ -307,7 +307,7 @@ func TestBalanceTables(t *testing.T) {
 	if err := topTable(&b, before, now, 2e9, 4); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), "\ny: 2 handshakes wait, 1200 per second are admitted, 9 were refused, 4 of which resume a session\n") {
+	if !strings.Contains(b.String(), "\ny: 2 handshakes are waiting, 1200 per second are admitted, 9 were refused, 4 of which resume a session\n") {
 		t.Errorf("%s", b.String())
 	}
 	for n, want := range map[float64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2e6: "2 MB", 3e12: "3e+03 GB"} {

@@ -108,7 +108,7 @@ func TestUsageErrors(t *testing.T) {
 		{"dial --wait soon " + url, "not a duration"},
 		{"dial --wait -1s " + url, "negative"},
 		{"dial --ping -1s " + url, "negative"},
-		{"dial --binary --json " + url, "exclude"},
+		{"dial --binary --json " + url, "cannot be used together"},
 		{"dial --insecure --cacert x " + url, "--cacert has no effect"},
 		{"dial --key x " + url, "--cert"},
 		{"dial -H Nonsense " + url, "Name: value"},

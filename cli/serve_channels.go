@@ -36,7 +36,7 @@ func (f *hubFlags) register(cmd *cobra.Command) {
 	f.engine = choice{"memory", config.Engines()}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.apps, "app", nil,
-		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE, in place of dev or of those in the file; may be repeated")
+		"an application, `ID:KEY:SECRET` or ID:KEY:@FILE, in place of dev or the file's; may be repeated")
 	flags.Var(&f.engine, "engine", "the engine that connects the nodes and stores the state of channels")
 	f.texts = map[string]*string{}
 	for _, e := range engineFlags {

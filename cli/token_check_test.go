@@ -64,7 +64,7 @@ endpoints:
 		{"/none", good, exitUsage, []string{`no endpoint "/none"`, "write one of /chat, other, "}},
 		{"", "", exitUsage, []string{"the token is empty"}},
 		{"", "@" + at("none"), exitUsage, []string{"TOKEN @" + at("none") + ": "}},
-		{"", "env:NONE", exitUsage, []string{"TOKEN env:NONE: that variable is not set"}},
+		{"", "env:NONE", exitUsage, []string{"TOKEN env:NONE: this environment variable is not set"}},
 	} {
 		args := []string{"token", "check", "--config", config, tt.token}
 		if tt.endpoint != "" {
