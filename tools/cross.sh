@@ -10,25 +10,30 @@ checker=$(mktemp -d)
 trap 'rm -rf "$checker"' EXIT
 GOFLAGS=-gcflags=all=$NODEBUG go build -o "$checker/crosscheck" ./internal/crosscheck
 
-# The library is built and vetted, and the binary built for a system of 32 bits and for one that is no Unix. To compile the servers and
-# clients that are in the binary for all systems would take minutes: for the others it is type-checked with all that it
-# imports.
-for target in linux/386 linux/arm linux/arm64 windows/amd64 darwin/arm64 freebsd/amd64; do
-	say "cross: $target"
-	export GOOS=${target%/*} GOARCH=${target#*/}
+export checker
+
+# check builds and vets the library for a system. The binary is built for one that is not Unix; building it for all systems would take
+# minutes. For the others, two of which have 32 bits, the binary and all its imports are type-checked.
+check() {
+	set -euo pipefail
+	export GOOS=${1%/*} GOARCH=${1#*/}
 	go build ./websocket/...
+	if [ "$GOOS" = plan9 ]; then
+		# Its package syscall lacks what the tests compare with: go vet gets the other files alone. The binary does not run there.
+		go list -f '{{.Dir}}{{range .GoFiles}} {{.}}{{end}}' ./websocket/... | while read -r dir files; do
+			# shellcheck disable=SC2086
+			[ -z "$files" ] || (cd "$dir" && go vet $files)
+		done
+		return
+	fi
 	go vet ./websocket/...
-	case $target in
-	linux/386 | windows/amd64) go build -o "$checker/handfast" ./cmd/handfast ;;
+	case $GOOS in
+	windows) go build -o "$checker/handfast" ./cmd/handfast ;;
 	*) "$checker/crosscheck" ./cmd/handfast ;;
 	esac
-done
+}
+export -f check
 
-say "cross: plan9/amd64"
-export GOOS=plan9 GOARCH=amd64
-go build ./websocket/...
-# Its package syscall lacks what the tests compare with: go vet gets the other files alone.
-go list -f '{{.Dir}}{{range .GoFiles}} {{.}}{{end}}' ./websocket/... | while read -r dir files; do
-	# shellcheck disable=SC2086
-	[ -z "$files" ] || (cd "$dir" && go vet $files)
-done
+# Type-checking uses one processor, so two systems are checked concurrently.
+printf '%s\n' windows/amd64 linux/386 linux/arm linux/arm64 darwin/arm64 freebsd/amd64 plan9/amd64 |
+	xargs -P 2 -I '{}' bash -c 'check "$1" && echo "ok    $1"' check '{}'

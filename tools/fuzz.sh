@@ -22,12 +22,13 @@ list() {
 	done
 }
 
-# build compiles the tests of packages for the fuzzer, all at once, as go test -fuzz does for one: it is given one package only, and
-# links it again for each of its targets. The packages without -d=libfuzzer are those that it leaves out.
+# build compiles the tests of packages for the fuzzer, all together; go test -fuzz accepts only one package, and links it again for each
+# of its targets. -d=libfuzzer counts which branches an input takes: here those of our packages, and of the parsers of configuration files
+# and rules. Other packages are compiled as for the other tests.
 build() {
-	local flags=("-gcflags=all=$NODEBUG -d=libfuzzer") p
-	for p in context internal/fuzz internal/godebug internal/runtime/maps internal/sync reflect runtime sync sync/atomic syscall testing time; do
-		flags+=("-gcflags=$p=$NODEBUG")
+	local flags=("-gcflags=all=$NODEBUG") p
+	for p in "$PRODUCT" github.com/goccy/go-yaml github.com/expr-lang/expr; do
+		flags+=("-gcflags=$p/...=$NODEBUG -d=libfuzzer")
 	done
 	go test -c -vet=off -ldflags='-s -w' "${flags[@]}" -o "$logs/" "$@"
 }

@@ -105,6 +105,8 @@ install_linter() {
 	rm -rf "$source"
 }
 
+install_linter & # meanwhile the rest is downloaded
+linter=$!
 if [ ${#missing[@]} -gt 0 ]; then
 	say "apt-get install ${missing[*]}"
 	install_packages
@@ -112,4 +114,4 @@ fi
 install_node
 install_node_modules
 go mod download
-install_linter
+wait "$linter" || install_linter # its own download may have needed one of the packages

@@ -94,9 +94,7 @@ func (b *Bench) timed(ctx context.Context, o Options, m Mode, cells []Cell) (err
 	}()
 	for i := range cells {
 		if cells[i].Does {
-			if servers[i], err = b.serve(ctx, m, o.Servers[i]); err != nil {
-				return err
-			}
+			servers[i], cells[i].Err = b.serve(ctx, m, o.Servers[i])
 		}
 	}
 	for round := range o.Rounds {
