@@ -8,12 +8,12 @@ say "lint: gofmt, go mod tidy, golangci-lint with the analyzers of go vet"
 tools/lint.sh
 say "cross: the library and the binary for other systems"
 tools/cross.sh
-say "fuzz: every target for ${FUZZTIME:-6s}, parsers for ${FUZZTIME:-3s}"
-tools/fuzz.sh "${FUZZTIME:-6s}" "${FUZZTIME:-3s}"
+say "fuzz: every target for ${FUZZTIME:-4s}, parsers for ${FUZZTIME:-2s}"
+tools/fuzz.sh "${FUZZTIME:-4s}" "${FUZZTIME:-2s}"
 # The linter's stage runs the analyzers of go vet on all packages, tests included: go test need not do it again.
 export GOFLAGS="$GOFLAGS -vet=off"
-say "test: without the race detector the largest cases of conformance, and the library, for the tests that count allocations"
-go test -shuffle=on -timeout=10m ./e2e/conformance ./websocket/...
+say "test: without the race detector, the largest cases of conformance and the packages that count allocations"
+go test -shuffle=on -timeout=10m ./e2e/conformance ./websocket ./websocket/wsjson ./websocket/internal/...
 go test -shuffle=on -timeout=10m -run='^Test(SessionSize|TraceCostsNothing)$' ./hub
 say "test: all modules, race detector, shuffled"
 # The packages of e2e run one binary, instead of linking it a dozen times.
