@@ -1,6 +1,8 @@
 package handfast_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,40 +62,41 @@ func documents(t *testing.T) []string {
 
 // Every Go block in a document is a whole program that passes go vet, or a whole test file that passes go test.
 func TestGoInDocumentsCompiles(t *testing.T) {
-	found := 0
+	// Each is a package in a folder of this module, so that go checks all of them together.
+	dir, err := os.MkdirTemp(".", "_documents") // "./..." does not include a name that begins with an underscore
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	var programs, tests []string
 	for _, name := range documents(t) {
 		for _, b := range blocks(t, name) {
 			if language, _, _ := strings.Cut(b.info, " "); language != "go" { // followed by a file name, or by nothing
 				continue
 			}
-			found++
-			t.Run(filepath.Base(name)+"/"+firstLine(b.text), func(t *testing.T) {
-				file, check := filepath.Join(t.TempDir(), "main.go"), "vet"
-				if strings.Contains(b.text, `"testing"`) {
-					file, check = filepath.Join(t.TempDir(), "main_test.go"), "test"
-				}
-				if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				out, err := exec.CommandContext(t.Context(), "go", check, file).CombinedOutput()
-				if err != nil {
-					t.Errorf("%s:%d: %v\n%s", name, b.line, err, out)
-				}
-				if out, _ := exec.CommandContext(t.Context(), "gofmt", "-l", file).Output(); len(out) > 0 {
-					t.Errorf("%s:%d: not formatted as gofmt does it", name, b.line)
-				}
-			})
+			// Errors name the folder.
+			folder := filepath.Join(dir, fmt.Sprintf("%s-%d", filepath.Base(name), b.line))
+			file := filepath.Join(folder, "main.go")
+			if strings.Contains(b.text, `"testing"`) {
+				file = filepath.Join(folder, "main_test.go")
+				tests = append(tests, "./"+folder)
+			} else {
+				programs = append(programs, "./"+folder)
+			}
+			if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(file, []byte(b.text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if found == 0 {
-		t.Error("no document shows a program")
+	for _, command := range [][]string{append([]string{"go", "vet"}, programs...), append([]string{"go", "test"}, tests...), {"gofmt", "-l", dir}} {
+		out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput()
+		if err != nil || command[0] == "gofmt" && len(out) > 0 {
+			t.Errorf("%s %s: %v\n%s", command[0], command[1], err, out)
+		}
 	}
-}
-
-// firstLine names a block after the comment or clause at its beginning.
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return strings.TrimPrefix(line, "// ")
+	if len(programs) == 0 || len(tests) == 0 {
+		t.Error("the documents show no program or no test")
+	}
 }
 
 // prose returns a document without its code.
