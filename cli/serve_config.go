@@ -86,7 +86,7 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 		}
 	default:
 		for i, l := range c.Listen {
-			if l.TLS.Mode == config.TLSDev || l.TLS.Mode == "" && len(l.TLS.Files)+len(l.TLS.ACME.Hosts) == 0 {
+			if l.Dev() {
 				dev = append(dev, i)
 			}
 		}

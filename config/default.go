@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/handfast/handfast/config/internal/tree"
@@ -78,6 +79,7 @@ func openToAll() *Config {
 // derive fills in defaults that depend on other values.
 func (c *Config) derive() {
 	for i := range c.Listen {
+		c.Listen[i].TLS.Mode = c.Listen[i].tlsMode()
 		c.Listen[i].TLS.derive()
 	}
 	for i := range c.Endpoints {
@@ -109,19 +111,39 @@ func (c *Config) giveWay() {
 	if c.Audit.File != "" && !given("audit.to") {
 		c.Audit.To = "file"
 	}
-}
-
-func (t *TLS) derive() {
-	if t.Mode == "" {
-		switch {
-		case len(t.Files) > 0:
-			t.Mode = TLSFiles
-		case len(t.ACME.Hosts) > 0:
-			t.Mode = TLSACME
-		default:
-			t.Mode = TLSDev
+	for i := range c.Endpoints {
+		e, path := &c.Endpoints[i], fmt.Sprintf("endpoints[%d].", i)
+		if e.Path == "/" && !given("console") {
+			c.Console = false // it is on without a file
+		}
+		if most := e.Limits.BytesPerSecond * sendingSeconds; most > 0 && most < e.MaxMessage && !given(path+"max_message") {
+			e.MaxMessage = most
+		}
+		if b, ok := e.Target.Settings.(*Balance); ok && given(path+"target.balance.key") && !given(path+"target.balance.policy") {
+			b.Policy = "hash"
 		}
 	}
+}
+
+// tlsMode returns the mode of a listener's TLS, which depends on other settings if it was not given.
+func (l *Listen) tlsMode() TLSMode {
+	switch {
+	case l.TLS.Mode != "":
+		return l.TLS.Mode
+	case len(l.TLS.Files) > 0:
+		return TLSFiles
+	case len(l.TLS.ACME.Hosts) > 0:
+		return TLSACME
+	case l.RedirectHTTPS:
+		return TLSOff
+	}
+	return TLSDev
+}
+
+// Dev reports whether the listener has a development certificate.
+func (l *Listen) Dev() bool { return l.tlsMode() == TLSDev }
+
+func (t *TLS) derive() {
 	if t.ClientAuth == "" {
 		t.ClientAuth = ClientAuthOff
 		if len(t.ClientCAs) > 0 {

@@ -98,7 +98,7 @@ func TestProblems(t *testing.T) {
 		{"acme host", "listen: [{address: ':1', tls: {acme: {hosts: ['*.x.org'], accept_terms: true}}}]\n", []string{"listen[0].tls.acme.hosts[0]: \"*.x.org\" is not a name"}},
 		{"client authorities", "listen: [{address: ':1', tls: {client_auth: required}}]\n", []string{"listen[0].tls.client_cas: required"}},
 		{"certificate that no listener requests", "auth: {c: {certificate: {}}}\n", []string{"auth.c.certificate: no listener requests client certificates"}},
-		{"redirect", "listen: [{address: ':1', redirect_https: true}]\n", []string{"listen[0].redirect_https: this listener has TLS"}},
+		{"redirect", "listen: [{address: ':1', redirect_https: true, tls: dev}]\n", []string{"listen[0].redirect_https: this listener has TLS"}},
 		{"same address", "listen: [{address: ':1'}, {address: ':1'}]\n", []string{"listen[1].address: listen[0] has the same address"}},
 		{"admin", "admin: {address: ':9090'}\n", nil},
 		{"open admin", "admin: {address: '0.0.0.0:9090'}\n", []string{"admin.token: required, since other machines may reach 0.0.0.0:9090"}},

@@ -17,7 +17,7 @@ type Config struct {
 	HTTP HTTP `yaml:"http"`
 
 	// Whether the server has a page at / for trying out the endpoints. It shows their paths to every visitor. Without a configuration
-	// file it is on.
+	// file it is on, unless an endpoint has the path /.
 	Console bool `yaml:"console" default:"false"`
 
 	// The listener for operators: /livez, /readyz, /metrics, /info, /connections, /handshakes,

@@ -34,7 +34,7 @@ type Endpoint struct {
 	// Compression of messages (RFC 7692). "compression: true" is enough.
 	Compression Compression `yaml:"compression"`
 
-	// The largest accepted message, after decompression.
+	// The largest accepted message, after decompression. If unset, at most ten times limits.bytes_per_second.
 	MaxMessage Bytes `yaml:"max_message" default:"1MiB" min:"1" max:"1GiB"`
 
 	// The interval of pings to a silent client, whose connection is closed after twice this time without data. Many networks drop

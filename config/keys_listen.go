@@ -20,7 +20,7 @@ type Listen struct {
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 
 	// Whether requests for pages are answered with a redirect to https, on the port of the first listener that has TLS.
-	// Only without TLS. A WebSocket is not redirected, since no client would follow, but rejected with the address to use.
+	// Only without TLS, which is then off by default. A WebSocket is not redirected, since no client would follow, but rejected with the address to use.
 	RedirectHTTPS bool `yaml:"redirect_https" default:"false"`
 
 	// How long a browser must use only https for this host name and all its ports: Strict-Transport-Security on pages (RFC 6797).
@@ -43,7 +43,7 @@ const (
 type TLS struct {
 	// The source of the certificate. dev: a certificate authority of this user, made on first use; files: the certificates under
 	// files; acme: a public authority; off: no TLS, so that the network can read and change all data. If unset: files if there are
-	// files, acme if there are hosts for it, otherwise dev.
+	// files, acme if there are hosts for it, off with redirect_https, otherwise dev.
 	Mode TLSMode `yaml:"mode" short:"true" enum:"dev|files|acme|off" example:"dev"`
 
 	// For mode files: certificates with their keys. The client's server name (SNI) selects one; the first is for clients whose

@@ -78,6 +78,9 @@ func (k *checker) endpoint(e *Endpoint, path string) {
 	k.ambient(e, path)
 }
 
+// sendingSeconds is the longest time that a message of max_message may take at bytes_per_second.
+const sendingSeconds = 10
+
 // sending checks the limits on messages and on idle time, which cannot be used where messages are not visible.
 func (k *checker) sending(e *Endpoint, path string) {
 	unseen, instead := "", ""
@@ -92,9 +95,10 @@ func (k *checker) sending(e *Endpoint, path string) {
 			k.Wrong(limits+"."+key, unseen, instead)
 		}
 	}
-	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/10 && unseen == "" {
-		k.Wrong(limits+".bytes_per_second", fmt.Sprintf("a message of max_message (%v) would need more than 10 seconds at this rate", e.MaxMessage),
-			fmt.Sprintf("%v or more, or a smaller max_message", (e.MaxMessage+9)/10))
+	if b := e.Limits.BytesPerSecond; b > 0 && b < e.MaxMessage/sendingSeconds && unseen == "" {
+		k.Wrong(limits+".bytes_per_second",
+			fmt.Sprintf("a message of max_message (%v) would need more than %d seconds at this rate", e.MaxMessage, sendingSeconds),
+			fmt.Sprintf("%v or more, or a smaller max_message", (e.MaxMessage+sendingSeconds-1)/sendingSeconds))
 	}
 	switch {
 	case e.IdleTimeout == 0:

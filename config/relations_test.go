@@ -43,3 +43,41 @@ func TestDefaultsGiveWay(t *testing.T) {
 		t.Errorf("in the environment: %v", err)
 	}
 }
+
+// The same for the settings of endpoints and listeners.
+func TestDefaultsOfEndpointsGiveWay(t *testing.T) {
+	for keys, want := range map[string]string{
+		"target: echo": "max_message 1MiB",
+		"target: echo, limits: {bytes_per_second: 64KiB}":                     "max_message 640KiB",
+		"target: echo, limits: {bytes_per_second: 1}":                         "max_message 10",
+		"target: echo, limits: {bytes_per_second: 104857}":                    "max_message 1048570",
+		"target: echo, limits: {bytes_per_second: 1MiB}":                      "max_message 1MiB",
+		"target: echo, max_message: 64KiB, limits: {bytes_per_second: 64KiB}": "max_message 64KiB",
+		"target: {balance: {to: [a]}}":                                        "policy power_of_two",
+		"target: {balance: {to: [a], key: 'query:room'}}":                     "policy hash",
+		"target: {balance: {to: [a], key: 'query:room', policy: hash}}":       "policy hash",
+	} {
+		c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, auth: [anonymous], "+keys+"}]\n"))
+		if err != nil {
+			t.Errorf("%s: %v", keys, err)
+			continue
+		}
+		got := "max_message " + c.Endpoints[0].MaxMessage.String()
+		if b, ok := c.Endpoints[0].Target.Settings.(*Balance); ok {
+			got = "policy " + b.Policy
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", keys, got, want)
+		}
+	}
+	c, err := Parse("f.yaml", []byte(served("listen: [{address: ':443'}, {address: ':80', redirect_https: true}]\n")))
+	if err != nil || c.Listen[0].TLS.Mode != TLSDev || c.Listen[1].TLS.Mode != TLSOff {
+		t.Errorf("a listener that redirects: %v", err)
+	}
+	for _, console := range []string{"", "HANDFAST_CONSOLE=true"} {
+		c, err := Load(Sources{Environ: []string{"HANDFAST_ENDPOINTS=[{path: /, target: echo, auth: [anonymous]}]", console}})
+		if console == "" && (err != nil || c.Console) || console != "" && err == nil {
+			t.Errorf("an endpoint at / without a file, %q: %v", console, err)
+		}
+	}
+}

@@ -23,7 +23,7 @@ type Balance struct {
 
 	// How a server is chosen. power_of_two: of two random servers, the one with fewer connections; least_connections: the one with
 	// the fewest connections; hash: the same server for the same key, unless it has too many connections; round_robin: each in
-	// turn.
+	// turn. If unset: hash if there is a key, otherwise power_of_two.
 	Policy string `yaml:"policy" enum:"power_of_two|least_connections|hash|round_robin" default:"power_of_two"`
 
 	// The key for the policy hash: clients with the same key are on one server.

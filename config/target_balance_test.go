@@ -44,7 +44,8 @@ func TestBalance(t *testing.T) {
 		// The choice of a server.
 		"{to: [a], policy: random}":                      "balance.policy: ",
 		"{to: [a], policy: hash, key: 'query:room'}":     "",
-		"{to: [a], key: 'query:room'}":                   "balance.key: policy power_of_two does not use it; expected policy: hash, or no key",
+		"{to: [a], key: 'query:room'}":                   "",
+		"{to: [a], policy: power_of_two, key: path}":     "balance.key: policy power_of_two does not use it; expected policy: hash, or no key",
 		"{to: [a], policy: round_robin, key: path}":      "balance.key: policy round_robin does not use it; expected policy: hash, or no key",
 		"{to: [a], key: 'query:'}":                       `balance.key: "query:": the name is missing; expected path, identity, address, query:NAME, header:NAME or cookie:NAME`,
 		"{to: [a], key: 'path:x'}":                       `balance.key: "path:x": path has no name`,
