@@ -39,7 +39,7 @@ func earlyHint(err *websocket.HandshakeError) string {
 	if err.Stage == wshandshake.StageRequest {
 		switch {
 		case err.Status == http.StatusRequestHeaderFieldsTooLarge:
-			return "most often cookies make the head of a request long: send fewer, or raise http.max_head"
+			return "the most frequent cause of a long request head is cookies: send fewer, or raise http.max_head"
 		case err.Hint != "":
 			return err.Hint
 		}

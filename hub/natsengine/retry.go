@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,8 +67,12 @@ func temporary(err error) bool {
 	return ok && api.temporary() || errors.Is(err, errCut) || errors.Is(err, errNobody) || errors.Is(err, errTooLate)
 }
 
-// sending converts an error of the NATS client: nothing is sent while the connection is lost.
+// sending converts an error of the NATS client: nothing is sent while the connection is lost. The client writes a large message
+// immediately, so its error may also be that of the connection.
 func sending(err error) error {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return errCut
+	}
 	for _, cut := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting, nats.ErrDisconnected} {
 		if errors.Is(err, cut) {
 			return errCut
