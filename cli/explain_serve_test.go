@@ -53,7 +53,7 @@ endpoints:
 		path  string
 		flags []string
 		fault explain.Fault
-		says  []string // in the cause or the steps
+		texts []string // in the cause or the steps
 	}{
 		{"/open", []string{"-H", "Host: evil.example"}, explain.FaultStatusOther, []string{"does not serve the host name", "hosts of the listener"}},
 		{"/nothing", nil, explain.FaultStatus404, []string{"no endpoint at this path", "endpoints"}},
@@ -67,13 +67,13 @@ endpoints:
 		{"/open", []string{"-H", "X-Filler: " + strings.Repeat("x", 32<<10)}, explain.FaultStatusOther, []string{"http.max_head", "cookies"}},
 	} {
 		t.Run(tt.path+strings.Join(tt.flags, " ")[:min(20, len(strings.Join(tt.flags, " ")))], func(t *testing.T) {
-			explains(t, at+tt.path, tt.flags, tt.fault, tt.says)
+			explains(t, at+tt.path, tt.flags, tt.fault, tt.texts)
 		})
 	}
 }
 
 // explains runs explain, and checks its finding and the text of its cause and steps.
-func explains(t *testing.T, url string, flags []string, fault explain.Fault, says []string) {
+func explains(t *testing.T, url string, flags []string, fault explain.Fault, texts []string) {
 	t.Helper()
 	got := runCommand(t, append(append([]string{"explain", "--json", "--proxy", "none"}, flags...), url)...)
 	var r explain.Report
@@ -82,7 +82,7 @@ func explains(t *testing.T, url string, flags []string, fault explain.Fault, say
 	}
 	d := r.Diagnosis
 	text := strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
-	for _, want := range says {
+	for _, want := range texts {
 		if d.ID != fault || !strings.Contains(text, want) {
 			t.Errorf("%s, no %q in:\n%s\n%q", d.ID, want, text, d.Evidence)
 		}
@@ -96,7 +96,7 @@ func TestExplainOfFullServe(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limits, of string // of the server, and of its endpoint
 		fault      explain.Fault
-		says       string
+		text       string
 	}{
 		"server":   {"{connections: 1}", "{}", explain.FaultStatus503, "Raise limits.connections, or add a node."},
 		"endpoint": {"{}", "{connections: 1}", explain.FaultStatus503, "limits.connections of the endpoint"},
@@ -120,7 +120,7 @@ endpoints: [{path: /users, target: echo, auth: [users], limits: `+tt.of+`}]
 				t.Fatal(err)
 			}
 			defer c.CloseNow()
-			explains(t, s.banner["users"], []string{"--bearer", token}, tt.fault, []string{tt.says})
+			explains(t, s.banner["users"], []string{"--bearer", token}, tt.fault, []string{tt.text})
 		})
 	}
 }

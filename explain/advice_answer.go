@@ -12,19 +12,19 @@ import (
 func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 	switch {
 	case r.Response == nil:
-	case wantsTLS(r.Response):
+	case requiresTLS(r.Response):
 		explainProxyToTLS(r.Response, d)
 		return
-	case plain(r.Response.Body) == "" && ownReason(r.Response) != "":
-		d.Cause = fmt.Sprintf("The server answers with 400, and gives the reason in its status line: %s.", quote(ownReason(r.Response)))
-		if wantsSubprotocol(ownReason(r.Response)) {
+	case plain(r.Response.Body) == "" && customReason(r.Response) != "":
+		d.Cause = fmt.Sprintf("The server answers with 400, and gives the reason in its status line: %s.", quote(customReason(r.Response)))
+		if requiresSubprotocol(customReason(r.Response)) {
 			d.ForClient = []string{"Offer the subprotocol that the server speaks: --subprotocol NAME"}
 		}
-	case bare(r.Response) && upgradeUnseen(r):
+	case statusOnly(r.Response) && upgradeUnseen(r):
 		d.Cause = "The server answers with 400 and gives no reason, with and without Upgrade: the Upgrade header may have been lost on the way, or the " +
 			"server rejects something else in the request."
 		d.ForOwner = append(d.ForOwner, "A server that does not expect the PROXY protocol also answers this way to a proxy that sends it (send-proxy).")
-	case bare(r.Response) && upgradeArrived(r):
+	case statusOnly(r.Response) && upgradeArrived(r):
 		d.Cause = fmt.Sprintf("The server answers the handshake with 400 and gives no reason. The upgrade request reached it: without Upgrade it "+
 			"answers with %d.", r.WithoutUpgrade)
 		d.ForOwner = append([]string{"Check the path that the WebSocket server listens on: Node's ws responds this way on any path but its own."}, d.ForOwner...)
@@ -37,7 +37,7 @@ func explainBadRequest(r *Report, f Finding, d *Diagnosis) {
 func explainProxyToTLS(a *Response, d *Diagnosis) {
 	steps := []string{"Configure the proxy to speak TLS to the server, or to use a port for plain HTTP. nginx, HAProxy:", "    proxy_pass https://backend;",
 		"    server one backend:8443 ssl verify required ca-file ca.pem"}
-	if tlsRefusal.MatchString(plain(a.Body)) {
+	if tlsRequiredPage.MatchString(plain(a.Body)) {
 		d.Cause = "A proxy on the way speaks plain HTTP to a server that expects TLS: the response says so, and the port of the URL is not the one that expects TLS."
 		d.ForOwner, d.ForClient = steps, []string{"Only the server's owner can fix this."}
 		return
@@ -51,7 +51,7 @@ func explainLostHeader(r *Report, _ Finding, d *Diagnosis) {
 	if r.Response == nil {
 		return
 	}
-	switch name := lostHeader(words(r.Response.Body)); {
+	switch name := lostHeader(lowerText(r.Response.Body)); {
 	case name != "":
 		d.Cause = fmt.Sprintf("The server says that %s is missing or wrong, but the client sent it: something on the path removed or changed it.", name)
 	case len(versions(r.Response)) > 0:

@@ -112,7 +112,7 @@ func credentialSteps(r *Report, d *Diagnosis) {
 			"): it is wrong, expired or revoked, or not of the kind that the server expects."}
 	}
 	for _, c := range parseChallenges(r.Response.Values("WWW-Authenticate")) {
-		d.forClient(wanted(c, given))
+		d.forClient(requestedCredential(c, given))
 	}
 }
 
@@ -161,11 +161,11 @@ func realm(c challenge) string {
 	return ""
 }
 
-// wanted describes the credential that one challenge requests; given means that the request contained one.
-func wanted(c challenge, given bool) string {
+// requestedCredential describes the credential that one challenge requests; given means that the request contained one.
+func requestedCredential(c challenge, given bool) string {
 	switch strings.ToLower(c.scheme) {
 	case "bearer":
-		return wantedBearer(c, given)
+		return bearerError(c, given)
 	case "basic":
 		return "Basic" + realm(c) + ": a user name and a password: --basic NAME:PASSWORD. A web page cannot set them for a WebSocket; " +
 			"the browser sends them only if the user has entered them for a page of this host before."
@@ -181,8 +181,8 @@ func wanted(c challenge, given bool) string {
 	return fmt.Sprintf("%s%s: a scheme that this program does not know; see the server's documentation.", c.scheme, realm(c))
 }
 
-// wantedBearer explains the error codes of RFC 6750 §3.1.
-func wantedBearer(c challenge, given bool) string {
+// bearerError explains the error codes of RFC 6750 §3.1.
+func bearerError(c challenge, given bool) string {
 	s := "Bearer" + realm(c) + ": a token: Authorization: Bearer TOKEN, here --bearer TOKEN."
 	switch e := c.param("error"); {
 	case e == "" && given: // a server need not report the reason

@@ -139,10 +139,10 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	case accepted:
 		d.Cause = fmt.Sprintf("The server refuses this request of %s: without an Origin header, which only browsers send, it accepts the same request.", page)
 		d.forClient("The origin is not allowed, or the server has further requirements for pages, such as the token of Vite's development server.")
-	case r.Response != nil && blamesOrigin(words(r.Response.Body+" "+ownReason(r.Response))):
+	case r.Response != nil && namesOrigin(lowerText(r.Response.Body+" "+customReason(r.Response))):
 		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
 	}
-	if r.Response != nil && strings.Contains(words(r.Response.Body), ownOrigin) {
+	if r.Response != nil && strings.Contains(lowerText(r.Response.Body), handfastOriginRefused) {
 		d.ForOwner = append([]string{"If the page is yours, add its origin to the endpoint in handfast's configuration, or to AcceptOptions.Origins in Go: " +
 			"scheme, host and port exactly.", "    origins: [https://app.example]"},
 			originBehindProxy...)

@@ -151,7 +151,7 @@ func explainRefused(_ *Report, f Finding, d *Diagnosis) {
 
 // explainUnreachable is for errors other than a missing route.
 func explainUnreachable(_ *Report, f Finding, d *Diagnosis) {
-	if _, why, ok := strings.Cut(f.Detail, ": "); ok && why != noWay {
+	if _, why, ok := strings.Cut(f.Detail, ": "); ok && why != noRoute {
 		d.Cause = "This machine could not open a connection to the host: " + why + "."
 		d.ForClient = append([]string{"Look up the error: a local firewall, a sandbox, or a limit of this machine is likely."}, d.ForClient...)
 	}

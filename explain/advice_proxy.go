@@ -12,7 +12,7 @@ type product struct {
 	// It is recognized by the beginning of its Server field, by a part of its Via field, by its name at the end of its error page,
 	// or by other text that only it sends. They are in lower case; "" means there is none.
 	server, via, page string
-	says              []string
+	texts             []string
 	// upgrade contains the settings with which the product passes on WebSockets.
 	upgrade []string
 }
@@ -21,7 +21,7 @@ type product struct {
 var products = []product{
 	{name: "nginx", server: "nginx", page: "nginx", upgrade: nginxLines},
 	{name: "OpenResty (nginx)", server: "openresty", page: "openresty", upgrade: nginxLines},
-	{name: "HAProxy", server: "haproxy", says: []string{
+	{name: "HAProxy", server: "haproxy", texts: []string{
 		"no server is available to handle this request.", "the server returned an invalid or incomplete response.",
 		"the server didn't respond in time.", "request forbidden by administrative rules.",
 	}, upgrade: []string{
@@ -94,25 +94,25 @@ func productOf(a *Response) *product {
 	if a == nil {
 		return nil
 	}
-	server, via, body := strings.ToLower(a.Value("Server")), strings.ToLower(strings.Join(a.Values("Via"), ",")), words(a.Body)
+	server, via, body := strings.ToLower(a.Value("Server")), strings.ToLower(strings.Join(a.Values("Via"), ",")), lowerText(a.Body)
 	for i, p := range products {
 		if strings.HasPrefix(server, p.server) || p.via != "" && strings.Contains(via, p.via) {
 			return &products[i]
 		}
 	}
 	for i, p := range products {
-		if a.Status >= 400 && p.wrote(body) {
+		if a.Status >= 400 && p.wrotePage(body) {
 			return &products[i]
 		}
 	}
 	return nil
 }
 
-// wrote reports whether a body, as returned by words, is an error page of p itself: it ends with its name and version, or contains
-// text that only p sends.
-func (p *product) wrote(body string) bool {
+// wrotePage reports whether a body, as returned by lowerText, is an error page of p itself: it ends with its name and version, or
+// contains text that only p sends.
+func (p *product) wrotePage(body string) bool {
 	_, behind, ok := cutLast(body, p.page)
-	return p.page != "" && ok && len(behind) < 20 || containsAny(body, p.says)
+	return p.page != "" && ok && len(behind) < 20 || containsAny(body, p.texts)
 }
 
 // cutLast is strings.Cut at the last sep.
@@ -123,9 +123,9 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// ownPage reports whether the response is from p itself, rather than from a server behind it.
-func (p *product) ownPage(a *Response) bool {
-	return p != nil && p.wrote(words(a.Body))
+// generated reports whether the response is from p itself, rather than from a server behind it.
+func (p *product) generated(a *Response) bool {
+	return p != nil && p.wrotePage(lowerText(a.Body))
 }
 
 // nameProxy names the product that responded.
@@ -133,7 +133,7 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 	p := productOf(r.Response)
 	switch {
 	case p == nil:
-	case p.ownPage(r.Response):
+	case p.generated(r.Response):
 		d.forOwner(fmt.Sprintf("The response is an error page of %s itself: its error log has the reason.", p.name))
 	default:
 		d.forOwner(fmt.Sprintf("The response came through %s: check its error log, and that of the server behind it.", p.name))
@@ -145,7 +145,7 @@ func nameProxy(r *Report, _ Finding, d *Diagnosis) {
 func suspectProxy(r *Report, f Finding, d *Diagnosis) {
 	otherClause(r, d)
 	p := productOf(r.Response)
-	if p == nil || p.ownPage(r.Response) {
+	if p == nil || p.generated(r.Response) {
 		nameProxy(r, f, d)
 		return
 	}
@@ -176,7 +176,7 @@ func explainStripped(r *Report, _ Finding, d *Diagnosis) {
 			"Connection headers, which a proxy does only if it is configured to.", p.name)
 		d.ForOwner = append([]string(nil), p.upgrade...)
 	}
-	if r.Response != nil && !saysUpgradeLacks(r.Response) {
+	if r.Response != nil && !reportsMissingUpgrade(r.Response) {
 		d.Cause = strings.Replace(d.Cause, "The server did not receive", "The server answers as if it did not receive", 1)
 		if upgradeUnseen(r) {
 			d.forOwner("The same request without Upgrade got the same status, which is consistent with that. The request headers in the server's log are the proof: " +

@@ -1,8 +1,11 @@
 package explain
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/handfast/handfast/websocket/handshake"
 )
 
 // Every code of an early close has an explanation, and every code to which a client can react has a step for the client.
@@ -78,5 +81,63 @@ func TestProductOf(t *testing.T) {
 	}
 	if p := productOf(nil); p != nil {
 		t.Errorf("without an answer: %s", p.name)
+	}
+}
+
+// These are short texts that depend on the observations.
+func TestObservationTexts(t *testing.T) {
+	for got, want := range map[string]string{
+		originText(""): "a handshake without an Origin", originText("https://a"): "Origin: https://a",
+		originName(""): "without an Origin header", originName("https://a"): "Origin: https://a",
+		triedOrigin(OriginTry{Opened: true}): "accepted", triedOrigin(OriginTry{}): "no response", triedOrigin(OriginTry{Status: 403}): "answered with 403",
+		orNone(""): "none", orNone("x"): "x", trimEnd("a  \n"): "a\n", trimEnd("a  "): "a  ",
+		deflateText(handshake.Deflate{}):                                      "the server keeps its compression context between messages (context takeover)",
+		deflateText(handshake.Deflate{ServerNoTakeover: true, ServerBits: 9}): "the server resets its compression context for each message, window 9 bits",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// One fault can cover several statuses: the clause is that of the status.
+func TestClauseOfStatus(t *testing.T) {
+	for status, want := range map[int]string{303: "15.4.4", 410: "15.5.11", 502: ""} {
+		d := &Diagnosis{}
+		otherClause(&Report{Response: &Response{Status: status}}, d)
+		if !strings.HasSuffix(d.Clause, want) || (want == "") != (d.Clause == "") {
+			t.Errorf("%d: %s", status, d.Clause)
+		}
+	}
+	otherClause(&Report{}, &Diagnosis{})
+}
+
+// The cause names at most a few of the names in a certificate.
+func TestCertificateNames(t *testing.T) {
+	for n, want := range map[int]string{0: "names no host at all", 1: "but for n0.", 5: "n3, n4.", 6: "n3, n4 and others."} {
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf("n%d", i))
+		}
+		d := &Diagnosis{}
+		explainNames(&Report{Target: &Target{Host: "h"}, TLS: &TLS{Chain: []Certificate{{Names: names}}}}, Finding{}, d)
+		if !strings.Contains(d.Cause, want) {
+			t.Errorf("%d names: %s", n, d.Cause)
+		}
+	}
+}
+
+// The error of a Bearer challenge is explained, with its description and its scope.
+func TestRFC6750_3_1_Errors(t *testing.T) {
+	for code, want := range map[string]string{
+		"invalid_token": "get a new one", "insufficient_scope": "does not allow this", "invalid_request": "malformed", "odd": `names the error "odd"`, "": "the server received no token",
+	} {
+		c := challenge{scheme: "Bearer", params: []Field{{Name: "error", Value: code}, {Name: "error_description", Value: "why"}, {Name: "scope", Value: "read"}}}
+		if got := bearerError(c, false); !strings.Contains(got, want) || !strings.Contains(got, `The server says: "why"`) || !strings.Contains(got, `Scope: "read"`) {
+			t.Errorf("%s: %s", code, got)
+		}
+	}
+	if got := bearerError(challenge{scheme: "Bearer"}, true); !strings.Contains(got, "whether the server received the token is unknown") || strings.Contains(got, "Scope") {
+		t.Error(got)
 	}
 }

@@ -196,15 +196,15 @@ func explainCloseCode(r *Report, f Finding, d *Diagnosis) {
 	} else if n, _ := receivedMessages(r); n > 0 {
 		when = "closed it after " + count(n, "message", "messages")
 	}
-	if code != 4406 && wantsSubprotocol(r.Close.Reason) {
+	if code != 4406 && requiresSubprotocol(r.Close.Reason) {
 		means = "the server requires a subprotocol that was not offered"
 	}
 	d.Cause = fmt.Sprintf("The server opened the connection and %s, %s: %s.", when, with, means)
 	explainCloseSteps(r, d)
 }
 
-// wantsSubprotocol reports whether the reason of a refusal or a close names the subprotocol.
-func wantsSubprotocol(reason string) bool {
+// requiresSubprotocol reports whether the reason of a refusal or a close names the subprotocol.
+func requiresSubprotocol(reason string) bool {
 	return containsAny(strings.ToLower(reason), []string{"subprotocol", "sub-protocol"})
 }
 
@@ -214,7 +214,7 @@ func explainCloseSteps(r *Report, d *Diagnosis) {
 		d.forClient(fmt.Sprintf("Before it closed the connection, the server sent: %s", quote(text)))
 	}
 	code := r.Close.Code
-	if code != 4406 && wantsSubprotocol(r.Close.Reason) {
+	if code != 4406 && requiresSubprotocol(r.Close.Reason) {
 		d.forClient("Offer the subprotocol that the server speaks: --subprotocol NAME")
 		return
 	}

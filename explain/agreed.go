@@ -92,11 +92,11 @@ func (v *verdicts) extensions() {
 		return
 	}
 	v.t.deflate = &d
-	v.s.Rules = append(v.s.Rules, Check{clause, params, true, deflateWords(d)})
+	v.s.Rules = append(v.s.Rules, Check{clause, params, true, deflateText(d)})
 }
 
-// deflateWords describes the server's compression.
-func deflateWords(d handshake.Deflate) string {
+// deflateText describes the server's compression.
+func deflateText(d handshake.Deflate) string {
 	takeover := "the server keeps its compression context between messages (context takeover)"
 	if d.ServerNoTakeover {
 		takeover = "the server resets its compression context for each message"

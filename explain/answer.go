@@ -30,7 +30,7 @@ func (t *tracer) readAnswer(l *link, sent *handshake.Request) (rest []byte, ok b
 		return nil, false
 	}
 	if h.status != http.StatusSwitchingProtocols {
-		h.readBody(l, t.until(bodyPatience))
+		h.readBody(l, t.until(bodyTimeout))
 		t.r.Response = t.response(h)
 		t.judgeStatus(s, h)
 		return nil, false

@@ -22,7 +22,7 @@ func (ended) Read([]byte) (int, error)        { return 0, io.EOF }
 func (ended) SetReadDeadline(time.Time) error { return nil }
 
 // If only the beginning of a message is kept, the rest of it is not reported as a fault.
-func TestLargeMessagesAreNotBlamed(t *testing.T) {
+func TestLargeMessagesWithoutFault(t *testing.T) {
 	random := make([]byte, 3*keepPayload)
 	rand.NewChaCha8([32]byte{}).Read(random)
 	compressed := compress(t, []string{string(random), "short"})
@@ -38,7 +38,7 @@ func TestLargeMessagesAreNotBlamed(t *testing.T) {
 		"compressed, no context": {fresh: true, in: raw(frame.Header{Fin: true, Opcode: frame.Binary, RSV: frame.RSV1}, compressed[0])},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := newInbound(ended{}, []byte(c.in), &inflater{fresh: c.fresh})
+			in := newInbound(ended{}, []byte(c.in), &inflater{noTakeover: c.fresh})
 			for {
 				f, err := in.next(time.Time{})
 				if err == io.EOF { //nolint:errorlint // it is ours
@@ -114,28 +114,28 @@ func TestProbesAreBounded(t *testing.T) {
 		}
 		opts.StepTimeout = 10 * time.Second
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
-		if r.Diagnosis == nil || r.Diagnosis.ID != FaultClosedUnanswered || r.Duration > Duration(2*probePatience) {
+		if r.Diagnosis == nil || r.Diagnosis.ID != FaultClosedUnanswered || r.Duration > Duration(2*probeTimeout) {
 			t.Errorf("%s: %+v", r.Duration, r.Findings)
 		}
 	})
 }
 
 // A body that does not end is awaited only for a limited time, and the received part is kept.
-func TestABodyThatDoesNotEnd(t *testing.T) {
+func TestEndlessBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {
-			v.say("HTTP/1.1 500 No\nContent-Length: 10\n\nabc")
+			v.writeText("HTTP/1.1 500 No\nContent-Length: 10\n\nabc")
 			io.Copy(io.Discard, v.in)
 		})
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
-		if r.Response == nil || r.Response.Body != "abc" || r.Duration != Duration(bodyPatience) {
+		if r.Response == nil || r.Response.Body != "abc" || r.Duration != Duration(bodyTimeout) {
 			t.Errorf("%s: %+v", r.Duration, r.Response)
 		}
 	})
 }
 
 // If the caller interrupts, the report does not say that the server did not respond.
-func TestInterruptedIsNoSilence(t *testing.T) {
+func TestInterruptedIsNotNoResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
@@ -148,7 +148,7 @@ func TestInterruptedIsNoSilence(t *testing.T) {
 }
 
 // A server that begins a TLS handshake and stops is not reported as silent.
-func TestTLSThatStopsIsNotSilence(t *testing.T) {
+func TestIncompleteTLSHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, nil)
 		opts.NoProbes = true

@@ -53,7 +53,7 @@ func signed(t *testing.T, name string, by *tls.Certificate) tls.Certificate {
 
 // A requested client certificate is sent if there is one, preferably one that the server accepts, and the report says whether it
 // was requested and sent.
-func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
+func TestClientCertificateOnRequest(t *testing.T) {
 	ca, other := signed(t, "ca", nil), signed(t, "other", nil)
 	server, mine, foreign := signed(t, "server.test", &ca), signed(t, "mine", &ca), signed(t, "foreign", &other)
 	pool := x509.NewCertPool()
@@ -104,7 +104,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 					var err error
 					if v.req, err = http.ReadRequest(v.in); err == nil {
 						v.open("")
-						v.talk()
+						v.respond()
 					}
 				})
 				return client, nil
@@ -134,7 +134,7 @@ func TestClientCertificateIsSentWhenItIsAskedFor(t *testing.T) {
 }
 
 // If the callback fails, no certificate was sent.
-func TestClientCertificateThatCannotBeHad(t *testing.T) {
+func TestClientCertificateError(t *testing.T) {
 	tr := newTracer(t.Context(), &Options{TLS: &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		return nil, errors.New("the card is not there")
 	}}})

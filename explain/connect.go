@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// impatience limits the wait for an address that is not the last one.
-const impatience = 2 * time.Second
+// addressTimeout limits the wait for an address that is not the last one.
+const addressTimeout = 2 * time.Second
 
 // route is the way to the server, for further connections.
 type route struct {
@@ -40,8 +40,8 @@ var past = time.Unix(1, 0)
 // seenBytes is the number of bytes kept from the beginning of a TLS handshake.
 const seenBytes = 64
 
-// own makes a link from a connection, and owns the connection from then on.
-func (t *dialer) own(c net.Conn) *link {
+// newLink makes a link from a connection, and owns the connection from then on.
+func (t *dialer) newLink(c net.Conn) *link {
 	l := &link{Conn: c, raw: c}
 	l.stop = context.AfterFunc(t.ctx, func() {
 		l.interrupted.Store(true)
@@ -68,19 +68,19 @@ func (l *link) SetReadDeadline(d time.Time) error {
 	return err
 }
 
-// revive allows waits to continue after the end of the context: those of the closing handshake.
-func (l *link) revive() {
+// detachContext allows waits to continue after the end of the context: those of the closing handshake.
+func (l *link) detachContext() {
 	l.stop()
 	l.interrupted.Store(false)
 }
 
-// tapped keeps the first bytes that are read.
-type tapped struct {
+// recordedConn keeps the first bytes that are read.
+type recordedConn struct {
 	net.Conn
 	l *link
 }
 
-func (c *tapped) Read(b []byte) (int, error) {
+func (c *recordedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if room := seenBytes - len(c.l.seen); room > 0 {
 		c.l.seen = append(c.l.seen, b[:min(n, room)]...)
@@ -88,9 +88,9 @@ func (c *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// settle waits a moment for the first bytes to keep, so that the display does not depend on how they arrive.
-func (l *link) settle() {
-	l.bound(time.Now().Add(patience))
+// awaitFirst waits a moment for the first bytes to keep, so that the display does not depend on how they arrive.
+func (l *link) awaitFirst() {
+	l.bound(time.Now().Add(arrivalTimeout))
 	io.CopyN(io.Discard, l.Conn, int64(seenBytes-len(l.seen))) //nolint:errcheck // what has arrived is what there is to show
 }
 
@@ -137,7 +137,7 @@ func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 		s := t.begin(stage, "connect to "+addr)
 		wait := t.o.StepTimeout
 		if i < len(addrs)-1 {
-			wait = min(wait, impatience)
+			wait = min(wait, addressTimeout)
 		}
 		l, err := t.dial(addr, wait)
 		if err != nil {
@@ -172,7 +172,7 @@ func (t *dialer) dial(addr string, d time.Duration) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.own(c), nil
+	return t.newLink(c), nil
 }
 
 // warnOfIPv6 warns of IPv6 addresses that failed while IPv4 works. A machine without IPv6 is not at fault, and neither is a name of
@@ -233,7 +233,7 @@ func (t *dialer) otherLoopback(refused netip.Addr, port string) string {
 	}
 	addr := net.JoinHostPort(other.String(), port)
 	s := t.begin(StageProbe, "is a server listening on "+addr+"?")
-	l, err := t.dial(addr, probePatience)
+	l, err := t.dial(addr, probeTimeout)
 	if err != nil {
 		t.end(s, "no")
 		return ""
@@ -255,12 +255,12 @@ func dialReason(err error) string {
 	case isReset(err), errors.Is(err, syscall.ECONNABORTED):
 		return "the connection was reset immediately after it was opened"
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		return noWay
+		return noRoute
 	}
-	return brief(err)
+	return shortError(err)
 }
 
-const noWay = "no route to the host"
+const noRoute = "no route to the host"
 
 // isTimeout reports whether err is a timeout.
 func isTimeout(err error) bool {
@@ -277,8 +277,8 @@ func isReset(err error) bool {
 // isEOF reports whether err means that the peer has ended the connection normally, or in the middle of a TLS record.
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
-// brief returns the part of an error of package net that describes the failure, without addresses.
-func brief(err error) string {
+// shortError returns the part of an error of package net that describes the failure, without addresses.
+func shortError(err error) string {
 	var sys syscall.Errno
 	switch {
 	case errors.As(err, &sys):

@@ -16,14 +16,14 @@ func (t *tracer) exchange(fields []field) (*link, *head, error) {
 		return nil, nil, err
 	}
 	if t.target.Secure {
-		if _, err := t.wrap(l, t.until(probePatience), t.newSecure().cfg); err != nil {
+		if _, err := t.wrap(l, t.until(probeTimeout), t.newSecure().cfg); err != nil {
 			l.end()
 			return nil, nil, err
 		}
 	}
-	l.bound(t.until(probePatience))
+	l.bound(t.until(probeTimeout))
 	l.Write(t.appendRequest(nil, fields)) //nolint:errcheck // the answer tells
-	return l, readHead(l, t.until(probePatience)), nil
+	return l, readHead(l, t.until(probeTimeout)), nil
 }
 
 // probeRefusal finds out more about a response that refused the handshake: whether the upgrade reached the responding server, and
@@ -38,7 +38,7 @@ func (t *tracer) probeRefusal() {
 	}
 	switch t.r.Findings[0].Fault {
 	case FaultStatus400, FaultStatus401, FaultStatus403, FaultStatus404, FaultOrigin:
-		if p := productOf(t.r.Response); t.r.Response.Status == http.StatusForbidden || !p.ownPage(t.r.Response) {
+		if p := productOf(t.r.Response); t.r.Response.Status == http.StatusForbidden || !p.generated(t.r.Response) {
 			t.probeRefusedOrigin()
 		}
 	}
@@ -83,11 +83,11 @@ func upgradeInDoubt(r *Report) bool {
 	a, p := r.Response, productOf(r.Response)
 	switch r.Findings[0].Fault {
 	case FaultUpgradeStripped:
-		return !saysUpgradeLacks(a)
+		return !reportsMissingUpgrade(a)
 	case FaultStatus400:
-		return (p != nil || bare(a)) && !p.ownPage(a)
+		return (p != nil || statusOnly(a)) && !p.generated(a)
 	case FaultStatus200, FaultStatus404, FaultStatus405, FaultStatus500:
-		return p != nil && !p.ownPage(a) && !forgot101(r)
+		return p != nil && !p.generated(a) && !acceptWithout101(r)
 	case FaultStatus403:
 		return fromEnvoy(a)
 	}
@@ -112,15 +112,15 @@ func fromEnvoy(a *Response) bool {
 	return p != nil && strings.HasPrefix(p.name, "Envoy") && plain(a.Body) == ""
 }
 
-// forgot101 reports whether a response has the correct accept value, but the status of a page. Other statuses have their own
+// acceptWithout101 reports whether a response has the correct accept value, but the status of a page. Other statuses have their own
 // meaning: Mojolicious computes the value for every handshake, and HAProxy for every response that names the protocol.
-func forgot101(r *Report) bool {
+func acceptWithout101(r *Report) bool {
 	a := r.Response
 	return a != nil && r.Key != nil && a.Status/100 == 2 && a.Value("Sec-WebSocket-Accept") == r.Key.Want
 }
 
-// explainForgotten101 is for a server that computed the accept value but responded with another status.
-func explainForgotten101(r *Report, d *Diagnosis) {
+// explainAcceptWithout101 is for a server that computed the accept value but responded with another status.
+func explainAcceptWithout101(r *Report, d *Diagnosis) {
 	status := strconv.Itoa(r.Response.Status)
 	d.Cause = "The server performed the handshake, since its Sec-WebSocket-Accept is correct, but answered with " + status + " instead of 101, so " +
 		"no client opens the connection. Either its handler does not set the status, or the path is that of a page."

@@ -49,13 +49,13 @@ func TestCutLast(t *testing.T) {
 }
 
 // It is recognized that bytes are not HTTP/1 as soon as they are sufficient for that, and not earlier.
-func TestTells(t *testing.T) {
+func TestRecognizable(t *testing.T) {
 	for b, want := range map[string]bool{
 		"": false, "SSH-2.0": false, "SSH\n": true, "\n": true, "SSH-2.0-x": true, "SSH-2.0-": false,
 		"\x15": false, "\x15\x03": true, "\x16\x03": true, "\x17\x03": false, "\x03\x15": false, "\x03\x16": false,
 		"\x00\n": false, "\x00\x00\x0a\x04": false, "\x00\x00\x0a\x04\x00\x00\x00\x00\x00": true,
 	} {
-		if got := tells([]byte(b)); got != want {
+		if got := recognizable([]byte(b)); got != want {
 			t.Errorf("%q: %v", b, got)
 		}
 	}

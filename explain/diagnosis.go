@@ -61,9 +61,9 @@ func diagnose(r *Report, f Finding) Diagnosis {
 	if e.detail != nil {
 		e.detail(r, f, &d)
 	}
-	hear(r, f, &d)
-	if f.Stage == StageResponse && forgot101(r) {
-		explainForgotten101(r, &d)
+	applySignature(r, f, &d)
+	if f.Stage == StageResponse && acceptWithout101(r) {
+		explainAcceptWithout101(r, &d)
 	}
 	return d
 }

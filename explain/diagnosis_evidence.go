@@ -15,8 +15,8 @@ const (
 	maxEvidence     = 14
 )
 
-// telling lists the fields of a response that can lead to a diagnosis.
-var telling = []string{
+// diagnosticFields lists the fields of a response that can lead to a diagnosis.
+var diagnosticFields = []string{
 	"Server", "Via", "Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
 	"Sec-WebSocket-Extensions", "Location", "WWW-Authenticate", "Proxy-Authenticate", "Retry-After", "Allow", "Content-Length",
 	"Transfer-Encoding", "X-WebSocket-Reject-Reason",
@@ -30,11 +30,11 @@ func evidence(r *Report, f Finding) []string {
 		if len(s) > maxEvidenceLine {
 			s = strings.ToValidUTF8(s[:maxEvidenceLine], "") + "…"
 		}
-		said := func(before string) bool {
+		contained := func(before string) bool {
 			i := strings.Index(before, s)
 			return i == 0 || i > 0 && !unicode.IsLetter(rune(before[i-1])) // "AAAA: none" does not contain "A: none"
 		}
-		if s != "" && len(all) < maxEvidence && !slices.ContainsFunc(all, said) {
+		if s != "" && len(all) < maxEvidence && !slices.ContainsFunc(all, contained) {
 			all = append(all, s)
 		}
 	}
@@ -63,7 +63,7 @@ func quoteAnswer(r *Report, add func(string, ...any)) {
 	}
 	add("%s %d %s", a.Proto, a.Status, a.Reason)
 	for _, field := range a.Header {
-		if slices.ContainsFunc(telling, func(name string) bool { return equalFold(name, field.Name) }) {
+		if slices.ContainsFunc(diagnosticFields, func(name string) bool { return equalFold(name, field.Name) }) {
 			add("%s: %s", field.Name, field.Value)
 		}
 	}

@@ -102,7 +102,7 @@ func FuzzChallenges(f *testing.F) {
 			if len(c.scheme) > len(s) || c.scheme == "" && len(c.params) == 0 {
 				t.Errorf("%q holds the challenge %+v", s, c)
 			}
-			if wanted(c, false) == "" {
+			if requestedCredential(c, false) == "" {
 				t.Errorf("%+v says nothing", c)
 			}
 		}

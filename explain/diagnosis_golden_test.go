@@ -20,8 +20,8 @@ import (
 
 // reports collects the texts about each server.
 type reports struct {
-	mu   sync.Mutex
-	said map[string]string // by the server's name
+	mu    sync.Mutex
+	texts map[string]string // by the server's name
 }
 
 func (all *reports) add(t *testing.T, f faults.Fault, r *explain.Report) {
@@ -35,16 +35,16 @@ func (all *reports) add(t *testing.T, f faults.Fault, r *explain.Report) {
 	text.WriteString(rest(t, r))
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	if all.said == nil {
-		all.said = map[string]string{}
+	if all.texts == nil {
+		all.texts = map[string]string{}
 	}
-	all.said[f.Name] = text.String()
+	all.texts[f.Name] = text.String()
 }
 
 // compare compares each family with its file in testdata/faults. Some texts are from the kernel, so the files are for Linux.
 func (all *reports) compare(t *testing.T) {
 	t.Helper()
-	if len(all.said) != len(faults.All()) || runtime.GOOS != "linux" {
+	if len(all.texts) != len(faults.All()) || runtime.GOOS != "linux" {
 		return // with -run, or after a failure
 	}
 	var order []string
@@ -53,18 +53,18 @@ func (all *reports) compare(t *testing.T) {
 		if files[f.Family] == "" {
 			order = append(order, f.Family)
 		}
-		files[f.Family] += all.said[f.Name] + "\n"
+		files[f.Family] += all.texts[f.Name] + "\n"
 	}
 	for _, family := range order {
-		explain.Golden(t, "faults/"+family+".txt", briefly(files[family]))
+		explain.Golden(t, "faults/"+family+".txt", abbreviate(files[family]))
 	}
 }
 
 var block = regexp.MustCompile(`(?m)^(?:[✓✗!=]|json:)`)
 
-// briefly shortens blocks that are already in text, and lines of JSON, to their beginning: most servers do most things correctly,
+// abbreviate shortens blocks that are already in text, and lines of JSON, to their beginning: most servers do most things correctly,
 // and have the same text.
-func briefly(text string) string {
+func abbreviate(text string) string {
 	var out strings.Builder
 	seen := map[string]bool{}
 	add := func(part, short string) {
@@ -141,7 +141,7 @@ var unsteady = []struct {
 // steady returns r, which it modifies, with stand-ins for values that differ between runs: times, ports, certificates.
 func steady(t *testing.T, r *explain.Report) *explain.Report {
 	t.Helper()
-	standIns(reflect.ValueOf(r))
+	fixTimes(reflect.ValueOf(r))
 	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
@@ -166,16 +166,16 @@ func steady(t *testing.T, r *explain.Report) *explain.Report {
 
 var ephemeral = regexp.MustCompile(`\b(3[2-9]|[45]\d|6[0-5])\d{3}\b`)
 
-// standIns replaces the times and durations in v with stand-ins.
-func standIns(v reflect.Value) {
+// fixTimes replaces the times and durations in v with stand-ins.
+func fixTimes(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			standIns(v.Elem())
+			fixTimes(v.Elem())
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			standIns(v.Index(i))
+			fixTimes(v.Index(i))
 		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
@@ -183,7 +183,7 @@ func standIns(v reflect.Value) {
 			return
 		}
 		for i := range v.NumField() {
-			standIns(v.Field(i))
+			fixTimes(v.Field(i))
 		}
 	case reflect.Int64:
 		// Requested durations are whole seconds, and measured ones are not.

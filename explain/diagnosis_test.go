@@ -29,8 +29,8 @@ func run(t *testing.T, f faults.Fault) *explain.Report {
 // Each server has one fault, and only that fault is reported. The expected texts are in testdata/faults.
 func TestEveryFaultIsNamed(t *testing.T) {
 	t.Parallel()
-	var said reports
-	t.Cleanup(func() { said.compare(t) })
+	var all reports
+	t.Cleanup(func() { all.compare(t) })
 	for _, f := range faults.All() {
 		t.Run(string(f.ID)+"/"+f.Name, func(t *testing.T) {
 			t.Parallel()
@@ -54,7 +54,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 			if len(got[0].Evidence) == 0 || strings.TrimSpace(strings.Join(got[0].Evidence, "")) == "" {
 				t.Error("no evidence")
 			}
-			said.add(t, f, r)
+			all.add(t, f, r)
 		})
 	}
 }

@@ -21,24 +21,24 @@ func verdict(r *Report, f Finding) Fault {
 		return f.Fault
 	}
 	switch {
-	case forgot101(r):
+	case acceptWithout101(r):
 		return f.Fault
-	case a.Status/100 == 4 && blamesOrigin(words(a.Body+" "+ownReason(a))):
+	case a.Status/100 == 4 && namesOrigin(lowerText(a.Body+" "+customReason(a))):
 		return FaultOrigin
 	case f.Fault == FaultStatus401 || f.Fault == FaultStatus403:
 		return f.Fault
-	case wantsTLS(a):
+	case requiresTLS(a):
 		if r.TLS == nil && !deniesTLS(r) {
 			return FaultPlainToTLS
 		}
 		return FaultStatus400 // the response comes from a server behind a proxy, and the proxy uses plain HTTP on a TLS port
 	case lacksVersion13(a):
 		return FaultVersion
-	case a.Status >= 400 && lostHeader(words(a.Body)) != "":
+	case a.Status >= 400 && lostHeader(lowerText(a.Body)) != "":
 		return FaultHeaderLost
-	case saysUpgradeLacks(a):
+	case reportsMissingUpgrade(a):
 		return FaultUpgradeStripped
-	case upgradeArrived(r) && (a.Status == http.StatusUpgradeRequired && !wantsOther(a) || len(versions(a)) > 0):
+	case upgradeArrived(r) && (a.Status == http.StatusUpgradeRequired && !requiresOtherProtocol(a) || len(versions(a)) > 0):
 		return FaultHeaderLost
 	case !upgradeArrived(r) && missedUpgrade(a):
 		return FaultUpgradeStripped
@@ -46,8 +46,8 @@ func verdict(r *Report, f Finding) Fault {
 	return f.Fault
 }
 
-// blamesOrigin reports whether a body names the origin as the reason.
-func blamesOrigin(body string) bool {
+// namesOrigin reports whether a body names the origin as the reason.
+func namesOrigin(body string) bool {
 	return originRefused.MatchString(body) && !strings.Contains(body, "origin server")
 }
 
@@ -80,21 +80,21 @@ func lostHeader(body string) string {
 	return ""
 }
 
-// wantsOther reports whether the Upgrade field of a response names a protocol other than WebSocket.
-func wantsOther(a *Response) bool {
+// requiresOtherProtocol reports whether the Upgrade field of a response names a protocol other than WebSocket.
+func requiresOtherProtocol(a *Response) bool {
 	wanted := elements(a.Values("Upgrade"))
 	return len(wanted) > 0 && !slices.ContainsFunc(wanted, func(p string) bool { return equalFold(p, "websocket") })
 }
 
 // The responses of servers to plain HTTP on a port for TLS: nginx and others, net/http, Apache, Spring, handfast.
-var tlsComplaints = []string{
+var tlsRequiredTexts = []string{
 	"plain http request was sent to https port", "http request to an https server", "speaking plain http to an ssl-enabled",
 	"combination of host and port requires tls", "this port speaks tls",
 }
 
-// tlsRefusal matches the whole text of such a response: of nginx and servers derived from it, net/http, Apache, Spring and
+// tlsRequiredPage matches the whole text of such a response: of nginx and servers derived from it, net/http, Apache, Spring and
 // handfast.
-var tlsRefusal = regexp.MustCompile(`^(?:` +
+var tlsRequiredPage = regexp.MustCompile(`^(?:` +
 	`400 The plain HTTP request was sent to HTTPS port 400 Bad Request The plain HTTP request was sent to HTTPS port [\w.-]+(?:/[\w.-]+)?(?: \([\w ]+\))?|` +
 	`Client sent an HTTP request to an HTTPS server\.|` +
 	`400 Bad Request Bad Request Your browser sent a request that this server could not understand\. Reason: You're speaking plain HTTP to an SSL-enabled ` +
@@ -102,8 +102,8 @@ var tlsRefusal = regexp.MustCompile(`^(?:` +
 	`Bad Request This combination of host and port requires TLS\.|` +
 	`400 Bad Request This port speaks TLS\. Next step: use https:// or wss://)$`)
 
-func wantsTLS(a *Response) bool {
-	return a.Status == http.StatusBadRequest && containsAny(words(a.Body), tlsComplaints)
+func requiresTLS(a *Response) bool {
+	return a.Status == http.StatusBadRequest && containsAny(lowerText(a.Body), tlsRequiredTexts)
 }
 
 // lacksVersion13 reports whether the server lists its supported versions, without the one in the request (RFC 6455 §4.4).
@@ -115,10 +115,10 @@ func lacksVersion13(a *Response) bool {
 // versions returns the elements of the Sec-WebSocket-Version fields.
 func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Version")) }
 
-// saysUpgradeLacks reports whether the body of a response says that the request was not an upgrade.
-func saysUpgradeLacks(a *Response) bool {
-	body := words(a.Body)
-	return containsAny(body, upgradeComplaints) || a.Status >= 400 && complains(body)
+// reportsMissingUpgrade reports whether the body of a response says that the request was not an upgrade.
+func reportsMissingUpgrade(a *Response) bool {
+	body := lowerText(a.Body)
+	return containsAny(body, missingUpgradeTexts) || a.Status >= 400 && suggestsMissingUpgrade(body)
 }
 
 // missedUpgrade reports whether a response suggests that the server did not receive the Upgrade and Connection headers, which the
@@ -128,18 +128,18 @@ func missedUpgrade(a *Response) bool {
 	case http.StatusUpgradeRequired:
 		// The response requests the upgrade that the request contained. If its Upgrade names another protocol, it requests that
 		// one.
-		return !wantsOther(a)
+		return !requiresOtherProtocol(a)
 	case http.StatusBadRequest:
 		// The response lists version 13, which the request contained; or it says only that the handshake is wrong (gws); or it says
 		// nothing at all, and passed through a proxy.
-		return len(versions(a)) > 0 || words(a.Body) == "gws: handshake error" || bare(a) && productOf(a) != nil
+		return len(versions(a)) > 0 || lowerText(a.Body) == "gws: handshake error" || statusOnly(a) && productOf(a) != nil
 	}
 	return false
 }
 
 // The texts of servers about a request without Upgrade, or about HTTP/1.0, in which nginx passes it on: the libraries of Go,
 // Python, Node, Java, Erlang and Ruby, and this one.
-var upgradeComplaints = []string{
+var missingUpgradeTexts = []string{
 	"can \"upgrade\" only to \"websocket\"", "no websocket upgrade", "not a websocket handshake", "not a websocket request",
 	"not using the websocket protocol", "websocket upgrade required", "websocket upgrade expected", "expected websocket",
 	"does not contain upgrade", "missing upgrade header", "missing connection header", "invalid upgrade header",
@@ -152,22 +152,22 @@ var upgradeComplaints = []string{
 	"invalid websocket upgrade", "welcome to hocuspocus!",
 }
 
-// complains reports whether a body says in other words that the upgrade is missing.
-func complains(body string) bool {
+// suggestsMissingUpgrade reports whether a body says in other words that the upgrade is missing.
+func suggestsMissingUpgrade(body string) bool {
 	return containsAny(body, []string{"upgrade", "connection header"}) &&
 		containsAny(body, []string{"websocket", "header", "connection", "token", "handshake"}) &&
 		containsAny(body, []string{"missing", "not found", "not contain", "not a websocket", "non-websocket", "no upgrade", "lacks",
 			"only to", "expected", "required", "without", "has no", "must be", "invalid"})
 }
 
-// bare reports whether the body of a response contains no more than its status.
-func bare(a *Response) bool {
-	body := strings.Trim(words(a.Body), ". ")
-	return ownReason(a) == "" && (body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request")
+// statusOnly reports whether the body of a response contains no more than its status.
+func statusOnly(a *Response) bool {
+	body := strings.Trim(lowerText(a.Body), ". ")
+	return customReason(a) == "" && (body == "" || body == "bad request" || body == "400 bad request" || body == "400" || body == "400: bad request")
 }
 
-// ownReason returns the reason phrase of a status line if the server chose it, "" if it is the registered one.
-func ownReason(a *Response) string {
+// customReason returns the reason phrase of a status line if the server chose it, "" if it is the registered one.
+func customReason(a *Response) string {
 	if a.Reason == "" || equalFold(a.Reason, http.StatusText(a.Status)) {
 		return ""
 	}
@@ -176,8 +176,8 @@ func ownReason(a *Response) string {
 
 var tag = regexp.MustCompile(`(?s)<(?:script|style).*?</(?:script|style)>|<[^<>]*>`)
 
-// words returns the text of a body in lower case, without tags, with single spaces.
-func words(body string) string { return strings.ToLower(plain(body)) }
+// lowerText returns the text of a body in lower case, without tags, with single spaces.
+func lowerText(body string) string { return strings.ToLower(plain(body)) }
 
 // plain returns the text of a body without tags, with single spaces.
 func plain(body string) string {

@@ -15,8 +15,8 @@ func (s *session) close() {
 	}
 	const clause, text = "RFC 6455 §5.5.1", "a close frame is answered with a close frame"
 	if s.t.ctx.Err() != nil { // the caller has stopped the watch; there is a moment left for the closing handshake
-		s.l.revive()
-		s.t.deadline = time.Now().Add(goodbye)
+		s.l.detachContext()
+		s.t.deadline = time.Now().Add(streamEndTimeout)
 	}
 	s.step = s.t.begin(StageClose, "close")
 	s.sendClose(1000, "")
@@ -31,7 +31,7 @@ func (s *session) close() {
 		switch {
 		case isBroken:
 			s.why = err
-			s.broke(StageClose)
+			s.endedAbnormally(StageClose)
 			return
 		case err != nil:
 			s.unanswered(err, clause, text)
@@ -51,7 +51,7 @@ func (s *session) close() {
 func (s *session) unanswered(err error, clause, text string) {
 	c := s.t.r.Close
 	c.How = streamEnd(s.cause(err))
-	if short := s.in.cutShort(); short != "" && s.t.ctx.Err() == nil {
+	if short := s.in.incompleteFrame(); short != "" && s.t.ctx.Err() == nil {
 		detail := short + " before the connection ended"
 		s.step.Rules = append(s.step.Rules, Check{"RFC 6455 §5.2", "a frame has as many bytes as its header declares", false, detail})
 		s.t.fail(StageClose, FaultFrame, "RFC 6455 §5.2", detail)
@@ -74,7 +74,7 @@ func (s *session) idle() {
 	s.step = s.t.begin(StageIdle, "keep the connection idle, for up to "+limit.String())
 	i := &Idle{Max: Duration(limit)}
 	s.t.r.Idle = i
-	start := s.heard
+	start := s.lastFrame
 	deadline, restore := s.extend(limit)
 	defer restore()
 	for !s.over {
@@ -82,31 +82,31 @@ func (s *session) idle() {
 		switch {
 		case err != nil && isTimeout(err) && !s.over:
 			i.Held = Duration(time.Since(start))
-			s.alive(i)
+			s.pingAfterIdle(i)
 			return
 		case f != nil && f.Opcode != frame.Close: // the server sent a frame: the silence starts over
 			if f.Opcode == frame.Ping {
 				i.Pings++
 			}
-			start = s.heard
+			start = s.lastFrame
 		}
 	}
 	end := time.Now()
 	if s.why == nil { // a close frame, and then the end of the TCP stream
-		end = s.heard
+		end = s.lastFrame
 	}
 	i.Held = Duration(end.Sub(start))
 	if _, ok := errors.AsType[*broken](s.why); ok {
-		s.broke(StageIdle)
+		s.endedAbnormally(StageIdle)
 		return
 	}
-	s.cutOff(i)
+	s.recordIdleEnd(i)
 }
 
-// alive sends a ping after the silence: if a firewall or NAT has forgotten the connection, there is no other sign.
-func (s *session) alive(i *Idle) {
+// pingAfterIdle sends a ping after the silence: if a firewall or NAT has forgotten the connection, there is no other sign.
+func (s *session) pingAfterIdle(i *Idle) {
 	if s.t.ctx.Err() != nil || s.t.r.Ping == 0 || i.Pings > 0 { // stopped; or pings are not answered at all; or the server sent pings
-		result := s.heldOut(i)
+		result := s.idleResult(i)
 		if s.t.ctx.Err() == nil && s.t.r.Ping == 0 {
 			result = "no close was observed; the server does not answer pings, so whether the path still works is unknown"
 		}
@@ -119,7 +119,7 @@ func (s *session) alive(i *Idle) {
 		f, err := s.next(deadline)
 		switch {
 		case f != nil && f.Opcode == frame.Pong && string(f.payload) == pingPayload:
-			s.t.end(s.step, s.heldOut(i)+", and a ping at the end was answered")
+			s.t.end(s.step, s.idleResult(i)+", and a ping at the end was answered")
 			return
 		case err != nil && isTimeout(err) && !s.over:
 			if s.t.stopped(StageIdle) {
@@ -138,14 +138,14 @@ func (s *session) alive(i *Idle) {
 		}
 	}
 	if _, ok := errors.AsType[*broken](s.why); ok {
-		s.broke(StageIdle)
+		s.endedAbnormally(StageIdle)
 		return
 	}
-	s.cutOff(i)
+	s.recordIdleEnd(i)
 }
 
-// heldOut describes the meaning of a connection that survived.
-func (s *session) heldOut(i *Idle) string {
+// idleResult describes the meaning of a connection that survived.
+func (s *session) idleResult(i *Idle) string {
 	switch {
 	case s.t.ctx.Err() != nil:
 		return "stopped after " + i.Held.String() + "; until then it stayed open"
@@ -155,8 +155,8 @@ func (s *session) heldOut(i *Idle) string {
 	return "it stayed open"
 }
 
-// cutOff describes which side ended a silent connection, and after how long.
-func (s *session) cutOff(i *Idle) {
+// recordIdleEnd describes which side ended a silent connection, and after how long.
+func (s *session) recordIdleEnd(i *Idle) {
 	i.Cut = true
 	detail := "after " + i.Held.String() + " of silence the connection was closed"
 	if c := s.t.r.Close; c != nil && s.why == nil {

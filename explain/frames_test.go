@@ -114,7 +114,7 @@ func TestGarbageOrFrame(t *testing.T) {
 }
 
 // However the network splits frames, the messages are the same; a wait that is interrupted loses nothing.
-func TestMessagesHoweverTheyAreCut(t *testing.T) {
+func TestFragmentedMessages(t *testing.T) {
 	long := strings.Repeat("äöü€😀", 5000)
 	in := raw(frame.Header{Opcode: frame.Text}, long[:1001]) + raw(frame.Header{Fin: true, Opcode: frame.Ping}, "p") +
 		raw(frame.Header{}, long[1001:2000]) + raw(frame.Header{Fin: true}, long[2000:]) +
@@ -202,7 +202,7 @@ func TestInflateIsBounded(t *testing.T) {
 	if _, _, err := f.message([]byte(bomb[1])); !errors.Is(err, errLost) {
 		t.Errorf("the next: %v", err)
 	}
-	fresh := &inflater{fresh: true, lost: true}
+	fresh := &inflater{noTakeover: true, windowLost: true}
 	if plain, _, err := fresh.message([]byte(compress(t, []string{"hi"})[0])); err != nil || string(plain) != "hi" {
 		t.Errorf("where each begins afresh: %q, %v", plain, err)
 	}
@@ -282,7 +282,7 @@ func TestRFC6455_7_4_1_CloseForABrokenRule(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotHTTP(t *testing.T) {
+func TestNotHTTP(t *testing.T) {
 	for in, want := range map[string]headProblem{
 		"\x15\x03\x01\x00\x02\x02\x46": {fault: FaultPlainToTLS, detail: "a TLS record"}, "\x16\x03\x01": {fault: FaultPlainToTLS, detail: "a TLS record"},
 		"\x00\x00\x00\x04\x00\x00\x00\x00\x00": {fault: FaultHTTP2Only, detail: "SETTINGS"}, "\x00\x00\x06\x04\x00\x00\x00\x00\x00": {fault: FaultHTTP2Only, detail: "SETTINGS"},

@@ -17,12 +17,12 @@ import (
 
 // The limits for what is kept of an answer and displayed. Those for its header are in package handshake.
 const (
-	maxBody      = 4 << 10 // bytes kept of a body
-	maxShown     = 80      // lines of one header that are displayed
-	maxLine      = 1 << 10 // bytes of a line that are displayed
-	bodyPatience = time.Second
-	// patience is the wait for more bytes after an error, so that the report does not depend on how the network splits them.
-	patience = 250 * time.Millisecond
+	maxBody     = 4 << 10 // bytes kept of a body
+	maxShown    = 80      // lines of one header that are displayed
+	maxLine     = 1 << 10 // bytes of a line that are displayed
+	bodyTimeout = time.Second
+	// arrivalTimeout is the wait for more bytes after an error, so that the report does not depend on how the network splits them.
+	arrivalTimeout = 250 * time.Millisecond
 )
 
 // head is the received part of a response's header, with the faults in it. Package handshake defines the rules; this type keeps the
@@ -72,9 +72,9 @@ func readHead(c net.Conn, deadline time.Time) *head {
 		case err != nil:
 			h.ended(err)
 			return h
-		case !known && (h.problem != nil || h.foreign() && tells(h.cur)):
+		case !known && (h.problem != nil || h.foreign() && recognizable(h.cur)):
 			known = true
-			c.SetReadDeadline(earlier(deadline, time.Now().Add(patience)))
+			c.SetReadDeadline(earlier(deadline, time.Now().Add(arrivalTimeout)))
 		}
 	}
 }
@@ -145,12 +145,12 @@ func (h *head) shown() bool {
 	if h.problem.fault != FaultHeadTooLarge && !bytes.HasSuffix(h.cur, []byte("\n")) && len(h.cur) < 2*maxLine {
 		return false
 	}
-	h.keepWrong()
+	h.keepInvalidLine()
 	return true
 }
 
-// keepWrong keeps the received part of the invalid line.
-func (h *head) keepWrong() {
+// keepInvalidLine keeps the received part of the invalid line.
+func (h *head) keepInvalidLine() {
 	h.lines = append(h.lines, headLine{text: strings.TrimSuffix(string(h.cur), "\n"), note: h.problem.note})
 	h.cur = nil
 }
@@ -199,19 +199,19 @@ func (h *head) broken(v *handshake.Violation) {
 // ended records that the connection ended, or was silent, before the header was complete.
 func (h *head) ended(err error) {
 	if h.problem != nil {
-		h.keepWrong()
+		h.keepInvalidLine()
 		return
 	}
 	left := h.cur
 	some := len(h.lines) > 0 || len(left) > 0
-	if h.foreign() && (tells(left) || !isReset(err)) {
+	if h.foreign() && (recognizable(left) || !isReset(err)) {
 		h.notHTTP()
 		return
 	}
 	if len(left) > 0 {
 		h.lines = append(h.lines, headLine{text: string(left), note: "not terminated"})
 	}
-	p := &headProblem{err: err, detail: brief(err)}
+	p := &headProblem{err: err, detail: shortError(err)}
 	interim := some && h.status == 0 && len(left) == 0
 	switch {
 	case interim && isReset(err):
@@ -245,9 +245,9 @@ func mayBeHTTP(b []byte) bool {
 	return string(b[:n]) == httpPrefix[:n]
 }
 
-// tells reports whether b, which does not begin like HTTP, is enough to recognize it: a line, the header of an HTTP/2 frame, in
+// recognizable reports whether b, which does not begin like HTTP, is enough to recognize it: a line, the header of an HTTP/2 frame, in
 // which a line end has no meaning, or that of a TLS record.
-func tells(b []byte) bool {
+func recognizable(b []byte) bool {
 	return len(b) >= 9 || len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) || len(b) > 0 && b[0] != 0 && bytes.IndexByte(b, '\n') >= 0
 }
 

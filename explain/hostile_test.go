@@ -23,31 +23,31 @@ import (
 const steering = "\u009b31m\u202e<script>\xff"
 
 // Nothing in the data of a server or a proxy affects the terminal or the page on which it is displayed, and all of it is UTF-8.
-func TestNothingSteersTheTerminal(t *testing.T) {
+func TestReportWithoutControlCharacters(t *testing.T) {
 	viaProxy := func(o *Options) { o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "192.0.2.2:3128"}) }
 	for name, c := range map[string]struct {
 		opts  func(*Options)
 		serve func(*visit)
 	}{
-		"the reason": {serve: func(v *visit) { v.say("HTTP/1.1 403 " + steering + "\n\n") }},
-		"a body":     {serve: func(v *visit) { v.say("HTTP/1.1 500 No\n\n\x1b[31m\x07" + steering) }},
+		"the reason": {serve: func(v *visit) { v.writeText("HTTP/1.1 403 " + steering + "\n\n") }},
+		"a body":     {serve: func(v *visit) { v.writeText("HTTP/1.1 500 No\n\n\x1b[31m\x07" + steering) }},
 		"a challenge": {serve: func(v *visit) {
-			v.say("HTTP/1.1 401 No\nWWW-Authenticate: B" + steering + " realm=\"" + steering + "\"\n\n")
+			v.writeText("HTTP/1.1 401 No\nWWW-Authenticate: B" + steering + " realm=\"" + steering + "\"\n\n")
 		}},
-		"a location":  {serve: func(v *visit) { v.say("HTTP/1.1 301 No\nLocation: /%1b[31m/" + steering + "\n\n") }},
-		"the methods": {serve: func(v *visit) { v.say("HTTP/1.1 405 No\nAllow: " + steering + "\n\n") }},
-		"a banner":    {serve: func(v *visit) { v.say("SSH-2.0-\x1b[31m" + steering + "\n") }},
-		"garbage":     {serve: func(v *visit) { v.open(""); v.say("lines of text \x1b[31m" + steering + "\n") }},
+		"a location":  {serve: func(v *visit) { v.writeText("HTTP/1.1 301 No\nLocation: /%1b[31m/" + steering + "\n\n") }},
+		"the methods": {serve: func(v *visit) { v.writeText("HTTP/1.1 405 No\nAllow: " + steering + "\n\n") }},
+		"a banner":    {serve: func(v *visit) { v.writeText("SSH-2.0-\x1b[31m" + steering + "\n") }},
+		"garbage":     {serve: func(v *visit) { v.open(""); v.writeText("lines of text \x1b[31m" + steering + "\n") }},
 		"a reason":    {serve: func(v *visit) { v.open(""); v.send(frame.Close, "\x0f\xa0\x1b[31m\u009b\u202e<script>"); v.next() }},
-		"a message":   {serve: func(v *visit) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e<script>\r\n"); v.talk() }},
+		"a message":   {serve: func(v *visit) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e<script>\r\n"); v.respond() }},
 		"what is agreed": {serve: func(v *visit) {
 			v.open("Sec-WebSocket-Protocol: " + steering + "\nSec-WebSocket-Extensions: a; b=\"" + steering + "\"\n")
 		}},
 		"a proxy's challenge": {opts: viaProxy, serve: func(v *visit) {
-			v.say("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"" + steering + "\"\n\n")
+			v.writeText("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"" + steering + "\"\n\n")
 		}},
-		"a proxy's refusal": {opts: viaProxy, serve: func(v *visit) { v.say("HTTP/1.1 502 " + steering + "\n\n\x1b[31m") }},
-		"no proxy":          {opts: viaProxy, serve: func(v *visit) { v.say("220 \x1b[31m" + steering + "\n") }},
+		"a proxy's refusal": {opts: viaProxy, serve: func(v *visit) { v.writeText("HTTP/1.1 502 " + steering + "\n\n\x1b[31m") }},
+		"no proxy":          {opts: viaProxy, serve: func(v *visit) { v.writeText("220 \x1b[31m" + steering + "\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -87,9 +87,9 @@ func TestNothingSteersTheTerminal(t *testing.T) {
 }
 
 // A secret that equals one of our identifiers does not redact names that programs compare.
-func TestSecretsDoNotTouchNames(t *testing.T) {
+func TestRedactionKeepsIdentifiers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) { v.say("HTTP/1.1 404 No\n\n") })
+		opts := inMemory(t, func(v *visit) { v.writeText("HTTP/1.1 404 No\n\n") })
 		opts.Credentials = Credentials{Username: "a", Password: "status", Bearer: "response"}
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
 		if r.Diagnosis == nil || r.Diagnosis.ID != FaultStatus404 || len(r.Diagnosis.ForOwner) == 0 {
@@ -102,7 +102,7 @@ func TestSecretsDoNotTouchNames(t *testing.T) {
 }
 
 // A server that repeats a secret may escape it in various ways.
-func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
+func TestSecretEncodings(t *testing.T) {
 	const secret = `p"w'd<&>/é+x%`
 	plain := func(s string) string {
 		var b bytes.Buffer
@@ -135,7 +135,7 @@ func TestSecretsAreFoundHoweverTheyAreWritten(t *testing.T) {
 func TestSecretsOfTheServerInURLs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := inMemory(t, func(v *visit) {
-			v.say("HTTP/1.1 401 Unauthorized\nLink: <https://a:LNKPASS12@h/?access_token=LNKTOKEN1>; rel=next\n" +
+			v.writeText("HTTP/1.1 401 Unauthorized\nLink: <https://a:LNKPASS12@h/?access_token=LNKTOKEN1>; rel=next\n" +
 				"Refresh: 0;url=https://u:REFPASS12@h/?token=REFTOKEN1\nX-Next: /in?ticket=NXTTICKET1\n" +
 				"WWW-Authenticate: Bearer authorization_uri=\"https://u:WAPASS123@h/?token=WATOKEN12\"\n\n" +
 				"<a href=\"https://u:BODPASS12@h/?x=1&amp;token=BODTOKEN1\">in</a> {\"at\":\"https:\\/\\/u:JSNPASS12@h\\/?token=JSNTOKEN1\"}")

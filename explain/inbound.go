@@ -35,7 +35,7 @@ type inbound struct {
 	inflater *inflater // nil means no compression was negotiated
 	deadline time.Time // of the current call of next
 	failed   error     // of a read whose bytes have to be processed first
-	heard    time.Time // when the last bytes were received
+	lastRead time.Time // when the last bytes were received
 	frames   int       // number of complete frames
 	data     int       // number of these that end a message
 	last     *incoming // the last one of these
@@ -91,18 +91,18 @@ func (in *inbound) fill() error {
 	n, err := in.conn.Read(chunk)
 	in.buf = append(in.buf, chunk[:n]...)
 	if n > 0 {
-		in.heard = time.Now()
+		in.lastRead = time.Now()
 		return nil // the error will occur again
 	}
 	return err
 }
 
-// settle waits a moment for n bytes, so that the verdict on an error does not depend on how the bytes arrive.
-func (in *inbound) settle(n int) {
+// await waits a moment for n bytes, so that the verdict on an error does not depend on how the bytes arrive.
+func (in *inbound) await(n int) {
 	if len(in.buf) >= n || in.failed != nil {
 		return
 	}
-	in.conn.SetReadDeadline(earlier(in.deadline, time.Now().Add(patience)))
+	in.conn.SetReadDeadline(earlier(in.deadline, time.Now().Add(arrivalTimeout)))
 	for len(in.buf) < n {
 		if err := in.fill(); err != nil {
 			if !isTimeout(err) {
@@ -118,7 +118,7 @@ func (in *inbound) settle(n int) {
 func (in *inbound) take() (*incoming, error) {
 	if in.frame == nil {
 		if in.frames == 0 && in.isGarbage() {
-			in.settle(shownOfWrong)
+			in.await(violationBytes)
 			return &incoming{}, &broken{FaultGarbage, "RFC 6455 §5.2", "the bytes after the 101 are not frames", 1002}
 		}
 		h, n, err := frame.Parse(in.buf)
@@ -137,7 +137,7 @@ func (in *inbound) take() (*incoming, error) {
 			if p := in.last; p != nil {
 				err = in.recount(p, header, err)
 			}
-			in.keepWrong(f)
+			in.keepViolation(f)
 			return f, err
 		}
 		if !h.Opcode.Control() {
@@ -159,7 +159,7 @@ func (in *inbound) take() (*incoming, error) {
 			if in.left == 0 {
 				err = in.recount(f, nil, err)
 			}
-			in.keepWrong(f)
+			in.keepViolation(f)
 			if f.Opcode == frame.Close && len(f.payload) > 1 { // displayed, whatever is wrong with it
 				f.code = int(binary.BigEndian.Uint16(f.payload))
 			}
@@ -230,7 +230,7 @@ func (in *inbound) whole(f *incoming) error {
 // inflate inflates the message that f ends.
 func (in *inbound) inflate(f *incoming) error {
 	if f.size > int64(len(f.message)) { // its end was not kept
-		in.inflater.lost = true
+		in.inflater.windowLost = true
 		f.message, f.size = nil, 0
 		return nil
 	}
@@ -270,32 +270,32 @@ func (in *inbound) isGarbage() bool {
 		return false
 	}
 	if isText(in.buf[0]) {
-		if in.settle(textSample); looksLikeText(in.buf) {
+		if in.await(textSample); looksLikeText(in.buf) {
 			return true
 		}
 	}
-	in.settle(2)
+	in.await(2)
 	h, n, err := frame.Parse(in.buf)
 	if n == 0 && err == nil || h.RSV&(frame.RSV2|frame.RSV3) == 0 && !h.Opcode.Reserved() {
 		return false
 	}
 	const after = 14 // the header of the next frame
-	if err != nil || h.Length > shownOfWrong-after-int64(n) {
+	if err != nil || h.Length > violationBytes-after-int64(n) {
 		return true
 	}
 	whole := n + int(h.Length) + after
-	in.settle(whole)
+	in.await(whole)
 	return !isWhole(h, n, in.buf[:min(whole, len(in.buf))])
 }
 
-// shownOfWrong is the number of bytes read of a violation: more than is displayed, so that no secret is cut off at the end.
-const shownOfWrong = 4 << 10
+// violationBytes is the number of bytes read of a violation: more than is displayed, so that no secret is cut off at the end.
+const violationBytes = 4 << 10
 
-// keepWrong keeps the beginning of the payload of a frame that violates a rule.
-func (in *inbound) keepWrong(f *incoming) {
-	want := int(min(f.Length, shownOfWrong))
+// keepViolation keeps the beginning of the payload of a frame that violates a rule.
+func (in *inbound) keepViolation(f *incoming) {
+	want := int(min(f.Length, violationBytes))
 	if room := want - len(f.payload); room > 0 {
-		in.settle(room)
+		in.await(room)
 		more := slices.Clone(in.buf[:min(room, len(in.buf))])
 		if f.Masked {
 			frame.Mask(more, f.Key)
@@ -312,7 +312,7 @@ func (in *inbound) recount(f *incoming, header []byte, err error) error {
 		return err
 	}
 	const enough = maxMiscounted + 14 // and a header after it
-	in.settle(enough)
+	in.await(enough)
 	rest := slices.Concat(header, in.buf)
 	if better := miscounted(f.payload, rest[:min(len(rest), enough)]); better != nil {
 		return better

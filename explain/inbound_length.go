@@ -49,8 +49,8 @@ func isWhole(h frame.Header, n int, b []byte) bool {
 	return n > 0 && !h.Masked && left >= h.Length && plausible(b[int64(n)+h.Length:])
 }
 
-// cutShort describes an incompletely received frame, "" if there is none.
-func (in *inbound) cutShort() string {
+// incompleteFrame describes an incompletely received frame, "" if there is none.
+func (in *inbound) incompleteFrame() string {
 	switch {
 	case in.frame != nil:
 		return fmt.Sprintf("a %s frame declares %d bytes, but only %d of them were received", in.frame.Opcode, in.frame.Length, in.frame.Length-in.left)

@@ -18,18 +18,18 @@ var errLost = errors.New("an earlier message was too large to inflate")
 // inflater inflates the server's messages (RFC 7692 §7.2.2). It keeps the beginning of each, and the window that the next may refer
 // to.
 type inflater struct {
-	fresh  bool // no context takeover
-	window []byte
-	r      io.ReadCloser
-	lost   bool // the window differs from the server's
+	noTakeover bool // no context takeover
+	window     []byte
+	r          io.ReadCloser
+	windowLost bool // the window differs from the server's
 }
 
 // message inflates one message. It returns its first keepPayload bytes and its total size.
 func (f *inflater) message(b []byte) (plain []byte, size int64, err error) {
-	if f.lost && !f.fresh {
+	if f.windowLost && !f.noTakeover {
 		return nil, 0, errLost
 	}
-	f.lost = false
+	f.windowLost = false
 	// RFC 7692 §7.2.2: "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload"; a final, empty block after them
 	// completes the stream.
 	in := io.MultiReader(bytes.NewReader(b), bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff}))
@@ -45,7 +45,7 @@ func (f *inflater) message(b []byte) (plain []byte, size int64, err error) {
 		if room := keepPayload - len(plain); room > 0 {
 			plain = append(plain, chunk[:min(n, room)]...)
 		}
-		if !f.fresh {
+		if !f.noTakeover {
 			f.window = append(f.window, chunk[:n]...)
 			if over := len(f.window) - windowSize; over > 0 {
 				f.window = append(f.window[:0], f.window[over:]...)
@@ -57,7 +57,7 @@ func (f *inflater) message(b []byte) (plain []byte, size int64, err error) {
 		case err != nil:
 			return plain, size, err
 		case size > maxInflated:
-			f.lost = true
+			f.windowLost = true
 			return plain, size, nil
 		}
 	}

@@ -34,7 +34,7 @@ func (t *dialer) fetchIssuer() string {
 	issuer, err := t.fetchCertificate(where)
 	if err != nil {
 		s.OK = false
-		t.end(s, "could not be fetched: "+brief(err))
+		t.end(s, "could not be fetched: "+shortError(err))
 		return ""
 	}
 	if _, err := chain.Path(sent, []*x509.Certificate{issuer}, chain.Options{Roots: t.secure.cfg.RootCAs, Now: time.Now()}); err != nil {
@@ -54,12 +54,12 @@ var (
 
 // fetchCertificate fetches a certificate from a URL that the server has named. The server chooses where we connect to, so this is
 // limited: one GET without credentials, no redirect, 64 KiB, two seconds, and no address that only we can reach on the server's
-// behalf (mayAsk).
+// behalf (mayFetchFrom).
 func (t *dialer) fetchCertificate(where string) (*x509.Certificate, error) {
 	if t.plan.proxy != nil { // connections around the proxy may be blocked, and the proxy's network is not ours to explore
 		return nil, errBehindProxy
 	}
-	ctx, cancel := t.bounded(probePatience)
+	ctx, cancel := t.bounded(probeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, http.NoBody)
 	if err != nil {
@@ -107,7 +107,7 @@ func (t *dialer) dialIssuer(ctx context.Context, network, address string) (net.C
 		return nil, err
 	}
 	for _, a := range addrs {
-		if mayAsk(server.Addr(), a) {
+		if mayFetchFrom(server.Addr(), a) {
 			return t.o.Dial(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
 		}
 	}
@@ -153,9 +153,9 @@ func reach(a netip.Addr) int {
 	return reachAll
 }
 
-// mayAsk reports whether a server may send us to an address: a public one, or one of its own kind. A server on the Internet must
+// mayFetchFrom reports whether a server may send us to an address: a public one, or one of its own kind. A server on the Internet must
 // not send us to addresses that only we can reach.
-func mayAsk(server, asked netip.Addr) bool {
+func mayFetchFrom(server, asked netip.Addr) bool {
 	kind := reach(asked)
 	return kind == reachAll || kind != reachNone && kind == reach(server)
 }

@@ -13,7 +13,7 @@ import (
 
 // A server names the URL of its issuer's certificate, so it could make a client send requests to addresses that the server itself
 // cannot reach.
-func TestIssuerIsAskedOnlyWhereTheServerCouldBe(t *testing.T) {
+func TestIssuerAddresses(t *testing.T) {
 	for _, c := range []struct {
 		server, asked string
 		may           bool
@@ -42,7 +42,7 @@ func TestIssuerIsAskedOnlyWhereTheServerCouldBe(t *testing.T) {
 		{"::1", "127.0.0.1", true},
 		{"fe80::2", "fe80::1", true},
 	} {
-		if got := mayAsk(netip.MustParseAddr(c.server), netip.MustParseAddr(c.asked)); got != c.may {
+		if got := mayFetchFrom(netip.MustParseAddr(c.server), netip.MustParseAddr(c.asked)); got != c.may {
 			t.Errorf("a server at %s, an issuer at %s: %v", c.server, c.asked, got)
 		}
 	}
@@ -52,7 +52,7 @@ func TestIssuerIsAskedOnlyWhereTheServerCouldBe(t *testing.T) {
 // not bypassed.
 func TestIssuerFetchIsBounded(t *testing.T) {
 	asked := func(where, server, answer string, proxy *url.URL) (dialed []string, err error) {
-		opts := inMemory(t, func(v *visit) { v.say(answer); io.Copy(io.Discard, v.in) })
+		opts := inMemory(t, func(v *visit) { v.writeText(answer); io.Copy(io.Discard, v.in) })
 		dial := opts.Dial
 		opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialed = append(dialed, address)

@@ -23,14 +23,14 @@ type visit struct {
 	req *http.Request
 }
 
-// say writes text; line ends are converted to CR LF.
-func (v *visit) say(text string) {
+// writeText writes text; line ends are converted to CR LF.
+func (v *visit) writeText(text string) {
 	io.WriteString(v.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
 // open responds with a 101 with additional fields, whose lines end in "\n".
 func (v *visit) open(fields string) {
-	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
+	v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
 		newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n" + fields + "\n")
 }
 
@@ -64,8 +64,8 @@ func (v *visit) next() (op frame.Opcode, payload string, err error) {
 	return h.Opcode, string(b), nil
 }
 
-// talk answers pings, messages and the close frame until the client has disconnected.
-func (v *visit) talk() {
+// respond answers pings, messages and the close frame until the client has disconnected.
+func (v *visit) respond() {
 	for {
 		op, payload, err := v.next()
 		if err != nil {

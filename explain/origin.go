@@ -48,7 +48,7 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 		t.end(s, "no response: "+h.problem.detail)
 		return o
 	}
-	o.Opened = h.status == http.StatusSwitchingProtocols && keyFits(h, t.sent(key))
+	o.Opened = h.status == http.StatusSwitchingProtocols && acceptMatches(h, t.sent(key))
 	if o.Opened {
 		m := protocol.Machine{Client: true}
 		if b, err := m.AppendClose(nil, 1000, "", t.maskKey); err == nil {
@@ -59,8 +59,8 @@ func (t *tracer) try(title, origin string, foreign bool) OriginTry {
 	return o
 }
 
-// keyFits reports whether an answer shows that the server speaks WebSocket. Other negotiated parameters do not matter here.
-func keyFits(h *head, sent *handshake.Request) bool {
+// acceptMatches reports whether an answer shows that the server speaks WebSocket. Other negotiated parameters do not matter here.
+func acceptMatches(h *head, sent *handshake.Request) bool {
 	for _, d := range handshake.VerifyAll(h.response, sent) {
 		if d.Rule == handshake.RuleAccept {
 			return d.Violation == nil
@@ -137,12 +137,12 @@ func (t *tracer) probeRefusedOrigin() {
 		}
 		f := &t.r.Findings[0]
 		f.Fault, f.Clause = FaultOrigin, clauseOrigin
-		f.Detail = fmt.Sprintf("the server answered %d to %s, but accepts %s", t.r.Response.Status, originWords(sent), originWords(attempt.origin))
+		f.Detail = fmt.Sprintf("the server answered %d to %s, but accepts %s", t.r.Response.Status, originText(sent), originText(attempt.origin))
 		return
 	}
 }
 
-func originWords(origin string) string {
+func originText(origin string) string {
 	if origin == "" {
 		return "a handshake without an Origin"
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/handfast/handfast/internal/socks"
 )
 
-// probePatience limits the wait for details of an explanation.
-const probePatience = 2 * time.Second
+// probeTimeout limits the wait for details of an explanation.
+const probeTimeout = 2 * time.Second
 
 // reopen connects again to where the first connection went, through the same proxy, without TLS.
 func (t *dialer) reopen() (*link, error) {
-	l, err := t.dial(t.plan.addr, probePatience)
+	l, err := t.dial(t.plan.addr, probeTimeout)
 	if err != nil || t.plan.proxy == nil {
 		return l, err
 	}
@@ -73,7 +73,7 @@ func (t *dialer) probeStep(title string, f func(l *link) string) string {
 	l, err := t.reopen()
 	if err != nil {
 		s.OK = false
-		t.end(s, "could not connect again: "+brief(err))
+		t.end(s, "could not connect again: "+shortError(err))
 		return ""
 	}
 	defer l.end()
@@ -91,7 +91,7 @@ func (t *dialer) speaksHTTP2() bool {
 	return t.probeStep("does it speak HTTP/2?", func(l *link) string {
 		cfg := t.probeConfig()
 		cfg.NextProtos = []string{"h2"}
-		if c, err := t.wrap(l, t.until(probePatience), cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
+		if c, err := t.wrap(l, t.until(probeTimeout), cfg); err == nil && c.ConnectionState().NegotiatedProtocol == "h2" {
 			return "it chooses h2"
 		}
 		return ""
@@ -101,7 +101,7 @@ func (t *dialer) speaksHTTP2() bool {
 // speaksPlainHTTP2 connects like an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
 func (t *dialer) speaksPlainHTTP2() bool {
 	return t.probeStep("does it expect HTTP/2?", func(l *link) string {
-		l.bound(t.until(probePatience))
+		l.bound(t.until(probeTimeout))
 		const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 		if _, err := io.WriteString(l, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+settings); err != nil {
 			return ""
@@ -123,7 +123,7 @@ func (t *dialer) oldVersion() string {
 		for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 			cfg.CipherSuites = append(cfg.CipherSuites, s.ID)
 		}
-		c, err := t.wrap(l, t.until(probePatience), cfg)
+		c, err := t.wrap(l, t.until(probeTimeout), cfg)
 		if err != nil {
 			return ""
 		}
@@ -145,11 +145,11 @@ func (t *dialer) probeConfig() *tls.Config {
 // speaksPlainHTTP requests / without TLS and without anything that could be a secret.
 func (t *dialer) speaksPlainHTTP() bool {
 	return t.probeStep("does it speak plain HTTP?", func(l *link) string {
-		l.bound(t.until(probePatience))
+		l.bound(t.until(probeTimeout))
 		if _, err := io.WriteString(l, "GET / HTTP/1.1\r\nHost: "+t.target.Host()+"\r\nConnection: close\r\n\r\n"); err != nil {
 			return ""
 		}
-		if h := readHead(l, t.until(probePatience)); h.status != 0 {
+		if h := readHead(l, t.until(probeTimeout)); h.status != 0 {
 			return "it responds " + h.statusText()
 		}
 		return ""
@@ -167,7 +167,7 @@ func deniesTLS(r *Report) bool {
 // speaksTLS tries a TLS handshake with a server that did not answer plain HTTP as a WebSocket does.
 func (t *dialer) speaksTLS() bool {
 	return t.probeStep(asksTLS, func(l *link) string {
-		c, err := t.wrap(l, t.until(probePatience), t.probeConfig())
+		c, err := t.wrap(l, t.until(probeTimeout), t.probeConfig())
 		if err == nil {
 			return "it responds with " + tls.VersionName(c.ConnectionState().Version)
 		}

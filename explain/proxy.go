@@ -92,22 +92,22 @@ func (t *dialer) tunnel(l *link) (*head, error) {
 	}
 	h := readHead(l, t.step())
 	if h.problem == nil && h.status/100 == 2 { // the bytes after the header are from the tunnel: the server may have sent first
-		l.Conn = &ahead{l.Conn, h.rest}
+		l.Conn = &prefixedConn{l.Conn, h.rest}
 		return h, nil
 	}
 	if h.problem == nil {
-		h.readBody(l, t.until(bodyPatience))
+		h.readBody(l, t.until(bodyTimeout))
 	}
 	return h, nil
 }
 
-// ahead is a connection with bytes that are read before its own.
-type ahead struct {
+// prefixedConn is a connection with bytes that are read before its own.
+type prefixedConn struct {
 	net.Conn
 	bytes []byte
 }
 
-func (c *ahead) Read(b []byte) (int, error) {
+func (c *prefixedConn) Read(b []byte) (int, error) {
 	if len(c.bytes) == 0 {
 		return c.Conn.Read(b)
 	}
@@ -224,7 +224,7 @@ func proxyFailure(err error) string {
 	case isEOF(err):
 		return proxyClosed
 	}
-	return brief(err)
+	return shortError(err)
 }
 
 // fromProxy describes the reason why the header of a proxy's response could not be read.

@@ -2,11 +2,14 @@ package explain
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,16 +42,16 @@ func TestProxyResponseIsIncomplete(t *testing.T) {
 		serve         func(*visit)
 		detail, cause string
 	}{
-		"closed":          {func(v *visit) { v.say(part) }, proxyClosed, " closed the connection before its response was complete."},
+		"closed":          {func(v *visit) { v.writeText(part) }, proxyClosed, " closed the connection before its response was complete."},
 		"closed, nothing": {func(*visit) {}, proxyClosed, " closed the connection before its response was complete."},
-		"hangs":           {func(v *visit) { v.say(part); hang(v) }, proxySilent, " did not respond completely in time."},
+		"hangs":           {func(v *visit) { v.writeText(part); hang(v) }, proxySilent, " did not respond completely in time."},
 		"hangs, nothing":  {hang, proxySilent, " did not respond completely in time."},
-		"only interim":    {func(v *visit) { v.say("HTTP/1.1 100 Continue\n\n") }, proxyClosed, " closed the connection before"},
-		"a NUL": {func(v *visit) { v.say("HTTP/1.1 403 a\x00b\n\n") },
+		"only interim":    {func(v *visit) { v.writeText("HTTP/1.1 100 Continue\n\n") }, proxyClosed, " closed the connection before"},
+		"a NUL": {func(v *visit) { v.writeText("HTTP/1.1 403 a\x00b\n\n") },
 			proxyInvalid + "line 1 of the response: the reason phrase in the status line contains a control character", "grammar of HTTP/1.1"},
-		"no colon": {func(v *visit) { v.say("HTTP/1.1 200 OK\nno colon\n\n") }, proxyInvalid + "line 2 of the response: a line of the response head has no colon",
+		"no colon": {func(v *visit) { v.writeText("HTTP/1.1 200 OK\nno colon\n\n") }, proxyInvalid + "line 2 of the response: a line of the response head has no colon",
 			"grammar of HTTP/1.1"},
-		"SSH": {func(v *visit) { v.say("SSH-2.0-OpenSSH_9.2p1\n") }, "it is not a proxy: an SSH server responded", "could not be reached, or is not a proxy"},
+		"SSH": {func(v *visit) { v.writeText("SSH-2.0-OpenSSH_9.2p1\n") }, "it is not a proxy: an SSH server responded", "could not be reached, or is not a proxy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := throughProxy(t, "http://192.0.2.2:3128", "ws://192.0.2.1/", c.serve)
@@ -116,7 +119,7 @@ func TestProxyRefusesCredentials(t *testing.T) {
 			"It names no scheme that it accepts.", "percent-encoded", "Put the credentials in"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := throughProxy(t, c.via, "ws://192.0.2.1/", func(v *visit) { v.say("HTTP/1.1 407 Proxy Authentication Required\n" + c.challenge + "\n") })
+			r := throughProxy(t, c.via, "ws://192.0.2.1/", func(v *visit) { v.writeText("HTTP/1.1 407 Proxy Authentication Required\n" + c.challenge + "\n") })
 			if len(r.Findings) != 1 || r.Findings[0].Fault != FaultProxyAuth || !strings.HasPrefix(r.Findings[0].Detail, c.detail) {
 				t.Errorf("%+v, want %s", r.Findings, c.detail)
 			}
@@ -143,11 +146,11 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 			for _, late := range []bool{false, true} {
 				r := throughProxy(t, "http://192.0.2.2:3128", c.server, func(v *visit) {
 					if late {
-						v.say(established)
+						v.writeText(established)
 						<-time.After(time.Millisecond)
-						v.say(c.sent)
+						v.writeText(c.sent)
 					} else {
-						v.say(established + c.sent)
+						v.writeText(established + c.sent)
 					}
 					io.Copy(io.Discard, v.in) //nolint:errcheck // until the client has gone
 				})
@@ -160,5 +163,28 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The default port of a proxy is that of its scheme, and TLS to the proxy uses its name and the caller's trusted CAs.
+func TestProxyParts(t *testing.T) {
+	for raw, want := range map[string]string{"http://p": "80", "https://p": "443", "http://p:3128": "3128"} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := proxyPort(u); got != want {
+			t.Errorf("%s: %s", raw, got)
+		}
+	}
+	roots := x509.NewCertPool()
+	for _, given := range []*tls.Config{nil, {RootCAs: roots, InsecureSkipVerify: true, ServerName: "box.example"}} {
+		tr := newTracer(t.Context(), &Options{TLS: given})
+		tr.plan.proxy = &url.URL{Scheme: "https", Host: "proxy.example:8443"}
+		cfg := tr.proxyTLS()
+		if cfg.ServerName != "proxy.example" || !slices.Equal(cfg.NextProtos, []string{"http/1.1"}) || cfg.MinVersion != tls.VersionTLS12 ||
+			(cfg.RootCAs != nil) != (given != nil) || cfg.InsecureSkipVerify != (given != nil) {
+			t.Errorf("%+v", cfg)
+		}
 	}
 }

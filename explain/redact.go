@@ -193,8 +193,8 @@ func ourName(t reflect.Type, i int) bool {
 	return false
 }
 
-// learn adds the value of a header to the secrets if its name indicates one.
-func (r *redactor) learn(name, value string) {
+// addField adds the value of a header to the secrets if its name indicates one.
+func (r *redactor) addField(name, value string) {
 	if !redact.Name(name) {
 		return
 	}
@@ -259,8 +259,8 @@ func (r *redactor) value(name, value string) string {
 	return redact.Mark
 }
 
-// learnQuery adds the secrets in a query.
-func (r *redactor) learnQuery(raw string) {
+// addQuery adds the secrets in a query.
+func (r *redactor) addQuery(raw string) {
 	for part := range strings.SplitSeq(raw, "&") {
 		name, value, _ := strings.Cut(part, "=")
 		plain, err := url.QueryUnescape(name)

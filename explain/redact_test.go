@@ -70,18 +70,18 @@ func TestSecretsAreRedacted(t *testing.T) {
 		opts  func(*Options)
 		serve func(*visit)
 	}{
-		"opened": {serve: func(v *visit) { v.open("Sec-WebSocket-Protocol: chat\n"); v.talk() }},
+		"opened": {serve: func(v *visit) { v.open("Sec-WebSocket-Protocol: chat\n"); v.respond() }},
 		"the token as subprotocol": {serve: func(v *visit) {
 			v.open("Sec-WebSocket-Protocol: " + secretPlainSub + "\nX-Session-Token: " + secretCookie + "\n")
-			v.talk()
+			v.respond()
 		}},
-		"the request in the body":           {serve: func(v *visit) { v.say("HTTP/1.1 400 Bad Request\n\n" + repeats(v)) }},
-		"the request in place of an answer": {serve: func(v *visit) { v.say(repeats(v)) }},
+		"the request in the body":           {serve: func(v *visit) { v.writeText("HTTP/1.1 400 Bad Request\n\n" + repeats(v)) }},
+		"the request in place of an answer": {serve: func(v *visit) { v.writeText(repeats(v)) }},
 		"the request in a head that breaks": {serve: func(v *visit) {
-			v.say("HTTP/1.1 200 OK\n" + strings.ReplaceAll(repeats(v), ": ", " "))
+			v.writeText("HTTP/1.1 200 OK\n" + strings.ReplaceAll(repeats(v), ": ", " "))
 		}},
 		"a redirect": {serve: func(v *visit) {
-			v.say("HTTP/1.1 302 Found\nLocation: https://u:" + secretPassword[:4] + secretBearer + "@h/?access_token=" + secretQuery +
+			v.writeText("HTTP/1.1 302 Found\nLocation: https://u:" + secretPassword[:4] + secretBearer + "@h/?access_token=" + secretQuery +
 				"\nSet-Cookie: sid=" + secretCookie + "; Path=/\n\n")
 		}},
 		"a broken rule": {opts: func(o *Options) { o.Watch, o.Echo = -1, "say "+secretBearer }, serve: func(v *visit) {
@@ -104,20 +104,20 @@ func TestSecretsAreRedacted(t *testing.T) {
 			v.send(frame.Close, "\x0f\xa1"+secretBearer)
 			v.next()
 		}},
-		"garbage": {serve: func(v *visit) { v.open("Sec-WebSocket-Protocol: chat\n"); v.say(repeats(v)) }},
-		"403":     {serve: func(v *visit) { v.say("HTTP/1.1 403 Forbidden\n\n") }},
+		"garbage": {serve: func(v *visit) { v.open("Sec-WebSocket-Protocol: chat\n"); v.writeText(repeats(v)) }},
+		"403":     {serve: func(v *visit) { v.writeText("HTTP/1.1 403 Forbidden\n\n") }},
 		"user information": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/", serve: func(v *visit) {
-			v.say("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=\"" + v.req.Header.Get("Authorization") + "\"\n\n")
+			v.writeText("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=\"" + v.req.Header.Get("Authorization") + "\"\n\n")
 		}},
 		"Basic": {opts: func(o *Options) {
 			o.Credentials = Credentials{Username: "alice", Password: secretPassword}
-		}, serve: func(v *visit) { v.say("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
+		}, serve: func(v *visit) { v.writeText("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
 		"a proxy": {opts: func(o *Options) {
 			o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("carol", secretProxy), Host: "192.0.2.2:3128"})
-		}, serve: func(v *visit) { v.say("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"x\"\n\n" + repeats(v)) }},
+		}, serve: func(v *visit) { v.writeText("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"x\"\n\n" + repeats(v)) }},
 		"a URL that does not parse": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1:x/?token=" + secretQuery},
 		"a URL with a space": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/ ?token=" + secretQuery,
-			serve: func(v *visit) { v.say("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
+			serve: func(v *visit) { v.writeText("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
 		"no scheme":  {url: "bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery},
 		"a fragment": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery + "#x"},
 		"a header that cannot be": {opts: func(o *Options) {
@@ -188,6 +188,37 @@ func TestRedactedInPlace(t *testing.T) {
 	} {
 		if got := r.value(c.name, c.value); got != c.want {
 			t.Errorf("%s: %s is shown as %s", c.name, c.value, got)
+		}
+	}
+}
+
+// The secrets in a header are the parts of its values that are credentials.
+func TestSecretsOfHeaders(t *testing.T) {
+	basic := base64.StdEncoding.EncodeToString([]byte("ann:a-long-password"))
+	for _, tt := range []struct{ name, value, hidden, shown string }{
+		{"Cookie", `a="first-secret"; second-secret; b=third-secret`, "first-secret second-secret third-secret", "a b"},
+		{"Set-Cookie", `session="first-secret"; Path=/somewhere`, "first-secret", "session /somewhere"},
+		{"Authorization", "Bearer first-secret", "first-secret", "Bearer"},
+		{"Authorization", "Basic " + basic, basic + " a-long-password", "Basic"},
+		{"Proxy-Authorization", "Basic " + basic, basic + " a-long-password", "Basic"},
+		{"X-API-Key", "first second-secret", "first second-secret", ""},
+		{"X-API-Key", "Basic " + basic, "", "a-long-password"},
+		{"Accept", "text/html", "", "text/html"},
+	} {
+		var r redactor
+		r.addField(tt.name, tt.value)
+		for word := range strings.FieldsSeq(tt.hidden) {
+			if tt.name != "X-API-Key" && strings.Contains(r.text("<"+word+">"), word) {
+				t.Errorf("%s: %s is shown", tt.name, word)
+			}
+		}
+		if tt.name == "X-API-Key" && tt.hidden != "" && strings.Contains(r.text(tt.value), "second-secret") {
+			t.Errorf("%s is shown", tt.value)
+		}
+		for word := range strings.FieldsSeq(tt.shown) {
+			if !strings.Contains(r.text("<"+word+">"), word) {
+				t.Errorf("%s: %s is hidden", tt.name, word)
+			}
 		}
 	}
 }

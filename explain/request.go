@@ -179,7 +179,7 @@ func (t *tracer) handshake(l *link) (rest []byte, ok bool) {
 	l.bound(t.step())
 	n, err := l.Write(t.appendRequest(nil, fields))
 	if err != nil { // the response may still have arrived: a server may refuse without reading the request
-		t.end(s, "the connection ended while the request was sent: "+brief(err))
+		t.end(s, "the connection ended while the request was sent: "+shortError(err))
 	} else {
 		t.end(s, fmt.Sprintf("%d bytes", n))
 	}

@@ -61,7 +61,7 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 			}
 		}
 	}
-	addrs := inTurn(answers[0].addrs, answers[1].addrs)
+	addrs := interleave(answers[0].addrs, answers[1].addrs)
 	if len(addrs) > 0 {
 		t.end(s, fmt.Sprintf("%s has %s", host, count(len(addrs), "address", "addresses")))
 		return addrs
@@ -73,15 +73,15 @@ func (t *dialer) resolve(host string, stage Stage) []netip.Addr {
 }
 
 // judgeLookup records why a name has no address.
-func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard *dnsAnswers) {
+func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, responses *dnsAnswers) {
 	if t.stopped(stage) {
 		return
 	}
 	switch {
-	case heard.gave(rcodeServFail):
+	case responses.hasCode(rcodeServFail):
 		t.fail(stage, FaultNameServer, "", "the name server answered SERVFAIL to the question for "+host)
 		return
-	case heard.gave(rcodeRefused):
+	case responses.hasCode(rcodeRefused):
 		t.fail(stage, FaultNameServer, "", "the name server refused to answer the question for "+host+" (REFUSED)")
 		return
 	}
@@ -94,9 +94,9 @@ func (t *dialer) judgeLookup(stage Stage, host string, answers [2]lookup, heard 
 	}
 	detail := "the name " + host + " has no address"
 	switch {
-	case heard.gave(rcodeNXDomain):
+	case responses.hasCode(rcodeNXDomain):
 		detail = "the name " + host + " does not exist (NXDOMAIN)"
-	case heard.gave(rcodeNone):
+	case responses.hasCode(rcodeNone):
 		detail = "the name " + host + " exists, and " + noAddress
 	}
 	t.fail(stage, FaultNameNotFound, "", detail)
@@ -120,7 +120,7 @@ func dnsReason(err error) string {
 	case errors.As(err, new(*net.AddrError)): // this machine knows the name, with addresses of the other family
 		return "no address of this kind"
 	case !ok:
-		return brief(err)
+		return shortError(err)
 	case e.IsNotFound:
 		return "no such name or no address of this kind"
 	case e.IsTimeout:
@@ -129,8 +129,8 @@ func dnsReason(err error) string {
 	return e.Err
 }
 
-// inTurn returns the addresses of both lists, alternating.
-func inTurn(a, b []netip.Addr) []netip.Addr {
+// interleave returns the addresses of both lists, alternating.
+func interleave(a, b []netip.Addr) []netip.Addr {
 	var all []netip.Addr
 	for i := range max(len(a), len(b)) {
 		for _, list := range [...][]netip.Addr{a, b} {
@@ -171,7 +171,7 @@ func (a *askedServers) wrap(r *net.Resolver) *net.Resolver {
 			a.servers = append(a.servers, address)
 		}
 		if err == nil {
-			c = a.answers.listen(c)
+			c = a.answers.observe(c)
 		}
 		return c, err
 	}

@@ -24,29 +24,29 @@ type dnsAnswers struct {
 	codes map[int]bool
 }
 
-// overheard is a connection to a name server. It has to remain a *net.UDPConn, by which package net distinguishes datagrams from a
+// dnsConn is a connection to a name server. It has to remain a *net.UDPConn, by which package net distinguishes datagrams from a
 // stream.
-type overheard struct {
+type dnsConn struct {
 	*net.UDPConn
 	answers *dnsAnswers
 }
 
-func (c *overheard) Read(b []byte) (int, error) {
+func (c *dnsConn) Read(b []byte) (int, error) {
 	n, err := c.UDPConn.Read(b)
-	c.answers.hear(b[:n])
+	c.answers.addCode(b[:n])
 	return n, err
 }
 
-// listen returns c. If it carries datagrams, the codes of its responses are recorded.
-func (a *dnsAnswers) listen(c net.Conn) net.Conn {
+// observe returns c. If it carries datagrams, the codes of its responses are recorded.
+func (a *dnsAnswers) observe(c net.Conn) net.Conn {
 	if udp, ok := c.(*net.UDPConn); ok && a != nil {
-		return &overheard{udp, a}
+		return &dnsConn{udp, a}
 	}
 	return c
 }
 
-// hear records the code of a message that answers the question for the name.
-func (a *dnsAnswers) hear(b []byte) {
+// addCode records the code of a message that answers the question for the name.
+func (a *dnsAnswers) addCode(b []byte) {
 	const header = 12
 	if len(b) <= header || b[2]&0x80 == 0 || binary.BigEndian.Uint16(b[4:]) != 1 || questionName(b[header:]) != a.name {
 		return
@@ -59,8 +59,8 @@ func (a *dnsAnswers) hear(b []byte) {
 	a.codes[int(b[3]&0xf)] = true
 }
 
-// gave reports whether any response had this code.
-func (a *dnsAnswers) gave(code int) bool {
+// hasCode reports whether any response had this code.
+func (a *dnsAnswers) hasCode(code int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.codes[code]

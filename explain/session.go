@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	maxFrames    = 1000        // frames kept for one step
-	shownPayload = 160         // bytes of a payload that are displayed
-	goodbye      = time.Second // the wait for the end of the TCP stream after the closing handshake
-	pingPayload  = "handfast"
+	maxFrames        = 1000        // frames kept for one step
+	shownPayload     = 160         // bytes of a payload that are displayed
+	streamEndTimeout = time.Second // the wait for the end of the TCP stream after the closing handshake
+	pingPayload      = "handfast"
 )
 
 // session is an open WebSocket.
@@ -30,15 +30,15 @@ type session struct {
 	why   error // the error that ended it: nil for a close frame
 	reset bool  // a write has failed with a reset
 
-	heard time.Time // when the last frame was received
+	lastFrame time.Time // when the last frame was received
 }
 
 func newSession(t *tracer, l *link, rest []byte) *session {
 	var inf *inflater
 	if t.deflate != nil {
-		inf = &inflater{fresh: t.deflate.ServerNoTakeover}
+		inf = &inflater{noTakeover: t.deflate.ServerNoTakeover}
 	}
-	return &session{t: t, l: l, in: newInbound(l, rest, inf), heard: time.Now()}
+	return &session{t: t, l: l, in: newInbound(l, rest, inf), lastFrame: time.Now()}
 }
 
 // run performs the tests that the options request, and closes the connection.
@@ -70,7 +70,7 @@ func (s *session) ping() {
 		f, err := s.next(deadline)
 		switch {
 		case err != nil && isTimeout(err) && !s.over:
-			if s.stuck() {
+			if s.frameStalled() {
 				continue
 			}
 			detail := "no pong was received in time"
@@ -97,11 +97,11 @@ func (s *session) ping() {
 	s.ended(StagePing)
 }
 
-// stuck reports whether the server has begun a frame and does not continue it: for as long as a step may take, nothing was
+// frameStalled reports whether the server has begun a frame and does not continue it: for as long as a step may take, nothing was
 // received. That ends the connection, because all later bytes would be part of this frame.
-func (s *session) stuck() bool {
-	short := s.in.cutShort()
-	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.heard) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
+func (s *session) frameStalled() bool {
+	short := s.in.incompleteFrame()
+	if short == "" || s.t.ctx.Err() != nil || time.Since(s.in.lastRead) < s.t.o.StepTimeout*9/10 || !time.Now().Before(s.t.deadline) {
 		return false
 	}
 	s.over, s.why = true, &broken{FaultFrame, "RFC 6455 §5.2", short + "; then nothing more was received", 1002}
@@ -118,7 +118,7 @@ func (s *session) echo() {
 		f, err := s.next(deadline)
 		switch {
 		case err != nil && isTimeout(err) && !s.over:
-			if s.stuck() {
+			if s.frameStalled() {
 				continue
 			}
 			detail := "no message was received in time"
@@ -163,13 +163,13 @@ func (s *session) watch() {
 	s.ended(StageWatch)
 }
 
-// forever is the duration of a watch without an end.
-const forever = 10 * 365 * 24 * time.Hour
+// noLimit is the duration of a watch without an end.
+const noLimit = 10 * 365 * 24 * time.Hour
 
 // extend gives a step its own time limit, which does not count towards the overall limit. restore ends that.
 func (s *session) extend(d time.Duration) (deadline time.Time, restore func()) {
 	if d < 0 {
-		d = forever
+		d = noLimit
 	}
 	start, was := time.Now(), s.t.deadline
 	deadline = start.Add(d)
@@ -183,7 +183,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 	f, err := s.in.next(deadline)
 	rule, isBroken := errors.AsType[*broken](err)
 	if f != nil {
-		s.heard = time.Now()
+		s.lastFrame = time.Now()
 		s.record(s.describe(f, rule))
 	}
 	switch {
@@ -209,7 +209,7 @@ func (s *session) next(deadline time.Time) (*incoming, error) {
 
 // drain waits for the end of the TCP stream, which the server should send (RFC 6455 §7.1.1), and returns how it ended.
 func (s *session) drain() string {
-	s.l.bound(s.t.until(goodbye))
+	s.l.bound(s.t.until(streamEndTimeout))
 	start := s.t.since()
 	_, err := io.CopyN(io.Discard, s.l, 1<<20)
 	took := s.t.since() - start
@@ -232,7 +232,7 @@ func (s *session) ended(stage Stage) {
 		s.closed(stage)
 	case s.why == nil: // already recorded
 	default:
-		s.broke(stage)
+		s.endedAbnormally(stage)
 	}
 }
 
@@ -255,8 +255,8 @@ func (s *session) closed(stage Stage) {
 	s.t.end(s.step, detail)
 }
 
-// broke records an end without a close frame: a violated rule, or the end of the stream.
-func (s *session) broke(stage Stage) {
+// endedAbnormally records an end without a close frame: a violated rule, or the end of the stream.
+func (s *session) endedAbnormally(stage Stage) {
 	c := &Close{By: "server", Code: 1006, How: streamEnd(s.why)}
 	s.t.r.Close = c
 	if rule, ok := errors.AsType[*broken](s.why); ok {
@@ -281,7 +281,7 @@ func (s *session) broke(stage Stage) {
 		detail += ", in the middle of a frame"
 	}
 	if s.in.frame != nil {
-		detail += ": " + s.in.cutShort()
+		detail += ": " + s.in.incompleteFrame()
 	}
 	s.t.fail(stage, FaultNoCloseFrame, "RFC 6455 §7.1.4", detail)
 	s.t.end(s.step, detail)
@@ -315,7 +315,7 @@ func (s *session) describe(f *incoming, rule *broken) Frame {
 	if rule != nil {
 		out.Error = rule.detail
 		if rule.fault == FaultGarbage {
-			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.in.buf[:min(len(s.in.buf), shownOfWrong)], true)}
+			out = Frame{At: out.At, Error: rule.detail, Opcode: "none", Preview: s.preview(s.in.buf[:min(len(s.in.buf), violationBytes)], true)}
 		}
 	}
 	switch {
@@ -407,7 +407,7 @@ func (s *session) write(b []byte, shown Frame) {
 	case isReset(err):
 		s.reset = true // the kernel reports a reset only once, and the next read gets a normal end
 	case err != nil && s.why == nil:
-		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + brief(err)})
+		s.step.Facts = append(s.step.Facts, Fact{"sending", "failed: " + shortError(err)})
 	}
 }
 

@@ -68,11 +68,11 @@ func TestSummaryOfConfiguration(t *testing.T) {
 func sameContent(t *testing.T, page string, r *explain.Report) {
 	t.Helper()
 	text := html.UnescapeString(page)
-	said := slices.Clone(r.Warnings)
+	all := slices.Clone(r.Warnings)
 	if r.Diagnosis != nil {
-		said = append(said, *r.Diagnosis)
+		all = append(all, *r.Diagnosis)
 	}
-	for _, d := range said {
+	for _, d := range all {
 		for _, want := range slices.Concat([]string{string(d.ID), d.Cause, d.Clause}, d.Evidence, d.ForOwner, d.ForClient) {
 			if !strings.Contains(text, strings.TrimPrefix(want, "    ")) {
 				t.Errorf("%q is not on the page", want)

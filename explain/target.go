@@ -24,7 +24,7 @@ var noSlashes = regexp.MustCompile(`(?i)^(?:wss?|https?):/?[^/\\s]`)
 
 // readURL parses the URL (RFC 6455 §3) and adds the secrets in it and in the options to the redactor.
 func (t *requester) readURL(raw string) bool {
-	t.learnOptions()
+	t.addOptionSecrets()
 	s := t.begin(StageURL, "read the URL")
 	const clause = "RFC 6455 §3"
 	refuse := func(detail string) bool {
@@ -36,7 +36,7 @@ func (t *requester) readURL(raw string) bool {
 	}
 	// Package handshake enforces the rules; url.Parse is used to find the secrets, even in a URL that violates the rules.
 	if u, err := url.Parse(raw); err == nil {
-		t.learnURL(u)
+		t.addURLSecrets(u)
 	}
 	to, v := handshake.ParseTarget(raw)
 	if v != nil {
@@ -74,9 +74,9 @@ func (t *requester) readURL(raw string) bool {
 	return true
 }
 
-// learnURL adds the secrets in the URL, and uses its user information as credentials.
-func (t *requester) learnURL(u *url.URL) {
-	t.hide.learnQuery(u.RawQuery)
+// addURLSecrets adds the secrets in the URL, and uses its user information as credentials.
+func (t *requester) addURLSecrets(u *url.URL) {
+	t.hide.addQuery(u.RawQuery)
 	if u.User == nil {
 		return
 	}
@@ -84,12 +84,12 @@ func (t *requester) learnURL(u *url.URL) {
 	t.hide.add(password)
 	if t.o.Credentials.Username == "" && t.o.Credentials.Password == "" {
 		t.o.Credentials.Username, t.o.Credentials.Password = u.User.Username(), password
-		t.learnOptions()
+		t.addOptionSecrets()
 	}
 }
 
-// learnOptions adds the secrets in the options.
-func (t *requester) learnOptions() {
+// addOptionSecrets adds the secrets in the options.
+func (t *requester) addOptionSecrets() {
 	c := &t.o.Credentials
 	for _, s := range [...]string{c.Bearer, c.Password, c.APIKey, c.SubprotocolToken} {
 		t.hide.add(s)
@@ -97,7 +97,7 @@ func (t *requester) learnOptions() {
 	if c.Username != "" || c.Password != "" {
 		t.hide.add(basic(c.Username, c.Password))
 	}
-	t.hide.learn("Cookie", c.Cookie)
+	t.hide.addField("Cookie", c.Cookie)
 	for _, values := range c.Query {
 		for _, v := range values {
 			t.hide.add(v)
@@ -105,7 +105,7 @@ func (t *requester) learnOptions() {
 	}
 	for name, values := range t.o.Header {
 		for _, v := range values {
-			t.hide.learn(name, v)
+			t.hide.addField(name, v)
 		}
 	}
 	for _, name := range t.o.Subprotocols {

@@ -64,18 +64,18 @@ func TestText(t *testing.T) {
 			o.Echo, o.Subprotocols = "hello", []string{"chat.v1"}
 			o.Credentials.Bearer = "hunter2secret"
 		}},
-		{file: "opened_narrow_color.txt", url: "ws://192.0.2.1:8080/", serve: (*visit).chatty, width: 60, color: true,
+		{file: "opened_narrow_color.txt", url: "ws://192.0.2.1:8080/", serve: (*visit).sendMany, width: 60, color: true,
 			opts: func(o *Options) { o.NoCompression, o.NoOrigin = true, true }},
 		{file: "accept_wrong.txt", url: "ws://192.0.2.1/", serve: func(v *visit) {
-			v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: keep-alive\n" +
+			v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: keep-alive\n" +
 				"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n\n")
 		}},
 		{file: "status_401.txt", url: "ws://192.0.2.1/", serve: func(v *visit) {
-			v.say("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Bearer realm=\"chat\", error=\"invalid_token\"\n" +
+			v.writeText("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Bearer realm=\"chat\", error=\"invalid_token\"\n" +
 				"Set-Cookie: session=abcdef; HttpOnly\nContent-Length: 15\n\nThis is private")
 		}},
 		{file: "cross_site.txt", url: "ws://192.0.2.1/", opts: func(o *Options) { o.Credentials.Cookie = "sid=secretvalue" },
-			serve: func(v *visit) { v.open(""); v.talk() }},
+			serve: func(v *visit) { v.open(""); v.respond() }},
 		{file: "watch.txt", url: "ws://192.0.2.1/feed", opts: func(o *Options) { o.Watch, o.NoOriginProbes = -1, true },
 			serve: feed},
 	} {
@@ -89,7 +89,7 @@ func TestText(t *testing.T) {
 				text := NewText(&live, &TextOptions{Color: c.color, Width: c.width})
 				opts.OnBegin, opts.OnStep, opts.OnFrame = text.Begin, text.Step, text.Frame
 				r := Explain(t.Context(), c.url, opts)
-				standIn(r)
+				fixDiagnoses(r)
 				if err := text.End(r); err != nil {
 					t.Fatal(err)
 				}
@@ -113,8 +113,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// standIn replaces each diagnosis in r: their texts are tested elsewhere.
-func standIn(r *Report) {
+// fixDiagnoses replaces each diagnosis in r: their texts are tested elsewhere.
+func fixDiagnoses(r *Report) {
 	same := func(d *Diagnosis) {
 		*d = Diagnosis{ID: d.ID, Cause: "The cause in one sentence, which is as long as such sentences are, so that it has to be broken.",
 			Clause: d.Clause, Evidence: []string{"what was seen", "and what else"},
@@ -142,19 +142,19 @@ func plainText(s string) string {
 // chat is a server without a fault.
 func chat(v *visit) {
 	if v.req.Header.Get("Origin") == foreignOrigin {
-		v.say("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n")
+		v.writeText("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n")
 		return
 	}
 	v.open("Sec-WebSocket-Protocol: chat.v1\n")
 	v.send(frame.Text, "welcome, hunter2secret")
-	v.talk()
+	v.respond()
 }
 
-// chatty sends long text, and text that would affect a terminal.
-func (v *visit) chatty() {
+// sendMany sends long text, and text that would affect a terminal.
+func (v *visit) sendMany() {
 	v.open("X-Long: " + strings.Repeat("long words ", 12) + "\n")
 	v.send(frame.Text, "\x1b[2J\u202e"+strings.Repeat("x", 300))
-	v.talk()
+	v.respond()
 }
 
 // feed sends messages in fragments and over time, then closes.
@@ -209,5 +209,29 @@ func TestWrap(t *testing.T) {
 		if got := wrap(c.in, c.n); !slices.Equal(got, c.want) {
 			t.Errorf("%q in %d columns: %q", c.in, c.n, got)
 		}
+	}
+}
+
+// The last frame of a compressed message is displayed with both lengths; without steps nothing is written.
+func TestTextOfFrames(t *testing.T) {
+	for want, f := range map[string]Frame{
+		"7z": {Opcode: "text", Length: 7, Compressed: true}, "7→90": {Opcode: "text", Fin: true, Length: 7, Compressed: true, Inflated: 90},
+		"1000 bye": {Opcode: "close", Fin: true, Code: 1000, Preview: "bye"}, "text…": {Opcode: "text"}, "→": {Sent: true, Opcode: "ping", Fin: true},
+	} {
+		var b strings.Builder
+		NewText(&b, nil).frame(f)
+		if !strings.Contains(b.String(), want) || strings.Contains(b.String(), "…") != (!f.Fin) {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+	}
+	var b strings.Builder
+	x := NewText(&b, nil)
+	x.todo("Title", nil)
+	if b.String() != "" {
+		t.Errorf("%q", b.String())
+	}
+	x.todo("Title", []string{"first", inset + "a line", "second"})
+	if got := b.String(); got != "  Title:\n    1. first\n           a line\n    2. second\n" {
+		t.Errorf("%q", got)
 	}
 }

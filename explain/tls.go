@@ -94,7 +94,7 @@ func (sec *secure) verify(s tls.ConnectionState) error {
 // wrap performs the TLS handshake over l, until end at the latest.
 func (t *dialer) wrap(l *link, end time.Time, cfg *tls.Config) (*tls.Conn, error) {
 	l.bound(end)
-	l.Conn = &tapped{l.Conn, l}
+	l.Conn = &recordedConn{l.Conn, l}
 	c := tls.Client(l.Conn, cfg)
 	ctx, cancel := context.WithDeadline(t.ctx, end)
 	defer cancel()
@@ -122,7 +122,7 @@ func (t *dialer) tlsStep(l *link) bool {
 	}
 	s.OK = false
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		l.settle()
+		l.awaitFirst()
 	}
 	fault, clause, detail := t.judgeTLS(sec, l, err)
 	t.end(s, detail)
@@ -202,7 +202,7 @@ func (t *dialer) judgeTLS(sec *secure, l *link, err error) (f Fault, clause, det
 		f, clause = judgeAlert(alert, sec.info)
 		return f, clause, "the server ended the handshake with the alert \"" + alert + "\""
 	}
-	text := brief(err)
+	text := shortError(err)
 	switch {
 	case strings.Contains(text, "unsupported protocol version"):
 		return FaultTLSVersion, "RFC 8996 §2", "the server chose a version of TLS that is too old"

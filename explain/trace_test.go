@@ -22,8 +22,8 @@ import (
 func TestExplainEndsWithItsContext(t *testing.T) {
 	for name, serve := range map[string]func(*visit){
 		"before the answer": func(v *visit) { io.Copy(io.Discard, v.in) },
-		"within the head":   func(v *visit) { v.say("HTTP/1.1 101 Switching Protocols\n"); io.Copy(io.Discard, v.in) },
-		"within the body":   func(v *visit) { v.say("HTTP/1.1 500 No\nContent-Length: 10\n\n"); io.Copy(io.Discard, v.in) },
+		"within the head":   func(v *visit) { v.writeText("HTTP/1.1 101 Switching Protocols\n"); io.Copy(io.Discard, v.in) },
+		"within the body":   func(v *visit) { v.writeText("HTTP/1.1 500 No\nContent-Length: 10\n\n"); io.Copy(io.Discard, v.in) },
 		"before the pong":   func(v *visit) { v.open(""); io.Copy(io.Discard, v.in) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Hour, cancel)
-		opts := inMemory(t, func(v *visit) { v.open(""); v.talk() })
+		opts := inMemory(t, func(v *visit) { v.open(""); v.respond() })
 		opts.Watch = -1
 		r := Explain(ctx, "ws://192.0.2.1/", opts)
 		if !r.OK() || r.Close == nil || !r.Close.Clean || r.Close.By != "client" {
@@ -75,7 +75,7 @@ func TestWatchLeavesSoon(t *testing.T) {
 
 // If the response to the probe is a 101 with a wrong Sec-WebSocket-Accept, it does not show that other sites are allowed, whatever
 // else it contains.
-func TestForeignOriginNeedsTheKey(t *testing.T) {
+func TestForeignOriginNeedsTheAcceptValue(t *testing.T) {
 	for _, fits := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			opts := inMemory(t, func(v *visit) {
@@ -83,7 +83,7 @@ func TestForeignOriginNeedsTheKey(t *testing.T) {
 					v.req.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
 				}
 				v.open("")
-				v.talk()
+				v.respond()
 			})
 			opts.Origin = "https://page.example"
 			r := Explain(t.Context(), "ws://192.0.2.1/", opts)
@@ -110,7 +110,7 @@ func TestTimeoutBoundsAll(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) { v.open(""); v.talk() })
+		opts := inMemory(t, func(v *visit) { v.open(""); v.respond() })
 		opts.ProbeIdle, opts.Watch = time.Minute, time.Hour
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
 		if !r.OK() || r.Duration != Duration(time.Minute+time.Hour) || r.Idle.Held != Duration(time.Minute) || r.Idle.Cut {
@@ -135,7 +135,7 @@ func TestProbeIdleSeesPings(t *testing.T) {
 					v.send(frame.Ping, "")
 				}
 			}()
-			v.talk()
+			v.respond()
 		})
 		opts.ProbeIdle = 90 * time.Second
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
@@ -164,7 +164,7 @@ func TestRequest(t *testing.T) {
 		dial := opts.Dial
 		opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dial(ctx, network, address)
-			return &spy{Conn: c, wrote: func(b []byte) { got = append(got, string(b)) }}, err
+			return &writeObserver{Conn: c, onWrite: func(b []byte) { got = append(got, string(b)) }}, err
 		}
 		opts.NoOriginProbes = true
 		opts.Header = map[string][]string{"User-Agent": {"mine"}, "X-Room": {"a", "b"}, "Accept-Language": {"de"}}
@@ -184,14 +184,14 @@ func TestRequest(t *testing.T) {
 	})
 }
 
-// spy records what is written.
-type spy struct {
+// writeObserver records what is written.
+type writeObserver struct {
 	net.Conn
-	wrote func([]byte)
+	onWrite func([]byte)
 }
 
-func (s *spy) Write(b []byte) (int, error) {
-	s.wrote(b)
+func (s *writeObserver) Write(b []byte) (int, error) {
+	s.onWrite(b)
 	return s.Conn.Write(b)
 }
 

@@ -52,7 +52,7 @@ func (l *lab) resolver(z zone) (*net.Resolver, error) {
 	})
 	server := pc.LocalAddr().String()
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		d := net.Dialer{Timeout: patience}
+		d := net.Dialer{Timeout: serverTimeout}
 		return d.DialContext(ctx, "udp4", server)
 	}}, nil
 }

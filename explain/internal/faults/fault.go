@@ -37,10 +37,10 @@ func (f Fault) Start() (*Site, error) {
 		s.Options.Proxy = noProxy // independent of this machine's environment
 	}
 	if s.Options.Timeout == 0 {
-		s.Options.Timeout = 3 * patience // a server that responds does so soon, except on a busy machine
+		s.Options.Timeout = 3 * serverTimeout // a server that responds does so soon, except on a busy machine
 	}
 	if s.Options.StepTimeout == 0 {
-		s.Options.StepTimeout = patience
+		s.Options.StepTimeout = serverTimeout
 	}
 	return s, nil
 }

@@ -46,15 +46,15 @@ func (v *visit) next() (byte, string, error) {
 	return head[0], string(payload), nil
 }
 
-// talk replies to the client's frames as a correct server does: to a ping with a pong, to a text with the same text, to a close
-// with a close. It does not reply to frames that begin with one of the bytes in deaf.
-func (v *visit) talk(deaf string) {
+// respond replies to the client's frames as a correct server does: to a ping with a pong, to a text with the same text, to a close
+// with a close. It does not reply to frames that begin with one of the bytes in ignored.
+func (v *visit) respond(ignored string) {
 	for {
 		first, payload, err := v.next()
 		if err != nil {
 			return
 		}
-		if strings.IndexByte(deaf, first) >= 0 {
+		if strings.IndexByte(ignored, first) >= 0 {
 			continue
 		}
 		switch first {
@@ -83,13 +83,13 @@ func opened(handle func(*visit)) func(*lab) (*Site, error) {
 func sends(b string) func(*lab) (*Site, error) {
 	return opened(func(v *visit) {
 		io.WriteString(v, b) //nolint:errcheck // the client may have gone
-		v.talk("")
+		v.respond("")
 	})
 }
 
-// deaf opens correctly and does not reply to frames that begin with one of these bytes.
-func deaf(to string) func(*lab) (*Site, error) {
-	return opened(func(v *visit) { v.talk(to) })
+// ignoring opens correctly and does not reply to frames that begin with one of these bytes.
+func ignoring(to string) func(*lab) (*Site, error) {
+	return opened(func(v *visit) { v.respond(to) })
 }
 
 // closes sends a close frame immediately.
@@ -126,8 +126,8 @@ var otherPong = opened(func(v *visit) {
 	}
 })
 
-// forgets answers the first ping, and no frame after that, like a path on which the connection was forgotten.
-func forgets(l *lab) (*Site, error) {
+// stopsAfterPing answers the first ping, and no frame after that, like a path on which the connection was forgotten.
+func stopsAfterPing(l *lab) (*Site, error) {
 	s, err := opened(func(v *visit) {
 		if first, payload, err := v.next(); err == nil && first == finPing {
 			v.frame(finPong, payload)
@@ -152,8 +152,8 @@ func abort(c net.Conn) {
 	c.Close()
 }
 
-// hangsUp reacts to a close frame by ending the connection.
-var hangsUp = opened(func(v *visit) {
+// endsOnClose reacts to a close frame by ending the connection.
+var endsOnClose = opened(func(v *visit) {
 	for {
 		switch first, payload, err := v.next(); {
 		case err != nil || first == finClose:
@@ -170,7 +170,7 @@ var idleServer = opened(func(v *visit) {
 		v.SetReadDeadline(time.Now().Add(relayIdle))
 		first, payload, err := v.next()
 		if err != nil {
-			v.SetReadDeadline(time.Now().Add(patience))
+			v.SetReadDeadline(time.Now().Add(serverTimeout))
 			v.closing(1001, "idle")
 			return
 		}

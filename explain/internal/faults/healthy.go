@@ -45,7 +45,7 @@ func (l *lab) handler(h http.Handler, config *tls.Config) (string, error) {
 		ln = tls.NewListener(ln, config)
 	}
 	server := &http.Server{
-		Handler: tracked(l, h), ReadTimeout: patience, WriteTimeout: patience,
+		Handler: tracked(l, h), ReadTimeout: serverTimeout, WriteTimeout: serverTimeout,
 		ErrorLog:     discard,
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 only
 	}
@@ -161,7 +161,7 @@ func inFront(backend func(l *lab) http.Handler, proto string, without ...string)
 			}
 			l.keep(b)
 			defer l.drop(b)
-			b.SetDeadline(time.Now().Add(patience))
+			b.SetDeadline(time.Now().Add(serverTimeout))
 			for _, name := range without {
 				v.req.Header.Del(name)
 			}

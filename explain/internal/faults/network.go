@@ -171,8 +171,8 @@ func plainForTLS(l *lab) (*Site, error) {
 	return &Site{URL: "wss://" + addr + "/"}, err
 }
 
-// saysTLS is a port for TLS that responds to plain HTTP in plain HTTP, with a hint in the body, and to a ClientHello with an alert.
-func saysTLS(answer string) func(*lab) (*Site, error) {
+// tlsRequired is a port for TLS that responds to plain HTTP in plain HTTP, with a hint in the body, and to a ClientHello with an alert.
+func tlsRequired(answer string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.serve(func(c net.Conn) {
 			in := bufio.NewReader(c)
@@ -189,8 +189,8 @@ func saysTLS(answer string) func(*lab) (*Site, error) {
 
 // The responses of net/http and nginx.
 var (
-	tlsForPlain      = saysTLS("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
-	nginxTLSForPlain = saysTLS("HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" +
+	tlsForPlain      = tlsRequired("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+	nginxTLSForPlain = tlsRequired("HTTP/1.1 400 Bad Request\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" +
 		"<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\r\n<body>\r\n" +
 		"<center><h1>400 Bad Request</h1></center>\r\n" +
 		"<center>The plain HTTP request was sent to HTTPS port</center>\r\n" +
@@ -299,7 +299,7 @@ func interrupted(l *lab) (*Site, error) {
 func outOfTime(l *lab) (*Site, error) {
 	s, err := silent(l)
 	if err == nil {
-		s.Options.Timeout, s.Options.StepTimeout = moment/2, patience
+		s.Options.Timeout, s.Options.StepTimeout = moment/2, serverTimeout
 	}
 	return s, err
 }
@@ -343,7 +343,7 @@ var silenceFaults = []Fault{
 	{ID: explain.FaultReset, Name: "a reset right after the connection", start: dialError(syscall.ECONNRESET)},
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},
 	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer", start: closedEarly},
-	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer, next to HTTP/2", start: bothAndPicky},
+	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer, next to HTTP/2", start: closesOnUpgrade},
 	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: impatient(silent)},
 	{ID: explain.FaultNotHTTP, Name: "an SSH server", start: banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")},
 	{ID: explain.FaultNotHTTP, Name: "an SMTP server", start: banner("220 mail.example ESMTP Postfix\r\n")},

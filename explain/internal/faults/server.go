@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience limits every wait of a server in this package.
-const patience = 20 * time.Second
+// serverTimeout limits every wait of a server in this package.
+const serverTimeout = 20 * time.Second
 
 // lab holds the listeners, connections and goroutines of one fault, so that closing it leaves nothing behind.
 type lab struct {
@@ -87,7 +87,7 @@ func (l *lab) serve(handle func(net.Conn)) (string, error) {
 				return
 			}
 			l.keep(c)
-			c.SetDeadline(time.Now().Add(patience))
+			c.SetDeadline(time.Now().Add(serverTimeout))
 			l.wg.Go(func() {
 				defer l.drop(c)
 				handle(c)
@@ -126,14 +126,14 @@ func linger(c net.Conn, in io.Reader) {
 	io.Copy(io.Discard, in) //nolint:errcheck // the end is what this waits for
 }
 
-// say writes text with every line end converted to CR LF.
-func (v *visit) say(text string) {
+// writeText writes text with every line end converted to CR LF.
+func (v *visit) writeText(text string) {
 	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the client may have gone
 }
 
 // answer writes a complete response with a body; the lines of fields end in "\n".
 func (v *visit) answer(status, fields, body string) {
-	v.say("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
+	v.writeText("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
 	io.WriteString(v, body) //nolint:errcheck // the client may have gone
 }
 
@@ -145,7 +145,7 @@ func (v *visit) accept() string {
 
 // upgrade writes a correct 101 with additional fields, whose lines end in "\n".
 func (v *visit) upgrade(fields string) {
-	v.say("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n" +
+	v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n" +
 		"Sec-WebSocket-Accept: " + v.accept() + "\n" + fields + "\n")
 }
 

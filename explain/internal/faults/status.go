@@ -78,8 +78,8 @@ func nodeBackend(*lab) http.Handler {
 	})
 }
 
-// mute is a backend that responds with 400 without a reason.
-func mute(*lab) http.Handler {
+// emptyBadRequest is a backend that responds with 400 without a reason.
+func emptyBadRequest(*lab) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
 }
 
@@ -119,8 +119,8 @@ func withOrigin(start func(*lab) (*Site, error), origin string) func(*lab) (*Sit
 	}
 }
 
-// forgot101 computes the accept value but leaves the status at 200.
-func forgot101(l *lab) (*Site, error) {
+// acceptWithout101 computes the accept value but leaves the status at 200.
+func acceptWithout101(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.answer("200 OK", "Upgrade: websocket\nSec-WebSocket-Accept: "+v.accept()+"\n", "")
 	})
@@ -285,7 +285,7 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus200, Name: "a page instead of a WebSocket",
 		start: answers("200 OK", "Content-Type: text/html\n", page)},
 	{ID: explain.FaultStatus200, Name: "204", start: answers("204 No Content", "", "")},
-	{ID: explain.FaultStatus200, Name: "200 with the right accept value", start: forgot101},
+	{ID: explain.FaultStatus200, Name: "200 with the right accept value", start: acceptWithout101},
 	{ID: explain.FaultStatus301, Name: "301", start: redirects(http.StatusMovedPermanently)},
 	{ID: explain.FaultStatus302, Name: "302", start: redirects(http.StatusFound)},
 	{ID: explain.FaultStatus302, Name: "303", start: redirects(http.StatusSeeOther)},
@@ -294,7 +294,7 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus400, Name: "400", start: answers("400 Bad Request", "Content-Type: text/plain\n", "room is missing\n")},
 	{ID: explain.FaultStatus400, Name: "Node's ws behind nginx, on another path", start: proxyWithout(nodeOnOtherPath)},
 	{ID: explain.FaultStatus400, Name: "Node's ws, on another path", start: directly(nodeOnOtherPath)},
-	{ID: explain.FaultStatus400, Name: "400 without a reason, for every request", start: directly(mute)},
+	{ID: explain.FaultStatus400, Name: "400 without a reason, for every request", start: directly(emptyBadRequest)},
 	{ID: explain.FaultStatus400, Name: "nginx that speaks plain HTTP to a port for TLS", start: answers("400 Bad Request", "Server: nginx/1.22.1\n",
 		"Client sent an HTTP request to an HTTPS server.\n")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in gzip", start: encoded("gzip", "")},
@@ -370,7 +370,7 @@ var statusFaults = []Fault{
 	{ID: explain.FaultUpgradeStripped, Name: "nginx with its defaults, in front of this library", start: nginx(ownBackend)},
 	{ID: explain.FaultUpgradeStripped, Name: "nginx with its defaults, in front of a Go server", start: nginx(olderBackend)},
 	{ID: explain.FaultUpgradeStripped, Name: "nginx with its defaults, in front of a Node server", start: nginx(nodeBackend)},
-	{ID: explain.FaultUpgradeStripped, Name: "nginx with its defaults, in front of a server that gives no reason", start: nginx(mute)},
+	{ID: explain.FaultUpgradeStripped, Name: "nginx with its defaults, in front of a server that gives no reason", start: nginx(emptyBadRequest)},
 	{ID: explain.FaultUpgradeStripped, Name: "an unknown proxy, 426", start: answers("426 Upgrade Required",
 		"Upgrade: websocket\nConnection: Upgrade\nContent-Type: text/plain\n", "Upgrade Required")},
 	{ID: explain.FaultUpgradeStripped, Name: "an unknown proxy, 400", start: answers("400 Bad Request",

@@ -14,7 +14,7 @@ import (
 func head(lines string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		return l.site(func(v *visit) {
-			v.say("HTTP/1.1 101 Switching Protocols\n" + strings.ReplaceAll(lines, "ACCEPT", v.accept()) + "\n")
+			v.writeText("HTTP/1.1 101 Switching Protocols\n" + strings.ReplaceAll(lines, "ACCEPT", v.accept()) + "\n")
 		})
 	}
 }
@@ -33,7 +33,7 @@ const wrongAccept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"
 // keyEchoed sends the key back unchanged.
 func keyEchoed(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
-		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField +
+		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField +
 			"Sec-WebSocket-Accept: " + v.req.Header.Get("Sec-WebSocket-Key") + "\n\n")
 	})
 }
@@ -59,7 +59,7 @@ func offering(start func(*lab) (*Site, error), subprotocols ...string) func(*lab
 func bodyAfter101(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.upgrade("Content-Length: 13\nContent-Type: text/plain\n")
-		v.say("Hello, world!")
+		v.writeText("Hello, world!")
 	})
 }
 
@@ -67,7 +67,7 @@ func bodyAfter101(l *lab) (*Site, error) {
 func lengthAfter101(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
 		v.upgrade("Content-Length: 13\n")
-		v.talk("")
+		v.respond("")
 	})
 }
 
@@ -81,7 +81,7 @@ func script(text string) func(*lab) (*Site, error) {
 // endlessHead sends fields for as long as the client reads, up to a limit.
 func endlessHead(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
-		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
+		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
 		line := []byte("X-Filler: " + strings.Repeat("a", 1000) + "\r\n")
 		for range 16 << 10 {
 			if _, err := v.Write(line); err != nil {
@@ -94,7 +94,7 @@ func endlessHead(l *lab) (*Site, error) {
 // unendedHead begins a header, does not end it, and keeps the connection open.
 func unendedHead(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
-		v.say("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
+		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
 		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
 	})
 }
@@ -136,7 +136,7 @@ var switchingFaults = []Fault{
 // oldVersion responds with 101 in an HTTP version that does not have it.
 func oldVersion(l *lab) (*Site, error) {
 	return l.site(func(v *visit) {
-		v.say("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")
+		v.writeText("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")
 	})
 }
 
@@ -144,7 +144,7 @@ func oldVersion(l *lab) (*Site, error) {
 func tokenEchoed(l *lab) (*Site, error) {
 	s, err := l.site(func(v *visit) {
 		v.upgrade("Sec-WebSocket-Protocol: " + v.req.Header.Get("Sec-WebSocket-Protocol") + "\n")
-		v.talk("")
+		v.respond("")
 	})
 	if err == nil {
 		s.Options.Credentials.SubprotocolToken = "c2VjcmV0"

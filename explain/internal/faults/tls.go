@@ -184,8 +184,8 @@ func prior(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// priorAndMute is prior as in net/http and HAProxy: it sends nothing to a client that does not begin with the HTTP/2 preface.
-func priorAndMute(l *lab) (*Site, error) {
+// priorUnresponsive is prior as in net/http and HAProxy: it sends nothing to a client that does not begin with the HTTP/2 preface.
+func priorUnresponsive(l *lab) (*Site, error) {
 	addr, err := l.serve(func(c net.Conn) {
 		preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
 		if _, err := io.ReadFull(c, preface); err != nil || !bytes.HasPrefix(preface, []byte("PRI ")) {
@@ -197,8 +197,8 @@ func priorAndMute(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// bothAndPicky speaks HTTP/1.1 and HTTP/2 without TLS, and closes the connection on an upgrade request, as a rule of HAProxy can.
-func bothAndPicky(l *lab) (*Site, error) {
+// closesOnUpgrade speaks HTTP/1.1 and HTTP/2 without TLS, and closes the connection on an upgrade request, as a rule of HAProxy can.
+func closesOnUpgrade(l *lab) (*Site, error) {
 	ln, err := l.listen()
 	if err != nil {
 		return nil, err
@@ -207,7 +207,7 @@ func bothAndPicky(l *lab) (*Site, error) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s := &http.Server{
-		Protocols: protocols, ReadHeaderTimeout: patience, ErrorLog: discard,
+		Protocols: protocols, ReadHeaderTimeout: serverTimeout, ErrorLog: discard,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Upgrade") != "" {
 				panic(http.ErrAbortHandler)
@@ -231,7 +231,7 @@ func onlyHTTP2(l *lab) (*Site, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	s := &http.Server{
-		Protocols: protocols, ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0),
+		Protocols: protocols, ReadHeaderTimeout: serverTimeout, ErrorLog: log.New(io.Discard, "", 0),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{a.issue(leaf{})}, MinVersion: tls.VersionTLS12},
 	}
 	l.keep(s)
@@ -254,7 +254,7 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultALPN, Name: "ALPN for something else", start: noHTTP1("acme-tls/1")},
 	{ID: explain.FaultHTTP2Only, Name: "ALPN for HTTP/2 only", start: noHTTP1("h2")},
 	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only", start: prior},
-	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only, silent", start: priorAndMute},
+	{ID: explain.FaultHTTP2Only, Name: "HTTP/2 without TLS only, silent", start: priorUnresponsive},
 	{ID: explain.FaultHTTP2Only, Name: "net/http with HTTP/2 only", start: onlyHTTP2},
 	{ID: explain.FaultCertExpired, Name: "an expired certificate", start: expired},
 	{ID: explain.FaultCertNotYet, Name: "a certificate that is not valid yet", start: notYetValid},

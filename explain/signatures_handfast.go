@@ -5,90 +5,90 @@ import (
 	"strings"
 )
 
-// ownVoices are the responses of handfast itself, with the keys of its configuration. Their steps replace all others.
+// handfastSignatures are the responses of handfast itself, with the keys of its configuration. Their steps replace all others.
 // TestExplainOfServe in package cli compares the responses that one server gives without a second client address, a second user or
 // a stop. The texts are short and general, so that only the whole body together with the fields of handfast's refusals is a proof:
 // see fromHandfast.
-var ownVoices = []voice{
+var handfastSignatures = []signature{
 	{
 		name: "handfast, another host", status: 421,
-		shape:  refusedAs("421 Misdirected Request", `This was refused: this listener is not for that host\.\nNext step: .*`),
+		body:   refusedAs("421 Misdirected Request", `This was refused: this listener is not for that host\.\nNext step: .*`),
 		cause:  "The listener of handfast does not serve the host name of the request (421).",
 		owner:  []string{"Add the name to the hosts of the listener in handfast's configuration:", "    hosts: [ws.example.com]"},
 		client: []string{"Check that the URL has the host name under which the server is published."},
 	},
 	{
 		name: "handfast, no endpoint", status: 404,
-		shape:  refusedAs("404 Not Found", `There is no endpoint and no page at this path\.\nNext step: .*`),
+		body:   refusedAs("404 Not Found", `There is no endpoint and no page at this path\.\nNext step: .*`),
 		cause:  "handfast has no endpoint at this path for this host.",
 		owner:  []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
 		client: []string{"Check the path, including its case and a trailing slash, and the host name."},
 	},
 	{
 		name: "handfast, a page", status: 404,
-		shape:  refusedAs("404 Not Found", `There is a page at this path, but no WebSocket endpoint\.(?:\nNext step: .*)?`),
+		body:   refusedAs("404 Not Found", `There is a page at this path, but no WebSocket endpoint\.(?:\nNext step: .*)?`),
 		cause:  "handfast has a page at this path, but no endpoint for WebSockets.",
 		owner:  []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
 		client: []string{"Check the path: the URL of a page is often not that of its WebSocket."},
 	},
 	{
 		name: "handfast, the path", status: 400,
-		shape:  refusedAs("400 Bad Request", `This was refused: the path has .*\.\nNext step: write the path without it`),
+		body:   refusedAs("400 Bad Request", `This was refused: the path has .*\.\nNext step: write the path without it`),
 		cause:  "handfast refuses the path, which servers and proxies may interpret differently.",
 		client: []string{"The body of the answer names the part of the path. Write the path without it."},
 	},
 	{
-		name: "handfast, credentials", status: 401, shape: exactly("The credentials are missing or not valid."),
+		name: "handfast, credentials", status: 401, body: exactly("The credentials are missing or not valid."),
 		owner: []string{"The key auth of the endpoint in handfast's configuration lists its authentication methods. handfast token check --config FILE says why a token is " +
 			"not accepted."},
 		client: []string{"Send a credential that matches the challenge."}, detail: credentialSteps,
 	},
 	{
-		name: "handfast, rules", status: 403, shape: exactly("This is not allowed."),
+		name: "handfast, rules", status: 403, body: exactly("This is not allowed."),
 		cause:  "A rule in handfast's configuration denies this client the connection, or an authentication method does, such as forward.",
 		owner:  []string{"The log of handfast has the reason, and names the rule if one decided. The rules are under rules of the endpoint."},
 		detail: permissionSteps,
 	},
 	{
 		name: "handfast, TLS only", status: 403,
-		shape:  refusedAs("403 Forbidden", `WebSockets are served with TLS only\.\nNext step: use wss://.*`),
+		body:   refusedAs("403 Forbidden", `WebSockets are served with TLS only\.\nNext step: use wss://.*`),
 		cause:  "This listener of handfast only redirects pages to https; WebSockets are served by the one with TLS.",
 		owner:  []string{"The key for this is redirect_https of the listener."},
 		client: []string{"Use the wss:// URL in the body of the answer."},
 	},
 	{
-		name: "handfast, handshakes", status: 429, shape: exactly("There are too many handshakes from your address."),
+		name: "handfast, handshakes", status: 429, body: exactly("There are too many handshakes from your address."),
 		owner: []string{"The limit in handfast's configuration is limits.handshakes_per_second. Behind a proxy, add it to trusted_proxies, or all clients " +
 			"share its address."},
 		client: []string{"Wait, then reconnect with exponential backoff and jitter; look for a loop that reconnects immediately."}, detail: retryStep,
 	},
 	{
-		name: "handfast, connections of an address", status: 429, shape: exactly("There are too many connections from your address."),
+		name: "handfast, connections of an address", status: 429, body: exactly("There are too many connections from your address."),
 		cause: "The client's address has as many connections as handfast allows it.",
 		owner: []string{"The limit in handfast's configuration is limits.connections_per_address. Behind a proxy, add it to trusted_proxies, or all " +
 			"clients share its address."},
 		client: fewerConnections, detail: retryStep,
 	},
 	{
-		name: "handfast, connections of a user", status: 429, shape: exactly("There are too many connections of this user."),
+		name: "handfast, connections of a user", status: 429, body: exactly("There are too many connections of this user."),
 		cause:  "The user has as many connections as handfast allows one user.",
 		owner:  []string{"The limit in handfast's configuration is limits.connections_per_identity of the endpoint."},
 		client: fewerConnections, detail: retryStep,
 	},
 	{
-		name: "handfast, full", status: 503, shape: exactly("The server has reached its limit of connections."),
+		name: "handfast, full", status: 503, body: exactly("The server has reached its limit of connections."),
 		cause:  "handfast has as many connections as its configuration allows.",
 		owner:  []string{"Raise limits.connections, or add a node."},
 		client: tryLater, detail: retryStep,
 	},
 	{
-		name: "handfast, an endpoint is full", status: 503, shape: exactly("This endpoint has reached its limit of connections."),
+		name: "handfast, an endpoint is full", status: 503, body: exactly("This endpoint has reached its limit of connections."),
 		cause:  "The endpoint has as many connections as handfast's configuration allows it.",
 		owner:  []string{"Raise limits.connections of the endpoint, or add a node."},
 		client: tryLater, detail: retryStep,
 	},
 	{
-		name: "handfast, a stop", status: 503, shape: exactly("The server is stopping."),
+		name: "handfast, a stop", status: 503, body: exactly("The server is stopping."),
 		cause: "handfast is stopping, and accepts no more connections.",
 		owner: []string{"The key drain in handfast's configuration sets how long this takes. The proxy in front should remove the node first: " +
 			"/readyz of the admin listener reports it."},
@@ -96,13 +96,13 @@ var ownVoices = []voice{
 	},
 	{
 		name: "handfast, a large head", status: 431,
-		shape:  refusedAs("431 Request Header Fields Too Large", `the request's head is longer than the server accepts \(RFC 6585 §5\)\.\nNext step: .*`),
+		body:   refusedAs("431 Request Header Fields Too Large", `the request's head is longer than the server accepts \(RFC 6585 §5\)\.\nNext step: .*`),
 		owner:  []string{"The limit in handfast's configuration is http.max_head."},
 		client: []string{"Clear the cookies of this host, and send smaller tokens."},
 	},
 	{
 		name: "handfast, a slow head", status: 408,
-		shape:  refusedAs("408 Request Timeout", `the head of the request did not arrive in time \(RFC 9110 §15\.5\.9\)\.`),
+		body:   refusedAs("408 Request Timeout", `the head of the request did not arrive in time \(RFC 9110 §15\.5\.9\)\.`),
 		owner:  []string{"The limit in handfast's configuration is http.head_timeout."},
 		client: []string{"Send the request as soon as the connection is open, and try again on a new one."},
 	},
@@ -110,8 +110,8 @@ var ownVoices = []voice{
 
 var tryLater = []string{"Try again with exponential backoff and jitter."}
 
-// ownOrigin is the part of a response of handfast, or of its library, that names a refused origin.
-const ownOrigin = "may not connect here (rfc 6455 §10.2)"
+// handfastOriginRefused is the part of a response of handfast, or of its library, that names a refused origin.
+const handfastOriginRefused = "may not connect here (rfc 6455 §10.2)"
 
 // permissionSteps adds whether the request contained a credential.
 func permissionSteps(r *Report, d *Diagnosis) {

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// A heard case contains the response of a real program, byte for byte except for its length, and the texts that the diagnosis must
-// and must not contain.
-type heard struct {
+// knownResponse is a case: the response of a real program, byte for byte except for its length, and the texts that the diagnosis
+// must and must not contain.
+type knownResponse struct {
 	program string
 	r       *Report
 	found   Finding
 	id      Fault
-	says    string // part of the cause, or of a step
+	want    string // part of the cause, or of a step
 	not     string // no part of either
 }
 
@@ -51,7 +51,7 @@ var (
 	websocketQuery = "/socket.io/?EIO=4&transport=websocket"
 )
 
-var heardOf = []heard{
+var knownResponses = []knownResponse{
 	{"Socket.IO 4.8, no query", queried(answered(400, "Transport unknown"), "/socket.io/"), status(FaultStatus400), FaultStatus400,
 		"EIO=4&transport=websocket", ""},
 	{"Socket.IO 4.8, transports: [polling]", queried(answered(400, `{"code":0,"message":"Transport unknown"}`), websocketQuery), status(FaultStatus400),
@@ -188,7 +188,7 @@ var heardOf = []heard{
 
 // The responses of real programs are recognized, and the diagnosis contains nothing that is false for one of them.
 func TestRealPrograms(t *testing.T) {
-	for _, c := range heardOf {
+	for _, c := range knownResponses {
 		t.Run(c.program, func(t *testing.T) {
 			f := c.found
 			if f.Detail == "" {
@@ -202,16 +202,16 @@ func TestRealPrograms(t *testing.T) {
 			holds := func(part string) bool {
 				return slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, part) })
 			}
-			if !holds(c.says) || c.not != "" && holds(c.not) {
-				t.Errorf("want %q and not %q:\n%s", c.says, c.not, strings.Join(all, "\n"))
+			if !holds(c.want) || c.not != "" && holds(c.not) {
+				t.Errorf("want %q and not %q:\n%s", c.want, c.not, strings.Join(all, "\n"))
 			}
 		})
 	}
 }
 
-// The responses of other programs that contain the words of a known one: the diagnosis does not present the known program as a
-// fact.
-func TestBorrowedWords(t *testing.T) {
+// Other programs may send the text of a known one, or a longer one that contains it: then the diagnosis does not present the known
+// program as a fact.
+func TestSimilarResponses(t *testing.T) {
 	own := []string{"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"}
 	on := func(server string) []string { return append([]string{"Server: " + server}, own...) }
 	for _, c := range []struct {
@@ -263,26 +263,26 @@ func TestBorrowedWords(t *testing.T) {
 		{answered(403, `{"kind":"Status","apiVersion":"v1","message":"pods \"a\" is forbidden: violates PodSecurity","reason":"Forbidden"}`), "Kubernetes"},
 	} {
 		d := diagnose(c.r, status(faultOfStatus(c.r.Response.Status)))
-		if all := told(d); strings.Contains(all, c.not) {
+		if all := advice(d); strings.Contains(all, c.not) {
 			t.Errorf("%d %q: %q in\n%s", c.r.Response.Status, c.r.Response.Body, c.not, all)
 		}
 	}
 	for _, body := range []string{"The server is stopping.", "The server is stopping.\\n"} {
 		r := withSteps(answered(101, ""), Step{Stage: StagePing, Frames: []Frame{{Opcode: "none", Preview: `HTTP/1.1 503 Service Unavailable\r\n` +
 			`Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n` + body}}})
-		if d := diagnose(r, garbage); strings.Contains(told(d), "handfast") {
-			t.Errorf("after a 101: %s", told(d))
+		if d := diagnose(r, garbage); strings.Contains(advice(d), "handfast") {
+			t.Errorf("after a 101: %s", advice(d))
 		}
 	}
 }
 
-// told returns the cause and the steps of d.
-func told(d Diagnosis) string {
+// advice returns the cause and the steps of d.
+func advice(d Diagnosis) string {
 	return strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
 }
 
 // A 400 that only quotes the complaint of a TLS server does not prove that a proxy sent plain HTTP to one.
-func TestComplaintAboutPlainHTTP(t *testing.T) {
+func TestPlainHTTPToTLSPort(t *testing.T) {
 	const flat = "A proxy on the way speaks plain HTTP"
 	nginx := "<html>\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>\n<body>\n<center><h1>400 Bad Request</h1></center>\n" +
 		"<center>The plain HTTP request was sent to HTTPS port</center>\n<hr><center>nginx/1.22.1</center>\n</body>\n</html>\n"
@@ -305,8 +305,8 @@ func TestComplaintAboutPlainHTTP(t *testing.T) {
 		if strings.Contains(d.Cause, flat) != proves {
 			t.Errorf("%q: %s", body, d.Cause)
 		}
-		if !proves && (!strings.Contains(d.Cause, "may") || !strings.Contains(told(d), "proof")) {
-			t.Errorf("%q: %s", body, told(d))
+		if !proves && (!strings.Contains(d.Cause, "may") || !strings.Contains(advice(d), "proof")) {
+			t.Errorf("%q: %s", body, advice(d))
 		}
 	}
 }

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// voice describes the response of a known server to a handshake that lacks a requirement of the server.
-type voice struct {
+// signature describes the response of a known product to a handshake that lacks a requirement of the product.
+type signature struct {
 	name string
-	// status is the status of the response, 0 for any error. The body must match shape, if it is not nil, and contain all of says,
-	// in lower case. A cause that names the program as a fact requires shape or server: other programs may send a body that only
-	// contains says.
-	status int
-	shape  *regexp.Regexp
-	says   []string
-	// server is the program that the Server field must name. Without it, the field may name only one of hosts, in which the program of the
-	// voice runs, or a proxy. Both are in lower case.
-	server string
-	hosts  []string
+	// status is the status of the response, 0 for any error. The body must match body, if it is not nil, and contain all texts of
+	// contains, in lower case. A cause that names the product as a fact requires body or server: other programs may send a body that only
+	// contains these texts.
+	status   int
+	body     *regexp.Regexp
+	contains []string
+	// server is the product that the Server field must name. If it is empty, the field may name only one of platforms, in which the
+	// product runs, or a proxy. Both are in lower case.
+	server    string
+	platforms []string
 	// when is a further condition, nil for none.
 	when func(r *Report, a *Response) bool
 	// cause replaces the general one; "" keeps it. owner is added before the general steps, client replaces them.
@@ -32,91 +32,91 @@ type voice struct {
 	detail func(r *Report, d *Diagnosis)
 }
 
-// voices are recognized by the whole response of the program, or by the program's name in it. A voice that is recognized only by a
-// phrase is only a suspicion.
-var voices = []voice{
+// signatures are recognized by the whole response of a product, or by its name in the Server field. The cause of a signature that
+// is recognized only by a part of the body is phrased as a suspicion.
+var signatures = []signature{
 	{
-		name: "Socket.IO that allows polling only", says: []string{"transport unknown"}, when: asksWebSocket,
+		name: "Socket.IO that allows polling only", contains: []string{"transport unknown"}, when: asksWebSocket,
 		cause:  "This looks like a Socket.IO server (Engine.IO) that does not allow the websocket transport, which the query asks for.",
 		owner:  []string{"Allow the websocket transport:", `    new Server(http, { transports: ["polling", "websocket"] })`},
 		client: []string{"Use the Socket.IO client with the polling transport until the owner allows websocket."},
 	},
 	{
-		name: "Socket.IO without a transport", says: []string{"transport unknown"},
+		name: "Socket.IO without a transport", contains: []string{"transport unknown"},
 		cause:  "This looks like a Socket.IO server (Engine.IO) that finds no supported transport in the query: use transport=websocket.",
 		client: socketIOClient,
 	},
 	{
-		name: "Socket.IO of another version", says: []string{"unsupported protocol version"},
+		name: "Socket.IO of another version", contains: []string{"unsupported protocol version"},
 		cause:  "This looks like a Socket.IO server (Engine.IO) that does not support the client's version of its protocol, given as EIO in the query.",
 		client: socketIOClient,
 	},
 	{
-		name: "Socket.IO of another version, in Python", shape: exactly(`"The client is using an unsupported version of the Socket.IO or Engine.IO protocols"`),
-		hosts:  pythonHosts,
-		cause:  "This is a Socket.IO server (python-engineio) that does not support the client's version of its protocol, given as EIO in the query.",
-		client: socketIOClient,
+		name: "Socket.IO of another version, in Python", body: exactly(`"The client is using an unsupported version of the Socket.IO or Engine.IO protocols"`),
+		platforms: pythonServers,
+		cause:     "This is a Socket.IO server (python-engineio) that does not support the client's version of its protocol, given as EIO in the query.",
+		client:    socketIOClient,
 	},
 	{
-		name: "Socket.IO that answers a poll", status: 200, shape: regexp.MustCompile(`^(?:\d+:)?0\{"sid":"[^"]+","upgrades":\[.*"pingTimeout":\d+`),
-		hosts:  pythonHosts,
-		cause:  "This is a Socket.IO server (Engine.IO) that answers a poll: the query lacks transport=websocket.",
-		owner:  []string{"If the query has it, the Upgrade header did not reach the server."},
-		client: socketIOClient,
+		name: "Socket.IO that answers a poll", status: 200, body: regexp.MustCompile(`^(?:\d+:)?0\{"sid":"[^"]+","upgrades":\[.*"pingTimeout":\d+`),
+		platforms: pythonServers,
+		cause:     "This is a Socket.IO server (Engine.IO) that answers a poll: the query lacks transport=websocket.",
+		owner:     []string{"If the query has it, the Upgrade header did not reach the server."},
+		client:    socketIOClient,
 	},
 	{
-		name: "Socket.IO with an unknown session, in Python", status: 400, says: []string{`"invalid session `}, hosts: pythonHosts,
+		name: "Socket.IO with an unknown session, in Python", status: 400, contains: []string{`"invalid session `}, platforms: pythonServers,
 		cause: "This looks like a Socket.IO server (python-engineio) that does not know the session in the query: it has ended, or belongs to another node.",
 		owner: stickySessions,
 	},
 	{
-		name: "Socket.IO with an unknown session", status: 400, shape: regexp.MustCompile(`^(?:\{"code":1,"message":"Session ID unknown"\}|Session ID unknown)$`),
+		name: "Socket.IO with an unknown session", status: 400, body: regexp.MustCompile(`^(?:\{"code":1,"message":"Session ID unknown"\}|Session ID unknown)$`),
 		cause: "This is a Socket.IO server (Engine.IO) that does not know the session in the query: it has ended, or belongs to another node.",
 		owner: stickySessions,
 	},
 	{
-		name: "SockJS", status: 200, shape: exactly("Welcome to SockJS!"),
+		name: "SockJS", status: 200, body: exactly("Welcome to SockJS!"),
 		cause:  "This is the base path of a SockJS server, which answers with a greeting: its WebSocket is below it.",
 		client: []string{"Use the SockJS client, or add this to the path for the plain WebSocket:", "    /websocket"},
 	},
 	{
-		name: "SignalR without negotiation", status: 400, shape: exactly("Connection ID required"), hosts: []string{"kestrel"},
+		name: "SignalR without negotiation", status: 400, body: exactly("Connection ID required"), platforms: []string{"kestrel"},
 		cause: "This is a SignalR hub (ASP.NET Core), which requires a connection ID: the client must negotiate one first, with a POST to the hub's path.",
 		client: []string{"Use a SignalR client. By hand: POST to PATH/negotiate?negotiateVersion=1, then connect with ?id= and the connectionToken of the response, and " +
 			"send the protocol as the first message."},
 	},
 	{
-		name: "SignalR with an unknown connection", status: 404, shape: exactly("No Connection with that ID"), hosts: []string{"kestrel"},
+		name: "SignalR with an unknown connection", status: 404, body: exactly("No Connection with that ID"), platforms: []string{"kestrel"},
 		cause: "This is a SignalR hub (ASP.NET Core) that does not know the connection ID in the query: it has timed out, or another node issued it.",
 		owner: []string{"With several nodes, route negotiation and connection to the same one (sticky sessions), or use skipNegotiation."},
 	},
 	{
-		name: "uvicorn without a WebSocket library", status: 400, shape: unsupportedUpgrade, server: "uvicorn",
+		name: "uvicorn without a WebSocket library", status: 400, body: unsupportedUpgrade, server: "uvicorn",
 		cause: "uvicorn responds this way if it has no WebSocket library. The upgrade request reached it.",
 		owner: uvicornLibrary, client: onlyOwner,
 	},
 	{
-		name: "uvicorn behind a proxy, without a WebSocket library", status: 400, shape: unsupportedUpgrade,
+		name: "uvicorn behind a proxy, without a WebSocket library", status: 400, body: unsupportedUpgrade,
 		cause: "This looks like uvicorn, which responds this way if it has no WebSocket library. The upgrade request reached the server.",
 		owner: uvicornLibrary, client: onlyOwner,
 	},
 	{
-		name: "FastAPI on uvicorn without a WebSocket library", status: 404, shape: exactly(`{"detail":"Not Found"}`), server: "uvicorn",
+		name: "FastAPI on uvicorn without a WebSocket library", status: 404, body: exactly(`{"detail":"Not Found"}`), server: "uvicorn",
 		cause: "FastAPI on uvicorn answers with 404, as for a page. For a WebSocket without a route it answers with 403: most likely uvicorn has no WebSocket library, or " +
 			"the Upgrade header did not reach it.",
 		owner: uvicornLibrary,
 	},
 	{
-		name: "ASGI with websockets", status: 403, server: "websockets", when: wordless,
+		name: "ASGI with websockets", status: 403, server: "websockets", when: emptyBody,
 		cause: refusedByASGI, client: checkRoute,
 	},
 	{
-		name: "ASGI on Hypercorn", status: 403, server: "hypercorn", when: wordless,
+		name: "ASGI on Hypercorn", status: 403, server: "hypercorn", when: emptyBody,
 		cause: refusedByASGI, client: checkRoute,
 	},
 	{
-		name: "Flask and Quart", status: 400, hosts: pythonHosts,
-		shape: regexp.MustCompile(`(?i)^<!doctype html[^>]*>\n(?:<html lang=en>\n)?<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n` +
+		name: "Flask and Quart", status: 400, platforms: pythonServers,
+		body: regexp.MustCompile(`(?i)^<!doctype html[^>]*>\n(?:<html lang=en>\n)?<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n` +
 			`<p>The browser \(or proxy\) sent a request that this server could not understand\.</p>$`),
 		cause: "Werkzeug (Flask, Quart) rejects the request. Most often the route is for the other kind of request: for pages, or, if the Upgrade header " +
 			"was lost on the way, for WebSockets.",
@@ -124,19 +124,19 @@ var voices = []voice{
 		client: []string{"Check the path: a page and a WebSocket have different paths."},
 	},
 	{
-		name: "WSGI server of Python", server: "wsgiserver", when: answeredPage,
+		name: "WSGI server of Python", server: "wsgiserver", when: pageOrError,
 		cause:  "The response is from Python's WSGI server for development (wsgiref), which Django's runserver uses: WSGI cannot carry a WebSocket.",
 		owner:  djangoASGI,
 		client: onlyOwner,
 	},
 	{
-		name: "Django on gunicorn", status: 404, server: "gunicorn", shape: djangoDebug,
+		name: "Django on gunicorn", status: 404, server: "gunicorn", body: djangoDebug,
 		cause:  "Django responds as to a request for a page: gunicorn's own workers run it over WSGI, which cannot carry a WebSocket.",
 		owner:  djangoASGI,
 		client: onlyOwner,
 	},
 	{
-		name: "Django", status: 404, shape: djangoDebug, hosts: pythonHosts,
+		name: "Django", status: 404, body: djangoDebug, platforms: pythonServers,
 		cause: "Django responds as to a request for a page: it runs over WSGI, which cannot carry a WebSocket, or the Upgrade header was lost on the way.",
 		owner: djangoASGI,
 	},
@@ -147,17 +147,17 @@ var voices = []voice{
 		client: onlyOwner,
 	},
 	{
-		name: "gws without a subprotocol", status: 400, shape: exactly("gws: sub-protocol negotiation failed"),
+		name: "gws without a subprotocol", status: 400, body: exactly("gws: sub-protocol negotiation failed"),
 		cause:  "The server (gws) requires a subprotocol, and the client offered none that it supports.",
 		client: []string{"Offer the one that the server's documentation names:", "    --subprotocol NAME"},
 	},
 	{
-		name: "gws that refuses the client", status: 400, shape: exactly("gws: unauthorized"),
+		name: "gws that refuses the client", status: 400, body: exactly("gws: unauthorized"),
 		cause:  "The server's Authorize function (gws) refused the client. The reason may be a credential, the origin, or the path.",
 		client: []string{"Send the credential that the server's documentation names, and check the origin."},
 	},
 	{
-		name: "Apollo Server without a WebSocket", status: 400, shape: regexp.MustCompile(
+		name: "Apollo Server without a WebSocket", status: 400, body: regexp.MustCompile(
 			`^\{"errors":\[\{"message":"This operation has been blocked as a potential Cross-Site Request Forgery \(CSRF\)\. `),
 		cause: "This is the HTTP endpoint of a GraphQL server (Apollo), which treats the handshake as a query: there is no WebSocket at this path, or the " +
 			"Upgrade header was lost on the way.",
@@ -166,35 +166,35 @@ var voices = []voice{
 		client: []string{"Check the path for subscriptions, and offer the subprotocol: --subprotocol graphql-transport-ws"},
 	},
 	{
-		name: "nginx, a large request", status: 400, shape: nginxPage("Request Header Or Cookie Too Large"), hosts: []string{"tengine"},
+		name: "nginx, a large request", status: 400, body: nginxPage("Request Header Or Cookie Too Large"), platforms: []string{"tengine"},
 		cause:  "A header of the request is too large for the server or proxy that answers, nginx or one derived from it; most often it is Cookie.",
 		owner:  []string{"Raise the limit, or set fewer and smaller cookies. In nginx:", "    large_client_header_buffers 4 16k;"},
 		client: []string{"Clear the cookies of this host, and send smaller tokens."},
 	},
 	{
-		name: "Phoenix", status: 404, says: []string{"phoenix.router.norouteerror", "no route found for get"}, hosts: []string{"cowboy"},
+		name: "Phoenix", status: 404, contains: []string{"phoenix.router.norouteerror", "no route found for get"}, platforms: []string{"cowboy"},
 		cause:  "This looks like Phoenix without a route for this path: the WebSocket of an endpoint's socket is one level below.",
 		client: []string{"For socket \"/socket\" in the endpoint the path is:", "    /socket/websocket?vsn=2.0.0"},
 	},
 	{
-		name: "Docker", status: 404, server: "docker", shape: regexp.MustCompile(`^\{"message":"[^\n]*"\}$`),
+		name: "Docker", status: 404, server: "docker", body: regexp.MustCompile(`^\{"message":"[^\n]*"\}$`),
 		cause:  "This is the API of Docker's daemon, and it rejects this path: its WebSocket is for attaching to a container.",
 		client: []string{"Attach by the container's name or ID, with the version of the API in front:", "    /v1.41/containers/NAME/attach/ws?stream=1&stdout=1"},
 	},
 	{
-		name: "Kubernetes", status: 400, shape: kubernetesStatus(`"Upgrade request required"`),
+		name: "Kubernetes", status: 400, body: kubernetesStatus(`"Upgrade request required"`),
 		cause: "This is the API of Kubernetes, which says that the request is not an upgrade: the Upgrade header did not reach it.",
 		owner: []string{"A proxy in front of the API must forward Upgrade and Connection; kubectl exec and attach need them, too."},
 	},
 	{
-		name: "Kubernetes, no right", status: 403, shape: kubernetesStatus(`"[^\n]* is forbidden: User [^\n]* cannot `),
+		name: "Kubernetes, no right", status: 403, body: kubernetesStatus(`"[^\n]* is forbidden: User [^\n]* cannot `),
 		cause:  "This is the API of Kubernetes, and the user of the request lacks permission: the message in the body names both.",
 		owner:  []string{"Check with: kubectl auth can-i create pods/exec --as USER"},
 		client: []string{"A browser offers the token as a subprotocol (--token-subprotocol), in addition to v4.channel.k8s.io or v5.channel.k8s.io."},
 	},
 }
 
-// Steps of several voices.
+// Steps of several signatures.
 var (
 	socketIOClient = []string{"Connect with the Socket.IO client of the server's version; it is not a plain WebSocket. By hand, with EIO=3 before version 3:",
 		"    /socket.io/?EIO=4&transport=websocket"}
@@ -211,15 +211,15 @@ var (
 const refusedByASGI = "Most likely the ASGI application closed the WebSocket before accepting it, so the server answers with 403: there is no route for this " +
 	"path, a parameter is missing, or the application refuses the client."
 
-// The responses of several voices.
+// The responses of several signatures.
 var (
 	unsupportedUpgrade = exactly("Unsupported upgrade request.")
 	djangoDebug        = regexp.MustCompile(`(?s)^(?:<!DOCTYPE html>.*)?<title>Page not found at [^<]*</title>.*You.{1,5}re seeing this error because you have ` +
 		`<code>DEBUG = True</code> in\s+your\s+Django\s+settings\s+file`)
 )
 
-// pythonHosts are the servers of Python that run applications of others.
-var pythonHosts = []string{"daphne", "gunicorn", "hypercorn", "python", "uvicorn", "waitress", "werkzeug", "wsgiserver"}
+// pythonServers are the servers of Python that run applications of others.
+var pythonServers = []string{"daphne", "gunicorn", "hypercorn", "python", "uvicorn", "waitress", "werkzeug", "wsgiserver"}
 
 // exactly matches one complete text.
 func exactly(text string) *regexp.Regexp {
@@ -242,14 +242,14 @@ func asksWebSocket(r *Report, _ *Response) bool {
 	return r.Target != nil && strings.Contains(r.Target.Path, "transport=websocket")
 }
 
-// wordless reports whether a response has no body.
-func wordless(_ *Report, a *Response) bool { return plain(a.Body) == "" }
+// emptyBody reports whether a response has no body.
+func emptyBody(_ *Report, a *Response) bool { return plain(a.Body) == "" }
 
-// answeredPage reports whether a response is a page or an error, and not a redirect.
-func answeredPage(_ *Report, a *Response) bool { return a.Status/100 == 2 || a.Status >= 400 }
+// pageOrError reports whether a response is a page or an error, and not a redirect.
+func pageOrError(_ *Report, a *Response) bool { return a.Status/100 == 2 || a.Status >= 400 }
 
-// hear adds the known facts about the server that sent a response.
-func hear(r *Report, f Finding, d *Diagnosis) {
+// applySignature adds what is known about the product that sent a response.
+func applySignature(r *Report, f Finding, d *Diagnosis) {
 	a := r.Response
 	if a == nil || a.FromProxy || f.Stage != StageResponse && d.ID != FaultGarbage || f.Warning || d.ID == FaultOrigin {
 		return
@@ -259,59 +259,60 @@ func hear(r *Report, f Finding, d *Diagnosis) {
 			return
 		}
 	} else if fromHandfast(a) {
-		if v := firstVoice(ownVoices, r, a); v != nil {
-			d.Cause = cmp.Or(v.cause, d.Cause)
-			d.ForOwner, d.ForClient = slices.Clone(v.owner), slices.Clone(v.client) // the general steps are about other programs
-			if v.detail != nil {
-				v.detail(r, d)
+		if s := matchSignature(handfastSignatures, r, a); s != nil {
+			d.Cause = cmp.Or(s.cause, d.Cause)
+			d.ForOwner, d.ForClient = slices.Clone(s.owner), slices.Clone(s.client) // the general steps are about other programs
+			if s.detail != nil {
+				s.detail(r, d)
 			}
 			return
 		}
 	}
-	v := firstVoice(voices, r, a)
-	if v == nil {
+	s := matchSignature(signatures, r, a)
+	if s == nil {
 		return
 	}
-	d.Cause = cmp.Or(v.cause, d.Cause)
+	d.Cause = cmp.Or(s.cause, d.Cause)
 	if d.ID == FaultGarbage { // an HTTP response follows the 101: the frames are not the problem
 		d.ForOwner = nil
 	}
-	d.ForOwner = slices.Concat(v.owner, d.ForOwner)
-	if len(v.client) > 0 {
-		d.ForClient = slices.Clone(v.client)
+	d.ForOwner = slices.Concat(s.owner, d.ForOwner)
+	if len(s.client) > 0 {
+		d.ForClient = slices.Clone(s.client)
 	}
 }
 
-// firstVoice returns the first voice in known that describes a response, nil if none does.
-func firstVoice(known []voice, r *Report, a *Response) *voice {
+// matchSignature returns the first signature in known that matches a response, nil if none does.
+func matchSignature(known []signature, r *Report, a *Response) *signature {
 	for i := range known {
-		if v := &known[i]; v.answers(a) && (v.when == nil || v.when(r, a)) {
-			return v
+		if s := &known[i]; s.matches(a) && (s.when == nil || s.when(r, a)) {
+			return s
 		}
 	}
 	return nil
 }
 
-// answers reports whether v describes a response like a.
-func (v *voice) answers(a *Response) bool {
-	if v.status != a.Status && (v.status != 0 || a.Status < 400 && v.when == nil) {
+// matches reports whether s describes a response like a.
+func (s *signature) matches(a *Response) bool {
+	if s.status != a.Status && (s.status != 0 || a.Status < 400 && s.when == nil) {
 		return false
 	}
-	if v.shape != nil && !v.shape.MatchString(strings.TrimSpace(a.Body)) {
+	if s.body != nil && !s.body.MatchString(strings.TrimSpace(a.Body)) {
 		return false
 	}
-	body := words(a.Body)
-	return v.runsOn(a) && !slices.ContainsFunc(v.says, func(s string) bool { return !strings.Contains(body, s) })
+	body := lowerText(a.Body)
+	return s.matchesServer(a) && !slices.ContainsFunc(s.contains, func(text string) bool { return !strings.Contains(body, text) })
 }
 
-// runsOn reports whether the Server field of a response is one that v may have.
-func (v *voice) runsOn(a *Response) bool {
+// matchesServer reports whether the Server field of a response is one that s may have.
+func (s *signature) matchesServer(a *Response) bool {
 	server := a.Value("Server")
-	if v.server != "" {
-		return names(server, v.server)
+	if s.server != "" {
+		return names(server, s.server)
 	}
 	proxy := func(p product) bool { return p.server != "" && strings.HasPrefix(strings.ToLower(server), p.server) }
-	return server == "" || slices.ContainsFunc(products, proxy) || slices.ContainsFunc(v.hosts, func(host string) bool { return names(server, host) })
+	return server == "" || slices.ContainsFunc(products, proxy) ||
+		slices.ContainsFunc(s.platforms, func(platform string) bool { return names(server, platform) })
 }
 
 // names reports whether one of the products of a Server field (RFC 9110 §10.2.4) is a program, in lower case, or begins with its name

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package voices
+package explain
 
 import (
 	_ "embed"
@@ -27,30 +27,30 @@ type fault struct {
 	name, path       string
 	args             []string
 	stripped         bool   // the server is behind an HAProxy that removes Upgrade and Connection
-	id, says         string // both are "" for a successful handshake; only id is "" for any fault
+	id, text         string // both are "" for a successful handshake; only id is "" for any fault
 }
 
 const origin = "https://app.example"
 
 var faults = []fault{
 	{server: "websockets", packages: "websockets", name: "the right origin", path: "/", args: []string{"--origin", origin}},
-	{server: "websockets", packages: "websockets", name: "another origin", path: "/", id: "origin-refused", says: "the origin is the reason"},
+	{server: "websockets", packages: "websockets", name: "another origin", path: "/", id: "origin-refused", text: "the origin is the reason"},
 	{server: "websockets", packages: "websockets", name: "no Upgrade", path: "/", args: []string{"--origin", origin}, stripped: true, id: "upgrade-stripped"},
 	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "the right path", path: "/ws"},
-	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "another path", path: "/other", id: "status-403", says: "there is no route for this path"},
+	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "another path", path: "/other", id: "status-403", text: "there is no route for this path"},
 	{server: "uvicorn", packages: "fastapi,uvicorn,websockets", name: "no Upgrade", path: "/ws", stripped: true, id: "status-404",
-		says: "or the Upgrade header did not reach it"},
-	{server: "uvicorn_without_library", packages: "fastapi,uvicorn", name: "no WebSocket library", path: "/ws", says: "pip install 'uvicorn[standard]'"},
-	{server: "hypercorn", packages: "fastapi,hypercorn", name: "another path", path: "/other", id: "status-403", says: "there is no route for this path"},
+		text: "or the Upgrade header did not reach it"},
+	{server: "uvicorn_without_library", packages: "fastapi,uvicorn", name: "no WebSocket library", path: "/ws", text: "pip install 'uvicorn[standard]'"},
+	{server: "hypercorn", packages: "fastapi,hypercorn", name: "another path", path: "/other", id: "status-403", text: "there is no route for this path"},
 	{server: "socketio", packages: "socketio,uvicorn,websockets", name: "the right query", path: "/socket.io/?EIO=4&transport=websocket"},
-	{server: "socketio", packages: "socketio,uvicorn,websockets", name: "no query", path: "/socket.io/", id: "status-403", says: "Check the path and the query first"},
-	{server: "tornado", packages: "tornado", name: "another path", path: "/other", id: "status-404", says: "the path is wrong"},
+	{server: "socketio", packages: "socketio,uvicorn,websockets", name: "no query", path: "/socket.io/", id: "status-403", text: "Check the path and the query first"},
+	{server: "tornado", packages: "tornado", name: "another path", path: "/other", id: "status-404", text: "the path is wrong"},
 	{server: "tornado", packages: "tornado", name: "another origin", path: "/ws", args: []string{"--origin", origin}, id: "origin-refused",
-		says: "accepts the same request with another origin"},
+		text: "accepts the same request with another origin"},
 	{server: "tornado", packages: "tornado", name: "no Upgrade", path: "/ws", stripped: true, id: "upgrade-stripped"},
 	{server: "aiohttp", packages: "aiohttp", name: "the right path", path: "/ws"},
 	{server: "aiohttp", packages: "aiohttp", name: "no Upgrade", path: "/ws", stripped: true, id: "upgrade-stripped"},
-	{server: "django", packages: "django", name: "the development server", path: "/ws/", says: "WSGI cannot carry a WebSocket"},
+	{server: "django", packages: "django", name: "the development server", path: "/ws/", text: "WSGI cannot carry a WebSocket"},
 }
 
 func TestServersOfPython(t *testing.T) {
@@ -95,7 +95,7 @@ func (f *fault) check(u *house.User, url string) {
 	if err := json.Unmarshal([]byte(got.Stdout), &r); err != nil {
 		u.T.Fatalf("%v: %+v", err, got)
 	}
-	good := f.id == "" && f.says == ""
+	good := f.id == "" && f.text == ""
 	switch d := r.Diagnosis; {
 	case good && (!r.Opened || d != nil):
 		u.T.Errorf("it is accepted, and explain reports %s", got.Stdout)
@@ -106,8 +106,8 @@ func (f *fault) check(u *house.User, url string) {
 		u.T.Errorf("%s, want %s: %s", d.ID, f.id, d.Cause)
 	default:
 		text := strings.Join(append(append([]string{d.Cause}, d.ForOwner...), d.ForClient...), "\n")
-		if !strings.Contains(text, f.says) {
-			u.T.Errorf("want %q in:\n%s", f.says, text)
+		if !strings.Contains(text, f.text) {
+			u.T.Errorf("want %q in:\n%s", f.text, text)
 		}
 	}
 }

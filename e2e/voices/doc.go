@@ -1,3 +1,0 @@
-// Package voices runs Debian's packages of Python WebSocket servers, each with at most one fault, and tests what "handfast explain"
-// reports about them.
-package voices
