@@ -157,7 +157,7 @@ var rules = []rule{
 	{pkg: "internal/cors", std: anyStd, not: effects},
 	{pkg: "internal/redisurl", std: anyStd, other: []string{"github.com/redis/rueidis"}},
 	{pkg: "internal/limit", std: anyStd, not: []string{"log", "log/slog"}},
-	{pkg: "internal/redact", std: append([]string{"net/url", "regexp"}, pureStd...)},
+	{pkg: "internal/redact", std: append([]string{"html", "net/url", "regexp", "unicode/utf16"}, pureStd...)},
 	{pkg: "internal/chain", std: anyStd, not: []string{"net", "os", "sync", "context", "log"}},
 	{pkg: "internal/freename", std: anyStd, not: []string{"log", "log/slog"}},
 	{pkg: "internal/socks", std: anyStd, not: []string{"log", "log/slog"}, other: []string{"golang.org/x/net"}},

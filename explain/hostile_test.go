@@ -2,18 +2,21 @@ package explain
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/handfast/handfast/internal/bounded"
 	"github.com/handfast/handfast/internal/redact"
 	"github.com/handfast/handfast/websocket/frame"
 )
@@ -128,6 +131,50 @@ func TestSecretEncodings(t *testing.T) {
 		if got := r.text("<" + form + ">"); !strings.Contains(got, redact.Mark) || strings.Contains(got, "w") {
 			t.Errorf("%s is shown as %s", form, got)
 		}
+	}
+}
+
+// A server may also escape characters that need no escaping, or only some characters, and may truncate the result.
+func TestSecretWithNeedlessEscapes(t *testing.T) {
+	const secret = "Abc-123/ké+Zq9x7"
+	each := func(format func(rune) string) string {
+		var b strings.Builder
+		for _, c := range secret {
+			b.WriteString(format(c))
+		}
+		return b.String()
+	}
+	var r redactor
+	r.add(secret)
+	points := each(func(c rune) string { return fmt.Sprintf(`\u%04x`, c) })
+	percent := each(func(c rune) string { return strings.ReplaceAll(fmt.Sprintf("% X", string(c)), " ", "") })
+	percent = regexp.MustCompile("..").ReplaceAllString(percent, "%$0")
+	encoded := base64.StdEncoding.EncodeToString([]byte(secret))
+	short := percent[:3*7]
+	for form, want := range map[string]string{
+		percent: "", strings.ToLower(percent): "", points: "", "%41bc-123/k%c3%a9%2bZq9x7": "", `\u0041bc-1\x323\/k\u00e9+Zq9x7`: "",
+		each(func(c rune) string { return fmt.Sprintf("&#%d;", c) }): "", each(func(c rune) string { return fmt.Sprintf("&#x%x;", c) }): "",
+		"Abc-123%2Fk&eacute;\\u002bZq9x7": "", percent[:3*9]: "", percent[:3*9+2]: "%C", points[:6*8]: "", points[:6*8+3]: `\u0`,
+		url.QueryEscape(encoded): "", strings.ReplaceAll(encoded, "=", `\u003d`): "", short: short,
+	} {
+		if form != short {
+			want = redact.Mark + want
+		}
+		if got := r.text("<" + form + ">"); got != "<"+want+">" {
+			t.Errorf("%s is shown as %s, want <%s>", form, got, want)
+		}
+	}
+}
+
+// The search for a secret that consists of the beginnings of escape sequences ends soon.
+func TestSecretSearchIsBounded(t *testing.T) {
+	var r redactor
+	r.add(strings.Repeat(`\`, 4000) + "x")
+	text := strings.Repeat(`\`, 8000)
+	done := make(chan string, 1)
+	go func() { done <- r.text(text) }()
+	if got := bounded.Receive(t, done); strings.Contains(got, `\\\\\\\\`) {
+		t.Errorf("%.80s", got)
 	}
 }
 

@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"github.com/handfast/handfast/internal/redact"
 	"github.com/handfast/handfast/internal/visible"
@@ -30,9 +26,8 @@ type redactor struct {
 
 // secret is one form of a secret.
 type secret struct {
-	text string
-	any  *regexp.Regexp // matches it with any escaping of its characters; nil means it has only one form
-	from int            // minimum length of a beginning that is redacted; 0 means only the whole secret is
+	text string // with ASCII letters in lower case
+	from int    // minimum length of a beginning that is redacted
 }
 
 // beginning is the minimum length of the beginning of a secret that is redacted if the rest is missing: servers truncate what they
@@ -46,55 +41,18 @@ func (r *redactor) add(s string) {
 		return
 	}
 	for _, form := range [...]secret{
-		{s, escaped(s), beginning},
-		{base64.StdEncoding.EncodeToString([]byte(s)), nil, beginning * 4 / 3},
-		{base64.RawURLEncoding.EncodeToString([]byte(s)), nil, beginning * 4 / 3},
-		{hex.EncodeToString([]byte(s)), nil, 2 * beginning},
+		{s, beginning},
+		{base64.StdEncoding.EncodeToString([]byte(s)), beginning * 4 / 3},
+		{base64.RawURLEncoding.EncodeToString([]byte(s)), beginning * 4 / 3},
+		{hex.EncodeToString([]byte(s)), 2 * beginning},
 	} {
+		form.text = lowerASCII(form.text)
+		form.from = min(form.from, len(form.text))
 		if !slices.ContainsFunc(r.secrets, func(known secret) bool { return known.text == form.text }) {
 			r.secrets = append(r.secrets, form)
 		}
 	}
 	slices.SortStableFunc(r.secrets, func(a, b secret) int { return cmp.Compare(len(b.text), len(a.text)) })
-}
-
-// maxEscaped limits the length of a secret that is searched for in all escaped forms, because the regular expression is many times
-// as long.
-const maxEscaped = 8 << 10
-
-// entities are the HTML names of characters.
-var entities = map[rune]string{'"': "quot", '\'': "apos", '&': "amp", '<': "lt", '>': "gt"}
-
-// escaped returns a regular expression for s with each of its characters either unescaped or escaped for URLs, JSON and HTML. It
-// returns nil if s has only letters and digits, which are never escaped.
-func escaped(s string) *regexp.Regexp {
-	var b strings.Builder
-	plain := true
-	for _, c := range s {
-		if c < 0x80 && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune("-._~", c)) {
-			b.WriteString(regexp.QuoteMeta(string(c)))
-			continue
-		}
-		plain = false
-		forms := []string{`\\?` + regexp.QuoteMeta(string(c)), "", "", fmt.Sprintf("&#(?:0*%d|x0*%x);", c, c)}
-		for _, raw := range []byte(string(c)) {
-			forms[1] += fmt.Sprintf("%%%02x", raw)
-		}
-		for _, unit := range utf16.Encode([]rune{c}) {
-			forms[2] += fmt.Sprintf(`\\u%04x`, unit)
-		}
-		if name, ok := entities[c]; ok {
-			forms = append(forms, "&"+name+";")
-		}
-		if c == ' ' {
-			forms = append(forms, `\+`)
-		}
-		b.WriteString("(?i:" + strings.Join(forms, "|") + ")")
-	}
-	if plain || len(s) > maxEscaped {
-		return nil
-	}
-	return regexp.MustCompile("(?i:" + b.String() + ")")
 }
 
 // text redacts the secrets in s, which the server has sent: those that are known, and those in URLs, which are the server's own.
@@ -104,39 +62,76 @@ func (r *redactor) text(s string) string { return r.known(redact.Text(s)) }
 func (r *redactor) known(s string) string {
 	for _, secret := range r.secrets {
 		s = secret.hide(s)
-		if secret.any != nil {
-			s = secret.any.ReplaceAllLiteralString(s, redact.Mark)
-		}
 	}
 	return s
 }
 
-// hide redacts the secret in s, ignoring case, and beginnings of it.
+// hide redacts the secret in s, and beginnings of it, ignoring the case of ASCII letters.
 func (x secret) hide(s string) string {
-	low, text := lowerASCII(s), lowerASCII(x.text)
-	from := min(x.from, len(text))
-	if from == 0 {
-		from = len(text)
-	}
+	low := lowerASCII(s)
 	var out strings.Builder
-	for {
-		i := strings.Index(low, text[:from])
-		if i < 0 {
-			break
+	from := 0
+	for i := 0; i < len(s); i++ {
+		if n := x.match(s[i:], low[i:]); n > 0 {
+			out.WriteString(s[from:i] + redact.Mark)
+			from = i + n
+			i = from - 1
 		}
-		n := from
-		for n < len(text) && i+n < len(low) && low[i+n] == text[n] {
-			n++
-		}
-		out.WriteString(s[:i] + redact.Mark)
-		s, low = s[i+n:], low[i+n:]
 	}
-	if out.Len() == 0 {
+	if from == 0 {
 		return s
 	}
-	out.WriteString(s)
-	return out.String()
+	return out.String() + s[from:]
 }
+
+// match returns the length of the longest part at the beginning of s that is the secret or a beginning of it, 0 if there is none.
+// Each of its characters may be written as an escape sequence. low is s with ASCII letters in lower case.
+func (x secret) match(s, low string) int {
+	n := 0 // without escape sequences
+	for n < min(len(low), len(x.text)) && low[n] == x.text[n] {
+		n++
+	}
+	if n == len(x.text) {
+		return n
+	}
+	longest, end := 0, 0
+	if n >= x.from {
+		longest, end = n, n
+	}
+	if !strings.ContainsAny(s[:min(n+1, len(s))], escapes) {
+		return end
+	}
+	// A character of the secret, such as a backslash, may also begin an escape sequence: then there are two ways to continue. The
+	// number of steps is limited, because a secret that consists of such characters has too many ways.
+	type position struct{ in, of int } // in s, and in the secret
+	ways := []position{{}}
+	for steps := maxSteps * len(x.text); len(ways) > 0 && steps > 0; steps-- {
+		at := ways[len(ways)-1]
+		ways = ways[:len(ways)-1]
+		if at.of >= x.from && at.of > longest {
+			longest, end = at.of, at.in
+		}
+		if at.of == len(x.text) {
+			break
+		}
+		if at.in == len(s) {
+			continue
+		}
+		if low[at.in] == x.text[at.of] {
+			ways = append(ways, position{at.in + 1, at.of + 1})
+		}
+		if text, n := redact.Unescape(s[at.in:]); n > 0 && strings.HasPrefix(x.text[at.of:], lowerASCII(text)) {
+			ways = append(ways, position{at.in + n, at.of + len(text)})
+		}
+	}
+	return end
+}
+
+// escapes are the characters with which an escape sequence begins.
+const escapes = `%+\&`
+
+// maxSteps limits the number of steps of a comparison, for each character of the secret.
+const maxSteps = 8
 
 // lowerASCII returns s with ASCII letters in lower case: it has the same length.
 func lowerASCII(s string) string {

@@ -2,6 +2,7 @@
 package redact
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 	"slices"
@@ -79,32 +80,42 @@ func query(raw string, secret func(string) bool) string {
 	return strings.Join(parts, "&")
 }
 
-// These patterns match URLs in the middle of a text, such as a page or JSON, where / and & may be escaped.
+// These patterns match URLs in the middle of a text, such as a page or JSON, after decode.
 var (
-	userinfo  = regexp.MustCompile(`(/\\?/)[^\s/\\?#"'<>]+@`)
-	parameter = regexp.MustCompile(`(?:&amp;|\\u0026|[?#&])([^\s?#&;="'<>]{1,64})=`)
+	userinfo  = regexp.MustCompile(`//([^\s/\\?#"'<>]+)@`)
+	parameter = regexp.MustCompile(`[?#&]([^\s?#&;="'<>]{1,64})=`)
 )
 
 // afterValue contains the characters that end the value of a parameter.
 const afterValue = " \t\r\n&#\"'<>\\"
 
-// Text does what [URL] does for all URLs in a text.
+// Text does what [URL] does for all URLs in a text, whose characters may be escaped as in JSON or HTML.
 func Text(s string) string {
-	s = userinfo.ReplaceAllString(s, "${1}"+Mark+"@")
-	var out strings.Builder
-	from := 0
-	for _, m := range parameter.FindAllStringSubmatchIndex(s, -1) {
-		name, err := url.QueryUnescape(s[m[2]:m[3]])
-		if m[0] < from || err == nil && !Name(name) {
+	if !strings.ContainsAny(s, `@=\&`) {
+		return s
+	}
+	plain, at := decode(s)
+	var secrets [][2]int // in plain
+	for _, m := range userinfo.FindAllStringSubmatchIndex(plain, -1) {
+		secrets = append(secrets, [2]int{m[2], m[3]})
+	}
+	for _, m := range parameter.FindAllStringSubmatchIndex(plain, -1) {
+		if name, err := url.QueryUnescape(plain[m[2]:m[3]]); err == nil && !Name(name) {
 			continue
 		}
-		out.WriteString(s[from:m[1]])
-		value := strings.IndexAny(s[m[1]:], afterValue)
-		if value < 0 {
-			value = len(s) - m[1]
+		end := len(plain)
+		if n := strings.IndexAny(plain[m[1]:], afterValue); n >= 0 {
+			end = m[1] + n
 		}
-		if from = m[1] + value; value > 0 {
-			out.WriteString(Mark)
+		secrets = append(secrets, [2]int{m[1], end})
+	}
+	slices.SortFunc(secrets, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
+	var out strings.Builder
+	from := 0 // in s
+	for _, secret := range secrets {
+		if begin, end := at[secret[0]], at[secret[1]]; begin >= from && begin < end {
+			out.WriteString(s[from:begin] + Mark)
+			from = end
 		}
 	}
 	return out.String() + s[from:]

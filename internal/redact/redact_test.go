@@ -68,10 +68,34 @@ func TestText(t *testing.T) {
 		"https://u:a@b@h/, /x?%74oken=s, /x?%zz=s":          "https://[redacted]@h/, /x?%74oken=[redacted] /x?%zz=[redacted]",
 		"https://h/u@h?x=1&keyboard=2, is it? a@b.example":  "https://h/u@h?x=1&keyboard=2, is it? a@b.example",
 		"https://[redacted]@h/?token=[redacted]&x":          "https://[redacted]@h/?token=[redacted]&x",
-		"": "",
+		`{"at":"/?token=\u0061b\u0063\u0026x=1"}`:           `{"at":"/?token=[redacted]\u0026x=1"}`,
+		`{"at":"/?\u0074oken\u003dabc\u0026x\u003d1"}`:      `{"at":"/?\u0074oken\u003d[redacted]\u0026x\u003d1"}`,
+		`{"at":"\u002f\u002fu:p\u0040h\u002f"}`:             `{"at":"\u002f\u002f[redacted]\u0040h\u002f"}`,
+		`<a href="&#x2F;in?token&#x3D;a&#98;c&amp;x=1">`:    `<a href="&#x2F;in?token&#x3D;[redacted]&amp;x=1">`,
+		`/?token=\ud83d\ude00\ud83d\u0061"`:                 `/?token=[redacted]"`,
+		"/?token=%61bc&x=%61":                               "/?token=[redacted]&x=%61",
+		"a & b, c && d=e":                                   "a & b, c && d=e",
+		"":                                                  "",
 	} {
 		if got := Text(text); got != want {
 			t.Errorf("Text(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	for s, want := range map[string]struct {
+		text string
+		n    int
+	}{
+		"%61bc": {"a", 3}, "%C3%A9": {"\xc3", 3}, "%zz": {}, "%6": {}, "+a": {" ", 1}, "a": {}, "": {},
+		`\u0061bc`: {"a", 6}, `\u00e9`: {"é", 6}, `\ud83d\ude00!`: {"😀", 12}, `\ud83d\u0061`: {"\uFFFD", 6}, `\u006`: {}, `\u00zz`: {},
+		`\x61b`: {"a", 4}, `\x6`: {}, `\xzz`: {}, `\/b`: {"/", 2}, `\"`: {`"`, 2}, `\\`: {`\`, 2}, `\n`: {}, `\`: {}, "\\\n": {}, `\é`: {},
+		"&amp;b": {"&", 5}, "&#97;b": {"a", 5}, "&#x00061;": {"a", 9}, "&lt": {}, "&nothing;": {}, "&notit;": {}, "&": {}, "&#97": {},
+		"&#" + strings.Repeat("0", maxEntity) + "97;": {},
+	} {
+		if text, n := Unescape(s); text != want.text || n != want.n {
+			t.Errorf("Unescape(%q) = %q, %d, want %q, %d", s, text, n, want.text, want.n)
 		}
 	}
 }
