@@ -55,7 +55,9 @@ endpoints:
 		fault explain.Fault
 		texts []string // in the cause or the steps
 	}{
-		{"/open", []string{"-H", "Host: evil.example"}, explain.FaultStatusOther, []string{"does not serve the host name", "hosts of the listener"}},
+		{"/open", []string{"-H", "Host: evil.example"}, explain.FaultStatusOther, []string{"does not serve the host name", "hosts of the listener",
+			`Host is "evil.example", but the URL names "127.0.0.1:`, `and the Origin is "http://127.0.0.1:`}},
+		{"/open", []string{"-H", "Host: localhost"}, explain.FaultOrigin, []string{`Host is "localhost", but the URL names "127.0.0.1:`, "--origin http://localhost"}},
 		{"/nothing", nil, explain.FaultStatus404, []string{"no endpoint at this path", "endpoints"}},
 		{"//open", nil, explain.FaultStatus400, []string{"refuses the path"}},
 		{"/users", nil, explain.FaultStatus401, []string{"--bearer", "of the endpoint in handfast's configuration", "token check"}},

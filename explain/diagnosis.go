@@ -65,6 +65,7 @@ func diagnose(r *Report, f Finding) Diagnosis {
 	if f.Stage == StageResponse && acceptWithout101(r) {
 		explainAcceptWithout101(r, &d)
 	}
+	remarkHost(r, f, &d)
 	return d
 }
 

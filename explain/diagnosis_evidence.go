@@ -48,6 +48,9 @@ func evidence(r *Report, f Finding) []string {
 	case StagePing, StageEcho, StageWatch, StageIdle, StageClose:
 		quoteEnd(r, add)
 	default:
+		if g := r.Target; g != nil && g.HostHeader != "" {
+			add("sent to %s: Host: %s, Origin: %s", urlHost(g), g.HostHeader, orNone(g.Origin))
+		}
 		quoteAnswer(r, add)
 		quoteOrigins(r, add)
 	}

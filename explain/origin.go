@@ -120,12 +120,17 @@ func (t *tracer) probeRefusedOrigin() {
 	if t.target.Secure {
 		other = strings.Replace(t.target.origin, "https", "http", 1)
 	}
-	tried := []string{sent}
-	for _, attempt := range [...]struct{ title, origin string }{
+	type attempt struct{ title, origin string }
+	attempts := []attempt{
 		{"the same with the server's own origin", t.target.origin},
 		{"the same without an Origin header", ""},
 		{"the same with the server's own origin as " + other[:strings.Index(other, ":")], other},
-	} {
+	}
+	if g := t.r.Target; g.HostHeader != "" {
+		attempts = slices.Insert(attempts, 1, attempt{"the same with the origin of the host in Host", hostOrigin(g)})
+	}
+	tried := []string{sent}
+	for _, attempt := range attempts {
 		if slices.Contains(tried, attempt.origin) {
 			continue
 		}

@@ -166,6 +166,9 @@ type Target struct {
 	Path string `json:"path"`
 	// Origin is the Origin header of the request. "" means it had none.
 	Origin string `json:"origin,omitempty"`
+	// HostHeader is the Host header of the request if the caller has set one that differs from the URL. "" means that it is the
+	// URL's.
+	HostHeader string `json:"host_header,omitempty"`
 	// Proxy is the proxy's address, host and port. "" means none.
 	Proxy string `json:"proxy,omitempty"`
 	// Subprotocols are the offered ones, redacted.

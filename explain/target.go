@@ -130,6 +130,11 @@ func (t *requester) setTarget() {
 	case out.Origin == "":
 		out.Origin = g.origin
 	}
+	for name, values := range t.o.Header {
+		if equalFold(name, "Host") && len(values) > 0 && hostName(values[0], g.Secure) != strings.ToLower(g.Host()) {
+			out.HostHeader = strings.TrimSpace(values[0])
+		}
+	}
 	for _, name := range t.subprotocols() {
 		if prefix, ok := redact.Subprotocol(name); ok {
 			name = prefix + redact.Mark
@@ -138,6 +143,11 @@ func (t *requester) setTarget() {
 	}
 	out.Credentials = t.credentials()
 	t.r.Target = out
+}
+
+// hostName returns a Host header in lower case, without the default port.
+func hostName(host string, secure bool) string {
+	return strings.TrimSuffix(strings.ToLower(strings.TrimSpace(host)), ":"+defaultPort(secure))
 }
 
 // credentials returns the kinds of credentials that are sent.
