@@ -142,7 +142,7 @@ func explainOrigins(r *Report, _ Finding, d *Diagnosis) {
 	case r.Response != nil && namesOrigin(lowerText(r.Response.Body+" "+customReason(r.Response))):
 		d.Cause = fmt.Sprintf("The server refuses %s: its response says that the origin is the reason.", page)
 	}
-	if r.Response != nil && strings.Contains(lowerText(r.Response.Body), handfastOriginRefused) {
+	if r.Response != nil && handfastOriginRefused.MatchString(strings.TrimSpace(r.Response.Body)) {
 		d.ForOwner = append([]string{"If the page is yours, add its origin to the endpoint in handfast's configuration, or to AcceptOptions.Origins in Go: " +
 			"scheme, host and port exactly.", "    origins: [https://app.example]"},
 			originBehindProxy...)

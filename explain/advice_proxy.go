@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -9,27 +10,24 @@ import (
 // A product is a proxy or a server that is often in front of other servers.
 type product struct {
 	name string
-	// It is recognized by the beginning of its Server field, by a part of its Via field, by its name at the end of its error page,
-	// or by other text that only it sends. They are in lower case; "" means there is none.
-	server, via, page string
-	texts             []string
+	// It is recognized by the beginning of its Server field, or by a part of its Via field; both are in lower case, "" means there is
+	// none. It is also recognized by a body that is an error page of its own; nil means that there is none.
+	server, via string
+	page        *regexp.Regexp
 	// upgrade contains the settings with which the product passes on WebSockets.
 	upgrade []string
 }
 
 // products are the known ones. A product that hides its name is not detected here.
 var products = []product{
-	{name: "nginx", server: "nginx", page: "nginx", upgrade: nginxLines},
-	{name: "OpenResty (nginx)", server: "openresty", page: "openresty", upgrade: nginxLines},
-	{name: "HAProxy", server: "haproxy", texts: []string{
-		"no server is available to handle this request.", "the server returned an invalid or incomplete response.",
-		"the server didn't respond in time.", "request forbidden by administrative rules.",
-	}, upgrade: []string{
+	{name: "nginx", server: "nginx", page: nginxPage("nginx"), upgrade: nginxLines},
+	{name: "OpenResty (nginx)", server: "openresty", page: nginxPage("openresty"), upgrade: nginxLines},
+	{name: "HAProxy", server: "haproxy", page: haproxyPage, upgrade: []string{
 		"HAProxy forwards upgrades in mode http. Remove rules that change these headers, and set a timeout for tunnels:",
 		"    http-request del-header Upgrade      # remove this",
 		"    timeout tunnel 1h",
 	}},
-	{name: "Apache", server: "apache", page: "apache", upgrade: []string{
+	{name: "Apache", server: "apache", page: apachePage, upgrade: []string{
 		"Apache 2.4.47 or later, in the virtual host; before that, mod_proxy_wstunnel and a ws:// URL:",
 		`    ProxyPass "/ws" "http://backend:8080/ws" upgrade=websocket`,
 		`    ProxyPass "/ws" "ws://backend:8080/ws"`,
@@ -55,7 +53,7 @@ var products = []product{
 		"Install IIS's WebSocket protocol feature, and restart IIS:",
 		"    Enable-WindowsOptionalFeature -Online -FeatureName IIS-WebSockets",
 	}},
-	{name: "Varnish", server: "varnish", via: "varnish", page: "varnish", upgrade: []string{
+	{name: "Varnish", server: "varnish", via: "varnish", page: varnishPage, upgrade: []string{
 		"Varnish pipes a WebSocket when its VCL says so, with the headers copied:",
 		`    sub vcl_recv { if (req.http.upgrade ~ "(?i)websocket") { return (pipe); } }`,
 		"    sub vcl_pipe { set bereq.http.upgrade = req.http.upgrade; set bereq.http.connection = req.http.connection; }",
@@ -68,7 +66,7 @@ var products = []product{
 		"H2O, next to proxy.reverse.url:",
 		"    proxy.websocket: ON",
 	}},
-	{name: "Squid", server: "squid", via: "squid", page: "squid", upgrade: []string{
+	{name: "Squid", server: "squid", via: "squid", page: squidPage, upgrade: []string{
 		"Squid 5 and later forward upgrades if the configuration says so:",
 		"    http_upgrade_request_protocols websocket allow all",
 	}},
@@ -94,38 +92,46 @@ func productOf(a *Response) *product {
 	if a == nil {
 		return nil
 	}
-	server, via, body := strings.ToLower(a.Value("Server")), strings.ToLower(strings.Join(a.Values("Via"), ",")), lowerText(a.Body)
+	server, via := strings.ToLower(a.Value("Server")), strings.ToLower(strings.Join(a.Values("Via"), ","))
 	for i, p := range products {
 		if strings.HasPrefix(server, p.server) || p.via != "" && strings.Contains(via, p.via) {
 			return &products[i]
 		}
 	}
-	for i, p := range products {
-		if a.Status >= 400 && p.wrotePage(body) {
+	for i := range products {
+		if a.Status >= 400 && products[i].generated(a) {
 			return &products[i]
 		}
 	}
 	return nil
 }
 
-// wrotePage reports whether a body, as returned by lowerText, is an error page of p itself: it ends with its name and version, or
-// contains text that only p sends.
-func (p *product) wrotePage(body string) bool {
-	_, behind, ok := cutLast(body, p.page)
-	return p.page != "" && ok && len(behind) < 20 || containsAny(body, p.texts)
-}
-
-// cutLast is strings.Cut at the last sep.
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
-}
-
 // generated reports whether the response is from p itself, rather than from a server behind it.
 func (p *product) generated(a *Response) bool {
-	return p != nil && p.wrotePage(lowerText(a.Body))
+	return p != nil && p.page != nil && p.page.MatchString(strings.TrimSpace(a.Body))
+}
+
+// The whole error pages of products. That of Squid may be longer than the part of the body that is kept.
+var (
+	haproxyPage = regexp.MustCompile(`^<html><body><h1>\d{3} [A-Za-z -]+</h1>\s+(?:No server is available to handle this request|` +
+		`The server returned an invalid or incomplete response|The server didn't respond in time|Request forbidden by administrative rules|` +
+		`Your browser sent an invalid request|Your browser didn't send a complete request in time|An internal server error occurred|` +
+		`You have sent too many requests in a given amount of time)\.\s+</body></html>$`)
+	apachePage = regexp.MustCompile(`(?s)^<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2\.0//EN">\s*<html><head>\s*<title>\d{3} [^<]*</title>\s*</head><body>\s*` +
+		`<h1>[^<]*</h1>\s*<p>.*</p>\s*<hr>\s*<address>Apache\S*(?: \([^<)]*\))? Server at \S+ Port \d+</address>\s*</body></html>$`)
+	varnishPage = regexp.MustCompile(`(?s)^<!DOCTYPE html>\s*<html>\s*<head>\s*<title>\d{3} [^<]*</title>\s*</head>\s*<body>\s*<h1>Error \d{3} [^<]*</h1>\s*` +
+		`<p>[^<]*</p>\s*<h3>Guru Meditation:</h3>\s*<p>XID: \d+</p>\s*<hr>\s*<p>Varnish cache server</p>\s*</body>\s*</html>$`)
+	squidPage = regexp.MustCompile(`(?s)^<!DOCTYPE html PUBLIC .*<title>ERROR: [^<]*</title>.*<p>Generated [^<]* by \S+ \(squid(?:/[\w.]+)?\)</p>`)
+)
+
+// nginxPage matches an error page of nginx, or of a server derived from it, whose name must match the pattern in its last line.
+func nginxPage(name string) *regexp.Regexp { return nginxPageOf(`[^<]*`, name) }
+
+// nginxPageOf matches such a page with a given text.
+func nginxPageOf(text, name string) *regexp.Regexp {
+	return regexp.MustCompile(`^<html>\s*<head><title>\d{3} ` + text + `</title></head>\s*<body[^>]*>\s*<center><h1>\d{3} [^<]*</h1></center>\s*` +
+		`(?:<center>` + text + `</center>\s*)?<hr(?:/>Powered by Tengine<hr)?><center>` + name + `(?:/[\w.]+)?(?: \([^<)]*\))?</center>\s*</body>\s*</html>` +
+		`(?:\s*<!--[^>]*-->)*$`)
 }
 
 // nameProxy names the product that responded.

@@ -48,7 +48,12 @@ func TestExplainCloseCode(t *testing.T) {
 
 // A product is recognized by what only it sends: its name, its Via value, or an error page of its own.
 func TestProductOf(t *testing.T) {
-	page := func(name string) string { return "<html><h1>400 Bad Request</h1><hr>" + name + "/1.2</html>" }
+	page := func(name string) string {
+		return strings.Replace(nginxBody("400 Bad Request", "Bad Request"), "nginx", name, 1)
+	}
+	haproxy := "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n"
+	const apache = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n" +
+		"<p>The requested URL was not found on this server.</p>\n<hr>\n<address>Apache/2.4.57 (Debian) Server at 127.0.0.1 Port 80</address>\n</body></html>\n"
 	for _, tt := range []struct {
 		name, server, via, body string
 		status                  int
@@ -61,8 +66,15 @@ func TestProductOf(t *testing.T) {
 		{"its page", "", "", page("nginx"), 400, "nginx"},
 		{"its page, 502", "", "", page("nginx"), 502, "nginx"},
 		{"a page that is no error", "", "", page("nginx"), 399, ""},
-		{"a page about it", "", "", page("nginx") + strings.Repeat(" more words", 9), 400, ""},
-		{"its words", "", "", "<p>No server is available to handle this request.</p>", 503, "HAProxy"},
+		{"its page, of a distribution", "", "", strings.Replace(page("nginx"), "1.22.1", "1.18.0 (Ubuntu)", 1), 400, "nginx"},
+		{"a page after it", "", "", page("nginx") + "<p>That is the page of nginx", 400, ""},
+		{"a page before it", "", "", "<p>This is an error page: " + page("nginx"), 400, ""},
+		{"a text that ends with the name", "", "", "We do not use nginx", 404, ""},
+		{"a page of OpenResty", "", "", page("openresty"), 400, "OpenResty (nginx)"},
+		{"a page of HAProxy", "", "", haproxy, 503, "HAProxy"},
+		{"a text of HAProxy", "", "", "<p>No server is available to handle this request.</p>", 503, ""},
+		{"a page of Apache", "", "", apache, 404, "Apache"},
+		{"a page about Apache", "", "", "<address>Apache/2.4.57 Server at 127.0.0.1 Port 80</address>", 404, ""},
 		{"nothing", "", "", "Bad Gateway", 502, ""},
 	} {
 		a := &Response{Status: tt.status, Body: tt.body}

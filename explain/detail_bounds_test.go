@@ -39,15 +39,6 @@ func TestPingIntervals(t *testing.T) {
 	}
 }
 
-func TestCutLast(t *testing.T) {
-	for s, want := range map[string][2]string{"nginx/1.2": {"", "/1.2"}, "a nginx b nginx c": {"a nginx b ", " c"}, "apache": {"apache", ""}} {
-		before, after, found := cutLast(s, "nginx")
-		if before != want[0] || after != want[1] || found != strings.Contains(s, "nginx") {
-			t.Errorf("%q: %q, %q, %v", s, before, after, found)
-		}
-	}
-}
-
 // It is recognized that bytes are not HTTP/1 as soon as they are sufficient for that, and not earlier.
 func TestRecognizable(t *testing.T) {
 	for b, want := range map[string]bool{

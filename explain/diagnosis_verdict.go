@@ -118,7 +118,7 @@ func versions(a *Response) []string { return elements(a.Values("Sec-WebSocket-Ve
 // reportsMissingUpgrade reports whether the body of a response says that the request was not an upgrade.
 func reportsMissingUpgrade(a *Response) bool {
 	body := lowerText(a.Body)
-	return containsAny(body, missingUpgradeTexts) || a.Status >= 400 && suggestsMissingUpgrade(body)
+	return body == "welcome to hocuspocus!" || a.Status >= 400 && (containsAny(body, missingUpgradeTexts) || suggestsMissingUpgrade(body))
 }
 
 // missedUpgrade reports whether a response suggests that the server did not receive the Upgrade and Connection headers, which the
@@ -149,7 +149,7 @@ var missingUpgradeTexts = []string{
 	"\"code\":3,\"message\":\"bad request\"", "connection upgrade required", "header did not include 'upgrade'",
 	"header did not include 'websocket'", "no \"connection: upgrade\" header", "no \"upgrade: websocket\" header", "upgrade request required",
 	"no upgrade state was present", "not a valid websocket request", "not websocket protocol", "bad \"upgrade\" header", "bad \"connection\" header",
-	"invalid websocket upgrade", "welcome to hocuspocus!",
+	"invalid websocket upgrade",
 }
 
 // suggestsMissingUpgrade reports whether a body says in other words that the upgrade is missing.

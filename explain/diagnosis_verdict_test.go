@@ -50,7 +50,7 @@ func TestVerdictOnAnAnswer(t *testing.T) {
 		{"few words behind nginx", FaultStatus400, answered(400, "Bad Request\n", "Server: nginx"), FaultUpgradeStripped},
 		{"few words without a proxy", FaultStatus400, answered(400, "Bad Request\n"), FaultStatus400},
 		{"another reason behind nginx", FaultStatus400, answered(400, "room is missing", "Server: nginx"), FaultStatus400},
-		{"nginx's own 400", FaultStatus400, answered(400, "<h1>400 Bad Request</h1><p>Request Header Or Cookie Too Large</p><hr>nginx/1.22.1",
+		{"nginx's own 400", FaultStatus400, answered(400, nginxBody("400 Request Header Or Cookie Too Large", "Request Header Or Cookie Too Large"),
 			"Server: nginx/1.22.1"), FaultStatus400},
 		{"a 404 that complains", FaultStatus404, answered(404, "not a websocket handshake"), FaultUpgradeStripped},
 		{"a 404", FaultStatus404, answered(404, "404 page not found", "Server: nginx"), FaultStatus404},
@@ -121,7 +121,7 @@ func TestProxyIsSuspected(t *testing.T) {
 		!slices.Contains(d.ForOwner, "    proxy_set_header Upgrade $http_upgrade;") {
 		t.Errorf("%s: %s %q", d.ID, d.Cause, d.ForOwner)
 	}
-	d = diagnose(answered(404, "<h1>404 Not Found</h1><hr><center>nginx</center>", "Server: nginx"),
+	d = diagnose(answered(404, strings.ReplaceAll(nginxBody("404 Not Found", "x"), "<center>x</center>\r\n", ""), "Server: nginx"),
 		Finding{Fault: FaultStatus404, Stage: StageResponse})
 	if strings.Contains(d.Cause, "nginx") || slices.Contains(d.ForOwner, "    proxy_http_version 1.1;") {
 		t.Errorf("%s %q", d.Cause, d.ForOwner)

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"fmt"
 	"net/textproto"
 	"regexp"
 	"slices"
@@ -30,24 +31,26 @@ type signature struct {
 	client []string
 	// detail adds the steps for one report to a response of handfast itself. It may be nil.
 	detail func(r *Report, d *Diagnosis)
+	// certain means that no program but handfast sends this body: it is a proof even if the response passed through a proxy.
+	certain bool
 }
 
 // signatures are recognized by the whole response of a product, or by its name in the Server field. The cause of a signature that
 // is recognized only by a part of the body is phrased as a suspicion.
 var signatures = []signature{
 	{
-		name: "Socket.IO that allows polling only", contains: []string{"transport unknown"}, when: asksWebSocket,
+		name: "Socket.IO that allows polling only", body: engineIOError(0, "Transport unknown"), when: asksWebSocket,
 		cause:  "This looks like a Socket.IO server (Engine.IO) that does not allow the websocket transport, which the query asks for.",
 		owner:  []string{"Allow the websocket transport:", `    new Server(http, { transports: ["polling", "websocket"] })`},
 		client: []string{"Use the Socket.IO client with the polling transport until the owner allows websocket."},
 	},
 	{
-		name: "Socket.IO without a transport", contains: []string{"transport unknown"},
+		name: "Socket.IO without a transport", body: engineIOError(0, "Transport unknown"),
 		cause:  "This looks like a Socket.IO server (Engine.IO) that finds no supported transport in the query: use transport=websocket.",
 		client: socketIOClient,
 	},
 	{
-		name: "Socket.IO of another version", contains: []string{"unsupported protocol version"},
+		name: "Socket.IO of another version", body: engineIOError(5, "Unsupported protocol version"),
 		cause:  "This looks like a Socket.IO server (Engine.IO) that does not support the client's version of its protocol, given as EIO in the query.",
 		client: socketIOClient,
 	},
@@ -65,12 +68,12 @@ var signatures = []signature{
 		client:    socketIOClient,
 	},
 	{
-		name: "Socket.IO with an unknown session, in Python", status: 400, contains: []string{`"invalid session `}, platforms: pythonServers,
+		name: "Socket.IO with an unknown session, in Python", status: 400, body: regexp.MustCompile(`^"Invalid session [^"]*"$`), platforms: pythonServers,
 		cause: "This looks like a Socket.IO server (python-engineio) that does not know the session in the query: it has ended, or belongs to another node.",
 		owner: stickySessions,
 	},
 	{
-		name: "Socket.IO with an unknown session", status: 400, body: regexp.MustCompile(`^(?:\{"code":1,"message":"Session ID unknown"\}|Session ID unknown)$`),
+		name: "Socket.IO with an unknown session", status: 400, body: engineIOError(1, "Session ID unknown"),
 		cause: "This is a Socket.IO server (Engine.IO) that does not know the session in the query: it has ended, or belongs to another node.",
 		owner: stickySessions,
 	},
@@ -166,7 +169,7 @@ var signatures = []signature{
 		client: []string{"Check the path for subscriptions, and offer the subprotocol: --subprotocol graphql-transport-ws"},
 	},
 	{
-		name: "nginx, a large request", status: 400, body: nginxPage("Request Header Or Cookie Too Large"), platforms: []string{"tengine"},
+		name: "nginx, a large request", status: 400, body: nginxPageOf("Request Header Or Cookie Too Large", "[^<]*"), platforms: []string{"tengine"},
 		cause:  "A header of the request is too large for the server or proxy that answers, nginx or one derived from it; most often it is Cookie.",
 		owner:  []string{"Raise the limit, or set fewer and smaller cookies. In nginx:", "    large_client_header_buffers 4 16k;"},
 		client: []string{"Clear the cookies of this host, and send smaller tokens."},
@@ -226,10 +229,9 @@ func exactly(text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + regexp.QuoteMeta(text) + `$`)
 }
 
-// nginxPage matches an error page with a given text of nginx, or of a server derived from it.
-func nginxPage(text string) *regexp.Regexp {
-	return regexp.MustCompile(`(?s)^(?:<html>\s*<head><title>400 ` + text + `</title></head>\s*<body[^>]*>\s*<center>)?<h1>400 Bad Request</h1>(?:</center>)?\s*` +
-		`<center>` + text + `</center>\s*<hr><center>[^<]*</center>(?:\s*</body>\s*</html>(?:\s*<!--[^>]*-->)*)?$`)
+// engineIOError matches an error of Engine.IO for Node: as JSON, or, in response to an upgrade, its message alone.
+func engineIOError(code int, message string) *regexp.Regexp {
+	return regexp.MustCompile(fmt.Sprintf(`^(?:\{"code":%d,"message":"%s"\}|%s)$`, code, message, message))
 }
 
 // kubernetesStatus matches a Status object of the Kubernetes API whose message begins with a text.
@@ -260,11 +262,7 @@ func applySignature(r *Report, f Finding, d *Diagnosis) {
 		}
 	} else if fromHandfast(a) {
 		if s := matchSignature(handfastSignatures, r, a); s != nil {
-			d.Cause = cmp.Or(s.cause, d.Cause)
-			d.ForOwner, d.ForClient = slices.Clone(s.owner), slices.Clone(s.client) // the general steps are about other programs
-			if s.detail != nil {
-				s.detail(r, d)
-			}
+			s.applyHandfast(r, d)
 			return
 		}
 	}

@@ -1,41 +1,65 @@
 package explain
 
 import (
+	"cmp"
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // handfastSignatures are the responses of handfast itself, with the keys of its configuration. Their steps replace all others.
 // TestExplainOfServe in package cli compares the responses that one server gives without a second client address, a second user or
-// a stop. The texts are short and general, so that only the whole body together with the fields of handfast's refusals is a proof:
-// see fromHandfast.
+// a stop. The texts that are not certain are short and general, so that only the whole body together with the fields of handfast's
+// refusals is a proof, and not behind a proxy, which may hide another server: see fromHandfast.
 var handfastSignatures = []signature{
 	{
-		name: "handfast, another host", status: 421,
+		name: "handfast, another host", status: 421, certain: true,
 		body:   refusedAs("421 Misdirected Request", `This was refused: this listener is not for that host\.\nNext step: .*`),
 		cause:  "The listener of handfast does not serve the host name of the request (421).",
 		owner:  []string{"Add the name to the hosts of the listener in handfast's configuration:", "    hosts: [ws.example.com]"},
 		client: []string{"Check that the URL has the host name under which the server is published."},
 	},
 	{
-		name: "handfast, no endpoint", status: 404,
+		name: "handfast, no endpoint", status: 404, certain: true,
 		body:   refusedAs("404 Not Found", `There is no endpoint and no page at this path\.\nNext step: .*`),
 		cause:  "handfast has no endpoint at this path for this host.",
 		owner:  []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
 		client: []string{"Check the path, including its case and a trailing slash, and the host name."},
 	},
 	{
-		name: "handfast, a page", status: 404,
+		name: "handfast, a page", status: 404, certain: true,
 		body:   refusedAs("404 Not Found", `There is a page at this path, but no WebSocket endpoint\.(?:\nNext step: .*)?`),
 		cause:  "handfast has a page at this path, but no endpoint for WebSockets.",
 		owner:  []string{"Compare the path with the path of each entry of endpoints in handfast's configuration, and the host with its hosts."},
 		client: []string{"Check the path: the URL of a page is often not that of its WebSocket."},
 	},
 	{
-		name: "handfast, the path", status: 400,
+		name: "handfast, the path", status: 400, certain: true,
 		body:   refusedAs("400 Bad Request", `This was refused: the path has .*\.\nNext step: write the path without it`),
 		cause:  "handfast refuses the path, which servers and proxies may interpret differently.",
 		client: []string{"The body of the answer names the part of the path. Write the path without it."},
+	},
+	{
+		name: "handfast, channels without the subprotocol", status: 400, certain: true,
+		body:   regexp.MustCompile(`^The endpoint speaks the subprotocol handfast\.v1\.json only; offer it, or none\.$`),
+		cause:  "The endpoint of handfast has the target channels, whose subprotocol is handfast.v1.json, and the client offered only others.",
+		owner:  []string{"If these clients speak another protocol, give them an endpoint with another target, such as pusher, centrifugo or balance."},
+		client: []string{"Offer this subprotocol, or none:", "    --subprotocol handfast.v1.json"},
+	},
+	{
+		name: "handfast, centrifugo without a subprotocol", status: 400, certain: true,
+		body:   regexp.MustCompile(`^The endpoint speaks the subprotocols centrifuge-protobuf and centrifuge-json only; offer one of them, or none\.$`),
+		cause:  "The endpoint of handfast has the target centrifugo, and the client offered only other subprotocols.",
+		owner:  []string{"If these clients speak another protocol, give them an endpoint with another target, such as channels, pusher or balance."},
+		client: []string{"Offer the subprotocol of Centrifugo's protocol, or none:", "    --subprotocol centrifuge-json"},
+	},
+	{
+		name: "handfast, streams", status: 400, certain: true,
+		body:   exactly("The endpoint serves streams over plain HTTP; channels over WebSocket are at another endpoint."),
+		cause:  "The endpoint of handfast has the target streams, which is served over plain HTTP and has no WebSocket.",
+		owner:  []string{"For WebSockets, add an endpoint with the target channels: it has the same channels."},
+		client: []string{"Read a stream with a GET of this URL over https:// or http://, or use the URL of an endpoint for channels."},
 	},
 	{
 		name: "handfast, credentials", status: 401, body: exactly("The credentials are missing or not valid."),
@@ -50,7 +74,7 @@ var handfastSignatures = []signature{
 		detail: permissionSteps,
 	},
 	{
-		name: "handfast, TLS only", status: 403,
+		name: "handfast, TLS only", status: 403, certain: true,
 		body:   refusedAs("403 Forbidden", `WebSockets are served with TLS only\.\nNext step: use wss://.*`),
 		cause:  "This listener of handfast only redirects pages to https; WebSockets are served by the one with TLS.",
 		owner:  []string{"The key for this is redirect_https of the listener."},
@@ -95,13 +119,26 @@ var handfastSignatures = []signature{
 		client: tryLater, detail: retryStep,
 	},
 	{
-		name: "handfast, a large head", status: 431,
+		name: "handfast, an endpoint is replaced", status: 503, body: exactly("The endpoint is being replaced."),
+		cause:  "handfast replaces the endpoint, because its configuration has changed.",
+		owner:  []string{"If this lasts, the log of handfast has the reason."},
+		client: tryLater, detail: retryStep,
+	},
+	{
+		name: "handfast, no result of authentication", status: 503,
+		body:   exactly("Credentials cannot be checked at the moment. Try again later."),
+		cause:  "An authentication method of handfast's endpoint cannot check credentials at the moment.",
+		owner:  []string{"The log of handfast has the reason. A method that uses another service, such as forward or jwks_url, needs that service."},
+		client: tryLater, detail: retryStep,
+	},
+	{
+		name: "handfast, a large head", status: 431, certain: true,
 		body:   refusedAs("431 Request Header Fields Too Large", `the request's head is longer than the server accepts \(RFC 6585 §5\)\.\nNext step: .*`),
 		owner:  []string{"The limit in handfast's configuration is http.max_head."},
 		client: []string{"Clear the cookies of this host, and send smaller tokens."},
 	},
 	{
-		name: "handfast, a slow head", status: 408,
+		name: "handfast, a slow head", status: 408, certain: true,
 		body:   refusedAs("408 Request Timeout", `the head of the request did not arrive in time \(RFC 9110 §15\.5\.9\)\.`),
 		owner:  []string{"The limit in handfast's configuration is http.head_timeout."},
 		client: []string{"Send the request as soon as the connection is open, and try again on a new one."},
@@ -110,8 +147,8 @@ var handfastSignatures = []signature{
 
 var tryLater = []string{"Try again with exponential backoff and jitter."}
 
-// handfastOriginRefused is the part of a response of handfast, or of its library, that names a refused origin.
-const handfastOriginRefused = "may not connect here (rfc 6455 §10.2)"
+// handfastOriginRefused matches the response of handfast, or of its library, that names a refused origin.
+var handfastOriginRefused = refusedAs("403 Forbidden", `pages of the origin .* may not connect here \(RFC 6455 §10\.2\)\.(?:\nNext step: .*)?`)
 
 // permissionSteps adds whether the request contained a credential.
 func permissionSteps(r *Report, d *Diagnosis) {
@@ -130,8 +167,27 @@ func refusedAs(status, text string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + status + `\n\n` + text + `$`)
 }
 
-// fromHandfast reports whether a response has the fields of handfast's refusals, and none that names another program.
+// fromHandfast reports whether a response has the fields of handfast's refusals, and none that names another framework.
 func fromHandfast(a *Response) bool {
-	return a.Value("Server") == "" && a.Value("Via") == "" && a.Value("X-Powered-By") == "" &&
-		a.Value("X-Content-Type-Options") == "nosniff" && a.Value("Content-Type") == "text/plain; charset=utf-8"
+	return a.Value("X-Powered-By") == "" && a.Value("X-Content-Type-Options") == "nosniff" && a.Value("Content-Type") == "text/plain; charset=utf-8"
+}
+
+// applyHandfast replaces the cause and the steps, which are about other programs. Behind a proxy a response that is not certain may
+// come from another server: then the general steps for its owner remain.
+func (s *signature) applyHandfast(r *Report, d *Diagnosis) {
+	general := d.ForOwner
+	d.Cause, d.ForOwner, d.ForClient = cmp.Or(s.cause, d.Cause), slices.Clone(s.owner), slices.Clone(s.client)
+	if s.detail != nil {
+		s.detail(r, d)
+	}
+	if s.certain || r.Response.Value("Server") == "" && r.Response.Value("Via") == "" {
+		return
+	}
+	proxy := "a proxy"
+	if p := productOf(r.Response); p != nil {
+		proxy = p.name
+	}
+	d.Cause = fmt.Sprintf("The response names %s, and has the text and the fields of a refusal of handfast: most likely handfast is behind it. If so, %s",
+		proxy, strings.ToLower(d.Cause[:1])+d.Cause[1:])
+	d.ForOwner = slices.Concat(d.ForOwner, []string{"If the server is not handfast:"}, general)
 }

@@ -120,21 +120,21 @@ var knownResponses = []knownResponse{
 		FaultStatus405, "Upgrade header", "belongs to something else"},
 	{"Apollo Server 5, HTTP only", answered(400, `{"errors":[{"message":"This operation has been blocked as a potential Cross-Site Request Forgery `+
 		`(CSRF). Please either specify a 'content-type' header"}]}`), status(FaultStatus400), FaultStatus400, "useServer", "request invalid"},
-	{"nginx 1.22, a large header", answered(400, "<h1>400 Bad Request</h1>\n<center>Request Header Or Cookie Too Large</center>\n<hr><center>nginx/1.22.1</center>",
+	{"nginx 1.22, a large header", answered(400, nginxBody("400 Request Header Or Cookie Too Large", "Request Header Or Cookie Too Large"),
 		"Server: nginx/1.22.1"), status(FaultStatus400), FaultStatus400, "too large", "request invalid"},
 	{"net/http with TLS behind nginx 1.22", withSteps(answered(400, "Client sent an HTTP request to an HTTPS server.\n", "Server: nginx/1.22.1"),
 		askedNoTLS), status(FaultPlainToTLS), FaultStatus400, "proxy_pass https://", "Use wss://"},
 	{"net/http with TLS", answered(400, "Client sent an HTTP request to an HTTPS server.\n"), status(FaultPlainToTLS), FaultPlainToTLS, "Use wss://", ""},
 	{"HAProxy 2.6, http-request reject", &Report{Target: &Target{}}, Finding{Fault: FaultHTTP2Only, Stage: StageResponse,
 		Detail: "the connection ended before an answer; " + answersHTTP2}, FaultHTTP2Only, "most likely", "The port speaks HTTP/2 but not HTTP/1.1"},
-	{"HAProxy 2.6, deny", answered(403, "<h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n"), status(FaultStatus403), FaultStatus403,
+	{"HAProxy 2.6, deny", answered(403, "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>\n"), status(FaultStatus403), FaultStatus403,
 		"HAProxy itself", ""},
 	{"lighttpd 1.4 without upgrade", answered(426, "Upgrade Required", "Server: lighttpd/1.4.69"), status(FaultStatus426), FaultUpgradeStripped,
 		`    proxy.header = ("upgrade" => "enable")`, ""},
 	{"h2o 2.2 without proxy.websocket", answered(426, "Upgrade Required", "Server: h2o/2.2.5"), status(FaultStatus426), FaultUpgradeStripped,
 		"    proxy.websocket: ON", ""},
 	{"nginx 1.22 as a proxy", func() *Report {
-		r := answered(400, "<h1>400 Bad Request</h1><hr><center>nginx/1.22.1</center>", "Server: nginx/1.22.1")
+		r := answered(400, strings.Replace(nginxBody("400 Bad Request", "x"), "<center>x</center>\r\n", "", 1), "Server: nginx/1.22.1")
 		r.Response.FromProxy = true
 		return r
 	}(), Finding{Fault: FaultProxyRefused, Stage: StageProxy}, FaultProxyRefused, "may not be a proxy", ""},
@@ -223,17 +223,19 @@ func TestSimilarResponses(t *testing.T) {
 		{answered(403, "Sorry, this is not allowed.", on("nginx")...), "handfast"},
 		{answered(403, "<p>This is not allowed. Ask the operator.</p>", own...), "handfast"},
 		{answered(403, "<p>This is not allowed.</p>", own...), "handfast"},
-		{answered(403, "This is not allowed.", append(own, "Via: 1.1 proxy")...), "handfast"},
-		{answered(429, "There are too many connections from your address.", on("cloudflare")...), "handfast"},
 		{answered(400, "Sorry, this was refused: the path has been renamed", own...), "handfast"},
 		{answered(400, "this was refused: the path has been renamed", on("Microsoft-IIS/10.0")...), "handfast"},
-		{answered(401, "The credentials are missing or not valid.", on("Apache")...), "handfast"},
 		{answered(408, "the head of the request did not arrive in time", on("Apache")...), "handfast"},
 		{answered(408, "Sorry, the head of the request did not arrive in time", own...), "handfast"},
 		{answered(431, "the request's head is longer than the server takes", on("Apache")...), "handfast"},
 		{answered(421, "Here, this listener is not for that host", own...), "handfast"},
 		{answered(404, "There is no endpoint and no page at this path, says the blog.", own...), "handfast"},
 		{answered(403, "Our WebSockets are served with TLS only", own...), "handfast"},
+		{answered(400, "My blog: Transport unknown"), "Socket.IO"},
+		{answered(400, "error: unsupported protocol version 7"), "Socket.IO"},
+		{answered(400, `see "Invalid session 5" in the log`), "python-engineio"},
+		{answered(200, "Read this: Welcome to Hocuspocus!"), "did not receive an upgrade"},
+		{answered(403, "403 Forbidden\n\nI wrote: pages of the origin may not connect here (RFC 6455 §10.2).\n"), "AcceptOptions"},
 		{answered(404, "My blog: error Session ID unknown in PHP"), "Socket.IO"},
 		{answered(400, "My blog: error Session ID unknown in PHP"), "Socket.IO"},
 		{answered(400, "the client is using an unsupported version of the Socket.IO or Engine.IO protocols, says the manual"), "python"},
@@ -272,6 +274,36 @@ func TestSimilarResponses(t *testing.T) {
 			`Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n` + body}}})
 		if d := diagnose(r, garbage); strings.Contains(advice(d), "handfast") {
 			t.Errorf("after a 101: %s", advice(d))
+		}
+	}
+}
+
+// Behind a proxy, a response that only handfast sends is still a proof. A short one is a suspicion.
+func TestHandfastBehindAProxy(t *testing.T) {
+	own := []string{"Content-Type: text/plain; charset=utf-8", "X-Content-Type-Options: nosniff"}
+	for _, c := range []struct {
+		status      int
+		body, proxy string
+		cause, step string
+		certain     bool
+	}{
+		{404, "404 Not Found\n\nThere is no endpoint and no page at this path.\nNext step: check the path, and the host\n", "Server: nginx/1.22.1",
+			"handfast has no endpoint", "entry of endpoints", true},
+		{421, "421 Misdirected Request\n\nThis was refused: this listener is not for that host.\nNext step: use another name\n", "Via: 1.1 Caddy",
+			"listener of handfast", "hosts: [ws.example.com]", true},
+		{400, "The endpoint speaks the subprotocol handfast.v1.json only; offer it, or none.\n", "Server: nginx/1.22.1", "target channels", "another target", true},
+		{403, "This is not allowed.\n", "Server: nginx/1.22.1", "names nginx", "rules of the endpoint", false},
+		{403, "This is not allowed.\n", "Via: 1.1 proxy", "names a proxy", "rules of the endpoint", false},
+		{401, "The credentials are missing or not valid.\n", "Server: Apache", "names Apache", "token check", false},
+		{429, "There are too many connections from your address.\n", "Server: cloudflare", "names Cloudflare", "limits.connections_per_address", false},
+	} {
+		d := diagnose(answered(c.status, c.body, append(own, c.proxy)...), status(faultOfStatus(c.status)))
+		suspected := strings.Contains(d.Cause, "most likely handfast is behind it")
+		if !strings.Contains(d.Cause, c.cause) || suspected == c.certain || strings.Contains(advice(d), "If the server is not handfast:") == c.certain {
+			t.Errorf("%d %q: %s", c.status, c.body, advice(d))
+		}
+		if !strings.Contains(strings.Join(d.ForOwner, "\n"), c.step) || c.certain && strings.Contains(advice(d), "proxy_set_header") {
+			t.Errorf("%d %q: %q", c.status, c.body, d.ForOwner)
 		}
 	}
 }

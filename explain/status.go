@@ -2,6 +2,7 @@ package explain
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/handfast/handfast/internal/visible"
@@ -34,13 +35,13 @@ const bodyLines = 12
 // statusFault returns the fault for a response other than 101.
 func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	clause, detail = clauseClient+" (1)", "the server answered "+h.statusText()+" instead of 101"
-	body := strings.ToLower(string(h.body))
+	body := strings.TrimSpace(string(h.body))
 	switch {
-	case h.status == http.StatusBadRequest && strings.Contains(body, "no required ssl certificate"):
+	case h.status == http.StatusBadRequest && nginxNoCertificate.MatchString(body):
 		return FaultClientCert, clause, detail + ", and asks for a client certificate"
-	case h.status == http.StatusBadRequest && strings.Contains(body, "ssl certificate error"):
+	case h.status == http.StatusBadRequest && nginxCertificateError.MatchString(body):
 		return FaultClientCertRefused, clause, detail + ", and does not accept the client certificate"
-	case strings.Contains(body, "unknown alpn protocol"):
+	case nodeWithoutHTTP1.MatchString(body):
 		return FaultHTTP2Only, clause, detail + ", and says that it expects HTTP/2"
 	default:
 		f = faultOfStatus(h.status)
@@ -59,6 +60,14 @@ func (t *tracer) statusFault(h *head) (f Fault, clause, detail string) {
 	}
 	return f, clause, detail
 }
+
+// The responses of nginx about a client certificate, and of Node's http2 to a client that does not offer h2.
+var (
+	nginxNoCertificate    = nginxPageOf("No required SSL certificate was sent", "[^<]*")
+	nginxCertificateError = nginxPageOf("The SSL certificate error", "[^<]*")
+	nodeWithoutHTTP1      = regexp.MustCompile("^(?:Unknown|Missing) ALPN Protocol, expected `h2` to be available\\.\\s+If this is a HTTP request: The server was not " +
+		"configured with the `allowHTTP1` option or a listener for the `unknownProtocol` event\\.$")
+)
 
 // faultOfStatus returns the fault for a status.
 func faultOfStatus(status int) Fault {

@@ -355,7 +355,7 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus500, Name: "561 of AWS", start: answers("561 ", "Server: awselb/2.0\n", "")},
 	{ID: explain.FaultStatus502, Name: "502 of nginx", start: fromNginx("502 Bad Gateway")},
 	{ID: explain.FaultStatus503, Name: "503", start: answers("503 Service Unavailable", "Retry-After: 5\n",
-		"No server is available to handle this request.\n")},
+		"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n\n")},
 	{ID: explain.FaultStatus504, Name: "504 of nginx", start: fromNginx("504 Gateway Time-out")},
 	{ID: explain.FaultStatusOther, Name: "408", start: answers("408 Request Timeout", "", "")},
 	{ID: explain.FaultStatusOther, Name: "413", start: answers("413 Content Too Large", "", "")},
