@@ -28,6 +28,10 @@ endpoints:
   - {path: /deny, target: echo, auth: [anonymous], rules: [{do: deny}]}
   - {path: /full, target: echo, auth: [anonymous], limits: {connections: 1}}
   - {path: /slow, target: echo, auth: [anonymous], limits: {handshakes_per_second: 0.001}}
+  - {path: /channels, target: channels, auth: [anonymous], rules: [{do: allow}]}
+  - {path: /centrifugo, target: {centrifugo: {anonymous: true}}, auth: [anonymous], rules: [{do: allow}]}
+  - {path: /streams/, target: streams, auth: [anonymous], rules: [{do: allow}]}
+apps: [{id: main, secret: "this key is for channels"}]
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +70,9 @@ endpoints:
 		{"/deny", nil, explain.FaultStatus403, []string{"A rule", "rules of the endpoint"}},
 		{"/full", nil, explain.FaultStatus503, []string{"limits.connections of the endpoint", "Retry-After"}},
 		{"/slow", nil, explain.FaultStatus429, []string{"handshakes_per_second", "Retry-After"}},
+		{"/channels", []string{"--subprotocol", "chat"}, explain.FaultStatus400, []string{"has the target channels", "--subprotocol handfast.v1.json"}},
+		{"/centrifugo", []string{"--subprotocol", "chat"}, explain.FaultStatus400, []string{"has the target centrifugo", "--subprotocol centrifuge-json"}},
+		{"/streams/a", nil, explain.FaultStatus400, []string{"has the target streams", "endpoint with the target channels"}},
 		{"/open", []string{"-H", "X-Filler: " + strings.Repeat("x", 32<<10)}, explain.FaultStatusOther, []string{"http.max_head", "cookies"}},
 	} {
 		t.Run(tt.path+strings.Join(tt.flags, " ")[:min(20, len(strings.Join(tt.flags, " ")))], func(t *testing.T) {

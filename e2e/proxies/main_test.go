@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/e2e/internal/house"
@@ -103,5 +104,23 @@ func (h *home) cutsIdle(port string) {
 	r := h.explain("ws://127.0.0.1:"+port+"/echo", "--probe-idle", "20s")
 	if r.Idle == nil || !r.Idle.Cut || len(r.Warnings) == 0 || r.Warnings[0].ID != "idle-timeout" {
 		h.T.Errorf("got %s", r.text)
+	}
+}
+
+// A refusal of handfast is recognized behind a proxy, and gets handfast's advice instead of the proxy's settings.
+func TestRefusalBehindAProxy(t *testing.T) {
+	for name, proxy := range map[string]func(h *home, backend string) string{
+		"nginx":   func(h *home, backend string) string { return h.nginx("", backend, http11, upgrade, connection, host) },
+		"HAProxy": func(h *home, backend string) string { return h.haproxy(backend) },
+		"Caddy":   func(h *home, backend string) string { return h.caddy("\treverse_proxy 127.0.0.1:" + backend) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			r := h.explain("ws://127.0.0.1:" + proxy(h, h.backend()) + "/nothing")
+			if r.Diagnosis == nil || r.Diagnosis.Cause != "handfast has no endpoint at this path for this host." ||
+				strings.Contains(r.text, "proxy_set_header") {
+				t.Errorf("got %s", r.text)
+			}
+		})
 	}
 }
