@@ -26,7 +26,7 @@ func TestHostThatDiffersFromTheURL(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				opts := inMemory(t, func(v *visit) { v.writeText("HTTP/1.1 404 Not Found\n\n") })
+				opts := inMemory(t, func(v *exchange) { v.writeText("HTTP/1.1 404 Not Found\n\n") })
 				opts.Header, opts.Origin = http.Header{"Host": {tt.host}}, tt.origin
 				d := Explain(t.Context(), tt.url, opts).Diagnosis
 				if d == nil || !strings.Contains(d.Cause, tt.want) || strings.Contains(d.Cause, "Host is") != (tt.want != "") {
@@ -44,7 +44,7 @@ func TestHostThatDiffersFromTheURL(t *testing.T) {
 // A server that compares the Origin with the Host accepts the origin of the Host that the caller has set.
 func TestOriginOfTheHostIsTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			if v.req.Header.Get("Origin") != "http://"+v.req.Host {
 				v.writeText("HTTP/1.1 403 Forbidden\n\n")
 				return

@@ -54,9 +54,9 @@ func TestLargeMessagesWithoutFault(t *testing.T) {
 
 // Data that a server continues to send after the closing handshake is not awaited, and is not mistaken for the end of the
 // connection.
-func TestAServerThatDoesNotStop(t *testing.T) {
+func TestDataAfterTheClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			v.open("")
 			for {
 				op, payload, err := v.next()
@@ -103,7 +103,7 @@ func TestFrameRowKeepsItsColours(t *testing.T) {
 // Probes for details have shorter time limits than the main steps.
 func TestProbesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(*visit) {})
+		opts := inMemory(t, func(*exchange) {})
 		first, dials := opts.Dial, 0
 		opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials++; dials == 1 {
@@ -123,7 +123,7 @@ func TestProbesAreBounded(t *testing.T) {
 // A body that does not end is awaited only for a limited time, and the received part is kept.
 func TestEndlessBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			v.writeText("HTTP/1.1 500 No\nContent-Length: 10\n\nabc")
 			io.Copy(io.Discard, v.in)
 		})
@@ -139,7 +139,7 @@ func TestInterruptedIsNotNoResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		r := Explain(ctx, "ws://192.0.2.1/", inMemory(t, func(v *visit) { io.Copy(io.Discard, v.in) }))
+		r := Explain(ctx, "ws://192.0.2.1/", inMemory(t, func(v *exchange) { io.Copy(io.Discard, v.in) }))
 		last := r.Steps[len(r.Steps)-1]
 		if last.Stage != StageResponse || last.Result != "stopped" {
 			t.Errorf("%+v", last)

@@ -100,7 +100,7 @@ func TestClientCertificateOnRequest(t *testing.T) {
 						name = chain[0].Subject.CommonName
 					}
 					got <- name
-					v := &visit{Conn: s, in: bufio.NewReader(s)}
+					v := &exchange{Conn: s, in: bufio.NewReader(s)}
 					var err error
 					if v.req, err = http.ReadRequest(v.in); err == nil {
 						v.open("")

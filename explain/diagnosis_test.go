@@ -35,7 +35,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		t.Run(string(f.ID)+"/"+f.Name, func(t *testing.T) {
 			t.Parallel()
 			r := run(t, f)
-			if r.Opened != f.Warning && !afterwards(f.ID) {
+			if r.Opened != f.Warning && !afterHandshake(f.ID) {
 				t.Errorf("opened is %v", r.Opened)
 			}
 			var got []explain.Diagnosis
@@ -72,8 +72,8 @@ func checkSteps(t *testing.T, r *explain.Report) {
 	}
 }
 
-// afterwards reports whether a fault shows only once the handshake has succeeded.
-func afterwards(f explain.Fault) bool {
+// afterHandshake reports whether a fault shows only once the handshake has succeeded.
+func afterHandshake(f explain.Fault) bool {
 	return slices.Contains([]explain.Fault{
 		explain.FaultBody101, explain.FaultGarbage, explain.FaultMasked, explain.FaultFrame, explain.FaultClosedAtOnce, explain.FaultNoCloseFrame,
 	}, f)

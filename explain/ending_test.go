@@ -34,26 +34,26 @@ func TestStreamEnd(t *testing.T) {
 	for _, c := range []struct {
 		name, detail string
 		fault        Fault
-		serve        func(*visit)
+		serve        func(*exchange)
 	}{
 		{"in the status line", "the connection was closed in the middle of the response head", FaultHeadEndless,
-			func(v *visit) { v.writeText("HTTP/1.1 101 Switch") }},
+			func(v *exchange) { v.writeText("HTTP/1.1 101 Switch") }},
 		{"behind an interim response", "only interim responses (1xx) were received; then the connection was closed", FaultHeadEndless,
-			func(v *visit) { v.writeText("HTTP/1.1 100 Continue\n\n") }},
+			func(v *exchange) { v.writeText("HTTP/1.1 100 Continue\n\n") }},
 		{"behind two of them", "only interim responses (1xx) were received; then the connection was closed", FaultHeadEndless,
-			func(v *visit) { v.writeText("HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nLink: </a>\n\n") }},
+			func(v *exchange) { v.writeText("HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Early Hints\nLink: </a>\n\n") }},
 		{"never, behind one", "only interim responses (1xx) were received; then nothing was received in time", FaultHeadEndless,
-			func(v *visit) { v.writeText("HTTP/1.1 100 Continue\n\n"); io.Copy(io.Discard, v.in) }},
+			func(v *exchange) { v.writeText("HTTP/1.1 100 Continue\n\n"); io.Copy(io.Discard, v.in) }},
 		{"behind thousands", "only interim responses (1xx) were received: more than 8 interim responses (1xx) before the final one", FaultHeadEndless,
-			func(v *visit) { v.writeText(strings.Repeat("HTTP/1.1 103 Early Hints\n\n", 5000)) }},
+			func(v *exchange) { v.writeText(strings.Repeat("HTTP/1.1 103 Early Hints\n\n", 5000)) }},
 		{"in an interim response", "the connection was closed in the middle of the response head", FaultHeadEndless,
-			func(v *visit) { v.writeText("HTTP/1.1 103 Early Hints\nLink: </a>\n") }},
+			func(v *exchange) { v.writeText("HTTP/1.1 103 Early Hints\nLink: </a>\n") }},
 		{"in the final response", "the connection was closed in the middle of the response head", FaultHeadEndless,
-			func(v *visit) { v.writeText("HTTP/1.1 100 Continue\n\nHTTP/1.1 1") }},
+			func(v *exchange) { v.writeText("HTTP/1.1 100 Continue\n\nHTTP/1.1 1") }},
 		{"before a frame", "the server closed the connection (FIN) without a close frame", FaultNoCloseFrame,
-			func(v *visit) { v.open(""); v.next() }},
+			func(v *exchange) { v.open(""); v.next() }},
 		{"behind one byte of a frame", "the server closed the connection (FIN) without a close frame, in the middle of a frame",
-			FaultNoCloseFrame, func(v *visit) { v.open(""); v.next(); v.Write([]byte{0x81}) }},
+			FaultNoCloseFrame, func(v *exchange) { v.open(""); v.next(); v.Write([]byte{0x81}) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestStreamEnd(t *testing.T) {
 // The option has priority over the caller's header.
 func TestOriginOptionGoesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) { v.open(""); v.respond() })
+		opts := inMemory(t, func(v *exchange) { v.open(""); v.respond() })
 		opts.Origin, opts.Header = "https://option.example", map[string][]string{"Origin": {"https://header.example"}}
 		if r := Explain(t.Context(), "ws://192.0.2.1/", opts); r.Target.Origin != opts.Origin {
 			t.Errorf("it sent %q", r.Target.Origin)

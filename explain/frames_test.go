@@ -215,7 +215,7 @@ func TestRFC6455_5_5_1_CloseIsShownAndEchoed(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			answer := make(chan string, 1)
-			opts := inMemory(t, func(v *visit) {
+			opts := inMemory(t, func(v *exchange) {
 				v.open("")
 				v.send(frame.Close, payload)
 				for {
@@ -258,7 +258,7 @@ func TestRFC6455_7_4_1_CloseForABrokenRule(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			answer := make(chan string, 1)
-			opts := inMemory(t, func(v *visit) {
+			opts := inMemory(t, func(v *exchange) {
 				v.open("")
 				v.send(frame.Pong, "")
 				v.Write([]byte(in))

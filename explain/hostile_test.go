@@ -21,36 +21,36 @@ import (
 	"github.com/handfast/handfast/websocket/frame"
 )
 
-// steering is text with which a hostile server could affect a terminal or a page: CSI in both forms, a bell, a text direction
+// controlText is text with which a hostile server could affect a terminal or a page: CSI in both forms, a bell, a text direction
 // override, a script, and a byte that is not UTF-8.
-const steering = "\u009b31m\u202e<script>\xff"
+const controlText = "\u009b31m\u202e<script>\xff"
 
 // Nothing in the data of a server or a proxy affects the terminal or the page on which it is displayed, and all of it is UTF-8.
 func TestReportWithoutControlCharacters(t *testing.T) {
 	viaProxy := func(o *Options) { o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: "192.0.2.2:3128"}) }
 	for name, c := range map[string]struct {
 		opts  func(*Options)
-		serve func(*visit)
+		serve func(*exchange)
 	}{
-		"the reason": {serve: func(v *visit) { v.writeText("HTTP/1.1 403 " + steering + "\n\n") }},
-		"a body":     {serve: func(v *visit) { v.writeText("HTTP/1.1 500 No\n\n\x1b[31m\x07" + steering) }},
-		"a challenge": {serve: func(v *visit) {
-			v.writeText("HTTP/1.1 401 No\nWWW-Authenticate: B" + steering + " realm=\"" + steering + "\"\n\n")
+		"the reason": {serve: func(v *exchange) { v.writeText("HTTP/1.1 403 " + controlText + "\n\n") }},
+		"a body":     {serve: func(v *exchange) { v.writeText("HTTP/1.1 500 No\n\n\x1b[31m\x07" + controlText) }},
+		"a challenge": {serve: func(v *exchange) {
+			v.writeText("HTTP/1.1 401 No\nWWW-Authenticate: B" + controlText + " realm=\"" + controlText + "\"\n\n")
 		}},
-		"a location":  {serve: func(v *visit) { v.writeText("HTTP/1.1 301 No\nLocation: /%1b[31m/" + steering + "\n\n") }},
-		"the methods": {serve: func(v *visit) { v.writeText("HTTP/1.1 405 No\nAllow: " + steering + "\n\n") }},
-		"a banner":    {serve: func(v *visit) { v.writeText("SSH-2.0-\x1b[31m" + steering + "\n") }},
-		"garbage":     {serve: func(v *visit) { v.open(""); v.writeText("lines of text \x1b[31m" + steering + "\n") }},
-		"a reason":    {serve: func(v *visit) { v.open(""); v.send(frame.Close, "\x0f\xa0\x1b[31m\u009b\u202e<script>"); v.next() }},
-		"a message":   {serve: func(v *visit) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e<script>\r\n"); v.respond() }},
-		"what is agreed": {serve: func(v *visit) {
-			v.open("Sec-WebSocket-Protocol: " + steering + "\nSec-WebSocket-Extensions: a; b=\"" + steering + "\"\n")
+		"a location":  {serve: func(v *exchange) { v.writeText("HTTP/1.1 301 No\nLocation: /%1b[31m/" + controlText + "\n\n") }},
+		"the methods": {serve: func(v *exchange) { v.writeText("HTTP/1.1 405 No\nAllow: " + controlText + "\n\n") }},
+		"a banner":    {serve: func(v *exchange) { v.writeText("SSH-2.0-\x1b[31m" + controlText + "\n") }},
+		"garbage":     {serve: func(v *exchange) { v.open(""); v.writeText("lines of text \x1b[31m" + controlText + "\n") }},
+		"a reason":    {serve: func(v *exchange) { v.open(""); v.send(frame.Close, "\x0f\xa0\x1b[31m\u009b\u202e<script>"); v.next() }},
+		"a message":   {serve: func(v *exchange) { v.open(""); v.send(frame.Text, "\x1b[31m\u009b\u202e<script>\r\n"); v.respond() }},
+		"what is agreed": {serve: func(v *exchange) {
+			v.open("Sec-WebSocket-Protocol: " + controlText + "\nSec-WebSocket-Extensions: a; b=\"" + controlText + "\"\n")
 		}},
-		"a proxy's challenge": {opts: viaProxy, serve: func(v *visit) {
-			v.writeText("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"" + steering + "\"\n\n")
+		"a proxy's challenge": {opts: viaProxy, serve: func(v *exchange) {
+			v.writeText("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"" + controlText + "\"\n\n")
 		}},
-		"a proxy's refusal": {opts: viaProxy, serve: func(v *visit) { v.writeText("HTTP/1.1 502 " + steering + "\n\n\x1b[31m") }},
-		"no proxy":          {opts: viaProxy, serve: func(v *visit) { v.writeText("220 \x1b[31m" + steering + "\n") }},
+		"a proxy's refusal": {opts: viaProxy, serve: func(v *exchange) { v.writeText("HTTP/1.1 502 " + controlText + "\n\n\x1b[31m") }},
+		"no proxy":          {opts: viaProxy, serve: func(v *exchange) { v.writeText("220 \x1b[31m" + controlText + "\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestReportWithoutControlCharacters(t *testing.T) {
 // A secret that equals one of our identifiers does not redact names that programs compare.
 func TestRedactionKeepsIdentifiers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) { v.writeText("HTTP/1.1 404 No\n\n") })
+		opts := inMemory(t, func(v *exchange) { v.writeText("HTTP/1.1 404 No\n\n") })
 		opts.Credentials = Credentials{Username: "a", Password: "status", Bearer: "response"}
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
 		if r.Diagnosis == nil || r.Diagnosis.ID != FaultStatus404 || len(r.Diagnosis.ForOwner) == 0 {
@@ -181,7 +181,7 @@ func TestSecretSearchIsBounded(t *testing.T) {
 // The server's own secrets in URLs are redacted wherever a URL may be: in every field, in the body and in every output.
 func TestSecretsOfTheServerInURLs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			v.writeText("HTTP/1.1 401 Unauthorized\nLink: <https://a:LNKPASS12@h/?access_token=LNKTOKEN1>; rel=next\n" +
 				"Refresh: 0;url=https://u:REFPASS12@h/?token=REFTOKEN1\nX-Next: /in?ticket=NXTTICKET1\n" +
 				"WWW-Authenticate: Bearer authorization_uri=\"https://u:WAPASS123@h/?token=WATOKEN12\"\n\n" +
@@ -211,7 +211,7 @@ func TestSecretsOfTheServerInURLs(t *testing.T) {
 // Browsers accept a bare LF (RFC 9112 §2.2 allows it) and strict clients do not: the handshake fails, and the cause says both.
 func TestRFC9112_2_2_BareLF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			v.Write([]byte("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
 				newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n\n"))
 		})

@@ -52,7 +52,7 @@ func TestIssuerAddresses(t *testing.T) {
 // not bypassed.
 func TestIssuerFetchIsBounded(t *testing.T) {
 	asked := func(where, server, answer string, proxy *url.URL) (dialed []string, err error) {
-		opts := inMemory(t, func(v *visit) { v.writeText(answer); io.Copy(io.Discard, v.in) })
+		opts := inMemory(t, func(v *exchange) { v.writeText(answer); io.Copy(io.Discard, v.in) })
 		dial := opts.Dial
 		opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialed = append(dialed, address)

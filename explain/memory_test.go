@@ -16,31 +16,31 @@ import (
 	"github.com/handfast/handfast/websocket/wstest"
 )
 
-// visit is an in-memory server's connection from which the request header has been read.
-type visit struct {
+// exchange is an in-memory server's connection from which the request header has been read.
+type exchange struct {
 	net.Conn
 	in  *bufio.Reader
 	req *http.Request
 }
 
 // writeText writes text; line ends are converted to CR LF.
-func (v *visit) writeText(text string) {
+func (v *exchange) writeText(text string) {
 	io.WriteString(v.Conn, strings.ReplaceAll(text, "\n", "\r\n"))
 }
 
 // open responds with a 101 with additional fields, whose lines end in "\n".
-func (v *visit) open(fields string) {
+func (v *exchange) open(fields string) {
 	v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: " +
 		newKeyReport(v.req.Header.Get("Sec-WebSocket-Key")).Want + "\n" + fields + "\n")
 }
 
 // send sends a whole frame.
-func (v *visit) send(op frame.Opcode, payload string) {
+func (v *exchange) send(op frame.Opcode, payload string) {
 	v.Write(append(frame.Append(nil, frame.Header{Fin: true, Opcode: op, Length: int64(len(payload))}), payload...))
 }
 
 // next reads a frame of the client, unmasked.
-func (v *visit) next() (op frame.Opcode, payload string, err error) {
+func (v *exchange) next() (op frame.Opcode, payload string, err error) {
 	head, err := v.in.Peek(2)
 	if err == nil {
 		head, err = v.in.Peek(frame.Size(head[1]))
@@ -65,7 +65,7 @@ func (v *visit) next() (op frame.Opcode, payload string, err error) {
 }
 
 // respond answers pings, messages and the close frame until the client has disconnected.
-func (v *visit) respond() {
+func (v *exchange) respond() {
 	for {
 		op, payload, err := v.next()
 		if err != nil {
@@ -86,7 +86,7 @@ func (v *visit) respond() {
 
 // inMemory returns options for a server in memory: serve is called for each connection, in its own goroutine, and then the
 // connection is closed. The end of the test waits for all of them.
-func inMemory(t testing.TB, serve func(v *visit)) *Options {
+func inMemory(t testing.TB, serve func(v *exchange)) *Options {
 	var wg sync.WaitGroup
 	t.Cleanup(wg.Wait)
 	return &Options{
@@ -96,7 +96,7 @@ func inMemory(t testing.TB, serve func(v *visit)) *Options {
 			client, server := wstest.NetPipe(0)
 			wg.Go(func() {
 				defer server.Close()
-				v := &visit{Conn: server, in: bufio.NewReader(server)}
+				v := &exchange{Conn: server, in: bufio.NewReader(server)}
 				var err error
 				if v.req, err = http.ReadRequest(v.in); err == nil {
 					serve(v)

@@ -18,7 +18,7 @@ import (
 )
 
 // throughProxy explains a server behind a proxy at the URL via. serve acts as the proxy, for each connection.
-func throughProxy(t *testing.T, via, server string, serve func(*visit)) *Report {
+func throughProxy(t *testing.T, via, server string, serve func(*exchange)) *Report {
 	t.Helper()
 	proxy, err := url.Parse(via)
 	if err != nil {
@@ -37,21 +37,21 @@ func throughProxy(t *testing.T, via, server string, serve func(*visit)) *Report 
 // response that violates a rule of HTTP/1 is not another protocol.
 func TestProxyResponseIsIncomplete(t *testing.T) {
 	const part = "HTTP/1.1 407 Proxy Authentication Required\nProxy-Auth"
-	hang := func(v *visit) { io.Copy(io.Discard, v.in) } //nolint:errcheck // until the client has gone
+	hang := func(v *exchange) { io.Copy(io.Discard, v.in) } //nolint:errcheck // until the client has gone
 	for name, c := range map[string]struct {
-		serve         func(*visit)
+		serve         func(*exchange)
 		detail, cause string
 	}{
-		"closed":          {func(v *visit) { v.writeText(part) }, proxyClosed, " closed the connection before its response was complete."},
-		"closed, nothing": {func(*visit) {}, proxyClosed, " closed the connection before its response was complete."},
-		"hangs":           {func(v *visit) { v.writeText(part); hang(v) }, proxySilent, " did not respond completely in time."},
+		"closed":          {func(v *exchange) { v.writeText(part) }, proxyClosed, " closed the connection before its response was complete."},
+		"closed, nothing": {func(*exchange) {}, proxyClosed, " closed the connection before its response was complete."},
+		"hangs":           {func(v *exchange) { v.writeText(part); hang(v) }, proxySilent, " did not respond completely in time."},
 		"hangs, nothing":  {hang, proxySilent, " did not respond completely in time."},
-		"only interim":    {func(v *visit) { v.writeText("HTTP/1.1 100 Continue\n\n") }, proxyClosed, " closed the connection before"},
-		"a NUL": {func(v *visit) { v.writeText("HTTP/1.1 403 a\x00b\n\n") },
+		"only interim":    {func(v *exchange) { v.writeText("HTTP/1.1 100 Continue\n\n") }, proxyClosed, " closed the connection before"},
+		"a NUL": {func(v *exchange) { v.writeText("HTTP/1.1 403 a\x00b\n\n") },
 			proxyInvalid + "line 1 of the response: the reason phrase in the status line contains a control character", "grammar of HTTP/1.1"},
-		"no colon": {func(v *visit) { v.writeText("HTTP/1.1 200 OK\nno colon\n\n") }, proxyInvalid + "line 2 of the response: a line of the response head has no colon",
+		"no colon": {func(v *exchange) { v.writeText("HTTP/1.1 200 OK\nno colon\n\n") }, proxyInvalid + "line 2 of the response: a line of the response head has no colon",
 			"grammar of HTTP/1.1"},
-		"SSH": {func(v *visit) { v.writeText("SSH-2.0-OpenSSH_9.2p1\n") }, "it is not a proxy: an SSH server responded", "could not be reached, or is not a proxy"},
+		"SSH": {func(v *exchange) { v.writeText("SSH-2.0-OpenSSH_9.2p1\n") }, "it is not a proxy: an SSH server responded", "could not be reached, or is not a proxy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := throughProxy(t, "http://192.0.2.2:3128", "ws://192.0.2.1/", c.serve)
@@ -119,7 +119,7 @@ func TestProxyRefusesCredentials(t *testing.T) {
 			"It names no scheme that it accepts.", "percent-encoded", "Put the credentials in"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := throughProxy(t, c.via, "ws://192.0.2.1/", func(v *visit) { v.writeText("HTTP/1.1 407 Proxy Authentication Required\n" + c.challenge + "\n") })
+			r := throughProxy(t, c.via, "ws://192.0.2.1/", func(v *exchange) { v.writeText("HTTP/1.1 407 Proxy Authentication Required\n" + c.challenge + "\n") })
 			if len(r.Findings) != 1 || r.Findings[0].Fault != FaultProxyAuth || !strings.HasPrefix(r.Findings[0].Detail, c.detail) {
 				t.Errorf("%+v, want %s", r.Findings, c.detail)
 			}
@@ -144,7 +144,7 @@ func TestTunnelWithBytesAhead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, late := range []bool{false, true} {
-				r := throughProxy(t, "http://192.0.2.2:3128", c.server, func(v *visit) {
+				r := throughProxy(t, "http://192.0.2.2:3128", c.server, func(v *exchange) {
 					if late {
 						v.writeText(established)
 						<-time.After(time.Millisecond)

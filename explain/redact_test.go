@@ -61,30 +61,30 @@ func withSecrets(opts *Options) {
 // the callbacks.
 func TestSecretsAreRedacted(t *testing.T) {
 	const target = "ws://192.0.2.1/chat?access_token=" + secretQuery + "&x=1"
-	repeats := func(v *visit) string {
+	repeats := func(v *exchange) string {
 		dump, _ := httputil.DumpRequest(v.req, false)
 		return string(dump)
 	}
 	for name, c := range map[string]struct {
 		url   string
 		opts  func(*Options)
-		serve func(*visit)
+		serve func(*exchange)
 	}{
-		"opened": {serve: func(v *visit) { v.open("Sec-WebSocket-Protocol: chat\n"); v.respond() }},
-		"the token as subprotocol": {serve: func(v *visit) {
+		"opened": {serve: func(v *exchange) { v.open("Sec-WebSocket-Protocol: chat\n"); v.respond() }},
+		"the token as subprotocol": {serve: func(v *exchange) {
 			v.open("Sec-WebSocket-Protocol: " + secretPlainSub + "\nX-Session-Token: " + secretCookie + "\n")
 			v.respond()
 		}},
-		"the request in the body":           {serve: func(v *visit) { v.writeText("HTTP/1.1 400 Bad Request\n\n" + repeats(v)) }},
-		"the request in place of an answer": {serve: func(v *visit) { v.writeText(repeats(v)) }},
-		"the request in a head that breaks": {serve: func(v *visit) {
+		"the request in the body":           {serve: func(v *exchange) { v.writeText("HTTP/1.1 400 Bad Request\n\n" + repeats(v)) }},
+		"the request in place of an answer": {serve: func(v *exchange) { v.writeText(repeats(v)) }},
+		"the request in a head that breaks": {serve: func(v *exchange) {
 			v.writeText("HTTP/1.1 200 OK\n" + strings.ReplaceAll(repeats(v), ": ", " "))
 		}},
-		"a redirect": {serve: func(v *visit) {
+		"a redirect": {serve: func(v *exchange) {
 			v.writeText("HTTP/1.1 302 Found\nLocation: https://u:" + secretPassword[:4] + secretBearer + "@h/?access_token=" + secretQuery +
 				"\nSet-Cookie: sid=" + secretCookie + "; Path=/\n\n")
 		}},
-		"a broken rule": {opts: func(o *Options) { o.Watch, o.Echo = -1, "say "+secretBearer }, serve: func(v *visit) {
+		"a broken rule": {opts: func(o *Options) { o.Watch, o.Echo = -1, "say "+secretBearer }, serve: func(v *exchange) {
 			v.open("Sec-WebSocket-Protocol: chat\n")
 			_, payload, _ := v.next()
 			v.send(frame.Pong, payload)
@@ -93,7 +93,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 			v.send(frame.Continuation, "")
 			v.next()
 		}},
-		"frames": {opts: func(o *Options) { o.Watch, o.Echo = -1, "say "+secretBearer }, serve: func(v *visit) {
+		"frames": {opts: func(o *Options) { o.Watch, o.Echo = -1, "say "+secretBearer }, serve: func(v *exchange) {
 			v.open("Sec-WebSocket-Protocol: chat\n")
 			_, payload, _ := v.next()
 			v.send(frame.Pong, payload)
@@ -104,20 +104,22 @@ func TestSecretsAreRedacted(t *testing.T) {
 			v.send(frame.Close, "\x0f\xa1"+secretBearer)
 			v.next()
 		}},
-		"garbage": {serve: func(v *visit) { v.open("Sec-WebSocket-Protocol: chat\n"); v.writeText(repeats(v)) }},
-		"403":     {serve: func(v *visit) { v.writeText("HTTP/1.1 403 Forbidden\n\n") }},
-		"user information": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/", serve: func(v *visit) {
+		"garbage": {serve: func(v *exchange) { v.open("Sec-WebSocket-Protocol: chat\n"); v.writeText(repeats(v)) }},
+		"403":     {serve: func(v *exchange) { v.writeText("HTTP/1.1 403 Forbidden\n\n") }},
+		"user information": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/", serve: func(v *exchange) {
 			v.writeText("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Basic realm=\"" + v.req.Header.Get("Authorization") + "\"\n\n")
 		}},
 		"Basic": {opts: func(o *Options) {
 			o.Credentials = Credentials{Username: "alice", Password: secretPassword}
-		}, serve: func(v *visit) { v.writeText("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
+		}, serve: func(v *exchange) { v.writeText("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
 		"a proxy": {opts: func(o *Options) {
 			o.Proxy = http.ProxyURL(&url.URL{Scheme: "http", User: url.UserPassword("carol", secretProxy), Host: "192.0.2.2:3128"})
-		}, serve: func(v *visit) { v.writeText("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"x\"\n\n" + repeats(v)) }},
+		}, serve: func(v *exchange) {
+			v.writeText("HTTP/1.1 407 No\nProxy-Authenticate: Basic realm=\"x\"\n\n" + repeats(v))
+		}},
 		"a URL that does not parse": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1:x/?token=" + secretQuery},
 		"a URL with a space": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/ ?token=" + secretQuery,
-			serve: func(v *visit) { v.writeText("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
+			serve: func(v *exchange) { v.writeText("HTTP/1.1 200 OK\n\n" + repeats(v)) }},
 		"no scheme":  {url: "bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery},
 		"a fragment": {url: "ws://bob:" + secretUserinfo + "@192.0.2.1/?token=" + secretQuery + "#x"},
 		"a header that cannot be": {opts: func(o *Options) {

@@ -58,24 +58,24 @@ func TestText(t *testing.T) {
 		opts  func(*Options)
 		width int
 		color bool
-		serve func(*visit)
+		serve func(*exchange)
 	}{
 		{file: "opened.txt", url: "ws://192.0.2.1/chat?token=hunter2secret", serve: chat, opts: func(o *Options) {
 			o.Echo, o.Subprotocols = "hello", []string{"chat.v1"}
 			o.Credentials.Bearer = "hunter2secret"
 		}},
-		{file: "opened_narrow_color.txt", url: "ws://192.0.2.1:8080/", serve: (*visit).sendMany, width: 60, color: true,
+		{file: "opened_narrow_color.txt", url: "ws://192.0.2.1:8080/", serve: (*exchange).sendMany, width: 60, color: true,
 			opts: func(o *Options) { o.NoCompression, o.NoOrigin = true, true }},
-		{file: "accept_wrong.txt", url: "ws://192.0.2.1/", serve: func(v *visit) {
+		{file: "accept_wrong.txt", url: "ws://192.0.2.1/", serve: func(v *exchange) {
 			v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: keep-alive\n" +
 				"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n\n")
 		}},
-		{file: "status_401.txt", url: "ws://192.0.2.1/", serve: func(v *visit) {
+		{file: "status_401.txt", url: "ws://192.0.2.1/", serve: func(v *exchange) {
 			v.writeText("HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Bearer realm=\"chat\", error=\"invalid_token\"\n" +
 				"Set-Cookie: session=abcdef; HttpOnly\nContent-Length: 15\n\nThis is private")
 		}},
 		{file: "cross_site.txt", url: "ws://192.0.2.1/", opts: func(o *Options) { o.Credentials.Cookie = "sid=secretvalue" },
-			serve: func(v *visit) { v.open(""); v.respond() }},
+			serve: func(v *exchange) { v.open(""); v.respond() }},
 		{file: "watch.txt", url: "ws://192.0.2.1/feed", opts: func(o *Options) { o.Watch, o.NoOriginProbes = -1, true },
 			serve: feed},
 	} {
@@ -140,7 +140,7 @@ func plainText(s string) string {
 }
 
 // chat is a server without a fault.
-func chat(v *visit) {
+func chat(v *exchange) {
 	if v.req.Header.Get("Origin") == foreignOrigin {
 		v.writeText("HTTP/1.1 403 Forbidden\nContent-Length: 0\n\n")
 		return
@@ -151,14 +151,14 @@ func chat(v *visit) {
 }
 
 // sendMany sends long text, and text that would affect a terminal.
-func (v *visit) sendMany() {
+func (v *exchange) sendMany() {
 	v.open("X-Long: " + strings.Repeat("long words ", 12) + "\n")
 	v.send(frame.Text, "\x1b[2J\u202e"+strings.Repeat("x", 300))
 	v.respond()
 }
 
 // feed sends messages in fragments and over time, then closes.
-func feed(v *visit) {
+func feed(v *exchange) {
 	v.open("")
 	op, payload, err := v.next()
 	if err != nil || op != frame.Ping {

@@ -20,11 +20,11 @@ import (
 
 // However a caller ends it, Explain returns immediately, with a report.
 func TestExplainEndsWithItsContext(t *testing.T) {
-	for name, serve := range map[string]func(*visit){
-		"before the answer": func(v *visit) { io.Copy(io.Discard, v.in) },
-		"within the head":   func(v *visit) { v.writeText("HTTP/1.1 101 Switching Protocols\n"); io.Copy(io.Discard, v.in) },
-		"within the body":   func(v *visit) { v.writeText("HTTP/1.1 500 No\nContent-Length: 10\n\n"); io.Copy(io.Discard, v.in) },
-		"before the pong":   func(v *visit) { v.open(""); io.Copy(io.Discard, v.in) },
+	for name, serve := range map[string]func(*exchange){
+		"before the answer": func(v *exchange) { io.Copy(io.Discard, v.in) },
+		"within the head":   func(v *exchange) { v.writeText("HTTP/1.1 101 Switching Protocols\n"); io.Copy(io.Discard, v.in) },
+		"within the body":   func(v *exchange) { v.writeText("HTTP/1.1 500 No\nContent-Length: 10\n\n"); io.Copy(io.Discard, v.in) },
+		"before the pong":   func(v *exchange) { v.open(""); io.Copy(io.Discard, v.in) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Hour, cancel)
-		opts := inMemory(t, func(v *visit) { v.open(""); v.respond() })
+		opts := inMemory(t, func(v *exchange) { v.open(""); v.respond() })
 		opts.Watch = -1
 		r := Explain(ctx, "ws://192.0.2.1/", opts)
 		if !r.OK() || r.Close == nil || !r.Close.Clean || r.Close.By != "client" {
@@ -60,11 +60,11 @@ func TestWatchIsClosedInOrder(t *testing.T) {
 }
 
 // If the server does not answer the close frame of a watch that its caller ends, its close frame is awaited only for a moment.
-func TestWatchLeavesSoon(t *testing.T) {
+func TestWatchWithoutCloseAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Hour, cancel)
-		opts := inMemory(t, func(v *visit) { v.open(""); io.Copy(io.Discard, v.in) })
+		opts := inMemory(t, func(v *exchange) { v.open(""); io.Copy(io.Discard, v.in) })
 		opts.NoProbes, opts.Watch = true, -1
 		r := Explain(ctx, "ws://192.0.2.1/", opts)
 		if r.Duration != Duration(time.Hour+time.Second) || r.Close == nil || r.Close.Clean {
@@ -78,7 +78,7 @@ func TestWatchLeavesSoon(t *testing.T) {
 func TestForeignOriginNeedsTheAcceptValue(t *testing.T) {
 	for _, fits := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			opts := inMemory(t, func(v *visit) {
+			opts := inMemory(t, func(v *exchange) {
 				if v.req.Header.Get("Origin") != "https://page.example" && !fits {
 					v.req.Header.Set("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")
 				}
@@ -102,7 +102,7 @@ func TestForeignOriginNeedsTheAcceptValue(t *testing.T) {
 // The overall time limit covers everything, whatever the limits of the steps are, except for steps with a limit of their own.
 func TestTimeoutBoundsAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) { io.Copy(io.Discard, v.in) })
+		opts := inMemory(t, func(v *exchange) { io.Copy(io.Discard, v.in) })
 		opts.Timeout, opts.StepTimeout = 3*time.Second, time.Minute
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
 		if r.Diagnosis == nil || r.Diagnosis.ID != FaultTimeout || r.Duration != Duration(3*time.Second) {
@@ -110,7 +110,7 @@ func TestTimeoutBoundsAll(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) { v.open(""); v.respond() })
+		opts := inMemory(t, func(v *exchange) { v.open(""); v.respond() })
 		opts.ProbeIdle, opts.Watch = time.Minute, time.Hour
 		r := Explain(t.Context(), "ws://192.0.2.1/", opts)
 		if !r.OK() || r.Duration != Duration(time.Minute+time.Hour) || r.Idle.Held != Duration(time.Minute) || r.Idle.Cut {
@@ -122,7 +122,7 @@ func TestTimeoutBoundsAll(t *testing.T) {
 // A server that sends pings keeps the connection from being idle: the report says so, and does not suggest a timeout.
 func TestProbeIdleSeesPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			v.open("")
 			pings := time.NewTicker(20 * time.Second)
 			defer pings.Stop()
@@ -160,7 +160,7 @@ func TestPingInterval(t *testing.T) {
 func TestRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
-		opts := inMemory(t, func(v *visit) { v.open("") })
+		opts := inMemory(t, func(v *exchange) { v.open("") })
 		dial := opts.Dial
 		opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dial(ctx, network, address)
@@ -269,7 +269,7 @@ func FuzzExplain(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, flags uint8) {
 		synctest.Test(t, func(t *testing.T) {
-			opts := inMemory(t, func(v *visit) {
+			opts := inMemory(t, func(v *exchange) {
 				if rest, ok := strings.CutPrefix(string(b), "ACCEPT"); ok {
 					v.open(map[bool]string{true: "Sec-WebSocket-Extensions: permessage-deflate\n"}[flags&1 != 0])
 					io.WriteString(v.Conn, rest)

@@ -17,17 +17,17 @@ const (
 )
 
 // frame writes one frame as a server sends it: without a mask. The payload has at most 125 bytes.
-func (v *visit) frame(first byte, payload string) {
+func (v *exchange) frame(first byte, payload string) {
 	io.WriteString(v, string([]byte{first, byte(len(payload))})+payload) //nolint:errcheck // the client may have gone
 }
 
 // closing writes a close frame.
-func (v *visit) closing(code uint16, reason string) {
+func (v *exchange) closing(code uint16, reason string) {
 	v.frame(finClose, string(binary.BigEndian.AppendUint16(nil, code))+reason)
 }
 
 // next reads a client's frame and returns its first byte and its payload, unmasked, of at most 125 bytes.
-func (v *visit) next() (byte, string, error) {
+func (v *exchange) next() (byte, string, error) {
 	var head [6]byte // clients mask
 	if _, err := io.ReadFull(v.in, head[:]); err != nil {
 		return 0, "", err
@@ -48,7 +48,7 @@ func (v *visit) next() (byte, string, error) {
 
 // respond replies to the client's frames as a correct server does: to a ping with a pong, to a text with the same text, to a close
 // with a close. It does not reply to frames that begin with one of the bytes in ignored.
-func (v *visit) respond(ignored string) {
+func (v *exchange) respond(ignored string) {
 	for {
 		first, payload, err := v.next()
 		if err != nil {
@@ -70,9 +70,9 @@ func (v *visit) respond(ignored string) {
 }
 
 // opened opens correctly and then calls handle.
-func opened(handle func(*visit)) func(*lab) (*Site, error) {
+func opened(handle func(*exchange)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		return l.site(func(v *visit) {
+		return l.site(func(v *exchange) {
 			v.upgrade("")
 			handle(v)
 		})
@@ -81,7 +81,7 @@ func opened(handle func(*visit)) func(*lab) (*Site, error) {
 
 // sends opens correctly, sends these bytes, and then behaves correctly.
 func sends(b string) func(*lab) (*Site, error) {
-	return opened(func(v *visit) {
+	return opened(func(v *exchange) {
 		io.WriteString(v, b) //nolint:errcheck // the client may have gone
 		v.respond("")
 	})
@@ -89,30 +89,30 @@ func sends(b string) func(*lab) (*Site, error) {
 
 // ignoring opens correctly and does not reply to frames that begin with one of these bytes.
 func ignoring(to string) func(*lab) (*Site, error) {
-	return opened(func(v *visit) { v.respond(to) })
+	return opened(func(v *exchange) { v.respond(to) })
 }
 
 // closes sends a close frame immediately.
 func closes(code uint16, reason string) func(*lab) (*Site, error) {
-	return opened(func(v *visit) { v.closing(code, reason) })
+	return opened(func(v *exchange) { v.closing(code, reason) })
 }
 
 // stops opens correctly, sends these bytes, and then only reads.
 func stops(b string) func(*lab) (*Site, error) {
-	return opened(func(v *visit) {
+	return opened(func(v *exchange) {
 		io.WriteString(v, b)      //nolint:errcheck // the client may have gone
 		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
 	})
 }
 
 // closesAfterText sends a text and then closes normally.
-var closesAfterText = opened(func(v *visit) {
+var closesAfterText = opened(func(v *exchange) {
 	v.frame(finText, "welcome")
 	v.closing(1000, "bye")
 })
 
 // otherPong answers pings with a different payload.
-var otherPong = opened(func(v *visit) {
+var otherPong = opened(func(v *exchange) {
 	for {
 		switch first, payload, err := v.next(); {
 		case err != nil:
@@ -128,7 +128,7 @@ var otherPong = opened(func(v *visit) {
 
 // stopsAfterPing answers the first ping, and no frame after that, like a path on which the connection was forgotten.
 func stopsAfterPing(l *lab) (*Site, error) {
-	s, err := opened(func(v *visit) {
+	s, err := opened(func(v *exchange) {
 		if first, payload, err := v.next(); err == nil && first == finPing {
 			v.frame(finPong, payload)
 		}
@@ -140,11 +140,11 @@ func stopsAfterPing(l *lab) (*Site, error) {
 	return s, err
 }
 
-// leaves ends the connection right after the handshake without a close frame.
-var leaves = opened(func(*visit) {})
+// closesConnection ends the connection right after the handshake without a close frame.
+var closesConnection = opened(func(*exchange) {})
 
-// crashes resets the connection right after the handshake.
-var crashes = opened(func(v *visit) { abort(v.Conn) })
+// resetsConnection resets the connection right after the handshake.
+var resetsConnection = opened(func(v *exchange) { abort(v.Conn) })
 
 // abort resets c.
 func abort(c net.Conn) {
@@ -153,7 +153,7 @@ func abort(c net.Conn) {
 }
 
 // endsOnClose reacts to a close frame by ending the connection.
-var endsOnClose = opened(func(v *visit) {
+var endsOnClose = opened(func(v *exchange) {
 	for {
 		switch first, payload, err := v.next(); {
 		case err != nil || first == finClose:
@@ -165,7 +165,7 @@ var endsOnClose = opened(func(v *visit) {
 })
 
 // idleServer sends a close frame if it has received no data for a while.
-var idleServer = opened(func(v *visit) {
+var idleServer = opened(func(v *exchange) {
 	for {
 		v.SetReadDeadline(time.Now().Add(relayIdle))
 		first, payload, err := v.next()

@@ -154,7 +154,7 @@ func inFront(backend func(l *lab) http.Handler, proto string, without ...string)
 		if err != nil {
 			return nil, err
 		}
-		front, err := l.serve(requests(func(v *visit) {
+		front, err := l.serve(requests(func(v *exchange) {
 			b, err := net.Dial("tcp4", addr)
 			if err != nil {
 				return
@@ -172,7 +172,7 @@ func inFront(backend func(l *lab) http.Handler, proto string, without ...string)
 }
 
 // forward handles one request of the proxy.
-func forward(v *visit, b net.Conn, host, proto string) {
+func forward(v *exchange, b net.Conn, host, proto string) {
 	h := v.req.Header.Clone()
 	if h.Get("Connection") == "" {
 		h.Set("Connection", "close")

@@ -132,9 +132,9 @@ func silent(l *lab) (*Site, error) {
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
-// halfBroken is a name with an IPv6 and an IPv4 address, of which only the second has a server. The first is an address for
+// ipv6Refused is a name with an IPv6 and an IPv4 address, of which only the second has a server. The first is an address for
 // documentation; the dialer redirects it to a loopback port without a listener.
-func halfBroken(l *lab) (*Site, error) {
+func ipv6Refused(l *lab) (*Site, error) {
 	addr, err := l.healthyOn()
 	if err != nil {
 		return nil, err
@@ -211,11 +211,11 @@ func alertForPlain(l *lab) (*Site, error) {
 
 // reset resets the connection when it has received the request.
 func reset(l *lab) (*Site, error) {
-	return l.site(func(v *visit) { abort(v.Conn) })
+	return l.site(func(v *exchange) { abort(v.Conn) })
 }
 
 // closedEarly reads the request and closes without a response.
-func closedEarly(l *lab) (*Site, error) { return l.site(func(*visit) {}) }
+func closedEarly(l *lab) (*Site, error) { return l.site(func(*exchange) {}) }
 
 // banner is another service: it sends first, and does not speak HTTP.
 func banner(text string) func(*lab) (*Site, error) {
@@ -258,8 +258,8 @@ func proxied(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	}
 }
 
-// impatient makes the client wait only for a moment, for sites that never respond.
-func impatient(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+// withShortTimeout makes the client wait only for a moment, for sites that never respond.
+func withShortTimeout(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
 		if err == nil {
@@ -295,8 +295,8 @@ func interrupted(l *lab) (*Site, error) {
 	return s, nil
 }
 
-// outOfTime sets an overall time limit that is shorter than the first wait.
-func outOfTime(l *lab) (*Site, error) {
+// withShortTotalTimeout sets an overall time limit that is shorter than the first wait.
+func withShortTotalTimeout(l *lab) (*Site, error) {
 	s, err := silent(l)
 	if err == nil {
 		s.Options.Timeout, s.Options.StepTimeout = moment/2, serverTimeout
@@ -324,10 +324,10 @@ var networkFaults = []Fault{
 	{ID: explain.FaultNameServer, Name: "the name server fails", start: nameServerFails},
 	{ID: explain.FaultRefused, Name: "no listener", start: refused},
 	{ID: explain.FaultRefused, Name: "a server on the other loopback address", start: otherLoopback},
-	{ID: explain.FaultConnectTimeout, Name: "the port drops all packets", start: impatient(unanswered)},
+	{ID: explain.FaultConnectTimeout, Name: "the port drops all packets", start: withShortTimeout(unanswered)},
 	{ID: explain.FaultUnreachable, Name: "no route to the address", start: withoutRoute},
 	{ID: explain.FaultUnreachable, Name: "this machine does not allow the connection", start: dialError(syscall.EACCES)},
-	{ID: explain.FaultIPv6, Name: "the IPv6 address is dead", Warning: true, start: halfBroken},
+	{ID: explain.FaultIPv6, Name: "the IPv6 address is dead", Warning: true, start: ipv6Refused},
 	{ID: explain.FaultProxyUnreachable, Name: "the proxy is unreachable", start: proxied(refused)},
 	{ID: explain.FaultProxyUnreachable, Name: "the proxy is not a proxy", start: proxied(banner("SSH-2.0-OpenSSH_9.2p1\r\n"))},
 	{ID: explain.FaultProxyAuth, Name: "the proxy requires a password", start: proxied(
@@ -335,7 +335,7 @@ var networkFaults = []Fault{
 	{ID: explain.FaultProxyRefused, Name: "the proxy does not allow a tunnel", start: proxied(answers("403 Forbidden", "", "no\n"))},
 	{ID: explain.FaultProxyRefused, Name: "the proxy does not reach the server", start: proxied(answers("502 Bad Gateway", "", ""))},
 	{ID: explain.FaultInterrupted, Name: "the caller gives up", start: interrupted},
-	{ID: explain.FaultTimeout, Name: "no time left", start: outOfTime},
+	{ID: explain.FaultTimeout, Name: "no time left", start: withShortTotalTimeout},
 }
 
 // silenceFaults are the faults of servers that receive a request and send no HTTP response.
@@ -344,7 +344,7 @@ var silenceFaults = []Fault{
 	{ID: explain.FaultReset, Name: "a reset instead of an answer", start: reset},
 	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer", start: closedEarly},
 	{ID: explain.FaultClosedUnanswered, Name: "a close instead of an answer, next to HTTP/2", start: closesOnUpgrade},
-	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: impatient(silent)},
+	{ID: explain.FaultNoResponse, Name: "silence instead of an answer", start: withShortTimeout(silent)},
 	{ID: explain.FaultNotHTTP, Name: "an SSH server", start: banner("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")},
 	{ID: explain.FaultNotHTTP, Name: "an SMTP server", start: banner("220 mail.example ESMTP Postfix\r\n")},
 	{ID: explain.FaultHeadBroken, Name: "a status line without a status",
@@ -355,7 +355,7 @@ var silenceFaults = []Fault{
 	{ID: explain.FaultHeadBroken, Name: "a field without a colon",
 		start: script("HTTP/1.1 101 Switching Protocols\r\nUpgrade websocket\r\n\r\n")},
 	{ID: explain.FaultHeadTooLarge, Name: "a head of many megabytes", start: endlessHead},
-	{ID: explain.FaultHeadEndless, Name: "a head that stops", start: impatient(unendedHead)},
+	{ID: explain.FaultHeadEndless, Name: "a head that stops", start: withShortTimeout(unendedHead)},
 	{ID: explain.FaultHeadEndless, Name: "a head that is cut off",
 		start: script("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")},
 }

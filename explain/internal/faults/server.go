@@ -97,8 +97,8 @@ func (l *lab) serve(handle func(net.Conn)) (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// visit is one request that a server of this package has read.
-type visit struct {
+// exchange is one request that a server of this package has read.
+type exchange struct {
 	net.Conn
 	in  *bufio.Reader
 	req *http.Request
@@ -106,14 +106,14 @@ type visit struct {
 
 // requests converts a handler of requests into one of connections. It reads one request and calls handle for the response; then it
 // ends its sending half, and reads until the client has closed, too, so that no reset destroys the response.
-func requests(handle func(*visit)) func(net.Conn) {
+func requests(handle func(*exchange)) func(net.Conn) {
 	return func(c net.Conn) {
 		in := bufio.NewReader(c)
 		req, err := http.ReadRequest(in)
 		if err != nil {
 			return
 		}
-		handle(&visit{Conn: c, in: in, req: req})
+		handle(&exchange{Conn: c, in: in, req: req})
 		linger(c, in)
 	}
 }
@@ -127,37 +127,37 @@ func linger(c net.Conn, in io.Reader) {
 }
 
 // writeText writes text with every line end converted to CR LF.
-func (v *visit) writeText(text string) {
+func (v *exchange) writeText(text string) {
 	io.WriteString(v, strings.ReplaceAll(text, "\n", "\r\n")) //nolint:errcheck // the client may have gone
 }
 
 // answer writes a complete response with a body; the lines of fields end in "\n".
-func (v *visit) answer(status, fields, body string) {
+func (v *exchange) answer(status, fields, body string) {
 	v.writeText("HTTP/1.1 " + status + "\n" + fields + fmt.Sprintf("Content-Length: %d\nConnection: close\n\n", len(body)))
 	io.WriteString(v, body) //nolint:errcheck // the client may have gone
 }
 
 // accept returns the accept value, which proves that the server speaks WebSocket (RFC 6455 §4.2.2, step 5.4).
-func (v *visit) accept() string {
+func (v *exchange) accept() string {
 	sum := sha1.Sum([]byte(v.req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // upgrade writes a correct 101 with additional fields, whose lines end in "\n".
-func (v *visit) upgrade(fields string) {
+func (v *exchange) upgrade(fields string) {
 	v.writeText("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n" +
 		"Sec-WebSocket-Accept: " + v.accept() + "\n" + fields + "\n")
 }
 
 // site serves handle at a ws URL. It refuses pages of other sites, as a server should, so that there is no other fault.
-func (l *lab) site(handle func(*visit)) (*Site, error) {
+func (l *lab) site(handle func(*exchange)) (*Site, error) {
 	addr, err := l.serve(requests(sameOrigin(handle)))
 	return &Site{URL: "ws://" + addr + "/"}, err
 }
 
 // sameOrigin responds with 403 to requests from a page of another host.
-func sameOrigin(handle func(*visit)) func(*visit) {
-	return func(v *visit) {
+func sameOrigin(handle func(*exchange)) func(*exchange) {
+	return func(v *exchange) {
 		if o := v.req.Header.Get("Origin"); o != "" && o != "http://"+v.req.Host && o != "https://"+v.req.Host {
 			v.answer("403 Forbidden", "", "")
 			return

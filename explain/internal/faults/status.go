@@ -24,7 +24,7 @@ var discard = log.New(io.Discard, "", 0)
 // answers is a server that sends the same response to every request. The lines of fields end in "\n".
 func answers(status, fields, body string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		return l.site(func(v *visit) { v.answer(status, fields, body) })
+		return l.site(func(v *exchange) { v.answer(status, fields, body) })
 	}
 }
 
@@ -121,7 +121,7 @@ func withOrigin(start func(*lab) (*Site, error), origin string) func(*lab) (*Sit
 
 // acceptWithout101 computes the accept value but leaves the status at 200.
 func acceptWithout101(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.answer("200 OK", "Upgrade: websocket\nSec-WebSocket-Accept: "+v.accept()+"\n", "")
 	})
 }
@@ -129,7 +129,7 @@ func acceptWithout101(l *lab) (*Site, error) {
 // envoy responds to an upgrade like Envoy if its configuration does not allow it, and to an ordinary request with the given status.
 func envoy(ordinary string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		return l.site(func(v *visit) {
+		return l.site(func(v *exchange) {
 			if v.req.Header.Get("Upgrade") == "" {
 				v.answer(ordinary, "Server: envoy\n", "")
 				return
@@ -155,8 +155,8 @@ func nodeOnOtherPath(*lab) http.Handler {
 	})
 }
 
-// directly is a backend without a proxy in front.
-func directly(backend func(*lab) http.Handler) func(*lab) (*Site, error) {
+// withoutProxy is a backend without a proxy in front.
+func withoutProxy(backend func(*lab) http.Handler) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		addr, err := l.handler(backend(l), nil)
 		return &Site{URL: "ws://" + addr + "/"}, err
@@ -233,11 +233,11 @@ func readAnswer(r io.Reader, req *http.Request) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(r), req)
 }
 
-// lockedOut rejects every client, whatever the origin.
-var lockedOut = rejecting(&websocket.Reject{Status: http.StatusForbidden})
+// forbidden rejects every client, whatever the origin.
+var forbidden = rejecting(&websocket.Reject{Status: http.StatusForbidden})
 
-// untried disables the client's attempts with other origins.
-func untried(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
+// withoutOriginProbes disables the client's attempts with other origins.
+func withoutOriginProbes(start func(*lab) (*Site, error)) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
 		s, err := start(l)
 		if err == nil {
@@ -293,8 +293,8 @@ var statusFaults = []Fault{
 	{ID: explain.FaultStatus308, Name: "308", start: redirects(http.StatusPermanentRedirect)},
 	{ID: explain.FaultStatus400, Name: "400", start: answers("400 Bad Request", "Content-Type: text/plain\n", "room is missing\n")},
 	{ID: explain.FaultStatus400, Name: "Node's ws behind nginx, on another path", start: proxyWithout(nodeOnOtherPath)},
-	{ID: explain.FaultStatus400, Name: "Node's ws, on another path", start: directly(nodeOnOtherPath)},
-	{ID: explain.FaultStatus400, Name: "400 without a reason, for every request", start: directly(emptyBadRequest)},
+	{ID: explain.FaultStatus400, Name: "Node's ws, on another path", start: withoutProxy(nodeOnOtherPath)},
+	{ID: explain.FaultStatus400, Name: "400 without a reason, for every request", start: withoutProxy(emptyBadRequest)},
 	{ID: explain.FaultStatus400, Name: "nginx that speaks plain HTTP to a port for TLS", start: answers("400 Bad Request", "Server: nginx/1.22.1\n",
 		"Client sent an HTTP request to an HTTPS server.\n")},
 	{ID: explain.FaultStatus400, Name: "400 with a body in gzip", start: encoded("gzip", "")},
@@ -318,11 +318,11 @@ var statusFaults = []Fault{
 		"Failed to open a WebSocket connection: invalid Origin header: http://localhost.\n")},
 	{ID: explain.FaultOrigin, Name: "403, and the body names the host", start: answers("403 Forbidden", "",
 		"request Origin \"app.example\" is not authorized for Host \"chat.example\"\n")},
-	{ID: explain.FaultStatus403, Name: "403 for all clients", start: lockedOut},
+	{ID: explain.FaultStatus403, Name: "403 for all clients", start: forbidden},
 	{ID: explain.FaultStatus403, Name: "Envoy that does not allow upgrades", start: envoy("200 OK")},
 	{ID: explain.FaultStatus403, Name: "Envoy that refuses the client", start: envoy("403 Forbidden")},
-	{ID: explain.FaultStatus403, Name: "403, and no other origin is tried", start: untried(originRefusedWith(http.StatusForbidden))},
-	{ID: explain.FaultOrigin, Name: "403 whose body says that it is the origin, and no other one is tried", start: untried(originRefused)},
+	{ID: explain.FaultStatus403, Name: "403, and no other origin is tried", start: withoutOriginProbes(originRefusedWith(http.StatusForbidden))},
+	{ID: explain.FaultOrigin, Name: "403 whose body says that it is the origin, and no other one is tried", start: withoutOriginProbes(originRefused)},
 	{ID: explain.FaultStatus404, Name: "404", start: answers("404 Not Found", "", "404 page not found\n")},
 	{ID: explain.FaultStatus404, Name: "404 of nginx itself", start: fromNginx("404 Not Found")},
 	{ID: explain.FaultStatus404, Name: "410", start: answers("410 Gone", "", "")},

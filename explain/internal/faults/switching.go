@@ -13,7 +13,7 @@ import (
 // correct accept value.
 func head(lines string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		return l.site(func(v *visit) {
+		return l.site(func(v *exchange) {
 			v.writeText("HTTP/1.1 101 Switching Protocols\n" + strings.ReplaceAll(lines, "ACCEPT", v.accept()) + "\n")
 		})
 	}
@@ -32,7 +32,7 @@ const wrongAccept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"
 
 // keyEchoed sends the key back unchanged.
 func keyEchoed(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField +
 			"Sec-WebSocket-Accept: " + v.req.Header.Get("Sec-WebSocket-Key") + "\n\n")
 	})
@@ -57,7 +57,7 @@ func offering(start func(*lab) (*Site, error), subprotocols ...string) func(*lab
 
 // bodyAfter101 adds a length and a body to the 101, like a handler that does not know WebSocket.
 func bodyAfter101(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.upgrade("Content-Length: 13\nContent-Type: text/plain\n")
 		v.writeText("Hello, world!")
 	})
@@ -65,7 +65,7 @@ func bodyAfter101(l *lab) (*Site, error) {
 
 // lengthAfter101 adds a length to the 101, and continues as a WebSocket.
 func lengthAfter101(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.upgrade("Content-Length: 13\n")
 		v.respond("")
 	})
@@ -74,13 +74,13 @@ func lengthAfter101(l *lab) (*Site, error) {
 // script responds with exactly the bytes of text.
 func script(text string) func(*lab) (*Site, error) {
 	return func(l *lab) (*Site, error) {
-		return l.site(func(v *visit) { v.Write([]byte(text)) }) //nolint:errcheck // the client may have gone
+		return l.site(func(v *exchange) { v.Write([]byte(text)) }) //nolint:errcheck // the client may have gone
 	}
 }
 
 // endlessHead sends fields for as long as the client reads, up to a limit.
 func endlessHead(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
 		line := []byte("X-Filler: " + strings.Repeat("a", 1000) + "\r\n")
 		for range 16 << 10 {
@@ -93,7 +93,7 @@ func endlessHead(l *lab) (*Site, error) {
 
 // unendedHead begins a header, does not end it, and keeps the connection open.
 func unendedHead(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.writeText("HTTP/1.1 101 Switching Protocols\n" + upgradeField + connectionField)
 		io.Copy(io.Discard, v.in) //nolint:errcheck // the end is what this waits for
 	})
@@ -135,14 +135,14 @@ var switchingFaults = []Fault{
 
 // oldVersion responds with 101 in an HTTP version that does not have it.
 func oldVersion(l *lab) (*Site, error) {
-	return l.site(func(v *visit) {
+	return l.site(func(v *exchange) {
 		v.writeText("HTTP/1.0 101 Switching Protocols\n" + strings.ReplaceAll(good, "ACCEPT", v.accept()) + "\n")
 	})
 }
 
 // tokenEchoed chooses the subprotocol that carries the client's token.
 func tokenEchoed(l *lab) (*Site, error) {
-	s, err := l.site(func(v *visit) {
+	s, err := l.site(func(v *exchange) {
 		v.upgrade("Sec-WebSocket-Protocol: " + v.req.Header.Get("Sec-WebSocket-Protocol") + "\n")
 		v.respond("")
 	})

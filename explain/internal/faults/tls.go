@@ -94,7 +94,7 @@ func trustedWithoutRight(l *lab) (*Site, error) {
 func fetchIntermediate(l *lab) (*Site, error) {
 	root := newRoot("Public")
 	between := root.intermediate()
-	addr, err := l.serve(requests(func(v *visit) {
+	addr, err := l.serve(requests(func(v *exchange) {
 		v.answer("200 OK", "Content-Type: application/pkix-cert\n", string(between.cert.Raw))
 	}))
 	if err != nil {
@@ -246,7 +246,7 @@ var tlsFaults = []Fault{
 	{ID: explain.FaultPlainToTLS, Name: "ws to a port for TLS of net/http", start: tlsForPlain},
 	{ID: explain.FaultPlainToTLS, Name: "ws to a port for TLS of nginx", start: nginxTLSForPlain},
 	{ID: explain.FaultPlainToTLS, Name: "ws to a port that answers with an alert", start: alertForPlain},
-	{ID: explain.FaultTLSTimeout, Name: "silence instead of a TLS handshake", start: impatient(withTLSURL(silent))},
+	{ID: explain.FaultTLSTimeout, Name: "silence instead of a TLS handshake", start: withShortTimeout(withTLSURL(silent))},
 	{ID: explain.FaultTLSVersion, Name: "TLS 1.1 at most", start: oldTLS},
 	{ID: explain.FaultTLSCipher, Name: "old ciphers only", start: noCipher},
 	{ID: explain.FaultTLSName, Name: "no certificate for the name", start: unknownName},

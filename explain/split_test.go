@@ -56,12 +56,12 @@ func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 			strings.Repeat("why ", 20))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			whole := cutReport(t, c.url, c.head, c.after, 1<<20)
+			whole := splitReport(t, c.url, c.head, c.after, 1<<20)
 			for _, n := range []int{1, 2, 3, 5, 8, 11, 64, 1000, 4096, 5000} {
 				if len(c.head)+len(c.after) <= n || n < 8 && len(c.head) > 16<<10 && n != 1 {
 					continue
 				}
-				if got := cutReport(t, c.url, c.head, c.after, n); got != whole {
+				if got := splitReport(t, c.url, c.head, c.after, n); got != whole {
 					t.Fatalf("in pieces of %d:\n%s\nwhole:\n%s", n, got, whole)
 				}
 			}
@@ -71,9 +71,9 @@ func TestReportDoesNotDependOnTheSplit(t *testing.T) {
 
 var anyTime = regexp.MustCompile(` *\d+(\.\d+)?(µs|ms|s)\b`)
 
-// cutReport explains a server that sends head (if it is empty, that of a 101) and then after, in pieces of n bytes, and keeps the
+// splitReport explains a server that sends head (if it is empty, that of a 101) and then after, in pieces of n bytes, and keeps the
 // connection open.
-func cutReport(t *testing.T, url, head, after string, n int) string {
+func splitReport(t *testing.T, url, head, after string, n int) string {
 	t.Helper()
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
@@ -89,7 +89,7 @@ func cutReport(t *testing.T, url, head, after string, n int) string {
 				<-time.After(time.Nanosecond) // by the clock of a bubble: until the reader waits for more
 			}
 		}
-		opts := inMemory(t, func(v *visit) {
+		opts := inMemory(t, func(v *exchange) {
 			if head == "" {
 				v.open("")
 			}
