@@ -129,12 +129,15 @@ func (t *dialer) connect() *link {
 	return l
 }
 
+// connectTo is the beginning of the title of a step that connects; the address follows.
+const connectTo = "connect to "
+
 // dialFirst connects to the first address that accepts.
 func (t *dialer) dialFirst(addrs []netip.Addr, port string, stage Stage) *link {
 	errs := make([]error, 0, len(addrs))
 	for i, a := range addrs {
 		addr := net.JoinHostPort(a.String(), port)
-		s := t.begin(stage, "connect to "+addr)
+		s := t.begin(stage, connectTo+addr)
 		wait := t.o.StepTimeout
 		if i < len(addrs)-1 {
 			wait = min(wait, addressTimeout)

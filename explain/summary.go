@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -26,7 +27,7 @@ func (r *Report) summary() []Fact {
 	}
 	line("url", r.URL)
 	line("outcome", outcome(r))
-	line("address", r.Address)
+	line("address", cmp.Or(r.Address, r.tried()))
 	if r.TLS != nil {
 		line("tls", joined(r.TLS.Version, r.TLS.Reason))
 	}
@@ -44,6 +45,24 @@ func (r *Report) summary() []Fact {
 	}
 	line("warnings", strings.Join(warnings, ", "))
 	return facts
+}
+
+// mostTried is the maximum number of addresses that a summary lists.
+const mostTried = 3
+
+// tried returns the addresses to which no connection could be opened.
+func (r *Report) tried() string {
+	var addrs []string
+	for _, s := range r.Steps {
+		if addr, ok := strings.CutPrefix(s.Title, connectTo); ok && !s.OK {
+			addrs = append(addrs, addr)
+		}
+	}
+	list := strings.Join(addrs[:min(len(addrs), mostTried)], ", ")
+	if more := len(addrs) - mostTried; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return list
 }
 
 // writeFacts writes one line for each name and value.

@@ -5,6 +5,7 @@ import (
 	"html"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -42,6 +43,38 @@ func TestSummaryAndMarkdown(t *testing.T) {
 			}
 			sameContent(t, b.String(), r)
 		})
+	}
+}
+
+// The summary contains the addresses that were tried, even if no connection could be opened: of the server, or of the proxy.
+func TestSummaryOfUnreachable(t *testing.T) {
+	t.Parallel()
+	for _, f := range faults.All() {
+		if f.ID != explain.FaultRefused && f.ID != explain.FaultProxyUnreachable {
+			continue
+		}
+		r := run(t, f)
+		var b bytes.Buffer
+		if err := r.WriteSummary(&b); err != nil {
+			t.Fatal(err)
+		}
+		if r.Address != "" || !regexp.MustCompile(`(?m)^address +(127\.0\.0\.1|\[::1\]):\d+`).MatchString(b.String()) {
+			t.Errorf("%s: address %q in\n%s", f.Name, r.Address, &b)
+		}
+	}
+	connect := func(n int) (steps []explain.Step) {
+		for i := range n {
+			steps = append(steps, explain.Step{Stage: explain.StageTCP, Title: "connect to 10.0.0." + strconv.Itoa(i) + ":80"})
+		}
+		return steps
+	}
+	for n, want := range map[int]string{
+		2: "10.0.0.0:80, 10.0.0.1:80\n", 3: "10.0.0.0:80, 10.0.0.1:80, 10.0.0.2:80\n", 5: "10.0.0.0:80, 10.0.0.1:80, 10.0.0.2:80 and 2 more\n",
+	} {
+		var b bytes.Buffer
+		if err := (&explain.Report{Steps: connect(n)}).WriteSummary(&b); err != nil || !strings.HasSuffix(b.String(), want) {
+			t.Errorf("%v, %s", err, &b)
+		}
 	}
 }
 
