@@ -118,7 +118,7 @@ func newLog(cfg config.Log, w io.Writer) *slog.Logger {
 	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
 		level = slog.LevelInfo // the level was checked
 	}
-	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: observe.Shorten}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: observe.ReplaceAttr}
 	if cfg.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

@@ -42,7 +42,7 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (
 		return nil, nil
 	}
 	a.lines = &auditLines{to: w, failed: failed}
-	opts := &slog.HandlerOptions{ReplaceAttr: observe.Shorten}
+	opts := &slog.HandlerOptions{ReplaceAttr: observe.ReplaceAttr}
 	if cfg.Format == "text" {
 		a.logger = slog.New(slog.NewTextHandler(a.lines, opts))
 	} else {
@@ -51,18 +51,12 @@ func openAudit(cfg config.Audit, stdout, stderr io.Writer, failed func(error)) (
 	return a, nil
 }
 
-// log writes one line. Attributes with an empty string are omitted.
+// log writes one line.
 func (a *audit) log(event string, attrs ...any) {
 	if a == nil {
 		return
 	}
-	kept := attrs[:0:0]
-	for i := 0; i+1 < len(attrs); i += 2 {
-		if s, ok := attrs[i+1].(string); !ok || s != "" {
-			kept = append(kept, attrs[i], attrs[i+1])
-		}
-	}
-	a.logger.Info(event, kept...)
+	a.logger.Info(event, attrs...)
 	if n := a.lines.missing(); n > 0 {
 		a.logger.Warn(observe.AuditLost, observe.KeyLost, n)
 	}

@@ -10,15 +10,18 @@ import (
 // response.
 const maxText = 2 << 10
 
-// Shorten cuts strings and errors that are too long, except stacks. It is for [slog.HandlerOptions.ReplaceAttr].
-func Shorten(_ []string, a slog.Attr) slog.Attr {
+// ReplaceAttr omits empty strings, and cuts strings and errors that are too long, except stacks. It is the ReplaceAttr of
+// [slog.HandlerOptions] for all logs.
+func ReplaceAttr(_ []string, a slog.Attr) slog.Attr {
 	if a.Key == KeyStack {
 		return a
 	}
 	text := ""
 	switch a.Value.Kind() {
 	case slog.KindString:
-		text = a.Value.String()
+		if text = a.Value.String(); text == "" {
+			return slog.Attr{}
+		}
 	case slog.KindAny: // Any of other kinds would allocate
 		if err, ok := a.Value.Any().(error); ok {
 			text = err.Error()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A line of a log is short, whatever a peer has chosen as a text or as a part of an error.
-func TestShorten(t *testing.T) {
+// A line of a log has no empty strings, and is short, whatever a peer has chosen as a text or as a part of an error.
+func TestReplaceAttr(t *testing.T) {
 	long := strings.Repeat("€", 30_000)
 	for _, tt := range []struct {
 		a    slog.Attr
@@ -21,11 +21,20 @@ func TestShorten(t *testing.T) {
 		{slog.String(KeyStack, long), long},
 		{slog.Int(KeyCode, 1000), "1000"},
 	} {
-		switch got := Shorten(nil, tt.a).Value.String(); {
+		switch got := ReplaceAttr(nil, tt.a).Value.String(); {
 		case tt.want != "cut" && got != tt.want:
 			t.Errorf("%s is changed to %d bytes", tt.a.Key, len(got))
 		case tt.want == "cut" && (len(got) > maxText+len("…") || !strings.HasSuffix(got, "€…")):
 			t.Errorf("%s has %d bytes", tt.a.Key, len(got))
 		}
+	}
+	var b strings.Builder
+	for _, h := range []slog.Handler{
+		slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: ReplaceAttr}), slog.NewJSONHandler(&b, &slog.HandlerOptions{ReplaceAttr: ReplaceAttr}),
+	} {
+		slog.New(h).Info(EventServer, KeyReason, "", KeyState, "ready", KeyCount, 0)
+	}
+	if got := b.String(); strings.Contains(got, KeyReason) || !strings.Contains(got, "state=ready connections=0\n") || !strings.Contains(got, `"state":"ready","connections":0}`) {
+		t.Errorf("%s", got)
 	}
 }
