@@ -47,17 +47,31 @@ func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 	}
 }
 
-// channels adds commands for trying channels that are open to all clients; url is "" if there are none.
-func (r *bannerRows) channels(run, url string) {
+// try adds commands for trying the server, except for those that are "". The first one has a label.
+func (r *bannerRows) try(p paint, commands ...string) {
+	label := "try"
+	for _, c := range commands {
+		switch {
+		case c == "":
+			continue
+		case label != "":
+			c = p.green(c)
+		}
+		r.add(label, c)
+		label = ""
+	}
+}
+
+// tryChannels returns commands for trying channels that are open to all clients; url is "" if there are none.
+func tryChannels(run, url string) (subscribe, publish string) {
 	if url == "" {
-		return
+		return "", ""
 	}
 	flag := "--url " + url + " "
 	if url == channelsURL {
 		flag = ""
 	}
-	r.add("", run+" subscribe "+flag+"chat")
-	r.add("", run+" publish "+flag+"chat hello")
+	return run + " subscribe " + flag + "chat", run + " publish " + flag + "chat hello"
 }
 
 // endpoint adds the URL of an endpoint, and its servers.
@@ -114,7 +128,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	}
 	exe, _ := os.Executable() // on an error, the program's bare name is used
 	run := program(exe, sys.Program)
-	curl, left := "", ""
+	dial, curl, left := "", "", ""
 	if len(urls) > 0 && server.Console() {
 		curl = fmt.Sprintf("curl %s/", urls[0])
 	}
@@ -134,12 +148,10 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	}
 	rows.apps(apps, server.DevApp())
 	if first != "" {
-		rows.add("try", p.green(fmt.Sprintf("%s dial %s", run, first)))
+		dial = fmt.Sprintf("%s dial %s", run, first)
 	}
-	rows.channels(run, channels)
-	if curl != "" {
-		rows.add("", curl)
-	}
+	subscribe, publish := tryChannels(run, channels)
+	rows.try(p, dial, subscribe, publish, curl)
 	rows.print(&b, p)
 	b.WriteString(left)
 	fmt.Fprintln(&b, p.dim("Ctrl-C stops it"))
