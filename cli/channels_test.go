@@ -166,6 +166,7 @@ func TestChannelsFail(t *testing.T) {
 		{[]string{"publish", "--raw", "chat", "{"}, exitUsage, "not JSON"},
 		{[]string{"publish", "--url", "ws://127.0.0.1:1/channels", "chat", "x"}, exitFailed, "no WebSocket"},
 		{[]string{"publish", "--url", url, "chat", strings.Repeat("x", 100_000)}, exitFailed, "too_big"},
+		{[]string{"publish", "--url", url, "chat"}, exitOK, "nothing was published\n  next step: write the message after the channel"},
 	} {
 		if got := runCommand(t, tt.args...); got.code != tt.code || !strings.Contains(got.stderr, tt.stderr) || got.stdout != "" {
 			t.Errorf("%.100q: %+v", tt.args, got)

@@ -78,15 +78,15 @@ func TestReadSigner(t *testing.T) {
 // The size of a secret on standard input is limited, and a read error is returned.
 func TestReadSecret(t *testing.T) {
 	for n, want := range map[int]bool{0: false, 1: true, maxSecret: true, maxSecret + 1: false} {
-		got, err := readSecret(&System{Stdin: strings.NewReader(strings.Repeat("x", n))}, "token")
+		got, err := readSecret(&System{Stdin: strings.NewReader(strings.Repeat("x", n))}, "token", "")
 		if (err == nil) != want || want && len(got) != n {
 			t.Errorf("%d bytes: %d, %v", n, len(got), err)
 		}
 	}
-	if got, err := readSecret(&System{Stdin: strings.NewReader("x \r\n")}, "token"); got != "x " || err != nil {
+	if got, err := readSecret(&System{Stdin: strings.NewReader("x \r\n")}, "token", ""); got != "x " || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := readSecret(&System{Stdin: &failing{}}, "token"); err == nil {
+	if _, err := readSecret(&System{Stdin: &failing{}}, "token", ""); err == nil {
 		t.Error("a stream that breaks")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/handfast/handfast/client"
+	"github.com/handfast/handfast/internal/visible"
 )
 
 // publishFlags are the flags of publish.
@@ -65,6 +66,9 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 		if len(args) == 2 {
 			return f.publish(ctx, c, args[0], []byte(args[1]))
 		}
+		if terminal(sys.Stdin) != nil {
+			fmt.Fprintln(sys.Stderr, visible.Text("each line is a message to "+args[0]+"; Ctrl-D ends"))
+		}
 		lines := make(chan []byte)
 		ended := make(chan error, 1)
 		go func() { // a read from standard input cannot be interrupted: this goroutine may remain until the process ends
@@ -92,10 +96,13 @@ func (f *publishFlags) run(ctx context.Context, sys *System, args []string) erro
 				if bad, ok := errors.AsType[*hinted](err); ok { // the next step in the error is for dial
 					err = bad.err
 				}
-				if errors.Is(err, io.EOF) {
-					return nil
+				if !errors.Is(err, io.EOF) {
+					return err
 				}
-				return err
+				if n == 1 {
+					tell(sys.Stderr, errors.New("standard input is empty: nothing was published"), "write the message after the channel, or pipe lines in")
+				}
+				return nil
 			case <-c.Done():
 				return c.Err()
 			case <-ctx.Done():

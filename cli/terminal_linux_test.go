@@ -81,6 +81,25 @@ func TestDialTerminal(t *testing.T) {
 	}
 }
 
+// On a terminal, publish says what it does with the lines and how to end them.
+func TestPublishTerminal(t *testing.T) {
+	url := withServer(t)
+	keys, tty, shown := screen(t)
+	code := make(chan int, 1)
+	go func() {
+		code <- Run(context.Background(), []string{"publish", "--url", url, "chat"}, System{Program: "handfast", Stdin: tty, Stdout: tty, Stderr: tty,
+			Getenv: func(string) string { return "" }})
+	}()
+	bounded.Until(t, func() bool { return strings.Contains(shown.String(), "each line is a message to chat; Ctrl-D ends") })
+	press(t, keys, "hello\n\x04")
+	if got := bounded.Receive(t, code); got != exitOK {
+		t.Errorf("exit %d, %q", got, shown.String())
+	}
+	if got := runCommand(t, "subscribe", "--url", url, "--history", "1", "-n", "1", "chat"); got.stdout != "hello\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A typed secret is not displayed. A signal that stops the command in the meantime restores the terminal, and a later signal does
 // not change it.
 func TestReadSecretTerminal(t *testing.T) {
@@ -93,7 +112,7 @@ func TestReadSecretTerminal(t *testing.T) {
 	}
 	read := make(chan answer, 1)
 	go func() {
-		secret, err := readSecret(sys, "password")
+		secret, err := readSecret(sys, "password", "")
 		read <- answer{secret, err}
 	}()
 	bounded.Until(t, func() bool { return modes(t, tty) != before })

@@ -19,7 +19,7 @@ func newToken(sys *System) *cobra.Command {
 		Example: `  handfast token jwt --secret-file secret --sub alice --expires 1h
   handfast token apikey ci
   handfast token password alice >>passwords
-  handfast token show <token
+  handfast token show @token
   handfast token check --config handfast.yaml @token`,
 		RunE: group,
 	}
@@ -69,7 +69,8 @@ line for the password file: the user's name and the argon2id hash of the passwor
 			if args[0] == "" || strings.ContainsAny(args[0], ":\r\n\t") {
 				return usagef("", "the name of a user must not be empty, and must not contain a colon or a newline")
 			}
-			password, err := readSecret(sys, "password for "+args[0])
+			password, err := readSecret(sys, "password for "+args[0],
+				"pipe the password in: printf '%s' \"$PASSWORD\" | handfast token password "+shellQuote(args[0])+"; on a terminal the command asks for it")
 			if err != nil {
 				return err
 			}
@@ -86,8 +87,37 @@ line for the password file: the user's name and the argon2id hash of the passwor
 // maxSecret is the maximum size of a secret that is read.
 const maxSecret = 64 << 10
 
-// readSecret reads all of standard input, without the line end; from a terminal, one line that is not shown.
-func readSecret(sys *System, what string) (string, error) {
+// readToken returns the token that the argument of a command names: itself, @FILE or env:NAME. Without an argument, and with -, it
+// reads standard input. A Bearer before the token is removed. command is the command with its name, for the next step.
+func readToken(sys *System, command string, args []string) (token string, err error) {
+	switch {
+	case len(args) > 0 && args[0] == "":
+	case len(args) > 0 && args[0] != "-":
+		err = readCredential(sys, "TOKEN", args[0], &token)
+	default:
+		token, err = readSecret(sys, "token", "pass the token: "+command+" @FILE, or "+command+" <FILE")
+	}
+	if err != nil {
+		return "", err
+	}
+	token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bearer "))
+	if token == "" {
+		return "", usagef("write the token, @FILE, env:NAME, or - for standard input", "the token is empty")
+	}
+	return token, nil
+}
+
+// oneToken accepts at most one token as the argument.
+func oneToken(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("quote a token with spaces in it", "one token at a time")
+	}
+	return nil
+}
+
+// readSecret reads all of standard input, without the line end; from a terminal, one line that is not shown. step is the next step
+// if there is nothing to read.
+func readSecret(sys *System, what, step string) (string, error) {
 	if t := terminal(sys.Stdin); t != nil {
 		fmt.Fprintf(sys.Stderr, "%s: ", what)
 		if before, err := term.GetState(int(t.Fd())); err == nil { // the terminal's state in which input is shown
@@ -103,7 +133,7 @@ func readSecret(sys *System, what string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return notEmpty(string(b), what)
+		return notEmpty(string(b), step)
 	}
 	b, err := io.ReadAll(io.LimitReader(sys.Stdin, maxSecret+1))
 	switch {
@@ -112,12 +142,12 @@ func readSecret(sys *System, what string) (string, error) {
 	case len(b) > maxSecret:
 		return "", fmt.Errorf("standard input has more than %d KiB", maxSecret>>10)
 	}
-	return notEmpty(strings.TrimRight(string(b), "\r\n"), what)
+	return notEmpty(strings.TrimRight(string(b), "\r\n"), step)
 }
 
-func notEmpty(s, what string) (string, error) {
+func notEmpty(s, step string) (string, error) {
 	if s == "" {
-		return "", &hinted{errors.New("standard input is empty"), "give the " + what + " there"}
+		return "", &hinted{errors.New("standard input is empty"), step}
 	}
 	return s, nil
 }

@@ -41,12 +41,7 @@ The exit code is 0 when an endpoint accepts the token, 1 when none does, and 2 w
 configuration or the command line is wrong.`,
 		Example: `  handfast token check --config handfast.yaml @token
   handfast token check --config handfast.yaml --endpoint /chat --json <token`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("", "one token at a time")
-			}
-			return nil
-		},
+		Args:              oneToken,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), sys, args)
@@ -65,21 +60,9 @@ func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) e
 		_ = tellProblems(sys.Stderr, err)
 		return errMisused
 	}
-	var token string
-	switch {
-	case len(args) > 0 && args[0] == "":
-		return usagef("", "the token is empty")
-	case len(args) > 0 && args[0] != "-":
-		err = readCredential(sys, "TOKEN", args[0], &token)
-	default:
-		token, err = readSecret(sys, "token")
-	}
+	token, err := readToken(sys, "handfast token check", args)
 	if err != nil {
 		return &usageError{err.Error(), nextStep(err)}
-	}
-	token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bearer "))
-	if token == "" {
-		return usagef("", "the token is empty")
 	}
 	verdicts, err := gateway.CheckToken(ctx, cfg, f.endpoint, token)
 	if err != nil {

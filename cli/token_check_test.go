@@ -80,6 +80,9 @@ endpoints:
 			t.Errorf("%q: the token is printed:\n%s", args[5:], text)
 		}
 	}
+	if got := runCommand(t, "token", "check", "--config", config); got.code != exitUsage || !strings.Contains(got.stderr, "next step: pass the token: handfast token check @FILE") {
+		t.Errorf("no token: %+v", got)
+	}
 	got := runWith(t, strings.NewReader(good+"\n"), nil, "token", "check", "--config", config, "--json", "-")
 	var answer struct {
 		Accepted  bool

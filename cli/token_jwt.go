@@ -191,18 +191,21 @@ func readSigner(path string) (crypto.PrivateKey, error) {
 
 func newTokenShow(sys *System) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show",
+		Use:   "show [TOKEN|@FILE|env:NAME|-]",
 		Short: "Show the contents of a signed token",
-		Long: `Reads a token from standard input and prints its header and its claims as JSON, without
-verifying the signature: anyone can write such a token.`,
-		Example: `  handfast token show <token`,
-		Args:    none,
-		RunE: run(func(*cobra.Command, []string) error {
-			token, err := readSecret(sys, "token")
+		Long: `Prints the header and the claims of a token as JSON, without verifying the signature: anyone
+can write such a token. Without an argument, and with -, the token is read from standard
+input. Other users of the machine can see an argument: use @FILE.`,
+		Example: `  handfast token show @token
+  handfast token show <token`,
+		Args:              oneToken,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: run(func(_ *cobra.Command, args []string) error {
+			token, err := readToken(sys, "handfast token show", args)
 			if err != nil {
 				return err
 			}
-			return showToken(sys.Stdout, strings.TrimSpace(strings.TrimPrefix(token, "Bearer ")))
+			return showToken(sys.Stdout, token)
 		}),
 	}
 }

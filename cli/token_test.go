@@ -130,19 +130,23 @@ func TestTokenErrors(t *testing.T) {
 		{"token jwt --key /does/not/exist --sub a", "", 2, "no such file"},
 		{"token show", "a.b", 1, "not a signed token"},
 		{"token show", "secretpart.secretpart.secretpart", 1, "not a signed token"},
-		{"token show", "", 1, "empty"},
-		{"token show x", "", 2, ""},
+		{"token show", "", 1, "standard input is empty\n  next step: pass the token: handfast token show @FILE, or handfast token show <FILE\n"},
+		{"token show -", "\n", 1, "standard input is empty\n  next step: pass the token"},
+		{"token show", " \n", 2, "the token is empty"},
+		{"token show secretpart", "", 1, "not a signed token"},
+		{"token show @/does/not/exist", "", 2, "no such file"},
+		{"token show x y", "", 2, "one token at a time"},
 		{"token apikey", "", 2, "an ID"},
 		{"token apikey a/b", "", 1, ""},
 		{"token password", "", 2, "the name of a user"},
 		{"token password a:b", "x", 2, "colon"},
-		{"token password a", "", 1, "empty"},
+		{"token password a", "", 1, "empty\n  next step: pipe the password in: printf '%s' \"$PASSWORD\" | handfast token password a"},
 	} {
 		got := runWith(t, strings.NewReader(tt.stdin), nil, strings.Fields(tt.args)...)
 		if got.code != tt.code || !strings.Contains(got.stderr, tt.want) || got.stderr == "" || got.stdout != "" {
 			t.Errorf("%s: exit code %d, %q, %q", tt.args, got.code, got.stdout, got.stderr)
 		}
-		if tt.stdin != "" && len(tt.stdin) > 3 && strings.Contains(got.stderr, tt.stdin) {
+		if len(tt.stdin) > 3 && strings.Contains(got.stderr, tt.stdin) || strings.Contains(got.stderr, "secretpart") {
 			t.Errorf("%s repeats what it was given: %s", tt.args, got.stderr)
 		}
 	}
@@ -151,6 +155,12 @@ func TestTokenErrors(t *testing.T) {
 func TestTokenShow(t *testing.T) {
 	made := runCommand(t, "token", "jwt", "--secret-file", secretFile(t, "secret", strings.Repeat("s", 32)), "--sub", "alice", "--kid", "k1")
 	got := runWith(t, strings.NewReader("Bearer "+made.stdout), nil, "token", "show")
+	if named := runCommand(t, "token", "show", "@"+secretFile(t, "token", "Bearer "+made.stdout)); named != got {
+		t.Errorf("from a file: %+v", named)
+	}
+	if given := runCommand(t, "token", "show", strings.TrimSpace(made.stdout)); given != got {
+		t.Errorf("as an argument: %+v", given)
+	}
 	var shown struct {
 		Header, Claims map[string]any
 	}
