@@ -314,3 +314,18 @@ func TestDrains(t *testing.T) {
 		}
 	}
 }
+
+// The drain of an upstream that is down is part of the reason for its state, since the state stays the same.
+func TestDrainOfDown(t *testing.T) {
+	p := poolOf(t, Options{}, numbered(1, 1)...)
+	p.Probe(start, "u000", errors.New("refused"))
+	for _, tt := range []struct {
+		on   bool
+		want string
+	}{{true, "refused; drained by the operator"}, {false, "refused"}} {
+		p.Drain(start, "u000", tt.on)
+		if s := status(t, p, start, "u000"); s.State != Down || s.Why != tt.want || s.Drained != tt.on {
+			t.Errorf("%+v, want %s", s, tt.want)
+		}
+	}
+}

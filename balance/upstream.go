@@ -126,6 +126,9 @@ func (u *Upstream) why() string {
 	case Removed:
 		return "no longer in the list"
 	case Down:
+		if u.drained {
+			return u.probes.reason + "; drained by the operator"
+		}
 		return u.probes.reason
 	case Draining:
 		if u.drained {

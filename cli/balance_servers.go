@@ -241,11 +241,25 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 			return err
 		}
 	}
+	after := ", after " + time.Since(began).Round(100*time.Millisecond).String()
 	if f.json || !f.wait {
-		return f.show(sys.Stdout, b)
+		if err := f.show(sys.Stdout, b); err != nil || f.json || b.left(id) > 0 {
+			return err
+		}
+		after = ""
 	}
-	_, err = fmt.Fprintf(sys.Stdout, "%s has no connections left, after %s\n", id, time.Since(began).Round(100*time.Millisecond))
+	_, err = fmt.Fprintf(sys.Stdout, "%s has no connections left%s%s\n", id, after, b.down(id))
 	return err
+}
+
+// down describes why a server is down: "; it is down: connection refused". It returns "" if the server is not down.
+func (b *balanced) down(id string) string {
+	for i := range b.Endpoints {
+		if s, ok := b.server(i, id); ok && s.State == "down" {
+			return "; it is down: " + visible.Text(s.Why)
+		}
+	}
+	return ""
 }
 
 // emptied waits until a server has no connections, and returns the final state of the balancer. b is the state when the drain

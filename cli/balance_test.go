@@ -21,12 +21,15 @@ type running struct {
 	admin []string
 }
 
-// startBalance runs a balancer in front of servers, without health checks.
+// startBalance runs a balancer in front of servers, without health checks. Arguments that are flags are passed on.
 func startBalance(t *testing.T, servers ...string) running {
 	t.Helper()
 	args := []string{"balance", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--check", "off", "--policy", "round_robin"}
 	for _, s := range servers {
-		args = append(args, "--to", s)
+		if !strings.HasPrefix(s, "--") {
+			s = "--to=" + s
+		}
+		args = append(args, s)
 	}
 	s := startServer(t, args...)
 	t.Cleanup(func() {
@@ -159,6 +162,28 @@ func TestBalanceDrainEnded(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := bounded.Receive(t, code); got.code != exitFailed || !strings.Contains(got.stderr, "the drain of "+a+" was ended before the server was empty; connections left: ") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The drain of a server that is down has nothing to move, and the command reports that.
+func TestBalanceDrainDown(t *testing.T) {
+	a, b := serverOf(peer(t, echo)), "ws://127.0.0.1:1"
+	r := startBalance(t, "--check=tcp", a, b)
+	bounded.Until(t, func() bool { return strings.Contains(r.run(t, "status").stdout, "down") })
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"drain", b}, "; drained by the operator\n" + b + " has no connections left; it is down: "},
+		{[]string{"drain", b, "--wait"}, "; it is down: "},
+		{[]string{"drain", a}, a + " has no connections left\n"},
+	} {
+		if got := r.run(t, tt.args...); got.code != exitOK || !strings.Contains(got.stdout, tt.want) {
+			t.Errorf("%s: %+v", tt.args, got)
+		}
+	}
+	if got := r.run(t, "drain", b, "--json"); got.code != exitOK || !json.Valid([]byte(got.stdout)) {
 		t.Errorf("%+v", got)
 	}
 }
