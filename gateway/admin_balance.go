@@ -10,6 +10,7 @@ import (
 
 	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/balance/proxy"
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/observe"
 )
 
@@ -74,7 +75,7 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do fun
 			break
 		}
 		if err := may(t, id); err != nil && !errors.Is(err, proxy.ErrUnknown) {
-			badRequest(w, "%v", err)
+			refuseChange(w, err)
 			return
 		}
 	}
@@ -85,7 +86,7 @@ func (s *operator) forServer(w http.ResponseWriter, r *http.Request, may, do fun
 			done++
 			s.rec.audit.log(observe.AuditServer, observe.KeyEndpoint, t.name, observe.KeyServer, id, observe.KeyDecision, r.Method+" "+r.URL.Path)
 		case !errors.Is(err, proxy.ErrUnknown):
-			badRequest(w, "%v", err)
+			refuseChange(w, err)
 			return
 		}
 	}
@@ -138,7 +139,7 @@ func (s *operator) addServer(w http.ResponseWriter, r *http.Request) {
 	s.changeServers(w, r, func(t *balanceTarget, id string, list []balance.Spec) ([]balance.Spec, error) {
 		rest := without(list, id)
 		if len(rest) == len(list) && t.knows(id) {
-			return nil, fmt.Errorf("the server is already in the list of the endpoint %q, from the configuration, the file or the DNS; its weight and capacity are set there", t.name)
+			return nil, s.fixed(t, id, true)
 		}
 		spec.ID = id
 		return append(rest, spec), nil
@@ -151,12 +152,64 @@ func (s *operator) removeServer(w http.ResponseWriter, r *http.Request) {
 		rest := without(list, id)
 		if len(rest) == len(list) {
 			if t.knows(id) {
-				return nil, fmt.Errorf("the server was not added to the endpoint %q by an operator; it is from the configuration, the file or the DNS, and can only be drained", t.name)
+				return nil, s.fixed(t, id, false)
 			}
 			return nil, proxy.ErrUnknown
 		}
 		return rest, nil
 	})
+}
+
+// fixedServer is the error for a server that an operator cannot add or remove, because another source lists it.
+type fixedServer struct{ reason, step string }
+
+func (e *fixedServer) Error() string    { return e.reason }
+func (e *fixedServer) NextStep() string { return e.step }
+
+// fixed returns the error for a server that the target has from its configuration, its file or the DNS: it names the place.
+func (s *operator) fixed(t *balanceTarget, id string, add bool) error {
+	place, then := s.placeOf(t, id)
+	if add {
+		return &fixedServer{fmt.Sprintf("the server %s is already in the list of the endpoint %q: it is configured %s", id, t.name, place),
+			"change its weight and capacity there" + then}
+	}
+	return &fixedServer{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
+		"remove it there" + then + "; until then, a drain keeps clients off it"}
+}
+
+// placeOf returns where a target's server is configured, and how a change there takes effect.
+func (s *operator) placeOf(t *balanceTarget, id string) (place, then string) {
+	listed := func(source string) bool {
+		return slices.ContainsFunc(t.Servers(source), func(s balance.Spec) bool { return s.ID == id })
+	}
+	cfg := s.config()
+	for i, e := range cfg.Endpoints {
+		set, ok := e.Target.Settings.(*config.Balance)
+		if !ok || e.Name != t.name {
+			continue
+		}
+		j := slices.IndexFunc(set.To, func(b config.Backend) bool { return string(b.URL) == id })
+		switch at := cfg.Pos(endpointPath(i, fmt.Sprintf("target.balance.to[%d]", j))); {
+		case j >= 0 && at.Line > 0:
+			return "in " + at.String(), ": the balancer reloads its configuration when the file changes, and on handfast reload"
+		case j >= 0 && at.File != "":
+			return "by " + at.File, ", and restart the balancer"
+		case j < 0 && listed(serversOfFile):
+			return "in " + string(set.File), ": the balancer reads the file again when it changes"
+		case j < 0 && listed(serversOfDNS):
+			return "in the DNS, as " + string(set.DNS.URL), fmt.Sprintf(": the balancer asks again every %v", set.DNS.Every)
+		}
+	}
+	return "with the balancer", ", and reload its configuration"
+}
+
+// refuseChange responds with an error and, in a second line, with its next step.
+func refuseChange(w http.ResponseWriter, err error) {
+	text := err.Error()
+	if e, ok := errors.AsType[*fixedServer](err); ok {
+		text += "\nnext step: " + e.step
+	}
+	badRequest(w, "%s", text)
 }
 
 // changeServers changes the servers that operators have added, at all requested targets or, if one of them fails, at none.

@@ -3,11 +3,14 @@ package gateway
 import (
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/handfast/handfast/balance/proxy"
 	"github.com/handfast/handfast/config"
+	"github.com/handfast/handfast/internal/bounded"
 )
 
 // pools is a configuration with two pools; the second one contains a different server.
@@ -40,7 +43,7 @@ func TestServersOfSeveralPools(t *testing.T) {
 	}{
 		{"POST", "ws://127.0.0.1:2", "", 400, 1, `of the endpoint "two"`}, // the server was added to the first pool
 		{"POST", "ws://127.0.0.1:2", "one", 200, 2, ""},
-		{"DELETE", "ws://127.0.0.1:2", "", 400, 2, `to the endpoint "two"`},
+		{"DELETE", "ws://127.0.0.1:2", "", 400, 2, `of the endpoint "two"`},
 		{"DELETE", "ws://127.0.0.1:2", "one", 200, 1, ""},
 		{"POST", "ws://127.0.0.1:3", "", 200, 2, ""},
 		{"POST", "ws://127.0.0.1:3", "", 200, 2, ""}, // with another weight
@@ -52,6 +55,36 @@ func TestServersOfSeveralPools(t *testing.T) {
 		status, body := r.operate(t, tt.method, "/balance/servers", server(tt.id, tt.endpoint))
 		if n := listed(tt.id); status != tt.status || !strings.Contains(body, tt.says) || n != tt.listed {
 			t.Errorf("%s %s %s: got %d %s in %d pools, want %d in %d", tt.method, tt.id, tt.endpoint, status, body, n, tt.status, tt.listed)
+		}
+	}
+}
+
+// A server that an operator cannot add or remove is refused with the place where it is configured, and the way to change that.
+func TestConfiguredServers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "servers")
+	if err := os.WriteFile(file, []byte("127.0.0.1:2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, parse(t, `
+admin: {address: 127.0.0.1:0}
+endpoints:
+	- {name: one, path: /, target: {balance: {to: ['127.0.0.1:1'], file: `+file+`, dns: {url: 'ws://localhost:3', every: 1h}, health: off}}, auth: [anonymous]}
+`))
+	bounded.Until(t, func() bool {
+		_, body := r.operate(t, "GET", "/balance", nil)
+		return strings.Contains(body, "ws://127.0.0.1:3")
+	})
+	for port, want := range map[int][2]string{
+		1: {":4:", "there: the balancer reloads its configuration when the file changes, and on handfast reload"},
+		2: {"configured in " + file, "there: the balancer reads the file again when it changes"},
+		3: {"configured in the DNS, as ws://localhost:3", "there: the balancer asks again every 1h"},
+	} {
+		form := url.Values{"server": {fmt.Sprintf("127.0.0.1:%d", port)}}
+		for method, step := range map[string]string{"POST": "next step: change its weight and capacity ", "DELETE": "next step: remove it "} {
+			status, body := r.operate(t, method, "/balance/servers", form)
+			if reason, rest, _ := strings.Cut(body, "\n"); status != 400 || !strings.Contains(reason, want[0]) || !strings.HasPrefix(rest, step+want[1]) {
+				t.Errorf("%s %d: %d %s", method, port, status, body)
+			}
 		}
 	}
 }
