@@ -2,10 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -15,46 +19,99 @@ const adminTokenVariable = "HANDFAST_ADMIN_TOKEN"
 // adminTimeout is the timeout for a request to an admin listener.
 const adminTimeout = 10 * time.Second
 
-// askAdmin makes a request to the admin listener of a server, and returns the status and the body of the response. what names the
-// kind of server in errors.
-func askAdmin(ctx context.Context, sys *System, bound time.Duration, addr, what, method, path string) (int, []byte, error) {
-	bounded, cancel := context.WithTimeout(ctx, bound)
+// adminListener is the admin listener of a running server.
+type adminListener struct {
+	sys   *System
+	addr  string
+	what  string // the kind of server, for errors
+	where string // where users find the address
+}
+
+// newAdminListener returns the admin listener that --admin names: host:port, or the URL that a server prints when it starts.
+func newAdminListener(sys *System, flag, what string) (*adminListener, error) {
+	scheme, addr := listenScheme(flag)
+	if scheme == "https" {
+		return nil, usagef("write host:port, such as "+defaultAdmin, "--admin %q: admin listeners speak HTTP without TLS", flag)
+	}
+	if err := checkListen("--admin", addr); err != nil {
+		return nil, err
+	}
+	a := &adminListener{sys: sys, addr: addr, what: what}
+	if a.where = "handfast balance prints it as admin when it starts, and uses " + defaultBalanceAdmin + " by default"; what != "balancer" {
+		a.where += "; handfast serve has one with --admin or admin.address in its file"
+	}
+	return a, nil
+}
+
+// ask makes a request, and returns the status and the body of the response. If that is not what an admin listener answers, mistaken
+// finds out why.
+func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, path string) (int, []byte, error) {
+	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	r, err := http.NewRequestWithContext(bounded, method, "http://"+addr+path, nil)
+	r, err := http.NewRequestWithContext(bounded, method, "http://"+a.addr+path, nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	token := sys.Getenv(adminTokenVariable)
+	token := a.sys.Getenv(adminTokenVariable)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // no admin listener redirects
+	resp, err := client.Do(r)
 	if ctx.Err() != nil {
 		return 0, nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", addr, unwrapURL(err)),
-			"check that the " + what + " is running, and that --admin names its admin listener"}
+		return 0, nil, a.unanswered(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, nil, err
-	case resp.StatusCode != http.StatusUnauthorized:
-	case token == "":
-		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", addr), "set " + adminTokenVariable}
-	default:
-		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s does not accept the token of %s", addr, adminTokenVariable),
-			"set it to the " + what + "'s admin.token"}
 	}
-	return resp.StatusCode, text, nil
+	switch {
+	case resp.StatusCode == http.StatusMisdirectedRequest && strings.HasPrefix(string(text), "the admin listener "):
+		return 0, nil, &hinted{fmt.Errorf("%s: %s", a.addr, firstLine(text)), "name it by a loopback address, such as --admin " + defaultAdmin}
+	case resp.StatusCode != http.StatusUnauthorized || !strings.Contains(resp.Header.Get("WWW-Authenticate"), `realm="handfast admin"`):
+		return resp.StatusCode, text, nil
+	case token == "":
+		return 0, nil, &hinted{fmt.Errorf("the admin listener at %s requires a token", a.addr), "set " + adminTokenVariable}
+	}
+	return 0, nil, &hinted{fmt.Errorf("the admin listener at %s does not accept the token of %s", a.addr, adminTokenVariable),
+		"set it to the " + a.what + "'s admin.token"}
 }
 
-// unwrapURL returns the cause of an error of net/http, without the URL.
-func unwrapURL(err error) error {
+// unanswered returns the error for a request without a response.
+func (a *adminListener) unanswered(err error) error {
 	if e, ok := err.(*url.Error); ok { //nolint:errorlint // it is what http.Client.Do returns
-		return e.Err
+		err = e.Err
 	}
-	return err
+	op, ok := errors.AsType[*net.OpError](err)
+	if ok && op.Op == "dial" || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return &hinted{fmt.Errorf("the admin listener at %s cannot be reached: %w", a.addr, err),
+			"check that the " + a.what + " is running, and that --admin names its admin listener: " + a.where}
+	}
+	return a.notAdmin("it does not answer with HTTP: " + err.Error())
+}
+
+// notAdmin returns the error for an address that is not an admin listener.
+func (a *adminListener) notAdmin(why string) error {
+	return &hinted{fmt.Errorf("%s is not an admin listener: %s", a.addr, why),
+		"give the address of the admin listener with --admin, not that for clients: " + a.where}
+}
+
+// mistaken returns the error for a response that no admin listener gives to the request: the address is another server's, or that
+// for clients. It returns nil if the address is an admin listener, and the error of a second request that shows it.
+func (a *adminListener) mistaken(ctx context.Context, request string, status int) error {
+	index, text, err := a.ask(ctx, adminTimeout, http.MethodGet, "/")
+	if err != nil || index == http.StatusOK && strings.HasPrefix(string(text), "handfast admin\n") {
+		return err
+	}
+	return a.notAdmin(strings.TrimSpace(fmt.Sprintf("it answered %s with %d %s", request, status, http.StatusText(status))))
+}
+
+// firstLine returns the first line of a response.
+func firstLine(text []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return line
 }

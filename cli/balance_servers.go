@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -145,41 +146,49 @@ func newBalanceStatus(sys *System) *cobra.Command {
 
 // ask makes a request to the admin listener.
 func (f *serversFlags) ask(ctx context.Context, sys *System, method, path string, q url.Values) (*balanced, error) {
-	if err := checkListen("--admin", f.admin); err != nil {
+	admin, err := newAdminListener(sys, f.admin, "balancer")
+	if err != nil {
 		return nil, err
 	}
 	if f.endpoint != "" {
 		q.Set("endpoint", f.endpoint)
 	}
-	status, text, err := askAdmin(ctx, sys, adminTimeout, f.admin, "balancer", method, path+"?"+q.Encode())
+	status, text, err := admin.ask(ctx, adminTimeout, method, path+"?"+q.Encode())
 	if err != nil {
 		return nil, err
 	}
-	return f.answer(status, text)
+	b, failed := f.answer(admin, status, text)
+	if failed != nil {
+		return nil, cmp.Or(admin.mistaken(ctx, method+" "+path, status), failed)
+	}
+	return b, nil
 }
 
-// answer parses a response of the admin listener.
-func (f *serversFlags) answer(status int, text []byte) (*balanced, error) {
-	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+// answer parses a response of an admin listener.
+func (f *serversFlags) answer(admin *adminListener, status int, text []byte) (*balanced, error) {
+	line := firstLine(text)
 	switch status {
 	case http.StatusOK:
-	case http.StatusBadRequest:
-		return nil, &hinted{fmt.Errorf("the balancer rejected the request: %s", line), "--admin names the balancer's admin listener, which speaks HTTP without TLS; --endpoint names one of its endpoints"}
+	case http.StatusBadRequest: // the second line may be the next step
+		_, step, _ := strings.Cut(string(text), "\nnext step: ")
+		step, _, _ = strings.Cut(step, "\n")
+		return nil, &hinted{fmt.Errorf("the balancer rejected the request: %s", line), step}
 	case http.StatusNotFound:
-		return nil, &hinted{fmt.Errorf("%s answered: %s", f.admin, line), "handfast balance status lists the servers; --admin names the balancer's admin listener, --endpoint one of its endpoints"}
+		return nil, &hinted{fmt.Errorf("%s answered: %s", admin.addr, line), "handfast balance status lists the servers; --admin names the balancer's admin listener, --endpoint one of its endpoints"}
 	default:
-		return nil, &hinted{fmt.Errorf("%s answered with status %d; it is not a balancer", f.admin, status), "--admin names the balancer's admin listener"}
+		return nil, fmt.Errorf("%s answered with status %d: %s", admin.addr, status, line)
 	}
 	b := &balanced{}
-	if err := json.Unmarshal(text, b); err != nil {
-		return nil, &hinted{fmt.Errorf("the response of %s is not from a balancer: %w", f.admin, err), "--admin names the balancer's admin listener"}
+	if err := json.Unmarshal(text, b); err != nil || b.Endpoints == nil {
+		return nil, fmt.Errorf("the response of %s is not from a balancer", admin.addr)
 	}
 	switch {
 	case len(b.Endpoints) > 0:
 	case f.endpoint != "":
 		return nil, &hinted{fmt.Errorf("no endpoint %q has a balancer", f.endpoint), "without --endpoint, handfast balance status lists all of them"}
 	default:
-		return nil, &hinted{fmt.Errorf("the server of the admin listener at %s is not a balancer", f.admin), "--admin names the balancer's admin listener"}
+		return nil, &hinted{fmt.Errorf("the server of the admin listener at %s is not a balancer", admin.addr),
+			"give the address of a balancer's admin listener with --admin: " + admin.where}
 	}
 	return b, nil
 }

@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,9 +38,6 @@ A server that requires a token gets the one in HANDFAST_ADMIN_TOKEN.`,
   handfast reload --json`,
 		Args: none,
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
-			if err := checkListen("--admin", admin); err != nil {
-				return err
-			}
 			return reload(cmd.Context(), sys, admin, asJSON)
 		}),
 	}
@@ -55,14 +52,17 @@ const reloadWait = 40 * time.Second
 
 // reload requests a reload, and prints the response.
 func reload(ctx context.Context, sys *System, admin string, asJSON bool) error {
-	status, text, err := askAdmin(ctx, sys, reloadWait, admin, "server", http.MethodPost, "/reload")
+	listener, err := newAdminListener(sys, admin, "server")
+	if err != nil {
+		return err
+	}
+	status, text, err := listener.ask(ctx, reloadWait, http.MethodPost, "/reload")
 	if err != nil {
 		return err
 	}
 	var got gateway.Reloaded
-	if status != http.StatusOK && status != http.StatusUnprocessableEntity || json.Unmarshal(text, &got) != nil {
-		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-		return &hinted{fmt.Errorf("%s answered with status %d: %s", admin, status, line), "--admin names the admin listener of handfast serve or balance"}
+	if status != http.StatusOK && status != http.StatusUnprocessableEntity || json.Unmarshal(text, &got) != nil || got.Changes == nil {
+		return cmp.Or(listener.mistaken(ctx, "POST /reload", status), fmt.Errorf("%s answered with status %d: %s", listener.addr, status, firstLine(text)))
 	}
 	failed := status != http.StatusOK
 	if asJSON {

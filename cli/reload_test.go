@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -82,37 +81,35 @@ func TestReloadBalancer(t *testing.T) {
 // An address without an admin listener, and a listener that rejects the request, are errors with the next step.
 func TestReloadErrors(t *testing.T) {
 	state(t)
-	status := http.StatusNotFound
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || r.URL.Path != "/reload" {
-			t.Errorf("%s %s", r.Method, r.URL)
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte("no such page\x1b[31m\nsecond line\n"))
-	}))
-	t.Cleanup(s.Close)
-	addr := strings.TrimPrefix(s.URL, "http://")
+	o := startOther(t)
+	o.text = "no such page\x1b[31m\nsecond line\n"
+	const other = "is not an admin listener: it answered POST /reload with "
 	for _, tt := range []struct {
+		admin  bool
 		status int
 		addr   string
 		code   int
 		want   []string
 	}{
-		{http.StatusNotFound, addr, exitFailed, []string{"status 404: no such page", "next step: --admin names the admin listener"}},
-		{http.StatusOK, addr, exitFailed, []string{"status 200", "--admin names"}},
-		{http.StatusUnprocessableEntity, addr, exitFailed, []string{"status 422", "--admin names"}},
-		{http.StatusUnauthorized, addr, exitFailed, []string{"requires a token", "set HANDFAST_ADMIN_TOKEN"}},
-		{0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "check that the server is running"}},
-		{0, "nowhere", exitUsage, []string{"--admin", "host:port"}},
-		{0, "off", exitUsage, []string{"--admin", "host:port"}},
-		{0, "", exitUsage, []string{"--admin is empty"}},
+		{false, http.StatusNotFound, o.address, exitFailed, []string{other + "404 Not Found", "next step: give the address of the admin listener", "handfast serve has one with --admin"}},
+		{false, http.StatusOK, o.address, exitFailed, []string{other + "200 OK"}},
+		{true, http.StatusNotFound, o.address, exitFailed, []string{"answered with status 404: no such page\\x1b[31m\n"}},
+		{true, http.StatusUnprocessableEntity, o.address, exitFailed, []string{"answered with status 422: no such page"}},
+		{false, 0, "127.0.0.1:1", exitFailed, []string{"cannot be reached", "check that the server is running", "handfast serve has one with --admin"}},
+		{false, 0, "nowhere", exitUsage, []string{"--admin", "host:port"}},
+		{false, 0, "off", exitUsage, []string{"--admin", "host:port"}},
+		{false, 0, "", exitUsage, []string{"--admin is empty"}},
 	} {
-		status = tt.status
+		o.admin, o.status = tt.admin, tt.status
 		got := runCommand(t, "reload", "--admin", tt.addr)
 		for _, want := range tt.want {
 			if got.code != tt.code || got.stdout != "" || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "\x1b") {
 				t.Errorf("%d %s: %+v", tt.status, tt.addr, got)
 			}
 		}
+	}
+	o.status, o.challenge = http.StatusUnauthorized, adminChallenge
+	if got := runCommand(t, "reload", "--admin", o.address); got.code != exitFailed || !strings.Contains(got.stderr, "requires a token\n  next step: set HANDFAST_ADMIN_TOKEN") {
+		t.Errorf("%+v", got)
 	}
 }
