@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -157,7 +158,9 @@ func (b *balanceFlags) checkFlags(given func(flag string) bool) error {
 	if err := badValue("write path, identity, address, query:NAME, header:NAME or cookie:NAME", "--by", b.by, by.UnmarshalText([]byte(b.by))); err != nil {
 		return err
 	}
-	switch {
+	switch on := strings.ToLower(b.sticky); {
+	case on == "true" || on == "yes" || on == "on":
+		return usagef("name the cookie, such as --sticky handfast_server", "--sticky %q is not the name of a cookie", b.sticky)
 	case given("by") && b.policy.value != "hash":
 		return usagef("add --policy hash", "--by cannot be used with --policy %s", b.policy.value)
 	case given("check-path") && b.check.value != "http" && b.check.value != "websocket":
@@ -173,6 +176,9 @@ func (b *balanceFlags) settings(set func(flag, path string, value any) error) er
 	errs := []error{set("to", "endpoints", []map[string]any{{
 		"name": "balance", "path": "/", "auth": []string{config.Anonymous}, "target": map[string]any{"balance": map[string]any{"to": b.to}},
 	}})}
+	for i, to := range b.to { // set separately, so that messages name the value
+		errs = append(errs, set("to", fmt.Sprintf("endpoints[0].target.balance.to[%d].url", i), to))
+	}
 	also := func(flag, key string, value any) {
 		errs = append(errs, set(flag, "endpoints[0].target.balance."+key, value))
 	}

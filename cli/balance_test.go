@@ -212,10 +212,14 @@ func TestBalanceUsage(t *testing.T) {
 		{"--to a --pace 0", "0.1/s to 100000/s"},
 		{"--to a --pace 20/m", "0.1/s to 100000/s"},
 		{"--to a --tls files", "--tls files requires --cert and --key"},
-		{"--to a --to a", "--to: endpoints[0].target.balance.to[1].url: it is already in the list"},
-		{"--to a --sticky ;", "--sticky: endpoints[0].target.balance.sticky.cookie"},
-		{"--to a --cacert /nowhere", "--cacert: endpoints[0].target.balance.tls.ca"},
-		{"--to a --tls files --cert /nowhere --key /nowhere", "--key: listen[0].tls.files[0].key: "},
+		{"--to a --to a:80", "handfast: --to \"a:80\": it is already in the list\n  expected:  each server once\n"},
+		{"--to ws://_ws._tcp.a", "handfast: --to \"ws://_ws._tcp.a\": a name of SRV records\n"},
+		{"--to a --listen 127.0.0.1:9 --listen 127.0.0.1:9", "handfast: --listen \"127.0.0.1:9\": it is already in the list\n"},
+		{"--to a --sticky ;", "handfast: --sticky: \";\" cannot be the name of a cookie\n"},
+		{"--to a --sticky yes", "--sticky \"yes\" is not the name of a cookie\n  next step: name the cookie"},
+		{"--to a --cacert /nowhere", "handfast: --cacert: \"/nowhere\" cannot be read: "},
+		{"--to a --tls files --cert /nowhere --key /nowhere", "handfast: --key: \"/nowhere\" cannot be read: "},
+		{"--to a --admin 0.0.0.0:0", "handfast: --admin \"0.0.0.0:0\": other machines may reach this address, and there is no token\n"},
 		{"--to a --admin 0.0.0.0:0", "HANDFAST_ADMIN_TOKEN"},
 		{"drain", "name one server"},
 		{"drain a b", "drain takes one server"},
@@ -227,7 +231,8 @@ func TestBalanceUsage(t *testing.T) {
 		{"status --admin nonsense", "write host:port"},
 		{"top --every 1ms", "write 100ms or more"},
 	} {
-		if got := runCommand(t, append([]string{"balance"}, strings.Fields(bad.args)...)...); got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {
+		if got := runCommand(t, append([]string{"balance"}, strings.Fields(bad.args)...)...); got.code != exitUsage || got.stdout != "" || !strings.Contains(got.stderr, bad.want) ||
+			strings.Contains(got.stderr, "[0]") || strings.Contains(got.stderr, "config doc") {
 			t.Errorf("%s: %+v", bad.args, got)
 		}
 	}

@@ -98,7 +98,7 @@ func newConfigCheck(sys *System) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Report everything that is wrong with a configuration",
 		Long: `Reads a configuration as "handfast serve --config FILE" does, environment variables
-included, and prints a line for every problem:
+included, and prints a line for every problem, and the next step below it:
 
   FILE:LINE:COLUMN: KEY: what is wrong; what may have been meant; what was expected
 
@@ -116,8 +116,7 @@ not exist.`,
 				return checkedJSON(sys.Stdout, first(args), err)
 			}
 			if err != nil {
-				fmt.Fprintln(sys.Stdout, visible.Text(err.Error()))
-				return failedLoad(first(args), err, errQuiet)
+				return failedLoad(first(args), err, listProblems(sys.Stdout, err))
 			}
 			fmt.Fprintf(sys.Stdout, "good: %s, %s, %s\n", count(len(c.Listen), "listener"), count(len(c.Endpoints), "endpoint"),
 				count(len(c.Auth), "method"))
@@ -129,6 +128,22 @@ not exist.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return cmd
+}
+
+// listProblems writes each problem of a configuration in one line, and below it the next step, unless that is in the line. It returns
+// the error for the command.
+func listProblems(w io.Writer, err error) error {
+	problems := problemsOf(err)
+	if problems == nil {
+		return err
+	}
+	for _, p := range problems {
+		fmt.Fprintln(w, visible.Text(p.Error()))
+		if p.Hint == "" {
+			tellStep(w, problemStep(p))
+		}
+	}
+	return errQuiet
 }
 
 // count formats a number with a noun: "1 endpoint", "2 endpoints".

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -252,6 +253,9 @@ func (f *ruleFlags) runCases(sys *System, c *config.Config) error {
 	}
 	cases, err := config.ParseCases(f.cases, document)
 	if err != nil {
+		for _, p := range problemsOf(err) {
+			p.Hint = cmp.Or(p.Hint, "handfast config test --help shows the form of the file")
+		}
 		return tellProblems(sys.Stderr, err)
 	}
 	p := newPaint(sys, sys.Stdout)

@@ -60,9 +60,10 @@ func TestConfigCheck(t *testing.T) {
 	bad := file(t, "bad.yaml", strings.NewReplacer("claims.roles", "claims.roles +", "path: /chat", "pth: /chat").Replace(ruledConfig))
 	got := runCommand(t, "config", "check", bad)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
-	if got.code != exitFailed || got.stderr != "" || len(lines) != 2 ||
+	if got.code != exitFailed || got.stderr != "" || len(lines) != 3 ||
 		lines[0] != bad+":5:5: endpoints[0].pth: there is no such key; did you mean path?" ||
-		!strings.HasPrefix(lines[1], bad+":9:") || !strings.Contains(lines[1], "endpoints[0].rules[0].when: ") {
+		!strings.HasPrefix(lines[1], bad+":9:") || !strings.Contains(lines[1], "endpoints[0].rules[0].when: ") ||
+		lines[2] != "  next step: handfast config doc endpoints.rules.when explains this key" {
 		t.Errorf("bad: %+v", got)
 	}
 	got = runCommand(t, "config", "check", "--json", bad)
@@ -95,6 +96,40 @@ func TestConfigCheck(t *testing.T) {
 	t.Setenv("HANDFAST_LIMITS_CONECTIONS", "5")
 	if got := runCommand(t, "config", "check", good); got.code != exitFailed || !strings.Contains(got.stdout, "HANDFAST_LIMITS_CONNECTIONS?") {
 		t.Errorf("environment: %+v", got)
+	}
+}
+
+// A file that is not a configuration, and each kind of problem, lead to what helps: the reference of the key, or a file to start from.
+func TestConfigSteps(t *testing.T) {
+	state(t)
+	const start = "handfast config init prints a small configuration, and handfast config doc all keys"
+	for _, tt := range []struct {
+		document string
+		want     string // the next step
+	}{
+		{"# handfast\n\nEverything for WebSocket: [a server](docs), *a client*.\n", start},
+		{"Everything for WebSocket.\n", start},
+		{"- a\n- b\n", start},
+		{"services:\n  web: {image: nginx}\n", start},
+		{"listen:\n\t- a\n", start},
+		{"limits: {connections: x}\n", "handfast config doc limits.connections explains this key"},
+		{"listen: [{address: ':1', adr: x, tls: {xyz: x}}]\n", "handfast config doc listen.tls lists the keys"},
+		{"auth: {u: {jwt: {secret_file: /none}}}\n", "handfast config doc auth.u.jwt lists the keys"},
+		{"admin: {adress: ':1'}\n", "did you mean address?"},
+	} {
+		name := file(t, "README.md", tt.document)
+		got := runCommand(t, "serve", "--config", name)
+		if got.code != exitFailed || !strings.Contains(got.stderr, "  next step: "+tt.want+"\n") {
+			t.Errorf("serve, %q: %+v", tt.document, got)
+		}
+		got = runCommand(t, "config", "check", name)
+		if inLine := "; " + tt.want; got.code != exitFailed || !strings.Contains(got.stdout, "\n  next step: "+tt.want+"\n") && !strings.Contains(got.stdout, inLine) {
+			t.Errorf("check, %q: %+v", tt.document, got)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none.yaml")
+	if got := runCommand(t, "config", "check", none); got.code != exitUsage || !strings.Contains(got.stdout, "  next step: give the path of a YAML file") {
+		t.Errorf("%+v", got)
 	}
 }
 

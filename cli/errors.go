@@ -92,8 +92,13 @@ func tell(w io.Writer, err error, hint string) {
 	if errors.As(err, &failed) {
 		describe(w, failed)
 	}
-	if hint != "" {
-		fmt.Fprintln(w, "  next step: "+visible.Text(hint))
+	tellStep(w, hint)
+}
+
+// tellStep writes the next step in a line below an error; "" means there is none.
+func tellStep(w io.Writer, step string) {
+	if step != "" {
+		fmt.Fprintln(w, "  next step: "+visible.Text(step))
 	}
 }
 

@@ -65,7 +65,10 @@ changes nothing.
 
 SIGTERM and Ctrl-C stop the server: /readyz reports that it is stopping, new
 connections are rejected with 503, and every WebSocket is closed with 1001, or with the code
-in the file. Connections that do not answer in time are then closed. A second signal stops the server immediately.`
+in the file. Connections that do not answer in time are then closed. A second signal stops the server immediately.
+
+The exit code is 0 after SIGTERM or Ctrl-C, 1 when the server cannot start, as with a mistake
+in the file, and 2 when the command line is wrong or the file cannot be read.`
 
 func newServe(sys *System) *cobra.Command {
 	f := serveFlags{

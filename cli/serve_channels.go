@@ -106,7 +106,7 @@ func (f *hubFlags) settings(kind string, given func(flag string) bool, set func(
 		for _, text := range f.apps {
 			all = append(all, f.app(text))
 		}
-		errs = append(errs, set("app", "apps", all))
+		errs = append(errs, set("app", "apps", all)) // without the values, which contain secrets
 	}
 	kind = cmp.Or(kind, "memory")
 	if given("engine") && f.engine.value != kind {

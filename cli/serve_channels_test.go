@@ -51,7 +51,7 @@ func TestServeApps(t *testing.T) {
 		{"hunter2", "--app: KEY or SECRET is missing"}, {"shop:hunter2", "--app: KEY or SECRET is missing"},
 		{"shop:key:", "--app: SECRET is missing"}, {"shop:key:@", "--app: SECRET is missing"}, {":key:hunter2", "--app: ID is missing"},
 		{"shop::hunter2", "--app: KEY is missing"},
-		{"a/b:key:hunter2", `--app: apps[0].id: "a/b" cannot be used in a path`}, {"shop:key:@/none", "/none"},
+		{"a/b:key:hunter2", `handfast: --app: "a/b" cannot be used in a path`}, {"shop:key:@/none", "/none"},
 	} {
 		r := runCommand(t, "serve", "--listen", "127.0.0.1:0", "--tls", "off", "--app", tt.app)
 		if r.code == exitOK || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr, "hunter") {
@@ -160,8 +160,8 @@ func TestServeEngine(t *testing.T) {
 		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
 		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "hub.engine.redis.url: its scheme is"},
-		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitUsage, "hub.engine.redis.url: not a valid redis://"},
-		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitUsage, "hub.engine.redis.url: not a URL"},
+		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitUsage, "handfast: --redis-url: not a valid redis://"},
+		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitUsage, "handfast: --redis-url: not a URL"},
 	} {
 		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, tt.args...)...)
 		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr+r.stdout, "hunter2") {
@@ -181,11 +181,11 @@ func TestServeNATS(t *testing.T) {
 		{"--engine memory --nats-url nats://u:hunter2@x", exitUsage, "--nats-url cannot be used with the engine memory"},
 		{"--engine nats --cluster-listen x", exitUsage, `--cluster-listen "x": not an address`},
 		{"--engine nats --join x", exitUsage, `--join "x": not an address`},
-		{"--engine nats --join 127.0.0.1:6222", exitUsage, "(--cluster-listen)"},
-		{"--engine nats --cluster-listen 0.0.0.0:6222", exitUsage, "(--cluster-secret-file)"},
-		{"--engine nats --cluster-listen 127.0.0.1:6222 --cluster-secret-file /none", exitUsage, "--cluster-secret-file: hub.engine.nats.cluster.secret_file: /none"},
-		{"--engine nats --nats-url http://u:hunter2@x", exitUsage, "--nats-url: hub.engine.nats.url: its scheme"},
-		{"--engine nats --nats-url @/none", exitUsage, "--nats-url: hub.engine.nats.url_file: /none"},
+		{"--engine nats --join 127.0.0.1:6222", exitUsage, "handfast: --cluster-listen: required in a cluster\n"},
+		{"--engine nats --cluster-listen 0.0.0.0:6222", exitUsage, "handfast: --cluster-secret-file: required, since 0.0.0.0:6222 is not on this machine\n"},
+		{"--engine nats --cluster-listen 127.0.0.1:6222 --cluster-secret-file /none", exitUsage, "handfast: --cluster-secret-file: /none cannot be read: "},
+		{"--engine nats --nats-url http://u:hunter2@x", exitUsage, "handfast: --nats-url: its scheme"},
+		{"--engine nats --nats-url @/none", exitUsage, "handfast: --nats-url: /none cannot be read: "},
 	} {
 		r := runCommand(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--tls", "off"}, strings.Fields(tt.flags)...)...)
 		if r.code != tt.code || !strings.Contains(r.stderr, tt.want) || strings.Contains(r.stderr, "hunter2") {

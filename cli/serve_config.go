@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/handfast/handfast/config"
@@ -18,7 +19,17 @@ import (
 
 // load loads the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
-	return config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts, Try: gateway.Check})
+	c, err := config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts, Try: gateway.Check})
+	for _, p := range problemsOf(err) {
+		switch {
+		case p.Hint != "" || !strings.HasPrefix(p.Pos.File, "--"):
+		case f.balance != nil:
+			p.Hint = "see handfast balance --help"
+		default:
+			p.Hint = "see handfast serve --help"
+		}
+	}
+	return c, err
 }
 
 // settings returns the settings of the flags. c is the configuration without them.
@@ -32,6 +43,8 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 				return err
 			}
 			text = string(b)
+		} else if !strings.Contains(flag, " ") {
+			flag = withValue(flag, text)
 		}
 		list = append(list, config.Setting{Path: path, Value: text, From: "--" + flag})
 		return nil
@@ -42,7 +55,11 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 	}
 	errs = append(errs, f.listenSettings(c, set)...)
 	if f.given("origin") {
-		for i := range max(len(c.Endpoints), 1) { // the endpoint of a balancer comes from the flags
+		n := len(c.Endpoints)
+		if f.balance != nil {
+			n = 1 // its endpoint comes from the flags
+		}
+		for i := range n {
 			errs = append(errs, set("origin", fmt.Sprintf("endpoints[%d].origins", i), f.origins))
 		}
 	}
@@ -59,30 +76,37 @@ func (f *serveFlags) settings(c *config.Config) ([]config.Setting, error) {
 // listenSettings calls set with the settings of the flags for listeners and certificates.
 func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string, value any) error) (errs []error) {
 	var dev []int // the indexes of listeners with a development certificate
+	useTLS := func(i int) {
+		if f.tls.value == "dev" {
+			dev = append(dev, i)
+		}
+		if f.tls.value == "files" { // set separately, so that messages name the flag
+			files := fmt.Sprintf("listen[%d].tls.files[0].", i)
+			errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
+		}
+	}
 	switch {
 	case f.given("listen"):
 		var all []map[string]any
-		for i, addr := range f.listen {
+		for _, addr := range f.listen {
 			scheme, addr := listenScheme(addr)
 			tls := f.tlsSettings()
 			if scheme == "http" {
 				tls = map[string]any{"mode": "off"}
-			} else if f.tls.value == "dev" {
-				dev = append(dev, i)
 			}
 			all = append(all, map[string]any{"address": addr, "tls": tls})
 		}
 		errs = append(errs, set("listen", "listen", all))
-		for i, l := range all { // set separately, so that messages name the flag
-			if tls := l["tls"].(map[string]any); tls["mode"] == "files" {
-				files := fmt.Sprintf("listen[%d].tls.files[0].", i)
-				errs = append(errs, set("cert", files+"cert", f.cert), set("key", files+"key", f.key))
+		for i, l := range all { // set separately, so that messages name the flag and its value
+			errs = append(errs, set(withValue("listen", f.listen[i]), fmt.Sprintf("listen[%d]", i), l))
+			if scheme, _ := listenScheme(f.listen[i]); scheme != "http" {
+				useTLS(i)
 			}
 		}
 	case f.given("tls"):
 		for i := range c.Listen {
-			errs = append(errs, set("tls", fmt.Sprintf("listen[%d].tls", i), f.tlsSettings()))
-			dev = append(dev, i)
+			errs = append(errs, set(withValue("tls", f.tls.value), fmt.Sprintf("listen[%d].tls", i), f.tlsSettings()))
+			useTLS(i)
 		}
 	default:
 		for i, l := range c.Listen {
@@ -98,9 +122,21 @@ func (f *serveFlags) listenSettings(c *config.Config, set func(flag, path string
 		errs = append(errs, usagef("leave it out", "--host has no effect: no listener has a development certificate"))
 	}
 	for _, i := range dev {
-		errs = append(errs, set("host", fmt.Sprintf("listen[%d].tls.dev.hosts", i), f.hosts))
+		path := fmt.Sprintf("listen[%d].tls.dev.hosts", i)
+		errs = append(errs, set("host", path, f.hosts))
+		for j, host := range f.hosts {
+			errs = append(errs, set("host", fmt.Sprintf("%s[%d]", path, j), host))
+		}
 	}
 	return errs
+}
+
+// withValue returns a flag and its value as the source of a setting, for messages. It omits values that may contain a password.
+func withValue(flag, value string) string {
+	if slices.Contains([]string{"redis-url", "nats-url"}, flag) {
+		return flag
+	}
+	return flag + " " + strconv.Quote(value)
 }
 
 // tlsSettings returns the settings of the flags for TLS.
@@ -152,6 +188,61 @@ func (f *serveFlags) toBlame(err error) bool {
 	return len(problems) > 0
 }
 
+// asFlag returns a problem with the value of a flag in terms of the command line: without the key of the configuration, which the
+// user has not written. Other problems are returned unchanged.
+func asFlag(p config.Problem) config.Problem {
+	flag, quoted, _ := strings.Cut(p.Pos.File, " ")
+	if !strings.HasPrefix(flag, "--") {
+		return p
+	}
+	value, _ := strconv.Unquote(quoted) // "" if the value is not shown
+	if strings.Contains(p.Text, quoted) || strings.HasPrefix(p.Text, value+" ") || strings.HasPrefix(p.Text, value+":") {
+		p.Pos.File = flag // the text names the value
+	}
+	for _, e := range engineFlags { // the setting that is missing is that of another flag
+		if p.Path == "hub.engine."+e.kind+"."+strings.TrimSuffix(e.key, "_file") && flag != "--"+e.flag {
+			p.Pos.File = "--" + e.flag
+		}
+	}
+	p.Path = ""
+	return p
+}
+
+// problemStep returns the next step after a problem of a configuration, "" if there is none.
+func problemStep(p *config.Problem) string {
+	if p.Hint != "" || strings.HasPrefix(p.Pos.File, "--") {
+		return p.Hint
+	}
+	for path := p.Path; path != ""; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
+		key := withoutIndexes(path)
+		if text, _ := config.Doc(key); text == "" || key == "" {
+			continue
+		}
+		if path == p.Path {
+			return "handfast config doc " + key + " explains this key"
+		}
+		return "handfast config doc " + key + " lists the keys"
+	}
+	switch {
+	case p.Path == "" && unreadable(p, p.File):
+		return "give the path of a YAML file that this user can read"
+	case p.Line > 0: // it may not be a configuration at all
+		return "handfast config init prints a small configuration, and handfast config doc all keys"
+	}
+	return ""
+}
+
+// withoutIndexes returns the path of a value without the indexes of items, as in "endpoints.rules.when".
+func withoutIndexes(path string) string {
+	var b strings.Builder
+	for path != "" {
+		key, rest, _ := strings.Cut(path, "[")
+		b.WriteString(key)
+		_, path, _ = strings.Cut(rest, "]")
+	}
+	return b.String()
+}
+
 // tellProblems writes the problems of a configuration, each with its next step. It returns the error for the command.
 func tellProblems(w io.Writer, err error) error {
 	problems := problemsOf(err)
@@ -159,24 +250,13 @@ func tellProblems(w io.Writer, err error) error {
 		return err
 	}
 	for _, p := range problems {
-		line := *p
+		line := asFlag(*p)
 		line.Want, line.Hint = "", ""
 		fmt.Fprintln(w, "handfast: "+visible.Text(line.Error()))
 		if p.Want != "" {
 			fmt.Fprintln(w, "  expected:  "+visible.Text(p.Want))
 		}
-		hint := p.Hint
-		if key := strings.FieldsFunc(p.Path, func(c rune) bool { return c == '.' || c == '[' }); hint == "" && len(key) > 0 {
-			if text, _ := config.Doc(key[0]); text != "" {
-				hint = "handfast config doc " + key[0] + " lists the keys"
-			}
-		}
-		if hint == "" && p.Path == "" && unreadable(p, p.File) { // the content of the file is not the problem
-			hint = "give the path of a YAML file that this user can read"
-		}
-		if hint != "" {
-			fmt.Fprintln(w, "  next step: "+visible.Text(hint))
-		}
+		tellStep(w, problemStep(p))
 	}
 	return errQuiet
 }

@@ -48,8 +48,8 @@ func TestServeHosts(t *testing.T) {
 	}{
 		{[]string{"--host", "192.0.2.8"}, exitFailed, []string{"may not sign for 192.0.2.8", "192.0.2.7",
 			`next step: run "handfast cert dev --new --host 192.0.2.8 `, "--host mypc.lan"}},
-		{[]string{"--host", "*.lan"}, exitUsage, []string{"--host: ", "*.lan: is neither a host name nor an IP address"}},
-		{[]string{"--host", "0.0.0.0"}, exitUsage, []string{"--host: ", "0.0.0.0: is not an address that clients connect to"}},
+		{[]string{"--host", "*.lan"}, exitUsage, []string{"handfast: --host: *.lan: is neither a host name nor an IP address"}},
+		{[]string{"--host", "0.0.0.0"}, exitUsage, []string{"handfast: --host: 0.0.0.0: is not an address that clients connect to"}},
 		{[]string{"--host", ""}, exitUsage, []string{"--host is empty"}},
 		{[]string{"--host", "mypc.lan", "--tls", "off"}, exitUsage, []string{"--host cannot be used with --tls off"}},
 		{[]string{"--host", "mypc.lan", "--listen", "http://127.0.0.1:0"}, exitUsage, []string{"no listener has a development certificate"}},

@@ -26,22 +26,22 @@ type App struct {
 
 // apps checks that the IDs and keys of applications are unique, and that each application has a secret.
 func (k *checker) apps(all []App) {
-	ids, keys := map[string]int{}, map[string]int{}
+	ids, keys := map[string]bool{}, map[string]bool{}
 	for i, a := range all {
 		p := fmt.Sprintf("apps[%d]", i)
 		for _, name := range []struct {
 			key, value string
-			seen       map[string]int
+			seen       map[string]bool
 		}{{"id", a.ID, ids}, {"key", a.Key, keys}} {
 			if name.value == "" || k.Failed(p+".id") {
 				continue
 			}
 			if !validSegment(name.value) {
 				k.Wrong(p+"."+name.key, tree.Quote(name.value)+" cannot be used in a path", "letters, digits, -, _ and ., 64 at most")
-			} else if first, ok := name.seen[name.value]; ok {
-				k.Wrong(p+"."+name.key, fmt.Sprintf("apps[%d] has the same %s, %s", first, name.key, tree.Quote(name.value)), "a unique one")
+			} else if name.seen[name.value] {
+				k.Wrong(p+"."+name.key, fmt.Sprintf("another application has the %s %s", name.key, tree.Quote(name.value)), "a unique one")
 			}
-			name.seen[name.value] = i
+			name.seen[name.value] = true
 		}
 		if a.Secret.Empty() && a.ID != DevApp {
 			k.Wrong(p+".secret", "required", tree.Expected[Secret]())

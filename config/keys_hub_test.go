@@ -43,9 +43,9 @@ func TestApps(t *testing.T) {
 	for _, tt := range []struct{ apps, want string }{
 		{"[{id: shop, key: k1, secret: hunter2}, {id: '12.a-B_', secret: hunter2}]", ""},
 		{"[{id: dev}, {id: x, secret: hunter2}]", ""}, // it gets a secret when the server starts
-		{"[{id: a, secret: hunter2}, {id: a, key: k, secret: hunter2}]", `f.yaml:2:39: apps[1].id: apps[0] has the same id, "a"`},
-		{"[{id: a, key: k, secret: hunter2}, {id: b, key: k, secret: hunter2}]", `f.yaml:2:55: apps[1].key: apps[0] has the same key, "k"`},
-		{"[{id: a, secret: hunter2}, {id: b, key: a, secret: hunter2}]", `apps[1].key: apps[0] has the same key, "a"`},
+		{"[{id: a, secret: hunter2}, {id: a, key: k, secret: hunter2}]", `f.yaml:2:39: apps[1].id: another application has the id "a"`},
+		{"[{id: a, key: k, secret: hunter2}, {id: b, key: k, secret: hunter2}]", `f.yaml:2:55: apps[1].key: another application has the key "k"`},
+		{"[{id: a, secret: hunter2}, {id: b, key: a, secret: hunter2}]", `apps[1].key: another application has the key "a"`},
 		{"[{id: a/b, secret: hunter2}]", `f.yaml:2:13: apps[0].id: "a/b" cannot be used in a path; expected letters, digits, -, _ and .`},
 		{"[{id: '..', secret: hunter2}]", `apps[0].id: ".." cannot be used in a path`},
 		{"[{id: ., secret: hunter2}]", `apps[0].id: "." cannot be used in a path`},

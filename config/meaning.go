@@ -77,12 +77,12 @@ func (k *checker) listeners(all []Listen) {
 	if len(all) == 0 {
 		k.Wrong("listen", "there is no listener", "at least one address")
 	}
-	seen := map[Address]int{}
+	seen := map[Address]bool{}
 	for i, l := range all {
-		if first, ok := seen[l.Address]; ok && !strings.HasSuffix(string(l.Address), ":0") {
-			k.Wrong(fmt.Sprintf("listen[%d].address", i), fmt.Sprintf("listen[%d] has the same address", first), "")
+		if seen[l.Address] && !strings.HasSuffix(string(l.Address), ":0") {
+			k.Wrong(fmt.Sprintf("listen[%d].address", i), "it is already in the list", "each address once")
 		}
-		seen[l.Address] = i
+		seen[l.Address] = true
 	}
 }
 
@@ -212,9 +212,9 @@ func (k *checker) admin(a *Admin) {
 		return
 	}
 	// The default host of the admin listener is loopback.
-	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() {
-		k.Wrong("admin.token", fmt.Sprintf("required, since other machines may reach %s", a.Address),
-			"a secret, as in the environment variable HANDFAST_ADMIN_TOKEN, or a loopback address such as 127.0.0.1:9090")
+	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() && !k.Failed("admin.token") {
+		k.Wrong("admin.address", "other machines may reach this address, and there is no token",
+			"admin.token, or HANDFAST_ADMIN_TOKEN in the environment, or a loopback address such as 127.0.0.1:9090")
 	}
 }
 

@@ -42,7 +42,7 @@ func TestMeaning(t *testing.T) {
 		"admin: {address: '127.0.0.1:9090'}":                                       "",
 		"admin: {address: '[::1]:9090'}":                                           "",
 		"admin: {address: 'localhost:9090'}":                                       "",
-		"admin: {address: 'host:9090'}":                                            "admin.token: required",
+		"admin: {address: 'host:9090'}":                                            "admin.address: other machines",
 		"admin: {address: '0.0.0.0:9090', token: x}":                               "",
 		"audit: {to: off, file: x}":                                                `audit.to: "off" does not use audit.file; expected file`,
 		"audit: {to: file, file: x}":                                               "",

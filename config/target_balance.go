@@ -337,7 +337,7 @@ func (b *Balance) check(k *checker, _ *Endpoint, path string) {
 	seen := map[BackendURL]bool{}
 	for i, s := range b.To {
 		if s.URL != "" && seen[s.URL] {
-			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "it is already in the list", "another server, or a larger weight")
+			k.Wrong(fmt.Sprintf("%s.to[%d].url", path, i), "it is already in the list", "each server once")
 		}
 		seen[s.URL] = true
 	}

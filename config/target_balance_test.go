@@ -36,7 +36,7 @@ func TestBalance(t *testing.T) {
 		"{to: [{url: a, weight: 0}]}":       "balance.to[0].weight: ",
 		"{to: [{url: a, weight: 1001}]}":    "balance.to[0].weight: ",
 		"{to: [{url: a, capacity: -1}]}":    "balance.to[0].capacity: ",
-		"{to: [a, b, 'ws://A:80/']}":        "balance.to[2].url: it is already in the list; expected another server, or a larger weight",
+		"{to: [a, b, 'ws://A:80/']}":        "balance.to[2].url: it is already in the list; expected each server once",
 		"{to: ['ws://a:443', 'wss://a']}":   "",
 		"{to: [a, _ws._tcp.a]}":             "balance.to[1].url: a name of SRV records; expected dns, which looks them up",
 		"{dns: {url: 'ws://a', every: 1d}}": "balance.dns.every: ",

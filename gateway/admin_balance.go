@@ -189,7 +189,7 @@ func (s *operator) placeOf(t *balanceTarget, id string) (place, then string) {
 			continue
 		}
 		j := slices.IndexFunc(set.To, func(b config.Backend) bool { return string(b.URL) == id })
-		switch at := cfg.Pos(endpointPath(i, fmt.Sprintf("target.balance.to[%d]", j))); {
+		switch at := cfg.Pos(endpointPath(i, fmt.Sprintf("target.balance.to[%d].url", j))); {
 		case j >= 0 && at.Line > 0:
 			return "in " + at.String(), ": the balancer reloads its configuration when the file changes, and on handfast reload"
 		case j >= 0 && at.File != "":
