@@ -173,7 +173,7 @@ func TestChannelsFail(t *testing.T) {
 		}
 	}
 	got := runWith(t, strings.NewReader("1\n{\n3\n"), nil, "publish", "--url", url, "--raw", "chat")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "line 2: not JSON") {
+	if got.code != exitFailed || !strings.Contains(got.stderr, "line 2: not JSON, which --raw requires\n  next step: without --raw") {
 		t.Errorf("%+v", got)
 	}
 	if got := runCommand(t, "subscribe", "--url", url, "--history", "10", "-n", "1", "chat"); got.stdout != "1\n" {

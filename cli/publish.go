@@ -121,7 +121,7 @@ func (f *publishFlags) publish(ctx context.Context, c *client.Client, channel st
 		}
 		data = text
 	} else if !json.Valid(data) {
-		return errors.New("not JSON, which --raw requires")
+		return &hinted{errors.New("not JSON, which --raw requires"), "without --raw, each line is published as a JSON string"}
 	}
 	ctx, cancel := f.bound(ctx)
 	defer cancel()

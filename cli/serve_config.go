@@ -224,7 +224,7 @@ func problemStep(p *config.Problem) string {
 		return "handfast config doc " + key + " lists the keys"
 	}
 	switch {
-	case p.Path == "" && unreadable(p, p.File):
+	case p.Path == "" && p.File != "" && unreadable(p, p.File):
 		return "give the path of a YAML file that this user can read"
 	case p.Line > 0: // it may not be a configuration at all
 		return "handfast config init prints a small configuration, and handfast config doc all keys"
