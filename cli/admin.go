@@ -71,7 +71,8 @@ func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, 
 	}
 	switch {
 	case resp.StatusCode == http.StatusMisdirectedRequest && strings.HasPrefix(string(text), "the admin listener "):
-		return 0, nil, &hinted{fmt.Errorf("%s: %s", a.addr, firstLine(text)), "name it by a loopback address, such as --admin " + defaultAdmin}
+		_, port, _ := net.SplitHostPort(a.addr) // checkListen has split it
+		return 0, nil, &hinted{fmt.Errorf("%s: %s", a.addr, firstLine(text)), "name it by a loopback address: --admin 127.0.0.1:" + port}
 	case resp.StatusCode != http.StatusUnauthorized || !strings.Contains(resp.Header.Get("WWW-Authenticate"), `realm="handfast admin"`):
 		return resp.StatusCode, text, nil
 	case token == "":
