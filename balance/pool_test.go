@@ -63,7 +63,7 @@ func TestSetKeepsState(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := status(t, p, start, a.ID())
-	if s.Live != 1 || !s.Drained || s.State != Down || s.Why != "no route to host" || s.Weight != 7 || s.Capacity != 9 {
+	if s.Live != 1 || !s.Drained || s.State != Down || s.Why != "no route to host; drained by the operator" || s.Weight != 7 || s.Capacity != 9 {
 		t.Errorf("got %+v, want the connection and the health of before, and the new weight and capacity", s)
 	}
 	if len(p.Status(start)) != 2 {

@@ -66,10 +66,13 @@ func newBalance(sys *System) *cobra.Command {
   handfast balance drain 127.0.0.1:9001 --wait
   handfast balance status`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return group(cmd, args)
+			if len(args) == 0 {
+				return nil
 			}
-			return nil
+			if _, err := checkServer("--to", args[0]); err == nil && strings.Contains(args[0], ":") {
+				return usagef("name the servers with --to: handfast balance --to "+shellQuote(args[0]), "handfast balance takes no server as its argument")
+			}
+			return group(cmd, args)
 		},
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			given := cmd.Flags().Changed

@@ -172,7 +172,7 @@ func TestBalanceDrainDown(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"drain", b}, "; drained by the operator\n" + b + " has no connections left; it is down: "},
+		{[]string{"drain", b}, b + " has no connections left; it is down: "},
 		{[]string{"drain", b, "--wait"}, "; it is down: "},
 		{[]string{"drain", a}, a + " has no connections left\n"},
 	} {

@@ -154,7 +154,7 @@ func targetOf(s string) (isFile bool, address string, err error) {
 	if filepath.Base(s) != s || filepath.Ext(s) == ".pem" || filepath.Ext(s) == ".crt" || filepath.Ext(s) == ".cer" {
 		return true, "", nil // the file does not exist; reading it will report that
 	}
-	return false, "", usagef("", "%q is neither an existing file nor a server: write HOST:PORT, such as %s:443", s, s)
+	return false, "", usagef("write HOST:PORT, such as "+s+":443", "%q is neither an existing file nor a server", s)
 }
 
 // ofFile shows the certificates in a file.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,6 +21,9 @@ import (
 
 // channelsURL is the channels URL of "serve" without a configuration.
 const channelsURL = "wss://localhost:8443/channels"
+
+// channelsStep is the next step if there are no channels at a URL.
+const channelsStep = "give the URL of an endpoint of channels with --url; that of handfast serve ends in /channels"
 
 // channelsFlags are the flags of the commands for channels.
 type channelsFlags struct {
@@ -96,7 +100,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 		Dial: dial, Connected: func(client.Welcome) { connected.Store(true) },
 		Reconnect: &reconnect.Options{OnRetry: func(failed reconnect.Failure, delay time.Duration) {
 			if !connected.Load() { // there was no connection: do not wait for a server that may not exist
-				cancel(dialError(shown, failed.Err, sentBy(f.url, dial)))
+				cancel(f.notOpened(shown, failed.Err, dial))
 				return
 			}
 			fmt.Fprintf(sys.Stderr, "handfast: %s; reconnecting in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
@@ -109,15 +113,23 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 		return cause
 	case err != nil && errors.Is(err, c.Err()):
 		if failed, ok := errors.AsType[*websocket.HandshakeError](err); ok {
-			return dialError(shown, failed, sentBy(f.url, dial))
+			return f.notOpened(shown, failed, dial)
 		}
 		if errors.Is(err, client.ErrProtocol) {
-			return &hinted{fmt.Errorf("no channels at %s: the server does not speak %s there", shown, wire.Subprotocol),
-				"give the URL of an endpoint of channels with --url; that of handfast serve ends in /channels"}
+			return &hinted{fmt.Errorf("no channels at %s: the server does not speak %s there", shown, wire.Subprotocol), channelsStep}
 		}
 		return fmt.Errorf("the connection was lost: %w", err)
 	}
 	return err
+}
+
+// notOpened returns the error of a connection that could not be opened.
+func (f *channelsFlags) notOpened(shown string, err error, dial *websocket.DialOptions) error {
+	failed := dialError(shown, err, sentBy(f.url, dial))
+	if e, ok := errors.AsType[*websocket.HandshakeError](err); ok && e.Status == http.StatusNotFound {
+		return &hinted{failed, channelsStep}
+	}
+	return failed
 }
 
 // printed writes a line to standard output.

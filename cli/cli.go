@@ -70,10 +70,10 @@ func finish(root *cobra.Command) {
 			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
 				about, rest, err := root.Find(args)
 				if err != nil {
-					return err
+					return unknownCommand(root, args[0])
 				}
 				if len(rest) > 0 {
-					return usagef("", "unknown command %q for %q", rest[0], about.CommandPath())
+					return unknownCommand(about, rest[0])
 				}
 				about.InitDefaultHelpFlag()
 				return about.Help()
@@ -105,7 +105,7 @@ func run(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, [
 // group is the function of a command that only groups other commands.
 func group(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("", "unknown command %q for %q", args[0], cmd.CommandPath())
+		return unknownCommand(cmd, args[0])
 	}
 	var names []string
 	for _, c := range cmd.Commands() {

@@ -33,10 +33,24 @@ func newConfig(sys *System) *cobra.Command {
 // loadConfig loads the configuration that a server would have with the file and this environment. The error contains all problems,
 // including those of rules.
 func loadConfig(sys *System, file string) (*config.Config, error) {
+	named := file
 	if file == "" {
 		file = sys.Getenv(config.EnvFile)
 	}
-	return config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts, Try: gateway.Check})
+	c, err := config.Load(config.Sources{File: file, Environ: os.Environ(), Check: checkParts, Try: gateway.Check})
+	if named == "" {
+		blameVariable(err, file)
+	}
+	return c, err
+}
+
+// blameVariable adds the next step if the configuration file that the environment names cannot be read.
+func blameVariable(err error, file string) {
+	for _, p := range problemsOf(err) {
+		if file != "" && unreadable(p, file) {
+			p.Hint = config.EnvFile + " names this file: correct the variable, or unset it"
+		}
+	}
 }
 
 // failedLoad returns the error of a command that could not load a configuration: told, or errMisused if the file in its argument
@@ -196,7 +210,12 @@ func newConfigDoc(sys *System) *cobra.Command {
   handfast config doc listen.tls
   handfast config doc endpoints.rules.when
   handfast config doc --markdown --output config.md`,
-		Args: oneOrNone,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("write a key and one below it with a dot: handfast config doc "+shellQuote(strings.Join(args, ".")), "config doc takes one key, not %d", len(args))
+			}
+			return nil
+		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp

@@ -51,7 +51,7 @@ func TestConfigCheckFiles(t *testing.T) {
 		switch {
 		case tt.want == "" && got.code != exitOK:
 			t.Errorf("%s: %+v", tt.document, got)
-		case tt.want != "" && (got.code != exitFailed || !strings.Contains(out, tt.want) || strings.Count(out, "\n") != 1 ||
+		case tt.want != "" && (got.code != exitFailed || !strings.Contains(out, tt.want) || strings.Count("\n"+out, "\nc.yaml:") != 1 ||
 			strings.Contains(out, "alice:secret")):
 			t.Errorf("%s: exit %d, %s", tt.document, got.code, out)
 		}

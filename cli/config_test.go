@@ -93,6 +93,14 @@ func TestConfigCheck(t *testing.T) {
 	if code != exitOK || named.String() != "good: 1 listener, 2 endpoints, 1 method\n" {
 		t.Errorf("a file that the environment names: exit code %d, %s", code, &named)
 	}
+	for _, command := range [][]string{{"config", "check"}, {"serve"}} {
+		named.Reset()
+		Run(t.Context(), command, System{Program: "handfast", Stdout: &named, Stderr: &named,
+			Getenv: func(name string) string { return map[string]string{config.EnvFile: good + ".not"}[name] }})
+		if want := "no such file or directory; HANDFAST_CONFIG names this file"; !strings.Contains(strings.ReplaceAll(named.String(), "\n  next step: ", "; "), want) {
+			t.Errorf("%s, a missing file that the environment names: %s", command, &named)
+		}
+	}
 	t.Setenv("HANDFAST_LIMITS_CONECTIONS", "5")
 	if got := runCommand(t, "config", "check", good); got.code != exitFailed || !strings.Contains(got.stdout, "HANDFAST_LIMITS_CONNECTIONS?") {
 		t.Errorf("environment: %+v", got)

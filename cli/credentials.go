@@ -111,7 +111,7 @@ func readCredential(sys *System, what, given string, into *string) error {
 		return nil
 	case fromEnv:
 		if *into = sys.Getenv(name); *into == "" {
-			return usagef("", "%s env:%s: this environment variable is not set, or is empty", what, name)
+			return usagef("export the variable, or name a file: @FILE", "%s env:%s: this environment variable is not set, or is empty", what, name)
 		}
 		return nil
 	case !fromFile:
@@ -123,7 +123,7 @@ func readCredential(sys *System, what, given string, into *string) error {
 		if e, ok := errors.AsType[*fs.PathError](err); ok {
 			err = e.Err
 		}
-		return usagef("", "%s @%s: %v", what, path, err)
+		return usagef("give the path of an existing file after the @", "%s @%s: %v", what, path, err)
 	}
 	defer file.Close()
 	b, err := io.ReadAll(io.LimitReader(file, maxCredential))

@@ -55,8 +55,11 @@ on this machine, which can sign for localhost and this host's name only.`,
   handfast dial --proxy socks5://127.0.0.1:1080 --timeout 5s wss://example.com/chat
   handfast dial --binary wss://localhost:8443/echo <in.bin >out.bin`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("", "dial takes one URL, not %d", len(args))
+			switch {
+			case len(args) == 0:
+				return usagef("handfast dial wss://localhost:8443/echo", "dial takes one URL, and there is none")
+			case len(args) > 1:
+				return usagef("messages are lines of standard input: echo hello | handfast dial URL", "dial takes one URL, and no other arguments")
 			}
 			return nil
 		},

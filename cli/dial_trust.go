@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,9 @@ func checkURL(raw string) (string, error) {
 	}
 	if !strings.Contains(raw, "://") {
 		rest := raw
+		if scheme, after, ok := strings.Cut(raw, "/"); ok && slices.Contains([]string{"ws", "wss", "http", "https"}, strings.TrimSuffix(scheme, ":")) {
+			rest = strings.TrimLeft(after, "/") // "ws:/localhost", "ws//localhost"
+		}
 		if strings.ContainsAny(raw, "@?#") {
 			rest = "…"
 		}

@@ -36,8 +36,12 @@ func checkEmpty(cmd *cobra.Command) (err error) {
 // flagError adds the expected value to an error about a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		if near := nearFlags(cmd, missing.GetSpecifiedName()); near != "" {
+		near := nearFlags(cmd, missing.GetSpecifiedName())
+		switch {
+		case near != "":
 			return usagef("did you mean "+near+"?", "%v", err)
+		case missing.GetSpecifiedName() == "config" && cmd.Name() == "balance":
+			return usagef("a balancer with a file is handfast serve --config FILE: handfast config doc endpoints.target.balance", "%v", err)
 		}
 		return err
 	}
@@ -59,15 +63,27 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
 }
 
-// nearFlags returns the flags of a command whose names are similar to an unknown one: "--config, or --confirm".
+// usualFlags are the names that other programs use for flags, and the flags that have their meaning here.
+var usualFlags = map[string][]string{
+	"listen": {"port", "addr", "address", "bind"}, "to": {"upstream", "backend", "server", "target"},
+	"bearer": {"token"}, "basic": {"password"}, "cacert": {"ca"}, "output": {"out"},
+}
+
+// nearFlags returns the flags of a command whose names are similar to an unknown one, or that have its usual meaning: "--config, or
+// --confirm".
 func nearFlags(cmd *cobra.Command, name string) string {
-	names := cobra.Command{SuggestionsMinimumDistance: 2} // for cobra's search of similar names
+	for flag, usual := range usualFlags {
+		if slices.Contains(usual, name) && cmd.Flags().Lookup(flag) != nil {
+			return "--" + flag
+		}
+	}
+	names := &cobra.Command{} // for cobra's search of similar names
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			names.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
 		}
 	})
-	near := names.SuggestionsFor(name)
+	near := nearNames(names, name)
 	if len(name) < 3 || len(near) > 3 {
 		return ""
 	}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -32,7 +34,15 @@ func untilSignal(ctx context.Context, sys *System) (_ context.Context, stop func
 // execute runs the command that the arguments specify. Unless the command handles signals itself, a signal ends the wait for it,
 // and the command ends with the process.
 func execute(ctx context.Context, root *cobra.Command, args []string, sys *System) (*cobra.Command, error) {
-	if cmd, _, err := root.Find(args); err != nil || cmd.Annotations[ownSignals] != "" {
+	cmd, _, err := root.Find(args)
+	if err != nil { // no such command, unless it is one that cobra adds now
+		cmd, failed := root.ExecuteContextC(ctx)
+		if i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") }); failed != nil && i >= 0 && failed.Error() == err.Error() {
+			failed = unknownCommand(root, args[i]) // the flags of the root have no values
+		}
+		return cmd, failed
+	}
+	if cmd.Annotations[ownSignals] != "" {
 		return root.ExecuteContextC(ctx)
 	}
 	type outcome struct {

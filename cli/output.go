@@ -44,7 +44,7 @@ func (o *outFlags) write(sys *System, text string) error {
 			"write to another file: --output " + shellQuote(freename.Of(o.file)) + "; --force overwrites"}
 	}
 	if err != nil {
-		return err
+		return &hinted{err, "name a file that this user may write, in an existing directory, with --output"}
 	}
 	if _, err := io.WriteString(f, text); err != nil {
 		return errors.Join(err, f.Close())

@@ -32,6 +32,14 @@ func TestOutputKeepsFiles(t *testing.T) {
 	}
 }
 
+// A file that cannot be created is an error with a next step.
+func TestOutputCannotBeCreated(t *testing.T) {
+	got := runCommand(t, "config", "init", "-o", filepath.Join(t.TempDir(), "none", "x.yaml"))
+	if got.code != exitFailed || !strings.Contains(got.stderr, "no such file or directory\n  next step: name a file") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // The file that init writes is valid, contains new secrets each time, and can be read only by its owner.
 func TestConfigInit(t *testing.T) {
 	state(t)

@@ -39,8 +39,12 @@ answers again. After a lost connection it reconnects, and no message is publishe
   tail -f access.log | handfast publish access
   handfast publish --key gold --raw prices 4100.5`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 1 || len(args) > 2 || args[0] == "" {
-				return usagef("quote data that has spaces in it", "publish takes a channel, and data if not from standard input")
+			const what = "publish takes a channel, and data if not from standard input"
+			switch {
+			case len(args) == 0 || args[0] == "":
+				return usagef("name a channel: handfast publish chat hello", what)
+			case len(args) > 2:
+				return usagef("quote data that has spaces in it", what)
 			}
 			return nil
 		},

@@ -159,7 +159,7 @@ func TestServeEngine(t *testing.T) {
 		{[]string{"--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "memory", "--redis-url", "redis://:hunter2@a"}, exitUsage, "--redis-url cannot be used with the engine memory"},
 		{[]string{"--engine", "redis", "--redis-url", ""}, exitUsage, "--redis-url is empty"},
-		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "hub.engine.redis.url: its scheme is"},
+		{[]string{"--engine", "redis", "--redis-url", "http://:hunter2@a"}, exitUsage, "handfast: --redis-url: its scheme is"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@a/x"}, exitUsage, "handfast: --redis-url: not a valid redis://"},
 		{[]string{"--engine", "redis", "--redis-url", "redis://:hunter2@%zz"}, exitUsage, "handfast: --redis-url: not a URL"},
 	} {

@@ -20,13 +20,18 @@ import (
 // load loads the configuration of a server: the defaults, the file, the environment, the flags.
 func (f *serveFlags) load() (*config.Config, error) {
 	c, err := config.Load(config.Sources{File: f.config, Bare: f.balance != nil, Environ: os.Environ(), Settings: f.settings, Check: checkParts, Try: gateway.Check})
-	for _, p := range problemsOf(err) {
+	if !f.given("config") {
+		blameVariable(err, f.config)
+	}
+	problems := problemsOf(err)
+	for i, p := range problems {
 		switch {
-		case p.Hint != "" || !strings.HasPrefix(p.Pos.File, "--"):
-		case f.balance != nil:
-			p.Hint = "see handfast balance --help"
-		default:
+		case p.Hint != "":
+		case i == len(problems)-1 && strings.HasPrefix(p.Pos.File, "--"): // once
 			p.Hint = "see handfast serve --help"
+			if f.balance != nil {
+				p.Hint = "see handfast balance --help"
+			}
 		}
 	}
 	return c, err

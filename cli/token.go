@@ -37,11 +37,11 @@ func newTokenAPIKey(sys *System) *cobra.Command {
 with the hash of the key, is printed on standard error. The key cannot be printed again.`,
 		Example: `  handfast token apikey ci
   handfast token apikey ci --user build-machine >key`,
-		Args: one("an ID, such as the name of the program that uses the key"),
+		Args: one("an ID", "name the program that uses the key: handfast token apikey ci"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			key, entry, err := auth.NewAPIKey(args[0])
 			if err != nil {
-				return err
+				return usagef("write an ID such as ci", "%q: %s", args[0], strings.TrimPrefix(err.Error(), "auth: "))
 			}
 			fmt.Fprintf(sys.Stderr, "for the configuration, under auth.NAME.apikey.keys:\n  - id: %s\n    hash: %s\n", entry.ID, entry.Hash)
 			if user != "" {
@@ -64,7 +64,8 @@ func newTokenPassword(sys *System) *cobra.Command {
 line for the password file: the user's name and the argon2id hash of the password.`,
 		Example: `  handfast token password alice >>passwords
   printf '%s' "$PASSWORD" | handfast token password alice >>passwords`,
-		Args: one("the name of a user"),
+		Args: one("the name of a user, and reads the password from standard input",
+			"printf '%s' \"$PASSWORD\" | handfast token password alice; on a terminal the command asks for it"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			if args[0] == "" || strings.ContainsAny(args[0], ":\r\n\t") {
 				return usagef("", "the name of a user must not be empty, and must not contain a colon or a newline")

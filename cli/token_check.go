@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/handfast/handfast/config"
 	"github.com/handfast/handfast/gateway"
 	"github.com/handfast/handfast/internal/chain"
 	"github.com/handfast/handfast/internal/visible"
@@ -86,6 +87,9 @@ func (f *tokenCheckFlags) run(ctx context.Context, sys *System, args []string) e
 		for _, v := range verdicts {
 			showVerdict(newPaint(sys, sys.Stdout), sys.Stdout, v, time.Now())
 		}
+	}
+	if f.config == "" && sys.Getenv(config.EnvFile) == "" {
+		fmt.Fprintln(sys.Stderr, "handfast: this is what handfast serve accepts without a file; --config names the configuration of a server")
 	}
 	if err == nil && !accepted {
 		return errQuiet

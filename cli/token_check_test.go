@@ -92,6 +92,9 @@ endpoints:
 		answer.Endpoints[0].User != "alice" || answer.Endpoints[0].Expires.IsZero() || strings.Contains(got.stdout, good) {
 		t.Errorf("%+v, %v", got, err)
 	}
+	if got := runCommand(t, "token", "check", good); got.code != exitFailed || !strings.Contains(got.stderr, "--config names the configuration of a server") {
+		t.Errorf("without a configuration: %+v", got)
+	}
 	write(t, config, "endpoints: [{path: /x, target: echo, auth: [users]}]\n")
 	if got := runCommand(t, "token", "check", "--config", config, good); got.code != exitUsage || !strings.Contains(got.stderr, "c.yaml:1:") {
 		t.Errorf("a wrong configuration: %+v", got)

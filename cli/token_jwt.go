@@ -81,9 +81,9 @@ var registered = []string{"sub", "iss", "aud", "exp", "iat", "nbf", "jti"}
 func (f *jwtFlags) sign(now time.Time) (string, error) {
 	switch {
 	case (f.secretFile == "") == (f.keyFile == ""):
-		return "", usagef("", "give one of --secret-file and --key")
+		return "", usagef("make a secret: head -c 32 /dev/urandom | base64 >"+shellQuote(freename.Of("secret"))+", and give that file", "give one of --secret-file and --key")
 	case f.sub == "":
-		return "", usagef("", "--sub, the user of the token, is missing")
+		return "", usagef("name the user, such as --sub alice", "--sub, the user of the token, is missing")
 	case f.expires == 0:
 		return "", usagef("write a time such as 1h; a negative one makes a token that has expired", "--expires cannot be 0")
 	}

@@ -137,7 +137,7 @@ func TestTokenErrors(t *testing.T) {
 		{"token show @/does/not/exist", "", 2, "no such file"},
 		{"token show x y", "", 2, "one token at a time"},
 		{"token apikey", "", 2, "an ID"},
-		{"token apikey a/b", "", 1, ""},
+		{"token apikey a/b", "", 2, "1 to 64 letters"},
 		{"token password", "", 2, "the name of a user"},
 		{"token password a:b", "x", 2, "colon"},
 		{"token password a", "", 1, "empty\n  next step: pipe the password in: printf '%s' \"$PASSWORD\" | handfast token password a"},

@@ -101,7 +101,7 @@ func TestProblems(t *testing.T) {
 		{"redirect", "listen: [{address: ':1', redirect_https: true, tls: dev}]\n", []string{"listen[0].redirect_https: this listener has TLS"}},
 		{"same address", "listen: [{address: ':1'}, {address: ':1'}]\n", []string{"listen[1].address: it is already in the list; expected each address once"}},
 		{"admin", "admin: {address: ':9090'}\n", nil},
-		{"open admin", "admin: {address: '0.0.0.0:9090'}\n", []string{"1:18: admin.address: other machines may reach this address, and there is no token; expected admin.token"}},
+		{"open admin", "admin: {address: '0.0.0.0:9090'}\n", []string{"1:18: admin.address: other machines may reach this address, and there is no token; expected a token, as admin.token or in"}},
 		{"weak secret", "auth: {u: {jwt: {secret: hunter2}}}\n", []string{":1:26: auth.u.jwt.secret: it has 7 bytes; expected 32 bytes or more for HS256"}},
 		{"confusion", "auth: {u: {jwt: {public_key: x, algorithms: [HS256]}}}\n", []string{`auth.u.jwt.algorithms[0]: "HS256" needs a secret`}},
 		{"no key", "auth: {u: {jwt: {}}}\n", []string{"auth.u.jwt: there is no key to verify tokens with"}},

@@ -214,7 +214,7 @@ func (k *checker) admin(a *Admin) {
 	// The default host of the admin listener is loopback.
 	if a.Address.Host() != "" && !a.Address.Loopback() && a.Token.Empty() && !k.Failed("admin.token") {
 		k.Wrong("admin.address", "other machines may reach this address, and there is no token",
-			"admin.token, or HANDFAST_ADMIN_TOKEN in the environment, or a loopback address such as 127.0.0.1:9090")
+			"a token, as admin.token or in the environment variable HANDFAST_ADMIN_TOKEN, or a loopback address such as 127.0.0.1:9090")
 	}
 }
 
