@@ -75,7 +75,7 @@ endpoints:
 		return strings.Contains(body, "ws://127.0.0.1:3")
 	})
 	for port, want := range map[int][2]string{
-		1: {":4:", "there: the balancer reloads its configuration when the file changes, and on handfast reload"},
+		1: {"test.yaml:5:", "there: the balancer reloads its configuration when the file changes, and on handfast reload"},
 		2: {"configured in " + file, "there: the balancer reads the file again when it changes"},
 		3: {"configured in the DNS, as ws://localhost:3", "there: the balancer asks again every 1h"},
 	} {
