@@ -25,7 +25,7 @@ type Guard struct {
 	// revoked before. If nil, connections are only closed on expiry.
 	Live *Live
 
-	own Live // for a Guard without one
+	own Live // used by a Guard without a Live
 }
 
 var errNoAuthenticator = errors.New("the Guard has no Authenticator")

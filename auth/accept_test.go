@@ -37,7 +37,7 @@ func guarded(t *testing.T, g *Guard) (url string, failed refusals) {
 	return s.URL, failed
 }
 
-// visit opens a connection with these fields, and returns the server's first message.
+// visit opens a connection with the given subprotocols and header fields, and returns the server's first message.
 func visit(t *testing.T, url string, protocols []string, fields ...string) (*websocket.Conn, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -183,7 +183,7 @@ func TestGuardExpiry(t *testing.T) {
 	}
 }
 
-// Admit can be a hook in any server.
+// Admit can be used as a hook in any server.
 func TestGuardAdmit(t *testing.T) {
 	secret, err := Secret(testKeys().secret)
 	if err != nil {
@@ -225,7 +225,7 @@ func TestGuardAdmit(t *testing.T) {
 	}
 }
 
-// A wrong configuration, or a violation of the contract, rejects clients.
+// A Guard with a wrong configuration, or with an Authenticator that violates its contract, rejects clients.
 func TestGuardFailsClosed(t *testing.T) {
 	odd := errors.New("odd")
 	none, err := NewRules(Rule{Effect: Allow, If: "false"})
@@ -271,7 +271,7 @@ func TestGuardKeepsCheck(t *testing.T) {
 	}
 }
 
-// A test of the configuration can print its decision as JSON.
+// A Decision can be printed as JSON, for example by a test of a configuration.
 func TestDecisionAsJSON(t *testing.T) {
 	r, err := NewRules(Rule{Name: "admins", Effect: Allow, If: `"admin" in claims.roles`})
 	if err != nil {

@@ -55,7 +55,7 @@ type Basic struct {
 	realm    string
 	file     *storeFile[*basicUsers]
 	memo     *memo[struct{}]
-	calls    *limit.Calls // limits concurrent hashes, because of the CPU time
+	calls    *limit.Calls // limits concurrent hash computations, which take a lot of CPU time
 	failures *basicFailures
 }
 

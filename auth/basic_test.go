@@ -97,7 +97,7 @@ func TestRFC7617_2_Basic(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequest("GET", "/", nil)
-			r.RemoteAddr = "192.0.2.1:" + tt.name // without the failures of other cases
+			r.RemoteAddr = "192.0.2.1:" + tt.name // an address of its own, so that the failures of other cases do not count
 			r.Header["Authorization"] = tt.fields
 			id, err := b.Authenticate(r)
 			switch {
@@ -177,7 +177,7 @@ func TestBasicCost(t *testing.T) {
 		for _, tt := range []struct {
 			user, password string
 			status         int
-			hashes         int64 // total number of hashes until then
+			hashes         int64 // total number of hashes computed so far
 		}{
 			{"ann", "a", 0, 1},
 			{"ann", "a", 0, 1},
@@ -219,8 +219,8 @@ func TestBasicCost(t *testing.T) {
 	})
 }
 
-// An address that guesses passwords is blocked, for the user and for all users; other addresses are not, and the right password
-// does not help it.
+// An address that guesses passwords is blocked for the user that it tries and finally for all users, even with the right
+// password. Other addresses are not affected.
 func TestBasicThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBasic(t, BasicOptions{Failures: 3, FailureWindow: time.Minute}, "ann:"+cheapHash(t, "right-password")+"\n")
@@ -246,7 +246,7 @@ func TestBasicThrottle(t *testing.T) {
 		for i := range 26 {
 			try("[2001:db8::1]:1", fmt.Sprint("user", i), "wrong-password", 401)
 		}
-		try("[2001:db8::1]:1", "user100", "wrong-password", 429) // 30 failures for all users together
+		try("[2001:db8::1]:1", "user100", "wrong-password", 429) // the address has had 30 failures, counting all users
 		if got := b.file.load().checked.Load() - before; got != 26 {
 			t.Errorf("%d hashes, want 26: the one that is stopped costs none", got)
 		}

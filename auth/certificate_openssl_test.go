@@ -188,7 +188,7 @@ func TestCertificateTime(t *testing.T) {
 			t.Errorf("not verified: %v", err)
 		}
 		r.TLS.VerifiedChains = [][]*x509.Certificate{{cert}}
-		_, err = a.Authenticate(r) // in 2000, the start of the clock in a bubble
+		_, err = a.Authenticate(r) // the clock of a bubble starts in the year 2000, before the certificate is valid
 		wantRefusal(t, err, 401, "")
 		<-time.After(time.Until(cert.NotBefore))
 		if _, err := a.Authenticate(r); err != nil {

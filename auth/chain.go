@@ -19,7 +19,7 @@ import (
 func Chain(methods ...Authenticator) Authenticator {
 	var flat []Authenticator
 	for _, m := range methods {
-		if c, ok := m.(*chain); ok { // so that challenges and methods are in one list
+		if c, ok := m.(*chain); ok { // a nested chain is flattened, so that all its methods and challenges are in one list
 			flat = append(flat, c.methods...)
 		} else {
 			flat = append(flat, m)
@@ -45,7 +45,7 @@ func (c *chain) Authenticate(r *http.Request) (*Identity, error) {
 			return nil, err
 		}
 		// A nested chain returns an *Error with exactly this cause if there was no credential.
-		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && shown == nil { //nolint:errorlint // not what wraps it
+		if e, ok := errors.AsType[*Error](err); ok && e.Err != ErrNoCredentials && shown == nil { //nolint:errorlint // the cause must be ErrNoCredentials itself
 			shown = err
 		}
 	}

@@ -33,7 +33,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 		return forwardAnswer{}, 0, Unavailable(f.o.Wait, fmt.Errorf("asking the auth service: %w", err))
 	}
 	defer f.calls.End()
-	done, wait := f.breaker.Begin() // after the wait for a place: the service may have failed meanwhile
+	done, wait := f.breaker.Begin() // only after the wait for a slot, because the service may have failed in the meantime
 	if wait > 0 {
 		return forwardAnswer{}, 0, Unavailable(wait, errForwardPause)
 	}
@@ -49,7 +49,7 @@ func (f *Forward) ask(ctx context.Context, question http.Header) (forwardAnswer,
 	resp, err := f.client.Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err // without the URL
+			err = u.Err // the error without the URL
 		}
 		return forwardAnswer{}, 0, Unavailable(time.Second, fmt.Errorf("asking the auth service: %w", err))
 	}

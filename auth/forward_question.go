@@ -95,7 +95,7 @@ func redactQuery(query string, names ...string) string {
 		name, value, ok := strings.Cut(p, "=")
 		plain, err := url.QueryUnescape(name)
 		switch {
-		case looksSecret(name, nil): // a value without a name, or in the wrong place
+		case looksSecret(name, nil): // a secret in place of the name, with or without a value
 			parts[i] = "redacted"
 		case ok && (err != nil || secret(plain) || looksSecret(value, secret)):
 			parts[i] = name + "=redacted"
@@ -108,7 +108,7 @@ func redactQuery(query string, names ...string) string {
 func looksSecret(value string, secret func(name string) bool) bool {
 	plain, err := url.QueryUnescape(value)
 	if err != nil {
-		return true // its content is only for the server that it is meant for
+		return true // a value that cannot be decoded could be anything
 	}
 	if strings.Contains(plain, "eyJ") || strings.Contains(plain, apiKeyPrefix) || strings.Contains(plain, ticketPrefix) ||
 		strings.Contains(strings.ToLower(plain), "bearer ") {

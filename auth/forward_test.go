@@ -302,7 +302,7 @@ func TestForwardAsksOnce(t *testing.T) {
 	})
 }
 
-// After some consecutive failures no request is sent for a while; then a single one is.
+// After some consecutive failures no request is sent for a while; then a single request is sent.
 func TestForwardBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, status := 0, 500
@@ -329,7 +329,7 @@ func TestForwardBreaker(t *testing.T) {
 		}
 		try(1, 503)
 		try(2, 503)
-		status = 404 // not a decision, but the service is alive
+		status = 404 // a 404 is not a decision, but shows that the service responds
 		try(3, 503)
 		status = 0
 		try(4, 503)

@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// bcrypt reads only 72 bytes: a longer password would match if only its beginning is correct.
+// bcrypt reads only 72 bytes: without a check, a longer password would match if only its beginning is correct.
 func TestBcryptLongPassword(t *testing.T) {
 	most := strings.Repeat("x", 72)
 	hash, err := bcrypt.GenerateFromPassword([]byte(most), bcryptMinCost)
@@ -33,7 +33,7 @@ func TestBcryptLongPassword(t *testing.T) {
 	}
 }
 
-// Opening a pipe waits for a writer, which would block every handshake.
+// A pipe is refused: opening it would wait for a writer, and so block every handshake.
 func TestStoreFileIsARegularFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "passwords")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
@@ -50,7 +50,7 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 			t.Errorf("a pipe: %v", err)
 		}
 	case <-time.After(10 * time.Second):
-		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // unblocks it
+		w, err := os.OpenFile(name, os.O_WRONLY|syscall.O_NONBLOCK, 0) // ends the wait of a reader for a writer
 		if err == nil {
 			w.Close()
 		}

@@ -39,7 +39,8 @@ func TestGuardDistrustsIdentities(t *testing.T) {
 	}
 }
 
-// A chain without a credential for any of its methods passes the request on, however it is wrapped; one with a credential does not.
+// A chain that finds no credential for any of its methods passes the request on, however it is wrapped; a chain that finds a
+// credential does not.
 func TestChainWrappedInChain(t *testing.T) {
 	store := NewMemoryStore(MemoryStoreOptions{})
 	none := says{err: ErrNoCredentials, challenge: "Basic"}

@@ -255,7 +255,7 @@ func (j *JWT) identity(c *tokenClaims) (*Identity, error) {
 	issued, err := c.date("iat")
 	if err != nil {
 		return nil, err
-	} else if now.Add(j.o.Skew).Before(issued) { // a logout before that time would not cover it
+	} else if now.Add(j.o.Skew).Before(issued) { // a logout before the time of issue would not cover the token
 		return nil, errors.New("the token was issued in the future")
 	}
 	if err := j.checkAudience(c); err != nil {

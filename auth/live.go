@@ -59,7 +59,7 @@ type Session struct {
 	links  [kinds]link
 	lead   time.Duration         // Warn, or less after a renewal
 	index  int32                 // in the heap, plus one
-	warned bool                  // or there is no warning
+	warned bool                  // the warning has been given, or there is none
 	handle Handle                // nil until it is open
 	told   *websocket.CloseError // the close frame with which this server closed the session
 }
@@ -67,7 +67,7 @@ type Session struct {
 // recentRevocation is a revocation that a handshake in progress may have missed: the credential was checked before it, and the
 // client is admitted after it.
 type recentRevocation struct {
-	of    Revocation // without its time
+	of    Revocation // the revocation without its time
 	heard time.Time
 }
 

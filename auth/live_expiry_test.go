@@ -117,7 +117,7 @@ func TestLiveExpiryUnwarned(t *testing.T) {
 	})
 }
 
-// An expiry is noticed when the clock jumps, which timers do not take into account.
+// An expiry is noticed even if the wall clock jumps, which timers ignore.
 func TestLiveExpiryLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live Live

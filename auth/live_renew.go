@@ -58,7 +58,7 @@ func (s *Session) become(id *Identity) error {
 
 // Who returns the present identity of the session, after [Session.Renew] and [Session.Become], without claims.
 func (s *Session) Who() Identity {
-	if s.live == nil { // not admitted
+	if s.live == nil { // the session was never admitted
 		return s.Identity
 	}
 	s.live.mu.Lock()

@@ -47,7 +47,7 @@ func TestLiveRenew(t *testing.T) {
 func TestLiveRenewShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, test := range []struct {
-			life time.Duration // of each credential; 0 if it is the same one
+			life time.Duration // lifetime of each new credential; 0 if the expiry does not change
 			min  int64
 			max  int64
 			code websocket.Code
@@ -65,7 +65,7 @@ func TestLiveRenewShort(t *testing.T) {
 				if test.life != 0 {
 					expires = time.Now().Add(test.life)
 				}
-				_ = h.(*timed).Renew(&Identity{Expires: expires}) // the last ones may be too late
+				_ = h.(*timed).Renew(&Identity{Expires: expires}) // the last renewals may come too late, and fail
 			}}
 			c := live.open(t, 8*time.Second, 30*time.Second)
 			<-time.After(time.Minute)

@@ -32,7 +32,7 @@ func TestLive(t *testing.T) {
 	running.Go(func() { live.Run(ctx) })
 	defer running.Wait()
 	defer cancel()
-	// Issued by a clock that is slightly ahead.
+	// The credentials are issued by a clock that is slightly ahead.
 	url, _ := guarded(t, &Guard{Authenticator: who{time.Now().Add(2 * time.Second)}, Live: live})
 	open := func(name, id string) *websocket.Conn {
 		t.Helper()

@@ -256,7 +256,7 @@ func TestOIDCAge(t *testing.T) {
 	if err := keys.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	i.change(func() { i.keys = jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "9")) }) // 1 is withdrawn
+	i.change(func() { i.keys = jwksOf(t, jwkOf(t, k.ed.Public(), "kid", "9")) }) // key 1 is withdrawn
 	clk.advance(defaultMaxAge - 1)
 	if _, err := j.Verify(t.Context(), token); err != nil || i.fetches.Load() != 1 {
 		t.Errorf("young: %v, %d fetches", err, i.fetches.Load())
@@ -277,7 +277,7 @@ func TestOIDCAgedKeysDo(t *testing.T) {
 	}
 	token := signed(t, "EdDSA", k.ed, "1", claims{"iss": i.URL, "aud": "chat"})
 	gone, cancel := context.WithCancel(t.Context())
-	cancel() // all waiting handshakes fail
+	cancel() // a handshake that waits for a fetch fails
 	for _, tt := range []struct {
 		after time.Duration
 		want  int
@@ -290,7 +290,7 @@ func TestOIDCAgedKeysDo(t *testing.T) {
 		if statusOf(err) != tt.want {
 			t.Errorf("after %v: %v, want %d", tt.after, err, tt.want)
 		}
-		keys.idle() // they have been fetched, and are new again
+		keys.idle() // the keys have been fetched, so their age is 0 again
 	}
 }
 
@@ -332,7 +332,7 @@ func TestOIDCSlow(t *testing.T) {
 		})
 	}
 	bounded.Receive(t, asked)
-	keys.Close() // stops the fetch, and so the waits
+	keys.Close() // cancels the fetch, and thereby ends all waits
 	all.Wait()
 	if n := len(asked); n != 0 {
 		t.Errorf("%d requests more", n)

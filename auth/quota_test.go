@@ -77,7 +77,7 @@ func TestQuotaIsBounded(t *testing.T) {
 	}
 }
 
-// A full store does not search for room in every call, as long as nothing has expired.
+// A full store does not search for expired values in every call as long as none has expired.
 func TestMemoryStoreFullIsCheap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewMemoryStore(MemoryStoreOptions{Max: 5})

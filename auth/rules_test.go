@@ -75,7 +75,7 @@ func TestRules(t *testing.T) {
 func TestRulesMissingClaims(t *testing.T) {
 	for _, tt := range []struct {
 		condition string
-		fails     bool // and so denies; otherwise the condition is false
+		fails     bool // the evaluation fails, and so denies; otherwise the condition is false
 	}{
 		{`"admin" in claims.roles`, false},
 		{`claims.role == "admin"`, false},
@@ -119,7 +119,7 @@ func TestRulesMissingClaims(t *testing.T) {
 	}
 }
 
-// Claims of the wrong type fail, or are false.
+// A condition on a claim of the wrong type fails, or is false.
 func TestRulesOddClaims(t *testing.T) {
 	for claims, conditions := range map[string][]string{
 		`{"roles":"superadmin"}`:      {`"admin" in claims.roles`, `claims.roles == ["admin"]`},

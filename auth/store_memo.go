@@ -85,7 +85,7 @@ func (m *memo[V]) ask(ctx context.Context, q digest, answer func() (V, time.Dura
 	m.mu.Unlock()
 
 	var ttl time.Duration
-	defer func() { // even if answer panics, with errFlightLost
+	defer func() { // runs even if answer panics; the waiting callers then get errFlightLost
 		m.mu.Lock()
 		delete(m.flights, q)
 		if f.err == nil && ttl > 0 {

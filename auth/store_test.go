@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// wantRefusal checks that err rejects a client with that status, that a 401 contains the challenge, that a 429 and a 503 contain a
-// Retry-After, and that no secret is in the log or the response.
+// wantRefusal checks that err rejects a client with the given status, that a 401 contains the challenge, that a 429 and a 503
+// contain a Retry-After, and that no secret is in the log or the response.
 func wantRefusal(t *testing.T, err error, status int, challenge string, secrets ...string) {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
@@ -62,7 +62,7 @@ func TestMemoryStoreForgetsValues(t *testing.T) {
 		if v, err := s.Take(ctx, "7"); v != nil || err != nil {
 			t.Errorf("Take after its time = %q, %v", v, err)
 		}
-		for _, key := range []string{"a", "b"} { // there is only room for the second when expired values are removed
+		for _, key := range []string{"a", "b"} { // there is only space for the second one if expired values are removed
 			if err := s.Put(ctx, key, []byte("v"), time.Minute); err != nil {
 				t.Errorf("Put when the others have expired: %v", err)
 			}
@@ -285,7 +285,8 @@ func TestStoreFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Like a secret that Kubernetes mounts: the file leads through a link to a directory, and the link is replaced.
+	// The layout of a secret that Kubernetes mounts: the path of the file leads through a link to a directory, and the link is
+	// replaced.
 	write("..1/keys", "one")
 	write("..2/keys", "two")
 	for link, to := range map[string]string{"..data": "..1", "next": "..2", "keys": "..data/keys"} {

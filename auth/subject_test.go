@@ -106,8 +106,8 @@ func verified(cert *x509.Certificate) *tls.ConnectionState {
 	return &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{cert}}}
 }
 
-// DNS names ignore case (RFC 4343), and so do the domains of email addresses: two certificates of one owner must not be two users,
-// of which a revocation covers only one.
+// DNS names ignore case (RFC 4343), and so do the domains of email addresses: two certificates of one owner must not be two
+// users, because a revocation would cover only one of them.
 func TestCertificateNamesInAnyCase(t *testing.T) {
 	mapped := map[string]string{"Box.Example.com": "box", "Ann@Example.com": "ann", "ann@example.com": "other ann"}
 	spiffe, err := url.Parse("spiffe://example.com/Billing")

@@ -80,7 +80,7 @@ type ticketRecord struct {
 	ID      string         `json:"id,omitempty"`
 	Issued  time.Time      `json:"issued,omitzero"`
 	Expires time.Time      `json:"expires,omitzero"`
-	Until   time.Time      `json:"until"` // of the ticket
+	Until   time.Time      `json:"until"` // when the ticket expires
 }
 
 var (
@@ -183,7 +183,7 @@ func (g *ticketGate) Authenticate(r *http.Request) (*Identity, error) {
 	}
 	var rec ticketRecord
 	if err := decodeClaims(data, &rec); err != nil || rec.Subject == "" {
-		return nil, Unauthorized(errTicketUnknown) // written by another program
+		return nil, Unauthorized(errTicketUnknown) // another program has written the stored value
 	}
 	now := time.Now()
 	if !now.Before(rec.Until) || !rec.Expires.IsZero() && !now.Before(rec.Expires) {
@@ -205,7 +205,7 @@ func validTicket(s string) bool {
 		return false
 	}
 	_, err := base64.RawURLEncoding.Strict().DecodeString(s[len(ticketPrefix):])
-	return err == nil && !strings.ContainsAny(s, "\r\n") // the decoder would skip them
+	return err == nil && !strings.ContainsAny(s, "\r\n") // the decoder ignores line breaks
 }
 
 func sameTicketText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

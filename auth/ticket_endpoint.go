@@ -142,7 +142,7 @@ func servePost(w http.ResponseWriter, r *http.Request, origins []string, a Authe
 func callerOrigin(h http.Header, r *http.Request, origins []string) bool {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
-		return true // every browser sends it with a POST
+		return true // every browser sends an Origin with a POST, so this is not a page
 	}
 	origin := values[0]
 	scheme := "http://"

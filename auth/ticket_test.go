@@ -126,7 +126,7 @@ func TestTicketReplay(t *testing.T) {
 	if in.Load() != 1 {
 		t.Errorf("%d of 100 admitted with one ticket", in.Load())
 	}
-	// A ticket is consumed even if it is not valid: a thief cannot try origins.
+	// A ticket is consumed even if it is not valid, so that a thief cannot try several origins.
 	ticket, err = tickets.Issue(t.Context(), &Identity{Subject: "ann"}, TicketBinding{Origin: ticketOrigin})
 	if err != nil {
 		t.Fatal(err)

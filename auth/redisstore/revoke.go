@@ -51,7 +51,7 @@ func (s *Store) Revoke(ctx context.Context, r auth.Revocation) error {
 // write runs the script. r is normalized.
 func (s *Store) write(ctx context.Context, c rueidis.Client, r auth.Revocation) rueidis.RedisResult {
 	text, err := json.Marshal(r)
-	if err != nil { // cannot fail: a Revocation has only strings and a time of this era
+	if err != nil { // cannot happen: a Revocation contains only strings, and a time that JSON can represent
 		panic(err)
 	}
 	return revokeScript.Exec(ctx, c, []string{s.revocationKey(r), s.logKey()}, []string{
@@ -186,7 +186,7 @@ func (s *Store) resume(ctx context.Context, c rueidis.Client, last *streamID) er
 	if at.before(*last) {
 		*last = streamID{} // the stream was recreated
 	}
-	for r := range s.known.Revocations() { // this has no effect on revocations that Redis already contains
+	for r := range s.known.Revocations() { // writing a revocation that Redis already contains has no effect
 		if err := s.write(ctx, c, r).Error(); err != nil {
 			return err
 		}

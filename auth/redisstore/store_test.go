@@ -114,10 +114,10 @@ func testRevoked(t *testing.T, a, b auth.Store) {
 	at := time.Now().Truncate(time.Microsecond)
 	for _, r := range []auth.Revocation{
 		{Subject: "ann", At: at},
-		{Subject: "ann", At: at.Add(-time.Hour)}, // changes nothing
+		{Subject: "ann", At: at.Add(-time.Hour)}, // earlier than the revocation above, so it changes nothing
 		{ID: "token-7", At: at},
 		{Subject: "bob", ID: "9", At: at},
-		{Subject: "b", ID: "ob9", At: at.Add(-time.Hour)}, // must not collide with bob's
+		{Subject: "b", ID: "ob9", At: at.Add(-time.Hour)}, // the key must not collide with that of bob and 9
 	} {
 		if err := a.Revoke(ctx, r); err != nil {
 			t.Fatalf("Revoke(%+v): %v", r, err)
@@ -171,8 +171,8 @@ func testTold(t *testing.T, a, b auth.Store) {
 	}
 }
 
-// A disconnected node catches up when Redis is back, whether Redis has kept its data or not; revocations that this node knows are
-// effective meanwhile.
+// A node that was disconnected catches up when Redis is back, whether or not Redis has kept its data. Until then, the
+// revocations that the node knows remain effective.
 func TestRestart(t *testing.T) {
 	for _, keep := range []bool{true, false} {
 		t.Run(fmt.Sprintf("data kept %v", keep), func(t *testing.T) {

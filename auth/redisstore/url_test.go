@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A parameter that would be ignored is refused, and the URL is not quoted.
+// A URL with a parameter that would be ignored is refused; the error does not quote the URL.
 func TestURL(t *testing.T) {
 	for _, text := range []string{"redis://:s3cret@localhost?master=x", "redis://localhost?s3cret", "http://s3cret@localhost"} {
 		if _, err := New(Options{URL: text}); err == nil || strings.Contains(err.Error(), "s3cret") {
