@@ -31,7 +31,7 @@ const (
 	// Let's Encrypt allows five failed validations per hour, and each attempt validates two challenges.
 	acmeRetry    = 5 * time.Minute // doubles with each failure
 	acmeRetryMax = time.Hour
-	acmeRest     = 61 * time.Second // for this long autocert only repeats that it failed
+	acmeRest     = 61 * time.Second // after a failure, autocert only repeats the error for this long
 )
 
 // acmeSource keeps a certificate for each of its hosts. autocert obtains and renews them. acmeSource adds what autocert does not
@@ -94,7 +94,7 @@ func openACME(alive context.Context, o ACME, tell func(Event)) (*acmeSource, err
 	a.wire = &acmeWire{next: transport, alive: alive, refused: map[string]string{}, kinds: map[string]string{}}
 	a.client = &http.Client{Transport: a.wire, Timeout: acmeAnswer}
 	a.manager = &autocert.Manager{
-		Prompt:                 autocert.AcceptTOS, // check has made sure that they are accepted
+		Prompt:                 autocert.AcceptTOS, // check has verified that the terms of service are accepted
 		Cache:                  acmeCache{autocert.DirCache(o.Cache), a},
 		HostPolicy:             a.allow,
 		Email:                  o.Email,

@@ -82,7 +82,7 @@ func (a *acmeSource) get(h *acmeHost) error {
 	h.mu.Lock()
 	first := h.cert == nil
 	h.mu.Unlock()
-	if first { // otherwise no request is made, and a problem of the last renewal has to be kept
+	if first { // a renewal makes no request here, so the problem of the last one must be kept
 		a.wire.forget(h.name)
 	}
 	cert, err := a.manager.GetCertificate(&tls.ClientHelloInfo{

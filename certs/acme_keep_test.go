@@ -63,7 +63,7 @@ func TestACMEPauses(t *testing.T) {
 		began := time.Now()
 		var running sync.WaitGroup
 		a.start(&running)
-		a.start(&running) // no more requests
+		a.start(&running) // a second start must not cause more requests
 		<-time.After(4 * time.Hour)
 		stop()
 		running.Wait()
@@ -84,7 +84,7 @@ func TestACMEPauses(t *testing.T) {
 func TestACMETakesWhatIsInTheCache(t *testing.T) {
 	ca := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		made := ca.issue([]string{"www.example.com"}) // by the clock of the bubble
+		made := ca.issue([]string{"www.example.com"}) // valid according to the bubble's clock
 		wire := &answers{reply: refusing("out of order")}
 		a, reported := withoutNetwork(t, wire)
 		alive, stop := context.WithCancel(t.Context())
@@ -170,7 +170,7 @@ func TestACMEStaleReasons(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
-	// If a certificate is in use, this code makes no request, so the reason for a failed renewal is kept.
+	// With a certificate in use, get itself makes no request, so the reason for a failed renewal is kept.
 	pair := newIssuer(t).issue([]string{host}).pair(t)
 	a.use(h, &pair)
 	a.wire.note(host, kind, errors.New("http-01: no such name"))

@@ -98,7 +98,7 @@ func TestCause(t *testing.T) {
 	for _, err := range []error{
 		&fs.PathError{Op: "open", Path: "p", Err: fs.ErrPermission}, &os.LinkError{Op: "rename", Old: "p", New: "q", Err: fs.ErrPermission}, fs.ErrPermission,
 	} {
-		if got := cause(err); got != fs.ErrPermission { //nolint:errorlint // it is that one
+		if got := cause(err); got != fs.ErrPermission { //nolint:errorlint // cause must return the error itself, not one that wraps it
 			t.Errorf("%v: %v", err, got)
 		}
 	}

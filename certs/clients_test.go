@@ -65,7 +65,7 @@ func TestClientAuth(t *testing.T) {
 				if tt.cert == nil {
 					return &tls.Certificate{}, nil
 				}
-				return tt.cert, nil // whatever the server requests
+				return tt.cert, nil // the client sends its certificate even if the server has named other CAs
 			}}
 		_, err := dial(t, echo(t, config), client)
 		if alert, ok := strings.CutPrefix(tt.want, "!"); ok {

@@ -82,7 +82,7 @@ func TestAuthorityCertificate(t *testing.T) {
 	}
 }
 
-// RFC 5280 §4.1.2.2: positive, and no longer than 20 octets.
+// RFC 5280 §4.1.2.2: a serial number is positive and no longer than 20 octets.
 func TestRFC5280_4_1_2_2_SerialNumbers(t *testing.T) {
 	seen := map[string]bool{}
 	for range 64 {

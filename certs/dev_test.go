@@ -68,7 +68,7 @@ func TestOpenDev(t *testing.T) {
 
 func TestOpenDevModes(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // has no such permission bits
+		return // Windows has no such permission bits
 	}
 	dir := stateDir(t)
 	open(t, dir, "box")
@@ -406,7 +406,7 @@ func TestOpenDevEnded(t *testing.T) {
 
 func TestOpenDevReadableKey(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		return // has no such permission bits
+		return // Windows has no such permission bits
 	}
 	for _, name := range []string{keyFile, leafFile} {
 		dir := stateDir(t)

@@ -61,7 +61,7 @@ func checkPEM(path string, rest []byte, kind, what string) error {
 		}
 	}
 	switch {
-	case bytes.Contains(rest, []byte("-----BEGIN ")): // without an end: otherwise a truncated chain would be accepted
+	case bytes.Contains(rest, []byte("-----BEGIN ")): // a block without its END line must be an error: otherwise a truncated chain would be accepted
 		return &Error{path, errors.New("ends in the middle of a PEM block"), "replace the file with a complete one"}
 	case found:
 		return nil

@@ -77,7 +77,7 @@ func (p *Provider) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	case dev != nil:
 		return dev.GetCertificate(hello)
 	}
-	return nil, nil // only ACME: its certificates are only for their hosts
+	return nil, nil // there are only certificates from ACME, which are used only for their own hosts
 }
 
 // addressOf returns the IP address of any kind of address in its usual form, "" if there is none.

@@ -65,7 +65,7 @@ func TestOpenSSLResumes(t *testing.T) {
 	}
 }
 
-// A client certificate of openssl, and the alert without one.
+// A server accepts the client certificate that openssl sends, and sends an alert if there is none.
 func TestOpenSSLClientCertificate(t *testing.T) {
 	ca, other := newIssuer(t), newIssuer(t)
 	dir := t.TempDir()

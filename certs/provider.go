@@ -71,7 +71,7 @@ func Open(opts Options) (*Provider, error) {
 	}
 	p.running.Go(func() {
 		defer ways.Close()
-		ways.Run(p.alive, opts.Poll, func() { _ = p.look() }) // OnEvent gets the error
+		ways.Run(p.alive, opts.Poll, func() { _ = p.look() }) // an error is passed to OnEvent
 	})
 	return p, nil
 }

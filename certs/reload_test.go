@@ -45,7 +45,7 @@ func (p place) pair(dir string, c issued) {
 	p.write(filepath.Join(dir, "tls.key"), c.key)
 }
 
-// Every common way of replacing certificates: the new one is served, and open connections continue.
+// After every common way of replacing certificates, the new one is served, and open connections continue.
 func TestReloadFiles(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
@@ -113,7 +113,7 @@ func TestReloadFiles(t *testing.T) {
 
 			tt.next(at, two)
 			e := reported.wait(t)
-			for e.Kind == EventFailed { // it was read between two steps
+			for e.Kind == EventFailed { // the files were read between the two steps of the replacement
 				e = reported.wait(t)
 			}
 			if e.Kind != EventLoaded || e.What != SubjectCertificate || !e.New.Equal(two.leaf) || !e.Old.Equal(one.leaf) || e.Path != pair.Cert {
