@@ -27,7 +27,7 @@ func TestEnvironment(t *testing.T) {
 		"HANDFAST_LOGOUT_PATH=/logout", "HANDFAST_LOGOUT_AUTH=my_users, page", "HANDFAST_LOGOUT_ORIGINS=https://a.org,https://b.org",
 		"HANDFAST_AUTH={my_users: {jwt: {secret_file: " + secret + ", from: [bearer, 'query:t']}}, page: {cookie: {name: s, origins: [https://x.org], jwt: {jwks_url: https://x.org/}}}}",
 		"HANDFAST_ENDPOINTS=[{path: /two, target: echo, auth: [my_users, anonymous], origins: any, compression: true}]",
-		// Kubernetes sets these for services called handfast and handfast-admin.
+		// Kubernetes sets these variables for services named handfast and handfast-admin.
 		"HANDFAST_PORT=tcp://10.0.0.1:8443", "HANDFAST_SERVICE_HOST=10.0.0.1", "HANDFAST_SERVICE_PORT_HTTPS=8443",
 		"HANDFAST_PORT_8443_TCP_ADDR=10.0.0.1", "HANDFAST_ADMIN_PORT_9090_TCP=tcp://10.0.0.2:9090", "HANDFAST_ADMIN_SERVICE_HOST=10.0.0.2",
 	}})
@@ -142,7 +142,7 @@ func TestEnvironmentReplaces(t *testing.T) {
 	}
 }
 
-// Flags may depend on the configuration without them, and may be invalid.
+// Flags may depend on the rest of the configuration, and may be invalid.
 func TestSettingsDependOnTheRest(t *testing.T) {
 	file := folder(t, "listen: [{address: ':1'}, {address: ':2'}]\nendpoints: [{path: /x, target: echo, auth: [anonymous]}]\n")
 	c, err := Load(Sources{File: file, Set: []Setting{{"log.level", "debug", "--a"}}, Settings: func(c *Config) ([]Setting, error) {

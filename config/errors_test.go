@@ -9,11 +9,11 @@ import (
 // jwtMethod is a method for documents that need one.
 const jwtMethod = "auth: {users: {jwt: {secret: 0123456789012345678901234567890123456789}}}\n"
 
-// Problems have line, column, path, what was expected and a similar known word.
+// A problem has a line, a column and a path, and reports what was expected or a similar known word.
 func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		name, document string
-		want           []string // each in one line of the error, in this order
+		want           []string // each is on one line of the error, in this order
 	}{
 		// Invalid YAML.
 		{"no YAML", "listen: [", []string{"handfast.yaml:1:"}},
@@ -162,7 +162,8 @@ func TestProblemsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// Files as editors on other systems write them, and common mistakes: each has its position and what was expected.
+// Files written by editors on other systems, and files with common mistakes: each problem has its position and what was
+// expected.
 func TestWrongFiles(t *testing.T) {
 	const rest = "endpoints: [{path: /x, target: echo, auth: [anonymous]}]\n"
 	for text, want := range map[string]string{

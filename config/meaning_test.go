@@ -10,7 +10,7 @@ import (
 // hash is the hash of an API key.
 const hash = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// Checks that tags cannot express. If the expected problem is "", the document is valid.
+// TestMeaning covers the checks that tags cannot express. If the expected problem is "", the document is valid.
 func TestMeaning(t *testing.T) {
 	for document, want := range map[string]string{
 		// Listeners.
@@ -101,7 +101,7 @@ func TestMeaning(t *testing.T) {
 	}
 }
 
-// The same for endpoints; the braces are added to a path, a target and anonymous.
+// The same checks for endpoints; the keys in braces are added to an endpoint with a path, a target and the method anonymous.
 func TestMeaningOfEndpoints(t *testing.T) {
 	for keys, want := range map[string]string{
 		"path: /, console: 1":             "there is no such key",

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Problems with the limits on messages and idle time, with the hosts of a listener, and with rechecks of sessions, each with its
-// position.
+// Problems with the limits on messages and idle time, with the hosts of a listener, and with rechecks of sessions are
+// reported with their positions.
 func TestSendingBounds(t *testing.T) {
 	const balance = "target: {balance: {to: [a]}}"
 	for settings, want := range map[string]string{

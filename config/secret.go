@@ -42,7 +42,7 @@ func (s Secret) String() string {
 }
 
 // Format hides the secret from every verb of fmt, including %#v and %d.
-func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) } //nolint:errcheck // as fmt does it
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) } //nolint:errcheck // fmt ignores write errors, too
 
 // MarshalText hides the secret from JSON, XML and YAML.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Problems with the settings of the target balance. If the expected problem is "", they are valid.
+// TestBalance covers the problems with the settings of the target balance. If the expected problem is "", they are valid.
 func TestBalance(t *testing.T) {
 	for settings, want := range map[string]string{
 		"{}":                       "balance.to: there is no server; expected to, dns or file",

@@ -80,7 +80,7 @@ func (w *Watch) look() bool {
 
 func digest(file string) (sum [sha256.Size]byte, ok bool) {
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
-		return sum, false // a pipe can be read once, and a read of it waits for a writer
+		return sum, false // a pipe can be read only once, and reading it waits for a writer
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -17,7 +17,7 @@ func watching(t *testing.T, files ...string) <-chan struct{} {
 	for _, file := range files {
 		seen[file], _ = digest(file) // the file exists
 	}
-	w, err := newWatch(files, seen) // here, so that it is watching when the test continues
+	w, err := newWatch(files, seen) // created here rather than in the goroutine, so that changes are seen from now on
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,15 +50,15 @@ func TestWatch(t *testing.T) {
 
 	write(t, file, "two")
 	bounded.Receive(t, changes)
-	next := filepath.Join(dir, "next") // a rename, as editors do it
+	next := filepath.Join(dir, "next") // the file is replaced by a rename, as editors do it
 	write(t, next, "three")
 	if err := os.Rename(next, file); err != nil {
 		t.Fatal(err)
 	}
 	bounded.Receive(t, changes)
-	write(t, file, "four") // still watched
+	write(t, file, "four") // the new file is watched, too
 	bounded.Receive(t, changes)
-	if err := os.Remove(file); err != nil { // its removal is not a change until it is back
+	if err := os.Remove(file); err != nil { // a removed file counts as changed only when it exists again
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "other"), "x")
@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 	bounded.Receive(t, changes)
 	write(t, file, "five")
 	bounded.Receive(t, changes)
-	write(t, file, "five") // the same content: the next change is that of the other file
+	write(t, file, "five") // the content does not change, so the next change reported must be that of secret
 	write(t, secret, "u")
 	bounded.Receive(t, changes)
 	if len(changes) != 0 {
@@ -123,7 +123,7 @@ func TestWatchNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "x"), "one")
-	bounded.Receive(t, changes) // the directory exists now
+	bounded.Receive(t, changes) // a file in a directory that did not exist before
 }
 
 // A change between loading and watching is reported like a later one.
@@ -145,7 +145,7 @@ func TestWatchSeesWhatChangedBefore(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		changes := 0
 		if change == "" {
-			cancel() // it checks at least once
+			cancel() // Run checks the files once before it returns
 		}
 		w, err := NewWatch(c)
 		if err != nil {
@@ -164,7 +164,7 @@ func TestWatchSeesWhatChangedBefore(t *testing.T) {
 // A change that the caller has already read is not reported again; later ones are.
 func TestWatchSkip(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // it checks at least once
+	cancel() // Run checks the files once before it returns
 	for later, want := range map[string]int{"two": 0, "three": 1} {
 		file := filepath.Join(t.TempDir(), "handfast.yaml")
 		write(t, file, "one")

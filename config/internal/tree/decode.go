@@ -219,7 +219,7 @@ func (d *decoder) structure(v reflect.Value, g *given, path string) bool {
 		}
 		p := Join(path, e.key)
 		other := set[f]
-		if f.index < 0 { // a Choice has only one
+		if f.index < 0 { // a Choice has only one kind, so any other key in set conflicts
 			for _, key := range set {
 				other = key
 			}

@@ -106,7 +106,7 @@ free: {s: text, "no": 1, f: 0.5, n: null, b: true, l: [1, "1", {}], m: {a: []}, 
 	for _, c := range Diff(full, again) {
 		changed = append(changed, c.Path)
 	}
-	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // the changes of hidden values
+	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // hidden values differ, because they are not printed
 		t.Errorf("what is written is read as something else: %s, %s", wrong, got)
 	}
 }

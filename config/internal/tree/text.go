@@ -101,7 +101,7 @@ func switched(n node, g *given) string {
 	case f.names():
 		boolean = isTrue(g.text)
 	case hidden:
-	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text: // its own error is better
+	case t.Kind() != reflect.String || setText(x.Elem(), g.text) != nil || x.Elem().String() != g.text: // the error for that type is more helpful
 		return ""
 	}
 	if !boolean {

@@ -206,7 +206,7 @@ func TestDoc(t *testing.T) {
 	}
 }
 
-// Comments are those on structs and their fields, in one line, without the name of the type.
+// The comments on structs and their fields are each joined to one line, without the name of the type.
 func TestSentence(t *testing.T) {
 	for text, want := range map[string]string{
 		"T is a thing.": "A thing.", "T are things.": "Things.", "T says so.": "So.", "T does it.": "Does it.", "It is one.": "It is one.", "": "",
