@@ -84,7 +84,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// What the page refers to is served, and is on the same server.
+// Everything that the page refers to is served by the same server.
 func TestPageRefersToItself(t *testing.T) {
 	mux := http.NewServeMux()
 	Register(mux)

@@ -22,7 +22,7 @@ export function parseURL(text) {
   return url;
 }
 
-const token68 = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/; // what a subprotocol is made of (RFC 9110 §5.6.2)
+const token68 = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/; // a subprotocol is a token (RFC 9110 §5.6.2)
 
 function base64url(text) {
   const bytes = new TextEncoder().encode(text);

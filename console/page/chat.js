@@ -10,11 +10,11 @@ url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
 const keep = 500; // lines in the log
 const $ = (id) => document.getElementById(id);
-if (url.href !== "wss://localhost:8443/channels") $("publish").textContent = `handfast publish --url ${url} chat hello`; // without --url it is that one
+if (url.href !== "wss://localhost:8443/channels") $("publish").textContent = `handfast publish --url ${url} chat hello`; // this URL is the default of --url
 
 const channels = place ? new Channels(url.href) : null;
 let room = null; // the subscription
-let names = new Map(); // of the members, by user
+let names = new Map(); // names of the members, by user
 let joins = 0; // rooms entered so far
 let everOpen = false;
 
@@ -72,7 +72,7 @@ async function join(name) {
   let since;
   try {
     const page = await channels.history(name, { limit: 50, reverse: true });
-    if (turn !== joins) return; // another room was chosen meanwhile
+    if (turn !== joins) return; // another room was chosen in the meantime
     page.messages.reverse().forEach(show);
     since = page.position;
   } catch {
@@ -119,7 +119,7 @@ $("name").addEventListener("change", async () => {
     line("failed", error.message);
     return;
   }
-  const me = channels.user || channels.client; // which is not sent its own changes
+  const me = channels.user || channels.client; // the server does not send a client its own changes
   if (mine !== null && mine === room && names.has(me)) {
     names.set(me, name);
     showMembers();

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const all = await endpoints;
 
 let socket = null;
-let current = null; // the attempt that socket is of
+let current = null; // the attempt that created socket
 let turn = 0; // attempts so far
 let probe = null; // { text, done } of a measured echo
 
@@ -205,7 +205,7 @@ function check() {
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (socket?.readyState !== WebSocket.OPEN) return; // the text stays for when it is connected again
+  if (socket?.readyState !== WebSocket.OPEN) return; // keep the text, so that it can be sent after the next connect
   try {
     const data = message();
     socket.send(data);
