@@ -78,7 +78,7 @@ func (s *Server) openAdmin(ctx context.Context, cfg config.Admin, reload func(co
 // serve serves requests until close is called.
 func (a *adminListener) serve() {
 	for _, l := range a.ports {
-		a.serving.Go(func() { _ = a.server.Serve(l) }) // it ends with close; if it fails, the rest of the server continues
+		a.serving.Go(func() { _ = a.server.Serve(l) }) // Serve returns after close; if it fails, the rest of the server continues
 	}
 }
 
@@ -186,7 +186,7 @@ func guardAdmin(token string, next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	fromHere := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wantsWebSocket(r) { // its connections would not be counted
+		if wantsWebSocket(r) { // upgraded connections would not count towards the limit
 			plain(w, http.StatusBadRequest, "the admin listener does not serve WebSockets\n")
 			return
 		}

@@ -58,7 +58,8 @@ func TestAdminPages(t *testing.T) {
 	}
 }
 
-// A server whose program cannot reload says so in its response. Requests from pages and GET requests do not cause a reload.
+// A server whose program cannot reload reports that in its response. Requests from pages and GET requests do not cause a
+// reload.
 func TestAdminReload(t *testing.T) {
 	r := run(t, parse(t, users, key))
 	for _, tt := range []struct {

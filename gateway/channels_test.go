@@ -108,7 +108,7 @@ apps: [{id: main, secret: a}]
 `, key))
 	c := r.open(t, "/rooms", as(token("ann", time.Minute, map[string]any{"jti": "first"})))
 	heard(t, c)
-	wants(t, heard(t, c), `"type":"refresh"`, `"expires_in":`) // the warning is early
+	wants(t, heard(t, c), `"type":"refresh"`, `"expires_in":`) // the warning comes immediately, because the token expires in less than an hour
 	renew := func(token string) string {
 		text, err := json.Marshal(token)
 		if err != nil {

@@ -65,7 +65,7 @@ func (s *Server) prepare(filled *config.Config) error {
 	targets["balance"] = checkedBalance
 	site, err := s.builder(targets).newSite(filled, nil)
 	if err == nil {
-		s.site.Store(site) // Close will close it
+		s.site.Store(site) // Close closes the site as well
 	}
 	return err
 }

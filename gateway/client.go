@@ -101,7 +101,7 @@ type tunneled struct {
 	how   error        // the reason why the tunnel has ended
 	told  *admitted    // to be written to the audit log at the end; nil if there is nothing left to write
 	ended atomic.Bool  // done was called
-	left  atomic.Int32 // how many of two are not over: the call that starts the tunnel, and the tunnel
+	left  atomic.Int32 // how many of these two have not ended: the call that starts the tunnel, and the tunnel itself
 }
 
 // done is called when the tunnel has ended.

@@ -38,12 +38,12 @@ func fail(h auth.Handle, err error) {
 		_ = h.CloseNow()
 		return
 	}
-	_ = h.Shut(websocket.CodeInternalError, "") // it may have ended
+	_ = h.Shut(websocket.CodeInternalError, "") // an error means that the connection has already ended
 }
 
 // aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, that closes
 // the connection without being recorded.
-func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // as net/http compares it
+func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares the value in the same way
 
 // guard calls the target. It records a panic and returns an error for it, except for http.ErrAbortHandler, which is not recorded.
 func (k *client) guard(call func() error) (err error) {

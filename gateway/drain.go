@@ -87,7 +87,7 @@ func (s *Server) wait(d time.Duration) {
 func (s *Server) closePages() {
 	ctx, cancel := context.WithTimeout(s.alive, pageGrace)
 	defer cancel()
-	_ = s.in.server.Shutdown(ctx) // the remaining ones are cut
+	_ = s.in.server.Shutdown(ctx) // connections that remain are cut
 }
 
 // stopping returns the response to handshakes during a drain.

@@ -46,7 +46,7 @@ endpoints: [{path: /open, target: echo, auth: [anonymous]}]
 			c.CloseNow()
 			return false
 		}
-		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
+		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial does not wrap it
 		if !ok || e.Status != 503 || e.Header.Get("Retry-After") != "7" {
 			t.Errorf("a new handshake: %v", err)
 		}
@@ -126,7 +126,7 @@ func TestServeWaitsForTargets(t *testing.T) {
 		}}, nil
 	}}))
 	r.open(t, "/open", nil)
-	bounded.Receive(t, began) // a connection that was closed before that is not served
+	bounded.Receive(t, began) // a connection that is closed before the target's Serve begins is not served
 	r.Close()
 	bounded.Receive(t, cut)
 	if err := r.stop(); err != nil {

@@ -65,7 +65,7 @@ func (f *flood) tell() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.timer == nil {
-		return // this was done when the server stopped
+		return // no line was omitted, or the number has been logged already
 	}
 	f.timer.Stop()
 	f.timer = nil

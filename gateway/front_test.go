@@ -160,7 +160,7 @@ endpoints:
 		}
 	}
 	_, err = websocket.Dial(bounded.Context(t), plain+"/open", nil)
-	e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
+	e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial does not wrap it
 	if !ok || e.Status != 403 || !strings.Contains(string(e.Body), "wss://127.0.0.1:"+port+"/open") {
 		t.Errorf("a WebSocket without TLS: %v", err)
 	}
@@ -172,7 +172,7 @@ endpoints:
 	pool := x509.NewCertPool()
 	pool.AddCert(r.Dev().CA())
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
-	resp, err := client.Get(r.URLs()[0] + "/") //nolint:noctx // it is ours
+	resp, err := client.Get(r.URLs()[0] + "/") //nolint:noctx // the request is to the test's own server
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type handshake struct {
 	via     *via
 	header  http.Header // the header of the request
 	entry   *registry.Entry
-	entered bool    // it has a place in the registry, which drop or the connection releases
+	entered bool    // it occupies a slot of the registry, which drop or the connection releases
 	rule    string  // the rule that decided
 	up      *upkeep // nil if the endpoint needs none
 	opened  *Opened // the result of the target; nil if it was not called, or has rejected the client

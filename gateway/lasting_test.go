@@ -87,7 +87,7 @@ func TestMetricsHaveNoNamesOfClients(t *testing.T) {
 			t.Errorf("%q was admitted", origin)
 		}
 	}
-	if after := count(); after > before+2 { // rejected paths add another stage, the origin, and another status
+	if after := count(); after > before+2 { // one new series for the rejected paths, and one for the rejected origins
 		t.Errorf("%d series, %d before\n%s", after, before, metrics(t, r))
 	}
 }

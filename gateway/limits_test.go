@@ -97,13 +97,13 @@ limits: {handshakes_per_second: 0.01}
 endpoints:
 	- {path: /open, target: echo, auth: [anonymous]}
 `))
-	bounded.Until(t, func() bool { // there is no response
+	bounded.Until(t, func() bool { // the connection is closed without a response
 		c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/open", from("127.0.0.5", nil))
 		if err == nil {
 			c.CloseNow()
 			return false
 		}
-		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial returns it bare
+		e, ok := err.(*websocket.HandshakeError) //nolint:errorlint // Dial does not wrap it
 		return ok && e.Status == 0
 	})
 	r.open(t, "/open", from("127.0.0.6", nil))
@@ -147,7 +147,7 @@ endpoints:
 	- {name: judged, path: /judged, target: echo, auth: [service]}
 `, service.URL, most))
 	var all sync.WaitGroup
-	for i := range most + 2 { // as many as may wait for their turn
+	for i := range most + 2 { // few enough that those beyond the limit wait for a slot
 		opts := as(secret(fmt.Sprintf("a-credential-%d-of-many", i)))
 		all.Go(func() {
 			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
@@ -204,7 +204,7 @@ endpoints:
 			c, err := websocket.Dial(bounded.Context(t), r.URLs()[0]+"/judged", opts)
 			if err == nil {
 				c.CloseNow()
-			} else if e, ok := err.(*websocket.HandshakeError); ok { //nolint:errorlint // Dial returns it bare
+			} else if e, ok := err.(*websocket.HandshakeError); ok { //nolint:errorlint // Dial does not wrap it
 				if e.Status == 503 && e.Header.Get("Retry-After") == "" {
 					t.Error("no Retry-After")
 				}
@@ -213,7 +213,7 @@ endpoints:
 		})
 	}
 	bounded.Until(t, func() bool { return asked.Load() > 0 })
-	for range 20 { // in the meantime
+	for range 20 { // while the service does not respond, other endpoints must
 		echoed(t, r.open(t, "/open", nil))
 		if n := r.authCalls(); n > 2*50 {
 			t.Errorf("%v calls under way", n)

@@ -52,7 +52,7 @@ func TestMethodsWithTheirOwnCA(t *testing.T) {
 	session := secret("a-session-in-a-cookie")
 	mux := http.NewServeMux()
 	service := httptest.NewUnstartedServer(mux)
-	service.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients with another CA
+	service.Config.ErrorLog = log.New(io.Discard, "", 0) // discards the handshake errors of clients that trust another CA
 	service.StartTLS()
 	defer service.Close()
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, keys) })

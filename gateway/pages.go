@@ -77,7 +77,7 @@ type pageKey struct{}
 // pageAt is the endpoint of a page, and the context of the request without the timeout of pages, for requests that last longer.
 type pageAt struct {
 	e       *endpoint
-	lasting context.Context //nolint:containedctx // it is a request's
+	lasting context.Context //nolint:containedctx // it is the context of one request
 }
 
 // page returns a handler for the pages of a target that applies the endpoint's limits and its check of origins, and writes the

@@ -63,7 +63,7 @@ endpoints:
 	has(t, &r.audited, `"page"`, `"endpoint":"open"`, `"path":"/apps/7/events"`, `"status":202`, `"addr":"127.0.0.1"`)
 	has(t, &r.audited, `"page"`, `"path":"/panic"`, `"status":500`)
 	has(t, &r.audited, `"refused"`, `"status":403`, "evil.example")
-	resp, _ := page(t, "POST", url+"/apps/7/events", nil) // the address has reached its limit
+	resp, _ := page(t, "POST", url+"/apps/7/events", nil) // the address has used up its rate
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("beyond the limit: %d", resp.StatusCode)
 	}

@@ -125,13 +125,13 @@ type messageFlood struct {
 	name, protocol string
 	first          string // sent first; any reply is accepted. %s is the ID of the connection, or a signature
 	message        string // %d is replaced by a different number each time
-	answer         string // contains the code; "" if the first message closes the connection
+	answer         string // the reply, which contains the error code; "" if the first message closes the connection
 	end            websocket.Code
 	unread         bool // several clients send many messages, read nothing, and disconnect
 }
 
-// messageFloods returns the same errors in each protocol, with the protocol's codes. The protocol of Pusher has no tokens that
-// expire and no history.
+// messageFloods returns floods that cause the same errors in each protocol, with the protocol's codes. The Pusher protocol
+// has neither tokens that expire nor a history.
 func messageFloods() []messageFlood {
 	const (
 		ch, pu, cf = "channels", "pusher", "centrifugo"

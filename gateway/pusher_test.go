@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // the protocol has it
+	"crypto/md5" //nolint:gosec // the Pusher protocol requires MD5
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"

@@ -34,7 +34,7 @@ func (e *endpoint) become(entry *registry.Entry, who *atomic.Pointer[auth.Identi
 		}
 		if anonymous && id.Method != config.Anonymous { // otherwise the credential of the handshake determines when the connection ends
 			next := *id
-			next.Expires = time.Time{} // the target closes the connection
+			next.Expires = time.Time{} // the target itself closes the connection when the credential expires
 			if err := e.adm.conns.Become(entry, &next, e.bounds); err != nil {
 				return err
 			}

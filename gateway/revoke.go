@@ -34,7 +34,7 @@ func warn(h auth.Handle, left time.Duration) {
 	}
 	p, err := websocket.Prepare(websocket.Message{Type: websocket.Text, Data: text})
 	if err != nil {
-		return // the text is valid
+		return // cannot happen: the text is valid UTF-8
 	}
 	_ = c.SendPrepared(p) // a peer that does not read is closed soon anyway
 }

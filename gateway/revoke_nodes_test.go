@@ -101,7 +101,7 @@ func TestRevokedOnAnotherNode(t *testing.T) {
 		}
 	}
 
-	// Credentials that were issued before are not accepted by any node.
+	// Credentials that were issued before the revocation are not accepted by any node.
 	operator("eve")
 	for _, r := range []*running{near, far} {
 		bounded.Until(t, func() bool {

@@ -36,7 +36,7 @@ func newRules(cfg *config.Config, path string, rules []config.Rule) (*auth.Rules
 			return nil, err
 		}
 		line, column := e.Line, e.Column
-		if prefix(rules[e.Rule]) != "" { // the prefix adds a line and a parenthesis
+		if prefix(rules[e.Rule]) != "" { // condition puts the prefix on a line of its own, and a parenthesis before the rule
 			if line--; line == 1 {
 				column--
 			}

@@ -42,7 +42,7 @@ type liveTarget struct {
 func (b *builder) target(n, old *site, i int) (*liveTarget, error) {
 	cfg := n.cfg.Endpoints[i]
 	if old != nil {
-		if t, err := b.configured(n, old, i); t != nil || err != nil { // even if unchanged: files may have changed
+		if t, err := b.configured(n, old, i); t != nil || err != nil { // even if the settings are unchanged, because the files that they name may have changed
 			return t, err
 		}
 		for _, e := range old.endpoints {

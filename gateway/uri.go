@@ -48,7 +48,7 @@ func (s *entrance) refuseTarget(w http.ResponseWriter, r *http.Request, status i
 	n.Stage, n.Status, n.Reason, n.Hint = string(wshandshake.StageRequest), status, reason, hint
 	s.rec.record(s.rec.outside, n, "", "")
 	s.rec.ended(viaOf(r), refusals.Outcome{Status: status, Stage: n.Stage, Reason: reason, Hint: hint})
-	w.Header().Set("Connection", "close") // a proxy may have determined another end of this request
+	w.Header().Set("Connection", "close") // a proxy may see the end of this request elsewhere
 	plain(w, status, strconv.Itoa(status)+" "+http.StatusText(status)+"\n\nThis was refused: "+reason+".\nNext step: "+hint+"\n")
 }
 

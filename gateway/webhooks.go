@@ -129,7 +129,7 @@ func (all webhooks) close(grace time.Duration) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, w := range all {
-		wg.Go(func() { w.sender.Close(ctx) }) //nolint:errcheck // what was not sent is lost, as the documentation says
+		wg.Go(func() { w.sender.Close(ctx) }) //nolint:errcheck // events that are not sent in time are lost, as documented
 	}
 	wg.Wait()
 }

@@ -89,7 +89,7 @@ func (g *Registry) cut() int {
 	n := 0
 	for _, e := range g.entries {
 		if h := e.Handle(); h != nil { // otherwise Open cuts it
-			_ = h.CloseNow() // it may have ended by itself
+			_ = h.CloseNow() // an error means that the connection has already ended
 			n++
 		}
 	}

@@ -92,7 +92,7 @@ type perUser struct{ endpoint, user string }
 
 // Registry is the set of connections. Its methods may be called from any goroutine.
 type Registry struct {
-	live *auth.Live // closes those whose credentials expire or are revoked
+	live *auth.Live // closes connections whose credentials expire or are revoked
 
 	mu        sync.Mutex
 	taken     int // the number of places in use: by connections, and by handshakes that may become connections
@@ -207,7 +207,7 @@ func (g *Registry) Open(e *Entry, h auth.Handle) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.cutting {
-		_ = h.CloseNow() // it may have ended by itself
+		_ = h.CloseNow() // an error means that the connection has already ended
 	}
 	if g.draining {
 		e.Close(e.drainCode(g.drainCode, len(g.entries)), Stopping)
