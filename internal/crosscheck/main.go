@@ -45,7 +45,7 @@ func main() {
 	if err != nil || len(problems) > 0 {
 		os.Exit(1)
 	}
-	fmt.Printf("%d packages for %s/%s\n", checked, os.Getenv("GOOS"), arch) //nolint:forbidigo // a command
+	fmt.Printf("%d packages for %s/%s\n", checked, os.Getenv("GOOS"), arch) //nolint:forbidigo // a command prints its result
 }
 
 // check returns the problems of packages and their imports, and the number of packages checked.

@@ -51,7 +51,7 @@ func (c *Cache[T]) Append(all []*T, ps []*hub.Publication, encode func(*hub.Publ
 			}
 			form = c.add(p, made, bytes)
 		}
-		all = append(all, form) // which is not ahead of found
+		all = append(all, form) // this overwrites only elements of found that have been read
 	}
 	return all, nil
 }

@@ -11,8 +11,8 @@ import (
 
 const root = "../.."
 
-// count contains the number of occurrences of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in each section of RFC 6455. It was
-// determined by a search over the whole text, including the definitions in section 2 and the comments in the grammars.
+// count contains the number of occurrences of MUST, MUST NOT, REQUIRED, SHALL or SHALL NOT in each section of RFC 6455. It
+// was determined by a search of the whole RFC, including the definitions in section 2 and the comments in the grammars.
 var count = map[string]int{
 	"2": 6, "3": 2,
 	"4.1": 39, "4.2.1": 1, "4.2.2": 10, "4.3": 1, "4.4": 1,

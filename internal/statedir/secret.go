@@ -67,7 +67,7 @@ func makeSecret(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // the link stays
+	defer os.Remove(f.Name()) //nolint:errcheck // only the temporary name is removed
 	_, err = f.WriteString(NewSecret() + "\n")
 	if err == nil {
 		err = f.Sync()

@@ -91,7 +91,7 @@ func (c *late) Value(key any) any {
 func (c *late) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // it is never wrapped
+	if c.full == nil && !c.over && c.ended() == context.DeadlineExceeded && c.parent.Err() == nil { //nolint:errorlint // ended returns the error unwrapped
 		c.make(context.WithoutCancel(c.parent)) // so that Err continues to return it
 	}
 	c.over = true

@@ -48,7 +48,7 @@ func TestContextEnds(t *testing.T) {
 				if waited && done(c) {
 					t.Errorf("%s: it is done from the beginning", tt.name)
 				}
-				time.Sleep(tt.wait) //nolint:forbidigo // the bubble's clock
+				time.Sleep(tt.wait) //nolint:forbidigo // the clock of the bubble
 				tt.end(cancel, end)
 				synctest.Wait()
 				if err := c.Err(); !errors.Is(err, tt.want) || err == nil && tt.want != nil {
@@ -142,7 +142,7 @@ func TestContextHasACause(t *testing.T) {
 					if end != nil {
 						end(cancel, cancelParent)
 					} else {
-						time.Sleep(time.Second) //nolint:forbidigo // the bubble's clock
+						time.Sleep(time.Second) //nolint:forbidigo // the clock of the bubble
 					}
 					return c, cancel
 				}
@@ -158,7 +158,7 @@ func TestContextHasACause(t *testing.T) {
 							t.Errorf("the cause is %v, want %v", err, context.Cause(want))
 						}
 						cancel()
-						time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's clock
+						time.Sleep(2 * time.Second) //nolint:forbidigo // the clock of the bubble
 					}
 					if !done(got) || got.Err() != want.Err() {
 						t.Errorf("waited for, the error is %v, want %v", got.Err(), want.Err())

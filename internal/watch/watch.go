@@ -26,7 +26,7 @@ type Files struct {
 	paths  []string
 	notify *fsnotify.Watcher // nil if there is none, and the files are only polled
 	dirs   []string          // the watched directories
-	names  []string          // the paths in these that lead to the files
+	names  []string          // the paths in dirs that lead to the files
 }
 
 // New starts to watch: Run reports changes from now on. The error means that the system provides no watch, usually because of a
@@ -48,7 +48,7 @@ func Unwatched(paths ...string) *Files { return &Files{paths: paths} }
 // Close ends the watch.
 func (f *Files) Close() {
 	if f.notify != nil {
-		_ = f.notify.Close() // an error has no consequences
+		_ = f.notify.Close() // a failed close has no consequences
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// run runs a watch until the test ends, and returns a channel that receives a value for every look.
+// run runs a watch until the test ends, and returns a channel that receives a value for every check of the files.
 func run(t *testing.T, f *Files, poll time.Duration) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
