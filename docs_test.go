@@ -62,7 +62,7 @@ func documents(t *testing.T) []string {
 
 // Every Go block in a document is a whole program that passes go vet, or a whole test file that passes go test.
 func TestGoInDocumentsCompiles(t *testing.T) {
-	// Each is a package in a folder of this module, so that go checks all of them together.
+	// Each block becomes a package in a folder of this module, so that go checks all of them together.
 	dir, err := os.MkdirTemp(".", "_documents") // "./..." does not include a name that begins with an underscore
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestGoInDocumentsCompiles(t *testing.T) {
 			if language, _, _ := strings.Cut(b.info, " "); language != "go" { // followed by a file name, or by nothing
 				continue
 			}
-			// Errors name the folder.
+			// The folder has the name of the document and the line of the block, because errors contain its name.
 			folder := filepath.Join(dir, fmt.Sprintf("%s-%d", filepath.Base(name), b.line))
 			file := filepath.Join(folder, "main.go")
 			if strings.Contains(b.text, `"testing"`) {

@@ -80,7 +80,7 @@ func exported(t *testing.T, path string) map[string]bool {
 
 var quoted = regexp.MustCompile("`([A-Za-z]+(?:\\.[A-Za-z]+)*)`")
 
-// guideTable returns the first two columns of the rows of a table of the guide to migration.
+// guideTable returns the first two columns of a table in the migration guide: the table with the given head.
 func guideTable(t *testing.T, head string) (rows [][2][]string) {
 	t.Helper()
 	text, err := os.ReadFile("docs/migrate.md")
