@@ -204,7 +204,7 @@ func coderAcceptor() func(http.ResponseWriter, *http.Request) (runner, error) {
 func coderDialer(via dialFunc) func(context.Context) (runner, error) {
 	options := &coder.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{DialContext: via}}}
 	return func(ctx context.Context) (runner, error) {
-		c, _, err := coder.Dial(ctx, address, options) //nolint:bodyclose // it is the connection itself
+		c, _, err := coder.Dial(ctx, address, options) //nolint:bodyclose // the body is the connection itself
 		if err != nil {
 			return nil, err
 		}

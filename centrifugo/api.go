@@ -135,5 +135,5 @@ func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	e.Encode(v) //nolint:errcheck // the client is gone
+	e.Encode(v) //nolint:errcheck // this fails only if the client has disconnected
 }

@@ -87,7 +87,7 @@ func apiBroadcast(ctx context.Context, s *Server, p *publishParams) (any, error)
 	}
 	responses := make([]answer, len(p.Channels))
 	for i, channel := range p.Channels {
-		q, o, err := p.publication() // one for each channel, because it is shared with the subscribers
+		q, o, err := p.publication() // each channel needs its own, because its subscribers share it
 		if err != nil {
 			return nil, err
 		}

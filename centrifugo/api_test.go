@@ -21,7 +21,7 @@ func connected(t *testing.T, url string) (*peer, string) {
 	return p, r.Connect.Client
 }
 
-// The connections in a whitelist stay when the others of their user are closed.
+// When the connections of a user are closed, those in the whitelist stay open.
 func TestDisconnectWhitelist(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{User: "ann"}, false)

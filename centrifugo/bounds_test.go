@@ -21,7 +21,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// In a Protobuf message, no command exceeds the available data, and commands follow each other.
+// decode rejects a Protobuf command that exceeds the available data; otherwise it returns the rest of the message.
 func TestDecode(t *testing.T) {
 	one, err := protocol.NewProtobufCommandEncoder().Encode(&protocol.Command{Id: 7, Connect: &protocol.ConnectRequest{}})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// The type of a message depends on its format.
+// A message in JSON must be text, and one in Protobuf must be binary; otherwise the connection is closed with 3501.
 func TestMessageType(t *testing.T) {
 	for f, good := range map[format]websocket.Type{asJSON: websocket.Text, asProtobuf: websocket.Binary} {
 		for _, typ := range []websocket.Type{websocket.Text, websocket.Binary} {
@@ -82,7 +82,7 @@ func TestEnds(t *testing.T) {
 }
 
 // A channel without a history is neither positioned nor recoverable.
-func TestUnkept(t *testing.T) {
+func TestChannelWithoutHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
 		for _, c := range []struct{ subscribe, want string }{
@@ -127,8 +127,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A connection may read a limited number of collections at the same time. A collection that is restarted or abandoned is not
-// counted, and one with a new epoch is not recovered.
+// A connection may read a limited number of collections at the same time. A collection that is restarted is not counted twice, and
+// an abandoned one is no longer counted. If the epoch changes between two pages, the collection is unrecoverable.
 func TestCollectionsTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -165,7 +165,7 @@ func TestCollectionsTogether(t *testing.T) {
 // The members of a channel are returned in one reply, so their number is limited.
 func TestManyMembers(t *testing.T) {
 	s := newServer(t)
-	var users atomic.Int64 // known to the node
+	var users atomic.Int64 // the number of users that the node knows of
 	stop, err := s.Hub.Watch(bounded.Context(t), "dev", "a", hub.Watcher{Users: func(cs []hub.Change) bool {
 		for _, c := range cs {
 			users.Add(map[hub.ChangeKind]int64{hub.Joined: 1, hub.Left: -1}[c.Kind])
@@ -183,7 +183,7 @@ func TestManyMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reply := func(command string) string { // of a new client
+	reply := func(command string) string { // executes a command of a new client
 		n, d := opened(t, s, Client{Anonymous: true}, connect)
 		tell(t, n, `{"id":2,`+command+`}`)
 		noting.Lock()
@@ -213,7 +213,7 @@ func TestManyMembers(t *testing.T) {
 	}
 }
 
-// The joins and leaves of a channel are sent to clients that request them, and may see them.
+// Joins and leaves are sent only to clients that request them and are allowed to see them.
 func TestJoinLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -244,12 +244,12 @@ func TestJoinLeave(t *testing.T) {
 			t.Errorf("%q\n%q\n%q", sees.sent, asksNot.sent, mayNot.sent)
 		}
 		if ps, err := asJSON.Members("a", []hub.Change{{Kind: hub.Updated}}); len(ps) != 0 || err != nil {
-			t.Errorf("%v, %v for another data of a member", ps, err)
+			t.Errorf("%v, %v for changed data of a member", ps, err)
 		}
 	})
 }
 
-// Commands without a channel close the connection; others use the data of the channel.
+// Commands without a channel close the connection; those with one are executed or get a specific error.
 func TestChannelCommands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -279,7 +279,7 @@ func TestChannelCommands(t *testing.T) {
 	})
 }
 
-// A part of a history is limited, continues after a position of any epoch, and may be reversed.
+// A history request returns a limited number of publications, may specify an offset without an epoch, and may be reversed.
 func TestHistoryParts(t *testing.T) {
 	h := hub.New(hub.Options{Namespaces: []hub.Namespace{{History: 2000}}})
 	defer h.Close()
@@ -346,8 +346,8 @@ func (paged) Occupied(_ context.Context, prefix, after string, _ int) (cs []hub.
 	return []hub.Occupied{{Channel: prefix + names[i], Subscribers: 1}}, i < len(names)-1, nil
 }
 
-// All pages of channels are listed.
-func TestListedChannelsByPages(t *testing.T) {
+// If the engine returns the channels in pages, the list contains those of all pages.
+func TestListedChannelsOfAllPages(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	s := newServer(t)
 	s.Hub = hub.New(hub.Options{Engine: paged{hub.NewMemory().Node()}})

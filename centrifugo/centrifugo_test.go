@@ -54,8 +54,8 @@ func serve(t *testing.T, s *Server, c Client, loop bool) string {
 		return ts.URL
 	}
 	mux.Handle("/connection/websocket", &websocket.Endpoint{Accept: accept, Open: s.Open(c)})
-	ws := &websocket.Server{HTTP: &http.Server{Handler: mux}} //nolint:gosec // the bound on heads is the Server's
-	l, err := net.Listen("tcp", "127.0.0.1:0")                //nolint:noctx // of a test
+	ws := &websocket.Server{HTTP: &http.Server{Handler: mux}} //nolint:gosec // websocket.Server limits the time for a request header
+	l, err := net.Listen("tcp", "127.0.0.1:0")                //nolint:noctx // a test needs no context here
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -424,9 +424,9 @@ func TestClock(t *testing.T) {
 				if err := r.Message(text(c.first)); err != nil {
 					t.Fatal(err)
 				}
-				time.Sleep(c.after) //nolint:forbidigo // the clock of a bubble
+				time.Sleep(c.after) //nolint:forbidigo // the fake clock of a synctest bubble
 				synctest.Wait()
-				if code := websocket.Code(out.code.Load()); code != c.code { //nolint:gosec // it was one
+				if code := websocket.Code(out.code.Load()); code != c.code { //nolint:gosec // the stored value is a websocket.Code
 					t.Errorf("closed with %d", code)
 				}
 			})
@@ -443,7 +443,7 @@ func TestClock(t *testing.T) {
 		}
 		for i := 1; i <= 5; i++ {
 			for synctest.Wait(); int(out.pings.Load()) < i; synctest.Wait() {
-				time.Sleep(time.Second) //nolint:forbidigo // the clock of a bubble
+				time.Sleep(time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 			}
 			if err := r.Message(text(`{}`)); err != nil {
 				t.Fatal(err)
@@ -472,7 +472,7 @@ func FuzzReceive(f *testing.F) {
 		if err := n.receive(connect); err != nil {
 			t.Fatal(err)
 		}
-		n.receive(data) //nolint:errcheck // any answer will do
+		n.receive(data) //nolint:errcheck // any result is fine, as long as there is no panic
 	})
 }
 

@@ -43,7 +43,7 @@ func (c *clock) connected() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stale = time.Time{}
-	c.ping = time.Now().Add(pingEvery/2 + rand.N(pingEvery/2)) //nolint:gosec // nothing is secret about it
+	c.ping = time.Now().Add(pingEvery/2 + rand.N(pingEvery/2)) //nolint:gosec // the jitter need not be secret
 	c.arm()
 }
 
@@ -56,7 +56,7 @@ func (c *clock) answered() bool {
 	return due
 }
 
-// expire sets the time when the connection expires; never, if t is zero.
+// expire sets the time when the connection expires; zero means never.
 func (c *clock) expire(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *clock) expire(t time.Time) {
 	c.arm()
 }
 
-// expireSub sets the time when a subscription expires; never, if t is zero.
+// expireSub sets the time when a subscription expires; zero means never.
 func (c *clock) expireSub(channel string, t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *clock) expireSub(channel string, t time.Time) {
 	c.arm()
 }
 
-// expiring sets the time when a new subscription expires, in the clock and in its result.
+// expiring sets the time when a new subscription expires, both in the clock and in the reply.
 func (c *clock) expiring(r *request, res *protocol.SubscribeResult) {
 	expires := zeroTime
 	if r.expires != nil {

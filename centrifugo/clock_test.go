@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// noting is held while a diary is written, and acquired before time passes, so that a test does not miss earlier entries.
+// noting guards all diaries. pass acquires it before time passes, so that the entries that are being written are complete.
 var noting sync.Mutex
 
 // diary is a connection that records what is sent, and when.
@@ -73,7 +73,7 @@ func (d *diary) last() string {
 	return d.sent[len(d.sent)-1]
 }
 
-// opened starts a session in a synctest bubble, which executes these commands.
+// opened starts a session, makes it execute some commands, and returns it with the diary of its connection.
 func opened(t *testing.T, s *Server, c Client, commands ...string) (*session, *diary) {
 	t.Helper()
 	d := &diary{began: time.Now()}
@@ -94,7 +94,7 @@ func tell(t *testing.T, n *session, commands ...string) {
 // pass lets time pass in a synctest bubble.
 func pass(d time.Duration) {
 	noting.Lock()
-	noting.Unlock() //nolint:staticcheck // nothing is guarded: see noting
+	noting.Unlock() //nolint:staticcheck // the critical section is empty on purpose: see noting
 	<-time.After(d)
 	synctest.Wait()
 }
@@ -126,7 +126,7 @@ func TestPings(t *testing.T) {
 	})
 }
 
-// A pong is expected for a while after a ping, but not after one that could not be sent. An unexpected pong is a bad request.
+// A client that does not answer a ping in time is closed, unless the ping could not be sent.
 func TestPong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, d := opened(t, newServer(t), Client{Anonymous: true}, connect)
@@ -143,7 +143,7 @@ func TestPong(t *testing.T) {
 	})
 }
 
-// A connection without a successful connect command is closed in time, others are not.
+// A connection without a successful connect command is closed after connectTime; a connected one is not.
 func TestStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, d := opened(t, newServer(t), Client{})
@@ -155,7 +155,7 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// A connection is closed some time after its token expires, unless it gets another one; after that its clock is stopped.
+// A connection is closed refreshTime after its token expires, unless the client sends another token. Then its clock is stopped.
 func TestExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -184,9 +184,9 @@ func TestExpires(t *testing.T) {
 		}
 		pings := len(d.pings)
 		if pass(10 * pingEvery); len(d.pings) != pings {
-			t.Error("it goes on")
+			t.Error("pings are sent after the connection was closed")
 		}
-		for _, expired := range []bool{true, false} { // an order of the application
+		for _, expired := range []bool{true, false} { // the application sets the expiry
 			n, d = opened(t, s, Client{User: "ann"}, connect)
 			n.refreshOrder(&refreshOrder{Expired: expired, Expires: time.Now().Add(life).Unix()})
 			if want := `{"push":{"refresh":{"expires":true,"ttl":5}}}`; !expired && !fits(d.last(), want) {
@@ -202,7 +202,7 @@ func TestExpires(t *testing.T) {
 		}
 		n, d = opened(t, s, Client{User: "ann"}, connect)
 		n.refreshOrder(&refreshOrder{Expires: time.Now().Add(life).Unix()})
-		n.refreshOrder(&refreshOrder{}) // never
+		n.refreshOrder(&refreshOrder{}) // the connection never expires
 		if !fits(d.last(), `{"push":{"refresh":{}}}`) {
 			t.Error(d.last())
 		}
@@ -216,8 +216,8 @@ func TestExpires(t *testing.T) {
 	})
 }
 
-// A subscription ends some time after its token expires, to a channel as well as to the members of one. Another token extends it.
-// Tokens of ended subscriptions, and of those that never expire, have no effect.
+// A subscription to a channel or to its members ends refreshTime after its token expires, unless another token extends it. The token
+// of an ended subscription has no effect on a later one, and a subscription without an expiry continues.
 func TestSubscriptionExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Second
@@ -243,14 +243,14 @@ func TestSubscriptionExpires(t *testing.T) {
 		if len(n.clock.subs) != 3 || len(n.grants) != 3 {
 			t.Errorf("%v, %v", n.clock.subs, n.grants)
 		}
-		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // without a token, it ends on time
+		n.subscribeOrder(&subscribeOrder{Channel: "ordered", Expires: time.Now().Add(life).Unix()}) // a subscription without a token ends without a delay
 		n.subscribeOrder(&subscribeOrder{Channel: "kept"})
 		for _, channel := range []string{"again", "ended"} { // the token of an earlier subscription does not apply to a later one
 			subscribe(channel, "")
 			if channel == "again" {
 				tell(t, n, `{"id":4,"unsubscribe":{"channel":"again"}}`)
 			} else if !n.end(channel) {
-				t.Error("it was not subscribed")
+				t.Error("the client was not subscribed")
 			}
 			tell(t, n, subscribes(channel))
 		}
@@ -297,7 +297,8 @@ func TestSeconds(t *testing.T) {
 	})
 }
 
-// A client that was not authenticated by a token renews the credential of its handshake, if the server supports that.
+// A new token must be valid and for the same user. A client that a handshake has authenticated can renew that credential only if the
+// server supports it.
 func TestRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -340,7 +341,8 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// A renewed token that allows less ends subscriptions, except for those with their own token, and changes the data that others see.
+// After a refresh, subscriptions that are no longer allowed end, except for those with their own token, and other clients see the
+// info of the new token.
 func TestRefreshRechecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)

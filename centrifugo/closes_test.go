@@ -17,8 +17,8 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// The memory of a connection over HTTP is limited. A single message always fits, and a rejected sender is notified when there is
-// room.
+// The size of the messages that wait to be written to a connection over HTTP is limited, but a single message always fits. take
+// reports whether a message was rejected.
 func TestStreamRoom(t *testing.T) {
 	s := &stream{wake: make(chan struct{}, 1)}
 	of := func(bytes int) websocket.Message {
@@ -53,7 +53,7 @@ func TestStreamRoom(t *testing.T) {
 	if err := s.Send(websocket.Message{Data: data}); err != nil {
 		t.Error(err)
 	}
-	data[0] = 'X' // the caller may reuse it
+	data[0] = 'X' // the caller may reuse the buffer
 	if all, _, _ := s.take(); len(all) != 1 || string(all[0]) != "own" {
 		t.Errorf("%q", all)
 	}
@@ -118,7 +118,7 @@ func TestStreamOver(t *testing.T) {
 	}
 }
 
-// Only its secret authorizes commands for a connection over HTTP, from any node, and an error closes the connection.
+// Commands from another node for a connection over HTTP require the secret of that connection, and invalid ones close it.
 func TestEmulationOrders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
@@ -130,7 +130,7 @@ func TestEmulationOrders(t *testing.T) {
 			synctest.Wait()
 		}
 		n, d := opened(t, s, Client{Anonymous: true}, connect)
-		order(n, "", subscribes("a")) // the session is a WebSocket
+		order(n, "", subscribes("a")) // a session over WebSocket has no secret
 		n.secret = "known"
 		order(n, "other", subscribes("a"))
 		order(n, "", subscribes("a"))
@@ -171,7 +171,7 @@ func TestSlowClients(t *testing.T) {
 	f := followed{stops: map[string]follow{"$users:a": {of: "a", stop: func() { ended++ }}}}
 	ps := []*protocol.Publication{{Key: "ann", Data: []byte("null")}}
 	if f.push(o, "$users:a", ps) || f.has("$users:a") {
-		t.Error("it goes on")
+		t.Error("the subscription continues")
 	}
 	r.full = false
 	o.drained()

@@ -119,7 +119,7 @@ func (f format) delta(p, previous *hub.Publication) *protocol.Publication {
 	return q
 }
 
-// publications returns publications for the reply to a request; r is nil if it is not a request for a subscription.
+// publications returns publications for the reply to a request; r is nil if the request is not for a subscription.
 func (f format) publications(ps []*hub.Publication, r *request) []*protocol.Publication {
 	all := make([]*protocol.Publication, len(ps))
 	bases := map[string]*hub.Publication{} // by key; a stream has only the key ""

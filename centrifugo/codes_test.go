@@ -31,7 +31,7 @@ func TestCodes(t *testing.T) {
 		change func(*Server)
 		send   string
 		code   websocket.Code // 0 means that the client gets a reply
-		reply  string         // to the last command
+		reply  string         // the reply to the last command
 	}{
 		"no credential":             {send: connect, code: 3500},
 		"expired credential":        {client: Client{User: "ann", Expires: time.Now().Add(-time.Second)}, send: connect, reply: `{"id":1,"error":{"code":110,"message":"expired"}}`},

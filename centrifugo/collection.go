@@ -124,7 +124,7 @@ func (s *session) unkept(ctx context.Context, c *protocol.SubscribeRequest, r *r
 			err = errLimit
 		}
 		if err != nil {
-			s.hub.Unsubscribe(r.channel) //nolint:errcheck // it is subscribed
+			s.hub.Unsubscribe(r.channel) //nolint:errcheck // this cannot fail, because the session is subscribed
 			return nil, err
 		}
 		all = append(all, ps...)

@@ -50,10 +50,11 @@ func (s *Server) send(ctx context.Context, kind hub.CommandKind, user, client st
 	return s.Hub.Do(ctx, hub.Command{Kind: kind, App: s.App, User: user, Client: client, Channel: commandName, Data: data})
 }
 
-// commanded executes an order. The hub itself ends subscriptions, except for those to the members of channels.
+// commanded executes a command of the hub. Of an unsubscribe command, only subscriptions to the members of channels are left to end:
+// the hub itself ends the others.
 func (s *session) commanded(c hub.Command) {
 	if c.Kind == hub.CommandUnsubscribe {
-		s.turn.Lock() // so that it follows the reply to the subscription
+		s.turn.Lock() // so that the push follows the reply to the subscription
 		defer s.turn.Unlock()
 		for _, channel := range s.followed.endWhere(func(channel, _ string) bool { return c.Channel == "" || channel == c.Channel }) {
 			delete(s.grants, channel)
@@ -68,7 +69,7 @@ func (s *session) commanded(c hub.Command) {
 	}
 	switch {
 	case o.Disconnect != nil:
-		code := websocket.Code(o.Disconnect.Code) //nolint:gosec // the API has checked it
+		code := websocket.Code(o.Disconnect.Code) //nolint:gosec // the API has checked the range of the code
 		if s.out.Shut(code, o.Disconnect.Reason) != nil {
 			s.shut(endForced)
 		}
@@ -96,7 +97,7 @@ func (s *session) subscribeOrder(o *subscribeOrder) {
 		return // the client is already subscribed, or cannot be
 	}
 	if o.Expires != 0 {
-		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // on time, because the client has no token to renew
+		s.clock.expireSub(o.Channel, time.Unix(o.Expires, 0).Add(-refreshTime)) // without the delay for a new token, because the client has none
 	}
 	s.out.reply(&protocol.Reply{Push: &protocol.Push{Channel: o.Channel, Subscribe: &protocol.Subscribe{
 		Recoverable: res.Recoverable, Positioned: res.Positioned, Epoch: res.Epoch, Offset: res.Offset, Data: res.Data,

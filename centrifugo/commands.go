@@ -40,7 +40,8 @@ func (s *session) publish(ctx context.Context, c *protocol.PublishRequest) (*pro
 // page is a function that reads a page of the connections in a channel.
 type page func(ctx context.Context, cursor string, limit int) ([]hub.Entry, string, error)
 
-// each calls f for at most limit connections in a channel, until it returns an error.
+// each calls f for each connection in a channel, until f returns an error. If there are more than limit connections, it returns
+// errLimit.
 func (read page) each(ctx context.Context, limit int, f func(*hub.Entry) error) error {
 	n, cursor := 0, ""
 	for {
@@ -139,7 +140,7 @@ func readHistory(c *protocol.HistoryRequest, f format, read func(hub.HistoryQuer
 	}
 	page, err := read(q)
 	if err == nil && errors.Is(page.Err, hub.ErrTooOld) && !c.Reverse {
-		q.Since = nil // from the oldest one
+		q.Since = nil // from the oldest publication
 		page, err = read(q)
 	}
 	switch {

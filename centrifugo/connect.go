@@ -61,7 +61,8 @@ func (s *session) connect(ctx context.Context, c *protocol.ConnectRequest) (*pro
 	return r, nil
 }
 
-// errLater returns how to close a connection whose subscriptions have failed, which determines whether the client reconnects.
+// errLater returns the error that closes a connection whose first subscriptions have failed. Its code determines whether the client
+// reconnects.
 func errLater(err error) error {
 	switch failureOf(err) {
 	case errInternal:
@@ -72,7 +73,7 @@ func errLater(err error) error {
 	return endBadRequest
 }
 
-// channels returns the channels to which the connection has to be subscribed.
+// channels returns the channels to which the token subscribes the connection.
 func (t *Token) channels() []string {
 	all := slices.Clone(t.Channels)
 	for channel := range t.Subs {
@@ -82,7 +83,7 @@ func (t *Token) channels() []string {
 	return slices.Compact(all)
 }
 
-// authenticate returns the token that identifies the client, nil if its handshake does, and the expiry of the credential.
+// authenticate returns the token that identifies the client, nil if the handshake has identified it, and the expiry of the credential.
 func (s *session) authenticate(ctx context.Context, text string) (*Token, time.Time, error) {
 	if text == "" {
 		if s.client.User == "" && !s.client.Anonymous {

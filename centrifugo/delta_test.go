@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// An event for clients of another protocol is not sent, and is not a base of deltas.
+// An internal event of another protocol is not sent to clients of this one, and no delta is based on it.
 func TestInternalEvent(t *testing.T) {
 	s := newServer(t)
 	p := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON)
@@ -100,7 +100,7 @@ func TestKeysFiltered(t *testing.T) {
 	publish(hub.Publication{Key: "x", Removed: true})
 	p.want(`{"push":{"channel":"a","pub":{"key":"x","offset":5,"removed":true,"data":null}}}`)
 
-	q := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON) // recovering with the filter
+	q := dial(t, serve(t, s, Client{Anonymous: true}, true), asJSON) // recovers with the filter
 	q.send(`{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"a","type":1,"phase":1,"recover":true,"offset":2,` + filter + `}}`)
 	q.read()
 	q.want(`{"id":2,"subscribe":{"type":1,"recoverable":true,"positioned":true,"epoch":"*","offset":5,"recovered":true,"was_recovering":true,

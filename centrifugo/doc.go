@@ -2,7 +2,7 @@
 // [hub.Hub], so that Centrifugo's client SDKs work with this server unchanged; and its server API over HTTP, for its backend
 // libraries.
 //
-// Clients connect by WebSocket ([Server.Open]) or, if that is not possible, by an HTTP stream with a separate request for each
+// Clients connect via WebSocket ([Server.Open]) or, if that is not possible, via an HTTP stream with a separate request for each
 // group of commands ([Server.HTTPStream], [Server.SSE], [Server.Emulation]). [Server.API] is for the application.
 //
 // # Authentication and authorization
@@ -13,7 +13,7 @@
 //
 // # Bad input
 //
-// A client that violates the protocol is closed with the code for that; commands that are not allowed or too many get an error of
-// the protocol. A connection without a successful connect command is closed after ten seconds. The commands of a connection are
+// A client that violates the protocol is closed with the corresponding code; commands that are not allowed or exceed the rate limit
+// get an error of the protocol. A connection without a successful connect command is closed after ten seconds. The commands of a connection are
 // executed one at a time, so the cost of a client is limited by one message and its subscriptions.
 package centrifugo

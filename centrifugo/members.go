@@ -22,7 +22,7 @@ type followed struct {
 	over  bool
 }
 
-// follow is one such subscription.
+// follow is a subscription to the members of a channel.
 type follow struct {
 	of   string // the channel whose members these are
 	stop func()
@@ -172,7 +172,7 @@ func (f *followed) push(out *outbox, channel string, ps []*protocol.Publication)
 	return false
 }
 
-// forget removes a subscription that ends itself.
+// forget removes a subscription whose watcher ends because push returns false.
 func (f *followed) forget(channel string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -49,7 +49,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// The application ends a subscription to members by its name, and no other.
+// The application can end a subscription to members by the name of its channel, without ending others.
 func TestMembersUnsubscribedByAPI(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{Anonymous: true}, true)
@@ -72,7 +72,8 @@ func TestMembersUnsubscribedByAPI(t *testing.T) {
 	p.want(`{"id":4,"subscribe":{"type":1}}`)
 }
 
-// If the data of the connections exceeds the limit of a reply, they can be neither followed nor listed; their users can.
+// If the data of a channel's connections exceeds the limit of a reply, the connections can be neither followed nor listed, but the
+// users can still be followed.
 func TestMembersTooLarge(t *testing.T) {
 	s := newServer(t)
 	const each = 60 << 10
@@ -105,7 +106,7 @@ func (p *peer) wantBoth(a, b string) {
 	}
 }
 
-// What cannot be followed is an error of the protocol, and the number of followed channels is limited.
+// Invalid subscriptions to members get an error of the protocol, and the number of followed channels is limited.
 func TestMembersRejected(t *testing.T) {
 	s := newServer(t)
 	deny := func(action, channel string) error {

@@ -26,7 +26,7 @@ type outbox struct {
 	size    int                   // the size of waiting in bytes
 	unsent  [][]byte              // replies that did not fit into the queue
 	owed    int                   // the size of unsent in bytes
-	slow    bool                  // one of these has exceeded the limit
+	slow    bool                  // waiting or unsent has exceeded the limit, or a held message was lost
 	late    bool                  // the held messages must be released after unsent
 }
 
@@ -45,7 +45,7 @@ func (o *outbox) SendPrepared(ps ...*websocket.Prepared) error {
 		size += p.Len()
 	}
 	if o.size+size > maxUnsent {
-		o.slow = true // an error would not help: Drained is not called for this
+		o.slow = true // ErrQueueFull would not help, because Drained would not be called
 		return nil
 	}
 	o.size += size

@@ -93,7 +93,7 @@ func TestOutbox(t *testing.T) {
 	push(large)
 	push("x")
 	if !o.tooSlow() {
-		t.Error("more is held than there may be")
+		t.Error("not slow although the held messages exceed the limit")
 	}
 }
 
@@ -105,14 +105,14 @@ func TestOutboxOfSlowClient(t *testing.T) {
 		t.Error("slow with one reply")
 	}
 	if o.reply(long); !o.tooSlow() {
-		t.Error("more replies wait than may")
+		t.Error("not slow although two waiting replies exceed the limit")
 	}
 	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
 	if o.send(make([]byte, maxUnsent)); o.tooSlow() {
-		t.Error("slow with as much as may wait")
+		t.Error("slow although the waiting reply is within the limit")
 	}
 	if o.send([]byte("x")); !o.tooSlow() {
-		t.Error("more waits than may")
+		t.Error("not slow although the waiting replies exceed the limit")
 	}
 	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
 	o.hold()
@@ -120,7 +120,7 @@ func TestOutboxOfSlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.send(make([]byte, 2*maxUnsent)); o.tooSlow() {
-		t.Error("slow with one reply that is larger than others may be together, and as much as may be held")
+		t.Error("slow although a single reply may exceed the limit, and the held messages do not")
 	}
 	o = &outbox{Sender: &recorder{full: true}, format: asJSON}
 	o.hold()
@@ -128,6 +128,6 @@ func TestOutboxOfSlowClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.release(); !o.tooSlow() {
-		t.Error("what was held is lost, and the client does not notice")
+		t.Error("not slow although a held message was lost")
 	}
 }

@@ -40,7 +40,7 @@ func large(t *testing.T) (*Server, int) {
 func result(t *testing.T, text string, r any) {
 	t.Helper()
 	if len(text) > maxAnswer+8192 {
-		t.Fatalf("an answer of %d bytes", len(text))
+		t.Fatalf("a response of %d bytes", len(text))
 	}
 	if err := json.Unmarshal([]byte(text), &struct {
 		Result any `json:"result"`
@@ -66,7 +66,7 @@ func TestLargePages(t *testing.T) {
 		since = fmt.Sprintf(`,"since":{"epoch":"%s","offset":%d}`, r.Epoch, r.Publications[len(r.Publications)-1].Offset)
 	}
 	if got != n {
-		t.Errorf("a history of %d", got)
+		t.Errorf("the pages of the history contain %d publications", got)
 	}
 	p := dial(t, url, asJSON)
 	p.send(`{"id":1,"connect":{}}`)
@@ -90,7 +90,7 @@ func TestLargePages(t *testing.T) {
 		}
 	}
 	if got != n {
-		t.Errorf("a state of %d", got)
+		t.Errorf("the pages of the state contain %d publications", got)
 	}
 	p.send(`{"id":3,"unsubscribe":{"channel":"large"}}`)
 	p.read()
@@ -108,7 +108,7 @@ func TestLargePages(t *testing.T) {
 	p.want(`{"id":5,"error":{"code":106,"message":"limit exceeded"}}`)
 }
 
-// The size of a publication includes more than its data.
+// The tags, the key and the idempotency key are included in the size of a publication.
 func TestLargeTags(t *testing.T) {
 	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	url := serve(t, newServer(t), Client{}, false)

@@ -18,7 +18,7 @@ func TestRefusedCommands(t *testing.T) {
 	for _, c := range []struct{ command, want string }{
 		{`"subscribe":{"channel":"a","type":4}`, notAvailable}, {`"subscribe":{"channel":"a","type":5}`, notAvailable},
 		{`"subscribe":{"channel":"a","type":1,"phase":3}`, badRequest},
-		{`"subscribe":{"channel":"a","type":1,"phase":2,"cursor":"x"}`, denied}, // it was not started
+		{`"subscribe":{"channel":"a","type":1,"phase":2,"cursor":"x"}`, denied}, // there was no first page
 		{`"subscribe":{"channel":"a","type":1,"phase":1}`, denied},
 		{`"subscribe":{"channel":"none:a","type":1,"phase":1,"recover":true}`, unrecoverable},
 		{`"publish":{"channel":"a","type":2,"data":1}`, badRequest}, {`"publish":{"channel":"a","type":1,"data":1}`, badRequest},

@@ -121,7 +121,7 @@ func (f format) decode(data []byte, c *protocol.Command) ([]byte, error) {
 	if n <= 0 || size > uint64(len(data)-n) {
 		return nil, errNoCommand
 	}
-	end := n + int(size) //nolint:gosec // it is not beyond data
+	end := n + int(size) //nolint:gosec // size is at most len(data)-n
 	return data[end:], c.UnmarshalCF(data[n:end])
 }
 
@@ -164,7 +164,7 @@ func (s *session) command(c *protocol.Command) error {
 	return nil
 }
 
-// kind is the requirement of a command on its connection.
+// kind classifies commands by the state of the connection in which they are valid.
 type kind uint8
 
 const (
@@ -245,5 +245,5 @@ func (s *session) joined() *hub.Session {
 
 // shut closes the connection.
 func (s *session) shut(end *websocket.CloseError) {
-	s.out.Shut(end.Code, end.Reason) //nolint:errcheck // it may have ended
+	s.out.Shut(end.Code, end.Reason) //nolint:errcheck // this fails if the connection has already ended
 }

@@ -193,11 +193,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 	n.secret = rand.Text()
 	s.remember(n)
 	defer n.Closed(nil)
-	defer out.CloseNow() //nolint:errcheck // it does not fail
+	defer out.CloseNow() //nolint:errcheck // CloseNow always returns nil
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Time{}) //nolint:errcheck // one that is not there is not to be reset
+	control.SetReadDeadline(time.Time{}) //nolint:errcheck // if this fails, w has no read deadline to clear
 	if control.Flush() != nil {
 		return
 	}
@@ -209,7 +209,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 			if !ok {
 				return
 			}
-			out.Shut(end.Code, end.Reason) //nolint:errcheck // it may have ended
+			out.Shut(end.Code, end.Reason) //nolint:errcheck // this fails if the connection has already ended
 		case <-out.wake:
 		}
 		all, last, full := out.take()
@@ -217,11 +217,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, c Client, f form
 		for _, data := range all {
 			b = frame(b, data)
 		}
-		control.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // then the server's own bound is there
+		control.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // if this fails, the server's own write timeout applies
 		if _, err := w.Write(b); err != nil || control.Flush() != nil || last {
 			return
 		}
-		control.SetWriteDeadline(time.Time{}) //nolint:errcheck // as above
+		control.SetWriteDeadline(time.Time{}) //nolint:errcheck // if this fails, the server's own write timeout applies
 		if full {
 			n.Drained()
 		}

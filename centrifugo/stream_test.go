@@ -95,13 +95,13 @@ func TestStreams(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			if _, err := in.ReadByte(); err == nil {
-				t.Error("the answer does not end")
+				t.Error("the response does not end")
 			}
 		})
 	}
 }
 
-// With another content type, commands and replies are in Protobuf.
+// With the content type application/octet-stream, commands and replies are in Protobuf.
 func TestProtobufStream(t *testing.T) {
 	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
 	base := serve(t, newServer(t), Client{Anonymous: true}, false)
@@ -125,7 +125,7 @@ func TestProtobufStream(t *testing.T) {
 			t.Fatal(err, more)
 		}
 		r, err := protocol.NewProtobufReplyDecoder(append(binary.AppendUvarint(nil, n), data...)).Decode()
-		if err != nil && err != io.EOF { //nolint:errorlint // as the decoder has it
+		if err != nil && err != io.EOF { //nolint:errorlint // the decoder does not wrap io.EOF
 			t.Fatal(err)
 		}
 		return r

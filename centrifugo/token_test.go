@@ -15,7 +15,7 @@ import (
 
 // A parsed token has the values of its claims, and an invalid token has no values.
 func TestVerify(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // times are in whole seconds
+	synctest.Test(t, func(t *testing.T) { // the fake clock starts at a whole second
 		s, now := &Server{Secret: "secret"}, time.Now()
 		at := func(d time.Duration) (int64, time.Time) { return now.Add(d).Unix(), now.Add(d) }
 		issued, issuedAt := at(-time.Minute)
@@ -61,7 +61,7 @@ func TestVerify(t *testing.T) {
 	})
 }
 
-// A token is not valid if it requires an extension, is too long, or there is no secret.
+// A token is not valid if it requires an extension or is too long, or if the server has no secret.
 func TestTokensThatAreNotRead(t *testing.T) {
 	s := &Server{Secret: "secret"}
 	with := func(header map[string]any, claims jwt.MapClaims, secret string) string {

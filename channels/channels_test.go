@@ -43,8 +43,8 @@ var drivers = map[string]func(t *testing.T, open opener, o websocket.ConnOptions
 				return &websocket.Admission{Open: open(r)}, nil
 			},
 		}
-		s := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // the bound on heads is the Server's
-		l, err := net.Listen("tcp", "127.0.0.1:0")             //nolint:noctx // of a test
+		s := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // websocket.Server limits the time for a request header
+		l, err := net.Listen("tcp", "127.0.0.1:0")             //nolint:noctx // a test needs no context here
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func heap() int64 {
 // rawClient opens a connection without a client library, subscribes to three channels, and reads all replies.
 func rawClient(t *testing.T, addr string, i int, buf []byte) net.Conn {
 	t.Helper()
-	nc, err := net.Dial("tcp", addr) //nolint:noctx // of a test
+	nc, err := net.Dial("tcp", addr) //nolint:noctx // a test needs no context here
 	if err != nil {
 		t.Fatal(err)
 	}

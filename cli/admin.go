@@ -84,7 +84,7 @@ func (a *adminListener) ask(ctx context.Context, timeout time.Duration, method, 
 
 // unanswered returns the error for a request without a response.
 func (a *adminListener) unanswered(err error) error {
-	if e, ok := err.(*url.Error); ok { //nolint:errorlint // it is what http.Client.Do returns
+	if e, ok := err.(*url.Error); ok { //nolint:errorlint // http.Client.Do returns a *url.Error without wrapping it
 		err = e.Err
 	}
 	op, ok := errors.AsType[*net.OpError](err)

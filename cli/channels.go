@@ -106,7 +106,7 @@ func (f *channelsFlags) with(ctx context.Context, sys *System, work func(ctx con
 			fmt.Fprintf(sys.Stderr, "handfast: %s; reconnecting in %v\n", visible.Text(failed.Err.Error()), delay.Round(time.Millisecond))
 		}},
 	})
-	defer c.Close() //nolint:errcheck // it returns nil
+	defer c.Close() //nolint:errcheck // Close always returns nil
 	err = work(ctx, c)
 	switch cause := context.Cause(ctx); {
 	case ctx.Err() != nil && cause != nil:

@@ -47,7 +47,7 @@ type Options struct {
 type Client struct {
 	url    string
 	opts   Options
-	ctx    context.Context //nolint:containedctx // ends with Close
+	ctx    context.Context //nolint:containedctx // canceled by Close
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	done   chan struct{} // closed when the client has ended
@@ -203,7 +203,7 @@ func (c *Client) serve(ctx context.Context, conn *websocket.Conn) error {
 		m, err := conn.Read(ctx)
 		if err != nil {
 			if errors.Is(context.Cause(c.ctx), ErrClosed) {
-				conn.Close(websocket.CodeNormal, "") //nolint:errcheck // the client has ended
+				conn.Close(websocket.CodeNormal, "") //nolint:errcheck // the client ends even if this fails
 			}
 			return err
 		}

@@ -86,8 +86,8 @@ func serve(t *testing.T, s *server, addr string) {
 			return &websocket.Admission{Open: speaks.Open(c)}, nil
 		},
 	}
-	web := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // the bound on heads is the Server's
-	l, err := net.Listen("tcp", addr)                        //nolint:noctx // of a test
+	web := &websocket.Server{HTTP: &http.Server{Handler: e}} //nolint:gosec // websocket.Server limits the time for a request header
+	l, err := net.Listen("tcp", addr)                        //nolint:noctx // a test needs no context here
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestCloseCode(t *testing.T) {
 			return
 		}
 		defer c.CloseNow()
-		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(`{"type":"welcome","client":"c"}`)}) //nolint:errcheck // the test would see it
+		c.Write(r.Context(), websocket.Message{Type: websocket.Text, Data: []byte(`{"type":"welcome","client":"c"}`)}) //nolint:errcheck // if this fails, the client gets no welcome, and the test fails
 		_, err = c.Read(bounded.Context(t))
 		how, _ := errors.AsType[*websocket.CloseError](err)
 		closed <- how

@@ -213,6 +213,6 @@ func TestEndedForNow(t *testing.T) {
 		t.Error(err)
 	}
 	p.read(conn, "unsubscribe")
-	go c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil) //nolint:errcheck // it is not answered
+	go c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil) //nolint:errcheck // the test does not acknowledge the publication
 	p.read(conn, "publish")                                             // and no earlier subscription
 }

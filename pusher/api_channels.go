@@ -9,7 +9,7 @@ import (
 
 const (
 	pageSize  = 1000    // the maximum number of channels or members in one page
-	maxListed = 4 << 20 // the maximum size of one response in bytes, because the protocol has no pages
+	maxListed = 4 << 20 // the maximum size of one response in bytes; the protocol does not divide lists into pages
 )
 
 // state returns the requested attributes of a channel. A negative number of subscribers means that it is not known yet.

@@ -37,7 +37,7 @@ func reserved(name string) bool {
 	return strings.HasPrefix(name, "pusher:") || strings.HasPrefix(name, hub.InternalPrefix)
 }
 
-// memberAdded and memberRemoved are the data of the events with these names.
+// memberAdded and memberRemoved are the data of pusher_internal:member_added and pusher_internal:member_removed.
 type memberAdded struct {
 	UserID   string          `json:"user_id"`
 	UserInfo json.RawMessage `json:"user_info"`
@@ -47,8 +47,8 @@ type memberRemoved struct {
 	UserID string `json:"user_id"`
 }
 
-// Members implements [hub.Codec]. The protocol has no message for changed data of a member: clients that receive member_added for a
-// member that they already know use the new data, but count the member twice. So no message is sent.
+// Members implements [hub.Codec]. No message is sent when a member's data changes, because the protocol has none: clients that receive
+// member_added for a member that they already know use the new data, but count the member twice.
 func (codec) Members(channel string, cs []hub.Change) ([]*websocket.Prepared, error) {
 	all := make([]*websocket.Prepared, 0, len(cs))
 	for _, c := range cs {

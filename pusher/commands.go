@@ -179,7 +179,7 @@ func rosterOf(r *hub.Recovered) *roster {
 	return all
 }
 
-// cacheTries is the number of times that a subscription is tried if there are concurrent publications.
+// cacheTries is the maximum number of attempts to subscribe to a cache channel while events are published in it.
 const cacheTries = 10
 
 var errOutrun = errors.New("pusher: the cache does not have all publications")

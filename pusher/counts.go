@@ -35,7 +35,7 @@ func (s *Server) sendCount(app, channel string) {
 	if err == nil && n > 0 {
 		data := jsonText(map[string]int{"subscription_count": n})
 		p := &hub.Publication{Event: countEvent, Data: []byte(data)}
-		s.Hub.Publish(ctx, app, channel, p, &hub.PublishOptions{History: -1}) //nolint:errcheck // the next change says it again
+		s.Hub.Publish(ctx, app, channel, p, &hub.PublishOptions{History: -1}) //nolint:errcheck // if this fails, the next change sends the number again
 	}
 }
 

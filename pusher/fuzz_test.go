@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/websocket"
 )
 
-// lines returns the texts that follow a mark in the transcripts.
+// lines returns one text for each transcript: the rest of each of its lines that contain mark.
 func lines(f *testing.F, mark string) (all []string) {
 	f.Helper()
 	files, err := os.ReadDir("testdata")
@@ -41,7 +41,8 @@ func fuzzServer(f *testing.F) *Server {
 	return &Server{Hub: h, Apps: testApps(), ClientEvents: true, MessagesPerSecond: -1}
 }
 
-// Lines of arbitrary input get replies, and the server never fails. "+channel data" and "@data" are signed.
+// Arbitrary messages close a connection only with the codes for too many errors and for failed sign-ins. A line "+channel data" is
+// sent as a signed subscription, "@data" as a signed sign-in, and any other line as it is.
 func FuzzSession(f *testing.F) {
 	for _, text := range lines(f, "> ") {
 		f.Add(text)
@@ -75,7 +76,7 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// Any signed API call of an application gets a response, and the server never fails.
+// A signed API call never gets a 5xx response, nor 401 unless the input contains parameters of the signature.
 func FuzzAPI(f *testing.F) {
 	for _, text := range lines(f, "! ") {
 		for line := range strings.Lines(text) {
@@ -102,7 +103,7 @@ func FuzzAPI(f *testing.F) {
 	})
 }
 
-// Parsing and formatting a query does not change its meaning.
+// A query never yields more parameters than it contains, and get finds each of them.
 func FuzzQuery(f *testing.F) {
 	f.Add("auth_key=a&B=%41&b=+&=&&c")
 	f.Fuzz(func(t *testing.T, text string) {

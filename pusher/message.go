@@ -24,7 +24,7 @@ type event struct {
 	Offset *uint64 `json:"offset,omitempty"`
 }
 
-// command is a message of a client.
+// command is a message from a client.
 type command struct {
 	Event   string          `json:"event"`
 	Channel string          `json:"channel"`
@@ -112,7 +112,7 @@ type subscriptionError struct {
 	Status int    `json:"status"`
 }
 
-// eventData returns the data of a publication for clients, which is always a string.
+// eventData returns the data of a publication in the form that clients receive: a string, or nil for a client event without data.
 func eventData(p *hub.Publication) any {
 	switch {
 	case len(p.Data) == 0 && p.Client != "":

@@ -45,7 +45,7 @@ func wantRead(t *testing.T, c *websocket.Conn, want string) {
 	}
 }
 
-// Members, events and counts include those of all nodes.
+// Members, events and counts cover all nodes.
 func TestPresenceOnTwoNodes(t *testing.T) {
 	urls := twoNodes(t)
 	ann, annID := named(t, urls[0])
@@ -90,7 +90,7 @@ func TestPresenceOnTwoNodes(t *testing.T) {
 	wantRead(t, bob, `{"event":"pusher_internal:member_removed","channel":"presence-x","data":"{\"user_id\":\"ann\"}"}`)
 }
 
-// The connections of a user are closed on all nodes, and events for a user are sent on all of them.
+// The connections of a user are closed on all nodes, and events for a user reach all of these connections.
 func TestUserOnTwoNodes(t *testing.T) {
 	urls := twoNodes(t)
 	signedIn := func(url, user string) *websocket.Conn {

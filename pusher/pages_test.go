@@ -19,14 +19,14 @@ func (crowded) Occupy(context.Context, string, []hub.Occupied) error { return ni
 
 func (crowded) Occupied(_ context.Context, prefix, after string, limit int) (cs []hub.Occupied, more bool, err error) {
 	from := 0
-	fmt.Sscanf(strings.TrimPrefix(after, prefix), "%d", &from) //nolint:errcheck // the first page is behind no channel
+	fmt.Sscanf(strings.TrimPrefix(after, prefix), "%d", &from) //nolint:errcheck // for the first page, there is no number, and from remains 0
 	for i := range limit {
 		cs = append(cs, hub.Occupied{Channel: fmt.Sprintf("%s%09d-%s", prefix, from+1+i, strings.Repeat("x", 180)), Subscribers: 1})
 	}
 	return cs, true, nil
 }
 
-// The API's lists have no pages, so a response that would be too large is rejected with a hint.
+// The API's lists have no pages, so a request whose response would be too large is rejected with a hint.
 func TestTooManyChannels(t *testing.T) {
 	h := hub.New(hub.Options{Engine: crowded{hub.NewMemory().Node()}})
 	defer h.Close()
@@ -36,7 +36,8 @@ func TestTooManyChannels(t *testing.T) {
 	}
 }
 
-// The data of the members of a presence channel is limited as well.
+// If the members of a presence channel do not fit into one message, subscriptions fail, and so does the API's list of the users if
+// their IDs do not fit into one response.
 func TestLargeMembers(t *testing.T) {
 	s := newServer(t)
 	s.MaxMembers = 100

@@ -2,7 +2,7 @@ package pusher
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // the protocol has it
+	"crypto/md5" //nolint:gosec // the protocol requires MD5
 	"encoding/hex"
 	"errors"
 	"io"
@@ -23,15 +23,15 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(bounded.Main(m)) }
 
-// app is the application in the tests, which is that of the test vectors.
+// app is the application that the tests use: that of the protocol's test vectors.
 var app = App{ID: "3", Key: "278d425bdf160c739803", Secret: "7ad3773142a6692b25b8"}
 
 func testApps() []App {
 	return []App{app, {ID: "off", Key: "off", Secret: "off", Disabled: true}, {ID: "other", Key: "other", Secret: "other"}}
 }
 
-// drivers serve the connections of a test: with a goroutine per connection and Conn.Run, and on the event loop if the system has
-// one. They return the URL of a server that also serves the API.
+// drivers are the two ways of serving the connections of a test: "run" with a goroutine per connection and Conn.Run, and "loop" on
+// the event loop if the system has one. They return the URL of a server that also serves the API.
 var drivers = map[string]func(t *testing.T, s *Server) string{
 	"run": func(t *testing.T, s *Server) string {
 		mux := http.NewServeMux()
@@ -56,8 +56,8 @@ var drivers = map[string]func(t *testing.T, s *Server) string{
 		mux := http.NewServeMux()
 		mux.Handle("/apps/", s.API(""))
 		mux.Handle("/app/{key}", e)
-		h := &websocket.Server{HTTP: &http.Server{Handler: mux}} //nolint:gosec // the bound on heads is the Server's
-		l, err := net.Listen("tcp", "127.0.0.1:0")               //nolint:noctx // of a test
+		h := &websocket.Server{HTTP: &http.Server{Handler: mux}} //nolint:gosec // websocket.Server limits the time for a request header
+		l, err := net.Listen("tcp", "127.0.0.1:0")               //nolint:noctx // a test needs no context here
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +142,7 @@ func code(t *testing.T, c *websocket.Conn) websocket.Code {
 func signedQuery(a App, method, path, params, body string, at time.Time) string {
 	q := "auth_key=" + a.Key + "&auth_timestamp=" + strconv.FormatInt(at.Unix(), 10) + "&auth_version=1.0"
 	if body != "" {
-		sum := md5.Sum([]byte(body)) //nolint:gosec // see above
+		sum := md5.Sum([]byte(body)) //nolint:gosec // the protocol requires MD5
 		q += "&body_md5=" + hex.EncodeToString(sum[:])
 	}
 	if params != "" {

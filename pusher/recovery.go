@@ -119,7 +119,7 @@ func (s *session) missed(a *reply, r *hub.Recovered) error {
 		return err
 	}
 	bytes := 0
-	for i := range r.Members { // the members are in the same queue, and quotes in them are escaped
+	for i := range r.Members { // the list of members uses the same queue, and escaped quotes can double its size
 		bytes += 2 * r.Members[i].Size()
 	}
 	for _, m := range ms {

@@ -71,7 +71,7 @@ func TestComeBack(t *testing.T) {
 		hubs[i], urls[i] = h, drivers[driver](t, &Server{Hub: h, Apps: testApps()})
 	}
 	var published atomic.Int32
-	ahead := make(chan struct{}, total) // so that there are always events to miss, and live ones
+	ahead := make(chan struct{}, total) // lets the publisher be ahead of the client, so that there are always both missed and live events
 	ctx := bounded.Context(t)
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -110,7 +110,7 @@ func TestComeBack(t *testing.T) {
 	}
 }
 
-// Events that exceed the maximum size are not recovered, whether their data is too large or their encoded form.
+// Missed events are not recovered if their data or their encoded form exceeds the maximum size.
 func TestTooMuchMissed(t *testing.T) {
 	h := hub.New(hub.Options{Namespaces: Namespaces([]hub.Namespace{{History: 100, MaxData: 1 << 20}})})
 	t.Cleanup(func() { h.Close() })

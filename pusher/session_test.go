@@ -359,8 +359,8 @@ func TestFromOtherProtocols(t *testing.T) {
 	}
 }
 
-// Publications by clients of other protocols are never mistaken for messages of this protocol, and its internal messages are not
-// sent to them.
+// Publications with reserved names are not sent to clients, which would mistake them for messages of this protocol. The only
+// exception is the subscription count that the server itself publishes.
 func TestReservedEvents(t *testing.T) {
 	for _, p := range []hub.Publication{{Event: "pusher:error"}, {Event: "pusher_internal:member_added"}, {Event: countEvent, Client: "c"}} {
 		if m, err := (codec{}).Publication("x", &p, nil); m != nil || err != nil {
@@ -618,13 +618,13 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("got %+v, want %+v", tt.got, tt.want)
 		}
 	}
-	if len(all) != 4+5+5+1 { // the last one is that of watchlists
+	if len(all) != 4+5+5+1 { // 4 are given, 5 each are added for "" and for a, and the last is that of watchlists
 		t.Errorf("%d rules: %+v", len(all), all)
 	}
 }
 
-// An error of the engine is not counted as a fault of the client, and its text is not sent.
-func TestFailure(t *testing.T) {
+// An error of the engine is reported to the client as 503, without its text.
+func TestEngineErrorTextIsNotSent(t *testing.T) {
 	s := newServer(t)
 	n := open(s, &outbox{})
 	defer n.Closed(nil)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// These are the test vectors of the protocol's documentation.
+// Signatures agree with the test vectors of the protocol's documentation, and altered ones are not valid.
 func TestSignatures(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{channelText("1234.1234", "private-foobar", ""), "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4"},
@@ -36,7 +36,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// signedCall returns the result of authenticating a call at a time.
+// signedCall waits until at, and returns the response of a server that authenticates a call.
 func signedCall(at time.Time, method, target, body string) (status int, text string) {
 	synctestUntil(at)
 	s := &Server{Apps: testApps()}
@@ -52,7 +52,7 @@ func signedCall(at time.Time, method, target, body string) (status int, text str
 
 func synctestUntil(at time.Time) { pass(time.Until(at)) }
 
-// A call of the API is authenticated by its query: the test vector of the documentation, and deviations from it.
+// An API call is authenticated by the parameters of its query. The cases are the documentation's test vector and deviations from it.
 func TestAuthenticate(t *testing.T) {
 	const (
 		body = `{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}`
@@ -103,7 +103,7 @@ func TestAuthenticate(t *testing.T) {
 					t.Errorf("%d %s, want %d %s", status, text, tt.status, tt.text)
 				}
 				if strings.Contains(text, app.Secret) {
-					t.Error("the answer has the secret")
+					t.Error("the response contains the secret")
 				}
 			})
 		})

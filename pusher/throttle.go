@@ -30,7 +30,7 @@ func (t *throttle) do(key string, again bool, f func()) {
 	time.AfterFunc(0, func() { t.call(key, f) })
 }
 
-// call calls f, and a second later repeats that or forgets the key.
+// call calls f, and a second later repeats the call or forgets the key.
 func (t *throttle) call(key string, f func()) {
 	f()
 	time.AfterFunc(throttleTime, func() {

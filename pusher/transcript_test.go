@@ -15,12 +15,12 @@ import (
 //
 //	a= query           a connects; "" is the usual query
 //	a> {…}             a sends this; "a~ …" as a binary message
-//	a+ channel [data [& {…}]]  a subscribes with a valid signature, with this channel_data, and with this in its request, too
+//	a+ channel [data [& {…}]]  a subscribes with a valid signature, this channel_data and these additional fields
 //	a@ data            a signs in with this user_data
-//	a< {…}             a gets this next: "*" is any value; data is what is encoded in the string, "data!" is not in a string
+//	a< {…}             a's next message; "*" is any value; data is compared in decoded form, "data!" as it is
 //	a# 4009            a is closed with this code
 //	!  POST /path {…}  the application calls the API
-//	!< 200 {…}         and gets this answer; not an object: a part of the text
+//	!< 200 {…}         and gets this response; if it is not JSON, the response must contain it
 //
 // $a is the socket_id of a, and $E the epoch of the last position.
 func TestTranscripts(t *testing.T) {
@@ -109,7 +109,7 @@ func (p *script) call(t *testing.T, kind byte, text string) string {
 	return ""
 }
 
-// compare compares a message with the expected one, and stores its socket_id.
+// compare compares a message with the expected one, and stores the socket_id or the epoch that it contains.
 func (p *script) compare(name, got, want string) string {
 	var g, w map[string]any
 	if err := json.Unmarshal([]byte(got), &g); err != nil {

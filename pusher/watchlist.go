@@ -25,11 +25,11 @@ const (
 // onlineChannel returns the channel of onlineApp for a user of an application.
 func onlineChannel(app App, user string) string { return app.ID + "/" + user }
 
-// watchlist notifies a client that has signed in which of some users have signed in, too, on any node. If the queue of the
-// connection is full, it waits, and then sends the current state.
+// watchlist notifies a signed-in client which users on its list are signed in on any node. If the queue of the connection is full,
+// it waits until there is room, and then sends the current state.
 type watchlist struct {
 	out   websocket.Sender
-	leave func()   // makes the client itself offline; nil before it has signed in
+	leave func()   // ends the presence of the client's own user; nil before it has signed in
 	stops []func() // end the watches
 
 	mu     sync.Mutex
@@ -44,7 +44,7 @@ type watchlistEvent struct {
 	Name    string   `json:"name"`
 }
 
-// watch makes the client online, and watches the users of a list. It is called after the reply to the sign-in.
+// watch marks the client's user as online, and watches the users of a list. It is called after the reply to the sign-in.
 func (s *session) watch(ctx context.Context, list json.RawMessage) error {
 	if !s.server.Watchlists {
 		return nil
@@ -87,7 +87,7 @@ func (w *watchlist) begin() {
 	w.quiet, w.online, w.told = true, map[string]bool{}, map[string]bool{}
 }
 
-// continues sends changes, unless replies must be sent before; free reports that there are none.
+// continues resumes sending changes, unless replies must be sent first; free is whether there are no such replies.
 func (w *watchlist) continues(free bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -150,7 +150,7 @@ func (w *watchlist) stop() {
 	w.stops = nil
 }
 
-// close ends the watches, and makes the client offline.
+// close ends the watches and the presence of the client's own user.
 func (w *watchlist) close() {
 	w.stop()
 	if w.leave != nil {

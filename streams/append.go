@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// conflicts is the number of times that an append is tried if another node has published first.
+// conflicts is the maximum number of attempts to append while other nodes publish first.
 const conflicts = 32
 
 // addition is the content of a PUT or a POST.
@@ -157,7 +157,7 @@ func (s *stream) judgeProducer(a *addition) (*outcome, error) {
 	return nil, nil
 }
 
-// header adds the producer to the header of a response.
+// header adds the producer's epoch and the number seq to the header of a response.
 func (p *producer) header(h http.Header, seq int64) {
 	h.Set(headerEpoch, strconv.FormatInt(p.Epoch, 10))
 	h.Set(headerNumber, strconv.FormatInt(seq, 10))
@@ -194,7 +194,7 @@ func (a *addition) messageID(stream string, i int) string {
 func (s *stream) room(a *addition) int {
 	p := hub.Publication{Tags: a.tags()}
 	if a.by != nil {
-		p.ID = a.messageID(newRecordID(), maxMessages) // in case the stream is about to be created
+		p.ID = a.messageID(newRecordID(), maxMessages) // of the same length as the ID of a stream that is about to be created
 	}
 	return s.server.Hub.Namespace(s.server.App, s.name).MaxData - p.Size()
 }
@@ -209,7 +209,7 @@ func (s *stream) publish(ctx context.Context, ps []*hub.Publication) error {
 			done, err := s.server.Hub.Publish(ctx, s.server.App, s.name, &fresh, &o)
 			if err == nil {
 				if !done.Duplicate {
-					taken := fresh // this has the expiry of the namespace
+					taken := fresh // Publish has set the expiry of the namespace
 					taken.Position = done.Position
 					s.take(&taken)
 					s.notify()

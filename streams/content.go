@@ -118,7 +118,7 @@ func quote(text []byte) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.Encode(string(text)) //nolint:errcheck // a string can be encoded
+	e.Encode(string(text)) //nolint:errcheck // encoding a string cannot fail
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
@@ -128,7 +128,7 @@ func (k kind) content(p *hub.Publication) []byte {
 	case k == kindJSON && p.Binary || k == kindJSON && !utf8.Valid(p.Data):
 		return []byte(`"` + base64.StdEncoding.EncodeToString(p.Data) + `"`)
 	case k == kindJSON && len(p.Data) == 0 && p.Tags[tagClosed] != "":
-		return nil // it only closes the stream
+		return nil // the publication only closes the stream
 	case k == kindJSON && len(p.Data) == 0:
 		return []byte("null")
 	case k == kindJSON && json.Valid(p.Data):

@@ -34,8 +34,8 @@ func (l only) Close() error {
 
 func (only) Addr() net.Addr { return &net.UnixAddr{} }
 
-// A live read may last longer than the server's timeouts for other requests.
-func TestWaitBeyondTheServersBounds(t *testing.T) {
+// A live read may last longer than the timeouts of the http.Server.
+func TestLiveReadOutlastsServerTimeouts(t *testing.T) {
 	for _, tt := range []struct {
 		query string
 		after time.Duration // when a message is appended
@@ -48,7 +48,7 @@ func TestWaitBeyondTheServersBounds(t *testing.T) {
 			l := only{conns: make(chan net.Conn, 1)}
 			l.conns <- theirs
 			server := &http.Server{Handler: n.Handler("/"), ReadTimeout: time.Second, WriteTimeout: time.Second}
-			go server.Serve(l) //nolint:errcheck // it is closed
+			go server.Serve(l) //nolint:errcheck // this returns an error when the server is closed
 			defer server.Close()
 			defer ours.Close()
 			if _, err := io.WriteString(ours, "GET /s?"+tt.query+" HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
@@ -57,7 +57,7 @@ func TestWaitBeyondTheServersBounds(t *testing.T) {
 			published := make(chan struct{})
 			go func() {
 				defer close(published)
-				time.Sleep(tt.after) //nolint:forbidigo // the clock of a bubble
+				time.Sleep(tt.after) //nolint:forbidigo // the fake clock of a synctest bubble
 				n.must(204, "POST", "s", "later", typ, textType)
 				n.must(204, "POST", "s", "", headerClosed, "true")
 			}()

@@ -1,5 +1,5 @@
 // Package streams serves Durable Streams (github.com/durable-streams/durable-streams, PROTOCOL.md) on the channels of a hub. With
-// plain HTTP, a client creates a stream, appends to it, reads it from an offset, and waits for more by long polling or server-sent
+// plain HTTP, a client creates a stream, appends to it, reads it from an offset, and waits for more via long polling or server-sent
 // events. It works with EventSource and curl and needs no sticky sessions, and a reader that was disconnected continues at its
 // offset.
 //
@@ -12,7 +12,7 @@
 //
 // Properties of a stream that the hub does not know, such as its content type, are in a record: the last publication of a channel
 // with the same name in an application without clients. The sequence numbers of producers and the end of the stream are tags of the
-// publications. So all nodes of an engine serve all streams, and all of them know the data that one node has acknowledged.
+// publications. So every node that uses the engine can serve every stream, and sees the data that another node has acknowledged.
 //
 // # Limits
 //

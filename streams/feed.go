@@ -21,8 +21,8 @@ const (
 	feedTime = 10 * time.Second
 )
 
-// feed keeps a stream up to date while it has live reads. All of them share its subscription, of which it is the Sender: any
-// message that it receives means that there is new data to read.
+// feed keeps a stream up to date while it has live reads, which share one subscription to the channel. The feed is the Sender of
+// that subscription: any message that it receives means that there is new data to read.
 type feed struct {
 	stream  *stream
 	session *hub.Session
@@ -55,7 +55,7 @@ func (s *stream) follow(ctx context.Context) error {
 
 // unfollow ends a live read. The last one stops the feed.
 func (s *stream) unfollow() {
-	s.lock <- struct{}{} // another request holds it only until its timeout
+	s.lock <- struct{}{} // another request holds the lock only until its timeout
 	defer s.leave()
 	s.drop()
 }
@@ -73,7 +73,7 @@ func (f *feed) subscribe(ctx context.Context) error {
 	return f.session.Subscribe(ctx, f.stream.name, hub.SubscribeOptions{}, func(*hub.Recovered) error { return nil })
 }
 
-// run checks the stream whenever it has changed, until ctx is done.
+// run refreshes the stream whenever the channel has changed and at every tick, until ctx is done.
 func (f *feed) run(ctx context.Context) {
 	defer f.session.Leave()
 	tick := time.NewTicker(feedTick)
@@ -94,7 +94,7 @@ func (f *feed) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, feedTime)
 	defer cancel()
 	s := f.stream
-	if !f.session.Subscribed(s.name) { // a command of the hub has ended it
+	if !f.session.Subscribed(s.name) { // a command of the hub has ended the subscription
 		if err := f.subscribe(ctx); err != nil && !errors.Is(err, hub.ErrSubscribed) {
 			return
 		}
@@ -103,7 +103,7 @@ func (f *feed) look(ctx context.Context) {
 		return
 	}
 	defer s.leave()
-	s.refresh(ctx) //nolint:errcheck // see above
+	s.refresh(ctx) //nolint:errcheck // an error is retried at the next tick
 }
 
 // SendPrepared implements [websocket.Sender]: it wakes the feed.

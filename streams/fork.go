@@ -22,10 +22,10 @@ import (
 const (
 	maxForks  = 32 << 10 // the maximum size of the names of a stream's forks, which are in its record
 	maxCopied = 16 << 20 // the maximum size of the copies
-	maxChain  = 64       // the depth to which forks of forks are followed
+	maxChain  = 64       // the maximum depth to which forks of forks are followed
 
-	pourCount = 64              // the number of messages that are copied together
-	pourBytes = 256 << 10       // the number of bytes that are copied together
+	pourCount = 64              // the maximum number of messages that are published together
+	pourBytes = 256 << 10       // the maximum number of bytes that are published together
 	pourTime  = 5 * time.Minute // the timeout for all copies
 )
 
@@ -88,7 +88,7 @@ type heritage struct {
 
 	kind string
 	ps   []*hub.Publication // the copies
-	part []byte             // a part of the content after the copies, if that is not JSON
+	part []byte             // the part of the next message that follows the copies, unless the content is JSON
 }
 
 // inherit adds the fork to the record of its source, and returns the initial content of the fork. The caller has locked and
@@ -135,7 +135,7 @@ func (h *heritage) copyFrom(ctx context.Context, s *stream) error {
 		for _, p := range c.ps {
 			content := h.kindOf().content(p)
 			switch {
-			case content == nil, len(content) == 0 && p.Tags[tagClosed] != "": // the end of the source
+			case content == nil, len(content) == 0 && p.Tags[tagClosed] != "": // only closes the source
 				continue
 			case p.Offset > h.Offset && left == 0:
 				continue
@@ -237,20 +237,20 @@ func (s *Server) mourn(ctx context.Context, name string, rec stored) (stored, er
 // mourned reports whether the stream is deleted but still has forks.
 func (r *record) mourned() bool { return r.Deleted && len(r.Forks) > 0 }
 
-// living returns those of forks that still need the name of their source, which has the ID of: they are its forks, or deleted ones
-// that have forks themselves. If a record cannot be read, its stream is included.
+// living returns the names in forks that still reserve the name of their source, whose ID is of: existing forks of that source, and
+// deleted ones that have living forks themselves. If a record cannot be read, its stream is included.
 func (s *Server) living(ctx context.Context, of string, forks []string) []string {
 	return slices.DeleteFunc(slices.Clone(forks), func(name string) bool { return !s.forkLives(ctx, name, of, 0) })
 }
 
-// forkLives reports whether living includes a stream.
+// forkLives reports whether living includes the stream with a name.
 func (s *Server) forkLives(ctx context.Context, name, of string, depth int) bool {
 	rec, err := s.readRecord(ctx, name, stored{})
 	switch {
 	case err != nil || depth == maxChain:
 		return true
 	case !rec.exists || rec.Filling:
-		return false // if it is being created, the source is not deleted yet, or is no longer needed
+		return false // while a fork is being created, its source is not deleted yet, or has already been copied
 	case rec.Fork == nil || rec.Fork.ID != of:
 		return false
 	case !rec.Deleted:
@@ -283,14 +283,14 @@ func (f *origin) locate(tag string, offset, floor uint64) (uint64, bool) {
 		return floor + f.Copied, true
 	case offset <= f.Start:
 		return floor, true
-	case offset < f.Offset && f.Copied == f.Offset-f.Start: // otherwise some messages had expired, and it is not known which
+	case offset < f.Offset && f.Copied == f.Offset-f.Start: // if some messages had expired, it is unknown which
 		return floor + offset - f.Start, true
 	}
 	return 0, false
 }
 
 // create creates a stream as the fork: the inherited messages, followed by the content of the request. The caller has locked and
-// refreshed the stream. Until all messages are copied, the record says so, and the stream does not exist for clients.
+// refreshed the stream. Until all messages are copied, the record is marked as incomplete, and the stream does not exist for clients.
 func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome, error) {
 	next := record{Type: a.kind, lifetime: h.lifetime, Touched: time.Now(), Epoch: s.epoch, ID: newRecordID(), Start: s.top, Fork: &h.origin, Filling: true}
 	room := s.room(&addition{})
@@ -327,8 +327,8 @@ func (h *heritage) create(ctx context.Context, s *stream, a *addition) (*outcome
 	return s.created(ctx, http.StatusCreated)
 }
 
-// pour publishes the copies, some messages at a time, each time within engineTime. It updates the record to show its progress; rec
-// is the record that it has written last. It returns the position of the last copy, also with an error.
+// pour publishes the copies in batches, each within engineTime. It updates the record to show its progress, and sets rec to the
+// record that it has written last. It returns the position of the last copy, even with an error.
 func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication) (hub.Position, error) {
 	at := hub.Position{Epoch: s.epoch, Offset: s.top}
 	ctx, cancel := context.WithTimeout(ctx, pourTime)
@@ -348,7 +348,7 @@ func (h *heritage) pour(ctx context.Context, s *stream, rec *stored, ps []*hub.P
 	return at, nil
 }
 
-// pourSome publishes some messages after a position, which it sets to that of the last one.
+// pourSome publishes a batch of messages after the position at, which it sets to that of the last message.
 func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub.Publication, at *hub.Position) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, engineTime)
 	defer cancel()
@@ -370,12 +370,12 @@ func (*heritage) pourSome(ctx context.Context, s *stream, rec *stored, ps []*hub
 	return err
 }
 
-// abandon deletes an incomplete fork up to a position, unless another request is creating it by now. The failed request may have
-// been canceled.
+// abandon deletes an incomplete fork up to a position, unless another request has begun to create it in the meantime. It ignores
+// the cancellation of ctx, because the failed request may have been canceled.
 func (s *Server) abandon(ctx context.Context, name string, rec stored, to hub.Position) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), engineTime)
 	defer cancel()
-	s.bury(ctx, name, rec, to) //nolint:errcheck // then the record says that the fork is not whole
+	s.bury(ctx, name, rec, to) //nolint:errcheck // if this fails, the record still marks the fork as incomplete
 }
 
 // busy returns errBusy if a stream was changed while it was being created.
@@ -406,7 +406,7 @@ func (s *Server) putFork(ctx context.Context, name string, a *addition, f *forki
 		return o, err
 	}
 	var h *heritage
-	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // without a lock on the fork, to avoid a deadlock
+	err = s.with(ctx, f.Source, func(ctx context.Context, x *stream) error { // the fork is not locked meanwhile, to avoid a deadlock
 		h, err = inherit(ctx, x, f, name, a.kind)
 		return err
 	})

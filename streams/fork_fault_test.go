@@ -16,7 +16,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A failed fork leaves nothing behind: no messages in the channel, and no name that its source could not use again.
+// A failed fork leaves no messages in its channel, and does not reserve the name of its source.
 func TestForkFails(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}, {Prefix: "small:", History: 100, MaxData: 8}}})
 	a, b := ns[0], ns[1]
@@ -36,8 +36,8 @@ func TestForkFails(t *testing.T) {
 	}
 }
 
-// A fork whose node was killed while it was copying does not reserve the name of its deleted source.
-func TestForkCutShortOfDeleted(t *testing.T) {
+// A fork that is incomplete because its node was killed does not reserve the name of its deleted source.
+func TestIncompleteForkDoesNotReserveSource(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
 	n.must(201, "PUT", "f", "", headerFork, "s")
@@ -56,8 +56,8 @@ func TestForkCutShortOfDeleted(t *testing.T) {
 	n.must(201, "PUT", "f", "", typ, textType)
 }
 
-// If a node was killed after it had recorded the deletion of a stream, but before it had deleted the messages, they do not
-// reappear.
+// If a node was killed after it had recorded the deletion of a stream, but before it had deleted the messages, another node deletes
+// them.
 func TestDeletedButNotDropped(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})
 	a, b := ns[0], ns[1]
@@ -97,7 +97,8 @@ func TestChannelOfDeletedWithForks(t *testing.T) {
 	}
 }
 
-// If a stream was deleted and is a channel again, creating it does not change the stream: its readers continue.
+// If the channel of a deleted stream has new publications, it can be read as a stream. Creating the stream then does not invalidate
+// the offsets of its readers.
 func TestChannelAfterDeletion(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType)
@@ -115,8 +116,8 @@ func TestChannelAfterDeletion(t *testing.T) {
 	}
 }
 
-// Forks that are created while another node appends to the source contain its beginning, in order and once, and creating the same
-// fork twice creates only one.
+// A fork that is created while another node appends to the source contains the source's first messages, each once and in order, even
+// if two nodes create that fork concurrently.
 func TestForksDuringAppends(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{Namespaces: []hub.Namespace{{History: 10_000}}})
 	ns[0].must(201, "PUT", "s", "[0]", typ, jsonType)
@@ -161,8 +162,8 @@ func TestForksDuringAppends(t *testing.T) {
 	}
 }
 
-// A client that disconnects while its fork is being created leaves nothing of it, and publications of others in the meantime are
-// not deleted.
+// If a client disconnects while its fork is being created, the copies are deleted, but not what others have published in the
+// channel in the meantime.
 func TestForkCanceled(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	ctx, cancel := context.WithCancel(bounded.Context(t))
@@ -211,7 +212,7 @@ func TestForkOvertaken(t *testing.T) {
 	}
 }
 
-// between is an engine that calls a function, if there is one, during the first read of a channel.
+// between is an engine that calls happens once, before the next read of a channel.
 type between struct {
 	hub.Engine
 
@@ -233,7 +234,7 @@ func (b *between) Trim(ctx context.Context, channel string, through uint64) erro
 }
 
 // A fork is added to the record of its source even if another node changes that record between the read and the write.
-func TestForkRegisteredTwice(t *testing.T) {
+func TestForkRegisteredDespiteConflict(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	b := &between{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
 	h := hub.New(hub.Options{Engine: b, Namespaces: []hub.Namespace{{History: 100}}})
@@ -263,7 +264,7 @@ func TestForkRegisteredTwice(t *testing.T) {
 	}
 }
 
-// overtaken is an engine in which another node publishes in a channel directly before each message of this one, a number of times.
+// overtaken is an engine in which another node publishes in a channel directly before this one, for a number of times.
 type overtaken struct {
 	hub.Engine
 	of      hub.History
@@ -291,8 +292,8 @@ func (o *overtaken) Publish(ctx context.Context, channel string, p *hub.Publicat
 	return o.Engine.Publish(ctx, channel, p, opts)
 }
 
-// If another node publishes first, the messages of a request are appended after its messages; after many attempts the client is
-// told to retry.
+// If another node publishes first, the messages of a request are appended after those of the other node. After many attempts, the
+// response is 503.
 func TestAppendOvertaken(t *testing.T) {
 	engine := hub.NewMemory().Node()
 	o := &overtaken{Engine: engine, of: engine.(hub.History), channel: "dev/s"}
@@ -314,7 +315,7 @@ func TestAppendOvertaken(t *testing.T) {
 }
 
 // A Stream-Seq must be larger than the previous one.
-func TestSeqGrows(t *testing.T) {
+func TestSeqMustIncrease(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "", typ, textType)
 	for _, tt := range []struct {
@@ -350,19 +351,19 @@ func TestForkBetweenReads(t *testing.T) {
 	n.must(404, "GET", "f", "")
 }
 
-// The limits of a namespace for size and expiry do not apply to the records of streams.
+// A namespace's limits on size and age do not apply to the records of streams.
 func TestRecordsInNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100, MaxData: 80, Expiry: time.Minute}}})[0]
 		n.must(201, "PUT", "s", "text", typ, textType)
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // the clock of a bubble
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // the fake clock of a synctest bubble
 		if text, h := n.must(200, "GET", "s", ""); text != "" || h.Get(typ) != textType {
 			t.Errorf("%q, %v", text, h)
 		}
 	})
 }
 
-// slowly is an engine that takes some time for each publication, in fake time.
+// slowly is an engine that takes some time for each publication.
 type slowly struct {
 	between
 
@@ -397,8 +398,8 @@ func (b together) PublishAll(ctx context.Context, channel string, ps []*hub.Publ
 	return last, nil
 }
 
-// A fork of thousands of messages is created however slow the engine is, as long as it makes progress; in the meantime another node
-// sees that it is being created. If the engine can publish several messages together, that is used.
+// A fork of thousands of messages is created even if the engine is slow; in the meantime, another node sees that it is being created.
+// If the engine can publish several messages together, the fork is created with few calls.
 func TestForkOnSlowEngine(t *testing.T) {
 	const count = 5000
 	for name, batch := range map[string]bool{"one by one": false, "together": true} {
@@ -434,7 +435,7 @@ func TestForkOnSlowEngine(t *testing.T) {
 					a.must(201, "PUT", "f", "", headerFork, "s")
 				}()
 				if !batch {
-					time.Sleep(40 * time.Second) //nolint:forbidigo // the clock of a bubble
+					time.Sleep(40 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 					b.must(503, "PUT", "f", "", headerFork, "s")
 					b.must(404, "GET", "f", "")
 				}

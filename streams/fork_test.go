@@ -47,7 +47,7 @@ func TestFork(t *testing.T) {
 		t.Errorf("%v", h)
 	}
 
-	// The same request again does not create another fork; a different one is a conflict.
+	// Repeating the request does not create another fork; a different request is a conflict.
 	b.must(200, "PUT", "dir/f", "[4]", headerFork, "s")
 	b.must(409, "PUT", "dir/f", "", headerFork, "s", headerForkOffset, "now")
 	b.must(409, "PUT", "dir/f", "", headerFork, "s", headerTTL, "71")
@@ -63,7 +63,7 @@ func TestFork(t *testing.T) {
 	a.must(410, "PUT", "none", "", headerFork, "s", headerForkOffset, h.Get(headerNext))
 }
 
-// The messages of a stream with an expiry expire with it, including those that a fork inherits.
+// The messages of a stream with an expiry time expire at that time, including those that a fork inherits.
 func TestForkExpires(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{History: 100}}})[0]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType)
@@ -110,11 +110,11 @@ func TestForkRefused(t *testing.T) {
 	n.client.Allow = nil
 	n.must(404, "GET", "f", "")
 	n.must(204, "DELETE", "s", "")
-	n.must(404, "GET", "s", "") // none of these has created a fork
+	n.must(404, "GET", "s", "") // none of these requests has created a fork
 }
 
-// Bytes can be cut anywhere, and text in the middle of a character, which the two parts then complete.
-func TestForkOfBytes(t *testing.T) {
+// A fork of text can begin with a part of a message that ends within a character, and the content of the request completes it.
+func TestForkWithinMessage(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "text", "aé", typ, textType)
 	n.must(204, "POST", "text", "b", typ, textType)
@@ -128,7 +128,8 @@ func TestForkOfBytes(t *testing.T) {
 	}
 }
 
-// A deleted stream with forks is gone, and its name is free after the last of them is deleted; forks of forks count.
+// A deleted stream with forks is gone, but its name cannot be reused until the last of its forks is deleted, including forks of
+// forks.
 func TestDeletedWithForks(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	a, b := ns[0], ns[1]
@@ -161,7 +162,7 @@ func TestDeletedWithForks(t *testing.T) {
 }
 
 // A fork that is incomplete because its node was killed is not visible, and can be created again.
-func TestForkCutShort(t *testing.T) {
+func TestIncompleteFork(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "[1,2,3]", typ, jsonType)
 	next := record{ID: "x", Type: jsonType, Touched: time.Now().Add(-time.Minute), Filling: true, Fork: &origin{forking: forking{Source: "s"}, ID: "y"}}
@@ -179,7 +180,8 @@ func TestForkCutShort(t *testing.T) {
 	}
 }
 
-// The size of a fork's inherited content is limited, and so is the list of a stream's forks, from which deleted ones are removed.
+// The size of a fork's inherited content is limited, and so is the list of a stream's forks. When that list is full, deleted forks
+// are removed from it.
 func TestForkBounds(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "large", "", typ, "application/octet-stream")

@@ -183,7 +183,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, name string, c Clie
 // answer writes the chunk as the response.
 func (c *chunk) answer(w http.ResponseWriter) {
 	writable(w)
-	w.Write(c.kind.join(c.ps)) //nolint:errcheck // the client has gone
+	w.Write(c.kind.join(c.ps)) //nolint:errcheck // this fails only if the client has disconnected
 }
 
 // matches reports whether an If-None-Match contains a tag (RFC 9110 13.1.2).
@@ -274,7 +274,7 @@ func (l *live) begin(ctx context.Context) error {
 	if err := x.follow(ctx); err != nil {
 		return err
 	}
-	if err := x.refresh(ctx); err != nil { // there may be changes from before it was followed
+	if err := x.refresh(ctx); err != nil { // there may be changes from before the feed was subscribed
 		x.drop()
 		return err
 	}
@@ -304,7 +304,7 @@ func (l *live) next(ctx context.Context) (*chunk, error) {
 	return x.chunk(ctx, l.from, l.start)
 }
 
-// wait waits until there is more than c, and reports false at the timeout.
+// wait waits until there may be more to read after c. It reports false at the timeout, or if the request or the server ends.
 func (l *live) wait(ctx context.Context, c *chunk, over <-chan time.Time) bool {
 	select {
 	case <-c.changed:
@@ -336,7 +336,7 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 		}
 		h := w.Header()
 		maps.Copy(h, c.header())
-		h.Set(headerCursor, nextCursor(l.q.cursor, time.Now(), rand.Float64())) //nolint:gosec // nothing depends on it
+		h.Set(headerCursor, nextCursor(l.q.cursor, time.Now(), rand.Float64())) //nolint:gosec // the jitter need not be secret
 		h.Set("Cache-Control", "no-store")
 		if len(c.ps) == 0 {
 			writable(w)
@@ -350,7 +350,7 @@ func (l *live) servePoll(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// writable gives the next write a new timeout, regardless of how long the request has waited.
+// writable sets a new timeout for the next write, regardless of how long the request has waited.
 func writable(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // then it has another bound
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // if this fails, the timeout of the http.Server applies
 }

@@ -19,7 +19,7 @@ const tombstoneAge = time.Hour
 
 // record is the stored data about a stream in addition to its messages.
 type record struct {
-	ID   string `json:"id"` // of this incarnation of the stream; "" if it was not created
+	ID   string `json:"id"` // the ID of this incarnation of the stream; "" if it was not created
 	Type string `json:"type"`
 	lifetime
 
@@ -30,7 +30,7 @@ type record struct {
 	Deleted bool        `json:"deleted,omitempty"`
 	Forks   []string    `json:"forks,omitempty"`   // the names of its forks, some of which may be deleted
 	Fork    *origin     `json:"fork,omitempty"`    // nil if it is not a fork
-	Filling bool        `json:"filling,omitempty"` // it is a fork, and not all messages are copied yet
+	Filling bool        `json:"filling,omitempty"` // it is a fork whose messages are not all copied yet
 	State   *checkpoint `json:"state,omitempty"`
 }
 
@@ -58,7 +58,7 @@ func (r *record) expired(now time.Time) bool {
 }
 
 // until returns the time when the stream expires if it is not read or written to; the zero time means never. An eighth of the TTL
-// is added, because a read is recorded only if so much time has passed since the last recorded one.
+// is added, because a read is recorded only if an eighth has passed since the last recorded one.
 func (r *record) until() time.Time {
 	if r.TTL != nil {
 		ttl := time.Duration(*r.TTL) * time.Second

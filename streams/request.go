@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// The headers of the protocol.
+// The header fields of the protocol.
 const (
 	headerNext     = "Stream-Next-Offset"
 	headerUpToDate = "Stream-Up-To-Date"
@@ -50,7 +50,7 @@ type problem struct {
 	header http.Header // added to the response; may be nil
 }
 
-// ErrConflict indicates that a stream cannot be created or appended to: it is closed, or exists with another configuration.
+// ErrConflict indicates that a stream cannot be created or appended to because it is closed, or exists with another configuration.
 var ErrConflict = errors.New("streams: the state of the stream does not allow it")
 
 // Is reports whether the problem is a 409, for ErrConflict.
@@ -177,7 +177,7 @@ func mediaType(t string) string {
 	return strings.ToLower(strings.TrimSpace(t))
 }
 
-// isTrue reports whether a header is true: any other value counts as missing (PROTOCOL.md 4.1).
+// isTrue reports whether a header field has the value true; any other value is treated as if the field were missing (PROTOCOL.md 4.1).
 func isTrue(h http.Header, name string) bool { return strings.EqualFold(h.Get(name), "true") }
 
 // The modes of a read.
@@ -253,7 +253,7 @@ func parseOffset(s string) (offset uint64, tag string, ok bool) {
 // recognized.
 func tagOf(epoch, id string) string {
 	h := fnv.New32a()
-	h.Write([]byte(epoch + "\x00" + id)) //nolint:errcheck // it cannot fail
+	h.Write([]byte(epoch + "\x00" + id)) //nolint:errcheck // writing to a hash cannot fail
 	return fmt.Sprintf("%0*x", tagDigits, h.Sum32())
 }
 
@@ -262,7 +262,7 @@ const cursorInterval = 20 * time.Second
 
 var cursorEpoch = time.Date(2024, time.October, 9, 0, 0, 0, 0, time.UTC)
 
-// nextCursor returns the cursor for a response: larger than the client's. jitter is between 0 and 1.
+// nextCursor returns the cursor for a response, which is larger than that of the client. jitter is between 0 and 1.
 func nextCursor(client string, now time.Time, jitter float64) string {
 	current := int64(now.Sub(cursorEpoch) / cursorInterval)
 	if n, ok := parseInteger(client); ok && n >= current {

@@ -37,7 +37,7 @@ func TestParseReading(t *testing.T) {
 	}
 }
 
-func TestOffsetsAreInOrder(t *testing.T) {
+func TestFormattedOffsetsAreSorted(t *testing.T) {
 	var all []string
 	for _, n := range []uint64{0, 1, 9, 10, 255, 256, 1 << 32, math.MaxUint64} {
 		all = append(all, formatOffset(n, "0123abcd"))
@@ -63,7 +63,7 @@ func TestParseProducer(t *testing.T) {
 	}
 }
 
-func TestCursorsGrow(t *testing.T) {
+func TestCursorsIncrease(t *testing.T) {
 	now := cursorEpoch.Add(1000 * cursorInterval)
 	for client, most := range map[string]string{"": "1000", "x": "1000", "999": "1000", "1000": "1180", "5000": "5180"} {
 		if got := nextCursor(client, now, 0.999); len(got) != len(most) || got > most {
@@ -85,7 +85,7 @@ func TestSSELines(t *testing.T) {
 	}
 }
 
-// A request is parsed or rejected, and parsed values can be formatted and parsed again unchanged.
+// Parsing arbitrary requests does not panic, and parsed offsets, producers and bodies are unchanged when they are formatted again.
 func FuzzRequest(f *testing.F) {
 	f.Add("-1", "sse", "12", "p", "0", "1", "3600", "", "text/plain", []byte("text"))
 	f.Add(formatOffset(7, "0123abcd"), "", "", "", "", "", "", "2030-01-01T00:00:00Z", "application/json", []byte(`[[1],{"a":"b"}]`))
@@ -105,11 +105,11 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%+v is %+v", p, again)
 			}
 		}
-		parseLifetime(h) //nolint:errcheck // it must not panic
+		parseLifetime(h) //nolint:errcheck // any result is fine, as long as there is no panic
 		if l, err := parseLifetime(http.Header{headerExpires: {expires}}); err == nil && !l.equal(l) {
 			t.Errorf("%+v", l)
 		}
-		parseType(h) //nolint:errcheck // likewise
+		parseType(h) //nolint:errcheck // any result is fine, as long as there is no panic
 		for _, k := range []kind{kindBinary, kindText, kindJSON} {
 			ps, err := k.split(body, 64, true)
 			for _, p := range ps {

@@ -21,7 +21,7 @@ const (
 	defaultPoll     = 4 * time.Second
 	defaultSSE      = 60 * time.Second
 	defaultMaxLive  = 10_000
-	maxKnown        = 10_000 // the number of unused streams that a node remembers
+	maxKnown        = 10_000 // the number of streams above which a node forgets those that are not in use
 	engineTime      = 10 * time.Second
 	bodyTime        = 60 * time.Second // the timeout for the body of a request
 	writeTime       = 20 * time.Second // the timeout for a part of a response
@@ -60,7 +60,7 @@ type Server struct {
 	mu      sync.Mutex
 	streams map[string]*stream
 	expires map[string]time.Time // the times when streams expire, as far as this node knows them
-	janitor bool                 // a goroutine is running that deletes them
+	janitor bool                 // a goroutine that deletes expired streams is running
 	live    int
 	stop    chan struct{} // closed by Close
 	closed  bool
@@ -73,7 +73,7 @@ type Client struct {
 	User string
 
 	// Allow is called before each action on a channel: "publish" for creating a stream and appending, "history" for reading,
-	// "subscribe" for waiting for more, "delete". An error denies the action, with 403. If nil, every action is allowed.
+	// "subscribe" for waiting for more, and "delete". If it returns an error, the response is 403. If nil, every action is allowed.
 	Allow func(action, channel string) error
 }
 
@@ -180,7 +180,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, name string, c Cl
 	}
 }
 
-// The header fields that browsers may send, and read, in requests of other origins.
+// The methods and header fields that browsers may use in cross-origin requests, and the header fields that they may read.
 const (
 	methods = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 	exposed = "ETag, Location, Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, Stream-Cursor, Stream-TTL, Stream-Expires-At, " +
@@ -189,8 +189,8 @@ const (
 		"Stream-Forked-From, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq"
 )
 
-// Preflight responds to the preflight of a browser, which asks whether a page of another origin may make a request. The caller must
-// set Access-Control-Allow-Origin if the origin is allowed.
+// Preflight responds to a CORS preflight request, with which a browser asks whether a page of another origin may make a request. The
+// caller must set Access-Control-Allow-Origin if the origin is allowed.
 func Preflight(w http.ResponseWriter) {
 	cors.Preflight(w, methods, accepted)
 }
@@ -253,7 +253,7 @@ func fail(w http.ResponseWriter, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(p.status)
-	io.WriteString(w, p.text+"\n") //nolint:errcheck // the client has gone
+	io.WriteString(w, p.text+"\n") //nolint:errcheck // this fails only if the client has disconnected
 }
 
 // addition parses the addition in a PUT or a POST.
@@ -270,7 +270,7 @@ func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*ad
 	if most <= 0 {
 		most = defaultMaxBody
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) //nolint:errcheck // then it has another bound
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) //nolint:errcheck // if this fails, the timeout of the http.Server applies
 	if a.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
 		if _, big := errors.AsType[*http.MaxBytesError](err); big {
 			return nil, &problem{status: http.StatusRequestEntityTooLarge, text: "the body is too large"}
@@ -279,7 +279,7 @@ func (s *Server) addition(w http.ResponseWriter, r *http.Request, c Client) (*ad
 	}
 	a.kind, err = parseType(r.Header)
 	if len(a.body) == 0 && r.Method == http.MethodPost {
-		err = nil // PROTOCOL.md 5.2: without a body the content type is ignored
+		err = nil // PROTOCOL.md 5.2: without a body, the content type is ignored
 	}
 	return a, err
 }
@@ -426,7 +426,7 @@ func (s *Server) watch(name string, at time.Time) {
 	}
 }
 
-// clean deletes the streams that have expired, until no stream has an expiry.
+// clean deletes streams when they expire, until no known stream has an expiry time.
 func (s *Server) clean() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -450,9 +450,9 @@ func (s *Server) clean() {
 			return
 		}
 		s.mu.Unlock()
-		for _, name := range over { // another node may have extended the lifetime: then it is watched again
+		for _, name := range over { // if another node has extended the lifetime, refreshing the stream watches it again
 			ctx, cancel := context.WithTimeout(context.Background(), engineTime)
-			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // the next request for it does the same
+			s.with(ctx, name, func(context.Context, *stream) error { return nil }) //nolint:errcheck // if this fails, the next request for the stream deletes it
 			cancel()
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// keepAlive is the interval of comments in an idle event stream, so that no intermediary considers the connection dead.
+// keepAlive is the interval between comments in an idle event stream, which keep intermediaries from considering the connection dead.
 const keepAlive = 15 * time.Second
 
 // control is the event that follows data (PROTOCOL.md 5.8).
@@ -45,7 +45,7 @@ func (l *live) serveSSE(w http.ResponseWriter, r *http.Request) error {
 	cursor := l.q.cursor
 	for first := true; ; first = false {
 		if len(c.ps) > 0 || first || c.closed {
-			cursor = nextCursor(cursor, time.Now(), rand.Float64()) //nolint:gosec // nothing depends on it
+			cursor = nextCursor(cursor, time.Now(), rand.Float64()) //nolint:gosec // the jitter need not be secret
 			writable(w)
 			if _, err := w.Write(l.events(c, cursor)); err != nil || flush.Flush() != nil {
 				return nil

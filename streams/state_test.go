@@ -12,7 +12,7 @@ import (
 )
 
 func TestParseLifetime(t *testing.T) {
-	for text, want := range map[string]int64{ // -1 means that it is rejected
+	for text, want := range map[string]int64{ // -1 means that the text is rejected
 		"0": 0, "1": 1, "9": 9, "10": 10, strconv.Itoa(maxTTL): maxTTL, strconv.Itoa(maxTTL + 1): -1, "00": -1, "01": -1, "": -1, "-1": -1, "+1": -1,
 		"1.5": -1, "1e3": -1, "9007199254740993": -1, "99999999999999999999": -1,
 	} {
@@ -28,7 +28,7 @@ func TestParseLifetime(t *testing.T) {
 		}
 	}
 	if _, err := parseLifetime(http.Header{http.CanonicalHeaderKey(headerTTL): {"1"}, headerExpires: {"2030-01-02T03:04:05Z"}}); err == nil {
-		t.Error("both are accepted")
+		t.Error("a TTL and an expiry time are accepted together")
 	}
 	for text, want := range map[string]bool{"0": true, "9007199254740991": true, "9007199254740992": false, "x": false, "": false, "-1": false, "007": true} {
 		if _, ok := parseInteger(text); ok != want {
@@ -45,8 +45,8 @@ func TestParseLifetime(t *testing.T) {
 	}
 }
 
-// Every request releases the stream that it has used, and its slot among the live reads, whatever the result.
-func TestRequestsGiveBack(t *testing.T) {
+// Every request releases the stream that it has used, and its live read, whatever the result.
+func TestRequestsReleaseStreams(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.LongPoll = time.Millisecond
 	n.must(404, "GET", "s", "")
@@ -69,8 +69,8 @@ func TestRequestsGiveBack(t *testing.T) {
 	}
 }
 
-// A stream that was deleted and created again on another node is a new one: nothing of the old one is left.
-func TestSecondLife(t *testing.T) {
+// A node that has read a stream before it was deleted and created again on another node sees only the new stream.
+func TestRecreatedStreamIsNew(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
 	n.must(201, "PUT", "s", "[1]", typ, jsonType, headerClosed, "true")
@@ -91,7 +91,7 @@ func TestSecondLife(t *testing.T) {
 }
 
 // The messages that a node keeps for live reads are limited in number and size.
-func TestRecentHasABound(t *testing.T) {
+func TestRecentMessagesAreLimited(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, size := range map[string]int{"small": 1, "large": 20 << 10} {
 		n.must(201, "PUT", name, "", typ, jsonType)
@@ -107,7 +107,7 @@ func TestRecentHasABound(t *testing.T) {
 			want = recentBytes/(size+2) + 1 // the last one is small
 		}
 		if len(x.recent) != want || bytes != x.bytes || x.recent[0].Offset != x.reach+1 {
-			t.Errorf("%s: %d messages, %d bytes, counted as %d, behind %d", name, len(x.recent), bytes, x.bytes, x.reach)
+			t.Errorf("%s: %d messages of %d bytes, counted as %d, after offset %d", name, len(x.recent), bytes, x.bytes, x.reach)
 		}
 	}
 	n.must(200, "GET", fmt.Sprintf("small?offset=%s", "-1"), "")
@@ -115,12 +115,12 @@ func TestRecentHasABound(t *testing.T) {
 	n.must(201, "PUT", "s", `"`+strings.Repeat("x", recentBytes)+`"`, typ, jsonType)
 	n.must(200, "GET", "s", "")
 	if x := n.streams["s"]; len(x.recent) != 1 {
-		t.Errorf("%d messages, of which one is larger than the bound", len(x.recent))
+		t.Errorf("%d messages are kept; want the one that is larger than the limit", len(x.recent))
 	}
 }
 
 // Responses contain the lifetime of a stream.
-func TestLifetimeInAnswers(t *testing.T) {
+func TestLifetimeInResponses(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	for name, value := range map[string]string{headerTTL: "3600", headerExpires: time.Now().Add(time.Hour).UTC().Truncate(time.Second).Format(time.RFC3339)} {
 		_, created := n.must(201, "PUT", name, "", typ, jsonType, name, value)
@@ -135,7 +135,7 @@ func TestLifetimeInAnswers(t *testing.T) {
 	}
 	n.Server.mu.Lock()
 	if !n.janitor || len(n.expires) != 2 {
-		t.Errorf("one goroutine is to end the streams: %v, %d", n.janitor, len(n.expires))
+		t.Errorf("want one janitor for 2 streams: running %v, %d streams", n.janitor, len(n.expires))
 	}
 	n.Server.mu.Unlock()
 	n.must(201, "PUT", "none", "", typ, jsonType)
@@ -144,8 +144,8 @@ func TestLifetimeInAnswers(t *testing.T) {
 	}
 }
 
-// The record of a stream contains its end, so a node that has read the stream before finds the end there even if the last message
-// is gone.
+// The end of a stream is in its record, so that a node that has read the stream before finds the end even if the last message is no
+// longer kept.
 func TestClosedInTheRecord(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]

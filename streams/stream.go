@@ -21,14 +21,14 @@ const (
 )
 
 const (
-	checkEvery   = 256 // the number of publications until the next checkpoint
-	maxProducers = 128 // the number of producers of one stream that are remembered
+	checkEvery   = 256 // the number of publications after which a checkpoint is written
+	maxProducers = 128 // the maximum number of producers of one stream that are remembered
 	pageCount    = 512 // the maximum number of publications in one page
-	recentCount  = 256 // the number of publications that are kept for live reads
+	recentCount  = 256 // the maximum number of publications that are kept for live reads
 	recentBytes  = 256 << 10
 )
 
-// stream is the state of a stream on this node. All fields but the first ones are guarded by lock.
+// stream is the state of a stream on this node. lock guards all fields after it.
 type stream struct {
 	server *Server
 	name   string
@@ -83,7 +83,7 @@ func (s *stream) tag() string {
 	return tagOf(s.epoch, s.rec.ID)
 }
 
-// end returns the offset of the end: for a closed stream, the final one.
+// end returns the offset of the end of the stream.
 func (s *stream) end() uint64 {
 	if s.closed != nil {
 		return s.closed.Offset
@@ -115,7 +115,8 @@ func (s *stream) refresh(ctx context.Context) error {
 	if err := s.adopt(ctx, rec); err != nil || was || !s.implicit {
 		return err
 	}
-	// The stream seems to be only a channel. But if it was created after the record was read, its content may be a part of a fork.
+	// The stream seems to be only a channel. But if a fork was created after the record was read, the publications may be its first
+	// copies.
 	again, err := s.server.readRecord(ctx, s.name, s.rec)
 	if err != nil || again.at == rec.at {
 		return err
@@ -123,7 +124,7 @@ func (s *stream) refresh(ctx context.Context) error {
 	return s.adopt(ctx, again)
 }
 
-// adopt updates the state with a record, and with publications since the last time.
+// adopt updates the state from a record, and from the publications since the last update.
 func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	if rec.at != s.rec.at || rec.ID != s.rec.ID {
 		if rec.ID != s.rec.ID || !rec.exists || rec.Deleted || s.rec.Filling {
@@ -147,7 +148,7 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	}
 	page, err := s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
 	if err == nil && rec.Deleted && rec.Epoch == page.Top.Epoch && len(page.Publications) > 0 && page.Publications[0].Offset <= rec.Start {
-		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that was expected to do this has ended
+		if err := s.server.trim(ctx, s.name, rec.Start); err != nil { // the node that deleted the stream ended before it had deleted the messages
 			return err
 		}
 		page, err = s.server.Hub.History(ctx, s.server.App, s.name, hub.HistoryQuery{Limit: 1})
@@ -168,13 +169,13 @@ func (s *stream) adopt(ctx context.Context, rec stored) (err error) {
 	return s.catchUp(ctx)
 }
 
-// reset resets the state of the publications.
+// reset clears the state that is derived from publications.
 func (s *stream) reset(epoch string) {
 	s.epoch, s.top, s.floor, s.closed, s.seq, s.writers, s.unsaved = epoch, 0, 0, nil, "", nil, 0
 	s.recent, s.bytes, s.reach = nil, 0, 0
 }
 
-// catchUp processes the publications since the last time.
+// catchUp processes the publications since the last update.
 func (s *stream) catchUp(ctx context.Context) error {
 	before := s.top
 	defer func() {
@@ -342,7 +343,7 @@ func (s *stream) finish(ctx context.Context, rec stored) (stored, error) {
 	return s.server.bury(ctx, s.name, rec, page.Top)
 }
 
-// bury is finish for a stream that contains the channel up to a position.
+// bury is finish for a stream whose last message is at the position top or before.
 func (s *Server) bury(ctx context.Context, name string, rec stored, top hub.Position) (stored, error) {
 	buried, err := s.writeRecord(ctx, name, rec, s.tombstone(ctx, rec, top))
 	if errors.Is(err, errChanged) {

@@ -156,7 +156,7 @@ func TestNodesAgree(t *testing.T) {
 	if h := produce(b, 409, "0", "3"); h.Get(headerExpected) != "2" || h.Get(headerReceived) != "3" {
 		t.Errorf("%v", h)
 	}
-	for i := range checkEvery { // so that a checkpoint is written
+	for i := range checkEvery { // enough messages for a checkpoint
 		a.must(204, "POST", "s", "y", typ, textType, headerSeq, fmt.Sprintf("%04d", i))
 	}
 	produce(b, 400, "1", "1")
@@ -210,12 +210,12 @@ func TestConcurrentAppends(t *testing.T) {
 	seen := map[string]bool{}
 	for one := range strings.SplitSeq(strings.Trim(text, "[]"), ",") {
 		if seen[one] {
-			t.Errorf("%s came twice", one)
+			t.Errorf("%s is contained twice", one)
 		}
 		seen[one] = true
 	}
 	if len(seen) != len(ns)*each {
-		t.Errorf("%d of %d", len(seen), len(ns)*each)
+		t.Errorf("%d of %d messages", len(seen), len(ns)*each)
 	}
 	var closed, late int
 	var mu sync.Mutex
@@ -234,7 +234,7 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 	wg.Wait()
 	if closed != 1 || late != len(ns)-1 {
-		t.Errorf("%d have closed it, %d came too late", closed, late)
+		t.Errorf("%d requests have closed the stream, %d were too late", closed, late)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestConcurrentPuts(t *testing.T) {
 		}
 		wg.Wait()
 		if created.Load() != 1 {
-			t.Errorf("%d nodes have created it", created.Load())
+			t.Errorf("%d nodes have created the stream", created.Load())
 		}
 	}
 }
@@ -317,13 +317,13 @@ func TestLargeStreams(t *testing.T) {
 		for more := true; more; answers++ {
 			text, h := one.must(200, "GET", "s?offset="+offset, "")
 			if len(text) > chunkBytes || text != body[got:got+len(text)] {
-				t.Fatalf("an answer of %d bytes", len(text))
+				t.Fatalf("a response of %d bytes", len(text))
 			}
 			got += len(text)
 			more, offset = h.Get(headerUpToDate) == "", h.Get(headerNext)
 		}
 		if got != len(body) || answers < parts/17 || answers > parts/15+1 {
-			t.Errorf("%d bytes of %d in %d answers", got, len(body), answers)
+			t.Errorf("%d bytes of %d in %d responses", got, len(body), answers)
 		}
 	}
 }
@@ -354,19 +354,19 @@ func TestCaching(t *testing.T) {
 		}
 	}
 	if _, h := n.must(200, "GET", "s?live=long-poll&offset="+first.Get(headerNext), ""); h.Get("ETag") != second.Get("ETag") || h.Get("Cache-Control") != "no-store" {
-		t.Errorf("by long-poll: %v", h)
+		t.Errorf("via long polling: %v", h)
 	}
 	if text, h := n.must(200, "GET", "s?offset=now", ""); text != "[]" || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
 		t.Errorf("%.100q %v", text, h)
 	}
 	n.must(204, "POST", "s", "", typ, jsonType, headerClosed, "true")
 	if _, h := n.must(200, "GET", "s?offset="+first.Get(headerNext), ""); h.Get("ETag") == second.Get("ETag") || h.Get(headerClosed) != "true" || h.Get("Cache-Control") != end {
-		t.Errorf("of a stream that is closed: %v", h)
+		t.Errorf("closed stream: %v", h)
 	}
 }
 
-// A node that was disconnected for longer than messages are kept continues with the oldest ones.
-func TestAwayForLong(t *testing.T) {
+// A node that has missed messages that are no longer kept continues with the oldest ones.
+func TestNodeMissesExpiredMessages(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	n, late := ns[0], ns[1]
 	n.History, late.History = 3, 3
@@ -378,7 +378,7 @@ func TestAwayForLong(t *testing.T) {
 	producer := []string{typ, jsonType, "Producer-Id", "p", "Producer-Epoch", "0", "Producer-Seq", "0"}
 	n.must(200, "POST", "s", "6", producer...)
 	n.must(204, "POST", "s", "7", typ, jsonType)
-	late.must(204, "POST", "s", "6", producer...) // a repetition
+	late.must(204, "POST", "s", "6", producer...) // a duplicate
 	if text, _ := late.must(200, "GET", "s?offset=-1", ""); text != "[5,6,7]" {
 		t.Errorf("%q", text)
 	}
@@ -403,8 +403,8 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-// The parts of a text are as large as the limit for messages.
-func TestSplitTextAtTheBound(t *testing.T) {
+// A text is split into parts of at most the maximum size.
+func TestSplitTextAtTheLimit(t *testing.T) {
 	for _, tt := range []struct {
 		text string
 		size int
@@ -412,12 +412,12 @@ func TestSplitTextAtTheBound(t *testing.T) {
 	}{{"abc", 5, 1}, {"abc", 4, 2}, {"a\nc", 6, 1}, {"a\nc", 5, 2}, {"é", 4, 1}, {"éé", 6, 1}, {"éé", 5, 2}} {
 		ps, err := splitText([]byte(tt.text), tt.size)
 		if err != nil || len(ps) != tt.want {
-			t.Errorf("%q in %d bytes: %d parts, %v", tt.text, tt.size, len(ps), err)
+			t.Errorf("%q in parts of %d bytes: %d parts, %v", tt.text, tt.size, len(ps), err)
 		}
 		got := ""
 		for _, p := range ps {
 			if len(p.Data) > tt.size {
-				t.Errorf("%q in %d bytes: %q", tt.text, tt.size, p.Data)
+				t.Errorf("%q in parts of %d bytes: %q", tt.text, tt.size, p.Data)
 			}
 			got += string(kindText.content(p))
 		}
@@ -425,12 +425,12 @@ func TestSplitTextAtTheBound(t *testing.T) {
 			t.Errorf("%q is %q", tt.text, got)
 		}
 	}
-	if _, err := splitText([]byte("é"), 3); err != errTooBig { //nolint:errorlint // it is not wrapped
+	if _, err := splitText([]byte("é"), 3); err != errTooBig { //nolint:errorlint // splitText does not wrap its error
 		t.Errorf("a character that does not fit: %v", err)
 	}
 }
 
-// Other parts of a message may leave no room for its data.
+// If the tags of a message leave no room for its data, the response is 413.
 func TestNoRoomForData(t *testing.T) {
 	n := nodes(t, 1, hub.Options{Namespaces: []hub.Namespace{{App: "dev", MaxData: 30}}})[0]
 	n.must(201, "PUT", "s", "", typ, textType)
@@ -438,7 +438,7 @@ func TestNoRoomForData(t *testing.T) {
 	n.must(204, "POST", "s", "text", typ, textType, "Stream-Seq", "x")
 }
 
-// A client may do only what its rules allow.
+// A request is rejected if Allow denies its action.
 func TestDenied(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "x", typ, textType)
@@ -493,17 +493,17 @@ func TestTTL(t *testing.T) {
 		n := nodes(t, 1, hub.Options{})[0]
 		n.must(201, "PUT", "s", "x", typ, textType, headerTTL, "60")
 		for range 10 {
-			time.Sleep(55 * time.Second) //nolint:forbidigo // the clock of a bubble
+			time.Sleep(55 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 			n.must(200, "GET", "s", "")
 		}
 		for range 2 { // these do not count as reads
-			time.Sleep(30 * time.Second) //nolint:forbidigo // the clock of a bubble
+			time.Sleep(30 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 			n.must(200, "HEAD", "s", "")
 		}
-		time.Sleep(30 * time.Second) //nolint:forbidigo // the clock of a bubble
+		time.Sleep(30 * time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 		n.must(404, "HEAD", "s", "")
 		n.must(201, "PUT", "t", "x", typ, textType, headerTTL, "60")
-		time.Sleep(2 * time.Minute) //nolint:forbidigo // the clock of a bubble
+		time.Sleep(2 * time.Minute) //nolint:forbidigo // the fake clock of a synctest bubble
 		page, err := n.Hub.History(t.Context(), "dev", "t", hub.HistoryQuery{Limit: -1})
 		if err != nil || len(page.Publications) != 0 {
 			t.Errorf("%d messages, %v", len(page.Publications), err)
@@ -575,7 +575,8 @@ func get(t *testing.T, url string) *http.Response {
 	return res
 }
 
-// Deleting a stream ends its live reads on all nodes, and so does Close; their number is limited to MaxLive.
+// Deleting a stream ends its live reads on all nodes, and Close ends those of its server. The number of live reads is limited to
+// MaxLive.
 func TestLiveEnds(t *testing.T) {
 	ns := nodes(t, 2, hub.Options{})
 	ns[1].MaxLive, ns[1].SSE, ns[1].LongPoll = 1, time.Hour, time.Hour
@@ -609,7 +610,7 @@ func TestLongPoll(t *testing.T) {
 			t.Errorf("%v", h)
 		}
 		go func() {
-			time.Sleep(time.Second) //nolint:forbidigo // the clock of a bubble
+			time.Sleep(time.Second) //nolint:forbidigo // the fake clock of a synctest bubble
 			n.do("POST", "s", "x", typ, textType)
 		}()
 		began := time.Now()
@@ -619,8 +620,8 @@ func TestLongPoll(t *testing.T) {
 	})
 }
 
-// A request returns when its client disconnects, or when the engine does not respond.
-func TestRequestEnds(t *testing.T) {
+// A request ends when its client disconnects.
+func TestRequestEndsWithClient(t *testing.T) {
 	n := nodes(t, 1, hub.Options{})[0]
 	n.must(201, "PUT", "s", "", typ, textType)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -283,7 +283,7 @@ func (s *Sender) post(text []byte, header http.Header) (again bool, err error) {
 		return true, withoutURL(err)
 	}
 	defer answer.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)) //nolint:errcheck // only the status counts
+	io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)) //nolint:errcheck // the body is discarded, because only the status matters
 	switch code := answer.StatusCode; {
 	case code/100 == 2:
 		return false, nil

@@ -36,7 +36,7 @@ func startBeside(ctx context.Context, command func(port string) []string) (addr 
 	}
 	addr = l.Addr().String()
 	l.Close()
-	_, port, _ := net.SplitHostPort(addr) //nolint:errcheck // of a listener
+	_, port, _ := net.SplitHostPort(addr) //nolint:errcheck // a listener's address always has a port
 	args := command(port)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

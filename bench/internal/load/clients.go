@@ -60,7 +60,7 @@ func (c *Clients) Close() {
 func (c *Clients) Cut() {
 	for i := range c.all {
 		if m := &c.all[i]; m.fd >= 0 {
-			syscall.SetsockoptLinger(m.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // it costs time
+			syscall.SetsockoptLinger(m.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // if this fails, the port remains in TIME_WAIT
 			syscall.Close(m.fd)
 			*m = client{fd: -1, rest: m.rest[:0], out: m.out[:0]}
 		}
@@ -171,6 +171,6 @@ func cutFrame(b []byte) (first byte, payload, rest []byte, ok bool) {
 	if uint64(len(b)-head) < size {
 		return 0, nil, b, false
 	}
-	end := head + int(size) //nolint:gosec // it is not beyond b
+	end := head + int(size) //nolint:gosec // size is at most len(b)-head
 	return b[0], b[head:end], b[end:], true
 }

@@ -22,7 +22,7 @@ func serveOne(l net.Listener, pieces [][]byte, expect int) ([]byte, error) {
 		return nil, err
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(30 * time.Second)) //nolint:errcheck // the reads below fail then
+	nc.SetDeadline(time.Now().Add(30 * time.Second)) //nolint:errcheck // if this fails, so do the reads below
 	in := bufio.NewReader(nc)
 	r, err := http.ReadRequest(in)
 	if err != nil || r.URL.Path != "/path" || r.Header.Get("Sec-WebSocket-Protocol") != "p" {

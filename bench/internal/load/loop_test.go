@@ -31,7 +31,7 @@ func TestSomeBusy(t *testing.T) {
 					}
 					serving.Go(func() { // returns when the load has closed the connection
 						defer c.Close()
-						io.Copy(c, c) //nolint:errcheck // the load resets the connection
+						io.Copy(c, c) //nolint:errcheck // the load ends the connection with a reset, which is an error
 					})
 				}
 			})

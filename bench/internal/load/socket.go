@@ -135,7 +135,7 @@ func openAll(c *Config, s *script) ([]*conn, error) {
 func closeAll(all []*conn) {
 	for _, c := range all {
 		// Reset the connections: thousands of ports in TIME_WAIT would slow down the next round.
-		syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // it costs time
+		syscall.SetsockoptLinger(c.fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}) //nolint:errcheck // if this fails, the port remains in TIME_WAIT
 		syscall.Close(c.fd)
 	}
 }

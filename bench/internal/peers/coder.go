@@ -27,7 +27,7 @@ func coderServe(c *Config, ln net.Listener) error {
 		}
 		conn.SetReadLimit(maxMessage)
 		go func() {
-			defer conn.CloseNow() //nolint:errcheck // the error says how the connection had already ended
+			defer conn.CloseNow() //nolint:errcheck // the error only reports how the connection had already ended
 			if !c.Broadcast {
 				coderEcho(conn, nil)
 				return
