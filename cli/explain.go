@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -31,11 +30,11 @@ type explainFlags struct {
 	noCrossSite bool
 	noProbes    bool
 	summary     bool
-	report      string
+	report      outFlags
 }
 
 func newExplain(sys *System) *cobra.Command {
-	var f explainFlags
+	f := explainFlags{report: outFlags{flag: "report", mode: 0o600}}
 	cmd := &cobra.Command{
 		Use:   "explain URL [URL]",
 		Short: "Show a handshake step by step, and say what is wrong with it",
@@ -105,7 +104,8 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 	flags.BoolVar(&f.noCrossSite, "no-cross-site", false, "try no handshakes with other origins")
 	flags.BoolVar(&f.noProbes, "no-probes", false, "open only one connection, even after a failure")
 	flags.BoolVar(&f.summary, "summary", false, "print at most ten lines: the progress, the cause of a failure, the first step for each side")
-	flags.StringVar(&f.report, "report", "", "also write the whole report to this `file`, for a ticket: HTML if its name ends in .html")
+	flags.StringVar(&f.report.file, f.report.flag, "", "also write the whole report to this new `file`, for a ticket: HTML if its name ends in .html")
+	f.report.registerForce(cmd)
 	flags.BoolVar(&f.json, "json", false, "print the report as one JSON document; with --watch a line for each frame and for the report")
 	values := map[string][]string{
 		"timeout": {"5s", "15s", "1m"}, "step-timeout": {"2s", "5s", "20s"}, "probe-idle": {"1m", "3m", "10m"},
@@ -130,10 +130,13 @@ func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	case f.origin != "" && f.noOrigin:
 		return nil, usagef("leave one of them out", "--origin and --no-origin cannot be used together")
 	}
-	if f.report != "" {
-		dir := filepath.Dir(f.report)
+	if file := f.report.file; file != "" {
+		dir := filepath.Dir(file)
 		if at, err := os.Stat(dir); err != nil || !at.IsDir() {
-			return nil, usagef("create it first", "--report %s: there is no directory %s", f.report, dir)
+			return nil, usagef("create it first", "--report %s: there is no directory %s", file, dir)
+		}
+		if err := f.report.check(); err != nil {
+			return nil, err
 		}
 	}
 	f.http.value = "1.1"
@@ -180,7 +183,7 @@ func runExplain(ctx context.Context, sys *System, f *explainFlags, raw string) e
 	if err := cmp.Or(out.err, write(report)); err != nil {
 		return err
 	}
-	if err := writeReport(f.report, report); err != nil {
+	if err := writeReport(sys, &f.report, report); err != nil {
 		return err
 	}
 	switch {
@@ -222,7 +225,7 @@ func compareExplained(ctx context.Context, sys *System, f *explainFlags, urls []
 	if err := write(sys.Stdout); err != nil {
 		return err
 	}
-	if err := writeReport(f.report, c); err != nil {
+	if err := writeReport(sys, &f.report, c); err != nil {
 		return err
 	}
 	switch {
@@ -296,21 +299,21 @@ type ticket interface {
 	WriteHTML(w io.Writer) error
 }
 
-// writeReport writes a ticket to a file, in the format that the file name selects; "" means none.
-func writeReport(path string, r ticket) error {
-	if path == "" {
+// writeReport writes a ticket to a file, if there is one, in the format that the file name selects.
+func writeReport(sys *System, to *outFlags, r ticket) error {
+	if to.file == "" {
 		return nil
 	}
 	write := r.WriteMarkdown
-	switch strings.ToLower(filepath.Ext(path)) {
+	switch strings.ToLower(filepath.Ext(to.file)) {
 	case ".html", ".htm":
 		write = r.WriteHTML
 	}
-	var b bytes.Buffer
+	var b strings.Builder
 	if err := write(&b); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o600)
+	return to.write(sys, b.String())
 }
 
 // newExplainJSON writes the report as one document, or, if frames are watched, as lines.

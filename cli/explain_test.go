@@ -79,6 +79,18 @@ func TestExplainSummaryAndReport(t *testing.T) {
 	if err != nil || !strings.Contains(string(b), "## Why: status-404") || !strings.Contains(string(b), "[redacted]") || strings.Contains(string(b), "hidden-9912") {
 		t.Errorf("%v\n%s", err, b)
 	}
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := []string{"explain", "--summary", "--report", file, "--proxy", "none", "ws" + strings.TrimPrefix(s.URL, "http") + "/chat"}
+	got = runCommand(t, again...)
+	if kept, _ := os.ReadFile(file); got.code != exitFailed || got.stdout != "" || string(kept) != "mine" || !strings.Contains(got.stderr, "--report "+strings.TrimSuffix(file, ".md")+"-2.md; --force") {
+		t.Errorf("an existing file: %+v, %.20s", got, kept)
+	}
+	got = runCommand(t, append(again, "--force")...)
+	if b, _ := os.ReadFile(file); got.code != exitFailed || got.stderr != "" || !strings.Contains(string(b), "## Why: status-404") {
+		t.Errorf("--force: %+v, %.20s", got, b)
+	}
 	for _, name := range []string{"ticket.html", "ticket.HTM"} {
 		file := filepath.Join(t.TempDir(), name)
 		got := runCommand(t, "explain", "--summary", "--report", file, "--proxy", "none", "ws"+strings.TrimPrefix(s.URL, "http")+"/chat?token=hidden-9912")
