@@ -80,9 +80,9 @@ func finish(root *cobra.Command) {
 			}
 		case "completion":
 			cmd.Args, cmd.RunE = nil, group
-			cmd.Example = "  handfast completion bash >/etc/bash_completion.d/handfast"
+			cmd.Example = "  source <(handfast completion bash)"
 			for _, shell := range cmd.Commands() {
-				shell.Example = "  handfast completion " + shell.Name() + " >handfast." + shell.Name()
+				shell.Example = "  handfast completion " + shell.Name() + " | less"
 			}
 		}
 	}

@@ -53,7 +53,7 @@ on this machine, which can sign for localhost and this host's name only.`,
   handfast dial --wait 1m wss://example.com/feed </dev/null
   handfast dial --reconnect --wait 24h wss://example.com/feed </dev/null >>feed.log
   handfast dial --proxy socks5://127.0.0.1:1080 --timeout 5s wss://example.com/chat
-  handfast dial --binary wss://localhost:8443/echo <in.bin >out.bin`,
+  handfast dial --binary wss://localhost:8443/echo <in.bin | cmp - in.bin`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:

@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -69,41 +68,6 @@ func TestConfigInit(t *testing.T) {
 	}
 	if len(secrets) != 6 {
 		t.Errorf("%d secrets", len(secrets))
-	}
-}
-
-// No next step overwrites an existing file: it uses a name from freename, or none.
-func TestNextStepsOverwriteNothing(t *testing.T) {
-	writes := regexp.MustCompile(`(-out|-keyout|\d?>) ?("\s*\+\s*(\S+)|[\w./-]+)`)
-	steps := 0
-	for _, dir := range []string{".", "../certs", "../auth", "../config", "../gateway", "../explain", "../internal/statedir", "../websocket", "../websocket/handshake"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i, line := range strings.Split(string(text), "\n") {
-				if !strings.Contains(line, "openssl") && !strings.Contains(line, "/dev/urandom") && !strings.Contains(line, "handfast token") || strings.HasPrefix(line, "  ") || strings.HasPrefix(strings.TrimSpace(line), "//") {
-					continue // examples in help texts are indented with spaces
-				}
-				for _, m := range writes.FindAllStringSubmatch(line, -1) {
-					steps++
-					if !strings.Contains(m[3], "freename.Of(") && !strings.Contains(m[0], ">>") && !strings.HasPrefix(strings.TrimSpace(line), "Example:") {
-						t.Errorf("%s:%d: %s", file, i+1, m[0])
-					}
-				}
-			}
-		}
-	}
-	if steps < 4 {
-		t.Errorf("%d next steps", steps)
 	}
 }
 

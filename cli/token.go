@@ -36,7 +36,7 @@ func newTokenAPIKey(sys *System) *cobra.Command {
 		Long: `Makes an API key and prints it on standard output. The entry for the server's configuration,
 with the hash of the key, is printed on standard error. The key cannot be printed again.`,
 		Example: `  handfast token apikey ci
-  handfast token apikey ci --user build-machine >key`,
+  handfast token apikey ci --user build-machine`,
 		Args: one("an ID", "name the program that uses the key: handfast token apikey ci"),
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			key, entry, err := auth.NewAPIKey(args[0])

@@ -48,8 +48,7 @@ a file of 32 bytes or more; a trailing newline is ignored.
 
 The command is for tests and for programs that sign their own tokens. Users get their
 tokens from the service that authenticates them.`,
-		Example: `  head -c 32 /dev/urandom | base64 >secret
-  handfast token jwt --secret-file secret --sub alice
+		Example: `  handfast token jwt --secret-file secret --sub alice
   handfast token jwt --key private.pem --sub alice --aud chat --claim 'roles=["admin"]'`,
 		Args: none,
 		RunE: run(func(*cobra.Command, []string) error {

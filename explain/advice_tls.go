@@ -188,7 +188,7 @@ var certAdvice = []explanation{
 		owner: []string{
 			"Serve the whole chain, the server's own certificate first: fullchain.pem instead of cert.pem. nginx, HAProxy:",
 			"    ssl_certificate /etc/letsencrypt/live/HOST/fullchain.pem;",
-			"    cat cert.pem chain.pem privkey.pem > /etc/haproxy/HOST.pem",
+			"    cat chain.pem >> /etc/haproxy/HOST.pem",
 			"The connection may work in browsers that have cached the missing certificate or fetch it, but fails in programs.",
 		},
 		client: []string{"Only the server's owner can fix this. Until then pass the intermediate certificate: --cacert chain.pem"},
