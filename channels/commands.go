@@ -57,8 +57,8 @@ func (s *session) subscribe(ctx context.Context, c *wire.Subscribe) error {
 	return err
 }
 
-// recover sends the reply to a subscription, and the missed messages. If there are more than fit, the subscription ends after the
-// messages that fit, and the client continues from there with another subscription.
+// recover sends the reply to a subscription, and the missed messages. If not all of them fit, the subscription ends after those that
+// do, and the client continues from there with another subscription.
 func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if s.replies.Waiting() {
 		return websocket.ErrQueueFull
@@ -78,7 +78,7 @@ func (s *session) recover(answer *wire.Subscribed, r *hub.Recovered) error {
 	if err != nil {
 		return err
 	}
-	missed, whole := hub.Cut(all[1:], 0, func(m **websocket.Prepared) int { return (*m).Len() }) // in encoded form, they may be larger
+	missed, whole := hub.Cut(all[1:], 0, func(m **websocket.Prepared) int { return (*m).Len() }) // encoded messages may be larger than the hub's limit
 	all, more := all[:1+len(missed)], r.More || !whole
 	if more {
 		end, err := codec{}.Ended(answer.Channel, hub.EndInsufficient)

@@ -16,7 +16,7 @@ func (nowhere) Send(websocket.Message) error              { return nil }
 func (nowhere) SendPrepared(...*websocket.Prepared) error { return nil }
 func (nowhere) Shut(websocket.Code, string) error         { return nil }
 
-// Whatever a client sends, line by line, gets replies, and the session never fails.
+// Arbitrary commands, one per line, close a session only with the code for too many failed commands.
 func FuzzSession(f *testing.F) {
 	files, err := os.ReadDir("testdata")
 	if err != nil {

@@ -31,7 +31,7 @@ func TestTooManyFaults(t *testing.T) {
 		for i := range 2 * maxFaults {
 			m := websocket.Message{Type: websocket.Text, Data: fmt.Append(nil, `{"type":"fly","id":`, i+1, `}`)}
 			if c.Write(bounded.Context(t), m) != nil {
-				break // it is closed
+				break // the connection is closed
 			}
 		}
 		if got := code(t, c); got != websocket.CodePolicy {
@@ -102,7 +102,7 @@ func TestRecoverInPieces(t *testing.T) {
 			}
 		}
 		if pieces < 4 || pieces > 6 {
-			t.Errorf("in %d pieces", pieces)
+			t.Errorf("recovered in %d parts", pieces)
 		}
 		send(t, c, `{"type":"publish","channel":"long:x","data":"live"}`)
 		if text := read(t, c); !strings.Contains(text, `"data":"live"`) {
@@ -111,7 +111,7 @@ func TestRecoverInPieces(t *testing.T) {
 	})
 }
 
-// A connection can acknowledge for a limited number of devices, and any number of times.
+// A connection can acknowledge messages for a limited number of devices, but any number of times.
 func TestManyDevices(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		c := dial(t, start(t, driver, &Server{Hub: newHub(t), App: "dev"}), nil)
@@ -182,7 +182,7 @@ func TestRepliesWaitForRoom(t *testing.T) {
 	}
 }
 
-// A closed hub accepts no clients.
+// A closed hub closes existing clients and accepts no new ones.
 func TestHubEnded(t *testing.T) {
 	each(t, func(t *testing.T, driver string) {
 		h := newHub(t)

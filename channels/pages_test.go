@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// Replies with the largest messages are limited in size, and each contains the position at which to continue.
+// Even with the largest messages, the size of a page is limited, and the next page continues after it.
 func TestLargePages(t *testing.T) {
 	h := newHub(t)
 	n := 1000
@@ -33,7 +33,7 @@ func TestLargePages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(text) > hub.PageBytes+4096 || len(p.Messages) > 4 {
-			t.Fatalf("an answer has %d bytes, %d messages", len(text), len(p.Messages))
+			t.Fatalf("a reply of %d bytes with %d messages", len(text), len(p.Messages))
 		}
 		return p
 	}

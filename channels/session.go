@@ -28,15 +28,15 @@ type session struct {
 	server *Server
 	hub    *hub.Session
 	id     string // the ID of the connection
-	user   string // from the Client, like the fields below
+	user   string // user, may and renew are from the Client
 	may    func(action, channel string) error
 	renew  func(ctx context.Context, token string) (expires time.Time, err error)
 
 	pace   limit.Bucket // of commands
-	faults limit.Bucket // limits failed commands
+	faults limit.Bucket // of failed commands
 
 	replies replies.Queue // sends the replies on the connection
-	devices []string      // the devices for which it has acknowledged messages
+	devices []string      // the devices for which the client has acknowledged messages
 }
 
 // denied is an error of Allow.

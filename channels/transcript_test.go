@@ -12,9 +12,9 @@ import (
 )
 
 // A transcript lists the messages that clients send and receive, one per line. After "a> ", client a sends the message; after "a~
-// ", it sends the message as binary. "a< {…}" is the next message that it receives, in which "*" matches any value, and no other
-// fields than the listed ones may be present, except for times. "a= Name: value" connects it with these header fields. $a is the
-// name of a's connection, $E the first epoch.
+// ", it sends the message as binary. "a< {…}" is the next message that it receives: "*" matches any value, and no field may be
+// present that is not listed, except for times. "a= Name: value" connects it with these header fields. $a is the ID of a's connection,
+// $E the first epoch.
 func TestTranscripts(t *testing.T) {
 	transcript.Each(t, func(t *testing.T, f transcript.File) {
 		each(t, func(t *testing.T, driver string) {
@@ -29,7 +29,7 @@ func TestTranscripts(t *testing.T) {
 type script struct {
 	url     string
 	clients map[string]*websocket.Conn
-	names   map[string]string // the values of the names that begin with $
+	names   map[string]string // the values of $a and $E, by their names without the $
 }
 
 // line plays one line, and returns an error text.

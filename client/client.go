@@ -37,8 +37,8 @@ type Options struct {
 	// reconnect.
 	Reconnect *reconnect.Options
 
-	// Connected, if not nil, is called with the client's ID whenever a connection was made, before any command is sent on it. It
-	// must not block.
+	// Connected, if not nil, is called with the server's welcome message after each connection has been made, before any command is
+	// sent on it. It must not block.
 	Connected func(welcome Welcome)
 }
 
@@ -222,7 +222,7 @@ func (c *Client) begin(conn *websocket.Conn) {
 	close(c.up)
 }
 
-// lost makes the commands that wait for a reply fail.
+// lost fails the commands that wait for a reply, except for subscriptions, which begin sends again.
 func (c *Client) lost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,7 +235,7 @@ func (c *Client) lost() {
 	}
 }
 
-// send sends a command with a new ID. mu is held; conn is not nil. An error means that the connection is about to be lost.
+// send sends a command with a new ID. The caller holds mu, and conn is not nil.
 func (c *Client) send(cmd wire.Command, w *call) {
 	c.last++
 	wire.HeadOf(cmd).ID = c.last
@@ -248,7 +248,7 @@ func (c *Client) send(cmd wire.Command, w *call) {
 	}
 	c.calls[c.last] = w
 	signal(c.asked)
-	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // serve gets the error, too
+	_ = c.conn.Send(websocket.Message{Type: websocket.Text, Data: text}) // if this fails, the connection is lost, and serve notices that
 }
 
 // asking reports whether a command waits for its reply.
@@ -331,7 +331,7 @@ func (c *Client) refresh() {
 		ctx, cancel := context.WithTimeout(c.ctx, 30*time.Second)
 		defer cancel()
 		if token, err := c.opts.Token(ctx); err == nil {
-			_, _ = c.once(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // without one, the server closes the connection
+			_, _ = c.once(ctx, &wire.Refresh{Head: wire.Head{Type: "refresh"}, Token: token}) // if this fails, the server closes the connection when the old token expires
 		}
 	})
 }

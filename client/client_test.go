@@ -34,7 +34,7 @@ type server struct {
 	stop  func()
 }
 
-// cutter is a listener that remembers its connections.
+// cutter is a listener that records its connections in a server.
 type cutter struct {
 	net.Listener
 	s *server
@@ -56,14 +56,14 @@ func (s *server) cut() {
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
 		if t, ok := c.(*net.TCPConn); ok {
-			_ = t.CloseWrite() // the event loop has a duplicate of the descriptor: this shuts down both
+			_ = t.CloseWrite() // the event loop has a duplicate of the descriptor, so Close would not end the connection
 			_ = t.CloseRead()
 		}
 	}
 	s.conns = nil
 }
 
-// serve starts a server. addr may be the address of an earlier one.
+// serve starts a server. addr may be the address of an earlier server.
 func serve(t *testing.T, s *server, addr string) {
 	t.Helper()
 	if s.hub == nil {
@@ -101,7 +101,7 @@ func serve(t *testing.T, s *server, addr string) {
 	t.Cleanup(s.stop)
 }
 
-// quick is for reconnecting with short delays.
+// quick makes clients reconnect with short delays.
 var quick = &reconnect.Options{MinDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond}
 
 func connect(t *testing.T, s *server, o Options) *Client {
@@ -145,7 +145,7 @@ func next(t *testing.T, s *Subscription) Event {
 	return Event{}
 }
 
-// Connections, including the publisher's own, are cut while it publishes without a pause: each message arrives once and in order.
+// While a client publishes continuously, all connections are cut again and again: each message arrives once and in order.
 func TestRecovery(t *testing.T) {
 	s := &server{}
 	serve(t, s, "127.0.0.1:0")
@@ -256,7 +256,7 @@ func TestSince(t *testing.T) {
 	for e, err := range sub.Events(bounded.Context(t)) {
 		t.Errorf("after Close: %+v, %v", e, err)
 	}
-	subscribe(t, c, "chat", nil) // which is possible again
+	subscribe(t, c, "chat", nil) // a new subscription is possible after Close
 }
 
 // Members are listed, and their changes arrive as events and in a callback.
@@ -315,7 +315,7 @@ func TestDenied(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err = c.Publish(bounded.Context(t), "yes", json.RawMessage("{"), nil); err == nil {
-		t.Error("it has published what is not JSON")
+		t.Error("invalid JSON was published")
 	}
 	sub := subscribe(t, c, "yes", nil)
 	if _, err := c.Subscribe(bounded.Context(t), "yes", nil); err == nil {
@@ -381,7 +381,7 @@ func TestToken(t *testing.T) {
 	if w := bounded.Receive(t, welcome); w.User != "ann" {
 		t.Errorf("%+v", w)
 	}
-	c.take([]byte(`{"type":"refresh","expires_in":30}`)) // as the gateway sends it
+	c.take([]byte(`{"type":"refresh","expires_in":30}`)) // the message that the gateway sends
 	if got := bounded.Receive(t, renewed); got != "two" {
 		t.Errorf("renewed with %q", got)
 	}

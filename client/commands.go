@@ -32,8 +32,8 @@ type PublishOptions struct {
 type Published = wire.Published
 
 // Publish publishes a message, whose data is JSON, and returns when the server has accepted it. opts may be nil. It waits for a
-// connection, and tries again when one is lost, until ctx is done; the message is published only once nevertheless. An [*Error] is
-// the reason why the server does not accept the message.
+// connection, and tries again when the connection is lost, until ctx is done; the message is still published only once. If the server
+// does not accept the message, the error is an [*Error].
 func (c *Client) Publish(ctx context.Context, channel string, data json.RawMessage, opts *PublishOptions) (Published, error) {
 	var o PublishOptions
 	if opts != nil {
@@ -102,7 +102,8 @@ func (s *Subscription) Update(ctx context.Context, data json.RawMessage) error {
 
 // Ack saves on the server that a device of the user has read all messages up to and including a position. A later subscription with
 // the same [SubscribeOptions].Device, on any connection of the user, continues after it. An acknowledgement of an earlier position
-// has no effect. device is a name chosen by the user, at most 255 bytes; devices of different users are different.
+// has no effect. device is a name of at most 255 bytes that the application chooses; devices of different users are distinct even if
+// they have the same name.
 func (s *Subscription) Ack(ctx context.Context, device string, p Position) error {
 	_, err := s.client.do(ctx, &wire.Ack{Head: wire.Head{Type: "ack", Channel: s.Channel}, Device: device, Position: p})
 	return err

@@ -14,7 +14,7 @@
 //		case e.Message != nil:
 //			fmt.Printf("%s\n", e.Message.Data)
 //		case e.Gap != "":
-//			// it is not known what was missed
+//			// messages may be missing here
 //		}
 //	}
 //

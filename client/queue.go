@@ -6,7 +6,7 @@ import (
 	"iter"
 )
 
-// queued is the maximum number of events that wait for the user of a subscription, unless a command waits for its reply.
+// queued is the maximum number of events in the queue of a subscription, unless a command is waiting for its reply.
 const queued = 256
 
 // received is an event, with the position of the subscription after it.
@@ -15,11 +15,11 @@ type received struct {
 	at Position
 }
 
-// put adds an event to the queue. It waits for room, but not while a command waits for its reply, which arrives after the event:
-// the user may be waiting for the reply between two events.
+// put adds an event to the queue. It waits for room, unless a command is waiting for its reply: the reply arrives after the event,
+// and the loop that receives the events may be waiting for it.
 func (s *Subscription) put(e Event) {
 	for {
-		asking := s.client.asking() // its lock is acquired before s.mu
+		asking := s.client.asking() // called first, because client.mu is acquired before s.mu
 		s.mu.Lock()
 		if s.opts.Handle != nil {
 			s.read = s.position
@@ -91,7 +91,7 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			select {
 			case <-s.ready:
 			case <-s.over:
-				over = true // but earlier messages are delivered first
+				over = true // events that are still in the queue are returned first
 			case <-ctx.Done():
 				yield(Event{}, ctx.Err())
 				return

@@ -8,7 +8,7 @@ import (
 	"github.com/handfast/handfast/internal/bounded"
 )
 
-// A received event is not retained, and both another loop and a goroutine that waits for room are notified.
+// next removes the event from the queue, and notifies another loop if there are more events, and a goroutine that waits for room.
 func TestQueue(t *testing.T) {
 	s := &Subscription{client: new(Client), ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	const count = 3
@@ -27,7 +27,7 @@ func TestQueue(t *testing.T) {
 			t.Errorf("event %d is kept", i)
 		}
 		if more := i < count-1; (len(s.ready) == 1) != more || len(s.room) != 1 {
-			t.Errorf("behind event %d: %d notes that there are more, %d that there is room", i, len(s.ready), len(s.room))
+			t.Errorf("after event %d: %d signals that there are more, %d that there is room", i, len(s.ready), len(s.room))
 		}
 		if len(s.ready) == 1 {
 			bounded.Receive(t, s.ready)
@@ -38,7 +38,7 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%+v from an empty queue", e)
 	}
 	if len(s.ready)+len(s.room) != 0 {
-		t.Error("nothing was taken, and there is notice of it")
+		t.Error("next has sent a signal although the queue was empty")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestFullQueue(t *testing.T) {
 				more(s)
 				synctest.Wait()
 				if last := s.queue[len(s.queue)-1]; last.Gap != wire.NoAck {
-					t.Errorf("the event did not get its place: %d events", len(s.queue))
+					t.Errorf("the last event was not added: %d events", len(s.queue))
 				}
 			})
 		})
@@ -85,7 +85,7 @@ func TestBetweenSubscriptions(t *testing.T) {
 	const answer = `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":3}`
 	p.command(conn, "subscribe", answer)
 	s := bounded.Receive(t, subscribed)
-	p.answer(conn, `{"type":"unsubscribed","channel":"chat","code":"`+string(wire.Unavailable)+`"}`) // it tries again after a pause
+	p.answer(conn, `{"type":"unsubscribed","channel":"chat","code":"`+string(wire.Unavailable)+`"}`) // the client subscribes again after a pause
 	p.answer(conn, `{"type":"message","channel":"chat","data":1,"offset":4}`)
 	p.command(conn, "subscribe", answer)
 	p.answer(conn, `{"type":"message","channel":"chat","data":2,"offset":4}`)

@@ -7,7 +7,7 @@ import (
 	"github.com/handfast/handfast/channels/wire"
 )
 
-// take handles a message of the server.
+// take handles a message from the server.
 func (c *Client) take(text []byte) {
 	var h struct {
 		wire.Head
@@ -127,7 +127,7 @@ func (s *Subscription) take(kind string, code wire.Code, text []byte) {
 			s.client.again(s, 0)
 		default:
 			e := new(Error)
-			_ = json.Unmarshal(text, e) // the data was decoded from JSON
+			_ = json.Unmarshal(text, e) // this does not fail, because text was already decoded once
 			s.client.drop(s)
 			s.end(e)
 		}

@@ -83,7 +83,7 @@ func subscribing(t *testing.T, c *Client) <-chan *Subscription {
 	return subscribed
 }
 
-// A subscription that is to be retried is retried once, after the pause or on the next connection.
+// A rejected subscription is retried only once: after the pause, or earlier if there is a new connection.
 func TestRetryOvertaken(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -100,7 +100,7 @@ func TestRetryOvertaken(t *testing.T) {
 		_, err := c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil)
 		published <- err
 	}()
-	p.command(second, "publish", later) // it waits as long as the subscription does
+	p.command(second, "publish", later) // the client retries this after the same pause as the subscription
 	p.command(second, "publish", `"type":"published","position":{"epoch":"e","offset":1}`)
 	if err := bounded.Receive(t, published); err != nil || s.Err() != nil {
 		t.Errorf("%v, %v", err, s.Err())
@@ -131,8 +131,8 @@ func TestSubscribeAgain(t *testing.T) {
 	}
 }
 
-// A loop over events may wait for the client, although many more events arrive before the reply than the queue normally holds. The
-// position is that of the events that the loop has received.
+// A loop over events may execute a command even if more events arrive before the reply than the queue normally holds. The position is
+// that of the last event that the loop has received.
 func TestCommandBetweenEvents(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
@@ -177,16 +177,16 @@ func TestCommandBetweenEvents(t *testing.T) {
 	}
 }
 
-// A subscription that the server has ended temporarily begins again on the same connection, after the last message. One that was
-// closed in the meantime does not.
-func TestEndedForNow(t *testing.T) {
+// If the server ends a subscription with a temporary code, the client subscribes again on the same connection, after the last message,
+// unless the subscription was closed in the meantime.
+func TestEndedTemporarily(t *testing.T) {
 	p := play(t)
 	c := connect(t, &server{url: p.url}, Options{})
 	conn := bounded.Receive(t, p.conns)
 	subscribed := subscribing(t, c)
 	p.command(conn, "subscribe", `"type":"subscribed","channel":"chat","position":{"epoch":"e","offset":3}`)
 	s := bounded.Receive(t, subscribed)
-	for _, offset := range []int{2, 3} { // the loop has received these
+	for _, offset := range []int{2, 3} { // offsets that are already known are ignored
 		p.answer(conn, fmt.Sprintf(`{"type":"message","channel":"chat","offset":%d,"data":%d}`, offset, offset))
 	}
 	for i, code := range []wire.Code{wire.Insufficient, wire.Slow, wire.Unavailable} {
@@ -214,5 +214,5 @@ func TestEndedForNow(t *testing.T) {
 	}
 	p.read(conn, "unsubscribe")
 	go c.Publish(bounded.Context(t), "chat", json.RawMessage("1"), nil) //nolint:errcheck // the test does not acknowledge the publication
-	p.read(conn, "publish")                                             // and no earlier subscription
+	p.read(conn, "publish")                                             // the next command is not a subscription
 }

@@ -25,7 +25,7 @@ type (
 	Change = wire.Change
 	// Error is the reason why a command has failed.
 	Error = wire.Error
-	// GapReason is the reason why the missed messages are unknown.
+	// GapReason is the reason why missed messages cannot be recovered.
 	GapReason = wire.GapReason
 )
 
@@ -37,7 +37,7 @@ type Event struct {
 	// Change is a change of the members.
 	Change *Change
 
-	// Gap reports that messages may be missing before the next one, and the reason.
+	// Gap, if not "", reports that messages may be missing before the next one; it is the reason.
 	Gap GapReason
 }
 
@@ -76,7 +76,7 @@ type Subscription struct {
 	client *Client
 	opts   SubscribeOptions
 	ready  chan struct{} // signaled when an event was added to queue
-	room   chan struct{} // signaled when an event was removed from it
+	room   chan struct{} // signaled when an event was removed from queue
 	over   chan struct{} // closed when the subscription has ended
 	first  chan error    // the first reply
 
@@ -86,7 +86,7 @@ type Subscription struct {
 	read     Position // the position after the last event that the user has received
 	known    bool     // the position is known
 	answered bool
-	live     bool  // the server has replied on this connection
+	live     bool  // the server has accepted the subscription on this connection
 	err      error // the reason why the subscription has ended
 }
 
@@ -133,7 +133,7 @@ func (c *Client) Subscribe(ctx context.Context, channel string, opts *SubscribeO
 	return s, nil
 }
 
-// subscribe sends the command. mu is held; conn is not nil.
+// subscribe sends the command. The caller holds mu, and conn is not nil.
 func (c *Client) subscribe(s *Subscription) {
 	cmd := &wire.Subscribe{
 		Head: wire.Head{Type: "subscribe", Channel: s.Channel}, Join: s.opts.Join, Data: s.opts.Data, Members: s.opts.Members,
@@ -162,7 +162,7 @@ func (c *Client) drop(s *Subscription) bool {
 	return true
 }
 
-// again subscribes again, after a pause or immediately, if the connection still exists; otherwise that is done on the next
+// again subscribes again, after a pause or immediately, if the connection still exists; otherwise begin subscribes on the next
 // connection.
 func (c *Client) again(s *Subscription, pause time.Duration) {
 	c.mu.Lock()

@@ -26,7 +26,7 @@ type CallerOptions struct {
 	// Secret signs the requests in the same way as those of [JSON]. If it is empty, they are not signed.
 	Secret []byte
 
-	// Timeout is the timeout of a call, including the wait for other calls. 0 means one second.
+	// Timeout is the timeout of a call, including the time that it waits for other calls. 0 means one second.
 	Timeout time.Duration
 
 	// InFlight is the maximum number of concurrent requests; further calls wait. 0 means 64.
@@ -38,7 +38,7 @@ type CallerOptions struct {
 
 // Call is a call of a client.
 type Call struct {
-	// Client and User are the ID of the connection and of the user; User is "" for an anonymous user.
+	// Client is the ID of the connection, and User that of the user; User is "" for an anonymous user.
 	Client, User string
 
 	// Method is the called method, and Data its data, which may be nil.
@@ -46,7 +46,7 @@ type Call struct {
 	Data   []byte
 }
 
-// CallError is an error in the answer of the application, which is for the client.
+// CallError is an error in the application's answer, which is passed on to the client.
 type CallError struct {
 	// Code and Message describe the error. The client's protocol defines the codes.
 	Code    uint32 `json:"code"`
@@ -112,8 +112,8 @@ type callAnswer struct {
 	Error *CallError `json:"error"`
 }
 
-// Call makes a call and returns its result. A *CallError is the error in the application's answer; any other error means that a
-// valid answer is missing, and contains neither the URL nor the request.
+// Call makes a call and returns its result. A *CallError is the error in the application's answer; any other error means that there
+// was no valid answer. Errors of that kind contain neither the URL nor the request.
 func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
@@ -140,7 +140,7 @@ func (c *Caller) Call(ctx context.Context, call Call) ([]byte, error) {
 	return answer.Result.Data, nil
 }
 
-// post makes the request. alive reports whether the receiver works, whatever it has answered.
+// post makes the request. alive reports whether the receiver works, even if its answer is not valid.
 func (c *Caller) post(ctx context.Context, call Call) (answer callAnswer, alive bool, err error) {
 	body := callRequest{App: c.o.App, Client: call.Client, User: call.User, Method: call.Method}
 	if json.Valid(call.Data) {
@@ -189,8 +189,8 @@ func checkURL(raw string) error {
 	return nil
 }
 
-// client returns an HTTP client that follows no redirects and keeps up to idle connections. If transport is nil, one is used that
-// verifies certificates.
+// client returns an HTTP client that follows no redirects. If transport is nil, a transport is used that verifies certificates and
+// keeps up to idle idle connections to the receiver.
 func client(transport http.RoundTripper, idle int, timeout time.Duration) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{

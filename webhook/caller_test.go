@@ -43,12 +43,12 @@ func newCaller(t *testing.T, a application) *webhook.Caller {
 	return c
 }
 
-// The application receives the caller and the call, signed, and its response is returned to the caller; an invalid response is an
-// error without a secret.
+// The application receives a signed request with the caller and the call, and its response is returned. An invalid response is an
+// error that contains no secret.
 func TestCaller(t *testing.T) {
 	for _, tt := range []struct {
-		data   string // of the call
-		body   string // of the request, after the client and the method
+		data   string // the data of the call
+		body   string // the body of the request after the method
 		status int
 		answer string
 		want   string
@@ -86,8 +86,7 @@ func TestCaller(t *testing.T) {
 	}
 }
 
-// A receiver that stalls delays each call by the timeout, and only a limited number of them; after five failures in a row there is
-// a pause.
+// A receiver that stalls delays a call only until the timeout. After five failures in a row, calls fail immediately for five seconds.
 func TestCallerStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, alive := 0, false
@@ -119,14 +118,14 @@ func TestCallerStalls(t *testing.T) {
 		<-time.After(5 * time.Second)
 		for range 2 {
 			if took, err := call(); took != 0 || err != nil {
-				t.Errorf("after the rest: %v, %v", took, err)
+				t.Errorf("after the pause: %v, %v", took, err)
 			}
 		}
 	})
 }
 
-// At most 64 calls are made concurrently, each releases its turn, and there is a pause only if the receiver fails.
-func TestCallerTurns(t *testing.T) {
+// At most 64 calls are made concurrently, each call releases its slot, and there is a pause only if the receiver fails.
+func TestCallerLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, status, stalls := 0, 200, false
 		var mu sync.Mutex
@@ -153,7 +152,7 @@ func TestCallerTurns(t *testing.T) {
 			asked, status = 0, tt.status
 			for range 7 {
 				if call() == nil {
-					t.Errorf("%d is a success", status)
+					t.Errorf("a call with the response %d succeeded", status)
 				}
 			}
 			if asked != tt.asked {
@@ -168,7 +167,7 @@ func TestCallerTurns(t *testing.T) {
 		asked, stalls = 0, true
 		var all sync.WaitGroup
 		for range 65 {
-			all.Go(func() { _ = call() }) // it fails after a second
+			all.Go(func() { _ = call() }) // fails after a second
 		}
 		synctest.Wait()
 		mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/hub"
 )
 
-// Format encodes the requests. It is not used concurrently.
+// Format encodes the requests. A Sender does not call it concurrently.
 type Format interface {
 	// Encode returns the body of a request with events, and its header fields. A nil body means that no request is sent for these
 	// events. When a request is repeated, its body and header are the same.

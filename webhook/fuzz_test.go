@@ -11,7 +11,7 @@ import (
 	"github.com/handfast/handfast/webhook"
 )
 
-// Only signatures of Sign with a recent time are accepted.
+// Verify accepts only signatures that Sign has returned, with a recent time.
 func FuzzVerify(f *testing.F) {
 	secret, now := []byte("secret"), time.Unix(1_800_000_000, 0)
 	for _, at := range []string{"1800000000", "1799999640", "1800000361", "+1800000000", "9223372036854775807", "-1", ""} {
@@ -35,7 +35,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// A call arrives unchanged and signed; any response becomes a result, or an error without a secret.
+// A call arrives unchanged and signed; any response leads to a result, or to an error that does not contain the URL.
 func FuzzCaller(f *testing.F) {
 	f.Add([]byte(`{"a":1}`), 200, `{"result":{"data":{"b":2}}}`)
 	f.Add([]byte("\xff"), 200, `{"result":{"b64data":"AAE="}}`)

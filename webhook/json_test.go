@@ -80,7 +80,7 @@ func (f format) Encode(time.Time, []hub.Event) ([]byte, http.Header, error) {
 	return f.text, nil, f.err
 }
 
-// Events that cannot be encoded count as failed, and those that the format leaves out as sent; neither causes a request.
+// Events that cannot be encoded are counted as failed, and events that the format omits as sent; neither causes a request.
 func TestEncode(t *testing.T) {
 	for _, tt := range []struct {
 		format format
@@ -112,7 +112,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// The defaults of the options are those in their comments, and no request is made before the delay is over.
+// The options have their documented defaults, and no request is made before the delay is over.
 func TestDefaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r receiver
@@ -149,8 +149,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A Sender that is cut off does not wait for its next attempt.
-func TestCutOffWhileItWaits(t *testing.T) {
+// If the context of Close is done while a Sender waits for its next attempt, Close returns immediately, and the events have failed.
+func TestCloseDuringRetryPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := receiver{status: func(int) int { return 500 }}
 		s := start(t, &r, Options{})
@@ -178,8 +178,8 @@ func (c *cut) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(io.MultiReader(strings.NewReader(`{"result":`), iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
 }
 
-// An incomplete response counts as a failure of the receiver; after five failures there is a pause.
-func TestCallerAnswerBreaksOff(t *testing.T) {
+// An incomplete response is counted as a failure of the receiver; after five failures there is a pause.
+func TestCallerIncompleteAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var to cut
 		c, err := NewCaller(CallerOptions{URL: "https://app.test/", Transport: &to})
@@ -223,7 +223,7 @@ func TestFullBatchIsSent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // it is waiting for an event now
+		synctest.Wait() // the Sender is waiting for an event
 		s.Event(connected("a"))
 		<-time.After(time.Second)
 		s.Event(connected("b"))
@@ -232,10 +232,10 @@ func TestFullBatchIsSent(t *testing.T) {
 		close(to.gate)
 		synctest.Wait()
 		if len(queued) != 2 || queued[0].Client != "" || queued[1].Client != "" {
-			t.Errorf("events that were sent are held: %v", queued)
+			t.Errorf("events that are being sent are retained in the queue: %v", queued)
 		}
 		if len(to.times) != 2 || !to.times[1].Equal(time.Now()) {
-			t.Errorf("requests at %v, and it is %v", to.times, time.Now())
+			t.Errorf("requests at %v, want the second one at %v", to.times, time.Now())
 		}
 		if err := s.Close(t.Context()); err != nil || to.idle != 1 || s.ctx.Err() == nil {
 			t.Errorf("%v, connections closed %d times, %v", err, to.idle, s.ctx.Err())

@@ -18,8 +18,8 @@ const (
 	HeaderPusherSignature = "X-Pusher-Signature" // the HMAC-SHA256 of the body, in hexadecimal digits
 )
 
-// Pusher is the format of the webhooks of Pusher Channels, for applications with a receiver for those. It sends only the events of
-// that format: channel_occupied, channel_vacated, cache_miss, subscription_count, client_event, and, for presence channels,
+// Pusher is the format of the webhooks of Pusher Channels, for applications that already have a receiver for them. It sends only the
+// events of that format: channel_occupied, channel_vacated, cache_miss, subscription_count, client_event, and, for presence channels,
 // member_added and member_removed.
 type Pusher struct {
 	// Key is the key of the application, and Secret is its secret, which signs the requests.

@@ -32,8 +32,8 @@ type Options struct {
 	// Timeout is the timeout of one request. 0 means ten seconds.
 	Timeout time.Duration
 
-	// Queue is the maximum number of waiting events, which may have 64 MiB together. Further events are dropped and counted, so
-	// that no event is missing between two that are sent. 0 means 10,000.
+	// Queue is the maximum number of waiting events, whose total size is limited to 64 MiB. Further events are dropped and counted. 0
+	// means 10,000.
 	Queue int
 
 	// Batch is the maximum number of events in one request, and Delay is how long the first of them waits for others. 0 means 100
@@ -53,8 +53,8 @@ type Options struct {
 
 // Stats has the counters of a Sender.
 type Stats struct {
-	// Sent counts the events that the receiver has accepted, Failed those that it has not, and Dropped those that did not fit into
-	// the queue.
+	// Sent counts the events that the receiver has accepted, Failed those that could not be delivered, and Dropped those that did not
+	// fit into the queue.
 	Sent, Failed, Dropped uint64
 
 	// Waiting is the number of events that are queued or being sent.
@@ -64,7 +64,7 @@ type Stats struct {
 const (
 	minPause  = 500 * time.Millisecond
 	maxPause  = 30 * time.Second
-	maxAnswer = 64 << 10 // bytes of an answer that are read, so that the connection can be reused
+	maxAnswer = 64 << 10 // the number of bytes of an answer that are read so that the connection can be reused
 )
 
 // maxQueued is the maximum size of the events that are queued or being sent.
@@ -227,7 +227,7 @@ func (s *Sender) run() {
 	}
 }
 
-// pause waits for d, and reports false if the Sender is cut off first.
+// pause waits for d. It reports false if the Sender was canceled first.
 func (s *Sender) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

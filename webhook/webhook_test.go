@@ -91,7 +91,7 @@ func connected(id string) hub.Event {
 	return hub.Event{Kind: hub.EventConnected, App: "app", Client: id, Time: time.Now()}
 }
 
-func TestEventsOfAMomentAreOneRequest(t *testing.T) {
+func TestEventsAreBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r receiver
 		s := start(t, &r, Options{Batch: 3})
@@ -108,7 +108,7 @@ func TestEventsOfAMomentAreOneRequest(t *testing.T) {
 	})
 }
 
-func TestFailedRequestIsRepeated(t *testing.T) {
+func TestFailedRequestIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := receiver{status: func(n int) int { return []int{0, 503, 429, 200}[n-1] }}
 		var faults []string
@@ -124,7 +124,7 @@ func TestFailedRequestIsRepeated(t *testing.T) {
 			}
 		}
 		if r.bodies[0] != r.bodies[3] {
-			t.Error("the repetition is another request")
+			t.Error("the retry differs from the first request")
 		}
 		if len(faults) != 3 || strings.Contains(strings.Join(faults, ""), "hidden") {
 			t.Errorf("errors: %q", faults)
@@ -150,12 +150,12 @@ func TestRetriesEnd(t *testing.T) {
 			t.Errorf("over: %v, stats: %+v", over, n)
 		}
 		if tried := r.times[len(r.times)-1].Sub(r.times[0]); tried > 5*time.Minute || tried < 5*time.Minute-maxPause {
-			t.Errorf("it was tried for %v", tried)
+			t.Errorf("the request was retried for %v", tried)
 		}
 	})
 }
 
-func TestRefusalIsNotRepeated(t *testing.T) {
+func TestRejectedRequestIsNotRetried(t *testing.T) {
 	for _, code := range []int{301, 307, 400, 401, 403, 404, 410} {
 		synctest.Test(t, func(t *testing.T) {
 			r := receiver{status: func(int) int { return code }}
@@ -188,7 +188,7 @@ func TestFullQueueDropsTheNewest(t *testing.T) {
 			s.Event(hub.Event{Kind: hub.EventDisconnected, Client: id, Done: func() { dropped = dropped || id == "c" }})
 		}
 		if !dropped {
-			t.Error("a dropped event is not done")
+			t.Error("Done was not called for a dropped event")
 		}
 		<-time.After(time.Second)
 		r.mu.Lock()
@@ -233,8 +233,7 @@ func TestKindsAndApp(t *testing.T) {
 	})
 }
 
-// A hub reports to a real server, which verifies the signature. Close sends queued events. A signature is valid for six minutes,
-// with a clock that is fast or slow.
+// A signature is valid for six minutes before and after its time, in case a clock is fast or slow.
 func TestVerifyAge(t *testing.T) {
 	signedAt := time.Unix(1_000_000, 0)
 	text := []byte("{}")
@@ -255,6 +254,7 @@ func TestVerifyAge(t *testing.T) {
 	}
 }
 
+// The events of a hub reach a real server, which verifies their signature. Close sends queued events.
 func TestRealServer(t *testing.T) {
 	secret := []byte("secret")
 	got := make(chan string, 10)
@@ -331,7 +331,7 @@ func TestAnswersAreClosed(t *testing.T) {
 }
 
 // The default transport has limits, and uses the proxy in the environment.
-func TestOwnTransport(t *testing.T) {
+func TestDefaultTransport(t *testing.T) {
 	got, ok := client(nil, 7, time.Second).Transport.(*http.Transport)
 	if !ok || got.MaxIdleConnsPerHost != 7 || got.TLSHandshakeTimeout != time.Second || got.MaxResponseHeaderBytes != maxAnswer ||
 		got.IdleConnTimeout != 90*time.Second || got.Proxy == nil || !got.ForceAttemptHTTP2 {
@@ -366,7 +366,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// The pusher format contains only the events of Pusher; a receiver for it verifies the signature of the body.
+// The Pusher format contains only events that Pusher has, and the body is signed.
 func TestPusher(t *testing.T) {
 	said := &hub.Publication{Event: "client-move", Data: []byte(`{"x":1}`)}
 	events := []hub.Event{

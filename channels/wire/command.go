@@ -157,7 +157,7 @@ const (
 	maxBeside = 4096 // the maximum number of bytes of a member's data, and of the names and values of tags
 )
 
-// commands are the types of commands. needs reports whether a command requires a channel.
+// commands contains the commands by their type. needs means that the command requires a channel.
 var commands = map[string]struct {
 	make  func() Command
 	needs bool
@@ -174,7 +174,7 @@ var commands = map[string]struct {
 	"ping":        {func() Command { return new(Ping) }, false},
 }
 
-// Decode returns the command in a client's message. An error contains the ID of the command, if that could be decoded.
+// Decode returns the command in a client's message. An error contains the ID of the command if the ID could be decoded.
 func Decode(data []byte) (Command, *Error) {
 	if c := quickSubscribe(data); c != nil {
 		return c, nil
@@ -278,10 +278,10 @@ func sizeOf(tags map[string]string) (size int) {
 	return size
 }
 
-// Bytes returns the data in the form in which it is published.
+// Bytes returns the data to publish: the decoded bytes if Binary is set, otherwise the JSON.
 func (c *Publish) Bytes() ([]byte, error) { return dataBytes(c.Data, c.Binary) }
 
-// Bytes returns the data in the form in which it is published: the bytes of a binary message, or the JSON of any other.
+// Bytes returns the data as it was published: the decoded bytes if Binary is set, otherwise the JSON.
 func (m *Message) Bytes() ([]byte, error) { return dataBytes(m.Data, m.Binary) }
 
 func dataBytes(data json.RawMessage, binary bool) ([]byte, error) {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// This file decodes and encodes without encoding/json the messages that thousands of clients send and receive when they reconnect
-// together. It does so only if the result is the same as that of encoding/json, and leaves all other messages to that package.
+// This file contains a faster decoder and encoder for the messages that thousands of clients send and receive when they reconnect at
+// the same time. They handle only messages for which the result is the same as that of encoding/json; all others are left to that
+// package.
 
 // quickSubscribe returns the subscription in a message. It returns nil if the message is another command or not in the usual form:
 // if it contains an escape in a string, an unknown or repeated field, or an error.
@@ -191,9 +192,9 @@ func (w *writer) position(name string, p Position) {
 	w.b = append(w.b, '}')
 }
 
-// quickly returns a message as JSON, nil if encoding/json must be used.
+// quickly returns a message as JSON; nil means that encoding/json must be used.
 func quickly(v any) []byte {
-	const most = 160 // the usual number of bytes, without the fields of variable length
+	const most = 160 // the usual number of bytes in addition to the fields of variable length
 	var w writer
 	switch m := v.(type) {
 	case *Welcome:

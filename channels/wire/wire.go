@@ -25,9 +25,9 @@ type Code string
 
 // The codes.
 const (
-	BadRequest        Code = "bad_request"        // the message is not a command
+	BadRequest        Code = "bad_request"        // the message is not a valid command
 	UnknownType       Code = "unknown_type"       // there is no command of that type
-	Denied            Code = "denied"             // it is not allowed
+	Denied            Code = "denied"             // the command is not allowed
 	TooMany           Code = "too_many"           // a limit on subscriptions or subscribers was reached
 	TooFast           Code = "too_fast"           // there are too many commands or publications: wait a second
 	TooBig            Code = "too_big"            // the data is too large for the channel
@@ -42,12 +42,12 @@ const (
 	ByServer          Code = "server"             // the application has requested it: do not subscribe again
 )
 
-// Temporary reports whether the same command may succeed a little later.
+// Temporary reports whether the same command may succeed soon afterwards.
 func (c Code) Temporary() bool {
 	return c == TooFast || c == Unavailable || c == Insufficient || c == Slow
 }
 
-// GapReason is the reason why the missed messages are unknown.
+// GapReason is the reason why missed messages cannot be recovered.
 type GapReason string
 
 // The reasons.

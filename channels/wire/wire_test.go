@@ -66,7 +66,8 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// same decodes text strictly into a value, encodes the value, and compares the result with the text. v has the same type as into.
+// same decodes text strictly into a value, encodes v, and compares the result with the text. v is into itself, or the decoded command
+// of the same type.
 func same(t *testing.T, text string, v, into any) {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(text))
