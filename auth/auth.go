@@ -28,8 +28,8 @@ type Identity struct {
 	// is closed when Expires is reached.
 	Issued, Expires time.Time
 
-	// Again checks with the authenticating service again while a connection is open. nil means that this is not needed. A [Guard]
-	// does not use it.
+	// Again asks the authenticating service, while a connection is open, whether the identity is still valid. nil means that
+	// this is not needed. A [Guard] does not use it.
 	Again *Again
 }
 
@@ -39,7 +39,8 @@ type Again struct {
 	// must be positive; with a Grace of 0 the first failure ends the session.
 	Every, Grace time.Duration
 
-	// Ask returns the current identity. The errors are those of [Authenticator.Authenticate]. It retains the credential.
+	// Ask returns the current identity. The errors are those of [Authenticator.Authenticate]. Ask keeps the credential in
+	// memory.
 	Ask func(ctx context.Context) (*Identity, error)
 }
 

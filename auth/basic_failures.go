@@ -34,14 +34,14 @@ func basicSources(user, address string) [2]basicSource {
 	return [2]basicSource{{user: user, address: address}, {address: address}}
 }
 
-// blocked returns how long no attempts are accepted, 0 if they are accepted now.
+// blocked returns how long further attempts are rejected; 0 means that they are accepted.
 func (f *basicFailures) blocked(user, address string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.wait(basicSources(user, address))
 }
 
-// wait is blocked for callers that hold f.mu.
+// wait does the work of blocked. The caller holds f.mu.
 func (f *basicFailures) wait(sources [2]basicSource) time.Duration {
 	now := time.Now()
 	var longest time.Duration

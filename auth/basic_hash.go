@@ -168,7 +168,7 @@ func parseBasicUsers(name, text string) (*basicUsers, error) {
 	return users, err
 }
 
-// verify reports whether the password is that of user. For an unknown user it computes a fixed other hash, so that the time does
+// verify reports whether the password is that of user. For an unknown user it computes a dummy hash, so that the time does
 // not reveal which users exist.
 func (u *basicUsers) verify(user, password string) bool {
 	entry, known := u.byName[user]

@@ -30,7 +30,7 @@ type ForwardOptions struct {
 	// Headers are further fields that are copied.
 	Headers []string
 
-	// Always makes requests without credentials call the service, too: for services that decide by address or URI.
+	// Always calls the service for requests without credentials as well. It is for services that decide by address or URI.
 	Always bool
 
 	// RawQuery sends the service the query of the URI unchanged. Otherwise parameters with secrets, recognized by name or form, are
@@ -52,7 +52,7 @@ type ForwardOptions struct {
 	Challenge string
 
 	// Address returns the client's address, for X-Forwarded-For, and Scheme "http" or "https", for X-Forwarded-Proto. nil means
-	// those of the connection, which belong to the proxy behind a proxy.
+	// those of the connection; behind a proxy, these are the proxy's.
 	Address func(r *http.Request) string
 	Scheme  func(r *http.Request) string
 
@@ -169,7 +169,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 	}, nil
 }
 
-// zeroIs returns d, instead if d is zero, and zero if d is negative.
+// zeroIs returns d, or the value of instead if d is zero, or zero if d is negative.
 func zeroIs(d, instead time.Duration) time.Duration {
 	if d == 0 {
 		return instead

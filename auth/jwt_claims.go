@@ -30,8 +30,8 @@ func (c *tokenClaims) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// plainClaims replaces every json.Number in claims, and returns them. It is used for the claims of all methods: a rule must not
-// treat two numbers as equal that only a float64 cannot distinguish.
+// plainClaims replaces every json.Number in claims, and returns them. It is used for the claims of all methods: a rule must
+// not treat two numbers as equal just because a float64 cannot distinguish them.
 func plainClaims(claims map[string]any) map[string]any {
 	for name, v := range claims {
 		claims[name] = plain(v)

@@ -251,7 +251,7 @@ func (l *Live) sessions(k kind, key string) []*Session {
 	return l.those(k, key, func(*Identity) bool { return true })
 }
 
-// those returns the sessions with a key whose identity fits.
+// those returns the sessions that have the key, and whose identity satisfies fits.
 func (l *Live) those(k kind, key string, fits func(*Identity) bool) []*Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -91,8 +91,8 @@ func (e *RuleError) Error() string {
 	return s + ": " + e.Message
 }
 
-// NewRules compiles rules. The error joins a [*RuleError] for every invalid condition: one that is not an expression, uses unknown
-// names, is not of type bool, or could take long. The slice is copied.
+// NewRules compiles rules. The error joins a [*RuleError] for every invalid condition: one that is not an expression, uses
+// unknown names, is not of type bool, or could take a long time. The slice is copied.
 func NewRules(rules ...Rule) (*Rules, error) {
 	var r Rules
 	var errs []error
@@ -145,7 +145,7 @@ func (d *Denied) Error() string {
 	return s + ": " + d.Decision.Reason
 }
 
-// Authorize is Decide with an error, an [*Error] whose cause is a [*Denied], if the action is denied.
+// Authorize is like Decide, but also returns an error if the action is denied: an [*Error] whose cause is a [*Denied].
 func (r *Rules) Authorize(id *Identity, a Action) (Decision, error) {
 	d := r.Decide(id, a)
 	if d.Allowed {

@@ -64,8 +64,8 @@ func compileRule(condition string) (*vm.Program, *RuleError) {
 	return nil, &RuleError{Line: 1, Column: 1, Message: message}
 }
 
-// ruleBounds walks the tree of a condition. It refuses expressions that could take long, and makes every access to a claim
-// optional, so that members of a missing claim are nil.
+// ruleBounds walks the tree of a condition. It refuses expressions that could take a long time, and makes every access to a
+// claim optional, so that members of a missing claim are nil.
 type ruleBounds struct {
 	err      *file.Error
 	patterns int // instructions of all patterns

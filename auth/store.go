@@ -66,8 +66,8 @@ func (r Revocation) Covers(id *Identity) bool {
 	return !id.Issued.Truncate(time.Microsecond).After(r.At) // with the precision of a Store
 }
 
-// CoversOpen is Covers for a connection that was open before r arrived: a revocation of the present also covers a credential whose
-// issue time is later by no more than the tolerated difference between clocks.
+// CoversOpen is like Covers, for a connection that was open before r arrived: a revocation of the present also covers a
+// credential whose issue time is later by no more than the tolerated difference between clocks.
 func (r Revocation) CoversOpen(id *Identity) bool {
 	if r.Covers(id) {
 		return true
