@@ -134,7 +134,7 @@ func newAuthority(names []string, now time.Time) ([]byte, *ecdsa.PrivateKey, err
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		MaxPathLenZero:        true, // may sign leaves, but no further CA
-		// Names below these are permitted too; all others are refused (RFC 5280 §4.2.1.10).
+		// Names below the permitted ones are permitted, too; all others are refused (RFC 5280 §4.2.1.10).
 		PermittedDNSDomainsCritical: true,
 		PermittedDNSDomains:         []string{"localhost"},
 		PermittedIPRanges: []*net.IPNet{

@@ -114,7 +114,7 @@ func (p *part) read() ([][]byte, [sha256.Size]byte, error) {
 	return contents, [sha256.Size]byte(h.Sum(nil)), failed
 }
 
-// worse rejects a certificate that clients would reject if the one in use is better.
+// worse returns an error if clients would reject the new certificate, and the one in use is better.
 func (p *part) worse(leaf *x509.Certificate, now time.Time) error {
 	valid := func(c *x509.Certificate) bool { return !now.Before(c.NotBefore) && !now.After(c.NotAfter) }
 	if leaf == nil || p.leaf == nil || valid(leaf) || !valid(p.leaf) {

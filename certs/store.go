@@ -12,7 +12,8 @@ import (
 	"runtime"
 )
 
-// checkDir checks that only its owner can read a directory. The error is fs.ErrNotExist also if the directory is empty.
+// checkDir checks that only its owner can read a directory. An empty directory is reported as fs.ErrNotExist, like a missing
+// one.
 func checkDir(dir string) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +82,7 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-// readCertificate reads the first certificate in a file. If there is no file, the error is fs.ErrNotExist too.
+// readCertificate reads the first certificate in a file. If there is no file, the error is fs.ErrNotExist.
 func readCertificate(path, hint string) (*x509.Certificate, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
