@@ -154,7 +154,7 @@ func serviceLink(name string) bool {
 // rule that does not compile. The text is complete except for position and path.
 func (c *Config) Problem(path, text, want string) *Problem { return c.tree().Problem(path, text, want) }
 
-// ProblemIn is Problem for a position inside of a text: line and column count from 1 in the text of the value.
+// ProblemIn is like Problem, for a position inside of a text: line and column count from 1 in the text of the value.
 func (c *Config) ProblemIn(path string, line, column int, text, want string) *Problem {
 	return c.tree().ProblemIn(path, line, column, text, want)
 }

@@ -21,7 +21,7 @@ func (s Secret) Reveal() string { return s.text }
 // Empty reports whether the secret is empty.
 func (s Secret) Empty() bool { return s.text == "" }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Secret) Describe() (label, want string) { return "secret", "a secret" }
 
 // Hidden marks the type as secret, which hides its value and allows a separate file for it.

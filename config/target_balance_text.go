@@ -13,7 +13,7 @@ import (
 // BackendURL is the URL of a server. In the file: ws://host:port, wss://host:port, or host:port, which means ws.
 type BackendURL string
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (BackendURL) Describe() (label, want string) {
 	return "server", "ws://host:port or wss://host:port"
 }
@@ -70,7 +70,7 @@ type AffinityKey struct {
 	Name string // for query, header and cookie
 }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (AffinityKey) Describe() (label, want string) {
 	return "key", "path, identity, address, query:NAME, header:NAME or cookie:NAME"
 }

@@ -18,7 +18,7 @@ import (
 // Duration is a duration. In the file: a number and a unit, as in 250ms, 30s, 1h30m; 0 needs no unit.
 type Duration time.Duration
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Duration) Describe() (label, want string) {
 	return "duration", "a duration with its unit, such as 250ms, 30s or 1h30m"
 }
@@ -61,7 +61,7 @@ var byteUnits = []struct {
 	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"KB", 1e3}, {"B", 1}, {"", 1},
 }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Bytes) Describe() (label, want string) { return "size", "a size, such as 512, 64KiB or 1MiB" }
 
 // UnmarshalText parses a size.
@@ -106,7 +106,7 @@ func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 // Prefix is a network, or a single address. In the file: 10.0.0.0/8, 2001:db8::/32, 127.0.0.1.
 type Prefix struct{ netip.Prefix }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Prefix) Describe() (label, want string) {
 	return "network", "an IP address or a network in CIDR notation, such as 10.0.0.0/8 or ::1"
 }
@@ -132,7 +132,7 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 // Address is the address of a listener. In the file: host:port; "off" if the listener is optional.
 type Address string
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Address) Describe() (label, want string) {
 	return "host:port", "host:port, such as localhost:8443, or :8443 for every address of this machine"
 }
@@ -174,7 +174,7 @@ func (a Address) Host() string {
 // others to the working directory.
 type Path string
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Path) Describe() (label, want string) { return "file", "the path of a file" }
 
 // UnmarshalText stores a path.
@@ -192,7 +192,7 @@ func (p *Path) In(dir string) { *p = Path(tree.In(dir, string(*p))) }
 // Origin is a web origin: scheme and host, and the port if it is not the default (RFC 6454 §6.2).
 type Origin string
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Origin) Describe() (label, want string) {
 	return "origin", "scheme and host, and the port if it is not the default, such as https://app.example.com"
 }
@@ -229,7 +229,7 @@ type TokenSource struct {
 	Name string // the name of the query parameter or header field; for "subprotocol" the prefix, "" for the default
 }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (TokenSource) Describe() (label, want string) {
 	return "source", "bearer, header:NAME, subprotocol, subprotocol:PREFIX, kubernetes or query:NAME"
 }
@@ -266,7 +266,7 @@ func (s TokenSource) MarshalText() ([]byte, error) { return []byte(s.String()), 
 // Time is a date, or a date with a time. The zero value means never.
 type Time struct{ time.Time }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Time) Describe() (label, want string) {
 	return "date", "a date such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z"
 }

@@ -16,7 +16,7 @@ func (o Origins) Strings() []string {
 	return list
 }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Origins) Describe() (label, want string) {
 	return "any, or a list of origins", "a list of web origins, or any"
 }
@@ -39,7 +39,7 @@ type Hosts struct {
 	List []string // in lower case, without ports and brackets
 }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (Hosts) Describe() (label, want string) {
 	return "any, or a list of hosts", "a list of host names and addresses without ports, or any"
 }
@@ -62,7 +62,7 @@ type AuthRef struct {
 	Method *Method // an inline method; nil if Name is set
 }
 
-// Describe returns the label of the type in the reference, and what a message about a mistake says was expected.
+// Describe returns the label of the type in the reference, and the description of a valid value in messages.
 func (AuthRef) Describe() (label, want string) {
 	return "method", "the name of a method under auth, " + Anonymous + ", or an inline method"
 }

@@ -14,22 +14,23 @@ import (
 	"github.com/handfast/handfast/internal/watch"
 )
 
-// poll is how often the files are looked at in any case: some file systems report no changes.
+// poll is the interval at which the files are checked in addition to being watched, because some file systems report no
+// changes.
 const poll = time.Minute
 
-// Watch notices when what is in one of a configuration's files (see [Config.Files]) has become something else than what the
-// configuration was made of: a change between [Load] and NewWatch counts, too. It notices a file that is written, one that
-// another takes the place of (as editors do), and a symbolic link on the way to it that leads elsewhere (as Kubernetes does
-// with mounted secrets). A file that is gone is a change when it is back.
+// Watch reports changes of a configuration's files (see [Config.Files]). It compares their contents with those that the
+// configuration was loaded from, so it also reports a change between [Load] and NewWatch. It follows files that are
+// overwritten, files that are replaced by a rename (as editors do), and symbolic links that are redirected (as Kubernetes
+// does with mounted secrets). A removed file counts as changed only when it exists again.
 type Watch struct {
 	files []string
 	ways  *watch.Files
 
-	mu   sync.Mutex                   // held while it looks, and while it reports what it saw
-	seen map[string][sha256.Size]byte // what was in each file
+	mu   sync.Mutex                   // held during a check, and during the call that reports a change
+	seen map[string][sha256.Size]byte // the digest of each file's last known content
 }
 
-// NewWatch begins to watch the files of c. The error is about a watch that the system does not give.
+// NewWatch starts to watch the files of c. The error means that the system provides no watch.
 func NewWatch(c *Config) (*Watch, error) { return newWatch(c.tree().Files(), c.tree().Sums()) }
 
 func newWatch(files []string, seen map[string][sha256.Size]byte) (*Watch, error) {
@@ -43,7 +44,7 @@ func newWatch(files []string, seen map[string][sha256.Size]byte) (*Watch, error)
 	return w, nil
 }
 
-// Run calls changed for every change until ctx ends. It is called once.
+// Run calls changed for every change until ctx ends. It must be called only once.
 func (w *Watch) Run(ctx context.Context, changed func()) {
 	defer w.ways.Close()
 	look := func() {
@@ -57,15 +58,15 @@ func (w *Watch) Run(ctx context.Context, changed func()) {
 	w.ways.Run(ctx, poll, look)
 }
 
-// Skip takes what is in the files now as known, for a caller that reads them next in any case. When it returns, changed has
-// returned for everything that was in the files before.
+// Skip treats the current content of the files as known, for a caller that is about to read them anyway. When Skip returns,
+// the calls of changed for earlier changes have returned.
 func (w *Watch) Skip() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.look()
 }
 
-// look reads the files, and reports whether one has something else in it than before.
+// look reads the files, and reports whether the content of any of them has changed.
 func (w *Watch) look() bool {
 	changed := false
 	for _, file := range w.files {

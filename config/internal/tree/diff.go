@@ -119,7 +119,7 @@ func idOf(v reflect.Value) string {
 	return ""
 }
 
-// shown formats the value that p points to in one line, nil as "".
+// shown formats the value that p points to on one line, nil as "".
 func shown(p any) string {
 	if p == nil {
 		return ""

@@ -151,7 +151,7 @@ func (w *writer) leave(n node) {
 	w.show(n.path)
 }
 
-// nothing writes a pointer, a list of structs or a map that is empty: with comments, as an example.
+// nothing writes a pointer, a list of structs or a map that is empty; with comments, it writes an example instead.
 func (w *writer) nothing(n node) bool {
 	v := n.value
 	switch {
@@ -201,7 +201,7 @@ func (w *writer) entry(n node) bool {
 	return w.open(n)
 }
 
-// one writes a value that fits in a line.
+// one writes a value that fits on a line.
 func (w *writer) one(n node) {
 	f, text, empty := n.field, inline(n.value), "''"
 	switch k := n.value.Kind(); {

@@ -35,7 +35,7 @@ type Problem struct {
 	Hint string `json:"hint,omitempty"`     // the next step; may be empty
 }
 
-// Error returns the problem in one line: position, path, text, hint, and what was expected.
+// Error returns the problem on one line: position, path, text, hint, and what was expected.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	if p.Pos != (Pos{}) {

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// Comments are the comments on types and fields, keyed by "Type" and "Type.Field", each in one line.
+// Comments are the comments on types and fields, keyed by "Type" and "Type.Field", each on one line.
 type Comments map[string]string
 
 // ReadComments reads the comments from the Go files at the root of a file system.

@@ -13,7 +13,8 @@ import (
 	"github.com/handfast/handfast/internal/redact"
 )
 
-// inline formats a value in one line of YAML, without defaults, and with secrets as [redacted]. An empty value, list or map is "".
+// inline formats a value on one line of YAML, without defaults, and with secrets as [redacted]. An empty value, list or map
+// is "".
 func inline(v reflect.Value) string {
 	if x := settled(v); !x.IsValid() || (x.Kind() == reflect.Slice || x.Kind() == reflect.Map) && x.Len() == 0 {
 		return ""
@@ -93,7 +94,7 @@ func oneYAML(v reflect.Value) string {
 	return anyYAML(v.Interface())
 }
 
-// anyYAML formats a value of any type, as returned by decoder.any, in one line.
+// anyYAML formats a value of any type, as returned by decoder.any, on one line.
 func anyYAML(x any) string {
 	switch x := x.(type) {
 	case nil:

@@ -58,7 +58,7 @@ func (t *Tree) wrong(p *Problem) {
 	}
 }
 
-// Unknown is Wrong for an unknown word: it suggests a similar known one.
+// Unknown is like Wrong, for an unknown word: it suggests a similar known one.
 func (t *Tree) Unknown(path, text, word string, known []string) {
 	t.wrong(t.Problem(path, text, OneOf(known)).meant(Nearest(word, known)))
 }
@@ -74,7 +74,7 @@ func (t *Tree) Problem(path, text, want string) *Problem {
 	return &Problem{Pos: t.Pos(path), Path: path, Text: text, Want: want}
 }
 
-// ProblemIn is Problem for a position inside of a text: line and column count from 1 in the text of the value.
+// ProblemIn is like Problem, for a position inside of a text: line and column count from 1 in the text of the value.
 func (t *Tree) ProblemIn(path string, line, column int, text, want string) *Problem {
 	p := t.Problem(path, text, want)
 	at, ok := t.texts[path]
@@ -122,7 +122,7 @@ func (t *Tree) File(name string) *Problem {
 	return t.Document(name, text)
 }
 
-// Document is File for a text. The name is used in messages; paths in the document are relative to its directory.
+// Document is like File, for a text. The name is used in messages; paths in the document are relative to its directory.
 func (t *Tree) Document(name string, text []byte) *Problem {
 	g, p := read(text, name, nil, t.Report)
 	if p != nil || g == nil {

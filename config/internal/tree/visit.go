@@ -80,9 +80,9 @@ func settled(v reflect.Value) reflect.Value {
 	return v
 }
 
-// visitTypes is visit for everything that a value of a type may contain: a list has one item, with the path "list[]", and a map one
-// entry, "map.*". enter receives a new value of each type. Recursive types are entered as well; enter must decide when to stop. The
-// parts of a Union are not entered.
+// visitTypes is like visit, for everything that a value of a type may contain: a list has one item, with the path "list[]",
+// and a map one entry, "map.*". enter receives a new value of each type. Recursive types are entered as well; enter must
+// decide when to stop. The parts of a Union are not entered.
 func visitTypes(t reflect.Type, enter func(node) bool) {
 	root := reflect.New(t).Elem()
 	visit(node{value: root}, func(n node) bool {

@@ -302,7 +302,7 @@ func syntaxProblem(err error, name string, l lines, text []byte) *Problem {
 // lines has the lengths of a document's lines, in characters.
 type lines []int
 
-// linesOf returns the lines of a document.
+// linesOf returns the lengths of a document's lines.
 func linesOf(document []byte) lines {
 	var l lines
 	for line := range strings.SplitSeq(lineEnds.Replace(string(document)), "\n") {
