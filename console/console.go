@@ -15,13 +15,14 @@ import (
 //go:embed page
 var page embed.FS
 
-// policy lets the page run its own script, use its own style and talk to the server it came from, and nothing else.
+// policy is the content security policy: the page may load scripts, styles and images only from its server, and connect only
+// to it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Register adds the page at "/" and what it loads, below "/console/", to mux. The page asks its server for two things, which are the
-// server's to answer: GET /console/endpoints, the endpoints that it may connect to, and GET /console/attempts/{key}, how the handshake
-// with that key in the parameter handfast-attempt of its query ended.
+// Register adds the page to mux at "/", and the files that it loads below "/console/". The page makes two requests that the
+// server must handle: GET /console/endpoints, for the endpoints that it may connect to, and GET /console/attempts/{key}, for
+// the outcome of the handshake with that key in the query parameter handfast-attempt.
 func Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", file("index.html", "text/html; charset=utf-8"))
 	for _, name := range []string{"console.js", "endpoints.js", "attempt.js", "words.js", "formats.js", "log.js", "chat.js"} {
@@ -32,8 +33,8 @@ func Register(mux *http.ServeMux) {
 	mux.Handle("GET /console/icon.svg", file("icon.svg", "image/svg+xml"))
 }
 
-// RegisterAdmin adds what the page of the admin listener loads, below "/console/", to mux, and returns the page. They hold nothing of
-// the server: what the page shows, it asks for.
+// RegisterAdmin adds the files that the page of the admin listener loads to mux, below "/console/", and returns the page. The
+// files contain no data of the server: the page requests everything that it shows.
 func RegisterAdmin(mux *http.ServeMux) http.Handler {
 	mux.Handle("GET /console/admin.js", file("admin.js", "text/javascript; charset=utf-8"))
 	mux.Handle("GET /console/balance.js", file("balance.js", "text/javascript; charset=utf-8"))
@@ -50,7 +51,7 @@ func file(name, contentType string) http.Handler {
 	return static(name, contentType, content)
 }
 
-// static serves content.
+// static serves content with an ETag and the headers that restrict the page.
 func static(name, contentType string, content []byte) http.Handler {
 	sum := sha256.Sum256(content)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
@@ -60,7 +61,7 @@ func static(name, contentType string, content []byte) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache") // ask each time whether the tag still holds
+		h.Set("Cache-Control", "no-cache") // browsers must ask each time whether the ETag still matches
 		h.Set("ETag", tag)
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 	})

@@ -1,4 +1,5 @@
-// The page of the admin listener. Everything that it shows is text: names of channels and users are those of strangers.
+// The page of the admin listener. Everything is shown as text, never as markup, because clients choose the names of channels
+// and users.
 import { show } from "/console/balance.js";
 
 const $ = id => document.getElementById(id);
@@ -6,7 +7,8 @@ const limit = 100;
 const patience = 10000; // ms
 let secret = "";
 
-// ask returns what the admin listener says, and shows why when it does not, in the paragraph with an id.
+// ask returns the response of the admin listener. If the request fails, it shows the reason in the paragraph whose ID is
+// problem.
 async function ask(path, query = {}, problem = "problem") {
 	const asked = new URLSearchParams(Object.entries(query).filter(([, v]) => v !== ""));
 	const answer = await fetch(`${path}?${asked}`, {
@@ -25,7 +27,7 @@ function row(table, ...cells) {
 	for (const cell of cells) tr.insertCell().append(cell);
 }
 
-// button shows one that continues a list, if there is more.
+// button shows the button that continues a list, if the list is longer.
 function button(id, more, next) {
 	$(id).hidden = !more;
 	$(id).onclick = next;
@@ -56,7 +58,7 @@ async function channel(app, name, cursor = "") {
 	button("others", page.cursor, () => channel(app, name, page.cursor));
 }
 
-// balance shows the servers that clients are carried to, again and again as long as somebody can see the page and the server answers.
+// balance shows the servers behind the balancers, again and again as long as the page is visible and the server responds.
 const every = 2000; // ms
 let state = null, at = 0, next = 0, asking = false;
 async function balance() {

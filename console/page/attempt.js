@@ -1,11 +1,12 @@
-// One attempt to open a WebSocket: its URL, its credential, and why it failed. Nothing of the document is used here.
+// One attempt to open a WebSocket: its URL, its credential, and the reason if it failed. This module does not use the
+// document.
 
 import { endpointAt } from "/console/endpoints.js";
 
 const base = new URL("/", location.href);
 base.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 
-// parseURL reads a path, or a URL of this server. It throws an Error that says what is wrong.
+// parseURL parses a path, or a URL of this server. It throws an Error that explains what is wrong.
 export function parseURL(text) {
   let url;
   try {
@@ -50,13 +51,13 @@ async function ticketFrom(path, token) {
   return (await reply.json()).ticket;
 }
 
-// newKey returns a word with 144 random bits.
+// newKey returns a random key of 144 bits.
 function newKey() {
   return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(18)))).replace(/\+/g, "-").replace(/\//g, "_");
 }
 
-// prepare returns what a WebSocket is opened with: url is for people, target also has the ticket and the mark of this attempt. It throws an
-// Error that says what is wrong.
+// prepare returns the arguments for opening a WebSocket: url is for display, target also contains the ticket and the key of
+// this attempt. It throws an Error that explains what is wrong.
 export async function prepare(all, { text, subprotocols, token, carrier }) {
   const url = parseURL(text);
   const offered = subprotocols.split(",").map((s) => s.trim()).filter((s) => s !== "");
@@ -77,7 +78,8 @@ export async function prepare(all, { text, subprotocols, token, carrier }) {
   return attempt;
 }
 
-// why asks the server how an attempt ended: null when it has no record, undefined when it does not answer.
+// why asks the server how an attempt ended. It returns null if the server has no record, and undefined if the server does not
+// respond.
 export async function why(attempt) {
   try {
     const reply = await fetch(`/console/attempts/${attempt.key}`, { cache: "no-store" });

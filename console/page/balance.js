@@ -1,14 +1,14 @@
-// Shows what /balance says: a table of servers for each endpoint that carries clients to some. Everything is written as text, into copies
-// of the page's templates.
+// Shows the response of /balance: a table of servers for each endpoint with a balancer. Everything is inserted as text, into
+// copies of the page's templates.
 
-// What a state looks like, for those who see no colours.
+// The symbol of each state, for readers who cannot distinguish the colors.
 const marks = { ready: "●", full: "■", draining: "◐", ejected: "▲", down: "✕", removed: "○" };
 
 function copy(template) {
 	return document.getElementById(template).content.firstElementChild.cloneNode(true);
 }
 
-// put writes a text where it is another one, so that what is selected stays so.
+// put sets a text only if it has changed, so that a selection in it is kept.
 function put(e, text) {
 	if (e.textContent !== String(text)) e.textContent = text;
 }
@@ -17,7 +17,7 @@ function rate(n) {
 	return n > 0 && n < 10 ? n.toFixed(1) : String(Math.round(n));
 }
 
-// size writes a number of bytes.
+// size formats a number of bytes.
 function size(n) {
 	for (const unit of ["B", "kB", "MB"]) {
 		if (n < 1000) return `${unit === "B" ? Math.round(n) : rate(n)} ${unit}`;
@@ -26,7 +26,8 @@ function size(n) {
 	return `${rate(n)} GB`;
 }
 
-// shares returns how many of the connections each server would have if they were spread by weight: those that get no new ones have none.
+// shares returns how many of the connections each server would have if they were distributed by weight; servers that get no
+// new connections have none.
 function shares(servers) {
 	const part = s => s.state === "ready" || s.state === "full" ? s.weight * s.share : 0;
 	const parts = servers.reduce((sum, s) => sum + part(s), 0);
@@ -34,7 +35,7 @@ function shares(servers) {
 	return servers.map(s => parts > 0 ? live * part(s) / parts : 0);
 }
 
-// draw sets a bar: a part of a whole, and a line at the share.
+// draw draws a bar: a part of a whole, with a line at the share.
 function draw(bar, part, share, whole) {
 	const [, filled, line] = bar.children;
 	filled.setAttribute("width", Math.min(100, 100 * part / whole));
@@ -42,7 +43,7 @@ function draw(bar, part, share, whole) {
 	line.setAttribute("x", Math.min(99, 100 * share / whole));
 }
 
-// drained says how far the drain of a server is, "" if it has none.
+// drained describes the progress of a server's drain, "" if there is none.
 function drained(s) {
 	const from = s.drain_from ?? 0;
 	if (!s.drained && !s.leaving && s.state !== "removed") return "";
@@ -50,7 +51,7 @@ function drained(s) {
 	return from > 0 ? `${Math.max(0, from - s.live)} of ${from} connections have left` : "";
 }
 
-// fill shows a server in its row. was is the server before, seconds ago; most is what a whole bar stands for.
+// fill shows a server in its row. was is the server's state some seconds ago; most is the value of a full bar.
 function fill(row, s, was, seconds, share, most) {
 	const [id, state, live, due, ...rates] = row.cells;
 	const notes = [s.why, drained(s), s.failures > 0 ? `failures in a row: ${s.failures}` : "", s.state !== "down" && s.probed ? `last check: ${s.probed}` : ""];
@@ -69,15 +70,15 @@ function fill(row, s, was, seconds, share, most) {
 	put(rates[4], s.failed);
 }
 
-// handshakes says how many clients are admitted.
+// handshakes describes how many clients are admitted.
 function handshakes(e) {
 	const h = e.handshakes;
 	return `Handshakes: ${h.underway} in progress, ${e.waiting} waiting for a server with free capacity. ` +
 		(h.limited ? `Limited to ${Math.round(h.rate)} per second; ` : "All are admitted; ") + `${h.refused} were refused${h.refused > 0 ? `, ${h.refused_resuming} of them resuming a session` : ""}.`;
 }
 
-// show shows the state of the balancers below an element. before is the state that was shown last, seconds ago. It returns what has
-// happened to servers since.
+// show shows the state of the balancers inside an element. before is the state that was shown last, some seconds ago. It
+// returns the changes of servers since then.
 export function show(below, now, before, seconds) {
 	const events = [];
 	const sections = new Map([...below.children].map(e => [e.dataset.endpoint, e]));

@@ -1,9 +1,9 @@
-// The chat of the page: a room is a channel, and everyone who has the page open is a member of it.
+// The chat of the page: a room is a channel, and everyone who has the room open is a member of it.
 
 import { Channels } from "/console/channels.js";
 import { endpoints } from "/console/endpoints.js";
 
-// Without channels that are open to everybody there is no chat.
+// The chat needs an endpoint with channels that everyone may use.
 const place = (await endpoints).find((e) => e.protocol === "channels" && e.open && !e.path.includes("{"));
 const url = new URL(place?.path ?? "/channels", location.href);
 url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -60,7 +60,7 @@ function changed({ type, member }) {
   showMembers();
 }
 
-// join enters a room: its last messages first, and from there on without a gap.
+// join enters a room: it shows the last messages, and then new ones without a gap.
 async function join(name) {
   const turn = ++joins;
   room?.unsubscribe();

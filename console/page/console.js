@@ -1,4 +1,4 @@
-// The WebSocket of the page: one connection, to any endpoint of this server, and all that happens to it.
+// The WebSocket of the page: one connection to any endpoint of this server, and its events.
 
 import { endpointAt, endpoints } from "/console/endpoints.js";
 import { carriers, parseURL, prepare, why } from "/console/attempt.js";
@@ -12,7 +12,7 @@ const all = await endpoints;
 let socket = null;
 let current = null; // the attempt that created socket
 let turn = 0; // attempts so far
-let probe = null; // { text, done } of a measured echo
+let probe = null; // { text, done } of an echo that is being measured
 
 $("host").textContent = location.host;
 
@@ -182,7 +182,7 @@ function textNote(message) {
   $("text").setAttribute("aria-invalid", String(message !== ""));
 }
 
-// message returns what the field holds in its format. It throws an Error that says what is wrong.
+// message returns the content of the field in the selected format. It throws an Error that explains what is wrong.
 function message() {
   const text = $("text").value;
   if (format() === "hex") return parseHex(text);
@@ -234,8 +234,8 @@ $("pretty").addEventListener("click", () => {
 for (const radio of document.querySelectorAll("input[name=format]")) radio.addEventListener("change", check);
 check();
 
-// The round trip. Browsers have no way to send a WebSocket ping: an echo is measured where there is one, else a request beside the
-// WebSocket.
+// The round trip. A page cannot send a WebSocket ping: it measures an echo if the endpoint has one, and otherwise an HTTP
+// request beside the WebSocket.
 
 const probes = 5;
 const wait = 10_000; // milliseconds

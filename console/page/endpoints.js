@@ -1,4 +1,4 @@
-// The endpoints of the server, as it lists them for everybody. The list is fetched once.
+// The server's public list of its endpoints, which is fetched once.
 
 async function list() {
   try {
@@ -11,7 +11,7 @@ async function list() {
 
 export const endpoints = list();
 
-// endpointAt returns the endpoint that a path leads to, undefined if there is none. As on the server, the more specific one is taken.
+// endpointAt returns the endpoint for a path, undefined if there is none. As on the server, the most specific one is chosen.
 export function endpointAt(all, path) {
   const fits = (pattern) => {
     const want = pattern.split("/");

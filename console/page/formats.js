@@ -1,6 +1,6 @@
-// Messages as people write and read them: JSON, and bytes as hexadecimal digits.
+// Messages in forms that people can write and read: JSON, and bytes as hexadecimal digits.
 
-// parseHex reads bytes: "48 65 6c", "0x48,0x65" or "48:65:6c". It throws an Error that says what is wrong and where.
+// parseHex parses bytes: "48 65 6c", "0x48,0x65" or "48:65:6c". It throws an Error that explains what is wrong and where.
 export function parseHex(text) {
   const digits = text.replace(/0x/gi, "").replace(/[\s,:]/g, "");
   const wrong = digits.search(/[^0-9a-f]/i);
@@ -14,7 +14,7 @@ export const hex = (data) => Array.from(data, (b) => b.toString(16).padStart(2, 
 const shown = 512; // bytes
 const perLine = 8;
 
-// dump returns bytes as lines of hexadecimal digits, with the characters that they are in ASCII.
+// dump formats bytes as lines of hexadecimal digits and the corresponding ASCII characters.
 export function dump(data) {
   const lines = [];
   for (let i = 0; i < Math.min(data.length, shown); i += perLine) {
@@ -25,7 +25,7 @@ export function dump(data) {
   return lines.join("\n");
 }
 
-// checkJSON throws an Error that says what is wrong with a text as JSON.
+// checkJSON throws an Error that explains what is wrong if a text is not valid JSON.
 export function checkJSON(text) {
   try {
     JSON.parse(text);
@@ -34,7 +34,7 @@ export function checkJSON(text) {
   }
 }
 
-// indentJSON returns valid JSON with line breaks. Values stay as they are: to parse and print them would change large numbers.
+// indentJSON adds line breaks to valid JSON. It does not change values: parsing and printing them would change large numbers.
 export function indentJSON(text) {
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s[\]{},:"]+/g) ?? [];
   let out = "";

@@ -1,4 +1,5 @@
-// The log of the WebSocket: what was sent and received and what happened, bounded, with a filter. It holds no credential.
+// The log of the WebSocket: sent and received messages and other events, limited in size, with a filter. It contains no
+// credential.
 
 import { bytes } from "/console/words.js";
 import { dump, hex, indentJSON, isStructure } from "/console/formats.js";
@@ -66,7 +67,7 @@ function refilter() {
   count();
 }
 
-// save offers the log, whatever the filter hides, as a file with a JSON object a line.
+// save offers the whole log, including the lines that the filter hides, as a file with one JSON object per line.
 function save() {
   const lines = entries.map(({ time, kind, text, data, size, note }) => JSON.stringify({
     time, kind: kind === "note" ? "event" : kind, text, hex: data && hex(data).replaceAll(" ", ""), size, note: note || undefined,

@@ -1,4 +1,4 @@
-// What codes and outcomes mean, in words.
+// Explanations of close codes and of the outcomes of handshakes.
 
 const codes = {
   1000: ["normal closure", "the purpose of the connection is fulfilled"],
@@ -34,7 +34,8 @@ const count = new Intl.NumberFormat("en");
 
 export const bytes = (n) => n === 1 ? "1 byte" : `${count.format(n)} bytes`;
 
-// claims returns the times in a JWT, null if the token is not one. It proves nothing: the signature is for the server to check.
+// claims returns the claims in a JWT, null if the token is not a JWT. They are not verified: only the server can check the
+// signature.
 function claims(token) {
   try {
     const part = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
@@ -44,7 +45,7 @@ function claims(token) {
   }
 }
 
-// tokenFault returns what this page can see is wrong with a token, "" if nothing.
+// tokenFault returns the fault that this page can find in a token, "" if there is none.
 export function tokenFault(token, now = Date.now()) {
   const c = claims(token);
   if (c === null || typeof c !== "object") return "";
@@ -54,7 +55,7 @@ export function tokenFault(token, now = Date.now()) {
   return "";
 }
 
-// ways returns how a page can show a credential at an endpoint, in words.
+// ways describes how a page can send a credential to an endpoint.
 export function ways(endpoint) {
   const list = [];
   if (endpoint.token_prefixes || endpoint.kubernetes) list.push("a token as a subprotocol");
@@ -65,7 +66,7 @@ export function ways(endpoint) {
 const noWay = "A page cannot send any of the credentials that it accepts: browsers send no Authorization header with a WebSocket. They send your cookies and certificates automatically.";
 const addWay = "use handfast dial with the credential, or, in the server's configuration, add subprotocol to from of the endpoint's jwt method, or add a ticket method";
 
-// needs returns what to know about an endpoint before connecting.
+// needs describes what to know about an endpoint before connecting.
 export function needs(endpoint, carried) {
   const chosen = endpoint.subprotocols ?? [];
   if (endpoint.open) return "Open to all clients.";
@@ -75,7 +76,7 @@ export function needs(endpoint, carried) {
   return `Requires a credential: ${ways(endpoint)}.${warning}`;
 }
 
-// refused returns a title, what happened and the next step for a handshake that the server did not admit.
+// refused returns a title, the cause and the next step for a handshake that the server rejected.
 function refused(o, { endpoint, token }) {
   const title = `Rejected with ${o.status}`;
   const reason = o.reason ? `${o.reason[0].toUpperCase()}${o.reason.slice(1)}${/[.!?]$/.test(o.reason) ? "" : "."}` : "";
@@ -100,8 +101,8 @@ function refused(o, { endpoint, token }) {
   return [title, `${reason}${clause}`, o.hint || "check the server's log"];
 }
 
-// failure explains why a WebSocket did not open. outcome is what the server answers: undefined when it did not answer, null when it has no
-// record of the handshake.
+// failure explains why a WebSocket did not open. outcome is the server's record of the handshake: undefined if the server did
+// not respond, null if it has no record.
 export function failure(outcome, attempt) {
   const { url, endpoint, offered } = attempt;
   if (outcome === undefined) return ["No response", "The server does not respond: it has stopped, or the network is down.", "start the server, then connect again"];
