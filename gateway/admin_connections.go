@@ -170,7 +170,7 @@ func (s *operator) listHandshakes(w http.ResponseWriter, r *http.Request) {
 
 func writeJSON(w http.ResponseWriter, v any) { answerJSON(w, http.StatusOK, v) }
 
-// answerJSON is writeJSON with another status.
+// answerJSON writes v as JSON, with the given status.
 func answerJSON(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

@@ -41,8 +41,8 @@ func fail(h auth.Handle, err error) {
 	_ = h.Shut(websocket.CodeInternalError, "") // an error means that the connection has already ended
 }
 
-// aborts reports whether v, which is a panic value or the error made of it, is http.ErrAbortHandler: as in net/http, that closes
-// the connection without being recorded.
+// aborts reports whether v, a panic value or the error for it, is http.ErrAbortHandler. As in net/http, that value closes the
+// connection and is not recorded.
 func aborts(v any) bool { return v == http.ErrAbortHandler } //nolint:errorlint // net/http compares the value in the same way
 
 // guard calls the target. It records a panic and returns an error for it, except for http.ErrAbortHandler, which is not recorded.

@@ -92,7 +92,7 @@ func (h *handshake) enter(r *http.Request) (*auth.Identity, error) {
 	return h.take(r)
 }
 
-// take is enter for a request to which the rate limit was already applied.
+// take is like enter, for a request to which the rate limit was already applied.
 func (h *handshake) take(r *http.Request) (*auth.Identity, error) {
 	e := h.e
 	if err := e.adm.conns.Enter(h.entry, e.boundsFor(h.entry.Addr)); err != nil {

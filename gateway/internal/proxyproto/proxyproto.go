@@ -1,5 +1,5 @@
 // Package proxyproto reads the header of the PROXY protocol, versions 1 and 2, in which a proxy that forwards bytes sends the
-// client's address: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, called "the text" below.
+// client's address: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, called "the specification" below.
 //
 // The header lets its sender claim any address, so read it only from trusted proxies.
 package proxyproto
@@ -24,11 +24,11 @@ type Header struct {
 }
 
 // MaxBytes is the maximum size of a header: a header of version 1 has at most 107 bytes, and in version 2 this limits the stated
-// length. The text allows 64 KiB; addresses and the TLVs of known proxies need only a small part of that.
+// length. The specification allows 64 KiB; addresses and the TLVs of known proxies need only a small part of that.
 const MaxBytes = 4 << 10
 
 const (
-	maxV1     = 107 // the text, §2.1: the longest line, including its end
+	maxV1     = 107 // specification, §2.1: the longest line, including its end
 	signature = "\r\n\r\n\x00\r\nQUIT\n"
 	fixed     = 16 // the bytes of version 2 before the addresses
 )
@@ -73,7 +73,7 @@ func readV1(r io.Reader, room *[maxV1]byte) (Header, error) {
 
 func errV1(what string) error { return errors.New("proxyproto: a header of version 1: " + what) }
 
-// parseV1 parses a line (the text, §2.1).
+// parseV1 parses a line (specification, §2.1).
 func parseV1(line string) (Header, error) {
 	fields := strings.Split(line, " ")
 	if len(fields) >= 2 && fields[1] == "UNKNOWN" {
@@ -103,7 +103,7 @@ func parseV1(line string) (Header, error) {
 
 func errV2(what string) error { return errors.New("proxyproto: a header of version 2: " + what) }
 
-// readV2 reads the part after the signature (the text, §2.2).
+// readV2 reads the part after the signature (specification, §2.2).
 func readV2(r io.Reader) (Header, error) {
 	var head [fixed - len(signature)]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -137,14 +137,14 @@ func readV2(r io.Reader) (Header, error) {
 	return h, nil
 }
 
-// The only TLV that is used, of those after the addresses (the text, §2.2.3).
+// The only TLV that is used, of those after the addresses (specification, §2.2.3).
 const (
 	typeCRC32C = 0x03
 	tlvHead    = 3 // bytes for type and length
 )
 
 // checkSum verifies the checksum, if there is one, of a header without its signature, whose TLVs begin at an offset. "The receiver
-// MUST verify the checksum" (the text, §2.2.3).
+// MUST verify the checksum" (specification, §2.2.3).
 func checkSum(header []byte, at int) error {
 	for at+tlvHead <= len(header) {
 		length := int(binary.BigEndian.Uint16(header[at+1:]))
