@@ -102,7 +102,7 @@ func TestBalanceAdminAnswers(t *testing.T) {
 // silent returns the address of a server that closes each connection.
 func silent(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test needs no context here
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +119,8 @@ func silent(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// The port for clients is not an admin listener, whether or not the balancer or the server in question has TLS. The address may be
-// in the form in which a server prints it.
+// The port for clients is not an admin listener, with or without TLS. The address of an admin listener may be in the form in which a
+// server prints it.
 func TestAdminIsNotForClients(t *testing.T) {
 	r := startBalance(t, serverOf(peer(t, echo)))
 	clients := strings.TrimSuffix(strings.TrimPrefix(r.url, "ws://"), "/")

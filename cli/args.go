@@ -51,7 +51,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 }
 
 // nearNames returns the names of subcommands that are similar to a name: those that begin with it, otherwise those that differ in
-// one letter, otherwise in two. Of a short name, the latter have to have the same letters.
+// one letter, otherwise in two. If name is short, the latter must consist of the same letters.
 func nearNames(cmd *cobra.Command, name string) (near []string) {
 	suggested := func(distance int, keep func(string) bool) bool {
 		cmd.SuggestionsMinimumDistance = distance

@@ -2,8 +2,8 @@ package cli
 
 import "testing"
 
-// The next step after a command line that is almost right is the right one: a similar command or flag, the flag for what was given as
-// an argument, or the missing argument.
+// The next step after an almost correct command line names a similar command or flag, the flag for a value that was given as an
+// argument, or the missing argument.
 func TestUsageSteps(t *testing.T) {
 	state(t)
 	const url = "ws://127.0.0.1:1/"

@@ -31,11 +31,11 @@ func startBalance(t *testing.T, servers ...string) running {
 	s := startServer(t, args...)
 	t.Cleanup(func() {
 		s.signals <- os.Interrupt
-		s.signals <- os.Interrupt // so that it does not wait for the clients
+		s.signals <- os.Interrupt // the second signal ends the wait for the clients
 		bounded.Receive(t, s.code)
 	})
 	if page, ok := s.banner["page"]; ok {
-		t.Errorf("the banner speaks of a page: %q", page)
+		t.Errorf("the banner shows a page: %q", page)
 	}
 	return running{s.banner["balance"], []string{"--admin", strings.Trim(strings.TrimPrefix(s.banner["admin"], "http://"), "/")}}
 }

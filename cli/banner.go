@@ -43,7 +43,7 @@ func (r *bannerRows) apps(all []gateway.App, dev *config.App) {
 		r.add("", fmt.Sprintf("and %d more", more))
 	}
 	if dev != nil {
-		r.add("secret", dev.Secret.Reveal()) // only on this user's terminal, for this user's own servers
+		r.add("secret", dev.Secret.Reveal()) // printed only on the terminal of the user who runs the server
 	}
 }
 
@@ -94,7 +94,7 @@ func banner(sys *System, server *gateway.Server, listen []config.Listen) {
 	var b strings.Builder
 	var rows bannerRows
 	fmt.Fprintln(&b, p.bold("handfast is serving"))
-	var first, channels string // the first URL of a WebSocket, and of channels, that anybody may use
+	var first, channels string // the first WebSocket URL and the first channels URL that require no credential
 	urls, apps := server.URLs(), server.Apps()
 	if !server.Console() && !slices.ContainsFunc(server.Endpoints(), func(e gateway.Endpoint) bool { return e.Path == "/" }) {
 		rows.add("page", "none: the configuration does not set console: true")

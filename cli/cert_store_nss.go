@@ -50,7 +50,7 @@ func browserStore(ca *x509.Certificate, path string) store {
 		s.add = append(s.add, "run: "+shellLine("certutil", add[profile]))
 		s.remove = append(s.remove, "run: "+shellLine("certutil", remove[profile]))
 	}
-	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil this is not known
+	s.all, s.some = len(have) == len(profiles) && !missing, len(have) > 0 // without certutil, it is unknown which stores have the CA
 	s.change = func(in bool) error {
 		var errs []error
 		if in && fresh != "" {

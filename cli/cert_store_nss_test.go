@@ -67,12 +67,12 @@ func TestTrustWithoutStores(t *testing.T) {
 		}
 	}
 	if err := changeStores(&System{Stdout: &buffer{}}, []store{{name: "system", absent: "no program"}}, "/ca.pem", false, false); err != nil {
-		t.Errorf("to take it out of nowhere: %v", err)
+		t.Errorf("removing a CA from an absent store: %v", err)
 	}
 }
 
-// Without certutil, an existing store can be neither changed nor read, which is a failure; if no browser has a store, that is no
-// failure.
+// Without certutil, an existing store can be neither read nor changed, and the command fails. If no browser has a store, it does not
+// fail.
 func TestBrowserStoreWithoutCertutil(t *testing.T) {
 	home := t.TempDir()
 	bin := filepath.Join(home, "bin")

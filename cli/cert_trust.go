@@ -155,7 +155,7 @@ func changeStores(sys *System, stores []store, path string, in, dry bool) error 
 	return allFailed(failed)
 }
 
-// allFailed combines the errors of stores into one, each with its next step, in one line.
+// allFailed combines the errors of stores into one, each with its next step, on one line.
 func allFailed(failed []error) error {
 	if len(failed) < 2 {
 		return errors.Join(failed...)

@@ -44,7 +44,7 @@ func TestChangeStores(t *testing.T) {
 			if s.change == nil {
 				s.change = func(in bool) error {
 					if changed = true; in != tt.in {
-						t.Error("the wrong way")
+						t.Error("change adds instead of removing, or the reverse")
 					}
 					return nil
 				}
@@ -65,7 +65,7 @@ func TestChangeStores(t *testing.T) {
 				want = append(want, `restart running programs to apply this; "handfast cert untrust" undoes it`)
 			}
 			if len(lines) != len(want) {
-				t.Fatalf("it says\n%s", out.String())
+				t.Fatalf("the output is\n%s", out.String())
 			}
 			for i, line := range lines {
 				if name := strings.TrimSpace(line[:15]); line[15:] != want[i] || name != "" && name != "system" && name != "browsers" {

@@ -79,7 +79,7 @@ func TestPublishAndSubscribe(t *testing.T) {
 	}
 }
 
-// A position after the last message is not one of another epoch, and a number alone is not a position.
+// A position after the last message is not mistaken for one of another epoch, and an offset without an epoch is rejected.
 func TestSubscribeBeyondTheEnd(t *testing.T) {
 	url := withServer(t)
 	if got := runCommand(t, "publish", "--url", url, "chat", "1"); got.code != 0 {
@@ -182,7 +182,7 @@ func TestChannelsFail(t *testing.T) {
 	}
 }
 
-// The reader of the output may close the pipe.
+// If the output cannot be written, for example because its reader has closed the pipe, the command fails.
 func TestSubscribeOutputCloses(t *testing.T) {
 	url := withServer(t)
 	runCommand(t, "publish", "--url", url, "chat", "x")
@@ -247,6 +247,6 @@ func TestChannelsOptions(t *testing.T) {
 	}
 	f := &channelsFlags{dial: dialFlags{cacert: filepath.Join(t.TempDir(), "none.pem")}}
 	if _, err := f.options(&System{}); err == nil {
-		t.Error("a file that is missing was read")
+		t.Error("a missing file was accepted")
 	}
 }

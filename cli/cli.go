@@ -13,10 +13,10 @@ import (
 
 // System is the part of the process that a command uses.
 type System struct {
-	Program string           // the name by which this program was called: the first argument of the process
-	Stdin   io.Reader        // an *os.File if it may be a terminal
-	Stdout  io.Writer        // likewise
-	Stderr  io.Writer        // likewise
+	Program string    // the name by which this program was called: the first argument of the process
+	Stdin   io.Reader // an *os.File if it may be a terminal, like Stdout and Stderr
+	Stdout  io.Writer
+	Stderr  io.Writer
 	Signals <-chan os.Signal // requests to stop; the second one means immediately. nil if there are none
 	Getenv  func(string) string
 

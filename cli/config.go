@@ -144,8 +144,8 @@ not exist.`,
 	return cmd
 }
 
-// listProblems writes each problem of a configuration in one line, and below it the next step, unless that is in the line. It returns
-// the error for the command.
+// listProblems writes each problem of a configuration on one line, with the next step on the line below it, unless the first line
+// already contains it. It returns the error for the command.
 func listProblems(w io.Writer, err error) error {
 	problems := problemsOf(err)
 	if problems == nil {

@@ -91,11 +91,11 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			if (tt.fails == "") != (check.code == exitOK) || !strings.Contains(check.stdout, tt.fails) {
 				t.Errorf("check: %s, want %q", check.stdout, tt.fails)
 			}
-			// This is what the gateway does with the file if only package config has checked it.
+			// Start a server and reload it with a file that only package config has checked.
 			cfg, err := config.Load(config.Sources{File: file})
 			if err != nil {
 				if check.code == exitOK {
-					t.Errorf("accepted, but: %v", err)
+					t.Errorf("check accepts the file, but loading it returns %v", err)
 				}
 				return
 			}
@@ -110,12 +110,12 @@ func TestCheckServeAndReloadAgree(t *testing.T) {
 			defer r.Close()
 			reloadErr := r.Reload(bounded.Context(t), cfg)
 			if check.code == exitOK && (openErr != nil || reloadErr != nil) {
-				t.Errorf("accepted, but the start says %v, and a reload %v", openErr, reloadErr)
+				t.Errorf("check accepts the file, but starting returns %v, and reloading %v", openErr, reloadErr)
 			}
-			// A reload does not change these, and without channels the start does not use them.
+			// A reload does not change the settings of these keys, and a server without channels does not use them.
 			unused := slices.ContainsFunc([]string{"webhooks", "hub.engine", "store"}, func(key string) bool { return strings.HasPrefix(tt.fails, key) })
 			if check.code != exitOK && (openErr == nil || reloadErr == nil) && !unused {
-				t.Errorf("refused, but the start says %v, and a reload %v", openErr, reloadErr)
+				t.Errorf("check rejects the file, but starting returns %v, and reloading %v", openErr, reloadErr)
 			}
 		})
 	}

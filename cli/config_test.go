@@ -82,7 +82,7 @@ func TestConfigCheck(t *testing.T) {
 	if got := runCommand(t, "config", "check", "--json", good); got.code != exitOK || got.stdout != `{"ok":true,"problems":[]}`+"\n" {
 		t.Errorf("good JSON: %+v", got)
 	}
-	for _, command := range []string{"check", "show", "test"} { // from an unset variable
+	for _, command := range []string{"check", "show", "test"} { // an empty name usually comes from an unset variable
 		if got := runCommand(t, "config", command, ""); got.code != exitUsage || !strings.Contains(got.stderr, "the name of the file is empty") {
 			t.Errorf("config %s with an empty name: %+v", command, got)
 		}
@@ -107,7 +107,8 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// A file that is not a configuration, and each kind of problem, lead to what helps: the reference of the key, or a file to start from.
+// The next step after each kind of problem is what helps: the reference of the key or, for a file that is not a configuration, a
+// file to start from.
 func TestConfigSteps(t *testing.T) {
 	state(t)
 	const start = "handfast config init prints a small configuration, and handfast config doc all keys"
@@ -151,7 +152,7 @@ func TestConfigDefault(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if got := runCommand(t, "config", "check", out); got.code != exitOK || !strings.HasPrefix(got.stdout, "good: ") {
-		t.Errorf("it is not good: %+v", got)
+		t.Errorf("the default configuration is not valid: %+v", got)
 	}
 }
 

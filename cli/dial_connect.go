@@ -174,7 +174,7 @@ func merge(from <-chan os.Signal) (_ chan os.Signal, stop func()) {
 			case s := <-from:
 				select {
 				case to <- s:
-				default: // several are pending already
+				default: // several signals are already pending
 				}
 			case <-done:
 				return
@@ -213,7 +213,7 @@ func (d *dialing) keep(ctx context.Context, first *websocket.Conn) error {
 		case err != nil:
 			return nil, err
 		case ctx.Err() != nil:
-			_ = conn.Close(websocket.CodeNormal, "") // as in connect
+			_ = conn.Close(websocket.CodeNormal, "") // this fails if the server does not reply, which does not matter
 			return nil, context.Cause(ctx)
 		}
 		d.note("reconnected")
@@ -345,7 +345,7 @@ func dialError(shown string, err error, sent *sent) error {
 	return &handshakeFailure{shown, e, sent}
 }
 
-// handshakeFailure is a HandshakeError whose details are printed in separate lines.
+// handshakeFailure is a HandshakeError whose details are printed on separate lines.
 type handshakeFailure struct {
 	shown string
 	err   *websocket.HandshakeError

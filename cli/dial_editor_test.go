@@ -70,7 +70,7 @@ func TestEditorBounds(t *testing.T) {
 		e.feed([]byte(strings.Repeat("x", i%7+1) + "\r"))
 	}
 	if len(e.history) > maxHistory {
-		t.Errorf("a history of %d", len(e.history))
+		t.Errorf("the history has %d lines", len(e.history))
 	}
 	e.feed([]byte("\x1b[" + strings.Repeat("1", 1000))) // an unterminated sequence
 	if len(e.pending) > 64 {
@@ -110,7 +110,7 @@ func FuzzEditor(f *testing.F) {
 		for i := range keys {
 			e.feed(keys[i : i+1])
 			if e.at < 0 || e.at > len(e.line) || e.size != len(string(e.line)) {
-				t.Fatalf("cursor %d in %d characters; %d bytes, and %d are noted", e.at, len(e.line), len(string(e.line)), e.size)
+				t.Fatalf("cursor %d in %d characters; %d bytes, counted as %d", e.at, len(e.line), len(string(e.line)), e.size)
 			}
 			if _, cursor := e.view(20); cursor >= 20 {
 				t.Fatalf("the cursor is in column %d", cursor)

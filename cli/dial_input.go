@@ -208,7 +208,7 @@ func parseMessage(line []byte) (websocket.Message, error) {
 // chunks is an input that returns the data of each read as a binary message.
 type chunks struct {
 	r    io.Reader
-	most int // as in lines
+	most int // the maximum number of bytes that the terminal passes on; 0 if this is not a terminal
 	buf  [32 << 10]byte
 }
 

@@ -24,7 +24,7 @@ func each(t *testing.T, serve ...func(ctx context.Context, c *websocket.Conn)) s
 		if i := int(n.Add(1)); i <= len(serve) {
 			serve[i-1](ctx, c)
 		} else {
-			t.Errorf("connection %d", i)
+			t.Errorf("unexpected connection %d", i)
 		}
 	})
 }

@@ -53,7 +53,7 @@ type session struct {
 	say     func(string)     // shows the user something other than a message; nil shows only errors
 	leave   func()           // called at the end of the input to restore the terminal, so that Ctrl-C raises a signal; may be nil
 	wait    time.Duration    // how long to read after the end of the input; 0 means until the server is quiet
-	keep    bool             // if this session is lost, another one follows with the same terminal
+	keep    bool             // if the connection is lost, another session follows with the same terminal
 	signals <-chan os.Signal // the first signal closes the connection, the second one cuts it
 
 	moved  chan struct{} // signaled when something was received, or was written to w
@@ -137,7 +137,7 @@ func (s *session) send(ctx context.Context) error {
 		case err != nil:
 			return err
 		case s.conn.Write(ctx, m) != nil:
-			<-s.over // the connection has ended: the reader knows the reason
+			<-s.over // the connection has ended, and the reader has stored the reason
 			return errBroken
 		}
 		s.in.done()

@@ -77,14 +77,14 @@ func TestDialPongOvertakesAnswers(t *testing.T) {
 				p.Close()
 				<-over
 				if got := strings.Count(out.String(), "\n"); (got == tt.answers) != tt.whole || !errors.Is(err, tt.err) {
-					t.Errorf("%d of %d answers, %v", got, tt.answers, err)
+					t.Errorf("%d of %d replies, %v", got, tt.answers, err)
 				}
 				sending := tt.trip + tt.pause*time.Duration(tt.answers)
 				if !tt.whole {
 					sending = 0
 				}
 				if took > sending+tt.most {
-					t.Errorf("it took %v, and the server %v", took, sending)
+					t.Errorf("settle took %v, and the server sent for %v", took, sending)
 				}
 			})
 		})

@@ -27,7 +27,7 @@ func TestDialSlowAnswer(t *testing.T) {
 						f.Opcode = frame.Text
 					}
 					if p.Send(f) != nil {
-						return // it did not wait
+						return // the session did not wait
 					}
 				}
 				for {

@@ -57,7 +57,7 @@ func stopSelf() {
 	defer timer.Stop()
 	select {
 	case <-continued:
-	case <-timer.C: // it has already continued, or was never stopped
+	case <-timer.C: // the process has already continued, or was never stopped
 	}
 }
 

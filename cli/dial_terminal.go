@@ -139,7 +139,7 @@ func (c *console) typed(b []byte) bool {
 		case keyInterrupt:
 			select {
 			case c.signals <- os.Interrupt:
-			default: // several are pending already
+			default: // several signals are already pending
 			}
 		case keySuspend:
 			suspended = true
@@ -164,7 +164,7 @@ func (c *console) entered(e event) {
 	if len(shown) > maxShown {
 		shown, more = shown[:maxShown], fmt.Sprintf(" ... (%d bytes)", len(e.line))
 	}
-	_ = c.print([]byte(c.prompt + visible.Text(string(shown)) + more + "\n")) // as in remark
+	_ = c.print([]byte(c.prompt + visible.Text(string(shown)) + more + "\n")) // if the terminal is gone, reading fails, too
 	if e.over > 0 {
 		c.remark(fmt.Sprintf("not sent: the line has %d bytes, and a typed one has at most %d; a pipe accepts lines of 16 MiB",
 			len(e.line)+e.over, maxTyped))

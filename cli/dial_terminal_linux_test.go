@@ -82,7 +82,7 @@ func TestDialTerminalLongLine(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// If the terminal itself edits the lines, it drops the part of a line that is too long; that is an error.
+// If the terminal itself edits the lines, it drops the end of a line that is too long, and the command fails.
 func TestDialTerminalCutsLine(t *testing.T) {
 	url := peer(t, echo)
 	for _, args := range [][]string{{"dial", url}, {"dial", "--binary", url}} {
@@ -160,7 +160,7 @@ func TestDialTerminalJSON(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// On a terminal, a note appears while connecting takes long; on a pipe, nothing does.
+// If connecting takes long, a note appears on a terminal, but not in a pipe.
 func TestDialSignOfLife(t *testing.T) {
 	state(t)
 	open := make(chan struct{})
@@ -267,7 +267,7 @@ func TestDialTerminalSuspended(t *testing.T) {
 		appears("Stopped")
 		appears("READY ")
 		if modes(t, tty) == raw {
-			t.Error("the terminal was not given back")
+			t.Error("the terminal was not restored")
 		}
 		press(t, master, "echo $((40+2))\n")
 		appears("\n42")

@@ -69,7 +69,7 @@ func TestDialLines(t *testing.T) {
 	}
 }
 
-// The longest line is sent. The server closes after it, because it is not known how long sending so much takes.
+// The longest allowed line is sent. The server then closes the connection, so that the test does not depend on how long that takes.
 func TestDialLongestLine(t *testing.T) {
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		if m, err := c.Read(ctx); err == nil && c.Write(ctx, m) == nil {
@@ -203,7 +203,7 @@ func TestDialTooBig(t *testing.T) {
 	}
 }
 
-// At the end of the input dial closes with 1000, after all replies that the server has sent in order.
+// At the end of the input, dial waits for the replies of the server, and then closes with 1000.
 func TestDialClosesWith1000(t *testing.T) {
 	ended := make(chan error, 1)
 	url := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
@@ -215,7 +215,7 @@ func TestDialClosesWith1000(t *testing.T) {
 				return
 			}
 			if held = append(held, m); len(held) < 1000 {
-				continue // replies only when it has received everything
+				continue // the server replies only when it has received everything
 			}
 			for _, m := range held {
 				if c.Write(ctx, m) != nil {

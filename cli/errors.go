@@ -52,7 +52,7 @@ func (e *hinted) Error() string    { return e.err.Error() }
 func (e *hinted) Unwrap() error    { return e.err }
 func (e *hinted) NextStep() string { return e.hint }
 
-// errInterrupted ends a command whose orderly shutdown was cut short. It is not printed, because the user knows it.
+// errInterrupted ends a command whose orderly shutdown was cut short. It is not printed, because the user has caused it.
 var errInterrupted = errors.New("interrupted")
 
 // errQuiet ends a command that has failed and has nothing more to print.
@@ -95,7 +95,7 @@ func tell(w io.Writer, err error, hint string) {
 	tellStep(w, hint)
 }
 
-// tellStep writes the next step in a line below an error; "" means there is none.
+// tellStep writes the next step on the line below an error; "" means that there is none.
 func tellStep(w io.Writer, step string) {
 	if step != "" {
 		fmt.Fprintln(w, "  next step: "+visible.Text(step))

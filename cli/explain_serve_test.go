@@ -46,7 +46,7 @@ apps: [{id: main, secret: "this key is for channels"}]
 		t.Fatal(err)
 	}
 	defer c.CloseNow()
-	for range 100 { // the burst
+	for range 100 { // uses up the burst of the rate limit
 		c, err := websocket.Dial(bounded.Context(t), at+"/slow", nil)
 		if err != nil {
 			break
@@ -98,12 +98,12 @@ func explains(t *testing.T, url string, flags []string, fault explain.Fault, tex
 	}
 }
 
-// explain names the limit of the configuration that one open connection has reached.
+// If one open connection has reached a limit, explain names the configuration key of that limit.
 func TestExplainOfFullServe(t *testing.T) {
 	const key = "this key signs the tokens of the tests"
 	token := strings.TrimSpace(runCommand(t, "token", "jwt", "--sub", "ann", "--secret-file", secretFile(t, "secret", key)).stdout)
 	for name, tt := range map[string]struct {
-		limits, of string // of the server, and of its endpoint
+		limits, of string // the limits of the server, and of its endpoint
 		fault      explain.Fault
 		text       string
 	}{

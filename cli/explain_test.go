@@ -38,7 +38,7 @@ func TestExplainOpened(t *testing.T) {
 		}
 	}
 	if strings.Contains(got.stdout, "\x1b") {
-		t.Error("there are colours in a pipe")
+		t.Error("the output has colors although it is not a terminal")
 	}
 	got = runCommand(t, "explain", "--no-cross-site", "--proxy", "none", u)
 	if got.code != exitOK || strings.Contains(got.stdout, "attacker") {
@@ -155,7 +155,7 @@ func TestExplainCompares(t *testing.T) {
 // Frames are printed as lines while they are watched, followed by the report.
 func TestExplainWatchJSON(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
-		c.Read(ctx) // the echo: watching has begun
+		c.Read(ctx) // the message for the echo test: watching has begun
 		c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("go")})
 		for range 3 {
 			c.Write(ctx, websocket.Message{Type: websocket.Text, Data: []byte("<news>")})
@@ -320,10 +320,10 @@ func TestExplainCredentials(t *testing.T) {
 			select {
 			case r := <-got:
 				if tt.want(r) != tt.is {
-					t.Errorf("%q: it sent %q", tt.args, tt.want(r))
+					t.Errorf("%q: explain sent %q", tt.args, tt.want(r))
 				}
 			case <-bounded.Context(t).Done():
-				t.Fatalf("%q: no request came\n%s%s", tt.args, stdout.String(), stderr.String())
+				t.Fatalf("%q: no request was received\n%s%s", tt.args, stdout.String(), stderr.String())
 			}
 			out := stdout.String() + stderr.String()
 			for _, secret := range []string{tt.secret, "YWxpY2U6aHVzaC1wYXNz", "aHVzaC1zdWI"} {
@@ -360,7 +360,7 @@ func TestChooseProxy(t *testing.T) {
 		}
 	}
 	if f, err := findProxy(sys, ""); f != nil || err != nil {
-		t.Error("without a flag the environment is asked")
+		t.Error("without the flag, the environment must decide")
 	}
 	var usage *usageError
 	if _, err := findProxy(sys, "ftp://x"); !errors.As(err, &usage) {
@@ -392,7 +392,7 @@ func (g *gone) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// An endless watch stops when the reader of its output has closed the pipe.
+// An endless watch stops when the reader of its output closes the pipe.
 func TestExplainEndsWithItsReader(t *testing.T) {
 	u := peer(t, func(ctx context.Context, c *websocket.Conn, _ *http.Request) {
 		go c.Read(ctx)

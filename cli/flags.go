@@ -63,7 +63,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usagef("", "--%s %s: %v", f.Name, value, e.Unwrap())
 }
 
-// usualFlags are the names that other programs use for flags, and the flags that have their meaning here.
+// usualFlags contains the names that other programs use for flags, by the flag that has the same meaning here.
 var usualFlags = map[string][]string{
 	"listen": {"port", "addr", "address", "bind"}, "to": {"upstream", "backend", "server", "target"},
 	"bearer": {"token"}, "basic": {"password"}, "cacert": {"ca"}, "output": {"out"},

@@ -87,7 +87,7 @@ func TestReadSecret(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := readSecret(&System{Stdin: &failing{}}, "token", ""); err == nil {
-		t.Error("a stream that breaks")
+		t.Error("a read error is not returned")
 	}
 }
 
@@ -206,7 +206,7 @@ func TestPrinter(t *testing.T) {
 	p := &printer{sys: &System{Stdout: &out, Stderr: &out}, flags: &subscribeFlags{count: 2}, ended: make(chan error, 1)}
 	for i := range 3 {
 		if len(p.ended) != i/2 {
-			t.Errorf("after %d messages: %d ends", i, len(p.ended))
+			t.Errorf("after %d messages, %d results were sent to ended", i, len(p.ended))
 		}
 		p.put("c", "e", message)
 	}
@@ -248,7 +248,7 @@ func TestChannelErrors(t *testing.T) {
 	}
 }
 
-// All names of a certificate are shown, and without a subject, the first of them is used instead.
+// All names of a certificate are shown. If it has no subject, the first name is used instead.
 func TestDescribeCert(t *testing.T) {
 	u, err := url.Parse("spiffe://box/a")
 	if err != nil {

@@ -23,7 +23,7 @@ func TestSignalEndsACommandThatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()       // unblocks the reader, if there is one
-	defer os.Remove(pipe) // a later reader finds no pipe
+	defer os.Remove(pipe) // so that a later reader does not find the pipe
 	for _, args := range [][]string{{"token", "show"}, {"token", "password", "alice"}, {"config", "check", pipe}} {
 		in, writer := io.Pipe()
 		signals := make(chan os.Signal, 1)

@@ -74,7 +74,7 @@ func TestStepsLeadToExplain(t *testing.T) {
 		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"+
 			"\x81\x81\x00\x00\x00\x00a", base64.StdEncoding.EncodeToString(sum[:]))
-		io.Copy(io.Discard, c) // until the client closes
+		io.Copy(io.Discard, c) // returns when the client closes the connection
 	}))
 	t.Cleanup(s.Close)
 	for path, want := range map[string]string{
@@ -145,6 +145,6 @@ func TestStepsNameFlags(t *testing.T) {
 		}
 	}
 	if len(optionSteps) != len(hints) {
-		t.Errorf("%d translations of %d hints", len(optionSteps), len(hints))
+		t.Errorf("%d replacements for %d hints", len(optionSteps), len(hints))
 	}
 }

@@ -71,8 +71,8 @@ func TestConfigInit(t *testing.T) {
 	}
 }
 
-// The file is a certificate, and the advice was to write a key to it.
-func TestAdviceForTheWrongFile(t *testing.T) {
+// The next step never suggests overwriting the file that was given by mistake, such as a certificate instead of a key.
+func TestNextStepKeepsWrongFile(t *testing.T) {
 	state(t)
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"cert.pem", "key.pem", "secret"} {

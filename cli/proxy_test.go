@@ -129,7 +129,7 @@ func TestDialProxy(t *testing.T) {
 	for _, tt := range []struct {
 		proxy string
 		by    chan string
-		want  string // what the proxy has received
+		want  string // the address that the proxy has received
 		fails string // on standard error
 	}{
 		{"http://u:hush@" + httpAddr, byHTTP, "CONNECT Basic " + base64.StdEncoding.EncodeToString([]byte("u:hush")), ""},
@@ -145,7 +145,7 @@ func TestDialProxy(t *testing.T) {
 		got := runWith(t, strings.NewReader("hello\n"), nil, "dial", "--proxy", tt.proxy, strings.Replace(target, "127.0.0.1", "localhost", 1))
 		if tt.by != nil {
 			if saw := bounded.Receive(t, tt.by); saw != tt.want {
-				t.Errorf("%s: it saw %q", tt.proxy, saw)
+				t.Errorf("%s: the proxy saw %q", tt.proxy, saw)
 			}
 		}
 		if tt.fails == "" && (got.code != exitOK || got.stdout != "hello\n" || got.stderr != "") {
@@ -177,7 +177,7 @@ func TestExplainSocksProxy(t *testing.T) {
 			t.Errorf("%s: exit %d, %q\n%s", proxy, got.code, got.stderr, got.stdout)
 		} else if opened {
 			if saw := bounded.Receive(t, asked); saw != "localhost" {
-				t.Errorf("%s: it saw %q", proxy, saw)
+				t.Errorf("%s: the proxy saw %q", proxy, saw)
 			}
 		}
 	}
@@ -295,7 +295,7 @@ func TestDialCredentials(t *testing.T) {
 			},
 		})
 		if r := bounded.Receive(t, seen); tt.want(r) != tt.is {
-			t.Errorf("%q: it sent %q", tt.args, tt.want(r))
+			t.Errorf("%q: dial sent %q", tt.args, tt.want(r))
 		}
 		text := stderr.String()
 		for _, secret := range []string{"hush", "YWxpY2U6aHVzaC1wYXNz", "aHVzaC1zdWI"} {

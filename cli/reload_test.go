@@ -62,7 +62,7 @@ func TestReload(t *testing.T) {
 	if got = ask(); got.code != exitFailed || !strings.Contains(got.stderr, file+": ") {
 		t.Errorf("without the file: %+v", got)
 	}
-	write(t, file, text) // for the test to end
+	write(t, file, text) // the server is stopped with a valid file
 }
 
 // A balancer that is configured by flags also reloads, and keeps its flags.

@@ -60,7 +60,7 @@ func TestServeApps(t *testing.T) {
 	}
 }
 
-// The values in the banner are aligned, even with a long name. It shows the applications, and commands for open channels.
+// The values in the banner are aligned, even if a name is long. The banner shows the applications, and commands for open channels.
 func TestBannerRows(t *testing.T) {
 	var rows bannerRows
 	rows.add("page", "http://a/")
@@ -99,7 +99,7 @@ endpoints:
 	}
 }
 
-// The commands that the banner shows for open channels work; for channels with rules it shows none.
+// The commands that the banner shows for open channels work. For channels with rules, it shows no commands.
 func TestBannerChannels(t *testing.T) {
 	s := startServe(t, "--listen", "127.0.0.1:0", "--tls", "off")
 	_, last, ok := strings.Cut(cmp.Or(s.banner["go"], s.banner["handfast"]), "publish ") // with or without "go run"

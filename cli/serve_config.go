@@ -27,7 +27,7 @@ func (f *serveFlags) load() (*config.Config, error) {
 	for i, p := range problems {
 		switch {
 		case p.Hint != "":
-		case i == len(problems)-1 && strings.HasPrefix(p.Pos.File, "--"): // once
+		case i == len(problems)-1 && strings.HasPrefix(p.Pos.File, "--"): // after the last problem only
 			p.Hint = "see handfast serve --help"
 			if f.balance != nil {
 				p.Hint = "see handfast balance --help"
@@ -204,7 +204,7 @@ func asFlag(p config.Problem) config.Problem {
 	if strings.Contains(p.Text, quoted) || strings.HasPrefix(p.Text, value+" ") || strings.HasPrefix(p.Text, value+":") {
 		p.Pos.File = flag // the text names the value
 	}
-	for _, e := range engineFlags { // the setting that is missing is that of another flag
+	for _, e := range engineFlags { // the missing setting belongs to another flag
 		if p.Path == "hub.engine."+e.kind+"."+strings.TrimSuffix(e.key, "_file") && flag != "--"+e.flag {
 			p.Pos.File = "--" + e.flag
 		}

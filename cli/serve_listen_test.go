@@ -19,7 +19,7 @@ func TestServeMixedListen(t *testing.T) {
 			t.Errorf("no %s in %s", want, s.stderr.String())
 		}
 	}
-	if !strings.HasPrefix(s.banner["echo"], "ws://127.0.0.1:") { // the last line of its kind
+	if !strings.HasPrefix(s.banner["echo"], "ws://127.0.0.1:") { // the last line with that name
 		t.Errorf("banner %q", s.banner)
 	}
 	if got := runWith(t, strings.NewReader("x\n"), nil, "dial", s.banner["echo"]); got.code != 0 || got.stdout != "x\n" {
@@ -31,8 +31,8 @@ func TestServeMixedListen(t *testing.T) {
 	}
 }
 
-// --host adds names to the development certificate of each listener with one, and is rejected if there is none. The CA of an
-// earlier start does not get more names.
+// --host adds names to the development certificates of all listeners that have one, and is rejected if no listener has one. It does
+// not add names to an existing CA.
 func TestServeHosts(t *testing.T) {
 	state(t)
 	s := startServe(t, "--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0", "--host", "192.0.2.7", "--host", "mypc.lan")

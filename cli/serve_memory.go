@@ -15,8 +15,8 @@ const (
 
 // heapState is the state of the heap according to the runtime, in bytes.
 type heapState struct {
-	allocated uint64 // since the start of the process
-	live      uint64 // found live by the last collection
+	allocated uint64 // the total since the start of the process
+	live      uint64 // the size of the objects that the last collection found live
 	held      uint64 // obtained from the system and not returned
 }
 
@@ -33,7 +33,7 @@ type memory struct {
 	calm   int    // the number of checks since the last one with much allocation
 	burst  bool   // whether there was much allocation since memory was last returned
 	pause  int    // the number of checks until memory may be returned again
-	lasted uint64 // the spare memory that remained after the last return: the gaps between objects
+	lasted uint64 // the spare memory that remained after memory was last returned, because of gaps between objects
 }
 
 // look reports whether memory should be returned now.

@@ -76,7 +76,7 @@ func TestGiveBackEnds(t *testing.T) {
 	})
 }
 
-// The values of the runtime show a heap that has become too large, and that it is smaller afterwards.
+// readHeap shows that the heap has grown, and that it is smaller after memory was returned to the system.
 func TestReadHeap(t *testing.T) {
 	before := readHeap()
 	room := make([]byte, 64*mib)

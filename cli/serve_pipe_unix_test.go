@@ -33,7 +33,7 @@ func TestServeConfigFromPipe(t *testing.T) {
 	if len(c.Endpoints) != 1 || c.Endpoints[0].Name != "only" || c.Log.Format != "json" || c.Listen[0].Address != "127.0.0.1:0" {
 		t.Errorf("got %+v", c.Endpoints)
 	}
-	// When it is read again, as on SIGHUP, it is empty: that is an error, and the defaults are not used.
+	// When it is read again, as on SIGHUP, it is empty, which must be an error: the defaults must not be used.
 	if c, err := f.load(); err == nil || !strings.Contains(err.Error(), "pipe") {
 		t.Errorf("the second time: %+v, %v", c, err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/handfast/handfast/observe"
 )
 
-// The maximum number of lines of the standard library that are logged per second, so that a server that causes such lines cannot
-// fill the log.
+// stdLinesPerSecond is the maximum number of lines of the standard library that are logged per second, so that such lines cannot fill
+// the log.
 const stdLinesPerSecond = 3
 
 // stdLines writes messages of the standard library, such as those of net/http about connections to servers, to the server's log.

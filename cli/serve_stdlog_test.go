@@ -32,7 +32,7 @@ func TestStdLog(t *testing.T) {
 			}
 		}
 		if log.Writer() == before {
-			t.Error("the standard library still logs there")
+			t.Error("the log of the standard library was not redirected")
 		}
 	})
 }

@@ -30,7 +30,7 @@ func startServe(t *testing.T, args ...string) *served {
 	t.Helper()
 	s := startServer(t, append([]string{"serve"}, args...)...)
 	if s.banner["try"] == "" {
-		t.Fatalf("no line says what to try: %q", s.banner)
+		t.Fatalf("the banner shows no command to try: %q", s.banner)
 	}
 	return s
 }
@@ -82,8 +82,8 @@ func TestServeStops(t *testing.T) {
 	}
 }
 
-// A second signal stops the server immediately, however long its drain would take.
-func TestServeStopsAtOnce(t *testing.T) {
+// A second signal stops the server immediately, even if its drain would take long.
+func TestServeStopsImmediately(t *testing.T) {
 	s := startServe(t, "--config", write(t, "handfast.yaml", `
 listen: [{address: "127.0.0.1:0", tls: off}]
 drain: {delay: 10m}

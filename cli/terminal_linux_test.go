@@ -76,12 +76,12 @@ func TestDialTerminal(t *testing.T) {
 			t.Errorf("exit %d", got)
 		}
 		if modes(t, tty) != before {
-			t.Error("the terminal was not given back as it was")
+			t.Error("the terminal was not restored")
 		}
 	}
 }
 
-// On a terminal, publish says what it does with the lines and how to end them.
+// On a terminal, publish prints what it does with the lines, and how to end the input.
 func TestPublishTerminal(t *testing.T) {
 	url := withServer(t)
 	keys, tty, shown := screen(t)
@@ -119,11 +119,11 @@ func TestReadSecretTerminal(t *testing.T) {
 	hidden := modes(t, tty)
 	restore := sys.restore.Load()
 	if restore == nil {
-		t.Fatal("nothing gives the terminal back")
+		t.Fatal("there is no function that restores the terminal")
 	}
 	(*restore)()
 	if modes(t, tty) != before {
-		t.Error("the terminal was not given back as it was")
+		t.Error("the terminal was not restored")
 	}
 	if err := term.Restore(int(tty.Fd()), &hidden); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestReadSecretTerminal(t *testing.T) {
 		t.Errorf("%q, %v", got.secret, got.err)
 	}
 	if modes(t, tty) != before || sys.restore.Load() != nil {
-		t.Error("the terminal was not given back for good")
+		t.Error("the terminal was changed again, or can be restored again")
 	}
 	bounded.Until(t, func() bool { return strings.Count(shown.String(), "\n") == 2 }) // one by restore, and one after the secret
 	if got := shown.String(); !strings.HasPrefix(got, "password: ") || strings.Contains(got, "hunter2") {

@@ -26,7 +26,7 @@ func TestPaint(t *testing.T) {
 	}
 	sys := &System{Getenv: func(string) string { return "" }}
 	if newPaint(sys, &buffer{}) {
-		t.Error("an output that is not a terminal gets colours")
+		t.Error("an output that is not a terminal gets colors")
 	}
 }
 

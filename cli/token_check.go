@@ -137,7 +137,7 @@ func showVerdict(p paint, w io.Writer, v gateway.TokenVerdict, now time.Time) {
 		row("rule", v.Rule)
 	}
 	if len(v.Claims) > 0 {
-		if b, err := json.Marshal(v.Claims); err == nil { // the claims were valid JSON
+		if b, err := json.Marshal(v.Claims); err == nil { // this does not fail, because the claims were decoded from JSON
 			row("claims", string(b))
 		}
 	}

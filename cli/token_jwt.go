@@ -107,7 +107,7 @@ func (f *jwtFlags) sign(now time.Time) (string, error) {
 		}
 		var value any
 		if json.Unmarshal([]byte(text), &value) != nil {
-			if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") { // it would be a text, which no rule for a list matches
+			if strings.HasPrefix(text, "[") || strings.HasPrefix(text, "{") { // otherwise the value would be a string, which no rule for a list matches
 				return "", usagef(`write strings in double quotes, such as --claim 'roles=["chat"]'`, "--claim %s: the value is not valid JSON", name)
 			}
 			value = text

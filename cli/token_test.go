@@ -42,8 +42,8 @@ func bearer(t *testing.T, a auth.Authenticator, token string) *auth.Identity {
 	return id
 }
 
-// Tokens of "token jwt" are accepted by package auth, for every kind of key.
-func TestTokenJWTIsBelieved(t *testing.T) {
+// Package auth accepts the tokens of "token jwt", for every kind of key.
+func TestTokenJWTIsAccepted(t *testing.T) {
 	secret := strings.Repeat("s", 32)
 	shared, err := auth.Secret([]byte(secret))
 	if err != nil {
@@ -147,7 +147,7 @@ func TestTokenErrors(t *testing.T) {
 			t.Errorf("%s: exit code %d, %q, %q", tt.args, got.code, got.stdout, got.stderr)
 		}
 		if len(tt.stdin) > 3 && strings.Contains(got.stderr, tt.stdin) || strings.Contains(got.stderr, "secretpart") {
-			t.Errorf("%s repeats what it was given: %s", tt.args, got.stderr)
+			t.Errorf("%s prints its input: %s", tt.args, got.stderr)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func TestTokenAPIKey(t *testing.T) {
 	}
 	key := strings.TrimSpace(got.stdout)
 	if strings.Contains(got.stderr, key) {
-		t.Error("the key is printed beside the configuration")
+		t.Error("the key is printed with the configuration")
 	}
 	a, err := auth.NewAPIKeys(auth.APIKeyOptions{Keys: []auth.APIKey{{ID: "ci", Hash: hash[1], Subject: "build"}}, Bearer: true})
 	if err != nil {
@@ -211,6 +211,6 @@ func TestTokenPassword(t *testing.T) {
 	}
 	r.SetBasicAuth("alice", "wrong horse")
 	if _, err := basic.Authenticate(r); err == nil {
-		t.Error("a wrong password is good")
+		t.Error("a wrong password is accepted")
 	}
 }

@@ -13,9 +13,9 @@ import (
 
 // build is the build information of a binary.
 type build struct {
-	Version  string `json:"version"`            // of the module; "devel" for a build from a working tree
-	Revision string `json:"revision,omitempty"` // of the source; followed by "+" if the source was modified
-	Time     string `json:"time,omitempty"`     // of that revision
+	Version  string `json:"version"`            // the version of the module; "devel" for a build from a working tree
+	Revision string `json:"revision,omitempty"` // the revision of the source, followed by "+" if the source was modified
+	Time     string `json:"time,omitempty"`     // the time of that revision
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }

@@ -121,7 +121,7 @@ func TestServeStopsWith1001(t *testing.T) {
 }
 
 // After a second signal, the server does not wait for a client that does not respond.
-func TestServeStopsAtOnce(t *testing.T) {
+func TestServeStopsImmediately(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	var d net.Dialer
