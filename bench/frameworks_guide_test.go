@@ -117,7 +117,7 @@ func TestAccessLogs(t *testing.T) {
 			select {
 			case <-out.line:
 			case <-time.After(soon):
-				t.Fatalf("%s logs nothing of %s", name, upgrader)
+				t.Fatalf("%s does not log the WebSocket of %s", name, upgrader)
 			}
 			out.mu.Lock()
 			text := out.text.String()

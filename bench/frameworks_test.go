@@ -145,7 +145,7 @@ func dialEcho(t *testing.T, url string) {
 			t.Error(err)
 		}
 		if m, err := c.Read(ctx); err != nil || string(m.Data) != want {
-			t.Errorf("%d bytes came back (%v)", len(m.Data), err)
+			t.Errorf("the echo has %d bytes (%v)", len(m.Data), err)
 		}
 	}
 	if err := c.Close(websocket.CodeNormal, ""); err != nil {

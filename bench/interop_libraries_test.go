@@ -123,7 +123,7 @@ func (e ourEnd) close(_ context.Context, code int, reason string) error {
 	return e.c.Close(websocket.Code(code), reason)
 }
 
-// gorillaEnd is gorilla/websocket. It uses deadlines instead of contexts; the tests need only limit.
+// gorillaEnd is gorilla/websocket. It uses deadlines instead of contexts; for these tests, the deadline limit is sufficient.
 type gorillaEnd struct {
 	c     *gorilla.Conn
 	pongs chan time.Time
@@ -190,7 +190,7 @@ func (e gorillaEnd) close(ctx context.Context, code int, reason string) error {
 	return nil
 }
 
-func (e gorillaEnd) closeNow()           { _ = e.c.Close() } // the test has failed, or everything is closed
+func (e gorillaEnd) closeNow()           { _ = e.c.Close() } // the test has already failed, or the connection is already closed
 func (e gorillaEnd) subprotocol() string { return e.c.Subprotocol() }
 
 // coderEnd is coder/websocket.

@@ -57,7 +57,7 @@ var pieces = func() []string {
 	return []string{s[:4001], s[4001:9002], s[9002:]}
 }()
 
-// A talk is the behaviour of both sides of one connection. The client sends first, then the server responds.
+// A talk is the behavior of both sides of one connection. The client sends first, then the server responds.
 type talk struct {
 	name   string
 	client func(ctx context.Context, e end) error
@@ -255,14 +255,14 @@ func hold(t *testing.T, k talk, v variant, server, client library) {
 	}
 	defer e.closeNow()
 	if err := k.client(ctx, e); err != nil {
-		t.Errorf("%s, the client: %v", client.name, err)
+		t.Errorf("the client with %s: %v", client.name, err)
 	}
 	select {
 	case err := <-served:
 		if err != nil {
-			t.Errorf("%s, the server: %v", server.name, err)
+			t.Errorf("the server with %s: %v", server.name, err)
 		}
 	case <-ctx.Done():
-		t.Errorf("%s, the server, does not end", server.name)
+		t.Errorf("the server with %s does not end", server.name)
 	}
 }

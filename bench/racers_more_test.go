@@ -33,12 +33,12 @@ func gwsAcceptor() func(http.ResponseWriter, *http.Request) (runner, error) {
 }
 
 func (r *gwsRunner) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer func() { _ = m.Close() }() // it returns the buffer to the pool, and nil
+	defer func() { _ = m.Close() }() // Close returns the buffer to the pool, and always returns nil
 	if r.echo {
 		r.err = errors.Join(r.err, c.WriteMessage(gws.OpcodeBinary, m.Bytes()))
 	}
 	if r.left--; r.left == 0 {
-		c.NetConn().Close() // there is no other way to stop the loop
+		c.NetConn().Close() // the only way to stop the loop
 	}
 }
 

@@ -38,14 +38,14 @@ var racers = []racer{
 	{"handfast", ourAcceptor, ourDialer},
 	{"gorilla", gorillaAcceptor, gorillaDialer},
 	{"coder", coderAcceptor, coderDialer},
-	{"gws", gwsAcceptor, nil}, // its client only reads by callback
+	{"gws", gwsAcceptor, nil}, // its client delivers messages only to a callback
 	{"gobwas", gobwasAcceptor, gobwasDialer},
 }
 
 // ourRunner passes a context that can be canceled to every call, as a server does.
 type ourRunner struct {
 	c      *websocket.Conn
-	ctx    context.Context //nolint:containedctx // it represents the context of a server's request
+	ctx    context.Context //nolint:containedctx // this stands for the context of a server's request
 	cancel context.CancelFunc
 	buf    []byte
 }
@@ -179,7 +179,7 @@ func (r *gorillaRunner) close()               { _ = r.c.Close() }
 // coderRunner reads into one buffer, with Reader, and passes a context that can be canceled to every call, as a server does.
 type coderRunner struct {
 	c      *coder.Conn
-	ctx    context.Context //nolint:containedctx // it represents the context of a server's request
+	ctx    context.Context //nolint:containedctx // this stands for the context of a server's request
 	cancel context.CancelFunc
 	buf    []byte
 }

@@ -65,7 +65,7 @@ func TestRacersRead(t *testing.T) {
 			short := newLoop(nil)
 			short.frames = nil
 			if err := acceptOn(t, lib, short).readN(1); err == nil {
-				t.Error("it read a message that is not there")
+				t.Error("a message was read after the end of the stream")
 			}
 		})
 	}

@@ -23,8 +23,8 @@ func TestNews(t *testing.T) {
 	t.Cleanup(func() { write.Close() })
 	c := client.New(url, nil)
 	defer c.Close()
-	io.WriteString(write, "one\n") // taken when it returns
-	io.WriteString(write, "two\n") // so "one" is published
+	io.WriteString(write, "one\n") // the server has read the line when this returns
+	io.WriteString(write, "two\n") // when this returns, "one" is published
 	page, err := c.History(ctx, "news", client.HistoryOptions{Limit: 20})
 	if err != nil || len(page.Messages) == 0 {
 		t.Fatal(page, err)

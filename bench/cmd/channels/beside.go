@@ -45,7 +45,7 @@ func startBeside(ctx context.Context, command func(port string) []string) (addr 
 	}
 	stop = func() {
 		_ = cmd.Process.Kill() // fails if it has already exited
-		_ = cmd.Wait()         // it was killed
+		_ = cmd.Wait()         // returns an error because the process was killed
 	}
 	if err := load.Await(ctx, addr); err != nil {
 		stop()

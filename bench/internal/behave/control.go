@@ -226,7 +226,7 @@ func startNginx(ctx context.Context, b *balancer) error {
 	}
 	for deadline := time.Now().Add(time.Minute); ; wait(ctx, 10*time.Millisecond) {
 		if pid, err := b.nginx("nginx.pid"); err == nil {
-			b.current().group = pid // it has started a new session
+			b.current().group = pid // the master process has started a new session
 			return nil
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
@@ -283,7 +283,7 @@ func reloadCaddy(ctx context.Context, b *balancer) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(resp.Body) // whether the command succeeds or not
+		said, _ := io.ReadAll(resp.Body) // a part of the body is sufficient
 		return fmt.Errorf("POST /load: %s: %s", resp.Status, said)
 	}
 	return nil
@@ -312,7 +312,7 @@ func delays(ctx context.Context, path, dir string) bool {
 
 // versionOf returns the version that a program prints, or the one that the Go command has built into it.
 func versionOf(ctx context.Context, path string, args []string) string {
-	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // whether the command succeeds or not
+	said, _ := exec.CommandContext(ctx, path, args...).CombinedOutput() // some programs print their version and fail
 	for _, word := range strings.FieldsFunc(string(said), func(r rune) bool { return r == ' ' || r == '/' || r == '\n' }) {
 		if word = strings.TrimPrefix(word, "v"); word != "" && word[0] >= '0' && word[0] <= '9' && strings.Contains(word, ".") {
 			return word

@@ -63,7 +63,7 @@ func (c *crowd) welcome(perSecond int) {
 			case <-tick.C:
 				c.running.Go(func() {
 					if n, _ := c.connect(); n != nil {
-						_ = n.send(closeFrame, []byte{1000 >> 8, 1000 & 0xff}) // it disconnects in either case
+						_ = n.send(closeFrame, []byte{1000 >> 8, 1000 & 0xff}) // the client disconnects even if this fails
 						n.Close()
 					}
 				})

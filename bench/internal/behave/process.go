@@ -62,12 +62,12 @@ func start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // it may have exited
+func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(p.group, s) } // the process may have exited
 
 // kill kills the whole group, and waits for the program.
 func (p *process) kill() {
 	if p.group > 1 { // kill(2) treats 0 and 1 as something other than one group
-		_ = syscall.Kill(-p.group, syscall.SIGKILL) // it may have exited
+		_ = syscall.Kill(-p.group, syscall.SIGKILL) // all processes may have exited
 	}
 	<-p.ended
 }
@@ -78,7 +78,7 @@ func (p *process) members() (n int) {
 	for _, name := range stats {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			continue // it has exited
+			continue // the process has exited
 		}
 		// pid (name) state parent group
 		if f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])); len(f) > 2 && f[0] != "Z" && f[2] == strconv.Itoa(p.group) {

@@ -110,7 +110,7 @@ func (o *Options) play(ctx context.Context, t tool, path string, r row) (string,
 	}
 	every := 500 * time.Millisecond
 	if r.held {
-		every = 0 // their messages would not be commands
+		every = 0 // the servers would reject the crowd's messages, which are not commands
 	}
 	if s.crowd, err = gather(ctx, s.b.now.Listen, o.Clients, every, s.room); err != nil {
 		return "", fmt.Errorf("the crowd: %w: %s", err, s.b.logs())

@@ -55,7 +55,7 @@ func TestQuantiles(t *testing.T) {
 		t.Errorf("%d, %d", p50, p99)
 	}
 	if p50, _ := quantiles(times); p50 != 0 {
-		t.Errorf("%d of nothing", p50)
+		t.Errorf("the median of no values is %d", p50)
 	}
 }
 

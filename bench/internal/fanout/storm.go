@@ -67,7 +67,7 @@ const (
 	away stage = iota
 	greeted
 	subscribed
-	settled // it is subscribed
+	settled // the client is subscribed
 )
 
 // Storm cuts the connections of n clients, each of which is subscribed to a channel of its own, publishes in each channel, and
@@ -101,7 +101,7 @@ func (s *Server) Storm(ctx context.Context, n, channels, together int) (r Storm,
 		}
 		return publisher.complaint()
 	}
-	if err := publish(); err != nil { // so that there is a position
+	if err := publish(); err != nil { // gives each channel a position
 		return r, err
 	}
 	for i := range w.comers {

@@ -133,7 +133,7 @@ func (c *Clients) read(i int, opened func(i int), received func(i int, message [
 		switch first {
 		case fin | opClose:
 			return errEnded
-		case fin | opPing: // they are not connected long enough for a server to close the connection
+		case fin | opPing: // no pong is sent: the clients are not connected long enough for the server to time out
 		default:
 			if first != fin|opText {
 				return fmt.Errorf("load: a frame that begins with %#x", first)

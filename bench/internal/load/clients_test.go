@@ -45,7 +45,7 @@ func serveOne(l net.Listener, pieces [][]byte, expect int) ([]byte, error) {
 	return got, nil
 }
 
-// Clients receive the server's messages however these are split, and the clients' own messages arrive, even after a reconnect.
+// Clients receive the server's messages even if they are split, and the clients' own messages arrive, also after a reconnect.
 func TestClients(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

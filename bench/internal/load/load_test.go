@@ -38,7 +38,7 @@ func newConn(t *testing.T, c Config) *conn {
 	return &conn{c: &c, s: s}
 }
 
-// A response is the same however the network splits it.
+// A response is recognized regardless of how the network splits it.
 func TestAnswersInPieces(t *testing.T) {
 	for _, size := range []int{1, 125, 126, 1 << 10, 1<<16 - 1, 1 << 16} {
 		for _, piece := range []int{1, 3, 1000, 1 << 20} {
@@ -64,13 +64,13 @@ func TestAnswersInPieces(t *testing.T) {
 				got, all = got+n, all[min(piece, len(all)):]
 			}
 			if got != 3 || !c.done() {
-				t.Errorf("size %d in pieces of %d: %d answers", size, piece, got)
+				t.Errorf("size %d in pieces of %d: %d responses", size, piece, got)
 			}
 		}
 	}
 }
 
-// A wrong response is an error. Otherwise a server could be fast because it is wrong.
+// A wrong response is an error. Otherwise, a server could be fast because its responses are wrong.
 func TestWrongAnswers(t *testing.T) {
 	right := newConn(t, Config{Mode: ModeEcho, Size: 300}).step().want[0]
 	other := bytes.Clone(right)
@@ -90,7 +90,7 @@ func TestWrongAnswers(t *testing.T) {
 		c := newConn(t, Config{Mode: ModeEcho, Size: 300})
 		c.next()
 		if n, err := c.feed(b); err == nil {
-			t.Errorf("%s: %d answers and no error", name, n)
+			t.Errorf("%s: %d responses and no error", name, n)
 		}
 	}
 }

@@ -275,7 +275,7 @@ func idle(c *Config, s *script, ready func()) (Result, error) {
 		return Result{}, err
 	}
 	defer closeAll(conns)
-	for range c.Messages { // all connections in turn, because they share a server
+	for range c.Messages { // one connection after another, because they share a server
 		for _, cn := range conns {
 			if err := cn.exchange(); err != nil {
 				return Result{}, err

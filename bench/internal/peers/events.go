@@ -32,7 +32,7 @@ func eventsServe(c *Config, ln net.Listener) error {
 type echoing struct{ websocket.Sender }
 
 func (e echoing) Message(m websocket.Message) error {
-	_ = e.Send(m) // the connection reports the error, too
+	_ = e.Send(m) // the connection reports the error to Closed, too
 	return nil
 }
 

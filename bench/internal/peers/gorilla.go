@@ -115,7 +115,7 @@ func fasthttpServe(c *Config, ln net.Listener) error {
 		defer members.leave(conn)
 		fasthttpBroadcast(members, conn)
 	}
-	s := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { _ = u.Upgrade(ctx, serve) }} // it replies with errors itself
+	s := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { _ = u.Upgrade(ctx, serve) }} // Upgrade itself responds to errors
 	return s.Serve(ln)
 }
 

@@ -49,7 +49,7 @@ func (h *gwsHandler) OnClose(c *gws.Conn, _ error) {
 }
 
 func (h *gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer func() { _ = m.Close() }() // it returns the buffer to the pool, and nil
+	defer func() { _ = m.Close() }() // Close returns the buffer to the pool, and always returns nil
 	if !h.c.Broadcast {
 		_ = c.WriteMessage(m.Opcode, m.Bytes()) // the read loop reports the error, too
 		return
@@ -58,6 +58,6 @@ func (h *gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {
 	for range times(p) {
 		b := gws.NewBroadcaster(m.Opcode, p)
 		h.members.all(b.Broadcast)
-		_ = b.Close() // returns nil
+		_ = b.Close() // always returns nil
 	}
 }
