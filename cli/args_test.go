@@ -15,6 +15,7 @@ func TestUsageSteps(t *testing.T) {
 		{"balance --config x.yaml", "handfast serve --config FILE"},
 		{"serve --port 80", "did you mean --listen?"},
 		{"serve --hst a", "did you mean --host?"},
+		{"dial --compression " + url, "did you mean --compress?"},
 		{"balance --upstream a", "did you mean --to?"},
 		{"config doc listen tls", "with a dot: handfast config doc listen.tls"},
 		{"config init x.yaml", "to write to a file: --output x.yaml"},

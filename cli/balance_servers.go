@@ -265,7 +265,7 @@ func (f *serversFlags) drain(ctx context.Context, sys *System, id string) error 
 func (b *balanced) down(id string) string {
 	for i := range b.Endpoints {
 		if s, ok := b.server(i, id); ok && s.State == "down" {
-			return "; it is down: " + visible.Text(s.Why)
+			return "; it is down: " + visible.Text(s.Probed)
 		}
 	}
 	return ""

@@ -138,7 +138,7 @@ func TestBalanceServers(t *testing.T) {
 		{"remove " + c, "there is no server " + c},
 		{"drain " + c, "there is no server " + c},
 		{"drain " + a + " --endpoint other", `no endpoint "other" has a balancer`},
-		{"add " + a + " --weight 3", "is already in the list of the endpoint \"balance\": it is configured by --to"},
+		{"add " + a + " --weight 3", "is already in the list of the endpoint \"balance\": it is configured by --to \"" + a + "\"\n  next step: restart the balancer without that flag"},
 		{"status --endpoint other", `no endpoint "other" has a balancer`},
 	} {
 		if got := r.run(t, strings.Fields(bad.args)...); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, bad.want) {

@@ -104,7 +104,7 @@ func (f *showFlags) show(ctx context.Context, sys *System, args []string) error 
 	case f.path:
 		return usagef("", "--path is for the development CA")
 	case f.wait <= 0:
-		return usagef("", "--timeout must be positive")
+		return usagef("write a duration such as 30s", "--timeout must be positive")
 	}
 	roots := defaultRoots(sys)
 	if f.cacert != "" {

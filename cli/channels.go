@@ -72,6 +72,9 @@ func (f *channelsFlags) options(sys *System) (*websocket.DialOptions, error) {
 	if f.dial.key != "" && f.dial.cert == "" {
 		return nil, usagef("add --cert FILE", "--key-file requires the certificate of the key")
 	}
+	if f.timeout <= 0 {
+		return nil, usagef("write a duration such as 30s", "--timeout must be positive")
+	}
 	f.dial.http.value, f.dial.ping = "1.1", 25*time.Second
 	dial, err := f.dial.options(sys)
 	if err != nil {

@@ -163,6 +163,7 @@ func TestChannelsFail(t *testing.T) {
 		{[]string{"publish", "--url", strings.TrimSuffix(url, "/channels"), "chat", "x"}, exitFailed, "that of handfast serve ends in /channels\n"},
 		{[]string{"subscribe", "--url", url, strings.Repeat("x", 256)}, exitFailed, "bad_request"},
 		{[]string{"publish"}, exitUsage, "publish takes a channel"},
+		{[]string{"publish", "--timeout", "0s", "chat", "x"}, exitUsage, "--timeout must be positive"},
 		{[]string{"publish", "a", "b", "c"}, exitUsage, "publish takes a channel"},
 		{[]string{"publish", "--raw", "chat", "{"}, exitUsage, "not JSON"},
 		{[]string{"publish", "--url", "ws://127.0.0.1:1/channels", "chat", "x"}, exitFailed, "no WebSocket"},
@@ -238,14 +239,14 @@ func TestChannelsOfAnotherServer(t *testing.T) {
 // a server that hangs.
 func TestChannelsOptions(t *testing.T) {
 	state(t)
-	o, err := new(channelsFlags).options(&System{})
+	o, err := (&channelsFlags{timeout: time.Second}).options(&System{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o.Conn.PingInterval != 25*time.Second || o.Conn.CloseTimeout != time.Second {
 		t.Errorf("%+v", o.Conn)
 	}
-	f := &channelsFlags{dial: dialFlags{cacert: filepath.Join(t.TempDir(), "none.pem")}}
+	f := &channelsFlags{timeout: time.Second, dial: dialFlags{cacert: filepath.Join(t.TempDir(), "none.pem")}}
 	if _, err := f.options(&System{}); err == nil {
 		t.Error("a missing file was accepted")
 	}

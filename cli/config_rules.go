@@ -219,7 +219,7 @@ func findEndpoint(c *config.Config, name string) (int, error) {
 	if name == "" {
 		return 0, &hinted{errors.New("there are several endpoints"), "name one with --endpoint: " + strings.Join(names, ", ")}
 	}
-	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "there are " + strings.Join(names, ", ")}
+	return 0, &hinted{fmt.Errorf("there is no endpoint %q", name), "name one of " + strings.Join(names, ", ")}
 }
 
 // identityOf returns the identity of a case, nil if it has no credential and the endpoint does not admit anonymous clients.

@@ -210,7 +210,7 @@ func TestConfigTest(t *testing.T) {
 		{[]string{"--endpoint", "members", "-u", "x", "--json"}, 0,
 			`{"endpoint":"members","decision":"allow","reason":"there are no rules","ok":true}` + "\n"},
 		{nil, 1, "name one with --endpoint: chat, members"},
-		{[]string{"--endpoint", "x"}, 1, "there are chat, members"},
+		{[]string{"--endpoint", "x"}, 1, "name one of chat, members"},
 		{[]string{"--claims", "x"}, 2, "--claims is not a JSON object"},
 		{[]string{"--identity", `{"user": "x"}`}, 2, "--identity is not a JSON object with a subject"},
 		{[]string{"--identity", `{"subject": "x"}`, "-u", "y"}, 2, "--identity cannot be used with --user"},

@@ -105,9 +105,9 @@ func (f *dialFlags) check() error {
 	}
 	switch {
 	case f.talk.wait < 0:
-		return usagef("", "--ping and --wait must not be negative")
+		return usagef("write a duration such as 30s, or 0", "--ping and --wait must not be negative")
 	case f.timeout <= 0:
-		return usagef("", "--timeout must be positive")
+		return usagef("write a duration such as 30s", "--timeout must be positive")
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (f *dialFlags) options(sys *System) (*websocket.DialOptions, error) {
 	case f.http.value != "1.1":
 		return nil, usagef("leave --http out", "--http %s: WebSocket over HTTP/%s is not available yet", f.http.value, f.http.value)
 	case f.ping < 0:
-		return nil, usagef("", "--ping and --wait must not be negative")
+		return nil, usagef("write a duration such as 30s, or 0", "--ping and --wait must not be negative")
 	case f.binary && terminal(sys.Stdout) != nil:
 		return nil, usagef("write it to a file or a pipe: --binary >FILE", "--binary would write raw bytes to the terminal")
 	case f.insecure && f.cacert != "":

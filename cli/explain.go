@@ -122,9 +122,9 @@ func (f *explainFlags) define(cmd *cobra.Command) {
 func (f *explainFlags) options(sys *System) (*explain.Options, error) {
 	switch {
 	case f.timeout <= 0 || f.stepTimeout <= 0:
-		return nil, usagef("", "--timeout and --step-timeout must be positive")
+		return nil, usagef("write a duration such as 30s", "--timeout and --step-timeout must be positive")
 	case f.probeIdle < 0:
-		return nil, usagef("", "--probe-idle must not be negative")
+		return nil, usagef("write a duration such as 3m", "--probe-idle must not be negative")
 	case f.summary && (f.json || f.watch.given):
 		return nil, usagef("leave one of them out", "--summary cannot be used with --json or --watch")
 	case f.origin != "" && f.noOrigin:

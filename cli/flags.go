@@ -66,7 +66,7 @@ func flagError(cmd *cobra.Command, err error) error {
 // usualFlags contains the names that other programs use for flags, by the flag that has the same meaning here.
 var usualFlags = map[string][]string{
 	"listen": {"port", "addr", "address", "bind"}, "to": {"upstream", "backend", "server", "target"},
-	"bearer": {"token"}, "basic": {"password"}, "cacert": {"ca"}, "output": {"out"},
+	"bearer": {"token"}, "basic": {"password"}, "cacert": {"ca"}, "output": {"out"}, "compress": {"compression"},
 }
 
 // nearFlags returns the flags of a command whose names are similar to an unknown one, or that have its usual meaning: "--config, or

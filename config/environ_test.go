@@ -76,6 +76,7 @@ func TestEnvironmentProblems(t *testing.T) {
 		{"HANDFAST_LISTEN=[{address: ':1', tls: {mode: fils}}]", `environment variable HANDFAST_LISTEN: listen[0].tls.mode: "fils" is not an allowed value; did you mean files?`},
 		{"HANDFAST_LISTEN=[{", "environment variable HANDFAST_LISTEN: listen: not valid YAML"},
 		{"HANDFAST_STORE=redis", "environment variable HANDFAST_STORE: store.redis.url: required"},
+		{"HANDFAST_FOO=1", "the variables are the keys outside lists"},
 		{"HANDFAST_ADMIN_TOKEN_FILE=/nowhere", "admin.token_file: /nowhere cannot be read"},
 		{"HANDFAST_DRAIN_CODE=1", `drain.code: "1" is not an allowed value`},
 	} {

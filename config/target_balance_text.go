@@ -37,7 +37,7 @@ func (b *BackendURL) UnmarshalText(text []byte) error {
 	case u.User != nil:
 		return errors.New("it contains a user name")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("it has more than a host and a port: the path is the client's; request can change it")
+		return errors.New("it has more than a host and a port: the path is the client's")
 	case u.Hostname() == "":
 		return errors.New("the host is missing")
 	case strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "["): // the port is ambiguous

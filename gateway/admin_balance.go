@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/handfast/handfast/balance"
 	"github.com/handfast/handfast/balance/proxy"
@@ -169,12 +170,16 @@ func (e *fixedServer) NextStep() string { return e.step }
 // fixed returns the error for a server that the target has from its configuration, its file or the DNS: it names the place.
 func (s *operator) fixed(t *balanceTarget, id string, add bool) error {
 	place, then := s.placeOf(t, id)
-	if add {
-		return &fixedServer{fmt.Sprintf("the server %s is already in the list of the endpoint %q: it is configured %s", id, t.name, place),
-			"change its weight and capacity there" + then}
-	}
-	return &fixedServer{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
+	e := &fixedServer{fmt.Sprintf("the server %s of the endpoint %q was not added by an operator: it is configured %s", id, t.name, place),
 		"remove it there" + then + "; until then, a drain keeps clients off it"}
+	if add {
+		e.reason = fmt.Sprintf("the server %s is already in the list of the endpoint %q: it is configured %s", id, t.name, place)
+		e.step = "change its weight and capacity there" + then
+		if strings.HasPrefix(place, "by --") { // the flag has neither
+			e.step = "restart the balancer without that flag, and add the server with its weight and capacity"
+		}
+	}
+	return e
 }
 
 // placeOf returns where a target's server is configured, and how a change there takes effect.

@@ -21,7 +21,7 @@ func StatusHint(a *Response) string {
 		return "the server rejects this client: often its Origin is not allowed, " +
 			"or its credentials do not permit this"
 	case http.StatusNotFound:
-		return "there is nothing at this path: check the path and the host name"
+		return "there is no WebSocket at this path: check the path and the host name"
 	case http.StatusMethodNotAllowed:
 		return "the server does not allow GET at this path: check the path"
 	case http.StatusProxyAuthRequired:

@@ -15,7 +15,7 @@ func Nearest(word string, known []string) string {
 			best, least = k, d
 		}
 	}
-	if len(word) <= 2 && least > 1 {
+	if len(word) <= 2 && least > 1 || len(word) <= 4 && least > 1 && best != "" && strings.ToLower(best)[0] != word[0] {
 		return "" // short words are similar to anything
 	}
 	return best

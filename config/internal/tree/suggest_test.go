@@ -9,7 +9,7 @@ func TestNearest(t *testing.T) {
 	known := []string{"connections", "max_message", "tls", "do", "secret_file"}
 	for word, want := range map[string]string{
 		"conections": "connections", "maxMessage": "max_message", "max-message": "max_message", "tsl": "tls", "od": "do", "x": "",
-		"txx": "tls", "tx": "", "nothing_alike": "", "secretfile": "secret_file", strings.Repeat("a", 1000): "",
+		"txx": "tls", "xls": "tls", "xxs": "", "tx": "", "nothing_alike": "", "secretfile": "secret_file", strings.Repeat("a", 1000): "",
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("%.20q: %q, want %q", word, got, want)

@@ -154,7 +154,7 @@ func TestNoYAML(t *testing.T) {
 		"name: !!str x\n":                "f.yaml:1:7: name: tags are not supported here",
 		"name: *x\n":                     "f.yaml:1:7: name: there is no anchor &x before this",
 		"? [a]\n: b\n":                   "f.yaml:2:1: not valid YAML: found an invalid key for this map; expected a YAML document",
-		"name: a\nname: b\n":             "f.yaml:2:1: name: the key is repeated; it is also in line 1",
+		"name: a\nname: b\n":             "f.yaml:2:1: name: the key is repeated; it is also in line 1; write it once",
 		"<<: 1\n":                        "f.yaml:1:5: << needs a mapping",
 		"name: a\r\nrom: 1\r\n":          "f.yaml:2:1: rom: there is no such key; did you mean room?",
 		"name: a\n...\nname: b\n":        "f.yaml:3:5: a second document begins here; expected one document in a file",
