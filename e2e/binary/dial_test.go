@@ -245,7 +245,7 @@ func TestOtherCommands(t *testing.T) {
 		{"cert dev now", 2, "cert dev --help"},
 		{"cert dev --old", 2, "--old"},
 		{"cert trust-me", 2, "trust-me"},
-		{"cert show it", 2, "cert show --help"},
+		{"cert show it", 2, "such as it:443"},
 		{"", 0, "serve"},
 		{"nothing", 2, "nothing"},
 		{"completion bash", 0, "complete"},
