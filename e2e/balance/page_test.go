@@ -117,6 +117,6 @@ func TestPageOfServersInDifferentStates(t *testing.T) {
 	b.shows("a drain in progress", 1, fmt.Sprintf("draining by the operator; 1 of %d connections have left", live), fmt.Sprint(live-1))
 	b.shows("a server that is down", 2, "down", "0")
 	b.shows("a full server", 4, "full", fmt.Sprintf("%d of at most %d", capacity, capacity))
-	b.View(1280, 480, false)
+	b.View(1280, 660, false)
 	b.Picture("page-servers.png")
 }
