@@ -8,6 +8,9 @@
 // and the connection is closed with 1012, so that the client reconnects on its own. A session never changes or withholds a message
 // that it does not understand.
 //
+// Only the members of a channel are not exact: the list of the new server may be behind that of the previous one. The client then
+// gets the earlier state of a member first, and the latest one as soon as the server has it.
+//
 // [New] has sessions for these protocols:
 //
 //   - handfast.v1.json, for channels with a history. The session adds a message_id to a publication without one, so that it can be
