@@ -130,3 +130,31 @@ func newSized(protocol string, o Options) (Session, func() int) {
 	s.Server(Message{Data: []byte(`{"id":1,"connect":{"client":"AAAA"}}`)})
 	return s, func() int { return s.size }
 }
+
+// After a resume, the members of a channel are counted as they are in the list of the new server.
+func TestResumedMembersSize(t *testing.T) {
+	const (
+		few  = `"users":2,"members":[{"user":"ann","data":1},{"user":"bob"}]}`
+		many = `"users":3,"members":[{"user":"ann","data":"some data"},{"user":"cid"},{"user":"dan","data":2}]}`
+	)
+	subscribe := func(list string) (Session, func() int) {
+		s, size := newSized("channels", Options{}.withDefaults())
+		s.Client(Message{Data: []byte(`{"type":"subscribe","id":1,"channel":"room","members":100,"changes":true}`)})
+		s.Server(Message{Data: []byte(`{"type":"subscribed","id":1,"channel":"room","position":{"epoch":"e","offset":0},` + list)})
+		return s, size
+	}
+	for _, lists := range [][2]string{{few, many}, {many, few}} {
+		s, size := subscribe(lists[0])
+		if _, err := s.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		s.Server(Message{Data: []byte(`{"type":"welcome","client":"BBBB"}`)})
+		reply := fmt.Sprintf(`{"type":"subscribed","id":%d,"channel":"room","position":{"epoch":"e","offset":0},"recovered":true,%s`, firstOwn, lists[1])
+		if _, done, err := s.Server(Message{Data: []byte(reply)}); !done || err != nil {
+			t.Fatalf("got done %v, %v, want a complete resume", done, err)
+		}
+		if _, direct := subscribe(lists[1]); size() != direct() {
+			t.Errorf("got %d bytes after the resume, want %d", size(), direct())
+		}
+	}
+}

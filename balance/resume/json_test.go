@@ -1,0 +1,24 @@
+package resume
+
+import "testing"
+
+// The iteration over a truncated object ends, and reports that the object is truncated.
+func TestTruncatedObject(t *testing.T) {
+	const text = `{"a":"b","c":{"d":[1,"e\""]},"f":2}`
+	for n := range len(text) {
+		o := objectOf([]byte(text[:n]))
+		members := 0
+		for _, _, ok := o.next(); ok; _, _, ok = o.next() {
+			members++
+		}
+		if !o.bad || members > 3 {
+			t.Errorf("%s: got bad %v after %d members, want true after 3 at most", text[:n], o.bad, members)
+		}
+	}
+	o := objectOf([]byte(text))
+	for _, _, ok := o.next(); ok; _, _, ok = o.next() {
+	}
+	if o.bad {
+		t.Errorf("%s: got bad, want the end", text)
+	}
+}
