@@ -375,3 +375,39 @@ func TestTunnelLostClient(t *testing.T) {
 		}
 	}
 }
+
+// The first failure is the error of a tunnel that is not closing, and the reason why the closing handshake of one that is closing
+// was not completed. Later failures do not replace it.
+func TestTunnelFirstFailure(t *testing.T) {
+	first, second := errors.New("first"), errors.New("second")
+	var open Tunnel
+	open.failed(client, first)
+	open.failed(upstream, second)
+	if e := open.how; e.Code != websocket.CodeAbnormal || !e.ByPeer || !errors.Is(e.Err, first) {
+		t.Errorf("open tunnel: got %v, want 1006 and the first failure", e)
+	}
+	closing := Tunnel{how: &websocket.CloseError{Code: websocket.CodeServiceRestart}}
+	closing.failed(upstream, first)
+	closing.failed(client, second)
+	if closing.how.Err != nil || !errors.Is(closing.err, first) || closing.err.s != upstream {
+		t.Errorf("closing tunnel: got %v and %v, want the first failure", closing.how, closing.err)
+	}
+}
+
+// A closing handshake that a failed connection has interrupted is reported with that failure.
+func TestTunnelFailsWhileClosing(t *testing.T) {
+	onEach(t, func(t *testing.T, r *rig) {
+		r.carry("", "", TunnelOptions{})
+		if err := r.tunnel.Shut(1012, "restart"); err != nil {
+			t.Fatal(err)
+		}
+		closed(t, r.client, false, 1012, "restart")
+		closed(t, r.server, true, 1012, "restart")
+		reset(r.client)
+		r.server.Close()
+		e := r.ended()
+		if _, failed := errors.AsType[*sideError](e.Err); e.Code != 1012 || !failed {
+			t.Errorf("got %v, %v, want 1012 with the failure of a connection", e, e.Err)
+		}
+	})
+}
