@@ -14,7 +14,7 @@ import (
 	"github.com/handfast/handfast/certs"
 )
 
-// The TLS listener responds to the CA's challenge by itself, whatever it requires of other clients.
+// The TLS listener itself responds to the CA's challenge, regardless of what it requires of other clients.
 func TestRFC8737_TLSALPN01(t *testing.T) {
 	secure, port := listen(t)
 	a := newAuthority(t, want{tlsPort: port, httpPort: freePort(t)})
@@ -89,7 +89,7 @@ func TestCacheIsReusedAndPrivate(t *testing.T) {
 		}
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s: others may look into it: %v", path, info.Mode())
+			t.Errorf("%s: other users have access to it: %v", path, info.Mode())
 		}
 		return err
 	})
@@ -105,7 +105,7 @@ func TestCacheIsReusedAndPrivate(t *testing.T) {
 		t.Errorf("after a new start: %v", e)
 	}
 	if n := a.requests.Load() - asked; n != 0 {
-		t.Errorf("the CA was asked %d times for what is there", n)
+		t.Errorf("the CA received %d requests although the certificate is in the cache", n)
 	}
 }
 
@@ -150,10 +150,10 @@ func TestUnknownHostIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", host, err)
 		}
 	}
-	// There is no challenge for it either.
+	// A challenge for this host is not answered, either.
 	_, err := tls.Dial("tcp", n.tls, &tls.Config{ServerName: "other.example.com", InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}})
 	if err == nil {
-		t.Error("a challenge is answered for a host that is not named")
+		t.Error("a challenge is answered for a host that is not configured")
 	}
 	if n := a.requests.Load() - asked; n != 0 {
 		t.Errorf("the CA was asked %d times", n)
@@ -237,15 +237,15 @@ func TestFailures(t *testing.T) {
 			}
 			for _, text := range tt.err {
 				if !strings.Contains(e.Err.Error(), text) {
-					t.Errorf("not in it: %q: %v", text, e.Err)
+					t.Errorf("%q is not in the error %v", text, e.Err)
 				}
 			}
 			if strings.Contains(e.String()+fault.Hint, key) {
-				t.Error("a secret is in it")
+				t.Error("the error contains a secret")
 			}
 			t.Logf("%v\n  next step: %s", e.Err, fault.Hint)
 			if _, err := tls.Dial("tcp", n.tls, &tls.Config{ServerName: tt.host, InsecureSkipVerify: true}); err == nil {
-				t.Error("a handshake without a certificate")
+				t.Error("a handshake succeeded without a certificate")
 			}
 		})
 	}

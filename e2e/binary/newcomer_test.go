@@ -22,7 +22,7 @@ func TestNewcomer(t *testing.T) {
 	u := house.NewUser(t)
 	s := u.Serve("--listen", "localhost:0")
 	if s.First("CA") != filepath.Join(u.Home, ".local", "state", "handfast", "dev", "ca.pem") {
-		t.Errorf("the CA lies in %s", s.First("CA"))
+		t.Errorf("the CA is in %s", s.First("CA"))
 	}
 	if !strings.HasPrefix(s.First("page"), "https://localhost:") || !strings.HasPrefix(s.First("echo"), "wss://localhost:") {
 		t.Errorf("banner %q", s.Lines)
@@ -60,6 +60,6 @@ func TestNewcomer(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	if help := u.Handfast("", "serve", "--help"); !strings.Contains(help.Stdout, "localhost:8443") {
-		t.Error("the help does not name the usual address")
+		t.Error("the help does not contain the default address")
 	}
 }

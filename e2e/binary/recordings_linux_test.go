@@ -68,7 +68,7 @@ func recorded(t *testing.T, name, title, description, command, from, output, add
 		t.Fatal(err)
 	}
 	if compared(was) != compared(now) {
-		t.Errorf("%s shows something else: go test ./e2e/binary -run TestRecordings -rewrite makes it anew\n%s\nand now\n%s", path, compared(was), compared(now))
+		t.Errorf("%s is not up to date: go test ./e2e/binary -run TestRecordings -rewrite creates it again\nold:\n%s\nnew:\n%s", path, compared(was), compared(now))
 	}
 }
 

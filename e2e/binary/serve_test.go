@@ -30,7 +30,7 @@ func TestServePlainOnSeveralAddresses(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(u.Home, ".local", "state", "handfast", "dev")); err == nil {
-		t.Error("a CA was made")
+		t.Error("a CA was created")
 	}
 }
 
@@ -62,7 +62,7 @@ func TestServeFiles(t *testing.T) {
 }
 
 // Several servers that are started concurrently for the first time share one CA, which dial trusts.
-func TestServeFirstStartsAtOnce(t *testing.T) {
+func TestServeConcurrentFirstStarts(t *testing.T) {
 	u := house.NewUser(t)
 	const n = 6
 	var starting sync.WaitGroup

@@ -89,7 +89,7 @@ func (s *screen) modes() unix.Termios {
 
 // end waits for the program and returns its exit code.
 func (s *screen) end() int {
-	_ = s.cmd.Wait() // the exit code shows it
+	_ = s.cmd.Wait() // the error is in the exit code
 	return s.cmd.ProcessState.ExitCode()
 }
 
@@ -117,7 +117,7 @@ func TestTerminal(t *testing.T) {
 				t.Errorf("exit %d", code)
 			}
 			if s.modes() != before {
-				t.Error("the terminal was not given back as it was")
+				t.Error("the terminal was not restored")
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestTerminalPromptSurvives(t *testing.T) {
 	s.expect("half")
 	close(push)
 	s.expect(`< news \x1b[2J`) // without the escaping it would clear the screen
-	s.expect("> half")         // redrawn below
+	s.expect("> half")         // the incomplete line is drawn again below
 	s.press(" and half" + enter)
 	if line := bounded.Receive(t, got); line != "half and half" {
 		t.Errorf("sent %q", line)
@@ -153,11 +153,11 @@ func TestTerminalPromptSurvives(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	if strings.Contains(s.all, "\x1b[32m") || strings.Contains(s.all, "\x1b[1m") {
-		t.Errorf("colours in spite of NO_COLOR: %q", s.all)
+		t.Errorf("colors in spite of NO_COLOR: %q", s.all)
 	}
 }
 
-func TestTerminalColours(t *testing.T) {
+func TestTerminalColors(t *testing.T) {
 	u := house.NewUser(t)
 	server := u.Serve("--tls", "off", "--listen", "127.0.0.1:0")
 	s := onScreen(u, "dial", server.First("echo"))

@@ -40,7 +40,7 @@ func TestChromium(t *testing.T) {
 			t.Errorf("%s: %s", transport, got)
 		}
 		b.Open(other + "/")
-		if got := b.Eval(call); got != "error 2" { // its transport was closed
+		if got := b.Eval(call); got != "error 2" { // the SDK's code for a closed transport
 			t.Errorf("%s from another origin: %s", transport, got)
 		}
 	}

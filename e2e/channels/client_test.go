@@ -29,7 +29,7 @@ func absolute(t *testing.T, path string) string {
 	return abs
 }
 
-// The steps are in client.mjs.
+// The browser client passes all steps of client.mjs.
 func TestClient(t *testing.T) {
 	const secret = "the key of all tokens in the tests of the browser client"
 	u := house.NewUser(t)
@@ -64,7 +64,7 @@ endpoints:
 	}
 }
 
-// If WebSocket is not available, every method of a client fails with an error that says what to do.
+// If WebSocket is not available, every method of a client fails with an error that contains the next step.
 func TestNoWebSocket(t *testing.T) {
 	u := house.NewUser(t)
 	u.Must(`cat > client.mjs <<'E'

@@ -62,7 +62,7 @@ func visited(t *testing.T) (h *home, token, pages string) {
 	return h, token, h.pages(token)
 }
 
-// The guide's script runs on the server's own page.
+// The guide's script works on the server's own page.
 func TestChromiumSubprotocolToken(t *testing.T) {
 	h, token, _ := visited(t)
 	port, log := h.serve(`
@@ -88,7 +88,7 @@ endpoints:
 		t.Errorf("with another token the page prints %q\n%s", got, log)
 	}
 	if got := b.Eval(connect + `connect("wss://localhost:` + port + `/chat", ["chat.v1", "handfast.token.` + token + `"])`); got != "hello chat.v1 1000" {
-		t.Errorf("got %q: the protocol is what was chosen, never the token\n%s", got, log)
+		t.Errorf("got %q; the selected subprotocol must be chat.v1, never the token\n%s", got, log)
 	}
 }
 
@@ -178,17 +178,17 @@ const open = ticket => connect("wss://" + server + "/chat?ticket=" + ticket);
 		t.Errorf("with the ticket %q: %q\n%s", one, got, log)
 	}
 	if got := b.Eval(`open("` + one + `")`); got != "  1006" {
-		t.Errorf("with the same again: %q\n%s", got, log)
+		t.Errorf("with the same ticket again: %q\n%s", got, log)
 	}
 	two := b.Eval(`ticket("` + token + `")`)
 
 	b.Open("https://attacker.example:" + pages + "/")
 	b.Eval(script)
 	if got := b.Eval(`open("` + two + `")`); got != "  1006" {
-		t.Errorf("as another page than the one that it is for: %q\n%s", got, log)
+		t.Errorf("from a page of another origin: %q\n%s", got, log)
 	}
 	if got := b.Eval(`ticket("` + token + `").catch(e => e.name)`); got != "TypeError" { // CORS: the page cannot even read the response
-		t.Errorf("a page that may not ask gets %q\n%s", got, log)
+		t.Errorf("a page of an origin that is not allowed gets %q\n%s", got, log)
 	}
 	for _, secret := range []string{token, one, two} {
 		if strings.Contains(log.String(), secret) {

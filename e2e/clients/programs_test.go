@@ -117,14 +117,14 @@ func TestCurl(t *testing.T) {
 			}
 			for _, f := range c.fields {
 				if !strings.Contains(strings.ToLower(r.Stdout), strings.ToLower(f)) {
-					t.Errorf("it lacks %q", f)
+					t.Errorf("the response lacks %q", f)
 				}
 			}
 			if opened := r.Code == 28; opened != (c.status == "101") {
 				t.Errorf("curl's exit code is %d", r.Code)
 			}
 			if strings.Contains(r.Stdout, token) {
-				t.Error("the token came back")
+				t.Error("the response contains the token")
 			}
 			if t.Failed() {
 				t.Logf("%s%s", r.Stdout, r.Stderr)
@@ -149,7 +149,7 @@ openssl s_client -quiet -connect localhost:` + port + ` -servername localhost -v
 		t.Helper()
 		answer, frames, _ := strings.Cut(r.Stdout, "\r\n\r\n")
 		if !strings.HasPrefix(answer, "HTTP/1.1 101 ") || !slices.Contains(strings.Split(answer, "\r\n"), "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
-			t.Errorf("the answer is %q, %s\n%s", answer, r.Stderr, log)
+			t.Errorf("the response is %q, %s\n%s", answer, r.Stderr, log)
 		}
 		if want := "\x81\x05hello\x88\x02\x03\xe8"; frames != want || r.Code != 0 {
 			t.Errorf("exit %d, frames %q, want %q", r.Code, frames, want)

@@ -66,7 +66,7 @@ func (s *subscriber) handle(e client.Event) {
 	}
 	var m numbered
 	if err := json.Unmarshal(e.Message.Data, &m); err != nil {
-		return // then the message is missing
+		return // the message will be counted as missing
 	}
 	s.received++
 	switch want := s.next[m.P]; {

@@ -89,7 +89,7 @@ func startProcess(t *testing.T, address string, command func() (*exec.Cmd, error
 	var running *exec.Cmd
 	stop := func() {
 		_ = running.Process.Kill()
-		_ = running.Wait() // the error only says that it was killed
+		_ = running.Wait() // the error only reports that the process was killed
 	}
 	start := func(t *testing.T) {
 		t.Helper()

@@ -80,7 +80,7 @@ func TestFaults(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			f := size()
 			c := startCluster(t, e.start, lan(t))
-			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // it leaves idle worker goroutines behind
+			gather(t, c, form{subscribers: 60, channels: 3, pace: 50 * time.Millisecond}).disperse(t) // leaves idle worker goroutines behind, which must not be counted later
 			before := c.nodes[0].held()
 			w := gather(t, c, f)
 			for _, x := range faults {
@@ -128,7 +128,7 @@ func suffer(t *testing.T, engine string, c *cluster, w *crowd, x fault) {
 		t.Errorf("%d lost, %d twice or late, %d gaps", s.lost, s.again, s.gaps)
 	}
 	if took-stalled > w.presence {
-		t.Errorf("members of the lost node were listed for %v, of which this process had no turn for %v", took, stalled)
+		t.Errorf("members of the lost node were listed for %v, including %v in which this process was not scheduled", took, stalled)
 	}
 	if len(twice) > 0 {
 		t.Errorf("announced twice: %d: %s", len(twice), strings.Join(twice[:min(len(twice), 5)], ", "))
@@ -151,5 +151,5 @@ func settled(t *testing.T, n *node, before held) {
 		now = n.held()
 		return now.goroutines > 0 && now.goroutines <= before.goroutines+slack && now.descriptors <= before.descriptors+slack
 	})
-	t.Logf("a node that was there all the time: before %+v, after %+v", before, now)
+	t.Logf("a node that was never lost: before %+v, after %+v", before, now)
 }

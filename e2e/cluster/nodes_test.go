@@ -53,7 +53,7 @@ type node struct {
 // start starts or restarts the node.
 func (n *node) start() { n.server = n.u.Serve(n.args...) }
 
-// kill kills it with SIGKILL.
+// kill terminates the node with SIGKILL.
 func (n *node) kill() { n.server.Stop(syscall.SIGKILL) }
 
 // cluster is three nodes that share one engine.
@@ -148,7 +148,7 @@ func newClient(t *testing.T, nodes []*node, connected func(id string, on *node))
 	return c
 }
 
-// from returns the nodes in the order in which a client tries them that starts with the i-th.
+// from returns the nodes in the order in which a client that starts with node i tries them.
 func (c *cluster) from(i int) []*node {
 	i %= len(c.nodes)
 	return append(slices.Clone(c.nodes[i:]), c.nodes[:i]...)

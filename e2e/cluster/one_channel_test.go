@@ -59,7 +59,7 @@ func TestOneLargeChannel(t *testing.T) {
 			}
 			finished.Add(1)
 			if m, err := c.Read(ctx); err == nil { // until all subscribers have received everything
-				t.Errorf("one more: %s", m.Data)
+				t.Errorf("an unexpected message: %s", m.Data)
 			}
 		})
 	}

@@ -17,7 +17,7 @@ import (
 func TestPusherPositions(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			t.Parallel() // it mostly waits
+			t.Parallel() // the test mostly waits
 			pusherPositions(t, startClusterWith(t, e.start, nil, allProtocols))
 		})
 	}

@@ -251,7 +251,7 @@ func (p *peer) centrifugoLine(line string) error {
 	return nil
 }
 
-// The protocols are listed with their paths and their clients.
+// speakers contains the protocols, with their paths and their clients.
 var speakers = map[string]struct {
 	path  string
 	speak func(context.Context, *peer, *websocket.Conn) error
@@ -276,7 +276,7 @@ endpoints:
 func TestProtocolsOfAKilledNode(t *testing.T) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
-			t.Parallel() // it mostly waits
+			t.Parallel() // the test mostly waits
 			protocolsOfAKilledNode(t, e.name, startClusterWith(t, e.start, nil, allProtocols))
 		})
 	}
@@ -344,7 +344,7 @@ func protocolsOfAKilledNode(t *testing.T, engine string, c *cluster) {
 	})
 	took := time.Since(began)
 	if stalled := took - ran(); took-stalled > 5*time.Second {
-		t.Errorf("members of the lost node were listed for %v, of which this process had no turn for %v", took, stalled)
+		t.Errorf("members of the lost node were listed for %v, including %v in which this process was not scheduled", took, stalled)
 	}
 	for _, x := range []*peer{recovers, extended, lives} {
 		house.Until(t, x.user+" is back", func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.began) > 1 })

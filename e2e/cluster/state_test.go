@@ -25,7 +25,7 @@ func TestLogOfTheEngine(t *testing.T) {
 			}
 			logged("the engine of channels is ready")
 			if c.restart == nil {
-				return // it is unavailable together with the node
+				return // the engine runs inside the nodes
 			}
 			c.restart(t, func() { logged("trouble with the engine of channels") })
 			logged("the engine of channels is ready")

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// These are the ways in which a case passes its frames to TCP.
+// The ways in which a case passes its frames to TCP.
 const (
 	oneWrite = iota
 	eachFrame

@@ -135,7 +135,7 @@ func maskCases() []testCase {
 				}
 				// Each key is random, so two may be equal; three equal pairs among 64 keys are practically impossible.
 				if got := len(p.in.keys); got < n-2 {
-					p.fail("%d messages came under %d masking keys", n, got)
+					p.fail("%d messages have only %d different masking keys", n, got)
 				}
 				p.close()
 			}},

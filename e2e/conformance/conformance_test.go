@@ -81,7 +81,7 @@ func TestCaseNumbers(t *testing.T) {
 			}
 			seen[c.id] = true
 			if number, _, _ := strings.Cut(c.id, "."); number != itoa(f.number) {
-				t.Errorf("case %s stands in family %d", c.id, f.number)
+				t.Errorf("case %s is in family %d", c.id, f.number)
 			}
 			if c.title == "" || c.clause == "" {
 				t.Errorf("case %s has no title or no clause", c.id)
@@ -95,7 +95,7 @@ func TestCaseNumbers(t *testing.T) {
 		}
 	}
 	if own != 517 {
-		t.Errorf("%d cases bear a number of Autobahn's, and not all 517", own)
+		t.Errorf("%d cases have a number of Autobahn's, want all 517", own)
 	}
 }
 

@@ -64,7 +64,7 @@ func (p *peer) openAsClient(host string, ext *extension) {
 func (p *peer) agree(answer string, ext *extension) error {
 	if ext == nil {
 		if answer != "" {
-			return fmt.Errorf("extensions were agreed to that were not offered: %q", answer)
+			return fmt.Errorf("the response contains extensions that were not offered: %q", answer)
 		}
 		return nil
 	}

@@ -17,7 +17,7 @@ type testCase struct {
 	clause string // section of RFC 6455, unless another RFC is named
 	script func(p *peer)
 	late   func(p *peer) // the script for a subject that inflates only complete messages; nil means the same script
-	app    app           // the behaviour of the library's side; the zero value echoes
+	app    app           // the behavior of the library's side; the zero value echoes
 	only   []role        // nil means both
 	ext    *extension    // nil means no permessage-deflate
 	heavy  bool          // megabytes, or thousands of messages: run only as written, with few concurrent cases
@@ -49,7 +49,7 @@ func (c testCase) someCuts() []cut {
 	return []cut{bytewise, joined, overTLS}
 }
 
-// app is the behaviour of the library's side of a connection.
+// app is the behavior of the library's side of a connection.
 type app struct {
 	limit     int64 // MaxMessage; 0 means 16 MiB, the largest message in the suite; -1 means no limit
 	closeCode int   // if not 0, close with this code when the first message is received, instead of echoing it

@@ -14,8 +14,8 @@ type subject struct {
 	cuts func(testCase) []cut
 	play func(ctx context.Context, c testCase, how cut) error // nil if it is not supported on this system
 	few  bool                                                 // runs with the race detector skip the heaviest cases
-	late bool                                                 // it inflates only complete messages
-	view bool                                                 // it reads with View, whatever the cut
+	late bool                                                 // inflates only complete messages
+	view bool                                                 // reads with View for every cut
 }
 
 // leavesOut reports whether c is skipped in this run. Runs without the race detector skip nothing.

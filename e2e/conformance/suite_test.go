@@ -30,7 +30,7 @@ func TestRFC6455_5_7_Examples(t *testing.T) {
 		{"64 KiB", binaryOf(nil).declaring(65536), false, "827f0000000000010000"},
 	} {
 		if got := hex.EncodeToString(appendFrame(nil, c.f, c.masked)); got != c.want {
-			t.Errorf("%s is %s, and not %s", c.name, got, c.want)
+			t.Errorf("%s is %s, want %s", c.name, got, c.want)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestPeerRefuses(t *testing.T) {
 			}
 		}
 		if err == nil || !strings.Contains(err.Error(), c.say) {
-			t.Errorf("%s: the peer says %v, and nothing of %q", c.name, err, c.say)
+			t.Errorf("%s: the peer's error is %v, want %q in it", c.name, err, c.say)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestPeerReads(t *testing.T) {
 		textBack(""), closeFor(1001, "bye"), {kinds: []kind{kindEnd}},
 	} {
 		if e, err := r.next(); err != nil || !x.met(e) {
-			t.Fatalf("%v came (error: %v), and not %v", e, err, x)
+			t.Fatalf("got %v (error: %v), want %v", e, err, x)
 		}
 	}
 }
@@ -114,11 +114,11 @@ func TestExpectationsAreExact(t *testing.T) {
 		{expectation{kinds: []kind{kindEnd}}, event{kind: kindReset}},
 	} {
 		if c.x.met(c.e) {
-			t.Errorf("%v passes for %v", c.e, c.x)
+			t.Errorf("%v meets the expectation %v", c.e, c.x)
 		}
 	}
 	if !closeWith(1002, 1007).met(event{kind: kindClose, code: 1007, data: []byte("why")}) {
-		t.Error("a close frame with one of the codes does not pass")
+		t.Error("a close frame with one of the codes does not meet the expectation")
 	}
 }
 
@@ -140,7 +140,7 @@ func TestRFC1951_InflateWithin(t *testing.T) {
 			}
 			got, err := inflateWithin(b.Bytes(), nil, 1<<15)
 			if err != nil || !bytes.Equal(got, data) {
-				t.Errorf("%s at level %d: %d bytes came out of %d, error: %v", d.name, level, len(got), len(data), err)
+				t.Errorf("%s at level %d: %d bytes, want %d, error: %v", d.name, level, len(got), len(data), err)
 			}
 		}
 	}
@@ -155,10 +155,10 @@ func TestRFC1951_InflateWithin(t *testing.T) {
 		t.Errorf("a match within the window: %v", err)
 	}
 	if _, err := inflateWithin(whole, nil, 512); err == nil {
-		t.Error("a match beyond the window passes")
+		t.Error("a match beyond the window is accepted")
 	}
 	if _, err := inflateWithin([]byte(exampleAgain+tail), []byte("Hello"), 512); err == nil {
-		t.Error("a stream without a final block passes")
+		t.Error("a stream without a final block is accepted")
 	}
 	if got, err := inflateWithin([]byte(exampleAgain+tail+"\x01\x00\x00\xff\xff"), []byte("Hello"), 512); string(got) != "Hello" {
 		t.Errorf("a match in the history gives %q, error: %v", got, err)

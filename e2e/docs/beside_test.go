@@ -41,7 +41,7 @@ func (r *reader) part(b block) {
 	pattern := regexp.QuoteMeta(strings.TrimSpace(r.typed(b.text)))
 	pattern = space.ReplaceAllString(strings.ReplaceAll(pattern, `\.\.\.`, `.*`), `\s+`)
 	if !regexp.MustCompile(`(?s)` + pattern).MatchString(r.last) {
-		r.t.Errorf("line %d: the last command printed\n%s\nand nowhere in it\n%s", b.line, r.last, b.text)
+		r.t.Errorf("line %d: the last command printed\n%s\nwhich does not contain\n%s", b.line, r.last, b.text)
 	}
 }
 
@@ -77,7 +77,7 @@ func (r *reader) listening(b block, addr string) (*exec.Cmd, chan error) {
 		select {
 		case <-tick.C:
 		case err := <-exited:
-			r.t.Fatalf("line %d: it ended: %v\n%s\n%s", b.line, err, b.text, out)
+			r.t.Fatalf("line %d: the command ended: %v\n%s\n%s", b.line, err, b.text, out)
 		case <-late.C:
 			r.t.Fatalf("line %d: nothing listens on %s\n%s\n%s", b.line, addr, b.text, out)
 		}

@@ -59,7 +59,7 @@ func read(t *testing.T, name string) []block {
 	return all
 }
 
-// build makes the binary and returns its folder.
+// build builds the binary and returns its directory.
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -97,7 +97,7 @@ func TestCommandsInDocuments(t *testing.T) {
 	}
 }
 
-// The guide's table of what to do speaks of faults that explain can name.
+// Every fault in the guide's table of next steps is one that explain can report.
 func TestFaultsInGuideAreKnown(t *testing.T) {
 	known, err := os.ReadFile(filepath.Join(root, "docs", "diagnoses.md"))
 	if err != nil {
@@ -118,12 +118,12 @@ func TestFaultsInGuideAreKnown(t *testing.T) {
 		for _, name := range regexp.MustCompile("`([a-z0-9]+(?:-[a-z0-9]+)+)`").FindAllStringSubmatch(cells[2], -1) {
 			found++
 			if !strings.Contains(string(known), "| `"+name[1]+"` ") {
-				t.Errorf("explain knows no %s", name[1])
+				t.Errorf("explain has no fault %s", name[1])
 			}
 		}
 	}
 	if found == 0 {
-		t.Error("the table is not there")
+		t.Error("the guide has no table of faults")
 	}
 }
 
@@ -132,15 +132,15 @@ type reader struct {
 	t       *testing.T
 	dir     string // where the commands run; also the home of their user
 	env     []string
-	ports   map[string]string // by the port in the document
-	last    string            // what the last command printed
+	ports   map[string]string // the ports that are used, by the ports in the document
+	last    string            // the output of the last command
 	serving *exec.Cmd
-	foreign bool // serving is a program of the document
+	foreign bool // serving is not handfast, but another program in the document
 	output  *buffer
 	exited  chan error
 }
 
-// follow does what a block asks for, and returns how many commands that were.
+// follow processes a block, and returns the number of commands that it has run.
 func (r *reader) follow(b block, want string) int {
 	r.t.Helper()
 	kind, rest, _ := strings.Cut(b.info, " ")
@@ -157,7 +157,7 @@ func (r *reader) follow(b block, want string) int {
 	case kind == "sh" && verb == "beside":
 		r.beside(b, r.typed(what))
 	case b.info == "text" && !b.after && r.last != "":
-		r.t.Errorf("line %d: no command is right before this text, so that nothing is compared with it", b.line)
+		r.t.Errorf("line %d: no command directly precedes this text, so nothing is compared with it", b.line)
 		return 0
 	case b.info == "text part":
 		r.part(b)
@@ -182,7 +182,7 @@ func newReader(t *testing.T, bin string) *reader {
 			r.env = append(r.env, v)
 		}
 	}
-	for _, name := range []string{"GOWORK", "GOCACHE", "GOMODCACHE", "GOPATH"} { // by default they are in this directory and home
+	for _, name := range []string{"GOWORK", "GOCACHE", "GOMODCACHE", "GOPATH"} { // their defaults depend on the directory and the home
 		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
 		if err != nil {
 			t.Fatal(err)
@@ -196,10 +196,10 @@ func newReader(t *testing.T, bin string) *reader {
 
 var port = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):|--port )([0-9]{4,5})\b`)
 
-// typed returns what is run for what a document says.
+// typed returns the text that is run for a text in a document.
 func (r *reader) typed(text string) string {
 	text = strings.ReplaceAll(text, "go run ./cmd/handfast", "handfast")
-	text = strings.ReplaceAll(text, "go install ./cmd/handfast", "handfast --version") // it is installed
+	text = strings.ReplaceAll(text, "go install ./cmd/handfast", "handfast --version") // the binary is already installed
 	text = strings.ReplaceAll(text, "--listen :8443", "--listen 127.0.0.1:8443")       // tests listen on loopback only
 	return port.ReplaceAllStringFunc(text, func(s string) string {
 		p := strings.TrimLeft(s[len(s)-5:], ": t") // four digits or five
@@ -207,7 +207,7 @@ func (r *reader) typed(text string) string {
 	})
 }
 
-// port returns the free port that stands for one in the document.
+// port returns the free port that replaces a port in the document.
 func (r *reader) port(p string) string {
 	r.t.Helper()
 	if r.ports[p] == "" {
@@ -230,11 +230,11 @@ func (r *reader) run(b block, want string) {
 		r.t.Errorf("line %d: %v\n%s\nstdout:\n%s\nstderr:\n%s", b.line, err, b.text, &out, &errs)
 		return
 	}
-	r.last = strings.ReplaceAll(out.String(), "\r\n", "\n") // curl prints the ends of lines as HTTP has them
+	r.last = strings.ReplaceAll(out.String(), "\r\n", "\n") // curl prints the line ends of HTTP unchanged
 	r.compare(b, want, r.last)
 }
 
-// compare checks what a block printed.
+// compare compares the output of a block with the expected output in the document.
 func (r *reader) compare(b block, want, got string) {
 	r.t.Helper()
 	if want == "" {
@@ -243,7 +243,7 @@ func (r *reader) compare(b block, want, got string) {
 	pattern := regexp.QuoteMeta(strings.TrimSpace(r.typed(want)))
 	pattern = strings.ReplaceAll(pattern, `\.\.\.`, `.*`)
 	if !regexp.MustCompile(`(?s)^` + pattern + `$`).MatchString(strings.TrimSpace(got)) {
-		r.t.Errorf("line %d: it printed\n%s\nand the document says\n%s", b.line, got, want)
+		r.t.Errorf("line %d: the output is\n%s\nand in the document it is\n%s", b.line, got, want)
 	}
 }
 
@@ -314,15 +314,15 @@ func (r *reader) stop() {
 	case err := <-r.exited:
 		r.serving = nil
 		if err != nil && !r.foreign {
-			r.t.Errorf("after SIGTERM it ended with %v", err)
+			r.t.Errorf("after SIGTERM, the command ended with %v", err)
 		}
 	case <-late.C:
-		r.t.Error("SIGTERM did not end it")
+		r.t.Error("SIGTERM did not end the command")
 		r.kill()
 	}
 }
 
-// kill ends the command that keeps running, whatever it does.
+// kill kills the command that keeps running, if there is one.
 func (r *reader) kill() {
 	if r.serving != nil {
 		r.serving.Process.Kill()

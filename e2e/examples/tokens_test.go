@@ -43,7 +43,7 @@ func TestTokens(t *testing.T) {
 	stop = serve()
 	p.want("what it has kept", `$("state").textContent === "writing"`)
 	if after := p.Eval(`$("answer").textContent`); !strings.HasPrefix(after, before) {
-		t.Errorf("%q does not go on behind %q", after, before)
+		t.Errorf("%q does not continue %q", after, before)
 	}
 	p.want("the whole answer", `$("state").textContent === "done" && $("answer").textContent.endsWith("the end of the answer.") &&
 		$("answer").textContent.split("You have asked").length === 2`)

@@ -65,7 +65,7 @@ func refused(t *testing.T, url string, opts *websocket.DialOptions) int {
 	c, err := websocket.Dial(bounded.Context(t), url, opts)
 	if err == nil {
 		c.CloseNow()
-		t.Fatalf("%s: it was admitted", url)
+		t.Fatalf("%s: the client was admitted", url)
 	}
 	e, ok := errors.AsType[*websocket.HandshakeError](err)
 	if !ok {

@@ -81,7 +81,7 @@ endpoints: [{name: open, path: /open, target: echo, auth: [anonymous]}]
 		for line := range strings.Lines(metrics) {
 			var n float64
 			if _, err := fmt.Sscanf(line, "handfast_handshakes_pending %g", &n); err == nil && n > 1000 {
-				t.Errorf("%v are waiting", n)
+				t.Errorf("%v handshakes are pending", n)
 			}
 			_, _ = fmt.Sscanf(line, "handfast_handshakes_cut_total %g", &cut)
 		}

@@ -20,7 +20,7 @@ import (
 // is killed.
 func TestServersOnOneRedis(t *testing.T) {
 	redis := redistest.Start(t, "appendonly yes\nappendfsync always\n")
-	redis.Stop() // it is started again when the servers are running
+	redis.Stop() // Redis is started again when the servers are running
 	url := fmt.Sprintf("redis://:%s@%s/1", secret(redistest.Password), redis.Addr())
 	config := fmt.Sprintf(`
 listen: [{address: "127.0.0.1:0", tls: off}]

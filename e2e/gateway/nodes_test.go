@@ -113,6 +113,6 @@ http {
 	opts.Header = map[string][]string{"X-Forwarded-For": {"203.0.113.66"}}
 	echoed(t, dial(t, s.url("open"), opts))
 	if _, body := s.admin(t, "/connections?addr=127.0.0.61"); !strings.Contains(body, `"total": 1`) {
-		t.Errorf("past nginx: %s", body)
+		t.Errorf("without nginx: %s", body)
 	}
 }

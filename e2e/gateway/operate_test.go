@@ -113,7 +113,7 @@ func TestReload(t *testing.T) {
 		return err == nil
 	})
 	if got := refused(t, s.url("open"), nil); got != 404 {
-		t.Errorf("the old one: %d", got)
+		t.Errorf("the old endpoint: %d", got)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestDrain(t *testing.T) {
 	s.logged(t, "msg=stopped", "cut=0")
 }
 
-// A second signal stops the server immediately, however long the drain would take.
+// A second signal stops the server immediately, even if the drain would take long.
 func TestSecondSignal(t *testing.T) {
 	s := serve(t, strings.Replace(fmt.Sprintf(protected, key), "delay: 200ms", "delay: 10m", 1))
 	c := dial(t, s.url("open"), nil)

@@ -41,7 +41,7 @@ func TestHeldAtOriginalsJavaScript(t *testing.T) {
 		if line, err := lines.ReadString('\n'); err != nil || line != want+"\n" { // Node is killed at the time limit
 			in.Close()
 			_ = cmd.Wait()
-			t.Fatalf("Node says %q, %v, not %q: %s", line, err, want, &log)
+			t.Fatalf("Node printed %q, %v, want %q: %s", line, err, want, &log)
 		}
 	}
 	ask := func(line, want string) {

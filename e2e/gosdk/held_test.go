@@ -229,7 +229,7 @@ func TestHeldAtOriginals(t *testing.T) {
 		for i, c := range clients {
 			if len(c.connecting)+len(c.disconnected)+len(c.connected)+len(c.put)+len(subs[i].subscribed)+len(subs[i].unsubscribed)+len(subs[i].errors) != 0 ||
 				len(subs[i].publications)+len(c.publications) != 0 {
-				t.Fatalf("%s: the client has seen something", what)
+				t.Fatalf("%s: the client has received an unexpected event", what)
 			}
 		}
 	}

@@ -153,7 +153,7 @@ func clean(t *testing.T, cache, version string) {
 	}
 }
 
-// These are the programs of two users, by the packages that they import.
+// programs are the programs of two users, by what they import.
 var programs = map[string]string{
 	"the library": `package main
 
@@ -229,7 +229,7 @@ func TestInstall(t *testing.T) {
 		m.run(bin, "go", "install", product+"/cmd/handfast@"+version)
 		binary := filepath.Join(bin, "handfast")
 		if got := m.run(bin, binary, "--version"); !strings.HasPrefix(got, "handfast "+version+" (") {
-			t.Errorf("the installed binary says %q", got)
+			t.Errorf("the installed binary prints %q", got)
 		}
 		service(m, binary)
 	})

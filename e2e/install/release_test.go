@@ -54,7 +54,7 @@ func (r *releaser) sources() []string {
 	return all
 }
 
-// The files that goreleaser's configuration names exist once its hook has run, and it covers every system that is released for.
+// The files that goreleaser's configuration names exist when its hook has run, and the configuration covers every supported system.
 func TestReleaseFiles(t *testing.T) {
 	root := filepath.Join("..", "..")
 	text, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
@@ -79,11 +79,11 @@ func TestReleaseFiles(t *testing.T) {
 			name = filepath.Join(dir, rest)
 		}
 		if found, err := filepath.Glob(name); err != nil || len(found) == 0 {
-			t.Errorf("%s: there is none (%v)", src, err)
+			t.Errorf("%s: there is no such file (%v)", src, err)
 		}
 	}
 	if len(r.Builds) != 1 || r.Builds[0].Main != "./cmd/handfast" || r.Checksum.Name == "" || len(r.Nfpms) != 1 {
-		t.Fatalf("it builds %+v", r)
+		t.Fatalf("the configuration builds %+v", r)
 	}
 	b := r.Builds[0]
 	if !slices.Equal(b.Goos, []string{"linux", "darwin", "windows", "freebsd"}) || !slices.Equal(b.Goarch, []string{"amd64", "arm64"}) {

@@ -30,7 +30,7 @@ var variants = []variant{
 
 const deflate = "permessage-deflate"
 
-// compressed returns a variant for messages of every size, with the sizes of both windows in bits, 0 for the default.
+// compressed returns options that compress messages of every size, with the sizes of both windows in bits; 0 means the default.
 func compressed(server, client int) websocket.ConnOptions {
 	return websocket.ConnOptions{Compression: &websocket.Compression{
 		ServerWindowBits: server, ClientWindowBits: client, Threshold: -1}}

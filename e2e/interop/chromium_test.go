@@ -63,11 +63,11 @@ func TestChromiumFromAnotherOrigin(t *testing.T) {
 			t.Errorf("the page reports %v, want %q", got, want)
 		}
 		if all := strings.Join(b.Log, "\n"); !strings.Contains(all, "Unexpected response code: 403") {
-			t.Errorf("the browser says %q, and nothing of the status", all)
+			t.Errorf("the browser logs %q, without the status", all)
 		}
 		r := s.seen()["echo"]
 		if r.status != http.StatusForbidden || !strings.Contains(r.reply, "origin") {
-			t.Errorf("our server answered %d %q, want 403 and a word on the origin", r.status, r.reply)
+			t.Errorf("our server responded with %d %q, want 403 and a text about the origin", r.status, r.reply)
 		}
 		var why *websocket.HandshakeError
 		if !errors.As(r.err, &why) || why.Stage != handshake.StageOrigin {

@@ -27,7 +27,7 @@ type caller struct {
 func checkServer(t *testing.T, v variant, cert certificate, p *peer) {
 	first, ok := p.next(t)
 	if !ok || first.Check != "listening" {
-		t.Fatalf("the peer's server says %v; on its standard error: %s", first, &p.stderr)
+		t.Fatalf("the peer's server printed %v; on its standard error: %s", first, &p.stderr)
 	}
 	scheme := strings.Replace(v.scheme(), "http", "ws", 1)
 	c := caller{
@@ -121,7 +121,7 @@ func compareServed(t *testing.T, v variant, got []line) {
 	for _, g := range got {
 		w, ok := want[g.Check]
 		if !ok {
-			t.Errorf("the peer reports %v, which was not requested or which came twice", g)
+			t.Errorf("the peer reports %v, which was not requested or is a duplicate", g)
 			continue
 		}
 		delete(want, g.Check)
@@ -141,7 +141,7 @@ func compareServed(t *testing.T, v variant, got []line) {
 		}
 	}
 	for check := range want {
-		t.Errorf("the peer reports nothing of %s", check)
+		t.Errorf("the peer does not report %s", check)
 	}
 }
 
@@ -209,7 +209,7 @@ func callBurst(ctx context.Context, t *testing.T, c *websocket.Conn) {
 }
 
 func callPingByPeer(ctx context.Context, t *testing.T, c *websocket.Conn) {
-	expect(ctx, t, c, text(pingData)) // which it sends when it has received our pong
+	expect(ctx, t, c, text(pingData)) // the peer sends this message when it has received our pong
 }
 
 func callPingByUs(ctx context.Context, t *testing.T, c *websocket.Conn) {

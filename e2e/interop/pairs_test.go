@@ -86,7 +86,7 @@ func compareReported(t *testing.T, v variant, can abilities, got []line) {
 	want := clientLines(v, can)
 	for i, g := range got {
 		if i >= len(want) {
-			t.Errorf("one line too many: %v", g)
+			t.Errorf("an unexpected line: %v", g)
 			continue
 		}
 		if g.Check == "ping-by-peer" {
@@ -101,7 +101,7 @@ func compareReported(t *testing.T, v variant, can abilities, got []line) {
 		}
 	}
 	for _, w := range want[min(len(got), len(want)):] {
-		t.Errorf("the peer reports nothing of %s", w.Check)
+		t.Errorf("the peer does not report %s", w.Check)
 	}
 }
 
@@ -125,7 +125,7 @@ func compareSeen(t *testing.T, v variant, can abilities, got map[string]record) 
 		t.Run(check, func(t *testing.T) {
 			r, ok := got[check]
 			if !ok {
-				t.Fatal("no connection came")
+				t.Fatal("there was no connection")
 			}
 			sameEnd(t, r.err, end)
 			if extensionName(r.extensions) != v.extension {
@@ -140,6 +140,6 @@ func compareSeen(t *testing.T, v variant, can abilities, got map[string]record) 
 		})
 	}
 	if len(got) != len(want) {
-		t.Errorf("%d connections came, want %d", len(got), len(want))
+		t.Errorf("%d connections, want %d", len(got), len(want))
 	}
 }

@@ -31,7 +31,7 @@ type record struct {
 	reply       string
 }
 
-// A server is our server. The path of a request selects its behaviour.
+// A server is our server. The path of a request selects its behavior.
 type server struct {
 	base    string // the base URL, such as "ws://127.0.0.1:1234" or "wss://127.0.0.1:1234"
 	page    string // the same URL with http or https

@@ -90,7 +90,7 @@ func (v *visit) fails(title, text, next string) {
 	v.shows("failure-text", text)
 	v.shows("failure-next", next)
 	if got := v.Eval(`document.body.innerText`); strings.Contains(got, "1006") {
-		v.t.Errorf("the page shows a code that says nothing:\n%s", got)
+		v.t.Errorf("the page shows 1006, which does not help the user:\n%s", got)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestKeyboard(t *testing.T) {
 		}
 		order = append(order, at)
 		if got := v.Eval(`getComputedStyle(document.activeElement).outlineStyle`); got == "none" {
-			t.Errorf("%s has the focus, and nothing shows it", at)
+			t.Errorf("%s has the focus, but no visible outline", at)
 		}
 	}
 	const want = "endpoint url toggle SUMMARY filter kinds indent save clear log format text"
@@ -66,7 +66,7 @@ func (v *visit) loadAxe() {
 	v.Eval(string(axe) + "; 'loaded'")
 }
 
-// accessible checks that axe-core finds no serious problem in light and dark colours on a wide and a narrow screen, and that no
+// accessible checks that axe-core finds no serious problem in light and dark colors on a wide and a narrow screen, and that no
 // element is wider than the page.
 func (v *visit) accessible(name string) {
 	v.t.Helper()
@@ -85,7 +85,7 @@ func (v *visit) accessible(name string) {
 	}
 }
 
-// axe-core finds no serious problem, in light and dark colours, on a wide and a narrow screen, with and without a failed
+// axe-core finds no serious problem, in light and dark colors, on a wide and a narrow screen, with and without a failed
 // connection, and no element is wider than the page. This test creates the pictures in docs/.
 func TestViews(t *testing.T) {
 	v := open(t, protected)

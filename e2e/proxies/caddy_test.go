@@ -23,7 +23,7 @@ func TestCaddyRight(t *testing.T) {
 	h.right("ws://127.0.0.1:" + h.caddy("\treverse_proxy 127.0.0.1:"+h.backend()) + "/echo")
 }
 
-// Caddy responds itself to requests for one path.
+// Caddy itself responds to requests for paths other than /ws/.
 func TestCaddyOtherPath(t *testing.T) {
 	h := newHome(t)
 	backend := h.backend()

@@ -36,7 +36,7 @@ func TestHAProxyRight(t *testing.T) {
 	h.right("ws://127.0.0.1:" + h.haproxy(h.backend()) + "/echo")
 }
 
-// This rule removes the hop-by-hop headers. Some configurations contain it for security.
+// HAProxy removes the hop-by-hop header Upgrade, as some configurations do for security.
 func TestHAProxyWithoutUpgrade(t *testing.T) {
 	h := newHome(t)
 	h.diagnosed(h.haproxy(h.backend(), "http-request del-header Upgrade"), "upgrade-stripped", "status-426")

@@ -107,7 +107,7 @@ func (h *home) cutsIdle(port string) {
 	}
 }
 
-// A refusal of handfast is recognized behind a proxy, and gets handfast's advice instead of the proxy's settings.
+// explain recognizes a rejection by handfast behind a proxy, and gives handfast's advice instead of suggesting settings of the proxy.
 func TestRefusalBehindAProxy(t *testing.T) {
 	for name, proxy := range map[string]func(h *home, backend string) string{
 		"nginx":   func(h *home, backend string) string { return h.nginx("", backend, http11, upgrade, connection, host) },

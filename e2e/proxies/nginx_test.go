@@ -9,7 +9,7 @@ import (
 	"github.com/handfast/handfast/e2e/internal/house"
 )
 
-// These lines of configuration are required for WebSockets.
+// The lines of configuration that WebSockets require.
 const (
 	http11     = "proxy_http_version 1.1;"
 	upgrade    = "proxy_set_header Upgrade $http_upgrade;"
@@ -68,7 +68,7 @@ func TestNginxWithoutUpgrade(t *testing.T) {
 	}
 }
 
-// In this incomplete fix, Upgrade is forwarded, but Connection is still nginx's default, "close".
+// After an incomplete fix of that mistake, nginx forwards Upgrade, but Connection still has its default value, "close".
 func TestNginxWithoutConnection(t *testing.T) {
 	h := newHome(t)
 	r := h.diagnosed(h.nginx("", h.backend(), http11, upgrade, host), "upgrade-stripped")

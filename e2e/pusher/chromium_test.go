@@ -113,10 +113,10 @@ func TestChromium(t *testing.T) {
 		t.Errorf("the server ended with %d", code)
 	}
 	serve()
-	missed := map[string]bool{} // as after the restart of an in-memory engine
+	missed := map[string]bool{} // the in-memory engine has lost its history in the restart
 	for both := false; !both || len(missed) < 2; {
 		line := b.Printed()
-		both = both || line == "ann count 2" || line == "ann added bob" // one of them reconnects first
+		both = both || line == "ann count 2" || line == "ann added bob" // one of the tabs reconnects first
 		if strings.HasSuffix(line, " missed") {
 			missed[line] = true
 		}

@@ -66,7 +66,7 @@ func TestSuite(t *testing.T) {
 		for _, one := range file.Tests {
 			lines = append(lines, one.Status+" "+one.Name)
 			counts[one.Status]++
-			if len(one.Why) > 0 { // also for a test that has passed in the second attempt
+			if len(one.Why) > 0 { // also for a test that has passed in a later attempt
 				t.Logf("%s: %s: %q", one.Status, one.Name, one.Why)
 			}
 		}
@@ -91,6 +91,6 @@ func TestSuite(t *testing.T) {
 		}
 	}
 	if got != string(want) && !t.Failed() {
-		t.Errorf("%s has more than this run", file)
+		t.Errorf("%s contains results that this run does not have", file)
 	}
 }

@@ -65,7 +65,7 @@ func (u user) caFile() string {
 	return strings.TrimSpace(u.Must("handfast cert show --path"))
 }
 
-// believers returns the programs, of those that use a trust store, that trust the server.
+// believers returns which of the programs that use a trust store trust the server.
 func (u user) believers(url string) string {
 	u.T.Helper()
 	var all []string
@@ -133,7 +133,7 @@ func TestTrustAndUntrust(t *testing.T) {
 	}
 
 	if got := u.believers(url); got != "" {
-		t.Fatalf("before: believed by %s", got)
+		t.Fatalf("before: trusted by %s", got)
 	}
 	said := u.Must("handfast cert trust --dry-run")
 	for _, want := range []string{"would write /usr/local/share/ca-certificates/" + name, "update-ca-certificates", "certutil -A -d sql:" + u.Home} {
@@ -142,7 +142,7 @@ func TestTrustAndUntrust(t *testing.T) {
 		}
 	}
 	if found := traces(t, name); len(found) != 0 {
-		t.Errorf("the dry run has done something: %v", found)
+		t.Errorf("the dry run has changed files: %v", found)
 	}
 
 	said = u.Must("handfast cert trust")
@@ -150,10 +150,10 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Errorf("trust says:\n%s", said)
 	}
 	if got := u.believers(url); got != "curl openssl chromium" {
-		t.Errorf("after: believed by %q", got)
+		t.Errorf("after: trusted by %q", got)
 	}
 	if !strings.Contains(bundle(), string(pem)) {
-		t.Error("it is not in the system's bundle")
+		t.Error("the CA is not in the system's bundle")
 	}
 	if said = u.Must("handfast cert trust"); strings.Count(said, "already trusts it") != 2 {
 		t.Errorf("trust, again, says:\n%s", said)
@@ -167,7 +167,7 @@ func TestTrustAndUntrust(t *testing.T) {
 		t.Errorf("untrust says:\n%s", said)
 	}
 	if got := u.believers(url); got != "" {
-		t.Errorf("in the end: believed by %s", got)
+		t.Errorf("in the end: trusted by %s", got)
 	}
 	if found := traces(t, name); len(found) != 0 || strings.Contains(bundle(), string(pem)) {
 		t.Errorf("left behind: %v", found)
@@ -202,7 +202,7 @@ func TestNewWhileTrusted(t *testing.T) {
 	}
 }
 
-// Without the necessary permissions, and without sudo, the error says so and describes the next step.
+// Without the necessary permissions, and without sudo, the error contains the reason and the next step.
 func TestTrustWithoutRights(t *testing.T) {
 	u := user{house.NewUser(t)}
 	path := house.NewUser(t).Home // a directory that every user may enter
@@ -225,7 +225,7 @@ func TestTrustWithoutRights(t *testing.T) {
 	refused(t, u, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
 }
 
-// refused checks that a user who may not change the system's trust store is told so.
+// refused checks the errors for a user who may not change the system's trust store.
 func refused(t *testing.T, u user, as *syscall.SysProcAttr) {
 	t.Helper()
 	run := func(args ...string) house.Result {

@@ -37,7 +37,7 @@ func (b *Browser) Picture(name string) {
 	}
 }
 
-// few reduces a picture to its most frequent colours, at most 64, which makes the file small.
+// few reduces a picture to its most frequent colors, at most 64, which makes the file small.
 func few(picture image.Image) image.Image {
 	often := map[color.Color]int{}
 	b := picture.Bounds()

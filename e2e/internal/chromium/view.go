@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// View sets the size of the page in CSS pixels, and whether the page prefers dark colours.
+// View sets the size of the page in CSS pixels, and whether the page prefers dark colors.
 func (b *Browser) View(width, height int, dark bool) {
 	b.t.Helper()
 	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
@@ -44,7 +44,7 @@ func (b *Browser) Press(key string) {
 	codes := map[string]int{"Tab": 9, "Enter": 13, "Space": 32, "ArrowDown": 40, "ArrowRight": 39}
 	event := map[string]any{"key": name, "code": name, "windowsVirtualKeyCode": codes[name]}
 	if codes[name] == 0 {
-		b.t.Fatalf("a key %q is not known here", key)
+		b.t.Fatalf("unknown key %q", key)
 	}
 	switch name {
 	case "Enter":
@@ -65,7 +65,7 @@ func (b *Browser) Press(key string) {
 func (b *Browser) Downloads(dir string) {
 	b.t.Helper()
 	session := b.session
-	b.session = "" // it applies to the browser
+	b.session = "" // the command applies to the browser, not to a page
 	b.call("Browser.setDownloadBehavior", map[string]any{"behavior": "allow", "downloadPath": dir}, nil)
 	b.session = session
 }

@@ -86,7 +86,7 @@ func Until(t *testing.T, what string, so func() bool) {
 		select {
 		case <-tick.C:
 		case <-late.C:
-			t.Fatalf("never so: %s", what)
+			t.Fatalf("this condition was never true: %s", what)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (u *User) serve(args []string) *Server {
 	go func() {
 		defer close(s.exited)
 		_, _ = io.Copy(&s.Stdout, r)
-		_ = s.cmd.Wait() // the exit code shows it
+		_ = s.cmd.Wait() // the error is in the exit code
 	}()
 	u.T.Cleanup(func() {
 		_ = s.cmd.Process.Kill() // fails if it has already exited
