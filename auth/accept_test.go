@@ -130,7 +130,7 @@ func TestGuardEndToEnd(t *testing.T) {
 				}
 			}
 			if strings.Contains(string(e.Body), "expired") || strings.Contains(string(e.Body), "rule") {
-				t.Errorf("the reply says what was wrong: %s", e.Body)
+				t.Errorf("the reply reveals what was wrong: %s", e.Body)
 			}
 		})
 	}
@@ -152,7 +152,7 @@ func TestGuardUnavailable(t *testing.T) {
 		t.Errorf("%v, %v, %s", err, e.Header, e.Body)
 	}
 	if err := bounded.Receive(t, failed); !strings.Contains(err.Error(), "answered with 500") {
-		t.Errorf("the log gets %v", err)
+		t.Errorf("the log contains %v", err)
 	}
 }
 

@@ -137,7 +137,7 @@ func TestAPIKeyFile(t *testing.T) {
 			t.Errorf("%q: error %v, want one with %q", tt.text, err, tt.want)
 		}
 		if err != nil && (strings.Contains(err.Error(), key) || strings.Contains(err.Error(), sum)) {
-			t.Errorf("the error holds a key or a hash: %v", err)
+			t.Errorf("the error contains a key or a hash: %v", err)
 		}
 	}
 	for _, o := range []APIKeyOptions{{}, {File: "/does/not/exist"}, {Keys: []APIKey{{ID: "x"}}}} {
@@ -175,7 +175,7 @@ func TestAPIKeyFileReload(t *testing.T) {
 		write(entry.String() + "\n")
 		<-time.After(statInterval)
 		if _, err := a.Authenticate(r); err != nil {
-			t.Errorf("the key has been added: %v", err)
+			t.Errorf("after the key was added: %v", err)
 		}
 		write("# nobody any more\n")
 		if err := a.Reload(); err != nil {

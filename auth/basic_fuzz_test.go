@@ -37,11 +37,11 @@ func FuzzAuthorization(f *testing.F) {
 				continue
 			}
 			if _, ok := errors.AsType[*Error](err); !ok {
-				t.Fatalf("an error that is not a refusal: %v", err)
+				t.Fatalf("got %v, want an error that rejects the client", err)
 			}
 			for _, secret := range []string{authorization, field, more, password} {
 				if len(secret) > 40 && strings.Contains(err.Error(), secret) {
-					t.Fatalf("the error holds what was sent: %v", err)
+					t.Fatalf("the error contains what the client sent: %v", err)
 				}
 			}
 		}
@@ -57,7 +57,7 @@ func FuzzPasswordFile(f *testing.F) {
 		users, err := parseBasicUsers("passwords", text)
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "passwords:") {
-				t.Fatalf("the error does not say where: %v", err)
+				t.Fatalf("the error does not contain the line: %v", err)
 			}
 			return
 		}

@@ -160,7 +160,7 @@ func TestPasswordFile(t *testing.T) {
 		t.Error("no file: no error")
 	}
 	if _, err := NewBasic(BasicOptions{Realm: "a\r\nb"}); err == nil {
-		t.Error("a realm of two lines: no error")
+		t.Error("a realm with a line break: no error")
 	}
 	for _, password := range []string{"", "a\x00", "\xff", strings.Repeat("x", 1025)} {
 		if _, err := HashPassword(password); err == nil {
@@ -248,7 +248,7 @@ func TestBasicThrottle(t *testing.T) {
 		}
 		try("[2001:db8::1]:1", "user100", "wrong-password", 429) // the address has had 30 failures, counting all users
 		if got := b.file.load().checked.Load() - before; got != 26 {
-			t.Errorf("%d hashes, want 26: the one that is stopped costs none", got)
+			t.Errorf("%d hashes, want 26: a blocked attempt must not compute one", got)
 		}
 		<-time.After(time.Minute)
 		try("[2001:db8::1]:1", "ann", "right-password", 0)
@@ -269,7 +269,7 @@ func TestBasicFailuresAreBounded(t *testing.T) {
 	f.undo("999", "192.0.2.249")
 	f.undo("never", "counted")
 	if f.order.Len() < 98 {
-		t.Errorf("undo has dropped %d counters", 100-f.order.Len())
+		t.Errorf("undo has removed %d counters", 100-f.order.Len())
 	}
 }
 

@@ -150,7 +150,7 @@ func TestCertificates(t *testing.T) {
 		})
 	}
 	if _, err := handshake(t, verify, &foreign); err == nil {
-		t.Error("a certificate of another CA: TLS has no objection")
+		t.Error("TLS accepts a certificate of another CA")
 	}
 	a, err := NewCertificates(CertificateOptions{})
 	if err != nil {
@@ -192,7 +192,7 @@ func TestCertificateTime(t *testing.T) {
 		wantRefusal(t, err, 401, "")
 		<-time.After(time.Until(cert.NotBefore))
 		if _, err := a.Authenticate(r); err != nil {
-			t.Errorf("while it is good: %v", err)
+			t.Errorf("while the certificate is valid: %v", err)
 		}
 		<-time.After(time.Until(cert.NotAfter) + time.Second)
 		_, err = a.Authenticate(r)

@@ -65,7 +65,7 @@ func TestChain(t *testing.T) {
 				t.Fatalf("%v, %v", got, err)
 			}
 			if e, ok := errors.AsType[*Error](err); ok && !reflect.DeepEqual(e.Header.Values("WWW-Authenticate"), tt.challenges) {
-				t.Errorf("asks for %q, want %q", e.Header.Values("WWW-Authenticate"), tt.challenges)
+				t.Errorf("challenges %q, want %q", e.Header.Values("WWW-Authenticate"), tt.challenges)
 			}
 		})
 	}

@@ -51,7 +51,7 @@ func TestRevocationCovers(t *testing.T) {
 			{"revoked in the future", Revocation{Subject: "ann", At: now.Add(time.Second)}, Identity{Subject: "ann", Issued: now.Add(2 * time.Second)}, false, false},
 		} {
 			if got, open := tt.r.Covers(&tt.id), tt.r.CoversOpen(&tt.id); got != tt.want || open != tt.open {
-				t.Errorf("%s: %t, and for what is open %t", tt.name, got, open)
+				t.Errorf("%s: covered %t, covered if open %t", tt.name, got, open)
 			}
 		}
 	})
@@ -104,16 +104,16 @@ func TestLiveWithoutStore(t *testing.T) {
 		go func() { new(Live).Run(ctx); over = true }()
 		synctest.Wait()
 		if over {
-			t.Error("it has returned")
+			t.Error("Run has returned")
 		}
 		cancel()
 		synctest.Wait()
 		if !over {
-			t.Error("it continues")
+			t.Error("Run continues")
 		}
 	})
 	if who := (&Session{Identity: Identity{Subject: "ann"}}).Who(); who.Subject != "ann" {
-		t.Errorf("before it is admitted it is %v", who)
+		t.Errorf("before the admission the identity is %v", who)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestCertificateEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Challenge() != "" {
-		t.Error("HTTP asks for no certificate")
+		t.Error("the method has an HTTP challenge")
 	}
 	now := time.Now()
 	for _, tt := range []struct {
@@ -285,7 +285,7 @@ func TestBasicAddress(t *testing.T) {
 		}
 		f.undo("ann", "192.0.2.1")
 		if wait := f.begin("ann", "192.0.2.1"); wait != 0 {
-			t.Errorf("after one that was right: %v", wait)
+			t.Errorf("after a correct password: %v", wait)
 		}
 	})
 	if (&basicUsers{}).verify("ann", "") {

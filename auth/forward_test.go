@@ -256,7 +256,7 @@ func TestForwardRemembers(t *testing.T) {
 				want(1, "while it is remembered")
 				f.Authenticate(withSession("y"))
 				if asked != 2 {
-					t.Error("another credential gets the same answer")
+					t.Error("another credential gets the same response")
 				}
 				<-time.After(time.Millisecond)
 				want(3, "after that")
@@ -377,19 +377,19 @@ func TestForwardStalled(t *testing.T) {
 				case f.o.Timeout:
 					within[1].Add(1)
 				default:
-					t.Errorf("answered after %v", took)
+					t.Errorf("the response took %v", took)
 				}
 			})
 		}
 		wg.Wait()
 		if most.Load() != 64 || within[0].Load() != 1000-64 || within[1].Load() != 64 {
-			t.Errorf("%d asked at once; %d answered after the wait, %d after the timeout", most.Load(), within[0].Load(), within[1].Load())
+			t.Errorf("%d concurrent requests; %d responses after the wait, %d after the timeout", most.Load(), within[0].Load(), within[1].Load())
 		}
 		begin = time.Now()
 		_, err := f.Authenticate(withSession("later"))
 		wantRefusal(t, err, 503, "")
 		if took := time.Since(begin); took != 0 {
-			t.Errorf("while the service is not asked the answer takes %v", took)
+			t.Errorf("while the circuit breaker is open, a response takes %v", took)
 		}
 	})
 }
@@ -424,11 +424,11 @@ func TestForwardStalledServer(t *testing.T) {
 	bounded.Receive(t, full)
 	// Each request uses at most four goroutines on this side, and three in the test's service.
 	if n := runtime.NumGoroutine() - goroutines; n > 1000+64*7 {
-		t.Errorf("%d goroutines more for 1000 handshakes", n)
+		t.Errorf("%d additional goroutines for 1000 handshakes", n)
 	}
 	runtime.ReadMemStats(&during)
 	if grown := int64(during.HeapInuse+during.StackInuse) - int64(before.HeapInuse+before.StackInuse); grown > 64<<20 {
-		t.Errorf("%d MiB more for 1000 handshakes", grown>>20)
+		t.Errorf("%d additional MiB for 1000 handshakes", grown>>20)
 	}
 	wg.Wait()
 	// The other handshakes found no free slot, and later ones found the circuit breaker open.

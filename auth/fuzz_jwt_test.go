@@ -36,7 +36,7 @@ func FuzzJWT(f *testing.F) {
 				t.Fatalf("%q without a key: %v, %v", token, id, err)
 			}
 			if s := b64(signature); len(s) > 20 && strings.Contains(err.Error(), s) {
-				t.Errorf("%v holds the signature", err)
+				t.Errorf("%v contains the signature", err)
 			}
 		}
 		sum, err := jwt.SigningMethodHS256.Sign(head, k.secret)

@@ -55,7 +55,7 @@ func TestStoreFileIsARegularFile(t *testing.T) {
 			w.Close()
 		}
 		bounded.Receive(t, opened)
-		t.Error("a pipe is waited for")
+		t.Error("opening a pipe blocks")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestStoreFileChangedTwiceInOneTick(t *testing.T) {
 		write("new")
 		<-time.After(3 * time.Second)
 		if _, err := b.Authenticate(withPassword("ann", "old")); err == nil {
-			t.Error("the old password still holds")
+			t.Error("the old password is still accepted")
 		}
 		if _, err := b.Authenticate(withPassword("ann", "new")); err != nil {
 			t.Errorf("the new password: %v", err)
@@ -143,12 +143,12 @@ func TestKeyFileChangedTwiceInOneTick(t *testing.T) {
 	look()
 	write(old)
 	if got := string(look().material.([]byte)); got != string(k.secret) {
-		t.Error("a key that was replaced within one tick still counts")
+		t.Error("a key that was replaced within one tick is still accepted")
 	}
 	for range 5 {
 		look()
 	}
 	if !f.since.IsZero() {
-		t.Error("a file that does not change any more is read again and again")
+		t.Error("a file that no longer changes is read repeatedly")
 	}
 }

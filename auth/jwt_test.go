@@ -94,7 +94,7 @@ func TestJWTAlgorithms(t *testing.T) {
 		for _, other := range algorithms {
 			only := newJWT(t, JWTOptions{Keys: all, Algorithms: []string{other}})
 			if _, err := only.Authenticate(withBearer(token)); (err == nil) != (alg == other) {
-				t.Errorf("%s where only %s is taken: %v", alg, other, err)
+				t.Errorf("%s where only %s is accepted: %v", alg, other, err)
 			}
 		}
 		// A token with a flipped bit in its signature, or with the claims of another token, is rejected.
@@ -255,11 +255,11 @@ func TestJWTIdentity(t *testing.T) {
 	}
 	j.now = func() time.Time { return id.Expires.Add(-1) }
 	if _, err := j.Verify(t.Context(), token); err != nil {
-		t.Errorf("just before its end: %v", err)
+		t.Errorf("just before the expiry: %v", err)
 	}
 	j.now = func() time.Time { return id.Expires }
 	if _, err := j.Verify(t.Context(), token); err == nil {
-		t.Error("taken at its end")
+		t.Error("the token is accepted at its expiry")
 	}
 }
 
@@ -332,12 +332,12 @@ func TestJWTRepliesAreAlike(t *testing.T) {
 		logs[err.Error()] = true
 		for part := range strings.SplitSeq(token, ".") {
 			if len(part) > 1 && strings.Contains(err.Error(), part) {
-				t.Errorf("%s: the log gets %q", name, err)
+				t.Errorf("%s: the log contains %q", name, err)
 			}
 		}
 	}
 	if len(logs) < len(tokens)-1 {
-		t.Errorf("the log gets only %v", logs)
+		t.Errorf("the log contains only %v", logs)
 	}
 	if _, err := j.Authenticate(httptest.NewRequest("GET", "/", nil)); err != ErrNoCredentials {
 		t.Errorf("without a token: %v", err)
@@ -361,7 +361,7 @@ func TestJWTKeyTrials(t *testing.T) {
 	}
 	beyond := append(set, jwkOf(t, &k.rsa.PublicKey))
 	if _, err := newJWT(t, JWTOptions{Keys: keysOf(t, jwksOf(t, beyond...))}).Verify(t.Context(), token); statusOf(err) != 401 {
-		t.Errorf("one key more: %v", err)
+		t.Errorf("with one more key: %v", err)
 	}
 }
 

@@ -255,7 +255,7 @@ func TestKeyFileReload(t *testing.T) {
 	want("as it was", "ES256")
 	write("keys", pemOf(t, k.ed.Public()), 1)
 	if found, err := f.find(t.Context(), ""); err != nil || found[0].algs[0] != "ES256" {
-		t.Errorf("the file is looked at more than once a second: %v, %v", found, err)
+		t.Errorf("the file is checked more than once a second: %v, %v", found, err)
 	}
 	want("written anew", "EdDSA")
 	if err := os.Rename(write("new", pemOf(t, &k.p384.PublicKey), 1), path); err != nil {

@@ -55,13 +55,13 @@ func TestLiveExpiry(t *testing.T) {
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if c.left != 30*time.Second || c.warned.Sub(began) != 4*time.Minute+30*time.Second {
-			t.Errorf("warned after %v, of %v", c.warned.Sub(began), c.left)
+			t.Errorf("warned after %v, with %v left", c.warned.Sub(began), c.left)
 		}
 		if c.code != CodeExpired || c.reason != ReasonExpired || c.closed.Sub(began) != 5*time.Minute {
 			t.Errorf("closed with %d %q after %v", c.code, c.reason, c.closed.Sub(began))
 		}
 		if !forever.closed.IsZero() || !forever.warned.IsZero() || len(live.expiring) != 0 {
-			t.Errorf("one without an end was closed; %d expiring", len(live.expiring))
+			t.Errorf("a session that does not expire was closed; %d expiring", len(live.expiring))
 		}
 	})
 }
@@ -95,10 +95,10 @@ func TestLiveExpiryLate(t *testing.T) {
 		<-time.After(time.Minute)
 		synctest.Wait()
 		if short.left != 1500*time.Millisecond || short.warned != began || short.closed.Sub(began) != 1500*time.Millisecond {
-			t.Errorf("warned after %v, of %v; closed after %v", short.warned.Sub(began), short.left, short.closed.Sub(began))
+			t.Errorf("warned after %v, with %v left; closed after %v", short.warned.Sub(began), short.left, short.closed.Sub(began))
 		}
 		if gone.code != CodeExpired || gone.closed != began || !gone.warned.IsZero() {
-			t.Errorf("expired before: closed with %d after %v", gone.code, gone.closed.Sub(began))
+			t.Errorf("already expired: closed with %d after %v", gone.code, gone.closed.Sub(began))
 		}
 	})
 }

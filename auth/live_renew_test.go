@@ -37,7 +37,7 @@ func TestLiveRenew(t *testing.T) {
 		}
 		c.End()
 		if len(live.expiring) != 0 {
-			t.Error("something is left")
+			t.Error("the Live still contains the session")
 		}
 	})
 }
@@ -89,7 +89,7 @@ func TestLiveRenewForever(t *testing.T) {
 		<-time.After(time.Hour)
 		synctest.Wait()
 		if !c.closed.IsZero() {
-			t.Error("it was closed")
+			t.Error("the session was closed")
 		}
 		c.End()
 	})
@@ -132,7 +132,7 @@ func TestLiveBecome(t *testing.T) {
 		t.Errorf("a revoked credential: %v", err)
 	}
 	if who := s.Who(); who.Subject != "anonymous" {
-		t.Errorf("after an error it is %+v", who)
+		t.Errorf("after an error the identity is %+v", who)
 	}
 	if err := s.Become(&Identity{Subject: "ann", Method: "jwt", ID: "first", Issued: issued}); err != nil {
 		t.Fatal(err)
@@ -141,11 +141,11 @@ func TestLiveBecome(t *testing.T) {
 		t.Errorf("%+v", who)
 	}
 	if len(live.Sessions("anonymous")) != 0 || len(live.Sessions("ann")) != 1 {
-		t.Error("it is not found by its subject")
+		t.Error("the session is not found by its subject")
 	}
 	live.revoke(Revocation{Subject: "anonymous", At: time.Now()})
 	if _, _, told := s.Told(); told {
-		t.Error("closed as the subject that it was")
+		t.Error("closed by a revocation of its previous subject")
 	}
 	live.revoke(Revocation{Subject: "ann", At: time.Now()})
 	if code, _, told := s.Told(); !told || code != CodeExpired {

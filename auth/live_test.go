@@ -100,7 +100,7 @@ func TestLiveClocks(t *testing.T) {
 		ann := admitted(t, &live, Identity{Subject: "ann", Issued: now.Add(tt.issued)})
 		live.revoke(Revocation{Subject: "bob", At: now.Add(tt.at)})
 		if _, _, ok := ann.Told(); ok {
-			t.Errorf("%s: another is covered", tt.name)
+			t.Errorf("%s: another credential is covered", tt.name)
 		}
 		live.revoke(Revocation{Subject: "ann", At: now.Add(tt.at)})
 		if _, _, got := ann.Told(); got != tt.want {
@@ -138,37 +138,37 @@ func TestLiveRecentRevocations(t *testing.T) {
 				t.Errorf("%+v: %v", tt.id, err)
 			}
 			if tt.refused && len(live.Sessions(tt.id.Subject)) > 1 {
-				t.Errorf("%+v is among the sessions", tt.id)
+				t.Errorf("%+v is still listed", tt.id)
 			}
 		}
 		for range recentMost + 10 {
 			live.revoke(Revocation{Subject: "carol", At: now})
 		}
 		if len(live.recent) != recentMost {
-			t.Errorf("%d are remembered", len(live.recent))
+			t.Errorf("%d revocations are remembered", len(live.recent))
 		}
 		<-time.After(recentFor)
 		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err == nil {
-			t.Error("forgotten too early")
+			t.Error("a revocation was forgotten too early")
 		}
 		<-time.After(1)
 		if err := live.Admit(&Session{Identity: Identity{Subject: "carol"}}); err != nil || len(live.recent) != 0 {
 			t.Errorf("%v, with %d remembered", err, len(live.recent))
 		}
 		if len(live.covers) != 0 {
-			t.Errorf("%d are indexed", len(live.covers))
+			t.Errorf("%d revocations are indexed", len(live.covers))
 		}
 		later := Identity{Subject: "erin", ID: "token-9", Issued: now.Add(time.Second)}
 		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now.Add(time.Minute)})
 		live.revoke(Revocation{Subject: "erin", ID: "token-9", At: now}) // an earlier one that arrives later
 		if err := live.Admit(&Session{Identity: later}); err == nil {
-			t.Error("the latest revocation does not count")
+			t.Error("the latest revocation has no effect")
 		}
 		live.revoke(Revocation{Subject: "dave", At: now})
 		<-time.After(recentFor + 1)
 		live.revoke(Revocation{Subject: "dave", At: now})
 		if len(live.recent) != 1 {
-			t.Errorf("%d are remembered when the first is long past", len(live.recent))
+			t.Errorf("%d revocations are remembered long after the first one", len(live.recent))
 		}
 	})
 }
@@ -178,10 +178,10 @@ func TestLiveClose(t *testing.T) {
 	var live Live
 	s := admitted(t, &live, Identity{Subject: "ann"})
 	if _, _, ok := s.Told(); ok || s.Handle() != nil {
-		t.Error("closed from the beginning")
+		t.Error("a new session is closed")
 	}
 	if !s.Close(4000, "first") || s.Close(4001, "second") {
-		t.Error("the first close is not the first")
+		t.Error("Close did not return true for the first call only")
 	}
 	var h handle
 	if s.Open(&h) || h.shut != "4000 first" {

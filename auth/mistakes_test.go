@@ -90,7 +90,7 @@ func TestRFC9110_15_5_2_EveryRefusalHasAChallenge(t *testing.T) {
 			r.Method = "POST"
 			e.ServeHTTP(w, r)
 			if w.Code != 401 || len(w.Header().Values("WWW-Authenticate")) != 1 {
-				t.Errorf("%T: the endpoint answers %d, %v", a, w.Code, w.Header())
+				t.Errorf("%T: the endpoint responds with %d, %v", a, w.Code, w.Header())
 			}
 		}
 	}

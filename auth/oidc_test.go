@@ -117,7 +117,7 @@ func TestOIDC(t *testing.T) {
 	i := newIssuer(t, jwksOf(t, jwkOf(t, &k.rsa.PublicKey, "kid", "1", "use", "sig", "alg", "RS256")))
 	j, _, clk := openID(t, i, i.options())
 	if n := i.discoveries.Load(); n != 0 {
-		t.Errorf("asked %d times before the first token", n)
+		t.Errorf("%d requests before the first token", n)
 	}
 	token := func(kid string, key any, c claims) string {
 		alg := "RS256"
@@ -311,7 +311,7 @@ func TestOIDCSlow(t *testing.T) {
 	o.Timeout = time.Millisecond
 	j, _, _ := openID(t, i, o)
 	if _, err := j.Verify(t.Context(), token); statusOf(err) != 503 || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("an issuer that does not answer: %v", err)
+		t.Errorf("an issuer that does not respond: %v", err)
 	}
 
 	i, asked, token := slow()
@@ -321,7 +321,7 @@ func TestOIDCSlow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := j.Verify(ctx, token); statusOf(err) != 503 || !errors.Is(err, context.Canceled) {
-		t.Errorf("a client that is gone: %v", err)
+		t.Errorf("a client that has disconnected: %v", err)
 	}
 	var all sync.WaitGroup
 	for range 100 {
@@ -335,7 +335,7 @@ func TestOIDCSlow(t *testing.T) {
 	keys.Close() // cancels the fetch, and thereby ends all waits
 	all.Wait()
 	if n := len(asked); n != 0 {
-		t.Errorf("%d requests more", n)
+		t.Errorf("%d additional requests", n)
 	}
 	if _, err := j.Verify(t.Context(), token); statusOf(err) != 503 {
 		t.Errorf("closed: %v", err)

@@ -27,11 +27,11 @@ func TestTicketsPerSubject(t *testing.T) {
 		err := issue(ann)
 		wantRefusal(t, err, 429, "")
 		if e, _ := errors.AsType[*Error](err); e.Header.Get("Retry-After") != "20" {
-			t.Errorf("Retry-After %q, want the rest of the time that tickets hold", e.Header.Get("Retry-After"))
+			t.Errorf("Retry-After %q, want the rest of the lifetime of tickets", e.Header.Get("Retry-After"))
 		}
 		e := &TicketEndpoint{Tickets: tickets, Authenticator: fixed{id: ann}}
 		if resp := post(t, e, "POST", "", ""); resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
-			t.Errorf("the endpoint answers %d", resp.StatusCode)
+			t.Errorf("the endpoint responds with %d", resp.StatusCode)
 		}
 		if err := issue(bob); err != nil {
 			t.Errorf("another subject: %v", err)
@@ -57,7 +57,7 @@ func TestTicketsForTickets(t *testing.T) {
 		wantRefusal(t, err, tt.status, "")
 		e := &TicketEndpoint{Tickets: tickets, Authenticator: fixed{id: tt.id}}
 		if resp := post(t, e, "POST", "", ""); resp.StatusCode != tt.status {
-			t.Errorf("%s: the endpoint answers %d, want %d", tt.id.Method, resp.StatusCode, tt.status)
+			t.Errorf("%s: the endpoint responds with %d, want %d", tt.id.Method, resp.StatusCode, tt.status)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func TestQuotaIsBounded(t *testing.T) {
 		t.Errorf("%d and %d names are kept", q.order.Len(), len(q.count))
 	}
 	if q.take("99") == 0 {
-		t.Error("the newest is forgotten")
+		t.Error("the newest name is forgotten")
 	}
 }
 
@@ -97,11 +97,11 @@ func TestMemoryStoreFullIsCheap(t *testing.T) {
 		}
 		<-time.After(time.Minute)
 		if err := s.Put(t.Context(), "x", nil, 10*time.Second); err != nil {
-			t.Errorf("Put when one has expired: %v", err)
+			t.Errorf("Put after one value has expired: %v", err)
 		}
 		<-time.After(10 * time.Second)
 		if err := s.Put(t.Context(), "y", nil, time.Minute); err != nil {
-			t.Errorf("Put when one that came later has expired: %v", err)
+			t.Errorf("Put after a later value has expired: %v", err)
 		}
 	})
 }

@@ -135,7 +135,7 @@ func TestCallers(t *testing.T) {
 			if (failure != nil) != (tt.status >= 400) {
 				t.Errorf("status %d, OnError got %v", resp.StatusCode, failure)
 			} else if failure != nil && strings.Contains(failure.Error(), key[10:]) {
-				t.Errorf("the error holds the key: %v", failure)
+				t.Errorf("the error contains the key: %v", failure)
 			}
 		})
 	}
@@ -157,7 +157,7 @@ func TestLogout(t *testing.T) {
 	_, err := guarded.Authenticate(r)
 	wantRefusal(t, err, 401, `ApiKey realm="handfast"`, key)
 	if resp := post(t, l, "POST", "", key); resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("a second logout with what is revoked: %d, want 401", resp.StatusCode)
+		t.Errorf("a second logout with the revoked credential: %d, want 401", resp.StatusCode)
 	}
 	ahead := &Identity{Subject: "bob", Issued: time.Now().Add(time.Minute)}
 	l = &Logout{Authenticator: fixed{id: ahead}, Store: store}

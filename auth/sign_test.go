@@ -116,10 +116,10 @@ func TestSignerBounds(t *testing.T) {
 		}
 	}
 	if _, err := s.Sign(&Identity{Subject: "a", Claims: map[string]any{"big": strings.Repeat("x", maxSigned)}}, "b"); err == nil {
-		t.Error("a token of any size is made")
+		t.Error("a token that is too large was signed")
 	}
 	if _, err := s.Sign(&Identity{Subject: "a", Claims: map[string]any{"big": func() {}}}, "b"); err == nil {
-		t.Error("a claim that is not JSON is signed")
+		t.Error("a claim that cannot be encoded as JSON was signed")
 	}
 }
 

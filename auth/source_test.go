@@ -110,7 +110,7 @@ func checkToken(t *testing.T, want string) func(token string, err error) {
 			if !ok || token != "" || e.Status != map[string]int{"401": 401, "403": 403}[want] || errors.Is(err, ErrNoCredentials) {
 				t.Errorf("%q, %v, want %s", token, err, want)
 			} else if strings.Contains(err.Error(), "abc") {
-				t.Errorf("the log gets %q", err)
+				t.Errorf("the log contains %q", err)
 			}
 		default:
 			if token != want || err != nil {

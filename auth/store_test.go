@@ -32,7 +32,7 @@ func wantRefusal(t *testing.T, err error, status int, challenge string, secrets 
 	said := fmt.Sprint(e, e.Reason, e.Header, fmt.Sprintf("%+v", e.Err))
 	for _, s := range secrets {
 		if s != "" && strings.Contains(said, s) {
-			t.Errorf("the error holds the secret %q: %s", s, said)
+			t.Errorf("the error contains the secret %q: %s", s, said)
 		}
 	}
 }
@@ -60,11 +60,11 @@ func TestMemoryStoreForgetsValues(t *testing.T) {
 		}
 		<-time.After(time.Minute)
 		if v, err := s.Take(ctx, "7"); v != nil || err != nil {
-			t.Errorf("Take after its time = %q, %v", v, err)
+			t.Errorf("Take after the TTL = %q, %v", v, err)
 		}
 		for _, key := range []string{"a", "b"} { // there is only space for the second one if expired values are removed
 			if err := s.Put(ctx, key, []byte("v"), time.Minute); err != nil {
-				t.Errorf("Put when the others have expired: %v", err)
+				t.Errorf("Put after the other values have expired: %v", err)
 			}
 		}
 		if len(s.values) != 2 || s.bytes != 4 {
@@ -85,7 +85,7 @@ func TestMemoryStoreBoundsBytes(t *testing.T) {
 		t.Errorf("after %d values of 16 MiB: %v, %d bytes", puts, err, s.bytes)
 	}
 	if err := s.Put(t.Context(), "0", large, time.Minute); err != nil {
-		t.Errorf("a value in the place of another: %v", err)
+		t.Errorf("replacing a value: %v", err)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestMemoryStoreForgetsRevocations(t *testing.T) {
 		}
 		<-time.After(58 * time.Minute) // ann was revoked again two minutes after the first time
 		if revoked, _ := s.Revoked(ctx, ann); !revoked {
-			t.Error("ann is forgotten before her time")
+			t.Error("the revocation of ann was forgotten too early")
 		}
 		<-time.After(2 * time.Minute)
 		if revoked, _ := s.Revoked(ctx, ann); revoked || s.order.Len() != 0 || len(s.byName) != 0 {
@@ -208,7 +208,7 @@ func TestMemo(t *testing.T) {
 			t.Errorf("%d remembered, %d in flight", m.len(), len(m.flights))
 		}
 		if m.digest("a", "bc") == m.digest("ab", "c") {
-			t.Error("two questions with one digest")
+			t.Error("two questions have the same digest")
 		}
 	})
 }
@@ -241,7 +241,7 @@ func TestMemoAsksOnce(t *testing.T) {
 		gone, cancel := context.WithCancel(t.Context())
 		wg.Go(func() {
 			if _, err := m.ask(gone, m.digest("q"), nil); !errors.Is(err, context.Canceled) {
-				t.Errorf("one that left: %v", err)
+				t.Errorf("a caller that gave up: %v", err)
 			}
 		})
 		synctest.Wait()

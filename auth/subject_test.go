@@ -53,7 +53,7 @@ func TestRevocationAndTheFuture(t *testing.T) {
 		}
 		<-time.After(2 * time.Minute)
 		if revoked, err := store.Revoked(t.Context(), &Identity{Subject: "bob", Issued: time.Now()}); revoked || err != nil {
-			t.Errorf("a new credential after a logout with one from the future: revoked %v, %v", revoked, err)
+			t.Errorf("a new credential after a logout with a credential from the future: revoked %v, %v", revoked, err)
 		}
 	})
 }

@@ -291,7 +291,7 @@ func FuzzTicket(f *testing.F) {
 			t.Fatalf("query %q, origin %q: %+v, %v", query, origin, id, err)
 		}
 		if err != nil && (strings.Contains(err.Error(), ticket) || len(query) > 30 && strings.Contains(err.Error(), query)) {
-			t.Fatalf("the error holds what the client sent: %v", err)
+			t.Fatalf("the error contains what the client sent: %v", err)
 		}
 		if strings.Contains(redactQuery(query), ticket) {
 			t.Fatalf("redactQuery(%q) = %q", query, redactQuery(query))

@@ -65,7 +65,7 @@ func TestTicketsAcrossNodes(t *testing.T) {
 
 	for name, value := range dump(t, redis) {
 		if strings.Contains(name+value, reply.Ticket) || strings.Contains(name+value, key) {
-			t.Errorf("Redis holds a usable credential: %s %s", name, value)
+			t.Errorf("Redis contains a usable credential: %s %s", name, value)
 		}
 	}
 	var in atomic.Int32

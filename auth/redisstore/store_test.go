@@ -105,7 +105,7 @@ func testTakenOnce(t *testing.T, a, b auth.Store) {
 		t.Errorf("%d of 50 took the value, want 1", got.Load())
 	}
 	if v, err := a.Take(ctx, "never put"); v != nil || err != nil {
-		t.Errorf("Take of nothing = %q, %v", v, err)
+		t.Errorf("Take of a missing key = %q, %v", v, err)
 	}
 }
 
@@ -189,14 +189,14 @@ func TestRestart(t *testing.T) {
 
 			redis.Stop()
 			if err := bounded.Receive(t, lost); strings.Contains(err.Error(), redistest.Password) {
-				t.Errorf("the error holds the password: %v", err)
+				t.Errorf("the error contains the password: %v", err)
 			}
 			before := &auth.Identity{Subject: "before", Issued: time.Now().Add(-time.Hour)}
 			if revoked, err := a.Revoked(ctx, before); !revoked || err != nil {
-				t.Errorf("Redis away: Revoked of one that is known = %v, %v", revoked, err)
+				t.Errorf("without Redis: Revoked of a known revocation = %v, %v", revoked, err)
 			}
 			if _, err := a.Revoked(ctx, &auth.Identity{Subject: "other"}); err == nil {
-				t.Error("Redis away: Revoked of one that is not known: no error")
+				t.Error("without Redis: Revoked of an unknown revocation: no error")
 			}
 			redis.Restart()
 			// A third node was not connected before: it knows only what is in Redis, which a has written.
@@ -231,7 +231,7 @@ func TestRedisComesLater(t *testing.T) {
 	}
 	wantRevocation(t, seen, "ann")
 	if revoked, err := s.Revoked(bounded.Context(t), &auth.Identity{Subject: "bea"}); revoked || err != nil {
-		t.Fatalf("Redis is there: Revoked = %v, %v", revoked, err)
+		t.Fatalf("with Redis: Revoked = %v, %v", revoked, err)
 	}
 }
 
@@ -249,7 +249,7 @@ func TestRedisIsSilent(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	s.Watch(ctx, func(auth.Revocation) { t.Error("a revocation from nowhere") })
+	s.Watch(ctx, func(auth.Revocation) { t.Error("Watch reports a revocation that was never made") })
 }
 
 // All keys expire, and none contains secrets that the caller did not put there.
@@ -285,7 +285,7 @@ func TestKeysExpire(t *testing.T) {
 			t.Errorf("%s lives for %d ms, %v", key, ms, err)
 		}
 		if !strings.HasPrefix(key, "svc:") {
-			t.Errorf("the key %s has not the prefix", key)
+			t.Errorf("the key %s does not have the prefix", key)
 		}
 	}
 }
