@@ -72,7 +72,7 @@ func TestACMEPauses(t *testing.T) {
 			minutes = append(minutes, int(at.Sub(began).Minutes()))
 		}
 		if want := []int{0, 5, 15, 35, 75, 135, 195}; !slices.Equal(minutes, want) {
-			t.Errorf("asked after %v minutes, want %v", minutes, want)
+			t.Errorf("requests after %v minutes, want %v", minutes, want)
 		}
 		if len(reported) != len(minutes) {
 			t.Errorf("%d events", len(reported))
@@ -226,7 +226,7 @@ func TestRFC8555_6_7_Problems(t *testing.T) {
 	}
 	for n, want := range map[int]int{399: 399, 400: 400, 401: 400} {
 		if got := clip(strings.Repeat("x", n)); strings.Count(got, "x") != want || strings.HasSuffix(got, "…") != (n > want) {
-			t.Errorf("%d bytes are clipped to %d", n, len(got))
+			t.Errorf("%d bytes are cut to %d", n, len(got))
 		}
 	}
 	a, _ := withoutNetwork(t, &answers{reply: refusing("now")})
@@ -274,10 +274,10 @@ func TestACMECacheFails(t *testing.T) {
 	a.alive = alive
 	cache.DirCache = "nowhere"
 	if err := cache.Put(t.Context(), "x", nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("Put when it is closed: %v", err)
+		t.Errorf("Put after Close: %v", err)
 	}
 	if _, err := cache.Get(t.Context(), "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("Get when it is closed: %v", err)
+		t.Errorf("Get after Close: %v", err)
 	}
 	if _, err := os.Stat("nowhere"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v", err)
@@ -298,6 +298,6 @@ func TestACMESlots(t *testing.T) {
 	}
 	a.slots <- struct{}{} // the slot was released
 	if len(a.slots) != acmeAtOnce {
-		t.Errorf("%d are taken", len(a.slots))
+		t.Errorf("%d slots are in use", len(a.slots))
 	}
 }

@@ -44,6 +44,6 @@ func TestACMELateRenewal(t *testing.T) {
 		}
 	}
 	if info := p.Certificates()[0]; len(reported) != 0 || info.Err == nil || !info.Cert.Equal(made.leaf) {
-		t.Errorf("%d events more, %+v", len(reported), info)
+		t.Errorf("%d additional events, %+v", len(reported), info)
 	}
 }

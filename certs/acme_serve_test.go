@@ -116,7 +116,7 @@ func TestLeafOf(t *testing.T) {
 	}
 	pair.PrivateKey = key
 	if _, err := leafOf(&pair); err == nil {
-		t.Error("a key of another kind is taken")
+		t.Error("a key of another kind is accepted")
 	}
 	pair.Certificate = [][]byte{{0}}
 	if _, err := leafOf(&pair); err == nil {
@@ -171,7 +171,7 @@ func TestACMEAnswerBreaksOff(t *testing.T) {
 		}
 		a.close()
 		if name == "broken off" && a.wire.last == nil {
-			t.Errorf("%s: it is not remembered", name)
+			t.Errorf("%s: the failure is not recorded", name)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func TestLeafEndsWithItsCA(t *testing.T) {
 		t.Errorf("ends %v, the CA %v: %v", leaf.Leaf.NotAfter, d.CA().NotAfter, err)
 	}
 	if bytes.Equal(leaf.Leaf.RawSubject, d.CA().RawSubject) {
-		t.Error("it has the name of its CA")
+		t.Error("the leaf has the name of its CA")
 	}
 }
 
@@ -275,14 +275,14 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := replaceFile(filepath.Dir(path), nil); err == nil {
-		t.Error("a directory is replaced")
+		t.Error("a directory was replaced")
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 	if _, err := os.Stat("/dev/full"); err == nil {
 		if err := writeFile("/dev/full", []byte("x"), 0o600); err == nil {
-			t.Error("a full disk takes a file")
+			t.Error("writing to a full disk succeeded")
 		}
 	}
 }

@@ -82,7 +82,7 @@ func TestACMEFailures(t *testing.T) {
 				t.Errorf("Close took %v", d)
 			}
 			if _, err := dial(t, addr, &tls.Config{ServerName: "www.example.com"}); err == nil {
-				t.Error("a handshake without a certificate")
+				t.Error("a handshake succeeded without a certificate")
 			}
 		})
 	}
@@ -112,10 +112,10 @@ func TestACMEStalledCA(t *testing.T) {
 	}()
 	p.Close() // ends the request to the CA, and releases the handshake
 	if err := bounded.Receive(t, refused); err == nil {
-		t.Error("a handshake without a certificate")
+		t.Error("a handshake succeeded without a certificate")
 	}
 	if len(asked) != 0 {
-		t.Errorf("the CA was asked %d times more", len(asked))
+		t.Errorf("%d additional requests to the CA", len(asked))
 	}
 }
 

@@ -73,7 +73,7 @@ func TestMakeAuthorityFails(t *testing.T) {
 		t.Error(err)
 	}
 	if after, err := os.ReadFile(filepath.Join(first, caFile)); err != nil || string(after) != string(before) {
-		t.Errorf("it was replaced: %v", err)
+		t.Errorf("the other process's CA was replaced: %v", err)
 	}
 }
 

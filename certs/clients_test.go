@@ -77,7 +77,7 @@ func TestClientAuth(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s, %s: %v", tt.auth, tt.name, err)
 		} else if got := bounded.Receive(t, subject); got != tt.want {
-			t.Errorf("%s, %s: the server knows %q, want %q", tt.auth, tt.name, got, tt.want)
+			t.Errorf("%s, %s: the client's subject is %q, want %q", tt.auth, tt.name, got, tt.want)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestClientCAsReload(t *testing.T) {
 			t.Fatal("a session is not resumed")
 		}
 		if _, err := dial(t, addr, client(two)); err == nil {
-			t.Fatal("an authority is believed that is not named")
+			t.Fatal("a CA that is not configured is trusted")
 		}
 
 		write(t, bundle, two.pem())
@@ -111,10 +111,10 @@ func TestClientCAsReload(t *testing.T) {
 		}
 		mustDial(t, addr, client(two))
 		if _, err := dial(t, addr, old); err == nil {
-			t.Errorf("%s: an authority is believed that was taken out", tls.VersionName(version))
+			t.Errorf("%s: a CA that was removed is still trusted", tls.VersionName(version))
 		}
 		if err := talk(before); err != nil {
-			t.Errorf("the connection that was open: %v", err)
+			t.Errorf("the open connection: %v", err)
 		}
 
 		write(t, bundle, append(two.pem(), one.pem()[:200]...))

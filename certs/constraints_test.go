@@ -57,7 +57,7 @@ func TestRFC5280_4_2_1_10_StolenCA(t *testing.T) {
 		}
 		_, err = cert.Verify(x509.VerifyOptions{DNSName: tt.name, Roots: roots})
 		if (err == nil) != tt.good {
-			t.Errorf("%s: %v, want good: %v", tt.name, err, tt.good)
+			t.Errorf("%s: %v, want valid: %v", tt.name, err, tt.good)
 		}
 	}
 }

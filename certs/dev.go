@@ -36,7 +36,7 @@ type Dev struct {
 // Several processes may call it concurrently, even for the first time: they get the same CA.
 //
 // The certificate is also for the names and addresses that the CA was created for. A new CA is created for host and for also, which
-// are further names and addresses of this machine. If an existing CA may not sign for one of also, the error is an [*Error]; so it
+// are further names and addresses of this machine. If an existing CA may not sign for one of also, the error is an [*Error], as it
 // is if a file is damaged, or is readable by others.
 func OpenDev(dir, host string, also ...string) (*Dev, error) {
 	return openDev(dir, host, time.Now, also...)

@@ -47,14 +47,14 @@ func TestOpenDev(t *testing.T) {
 		}
 	}
 	if err := verify(d, "example.com", time.Now()); err == nil {
-		t.Error("the leaf is good for example.com")
+		t.Error("the leaf is valid for example.com")
 	}
 	if d.CAFile() != filepath.Join(dir, "ca.pem") || d.Left() != "" {
 		t.Errorf("CA file %q, left %q", d.CAFile(), d.Left())
 	}
 	again := open(t, dir, "box")
 	if !again.CA().Equal(d.CA()) || !again.Leaf().Equal(d.Leaf()) {
-		t.Error("the second start made another certificate")
+		t.Error("the second start created another certificate")
 	}
 	fromFile, err := DevCA(dir)
 	if err != nil || !fromFile.Equal(d.CA()) {
@@ -85,14 +85,14 @@ func TestOpenDevModes(t *testing.T) {
 	}
 	entries, err := os.ReadDir(filepath.Dir(dir))
 	if err != nil || len(entries) != 1 {
-		t.Errorf("there is something next to the directory: %v, %v", entries, err)
+		t.Errorf("files were left next to the directory: %v, %v", entries, err)
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	open(t, dir, "box")
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("an open directory was not closed: %v, %v", info.Mode(), err)
+		t.Errorf("a directory that others could read has the mode %v, %v", info.Mode(), err)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestLeafRenewed(t *testing.T) {
 				t.Fatal(err)
 			}
 			if made := !after.Leaf().Equal(before.Leaf()); made != tt.new {
-				t.Errorf("made again: %v, want %v", made, tt.new)
+				t.Errorf("renewed: %v, want %v", made, tt.new)
 			}
 			if !after.CA().Equal(before.CA()) {
 				t.Error("another CA")
@@ -203,10 +203,10 @@ func TestGetCertificateRenews(t *testing.T) {
 	now = now.Add(leafLife - leafMargin + time.Hour)
 	second := get()
 	if first.Leaf.Equal(second.Leaf) {
-		t.Error("not made again near its end")
+		t.Error("not renewed near its expiry")
 	}
 	if third := get(); !third.Leaf.Equal(second.Leaf) {
-		t.Error("made again at every handshake")
+		t.Error("renewed in every handshake")
 	}
 	// If the certificate cannot be renewed, the old one remains.
 	now = now.Add(leafLife - leafMargin + time.Hour)
@@ -214,14 +214,14 @@ func TestGetCertificateRenews(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fourth := get(); !fourth.Leaf.Equal(second.Leaf) {
-		t.Error("a failure to renew gave something else than the old certificate")
+		t.Error("after a failed renewal the certificate is not the old one")
 	}
 }
 
 func TestRenewDev(t *testing.T) {
 	dir := stateDir(t)
 	if _, err := RenewDev(dir, "box"); err != nil {
-		t.Fatalf("where there was none: %v", err)
+		t.Fatalf("without an existing CA: %v", err)
 	}
 	old := open(t, dir, "other")
 	if old.Left() != "other" || slices.Contains(old.Names(), "other") {
@@ -232,7 +232,7 @@ func TestRenewDev(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d.CA().Equal(old.CA()) || d.CA().Subject.String() == old.CA().Subject.String() {
-		t.Error("the new CA is the old one, or has its name")
+		t.Error("the new CA is the old one, or has the same name")
 	}
 	if d.Left() != "" || verify(d, "other", time.Now()) != nil {
 		t.Errorf("left %q, names %q", d.Left(), d.Names())
@@ -263,7 +263,7 @@ func TestFurtherHosts(t *testing.T) {
 		"mypc.lan": true, "a.mypc.lan": true, "lan": false, "other.lan": false, "phone": true, "a.phone": false, "example.com": false,
 	} {
 		if d.ca.maySign(name) != may {
-			t.Errorf("it may sign for %s: %v", name, !may)
+			t.Errorf("the CA may sign for %s: %v", name, !may)
 		}
 	}
 	// Another process that requests no names, or only some of these, uses the same certificate.
@@ -276,7 +276,7 @@ func TestFurtherHosts(t *testing.T) {
 	now := time.Now().Add(leafLife)
 	later, err := openDev(dir, "", func() time.Time { return now })
 	if err != nil || verify(later, "192.0.2.7", now) != nil || verify(later, "mypc.lan", now) != nil {
-		t.Errorf("it is not for its names after its renewal: %v", err)
+		t.Errorf("after its renewal the certificate lacks some names: %v", err)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestFurtherHostsOfOlderCA(t *testing.T) {
 		t.Fatalf("%v; %s", err, e.NextStep())
 	}
 	if again := open(t, dir, "box"); !again.CA().Equal(old.CA()) || !again.Leaf().Equal(old.Leaf()) {
-		t.Error("the refusal has changed something")
+		t.Error("the error has changed the CA")
 	}
 	d, err := RenewDev(dir, "box", "192.0.2.7", "mypc.lan")
 	if err != nil || verify(d, "192.0.2.7", time.Now()) != nil {
@@ -315,11 +315,11 @@ func TestFurtherHostsThatCannotBe(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a directory was made: %v", err)
+		t.Errorf("a directory was created: %v", err)
 	}
 	d := open(t, dir, "box")
 	if _, err := RenewDev(dir, "box", "*.lan"); err == nil {
-		t.Error("a wildcard is taken")
+		t.Error("a wildcard is accepted")
 	}
 	if !open(t, dir, "box").CA().Equal(d.CA()) {
 		t.Error("the old CA is gone")
@@ -435,7 +435,7 @@ func TestOpenDevUnwritable(t *testing.T) {
 		}
 	}
 	if _, err := DevCA(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("DevCA where there is none: %v", err)
+		t.Errorf("DevCA without a CA: %v", err)
 	}
 	empty := filepath.Join(t.TempDir(), "dev")
 	if err := os.Mkdir(empty, 0o700); err != nil {

@@ -90,7 +90,7 @@ func TestDefaultCertificate(t *testing.T) {
 		case (err == nil) != (tt.want != ""):
 			t.Errorf("%s: %v", tt.name, err)
 		case err == nil && c.ConnectionState().PeerCertificates[0].Subject.CommonName != tt.want:
-			t.Errorf("%s: got that of %s", tt.name, c.ConnectionState().PeerCertificates[0].Subject.CommonName)
+			t.Errorf("%s: got the certificate of %s", tt.name, c.ConnectionState().PeerCertificates[0].Subject.CommonName)
 		}
 	}
 }

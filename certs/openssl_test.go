@@ -85,7 +85,7 @@ func TestOpenSSLClientCertificate(t *testing.T) {
 		{[]string{"-tls1_2", "-cert", good, "-key", good}, "alert protocol version"},
 	} {
 		if said := openssl(t, addr, tt.args...); !strings.Contains(said, tt.want) {
-			t.Errorf("%q: not in it: %q\n%s", tt.args, tt.want, said)
+			t.Errorf("%q: the output does not contain %q\n%s", tt.args, tt.want, said)
 		}
 	}
 	if said := openssl(t, addr); !strings.Contains(said, ca.cert.Subject.CommonName) {

@@ -102,7 +102,7 @@ func TestOpenErrors(t *testing.T) {
 				t.Fatalf("got %v, %+v", err, fault)
 			}
 			if strings.Contains(err.Error()+fault.Hint, "s3cret") {
-				t.Error("a secret is in it")
+				t.Error("the error contains a secret")
 			}
 		})
 	}
@@ -134,6 +134,6 @@ func TestRFC8555_6_7_Hints(t *testing.T) {
 	}
 	const kind = "urn:ietf:params:acme:error:unauthorized"
 	if problemHint(kind) == challengeHint(kind) {
-		t.Error("an account that is refused has the hint of a challenge that is")
+		t.Error("a refused account has the hint of a refused challenge")
 	}
 }

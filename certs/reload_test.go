@@ -121,10 +121,10 @@ func TestReloadFiles(t *testing.T) {
 			}
 			after := mustDial(t, addr, client)
 			if got := after.ConnectionState().PeerCertificates[0]; !got.Equal(two.leaf) {
-				t.Errorf("a new client sees %v", got.SerialNumber)
+				t.Errorf("a new client receives %v", got.SerialNumber)
 			}
 			if err := talk(before); err != nil {
-				t.Errorf("the connection that was open: %v", err)
+				t.Errorf("the open connection: %v", err)
 			}
 
 			// The watch follows the current files.
@@ -211,7 +211,7 @@ func TestReloadBroken(t *testing.T) {
 				t.Errorf("served: %v", got.SerialNumber)
 			}
 			if err := errors.Join(talk(before), p.Reload()); err != nil {
-				t.Errorf("in the end: %v", err)
+				t.Errorf("finally: %v", err)
 			}
 		})
 	}

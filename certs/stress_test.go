@@ -40,7 +40,7 @@ func TestReloadUnderLoad(t *testing.T) {
 					c.Close()
 				}
 				if err != nil {
-					t.Errorf("a handshake meanwhile: %v", err)
+					t.Errorf("a handshake during a change: %v", err)
 					return
 				}
 			}
@@ -67,12 +67,12 @@ func TestReloadUnderLoad(t *testing.T) {
 	last := ca.issue([]string{"first.example"})
 	place.pair("", last)
 	if err := p.Reload(); err != nil {
-		t.Errorf("when all is in its place: %v", err)
+		t.Errorf("after the last change: %v", err)
 	}
 	close(stop)
 	running.Wait()
 	c := mustDial(t, addr, &tls.Config{ServerName: "first.example", RootCAs: ca.pool(), Certificates: []tls.Certificate{device}})
 	if got := c.ConnectionState().PeerCertificates[0].SerialNumber; got.Cmp(last.pair(t).Leaf.SerialNumber) != 0 {
-		t.Errorf("serves %v in the end", got)
+		t.Errorf("finally serves %v", got)
 	}
 }

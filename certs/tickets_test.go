@@ -121,10 +121,10 @@ func TestTicketsRotate(t *testing.T) {
 		t.Errorf("reported: %v", e)
 	}
 	if !mustDial(t, n.addr, client).ConnectionState().DidResume {
-		t.Error("a broken file made the keys go away")
+		t.Error("an invalid file has removed the keys")
 	}
 	if err := talk(before); err != nil {
-		t.Errorf("the connection that was open: %v", err)
+		t.Errorf("the open connection: %v", err)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestTicketsOfOneProcess(t *testing.T) {
 			t.Errorf("%s: not resumed", tls.VersionName(version))
 		}
 		if resumes(t, version, one, two, func() {}) {
-			t.Errorf("%s: resumed elsewhere", tls.VersionName(version))
+			t.Errorf("%s: resumed by another process", tls.VersionName(version))
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestTicketKeys(t *testing.T) {
 	}
 	next, err := TicketKeys(secretLine('a'), now.Add(12*time.Hour))
 	if err != nil || next[1] != keys[0] || next[0] != keys[2] {
-		t.Errorf("the windows do not follow each other: %v", err)
+		t.Errorf("the windows are not consecutive: %v", err)
 	}
 	for content, want := range map[string]string{
 		"":              "no secret",
