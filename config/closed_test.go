@@ -83,7 +83,7 @@ func TestMissingSections(t *testing.T) {
 		t.Errorf("endpoint: %+v", e)
 	}
 	if c.Console || !c.Admin.Address.Off() || c.Admin.Pprof || len(c.TrustedProxies) > 0 || c.Logout.Path != "" {
-		t.Errorf("something is on: %+v", c)
+		t.Errorf("a feature is on: %+v", c)
 	}
 	if c.Limits.Connections == 0 || c.Limits.PendingHandshakes == 0 || c.Limits.AuthCalls == 0 || c.HTTP.HeadTimeout == 0 {
 		t.Errorf("no bounds: %+v, %+v", c.Limits, c.HTTP)

@@ -13,7 +13,7 @@ func TestDiff(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := Diff(before, before); len(d) != 0 {
-		t.Errorf("nothing changed: %q", d)
+		t.Errorf("changes of an unchanged configuration: %q", d)
 	}
 	load := func(pairs ...string) *Config {
 		t.Helper()

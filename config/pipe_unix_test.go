@@ -33,7 +33,7 @@ func TestPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Run(ctx, func() { t.Error("it has changed") })
+	w.Run(ctx, func() { t.Error("a change of the pipe is reported") })
 	if _, err := Load(Sources{File: pipe}); err == nil || !strings.Contains(err.Error(), "an empty pipe") {
 		t.Errorf("%v", err)
 	}

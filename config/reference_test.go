@@ -14,7 +14,7 @@ import (
 func TestGenerated(t *testing.T) {
 	for file, want := range map[string]string{"../docs/config.md": Markdown(), "../docs/handfast.example.yaml": Example()} {
 		if got, err := os.ReadFile(file); err != nil || string(got) != want {
-			t.Errorf("%s is not what the sources say (%v): go generate ./config", file, err)
+			t.Errorf("%s is out of date (%v): run go generate ./config", file, err)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func TestExampleUncommented(t *testing.T) {
 	}
 	if c.Auth["users"].JWT.JWKSURL == "" || c.Auth["portal"].Forward.Claims[0].Claim != "groups" || c.Store.Redis == nil ||
 		c.Listen[0].TLS.Files[0].Key == "" || c.Endpoints[0].Rules[0].When != `"admin" in claims.roles` {
-		t.Errorf("something is missing: %s", c.YAML())
+		t.Errorf("a key is missing: %s", c.YAML())
 	}
 }
 

@@ -135,6 +135,6 @@ func TestSecretIsNotShown(t *testing.T) {
 		t.Error(b.String())
 	}
 	if s.Reveal() != secret || s.Empty() || !NewSecret("").Empty() || NewSecret("").String() != "" {
-		t.Error("a secret that cannot be used")
+		t.Error("Reveal, Empty or String returns a wrong result")
 	}
 }

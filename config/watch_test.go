@@ -70,7 +70,7 @@ func TestWatch(t *testing.T) {
 	write(t, secret, "u")
 	bounded.Receive(t, changes)
 	if len(changes) != 0 {
-		t.Errorf("%d more changes", len(changes))
+		t.Errorf("%d additional changes", len(changes))
 	}
 }
 
@@ -112,11 +112,11 @@ func TestWatchNothing(t *testing.T) {
 		return err
 	}
 	if err := of(filepath.Join(t.TempDir(), "x")); err != nil {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "no")
 	if err := of(filepath.Join(dir, "x")); err != nil {
-		t.Errorf("a directory that is not there: %v", err)
+		t.Errorf("a missing directory: %v", err)
 	}
 	changes := watching(t, filepath.Join(dir, "x"))
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -71,7 +71,7 @@ endpoints:
 		}
 	}
 	if c, err := Parse("f.yaml", []byte("endpoints: [{path: /x, name: no, target: echo, auth: [anonymous]}]")); err != nil || c.Endpoints[0].Name != "no" {
-		t.Errorf("a text that looks like one of them: %v", err)
+		t.Errorf("a text that looks like a boolean: %v", err)
 	}
 }
 
@@ -136,7 +136,7 @@ func TestBoundsOfDocuments(t *testing.T) {
 	}
 	deep := "auth: {p: {apikey: {keys: [{id: a, hash: sha256:" + strings.Repeat("0", 64) + ", claims: {x: " + strings.Repeat("[", 60) + strings.Repeat("]", 60) + "}}]}}}\n"
 	if _, err := Parse("f.yaml", []byte(served(deep))); err != nil {
-		t.Errorf("60 lists in each other: %v", err)
+		t.Errorf("60 nested lists: %v", err)
 	}
 	var m strings.Builder
 	m.WriteString("auth: {}\nendpoints:\n")

@@ -99,7 +99,7 @@ free: {s: text, "no": 1, f: 0.5, n: null, b: true, l: [1, "1", {}], m: {a: []}, 
 		t.Fatal(err)
 	}
 	if b.String() != string(want) {
-		t.Errorf("%s is otherwise; -rewrite writes it again, read the diff then\n%s", name, b.String())
+		t.Errorf("%s differs; run with -rewrite and review the diff\n%s", name, b.String())
 	}
 	again, wrong := decoded(strings.ReplaceAll(YAML(full), "'***'", "another"))
 	var changed []string
@@ -107,7 +107,7 @@ free: {s: text, "no": 1, f: 0.5, n: null, b: true, l: [1, "1", {}], m: {a: []}, 
 		changed = append(changed, c.Path)
 	}
 	if got := strings.Join(changed, " "); wrong != "" || got != "jobs[a].who room.key room.label" { // hidden values differ, because they are not printed
-		t.Errorf("what is written is read as something else: %s, %s", wrong, got)
+		t.Errorf("the written configuration is read back differently: %s, %s", wrong, got)
 	}
 }
 

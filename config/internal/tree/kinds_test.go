@@ -191,11 +191,11 @@ func TestDepth(t *testing.T) {
 	for depth, want := range map[int]bool{maxDepth - 2: false, maxDepth - 1: true} {
 		_, wrong := decoded("free: {a: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "}")
 		if strings.Contains(wrong, "the nesting is too deep") != want {
-			t.Errorf("%d lists in two mappings: %s", depth, wrong)
+			t.Errorf("%d nested lists in two mappings: %s", depth, wrong)
 		}
 	}
 	if _, wrong := decoded("free: {a: [" + strings.Repeat("[], ", 2*maxDepth) + "]}"); wrong != "" {
-		t.Errorf("many lists beside each other: %s", wrong)
+		t.Errorf("many adjacent lists: %s", wrong)
 	}
 	if _, wrong := decoded("\x01"); wrong != "f.yaml:1:1: not UTF-8 text, or a control character; expected a YAML document" {
 		t.Errorf("a control character at the beginning: %s", wrong)

@@ -186,7 +186,7 @@ func TestProblems(t *testing.T) {
 	}
 	for _, p := range all.Problems {
 		if !errors.Is(all, p) {
-			t.Errorf("%v is not one of them", p)
+			t.Errorf("%v is not in the error", p)
 		}
 	}
 	if got := Expected[room](); !strings.HasPrefix(got, "a mapping with size, key, key_file") {

@@ -101,7 +101,7 @@ func TestPosOfDocument(t *testing.T) {
 			t.Errorf("%q: %s, want %s", document, got, want)
 		}
 		if tr.Given("room.size") || !tr.Given("") {
-			t.Errorf("%q: the root is given, and nothing in it", document)
+			t.Errorf("%q: Given returns a wrong result", document)
 		}
 	}
 }

@@ -324,7 +324,7 @@ func TestReadFile(t *testing.T) {
 	name := fmt.Sprintf("/dev/fd/%d", r.Fd())
 	if _, err := os.Stat(name); err == nil {
 		if _, err := readFile(name, 10, time.Millisecond); err == nil || !strings.Contains(err.Error(), "timeout") {
-			t.Errorf("a pipe that nothing is written into: %v", err)
+			t.Errorf("a pipe without data: %v", err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "f")
