@@ -78,7 +78,7 @@ func TestPage(t *testing.T) {
 			}
 			again := get(mux, tt.method, tt.path, http.Header{"If-None-Match": {resp.Header.Get("ETag")}})
 			if again.StatusCode != http.StatusNotModified {
-				t.Errorf("with the tag: %d", again.StatusCode)
+				t.Errorf("with the ETag: %d", again.StatusCode)
 			}
 		})
 	}
@@ -103,7 +103,7 @@ func TestPageRefersToItself(t *testing.T) {
 	}
 	for _, inline := range []string{"style=", "onclick=", "<style", "<script>"} {
 		if strings.Contains(string(body), inline) {
-			t.Errorf("the page has %q, which its policy forbids", inline)
+			t.Errorf("the page contains %q, which its policy forbids", inline)
 		}
 	}
 }
